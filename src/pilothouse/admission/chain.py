@@ -1,0 +1,77 @@
+"""Admission: plugins in upstream's order, first all that change an object, then all that judge it."""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pilothouse.api.fields import Object
+from pilothouse.api.identity import User
+from pilothouse.registry.readers import Readers
+from pilothouse.registry.resource import Resource
+
+
+@dataclass(slots=True)
+class Attributes:
+    """What a plugin judges. `obj` is None on a delete, `old` on a create; mutate may change `obj` in place.
+
+    operation: CREATE, UPDATE, DELETE or CONNECT. `options` is the decoded create/update/delete options object.
+    """
+
+    operation: str
+    resource: Resource
+    subresource: str
+    namespace: str
+    name: str
+    obj: Object | None
+    old: Object | None
+    user: User
+    options: Object
+    dry_run: bool
+    readers: Readers
+    warnings: list[str] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
+    services: Any = None
+
+
+class Plugin:
+    """One admission plugin; `name` is upstream's. Refusals are raised as errors.StatusError.
+
+    A plugin that must wait (a webhook) returns an awaitable from its method; the others return None.
+    """
+
+    name = ""
+
+    def wants(self, a: Attributes) -> bool:
+        """Cheap test, by operation and resource, before anything else is done."""
+        return True
+
+    def mutate(self, a: Attributes) -> Awaitable[None] | None:
+        return None
+
+    def validate(self, a: Attributes) -> Awaitable[None] | None:
+        return None
+
+
+class Chain:
+    """The plugins that are switched on, in order."""
+
+    def __init__(self, plugins: Sequence[Plugin]) -> None:
+        self.plugins = list(plugins)
+        self.mutators = [p for p in plugins if type(p).mutate is not Plugin.mutate]
+        self.validators = [p for p in plugins if type(p).validate is not Plugin.validate]
+
+    async def mutate(self, a: Attributes) -> None:
+        """Let every plugin change the object; the first refusal ends it."""
+        for plugin in self.mutators:
+            if plugin.wants(a):
+                waiting = plugin.mutate(a)
+                if waiting is not None:
+                    await waiting
+
+    async def validate(self, a: Attributes) -> None:
+        """Ask every plugin; the first refusal ends it."""
+        for plugin in self.validators:
+            if plugin.wants(a):
+                waiting = plugin.validate(a)
+                if waiting is not None:
+                    await waiting

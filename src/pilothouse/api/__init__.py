@@ -1,0 +1,1 @@
+"""Objects without I/O: types, codecs, defaults, validation, patches. Imports the base files only."""

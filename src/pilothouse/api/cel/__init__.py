@@ -1,0 +1,1 @@
+"""The expression language of validation rules and policies. Imports api only."""

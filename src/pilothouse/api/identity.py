@@ -1,0 +1,56 @@
+"""Who asks, and what about: the values that authentication, authorization, admission and audit share."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, frozen=True)
+class User:
+    """An authenticated caller (authentication.k8s.io UserInfo)."""
+
+    name: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: dict[str, list[str]] = field(default_factory=dict, hash=False)
+
+
+ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
+
+
+@dataclass(slots=True)
+class RequestInfo:
+    """What a request is about, read from its method and path (apiserver request.RequestInfo).
+
+    `verb` is get, list, watch, create, update, patch, delete, deletecollection or, for a path that names no
+    resource, the lower-case HTTP method. `subresource` is "" for the object itself; `parts` are the path segments
+    from the resource on (after the namespace), so a proxy's rest path is parts[3:].
+    """
+
+    path: str
+    verb: str
+    is_resource: bool = False
+    prefix: str = ""
+    group: str = ""
+    version: str = ""
+    namespace: str = ""
+    resource: str = ""
+    subresource: str = ""
+    name: str = ""
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Attributes:
+    """What an authorizer judges: a user, a verb and either a resource or a path."""
+
+    user: User
+    verb: str
+    path: str = ""
+    is_resource: bool = False
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    field_selector: str = ""
+    label_selector: str = ""

@@ -1,0 +1,1 @@
+"""Generated, compressed type data; no code lives here."""

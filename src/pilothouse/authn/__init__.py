@@ -1,0 +1,1 @@
+"""Who is asking. Imports registry readers, server.request and api.identity."""

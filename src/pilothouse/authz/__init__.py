@@ -1,0 +1,1 @@
+"""May they. Imports registry readers and api.identity."""

@@ -1,0 +1,168 @@
+"""Errors that reach a client: one class per Status reason, each turned into a Status object."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class StatusError(Exception):
+    """An error that is answered as a `meta/v1` Status.
+
+    `message` is the client's text; `details` holds kind, group, name, uid, causes and retryAfterSeconds as
+    upstream's StatusDetails. `headers` are sent beside the body (for example Retry-After, WWW-Authenticate).
+    """
+
+    code = 500
+    reason = "InternalError"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+        self.headers = headers
+
+    def status(self) -> dict[str, Any]:
+        """The Status object; `reason` and `details` are left out when empty, as upstream does."""
+        out: dict[str, Any] = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+        }
+        if self.reason:
+            out["reason"] = self.reason
+        if self.details is not None:
+            out["details"] = dict(self.details)
+        out["code"] = self.code
+        return out
+
+
+class BadRequest(StatusError):
+    code, reason = 400, "BadRequest"
+
+
+class Unauthorized(StatusError):
+    code, reason = 401, "Unauthorized"
+
+
+class Forbidden(StatusError):
+    code, reason = 403, "Forbidden"
+
+
+class NotFound(StatusError):
+    code, reason = 404, "NotFound"
+
+
+class MethodNotAllowed(StatusError):
+    code, reason = 405, "MethodNotAllowed"
+
+
+class NotAcceptable(StatusError):
+    code, reason = 406, "NotAcceptable"
+
+
+class Conflict(StatusError):
+    code, reason = 409, "Conflict"
+
+
+class AlreadyExists(StatusError):
+    code, reason = 409, "AlreadyExists"
+
+
+class Gone(StatusError):
+    code, reason = 410, "Gone"
+
+
+class Expired(StatusError):
+    code, reason = 410, "Expired"
+
+
+class RequestEntityTooLarge(StatusError):
+    code, reason = 413, "RequestEntityTooLarge"
+
+
+class UnsupportedMediaType(StatusError):
+    code, reason = 415, "UnsupportedMediaType"
+
+
+class Invalid(StatusError):
+    code, reason = 422, "Invalid"
+
+
+class TooManyRequests(StatusError):
+    code, reason = 429, "TooManyRequests"
+
+
+class InternalError(StatusError):
+    code, reason = 500, "InternalError"
+
+
+class ServerTimeout(StatusError):
+    code, reason = 500, "ServerTimeout"
+
+
+class ServiceUnavailable(StatusError):
+    code, reason = 503, "ServiceUnavailable"
+
+
+class Timeout(StatusError):
+    code, reason = 504, "Timeout"
+
+
+def qualified(group: str, resource: str) -> str:
+    """`deployments.apps`, or `pods` in the core group: how messages name a resource or a kind."""
+    return f"{resource}.{group}" if group else resource
+
+
+def _details(group: str, kind: str, name: str, **more: Any) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    if name:
+        out["name"] = name
+    if group:
+        out["group"] = group
+    if kind:
+        out["kind"] = kind
+    out.update(more)
+    return out
+
+
+def not_found(group: str, resource: str, name: str) -> NotFound:
+    """`pods "x" not found`; details name the resource (apimachinery errors.NewNotFound)."""
+    return NotFound(f'{qualified(group, resource)} "{name}" not found', details=_details(group, resource, name))
+
+
+def already_exists(group: str, resource: str, name: str) -> AlreadyExists:
+    """`pods "x" already exists` (apimachinery errors.NewAlreadyExists)."""
+    return AlreadyExists(f'{qualified(group, resource)} "{name}" already exists', details=_details(group, resource, name))
+
+
+def conflict(group: str, resource: str, name: str, why: str) -> Conflict:
+    """A failed optimistic lock or precondition (apimachinery errors.NewConflict)."""
+    return Conflict(
+        f'Operation cannot be fulfilled on {qualified(group, resource)} "{name}": {why}',
+        details=_details(group, resource, name),
+    )
+
+
+def forbidden(group: str, resource: str, name: str, why: str) -> Forbidden:
+    """`pods "x" is forbidden: why`; without a name the quotes are left out (errors.NewForbidden)."""
+    what = qualified(group, resource)
+    subject = f'{what} "{name}" is forbidden' if name else f"{what} is forbidden"
+    message = f"{subject}: {why}" if resource else f"forbidden: {why}"
+    return Forbidden(message, details=_details(group, resource, name))
+
+
+def invalid(group: str, kind: str, name: str, causes: Sequence[Mapping[str, str]]) -> Invalid:
+    """A 422 with its causes, each `{reason, message, field}` (errors.NewInvalid)."""
+    texts = [f"{c['field']}: {c['message']}" for c in causes]
+    joined = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+    message = f'{qualified(group, kind)} "{name}" is invalid'
+    if texts:
+        message += f": {joined}"
+    return Invalid(message, details=_details(group, kind, name, causes=[dict(c) for c in causes]))

@@ -1,0 +1,1 @@
+"""When a request runs. Imports registry readers."""

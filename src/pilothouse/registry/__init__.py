@@ -1,0 +1,1 @@
+"""What each resource is, and the verbs over the store. Imports storage and api."""

@@ -1,0 +1,82 @@
+"""A row of the one resource table: built-in kinds, custom resources and aggregated APIs alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pilothouse.api.fields import Object
+from pilothouse.api.schema import Type
+from pilothouse.registry.strategy import Path, Strategy
+
+
+@dataclass(slots=True, kw_only=True)
+class Subresource:
+    """`pods/status`, `deployments/scale`, `pods/eviction` ...
+
+    group, version and kind are those of the body (`autoscaling/v1 Scale`, `policy/v1 Eviction`); for one whose body is
+    the object itself they repeat the resource's. `strategy` is given where PUT and PATCH write the object through
+    it (status, finalize, approval, ephemeralcontainers, resize).
+    """
+
+    name: str
+    kind: str
+    group: str = ""
+    version: str = "v1"
+    verbs: tuple[str, ...] = ("get", "patch", "update")
+    strategy: Strategy | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Resource:
+    """One group, version and resource as it is served.
+
+    key_prefix: where its objects are stored, with a trailing slash (`/registry/pods/`).
+    type_of: gives the type tree, loaded on first use. selectable: field label -> path or function to its text value;
+    metadata.name (and metadata.namespace when namespaced) are always there and need no entry.
+    field_error: the text for an unknown field label, with `{label}` in it.
+    storage: the record that is stored when another version or group serves the same objects (autoscaling/v1 on
+    autoscaling/v2, events.k8s.io/v1 on core events), else None; to_storage and from_storage convert.
+    list_items_typed: items of lists carry kind and apiVersion (custom resources do, built-in kinds do not).
+    virtual: nothing is stored; `create` alone is answered by endpoints/reviews.py (SubjectAccessReview ...) .
+    """
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    singular: str
+    namespaced: bool
+    verbs: tuple[str, ...]
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    storage_version_hash: str = ""
+    key_prefix: str = ""
+    type_of: Callable[[], Type] | None = None
+    strategy: Strategy = field(default_factory=Strategy)
+    subresources: dict[str, Subresource] = field(default_factory=dict)
+    selectable: dict[str, Path | Callable[[Object], str]] = field(default_factory=dict)
+    field_error: str = "field label not supported: {label}"
+    storage: "Resource | None" = None
+    to_storage: Callable[[Object], Object] | None = None
+    from_storage: Callable[[Object], Object] | None = None
+    list_items_typed: bool = False
+    virtual: bool = False
+    deprecated: str = ""
+    """The text of the Warning header for every request to it, "" where it is not deprecated."""
+
+    @property
+    def api_version(self) -> str:
+        """`v1` or `apps/v1`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def group_resource(self) -> str:
+        """`pods` or `deployments.apps`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def list_kind(self) -> str:
+        return self.kind + "List"
+
+    def key(self, namespace: str, name: str) -> str:
+        """The storage key of an object."""
+        return f"{self.key_prefix}{namespace}/{name}" if self.namespaced else self.key_prefix + name

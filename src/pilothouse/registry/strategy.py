@@ -1,0 +1,71 @@
+"""What differs from kind to kind in a write: declared rules and six hooks (apiserver registry/rest strategies)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pilothouse.api import names
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.identity import User
+
+if TYPE_CHECKING:
+    from pilothouse.registry.readers import Readers
+    from pilothouse.registry.resource import Resource
+
+Path = tuple[str, ...]
+"""Member names from the root of an object: ("spec", "nodeName")."""
+
+
+@dataclass(slots=True)
+class WriteContext:
+    """What a hook may know of the write that it is part of.
+
+    `services` holds what a few kinds need beside the object: the allocators (`services.addresses`,
+    `services.node_ports`) and the settings (`services.options`). `undo` collects callbacks that give back what a
+    hook took (an address) when the write fails or was a dry run.
+    """
+
+    user: User
+    verb: str
+    resource: "Resource"
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    dry_run: bool = False
+    now: str = ""
+    warnings: list[str] = field(default_factory=list)
+    readers: "Readers" = None  # type: ignore[assignment]
+    services: Any = None
+    undo: list[Callable[[], None]] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Strategy:
+    """Rules of a kind, or of one of its subresources.
+
+    reset_on_create: members dropped from a new object. keep_on_update: members that an update takes from the old
+    object, whatever was sent. generation_on_create: 0 = the kind has no generation. generation_fields: a change of any
+    of these adds one to metadata.generation.
+    create_on_update: PUT may create. unconditional_update: PUT without resourceVersion is allowed.
+    The hooks are functions; None = nothing to do. They change `obj` in place and add to `errs`, never raise.
+    apply_reset: members that server-side apply never owns here, by apply's own verb ("update", "status").
+    """
+
+    name_check: Callable[[str, bool], Sequence[str]] = names.dns_subdomain
+    create_on_update: bool = False
+    unconditional_update: bool = True
+    generation_on_create: int = 0
+    generation_fields: tuple[Path, ...] = ()
+    reset_on_create: tuple[Path, ...] = ()
+    keep_on_update: tuple[Path, ...] = ()
+    apply_reset: tuple[Path, ...] = ()
+    prepare_create: Callable[[WriteContext, Object], None] | None = None
+    prepare_update: Callable[[WriteContext, Object, Object], None] | None = None
+    validate: Callable[[WriteContext, Object, Errors], None] | None = None
+    validate_update: Callable[[WriteContext, Object, Object, Errors], None] | None = None
+    warnings: Callable[[WriteContext, Object, Object | None], list[str]] | None = None
+    grace_period: Callable[[Object, int | None], int] | None = None
+    """Seconds of grace a delete gives (object, gracePeriodSeconds asked for); None = deleted at once."""
+    after_delete: Callable[[WriteContext, Object], None] | None = None
+    """Called once the object is really gone (an address goes back to its pool)."""

@@ -1,0 +1,1 @@
+"""HTTP over TLS that knows nothing of Kubernetes. Imports the base files only."""

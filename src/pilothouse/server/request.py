@@ -1,0 +1,100 @@
+"""The types that the HTTP server shares with the rooms above it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+
+class Request:
+    """One parsed HTTP request, its body read whole.
+
+    `target` is the raw request target; `path` its part before `?`, still percent-encoded; `query` the part after it.
+    `headers` maps lower-case names to the first value; `all_headers` holds every (lower-case name, value) pair.
+    `peer` is the client's (host, port); `peer_certificates` the verified chain in DER, leaf first, or ().
+    """
+
+    __slots__ = (
+        "all_headers",
+        "body",
+        "headers",
+        "keep_alive",
+        "method",
+        "path",
+        "peer",
+        "peer_certificates",
+        "query",
+        "target",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        all_headers: list[tuple[str, str]],
+        body: bytes = b"",
+        peer: tuple[str, int] = ("", 0),
+        peer_certificates: tuple[bytes, ...] = (),
+        keep_alive: bool = True,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.path, _, self.query = target.partition("?")
+        self.headers = headers
+        self.all_headers = all_headers
+        self.body = body
+        self.peer = peer
+        self.peer_certificates = peer_certificates
+        self.keep_alive = keep_alive
+
+
+class Stream(Protocol):
+    """A response that is written bit by bit (a watch). Each `write` is one chunk and returns at once."""
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; after the peer is gone this does nothing."""
+
+    def buffered(self) -> int:
+        """Bytes that were written and not yet taken by the socket."""
+
+    def close(self) -> None:
+        """End the body cleanly; the connection may serve another request."""
+
+    def abort(self) -> None:
+        """Cut the connection without the final chunk, so that the peer sees an unclean end."""
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        """Called once, when the peer has gone or the body has ended."""
+
+    def on_drain(self, callback: Callable[[], None]) -> None:
+        """Called each time the transport's buffer falls below its low-water mark after it was full."""
+
+
+class Response:
+    """An answer. `body` is bytes, or a list of buffers written one after another with back-pressure.
+
+    When `start` is given the body is chunked: the head goes out at once and `start(stream)` is called.
+    `headers` are (name, value) pairs beside Content-Type, Content-Length and Date, which the server writes.
+    """
+
+    __slots__ = ("body", "content_type", "headers", "start", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: "bytes | list[bytes]" = b"",
+        content_type: str = "application/json",
+        headers: list[tuple[str, str]] | None = None,
+        start: Callable[[Stream], None] | None = None,
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.content_type = content_type
+        self.headers = headers if headers is not None else []
+        self.start = start
+
+
+Handler = Callable[[Request], "Response | Awaitable[Response]"]
+"""Answers a request: at once where nothing needs waiting for, else by an awaitable that the server runs as a task.
+
+A handler never raises: what goes wrong it answers itself. The awaitable is cancelled when the peer goes away.
+"""

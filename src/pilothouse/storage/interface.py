@@ -1,0 +1,152 @@
+"""The contract of every store: keys, values and revisions as in etcd v3.
+
+All keys share one revision counter that never goes back. A value is bytes; the store knows nothing of JSON.
+Whatever a method acknowledges is durable. tests/storage/contract.py holds every implementation to this.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class StorageError(Exception):
+    """Base of what a store raises; registry/store.py is the one place that turns it into a Status."""
+
+
+class KeyExists(StorageError):
+    """create() of a key that is there; `current` is what is there."""
+
+    def __init__(self, current: "KeyValue") -> None:
+        super().__init__(current.key)
+        self.current = current
+
+
+class RevisionConflict(StorageError):
+    """A compare-and-set whose expected revision is not the key's; `current` is None when the key is gone."""
+
+    def __init__(self, key: str, current: "KeyValue | None") -> None:
+        super().__init__(key)
+        self.current = current
+
+
+class Compacted(StorageError):
+    """A read or watch at a revision whose history is gone; `compacted` is the first one that can be read."""
+
+    def __init__(self, compacted: int) -> None:
+        super().__init__(f"required revision has been compacted (oldest is {compacted})")
+        self.compacted = compacted
+
+
+class FutureRevision(StorageError):
+    """A read at a revision the store has not reached; `current` is the newest."""
+
+    def __init__(self, current: int) -> None:
+        super().__init__("required revision is a future revision")
+        self.current = current
+
+
+class Unavailable(StorageError):
+    """The store cannot be reached, is closed, or is out of space; the message says which."""
+
+
+@dataclass(slots=True, frozen=True)
+class KeyValue:
+    """A key as it was written last: `mod` is the revision of that write, `create` of the key's first one."""
+
+    key: str
+    value: bytes
+    mod: int
+    create: int = 0
+    lease: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class Event:
+    """One change. `kv` is the new state (for a delete: the key, the last value, and `mod` = the delete's revision);
+    `prev` is the state before, None when the key was created."""
+
+    deleted: bool
+    kv: KeyValue
+    prev: KeyValue | None
+
+
+@dataclass(slots=True)
+class Page:
+    """A range read: pairs in key order at `revision`; `count` is how many the whole range has from its start key."""
+
+    items: list[KeyValue]
+    revision: int
+    more: bool = False
+    count: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class Op:
+    """One write of a transaction. `expect` is the key's mod revision the write demands: 0 = must not exist,
+    None = whatever is there. `value` None deletes. `ttl` in seconds, 0 = none."""
+
+    key: str
+    value: bytes | None
+    expect: int | None = None
+    ttl: int = 0
+
+
+@dataclass(slots=True)
+class Subscription:
+    """A running watch: close() ends it; no callback comes after that."""
+
+    close: Callable[[], None] = field(default=lambda: None)
+
+
+class Storage(Protocol):
+    """What a store can do. Keys are text (`/registry/pods/default/a`)."""
+
+    @property
+    def revision(self) -> int:
+        """The newest revision this process knows to be committed."""
+
+    @property
+    def compacted(self) -> int:
+        """Reads at and watches from revisions below this one raise Compacted."""
+
+    async def start(self) -> None:
+        """Open; raises Unavailable when it cannot be opened (locked by another process, unreachable)."""
+
+    async def close(self) -> None:
+        """Finish what was accepted, then close. Later calls raise Unavailable."""
+
+    async def current_revision(self) -> int:
+        """The newest committed revision, linearizable (for etcd a quorum read, shared by all who wait)."""
+
+    async def get(self, key: str, revision: int = 0) -> KeyValue | None:
+        """One key, now or as of a revision (Compacted, FutureRevision)."""
+
+    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
+        """Keys with a prefix, from `start` (inclusive, "" = all), at most `limit` (0 = all), at one revision."""
+
+    async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
+        """Write a key that must not exist, else KeyExists."""
+
+    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0) -> KeyValue:
+        """Write a key whose mod revision is `expect`, else RevisionConflict."""
+
+    async def delete(self, key: str, expect: int) -> KeyValue:
+        """Remove a key whose mod revision is `expect`, else RevisionConflict; answers with the last value and
+        `mod` = the delete's revision."""
+
+    async def txn(self, ops: "list[Op]") -> int:
+        """All or nothing, one revision for all; RevisionConflict names the first key that did not fit."""
+
+    def watch(
+        self, prefix: str, revision: int, on_events: Callable[[list[Event]], None], on_error: Callable[[StorageError], None]
+    ) -> Subscription:
+        """Every change with mod >= `revision`, in order, in batches that never split a revision, on the loop's thread.
+
+        Raises Compacted at once when the history is gone; `on_error` ends the watch later (Compacted, Unavailable).
+        An event is delivered no later than the write that caused it is acknowledged."""
+
+    async def compact(self, revision: int) -> None:
+        """Forget history below `revision`; current values stay."""
+
+    async def size(self) -> int:
+        """Bytes that the data takes."""
