@@ -1,0 +1,193 @@
+"""What the rules of many kinds share: labels, selectors, numbers, immutability, conditions, references."""
+
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import Any
+
+from pilothouse.api import names
+from pilothouse.api.fields import Errors, Object, quote
+
+NEGATIVE = "must be greater than or equal to 0"
+IMMUTABLE = "field is immutable"
+NOT_POSITIVE = "must be greater than zero"
+NOT_INTEGER = "must be an integer"
+CONDITION_STATUSES = ("False", "True", "Unknown")
+
+
+def report(path: str, value: Any, messages: Iterable[str], errs: Errors) -> None:
+    """One Invalid cause for each message."""
+    for message in messages:
+        errs.invalid(path, value, message)
+
+
+def validate_nonnegative(value: int, path: str, errs: Errors) -> None:
+    if value < 0:
+        errs.invalid(path, value, NEGATIVE)
+
+
+def immutable_field(new: Any, old: Any, path: str, errs: Errors) -> None:
+    """The two must be equal; absent and empty count as the same for maps and lists (semantic equality)."""
+    if not equal(new, old):
+        errs.invalid(path, new, IMMUTABLE)
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Semantic equality of two JSON values: an absent, null or empty map or list are the same."""
+    if isinstance(a, dict) or isinstance(b, dict):
+        if not isinstance(a or {}, dict) or not isinstance(b or {}, dict):
+            return False
+        a, b = a or {}, b or {}
+        return all(_equal_member(a.get(k), b.get(k)) for k in a.keys() | b.keys())
+    if isinstance(a, list) or isinstance(b, list):
+        a, b = a or [], b or []
+        if not isinstance(a, list) or not isinstance(b, list) or len(a) != len(b):
+            return False
+        return all(map(equal, a, b))
+    return type(a) is type(b) and bool(a == b)
+
+
+def _equal_member(a: Any, b: Any) -> bool:
+    """An empty struct behind a pointer differs from none, an empty map or list does not; only lists are told here."""
+    if a is None or b is None:
+        other = b if a is None else a
+        return other is None or other == []
+    return equal(a, b)
+
+
+def validate_dns_label(value: str, path: str, errs: Errors) -> None:
+    report(path, value, names.dns_label(value), errs)
+
+
+def validate_dns_subdomain(value: str, path: str, errs: Errors) -> None:
+    report(path, value, names.dns_subdomain(value), errs)
+
+
+def validate_ip(value: str, path: str, errs: Errors, old: Container[str] = ()) -> None:
+    """An address in a field older than strict validation; what the old object had stays allowed."""
+    if value not in old:
+        report(path, value, names.ip_legacy(value), errs)
+
+
+def validate_cidr(value: str, path: str, errs: Errors, old: Container[str] = ()) -> None:
+    """A subnet in a field older than strict validation; what the old object had stays allowed."""
+    if value not in old:
+        report(path, value, names.cidr_legacy(value), errs)
+
+
+def is_ipv6(text: str) -> bool:
+    address = names.parse_ip(text)
+    return address is not None and address.version == 6
+
+
+def validate_port(port: int, path: str, errs: Errors) -> None:
+    report(path, port, names.port_number(port), errs)
+
+
+def validate_port_number_or_name(port: Any, path: str, errs: Errors) -> None:
+    """An IntOrString that names a port."""
+    if isinstance(port, str):
+        report(path, port, names.port_name(port), errs)
+    else:
+        validate_port(port or 0, path, errs)
+
+
+def validate_qualified_name(value: str, path: str, errs: Errors) -> None:
+    report(path, value, names.qualified_name(value), errs)
+
+
+def validate_name(check: Callable[[str, bool], Sequence[str]], value: str, path: str, errs: Errors) -> None:
+    """A full name (not a prefix) by one of the rules in names."""
+    report(path, value, check(value, False), errs)
+
+
+def validate_labels(labels: Mapping[str, str] | None, path: str, errs: Errors) -> None:
+    for name, value in sorted((labels or {}).items()):
+        validate_qualified_name(name, path, errs)
+        report(path, value, names.label_value(value), errs)
+
+
+def validate_label_selector(
+    selector: Object | None,
+    path: str,
+    errs: Errors,
+    *,
+    allow_invalid_values: bool = False,
+    allow_unknown_operator: bool = False,
+) -> None:
+    """A meta/v1 LabelSelector; `allow_invalid_values` when the stored object already had one."""
+    if selector is None:
+        return
+    validate_labels(selector.get("matchLabels"), f"{path}.matchLabels", errs)
+    for i, requirement in enumerate(selector.get("matchExpressions") or ()):
+        _requirement(
+            requirement, f"{path}.matchExpressions[{i}]", errs, allow_invalid_values, allow_unknown_operator
+        )
+
+
+def _requirement(requirement: Object, path: str, errs: Errors, any_value: bool, any_operator: bool) -> None:
+    operator, values = requirement.get("operator", ""), requirement.get("values") or []
+    check_values_by_operator(operator, values, f"{path}.values", errs)
+    if operator not in ("In", "NotIn", "Exists", "DoesNotExist") and not any_operator:
+        errs.invalid(f"{path}.operator", operator, "not a valid selector operator")
+    validate_qualified_name(requirement.get("key", ""), f"{path}.key", errs)
+    if not any_value:
+        for i, value in enumerate(values):
+            report(f"{path}.values[{i}]", value, names.label_value(value), errs)
+
+
+def check_values_by_operator(operator: str, values: Sequence[str], path: str, errs: Errors) -> None:
+    """In and NotIn need values, Exists and DoesNotExist take none."""
+    if operator in ("In", "NotIn") and not values:
+        errs.required(path, "must be specified when `operator` is 'In' or 'NotIn'")
+    if operator in ("Exists", "DoesNotExist") and values:
+        errs.forbidden(path, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+
+
+def selector_has_invalid_value(selector: Object | None) -> bool:
+    """Whether an expression carries a value that is no label value (only old objects can)."""
+    expressions = (selector or {}).get("matchExpressions") or ()
+    return any(names.label_value(v) for e in expressions for v in e.get("values") or ())
+
+
+def validate_conditions(conditions: Sequence[Object] | None, path: str, errs: Errors) -> None:
+    """A list of meta/v1 Condition."""
+    seen: set[str] = set()
+    for i, condition in enumerate(conditions or ()):
+        kind = condition.get("type", "")
+        if kind in seen:
+            errs.duplicate(f"{path}[{i}]", {"type": kind})
+        seen.add(kind)
+        validate_condition(condition, f"{path}[{i}]", errs)
+
+
+def validate_condition(condition: Object, path: str, errs: Errors) -> None:
+    kind, status = condition.get("type", ""), condition.get("status", "")
+    if not kind:
+        errs.required(f"{path}.type", "is required")
+    else:
+        validate_qualified_name(kind, f"{path}.type", errs)
+    if not status:
+        errs.required(f"{path}.status")
+    elif status not in CONDITION_STATUSES:
+        errs.not_supported(f"{path}.status", status, CONDITION_STATUSES)
+    if condition.get("observedGeneration", 0) < 0:
+        errs.invalid(
+            f"{path}.observedGeneration",
+            condition["observedGeneration"],
+            "must be greater than or equal to zero",
+        )
+    if not condition.get("lastTransitionTime"):
+        errs.required(f"{path}.lastTransitionTime")
+    reason = condition.get("reason", "")
+    if not reason:
+        errs.required(f"{path}.reason")
+    else:
+        report(f"{path}.reason", reason, names.condition_reason(reason), errs)
+        if names.size(reason) > 1024:
+            errs.too_long(f"{path}.reason", 1024)
+    if names.size(condition.get("message", "")) > 32 * 1024:
+        errs.too_long(f"{path}.message", 32 * 1024)
+
+
+def go_quote_list(values: Iterable[str]) -> str:
+    """Go's %q of a list of text: `["a" "b"]`."""
+    return "[" + " ".join(quote(v) for v in values) + "]"
