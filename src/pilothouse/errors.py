@@ -160,7 +160,7 @@ def forbidden(group: str, resource: str, name: str, why: str) -> Forbidden:
 
 def invalid(group: str, kind: str, name: str, causes: Sequence[Mapping[str, str]]) -> Invalid:
     """A 422 with its causes, each `{reason, message, field}` (errors.NewInvalid)."""
-    texts = [f"{c['field']}: {c['message']}" for c in causes]
+    texts = list(dict.fromkeys(f"{c['field']}: {c['message']}" for c in causes))  # a repeated cause is told once
     joined = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     message = f'{qualified(group, kind)} "{name}" is invalid'
     if texts:

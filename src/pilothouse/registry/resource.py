@@ -60,6 +60,8 @@ class Resource:
     from_storage: Callable[[Object], Object] | None = None
     list_items_typed: bool = False
     virtual: bool = False
+    default: Callable[[Object], None] | None = None
+    """Sets defaults in place; None = those of the built-in kind (api/defaults.py)."""
     deprecated: str = ""
     """The text of the Warning header for every request to it, "" where it is not deprecated."""
 

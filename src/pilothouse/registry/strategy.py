@@ -69,3 +69,13 @@ class Strategy:
     """Seconds of grace a delete gives (object, gracePeriodSeconds asked for); None = deleted at once."""
     after_delete: Callable[[WriteContext, Object], None] | None = None
     """Called once the object is really gone (an address goes back to its pool)."""
+    return_deleted: bool = False
+    """A delete answers with the object instead of a Status (upstream's ReturnDeletedObject)."""
+    garbage_collection: str = "background"
+    """What becomes of dependents when the client does not say: background, orphan, or unsupported."""
+    mark_deleting: Callable[[WriteContext, Object], bool] | None = None
+    """Turns a delete into an update of the object (namespaces, definitions): True = it stays for now."""
+    may_vanish: Callable[[Object], bool] | None = None
+    """Whether an update that emptied the finalizers of a deleted object may remove it; None = it may."""
+    ttl: Callable[[WriteContext, Object], int] | None = None
+    """Seconds the stored object lives, None = for ever (events)."""

@@ -1,0 +1,54 @@
+"""Selectable fields of a resource: what `fieldSelector` may name and how the value is read."""
+
+from collections.abc import Callable
+from functools import partial
+
+from pilothouse.api.fields import Object
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.strategy import Path
+
+INDEXED = {"pods": ("spec.nodeName",)}
+"""Fields that the watch cache keeps an index on, by resource."""
+
+
+def _text(obj: Object, path: Path) -> str:
+    value: object = obj
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else str(value)
+
+
+def extractor(resource: Resource) -> Callable[[Object], dict[str, str]]:
+    """A function from an object to the values of all its selectable fields."""
+    readers = [
+        (label, source if callable(source) else partial(_text, path=source)) for label, source in resource.selectable.items()
+    ]
+    namespaced = resource.namespaced
+
+    def read(obj: Object) -> dict[str, str]:
+        metadata = obj["metadata"]
+        out = {"metadata.name": metadata.get("name", "")}
+        if namespaced:
+            out["metadata.namespace"] = metadata.get("namespace", "")
+        for label, source in readers:
+            out[label] = source(obj)
+        return out
+
+    return read
+
+
+def indexed(resource: Resource) -> tuple[str, ...]:
+    """The fields of a resource that deserve an index: those of INDEXED, and all that a definition declares."""
+    return INDEXED.get(resource.group_resource, ()) if not resource.list_items_typed else tuple(resource.selectable)
+
+
+def labels(resource: Resource) -> set[str]:
+    """Every label that a field selector on the resource may use."""
+    out = {"metadata.name", *resource.selectable}
+    if resource.namespaced:
+        out.add("metadata.namespace")
+    return out

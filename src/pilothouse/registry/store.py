@@ -1,0 +1,423 @@
+"""The verbs over the store: create, update and read, for every kind alike (apiserver registry/generic/registry).
+
+Deletion has a file of its own, deletion.py. This is the one place where storage errors become Status errors.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from pilothouse import errors
+from pilothouse._json import splice
+from pilothouse._watchcache import Entry
+from pilothouse.api import codec, meta, names
+from pilothouse.api.fields import Errors, Object
+from pilothouse.registry.fields import extractor, indexed
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.strategy import Path, Strategy, WriteContext
+from pilothouse.storage import interface
+from pilothouse.storage.watchcache import Cacher, ResourceCache
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+NAME_ATTEMPTS = 8
+CONFLICT_ATTEMPTS = 64
+
+Validate = Callable[[Object, Object | None], Awaitable[None]]
+"""The last word of admission on (new, old)."""
+
+
+@dataclass(slots=True)
+class Written:
+    """What a write left: the bytes to serve (resourceVersion included) in the stored version."""
+
+    value: bytes
+    created: bool = False
+    changed: bool = True
+
+
+def dig(obj: Any, path: Path) -> Any:
+    """The member at a path, None when any step is absent."""
+    for name in path:
+        if not isinstance(obj, dict):
+            return None
+        obj = obj.get(name)
+    return obj
+
+
+def put(obj: Object, path: Path, value: Any) -> None:
+    """Set (or with None drop) the member at a path, making the steps to it."""
+    *head, last = path
+    for name in head:
+        step = obj.get(name)
+        if not isinstance(step, dict):
+            if value is None:
+                return
+            step = obj[name] = {}
+        obj = step
+    if value is None:
+        obj.pop(last, None)
+    else:
+        obj[last] = value
+
+
+def storage_error(resource: Resource, name: str, err: interface.StorageError) -> errors.StatusError:
+    """The Status of a storage error: the only translation there is."""
+    if isinstance(err, interface.KeyExists):
+        return errors.already_exists(resource.group, resource.plural, name)
+    if isinstance(err, interface.RevisionConflict):
+        return errors.conflict(resource.group, resource.plural, name, MODIFIED)
+    if isinstance(err, interface.Compacted):
+        return errors.Expired("The resourceVersion for the provided list is too old.")
+    if isinstance(err, interface.FutureRevision):
+        return too_large(0, err.current)
+    return errors.InternalError(f"Internal error occurred: {err}", details={"causes": [{"message": str(err)}]})
+
+
+def too_large(asked: int, current: int) -> errors.Timeout:
+    """A resourceVersion that has not been reached (storage.NewTooLargeResourceVersionError)."""
+    return errors.Timeout(
+        f"Timeout: Too large resource version: {asked}, current: {current}",
+        details={
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1,
+        },
+        headers=[("Retry-After", "1")],
+    )
+
+
+class Store:
+    """Objects of every resource, by key; `storage` holds them and `cacher` serves the reads."""
+
+    def __init__(self, storage: interface.Storage, cacher: Cacher) -> None:
+        self.storage = storage
+        self.cacher = cacher
+        self._caches: dict[str, ResourceCache] = {}
+
+    def cache(self, resource: Resource) -> ResourceCache:
+        """The watch cache of what is stored for a resource."""
+        found = self._caches.get(resource.key_prefix)
+        if found is None:
+            stored = resource.storage or resource
+            found = self.cacher.resource(stored.key_prefix, extractor(stored), indexed(stored))
+            self._caches[resource.key_prefix] = found
+        return found
+
+    def forget(self, resource: Resource) -> None:
+        """Drop the cache of a resource that is no longer served."""
+        self._caches.pop(resource.key_prefix, None)
+
+    def entry(self, resource: Resource, namespace: str, name: str) -> Entry | None:
+        """The newest cached state of an object."""
+        return self.cache(resource).get(resource.key(namespace, name))
+
+    def find(self, resource: Resource, namespace: str, name: str) -> Entry:
+        """As entry(), but a missing object is a NotFound."""
+        entry = self.cache(resource).get(key_of(resource, namespace, name))
+        if entry is None:
+            raise errors.not_found(resource.group, resource.plural, name)
+        return entry
+
+    async def refresh(self, key: str) -> None:
+        """After a lost compare-and-set: wait until the cache has what the store has."""
+        await self.cacher.wait_for(await self.storage.current_revision(), 3.0)
+
+    async def create(self, ctx: WriteContext, obj: Object, validate: Validate | None) -> Written:
+        """Store a new object; the name is generated here when only generateName is given."""
+        metadata = obj["metadata"]
+        prefix = metadata.get("generateName")
+        if not prefix or metadata.get("name"):
+            return await self._create(ctx, obj, validate)
+        blank = orjson.dumps(obj)
+        for attempt in range(NAME_ATTEMPTS):
+            try:
+                return await self._create(ctx, obj, validate)
+            except errors.AlreadyExists:
+                if attempt == NAME_ATTEMPTS - 1:
+                    raise
+                obj = orjson.loads(blank)
+        raise AssertionError("unreachable")
+
+    async def _create(self, ctx: WriteContext, obj: Object, validate: Validate | None) -> Written:
+        resource, strategy = ctx.resource, ctx.resource.strategy
+        metadata = obj["metadata"]
+        metadata["creationTimestamp"] = ctx.now
+        metadata["uid"] = meta.new_uid()
+        if metadata.get("generateName") and not metadata.get("name"):
+            metadata["name"] = meta.generate_name(metadata["generateName"])
+        try:
+            before_create(ctx, strategy, obj)
+            if validate is not None:
+                await validate(obj, None)
+            name = metadata["name"]
+            key = key_of(resource, ctx.namespace, name)
+            stored = resource.storage or resource
+            metadata.pop("resourceVersion", None)
+            value = codec.encode(obj, stored.kind, stored.api_version)
+            if ctx.dry_run:
+                if self.cache(resource).get(key) is not None:
+                    raise interface.KeyExists(interface.KeyValue(key, b"", 0))
+                _undo(ctx)
+                return Written(value, created=True)
+            kv = await self.storage.create(key, value, strategy.ttl(ctx, obj) if strategy.ttl else 0)
+        except interface.KeyExists:
+            _undo(ctx)
+            raise self._exists(resource, ctx.namespace, metadata) from None
+        except interface.StorageError as err:
+            _undo(ctx)
+            raise storage_error(resource, metadata.get("name", ""), err) from err
+        except BaseException:
+            _undo(ctx)
+            raise
+        return Written(self._served(resource, kv), created=True)
+
+    def _served(self, resource: Resource, kv: interface.KeyValue) -> bytes:
+        """The bytes of a write as they are served; the cache most often has them already."""
+        entry = self.cache(resource).get(kv.key)
+        if entry is not None and entry.rev == kv.mod:
+            return entry.value
+        return splice(kv.value, kv.mod)
+
+    def _exists(self, resource: Resource, namespace: str, metadata: Object) -> errors.AlreadyExists:
+        name = metadata["name"]
+        err = errors.already_exists(resource.group, resource.plural, name)
+        if metadata.get("generateName"):
+            err.message += ", the server was not able to generate a unique name for the object"
+            err.details = {**(err.details or {}), "retryAfterSeconds": 1}
+            err.headers = [("Retry-After", "1")]
+        entry = self.entry(resource, namespace, name)
+        if entry is not None and b'"deletionTimestamp":' in entry.value and decode(entry)["metadata"].get("deletionTimestamp"):
+            err.message = f"object is being deleted: {err.message}"
+        return err
+
+    async def update(
+        self,
+        ctx: WriteContext,
+        make: Callable[[Object | None], Awaitable[Object]],
+        *,
+        strategy: Strategy,
+        uid: str = "",
+        allow_create: bool = False,
+        validate: Validate | None = None,
+        authorize_create: Callable[[], Awaitable[None]] | None = None,
+    ) -> Written:
+        """Read, make the new object out of the old one, check and write it, again when somebody else was faster.
+
+        `make` is given a private copy of the live object, or None when there is none and the write may create it;
+        it may be called several times. `uid` is a precondition. Raises what `make` raises.
+        """
+        resource = ctx.resource
+        key = key_of(resource, ctx.namespace, ctx.name)
+        for _ in range(CONFLICT_ATTEMPTS):
+            entry = self.cache(resource).get(key)
+            try:
+                if entry is None:
+                    return await self._create_on_update(ctx, make, strategy, uid, allow_create, validate, authorize_create)
+                return await self._update(ctx, make, strategy, uid, validate, entry)
+            except interface.RevisionConflict:
+                _undo(ctx)
+                await self.refresh(key)
+            except interface.StorageError as err:
+                _undo(ctx)
+                raise storage_error(resource, ctx.name, err) from err
+            except BaseException:
+                _undo(ctx)
+                raise
+        raise errors.conflict(resource.group, resource.plural, ctx.name, MODIFIED)
+
+    async def _create_on_update(
+        self,
+        ctx: WriteContext,
+        make: Callable[[Object | None], Awaitable[Object]],
+        strategy: Strategy,
+        uid: str,
+        allow_create: bool,
+        validate: Validate | None,
+        authorize_create: Callable[[], Awaitable[None]] | None,
+    ) -> Written:
+        resource = ctx.resource
+        if not (strategy.create_on_update or allow_create):
+            raise errors.not_found(resource.group, resource.plural, ctx.name)
+        check_uid(resource, ctx, uid, "")
+        obj = await make(None)
+
+        async def check(new: Object, old: Object | None) -> None:
+            if authorize_create is not None:
+                await authorize_create()
+            if validate is not None:
+                await validate(new, old)
+
+        meta.wipe_system_fields(obj)
+        return await self._create(ctx, obj, check)
+
+    async def _update(
+        self,
+        ctx: WriteContext,
+        make: Callable[[Object | None], Awaitable[Object]],
+        strategy: Strategy,
+        uid: str,
+        validate: Validate | None,
+        entry: Entry,
+    ) -> Written:
+        resource = ctx.resource
+        old = decode(entry)
+        live = old["metadata"]
+        check_uid(resource, ctx, uid, live.get("uid", ""))
+        obj = await make(decode(entry))
+        metadata = obj["metadata"]
+        sent = metadata.get("resourceVersion")
+        why = "" if not sent or sent == live["resourceVersion"] else _version_error(sent)
+        if why:
+            raise errors.StatusError(f'resourceVersion: Invalid value: "{sent}": {why}', details=None)
+        if not sent or int(sent) == 0:
+            if not strategy.unconditional_update:
+                errs = Errors()
+                errs.invalid("metadata.resourceVersion", 0, "must be specified for an update")
+                errs.raise_if_any(resource.group, resource.plural, ctx.name)
+        elif int(sent) != entry.rev:
+            raise errors.conflict(resource.group, resource.plural, ctx.name, MODIFIED)
+        metadata["resourceVersion"] = live["resourceVersion"]
+        before_update(ctx, strategy, obj, old)
+        _keep_times(obj, old)
+        if validate is not None:
+            await validate(obj, old)
+        if _vanishes(strategy, obj, old):
+            return await self._vanish(ctx, strategy, obj, entry)
+        if obj == old:
+            _undo(ctx)
+            return Written(entry.value, changed=False)
+        del metadata["resourceVersion"]
+        stored = resource.storage or resource
+        value = codec.encode(obj, stored.kind, stored.api_version)
+        if ctx.dry_run:
+            _undo(ctx)
+            return Written(splice(value, entry.rev))
+        ttl = strategy.ttl(ctx, obj) if strategy.ttl else 0
+        kv = await self.storage.update(entry.key, value, entry.rev, ttl)
+        return Written(self._served(resource, kv))
+
+    async def _vanish(self, ctx: WriteContext, strategy: Strategy, obj: Object, entry: Entry) -> Written:
+        """An update that took the last finalizer off a deleted object removes it; the answer is the updated object."""
+        resource = ctx.resource
+        stored = resource.storage or resource
+        metadata = obj["metadata"]
+        del metadata["resourceVersion"]
+        value = splice(codec.encode(obj, stored.kind, stored.api_version), entry.rev)
+        if not ctx.dry_run:
+            await self.storage.delete(entry.key, entry.rev)
+            if resource.strategy.after_delete is not None:
+                resource.strategy.after_delete(ctx, obj)
+        return Written(value)
+
+
+def decode(entry: Entry) -> Object:
+    """A fresh dict of a cached object."""
+    out: Object = orjson.loads(entry.value)
+    return out
+
+
+def key_of(resource: Resource, namespace: str, name: str) -> str:
+    """The storage key; BadRequest when the name can be no path segment (apiserver NamespaceKeyFunc)."""
+    if resource.namespaced and not namespace:
+        raise errors.BadRequest("Namespace parameter required.")
+    if not name:
+        raise errors.BadRequest("Name parameter required.")
+    if name[0] == "." or "/" in name or "%" in name:
+        why = names.path_segment(name, False)
+        if why:
+            raise errors.BadRequest(f'Name parameter invalid: "{name}": {";".join(why)}')
+    return resource.key(namespace, name)
+
+
+def check_uid(resource: Resource, ctx: WriteContext, wanted: str, found: str) -> None:
+    """The UID of a PUT body is a precondition (storage.Preconditions)."""
+    if wanted and wanted != found:
+        stored = resource.storage or resource
+        why = (
+            f"StorageError: invalid object, Code: 4, Key: {stored.key(ctx.namespace, ctx.name)}, ResourceVersion: 0, "
+            f"AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+        )
+        raise errors.conflict(resource.group, resource.plural, ctx.name, why)
+
+
+def before_create(ctx: WriteContext, strategy: Strategy, obj: Object) -> None:
+    """Prepare and validate a new object (rest.BeforeCreate)."""
+    resource, metadata = ctx.resource, obj["metadata"]
+    for path in strategy.reset_on_create:
+        put(obj, path, None)
+    if strategy.generation_on_create:
+        metadata["generation"] = strategy.generation_on_create
+    if strategy.prepare_create is not None:
+        strategy.prepare_create(ctx, obj)
+    errs = Errors()
+    meta.validate_create(obj, resource.namespaced, strategy.name_check, errs)
+    if strategy.validate is not None:
+        strategy.validate(ctx, obj, errs)
+    errs.raise_if_any(resource.group, resource.kind, metadata.get("name", ""))
+    if strategy.warnings is not None:
+        ctx.warnings.extend(strategy.warnings(ctx, obj, None))
+
+
+def before_update(ctx: WriteContext, strategy: Strategy, obj: Object, old: Object) -> None:
+    """Prepare and validate a changed object (rest.BeforeUpdate)."""
+    resource, metadata, live = ctx.resource, obj["metadata"], old["metadata"]
+    put(metadata, ("generation",), live.get("generation"))
+    for path in strategy.keep_on_update:
+        put(obj, path, dig(old, path))
+    if strategy.prepare_update is not None:
+        strategy.prepare_update(ctx, obj, old)
+    if strategy.generation_fields and any(dig(obj, p) != dig(old, p) for p in strategy.generation_fields):
+        metadata["generation"] = live.get("generation", 0) + 1
+    if not metadata.get("uid"):
+        metadata["uid"] = live.get("uid", "")
+    if live.get("creationTimestamp"):
+        metadata["creationTimestamp"] = live["creationTimestamp"]
+    if live.get("deletionTimestamp"):
+        metadata["deletionTimestamp"] = live["deletionTimestamp"]
+    if live.get("deletionGracePeriodSeconds") is not None and metadata.get("deletionGracePeriodSeconds") is None:
+        metadata["deletionGracePeriodSeconds"] = live["deletionGracePeriodSeconds"]
+    errs = Errors()
+    meta.validate_create(obj, resource.namespaced, names.path_segment, errs)
+    meta.validate_update(obj, old, errs)
+    if errs:  # the strategies of upstream check the metadata once more, so every cause stands there twice
+        meta.validate_update(obj, old, errs)
+    if strategy.validate_update is not None:
+        strategy.validate_update(ctx, obj, old, errs)
+    errs.raise_if_any(resource.group, resource.kind, metadata.get("name", ""))
+    if strategy.warnings is not None:
+        ctx.warnings.extend(strategy.warnings(ctx, obj, old))
+
+
+def _version_error(text: str) -> str:
+    if not text.isascii() or not text.isdigit():
+        return f'strconv.ParseUint: parsing "{text}": invalid syntax'
+    return f'strconv.ParseUint: parsing "{text}": value out of range' if int(text) >= 2**64 else ""
+
+
+def _keep_times(obj: Object, old: Object) -> None:
+    """When nothing but the times of managed fields changed, take the old ones, so that the write is none."""
+    new, live = obj["metadata"].get("managedFields"), old["metadata"].get("managedFields")
+    if not new or not live or new == live or len(new) != len(live):
+        return
+    for one, two in zip(new, live, strict=True):
+        if {**one, "time": None} != {**two, "time": None}:
+            return
+    obj["metadata"]["managedFields"] = live
+    if obj != old:
+        obj["metadata"]["managedFields"] = new
+
+
+def _vanishes(strategy: Strategy, obj: Object, old: Object) -> bool:
+    live = old["metadata"]
+    if obj["metadata"].get("finalizers") or not live.get("deletionTimestamp"):
+        return False
+    if live.get("deletionGracePeriodSeconds"):
+        return False
+    return strategy.may_vanish is None or strategy.may_vanish(obj)
+
+
+def _undo(ctx: WriteContext) -> None:
+    """Give back what hooks took for a write that did not happen."""
+    while ctx.undo:
+        ctx.undo.pop()()
