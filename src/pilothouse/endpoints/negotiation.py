@@ -1,0 +1,295 @@
+"""Which representation an Accept header asks for (apiserver endpoints/handlers/negotiation).
+
+Two questions, as upstream asks them: the router's (`acceptable`: is any listed type one that the route
+produces) and the handler's (`negotiate`: the best clause whose parameters the endpoint allows). Built-in
+resources face both, custom resources only the second.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+from pilothouse.errors import NotAcceptable, UnsupportedMediaType
+
+JSON = "application/json"
+YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+
+FORMATS = {JSON: "json", YAML: "yaml", PROTOBUF: "protobuf"}
+PRODUCES = tuple(FORMATS)
+STREAMS = (f"{JSON};stream=watch", f"{PROTOBUF};stream=watch")
+LIST_PRODUCES = PRODUCES + STREAMS
+
+META_GROUP = "meta.k8s.io"
+META_VERSIONS = ("v1", "v1beta1")
+TABLE, PARTIAL, PARTIAL_LIST = "Table", "PartialObjectMetadata", "PartialObjectMetadataList"
+DISCOVERY_TARGET = ("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList")
+
+Target = tuple[str, str, str]
+"""Group, version and kind that a clause wants the answer converted to."""
+
+CACHE_LIMIT = 1024
+"""Accept texts remembered per endpoint sort; past it the memory starts anew, so a client cannot fill it."""
+
+
+class Clause(NamedTuple):
+    """One media range of an Accept header."""
+
+    type: str
+    subtype: str
+    q: float
+    params: dict[str, str]
+
+
+class Media(NamedTuple):
+    """What was agreed on.
+
+    format: json | yaml | protobuf. transform: "" or the kind to convert to, with its `version` (and `group`).
+    pretty: asked for by a parameter of the clause. profile: of aggregated discovery.
+    """
+
+    format: str
+    content_type: str
+    transform: str = ""
+    version: str = ""
+    group: str = ""
+    pretty: bool = False
+    profile: str = ""
+
+
+PLAIN_JSON = Media("json", JSON)
+
+
+def parse_accept(header: str) -> list[Clause]:
+    """The clauses in order of preference, malformed ones dropped (goautoneg.ParseAccept)."""
+    clauses: list[Clause] = []
+    for part in header.split(","):
+        clause = _parse_clause(part)
+        if clause is None:
+            continue
+        # An insertion sort as upstream's: the relation is not transitive, so sorted() would differ.
+        at = len(clauses)
+        while at and _before(clause, clauses[at - 1]):
+            at -= 1
+        clauses.insert(at, clause)
+    return clauses
+
+
+def _parse_clause(part: str) -> Clause | None:
+    media, *rest = part.strip().split(";")
+    kind, _, subtype = media.partition("/")
+    kind, subtype = kind.strip(), subtype.strip()
+    if "/" in subtype or (not subtype and kind != "*"):
+        return None
+    params: dict[str, str] = {}
+    q = 1.0
+    for item in rest:
+        name, _, value = item.partition("=")
+        if not value or "=" in value:
+            continue
+        if name.strip() == "q":
+            q = _quality(value)
+        else:
+            params[name.strip()] = value.strip()
+    return Clause(kind, subtype or "*", q, params)
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _before(a: Clause, b: Clause) -> bool:
+    if a.q > b.q:
+        return True
+    return (a.type != "*" and b.type == "*") or (a.subtype != "*" and b.subtype == "*")
+
+
+def acceptable(accept: str | None, produces: Iterable[str] = PRODUCES) -> None:
+    """The router's check, blind to weights and parameters; raises its 406 (go-restful's detectRoute)."""
+    if not accept:
+        return
+    produces = tuple(produces)
+    for part in accept.split(","):
+        media = part.partition(";")[0].strip(" ")
+        if media == "*/*" or media in produces:
+            return
+    raise NotAcceptable(
+        f"406: Not Acceptable\n\nAvailable representations: {', '.join(produces)}", details={}
+    )
+
+
+def _choose(header: str, allows: Callable[[str, Target | None], bool], server_version: str) -> Media | None:
+    for clause in parse_accept(header):
+        for content_type, form in FORMATS.items():
+            if not _matches(clause, content_type):
+                continue
+            media = _accept(clause.params, form, content_type, allows, server_version)
+            if media is not None:
+                return media
+    return None
+
+
+def _matches(clause: Clause, content_type: str) -> bool:
+    kind, _, subtype = content_type.partition("/")
+    if clause.type == kind:
+        return clause.subtype in (subtype, "*")
+    return clause.type == "*" and clause.subtype == "*"
+
+
+def _accept(
+    params: dict[str, str],
+    form: str,
+    content_type: str,
+    allows: Callable[[str, Target | None], bool],
+    server_version: str,
+) -> Media | None:
+    stream = params.get("stream", "")
+    if stream and (stream != "watch" or form == "yaml"):
+        return None
+    if params.get("sv", server_version) != server_version:
+        return None
+    target: Target | None = None
+    if "as" in params or "g" in params or "v" in params:
+        target = (params.get("g", ""), params.get("v", ""), params.get("as", ""))
+    if not allows(form, target):
+        return None
+    group, version, kind = target or ("", "", "")
+    return Media(
+        form, content_type, kind, version, group, params.get("pretty") == "1", params.get("profile", "")
+    )
+
+
+def _any_meta(form: str, target: Target | None) -> bool:
+    return _partial_only(form, target) or _is_table(form, target)
+
+
+def _partial_only(form: str, target: Target | None) -> bool:
+    return target is None or (_is_meta(target) and target[2] in (PARTIAL, PARTIAL_LIST))
+
+
+def _custom(form: str, target: Target | None) -> bool:
+    return form != "protobuf" if target is None else _any_meta(form, target)
+
+
+def _none(form: str, target: Target | None) -> bool:
+    return target is None
+
+
+def _aggregated(form: str, target: Target | None) -> bool:
+    return target == DISCOVERY_TARGET
+
+
+def _is_table(form: str, target: Target | None) -> bool:
+    return target is not None and form != "protobuf" and target[2] == TABLE and _is_meta(target)
+
+
+def _is_meta(target: Target) -> bool:
+    return target[0] == META_GROUP and target[1] in META_VERSIONS
+
+
+class _Negotiator:
+    """One sort of endpoint, with the Accept texts that it has seen."""
+
+    __slots__ = ("allows", "cache", "server_version")
+
+    def __init__(self, allows: Callable[[str, Target | None], bool], server_version: str = "") -> None:
+        self.allows = allows
+        self.server_version = server_version
+        self.cache: dict[str, Media | None] = {}
+
+    def __call__(self, header: str) -> Media | None:
+        try:
+            return self.cache[header]
+        except KeyError:
+            pass
+        media = _choose(header, self.allows, self.server_version)
+        if len(self.cache) >= CACHE_LIMIT:
+            self.cache.clear()
+        self.cache[header] = media
+        return media
+
+
+_objects_or_tables = _Negotiator(_any_meta, "v1")
+_objects = _Negotiator(_partial_only, "v1")
+_custom_objects = _Negotiator(_custom, "v1")
+_plain = _Negotiator(_none)
+_discovery = _Negotiator(_aggregated)
+
+
+def negotiate(
+    accept: str | None, *, stream: bool = False, tables: bool = True, custom: bool = False
+) -> Media:
+    """The representation of a resource endpoint; raises the handler's 406.
+
+    `stream` is for a watch, which YAML cannot be; `tables` is False where the answer cannot be a Table
+    (reviews, bindings, tokens); `custom` resources have no protobuf form of their own.
+    """
+    if not accept:
+        return PLAIN_JSON
+    media = (_custom_objects if custom else _objects_or_tables if tables else _objects)(accept)
+    if stream:
+        if media is None or media.format == "yaml":
+            raise not_acceptable(STREAMS)
+        if media.format != "json":
+            return media._replace(content_type=f"{media.content_type};stream=watch")
+        return media
+    if media is None:
+        raise not_acceptable()
+    return media
+
+
+def negotiate_plain(accept: str | None) -> Media:
+    """The representation where no conversion is allowed: legacy discovery and reviews."""
+    if not accept:
+        return PLAIN_JSON
+    media = _plain(accept)
+    if media is None:
+        raise not_acceptable()
+    return media
+
+
+def negotiate_discovery(accept: str | None) -> Media | None:
+    """The aggregated form, when any clause asks for it, whatever the weights of the others; else None."""
+    if not accept:
+        return None
+    media = _discovery(accept)
+    if media is None:
+        return None
+    return media._replace(
+        content_type=f"{media.content_type};g={media.group};v={media.version};as={media.transform}"
+    )
+
+
+def negotiate_error(accept: str | None) -> Media:
+    """How a Status is written: as asked for when that is possible, else as JSON; never raises."""
+    if not accept:
+        return PLAIN_JSON
+    return _plain(accept) or PLAIN_JSON
+
+
+def not_acceptable(accepted: Iterable[str] = PRODUCES) -> NotAcceptable:
+    """The handler's 406."""
+    return NotAcceptable(f"only the following media types are accepted: {', '.join(accepted)}")
+
+
+def unsupported_media_type(accepted: Iterable[str] = PRODUCES) -> UnsupportedMediaType:
+    """The 415 of a body in a format that is not served."""
+    return UnsupportedMediaType(
+        "the body of the request was in an unknown format - accepted media types include: "
+        + ", ".join(accepted)
+    )
+
+
+def wants_pretty(query: str, user_agent: str = "") -> bool:
+    """Whether indented JSON is due: the `pretty` parameter, else a client that a person looks at.
+
+    `query` is the raw query string; the parameter's first value counts, false when it is not a boolean.
+    """
+    if "pretty" in query:
+        value = parse_qs(query, keep_blank_values=True).get("pretty", [""])[0]
+        if value:
+            return value in ("1", "t", "T", "TRUE", "true", "True")
+    return user_agent.startswith(("curl", "Wget", "Mozilla/5.0"))
