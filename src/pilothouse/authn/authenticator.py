@@ -1,14 +1,208 @@
 """Room 5: who is asking. The union of the methods, anonymous last, with a cache of token results."""
 
-from collections.abc import Awaitable
-from typing import Protocol
+import base64
+import inspect
+import time
+from collections.abc import Awaitable, Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
 
-from pilothouse.api.identity import User
+from pilothouse import errors
+from pilothouse.api.identity import ANONYMOUS, User
 from pilothouse.server.request import Request
+
+ALL_AUTHENTICATED = "system:authenticated"
+ALL_UNAUTHENTICATED = "system:unauthenticated"
+SUCCESS_TTL = 10.0
+"""Seconds for which a good token is not looked at again (kube-apiserver's TokenSuccessCacheTTL)."""
+CACHE_SIZE = 20_000
+
+_INVALID_TOKEN = "invalid bearer token"
+T = TypeVar("T")
+_PROTOCOL_PREFIX = "base64url.bearer.authorization.k8s.io."
 
 
 class Authenticator(Protocol):
     """One method of authentication."""
 
-    def authenticate(self, request: Request) -> User | None | Awaitable[User | None]:
-        """The user; None when the request carries nothing for this method; errors.Unauthorized when it is wrong."""
+    def authenticate(self, request: Request) -> User | Awaitable[User | None] | None:
+        """The user; None: nothing here for this method; errors.Unauthorized when it is wrong."""
+
+
+@dataclass(slots=True, frozen=True)
+class Identity:
+    """A user that a token stands for, and for which of the asked-for audiences it does so."""
+
+    user: User
+    audiences: tuple[str, ...] = ()
+
+
+class TokenAuthenticator(Protocol):
+    """One sort of bearer token."""
+
+    def authenticate_token(
+        self, token: str, audiences: Sequence[str]
+    ) -> Identity | Awaitable[Identity | None] | None:
+        """The identity; None: no token of this sort; errors.Unauthorized, whose text says why it is void."""
+
+
+@dataclass(slots=True, frozen=True)
+class Review:
+    """What became of a token: an identity, or the reasons why not."""
+
+    identity: Identity | None
+    error: str = ""
+
+
+def join(reasons: Sequence[str]) -> str:
+    """Several errors in one text, each once (apimachinery's aggregate)."""
+    unique = list(dict.fromkeys(reasons))
+    return unique[0] if len(unique) == 1 else f"[{', '.join(unique)}]" if unique else ""
+
+
+def with_authenticated(user: User) -> User:
+    """The user as a member of system:authenticated, unless the groups speak of that already."""
+    groups = user.groups
+    if user.name == ANONYMOUS.name or ALL_AUTHENTICATED in groups or ALL_UNAUTHENTICATED in groups:
+        return user
+    return replace(user, groups=(*groups, ALL_AUTHENTICATED))
+
+
+def bearer_token(header: str) -> str:
+    """The token of an Authorization header, "" when it carries none."""
+    parts = header.strip().split(" ", 2)
+    return parts[1] if len(parts) >= 2 and parts[0].lower() == "bearer" else ""
+
+
+def protocol_token(header: str) -> str:
+    """The token that a browser's websocket carries among its subprotocols, "" when there is none."""
+    for protocol in header.split(","):
+        name = protocol.strip()
+        if not name.startswith(_PROTOCOL_PREFIX):
+            continue
+        encoded = name[len(_PROTOCOL_PREFIX) :]
+        try:
+            return base64.b64decode(encoded + "=" * (-len(encoded) % 4), b"-_", validate=True).decode()
+        except ValueError as error:
+            raise errors.Unauthorized(
+                f"invalid base64url.bearer.authorization.k8s.io protocol: {error}"
+            ) from None
+    return ""
+
+
+class UnionAuthenticator:
+    """Asks each method in turn: front proxy and certificates, then tokens, then anonymous.
+
+    `methods` look at the whole request; `tokens` at a bearer token. The first success wins; a failure counts
+    only when nothing succeeds, and then it keeps anonymous from being tried. `audiences` are the server's.
+    """
+
+    def __init__(
+        self,
+        methods: Sequence[Authenticator] = (),
+        tokens: Sequence[TokenAuthenticator] = (),
+        audiences: Sequence[str] = (),
+        anonymous: bool = True,
+    ) -> None:
+        self.methods = tuple(methods)
+        self.tokens = tuple(tokens)
+        self.audiences = tuple(audiences)
+        self.anonymous = anonymous
+        self._cache: dict[str, tuple[float, User]] = {}
+
+    def authenticate(self, request: Request) -> User | Awaitable[User]:
+        """The user behind a request, or errors.Unauthorized; an awaitable only where a webhook is asked."""
+        # PERF: a known token costs one look-up by the raw header.
+        if not request.peer_certificates:
+            header = request.headers.get("authorization")
+            if header is None:
+                if "sec-websocket-protocol" not in request.headers and self.anonymous:
+                    return ANONYMOUS
+            else:
+                known = self._cache.get(header)
+                if known is not None and known[0] > time.monotonic():
+                    return known[1]
+        return _run(self._steps(request))
+
+    def review(self, token: str, audiences: Sequence[str] = ()) -> Review | Awaitable[Review]:
+        """What a TokenReview answers for a token, with no other credentials beside it."""
+        return _run(self._token(token, tuple(audiences) or self.audiences))
+
+    def forget(self) -> None:
+        """Drop the remembered tokens."""
+        self._cache.clear()
+
+    def _steps(self, request: Request) -> Generator[Any, Any, User]:
+        reasons: list[str] = []
+        for method in self.methods:
+            try:
+                user = yield method.authenticate(request)
+            except errors.Unauthorized as error:
+                reasons.append(error.message)
+                continue
+            if user is not None:
+                return with_authenticated(user)
+        header = request.headers.get("authorization", "")
+        token = bearer_token(header)
+        if not token and "websocket" in request.headers.get("upgrade", "").lower():
+            header = ""
+            try:
+                token = protocol_token(request.headers.get("sec-websocket-protocol", ""))
+            except errors.Unauthorized as error:
+                reasons.append(error.message)
+        if token:
+            review = yield from self._token(token, self.audiences)
+            if review.identity is not None:
+                user = review.identity.user
+                if header:
+                    self._remember(header, user)
+                return user
+            reasons.append(review.error)
+        if reasons or not self.anonymous:
+            raise errors.Unauthorized("Unauthorized")
+        return ANONYMOUS
+
+    def _token(self, token: str, audiences: tuple[str, ...]) -> Generator[Any, Any, Review]:
+        reasons = [_INVALID_TOKEN]
+        for method in self.tokens:
+            try:
+                identity = yield method.authenticate_token(token, audiences)
+            except errors.Unauthorized as error:
+                reasons.append(error.message)
+                continue
+            if identity is not None:
+                return Review(replace(identity, user=with_authenticated(identity.user)))
+        return Review(None, join(reasons))
+
+    def _remember(self, header: str, user: User) -> None:
+        if len(self._cache) >= CACHE_SIZE:
+            self._cache.clear()
+        self._cache[header] = (time.monotonic() + SUCCESS_TTL, user)
+
+
+def _run(steps: Generator[Any, Any, T]) -> T | Awaitable[T]:
+    """Drive a generator that yields answers or awaitables: at once while none waits, else as a coroutine."""
+    answer = None
+    try:
+        while True:
+            answer = steps.send(answer)
+            if inspect.isawaitable(answer):
+                return _finish(steps, answer)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+async def _finish(steps: Generator[Any, Any, T], answer: Any) -> T:
+    try:
+        while True:
+            if inspect.isawaitable(answer):
+                try:
+                    answer = await answer
+                except errors.Unauthorized as error:
+                    answer = steps.throw(error)
+                    continue
+            answer = steps.send(answer)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result

@@ -1,0 +1,172 @@
+"""Keys that sign and check JSON web tokens: PEM in, JWKS out. Loads its libraries at the first key."""
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+_CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+_PEM_END = b"-----END "
+
+
+class BadSignature(Exception):
+    """A token that none of the keys has signed."""
+
+
+@dataclass(slots=True, frozen=True)
+class VerifyKey:
+    """A public key, its id (base64url of the SHA-256 of its DER form) and its only algorithm."""
+
+    kid: str
+    alg: str
+    key: Any
+
+
+@dataclass(slots=True, frozen=True)
+class SigningKey:
+    """A private key and the header of the tokens it signs."""
+
+    kid: str
+    alg: str
+    key: Any
+
+    def sign(self, claims: dict[str, Any]) -> str:
+        """A compact JWS over the claims."""
+        from joserfc import jws
+
+        payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+        header = {"alg": self.alg, "kid": self.kid}
+        return jws.serialize_compact(header, payload, self.key, algorithms=[self.alg])
+
+
+def load_public(pem: bytes) -> list[VerifyKey]:
+    """Every key in a PEM file: public keys, those of private keys and certificates. ValueError for none."""
+    keys = [_verify_key(k) for k in _public_keys(pem)]
+    if not keys:
+        raise ValueError("data does not contain any valid RSA or ECDSA public keys")
+    return keys
+
+
+def load_private(pem: bytes) -> SigningKey:
+    """The private key of a PEM file."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    private = load_pem_private_key(pem, None)
+    public = _verify_key(private.public_key())
+    return SigningKey(public.kid, public.alg, _jose(private))
+
+
+def generate() -> bytes:
+    """A new private key in PEM, RSA with 2048 bits."""
+    from cryptography.hazmat.primitives import serialization as s
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    private = rsa.generate_private_key(65537, 2048)
+    return private.private_bytes(s.Encoding.PEM, s.PrivateFormat.TraditionalOpenSSL, s.NoEncryption())
+
+
+def read(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """The header and the claims of a token, not yet verified; None when it is no compact JWS."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        header, claims = (json.loads(base64url(part)) for part in parts[:2])
+        base64url(parts[2])
+    except (ValueError, RecursionError):
+        return None
+    return (header, claims) if isinstance(header, dict) and isinstance(claims, dict) else None
+
+
+def verify(token: str, header: dict[str, Any], keys: Sequence[VerifyKey]) -> None:
+    """Raise BadSignature unless one of the keys signed the token; a key id in the header picks among them."""
+    from joserfc import jws
+    from joserfc.errors import JoseError
+
+    kid = header.get("kid")
+    candidates = [k for k in keys if k.kid == kid] if kid else list(keys)
+    if not candidates:
+        raise BadSignature("invalid signature, no keys found")
+    for key in candidates:
+        try:
+            jws.deserialize_compact(token, key.key, algorithms=[key.alg])
+        except (JoseError, ValueError, TypeError):
+            continue
+        return
+    raise BadSignature("go-jose/go-jose: error in cryptographic primitive")
+
+
+def jwks(keys: Iterable[VerifyKey]) -> dict[str, Any]:
+    """The key set document, each key once."""
+    unique = {k.kid: k for k in keys}
+    return {"keys": [_jwk(k) for k in unique.values()]}
+
+
+def algorithms(keys: Iterable[VerifyKey]) -> list[str]:
+    return sorted({k.alg for k in keys})
+
+
+def base64url(text: str) -> bytes:
+    """Decode without padding. ValueError when the text is not base64url."""
+    return base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+
+
+def _jwk(key: VerifyKey) -> dict[str, Any]:
+    out: dict[str, Any] = {"use": "sig", "kty": key.key.key_type, "kid": key.kid, "alg": key.alg}
+    members = key.key.as_dict(private=False)
+    out.update({name: members[name] for name in ("crv", "x", "y", "n", "e") if name in members})
+    return out
+
+
+def _verify_key(public: Any) -> VerifyKey:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    kid = base64.urlsafe_b64encode(sha256(der).digest()).rstrip(b"=").decode()
+    return VerifyKey(kid, _algorithm(public), _jose(public))
+
+
+def _algorithm(public: Any) -> str:
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    if isinstance(public, rsa.RSAPublicKey):
+        return "RS256"
+    if isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name in _CURVES:
+        return _CURVES[public.curve.name]
+    raise ValueError("unknown public key type, must be an RSA key or an ECDSA key on P-256, P-384 or P-521")
+
+
+def _jose(key: Any) -> Any:
+    from cryptography.hazmat.primitives import serialization as s
+    from joserfc.jwk import ECKey, RSAKey
+
+    if hasattr(key, "private_bytes"):
+        pem = key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
+    else:
+        pem = key.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo)
+    return (ECKey if hasattr(key, "curve") else RSAKey).import_key(pem)
+
+
+def _public_keys(pem: bytes) -> Iterable[Any]:
+    from cryptography.hazmat.primitives import serialization as s
+    from cryptography.x509 import load_pem_x509_certificate
+
+    for block in _blocks(pem):
+        if b"PRIVATE KEY-----" in block:
+            yield s.load_pem_private_key(block, None).public_key()
+        elif b"PUBLIC KEY-----" in block:
+            yield s.load_pem_public_key(block)
+        elif b"CERTIFICATE-----" in block:
+            yield load_pem_x509_certificate(block).public_key()
+
+
+def _blocks(pem: bytes) -> Iterable[bytes]:
+    lines: list[bytes] = []
+    for line in pem.splitlines():
+        if line.startswith(b"-----BEGIN "):
+            lines = []
+        lines.append(line)
+        if line.startswith(_PEM_END):
+            yield b"\n".join(lines) + b"\n"

@@ -1,0 +1,73 @@
+"""Users that a front proxy names in headers, trusted by its client certificate (--requestheader-*)."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from urllib.parse import unquote
+
+from pilothouse import errors
+from pilothouse.api.identity import User
+from pilothouse.authn.x509 import verified
+from pilothouse.server.request import Request
+
+_CACHE_SIZE = 256
+
+
+class RequestHeaderAuthenticator:
+    """Reads the user from headers when the peer's certificate is of `ca`.
+
+    Its CN must be among `allowed_names` unless that is empty.
+    """
+
+    def __init__(
+        self,
+        ca: bytes,
+        *,
+        allowed_names: Sequence[str] = (),
+        username_headers: Sequence[str] = ("X-Remote-User",),
+        uid_headers: Sequence[str] = (),
+        group_headers: Sequence[str] = ("X-Remote-Group",),
+        extra_prefixes: Sequence[str] = ("X-Remote-Extra-",),
+    ) -> None:
+        self.ca = ca
+        self.allowed_names = frozenset(allowed_names)
+        self.username_headers = [h.lower() for h in username_headers]
+        self.uid_headers = [h.lower() for h in uid_headers]
+        self.group_headers = [h.lower() for h in group_headers]
+        self.extra_prefixes = [h.lower() for h in extra_prefixes]
+        self._trusted: dict[bytes, float] = {}
+
+    def authenticate(self, request: Request) -> User | None:
+        if not request.peer_certificates:
+            return None
+        self._check_proxy(request.peer_certificates)
+        name = self._first(request, self.username_headers)
+        if not name:
+            return None
+        groups = tuple(v for h in self.group_headers for n, v in request.all_headers if n == h and v)
+        return User(name, self._first(request, self.uid_headers), groups, self._extra(request))
+
+    def _check_proxy(self, chain: tuple[bytes, ...]) -> None:
+        from cryptography.x509.oid import NameOID
+
+        if self._trusted.get(chain[0], 0.0) > datetime.now(UTC).timestamp():
+            return
+        leaf = verified(chain, self.ca)
+        names = [str(a.value) for a in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        name = names[-1] if names else ""
+        if self.allowed_names and name not in self.allowed_names:
+            raise errors.Unauthorized(f"x509: subject with cn={name} is not in the allowed list")
+        if len(self._trusted) >= _CACHE_SIZE:
+            self._trusted.clear()
+        self._trusted[chain[0]] = leaf.not_valid_after_utc.timestamp()
+
+    @staticmethod
+    def _first(request: Request, names: list[str]) -> str:
+        return next((v for n in names if (v := request.headers.get(n, ""))), "")
+
+    def _extra(self, request: Request) -> dict[str, list[str]]:
+        extra: dict[str, list[str]] = {}
+        for prefix in self.extra_prefixes:
+            for name, value in request.all_headers:
+                if name.startswith(prefix):
+                    extra.setdefault(unquote(name[len(prefix) :]).lower(), []).append(value)
+        return extra

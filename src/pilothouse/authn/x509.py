@@ -1,0 +1,153 @@
+"""Client certificates: CN is the user, O the groups. Loads `cryptography` at the first certificate."""
+
+import functools
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from pilothouse import errors
+from pilothouse.api.identity import User
+from pilothouse.authn.authenticator import with_authenticated
+from pilothouse.server.request import Request
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
+_UID_OID = "1.3.6.1.4.1.57683.2"
+"""The subject attribute that carries a user's uid (feature AllowParsingUserUIDFromCertAuth)."""
+_CACHE_SIZE = 4096
+_MAX_DEPTH = 10
+
+
+class CertificateAuthenticator:
+    """Users by client certificate of `ca`, the PEM of --client-ca-file. A chain is judged once."""
+
+    def __init__(self, ca: bytes) -> None:
+        self.ca = ca
+        self._known: dict[bytes, tuple[float, User | None]] = {}
+
+    def authenticate(self, request: Request) -> User | None:
+        chain = request.peer_certificates
+        if not chain:
+            return None
+        # PERF: the same bytes object on every request of a connection, so that its hash is computed once.
+        known = self._known.get(chain[0])
+        if known is None or known[0] <= datetime.now(UTC).timestamp():
+            leaf = verified(chain, self.ca)
+            if len(self._known) >= _CACHE_SIZE:
+                self._known.clear()
+            user = subject_user(leaf, chain[0])
+            known = (leaf.not_valid_after_utc.timestamp(), user and with_authenticated(user))
+            self._known[chain[0]] = known
+        return known[1]
+
+
+def subject_user(leaf: "Certificate", der: bytes) -> User | None:
+    """The user a certificate's subject names; None without a common name."""
+    from cryptography.x509.oid import NameOID
+
+    names = [str(a.value) for a in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if not names or not names[-1]:
+        return None
+    groups = tuple(str(a.value) for a in leaf.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME))
+    extra = {CREDENTIAL_ID: [f"X509SHA256={sha256(der).hexdigest()}"]}
+    return User(names[-1], _uid(leaf), groups, extra)
+
+
+def _uid(leaf: "Certificate") -> str:
+    found = [a for a in leaf.subject if a.oid.dotted_string == _UID_OID]
+    if not found:
+        return ""
+    if len(found) > 1:
+        raise errors.Unauthorized("expected 1 UID, but found multiple")
+    value = found[0].value
+    if not isinstance(value, str):
+        raise errors.Unauthorized("unable to parse UID into a string")
+    if not value:
+        raise errors.Unauthorized("UID cannot be an empty string")
+    return value
+
+
+def verified(chain: Sequence[bytes], ca: bytes) -> "Certificate":
+    """The leaf of a chain that leads to `ca` and may be used by clients now, or errors.Unauthorized."""
+    from cryptography import x509
+
+    try:
+        certificates = [x509.load_der_x509_certificate(der) for der in chain]
+    except ValueError as error:
+        raise errors.Unauthorized(f"x509: {error}") from None
+    leaf = certificates[0]
+    why = _fault(leaf, certificates[1:], _roots(ca))
+    if why:
+        raise errors.Unauthorized(f"verifying certificate SN={leaf.serial_number} failed: {why}")
+    return leaf
+
+
+@functools.lru_cache(maxsize=8)
+def _roots(ca: bytes) -> "tuple[Certificate, ...]":
+    from cryptography import x509
+
+    return tuple(x509.load_pem_x509_certificates(ca))
+
+
+def _fault(leaf: "Certificate", others: "list[Certificate]", roots: "tuple[Certificate, ...]") -> str:
+    """Why a leaf cannot be trusted, "" when it can."""
+    if not _in_time(leaf):
+        return "x509: certificate has expired or is not yet valid"
+    if not _for_clients(leaf):
+        return "x509: certificate specifies an incompatible key usage"
+    if not _leads_to(leaf, others, roots, 0):
+        return "x509: certificate signed by unknown authority"
+    return ""
+
+
+def _in_time(certificate: "Certificate") -> bool:
+    return certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc
+
+
+def _for_clients(certificate: "Certificate") -> bool:
+    from cryptography.x509 import ExtendedKeyUsage, ExtensionNotFound
+    from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
+
+    try:
+        usages = certificate.extensions.get_extension_for_class(ExtendedKeyUsage).value
+    except ExtensionNotFound:
+        return True
+    return Usage.CLIENT_AUTH in usages or Usage.ANY_EXTENDED_KEY_USAGE in usages
+
+
+def _may_sign(certificate: "Certificate") -> bool:
+    from cryptography.x509 import BasicConstraints, ExtensionNotFound
+
+    try:
+        return certificate.extensions.get_extension_for_class(BasicConstraints).value.ca
+    except ExtensionNotFound:
+        return certificate.issuer == certificate.subject
+
+
+def _leads_to(
+    certificate: "Certificate", others: "list[Certificate]", roots: "tuple[Certificate, ...]", depth: int
+) -> bool:
+    if certificate in roots:
+        return True
+    if any(_in_time(root) and _may_sign(root) and _signed_by(certificate, root) for root in roots):
+        return True
+    return depth < _MAX_DEPTH and any(
+        _in_time(other)
+        and _may_sign(other)
+        and _signed_by(certificate, other)
+        and _leads_to(other, [o for o in others if o is not other], roots, depth + 1)
+        for other in others
+    )
+
+
+def _signed_by(certificate: "Certificate", issuer: "Certificate") -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

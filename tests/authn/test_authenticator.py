@@ -1,0 +1,139 @@
+"""The union of authentication methods."""
+
+import asyncio
+import base64
+
+import pytest
+
+from pilothouse import errors
+from pilothouse.api.identity import ANONYMOUS, User
+from pilothouse.authn.authenticator import (
+    Identity,
+    UnionAuthenticator,
+    bearer_token,
+    join,
+    with_authenticated,
+)
+from pilothouse.authn.tokens import TokenFile
+from pilothouse.server.request import Request
+
+ALICE = User("alice", "1", ("dev",))
+
+
+def request(**headers: str) -> Request:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Request("GET", "/api", names, list(names.items()))
+
+
+class Slow:
+    """A token authenticator that must wait for its answer."""
+
+    def __init__(self, known: dict[str, User]) -> None:
+        self.known = known
+        self.calls = 0
+
+    async def authenticate_token(self, token, audiences):
+        self.calls += 1
+        await asyncio.sleep(0)
+        if token == "void":
+            raise errors.Unauthorized("it is void")
+        return Identity(self.known[token]) if token in self.known else None
+
+
+@pytest.fixture
+def union() -> UnionAuthenticator:
+    return UnionAuthenticator(tokens=[TokenFile("t,alice,1,dev\n", ["api"])], audiences=["api"])
+
+
+@pytest.mark.parametrize("header", ["Bearer t", "bearer t", " BEARER t ", "Bearer t more"])
+def test_a_bearer_token_is_found_whatever_the_case(union, header):
+    user = union.authenticate(request(authorization=header))
+    assert (user.name, user.groups) == ("alice", ("dev", "system:authenticated"))
+    assert union.authenticate(request(authorization=header)) is user
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Basic t", "Bearer  t", "t"])
+def test_other_headers_carry_no_token(union, header):
+    assert bearer_token(header) == ""
+    assert union.authenticate(request(authorization=header)) is ANONYMOUS
+
+
+def test_a_wrong_token_does_not_fall_back_to_anonymous(union):
+    with pytest.raises(errors.Unauthorized, match=r"^Unauthorized$"):
+        union.authenticate(request(authorization="Bearer x"))
+
+
+def test_no_credentials_are_anonymous_only_when_allowed(union):
+    assert union.authenticate(request()) is ANONYMOUS
+    union.anonymous = False
+    with pytest.raises(errors.Unauthorized):
+        union.authenticate(request())
+
+
+def test_a_websocket_may_carry_its_token_as_a_subprotocol(union):
+    def upgrade(encoded: str) -> Request:
+        protocols = f"v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.{encoded}"
+        return request(upgrade="websocket", sec_websocket_protocol=protocols)
+
+    assert union.authenticate(upgrade(base64.urlsafe_b64encode(b"t").decode().rstrip("="))).name == "alice"
+    with pytest.raises(errors.Unauthorized):
+        union.authenticate(upgrade("!!"))
+
+
+def test_a_method_that_waits_makes_the_whole_wait(union):
+    slow = Slow({"s": User("sue")})
+    union.tokens = (*union.tokens, slow)
+    assert union.authenticate(request(authorization="Bearer t")).name == "alice"
+    for _ in range(2):
+        user = union.authenticate(request(authorization="Bearer s"))
+        if not isinstance(user, User):
+            user = asyncio.run(user)
+        assert user.name == "sue"
+    assert slow.calls == 1
+    with pytest.raises(errors.Unauthorized, match=r"^Unauthorized$"):
+        asyncio.run(union.authenticate(request(authorization="Bearer void")))
+
+
+def test_a_review_tells_why_a_token_is_void(union):
+    review = union.review("nope")
+    assert (review.identity, review.error) == (None, "invalid bearer token")
+    union.tokens = (*union.tokens, Slow({}))
+    review = asyncio.run(union.review("void"))
+    assert review.error == "[invalid bearer token, it is void]"
+
+
+def test_a_review_answers_for_the_audiences_both_know(union):
+    assert union.review("t").identity.audiences == ("api",)
+    assert union.review("t", ["api", "other"]).identity.audiences == ("api",)
+    assert union.review("t", ["other"]).identity is None
+
+
+def test_the_first_method_to_succeed_wins_over_failures(union):
+    class Fails:
+        def authenticate(self, request):
+            raise errors.Unauthorized("no")
+
+    class Knows:
+        def authenticate(self, request):
+            return User("proxy", groups=("system:unauthenticated",))
+
+    union.methods = (Fails(),)
+    assert union.authenticate(request(authorization="Bearer t")).name == "alice"
+    union.forget()
+    with pytest.raises(errors.Unauthorized):
+        union.authenticate(request(authorization="Basic x"))
+    union.methods = (Fails(), Knows())
+    assert union.authenticate(request(authorization="Bearer x")).name == "proxy"
+
+
+def test_authenticated_users_get_the_group_once():
+    once = with_authenticated(ALICE)
+    assert once.groups == ("dev", "system:authenticated")
+    assert with_authenticated(once) is once
+    assert with_authenticated(ANONYMOUS) is ANONYMOUS
+
+
+def test_reasons_are_joined_without_repeats():
+    assert join([]) == ""
+    assert join(["a", "a"]) == "a"
+    assert join(["a", "b", "a"]) == "[a, b]"

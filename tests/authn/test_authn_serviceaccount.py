@@ -1,0 +1,243 @@
+"""Issuing and checking service account tokens."""
+
+import base64
+import time
+
+import pytest
+
+from pilothouse import errors
+from pilothouse.authn import keys, serviceaccount
+from pilothouse.authn.serviceaccount import ServiceAccountTokens, TokenIssuer
+
+PEM = keys.generate()
+ISSUER = "https://issuer.example"
+
+
+def obj(name, uid, namespace="ns", **more):
+    metadata = {"name": name, "uid": uid}
+    if namespace:
+        metadata["namespace"] = namespace
+    return {"metadata": metadata, **more}
+
+
+@pytest.fixture
+def readers(fake_readers):
+    return fake_readers(
+        ("serviceaccounts", obj("s", "sa-1")),
+        ("pods", obj("p", "pod-1", spec={"serviceAccountName": "s", "nodeName": "n"})),
+        ("pods", obj("q", "pod-2", spec={"serviceAccountName": "s", "nodeName": "gone"})),
+        ("pods", obj("other", "pod-3", spec={"serviceAccountName": "o"})),
+        ("secrets", obj("x", "secret-1")),
+        ("nodes", obj("n", "node-1", "")),
+    )
+
+
+@pytest.fixture
+def issuer(readers):
+    return TokenIssuer(ISSUER, keys.load_private(PEM), readers, ("api",))
+
+
+@pytest.fixture
+def tokens(readers):
+    return ServiceAccountTokens(keys.load_public(PEM), [ISSUER], ["api"], readers)
+
+
+def request(**spec):
+    return {"kind": "TokenRequest", "metadata": {}, "spec": spec}
+
+
+def bound(kind, name, uid=""):
+    return {"apiVersion": "v1", "kind": kind, "name": name, **({"uid": uid} if uid else {})}
+
+
+def issued(issuer, **spec):
+    answer, _ = issuer.request(request(**spec), "ns", "s")
+    return answer["status"]["token"]
+
+
+def test_a_request_is_completed_with_defaults(issuer):
+    answer, warnings = issuer.request(request(), "ns", "s")
+    assert warnings == []
+    assert answer["spec"] == {"audiences": ["api"], "expirationSeconds": 3600, "boundObjectRef": None}
+    assert answer["metadata"]["uid"] == "sa-1" and answer["metadata"]["name"] == "s"
+    _, claims = keys.read(answer["status"]["token"])
+    assert claims["exp"] - claims["iat"] == 3600 and claims["nbf"] == claims["iat"]
+    assert (claims["iss"], claims["sub"], claims["aud"]) == (ISSUER, "system:serviceaccount:ns:s", ["api"])
+    assert claims["kubernetes.io"] == {
+        "namespace": "ns",
+        "serviceaccount": {"name": "s", "uid": "sa-1"},
+    }
+
+
+def test_a_token_stands_for_its_account(issuer, tokens):
+    token = issued(issuer)
+    found = tokens.authenticate_token(token, ())
+    assert found.user.name == "system:serviceaccount:ns:s" and found.user.uid == "sa-1"
+    assert found.user.groups == ("system:serviceaccounts", "system:serviceaccounts:ns")
+    jti = keys.read(token)[1]["jti"]
+    assert found.user.extra == {"authentication.kubernetes.io/credential-id": [f"JTI={jti}"]}
+    assert found.audiences == ("api",)
+
+
+@pytest.mark.parametrize(
+    ("ref", "extra"),
+    [
+        (bound("Pod", "p"), {"pod-name": "p", "pod-uid": "pod-1", "node-name": "n", "node-uid": "node-1"}),
+        (bound("Pod", "q"), {"pod-name": "q", "pod-uid": "pod-2", "node-name": "gone"}),
+        (bound("Node", "n", "node-1"), {"node-name": "n", "node-uid": "node-1"}),
+        (bound("Secret", "x"), {}),
+    ],
+)
+def test_a_bound_token_dies_with_its_object(issuer, tokens, readers, ref, extra):
+    token = issued(issuer, boundObjectRef=ref)
+    user = tokens.authenticate_token(token, ()).user
+    rest = {k.rpartition("/")[2]: v[0] for k, v in user.extra.items()}
+    del rest["credential-id"]
+    assert rest == extra
+    key = (ref["kind"].lower() + "s", "" if ref["kind"] == "Node" else "ns", ref["name"])
+    kept = readers.objects[key]
+    readers.objects[key] = {"metadata": {**kept["metadata"], "deletionTimestamp": "2020-01-01T00:00:00Z"}}
+    with pytest.raises(errors.Unauthorized, match="token has been invalidated"):
+        tokens.authenticate_token(token, ())
+    readers.objects[key] = {"metadata": {**kept["metadata"], "uid": "new"}}
+    with pytest.raises(errors.Unauthorized, match=r"UID \(new\) does not match service account"):
+        tokens.authenticate_token(token, ())
+    del readers.objects[key]
+    with pytest.raises(errors.Unauthorized, match="token has been invalidated"):
+        tokens.authenticate_token(token, ())
+
+
+def test_a_token_dies_with_its_account(issuer, tokens, readers):
+    token = issued(issuer)
+    account = readers.objects["serviceaccounts", "ns", "s"]
+    account["metadata"]["uid"] = "sa-2"
+    with pytest.raises(
+        errors.Unauthorized, match=r"service account UID \(sa-2\) does not match claim \(sa-1\)"
+    ):
+        tokens.authenticate_token(token, ())
+    account["metadata"]["deletionTimestamp"] = "2020-01-01T00:00:00Z"
+    with pytest.raises(errors.Unauthorized, match="service account ns/s has been deleted"):
+        tokens.authenticate_token(token, ())
+    del readers.objects["serviceaccounts", "ns", "s"]
+    with pytest.raises(errors.Unauthorized, match='serviceaccounts "s" not found'):
+        tokens.authenticate_token(token, ())
+
+
+def test_a_token_is_for_its_audiences_only(issuer, tokens):
+    token = issued(issuer, audiences=["vault"])
+    assert tokens.authenticate_token(token, ["vault", "x"]).audiences == ("vault",)
+    with pytest.raises(errors.Unauthorized, match=r'audiences \["vault"\] is invalid for .* \["api"\]'):
+        tokens.authenticate_token(token, ())
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "message"),
+    [
+        ({"expirationSeconds": 599}, 422, "less than 10 minutes"),
+        ({"expirationSeconds": 0}, 422, "Invalid value: 0"),
+        ({"expirationSeconds": (1 << 32) + 1}, 422, r"larger than 2\^32 seconds"),
+        ({"boundObjectRef": bound("ConfigMap", "x")}, 400, "object of type /v1, Kind=ConfigMap"),
+        ({"boundObjectRef": {}}, 400, "object of type /, Kind=$"),
+        ({"boundObjectRef": bound("Pod", "nope")}, 404, 'pods "nope" not found'),
+        ({"boundObjectRef": bound("Secret", "")}, 400, "Name parameter required."),
+        ({"boundObjectRef": bound("Pod", "other")}, 400, "pod running with different serviceaccount name."),
+        ({"boundObjectRef": bound("Pod", "p", "u")}, 409, r'cannot be fulfilled on Pod "p": the UID .*\(u\)'),
+    ],
+)
+def test_what_a_request_may_not_ask_for(issuer, spec, code, message):
+    with pytest.raises(errors.StatusError, match=message) as caught:
+        issuer.request(request(**spec), "ns", "s")
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("metadata", "code"), [({"name": "x"}, 422), ({"namespace": "x"}, 422), ({"uid": "x"}, 409)]
+)
+def test_a_request_may_not_speak_of_another_account(issuer, metadata, code):
+    with pytest.raises(errors.StatusError) as caught:
+        issuer.request({"metadata": metadata, "spec": {}}, "ns", "s")
+    assert caught.value.code == code
+    assert caught.value.details["name"] == "s"
+
+
+def test_an_account_must_exist(issuer):
+    with pytest.raises(errors.NotFound, match='serviceaccounts "gone" not found'):
+        issuer.request(request(), "ns", "gone")
+
+
+def test_too_long_a_life_is_cut_with_a_warning(readers):
+    issuer = TokenIssuer(ISSUER, keys.load_private(PEM), readers, ("api",), max_expiration=3600)
+    answer, warnings = issuer.request(request(expirationSeconds=7200), "ns", "s")
+    assert warnings == ["requested expiration of 7200 seconds shortened to 3600 seconds"]
+    assert answer["spec"]["expirationSeconds"] == 3600
+
+
+def test_tokens_of_kubelets_live_a_year_and_warn(issuer):
+    token = issued(issuer, expirationSeconds=3607, boundObjectRef=bound("Pod", "p"))
+    claims = keys.read(token)[1]
+    assert claims["exp"] - claims["iat"] == 365 * 24 * 3600
+    assert claims["kubernetes.io"]["warnafter"] - claims["iat"] == 3607
+    plain = keys.read(issued(issuer, expirationSeconds=3607))[1]
+    assert plain["exp"] - plain["iat"] == 3607
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        ({"exp": 1}, "has expired"),
+        ({"nbf": time.time() + 600}, "not valid yet"),
+        ({"iat": time.time() + 600}, "future"),
+        ({"exp": "soon"}, "unexpected validation error"),
+        ({"kubernetes.io": "x"}, 'serviceaccounts "" not found'),
+    ],
+)
+def test_claims_are_judged(tokens, claims, why):
+    token = keys.load_private(PEM).sign({"iss": ISSUER, "kubernetes.io": {}, **claims})
+    with pytest.raises(errors.Unauthorized, match=why):
+        tokens.authenticate_token(token, ())
+
+
+def test_tokens_of_others_are_left_to_others(tokens):
+    key = keys.load_private(PEM)
+    for token in ("", "a.b.c", key.sign({"iss": "https://else"}), key.sign({"iss": 7})):
+        assert tokens.authenticate_token(token, ()) is None
+    stranger = keys.load_private(keys.generate()).sign({"iss": ISSUER})
+    with pytest.raises(errors.Unauthorized, match="no keys found"):
+        tokens.authenticate_token(stranger, ())
+
+
+def legacy(**changes):
+    prefix = "kubernetes.io/serviceaccount/"
+    claims = {
+        "iss": serviceaccount.LEGACY_ISSUER,
+        "sub": "system:serviceaccount:ns:s",
+        prefix + "namespace": "ns",
+        prefix + "secret.name": "t",
+        prefix + "service-account.name": "s",
+        prefix + "service-account.uid": "sa-1",
+    }
+    return keys.load_private(PEM).sign({**claims, **changes})
+
+
+def test_a_legacy_token_must_be_the_one_in_its_secret(tokens, readers):
+    token = legacy()
+    secret = obj("t", "secret-2", data={"token": base64.b64encode(token.encode()).decode()})
+    with pytest.raises(errors.Unauthorized, match="invalidated"):
+        tokens.authenticate_token(token, ())
+    readers.add(("secrets", secret))
+    user = tokens.authenticate_token(token, ()).user
+    assert (user.name, user.extra) == ("system:serviceaccount:ns:s", {})
+    secret["metadata"]["labels"] = {"kubernetes.io/legacy-token-invalid-since": "2024-01-01"}
+    with pytest.raises(errors.Unauthorized, match="has been marked invalid"):
+        tokens.authenticate_token(token, ())
+    secret["data"]["token"] = ""
+    with pytest.raises(errors.Unauthorized, match="does not match server's copy"):
+        tokens.authenticate_token(token, ())
+    with pytest.raises(errors.Unauthorized, match="sub claim is invalid"):
+        tokens.authenticate_token(legacy(sub="system:serviceaccount:ns:o"), ())
+
+
+def test_the_discovery_document_names_the_keys():
+    document = serviceaccount.discovery_document(ISSUER, "https://host/jwks", keys.load_public(PEM))
+    assert document["issuer"] == ISSUER and document["jwks_uri"] == "https://host/jwks"
+    assert document["id_token_signing_alg_values_supported"] == ["RS256"]

@@ -1,0 +1,63 @@
+"""Client certificates."""
+
+import hashlib
+
+import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from pilothouse import errors
+from pilothouse.authn.x509 import CREDENTIAL_ID, CertificateAuthenticator
+from pilothouse.server.request import Request
+
+
+def request(*chain: bytes) -> Request:
+    return Request("GET", "/api", {}, [], peer_certificates=chain)
+
+
+def test_the_subject_names_user_groups_and_uid(authority):
+    der = authority.client("jane", groups=["a", "b"], uid=["7"])
+    user = CertificateAuthenticator(authority.pem).authenticate(request(der))
+    assert (user.name, user.uid, user.groups) == ("jane", "7", ("a", "b", "system:authenticated"))
+    assert user.extra == {CREDENTIAL_ID: [f"X509SHA256={hashlib.sha256(der).hexdigest()}"]}
+
+
+def test_a_chain_is_judged_once(authority):
+    authenticator = CertificateAuthenticator(authority.pem)
+    der = authority.client("jane")
+    user = authenticator.authenticate(request(der))
+    authenticator.ca = b""
+    assert authenticator.authenticate(request(der)) is user
+
+
+def test_no_certificate_and_no_name_are_nothing(authority):
+    authenticator = CertificateAuthenticator(authority.pem)
+    assert authenticator.authenticate(request()) is None
+    assert authenticator.authenticate(request(authority.client("", groups=["a"]))) is None
+
+
+def test_intermediates_of_the_peer_are_used(authority, intermediate):
+    der = intermediate.client("jane")
+    authenticator = CertificateAuthenticator(authority.pem)
+    assert authenticator.authenticate(request(der, intermediate.der)).name == "jane"
+    with pytest.raises(errors.Unauthorized, match="unknown authority"):
+        CertificateAuthenticator(authority.pem).authenticate(request(der))
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"days": -1}, "expired"),
+        ({"usage": ExtendedKeyUsageOID.SERVER_AUTH}, "key usage"),
+        ({"uid": ["1", "2"]}, "multiple"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_told(authority, more, why):
+    with pytest.raises(errors.Unauthorized, match=why):
+        CertificateAuthenticator(authority.pem).authenticate(request(authority.client("jane", **more)))
+
+
+def test_a_stranger_or_a_leaf_may_not_vouch(authority, other_authority):
+    authenticator = CertificateAuthenticator(authority.pem)
+    for chain in ([other_authority.client("jane")], [b"junk"]):
+        with pytest.raises(errors.Unauthorized):
+            authenticator.authenticate(request(*chain))

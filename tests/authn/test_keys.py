@@ -1,0 +1,64 @@
+"""Signing keys and key sets."""
+
+import pytest
+from cryptography.hazmat.primitives import serialization as s
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse.authn import keys
+
+RSA = keys.generate()
+
+
+def pem(key) -> bytes:
+    return key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
+
+
+@pytest.mark.parametrize(
+    ("private", "alg", "members"),
+    [
+        (RSA, "RS256", {"n", "e"}),
+        (pem(ec.generate_private_key(ec.SECP256R1())), "ES256", {"crv", "x", "y"}),
+        (pem(ec.generate_private_key(ec.SECP384R1())), "ES384", {"crv", "x", "y"}),
+        (pem(ec.generate_private_key(ec.SECP521R1())), "ES512", {"crv", "x", "y"}),
+    ],
+)
+def test_what_a_key_signs_its_public_half_verifies(private, alg, members):
+    signing, public = keys.load_private(private), keys.load_public(private)
+    token = signing.sign({"sub": "x"})
+    header, claims = keys.read(token)
+    assert header == {"alg": alg, "kid": public[0].kid} and claims == {"sub": "x"}
+    keys.verify(token, header, public)
+    (jwk,) = keys.jwks([*public, *public])["keys"]
+    assert set(jwk) == {"kty", "use", "alg", "kid"} | members
+    assert keys.algorithms(public) == [alg]
+
+
+def test_a_file_may_hold_several_keys_and_certificates(authority):
+    text = RSA + authority.pem
+    loaded = keys.load_public(text)
+    assert [k.alg for k in loaded] == ["RS256", "ES256"]
+
+
+@pytest.mark.parametrize("text", [b"", b"junk", pem(ed25519.Ed25519PrivateKey.generate())])
+def test_other_keys_are_refused(text):
+    with pytest.raises(ValueError, match="key"):
+        keys.load_public(text)
+
+
+def test_a_token_of_another_key_or_algorithm_is_refused():
+    signing = keys.load_private(RSA)
+    token = signing.sign({})
+    header, _ = keys.read(token)
+    other = keys.load_public(keys.generate())
+    with pytest.raises(keys.BadSignature, match="no keys found"):
+        keys.verify(token, header, other)
+    with pytest.raises(keys.BadSignature, match="primitive"):
+        keys.verify(token, {}, other)
+
+
+@settings(max_examples=50)
+@given(st.text(alphabet="ab.{}[]eyJ-_=", max_size=30))
+def test_any_text_is_read_without_a_crash(text):
+    keys.read(text)

@@ -1,0 +1,47 @@
+"""The front proxy's headers."""
+
+import pytest
+
+from pilothouse import errors
+from pilothouse.authn.requestheader import RequestHeaderAuthenticator
+from pilothouse.server.request import Request
+
+HEADERS = [
+    ("x-remote-user", "jane"),
+    ("x-remote-uid", "u1"),
+    ("x-remote-group", "a"),
+    ("x-remote-group", "b"),
+    ("x-remote-extra-scopes", "x"),
+    ("x-remote-extra-scopes", "y"),
+    ("x-remote-extra-acme.com%2Fproject", "p"),
+]
+
+
+def request(*chain: bytes, headers=HEADERS) -> Request:
+    return Request("GET", "/api", dict(reversed(headers)), headers, peer_certificates=chain)
+
+
+def test_the_proxy_names_the_user(authority):
+    authenticator = RequestHeaderAuthenticator(
+        authority.pem, allowed_names=["proxy"], uid_headers=["X-Remote-Uid"]
+    )
+    der = authority.client("proxy")
+    for _ in range(2):
+        user = authenticator.authenticate(request(der))
+        assert (user.name, user.uid, user.groups) == ("jane", "u1", ("a", "b"))
+        assert user.extra == {"scopes": ["x", "y"], "acme.com/project": ["p"]}
+    assert authenticator.authenticate(request(der, headers=[])) is None
+
+
+def test_only_the_proxy_is_believed(authority, other_authority):
+    authenticator = RequestHeaderAuthenticator(authority.pem, allowed_names=["proxy"])
+    assert authenticator.authenticate(request()) is None
+    with pytest.raises(errors.Unauthorized, match="cn=jane is not in the allowed list"):
+        authenticator.authenticate(request(authority.client("jane")))
+    with pytest.raises(errors.Unauthorized, match="unknown authority"):
+        authenticator.authenticate(request(other_authority.client("proxy")))
+
+
+def test_any_name_will_do_when_none_is_listed(authority):
+    authenticator = RequestHeaderAuthenticator(authority.pem)
+    assert authenticator.authenticate(request(authority.client("any"))).name == "jane"

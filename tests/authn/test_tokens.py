@@ -1,0 +1,80 @@
+"""The token file and bootstrap tokens."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pilothouse.authn.tokens import BootstrapTokens, TokenFile
+
+
+def test_a_token_file_gives_users_with_uid_and_groups():
+    tokens = TokenFile('a,alice,1\n\nb,bob,2,"x,y"\nc,cleo,3,z,more\n,nobody,4\n', ["api"])
+    users = {t: tokens.authenticate_token(t, ()) for t in ("a", "b", "c", "", "d")}
+    assert users["a"].user.groups == ()
+    assert (users["b"].user.name, users["b"].user.uid, users["b"].user.groups) == ("bob", "2", ("x", "y"))
+    assert users["c"].user.groups == ("z",)
+    assert users[""] is None and users["d"] is None
+
+
+def test_a_later_line_of_the_same_token_wins():
+    assert TokenFile("a,x,1\na,y,2").authenticate_token("a", ()).user.name == "y"
+
+
+def test_a_token_file_needs_three_columns(tmp_path):
+    path = tmp_path / "tokens.csv"
+    path.write_text("a,b\n")
+    with pytest.raises(ValueError, match=r"must have at least 3 columns .* found 2"):
+        TokenFile.load(str(path))
+
+
+class Secrets:
+    def __init__(self, **changes) -> None:
+        data = {
+            "token-id": "abcdef",
+            "token-secret": "0123456789abcdef",
+            "usage-bootstrap-authentication": "true",
+            "auth-extra-groups": "system:bootstrappers:b, system:bootstrappers:a",
+            "expiration": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
+        }
+        data.update(changes)
+        self.secret = {
+            "metadata": {"name": "bootstrap-token-abcdef"},
+            "type": "bootstrap.kubernetes.io/token",
+            "data": {k: base64.b64encode(v.encode()).decode() for k, v in data.items()},
+        }
+
+    def get(self, resource, namespace, name):
+        ours = (resource, namespace, name) == ("secrets", "kube-system", "bootstrap-token-abcdef")
+        return self.secret if ours else None
+
+
+def test_a_bootstrap_token_is_of_the_bootstrappers():
+    found = BootstrapTokens(Secrets()).authenticate_token("abcdef.0123456789abcdef", ())
+    assert found.user.name == "system:bootstrap:abcdef"
+    assert found.user.groups == (
+        "system:bootstrappers",
+        "system:bootstrappers:a",
+        "system:bootstrappers:b",
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"token-secret": "fedcba9876543210"},
+        {"token-id": "ghijkl"},
+        {"usage-bootstrap-authentication": "false"},
+        {"auth-extra-groups": "system:masters"},
+        {"expiration": "2020-01-01T00:00:00Z"},
+        {"expiration": "tomorrow"},
+    ],
+)
+def test_a_bootstrap_token_is_void_when_its_secret_says_otherwise(changes):
+    readers = Secrets(**changes)
+    assert BootstrapTokens(readers).authenticate_token("abcdef.0123456789abcdef", ()) is None
+
+
+@pytest.mark.parametrize("token", ["", "abcdef", "ABCDEF.0123456789abcdef", "ghijkl.0123456789abcdef"])
+def test_other_tokens_are_not_bootstrap_tokens(token):
+    assert BootstrapTokens(Secrets()).authenticate_token(token, ()) is None
