@@ -6,8 +6,10 @@ resources face both, custom resources only the second.
 """
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
+
+import orjson
 
 from pilothouse.errors import NotAcceptable, UnsupportedMediaType
 
@@ -293,3 +295,16 @@ def wants_pretty(query: str, user_agent: str = "") -> bool:
         if value:
             return value in ("1", "t", "T", "TRUE", "true", "True")
     return user_agent.startswith(("curl", "Wget", "Mozilla/5.0"))
+
+
+def encode(document: Any, media: Media, pretty: bool = False) -> bytes:
+    """A small document (discovery, a Status) in what was agreed on."""
+    if media.format == "yaml":
+        from pilothouse.api import yaml
+
+        return yaml.dump(document)
+    if media.format == "protobuf":
+        from pilothouse.api import protobuf
+
+        return protobuf.encode(document)
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 if pretty else orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,326 @@
+"""/api and /apis: which groups, versions and resources there are, in the plain and in the aggregated form.
+
+Each document is built and encoded on first use and kept until the resource table changes.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pilothouse.endpoints import negotiation
+from pilothouse.endpoints.negotiation import Media
+from pilothouse.errors import MethodNotAllowed, NotFound
+from pilothouse.server.request import Request, Response
+
+if TYPE_CHECKING:
+    from pilothouse.registry.catalog import Table
+    from pilothouse.registry.resource import Resource, Subresource
+
+Document = dict[str, Any]
+
+METHOD_NOT_ALLOWED = "the server does not allow this method on the requested resource"
+NOT_FOUND = "the server could not find the requested resource"
+
+
+def method_not_allowed() -> MethodNotAllowed:
+    """The router's 405: the path is known, the method is not."""
+    return MethodNotAllowed(METHOD_NOT_ALLOWED, details={})
+
+
+def page_not_found() -> Response:
+    """The 404 of a path that no handler claims."""
+    return Response(
+        404,
+        b"404 page not found\n",
+        "text/plain; charset=utf-8",
+        [("X-Content-Type-Options", "nosniff")],
+    )
+
+
+class Discovery:
+    """Answers the discovery paths out of a resource table.
+
+    `server_address` is host:port as clients reach the server. `remote` holds what aggregated API servers serve, set
+    by `set_remote`: (group, version) -> their APIResourceDiscovery objects, None while they cannot be reached.
+    """
+
+    def __init__(self, table: "Table", server_address: str = "") -> None:
+        self._table = table
+        self._server_address = server_address
+        self._remote: dict[tuple[str, str], list[Document] | None] = {}
+        self._documents: dict[tuple[str, str], Document | None] = {}
+        self._bodies: dict[tuple[str, str, bool], tuple[bytes, str]] = {}
+        table.changed.append(self._forget)
+
+    def _forget(self, group: str, version: str) -> None:
+        self._documents.clear()
+        self._bodies.clear()
+
+    def set_remote(self, group: str, version: str, resources: list[Document] | None) -> None:
+        """Announce a version that another server serves."""
+        self._remote[group, version] = resources
+        self._forget(group, version)
+
+    def remove_remote(self, group: str, version: str) -> None:
+        """Announce it no longer."""
+        if self._remote.pop((group, version), self) is not self:
+            self._forget(group, version)
+
+    def handle(self, request: Request, path: str, accept: str | None) -> Response | None:
+        """The answer to a discovery path (with or without a slash behind it); None for every other path.
+
+        Raises StatusError. A version of a built-in group that is not served is a Status, else plain text.
+        """
+        if path != "/api" and not path.startswith(("/api/", "/apis")):
+            return None
+        parts = path[1:-1].split("/") if path.endswith("/") else path[1:].split("/")
+        if parts[0] == "api" and len(parts) <= 2:
+            return self._core(request, parts, accept)
+        if parts[0] != "apis" or len(parts) > 3:
+            return None
+        if len(parts) == 1:
+            return self._groups(request, accept)
+        if len(parts) == 2:
+            return self._plain(request, "/".join(parts), accept) or page_not_found()
+        return self._version(request, parts, accept)
+
+    def missing(self, group: str, version: str) -> Response:
+        """The answer to a path under a group and version that are not served: text, or a Status by exception."""
+        if version and self._is_built_in(group):
+            raise NotFound(NOT_FOUND, details={})
+        return page_not_found()
+
+    def paths(self) -> list[str]:
+        """The paths that `/` lists for groups and versions."""
+        out = ["/api", *(f"/api/{version}" for version in self._versions("")), "/apis", "/apis/"]
+        for group in self._group_names():
+            out.append(f"/apis/{group}")
+            out += [f"/apis/{group}/{version}" for version in self._versions(group)]
+        return out
+
+    def _core(self, request: Request, parts: list[str], accept: str | None) -> Response:
+        if len(parts) == 2 and parts[1] not in self._versions(""):
+            raise NotFound(NOT_FOUND, details={})
+        if request.method != "GET":
+            raise method_not_allowed()
+        negotiation.acceptable(accept)
+        if len(parts) == 1:
+            aggregated = negotiation.negotiate_discovery(accept)
+            if aggregated is not None:
+                return self._aggregated(request, "api", aggregated)
+        response = self._plain(request, "/".join(parts), accept)
+        assert response is not None
+        return response
+
+    def _groups(self, request: Request, accept: str | None) -> Response:
+        aggregated = negotiation.negotiate_discovery(accept)
+        if aggregated is not None:
+            return self._aggregated(request, "apis", aggregated)
+        response = self._plain(request, "apis", accept)
+        assert response is not None
+        return response
+
+    def _version(self, request: Request, parts: list[str], accept: str | None) -> Response | None:
+        _, group, version = parts
+        if (group, version) in self._remote:
+            return None
+        resources = self._table.resources(group, version)
+        if not resources:
+            return self.missing(group, version)
+        if not is_custom(resources[0]):
+            if request.method != "GET":
+                raise method_not_allowed()
+            negotiation.acceptable(accept)
+        return self._plain(request, "/".join(parts), accept)
+
+    def _is_built_in(self, group: str) -> bool:
+        return any(
+            not is_custom(resource)
+            for version in self._table.versions(group)
+            for resource in self._table.resources(group, version)
+        )
+
+    def _plain(self, request: Request, name: str, accept: str | None) -> Response | None:
+        document = self._document("plain", name)
+        if document is None:
+            return None
+        media = negotiation.negotiate_plain(accept)
+        body, _ = self._body(request, name, document, media)
+        return Response(200, body, media.content_type)
+
+    def _aggregated(self, request: Request, name: str, media: Media) -> Response:
+        document = self._document("aggregated", name)
+        assert document is not None
+        body, tag = self._body(request, name, document, media)
+        headers = [("ETag", tag), ("Vary", "Accept"), ("Cache-Control", "public")]
+        if request.headers.get("if-none-match") == tag:
+            return Response(304, b"", "", headers)
+        return Response(200, body, media.content_type, headers)
+
+    def _body(self, request: Request, name: str, document: Document, media: Media) -> tuple[bytes, str]:
+        pretty = media.pretty or negotiation.wants_pretty(
+            request.query, request.headers.get("user-agent", "")
+        )
+        key = (name, media.content_type, pretty)
+        found = self._bodies.get(key)
+        if found is None:
+            tag = f'"{hashlib.sha512(orjson.dumps(document)).hexdigest().upper()}"'
+            found = self._bodies[key] = (negotiation.encode(document, media, pretty), tag)
+        return found
+
+    def _document(self, form: str, name: str) -> Document | None:
+        key = (form, name)
+        if key not in self._documents:
+            document = self._build_aggregated(name) if form == "aggregated" else self._build(name)
+            if document is None:
+                return None
+            self._documents[key] = document
+        return self._documents[key]
+
+    def _group_names(self) -> list[str]:
+        """The named groups by priority, those of aggregated servers among them."""
+        best: dict[str, int] = {}
+        for group in [*self._table.groups(), *(group for group, _ in self._remote)]:
+            best[group] = max(self._table.priority(group, version)[0] for version in self._versions(group))
+        return sorted(best, key=lambda group: (-best[group], group))
+
+    def _versions(self, group: str) -> list[str]:
+        from pilothouse.registry.catalog import version_key
+
+        found = {*self._table.versions(group), *(v for g, v in self._remote if g == group)}
+        return sorted(found, key=lambda v: (self._table.priority(group, v)[1], version_key(v)), reverse=True)
+
+    def _build(self, name: str) -> Document | None:
+        parts = name.split("/")
+        if name == "api":
+            return {
+                "kind": "APIVersions",
+                "versions": self._versions(""),
+                "serverAddressByClientCIDRs": [
+                    {"clientCIDR": "0.0.0.0/0", "serverAddress": self._server_address}
+                ],
+            }
+        if name == "apis":
+            groups = [self._api_group(group) for group in self._group_names()]
+            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+        if parts[0] == "api" or len(parts) == 3:
+            return self._resource_list("" if parts[0] == "api" else parts[1], parts[-1])
+        if not self._versions(parts[1]):
+            return None
+        return {"kind": "APIGroup", "apiVersion": "v1", **self._api_group(parts[1])}
+
+    def _api_group(self, group: str) -> Document:
+        versions = [{"groupVersion": f"{group}/{v}", "version": v} for v in self._versions(group)]
+        return {"name": group, "versions": versions, "preferredVersion": versions[0]}
+
+    def _resource_list(self, group: str, version: str) -> Document:
+        group_version = f"{group}/{version}" if group else version
+        out: Document = {"kind": "APIResourceList"}
+        if group:
+            out["apiVersion"] = "v1"
+        out["groupVersion"] = group_version
+        out["resources"] = [
+            entry for resource in self._table.resources(group, version) for entry in _plain_entries(resource)
+        ]
+        return out
+
+    def _build_aggregated(self, name: str) -> Document:
+        groups = [""] if name == "api" else self._group_names()
+        return {
+            "kind": "APIGroupDiscoveryList",
+            "apiVersion": "apidiscovery.k8s.io/v2",
+            "metadata": {},
+            "items": [
+                {
+                    "metadata": {"name": group} if group else {},
+                    "versions": [
+                        self._aggregated_version(group, version) for version in self._versions(group)
+                    ],
+                }
+                for group in groups
+            ],
+        }
+
+    def _aggregated_version(self, group: str, version: str) -> Document:
+        freshness = "Current"
+        if (group, version) in self._remote:
+            resources = self._remote[group, version]
+            if resources is None:
+                freshness = "Stale"
+        else:
+            resources = [_aggregated_entry(r) for r in self._table.resources(group, version)]
+        out: Document = {"version": version}
+        if resources:
+            out["resources"] = resources
+        out["freshness"] = freshness
+        return out
+
+
+def is_custom(resource: "Resource") -> bool:
+    """Whether a resource comes from a CustomResourceDefinition."""
+    return resource.list_items_typed
+
+
+def _subresources(resource: "Resource") -> Iterable["Subresource"]:
+    """Sorted by name; those of custom resources as they were declared, as upstream lists them."""
+    if is_custom(resource):
+        return resource.subresources.values()
+    return sorted(resource.subresources.values(), key=lambda sub: sub.name)
+
+
+def _foreign(resource: "Resource", sub: "Subresource") -> bool:
+    """Whether a subresource's body is of another group or version."""
+    return (sub.group, sub.version) != (resource.group, resource.version)
+
+
+def _plain_entries(resource: "Resource") -> list[Document]:
+    entry: Document = {
+        "name": resource.plural,
+        "singularName": resource.singular,
+        "namespaced": resource.namespaced,
+        "kind": resource.kind,
+        "verbs": list(resource.verbs),
+    }
+    _add_names(entry, resource)
+    if resource.storage_version_hash:
+        entry["storageVersionHash"] = resource.storage_version_hash
+    out = [entry]
+    for sub in _subresources(resource):
+        entry = {
+            "name": f"{resource.plural}/{sub.name}",
+            "singularName": "",
+            "namespaced": resource.namespaced,
+        }
+        if _foreign(resource, sub):
+            entry |= {"group": sub.group, "version": sub.version}
+        out.append({**entry, "kind": sub.kind, "verbs": list(sub.verbs)})
+    return out
+
+
+def _aggregated_entry(resource: "Resource") -> Document:
+    own = (resource.group, resource.version) if is_custom(resource) else ("", "")
+    entry: Document = {
+        "resource": resource.plural,
+        "responseKind": {"group": own[0], "version": own[1], "kind": resource.kind},
+        "scope": "Namespaced" if resource.namespaced else "Cluster",
+        "singularResource": resource.singular,
+        "verbs": list(resource.verbs),
+    }
+    _add_names(entry, resource)
+    subresources = []
+    for sub in _subresources(resource):
+        group, version = (sub.group, sub.version) if _foreign(resource, sub) else own
+        kind = {"group": group, "version": version, "kind": sub.kind}
+        subresources.append({"subresource": sub.name, "responseKind": kind, "verbs": list(sub.verbs)})
+    if subresources:
+        entry["subresources"] = subresources
+    return entry
+
+
+def _add_names(entry: Document, resource: "Resource") -> None:
+    if resource.short_names:
+        entry["shortNames"] = list(resource.short_names)
+    if resource.categories:
+        entry["categories"] = list(resource.categories)
