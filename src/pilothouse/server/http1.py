@@ -1,0 +1,151 @@
+"""HTTP/1.1 connections of one listener: limits, time-outs, compression and the end of connections."""
+
+import asyncio
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from pilothouse._http1 import Service
+from pilothouse.errors import RequestEntityTooLarge
+from pilothouse.server.request import Handler, Response, Stream
+
+SLICE = 256 * 1024
+"""Bytes given to one call of the compressor, which runs on a thread."""
+
+AHEAD = 1024 * 1024
+"""Compressed bytes that may wait for a slow peer before the compressor pauses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on a connection, in bytes and seconds; the defaults are kube-apiserver's."""
+
+    header_bytes: int = 1 << 20
+    body_bytes: int = 3 * 1024 * 1024
+    header_timeout: float = 32.0
+    body_timeout: float = 60.0
+    idle_timeout: float = 90.0
+    gzip_above: int = 128 * 1024
+
+
+class Http1:
+    """Makes the protocols of a listener's connections and ends them: a protocol factory for asyncio.
+
+    One timer sweeps over all connections; it runs only while there are any.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits | None = None,
+        peer_chain: Callable[[Any], tuple[bytes, ...]] = lambda _: (),
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self._loop = loop or asyncio.get_running_loop()
+        self._compressing: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        shortest = min(self.limits.header_timeout, self.limits.body_timeout, self.limits.idle_timeout)
+        self._interval = max(0.05, min(4.0, shortest / 8))
+        self.service = Service(
+            handler,
+            self._loop,
+            too_large=_too_large(self.limits.body_bytes),
+            compress=self._compress,
+            peer_chain=peer_chain,
+            max_header_bytes=self.limits.header_bytes,
+            max_body_bytes=self.limits.body_bytes,
+            header_timeout=self.limits.header_timeout,
+            body_timeout=self.limits.body_timeout,
+            idle_timeout=self.limits.idle_timeout,
+            gzip_above=self.limits.gzip_above,
+        )
+
+    def __call__(self) -> Any:
+        """Make the protocol of a new connection."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._interval, self._sweep)
+        return self.service()
+
+    def _sweep(self) -> None:
+        self._timer = None
+        self.service.sweep()
+        if self.service.open:
+            self._timer = self._loop.call_later(self._interval, self._sweep)
+
+    async def drain(self, deadline: float) -> bool:
+        """Close idle connections, let the others finish their answer, cut what is left after `deadline` seconds."""
+        self.service.drain()
+        until = self._loop.time() + deadline
+        while self.service.open and self._loop.time() < until:
+            await asyncio.sleep(0.02)
+        clean = not self.service.open
+        self.close()
+        return clean
+
+    def close(self) -> None:
+        """Cut all connections now."""
+        self.service.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _compress(self, stream: Stream, pieces: Sequence[bytes]) -> None:
+        task = self._loop.create_task(_gzip(stream, pieces, self._loop))
+        self._compressing.add(task)
+        task.add_done_callback(self._compressing.discard)
+        stream.on_close(task.cancel)
+
+
+def _too_large(limit: int) -> Response:
+    error = RequestEntityTooLarge(f"Request entity too large: limit is {limit}")
+    return Response(error.code, orjson.dumps(error.status()) + b"\n")
+
+
+def _slices(pieces: Sequence[bytes]) -> "list[list[bytes] | memoryview]":
+    """Group small pieces and cut long ones, so that each part has about SLICE bytes."""
+    out: list[list[bytes] | memoryview] = []
+    group: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        if len(piece) > 2 * SLICE:
+            if group:
+                out.append(group)
+                group, size = [], 0
+            view = memoryview(piece)
+            out.extend(view[at : at + SLICE] for at in range(0, len(piece), SLICE))
+            continue
+        group.append(piece)
+        size += len(piece)
+        if size >= SLICE:
+            out.append(group)
+            group, size = [], 0
+    if group:
+        out.append(group)
+    return out
+
+
+async def _gzip(stream: Stream, pieces: Sequence[bytes], loop: asyncio.AbstractEventLoop) -> None:
+    """Write `pieces` to the stream as gzip, level 1 as upstream, each slice compressed off the loop."""
+    compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
+    drained = asyncio.Event()
+    stream.on_drain(drained.set)
+
+    def run(part: "list[bytes] | memoryview") -> bytes:
+        return compressor.compress(b"".join(part) if isinstance(part, list) else part)
+
+    try:
+        for part in _slices(pieces):
+            data = await loop.run_in_executor(None, run, part)
+            drained.clear()
+            stream.write(data)
+            if stream.buffered() > AHEAD:
+                await drained.wait()
+        stream.write(await loop.run_in_executor(None, compressor.flush))
+        stream.close()
+    except Exception:
+        stream.abort()
+        raise
