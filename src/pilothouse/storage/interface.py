@@ -138,12 +138,19 @@ class Storage(Protocol):
         """All or nothing, one revision for all; RevisionConflict names the first key that did not fit."""
 
     def watch(
-        self, prefix: str, revision: int, on_events: Callable[[list[Event]], None], on_error: Callable[[StorageError], None]
+        self,
+        prefix: str,
+        revision: int,
+        on_events: Callable[[list[Event]], None],
+        on_error: Callable[[StorageError], None],
+        *,
+        prev_kv: bool = True,
     ) -> Subscription:
         """Every change with mod >= `revision`, in order, in batches that never split a revision, on the loop's thread.
 
         Raises Compacted at once when the history is gone; `on_error` ends the watch later (Compacted, Unavailable).
-        An event is delivered no later than the write that caused it is acknowledged."""
+        An event is delivered no later than the write that caused it is acknowledged. With prev_kv False the store need
+        not look up what was before: `prev` and the `kv` of a delete may then carry an empty value."""
 
     async def compact(self, revision: int) -> None:
         """Forget history below `revision`; current values stay."""

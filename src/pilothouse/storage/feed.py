@@ -1,0 +1,156 @@
+"""What the embedded stores share: whom to tell of a commit, and which keys to expire when."""
+
+import asyncio
+import heapq
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from pilothouse.storage.interface import Event, StorageError, Subscription, Unavailable
+
+log = logging.getLogger(__name__)
+
+MAX_SLEEP = 3600.0
+"""Seconds between two looks at the earliest deadline, so that a clock that was set is noticed."""
+
+
+class Subscriber:
+    """One watch of a store. While it is held, live events wait behind the replay of old ones."""
+
+    __slots__ = ("_held", "_on_error", "_on_events", "closed", "prefix", "prev_kv", "revision")
+
+    def __init__(
+        self,
+        prefix: str,
+        revision: int,
+        on_events: Callable[[list[Event]], None],
+        on_error: Callable[[StorageError], None],
+        prev_kv: bool,
+    ) -> None:
+        self.prefix = prefix
+        self.revision = revision
+        self.prev_kv = prev_kv
+        self.closed = False
+        self._on_events = on_events
+        self._on_error = on_error
+        self._held: list[list[Event]] | None = None
+
+    def hold(self) -> None:
+        """Keep live events back until release()."""
+        self._held = []
+
+    def release(self) -> None:
+        """Deliver what was kept back; from now on events go straight through."""
+        held, self._held = self._held or [], None
+        for events in held:
+            self.deliver(events)
+
+    def offer(self, events: Sequence[Event]) -> None:
+        """Pass on the events of one commit that were asked for."""
+        prefix, revision = self.prefix, self.revision
+        wanted = [e for e in events if e.kv.mod >= revision and e.kv.key.startswith(prefix)]
+        if not wanted:
+            return
+        if self._held is not None:
+            self._held.append(wanted)
+        else:
+            self.deliver(wanted)
+
+    def deliver(self, events: list[Event]) -> None:
+        """Call the watcher; one that raises is ended, as it has lost events."""
+        if self.closed or not events:
+            return
+        try:
+            self._on_events(events)
+        except Exception as error:
+            log.exception("a watcher of the store failed")
+            self.fail(Unavailable(f"watcher failed: {error}"))
+
+    def fail(self, error: StorageError) -> None:
+        """End the watch with an error."""
+        if not self.closed:
+            self.closed = True
+            self._on_error(error)
+
+
+class Feed:
+    """The watches of one store."""
+
+    def __init__(self) -> None:
+        self._subscribers: list[Subscriber] = []
+
+    def add(self, subscriber: Subscriber) -> Subscription:
+        """Take a subscriber in; closing the answer lets it go."""
+        self._subscribers.append(subscriber)
+
+        def close() -> None:
+            subscriber.closed = True
+            if subscriber in self._subscribers:
+                self._subscribers.remove(subscriber)
+
+        return Subscription(close)
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Tell everybody of one commit; the events of a revision come together."""
+        for subscriber in tuple(self._subscribers):
+            subscriber.offer(events)
+            if subscriber.closed and subscriber in self._subscribers:
+                self._subscribers.remove(subscriber)
+
+    def wants_previous(self) -> bool:
+        """True if somebody wants the state before each change."""
+        return any(s.prev_kv for s in self._subscribers)
+
+    def close(self, error: StorageError) -> None:
+        """End all watches."""
+        subscribers, self._subscribers = self._subscribers, []
+        for subscriber in subscribers:
+            subscriber.fail(error)
+
+
+class Expiry:
+    """Calls `expire(key, mod)` when a key's deadline has passed: a heap and one timer."""
+
+    def __init__(self, expire: Callable[[str, int], None], clock: Callable[[], float] = time.time) -> None:
+        self._expire = expire
+        self._clock = clock
+        self._heap: list[tuple[int, str, int]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def deadline(self, ttl: float) -> int:
+        """Unix time in milliseconds at which something written now is due; 0 = never."""
+        return int((self._clock() + ttl) * 1000) if ttl else 0
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to expire what was and will be added."""
+        self._loop = loop
+        self._arm()
+
+    def close(self) -> None:
+        """Expire nothing more."""
+        self._loop = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def add(self, deadline: int, key: str, mod: int) -> None:
+        """Remember that the version `mod` of a key is due at `deadline`; later versions make it void."""
+        heapq.heappush(self._heap, (deadline, key, mod))
+        if self._heap[0][1] == key:
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._loop is not None and self._heap:
+            delay = self._heap[0][0] / 1000 - self._clock()
+            self._timer = self._loop.call_later(min(max(delay, 0.0), MAX_SLEEP), self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        now = int(self._clock() * 1000)
+        while self._heap and self._heap[0][0] <= now:
+            _, key, mod = heapq.heappop(self._heap)
+            self._expire(key, mod)
+        self._arm()

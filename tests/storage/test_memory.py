@@ -1,0 +1,10 @@
+from pathlib import Path
+
+from contract import StoreContract
+
+from pilothouse.storage.memory import MemoryStorage
+
+
+class TestMemory(StoreContract):
+    def make(self, directory: Path) -> MemoryStorage:
+        return MemoryStorage()
