@@ -105,15 +105,15 @@ _subdomain_underscore = _Pattern(
 )
 _wildcard = _Pattern(
     _WILDCARD,
-    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist"
-    " of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must"
+    " consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
     "*.example.com",
     limit=SUBDOMAIN_MAX,
 )
 _label = _Pattern(
     _ALNUM,
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and"
-    " end with an alphanumeric character",
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start"
+    " and end with an alphanumeric character",
     "my-name",
     "123-abc",
     limit=LABEL_MAX,
