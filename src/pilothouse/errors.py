@@ -43,6 +43,18 @@ class StatusError(Exception):
         return out
 
 
+class Unknown(StatusError):
+    """An error that carries no reason, as upstream answers what it did not classify."""
+
+    reason = ""
+
+
+class Unprocessable(StatusError):
+    """A 422 without a reason (errors.NewGenericServerResponse of a patch that cannot be applied)."""
+
+    code, reason = 422, "Invalid"
+
+
 class BadRequest(StatusError):
     code, reason = 400, "BadRequest"
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
 from pilothouse.registry.readers import Readers
@@ -31,6 +32,15 @@ class Attributes:
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
     services: Any = None
+
+
+    def refuse(self, why: str) -> errors.Forbidden:
+        """The 403 of a plugin (admission.NewForbidden)."""
+        name = self.name
+        if not name:
+            metadata = (self.obj or {}).get("metadata") or {}
+            name = metadata.get("name") or metadata.get("generateName") or "Unknown"
+        return errors.forbidden(self.resource.group, self.resource.plural, name, why)
 
 
 class Plugin:

@@ -46,9 +46,19 @@ def indexed(resource: Resource) -> tuple[str, ...]:
     return INDEXED.get(resource.group_resource, ()) if not resource.list_items_typed else tuple(resource.selectable)
 
 
-def labels(resource: Resource) -> set[str]:
-    """Every label that a field selector on the resource may use."""
-    out = {"metadata.name", *resource.selectable}
-    if resource.namespaced:
-        out.add("metadata.namespace")
-    return out
+def stored_label(resource: Resource, label: str) -> str | None:
+    """The name under which the stored record knows a field label of `resource`; None when the label is not selectable."""
+    if label == "metadata.name":
+        return label
+    if label == "metadata.namespace":
+        return label if resource.namespaced or f'"{label}"' in resource.field_error else None
+    source = resource.selectable.get(label)
+    if source is None:
+        return None
+    stored = resource.storage
+    if stored is None or label in stored.selectable:
+        return label
+    for name, other in stored.selectable.items():
+        if other == source:
+            return name
+    return None if callable(source) else ".".join(source)

@@ -269,7 +269,7 @@ class Store:
         sent = metadata.get("resourceVersion")
         why = "" if not sent or sent == live["resourceVersion"] else _version_error(sent)
         if why:
-            raise errors.StatusError(f'resourceVersion: Invalid value: "{sent}": {why}', details=None)
+            raise errors.Unknown(f'resourceVersion: Invalid value: "{sent}": {why}')
         if not sent or int(sent) == 0:
             if not strategy.unconditional_update:
                 errs = Errors()

@@ -1,0 +1,38 @@
+"""NamespaceLifecycle: nothing is created in a namespace that is missing or going away; three namespaces stay for ever."""
+
+from pilothouse import errors
+from pilothouse.admission.chain import Attributes, Plugin
+
+IMMORTAL = frozenset(("default", "kube-system", "kube-public"))
+REVIEWS = frozenset(("localsubjectaccessreviews.authorization.k8s.io",))
+
+
+class NamespaceLifecycle(Plugin):
+    """Upstream runs this one in the mutating half, before any other plugin sees the object."""
+
+    name = "NamespaceLifecycle"
+
+    def wants(self, a: Attributes) -> bool:
+        return a.operation == "CREATE" or (a.operation == "DELETE" and a.resource.group_resource == "namespaces")
+
+    def mutate(self, a: Attributes) -> None:
+        resource = a.resource
+        if a.operation == "DELETE":
+            if a.name in IMMORTAL:
+                raise errors.forbidden(resource.group, resource.plural, a.name, "this namespace may not be deleted")
+            return
+        if not resource.namespaced or not a.namespace or resource.group_resource in REVIEWS:
+            return
+        namespace = a.readers.get("namespaces", "", a.namespace)
+        if namespace is None:
+            raise errors.not_found("", "namespaces", a.namespace)
+        if (namespace.get("status") or {}).get("phase") != "Terminating":
+            return
+        err = a.refuse(f"unable to create new content in namespace {a.namespace} because it is being terminated")
+        cause = {
+            "reason": "NamespaceTerminating",
+            "message": f"namespace {a.namespace} is being terminated",
+            "field": "metadata.namespace",
+        }
+        err.details = {**(err.details or {}), "causes": [cause]}
+        raise err

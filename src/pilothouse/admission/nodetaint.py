@@ -1,0 +1,19 @@
+"""TaintNodesByCondition: a new node takes no pods until its kubelet or controller says it is ready."""
+
+from pilothouse.admission.chain import Attributes, Plugin
+
+TAINT = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+
+
+class TaintNodesByCondition(Plugin):
+    name = "TaintNodesByCondition"
+
+    def wants(self, a: Attributes) -> bool:
+        return a.resource.group_resource == "nodes" and a.operation == "CREATE" and not a.subresource
+
+    def mutate(self, a: Attributes) -> None:
+        assert a.obj is not None
+        spec = a.obj.setdefault("spec", {})
+        taints = spec.get("taints") or []
+        if not any(t.get("key") == TAINT["key"] and t.get("effect") == TAINT["effect"] for t in taints):
+            spec["taints"] = [*taints, dict(TAINT)]

@@ -1,0 +1,80 @@
+"""Priority: a pod's priority and preemption policy come from its class; one class at most is the global default."""
+
+from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.api.fields import Object
+
+CLASSES = "priorityclasses.scheduling.k8s.io"
+SYSTEM = frozenset(("system-node-critical", "system-cluster-critical"))
+LOWER = "PreemptLowerPriority"
+
+
+class Priority(Plugin):
+    name = "Priority"
+
+    def wants(self, a: Attributes) -> bool:
+        kind = a.resource.group_resource
+        return not a.subresource and (kind == CLASSES or (kind == "pods" and a.operation in ("CREATE", "UPDATE")))
+
+    def mutate(self, a: Attributes) -> None:
+        if a.resource.group_resource != "pods":
+            return
+        assert a.obj is not None
+        spec = a.obj["spec"]
+        if a.operation == "UPDATE":
+            assert a.old is not None
+            old = a.old["spec"]
+            for member in ("priority", "preemptionPolicy"):
+                if spec.get(member) is None and old.get(member) is not None:
+                    spec[member] = old[member]
+            return
+        _admit_pod(a, spec)
+
+    def validate(self, a: Attributes) -> None:
+        if a.resource.group_resource != CLASSES:
+            return
+        if a.operation == "DELETE":
+            if a.name in SYSTEM:
+                raise a.refuse("this is a system priority class and cannot be deleted")
+            return
+        assert a.obj is not None
+        if not a.obj.get("globalDefault"):
+            return
+        current = _default(a)
+        if current is None or current["metadata"]["name"] == a.obj["metadata"].get("name"):
+            return
+        if a.operation == "UPDATE" and a.old is not None and a.old.get("globalDefault"):
+            return
+        name = current["metadata"]["name"]
+        raise a.refuse(f"PriorityClass {name} is already marked as default. Only one default can exist")
+
+
+def _admit_pod(a: Attributes, spec: Object) -> None:
+    name = spec.get("priorityClassName", "")
+    if name:
+        found = a.readers.get(CLASSES, "", name)
+        if found is None:
+            raise a.refuse(f"no PriorityClass with name {name} was found")
+    else:
+        found = _default(a)
+    value, policy = 0, LOWER
+    if found is not None:
+        value, policy = found.get("value", 0), found.get("preemptionPolicy") or LOWER
+        spec["priorityClassName"] = found["metadata"]["name"]
+    computed = "from the given PriorityClass name"
+    if spec.get("priority") is not None and spec["priority"] != value:
+        raise a.refuse(
+            f"the integer value of priority ({spec['priority']}) must not be provided in pod spec; "
+            f"priority admission controller computed {value} {computed}"
+        )
+    if spec.get("preemptionPolicy") is not None and spec["preemptionPolicy"] != policy:
+        raise a.refuse(
+            f"the string value of PreemptionPolicy ({spec['preemptionPolicy']}) must not be provided in pod spec; "
+            f"priority admission controller computed {policy} {computed}"
+        )
+    spec["priority"], spec["preemptionPolicy"] = value, policy
+
+
+def _default(a: Attributes) -> Object | None:
+    """The global default class; of several the one with the lowest value, as upstream chooses."""
+    defaults = [c for c in a.readers.list(CLASSES) if c.get("globalDefault")]
+    return min(defaults, key=lambda c: c.get("value", 0), default=None)

@@ -1,0 +1,64 @@
+"""RuntimeClass: a pod takes the overhead and the scheduling rules of its runtime class."""
+
+from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.api.fields import Object
+
+CLASSES = "runtimeclasses.node.k8s.io"
+
+
+class RuntimeClass(Plugin):
+    name = "RuntimeClass"
+
+    def wants(self, a: Attributes) -> bool:
+        return a.resource.group_resource == "pods" and a.operation == "CREATE" and not a.subresource
+
+    def mutate(self, a: Attributes) -> None:
+        assert a.obj is not None
+        spec = a.obj["spec"]
+        found = _class_of(a, spec)
+        if found is None:
+            return
+        _set_overhead(a, spec, found)
+        _set_scheduling(a, spec, found.get("scheduling") or {})
+
+    def validate(self, a: Attributes) -> None:
+        assert a.obj is not None
+        spec = a.obj["spec"]
+        found = _class_of(a, spec)
+        fixed = ((found or {}).get("overhead") or {}).get("podFixed")
+        if spec.get("overhead") and not fixed:
+            raise a.refuse("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")
+
+
+def _class_of(a: Attributes, spec: Object) -> Object | None:
+    name = spec.get("runtimeClassName")
+    if not name:
+        return None
+    found = a.readers.get(CLASSES, "", name)
+    if found is None:
+        raise a.refuse(f'pod rejected: RuntimeClass "{name}" not found')
+    return found
+
+
+def _set_overhead(a: Attributes, spec: Object, found: Object) -> None:
+    fixed = (found.get("overhead") or {}).get("podFixed")
+    if not fixed:
+        return
+    if spec.get("overhead") and spec["overhead"] != fixed:
+        raise a.refuse("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead")
+    spec["overhead"] = dict(fixed)
+
+
+def _set_scheduling(a: Attributes, spec: Object, scheduling: Object) -> None:
+    selector = scheduling.get("nodeSelector")
+    if selector:
+        own = spec.get("nodeSelector") or {}
+        for key, value in selector.items():
+            if key in own and own[key] != value:
+                raise a.refuse(
+                    f"conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; pod.spec.nodeSelector[{key}] = {own[key]}"
+                )
+        spec["nodeSelector"] = {**own, **selector}
+    extra = [t for t in scheduling.get("tolerations") or [] if t not in (spec.get("tolerations") or [])]
+    if extra:
+        spec["tolerations"] = [*(spec.get("tolerations") or []), *(dict(t) for t in extra)]

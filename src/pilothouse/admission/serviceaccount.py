@@ -1,0 +1,164 @@
+"""ServiceAccount: pods get an account, its pull secrets and a token volume; what they may not refer to is refused."""
+
+import secrets
+from typing import Any
+
+from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.api.fields import Object
+
+DEFAULT = "default"
+MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+ENFORCE = "kubernetes.io/enforce-mountable-secrets"
+MIRROR = "kubernetes.io/config.mirror"
+VOLUME_PREFIX = "kube-api-access-"
+TOKEN_SECONDS = 3607
+ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+
+
+class ServiceAccount(Plugin):
+    name = "ServiceAccount"
+
+    def wants(self, a: Attributes) -> bool:
+        return a.resource.group_resource == "pods" and (
+            (a.operation == "CREATE" and not a.subresource)
+            or (a.operation == "UPDATE" and a.subresource == "ephemeralcontainers")
+        )
+
+    def mutate(self, a: Attributes) -> None:
+        if a.operation != "CREATE":
+            return
+        assert a.obj is not None
+        spec = a.obj.setdefault("spec", {})
+        if _is_mirror(a.obj):
+            return
+        if not spec.get("serviceAccountName"):
+            spec["serviceAccountName"] = spec.get("serviceAccount") or DEFAULT
+        spec["serviceAccount"] = spec["serviceAccountName"]
+        account = _account(a, spec["serviceAccountName"])
+        if _automount(account, spec):
+            _mount_token(spec)
+        if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
+            spec["imagePullSecrets"] = [dict(ref) for ref in account["imagePullSecrets"]]
+
+    def validate(self, a: Attributes) -> None:
+        assert a.obj is not None
+        spec = a.obj.get("spec") or {}
+        if a.operation == "CREATE" and _is_mirror(a.obj):
+            _check_mirror(a, spec)
+            return
+        account = _account(a, spec.get("serviceAccountName") or DEFAULT)
+        if (account["metadata"].get("annotations") or {}).get(ENFORCE) in ("1", "t", "T", "TRUE", "true", "True"):
+            _limit_secrets(a, account, spec)
+
+
+def _is_mirror(pod: Object) -> bool:
+    return MIRROR in (pod["metadata"].get("annotations") or {})
+
+
+def _account(a: Attributes, name: str) -> Object:
+    account = a.readers.get("serviceaccounts", a.namespace, name)
+    if account is None:
+        why = f'error looking up service account {a.namespace}/{name}: serviceaccount "{name}" not found'
+        raise a.refuse(why)
+    return account
+
+
+def _check_mirror(a: Attributes, spec: Object) -> None:
+    if spec.get("serviceAccountName"):
+        raise a.refuse("a mirror pod may not reference service accounts")
+    if _references_secrets(spec):
+        raise a.refuse("a mirror pod may not reference secrets")
+    for volume in spec.get("volumes") or []:
+        for source in (volume.get("projected") or {}).get("sources") or []:
+            if source.get("serviceAccountToken") is not None:
+                raise a.refuse("a mirror pod may not use ServiceAccountToken volume projections")
+
+
+def _references_secrets(node: Any) -> bool:
+    """Whether any reference to a secret stands anywhere in a pod spec."""
+    if isinstance(node, list):
+        return any(_references_secrets(item) for item in node)
+    if not isinstance(node, dict):
+        return False
+    for key, value in node.items():
+        if key in ("secret", "secretRef", "secretKeyRef", "nodePublishSecretRef") and value:
+            return True
+        if key == "imagePullSecrets" and value:
+            return True
+        if isinstance(value, (dict, list)) and _references_secrets(value):
+            return True
+    return False
+
+
+def _automount(account: Object, spec: Object) -> bool:
+    own = spec.get("automountServiceAccountToken")
+    if own is not None:
+        return bool(own)
+    return account.get("automountServiceAccountToken") is not False
+
+
+def _mount_token(spec: Object) -> None:
+    """Add the projected token volume, and mount it wherever nothing else is mounted at its path."""
+    volumes = spec.get("volumes") or []
+    name = next((v["name"] for v in volumes if str(v.get("name", "")).startswith(VOLUME_PREFIX)), "")
+    add = not name
+    name = name or VOLUME_PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(5))
+    used = False
+    for kind in ("initContainers", "containers"):
+        for container in spec.get(kind) or []:
+            mounts = container.get("volumeMounts") or []
+            if any(m.get("mountPath") == MOUNT_PATH for m in mounts):
+                continue
+            container["volumeMounts"] = [*mounts, {"name": name, "readOnly": True, "mountPath": MOUNT_PATH}]
+            used = True
+    if used and add:
+        spec["volumes"] = [*volumes, _token_volume(name)]
+
+
+def _token_volume(name: str) -> Object:
+    sources = [
+        {"serviceAccountToken": {"expirationSeconds": TOKEN_SECONDS, "path": "token"}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {
+            "downwardAPI": {
+                "items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]
+            }
+        },
+    ]
+    return {"name": name, "projected": {"sources": sources, "defaultMode": 0o644}}
+
+
+def _limit_secrets(a: Attributes, account: Object, spec: Object) -> None:
+    """With the annotation, a pod may only use the secrets that its account lists."""
+    who = account["metadata"]["name"]
+    mountable = {ref.get("name") for ref in account.get("secrets") or []}
+    tail = f"is not allowed because service account {who} does not reference that"
+    for volume in spec.get("volumes") or []:
+        secret = (volume.get("secret") or {}).get("secretName")
+        if secret and secret not in mountable:
+            raise a.refuse(f'volume with secret.secretName="{secret}" {tail} secret')
+    for kind, what in (
+        ("initContainers", "init container"),
+        ("containers", "container"),
+        ("ephemeralContainers", "ephemeral container"),
+    ):
+        for container in spec.get(kind) or []:
+            for text in _secrets_of(container, mountable):
+                raise a.refuse(f"{what} {container.get('name', '')} with {text} {tail} secret")
+    pullable = {ref.get("name") for ref in account.get("imagePullSecrets") or []}
+    for index, ref in enumerate(spec.get("imagePullSecrets") or []):
+        if ref.get("name") not in pullable:
+            raise a.refuse(f'imagePullSecrets[{index}].name="{ref.get("name", "")}" {tail} imagePullSecret')
+
+
+def _secrets_of(container: Object, allowed: set[Any]) -> list[str]:
+    out = []
+    for env in container.get("env") or []:
+        ref = (env.get("valueFrom") or {}).get("secretKeyRef")
+        if ref and ref.get("name") not in allowed:
+            out.append(f'envVar {env.get("name", "")} referencing secret.secretName="{ref.get("name", "")}"')
+    for source in container.get("envFrom") or []:
+        ref = source.get("secretRef")
+        if ref and ref.get("name") not in allowed:
+            out.append(f'envFrom referencing secret.secretName="{ref.get("name", "")}"')
+    return out

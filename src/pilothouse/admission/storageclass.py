@@ -1,0 +1,78 @@
+"""DefaultStorageClass, PersistentVolumeClaimResize and StorageObjectInUseProtection: everyday rules of volumes."""
+
+from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.admission.defaultclass import default_class
+from pilothouse.api import quantity
+
+CLASSES = "storageclasses.storage.k8s.io"
+IS_DEFAULT = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
+BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
+PROTECTION = {
+    "persistentvolumes": "kubernetes.io/pv-protection",
+    "persistentvolumeclaims": "kubernetes.io/pvc-protection",
+    "volumeattributesclasses.storage.k8s.io": "kubernetes.io/vac-protection",
+}
+REFUSED = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+
+
+class DefaultStorageClass(Plugin):
+    """A claim that names no class gets the default one; of several the newest."""
+
+    name = "DefaultStorageClass"
+
+    def wants(self, a: Attributes) -> bool:
+        return (
+            a.resource.group_resource == "persistentvolumeclaims" and a.operation == "CREATE" and not a.subresource
+        )
+
+    def mutate(self, a: Attributes) -> None:
+        assert a.obj is not None
+        spec = a.obj["spec"]
+        annotations = a.obj["metadata"].get("annotations") or {}
+        if spec.get("storageClassName") is not None or BETA_CLASS in annotations:
+            return
+        found = default_class(a.readers.list(CLASSES), IS_DEFAULT)
+        if found is not None:
+            spec["storageClassName"] = found["metadata"]["name"]
+
+
+class StorageObjectInUseProtection(Plugin):
+    """Volumes, claims and attribute classes get a finalizer that keeps them while they are in use."""
+
+    name = "StorageObjectInUseProtection"
+
+    def wants(self, a: Attributes) -> bool:
+        return a.operation == "CREATE" and not a.subresource and a.resource.group_resource in PROTECTION
+
+    def mutate(self, a: Attributes) -> None:
+        assert a.obj is not None
+        finalizer = PROTECTION[a.resource.group_resource]
+        have = a.obj["metadata"].get("finalizers") or []
+        if finalizer not in have:
+            a.obj["metadata"]["finalizers"] = [*have, finalizer]
+
+
+class PersistentVolumeClaimResize(Plugin):
+    """A claim grows only when its class allows that."""
+
+    name = "PersistentVolumeClaimResize"
+
+    def wants(self, a: Attributes) -> bool:
+        return (
+            a.resource.group_resource == "persistentvolumeclaims" and a.operation == "UPDATE" and not a.subresource
+        )
+
+    def validate(self, a: Attributes) -> None:
+        assert a.obj is not None and a.old is not None
+        new, old = _size(a.obj), _size(a.old)
+        if quantity.parse(new) <= quantity.parse(old):
+            return
+        annotations = a.old["metadata"].get("annotations") or {}
+        name = annotations.get(BETA_CLASS) or a.old["spec"].get("storageClassName") or ""
+        found = a.readers.get(CLASSES, "", name) if name else None
+        if found is None or not found.get("allowVolumeExpansion"):
+            raise a.refuse(REFUSED)
+
+
+def _size(claim: dict) -> str:  # type: ignore[type-arg]
+    return ((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", "0")

@@ -1,0 +1,36 @@
+"""DefaultTolerationSeconds: pods stay five minutes on a node that stops answering, unless they say otherwise."""
+
+from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.api.fields import Object
+
+NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
+
+
+class DefaultTolerationSeconds(Plugin):
+    name = "DefaultTolerationSeconds"
+
+    def __init__(self, not_ready_seconds: int = 300, unreachable_seconds: int = 300) -> None:
+        self.seconds = {NOT_READY: not_ready_seconds, UNREACHABLE: unreachable_seconds}
+
+    def wants(self, a: Attributes) -> bool:
+        return a.resource.group_resource == "pods" and not a.subresource and a.operation in ("CREATE", "UPDATE")
+
+    def mutate(self, a: Attributes) -> None:
+        assert a.obj is not None
+        spec = a.obj["spec"]
+        have = spec.get("tolerations") or []
+        missing = [k for k in (NOT_READY, UNREACHABLE) if not any(_covers(t, k) for t in have)]
+        if missing:
+            spec["tolerations"] = have + [self._toleration(k) for k in missing]
+
+    def _toleration(self, key: str) -> Object:
+        return {
+            "key": key,
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": self.seconds[key],
+        }
+
+
+def _covers(toleration: Object, key: str) -> bool:
+    return toleration.get("key", "") in ("", key) and toleration.get("effect", "") in ("", "NoExecute")

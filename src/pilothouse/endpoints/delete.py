@@ -1,0 +1,79 @@
+"""DELETE of one object and of a collection."""
+
+from pilothouse import errors
+from pilothouse.api import codec
+from pilothouse.api.fields import Object
+from pilothouse.endpoints import params as options_of
+from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.list import select
+from pilothouse.endpoints.params import WriteParams
+from pilothouse.endpoints.response import served
+from pilothouse.endpoints.verbs import Verbs, admission_attributes, write_context
+from pilothouse.registry import deletion
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import Validate
+from pilothouse.server.request import Response
+
+
+def delete_options(ctx: Context) -> Object:
+    """DeleteOptions out of the body, or out of the query when there is none; checked."""
+    request = ctx.request
+    if request.body:
+        options = codec.decode_delete_options(request.body, request.headers.get("content-type", ""))
+    else:
+        options = options_of.delete_from_query(ctx.query)
+    options_of.check_delete(options)
+    return options
+
+
+async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
+    """Delete one object; the answer is a Status or the object, as the kind has it."""
+    options = delete_options(ctx)
+    params = WriteParams(dry_run=bool(options.get("dryRun")))
+    write = write_context(verbs, ctx, resource, params, ctx.info.name)
+    done = await deletion.delete(verbs.store, write, options, _validator(verbs, ctx, resource, options, ctx.info.name))
+    status = 200
+    if not done.gone and options.get("orphanDependents") is False:
+        status = 202
+    if done.value is not None:
+        return verbs.responder.value(ctx, resource, done.value, status)
+    return verbs.responder.plain(ctx, _success(resource, done.obj))
+
+
+def _validator(verbs: Verbs, ctx: Context, resource: Resource, options: Object, name: str) -> Validate:
+    attributes = admission_attributes(verbs, ctx, resource, "DELETE", name, options, bool(options.get("dryRun")))
+
+    async def validate(obj: Object, old: Object | None) -> None:
+        attributes.obj, attributes.old = None, old
+        await verbs.admission.mutate(attributes)
+        await verbs.admission.validate(attributes)
+
+    return validate
+
+
+def _success(resource: Resource, obj: Object) -> Object:
+    details = {"name": obj["metadata"]["name"]}
+    if resource.group:
+        details["group"] = resource.group
+    details["kind"] = resource.plural  # upstream names the resource here
+    details["uid"] = obj["metadata"]["uid"]
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+
+async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
+    """Delete all that the list options select; the answer is the list as it was before."""
+    if resource.namespaced and not ctx.info.namespace:
+        raise errors.MethodNotAllowed("the server does not allow this method on the requested resource", details={})
+    query = select(verbs, ctx, resource)
+    options = delete_options(ctx)
+    listing = await query.read()
+    params = WriteParams(dry_run=bool(options.get("dryRun")))
+    contexts = []
+    checks: list[Validate | None] = []
+    for entry in listing.entries:
+        name = entry.key.rpartition("/")[2]
+        contexts.append(write_context(verbs, ctx, resource, params, name))
+        checks.append(_validator(verbs, ctx, resource, options, name))
+    await deletion.delete_collection(verbs.store, contexts, options, checks)
+    metadata: Object = {"resourceVersion": str(listing.revision)}
+    return verbs.responder.objects(ctx, resource, [served(resource, e.value) for e in listing.entries], metadata)

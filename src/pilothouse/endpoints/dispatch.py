@@ -1,0 +1,154 @@
+"""Which verb answers a routed request; 404 and 405 for those that none answers."""
+
+from collections.abc import Awaitable, Callable
+
+from pilothouse import errors
+from pilothouse.api.identity import RequestInfo
+from pilothouse.endpoints import (
+    create,
+    delete,
+    get,
+    list as list_verb,
+    negotiation,
+    patch,
+    proxy,
+    subresources,
+    update,
+)
+from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.discovery import Discovery
+from pilothouse.endpoints.nonresource import NonResource
+from pilothouse.endpoints.response import Responder
+from pilothouse.endpoints.verbs import Verbs
+from pilothouse.registry.catalog import Table
+from pilothouse.registry.resource import Resource
+from pilothouse.server.request import Response
+
+Answer = Response | Awaitable[Response]
+Handler = Callable[[Verbs, Context, Resource], Answer]
+
+COLLECTION: dict[str, tuple[str, Handler]] = {
+    "GET": ("list", list_verb.handle),
+    "POST": ("create", create.handle),
+    "DELETE": ("deletecollection", delete.handle_collection),
+}
+OBJECT: dict[str, tuple[str, Handler]] = {
+    "GET": ("get", get.handle),
+    "PUT": ("update", update.handle),
+    "PATCH": ("patch", patch.handle),
+    "DELETE": ("delete", delete.handle),
+}
+
+
+class Dispatcher:
+    """Hands a request to discovery, to the paths that are no resources, or to the verb of a resource."""
+
+    def __init__(
+        self, verbs: Verbs, table: Table, discovery: Discovery, nonresource: NonResource, responder: Responder
+    ) -> None:
+        self.verbs = verbs
+        self.table = table
+        self.discovery = discovery
+        self.nonresource = nonresource
+        self.responder = responder
+
+    def dispatch(self, ctx: Context) -> Answer:
+        """The answer, or an awaitable of it."""
+        info = ctx.info
+        if not info.is_resource:
+            return self._path(ctx)
+        resource = self.table.get(info.group, info.version, info.resource)
+        if resource is None:
+            return self._unknown(ctx)
+        if resource.proxy is not None:
+            return proxy.aggregate(self.verbs, ctx, resource)
+        ctx.resource = resource
+        self._check_shape(resource, info)
+        if resource.deprecated:
+            ctx.warn(resource.deprecated)
+        if info.subresource:
+            return self._subresource(ctx, resource)
+        return self._verb(ctx, resource)
+
+    def _path(self, ctx: Context) -> Answer:
+        for room in (self.discovery, self.nonresource):
+            response = room.handle(ctx.request, ctx.info.path)
+            if response is not None:
+                return response
+        return page_not_found()
+
+    def _unknown(self, ctx: Context) -> Response:
+        info = ctx.info
+        if info.prefix == "apis" and info.group not in self.table.groups():
+            return page_not_found()
+        raise unknown()
+
+    def _check_shape(self, resource: Resource, info: RequestInfo) -> None:
+        """Paths that name a resource in the wrong scope, or go on behind it, do not exist."""
+        if info.parts[0] != "namespaces" or len(info.parts) == 1:
+            if not resource.namespaced and info.namespace:
+                raise unknown()
+        if resource.namespaced and not info.namespace and info.name:
+            raise unknown()
+        if "" in info.parts or (len(info.parts) > 3 and info.subresource != "proxy"):
+            raise unknown()
+
+    def _verb(self, ctx: Context, resource: Resource) -> Answer:
+        info, method = ctx.info, ctx.request.method
+        if info.verb == "watch" and info.path.split("/", 5).count("watch"):
+            return list_verb.handle_deprecated_watch(self.verbs, ctx, resource)
+        table = OBJECT if info.name else COLLECTION
+        found = table.get(method)
+        if found is None or found[0] not in resource.verbs:
+            raise not_allowed()
+        if resource.namespaced and not info.namespace and method != "GET":
+            raise not_allowed()
+        negotiation_for(ctx, resource)
+        if resource.virtual:
+            return subresources.review(self.verbs, ctx, resource)
+        return found[1](self.verbs, ctx, resource)
+
+    def _subresource(self, ctx: Context, resource: Resource) -> Answer:
+        info = ctx.info
+        sub = resource.subresources.get(info.subresource)
+        if sub is None:
+            raise unknown()
+        ctx.subresource = sub
+        if sub.name in proxy.STREAMS:
+            return proxy.handle(self.verbs, ctx, resource, sub)
+        verb = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create", "DELETE": "delete"}.get(ctx.request.method)
+        if verb is None or verb not in sub.verbs:
+            raise not_allowed()
+        negotiation_for(ctx, resource, tables=sub.strategy is not None)
+        if sub.strategy is None:
+            return subresources.handle(self.verbs, ctx, resource, sub)
+        return OBJECT[ctx.request.method][1](self.verbs, ctx, resource)
+
+
+def negotiation_for(ctx: Context, resource: Resource, *, tables: bool = True) -> None:
+    """Agree on the form of the answer, as the router and the handler of upstream do in turn."""
+    accept = ctx.request.headers.get("accept")
+    if not accept or accept == negotiation.JSON:
+        ctx.media = negotiation.PLAIN_JSON
+        return
+    if not resource.list_items_typed:
+        collection = not ctx.info.name and ctx.request.method == "GET"
+        negotiation.acceptable(accept, negotiation.LIST_PRODUCES if collection else negotiation.PRODUCES)
+    ctx.media = negotiation.negotiate(
+        accept, stream=ctx.info.verb == "watch", tables=tables and not resource.virtual, custom=resource.list_items_typed
+    )
+
+
+def unknown() -> errors.NotFound:
+    """The 404 of a path inside a group that is served."""
+    return errors.NotFound("the server could not find the requested resource", details={})
+
+
+def not_allowed() -> errors.MethodNotAllowed:
+    """The 405 of a method that a resource does not have."""
+    return errors.MethodNotAllowed("the server does not allow this method on the requested resource", details={})
+
+
+def page_not_found() -> Response:
+    """The 404 of a path that nothing is registered for."""
+    return Response(404, b"404 page not found\n", "text/plain; charset=utf-8", [("X-Content-Type-Options", "nosniff")])

@@ -1,0 +1,23 @@
+"""GET of one object, or of a subresource that shows the object."""
+
+from pilothouse import errors
+from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.params import first, uint_error
+from pilothouse.endpoints.verbs import Verbs
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import too_large
+from pilothouse.server.request import Response
+
+
+def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
+    """The object as it is now; with resourceVersion, at least as new as that."""
+    store = verbs.store
+    asked = first(ctx.query, "resourceVersion") if ctx.query else ""
+    if asked and asked != "0":
+        why = uint_error(asked)
+        if why:
+            raise errors.Unknown(f'resourceVersion: Invalid value: "{asked}": {why}')
+        if int(asked) > store.cacher.revision:
+            raise too_large(int(asked), store.cacher.revision)
+    entry = store.find(resource, ctx.info.namespace, ctx.info.name)
+    return verbs.responder.value(ctx, resource, entry.value)

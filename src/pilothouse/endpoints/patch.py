@@ -1,0 +1,144 @@
+"""PATCH: JSON patch, merge patch, strategic merge patch and server-side apply (handlers PatchResource)."""
+
+import orjson
+
+from pilothouse import errors
+from pilothouse.api import apply, codec, patch, strategic
+from pilothouse.api.fields import Errors, Object
+from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.params import WriteParams, patch_params
+from pilothouse.endpoints.verbs import (
+    Verbs,
+    admission_attributes,
+    create_authorizer,
+    dedupe_owners,
+    match_name,
+    match_namespace,
+    served_form,
+    set_defaults,
+    stored_form,
+    strategy_of,
+    track_fields,
+    validator,
+    write_context,
+)
+from pilothouse.registry.resource import Resource
+from pilothouse.server.request import Response
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+
+
+async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
+    """Patch the live object inside the store's read-modify-write loop; apply may create it."""
+    kind = _patch_type(ctx, resource)
+    params = patch_params(ctx.query, kind == APPLY)
+    body = ctx.request.body
+    info = ctx.info
+    if kind != APPLY:
+        patch.check_json(body)
+    write = write_context(verbs, ctx, resource, params, info.name)
+    attributes = admission_attributes(
+        verbs, ctx, resource, "UPDATE", info.name, params.options("UpdateOptions"), params.dry_run
+    )
+
+    async def make(live: Object | None) -> Object:
+        current = served_form(resource, live) if live is not None else None
+        if kind == APPLY:
+            obj = _apply(ctx, resource, params, current, body, write.now)
+        elif current is None:
+            raise errors.not_found(resource.group, resource.plural, info.name)
+        else:
+            obj = _patched(ctx, resource, params, kind, current, body)
+            track_fields(ctx, resource, params, current, obj, write.now)
+        uid = obj["metadata"].get("uid")
+        if current is None and uid:
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise errors.conflict(resource.group, resource.plural, info.name, why)
+        match_namespace(ctx, resource, obj)
+        match_name(obj, info.name, info.namespace)
+        obj = stored_form(resource, obj)
+        attributes.obj, attributes.old = obj, live
+        attributes.operation = "CREATE" if live is None else "UPDATE"
+        await verbs.admission.mutate(attributes)
+        dedupe_owners(ctx, obj, True)
+        return obj
+
+    written = await verbs.store.update(
+        write,
+        make,
+        strategy=strategy_of(ctx, resource),
+        allow_create=kind == APPLY,
+        validate=validator(verbs, attributes),
+        authorize_create=create_authorizer(verbs, ctx, resource, info.name),
+    )
+    for text in (*write.warnings, *attributes.warnings):
+        ctx.warn(text)
+    return verbs.responder.value(ctx, resource, written.value, 201 if written.created else 200)
+
+
+def _patch_type(ctx: Context, resource: Resource) -> str:
+    kind = ctx.request.headers.get("content-type", "").partition(";")[0]
+    served = [JSON_PATCH, MERGE_PATCH, STRATEGIC, APPLY]
+    if resource.list_items_typed:
+        served.remove(STRATEGIC)
+        if kind in (STRATEGIC, "application/json", ""):
+            accepted = ", ".join(served)
+            raise errors.UnsupportedMediaType(
+                f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+            )
+    if kind not in served:
+        raise errors.UnsupportedMediaType("415: Unsupported Media Type", details={})
+    return kind
+
+
+def _patched(ctx: Context, resource: Resource, params: WriteParams, kind: str, live: Object, body: bytes) -> Object:
+    """The live object with a patch laid over it, decoded anew with defaults."""
+    assert resource.type_of is not None
+    strict = params.validation != "Ignore"
+    if kind == JSON_PATCH:
+        raw, notes = patch.apply_json_patch(live, body, strict=strict)
+    elif kind == MERGE_PATCH:
+        raw, notes = patch.apply_merge_patch(live, body, strict=strict)
+    else:
+        raw, notes = strategic.apply_patch(live, body, resource.type_of(), strict=strict)
+    try:
+        obj, more = codec.redecode(raw, resource)
+    except codec.DecodeError as err:
+        raise _rejected(raw, str(err)) from None
+    notes = [*notes, *more] if strict else []
+    if notes and params.validation == "Strict":
+        raise _rejected(raw, "strict decoding error: " + ", ".join(notes))
+    for note in notes:
+        ctx.warn(note)
+    set_defaults(resource, obj)
+    return obj
+
+
+def _rejected(raw: object, why: str) -> errors.Invalid:
+    """The 422 of a patch whose result does not decode; it shows the whole patched object, as upstream's does."""
+    errs = Errors()
+    errs.invalid("patch", orjson.dumps(raw).decode(), why)
+    return errors.invalid("", "", "", errs.causes)
+
+
+def _apply(
+    ctx: Context, resource: Resource, params: WriteParams, live: Object | None, body: bytes, now: str
+) -> Object:
+    assert resource.type_of is not None
+    config = codec.decode_apply(body)
+    obj = apply.apply(
+        live,
+        config,
+        type=resource.type_of(),
+        manager=params.field_manager,
+        force=params.force,
+        api_version=resource.api_version,
+        subresource=ctx.info.subresource,
+        now=now,
+        reset=strategy_of(ctx, resource).apply_reset,
+    )
+    set_defaults(resource, obj)
+    return obj

@@ -1,0 +1,243 @@
+"""What the verb handlers work with, and the steps that several of them share."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import Any
+
+from pilothouse import errors
+from pilothouse.admission.chain import Attributes, Chain
+from pilothouse.api import codec, defaults, managed, meta
+from pilothouse.api.fields import Object
+from pilothouse.api.identity import Attributes as AuthzAttributes
+from pilothouse.authz.authorizer import Authorizer, forbidden
+from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.params import WriteParams
+from pilothouse.endpoints.response import Responder
+from pilothouse.registry.catalog import Table
+from pilothouse.registry.readers import Readers
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import Store, Validate
+from pilothouse.registry.strategy import Strategy, WriteContext
+
+MANAGER_LIMIT = 128
+
+
+@dataclass(slots=True)
+class Verbs:
+    """The rooms below the verbs; built once by app.py."""
+
+    store: Store
+    table: Table
+    readers: Readers
+    admission: Chain
+    authorizer: Authorizer
+    responder: Responder
+    services: Any
+    watch_timeout: float = 1800.0
+
+
+def strategy_of(ctx: Context, resource: Resource) -> Strategy:
+    """The rules in force: the subresource's when the request goes to one."""
+    sub = ctx.subresource
+    return sub.strategy if sub is not None and sub.strategy is not None else resource.strategy
+
+
+def write_context(verbs: Verbs, ctx: Context, resource: Resource, params: WriteParams, name: str) -> WriteContext:
+    """What the hooks of a write may know."""
+    info = ctx.info
+    return WriteContext(
+        user=ctx.user,
+        verb=info.verb,
+        resource=resource,
+        namespace=info.namespace if resource.namespaced else "",
+        name=name,
+        subresource=info.subresource,
+        dry_run=params.dry_run,
+        now=meta.now(),
+        readers=verbs.readers,
+        services=verbs.services,
+    )
+
+
+def admission_attributes(
+    verbs: Verbs, ctx: Context, resource: Resource, operation: str, name: str, options: Object, dry_run: bool
+) -> Attributes:
+    """Attributes without objects; mutate and validate fill those in."""
+    info = ctx.info
+    namespace = info.namespace
+    if not resource.namespaced and resource.group_resource != "namespaces":
+        namespace = ""
+    elif resource.group_resource == "namespaces":
+        namespace = name
+    return Attributes(
+        operation,
+        resource,
+        info.subresource,
+        namespace,
+        name,
+        None,
+        None,
+        ctx.user,
+        options,
+        dry_run,
+        verbs.readers,
+        services=verbs.services,
+    )
+
+
+def validator(verbs: Verbs, attributes: Attributes) -> Validate:
+    """The validating half of admission as the store calls it."""
+
+    async def validate(new: Object, old: Object | None) -> None:
+        attributes.obj, attributes.old = new, old
+        attributes.operation = "CREATE" if old is None else "UPDATE"
+        if not attributes.name:
+            attributes.name = new["metadata"].get("name", "")
+        await verbs.admission.validate(attributes)
+
+    return validate
+
+
+def create_authorizer(verbs: Verbs, ctx: Context, resource: Resource, name: str) -> Callable[[], Awaitable[None]]:
+    """A PUT or apply that creates needs the right to create as well (handlers withAuthorization)."""
+    info = ctx.info
+    attributes = AuthzAttributes(
+        ctx.user,
+        "create",
+        info.path,
+        True,
+        resource.group,
+        resource.version,
+        resource.plural,
+        info.subresource,
+        info.namespace,
+        name,
+    )
+
+    async def check() -> None:
+        decision = verbs.authorizer.authorize(attributes)
+        if isawaitable(decision):
+            decision = await decision
+        if not decision.allowed:
+            raise forbidden(attributes, decision.reason)
+
+    return check
+
+
+def manager_name(ctx: Context, params: WriteParams) -> str:
+    """The field manager: the parameter, else the product name of the user agent, printable and bounded."""
+    if params.field_manager:
+        return params.field_manager
+    out = ""
+    for char in ctx.request.headers.get("user-agent", "").partition("/")[0]:
+        if not char.isprintable():
+            continue
+        if len(out) + len(char.encode()) > MANAGER_LIMIT:
+            break
+        out += char
+    return out
+
+
+def decode_body(ctx: Context, resource: Resource, params: WriteParams) -> Object:
+    """The object in a request's body: pruned, in canonical form and with its defaults; unknown fields warn or refuse."""
+    request = ctx.request
+    obj, notes = codec.decode_object(
+        request.body,
+        request.headers.get("content-type", ""),
+        resource,
+        validation=params.validation,
+    )
+    for note in notes:
+        ctx.warn(note)
+    set_defaults(resource, obj)
+    return obj
+
+
+def set_defaults(resource: Resource, obj: Object) -> None:
+    """Defaults of the kind, in place."""
+    if resource.default is not None:
+        resource.default(obj)
+    else:
+        defaults.apply(obj, resource.group, resource.version, resource.kind)
+
+
+def match_namespace(ctx: Context, resource: Resource, obj: Object) -> None:
+    """The body's namespace is the request's or is filled in from it (rest.EnsureObjectNamespaceMatchesRequestNamespace)."""
+    metadata = obj.setdefault("metadata", {})
+    wanted = ctx.info.namespace if resource.namespaced else ""
+    have = metadata.get("namespace", "")
+    if have == wanted:
+        return
+    if not wanted:
+        metadata.pop("namespace", None)
+    elif not have:
+        metadata["namespace"] = wanted
+    else:
+        raise errors.BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+
+
+def match_name(obj: Object, name: str, namespace: str) -> None:
+    """The body names the object of the URL (handlers checkName)."""
+    metadata = obj["metadata"]
+    have = metadata.get("name", "")
+    if not have:
+        raise errors.BadRequest(
+            f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        )
+    if have != name:
+        raise errors.BadRequest(f"the name of the object ({have}) does not match the name on the URL ({name})")
+    there = metadata.get("namespace", "")
+    if namespace and there and there != namespace:
+        raise errors.BadRequest(
+            f"the namespace of the object ({there}) does not match the namespace on the request ({namespace})"
+        )
+
+
+def dedupe_owners(ctx: Context, obj: Object, after_admission: bool) -> None:
+    """Drop owner references that stand there twice, with a warning."""
+    refs = obj["metadata"].get("ownerReferences")
+    if not refs or len(refs) < 2:
+        return
+    kept: list[Object] = []
+    doubles: list[str] = []
+    for ref in refs:
+        if ref in kept:
+            doubles.append(ref.get("uid", ""))
+        else:
+            kept.append(ref)
+    if doubles:
+        when = " after mutating admission happens" if after_admission else ""
+        ctx.warn(
+            f".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and "
+            "may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
+            + ", ".join(doubles)
+        )
+        obj["metadata"]["ownerReferences"] = kept
+
+
+def track_fields(
+    ctx: Context, resource: Resource, params: WriteParams, live: Object | None, obj: Object, now: str
+) -> None:
+    """Bring managedFields up to date for a write that is no apply; `live` and `obj` are in the request's version."""
+    assert resource.type_of is not None
+    managed.update(
+        live,
+        obj,
+        type=resource.type_of(),
+        manager=manager_name(ctx, params),
+        api_version=resource.api_version,
+        subresource=ctx.info.subresource,
+        now=now,
+        reset=strategy_of(ctx, resource).apply_reset,
+    )
+
+
+def stored_form(resource: Resource, obj: Object) -> Object:
+    """The object in the version that is stored."""
+    return resource.to_storage(obj) if resource.to_storage is not None else obj
+
+
+def served_form(resource: Resource, obj: Object) -> Object:
+    """The object in the version of the request."""
+    return resource.from_storage(obj) if resource.from_storage is not None else obj

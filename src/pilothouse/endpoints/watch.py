@@ -1,0 +1,150 @@
+"""A watch: which events from where on, in which form, for how long (handlers WatchServer)."""
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Protocol
+
+import orjson
+
+from pilothouse import errors
+from pilothouse._watchcache import JSON_ENCODER, Entry, Watcher
+from pilothouse.api.fields import Object
+from pilothouse.endpoints import negotiation
+from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.params import resource_version
+from pilothouse.endpoints.response import include_object, partial
+from pilothouse.endpoints.verbs import Verbs
+from pilothouse.registry import tables
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import too_large
+from pilothouse.server.request import Response, Stream
+from pilothouse.storage import interface
+
+if TYPE_CHECKING:
+    from pilothouse.endpoints.list import Selection
+
+INITIAL_END = {"k8s.io/initial-events-end": "true"}
+
+
+class Encoder(Protocol):
+    """Frames of one form. Watchers whose encoders have the same key share each frame."""
+
+    key: object
+
+    def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
+        """One event as it goes over the wire."""
+
+
+class Transformed:
+    """Events of another version, of a PartialObjectMetadata, or of a Table; a Table's first event brings the columns."""
+
+    def __init__(self, resource: Resource, media: negotiation.Media, include: str) -> None:
+        self.resource = resource
+        self.media = media
+        self.include = include
+        self.headers_due = media.transform == negotiation.TABLE
+        self.key: object = self if self.headers_due else (resource.api_version, resource.kind, media, include)
+
+    def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
+        obj: Object = orjson.loads(value)
+        resource, media = self.resource, self.media
+        if type != "ERROR":
+            if resource.from_storage is not None and type != "BOOKMARK":
+                obj = resource.from_storage(obj)
+            if media.transform == negotiation.TABLE:
+                obj = self._table(obj, type)
+            elif media.transform:
+                obj = partial(obj, f"{media.group}/{media.version}")
+            elif type == "BOOKMARK":
+                obj = {**obj, "kind": resource.kind, "apiVersion": resource.api_version}
+        return orjson.dumps({"type": type, "object": obj}) + b"\n"
+
+    def _table(self, obj: Object, type: str) -> Object:
+        revision = obj["metadata"].get("resourceVersion", "")
+        table = tables.table_for(
+            self.resource,
+            [obj],
+            include=self.include,
+            version=self.media.version,
+            metadata={"resourceVersion": revision},
+            no_headers=not self.headers_due,
+        )
+        self.headers_due = False
+        return table
+
+
+def encoder_of(ctx: Context, resource: Resource) -> Encoder:
+    """The encoder of what was negotiated."""
+    media: negotiation.Media = ctx.media
+    if media.format == "json" and not media.transform and resource.from_storage is None:
+        return JSON_ENCODER
+    if media.format == "protobuf":
+        from pilothouse.endpoints.watch_protobuf import ProtobufEncoder
+
+        return ProtobufEncoder(resource, media)
+    include = include_object(ctx) if media.transform == negotiation.TABLE else ""
+    return Transformed(resource, media, include)
+
+
+def start(verbs: Verbs, ctx: Context, query: "Selection") -> Response:
+    """The streaming answer; what is wrong with the request's resourceVersion is told inside the stream."""
+    params, resource = query.params, query.resource
+    revision = resource_version(params.resource_version)
+    encoder = encoder_of(ctx, resource)
+    seconds = params.timeout if params.timeout > 0 else verbs.watch_timeout * (1 + random.random())
+
+    def begin(stream: Stream) -> None:
+        _Session(query, encoder, stream, revision).begin(seconds)
+
+    return Response(200, content_type=ctx.media.content_type, start=begin)
+
+
+class _Session:
+    """One running watch."""
+
+    def __init__(self, query: "Selection", encoder: Encoder, stream: Stream, revision: int) -> None:
+        self.query = query
+        self.encoder = encoder
+        self.stream = stream
+        self.revision = revision
+        self.watcher: Watcher | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+    def begin(self, seconds: float) -> None:
+        """Subscribe, send what is there when that was asked for, and set the time limit."""
+        query = self.query
+        params, cache = query.params, query.store.cache(query.resource)
+        newest = query.store.cacher.revision
+        wants_state = params.send_initial if params.send_initial is not None else self.revision == 0
+        if params.send_initial and self.revision > newest:
+            self._fail(too_large(self.revision, newest))
+            return
+        since = None if wants_state or self.revision == 0 else self.revision
+        name = query.selector.field_equalities.get("metadata.name", "")
+        try:
+            self.watcher = cache.watch(query.prefix, name, query.selector, since, self.encoder, self.stream)
+        except interface.Compacted as err:
+            self._fail(errors.Expired(f"too old resource version: {self.revision} ({err.compacted})"))
+            return
+        self.stream.on_close(self._closed)
+        self.timer = asyncio.get_running_loop().call_later(seconds, self.stream.close)
+        resource = query.resource
+        self.watcher.kind, self.watcher.api_version = resource.kind, resource.api_version
+        self.watcher.bookmarks = params.bookmarks
+        if wants_state:
+            listing = cache.list(query.prefix, query.selector)
+            self.watcher.initial(listing.entries)
+            if params.send_initial and params.bookmarks:
+                self.watcher.bookmark(listing.revision, INITIAL_END)
+
+    def _closed(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.watcher is not None:
+            self.watcher.stop()
+
+    def _fail(self, err: errors.StatusError) -> None:
+        self.stream.write(self.encoder.encode("ERROR", orjson.dumps(err.status()), None))
+        self.stream.close()
+
+

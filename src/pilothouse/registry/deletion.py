@@ -1,0 +1,254 @@
+"""Deleting: preconditions, grace, finalizers and propagation (apiserver registry/generic/registry Store.Delete)."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pilothouse import errors
+from pilothouse._json import splice
+from pilothouse._watchcache import Entry
+from pilothouse.api import codec
+from pilothouse.api.fields import Object
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import MODIFIED, Store, Validate, decode, key_of, storage_error
+from pilothouse.registry.strategy import WriteContext
+from pilothouse.storage import interface
+
+ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+COLLECTION_WORKERS = 64
+ATTEMPTS = 64
+
+
+@dataclass(slots=True)
+class Deleted:
+    """What a delete left. `value` is the object's bytes, or None when a Status answers with `obj`'s name and uid.
+    `gone` is False while grace or finalizers keep the object."""
+
+    obj: Object
+    value: bytes | None
+    gone: bool
+
+
+@dataclass(slots=True)
+class _Plan:
+    """How one delete goes: `obj` changed or not, then kept or removed."""
+
+    obj: Object
+    update: bool
+    remove: bool
+
+
+async def delete(store: Store, ctx: WriteContext, options: Object, validate: Validate | None) -> Deleted:
+    """Delete one object; `options` is a checked DeleteOptions and may get its grace period filled in."""
+    resource = ctx.resource
+    key = key_of(resource, ctx.namespace, ctx.name)
+    for _ in range(ATTEMPTS):
+        entry = store.cache(resource).get(key)
+        if entry is None:
+            raise errors.not_found(resource.group, resource.plural, ctx.name)
+        try:
+            return await _delete(store, ctx, dict(options), validate, entry)
+        except interface.RevisionConflict:
+            await store.refresh(key)
+        except interface.StorageError as err:
+            raise storage_error(resource, ctx.name, err) from err
+    raise errors.conflict(resource.group, resource.plural, ctx.name, MODIFIED)
+
+
+async def _delete(store: Store, ctx: WriteContext, options: Object, validate: Validate | None, entry: Entry) -> Deleted:
+    resource, strategy = ctx.resource, ctx.resource.strategy
+    obj = decode(entry)
+    if strategy.mark_deleting is not None:
+        _check_preconditions(obj, options, resource.group, resource.plural, "Precondition failed: {what} in precondition: {want}, {what} in object meta: {have}")
+        if validate is not None:
+            await validate(obj, obj)
+        live = decode(entry)
+        _collect_finalizers(resource, obj["metadata"], options)
+        if strategy.mark_deleting(ctx, obj):
+            value = await _write(store, ctx, obj, entry) if obj != live else entry.value
+            return Deleted(obj, value, gone=False)
+        obj = live
+    else:
+        text = "the {what} in the precondition ({want}) does not match the {what} in record ({have}). The object might have been {how}"
+        _check_preconditions(obj, options, resource.group, resource.kind, text)
+        if validate is not None:
+            await validate(obj, obj)
+    plan = _plan(resource, obj, options, ctx.now)
+    if plan is None:  # already on its way
+        return _answer(resource, obj, entry.value, gone=False)
+    rev = entry.rev
+    value = entry.value
+    if plan.update:
+        written = await _update_then(store, ctx, obj, entry)
+        value, rev = written
+    if not plan.remove:
+        return Deleted(obj, value, gone=False)
+    if not ctx.dry_run:
+        gone = await store.storage.delete(entry.key, rev)
+        value = splice(gone.value, gone.mod)
+        if strategy.after_delete is not None:
+            strategy.after_delete(ctx, obj)
+    return _answer(resource, obj, value, gone=True)
+
+
+def _answer(resource: Resource, obj: Object, value: bytes, *, gone: bool) -> Deleted:
+    return Deleted(obj, value if resource.strategy.return_deleted else None, gone)
+
+
+async def _update_then(store: Store, ctx: WriteContext, obj: Object, entry: Entry) -> tuple[bytes, int]:
+    """Write the marked object; its bytes and its revision."""
+    metadata = obj["metadata"]
+    metadata.pop("resourceVersion", None)
+    stored = ctx.resource.storage or ctx.resource
+    value = codec.encode(obj, stored.kind, stored.api_version)
+    if ctx.dry_run:
+        return splice(value, entry.rev), entry.rev
+    strategy = ctx.resource.strategy
+    kv = await store.storage.update(entry.key, value, entry.rev, strategy.ttl(ctx, obj) if strategy.ttl else 0)
+    return splice(value, kv.mod), kv.mod
+
+
+async def _write(store: Store, ctx: WriteContext, obj: Object, entry: Entry) -> bytes:
+    return (await _update_then(store, ctx, obj, entry))[0]
+
+
+def _check_preconditions(obj: Object, options: Object, group: str, kind: str, text: str) -> None:
+    wanted = options.get("preconditions") or {}
+    metadata = obj["metadata"]
+    for member, what, field, how in (
+        ("uid", "UID", "uid", "deleted and then recreated"),
+        ("resourceVersion", "ResourceVersion", "resourceVersion", "modified"),
+    ):
+        want, have = wanted.get(member), metadata.get(field, "")
+        if want is not None and want != have:
+            why = text.format(what=what, want=want, have=have, how=how)
+            raise errors.conflict(group, kind, metadata["name"], why)
+
+
+def _plan(resource: Resource, obj: Object, options: Object, now: str) -> _Plan | None:
+    """Decide, changing `obj`'s metadata; None when a graceful delete is already under way."""
+    metadata = obj["metadata"]
+    graceful = _grace(resource, obj, options, now)
+    if graceful is None:
+        return None
+    changed = _collect_finalizers(resource, metadata, options)
+    pending = bool(metadata.get("finalizers"))
+    if graceful:
+        return _Plan(obj, update=True, remove=not pending and not metadata["deletionGracePeriodSeconds"])
+    if pending:
+        marked = _mark(metadata, now)
+        return _Plan(obj, update=marked or changed, remove=False)
+    return _Plan(obj, update=False, remove=True)
+
+
+def _grace(resource: Resource, obj: Object, options: Object, now: str) -> bool | None:
+    """Graceful deletion (rest.BeforeDelete): True = `obj` was marked, False = not graceful, None = nothing to do."""
+    metadata = obj["metadata"]
+    asked: int | None = options.get("gracePeriodSeconds")
+    if asked is not None and asked < 0:
+        asked = 1
+    running: int | None = metadata.get("deletionGracePeriodSeconds")
+    if running is not None and running < 0:
+        running = metadata["deletionGracePeriodSeconds"] = 1
+    grace_period = resource.strategy.grace_period
+    if grace_period is None:
+        return False
+    if metadata.get("deletionTimestamp"):
+        if not running:
+            return False
+        if asked is None or asked >= running:
+            return None
+        start = _time(metadata["deletionTimestamp"]) - timedelta(seconds=running)
+        until = start + timedelta(seconds=asked)
+        if until < _time(now):
+            until, asked = _time(now), 1 if asked else 0
+        metadata["deletionTimestamp"] = _text(until)
+        metadata["deletionGracePeriodSeconds"] = asked
+        return True
+    seconds = grace_period(obj, asked)
+    metadata["deletionTimestamp"] = _text(_time(now) + timedelta(seconds=seconds))
+    metadata["deletionGracePeriodSeconds"] = seconds
+    if metadata.get("generation", 0) > 0:
+        metadata["generation"] += 1
+    return True
+
+
+def _mark(metadata: Object, now: str) -> bool:
+    """Mark as deleting without grace (markAsDeleting); whether that changed anything."""
+    before = (metadata.get("deletionTimestamp"), metadata.get("deletionGracePeriodSeconds"))
+    if before[0] is None and metadata.get("generation", 0) > 0:
+        metadata["generation"] += 1
+    if before[0] is None or _time(before[0]) > _time(now):
+        metadata["deletionTimestamp"] = now
+    metadata["deletionGracePeriodSeconds"] = 0
+    return before != (metadata["deletionTimestamp"], 0)
+
+
+def _collect_finalizers(resource: Resource, metadata: Object, options: Object) -> bool:
+    """Set the garbage collector's finalizers as the options ask; whether the set changed."""
+    default = resource.strategy.garbage_collection
+    old = metadata.get("finalizers") or []
+    orphan, foreground = _orphans(default, old, options), _foreground(default, old, options)
+    new = [f for f in old if f not in (ORPHAN, FOREGROUND)]
+    if orphan:
+        new.append(ORPHAN)
+    if foreground:
+        new.append(FOREGROUND)
+    if set(new) == set(old):
+        return False
+    if new:
+        metadata["finalizers"] = new
+    else:
+        metadata.pop("finalizers", None)
+    return True
+
+
+def _orphans(default: str, finalizers: list[str], options: Object) -> bool:
+    if default == "unsupported":
+        return False
+    if options.get("orphanDependents") is not None:
+        return bool(options["orphanDependents"])
+    if options.get("propagationPolicy") is not None:
+        return bool(options["propagationPolicy"] == "Orphan")
+    for finalizer in finalizers:
+        if finalizer in (ORPHAN, FOREGROUND):
+            return finalizer == ORPHAN
+    return default == "orphan"
+
+
+def _foreground(default: str, finalizers: list[str], options: Object) -> bool:
+    if default == "unsupported" or options.get("orphanDependents") is not None:
+        return False
+    if options.get("propagationPolicy") is not None:
+        return bool(options["propagationPolicy"] == "Foreground")
+    for finalizer in finalizers:
+        if finalizer in (ORPHAN, FOREGROUND):
+            return finalizer == FOREGROUND
+    return False
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def delete_collection(
+    store: Store, contexts: list[WriteContext], options: Object, validate: "list[Validate | None]"
+) -> None:
+    """Delete many objects, a bounded number at a time; those already gone do not matter, the first other error does."""
+    limit = asyncio.Semaphore(COLLECTION_WORKERS)
+
+    async def one(ctx: WriteContext, check: Validate | None) -> None:
+        async with limit:
+            try:
+                await delete(store, ctx, options, check)
+            except errors.NotFound:
+                pass
+
+    results = await asyncio.gather(*(one(c, v) for c, v in zip(contexts, validate, strict=True)), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
