@@ -1,0 +1,237 @@
+"""Nobody grants more than they hold: the checks on writes of roles and bindings, and aggregated roles."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from pilothouse import errors
+from pilothouse.api.fields import Object, quote
+from pilothouse.api.identity import Attributes, User
+from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, decided
+from pilothouse.authz.rbac import GROUP, MissingRole, RBACAuthorizer, Rule
+
+RESOURCES = frozenset({"roles", "clusterroles", "rolebindings", "clusterrolebindings"})
+"""What must be checked, all in rbac.authorization.k8s.io."""
+
+_FULL_AUTHORITY: list[Rule] = [
+    {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
+    {"verbs": ["*"], "nonResourceURLs": ["*"]},
+]
+
+
+class Escalation:
+    """Checks a role or binding after mutating admission and before validation (the policybased storages)."""
+
+    def __init__(self, authorizer: Authorizer, rbac: RBACAuthorizer) -> None:
+        self.authorizer = authorizer
+        self.rbac = rbac
+
+    async def check(
+        self,
+        user: User,
+        resource: str,
+        namespace: str,
+        name: str,
+        *,
+        obj: Object,
+        old: Object | None,
+    ) -> None:
+        """Raise Forbidden when the write grants what `user` does not hold; `name` is the one in the URL."""
+        if SUPERUSERS in user.groups:
+            return
+        if resource.endswith("bindings"):
+            await self._check_binding(user, resource, namespace, obj, old)
+        elif not await self._may(user, "escalate", resource, namespace, name):
+            self._check_role(user, resource, namespace, obj, old)
+
+    def _check_role(self, user: User, resource: str, namespace: str, obj: Object, old: Object | None) -> None:
+        if old is not None and only_garbage_fields(obj, old):
+            return
+        own_name = obj["metadata"].get("name", "")
+        fault = self._missing_rights(user, resource, namespace, obj.get("rules") or [])
+        if not fault and (_aggregates(obj) or (old is not None and _aggregates(old))):
+            held, _ = self.rbac.policy_for(user, namespace)
+            if uncovered(held, _FULL_AUTHORITY):
+                fault = "must have cluster-admin privileges to use the aggregationRule"
+        if fault:
+            raise errors.forbidden(GROUP, resource, own_name, fault)
+
+    async def _check_binding(
+        self, user: User, resource: str, namespace: str, obj: Object, old: Object | None
+    ) -> None:
+        if old is not None and only_garbage_fields(obj, old):
+            return
+        ref = obj.get("roleRef") or {}
+        kind, role = ref.get("kind", ""), ref.get("name", "")
+        target = {"ClusterRole": "clusterroles", "Role": "roles"}.get(kind)
+        if target and await self._may(user, "bind", target, namespace, role, group=ref.get("apiGroup", "")):
+            return
+        rules = self.rbac.role_rules(kind, role, namespace)
+        if isinstance(rules, MissingRole):
+            if target is None:
+                raise errors.InternalError(str(rules))
+            raise errors.not_found(GROUP, resource, role)
+        fault = self._missing_rights(user, resource, namespace, rules)
+        if fault:
+            raise errors.forbidden(GROUP, resource, obj["metadata"].get("name", ""), fault)
+
+    async def _may(
+        self, user: User, verb: str, resource: str, namespace: str, name: str, *, group: str = GROUP
+    ) -> bool:
+        attributes = Attributes(
+            user,
+            verb,
+            is_resource=True,
+            group=group,
+            version="*",
+            resource=resource,
+            namespace=namespace,
+            name=name,
+        )
+        return (await decided(self.authorizer.authorize(attributes))).allowed
+
+    def _missing_rights(self, user: User, resource: str, namespace: str, rules: Sequence[Rule]) -> str:
+        """The text that lists what `user` lacks, "" when all is held."""
+        held, unresolved = self.rbac.policy_for(user, namespace)
+        missing = uncovered(held, rules)
+        if not missing:
+            return ""
+        lines = sorted({describe(rule) for rule in compact(missing)})
+        text = (
+            f"user {quote(user.name)} (groups={_list(user.groups)}) is attempting to grant "
+            "RBAC permissions not currently held:\n" + "\n".join(lines)
+        )
+        if unresolved:
+            # The resolver reads through the storage of the request, whose resource its errors name.
+            texts = dict.fromkeys(f"{resource}.{GROUP} {quote(m.name)} not found" for m in unresolved)
+            joined = next(iter(texts)) if len(texts) == 1 else f"[{', '.join(texts)}]"
+            text += f"; resolution errors: [{joined}]"
+        return text
+
+
+def uncovered(held: Sequence[Rule], wanted: Iterable[Rule]) -> list[Rule]:
+    """The atoms of `wanted` (one verb, group, resource, name) that no rule of `held` covers."""
+    return [atom for rule in wanted for atom in _atoms(rule) if not any(_covers(own, atom) for own in held)]
+
+
+def _atoms(rule: Rule) -> Iterable[Rule]:
+    names = rule.get("resourceNames") or ()
+    for group in rule.get("apiGroups") or ():
+        for resource in rule.get("resources") or ():
+            for verb in rule.get("verbs") or ():
+                atom = {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
+                if not names:
+                    yield atom
+                for name in names:
+                    yield {**atom, "resourceNames": [name]}
+    for url in rule.get("nonResourceURLs") or ():
+        for verb in rule.get("verbs") or ():
+            yield {"nonResourceURLs": [url], "verbs": [verb]}
+
+
+def _covers(own: Rule, atom: Rule) -> bool:
+    verbs = own.get("verbs") or ()
+    if "*" not in verbs and atom["verbs"][0] not in verbs:
+        return False
+    if "nonResourceURLs" in atom:
+        url = atom["nonResourceURLs"][0]
+        if own.get("resourceNames"):
+            return False
+        return any(_url_covers(other, url) for other in own.get("nonResourceURLs") or ())
+    groups = own.get("apiGroups") or ()
+    if "*" not in groups and atom["apiGroups"][0] not in groups:
+        return False
+    names = own.get("resourceNames") or ()
+    if names and ("resourceNames" not in atom or atom["resourceNames"][0] not in names):
+        return False
+    return _resource_covers(own.get("resources") or (), atom["resources"][0])
+
+
+def _resource_covers(own: Sequence[str], resource: str) -> bool:
+    _, slash, subresource = resource.partition("/")
+    return "*" in own or resource in own or (bool(slash) and f"*/{subresource}" in own)
+
+
+def _url_covers(own: str, url: str) -> bool:
+    return own == url or (own.endswith("*") and url.startswith(own.rstrip("*")))
+
+
+def compact(rules: Iterable[Rule]) -> list[Rule]:
+    """Rules of one group and resource that differ by verb alone become one."""
+    merged: dict[tuple[str, str], Rule] = {}
+    others: list[Rule] = []
+    for rule in rules:
+        if "resourceNames" in rule or "nonResourceURLs" in rule:
+            others.append(rule)
+            continue
+        key = (rule["apiGroups"][0], rule["resources"][0])
+        if key in merged:
+            merged[key]["verbs"] += rule["verbs"]
+        else:
+            merged[key] = {**rule, "verbs": list(rule["verbs"])}
+    return [*others, *merged.values()]
+
+
+def describe(rule: Rule) -> str:
+    """A rule in one line: `{APIGroups:[""], Resources:["pods"], Verbs:["get"]}`."""
+    parts = [f"{label}:{_list(rule[member])}" for member, label in _LABELS.items() if rule.get(member)]
+    return f"{{{', '.join(parts)}}}"
+
+
+_LABELS = {
+    "apiGroups": "APIGroups",
+    "resources": "Resources",
+    "nonResourceURLs": "NonResourceURLs",
+    "resourceNames": "ResourceNames",
+    "verbs": "Verbs",
+}
+
+
+def _list(texts: Iterable[str]) -> str:
+    return f"[{' '.join(quote(t) for t in texts)}]"
+
+
+def _aggregates(role: Object) -> bool:
+    return bool((role.get("aggregationRule") or {}).get("clusterRoleSelectors"))
+
+
+def only_garbage_fields(obj: Object, old: Object) -> bool:
+    """Whether an update touches no more than what the garbage collector must: finalizers and owners."""
+    return _significant(obj) == _significant(old)
+
+
+def _significant(obj: Object) -> Object:
+    dropped = ("ownerReferences", "finalizers", "managedFields", "selfLink", "resourceVersion")
+    metadata = {k: v for k, v in obj["metadata"].items() if k not in dropped and v}
+    rest = {k: v for k, v in obj.items() if k not in ("metadata", "kind", "apiVersion") and v}
+    return {**rest, "metadata": metadata}
+
+
+def aggregated_rules(role: Object, roles: Iterable[Object]) -> list[Rule]:
+    """The rules that an aggregationRule gathers from the other cluster roles, each once, by role name."""
+    selectors = (role.get("aggregationRule") or {}).get("clusterRoleSelectors") or []
+    own = role["metadata"]["name"]
+    gathered: dict[str, Rule] = {}
+    for selector in selectors:
+        matching = [r for r in roles if r["metadata"]["name"] != own and _selects(selector, r)]
+        for other in sorted(matching, key=lambda r: r["metadata"]["name"]):
+            for rule in other.get("rules") or ():
+                gathered.setdefault(json.dumps(rule, sort_keys=True), rule)
+    return list(gathered.values())
+
+
+def _selects(selector: Object, role: Object) -> bool:
+    labels = role["metadata"].get("labels") or {}
+    wanted = selector.get("matchLabels") or {}
+    if any(labels.get(k) != v for k, v in wanted.items()):
+        return False
+    return all(_satisfies(labels, e) for e in selector.get("matchExpressions") or ())
+
+
+def _satisfies(labels: dict[str, str], expression: Object) -> bool:
+    key, operator, values = expression.get("key"), expression.get("operator"), expression.get("values") or ()
+    if operator == "Exists":
+        return key in labels
+    if operator == "DoesNotExist":
+        return key not in labels
+    inside = key in labels and labels[key] in values
+    return inside if operator == "In" else not inside

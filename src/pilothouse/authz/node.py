@@ -1,0 +1,254 @@
+"""What kubelets may do: their own node and lease, and the objects that pods on their node refer to."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from pilothouse.api.fields import Object, quote
+from pilothouse.api.identity import Attributes, User
+from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
+from pilothouse.authz.rbac import Rule, rules_allow
+from pilothouse.authz.references import Vertex, pod_vertices, volume_secrets
+from pilothouse.registry.readers import Readers
+
+_PREFIX = "system:node:"
+_GROUP = "system:nodes"
+_LEASES = "kube-node-lease"
+_WRITES = ("get", "create", "update", "patch", "delete")
+
+
+class Graph:
+    """Which nodes an object is related to, through the pods that run there (or by its own node name)."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._nodes: dict[Vertex, dict[str, int]] = {}
+        self._claims: dict[str, tuple[str, str]] = {}
+        self._volumes: dict[tuple[str, str], set[str]] = {}
+        readers.subscribe("pods", self._changed(pod_vertices))
+        readers.subscribe("volumeattachments.storage.k8s.io", self._changed(_named("volumeattachments")))
+        readers.subscribe("resourceslices.resource.k8s.io", self._changed(_named("resourceslices")))
+        readers.subscribe("persistentvolumes", self._volume_changed)
+
+    def related(self, node: str, kind: str, namespace: str, name: str) -> bool:
+        """Whether an object leads to a node; `kind` is a resource name."""
+        if kind == "persistentvolumes":
+            return self._volume_related(node, name)
+        if node in self._nodes.get((kind, namespace, name), ()):
+            return True
+        if kind != "secrets":
+            return False
+        return any(self._volume_related(node, v) for v in self._volumes.get((namespace, name), ()))
+
+    def _volume_related(self, node: str, volume: str) -> bool:
+        claim = self._claims.get(volume)
+        return claim is not None and node in self._nodes.get(("persistentvolumeclaims", *claim), ())
+
+    def _changed(
+        self, vertices: Callable[[Object], Iterator[Vertex]]
+    ) -> Callable[[str, Object | None, Object | None], None]:
+        def changed(key: str, new: Object | None, old: Object | None) -> None:
+            if old is not None and (node := _node_of(old)):
+                for vertex in set(vertices(old)):
+                    self._forget(vertex, node)
+            if new is not None and (node := _node_of(new)):
+                for vertex in set(vertices(new)):
+                    counts = self._nodes.setdefault(vertex, {})
+                    counts[node] = counts.get(node, 0) + 1
+
+        return changed
+
+    def _forget(self, vertex: Vertex, node: str) -> None:
+        counts = self._nodes.get(vertex)
+        if counts is None or node not in counts:
+            return
+        counts[node] -= 1
+        if counts[node] == 0:
+            del counts[node]
+            if not counts:
+                del self._nodes[vertex]
+
+    def _volume_changed(self, key: str, new: Object | None, old: Object | None) -> None:
+        if old is not None:
+            volume = old["metadata"]["name"]
+            self._claims.pop(volume, None)
+            for secret in volume_secrets(old):
+                self._volumes.get(secret, set()).discard(volume)
+        claim = (new.get("spec") or {}).get("claimRef") if new is not None else None
+        if new is not None and claim:
+            volume = new["metadata"]["name"]
+            self._claims[volume] = (claim.get("namespace", ""), claim.get("name", ""))
+            for secret in volume_secrets(new):
+                self._volumes.setdefault(secret, set()).add(volume)
+
+
+def _node_of(obj: Object) -> str:
+    node: str = (obj.get("spec") or {}).get("nodeName") or ""
+    return node
+
+
+def _named(resource: str) -> Callable[[Object], Iterator[Vertex]]:
+    def vertices(obj: Object) -> Iterator[Vertex]:
+        yield (resource, "", obj["metadata"]["name"])
+
+    return vertices
+
+
+def node_name(user: User) -> str | None:
+    """The node a user is ("" when it has no name), None for users that are no nodes."""
+    if user.name.startswith(_PREFIX) and _GROUP in user.groups:
+        return user.name[len(_PREFIX) :]
+    return None
+
+
+class NodeAuthorizer:
+    """Judges nodes alone. `rules` say what any node may do with resources that are not told apart by node."""
+
+    def __init__(self, readers: Readers, rules: Sequence[Rule]) -> None:
+        self.graph = Graph(readers)
+        self.rules = list(rules)
+        self._judges: dict[tuple[str, str], Callable[[str, Attributes], Decision]] = {
+            ("", "secrets"): self._read_referenced,
+            ("", "configmaps"): self._read_referenced,
+            ("", "persistentvolumeclaims"): self._claim,
+            ("", "persistentvolumes"): self._get_related,
+            ("resource.k8s.io", "resourceclaims"): self._get_related,
+            ("storage.k8s.io", "volumeattachments"): self._get_related,
+            ("", "serviceaccounts"): self._service_account,
+            ("coordination.k8s.io", "leases"): self._lease,
+            ("storage.k8s.io", "csinodes"): self._csi_node,
+            ("resource.k8s.io", "resourceslices"): self._slice,
+            ("", "nodes"): self._node,
+            ("", "pods"): self._pod,
+        }
+
+    def authorize(self, attributes: Attributes) -> Decision:
+        node = node_name(attributes.user)
+        if node is None:
+            return NO_OPINION
+        if not node:
+            return _no(f"unknown node for user {quote(attributes.user.name)}")
+        if attributes.is_resource:
+            judge = self._judges.get((attributes.group, attributes.resource))
+            if judge is not None:
+                return judge(node, attributes)
+        return rules_allow(attributes, self.rules)
+
+    def rules_for(self, user: User, namespace: str) -> Rules:
+        if node_name(user) is None:
+            return Rules()
+        return Rules(incomplete=True, errors=["node authorizer does not support user rule resolution"])
+
+    def _related(self, node: str, a: Attributes) -> Decision:
+        if not a.name:
+            return _no("No Object name found")
+        if self.graph.related(node, a.resource, a.namespace, a.name):
+            return ALLOW
+        return _no(f"no relationship found between node '{node}' and this object")
+
+    def _get_related(self, node: str, a: Attributes) -> Decision:
+        if a.verb != "get":
+            return _no("can only get individual resources of this type")
+        if a.subresource:
+            return _no("cannot get subresource")
+        return self._related(node, a)
+
+    def _read_referenced(self, node: str, a: Attributes) -> Decision:
+        if a.verb not in ("get", "list", "watch"):
+            return _no("can only read resources of this type")
+        if a.subresource:
+            return _no("cannot read subresource")
+        if not a.namespace:
+            return _no("can only read namespaced object of this type")
+        return self._related(node, a)
+
+    def _claim(self, node: str, a: Attributes) -> Decision:
+        if a.subresource != "status":
+            return self._get_related(node, a)
+        if a.verb not in ("update", "patch"):
+            return _no("can only get/update/patch this type")
+        return self._related(node, a)
+
+    def _service_account(self, node: str, a: Attributes) -> Decision:
+        if a.verb == "get" and not a.subresource:
+            return self._related(node, a)
+        if a.verb != "create" or not a.name:
+            return _no("can only create tokens for individual service accounts")
+        if a.subresource != "token":
+            return _no("can only create token subresource of serviceaccount")
+        return self._related(node, a)
+
+    def _lease(self, node: str, a: Attributes) -> Decision:
+        if a.verb not in _WRITES:
+            return _no("can only get, create, update, patch, or delete a node lease")
+        if a.namespace != _LEASES:
+            return _no(f'can only access leases in the "{_LEASES}" system namespace')
+        if a.verb != "create" and a.name != node:
+            return _no("can only access node lease with the same name as the requesting node")
+        return ALLOW
+
+    def _csi_node(self, node: str, a: Attributes) -> Decision:
+        if a.verb not in _WRITES:
+            return _no("can only get, create, update, patch, or delete a CSINode")
+        if a.subresource:
+            return _no("cannot authorize CSINode subresources")
+        if a.verb != "create" and a.name != node:
+            return _no("can only access CSINode with the same name as the requesting node")
+        return ALLOW
+
+    def _slice(self, node: str, a: Attributes) -> Decision:
+        if a.subresource:
+            return _no("cannot authorize ResourceSlice subresources")
+        if a.verb == "create":
+            return ALLOW
+        if a.verb in _WRITES:
+            return self._related(node, a)
+        if a.verb not in ("watch", "list", "deletecollection"):
+            return _no(
+                "only the following verbs are allowed for a ResourceSlice: "
+                "get, watch, list, create, update, patch, delete, deletecollection"
+            )
+        if _selects(a.field_selector, "spec.nodeName", node):
+            return ALLOW
+        return _no("can only list/watch/deletecollection resourceslices with nodeName field selector")
+
+    def _node(self, node: str, a: Attributes) -> Decision:
+        if a.subresource == "status" and a.verb in ("update", "patch"):
+            return ALLOW
+        if a.subresource:
+            return NO_OPINION
+        if a.verb in ("create", "update", "patch"):
+            return ALLOW
+        if a.verb not in ("get", "list", "watch"):
+            return NO_OPINION
+        if a.name == node:
+            return ALLOW
+        what = f"'{a.name}'" if a.name else "all nodes"
+        return _no(f"node '{node}' cannot read {what}, only its own Node object")
+
+    def _pod(self, node: str, a: Attributes) -> Decision:
+        action = (a.subresource, a.verb)
+        if action == ("", "get"):
+            return self._get_related(node, a)
+        if action in (("", "list"), ("", "watch")):
+            if _selects(a.field_selector, "spec.nodeName", node):
+                return ALLOW
+            if a.name:
+                return self._related(node, a)
+            return _no("can only list/watch pods with spec.nodeName field selector")
+        return ALLOW if action in _POD_WRITES else NO_OPINION
+
+
+_POD_WRITES = {
+    ("", "create"),
+    ("", "delete"),
+    ("status", "update"),
+    ("status", "patch"),
+    ("eviction", "create"),
+}
+
+
+def _no(reason: str) -> Decision:
+    return Decision(False, reason=reason)
+
+
+def _selects(selector: str, field: str, value: str) -> bool:
+    """Whether a field selector demands that a field has a value."""
+    return any(term in (f"{field}={value}", f"{field}=={value}") for term in selector.split(","))

@@ -1,0 +1,254 @@
+"""Role based access control: an index of bindings by subject, and the decisions taken from it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pilothouse.api.fields import Object, quote
+from pilothouse.api.identity import Attributes, User
+from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
+from pilothouse.registry.readers import Readers
+
+GROUP = "rbac.authorization.k8s.io"
+_CACHE_SIZE = 50_000
+
+Rule = Object
+"""A PolicyRule: verbs, apiGroups, resources, resourceNames, nonResourceURLs."""
+
+
+@dataclass(slots=True, frozen=True)
+class _Binding:
+    name: str
+    namespace: str
+    role_kind: str
+    role_name: str
+    subjects: tuple[Object, ...]
+
+    def describe(self, subject: int) -> str:
+        """Why a rule of this binding applies: for reviews and audit."""
+        kind = "RoleBinding" if self.namespace else "ClusterRoleBinding"
+        own = f"{self.name}/{self.namespace}" if self.namespace else self.name
+        to = self.subjects[subject]
+        name = to.get("name", "")
+        if to.get("kind") == "ServiceAccount":
+            name += "/" + (to.get("namespace") or self.namespace)
+        role = f"{self.role_kind} {quote(self.role_name)}"
+        return f"{kind} {quote(own)} of {role} to {to.get('kind')} {quote(name)}"
+
+
+@dataclass(slots=True)
+class _Scope:
+    """The bindings of one namespace (or of the cluster), and where each subject stands first in them."""
+
+    bindings: dict[str, _Binding] = field(default_factory=dict)
+    by_subject: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
+
+    def add(self, binding: _Binding) -> None:
+        self.bindings[binding.name] = binding
+        for i, key in enumerate(_subject_keys(binding)):
+            if key is not None:
+                self.by_subject.setdefault(key, {}).setdefault(binding.name, i)
+
+    def remove(self, name: str) -> None:
+        binding = self.bindings.pop(name, None)
+        if binding is None:
+            return
+        for key in _subject_keys(binding):
+            places = self.by_subject.get(key) if key is not None else None
+            if key is not None and places is not None:
+                places.pop(name, None)
+                if not places:
+                    del self.by_subject[key]
+
+    def of(self, user: User) -> list[tuple[_Binding, int]]:
+        """The bindings that apply to a user, by name, each with the index of the first subject that does."""
+        found: dict[str, int] = dict(self.by_subject.get(("User", user.name), ()))
+        for group in user.groups:
+            for name, i in self.by_subject.get(("Group", group), {}).items():
+                if i < found.get(name, i + 1):
+                    found[name] = i
+        return [(self.bindings[name], found[name]) for name in sorted(found)]
+
+
+def _subject_keys(binding: _Binding) -> Iterator[tuple[str, str] | None]:
+    for subject in binding.subjects:
+        kind, name = subject.get("kind", ""), subject.get("name", "")
+        if kind == "ServiceAccount":
+            namespace = subject.get("namespace") or binding.namespace
+            yield ("User", f"system:serviceaccount:{namespace}:{name}") if namespace else None
+        else:
+            yield (kind, name)
+
+
+class _Verdict:
+    """The decisions on one verb and resource: for some names, and for all others."""
+
+    __slots__ = ("by_name", "otherwise")
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Decision] = {}
+        self.otherwise = NO_OPINION
+
+
+@dataclass(slots=True, frozen=True)
+class MissingRole:
+    """A role that a binding refers to and that is not there."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        if self.kind not in ("Role", "ClusterRole"):
+            return f"unsupported role reference kind: {quote(self.kind)}"
+        return f"{self.kind.lower()}.{GROUP} {quote(self.name)} not found"
+
+
+class RBACAuthorizer:
+    """Decides from the roles and bindings of the readers; a change of any drops all earlier decisions."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._roles: dict[tuple[str, str], list[Rule]] = {}
+        self._scopes: dict[str, _Scope] = {}
+        self._verdicts: dict[tuple[object, ...], _Verdict] = {}
+        for resource in ("roles", "clusterroles"):
+            readers.subscribe(f"{resource}.{GROUP}", self._role_changed)
+        for resource in ("rolebindings", "clusterrolebindings"):
+            readers.subscribe(f"{resource}.{GROUP}", self._binding_changed)
+
+    def authorize(self, attributes: Attributes) -> Decision:
+        # PERF: the name is no part of the key, so that reads of many objects share one verdict.
+        a, user = attributes, attributes.user
+        key: tuple[object, ...]
+        if a.is_resource:
+            key = (user.name, user.groups, a.namespace, a.verb, a.group, a.resource, a.subresource)
+        else:
+            key = (user.name, user.groups, a.verb, a.path)
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            verdict = self._judge(attributes)
+            if len(self._verdicts) >= _CACHE_SIZE:
+                self._verdicts.clear()
+            self._verdicts[key] = verdict
+        return verdict.by_name.get(a.name, verdict.otherwise) if verdict.by_name else verdict.otherwise
+
+    def rules_for(self, user: User, namespace: str) -> Rules:
+        found = Rules()
+        for _, _, rules in self._visit(user, namespace):
+            if isinstance(rules, MissingRole):
+                found.errors.append(str(rules))
+                continue
+            for rule in rules:
+                if rule.get("resources"):
+                    found.resource.append(_members(rule, "verbs", "apiGroups", "resources", "resourceNames"))
+                if rule.get("nonResourceURLs"):
+                    found.non_resource.append(_members(rule, "verbs", "nonResourceURLs"))
+        return found
+
+    def policy_for(self, user: User, namespace: str) -> tuple[list[Rule], list[MissingRole]]:
+        """Every rule that applies to a user in a namespace, and the roles that could not be found."""
+        held: list[Rule] = []
+        missing: list[MissingRole] = []
+        for _, _, rules in self._visit(user, namespace):
+            if isinstance(rules, MissingRole):
+                missing.append(rules)
+            else:
+                held += rules
+        return held, missing
+
+    def role_rules(self, kind: str, name: str, namespace: str) -> list[Rule] | MissingRole:
+        """The rules that a roleRef leads to, from a binding in `namespace` ("" = the cluster)."""
+        key = ("", name) if kind == "ClusterRole" else (namespace, name) if kind == "Role" else None
+        rules = self._roles.get(key) if key is not None and (key[0] or kind == "ClusterRole") else None
+        return MissingRole(kind, name) if rules is None else rules
+
+    def _visit(self, user: User, namespace: str) -> Iterator[tuple[_Binding, int, list[Rule] | MissingRole]]:
+        for scope in ("", namespace) if namespace else ("",):
+            bindings = self._scopes.get(scope)
+            for binding, subject in bindings.of(user) if bindings is not None else ():
+                yield binding, subject, self.role_rules(binding.role_kind, binding.role_name, scope)
+
+    def _judge(self, attributes: Attributes) -> _Verdict:
+        verdict, missing = _Verdict(), []
+        namespace = attributes.namespace if attributes.is_resource else ""
+        for binding, subject, rules in self._visit(attributes.user, namespace):
+            if isinstance(rules, MissingRole):
+                missing.append(str(rules))
+                continue
+            for rule in rules:
+                if not rule_applies(attributes, rule):
+                    continue
+                allow = Decision(True, reason=f"RBAC: allowed by {binding.describe(subject)}")
+                names = rule.get("resourceNames") if attributes.is_resource else None
+                if not names:
+                    verdict.otherwise = allow
+                    return verdict
+                for name in names:
+                    verdict.by_name.setdefault(name, allow)
+        if missing:
+            verdict.otherwise = Decision(False, reason=f"RBAC: {_aggregate(missing)}")
+        return verdict
+
+    def _role_changed(self, key: str, new: Object | None, old: Object | None) -> None:
+        obj = new or old or {}
+        metadata = obj["metadata"]
+        place = (metadata.get("namespace", ""), metadata["name"])
+        if new is None:
+            self._roles.pop(place, None)
+        else:
+            self._roles[place] = list(new.get("rules") or ())
+        self._verdicts.clear()
+
+    def _binding_changed(self, key: str, new: Object | None, old: Object | None) -> None:
+        metadata = (new or old or {})["metadata"]
+        namespace, name = metadata.get("namespace", ""), metadata["name"]
+        scope = self._scopes.setdefault(namespace, _Scope())
+        scope.remove(name)
+        if new is not None:
+            ref = new.get("roleRef") or {}
+            subjects = tuple(new.get("subjects") or ())
+            scope.add(_Binding(name, namespace, ref.get("kind", ""), ref.get("name", ""), subjects))
+        elif not scope.bindings:
+            del self._scopes[namespace]
+        self._verdicts.clear()
+
+
+def _members(rule: Rule, *names: str) -> Object:
+    return {name: rule[name] for name in names if rule.get(name)}
+
+
+def _aggregate(reasons: list[str]) -> str:
+    unique = list(dict.fromkeys(reasons))
+    return unique[0] if len(unique) == 1 else f"[{', '.join(unique)}]"
+
+
+def rules_allow(attributes: Attributes, rules: list[Rule]) -> Decision:
+    """Whether one of fixed rules allows a request."""
+    for rule in rules:
+        if rule_applies(attributes, rule):
+            names = rule.get("resourceNames")
+            if not names or attributes.name in names:
+                return ALLOW
+    return NO_OPINION
+
+
+def rule_applies(attributes: Attributes, rule: Rule) -> bool:
+    """Whether a rule speaks of a request, whatever the object's name."""
+    verbs = rule.get("verbs") or ()
+    if "*" not in verbs and attributes.verb not in verbs:
+        return False
+    if not attributes.is_resource:
+        return any(_url_matches(url, attributes.path) for url in rule.get("nonResourceURLs") or ())
+    groups = rule.get("apiGroups") or ()
+    if "*" not in groups and attributes.group not in groups:
+        return False
+    resources = rule.get("resources") or ()
+    if not attributes.subresource:
+        return "*" in resources or attributes.resource in resources
+    return (
+        "*" in resources
+        or f"{attributes.resource}/{attributes.subresource}" in resources
+        or f"*/{attributes.subresource}" in resources
+    )
+
+
+def _url_matches(url: str, path: str) -> bool:
+    return url in ("*", path) or (url.endswith("*") and path.startswith(url.rstrip("*")))

@@ -1,0 +1,60 @@
+"""Readers over plain dicts that tell their subscribers of every change."""
+
+import pytest
+
+
+class LiveReaders:
+    def __init__(self):
+        self.objects = {}
+        self.callbacks = {}
+
+    def subscribe(self, resource, callback):
+        self.callbacks.setdefault(resource, []).append(callback)
+        for (kind, namespace, name), obj in self.objects.items():
+            if kind == resource:
+                callback(f"/{namespace}/{name}", obj, None)
+
+    def put(self, resource, obj):
+        metadata = obj["metadata"]
+        place = (resource, metadata.get("namespace", ""), metadata["name"])
+        self._tell(place, obj)
+        self.objects[place] = obj
+
+    def delete(self, resource, namespace, name):
+        self._tell((resource, namespace, name), None)
+        del self.objects[resource, namespace, name]
+
+    def _tell(self, place, new):
+        for callback in self.callbacks.get(place[0], ()):
+            callback("/".join(place), new, self.objects.get(place))
+
+    def get(self, resource, namespace, name):
+        return self.objects.get((resource, namespace, name))
+
+    # RBAC in short.
+
+    def role(self, name, *rules, namespace="", **more):
+        kind = "roles" if namespace else "clusterroles"
+        obj = {"metadata": {"name": name, "namespace": namespace}, "rules": list(rules), **more}
+        self.put(f"{kind}.rbac.authorization.k8s.io", obj)
+        return obj
+
+    def bind(self, name, role, *subjects, namespace="", kind="ClusterRole"):
+        resource = "rolebindings" if namespace else "clusterrolebindings"
+        obj = {
+            "metadata": {"name": name, "namespace": namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
+            "subjects": list(subjects),
+        }
+        self.put(f"{resource}.rbac.authorization.k8s.io", obj)
+        return obj
+
+
+@pytest.fixture(scope="session")
+def new_readers():
+    return LiveReaders
+
+
+@pytest.fixture
+def readers():
+    return LiveReaders()

@@ -1,0 +1,102 @@
+"""The union of authorizers and the text of a 403."""
+
+import asyncio
+
+import pytest
+
+from pilothouse.api.identity import Attributes, User
+from pilothouse.authz.authorizer import (
+    ALLOW,
+    NO_OPINION,
+    Decision,
+    UnionAuthorizer,
+    forbidden,
+    from_modes,
+)
+
+JANE = User("jane", groups=("dev",))
+ASK = Attributes(JANE, "get", is_resource=True, resource="pods", namespace="ns", name="p")
+
+
+class Says:
+    def __init__(self, decision):
+        self.decision = decision
+
+    def authorize(self, attributes):
+        return self.decision
+
+
+class Waits(Says):
+    async def authorize(self, attributes):
+        return self.decision
+
+
+@pytest.mark.parametrize("kind", [Says, Waits])
+def test_the_first_opinion_decides(kind):
+    denied = Decision(False, denied=True, reason="never")
+    assert resolve(UnionAuthorizer([kind(NO_OPINION), Says(denied), kind(ALLOW)])) is denied
+    assert resolve(UnionAuthorizer([Says(NO_OPINION), kind(ALLOW)])) is ALLOW
+    assert resolve(UnionAuthorizer([kind(NO_OPINION)])) is NO_OPINION
+
+
+@pytest.mark.parametrize("kind", [Says, Waits])
+def test_reasons_of_those_without_opinion_are_collected(kind):
+    union = UnionAuthorizer([Says(Decision(False, reason="a")), kind(Decision(False, reason="b"))])
+    assert resolve(union) == Decision(False, reason="a\nb")
+
+
+def resolve(union):
+    decision = union.authorize(ASK)
+    return decision if isinstance(decision, Decision) else asyncio.run(decision)
+
+
+def test_superusers_may_do_anything():
+    attributes = Attributes(User("x", groups=("system:masters",)), "get", path="/")
+    assert UnionAuthorizer([Says(Decision(False, denied=True))]).authorize(attributes).allowed
+
+
+def test_modes_name_authorizers(readers):
+    assert from_modes(["AlwaysAllow"], readers).authorize(ASK).allowed
+    assert from_modes(["AlwaysDeny"], readers).authorize(ASK).reason == "Everything is forbidden."
+    assert from_modes(["Node", "RBAC", "Webhook"], readers, webhooks=[Says(ALLOW)]).authorize(ASK).allowed
+    assert not from_modes(["Node", "RBAC"], readers).authorize(ASK).allowed
+    with pytest.raises(ValueError, match="ABACX"):
+        from_modes(["ABACX"], readers)
+
+
+def test_rules_of_all_authorizers_are_put_together(readers):
+    union = from_modes(["Node", "AlwaysAllow", "AlwaysDeny"], readers)
+    rules = union.rules_for(User("system:node:n", groups=("system:nodes",)), "ns")
+    assert rules.incomplete and rules.errors == ["node authorizer does not support user rule resolution"]
+    assert rules.resource[0]["verbs"] == ["*"] and rules.non_resource
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason", "message", "details"),
+    [
+        (
+            ASK,
+            "",
+            'pods "p" is forbidden: User "jane" cannot get resource "pods" in API group "" in the namespace "ns"',
+            {"name": "p", "kind": "pods"},
+        ),
+        (
+            Attributes(
+                JANE, "list", is_resource=True, group="apps", resource="deployments", subresource="scale"
+            ),
+            "why",
+            'deployments.apps is forbidden: User "jane" cannot list resource "deployments/scale" '
+            'in API group "apps" at the cluster scope: why',
+            {"group": "apps", "kind": "deployments"},
+        ),
+        (
+            Attributes(User("<j>"), "post", path="/a&b"),
+            "<kept>",
+            'forbidden: User "&lt;j&gt;" cannot post path "/a&amp;b": <kept>',
+            {},
+        ),
+    ],
+)
+def test_a_403_says_who_may_not_do_what(attributes, reason, message, details):
+    error = forbidden(attributes, reason)
+    assert (error.code, error.message, dict(error.details)) == (403, message, details)

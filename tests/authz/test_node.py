@@ -1,0 +1,195 @@
+"""The node authorizer."""
+
+import pytest
+
+from pilothouse.api.identity import Attributes, User
+from pilothouse.authz.node import NodeAuthorizer
+
+NODE = User("system:node:n", groups=("system:nodes", "system:authenticated"))
+RULES = [{"verbs": ["list"], "apiGroups": [""], "resources": ["services"]}]
+
+
+@pytest.fixture
+def ask(readers):
+    node = NodeAuthorizer(readers, RULES)
+
+    def run(verb, resource, name="", *, group="", namespace="ns", selector="", user=NODE):
+        resource, _, subresource = resource.partition("/")
+        return node.authorize(
+            Attributes(
+                user,
+                verb,
+                is_resource=True,
+                group=group,
+                resource=resource,
+                subresource=subresource,
+                namespace=namespace,
+                name=name,
+                field_selector=selector,
+            )
+        )
+
+    return run
+
+
+POD = {
+    "metadata": {"name": "p", "namespace": "ns"},
+    "spec": {
+        "nodeName": "n",
+        "serviceAccountName": "sa",
+        "imagePullSecrets": [{"name": "pull"}],
+        "containers": [
+            {
+                "name": "c",
+                "env": [
+                    {"name": "A", "valueFrom": {"secretKeyRef": {"name": "env", "key": "k"}}},
+                    {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "env", "key": "k"}}},
+                ],
+                "envFrom": [{"secretRef": {"name": "from"}}, {"configMapRef": {"name": "from"}}],
+            }
+        ],
+        "volumes": [
+            {"name": "s", "secret": {"secretName": "vol"}},
+            {"name": "m", "configMap": {"name": "vol"}},
+            {
+                "name": "p",
+                "projected": {"sources": [{"secret": {"name": "proj"}}, {"configMap": {"name": "proj"}}]},
+            },
+            {"name": "c", "persistentVolumeClaim": {"claimName": "claim"}},
+            {"name": "e", "ephemeral": {"volumeClaimTemplate": {}}},
+            {"name": "i", "csi": {"nodePublishSecretRef": {"name": "csi"}}},
+        ],
+        "resourceClaims": [
+            {"name": "r", "resourceClaimName": "rc"},
+            {"name": "t", "resourceClaimTemplateName": "x"},
+        ],
+    },
+    "status": {"resourceClaimStatuses": [{"name": "t", "resourceClaimName": "made"}]},
+}
+REFERENCED = [
+    ("pods", "p", ""),
+    ("serviceaccounts", "sa", ""),
+    *[("secrets", name, "") for name in ("pull", "env", "from", "vol", "proj", "csi")],
+    *[("configmaps", name, "") for name in ("env", "from", "vol", "proj")],
+    ("persistentvolumeclaims", "claim", ""),
+    ("persistentvolumeclaims", "p-e", ""),
+    ("resourceclaims", "rc", "resource.k8s.io"),
+    ("resourceclaims", "made", "resource.k8s.io"),
+]
+
+
+@pytest.mark.parametrize(("resource", "name", "group"), REFERENCED)
+def test_a_node_reads_what_its_pods_refer_to(readers, ask, resource, name, group):
+    assert ask("get", resource, name, group=group).reason == (
+        "no relationship found between node 'n' and this object"
+    )
+    readers.put("pods", POD)
+    readers.put("pods", POD)
+    assert ask("get", resource, name, group=group).allowed
+    assert not ask("get", resource, name, group=group, namespace="other").allowed
+    stranger = User("system:node:m", groups=("system:nodes",))
+    assert not ask("get", resource, name, group=group, user=stranger).allowed
+    readers.delete("pods", "ns", "p")
+    assert not ask("get", resource, name, group=group).allowed
+
+
+def test_a_mirror_pod_grants_nothing(readers, ask):
+    annotations = {"kubernetes.io/config.mirror": "x"}
+    readers.put("pods", {**POD, "metadata": {**POD["metadata"], "annotations": annotations}})
+    assert ask("get", "pods", "p").allowed
+    assert not ask("get", "secrets", "vol").allowed
+
+
+def test_volumes_are_reached_through_claims(readers, ask):
+    volume = {
+        "metadata": {"name": "pv"},
+        "spec": {
+            "claimRef": {"namespace": "ns", "name": "claim"},
+            "csi": {"nodeStageSecretRef": {"namespace": "vault", "name": "stage"}},
+            "azureFile": {"secretName": "azure"},
+        },
+    }
+    readers.put("persistentvolumes", volume)
+    assert not ask("get", "persistentvolumes", "pv", namespace="").allowed
+    readers.put("pods", POD)
+    assert ask("get", "persistentvolumes", "pv", namespace="").allowed
+    assert ask("get", "secrets", "stage", namespace="vault").allowed
+    assert ask("get", "secrets", "azure").allowed
+    readers.put("persistentvolumes", {"metadata": {"name": "pv"}, "spec": {}})
+    assert not ask("get", "persistentvolumes", "pv", namespace="").allowed
+    assert not ask("get", "secrets", "stage", namespace="vault").allowed
+
+
+@pytest.mark.parametrize(
+    ("resource", "group"),
+    [("volumeattachments", "storage.k8s.io"), ("resourceslices", "resource.k8s.io")],
+)
+def test_objects_that_name_a_node_are_its_own(readers, ask, resource, group):
+    readers.put(f"{resource}.{group}", {"metadata": {"name": "x"}, "spec": {"nodeName": "n"}})
+    assert ask("get", resource, "x", group=group, namespace="").allowed
+    assert not ask("get", resource, "y", group=group, namespace="").allowed
+
+
+ALLOWED = [
+    ("create", "nodes", "", {}),
+    ("get", "nodes", "n", {}),
+    ("patch", "nodes/status", "n", {}),
+    ("list", "pods", "", {"selector": "status.phase!=Failed,spec.nodeName=n"}),
+    ("create", "pods", "", {}),
+    ("patch", "pods/status", "p", {}),
+    ("create", "pods/eviction", "p", {}),
+    ("list", "services", "", {}),
+    ("create", "leases", "", {"group": "coordination.k8s.io", "namespace": "kube-node-lease"}),
+    ("update", "leases", "n", {"group": "coordination.k8s.io", "namespace": "kube-node-lease"}),
+    ("delete", "csinodes", "n", {"group": "storage.k8s.io"}),
+    ("create", "resourceslices", "", {"group": "resource.k8s.io"}),
+    ("list", "resourceslices", "", {"group": "resource.k8s.io", "selector": "spec.nodeName=n"}),
+]
+
+
+@pytest.mark.parametrize(("verb", "resource", "name", "more"), ALLOWED)
+def test_what_every_node_may_do(ask, verb, resource, name, more):
+    assert ask(verb, resource, name, **more).allowed
+
+
+DENIED = [
+    ("list", "nodes", "", {}, "node 'n' cannot read all nodes, only its own Node object"),
+    ("get", "nodes", "m", {}, "node 'n' cannot read 'm', only its own Node object"),
+    ("delete", "nodes", "n", {}, ""),
+    ("get", "nodes/proxy", "n", {}, ""),
+    ("list", "pods", "", {}, "can only list/watch pods with spec.nodeName field selector"),
+    ("list", "secrets", "", {}, "No Object name found"),
+    ("update", "secrets", "x", {}, "can only read resources of this type"),
+    ("list", "persistentvolumeclaims", "", {}, "can only get individual resources of this type"),
+    ("list", "serviceaccounts", "", {}, "can only create tokens for individual service accounts"),
+    ("create", "serviceaccounts", "s", {}, "can only create token subresource of serviceaccount"),
+    (
+        "get",
+        "leases",
+        "n",
+        {"group": "coordination.k8s.io"},
+        'can only access leases in the "kube-node-lease" system namespace',
+    ),
+    (
+        "get",
+        "csinodes",
+        "m",
+        {"group": "storage.k8s.io"},
+        "can only access CSINode with the same name as the requesting node",
+    ),
+    ("list", "endpoints", "", {}, ""),
+]
+
+
+@pytest.mark.parametrize("case", DENIED)
+def test_what_no_node_may_do(ask, case):
+    verb, resource, name, more, reason = case
+    decision = ask(verb, resource, name, **more)
+    assert (decision.allowed, decision.reason) == (False, reason)
+
+
+def test_only_nodes_are_judged(ask):
+    assert ask("list", "services", user=User("system:node:n")).reason == ""
+    assert ask("list", "services", user=User("n", groups=("system:nodes",))).reason == ""
+    nameless = ask("list", "services", user=User("system:node:", groups=("system:nodes",)))
+    assert nameless.reason == 'unknown node for user "system:node:"'

@@ -1,0 +1,187 @@
+"""Role based access control."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse.api.identity import Attributes, User
+from pilothouse.authz.rbac import RBACAuthorizer, rule_applies
+
+
+def rule(verbs="get", resources="pods", groups="", names=None):
+    out = {"verbs": verbs.split(), "apiGroups": groups.split(",") or [""], "resources": resources.split()}
+    return {**out, "resourceNames": names.split()} if names else out
+
+
+def ask(verb="get", resource="pods", *, user="jane", groups=(), namespace="ns", name="", group=""):
+    resource, _, subresource = resource.partition("/")
+    return Attributes(
+        User(user, groups=tuple(groups)),
+        verb,
+        is_resource=True,
+        group=group,
+        resource=resource,
+        subresource=subresource,
+        namespace=namespace,
+        name=name,
+    )
+
+
+def path(verb, url, user="jane"):
+    return Attributes(User(user), verb, path=url)
+
+
+JANE = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}
+
+
+@pytest.fixture
+def rbac(readers):
+    return RBACAuthorizer(readers)
+
+
+def test_a_role_binding_grants_in_its_namespace(readers, rbac):
+    readers.role("r", rule(), namespace="ns")
+    assert not rbac.authorize(ask()).allowed
+    readers.bind("b", "r", JANE, namespace="ns", kind="Role")
+    decision = rbac.authorize(ask())
+    assert decision.allowed and rbac.authorize(ask()) is decision
+    assert decision.reason == 'RBAC: allowed by RoleBinding "b/ns" of Role "r" to User "jane"'
+    for other in (
+        ask("list"),
+        ask(namespace="x"),
+        ask(namespace=""),
+        ask(user="jim"),
+        ask(resource="pods/log"),
+    ):
+        assert not rbac.authorize(other).allowed
+    readers.delete("rolebindings.rbac.authorization.k8s.io", "ns", "b")
+    assert not rbac.authorize(ask()).allowed
+
+
+def test_a_cluster_role_binding_grants_everywhere(readers, rbac):
+    readers.role("r", rule(), {"verbs": ["get"], "nonResourceURLs": ["/metrics", "/logs/*"]})
+    readers.bind("b", "r", {"kind": "Group", "name": "dev"})
+    decision = rbac.authorize(ask(groups=["x", "dev"]))
+    assert decision.reason == 'RBAC: allowed by ClusterRoleBinding "b" of ClusterRole "r" to Group "dev"'
+    for url, allowed in [("/metrics", True), ("/metrics/x", False), ("/logs/x", True), ("/logs", False)]:
+        assert rbac.authorize(Attributes(User("x", groups=("dev",)), "get", path=url)).allowed is allowed
+
+
+@pytest.mark.parametrize("namespace", ["", "ns"])
+def test_service_accounts_are_subjects(readers, rbac, namespace):
+    readers.role("r", rule())
+    readers.bind("b", "r", {"kind": "ServiceAccount", "name": "s", "namespace": namespace}, namespace="ns")
+    readers.bind("c", "r", {"kind": "ServiceAccount", "name": "s"})
+    decision = rbac.authorize(ask(user="system:serviceaccount:ns:s"))
+    assert decision.reason.endswith('of ClusterRole "r" to ServiceAccount "s/ns"')
+    assert not rbac.authorize(ask(user="system:serviceaccount:ns:s", namespace="")).allowed
+
+
+def test_names_limit_a_rule(readers, rbac):
+    readers.role("r", rule(names="a b"), rule(names="b c", verbs="get list"))
+    readers.bind("b", "r", JANE)
+    allowed = {n for n in ("", "a", "b", "c", "d") if rbac.authorize(ask(name=n)).allowed}
+    assert allowed == {"a", "b", "c"}
+    assert not rbac.authorize(ask("list")).allowed
+
+
+def test_a_missing_role_shows_in_the_reason(readers, rbac):
+    readers.bind("b", "gone", JANE, namespace="ns", kind="Role")
+    readers.bind("c", "gone", JANE)
+    text = (
+        'RBAC: [clusterrole.rbac.authorization.k8s.io "gone" not found, '
+        'role.rbac.authorization.k8s.io "gone" not found]'
+    )
+    assert rbac.authorize(ask()).reason == text
+    assert rbac.rules_for(User("jane"), "ns").errors == [
+        'clusterrole.rbac.authorization.k8s.io "gone" not found',
+        'role.rbac.authorization.k8s.io "gone" not found',
+    ]
+    readers.role("gone", rule(), namespace="ns")
+    assert rbac.authorize(ask()).allowed
+
+
+def test_rules_are_listed_by_kind(readers, rbac):
+    readers.role("r", rule(names="a"), {"verbs": ["get"], "nonResourceURLs": ["/x"]})
+    readers.bind("b", "r", JANE)
+    rules = rbac.rules_for(User("jane"), "any")
+    assert rules.resource == [
+        {"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"]}
+    ]
+    assert rules.non_resource == [{"verbs": ["get"], "nonResourceURLs": ["/x"]}]
+
+
+@pytest.mark.parametrize(
+    ("resources", "asked", "applies"),
+    [
+        ("pods", "pods/status", False),
+        ("*/status", "pods/status", True),
+        ("*/status", "pods", False),
+        ("pods/*", "pods/status", False),
+        ("*", "pods/status", True),
+        ("pods/status", "pods", False),
+    ],
+)
+def test_subresources_are_resources_of_their_own(resources, asked, applies):
+    assert rule_applies(ask(resource=asked), rule(resources=resources)) is applies
+
+
+SUBJECTS = st.sampled_from(
+    [
+        {"kind": "User", "name": "jane"},
+        {"kind": "User", "name": "jim"},
+        {"kind": "Group", "name": "dev"},
+        {"kind": "Group", "name": "ops"},
+        {"kind": "ServiceAccount", "name": "s", "namespace": "ns"},
+    ]
+)
+RULES = st.builds(
+    rule,
+    verbs=st.sampled_from(["get", "list", "*", "get list"]),
+    resources=st.sampled_from(["pods", "*", "pods/log services", "*/log"]),
+    names=st.sampled_from([None, None, "a", "a b"]),
+)
+
+
+def naive(bindings, roles, attributes):
+    for name, (role, subjects) in sorted(bindings.items()):
+        for subject in subjects:
+            mine = {
+                "User": subject["name"] == attributes.user.name,
+                "Group": subject["name"] in attributes.user.groups,
+                "ServiceAccount": attributes.user.name == f"system:serviceaccount:ns:{subject['name']}",
+            }[subject["kind"]]
+            for r in roles[role] if mine else ():
+                if rule_applies(attributes, r) and attributes.name in r.get(
+                    "resourceNames", [attributes.name]
+                ):
+                    return f"{name} {subject['name']}"
+    return ""
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abcd"), st.lists(SUBJECTS, max_size=3)), max_size=6),
+    st.lists(st.lists(RULES, max_size=2), min_size=4, max_size=4),
+    st.sampled_from(["jane", "system:serviceaccount:ns:s", "x"]),
+    st.lists(st.sampled_from(["dev", "ops"]), max_size=2),
+    st.sampled_from(["pods", "pods/log"]),
+)
+def test_the_index_agrees_with_a_walk_over_everything(
+    new_readers, writes, role_rules, user, groups, resource
+):
+    readers = new_readers()
+    rbac = RBACAuthorizer(readers)
+    roles = dict(zip("abcd", role_rules, strict=True))
+    for name, rules in roles.items():
+        readers.role(name, *rules)
+    bindings = {}
+    for name, subjects in writes:
+        readers.bind(name, name, *subjects)
+        bindings[name] = (name, subjects)
+    for name in ("", "a", "b"):
+        attributes = ask(resource=resource, user=user, groups=groups, name=name)
+        expected = naive(bindings, roles, attributes)
+        assert rbac.authorize(attributes).allowed is bool(expected)
+        if expected:
+            assert f'Binding "{expected.split()[0]}"' in rbac.authorize(attributes).reason
