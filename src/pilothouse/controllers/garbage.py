@@ -1,0 +1,231 @@
+"""Garbage collection by owner references: background, foreground and orphan (kube-controller-manager's garbage collector).
+
+Objects without owner references cost nothing here: the cache's bytes are searched for the member before anything is
+decoded.
+"""
+
+import asyncio
+
+from pilothouse import errors
+from pilothouse._watchcache import Entry
+from pilothouse.api.fields import Object
+from pilothouse.controllers.client import Client
+from pilothouse.controllers.queue import WorkQueue
+from pilothouse.registry.deletion import FOREGROUND, ORPHAN
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import decode
+
+OWNED = b'"ownerReferences"'
+DELETING = b'"deletionTimestamp"'
+
+
+class GarbageCollector:
+    """Knows which objects name which owner, and acts when an owner goes away or is being deleted."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.dependents: dict[str, set[str]] = {}
+        self.owners: dict[str, tuple[str, ...]] = {}
+        self.prefixes: dict[str, Resource] = {}
+        self.objects = WorkQueue("garbage-objects", self._collect)
+        self.deleting = WorkQueue("garbage-owners", self._finish)
+
+    def start(self) -> None:
+        """Follow every stored resource, and those that are served later on."""
+        self.client.table.changed.append(lambda group, version: self._follow())
+        self._follow()
+
+    def close(self) -> None:
+        self.objects.close()
+        self.deleting.close()
+
+    def _follow(self) -> None:
+        for resource in self.client.table.all():
+            prefix = resource.key_prefix
+            if not prefix or resource.storage is not None or "delete" not in resource.verbs:
+                continue
+            known = prefix in self.prefixes
+            self.prefixes[prefix] = resource
+            if not known and resource.strategy.garbage_collection != "unsupported":
+                self.client.store.cache(resource).listen(self._changed)
+
+    def _resource_of(self, key: str) -> Resource | None:
+        """The resource of a key, by the longest prefix."""
+        at = key.rfind("/")
+        while at > 0:
+            found = self.prefixes.get(key[: at + 1])
+            if found is not None:
+                return found
+            at = key.rfind("/", 0, at)
+        return None
+
+    def _changed(self, new: Entry | None, old: Entry | None) -> None:
+        if new is None:
+            assert old is not None
+            self._index(old.key, ())
+            if self.dependents:
+                self._owner_gone(decode(old)["metadata"]["uid"])
+            return
+        if OWNED in new.value:
+            refs = decode(new)["metadata"].get("ownerReferences") or []
+            owners = tuple(ref.get("uid", "") for ref in refs)
+            if self._index(new.key, owners):
+                self.objects.add(new.key)
+        elif new.key in self.owners:
+            self._index(new.key, ())
+        if DELETING in new.value:
+            finalizers = decode(new)["metadata"].get("finalizers") or []
+            if FOREGROUND in finalizers or ORPHAN in finalizers:
+                self.deleting.add(new.key)
+
+    def _index(self, key: str, owners: tuple[str, ...]) -> bool:
+        """Note an object's owners; whether they changed. Waiting owners are looked at again when one is left."""
+        before = self.owners.get(key, ())
+        if before == owners:
+            return False
+        for uid in before:
+            if uid not in owners:
+                members = self.dependents.get(uid)
+                if members is not None:
+                    members.discard(key)
+                    if not members:
+                        del self.dependents[uid]
+        for uid in owners:
+            self.dependents.setdefault(uid, set()).add(key)
+        if owners:
+            self.owners[key] = owners
+        else:
+            del self.owners[key]
+        return True
+
+    def _owner_gone(self, uid: str) -> None:
+        for key in self.dependents.get(uid, ()):
+            self.objects.add(key)
+
+    async def _collect(self, key: str) -> float | None:
+        """Look at one dependent: delete it, or take dangling references off it."""
+        resource = self._resource_of(key)
+        entry = self.client.store.cache(resource).get(key) if resource is not None else None
+        if resource is None or entry is None:
+            return None
+        obj = decode(entry)
+        metadata = obj["metadata"]
+        refs = metadata.get("ownerReferences") or []
+        if not refs or (metadata.get("deletionTimestamp") and not metadata.get("finalizers")):
+            return None
+        namespace = metadata.get("namespace", "")
+        solid, waiting, dangling = [], [], []
+        for ref in refs:
+            owner = self._owner(ref, namespace)
+            if owner is None:
+                dangling.append(ref["uid"])
+            elif _waits(owner) and ref.get("blockOwnerDeletion"):
+                waiting.append(ref["uid"])
+            else:
+                solid.append(ref["uid"])
+        if not dangling and not waiting:
+            return None
+        if solid:
+            await self._drop_references(resource, namespace, metadata, {*dangling, *waiting})
+        elif waiting and self.dependents.get(metadata["uid"]):
+            await self._delete(resource, namespace, metadata, "Foreground")
+        else:
+            await self._delete(resource, namespace, metadata, _policy(metadata))
+        return None
+
+    def _owner(self, ref: Object, namespace: str) -> Object | None:
+        """The owner that a reference names, None when it is gone or another object has its name."""
+        group, _, version = ref.get("apiVersion", "").rpartition("/")
+        resource = self.client.table.by_kind(group, version, ref.get("kind", ""))
+        if resource is None:
+            return {"metadata": {}}  # not served now: nothing can be said, so nothing is deleted
+        if resource.namespaced and not namespace:
+            return {"metadata": {}}
+        entry = self.client.store.entry(resource, namespace, ref.get("name", ""))
+        if entry is None:
+            return None
+        owner = decode(entry)
+        return owner if owner["metadata"]["uid"] == ref.get("uid") else None
+
+    async def _delete(self, resource: Resource, namespace: str, metadata: Object, policy: str) -> None:
+        options = {"propagationPolicy": policy, "preconditions": {"uid": metadata["uid"]}}
+        await self.client.delete(resource, namespace, metadata["name"], options)
+
+    async def _drop_references(self, resource: Resource, namespace: str, metadata: Object, uids: set[str]) -> None:
+        def edit(obj: Object) -> None:
+            kept = [ref for ref in obj["metadata"].get("ownerReferences") or [] if ref.get("uid") not in uids]
+            if kept:
+                obj["metadata"]["ownerReferences"] = kept
+            else:
+                obj["metadata"].pop("ownerReferences", None)
+
+        try:
+            await self.client.change(resource, namespace, metadata["name"], edit, uid=metadata["uid"])
+        except (errors.NotFound, errors.Conflict):
+            return
+
+    async def _finish(self, key: str) -> float | None:
+        """Look at an owner that is being deleted and waits for the collector."""
+        resource = self._resource_of(key)
+        entry = self.client.store.cache(resource).get(key) if resource is not None else None
+        if resource is None or entry is None:
+            return None
+        metadata = decode(entry)["metadata"]
+        finalizers = metadata.get("finalizers") or []
+        members = sorted(self.dependents.get(metadata["uid"], ()))
+        if ORPHAN in finalizers:
+            await asyncio.gather(*(self._orphan(member, metadata["uid"]) for member in members))
+            await self._release(resource, metadata, ORPHAN)
+            return None
+        if FOREGROUND not in finalizers:
+            return None
+        for member in members:
+            self.objects.add(member)
+        if any(self._blocks(member, metadata["uid"]) for member in members):
+            return 0.2
+        await self._release(resource, metadata, FOREGROUND)
+        return None
+
+    def _blocks(self, key: str, uid: str) -> bool:
+        resource = self._resource_of(key)
+        entry = self.client.store.cache(resource).get(key) if resource is not None else None
+        if entry is None:
+            return False
+        refs = decode(entry)["metadata"].get("ownerReferences") or []
+        return any(ref.get("uid") == uid and ref.get("blockOwnerDeletion") for ref in refs)
+
+    async def _orphan(self, key: str, uid: str) -> None:
+        resource = self._resource_of(key)
+        entry = self.client.store.cache(resource).get(key) if resource is not None else None
+        if resource is not None and entry is not None:
+            metadata = decode(entry)["metadata"]
+            await self._drop_references(resource, metadata.get("namespace", ""), metadata, {uid})
+
+    async def _release(self, resource: Resource, metadata: Object, finalizer: str) -> None:
+        def edit(obj: Object) -> None:
+            left = [f for f in obj["metadata"].get("finalizers") or [] if f != finalizer]
+            if left:
+                obj["metadata"]["finalizers"] = left
+            else:
+                obj["metadata"].pop("finalizers", None)
+
+        try:
+            await self.client.change(
+                resource, metadata.get("namespace", ""), metadata["name"], edit, uid=metadata["uid"]
+            )
+        except (errors.NotFound, errors.Conflict):
+            return
+
+
+def _waits(owner: Object) -> bool:
+    """An owner in foreground deletion waits for its dependents."""
+    metadata = owner["metadata"]
+    return bool(metadata.get("deletionTimestamp")) and FOREGROUND in (metadata.get("finalizers") or [])
+
+
+def _policy(metadata: Object) -> str:
+    """A dependent's own finalizers say how it is deleted."""
+    finalizers = metadata.get("finalizers") or []
+    if ORPHAN in finalizers:
+        return "Orphan"
+    return "Foreground" if FOREGROUND in finalizers else "Background"

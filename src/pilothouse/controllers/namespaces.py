@@ -1,0 +1,147 @@
+"""A namespace that was deleted is emptied, then its finalizer is taken off (kube-controller-manager's namespace controller)."""
+
+import asyncio
+from collections import Counter
+
+from pilothouse import errors
+from pilothouse.api import meta
+from pilothouse.api.fields import Object
+from pilothouse.controllers.client import Client
+from pilothouse.controllers.queue import WorkQueue
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import decode
+
+FINALIZER = "kubernetes"
+AGAIN = 1.0
+BATCH = 256
+
+
+class NamespaceDeletion:
+    """Follows namespaces; each one with a deletion time is emptied resource by resource."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.namespaces = client.resource("", "v1", "namespaces")
+        self.queue = WorkQueue("namespace-deletion", self._empty)
+
+    def start(self) -> None:
+        self.client.readers.subscribe("namespaces", self._changed)
+
+    def close(self) -> None:
+        self.queue.close()
+
+    def _changed(self, key: str, new: Object | None, old: Object | None) -> None:
+        if new is not None and new["metadata"].get("deletionTimestamp") and (new.get("spec") or {}).get("finalizers"):
+            self.queue.add(new["metadata"]["name"])
+
+    async def _empty(self, name: str) -> float | None:
+        namespace = self.client.get(self.namespaces, "", name)
+        if namespace is None or not namespace["metadata"].get("deletionTimestamp"):
+            return None
+        if FINALIZER not in ((namespace.get("spec") or {}).get("finalizers") or []):
+            return None
+        remaining: Counter[str] = Counter()
+        finalizers: Counter[str] = Counter()
+        for resource in self._contents():
+            await self._delete_all(resource, name)
+        for resource in self._contents():
+            self._count(resource, name, remaining, finalizers)
+        try:
+            if remaining:
+                await self._report(name, namespace["metadata"]["uid"], remaining, finalizers)
+                return AGAIN
+            await self.client.change(self.namespaces, "", name, _finalize, "finalize", namespace["metadata"]["uid"])
+        except (errors.NotFound, errors.Conflict):
+            return None
+        return None
+
+    def _contents(self) -> list[Resource]:
+        """Every stored namespaced resource, once."""
+        found: dict[str, Resource] = {}
+        for resource in self.client.table.all():
+            if resource.namespaced and "delete" in resource.verbs and resource.key_prefix and resource.storage is None:
+                found.setdefault(resource.key_prefix, resource)
+        return list(found.values())
+
+    async def _delete_all(self, resource: Resource, namespace: str) -> None:
+        cache = self.client.store.cache(resource)
+        prefix = f"{resource.key_prefix}{namespace}/"
+        after = ""
+        while True:
+            listing = cache.list(prefix, None, after=after, limit=BATCH)
+            if not listing.entries:
+                return
+            names = []
+            for entry in listing.entries:
+                if b'"deletionTimestamp"' in entry.value and not self._abandoned(resource, decode(entry)):
+                    continue
+                names.append((entry.key.rpartition("/")[2], self._options(resource, decode(entry))))
+            await asyncio.gather(*(self.client.delete(resource, namespace, n, options) for n, options in names))
+            if not listing.more:
+                return
+            after = listing.entries[-1].key
+
+    def _abandoned(self, resource: Resource, obj: Object) -> bool:
+        """A pod on a node that is not there: no kubelet will ever end it (pod garbage collection's rule)."""
+        if resource.group_resource != "pods":
+            return False
+        node = (obj.get("spec") or {}).get("nodeName")
+        return not node or self.client.readers.get("nodes", "", node) is None
+
+    def _options(self, resource: Resource, obj: Object) -> Object:
+        out: Object = {"propagationPolicy": "Background", "preconditions": {"uid": obj["metadata"]["uid"]}}
+        if self._abandoned(resource, obj):
+            out["gracePeriodSeconds"] = 0
+        return out
+
+    def _count(self, resource: Resource, namespace: str, remaining: Counter[str], finalizers: Counter[str]) -> None:
+        listing = self.client.store.cache(resource).list(f"{resource.key_prefix}{namespace}/", None)
+        if listing.entries:
+            remaining[resource.group_resource] = len(listing.entries)
+        for entry in listing.entries:
+            if b'"finalizers"' in entry.value:
+                finalizers.update(decode(entry)["metadata"].get("finalizers") or [])
+
+    async def _report(self, name: str, uid: str, remaining: Counter[str], finalizers: Counter[str]) -> None:
+        """Say in the namespace's conditions what keeps it."""
+        left = ", ".join(f"{kind} has {count} resource instances" for kind, count in sorted(remaining.items()))
+        held = ", ".join(f"{f} in {count} resource instances" for f, count in sorted(finalizers.items()))
+        now = meta.now()
+        conditions = [
+            _condition("NamespaceContentRemaining", True, "SomeResourcesRemain", f"Some resources are remaining: {left}"),
+            _condition(
+                "NamespaceFinalizersRemaining",
+                bool(finalizers),
+                "SomeFinalizersRemain" if finalizers else "ContentHasNoFinalizers",
+                f"Some content in the namespace has finalizers remaining: {held}"
+                if finalizers
+                else "All content-preserving finalizers finished",
+            ),
+        ]
+
+        def edit(obj: Object) -> None:
+            status = obj.setdefault("status", {})
+            kept = {c["type"]: c for c in status.get("conditions") or []}
+            for condition in conditions:
+                old = kept.get(condition["type"])
+                if old is None or any(old.get(k) != v for k, v in condition.items()):
+                    same = old is not None and old.get("status") == condition["status"]
+                    kept[condition["type"]] = {
+                        **condition,
+                        "lastTransitionTime": old["lastTransitionTime"] if same and old else now,
+                    }
+            status["conditions"] = list(kept.values())
+
+        await self.client.change(self.namespaces, "", name, edit, "status", uid)
+
+
+def _condition(kind: str, true: bool, reason: str, message: str) -> Object:
+    return {"type": kind, "status": "True" if true else "False", "reason": reason, "message": message}
+
+
+def _finalize(obj: Object) -> None:
+    left = [f for f in obj["spec"].get("finalizers") or [] if f != FINALIZER]
+    if left:
+        obj["spec"]["finalizers"] = left
+    else:
+        obj["spec"].pop("finalizers", None)

@@ -1,0 +1,81 @@
+"""A work queue: each key is handled by one task at a time, once more when it came up meanwhile, later when it failed."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY, LAST_DELAY = 0.05, 30.0
+
+
+class WorkQueue:
+    """`handle(key)` returns None when done, or the seconds after which the key is looked at again."""
+
+    def __init__(self, name: str, handle: Callable[[str], Awaitable[float | None]], workers: int = 8) -> None:
+        self.name = name
+        self._handle = handle
+        self._limit = workers
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._waiting: dict[str, None] = {}
+        self._failures: dict[str, int] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._closed = False
+
+    def add(self, key: str) -> None:
+        """Handle a key soon."""
+        if self._closed:
+            return
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        if key in self._running:
+            self._again.add(key)
+        elif len(self._running) < self._limit:
+            self._start(key)
+        else:
+            self._waiting[key] = None
+
+    def add_later(self, key: str, seconds: float) -> None:
+        """Handle a key after a while, unless it comes up before."""
+        if self._closed or key in self._running or key in self._waiting:
+            return
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.add, key)
+
+    def _start(self, key: str) -> None:
+        self._running[key] = asyncio.get_running_loop().create_task(self._run(key), name=f"{self.name}:{key}")
+
+    async def _run(self, key: str) -> None:
+        later: float | None = None
+        try:
+            later = await self._handle(key)
+            self._failures.pop(key, None)
+        except Exception:
+            count = self._failures[key] = self._failures.get(key, 0) + 1
+            later = min(FIRST_DELAY * 2**count, LAST_DELAY)
+            log.exception("controller %s failed on %s, again in %.1f s", self.name, key, later)
+        finally:
+            self._running.pop(key, None)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+        elif later is not None:
+            self.add_later(key, later)
+        while self._waiting and len(self._running) < self._limit and not self._closed:
+            following = next(iter(self._waiting))
+            del self._waiting[following]
+            self._start(following)
+
+    def close(self) -> None:
+        """Drop what waits and cancel what runs."""
+        self._closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._waiting.clear()
+        for task in list(self._running.values()):
+            task.cancel()

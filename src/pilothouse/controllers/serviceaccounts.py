@@ -1,0 +1,67 @@
+"""Every namespace has a `default` service account and the cluster's CA in `kube-root-ca.crt`; both come back when lost."""
+
+from pilothouse.api.fields import Object
+from pilothouse.controllers.client import Client
+from pilothouse.controllers.queue import WorkQueue
+
+ACCOUNT, CONFIG_MAP = "default", "kube-root-ca.crt"
+ABOUT = {
+    "kubernetes.io/description": "Contains a CA bundle that can be used to verify the kube-apiserver when using internal "
+    "endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions "
+    "of Kubernetes clusters."
+}
+
+
+class NamespaceContents:
+    """What kube-controller-manager's serviceaccount and root-ca-cert-publisher controllers do."""
+
+    def __init__(self, client: Client, ca_pem: str) -> None:
+        self.client = client
+        self.ca_pem = ca_pem
+        self.accounts = client.resource("", "v1", "serviceaccounts")
+        self.config_maps = client.resource("", "v1", "configmaps")
+        self.queue = WorkQueue("namespace-contents", self._ensure)
+
+    def start(self) -> None:
+        """Follow namespaces, and what was made in them."""
+        readers = self.client.readers
+        readers.subscribe("namespaces", self._namespace)
+        readers.subscribe("serviceaccounts", self._content)
+        readers.subscribe("configmaps", self._content)
+
+    def close(self) -> None:
+        self.queue.close()
+
+    def _namespace(self, key: str, new: Object | None, old: Object | None) -> None:
+        if new is not None and (old is None or not self._complete(new["metadata"]["name"])):
+            self.queue.add(new["metadata"]["name"])
+
+    def _content(self, key: str, new: Object | None, old: Object | None) -> None:
+        namespace, _, name = key.split("/", 3)[3].partition("/")
+        if name not in (ACCOUNT, CONFIG_MAP):
+            return
+        if new is None or (name == CONFIG_MAP and new.get("data") != {"ca.crt": self.ca_pem}):
+            self.queue.add(namespace)
+
+    def _complete(self, namespace: str) -> bool:
+        store = self.client.store
+        return (
+            store.entry(self.accounts, namespace, ACCOUNT) is not None
+            and store.entry(self.config_maps, namespace, CONFIG_MAP) is not None
+        )
+
+    async def _ensure(self, namespace: str) -> None:
+        found = self.client.readers.get("namespaces", "", namespace)
+        if found is None or (found.get("status") or {}).get("phase") != "Active":
+            return
+        if self.client.store.entry(self.accounts, namespace, ACCOUNT) is None:
+            account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": namespace}}
+            await self.client.create(self.accounts, account)
+        current = self.client.get(self.config_maps, namespace, CONFIG_MAP)
+        data = {"ca.crt": self.ca_pem}
+        if current is None:
+            metadata = {"name": CONFIG_MAP, "namespace": namespace, "annotations": dict(ABOUT)}
+            config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+            await self.client.create(self.config_maps, config_map)
+        elif current.get("data") != data:
+            await self.client.change(self.config_maps, namespace, CONFIG_MAP, lambda obj: obj.update(data=data))

@@ -1,0 +1,76 @@
+"""The readers over the watch cache: decoded objects, remembered by version."""
+
+from collections.abc import Callable, Iterator
+
+import orjson
+
+from pilothouse._watchcache import Entry
+from pilothouse.api.fields import Object
+from pilothouse.registry.catalog import Table
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import Store
+
+REMEMBERED = 8192
+
+
+class CachedReaders:
+    """Implements readers.Readers."""
+
+    def __init__(self, store: Store, table: Table) -> None:
+        self.store = store
+        self.table = table
+        self._decoded: dict[str, tuple[int, Object]] = {}
+        self._resources: dict[str, Resource | None] = {}
+        table.changed.append(lambda group, version: self._resources.clear())
+
+    def _resource(self, name: str) -> Resource | None:
+        try:
+            return self._resources[name]
+        except KeyError:
+            found = self.table.by_group_resource(name)
+            if found is not None and found.storage is not None:
+                found = found.storage
+            self._resources[name] = found
+            return found
+
+    def _object(self, entry: Entry) -> Object:
+        known = self._decoded.get(entry.key)
+        if known is not None and known[0] == entry.rev:
+            return known[1]
+        obj: Object = orjson.loads(entry.value)
+        if len(self._decoded) >= REMEMBERED:
+            self._decoded.clear()
+        self._decoded[entry.key] = (entry.rev, obj)
+        return obj
+
+    def get(self, resource: str, namespace: str, name: str) -> Object | None:
+        found = self._resource(resource)
+        entry = self.store.entry(found, namespace, name) if found is not None else None
+        return self._object(entry) if entry is not None else None
+
+    def list(self, resource: str, namespace: str = "") -> Iterator[Object]:
+        found = self._resource(resource)
+        if found is None:
+            return
+        prefix = f"{found.key_prefix}{namespace}/" if namespace and found.namespaced else found.key_prefix
+        for entry in self.store.cache(found).list(prefix, None).entries:
+            yield self._object(entry)
+
+    def revision(self, resource: str) -> int:
+        found = self._resource(resource)
+        return self.store.cache(found).last_change if found is not None else 0
+
+    def subscribe(self, resource: str, callback: Callable[[str, Object | None, Object | None], None]) -> None:
+        found = self._resource(resource)
+        if found is None:
+            return
+
+        def changed(new: Entry | None, old: Entry | None) -> None:
+            key = new.key if new is not None else old.key if old is not None else ""
+            callback(
+                key,
+                orjson.loads(new.value) if new is not None else None,
+                orjson.loads(old.value) if old is not None else None,
+            )
+
+        self.store.cache(found).listen(changed)
