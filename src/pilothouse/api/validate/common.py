@@ -10,6 +10,7 @@ NEGATIVE = "must be greater than or equal to 0"
 IMMUTABLE = "field is immutable"
 NOT_POSITIVE = "must be greater than zero"
 NOT_INTEGER = "must be an integer"
+ANNOTATIONS_LIMIT = 256 * 1024
 CONDITION_STATUSES = ("False", "True", "Unknown")
 
 
@@ -46,7 +47,7 @@ def equal(a: Any, b: Any) -> bool:
 
 
 def _equal_member(a: Any, b: Any) -> bool:
-    """An empty struct behind a pointer differs from none, an empty map or list does not; only lists are told here."""
+    """An empty struct differs from none, an empty list does not (decoding drops empty maps)."""
     if a is None or b is None:
         other = b if a is None else a
         return other is None or other == []
@@ -103,6 +104,16 @@ def validate_labels(labels: Mapping[str, str] | None, path: str, errs: Errors) -
     for name, value in sorted((labels or {}).items()):
         validate_qualified_name(name, path, errs)
         report(path, value, names.label_value(value), errs)
+
+
+def validate_annotations(annotations: Mapping[str, str] | None, path: str, errs: Errors) -> None:
+    """The annotations of a template; those of an object itself are checked with its metadata."""
+    total = 0
+    for name, value in sorted((annotations or {}).items()):
+        report(path, name, names.annotation_key(name), errs)
+        total += names.size(name) + names.size(value)
+    if total > ANNOTATIONS_LIMIT:
+        errs.too_long(path, ANNOTATIONS_LIMIT)
 
 
 def validate_label_selector(

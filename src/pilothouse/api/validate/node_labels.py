@@ -1,0 +1,30 @@
+"""Deprecated node labels, and the warnings for selectors that still use them (pkg/api/node)."""
+
+from pilothouse.api import names
+from pilothouse.api.fields import Object
+
+DEPRECATED = {
+    "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
+    "beta.kubernetes.io/os": 'deprecated since v1.14; use "kubernetes.io/os" instead',
+    "failure-domain.beta.kubernetes.io/region": (
+        'deprecated since v1.17; use "topology.kubernetes.io/region" instead'
+    ),
+    "failure-domain.beta.kubernetes.io/zone": 'deprecated since v1.17; use "topology.kubernetes.io/zone" instead',
+    "beta.kubernetes.io/instance-type": 'deprecated since v1.17; use "node.kubernetes.io/instance-type" instead',
+    "app.kubernetes.io/created-by": "deprecated since v1.9",
+    "scheduler.alpha.kubernetes.io/preferAvoidPods": "deprecated since v1.22; use Taints and Tolerations instead",
+    "node-role.kubernetes.io/master": 'use "node-role.kubernetes.io/control-plane" instead',
+}
+
+
+def term_warnings(term: Object, path: str, *, check_values: bool = False) -> list[str]:
+    """Warnings for a node selector term; with `check_values` for values that can match no label, too."""
+    out = []
+    for i, expression in enumerate(term.get("matchExpressions") or ()):
+        key, at = expression.get("key", ""), f"{path}.matchExpressions[{i}]"
+        if key in DEPRECATED:
+            out.append(f"{at}.key: {key} is {DEPRECATED[key]}")
+        if check_values:
+            for j, value in enumerate(expression.get("values") or ()):
+                out += [f"{at}.values[{j}]: {value} is invalid, {m}" for m in names.label_value(value)]
+    return out

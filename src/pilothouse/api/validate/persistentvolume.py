@@ -1,0 +1,265 @@
+"""Rules of persistent volumes (apis/core/validation)."""
+
+import posixpath
+
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import volume_sources as sources
+from pilothouse.api.validate.common import (
+    IMMUTABLE,
+    equal,
+    immutable_field,
+    selector_has_invalid_value,
+    validate_dns_subdomain,
+)
+from pilothouse.api.validate.diff import diff
+from pilothouse.api.validate.node_labels import term_warnings
+from pilothouse.api.validate.persistentvolumeclaim import VOLUME_MODES, validate_access_modes
+from pilothouse.api.validate.pod_scheduling import validate_node_selector
+from pilothouse.api.validate.resources import validate_basic_quantity, validate_positive_quantity
+
+RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
+_INLINE = "in the context of inline volumes"
+_SHOWN = {
+    "gcePersistentDisk": "persistentDisk",
+    "+gcePersistentDisk": "gcePersistentDisk",
+    "+cephfs": "cephFS",
+    "+flexVolume": "",
+}
+_STABLE_LABELS = {
+    "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
+    "beta.kubernetes.io/os": "kubernetes.io/os",
+    "beta.kubernetes.io/arch": "kubernetes.io/arch",
+    "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
+}
+SOURCES = (
+    "hostPath",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "flocker",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "cephfs",
+    "iscsi",
+    "cinder",
+    "fc",
+    "flexVolume",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "scaleIO",
+    "local",
+    "storageos",
+    "csi",
+)
+
+
+def validate_volume_spec(
+    spec: Object,
+    name: str,
+    path: str,
+    errs: Errors,
+    *,
+    inline: bool = False,
+    any_affinity_value: bool = False,
+) -> None:
+    """A PersistentVolumeSpec; `inline` = one that stands in a VolumeAttachment."""
+    if inline:
+        _inline(spec, path, errs)
+    if not spec.get("accessModes"):
+        errs.required(f"{path}.accessModes")
+    validate_access_modes(spec.get("accessModes") or [], f"{path}.accessModes", errs)
+    if not inline:
+        _capacity(spec.get("capacity"), f"{path}.capacity", errs)
+    policy = spec.get("persistentVolumeReclaimPolicy", "")
+    if policy and inline:
+        if policy != "Retain":
+            errs.forbidden(f"{path}.persistentVolumeReclaimPolicy", f"may only be Retain {_INLINE}")
+    elif policy and policy not in RECLAIM_POLICIES:
+        errs.not_supported(f"{path}.persistentVolumeReclaimPolicy", policy, RECLAIM_POLICIES)
+    affinity = spec.get("nodeAffinity")
+    if affinity is not None and inline:
+        errs.forbidden(f"{path}.nodeAffinity", f"may not be specified {_INLINE}")
+    elif affinity is not None:
+        required = affinity.get("required")
+        if required is None:
+            errs.required(f"{path}.nodeAffinity.required", "must specify required node constraints")
+        else:
+            at = f"{path}.nodeAffinity.required"
+            validate_node_selector(required, at, errs, any_value=any_affinity_value)
+    _source(spec, name, path, errs, placed=affinity is not None and not inline)
+    host_path = (spec.get("hostPath") or {}).get("path", "")
+    if spec.get("hostPath") is not None and policy == "Recycle" and _clean(host_path) == "/":
+        why = "may not be 'recycle' for a hostPath mount of '/'"
+        errs.forbidden(f"{path}.persistentVolumeReclaimPolicy", why)
+    _class_and_mode(spec, path, errs, inline)
+
+
+def _clean(path: str) -> str:
+    return posixpath.normpath(path or ".").replace("//", "/")
+
+
+def _inline(spec: Object, path: str, errs: Errors) -> None:
+    for member in ("claimRef", "capacity"):
+        if spec.get(member):
+            errs.forbidden(f"{path}.{member}", f"may not be specified {_INLINE}")
+    if spec.get("csi") is None:
+        errs.required(f"{path}.csi", f"has to be specified {_INLINE}")
+
+
+def _capacity(capacity: Object | None, path: str, errs: Errors) -> None:
+    if not capacity:
+        errs.required(path)
+    if not capacity or "storage" not in capacity or len(capacity) > 1:
+        errs.not_supported(path, capacity or None, ("storage",))
+    for name, text in sorted((capacity or {}).items()):
+        validate_basic_quantity(text, f"{path}[{name}]", errs)
+        validate_positive_quantity(text, f"{path}[{name}]", errs)
+
+
+def _source(spec: Object, name: str, path: str, errs: Errors, *, placed: bool) -> None:
+    def iscsi(source: Object, at: str, errs: Errors) -> None:
+        sources.persistent_iscsi(source, at, errs, name)
+
+    def local(source: Object, at: str, errs: Errors) -> None:
+        sources.local(source, at, errs)
+        if not placed:
+            errs.required(f"{path}.nodeAffinity", "Local volume requires node affinity")
+
+    rules: dict[str, sources.Rule] = {
+        "hostPath": sources.host_path,
+        "gcePersistentDisk": sources.gce_disk,
+        "awsElasticBlockStore": sources.aws_disk,
+        "glusterfs": sources.persistent_glusterfs,
+        "flocker": sources.flocker,
+        "nfs": sources.nfs,
+        "rbd": sources.need("monitors", "image"),
+        "quobyte": sources.quobyte,
+        "cephfs": sources.need("monitors"),
+        "iscsi": iscsi,
+        "cinder": sources.persistent_cinder,
+        "fc": sources.fc,
+        "flexVolume": sources.flex,
+        "azureFile": sources.persistent_azure_file,
+        "vsphereVolume": sources.need("volumePath"),
+        "photonPersistentDisk": sources.need("pdID"),
+        "portworxVolume": sources.need("volumeID"),
+        "azureDisk": sources.azure_disk,
+        "scaleIO": sources.need("gateway", "system", "volumeName"),
+        "local": local,
+        "storageos": sources.persistent_storage_os,
+        "csi": sources.persistent_csi,
+    }
+    sources.validate_one_source(spec, path, errs, rules, _SHOWN)
+
+
+def _class_and_mode(spec: Object, path: str, errs: Errors, inline: bool) -> None:
+    name, mode = spec.get("storageClassName", ""), spec.get("volumeMode")
+    attributes = spec.get("volumeAttributesClassName")
+    if name and inline:
+        errs.forbidden(f"{path}.storageClassName", f"may not be specified {_INLINE}")
+    elif name:
+        validate_dns_subdomain(name, f"{path}.storageClassName", errs)
+    if mode is not None and inline:
+        if mode != "Filesystem":
+            errs.forbidden(
+                f"{path}.volumeMode", f"may not specify volumeMode other than Filesystem {_INLINE}"
+            )
+    elif mode is not None and mode not in VOLUME_MODES:
+        errs.not_supported(f"{path}.volumeMode", mode, VOLUME_MODES)
+    if attributes is not None:
+        if not attributes:
+            errs.required(f"{path}.volumeAttributesClassName", "an empty string is disallowed")
+        else:
+            validate_dns_subdomain(attributes, f"{path}.volumeAttributesClassName", errs)
+        if spec.get("csi") is None:
+            errs.required(f"{path}.csi", "has to be specified when using volumeAttributesClassName")
+
+
+def validate_volume(volume: Object, errs: Errors, old: Object | None = None) -> None:
+    required = (((old or {}).get("spec") or {}).get("nodeAffinity") or {}).get("required") or {}
+    bad = any(selector_has_invalid_value(term) for term in required.get("nodeSelectorTerms") or ())
+    name = volume["metadata"].get("name", "")
+    validate_volume_spec(volume.get("spec") or {}, name, "spec", errs, any_affinity_value=bad)
+
+
+def validate_volume_update(volume: Object, old: Object, errs: Errors) -> None:
+    """The source, the mode and a node affinity once given are fixed."""
+    validate_volume(volume, errs, old)
+    spec, before = volume.get("spec") or {}, old.get("spec") or {}
+    new_source, old_source = ({m: s[m] for m in SOURCES if m in s} for s in (spec, before))
+    if (before.get("csi") or {}).get("controllerExpandSecretRef") is None and "csi" in new_source:
+        new_source["csi"] = {k: v for k, v in new_source["csi"].items() if k != "controllerExpandSecretRef"}
+    if not equal(new_source, old_source):
+        shown = diff(old_source, new_source, "core.PersistentVolumeSource")
+        what = "spec.persistentvolumesource is immutable after creation"
+        errs.forbidden("spec.persistentvolumesource", f"{what}\n{shown}")
+    immutable_field(spec.get("volumeMode"), before.get("volumeMode"), "volumeMode", errs)
+    new_affinity, old_affinity = spec.get("nodeAffinity"), before.get("nodeAffinity")
+    if old_affinity is not None and not equal(_relabelled(old_affinity, new_affinity or {}), new_affinity):
+        errs.invalid("nodeAffinity", new_affinity, f"{IMMUTABLE}, except for updating from beta label to GA")
+    if before.get("volumeAttributesClassName") is not None and spec.get("volumeAttributesClassName") is None:
+        errs.forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden")
+
+
+def _relabelled(old: Object, new: Object) -> Object:
+    """The old affinity with the beta labels renamed wherever the new one did so."""
+    old_terms = (old.get("required") or {}).get("nodeSelectorTerms") or []
+    new_terms = (new.get("required") or {}).get("nodeSelectorTerms") or []
+    if len(old_terms) != len(new_terms):
+        return old
+    return {
+        **old,
+        "required": {
+            "nodeSelectorTerms": [_relabelled_term(*pair) for pair in zip(old_terms, new_terms, strict=True)]
+        },
+    }
+
+
+def _relabelled_term(old: Object, new: Object) -> Object:
+    out = dict(old)
+    for member in ("matchExpressions", "matchFields"):
+        before, after = old.get(member) or [], new.get(member) or []
+        if len(before) == len(after) and before:
+            out[member] = [
+                {**one, "key": two["key"]}
+                if _STABLE_LABELS.get(one.get("key", "")) == two.get("key")
+                else one
+                for one, two in zip(before, after, strict=True)
+            ]
+    return out
+
+
+_OLD_SOURCES = {
+    "cephfs": "deprecated in v1.28, non-functional in v1.31+",
+    "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
+    "scaleIO": "deprecated in v1.16, non-functional in v1.22+",
+    "storageos": "deprecated in v1.22, non-functional in v1.25+",
+    "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
+    "rbd": "deprecated in v1.28, non-functional in v1.31+",
+}
+_OLD_ANNOTATIONS = {
+    "volume.beta.kubernetes.io/storage-class": 'deprecated since v1.8; use "storageClassName" attribute instead',
+    "volume.beta.kubernetes.io/mount-options": 'deprecated since v1.31; use "mountOptions" attribute instead',
+}
+_RECYCLE = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."
+
+
+def volume_warnings(volume: Object) -> list[str]:
+    """Warnings for a volume (pvutil.GetWarningsForPersistentVolume)."""
+    spec, out = volume.get("spec") or {}, []
+    annotations = volume["metadata"].get("annotations") or {}
+    out += [f"metadata.annotations[{k}]: {text}" for k, text in _OLD_ANNOTATIONS.items() if k in annotations]
+    if spec.get("persistentVolumeReclaimPolicy") == "Recycle":
+        out.append(f"spec.persistentVolumeReclaimPolicy: {_RECYCLE}")
+    required = (spec.get("nodeAffinity") or {}).get("required") or {}
+    for i, term in enumerate(required.get("nodeSelectorTerms") or ()):
+        out += term_warnings(term, f"spec.nodeAffinity.required.nodeSelectorTerms[{i}]")
+    for member, text in _OLD_SOURCES.items():
+        if spec.get(member) is not None:
+            out.append(f"spec.{'storageOS' if member == 'storageos' else member}: {text}")
+    return out

@@ -1,0 +1,110 @@
+"""Volume mounts and devices of containers (apis/core/validation)."""
+
+from collections.abc import Mapping, Sequence
+
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate.paths import validate_descending
+
+_PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
+_RECURSIVE = ("Disabled", "Enabled", "IfPossible")
+
+
+def validate_volume_mounts(
+    mounts: Sequence[Object],
+    devices: Sequence[Object],
+    volumes: Mapping[str, Object],
+    container: Object | None,
+    path: str,
+    errs: Errors,
+) -> None:
+    """`volumes` are the valid volumes of the pod by name; `container` None = it is not known yet."""
+    device_paths = {d.get("name", ""): d.get("devicePath", "") for d in devices}
+    seen: set[str] = set()
+    for i, mount in enumerate(mounts):
+        at, name, where = f"{path}[{i}]", mount.get("name", ""), mount.get("mountPath", "")
+        if not name:
+            errs.required(f"{at}.name")
+        if name not in volumes:
+            errs.not_found(f"{at}.name", name)
+        if not where:
+            errs.required(f"{at}.mountPath")
+        if where in seen:
+            errs.invalid(f"{at}.mountPath", where, "must be unique")
+        seen.add(where)
+        if name in device_paths:
+            errs.invalid(f"{at}.name", name, "must not already exist in volumeDevices")
+        if where in device_paths.values():
+            errs.invalid(f"{at}.mountPath", where, "must not already exist as a path in volumeDevices")
+        _sub_paths(mount, at, path, errs)
+        if mount.get("mountPropagation") is not None:
+            _propagation(mount["mountPropagation"], container, f"{path}.mountPropagation", errs)
+        _recursive_read_only(mount, f"{path}.recursiveReadOnly", errs)
+
+
+def _sub_paths(mount: Object, at: str, path: str, errs: Errors) -> None:
+    sub, expression = mount.get("subPath", ""), mount.get("subPathExpr", "")
+    if sub:
+        validate_descending(sub, f"{path}.subPath", errs)
+    if expression:
+        if sub:
+            errs.invalid(f"{at}.subPathExpr", expression, "subPathExpr and subPath are mutually exclusive")
+        validate_descending(expression, f"{path}.subPathExpr", errs)
+
+
+def _propagation(mode: str, container: Object | None, path: str, errs: Errors) -> None:
+    if mode not in _PROPAGATIONS:
+        errs.not_supported(path, mode, _PROPAGATIONS)
+    privileged = ((container or {}).get("securityContext") or {}).get("privileged")
+    if container is not None and mode == "Bidirectional" and not privileged:
+        errs.forbidden(path, "Bidirectional mount propagation is available only to privileged containers")
+
+
+def _recursive_read_only(mount: Object, path: str, errs: Errors) -> None:
+    mode = mount.get("recursiveReadOnly")
+    if mode is None or mode == "Disabled":
+        return
+    if mode not in _RECURSIVE:
+        errs.not_supported(path, mode, _RECURSIVE)
+        return
+    if not mount.get("readOnly"):
+        errs.forbidden(path, "may only be specified when readOnly is true")
+    if mount.get("mountPropagation") not in (None, "None"):
+        errs.forbidden(path, "may only be specified when mountPropagation is None or not specified")
+
+
+def validate_volume_devices(
+    devices: Sequence[Object],
+    mounts: Sequence[Object],
+    volumes: Mapping[str, Object],
+    path: str,
+    errs: Errors,
+) -> None:
+    mount_paths = {m.get("name", ""): m.get("mountPath", "") for m in mounts}
+    seen_names: set[str] = set()
+    seen_paths: set[str] = set()
+    for i, device in enumerate(devices):
+        at, name, where = f"{path}[{i}]", device.get("name", ""), device.get("devicePath", "")
+        volume = volumes.get(name)
+        if not name:
+            errs.required(f"{at}.name")
+        if name in seen_names:
+            errs.invalid(f"{at}.name", name, "must be unique")
+        if volume is None:
+            errs.not_found(f"{at}.name", name)
+        elif volume.get("persistentVolumeClaim") is None and volume.get("ephemeral") is None:
+            why = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode"
+            errs.invalid(f"{at}.name", name, why)
+        if not where:
+            errs.required(f"{at}.devicePath")
+        if where in seen_paths:
+            errs.invalid(f"{at}.devicePath", where, "must be unique")
+        if ".." in where.split("/"):
+            errs.invalid(f"{at}.devicePath", where, "can not contain backsteps ('..')")
+        else:
+            seen_paths.add(where)
+        if name in mount_paths:
+            errs.invalid(f"{at}.name", name, "must not already exist in volumeMounts")
+        if where in mount_paths.values():
+            errs.invalid(f"{at}.devicePath", where, "must not already exist as a path in volumeMounts")
+        if name:
+            seen_names.add(name)

@@ -1,0 +1,105 @@
+"""What an old object excuses in a pod or template (podutil.GetValidationOptionsFromPodSpecAndMeta)."""
+
+from dataclasses import dataclass, field
+
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import common, resources
+
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+@dataclass(slots=True, frozen=True)
+class PodOptions:
+    """Exceptions to the rules; every one is False for a new object.
+
+    is_pod: the spec is a pod's own, not one of a template. old_ips: addresses the old object had, in any spelling.
+    """
+
+    is_pod: bool = False
+    allow_invalid_deletion_cost: bool = False
+    allow_invalid_selector_values: bool = False
+    allow_indivisible_huge_pages: bool = False
+    allow_invalid_spread_selector: bool = False
+    allow_non_local_token_path: bool = False
+    allow_host_sysctls: bool = False
+    allow_invalid_node_affinity_values: bool = False
+    old_ips: frozenset[str] = field(default_factory=frozenset)
+
+
+NEW = PodOptions()
+POD = PodOptions(is_pod=True)
+
+
+def options_for(
+    old_spec: Object | None, old_meta: Object | None = None, *, is_pod: bool = False
+) -> PodOptions:
+    """The options for a spec that replaces `old_spec`; those of a new one when there is none."""
+    if not old_spec:
+        return POD if is_pod else NEW
+    cost = ((old_meta or {}).get("annotations") or {}).get("controller.kubernetes.io/pod-deletion-cost")
+    affinity = old_spec.get("affinity") or {}
+    dns, aliases = old_spec.get("dnsConfig") or {}, old_spec.get("hostAliases") or ()
+    return PodOptions(
+        is_pod=is_pod,
+        allow_invalid_deletion_cost=cost is not None and not is_int32(cost),
+        allow_invalid_selector_values=_pod_selectors_bad(affinity),
+        allow_indivisible_huge_pages=_huge_pages_bad(old_spec),
+        allow_invalid_spread_selector=_spread_bad(old_spec),
+        allow_non_local_token_path=_token_path_bad(old_spec),
+        allow_host_sysctls=bool((old_spec.get("securityContext") or {}).get("sysctls")),
+        allow_invalid_node_affinity_values=_node_values_bad(affinity),
+        old_ips=frozenset([*(dns.get("nameservers") or ()), *(a.get("ip", "") for a in aliases)]),
+    )
+
+
+def is_int32(text: str) -> bool:
+    """Whether Go's ParseInt(text, 10, 32) takes it, without a plus sign or leading zeros."""
+    if text and (text[0] == "+" or (text[0] == "0" and text != "0") or text.startswith("-0")):
+        return False
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and -(2**31) <= int(text) < 2**31
+
+
+def _pod_selectors_bad(affinity: Object) -> bool:
+    for kind in ("podAffinity", "podAntiAffinity"):
+        rules = affinity.get(kind) or {}
+        terms = [
+            *(rules.get(_REQUIRED) or ()),
+            *(t.get("podAffinityTerm") or {} for t in rules.get(_PREFERRED) or ()),
+        ]
+        if any(common.selector_has_invalid_value(t.get("labelSelector")) for t in terms):
+            return True
+    return False
+
+
+def _node_values_bad(affinity: Object) -> bool:
+    required = (affinity.get("nodeAffinity") or {}).get(_REQUIRED) or {}
+    return any(common.selector_has_invalid_value(term) for term in required.get("nodeSelectorTerms") or ())
+
+
+def _spread_bad(spec: Object) -> bool:
+    errs = Errors()
+    for constraint in spec.get("topologySpreadConstraints") or ():
+        common.validate_label_selector(constraint.get("labelSelector"), "labelSelector", errs)
+    return bool(errs)
+
+
+def _token_path_bad(spec: Object) -> bool:
+    for volume in spec.get("volumes") or ():
+        for source in (volume.get("projected") or {}).get("sources") or ():
+            path = (source.get("serviceAccountToken") or {}).get("path", "")
+            if path.startswith(("/", "..")) or ".." in path.split("/"):
+                return True
+    return False
+
+
+def _huge_pages_bad(spec: Object) -> bool:
+    for member in ("containers", "initContainers"):
+        for container in spec.get(member) or ():
+            for listed in (container.get("resources") or {}).values():
+                if isinstance(listed, dict) and any(
+                    resources.huge_page_fault(n, q) for n, q in listed.items()
+                ):
+                    return True
+    return False

@@ -1,0 +1,108 @@
+"""Requests and limits of a whole pod, and its quality of service (component-helpers/resource, helper/qos)."""
+
+from collections.abc import Iterable
+
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.quantity import Quantity
+from pilothouse.api.validate.pod_options import PodOptions
+from pilothouse.api.validate.resources import (
+    COMPUTE,
+    amount,
+    validate_pod_resource_name,
+    validate_requirements,
+)
+
+ZERO = Quantity(0)
+
+
+def validate_pod_resources(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
+    """The requirements of the pod as a whole, against those of its containers; `path` is that of the member."""
+    own = spec.get("resources")
+    if own is None:
+        return
+    if own.get("claims"):
+        errs.forbidden(f"{path}.claims", "claims cannot be set for Resources at pod-level")
+    validate_requirements(
+        own,
+        path,
+        errs,
+        rule=validate_pod_resource_name,
+        claims=frozenset(c["name"] for c in spec.get("resourceClaims") or () if c.get("name")),
+        any_huge_page=options.allow_indivisible_huge_pages,
+    )
+    for name, total in sorted(container_requests(spec).items()):
+        given = (own.get("requests") or {}).get(name, "0")
+        if total > amount(given):
+            why = f"must be greater than or equal to aggregate container requests of {total}"
+            errs.invalid(f"{path}.requests[{name}]", given, why)
+    limits = own.get("limits") or {}
+    for i, container in enumerate(spec.get("containers") or ()):
+        for name, text in sorted(((container.get("resources") or {}).get("limits") or {}).items()):
+            if name in limits and amount(text) > amount(limits[name]):
+                why = f"must be less than or equal to pod limits of {limits[name]}"
+                errs.invalid(f"{path}.containers[{i}][{name}].limits", text, why)
+
+
+def container_requests(spec: Object) -> dict[str, Quantity]:
+    """What the containers ask for together: sidecars count beside the others, init containers one by one."""
+    total = _sum(_requests(c) for c in spec.get("containers") or ())
+    sidecars: dict[str, Quantity] = {}
+    highest: dict[str, Quantity] = {}
+    for container in spec.get("initContainers") or ():
+        if container.get("restartPolicy") == "Always":
+            sidecars = _sum((sidecars, _requests(container)))
+            total = _sum((total, _requests(container)))
+            step = sidecars
+        else:
+            step = _sum((sidecars, _requests(container)))
+        highest = {n: max(highest.get(n, ZERO), step.get(n, ZERO)) for n in highest.keys() | step.keys()}
+    return {n: max(total.get(n, ZERO), highest.get(n, ZERO)) for n in total.keys() | highest.keys()}
+
+
+def _requests(container: Object) -> dict[str, Quantity]:
+    listed = (container.get("resources") or {}).get("requests") or {}
+    return {name: amount(text) for name, text in listed.items()}
+
+
+def _sum(parts: Iterable[dict[str, Quantity]]) -> dict[str, Quantity]:
+    out: dict[str, Quantity] = {}
+    for part in parts:
+        for name, number in part.items():
+            out[name] = out.get(name, ZERO) + number
+    return out
+
+
+def quality_of_service(spec: Object) -> str:
+    """The QoS class that a spec earns (qos.ComputePodQOS)."""
+    own = spec.get("resources")
+    if own is not None and _compute(own):
+        holders = [own]
+    else:
+        members = ("containers", "initContainers")
+        holders = [c.get("resources") or {} for m in members for c in spec.get(m) or ()]
+    requests: dict[str, Quantity] = {}
+    limits: dict[str, Quantity] = {}
+    guaranteed = True
+    for holder in holders:
+        for target, member in ((requests, "requests"), (limits, "limits")):
+            found = set()
+            for name, text in (holder.get(member) or {}).items():
+                if name in COMPUTE and amount(text).sign() > 0:
+                    found.add(name)
+                    target[name] = target.get(name, ZERO) + amount(text)
+            if member == "limits" and len(found) < len(COMPUTE):
+                guaranteed = False
+    if not requests and not limits:
+        return "BestEffort"
+    if guaranteed and requests == limits:
+        return "Guaranteed"
+    return "Burstable"
+
+
+def _compute(resources: Object) -> bool:
+    """Whether anything is said at the level of the pod (IsPodLevelResourcesSet)."""
+    for member in ("requests", "limits"):
+        for name in resources.get(member) or ():
+            if name in COMPUTE or name.startswith("hugepages-"):
+                return True
+    return False

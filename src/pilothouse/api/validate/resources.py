@@ -1,0 +1,215 @@
+"""Resource names and quantities: of containers, pods, nodes, quotas and limit ranges (apis/core/helper, validation)."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from pilothouse.api import names, quantity
+from pilothouse.api.fields import Errors, Object, quote, show
+from pilothouse.api.quantity import Quantity
+from pilothouse.api.validate.common import NEGATIVE, NOT_INTEGER, NOT_POSITIVE, report, validate_dns_label
+
+COMPUTE = ("cpu", "memory")
+CONTAINER = frozenset(("cpu", "memory", "ephemeral-storage"))
+_PARTS = frozenset(f"{kind}.{name}" for kind in ("requests", "limits") for name in CONTAINER)
+COUNTED = frozenset(
+    (
+        "pods",
+        "resourcequotas",
+        "services",
+        "replicationcontrollers",
+        "secrets",
+        "configmaps",
+        "persistentvolumeclaims",
+        "services.nodeports",
+        "services.loadbalancers",
+    )
+)
+QUOTA = CONTAINER | _PARTS | COUNTED | {"requests.storage"}
+STANDARD = QUOTA | {"storage"}
+HUGE_PAGES = "hugepages-"
+
+NameRule = Callable[[str, str, Errors], None]
+
+
+@lru_cache(maxsize=4096)
+def amount(text: str) -> Quantity:
+    """The number a quantity stands for; remembered, for the same few come again and again."""
+    return quantity.parse(text)
+
+
+def is_whole(text: str) -> bool:
+    """Whether there is no fraction, to the thousandth (Quantity.MilliValue % 1000)."""
+    return amount(text).milli_value() % 1000 == 0
+
+
+def is_huge_page(name: str) -> bool:
+    return name.startswith(HUGE_PAGES)
+
+
+def is_native(name: str) -> bool:
+    return "/" not in name or "kubernetes.io/" in name
+
+
+def is_extended(name: str) -> bool:
+    if is_native(name) or name.startswith("requests."):
+        return False
+    return not names.qualified_name(f"requests.{name}")
+
+
+def overcommits(name: str) -> bool:
+    """Whether a request may be lower than the limit."""
+    return is_native(name) and not is_huge_page(name)
+
+
+def _is_quota_huge_page(name: str) -> bool:
+    return name.startswith((HUGE_PAGES, "requests." + HUGE_PAGES))
+
+
+def is_quota_standard(name: str) -> bool:
+    return name in QUOTA or _is_quota_huge_page(name)
+
+
+def validate_resource_name(name: str, path: str, errs: Errors) -> None:
+    messages = names.qualified_name(name)
+    report(path, name, messages, errs)
+    if not messages and "/" not in name and not (name in STANDARD or _is_quota_huge_page(name)):
+        errs.invalid(path, name, "must be a standard resource type or fully qualified")
+
+
+def validate_container_resource_name(name: str, path: str, errs: Errors) -> None:
+    validate_resource_name(name, path, errs)
+    if "/" not in name:
+        if not (name in CONTAINER or is_huge_page(name)):
+            errs.invalid(path, name, "must be a standard resource for containers")
+    elif not is_native(name) and not is_extended(name):
+        errs.invalid(path, name, "doesn't follow extended resource name standard")
+
+
+def validate_pod_resource_name(name: str, path: str, errs: Errors) -> None:
+    before = len(errs)
+    validate_resource_name(name, path, errs)
+    if len(errs) == before and not (name in COMPUTE or is_huge_page(name)):
+        errs.not_supported(path, name, COMPUTE)
+
+
+def validate_quota_resource_name(name: str, path: str, errs: Errors) -> None:
+    validate_resource_name(name, path, errs)
+    if "/" not in name and not is_quota_standard(name):
+        errs.invalid(path, name, "must be a standard resource for quota")
+
+
+def validate_nonnegative_quantity(text: str, path: str, errs: Errors) -> None:
+    if amount(text).sign() < 0:
+        errs.invalid(path, text, NEGATIVE)
+
+
+def validate_positive_quantity(text: str, path: str, errs: Errors) -> None:
+    if amount(text).sign() <= 0:
+        errs.invalid(path, text, NOT_POSITIVE)
+
+
+def validate_quantity(name: str, text: str, path: str, errs: Errors) -> None:
+    """An amount of a resource: not negative, and whole where things are counted."""
+    validate_nonnegative_quantity(text, path, errs)
+    if (name in COUNTED or is_extended(name)) and not is_whole(text):
+        errs.invalid(path, text, NOT_INTEGER)
+
+
+def validate_basic_quantity(text: str, path: str, errs: Errors) -> None:
+    number = amount(text).value()
+    if number < 0:
+        errs.invalid(path, number, "must be a valid resource quantity")
+
+
+def validate_quantities(listed: Mapping[str, str] | None, path: str, errs: Errors, rule: NameRule) -> None:
+    """A ResourceList whose names follow `rule`."""
+    for name, text in sorted((listed or {}).items()):
+        rule(name, f"{path}[{name}]", errs)
+        validate_quantity(name, text, f"{path}[{name}]", errs)
+
+
+def huge_page_fault(name: str, text: str) -> bool:
+    """Whether an amount of huge pages is no multiple of their size; False for other resources."""
+    if not is_huge_page(name):
+        return False
+    try:
+        size = amount(name.removeprefix(HUGE_PAGES))
+    except ValueError:
+        return True
+    return size.sign() <= 0 or size.milli_value() % 1000 != 0 or amount(text).value() % size.value() != 0
+
+
+def _validate_huge_page(name: str, text: str, path: str, errs: Errors, any_size: bool) -> None:
+    if not any_size and huge_page_fault(name, text):
+        errs.invalid(path, text, f"{text} is not positive integer multiple of {name}")
+
+
+def validate_requirements(
+    requirements: Object,
+    path: str,
+    errs: Errors,
+    *,
+    rule: NameRule = validate_container_resource_name,
+    claims: frozenset[str] = frozenset(),
+    any_huge_page: bool = False,
+) -> None:
+    """Requests and limits of a container or of a whole pod; `claims` are the names the pod has for its claims."""
+    limits, requests = requirements.get("limits") or {}, requirements.get("requests") or {}
+    limits_path, requests_path = f"{path}.limits", f"{path}.requests"
+    for name, text in sorted(limits.items()):
+        at = f"{limits_path}[{name}]"
+        rule(name, at, errs)
+        validate_quantity(name, text, at, errs)
+        _validate_huge_page(name, text, at, errs, any_huge_page)
+    for name, text in sorted(requests.items()):
+        at = f"{requests_path}[{name}]"
+        rule(name, at, errs)
+        validate_quantity(name, text, at, errs)
+        limit = limits.get(name)
+        if limit is None:
+            if not overcommits(name):
+                errs.required(limits_path, "Limit must be set for non overcommitable resources")
+        elif amount(text) != amount(limit) and not overcommits(name):
+            errs.invalid(requests_path, text, f"must be equal to {name} limit of {limit}")
+        elif amount(text) > amount(limit):
+            errs.invalid(requests_path, text, f"must be less than or equal to {name} limit of {limit}")
+        _validate_huge_page(name, text, at, errs, any_huge_page)
+    mentioned = limits.keys() | requests.keys()
+    if any(map(is_huge_page, mentioned)) and not mentioned & set(COMPUTE):
+        errs.forbidden(path, "HugePages require cpu or memory")
+    validate_claim_names(requirements.get("claims") or [], f"{path}.claims", errs, claims)
+
+
+def validate_claim_names(claims: list[Object], path: str, errs: Errors, known: frozenset[str]) -> None:
+    """The claims a container uses: each once, and each one of the pod's."""
+    seen: set[str] = set()
+    for i, claim in enumerate(claims):
+        at, name, request = f"{path}[{i}]", claim.get("name", ""), claim.get("request", "")
+        if not name:
+            errs.required(at)
+            continue
+        if name in seen:
+            errs.duplicate(at, name)
+        else:
+            key = f"{name}/{request}" if request else name
+            if request:
+                validate_dns_label(request, f"{at}.request", errs)
+            if key in seen:
+                errs.duplicate(at, key)
+            elif not request:
+                for other in seen:
+                    if other.partition("/")[0] == name:
+                        errs.duplicate(at, name)
+            seen.add(key)
+        if name not in known:
+            listed = ": " + ", ".join(sorted(known)) if known else " which is empty"
+            text = f"Not found: {show(name)}: must be one of the names in pod.spec.resourceClaims{listed}"
+            errs.add("FieldValueNotFound", at, text)
+
+
+def fractional_warning(path: str, listed: Mapping[str, str] | None, name: str) -> list[str]:
+    """The warning for a byte amount that has a fraction."""
+    text = (listed or {}).get(name)
+    if text is None or is_whole(text):
+        return []
+    return [f"{path}[{name}]: fractional byte value {quote(text)} is invalid, must be an integer"]
