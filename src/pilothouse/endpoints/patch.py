@@ -33,7 +33,7 @@ APPLY = "application/apply-patch+yaml"
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Patch the live object inside the store's read-modify-write loop; apply may create it."""
-    kind = _patch_type(ctx, resource)
+    kind = patch_type(ctx, resource)
     params = patch_params(ctx.query, kind == APPLY)
     body = ctx.request.body
     info = ctx.info
@@ -51,7 +51,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         elif current is None:
             raise errors.not_found(resource.group, resource.plural, info.name)
         else:
-            obj = _patched(ctx, resource, params, kind, current, body)
+            obj = patched(ctx, resource, params, kind, current, body)
             track_fields(ctx, resource, params, current, obj, write.now)
         uid = obj["metadata"].get("uid")
         if current is None and uid:
@@ -79,7 +79,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     return verbs.responder.value(ctx, resource, written.value, 201 if written.created else 200)
 
 
-def _patch_type(ctx: Context, resource: Resource) -> str:
+def patch_type(ctx: Context, resource: Resource) -> str:
     kind = ctx.request.headers.get("content-type", "").partition(";")[0]
     served = [JSON_PATCH, MERGE_PATCH, STRATEGIC, APPLY]
     if resource.list_items_typed:
@@ -94,7 +94,7 @@ def _patch_type(ctx: Context, resource: Resource) -> str:
     return kind
 
 
-def _patched(ctx: Context, resource: Resource, params: WriteParams, kind: str, live: Object, body: bytes) -> Object:
+def patched(ctx: Context, resource: Resource, params: WriteParams, kind: str, live: Object, body: bytes) -> Object:
     """The live object with a patch laid over it, decoded anew with defaults."""
     assert resource.type_of is not None
     strict = params.validation != "Ignore"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from pilothouse.api.fields import Object
 from pilothouse.api.schema import Type
@@ -23,6 +24,10 @@ class Subresource:
     version: str = "v1"
     verbs: tuple[str, ...] = ("get", "patch", "update")
     strategy: Strategy | None = None
+    read: Callable[[Object], Object] | None = None
+    """The body out of the object, for a body that is not the object itself (Scale)."""
+    write: Callable[[Object, Object], None] | None = None
+    """Lays such a body into the object, in place: (object, body)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +67,8 @@ class Resource:
     virtual: bool = False
     default: Callable[[Object], None] | None = None
     """Sets defaults in place; None = those of the built-in kind (api/defaults.py)."""
+    columns: Any = None
+    """Its `tables.Columns` where it is a custom resource; None = those of the built-in kind."""
     deprecated: str = ""
     """The text of the Warning header for every request to it, "" where it is not deprecated."""
 

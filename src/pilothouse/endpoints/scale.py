@@ -1,0 +1,138 @@
+"""The `scale` subresource: a workload seen as an autoscaling/v1 Scale."""
+
+from dataclasses import replace
+
+from pilothouse import errors
+from pilothouse.api import apply, codec, schema
+from pilothouse.api.fields import Errors, Object
+from pilothouse.endpoints import patch
+from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.params import WriteParams, patch_params, write_params
+from pilothouse.endpoints.verbs import (
+    Verbs,
+    admission_attributes,
+    decode_body,
+    match_name,
+    match_namespace,
+    strategy_of,
+    track_fields,
+    validator,
+    write_context,
+)
+from pilothouse.registry.resource import Resource, Subresource
+from pilothouse.registry.store import decode
+from pilothouse.server.request import Response
+
+GROUP, VERSION, KIND = "autoscaling", "v1", "Scale"
+
+
+def facet(resource: Resource, sub: Subresource) -> Resource:
+    """The record under which a Scale is decoded and shown; its objects are those of `resource`."""
+    return replace(
+        resource,
+        group=GROUP,
+        version=VERSION,
+        kind=KIND,
+        type_of=lambda: schema.for_kind(GROUP, VERSION, KIND),
+        default=lambda obj: None,
+        to_storage=None,
+        from_storage=None,
+        storage=resource.storage or resource,
+    )
+
+
+async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresource) -> Response:
+    """GET, PUT or PATCH of a Scale."""
+    assert sub.read is not None
+    info = ctx.info
+    shown = facet(resource, sub)
+    method = ctx.request.method
+    if method == "GET":
+        entry = verbs.store.find(resource, info.namespace, info.name)
+        return verbs.responder.object(ctx, shown, sub.read(decode(entry)))
+    kind = patch.patch_type(ctx, resource) if method == "PATCH" else ""
+    params = (
+        patch_params(ctx.query, kind == patch.APPLY) if kind else write_params(ctx.query, "UpdateOptions")
+    )
+    write = write_context(verbs, ctx, resource, params, info.name)
+    attributes = admission_attributes(
+        verbs, ctx, resource, "UPDATE", info.name, params.options("UpdateOptions"), params.dry_run
+    )
+    body: Object | None = None
+    if not kind:
+        body = decode_body(ctx, shown, params)
+        match_namespace(ctx, resource, body)
+        match_name(body, info.name, info.namespace)
+
+    async def make(live: Object | None) -> Object:
+        assert live is not None and sub.read is not None and sub.write is not None
+        if kind == patch.APPLY:
+            return _applied(ctx, resource, sub, params, live, write.now)
+        current = sub.read(live)
+        wanted = body if body is not None else patch.patched(ctx, shown, params, kind, current, ctx.request.body)
+        if body is None:
+            match_namespace(ctx, resource, wanted)
+            match_name(wanted, info.name, info.namespace)
+        attributes.obj, attributes.old = wanted, current
+        await verbs.admission.mutate(attributes)
+        _check(wanted)
+        obj = decode_again(live)
+        sub.write(obj, wanted)
+        obj["metadata"]["resourceVersion"] = wanted["metadata"].get("resourceVersion", "")
+        if wanted["metadata"].get("uid"):
+            obj["metadata"]["uid"] = wanted["metadata"]["uid"]
+        track_fields(ctx, resource, params, live, obj, write.now)
+        return obj
+
+    written = await verbs.store.update(
+        write,
+        make,
+        strategy=strategy_of(ctx, resource),
+        uid=body["metadata"].get("uid", "") if body else "",
+        validate=validator(verbs, attributes),
+    )
+    for text in (*write.warnings, *attributes.warnings):
+        ctx.warn(text)
+    return verbs.responder.object(ctx, shown, sub.read(codec.loads(written.value)))
+
+
+def decode_again(obj: Object) -> Object:
+    """A private copy deep enough to lay a Scale into."""
+    out = {**obj, "metadata": dict(obj["metadata"])}
+    if isinstance(obj.get("spec"), dict):
+        out["spec"] = dict(obj["spec"])
+    return out
+
+
+def _check(scale: Object) -> None:
+    errs = Errors()
+    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    if replicas < 0:
+        errs.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
+    errs.raise_if_any(GROUP, KIND, scale["metadata"].get("name", ""))
+
+
+def _applied(
+    ctx: Context, resource: Resource, sub: Subresource, params: WriteParams, live: Object, now: str
+) -> Object:
+    """Apply a Scale as the fields of the workload that it stands for."""
+    assert resource.type_of is not None and sub.write is not None
+    config = codec.decode_apply(ctx.request.body)
+    if config.get("kind") != KIND:
+        raise errors.BadRequest(f"the kind in the data ({config.get('kind', '')}) does not match the expected kind ({KIND})")
+    metadata = {"name": ctx.info.name}
+    if resource.namespaced:
+        metadata["namespace"] = ctx.info.namespace
+    whole: Object = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
+    sub.write(whole, config)
+    return apply.apply(
+        live,
+        whole,
+        type=resource.type_of(),
+        manager=params.field_manager,
+        force=params.force,
+        api_version=resource.api_version,
+        subresource=sub.name,
+        now=now,
+        reset=(),
+    )
