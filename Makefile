@@ -1,0 +1,39 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA ?= var
+
+.PHONY: run test test-fast check bench load build clean
+
+$(READY): pyproject.toml setup.py $(wildcard ext/pilothouse/*)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+build: $(READY)
+
+run: $(READY)
+	@echo "export KUBECONFIG=$(abspath $(DATA))/admin.kubeconfig   # in another shell, then: kubectl get ns"
+	$(BIN)/pilothouse serve --data-dir $(DATA)
+
+test: $(READY)
+	$(BIN)/python -m pytest -q
+
+test-fast: $(READY)
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cython-lint ext
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m pytest -q benchmarks --benchmark-only
+
+clean:
+	rm -rf $(VENV) build src/pilothouse/*.so
