@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pilothouse import errors
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import Attributes, User
+from pilothouse.api.selectors import from_label_selector
 from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, decided
 from pilothouse.authz.rbac import GROUP, MissingRole, RBACAuthorizer, Rule
 
@@ -212,26 +213,13 @@ def aggregated_rules(role: Object, roles: Iterable[Object]) -> list[Rule]:
     own = role["metadata"]["name"]
     gathered: dict[str, Rule] = {}
     for selector in selectors:
-        matching = [r for r in roles if r["metadata"]["name"] != own and _selects(selector, r)]
+        chosen = from_label_selector(selector)
+        matching = [
+            r
+            for r in roles
+            if r["metadata"]["name"] != own and chosen.matches_labels(r["metadata"].get("labels"))
+        ]
         for other in sorted(matching, key=lambda r: r["metadata"]["name"]):
             for rule in other.get("rules") or ():
                 gathered.setdefault(json.dumps(rule, sort_keys=True), rule)
     return list(gathered.values())
-
-
-def _selects(selector: Object, role: Object) -> bool:
-    labels = role["metadata"].get("labels") or {}
-    wanted = selector.get("matchLabels") or {}
-    if any(labels.get(k) != v for k, v in wanted.items()):
-        return False
-    return all(_satisfies(labels, e) for e in selector.get("matchExpressions") or ())
-
-
-def _satisfies(labels: dict[str, str], expression: Object) -> bool:
-    key, operator, values = expression.get("key"), expression.get("operator"), expression.get("values") or ()
-    if operator == "Exists":
-        return key in labels
-    if operator == "DoesNotExist":
-        return key not in labels
-    inside = key in labels and labels[key] in values
-    return inside if operator == "In" else not inside

@@ -1,0 +1,446 @@
+"""The objects that a server makes when it starts, and how it mends those that it finds."""
+
+import base64
+import copy
+import ipaddress
+import json
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import resources
+from typing import Any, Protocol
+
+from pilothouse.api.fields import Object
+from pilothouse.authz.escalation import uncovered
+
+_RBAC = "rbac.authorization.k8s.io"
+_AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
+_FLOW_AUTOUPDATE = "apf.kubernetes.io/autoupdate-spec"
+_MANAGER = "kube-apiserver"
+_FLOW_PRODUCER = "api-priority-and-fairness-config-producer-v1"
+_FLOW_CONSUMER = "api-priority-and-fairness-config-consumer-v1"
+_SERVICE_CIDRS = "kubernetes-service-cidr-controller"
+_MANDATORY = frozenset({"exempt", "catch-all"})
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Settings:
+    """What the objects tell of this server. The authorities are PEM texts; `now` is an RFC 3339 time."""
+
+    advertise_address: str
+    secure_port: int
+    service_cidrs: tuple[str, ...]
+    hostname: str
+    now: str
+    client_ca: str = ""
+    proxy_ca: str = ""
+    proxy_names: tuple[str, ...] = ()
+    username_headers: tuple[str, ...] = ()
+    uid_headers: tuple[str, ...] = ()
+    group_headers: tuple[str, ...] = ()
+    extra_prefixes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, frozen=True)
+class Planned:
+    """An object that must be there, without the fields that a write gives it (uid, times, managed fields).
+
+    `manager` owns everything but the status; `status_manager` applied that to the status subresource.
+    """
+
+    group: str
+    version: str
+    plural: str
+    obj: Object
+    manager: str = _MANAGER
+    status_manager: str = ""
+
+    @property
+    def namespace(self) -> str:
+        namespace: str = self.obj["metadata"].get("namespace", "")
+        return namespace
+
+    @property
+    def name(self) -> str:
+        name: str = self.obj["metadata"]["name"]
+        return name
+
+
+class Writer(Protocol):
+    """How objects are read and written, in the name of a field manager."""
+
+    def get(self, planned: Planned) -> Object | None:
+        """A private copy of the object that stands in the place of a planned one."""
+
+    async def create_missing(self, planned: Sequence[Planned]) -> None:
+        """Create these objects, all in one transaction where the store can; one that is there already is left."""
+
+    async def change(self, planned: Planned, edit: Callable[[Object], None]) -> None:
+        """Read, edit in place and write."""
+
+    async def delete(self, planned: Planned) -> None:
+        """Delete what stands in the place of a planned object."""
+
+
+async def ensure(writer: Writer, planned: Sequence[Planned]) -> None:
+    """Create what is missing, then bring what stands there up to date."""
+    there = {id(p): writer.get(p) for p in planned}
+    await writer.create_missing([p for p in planned if there[id(p)] is None])
+    for p in planned:
+        live = there[id(p)]
+        if live is not None:
+            await _mend(writer, p, live)
+
+
+async def _mend(writer: Writer, planned: Planned, live: Object) -> None:
+    if planned.plural in ("roles", "clusterroles"):
+        await _write(writer, planned, live, reconciled_role(live, planned.obj))
+    elif planned.plural in ("rolebindings", "clusterrolebindings"):
+        if _protected(live):
+            return
+        if live.get("roleRef") != planned.obj["roleRef"]:
+            # A roleRef cannot be changed.
+            await writer.delete(planned)
+            await writer.create_missing([planned])
+            return
+        await _write(writer, planned, live, reconciled_binding(live, planned.obj))
+    elif planned.plural in ("flowschemas", "prioritylevelconfigurations"):
+        await _write(writer, planned, live, reconciled_flow(live, planned.obj))
+    elif planned.plural in _RESTORED:
+        await _write(writer, planned, live, _restored(live, planned.obj, _RESTORED[planned.plural]))
+
+
+async def _write(writer: Writer, planned: Planned, live: Object, wanted: Object) -> None:
+    if wanted == live:
+        return
+
+    def edit(obj: Object) -> None:
+        for member in (
+            "rules",
+            "aggregationRule",
+            "subjects",
+            "spec",
+            "subsets",
+            "endpoints",
+            "ports",
+            "data",
+        ):
+            if member in wanted:
+                obj[member] = wanted[member]
+        for member in ("labels", "annotations"):
+            if wanted["metadata"].get(member):
+                obj["metadata"][member] = wanted["metadata"][member]
+
+    await writer.change(planned, edit)
+
+
+_RESTORED = {
+    "apiservices": ("spec",),
+    "endpoints": ("subsets",),
+    "endpointslices": ("endpoints", "ports"),
+    "configmaps": ("data",),
+    "leases": ("spec",),
+}
+"""Members that are put back to what is planned at every start."""
+
+
+def _restored(live: Object, planned: Object, members: tuple[str, ...]) -> Object:
+    wanted = {**live, "metadata": _merged_metadata(live, planned)}
+    for member in members:
+        if member not in planned:
+            continue
+        value = planned[member]
+        if planned["metadata"]["name"] in _MERGED_DATA:
+            value = {**value, **(live.get(member) or {})}
+        wanted[member] = value
+    return wanted
+
+
+_MERGED_DATA = frozenset({"kube-apiserver-legacy-service-account-token-tracking"})
+"""Config maps whose first value stays."""
+
+
+def reconciled_role(live: Object, expected: Object) -> Object:
+    """The role with what it lacks added; nothing is ever taken away, and a protected role is left alone."""
+    if _protected(live):
+        return live
+    role = {**live, "metadata": _merged_metadata(live, expected)}
+    if expected.get("aggregationRule") is None:
+        missing = uncovered(live.get("rules") or (), expected.get("rules") or ())
+        if missing:
+            role["rules"] = [*(live.get("rules") or ()), *missing]
+    else:
+        own = (live.get("aggregationRule") or {}).get("clusterRoleSelectors") or []
+        wanted = expected["aggregationRule"]["clusterRoleSelectors"]
+        role["aggregationRule"] = {"clusterRoleSelectors": [*own, *(s for s in wanted if s not in own)]}
+    return role
+
+
+def reconciled_binding(live: Object, expected: Object) -> Object:
+    """The binding with the subjects it lacks added, unless it is protected."""
+    if _protected(live):
+        return live
+    own = live.get("subjects") or []
+    missing = [s for s in expected.get("subjects") or () if s not in own]
+    binding = {**live, "metadata": _merged_metadata(live, expected)}
+    if missing:
+        binding["subjects"] = [*own, *missing]
+    return binding
+
+
+def reconciled_flow(live: Object, expected: Object) -> Object:
+    """A flow schema or priority level at its built-in spec, unless its owner wants to keep an edited one."""
+    annotations = live["metadata"].get("annotations") or {}
+    mandatory = expected["metadata"]["name"] in _MANDATORY
+    wish = annotations.get(_FLOW_AUTOUPDATE)
+    untouched = live["metadata"].get("generation", 1) == 1
+    if not mandatory and wish != "true" and (wish is not None or not untouched):
+        return live
+    spec = copy.deepcopy(expected["spec"])
+    if mandatory and "exempt" in spec and wish != "true":
+        spec["exempt"] = (live.get("spec") or {}).get("exempt", spec["exempt"])
+    annotations = annotations if mandatory else {**annotations, _FLOW_AUTOUPDATE: "true"}
+    metadata = {**live["metadata"], "annotations": annotations} if annotations else live["metadata"]
+    return {**live, "metadata": metadata, "spec": spec}
+
+
+def _protected(live: Object) -> bool:
+    return (live["metadata"].get("annotations") or {}).get(_AUTOUPDATE) == "false"
+
+
+def _merged_metadata(live: Object, expected: Object) -> Object:
+    metadata = dict(live["metadata"])
+    for member in ("labels", "annotations"):
+        merged = {**(metadata.get(member) or {}), **(expected["metadata"].get(member) or {})}
+        if merged:
+            metadata[member] = merged
+    return metadata
+
+
+def objects(settings: Settings) -> list[Planned]:
+    """All that a server with these settings makes, in the order in which it should be made."""
+    return [
+        *_data("namespaces", "", "v1"),
+        *_data("rbac", _RBAC, "v1"),
+        *_data("priorityclasses", "scheduling.k8s.io", "v1"),
+        *_flow(settings),
+        *_api_services(settings),
+        *_network(settings),
+        *_config_maps(settings),
+        _identity(settings),
+    ]
+
+
+def node_rules() -> list[Object]:
+    """What every node may do: the rules of the role system:node."""
+    found = next(
+        o for o in _load("rbac") if o["kind"] == "ClusterRole" and o["metadata"]["name"] == "system:node"
+    )
+    rules: list[Object] = found["rules"]
+    return rules
+
+
+def _load(name: str) -> list[Object]:
+    text = resources.files("pilothouse.controllers.bootstrap_data").joinpath(f"{name}.json").read_text()
+    loaded: list[Object] = json.loads(text)
+    return loaded
+
+
+_PLURALS = {
+    "APIService": "apiservices",
+    "ClusterRole": "clusterroles",
+    "ClusterRoleBinding": "clusterrolebindings",
+    "FlowSchema": "flowschemas",
+    "Namespace": "namespaces",
+    "PriorityClass": "priorityclasses",
+    "PriorityLevelConfiguration": "prioritylevelconfigurations",
+    "Role": "roles",
+    "RoleBinding": "rolebindings",
+}
+
+
+def _data(name: str, group: str, version: str, manager: str = _MANAGER) -> Iterator[Planned]:
+    for obj in _load(name):
+        yield Planned(group, version, _PLURALS[obj["kind"]], obj, manager)
+
+
+def _flow(settings: Settings) -> Iterator[Planned]:
+    for planned in _data("flowcontrol", "flowcontrol.apiserver.k8s.io", "v1", _FLOW_PRODUCER):
+        if planned.plural == "prioritylevelconfigurations":
+            planned.obj["status"] = {}
+            yield planned
+            continue
+        level = planned.obj["spec"]["priorityLevelConfiguration"]["name"]
+        condition = {
+            "type": "Dangling",
+            "status": "False",
+            "lastTransitionTime": settings.now,
+            "reason": "Found",
+            "message": f'This FlowSchema references the PriorityLevelConfiguration object named "{level}" '
+            "and it exists",
+        }
+        planned.obj["status"] = {"conditions": [condition]}
+        yield Planned(planned.group, "v1", planned.plural, planned.obj, _FLOW_PRODUCER, _FLOW_CONSUMER)
+
+
+def _api_services(settings: Settings) -> Iterator[Planned]:
+    for planned in _data("apiservices", "apiregistration.k8s.io", "v1"):
+        condition = {
+            "type": "Available",
+            "status": "True",
+            "lastTransitionTime": settings.now,
+            "reason": "Local",
+            "message": "Local APIServices are always available",
+        }
+        planned.obj["status"] = {"conditions": [condition]}
+        yield planned
+
+
+def _network(settings: Settings) -> Iterator[Planned]:
+    """The Service `kubernetes` with its address, endpoints and the range it is from."""
+    networks = [ipaddress.ip_network(cidr, strict=False) for cidr in settings.service_cidrs]
+    ip = str(networks[0].network_address + 1)
+    family = f"IPv{networks[0].version}"
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "lastTransitionTime": settings.now,
+        "reason": "",
+        "message": "Kubernetes default Service CIDR is ready",
+    }
+    networking = "networking.k8s.io"
+    cidr = _object(
+        f"{networking}/v1", "ServiceCIDR", "kubernetes", spec={"cidrs": [str(n) for n in networks]}
+    )
+    cidr["status"] = {"conditions": [ready]}
+    yield Planned(networking, "v1", "servicecidrs", cidr, _MANAGER, _SERVICE_CIDRS)
+    address = _object(
+        f"{networking}/v1",
+        "IPAddress",
+        ip,
+        labels={
+            "ipaddress.kubernetes.io/ip-family": family,
+            "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+        },
+        spec={"parentRef": {"resource": "services", "namespace": "default", "name": "kubernetes"}},
+    )
+    yield Planned(networking, "v1", "ipaddresses", address)
+    yield Planned("", "v1", "services", _kubernetes_service(settings, ip, family))
+    yield from _endpoints(settings)
+
+
+def _kubernetes_service(settings: Settings, ip: str, family: str) -> Object:
+    port = {"name": "https", "protocol": "TCP", "port": 443, "targetPort": settings.secure_port}
+    return _object(
+        "v1",
+        "Service",
+        "kubernetes",
+        "default",
+        labels={"component": "apiserver", "provider": "kubernetes"},
+        spec={
+            "ports": [port],
+            "clusterIP": ip,
+            "clusterIPs": [ip],
+            "type": "ClusterIP",
+            "sessionAffinity": "None",
+            "ipFamilies": [family],
+            "ipFamilyPolicy": "SingleStack",
+            "internalTrafficPolicy": "Cluster",
+        },
+        status={"loadBalancer": {}},
+    )
+
+
+def _endpoints(settings: Settings) -> Iterator[Planned]:
+    address = ipaddress.ip_address(settings.advertise_address)
+    port = {"name": "https", "port": settings.secure_port, "protocol": "TCP"}
+    endpoints = _object(
+        "v1",
+        "Endpoints",
+        "kubernetes",
+        "default",
+        labels={"endpointslice.kubernetes.io/skip-mirror": "true"},
+        subsets=[{"addresses": [{"ip": str(address)}], "ports": [port]}],
+    )
+    yield Planned("", "v1", "endpoints", endpoints)
+    slice_ = _object(
+        "discovery.k8s.io/v1",
+        "EndpointSlice",
+        "kubernetes",
+        "default",
+        labels={"kubernetes.io/service-name": "kubernetes"},
+        addressType=f"IPv{address.version}",
+        endpoints=[{"addresses": [str(address)], "conditions": {"ready": True}}],
+        ports=[port],
+    )
+    slice_["metadata"]["generation"] = 1
+    yield Planned("discovery.k8s.io", "v1", "endpointslices", slice_)
+
+
+def _config_maps(settings: Settings) -> Iterator[Planned]:
+    trust = {"client-ca-file": settings.client_ca} if settings.client_ca else {}
+    if settings.proxy_ca:
+        trust |= {
+            "requestheader-client-ca-file": settings.proxy_ca,
+            "requestheader-allowed-names": _list(settings.proxy_names),
+            "requestheader-username-headers": _list(settings.username_headers),
+            "requestheader-uid-headers": _list(settings.uid_headers),
+            "requestheader-group-headers": _list(settings.group_headers),
+            "requestheader-extra-headers-prefix": _list(settings.extra_prefixes),
+        }
+    tracking = {"since": settings.now.partition("T")[0]}
+    for name, data in (
+        ("extension-apiserver-authentication", trust),
+        ("kube-apiserver-legacy-service-account-token-tracking", tracking),
+    ):
+        yield Planned(
+            "", "v1", "configmaps", _object("v1", "ConfigMap", name, "kube-system", data=data or None)
+        )
+
+
+def _list(texts: tuple[str, ...]) -> str:
+    return json.dumps(list(texts), separators=(",", ":"))
+
+
+def _identity(settings: Settings) -> Planned:
+    """The lease that tells that this server is there."""
+    digest = sha256(settings.hostname.encode()).digest()[:16]
+    name = "apiserver-" + base64.b32encode(digest).decode().rstrip("=").lower()
+    host = settings.advertise_address
+    peer = f"[{host}]:{settings.secure_port}" if ":" in host else f"{host}:{settings.secure_port}"
+    lease = _object(
+        "coordination.k8s.io/v1",
+        "Lease",
+        name,
+        "kube-system",
+        labels={
+            "apiserver.kubernetes.io/identity": "kube-apiserver",
+            "kubernetes.io/hostname": settings.hostname,
+        },
+        spec={
+            "holderIdentity": f"{name}_{uuid.uuid4()}",
+            "leaseDurationSeconds": 3600,
+            "renewTime": settings.now.replace("Z", ".000000Z"),
+        },
+    )
+    lease["metadata"]["annotations"] = {"kubernetes.io/peer-advertise-address": peer}
+    return Planned("coordination.k8s.io", "v1", "leases", lease)
+
+
+def _object(
+    api_version: str,
+    kind: str,
+    name: str,
+    namespace: str = "",
+    *,
+    labels: dict[str, str] | None = None,
+    **members: Any,
+) -> Object:
+    metadata: Object = {"name": name}
+    if namespace:
+        metadata["namespace"] = namespace
+    if labels:
+        metadata["labels"] = labels
+    present = {member: value for member, value in members.items() if value is not None}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **present}
