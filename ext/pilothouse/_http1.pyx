@@ -105,6 +105,7 @@ cdef class Service:
     cdef object handler, loop, compress, peer_chain, too_large
     cdef readonly set connections
     cdef public bint draining
+    cdef public object on_empty       # called when the last connection has gone
     cdef readonly long long accepted, requests, bytes_in, bytes_out
     cdef Py_ssize_t max_header_bytes, max_body_bytes, gzip_above
     cdef double header_timeout, body_timeout, idle_timeout
@@ -393,6 +394,8 @@ cdef class Connection:
     def connection_lost(self, exc):
         service = self.service
         service.connections.discard(self)
+        if service.on_empty is not None and not service.connections:
+            service.on_empty()
         self.phase = CLOSED
         current = self.current
         self.parser = self.current = self.request = None

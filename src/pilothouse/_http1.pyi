@@ -6,6 +6,7 @@ from pilothouse.server.request import Handler, Response
 
 class Service:
     draining: bool
+    on_empty: Callable[[], None] | None
     connections: set[Connection]
     accepted: int
     requests: int

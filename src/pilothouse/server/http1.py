@@ -77,14 +77,18 @@ class Http1:
             self._timer = self._loop.call_later(self._interval, self._sweep)
 
     async def drain(self, deadline: float) -> bool:
-        """Close idle connections, let the others finish their answer, cut what is left after `deadline` seconds."""
+        """Close idle connections, let the others finish their answer, cut what is left after `deadline` s."""
+        emptied = asyncio.Event()
+        self.service.on_empty = emptied.set
         self.service.drain()
-        until = self._loop.time() + deadline
-        while self.service.open and self._loop.time() < until:
-            await asyncio.sleep(0.02)
-        clean = not self.service.open
-        self.close()
-        return clean
+        try:
+            if self.service.open:
+                await asyncio.wait_for(emptied.wait(), deadline)
+        except TimeoutError:
+            return False
+        finally:
+            self.close()
+        return True
 
     def close(self) -> None:
         """Cut all connections now."""

@@ -1,0 +1,196 @@
+"""What is wrong with a configuration: one sentence for each cause, in upstream's words where it has some."""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from pilothouse.options import Config, table
+
+MODES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
+BACKENDS = ("sqlite", "memory")
+TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
+
+
+def check(config: Config) -> Iterator[str]:
+    """Everything that is wrong with a configuration, in upstream's words where it has some."""
+    yield from _check_numbers(config)
+    yield from _check_network(config)
+    yield from _check_serving(config)
+    yield from _check_auth(config)
+    yield from _check_files(config)
+    if config.storage_backend not in BACKENDS:
+        yield (
+            f"--storage-backend invalid, allowed values: {', '.join(BACKENDS)}. "
+            "If not specified, it will default to 'sqlite'"
+        )
+    if config.logging_format not in ("text", "json"):
+        yield f'format: Invalid value: "{config.logging_format}": Unsupported log format'
+    if config.enable_priority_and_fairness:
+        if config.max_requests_inflight + config.max_mutating_requests_inflight <= 0:
+            yield "--max-requests-inflight and --max-mutating-requests-inflight must not both be 0"
+        for name in ("flowcontrol.apiserver.k8s.io/v1", "api/ga", "api/all"):
+            value = config.runtime_config.get(name)
+            if value == "false":
+                yield f"--runtime-config={name}=false conflicts with --enable-priority-and-fairness=true"
+            if value is not None:
+                break
+    for mode, allowed in ((config.audit_log_mode, "log"), (config.audit_webhook_mode, "webhook")):
+        if mode not in ("batch", "blocking", "blocking-strict"):
+            yield f"invalid audit {allowed} mode {mode}, allowed modes are batch,blocking,blocking-strict"
+    if config.audit_log_format not in ("json", "legacy"):
+        yield f"invalid audit log format {config.audit_log_format}, allowed formats are legacy,json"
+    both = set(config.enable_admission_plugins) & set(config.disable_admission_plugins)
+    if both:
+        names = " ".join(sorted(both))
+        yield f"[{names}] in enable-admission-plugins and disable-admission-plugins overlapped"
+
+
+_NOT_NEGATIVE = (
+    "livez-grace-period",
+    "max-requests-inflight",
+    "max-mutating-requests-inflight",
+    "request-timeout",
+    "min-request-timeout",
+    "storage-initialization-timeout",
+    "shutdown-delay-duration",
+    "shutdown-watch-termination-grace-period",
+    "event-ttl",
+    "audit-log-maxage",
+    "audit-log-maxbackup",
+    "audit-log-maxsize",
+)
+
+
+def _check_numbers(config: Config) -> Iterator[str]:
+    for name in _NOT_NEGATIVE:
+        if getattr(config, name.replace("-", "_")) < 0:
+            yield f"--{name} can not be a negative value"
+    if not 0 <= config.goaway_chance <= 0.02:
+        yield "--goaway-chance can not be less than 0 or greater than 0.02"
+    for name in ("default_not_ready_toleration_seconds", "default_unreachable_toleration_seconds"):
+        if getattr(config, name) < 0:
+            yield f"--{name.replace('_', '-')} can not be a negative value"
+    longest = config.service_account_max_token_expiration
+    if longest and not 3600 <= longest <= 1 << 32:
+        yield "the service-account-max-token-expiration must be between 1 hour and 2^32 seconds"
+
+
+def _check_network(config: Config) -> Iterator[str]:
+    port, (first, last) = config.kubernetes_service_node_port, config.service_node_port_range
+    if not 0 <= port <= 65535:
+        yield (
+            f"--kubernetes-service-node-port {port} must be between 0 and 65535, inclusive. "
+            "If 0, the Kubernetes master service will be of type ClusterIP"
+        )
+    elif port and not first <= port <= last:
+        yield f"kubernetes service port range {first}-{last} doesn't contain {port}"
+    ranges = config.service_cluster_ip_range.split(",")
+    if len(ranges) > 2:
+        yield "--service-cluster-ip-range must not contain more than two entries"
+    networks = []
+    for text in ranges:
+        try:
+            networks.append(ipaddress.ip_network(text.strip(), strict=False))
+        except ValueError:
+            yield f'--service-cluster-ip-range: "{text}" is not a valid CIDR'
+    for network in networks:
+        if network.num_addresses < 8:
+            yield "the service cluster IP range must be at least 8 IP addresses"
+    if len(networks) == 2 and networks[0].version == networks[1].version:
+        yield "the two entries of --service-cluster-ip-range must be of different IP families"
+
+
+def _check_serving(config: Config) -> Iterator[str]:
+    if not 1 <= config.secure_port <= 65535:
+        yield (
+            f"--secure-port {config.secure_port} must be between 1 and 65535, inclusive. "
+            "It cannot be turned off with 0"
+        )
+    if config.tls_min_version and config.tls_min_version not in TLS_VERSIONS:
+        yield f'unknown tls version "{config.tls_min_version}"'
+    if config.tls_cipher_suites:
+        from pilothouse.server.tls import CIPHERS
+
+        for name in config.tls_cipher_suites:
+            if name not in CIPHERS:
+                yield f"Cipher suite {name} not supported or doesn't exist"
+    if bool(config.tls_cert_file) != bool(config.tls_private_key_file):
+        yield "--tls-cert-file and --tls-private-key-file must be given together"
+    if bool(config.proxy_client_cert_file) != bool(config.proxy_client_key_file):
+        yield "--proxy-client-cert-file and --proxy-client-key-file must be given together"
+    for directive in config.strict_transport_security_directives:
+        if not directive.strip():
+            yield "empty value in strict-transport-security-directives"
+        elif directive not in ("includeSubDomains", "preload") and not re.fullmatch(
+            "max-age=[^=]*", directive
+        ):
+            yield (
+                "--strict-transport-security-directives invalid, allowed values: max-age=expireTime, "
+                "includeSubDomains, preload. see https://tools.ietf.org/html/rfc6797#section-6.1 "
+                "for more information"
+            )
+
+
+def _check_auth(config: Config) -> Iterator[str]:
+    modes = config.authorization_mode
+    if config.authorization_config and modes:
+        yield (
+            "--authorization-config can not be specified when --authorization-mode or "
+            "--authorization-webhook-* flags are defined"
+        )
+    for mode in modes:
+        if mode not in MODES:
+            yield f'authorization-mode "{mode}" is not a valid mode'
+    if len(set(modes)) != len(modes):
+        yield f"authorization-mode [{' '.join(modes)}] has mode specified more than once"
+    if "ABAC" in modes and not config.authorization_policy_file:
+        yield "authorization-mode ABAC's authorization policy file not passed"
+    if config.authorization_policy_file and "ABAC" not in modes:
+        yield "cannot specify --authorization-policy-file without mode ABAC"
+    if "Webhook" in modes and not config.authorization_webhook_config_file:
+        yield "authorization-mode Webhook's authorization config file not passed"
+    if config.authorization_webhook_config_file and "Webhook" not in modes:
+        yield "cannot specify --authorization-webhook-config-file without mode Webhook"
+    if bool(config.oidc_issuer_url) != bool(config.oidc_client_id):
+        yield "oidc-issuer-url and oidc-client-id must be specified together when any oidc-* flags are set"
+    if config.oidc_issuer_url and not config.oidc_issuer_url.startswith("https://"):
+        yield "oidc-issuer-url must use https"
+    if config.authentication_config and config.oidc_issuer_url:
+        yield "authentication-config file and oidc-* flags are mutually exclusive"
+    if config.authentication_config and "anonymous-auth" in config.given:
+        yield (
+            "--anonymous-auth flag cannot be set when anonymous field is configured in authentication "
+            "configuration file"
+        )
+    signs = config.service_account_signing_key_file or not config.service_account_key_file
+    if "service-account-issuer" in config.given and not signs:
+        yield (
+            "--service-account-signing-key-file, --service-account-issuer, and --api-audiences "
+            "should be specified together"
+        )
+    if config.requestheader_client_ca_file and not config.requestheader_username_headers:
+        yield "--requestheader-client-ca-file needs --requestheader-username-headers"
+    for issuer in config.service_account_issuer:
+        if not issuer or (":" in issuer and not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", issuer)):
+            yield f"service-account-issuer \"{issuer}\" contained a ':' but was not a valid URL"
+
+
+def _check_files(config: Config) -> Iterator[str]:
+    for flag in table():
+        if not flag.acts or flag.name not in config.given:
+            continue
+        value = getattr(config, flag.name.replace("-", "_"), None)
+        if flag.kind == "file":
+            paths: tuple[str, ...] = (value,) if value else ()
+        elif flag.kind == "files":
+            paths = value or ()
+        elif flag.kind == "certKey":
+            paths = tuple(path for cert, key, _ in value or () for path in (cert, key))
+        else:
+            continue
+        for path in paths:
+            try:
+                with open(path, "rb"):
+                    pass
+            except OSError as error:
+                yield f"--{flag.name}: open {path}: {(error.strerror or str(error)).lower()}"

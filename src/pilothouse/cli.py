@@ -1,0 +1,103 @@
+"""Commands: `pilothouse serve | kubeconfig | version`, and `kube-apiserver`, upstream's name of `serve`."""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+
+from pilothouse import __version__
+
+KUBERNETES = "v1.36.0"
+
+USAGE = """Pilothouse is a Kubernetes API server.
+
+Usage:
+  pilothouse serve [flags]       Serve the API; `pilothouse serve --help` lists the flags.
+  pilothouse kubeconfig [flags]  Print the administrator's kubeconfig (--data-dir, --secure-port).
+  pilothouse version             Print the version.
+"""
+
+
+def version() -> str:
+    """The version in kube-apiserver's form: the Kubernetes release that is followed, plus our own."""
+    return f"Kubernetes {KUBERNETES}+pilothouse-{__version__}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `pilothouse`; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    command = arguments[0] if arguments else "help"
+    if command == "serve":
+        return _serve(arguments[1:], "pilothouse serve")
+    if command == "kubeconfig":
+        return _kubeconfig(arguments[1:])
+    if command in ("version", "--version"):
+        print(version())
+        return 0
+    if command in ("help", "-h", "--help"):
+        print(USAGE, end="")
+        return 0
+    return _fail(f'unknown command "{command}" for "pilothouse"', "pilothouse")
+
+
+def kube_apiserver(arguments: Sequence[str] | None = None) -> int:
+    """Run `kube-apiserver`: the flags of upstream, no commands."""
+    return _serve(list(sys.argv[1:] if arguments is None else arguments), "kube-apiserver")
+
+
+def _fail(problem: str, program: str) -> int:
+    print(f"Error: {problem}\nRun '{program} --help' for usage.", file=sys.stderr)
+    return 1
+
+
+def _serve(arguments: Sequence[str], program: str) -> int:
+    from pilothouse import logs, options
+
+    try:
+        wish = options.wish(arguments)
+        if wish == "help":
+            width = shutil.get_terminal_size((0, 0)).columns if sys.stdout.isatty() else 0
+            print(options.help_text(program, width), end="")
+            return 0
+        if wish == "version":
+            print(version())
+            return 0
+        config = options.parse(arguments, program)
+    except options.FlagError as error:
+        return _fail(str(error), program)
+    except options.ConfigError as error:
+        for problem in error.problems:
+            print(f"Error: {problem}", file=sys.stderr)
+        return 1
+    listener = logs.setup(config.logging_format, config.v, config.vmodule)
+    try:
+        _tell_ignored(config.ignored())
+        from pilothouse import app
+
+        return app.run(config)
+    finally:
+        logs.flush(listener)
+
+
+def _tell_ignored(names: Sequence[str]) -> None:
+    if names:
+        import logging
+
+        logging.getLogger(__name__).info("flags without effect", extra={"kv": {"flags": ",".join(names)}})
+
+
+def _kubeconfig(arguments: Sequence[str]) -> int:
+    from pilothouse import options, pki
+
+    try:
+        config = options.parse(arguments, "pilothouse kubeconfig")
+        text = pki.admin_kubeconfig(config, pki.prepare(config))
+    except (options.FlagError, options.ConfigError, OSError) as error:
+        return _fail(str(error), "pilothouse serve")
+    if config.write_kubeconfig:
+        import pathlib
+
+        pki.write_file(pathlib.Path(config.write_kubeconfig), text)
+    else:
+        os.write(sys.stdout.fileno(), text)
+    return 0

@@ -1,0 +1,156 @@
+"""Log lines in klog's text form or as JSON, written by a thread so that no caller waits for standard error.
+
+Every message is a constant; what varies goes into pairs: `log.info("listening", extra={"kv": {"port": 6443}})`.
+Detail has a level as in klog: `verbose(log, 4, "watch opened", kind="pods")` is written when --v, or --vmodule
+for the file, is at least 4.
+"""
+
+import fnmatch
+import functools
+import json
+import logging
+import logging.handlers
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, TextIO
+
+_LETTERS = {
+    logging.DEBUG: "I",
+    logging.INFO: "I",
+    logging.WARNING: "W",
+    logging.ERROR: "E",
+    logging.CRITICAL: "F",
+}
+_level = 0
+_modules: tuple[tuple[str, int], ...] = ()
+
+
+def _caller(record: logging.LogRecord) -> str:
+    return f"{record.filename}:{record.lineno}"
+
+
+def _pairs(record: logging.LogRecord) -> dict[str, Any]:
+    """The key/value pairs of a record, its error first."""
+    out: dict[str, Any] = {}
+    error = getattr(record, "err", None)
+    if error is None and record.exc_info and record.exc_info[1] is not None:
+        error = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+    if error is not None:
+        out["err"] = str(error)
+    pairs: Mapping[str, Any] = getattr(record, "kv", None) or {}
+    out.update(pairs)
+    return out
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    return formatter.formatException(record.exc_info) if record.exc_info and record.exc_info[0] else ""
+
+
+class TextFormatter(logging.Formatter):
+    """klog's form: `I1125 14:05:06.123456    4242 file.py:12] "message" key="value"`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.localtime(record.created)
+        micros = int(record.created % 1 * 1e6)
+        head = (
+            f"{_LETTERS.get(record.levelno, 'I')}{at.tm_mon:02}{at.tm_mday:02} {at.tm_hour:02}:{at.tm_min:02}"
+            f":{at.tm_sec:02}.{micros:06} {record.process:>7} {_caller(record)}]"
+        )
+        pairs = "".join(f" {key}={_shown(value)}" for key, value in _pairs(record).items())
+        line = f"{head} {json.dumps(record.getMessage(), ensure_ascii=False)}{pairs}"
+        trace = _trace(self, record)
+        return f"{line}\n{trace}" if trace else line
+
+
+class JSONFormatter(logging.Formatter):
+    """One object a line: ts (ms since the epoch), caller, msg, v of information, err, then the pairs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "ts": round(record.created * 1000, 3),
+            "caller": _caller(record),
+            "msg": record.getMessage(),
+        }
+        if record.levelno < logging.WARNING:
+            line["v"] = getattr(record, "v", 0)
+        line.update(_pairs(record))
+        trace = _trace(self, record)
+        if trace:
+            line["stacktrace"] = trace
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class _Queue(logging.handlers.QueueHandler):
+    """Hands the record itself over: it stays in this process, so it is formatted on the writer's thread."""
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        if record.args:
+            record.msg, record.args = record.getMessage(), None
+        return record
+
+
+def setup(
+    form: str = "text",
+    level: int = 0,
+    modules: Iterable[tuple[str, int]] = (),
+    stream: TextIO | None = None,
+) -> logging.handlers.QueueListener:
+    """Send all logging to `stream` (standard error) in `form`; `flush` the result at the end."""
+    global _level, _modules
+    _level, _modules = level, tuple(modules)
+    _allowed.cache_clear()
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JSONFormatter() if form == "json" else TextFormatter())
+    lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(_Queue(lines))
+    root.setLevel(logging.INFO)
+    logging.getLogger("asyncio").setLevel(logging.INFO if level >= 6 else logging.WARNING)
+    listener = logging.handlers.QueueListener(lines, handler)
+    listener.start()
+    return listener
+
+
+@functools.cache
+def _allowed(filename: str) -> int:
+    """The verbosity of one source file: that of the first --vmodule pattern that fits its name, else --v."""
+    name = os.path.splitext(os.path.basename(filename))[0]
+    for pattern, level in _modules:
+        if fnmatch.fnmatchcase(name, pattern):
+            return level
+    return _level
+
+
+def enabled(level: int, filename: str = "") -> bool:
+    """Whether detail of this level is logged, in a source file when its name is given."""
+    return level <= (_allowed(filename) if _modules and filename else _level)
+
+
+def verbose(log: logging.Logger, level: int, message: str, **pairs: Any) -> None:
+    """Log detail of a level, when the caller's file is asked for that much."""
+    if not _modules and level > _level:
+        return
+    filename = sys._getframe(1).f_code.co_filename
+    if level <= _allowed(filename):
+        log.info(message, extra={"kv": pairs, "v": level}, stacklevel=2)
+
+
+def flush(listener: logging.handlers.QueueListener) -> None:
+    """Write what is queued and stop the writer; for the end of the process, where it must not hang."""
+    thread = threading.Thread(target=listener.stop, daemon=True)
+    thread.start()
+    thread.join(2)

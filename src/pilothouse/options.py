@@ -1,0 +1,466 @@
+"""Every flag of the server, in one table that is also the typed configuration."""
+
+import ipaddress
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache, partial
+from typing import Any
+
+from pilothouse import flags
+from pilothouse.flags import Flag, FlagError
+
+__all__ = ["Config", "ConfigError", "Flag", "FlagError", "help_text", "parse", "table", "wish"]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot work; `problems` has a sentence for each cause."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+def _flag(
+    group: str, default: Any, kind: str, text: str, *, acts: bool = True, short: str = "", gone: str = ""
+) -> Any:
+    meta = {"kind": kind, "group": group, "help": text, "acts": acts, "short": short, "deprecated": gone}
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=meta)
+    return field(default=default, metadata=meta)
+
+
+_generic = partial(_flag, "generic")
+_etcd = partial(_flag, "etcd")
+_serving = partial(_flag, "secure serving")
+_audit = partial(_flag, "auditing")
+_features = partial(_flag, "features")
+_authn = partial(_flag, "authentication")
+_authz = partial(_flag, "authorization")
+_api = partial(_flag, "API enablement")
+_egress = partial(_flag, "egress selector")
+_admission = partial(_flag, "admission")
+_metrics = partial(_flag, "metrics")
+_logs = partial(_flag, "logs")
+_traces = partial(_flag, "traces")
+_misc = partial(_flag, "misc")
+_own = partial(_flag, "pilothouse")
+
+NODE_ADDRESSES = ("Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP")
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Config:
+    """The settings of a server: one field for each flag, hyphens as underscores.
+
+    Durations are seconds, addresses text, lists tuples. `given` has the names of the flags that were passed.
+    """
+
+    # fmt: off
+    advertise_address: str = _generic("", "ip",
+        "Address by which the members of the cluster reach this server; the bind address, or the host's "
+        "own, when unset.")
+    cors_allowed_origins: tuple[str, ...] = _generic((), "strings",
+        "Regular expressions of the origins that may use the API from a browser.")
+    emulated_version: tuple[str, ...] = _generic((), "strings",
+        "Versions whose behaviour is imitated.", acts=False)
+    emulation_forward_compatible: bool = _generic(False, "bool",
+        "Serve newer API versions while an older one is imitated.", acts=False)
+    external_hostname: str = _generic("", "string",
+        "Host name in the URLs that the server gives out, such as those of the token issuer's keys.")
+    feature_gates: Mapping[str, bool] = _generic({}, "gates",
+        "Features to switch on or off, as Name=true,Other=false.")
+    goaway_chance: float = _generic(0.0, "float",
+        "Share of requests after which the connection is closed so that clients spread; at most 0.02.")
+    livez_grace_period: float = _generic(0.0, "duration",
+        "Time after the start in which livez does not yet fail.")
+    max_mutating_requests_inflight: int = _generic(200, "int",
+        "Writes that may be under way at once; with --max-requests-inflight the seats of priority and "
+        "fairness.")
+    max_requests_inflight: int = _generic(400, "int",
+        "Reads that may be under way at once; with --max-mutating-requests-inflight the seats of "
+        "priority and fairness.")
+    min_compatibility_version: tuple[str, ...] = _generic((), "strings",
+        "Oldest version that other servers of the cluster may have.", acts=False)
+    min_request_timeout: int = _generic(1800, "int",
+        "Seconds that a watch stays open at least; each ends at random between this and twice this.")
+    request_timeout: float = _generic(60.0, "duration",
+        "Time for a request that asks for none itself; watches are not concerned.")
+    runtime_config_emulation_forward_compatible: bool = _generic(False, "bool",
+        "Let --runtime-config name newer API versions while an older one is imitated.", acts=False)
+    send_retry_after_while_not_ready_once: bool = _generic(False, "bool",
+        "Answer 429 with Retry-After until the server was ready once.")
+    shutdown_delay_duration: float = _generic(0.0, "duration",
+        "Time between readyz failing and the listener closing, for load balancers to notice.")
+    shutdown_send_retry_after: bool = _generic(False, "bool",
+        "Answer 429 with Retry-After and close connections while shutting down.")
+    shutdown_watch_termination_grace_period: float = _generic(0.0, "duration",
+        "Time in which watches are ended, spread out, at shutdown.")
+    storage_initialization_timeout: float = _generic(60.0, "duration",
+        "Time to wait for the storage before readyz reports it.", acts=False)
+    strict_transport_security_directives: tuple[str, ...] = _generic((), "strings",
+        "Directives of the Strict-Transport-Security header: max-age=N, includeSubDomains, preload.")
+
+    delete_collection_workers: int = _etcd(1, "int", "Workers for a deletecollection.", acts=False)
+    enable_garbage_collector: bool = _etcd(True, "bool", "Delete objects whose owners are gone.")
+    encryption_provider_config: str = _etcd("", "file",
+        "EncryptionConfiguration: which resources are stored encrypted, and with which keys.")
+    encryption_provider_config_automatic_reload: bool = _etcd(False, "bool",
+        "Read the encryption configuration again when its file changes.")
+    etcd_cafile: str = _etcd("", "string", "CA of etcd.", acts=False)
+    etcd_certfile: str = _etcd("", "string", "Client certificate for etcd.", acts=False)
+    etcd_compaction_interval: float = _etcd(300.0, "duration",
+        "Time between compactions of the store; 0 never compacts.")
+    etcd_count_metric_poll_period: float = _etcd(60.0, "duration",
+        "Time between counts of the stored objects.", acts=False)
+    etcd_db_metric_poll_interval: float = _etcd(30.0, "duration",
+        "Time between looks at the size of the store.", acts=False)
+    etcd_healthcheck_timeout: float = _etcd(2.0, "duration", "Time for the health check of etcd.", acts=False)
+    etcd_keyfile: str = _etcd("", "string", "Key of the client certificate for etcd.", acts=False)
+    etcd_prefix: str = _etcd("/registry", "string", "Start of every key in the store.")
+    etcd_readycheck_timeout: float = _etcd(2.0, "duration",
+        "Time for the readiness check of etcd.", acts=False)
+    etcd_servers: tuple[str, ...] = _etcd((), "strings",
+        "Addresses of etcd; the store is built in, so they are not used.", acts=False)
+    etcd_servers_overrides: tuple[str, ...] = _etcd((), "strings",
+        "Addresses of etcd for single resources.", acts=False)
+    lease_reuse_duration_seconds: int = _etcd(60, "int",
+        "Seconds for which an etcd lease is used again.", acts=False)
+    storage_backend: str = _etcd("sqlite", "string",
+        "Where objects are kept: sqlite (in --data-dir) or memory.")
+    storage_media_type: str = _etcd("application/json", "string",
+        "Form in which objects are stored; always JSON.", acts=False)
+    watch_cache: bool = _etcd(True, "bool", "Serve reads from memory; always so.", acts=False)
+    watch_cache_sizes: tuple[str, ...] = _etcd((), "strings",
+        "Sizes of watch caches, as resource#size; only 0 ever had an effect.", acts=False)
+
+    bind_address: str = _serving("0.0.0.0", "ip", "Address to listen on; 0.0.0.0 or :: for all.")
+    cert_dir: str = _serving("", "string",
+        "Directory of the serving certificate (apiserver.crt, apiserver.key); made there when missing. "
+        "Default: --data-dir.")
+    disable_http2_serving: bool = _serving(False, "bool",
+        "Do not offer HTTP/2; it is never offered.", acts=False)
+    http2_max_streams_per_connection: int = _serving(0, "int",
+        "Streams of one HTTP/2 connection.", acts=False)
+    permit_address_sharing: bool = _serving(False, "bool",
+        "Set SO_REUSEADDR, so that a socket in TIME_WAIT does not stop a restart; always set.", acts=False)
+    permit_port_sharing: bool = _serving(False, "bool",
+        "Set SO_REUSEPORT, so that several servers can listen on one port.")
+    secure_port: int = _serving(6443, "int", "Port to serve HTTPS on. It cannot be switched off with 0.")
+    tls_cert_file: str = _serving("", "file",
+        "Serving certificate, followed by its chain; goes with --tls-private-key-file.")
+    tls_cipher_suites: tuple[str, ...] = _serving((), "strings",
+        "Cipher suites for TLS 1.2, by their Go names; those of TLS 1.3 cannot be chosen.")
+    tls_curve_preferences: tuple[int, ...] = _serving((), "ints",
+        "Numbers of the key exchanges to offer.", acts=False)
+    tls_min_version: str = _serving("", "string", "Oldest TLS version: VersionTLS12 or VersionTLS13.")
+    tls_private_key_file: str = _serving("", "file", "Key of --tls-cert-file.")
+    tls_sni_cert_key: tuple[tuple[str, str, tuple[str, ...]], ...] = _serving((), "certKey",
+        "Further certificates as cert,key or cert,key:name,name; repeatable. Without names those of the "
+        "certificate count.")
+
+    audit_log_batch_buffer_size: int = _audit(10000, "int",
+        "Events kept before the log back end takes them (mode batch).")
+    audit_log_batch_max_size: int = _audit(1, "int", "Events in one batch (mode batch).")
+    audit_log_batch_max_wait: float = _audit(0.0, "duration",
+        "Time after which a batch is written though it is not full (mode batch).")
+    audit_log_batch_throttle_burst: int = _audit(0, "int", "Batches at once above the rate (mode batch).")
+    audit_log_batch_throttle_enable: bool = _audit(False, "bool", "Limit the rate of batches (mode batch).")
+    audit_log_batch_throttle_qps: float = _audit(0.0, "float", "Batches a second (mode batch).")
+    audit_log_compress: bool = _audit(False, "bool", "Compress rotated log files with gzip.")
+    audit_log_format: str = _audit("json", "string", "Form of the log: json or legacy.")
+    audit_log_maxage: int = _audit(366, "int", "Days to keep rotated log files.")
+    audit_log_maxbackup: int = _audit(100, "int", "Rotated log files to keep; 0 for all.")
+    audit_log_maxsize: int = _audit(100, "int", "Megabytes of a log file before it is rotated.")
+    audit_log_mode: str = _audit("blocking", "string",
+        "How events reach the log: batch, blocking or blocking-strict.")
+    audit_log_path: str = _audit("", "string",
+        "File of the audit log; - for standard output. Without it there is none.")
+    audit_log_truncate_enabled: bool = _audit(False, "bool", "Cut events and batches that are too large.")
+    audit_log_truncate_max_batch_size: int = _audit(10485760, "int", "Bytes of a batch before it is split.")
+    audit_log_truncate_max_event_size: int = _audit(102400, "int",
+        "Bytes of an event before its objects are left out.")
+    audit_log_version: str = _audit("audit.k8s.io/v1", "string",
+        "Version of the events in the log.", acts=False)
+    audit_policy_file: str = _audit("", "file", "Policy: which requests are recorded, and how much of them.")
+    audit_webhook_batch_buffer_size: int = _audit(10000, "int",
+        "Events kept before the webhook takes them (mode batch).")
+    audit_webhook_batch_max_size: int = _audit(400, "int", "Events in one batch (mode batch).")
+    audit_webhook_batch_max_wait: float = _audit(30.0, "duration",
+        "Time after which a batch is sent though it is not full (mode batch).")
+    audit_webhook_batch_throttle_burst: int = _audit(15, "int",
+        "Batches at once above the rate (mode batch).")
+    audit_webhook_batch_throttle_enable: bool = _audit(True, "bool",
+        "Limit the rate of batches (mode batch).")
+    audit_webhook_batch_throttle_qps: float = _audit(10.0, "float", "Batches a second (mode batch).")
+    audit_webhook_config_file: str = _audit("", "file", "kubeconfig of the audit webhook.")
+    audit_webhook_initial_backoff: float = _audit(10.0, "duration",
+        "Time before the first repetition of a failed call.")
+    audit_webhook_mode: str = _audit("batch", "string",
+        "How events reach the webhook: batch, blocking or blocking-strict.")
+    audit_webhook_truncate_enabled: bool = _audit(False, "bool", "Cut events and batches that are too large.")
+    audit_webhook_truncate_max_batch_size: int = _audit(10485760, "int",
+        "Bytes of a batch before it is split.")
+    audit_webhook_truncate_max_event_size: int = _audit(102400, "int",
+        "Bytes of an event before its objects are left out.")
+    audit_webhook_version: str = _audit("audit.k8s.io/v1", "string",
+        "Version of the events that are sent.", acts=False)
+
+    contention_profiling: bool = _features(False, "bool", "Profile locks.", acts=False)
+    debug_socket_path: str = _features("", "string",
+        "Unix socket for debugging without credentials.", acts=False)
+    enable_priority_and_fairness: bool = _features(True, "bool",
+        "Queue requests by FlowSchema and priority level; otherwise the two in-flight limits count alone.")
+    profiling: bool = _features(True, "bool", "Serve Go's profiles under /debug/pprof.", acts=False)
+
+    anonymous_auth: bool = _authn(True, "bool",
+        "Let requests without credentials in as system:anonymous of the group system:unauthenticated.")
+    api_audiences: tuple[str, ...] = _authn((), "strings",
+        "Audiences that service account tokens may be for; the issuer when unset.")
+    authentication_config: str = _authn("", "file",
+        "AuthenticationConfiguration: JWT authenticators and anonymous access.")
+    authentication_token_webhook_cache_ttl: float = _authn(120.0, "duration",
+        "Time for which the token webhook's answers are kept.")
+    authentication_token_webhook_config_file: str = _authn("", "file",
+        "kubeconfig of the webhook that judges tokens.")
+    authentication_token_webhook_version: str = _authn("v1beta1", "string",
+        "Version of the TokenReview sent to the webhook.")
+    client_ca_file: str = _authn("", "file",
+        "CAs of client certificates; the common name is the user, organizations are groups.")
+    enable_bootstrap_token_auth: bool = _authn(False, "bool",
+        "Let secrets of type bootstrap.kubernetes.io/token in kube-system authenticate.")
+    oidc_ca_file: str = _authn("", "file", "CA of the OpenID issuer; the host's CAs when unset.")
+    oidc_client_id: str = _authn("", "string", "Client for which OpenID tokens must be issued.")
+    oidc_groups_claim: str = _authn("", "string", "Claim that holds the groups.")
+    oidc_groups_prefix: str = _authn("", "string", "Put before each group.")
+    oidc_issuer_url: str = _authn("", "string", "OpenID issuer; https only.")
+    oidc_required_claim: Mapping[str, str] = _authn({}, "map",
+        "Claims that a token must have, as key=value; repeatable.")
+    oidc_signing_algs: tuple[str, ...] = _authn(("RS256",), "strings",
+        "Signature algorithms that OpenID tokens may use.")
+    oidc_username_claim: str = _authn("sub", "string", "Claim that holds the user name.")
+    oidc_username_prefix: str = _authn("", "string",
+        "Put before the user name; - for nothing. Without it the issuer, unless the claim is email.")
+    requestheader_allowed_names: tuple[str, ...] = _authn((), "strings",
+        "Common names of the client certificates that may say who a user is; empty for any.")
+    requestheader_client_ca_file: str = _authn("", "file", "CAs of those client certificates.")
+    requestheader_extra_headers_prefix: tuple[str, ...] = _authn((), "strings",
+        "Prefixes of the headers with extra information; X-Remote-Extra- is usual.")
+    requestheader_group_headers: tuple[str, ...] = _authn((), "strings",
+        "Headers with groups; X-Remote-Group is usual.")
+    requestheader_uid_headers: tuple[str, ...] = _authn((), "strings",
+        "Headers with the uid; X-Remote-Uid is usual.")
+    requestheader_username_headers: tuple[str, ...] = _authn((), "strings",
+        "Headers with the user name; X-Remote-User is usual.")
+    service_account_extend_token_expiration: bool = _authn(True, "bool",
+        "Let the tokens mounted into pods live longer than asked for, so that old clients go on working.")
+    service_account_issuer: tuple[str, ...] = _authn((), "stringArray",
+        "Issuer of service account tokens; repeated: further ones that are accepted. Default: "
+        "https://kubernetes.default.svc.")
+    service_account_jwks_uri: str = _authn("", "string", "Address of the key set in the discovery document.")
+    service_account_key_file: tuple[str, ...] = _authn((), "files",
+        "Keys or certificates (PEM) that check service account tokens; repeatable. Default: the signing key.")
+    service_account_lookup: bool = _authn(True, "bool", "Refuse tokens of deleted service accounts.")
+    service_account_max_token_expiration: float = _authn(0.0, "duration",
+        "Longest life of a service account token; longer requests are cut to it.")
+    token_auth_file: str = _authn("", "file", 'CSV of tokens: token,user,uid,"group,group".')
+
+    authorization_config: str = _authz("", "file",
+        "AuthorizationConfiguration: the authorizers in their order.")
+    authorization_mode: tuple[str, ...] = _authz((), "strings",
+        "Authorizers in their order: AlwaysAllow, AlwaysDeny, ABAC, Webhook, RBAC, Node. Default: "
+        "AlwaysAllow.")
+    authorization_policy_file: str = _authz("", "file", "ABAC policy.")
+    authorization_webhook_cache_authorized_ttl: float = _authz(300.0, "duration",
+        "Time for which the webhook's yes is kept.")
+    authorization_webhook_cache_unauthorized_ttl: float = _authz(30.0, "duration",
+        "Time for which the webhook's no is kept.")
+    authorization_webhook_config_file: str = _authz("", "file", "kubeconfig of the authorization webhook.")
+    authorization_webhook_version: str = _authz("v1beta1", "string",
+        "Version of the SubjectAccessReview sent to the webhook.")
+
+    runtime_config: Mapping[str, str] = _api({}, "map",
+        "API versions and resources to switch on or off, as group/version=true; api/all, api/ga, "
+        "api/beta and api/alpha stand for many.")
+
+    egress_selector_config_file: str = _egress("", "file",
+        "Proxies for connections from the server.", acts=False)
+
+    admission_control: tuple[str, ...] = _admission((), "strings",
+        "The admission plugins, in "
+        "full.", acts=False, gone="Use --enable-admission-plugins or --disable-admission-plugins instead.")
+    admission_control_config_file: str = _admission("", "file",
+        "AdmissionConfiguration: settings of admission plugins.")
+    default_not_ready_toleration_seconds: int = _admission(300, "int",
+        "Toleration of not-ready that is added to every pod without one.")
+    default_unreachable_toleration_seconds: int = _admission(300, "int",
+        "Toleration of unreachable that is added to every pod without one.")
+    disable_admission_plugins: tuple[str, ...] = _admission((), "strings",
+        "Admission plugins to leave out though they are on by default.")
+    enable_admission_plugins: tuple[str, ...] = _admission((), "strings",
+        "Admission plugins to use beside the default ones; their order does not matter.")
+
+    allow_metric_labels: Mapping[str, str] = _metrics({}, "stringToString",
+        "Values that labels of metrics may take.", acts=False)
+    allow_metric_labels_manifest: str = _metrics("", "string", "The same, from a file.", acts=False)
+    disabled_metrics: tuple[str, ...] = _metrics((), "strings", "Metrics to leave out.", acts=False)
+    show_hidden_metrics_for_version: str = _metrics("", "string",
+        "Version whose since hidden metrics are shown.", acts=False)
+
+    log_flush_frequency: float = _logs(5.0, "duration",
+        "Time between flushes; nothing is held back here.", acts=False)
+    log_json_info_buffer_size: str = _logs("", "quantity", "Buffer for split JSON output.", acts=False)
+    log_json_split_stream: bool = _logs(False, "bool",
+        "JSON: errors to stderr, the rest to stdout.", acts=False)
+    log_text_info_buffer_size: str = _logs("", "quantity", "Buffer for split text output.", acts=False)
+    log_text_split_stream: bool = _logs(False, "bool",
+        "Text: errors to stderr, the rest to stdout.", acts=False)
+    logging_format: str = _logs("text", "string", "Form of log lines: text or json.")
+    v: int = _logs(0, "level", "How much is logged; higher is more.", short="v")
+    vmodule: tuple[tuple[str, int], ...] = _logs((), "vmodule",
+        "Levels for single files, as pattern=N,pattern=N.")
+
+    tracing_config_file: str = _traces("", "file", "TracingConfiguration: where spans are sent.", acts=False)
+
+    aggregator_reject_forwarding_redirect: bool = _misc(True, "bool",
+        "Do not pass redirects of aggregated servers on.")
+    allow_privileged: bool = _misc(False, "bool", "Allow privileged containers.")
+    coordinated_leadership_lease_duration: float = _misc(15.0, "duration",
+        "Length of a lease of coordinated leader election.", acts=False)
+    coordinated_leadership_renew_deadline: float = _misc(10.0, "duration",
+        "Time in which such a lease is renewed.", acts=False)
+    coordinated_leadership_retry_period: float = _misc(2.0, "duration",
+        "Time between attempts to get such a lease.", acts=False)
+    enable_aggregator_routing: bool = _misc(False, "bool",
+        "Reach aggregated servers by endpoints instead of the service's address.")
+    enable_logs_handler: bool = _misc(False, "bool",
+        "Serve /logs.", acts=False, gone="This flag will be removed in v1.19")
+    endpoint_reconciler_type: str = _misc("lease", "string",
+        "How the endpoints of the service kubernetes are kept: lease or none.")
+    event_ttl: float = _misc(3600.0, "duration", "Time for which events are kept.")
+    kubelet_certificate_authority: str = _misc("", "file", "CA of kubelets.", acts=False)
+    kubelet_client_certificate: str = _misc("", "file", "Client certificate for kubelets.", acts=False)
+    kubelet_client_key: str = _misc("", "file", "Key of the client certificate for kubelets.", acts=False)
+    kubelet_preferred_address_types: tuple[str, ...] = _misc(NODE_ADDRESSES, "strings",
+        "Order in which a node's addresses are tried.", acts=False)
+    kubelet_timeout: float = _misc(5.0, "duration", "Time for calls to kubelets.", acts=False)
+    kubernetes_service_node_port: int = _misc(0, "int",
+        "Node port of the service kubernetes; with 0 it has a cluster IP only.")
+    max_connection_bytes_per_sec: int = _misc(0, "int", "Rate of a long-running connection.", acts=False)
+    peer_advertise_ip: str = _misc("", "string", "Address for other API servers.", acts=False)
+    peer_advertise_port: str = _misc("", "string", "Port for other API servers.", acts=False)
+    peer_ca_file: str = _misc("", "file", "CA of other API servers.", acts=False)
+    proxy_client_cert_file: str = _misc("", "file",
+        "Client certificate by which aggregated servers and webhooks know this server.")
+    proxy_client_key_file: str = _misc("", "file", "Key of --proxy-client-cert-file.")
+    service_account_signing_endpoint: str = _misc("", "string", "Socket of an external signer.", acts=False)
+    service_account_signing_key_file: str = _misc("", "file",
+        "Private key that signs service account tokens. Default: one made in --data-dir.")
+    service_cluster_ip_range: str = _misc("10.0.0.0/24", "string",
+        "Range of cluster IPs; two of different families, with a comma, for dual stack.")
+    service_node_port_range: tuple[int, int] = _misc((30000, 32767), "portRange",
+        "Range of node ports, as first-last or first+count.")
+
+    controllers: tuple[str, ...] = _own(("*",), "strings",
+        "Built-in controllers to run: * for all, NAME for one, -NAME for all but one; -* for none.")
+    data_dir: str = _own("", "string",
+        "Where objects, keys and certificates are kept. Default: --cert-dir, else "
+        "$XDG_STATE_HOME/pilothouse.")
+    write_kubeconfig: str = _own("", "string",
+        "File to write the administrator's kubeconfig to, once the server is ready.")
+    # fmt: on
+
+    given: frozenset[str] = frozenset()
+
+    @property
+    def data_directory(self) -> pathlib.Path:
+        """Where this server keeps what it makes: --data-dir, else --cert-dir, else a state directory.
+
+        A server that was given its own --cert-dir (as envtest does) so gets its own data without being asked.
+        """
+        if self.data_dir or self.cert_dir:
+            return pathlib.Path(self.data_dir or self.cert_dir)
+        state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+        return pathlib.Path(state) / "pilothouse"
+
+    @property
+    def certificate_directory(self) -> pathlib.Path:
+        """Where the serving certificate is looked for, and made."""
+        return pathlib.Path(self.cert_dir) if self.cert_dir else self.data_directory
+
+    @property
+    def service_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The ranges of cluster IPs, the primary one first."""
+        return tuple(
+            ipaddress.ip_network(r.strip(), strict=False) for r in self.service_cluster_ip_range.split(",")
+        )
+
+    @property
+    def authorization_modes(self) -> tuple[str, ...]:
+        """The authorizers in their order; AlwaysAllow unless chosen."""
+        return self.authorization_mode or ("AlwaysAllow",)
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """Issuers of service account tokens; the first one signs."""
+        return self.service_account_issuer or ("https://kubernetes.default.svc",)
+
+    def runs(self, controller: str) -> bool:
+        """Whether --controllers asks for this controller: a name beats *, and -name beats both."""
+        if controller in self.controllers:
+            return True
+        return f"-{controller}" not in self.controllers and "*" in self.controllers
+
+    def ignored(self) -> list[str]:
+        """The flags on the command line that have no effect here, for one line in the log."""
+        return [flag.name for flag in table() if not flag.acts and flag.name in self.given]
+
+
+@cache
+def table() -> tuple[Flag, ...]:
+    """All flags in the order of their sections."""
+    out = []
+    for one in fields(Config):
+        if one.metadata:
+            default = {} if one.default is MISSING else one.default
+            out.append(Flag(one.name.replace("_", "-"), default=default, **one.metadata))
+    out.append(Flag("help", "bool", False, "global", "Print this help.", short="h"))
+    out.append(Flag("version", "version", "", "global", "Print the version and stop."))
+    return tuple(out)
+
+
+def help_text(program: str, width: int = 0) -> str:
+    """What --help prints."""
+    return (
+        "Pilothouse serves the Kubernetes API: it validates and keeps the objects of a cluster, and tells "
+        f"those who watch them.\n\nUsage:\n  {program} [flags]\n{flags.usage(table(), width)}"
+    )
+
+
+def wish(arguments: Sequence[str]) -> str:
+    """`help` or `version` when the command line asks for that instead of a server; raises FlagError."""
+    values, _ = flags.parse(arguments, table())
+    return "help" if values.get("help") else "version" if values.get("version", "false") != "false" else ""
+
+
+def parse(arguments: Sequence[str], program: str = "kube-apiserver") -> Config:
+    """Read and check a command line. Raises FlagError for its form, ConfigError for its sense."""
+    values, rest = flags.parse(arguments, table())
+    rest = [argument for argument in rest if argument]
+    if rest:
+        raise FlagError(f'"{program}" does not take any arguments, got [{" ".join(map(_quote, rest))}]')
+    settings = {
+        name.replace("-", "_"): value for name, value in values.items() if name not in ("help", "version")
+    }
+    config = Config(**settings, given=frozenset(values))
+    from pilothouse.checks import check
+
+    problems = list(check(config))
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace('"', '\\"') + '"'

@@ -1,0 +1,333 @@
+"""Keys and certificates that a server makes for itself, and the kubeconfig that goes with them.
+
+They lie in the data directory: ca, admin and sa; apiserver.crt and its key in --cert-dir. What is there and still
+good is used; what is missing, broken or about to expire is made anew. Keys are ECDSA P-256.
+"""
+
+import contextlib
+import datetime
+import inspect
+import ipaddress
+import os
+import pathlib
+import socket
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from pilothouse.options import Config
+
+CA_DAYS = 3650
+LEAF_DAYS = 365
+RENEW_BEFORE = datetime.timedelta(days=30)
+BACKDATED = datetime.timedelta(minutes=5)
+"""Certificates begin a little in the past, for clients whose clock is behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the server finds its keys. Empty paths: not made, because the operator brings their own."""
+
+    serving_cert: str
+    serving_key: str
+    ca_cert: str
+    """What clients trust: our own CA, or the operator's serving certificate."""
+    client_ca: tuple[str, ...]
+    """CAs of client certificates: the operator's and our own."""
+    signing_key: str
+    """Private key of service account tokens."""
+    admin_cert: str
+    admin_key: str
+
+
+def write_file(path: pathlib.Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file as a whole or not at all; its directory is made when missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+@dataclass(slots=True)
+class Authority:
+    """A CA: its certificate and key."""
+
+    certificate: "x509.Certificate"
+    key: "ec.EllipticCurvePrivateKey"
+
+    @classmethod
+    def create(cls, name: str = "kubernetes") -> "Authority":
+        """Make a new CA."""
+        from cryptography import x509
+
+        key = _new_key()
+        builder = _builder(_name(name), _name(name), key, CA_DAYS)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        builder = builder.add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
+        return cls(_signed(builder, key), key)
+
+    @classmethod
+    def load(cls, cert: pathlib.Path, key: pathlib.Path) -> "Authority | None":
+        """The CA in two files, None when they are missing, broken, or near expiry."""
+        pair = _load(cert, key)
+        return None if pair is None else cls(*pair)
+
+    def issue(
+        self, name: str, organizations: Sequence[str] = (), hosts: Iterable[str] = (), *, server: bool
+    ) -> tuple[bytes, bytes]:
+        """A certificate and its key in PEM, for a server under `hosts` or for a client."""
+        from cryptography import x509
+        from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
+
+        key = _new_key()
+        builder = _builder(_name(name, organizations), self.certificate.subject, key, LEAF_DAYS)
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        builder = builder.add_extension(_usage(digital_signature=True), critical=True)
+        purpose = Purpose.SERVER_AUTH if server else Purpose.CLIENT_AUTH
+        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False
+        )
+        names = [_general_name(host) for host in hosts]
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return _pem(_signed(builder, self.key)), key_pem(key)
+
+
+def _new_key() -> "ec.EllipticCurvePrivateKey":
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _name(common: str, organizations: Sequence[str] = ()) -> "x509.Name":
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    parts = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization) for organization in organizations]
+    return x509.Name([*parts, x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _general_name(host: str) -> "x509.GeneralName":
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _builder(subject: "x509.Name", issuer: "x509.Name", key: Any, days: int) -> "x509.CertificateBuilder":
+    from cryptography import x509
+
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATED)
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(**true: bool) -> "x509.KeyUsage":
+    from cryptography import x509
+
+    names = inspect.signature(x509.KeyUsage).parameters
+    return x509.KeyUsage(**{name: true.get(name, False) for name in names})
+
+
+def _signed(builder: "x509.CertificateBuilder", key: Any) -> "x509.Certificate":
+    from cryptography.hazmat.primitives import hashes
+
+    return builder.sign(key, hashes.SHA256())
+
+
+def _pem(certificate: "x509.Certificate") -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def key_pem(key: "ec.EllipticCurvePrivateKey") -> bytes:
+    """A private key in PKCS#8 PEM."""
+    from cryptography.hazmat.primitives import serialization as s
+
+    return key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
+
+
+def _load(cert: pathlib.Path, key: pathlib.Path) -> "tuple[x509.Certificate, Any] | None":
+    """Certificate and key of two files when they are there, belong together and do not expire soon."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        certificate = x509.load_pem_x509_certificate(cert.read_bytes())
+        private = load_pem_private_key(key.read_bytes(), None)
+    except (OSError, ValueError, TypeError):
+        return None
+    if certificate.not_valid_after_utc - RENEW_BEFORE < datetime.datetime.now(datetime.UTC):
+        return None
+    return (certificate, private) if certificate.public_key() == private.public_key() else None
+
+
+def serving_hosts(config: "Config") -> list[str]:
+    """Names and addresses that the serving certificate must be good for."""
+    service = [str(next(iter(network.hosts()))) for network in config.service_networks]
+    own = [a for a in (config.advertise_address, config.bind_address) if a and a not in ("0.0.0.0", "::")]
+    names = [
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    ]
+    outside = [config.external_hostname] if config.external_hostname else []
+    hosts = ["localhost", *names, socket.gethostname(), *outside, "127.0.0.1", "::1", *service, *own]
+    return list(dict.fromkeys(hosts))
+
+
+def _covers(certificate: "x509.Certificate", hosts: Iterable[str], authority: Authority) -> bool:
+    from cryptography import x509
+
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        certificate.verify_directly_issued_by(authority.certificate)
+    except (x509.ExtensionNotFound, ValueError, TypeError, _invalid_signature()):
+        return False
+    return set(map(_general_name, hosts)) <= set(names)
+
+
+def _invalid_signature() -> type[Exception]:
+    from cryptography.exceptions import InvalidSignature
+
+    return InvalidSignature
+
+
+def prepare(config: "Config") -> Files:
+    """Make what is missing and say where everything is. Raises OSError where it cannot write."""
+    data = config.data_directory
+    ca_cert, ca_key = data / "ca.crt", data / "ca.key"
+    authority = Authority.load(ca_cert, ca_key)
+    if authority is None:
+        authority = Authority.create()
+        write_file(ca_key, key_pem(authority.key))
+        write_file(ca_cert, _pem(authority.certificate), 0o644)
+    serving_cert, serving_key, trusted = _serving(config, authority, ca_cert)
+    admin_cert, admin_key = data / "admin.crt", data / "admin.key"
+    pair = _load(admin_cert, admin_key)
+    if (
+        pair is None
+        or pair[0].issuer != authority.certificate.subject
+        or not _covers_issuer(pair[0], authority)
+    ):
+        cert, key = authority.issue("kubernetes-admin", ["system:masters"], server=False)
+        write_file(admin_key, key)
+        write_file(admin_cert, cert, 0o644)
+    client_ca = tuple(dict.fromkeys(path for path in (config.client_ca_file, str(ca_cert)) if path))
+    return Files(
+        serving_cert=serving_cert,
+        serving_key=serving_key,
+        ca_cert=trusted,
+        client_ca=client_ca,
+        signing_key=config.service_account_signing_key_file or _signing_key(data / "sa.key"),
+        admin_cert=str(admin_cert),
+        admin_key=str(admin_key),
+    )
+
+
+def _covers_issuer(certificate: "x509.Certificate", authority: Authority) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority.certificate)
+    except (ValueError, TypeError, _invalid_signature()):
+        return False
+    return True
+
+
+def _serving(config: "Config", authority: Authority, ca_cert: pathlib.Path) -> tuple[str, str, str]:
+    """Serving certificate, its key, and what clients trust: the operator's files first, then --cert-dir."""
+    if config.tls_cert_file:
+        return config.tls_cert_file, config.tls_private_key_file, config.tls_cert_file
+    cert, key = config.certificate_directory / "apiserver.crt", config.certificate_directory / "apiserver.key"
+    hosts = serving_hosts(config)
+    pair = _load(cert, key)
+    if cert.exists() and key.exists() and not _is_ours(cert, authority):
+        return str(cert), str(key), str(cert)
+    if pair is None or not _covers(pair[0], hosts, authority):
+        made, made_key = authority.issue("kube-apiserver", hosts=hosts, server=True)
+        write_file(key, made_key)
+        write_file(cert, made, 0o644)
+    return str(cert), str(key), str(ca_cert)
+
+
+def _is_ours(cert: pathlib.Path, authority: Authority) -> bool:
+    """Whether a serving certificate was made here, so that it may be replaced; a foreign one never is."""
+    from cryptography import x509
+
+    try:
+        certificate = x509.load_pem_x509_certificate(cert.read_bytes())
+    except ValueError:
+        return False
+    return certificate.issuer == authority.certificate.subject and certificate.subject == _name(
+        "kube-apiserver"
+    )
+
+
+def _signing_key(path: pathlib.Path) -> str:
+    if not path.exists():
+        write_file(path, key_pem(_new_key()))
+    return str(path)
+
+
+def kubeconfig(
+    server: str, ca: bytes, *, cert: bytes = b"", key: bytes = b"", token: str = "", name: str = "pilothouse"
+) -> bytes:
+    """A kubeconfig (v1) with everything embedded, for a client certificate or a token."""
+    import base64
+
+    import yaml
+
+    def text(data: bytes) -> str:
+        return base64.b64encode(data).decode()
+
+    user: dict[str, str] = {"token": token} if token else {}
+    if cert:
+        user = {"client-certificate-data": text(cert), "client-key-data": text(key)}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": {"certificate-authority-data": text(ca), "server": server}}],
+        "users": [{"name": "kubernetes-admin", "user": user}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": "kubernetes-admin"}}],
+        "current-context": name,
+        "preferences": {},
+    }
+    return yaml.safe_dump(document, sort_keys=False).encode()
+
+
+def admin_kubeconfig(config: "Config", files: Files, port: int | None = None) -> bytes:
+    """The administrator's kubeconfig, by the bind address or, when that is all, the loopback."""
+    address = config.bind_address if config.bind_address not in ("0.0.0.0", "::", "") else "127.0.0.1"
+    host = f"[{address}]" if ":" in address else address
+    return kubeconfig(
+        f"https://{host}:{port or config.secure_port}",
+        pathlib.Path(files.ca_cert).read_bytes(),
+        cert=pathlib.Path(files.admin_cert).read_bytes(),
+        key=pathlib.Path(files.admin_key).read_bytes(),
+    )

@@ -1,0 +1,122 @@
+"""Sockets of the server: bind, accept over TLS, and end gracefully."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+
+from pilothouse.server import tls
+from pilothouse.server.http1 import Http1, Limits
+from pilothouse.server.request import Handler
+
+BACKLOG = 4096
+HANDSHAKE_TIMEOUT = 10.0
+"""Seconds for a TLS handshake, as in Go's default transport."""
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds that a peer has to answer TLS's close_notify."""
+
+
+def bind(address: str, port: int, *, reuse_port: bool = False) -> socket.socket:
+    """A bound socket; `::` takes IPv4 as well, and so does 0.0.0.0 take IPv6 where the host has it.
+
+    Raises OSError when the address is not this host's or the port is taken.
+    """
+    anywhere = address in ("0.0.0.0", "::", "")
+    if anywhere and socket.has_dualstack_ipv6():
+        try:
+            return _bound(socket.AF_INET6, "::", port, reuse_port, dual=True)
+        except OSError as error:
+            if address == "::" or error.errno not in (97, 99):  # EAFNOSUPPORT, EADDRNOTAVAIL: IPv6 is off
+                raise
+    return _bound(
+        socket.AF_INET6 if ":" in address else socket.AF_INET, address or "0.0.0.0", port, reuse_port
+    )
+
+
+def _bound(family: int, address: str, port: int, reuse_port: bool, dual: bool = False) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual else 1)
+        sock.bind((address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def activated() -> list[socket.socket]:
+    """Sockets handed over by systemd (LISTEN_PID, LISTEN_FDS)."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    return [socket.socket(fileno=fd) for fd in range(3, 3 + count)]
+
+
+class Listener:
+    """Accepts connections for a handler. Without `contexts` it speaks plain HTTP (unix sockets, tests).
+
+    `http1.service` has the counters: accepted, open, requests, bytes_in, bytes_out.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        sockets: list[socket.socket],
+        contexts: tls.Contexts | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.http1 = Http1(handler, limits, tls.peer_chain)
+        self.sockets = sockets
+        self._contexts = contexts
+        self._servers: list[asyncio.Server] = []
+        self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port of the first socket."""
+        return int(self.sockets[0].getsockname()[1])
+
+    async def start(self) -> None:
+        """Begin to accept."""
+        loop = asyncio.get_running_loop()
+        for sock in self.sockets:
+            sock.setblocking(False)
+            if self._contexts is None:
+                server = await loop.create_server(self.http1, sock=sock, backlog=BACKLOG)
+            else:
+                server = await loop.create_server(
+                    self.http1,
+                    sock=sock,
+                    backlog=BACKLOG,
+                    ssl=self._contexts.context,
+                    ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
+                    ssl_shutdown_timeout=CLOSE_TIMEOUT,
+                )
+            self._servers.append(server)
+        if self._contexts is not None:
+            self._watcher = loop.create_task(self._contexts.watch())
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets; open connections go on."""
+        for server in self._servers:
+            server.close()
+        self._servers = []
+
+    async def stop(self, deadline: float = 10.0, drain: Callable[[], None] | None = None) -> bool:
+        """Stop accepting, let requests finish, `drain` the streams; cut what is left after `deadline`.
+
+        Answers given meanwhile say `Connection: close`. True when nothing had to be cut.
+        """
+        self.stop_accepting()
+        if self._watcher is not None:
+            self._watcher.cancel()
+            self._watcher = None
+        self.http1.service.draining = True
+        if drain is not None:
+            drain()
+        return await self.http1.drain(deadline)

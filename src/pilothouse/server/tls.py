@@ -1,0 +1,173 @@
+"""TLS contexts of the listener: versions and ciphers by Go's names, client certificates, SNI and reload.
+
+A client certificate is asked for when a client CA is known. Python's ssl checks it within the handshake, so one
+of another CA, or an expired one, ends the handshake, where upstream goes on and answers 401; clients without a
+certificate are not concerned. Sessions are not resumed, so that a CA taken out of the files counts at once.
+"""
+
+import asyncio
+import logging
+import os
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+_TLS12 = {
+    f"TLS_ECDHE_{key}_WITH_{go}": f"ECDHE-{key}-{openssl}"
+    for key in ("ECDSA", "RSA")
+    for go, openssl in (
+        ("AES_128_CBC_SHA", "AES128-SHA"),
+        ("AES_128_CBC_SHA256", "AES128-SHA256"),
+        ("AES_128_GCM_SHA256", "AES128-GCM-SHA256"),
+        ("AES_256_CBC_SHA", "AES256-SHA"),
+        ("AES_256_GCM_SHA384", "AES256-GCM-SHA384"),
+        ("CHACHA20_POLY1305", "CHACHA20-POLY1305"),
+        ("CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305"),
+    )
+}
+_RSA = {
+    "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
+    "TLS_RSA_WITH_AES_128_CBC_SHA256": "AES128-SHA256",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
+    "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384": "AES256-GCM-SHA384",
+}
+_TLS13 = dict.fromkeys(
+    ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"), ""
+)
+
+CIPHERS = {**_TLS12, **_RSA, **_TLS13}
+"""Go's name of each cipher suite -> OpenSSL's; "" for those of TLS 1.3, which are always on."""
+
+_VERSIONS = {
+    "VersionTLS10": ssl.TLSVersion.TLSv1,
+    "VersionTLS11": ssl.TLSVersion.TLSv1_1,
+    "VersionTLS12": ssl.TLSVersion.TLSv1_2,
+    "VersionTLS13": ssl.TLSVersion.TLSv1_3,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What contexts are made of. `sni`: (certificate, key, names); without names the certificate's."""
+
+    cert_file: str
+    key_file: str
+    client_ca_files: tuple[str, ...] = ()
+    sni: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    min_version: str = ""
+    ciphers: tuple[str, ...] = ()
+
+    def files(self) -> list[str]:
+        """Every file whose change asks for new contexts."""
+        pairs = [path for cert, key, _ in self.sni for path in (cert, key)]
+        return [self.cert_file, self.key_file, *self.client_ca_files, *pairs]
+
+
+def make_context(cert: str, key: str, settings: Settings) -> ssl.SSLContext:
+    """One context. Raises OSError (ssl.SSLError is one) when a file is unreadable or a pair does not match."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _VERSIONS[settings.min_version or "VersionTLS12"]
+    names = [CIPHERS[name] for name in settings.ciphers if CIPHERS[name]]
+    if names:
+        context.set_ciphers(":".join(dict.fromkeys(names)))
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.num_tickets = 0
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(cert, key)
+    if settings.client_ca_files:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        for path in settings.client_ca_files:
+            context.load_verify_locations(path)
+    return context
+
+
+class Contexts:
+    """The contexts in force: the listener gets `context`, and each handshake is served by the newest."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._state = _state(settings.files())
+        self._default, self._by_name = self._load()
+        self.context = make_context(settings.cert_file, settings.key_file, settings)
+        self.context.sni_callback = self._choose
+
+    def _load(self) -> tuple[ssl.SSLContext, dict[str, ssl.SSLContext]]:
+        settings = self._settings
+        by_name: dict[str, ssl.SSLContext] = {}
+        for cert, key, names in settings.sni:
+            context = make_context(cert, key, settings)
+            for name in names or _names_in(cert):
+                by_name.setdefault(name.lower(), context)
+        return make_context(settings.cert_file, settings.key_file, settings), by_name
+
+    def _choose(self, sock: Any, name: str | None, _: ssl.SSLContext) -> None:
+        chosen = self._default
+        if name and self._by_name:
+            name = name.lower()
+            wildcard = "*." + name.partition(".")[2]
+            chosen = self._by_name.get(name) or self._by_name.get(wildcard) or chosen
+        sock.context = chosen
+
+    def reload(self) -> bool:
+        """Read the files again if one has changed, all or none. True when new contexts are in force."""
+        state = _state(self._settings.files())
+        if state == self._state:
+            return False
+        self._state = state
+        try:
+            self._default, self._by_name = self._load()
+        except (OSError, ValueError) as error:
+            log.warning("certificates were not reloaded", extra={"err": error})
+            return False
+        log.info("certificates were reloaded")
+        return True
+
+    async def watch(self, interval: float = 5.0, reloaded: Callable[[], None] | None = None) -> None:
+        """Look at the files every `interval` seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(interval)
+            if self.reload() and reloaded is not None:
+                reloaded()
+
+
+def _state(paths: Sequence[str]) -> tuple[Any, ...]:
+    """What tells that a file was changed or replaced; a missing one differs from any that is there."""
+    out: list[Any] = []
+    for path in paths:
+        try:
+            stat = os.stat(path)
+        except OSError:
+            out.append(None)
+        else:
+            out.append((stat.st_ino, stat.st_mtime_ns, stat.st_size))
+    return tuple(out)
+
+
+def _names_in(cert_file: str) -> list[str]:
+    from cryptography import x509
+
+    with open(cert_file, "rb") as file:
+        certificate = x509.load_pem_x509_certificate(file.read())
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return names.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        return [str(a.value) for a in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
+
+
+def peer_chain(ssl_object: Any) -> tuple[bytes, ...]:
+    """The verified chain of the client in DER, leaf first; () without a certificate."""
+    leaf = ssl_object.getpeercert(binary_form=True)
+    if not leaf:
+        return ()
+    if hasattr(ssl_object, "get_verified_chain"):
+        return tuple(ssl_object.get_verified_chain()) or (leaf,)
+    inner = getattr(ssl_object, "_sslobj", None)  # public from Python 3.13 on
+    chain = inner.get_verified_chain() if hasattr(inner, "get_verified_chain") else None
+    if not chain:
+        return (leaf,)
+    return tuple(ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in chain)
