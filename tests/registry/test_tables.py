@@ -284,6 +284,13 @@ def test_the_bookmark_that_ends_initial_events_keeps_its_metadata():
     assert table["rows"][0]["cells"] == ["", "", 0, "<unknown>"]
 
 
+def test_the_scale_of_a_workload_has_columns_of_its_own():
+    scale = {"kind": "Scale", "metadata": {"name": "d"}, "spec": {"replicas": 3}, "status": {"replicas": 2}}
+    table = tables.table_for(resource("apps", "deployments", "Deployment"), [scale])
+    assert [c["name"] for c in table["columnDefinitions"]] == ["Name", "Desired", "Available", "Age"]
+    assert table["rows"][0]["cells"][:3] == ["d", 3, 2]
+
+
 def test_list_metadata_is_kept():
     metadata = {"resourceVersion": "7", "continue": "x", "remainingItemCount": 3}
     table = tables.table_for(resource("", "pods"), [], metadata=metadata)

@@ -42,8 +42,8 @@ def page_not_found() -> Response:
 class Discovery:
     """Answers the discovery paths out of a resource table.
 
-    `server_address` is host:port as clients reach the server. `remote` holds what aggregated API servers serve, set
-    by `set_remote`: (group, version) -> their APIResourceDiscovery objects, None while they cannot be reached.
+    `server_address` is host:port as clients reach the server. What aggregated API servers serve is announced
+    by `set_remote`, as APIResourceDiscovery objects, or None while the server cannot be reached.
     """
 
     def __init__(self, table: "Table", server_address: str = "") -> None:
@@ -68,13 +68,14 @@ class Discovery:
         if self._remote.pop((group, version), self) is not self:
             self._forget(group, version)
 
-    def handle(self, request: Request, path: str, accept: str | None) -> Response | None:
+    def handle(self, request: Request, path: str) -> Response | None:
         """The answer to a discovery path (with or without a slash behind it); None for every other path.
 
         Raises StatusError. A version of a built-in group that is not served is a Status, else plain text.
         """
         if path != "/api" and not path.startswith(("/api/", "/apis")):
             return None
+        accept = request.headers.get("accept")
         parts = path[1:-1].split("/") if path.endswith("/") else path[1:].split("/")
         if parts[0] == "api" and len(parts) <= 2:
             return self._core(request, parts, accept)
@@ -87,7 +88,7 @@ class Discovery:
         return self._version(request, parts, accept)
 
     def missing(self, group: str, version: str) -> Response:
-        """The answer to a path under a group and version that are not served: text, or a Status by exception."""
+        """The answer to a path under a version that is not served: text, or a Status by exception."""
         if version and self._is_built_in(group):
             raise NotFound(NOT_FOUND, details={})
         return page_not_found()

@@ -13,7 +13,7 @@ from pilothouse.registry import tables_cluster, tables_core, tables_workloads
 from pilothouse.registry.tables_common import Cells, Printer, go_float, human_duration, seconds
 
 if TYPE_CHECKING:
-    from pilothouse.registry.resource import Resource, Subresource
+    from pilothouse.registry.resource import Resource
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 ZERO_TIME = "0001-01-01T00:00:00Z"
@@ -71,10 +71,14 @@ def _builtin(group: str, plural: str) -> Columns:
     return Columns(_builtin_columns(group, plural), PRINTERS.get((group, plural), _default_cells))
 
 
-def columns(resource: "Resource", subresource: "Subresource | None" = None) -> Columns:
-    """The columns of a built-in resource, or of a subresource with a kind of its own."""
-    if subresource is not None and subresource.kind == "Scale":
+def columns(resource: "Resource", kind: str = "") -> Columns:
+    """The columns of a resource, or of its scale when `kind` says that it is one."""
+    if kind == "Scale" != resource.kind:
         return _builtin("autoscaling", "scale")
+    if resource.columns is not None:
+        return resource.columns
+    if resource.list_items_typed:
+        return custom_columns(None)
     stored = resource.storage or resource
     return _builtin(stored.group, stored.plural)
 
@@ -190,16 +194,15 @@ def table_for(
     version: str = "v1",
     metadata: Mapping[str, Any] | None = None,
     no_headers: bool = False,
-    kind_columns: Columns | None = None,
     now: float | None = None,
 ) -> Object:
     """A Table of objects in the served version.
 
     `include` is Metadata, None or Object; `version` that of meta.k8s.io; `metadata` the list's own, or the
-    one object's resourceVersion. A watch leaves the headers out after its first event. `kind_columns` is
-    given for custom resources and subresources, else it follows from the resource.
+    one object's resourceVersion. A watch leaves the headers out after its first event.
     """
-    shape = kind_columns or columns(resource)
+    objects = list(objects)
+    shape = columns(resource, objects[0].get("kind", "") if objects else "")
     now = time.time() if now is None else now
     rows = []
     for obj in _ordered(resource, objects):
@@ -215,7 +218,7 @@ def table_for(
     }
 
 
-def _ordered(resource: "Resource", objects: Iterable[Object]) -> Iterable[Object]:
+def _ordered(resource: "Resource", objects: list[Object]) -> list[Object]:
     """Flow schemas come in the order in which they are tried, all else in the order given."""
     if resource.group == "flowcontrol.apiserver.k8s.io" and resource.plural == "flowschemas":
         return sorted(objects, key=_precedence)
@@ -227,7 +230,8 @@ def _precedence(schema: Object) -> tuple[int, str]:
 
 
 def _row(resource: "Resource", shape: Columns, obj: Object, now: float) -> Object:
-    stored = resource.to_storage(obj) if resource.storage is not None and resource.to_storage else obj
+    own_kind = obj.get("kind", resource.kind) == resource.kind
+    stored = resource.to_storage(obj) if own_kind and resource.to_storage is not None else obj
     row: Object = {"cells": shape.cells(stored, now)}
     if resource.plural == "pods" and not resource.group:
         conditions = tables_core.pod_row_conditions(obj)
@@ -239,7 +243,7 @@ def _row(resource: "Resource", shape: Columns, obj: Object, now: float) -> Objec
 def _row_object(resource: "Resource", obj: Object, include: str, version: str) -> Object | None:
     annotations = (obj.get("metadata") or {}).get("annotations") or {}
     if include == "Object":
-        return {**obj, "kind": resource.kind, "apiVersion": resource.api_version}
+        return {"kind": resource.kind, "apiVersion": resource.api_version, **obj}
     if include == "Metadata" or annotations.get(INITIAL_EVENTS_END) == "true":
         return partial_object(obj, version)
     return None

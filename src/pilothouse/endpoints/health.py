@@ -1,0 +1,157 @@
+"""/healthz, /livez and /readyz: named checks, together and one by one (apiserver server/healthz)."""
+
+import logging
+from collections.abc import Callable
+from urllib.parse import parse_qs
+
+from pilothouse.server.request import Response
+
+log = logging.getLogger(__name__)
+
+Check = Callable[[], None]
+"""Returns when all is well, raises with the reason when it is not."""
+
+TEXT = "text/plain; charset=utf-8"
+NOSNIFF = ("X-Content-Type-Options", "nosniff")
+ENDPOINTS = ("healthz", "livez", "readyz")
+LIVE = ("healthz", "livez")
+
+HOOKS = (
+    "poststarthook/start-apiserver-admission-initializer",
+    "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/priority-and-fairness-config-consumer",
+    "poststarthook/priority-and-fairness-filter",
+    "poststarthook/storage-object-count-tracker-hook",
+    "poststarthook/start-apiextensions-informers",
+    "poststarthook/start-apiextensions-controllers",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/peer-endpoint-reconciler-controller",
+    "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-controller",
+    "poststarthook/start-kube-apiserver-identity-lease-garbage-collector",
+    "poststarthook/storage-readiness",
+    "poststarthook/start-legacy-token-tracking-controller",
+    "poststarthook/start-service-ip-repair-controllers",
+    "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+    "poststarthook/priority-and-fairness-config-producer",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/start-kubernetes-service-cidr-controller",
+    "poststarthook/start-kube-aggregator-informers",
+    "poststarthook/apiservice-status-local-available-controller",
+    "poststarthook/apiservice-status-remote-available-controller",
+    "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-wait-for-first-sync",
+    "poststarthook/apiservice-discovery-controller",
+    "poststarthook/kube-apiserver-autoregistration",
+    "autoregister-completion",
+    "poststarthook/apiservice-openapi-controller",
+    "poststarthook/apiservice-openapiv3-controller",
+)
+"""Steps of the start, by upstream's names for them: a probe that asks for one by name must find it."""
+
+
+class Health:
+    """The checks in the order in which they are listed.
+
+    Every step in HOOKS fails until `finish` has named it. `shutting_down` makes readyz fail while requests
+    are still served, so that load balancers turn away in time. The owner adds its checks with `add_check`.
+    """
+
+    def __init__(self) -> None:
+        self.shutting_down = False
+        self._pending = set(HOOKS)
+        self._checks: dict[str, dict[str, Check]] = {endpoint: {} for endpoint in ENDPOINTS}
+        self.observe: Callable[[str, str, bool], None] = lambda name, endpoint, ok: None
+        """Called with (check, endpoint, whether it passed) each time one has run: the metrics of health."""
+        self.add_check("ping", _pass)
+        self.add_check("log", _pass)
+        self.add_check("informer-sync", _pass, endpoints=("readyz",))
+        self.add_check("loopback-serving-certificate", _pass, endpoints=LIVE)
+        self.add_check("etcd", _pass)
+        self.add_check("etcd-readiness", _pass, endpoints=("readyz",))
+        for hook in HOOKS:
+            self.add_check(hook, self._hook(hook))
+        self.add_check("shutdown", self._shutdown, endpoints=("readyz",))
+
+    def add_check(self, name: str, check: Check, *, endpoints: tuple[str, ...] = ENDPOINTS) -> None:
+        """Add a check, or put one in the place of the check of that name."""
+        for endpoint in endpoints:
+            self._checks[endpoint][name] = check
+
+    def finish(self, *hooks: str) -> None:
+        """Steps of the start that are done; none named = all."""
+        self._pending.difference_update(hooks or HOOKS)
+
+    def paths(self) -> list[str]:
+        """Every path that is answered."""
+        out = []
+        for endpoint, checks in self._checks.items():
+            out += [f"/{endpoint}", *(f"/{endpoint}/{name}" for name in checks)]
+        return out
+
+    def handle(self, path: str, query: str) -> Response | None:
+        """The answer to a health path, whatever the method; None for every other path."""
+        endpoint, _, name = path[1:].partition("/")
+        checks = self._checks.get(endpoint)
+        if checks is None:
+            return None
+        if path == f"/{endpoint}":
+            return self._together(endpoint, checks, query)
+        check = checks.get(name)
+        return None if check is None else self._alone(endpoint, name, check)
+
+    def _hook(self, name: str) -> Check:
+        def check() -> None:
+            if name in self._pending:
+                raise RuntimeError("not finished")
+
+        return check
+
+    def _shutdown(self) -> None:
+        if self.shutting_down:
+            raise RuntimeError("process is shutting down")
+
+    def _run(self, endpoint: str, name: str, check: Check) -> Exception | None:
+        try:
+            check()
+        except Exception as reason:
+            log.warning("%s check %s failed: %s", endpoint, name, reason)
+            self.observe(name, endpoint, False)
+            return reason
+        self.observe(name, endpoint, True)
+        return None
+
+    def _together(self, endpoint: str, checks: dict[str, Check], query: str) -> Response:
+        """Reasons are withheld here, for everybody may ask."""
+        parameters = parse_qs(query, keep_blank_values=True)
+        excluded = set(parameters.get("exclude", ()))
+        lines, failed = [], False
+        for name, check in checks.items():
+            if name in excluded:
+                excluded.discard(name)
+                lines.append(f"[+]{name} excluded: ok\n")
+            elif self._run(endpoint, name, check) is None:
+                lines.append(f"[+]{name} ok\n")
+            else:
+                failed = True
+                lines.append(f"[-]{name} failed: reason withheld\n")
+        if excluded:
+            names = ",".join(f'"{name}"' for name in sorted(excluded))
+            lines.append(f"warn: some health checks cannot be excluded: no matches for {names}\n")
+        if failed:
+            return Response(500, f"{''.join(lines)}{endpoint} check failed\n".encode(), TEXT, [NOSNIFF])
+        if "verbose" not in parameters:
+            return Response(200, b"ok", TEXT, [NOSNIFF])
+        return Response(200, f"{''.join(lines)}{endpoint} check passed\n".encode(), TEXT, [NOSNIFF])
+
+    def _alone(self, endpoint: str, name: str, check: Check) -> Response:
+        reason = self._run(endpoint, name, check)
+        if reason is not None:
+            return Response(500, f"internal server error: {reason}\n".encode(), TEXT, [NOSNIFF])
+        return Response(200, b"ok", TEXT, [NOSNIFF])
+
+
+def _pass() -> None:
+    """For what is healthy as long as the process answers at all."""

@@ -1,0 +1,215 @@
+"""Paths that name no resource: health, version, metrics, keys, status pages, the list of paths at the root.
+
+Two tables, exact paths and path prefixes, hold a handler each; other rooms add theirs (OpenAPI, the dumps of
+flow control). What upstream serves through its router takes GET alone and answers in one media type; the rest
+takes any method.
+"""
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from pilothouse import __version__
+from pilothouse.endpoints import negotiation
+from pilothouse.endpoints.discovery import NOT_FOUND, Discovery, method_not_allowed
+from pilothouse.endpoints.health import NOSNIFF, TEXT, Health
+from pilothouse.errors import NotFound
+from pilothouse.server.request import Request, Response
+
+Handler = Callable[[Request, str], Response | None]
+"""Answers a path; None = not mine. May raise StatusError."""
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
+JWKS_TYPE = "application/jwk-set+json"
+KEYS_CACHE = ("Cache-Control", "public, max-age=3600")
+
+COMPONENT, MAJOR, MINOR = "kube-apiserver", 1, 36
+
+STATUS_WARNING = (
+    "Warning: This endpoint is not meant to be machine parseable, "
+    "has no formatting compatibility guarantees and is for debugging purposes only."
+)
+
+
+class Issuer(Protocol):
+    """What service account tokens can be checked with (OpenID Connect discovery)."""
+
+    def jwks(self) -> dict[str, Any]:
+        """The public keys as a JWK set."""
+
+    def configuration(self) -> dict[str, Any]:
+        """issuer, jwks_uri and the supported algorithms."""
+
+
+class Metrics(Protocol):
+    """The text forms of the metrics."""
+
+    def expose(self) -> bytes:
+        """All metrics."""
+
+    def expose_slis(self) -> bytes:
+        """Those of the health checks."""
+
+    def reset(self) -> None:
+        """Back to zero."""
+
+
+def version_info(git_commit: str = "", build_date: str = "1970-01-01T00:00:00Z") -> dict[str, str]:
+    """What /version tells: the Kubernetes version that is spoken, and what speaks it."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    return {
+        "major": str(MAJOR),
+        "minor": str(MINOR),
+        "emulationMajor": str(MAJOR),
+        "emulationMinor": str(MINOR),
+        "minCompatibilityMajor": str(MAJOR),
+        "minCompatibilityMinor": str(MINOR - 1),
+        "gitVersion": f"v{MAJOR}.{MINOR}.0+pilothouse.{__version__}",
+        "gitCommit": git_commit,
+        "gitTreeState": "clean",
+        "buildDate": build_date,
+        "goVersion": "",
+        "compiler": platform.python_implementation().lower(),
+        "platform": f"{sys.platform}/{machine}",
+    }
+
+
+class NonResource:
+    """Answers the paths that name no resource, but for discovery.
+
+    `discovery` is asked which paths it has; `flags` gives the values of the command line for /flagz.
+    """
+
+    def __init__(
+        self,
+        discovery: Discovery,
+        health: Health,
+        *,
+        version: Mapping[str, str] | None = None,
+        metrics: Metrics | None = None,
+        issuer: Issuer | None = None,
+        flags: Callable[[], Mapping[str, str]] | None = None,
+    ) -> None:
+        self._discovery = discovery
+        self._health = health
+        self._version = dict(version or version_info())
+        self._flags = flags
+        self._started = time.time()
+        self._exact: dict[str, Handler] = {}
+        self._prefixes: dict[str, Handler] = {}
+        self._listed: list[str] = []
+        self.add("/", self._root, listed=False)
+        self.add("/index.html", self._root, listed=False)
+        self.add_routed("/version", "application/json", self._version_body)
+        self.add("/statusz", self._statusz)
+        if flags is not None:
+            self.add("/flagz", self._flagz)
+        if metrics is not None:
+            self._add_metrics(metrics)
+        if issuer is not None:
+            self._add_issuer(issuer)
+
+    def add(self, path: str, handler: Handler, *, listed: bool = True) -> None:
+        """Answer one path; `listed` = named in the list at the root."""
+        self._exact[path] = handler
+        if listed:
+            self._listed.append(path)
+
+    def add_prefix(self, prefix: str, handler: Handler, *, listed: tuple[str, ...] = ()) -> None:
+        """Answer a path and all below it (`prefix` has no slash at its end)."""
+        self._prefixes[prefix] = handler
+        self._listed += listed
+
+    def add_routed(
+        self, path: str, media_type: str, body: Callable[[], bytes], headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """A document as upstream's router serves it: GET alone, one media type, a Status for paths below."""
+
+        def handler(request: Request, asked: str) -> Response:
+            if asked.rstrip("/") != path:
+                raise NotFound(NOT_FOUND, details={})
+            if request.method != "GET":
+                raise method_not_allowed()
+            negotiation.acceptable(request.headers.get("accept"), (media_type,))
+            return Response(200, body(), media_type, list(headers))
+
+        self.add_prefix(path, handler, listed=(path,))
+
+    def handle(self, request: Request, path: str) -> Response | None:
+        """The answer to a decoded path; None when nobody claims it. Raises StatusError."""
+        handler = self._exact.get(path)
+        if handler is not None:
+            return handler(request, path)
+        response = self._health.handle(path, request.query)
+        if response is not None:
+            return response
+        for prefix, handler in self._prefixes.items():
+            if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
+                return handler(request, path)
+        return None
+
+    def paths(self) -> list[str]:
+        """What the root lists."""
+        return sorted({*self._listed, *self._health.paths(), *self._discovery.paths()})
+
+    def _root(self, request: Request, path: str) -> Response:
+        return Response(200, _raw_json({"paths": self.paths()}))
+
+    def _version_body(self) -> bytes:
+        return _raw_json(self._version)
+
+    def _add_metrics(self, metrics: Metrics) -> None:
+        def expose(request: Request, path: str) -> Response:
+            if request.method == "DELETE":
+                metrics.reset()
+                return Response(200, b"metrics reset\n", TEXT)
+            return Response(200, metrics.expose(), METRICS_TYPE)
+
+        def expose_slis(request: Request, path: str) -> Response:
+            return Response(200, metrics.expose_slis(), METRICS_TYPE)
+
+        self.add("/metrics", expose)
+        self.add("/metrics/slis", expose_slis)
+
+    def _add_issuer(self, issuer: Issuer) -> None:
+        def configuration() -> bytes:
+            return json.dumps(issuer.configuration(), separators=(",", ":")).encode()
+
+        def keys() -> bytes:
+            return json.dumps(issuer.jwks(), separators=(",", ":")).encode()
+
+        self.add_routed("/.well-known/openid-configuration", "application/json", configuration, (KEYS_CACHE,))
+        self.add_routed("/openid/v1/jwks", JWKS_TYPE, keys, (KEYS_CACHE,))
+
+    def _statusz(self, request: Request, path: str) -> Response:
+        up = int(time.time() - self._started)
+        started = datetime.fromtimestamp(self._started, UTC).strftime("%a %b %d %H:%M:%S UTC %Y")
+        lines = [
+            f"Started: {started}",
+            f"Up: {up // 3600} hr {up // 60 % 60:02} min {up % 60:02} sec",
+            f"Go version: {self._version.get('goVersion', '')}",
+            f"Binary version: {MAJOR}.{MINOR}.0",
+            f"Emulation version: {MAJOR}.{MINOR}",
+            f"Paths: {' '.join(self._listed)}",
+        ]
+        return _status_page(request, "statusz", lines)
+
+    def _flagz(self, request: Request, path: str) -> Response:
+        values = self._flags() if self._flags is not None else {}
+        return _status_page(request, "flagz", [f"{name}={values[name]}" for name in sorted(values)])
+
+
+def _status_page(request: Request, name: str, lines: list[str]) -> Response:
+    """A page for people; no other form of it is served."""
+    negotiation.acceptable(request.headers.get("accept"), ("text/plain",))
+    text = "\n".join([f"{COMPONENT} {name}", STATUS_WARNING, "", *lines, ""])
+    return Response(200, text.encode(), TEXT, [NOSNIFF])
+
+
+def _raw_json(document: Mapping[str, Any]) -> bytes:
+    """As upstream's WriteRawJSON: always indented."""
+    return json.dumps(document, indent=2, ensure_ascii=False).encode()
