@@ -1,0 +1,692 @@
+"""Objects of one resource in memory: key order, indexes, the ring of recent changes, and who watches what.
+
+Everything runs on the loop's thread. Entries never change once made, so a snapshot is a list of references.
+"""
+
+import time
+from collections import deque
+
+cimport cython
+from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.unicode cimport PyUnicode_Compare
+
+import orjson
+
+from pilothouse._json cimport Encoded, frame, read_labels, revised, splice_at
+from pilothouse._selectors cimport Selector
+
+from pilothouse.storage.interface import Compacted, FutureRevision
+from pilothouse._json import JsonEncoder
+
+cdef enum:
+    ADDED
+    MODIFIED
+    DELETED
+
+cdef tuple KINDS = ("ADDED", "MODIFIED", "DELETED")
+cdef const char** KIND_BYTES = [b"ADDED", b"MODIFIED", b"DELETED"]
+
+cdef enum:
+    HIGH = 1024 * 1024          # bytes in a sink above which frames wait in the watcher's queue
+    CHECK = 64 * 1024           # bytes written between two looks at the sink
+    MAX_QUEUED = 8 * 1024 * 1024
+    MAX_EVENTS = 10_000         # live events that may wait for a slow watcher
+    RING_COUNT = 10_000
+    RING_BYTES = 16 * 1024 * 1024
+    RING_SMALL = 1000           # up to so many changes are kept however old they are
+    RING_SECONDS = 300
+    FRAMED_BYTES = 2 * 1024 * 1024
+    MAX_LABEL_INDEXES = 8
+
+LAST = "\U0010ffff"
+JSON_KEY = JsonEncoder.key
+
+
+@cython.no_gc
+cdef class Entry(Encoded):
+    """One version of an object: its key, its served bytes and its revisions."""
+
+    cdef readonly str key
+    cdef readonly long long rev
+    cdef readonly long long create_rev
+    cdef dict _labels
+    cdef dict _fields
+
+    def __init__(self, str key not None, bytes value not None, long long rev, long long create_rev=0):
+        """`value` is the stored form; ValueError when it is no JSON object."""
+        self.key = key
+        self.value = splice_at(value, rev, &self.head)
+        self.rev = rev
+        self.create_rev = create_rev
+
+    @property
+    def labels(self):
+        """metadata.labels; shared, not to be changed."""
+        return self.get_labels()
+
+    def fields(self, extract):
+        """The values of the selectable fields; shared, not to be changed."""
+        return self.get_fields(extract)
+
+    cdef inline dict get_labels(self):
+        if self._labels is None:
+            self._labels = read_labels(self.value, self.head)
+        return self._labels
+
+    cdef inline dict get_fields(self, extract):
+        if self._fields is None:
+            self._fields = extract(orjson.loads(self.value))
+        return self._fields
+
+    def __repr__(self):
+        return f"<Entry {self.key} {self.rev}>"
+
+
+cdef class Change:
+    """One event of the ring: what an object was before and what it is after `rev`."""
+
+    cdef readonly str key
+    cdef readonly long long rev
+    cdef readonly Entry cur, prev
+    cdef bytes gone
+    cdef dict frames
+    cdef double at
+
+    cdef bytes last(self):
+        """The previous object's bytes with the revision of the change: what a DELETED event shows."""
+        if self.gone is None:
+            self.gone = revised(self.prev.value, self.prev.head, self.rev)
+        return self.gone
+
+    cdef bytes frame(self, int kind, object encoder):
+        """The frame in the encoder's format, built once."""
+        if self.frames is None:
+            self.frames = {}
+        cdef tuple which = (encoder.key, kind)
+        cdef bytes out = self.frames.get(which)
+        if out is None:
+            value = self.last() if kind == DELETED else self.cur.value
+            if type(encoder) is JsonEncoder:
+                out = frame(KIND_BYTES[kind], value)
+            else:
+                out = encoder.encode(KINDS[kind], value, self.prev if kind == DELETED else self.cur)
+            self.frames[which] = out
+        return out
+
+
+@cython.final
+cdef class Listing:
+    """A page of a list. `remaining` = how many of the range follow, -1 when a selector makes that unknown."""
+
+    cdef readonly list entries
+    cdef readonly long long revision
+    cdef readonly bint more
+    cdef readonly Py_ssize_t remaining
+
+    def __init__(self, list entries, long long revision, bint more, Py_ssize_t remaining):
+        self.entries = entries
+        self.revision = revision
+        self.more = more
+        self.remaining = remaining
+
+
+cdef class Index:
+    """Entries by a text value (of a label or a field)."""
+
+    cdef dict groups    # value -> {key: Entry}
+    cdef dict values    # key -> value
+
+    def __init__(self):
+        self.groups = {}
+        self.values = {}
+
+    cdef void put(self, Entry entry, str value):
+        """Set or, with value None, forget an object's value."""
+        cdef str old = self.values.get(entry.key)
+        if old is not None and old != value:
+            group = self.groups[old]
+            del group[entry.key]
+            if not group:
+                del self.groups[old]
+            if value is None:
+                del self.values[entry.key]
+        if value is not None:
+            group = self.groups.get(value)
+            if group is None:
+                self.groups[value] = group = {}
+            group[entry.key] = entry
+            self.values[entry.key] = value
+
+
+cdef class ResourceCache:
+    """The objects under one prefix, as `/registry/pods/`."""
+
+    cdef readonly str prefix
+    cdef readonly tuple indexed_fields
+    cdef readonly long long last_change
+    cdef readonly long long oldest
+    cdef object owner, extract
+    cdef dict by_key
+    cdef list entries
+    cdef dict label_indexes, field_indexes
+    cdef object ring, framed
+    cdef Py_ssize_t ring_bytes, framed_bytes
+    cdef dict by_scope, by_name, by_field, by_label
+    cdef Py_ssize_t field_readers
+    cdef list listeners
+
+    def __init__(self, owner, str prefix, extract, tuple indexed_fields, long long oldest):
+        self.owner = owner
+        self.prefix = prefix
+        self.extract = extract
+        self.indexed_fields = indexed_fields
+        self.by_key = {}
+        self.entries = []
+        self.label_indexes = {}
+        self.field_indexes = {}
+        self.ring = deque()
+        self.framed = deque()
+        self.by_scope = {}
+        self.by_name = {}
+        self.by_field = {}
+        self.by_label = {}
+        self.listeners = []
+        self.oldest = self.last_change = oldest
+
+    # --- reading
+
+    @property
+    def count(self):
+        """How many objects there are."""
+        return PyList_GET_SIZE(self.entries)
+
+    @property
+    def watchers(self):
+        """How many watch."""
+        maps = (self.by_scope, self.by_name, self.by_field, self.by_label)
+        return sum([len(bucket) for buckets in maps for bucket in buckets.values()])
+
+    def get(self, str key not None):
+        """The newest version of an object, None when there is none."""
+        return self.by_key.get(key)
+
+    def list(self, str prefix_key not None, Selector selector=None, *, str after="", Py_ssize_t limit=0, long long at=0):
+        """A page of the objects under the resource's prefix or a namespace's, in key order, now or as of `at`.
+
+        Raises Compacted when the ring does not reach back to `at`, FutureRevision when `at` is not reached.
+        """
+        cdef long long revision = self.owner.revision
+        cdef dict undone = None
+        cdef list rows
+        cdef Py_ssize_t low, high, total
+        if at:
+            if at > revision:
+                raise FutureRevision(revision)
+            if at < self.last_change:
+                undone = self.undo(at, prefix_key, after)
+            revision = at
+        low = self.lower(prefix_key)
+        high = self.lower(prefix_key + LAST)
+        if after and PyUnicode_Compare(after, prefix_key) >= 0:
+            low = max(low, self.lower(after + "\0"))
+        high = max(low, high)
+        if selector is not None and not selector.empty:
+            return self.select(prefix_key, selector, after, limit, revision, undone, low, high)
+        if undone:
+            rows = self.merged(undone, low, high)
+            total = len(rows)
+            if limit and limit < total:
+                rows = rows[:limit]
+        else:
+            total = high - low
+            rows = self.entries[low:low + limit if limit and limit < total else high]
+        return Listing(rows, revision, len(rows) < total, total - len(rows))
+
+    cdef Listing select(self, str prefix, Selector selector, str after, Py_ssize_t limit, long long revision,
+                        dict undone, Py_ssize_t low, Py_ssize_t high):
+        cdef list rows, found = []
+        cdef Entry entry
+        cdef bint plain = only_key_fields(selector)
+        cdef bint more = False
+        cdef Py_ssize_t i
+        rows = None if selector.nothing else self.candidates(prefix, selector, after, low, high)
+        if rows is None:
+            rows = [] if selector.nothing else self.entries[low:high]
+        if undone:
+            rows = [e for e in rows if e.key not in undone]
+            rows += [e for e in undone.values() if e is not None]
+            rows.sort(key=key_of)
+        for i in range(PyList_GET_SIZE(rows)):
+            entry = <Entry>PyList_GET_ITEM(rows, i)
+            if self.selects(selector, plain, entry):
+                found.append(entry)
+                if limit and PyList_GET_SIZE(found) == limit:
+                    rows = self.merged(undone, low, high) if undone else None
+                    last = (<Entry>rows[len(rows) - 1]).key if rows else (<Entry>self.entries[high - 1]).key
+                    more = last != entry.key
+                    break
+        return Listing(found, revision, more, -1)
+
+    cdef list candidates(self, str prefix, Selector selector, str after, Py_ssize_t low, Py_ssize_t high):
+        """Entries that may match, from the smallest fitting index, in key order; None when only a scan will do."""
+        cdef dict best = None
+        cdef dict group
+        cdef list keys
+        cdef str key, value
+        name = selector.field_equalities.get("metadata.name")
+        if name is not None:
+            entry = self.by_key.get(prefix + name)
+            if entry is not None or self.is_leaf(prefix):
+                return [entry] if entry is not None and entry.key > after else []
+        for field in self.indexed_fields:
+            value = selector.field_equalities.get(field)
+            if value is not None:
+                group = self.field_index(field).groups.get(value, {})
+                if best is None or len(group) < len(best):
+                    best = group
+        for key, value in selector.equalities:
+            group = self.label_index(key).groups.get(value, {})
+            if best is None or len(group) < len(best):
+                best = group
+        if best is None or len(best) > high - low:
+            return None
+        keys = sorted([key for key in best if key > after and key.startswith(prefix)])
+        return [best[key] for key in keys]
+
+    cdef bint is_leaf(self, str prefix):
+        """True when objects stand right under this prefix: a namespace, or a cluster-scoped resource."""
+        if len(prefix) > len(self.prefix):
+            return True
+        return bool(self.entries) and "/" not in (<Entry>self.entries[0]).key[len(self.prefix):]
+
+    cdef bint selects(self, Selector selector, bint plain, Entry entry) except -1:
+        if selector.nothing:
+            return False
+        if selector.labels and not selector.matches_labels(entry.get_labels()):
+            return False
+        if selector.fields:
+            return selector.matches_fields(self.key_fields(entry.key) if plain else entry.get_fields(self.extract))
+        return True
+
+    cdef dict key_fields(self, str key):
+        """metadata.name and metadata.namespace, out of the key."""
+        cdef Py_ssize_t cut = key.rfind("/")
+        cdef Py_ssize_t start = len(self.prefix)
+        return {"metadata.name": key[cut + 1:], "metadata.namespace": key[start:cut] if cut > start else ""}
+
+    cdef Py_ssize_t lower(self, str key):
+        """The index of the first entry whose key is not below `key`."""
+        cdef Py_ssize_t low = 0
+        cdef Py_ssize_t high = PyList_GET_SIZE(self.entries)
+        cdef Py_ssize_t middle
+        while low < high:
+            middle = (low + high) // 2
+            if PyUnicode_Compare((<Entry>PyList_GET_ITEM(self.entries, middle)).key, key) < 0:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    cdef dict undo(self, long long at, str prefix, str after):
+        """What the keys changed since `at` were then, None for those that were not."""
+        cdef Change change
+        cdef dict out = {}
+        if at < self.oldest:
+            raise Compacted(self.oldest)
+        for change in reversed(self.ring):
+            if change.rev <= at:
+                break
+            if change.key.startswith(prefix) and change.key > after:
+                out[change.key] = change.prev
+        return out
+
+    cdef list merged(self, dict undone, Py_ssize_t low, Py_ssize_t high):
+        rows = [e for e in self.entries[low:high] if e.key not in undone]
+        rows += [e for e in undone.values() if e is not None]
+        rows.sort(key=key_of)
+        return rows
+
+    cdef Index field_index(self, str field):
+        cdef Index index = self.field_indexes.get(field)
+        cdef Entry entry
+        if index is None:
+            index = Index()
+            for entry in self.entries:
+                index.put(entry, self.fields_of(entry).get(field))
+            self.field_indexes[field] = index
+        return index
+
+    cdef Index label_index(self, str key):
+        """The index on a label; the one unused for longest makes room when there are too many."""
+        cdef Index index = self.label_indexes.pop(key, None)
+        cdef Entry entry
+        if index is None:
+            if len(self.label_indexes) >= MAX_LABEL_INDEXES:
+                del self.label_indexes[next(iter(self.label_indexes))]
+            index = Index()
+            for entry in self.entries:
+                index.put(entry, labels_of(entry).get(key))
+        self.label_indexes[key] = index
+        return index
+
+    cdef dict fields_of(self, Entry entry):
+        """The fields of an entry, not remembered: an index needs them once."""
+        return entry._fields if entry._fields is not None else self.extract(orjson.loads(entry.value))
+
+    # --- changes
+
+    def load(self, list entries not None):
+        """Take over objects that are not new: no event tells of them."""
+        for entry in entries:
+            self.by_key[entry.key] = entry
+        self.entries = sorted(self.by_key.values(), key=key_of)
+        self.label_indexes.clear()
+        self.field_indexes.clear()
+
+    def move(self, str prefix not None, ResourceCache other not None):
+        """Hand the objects under a prefix, and what the ring knows of them, to another cache; no event tells of it."""
+        cdef list kept = [e for e in self.entries if not e.key.startswith(prefix)]
+        other.load([e for e in self.entries if e.key.startswith(prefix)])
+        other.oldest = max(other.oldest, self.oldest)
+        other.set_ring(list(other.ring) + [c for c in self.ring if c.key.startswith(prefix)])
+        self.set_ring([c for c in self.ring if not c.key.startswith(prefix)])
+        self.by_key.clear()
+        self.load(kept)
+
+    cdef set_ring(self, list changes):
+        cdef Change change
+        changes.sort(key=rev_of)
+        self.ring = deque(changes)
+        self.ring_bytes = 0
+        self.last_change = self.oldest
+        for change in changes:
+            self.ring_bytes += weight(change)
+            self.last_change = max(self.last_change, change.rev)
+
+    @property
+    def keys(self):
+        """All keys, in order."""
+        return [e.key for e in self.entries]
+
+    def forget_history(self, long long revision):
+        """Start the ring anew: changes up to `revision` may have been missed."""
+        self.oldest = self.last_change = revision
+        self.set_ring([])
+
+    def apply(self, str key not None, Entry cur, long long rev):
+        """Take in a change, cur None for a delete, and tell those who watch."""
+        cdef Entry prev = self.by_key.get(key)
+        cdef Py_ssize_t at
+        cdef Change change
+        cdef list touched = None
+        if prev is None and cur is None or prev is not None and prev.rev >= rev:
+            return
+        at = self.lower(key)
+        if cur is None:
+            del self.by_key[key]
+            del self.entries[at]
+        else:
+            self.by_key[key] = cur
+            if prev is None:
+                self.entries.insert(at, cur)
+            else:
+                self.entries[at] = cur
+        change = Change()
+        change.key = key
+        change.rev = self.last_change = rev
+        change.cur = cur
+        change.prev = prev
+        if self.field_indexes:
+            touched = self.reindex_fields(change)
+        if self.label_indexes:
+            self.reindex_labels(change)
+        self.remember(change)
+        self.dispatch(change, touched)
+        if prev is not None:
+            prev._fields = None
+        for listener in self.listeners:
+            listener(cur, prev)
+
+    cdef list reindex_fields(self, Change change):
+        """Bring the field indexes up to date; answers with (field, old value, new value) of those that are watched."""
+        cdef dict fields = None
+        cdef Entry subject = change.cur if change.cur is not None else change.prev
+        cdef Index index
+        cdef list touched = []
+        cdef str old, new
+        if change.cur is not None:
+            fields = change.cur.get_fields(self.extract) if self.field_readers else self.fields_of(change.cur)
+        for field, index in self.field_indexes.items():
+            old = index.values.get(change.key)
+            new = fields.get(field) if fields is not None else None
+            index.put(subject, new)
+            touched.append((field, old, new))
+        return touched
+
+    cdef reindex_labels(self, Change change):
+        cdef dict labels = change.cur.get_labels() if change.cur is not None else {}
+        cdef Entry subject = change.cur if change.cur is not None else change.prev
+        cdef Index index
+        for key, index in self.label_indexes.items():
+            index.put(subject, labels.get(key))
+
+    cdef remember(self, Change change):
+        """Keep a change in the ring, and no more of them than count, bytes and age allow."""
+        cdef Change old
+        change.at = time.monotonic()
+        self.ring.append(change)
+        self.ring_bytes += weight(change)
+        while len(self.ring) > 1:
+            old = self.ring[0]
+            if not (len(self.ring) > RING_COUNT or self.ring_bytes > RING_BYTES
+                    or len(self.ring) > RING_SMALL and change.at - old.at > RING_SECONDS):
+                break
+            self.ring.popleft()
+            self.ring_bytes -= weight(old)
+            self.oldest = old.rev
+
+    cdef bytes framed_change(self, Change change, int kind, object encoder):
+        """The frame of a change; the frames of the newest changes are kept for those who replay them."""
+        cdef Change old
+        if change.frames is None:
+            change.frames = {}
+            self.framed.append(change)
+            self.framed_bytes += weight(change)
+            while self.framed_bytes > FRAMED_BYTES and len(self.framed) > 1:
+                old = self.framed.popleft()
+                old.frames = None
+                self.framed_bytes -= weight(old)
+        return change.frame(kind, encoder)
+
+    def subscribe(self, listener):
+        """Call back with (new Entry or None, old Entry or None) at every change; answers with a function that ends it."""
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+    # --- watching
+
+    def check(self, long long since):
+        """Raise Compacted when a watch can not start after this revision any more."""
+        if since < self.oldest:
+            raise Compacted(self.oldest)
+
+    def watch(self, str prefix_key not None, str name, Selector selector, since, encoder, sink, *, bint bookmarks=False):
+        """Send every change after `since` (None = from now on) of what is selected to `sink`, until it closes.
+
+        Raises Compacted when the ring does not reach back to `since`.
+        """
+        cdef long long start = self.owner.revision if since is None else since
+        cdef Watcher watcher
+        cdef Change change
+        cdef list replay = []
+        if start < self.oldest:
+            raise Compacted(self.oldest)
+        if start < self.last_change:
+            for change in reversed(self.ring):
+                if change.rev <= start:
+                    break
+                replay.append(change)
+        watcher = Watcher(self, prefix_key, name or "", selector, start, encoder, sink)
+        self.enter(watcher)
+        self.owner.joined(watcher, bookmarks)
+        for change in reversed(replay):
+            kind = self.kind_for(watcher, change)
+            if kind >= 0:
+                watcher.queue.append((kind, change))
+        watcher.resume()
+        sink.on_drain(watcher.resume)
+        sink.on_close(watcher.stop)
+        return watcher
+
+    cdef enter(self, Watcher watcher):
+        """File a watcher under the one thing that every event it may want has."""
+        cdef Selector selector = watcher.selector
+        cdef dict buckets = self.by_scope
+        cdef object place = watcher.scope
+        if watcher.name:
+            buckets, place = self.by_name, watcher.name
+        elif selector is not None:
+            field = None
+            for name in self.indexed_fields:
+                if name in selector.field_equalities:
+                    field = name
+                    break
+            if field is not None:
+                self.field_index(field)
+                watcher.exact = len(selector.fields) == 1 and not selector.labels and not selector.nothing
+                buckets, place = self.by_field, (field, selector.field_equalities[field])
+            elif "metadata.name" in selector.field_equalities:
+                buckets, place = self.by_name, selector.field_equalities["metadata.name"]
+            elif selector.equalities:
+                buckets, place = self.by_label, selector.equalities[0]
+            if selector.fields and not watcher.plain and not watcher.exact:
+                self.field_readers += 1
+                watcher.reads_fields = True
+        bucket = buckets.get(place)
+        if bucket is None:
+            buckets[place] = bucket = {}
+        bucket[watcher] = None
+        watcher.buckets = buckets
+        watcher.place = place
+
+    cdef leave(self, Watcher watcher):
+        bucket = watcher.buckets[watcher.place]
+        bucket.pop(watcher, None)
+        if not bucket:
+            del watcher.buckets[watcher.place]
+        if watcher.reads_fields:
+            self.field_readers -= 1
+        self.owner.left(watcher)
+
+    def end_watches(self):
+        """End every watch cleanly: the resource is served no longer."""
+        for buckets in (self.by_scope, self.by_name, self.by_field, self.by_label):
+            for bucket in list(buckets.values()):
+                for watcher in list(bucket):
+                    (<Watcher>watcher).end()
+
+    cdef dispatch(self, Change change, list touched):
+        """Offer a change to the watchers that may want it; nobody else is looked at."""
+        cdef str key = change.key
+        cdef Py_ssize_t cut = key.rfind("/") + 1
+        cdef str old, new
+        if self.by_scope:
+            self.offer(self.by_scope.get(self.prefix), change)
+            if cut != len(self.prefix):
+                self.offer(self.by_scope.get(key[:cut]), change)
+        if self.by_name:
+            self.offer(self.by_name.get(key[cut:]), change)
+        if self.by_field:
+            for field, old, new in touched:
+                if old is not None and new is not None and old == new:
+                    self.offer_exact(self.by_field.get((field, new)), change, True, True)
+                else:
+                    if old is not None:
+                        self.offer_exact(self.by_field.get((field, old)), change, True, False)
+                    if new is not None:
+                        self.offer_exact(self.by_field.get((field, new)), change, False, True)
+        if self.by_label:
+            pairs = set()
+            if change.prev is not None:
+                pairs.update(change.prev.get_labels().items())
+            if change.cur is not None:
+                pairs.update(change.cur.get_labels().items())
+            for pair in pairs:
+                self.offer(self.by_label.get(pair), change)
+
+    cdef offer(self, dict bucket, Change change):
+        cdef Watcher watcher
+        cdef int kind
+        if bucket is not None:
+            for watcher in list(bucket):
+                kind = self.kind_for(watcher, change)
+                if kind >= 0:
+                    watcher.push(change, kind)
+
+    cdef offer_exact(self, dict bucket, Change change, bint before, bint after):
+        """The same where an index has said what the change means for those who select one value."""
+        cdef Watcher watcher
+        cdef int kind
+        if bucket is not None:
+            for watcher in list(bucket):
+                if watcher.exact:
+                    kind = -1
+                    if change.rev > watcher.since and change.key.startswith(watcher.scope):
+                        kind = kind_of(before, after)
+                else:
+                    kind = self.kind_for(watcher, change)
+                if kind >= 0:
+                    watcher.push(change, kind)
+
+    cdef int kind_for(self, Watcher watcher, Change change) except -2:
+        """What a change is to a watcher: ADDED, MODIFIED, DELETED, or -1 for nothing."""
+        cdef bint before, after
+        if change.rev <= watcher.since or not change.key.startswith(watcher.scope):
+            return -1
+        if watcher.name and change.key[change.key.rfind("/") + 1:] != watcher.name:
+            return -1
+        before = change.prev is not None
+        after = change.cur is not None
+        if watcher.selector is not None:
+            before = before and self.selects(watcher.selector, watcher.plain, change.prev)
+            after = after and self.selects(watcher.selector, watcher.plain, change.cur)
+        return kind_of(before, after)
+
+
+cdef inline int kind_of(bint before, bint after) noexcept:
+    if after:
+        return MODIFIED if before else ADDED
+    return DELETED if before else -1
+
+
+cdef inline Py_ssize_t weight(Change change) noexcept:
+    """What a change keeps in memory, in bytes."""
+    cdef Encoded entry = change.prev if change.prev is not None else change.cur
+    return PyBytes_GET_SIZE(entry.value) + 400
+
+
+cdef inline dict labels_of(Entry entry):
+    """The labels of an entry, not remembered: an index needs them once."""
+    return entry._labels if entry._labels is not None else read_labels(entry.value, entry.head)
+
+
+cdef bint only_key_fields(Selector selector):
+    """True when the field selector asks for nothing that the key does not tell."""
+    for requirement in selector.fields:
+        if requirement[0] != "metadata.name" and requirement[0] != "metadata.namespace":
+            return False
+    return True
+
+
+def rev_of(Change change not None):
+    """The revision of a change: what the ring is sorted by."""
+    return change.rev
+
+
+def key_of(Entry entry not None):
+    """The key of an entry: what lists are sorted by."""
+    return entry.key
+
+
+include "_watcher.pxi"

@@ -1,0 +1,229 @@
+"""Every object under `/registry/` in memory, kept up to date by one watch of the store, by resource.
+
+An embedded store tells of a commit before its writer is answered: then reads of the cache are linearizable.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from typing import Any
+
+from pilothouse._watchcache import Entry, Listing, ResourceCache, Watcher
+from pilothouse.storage.interface import Event, KeyValue, Storage, StorageError, Subscription
+
+__all__ = ["Cacher", "Entry", "Listing", "ResourceCache", "Watcher"]
+
+log = logging.getLogger(__name__)
+
+ROOT = "/registry/"
+PAGE = 10_000
+"""Keys that are read from the store at a time."""
+
+HISTORY = 1000
+"""Revisions before the newest that are replayed at start: clients of a restarted server can resume."""
+
+SLOTS = 60
+"""Seconds between two bookmarks of a watcher; each watcher has its slot among them."""
+
+Extract = Callable[[dict[str, Any]], dict[str, str]]
+
+
+def _no_fields(obj: dict[str, Any]) -> dict[str, str]:
+    return {}
+
+
+class Cacher:
+    """The caches of all resources. `transform(key, bytes)` turns what is stored into JSON (decryption)."""
+
+    def __init__(self, storage: Storage, transform: Callable[[str, bytes], bytes] | None = None) -> None:
+        self.revision = 0
+        self.ready = False
+        self.loop: asyncio.AbstractEventLoop
+        self._storage = storage
+        self._transform = transform
+        self._resources: dict[str, ResourceCache] = {}
+        self._unclaimed = ResourceCache(self, ROOT, _no_fields, (), 0)
+        self._loaded = 0
+        self._subscription: Subscription | None = None
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._slots: list[dict[Watcher, bool]] = [{} for _ in range(SLOTS)]
+        self._slot = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._recovery: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load everything and follow the store; what resources were registered before are filled."""
+        self.loop = asyncio.get_running_loop()
+        newest = await self._storage.current_revision()
+        base = max(self._storage.compacted, newest - HISTORY, 1)
+        loaded: dict[str, list[Entry]] = {}
+        for kv in await self._read(base):
+            entry = self._entry(kv)
+            if entry is not None:
+                loaded.setdefault(self._find(kv.key).prefix, []).append(entry)
+        for cache in (self._unclaimed, *self._resources.values()):
+            cache.load(loaded.pop(cache.prefix, []))
+            cache.forget_history(base)
+        self.revision = self._loaded = base
+        self._follow()
+        await self.wait_for(newest)
+        self.ready = True
+        self._timer = self.loop.call_later(1, self._tick)
+
+    async def close(self) -> None:
+        """Stop following the store and end all watches."""
+        self.ready = False
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._subscription is not None:
+            self._subscription.close()
+        if self._recovery is not None:
+            self._recovery.cancel()
+        for cache in self._resources.values():
+            cache.end_watches()
+        for _, future in self._waiters:
+            future.cancel()
+
+    def resource(self, prefix: str, extract: Extract, indexed_fields: tuple[str, ...] = ()) -> ResourceCache:
+        """The cache of the resource stored under `prefix` (`/registry/pods/`), made on first use.
+
+        `extract` gives an object's selectable fields; those in `indexed_fields` have an index.
+        """
+        found = self._resources.get(prefix)
+        if found is None:
+            found = ResourceCache(self, prefix, extract, indexed_fields, self._loaded)
+            self._find(prefix).move(prefix, found)
+            self._resources[prefix] = found
+        return found
+
+    def drop(self, prefix: str) -> None:
+        """Forget a resource that is served no longer; its watches end, its objects stay in the store."""
+        cache = self._resources.pop(prefix, None)
+        if cache is not None:
+            cache.end_watches()
+            cache.move(prefix, self._unclaimed)
+
+    async def wait_for(self, revision: int, timeout: float | None = None) -> bool:  # noqa: ASYNC109
+        """Wait until the cache has taken in `revision`; False when that did not happen in time (seconds)."""
+        if self.revision >= revision:
+            return True
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = (revision, future)
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(timeout):
+                await future
+        except TimeoutError:
+            return False
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+        return True
+
+    def joined(self, watcher: Watcher, bookmarks: bool) -> None:
+        """Called by a resource when a watch starts."""
+        watcher.slot = random.randrange(SLOTS)
+        self._slots[watcher.slot][watcher] = bookmarks
+
+    def left(self, watcher: Watcher) -> None:
+        """Called by a resource when a watch has ended."""
+        self._slots[watcher.slot].pop(watcher, None)
+
+    def _tick(self) -> None:
+        """Once a second: bookmarks for one slot of the watchers, and a look at those who wait for room."""
+        self._timer = self.loop.call_later(1, self._tick)
+        self._slot = (self._slot + 1) % SLOTS
+        for watcher, bookmarks in list(self._slots[self._slot].items()):
+            watcher.recheck()
+            if bookmarks and self.ready:
+                watcher.bookmark(self.revision)
+
+    async def _read(self, revision: int) -> list[KeyValue]:
+        found: list[KeyValue] = []
+        start = ""
+        while True:
+            page = await self._storage.range(ROOT, start=start, limit=PAGE, revision=revision)
+            found += page.items
+            if not page.more:
+                return found
+            start = page.items[-1].key + "\0"
+
+    def _entry(self, kv: KeyValue) -> Entry | None:
+        try:
+            value = kv.value if self._transform is None else self._transform(kv.key, kv.value)
+            return Entry(kv.key, value, kv.mod, kv.create)
+        except Exception:
+            log.exception("the value of %s can not be read; it is left out", kv.key)
+            return None
+
+    def _find(self, key: str) -> ResourceCache:
+        """The resource with the longest prefix of a key (`/registry/example.com/widgets/`)."""
+        first = key.find("/", len(ROOT)) + 1
+        if first:
+            second = key.find("/", first) + 1
+            if second and (found := self._resources.get(key[:second])) is not None:
+                return found
+            if (found := self._resources.get(key[:first])) is not None:
+                return found
+        return self._unclaimed
+
+    def _follow(self) -> None:
+        self._subscription = self._storage.watch(
+            "", self.revision + 1, self._on_events, self._on_error, prev_kv=False
+        )
+
+    def _on_events(self, events: list[Event]) -> None:
+        for event in events:
+            kv = event.kv
+            self.revision = kv.mod
+            if not kv.key.startswith(ROOT):
+                continue
+            cache = self._find(kv.key)
+            cache.apply(kv.key, None if event.deleted else self._entry(kv), kv.mod)
+        self._wake()
+
+    def _wake(self) -> None:
+        for revision, future in self._waiters:
+            if revision <= self.revision and not future.done():
+                future.set_result(None)
+
+    def _on_error(self, error: StorageError) -> None:
+        self.ready = False
+        if self._recovery is None or self._recovery.done():
+            log.warning("the watch of the store ended, starting over: %s", error)
+            self._recovery = self.loop.create_task(self._recover())
+
+    async def _recover(self) -> None:
+        """Read everything again and tell the watchers of what has changed meanwhile."""
+        delay = 0.05
+        while True:
+            try:
+                revision = await self._storage.current_revision()
+                self._reconcile(await self._read(revision), revision)
+                self._follow()
+            except StorageError as error:
+                log.warning("the store can not be read: %s", error)
+            else:
+                self.ready = True
+                return
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 5.0)
+
+    def _reconcile(self, items: list[KeyValue], revision: int) -> None:
+        gone = {key for cache in (self._unclaimed, *self._resources.values()) for key in cache.keys}
+        changed = []
+        for kv in items:
+            gone.discard(kv.key)
+            known = self._find(kv.key).get(kv.key)
+            if known is None or known.rev != kv.mod:
+                changed.append(kv)
+        changed.sort(key=lambda kv: kv.mod)
+        for kv in changed:
+            self._find(kv.key).apply(kv.key, self._entry(kv), kv.mod)
+        for key in sorted(gone):
+            self._find(key).apply(key, None, revision)
+        self.revision = self._loaded = max(self.revision, revision)
+        for cache in (self._unclaimed, *self._resources.values()):
+            cache.forget_history(revision)
+        self._wake()
