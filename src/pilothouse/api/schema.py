@@ -1,23 +1,44 @@
 """The type tree of an object: what decoding, defaulting, patching and server-side apply walk.
 
-Built-in kinds come from the generated data in schemas/ (`builtin`), custom resources from their structural schema.
-A struct type is made once and shared wherever it is used; lists and maps belong to the field that holds them.
+Built-in kinds come from the generated data in schemas/ (`builtin`), custom resources from their structural
+schema. A struct type is made once and shared wherever it is used; lists and maps belong to the field that
+holds them.
 """
 
+import functools
+import zlib
+from importlib import resources
 from typing import Any
+
+import orjson
 
 
 class Type:
     """One node.
 
-    kind: struct (known `fields`), map (string keys, values of `items`), list (of `items`), string, int32, int64,
-    number, bool, bytes (base64 text), time, microtime, duration, quantity, intorstring, any (whatever JSON).
+    kind: struct (known `fields`), map (string keys, values of `items`), list (of `items`), string, int32,
+    int64, number, bool, bytes (base64 text), time, microtime, duration, quantity, intorstring, any (whatever
+    JSON), schemaor (a JSON schema, the struct `items`, or instead a bool, a list of schemas or of names).
     name: the OpenAPI definition's name for a struct, else "".
     list_type: atomic | set | map; list_keys: the keys of a `map` list, in order. "" counts as atomic.
     map_type: atomic | granular ("" counts as granular), for structs and maps.
+    go: the type's name in Go, which messages about wrong JSON types show.
+    node: what the compiled walk keeps about the type (see codec).
     """
 
-    __slots__ = ("fields", "items", "kind", "list_keys", "list_type", "map_type", "name", "preserve_unknown", "rules")
+    __slots__ = (
+        "fields",
+        "go",
+        "items",
+        "kind",
+        "list_keys",
+        "list_type",
+        "map_type",
+        "name",
+        "node",
+        "preserve_unknown",
+        "rules",
+    )
 
     def __init__(
         self,
@@ -30,6 +51,7 @@ class Type:
         map_type: str = "",
         preserve_unknown: bool = False,
         rules: Any = None,
+        go: str = "",
     ) -> None:
         self.kind = kind
         self.name = name
@@ -40,18 +62,35 @@ class Type:
         self.map_type = map_type
         self.preserve_unknown = preserve_unknown
         self.rules = rules
+        self.go = go
+        self.node: Any = None
+
+    def __repr__(self) -> str:
+        return f"<Type {self.kind} {self.name or self.go}>"
 
 
 class Field:
     """A member of a struct.
 
     omit: left out of JSON when zero (Go omitempty); pointer: may be absent, and an empty value is kept.
-    A field that is neither is always written, with its zero value when nothing was given.
-    default: the schema's plain default, None where there is none. patch_strategy: merge | replace | retainKeys or a
-    comma-separated pair; patch_merge_key: the key of a strategic-merge list.
+    A field that is not omitted is always written, with its zero value when nothing was given; that of a
+    pointer, list, map or time is null.
+    default: the schema's plain default, None where there is none. patch_strategy: merge | replace |
+    retainKeys or a comma-separated pair; patch_merge_key: the key of a strategic-merge list.
+    embedded: dotted names of the Go structs that the member is flattened from, "" for the struct's own.
     """
 
-    __slots__ = ("default", "name", "omit", "patch_merge_key", "patch_strategy", "pointer", "required", "type")
+    __slots__ = (
+        "default",
+        "embedded",
+        "name",
+        "omit",
+        "patch_merge_key",
+        "patch_strategy",
+        "pointer",
+        "required",
+        "type",
+    )
 
     def __init__(
         self,
@@ -63,6 +102,7 @@ class Field:
         required: bool = False,
         patch_strategy: str = "",
         patch_merge_key: str = "",
+        embedded: str = "",
     ) -> None:
         self.name = name
         self.type = type
@@ -72,8 +112,178 @@ class Field:
         self.required = required
         self.patch_strategy = patch_strategy
         self.patch_merge_key = patch_merge_key
+        self.embedded = embedded
+
+    def __repr__(self) -> str:
+        return f"<Field {self.name}: {self.type!r}>"
+
+
+REFERENCE = "#/components/schemas/"
+
+# Definitions whose JSON form is not that of their Go struct, by their last two names.
+_SPECIAL = {
+    "resource.Quantity": "quantity",
+    "intstr.IntOrString": "intorstring",
+    "v1.Time": "time",
+    "v1.MicroTime": "microtime",
+    "v1.Patch": "any",
+    "v1.FieldsV1": "any",
+    "v1.JSON": "any",
+    "runtime.RawExtension": "any",
+    "v1.JSONSchemaPropsOrArray": "schemaor",
+    "v1.JSONSchemaPropsOrBool": "schemaor",
+    "v1.JSONSchemaPropsOrStringArray": "schemaor",
+}
+# Go structs are never empty for omitempty, whatever their JSON form.
+_GO_STRUCTS = {"struct", "time", "microtime", "duration", "quantity", "intorstring"}
+
+_types: dict[str, Type] = {}
+_scalars: dict[tuple[str, str], Type] = {}
+
+
+def load(name: str) -> Any:
+    """The content of one file of schemas/, parsed; FileNotFoundError when there is none."""
+    data = (resources.files("pilothouse.api") / "schemas" / f"{name}.z").read_bytes()
+    return orjson.loads(zlib.decompress(data))
+
+
+@functools.cache
+def index() -> dict[str, Any]:
+    """What is known about all kinds: see tools/gen_schemas.py."""
+    found: dict[str, Any] = load("index")
+    return found
+
+
+@functools.cache
+def _package(package: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = load(package.removeprefix("io.k8s."))
+    except FileNotFoundError:
+        raise KeyError(package) from None
+    return found
+
+
+def definition(name: str) -> dict[str, Any]:
+    """The OpenAPI v3 definition of `name`, without descriptions; shared, so not to be changed."""
+    package, _, short = name.rpartition(".")
+    found: dict[str, Any] = _package(package)["definitions"][short]
+    return found
+
+
+def definitions(group: str, version: str) -> list[str]:
+    """The names of all definitions that the kinds of a group version reach, sorted."""
+    group_version = f"{group}/{version}" if group else version
+    waiting = list(index()["kinds"].get(group_version, {}).values())
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += _references(definition(name))
+    return sorted(seen)
+
+
+def _references(schema: dict[str, Any]) -> list[str]:
+    found: list[str] = []
+    if "$ref" in schema:
+        found.append(schema["$ref"].removeprefix(REFERENCE))
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            found += _references(schema[key])
+    for member in schema.get("properties", {}).values():
+        found += _references(member)
+    return found
 
 
 def builtin(name: str) -> Type:
-    """The type of an OpenAPI definition, for example `io.k8s.api.core.v1.Pod`; KeyError when there is none."""
-    raise NotImplementedError
+    """The type of a definition, for example `io.k8s.api.core.v1.Pod`; KeyError when there is none."""
+    found = _types.get(name)
+    return found if found is not None else _build(name)
+
+
+def for_kind(group: str, version: str, kind: str) -> Type:
+    """The type of a kind that is served or taken as options; KeyError when there is none."""
+    group_version = f"{group}/{version}" if group else version
+    found = index()
+    name = found["kinds"].get(group_version, {}).get(kind) or found["everywhere"].get(kind)
+    if name is None:
+        raise KeyError(f"{group_version} {kind}")
+    return builtin(name)
+
+
+def _build(name: str) -> Type:
+    package, _, short = name.rpartition(".")
+    content = _package(package)
+    schema = content["definitions"][short]
+    go = ".".join(name.rsplit(".", 2)[-2:])
+    special = _SPECIAL.get(go)
+    made = Type(special or "struct", name, map_type=schema.get("x-kubernetes-map-type", ""), go=go)
+    _types[name] = made
+    if special == "schemaor":
+        made.items = builtin(f"{package}.JSONSchemaProps")
+    elif special is None:
+        required = schema.get("required", ())
+        members = content["members"][short]
+        for member, sub in schema.get("properties", {}).items():
+            made.fields[member] = _field(member, sub, members.get(member, ()), member in required)
+    return made
+
+
+def _field(name: str, schema: dict[str, Any], parts: list[str], required: bool) -> Field:
+    flags, go, embedded = (*parts, "", "", "")[:3]
+    type_ = _type(schema, go)
+    pointer = "p" in flags
+    struct = type_.kind in _GO_STRUCTS or type_.go == "runtime.RawExtension"
+    default = schema.get("default")
+    if not pointer and not default:
+        default = None  # what an absent member means anyhow
+    return Field(
+        name,
+        type_,
+        omit="z" in flags or ("o" in flags and (pointer or not struct)),
+        pointer=pointer,
+        default=default,
+        required=required,
+        patch_strategy=schema.get("x-kubernetes-patch-strategy", ""),
+        patch_merge_key=schema.get("x-kubernetes-patch-merge-key", ""),
+        embedded=embedded,
+    )
+
+
+def _type(schema: dict[str, Any], go: str = "") -> Type:
+    if "$ref" in schema:
+        return builtin(schema["$ref"].removeprefix(REFERENCE))
+    kind = schema.get("type", "")
+    if kind == "array":
+        items = _type(schema["items"], go[2:] if go.startswith("[]") else "")
+        return Type(
+            "list",
+            items=items,
+            list_type=schema.get("x-kubernetes-list-type", ""),
+            list_keys=tuple(schema.get("x-kubernetes-list-map-keys", ())),
+            go=go or "[]" + items.go,
+        )
+    if kind == "object":
+        items = _type(schema["additionalProperties"], go.partition("]")[2] if go.startswith("map[") else "")
+        map_type = schema.get("x-kubernetes-map-type", "")
+        return Type("map", items=items, map_type=map_type, go=go or "map[string]" + items.go)
+    return _scalar(kind, schema.get("format", ""), go)
+
+
+def _scalar(kind: str, format: str, go: str) -> Type:
+    match kind, format:
+        case "string", "byte":
+            key = ("bytes", go or "[]uint8")
+        case "string", _:
+            key = ("duration" if go.endswith(".Duration") else "string", go or "string")
+        case "integer", _:
+            key = (format or "int64", go or format or "int64")
+        case "number", _:
+            key = ("number", go or "float64")
+        case "boolean", _:
+            key = ("bool", go or "bool")
+        case _:
+            key = ("any", go)
+    if key not in _scalars:
+        _scalars[key] = Type(key[0], go=key[1])
+    return _scalars[key]

@@ -1,0 +1,584 @@
+"""Walks a decoded body by its type: what Go's decoding into a struct and encoding it again would leave.
+
+Unknown members are dropped and named, nulls and empty omitempty members dropped, members that are always
+written filled in, times and quantities brought to their canonical text, plain defaults set. A body that
+orjson read is walked once; whenever something is odd (a wrong type, a repeated member) `Odd` is raised and the
+caller walks what `scan` read instead, which keeps number literals and repeated members, so that the outcome and
+the message are exactly those of sigs.k8s.io/json.
+"""
+
+from cpython.dict cimport PyDict_GetItem, PyDict_Next, PyDict_SetItem
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport PyTypeObject
+from libc.stdint cimport int32_t, int64_t
+
+cdef extern from "Python.h":
+    PyTypeObject *Py_TYPE(object)
+    int64_t PyLong_AsLongLongAndOverflow(object, int *) except? -1
+
+from binascii import b2a_base64
+
+include "_schema_scan.pxi"
+
+cdef enum Kind:
+    ANY
+    STRUCT
+    MAP
+    LIST
+    STRING
+    INT32
+    INT64
+    NUMBER
+    BOOL
+    BYTES
+    TIME
+    MICROTIME
+    DURATION
+    QUANTITY
+    MILLI  # a quantity in a ResourceList, rounded up to thousandths
+    INTORSTRING
+    SCHEMAOR
+
+cdef dict KINDS = {
+    "any": ANY, "struct": STRUCT, "map": MAP, "list": LIST, "string": STRING, "int32": INT32, "int64": INT64,
+    "number": NUMBER, "bool": BOOL, "bytes": BYTES, "time": TIME, "microtime": MICROTIME,
+    "duration": DURATION, "quantity": QUANTITY, "intorstring": INTORSTRING, "schemaor": SCHEMAOR,
+}
+
+DEF MAX_DEPTH = 500  # deeper values would need too much of the C stack
+DEF MAX_STRICT_ERRORS = 100  # sigs.k8s.io/json stops there
+
+cdef object parse_quantity = None
+cdef object parse_milli = None
+cdef object parse_time = None
+cdef object parse_microtime = None
+cdef object parse_base64 = None
+
+
+def set_parsers(quantity, quantity_milli, time, microtime, base64):
+    """Install the functions that canonicalise text; each raises ValueError with Go's message."""
+    global parse_quantity, parse_milli, parse_time, parse_microtime, parse_base64
+    parse_quantity = quantity
+    parse_milli = quantity_milli
+    parse_time = time
+    parse_microtime = microtime
+    parse_base64 = base64
+
+
+class Odd(Exception):
+    """Something that the fast walk leaves to the exact one."""
+
+
+class DecodeError(Exception):
+    """The value does not fit its type; the text is Go's."""
+
+
+cdef class Member:
+    cdef str name
+    cdef str embedded
+    cdef Node node
+    cdef bint omit
+    cdef bint pointer
+    cdef object default
+
+
+cdef class Node:
+    """A Type made ready for the walk."""
+    cdef Kind kind
+    cdef str go
+    cdef dict members
+    cdef Node items
+    cdef list always  # members that are written even when nothing was given
+    cdef list defaulted
+    cdef bint preserve_unknown
+
+
+cdef struct Frame:
+    Frame *up
+    PyObject *owner  # the Node of the struct whose member this is, else NULL
+    PyObject *key  # a Member, a map's key, or NULL for a list's item
+    Py_ssize_t index
+    int depth
+
+
+cdef Node milli_node = Node()
+milli_node.kind = MILLI
+milli_node.go = "resource.Quantity"
+
+
+cdef Node node_of(object type):
+    cdef Node node
+    if type.node is not None:
+        return <Node>type.node
+    node = Node()
+    type.node = node
+    node.kind = KINDS[type.kind]
+    node.go = type.go
+    node.members = {}
+    node.always = []
+    node.defaulted = []
+    node.preserve_unknown = type.preserve_unknown
+    if type.items is not None:
+        node.items = milli_node if node.go == "v1.ResourceList" else node_of(type.items)
+    for field in type.fields.values():
+        add_member(node, field)
+    return node
+
+
+cdef void add_member(Node node, object field):
+    cdef Member member = Member()
+    member.name = field.name
+    member.embedded = field.embedded
+    member.node = node_of(field.type)
+    member.omit = field.omit
+    member.pointer = field.pointer
+    member.default = field.default
+    node.members[member.name] = member
+    if not member.omit:
+        node.always.append(member)
+    if member.default is not None and member.default != {}:
+        node.defaulted.append(member)
+
+
+cdef object zero_of(Node node):
+    """A type's zero value as Go encodes it; what is nil in Go is None."""
+    cdef Kind kind = node.kind
+    if kind == STRUCT:
+        return zero_struct(node)
+    if kind == STRING:
+        return ""
+    if kind == INT32 or kind == INT64 or kind == NUMBER or kind == INTORSTRING:
+        return 0
+    if kind == BOOL:
+        return False
+    if kind == QUANTITY or kind == MILLI:
+        return "0"
+    if kind == DURATION:
+        return "0s"
+    return None
+
+
+cdef dict zero_struct(Node node):
+    cdef dict out = {}
+    complete(node, out)
+    return out
+
+
+cdef void complete(Node node, dict out):
+    """Set the defaults and the zero values of members that are always written."""
+    cdef Member member
+    for member in node.defaulted:
+        if member.name not in out or (not member.pointer and not out[member.name]):
+            out[member.name] = member.default
+    for member in node.always:
+        if member.name not in out:
+            out[member.name] = None if member.pointer else zero_of(member.node)
+
+
+cdef bint dropped(Member member, Kind kind, object value):
+    """Whether a value of a member that is no pointer is not written: empty, or null instead of an empty list."""
+    if kind == LIST or kind == MAP:
+        return not value
+    if not member.omit or kind == ANY or kind == QUANTITY or kind == INTORSTRING or kind == SCHEMAOR:
+        return False
+    if kind == STRUCT:
+        return value == zero_struct(member.node)
+    return not value
+
+
+cdef str describe(object value):
+    """What Go calls a JSON value of the wrong type."""
+    if type(value) is str:
+        return "string"
+    if type(value) is bool:
+        return "bool"
+    if type(value) is list:
+        return "array"
+    return "object" if type(value) is dict or type(value) is Members else "number"
+
+
+cdef str mismatch(str what, str go, Frame *frame):
+    """Go's UnmarshalTypeError at this place."""
+    cdef Member member
+    cdef str struct = None
+    cdef list names = []
+    while frame is not NULL:
+        if frame.owner is not NULL:
+            if struct is None:
+                struct = (<Node>frame.owner).go.rpartition(".")[2]
+            member = <Member>frame.key
+            names.append(f"{member.embedded}.{member.name}" if member.embedded else member.name)
+        frame = frame.up
+    if struct is None:
+        return f"json: cannot unmarshal {what} into Go value of type {go}"
+    names.reverse()
+    return f"json: cannot unmarshal {what} into Go struct field {struct}.{'.'.join(names)} of type {go}"
+
+
+cdef str strict_path(Frame *frame):
+    """The path that strict errors show: `spec.containers[0].ports`."""
+    cdef list parts = []
+    while frame is not NULL:
+        if frame.owner is not NULL:
+            parts.append("." + (<Member>frame.key).name)
+        elif frame.key is not NULL:
+            parts.append("." + <str>frame.key)
+        elif frame.index >= 0:
+            parts.append(f"[{frame.index}]")
+        frame = frame.up
+    parts.reverse()
+    return "".join(parts).removeprefix(".")
+
+
+cdef object integer(object literal, object bits):
+    """Go's ParseInt of a number's text, None when it does not fit."""
+    try:
+        value = int(literal)
+    except ValueError:
+        return None
+    return value if value >> bits in (0, -1) else None
+
+
+cdef object number_of(object literal):
+    """The number as sigs.k8s.io/json keeps it in an untyped place: an int64 when it is one; None for infinity."""
+    value = integer(literal, 63)
+    if value is None:
+        value = float(literal)
+        if value - value != 0:
+            return None
+    return value
+
+
+cdef object raw_text(object value):
+    """The text that Quantity's own unmarshalling sees, None when only the exact walk knows it."""
+    if type(value) is str or type(value) is Literal:
+        return value
+    if type(value) is float:
+        return None
+    return str(value) if type(value) is int else "?"
+
+
+cdef object plain(object value, int depth):
+    """Scanned JSON as ordinary objects; the last of repeated members stays."""
+    if depth > MAX_DEPTH:
+        raise DecodeError("exceeded max depth")
+    if type(value) is Members:
+        return {key: plain(item, depth + 1) for key, item in (<Members>value).pairs}
+    if type(value) is list:
+        return [plain(item, depth + 1) for item in <list>value]
+    return number_of(value) if type(value) is Literal else value
+
+
+def as_plain(value):
+    """What `scan` read, as dicts, lists and numbers; DecodeError when it is nested too deeply."""
+    return plain(value, 0)
+
+
+cdef Py_ssize_t count_members(object value):
+    """The members of all objects in a value."""
+    cdef Py_ssize_t found = 0
+    if type(value) is dict:
+        found = len(<dict>value)
+        for item in (<dict>value).values():
+            if type(item) is dict or type(item) is list:
+                found += count_members(item)
+    elif type(value) is list:
+        for item in <list>value:
+            if type(item) is dict or type(item) is list:
+                found += count_members(item)
+    return found
+
+
+cdef dict merged(dict old, dict new):
+    """A repeated struct or map is decoded into the earlier one."""
+    cdef dict out = dict(old)
+    for key, value in new.items():
+        earlier = out.get(key)
+        out[key] = merged(earlier, value) if type(earlier) is dict and type(value) is dict else value
+    return out
+
+
+cdef class Walk:
+    """One pass over one body."""
+    cdef bint exact  # the body was read by `scan`
+    cdef bint lenient  # inside a Go UnmarshalJSON, which reports no unknown members
+    cdef public list strict
+    cdef set seen
+    cdef str error
+    cdef public Py_ssize_t members  # of all objects met so far
+
+    def __init__(self, bint exact):
+        self.exact = exact
+        self.lenient = False
+        self.strict = []
+        self.seen = None
+        self.error = None
+        self.members = 0
+
+    def run(self, type, value):
+        """The walked value; DecodeError or, unless exact, Odd."""
+        cdef Frame frame
+        frame.up = NULL
+        frame.owner = NULL
+        frame.key = NULL
+        frame.index = -1
+        frame.depth = 0
+        out = self.walk(node_of(type), value, &frame)
+        if self.error is not None:
+            raise DecodeError(self.error)
+        return out
+
+    cdef object walk(self, Node node, object value, Frame *frame):
+        """The value to keep, None for a Go nil or a zero time."""
+        cdef Kind kind = node.kind
+        cdef int64_t number
+        cdef int overflow = 0
+        if kind == STRING or kind == DURATION:
+            if type(value) is str:
+                return value
+        elif kind == STRUCT:
+            if type(value) is dict or type(value) is Members:
+                return self.struct(node, value, frame)
+        elif kind == LIST:
+            if type(value) is list:
+                return self.list(node, <list>value, frame)
+        elif kind == MAP:
+            if type(value) is dict or type(value) is Members:
+                return self.map(node, value, frame)
+        elif kind == INT32 or kind == INT64:
+            if type(value) is int:
+                number = PyLong_AsLongLongAndOverflow(value, &overflow)
+                if not overflow and (kind == INT64 or number == <int32_t>number):
+                    return value
+            elif type(value) is Literal:
+                found = integer(value, 31 if kind == INT32 else 63)
+                if found is not None:
+                    return found
+                return self.save(mismatch(f"number {value}", node.go, frame))
+        elif kind == BOOL:
+            if type(value) is bool:
+                return value
+        elif kind == ANY:
+            return self.any(value)
+        elif kind == QUANTITY:
+            return self.parsed(parse_quantity, raw_text(value))
+        elif kind == MILLI:
+            return self.parsed(parse_milli, raw_text(value))
+        elif kind == TIME or kind == MICROTIME:
+            if type(value) is str:
+                return self.parsed(parse_time if kind == TIME else parse_microtime, value)
+            return self.abort(mismatch(describe(value), "string", frame))
+        elif kind == INTORSTRING:
+            if type(value) is str:
+                return value
+            if type(value) is int:
+                number = PyLong_AsLongLongAndOverflow(value, &overflow)
+                if not overflow and number == <int32_t>number:
+                    return value
+            elif type(value) is Literal:
+                found = integer(value, 31)
+                if found is not None:
+                    return found
+                return self.abort(mismatch(f"number {value}", "int32", frame))
+            return self.abort(mismatch(describe(value), "int32", frame))
+        elif kind == BYTES:
+            if type(value) is str:
+                return self.base64(<str>value)
+            if type(value) is list:
+                return self.byte_list(<list>value, frame)
+        elif kind == NUMBER:
+            if type(value) is float or type(value) is int:
+                return value
+            if type(value) is Literal:
+                found = number_of(value)
+                return found if found is not None else self.save(mismatch(f"number {value}", node.go, frame))
+        elif kind == SCHEMAOR:
+            return self.schema_or(node, value, frame)
+        return self.save(mismatch(describe(value), node.go, frame))
+
+    cdef object struct(self, Node node, object value, Frame *up):
+        cdef Frame frame
+        cdef dict out = {}
+        cdef PyObject *key
+        cdef PyObject *item
+        cdef Py_ssize_t position = 0
+        frame.up = up
+        frame.owner = <PyObject *>node
+        frame.index = -1
+        frame.depth = up.depth + 1
+        if frame.depth > MAX_DEPTH:
+            return self.abort("exceeded max depth")
+        if type(value) is dict:
+            self.members += len(<dict>value)
+            while PyDict_Next(value, &position, &key, &item):
+                self.member(node, out, <object>key, <object>item, &frame)
+        else:
+            met = set()
+            for name, given in (<Members>value).pairs:
+                if name in met and name in node.members:
+                    self.complain("duplicate field", name, up)
+                met.add(name)
+                self.member(node, out, name, given, &frame)
+        complete(node, out)
+        return out
+
+    cdef int member(self, Node node, dict out, object key, object item, Frame *frame) except -1:
+        cdef PyObject *found = PyDict_GetItem(node.members, key)
+        cdef Member member
+        cdef Kind kind
+        if found is NULL:
+            if node.preserve_unknown:
+                out[key] = self.any(item)
+            else:
+                self.unknown(key, item, frame)
+            return 0
+        member = <Member>found
+        kind = member.node.kind
+        if item is None:
+            # A null empties what is nil in Go and leaves everything else as it was.
+            if self.exact and key in out and (member.pointer or kind in (LIST, MAP, ANY, BYTES, TIME, MICROTIME)):
+                del out[key]
+            return 0
+        frame.key = found
+        walked = self.walk(member.node, item, frame)
+        if walked is None or (not member.pointer and dropped(member, kind, walked)):
+            if self.exact:
+                out.pop(key, None)
+            return 0
+        if self.exact and key in out and (kind == STRUCT or kind == MAP):
+            walked = merged(out[key], walked)
+        PyDict_SetItem(out, key, walked)
+        return 0
+
+    cdef object list(self, Node node, list value, Frame *up):
+        cdef Frame frame
+        cdef Py_ssize_t i
+        cdef list out = []
+        cdef object item
+        frame.up = up
+        frame.owner = NULL
+        frame.key = NULL
+        frame.depth = up.depth + 1
+        for i in range(PyList_GET_SIZE(value)):
+            item = <object>PyList_GET_ITEM(value, i)
+            frame.index = i
+            out.append(self.element(node.items, item, &frame))
+        return out
+
+    cdef object map(self, Node node, object value, Frame *up):
+        cdef Frame frame
+        cdef dict out = {}
+        cdef PyObject *key
+        cdef PyObject *item
+        cdef Py_ssize_t position = 0
+        frame.up = up
+        frame.owner = NULL
+        frame.index = -1
+        frame.depth = up.depth + 1
+        if type(value) is dict:
+            self.members += len(<dict>value)
+            while PyDict_Next(value, &position, &key, &item):
+                frame.key = key
+                out[<object>key] = self.element(node.items, <object>item, &frame)
+        else:
+            for name, element in (<Members>value).pairs:
+                if name in out:
+                    self.complain("duplicate field", name, up)
+                frame.key = <PyObject *>name
+                out[name] = self.element(node.items, element, &frame)
+        return out
+
+    cdef object element(self, Node node, object value, Frame *frame):
+        """An item of a list or a map, which is written whatever it is."""
+        if value is not None:
+            value = self.walk(node, value, frame)
+        if value is not None:
+            return value
+        return "" if node.kind == BYTES else zero_of(node)
+
+    cdef object any(self, object value):
+        if self.exact:
+            return plain(value, 0)
+        self.members += count_members(value)
+        return value
+
+    cdef object schema_or(self, Node node, object value, Frame *frame):
+        """JSONSchemaPropsOrBool, OrArray and OrStringArray: Go's own unmarshalling, blind to unknown members."""
+        cdef bint before = self.lenient
+        cdef list out
+        if type(value) is dict or type(value) is Members:
+            self.lenient = True
+            walked = self.struct(node.items, value, frame)
+            self.lenient = before
+            return walked
+        if type(value) is list:
+            self.lenient = True
+            out = []
+            for item in <list>value:
+                if type(item) is dict or type(item) is Members:
+                    out.append(self.struct(node.items, item, frame))
+                else:
+                    out.append(self.any(item))
+            self.lenient = before
+            return out
+        if node.go == "v1.JSONSchemaPropsOrBool" and type(value) is not bool:
+            return self.abort("boolean or JSON schema expected")
+        return self.any(value)
+
+    cdef object base64(self, str text):
+        try:
+            return parse_base64(text)
+        except ValueError as error:
+            return self.save(str(error))
+
+    cdef object byte_list(self, list value, Frame *frame):
+        """Go takes an array of small numbers for bytes as well."""
+        cdef bytearray out = bytearray()
+        for item in value:
+            found = integer(str(item), 8) if type(item) in (int, Literal) else None
+            if found is None or found < 0:
+                what = f"number {item}" if type(item) in (int, Literal) else describe(item)
+                return self.save(mismatch(what, "uint8", frame))
+            out.append(found)
+        return b2a_base64(out, newline=False).decode()
+
+    cdef object parsed(self, object parse, object text):
+        if text is None:
+            raise Odd
+        try:
+            return parse(text)
+        except ValueError as error:
+            return self.abort(str(error))
+
+    cdef object save(self, str message):
+        """Go reports the first of these when the walk is over."""
+        if not self.exact:
+            raise Odd
+        if self.error is None:
+            self.error = message
+        return None
+
+    cdef object abort(self, str message):
+        """An error of a Go UnmarshalJSON ends the walk."""
+        if not self.exact:
+            raise Odd
+        raise DecodeError(message)
+
+    cdef int unknown(self, str key, object item, Frame *frame) except -1:
+        if not self.exact:
+            self.members += count_members(item)
+        self.complain("unknown field", key, frame.up)
+        return 0
+
+    cdef int complain(self, str what, str key, Frame *frame) except -1:
+        if self.lenient or len(self.strict) >= MAX_STRICT_ERRORS:
+            return 0
+        path = strict_path(frame)
+        message = (what, f"{path}.{key}" if path else key)
+        if self.seen is None:
+            self.seen = set()
+        if message not in self.seen:
+            self.seen.add(message)
+            self.strict.append(message)
+        return 0

@@ -1,0 +1,264 @@
+"""A request's body to an object of a kind, and an object to the bytes that are kept and served.
+
+The order of checks and every message are those of kube-apiserver's create and update handlers over
+apimachinery's JSON and YAML serializers.
+"""
+
+from collections.abc import Collection
+from typing import Any, NoReturn
+
+import orjson
+
+from pilothouse import _schema, errors
+from pilothouse.api import defaults, json, quantity, schema, scheme, times, yaml
+from pilothouse.api.fields import Object, quote
+from pilothouse.api.schema import Type
+
+JSON = "application/json"
+YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+MEDIA_TYPES = (JSON, YAML, PROTOBUF)
+
+IGNORE, WARN, STRICT = "Ignore", "Warn", "Strict"
+
+_VERSION_KIND = (
+    r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
+)
+_SUMMARY = 30
+
+_schema.set_parsers(quantity.canonical, quantity.canonical_milli, times.time, times.micro_time, times.base64)
+
+
+class Undecodable(ValueError):
+    """A body that does not decode; the text is upstream's without the words around it."""
+
+
+def media_type(content_type: str) -> str:
+    """The media type of a Content-Type header; 415 when bodies of it are not read. None means JSON."""
+    text = content_type.partition(";")[0].strip().lower()
+    if not content_type:
+        return JSON
+    if text not in MEDIA_TYPES:
+        raise unsupported_media_type(MEDIA_TYPES)
+    return text
+
+
+def unsupported_media_type(accepted: tuple[str, ...]) -> errors.UnsupportedMediaType:
+    listed = ", ".join(accepted)
+    return errors.UnsupportedMediaType(
+        f"the body of the request was in an unknown format - accepted media types include: {listed}"
+    )
+
+
+def decode(
+    body: bytes,
+    content_type: str,
+    type: Type,
+    expected: scheme.GroupVersionKind,
+    validation: str = IGNORE,
+    accepted: Collection[tuple[str, str]] = (),
+) -> tuple[Object, list[str]]:
+    """The object of a built-in kind that a body holds, with all defaults, and the warnings to send.
+
+    `expected` is group, version and kind of the resource; `validation` the fieldValidation option; `accepted` are
+    further group versions that the body may claim. Raises BadRequest or UnsupportedMediaType.
+    """
+    media = media_type(content_type)
+    actual: scheme.GroupVersionKind | None = None
+    strict: list[str] = []
+    try:
+        if media == YAML:
+            document = yaml.parse(body)
+            data = json.dump(_sorted(document.value))
+            if document.repeated:
+                strict.append(document.strict_error())
+        else:
+            data = body
+        value, exact = _read(data)
+        actual = _kind_of(value, expected)
+        _check_kind(actual, expected)
+        obj, found = _walk(value, exact, _type_of(actual, expected, type), data)
+        strict += found
+        _check_conversion(actual, expected)
+        if strict and validation == STRICT:
+            raise Undecodable("strict decoding error: " + ", ".join(strict))
+    except (Undecodable, yaml.YAMLError, json.ScanError, json.DecodeError) as error:
+        _refuse(str(error), actual, expected, body)
+    if actual[:2] != expected[:2] and actual[:2] not in accepted:
+        wanted = scheme.group_version(expected[0], expected[1])
+        given = scheme.group_version(actual[0], actual[1])
+        raise errors.BadRequest(
+            f"the API version in the data ({given}) does not match the expected API version ({wanted})"
+        )
+    obj["kind"], obj["apiVersion"] = expected[2], scheme.group_version(expected[0], expected[1])
+    defaults.apply(obj, *expected)
+    return obj, [w for text in strict for w in _warnings(text)] if validation == WARN else []
+
+
+def decode_value(value: Any, type: Type, validation: str = STRICT) -> tuple[Any, list[str]]:
+    """The same walk over a value that is decoded already (a patched object): the value and the strict errors.
+
+    Nothing is defaulted but what the schema states. DecodeError carries Go's message.
+    """
+    try:
+        return _run(value, False, type)
+    except _schema.Odd:
+        return _run(_schema.scan(json.dump(value)), True, type)
+
+
+def prune(value: Any, type: Type) -> Any:
+    """The value with nothing in it that its type does not know, canonical, plain defaults set."""
+    return decode_value(value, type)[0]
+
+
+def _refuse(
+    message: str, actual: scheme.GroupVersionKind | None, expected: scheme.GroupVersionKind, body: bytes
+) -> NoReturn:
+    """transformDecodeError: the 400 that names what the body claims to be, or shows how it begins."""
+    if actual is not None and actual[2]:
+        text = f'{actual[2]} in version "{actual[1]}" cannot be handled as a {expected[2]}: {message}'
+    else:
+        must = f"the object provided is unrecognized (must be of type {expected[2]})"
+        text = f"{must}: {message} ({_summary(body)})"
+    raise errors.BadRequest(text)
+
+
+def _summary(body: bytes) -> str:
+    if not body:
+        return "<empty>"
+    head = body[:_SUMMARY]
+    text = head.decode("utf-8", "replace") if body[:1] == b"{" else head.hex()
+    return text + " ..." if len(body) > _SUMMARY else text
+
+
+def _warnings(strict: str) -> list[str]:
+    """The warnings for one strict error: YAML's come as one text with a line each."""
+    if strict.startswith("yaml: "):
+        return [line.strip() for line in strict.split("\n")[1:]]
+    return [strict]
+
+
+def _sorted(value: Any) -> Any:
+    """Members in the order in which Go writes a map, which is the order of later messages."""
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(item) for item in value]
+    return value
+
+
+def _read(data: bytes) -> tuple[Any, bool]:
+    """The body's JSON, and whether the exact scanner read it."""
+    try:
+        return orjson.loads(data), False
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return _schema.scan(data), True
+    except _schema.ScanError as error:
+        raise _not_interpreted(str(error)) from None
+
+
+def _not_interpreted(message: str) -> Undecodable:
+    return Undecodable(f"couldn't get version/kind; json parse error: {message}")
+
+
+def _kind_of(value: Any, expected: scheme.GroupVersionKind) -> scheme.GroupVersionKind:
+    """What the body says it is, completed by what is expected (Interpret, gvkWithDefaults).
+
+    Go's own decoder reads these two members, which does not mind the case of their names.
+    """
+    found = {"apiversion": "", "kind": ""}
+    if value is not None:
+        for key, item in _members(value):
+            if len(key) not in (4, 10) or (folded := key.lower()) not in found or item is None:
+                continue
+            if not isinstance(item, str) or isinstance(item, _schema.Literal):
+                name = "kind" if folded == "kind" else "apiVersion"
+                raise _not_interpreted(
+                    f"json: cannot unmarshal {_describe(item)} into Go struct field .{name} of type string"
+                )
+            found[folded] = item
+    try:
+        group, version = scheme.parse_group_version(found["apiversion"])
+    except ValueError as error:
+        raise Undecodable(str(error)) from None
+    kind = found["kind"] or expected[2]
+    if not version and not group:
+        return expected[0], expected[1], kind
+    if not version and group == expected[0]:
+        version = expected[1]
+    return group, version, kind
+
+
+def _members(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value.items()
+    if isinstance(value, _schema.Members):
+        return value.pairs
+    raise _not_interpreted(f"json: cannot unmarshal {_describe(value)} into Go value of type {_VERSION_KIND}")
+
+
+def _describe(value: Any) -> str:
+    """What Go calls a JSON value of the wrong type."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, (int, float, _schema.Literal)):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
+
+
+def _check_kind(actual: scheme.GroupVersionKind, expected: scheme.GroupVersionKind) -> None:
+    if actual != expected and not scheme.is_registered(*actual):
+        raise Undecodable(scheme.not_registered(expected[0], *actual))
+
+
+def _type_of(actual: scheme.GroupVersionKind, expected: scheme.GroupVersionKind, type: Type) -> Type:
+    """The type that the body is decoded into; kinds of old versions are not known in detail."""
+    if actual == expected:
+        return type
+    try:
+        return schema.for_kind(*actual)
+    except KeyError:
+        return type
+
+
+def _check_conversion(actual: scheme.GroupVersionKind, expected: scheme.GroupVersionKind) -> None:
+    if actual != expected and not scheme.same_internal_type(actual, expected):
+        raise Undecodable(scheme.unknown_conversion(actual, expected))
+
+
+def _walk(value: Any, exact: bool, type: Type, data: bytes) -> tuple[Object, list[str]]:
+    """Drop, complete and canonicalise; the strict errors beside it."""
+    if value is None:
+        value = {}
+    if not exact:
+        try:
+            return _run(value, False, type, data)
+        except _schema.Odd:
+            value = _schema.scan(data)
+    return _run(value, True, type)
+
+
+def _run(value: Any, exact: bool, type: Type, data: bytes | None = None) -> tuple[Any, list[str]]:
+    walk = _schema.Walk(exact)
+    out = walk.run(type, value)
+    if data is not None and walk.members != _schema.count_colons(data):
+        raise _schema.Odd  # some member is repeated
+    return out, [f"{what} {quote(path)}" for what, path in walk.strict]
+
+
+def encode(obj: Object, kind: str, api_version: str) -> bytes:
+    """The bytes that are kept and served: kind, apiVersion, metadata first; resourceVersion is left out."""
+    out: Object = {"kind": kind, "apiVersion": api_version}
+    if "metadata" in obj:
+        metadata = obj["metadata"]
+        if metadata and "resourceVersion" in metadata:
+            metadata = {key: value for key, value in metadata.items() if key != "resourceVersion"}
+        out["metadata"] = metadata
+    for key, value in obj.items():
+        if key not in out:
+            out[key] = value
+    return json.dump(out)

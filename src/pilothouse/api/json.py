@@ -1,0 +1,39 @@
+"""JSON as Go reads and writes it: orjson for what is ordinary, the exact scanner for the rest."""
+
+import json as _json
+from typing import Any
+
+import orjson
+
+from pilothouse._schema import DecodeError, ScanError, as_plain, scan
+
+MAX_DEPTH = 500
+"""How deeply values may be nested; upstream allows more than anything reads or writes back."""
+
+__all__ = ["MAX_DEPTH", "DecodeError", "ScanError", "dump", "parse", "pretty"]
+
+
+def parse(data: bytes) -> Any:
+    """The value that `data` holds.
+
+    Text that is no UTF-8 is repaired and the last of repeated members stays, as in Go. ScanError carries Go's
+    message; DecodeError says that the value is nested too deeply.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return as_plain(scan(data))
+
+
+def dump(value: Any) -> bytes:
+    """Compact JSON, in UTF-8."""
+    try:
+        return orjson.dumps(value)
+    except (orjson.JSONEncodeError, TypeError):
+        # Nested more deeply than orjson goes, or an integer of more than 64 bits.
+        return _json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+
+
+def pretty(data: bytes) -> bytes:
+    """The same JSON indented by two spaces."""
+    return orjson.dumps(orjson.loads(data), option=orjson.OPT_INDENT_2)

@@ -1,0 +1,150 @@
+"""Groups, versions and kinds: what is registered, what is served, and how Go names it.
+
+Registered is more than served: a body in an old version of a kind (apps/v1beta1) is understood and then
+refused for its version, one in an unknown version is not understood at all.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from pilothouse.api import schema
+
+GroupVersionKind = tuple[str, str, str]
+
+OPTION_KINDS = frozenset(
+    {
+        "CreateOptions",
+        "DeleteOptions",
+        "GetOptions",
+        "ListOptions",
+        "PatchOptions",
+        "UpdateOptions",
+        "WatchEvent",
+    }
+)
+"""Kinds that Go registers in every group version (metav1.AddToGroupVersion)."""
+
+UNVERSIONED_KINDS = frozenset(
+    {"APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "List", "Status"}
+)
+"""Kinds that Go registers in v1 beside the core structs."""
+
+_UNREGISTERED_GROUPS = frozenset({"admission.k8s.io", "apidiscovery.k8s.io", "meta.k8s.io"})
+_SCHEMES = {
+    "apiextensions.k8s.io": "pkg/apiserver/apiserver.go:55",
+    "apiregistration.k8s.io": "pkg/apiserver/scheme/scheme.go:28",
+}
+_SCHEME = "pkg/api/legacyscheme/scheme.go:30"
+
+# Kinds of the extensions group became part of these groups' internal types.
+_EXTENSIONS_KINDS = {"NetworkPolicy": "networking", "Ingress": "networking", "PodSecurityPolicy": "policy"}
+
+
+@dataclass(slots=True, frozen=True)
+class ServedResource:
+    """One row of discovery: a resource or a subresource, in one group version."""
+
+    group: str
+    version: str
+    resource: str
+    subresource: str
+    kind: str
+    response_group: str
+    response_version: str
+    namespaced: bool
+    singular: str
+    short_names: tuple[str, ...]
+    categories: tuple[str, ...]
+    verbs: tuple[str, ...]
+    storage_version_hash: str
+
+
+def group_version(group: str, version: str) -> str:
+    """`apps/v1`, or `v1` in the core group: the apiVersion of an object."""
+    return f"{group}/{version}" if group else version
+
+
+def parse_group_version(text: str) -> tuple[str, str]:
+    """The group and version of an apiVersion; ValueError with upstream's words when it is none."""
+    group, slash, version = text.rpartition("/")
+    if slash and "/" in group:
+        raise ValueError(f"unexpected GroupVersion string: {text}")
+    return (group, version) if text != "/" else ("", "")
+
+
+def _registered() -> dict[str, Any]:
+    found: dict[str, Any] = schema.index()["registered"]
+    return found
+
+
+def is_registered(group: str, version: str, kind: str) -> bool:
+    """Whether the built-in schemes know the kind, in the group's own scheme."""
+    found = _registered().get(group_version(group, version))
+    if found is None or group in _UNREGISTERED_GROUPS:
+        return False
+    if kind in OPTION_KINDS or kind in found["kinds"]:
+        return True
+    return not group and version == "v1" and kind in UNVERSIONED_KINDS
+
+
+def definition_name(group: str, version: str, kind: str) -> str:
+    """The OpenAPI name of a kind; KeyError when it has no definition."""
+    return schema.for_kind(group, version, kind).name
+
+
+def scheme_name(group: str) -> str:
+    """How messages name the Go scheme that holds the group."""
+    return _SCHEMES.get(group, _SCHEME)
+
+
+def not_registered(scheme_group: str, group: str, version: str, kind: str) -> str:
+    """Upstream's words for a kind that the scheme of `scheme_group` does not know."""
+    versions = group_version(group, version)
+    return f'no kind "{kind}" is registered for version "{versions}" in scheme "{scheme_name(scheme_group)}"'
+
+
+def internal_package(group: str, version: str, kind: str) -> str:
+    """The Go package of a kind's internal type: `core`, `apps`; kinds that convert to each other share it."""
+    found = _registered().get(group_version(group, version))
+    package: str = found["package"].rsplit(".", 2)[-2] if found else group.partition(".")[0]
+    if package == "events":
+        return "core"
+    if package == "extensions":
+        return _EXTENSIONS_KINDS.get(kind, "apps")
+    return package
+
+
+def same_internal_type(one: GroupVersionKind, other: GroupVersionKind) -> bool:
+    """Whether an object of one kind is converted to the other without more ado."""
+    return one[2] == other[2] and internal_package(*one) == internal_package(*other)
+
+
+def unknown_conversion(actual: GroupVersionKind, expected: GroupVersionKind) -> str:
+    """Upstream's words for a body of another kind."""
+    package = internal_package(*expected)
+    return f"converting ({actual[1]}.{actual[2]}) to ({package}.{expected[2]}): unknown conversion"
+
+
+@functools.cache
+def served() -> tuple[ServedResource, ...]:
+    """Everything that discovery lists in the default configuration, in its order."""
+    return tuple(_served(row) for row in schema.index()["resources"])
+
+
+def _served(row: dict[str, Any]) -> ServedResource:
+    return ServedResource(
+        group=row["group"],
+        version=row["version"],
+        resource=row["resource"],
+        subresource=row["subresource"] or "",
+        kind=row["kind"],
+        response_group=row["responseGroup"] or "",
+        response_version=row["responseVersion"] or "",
+        namespaced=row["namespaced"],
+        singular=row["singular"] or "",
+        short_names=tuple(row["shortNames"] or ()),
+        categories=tuple(row["categories"] or ()),
+        verbs=tuple(row["verbs"]),
+        storage_version_hash=row.get("storageVersionHash") or "",
+    )

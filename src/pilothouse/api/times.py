@@ -1,0 +1,228 @@
+"""Times and base64 text in an object: what Go's parsers take, their messages, and how it is written back."""
+
+import binascii
+
+SECONDS = "2006-01-02T15:04:05Z07:00"
+MICROSECONDS = "2006-01-02T15:04:05.000000Z07:00"
+
+_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_DIGITS = frozenset("0123456789")
+
+
+class _Reader:
+    """Go's time.Parse for the two layouts of the API."""
+
+    def __init__(self, text: str, layout: str) -> None:
+        self.text = text
+        self.layout = layout
+        self.at = 0
+
+    def bad(self, element: str, at: int | None = None) -> ValueError:
+        rest = self.text[self.at if at is None else at :]
+        return ValueError(
+            f"parsing time {_quote(self.text)} as {_quote(self.layout)}: "
+            f"cannot parse {_quote(rest)} as {_quote(element)}"
+        )
+
+    def out_of_range(self, what: str) -> ValueError:
+        return ValueError(f"parsing time {_quote(self.text)}: {what} out of range")
+
+    def digits(self, count: int) -> str:
+        """The next `count` digits, or "" when there are fewer."""
+        found = self.text[self.at : self.at + count]
+        return found if len(found) == count and _DIGITS.issuperset(found) else ""
+
+    def number(self, element: str, width: int = 2, low: int = 0, high: int = 9999, what: str = "") -> int:
+        found = self.digits(width)
+        if not found and element == "15":  # Go takes an hour of one digit
+            found = self.digits(1)
+        if not found:
+            raise self.bad(element)
+        self.at += len(found)
+        if not low <= int(found) <= high:
+            raise self.out_of_range(what)
+        return int(found)
+
+    def literal(self, char: str) -> None:
+        if self.text[self.at : self.at + 1] != char:
+            raise self.bad(char)
+        self.at += 1
+
+    def micro(self) -> int:
+        """Exactly six decimals, as the layout for microseconds demands."""
+        at = self.at
+        if self.text[at : at + 1] not in (".", ","):
+            raise self.bad(".000000")
+        self.at += 1
+        found = self.digits(6)
+        if not found:
+            raise self.bad(".000000", at)
+        self.at += 6
+        return int(found)
+
+    def skip_fraction(self) -> None:
+        if self.text[self.at : self.at + 1] in (".", ",") and self.text[self.at + 1 : self.at + 2] in _DIGITS:
+            self.at += 2
+            while self.text[self.at : self.at + 1] in _DIGITS:
+                self.at += 1
+
+    def offset(self) -> int:
+        """Seconds east of Greenwich."""
+        rest = self.text[self.at :]
+        if rest[:1] == "Z":
+            self.at += 1
+            return 0
+        hours, minutes = rest[1:3], rest[4:6]
+        if len(rest) < 6 or rest[3] != ":" or not _DIGITS.issuperset(hours + minutes) or rest[0] not in "+-":
+            raise self.bad("Z07:00")
+        if int(hours) > 24:
+            raise self.out_of_range("time zone offset hour")
+        if int(minutes) > 60:
+            raise self.out_of_range("time zone offset minute")
+        self.at += 6
+        seconds = int(hours) * 3600 + int(minutes) * 60
+        return seconds if rest[0] == "+" else -seconds
+
+
+def _quote(text: str) -> str:
+    """Go's quoting in package time: bytes that are no printable ASCII are escaped."""
+    out = []
+    for char in text:
+        if char in '"\\':
+            out.append("\\" + char)
+        elif " " <= char < "\x7f":
+            out.append(char)
+        else:
+            out += [f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogatepass")]
+    return f'"{"".join(out)}"'
+
+
+def _parse(text: str, layout: str) -> tuple[int, int]:
+    """Seconds since the first of January of year 1 and microseconds."""
+    reader = _Reader(text, layout)
+    year = reader.number("2006", width=4)
+    reader.literal("-")
+    month = reader.number("01", low=1, high=12, what="month")
+    reader.literal("-")
+    day = reader.number("02")
+    reader.literal("T")
+    hour = reader.number("15", high=23, what="hour")
+    reader.literal(":")
+    minute = reader.number("04", high=59, what="minute")
+    reader.literal(":")
+    second = reader.number("05", high=59, what="second")
+    micro = 0
+    if layout == MICROSECONDS:
+        micro = reader.micro()
+    else:
+        reader.skip_fraction()
+    offset = reader.offset()
+    if reader.at < len(text):
+        raise ValueError(f"parsing time {_quote(text)}: extra text: {_quote(text[reader.at :])}")
+    if not 1 <= day <= _days_in(month, year):
+        raise reader.out_of_range("day")
+    days = _days_before(year) + sum(_days_in(m, year) for m in range(1, month)) + day - 1
+    return days * 86400 + hour * 3600 + minute * 60 + second - offset, micro
+
+
+def _is_leap(year: int) -> bool:
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+
+
+def _days_in(month: int, year: int) -> int:
+    return 29 if month == 2 and _is_leap(year) else _DAYS[month - 1]
+
+
+def _days_before(year: int) -> int:
+    """From the start of year 1; negative for year 0."""
+    past = year - 1
+    return past * 365 + past // 4 - past // 100 + past // 400
+
+
+def _format(seconds: int) -> str:
+    days, rest = divmod(seconds, 86400)
+    year = days * 400 // 146097 + 1
+    while _days_before(year + 1) <= days:
+        year += 1
+    while _days_before(year) > days:
+        year -= 1
+    days -= _days_before(year)
+    month = 1
+    while days >= _days_in(month, year):
+        days -= _days_in(month, year)
+        month += 1
+    return f"{year:04d}-{month:02d}-{days + 1:02d}T{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+
+
+def time(text: str) -> str | None:
+    """A meta/v1 Time in UTC with whole seconds, None for the zero time; ValueError with Go's message."""
+    seconds, _ = _parse(text, SECONDS)
+    return _format(seconds) + "Z" if seconds else None
+
+
+def micro_time(text: str) -> str | None:
+    """A meta/v1 MicroTime in UTC with six decimals, None when it is the zero time."""
+    seconds, micro = _parse(text, MICROSECONDS)
+    return f"{_format(seconds)}.{micro:06d}Z" if seconds or micro else None
+
+
+_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+
+
+def base64(text: str) -> str:
+    """Base64 as it is written back; ValueError with Go's message when it is none."""
+    try:
+        data = binascii.a2b_base64(text, strict_mode=True)
+    except (binascii.Error, ValueError):
+        data = binascii.a2b_base64(_without_newlines(text))
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
+def _without_newlines(text: str) -> str:
+    """Go's decoder passes over line ends; what else it refuses is refused at the same place."""
+    kept: list[str] = []
+    at = 0
+    raw = text.encode("utf-8", "surrogatepass").decode("latin-1")
+    while at < len(raw):
+        char = raw[at]
+        at += 1
+        if char in "\r\n":
+            continue
+        if char == "=":
+            at = _padding(raw, at, len(kept) % 4)
+            kept.append("=" * (4 - len(kept) % 4))
+            break
+        if char not in _ALPHABET:
+            raise _corrupt(at - 1)
+        kept.append(char)
+    else:
+        if len(kept) % 4:
+            raise _corrupt(at - len(kept) % 4)
+    return "".join(kept)
+
+
+def _padding(raw: str, at: int, have: int) -> int:
+    """The position after the padding whose first `=` stands before `at`."""
+    if have < 2:
+        raise _corrupt(at - 1)
+    if have == 2:
+        at = _past_newlines(raw, at)
+        if at == len(raw):
+            raise _corrupt(at)
+        if raw[at] != "=":
+            raise _corrupt(at - 1)
+        at += 1
+    at = _past_newlines(raw, at)
+    if at < len(raw):
+        raise _corrupt(at)
+    return at
+
+
+def _past_newlines(raw: str, at: int) -> int:
+    while at < len(raw) and raw[at] in "\r\n":
+        at += 1
+    return at
+
+
+def _corrupt(at: int) -> ValueError:
+    return ValueError(f"illegal base64 data at input byte {at}")
