@@ -1,26 +1,128 @@
 """apps/v1: deployments, replica sets, stateful sets, daemon sets, controller revisions."""
 
 from pilothouse.api import names
+from pilothouse.api.fields import Object
+from pilothouse.api.validate import apps as rules
+from pilothouse.api.validate.common import equal
+from pilothouse.api.validate.persistentvolumeclaim import claim_spec_warnings
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     SPEC,
     STATUS_APART,
+    on_create,
+    on_update,
     resource,
     scale,
+    spec_of,
     status_strategy,
 )
-from pilothouse.registry.strategy import Strategy
+from pilothouse.registry.groups.workloads import pod_template_warnings, scale_of, set_scale, workload_warnings
+from pilothouse.registry.strategy import Strategy, WriteContext
+
+__all__ = ["RESOURCES", "scale_of", "set_scale"]
 
 GROUP = "apps"
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+"""The annotation in which apps/v1 carries the template generation of a daemon set."""
 
-DEPLOYMENT = Strategy(**COUNTS_SPEC, **STATUS_APART)
-REPLICA_SET = Strategy(**COUNTS_SPEC, **STATUS_APART)
-STATEFUL_SET = Strategy(name_check=names.dns_label, **COUNTS_SPEC, **STATUS_APART)
-DAEMON_SET = Strategy(**COUNTS_SPEC, **STATUS_APART)
+
+def _template_generation(obj: Object) -> int:
+    text = ((obj.get("metadata") or {}).get("annotations") or {}).get(TEMPLATE_GENERATION, "")
+    return 0 if names.decimal_integer(text) else int(text)
+
+
+def _set_template_generation(obj: Object, number: int) -> None:
+    annotations = obj["metadata"].get("annotations") or {}
+    obj["metadata"]["annotations"] = {**annotations, TEMPLATE_GENERATION: str(number)}
+
+
+def _prepare_daemon_set(ctx: WriteContext, obj: Object) -> None:
+    _set_template_generation(obj, max(1, _template_generation(obj)))
+
+
+def _prepare_daemon_set_update(ctx: WriteContext, obj: Object, old: Object) -> None:
+    """The template generation is the server's: one more with every change of the template."""
+    changed = not equal(spec_of(obj).get("template"), spec_of(old).get("template"))
+    _set_template_generation(obj, _template_generation(old) + changed)
+
+
+def _prepare_daemon_set_status(ctx: WriteContext, obj: Object, old: Object) -> None:
+    _set_template_generation(obj, _template_generation(old))
+
+
+def _daemon_set_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
+    return pod_template_warnings(obj, old)
+
+
+def _max_unavailable(obj: Object) -> Object:
+    return (spec_of(obj).get("updateStrategy") or {}).get("rollingUpdate") or {}
+
+
+def _prepare_stateful_set(ctx: WriteContext, obj: Object) -> None:
+    """Without the feature MaxUnavailableStatefulSet the field is dropped, unless the old object has it."""
+    _max_unavailable(obj).pop("maxUnavailable", None)
+
+
+def _prepare_stateful_set_update(ctx: WriteContext, obj: Object, old: Object) -> None:
+    if _max_unavailable(old).get("maxUnavailable") is None:
+        _prepare_stateful_set(ctx, obj)
+
+
+def _stateful_set_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
+    out = pod_template_warnings(obj, old)
+    for i, claim in enumerate(spec_of(obj).get("volumeClaimTemplates") or ()):
+        out += claim_spec_warnings(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}].spec")
+    if (spec_of(obj).get("revisionHistoryLimit") or 0) < 0:
+        out.append(
+            "spec.revisionHistoryLimit: a negative value retains all historical revisions; "
+            "a value >= 0 is recommended"
+        )
+    return out
+
+
+DEPLOYMENT = Strategy(
+    generation_on_create=1,
+    generation_fields=(SPEC, ("metadata", "annotations")),
+    validate=lambda ctx, obj, errs: rules.validate_deployment(obj, None, errs),
+    validate_update=on_update(rules.validate_deployment_update),
+    warnings=workload_warnings,
+    **STATUS_APART,
+)
+REPLICA_SET = Strategy(
+    validate=lambda ctx, obj, errs: rules.validate_replica_set(obj, None, errs),
+    validate_update=on_update(rules.validate_replica_set_update),
+    warnings=workload_warnings,
+    **COUNTS_SPEC,
+    **STATUS_APART,
+)
+STATEFUL_SET = Strategy(
+    name_check=names.dns_label,
+    prepare_create=_prepare_stateful_set,
+    prepare_update=_prepare_stateful_set_update,
+    validate=lambda ctx, obj, errs: rules.validate_stateful_set(obj, None, errs),
+    validate_update=on_update(rules.validate_stateful_set_update),
+    warnings=_stateful_set_warnings,
+    **COUNTS_SPEC,
+    **STATUS_APART,
+)
+DAEMON_SET = Strategy(
+    prepare_create=_prepare_daemon_set,
+    prepare_update=_prepare_daemon_set_update,
+    validate=lambda ctx, obj, errs: rules.validate_daemon_set(obj, None, errs),
+    validate_update=on_update(rules.validate_daemon_set_update),
+    warnings=_daemon_set_warnings,
+    **COUNTS_SPEC,
+    **STATUS_APART,
+)
+REVISION = Strategy(
+    validate=on_create(rules.validate_controller_revision),
+    validate_update=on_update(rules.validate_controller_revision_update),
+)
+_DEPLOYMENT_STATUS_KEEPS = (SPEC, ("metadata", "labels"))
 
 RESOURCES = [
     resource(
-        GROUP, "v1", "ControllerRevision", "controllerrevisions", "85nkx63pcBU=", Strategy(), namespaced=True
+        GROUP, "v1", "ControllerRevision", "controllerrevisions", "85nkx63pcBU=", REVISION, namespaced=True
     ),
     resource(
         GROUP,
@@ -32,7 +134,9 @@ RESOURCES = [
         namespaced=True,
         short_names=("ds",),
         categories=("all",),
-        status=status_strategy(DAEMON_SET),
+        status=status_strategy(
+            DAEMON_SET, rules.validate_daemon_set_status, prepare_update=_prepare_daemon_set_status
+        ),
     ),
     resource(
         GROUP,
@@ -47,8 +151,9 @@ RESOURCES = [
         subresources=(scale(),),
         status=status_strategy(
             DEPLOYMENT,
-            keep_on_update=(SPEC, ("metadata", "labels")),
-            apply_reset=(SPEC, ("metadata", "labels")),
+            rules.validate_deployment_status,
+            keep_on_update=_DEPLOYMENT_STATUS_KEEPS,
+            apply_reset=_DEPLOYMENT_STATUS_KEEPS,
         ),
     ),
     resource(
@@ -62,7 +167,7 @@ RESOURCES = [
         short_names=("rs",),
         categories=("all",),
         subresources=(scale(),),
-        status=status_strategy(REPLICA_SET),
+        status=status_strategy(REPLICA_SET, rules.validate_replica_set_status),
     ),
     resource(
         GROUP,
@@ -75,6 +180,6 @@ RESOURCES = [
         short_names=("sts",),
         categories=("all",),
         subresources=(scale(),),
-        status=status_strategy(STATEFUL_SET),
+        status=status_strategy(STATEFUL_SET, rules.validate_stateful_set_status),
     ),
 ]

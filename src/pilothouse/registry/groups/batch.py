@@ -1,15 +1,98 @@
 """batch/v1: jobs and cron jobs."""
 
-from pilothouse.registry.groups.records import COUNTS_SPEC, STATUS_APART, resource, status_strategy
-from pilothouse.registry.strategy import Strategy
+from pilothouse.api.fields import Object
+from pilothouse.api.validate import batch as rules
+from pilothouse.api.validate.job_status import validate_job_status
+from pilothouse.registry.groups.records import (
+    COUNTS_SPEC,
+    STATUS_APART,
+    on_create,
+    on_update,
+    resource,
+    spec_of,
+    status_strategy,
+)
+from pilothouse.registry.groups.workloads import generation_changes, name_warnings, template_warnings
+from pilothouse.registry.strategy import Strategy, WriteContext
 
 GROUP = "batch"
 
-JOB = Strategy(**COUNTS_SPEC, **STATUS_APART)
-CRON_JOB = Strategy(**COUNTS_SPEC, **STATUS_APART)
+
+def _prepare_job(ctx: WriteContext, obj: Object) -> None:
+    """Give the job a selector of its own by its UID, unless it brings one (manualSelector)."""
+    spec = obj.setdefault("spec", {})
+    if spec.get("manualSelector"):
+        return
+    name, uid = obj["metadata"].get("name", ""), obj["metadata"].get("uid", "")
+    metadata = spec.setdefault("template", {}).setdefault("metadata", {})
+    labels = metadata["labels"] = dict(metadata.get("labels") or {})
+    for label in (rules.OLD_JOB_NAME, rules.JOB_NAME):
+        labels.setdefault(label, name)
+    for label in (rules.OLD_CONTROLLER_UID, rules.CONTROLLER_UID):
+        labels.setdefault(label, uid)
+    selector = spec["selector"] = dict(spec.get("selector") or {})
+    selector["matchLabels"] = {rules.CONTROLLER_UID: uid, **(selector.get("matchLabels") or {})}
 
 
-def _succeeded(job: dict) -> str:
+def _job_spec_warnings(spec: Object, old: Object | None, path: str) -> list[str]:
+    out = []
+    if spec.get("completionMode") == "Indexed":
+        if (spec.get("completions") or 0) > 10**5 and (spec.get("parallelism") or 0) > 10**4:
+            out.append(
+                f"{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher "
+                "than 10^4, a Kubernetes controller might not be able to track completedIndexes when a big number "
+                "of indexes fail"
+            )
+    before = None if old is None else old.get("template")
+    return out + template_warnings(spec.get("template") or {}, f"{path}.template", before)
+
+
+def _job_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
+    if old is None:
+        return name_warnings(obj, "Pod names and hostnames") + _job_spec_warnings(spec_of(obj), None, "spec")
+    if not generation_changes(obj, old):
+        return []
+    return _job_spec_warnings(spec_of(obj), spec_of(old), "spec")
+
+
+def _job_of(cron_job: Object) -> Object:
+    return (spec_of(cron_job).get("jobTemplate") or {}).get("spec") or {}
+
+
+def _cron_job_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
+    out = []
+    if old is None:
+        out = name_warnings(obj, "Job names, Job pod names and hostnames")
+        out += _job_spec_warnings(_job_of(obj), None, "spec.jobTemplate.spec")
+    elif generation_changes(obj, old):
+        out = _job_spec_warnings(_job_of(obj), _job_of(old), "spec.jobTemplate.spec")
+    if "TZ" in spec_of(obj).get("schedule", ""):
+        out.append(
+            "CRON_TZ or TZ used in spec.schedule is not officially supported, see "
+            "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
+        )
+    return out
+
+
+JOB = Strategy(
+    prepare_create=_prepare_job,
+    validate=lambda ctx, obj, errs: rules.validate_job(obj, None, errs),
+    validate_update=on_update(rules.validate_job_update),
+    warnings=_job_warnings,
+    garbage_collection="orphan",
+    **COUNTS_SPEC,
+    **STATUS_APART,
+)
+CRON_JOB = Strategy(
+    validate=on_create(rules.validate_cron_job),
+    validate_update=on_update(rules.validate_cron_job_update),
+    warnings=_cron_job_warnings,
+    **COUNTS_SPEC,
+    **STATUS_APART,
+)
+
+
+def _succeeded(job: Object) -> str:
     return str((job.get("status") or {}).get("succeeded", 0))
 
 
@@ -37,6 +120,6 @@ RESOURCES = [
         categories=("all",),
         selectable={"status.successful": _succeeded},
         field_error='field label "{label}" not supported for Job',
-        status=status_strategy(JOB),
+        status=status_strategy(JOB, validate_job_status),
     ),
 ]

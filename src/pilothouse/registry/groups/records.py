@@ -144,6 +144,11 @@ def on_update(check: ValidateUpdate) -> Callable[[WriteContext, Object, Object, 
     return lambda ctx, obj, old, errs: check(obj, old, errs)
 
 
+def spec_of(obj: Object) -> Object:
+    """The spec, empty when the object has none."""
+    return obj.get("spec") or {}
+
+
 def any_name(name: str, prefix: bool = False) -> list[str]:
     """The name rule of kinds that leave the name to another rule."""
     return []

@@ -1,0 +1,503 @@
+"""Rules of batch/v1 specs: jobs and cron jobs (the status of jobs has a file of its own)."""
+
+import copy
+import re
+from typing import Any
+
+from pilothouse.api import names
+from pilothouse.api.fields import OMIT, Errors, Object, key
+from pilothouse.api.validate.apps import check_template_labels, compile_selector, template_options
+from pilothouse.api.validate.common import (
+    equal,
+    go_quote_list,
+    immutable_field,
+    validate_label_selector,
+    validate_nonnegative,
+    validate_qualified_name,
+)
+from pilothouse.api.validate.cron import schedule_fault, zone_fault
+from pilothouse.api.validate.job_indexes import parse_indexes
+from pilothouse.api.validate.pod import validate_pod_template_spec
+from pilothouse.api.validate.pod_options import PodOptions, options_for
+from pilothouse.api.validate.shown import label_selector, sorted_map
+
+JOB_NAME, CONTROLLER_UID = "batch.kubernetes.io/job-name", "batch.kubernetes.io/controller-uid"
+OLD_JOB_NAME, OLD_CONTROLLER_UID = "job-name", "controller-uid"
+MAX_PARALLELISM = MAX_FAILED_INDEXES = SOFT_COMPLETIONS = 100_000
+MANY_COMPLETIONS_LIMIT = 10_000
+MAX_RULES = 20
+MAX_EXIT_CODES = 255
+MAX_SUCCEEDED_INDEXES = 64 * 1024
+MAX_MANAGED_BY = 63
+
+_ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
+_CONDITION_STATUSES = ("False", "True", "Unknown")
+_ZONE_PART = re.compile(r"[A-Za-z.\-_0-9+]{1,14}")
+_SCHEDULING_MEMBERS = ("nodeSelector", "tolerations", "schedulingGates")
+_COUNTS = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished")
+
+
+# Jobs
+
+
+def validate_job(obj: Object, old: Object | None, errs: Errors) -> None:
+    """The rules of a new job, which upstream runs over changed ones too."""
+    metadata, spec = obj.get("metadata") or {}, obj.get("spec") or {}
+    _generated_selector(obj, old, errs)
+    _whole_spec(spec, errs, template_options(obj, old))
+    completions = spec.get("completions") or 0
+    if spec.get("completionMode") == "Indexed" and completions > 0:
+        host = f"{metadata.get('name', '')}-{completions - 1}"
+        if names.dns_label(host):
+            why = f"will not able to create pod with invalid DNS label: {host}"
+            errs.invalid("metadata.name", metadata.get("name", ""), why)
+
+
+def _generated_selector(obj: Object, old: Object | None, errs: Errors) -> None:
+    """A selector that was generated and its labels must still be what the generator makes."""
+    metadata, spec = obj.get("metadata") or {}, obj.get("spec") or {}
+    selector = spec.get("selector")
+    if spec.get("manualSelector") or selector is None:
+        return
+    uid, name = metadata.get("uid", ""), metadata.get("name", "")
+    if not uid:
+        errs.required("metadata.uid")
+    expected = {OLD_CONTROLLER_UID: uid, OLD_JOB_NAME: name}
+    if _has_prefixed_labels(old):
+        expected |= {CONTROLLER_UID: uid, JOB_NAME: name}
+    for label, value in expected.items():
+        _has_label(spec.get("template") or {}, label, value, errs)
+    compiled = compile_selector(selector)
+    if compiled is not None and not compiled.matches_labels(expected):
+        errs.invalid("spec.selector", label_selector(selector), "`selector` not auto-generated")
+
+
+def _has_prefixed_labels(old: Object | None) -> bool:
+    """New jobs must have them; old ones may come from a time before."""
+    if old is None:
+        return True
+    labels = _labels((old.get("spec") or {}).get("template") or {})
+    return JOB_NAME in labels and CONTROLLER_UID in labels
+
+
+def _labels(template: Object) -> dict[str, str]:
+    return (template.get("metadata") or {}).get("labels") or {}
+
+
+def _has_label(template: Object, label: str, value: str, errs: Errors) -> None:
+    labels = _labels(template)
+    path = key("spec.template.metadata.labels", label)
+    if label not in labels:
+        errs.required(path, f"must be '{value}'")
+    elif labels[label] != value:
+        errs.invalid(path, sorted_map(labels), f"must be '{value}'")
+
+
+def _whole_spec(spec: Object, errs: Errors, options: PodOptions) -> None:
+    _spec(spec, "spec", errs, options)
+    selector = spec.get("selector")
+    if selector is None:
+        errs.required("spec.selector")
+    else:
+        allow = options.allow_invalid_selector_values
+        validate_label_selector(selector, "spec.selector", errs, allow_invalid_values=allow)
+    check_template_labels(selector, spec.get("template") or {}, "spec.template", errs)
+
+
+def _spec(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
+    """What the specs of jobs and of cron jobs' templates share (validateJobSpec)."""
+    for member in (*_COUNTS, "backoffLimitPerIndex", "maxFailedIndexes"):
+        validate_nonnegative(spec.get(member) or 0, f"{path}.{member}", errs)
+    if spec.get("maxFailedIndexes") is not None and spec.get("backoffLimitPerIndex") is None:
+        errs.required(f"{path}.backoffLimitPerIndex", "when maxFailedIndexes is specified")
+    manager = spec.get("managedBy")
+    if manager is not None:
+        names.domain_prefixed_path(errs, f"{path}.managedBy", manager)
+        if len(manager.encode()) > MAX_MANAGED_BY:
+            errs.too_long(f"{path}.managedBy", MAX_MANAGED_BY)
+    _completion_mode(spec, path, errs)
+    if spec.get("podFailurePolicy") is not None:
+        _failure_policy(spec, f"{path}.podFailurePolicy.rules", errs)
+    if spec.get("successPolicy") is not None:
+        if spec.get("completionMode") != "Indexed":
+            shown = _success_policy_shown(spec["successPolicy"])
+            errs.invalid(f"{path}.successPolicy", shown, "requires indexed completion mode")
+        else:
+            _success_policy(spec, f"{path}.successPolicy.rules", errs)
+    _replacement_policy(spec, f"{path}.podReplacementPolicy", errs)
+    validate_pod_template_spec(spec.get("template") or {}, f"{path}.template", errs, options)
+    _restart_policy(spec, f"{path}.template.spec.restartPolicy", errs)
+
+
+def _completion_mode(spec: Object, path: str, errs: Errors) -> None:
+    mode = spec.get("completionMode")
+    if mode is not None and mode not in ("NonIndexed", "Indexed"):
+        errs.not_supported(f"{path}.completionMode", mode, ("NonIndexed", "Indexed"))
+    if mode == "Indexed":
+        _indexed(spec, path, errs)
+    elif mode in (None, "NonIndexed"):
+        for member in ("backoffLimitPerIndex", "maxFailedIndexes"):
+            if spec.get(member) is not None:
+                errs.invalid(f"{path}.{member}", spec[member], "requires indexed completion mode")
+
+
+def _indexed(spec: Object, path: str, errs: Errors) -> None:
+    completions, parallelism = spec.get("completions"), spec.get("parallelism") or 0
+    max_failed = spec.get("maxFailedIndexes")
+    if completions is None:
+        errs.required(f"{path}.completions", "when completion mode is Indexed")
+    if parallelism > MAX_PARALLELISM:
+        why = f"must be less than or equal to {MAX_PARALLELISM} when completion mode is Indexed"
+        errs.invalid(f"{path}.parallelism", parallelism, why)
+    if max_failed is not None:
+        if completions is not None and max_failed > completions:
+            errs.invalid(f"{path}.maxFailedIndexes", max_failed, "must be less than or equal to completions")
+        if max_failed > MAX_FAILED_INDEXES:
+            errs.invalid(
+                f"{path}.maxFailedIndexes", max_failed, f"must be less than or equal to {MAX_FAILED_INDEXES}"
+            )
+    if (completions or 0) > SOFT_COMPLETIONS and spec.get("backoffLimitPerIndex") is not None:
+        _many_completions(parallelism, max_failed, path, errs)
+
+
+def _many_completions(parallelism: int, max_failed: int | None, path: str, errs: Errors) -> None:
+    why = (
+        f"must be less than or equal to {MANY_COMPLETIONS_LIMIT} when completions are above "
+        f"{SOFT_COMPLETIONS} and used with backoff limit per index"
+    )
+    if max_failed is None:
+        errs.required(
+            f"{path}.maxFailedIndexes", f"must be specified when completions is above {SOFT_COMPLETIONS}"
+        )
+    if parallelism > MANY_COMPLETIONS_LIMIT:
+        errs.invalid(f"{path}.parallelism", parallelism, why)
+    if max_failed is not None and max_failed > MANY_COMPLETIONS_LIMIT:
+        errs.invalid(f"{path}.maxFailedIndexes", max_failed, why)
+
+
+def _restart_policy(spec: Object, path: str, errs: Errors) -> None:
+    policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy", "")
+    if policy in ("", "Always"):
+        errs.required(path, 'valid values: "OnFailure", "Never"')
+    elif policy not in ("OnFailure", "Never"):
+        errs.not_supported(path, policy, ("OnFailure", "Never"))
+    elif policy != "Never" and spec.get("podFailurePolicy") is not None:
+        errs.invalid(path, policy, 'only "Never" is supported when podFailurePolicy is specified')
+
+
+def _replacement_policy(spec: Object, path: str, errs: Errors) -> None:
+    policy = spec.get("podReplacementPolicy")
+    valid = ("Failed",) if spec.get("podFailurePolicy") is not None else ("Failed", "TerminatingOrFailed")
+    if policy is not None and policy not in valid:
+        errs.not_supported(path, policy, valid)
+
+
+def _failure_policy(spec: Object, path: str, errs: Errors) -> None:
+    rules = spec["podFailurePolicy"].get("rules") or ()
+    if len(rules) > MAX_RULES:
+        errs.too_many(path, len(rules), MAX_RULES)
+    pod = (spec.get("template") or {}).get("spec") or {}
+    containers = {c.get("name", "") for k in ("containers", "initContainers") for c in pod.get(k) or ()}
+    for i, rule in enumerate(rules):
+        _failure_rule(spec, rule, f"{path}[{i}]", containers, errs)
+
+
+def _failure_rule(spec: Object, rule: Object, path: str, containers: set[str], errs: Errors) -> None:
+    action = rule.get("action", "")
+    if not action:
+        errs.required(f"{path}.action", f"valid values: {go_quote_list(_ACTIONS)}")
+    elif action == "FailIndex":
+        if spec.get("backoffLimitPerIndex") is None:
+            errs.invalid(f"{path}.action", action, "requires the backoffLimitPerIndex to be set")
+    elif action not in _ACTIONS:
+        errs.not_supported(f"{path}.action", action, _ACTIONS)
+    codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions") or ()
+    if codes is not None:
+        _exit_codes(codes, f"{path}.onExitCodes", containers, errs)
+    if conditions:
+        _pod_conditions(conditions, f"{path}.onPodConditions", errs)
+    if codes is not None and conditions:
+        errs.invalid(path, OMIT, "specifying both OnExitCodes and OnPodConditions is not supported")
+    if codes is None and not conditions:
+        errs.invalid(path, OMIT, "specifying one of OnExitCodes and OnPodConditions is required")
+
+
+def _pod_conditions(conditions: list[Object], path: str, errs: Errors) -> None:
+    if len(conditions) > MAX_RULES:
+        errs.too_many(path, len(conditions), MAX_RULES)
+    for i, condition in enumerate(conditions):
+        validate_qualified_name(condition.get("type", ""), f"{path}[{i}].type", errs)
+        _required_choice(condition.get("status", ""), _CONDITION_STATUSES, f"{path}[{i}].status", errs)
+
+
+def _required_choice(value: str, valid: tuple[str, ...], path: str, errs: Errors) -> None:
+    if not value:
+        errs.required(path, f"valid values: {go_quote_list(valid)}")
+    elif value not in valid:
+        errs.not_supported(path, value, valid)
+
+
+def _exit_codes(codes: Object, path: str, containers: set[str], errs: Errors) -> None:
+    operator, values = codes.get("operator", ""), codes.get("values") or []
+    _required_choice(operator, ("In", "NotIn"), f"{path}.operator", errs)
+    container = codes.get("containerName")
+    if container is not None and container not in containers:
+        why = "must be one of the container or initContainer names in the pod template"
+        errs.invalid(f"{path}.containerName", container, why)
+    if not values:
+        errs.invalid(f"{path}.values", codes.get("values"), "at least one value is required")
+    elif len(values) > MAX_EXIT_CODES:
+        errs.too_many(f"{path}.values", len(values), MAX_EXIT_CODES)
+    seen: set[int] = set()
+    for i, value in enumerate(values):
+        if operator == "In" and value == 0:
+            errs.invalid(f"{path}.values[{i}]", value, "must not be 0 for the In operator")
+        if value in seen:
+            errs.duplicate(f"{path}.values[{i}]", value)
+        seen.add(value)
+    if any(a > b for a, b in zip(values, values[1:], strict=False)):
+        errs.invalid(f"{path}.values", values, "must be ordered")
+
+
+def _success_policy(spec: Object, path: str, errs: Errors) -> None:
+    rules = spec["successPolicy"].get("rules") or ()
+    if not rules:
+        errs.required(path, "at least one rules must be specified when the successPolicy is specified")
+    if len(rules) > MAX_RULES:
+        errs.too_many(path, len(rules), MAX_RULES)
+    for i, rule in enumerate(rules):
+        _success_rule(rule, spec.get("completions") or 0, f"{path}[{i}]", errs)
+
+
+def _success_rule(rule: Object, completions: int, path: str, errs: Errors) -> None:
+    count, indexes = rule.get("succeededCount"), rule.get("succeededIndexes")
+    if count is None and indexes is None:
+        errs.required(path, "at least one of succeededCount or succeededIndexes must be specified")
+    total = 0
+    if indexes is not None:
+        if len(indexes.encode()) > MAX_SUCCEEDED_INDEXES:
+            errs.too_long(f"{path}.succeededIndexes", MAX_SUCCEEDED_INDEXES)
+        try:
+            total = parse_indexes(indexes, completions)
+        except ValueError as err:
+            errs.invalid(f"{path}.succeededIndexes", indexes, f"error parsing succeededIndexes: {err}")
+    if count is None:
+        return
+    validate_nonnegative(count, f"{path}.succeededCount", errs)
+    if count > completions:
+        why = f"must be less than or equal to {completions} (the number of specified completions)"
+        errs.invalid(f"{path}.succeededCount", count, why)
+    if indexes is not None and count > total:
+        what = "the number of indexes in the specified succeededIndexes field"
+        errs.invalid(f"{path}.succeededCount", count, f"must be less than or equal to {total} ({what})")
+
+
+def _success_policy_shown(policy: Object | None) -> Object | None:
+    if policy is None:
+        return None
+    rules = [
+        {"SucceededIndexes": r.get("succeededIndexes"), "SucceededCount": r.get("succeededCount")}
+        for r in policy.get("rules") or ()
+    ]
+    return {"Rules": rules or None}
+
+
+def _failure_policy_shown(policy: Object | None) -> Object | None:
+    if policy is None:
+        return None
+    return {"Rules": [_failure_rule_shown(r) for r in policy.get("rules") or ()] or None}
+
+
+def _failure_rule_shown(rule: Object) -> Object:
+    codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions") or ()
+    return {
+        "Action": rule.get("action", ""),
+        "OnExitCodes": codes
+        and {
+            "ContainerName": codes.get("containerName"),
+            "Operator": codes.get("operator", ""),
+            "Values": codes.get("values"),
+        },
+        "OnPodConditions": [{"Type": c.get("type", ""), "Status": c.get("status", "")} for c in conditions]
+        or None,
+    }
+
+
+def validate_job_update(obj: Object, old: Object, errs: Errors) -> None:
+    """The rules of new jobs and those of changed ones, as upstream's strategy adds them up."""
+    validate_job(obj, old, errs)
+    spec, before = obj.get("spec") or {}, old.get("spec") or {}
+    _whole_spec(spec, errs, template_options(obj, old))
+    _fixed_completions(spec, before, errs)
+    immutable_field(
+        label_selector(spec.get("selector")), label_selector(before.get("selector")), "spec.selector", errs
+    )
+    _fixed_template(obj, old, errs)
+    for member, shown in _FIXED:
+        immutable_field(shown(spec.get(member)), shown(before.get(member)), f"spec.{member}", errs)
+
+
+def _plain(value: Any) -> Any:
+    return value
+
+
+_FIXED = (
+    ("completionMode", _plain),
+    ("podFailurePolicy", _failure_policy_shown),
+    ("backoffLimitPerIndex", _plain),
+    ("managedBy", _plain),
+    ("successPolicy", _success_policy_shown),
+)
+
+
+def _fixed_completions(spec: Object, before: Object, errs: Errors) -> None:
+    """Completions of an indexed job may change together with its parallelism (KEP-3715)."""
+    completions = spec.get("completions")
+    if spec.get("completionMode") != "Indexed":
+        immutable_field(completions, before.get("completions"), "spec.completions", errs)
+    elif completions not in (None, before.get("completions"), spec.get("parallelism")):
+        errs.invalid("spec.completions", completions, "can only be modified in tandem with spec.parallelism")
+
+
+def _fixed_template(obj: Object, old: Object, errs: Errors) -> None:
+    """The template is fixed; while a job is suspended, where its pods go and what they need may change."""
+    new = (obj.get("spec") or {}).get("template") or {}
+    before = (old.get("spec") or {}).get("template") or {}
+    if _is_suspended(old):
+        before = copy.deepcopy(before)
+        _excuse_scheduling(new, before)
+        _excuse_resources(new, before)
+    if not equal(new, before):
+        errs.invalid("spec.template", new, "field is immutable")
+
+
+def _is_suspended(job: Object) -> bool:
+    """Whether a job is suspended and has no pods: it never started, or its suspension is complete."""
+    status = job.get("status") or {}
+    if not (job.get("spec") or {}).get("suspend"):
+        return False
+    conditions = status.get("conditions") or ()
+    return not status.get("startTime") or any(
+        c.get("type") == "Suspended" and c.get("status") == "True" for c in conditions
+    )
+
+
+def _excuse_scheduling(new: Object, before: Object) -> None:
+    """Copy what decides about the place into the old template (KEP-2926)."""
+    for member in ("annotations", "labels"):
+        _take(before.setdefault("metadata", {}), new.get("metadata") or {}, member)
+    new_spec, spec = new.get("spec") or {}, before.setdefault("spec", {})
+    for member in _SCHEDULING_MEMBERS:
+        _take(spec, new_spec, member)
+    affinity, old_affinity = new_spec.get("affinity"), spec.get("affinity")
+    if affinity is None and old_affinity is not None:
+        old_affinity.pop("nodeAffinity", None)
+        if not old_affinity:
+            del spec["affinity"]
+    elif affinity is not None:
+        _take(spec.setdefault("affinity", {}), affinity, "nodeAffinity")
+    if not before["metadata"]:
+        del before["metadata"]
+
+
+def _excuse_resources(new: Object, before: Object) -> None:
+    """Copy the containers' resources into the old template (KEP-5440)."""
+    for member in ("containers", "initContainers"):
+        changed = {c.get("name"): c for c in (new.get("spec") or {}).get(member) or ()}
+        for container in before["spec"].get(member) or ():
+            if container.get("name") in changed:
+                _take(container, changed[container["name"]], "resources")
+
+
+def _take(target: Object, source: Object, member: str) -> None:
+    if member in source:
+        target[member] = source[member]
+    else:
+        target.pop(member, None)
+
+
+# Cron jobs
+
+
+def validate_cron_job(obj: Object, errs: Errors) -> None:
+    _cron_spec(obj, None, errs)
+    name = (obj.get("metadata") or {}).get("name", "")
+    if len(name) > 63 - 11:  # the controller appends 11 characters to the names of its jobs
+        errs.invalid("metadata.name", name, "must be no more than 52 characters")
+
+
+def validate_cron_job_update(obj: Object, old: Object, errs: Errors) -> None:
+    _cron_spec(obj, old, errs)
+
+
+def _cron_spec(obj: Object, old: Object | None, errs: Errors) -> None:
+    spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}
+    schedule, zone = spec.get("schedule", ""), spec.get("timeZone")
+    if not schedule:
+        errs.required("spec.schedule")
+    else:
+        _schedule(schedule, zone, "TZ" in before.get("schedule", ""), errs)
+    validate_nonnegative(spec.get("startingDeadlineSeconds") or 0, "spec.startingDeadlineSeconds", errs)
+    if zone is not None and (old is None or before.get("timeZone") != zone):
+        _zone(zone, errs)
+    _concurrency(spec.get("concurrencyPolicy", ""), errs)
+    _job_template((spec.get("jobTemplate") or {}).get("spec") or {}, errs, _cron_options(old))
+    for member in ("successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
+        validate_nonnegative(spec.get(member) or 0, f"spec.{member}", errs)
+
+
+def _cron_options(old: Object | None) -> PodOptions:
+    job = (((old or {}).get("spec") or {}).get("jobTemplate") or {}).get("spec") or {}
+    template = job.get("template") or {}
+    return options_for(template.get("spec"), template.get("metadata"))
+
+
+def _schedule(schedule: str, zone: str | None, may_name_zone: bool, errs: Errors) -> None:
+    fault = schedule_fault(schedule)
+    if fault:
+        errs.invalid("spec.schedule", schedule, fault)
+    if "TZ" in schedule:
+        if not may_name_zone:
+            why = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
+            errs.invalid("spec.schedule", schedule, why)
+        elif zone is not None:
+            errs.invalid(
+                "spec.schedule", schedule, "cannot use both timeZone field and TZ or CRON_TZ in schedule"
+            )
+
+
+def _zone(zone: str, errs: Errors) -> None:
+    if not zone:
+        errs.invalid("spec.timeZone", zone, "timeZone must be nil or non-empty string")
+        return
+    for part in zone.split("/"):
+        if part in (".", "..") or part.startswith("-") or not _ZONE_PART.fullmatch(part):
+            errs.invalid("spec.timeZone", zone, f"unknown time zone {zone}")
+            return
+    if zone.lower() == "local":
+        why = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
+        errs.invalid("spec.timeZone", zone, why)
+        if zone == "Local":
+            return
+    fault = zone_fault(zone)
+    if fault:
+        errs.invalid("spec.timeZone", zone, fault)
+
+
+def _concurrency(policy: str, errs: Errors) -> None:
+    valid = ("Allow", "Forbid", "Replace")
+    if not policy:
+        errs.required("spec.concurrencyPolicy")
+    elif policy not in valid:
+        errs.not_supported("spec.concurrencyPolicy", policy, valid)
+
+
+def _job_template(spec: Object, errs: Errors, options: PodOptions) -> None:
+    path = "spec.jobTemplate.spec"
+    _spec(spec, path, errs, options)
+    if spec.get("selector") is not None:
+        errs.invalid(
+            f"{path}.selector", label_selector(spec["selector"]), "`selector` will be auto-generated"
+        )
+    if spec.get("manualSelector"):
+        errs.not_supported(f"{path}.manualSelector", True, ("nil", "false"))

@@ -1,0 +1,68 @@
+"""Compressed lists of indexes, `0-2,5`, as indexed jobs keep them."""
+
+from pilothouse.api.fields import quote
+
+
+def parse_indexes(text: str, completions: int) -> int:
+    """How many indexes a list names; ValueError when it is malformed, not increasing or too large."""
+    last: int | None = None
+    total = 0
+    for interval in text.split(",") if text else ():
+        low, high = _interval(interval, completions)
+        if last is not None and last >= low:
+            raise ValueError(f"non-increasing order, previous: {last}, current: {low}")
+        total += high - low + 1
+        last = high
+    return total
+
+
+def overlap(completed: str, failed: str, completions: int) -> int | None:
+    """The first index that both lists name, None when there is none; malformed intervals are passed over."""
+    if not completed or not failed:
+        return None
+    ours, theirs = _intervals(completed, completions), _intervals(failed, completions)
+    i = j = 0
+    while i < len(ours) and j < len(theirs):
+        (low, high), (other_low, other_high) = ours[i], theirs[j]
+        if low <= other_high and other_low <= high:
+            return max(low, other_low)
+        if low <= other_low:
+            i += 1
+        else:
+            j += 1
+    return None
+
+
+def _intervals(text: str, completions: int) -> list[tuple[int, int]]:
+    out = []
+    for part in text.split(","):
+        try:
+            out.append(_interval(part, completions))
+        except ValueError:
+            continue
+    return out
+
+
+def _interval(text: str, completions: int) -> tuple[int, int]:
+    ends = text.split("-")
+    if len(ends) > 2:
+        raise ValueError(
+            f"the fragment {quote(text)} violates the requirement that an index interval can have at most two parts "
+            "separated by '-'"
+        )
+    low = _index(ends[0], completions)
+    if len(ends) == 1:
+        return low, low
+    high = _index(ends[1], completions)
+    if low >= high:
+        raise ValueError(f"non-increasing order, previous: {low}, current: {high}")
+    return low, high
+
+
+def _index(text: str, completions: int) -> int:
+    digits = text.removeprefix("+")
+    if not (digits.isascii() and digits.isdigit()) or int(digits) >= 2**63:
+        raise ValueError(f"cannot convert string to integer for index: {quote(text)}")
+    if int(digits) >= completions:
+        raise ValueError(f"too large index: {quote(text)}")
+    return int(digits)

@@ -1,0 +1,30 @@
+"""Values as messages print them where upstream's own types, not JSON, decide: map keys sorted, Go member names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pilothouse.api.fields import Object
+
+
+def sorted_map(members: Mapping[str, Any] | None) -> Object | None:
+    """A map with its keys in order, None when it is empty: Go has no empty map from a missing member."""
+    return dict(sorted(members.items())) if members else None
+
+
+def label_selector(selector: Object | None) -> Object | None:
+    """A meta/v1 LabelSelector: its members in the order of the type."""
+    if selector is None:
+        return None
+    out: Object = {}
+    if selector.get("matchLabels"):
+        out["matchLabels"] = sorted_map(selector["matchLabels"])
+    if selector.get("matchExpressions"):
+        out["matchExpressions"] = [_expression(e) for e in selector["matchExpressions"]]
+    return out
+
+
+def _expression(expression: Object) -> Object:
+    out = {"key": expression.get("key", ""), "operator": expression.get("operator", "")}
+    if expression.get("values"):
+        out["values"] = expression["values"]
+    return out

@@ -1,0 +1,69 @@
+"""What the strategies of all kinds with a pod template share: warnings and the Scale object."""
+
+from collections.abc import Callable
+
+from pilothouse.api import names, selectors
+from pilothouse.api.fields import Object
+from pilothouse.registry.groups.records import spec_of
+from pilothouse.registry.strategy import WriteContext
+
+Warnings = Callable[[WriteContext, Object, Object | None], list[str]]
+
+TEMPLATE = "spec.template"
+
+
+def name_warnings(obj: Object, used_in: str) -> list[str]:
+    """A name that is no DNS label makes host names that surprise."""
+    wrong = names.dns_label((obj.get("metadata") or {}).get("name", ""))
+    if not wrong:
+        return []
+    return [
+        f"metadata.name: this is used in {used_in}, which can result in surprising behavior; "
+        f"a DNS label is recommended: [{' '.join(wrong)}]"
+    ]
+
+
+def pod_template_warnings(obj: Object, old: Object | None) -> list[str]:
+    """Warnings about spec.template; those of an update only when it changes the generation."""
+    if old is not None and not generation_changes(obj, old):
+        return []
+    before = None if old is None else spec_of(old).get("template")
+    return template_warnings(spec_of(obj).get("template") or {}, TEMPLATE, before)
+
+
+def template_warnings(template: Object, path: str, old: Object | None) -> list[str]:
+    """Warnings about a pod template, an unchanged part of an old one left out."""
+    return []
+
+
+def generation_changes(obj: Object, old: Object) -> bool:
+    return obj["metadata"].get("generation") != old["metadata"].get("generation")
+
+
+def workload_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
+    """Those of deployments and replica sets."""
+    out = name_warnings(obj, "Pod names and hostnames") if old is None else []
+    return out + pod_template_warnings(obj, old)
+
+
+def scale_of(obj: Object) -> Object:
+    """The autoscaling/v1 Scale of a deployment, replica set or stateful set."""
+    metadata, status = obj.get("metadata") or {}, obj.get("status") or {}
+    kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    shown: Object = {"replicas": status.get("replicas", 0)}
+    text = selectors.from_label_selector(spec_of(obj).get("selector")).label_text
+    if text:
+        shown["selector"] = text
+    replicas = spec_of(obj).get("replicas", 0)
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {m: metadata[m] for m in kept if metadata.get(m)},
+        "spec": {"replicas": replicas} if replicas else {},
+        "status": shown,
+    }
+
+
+def set_scale(obj: Object, scale: Object) -> None:
+    """Give the workload the replicas that a Scale asks for."""
+    obj.setdefault("spec", {})["replicas"] = spec_of(scale).get("replicas", 0)
