@@ -122,11 +122,11 @@ class UnionAuthenticator:
                 known = self._cache.get(header)
                 if known is not None and known[0] > time.monotonic():
                     return known[1]
-        return _run(self._steps(request))
+        return run_steps(self._steps(request))
 
     def review(self, token: str, audiences: Sequence[str] = ()) -> Review | Awaitable[Review]:
         """What a TokenReview answers for a token, with no other credentials beside it."""
-        return _run(self._token(token, tuple(audiences) or self.audiences))
+        return run_steps(self._token(token, tuple(audiences) or self.audiences))
 
     def forget(self) -> None:
         """Drop the remembered tokens."""
@@ -180,7 +180,7 @@ class UnionAuthenticator:
         self._cache[header] = (time.monotonic() + SUCCESS_TTL, user)
 
 
-def _run(steps: Generator[Any, Any, T]) -> T | Awaitable[T]:
+def run_steps(steps: Generator[Any, Any, T]) -> T | Awaitable[T]:
     """Drive a generator that yields answers or awaitables: at once while none waits, else as a coroutine."""
     answer = None
     try:

@@ -1,5 +1,6 @@
 """Users that a front proxy names in headers, trusted by its client certificate (--requestheader-*)."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import unquote
@@ -10,6 +11,12 @@ from pilothouse.authn.x509 import verified
 from pilothouse.server.request import Request
 
 _CACHE_SIZE = 256
+_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
+def unescape_key(key: str) -> str:
+    """The key of an extra in a header's name, percent-decoded; left as it is when that cannot be done."""
+    return key if _BAD_ESCAPE.search(key) else unquote(key)
 
 
 class RequestHeaderAuthenticator:
@@ -69,5 +76,5 @@ class RequestHeaderAuthenticator:
         for prefix in self.extra_prefixes:
             for name, value in request.all_headers:
                 if name.startswith(prefix):
-                    extra.setdefault(unquote(name[len(prefix) :]).lower(), []).append(value)
+                    extra.setdefault(unescape_key(name[len(prefix) :]), []).append(value)
         return extra

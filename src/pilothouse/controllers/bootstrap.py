@@ -74,7 +74,7 @@ class Writer(Protocol):
         """A private copy of the object that stands in the place of a planned one."""
 
     async def create_missing(self, planned: Sequence[Planned]) -> None:
-        """Create these objects, all in one transaction where the store can; one that is there already is left."""
+        """Create these objects, in one transaction where the store can; one that is there is left."""
 
     async def change(self, planned: Planned, edit: Callable[[Object], None]) -> None:
         """Read, edit in place and write."""

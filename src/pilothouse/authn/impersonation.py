@@ -1,0 +1,252 @@
+"""Room 7: acting as another user, if the authorizer lets the caller (constrained impersonation, KEP-5284)."""
+
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pilothouse import errors
+from pilothouse.api import names
+from pilothouse.api.fields import Errors, quote
+from pilothouse.api.identity import ANONYMOUS, Attributes, User
+from pilothouse.authn import serviceaccount
+from pilothouse.authn.authenticator import ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, join, run_steps
+from pilothouse.authn.requestheader import unescape_key
+from pilothouse.server.request import Request
+
+Steps = Generator[Any, Any, User | None]
+Authorize = Callable[[Attributes], Any]
+Forbid = Callable[[Attributes, str], errors.StatusError]
+
+_GROUP = "authentication.k8s.io"
+_EXTRA = "impersonate-extra-"
+_NODE_PREFIX = "system:node:"
+_NODE_NAME = "authentication.kubernetes.io/node-name"
+_SEVERAL = 4
+"""From so many groups or extras on, one check for all of them is tried first."""
+_REMEMBERED = 10_000
+
+
+@dataclass(slots=True, frozen=True)
+class _Mode:
+    """One way in: `impersonate:NAME` on the wanted user and `impersonate-on:NAME:VERB` on the request."""
+
+    name: str
+    fits: Callable[[User, User], bool]
+    """Whether it is about this wanted user, for this caller."""
+
+
+class Impersonation:
+    """Decides who a request acts as.
+
+    `authorize` judges attributes, `forbid` makes the 403 from them and a reason (authz is not known here).
+    """
+
+    def __init__(self, authorize: Authorize, forbid: Forbid) -> None:
+        self.authorize = authorize
+        self.forbid = forbid
+        self._last: dict[str, int] = {}
+
+    @staticmethod
+    def wanted(request: Request) -> bool:
+        """Whether a request has impersonation headers at all."""
+        # PERF: asked of every request.
+        headers = request.headers
+        return "impersonate-user" in headers or "\nimpersonate-" in "\n" + "\n".join(headers)
+
+    def effective(self, request: Request, attributes: Attributes) -> User | Awaitable[User]:
+        """The user to act as, or Forbidden; `attributes` are those of the request with its caller."""
+        wanted = wanted_user(request)
+        return attributes.user if wanted is None else run_steps(self._steps(wanted, attributes))
+
+    def _steps(self, wanted: User, attributes: Attributes) -> Generator[Any, Any, User]:
+        """Try each mode, the one that worked for this caller last time first; the first refusal is told."""
+        refusal: errors.StatusError | None = None
+        caller = attributes.user.name
+        last = self._last.get(caller)
+        order = list(range(len(_MODES) + 1))
+        if last is not None:
+            order.remove(last)
+            order.insert(0, last)
+        for i in order:
+            try:
+                user = yield from self._try(i, wanted, attributes)
+            except errors.Forbidden as error:
+                refusal = refusal or error
+                continue
+            if user is not None:
+                if len(self._last) >= _REMEMBERED:
+                    self._last.clear()
+                self._last[caller] = i
+                return user
+        raise refusal or self.forbid(attributes, "all impersonation modes failed")
+
+    def _try(self, i: int, wanted: User, attributes: Attributes) -> Steps:
+        if i == len(_MODES):
+            return (yield from self._as("impersonate", wanted, attributes.user, constrained=False))
+        mode, caller = _MODES[i], attributes.user
+        if not mode.fits(wanted, caller):
+            return None
+        if mode.name == "associated-node":
+            # The same answer for all nodes: the caller's own keys are shown, not their values.
+            keys = {"authentication.kubernetes.io/associated-node-keys": sorted(caller.extra)}
+            caller = replace(caller, extra=keys)
+        verb = f"impersonate-on:{mode.name}:{attributes.verb}"
+        yield from self._check(replace(attributes, user=caller, verb=verb))
+        return (yield from self._as(f"impersonate:{mode.name}", wanted, caller, constrained=True))
+
+    def _as(self, verb: str, wanted: User, caller: User, *, constrained: bool) -> Generator[Any, Any, User]:
+        group = _GROUP if constrained else ""
+        target = Attributes(caller, verb, is_resource=True, group=group, version="v1", resource="users")
+        target.name, groups = wanted.name, wanted.groups
+        if constrained and (node := _node_of(wanted.name)) is not None:
+            target.resource, groups = "nodes", ("system:nodes",)
+            target.name = "*" if verb == "impersonate:associated-node" else node
+        elif account := _account_of(wanted.name):
+            target.resource = "serviceaccounts"
+            target.namespace, target.name = account
+            groups = groups or serviceaccount.groups(target.namespace)
+        yield from self._check(target)
+        if wanted.uid:
+            yield from self._check(self._other(caller, verb, _GROUP, "uids", wanted.uid))
+        yield from self._check_groups(caller, verb, group, wanted.groups)
+        yield from self._check_extra(caller, verb, wanted.extra, constrained=constrained)
+        return replace(wanted, groups=_with_authentication(wanted.name, groups))
+
+    def _check_groups(
+        self, caller: User, verb: str, group: str, groups: tuple[str, ...]
+    ) -> Generator[Any, Any, None]:
+        if not groups:
+            return
+        constrained = bool(group)
+        target = self._other(caller, verb, group, "groups", "")
+        if constrained and "" in groups:
+            raise self.forbid(target, "impersonating the empty string group is not allowed")
+        if constrained and "system:masters" in groups:
+            target.name = "system:masters"
+            raise self.forbid(target, "impersonating the system:masters group is not allowed")
+        if constrained and len(groups) >= _SEVERAL and (yield from self._all_allowed(target)):
+            return
+        for name in groups:
+            yield from self._check(replace(target, name=name))
+
+    def _check_extra(
+        self, caller: User, verb: str, extra: dict[str, list[str]], *, constrained: bool
+    ) -> Generator[Any, Any, None]:
+        if not extra:
+            return
+        target = self._other(caller, verb, _GROUP, "userextras", "")
+        if constrained:
+            fault = _fault_of_extra(extra)
+            if fault:
+                raise self.forbid(target, fault)
+            large = len(extra) >= _SEVERAL or sum(map(len, extra.values())) >= _SEVERAL
+            if large and (yield from self._all_allowed(replace(target, subresource="*"))):
+                return
+        for key, values in extra.items():
+            for value in values:
+                yield from self._check(replace(target, subresource=key, name=value))
+
+    @staticmethod
+    def _other(caller: User, verb: str, group: str, resource: str, name: str) -> Attributes:
+        return Attributes(
+            caller, verb, is_resource=True, group=group, version="v1", resource=resource, name=name
+        )
+
+    def _all_allowed(self, target: Attributes) -> Generator[Any, Any, bool]:
+        decision = yield self.authorize(replace(target, name="*"))
+        return bool(decision.allowed)
+
+    def _check(self, attributes: Attributes) -> Generator[Any, Any, None]:
+        decision = yield self.authorize(attributes)
+        if not decision.allowed:
+            raise self.forbid(attributes, decision.reason)
+
+
+def wanted_user(request: Request) -> User | None:
+    """The user that the headers ask for, as they say it; None when they ask for nobody."""
+    name, uid = request.headers.get("impersonate-user", ""), request.headers.get("impersonate-uid", "")
+    groups = tuple(value for header, value in request.all_headers if header == "impersonate-group")
+    extra: dict[str, list[str]] = {}
+    for header, value in request.all_headers:
+        if header.startswith(_EXTRA):
+            extra.setdefault(unescape_key(header[len(_EXTRA) :]), []).append(value)
+    if name:
+        return User(name, uid, groups, extra)
+    if uid or groups or extra:
+        raise errors.BadRequest(
+            f"requested {_go_syntax(uid, groups, extra)} without impersonating a user name"
+        )
+    return None
+
+
+def _go_syntax(uid: str, groups: tuple[str, ...], extra: dict[str, list[str]]) -> str:
+    """The wanted user as upstream's message shows it, in the syntax of Go."""
+
+    def texts(values: tuple[str, ...] | list[str]) -> str:
+        return f"[]string{{{', '.join(quote(v) for v in values)}}}"
+
+    members = ", ".join(f"{quote(key)}:{texts(extra[key])}" for key in sorted(extra))
+    shown_groups = texts(groups) if groups else "[]string(nil)"
+    shown_extra = f"map[string][]string{{{members}}}" if extra else "map[string][]string(nil)"
+    return f'&user.DefaultInfo{{Name:"", UID:{quote(uid)}, Groups:{shown_groups}, Extra:{shown_extra}}}'
+
+
+def _with_authentication(name: str, groups: tuple[str, ...]) -> tuple[str, ...]:
+    added = ALL_AUTHENTICATED
+    if name == ANONYMOUS.name:
+        added = ALL_UNAUTHENTICATED
+    elif ALL_UNAUTHENTICATED in groups:
+        return groups
+    return groups if added in groups else (*groups, added)
+
+
+def _node_of(username: str) -> str | None:
+    name = username[len(_NODE_PREFIX) :]
+    return name if username.startswith(_NODE_PREFIX) and not names.dns_subdomain(name, False) else None
+
+
+def _account_of(username: str) -> tuple[str, str] | None:
+    parts = username.split(":")
+    if len(parts) != 4 or parts[:2] != ["system", "serviceaccount"]:
+        return None
+    namespace, name = parts[2:]
+    if names.dns_label(namespace, False) or names.dns_subdomain(name, False):
+        return None
+    return namespace, name
+
+
+def _only_name(wanted: User) -> bool:
+    return not (wanted.uid or wanted.groups or wanted.extra)
+
+
+def _fits_own_node(wanted: User, caller: User) -> bool:
+    node = _node_of(wanted.name)
+    if node is None or not _only_name(wanted) or _account_of(caller.name) is None:
+        return False
+    return caller.extra.get(_NODE_NAME) == [node]
+
+
+_MODES = (
+    _Mode("associated-node", _fits_own_node),
+    _Mode("arbitrary-node", lambda wanted, _: _only_name(wanted) and _node_of(wanted.name) is not None),
+    _Mode("serviceaccount", lambda wanted, _: _only_name(wanted) and _account_of(wanted.name) is not None),
+    _Mode("user-info", lambda wanted, _: _node_of(wanted.name) is None and _account_of(wanted.name) is None),
+)
+"""From the narrowest to the widest; after them comes the `impersonate` verb of old."""
+
+
+def _fault_of_extra(extra: dict[str, list[str]]) -> str:
+    """What constrained impersonation does not let extras be, "" when they are well."""
+    for key, values in extra.items():
+        if not key:
+            return "impersonating the empty string key in extra is not allowed"
+        causes = Errors()
+        names.domain_prefixed_path(causes, "extra.key", key)
+        if causes:
+            faults = join([f"{c['field']}: {c['message']}" for c in causes.causes])
+            return f"impersonating an invalid key in extra is not allowed: {faults}"
+        if key != key.lower():
+            return f"impersonating a non-lowercase key in extra is not allowed: {quote(key)}"
+        if "" in values:
+            return "impersonating the empty string value in extra is not allowed"
+    return ""

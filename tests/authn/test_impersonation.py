@@ -1,0 +1,177 @@
+"""Acting as another user."""
+
+import asyncio
+
+import pytest
+
+from pilothouse import errors
+from pilothouse.api.identity import Attributes, User
+from pilothouse.authn.impersonation import Impersonation, wanted_user
+from pilothouse.server.request import Request
+
+CALLER = User("boss", groups=("system:authenticated",))
+
+
+class Judge:
+    """Allows what is listed: "verb resource[/sub] name"."""
+
+    def __init__(self, *allowed, reason=""):
+        self.allowed = set(allowed)
+        self.asked = []
+
+    def __call__(self, a):
+        resource = f"{a.resource}/{a.subresource}" if a.subresource else a.resource
+        if a.namespace:
+            resource = f"{a.namespace}:{resource}"
+        asked = f"{a.verb} {resource} {a.name}".strip()
+        self.asked.append(asked)
+        return type("Decision", (), {"allowed": asked in self.allowed, "reason": ""})
+
+
+def forbid(attributes, reason):
+    what = f"{attributes.verb} {attributes.resource} {attributes.name}".strip()
+    return errors.Forbidden(f"{what}: {reason}" if reason else what)
+
+
+def request(user="", *headers):
+    pairs = [("impersonate-user", user)] if user else []
+    pairs += headers
+    return Request("GET", "/api", dict(reversed(pairs)), pairs)
+
+
+def run(judge, user, *headers, caller=CALLER, impersonation=None):
+    attributes = Attributes(caller, "list", is_resource=True, resource="pods")
+    return (impersonation or Impersonation(judge, forbid)).effective(request(user, *headers), attributes)
+
+
+def test_the_old_verb_lets_act_as_any_user():
+    user = run(Judge("impersonate users jane"), "jane")
+    assert (user.name, user.groups, user.uid) == ("jane", ("system:authenticated",), "")
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "expected"),
+    [
+        ("jane", ["dev"], ("dev", "system:authenticated")),
+        ("jane", ["system:unauthenticated"], ("system:unauthenticated",)),
+        ("system:anonymous", [], ("system:unauthenticated",)),
+    ],
+)
+def test_groups_tell_whether_the_user_is_authenticated(name, groups, expected):
+    judge = Judge(f"impersonate users {name}", *[f"impersonate groups {g}" for g in groups])
+    assert run(judge, name, *[("impersonate-group", g) for g in groups]).groups == expected
+
+
+def test_every_part_is_checked():
+    headers = [("impersonate-uid", "u"), ("impersonate-group", "g"), ("impersonate-extra-a%2fb", "x")]
+    judge = Judge()
+    with pytest.raises(errors.Forbidden, match=r"^impersonate-on:user-info:list pods$"):
+        run(judge, "jane", *headers)
+    parts = ["users jane", "uids u", "groups g", "userextras/a/b x"]
+    for i in range(1, 4):
+        impersonation = Impersonation(Judge(*[f"impersonate {p}" for p in parts[:i]]), forbid)
+        impersonation._last["boss"] = 4
+        with pytest.raises(errors.Forbidden, match=f"^impersonate {parts[i].split()[0].split('/')[0]}"):
+            run(None, "jane", *headers, impersonation=impersonation)
+    user = run(Judge(*[f"impersonate {p}" for p in parts]), "jane", *headers)
+    assert (user.uid, user.groups, user.extra) == ("u", ("g", "system:authenticated"), {"a/b": ["x"]})
+
+
+def test_service_accounts_get_their_groups():
+    user = run(Judge("impersonate ns:serviceaccounts s"), "system:serviceaccount:ns:s")
+    assert user.groups == ("system:serviceaccounts", "system:serviceaccounts:ns", "system:authenticated")
+    for name in ("system:serviceaccount:bad name:s", "system:serviceaccount:ns"):
+        assert run(Judge(f"impersonate users {name}"), name).name == name
+
+
+def test_a_user_can_be_impersonated_for_one_verb():
+    judge = Judge("impersonate-on:user-info:list pods", "impersonate:user-info users jane")
+    assert run(judge, "jane").name == "jane"
+    with pytest.raises(errors.Forbidden, match=r"^impersonate:user-info users jim$"):
+        run(judge, "jim")
+    with pytest.raises(errors.Forbidden, match=r"^impersonate:user-info groups dev$"):
+        run(judge, "jane", ("impersonate-group", "dev"))
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ([("impersonate-group", "system:masters")], "the system:masters group is not allowed"),
+        ([("impersonate-group", "")], "the empty string group is not allowed"),
+        ([("impersonate-extra-x", "y")], "invalid key in extra is not allowed: extra.key: Invalid value"),
+        ([("impersonate-extra-a.b/c", "")], "the empty string value in extra is not allowed"),
+    ],
+)
+def test_constrained_impersonation_has_its_limits(headers, why):
+    judge = Judge("impersonate-on:user-info:list pods", "impersonate:user-info users jane")
+    with pytest.raises(errors.Forbidden, match=why):
+        run(judge, "jane", *headers)
+
+
+def test_many_groups_are_asked_for_at_once():
+    judge = Judge(
+        "impersonate-on:user-info:list pods",
+        "impersonate:user-info users jane",
+        "impersonate:user-info groups *",
+    )
+    user = run(judge, "jane", *[("impersonate-group", g) for g in "abcd"])
+    assert user.groups == ("a", "b", "c", "d", "system:authenticated")
+    assert len(judge.asked) == 3
+
+
+def test_nodes_and_accounts_have_modes_of_their_own():
+    node = "system:node:n"
+    judge = Judge("impersonate-on:arbitrary-node:list pods", "impersonate:arbitrary-node nodes n")
+    assert run(judge, node).groups == ("system:nodes", "system:authenticated")
+    judge = Judge(
+        "impersonate-on:serviceaccount:list pods", "impersonate:serviceaccount ns:serviceaccounts s"
+    )
+    assert run(judge, "system:serviceaccount:ns:s").name == "system:serviceaccount:ns:s"
+    extra = {"authentication.kubernetes.io/node-name": ["n"]}
+    agent = User("system:serviceaccount:ns:agent", extra=extra)
+    judge = Judge("impersonate-on:associated-node:list pods", "impersonate:associated-node nodes *")
+    assert run(judge, node, caller=agent).name == node
+    with pytest.raises(errors.Forbidden, match="arbitrary-node"):
+        run(judge, "system:node:other", caller=agent)
+
+
+def test_the_mode_that_worked_last_is_tried_first():
+    judge = Judge("impersonate users jane")
+    impersonation = Impersonation(judge, forbid)
+    run(judge, "jane", impersonation=impersonation)
+    judge.asked.clear()
+    run(judge, "jane", impersonation=impersonation)
+    assert judge.asked == ["impersonate users jane"]
+    with pytest.raises(errors.Forbidden, match=r"^impersonate users jim$"):
+        run(judge, "jim", impersonation=impersonation)
+
+
+def test_a_judge_may_take_its_time():
+    judge = Judge("impersonate users jane")
+
+    async def slow(attributes):
+        await asyncio.sleep(0)
+        return judge(attributes)
+
+    assert asyncio.run(run(slow, "jane")).name == "jane"
+    with pytest.raises(errors.Forbidden):
+        asyncio.run(run(slow, "jim"))
+
+
+def test_a_user_must_be_named():
+    assert not Impersonation.wanted(request())
+    assert run(Judge(), "") is CALLER
+    for headers, shown in [
+        ([("impersonate-group", "g")], 'UID:"", Groups:[]string{"g"}, Extra:map[string][]string(nil)'),
+        (
+            [("impersonate-uid", "u"), ("impersonate-extra-b", "y"), ("impersonate-extra-a", "x")],
+            'UID:"u", Groups:[]string(nil), Extra:map[string][]string{"a":[]string{"x"}, "b":[]string{"y"}}',
+        ),
+    ]:
+        asked = request("", *headers)
+        assert Impersonation.wanted(asked)
+        with pytest.raises(errors.BadRequest) as caught:
+            wanted_user(asked)
+        assert caught.value.message == (
+            f'requested &user.DefaultInfo{{Name:"", {shown}}} without impersonating a user name'
+        )
