@@ -47,7 +47,7 @@ class GarbageCollector:
             known = prefix in self.prefixes
             self.prefixes[prefix] = resource
             if not known and resource.strategy.garbage_collection != "unsupported":
-                self.client.store.cache(resource).listen(self._changed)
+                self.client.store.cache(resource).subscribe(self._changed)
 
     def _resource_of(self, key: str) -> Resource | None:
         """The resource of a key, by the longest prefix."""

@@ -16,7 +16,7 @@ from pilothouse.endpoints import (
     update,
 )
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.discovery import Discovery
+from pilothouse.endpoints.discovery import Discovery, page_not_found
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
@@ -60,8 +60,6 @@ class Dispatcher:
         resource = self.table.get(info.group, info.version, info.resource)
         if resource is None:
             return self._unknown(ctx)
-        if resource.proxy is not None:
-            return proxy.aggregate(self.verbs, ctx, resource)
         ctx.resource = resource
         self._check_shape(resource, info)
         if resource.deprecated:
@@ -71,11 +69,11 @@ class Dispatcher:
         return self._verb(ctx, resource)
 
     def _path(self, ctx: Context) -> Answer:
-        for room in (self.discovery, self.nonresource):
-            response = room.handle(ctx.request, ctx.info.path)
-            if response is not None:
-                return response
-        return page_not_found()
+        request, path = ctx.request, ctx.info.path
+        response = self.discovery.handle(request, path, request.headers.get("accept"))
+        if response is None:
+            response = self.nonresource.handle(request, path)
+        return response if response is not None else page_not_found()
 
     def _unknown(self, ctx: Context) -> Response:
         info = ctx.info
@@ -149,6 +147,3 @@ def not_allowed() -> errors.MethodNotAllowed:
     return errors.MethodNotAllowed("the server does not allow this method on the requested resource", details={})
 
 
-def page_not_found() -> Response:
-    """The 404 of a path that nothing is registered for."""
-    return Response(404, b"404 page not found\n", "text/plain; charset=utf-8", [("X-Content-Type-Options", "nosniff")])

@@ -64,7 +64,7 @@ class Selection:
         read = extractor(self.resource.storage or self.resource)
         kept: list[Entry] = []
         for kv in page.items:
-            entry = Entry.from_storage(kv)
+            entry = Entry(kv.key, kv.value, kv.mod, kv.create)
             if not self.selector.empty:
                 obj = orjson.loads(kv.value)
                 if not self.selector.matches_labels(obj["metadata"].get("labels")):

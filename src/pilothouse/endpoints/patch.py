@@ -3,7 +3,8 @@
 import orjson
 
 from pilothouse import errors
-from pilothouse.api import apply, codec, patch, strategic
+from pilothouse._schema import DecodeError
+from pilothouse.api import apply, patch, strategic, yaml
 from pilothouse.api.fields import Errors, Object
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, patch_params
@@ -11,11 +12,11 @@ from pilothouse.endpoints.verbs import (
     Verbs,
     admission_attributes,
     create_authorizer,
+    decode_patched,
     dedupe_owners,
     match_name,
     match_namespace,
     served_form,
-    set_defaults,
     stored_form,
     strategy_of,
     track_fields,
@@ -37,8 +38,6 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     params = patch_params(ctx.query, kind == APPLY)
     body = ctx.request.body
     info = ctx.info
-    if kind != APPLY:
-        patch.check_json(body)
     write = write_context(verbs, ctx, resource, params, info.name)
     attributes = admission_attributes(
         verbs, ctx, resource, "UPDATE", info.name, params.options("UpdateOptions"), params.dry_run
@@ -105,15 +104,14 @@ def patched(ctx: Context, resource: Resource, params: WriteParams, kind: str, li
     else:
         raw, notes = strategic.apply_patch(live, body, resource.type_of(), strict=strict)
     try:
-        obj, more = codec.redecode(raw, resource)
-    except codec.DecodeError as err:
+        obj, more = decode_patched(resource, raw)
+    except DecodeError as err:
         raise _rejected(raw, str(err)) from None
     notes = [*notes, *more] if strict else []
     if notes and params.validation == "Strict":
         raise _rejected(raw, "strict decoding error: " + ", ".join(notes))
     for note in notes:
         ctx.warn(note)
-    set_defaults(resource, obj)
     return obj
 
 
@@ -128,7 +126,7 @@ def _apply(
     ctx: Context, resource: Resource, params: WriteParams, live: Object | None, body: bytes, now: str
 ) -> Object:
     assert resource.type_of is not None
-    config = codec.decode_apply(body)
+    config = apply_config(body)
     obj = apply.apply(
         live,
         config,
@@ -140,5 +138,18 @@ def _apply(
         now=now,
         reset=strategy_of(ctx, resource).apply_reset,
     )
-    set_defaults(resource, obj)
+    obj, notes = decode_patched(resource, obj)
+    if params.validation == "Strict" and notes:
+        raise errors.BadRequest("error strict decoding patch: " + ", ".join(notes))
     return obj
+
+
+def apply_config(body: bytes) -> Object:
+    """The applied configuration, YAML or JSON, as it was sent."""
+    try:
+        value = yaml.parse(body).value
+    except yaml.YAMLError as err:
+        raise errors.BadRequest(f"error decoding YAML: {err}") from None
+    if not isinstance(value, dict):
+        raise errors.BadRequest("error decoding YAML: the configuration is no object")
+    return value

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
-from pilothouse._json import list_body, splice
+from pilothouse._json import list_body
 from pilothouse._watchcache import Entry
 from pilothouse.api import yaml
 from pilothouse.api.fields import Object
@@ -17,8 +17,6 @@ from pilothouse.endpoints.params import first
 from pilothouse.registry import tables
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
-
-__all__ = ["Responder", "splice"]
 
 NO_CACHE = ("Cache-Control", "no-cache, private")
 
@@ -75,10 +73,8 @@ class Responder:
         """A list of stored objects."""
         media: Media = ctx.media
         if media.format == "json" and not media.transform and resource.from_storage is None and not wants_pretty(ctx):
-            body = list_body(
-                entries, resource.list_kind, resource.api_version, revision, token, remaining, resource.list_items_typed
-            )
-            return Response(200, body)
+            prefix, suffix = envelope(resource, revision, token, remaining)
+            return Response(200, list_body(prefix, entries, suffix, resource.list_items_typed))
         metadata: Object = {"resourceVersion": str(revision)}
         if token:
             metadata["continue"] = token
@@ -133,6 +129,17 @@ class Responder:
         if ctx.warnings is not None:
             for text in ctx.warnings:
                 headers.append(("Warning", f"299 - {_quoted(text)}"))
+
+
+def envelope(resource: Resource, revision: int, token: str, remaining: int | None) -> tuple[bytes, bytes]:
+    """What stands before and behind the items of a list."""
+    metadata: Object = {"resourceVersion": str(revision)}
+    if token:
+        metadata["continue"] = token
+    if remaining is not None and remaining > 0:
+        metadata["remainingItemCount"] = remaining
+    head = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata}
+    return orjson.dumps(head)[:-1] + b',"items":[', b"]}"
 
 
 def write(obj: Any, form: str, *, pretty: bool = False) -> bytes:

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import orjson
+
 from pilothouse import errors
-from pilothouse.api import apply, codec, schema
+from pilothouse.api import apply, schema
 from pilothouse.api.fields import Errors, Object
 from pilothouse.endpoints import patch
 from pilothouse.endpoints.context import Context
@@ -34,7 +36,6 @@ def facet(resource: Resource, sub: Subresource) -> Resource:
         version=VERSION,
         kind=KIND,
         type_of=lambda: schema.for_kind(GROUP, VERSION, KIND),
-        default=lambda obj: None,
         to_storage=None,
         from_storage=None,
         storage=resource.storage or resource,
@@ -93,7 +94,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     )
     for text in (*write.warnings, *attributes.warnings):
         ctx.warn(text)
-    return verbs.responder.object(ctx, shown, sub.read(codec.loads(written.value)))
+    return verbs.responder.object(ctx, shown, sub.read(orjson.loads(written.value)))
 
 
 def decode_again(obj: Object) -> Object:
@@ -117,7 +118,7 @@ def _applied(
 ) -> Object:
     """Apply a Scale as the fields of the workload that it stands for."""
     assert resource.type_of is not None and sub.write is not None
-    config = codec.decode_apply(ctx.request.body)
+    config = patch.apply_config(ctx.request.body)
     if config.get("kind") != KIND:
         raise errors.BadRequest(f"the kind in the data ({config.get('kind', '')}) does not match the expected kind ({KIND})")
     metadata = {"name": ctx.info.name}

@@ -126,15 +126,19 @@ async def _charge(verbs: Verbs, ctx: Context, budget: Object) -> bool:
 
 async def token(verbs: Verbs, ctx: Context, resource: Resource, body: Object, params: WriteParams) -> Response:
     """Sign a token for a service account (authentication.k8s.io/v1 TokenRequest)."""
-    entry = verbs.store.find(resource, ctx.info.namespace, ctx.info.name)
-    account = reviews.loads(entry.value)
+    info = ctx.info
+    issuer = verbs.services.issuer
     attributes = admission_attributes(
-        verbs, ctx, resource, "CREATE", ctx.info.name, params.options("CreateOptions"), params.dry_run
+        verbs, ctx, resource, "CREATE", info.name, params.options("CreateOptions"), params.dry_run
     )
-    attributes.obj = body
+    verbs.store.find(resource, info.namespace, info.name)
+    request = issuer.prepare(body, info.namespace, info.name)
+    attributes.obj = request
     await verbs.admission.mutate(attributes)
     await verbs.admission.validate(attributes)
-    answer = reviews.token_request(verbs.services.issuer, ctx.user, account, body)
+    answer, warnings = issuer.issue(request)
+    for text in warnings:
+        ctx.warn(text)
     return verbs.responder.plain(ctx, answer, 201)
 
 

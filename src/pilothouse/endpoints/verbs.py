@@ -142,24 +142,31 @@ def manager_name(ctx: Context, params: WriteParams) -> str:
 def decode_body(ctx: Context, resource: Resource, params: WriteParams) -> Object:
     """The object in a request's body: pruned, in canonical form and with its defaults; unknown fields warn or refuse."""
     request = ctx.request
-    obj, notes = codec.decode_object(
-        request.body,
-        request.headers.get("content-type", ""),
-        resource,
-        validation=params.validation,
-    )
+    content_type = request.headers.get("content-type", "")
+    if resource.codec is not None:
+        obj, notes = resource.codec.decode(request.body, content_type, params.validation)
+    else:
+        assert resource.type_of is not None
+        expected = (resource.group, resource.version, resource.kind)
+        obj, notes = codec.decode(request.body, content_type, resource.type_of(), expected, params.validation)
     for note in notes:
         ctx.warn(note)
-    set_defaults(resource, obj)
+    if not isinstance(obj.get("metadata"), dict):
+        obj["metadata"] = {}
     return obj
 
 
-def set_defaults(resource: Resource, obj: Object) -> None:
-    """Defaults of the kind, in place."""
-    if resource.default is not None:
-        resource.default(obj)
-    else:
-        defaults.apply(obj, resource.group, resource.version, resource.kind)
+def decode_patched(resource: Resource, raw: Object) -> tuple[Object, list[str]]:
+    """A patched object, pruned, in canonical form and with its defaults; _schema.DecodeError when it does not decode."""
+    if resource.codec is not None:
+        return resource.codec.decode_value(raw)
+    assert resource.type_of is not None
+    obj, notes = codec.decode_value(raw, resource.type_of())
+    obj["kind"], obj["apiVersion"] = resource.kind, resource.api_version
+    if not isinstance(obj.get("metadata"), dict):
+        obj["metadata"] = {}
+    defaults.apply(obj, resource.group, resource.version, resource.kind)
+    return obj, notes
 
 
 def match_namespace(ctx: Context, resource: Resource, obj: Object) -> None:

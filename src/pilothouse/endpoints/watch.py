@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 import orjson
 
 from pilothouse import errors
-from pilothouse._watchcache import JSON_ENCODER, Entry, Watcher
+from pilothouse._json import JsonEncoder
+from pilothouse._watchcache import Entry, Watcher
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import negotiation
 from pilothouse.endpoints.context import Context
@@ -34,6 +35,9 @@ class Encoder(Protocol):
     def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
         """One event as it goes over the wire."""
 
+    def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
+        """A BOOKMARK event."""
+
 
 class Transformed:
     """Events of another version, of a PartialObjectMetadata, or of a Table; a Table's first event brings the columns."""
@@ -52,14 +56,19 @@ class Transformed:
             if resource.from_storage is not None and type != "BOOKMARK":
                 obj = resource.from_storage(obj)
             if media.transform == negotiation.TABLE:
-                obj = self._table(obj, type)
+                obj = self._table(obj)
             elif media.transform:
                 obj = partial(obj, f"{media.group}/{media.version}")
-            elif type == "BOOKMARK":
-                obj = {**obj, "kind": resource.kind, "apiVersion": resource.api_version}
         return orjson.dumps({"type": type, "object": obj}) + b"\n"
 
-    def _table(self, obj: Object, type: str) -> Object:
+    def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
+        metadata: Object = {"resourceVersion": str(revision)}
+        if annotations:
+            metadata["annotations"] = annotations
+        obj = {"kind": self.resource.kind, "apiVersion": self.resource.api_version, "metadata": metadata}
+        return self.encode("BOOKMARK", orjson.dumps(obj), None)
+
+    def _table(self, obj: Object) -> Object:
         revision = obj["metadata"].get("resourceVersion", "")
         table = tables.table_for(
             self.resource,
@@ -73,11 +82,22 @@ class Transformed:
         return table
 
 
+_PLAIN: dict[tuple[str, str], JsonEncoder] = {}
+
+
+def plain_encoder(resource: Resource) -> JsonEncoder:
+    """The encoder of events that show objects as they are stored."""
+    known = _PLAIN.get((resource.api_version, resource.kind))
+    if known is None:
+        known = _PLAIN[resource.api_version, resource.kind] = JsonEncoder(resource.kind, resource.api_version)
+    return known
+
+
 def encoder_of(ctx: Context, resource: Resource) -> Encoder:
     """The encoder of what was negotiated."""
     media: negotiation.Media = ctx.media
     if media.format == "json" and not media.transform and resource.from_storage is None:
-        return JSON_ENCODER
+        return plain_encoder(resource)
     if media.format == "protobuf":
         from pilothouse.endpoints.watch_protobuf import ProtobufEncoder
 
@@ -122,15 +142,14 @@ class _Session:
         since = None if wants_state or self.revision == 0 else self.revision
         name = query.selector.field_equalities.get("metadata.name", "")
         try:
-            self.watcher = cache.watch(query.prefix, name, query.selector, since, self.encoder, self.stream)
+            self.watcher = cache.watch(
+                query.prefix, name, query.selector, since, self.encoder, self.stream, bookmarks=params.bookmarks
+            )
         except interface.Compacted as err:
             self._fail(errors.Expired(f"too old resource version: {self.revision} ({err.compacted})"))
             return
         self.stream.on_close(self._closed)
         self.timer = asyncio.get_running_loop().call_later(seconds, self.stream.close)
-        resource = query.resource
-        self.watcher.kind, self.watcher.api_version = resource.kind, resource.api_version
-        self.watcher.bookmarks = params.bookmarks
         if wants_state:
             listing = cache.list(query.prefix, query.selector)
             self.watcher.initial(listing.entries)

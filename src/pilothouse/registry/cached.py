@@ -73,4 +73,4 @@ class CachedReaders:
                 orjson.loads(old.value) if old is not None else None,
             )
 
-        self.store.cache(found).listen(changed)
+        self.store.cache(found).subscribe(changed)

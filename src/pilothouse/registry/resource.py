@@ -2,11 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 from typing import Any
 
 from pilothouse.api.fields import Object
 from pilothouse.api.schema import Type
 from pilothouse.registry.strategy import Path, Strategy
+
+
+class Codec(Protocol):
+    """Reads objects of a custom resource by its structural schema."""
+
+    def decode(self, body: bytes, content_type: str, validation: str) -> tuple[Object, list[str]]:
+        """The object in a body, pruned and defaulted, and the warnings; BadRequest or UnsupportedMediaType."""
+
+    def decode_value(self, value: Object) -> tuple[Object, list[str]]:
+        """The same for a patched object: the object and what a strict reader objects to."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,8 +76,8 @@ class Resource:
     from_storage: Callable[[Object], Object] | None = None
     list_items_typed: bool = False
     virtual: bool = False
-    default: Callable[[Object], None] | None = None
-    """Sets defaults in place; None = those of the built-in kind (api/defaults.py)."""
+    codec: "Codec | None" = None
+    """Decodes bodies of a kind that is not built in; None = api/codec.py with `type_of`."""
     columns: Any = None
     """Its `tables.Columns` where it is a custom resource; None = those of the built-in kind."""
     deprecated: str = ""

@@ -1,0 +1,314 @@
+"""Builds and wires every part of a server, starts them in order and stops them in reverse: the one file that knows all."""
+
+import asyncio
+import logging
+import pathlib
+import signal
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from pilothouse import pki
+from pilothouse.admission.chain import Chain
+from pilothouse.admission.plugins import chain_of
+from pilothouse.api import meta
+from pilothouse.authn import keys
+from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
+from pilothouse.authn.impersonation import Impersonation
+from pilothouse.authn.requestheader import RequestHeaderAuthenticator
+from pilothouse.authn.serviceaccount import ServiceAccountTokens, TokenIssuer
+from pilothouse.authn.tokens import BootstrapTokens, TokenFile
+from pilothouse.authn.x509 import CertificateAuthenticator
+from pilothouse.authz.authorizer import UnionAuthorizer, from_modes
+from pilothouse.controllers import bootstrap
+from pilothouse.controllers.bootstrap_writer import BootstrapWriter
+from pilothouse.controllers.client import Client
+from pilothouse.controllers.garbage import GarbageCollector
+from pilothouse.controllers.namespaces import NamespaceDeletion
+from pilothouse.controllers.serviceaccounts import NamespaceContents
+from pilothouse.endpoints.discovery import Discovery
+from pilothouse.endpoints.dispatch import Dispatcher
+from pilothouse.endpoints.health import Health
+from pilothouse.endpoints.nonresource import NonResource
+from pilothouse.endpoints.pipeline import Pipeline, Rooms
+from pilothouse.endpoints.response import Responder
+from pilothouse.endpoints.verbs import Verbs
+from pilothouse.flowcontrol.classify import Classifier
+from pilothouse.metrics import RequestMetrics
+from pilothouse.options import Config
+from pilothouse.registry.allocators import Addresses, NodePorts
+from pilothouse.registry.cached import CachedReaders
+from pilothouse.registry.catalog import Table, default_table
+from pilothouse.registry.store import Store
+from pilothouse.server import tls
+from pilothouse.server.listener import Listener, activated, bind
+from pilothouse.storage.interface import Storage
+from pilothouse.storage.watchcache import Cacher
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Services:
+    """What a few kinds need beside the objects; hooks reach it as `ctx.services`."""
+
+    options: Config
+    addresses: Addresses
+    node_ports: NodePorts
+    issuer: TokenIssuer
+    authenticator: UnionAuthenticator
+    authorizer: UnionAuthorizer
+
+
+class Issuer:
+    """The documents by which others check this server's service account tokens."""
+
+    def __init__(self, config: Config, public: list[keys.VerifyKey]) -> None:
+        self._config = config
+        self._public = public
+
+    def jwks(self) -> dict[str, Any]:
+        return keys.jwks(self._public)
+
+    def configuration(self) -> dict[str, Any]:
+        from pilothouse.authn.serviceaccount import discovery_document
+
+        config = self._config
+        uri = config.service_account_jwks_uri or f"https://{advertised(config)}:{config.secure_port}/openid/v1/jwks"
+        return discovery_document(config.issuers[0], uri, self._public)
+
+
+class Server:
+    """One API server. `start` returns when it is ready; `stop` when everything it took is given back."""
+
+    def __init__(self, config: Config, *, sockets: list[socket.socket] | None = None) -> None:
+        self.config = config
+        self._sockets = sockets
+        self.health = Health()
+        self.files: pki.Files
+        self.storage: Storage
+        self.cacher: Cacher
+        self.store: Store
+        self.table: Table
+        self.readers: CachedReaders
+        self.services: Services
+        self.pipeline: Pipeline
+        self.listener: Listener
+        self.controllers: list[Any] = []
+
+    async def start(self) -> None:
+        """Open the store, make what is missing, listen."""
+        config = self.config
+        self.files = await asyncio.to_thread(pki.prepare, config)
+        self.storage = open_storage(config)
+        await self.storage.start()
+        self.cacher = Cacher(self.storage)
+        await self.cacher.start()
+        self.table = default_table(config.runtime_config)
+        self.store = Store(self.storage, self.cacher)
+        self.readers = CachedReaders(self.store, self.table)
+        self._wire()
+        sockets = self._sockets or activated()
+        sockets = sockets or [bind(config.bind_address, config.secure_port, reuse_port=config.permit_port_sharing)]
+        contexts = tls.Contexts(
+            tls.Settings(
+                self.files.serving_cert,
+                self.files.serving_key,
+                self.files.client_ca,
+                config.tls_sni_cert_key,
+                config.tls_min_version,
+                config.tls_cipher_suites,
+            )
+        )
+        self.listener = Listener(self.pipeline.handle, sockets, contexts)
+        await self._bootstrap()
+        self._start_controllers()
+        await self.listener.start()
+        self.health.finish()
+        if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
+            self._write_kubeconfig()
+        log.info("serving", extra={"address": config.bind_address, "port": self.listener.port})
+
+    def _wire(self) -> None:
+        """Everything between the store and the listener."""
+        config, readers = self.config, self.readers
+        signing = keys.load_private(pathlib.Path(self.files.signing_key).read_bytes())
+        public = public_keys(config, self.files.signing_key)
+        audiences = config.api_audiences or config.issuers
+        authenticator = self._authenticator(public, audiences)
+        authorizer = from_modes(config.authorization_modes, readers, bootstrap.node_rules())
+        issuer = TokenIssuer(
+            config.issuers[0],
+            signing,
+            readers,
+            tuple(audiences),
+            int(config.service_account_max_token_expiration),
+            config.service_account_extend_token_expiration,
+        )
+        self.services = Services(
+            options=config,
+            addresses=Addresses(config.service_networks),
+            node_ports=NodePorts(config.service_node_port_range),
+            issuer=issuer,
+            authenticator=authenticator,
+            authorizer=authorizer,
+        )
+        self.services.addresses.repair(readers)
+        self.services.node_ports.repair(readers)
+        admission: Chain = chain_of(config)
+        responder = Responder()
+        verbs = Verbs(
+            store=self.store,
+            table=self.table,
+            readers=readers,
+            admission=admission,
+            authorizer=authorizer,
+            responder=responder,
+            services=self.services,
+            watch_timeout=float(config.min_request_timeout),
+        )
+        discovery = Discovery(self.table, f"{advertised(config)}:{config.secure_port}")
+        metrics = RequestMetrics()
+        nonresource = NonResource(discovery, self.health, metrics=metrics, issuer=Issuer(config, public))
+        dispatcher = Dispatcher(verbs, self.table, discovery, nonresource, responder)
+        rooms = Rooms(
+            authenticator=authenticator,
+            impersonation=Impersonation(authorizer),
+            classifier=Classifier(readers),
+            authorizer=authorizer,
+            dispatcher=dispatcher,
+            responder=responder,
+            metrics=metrics,
+        )
+        self.pipeline = Pipeline(rooms)
+
+    def _authenticator(self, public: list[keys.VerifyKey], audiences: tuple[str, ...]) -> UnionAuthenticator:
+        config, readers = self.config, self.readers
+        methods: list[Authenticator] = []
+        if config.requestheader_client_ca_file:
+            methods.append(
+                RequestHeaderAuthenticator(
+                    pathlib.Path(config.requestheader_client_ca_file).read_bytes(),
+                    allowed_names=config.requestheader_allowed_names,
+                    username_headers=config.requestheader_username_headers,
+                    uid_headers=config.requestheader_uid_headers,
+                    group_headers=config.requestheader_group_headers,
+                    extra_prefixes=config.requestheader_extra_headers_prefix,
+                )
+            )
+        methods.append(CertificateAuthenticator(b"".join(pathlib.Path(p).read_bytes() for p in self.files.client_ca)))
+        tokens: list[TokenAuthenticator] = []
+        if config.token_auth_file:
+            tokens.append(TokenFile(pathlib.Path(config.token_auth_file).read_text(), audiences, config.token_auth_file))
+        tokens.append(
+            ServiceAccountTokens(public, config.issuers, audiences, readers, config.service_account_lookup)
+        )
+        if config.enable_bootstrap_token_auth:
+            tokens.append(BootstrapTokens(readers, audiences))
+        return UnionAuthenticator(methods, tokens, audiences, config.anonymous_auth)
+
+    async def _bootstrap(self) -> None:
+        """The objects of a fresh cluster; on later starts, what is missing of them."""
+        config = self.config
+        settings = bootstrap.Settings(
+            advertise_address=advertised(config),
+            secure_port=self.listener.port,
+            service_cidrs=tuple(str(n) for n in config.service_networks),
+            hostname=socket.gethostname(),
+            now=meta.now(),
+            client_ca="".join(pathlib.Path(p).read_text() for p in self.files.client_ca),
+        )
+        writer = BootstrapWriter(self.store, self.table, self.readers, self.services)
+        await bootstrap.ensure(writer, bootstrap.objects(settings))
+
+    def _client(self, manager: str) -> Client:
+        return Client(self.store, self.table, self.readers, self.services, manager)
+
+    def _start_controllers(self) -> None:
+        config = self.config
+        ca = pathlib.Path(self.files.ca_cert).read_text()
+        known = {
+            "namespace": lambda: NamespaceDeletion(self._client("kube-controller-manager")),
+            "serviceaccount": lambda: NamespaceContents(self._client("kube-controller-manager"), ca),
+            "garbagecollector": lambda: GarbageCollector(self._client("kube-controller-manager")),
+        }
+        for name, make in known.items():
+            if config.runs(name):
+                controller = make()
+                controller.start()
+                self.controllers.append(controller)
+
+    def _write_kubeconfig(self) -> None:
+        path = pathlib.Path(self.config.write_kubeconfig or self.config.data_directory / "admin.kubeconfig")
+        pki.write_file(path, pki.admin_kubeconfig(self.config, self.files, self.listener.port))
+        log.info("kubeconfig written", extra={"path": str(path)})
+
+    async def stop(self, drain: float = DRAIN_SECONDS) -> None:
+        """Fail readyz, wait for load balancers, drain requests and watches, close the store."""
+        self.health.shutting_down = True
+        if self.config.shutdown_delay_duration:
+            await asyncio.sleep(self.config.shutdown_delay_duration)
+        for controller in self.controllers:
+            controller.close()
+        await self.listener.stop(drain, self.cacher.end_watches)
+        await self.cacher.close()
+        await self.storage.close()
+
+
+def open_storage(config: Config) -> Storage:
+    """The store that --storage-backend names."""
+    if config.storage_backend == "memory":
+        from pilothouse.storage.memory import MemoryStorage
+
+        return MemoryStorage()
+    from pilothouse.storage.sqlite import SQLiteStorage
+
+    return SQLiteStorage(config.data_directory / "store.db")
+
+
+def advertised(config: Config) -> str:
+    """The address by which the members of the cluster reach this server."""
+    if config.advertise_address:
+        return config.advertise_address
+    if config.bind_address not in ("0.0.0.0", "::", ""):
+        return config.bind_address
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: the kernel only picks the route's address
+            address: str = probe.getsockname()[0]
+        except OSError:
+            return "127.0.0.1"
+    return address
+
+
+def public_keys(config: Config, signing_key: str) -> list[keys.VerifyKey]:
+    """The keys by which service account tokens are checked."""
+    paths = config.service_account_key_file or (signing_key,)
+    return [key for path in paths for key in keys.load_public(pathlib.Path(path).read_bytes())]
+
+
+def run(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; the process's exit status."""
+    import uvloop
+
+    return asyncio.run(_run(config), loop_factory=uvloop.new_event_loop)
+
+
+async def _run(config: Config) -> int:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    server = Server(config)
+    try:
+        await server.start()
+    except Exception as err:
+        log.error("cannot start: %s", err, exc_info=log.isEnabledFor(logging.DEBUG))
+        return 1
+    await ended.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+    await server.stop()
+    return 0

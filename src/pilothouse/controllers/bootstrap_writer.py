@@ -1,0 +1,115 @@
+"""Writes the objects of a fresh cluster: what is missing in one transaction, the rest as any client would."""
+
+from collections.abc import Callable, Sequence
+
+from pilothouse.api import codec, defaults, managed, meta, schema
+from pilothouse.api.fields import Object
+from pilothouse.controllers.bootstrap import Planned
+from pilothouse.controllers.client import Client
+from pilothouse.registry.catalog import Table
+from pilothouse.registry.readers import Readers
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import Store, before_create
+from pilothouse.registry.strategy import WriteContext
+from pilothouse.storage.interface import Op, RevisionConflict
+
+BATCH = 500
+"""Objects of one transaction."""
+
+
+class BootstrapWriter:
+    """Implements bootstrap.Writer."""
+
+    def __init__(self, store: Store, table: Table, readers: Readers, services: object) -> None:
+        self.store = store
+        self.table = table
+        self.readers = readers
+        self.services = services
+
+    def _resource(self, planned: Planned) -> Resource | None:
+        """None when the group is switched off."""
+        return self.table.get(planned.group, planned.version, planned.plural)
+
+    def _client(self, planned: Planned) -> Client:
+        return Client(self.store, self.table, self.readers, self.services, planned.manager)
+
+    def get(self, planned: Planned) -> Object | None:
+        resource = self._resource(planned)
+        if resource is None:
+            return None
+        return self._client(planned).get(resource, planned.namespace, planned.name)
+
+    async def create_missing(self, planned: Sequence[Planned]) -> None:
+        ops: list[Op] = []
+        for one in planned:
+            resource = self._resource(one)
+            if resource is not None:
+                ops.append(self._op(resource, one))
+        for start in range(0, len(ops), BATCH):
+            batch = ops[start : start + BATCH]
+            try:
+                await self.store.storage.txn(batch)
+            except RevisionConflict:  # another instance is starting too
+                for op in batch:
+                    try:
+                        await self.store.storage.txn([op])
+                    except RevisionConflict:
+                        continue
+
+    def _op(self, resource: Resource, planned: Planned) -> Op:
+        from pilothouse.controllers.client import USER
+
+        obj, _ = codec.decode_value(planned.obj, _type(resource))
+        obj["kind"], obj["apiVersion"] = resource.kind, resource.api_version
+        ctx = WriteContext(
+            user=USER,
+            verb="create",
+            resource=resource,
+            namespace=planned.namespace,
+            name=planned.name,
+            now=meta.now(),
+            readers=self.readers,
+            services=self.services,
+        )
+        defaults.apply(obj, resource.group, resource.version, resource.kind)
+        status = obj.get("status")
+        metadata = obj["metadata"]
+        metadata["uid"] = meta.new_uid()
+        metadata["creationTimestamp"] = ctx.now
+        generation = metadata.get("generation")
+        self._track(resource, planned, obj, ctx.now)
+        before_create(ctx, resource.strategy, obj)
+        if status:
+            obj["status"] = status
+        if generation:
+            metadata["generation"] = generation
+        stored = resource.storage or resource
+        return Op(resource.key(planned.namespace, planned.name), codec.encode(obj, stored.kind, stored.api_version), 0)
+
+    def _track(self, resource: Resource, planned: Planned, obj: Object, now: str) -> None:
+        whole = {k: v for k, v in obj.items() if k != "status"} if planned.status_manager else obj
+        managed.update(
+            None,
+            whole,
+            type=_type(resource),
+            manager=planned.manager,
+            api_version=resource.api_version,
+            subresource="",
+            now=now,
+            reset=resource.strategy.apply_reset,
+        )
+
+    async def change(self, planned: Planned, edit: Callable[[Object], None]) -> None:
+        resource = self._resource(planned)
+        if resource is not None:
+            await self._client(planned).change(resource, planned.namespace, planned.name, edit)
+
+    async def delete(self, planned: Planned) -> None:
+        resource = self._resource(planned)
+        if resource is not None:
+            await self._client(planned).delete(resource, planned.namespace, planned.name)
+
+
+def _type(resource: Resource) -> schema.Type:
+    assert resource.type_of is not None
+    return resource.type_of()
