@@ -75,7 +75,8 @@ def test_owners():
     assert created(ownerReferences=[owner]) == []
     assert created(ownerReferences=[owner, {**owner, "kind": "Job"}]) == [
         'metadata.ownerReferences: Invalid value: [{"apiVersion":"v1","kind":"Pod","name":"p","uid":"u",'
-        ' reference can have Controller set to true. Found "true" in references for Pod/p and Job/p'
+        '"controller":true},{"apiVersion":"v1","kind":"Job","name":"p","uid":"u","controller":true}]: Only'
+        ' one reference can have Controller set to true. Found "true" in references for Pod/p and Job/p'
     ]
     assert created(ownerReferences=[{"apiVersion": "a/b/c"}]) == [
         'metadata.ownerReferences.apiVersion: Invalid value: "a/b/c": version must not be empty',

@@ -1,0 +1,351 @@
+"""JSON patch (RFC 6902) and JSON merge patch (RFC 7386), as upstream's json-patch library reads them.
+
+Each function leaves the live document alone and gives the patched one, with the texts of what
+fieldValidation would complain about in the patch itself: repeated and unknown members.
+"""
+
+import re
+from typing import Any
+
+import orjson
+
+from pilothouse import errors
+from pilothouse._schema import Members, count_colons, scan
+from pilothouse.api.fields import Object
+from pilothouse.api.json import DecodeError, ScanError, dump, parse
+
+MAX_OPERATIONS = 10_000
+MAX_COPY_BYTES = 3 * 1024 * 1024
+"""How much the copy operations of one patch may add."""
+MAX_NOTES = 100
+"""How many complaints are kept."""
+PANIC = "This request caused apiserver to panic. Look in the logs for details."
+
+_REJECTED = "the server rejected our request due to an error in our request"
+_MEMBERS = ("op", "path", "from", "value")
+_INDEX = re.compile(r"[+-]?[0-9]{1,18}")
+_MISSING = object()
+
+
+class Inapplicable(Exception):
+    """An operation that does not fit the document; the text is for logs, clients get a general one."""
+
+
+def apply_json_patch(live: Object, body: bytes, strict: bool = True) -> tuple[Any, list[str]]:
+    """The document after all operations, or an error that leaves nothing done (422), or BadRequest."""
+    operations, notes = _operations(body, strict)
+    if len(operations) > MAX_OPERATIONS:
+        raise errors.RequestEntityTooLarge(
+            "Request entity too large: The allowed maximum operations in a JSON patch is"
+            f" {MAX_OPERATIONS}, got {len(operations)}"
+        )
+    document = _Document(copy(live))
+    try:
+        for operation in operations:
+            document.apply(operation)
+    except Inapplicable:
+        raise errors.Unprocessable(_REJECTED, details={}) from None
+    return document.root, notes
+
+
+def apply_merge_patch(live: Object, body: bytes, strict: bool = True) -> tuple[Any, list[str]]:
+    """The document with a merge patch laid over it; nulls in the patch remove members."""
+    notes: list[str] = []
+    if strict:
+        try:
+            change, notes = decode_object(body)
+        except ValueError as err:
+            raise errors.BadRequest(f"error decoding patch: {err}") from None
+    else:
+        try:
+            change = _parse(body)
+        except ValueError:
+            change = None
+    if isinstance(change, list):
+        return _without_nulls(change), notes
+    if not isinstance(change, dict):
+        raise errors.BadRequest("Invalid JSON Patch")
+    document = copy(live)
+    _merge(document, change)
+    return document, notes
+
+
+def copy(value: Any) -> Any:
+    """A deep copy of JSON data."""
+    return orjson.loads(dump(value))
+
+
+def decode_object(body: bytes) -> tuple[Any, list[str]]:
+    """The JSON object (or null) of a patch and what strict decoding complains about.
+
+    ValueError carries Go's message for what is no JSON or no object.
+    """
+    value = _parse(body)
+    if value is not None and not isinstance(value, dict):
+        raise ValueError(
+            f"json: cannot unmarshal {go_kind(value)} into Go value of type map[string]interface {{}}"
+        )
+    return value, repeated_members(body, value)
+
+
+def repeated_members(body: bytes, value: Any) -> list[str]:
+    """The complaints about members that stand twice in one object: `duplicate field "data.a"`."""
+    if _count_members(value) == count_colons(body):
+        return []
+    notes: dict[str, None] = {}
+    _find_repeated(scan(body), "", notes)
+    return list(notes)[:MAX_NOTES]
+
+
+def go_kind(value: Any) -> str:
+    """What Go's decoder calls a JSON value in its messages."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, (int, float)):
+        return "number"
+    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return parse(body)
+    except (ScanError, DecodeError) as err:
+        raise ValueError(str(err)) from None
+
+
+def _count_members(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(_count_members(member) for member in value.values())
+    return sum(_count_members(item) for item in value) if isinstance(value, list) else 0
+
+
+def _find_repeated(value: Any, path: str, notes: dict[str, None]) -> None:
+    if isinstance(value, Members):
+        seen = set()
+        for name, member in value.pairs:
+            inner = f"{path}.{name}" if path else name
+            if name in seen:
+                notes[f'duplicate field "{inner}"'] = None
+            seen.add(name)
+            _find_repeated(member, inner, notes)
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            _find_repeated(item, f"{path}[{i}]", notes)
+
+
+# The operations of a JSON patch.
+
+
+def _operations(body: bytes, strict: bool) -> tuple[list[Object], list[str]]:
+    """The operations, each with the members it gives; a member `value` may be None or missing."""
+    lead, what = ("error decoding patch: ", "[]handlers.jsonPatchOp") if strict else ("", "jsonpatch.Patch")
+    item = "handlers.jsonPatchOp" if strict else "jsonpatch.Operation"
+    try:
+        value = _parse(body)
+        if value is None:
+            return [], []
+        if not isinstance(value, list):
+            raise ValueError(f"json: cannot unmarshal {go_kind(value)} into Go value of type {what}")
+        for operation in value:
+            if operation is not None and not isinstance(operation, dict):
+                raise ValueError(f"json: cannot unmarshal {go_kind(operation)} into Go value of type {item}")
+            if strict:
+                _check_types(operation or {})
+    except ValueError as err:
+        raise errors.BadRequest(lead + str(err)) from None
+    known = all(set(operation or ()) <= set(_MEMBERS) for operation in value)
+    if not strict or (known and _count_members(value) == count_colons(body)):
+        return value, []
+    notes: dict[str, None] = {}
+    for i, operation in enumerate(scan(body)):
+        if isinstance(operation, Members):
+            _complain(operation, i, notes)
+    return value, [f"json patch {note}" for note in list(notes)[:MAX_NOTES]]
+
+
+def _check_types(operation: Object) -> None:
+    for name in ("op", "path", "from"):
+        value = operation.get(name)
+        if value is not None and not isinstance(value, str):
+            field = f"jsonPatchOp.{name}"
+            raise ValueError(
+                f"json: cannot unmarshal {go_kind(value)} into Go struct field {field} of type string"
+            )
+
+
+def _complain(operation: Members, i: int, notes: dict[str, None]) -> None:
+    seen = set()
+    for name, member in operation.pairs:
+        if name not in _MEMBERS:
+            notes[f'unknown field "[{i}].{name}"'] = None
+            continue
+        if name in seen:
+            notes[f'duplicate field "[{i}].{name}"'] = None
+        seen.add(name)
+        if name == "value":
+            _find_repeated(member, f"[{i}].value", notes)
+
+
+class _Document:
+    """The document while a JSON patch is at work on it."""
+
+    def __init__(self, root: Any) -> None:
+        self.root = root
+        self.copied = 0
+
+    def apply(self, operation: Object | None) -> None:
+        operation = operation or {}
+        kind = operation.get("op")
+        if kind not in {"add", "remove", "replace", "move", "test", "copy"}:
+            raise Inapplicable(f"Unexpected kind: {kind}")
+        getattr(self, f"_{kind}")(operation)
+
+    def _add(self, operation: Object) -> None:
+        container, key = self._find(_text(operation, "path"))
+        _insert(container, key, operation.get("value"))
+
+    def _remove(self, operation: Object) -> None:
+        container, key = self._find(_text(operation, "path"))
+        _delete(container, key)
+
+    def _replace(self, operation: Object) -> None:
+        path = _text(operation, "path")
+        value = operation.get("value")
+        if path:
+            container, key = self._find(path)
+            if isinstance(container, list):
+                container[_position(container, key)] = value
+            else:
+                container[key] = value
+        elif "value" not in operation:
+            raise errors.InternalError(PANIC)
+        elif not isinstance(value, (dict, list)):
+            raise Inapplicable("replace operation value must be object or array")
+        else:
+            self.root = value
+
+    def _move(self, operation: Object) -> None:
+        container, key = self._find(_text(operation, "from"))
+        value = _value_at(container, key)
+        _delete(container, key)
+        container, key = self._find(_text(operation, "path"))
+        _insert(container, key, value)
+
+    def _copy(self, operation: Object) -> None:
+        container, key = self._find(_text(operation, "from"))
+        value = _value_at(container, key)
+        container, key = self._find(_text(operation, "path"))
+        if value is not None:
+            data = dump(value)
+            value = orjson.loads(data)
+            self.copied += len(data)
+            if self.copied > MAX_COPY_BYTES:
+                raise Inapplicable(f"copies of {self.copied} bytes, more than {MAX_COPY_BYTES}")
+        _insert(container, key, value)
+
+    def _test(self, operation: Object) -> None:
+        path = _text(operation, "path")
+        wanted = operation.get("value", _MISSING)
+        if path:
+            container, key = self._find(path)
+            value = _value_at(container, key)
+            if value is None and (wanted is None or wanted is _MISSING):
+                return
+        elif wanted is _MISSING:
+            raise errors.InternalError(PANIC)
+        else:
+            value = self.root
+        if wanted is _MISSING or not equal(value, wanted):
+            raise Inapplicable(f"testing value {path} failed")
+
+    def _find(self, path: str) -> tuple[Any, str]:
+        """The container that a pointer's last part is a key of; what precedes the first slash is ignored."""
+        parts = path.split("/")
+        if len(parts) < 2:
+            raise Inapplicable(f"doc is missing path: {path}")
+        container = self.root
+        for part in parts[1:-1]:
+            container = _value_at(container, _unescape(part))
+            if not isinstance(container, (dict, list)):
+                raise Inapplicable(f"doc is missing path: {path}")
+        return container, _unescape(parts[-1])
+
+
+def _text(operation: Object, name: str) -> str:
+    value = operation.get(name)
+    if not isinstance(value, str):
+        raise Inapplicable(f"operation missing {name} field")
+    return value
+
+
+def _unescape(part: str) -> str:
+    return part.replace("~1", "/").replace("~0", "~") if "~" in part else part
+
+
+def _position(container: list[Any], key: str, extra: int = 0) -> int:
+    """The index a key means; negative ones count from the end (`extra` beyond it, for an insertion)."""
+    if not _INDEX.fullmatch(key):
+        raise Inapplicable(f"value was not a proper array index: {key}")
+    size = len(container) + extra
+    index = int(key)
+    if not -size <= index < size:
+        raise Inapplicable(f"Unable to access invalid index: {index}")
+    return index + size if index < 0 else index
+
+
+def _value_at(container: Any, key: str) -> Any:
+    """The value of a key; that of an absent member is None, which upstream takes for no error."""
+    return container[_position(container, key)] if isinstance(container, list) else container.get(key)
+
+
+def _insert(container: Any, key: str, value: Any) -> None:
+    if not isinstance(container, list):
+        container[key] = value
+    elif key == "-":
+        container.append(value)
+    else:
+        container.insert(_position(container, key, 1), value)
+
+
+def _delete(container: Any, key: str) -> None:
+    if isinstance(container, list):
+        del container[_position(container, key)]
+    elif key in container:
+        del container[key]
+    else:
+        raise Inapplicable(f"Unable to remove nonexistent key: {key}")
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Equality of JSON data that tells 1, 1.0 and true apart."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(value, b[name]) for name, value in a.items())
+    if isinstance(a, list):
+        return len(a) == len(b) and all(equal(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a == b)
+
+
+# The merge of a merge patch.
+
+
+def _merge(document: Object, change: Object) -> None:
+    for name, value in change.items():
+        if value is None:
+            document.pop(name, None)
+            continue
+        current = document.get(name)
+        if not isinstance(current, dict):
+            document[name] = _without_nulls(value)
+        elif isinstance(value, dict):
+            _merge(current, value)
+        else:
+            document[name] = value
+
+
+def _without_nulls(value: Any) -> Any:
+    """A value of the patch that replaces what was there: its objects lose their null members."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(member) for name, member in value.items() if member is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value

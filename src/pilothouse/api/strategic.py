@@ -1,0 +1,387 @@
+"""Strategic merge patch (apimachinery util/strategicpatch): a merge patch that knows lists by merge keys.
+
+Directives: `$patch` (replace, delete, merge), `$retainKeys`, `$deleteFromPrimitiveList/field` and
+`$setElementOrder/field`. What upstream reports without a reason is errors.Unknown here (500).
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pilothouse import errors
+from pilothouse.api.fields import Object, quote
+from pilothouse.api.patch import PANIC, copy, decode_object
+from pilothouse.api.schema import Type
+
+_PATCH = "$patch"
+_RETAIN = "$retainKeys"
+_DELETE = "$deleteFromPrimitiveList"
+_ORDER = "$setElementOrder"
+_BAD_ORDER = "invalid patch format of setElementOrder list"
+_BAD_DELETE = "invalid patch format of primitive list"
+_BAD_RETAIN = "invalid patch format of retainKeys"
+
+List = list[Any]
+
+
+def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> tuple[Any, list[str]]:
+    """The live object with the patch merged in, and what strict decoding complains about in the patch."""
+    try:
+        patch, notes = decode_object(body)
+    except ValueError as err:
+        raise errors.BadRequest(str(err)) from None
+    return apply(live, patch or {}, type), notes if strict else []
+
+
+def apply(live: Object, patch: Object, type: Type) -> Object:
+    """A new object: `live` with `patch` merged in by the patch strategies of `type`."""
+    return _merge_map(copy(live), copy(patch), type)
+
+
+def _merge_map(original: Object, patch: Object, type: Type) -> Object:
+    """Merge `patch` into `original`; both are used up."""
+    if _PATCH in patch:
+        return _replaced_map(patch)
+    _retain_keys(original, patch)
+    _merge_ordered_lists(original, patch, type)
+    for name, value in patch.items():
+        deleting = name.startswith(_DELETE)
+        if deleting:
+            name = _field_of(name, _DELETE, _BAD_DELETE)
+        if value is None:
+            original.pop(name, None)
+        elif name not in original or _kind(original[name]) is not _kind(value):
+            if not deleting:
+                _put(original, name, _without_nulls(value))
+        elif isinstance(value, dict):
+            strategy, _, inner = _lookup(type, name)
+            original[name] = value if strategy == "replace" else _merge_map(original[name], value, inner)
+        elif isinstance(value, list):
+            strategy, key, inner = _lookup_list(type, name)
+            if strategy == "merge" or deleting:
+                original[name] = _merge_list(original[name], value, inner, key, deleting)
+            else:
+                original[name] = value
+        else:
+            original[name] = value
+    return original
+
+
+def _replaced_map(patch: Object) -> Object:
+    directive = patch[_PATCH]
+    if directive == "replace":
+        del patch[_PATCH]
+        return patch
+    if directive == "delete":
+        return {}
+    raise errors.Unknown(f"unknown patch type: {_go_text(directive)} in map: {_go(patch)}")
+
+
+def _retain_keys(original: Object, patch: Object) -> None:
+    """Drop what `$retainKeys` does not name; what the patch sets must be named."""
+    if _RETAIN not in patch:
+        return
+    keys = patch.pop(_RETAIN)
+    if not isinstance(keys, list):
+        raise errors.BadRequest(_BAD_RETAIN)
+    kept = {key for key in keys if isinstance(key, str)}
+    for name, value in patch.items():
+        if value is not None and not name.startswith((_DELETE, _ORDER)) and name not in kept:
+            raise errors.BadRequest(_BAD_RETAIN)
+    for name in [name for name in original if name not in kept]:
+        del original[name]
+
+
+def _merge_ordered_lists(original: Object, patch: Object, type: Type) -> None:
+    """Merge each list that has a `$setElementOrder`, and put it into that order."""
+    for directive in [name for name in patch if name.startswith(_ORDER)]:
+        order = _list(patch.pop(directive))
+        name = _field_of(directive, _ORDER, _BAD_ORDER)
+        before = _list(original[name]) if name in original else []
+        change = _list(patch[name]) if name in patch else []
+        strategy, key, inner = _lookup_list(type, name)
+        _check_order(change, order, key)
+        if name in original and name in patch:
+            merged = _merge_list(before, change, inner, key) if strategy == "merge" else change
+        elif name in patch:
+            merged = _without_directives(change)
+        elif name in original:
+            merged = before
+        else:
+            continue
+        kind = _element_kind(before, change)
+        original[name] = _in_order(merged, order, before, key, kind)
+        patch.pop(name, None)
+
+
+def _check_order(change: List, order: List, key: str) -> None:
+    """The items of the patch must stand in `order`, in the same sequence; deleted ones need not."""
+    if not order or not change:
+        return
+    items = change
+    if key:
+        items = [item for item in change if _map(item).get(_PATCH) != "delete"]
+    at, wanted = 0, iter(order)
+    while at < len(items):
+        if isinstance(items[at], dict) and _PATCH in items[at]:
+            at += 1
+            continue
+        for entry in wanted:
+            if _same_key(items[at], entry, key):
+                at += 1
+                break
+        else:
+            raise errors.Unknown(
+                f"The order in patch list:\n{_go(change)}\n doesn't match {_ORDER} list:\n{_go(order)}\n"
+            )
+
+
+def _merge_list(original: List, patch: List, type: Type, key: str, deleting: bool = False) -> List:
+    if not original and not patch:
+        return original
+    kind = _element_kind(original, patch)
+    if kind is not dict:
+        if deleting:
+            gone = {_id(item) for item in patch}
+            return [item for item in original if _id(item) not in gone]
+        merged = list({_id(item): item for item in (*original, *patch)}.values())
+        return _in_order(merged, patch, original, "", kind)
+    if not key:
+        raise errors.Unknown(f"cannot merge lists without merge key for {_go_kind(type)}")
+    original, patch = _without_special(original, patch, key)
+    merged = list(original)
+    for item in patch:
+        at = _find(merged, key, _key_of(item, key))
+        if at < 0:
+            merged.append(item)
+        else:
+            merged[at] = _merge_map(merged[at], item, type)
+    return _in_order(merged, patch, original, key, kind)
+
+
+def _without_special(original: List, patch: List, key: str) -> tuple[List, List]:
+    """Both lists once the items of the patch that carry a directive have done their work."""
+    plain: List = []
+    replace = False
+    for item in patch:
+        if _PATCH not in item:
+            plain.append(item)
+            continue
+        directive = item[_PATCH]
+        if directive == "delete":
+            gone = _id(_key_of(item, key))
+            original = [one for one in original if key not in one or _id(one[key]) != gone]
+        elif directive == "replace":
+            replace = True
+        elif directive == "merge":
+            raise errors.Unknown("merging lists cannot yet be specified in the patch")
+        else:
+            raise errors.Unknown(f"unknown patch type: {_go_text(directive)} in map: {_go(item)}")
+    return (plain, []) if replace else (original, plain)
+
+
+# Order: what the patch names stands in the patch's order; the rest keeps that of the live list, and goes
+# before an item of the patch where it did so in the live list.
+
+
+def _in_order(merged: List, order: List, live: List, key: str, kind: type) -> List:
+    named: List = []
+    rest: List = []
+    known = {_id(_key_of(item, key) if key else item) for item in order}
+    for item in merged:
+        (named if _id(_key_of(item, key) if key else item) in known else rest).append(item)
+    by_key = key if kind is dict else ""
+    named = _sorted(named, _positions(order, by_key), by_key)
+    where = _positions(live, by_key)
+    rest = _sorted(rest, where, by_key)
+    out: List = []
+    at = 0
+    for item in named:
+        place = where.get(_place_id(item, by_key), -1)
+        while at < len(rest) and 0 <= where.get(_place_id(rest[at], by_key), -1) < place:
+            out.append(rest[at])
+            at += 1
+        out.append(item)
+    return out + rest[at:]
+
+
+def _positions(items: List, key: str) -> dict[Any, int]:
+    out: dict[Any, int] = {}
+    for i, item in enumerate(items):
+        out.setdefault(_place_id(item, key), i)
+    return out
+
+
+def _place_id(item: Any, key: str) -> Any:
+    return _id(_key_of(item, key)) if key else _id(item)
+
+
+def _sorted(items: List, where: dict[Any, int], key: str) -> List:
+    """Stable sort; items that carry `$patch: delete` go last."""
+    last = [item for item in items if isinstance(item, dict) and item.get(_PATCH) == "delete"]
+    first = [item for item in items if not (isinstance(item, dict) and item.get(_PATCH) == "delete")]
+    return sorted(first, key=lambda item: where.get(_place_id(item, key), -1)) + last
+
+
+# Look-ups in the type.
+
+
+def _lookup(type: Type, name: str) -> tuple[str, str, Type]:
+    """Patch strategy, merge key and type of a member."""
+    if type.kind != "struct" and not type.fields:
+        raise errors.Unknown(
+            f"merging an object in json but data type is not struct, instead is: {_go_kind(type)}"
+        )
+    field = type.fields.get(name)
+    if field is None:
+        folded = name.casefold()
+        field = next((one for one in type.fields.values() if one.name.casefold() == folded), None)
+    if field is None:
+        struct = type.name.rpartition(".")[2]
+        raise errors.Unknown(f"unable to find api field in struct {struct} for the json field {quote(name)}")
+    strategies = [text for text in field.patch_strategy.split(",") if text != "retainKeys"]
+    return strategies[0] if strategies else "", field.patch_merge_key, field.type
+
+
+def _lookup_list(type: Type, name: str) -> tuple[str, str, Type]:
+    """Patch strategy, merge key and item type of a member that is a list."""
+    strategy, key, found = _lookup(type, name)
+    if found.kind == "list" and found.items is not None:
+        if found.items.kind == "list":
+            raise errors.Unknown("unexpected slice of slice")
+        return strategy, key, found.items
+    if found.kind in {"bytes", "any"}:
+        return strategy, key, found
+    raise errors.Unknown(f"expected slice or array type, but got: {_go_kind(type)}")
+
+
+def _field_of(directive: str, prefix: str, wrong: str) -> str:
+    """The field that a directive such as `$setElementOrder/containers` is about."""
+    head, slash, name = directive.partition("/")
+    if not slash or head != prefix:
+        raise errors.BadRequest(wrong)
+    return name
+
+
+# Values.
+
+
+def _put(original: Object, name: str, value: Any) -> None:
+    if isinstance(value, dict) and _PATCH in value:
+        original.pop(name, None)
+    else:
+        original[name] = _without_directives(value)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(member) for name, member in value.items() if member is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+def _without_directives(value: Any) -> Any:
+    """A value that is taken over whole: maps in it that carry a directive are left out."""
+    if isinstance(value, dict):
+        return {name: _without_directives(member) for name, member in value.items() if not _special(member)}
+    if isinstance(value, list):
+        return [_without_directives(item) for item in value if not _special(item)]
+    return value
+
+
+def _special(value: Any) -> bool:
+    return isinstance(value, dict) and _PATCH in value
+
+
+def _kind(value: Any) -> type:
+    """What two values must have in common to be merged: Go's dynamic type."""
+    return type(value)
+
+
+def _element_kind(*lists: List) -> type:
+    """The one type of all elements; upstream panics when the first is null."""
+    found: type | None = None
+    for item in (item for one in lists for item in one):
+        if found is None:
+            if item is None:
+                raise errors.InternalError(PANIC)
+            if isinstance(item, list):
+                raise errors.Unprocessable("lists of lists are not supported", details={})
+            found = _kind(item)
+        elif _kind(item) is not found:
+            raise errors.Unknown(f"list element types are not identical: {_go(list(lists))}")
+    if found is None:
+        raise errors.Unknown("no elements in any of the given slices")
+    return found
+
+
+def _list(value: Any) -> List:
+    if not isinstance(value, list):
+        raise errors.Unknown(f"expected a []interface {{}}, but received a {_go_type(value)}")
+    return value
+
+
+def _map(value: Any) -> Object:
+    if not isinstance(value, dict):
+        raise errors.Unknown(f"expected a map[string]interface {{}}, but received a {_go_type(value)}")
+    return value
+
+
+def _key_of(item: Any, key: str) -> Any:
+    if key not in _map(item):
+        raise errors.Unknown(f"map: {_go(item)} does not contain declared merge key: {key}")
+    return item[key]
+
+
+def _same_key(a: Any, b: Any, key: str) -> bool:
+    return bool(_id(_key_of(a, key)) == _id(_key_of(b, key))) if key else bool(_id(a) == _id(b))
+
+
+def _find(items: List, key: str, value: Any) -> int:
+    """The first item whose merge key has a value, -1 when there is none."""
+    for i, item in enumerate(items):
+        if key in item and _id(item[key]) == _id(value):
+            return i
+    return -1
+
+
+def _id(value: Any) -> Any:
+    """A scalar as something to compare and hash by; 1, 1.0 and true differ. Go panics for maps and lists."""
+    if isinstance(value, (dict, list)):
+        raise errors.InternalError(PANIC)
+    return (type(value), value)
+
+
+# Go's %v, %s and %T, for the texts of errors.
+
+
+def _go(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{name}:{_go(value[name])}' for name in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(_go(item) for item in value)}]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _go_text(value: Any) -> str:
+    if isinstance(value, (str, dict, list)):
+        return _go(value)
+    return "%!s(<nil>)" if value is None else f"%!s({_go_type(value)}={_go(value)})"
+
+
+def _go_type(value: Any) -> str:
+    names: Iterable[tuple[type, str]] = (
+        (bool, "bool"),
+        (int, "int64"),
+        (float, "float64"),
+        (str, "string"),
+        (list, "[]interface {}"),
+        (dict, "map[string]interface {}"),
+    )
+    return next((name for kind, name in names if isinstance(value, kind)), "%!s(<nil>)")
+
+
+def _go_kind(type: Type) -> str:
+    kinds = {"list": "slice", "bytes": "slice", "number": "float64"}
+    structs = {"time", "microtime", "duration", "quantity", "intorstring", "any", "schemaor"}
+    return "struct" if type.kind in structs else kinds.get(type.kind, type.kind)

@@ -1,0 +1,213 @@
+import copy
+
+import jsonpatch
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse import errors
+from pilothouse.api import patch
+
+LIVE = {"data": {"a": "1", "b": None}, "list": ["x", "y"], "deep": {"m": {"n": 1}}}
+
+
+def apply(operations, live=LIVE, strict=True):
+    return patch.apply_json_patch(live, orjson.dumps(operations), strict)[0]
+
+
+def test_every_operation():
+    out = apply(
+        [
+            {"op": "test", "path": "/data/a", "value": "1"},
+            {"op": "add", "path": "/data/c", "value": {"d": []}},
+            {"op": "add", "path": "/data/c/d/-", "value": 1},
+            {"op": "add", "path": "/list/0", "value": "w"},
+            {"op": "replace", "path": "/list/1", "value": "X"},
+            {"op": "copy", "from": "/deep/m", "path": "/deep/o"},
+            {"op": "replace", "path": "/deep/o/n", "value": 2},
+            {"op": "move", "from": "/data/a", "path": "/data/e~1f~0"},
+            {"op": "remove", "path": "/data/b"},
+        ]
+    )
+    assert out == {
+        "data": {"c": {"d": [1]}, "e/f~": "1"},
+        "list": ["w", "X", "y"],
+        "deep": {"m": {"n": 1}, "o": {"n": 2}},
+    }
+    assert LIVE["list"] == ["x", "y"]
+
+
+def test_what_upstream_lets_pass():
+    assert apply([{"op": "replace", "path": "/data/new", "value": 1}])["data"]["new"] == 1
+    assert apply([{"op": "copy", "from": "/data/none", "path": "/data/a"}])["data"]["a"] is None
+    assert apply([{"op": "add", "path": "/data/a"}])["data"]["a"] is None
+    assert apply([{"op": "add", "path": "ignored/k", "value": 1}])["k"] == 1
+    assert apply([{"op": "remove", "path": "/list/-1"}])["list"] == ["x"]
+    assert apply([{"op": "remove", "path": "/list/01"}])["list"] == ["x"]
+    assert apply([{"op": "add", "path": "/list/-1", "value": "z"}])["list"] == ["x", "y", "z"]
+    assert apply([{"op": "test", "path": "/data/none", "value": None}]) == LIVE
+    assert apply([{"op": "replace", "path": "", "value": {"k": 1}}]) == {"k": 1}
+    assert patch.apply_json_patch(LIVE, b"null")[0] == LIVE
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "frobnicate", "path": "/data"},
+        {"path": "/data"},
+        {"op": "add", "value": 1},
+        {"op": "remove", "path": "/data/none"},
+        {"op": "remove", "path": ""},
+        {"op": "add", "path": "", "value": {}},
+        {"op": "add", "path": "/none/x", "value": 1},
+        {"op": "add", "path": "/data/b/x", "value": 1},
+        {"op": "add", "path": "/data/a/x", "value": 1},
+        {"op": "add", "path": "/list/3", "value": 1},
+        {"op": "remove", "path": "/list/x"},
+        {"op": "replace", "path": "/list/2", "value": 1},
+        {"op": "replace", "path": "", "value": 1},
+        {"op": "move", "from": "/data/none", "path": "/x"},
+        {"op": "move", "from": "/deep", "path": "/deep/m"},
+        {"op": "copy", "path": "/x"},
+        {"op": "test", "path": "/data/a", "value": 1},
+        {"op": "test", "path": "/data/a"},
+        {"op": "test", "path": "/deep/m/n", "value": 1.0},
+        None,
+    ],
+)
+def test_what_does_not_apply(operation):
+    with pytest.raises(errors.Unprocessable) as caught:
+        apply([operation])
+    assert caught.value.message == "the server rejected our request due to an error in our request"
+    assert caught.value.details == {}
+
+
+GO = "json: cannot unmarshal"
+
+
+@pytest.mark.parametrize(
+    ("body", "strict", "message"),
+    [
+        (
+            b"{}",
+            True,
+            f"error decoding patch: {GO} object into Go value of type []handlers.jsonPatchOp",
+        ),
+        (b"{}", False, f"{GO} object into Go value of type jsonpatch.Patch"),
+        (
+            b"[1]",
+            True,
+            f"error decoding patch: {GO} number into Go value of type handlers.jsonPatchOp",
+        ),
+        (
+            b'[{"op":true}]',
+            True,
+            f"error decoding patch: {GO} bool into Go struct field jsonPatchOp.op of type string",
+        ),
+        (b"[", True, "error decoding patch: unexpected end of JSON input"),
+        (b"[", False, "unexpected end of JSON input"),
+    ],
+)
+def test_json_patches_that_do_not_decode(body, strict, message):
+    with pytest.raises(errors.BadRequest) as caught:
+        patch.apply_json_patch(LIVE, body, strict)
+    assert caught.value.message == message
+
+
+def test_complaints_about_a_json_patch():
+    body = b'[{"op":"add","path":"/x","value":{"a":1,"a":2},"note":1},{"op":"test","op":"add","path":"/y"}]'
+    assert patch.apply_json_patch({}, body)[1] == [
+        'json patch duplicate field "[0].value.a"',
+        'json patch unknown field "[0].note"',
+        'json patch duplicate field "[1].op"',
+    ]
+    assert patch.apply_json_patch({}, body, strict=False)[1] == []
+
+
+def test_limits():
+    with pytest.raises(errors.RequestEntityTooLarge, match="is 10000, got 10001"):
+        apply([{"op": "test", "path": "/x"}] * 10001)
+    big = {"a": "x" * 1_000_000}
+    copies = [{"op": "copy", "from": "/a", "path": f"/b{i}"} for i in range(4)]
+    assert len(apply(copies[:3], big)) == 4
+    with pytest.raises(errors.Unprocessable):
+        apply(copies, big)
+
+
+@pytest.mark.parametrize(
+    ("live", "change", "out"),
+    [
+        ({"a": {"b": 1}}, {"a": {"c": 2}}, {"a": {"b": 1, "c": 2}}),
+        ({"a": {"b": 1}}, {"a": {"b": None, "x": None}}, {"a": {}}),
+        ({"a": [1]}, {"a": [{"b": None}, None]}, {"a": [{}, None]}),
+        ({"a": {"b": 1}}, {"a": [{"b": None}]}, {"a": [{"b": None}]}),
+        ({}, {"a": {"b": None, "c": 1}}, {"a": {"c": 1}}),
+        ({"a": 1}, {}, {"a": 1}),
+    ],
+)
+def test_merge_patches(live, change, out):
+    before = copy.deepcopy(live)
+    assert patch.apply_merge_patch(live, orjson.dumps(change))[0] == out
+    assert live == before
+
+
+@pytest.mark.parametrize(
+    ("body", "strict", "message"),
+    [
+        (
+            b"[]",
+            True,
+            f"error decoding patch: {GO} array into Go value of type map[string]interface {{}}",
+        ),
+        (b"null", True, "Invalid JSON Patch"),
+        (b'"x"', False, "Invalid JSON Patch"),
+        (b"", True, "error decoding patch: unexpected end of JSON input"),
+        (b"{", False, "Invalid JSON Patch"),
+    ],
+)
+def test_merge_patches_that_do_not_decode(body, strict, message):
+    with pytest.raises(errors.BadRequest) as caught:
+        patch.apply_merge_patch({}, body, strict)
+    assert caught.value.message == message
+
+
+def test_repeated_members_of_a_merge_patch():
+    body = b'{"a":{"b":1,"b":2},"c":[{"d":1,"d":1}],"a":{"b":1,"b":3}}'
+    out, notes = patch.apply_merge_patch({}, body)
+    assert out == {"a": {"b": 3}, "c": [{"d": 1}]}
+    assert notes == ['duplicate field "a.b"', 'duplicate field "c[0].d"', 'duplicate field "a"']
+
+
+JSON = st.recursive(
+    st.one_of(st.booleans(), st.integers(-3, 3), st.text("ab~/", max_size=3)),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("ab~/", max_size=2), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+DOCUMENTS = st.dictionaries(st.text("ab", min_size=1, max_size=2), JSON, max_size=3)
+
+
+@settings(max_examples=100)
+@given(DOCUMENTS, DOCUMENTS)
+def test_patches_made_by_the_jsonpatch_library(a, b):
+    operations = jsonpatch.make_patch(a, b).patch
+    assert apply(operations, a, strict=False) == jsonpatch.apply_patch(a, operations)
+    assert patch.equal(apply(operations, a), b) or a == b
+
+
+def merge_patch(a, b):
+    out = {name: None for name in a if name not in b}
+    for name, value in b.items():
+        if isinstance(value, dict) and isinstance(a.get(name), dict):
+            out[name] = merge_patch(a[name], value)
+        elif a.get(name) != value or name not in a:
+            out[name] = value
+    return out
+
+
+@settings(max_examples=100)
+@given(DOCUMENTS, DOCUMENTS)
+def test_merge_patches_lead_from_one_document_to_the_other(a, b):
+    assert patch.apply_merge_patch(a, orjson.dumps(merge_patch(a, b)))[0] == b

@@ -1,0 +1,276 @@
+import copy
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse import errors
+from pilothouse.api import patch, strategic
+from pilothouse.api.schema import Field, Type
+
+TEXT = Type("string")
+INT = Type("int32")
+TEXTS = Type("list", items=TEXT)
+ENV = Type("struct", "Env", {"name": Field("name", TEXT), "value": Field("value", TEXT)})
+CONTAINER = Type("struct", "Container")
+CONTAINER.fields.update(
+    name=Field("name", TEXT),
+    image=Field("image", TEXT),
+    args=Field("args", TEXTS),
+    env=Field("env", Type("list", items=ENV), patch_strategy="merge", patch_merge_key="name"),
+)
+STRATEGY = Type("struct", "Strategy", {"type": Field("type", TEXT), "max": Field("max", INT)})
+ROOT = Type(
+    "struct",
+    "Root",
+    {
+        "containers": Field(
+            "containers", Type("list", items=CONTAINER), patch_strategy="merge", patch_merge_key="name"
+        ),
+        "finalizers": Field("finalizers", TEXTS, patch_strategy="merge"),
+        "tolerations": Field("tolerations", Type("list", items=ENV)),
+        "strategy": Field("strategy", STRATEGY, patch_strategy="retainKeys"),
+        "whole": Field("whole", STRATEGY, patch_strategy="replace"),
+        "labels": Field("labels", Type("map", items=TEXT)),
+        "maps": Field("maps", Type("map", items=Type("map", items=TEXT))),
+        "count": Field("count", INT),
+    },
+)
+
+
+def apply(live, change):
+    before = copy.deepcopy(live)
+    out = strategic.apply_patch(live, orjson.dumps(change), ROOT)[0]
+    assert live == before
+    return out
+
+
+def named(*names):
+    return [{"name": name} for name in names]
+
+
+@pytest.mark.parametrize(
+    ("live", "change", "out"),
+    [
+        ({"count": 1}, {"count": 2}, {"count": 2}),
+        ({"labels": {"a": "1"}}, {"labels": {"a": None, "b": "2", "c": None}}, {"labels": {"b": "2"}}),
+        ({}, {"labels": {"a": None, "b": "2"}}, {"labels": {"b": "2"}}),
+        ({"labels": {"a": "1"}}, {"labels": {"$patch": "replace", "b": "2"}}, {"labels": {"b": "2"}}),
+        ({"labels": {"a": "1"}}, {"labels": {"$patch": "delete"}}, {"labels": {}}),
+        ({}, {"labels": {"$patch": "delete"}}, {}),
+        ({"whole": {"type": "a", "max": 1}}, {"whole": {"type": "b"}}, {"whole": {"type": "b"}}),
+        ({"finalizers": ["a", "b"]}, {"finalizers": ["c", "a"]}, {"finalizers": ["c", "a", "b"]}),
+        (
+            {"finalizers": ["a", "b"]},
+            {"$deleteFromPrimitiveList/finalizers": ["b", "x"]},
+            {"finalizers": ["a"]},
+        ),
+        (
+            {"finalizers": ["c", "a"]},
+            {
+                "$setElementOrder/finalizers": ["d", "c"],
+                "$deleteFromPrimitiveList/finalizers": ["a"],
+                "finalizers": ["d"],
+            },
+            {"finalizers": ["d", "c"]},
+        ),
+        ({"tolerations": named("a")}, {"tolerations": named("b")}, {"tolerations": named("b")}),
+        ({"containers": named("a", "b")}, {"containers": named("c")}, {"containers": named("c", "a", "b")}),
+        (
+            {"containers": [{"name": "a", "image": "1", "args": ["x"]}]},
+            {"containers": [{"name": "a", "image": "2", "args": None}]},
+            {"containers": [{"name": "a", "image": "2"}]},
+        ),
+        (
+            {"containers": named("a", "b")},
+            {"containers": [{"name": "a", "$patch": "delete"}]},
+            {"containers": named("b")},
+        ),
+        (
+            {"containers": named("a", "b")},
+            {"containers": [{"$patch": "replace"}, {"name": "c"}]},
+            {"containers": named("c")},
+        ),
+        (
+            {"containers": named("a", "b", "c")},
+            {"$setElementOrder/containers": named("c", "b", "a")},
+            {"containers": named("c", "b", "a")},
+        ),
+        (
+            {"containers": named("a", "server", "b")},
+            {"$setElementOrder/containers": named("b", "a", "new"), "containers": named("new")},
+            {"containers": named("server", "b", "a", "new")},
+        ),
+        ({}, {"containers": [{"name": "a", "$patch": "delete"}, {"name": "b"}]}, {"containers": named("b")}),
+        (
+            {"strategy": {"type": "a", "max": 1}},
+            {"strategy": {"$retainKeys": ["type"], "type": "b"}},
+            {"strategy": {"type": "b"}},
+        ),
+        ({"count": 1}, {"count": {"a": 1}}, {"count": {"a": 1}}),
+    ],
+)
+def test_patches(live, change, out):
+    assert apply(live, change) == out
+
+
+@pytest.mark.parametrize(
+    ("live", "change", "kind", "message"),
+    [
+        (
+            {"labels": {}},
+            {"labels": {"$patch": "x"}},
+            errors.Unknown,
+            "unknown patch type: x in map: map[$patch:x]",
+        ),
+        (
+            {"labels": {}},
+            {"labels": {"$patch": 1}},
+            errors.Unknown,
+            "unknown patch type: %!s(int64=1) in map: map[$patch:1]",
+        ),
+        (
+            {"containers": named("a")},
+            {"containers": [{"image": "x"}]},
+            errors.Unknown,
+            "map: map[image:x] does not contain declared merge key: name",
+        ),
+        (
+            {"containers": named("a")},
+            {"containers": ["x"]},
+            errors.Unknown,
+            "list element types are not identical: [[map[name:a]] [x]]",
+        ),
+        ({"containers": named("a")}, {"$setElementOrder/x": []}, errors.Unknown, None),
+        (
+            {"labels": {}},
+            {"labels": {"$retainKeys": "x"}},
+            errors.BadRequest,
+            "invalid patch format of retainKeys",
+        ),
+        (
+            {"strategy": {}},
+            {"strategy": {"$retainKeys": ["type"], "max": 1}},
+            errors.BadRequest,
+            "invalid patch format of retainKeys",
+        ),
+        (
+            {"containers": named("a")},
+            {"$setElementOrder/containers": named("a"), "containers": named("b")},
+            errors.Unknown,
+            "The order in patch list:\n[map[name:b]]\n doesn't match $setElementOrder list:\n[map[name:a]]\n",
+        ),
+        (
+            {"maps": {"a": {"b": "c"}}},
+            {"maps": {"a": {"b": "d"}}},
+            errors.Unknown,
+            "merging an object in json but data type is not struct, instead is: map",
+        ),
+        ({"containers": []}, {"containers": [None]}, errors.InternalError, patch.PANIC),
+        ({"containers": []}, {"containers": [[]]}, errors.Unprocessable, "lists of lists are not supported"),
+        ({}, {"$deleteFromPrimitiveListx": []}, errors.BadRequest, "invalid patch format of primitive list"),
+    ],
+)
+def test_bad_patches(live, change, kind, message):
+    with pytest.raises(kind) as caught:
+        apply(live, change)
+    assert message is None or caught.value.message == message
+
+
+def test_patches_that_do_not_decode():
+    with pytest.raises(errors.BadRequest, match=r"^unexpected end of JSON input$"):
+        strategic.apply_patch({}, b"{", ROOT)
+    out, notes = strategic.apply_patch({}, b'{"count":1,"count":2}', ROOT)
+    assert (out, notes) == ({"count": 2}, ['duplicate field "count"'])
+
+
+def diff(a, b, type):
+    """A patch that makes `b` of `a`, as kubectl would write it."""
+    out = {}
+    for name in a.keys() - b.keys():
+        out[name] = None
+    for name, value in b.items():
+        field = type.fields.get(name)
+        before = a.get(name)
+        if before == value and name in a:
+            continue
+        if isinstance(value, list) and field and field.patch_strategy == "merge" and before and value:
+            out.update(diff_lists(name, before, value, field))
+        elif (
+            isinstance(value, dict)
+            and isinstance(before, dict)
+            and field
+            and field.patch_strategy != "replace"
+        ):
+            inner = field.type
+            out[name] = diff(before, value, inner)
+        else:
+            out[name] = (
+                value if not isinstance(value, dict) or name not in a else {"$patch": "replace", **value}
+            )
+            if field and field.patch_strategy == "replace":
+                out[name] = value
+            if isinstance(value, list) and field and field.patch_strategy == "merge" and before and not value:
+                out[name] = None
+    return out
+
+
+def diff_lists(name, before, after, field):
+    key = field.patch_merge_key
+    out = {}
+    if not key:
+        out[f"$setElementOrder/{name}"] = after
+        if gone := [item for item in before if item not in after]:
+            out[f"$deleteFromPrimitiveList/{name}"] = gone
+        if new := [item for item in after if item not in before]:
+            out[name] = new
+        return out
+    old = {item[key]: item for item in before}
+    changes = []
+    for item in after:
+        if item[key] not in old:
+            changes.append(item)
+        elif item != old[item[key]]:
+            changes.append({**diff(old[item[key]], item, field.type.items), key: item[key]})
+    kept = {item[key] for item in after}
+    changes += [{key: item[key], "$patch": "delete"} for item in before if item[key] not in kept]
+    out[f"$setElementOrder/{name}"] = [{key: item[key]} for item in after]
+    if changes:
+        out[name] = changes
+    return out
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+
+
+def keyed(element):
+    return st.lists(element, min_size=1, max_size=3, unique_by=lambda item: item["name"])
+
+
+ENVS = keyed(st.fixed_dictionaries({"name": NAMES}, optional={"value": NAMES}))
+CONTAINERS = keyed(
+    st.fixed_dictionaries(
+        {"name": NAMES},
+        optional={"image": NAMES, "args": st.lists(NAMES, min_size=1, max_size=2), "env": ENVS},
+    )
+)
+ROOTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "containers": CONTAINERS,
+        "finalizers": st.lists(NAMES, min_size=1, max_size=3, unique=True),
+        "tolerations": ENVS,
+        "whole": st.fixed_dictionaries({"type": NAMES}),
+        "labels": st.dictionaries(NAMES, NAMES, min_size=1, max_size=2),
+        "count": st.integers(0, 3),
+    },
+)
+
+
+@settings(max_examples=150)
+@given(ROOTS, ROOTS)
+def test_a_diff_leads_from_one_object_to_the_other(a, b):
+    change = diff(a, b, ROOT)
+    assert apply(a, change) == b
+    assert strategic.apply(b, {}, ROOT) == b
