@@ -1,0 +1,223 @@
+"""A real API server for tests: in this process on a thread of its own, or as a subprocess."""
+
+import asyncio
+import os
+import pathlib
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
+
+START_SECONDS = 30.0
+
+
+class APIServer:
+    """What both kinds offer: `url`, `kubeconfig` (a path), `ca_file`, `client_cert` and `client_key` (paths)."""
+
+    def __init__(self, flags: Sequence[str] = ()) -> None:
+        self.flags = tuple(flags)
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="pilothouse-"))
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def kubeconfig(self) -> pathlib.Path:
+        return self.directory / "admin.kubeconfig"
+
+    @property
+    def ca_file(self) -> pathlib.Path:
+        return self.directory / "ca.crt"
+
+    @property
+    def client_cert(self) -> pathlib.Path:
+        return self.directory / "admin.crt"
+
+    @property
+    def client_key(self) -> pathlib.Path:
+        return self.directory / "admin.key"
+
+    def arguments(self) -> list[str]:
+        """The command line, without the program."""
+        return [
+            f"--data-dir={self.directory}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={self.port}",
+            "--storage-backend=memory",
+            f"--write-kubeconfig={self.kubeconfig}",
+            *self.flags,
+        ]
+
+    def context(self) -> ssl.SSLContext:
+        """TLS settings of an administrator."""
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        context.load_cert_chain(self.client_cert, self.client_key)
+        return context
+
+    def start(self) -> Self:
+        """Start; returns when the server is ready."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Stop, and remove what was made."""
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """Bring the cluster back to what it was when it had just started."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class InProcess(APIServer):
+    """A server on a thread with an event loop of its own."""
+
+    def __init__(self, flags: Sequence[str] = ()) -> None:
+        super().__init__(flags)
+        self._loop: asyncio.AbstractEventLoop
+        self._thread: threading.Thread | None = None
+        self._server: Any = None
+        self._fresh: dict[str, bytes] = {}
+
+    def start(self) -> Self:
+        import uvloop
+
+        from pilothouse import options
+        from pilothouse.app import Server
+
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", 0))
+        self.port = sock.getsockname()[1]
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="pilothouse", daemon=True)
+        self._thread.start()
+        self._server = Server(options.parse(self.arguments()), sockets=[sock])
+        self.run(self._server.start())
+        self.run(self._snapshot())
+        return self
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the server's loop and wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_SECONDS)
+
+    async def _snapshot(self) -> None:
+        """Remember the fresh cluster, once the controllers have filled the first namespaces."""
+        deadline = time.monotonic() + 2.0
+        before = -1
+        while before != self._server.storage.revision and time.monotonic() < deadline:
+            before = self._server.storage.revision
+            await asyncio.sleep(0.01)
+        page = await self._server.storage.range("/registry/")
+        self._fresh = {kv.key: kv.value for kv in page.items}
+
+    def reset(self) -> None:
+        self.run(self._reset())
+
+    async def _reset(self) -> None:
+        from pilothouse.storage.interface import Op
+
+        page = await self._server.storage.range("/registry/")
+        now = {kv.key: kv.value for kv in page.items}
+        ops = [Op(key, None) for key in now if key not in self._fresh]
+        ops += [Op(key, value) for key, value in self._fresh.items() if now.get(key) != value]
+        if ops:
+            await self._server.storage.txn(ops)
+        self._server.services.addresses.repair(self._server.readers)
+        self._server.services.node_ports.repair(self._server.readers)
+
+    def stop(self) -> None:
+        if self._thread is None:
+            return
+        self.run(self._server.stop(drain=1.0))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._thread = None
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Subprocess(APIServer):
+    """A server in a process of its own; reset() starts it anew."""
+
+    def __init__(self, flags: Sequence[str] = ()) -> None:
+        super().__init__(flags)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        log = open(self.directory / "server.log", "ab")  # noqa: SIM115
+        with log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pilothouse", "serve", *self.arguments()], stdout=log, stderr=log
+            )
+        self._wait()
+        return self
+
+    def _wait(self) -> None:
+        assert self.process is not None
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended: {(self.directory / 'server.log').read_text()[-4000:]}")
+            if self.ca_file.exists() and _ready(self):
+                return
+            time.sleep(0.01)
+        raise TimeoutError("the server did not become ready")
+
+    def reset(self) -> None:
+        self._end()
+        self.start()
+
+    def _end(self) -> None:
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def stop(self) -> None:
+        self._end()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def _ready(server: APIServer) -> bool:
+    try:
+        context = ssl.create_default_context(cafile=str(server.ca_file))
+        with urllib.request.urlopen(f"{server.url}/readyz", timeout=2, context=context) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def environment(server: APIServer) -> dict[str, str]:
+    """The environment for a client program such as kubectl."""
+    return {**os.environ, "KUBECONFIG": str(server.kubeconfig)}
+
+
+MAKERS: dict[str, Callable[[Sequence[str]], APIServer]] = {"thread": InProcess, "process": Subprocess}
