@@ -147,7 +147,7 @@ def custom_cell(kind: str, value: Any, now: float) -> Any:
     if isinstance(value, bool):
         return value if kind == "boolean" else None
     if isinstance(value, int | float):
-        return {"integer": int, "number": lambda number: number}.get(kind, lambda _: None)(value)
+        return int(value) if kind == "integer" else value if kind == "number" else None
     if kind == "date" and isinstance(value, str):
         if not value or value == "null":
             return "<unknown>"

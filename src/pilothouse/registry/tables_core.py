@@ -142,7 +142,7 @@ def _readiness_gates(pod: Object) -> str:
 
 def _pod(pod: Object, now: float) -> Cells:
     reason, ready, total, restarts = _pod_state(pod)
-    addresses = status(pod).get("podIPs") or ({},)
+    addresses: list[Object] = status(pod).get("podIPs") or [{}]
     return [
         name(pod),
         f"{ready}/{total}",
@@ -390,7 +390,8 @@ def _component_status(obj: Object, now: float) -> Cells:
 
 def _resource_quota(obj: Object, now: float) -> Cells:
     used, hard = status(obj).get("used") or {}, status(obj).get("hard") or {}
-    requests, limits = [], []
+    requests: list[str] = []
+    limits: list[str] = []
     for resource in sorted(hard):
         column = limits if resource.startswith("limits.") else requests
         column.append(f"{resource}: {used.get(resource, '0')}/{hard[resource]}")
