@@ -148,7 +148,7 @@ RESOURCES = [
         namespaced=True,
         short_names=("deploy",),
         categories=("all",),
-        subresources=(scale(),),
+        subresources=(scale(scale_of, set_scale),),
         status=status_strategy(
             DEPLOYMENT,
             rules.validate_deployment_status,
@@ -166,7 +166,7 @@ RESOURCES = [
         namespaced=True,
         short_names=("rs",),
         categories=("all",),
-        subresources=(scale(),),
+        subresources=(scale(scale_of, set_scale),),
         status=status_strategy(REPLICA_SET, rules.validate_replica_set_status),
     ),
     resource(
@@ -179,7 +179,7 @@ RESOURCES = [
         namespaced=True,
         short_names=("sts",),
         categories=("all",),
-        subresources=(scale(),),
+        subresources=(scale(scale_of, set_scale),),
         status=status_strategy(STATEFUL_SET, rules.validate_stateful_set_status),
     ),
 ]

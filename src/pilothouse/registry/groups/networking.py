@@ -1,23 +1,69 @@
 """networking.k8s.io/v1: ingresses, network policies, IP addresses, service CIDRs."""
 
+from pilothouse.api.fields import Object
+from pilothouse.api.validate import networking as rules
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     KEPT_METADATA,
     META,
     SPEC,
     STATUS_APART,
+    on_create,
+    on_update,
     resource,
+    spec_of,
     status_strategy,
 )
-from pilothouse.registry.strategy import Strategy
+from pilothouse.registry.strategy import Strategy, WriteContext
 
 GROUP = "networking.k8s.io"
 
-INGRESS = Strategy(**COUNTS_SPEC, **STATUS_APART)
-SERVICE_CIDR = Strategy()
+
+def _ingress_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
+    annotations = (obj.get("metadata") or {}).get("annotations") or {}
+    if (
+        old is not None
+        or rules.CLASS_ANNOTATION not in annotations
+        or spec_of(obj).get("ingressClassName") is not None
+    ):
+        return []
+    return [
+        f"annotation \"{rules.CLASS_ANNOTATION}\" is deprecated, please use 'spec.ingressClassName' instead"
+    ]
+
+
+INGRESS = Strategy(
+    validate=on_create(rules.validate_ingress),
+    validate_update=on_update(rules.validate_ingress_update),
+    warnings=_ingress_warnings,
+    **COUNTS_SPEC,
+    **STATUS_APART,
+)
+INGRESS_CLASS = Strategy(
+    validate=on_create(rules.validate_ingress_class),
+    validate_update=on_update(rules.validate_ingress_class_update),
+    **COUNTS_SPEC,
+)
+NETWORK_POLICY = Strategy(
+    validate=on_create(rules.validate_network_policy),
+    validate_update=lambda ctx, obj, old, errs: rules.validate_network_policy(obj, errs, old),
+    warnings=lambda ctx, obj, old: rules.network_policy_warnings(obj),
+    **COUNTS_SPEC,
+)
+IP_ADDRESS = Strategy(
+    name_check=rules.ip_address_name,
+    validate=on_create(rules.validate_ip_address),
+    validate_update=on_update(rules.validate_ip_address_update),
+)
+SERVICE_CIDR = Strategy(
+    validate=on_create(rules.validate_service_cidr),
+    validate_update=on_update(rules.validate_service_cidr_update),
+    reset_on_create=STATUS_APART["reset_on_create"],
+    keep_on_update=STATUS_APART["keep_on_update"],
+)
 
 RESOURCES = [
-    resource(GROUP, "v1", "IngressClass", "ingressclasses", "l/iqIbDgFyQ=", Strategy(**COUNTS_SPEC)),
+    resource(GROUP, "v1", "IngressClass", "ingressclasses", "l/iqIbDgFyQ=", INGRESS_CLASS),
     resource(
         GROUP,
         "v1",
@@ -28,16 +74,20 @@ RESOURCES = [
         namespaced=True,
         short_names=("ing",),
         key_prefix="/registry/ingress/",
-        status=status_strategy(INGRESS),
+        status=status_strategy(
+            INGRESS,
+            rules.validate_ingress_status,
+            warnings=lambda ctx, obj, old: rules.ingress_status_warnings(obj),
+        ),
     ),
-    resource(GROUP, "v1", "IPAddress", "ipaddresses", "3f/plJFChNE=", Strategy(), short_names=("ip",)),
+    resource(GROUP, "v1", "IPAddress", "ipaddresses", "3f/plJFChNE=", IP_ADDRESS, short_names=("ip",)),
     resource(
         GROUP,
         "v1",
         "NetworkPolicy",
         "networkpolicies",
         "YpfwF18m1G8=",
-        Strategy(**COUNTS_SPEC),
+        NETWORK_POLICY,
         namespaced=True,
         short_names=("netpol",),
     ),

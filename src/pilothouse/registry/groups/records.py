@@ -93,9 +93,9 @@ def own(name: str, record: Resource, strategy: Strategy) -> Subresource:
     )
 
 
-def scale() -> Subresource:
-    """The scale subresource of a built-in workload."""
-    return Subresource(name="scale", kind="Scale", group="autoscaling", version="v1")
+def scale(read: Callable[[Object], Object], write: Callable[[Object, Object], None]) -> Subresource:
+    """The scale subresource of a workload: how its Scale is read and laid back into it."""
+    return Subresource(name="scale", kind="Scale", group="autoscaling", version="v1", read=read, write=write)
 
 
 def review(
