@@ -1,0 +1,168 @@
+# Heads of answers, put together in one buffer. Included by _http1.pyx.
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdio cimport snprintf
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+from libc.time cimport gmtime, time, time_t, tm
+
+cdef extern from "Python.h":
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
+
+# Go's texts, which are not always those of Python's http module
+cdef dict REASONS = {
+    200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "Partial Content",
+    301: "Moved Permanently", 302: "Found", 303: "See Other", 304: "Not Modified",
+    307: "Temporary Redirect", 308: "Permanent Redirect",
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    406: "Not Acceptable", 408: "Request Timeout", 409: "Conflict", 410: "Gone", 412: "Precondition Failed",
+    413: "Request Entity Too Large", 415: "Unsupported Media Type", 417: "Expectation Failed",
+    422: "Unprocessable Entity", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
+    500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
+    504: "Gateway Timeout", 505: "HTTP Version Not Supported", 507: "Insufficient Storage",
+}
+
+cdef bint TOKEN[256]                  # characters of a method or header name (RFC 9110 token)
+for _i in range(256):
+    TOKEN[_i] = chr(_i).isalnum() and _i < 128 or chr(_i) in "!#$%&'*+-.^_`|~"
+
+cdef const char* DAYS = "SunMonTueWedThuFriSat"
+cdef const char* MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+
+
+cdef bint is_token(bytes text):
+    cdef unsigned char c
+    for c in text:
+        if not TOKEN[c]:
+            return False
+    return PyBytes_GET_SIZE(text) > 0
+
+
+cdef bytes plain_error(str status, str text):
+    """An answer in the shape that Go's net/http gives to what it cannot parse."""
+    body = (text or status).encode()
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+cdef class Heads:
+    """Writes heads of answers, with a small body behind them, and chunks."""
+
+    cdef char* buffer
+    cdef Py_ssize_t room, used
+    cdef bint closing                 # the last head asked for the connection to be closed
+    cdef char date[40]
+    cdef time_t date_of
+    cdef dict status_lines
+    cdef bytes framed_data, frame     # the last chunk framed: one event goes to many watchers
+
+    def __cinit__(self):
+        self.status_lines = {}
+
+    def __dealloc__(self):
+        free(self.buffer)
+
+    cdef int put(self, const char* data, Py_ssize_t size) except -1:
+        cdef char* grown
+        if self.used + size > self.room:
+            self.room = (self.used + size) * 2 + 4096
+            grown = <char*>realloc(self.buffer, self.room)
+            if grown == NULL:
+                raise MemoryError
+            self.buffer = grown
+        memcpy(self.buffer + self.used, data, size)
+        self.used += size
+        return 0
+
+    cdef int put_text(self, text, bint is_name) except -1:
+        """Put a header's name or value; line breaks become blanks, so that no header can be smuggled in."""
+        cdef Py_ssize_t size = 0, at
+        cdef const char* data
+        cdef unsigned char c
+        try:
+            data = PyUnicode_AsUTF8AndSize(text, &size)
+        except UnicodeEncodeError:
+            text = text.encode("utf-8", "replace").decode()
+            data = PyUnicode_AsUTF8AndSize(text, &size)
+        at = self.used
+        self.put(data, size)
+        if is_name and size == 0:
+            return 1
+        for at in range(at, self.used):
+            c = <unsigned char>self.buffer[at]
+            if is_name and not TOKEN[c]:
+                return 1
+            if c == c'\r' or c == c'\n' or c == 0:
+                self.buffer[at] = c' '
+        return 0
+
+    cdef int put_header(self, name, value) except -1:
+        cdef Py_ssize_t start = self.used
+        if name == "Connection":
+            self.closing = True       # the only thing that a handler can ask for here
+            return 0
+        if self.put_text(name, True):
+            self.used = start         # as Go: a header with a bad name is left out
+            return 0
+        self.put(": ", 2)
+        self.put_text(value, False)
+        self.put("\r\n", 2)
+        return 0
+
+    cdef int put_date(self) except -1:
+        cdef time_t at = time(NULL)
+        cdef tm* t
+        if at != self.date_of:
+            t = gmtime(&at)
+            snprintf(self.date, 40, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n", DAYS + 3 * t.tm_wday,
+                     t.tm_mday, MONTHS + 3 * t.tm_mon, t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec)
+            self.date_of = at
+        return self.put(self.date, 37)
+
+    cdef bytes status_line(self, int status, bint old):
+        key = -status if old else status
+        line = self.status_lines.get(key)
+        if line is None:
+            text = REASONS.get(status, f"status code {status}")
+            line = f"HTTP/1.{0 if old else 1} {status} {text}\r\n".encode()
+            self.status_lines[key] = line
+        return line
+
+    cdef bytes head(self, response, Py_ssize_t length, bint close, bint old, bint gzip, bytes body):
+        """The head of an answer, and `body` behind it; a negative length means that the body is a stream."""
+        cdef char number[48]
+        cdef int status = response.status
+        cdef bytes line = self.status_line(status, old)
+        cdef bint bare = status == 204 or status == 304 or status < 200
+        self.used = 0
+        self.closing = False
+        self.put(PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line))
+        for name, value in response.headers:
+            self.put_header(name, value)
+        if response.content_type and status != 304:
+            self.put_header("Content-Type", response.content_type)
+        if gzip:
+            self.put("Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n", 47)
+        self.put_date()
+        if bare:
+            pass
+        elif length >= 0:
+            self.put(number, snprintf(number, 48, "Content-Length: %lld\r\n", <long long>length))
+        elif not old:
+            self.put("Transfer-Encoding: chunked\r\n", 28)
+        if close or self.closing:
+            self.put("Connection: close\r\n", 19)
+        elif old:
+            self.put("Connection: keep-alive\r\n", 24)
+        self.put("\r\n", 2)
+        if body is not None:
+            self.put(PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+        return PyBytes_FromStringAndSize(self.buffer, self.used)
+
+    cdef bytes frame_of(self, bytes data):
+        if data is not self.framed_data:
+            self.frame = b"%x\r\n%b\r\n" % (PyBytes_GET_SIZE(data), data)
+            self.framed_data = data
+        return self.frame
