@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.ingressclass import DefaultIngressClass
+from pilothouse.admission.limitranger import LimitRanger
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.admission.nodetaint import TaintNodesByCondition
 from pilothouse.admission.priority import Priority
@@ -19,6 +20,7 @@ from pilothouse.options import Config
 
 ORDER: dict[str, Callable[[Config], Plugin]] = {
     "NamespaceLifecycle": lambda config: NamespaceLifecycle(),
+    "LimitRanger": lambda config: LimitRanger(),
     "ServiceAccount": lambda config: ServiceAccount(),
     "TaintNodesByCondition": lambda config: TaintNodesByCondition(),
     "Priority": lambda config: Priority(),

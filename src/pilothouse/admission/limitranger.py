@@ -1,0 +1,188 @@
+"""LimitRanger: the LimitRanges of a namespace give containers their defaults and bound what pods and claims ask for."""
+
+from collections.abc import Callable, Iterable
+
+from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.api.fields import Object
+from pilothouse.api.quantity import Quantity, parse
+
+CONTAINER, POD, CLAIM = "Container", "Pod", "PersistentVolumeClaim"
+ANNOTATION = "kubernetes.io/limit-ranger"
+
+Amounts = dict[str, str]
+
+
+class LimitRanger(Plugin):
+    name = "LimitRanger"
+
+    def wants(self, a: Attributes) -> bool:
+        kind = a.resource.group_resource
+        if kind == "pods":
+            return (a.operation == "CREATE" and not a.subresource) or (
+                a.operation == "UPDATE" and a.subresource == "resize"
+            )
+        return kind == "persistentvolumeclaims" and not a.subresource and a.operation in ("CREATE", "UPDATE")
+
+    def mutate(self, a: Attributes) -> None:
+        if a.resource.group_resource != "pods" or a.operation != "CREATE":
+            return
+        assert a.obj is not None
+        for limit_range in a.readers.list("limitranges", a.namespace):
+            _set_defaults(a.obj, limit_range)
+
+    def validate(self, a: Attributes) -> None:
+        assert a.obj is not None
+        if a.obj["metadata"].get("deletionTimestamp"):
+            return
+        check = _pod_faults if a.resource.group_resource == "pods" else _claim_faults
+        for limit_range in a.readers.list("limitranges", a.namespace):
+            faults = [f for limit in limit_range["spec"].get("limits") or [] for f in check(a.obj, limit)]
+            if faults:
+                raise a.refuse(faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]")
+
+
+def _set_defaults(pod: Object, limit_range: Object) -> None:
+    requests: Amounts = {}
+    limits: Amounts = {}
+    for limit in limit_range["spec"].get("limits") or []:
+        if limit.get("type") == CONTAINER:
+            requests.update(limit.get("defaultRequest") or {})
+            limits.update(limit.get("default") or {})
+    notes = []
+    for kind, what in (("containers", "container"), ("initContainers", "init container")):
+        for container in pod["spec"].get(kind) or []:
+            notes += _merge(container, requests, limits, f"{what} {container.get('name', '')}")
+    if notes:
+        annotations = pod["metadata"].setdefault("annotations", {})
+        annotations[ANNOTATION] = "LimitRanger plugin set: " + "; ".join(notes)
+
+
+def _merge(container: Object, requests: Amounts, limits: Amounts, what: str) -> list[str]:
+    resources = container.setdefault("resources", {})
+    notes = []
+    for member, defaults, text in (("limits", limits, "limit"), ("requests", requests, "request")):
+        have = resources.get(member) or {}
+        missing = {name: amount for name, amount in defaults.items() if name not in have}
+        if missing:
+            resources[member] = {**have, **missing}
+            notes.append(f"{', '.join(sorted(missing))} {text} for {what}")
+    return notes[::-1]
+
+
+def _minimum(limit: Object, name: str, requests: Amounts, limits: Amounts) -> str | None:
+    kind, bound = limit["type"], limit["min"][name]
+    if name not in requests:
+        return f"minimum {name} usage per {kind} is {bound}.  No request is specified"
+    if parse(requests[name]) < parse(bound):
+        return f"minimum {name} usage per {kind} is {bound}, but request is {requests[name]}"
+    if name in limits and parse(limits[name]) < parse(bound):
+        return f"minimum {name} usage per {kind} is {bound}, but limit is {limits[name]}"
+    return None
+
+
+def _maximum(limit: Object, name: str, requests: Amounts, limits: Amounts) -> str | None:
+    kind, bound = limit["type"], limit["max"][name]
+    if name not in limits:
+        return f"maximum {name} usage per {kind} is {bound}.  No limit is specified"
+    if parse(limits[name]) > parse(bound):
+        return f"maximum {name} usage per {kind} is {bound}, but limit is {limits[name]}"
+    if name in requests and parse(requests[name]) > parse(bound):
+        return f"maximum {name} usage per {kind} is {bound}, but request is {requests[name]}"
+    return None
+
+
+def _ratio(limit: Object, name: str, requests: Amounts, limits: Amounts) -> str | None:
+    kind, bound = limit["type"], limit["maxLimitRequestRatio"][name]
+    for amounts, what in ((requests, "request"), (limits, "limit")):
+        if name not in amounts or not parse(amounts[name]):
+            return f"{name} max limit to request ratio per {kind} is {bound}, but no {what} is specified or {what} is 0"
+    found = parse(limits[name]).as_decimal() / parse(requests[name]).as_decimal()
+    if found > parse(bound).as_decimal():
+        return f"{name} max limit to request ratio per {kind} is {bound}, but provided ratio is {found:.6f}"
+    return None
+
+
+RULES: tuple[tuple[str, Callable[[Object, str, Amounts, Amounts], str | None]], ...] = (
+    ("min", _minimum),
+    ("max", _maximum),
+    ("maxLimitRequestRatio", _ratio),
+)
+
+
+def _faults(limit: Object, requests: Amounts, limits: Amounts) -> Iterable[str]:
+    for member, rule in RULES:
+        for name in sorted(limit.get(member) or {}):
+            fault = rule(limit, name, requests, limits)
+            if fault is not None:
+                yield fault
+
+
+def _pod_faults(pod: Object, limit: Object) -> Iterable[str]:
+    spec = pod["spec"]
+    if limit.get("type") == CONTAINER:
+        for kind in ("containers", "initContainers"):
+            for container in spec.get(kind) or []:
+                resources = container.get("resources") or {}
+                yield from _faults(limit, resources.get("requests") or {}, resources.get("limits") or {})
+    elif limit.get("type") == POD:
+        yield from _faults(limit, _pod_amounts(spec, "requests"), _pod_amounts(spec, "limits"))
+
+
+def _pod_amounts(spec: Object, member: str) -> Amounts:
+    """What a pod asks for in all: its containers together, or the largest init container where that is more.
+
+    Sidecars count beside the containers, and beside each init container that starts after them. Amounts stated for
+    the pod itself come first.
+    """
+    total: dict[str, Quantity] = {}
+    for container in spec.get("containers") or []:
+        _add(total, container, member)
+    running: dict[str, Quantity] = {}
+    peak: dict[str, Quantity] = {}
+    for container in spec.get("initContainers") or []:
+        if container.get("restartPolicy") == "Always":
+            _add(total, container, member)
+            _add(running, container, member)
+            stage = running
+        else:
+            stage = dict(running)
+            _add(stage, container, member)
+        for name, amount in stage.items():
+            if name not in peak or amount > peak[name]:
+                peak[name] = amount
+    for name, amount in peak.items():
+        if name not in total or amount > total[name]:
+            total[name] = amount
+    out = {name: amount.canonical() for name, amount in total.items()}
+    out.update((spec.get("resources") or {}).get(member) or {})
+    return out
+
+
+def _add(total: dict[str, Quantity], container: Object, member: str) -> None:
+    for name, amount in ((container.get("resources") or {}).get(member) or {}).items():
+        value = parse(amount)
+        total[name] = total[name] + value if name in total else value
+
+
+def _claim_faults(claim: Object, limit: Object) -> Iterable[str]:
+    if limit.get("type") != CLAIM:
+        return
+    requests = (claim["spec"].get("resources") or {}).get("requests") or {}
+    for member, rule in (("min", _claim_minimum), ("max", _claim_maximum)):
+        for name in sorted(limit.get(member) or {}):
+            fault = rule(limit, name, requests)
+            if fault is not None:
+                yield fault
+
+
+def _claim_minimum(limit: Object, name: str, requests: Amounts) -> str | None:
+    return _minimum(limit, name, requests, {})
+
+
+def _claim_maximum(limit: Object, name: str, requests: Amounts) -> str | None:
+    bound = limit["max"][name]
+    if name not in requests:
+        return f"maximum {name} usage per {limit['type']} is {bound}.  No request is specified"
+    if parse(requests[name]) > parse(bound):
+        return f"maximum {name} usage per {limit['type']} is {bound}, but request is {requests[name]}"
+    return None
