@@ -1,1 +1,1 @@
-"""Keys, values and revisions; the watch cache over them. Imports api.json, api.selectors and the base files."""
+"""Keys, values and revisions; the watch cache over them. Imports api.json, api.selectors, base files."""

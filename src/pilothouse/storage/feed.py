@@ -122,6 +122,11 @@ class Expiry:
         """Unix time in milliseconds at which something written now is due; 0 = never."""
         return int((self._clock() + ttl) * 1000) if ttl else 0
 
+    def load(self, entries: list[tuple[int, str, int]]) -> None:
+        """Remember many (deadline, key, mod) at once."""
+        self._heap += entries
+        heapq.heapify(self._heap)
+
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to expire what was and will be added."""
         self._loop = loop

@@ -62,7 +62,7 @@ class KeyValue:
 
 @dataclass(slots=True, frozen=True)
 class Event:
-    """One change. `kv` is the new state (for a delete: the key, the last value, and `mod` = the delete's revision);
+    """One change. `kv` is the new state (of a delete: the key, the last value, `mod` = the delete's revision);
     `prev` is the state before, None when the key was created."""
 
     deleted: bool
@@ -72,7 +72,7 @@ class Event:
 
 @dataclass(slots=True)
 class Page:
-    """A range read: pairs in key order at `revision`; `count` is how many the whole range has from its start key."""
+    """A range read: pairs in key order at `revision`; `count` is how many there are from the start key on."""
 
     items: list[KeyValue]
     revision: int
@@ -122,7 +122,7 @@ class Storage(Protocol):
         """One key, now or as of a revision (Compacted, FutureRevision)."""
 
     async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
-        """Keys with a prefix, from `start` (inclusive, "" = all), at most `limit` (0 = all), at one revision."""
+        """Keys with a prefix, from `start` on ("" = all), at most `limit` (0 = all), at one revision."""
 
     async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
         """Write a key that must not exist, else KeyExists."""
@@ -146,11 +146,12 @@ class Storage(Protocol):
         *,
         prev_kv: bool = True,
     ) -> Subscription:
-        """Every change with mod >= `revision`, in order, in batches that never split a revision, on the loop's thread.
+        """Every change with mod >= `revision`, in order, in batches of whole revisions, on the loop's thread.
 
-        Raises Compacted at once when the history is gone; `on_error` ends the watch later (Compacted, Unavailable).
-        An event is delivered no later than the write that caused it is acknowledged. With prev_kv False the store need
-        not look up what was before: `prev` and the `kv` of a delete may then carry an empty value."""
+        Raises Compacted at once when the history is gone; `on_error` ends the watch later (Compacted,
+        Unavailable). An event is delivered no later than the write that caused it is acknowledged. With
+        prev_kv False the store need not look up what was before: `prev` and the `kv` of a delete may carry no
+        value."""
 
     async def compact(self, revision: int) -> None:
         """Forget history below `revision`; current values stay."""

@@ -1,0 +1,45 @@
+"""Has the store forget old history at a steady pace, as kube-apiserver's compactor does."""
+
+import asyncio
+import logging
+from collections import deque
+
+from pilothouse.storage.interface import Storage, StorageError
+
+log = logging.getLogger(__name__)
+
+
+class CompactionLoop:
+    """Compacts every `interval` seconds to what was the newest revision `keep` seconds ago."""
+
+    def __init__(self, storage: Storage, interval: float = 300.0, keep: float = 300.0) -> None:
+        self._storage = storage
+        self._interval = interval
+        self._keep = keep
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, on the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop; a compaction under way ends with the store."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+
+    async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        seen = deque([(clock(), self._storage.revision)])
+        while True:
+            await asyncio.sleep(self._interval)
+            target = 0
+            while seen and seen[0][0] <= clock() - self._keep:
+                target = seen.popleft()[1]
+            seen.append((clock(), self._storage.revision))
+            if target > self._storage.compacted:
+                try:
+                    await self._storage.compact(target)
+                except StorageError as error:
+                    log.warning("compaction to revision %d failed, it is tried again: %s", target, error)

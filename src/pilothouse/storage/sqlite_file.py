@@ -1,0 +1,208 @@
+"""The database file of the embedded store: its lock, its tables, and everything that is read from it.
+
+`history` has one row per write. Its id is the revision shifted left by BITS plus the place in the
+transaction: rows are appended in the order of revisions. `created` is the revision of the key's creation, 0 in
+the row of a deletion; `prev` the id of the row that this one replaced, NULL when the key was not there before.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pilothouse.storage.interface import Event, KeyValue, Page, Unavailable
+
+BITS = 12
+MAX_OPS = 1 << BITS
+LAST = "\U0010ffff"
+FORMAT = 1
+
+SCHEMA = f"""
+CREATE TABLE history (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    prev INTEGER,
+    expires INTEGER NOT NULL,
+    value BLOB
+);
+CREATE INDEX history_key ON history (key);
+CREATE TABLE meta (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('compacted', 1), ('cleaned', 0);
+PRAGMA user_version = {FORMAT};
+"""
+
+COLUMNS = "id, key, created, expires, value"
+NEWEST = "SELECT max(id) AS id FROM history WHERE key >= ? AND key < ? AND id < ? GROUP BY key"
+HEADS = (
+    "SELECT h.id, h.key, h.created, h.expires FROM (SELECT max(id) AS id FROM history GROUP BY key) n "
+    "JOIN history h ON h.id = n.id WHERE h.created > 0"
+)
+EVENTS = (
+    "SELECT h.id, h.key, h.created, h.expires, h.value, p.id, p.created, p.expires, p.value "
+    "FROM history h LEFT JOIN history p ON p.id = h.prev WHERE h.id >= ? AND h.id < ? ORDER BY h.id LIMIT ?"
+)
+
+Row = tuple[int, str, int, int, bytes]
+
+
+def key_value(row: Row) -> KeyValue:
+    """The pair of a row of COLUMNS."""
+    return KeyValue(row[1], row[4], row[0] >> BITS, row[2], row[3])
+
+
+class DataDirectory:
+    """A directory that belongs to this process: `state.db`, its write-ahead log and a lock file."""
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.directory = Path(directory)
+        self.file = self.directory / "state.db"
+        self._lock: int | None = None
+
+    def lock(self) -> None:
+        """Take the directory; Unavailable when another process has it."""
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Unavailable(f"data directory {self.directory} can not be used: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.read(lock, 32).decode("ascii", "replace").strip()
+            os.close(lock)
+            raise Unavailable(
+                f"data directory {self.directory} is in use by another process (pid {owner or 'unknown'})"
+            ) from None
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
+        self._lock = lock
+
+    def unlock(self) -> None:
+        """Leave the directory to others."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def size(self) -> int:
+        """Bytes of the database and its write-ahead log."""
+        total = 0
+        for name in ("state.db", "state.db-wal"):
+            try:
+                total += (self.directory / name).stat().st_size
+            except OSError:
+                pass
+        return total
+
+    def connect(self) -> sqlite3.Connection:
+        """A connection with this store's settings."""
+        db = sqlite3.connect(
+            self.file, timeout=10, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA secure_delete = OFF")
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.execute("PRAGMA cache_size = -8192")
+        return db
+
+    def open(self) -> sqlite3.Connection:
+        """The writer's connection; makes the tables in a new file."""
+        old_mask = os.umask(0o077)
+        try:
+            db = self.connect()
+            try:
+                db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA journal_size_limit = 16777216")
+                db.execute("PRAGMA wal_autocheckpoint = 0")
+                (version,) = db.execute("PRAGMA user_version").fetchone()
+                if version == 0:
+                    db.executescript("BEGIN IMMEDIATE;" + SCHEMA + "COMMIT;")
+                elif version != FORMAT:
+                    raise Unavailable(f"{self.file} has format {version}, this version reads {FORMAT}")
+            except BaseException:
+                db.close()
+                raise
+            return db
+        except sqlite3.Error as error:
+            raise Unavailable(f"{self.file} can not be opened: {error}") from error
+        finally:
+            os.umask(old_mask)
+
+
+def newest_id(db: sqlite3.Connection) -> int:
+    """The id of the last write, that of revision 1 in an empty store."""
+    (found,) = db.execute("SELECT max(id) FROM history").fetchone()
+    return found if found is not None else 1 << BITS
+
+
+def read_meta(db: sqlite3.Connection) -> dict[str, int]:
+    """The numbers that are kept beside the history: `compacted` (a revision) and `cleaned` (an id)."""
+    return dict(db.execute("SELECT name, number FROM meta"))
+
+
+def read_heads(db: sqlite3.Connection) -> Iterator[tuple[int, str, int, int]]:
+    """(id, key, created, expires) of all keys that are there."""
+    return iter(db.execute(HEADS))
+
+
+def read_rows(db: sqlite3.Connection, ids: list[int]) -> dict[int, KeyValue]:
+    """The pairs of some rows, by id."""
+    found = {}
+    for start in range(0, len(ids), 500):
+        some = ids[start : start + 500]
+        marks = ",".join("?" * len(some))
+        for row in db.execute(f"SELECT {COLUMNS} FROM history WHERE id IN ({marks})", some):
+            found[row[0]] = key_value(row)
+    return found
+
+
+def read_key(db: sqlite3.Connection, key: str, revision: int) -> KeyValue | None:
+    """A key as of a revision, 0 = now."""
+    bound = (revision + 1) << BITS if revision else 1 << 62
+    query = f"SELECT {COLUMNS} FROM history WHERE key = ? AND id < ? ORDER BY id DESC LIMIT 1"
+    row = db.execute(query, (key, bound)).fetchone()
+    return key_value(row) if row is not None and row[2] else None
+
+
+def read_range(db: sqlite3.Connection, prefix: str, start: str, limit: int, revision: int) -> Page:
+    """A range as of a revision, 0 = now, in one read transaction."""
+    db.execute("BEGIN")
+    try:
+        bound = (revision + 1) << BITS if revision else 1 << 62
+        at = revision or newest_id(db) >> BITS
+        query = f"SELECT h.key, h.id FROM ({NEWEST}) n JOIN history h ON h.id = n.id WHERE h.created > 0"
+        keys: list[Any] = db.execute(query, (max(prefix, start), prefix + LAST, bound)).fetchall()
+        keys.sort()
+        count = len(keys)
+        if limit:
+            del keys[limit:]
+        rows = read_rows(db, [row[1] for row in keys])
+        return Page([rows[row[1]] for row in keys], at, len(keys) < count, count)
+    finally:
+        db.execute("COMMIT")
+
+
+def read_events(db: sqlite3.Connection, low: int, high: int, limit: int) -> tuple[list[Event], int]:
+    """Some `limit` events with ids in [low, high), revisions whole, and the id to go on from."""
+    while True:
+        rows = db.execute(EVENTS, (low, high, limit)).fetchall()
+        if len(rows) < limit:
+            break
+        last = rows[-1][0] >> BITS
+        whole = [row for row in rows if row[0] >> BITS != last]
+        if whole:
+            rows, high = whole, last << BITS
+            break
+        limit *= 4
+    events = []
+    for row in rows:
+        prev = KeyValue(row[1], row[8], row[5] >> BITS, row[6], row[7]) if row[5] is not None else None
+        if row[2]:
+            kv = key_value(row)
+        else:
+            kv = KeyValue(row[1], prev.value if prev else b"", row[0] >> BITS, prev.create if prev else 0)
+        events.append(Event(not row[2], kv, prev))
+    return events, high
