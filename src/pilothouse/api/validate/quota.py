@@ -1,0 +1,215 @@
+"""Rules of resource quotas and limit ranges (apis/core/validation)."""
+
+from collections.abc import Sequence
+
+from pilothouse.api import names
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.quantity import Quantity
+from pilothouse.api.validate.common import IMMUTABLE, report
+from pilothouse.api.validate.resources import (
+    amount,
+    is_quota_standard,
+    overcommits,
+    validate_container_resource_name,
+    validate_quantities,
+    validate_quota_resource_name,
+    validate_resource_name,
+)
+
+LIMIT_TYPES = ("Pod", "Container", "PersistentVolumeClaim")
+POD_SCOPES = ("Terminating", "NotTerminating", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity")
+SCOPES = (*POD_SCOPES, "BestEffort", "VolumeAttributesClass")
+_EXISTS_ONLY = ("BestEffort", "NotBestEffort", "Terminating", "NotTerminating", "CrossNamespacePodAffinity")
+_POD_RESOURCES = frozenset(
+    ("pods", "cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory")
+)
+_CLAIM_RESOURCES = frozenset(("persistentvolumeclaims", "requests.storage"))
+_CONFLICTS = (("BestEffort", "NotBestEffort"), ("Terminating", "NotTerminating"))
+_ONE = Quantity(1)
+_MAX_MILLI = (2**63 - 1) // 1000
+
+
+def validate_quota(quota: Object, errs: Errors) -> None:
+    _quota_spec(quota.get("spec") or {}, errs)
+    validate_quota_status(quota, errs)
+
+
+def validate_quota_status(quota: Object, errs: Errors) -> None:
+    status = quota.get("status") or {}
+    for member in ("hard", "used"):
+        validate_quantities(status.get(member), f"status.{member}", errs, validate_quota_resource_name)
+
+
+def _quota_spec(spec: Object, errs: Errors) -> None:
+    hard = spec.get("hard") or {}
+    validate_quantities(hard, "spec.hard", errs, validate_quota_resource_name)
+    scopes = spec.get("scopes") or []
+    for scope in scopes:
+        if scope not in SCOPES:
+            errs.invalid("spec.scopes", scopes, "unsupported scope")
+        for name in sorted(hard):
+            if is_quota_standard(name) and not _scope_fits(scope, name):
+                errs.invalid("spec.scopes", scopes, "unsupported scope applied to resource")
+    _conflicts(scopes, scopes, "spec.scopes", errs)
+    if spec.get("scopeSelector") is not None:
+        _scope_selector(spec, hard, errs)
+
+
+def _scope_fits(scope: str, resource: str) -> bool:
+    if scope in POD_SCOPES:
+        return resource in _POD_RESOURCES
+    if scope == "BestEffort":
+        return resource == "pods"
+    return scope != "VolumeAttributesClass" or resource in _CLAIM_RESOURCES
+
+
+def _conflicts(found: Sequence[str], shown: Sequence[str] | None, path: str, errs: Errors) -> None:
+    for pair in _CONFLICTS:
+        if all(scope in found for scope in pair):
+            errs.invalid(path, shown or None, "conflicting scopes")
+
+
+def _scope_selector(spec: Object, hard: Object, errs: Errors) -> None:
+    selector, path = spec["scopeSelector"], "spec.scopeSelector.matchExpressions"
+    expressions = selector.get("matchExpressions") or []
+    for expression in expressions:
+        scope, operator = expression.get("scopeName", ""), expression.get("operator", "")
+        values = expression.get("values") or []
+        if scope not in SCOPES:
+            errs.invalid(f"{path}.scopeName", scope, "unsupported scope")
+        for name in sorted(hard):
+            if is_quota_standard(name) and not _scope_fits(scope, name):
+                errs.invalid(path, _shown_selector(expressions), "unsupported scope applied to resource")
+        if scope in _EXISTS_ONLY and operator != "Exists":
+            errs.invalid(
+                f"{path}.operator",
+                operator,
+                "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating,"
+                " ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort,"
+                " ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity",
+            )
+        if operator in ("In", "NotIn"):
+            if not values:
+                why = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"
+                errs.required(f"{path}.values", why)
+        elif operator in ("Exists", "DoesNotExist"):
+            if values:
+                why = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"
+                errs.invalid(f"{path}.values", values, why)
+        else:
+            errs.invalid(f"{path}.operator", operator, "not a valid selector operator")
+    _conflicts([e.get("scopeName", "") for e in expressions], spec.get("scopes"), path, errs)
+
+
+def _shown_selector(expressions: Sequence[Object]) -> Object:
+    """The selector with the member names of upstream's internal type, as its messages have it."""
+    return {
+        "MatchExpressions": [
+            {
+                "ScopeName": e.get("scopeName", ""),
+                "Operator": e.get("operator", ""),
+                "Values": e.get("values"),
+            }
+            for e in expressions
+        ]
+    }
+
+
+def validate_quota_update(quota: Object, old: Object, errs: Errors) -> None:
+    """Scopes are fixed."""
+    spec = quota.get("spec") or {}
+    _quota_spec(spec, errs)
+    if set(spec.get("scopes") or ()) != set((old.get("spec") or {}).get("scopes") or ()):
+        errs.invalid("spec.scopes", spec.get("scopes") or None, IMMUTABLE)
+
+
+def quota_warnings(quota: Object) -> list[str]:
+    """Warnings for hard limits that make no sense together (resourcequota strategy)."""
+    hard, out = (quota.get("spec") or {}).get("hard") or {}, []
+    for name in ("cpu", "memory"):
+        for shown in (name, f"requests.{name}"):
+            limit = f"limits.{name}"
+            if shown in hard and limit in hard and amount(hard[shown]) > amount(hard[limit]):
+                out.append(
+                    f"ResourceQuota {shown} ({hard[shown]}) should be less than {limit} ({hard[limit]})"
+                )
+    return out
+
+
+def validate_limit_range(limits: Object, errs: Errors) -> None:
+    seen: set[str] = set()
+    for i, limit in enumerate((limits.get("spec") or {}).get("limits") or ()):
+        path, kind = f"spec.limits[{i}]", limit.get("type", "")
+        messages = names.qualified_name(kind)
+        report(f"{path}.type", kind, messages, errs)
+        if not messages and "/" not in kind and kind not in LIMIT_TYPES:
+            errs.invalid(f"{path}.type", kind, "must be a standard limit type or fully qualified")
+        if kind in seen:
+            errs.duplicate(f"{path}.type", kind)
+        seen.add(kind)
+        _limit(limit, kind, path, errs)
+
+
+def _limit(limit: Object, kind: str, path: str, errs: Errors) -> None:
+    rule = validate_container_resource_name if kind in ("Pod", "Container") else validate_resource_name
+    parts: dict[str, Object] = {}
+    for member in ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio"):
+        listed = limit.get(member) or {}
+        if kind == "Pod" and member.startswith("default"):
+            if listed:
+                errs.forbidden(f"{path}.{member}", "may not be specified when `type` is 'Pod'")
+            listed = {}
+        if member == "maxLimitRequestRatio" and kind == "PersistentVolumeClaim":
+            if not any("storage" in (limit.get(m) or {}) for m in ("min", "max")):
+                why = "either minimum or maximum storage value is required, but neither was provided"
+                errs.required(f"{path}.limits", why)
+        for name in sorted(listed):
+            rule(name, f"{path}.{member}[{name}]", errs)
+        parts[member] = listed
+    for name in sorted({name for listed in parts.values() for name in listed}):
+        _bounds(
+            name, {member: listed[name] for member, listed in parts.items() if name in listed}, path, errs
+        )
+
+
+def _bounds(name: str, given: dict[str, str], path: str, errs: Errors) -> None:
+    """The bounds of one resource against each other."""
+
+    def above(one: str, two: str, field: str, shown: str, what: str) -> None:
+        if one in given and two in given and amount(given[one]) > amount(given[two]):
+            errs.invalid(f"{path}.{field}[{name}]", given[shown], what.format(given[one], given[two]))
+
+    request, default = "defaultRequest", "default"
+    above("min", "max", "min", "min", "min value {} is greater than max value {}")
+    above("min", request, request, request, "min value {} is greater than default request value {}")
+    above(request, "max", request, request, "default request value {} is greater than max value {}")
+    above(
+        request, default, request, request, "default request value {} is greater than default limit value {}"
+    )
+    above("min", default, default, "min", "min value {} is greater than default value {}")
+    above(default, "max", default, "max", "default value {} is greater than max value {}")
+    if "maxLimitRequestRatio" in given:
+        _ratio(name, given, f"{path}.maxLimitRequestRatio[{name}]", errs)
+    if default in given and request in given and not overcommits(name):
+        if amount(given[default]) != amount(given[request]):
+            why = f"default value {given[default]} must equal to defaultRequest value {given[request]} in {name}"
+            errs.invalid(f"{path}.{request}[{name}]", given[request], why)
+
+
+def _ratio(name: str, given: dict[str, str], path: str, errs: Errors) -> None:
+    text = given["maxLimitRequestRatio"]
+    ratio = amount(text)
+    if ratio < _ONE:
+        errs.invalid(path, text, f"ratio {text} is less than 1")
+    if "min" not in given or "max" not in given:
+        return
+    low, high = amount(given["min"]), amount(given["max"])
+    values = (float(ratio.value()), low.value(), high.value())
+    if all(v < _MAX_MILLI for v in values):
+        values = (ratio.milli_value() / 1000, low.milli_value(), high.milli_value())
+    wanted, smallest, largest = values
+    if not smallest:
+        return
+    bound = largest / smallest
+    if wanted > bound:
+        errs.invalid(path, text, f"ratio {text} is greater than max/min = {bound:f}")

@@ -1,0 +1,462 @@
+"""Rules of services and endpoints (apis/core/validation)."""
+
+from collections.abc import Sequence
+
+from pilothouse.api import names
+from pilothouse.api.fields import Errors, Object, key, quote
+from pilothouse.api.validate.common import (
+    is_ipv6,
+    report,
+    validate_cidr,
+    validate_dns_label,
+    validate_dns_subdomain,
+    validate_ip,
+    validate_labels,
+    validate_name,
+    validate_port,
+    validate_port_number_or_name,
+    validate_qualified_name,
+)
+
+TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+PROTOCOLS = ("SCTP", "TCP", "UDP")
+FAMILIES = ("IPv4", "IPv6")
+FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
+DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
+MAX_AFFINITY_SECONDS = 86400
+TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
+TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
+SOURCE_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
+_ONLY_LOAD_BALANCER = "may only be used when `type` is 'LoadBalancer'"
+_ONCE = "may not change once set"
+
+
+def is_headless(spec: Object) -> bool:
+    return (spec.get("clusterIPs") or []) == ["None"]
+
+
+def is_externally_accessible(spec: Object) -> bool:
+    kind = spec.get("type")
+    return kind in ("LoadBalancer", "NodePort") or (kind == "ClusterIP" and bool(spec.get("externalIPs")))
+
+
+def needs_health_check(spec: Object) -> bool:
+    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+
+
+def validate_service(service: Object, errs: Errors, old: Object | None = None) -> None:
+    """A service as it is to be stored; `old` excuses addresses it had before."""
+    spec, before = service.get("spec") or {}, (old or {}).get("spec") or {}
+    kind, ports, headless = spec.get("type", ""), spec.get("ports") or [], is_headless(spec)
+    _topology(service["metadata"].get("annotations") or {}, errs)
+    if not ports and not headless and kind != "ExternalName":
+        errs.required("spec.ports")
+    if kind in ("LoadBalancer", "NodePort") and headless:
+        errs.invalid("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} services")
+    if kind == "ExternalName":
+        _external_name(spec, errs)
+    _ports(ports, errs)
+    validate_labels(spec.get("selector"), "spec.selector", errs)
+    _session_affinity(spec, errs)
+    validate_cluster_ip_fields(spec, errs, before)
+    for i, address in enumerate(spec.get("externalIPs") or ()):
+        count = len(errs)
+        validate_ip(address, f"spec.externalIPs[{i}]", errs, before.get("externalIPs") or ())
+        if len(errs) == count:
+            validate_non_special_ip(address, f"spec.externalIPs[{i}]", errs)
+    if not kind:
+        errs.required("spec.type")
+    elif kind not in TYPES:
+        errs.not_supported("spec.type", kind, TYPES)
+    _port_numbers(ports, kind, errs)
+    _source_ranges(service, errs, before)
+    allocate = spec.get("allocateLoadBalancerNodePorts")
+    if allocate is not None and kind != "LoadBalancer":
+        errs.forbidden("spec.allocateLoadBalancerNodePorts", _ONLY_LOAD_BALANCER)
+    if kind == "LoadBalancer" and allocate is None:
+        errs.required("allocateLoadBalancerNodePorts")
+    _load_balancer_class(spec, None, errs)
+    _external_traffic(spec, errs)
+    _internal_traffic(spec, errs)
+    distribution = spec.get("trafficDistribution")
+    if distribution is not None and distribution not in DISTRIBUTIONS:
+        errs.not_supported("spec.trafficDistribution", distribution, DISTRIBUTIONS)
+
+
+def _topology(annotations: Object, errs: Errors) -> None:
+    hints, mode = annotations.get(TOPOLOGY_HINTS), annotations.get(TOPOLOGY_MODE)
+    if hints is not None and mode is not None and hints != mode:
+        why = f"must match annotations[{TOPOLOGY_HINTS}] when both are specified"
+        errs.invalid(key("metadata.annotations", TOPOLOGY_MODE), mode, why)
+
+
+def _external_name(spec: Object, errs: Errors) -> None:
+    for member in ("clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+        if spec.get(member):
+            errs.forbidden(f"spec.{member}", "may not be set for ExternalName services")
+    name = (spec.get("externalName") or "").removesuffix(".")
+    if name:
+        validate_dns_subdomain(name, "spec.externalName", errs)
+    else:
+        errs.required("spec.externalName")
+
+
+def _ports(ports: Sequence[Object], errs: Errors) -> None:
+    seen: set[str] = set()
+    for i, port in enumerate(ports):
+        at, name = f"spec.ports[{i}]", port.get("name", "")
+        if name:
+            validate_dns_label(name, f"{at}.name", errs)
+            if name in seen:
+                errs.duplicate(f"{at}.name", name)
+            seen.add(name)
+        elif len(ports) > 1:
+            errs.required(f"{at}.name")
+        validate_port(port.get("port", 0), f"{at}.port", errs)
+        _protocol(port.get("protocol", ""), f"{at}.protocol", errs)
+        validate_port_number_or_name(port.get("targetPort", 0), f"{at}.targetPort", errs)
+        if port.get("appProtocol") is not None:
+            validate_qualified_name(port["appProtocol"], f"{at}.appProtocol", errs)
+
+
+def _protocol(protocol: str, path: str, errs: Errors) -> None:
+    if not protocol:
+        errs.required(path)
+    elif protocol not in PROTOCOLS:
+        errs.not_supported(path, protocol, PROTOCOLS)
+
+
+def _session_affinity(spec: Object, errs: Errors) -> None:
+    affinity, config = spec.get("sessionAffinity", ""), spec.get("sessionAffinityConfig")
+    path = "spec.sessionAffinityConfig"
+    if not affinity:
+        errs.required("spec.sessionAffinity")
+    elif affinity not in ("ClientIP", "None"):
+        errs.not_supported("spec.sessionAffinity", affinity, ("ClientIP", "None"))
+    if affinity == "None" and config is not None:
+        errs.forbidden(path, "must not be set when session affinity is None")
+    if affinity != "ClientIP":
+        return
+    why = "when session affinity type is ClientIP"
+    client = (config or {}).get("clientIP")
+    seconds = (client or {}).get("timeoutSeconds")
+    if config is None:
+        errs.required(path, why)
+    elif client is None:
+        errs.required(f"{path}.clientIP", why)
+    elif seconds is None:
+        errs.required(f"{path}.clientIP.timeoutSeconds", why)
+    elif not 0 < seconds <= MAX_AFFINITY_SECONDS:
+        text = f"must be greater than 0 and less than {MAX_AFFINITY_SECONDS}"
+        errs.invalid(f"{path}.clientIP.timeoutSeconds", seconds, text)
+
+
+def validate_cluster_ip_fields(spec: Object, errs: Errors, before: Object | None = None) -> None:
+    """clusterIP, clusterIPs, ipFamilies and ipFamilyPolicy fit together; also asked before addresses are given."""
+    if spec.get("type") == "ExternalName":
+        return
+    single, listed = spec.get("clusterIP", ""), spec.get("clusterIPs") or []
+    families, policy = spec.get("ipFamilies") or [], spec.get("ipFamilyPolicy")
+    path = "spec.clusterIPs"
+    if single and not listed:
+        errs.required(path)
+    elif single and listed[0] != single:
+        errs.invalid(path, listed, "first value must match `clusterIP`")
+    elif not single and listed:
+        errs.invalid(path, listed, "must be empty when `clusterIP` is not specified")
+    for i, family in enumerate(families):
+        if family not in FAMILIES:
+            errs.not_supported(f"spec.ipFamilies[{i}]", family, FAMILIES)
+        if family in families[:i]:
+            errs.duplicate(f"spec.ipFamilies[{i}]", family)
+    if policy is not None and policy not in FAMILY_POLICIES:
+        errs.not_supported("spec.ipFamilyPolicy", policy, FAMILY_POLICIES)
+    if _cluster_ips_bad(listed, path, errs, (before or {}).get("clusterIPs") or ()):
+        return
+    if len(listed) > 1 and len({is_ipv6(ip) for ip in listed}) != 2:
+        errs.invalid(path, listed, "may specify no more than one IP for each IP family")
+    if not is_headless(spec):
+        for i, (address, family) in enumerate(zip(listed, families, strict=False)):
+            if family in FAMILIES and (family == "IPv6") != is_ipv6(address):
+                why = f"expected an {family} value as indicated by `ipFamilies[{i}]`"
+                errs.invalid(f"{path}[{i}]", address, why)
+
+
+def _cluster_ips_bad(listed: Sequence[str], path: str, errs: Errors, old: Sequence[str]) -> bool:
+    bad = False
+    for i, address in enumerate(listed):
+        if i == 0 and address == "None":
+            if len(listed) > 1:
+                bad = True
+                errs.invalid(path, listed, "'None' must be the first and only value")
+            continue
+        count = len(errs)
+        validate_ip(address, f"{path}[{i}]", errs, old)
+        bad = bad or len(errs) > count
+    if len(listed) > 2:
+        errs.invalid(path, listed, "may only hold up to 2 values")
+    return bad
+
+
+def validate_non_special_ip(address: str, path: str, errs: Errors) -> None:
+    """No address that means something else on every node (ValidateNonSpecialIP)."""
+    parsed = names.parse_ip(address)
+    if parsed is None:
+        errs.invalid(path, address, "must be a valid IP address")
+        return
+    if parsed.is_unspecified:
+        errs.invalid(path, address, f"may not be unspecified ({address})")
+    if parsed.is_loopback:
+        errs.invalid(path, address, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
+    raw = parsed.packed
+    multicast = raw[:3] == b"\xe0\x00\x00" if parsed.version == 4 else raw[0] == 0xFF and raw[1] & 0x0F == 2
+    if not multicast and parsed.is_link_local:
+        errs.invalid(path, address, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+    if multicast:
+        errs.invalid(path, address, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+
+
+def _port_numbers(ports: Sequence[Object], kind: str, errs: Errors) -> None:
+    """Node ports only where the type has them, and no pair of protocol and port twice."""
+    if kind == "ClusterIP":
+        for i, port in enumerate(ports):
+            if port.get("nodePort"):
+                errs.forbidden(f"spec.ports[{i}].nodePort", "may not be used when `type` is 'ClusterIP'")
+    seen: set[tuple[str, int]] = set()
+    for i, port in enumerate(ports):
+        pair = (port.get("protocol", ""), port.get("nodePort", 0))
+        if pair[1]:
+            if pair in seen:
+                errs.duplicate(f"spec.ports[{i}].nodePort", pair[1])
+            seen.add(pair)
+    seen.clear()
+    for i, port in enumerate(ports):
+        pair = (port.get("protocol", ""), port.get("port", 0))
+        if pair in seen:
+            shown = {"Name": "", "Protocol": pair[0], "AppProtocol": None, "Port": pair[1]}
+            errs.duplicate(f"spec.ports[{i}]", {**shown, "TargetPort": 0, "NodePort": 0})
+        seen.add(pair)
+
+
+def _source_ranges(service: Object, errs: Errors, before: Object) -> None:
+    spec, annotations = service.get("spec") or {}, service["metadata"].get("annotations") or {}
+    ranges = spec.get("loadBalancerSourceRanges") or []
+    path = "spec.LoadBalancerSourceRanges"
+    if ranges:
+        if spec.get("type") != "LoadBalancer":
+            errs.forbidden(path, _ONLY_LOAD_BALANCER)
+        old = {r.strip() for r in before.get("loadBalancerSourceRanges") or ()}
+        for i, text in enumerate(ranges):
+            validate_cidr(text.strip(), f"{path}[{i}]", errs, old)
+    elif SOURCE_RANGES in annotations:
+        path, text = key("metadata.annotations", SOURCE_RANGES), annotations[SOURCE_RANGES].strip()
+        if spec.get("type") != "LoadBalancer":
+            errs.forbidden(path, _ONLY_LOAD_BALANCER)
+        for part in text.split(",") if text else ():
+            validate_cidr(part.strip(), path, errs)
+
+
+def _load_balancer_class(spec: Object, before: Object | None, errs: Errors) -> None:
+    name, path = spec.get("loadBalancerClass"), "spec.loadBalancerClass"
+    balancer = spec.get("type") == "LoadBalancer"
+    if before is not None and balancer and before.get("type") == "LoadBalancer":
+        if name != before.get("loadBalancerClass"):
+            errs.invalid(path, name, _ONCE)
+    if name is None:
+        return
+    if balancer:
+        validate_qualified_name(name, path, errs)
+    else:
+        errs.forbidden(path, _ONLY_LOAD_BALANCER)
+
+
+def _external_traffic(spec: Object, errs: Errors) -> None:
+    policy, path = spec.get("externalTrafficPolicy", ""), "spec.externalTrafficPolicy"
+    if not is_externally_accessible(spec):
+        if policy:
+            errs.invalid(path, policy, "may only be set for externally-accessible services")
+    elif not policy:
+        errs.required(path)
+    elif policy not in ("Cluster", "Local"):
+        errs.not_supported(path, policy, ("Cluster", "Local"))
+    port, path = spec.get("healthCheckNodePort", 0), "spec.healthCheckNodePort"
+    if not needs_health_check(spec):
+        if port:
+            why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
+            errs.invalid(path, port, why)
+    elif not port:
+        errs.required(path)
+    else:
+        validate_port(port, path, errs)
+
+
+def _internal_traffic(spec: Object, errs: Errors) -> None:
+    policy, path = spec.get("internalTrafficPolicy"), "spec.internalTrafficPolicy"
+    if policy is None:
+        if spec.get("type") in ("NodePort", "LoadBalancer", "ClusterIP"):
+            errs.required(path)
+    elif policy not in ("Cluster", "Local"):
+        errs.not_supported(path, policy, ("Cluster", "Local"))
+
+
+def validate_service_update(service: Object, old: Object, errs: Errors) -> None:
+    """What may change, then all the rules of a new one."""
+    spec, before = service.get("spec") or {}, old.get("spec") or {}
+    if "ExternalName" not in (spec.get("type"), before.get("type")):
+        _cluster_ips_change(spec, before, errs)
+        _families_change(spec, before, errs)
+    _load_balancer_class(spec, before, errs)
+    if needs_health_check(before) and needs_health_check(spec):
+        if spec.get("healthCheckNodePort", 0) != before.get("healthCheckNodePort", 0):
+            errs.forbidden("spec.healthCheckNodePort", "field is immutable")
+    validate_service(service, errs, old)
+
+
+def _cluster_ips_change(spec: Object, before: Object, errs: Errors) -> None:
+    if is_headless(spec) and is_headless(before):
+        return
+    new, old = spec.get("clusterIPs") or [], before.get("clusterIPs") or []
+    path = "spec.clusterIPs"
+    if len(old) == len(new):
+        for i, (one, two) in enumerate(zip(new, old, strict=True)):
+            if one != two:
+                errs.invalid(f"{path}[{i}]", new, _ONCE)
+        return
+    if len(old) > len(new):
+        if not new:
+            errs.invalid(f"{path}[0]", None, "primary clusterIP can not be unset")
+        elif new[0] != old[0]:
+            errs.invalid(f"{path}[0]", new, _ONCE)
+        if len(new) == 1 and spec.get("ipFamilyPolicy") != "SingleStack":
+            why = "must be set to 'SingleStack' when releasing the secondary clusterIP"
+            errs.invalid("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"), why)
+    elif old and new[0] != old[0]:
+        errs.invalid(f"{path}[0]", new, _ONCE)
+
+
+def _families_change(spec: Object, before: Object, errs: Errors) -> None:
+    if is_headless(spec) or is_headless(before):
+        return
+    new, old = spec.get("ipFamilies") or [], before.get("ipFamilies") or []
+    ips, path = spec.get("clusterIPs") or None, "spec.ipFamilies[0]"
+    if len(old) == len(new):
+        for one, two in zip(new, old, strict=True):
+            if one != two:
+                errs.invalid(path, new, _ONCE)
+        return
+    if len(old) > len(new):
+        if not ips:
+            errs.invalid(path, new or None, "primary ipFamily can not be unset")
+        if new and new[0] != old[0]:
+            errs.invalid(path, ips, _ONCE)
+        if len(new) == 1 and spec.get("ipFamilyPolicy") != "SingleStack":
+            why = "must be set to 'SingleStack' when releasing the secondary ipFamily"
+            errs.invalid("spec.ipFamilyPolicy", spec.get("ipFamilyPolicy"), why)
+    elif old and new and new[0] != old[0]:
+        errs.invalid(path, ips, _ONCE)
+
+
+def validate_service_status_update(service: Object, old: Object, errs: Errors) -> None:
+    status = (service.get("status") or {}).get("loadBalancer") or {}
+    before = ((old.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    kind = (service.get("spec") or {}).get("type", "")
+    old_ips = {i.get("ip", "") for i in before}
+    validate_load_balancer_status(status, kind, "status.loadBalancer", errs, old_ips)
+
+
+def validate_load_balancer_status(
+    status: Object, kind: str, path: str, errs: Errors, old_ips: set[str] | frozenset[str] = frozenset()
+) -> None:
+    """Where a load balancer is reached; `kind` is the type of its service."""
+    ingress = status.get("ingress") or []
+    if kind != "LoadBalancer" and ingress:
+        errs.forbidden(f"{path}.ingress", "may only be used when `spec.type` is 'LoadBalancer'")
+        return
+    for i, entry in enumerate(ingress):
+        at = f"{path}.ingress[{i}]"
+        address, mode, host = entry.get("ip", ""), entry.get("ipMode"), entry.get("hostname", "")
+        if address:
+            validate_ip(address, f"{at}.ip", errs, old_ips)
+        if mode is None:
+            if address:
+                errs.required(f"{at}.ipMode", "must be specified when `ip` is set")
+        elif not address:
+            errs.forbidden(f"{at}.ipMode", "may not be specified when `ip` is not set")
+        elif mode not in ("Proxy", "VIP"):
+            errs.not_supported(f"{at}.ipMode", mode, ("Proxy", "VIP"))
+        if host:
+            validate_dns_subdomain(host, f"{at}.hostname", errs)
+            if names.parse_ip(host) is not None:
+                errs.invalid(f"{at}.hostname", host, "must be a DNS name, not an IP address")
+
+
+def service_warnings(service: Object) -> list[str]:
+    """Warnings for a service (apiservice.GetWarningsForService)."""
+    spec, out = service.get("spec") or {}, []
+    kind, external = spec.get("type"), spec.get("externalIPs") or []
+    if TOPOLOGY_HINTS in (service["metadata"].get("annotations") or {}):
+        out.append(f"annotation {TOPOLOGY_HINTS} is deprecated, please use {TOPOLOGY_MODE} instead")
+    if spec.get("clusterIP") not in (None, "", "None"):
+        for i, address in enumerate(spec.get("clusterIPs") or ()):
+            out += names.ip_warnings(f"spec.clusterIPs[{i}]", address)
+    headless = kind == "ClusterIP" and spec.get("clusterIP") == "None"
+    if headless:
+        if spec.get("loadBalancerIP"):
+            out.append("spec.loadBalancerIP is ignored for headless services")
+        if external:
+            out.append("spec.externalIPs is ignored for headless services")
+        if spec.get("sessionAffinity") != "None":
+            out.append("spec.SessionAffinity is ignored for headless services")
+    for i, address in enumerate(external):
+        out += names.ip_warnings(f"spec.externalIPs[{i}]", address)
+    if external and not headless and kind != "ExternalName":
+        out.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
+    if spec.get("loadBalancerIP"):
+        out += names.ip_warnings("spec.loadBalancerIP", spec["loadBalancerIP"])
+    for i, text in enumerate(spec.get("loadBalancerSourceRanges") or ()):
+        out += names.cidr_warnings(f"spec.loadBalancerSourceRanges[{i}]", text)
+    if kind == "ExternalName" and external:
+        out.append('spec.externalIPs is ignored when spec.type is "ExternalName"')
+    if kind != "ExternalName" and spec.get("externalName"):
+        out.append('spec.externalName is ignored when spec.type is not "ExternalName"')
+    if spec.get("trafficDistribution") == "PreferClose":
+        out.append(f'spec.trafficDistribution: {quote("PreferClose")} is deprecated; use "PreferSameZone"')
+    return out
+
+
+def validate_endpoints(endpoints: Object, errs: Errors, old: Object | None = None) -> None:
+    """The subsets of Endpoints; addresses that the old object had are let pass."""
+    before = (old or {}).get("subsets") or ()
+    members = ("addresses", "notReadyAddresses")
+    old_ips = {a.get("ip", "") for s in before for m in members for a in s.get(m) or ()}
+    for i, subset in enumerate(endpoints.get("subsets") or ()):
+        at, ports = f"subsets[{i}]", subset.get("ports") or []
+        if not any(subset.get(m) for m in members):
+            errs.required(at, "must specify `addresses` or `notReadyAddresses`")
+        for member in members:
+            for j, address in enumerate(subset.get(member) or ()):
+                _endpoint_address(address, f"{at}.{member}[{j}]", errs, old_ips)
+        for j, port in enumerate(ports):
+            _endpoint_port(port, len(ports) > 1, f"{at}.ports[{j}]", errs)
+
+
+def _endpoint_address(address: Object, path: str, errs: Errors, old_ips: set[str]) -> None:
+    text = address.get("ip", "")
+    validate_ip(text, f"{path}.ip", errs, old_ips)
+    if address.get("hostname"):
+        validate_dns_label(address["hostname"], f"{path}.hostname", errs)
+    if address.get("nodeName") is not None:
+        validate_name(names.dns_subdomain, address["nodeName"], f"{path}.nodeName", errs)
+    validate_non_special_ip(text, f"{path}.ip", errs)
+
+
+def _endpoint_port(port: Object, named: bool, path: str, errs: Errors) -> None:
+    name = port.get("name", "")
+    if name:
+        validate_dns_label(name, f"{path}.name", errs)
+    elif named:
+        errs.required(f"{path}.name")
+    report(f"{path}.port", port.get("port", 0), names.port_number(port.get("port", 0)), errs)
+    _protocol(port.get("protocol", ""), f"{path}.protocol", errs)
+    if port.get("appProtocol") is not None:
+        validate_qualified_name(port["appProtocol"], f"{path}.appProtocol", errs)

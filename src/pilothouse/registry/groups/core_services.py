@@ -1,0 +1,409 @@
+"""Services: what is filled in, taken from the pools and given back (registry/core/service/storage)."""
+
+from collections.abc import Callable
+
+from pilothouse import errors
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate.common import is_ipv6
+from pilothouse.api.validate.service import (
+    is_externally_accessible,
+    needs_health_check,
+    service_warnings,
+    validate_cluster_ip_fields,
+    validate_service,
+    validate_service_status_update,
+    validate_service_update,
+)
+from pilothouse.registry.allocators import Addresses, AllocationError, NodePorts
+from pilothouse.registry.strategy import WriteContext
+
+
+def prepare_create(ctx: WriteContext, service: Object) -> None:
+    """Fill in families and addresses; raises Invalid when what is asked for cannot be had."""
+    spec = service.setdefault("spec", {})
+    if spec.get("clusterIP") and not spec.get("clusterIPs"):
+        spec["clusterIPs"] = [spec["clusterIP"]]
+    _init_families(ctx, service, None)
+    _allocate_addresses(ctx, service)
+    if spec.get("type") in ("NodePort", "LoadBalancer"):
+        _init_node_ports(ctx, service)
+    if needs_health_check(spec):
+        _allocate_health_port(ctx, spec)
+
+
+def prepare_update(ctx: WriteContext, service: Object, old: Object) -> None:
+    """Keep what was allocated, take what is newly needed, give back what is not, drop what the type has no use for."""
+    spec, before = service.setdefault("spec", {}), old.get("spec") or {}
+    _keep_allocated(spec, before)
+    _sync_cluster_ips(spec, before)
+    _init_families(ctx, service, old)
+    _update_addresses(ctx, service, before)
+    _update_node_ports(ctx, service, before)
+    _update_health_port(ctx, spec, before)
+    _drop_by_type(spec, before)
+
+
+def after_delete(ctx: WriteContext, service: Object) -> None:
+    """Everything goes back to its pool."""
+    spec = service.get("spec") or {}
+    addresses, ports = _pools(ctx)
+    for address in spec.get("clusterIPs") or ():
+        addresses.release(address)
+    for port in _node_ports(spec):
+        ports.release(port)
+    if needs_health_check(spec) and spec.get("healthCheckNodePort"):
+        ports.release(spec["healthCheckNodePort"])
+
+
+def validate(ctx: WriteContext, service: Object, errs: Errors) -> None:
+    validate_service(service, errs)
+
+
+def validate_update(ctx: WriteContext, service: Object, old: Object, errs: Errors) -> None:
+    validate_service_update(service, old, errs)
+
+
+def validate_status_update(ctx: WriteContext, service: Object, old: Object, errs: Errors) -> None:
+    validate_service_status_update(service, old, errs)
+
+
+def warnings(ctx: WriteContext, service: Object, old: Object | None) -> list[str]:
+    return service_warnings(service)
+
+
+def _pools(ctx: WriteContext) -> tuple[Addresses, NodePorts]:
+    return ctx.services.addresses, ctx.services.node_ports
+
+
+def _refuse(service: Object, errs: Errors) -> None:
+    errs.raise_if_any("", "Service", service["metadata"].get("name", ""))
+
+
+def _needs_cluster_ip(spec: Object) -> bool:
+    return spec.get("type") in ("ClusterIP", "NodePort", "LoadBalancer")
+
+
+def _needs_node_port(spec: Object) -> bool:
+    kind = spec.get("type")
+    return kind == "NodePort" or (
+        kind == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is not False
+    )
+
+
+def _node_ports(spec: Object) -> list[int]:
+    return [p["nodePort"] for p in spec.get("ports") or () if p.get("nodePort")]
+
+
+def _take(ctx: WriteContext, call: Callable[[], None]) -> None:
+    ctx.undo.append(call)
+
+
+def _keep_allocated(spec: Object, before: Object) -> None:
+    """A PUT that leaves out allocated values means the old ones (patchAllocatedValues)."""
+    if _needs_cluster_ip(before) and _needs_cluster_ip(spec):
+        if not spec.get("clusterIP") and before.get("clusterIP"):
+            spec["clusterIP"] = before["clusterIP"]
+        same = spec.get("clusterIP") == before.get("clusterIP")
+        if not spec.get("clusterIPs") and same and before.get("clusterIPs"):
+            spec["clusterIPs"] = list(before["clusterIPs"])
+    if _needs_node_port(before) and _needs_node_port(spec):
+        used = set(_node_ports(before)) & set(_node_ports(spec))
+        by_name = {p.get("name", ""): p.get("nodePort", 0) for p in before.get("ports") or ()}
+        for port in spec.get("ports") or ():
+            if not port.get("nodePort"):
+                known = by_name.get(port.get("name", ""), 0)
+                if known and known not in used:
+                    port["nodePort"] = known
+                    used.add(known)
+    if needs_health_check(before) and needs_health_check(spec) and not spec.get("healthCheckNodePort"):
+        spec["healthCheckNodePort"] = before.get("healthCheckNodePort", 0)
+
+
+def _sync_cluster_ips(spec: Object, before: Object) -> None:
+    """A client that knows only clusterIP changes clusterIPs with it (normalizeClusterIPs)."""
+    new, old = spec.get("clusterIP", ""), before.get("clusterIP", "")
+    if new == old or (spec.get("clusterIPs") or []) != (before.get("clusterIPs") or []):
+        return
+    if new:
+        spec["clusterIPs"] = [new]
+    else:
+        spec.pop("clusterIPs", None)
+
+
+def _settled(spec: Object, before: Object) -> bool:
+    """A PreferDualStack service is never changed just because the cluster's families did."""
+    return (
+        spec.get("ipFamilyPolicy") == "PreferDualStack"
+        and before.get("ipFamilyPolicy") in (None, "PreferDualStack")
+        and before.get("type") == spec.get("type")
+        and _needs_cluster_ip(spec)
+        and (spec.get("clusterIPs") or []) == (before.get("clusterIPs") or [])
+        and (spec.get("ipFamilies") or []) == (before.get("ipFamilies") or [])
+    )
+
+
+def _init_families(ctx: WriteContext, service: Object, old: Object | None) -> None:
+    """Default ipFamilyPolicy and ipFamilies by what the cluster has (initIPFamilyFields)."""
+    spec, before = service["spec"], (old or {}).get("spec")
+    if spec.get("type") == "ExternalName" or (before is not None and _settled(spec, before)):
+        return
+    headless, selector = spec.get("clusterIP") == "None", spec.get("selector")
+    if spec.get("ipFamilyPolicy") is None:
+        if before and before.get("ipFamilyPolicy") is not None:
+            spec["ipFamilyPolicy"] = before["ipFamilyPolicy"]
+        else:
+            spec["ipFamilyPolicy"] = "RequireDualStack" if headless and not selector else "SingleStack"
+    errs = Errors()
+    validate_cluster_ip_fields(spec, errs, before)
+    _refuse(service, errs)
+    configured = _pools(ctx)[0].families
+    if before is not None:
+        _fit_to_policy(spec, before, errs)
+    _check_policy(spec, errs)
+    _infer_families(spec, configured, errs)
+    _refuse(service, errs)
+    policy = spec["ipFamilyPolicy"]
+    if headless and not selector:
+        families = spec.get("ipFamilies") or [configured[0]]
+        if len(families) < 2 and policy != "SingleStack":
+            families = [*families, _other(families[0])]
+        spec["ipFamilies"] = families
+        return
+    if policy == "RequireDualStack" and len(configured) < 2:
+        why = "this cluster is not configured for dual-stack services"
+        errs.invalid("spec.ipFamilyPolicy", policy, why)
+    for i, family in enumerate(spec.get("ipFamilies") or ()):
+        if family not in configured:
+            errs.invalid(f"spec.ipFamilies[{i}]", family, "not configured on this cluster")
+    _refuse(service, errs)
+    families = spec.get("ipFamilies") or [configured[0]]
+    if policy != "SingleStack" and len(families) == 1 and len(configured) == 2:
+        families = [*families, _other(families[0])]
+    spec["ipFamilies"] = families
+
+
+def _other(family: str) -> str:
+    return "IPv6" if family == "IPv4" else "IPv4"
+
+
+def _fit_to_policy(spec: Object, before: Object, errs: Errors) -> None:
+    """SingleStack is intent enough to drop the second of everything; anything else must not lose one."""
+    policy = spec.get("ipFamilyPolicy")
+    for member, what in (("clusterIPs", "cluster IP"), ("ipFamilies", "IP family")):
+        new, old = spec.get(member) or [], before.get(member) or []
+        if policy == "SingleStack":
+            if new == old and len(new) > 1:
+                spec[member] = new[:1]
+        elif new and len(new) < len(old):
+            why = f"must be 'SingleStack' to release the secondary {what}"
+            errs.invalid("spec.ipFamilyPolicy", policy, why)
+
+
+def _check_policy(spec: Object, errs: Errors) -> None:
+    if spec.get("ipFamilyPolicy") != "SingleStack":
+        return
+    for member, what in (("clusterIPs", "cluster IPs"), ("ipFamilies", "IP families")):
+        if len(spec.get(member) or ()) == 2:
+            why = f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified"
+            errs.invalid("spec.ipFamilyPolicy", "SingleStack", why)
+
+
+def _infer_families(spec: Object, configured: tuple[str, ...], errs: Errors) -> None:
+    for i, address in enumerate(spec.get("clusterIPs") or ()):
+        if address == "None":
+            return
+        family = "IPv6" if is_ipv6(address) else "IPv4"
+        if i < len(spec.get("ipFamilies") or ()):
+            continue
+        if family not in configured:
+            errs.invalid(
+                f"spec.clusterIPs[{i}]", spec["clusterIPs"], f"{family} is not configured on this cluster"
+            )
+        else:
+            spec["ipFamilies"] = [*(spec.get("ipFamilies") or ()), family]
+
+
+def _allocate_addresses(ctx: WriteContext, service: Object) -> None:
+    spec = service["spec"]
+    listed = spec.get("clusterIPs") or []
+    if spec.get("type") == "ExternalName" or listed[:1] == ["None"]:
+        return
+    for i, family in enumerate(spec.get("ipFamilies") or ()):
+        address = _allocate(ctx, service, family, listed[i] if i < len(listed) else "")
+        listed = [*listed[:i], address, *listed[i + 1 :]]
+    if listed:
+        spec["clusterIPs"], spec["clusterIP"] = listed, listed[0]
+
+
+def _allocate(ctx: WriteContext, service: Object, family: str, wanted: str) -> str:
+    addresses = _pools(ctx)[0]
+    try:
+        address = addresses.allocate(wanted or None, family)
+    except AllocationError as err:
+        if not wanted:
+            text = f"Internal error occurred: failed to allocate a serviceIP: {err}"
+            raise errors.InternalError(
+                text, details={"causes": [{"message": text.partition(": ")[2]}]}
+            ) from None
+        errs = Errors()
+        why = f"failed to allocate IP {wanted}: {err}"
+        errs.invalid("spec.clusterIPs", service["spec"].get("clusterIPs"), why)
+        _refuse(service, errs)
+        raise
+    _take(ctx, lambda: addresses.release(address))
+    return address
+
+
+def _free_address(ctx: WriteContext, address: str) -> None:
+    """Give an address back now; should the write fail, take it again."""
+    addresses = _pools(ctx)[0]
+    addresses.release(address)
+    _take(ctx, lambda: addresses.repair([{"spec": {"clusterIPs": [address]}}]))
+
+
+def _update_addresses(ctx: WriteContext, service: Object, before: Object) -> None:
+    spec = service["spec"]
+    if _settled(spec, before):
+        return
+    kind, old_kind = spec.get("type"), before.get("type")
+    old_ips, old_families = before.get("clusterIPs") or [], before.get("ipFamilies") or []
+    if old_kind == "ExternalName" and kind != "ExternalName":
+        _allocate_addresses(ctx, service)
+        return
+    if old_ips[:1] == ["None"]:
+        return
+    families = spec.get("ipFamilies") or []
+    if old_kind != "ExternalName" and kind == "ExternalName":
+        for address in old_ips:
+            _free_address(ctx, address)
+    elif len(old_families) == 1 and len(families) == 2:
+        listed = spec.get("clusterIPs") or []
+        wanted = listed[1] if len(listed) > 1 else ""
+        spec["clusterIPs"] = [*listed[:1], _allocate(ctx, service, families[1], wanted)]
+    elif len(old_families) == 2 and len(families) == 1 and len(old_ips) > 1:
+        _free_address(ctx, old_ips[1])
+
+
+def _allocates_node_ports(spec: Object) -> bool:
+    kind = spec.get("type")
+    return kind == "NodePort" or (kind == "LoadBalancer" and bool(spec.get("allocateLoadBalancerNodePorts")))
+
+
+def _allocate_port(ctx: WriteContext, service: Object, wanted: int, path: str) -> int:
+    ports = _pools(ctx)[1]
+    try:
+        port = ports.allocate(wanted or None)
+    except AllocationError as err:
+        if not wanted:
+            text = f"failed to allocate a nodePort: {err}"
+            raise errors.InternalError(
+                f"Internal error occurred: {text}", details={"causes": [{"message": text}]}
+            ) from None
+        errs = Errors()
+        errs.invalid(path, wanted, str(err))
+        _refuse(service, errs)
+        raise
+    _take(ctx, lambda: ports.release(port))
+    return port
+
+
+def _init_node_ports(ctx: WriteContext, service: Object) -> None:
+    """Ports of the same number share a node port, unless they ask for different ones (initNodePorts)."""
+    spec = service["spec"]
+    shared: dict[int, int] = {}
+    ports = spec.get("ports") or []
+    for i, port in enumerate(ports):
+        wanted, number = port.get("nodePort", 0), port.get("port", 0)
+        if not wanted and not _allocates_node_ports(spec):
+            continue
+        path = f"spec.ports[{i}].nodePort"
+        if number not in shared:
+            first = next(
+                (p["nodePort"] for p in ports if p.get("port", 0) == number and p.get("nodePort")), 0
+            )
+            shared[number] = port["nodePort"] = _allocate_port(ctx, service, first, path)
+        elif not wanted:
+            port["nodePort"] = shared[number]
+        elif wanted != shared[number]:
+            _allocate_port(ctx, service, wanted, path)
+
+
+def _update_node_ports(ctx: WriteContext, service: Object, before: Object) -> None:
+    spec = service["spec"]
+    kinds = ("NodePort", "LoadBalancer")
+    old_ports = _node_ports(before)
+    kept: list[int] = []
+    if spec.get("type") in kinds:
+        taken = set(old_ports)
+        for i, port in enumerate(spec.get("ports") or ()):
+            wanted = port.get("nodePort", 0)
+            if not wanted and not _allocates_node_ports(spec):
+                continue
+            if not wanted:
+                port["nodePort"] = _allocate_port(ctx, service, 0, "")
+            elif wanted not in taken:
+                _allocate_port(ctx, service, wanted, f"spec.ports[{i}].nodePort")
+            taken.add(port["nodePort"])
+        kept = _node_ports(spec)
+    elif before.get("type") not in kinds:
+        return
+    for port_number in set(old_ports) - set(kept):
+        _free_port(ctx, port_number)
+
+
+def _free_port(ctx: WriteContext, port: int) -> None:
+    ports = _pools(ctx)[1]
+    ports.release(port)
+    _take(ctx, lambda: ports.repair([{"spec": {"healthCheckNodePort": port}}]))
+
+
+def _allocate_health_port(ctx: WriteContext, spec: Object) -> None:
+    ports, wanted = _pools(ctx)[1], spec.get("healthCheckNodePort", 0)
+    try:
+        port = ports.allocate(wanted or None)
+    except AllocationError as err:
+        asked = f"requested HealthCheck NodePort {wanted}" if wanted else "a HealthCheck NodePort 0"
+        text = f"failed to allocate {asked}: {err}"
+        raise errors.InternalError(
+            f"Internal error occurred: {text}", details={"causes": [{"message": text}]}
+        ) from None
+    _take(ctx, lambda: ports.release(port))
+    spec["healthCheckNodePort"] = port
+
+
+def _update_health_port(ctx: WriteContext, spec: Object, before: Object) -> None:
+    if needs_health_check(spec) and not needs_health_check(before):
+        _allocate_health_port(ctx, spec)
+    elif needs_health_check(before) and not needs_health_check(spec) and before.get("healthCheckNodePort"):
+        _free_port(ctx, before["healthCheckNodePort"])
+
+
+def _drop_by_type(spec: Object, before: Object) -> None:
+    """Clear what the new type does not use, where it was set for the old one and not touched (dropTypeDependentFields)."""
+
+    def untouched(member: str) -> bool:
+        return (spec.get(member) or None) == (before.get(member) or None)
+
+    if _needs_cluster_ip(before) and not _needs_cluster_ip(spec):
+        if untouched("clusterIPs"):
+            spec.pop("clusterIP", None)
+            spec.pop("clusterIPs", None)
+        for member in ("ipFamilies", "ipFamilyPolicy"):
+            if untouched(member):
+                spec.pop(member, None)
+    if (
+        _needs_node_port(before)
+        and not _needs_node_port(spec)
+        and set(_node_ports(before)) == set(_node_ports(spec))
+    ):
+        for port in spec.get("ports") or ():
+            port.pop("nodePort", None)
+    balancer = before.get("type") == "LoadBalancer" and spec.get("type") != "LoadBalancer"
+    for member, gone in (
+        ("healthCheckNodePort", needs_health_check(before) and not needs_health_check(spec)),
+        ("allocateLoadBalancerNodePorts", balancer),
+        ("loadBalancerClass", balancer),
+        ("externalTrafficPolicy", is_externally_accessible(before) and not is_externally_accessible(spec)),
+    ):
+        if gone and spec.get(member) == before.get(member):
+            spec.pop(member, None)
