@@ -1,0 +1,78 @@
+"""Tokens that a remote service judges by TokenReview (--authentication-token-webhook-config-file)."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from pilothouse import errors
+from pilothouse.api.fields import Object
+from pilothouse.api.identity import User
+from pilothouse.authn.authenticator import Identity
+
+Post = Callable[[Object], Awaitable[Object]]
+"""Sends a TokenReview and returns the answered one; raises errors.StatusError or OSError when it cannot."""
+
+_CACHE_SIZE = 4096
+
+
+class WebhookTokens:
+    """Asks the service about each token; what it says is believed for `ttl` seconds.
+
+    `version` is the one of authentication.k8s.io that the service speaks: v1 or v1beta1.
+    """
+
+    def __init__(
+        self, post: Post, audiences: Sequence[str], version: str = "v1beta1", ttl: float = 120.0
+    ) -> None:
+        if version not in ("v1", "v1beta1"):
+            raise ValueError(
+                f'unsupported authentication webhook version "{version}", '
+                'supported versions are "v1", "v1beta1"'
+            )
+        self.post = post
+        self.audiences = tuple(audiences)
+        self.version = version
+        self.ttl = ttl
+        self._known: dict[tuple[str, tuple[str, ...]], tuple[float, Identity]] = {}
+
+    def authenticate_token(
+        self, token: str, audiences: Sequence[str]
+    ) -> Identity | Awaitable[Identity | None] | None:
+        wanted = tuple(audiences)
+        known = self._known.get((token, wanted))
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        return self._ask(token, wanted)
+
+    async def _ask(self, token: str, wanted: tuple[str, ...]) -> Identity | None:
+        spec: Object = {"token": token, "audiences": list(wanted)} if wanted else {"token": token}
+        review = {
+            "apiVersion": f"authentication.k8s.io/{self.version}",
+            "kind": "TokenReview",
+            "metadata": {},
+            "spec": spec,
+        }
+        try:
+            answer = await self.post(review)
+        except (errors.StatusError, OSError) as error:
+            raise errors.Unauthorized(str(error)) from None
+        identity = self._identity(answer.get("status") or {}, wanted)
+        if identity is not None and self.ttl > 0:
+            if len(self._known) >= _CACHE_SIZE:
+                self._known.clear()
+            self._known[token, wanted] = (time.monotonic() + self.ttl, identity)
+        return identity
+
+    def _identity(self, status: Any, wanted: tuple[str, ...]) -> Identity | None:
+        own = status.get("audiences") or self.audiences
+        both = tuple(a for a in wanted if a in own)
+        if wanted and not both:
+            return None
+        if status.get("authenticated") is not True:
+            if status.get("error"):
+                raise errors.Unauthorized(str(status["error"]))
+            return None
+        user = status.get("user") or {}
+        extra = {str(key): [str(v) for v in values] for key, values in (user.get("extra") or {}).items()}
+        groups = tuple(str(g) for g in user.get("groups") or ())
+        return Identity(User(str(user.get("username", "")), str(user.get("uid", "")), groups, extra), both)

@@ -1,0 +1,128 @@
+"""ID tokens of OpenID Connect providers."""
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from pilothouse import errors
+from pilothouse.authn import keys
+from pilothouse.authn.authenticator import Identity
+from pilothouse.authn.oidc import Issuer, OIDCTokens, username_prefix
+
+URL = "https://issuer.example"
+PEM = keys.generate()
+SIGNING = keys.load_private(PEM)
+
+
+class Provider:
+    """A provider's documents by URL."""
+
+    def __init__(self, public=PEM, issuer=URL):
+        self.fetched = []
+        self.documents = {
+            f"{URL}/.well-known/openid-configuration": {"issuer": issuer, "jwks_uri": f"{URL}/keys"},
+            f"{URL}/keys": keys.jwks(keys.load_public(public)),
+        }
+
+    async def __call__(self, url):
+        self.fetched.append(url)
+        await asyncio.sleep(0)
+        if url not in self.documents:
+            raise OSError("no route")
+        return json.dumps(self.documents[url]).encode()
+
+
+def token(**claims):
+    base = {"iss": URL, "aud": "me", "sub": "jane", "exp": int(time.time()) + 60}
+    return SIGNING.sign({k: v for k, v in {**base, **claims}.items() if v is not None})
+
+
+def tokens(provider=None, **more):
+    return OIDCTokens(Issuer(url=URL, audiences=("me",), **more), provider or Provider(), ["api"])
+
+
+def ask(authenticator, text, *audiences):
+    answer = authenticator.authenticate_token(text, audiences)
+    return answer if answer is None or isinstance(answer, Identity) else asyncio.run(answer)
+
+
+def test_claims_make_a_user_and_keys_are_fetched_once():
+    provider = Provider()
+    authenticator = tokens(
+        provider, username_prefix="oidc:", groups_claim="roles", groups_prefix="g:", uid_claim="id"
+    )
+    for _ in range(2):
+        found = ask(authenticator, token(roles=["a", "b"], id="7", jti="j"), "api")
+        assert (found.user.name, found.user.uid, found.user.groups) == ("oidc:jane", "7", ("g:a", "g:b"))
+        assert found.user.extra == {"authentication.kubernetes.io/credential-id": ["JTI=j"]}
+        assert found.audiences == ("api",)
+    assert len(provider.fetched) == 2
+    assert ask(authenticator, token(roles="one", id="7"), "api").user.groups == ("g:one",)
+    assert ask(authenticator, token(id="7"), "other") is None
+
+
+def test_requests_that_come_together_wait_for_one_fetch():
+    provider = Provider()
+    authenticator = tokens(provider)
+
+    async def both():
+        return await asyncio.gather(*[authenticator.authenticate_token(token(), ()) for _ in range(3)])
+
+    assert [i.user.name for i in asyncio.run(both())] == ["jane"] * 3
+    assert len(provider.fetched) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a.b.c", SIGNING.sign({"iss": "https://else"}), SIGNING.sign({"iss": 1})]
+)
+def test_tokens_of_others_are_left_to_others(text):
+    assert ask(tokens(), text) is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "more", "why"),
+    [
+        ({"exp": 1}, {}, "token is expired"),
+        ({"exp": None}, {}, "token is expired"),
+        ({"nbf": time.time() + 900}, {}, "not before"),
+        ({"aud": ["you"]}, {}, r'expected audience in \["me"\] got \["you"\]'),
+        ({"sub": None}, {}, 'parse username claims "sub": claim not present'),
+        ({"email": "j@x", "email_verified": False}, {"username_claim": "email"}, "email not verified"),
+        ({"roles": [1]}, {"groups_claim": "roles"}, 'parse groups claim "roles"'),
+        ({}, {"required": {"hd": "x"}}, "required claim hd not present in ID token"),
+        ({"hd": "y"}, {"required": {"hd": "x"}}, "Got = y, want = x"),
+        ({}, {"algorithms": ("ES256",)}, "failed to verify signature"),
+    ],
+)
+def test_why_a_token_is_void(claims, more, why):
+    with pytest.raises(errors.Unauthorized, match=why):
+        ask(tokens(**more), token(**claims))
+
+
+def test_a_provider_must_be_the_issuer_and_be_there():
+    with pytest.raises(errors.Unauthorized, match="not initialized: oidc: issuer did not match"):
+        ask(tokens(Provider(issuer="https://else")), token())
+    absent = Provider()
+    absent.documents.clear()
+    authenticator = tokens(absent)
+    with pytest.raises(errors.Unauthorized, match="no route"):
+        ask(authenticator, token())
+    with pytest.raises(errors.Unauthorized, match="no key found"):
+        ask(authenticator, token())
+    with pytest.raises(errors.Unauthorized, match="no key found"):
+        ask(tokens(Provider(keys.generate())), token())
+
+
+def test_the_prefix_flag_has_its_own_language():
+    assert username_prefix("sub", "", URL) == URL + "#"
+    assert username_prefix("email", "", URL) == ""
+    assert username_prefix("sub", "-", URL) == ""
+    assert username_prefix("email", "x:", URL) == "x:"
+
+
+@pytest.mark.parametrize("more", [{"url": "http://x"}, {"url": URL, "algorithms": ("HS256",)}])
+def test_an_issuer_must_be_safe(more):
+    with pytest.raises(ValueError, match="oidc"):
+        Issuer(audiences=("me",), **more)

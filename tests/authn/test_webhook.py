@@ -1,0 +1,61 @@
+"""Tokens that a remote service judges."""
+
+import asyncio
+
+import pytest
+
+from pilothouse import errors
+from pilothouse.api.identity import User
+from pilothouse.authn.authenticator import Identity
+from pilothouse.authn.webhook import WebhookTokens
+
+
+class Service:
+    def __init__(self, **status):
+        self.status = status
+        self.reviews = []
+
+    async def __call__(self, review):
+        self.reviews.append(review)
+        return {"status": self.status}
+
+
+JANE = {"username": "jane", "uid": "1", "groups": ["a"], "extra": {"k": ["v"]}}
+
+
+def ask(tokens, *audiences):
+    answer = tokens.authenticate_token("t", audiences)
+    return answer if answer is None or isinstance(answer, Identity) else asyncio.run(answer)
+
+
+def test_the_service_names_the_user_and_is_asked_once():
+    service = Service(authenticated=True, user=JANE)
+    tokens = WebhookTokens(service, ["api"], "v1")
+    for _ in range(2):
+        assert ask(tokens, "api") == Identity(User("jane", "1", ("a",), {"k": ["v"]}), ("api",))
+    (review,) = service.reviews
+    assert review["apiVersion"] == "authentication.k8s.io/v1"
+    assert review["spec"] == {"token": "t", "audiences": ["api"]}
+
+
+@pytest.mark.parametrize(("said", "found"), [(["vault", "api"], ("vault",)), ([], None), (["api"], None)])
+def test_audiences_must_meet(said, found):
+    tokens = WebhookTokens(Service(authenticated=True, user=JANE, audiences=said), ["api"])
+    identity = ask(tokens, "vault")
+    assert (identity and identity.audiences) == found
+
+
+def test_a_refusal_may_have_a_reason():
+    assert ask(WebhookTokens(Service(authenticated=False), ["api"]), "api") is None
+    with pytest.raises(errors.Unauthorized, match="too old"):
+        ask(WebhookTokens(Service(error="too old"), ["api"]), "api")
+
+
+def test_a_service_that_fails_lets_nobody_in():
+    async def broken(review):
+        raise OSError("refused")
+
+    with pytest.raises(errors.Unauthorized, match="refused"):
+        ask(WebhookTokens(broken, ["api"]), "api")
+    with pytest.raises(ValueError, match="v2"):
+        WebhookTokens(broken, [], "v2")
