@@ -63,6 +63,9 @@ def _serve(arguments: Sequence[str], program: str) -> int:
             print(version())
             return 0
         config = options.parse(arguments, program)
+        for flag in options.table():
+            if flag.deprecated and flag.name in config.given:
+                print(f"Flag --{flag.name} has been deprecated, {flag.deprecated}", file=sys.stderr)
     except options.FlagError as error:
         return _fail(str(error), program)
     except options.ConfigError as error:

@@ -1,8 +1,8 @@
 """Log lines in klog's text form or as JSON, written by a thread so that no caller waits for standard error.
 
-Every message is a constant; what varies goes into pairs: `log.info("listening", extra={"kv": {"port": 6443}})`.
-Detail has a level as in klog: `verbose(log, 4, "watch opened", kind="pods")` is written when --v, or --vmodule
-for the file, is at least 4.
+Every message is a constant; what varies goes into pairs: `log.info("listening", extra={"kv": {"port": 1}})`.
+Detail has a level as in klog: `verbose(log, 4, "watch opened", kind="pods")` is written when --v, or
+--vmodule for the file, is at least 4.
 """
 
 import fnmatch

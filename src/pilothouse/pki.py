@@ -1,6 +1,6 @@
 """Keys and certificates that a server makes for itself, and the kubeconfig that goes with them.
 
-They lie in the data directory: ca, admin and sa; apiserver.crt and its key in --cert-dir. What is there and still
+They lie in the data directory: ca, admin and sa; apiserver.crt and its key in --cert-dir. What is there and
 good is used; what is missing, broken or about to expire is made anew. Keys are ECDSA P-256.
 """
 
@@ -79,6 +79,12 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         builder = builder.add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
         return cls(_signed(builder, key), key)
+
+    def der(self) -> bytes:
+        """The certificate in DER."""
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        return self.certificate.public_bytes(Encoding.DER)
 
     @classmethod
     def load(cls, cert: pathlib.Path, key: pathlib.Path) -> "Authority | None":

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import gzip
+import itertools
 import json
 import re
 import time
@@ -56,7 +57,8 @@ async def test_reads_a_request_and_answers_in_one_write() -> None:
 @run
 async def test_split_at_every_byte() -> None:
     data = (
-        b"POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nEmpty:\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: x\r\n\r\n"
+        b"POST /1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nEmpty:\r\n\r\n"
+        b"3\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: x\r\n\r\n"
         b"BREW /2 HTTP/1.1\r\nHost: b\r\nContent-Length: 2\r\n\r\nhi"
         b"GET /3 HTTP/1.1\r\nHost: c\r\n\r\n"
     )
@@ -561,7 +563,7 @@ def test_garbage_is_refused_or_waited_for(data: bytes, cuts: list[int]) -> None:
     async def check() -> None:
         peer = Peer()
         ends = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
-        for start, end in zip(ends, ends[1:], strict=False):
+        for start, end in itertools.pairwise(ends):
             if not peer.transport.closed:
                 peer.send(data[start:end])
         statuses = [a[0] for a in peer.answers(*(r.method for r in peer.seen)) if a[0] != 100]

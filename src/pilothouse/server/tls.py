@@ -1,8 +1,8 @@
 """TLS contexts of the listener: versions and ciphers by Go's names, client certificates, SNI and reload.
 
-A client certificate is asked for when a client CA is known. Python's ssl checks it within the handshake, so one
-of another CA, or an expired one, ends the handshake, where upstream goes on and answers 401; clients without a
-certificate are not concerned. Sessions are not resumed, so that a CA taken out of the files counts at once.
+A client certificate is asked for when a client CA is known. Python's ssl checks it within the handshake: one
+of another CA, or an expired one, ends the handshake where upstream goes on and answers 401. Clients without one
+are not concerned. Sessions are not resumed, so that a CA taken out of the files counts at once.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class Settings:
 
 
 def make_context(cert: str, key: str, settings: Settings) -> ssl.SSLContext:
-    """One context. Raises OSError (ssl.SSLError is one) when a file is unreadable or a pair does not match."""
+    """One context. Raises OSError (as ssl.SSLError is) for unreadable files and pairs that do not match."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[settings.min_version or "VersionTLS12"]
     names = [CIPHERS[name] for name in settings.ciphers if CIPHERS[name]]

@@ -1,0 +1,180 @@
+"""One listener on real sockets: TLS, client certificates, SNI, reload, keep-alive, streams and the end."""
+
+import asyncio
+import http.client
+import pathlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import uvloop
+
+from pilothouse.pki import Authority, write_file
+from pilothouse.server import tls
+from pilothouse.server.listener import Listener, bind
+from pilothouse.server.request import Request, Response, Stream
+
+
+class Running:
+    """A listener on a thread with its own loop."""
+
+    def __init__(self, directory: pathlib.Path, ca: Authority, settings: Callable[..., tls.Settings]) -> None:
+        self.ca, self.directory = ca, directory
+        self.requests: list[Request] = []
+        self.streams: list[Stream] = []
+        self.contexts = tls.Contexts(settings(str(directory / "server.crt"), str(directory / "server.key")))
+        self.sock = bind("127.0.0.1", 0)
+        self.port = self.sock.getsockname()[1]
+        self.loop = uvloop.new_event_loop()
+        self.listener: Any = None
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.call(self._start())
+
+    async def _start(self) -> None:
+        self.listener = Listener(self.handle, [self.sock], self.contexts)
+        await self.listener.start()
+
+    def call(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
+
+    def handle(self, request: Request) -> Any:
+        self.requests.append(request)
+        if request.path == "/watch":
+            return Response(200, start=self.streams.append)
+        if request.path == "/slow":
+            return self.slow()
+        return Response(200, [b"x" * 100_000] * 50 if request.path == "/long" else b"hello")
+
+    async def slow(self) -> Response:
+        await asyncio.sleep(0.3)
+        return Response(200, b"slow")
+
+    def connect(self, cert: tuple[bytes, bytes] | None = None) -> http.client.HTTPSConnection:
+        context = ssl.create_default_context(cadata=pem(self.ca).decode())
+        if cert is not None:
+            path = self.directory / f"client{len(list(self.directory.iterdir()))}.pem"
+            path.write_bytes(b"".join(cert))
+            context.load_cert_chain(path)
+        return http.client.HTTPSConnection("localhost", self.port, context=context, timeout=5)
+
+    def close(self) -> None:
+        self.call(self.listener.stop(0.1))
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+def pem(ca: Authority) -> bytes:
+    return ssl.DER_cert_to_PEM_cert(ca.der()).encode()
+
+
+def write_pair(directory: pathlib.Path, name: str, pair: tuple[bytes, bytes]) -> None:
+    write_file(directory / f"{name}.crt", pair[0])
+    write_file(directory / f"{name}.key", pair[1])
+
+
+@pytest.fixture
+def running(tmp_path: pathlib.Path) -> Iterator[Running]:
+    ca = Authority.create()
+    (tmp_path / "ca.crt").write_bytes(pem(ca))
+    write_pair(tmp_path, "server", ca.issue("s", hosts=["localhost"], server=True))
+    write_pair(tmp_path, "other", ca.issue("other", hosts=["other.example", "*.wild.example"], server=True))
+    sni = ((str(tmp_path / "other.crt"), str(tmp_path / "other.key"), ()),)
+    server = Running(tmp_path, ca, lambda c, k: tls.Settings(c, k, (str(tmp_path / "ca.crt"),), sni))
+    yield server
+    server.close()
+
+
+def get(connection: http.client.HTTPSConnection, path: str = "/") -> bytes:
+    connection.request("GET", path)
+    return connection.getresponse().read()
+
+
+def test_requests_with_and_without_client_certificate(running: Running) -> None:
+    plain = running.connect()
+    assert get(plain) == b"hello" and get(plain, "/long") == b"x" * 5_000_000
+    assert running.requests[0].peer_certificates == () and running.requests[0].peer[0] == "127.0.0.1"
+    assert plain.sock.version() == "TLSv1.3" and plain.sock.selected_alpn_protocol() is None
+    pair = running.ca.issue("jane", ["dev"], server=False)
+    mine = running.connect(pair)
+    assert get(mine) == b"hello"
+    chain = running.requests[-1].peer_certificates
+    assert chain == (ssl.PEM_cert_to_DER_cert(pair[0].decode()), running.ca.der())
+    stranger = running.connect(Authority.create("evil").issue("eve", ["system:masters"], server=False))
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        get(stranger)
+    for connection in (plain, mine, stranger):
+        connection.close()
+
+
+def served_name(running: Running, name: str) -> str:
+    context = ssl.create_default_context(cadata=pem(running.ca).decode())
+    context.check_hostname = False
+    raw = socket.create_connection(("127.0.0.1", running.port))
+    with context.wrap_socket(raw, server_hostname=name) as sock:
+        subject = dict(part[0] for part in sock.getpeercert()["subject"])
+    return str(subject["commonName"])
+
+
+def test_sni_and_reload(running: Running) -> None:
+    names = ("localhost", "other.example", "a.wild.example", "unknown.example")
+    assert [served_name(running, name) for name in names] == ["s", "other", "other", "s"]
+    assert not running.contexts.reload()
+    directory = running.directory
+    (directory / "server.crt").write_bytes(b"broken")
+    assert not running.contexts.reload() and served_name(running, "localhost") == "s"
+    write_pair(directory, "server", running.ca.issue("new", hosts=["localhost"], server=True))
+    new_ca = Authority.create("second")
+    (directory / "ca.crt").write_bytes(pem(new_ca))
+    assert running.contexts.reload() and served_name(running, "localhost") == "new"
+    late = running.connect(new_ca.issue("kim", server=False))
+    assert get(late) == b"hello"
+    former = running.connect(running.ca.issue("jane", server=False))
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        get(former)
+    late.close()
+    former.close()
+
+
+def test_stop_drains(running: Running) -> None:
+    slow, watch, idle = running.connect(), running.connect(), running.connect()
+    assert get(idle) == b"hello"
+    watch.request("GET", "/watch")
+    answer = watch.getresponse()
+    slow.request("GET", "/slow")
+    while len(running.requests) < 3:
+        pass
+
+    def end_streams() -> None:
+        for stream in running.streams:
+            stream.write(b"bye\n")
+            stream.close()
+
+    assert running.call(running.listener.stop(5, end_streams)) is True
+    response = slow.getresponse()
+    assert (response.read(), response.getheader("Connection")) == (b"slow", "close")
+    assert answer.read() == b"bye\n"
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", running.port), timeout=1)
+    for connection in (slow, watch, idle):
+        connection.close()
+
+
+def test_bind_takes_both_families_and_refuses_a_taken_port() -> None:
+    sock = bind("0.0.0.0", 0)
+    with sock:
+        sock.listen()
+        port = sock.getsockname()[1]
+        socket.create_connection(("127.0.0.1", port)).close()
+        with pytest.raises(OSError):
+            bind("127.0.0.1", port).listen()
+
+
+def test_ciphers_are_known_to_openssl() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for name in filter(None, tls.CIPHERS.values()):
+        context.set_ciphers(name)

@@ -1,0 +1,66 @@
+import pathlib
+import subprocess
+import sys
+import time
+import types
+from typing import Any
+
+import pytest
+import yaml
+
+from pilothouse import cli
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.kube_apiserver(["--version"]) == cli.main(["serve", "--version"]) == cli.main(["version"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert set(lines) == {cli.version()} and lines[0].startswith("Kubernetes v1.36.0+pilothouse")
+    assert cli.kube_apiserver(["--help"]) == 0
+    assert "Generic flags:" in capsys.readouterr().out
+    assert cli.main([]) == cli.main(["--help"]) == 0
+    assert "pilothouse serve" in capsys.readouterr().out
+
+
+def test_errors_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.kube_apiserver(["--nope"]) == 1
+    assert capsys.readouterr().err.startswith("Error: unknown flag: --nope\n")
+    assert cli.main(["serve", "--secure-port=0", "--goaway-chance=1"]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert cli.main(["serve", "--enable-logs-handler", "x"]) == 1
+    assert capsys.readouterr().err.startswith(
+        'Error: "pilothouse serve" does not take any arguments, got ["x"]\n'
+    )
+    assert cli.main(["dance"]) == 1
+    assert capsys.readouterr().err.startswith('Error: unknown command "dance" for "pilothouse"\n')
+
+
+def test_serve_runs_the_app(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[Any] = []
+    app = types.ModuleType("pilothouse.app")
+    app.run = lambda config: seen.append(config) or 7  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pilothouse.app", app)
+    monkeypatch.setattr("pilothouse.app", app, raising=False)
+    assert cli.kube_apiserver(["--secure-port=1234", "--etcd-servers=http://x"]) == 7
+    assert seen[0].secure_port == 1234
+    assert '"flags without effect" flags="etcd-servers"' in capsys.readouterr().err
+
+
+def test_kubeconfig(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["kubeconfig", f"--data-dir={tmp_path}", "--secure-port=7443"]) == 0
+    config = yaml.safe_load(capfd.readouterr().out)
+    assert config["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:7443"
+    target = tmp_path / "admin.conf"
+    assert cli.main(["kubeconfig", f"--data-dir={tmp_path}", f"--write-kubeconfig={target}"]) == 0
+    assert target.stat().st_mode & 0o777 == 0o600
+    (tmp_path / "file").touch()
+    assert cli.main(["kubeconfig", f"--data-dir={tmp_path}/file/x"]) == 1
+
+
+def test_nothing_heavy_is_imported_for_a_version() -> None:
+    code = (
+        "import sys; from pilothouse import cli; cli.main(['version']); cli.main(['serve', '--version']);"
+        "print([m for m in ('cryptography', 'yaml', 'asyncio', 'uvloop', 'ssl') if m in sys.modules])"
+    )
+    start = time.perf_counter()
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]" and time.perf_counter() - start < 2

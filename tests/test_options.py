@@ -1,0 +1,229 @@
+import contextlib
+import math
+import pathlib
+import re
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pilothouse import options
+from pilothouse.flags import duration, show_duration
+from pilothouse.options import ConfigError, FlagError
+
+
+def problems(*arguments: str) -> Sequence[str]:
+    with pytest.raises(ConfigError) as caught:
+        options.parse(arguments)
+    return caught.value.problems
+
+
+def test_defaults() -> None:
+    config = options.parse([])
+    assert (config.secure_port, config.bind_address, config.storage_backend) == (6443, "0.0.0.0", "sqlite")
+    assert config.request_timeout == 60 and config.event_ttl == 3600 and config.anonymous_auth
+    assert config.service_node_port_range == (30000, 32767)
+    assert str(config.service_networks[0]) == "10.0.0.0/24"
+    assert config.authorization_modes == ("AlwaysAllow",) and config.issuers == (
+        "https://kubernetes.default.svc",
+    )
+    assert config.given == frozenset() and config.ignored() == []
+    with pytest.raises(AttributeError):
+        config.secure_port = 1  # type: ignore[misc]
+
+
+def test_every_form_of_a_flag() -> None:
+    config = options.parse(
+        [
+            "--secure-port=1",
+            "--secure_port",
+            "2",
+            "-secure-port=7443",
+            "--allow-privileged",
+            "--anonymous-auth=false",
+        ]
+        + [
+            "--authorization-mode=Node,RBAC",
+            "--service-account-issuer",
+            "https://a",
+            "--service-account-issuer=https://b",
+        ]
+        + [
+            "--enable-admission-plugins=A",
+            "--enable-admission-plugins=B,C",
+            "--event-ttl=1h30m",
+            "-v4",
+            "--controllers=-*",
+        ]
+        + [
+            "--feature-gates=A=true,kube:B=false",
+            "--runtime-config=api/all=true,x/v1=false",
+            "--vmodule=http*=3,a=1",
+        ]
+        + ["--service-node-port-range=30000+10", "--tls-cipher-suites="]
+    )
+    assert config.secure_port == 7443 and config.allow_privileged and not config.anonymous_auth
+    assert config.authorization_modes == ("Node", "RBAC") and config.issuers == ("https://a", "https://b")
+    assert config.enable_admission_plugins == ("A", "B", "C") and config.event_ttl == 5400 and config.v == 4
+    assert config.feature_gates == {"A": True, "B": False}
+    assert config.runtime_config == {"api/all": "true", "x/v1": "false"}
+    assert config.vmodule == (("http*", 3), ("a", 1)) and config.service_node_port_range == (30000, 30010)
+    assert (
+        options.parse(["-v=2"]).v == 2
+        and options.parse(["-v", "3"]).v == 3
+        and options.parse(["--v=5"]).v == 5
+    )
+    assert options.parse(["--tls-cipher-suites", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]).tls_cipher_suites
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--x"], "unknown flag: --x"),
+        (["--insecure-port=0"], "unknown flag: --insecure-port"),
+        (["-x"], "unknown shorthand flag: 'x' in -x"),
+        (["--secure-port"], "flag needs an argument: --secure-port"),
+        (["-v"], "flag needs an argument: 'v' in -v"),
+        (["--=1"], "bad flag syntax: --=1"),
+        (["---v"], "bad flag syntax: ---v"),
+        (["--secure-port=a"], 'invalid argument "a" for "--secure-port" flag: strconv.ParseInt: parsing "a": invalid syntax'),
+        (["-va"], 'invalid argument "a" for "-v, --v" flag: strconv.ParseInt: parsing "a": invalid syntax'),
+        (["--profiling=x"], 'invalid argument "x" for "--profiling" flag: strconv.ParseBool: parsing "x": invalid syntax'),
+        (["--event-ttl=5"], 'invalid argument "5" for "--event-ttl" flag: time: missing unit in duration "5"'),
+        (["--bind-address=x"], 'invalid argument "x" for "--bind-address" flag: failed to parse IP: "x"'),
+        (["--runtime-config=x"], 'invalid argument "x" for "--runtime-config" flag: malformed pair, expect string=string'),
+        (["--feature-gates=A"], 'invalid argument "A" for "--feature-gates" flag: missing bool value for A'),
+        (["--tls-sni-cert-key=a"],
+         'invalid argument "a" for "--tls-sni-cert-key" flag: expected comma separated certificate and key file paths'),
+        (["serve", "", "now"], '"kube-apiserver" does not take any arguments, got ["serve" "now"]'),
+        (["--", "--v=1"], '"kube-apiserver" does not take any arguments, got ["--v=1"]'),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read(arguments: list[str], message: str) -> None:
+    with pytest.raises(FlagError) as caught:
+        options.parse(arguments)
+    assert str(caught.value) == message
+
+
+def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
+    found = problems(
+        "--secure-port=0", "--goaway-chance=0.5", "--authorization-mode=RBAC,Foo,RBAC", "--tls-min-version=TLS1",
+        f"--client-ca-file={tmp_path}/none", "--service-cluster-ip-range=10.0.0.0/30", "--storage-backend=etcd3",
+        "--tls-cipher-suites=NOPE", "--logging-format=xml",
+    )  # fmt: skip
+    assert "--secure-port 0 must be between 1 and 65535, inclusive. It cannot be turned off with 0" in found
+    assert "--goaway-chance can not be less than 0 or greater than 0.02" in found
+    assert 'authorization-mode "Foo" is not a valid mode' in found
+    assert "authorization-mode [RBAC Foo RBAC] has mode specified more than once" in found
+    assert 'unknown tls version "TLS1"' in found
+    assert f"--client-ca-file: open {tmp_path}/none: no such file or directory" in found
+    assert "the service cluster IP range must be at least 8 IP addresses" in found
+    assert "Cipher suite NOPE not supported or doesn't exist" in found
+    assert len(found) == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--authorization-mode=ABAC"], "ABAC's authorization policy file not passed"),
+        (["--authorization-mode=Webhook"], "Webhook's authorization config file not passed"),
+        (["--oidc-issuer-url=https://a"], "oidc-issuer-url and oidc-client-id"),
+        (["--service-account-max-token-expiration=1m"], "between 1 hour and 2^32 seconds"),
+        (["--kubernetes-service-node-port=80"], "doesn't contain 80"),
+        (["--strict-transport-security-directives=x"], "allowed values: max-age=expireTime"),
+        (["--runtime-config=api/all=false"], "conflicts with --enable-priority-and-fairness=true"),
+        (["--enable-admission-plugins=A", "--disable-admission-plugins=A"], "overlapped"),
+        (["--audit-log-mode=fast"], "invalid audit log mode fast"),
+        (["--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16"], "different IP families"),
+        (["--request-timeout=-1s"], "--request-timeout can not be a negative value"),
+        (["--service-account-issuer=a b:c d"], "was not a valid URL"),
+    ],
+)
+def test_single_problems(arguments: list[str], part: str) -> None:
+    found = problems(*arguments)
+    assert len(found) == 1 and part in found[0]
+
+
+def test_flags_without_effect_are_named() -> None:
+    config = options.parse(["--etcd-servers=http://a:1", "--secure-port=1", "--enable-logs-handler=false"])
+    assert config.ignored() == ["etcd-servers", "enable-logs-handler"]
+
+
+def test_directories(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert options.parse([]).data_directory == pathlib.Path("/state/pilothouse")
+    given = options.parse(["--cert-dir=/c"])
+    assert given.data_directory == given.certificate_directory == pathlib.Path("/c")
+    both = options.parse(["--cert-dir=/c", "--data-dir=/d"])
+    assert (both.data_directory, both.certificate_directory) == (pathlib.Path("/d"), pathlib.Path("/c"))
+
+
+def test_controllers() -> None:
+    assert options.parse([]).runs("namespaces")
+    assert not options.parse(["--controllers=-*"]).runs("namespaces")
+    only = options.parse(["--controllers=garbage,-namespaces"])
+    assert only.runs("garbage") and not only.runs("namespaces") and not only.runs("crds")
+    but = options.parse(["--controllers=*,-namespaces"])
+    assert but.runs("garbage") and not but.runs("namespaces")
+
+
+def test_help() -> None:
+    text = options.help_text("kube-apiserver", 100)
+    for flag in options.table():
+        assert (re.search(rf"--{flag.name}[ \n\[]", text) is not None) == (not flag.deprecated), flag.name
+        assert flag.help.endswith(".")
+    assert "--insecure-port" not in text
+    assert (
+        "\nSecure serving flags:\n" in text
+        and "\nPilothouse flags:\n" in text
+        and "\nAPI enablement flags:\n" in text
+    )
+    assert "(default 1m0s)" in text and "(default 30000-32767)" in text and "(default [RS256])" in text
+    assert max(map(len, text.partition("Usage:")[2].splitlines())) <= 100
+    assert (
+        options.wish(["--help"]) == options.wish(["-h"]) == "help"
+        and options.wish(["--version"]) == "version"
+    )
+    assert options.wish([]) == options.wish(["--help=false"]) == ""
+
+
+def test_durations() -> None:
+    for text, seconds in {
+        "1h2m3.5s": 3723.5,
+        "0": 0,
+        "-1.5h": -5400,
+        "100ms": 0.1,
+        "1us": 1e-6,
+        ".5s": 0.5,
+    }.items():
+        assert duration(text) == pytest.approx(seconds)
+    for text in ("", "s", "1", "1x", "1s ", "--1s", "1s2", "é"):
+        with pytest.raises(ValueError, match="^time: "):
+            duration(text)
+    assert [show_duration(s) for s in (0, 0.5, 5, 60, 3600, 5400.5)] == [
+        "0s",
+        "500ms",
+        "5s",
+        "1m0s",
+        "1h0m0s",
+        "1h30m0.5s",
+    ]
+
+
+@given(st.integers(1, 10**6))
+def test_durations_are_shown_as_they_are_read(tenths: int) -> None:
+    seconds = tenths / 10
+    assert math.isclose(duration(show_duration(seconds)), seconds, rel_tol=1e-4)
+
+
+@given(st.lists(st.text(max_size=20), max_size=4))
+def test_any_command_line_is_read_or_refused(arguments: list[str]) -> None:
+    with contextlib.suppress(FlagError, ConfigError):
+        options.parse(arguments)
+
+
+@given(st.sampled_from([flag.name for flag in options.table()]), st.text(max_size=15))
+def test_any_value_is_read_or_refused(name: str, value: str) -> None:
+    with contextlib.suppress(FlagError, ConfigError):
+        options.parse([f"--{name}={value}"])

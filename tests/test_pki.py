@@ -1,0 +1,132 @@
+import base64
+import datetime
+import ipaddress
+import pathlib
+import ssl
+import time
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
+from cryptography.x509.oid import NameOID
+
+from pilothouse import options, pki
+
+
+def prepare(tmp_path: pathlib.Path, *more: str) -> tuple[options.Config, pki.Files]:
+    config = options.parse([f"--data-dir={tmp_path}/data", "--service-cluster-ip-range=10.96.0.0/12", *more])
+    return config, pki.prepare(config)
+
+
+def load(path: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(pathlib.Path(path).read_bytes())
+
+
+def purposes(certificate: x509.Certificate) -> list[x509.ObjectIdentifier]:
+    return list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+
+
+def test_what_is_made(tmp_path: pathlib.Path) -> None:
+    start = time.perf_counter()
+    _, files = prepare(tmp_path, "--bind-address=192.0.2.7")
+    assert time.perf_counter() - start < 1
+    ca, serving, admin = load(files.ca_cert), load(files.serving_cert), load(files.admin_cert)
+    for certificate in (serving, admin):
+        certificate.verify_directly_issued_by(ca)
+        assert isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
+    names = serving.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    dns = names.get_values_for_type(x509.DNSName)
+    assert {"localhost", "kubernetes", "kubernetes.default.svc.cluster.local"} <= set(dns)
+    addresses = set(map(str, names.get_values_for_type(x509.IPAddress)))
+    assert {"127.0.0.1", "::1", "10.96.0.1", "192.0.2.7"} == addresses
+    assert purposes(serving) == [Purpose.SERVER_AUTH] and purposes(admin) == [Purpose.CLIENT_AUTH]
+    assert [a.value for a in admin.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)] == [
+        "system:masters"
+    ]
+    assert admin.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == "kubernetes-admin"
+    for key in (files.serving_key, files.admin_key, files.signing_key, str(tmp_path / "data" / "ca.key")):
+        assert pathlib.Path(key).stat().st_mode & 0o777 == 0o600
+        load_pem_private_key(pathlib.Path(key).read_bytes(), None)
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.serving_cert, files.serving_key)
+
+
+def test_second_start_keeps_and_renews(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, first = prepare(tmp_path)
+    before = {
+        path: pathlib.Path(path).read_bytes()
+        for path in (first.ca_cert, first.serving_cert, first.admin_cert)
+    }
+    prepare(tmp_path)
+    assert before == {path: pathlib.Path(path).read_bytes() for path in before}
+    prepare(tmp_path, "--external-hostname=api.example.com")
+    names = load(first.serving_cert).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "api.example.com" in names.get_values_for_type(x509.DNSName)
+    assert pathlib.Path(first.ca_cert).read_bytes() == before[first.ca_cert]
+    monkeypatch.setattr(pki, "RENEW_BEFORE", datetime.timedelta(days=366))
+    prepare(tmp_path)
+    assert pathlib.Path(first.admin_cert).read_bytes() != before[first.admin_cert]
+    assert pathlib.Path(first.ca_cert).read_bytes() == before[first.ca_cert]
+
+
+def test_new_authority_makes_new_certificates(tmp_path: pathlib.Path) -> None:
+    _, first = prepare(tmp_path)
+    pathlib.Path(first.ca_cert).write_bytes(b"broken")
+    _, second = prepare(tmp_path)
+    ca = load(second.ca_cert)
+    load(second.serving_cert).verify_directly_issued_by(ca)
+    load(second.admin_cert).verify_directly_issued_by(ca)
+
+
+def test_operators_certificates_win(tmp_path: pathlib.Path) -> None:
+    theirs = pki.Authority.create("theirs")
+    cert, key = theirs.issue("api", hosts=["api.example.com"], server=True)
+    directory = tmp_path / "certs"
+    pki.write_file(directory / "apiserver.crt", cert)
+    pki.write_file(directory / "apiserver.key", key)
+    _, files = prepare(tmp_path, f"--cert-dir={directory}")
+    assert files.serving_cert == files.ca_cert == str(directory / "apiserver.crt")
+    assert pathlib.Path(files.serving_cert).read_bytes() == cert
+    flags = [
+        f"--tls-cert-file={directory}/apiserver.crt",
+        f"--tls-private-key-file={directory}/apiserver.key",
+    ]
+    _, files = prepare(tmp_path, *flags, f"--client-ca-file={directory}/apiserver.crt")
+    assert (files.serving_cert, files.serving_key) == (
+        f"{directory}/apiserver.crt",
+        f"{directory}/apiserver.key",
+    )
+    assert files.client_ca == (f"{directory}/apiserver.crt", f"{tmp_path}/data/ca.crt")
+
+
+def test_kubeconfig(tmp_path: pathlib.Path) -> None:
+    config, files = prepare(tmp_path)
+    document = yaml.safe_load(pki.admin_kubeconfig(config, files))
+    assert document["kind"] == "Config" and document["current-context"] == "pilothouse"
+    user = document["users"][0]["user"]
+    assert base64.b64decode(user["client-certificate-data"]) == pathlib.Path(files.admin_cert).read_bytes()
+    assert document["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:6443"
+    token = yaml.safe_load(pki.kubeconfig("https://a:1", b"ca", token="t"))
+    assert token["users"][0]["user"] == {"token": "t"}
+    config, files = prepare(tmp_path, "--bind-address=2001:db8::1")
+    assert "https://[2001:db8::1]:1234" in pki.admin_kubeconfig(config, files, 1234).decode()
+
+
+def test_files_are_written_whole(tmp_path: pathlib.Path) -> None:
+    target = tmp_path / "a" / "b"
+    pki.write_file(target, b"one")
+    pki.write_file(target, b"two")
+    assert target.read_bytes() == b"two" and [p.name for p in target.parent.iterdir()] == ["b"]
+    target.unlink()
+    target.mkdir()
+    with pytest.raises(OSError):
+        pki.write_file(target, b"three")
+    assert [p.name for p in target.parent.iterdir()] == ["b"]
+
+
+def test_service_address_is_the_first_of_each_range() -> None:
+    config = options.parse(["--service-cluster-ip-range=10.0.0.0/24,fd00:1::/112"])
+    hosts = pki.serving_hosts(config)
+    assert "10.0.0.1" in hosts and str(ipaddress.ip_address("fd00:1::1")) in hosts
