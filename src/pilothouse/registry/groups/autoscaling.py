@@ -1,19 +1,28 @@
 """autoscaling/v2 horizontal pod autoscalers, and v1 as another face of them."""
 
-from pilothouse.registry.groups.records import STATUS_APART, resource, status_strategy
+from typing import Any
+
+from pilothouse.api.convert import convert
+from pilothouse.api.validate import autoscaling as rules
+from pilothouse.registry.groups.records import STATUS_APART, on_update, resource, status_strategy
+from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Strategy
 
-GROUP = "autoscaling"
+GROUP, KIND = "autoscaling", "HorizontalPodAutoscaler"
 
-AUTOSCALER = Strategy(**STATUS_APART)
-AUTOSCALER_STATUS = status_strategy(AUTOSCALER)
+AUTOSCALER = Strategy(
+    validate=lambda ctx, obj, errs: rules.validate_autoscaler(obj, None, errs),
+    validate_update=on_update(rules.validate_autoscaler_update),
+    **STATUS_APART,
+)
+AUTOSCALER_STATUS = status_strategy(AUTOSCALER, rules.validate_autoscaler_status)
 
 
-def _record(version: str, **more):
+def _record(version: str, **more: Any) -> Resource:
     return resource(
         GROUP,
         version,
-        "HorizontalPodAutoscaler",
+        KIND,
         "horizontalpodautoscalers",
         "qwQve8ut294=",
         AUTOSCALER,
@@ -26,6 +35,11 @@ def _record(version: str, **more):
 
 
 V2 = _record("v2")
-V1 = _record("v1", storage=V2)
+V1 = _record(
+    "v1",
+    storage=V2,
+    to_storage=lambda obj: convert(obj, KIND, GROUP, "v2"),
+    from_storage=lambda obj: convert(obj, KIND, GROUP, "v1"),
+)
 
 RESOURCES = [V2, V1]

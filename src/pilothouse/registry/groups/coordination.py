@@ -1,9 +1,34 @@
 """coordination.k8s.io/v1: leases."""
 
-from pilothouse.registry.groups.records import resource
-from pilothouse.registry.strategy import Strategy
+from pilothouse.api.fields import Object
+from pilothouse.api.validate import coordination as rules
+from pilothouse.registry.groups.records import on_create, on_update, resource, spec_of
+from pilothouse.registry.strategy import Strategy, WriteContext
 
 GROUP = "coordination.k8s.io"
+
+_ELECTION = ("strategy", "preferredHolder")
+"""Members of the feature CoordinatedLeaderElection, which is off: new objects lose them."""
+
+
+def _prepare(ctx: WriteContext, obj: Object) -> None:
+    for member in _ELECTION:
+        spec_of(obj).pop(member, None)
+
+
+def _prepare_update(ctx: WriteContext, obj: Object, old: Object) -> None:
+    if not any(spec_of(old).get(m) is not None for m in _ELECTION):
+        _prepare(ctx, obj)
+
+
+LEASE = Strategy(
+    create_on_update=True,
+    unconditional_update=False,
+    prepare_create=_prepare,
+    prepare_update=_prepare_update,
+    validate=on_create(rules.validate_lease),
+    validate_update=on_update(rules.validate_lease_update),
+)
 
 RESOURCES = [
     resource(
@@ -12,7 +37,7 @@ RESOURCES = [
         "Lease",
         "leases",
         "gqkMMb/YqFM=",
-        Strategy(create_on_update=True, unconditional_update=False),
+        LEASE,
         namespaced=True,
     ),
 ]

@@ -1,11 +1,18 @@
 """policy/v1: pod disruption budgets (evictions are a subresource of pods)."""
 
-from pilothouse.registry.groups.records import COUNTS_SPEC, STATUS_APART, resource, status_strategy
+from pilothouse.api.validate import policy as rules
+from pilothouse.registry.groups.records import COUNTS_SPEC, STATUS_APART, on_create, resource, status_strategy
 from pilothouse.registry.strategy import Strategy
 
 GROUP = "policy"
 
-BUDGET = Strategy(unconditional_update=False, **COUNTS_SPEC, **STATUS_APART)
+BUDGET = Strategy(
+    unconditional_update=False,
+    validate=on_create(rules.validate_budget),
+    validate_update=lambda ctx, obj, old, errs: rules.validate_budget(obj, errs, old),
+    **COUNTS_SPEC,
+    **STATUS_APART,
+)
 
 RESOURCES = [
     resource(
@@ -17,6 +24,6 @@ RESOURCES = [
         BUDGET,
         namespaced=True,
         short_names=("pdb",),
-        status=status_strategy(BUDGET),
+        status=status_strategy(BUDGET, rules.validate_budget_status),
     ),
 ]

@@ -1,9 +1,16 @@
 """scheduling.k8s.io/v1: priority classes."""
 
-from pilothouse.registry.groups.records import resource
+from pilothouse.api.validate import scheduling as rules
+from pilothouse.registry.groups.records import on_create, on_update, resource
 from pilothouse.registry.strategy import Strategy
 
 GROUP = "scheduling.k8s.io"
+
+PRIORITY_CLASS = Strategy(
+    generation_on_create=1,
+    validate=on_create(rules.validate_priority_class),
+    validate_update=on_update(rules.validate_priority_class_update),
+)
 
 RESOURCES = [
     resource(
@@ -12,7 +19,7 @@ RESOURCES = [
         "PriorityClass",
         "priorityclasses",
         "1QwjyaZjj3Y=",
-        Strategy(generation_on_create=1),
+        PRIORITY_CLASS,
         short_names=("pc",),
     ),
 ]
