@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import orjson
 
 from pilothouse import _schema, errors
-from pilothouse.api import defaults, json, quantity, schema, scheme, times, yaml
+from pilothouse.api import convert, defaults, json, quantity, schema, scheme, times, yaml
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.schema import Type
 
@@ -60,8 +60,8 @@ def decode(
 ) -> tuple[Object, list[str]]:
     """The object of a built-in kind that a body holds, with all defaults, and the warnings to send.
 
-    `expected` is group, version and kind of the resource; `validation` the fieldValidation option; `accepted` are
-    further group versions that the body may claim. Raises BadRequest or UnsupportedMediaType.
+    `expected` is group, version and kind of the resource; `validation` the fieldValidation option; `accepted`
+    are further group versions that the body may claim. Raises BadRequest or UnsupportedMediaType.
     """
     media = media_type(content_type)
     actual: scheme.GroupVersionKind | None = None
@@ -92,6 +92,7 @@ def decode(
         )
     obj["kind"], obj["apiVersion"] = expected[2], scheme.group_version(expected[0], expected[1])
     defaults.apply(obj, *expected)
+    convert.normalise(obj, expected[0], expected[2])
     return obj, [w for text in strict for w in _warnings(text)] if validation == WARN else []
 
 

@@ -1,0 +1,214 @@
+"""Defaults of the core group: pods and everything that holds a pod's spec, services, volumes."""
+
+import re
+from typing import Any
+
+from pilothouse.api import pod_resources
+from pilothouse.api.fields import Object
+
+DEFAULT_MODE = 0o644
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
+_REFERENCE = re.compile(
+    rf"(?:(?P<host>{_HOST})/)?(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)"
+    rf"(?::(?P<tag>\w[\w.-]{{0,127}}))?(?P<digest>@{_DIGEST})?\Z",
+    re.ASCII,
+)
+_IDENTIFIER = re.compile(r"[a-f0-9]{64}\Z")
+_MAX_REPOSITORY = 255
+
+
+def fill(obj: Object, **members: Any) -> None:
+    """Set members that Go holds as pointers and that were not given."""
+    for name, value in members.items():
+        if obj.get(name) is None:
+            obj[name] = value
+
+
+def fill_empty(obj: Object, **members: Any) -> None:
+    """Set members that are empty, which for plain Go values is the same as not given."""
+    for name, value in members.items():
+        if not obj.get(name):
+            obj[name] = value
+
+
+def each(obj: Object, *names: str) -> list[Object]:
+    """The items of the lists `names`, one list after another."""
+    return [item for name in names for item in obj.get(name) or ()]
+
+
+def image_tag(image: str) -> str:
+    """The tag that an image reference means: "latest" when it says none, "" for a digest or no reference."""
+    match = _REFERENCE.match(image)
+    if match is None or _IDENTIFIER.match(image) or len(match["path"]) > _MAX_REPOSITORY:
+        return ""
+    tag: str = match["tag"] or ""
+    return tag if tag or match["digest"] else "latest"
+
+
+def pull_policy(image: str) -> str:
+    return "Always" if image_tag(image) == "latest" else "IfNotPresent"
+
+
+def pod(obj: Object) -> None:
+    spec = obj["spec"]
+    for container in each(spec, "containers", "initContainers"):
+        limits = container["resources"].get("limits")
+        if limits:
+            requests = container["resources"].setdefault("requests", {})
+            for name, amount in limits.items():
+                requests.setdefault(name, amount)
+    pod_resources.default_pod_level(spec)
+    fill(spec, enableServiceLinks=True)
+    if spec.get("hostNetwork"):
+        for container in each(spec, "containers", "initContainers"):
+            for port in each(container, "ports"):
+                fill_empty(port, hostPort=port["containerPort"])
+    pod_spec(spec)
+
+
+def pod_template(obj: Object) -> None:
+    pod_spec(obj["template"]["spec"])
+
+
+def pod_spec(spec: Object) -> None:
+    """What every pod's spec gets, in a pod or in a template."""
+    fill_empty(spec, dnsPolicy="ClusterFirst", restartPolicy="Always", schedulerName="default-scheduler")
+    if spec.get("securityContext") is None:
+        spec["securityContext"] = {}
+    fill(spec, terminationGracePeriodSeconds=30)
+    for volume in each(spec, "volumes"):
+        _volume(volume)
+    for container in each(spec, "containers", "initContainers", "ephemeralContainers"):
+        _container(container)
+
+
+def _container(container: Object) -> None:
+    if not container.get("imagePullPolicy"):
+        container["imagePullPolicy"] = pull_policy(container.get("image", ""))
+    fill_empty(container, terminationMessagePath="/dev/termination-log", terminationMessagePolicy="File")
+    for variable in each(container, "env"):
+        _field_reference((variable.get("valueFrom") or {}).get("fieldRef"))
+    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
+        probe = container.get(name)
+        if probe is not None:
+            fill_empty(probe, timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
+            _http_get(probe.get("httpGet"))
+    lifecycle = container.get("lifecycle") or {}
+    for name in ("postStart", "preStop"):
+        _http_get((lifecycle.get(name) or {}).get("httpGet"))
+
+
+def _http_get(action: Object | None) -> None:
+    if action is not None:
+        fill_empty(action, path="/", scheme="HTTP")
+
+
+def _field_reference(reference: Object | None) -> None:
+    if reference is not None:
+        fill_empty(reference, apiVersion="v1")
+
+
+def _volume(volume: Object) -> None:
+    if all(name == "name" for name in volume):
+        volume["emptyDir"] = {}
+    for name in ("secret", "configMap", "downwardAPI", "projected"):
+        if name in volume:
+            fill(volume[name], defaultMode=DEFAULT_MODE)
+    for item in each(volume.get("downwardAPI") or {}, "items"):
+        _field_reference(item.get("fieldRef"))
+    for source in each(volume.get("projected") or {}, "sources"):
+        for item in each(source.get("downwardAPI") or {}, "items"):
+            _field_reference(item.get("fieldRef"))
+        if "serviceAccountToken" in source:
+            fill(source["serviceAccountToken"], expirationSeconds=3600)
+    if "hostPath" in volume:
+        fill(volume["hostPath"], type="")
+    if "image" in volume:
+        fill_empty(volume["image"], pullPolicy=pull_policy(volume["image"].get("reference", "")))
+    claim = (volume.get("ephemeral") or {}).get("volumeClaimTemplate")
+    if claim is not None:
+        claim_spec(claim["spec"])
+
+
+def claim_spec(spec: Object) -> None:
+    fill(spec, volumeMode="Filesystem")
+
+
+def persistent_volume_claim(obj: Object) -> None:
+    fill_empty(obj["status"], phase="Pending")
+    claim_spec(obj["spec"])
+
+
+def persistent_volume(obj: Object) -> None:
+    fill_empty(obj["status"], phase="Pending")
+    volume_spec(obj["spec"])
+    fill_empty(obj["spec"], persistentVolumeReclaimPolicy="Retain")
+    fill(obj["spec"], volumeMode="Filesystem")
+
+
+def volume_spec(spec: Object) -> None:
+    """The part of a PersistentVolume's spec that also a VolumeAttachment may hold."""
+    if "hostPath" in spec:
+        fill(spec["hostPath"], type="")
+
+
+def service(obj: Object) -> None:
+    spec = obj["spec"]
+    fill_empty(spec, sessionAffinity="None", type="ClusterIP")
+    if spec["sessionAffinity"] == "None":
+        spec.pop("sessionAffinityConfig", None)
+    elif spec["sessionAffinity"] == "ClientIP":
+        client = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
+        if client.get("timeoutSeconds") is None:
+            spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": 10800}}
+    for port in each(spec, "ports"):
+        fill_empty(port, protocol="TCP", targetPort=port["port"])
+    kind = spec["type"]
+    if kind in ("NodePort", "LoadBalancer") or (kind == "ClusterIP" and spec.get("externalIPs")):
+        fill_empty(spec, externalTrafficPolicy="Cluster")
+    if kind in ("NodePort", "LoadBalancer", "ClusterIP"):
+        fill(spec, internalTrafficPolicy="Cluster")
+    if kind == "LoadBalancer":
+        fill(spec, allocateLoadBalancerNodePorts=True)
+        for ingress in each(obj["status"]["loadBalancer"], "ingress"):
+            if ingress.get("ip"):
+                fill(ingress, ipMode="VIP")
+
+
+def secret(obj: Object) -> None:
+    fill_empty(obj, type="Opaque")
+
+
+def namespace(obj: Object) -> None:
+    name = obj["metadata"].get("name")
+    if name:
+        obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = name
+    fill_empty(obj["status"], phase="Active")
+
+
+def node(obj: Object) -> None:
+    status = obj["status"]
+    if "allocatable" not in status and status.get("capacity"):
+        status["allocatable"] = dict(status["capacity"])
+
+
+def endpoints(obj: Object) -> None:
+    for subset in each(obj, "subsets"):
+        for port in each(subset, "ports"):
+            fill_empty(port, protocol="TCP")
+
+
+def limit_range(obj: Object) -> None:
+    for item in each(obj["spec"], "limits"):
+        if item["type"] != "Container":
+            continue
+        limits = {**(item.get("max") or {}), **(item.get("default") or {})}
+        requests = {**(item.get("min") or {}), **limits, **(item.get("defaultRequest") or {})}
+        if limits:
+            item["default"] = limits
+        if requests:
+            item["defaultRequest"] = requests

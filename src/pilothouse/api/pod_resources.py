@@ -1,0 +1,84 @@
+"""What a pod's containers ask for together (component-helpers resource), and pod-level resources from it."""
+
+from collections.abc import Iterable
+
+from pilothouse.api import quantity
+from pilothouse.api.fields import Object
+
+Amounts = dict[str, quantity.Quantity]
+
+HUGE_PAGES = "hugepages-"
+
+
+def amounts(listed: Object | None) -> Amounts:
+    """A ResourceList with its quantities parsed."""
+    return {name: quantity.parse(text) for name, text in (listed or {}).items()}
+
+
+def is_pod_level(name: str) -> bool:
+    """Whether a resource may be set for the pod as a whole."""
+    return name in ("cpu", "memory") or name.startswith(HUGE_PAGES)
+
+
+def _is_sidecar(container: Object) -> bool:
+    return container.get("restartPolicy") == "Always"
+
+
+def _add(total: Amounts, more: Amounts) -> None:
+    for name, amount in more.items():
+        total[name] = total[name] + amount if name in total else amount
+
+
+def _raise(total: Amounts, other: Amounts) -> None:
+    for name, amount in other.items():
+        if name not in total or amount > total[name]:
+            total[name] = amount
+
+
+def aggregate(spec: Object, member: str) -> Amounts:
+    """The effective `requests` or `limits` of all containers: those that run together, or one start-up step.
+
+    Init containers run one after another before the others, beside the sidecars started before them.
+    """
+    total: Amounts = {}
+    for container in spec.get("containers") or ():
+        _add(total, amounts(container["resources"].get(member)))
+    sidecars: Amounts = {}
+    startup: Amounts = {}
+    for container in spec.get("initContainers") or ():
+        step = amounts(container["resources"].get(member))
+        if _is_sidecar(container):
+            _add(total, step)
+            _add(sidecars, step)
+            step = dict(sidecars)
+        else:
+            _add(step, sidecars)
+        _raise(startup, step)
+    _raise(total, startup)
+    return total
+
+
+def default_pod_level(spec: Object) -> None:
+    """Complete `spec.resources` when it is partly given (KEP-2837)."""
+    resources = spec.get("resources")
+    if not resources or not (resources.get("limits") or resources.get("requests")):
+        return
+    requests = resources.get("requests") or {}
+    limits = dict(resources.get("limits") or {})
+    for name, amount in aggregate(spec, "limits").items():
+        if name.startswith(HUGE_PAGES) and name not in requests:
+            limits.setdefault(name, str(amount))
+    if limits:
+        resources["limits"] = limits
+        requests = dict(requests)
+        _complete(
+            requests, ((n, str(a)) for n, a in aggregate(spec, "requests").items() if n in ("cpu", "memory"))
+        )
+        _complete(requests, ((name, text) for name, text in limits.items() if is_pod_level(name)))
+        if requests:
+            resources["requests"] = requests
+
+
+def _complete(out: Object, items: Iterable[tuple[str, str]]) -> None:
+    for name, text in items:
+        out.setdefault(name, text)
