@@ -23,7 +23,7 @@ class Type:
     list_type: atomic | set | map; list_keys: the keys of a `map` list, in order. "" counts as atomic.
     map_type: atomic | granular ("" counts as granular), for structs and maps.
     go: the type's name in Go, which messages about wrong JSON types show.
-    node: what the compiled walk keeps about the type (see codec).
+    node: what the compiled walk keeps about the type (see codec); paths: the same of field sets (see managed).
     """
 
     __slots__ = (
@@ -36,6 +36,7 @@ class Type:
         "map_type",
         "name",
         "node",
+        "paths",
         "preserve_unknown",
         "rules",
     )
@@ -64,6 +65,7 @@ class Type:
         self.rules = rules
         self.go = go
         self.node: Any = None
+        self.paths: Any = None
 
     def __repr__(self) -> str:
         return f"<Type {self.kind} {self.name or self.go}>"
