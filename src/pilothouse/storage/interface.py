@@ -62,8 +62,8 @@ class KeyValue:
 
 @dataclass(slots=True, frozen=True)
 class Event:
-    """One change. `kv` is the new state (of a delete: the key, the last value, `mod` = the delete's revision);
-    `prev` is the state before, None when the key was created."""
+    """One change. `kv` is the new state (of a delete: the key, the last value, `mod` = its revision); `prev`
+    is the state before, None when the key was created."""
 
     deleted: bool
     kv: KeyValue

@@ -148,7 +148,7 @@ class SqliteStorage:
 
     async def snapshot(self, file: str | os.PathLike[str]) -> None:
         """Write a compact copy of the database, as of now, to a file that must not exist."""
-        await self._read(0, lambda db: db.execute("VACUUM INTO ?", (os.fspath(file),)).fetchall())
+        await self._read(0, lambda _: self._directory.copy(file))
 
     def _check_open(self) -> None:
         if not self._open:

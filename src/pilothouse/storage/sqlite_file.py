@@ -1,8 +1,8 @@
 """The database file of the embedded store: its lock, its tables, and everything that is read from it.
 
 `history` has one row per write. Its id is the revision shifted left by BITS plus the place in the
-transaction: rows are appended in the order of revisions. `created` is the revision of the key's creation, 0 in
-the row of a deletion; `prev` the id of the row that this one replaced, NULL when the key was not there before.
+transaction: rows are appended in the order of revisions. `created` is the revision of the key's creation,
+0 in the row of a deletion; `prev` the id of the row that this one replaced, NULL when the key was not there.
 """
 
 import fcntl
@@ -95,6 +95,14 @@ class DataDirectory:
             except OSError:
                 pass
         return total
+
+    def copy(self, file: str | os.PathLike[str]) -> None:
+        """Write a compact copy of the database to a file that must not exist."""
+        db = self.connect()
+        try:
+            db.execute("VACUUM INTO ?", (os.fspath(file),)).fetchall()
+        finally:
+            db.close()
 
     def connect(self) -> sqlite3.Connection:
         """A connection with this store's settings."""

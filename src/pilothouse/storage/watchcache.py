@@ -80,10 +80,14 @@ class Cacher:
             self._subscription.close()
         if self._recovery is not None:
             self._recovery.cancel()
-        for cache in self._resources.values():
-            cache.end_watches()
+        self.end_watches()
         for _, future in self._waiters:
             future.cancel()
+
+    def end_watches(self) -> None:
+        """End every watch cleanly: the server is shutting down."""
+        for cache in self._resources.values():
+            cache.end_watches()
 
     def resource(self, prefix: str, extract: Extract, indexed_fields: tuple[str, ...] = ()) -> ResourceCache:
         """The cache of the resource stored under `prefix` (`/registry/pods/`), made on first use.
