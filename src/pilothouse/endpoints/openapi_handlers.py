@@ -1,0 +1,164 @@
+"""/openapi/v2 and /openapi/v3: the documents with their tags, hashes and redirects (kube-openapi handler3).
+
+Documents are kept compressed and within a bound, for a client asks for them rarely, and then for all at once.
+"""
+
+import gzip
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+import orjson
+
+from pilothouse.api.openapi import OpenAPI, SchemaOf
+from pilothouse.endpoints.negotiation import Clause, parse_accept
+from pilothouse.server.request import Request, Response
+
+if TYPE_CHECKING:
+    from pilothouse.endpoints.nonresource import NonResource
+    from pilothouse.registry.catalog import Table
+
+JSON = "application/json"
+KEPT_BYTES = 8 << 20
+"""Compressed documents kept; all of a cluster without custom resources are well below it."""
+
+
+class OpenAPIHandlers:
+    """Answers the OpenAPI paths. `schema_of` gives the openAPIV3Schema of a custom resource."""
+
+    def __init__(self, table: "Table", schema_of: SchemaOf, kept_bytes: int = KEPT_BYTES) -> None:
+        def versions() -> Iterable[tuple[str, str]]:
+            for group in ("", *table.groups()):
+                for version in table.versions(group):
+                    yield group, version
+
+        self._openapi = OpenAPI(versions, table.resources, schema_of)
+        self._started = datetime.now(UTC)
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._kept_bytes, self._most_bytes = 0, kept_bytes
+        self._index: tuple[bytes, str] | None = None
+        self._v2_tag = ""
+        self._hashes: dict[str, str] = {}
+        table.changed.append(self._forget)
+
+    def install(self, room: "NonResource") -> None:
+        """Register the paths."""
+        room.add("/openapi/v2", self.v2)
+        room.add("/openapi/v3", self.index)
+        room.add_prefix("/openapi/v3", self.v3, listed=("/openapi/v3/",))
+
+    def _forget(self, group: str, version: str) -> None:
+        self._index = None
+        self._v2_tag = ""
+        self._hashes.clear()
+
+    def v2(self, request: Request, path: str) -> Response:
+        """The whole document of version 2, whatever the method."""
+        headers = [("Vary", "Accept-Encoding"), ("Vary", "Accept")]
+        if not _accepts_json(request.headers.get("accept")):
+            return Response(406, b"", "", headers)
+        if not self._v2_tag:
+            self._v2_tag = self._openapi.hash_v2()
+        tag = self._v2_tag
+        headers += self._validators(tag)
+        if _matches(request, tag):
+            return Response(304, b"", "", headers)
+        packed = self._packed(tag, self._openapi.document_v2)
+        if _takes_gzip(request.headers.get("accept-encoding", "")):
+            return Response(200, packed, JSON, [*headers, ("Content-Encoding", "gzip")])
+        return Response(200, gzip.decompress(packed), JSON, headers)
+
+    def index(self, request: Request, path: str) -> Response:
+        """Where the documents of version 3 are."""
+        if self._index is None:
+            paths = {
+                name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={self._hash(name)}"}
+                for name in self._openapi.names()
+            }
+            body = orjson.dumps({"paths": paths})
+            self._index = body, hashlib.sha512(body).hexdigest().upper()
+        body, tag = self._index
+        headers = self._validators(tag)
+        if _matches(request, tag):
+            return Response(304, b"", "", headers)
+        return Response(200, body, "text/plain; charset=utf-8", headers)
+
+    def v3(self, request: Request, path: str) -> Response:
+        """One document of version 3. With its hash it may be kept for ever, with another it is elsewhere."""
+        name = path.removeprefix("/openapi/v3/")
+        headers = [("Vary", "Accept")]
+        if not _accepts_json(request.headers.get("accept")):
+            return Response(406, b"", "", headers)
+        try:
+            tag = self._hash(name)
+        except KeyError:
+            return Response(404, b"", "", headers)
+        headers += self._validators(tag)
+        asked = parse_qs(request.query).get("hash", [""])[0]
+        if asked and asked != tag:
+            return Response(301, b"", JSON, [*headers, ("Location", f"/openapi/v3/{name}?hash={tag}")])
+        if asked:
+            headers.append(("Cache-Control", "public, immutable"))
+            headers.append(("Expires", _date(datetime.now(UTC) + timedelta(days=365))))
+        if _matches(request, tag):
+            return Response(304, b"", "", headers)
+        packed = self._packed(tag, lambda: self._openapi.document(name))
+        return Response(200, gzip.decompress(packed), JSON, headers)
+
+    def _hash(self, name: str) -> str:
+        found = self._hashes.get(name)
+        if found is None:
+            found = self._hashes[name] = self._openapi.hash(name)
+        return found
+
+    def _validators(self, tag: str) -> list[tuple[str, str]]:
+        return [("Etag", f'"{tag}"'), ("Last-Modified", _date(self._started))]
+
+    def _packed(self, tag: str, make: Callable[[], object]) -> bytes:
+        """A document compressed, the oldest ones given up for it where there is no room."""
+        found = self._kept.get(tag)
+        if found is not None:
+            self._kept.move_to_end(tag)
+            return found
+        packed = gzip.compress(orjson.dumps(make()), compresslevel=4, mtime=0)
+        self._kept[tag] = packed
+        self._kept_bytes += len(packed)
+        while self._kept_bytes > self._most_bytes and len(self._kept) > 1:
+            _, gone = self._kept.popitem(last=False)
+            self._kept_bytes -= len(gone)
+        return packed
+
+
+def _date(moment: datetime) -> str:
+    return format_datetime(moment, usegmt=True)
+
+
+def _accepts_json(accept: str | None) -> bool:
+    """Whether any clause takes JSON; weights and parameters do not matter, as upstream has it."""
+    return not accept or any(_takes_json(clause) for clause in parse_accept(accept))
+
+
+def _takes_json(clause: Clause) -> bool:
+    return clause.type in ("application", "*") and clause.subtype in ("json", "*")
+
+
+def _takes_gzip(accept_encoding: str) -> bool:
+    for part in accept_encoding.split(","):
+        name, _, weight = part.replace(" ", "").partition(";")
+        if name == "gzip":
+            return weight not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
+
+
+def _matches(request: Request, tag: str) -> bool:
+    """Whether If-None-Match names the tag, by weak comparison (RFC 9110 13.1.2, Go's http.ServeContent)."""
+    given = request.headers.get("if-none-match", "").strip()
+    if not given or request.method not in ("GET", "HEAD"):
+        return False
+    if given == "*":
+        return True
+    return any(part.strip().removeprefix("W/") == f'"{tag}"' for part in given.split(","))

@@ -1,0 +1,116 @@
+import gzip
+import json
+
+import pytest
+
+from pilothouse.endpoints.discovery import Discovery
+from pilothouse.endpoints.health import Health
+from pilothouse.endpoints.nonresource import NonResource
+from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
+from pilothouse.registry.catalog import Table
+from pilothouse.registry.groups import batch
+from pilothouse.registry.resource import Resource
+from pilothouse.server.request import Request
+
+NAME = "/openapi/v3/apis/batch/v1"
+
+
+@pytest.fixture
+def table():
+    return Table(batch.RESOURCES)
+
+
+@pytest.fixture
+def room(table):
+    out = NonResource(Discovery(table), Health())
+    OpenAPIHandlers(table, lambda resource: None).install(out)
+    return out
+
+
+def ask(room, target, method="GET", **headers):
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = Request(method, target, headers, list(headers.items()))
+    return room.handle(request, request.path)
+
+
+def header(response, name):
+    return dict(response.headers).get(name)
+
+
+def test_the_index_leads_to_documents_that_may_be_kept(room):
+    index = ask(room, "/openapi/v3")
+    assert index.content_type == "text/plain; charset=utf-8"
+    url = json.loads(index.body)["paths"]["apis/batch/v1"]["serverRelativeURL"]
+    response = ask(room, url)
+    assert header(response, "Cache-Control") == "public, immutable"
+    assert header(response, "Vary") == "Accept"
+    assert f"hash={header(response, 'Etag')[1:-1]}" in url
+    assert "/apis/batch/v1/jobs" in json.loads(response.body)["paths"]
+    assert ask(room, "/openapi/v3", if_none_match=header(index, "Etag")).status == 304
+
+
+def test_another_hash_redirects(room):
+    response = ask(room, f"{NAME}?hash=0000")
+    assert (response.status, response.body) == (301, b"")
+    assert ask(room, header(response, "Location")).status == 200
+    assert header(ask(room, f"{NAME}?hash="), "Cache-Control") is None
+
+
+def test_tags(room):
+    tag = header(ask(room, NAME), "Etag")
+    for given in (tag, f"W/{tag}", f'"a", {tag}', "*"):
+        response = ask(room, NAME, if_none_match=given)
+        assert (response.status, response.body, response.content_type) == (304, b"", "")
+    assert ask(room, NAME, if_none_match='"0"').status == 200
+    assert ask(room, NAME, method="HEAD").status == 200
+
+
+def test_what_is_not_there(room):
+    assert ask(room, "/openapi/v3/").status == 404
+    assert ask(room, "/openapi/v3/apis/nope/v1").status == 404
+    assert ask(room, "/openapi/v2/") is None
+    assert ask(room, "/openapi") is None
+
+
+@pytest.mark.parametrize("path", [NAME, "/openapi/v2"])
+def test_only_json_is_written(room, path):
+    assert ask(room, path, accept="text/html, application/json;q=0.1").status == 200
+    assert ask(room, path, accept="*/*").status == 200
+    response = ask(room, path, accept="text/html")
+    assert (response.status, response.content_type) == (406, "")
+
+
+def test_version_2(room):
+    response = ask(room, "/openapi/v2", method="POST")
+    assert [value for name, value in response.headers if name == "Vary"] == ["Accept-Encoding", "Accept"]
+    document = json.loads(response.body)
+    assert document["swagger"] == "2.0"
+    packed = ask(room, "/openapi/v2", accept_encoding="deflate, gzip;q=0.5")
+    assert header(packed, "Content-Encoding") == "gzip"
+    assert json.loads(gzip.decompress(packed.body)) == document
+    assert header(ask(room, "/openapi/v2", accept_encoding="gzip;q=0"), "Content-Encoding") is None
+    assert ask(room, "/openapi/v2", if_none_match=header(response, "Etag")).status == 304
+
+
+def test_changes_of_the_table_change_the_documents(room, table):
+    tags = [header(ask(room, path), "Etag") for path in (NAME, "/openapi/v2", "/openapi/v3")]
+    resource = Resource(
+        group="batch",
+        version="v1",
+        plural="others",
+        kind="Job",
+        singular="other",
+        namespaced=False,
+        verbs=("get",),
+    )
+    table.add(resource)
+    again = [header(ask(room, path), "Etag") for path in (NAME, "/openapi/v2", "/openapi/v3")]
+    assert all(new != old for new, old in zip(again, tags, strict=True))
+    assert "/apis/batch/v1/others/{name}" in json.loads(ask(room, NAME).body)["paths"]
+
+
+def test_the_memory_for_documents_is_bounded(table):
+    handlers = OpenAPIHandlers(table, lambda resource: None, kept_bytes=2000)
+    for number in range(20):
+        handlers._packed(str(number), lambda number=number: {"x": [str(n * number) for n in range(300)]})
+    assert sum(map(len, handlers._kept.values())) == handlers._kept_bytes <= 2000
