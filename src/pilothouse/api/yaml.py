@@ -1,5 +1,6 @@
 """The JSON subset of YAML that the API accepts, as sigs.k8s.io/yaml turns it into JSON."""
 
+import functools
 import math
 import re
 from typing import Any
@@ -178,3 +179,81 @@ def _message(error: yaml.MarkedYAMLError) -> str:
             break
     where = f"line {line}: " if line else ""
     return f"yaml: {where}{error.problem or 'unknown problem parsing YAML content'}"
+
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:\Z|[Tt ])")
+_BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?\Z")
+_SPECIALS = frozenset(
+    ("<<", "=", ".inf", ".Inf", ".INF", "+.inf", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN")
+)
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Writes text as go-yaml does: quoted where it would be read back as something else."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: Any, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else '"' if _looks_like_no_text(text) else None
+    node: yaml.ScalarNode = dumper.represent_scalar(_STR, text, style)
+    return node
+
+
+def _looks_like_no_text(text: str) -> bool:
+    if text in _NULL or text in _TRUE or text in _FALSE or text in _SPECIALS:
+        return True
+    if not text[:1].isdigit() and text[:1] not in "+-.":
+        return False
+    plain = text.replace("_", "")
+    return any(pattern.match(text if pattern in (_DATE, _BASE_60) else plain) for pattern in _NUMBERS)
+
+
+_NUMBERS = (_INT, _FLOAT, _DATE, _BASE_60)
+_Dumper.add_representer(str, _represent_text)
+
+
+def dump(value: Any) -> bytes:
+    """JSON data as YAML, keys in go-yaml's order."""
+    text = yaml.dump(
+        _in_order(value),
+        Dumper=_Dumper,
+        default_flow_style=False,
+        allow_unicode=True,
+        sort_keys=False,
+        encoding="utf-8",
+    )
+    return bytes(text)
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _in_order(value[key]) for key in sorted(value, key=_natural)}
+    if isinstance(value, list):
+        return [_in_order(member) for member in value]
+    return value
+
+
+def _compare(a: str, b: str) -> int:
+    """Letters after everything else, runs of digits by what they count (go-yaml's keyList)."""
+    for at, (x, y) in enumerate(zip(a, b, strict=False)):
+        if x == y:
+            continue
+        if x.isalpha() or y.isalpha():
+            return (-1 if x < y else 1) if x.isalpha() and y.isalpha() else (1 if x.isalpha() else -1)
+        lead = 0
+        if "0" in (x, y):
+            before = re.search(r"[0-9]*\Z", a[:at])
+            lead = int(bool(before and before.group().strip("0")))
+        digits = [re.match(r"[0-9]*", text[at:]).group() for text in (a, b)]  # type: ignore[union-attr]
+        counts = [int(f"{lead}{run}") for run in digits]
+        if counts[0] != counts[1]:
+            return -1 if counts[0] < counts[1] else 1
+        if len(digits[0]) != len(digits[1]):
+            return -1 if len(digits[0]) < len(digits[1]) else 1
+        return -1 if x < y else 1
+    return len(a) - len(b)
+
+
+_natural = functools.cmp_to_key(_compare)
