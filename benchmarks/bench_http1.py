@@ -1,4 +1,4 @@
-"""The compiled protocol against the same thing written in plain Python, through a transport that keeps nothing.
+"""The compiled protocol against the same in plain Python, through a transport that keeps nothing.
 
 python benchmarks/bench_http1.py       # microseconds a request, and the ratio
 pytest benchmarks/bench_http1.py       # the same under pytest-benchmark

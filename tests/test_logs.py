@@ -28,10 +28,8 @@ def test_text(stream: io.StringIO) -> None:
     log.warning("odd %s", "thing", extra={"err": ValueError("bad")})
     logs.flush(listener)
     first, second = stream.getvalue().splitlines()
-    assert re.fullmatch(
-        r'I\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ test_logs\.py:\d+\] "listening" port=6443 host="a \\"b\\"" on=true',
-        first,
-    )
+    head = r"I\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ test_logs\.py:\d+\] "
+    assert re.fullmatch(head + r'"listening" port=6443 host="a \\"b\\"" on=true', first)
     assert re.match(r"W\d{4} ", second) and second.endswith('"odd thing" err="bad"')
 
 

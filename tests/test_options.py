@@ -34,35 +34,14 @@ def test_defaults() -> None:
 
 
 def test_every_form_of_a_flag() -> None:
-    config = options.parse(
-        [
-            "--secure-port=1",
-            "--secure_port",
-            "2",
-            "-secure-port=7443",
-            "--allow-privileged",
-            "--anonymous-auth=false",
-        ]
-        + [
-            "--authorization-mode=Node,RBAC",
-            "--service-account-issuer",
-            "https://a",
-            "--service-account-issuer=https://b",
-        ]
-        + [
-            "--enable-admission-plugins=A",
-            "--enable-admission-plugins=B,C",
-            "--event-ttl=1h30m",
-            "-v4",
-            "--controllers=-*",
-        ]
-        + [
-            "--feature-gates=A=true,kube:B=false",
-            "--runtime-config=api/all=true,x/v1=false",
-            "--vmodule=http*=3,a=1",
-        ]
-        + ["--service-node-port-range=30000+10", "--tls-cipher-suites="]
-    )
+    arguments = [
+        "--secure-port=1 --secure_port 2 -secure-port=7443 --allow-privileged --anonymous-auth=false",
+        "--authorization-mode=Node,RBAC --service-account-issuer https://a --service-account-issuer=https://b",
+        "--enable-admission-plugins=A --enable-admission-plugins=B,C --event-ttl=1h30m -v4 --controllers=-*",
+        "--feature-gates=A=true,kube:B=false --runtime-config=api/all=true,x/v1=false --vmodule=http*=3,a=1",
+        "--service-node-port-range=30000+10 --tls-cipher-suites=",
+    ]
+    config = options.parse(" ".join(arguments).split(" "))
     assert config.secure_port == 7443 and config.allow_privileged and not config.anonymous_auth
     assert config.authorization_modes == ("Node", "RBAC") and config.issuers == ("https://a", "https://b")
     assert config.enable_admission_plugins == ("A", "B", "C") and config.event_ttl == 5400 and config.v == 4
@@ -87,31 +66,48 @@ def test_every_form_of_a_flag() -> None:
         (["-v"], "flag needs an argument: 'v' in -v"),
         (["--=1"], "bad flag syntax: --=1"),
         (["---v"], "bad flag syntax: ---v"),
-        (["--secure-port=a"], 'invalid argument "a" for "--secure-port" flag: strconv.ParseInt: parsing "a": invalid syntax'),
-        (["-va"], 'invalid argument "a" for "-v, --v" flag: strconv.ParseInt: parsing "a": invalid syntax'),
-        (["--profiling=x"], 'invalid argument "x" for "--profiling" flag: strconv.ParseBool: parsing "x": invalid syntax'),
-        (["--event-ttl=5"], 'invalid argument "5" for "--event-ttl" flag: time: missing unit in duration "5"'),
-        (["--bind-address=x"], 'invalid argument "x" for "--bind-address" flag: failed to parse IP: "x"'),
-        (["--runtime-config=x"], 'invalid argument "x" for "--runtime-config" flag: malformed pair, expect string=string'),
-        (["--feature-gates=A"], 'invalid argument "A" for "--feature-gates" flag: missing bool value for A'),
-        (["--tls-sni-cert-key=a"],
-         'invalid argument "a" for "--tls-sni-cert-key" flag: expected comma separated certificate and key file paths'),
         (["serve", "", "now"], '"kube-apiserver" does not take any arguments, got ["serve" "now"]'),
         (["--", "--v=1"], '"kube-apiserver" does not take any arguments, got ["--v=1"]'),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read(arguments: list[str], message: str) -> None:
     with pytest.raises(FlagError) as caught:
         options.parse(arguments)
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("secure-port", "a", 'strconv.ParseInt: parsing "a": invalid syntax'),
+        ("secure-port", str(1 << 63), f'strconv.ParseInt: parsing "{1 << 63}": value out of range'),
+        ("profiling", "x", 'strconv.ParseBool: parsing "x": invalid syntax'),
+        ("goaway-chance", "x", 'strconv.ParseFloat: parsing "x": invalid syntax'),
+        ("event-ttl", "5", 'time: missing unit in duration "5"'),
+        ("bind-address", "x", 'failed to parse IP: "x"'),
+        ("runtime-config", "x", "malformed pair, expect string=string"),
+        ("allow-metric-labels", "x", "x must be formatted as key=value"),
+        ("feature-gates", "A", "missing bool value for A"),
+        ("feature-gates", "A=2", 'invalid value of A=2, err: strconv.ParseBool: parsing "2": invalid syntax'),
+        ("tls-sni-cert-key", "a", "expected comma separated certificate and key file paths"),
+        ("vmodule", "a=b", "syntax error: expect comma-separated list of filename=N"),
+    ],
+)
+def test_values_that_cannot_be_read(name: str, value: str, why: str) -> None:
+    with pytest.raises(FlagError) as caught:
+        options.parse([f"--{name}={value}"])
+    assert str(caught.value) == f'invalid argument "{value}" for "--{name}" flag: {why}'
+    with pytest.raises(FlagError, match=r'^invalid argument "a" for "-v, --v" flag: '):
+        options.parse(["-va"])
+
+
 def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
-    found = problems(
-        "--secure-port=0", "--goaway-chance=0.5", "--authorization-mode=RBAC,Foo,RBAC", "--tls-min-version=TLS1",
-        f"--client-ca-file={tmp_path}/none", "--service-cluster-ip-range=10.0.0.0/30", "--storage-backend=etcd3",
-        "--tls-cipher-suites=NOPE", "--logging-format=xml",
-    )  # fmt: skip
+    arguments = (
+        "--secure-port=0 --goaway-chance=0.5 --authorization-mode=RBAC,Foo,RBAC --tls-min-version=TLS1 "
+        "--service-cluster-ip-range=10.0.0.0/30 --storage-backend=etcd3 --tls-cipher-suites=NOPE "
+        "--logging-format=x"
+    )
+    found = problems(*arguments.split(), f"--client-ca-file={tmp_path}/none")
     assert "--secure-port 0 must be between 1 and 65535, inclusive. It cannot be turned off with 0" in found
     assert "--goaway-chance can not be less than 0 or greater than 0.02" in found
     assert 'authorization-mode "Foo" is not a valid mode' in found
@@ -199,7 +195,7 @@ def test_durations() -> None:
     }.items():
         assert duration(text) == pytest.approx(seconds)
     for text in ("", "s", "1", "1x", "1s ", "--1s", "1s2", "é"):
-        with pytest.raises(ValueError, match="^time: "):
+        with pytest.raises(ValueError, match=r"^time: "):
             duration(text)
     assert [show_duration(s) for s in (0, 0.5, 5, 60, 3600, 5400.5)] == [
         "0s",

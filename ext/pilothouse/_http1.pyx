@@ -56,9 +56,9 @@ cdef class Service:
     """
 
     cdef object handler, loop, compress, peer_chain, too_large
-    cdef readonly set connections
+    cdef readonly set connections, leaving   # open; closed by us and not yet gone
     cdef public bint draining
-    cdef public object on_empty       # called when the last connection has gone
+    cdef public object on_change      # called when a connection was closed or has gone
     cdef readonly long long accepted, requests, bytes_in, bytes_out
     cdef Py_ssize_t max_header_bytes, max_body_bytes, gzip_above
     cdef double header_timeout, body_timeout, idle_timeout
@@ -79,6 +79,7 @@ cdef class Service:
         self.idle_timeout = idle_timeout
         self.gzip_above = gzip_above
         self.connections = set()
+        self.leaving = set()
         self.dirty = []
         self.heads = Heads()
 
@@ -110,15 +111,23 @@ cdef class Service:
     def abort(self):
         """Cut every connection."""
         cdef Connection connection
-        for connection in list(self.connections):
+        for connection in [*self.connections, *self.leaving]:
             connection.transport.abort()
 
     def flush(self):
         """Hand what streams wrote in this loop turn to their transports."""
         cdef Answers connection
+        cdef Py_ssize_t done = 0
+        cdef long long end = self.bytes_out + BURST
         dirty = self.dirty
         self.dirty = []
         for connection in dirty:
+            if self.bytes_out > end:  # the others have their turn after what else waits on the loop
+                if not self.dirty:
+                    self.loop.call_soon(self.flush)
+                self.dirty = dirty[done:] + self.dirty
+                return
+            done += 1
             connection.scheduled = False
             connection.pump()
 
@@ -173,8 +182,7 @@ cdef class Connection(Answers):
     def connection_lost(self, exc):
         service = self.service
         service.connections.discard(self)
-        if service.on_empty is not None and not service.connections:
-            service.on_empty()
+        service.leaving.discard(self)
         self.phase = CLOSED
         current = self.current
         self.parser = self.current = self.request = None
@@ -184,6 +192,8 @@ cdef class Connection(Answers):
             (<Stream>current).closed()
         elif isinstance(current, asyncio.Future):
             current.cancel()
+        if service.on_change is not None:
+            service.on_change()
 
     def eof_received(self):
         return False

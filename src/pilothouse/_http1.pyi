@@ -6,8 +6,9 @@ from pilothouse.server.request import Handler, Response
 
 class Service:
     draining: bool
-    on_empty: Callable[[], None] | None
+    on_change: Callable[[], None] | None
     connections: set[Connection]
+    leaving: set[Connection]
     accepted: int
     requests: int
     bytes_in: int

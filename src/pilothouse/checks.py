@@ -192,5 +192,6 @@ def _check_files(config: Config) -> Iterator[str]:
             try:
                 with open(path, "rb"):
                     pass
-            except OSError as error:
-                yield f"--{flag.name}: open {path}: {(error.strerror or str(error)).lower()}"
+            except (OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or str(error)
+                yield f"--{flag.name}: open {path}: {why.lower()}"

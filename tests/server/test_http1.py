@@ -98,9 +98,7 @@ async def test_pipelined_answers_come_in_order() -> None:
         return Response(200, await first)
 
     peer = Peer(lambda r: slow(r) if r.path == "/slow" else Response(200, r.path.encode()))
-    peer.send(
-        b"GET /0 HTTP/1.1\r\nHost: a\r\n\r\nGET /slow HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n"
-    )
+    peer.send(b"".join(GET.replace(b"/api?x=1", path) for path in (b"/0", b"/slow", b"/2")))
     assert peer.transport.reading_paused and len(peer.seen) == 2
     first.set_result(b"done")
     await asyncio.sleep(0.01)
@@ -352,6 +350,21 @@ async def test_long_bodies_are_written_in_slices() -> None:
 
 
 @run
+async def test_long_bodies_leave_the_loop_its_turn() -> None:
+    peer = Peer(lambda _: Response(200, [b"x" * 50_000] * 100))
+    other = _connect(peer)
+    peer.send(GET)
+    other[1].data_received(GET)
+    turns = 0
+    while len(peer.transport.sent) + len(other[0].sent) < 10_000_000:
+        before = len(peer.transport.sent) + len(other[0].sent)
+        await asyncio.sleep(0)
+        assert len(peer.transport.sent) + len(other[0].sent) - before < 1_500_000
+        turns += 1
+    assert turns > 8 and peer.answers()[0][2] == b"x" * 5_000_000
+
+
+@run
 async def test_peer_that_does_not_read_is_cut() -> None:
     peer = Peer(lambda _: Response(200, b"x" * 1_000_000), room=100_000).send(GET)
     peer.http1.service.sweep(time.monotonic() + 61)
@@ -469,9 +482,14 @@ async def test_one_frame_serves_all_watchers() -> None:
 
 @pytest.mark.parametrize(
     ("accept", "size", "packed"),
-    [("gzip", 200_000, True), ("br;q=1, gzip;q=0.5", 200_000, True), ("x-gzip", 200_000, False), ("", 200_000, False),
-     ("gzip", 128 * 1024, False)],
-)  # fmt: skip
+    [
+        ("gzip", 200_000, True),
+        ("br;q=1, gzip;q=0.5", 200_000, True),
+        ("x-gzip", 200_000, False),
+        ("", 200_000, False),
+        ("gzip", 128 * 1024, False),
+    ],
+)
 @run
 async def test_gzip(accept: str, size: int, packed: bool) -> None:
     body = b'{"kind":"Pod"}' * (size // 14) + b" " * (size % 14)
@@ -523,7 +541,7 @@ async def test_drain() -> None:
     for protocol in (busy.protocol, idle[1], streaming[1]):
         protocol.connection_lost(None)
     assert await draining is True
-    stuck = Peer(slow)
+    stuck = Peer(lambda _: asyncio.get_running_loop().create_future()).send(GET)
     assert await stuck.http1.drain(0.01) is False and stuck.transport.aborted
 
 
@@ -548,13 +566,13 @@ garbage = st.one_of(
     st.binary(max_size=200),
     st.lists(
         st.sampled_from(
-            [b"GET ", b"POST ", b"/", b" HTTP/1.1", b"\r\n", b"\n", b"Host: a", b"Content-Length: 3", b"abc", b":", b"0",
-             b"Transfer-Encoding: chunked", b"Upgrade: x", b"Connection: upgrade", b"CONNECT ", b"FOO ", b"\x00", b" ",
-             b"Expect: 100-continue", b"\r\n\r\n", b"3\r\nabc\r\n0\r\n\r\n", b"HTTP/1.0", b"PRI * HTTP/2.0"]
+            b"GET |POST |FOO |CONNECT |PRI * HTTP/2.0|/| HTTP/1.1|HTTP/1.0|\r\n|\n|\r\n\r\n|Host: a|:|0| |"
+            b"\x00|abc|Content-Length: 3|Transfer-Encoding: chunked|3\r\nabc\r\n0\r\n\r\n|Upgrade: x|"
+            b"Connection: upgrade|Expect: 100-continue".split(b"|")
         ),
         max_size=30,
     ).map(b"".join),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=300, deadline=None)

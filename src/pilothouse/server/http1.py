@@ -18,6 +18,9 @@ SLICE = 256 * 1024
 AHEAD = 1024 * 1024
 """Compressed bytes that may wait for a slow peer before the compressor pauses."""
 
+FAREWELL = 0.5
+"""Seconds that peers have at the end to take what was sent and close their side."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -78,17 +81,24 @@ class Http1:
 
     async def drain(self, deadline: float) -> bool:
         """Close idle connections, let the others finish their answer, cut what is left after `deadline` s."""
-        emptied = asyncio.Event()
-        self.service.on_empty = emptied.set
+        changed = asyncio.Event()
+        self.service.on_change = changed.set
         self.service.drain()
         try:
-            if self.service.open:
-                await asyncio.wait_for(emptied.wait(), deadline)
-        except TimeoutError:
-            return False
+            await self._wait(changed, self.service.connections, deadline)
+            await self._wait(changed, self.service.leaving, FAREWELL)
+            return not self.service.connections
         finally:
             self.close()
-        return True
+
+    async def _wait(self, changed: asyncio.Event, until_empty: set[Any], seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while until_empty:
+                    changed.clear()
+                    await changed.wait()
+        except TimeoutError:
+            pass
 
     def close(self) -> None:
         """Cut all connections now."""
@@ -101,7 +111,11 @@ class Http1:
         task = self._loop.create_task(_gzip(stream, pieces, self._loop))
         self._compressing.add(task)
         task.add_done_callback(self._compressing.discard)
-        stream.on_close(task.cancel)
+
+        def cancel() -> None:
+            task.cancel()
+
+        stream.on_close(cancel)
 
 
 def _too_large(limit: int) -> Response:

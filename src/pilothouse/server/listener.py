@@ -13,8 +13,8 @@ BACKLOG = 4096
 HANDSHAKE_TIMEOUT = 10.0
 """Seconds for a TLS handshake, as in Go's default transport."""
 
-CLOSE_TIMEOUT = 2.0
-"""Seconds that a peer has to answer TLS's close_notify."""
+CLOSE_TIMEOUT = 30.0
+"""Seconds that a peer has to take the rest of an answer and to reply to TLS's close_notify."""
 
 
 def bind(address: str, port: int, *, reuse_port: bool = False) -> socket.socket:

@@ -1,8 +1,8 @@
 """TLS contexts of the listener: versions and ciphers by Go's names, client certificates, SNI and reload.
 
 A client certificate is asked for when a client CA is known. Python's ssl checks it within the handshake: one
-of another CA, or an expired one, ends the handshake where upstream goes on and answers 401. Clients without one
-are not concerned. Sessions are not resumed, so that a CA taken out of the files counts at once.
+of another CA, or expired, ends the handshake where upstream goes on and answers 401. Clients without a
+certificate are not concerned. Sessions are not resumed, so that a CA taken out of the files counts at once.
 """
 
 import asyncio
@@ -166,7 +166,7 @@ def peer_chain(ssl_object: Any) -> tuple[bytes, ...]:
         return ()
     if hasattr(ssl_object, "get_verified_chain"):
         return tuple(ssl_object.get_verified_chain()) or (leaf,)
-    inner = getattr(ssl_object, "_sslobj", None)  # public from Python 3.13 on
+    inner: Any = getattr(ssl_object, "_sslobj", None)  # public from Python 3.13 on
     chain = inner.get_verified_chain() if hasattr(inner, "get_verified_chain") else None
     if not chain:
         return (leaf,)
