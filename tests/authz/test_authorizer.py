@@ -77,7 +77,8 @@ def test_rules_of_all_authorizers_are_put_together(readers):
         (
             ASK,
             "",
-            'pods "p" is forbidden: User "jane" cannot get resource "pods" in API group "" in the namespace "ns"',
+            'pods "p" is forbidden: User "jane" cannot get resource "pods" in API group "" '
+            'in the namespace "ns"',
             {"name": "p", "kind": "pods"},
         ),
         (

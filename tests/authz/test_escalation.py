@@ -14,6 +14,7 @@ from pilothouse.authz.escalation import (
     aggregated_rules,
     compact,
     describe,
+    guard,
     only_garbage_fields,
     uncovered,
 )
@@ -51,8 +52,8 @@ def test_a_role_may_hold_what_its_author_holds(readers, check):
     with pytest.raises(errors.Forbidden) as caught:
         check("roles", {"rules": [rule("get list", "pods services"), rule("get", "x", resourceNames=["n"])]})
     assert caught.value.message == (
-        'roles.rbac.authorization.k8s.io "x" is forbidden: user "jane" (groups=["dev"]) is attempting to grant '
-        "RBAC permissions not currently held:\n"
+        'roles.rbac.authorization.k8s.io "x" is forbidden: user "jane" (groups=["dev"]) is attempting '
+        "to grant RBAC permissions not currently held:\n"
         '{APIGroups:[""], Resources:["pods"], Verbs:["list"]}\n'
         '{APIGroups:[""], Resources:["services"], Verbs:["get" "list"]}\n'
         '{APIGroups:[""], Resources:["x"], ResourceNames:["n"], Verbs:["get"]}'
@@ -65,6 +66,12 @@ def test_superusers_and_escalators_are_free(readers, check):
     check("roles", {"rules": [rule("*", "*")]}, name="ok")
     with pytest.raises(errors.Forbidden):
         check("roles", {"rules": [rule("*", "*")]}, name="")
+
+
+def test_the_checks_share_the_authorizer_where_there_is_one(readers):
+    rbac = RBACAuthorizer(readers)
+    assert guard(UnionAuthorizer([rbac]), readers).rbac is rbac
+    assert guard(UnionAuthorizer([]), readers).rbac is not rbac
 
 
 def test_unresolved_roles_are_told(readers, check):

@@ -7,8 +7,9 @@ from pilothouse import errors
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import Attributes, User
 from pilothouse.api.selectors import from_label_selector
-from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, decided
+from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, UnionAuthorizer, decided
 from pilothouse.authz.rbac import GROUP, MissingRole, RBACAuthorizer, Rule
+from pilothouse.registry.readers import Readers
 
 RESOURCES = frozenset({"roles", "clusterroles", "rolebindings", "clusterrolebindings"})
 """What must be checked, all in rbac.authorization.k8s.io."""
@@ -107,6 +108,12 @@ class Escalation:
             joined = next(iter(texts)) if len(texts) == 1 else f"[{', '.join(texts)}]"
             text += f"; resolution errors: [{joined}]"
         return text
+
+
+def guard(authorizer: UnionAuthorizer, readers: Readers) -> Escalation:
+    """The checks on top of the server's authorizers; roles are looked up even where RBAC is not a mode."""
+    known = (a for a in authorizer.authorizers if isinstance(a, RBACAuthorizer))
+    return Escalation(authorizer, next(known, None) or RBACAuthorizer(readers))
 
 
 def uncovered(held: Sequence[Rule], wanted: Iterable[Rule]) -> list[Rule]:
