@@ -57,8 +57,7 @@ class _Pool:
                 return number
         start = random.randint(low, high)
         size = high - low + 1
-        if size > len(self.taken) + TRIES:
-            size = len(self.taken) + TRIES
+        size = min(size, len(self.taken) + TRIES)
         return next(
             (
                 n

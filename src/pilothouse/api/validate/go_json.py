@@ -5,6 +5,9 @@ _LITERALS = {ord("t"): b"true", ord("f"): b"false", ord("n"): b"null"}
 _END = "unexpected end of JSON input"
 
 
+_SHOWN = {ord("'"): r"'\''", ord("\\"): r"'\\'", 9: r"'\t'", 10: r"'\n'", 13: r"'\r'"}
+
+
 class _Fault(Exception):
     """The message of the first fault."""
 
@@ -33,16 +36,7 @@ class _Scanner:
         if self.at >= len(self.data):
             raise _Fault(_END)
         code = self.data[self.at]
-        if code == ord("'"):
-            shown = r"'\''"
-        elif code == ord('"'):
-            shown = "'\"'"
-        elif 0x20 <= code < 0x7F:
-            shown = f"'{chr(code)}'" if code != ord("\\") else r"'\\'"
-        elif chr(code) in "\a\b\f\n\r\t\v":
-            shown = f"'{dict(zip(map(ord, 'abfnrtv'), 'abfnrtv', strict=True)) and repr(chr(code))[1:-1]}'"
-        else:
-            shown = f"'\\x{code:02x}'" if code < 0x80 else f"'{chr(code)}'"
+        shown = _SHOWN.get(code) or (f"'{chr(code)}'" if 0x20 <= code < 0x7F else f"'\\x{code:02x}'")
         raise _Fault(f"invalid character {shown} {where}")
 
     def space(self) -> None:
@@ -71,9 +65,9 @@ class _Scanner:
             self.fail(where)
 
     def literal(self, word: bytes) -> None:
-        for i, wanted in enumerate(word):
+        for wanted in word:
             if self.at >= len(self.data) or self.data[self.at] != wanted:
-                self.fail(f"in literal {word.decode()} (expecting '{chr(word[i])}')")
+                self.fail(f"in literal {word.decode()} (expecting '{chr(wanted)}')")
             self.at += 1
 
     def string(self) -> None:

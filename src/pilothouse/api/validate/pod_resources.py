@@ -1,8 +1,7 @@
 """Requests and limits of a whole pod, and its quality of service (component-helpers/resource, helper/qos)."""
 
-from collections.abc import Iterable
-
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.pod_resources import aggregate
 from pilothouse.api.quantity import Quantity
 from pilothouse.api.validate.pod_options import PodOptions
 from pilothouse.api.validate.resources import (
@@ -30,7 +29,7 @@ def validate_pod_resources(spec: Object, path: str, errs: Errors, options: PodOp
         claims=frozenset(c["name"] for c in spec.get("resourceClaims") or () if c.get("name")),
         any_huge_page=options.allow_indivisible_huge_pages,
     )
-    for name, total in sorted(container_requests(spec).items()):
+    for name, total in sorted(aggregate(spec, "requests").items()):
         given = (own.get("requests") or {}).get(name, "0")
         if total > amount(given):
             why = f"must be greater than or equal to aggregate container requests of {total}"
@@ -41,35 +40,6 @@ def validate_pod_resources(spec: Object, path: str, errs: Errors, options: PodOp
             if name in limits and amount(text) > amount(limits[name]):
                 why = f"must be less than or equal to pod limits of {limits[name]}"
                 errs.invalid(f"{path}.containers[{i}][{name}].limits", text, why)
-
-
-def container_requests(spec: Object) -> dict[str, Quantity]:
-    """What the containers ask for together: sidecars count beside the others, init containers one by one."""
-    total = _sum(_requests(c) for c in spec.get("containers") or ())
-    sidecars: dict[str, Quantity] = {}
-    highest: dict[str, Quantity] = {}
-    for container in spec.get("initContainers") or ():
-        if container.get("restartPolicy") == "Always":
-            sidecars = _sum((sidecars, _requests(container)))
-            total = _sum((total, _requests(container)))
-            step = sidecars
-        else:
-            step = _sum((sidecars, _requests(container)))
-        highest = {n: max(highest.get(n, ZERO), step.get(n, ZERO)) for n in highest.keys() | step.keys()}
-    return {n: max(total.get(n, ZERO), highest.get(n, ZERO)) for n in total.keys() | highest.keys()}
-
-
-def _requests(container: Object) -> dict[str, Quantity]:
-    listed = (container.get("resources") or {}).get("requests") or {}
-    return {name: amount(text) for name, text in listed.items()}
-
-
-def _sum(parts: Iterable[dict[str, Quantity]]) -> dict[str, Quantity]:
-    out: dict[str, Quantity] = {}
-    for part in parts:
-        for name, number in part.items():
-            out[name] = out.get(name, ZERO) + number
-    return out
 
 
 def quality_of_service(spec: Object) -> str:

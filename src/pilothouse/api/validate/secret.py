@@ -37,9 +37,8 @@ def validate_secret(secret: Object, errs: Errors) -> None:
         if "username" not in data and "password" not in data:
             errs.required("data[username]")
             errs.required("data[password]")
-    elif kind == "kubernetes.io/ssh-auth":
-        if not data.get("ssh-privatekey"):
-            errs.required("data[ssh-privatekey]")
+    elif kind == "kubernetes.io/ssh-auth" and not data.get("ssh-privatekey"):
+        errs.required("data[ssh-privatekey]")
     for name in _NEEDED.get(kind, ()):
         if name not in data:
             errs.required(key("data", name))

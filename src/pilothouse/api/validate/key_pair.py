@@ -1,0 +1,60 @@
+"""What Go's crypto/tls says of a certificate and its key, for the warning about TLS secrets."""
+
+import base64
+import binascii
+import re
+
+_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s*(.*?)-----END \1-----", re.S)
+
+
+def key_pair_fault(certificate: bytes, key: bytes) -> str:
+    """The first fault as tls.X509KeyPair words it, "" when the two are a pair."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    chain, skipped = _blocks(certificate, lambda kind: kind == "CERTIFICATE")
+    if not chain:
+        if not skipped:
+            return "tls: failed to find any PEM data in certificate input"
+        if len(skipped) == 1 and skipped[0].endswith("PRIVATE KEY"):
+            return (
+                "tls: failed to find certificate PEM data in certificate input, but did find a private key;"
+                " PEM inputs may have been switched"
+            )
+        return f'tls: failed to find "CERTIFICATE" PEM block in certificate input after skipping PEM blocks of the following types: [{" ".join(skipped)}]'
+    keys, skipped = _blocks(key, lambda kind: kind == "PRIVATE KEY" or kind.endswith(" PRIVATE KEY"))
+    if not keys:
+        if not skipped:
+            return "tls: failed to find any PEM data in key input"
+        if len(skipped) == 1 and skipped[0] == "CERTIFICATE":
+            return "tls: found a certificate rather than a key in the PEM for the private key"
+        return f'tls: failed to find PEM block with type ending in "PRIVATE KEY" in key input after skipping PEM blocks of the following types: [{" ".join(skipped)}]'
+    try:
+        public = x509.load_der_x509_certificate(chain[0]).public_key()
+    except ValueError:
+        return "x509: malformed certificate"
+    try:
+        private = serialization.load_der_private_key(keys[0], None)
+    except (ValueError, TypeError):
+        return "tls: failed to parse private key"
+    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    if type(private.public_key()) is not type(public):
+        return "tls: private key type does not match public key type"
+    if private.public_key().public_bytes(*form) != public.public_bytes(*form):
+        return "tls: private key does not match public key"
+    return ""
+
+
+def _blocks(data: bytes, wanted) -> tuple[list[bytes], list[str]]:  # type: ignore[no-untyped-def]
+    found, skipped = [], []
+    for match in _BLOCK.finditer(data):
+        kind = match[1].decode()
+        try:
+            body = base64.b64decode(b"".join(match[2].split()), validate=True)
+        except binascii.Error:
+            continue
+        if wanted(kind):
+            found.append(body)
+        else:
+            skipped.append(kind)
+    return found, skipped
