@@ -1,0 +1,260 @@
+"""Server-side apply: merge a configuration into the live object and settle who owns what.
+
+Upstream: structured-merge-diff merge/update.go and apimachinery util/managedfields.
+"""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from pilothouse import _fieldset as fieldset
+from pilothouse import errors
+from pilothouse._fieldset import FieldError
+from pilothouse.api import managed, meta, names
+from pilothouse.api.fields import Object, quote
+from pilothouse.api.managed import APPLY, UPDATE, Entries, Entry, Path, Set, Tracker, Versions
+from pilothouse.api.patch import copy
+from pilothouse.api.schema import Type
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+KUBECTL = "kubectl"
+"""The manager that takes over what client-side apply set before."""
+BEFORE_FIRST_APPLY = "before-first-apply"
+"""Owner of what an untracked object holds when something is applied to it."""
+
+
+def apply(
+    live: Object | None,
+    config: Object,
+    *,
+    type: Type,
+    manager: str,
+    force: bool,
+    api_version: str,
+    kind: str = "",
+    subresource: str = "",
+    now: str,
+    reset: tuple[Path, ...] = (),
+    versions: Versions | None = None,
+) -> Object:
+    """The live object (None: an empty one) with `config` merged in and its managedFields settled.
+
+    `live` is in the request's version. The outcome is neither defaulted nor canonical yet. Raises BadRequest
+    for a configuration of another kind, errors.Unknown (500) for one that does not fit the type, Conflict.
+    """
+    _check_identity(config, api_version, kind)
+    tracker = Tracker(type, api_version, subresource, now, reset, versions)
+    current = managed.zero(type) if live is None else live
+    try:
+        entries = managed.decode((current.get("metadata") or {}).get("managedFields"))
+    except FieldError as err:
+        raise errors.Unknown(f"failed to decode managed fields: {err}") from None
+    if not entries:
+        _track_existing(tracker, entries, current)
+    _check_config(type, config)
+    entry = Entry(manager, APPLY, api_version, subresource)
+    attempt = _Attempt(tracker, current, config, entry, entries)
+    conflicts = [] if force else attempt.conflicts()
+    if conflicts and manager == KUBECTL:
+        allowed = _kept_since_last_applied(type, current, api_version)
+        conflicts = [one for one in conflicts if not fieldset.has(allowed, one[1])]
+    if conflicts:
+        raise _conflict(conflicts)
+    obj = attempt.settle()
+    if manager == KUBECTL:
+        _keep_last_applied(obj, config)
+    return obj
+
+
+def _check_identity(config: Object, api_version: str, kind: str) -> None:
+    have = config.get("apiVersion") or "", config.get("kind") or ""
+    if have[0] != api_version or (kind and have[1] != kind):
+        raise errors.BadRequest(f"invalid object type: {_kind_text(*have)}")
+
+
+def _kind_text(api_version: str, kind: str) -> str:
+    """Go's text of a GroupVersionKind: `apps/v1, Kind=Deployment`."""
+    group, _, version = api_version.rpartition("/")
+    return f"{group}/{version}, Kind={kind}"
+
+
+def _check_config(type: Type, config: Object) -> None:
+    metadata = config.get("metadata")
+    inner = metadata if isinstance(metadata, dict) else {}
+    if inner.get("managedFields") is not None:
+        raise errors.BadRequest("metadata.managedFields must be nil")
+    wrong = fieldset.validate(type, config)
+    if wrong:
+        named = f"{inner.get('namespace') or ''}/{inner.get('name') or ''}"
+        what = f"{named}; {_kind_text(config['apiVersion'], config.get('kind') or '')}"
+        text = wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong])
+        raise errors.Unknown(f"failed to create typed patch object ({what}): {text}")
+
+
+def _track_existing(tracker: Tracker, entries: Entries, live: Object) -> None:
+    """Make an entry for what an untracked object holds already."""
+    try:
+        tracker.update(entries, managed.zero(tracker.type), live, BEFORE_FIRST_APPLY)
+    except FieldError as err:
+        raise errors.Unknown(f"failed to create manager for existing fields: {err}") from None
+
+
+class _Attempt:
+    """One apply: the merged object, and what it takes from others."""
+
+    def __init__(
+        self, tracker: Tracker, live: Object, config: Object, entry: Entry, entries: Entries
+    ) -> None:
+        self.tracker, self.live, self.entries = tracker, live, entries
+        self.key = entry.identity
+        try:
+            tracker.reconcile(entries)
+            merged = fieldset.merge(tracker.type, live, config)
+            entry.fields = tracker.filtered(fieldset.from_object(tracker.type, config))
+            last = entries.get(self.key)
+            entries[self.key] = entry if last is None else replace(entry, time=last.time)
+            self.merged = merged if last is None else self._prune(merged, last)
+            added, modified, removed = tracker.compare(tracker.type, live, self.merged)
+            changes = fieldset.union(modified, added), removed
+            self.losses = tracker.losses(entries, live, self.merged, self.key, changes)
+        except FieldError as err:
+            raise errors.Unknown(f"failed to merge config: {err}") from None
+
+    def conflicts(self) -> list[tuple[Entry, Path]]:
+        """Fields of others that would change, sorted by manager and path."""
+        found = sorted((key, lost) for key, lost, _ in self.losses if lost)
+        return [(self.entries[key], path) for key, lost in found for path in fieldset.paths(lost)]
+
+    def settle(self) -> Object:
+        """The outcome with its managedFields; the entry's time stays when the object is as it was."""
+        for key, lost, removed in self.losses:
+            self.tracker.take(self.entries, key, fieldset.union(lost, removed))
+        own = self.entries[self.key]
+        fields = managed.strip(own.fields)
+        if fields:
+            same = self.merged == self.live
+            self.entries[self.key] = replace(own, fields=fields, time=own.time if same else self.tracker.now)
+        else:
+            del self.entries[self.key]
+        obj: Object = copy(self.merged)
+        metadata = obj.setdefault("metadata", {})
+        metadata.pop("managedFields", None)
+        if self.entries:
+            metadata["managedFields"] = managed.encode(self.entries)
+        return obj
+
+    def _prune(self, merged: Object, last: Entry) -> Object:
+        """Remove what the manager applied last time, does not apply now, and nobody else owns."""
+        other = self.tracker.version(last.api_version)
+        if not last.fields or other is None:
+            return merged
+        type, convert = other
+        whole = convert(merged)
+        last_set = fieldset.with_named_members(type, last.fields)
+        pruned = fieldset.remove(type, whole, last_set)
+        pruned = self._add_back_owned(type, whole, pruned, last.api_version)
+        gone = fieldset.difference(_named(type, whole), _named(type, pruned))
+        left = fieldset.remove(type, whole, fieldset.intersection(gone, last_set))
+        if last.api_version == self.tracker.api_version:
+            return left
+        # Out of the older version: remove from the merged object what is gone there.
+        missing = fieldset.difference(_named(type, whole), _named(type, left))
+        return fieldset.remove(self.tracker.type, merged, missing)
+
+    def _add_back_owned(self, type: Type, whole: Object, pruned: Any, api_version: str) -> Any:
+        """Bring back what another manager, or this one now, claims."""
+        claimed: Set = {}
+        for entry in self.entries.values():
+            if (
+                entry.api_version == api_version
+                or self.tracker.versions is None
+                or entry.identity == self.key
+            ):
+                claimed = fieldset.union(claimed, entry.fields)
+        keep = fieldset.union(_named(type, pruned), fieldset.with_named_members(type, claimed))
+        return fieldset.remove(type, whole, fieldset.difference(_named(type, whole), keep))
+
+
+def _named(type: Type, value: Any) -> Set:
+    return fieldset.with_named_members(type, fieldset.from_object(type, value))
+
+
+# Conflicts.
+
+
+def _conflict(conflicts: list[tuple[Entry, Path]]) -> errors.Conflict:
+    """The 409 that names every field and its manager."""
+    causes = [
+        {
+            "reason": "FieldManagerConflict",
+            "message": f"conflict with {_manager_text(entry)}",
+            "field": fieldset.path_text(path),
+        }
+        for entry, path in conflicts
+    ]
+    if len(conflicts) == 1:
+        entry, path = conflicts[0]
+        text = f"1 conflict: conflict with {_manager_text(entry)}: {fieldset.path_text(path)}"
+    else:
+        lines = []
+        last = ""
+        for entry, path in conflicts:
+            if entry.identity != last:
+                last = entry.identity
+                lines.append(f"conflicts with {_manager_text(entry)}:")
+            lines.append(f"- {fieldset.path_text(path)}")
+        text = f"{len(conflicts)} conflicts: " + "\n".join(lines)
+    return errors.Conflict(f"Apply failed with {text}", details={"causes": causes})
+
+
+def _manager_text(entry: Entry) -> str:
+    text = quote(entry.manager)
+    if entry.subresource:
+        text += f" with subresource {quote(entry.subresource)}"
+    return f"{text} using {entry.api_version}" if entry.operation == UPDATE else text
+
+
+# What kubectl applied on the client's side before.
+
+
+def _kept_since_last_applied(type: Type, live: Object, api_version: str) -> Set:
+    """Fields that the last-applied annotation holds and that are still so: kubectl may take them over."""
+    text = ((live.get("metadata") or {}).get("annotations") or {}).get(LAST_APPLIED)
+    if not text:
+        return {}
+    try:
+        last = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    if not isinstance(last, dict) or last.get("apiVersion") != api_version or fieldset.validate(type, last):
+        return {}
+    try:
+        kept = fieldset.from_object(type, last)
+        for changed in fieldset.compare(type, last, live):
+            kept = fieldset.difference(kept, changed)
+    except FieldError:
+        return {}
+    return kept
+
+
+def _keep_last_applied(obj: Object, config: Object) -> None:
+    """Keep the annotation in step for clients that still apply on their side."""
+    annotations = obj["metadata"].get("annotations") or {}
+    if not annotations.get(LAST_APPLIED):
+        return
+    applied = copy(config)
+    inner = (applied.get("metadata") or {}).get("annotations")
+    if inner:
+        inner.pop(LAST_APPLIED, None)
+        if not inner:
+            del applied["metadata"]["annotations"]
+    text = json.dumps(applied, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"
+    text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    annotations[LAST_APPLIED] = text
+    if (
+        sum(names.size(name) + names.size(value) for name, value in annotations.items())
+        > meta.ANNOTATIONS_MAX
+    ):
+        del annotations[LAST_APPLIED]
