@@ -10,7 +10,8 @@ Entries = list["Entry"]
 Keys = list[str]
 
 class Encoder(Protocol):
-    key: object
+    @property
+    def key(self) -> object: ...
     def encode(self, kind: str, value: bytes, entry: Any) -> bytes: ...
     def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> bytes: ...
 

@@ -5,6 +5,7 @@ import logging
 import pathlib
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.serviceaccount import ServiceAccountTokens, TokenIssuer
 from pilothouse.authn.tokens import BootstrapTokens, TokenFile
 from pilothouse.authn.x509 import CertificateAuthenticator
-from pilothouse.authz.authorizer import UnionAuthorizer, from_modes
+from pilothouse.authz.authorizer import UnionAuthorizer, forbidden, from_modes
 from pilothouse.controllers import bootstrap
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
 from pilothouse.controllers.client import Client
@@ -34,7 +35,7 @@ from pilothouse.endpoints.pipeline import Pipeline, Rooms
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.flowcontrol.classify import Classifier
-from pilothouse.metrics import RequestMetrics
+from pilothouse.metrics import Metrics
 from pilothouse.options import Config
 from pilothouse.registry.allocators import Addresses, NodePorts
 from pilothouse.registry.cached import CachedReaders
@@ -42,6 +43,7 @@ from pilothouse.registry.catalog import Table, default_table
 from pilothouse.registry.store import Store
 from pilothouse.server import tls
 from pilothouse.server.listener import Listener, activated, bind
+from pilothouse.storage.compaction import CompactionLoop
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.watchcache import Cacher
 
@@ -90,6 +92,7 @@ class Server:
         self.files: pki.Files
         self.storage: Storage
         self.cacher: Cacher
+        self.compaction: CompactionLoop
         self.store: Store
         self.table: Table
         self.readers: CachedReaders
@@ -104,6 +107,7 @@ class Server:
         self.files = await asyncio.to_thread(pki.prepare, config)
         self.storage = open_storage(config)
         await self.storage.start()
+        self.compaction = CompactionLoop(self.storage, config.etcd_compaction_interval)
         self.cacher = Cacher(self.storage)
         await self.cacher.start()
         self.table = default_table(config.runtime_config)
@@ -125,6 +129,7 @@ class Server:
         self.listener = Listener(self.pipeline.handle, sockets, contexts)
         await self._bootstrap()
         self._start_controllers()
+        self.compaction.start()
         await self.listener.start()
         self.health.finish()
         if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
@@ -149,14 +154,13 @@ class Server:
         )
         self.services = Services(
             options=config,
-            addresses=Addresses(config.service_networks),
-            node_ports=NodePorts(config.service_node_port_range),
+            addresses=Addresses([str(n) for n in config.service_networks]),
+            node_ports=NodePorts(*config.service_node_port_range),
             issuer=issuer,
             authenticator=authenticator,
             authorizer=authorizer,
         )
-        self.services.addresses.repair(readers)
-        self.services.node_ports.repair(readers)
+        self.repair()
         admission: Chain = chain_of(config)
         responder = Responder()
         verbs = Verbs(
@@ -170,17 +174,17 @@ class Server:
             watch_timeout=float(config.min_request_timeout),
         )
         discovery = Discovery(self.table, f"{advertised(config)}:{config.secure_port}")
-        metrics = RequestMetrics()
+        metrics = Metrics()
         nonresource = NonResource(discovery, self.health, metrics=metrics, issuer=Issuer(config, public))
         dispatcher = Dispatcher(verbs, self.table, discovery, nonresource, responder)
         rooms = Rooms(
             authenticator=authenticator,
-            impersonation=Impersonation(authorizer),
+            impersonation=Impersonation(authorizer.authorize, forbidden),
             classifier=Classifier(readers),
             authorizer=authorizer,
             dispatcher=dispatcher,
             responder=responder,
-            metrics=metrics,
+            metrics=metrics.requests,
         )
         self.pipeline = Pipeline(rooms)
 
@@ -209,6 +213,12 @@ class Server:
             tokens.append(BootstrapTokens(readers, audiences))
         return UnionAuthenticator(methods, tokens, audiences, config.anonymous_auth)
 
+    def repair(self) -> None:
+        """Take the addresses and node ports that services hold out of their pools."""
+        services = list(self.readers.list("services"))
+        self.services.addresses.repair(services)
+        self.services.node_ports.repair(services)
+
     async def _bootstrap(self) -> None:
         """The objects of a fresh cluster; on later starts, what is missing of them."""
         config = self.config
@@ -229,7 +239,7 @@ class Server:
     def _start_controllers(self) -> None:
         config = self.config
         ca = pathlib.Path(self.files.ca_cert).read_text()
-        known = {
+        known: dict[str, Callable[[], Any]] = {
             "namespace": lambda: NamespaceDeletion(self._client("kube-controller-manager")),
             "serviceaccount": lambda: NamespaceContents(self._client("kube-controller-manager"), ca),
             "garbagecollector": lambda: GarbageCollector(self._client("kube-controller-manager")),
@@ -253,6 +263,7 @@ class Server:
         for controller in self.controllers:
             controller.close()
         await self.listener.stop(drain, self.cacher.end_watches)
+        await self.compaction.close()
         await self.cacher.close()
         await self.storage.close()
 
@@ -263,9 +274,9 @@ def open_storage(config: Config) -> Storage:
         from pilothouse.storage.memory import MemoryStorage
 
         return MemoryStorage()
-    from pilothouse.storage.sqlite import SQLiteStorage
+    from pilothouse.storage.sqlite import SqliteStorage
 
-    return SQLiteStorage(config.data_directory / "store.db")
+    return SqliteStorage(config.data_directory)
 
 
 def advertised(config: Config) -> str:
@@ -293,7 +304,8 @@ def run(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status."""
     import uvloop
 
-    return asyncio.run(_run(config), loop_factory=uvloop.new_event_loop)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(config))
 
 
 async def _run(config: Config) -> int:

@@ -87,11 +87,22 @@ class AlreadyExists(StatusError):
     code, reason = 409, "AlreadyExists"
 
 
+class _WithContinue(StatusError):
+    continue_token = ""
+    """Where a list may go on, in the Status's own metadata."""
+
+    def status(self) -> dict[str, Any]:
+        out = super().status()
+        if self.continue_token:
+            out["metadata"] = {"continue": self.continue_token}
+        return out
+
+
 class Gone(StatusError):
     code, reason = 410, "Gone"
 
 
-class Expired(StatusError):
+class Expired(_WithContinue):
     code, reason = 410, "Expired"
 
 

@@ -3,6 +3,7 @@
 from pilothouse.admission.chain import Attributes, Plugin
 from pilothouse.admission.defaultclass import default_class
 from pilothouse.api import quantity
+from pilothouse.api.fields import Object
 
 CLASSES = "storageclasses.storage.k8s.io"
 IS_DEFAULT = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
@@ -74,5 +75,6 @@ class PersistentVolumeClaimResize(Plugin):
             raise a.refuse(REFUSED)
 
 
-def _size(claim: dict) -> str:  # type: ignore[type-arg]
-    return ((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", "0")
+def _size(claim: Object) -> str:
+    size: str = ((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", "0")
+    return size

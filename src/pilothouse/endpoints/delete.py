@@ -1,7 +1,9 @@
 """DELETE of one object and of a collection."""
 
+from inspect import isawaitable
+
 from pilothouse import errors
-from pilothouse.api import codec
+from pilothouse.api import codec, schema
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import params as options_of
 from pilothouse.endpoints.context import Context
@@ -15,15 +17,34 @@ from pilothouse.registry.store import Validate
 from pilothouse.server.request import Response
 
 
+KIND = ("", "v1", "DeleteOptions")
+
+
+class _AnyVersion(frozenset[tuple[str, str]]):
+    """Every group version has the kind DeleteOptions."""
+
+    def __contains__(self, version: object) -> bool:
+        return True
+
+
 def delete_options(ctx: Context) -> Object:
     """DeleteOptions out of the body, or out of the query when there is none; checked."""
     request = ctx.request
     if request.body:
-        options = codec.decode_delete_options(request.body, request.headers.get("content-type", ""))
+        options = decode_options(request.body, request.headers.get("content-type", ""))
     else:
         options = options_of.delete_from_query(ctx.query)
     options_of.check_delete(options)
     return options
+
+
+def decode_options(body: bytes, content_type: str) -> Object:
+    """DeleteOptions out of a body, of any group version that has the kind."""
+    try:
+        options, _ = codec.decode(body, content_type, schema.for_kind(*KIND), KIND, accepted=_AnyVersion())
+    except errors.BadRequest as err:
+        raise errors.BadRequest(err.message.partition("cannot be handled as a DeleteOptions: ")[2] or err.message) from None
+    return {k: v for k, v in options.items() if k not in ("kind", "apiVersion")}
 
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
@@ -66,7 +87,8 @@ async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> R
         raise errors.MethodNotAllowed("the server does not allow this method on the requested resource", details={})
     query = select(verbs, ctx, resource)
     options = delete_options(ctx)
-    listing = await query.read()
+    page = query.read()
+    listing = await page if isawaitable(page) else page
     params = WriteParams(dry_run=bool(options.get("dryRun")))
     contexts = []
     checks: list[Validate | None] = []

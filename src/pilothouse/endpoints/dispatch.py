@@ -70,7 +70,7 @@ class Dispatcher:
 
     def _path(self, ctx: Context) -> Answer:
         request, path = ctx.request, ctx.info.path
-        response = self.discovery.handle(request, path, request.headers.get("accept"))
+        response = self.discovery.handle(request, path)
         if response is None:
             response = self.nonresource.handle(request, path)
         return response if response is not None else page_not_found()

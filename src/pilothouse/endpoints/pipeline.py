@@ -69,7 +69,8 @@ class Pipeline:
         rooms = self.rooms
         started = time.perf_counter()
         audit_id = request.headers.get("audit-id") or new_uid()
-        info, query = RequestInfo(request.path, request.method.lower()), {}
+        info = RequestInfo(request.path, request.method.lower())
+        query: Query = {}
         ctx = Context(request, info, query, audit_id)
         try:
             # 3 route: what it is about
@@ -88,7 +89,7 @@ class Pipeline:
             ctx.user = ctx.caller = user
             # 7 acting as whom
             if rooms.impersonation.wanted(request):
-                acting = rooms.impersonation.effective(request, user)
+                acting = rooms.impersonation.effective(request, attributes_of(ctx))
                 ctx.user = await acting if isawaitable(acting) else acting
             # 8 when
             ctx.priority = rooms.classifier.classify(ctx.user, info)
@@ -159,12 +160,12 @@ def _resume(coro: Coroutine[Any, Any, Response], waiting: Any) -> Generator[Any,
             try:
                 waiting = coro.throw(err)
             except StopIteration as done:
-                return done.value  # type: ignore[no-any-return]
+                return done.value
         else:
             try:
                 waiting = coro.send(sent)
             except StopIteration as done:
-                return done.value  # type: ignore[no-any-return]
+                return done.value
 
 
 async def _within(answer: Awaitable[Response], pipeline: Pipeline, request: Request) -> Response:

@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
+import orjson
+
 from pilothouse import errors
 from pilothouse.api import meta, schema
 from pilothouse.api.fields import Errors, Object
@@ -98,7 +100,7 @@ async def evict(verbs: Verbs, ctx: Context, resource: Resource, body: Object, pa
     await verbs.admission.validate(attributes)
     for _ in range(EVICTION_ATTEMPTS):
         pod = verbs.store.find(resource, ctx.info.namespace, ctx.info.name)
-        budget = core_subresources.evict(verbs.readers, ctx.info.namespace, reviews.loads(pod.value), options)
+        budget = core_subresources.evict(verbs.readers, ctx.info.namespace, orjson.loads(pod.value), options)
         if budget is None or params.dry_run or await _charge(verbs, ctx, budget):
             break
     write = write_context(verbs, ctx, resource, params, ctx.info.name)

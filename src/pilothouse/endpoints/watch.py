@@ -30,7 +30,9 @@ INITIAL_END = {"k8s.io/initial-events-end": "true"}
 class Encoder(Protocol):
     """Frames of one form. Watchers whose encoders have the same key share each frame."""
 
-    key: object
+    @property
+    def key(self) -> object:
+        """What two encoders of the same frames have in common."""
 
     def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
         """One event as it goes over the wire."""

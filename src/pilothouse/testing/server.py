@@ -142,8 +142,7 @@ class InProcess(APIServer):
         ops += [Op(key, value) for key, value in self._fresh.items() if now.get(key) != value]
         if ops:
             await self._server.storage.txn(ops)
-        self._server.services.addresses.repair(self._server.readers)
-        self._server.services.node_ports.repair(self._server.readers)
+        self._server.repair()
 
     def stop(self) -> None:
         if self._thread is None:
