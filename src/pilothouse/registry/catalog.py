@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 
+from pilothouse.registry.groups import events
 from pilothouse.registry.resource import Resource
 
 _PRIORITIES: dict[str, tuple[int, dict[str, int]]] = {
@@ -70,6 +71,7 @@ def built_in() -> list[Resource]:
     out: list[Resource] = []
     for file in _FILES:
         out += import_module(f"pilothouse.registry.groups.{file}").RESOURCES
+    events.store_as(next(r for r in out if r.group_resource == "events"))
     return out
 
 

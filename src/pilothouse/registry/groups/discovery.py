@@ -1,13 +1,33 @@
 """discovery.k8s.io/v1: endpoint slices."""
 
-from pilothouse.registry.groups.records import resource
-from pilothouse.registry.strategy import Strategy
+from pilothouse.api.fields import Object
+from pilothouse.api.validate import discovery as rules
+from pilothouse.api.validate.common import equal
+from pilothouse.registry.groups.records import on_create, on_update, resource
+from pilothouse.registry.strategy import Strategy, WriteContext
 
 GROUP = "discovery.k8s.io"
+
+
+def _prepare(ctx: WriteContext, obj: Object) -> None:
+    """v1 has a node name and a zone in place of the old topology, which is dropped."""
+    for endpoint in obj.get("endpoints") or ():
+        endpoint.pop("deprecatedTopology", None)
+
+
+def _prepare_update(ctx: WriteContext, obj: Object, old: Object) -> None:
+    if not equal(obj.get("endpoints"), old.get("endpoints")):
+        _prepare(ctx, obj)
+
 
 SLICE = Strategy(
     generation_on_create=1,
     generation_fields=(("addressType",), ("endpoints",), ("ports",), ("metadata", "labels")),
+    prepare_create=_prepare,
+    prepare_update=_prepare_update,
+    validate=on_create(rules.validate_slice),
+    validate_update=on_update(rules.validate_slice_update),
+    warnings=lambda ctx, obj, old: rules.slice_warnings(obj),
 )
 
 RESOURCES = [

@@ -1,13 +1,31 @@
 """events.k8s.io/v1: another face of core events, over the same stored objects."""
 
+from pilothouse.api.convert import convert
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import event as rules
 from pilothouse.registry.groups.records import resource
-from pilothouse.registry.strategy import Strategy
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.strategy import Strategy, WriteContext
 
 GROUP = "events.k8s.io"
 
-EVENT = Strategy(create_on_update=True)
-
 _REGARDING = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+
+
+def _validate(ctx: WriteContext, event: Object, errs: Errors) -> None:
+    rules.validate_event(event, errs, strict=True)
+
+
+def _validate_update(ctx: WriteContext, event: Object, old: Object, errs: Errors) -> None:
+    rules.validate_event_update(event, old, errs, strict=True)
+
+
+EVENT = Strategy(
+    create_on_update=True,
+    garbage_collection="unsupported",
+    validate=_validate,
+    validate_update=_validate_update,
+)
 
 EVENTS = resource(
     GROUP,
@@ -25,7 +43,15 @@ EVENTS = resource(
         **{f"regarding.{member}": ("involvedObject", member) for member in _REGARDING},
     },
     field_error="field label not supported: {label}",
+    to_storage=lambda event: convert(event, "Event", "", "v1"),
+    from_storage=lambda event: convert(event, "Event", GROUP, "v1"),
 )
-"""The selectable fields are read from the stored form, a core event."""
+"""Its selectable fields are read from the stored form, a core event."""
 
 RESOURCES = [EVENTS]
+
+
+def store_as(core: Resource) -> None:
+    """Keep these events where core keeps its own, and as long."""
+    EVENTS.storage = core
+    EVENT.ttl = core.strategy.ttl

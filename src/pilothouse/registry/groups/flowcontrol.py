@@ -1,11 +1,14 @@
 """flowcontrol.apiserver.k8s.io/v1: flow schemas and priority levels."""
 
+from pilothouse.api.validate import flowcontrol as rules
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     KEPT_METADATA,
     META,
     SPEC,
     STATUS_APART,
+    on_create,
+    on_update,
     resource,
     status_strategy,
 )
@@ -13,8 +16,18 @@ from pilothouse.registry.strategy import Strategy
 
 GROUP = "flowcontrol.apiserver.k8s.io"
 
-FLOW_SCHEMA = Strategy(**COUNTS_SPEC, **STATUS_APART)
-PRIORITY_LEVEL = Strategy(**COUNTS_SPEC, **STATUS_APART)
+FLOW_SCHEMA = Strategy(
+    validate=on_create(rules.validate_flow_schema),
+    validate_update=on_update(rules.validate_flow_schema_update),
+    **COUNTS_SPEC,
+    **STATUS_APART,
+)
+PRIORITY_LEVEL = Strategy(
+    validate=on_create(rules.validate_priority_level),
+    validate_update=on_update(rules.validate_priority_level_update),
+    **COUNTS_SPEC,
+    **STATUS_APART,
+)
 _STATUS_KEEPS = {"keep_on_update": (SPEC, *KEPT_METADATA), "apply_reset": (META, SPEC)}
 
 RESOURCES = [
@@ -25,7 +38,7 @@ RESOURCES = [
         "flowschemas",
         "GJVAJZSZBIw=",
         FLOW_SCHEMA,
-        status=status_strategy(FLOW_SCHEMA, **_STATUS_KEEPS),
+        status=status_strategy(FLOW_SCHEMA, rules.validate_conditions_status, **_STATUS_KEEPS),
     ),
     resource(
         GROUP,
@@ -34,6 +47,6 @@ RESOURCES = [
         "prioritylevelconfigurations",
         "Kir5PVfvNeI=",
         PRIORITY_LEVEL,
-        status=status_strategy(PRIORITY_LEVEL, **_STATUS_KEEPS),
+        status=status_strategy(PRIORITY_LEVEL, rules.validate_conditions_status, **_STATUS_KEEPS),
     ),
 ]

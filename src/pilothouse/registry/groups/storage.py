@@ -1,10 +1,13 @@
 """storage.k8s.io/v1: classes, CSI drivers and nodes, capacities, attachments."""
 
+from pilothouse.api.validate import storage as rules
 from pilothouse.registry.groups.records import (
     KEPT_METADATA,
     META,
     SPEC,
     STATUS_APART,
+    on_create,
+    on_update,
     resource,
     status_strategy,
 )
@@ -12,7 +15,48 @@ from pilothouse.registry.strategy import Strategy
 
 GROUP = "storage.k8s.io"
 
-ATTACHMENT = Strategy(unconditional_update=False, **STATUS_APART)
+CSI_DRIVER = Strategy(
+    unconditional_update=False,
+    generation_fields=(SPEC,),
+    return_deleted=True,
+    validate=on_create(rules.validate_csi_driver),
+    validate_update=on_update(rules.validate_csi_driver_update),
+    warnings=lambda ctx, obj, old: rules.csi_driver_warnings(obj),
+)
+CSI_NODE = Strategy(
+    unconditional_update=False,
+    return_deleted=True,
+    validate=on_create(rules.validate_csi_node),
+    validate_update=on_update(rules.validate_csi_node_update),
+)
+CAPACITY = Strategy(
+    unconditional_update=False,
+    validate=on_create(rules.validate_capacity),
+    validate_update=on_update(rules.validate_capacity_update),
+)
+STORAGE_CLASS = Strategy(
+    return_deleted=True,
+    validate=on_create(rules.validate_storage_class),
+    validate_update=on_update(rules.validate_storage_class_update),
+)
+ATTRIBUTES_CLASS = Strategy(
+    return_deleted=True,
+    validate=on_create(rules.validate_volume_attributes_class),
+    validate_update=on_update(rules.validate_volume_attributes_class_update),
+)
+ATTACHMENT = Strategy(
+    unconditional_update=False,
+    return_deleted=True,
+    validate=on_create(rules.validate_attachment),
+    validate_update=on_update(rules.validate_attachment_update),
+    **STATUS_APART,
+)
+ATTACHMENT_STATUS = status_strategy(
+    ATTACHMENT,
+    rules.validate_attachment_update,
+    keep_on_update=(SPEC, *KEPT_METADATA),
+    apply_reset=(META, SPEC),
+)
 
 RESOURCES = [
     resource(
@@ -21,19 +65,21 @@ RESOURCES = [
         "CSIDriver",
         "csidrivers",
         "hL6j/rwBV5w=",
-        Strategy(unconditional_update=False, generation_fields=(SPEC,)),
+        CSI_DRIVER,
     ),
-    resource(GROUP, "v1", "CSINode", "csinodes", "Pe62DkZtjuo=", Strategy(unconditional_update=False)),
+    resource(GROUP, "v1", "CSINode", "csinodes", "Pe62DkZtjuo=", CSI_NODE),
     resource(
         GROUP,
         "v1",
         "CSIStorageCapacity",
         "csistoragecapacities",
         "xeVl+2Ly1kE=",
-        Strategy(unconditional_update=False),
+        CAPACITY,
         namespaced=True,
     ),
-    resource(GROUP, "v1", "StorageClass", "storageclasses", "K+m6uJwbjGY=", Strategy(), short_names=("sc",)),
+    resource(
+        GROUP, "v1", "StorageClass", "storageclasses", "K+m6uJwbjGY=", STORAGE_CLASS, short_names=("sc",)
+    ),
     resource(
         GROUP,
         "v1",
@@ -41,7 +87,7 @@ RESOURCES = [
         "volumeattachments",
         "tJx/ezt6UDU=",
         ATTACHMENT,
-        status=status_strategy(ATTACHMENT, keep_on_update=(SPEC, *KEPT_METADATA), apply_reset=(META, SPEC)),
+        status=ATTACHMENT_STATUS,
     ),
     resource(
         GROUP,
@@ -49,7 +95,7 @@ RESOURCES = [
         "VolumeAttributesClass",
         "volumeattributesclasses",
         "tIjydgKBC5w=",
-        Strategy(),
+        ATTRIBUTES_CLASS,
         short_names=("vac",),
     ),
 ]
