@@ -80,6 +80,16 @@ def test_only_json_is_written(room, path):
     assert (response.status, response.content_type) == (406, "")
 
 
+@pytest.mark.parametrize("mark", ["@", "."])
+def test_version_2_in_protobuf(room, mark):
+    response = ask(
+        room, "/openapi/v2", accept=f"application/com.github.proto-openapi.spec.v2{mark}v1.0+protobuf"
+    )
+    assert response.content_type == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    assert response.body.startswith(b"\x0a\x032.0")
+    assert header(response, "Etag") != header(ask(room, "/openapi/v2"), "Etag")
+
+
 def test_version_2(room):
     response = ask(room, "/openapi/v2", method="POST")
     assert [value for name, value in response.headers if name == "Vary"] == ["Accept-Encoding", "Accept"]
@@ -112,5 +122,7 @@ def test_changes_of_the_table_change_the_documents(room, table):
 def test_the_memory_for_documents_is_bounded(table):
     handlers = OpenAPIHandlers(table, lambda resource: None, kept_bytes=2000)
     for number in range(20):
-        handlers._packed(str(number), lambda number=number: {"x": [str(n * number) for n in range(300)]})
+        handlers._packed(
+            str(number), lambda number=number: b"".join(b"%d" % (n * number) for n in range(300))
+        )
     assert sum(map(len, handlers._kept.values())) == handlers._kept_bytes <= 2000

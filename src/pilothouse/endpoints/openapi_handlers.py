@@ -6,7 +6,7 @@ Documents are kept compressed and within a bound, for a client asks for them rar
 import gzip
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
@@ -14,8 +14,9 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from pilothouse.api import openapi_protobuf
 from pilothouse.api.openapi import OpenAPI, SchemaOf
-from pilothouse.endpoints.negotiation import Clause, parse_accept
+from pilothouse.endpoints.negotiation import parse_accept
 from pilothouse.server.request import Request, Response
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from pilothouse.registry.catalog import Table
 
 JSON = "application/json"
+V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+V2_PROTOBUF_DEPRECATED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+V2_FORMS = {JSON: JSON, V2_PROTOBUF_DEPRECATED: V2_PROTOBUF, V2_PROTOBUF: V2_PROTOBUF}
+V3_FORMS = {JSON: JSON}
+"""Media types that are accepted -> what the answer says that it is."""
 KEPT_BYTES = 8 << 20
 """Compressed documents kept; all of a cluster without custom resources are well below it."""
 
@@ -59,18 +65,23 @@ class OpenAPIHandlers:
     def v2(self, request: Request, path: str) -> Response:
         """The whole document of version 2, whatever the method."""
         headers = [("Vary", "Accept-Encoding"), ("Vary", "Accept")]
-        if not _accepts_json(request.headers.get("accept")):
+        form = _form(request.headers.get("accept"), V2_FORMS)
+        if form is None:
             return Response(406, b"", "", headers)
         if not self._v2_tag:
             self._v2_tag = self._openapi.hash_v2()
-        tag = self._v2_tag
+        tag = self._v2_tag if form == JSON else hashlib.sha512(self._v2_tag.encode()).hexdigest().upper()
         headers += self._validators(tag)
         if _matches(request, tag):
             return Response(304, b"", "", headers)
-        packed = self._packed(tag, self._openapi.document_v2)
+        packed = self._packed(tag, lambda: self._v2_body(form))
         if _takes_gzip(request.headers.get("accept-encoding", "")):
-            return Response(200, packed, JSON, [*headers, ("Content-Encoding", "gzip")])
-        return Response(200, gzip.decompress(packed), JSON, headers)
+            return Response(200, packed, form, [*headers, ("Content-Encoding", "gzip")])
+        return Response(200, gzip.decompress(packed), form, headers)
+
+    def _v2_body(self, form: str) -> bytes:
+        document = self._openapi.document_v2()
+        return orjson.dumps(document) if form == JSON else openapi_protobuf.encode(document)
 
     def index(self, request: Request, path: str) -> Response:
         """Where the documents of version 3 are."""
@@ -91,7 +102,7 @@ class OpenAPIHandlers:
         """One document of version 3. With its hash it may be kept for ever, with another it is elsewhere."""
         name = path.removeprefix("/openapi/v3/")
         headers = [("Vary", "Accept")]
-        if not _accepts_json(request.headers.get("accept")):
+        if _form(request.headers.get("accept"), V3_FORMS) is None:
             return Response(406, b"", "", headers)
         try:
             tag = self._hash(name)
@@ -106,7 +117,7 @@ class OpenAPIHandlers:
             headers.append(("Expires", _date(datetime.now(UTC) + timedelta(days=365))))
         if _matches(request, tag):
             return Response(304, b"", "", headers)
-        packed = self._packed(tag, lambda: self._openapi.document(name))
+        packed = self._packed(tag, lambda: orjson.dumps(self._openapi.document(name)))
         return Response(200, gzip.decompress(packed), JSON, headers)
 
     def _hash(self, name: str) -> str:
@@ -118,13 +129,13 @@ class OpenAPIHandlers:
     def _validators(self, tag: str) -> list[tuple[str, str]]:
         return [("Etag", f'"{tag}"'), ("Last-Modified", _date(self._started))]
 
-    def _packed(self, tag: str, make: Callable[[], object]) -> bytes:
+    def _packed(self, tag: str, make: Callable[[], bytes]) -> bytes:
         """A document compressed, the oldest ones given up for it where there is no room."""
         found = self._kept.get(tag)
         if found is not None:
             self._kept.move_to_end(tag)
             return found
-        packed = gzip.compress(orjson.dumps(make()), compresslevel=4, mtime=0)
+        packed = gzip.compress(make(), compresslevel=4, mtime=0)
         self._kept[tag] = packed
         self._kept_bytes += len(packed)
         while self._kept_bytes > self._most_bytes and len(self._kept) > 1:
@@ -137,13 +148,14 @@ def _date(moment: datetime) -> str:
     return format_datetime(moment, usegmt=True)
 
 
-def _accepts_json(accept: str | None) -> bool:
-    """Whether any clause takes JSON; weights and parameters do not matter, as upstream has it."""
-    return not accept or any(_takes_json(clause) for clause in parse_accept(accept))
-
-
-def _takes_json(clause: Clause) -> bool:
-    return clause.type in ("application", "*") and clause.subtype in ("json", "*")
+def _form(accept: str | None, forms: Mapping[str, str]) -> str | None:
+    """The media type of the answer by the best clause that any form meets; parameters do not matter."""
+    for clause in parse_accept(accept or "*/*"):
+        for accepted, written in forms.items():
+            kind, _, subtype = accepted.partition("/")
+            if clause.type in (kind, "*") and clause.subtype in (subtype, "*"):
+                return written
+    return None
 
 
 def _takes_gzip(accept_encoding: str) -> bool:
