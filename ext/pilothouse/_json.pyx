@@ -237,9 +237,12 @@ cdef str read_string(const char* s, Py_ssize_t start, Py_ssize_t end):
     """The text of the JSON string that spans [start, end) with its quotes; short ones are shared."""
     cdef str text
     if memchr(s + start, c'\\', end - start) == NULL:
-        text = PyUnicode_DecodeUTF8(s + start + 1, end - start - 2, NULL)
+        text = PyUnicode_DecodeUTF8(s + start + 1, end - start - 2, b"replace")
     else:
-        text = orjson.loads(s[start:end])
+        try:
+            text = orjson.loads(s[start:end])
+        except ValueError:
+            text = s[start + 1:end - 1].decode("utf-8", "replace")
     if len(INTERNED) < 20000:
         return INTERNED.setdefault(text, text)
     return INTERNED.get(text, text)

@@ -1,4 +1,4 @@
-"""Writes under load, prints a line for every acknowledged write, and is killed by test_sqlite.py some time."""
+"""Writes under load, prints a line for every acknowledged write, and is killed by test_sqlite.py."""
 
 import asyncio
 import sys
