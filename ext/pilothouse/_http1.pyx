@@ -44,6 +44,10 @@ cdef inline double now():
     return <double>ts.tv_sec + <double>ts.tv_nsec * 1e-9
 
 
+cdef inline bint looks_like_connect(bytes data):
+    return PyBytes_AS_STRING(data)[0] == c'C' and b"CONNECT ".startswith(data[:8])
+
+
 class Refused(Exception):
     """Stops the parser; `args[0]` is the ready answer, or b"" to close without one."""
 
@@ -214,8 +218,8 @@ cdef class Connection(Answers):
         else:
             self.advance()
 
-    def data_received(self, data):
-        self.service.bytes_in += len(data)
+    def data_received(self, bytes data not None):
+        self.service.bytes_in += PyBytes_GET_SIZE(data)
         if self.deaf or self.phase >= LINGERING:
             return
         self.completed = 0
@@ -223,7 +227,7 @@ cdef class Connection(Answers):
             self.early = self.early + data if self.target is None else b""
         else:
             self.early = data
-        if not self.in_message and data[0] == c'C' and b"CONNECT ".startswith(data[:8]) or self.parser is None:
+        if self.parser is None or not self.in_message and looks_like_connect(data):
             self.feed_unknown_method()
         else:
             self.feed(data)
@@ -233,7 +237,7 @@ cdef class Connection(Answers):
             self.early = b"?"         # where the message began is not known: no method matches
         self.settle(self.completed > 0)
 
-    cdef feed(self, data):
+    cdef feed(self, bytes data):
         cdef bint odd = False
         cause = rest = None
         try:
