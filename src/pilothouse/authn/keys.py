@@ -1,6 +1,7 @@
 """Keys that sign and check JSON web tokens: PEM in, JWKS out. Loads its libraries at the first key."""
 
 import base64
+import functools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -51,9 +52,7 @@ def load_public(pem: bytes) -> list[VerifyKey]:
 
 def load_private(pem: bytes) -> SigningKey:
     """The private key of a PEM file."""
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    private = load_pem_private_key(pem, None)
+    private = _private(pem)
     public = _verify_key(private.public_key())
     return SigningKey(public.kid, public.alg, _jose(private))
 
@@ -139,14 +138,17 @@ def _algorithm(public: Any) -> str:
 
 
 def _jose(key: Any) -> Any:
-    from cryptography.hazmat.primitives import serialization as s
     from joserfc.jwk import ECKey, RSAKey
 
-    if hasattr(key, "private_bytes"):
-        pem = key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
-    else:
-        pem = key.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo)
-    return (ECKey if hasattr(key, "curve") else RSAKey).import_key(pem)
+    return (ECKey if hasattr(key, "curve") else RSAKey)(key, key)
+
+
+@functools.lru_cache(maxsize=4)
+def _private(pem: bytes) -> Any:
+    """A private key, remembered: its check takes long, and one file often both signs and verifies."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    return load_pem_private_key(pem, None)
 
 
 def _public_keys(pem: bytes) -> Iterable[Any]:
@@ -155,7 +157,7 @@ def _public_keys(pem: bytes) -> Iterable[Any]:
 
     for block in _blocks(pem):
         if b"PRIVATE KEY-----" in block:
-            yield s.load_pem_private_key(block, None).public_key()
+            yield _private(block).public_key()
         elif b"PUBLIC KEY-----" in block:
             yield s.load_pem_public_key(block)
         elif b"CERTIFICATE-----" in block:
