@@ -3,6 +3,7 @@
 Everything runs on the loop's thread. Entries never change once made, so a snapshot is a list of references.
 """
 
+import logging
 import time
 from collections import deque
 
@@ -18,6 +19,8 @@ from pilothouse._selectors cimport Selector
 
 from pilothouse.storage.interface import Compacted, FutureRevision
 from pilothouse._json import JsonEncoder
+
+log = logging.getLogger("pilothouse.storage.watchcache")
 
 cdef enum:
     ADDED
@@ -76,7 +79,7 @@ cdef class Entry(Encoded):
 
     cdef inline dict get_fields(self, extract):
         if self._fields is None:
-            self._fields = extract(orjson.loads(self.value))
+            self._fields = extracted(extract, self)
         return self._fields
 
     def __repr__(self):
@@ -91,6 +94,7 @@ cdef class Change:
     cdef readonly Entry cur, prev
     cdef bytes gone
     cdef dict frames
+    cdef Py_ssize_t framed    # bytes of the frames
     cdef double at
 
     cdef bytes last(self):
@@ -99,20 +103,12 @@ cdef class Change:
             self.gone = revised(self.prev.value, self.prev.head, self.rev)
         return self.gone
 
-    cdef bytes frame(self, int kind, object encoder):
-        """The frame in the encoder's format, built once."""
-        if self.frames is None:
-            self.frames = {}
-        cdef tuple which = (encoder.key, kind)
-        cdef bytes out = self.frames.get(which)
-        if out is None:
-            value = self.last() if kind == DELETED else self.cur.value
-            if type(encoder) is JsonEncoder:
-                out = frame(KIND_BYTES[kind], value)
-            else:
-                out = encoder.encode(KINDS[kind], value, self.prev if kind == DELETED else self.cur)
-            self.frames[which] = out
-        return out
+    cdef bytes build(self, int kind, object encoder):
+        """The frame in the encoder's format."""
+        value = self.last() if kind == DELETED else self.cur.value
+        if type(encoder) is JsonEncoder:
+            return frame(KIND_BYTES[kind], value)
+        return encoder.encode(KINDS[kind], value, self.prev if kind == DELETED else self.cur)
 
 
 @cython.final
@@ -372,7 +368,7 @@ cdef class ResourceCache:
 
     cdef dict fields_of(self, Entry entry):
         """The fields of an entry, not remembered: an index needs them once."""
-        return entry._fields if entry._fields is not None else self.extract(orjson.loads(entry.value))
+        return entry._fields if entry._fields is not None else extracted(self.extract, entry)
 
     # --- changes
 
@@ -446,7 +442,10 @@ cdef class ResourceCache:
         if prev is not None:
             prev._fields = None
         for listener in self.listeners:
-            listener(cur, prev)
+            try:
+                listener(cur, prev)
+            except Exception:
+                log.exception("a listener failed on %s", key)
 
     cdef list reindex_fields(self, Change change):
         """Bring the field indexes up to date; answers with (field, old value, new value) of those that are watched."""
@@ -486,18 +485,25 @@ cdef class ResourceCache:
             self.ring_bytes -= weight(old)
             self.oldest = old.rev
 
-    cdef bytes framed_change(self, Change change, int kind, object encoder):
-        """The frame of a change; the frames of the newest changes are kept for those who replay them."""
+    cdef bytes frame_of(self, Change change, int kind, object encoder):
+        """The frame of a change, built once; those of the newest changes are kept for who replays them."""
         cdef Change old
+        cdef tuple which = (encoder.key, kind)
+        cdef bytes out
         if change.frames is None:
             change.frames = {}
             self.framed.append(change)
-            self.framed_bytes += weight(change)
+        out = change.frames.get(which)
+        if out is None:
+            out = change.frames[which] = change.build(kind, encoder)
+            change.framed += PyBytes_GET_SIZE(out)
+            self.framed_bytes += PyBytes_GET_SIZE(out)
             while self.framed_bytes > FRAMED_BYTES and len(self.framed) > 1:
                 old = self.framed.popleft()
+                self.framed_bytes -= old.framed
+                old.framed = 0
                 old.frames = None
-                self.framed_bytes -= weight(old)
-        return change.frame(kind, encoder)
+        return out
 
     def subscribe(self, listener):
         """Call back with (new Entry or None, old Entry or None) at every change; answers with a function that ends it."""
@@ -652,6 +658,15 @@ cdef class ResourceCache:
             before = before and self.selects(watcher.selector, watcher.plain, change.prev)
             after = after and self.selects(watcher.selector, watcher.plain, change.cur)
         return kind_of(before, after)
+
+
+cdef dict extracted(extract, Entry entry):
+    """The selectable fields; none of an object that the extractor can not read."""
+    try:
+        return extract(orjson.loads(entry.value))
+    except Exception:
+        log.exception("the fields of %s can not be read", entry.key)
+        return {}
 
 
 cdef inline int kind_of(bint before, bint after) noexcept:

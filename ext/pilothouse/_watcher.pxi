@@ -49,9 +49,13 @@ cdef class Watcher:
             if self.queued > MAX_QUEUED or len(self.queue) > MAX_EVENTS and self.queued > HIGH:
                 self.end()
             return
-        self.write(self.cache.framed_change(change, kind, self.encoder))
-        self.revision = change.rev
-        self.look()
+        try:
+            self.write(self.cache.frame_of(change, kind, self.encoder))
+            self.revision = change.rev
+            self.look()
+        except Exception:
+            log.exception("a watch of %s ends, an event could not be sent", self.scope)
+            self.end()
 
     cdef look(self):
         """See whether the sink is full."""
@@ -107,7 +111,7 @@ cdef class Watcher:
         kind, change = item
         self.queued = max(0, self.queued - weight(change))
         self.revision = max(self.revision, change.rev)
-        return self.cache.framed_change(change, kind, self.encoder)
+        return self.cache.frame_of(change, kind, self.encoder)
 
     def initial(self, list entries not None):
         """Send the objects of a list as ADDED events, before what comes later."""

@@ -357,6 +357,34 @@ def test_ring_is_bounded_by_bytes() -> None:
     run(body)
 
 
+def test_failure_of_one_does_not_reach_others() -> None:
+    class Broken(JsonEncoder):
+        key = "broken"
+
+        def encode(self, kind: str, value: bytes, entry: object) -> bytes:
+            raise RuntimeError("boom")
+
+    def boom(new: Entry | None, old: Entry | None) -> None:
+        raise RuntimeError("boom")
+
+    async def body(store: MemoryStorage, cacher: Cacher, pods: ResourceCache) -> None:
+        good, bad, chosen = Sink(), Sink(), Sink()
+        pods.watch(P, "", None, None, Broken("Pod", "v1"), bad)
+        pods.watch(P, "", None, None, JSON, good)
+        pods.watch(P, "", node("n1"), None, JSON, chosen)
+        pods.subscribe(boom)
+        await store.create(P + "n/a", b'{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a"}}')
+        await store.create(P + "n/b", pod("b", "n1"))
+        assert bad.closed
+        assert not bad.frames
+        assert [e[1] for e in good.events] == ["a", "b"]
+        assert [e[1] for e in chosen.events] == ["b"]
+        assert cacher.ready
+        assert pods.watchers == 2
+
+    run(body)
+
+
 def test_bookmarks_come_by_themselves() -> None:
     async def body(store: MemoryStorage, cacher: Cacher, pods: ResourceCache) -> None:
         sink, silent = Sink(), Sink()
