@@ -79,9 +79,8 @@ def add_defaults(name: str, definition: Json, rows: list[list[str]], defaults: J
             schema["default"] = stated[member]
         elif "p" not in flags and reference and reference not in NO_STRUCT:
             schema["default"] = {}
-        elif member in stated_zeros or not set("po") & set(flags):
-            if schema.get("type") in ZERO and schema.get("format") != "byte":
-                schema["default"] = ZERO[schema["type"]]
+        elif (member in stated_zeros or not set("po") & set(flags)) and schema.get("format") != "byte":
+            schema |= {"default": ZERO[schema["type"]]} if schema.get("type") in ZERO else {}
 
 
 def derived(schema: Json) -> str:

@@ -10,11 +10,10 @@ the message are exactly those of sigs.k8s.io/json.
 from cpython.dict cimport PyDict_GetItem, PyDict_Next, PyDict_SetItem
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
-from cpython.ref cimport PyTypeObject
 from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "Python.h":
-    PyTypeObject *Py_TYPE(object)
+    void *PyUnicode_1BYTE_DATA(object)
     int64_t PyLong_AsLongLongAndOverflow(object, int *) except? -1
 
 from binascii import b2a_base64
@@ -42,13 +41,18 @@ cdef enum Kind:
 
 cdef dict KINDS = {
     "any": ANY, "struct": STRUCT, "map": MAP, "list": LIST, "string": STRING, "int32": INT32, "int64": INT64,
-    "number": NUMBER, "bool": BOOL, "bytes": BYTES, "time": TIME, "microtime": MICROTIME,
-    "duration": DURATION, "quantity": QUANTITY, "intorstring": INTORSTRING, "schemaor": SCHEMAOR,
+    "number": NUMBER, "bool": BOOL, "bytes": BYTES, "time": TIME, "microtime": MICROTIME, "duration": DURATION,
+    "quantity": QUANTITY, "intorstring": INTORSTRING, "schemaor": SCHEMAOR,
 }
 
 DEF MAX_DEPTH = 500  # deeper values would need too much of the C stack
 DEF MAX_STRICT_ERRORS = 100  # sigs.k8s.io/json stops there
 
+DEF MAX_KNOWN = 4096  # quantities whose canonical text is remembered
+DEF MAX_KNOWN_LENGTH = 24
+
+cdef dict known_quantities = {}
+cdef dict known_milli = {}
 cdef object parse_quantity = None
 cdef object parse_milli = None
 cdef object parse_time = None
@@ -176,127 +180,7 @@ cdef void complete(Node node, dict out):
             out[member.name] = None if member.pointer else zero_of(member.node)
 
 
-cdef bint dropped(Member member, Kind kind, object value):
-    """Whether a value of a member that is no pointer is not written: empty, or null instead of an empty list."""
-    if kind == LIST or kind == MAP:
-        return not value
-    if not member.omit or kind == ANY or kind == QUANTITY or kind == INTORSTRING or kind == SCHEMAOR:
-        return False
-    if kind == STRUCT:
-        return value == zero_struct(member.node)
-    return not value
-
-
-cdef str describe(object value):
-    """What Go calls a JSON value of the wrong type."""
-    if type(value) is str:
-        return "string"
-    if type(value) is bool:
-        return "bool"
-    if type(value) is list:
-        return "array"
-    return "object" if type(value) is dict or type(value) is Members else "number"
-
-
-cdef str mismatch(str what, str go, Frame *frame):
-    """Go's UnmarshalTypeError at this place."""
-    cdef Member member
-    cdef str struct = None
-    cdef list names = []
-    while frame is not NULL:
-        if frame.owner is not NULL:
-            if struct is None:
-                struct = (<Node>frame.owner).go.rpartition(".")[2]
-            member = <Member>frame.key
-            names.append(f"{member.embedded}.{member.name}" if member.embedded else member.name)
-        frame = frame.up
-    if struct is None:
-        return f"json: cannot unmarshal {what} into Go value of type {go}"
-    names.reverse()
-    return f"json: cannot unmarshal {what} into Go struct field {struct}.{'.'.join(names)} of type {go}"
-
-
-cdef str strict_path(Frame *frame):
-    """The path that strict errors show: `spec.containers[0].ports`."""
-    cdef list parts = []
-    while frame is not NULL:
-        if frame.owner is not NULL:
-            parts.append("." + (<Member>frame.key).name)
-        elif frame.key is not NULL:
-            parts.append("." + <str>frame.key)
-        elif frame.index >= 0:
-            parts.append(f"[{frame.index}]")
-        frame = frame.up
-    parts.reverse()
-    return "".join(parts).removeprefix(".")
-
-
-cdef object integer(object literal, object bits):
-    """Go's ParseInt of a number's text, None when it does not fit."""
-    try:
-        value = int(literal)
-    except ValueError:
-        return None
-    return value if value >> bits in (0, -1) else None
-
-
-cdef object number_of(object literal):
-    """The number as sigs.k8s.io/json keeps it in an untyped place: an int64 when it is one; None for infinity."""
-    value = integer(literal, 63)
-    if value is None:
-        value = float(literal)
-        if value - value != 0:
-            return None
-    return value
-
-
-cdef object raw_text(object value):
-    """The text that Quantity's own unmarshalling sees, None when only the exact walk knows it."""
-    if type(value) is str or type(value) is Literal:
-        return value
-    if type(value) is float:
-        return None
-    return str(value) if type(value) is int else "?"
-
-
-cdef object plain(object value, int depth):
-    """Scanned JSON as ordinary objects; the last of repeated members stays."""
-    if depth > MAX_DEPTH:
-        raise DecodeError("exceeded max depth")
-    if type(value) is Members:
-        return {key: plain(item, depth + 1) for key, item in (<Members>value).pairs}
-    if type(value) is list:
-        return [plain(item, depth + 1) for item in <list>value]
-    return number_of(value) if type(value) is Literal else value
-
-
-def as_plain(value):
-    """What `scan` read, as dicts, lists and numbers; DecodeError when it is nested too deeply."""
-    return plain(value, 0)
-
-
-cdef Py_ssize_t count_members(object value):
-    """The members of all objects in a value."""
-    cdef Py_ssize_t found = 0
-    if type(value) is dict:
-        found = len(<dict>value)
-        for item in (<dict>value).values():
-            if type(item) is dict or type(item) is list:
-                found += count_members(item)
-    elif type(value) is list:
-        for item in <list>value:
-            if type(item) is dict or type(item) is list:
-                found += count_members(item)
-    return found
-
-
-cdef dict merged(dict old, dict new):
-    """A repeated struct or map is decoded into the earlier one."""
-    cdef dict out = dict(old)
-    for key, value in new.items():
-        earlier = out.get(key)
-        out[key] = merged(earlier, value) if type(earlier) is dict and type(value) is dict else value
-    return out
+include "_schema_values.pxi"
 
 
 cdef class Walk:
@@ -362,11 +246,13 @@ cdef class Walk:
         elif kind == ANY:
             return self.any(value)
         elif kind == QUANTITY:
-            return self.parsed(parse_quantity, raw_text(value))
+            return self.quantity(parse_quantity, known_quantities, value)
         elif kind == MILLI:
-            return self.parsed(parse_milli, raw_text(value))
+            return self.quantity(parse_milli, known_milli, value)
         elif kind == TIME or kind == MICROTIME:
             if type(value) is str:
+                if kind == TIME and is_plain_time(<str>value):
+                    return value
                 return self.parsed(parse_time if kind == TIME else parse_microtime, value)
             return self.abort(mismatch(describe(value), "string", frame))
         elif kind == INTORSTRING:
@@ -435,6 +321,9 @@ cdef class Walk:
             return 0
         member = <Member>found
         kind = member.node.kind
+        if kind == STRING and type(item) is str and (<str>item or member.pointer or not member.omit):
+            PyDict_SetItem(out, key, item)
+            return 0
         if item is None:
             # A null empties what is nil in Go and leaves everything else as it was.
             if self.exact and key in out and (member.pointer or kind in (LIST, MAP, ANY, BYTES, TIME, MICROTIME)):
@@ -525,6 +414,17 @@ cdef class Walk:
         if node.go == "v1.JSONSchemaPropsOrBool" and type(value) is not bool:
             return self.abort("boolean or JSON schema expected")
         return self.any(value)
+
+    cdef object quantity(self, object parse, dict known, object value):
+        cdef PyObject *found
+        text = value if type(value) is str else raw_text(value)
+        found = PyDict_GetItem(known, text)
+        if found is not NULL:
+            return <object>found
+        out = self.parsed(parse, text)
+        if len(known) < MAX_KNOWN and len(<str>text) <= MAX_KNOWN_LENGTH:
+            known[text] = out
+        return out
 
     cdef object base64(self, str text):
         try:

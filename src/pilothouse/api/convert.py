@@ -5,6 +5,7 @@
 
 import base64
 from collections.abc import Callable
+
 from pilothouse.api import convert_hpa
 from pilothouse.api.fields import Object
 

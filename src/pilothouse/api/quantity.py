@@ -73,7 +73,7 @@ class Quantity:
 
     def __add__(self, other: "Quantity") -> "Quantity":
         if self.scale > other.scale + _MAX_SPREAD or other.scale > self.scale + _MAX_SPREAD:
-            return max(self, other, key=lambda q: abs(q.as_decimal()))
+            return max(self, other, key=lambda q: q.as_decimal().copy_abs())
         scale = min(self.scale, other.scale)
         total = self.unscaled * 10 ** (self.scale - scale) + other.unscaled * 10 ** (other.scale - scale)
         return Quantity(total, scale, self.format if self.unscaled else other.format)
@@ -91,7 +91,7 @@ class Quantity:
         return self.unscaled != 0
 
     def as_decimal(self) -> Decimal:
-        return Decimal(self.unscaled).scaleb(self.scale)
+        return _decimal(self.unscaled, self.scale)
 
     def sign(self) -> int:
         return (self.unscaled > 0) - (self.unscaled < 0)
@@ -127,7 +127,7 @@ class Quantity:
         """The text of the amount in its format, whatever text it was made from."""
         if not self.unscaled:
             return "0"
-        if self.format == BINARY_SI and abs(self.as_decimal()) >= 1024:
+        if self.format == BINARY_SI and self.as_decimal().copy_abs() >= 1024:
             whole = _at_scale(self.unscaled, self.scale, 0)
             if self.scale >= 0 or whole * 10**-self.scale == self.unscaled:
                 number, times = _without_factors(whole, 1024)
@@ -140,6 +140,12 @@ class Quantity:
         if self.format == DECIMAL_EXPONENT:
             return f"{number}e{exponent}" if exponent else str(number)
         return f"{number}{_DECIMAL_SUFFIXES.get(exponent, '')}"
+
+
+def _decimal(unscaled: int, scale: int) -> Decimal:
+    """Exact, whatever the size: Decimal's own arithmetic would round and overflow."""
+    sign, digits, _ = Decimal(unscaled).as_tuple()
+    return Decimal((sign, digits, scale))
 
 
 def _at_scale(unscaled: int, scale: int, wanted: int) -> int:
@@ -237,7 +243,7 @@ def _parse(text: str) -> Quantity:
     if scale < NANO:
         amount, scale = _at_scale(amount, scale, NANO), NANO
     if format == BINARY_SI:
-        exact = Decimal(amount).scaleb(scale)
+        exact = _decimal(amount, scale)
         if exact > MAX_INT64:
             amount, scale = MAX_INT64, 0
         elif 0 < exact < 1:

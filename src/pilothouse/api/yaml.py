@@ -7,10 +7,11 @@ from typing import Any
 
 import yaml
 
-from pilothouse.api import json
+MAX_ALIASED = 100_000
+"""Values that a document's aliases may repeat: keeps alias bombs from growing."""
 
-MAX_NODES = 1_000_000
-"""Values in one document, aliases counted every time: keeps alias bombs from growing."""
+MAX_DEPTH = 200
+"""How deeply values may be nested here, which includes a value that holds itself."""
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -46,16 +47,16 @@ def _show_key(key: str) -> str:
 
 
 class _Builder:
-    def __init__(self) -> None:
-        self.nodes = 0
+    def __init__(self, limit: int) -> None:
+        self.left = limit
         self.repeated: list[tuple[int, str]] = []
 
     def build(self, node: yaml.Node, depth: int = 0) -> Any:
-        self.nodes += 1
-        if self.nodes > MAX_NODES:
+        self.left -= 1
+        if self.left < 0:
             raise YAMLError("yaml: document contains excessive aliasing")
-        if depth > json.MAX_DEPTH:
-            raise YAMLError(f"yaml: exceeded max depth of {json.MAX_DEPTH}")
+        if depth > MAX_DEPTH:
+            raise YAMLError(f"yaml: exceeded max depth of {MAX_DEPTH}")
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
         if isinstance(node, yaml.SequenceNode):
@@ -166,7 +167,7 @@ def parse(data: bytes) -> Document:
         raise YAMLError(_message(error)) from None
     except yaml.YAMLError:
         raise YAMLError("yaml: control characters are not allowed") from None
-    builder = _Builder()
+    builder = _Builder(len(data) + MAX_ALIASED)  # a value that is written out takes at least a byte
     return Document(None if node is None else builder.build(node), builder.repeated)
 
 

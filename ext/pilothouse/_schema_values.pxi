@@ -1,0 +1,154 @@
+# What the walk needs to know of single values, and how Go words what is wrong with one. Included by _schema.pyx.
+
+cdef bint dropped(Member member, Kind kind, object value):
+    """Whether a value of a member that is no pointer is not written: empty, or null instead of an empty list."""
+    if kind == LIST or kind == MAP:
+        return not value
+    if not member.omit or kind == ANY or kind == QUANTITY or kind == INTORSTRING or kind == SCHEMAOR:
+        return False
+    if kind == STRUCT:
+        return value == zero_struct(member.node)
+    return not value
+
+
+cdef bint is_plain_time(str text):
+    """Whether a time is in its canonical form already, and surely exists: no day after the 28th is looked at."""
+    cdef const unsigned char *c
+    cdef Py_ssize_t i
+    if len(text) != 20 or not text.isascii():
+        return False
+    c = <const unsigned char *>PyUnicode_1BYTE_DATA(text)
+    for i in range(19):
+        if i == 4 or i == 7:
+            if c[i] != b"-":
+                return False
+        elif i == 13 or i == 16:
+            if c[i] != b":":
+                return False
+        elif i == 10:
+            if c[i] != b"T":
+                return False
+        elif not b"0" <= c[i] <= b"9":
+            return False
+    if c[19] != b"Z" or c[0] == b"0":
+        return False
+    return (
+        1 <= two_digits(c + 5) <= 12 and 1 <= two_digits(c + 8) <= 28 and two_digits(c + 11) < 24
+        and c[14] < b"6" and c[17] < b"6"
+    )
+
+
+cdef int two_digits(const unsigned char *c):
+    return (c[0] - 48) * 10 + c[1] - 48
+
+
+cdef str describe(object value):
+    """What Go calls a JSON value of the wrong type."""
+    if type(value) is str:
+        return "string"
+    if type(value) is bool:
+        return "bool"
+    if type(value) is list:
+        return "array"
+    return "object" if type(value) is dict or type(value) is Members else "number"
+
+
+cdef str mismatch(str what, str go, Frame *frame):
+    """Go's UnmarshalTypeError at this place."""
+    cdef Member member
+    cdef str struct = None
+    cdef list names = []
+    while frame is not NULL:
+        if frame.owner is not NULL:
+            if struct is None:
+                struct = (<Node>frame.owner).go.rpartition(".")[2]
+            member = <Member>frame.key
+            names.append(f"{member.embedded}.{member.name}" if member.embedded else member.name)
+        frame = frame.up
+    if struct is None:
+        return f"json: cannot unmarshal {what} into Go value of type {go}"
+    names.reverse()
+    return f"json: cannot unmarshal {what} into Go struct field {struct}.{'.'.join(names)} of type {go}"
+
+
+cdef str strict_path(Frame *frame):
+    """The path that strict errors show: `spec.containers[0].ports`."""
+    cdef list parts = []
+    while frame is not NULL:
+        if frame.owner is not NULL:
+            parts.append("." + (<Member>frame.key).name)
+        elif frame.key is not NULL:
+            parts.append("." + <str>frame.key)
+        elif frame.index >= 0:
+            parts.append(f"[{frame.index}]")
+        frame = frame.up
+    parts.reverse()
+    return "".join(parts).removeprefix(".")
+
+
+cdef object integer(object literal, object bits):
+    """Go's ParseInt of a number's text, None when it does not fit."""
+    try:
+        value = int(literal)
+    except ValueError:
+        return None
+    return value if value >> bits in (0, -1) else None
+
+
+cdef object number_of(object literal):
+    """The number as sigs.k8s.io/json keeps it in an untyped place: an int64 when it is one; None for infinity."""
+    value = integer(literal, 63)
+    if value is None:
+        value = float(literal)
+        if value - value != 0:
+            return None
+    return value
+
+
+cdef object raw_text(object value):
+    """The text that Quantity's own unmarshalling sees, None when only the exact walk knows it."""
+    if type(value) is str or type(value) is Literal:
+        return value
+    if type(value) is float:
+        return None
+    return str(value) if type(value) is int else "?"
+
+
+cdef object plain(object value, int depth):
+    """Scanned JSON as ordinary objects; the last of repeated members stays."""
+    if depth > MAX_DEPTH:
+        raise DecodeError("exceeded max depth")
+    if type(value) is Members:
+        return {key: plain(item, depth + 1) for key, item in (<Members>value).pairs}
+    if type(value) is list:
+        return [plain(item, depth + 1) for item in <list>value]
+    return number_of(value) if type(value) is Literal else value
+
+
+def as_plain(value):
+    """What `scan` read, as dicts, lists and numbers; DecodeError when it is nested too deeply."""
+    return plain(value, 0)
+
+
+cdef Py_ssize_t count_members(object value):
+    """The members of all objects in a value."""
+    cdef Py_ssize_t found = 0
+    if type(value) is dict:
+        found = len(<dict>value)
+        for item in (<dict>value).values():
+            if type(item) is dict or type(item) is list:
+                found += count_members(item)
+    elif type(value) is list:
+        for item in <list>value:
+            if type(item) is dict or type(item) is list:
+                found += count_members(item)
+    return found
+
+
+cdef dict merged(dict old, dict new):
+    """A repeated struct or map is decoded into the earlier one."""
+    cdef dict out = dict(old)
+    for key, value in new.items():
+        earlier = out.get(key)
+        out[key] = merged(earlier, value) if type(earlier) is dict and type(value) is dict else value
+    return out

@@ -1,0 +1,108 @@
+"""JSON as Go reads it, against the standard library and orjson."""
+
+import json as std
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse import _schema
+from pilothouse.api import json
+
+VALUES: Any = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(VALUES, st.booleans())
+def test_scan_agrees_with_the_standard_library(value: Any, ascii: bool) -> None:
+    text = std.dumps(value, ensure_ascii=ascii, allow_nan=False)
+    data = text.encode("utf-8", "surrogatepass")
+    assert _schema.as_plain(_schema.scan(data)) == std.loads(text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(VALUES)
+def test_colons_are_members(value: Any) -> None:
+    def members(part: Any) -> int:
+        if isinstance(part, dict):
+            return len(part) + sum(members(item) for item in part.values())
+        return sum(members(item) for item in part) if isinstance(part, list) else 0
+
+    assert _schema.count_colons(std.dumps(value).encode()) == members(value)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(alphabet='{}[]",:\\/ 01e-+.truefalsn\n\x00u', max_size=12))
+def test_scan_refuses_what_the_standard_library_refuses(text: str) -> None:
+    try:
+        expected = std.loads(text, parse_constant=lambda name: 1 / 0)
+    except (ValueError, ZeroDivisionError):
+        with pytest.raises(_schema.ScanError):
+            _schema.scan(text.encode())
+    else:
+        assert _schema.as_plain(_schema.scan(text.encode())) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "unexpected end of JSON input"),
+        (b"{", "unexpected end of JSON input"),
+        (b'"a', "unexpected end of JSON input"),
+        (b"[1,]", "invalid character ']' looking for beginning of value"),
+        (b'{"a":1,}', "invalid character '}' looking for beginning of object key string"),
+        (b"{'a':1}", "invalid character '\\'' looking for beginning of object key string"),
+        (b'{"a" 1}', "invalid character '1' after object key"),
+        (b'{"a":01}', "invalid character '1' after object key:value pair"),
+        (b"[1 2]", "invalid character '2' after array element"),
+        (b"{} x", "invalid character 'x' after top-level value"),
+        (b"nul!", "invalid character '!' in literal null (expecting 'l')"),
+        (b"-x", "invalid character 'x' in numeric literal"),
+        (b"1.x", "invalid character 'x' after decimal point in numeric literal"),
+        (b"1ex", "invalid character 'x' in exponent of numeric literal"),
+        (b'"\n"', "invalid character '\\n' in string literal"),
+        (b'"\\q"', "invalid character 'q' in string escape code"),
+        (b'"\\u12g4"', "invalid character 'g' in \\u hexadecimal character escape"),
+        (b"\xff", "invalid character 'ÿ' looking for beginning of value"),
+        (b"[" * 10001, "invalid character '[' exceeded max depth"),
+    ],
+)
+def test_syntax_errors_are_gos(data: bytes, message: str) -> None:
+    with pytest.raises(_schema.ScanError) as caught:
+        _schema.scan(data)
+    assert str(caught.value) == message
+
+
+def test_broken_text_is_repaired() -> None:
+    assert json.parse(b'{"a":"\xff\xe2\x82","b":"\\ud800x","c":"\\ud83d\\ude00"}') == {
+        "a": "\ufffd\ufffd\ufffd",
+        "b": "\ufffdx",
+        "c": "😀",
+    }
+
+
+def test_too_deep() -> None:
+    with pytest.raises(json.DecodeError, match="exceeded max depth"):
+        json.parse(b"[" * 3000 + b"]" * 3000)
+
+
+def test_dump_goes_deeper_than_orjson() -> None:
+    value: Any = 1
+    for _ in range(400):
+        value = {"a": value}
+    assert std.loads(json.dump(value)) == value
+    assert json.dump({"n": 2**70}) == b'{"n":%d}' % 2**70
+
+
+def test_pretty() -> None:
+    assert json.pretty(b'{"a":[1]}') == orjson.dumps({"a": [1]}, option=orjson.OPT_INDENT_2)

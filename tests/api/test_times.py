@@ -1,0 +1,90 @@
+"""Times and base64 text, against datetime and base64."""
+
+import base64
+import datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse.api import times
+
+MOMENTS = st.datetimes(
+    min_value=datetime.datetime(2, 1, 1),
+    max_value=datetime.datetime(9998, 12, 31),
+    timezones=st.integers(-14 * 60, 14 * 60).map(lambda m: datetime.timezone(datetime.timedelta(minutes=m))),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(MOMENTS)
+def test_times_are_brought_to_utc(moment: datetime.datetime) -> None:
+    text = moment.isoformat(timespec="seconds")
+    utc = moment.astimezone(datetime.UTC)
+    assert times.time(text) == utc.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    expected = utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    assert times.micro_time(moment.isoformat(timespec="microseconds")) == expected
+
+
+def test_the_zero_time_is_nothing() -> None:
+    assert times.time("0001-01-01T00:00:00Z") is None
+    assert times.micro_time("0001-01-01T00:00:00.000000Z") is None
+    assert times.time("0000-02-29T00:00:00Z") == "0000-02-29T00:00:00Z"
+
+
+def test_fractions_of_a_second_are_cut() -> None:
+    assert times.time("2020-01-02T03:04:05.999999999Z") == "2020-01-02T03:04:05Z"
+    assert times.time("2020-01-02T3:04:05Z") == "2020-01-02T03:04:05Z"  # Go takes it
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", 'as "2006-01-02T15:04:05Z07:00": cannot parse "" as "2006"'),
+        ("2020-01-02", 'as "2006-01-02T15:04:05Z07:00": cannot parse "" as "T"'),
+        ("2020-1-02T03:04:05Z", 'as "2006-01-02T15:04:05Z07:00": cannot parse "1-02T03:04:05Z" as "01"'),
+        ("2020-13-02T03:04:05Z", ": month out of range"),
+        ("2021-02-29T03:04:05Z", ": day out of range"),
+        ("2020-01-02T03:04:05Zx", ': extra text: "x"'),
+        ("2020-01-02T03:04:05+0200", 'as "2006-01-02T15:04:05Z07:00": cannot parse "+0200" as "Z07:00"'),
+        ("2020-01-02T03:04:05+25:00", ": time zone offset hour out of range"),
+    ],
+)
+def test_refused_times(text: str, why: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        times.time(text)
+    space = "" if why.startswith(":") else " "
+    assert str(caught.value) == f'parsing time "{text}"{space}{why}'
+
+
+def test_micro_times_need_six_decimals() -> None:
+    with pytest.raises(ValueError, match=r'cannot parse "Z" as "\.000000"'):
+        times.micro_time("2020-01-02T03:04:05Z")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=40), st.integers(0, 60))
+def test_base64_with_line_ends(data: bytes, at: int) -> None:
+    text = base64.b64encode(data).decode()
+    assert times.base64(text) == text
+    assert times.base64(text[:at] + "\r\n" + text[at:]) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("!", 0),
+        ("abc", 0),
+        ("abcde", 4),
+        ("ab!d", 2),
+        ("ab=x", 2),
+        ("=", 0),
+        ("a===", 1),
+        ("YQ==YQ==", 4),
+        ("YQ=", 3),
+    ],
+)
+def test_refused_base64(text: str, at: int) -> None:
+    with pytest.raises(ValueError) as caught:
+        times.base64(text)
+    assert str(caught.value) == f"illegal base64 data at input byte {at}"

@@ -1,0 +1,102 @@
+"""The YAML that the API accepts."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse.api import yaml
+
+TEXT = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=("Cs",)), max_size=6)
+VALUES: Any = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(VALUES)
+def test_json_is_yaml(value: Any) -> None:
+    assert yaml.parse(json.dumps(value).encode()).value == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1),
+        ("-0x10", -16),
+        ("0777", 511),
+        ("0o17", 15),
+        ("1_000", 1000),
+        ("1e3", 1000),
+        ("1.50", 1.5),
+        ("'1'", "1"),
+        ("!!str 1", "1"),
+        ("yes", True),
+        ("n", False),
+        ("~", None),
+        ("", None),
+        ("2020-01-02", "2020-01-02"),
+        ("12:30:45", "12:30:45"),
+        ("0.1.2", "0.1.2"),
+        ("18446744073709551616", 18446744073709551616),
+    ],
+)
+def test_scalars(text: str, value: Any) -> None:
+    assert yaml.parse(f"a: {text}\n".encode()).value == {"a": value}
+
+
+def test_keys_become_text() -> None:
+    assert yaml.parse(b"1: a\ntrue: b\n~: c\n").value == {"1": "a", "true": "b", "null": "c"}
+
+
+def test_merge_keys_and_aliases() -> None:
+    assert yaml.parse(b"a: &x {b: 1}\nc:\n  <<: *x\n  d: *x\n").value == {
+        "a": {"b": 1},
+        "c": {"b": 1, "d": {"b": 1}},
+    }
+
+
+def test_only_the_first_document_is_read() -> None:
+    assert yaml.parse(b"a: 1\n---\nb: [\n").value == {"a": 1}
+
+
+def test_repeated_keys_are_kept_for_the_strict_reader() -> None:
+    document = yaml.parse(b"a: 1\nb:\n  c: 1\n  c: 2\n")
+    assert document.value == {"a": 1, "b": {"c": 2}}
+    assert document.strict_error() == 'yaml: unmarshal errors:\n  line 4: key "c" already set in map'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "yaml: line 1: did not find expected node content"),
+        ("a: b: c", "yaml: mapping values are not allowed in this context"),
+        ("a: .inf", "json: unsupported value: +Inf"),
+        ("[1]: 2", "yaml: invalid map key: slice"),
+    ],
+)
+def test_messages(text: str, message: str) -> None:
+    with pytest.raises(yaml.YAMLError) as caught:
+        yaml.parse(text.encode())
+    assert str(caught.value) == message
+
+
+def test_bombs_are_refused() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
+    with pytest.raises(yaml.YAMLError, match="excessive aliasing"):
+        yaml.parse("\n".join(lines).encode())
+    with pytest.raises(yaml.YAMLError):
+        yaml.parse(b"a: &a [*a]")
+    with pytest.raises(yaml.YAMLError):
+        yaml.parse(b"[" * 50_000)
+    with pytest.raises(yaml.YAMLError):
+        yaml.parse(b"- " * 50_000)
+    with pytest.raises(yaml.YAMLError):
+        yaml.parse(b"\xff\xfe\x00")
+    with pytest.raises(yaml.YAMLError):
+        yaml.parse(b"a: \x01")
