@@ -127,258 +127,28 @@ cdef class Listing:
         self.remaining = remaining
 
 
-cdef class Index:
-    """Entries by a text value (of a label or a field)."""
-
-    cdef dict groups    # value -> {key: Entry}
-    cdef dict values    # key -> value
-
-    def __init__(self):
-        self.groups = {}
-        self.values = {}
-
-    cdef void put(self, Entry entry, str value):
-        """Set or, with value None, forget an object's value."""
-        cdef str old = self.values.get(entry.key)
-        if old is not None and old != value:
-            group = self.groups[old]
-            del group[entry.key]
-            if not group:
-                del self.groups[old]
-            if value is None:
-                del self.values[entry.key]
-        if value is not None:
-            group = self.groups.get(value)
-            if group is None:
-                self.groups[value] = group = {}
-            group[entry.key] = entry
-            self.values[entry.key] = value
+include "_objects.pxi"
 
 
-cdef class ResourceCache:
-    """The objects under one prefix, as `/registry/pods/`."""
+cdef class ResourceCache(Objects):
+    """The objects under one prefix, as `/registry/pods/`, their recent changes, and who watches them."""
 
-    cdef readonly str prefix
-    cdef readonly tuple indexed_fields
-    cdef readonly long long last_change
-    cdef readonly long long oldest
-    cdef object owner, extract
-    cdef dict by_key
-    cdef list entries
-    cdef dict label_indexes, field_indexes
-    cdef object ring, framed
+    cdef object framed
     cdef Py_ssize_t ring_bytes, framed_bytes
     cdef dict by_scope, by_name, by_field, by_label
     cdef Py_ssize_t field_readers
     cdef list listeners
 
     def __init__(self, owner, str prefix, extract, tuple indexed_fields, long long oldest):
-        self.owner = owner
-        self.prefix = prefix
-        self.extract = extract
-        self.indexed_fields = indexed_fields
-        self.by_key = {}
-        self.entries = []
-        self.label_indexes = {}
-        self.field_indexes = {}
-        self.ring = deque()
+        Objects.__init__(self, owner, prefix, extract, indexed_fields, oldest)
         self.framed = deque()
         self.by_scope = {}
         self.by_name = {}
         self.by_field = {}
         self.by_label = {}
         self.listeners = []
-        self.oldest = self.last_change = oldest
-
-    # --- reading
-
-    @property
-    def count(self):
-        """How many objects there are."""
-        return PyList_GET_SIZE(self.entries)
-
-    @property
-    def watchers(self):
-        """How many watch."""
-        maps = (self.by_scope, self.by_name, self.by_field, self.by_label)
-        return sum([len(bucket) for buckets in maps for bucket in buckets.values()])
-
-    def get(self, str key not None):
-        """The newest version of an object, None when there is none."""
-        return self.by_key.get(key)
-
-    def list(self, str prefix_key not None, Selector selector=None, *, str after="", Py_ssize_t limit=0, long long at=0):
-        """A page of the objects under the resource's prefix or a namespace's, in key order, now or as of `at`.
-
-        Raises Compacted when the ring does not reach back to `at`, FutureRevision when `at` is not reached.
-        """
-        cdef long long revision = self.owner.revision
-        cdef dict undone = None
-        cdef list rows
-        cdef Py_ssize_t low, high, total
-        if at:
-            if at > revision:
-                raise FutureRevision(revision)
-            if at < self.last_change:
-                undone = self.undo(at, prefix_key, after)
-            revision = at
-        low = self.lower(prefix_key)
-        high = self.lower(prefix_key + LAST)
-        if after and PyUnicode_Compare(after, prefix_key) >= 0:
-            low = max(low, self.lower(after + "\0"))
-        high = max(low, high)
-        if selector is not None and not selector.empty:
-            return self.select(prefix_key, selector, after, limit, revision, undone, low, high)
-        if undone:
-            rows = self.merged(undone, low, high)
-            total = len(rows)
-            if limit and limit < total:
-                rows = rows[:limit]
-        else:
-            total = high - low
-            rows = self.entries[low:low + limit if limit and limit < total else high]
-        return Listing(rows, revision, len(rows) < total, total - len(rows))
-
-    cdef Listing select(self, str prefix, Selector selector, str after, Py_ssize_t limit, long long revision,
-                        dict undone, Py_ssize_t low, Py_ssize_t high):
-        cdef list rows, found = []
-        cdef Entry entry
-        cdef bint plain = only_key_fields(selector)
-        cdef bint more = False
-        cdef Py_ssize_t i
-        rows = None if selector.nothing else self.candidates(prefix, selector, after, low, high)
-        if rows is None:
-            rows = [] if selector.nothing else self.entries[low:high]
-        if undone:
-            rows = [e for e in rows if e.key not in undone]
-            rows += [e for e in undone.values() if e is not None]
-            rows.sort(key=key_of)
-        for i in range(PyList_GET_SIZE(rows)):
-            entry = <Entry>PyList_GET_ITEM(rows, i)
-            if self.selects(selector, plain, entry):
-                found.append(entry)
-                if limit and PyList_GET_SIZE(found) == limit:
-                    rows = self.merged(undone, low, high) if undone else None
-                    last = (<Entry>rows[len(rows) - 1]).key if rows else (<Entry>self.entries[high - 1]).key
-                    more = last != entry.key
-                    break
-        return Listing(found, revision, more, -1)
-
-    cdef list candidates(self, str prefix, Selector selector, str after, Py_ssize_t low, Py_ssize_t high):
-        """Entries that may match, from the smallest fitting index, in key order; None when only a scan will do."""
-        cdef dict best = None
-        cdef dict group
-        cdef list keys
-        cdef str key, value
-        name = selector.field_equalities.get("metadata.name")
-        if name is not None:
-            entry = self.by_key.get(prefix + name)
-            if entry is not None or self.is_leaf(prefix):
-                return [entry] if entry is not None and entry.key > after else []
-        for field in self.indexed_fields:
-            value = selector.field_equalities.get(field)
-            if value is not None:
-                group = self.field_index(field).groups.get(value, {})
-                if best is None or len(group) < len(best):
-                    best = group
-        for key, value in selector.equalities:
-            group = self.label_index(key).groups.get(value, {})
-            if best is None or len(group) < len(best):
-                best = group
-        if best is None or len(best) > high - low:
-            return None
-        keys = sorted([key for key in best if key > after and key.startswith(prefix)])
-        return [best[key] for key in keys]
-
-    cdef bint is_leaf(self, str prefix):
-        """True when objects stand right under this prefix: a namespace, or a cluster-scoped resource."""
-        if len(prefix) > len(self.prefix):
-            return True
-        return bool(self.entries) and "/" not in (<Entry>self.entries[0]).key[len(self.prefix):]
-
-    cdef bint selects(self, Selector selector, bint plain, Entry entry) except -1:
-        if selector.nothing:
-            return False
-        if selector.labels and not selector.matches_labels(entry.get_labels()):
-            return False
-        if selector.fields:
-            return selector.matches_fields(self.key_fields(entry.key) if plain else entry.get_fields(self.extract))
-        return True
-
-    cdef dict key_fields(self, str key):
-        """metadata.name and metadata.namespace, out of the key."""
-        cdef Py_ssize_t cut = key.rfind("/")
-        cdef Py_ssize_t start = len(self.prefix)
-        return {"metadata.name": key[cut + 1:], "metadata.namespace": key[start:cut] if cut > start else ""}
-
-    cdef Py_ssize_t lower(self, str key):
-        """The index of the first entry whose key is not below `key`."""
-        cdef Py_ssize_t low = 0
-        cdef Py_ssize_t high = PyList_GET_SIZE(self.entries)
-        cdef Py_ssize_t middle
-        while low < high:
-            middle = (low + high) // 2
-            if PyUnicode_Compare((<Entry>PyList_GET_ITEM(self.entries, middle)).key, key) < 0:
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
-    cdef dict undo(self, long long at, str prefix, str after):
-        """What the keys changed since `at` were then, None for those that were not."""
-        cdef Change change
-        cdef dict out = {}
-        if at < self.oldest:
-            raise Compacted(self.oldest)
-        for change in reversed(self.ring):
-            if change.rev <= at:
-                break
-            if change.key.startswith(prefix) and change.key > after:
-                out[change.key] = change.prev
-        return out
-
-    cdef list merged(self, dict undone, Py_ssize_t low, Py_ssize_t high):
-        rows = [e for e in self.entries[low:high] if e.key not in undone]
-        rows += [e for e in undone.values() if e is not None]
-        rows.sort(key=key_of)
-        return rows
-
-    cdef Index field_index(self, str field):
-        cdef Index index = self.field_indexes.get(field)
-        cdef Entry entry
-        if index is None:
-            index = Index()
-            for entry in self.entries:
-                index.put(entry, self.fields_of(entry).get(field))
-            self.field_indexes[field] = index
-        return index
-
-    cdef Index label_index(self, str key):
-        """The index on a label; the one unused for longest makes room when there are too many."""
-        cdef Index index = self.label_indexes.pop(key, None)
-        cdef Entry entry
-        if index is None:
-            if len(self.label_indexes) >= MAX_LABEL_INDEXES:
-                del self.label_indexes[next(iter(self.label_indexes))]
-            index = Index()
-            for entry in self.entries:
-                index.put(entry, labels_of(entry).get(key))
-        self.label_indexes[key] = index
-        return index
-
-    cdef dict fields_of(self, Entry entry):
-        """The fields of an entry, not remembered: an index needs them once."""
-        return entry._fields if entry._fields is not None else extracted(self.extract, entry)
 
     # --- changes
-
-    def load(self, list entries not None):
-        """Take over objects that are not new: no event tells of them."""
-        for entry in entries:
-            self.by_key[entry.key] = entry
-        self.entries = sorted(self.by_key.values(), key=key_of)
-        self.label_indexes.clear()
-        self.field_indexes.clear()
 
     def move(self, str prefix not None, ResourceCache other not None):
         """Hand the objects under a prefix, and what the ring knows of them, to another cache; no event tells of it."""
@@ -399,11 +169,6 @@ cdef class ResourceCache:
         for change in changes:
             self.ring_bytes += weight(change)
             self.last_change = max(self.last_change, change.rev)
-
-    @property
-    def keys(self):
-        """All keys, in order."""
-        return [e.key for e in self.entries]
 
     def forget_history(self, long long revision):
         """Start the ring anew: changes up to `revision` may have been missed."""
@@ -506,18 +271,25 @@ cdef class ResourceCache:
         return out
 
     def subscribe(self, listener):
-        """Call back with (new Entry or None, old Entry or None) at every change; answers with a function that ends it."""
+        """Call back with (new, old) Entry, None for none, at every change; the answer ends it."""
         self.listeners.append(listener)
         return lambda: self.listeners.remove(listener)
 
     # --- watching
+
+    @property
+    def watchers(self):
+        """How many watch."""
+        maps = (self.by_scope, self.by_name, self.by_field, self.by_label)
+        return sum([len(bucket) for buckets in maps for bucket in buckets.values()])
 
     def check(self, long long since):
         """Raise Compacted when a watch can not start after this revision any more."""
         if since < self.oldest:
             raise Compacted(self.oldest)
 
-    def watch(self, str prefix_key not None, str name, Selector selector, since, encoder, sink, *, bint bookmarks=False):
+    def watch(self, str prefix_key not None, str name, Selector selector, since, encoder, sink, *,
+              bint bookmarks=False):
         """Send every change after `since` (None = from now on) of what is selected to `sink`, until it closes.
 
         Raises Compacted when the ring does not reach back to `since`.
