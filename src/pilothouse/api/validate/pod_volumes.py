@@ -274,7 +274,7 @@ def validate_signer_name(signer: str, path: str, errs: Errors) -> None:
     parts = signer.split("/")
     if len(parts) != 2:
         errs.invalid(
-            path, signer, 'must be a fully qualified domain and path of the form "example.com/signer-name"'
+            path, signer, "must be a fully qualified domain and path of the form 'example.com/signer-name'"
         )
         return
     domain, last = parts

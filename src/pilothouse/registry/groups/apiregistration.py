@@ -1,11 +1,49 @@
 """apiregistration.k8s.io/v1: API services, local and aggregated."""
 
-from pilothouse.registry.groups.records import META, SPEC, STATUS_APART, any_name, resource, status_strategy
-from pilothouse.registry.strategy import Strategy
+from pilothouse.api import names
+from pilothouse.api.fields import Object
+from pilothouse.api.validate import apiregistration as rules
+from pilothouse.registry.groups.records import (
+    META,
+    SPEC,
+    STATUS_APART,
+    on_create,
+    on_update,
+    resource,
+    spec_of,
+    status_strategy,
+)
+from pilothouse.registry.strategy import Strategy, WriteContext
 
 GROUP = "apiregistration.k8s.io"
 
-SERVICE = Strategy(name_check=any_name, unconditional_update=False, **STATUS_APART)
+
+def local_condition(now: str) -> Object:
+    """The condition of an API service that this server answers itself."""
+    return {
+        "type": "Available",
+        "status": "True",
+        "lastTransitionTime": now,
+        "reason": "Local",
+        "message": "Local APIServices are always available",
+    }
+
+
+def _prepare(ctx: WriteContext, obj: Object) -> None:
+    obj["status"] = {}
+    if spec_of(obj).get("service") is None:
+        obj["status"]["conditions"] = [local_condition(ctx.now)]
+
+
+SERVICE = Strategy(
+    name_check=names.path_segment,
+    unconditional_update=False,
+    prepare_create=_prepare,
+    validate=on_create(rules.validate_api_service),
+    validate_update=on_update(rules.validate_api_service_update),
+    **STATUS_APART,
+)
+_KEPT = ("labels", "annotations", "finalizers", "ownerReferences")
 
 RESOURCES = [
     resource(
@@ -19,10 +57,8 @@ RESOURCES = [
         key_prefix="/registry/apiregistration.k8s.io/apiservices/",
         status=status_strategy(
             SERVICE,
-            keep_on_update=(
-                SPEC,
-                *(("metadata", m) for m in ("labels", "annotations", "finalizers", "ownerReferences")),
-            ),
+            rules.validate_api_service_status,
+            keep_on_update=(SPEC, *(("metadata", m) for m in _KEPT)),
             apply_reset=(SPEC, META),
         ),
     ),

@@ -1,21 +1,102 @@
 """certificates.k8s.io/v1: signing requests, their approval and their certificate."""
 
-from pilothouse.registry.groups.records import SPEC, STATUS, any_name, own, resource, status_strategy
-from pilothouse.registry.strategy import Strategy
+from pilothouse.api import names
+from pilothouse.api.fields import Object
+from pilothouse.api.validate import certificates as rules
+from pilothouse.registry.groups.records import (
+    SPEC,
+    STATUS,
+    on_create,
+    on_update,
+    own,
+    resource,
+    status_strategy,
+)
+from pilothouse.registry.strategy import Strategy, WriteContext
 
 GROUP = "certificates.k8s.io"
 
+
+def _prepare(ctx: WriteContext, obj: Object) -> None:
+    """The request says who makes it, and nobody else can."""
+    user = ctx.user
+    said = {
+        "username": user.name,
+        "uid": user.uid,
+        "groups": list(user.groups),
+        "extra": {k: list(v) for k, v in user.extra.items()},
+    }
+    spec = obj.setdefault("spec", {})
+    for member, value in said.items():
+        spec.pop(member, None)
+        if value:
+            spec[member] = value
+
+
+def _prepare_status(ctx: WriteContext, obj: Object, old: Object) -> None:
+    """Approval is not status's to change: conditions of approval stay as they are stored."""
+    new, before = _conditions(obj), _conditions(old)
+    for kind in (rules.APPROVED, rules.DENIED):
+        stored = [c for c in before if c.get("type") == kind]
+        places = [i for i, c in enumerate(new) if c.get("type") == kind]
+        if len(stored) == len(places):
+            for i, condition in zip(places, stored, strict=True):
+                new[i] = dict(condition)
+    _set_times(ctx, new, before)
+
+
+def _prepare_approval(ctx: WriteContext, obj: Object, old: Object) -> None:
+    """Only the conditions change."""
+    conditions = _conditions(obj)
+    _set_times(ctx, conditions, _conditions(old))
+    status = dict(old.get("status") or {})
+    status.pop("conditions", None)
+    if conditions:
+        status["conditions"] = conditions
+    obj["status"] = status
+
+
+def _conditions(obj: Object) -> list[Object]:
+    return (obj.get("status") or {}).get("conditions") or []
+
+
+def _set_times(ctx: WriteContext, new: list[Object], before: list[Object]) -> None:
+    for condition in new:
+        if not condition.get("lastUpdateTime"):
+            condition["lastUpdateTime"] = ctx.now
+        if not condition.get("lastTransitionTime"):
+            condition["lastTransitionTime"] = _transition(condition, before) or ctx.now
+
+
+def _transition(condition: Object, before: list[Object]) -> str | None:
+    """When a condition of this type took on this status."""
+    for old in before:
+        same = all(old.get(m) == condition.get(m) for m in ("type", "status"))
+        if same and old.get("lastTransitionTime"):
+            return str(old["lastTransitionTime"])
+    return None
+
+
 REQUEST = Strategy(
-    name_check=any_name,
+    name_check=names.path_segment,
     reset_on_create=(STATUS,),
     keep_on_update=(SPEC, STATUS),
     apply_reset=(SPEC, STATUS),
+    prepare_create=_prepare,
+    validate=on_create(rules.validate_request),
+    validate_update=on_update(rules.validate_request_update),
 )
-REQUEST_STATUS = status_strategy(REQUEST, apply_reset=(SPEC, ("status", "conditions")))
+REQUEST_STATUS = status_strategy(
+    REQUEST,
+    rules.validate_request_status,
+    apply_reset=(SPEC, ("status", "conditions")),
+    prepare_update=_prepare_status,
+)
 REQUEST_APPROVAL = status_strategy(
     REQUEST,
-    keep_on_update=(SPEC, ("status", "certificate")),
+    rules.validate_request_approval,
     apply_reset=(SPEC, ("status", "certificate")),
+    prepare_update=_prepare_approval,
 )
 
 _REQUESTS = resource(

@@ -1,0 +1,228 @@
+"""Rules of certificates.k8s.io/v1: signing requests, in each of the three ways in which they change."""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate.pod_volumes import validate_signer_name
+
+LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
+MIN_SECONDS = 600
+APPROVED, DENIED, FAILED = "Approved", "Denied", "Failed"
+USAGES = (
+    "any",
+    "cert sign",
+    "client auth",
+    "code signing",
+    "content commitment",
+    "crl sign",
+    "data encipherment",
+    "decipher only",
+    "digital signature",
+    "email protection",
+    "encipher only",
+    "ipsec end system",
+    "ipsec tunnel",
+    "ipsec user",
+    "key agreement",
+    "key encipherment",
+    "microsoft sgc",
+    "netscape sgc",
+    "ocsp signing",
+    "s/mime",
+    "server auth",
+    "signing",
+    "timestamping",
+)
+_CONDITIONS = "status.conditions"
+_BOTH = "Approved and Denied conditions are mutually exclusive"
+_PEM = re.compile(rb"-----BEGIN ([^-\n]*)-----[ \t]*\r?\n(.*?)-----END \1-----", re.DOTALL)
+_HEADER = re.compile(rb"^[^\s:]+:.*$", re.MULTILINE)
+
+
+@dataclass(slots=True, frozen=True)
+class _Excuses:
+    """What an old object may keep although a new one may not have it."""
+
+    legacy_signer: bool = False
+    both_approved_and_denied: bool = False
+    unknown_usages: bool = False
+    duplicate_usages: bool = False
+    empty_condition_type: bool = False
+    duplicate_condition_types: bool = False
+    any_certificate: bool = False
+
+
+def _excuses(old: Object) -> _Excuses:
+    spec, status = old.get("spec") or {}, old.get("status") or {}
+    usages = spec.get("usages") or ()
+    kinds = [c.get("type", "") for c in status.get("conditions") or ()]
+    return _Excuses(
+        legacy_signer=spec.get("signerName") == LEGACY_SIGNER,
+        both_approved_and_denied=APPROVED in kinds and DENIED in kinds,
+        unknown_usages=any(u not in USAGES for u in usages),
+        duplicate_usages=len(set(usages)) < len(usages),
+        empty_condition_type="" in kinds,
+        duplicate_condition_types=len(set(kinds)) < len(kinds),
+        any_certificate=bool(certificate_fault(status.get("certificate", ""))),
+    )
+
+
+def validate_request(obj: Object, errs: Errors) -> None:
+    _validate(obj, _Excuses(), errs)
+
+
+def _validate(obj: Object, excuses: _Excuses, errs: Errors) -> None:
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    fault = request_fault(spec.get("request", ""))
+    if fault:
+        errs.invalid("spec.request", spec.get("request") or None, fault)
+    _usages(spec.get("usages") or (), excuses, errs)
+    signer, seconds = spec.get("signerName", ""), spec.get("expirationSeconds")
+    if signer == LEGACY_SIGNER and not excuses.legacy_signer:
+        errs.invalid("spec.signerName", signer, "the legacy signerName is not allowed via this API version")
+    else:
+        validate_signer_name(signer, "spec.signerName", errs)
+    if seconds is not None and seconds < MIN_SECONDS:
+        why = "may not specify a duration less than 600 seconds (10 minutes)"
+        errs.invalid("spec.expirationSeconds", seconds, why)
+    _conditions(status.get("conditions") or (), excuses, errs)
+    if not excuses.any_certificate:
+        fault = certificate_fault(status.get("certificate", ""))
+        if fault:
+            errs.invalid("status.certificate", "<certificate data>", fault)
+
+
+def _usages(usages: Sequence[str], excuses: _Excuses, errs: Errors) -> None:
+    if not usages:
+        errs.required("spec.usages")
+    if not excuses.unknown_usages:
+        for i, usage in enumerate(usages):
+            if usage not in USAGES:
+                errs.not_supported(f"spec.usages[{i}]", usage, USAGES)
+    if not excuses.duplicate_usages:
+        for i, usage in enumerate(usages):
+            if usage in usages[:i]:
+                errs.duplicate(f"spec.usages[{i}]", usage)
+
+
+def _conditions(conditions: Sequence[Object], excuses: _Excuses, errs: Errors) -> None:
+    seen: set[str] = set()
+    for i, condition in enumerate(conditions):
+        path, kind, status = f"{_CONDITIONS}[{i}]", condition.get("type", ""), condition.get("status", "")
+        if not kind and not excuses.empty_condition_type:
+            errs.required(f"{path}.type")
+        valid = ("True",) if kind in (APPROVED, DENIED, FAILED) else ("False", "True", "Unknown")
+        if not status:
+            errs.required(f"{path}.status")
+        elif status not in valid:
+            errs.not_supported(f"{path}.status", status, valid)
+        other = {APPROVED: DENIED, DENIED: APPROVED}.get(kind)
+        if other in seen and not excuses.both_approved_and_denied:
+            errs.invalid(_CONDITIONS, kind, _BOTH)
+        if kind in seen and not excuses.duplicate_condition_types:
+            errs.duplicate(f"{path}.type", kind)
+        seen.add(kind)
+
+
+def validate_request_update(obj: Object, old: Object, errs: Errors) -> None:
+    """Through the resource itself neither certificate nor approval may be set."""
+    _validate_update(obj, old, errs)
+
+
+def validate_request_status(obj: Object, old: Object, errs: Errors) -> None:
+    """Through status the certificate is set, once."""
+    _validate_update(obj, old, errs, sets_certificate=True)
+
+
+def validate_request_approval(obj: Object, old: Object, errs: Errors) -> None:
+    _validate_update(obj, old, errs, approves=True)
+
+
+def _validate_update(
+    obj: Object, old: Object, errs: Errors, *, sets_certificate: bool = False, approves: bool = False
+) -> None:
+    _validate(obj, _excuses(old), errs)
+    for kind in (APPROVED, DENIED, FAILED):
+        if len(_of_type(obj, kind)) < len(_of_type(old, kind)):
+            errs.forbidden(_CONDITIONS, f'updates may not remove a condition of type "{kind}"')
+    if not approves:
+        for kind in (APPROVED, DENIED):
+            _same_conditions(_of_type(obj, kind), _of_type(old, kind), kind, errs)
+    new, before = ((o.get("status") or {}).get("certificate", "") for o in (obj, old))
+    if new != before:
+        if not sets_certificate:
+            errs.forbidden("status.certificate", "updates may not set certificate content")
+        elif before:
+            errs.forbidden("status.certificate", "updates may not modify existing certificate content")
+
+
+def _of_type(obj: Object, kind: str) -> list[Object]:
+    return [c for c in (obj.get("status") or {}).get("conditions") or () if c.get("type") == kind]
+
+
+def _same_conditions(new: list[Object], before: list[Object], kind: str, errs: Errors) -> None:
+    if len(new) > len(before):
+        errs.forbidden(_CONDITIONS, f'updates may not add a condition of type "{kind}"')
+    elif len(new) == len(before) and new != before:
+        errs.forbidden(_CONDITIONS, f'updates may not modify a condition of type "{kind}"')
+
+
+def _blocks(data: bytes) -> Iterator[tuple[str, bytes, bool]]:
+    """Each PEM block: type, content, whether it has headers."""
+    for match in _PEM.finditer(data):
+        head, _, rest = match[2].partition(b"\n\n")
+        headers = bool(_HEADER.match(match[2]))
+        body = rest if headers and rest else head if not rest else match[2]
+        try:
+            yield match[1].decode(), base64.b64decode(b"".join(body.split()), validate=True), headers
+        except (binascii.Error, UnicodeDecodeError):
+            continue
+
+
+def _decoded(text: str | None) -> bytes:
+    try:
+        return base64.b64decode(text or "")
+    except binascii.Error:
+        return b""
+
+
+def request_fault(text: str | None) -> str:
+    """What is wrong with a PEM request in base64: no request, malformed, or signed by another key; "" when nothing."""
+    block = next(_blocks(_decoded(text)), None)
+    if block is None or block[0] != "CERTIFICATE REQUEST":
+        return "PEM block type must be CERTIFICATE REQUEST"
+    try:
+        request = x509.load_der_x509_csr(block[1])
+        if not request.is_signature_valid:
+            return "x509: invalid signature: parent certificate cannot sign this kind of certificate"
+    except UnsupportedAlgorithm:
+        return "x509: cannot verify signature: algorithm unimplemented"
+    except (ValueError, InvalidSignature) as err:
+        return f"asn1: structure error: {err}"
+    return ""
+
+
+def certificate_fault(text: str | None) -> str:
+    """What is wrong with PEM certificates in base64; "" when nothing, or when there are none."""
+    data = _decoded(text)
+    if not data:
+        return ""
+    count = 0
+    for kind, content, has_headers in _blocks(data):
+        if kind != "CERTIFICATE":
+            return f'only CERTIFICATE PEM blocks are allowed, found "{kind}"'
+        if has_headers:
+            return "no PEM block headers are permitted"
+        count += 1
+        try:
+            x509.load_der_x509_certificate(content)
+        except ValueError as err:
+            return f"x509: malformed certificate: {err}"
+    return "" if count else "must contain one or more CERTIFICATE PEM blocks"
