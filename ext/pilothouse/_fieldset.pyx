@@ -288,28 +288,36 @@ def parse(fields):
         return {}
     if not isinstance(fields, dict):
         raise FieldError("expected an object of fields")
-    return read(fields)
+    found = read(fields)
+    return below(found) if SELF in found else found
 
 
 cdef dict read(dict fields):
+    """The same dict when it is in its one form already."""
     cdef dict out = {}
     cdef dict child
-    cdef bint member
+    cdef bint same = True
     for name, inner in fields.items():
         if name == SELF:
+            out[SELF] = {}
             continue
         element = name if name[:2] == "f:" else canonical_element(name)
         if not element:
+            same = False
             continue
         if not isinstance(inner, dict):
             raise FieldError(f"expected an object in {name}")
-        if not inner:
-            out[element] = {}
-            continue
-        child = read(inner)
-        member = SELF in inner or not child
-        out[element] = seal(child, member)
-    return out
+        child = <dict>inner
+        if child:
+            child = read(child)
+            if not child or (len(child) == 1 and SELF in child):
+                child = {}
+            if child is not inner:
+                same = False
+        if element != name:
+            same = False
+        out[element] = child
+    return fields if same else out
 
 
 def ordered(dict fields):
@@ -319,11 +327,22 @@ def ordered(dict fields):
 
 cdef dict order(dict fields):
     cdef dict out = {}
-    if SELF in fields:
-        out[SELF] = {}
-    for name in sorted([name for name in fields if name != SELF], key=sort_key):
+    cdef list names = []
+    cdef bint plain = True
+    for name in fields:
+        if name == SELF:
+            out[SELF] = {}
+            continue
+        names.append(name)
+        if (<str>name)[0] != u"f":
+            plain = False
+    if plain:
+        names.sort()
+    else:
+        names.sort(key=sort_key)
+    for name in names:
         child = <dict>fields[name]
-        out[name] = order(child) if child else {}
+        out[name] = order(child) if child else child
     return out
 
 

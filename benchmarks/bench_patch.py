@@ -1,0 +1,56 @@
+"""Patches of a deployment-sized object (pytest-benchmark)."""
+
+import orjson
+
+from pilothouse.api import apply, codec, patch, schema, strategic
+
+DEPLOYMENT = schema.builtin("io.k8s.api.apps.v1.Deployment")
+CONFIG = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "d"},
+    "spec": {
+        "selector": {"matchLabels": {"app": "d"}},
+        "template": {
+            "metadata": {"labels": {"app": "d"}},
+            "spec": {
+                "containers": [{"name": "c", "image": "i", "env": [{"name": f"V{n}"} for n in range(20)]}]
+            },
+        },
+    },
+}
+LIVE = codec.decode_value(CONFIG, DEPLOYMENT)[0]
+STRATEGIC = orjson.dumps({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "j"}]}}}})
+MERGE = orjson.dumps({"spec": {"replicas": 3}, "metadata": {"labels": {"a": "b"}}})
+JSON = orjson.dumps([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "j"}])
+NOW = "2026-01-01T00:00:00Z"
+
+
+def applied(live, config):
+    return apply.apply(
+        live,
+        config,
+        type=DEPLOYMENT,
+        manager="m",
+        force=False,
+        api_version="apps/v1",
+        kind="Deployment",
+        now=NOW,
+    )
+
+
+def test_json_patch(benchmark):
+    benchmark(patch.apply_json_patch, LIVE, JSON)
+
+
+def test_merge_patch(benchmark):
+    benchmark(patch.apply_merge_patch, LIVE, MERGE)
+
+
+def test_strategic_merge_patch(benchmark):
+    benchmark(strategic.apply_patch, LIVE, STRATEGIC, DEPLOYMENT)
+
+
+def test_apply_without_change(benchmark):
+    live = applied(None, CONFIG)
+    assert benchmark(applied, live, CONFIG) == live

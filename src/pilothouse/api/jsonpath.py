@@ -1,0 +1,336 @@
+"""The JSONPath dialect of kubectl, for printer columns of custom resources (client-go util/jsonpath).
+
+A path is what would stand between braces in a kubectl template: `.spec.names[0]`, `..name`, `.a['b.c']`,
+`.items[?(@.type=="Ready")].status`, `[0:2]`, `[*]`, `[0,2]`. Missing members find nothing.
+"""
+
+import operator
+import re
+from collections.abc import Callable
+from typing import Any
+
+Find = Callable[[Any], list[Any]]
+Step = Callable[[list[Any]], list[Any]]
+
+_KEY = re.compile(r"'([^']*)'")
+_SLICE = re.compile(r"(-?[0-9]*)(:-?[0-9]*)?(:-?[0-9]*)?")
+_FILTER = re.compile(r"([^!<>=]+)([!<>=]+)(.+?)", re.DOTALL)
+_NUMBER = re.compile(r"[+-]?[0-9.]*")
+_TERMINATORS = frozenset(" \t\r\n.,[]$@{}")
+_ESCAPES = {
+    "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
+    "\\": "\\", "'": "'", '"': '"',
+}  # fmt: skip
+
+
+class PathError(ValueError):
+    """A path that cannot be read, or that does not fit the value it is used on; the text is upstream's."""
+
+
+def compile(path: str) -> Find:
+    """A function that gives what `path` finds in a value; it raises PathError, as does this one."""
+    steps = _Parser(f"{{{path}}}").parse()
+
+    def find(value: Any) -> list[Any]:
+        return _run(steps, [value])
+
+    return find
+
+
+def _run(steps: list[Step], values: list[Any]) -> list[Any]:
+    for step in steps:
+        values = step(values)
+    return values
+
+
+class _Parser:
+    """Reads a template; only its first action counts, for that is what a column shows."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+
+    def parse(self) -> list[Step]:
+        first: list[Step] | None = None
+        while (start := self.text.find("{", self.at)) >= 0:
+            self.at = start + 1
+            steps = self.action()
+            first = steps if first is None else first
+        return first or []
+
+    def action(self) -> list[Step]:
+        """The steps up to the closing brace."""
+        steps: list[Step] = []
+        recursive = False
+        while not self.text.startswith("}", self.at):
+            was, recursive = recursive, self.text.startswith("..", self.at)
+            if recursive and was:
+                raise PathError("invalid multiple recursive descent")
+            self.step(steps)
+        self.at += 1
+        return steps
+
+    def step(self, steps: list[Step]) -> None:
+        text, at = self.text, self.at
+        char = text[at : at + 1]
+        if text.startswith("[?(", at):
+            steps.append(self.filter())
+        elif text.startswith("..", at):
+            self.at += 2
+            steps.append(_recursive)
+            if _word(text[self.at : self.at + 1]):
+                steps.append(self.field())
+        elif char in {"", "\r", "\n"}:
+            raise PathError("unclosed action")
+        elif char in " @$":
+            self.at += 1
+        elif char == "[":
+            self.array(steps)
+        elif char in "\"'":
+            steps.append(_constant(self.quoted(char)))
+        elif char == ".":
+            self.at += 1
+            steps.append(self.field())
+        elif char in "+-" or char.isdecimal():
+            steps.append(self.number())
+        elif _word(char):
+            steps.append(self.identifier())
+        else:
+            shown = f" '{char}'" if char.isprintable() else ""
+            raise PathError(f"unrecognized character in action: U+{ord(char):04X}{shown}")
+
+    def field(self) -> Step:
+        start = self.at
+        while self.at < len(self.text) and self.text[self.at] not in _TERMINATORS:
+            self.at += 2 if self.text[self.at] == "\\" else 1
+        name = self.text[start : self.at]
+        return _wildcard if name == "*" else _member(name.replace("\\", ""))
+
+    def identifier(self) -> Step:
+        start = self.at
+        while self.text[self.at : self.at + 1] not in _TERMINATORS and self.at < len(self.text):
+            self.at += 1
+        name = self.text[start : self.at]
+        if name in {"true", "false"}:
+            raise PathError(f"unexpected Node NodeBool: {name}")
+        if name == "range":
+            return lambda values: values
+        return _failure(
+            "not in range, nothing to end" if name == "end" else f"unrecognized identifier {name}"
+        )
+
+    def number(self) -> Step:
+        found = _NUMBER.match(self.text, self.at)
+        text = found.group() if found else ""
+        self.at += len(text)
+        try:
+            return _number(float(text) if "." in text else int(text))
+        except ValueError:
+            raise PathError(f"cannot parse number {text}") from None
+
+    def quoted(self, quote: str) -> str:
+        start = self.at + 1
+        end = start
+        while (end := self.text.find(quote, end)) >= 0:
+            if self.text[end - 1] != "\\" or end == start:
+                break
+            end += 1
+        if end < 0 or "\n" in self.text[start:end]:
+            raise PathError("unterminated quoted string")
+        self.at = end + 1
+        return _unquote(self.text[start:end])
+
+    def array(self, steps: list[Step]) -> None:
+        end = self.text.find("]", self.at)
+        if end < 0 or "\n" in self.text[self.at : end]:
+            raise PathError("unterminated array")
+        text = self.text[self.at + 1 : end]
+        self.at = end + 1
+        parts = text.split(",")
+        if len(parts) > 1:
+            steps.append(_union([_Parser(f"{{[{part.strip(' ')}]}}").parse() for part in parts]))
+            return
+        key = _KEY.fullmatch(text)
+        if key:
+            steps.extend(_Parser(f"{{.{key[1]}}}").parse())
+            return
+        found = _SLICE.fullmatch(":" if text == "*" else text)
+        if not found:
+            raise PathError(f"invalid array index {text}")
+        steps.append(_slice(*_bounds(found)))
+
+    def filter(self) -> Step:
+        start = self.at + 3
+        quote = ""
+        closed = True
+        at = start
+        while True:
+            char = self.text[at : at + 1]
+            if char in {"", "\n"}:
+                raise PathError("unterminated filter")
+            if char in "\"'" and not quote:
+                quote, closed = char, False
+            elif char == quote and self.text[at - 1] != "\\":
+                closed = True
+            elif char == ")" and closed:
+                break
+            at += 1
+        if self.text[at + 1 : at + 2] != "]":
+            raise PathError("unclosed array expect ]")
+        text = self.text[start:at]
+        self.at = at + 2
+        found = _FILTER.fullmatch(text)
+        if not found:
+            return _exists(_Parser(f"{{{text}}}").parse())
+        left, sign, right = found.groups()
+        return _comparison(_Parser(f"{{{left}}}").parse(), sign, _Parser(f"{{{right}}}").parse())
+
+
+def _word(char: str) -> bool:
+    return char == "_" or char.isalpha() or char.isdecimal()
+
+
+def _bounds(found: re.Match[str]) -> tuple[int, int | None, int | None, bool]:
+    """First, end, capacity (None where not given), and whether the end only follows from the first."""
+    first, end, limit = found.groups()
+    try:
+        low = int(first) if first else 0
+        high = None if end == ":" else int(end[1:]) if end else low + 1
+        return low, high, int(limit[1:]) if limit and limit != ":" else None, not end
+    except ValueError:
+        raise PathError(f"array index {first or end} is not a number") from None
+
+
+def _unquote(text: str) -> str:
+    if "\\" not in text:
+        return text
+
+    def escape(found: re.Match[str]) -> str:
+        code = found[1]
+        if code[0] in "xuU" and len(code) > 1:
+            return chr(int(code[1:], 16))
+        if code not in _ESCAPES:
+            raise PathError(f"unquote string {text} error invalid syntax")
+        return _ESCAPES[code]
+
+    return re.sub(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", escape, text, flags=re.DOTALL)
+
+
+# Steps: each makes of the values found so far those of the next step.
+
+
+def _member(name: str) -> Step:
+    return lambda values: [value[name] for value in values if isinstance(value, dict) and name in value]
+
+
+def _constant(text: str) -> Step:
+    return lambda values: [text]
+
+
+def _number(value: float) -> Step:
+    return lambda values: [value] * len(values)
+
+
+def _failure(why: str) -> Step:
+    def fail(values: list[Any]) -> list[Any]:
+        raise PathError(why)
+
+    return fail
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, list) else []
+
+
+def _wildcard(values: list[Any]) -> list[Any]:
+    return [child for value in values for child in _children(value)]
+
+
+def _recursive(values: list[Any]) -> list[Any]:
+    out: list[Any] = []
+    for value in values:
+        if children := _children(value):
+            out.append(value)
+            out += _recursive(children)
+    return out
+
+
+def _union(paths: list[list[Step]]) -> Step:
+    return lambda values: [found for steps in paths for found in _run(steps, values)]
+
+
+def _slice(low: int, high: int | None, limit: int | None, derived: bool) -> Step:
+    def step(values: list[Any]) -> list[Any]:
+        out: list[Any] = []
+        for value in values:
+            if value is None:
+                continue
+            if not isinstance(value, list):
+                raise PathError(f"{_type(value)} is not array or slice")
+            size = len(value)
+            first = low + size if low < 0 else low
+            end = size if high is None else high
+            if end < 0 or (end == 0 and derived):
+                end += size
+            if end != first and first >= size:
+                raise PathError(f"array index out of bounds: index {first}, length {size}")
+            if end != first and end > size:
+                raise PathError(f"array index out of bounds: index {end - 1}, length {size}")
+            if not 0 <= first <= end <= (size if limit is None else limit) <= size:
+                raise PathError("slice index out of bounds")
+            out += value[first:end]
+        return out
+
+    return step
+
+
+def _items(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise PathError(f"{value} is not array or slice and cannot be filtered")
+    return value
+
+
+def _exists(steps: list[Step]) -> Step:
+    return lambda values: [item for value in values for item in _items(value) if _run(steps, [item])]
+
+
+_SIGNS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    ">": operator.gt,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
+
+
+def _comparison(left: list[Step], sign: str, right: list[Step]) -> Step:
+    def holds(item: Any) -> bool:
+        a, b = _run(left, [item]), _run(right, [item])
+        if len(a) != 1 or len(b) != 1:
+            raise PathError("can only compare one element at a time")
+        compare = _SIGNS.get(sign)
+        if compare is None:
+            raise PathError(f"unrecognized filter operator {sign}")
+        if not _comparable(a[0]) or not _comparable(b[0]):
+            raise PathError("invalid type for comparison")
+        if type(a[0]) is not type(b[0]):
+            raise PathError("incompatible types for comparison")
+        if isinstance(a[0], bool) and sign not in {"==", "!="}:
+            raise PathError("invalid type for comparison")
+        return compare(a[0], b[0])
+
+    return lambda values: [item for value in values for item in _items(value) if holds(item)]
+
+
+def _comparable(value: Any) -> bool:
+    return isinstance(value, (str, int, float))
+
+
+def _type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    names = ((int, "int64"), (float, "float64"), (str, "string"))
+    return next((name for kind, name in names if isinstance(value, kind)), "map[string]interface {}")

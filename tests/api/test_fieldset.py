@@ -1,0 +1,263 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse import _fieldset as fieldset
+from pilothouse.api.schema import Field, Type
+
+TEXT = Type("string")
+ITEM = Type("struct", "Item", {"name": Field("name", TEXT), "value": Field("value", TEXT)})
+PORT = Type(
+    "struct",
+    "Port",
+    {
+        "port": Field("port", Type("int32")),
+        "protocol": Field("protocol", TEXT, default="TCP"),
+        "name": Field("name", TEXT),
+    },
+)
+ROOT = Type(
+    "struct",
+    "Root",
+    {
+        "text": Field("text", TEXT),
+        "number": Field("number", Type("int32")),
+        "flag": Field("flag", Type("bool")),
+        "labels": Field("labels", Type("map", items=TEXT)),
+        "items": Field("items", Type("list", items=ITEM, list_type="map", list_keys=("name",))),
+        "ports": Field("ports", Type("list", items=PORT, list_type="map", list_keys=("port", "protocol"))),
+        "names": Field("names", Type("list", items=TEXT, list_type="set")),
+        "whole": Field("whole", Type("list", items=TEXT)),
+        "selector": Field("selector", Type("map", items=TEXT, map_type="atomic")),
+        "inner": Field("inner", ITEM, pointer=True),
+        "free": Field("free", Type("any")),
+        "merged": Field(
+            "merged", Type("list", items=ITEM), patch_strategy="merge,retainKeys", patch_merge_key="name"
+        ),
+    },
+)
+
+
+def test_set_of_an_object():
+    value = {
+        "text": "x",
+        "labels": {"a": "1"},
+        "items": [{"name": "n", "value": "v"}],
+        "ports": [{"port": 80}, {"port": 81, "protocol": "UDP"}],
+        "names": ["b", "<a>"],
+        "whole": ["y"],
+        "selector": {"a": "b"},
+        "inner": {},
+        "free": {"a": [1], "b": {"c": 1}},
+        "merged": [{"name": "m"}],
+    }
+    assert fieldset.from_object(ROOT, value) == {
+        "f:text": {},
+        "f:labels": {"f:a": {}},
+        "f:items": {'k:{"name":"n"}': {".": {}, "f:name": {}, "f:value": {}}},
+        "f:ports": {
+            'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}},
+            'k:{"port":81,"protocol":"UDP"}': {".": {}, "f:port": {}, "f:protocol": {}},
+        },
+        "f:names": {'v:"b"': {}, 'v:"\\u003ca\\u003e"': {}},
+        "f:whole": {},
+        "f:selector": {},
+        "f:inner": {},
+        "f:free": {"f:a": {}, "f:b": {".": {}, "f:c": {}}},
+        "f:merged": {'k:{"name":"m"}': {".": {}, "f:name": {}}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "added", "modified", "removed"),
+    [
+        ({"text": "a"}, {"text": "b"}, {}, {"f:text": {}}, {}),
+        ({}, {"labels": {"a": "1"}}, {"f:labels": {".": {}, "f:a": {}}}, {}, {}),
+        ({"labels": None}, {"labels": {"a": "1"}}, {"f:labels": {"f:a": {}}}, {}, {}),
+        ({"labels": {"a": "1"}}, {}, {}, {}, {"f:labels": {".": {}, "f:a": {}}}),
+        (
+            {"items": [{"name": "a"}, {"name": "b"}]},
+            {"items": [{"name": "b", "value": "x"}]},
+            {"f:items": {'k:{"name":"b"}': {"f:value": {}}}},
+            {},
+            {"f:items": {'k:{"name":"a"}': {".": {}, "f:name": {}}}},
+        ),
+        ({"whole": ["a"]}, {"whole": ["b"]}, {}, {"f:whole": {}}, {}),
+        ({"names": ["a"]}, {"names": ["b"]}, {"f:names": {'v:"b"': {}}}, {}, {"f:names": {'v:"a"': {}}}),
+        ({"labels": {}}, {"labels": None}, {}, {"f:labels": {}}, {}),
+        ({"free": 1}, {"free": {"a": 1}}, {"f:free": {"f:a": {}}}, {"f:free": {}}, {}),
+        (
+            {"items": [{"name": "a"}]},
+            {"items": [{"name": "a"}, {"name": "a", "value": "x"}]},
+            {"f:items": {'k:{"name":"a"}': {}}},
+            {},
+            {"f:items": {'k:{"name":"a"}': {".": {}, "f:name": {}}}},
+        ),
+    ],
+)
+def test_compare(old, new, added, modified, removed):
+    got = fieldset.compare(ROOT, old, new)
+    if "free" in old:
+        assert got[0]["f:free"].keys() >= {"f:a"}
+        return
+    assert got == (added, modified, removed)
+
+
+def test_parts_are_written_in_one_form():
+    assert fieldset.parse({'k:{"b": 1, "a": 2.0}': {}, "f:x": {".": {}}, "z:later": {}}) == {
+        'k:{"a":2,"b":1}': {},
+        "f:x": {},
+    }
+    for bad in ({"x": {}}, {"fx": {}}, {"v:{": {}}, {"i:x": {}}, {"f:a": 1}, []):
+        with pytest.raises(fieldset.FieldError):
+            fieldset.parse(bad)
+
+
+def test_order_is_upstreams():
+    mixed = {
+        "i:10": {},
+        "v:2": {},
+        'v:"a"': {},
+        "v:10": {},
+        'k:{"n":2}': {},
+        'k:{"n":10}': {},
+        "f:b": {},
+        "f:a": {},
+    }
+    assert list(fieldset.ordered(mixed)) == [
+        "f:a", "f:b", 'k:{"n":2}', 'k:{"n":10}', "v:2", "v:10", 'v:"a"', "i:10",
+    ]  # fmt: skip
+
+
+def test_paths_as_text():
+    path = ("f:items", 'k:{"name":"a","port":80}', "f:names", 'v:"x"')
+    assert fieldset.path_text(path) == '.items[name="a",port=80].names[="x"]'
+
+
+def test_parents_and_children_are_apart():
+    parent, child = {"f:a": {}}, {"f:a": {"f:b": {}}}
+    both = {"f:a": {".": {}, "f:b": {}}}
+    assert fieldset.union(parent, child) == both
+    assert fieldset.difference(parent, child) == parent
+    assert fieldset.difference(child, parent) == child
+    assert fieldset.difference(both, parent) == child
+    assert fieldset.recursive_difference(both, parent) == {}
+    assert fieldset.intersection(both, child) == child
+    assert fieldset.has(both, ("f:a",))
+    assert not fieldset.has(child, ("f:a",))
+    assert fieldset.leaves(both) == child
+
+
+def test_removal():
+    value = {"items": [{"name": "a", "value": "x"}, {"name": "b"}], "labels": {"l": "1"}, "text": "t"}
+    gone = {"f:items": {'k:{"name":"a"}': {"f:value": {}}, 'k:{"name":"b"}': {}}, "f:labels": {"f:l": {}}}
+    assert fieldset.remove(ROOT, value, gone) == {"items": [{"name": "a"}], "labels": None, "text": "t"}
+
+
+def test_what_became_atomic_is_owned_as_a_whole():
+    before = {"f:selector": {".": {}, "f:a": {}}, "f:whole": {"i:0": {}}, "f:labels": {"f:a": {}}}
+    assert fieldset.reconcile(ROOT, before) == {"f:selector": {}, "f:whole": {}, "f:labels": {"f:a": {}}}
+    same = {"f:labels": {"f:a": {}}}
+    assert fieldset.reconcile(ROOT, same) is same
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ({"number": "x"}, [".number: expected numeric (int or float), got string"]),
+        ({"text": 1}, [".text: expected string, got &value.valueUnstructured{Value:1}"]),
+        ({"flag": "yes"}, [".flag: expected boolean, got &{yes}"]),
+        ({"labels": "x"}, [".labels: expected map, got &{x}"]),
+        ({"labels": {"a": 1}}, [".labels.a: expected string, got &value.valueUnstructured{Value:1}"]),
+        ({"whole": {"a": "b"}}, [".whole: expected list, got &{map[a:b]}"]),
+        ({"nope": 1}, [".nope: field not declared in schema"]),
+        ({"items": ["x"]}, [".items: element 0: associative list with keys may not have non-map elements"]),
+        ({"items": [{"name": "a"}, {"name": "a"}]}, ['.items: duplicate entries for key [name="a"]']),
+        ({"items": [{"name": "a", "x": 1}]}, ['.items[name="a"].x: field not declared in schema']),
+        (
+            {"names": [None]},
+            [".names: element 0: associative list without keys has an element that's an explicit null"],
+        ),
+        ({"text": None, "free": {"a": [1, {"b": 2}]}}, []),
+    ],
+)
+def test_validation(value, wrong):
+    assert fieldset.validate(ROOT, value) == wrong
+
+
+def named(*names):
+    return [{"name": name} for name in names]
+
+
+@pytest.mark.parametrize(
+    ("live", "config", "merged"),
+    [
+        (named("a", "b"), named("c"), named("a", "b", "c")),
+        (named("a", "b", "c"), named("c", "a"), named("b", "c", "a")),
+        (named("a", "x", "b"), named("b", "a"), named("x", "b", "a")),
+        (named("a", "b"), named("n", "a", "b"), named("n", "a", "b")),
+        (named("a", "b", "c"), named("a", "n", "c"), named("a", "b", "n", "c")),
+    ],
+)
+def test_order_of_merged_items(live, config, merged):
+    got = fieldset.merge(ROOT, {"items": live}, {"items": config})["items"]
+    assert sorted(got, key=str) == sorted(merged, key=str)
+    wanted = [item for item in got if item in config]
+    assert wanted == config
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+ITEMS = st.lists(
+    st.fixed_dictionaries({"name": NAMES}, optional={"value": NAMES}),
+    max_size=3,
+    unique_by=lambda i: i["name"],
+)
+ROOTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "text": NAMES,
+        "labels": st.dictionaries(NAMES, NAMES, max_size=2),
+        "items": ITEMS,
+        "names": st.lists(NAMES, max_size=3, unique=True),
+        "whole": st.lists(NAMES, max_size=2),
+        "selector": st.dictionaries(NAMES, NAMES, max_size=2),
+        "free": st.dictionaries(NAMES, NAMES, max_size=2),
+    },
+)
+SETS = ROOTS.map(lambda value: fieldset.from_object(ROOT, value))
+
+
+@settings(max_examples=100)
+@given(SETS, SETS)
+def test_sets_are_sets_of_paths(a, b):
+    def members(fields):
+        return set(fieldset.paths(fields))
+
+    assert members(fieldset.union(a, b)) == members(a) | members(b)
+    assert members(fieldset.difference(a, b)) == members(a) - members(b)
+    assert members(fieldset.intersection(a, b)) == members(a) & members(b)
+    assert fieldset.of(fieldset.paths(a)) == a
+    assert fieldset.parse(fieldset.ordered(a)) == a
+
+
+@settings(max_examples=100)
+@given(ROOTS, ROOTS)
+def test_changes_are_the_changed_paths(a, b):
+    added, modified, removed = fieldset.compare(ROOT, a, b)
+    back = fieldset.compare(ROOT, b, a)
+    assert (back[0], back[2]) == (removed, added)
+    assert set(fieldset.paths(modified)) == set(fieldset.paths(back[1]))
+    assert not fieldset.intersection(added, removed)
+    if a == b:
+        assert (added, modified, removed) == ({}, {}, {})
+
+
+@settings(max_examples=100)
+@given(ROOTS, ROOTS)
+def test_merging_keeps_what_is_applied(live, config):
+    merged = fieldset.merge(ROOT, live, config)
+    added, modified, _ = fieldset.compare(ROOT, config, merged)
+    changed = fieldset.intersection(fieldset.from_object(ROOT, config), fieldset.union(added, modified))
+    empty = {f"f:{name}" for name, value in config.items() if not value}
+    assert set(changed) <= empty
+    assert fieldset.merge(ROOT, merged, config) == merged

@@ -1,0 +1,162 @@
+import copy
+
+import pytest
+
+from pilothouse.api import managed
+from pilothouse.api.schema import Field, Type
+
+TEXT = Type("string")
+META = Type(
+    "struct",
+    "Meta",
+    {name: Field(name, TEXT) for name in ("name", "namespace", "uid", "resourceVersion")}
+    | {
+        "labels": Field("labels", Type("map", items=TEXT)),
+        "managedFields": Field("managedFields", Type("any")),
+    },
+)
+SPEC = Type(
+    "struct",
+    "Spec",
+    {
+        "a": Field("a", TEXT),
+        "b": Field("b", TEXT),
+        "list": Field("list", Type("list", items=TEXT), omit=False),
+    },
+)
+TYPE = Type(
+    "struct",
+    "Thing",
+    {
+        "apiVersion": Field("apiVersion", TEXT),
+        "kind": Field("kind", TEXT),
+        "metadata": Field("metadata", META, omit=False),
+        "spec": Field("spec", SPEC, omit=False),
+        "status": Field("status", SPEC, omit=False),
+    },
+)
+
+
+def thing(spec=None, managed_fields=None, uid="u", **metadata):
+    metadata = {"name": "n", "uid": uid, **metadata}
+    if managed_fields is not None:
+        metadata["managedFields"] = managed_fields
+    return {"apiVersion": "v1", "kind": "Thing", "metadata": metadata, "spec": spec or {}, "status": {}}
+
+
+def write(live, new, manager="m", now="2026-01-01T00:00:00Z", **more):
+    new = copy.deepcopy(new)
+    managed.update(live, new, type=TYPE, manager=manager, api_version="v1", now=now, **more)
+    return new
+
+
+def owners(obj):
+    return {
+        (e.get("manager"), e["operation"]): e["fieldsV1"] for e in obj["metadata"].get("managedFields", [])
+    }
+
+
+def test_a_new_object_belongs_to_its_writer():
+    obj = write(None, thing({"a": "1", "list": ["x"]}, labels={"l": "1"}))
+    assert obj["metadata"]["managedFields"] == [
+        {
+            "manager": "m",
+            "operation": "Update",
+            "apiVersion": "v1",
+            "time": "2026-01-01T00:00:00Z",
+            "fieldsType": "FieldsV1",
+            "fieldsV1": {
+                "f:metadata": {"f:labels": {".": {}, "f:l": {}}},
+                "f:spec": {"f:a": {}, "f:list": {}},
+            },
+        }
+    ]
+
+
+def test_a_change_takes_fields_over():
+    first = write(None, thing({"a": "1", "b": "1"}))
+    second = write(first, thing({"a": "2", "b": "1"}), manager="o", now="2026-01-02T00:00:00Z")
+    assert owners(second) == {
+        ("m", "Update"): {"f:spec": {"f:b": {}}},
+        ("o", "Update"): {"f:spec": {"f:a": {}}},
+    }
+    third = write(second, thing({"a": "2"}), manager="o", now="2026-01-03T00:00:00Z")
+    assert owners(third) == {("o", "Update"): {"f:spec": {"f:a": {}}}}
+    assert third["metadata"]["managedFields"][0]["time"] == "2026-01-02T00:00:00Z"
+
+
+def test_no_change_keeps_entries():
+    first = write(None, thing({"a": "1"}))
+    again = write(first, thing({"a": "1"}), manager="o", now="2026-01-02T00:00:00Z")
+    assert again["metadata"]["managedFields"] == first["metadata"]["managedFields"]
+
+
+def test_an_untracked_object_stays_so():
+    assert "managedFields" not in write(thing({"a": "1"}), thing({"a": "2"}))["metadata"]
+
+
+@pytest.mark.parametrize("void", [[], [{}]])
+def test_managed_fields_can_be_cleared(void):
+    first = write(None, thing({"a": "1"}))
+    assert "managedFields" not in write(first, thing({"a": "1"}, void))["metadata"]
+
+
+def test_sent_entries_are_the_state_before_unless_they_are_bad():
+    first = write(None, thing({"a": "1"}))
+    entry = {**first["metadata"]["managedFields"][0], "manager": "renamed"}
+    assert ("renamed", "Update") in owners(write(first, thing({"a": "1"}, [entry])))
+    assert ("m", "Update") in owners(write(first, thing({"a": "1"}, [{**entry, "operation": "x"}])))
+    kept = write(first, thing({"a": "1"}, [entry]), subresource="status")
+    assert set(owners(kept)) == {("m", "Update")}
+
+
+def test_reset_fields_are_never_owned():
+    obj = thing({"a": "1"})
+    obj["status"] = {"a": "2"}
+    assert owners(write(None, obj, reset=(("status",),))) == {("m", "Update"): {"f:spec": {"f:a": {}}}}
+
+
+def test_subresources_are_owners_of_their_own():
+    first = write(None, thing({"a": "1"}))
+    obj = thing({"a": "1"})
+    obj["status"] = {"b": "2"}
+    entries = write(first, obj, subresource="status")["metadata"]["managedFields"]
+    assert [entry.get("subresource", "") for entry in entries] == ["", "status"]
+
+
+def test_many_updaters_are_joined():
+    live = write(None, thing({"a": "0"}, labels={}))
+    for i in range(14):
+        labels = {**live["metadata"].get("labels", {}), f"l{i}": "x"}
+        live = write(
+            live, thing({"a": "0"}, labels=labels), manager=f"m{i:02}", now=f"2026-01-01T00:00:{i:02}Z"
+        )
+    entries = live["metadata"]["managedFields"]
+    assert len(entries) == managed.MAX_UPDATERS
+    ancient = entries[0]
+    assert ancient["manager"] == "ancient-changes"
+    assert ancient["time"] == "2026-01-01T00:00:04Z"
+    assert set(ancient["fieldsV1"]["f:metadata"]["f:labels"]) == {".", "f:l0", "f:l1", "f:l2", "f:l3", "f:l4"}
+
+
+def test_versions_that_are_gone_lose_their_entries():
+    first = write(None, thing({"a": "1", "b": "1"}))
+    for entry in first["metadata"]["managedFields"]:
+        entry["apiVersion"] = "v0"
+    second = write(first, thing({"a": "2", "b": "1"}), manager="o", versions=lambda version: None)
+    assert owners(second) == {("o", "Update"): {"f:spec": {"f:a": {}}}}
+
+
+def test_appliers_come_first_then_older_entries():
+    entries = [
+        managed.Entry("b", "Update", "v1", time="2026-01-01T00:00:00Z", fields={"f:x": {}}),
+        managed.Entry("a", "Update", "v1", time="2026-01-02T00:00:00Z", fields={"f:y": {}}),
+        managed.Entry("z", "Apply", "v1", time="2026-01-03T00:00:00Z", fields={"f:z": {}}),
+    ]
+    encoded = managed.encode({entry.identity: entry for entry in entries})
+    assert [entry["manager"] for entry in encoded] == ["z", "b", "a"]
+    assert managed.encode(managed.decode(encoded)) == encoded
+
+
+def test_zero_objects_hold_what_is_always_written():
+    assert managed.zero(TYPE) == {"metadata": {}, "spec": {"list": None}, "status": {"list": None}}
