@@ -13,6 +13,7 @@ from pilothouse import pki
 from pilothouse.admission.chain import Chain
 from pilothouse.admission.plugins import chain_of
 from pilothouse.api import meta
+from pilothouse.api.validate.pod_security import Capabilities
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
 from pilothouse.authn.impersonation import Impersonation
@@ -152,6 +153,7 @@ class Server:
             int(config.service_account_max_token_expiration),
             config.service_account_extend_token_expiration,
         )
+        Capabilities.allow_privileged = config.allow_privileged
         self.services = Services(
             options=config,
             addresses=Addresses([str(n) for n in config.service_networks]),

@@ -341,11 +341,18 @@ def check_uid(resource: Resource, ctx: WriteContext, wanted: str, found: str) ->
         raise errors.conflict(resource.group, resource.plural, ctx.name, why)
 
 
+def _zero(resource: Resource, path: Path) -> Any:
+    """What stands at a path of an object in which nothing was set: a status that has members which are always written."""
+    if resource.type_of is None or resource.list_items_typed:
+        return None
+    return dig(codec.prune({}, resource.type_of()), path)
+
+
 def before_create(ctx: WriteContext, strategy: Strategy, obj: Object) -> None:
     """Prepare and validate a new object (rest.BeforeCreate)."""
     resource, metadata = ctx.resource, obj["metadata"]
     for path in strategy.reset_on_create:
-        put(obj, path, None)
+        put(obj, path, _zero(resource, path))
     if strategy.generation_on_create:
         metadata["generation"] = strategy.generation_on_create
     if strategy.prepare_create is not None:
@@ -354,7 +361,8 @@ def before_create(ctx: WriteContext, strategy: Strategy, obj: Object) -> None:
     meta.validate_create(obj, resource.namespaced, strategy.name_check, errs)
     if strategy.validate is not None:
         strategy.validate(ctx, obj, errs)
-    errs.raise_if_any(resource.group, resource.kind, metadata.get("name", ""))
+    stored = resource.storage or resource
+    errs.raise_if_any(stored.group, stored.kind, metadata.get("name", ""))
     if strategy.warnings is not None:
         ctx.warnings.extend(strategy.warnings(ctx, obj, None))
 
@@ -384,7 +392,8 @@ def before_update(ctx: WriteContext, strategy: Strategy, obj: Object, old: Objec
         meta.validate_update(obj, old, errs)
     if strategy.validate_update is not None:
         strategy.validate_update(ctx, obj, old, errs)
-    errs.raise_if_any(resource.group, resource.kind, metadata.get("name", ""))
+    stored = resource.storage or resource
+    errs.raise_if_any(stored.group, stored.kind, metadata.get("name", ""))
     if strategy.warnings is not None:
         ctx.warnings.extend(strategy.warnings(ctx, obj, old))
 

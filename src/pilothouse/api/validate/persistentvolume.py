@@ -58,6 +58,24 @@ SOURCES = (
 )
 
 
+_MOUNT_OPTIONS = "volume.beta.kubernetes.io/mount-options"
+_TAKES_MOUNT_OPTIONS = (
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "iscsi",
+    "cinder",
+    "cephfs",
+    "azureFile",
+    "vsphereVolume",
+    "azureDisk",
+    "photonPersistentDisk",
+)
+
+
 def validate_volume_spec(
     spec: Object,
     name: str,
@@ -115,7 +133,7 @@ def _capacity(capacity: Object | None, path: str, errs: Errors) -> None:
     if not capacity:
         errs.required(path)
     if not capacity or "storage" not in capacity or len(capacity) > 1:
-        errs.not_supported(path, capacity or None, ("storage",))
+        errs.not_supported(path, dict(sorted(capacity.items())) if capacity else None, ("storage",))
     for name, text in sorted((capacity or {}).items()):
         validate_basic_quantity(text, f"{path}[{name}]", errs)
         validate_positive_quantity(text, f"{path}[{name}]", errs)
@@ -184,7 +202,12 @@ def validate_volume(volume: Object, errs: Errors, old: Object | None = None) -> 
     required = (((old or {}).get("spec") or {}).get("nodeAffinity") or {}).get("required") or {}
     bad = any(selector_has_invalid_value(term) for term in required.get("nodeSelectorTerms") or ())
     name = volume["metadata"].get("name", "")
-    validate_volume_spec(volume.get("spec") or {}, name, "spec", errs, any_affinity_value=bad)
+    spec = volume.get("spec") or {}
+    validate_volume_spec(spec, name, "spec", errs, any_affinity_value=bad)
+    annotations = volume["metadata"].get("annotations") or {}
+    if _MOUNT_OPTIONS in annotations and not any(spec.get(m) is not None for m in _TAKES_MOUNT_OPTIONS):
+        at = f"metadata.annotations.{_MOUNT_OPTIONS}"
+        errs.forbidden(at, "may not specify mount options for this volume type")
 
 
 def validate_volume_update(volume: Object, old: Object, errs: Errors) -> None:

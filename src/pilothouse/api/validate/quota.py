@@ -127,12 +127,9 @@ def quota_warnings(quota: Object) -> list[str]:
     """Warnings for hard limits that make no sense together (resourcequota strategy)."""
     hard, out = (quota.get("spec") or {}).get("hard") or {}, []
     for name in ("cpu", "memory"):
-        for shown in (name, f"requests.{name}"):
-            limit = f"limits.{name}"
-            if shown in hard and limit in hard and amount(hard[shown]) > amount(hard[limit]):
-                out.append(
-                    f"ResourceQuota {shown} ({hard[shown]}) should be less than {limit} ({hard[limit]})"
-                )
+        shown, limit = f"requests.{name}" if f"requests.{name}" in hard else name, f"limits.{name}"
+        if shown in hard and limit in hard and amount(hard[shown]) > amount(hard[limit]):
+            out.append(f"ResourceQuota {shown} ({hard[shown]}) should be less than {limit} ({hard[limit]})")
     return out
 
 

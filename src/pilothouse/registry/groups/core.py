@@ -87,12 +87,16 @@ def _checked(check: Validate) -> Check:
     return hook
 
 
-def _checked_update(check: ValidateUpdate | None, *, twice: bool = True) -> CheckUpdate:
-    """The rules for a change. Upstream checks metadata anew with the whole object: `twice` for the kinds it does it."""
+def _checked_update(check: ValidateUpdate | None, *, whole: int = 1) -> CheckUpdate:
+    """The rules for a change; `whole` is how often upstream asks the rules for a whole object, metadata included,
+    besides those for the change: a cause stands there as often."""
 
     def hook(ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
-        for _ in range(2 if twice else 1):
-            meta.validate_finalizer_names(obj, errs)
+        meta.validate_finalizer_names(obj, errs)
+        for _ in range(whole):
+            if errs:  # nothing to be found a second time otherwise
+                meta.validate_create(obj, ctx.resource.namespaced, ctx.resource.strategy.name_check, errs)
+                meta.validate_finalizer_names(obj, errs)
         if check is not None:
             check(obj, old, errs)
 
@@ -161,7 +165,7 @@ NAMESPACE = Strategy(
     prepare_create=_prepare_namespace,
     prepare_update=_prepare_namespace_update,
     validate=_checked(core.validate_namespace),
-    validate_update=_checked_update(None, twice=False),
+    validate_update=_checked_update(lambda obj, old, errs: core.validate_namespace(obj, errs)),
     return_deleted=True,
     mark_deleting=_mark_namespace,
     may_vanish=_namespace_may_vanish,
@@ -170,14 +174,14 @@ NAMESPACE_STATUS = Strategy(
     name_check=names.dns_label,
     keep_on_update=(SPEC,),
     apply_reset=(SPEC,),
-    validate_update=_checked_update(core.validate_namespace_status, twice=False),
+    validate_update=_checked_update(core.validate_namespace_status, whole=0),
     may_vanish=_namespace_may_vanish,
 )
 NAMESPACE_FINALIZE = Strategy(
     name_check=names.dns_label,
     keep_on_update=(STATUS,),
     apply_reset=(STATUS,),
-    validate_update=_checked_update(core.validate_namespace_finalize, twice=False),
+    validate_update=_checked_update(core.validate_namespace_finalize, whole=0),
     may_vanish=_namespace_may_vanish,
 )
 
@@ -256,11 +260,16 @@ def _node_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[s
     return out
 
 
+def _validate_node_update(obj: Object, old: Object, errs: Errors) -> None:
+    core_node.validate_node(obj, errs)
+    core_node.validate_node_update(obj, old, errs)
+
+
 NODE = Strategy(
     keep_on_update=(STATUS,),
     apply_reset=(STATUS,),
     validate=_checked(core_node.validate_node),
-    validate_update=_checked_update(core_node.validate_node_update),
+    validate_update=_checked_update(_validate_node_update),
     warnings=_node_warnings,
     return_deleted=False,
 )
@@ -305,11 +314,16 @@ def _prepare_volume_status(ctx: WriteContext, obj: Object, old: Object) -> None:
         status[member] = known
 
 
+def _validate_volume_update(obj: Object, old: Object, errs: Errors) -> None:
+    volume.validate_volume(obj, errs, old)
+    volume.validate_volume_update(obj, old, errs)
+
+
 VOLUME = Strategy(
     **STATUS_APART,
     prepare_create=_prepare_volume,
     validate=_checked(volume.validate_volume),
-    validate_update=_checked_update(volume.validate_volume_update, twice=False),
+    validate_update=_checked_update(_validate_volume_update, whole=2),
     warnings=lambda ctx, obj, old: volume.volume_warnings(obj),
     return_deleted=True,
 )
@@ -357,12 +371,17 @@ def _supported_source(source: Object) -> bool:
     )
 
 
+def _validate_claim_update(obj: Object, old: Object, errs: Errors) -> None:
+    claim.validate_claim(obj, errs, old)
+    claim.validate_claim_update(obj, old, errs)
+
+
 CLAIM = Strategy(
     **STATUS_APART,
     prepare_create=_prepare_claim,
     prepare_update=_prepare_claim_update,
     validate=_checked(claim.validate_claim),
-    validate_update=_checked_update(claim.validate_claim_update),
+    validate_update=_checked_update(_validate_claim_update, whole=2),
     warnings=lambda ctx, obj, old: claim.claim_spec_warnings(obj.get("spec") or {}, "spec"),
     return_deleted=True,
 )
@@ -382,12 +401,12 @@ LIMIT_RANGE = Strategy(
     create_on_update=True,
     prepare_create=_name_limits,
     validate=_checked(quota.validate_limit_range),
-    validate_update=_checked_update(_updated(quota.validate_limit_range), twice=False),
+    validate_update=_checked_update(_updated(quota.validate_limit_range)),
 )
 QUOTA = Strategy(
     **STATUS_APART,
     validate=_checked(quota.validate_quota),
-    validate_update=_checked_update(quota.validate_quota_update, twice=False),
+    validate_update=_checked_update(quota.validate_quota_update, whole=0),
     warnings=lambda ctx, obj, old: quota.quota_warnings(obj),
     return_deleted=True,
 )
@@ -419,7 +438,7 @@ POD_TEMPLATE = Strategy(
     prepare_update=_prepare_template_update,
     validate=_checked(validate_pod_template),
     validate_update=_checked_update(
-        lambda obj, old, errs: validate_pod_template(obj, errs, old), twice=False
+        lambda obj, old, errs: validate_pod_template(obj, errs, old)
     ),
     warnings=_template_warnings,
     return_deleted=True,

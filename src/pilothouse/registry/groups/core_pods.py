@@ -207,6 +207,9 @@ def _validate(ctx: WriteContext, pod: Object, errs: Errors) -> None:
 
 def _validate_update(ctx: WriteContext, pod: Object, old: Object, errs: Errors) -> None:
     meta.validate_finalizer_names(pod, errs)
+    if errs:
+        meta.validate_create(pod, True, names.dns_subdomain, errs)
+        meta.validate_finalizer_names(pod, errs)
     validate_pod_update(pod, old, errs)
 
 

@@ -122,7 +122,8 @@ def _keep_allocated(spec: Object, before: Object) -> None:
 def _sync_cluster_ips(spec: Object, before: Object) -> None:
     """A client that knows only clusterIP changes clusterIPs with it (normalizeClusterIPs)."""
     new, old = spec.get("clusterIP", ""), before.get("clusterIP", "")
-    if new == old or (spec.get("clusterIPs") or []) != (before.get("clusterIPs") or []):
+    listed = spec.get("clusterIPs") or []
+    if new == old or listed not in ([], before.get("clusterIPs") or []):
         return
     if new:
         spec["clusterIPs"] = [new]
@@ -335,6 +336,7 @@ def _update_node_ports(ctx: WriteContext, service: Object, before: Object) -> No
     kept: list[int] = []
     if spec.get("type") in kinds:
         taken = set(old_ports)
+        seen: set[tuple[str, int]] = set()
         for i, port in enumerate(spec.get("ports") or ()):
             wanted = port.get("nodePort", 0)
             if not wanted and not _allocates_node_ports(spec):
@@ -344,6 +346,10 @@ def _update_node_ports(ctx: WriteContext, service: Object, before: Object) -> No
             elif wanted not in taken:
                 _allocate_port(ctx, service, wanted, f"spec.ports[{i}].nodePort")
             taken.add(port["nodePort"])
+            pair = (port.get("protocol", ""), port["nodePort"])
+            if pair in seen:
+                raise errors.Unknown(f"duplicate nodePort: {{{pair[0]} {pair[1]}}}")
+            seen.add(pair)
         kept = _node_ports(spec)
     elif before.get("type") not in kinds:
         return

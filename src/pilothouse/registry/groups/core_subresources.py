@@ -18,19 +18,13 @@ BUDGET = "poddisruptionbudget"
 _WOULD_VIOLATE = "Cannot evict pod as it would violate the pod's disruption budget."
 
 
-class _Plain(errors.StatusError):
-    """An error that upstream gives no reason."""
-
-    code, reason = 500, ""
-
-
 def check_binding(binding: Object) -> None:
     """Raise when the binding names no node: a bare 500, for upstream returns the list of causes as any error."""
     errs = Errors()
     validate_binding(binding, errs)
     texts = [f"{c['field']}: {c['message']}" for c in errs.causes]
     if texts:
-        raise _Plain(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
+        raise errors.Unknown(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
 
 
 def apply_binding(ctx: WriteContext, pod: Object, binding: Object) -> None:
@@ -108,7 +102,7 @@ def evict(readers: Readers, namespace: str, pod: Object, options: Object) -> Obj
         what = (
             "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
         )
-        raise _Plain(what)
+        raise errors.Unknown(what)
     if not budgets:
         return None
     budget = budgets[0]
