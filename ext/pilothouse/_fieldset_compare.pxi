@@ -1,0 +1,212 @@
+# Walks over values.
+
+
+def from_object(type, value):
+    """The set of all fields that an applied configuration mentions."""
+    cdef dict out = {}
+    collect(compile_type(type), value, out, None)
+    return out
+
+
+cdef bint collect(Node node, object value, dict out, object unused) except -1:
+    """Put what is below `value` into `out`; true when the value itself is a leaf."""
+    cdef Form form = node.handler(node.form(value))
+    if form == SCALAR:
+        return True
+    if form == MAP:
+        if node.map_atomic:
+            return True
+        if isinstance(value, dict):
+            collect_map(node, <dict>value, out)
+        return False
+    if node.list_atomic:
+        return True
+    if isinstance(value, list):
+        collect_list(node, <list>value, out)
+    return False
+
+
+cdef collect_map(Node node, dict value, dict out):
+    cdef Node inner
+    cdef dict child
+    cdef bint member
+    for name, item in value.items():
+        field = node.fields.get(name)
+        if field is not None:
+            element, inner = <str>(<tuple>field)[0], <Node>(<tuple>field)[1]
+        else:
+            element, inner = "f:" + name, node.element
+            if inner is None:
+                raise FieldError("field not declared in schema")
+        child = {}
+        member = collect(inner, item, child, None)
+        member = member or field is None or item is None or (isinstance(item, dict) and not item)
+        kept = seal(child, member)
+        if kept is not None:
+            out[element] = kept
+
+
+cdef collect_list(Node node, list value, dict out):
+    cdef dict child
+    elements = [item_element(node, item) for item in value]
+    seen = {}
+    for element in elements:
+        seen[element] = seen.get(element, 0) + 1
+    for element, item in zip(elements, value):
+        child = {}
+        if seen[element] == 1:
+            collect(node.item, item, child, None)
+        out[element] = seal(child, True)
+
+
+cdef class Changes:
+    """What is below one element: added, removed and modified."""
+    cdef dict added
+    cdef dict removed
+    cdef dict modified
+
+    def __init__(self):
+        self.added = {}
+        self.removed = {}
+        self.modified = {}
+
+
+cdef enum Mark:
+    UNCHANGED
+    ADDED
+    REMOVED
+    MODIFIED
+
+
+def compare(type, old, new):
+    """The sets (added, modified, removed) of what is different in `new`."""
+    cdef Changes out = Changes()
+    differ(compile_type(type), old, new, out)
+    return out.added, out.modified, out.removed
+
+
+cdef Mark differ(Node node, object old, object new, Changes out) except *:
+    """Collect what changed below two values; how the element itself changed is returned."""
+    cdef Form before = node.form(old)
+    cdef Form after = node.form(new)
+    cdef Mark mark = UNCHANGED
+    cdef bint leaf
+    if new is _MISSING:
+        leaf = handle(node, node.handler(before), old, new, out, &mark)
+    elif old is _MISSING or before == after or single(node):
+        leaf = handle(node, node.handler(after), old, new, out, &mark)
+    else:
+        handle(node, node.handler(before), old, new, out, &mark)
+        leaf = handle(node, node.handler(after), old, new, out, &mark)
+    if not leaf:
+        if old is _MISSING:
+            mark = ADDED
+        elif new is _MISSING:
+            mark = REMOVED
+    return mark
+
+
+cdef inline bint single(Node node):
+    return node.is_map + node.is_list + (node.scalar != NONE) == 1
+
+
+cdef bint handle(Node node, Form form, object old, object new, Changes out, Mark *mark) except -1:
+    """Compare two values as one form; true when they were compared as a whole."""
+    cdef bint both_empty
+    if form == MAP:
+        both_empty = (not isinstance(old, dict) or not old) and (not isinstance(new, dict) or not new)
+        if not node.map_atomic and not both_empty:
+            differ_maps(node, old if isinstance(old, dict) else {}, new if isinstance(new, dict) else {}, out)
+            return False
+    elif form == LIST:
+        both_empty = (not isinstance(old, list) or not old) and (not isinstance(new, list) or not new)
+        if not node.list_atomic and not both_empty:
+            differ_lists(node, old if isinstance(old, list) else [], new if isinstance(new, list) else [], out)
+            return False
+    if old is _MISSING:
+        mark[0] = ADDED
+    elif new is _MISSING:
+        mark[0] = REMOVED
+    elif old != new:
+        mark[0] = MODIFIED
+    return True
+
+
+cdef differ_maps(Node node, dict old, dict new, Changes out):
+    cdef PyObject *name
+    cdef PyObject *value
+    cdef PyObject *other
+    cdef Py_ssize_t at = 0
+    while PyDict_Next(old, &at, &name, &value):
+        other = PyDict_GetItem(new, <object>name)
+        if other == NULL:
+            differ_member(node, <str>name, <object>value, _MISSING, out)
+        elif other != value and <object>other != <object>value:
+            differ_member(node, <str>name, <object>value, <object>other, out)
+    at = 0
+    while PyDict_Next(new, &at, &name, &value):
+        if PyDict_GetItem(old, <object>name) == NULL:
+            differ_member(node, <str>name, _MISSING, <object>value, out)
+
+
+cdef differ_member(Node node, str name, object old, object new, Changes out):
+    cdef tuple field = <tuple>node.fields.get(name)
+    if field is not None:
+        note(<Node>field[1], <str>field[0], old, new, out)
+    elif node.element is not None:
+        note(node.element, "f:" + name, old, new, out)
+    else:
+        raise FieldError(f".{name}: field not declared in schema")
+
+
+cdef note(Node node, str element, object old, object new, Changes out):
+    """Compare the values of one element and put the outcome into the sets of its parent."""
+    cdef Changes inner = Changes()
+    cdef Mark mark = differ(node, old, new, inner)
+    if inner.added or mark == ADDED:
+        out.added[element] = seal(inner.added, mark == ADDED)
+    if inner.removed or mark == REMOVED:
+        out.removed[element] = seal(inner.removed, mark == REMOVED)
+    if inner.modified or mark == MODIFIED:
+        out.modified[element] = seal(inner.modified, mark == MODIFIED)
+
+
+cdef dict by_element(Node node, list items):
+    """Element -> the items that have it."""
+    cdef dict out = {}
+    for i, item in enumerate(items):
+        try:
+            element = item_element(node, item)
+        except FieldError as err:
+            raise FieldError(f"element {i}: {err}") from None
+        found = out.get(element)
+        if found is None:
+            out[element] = [item]
+        else:
+            (<list>found).append(item)
+    return out
+
+
+cdef differ_lists(Node node, list old, list new, Changes out):
+    cdef dict before = by_element(node, old)
+    cdef dict after = by_element(node, new)
+    cdef list none = []
+    for element in {**before, **after}:
+        was = <list>before.get(element, none)
+        now = <list>after.get(element, none)
+        if len(was) < 2 and len(now) < 2:
+            old_item = was[0] if was else _MISSING
+            new_item = now[0] if now else _MISSING
+            if old_item is _MISSING or new_item is _MISSING or old_item != new_item:
+                note(node.item, element, old_item, new_item, out)
+        elif len(was) >= 2 and len(now) >= 2:
+            if was != now:
+                out.modified[element] = {}
+        elif len(was) >= 2:
+            if now:
+                note(node.item, element, _MISSING, now[0], out)
+            out.removed[element] = {}
+        else:
+            if was:
+                note(node.item, element, was[0], _MISSING, out)
+            out.added[element] = {}

@@ -1,0 +1,109 @@
+# Path elements.
+
+
+cdef str scalar_text(object value):
+    """A scalar as it stands in a path element: JSON, with < > & escaped as Go does."""
+    if isinstance(value, str):
+        text = _dumps(value, ensure_ascii=False)
+        if not value.isalnum():
+            text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+            text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("\x7f", "\\u007f")
+        return text
+    if isinstance(value, float) and value == int(value) and abs(value) < 1e21:
+        return str(int(value))
+    return _dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+cdef str item_element(Node node, object item):
+    """The path element of a list's item; FieldError when it can have none."""
+    cdef list parts
+    if not node.keys:
+        if isinstance(item, dict):
+            raise FieldError("associative list without keys has an element that's a map type")
+        if isinstance(item, list):
+            raise FieldError("not supported: associative list with lists as elements")
+        if item is None:
+            raise FieldError("associative list without keys has an element that's an explicit null")
+        return "v:" + scalar_text(item)
+    if item is None:
+        raise FieldError("associative list with keys may not have a null element")
+    if not isinstance(item, dict):
+        raise FieldError("associative list with keys may not have non-map elements")
+    parts = []
+    for key in node.keys:
+        value = (<dict>item).get(key, _MISSING)
+        if value is _MISSING:
+            value = node.key_defaults.get(key, _MISSING)
+        if value is not _MISSING:
+            parts.append(f'"{key}":{scalar_text(value)}')
+    if not parts:
+        listed = " ".join([scalar_text(key) for key in node.keys])
+        raise FieldError(
+            f"associative list with keys has an element that omits all key fields [{listed}] (and doesn't have"
+            " default values for any key fields)"
+        )
+    return "k:{" + ",".join(parts) + "}"
+
+
+@_lru_cache(maxsize=65536)
+def canonical_element(str element):
+    """A path element as a client may have written it in its one form; "" for one of an unknown sort."""
+    if len(element) < 2:
+        raise FieldError("key must be 2 characters long:")
+    if element[1] != ":":
+        raise FieldError(f"missing colon: {element}")
+    sort, text = element[0], element[2:]
+    if sort == "f":
+        return element
+    try:
+        if sort == "v":
+            return "v:" + scalar_text(_loads(text))
+        if sort == "k":
+            members = _loads(text)
+            if not isinstance(members, dict):
+                raise FieldError(f"expected object in {element}")
+            parts = [f"{scalar_text(name)}:{scalar_text(value)}" for name, value in sorted(members.items())]
+            return "k:{" + ",".join(parts) + "}"
+        if sort == "i":
+            return f"i:{int(text)}"
+    except FieldError:
+        raise
+    except ValueError as err:
+        raise FieldError(f"parsing key as path element: {err}") from None
+    return ""
+
+
+@_lru_cache(maxsize=65536)
+def sort_key(str element):
+    """The order of path elements: fields, keys, values, indexes; numbers before texts."""
+    sort, text = element[0], element[2:]
+    if sort == "f":
+        return (0, text)
+    if sort == "k":
+        return (1, [(name, _rank(value)) for name, value in _loads(text).items()])
+    if sort == "v":
+        return (2, _rank(_loads(text)))
+    return (3, int(text))
+
+
+def _rank(value):
+    if isinstance(value, bool):
+        return (2, value)
+    if isinstance(value, (int, float)):
+        return (0, value)
+    return (1, value) if isinstance(value, str) else (3, _dumps(value))
+
+
+@_lru_cache(maxsize=65536)
+def element_text(str element):
+    """A path element as messages show it: `.name`, `[name="c"]`, `[="v"]`, `[0]`."""
+    sort, text = element[0], element[2:]
+    if sort == "f":
+        return "." + text
+    if sort == "k":
+        return "[" + ",".join([f"{name}={_shown(value)}" for name, value in _loads(text).items()]) + "]"
+    return f"[={_shown(_loads(text))}]" if sort == "v" else f"[{text}]"
+
+
+def _shown(value):
+    return _dumps(value, ensure_ascii=False)

@@ -1,0 +1,197 @@
+# Changes of values by sets and by configurations.
+
+
+def with_named_members(type, dict fields):
+    """The set with each declared field that leads to a member made a member itself."""
+    return ensure_named(compile_type(type), fields)
+
+
+cdef dict ensure_named(Node node, dict fields):
+    cdef dict out = {}
+    cdef dict child
+    cdef Node inner
+    for name, value in fields.items():
+        if name == SELF:
+            continue
+        child = <dict>value
+        if not child:
+            out[name] = child
+            continue
+        inner = None
+        declared = False
+        if node is not None:
+            sort = name[:2]
+            if sort == "f:" and node.is_map:
+                field = node.fields.get(name[2:])
+                declared = field is not None
+                inner = <Node>(<tuple>field)[1] if declared else node.element
+            elif sort == "k:" and node.is_list:
+                inner = node.item
+        out[name] = seal(ensure_named(inner, child), SELF in child or declared)
+    return out
+
+
+def remove(type, value, dict fields):
+    """The value without the items and members that are in the set; what is emptied becomes null."""
+    return take_out(compile_type(type), value, fields)
+
+
+cdef object take_out(Node node, object value, dict fields):
+    cdef Form form = node.handler(node.form(value))
+    cdef dict child
+    cdef dict rest
+    if form == SCALAR:
+        return value
+    if form == LIST:
+        if not isinstance(value, list) or not value or node.list_atomic:
+            return None
+        items = []
+        for item in value:
+            child = <dict>fields.get(item_element(node, item))
+            if child is None:
+                items.append(item)
+            elif not is_member(child):
+                items.append(take_out(node.item, item, child))
+        return items or None
+    if not isinstance(value, dict) or not value or node.map_atomic:
+        return None
+    rest = {}
+    for name, item in value.items():
+        field = node.fields.get(name)
+        child = <dict>fields.get("f:" + name)
+        if child is None:
+            rest[name] = item
+        elif not is_member(child):
+            rest[name] = take_out(<Node>(<tuple>field)[1] if field is not None else node.element, item, child)
+    return rest or None
+
+
+def reconcile(type, dict fields):
+    """The set after types that have become atomic since it was written; the set itself when there are none."""
+    node = compile_type(type)
+    return reconcile_children(node, fields)
+
+
+cdef dict reconcile_children(Node node, dict fields):
+    cdef dict out = fields
+    cdef dict child
+    cdef Node inner
+    for name, value in fields.items():
+        child = <dict>value
+        if not child or name == SELF:
+            continue
+        sort = name[:2]
+        inner = None
+        if sort == "f:" and node.is_map:
+            field = node.fields.get(name[2:])
+            inner = <Node>(<tuple>field)[1] if field is not None else node.element
+        elif node.is_list:
+            inner = node.item
+        if inner is None or inner is _deduced or inner is _atomic:
+            continue
+        if (inner.is_map and inner.map_atomic) or (not inner.is_map and inner.is_list and inner.list_atomic):
+            changed = {}
+        else:
+            changed = reconcile_children(inner, child)
+        if changed is not child:
+            if out is fields:
+                out = dict(fields)
+            out[name] = changed
+    return out
+
+
+def merge(type, live, config):
+    """The live value with an applied configuration merged in; both must fit the type."""
+    merged = join(compile_type(type), live, config)
+    return None if merged is _MISSING else merged
+
+
+cdef object join(Node node, object live, object config):
+    cdef Form before = node.form(live)
+    cdef Form after = node.form(config)
+    cdef Form form
+    cdef bint both_empty
+    if config is _MISSING:
+        form = node.handler(before)
+    else:
+        form = node.handler(after)
+    if form == MAP:
+        old = live if isinstance(live, dict) else {}
+        new = config if isinstance(config, dict) else {}
+        if not node.map_atomic and (old or new):
+            return join_maps(node, <dict>old, <dict>new)
+    elif form == LIST:
+        old = live if isinstance(live, list) else []
+        new = config if isinstance(config, list) else []
+        if not node.list_atomic and (old or new):
+            return join_lists(node, <list>old, <list>new)
+    return live if config is _MISSING else config
+
+
+cdef object join_maps(Node node, dict live, dict config):
+    cdef dict out = {}
+    cdef Node inner
+    for name, value in live.items():
+        change = config.get(name, _MISSING)
+        if change is _MISSING:
+            out[name] = value
+            continue
+        field = node.fields.get(name)
+        inner = <Node>(<tuple>field)[1] if field is not None else node.element
+        if inner is None:
+            raise FieldError(f".{name}: field not declared in schema")
+        merged = join(inner, value, change)
+        if merged is not _MISSING:
+            out[name] = merged
+    for name, value in config.items():
+        if name not in live:
+            out[name] = value
+    return out if out else _MISSING
+
+
+cdef object join_lists(Node node, list live, list config):
+    """Items of the configuration in its order; live ones keep their places among those that both have."""
+    cdef list wanted = [item_element(node, item) for item in config]
+    cdef list there = [item_element(node, item) for item in live]
+    cdef dict new = dict(zip(wanted, config))
+    cdef dict old = {}
+    cdef list out = []
+    cdef Py_ssize_t i = 0, j = 0, s = 0
+    for element, item in zip(there, live):
+        old[element] = None if element in old else item
+    shared = [element for element in wanted if element in old]
+    merged = set()
+    while i < len(there) or j < len(wanted):
+        if i < len(there) and j < len(wanted):
+            element = there[i]
+            if element == wanted[j]:
+                merged.add(element)
+                append(out, join(node.item, old[element], new[element]))
+                i += 1
+                j += 1
+                s += 1
+                continue
+            if element in new and s < len(shared) and shared[s] != element:
+                i += 1
+                continue
+        if i < len(there):
+            element = there[i]
+            if element not in new:
+                append(out, live[i])
+                i += 1
+                continue
+            if element in merged:
+                i += 1
+        if j < len(wanted):
+            element = wanted[j]
+            merged.add(element)
+            append(out, join(node.item, old.get(element, _MISSING), new[element]))
+            j += 1
+            if s < len(shared) and shared[s] == element:
+                s += 1
+    return out if out else _MISSING
+
+
+cdef append(list out, object value):
+    if value is not _MISSING:
+        out.append(value)
