@@ -1,11 +1,11 @@
 """Turns the OpenAPI definitions of a release into the type data in src/pilothouse/api/schemas.
 
-    python tools/gen_schemas.py [--out DIR] [--facts defaults.json resources.json]
+    python tools/gen_schemas.py [--out DIR] [--facts defaults.json resources.json protobuf.json]
 
 The definitions come from the package kubernetes-validate, what OpenAPI does not say from tools/data:
-go_types.json (see gen_go_types.py), defaults.json (the defaults that a field's schema states) and
-resources.json (what discovery lists); `--facts` refreshes the last two. One zlib-compressed JSON file per Go
-package:
+go_types.json (see gen_go_types.py), defaults.json (the defaults that a field's schema states),
+protobuf_numbers.json and resources.json (what discovery lists); `--facts` refreshes the last three. One
+zlib-compressed JSON file per Go package, besides the index of kinds and the protobuf field numbers:
 
     definitions: short name -> OpenAPI v3 definition without descriptions
     members: short name -> member -> [flags, Go type, embedded structs], trailing empty parts left out
@@ -75,12 +75,13 @@ def add_defaults(name: str, definition: Json, rows: list[list[str]], defaults: J
         if schema is None:
             continue
         reference = schema.get("$ref", "").rsplit(".", 1)[-1]
+        has_zero = schema.get("type") in ZERO and schema.get("format") != "byte"
         if member in stated:
             schema["default"] = stated[member]
         elif "p" not in flags and reference and reference not in NO_STRUCT:
             schema["default"] = {}
-        elif (member in stated_zeros or not set("po") & set(flags)) and schema.get("format") != "byte":
-            schema |= {"default": ZERO[schema["type"]]} if schema.get("type") in ZERO else {}
+        elif has_zero and (member in stated_zeros or not set("po") & set(flags)):
+            schema["default"] = ZERO[schema["type"]]
 
 
 def derived(schema: Json) -> str:
@@ -148,7 +149,7 @@ def build() -> dict[str, bytes]:
         "resources": resources,
     }
     files = {f"{package.removeprefix('io.k8s.')}.z": pack(content) for package, content in packages.items()}
-    return files | {"index.z": pack(index)}
+    return files | {"index.z": pack(index), "numbers.z": pack(load("protobuf_numbers.json"))}
 
 
 def registered(go_types: Json) -> Json:
@@ -165,6 +166,26 @@ def registered(go_types: Json) -> Json:
     return out
 
 
+def field_numbers(messages: list[Json]) -> list[tuple[str, dict[str, list[int]]]]:
+    """Definition name -> member -> its field number, after those of the embedded messages it stands in."""
+    by_name = {f"{m['package']}.{m['message']}": m["fields"] for m in messages}
+
+    def numbers(fields: list[Any]) -> dict[str, list[int]]:
+        out: dict[str, list[int]] = {}
+        for name, number, kind, _label, *extra in fields:
+            if extra and extra[0].get("inline"):
+                inner = numbers(by_name[kind])
+                out |= {member: [number, *path] for member, path in inner.items()}
+            else:
+                out[name] = [number]
+        return out
+
+    def definition(name: str) -> str:
+        return "io.k8s." + name.removeprefix("k8s.io.").replace("_", "-")
+
+    return [(definition(name), numbers(by_name[name])) for name in sorted(by_name)]
+
+
 def pack(content: Json) -> bytes:
     return zlib.compress(json.dumps(content, separators=(",", ":"), sort_keys=True).encode(), 9)
 
@@ -173,6 +194,10 @@ def refresh(paths: list[Path]) -> None:
     """Copy the facts that the data needs into tools/data, one line per entry."""
     for path in paths:
         facts = json.loads(path.read_text())
+        if path.name == "protobuf.json":
+            lines = [f"{json.dumps(name)}: {json.dumps(numbers)}" for name, numbers in field_numbers(facts)]
+            (DATA / "protobuf_numbers.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+            continue
         if isinstance(facts, list):
             text = "[\n" + ",\n".join(json.dumps(row, sort_keys=True) for row in facts) + "\n]\n"
         else:

@@ -196,8 +196,9 @@ def test_bodies_that_are_no_objects(body: bytes, message: str) -> None:
     [
         (
             {"kind": "configmap"},
-            'configmap in version "v1" cannot be handled as a ConfigMap: no kind "configmap" is registered for '
-            'version "v1" in scheme "pkg/api/legacyscheme/scheme.go:30"',
+            'configmap in version "v1" cannot be handled as a ConfigMap: '
+            'no kind "configmap" is registered for version "v1" '
+            'in scheme "pkg/api/legacyscheme/scheme.go:30"',
         ),
         (
             {"apiVersion": "apps/v1", "kind": "Deployment"},

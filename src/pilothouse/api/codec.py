@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import orjson
 
 from pilothouse import _schema, errors
-from pilothouse.api import convert, defaults, json, quantity, schema, scheme, times, yaml
+from pilothouse.api import convert, defaults, json, protobuf, quantity, schema, scheme, times, yaml
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.schema import Type
 
@@ -72,6 +72,8 @@ def decode(
             data = json.dump(_sorted(document.value))
             if document.repeated:
                 strict.append(document.strict_error())
+        elif media == PROTOBUF:
+            data = json.dump(_from_protobuf(body, expected))
         else:
             data = body
         value, exact = _read(data)
@@ -82,7 +84,7 @@ def decode(
         _check_conversion(actual, expected)
         if strict and validation == STRICT:
             raise Undecodable("strict decoding error: " + ", ".join(strict))
-    except (Undecodable, yaml.YAMLError, json.ScanError, json.DecodeError) as error:
+    except (Undecodable, yaml.YAMLError, protobuf.ProtobufError, json.ScanError, json.DecodeError) as error:
         _refuse(str(error), actual, expected, body)
     if actual[:2] != expected[:2] and actual[:2] not in accepted:
         wanted = scheme.group_version(expected[0], expected[1])
@@ -158,6 +160,18 @@ def _read(data: bytes) -> tuple[Any, bool]:
         return _schema.scan(data), True
     except _schema.ScanError as error:
         raise _not_interpreted(str(error)) from None
+
+
+def _from_protobuf(body: bytes, expected: scheme.GroupVersionKind) -> Object:
+    """The JSON object that a protobuf body stands for."""
+    api_version, kind, raw = protobuf.read(body)
+    out: Object = {"apiVersion": api_version, "kind": kind}
+    actual = _kind_of(out, expected)
+    try:
+        type_ = schema.for_kind(*actual)
+    except KeyError:
+        return out
+    return protobuf.decode(raw, type_) | out
 
 
 def _not_interpreted(message: str) -> Undecodable:

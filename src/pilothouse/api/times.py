@@ -6,6 +6,9 @@ SECONDS = "2006-01-02T15:04:05Z07:00"
 MICROSECONDS = "2006-01-02T15:04:05.000000Z07:00"
 
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_UNIX_EPOCH = 719162 * 86400
+"""Seconds from the start of year 1 to that of 1970."""
+
 _DIGITS = frozenset("0123456789")
 
 
@@ -164,6 +167,17 @@ def micro_time(text: str) -> str | None:
     """A meta/v1 MicroTime in UTC with six decimals, None when it is the zero time."""
     seconds, micro = _parse(text, MICROSECONDS)
     return f"{_format(seconds)}.{micro:06d}Z" if seconds or micro else None
+
+
+def from_unix(seconds: int) -> str:
+    """`2026-01-02T03:04:05`, in UTC, of seconds since 1970."""
+    return _format(seconds + _UNIX_EPOCH)
+
+
+def to_unix(text: str) -> tuple[int, int]:
+    """Seconds since 1970 and microseconds of a canonical time of either sort."""
+    seconds, micro = _parse(text, MICROSECONDS if "." in text else SECONDS)
+    return seconds - _UNIX_EPOCH, micro
 
 
 _ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
