@@ -337,6 +337,32 @@ def test_custom_cells(kind, value, wanted):
     assert tables.custom_cell(kind, value, NOW) == wanted
 
 
+def test_custom_columns_are_filled_by_their_paths():
+    shape = tables.custom_columns(
+        [
+            {"name": "Size", "type": "integer", "jsonPath": ".spec.size", "description": "how big"},
+            {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
+            {"name": "Tags", "type": "string", "jsonPath": ".spec.tags", "priority": 1},
+        ]
+    )
+    assert shape.definitions[1]["description"] == "how big"
+    assert shape.definitions[3]["description"].endswith("(in JSONPath format): .spec.tags")
+    assert [c["priority"] for c in shape.definitions] == [0, 0, 0, 1]
+    full = {
+        "metadata": {"name": "a"},
+        "spec": {"size": 3, "tags": ["x", "y"]},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    }
+    assert shape.cells(full, NOW) == ["a", 3, "True", '["x","y"]']
+    assert shape.cells({"metadata": {"name": "b"}}, NOW) == ["b", None, None, None]
+    assert shape.cells({"metadata": {"name": "c"}, "spec": "odd"}, NOW) == ["c", None, None, None]
+
+
+def test_a_path_that_cannot_be_read_ends_the_columns():
+    shape = tables.custom_columns([{"name": "Bad", "type": "string", "jsonPath": ".a["}])
+    assert [c["name"] for c in shape.definitions] == ["Name"]
+
+
 def test_custom_resources_without_columns_show_their_age():
     shape = tables.custom_columns(None)
     assert [(c["name"], c["type"]) for c in shape.definitions] == [("Name", "string"), ("Age", "date")]

@@ -7,6 +7,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from pilothouse.api import jsonpath
 from pilothouse.api.fields import Object, quote
 from pilothouse.errors import BadRequest, NotAcceptable
 from pilothouse.registry import tables_cluster, tables_core, tables_workloads
@@ -118,8 +119,6 @@ def _creation_timestamp(obj: Object) -> Sequence[Any]:
 
 def _finder(path: str) -> Callable[[Object], Sequence[Any]] | None:
     """The values that a JSONPath finds in an object; None when the path cannot be read."""
-    from pilothouse.api import jsonpath
-
     try:
         return jsonpath.compile(path)
     except ValueError:
