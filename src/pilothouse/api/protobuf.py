@@ -128,7 +128,7 @@ def read(data: bytes) -> tuple[str, str, bytes]:
 
 
 def decode(data: bytes, type: Type, depth: int = 0) -> Object:
-    """A message of a struct type as the JSON object it stands for; numbers that are not known are passed over."""
+    """A struct's message as the JSON object it stands for; numbers that are not known are passed over."""
     out: Object = {}
     _decode_into(out, data, _table(type.name), depth)
     return out
@@ -211,7 +211,8 @@ def _time(parts: dict[int, Any], micro: bool) -> str | None:
 
 def _schema_or(data: bytes, type: Type, depth: int) -> Any:
     assert type.items is not None
-    single, several = None, []
+    single: Object | None = None
+    several: list[Any] = []
     allows = 0
     boolean = type.go.endswith("OrBool")
     for number, value in _fields(data):
@@ -274,8 +275,8 @@ def _encode_table(obj: Object, table: Table) -> bytes:
         if field.type.kind == "list" and field.type.items is not None and not _is_message(field.type):
             out += [_member(number, item, field.type.items) for item in value or ()]
         elif field.type.kind == "map" and field.type.items is not None:
-            for key in sorted(value or ()):
-                entry = _put(1, key.encode()) + _member(2, value[key], field.type.items)
+            for key, item in sorted((value or {}).items(), key=lambda pair: pair[0]):
+                entry = _put(1, key.encode()) + _member(2, item, field.type.items)
                 out.append(_put(number, entry))
         elif value is not None:
             out.append(_member(number, value, field.type))
