@@ -1,79 +1,99 @@
 """admissionregistration.k8s.io/v1: webhook configurations and admission policies."""
 
+from pilothouse.api.validate import admissionregistration as webhook_rules
+from pilothouse.api.validate import policies as rules
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     KEPT_METADATA,
     META,
     SPEC,
     STATUS_APART,
+    on_create,
     resource,
     status_strategy,
 )
+from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Strategy
 
 GROUP = "admissionregistration.k8s.io"
 CATEGORY = ("api-extensions",)
 
-WEBHOOKS = Strategy(unconditional_update=False, generation_on_create=1, generation_fields=(("webhooks",),))
-SPEC_ONLY = Strategy(unconditional_update=False, **COUNTS_SPEC)
-VALIDATING_POLICY = Strategy(unconditional_update=False, **COUNTS_SPEC, **STATUS_APART)
+MUTATING_WEBHOOKS = Strategy(
+    unconditional_update=False,
+    generation_on_create=1,
+    generation_fields=(("webhooks",),),
+    validate=on_create(webhook_rules.validate_mutating_webhooks),
+    validate_update=lambda ctx, obj, old, errs: webhook_rules.validate_mutating_webhooks(obj, errs, old),
+)
+VALIDATING_WEBHOOKS = Strategy(
+    unconditional_update=False,
+    generation_on_create=1,
+    generation_fields=(("webhooks",),),
+    validate=on_create(webhook_rules.validate_validating_webhooks),
+    validate_update=lambda ctx, obj, old, errs: webhook_rules.validate_validating_webhooks(obj, errs, old),
+)
+MUTATING_POLICY = Strategy(
+    unconditional_update=False,
+    validate=on_create(rules.validate_mutating_policy),
+    validate_update=lambda ctx, obj, old, errs: rules.validate_mutating_policy(obj, errs),
+    **COUNTS_SPEC,
+)
+MUTATING_BINDING = Strategy(
+    unconditional_update=False,
+    validate=on_create(rules.validate_mutating_binding),
+    validate_update=lambda ctx, obj, old, errs: rules.validate_mutating_binding(obj, errs),
+    **COUNTS_SPEC,
+)
+VALIDATING_POLICY = Strategy(
+    unconditional_update=False,
+    validate=on_create(rules.validate_validating_policy),
+    validate_update=lambda ctx, obj, old, errs: rules.validate_validating_policy(obj, errs),
+    **COUNTS_SPEC,
+    **STATUS_APART,
+)
+VALIDATING_BINDING = Strategy(
+    unconditional_update=False,
+    validate=on_create(rules.validate_validating_binding),
+    validate_update=lambda ctx, obj, old, errs: rules.validate_validating_binding(obj, errs),
+    **COUNTS_SPEC,
+)
+_STATUS = status_strategy(
+    VALIDATING_POLICY,
+    rules.validate_policy_status,
+    keep_on_update=(SPEC, *KEPT_METADATA),
+    apply_reset=(SPEC, META),
+)
+
+
+def _record(
+    kind: str, plural: str, storage_version_hash: str, strategy: Strategy, status: Strategy | None = None
+) -> Resource:
+    return resource(
+        GROUP, "v1", kind, plural, storage_version_hash, strategy, categories=CATEGORY, status=status
+    )
+
 
 RESOURCES = [
-    resource(
-        GROUP,
-        "v1",
-        "MutatingAdmissionPolicy",
-        "mutatingadmissionpolicies",
-        "LYmCf+UMVdg=",
-        SPEC_ONLY,
-        categories=CATEGORY,
+    _record("MutatingAdmissionPolicy", "mutatingadmissionpolicies", "LYmCf+UMVdg=", MUTATING_POLICY),
+    _record(
+        "MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", "90V5FRZZ3Zg=", MUTATING_BINDING
     ),
-    resource(
-        GROUP,
-        "v1",
-        "MutatingAdmissionPolicyBinding",
-        "mutatingadmissionpolicybindings",
-        "90V5FRZZ3Zg=",
-        SPEC_ONLY,
-        categories=CATEGORY,
+    _record(
+        "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "Sqi0GUgDaX0=", MUTATING_WEBHOOKS
     ),
-    resource(
-        GROUP,
-        "v1",
-        "MutatingWebhookConfiguration",
-        "mutatingwebhookconfigurations",
-        "Sqi0GUgDaX0=",
-        WEBHOOKS,
-        categories=CATEGORY,
+    _record(
+        "ValidatingAdmissionPolicy", "validatingadmissionpolicies", "6OxvlMmQ6is=", VALIDATING_POLICY, _STATUS
     ),
-    resource(
-        GROUP,
-        "v1",
-        "ValidatingAdmissionPolicy",
-        "validatingadmissionpolicies",
-        "6OxvlMmQ6is=",
-        VALIDATING_POLICY,
-        categories=CATEGORY,
-        status=status_strategy(
-            VALIDATING_POLICY, keep_on_update=(SPEC, *KEPT_METADATA), apply_reset=(SPEC, META)
-        ),
-    ),
-    resource(
-        GROUP,
-        "v1",
+    _record(
         "ValidatingAdmissionPolicyBinding",
         "validatingadmissionpolicybindings",
         "v9715VZqakg=",
-        SPEC_ONLY,
-        categories=CATEGORY,
+        VALIDATING_BINDING,
     ),
-    resource(
-        GROUP,
-        "v1",
+    _record(
         "ValidatingWebhookConfiguration",
         "validatingwebhookconfigurations",
         "B0wHjQmsGNk=",
-        WEBHOOKS,
-        categories=CATEGORY,
+        VALIDATING_WEBHOOKS,
     ),
 ]
