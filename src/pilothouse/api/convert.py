@@ -52,10 +52,12 @@ def _template(template: Object | None) -> None:
 
 
 def _pod_spec(spec: Object) -> None:
-    """serviceAccount is the old name of serviceAccountName and says the same."""
+    """serviceAccount is the old name of serviceAccountName and says the same; a negative grace period reads 1."""
     name = spec.get("serviceAccountName") or spec.get("serviceAccount")
     if name:
         spec["serviceAccountName"] = spec["serviceAccount"] = name
+    if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
+        spec["terminationGracePeriodSeconds"] = 1
 
 
 def _drop_init_annotations(metadata: Object) -> None:

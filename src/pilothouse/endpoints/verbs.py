@@ -7,10 +7,12 @@ from typing import Any
 
 from pilothouse import errors
 from pilothouse.admission.chain import Attributes, Chain
-from pilothouse.api import codec, defaults, managed, meta
+from pilothouse.api import codec, convert, defaults, managed, meta
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import Attributes as AuthzAttributes
+from pilothouse.authz import escalation
 from pilothouse.authz.authorizer import Authorizer, forbidden
+from pilothouse.authz.escalation import Escalation
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams
 from pilothouse.endpoints.response import Responder
@@ -34,6 +36,7 @@ class Verbs:
     authorizer: Authorizer
     responder: Responder
     services: Any
+    escalation: Escalation
     watch_timeout: float = 1800.0
 
 
@@ -84,6 +87,18 @@ def admission_attributes(
         verbs.readers,
         services=verbs.services,
     )
+
+
+async def admit(
+    verbs: Verbs, ctx: Context, attributes: Attributes, resource: Resource, obj: Object, old: Object | None
+) -> None:
+    """The mutating half of admission; then, for roles and bindings, that nobody grants more than they hold."""
+    attributes.obj, attributes.old = obj, old
+    attributes.operation = "CREATE" if old is None else "UPDATE"
+    await verbs.admission.mutate(attributes)
+    if resource.group == escalation.GROUP and resource.plural in escalation.RESOURCES:
+        info = ctx.info
+        await verbs.escalation.check(ctx.user, resource.plural, info.namespace, info.name, obj=obj, old=old)
 
 
 def validator(verbs: Verbs, attributes: Attributes) -> Validate:
@@ -166,6 +181,7 @@ def decode_patched(resource: Resource, raw: Object) -> tuple[Object, list[str]]:
     if not isinstance(obj.get("metadata"), dict):
         obj["metadata"] = {}
     defaults.apply(obj, resource.group, resource.version, resource.kind)
+    convert.normalise(obj, resource.group, resource.kind)
     return obj, notes
 
 

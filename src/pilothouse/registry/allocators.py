@@ -55,17 +55,10 @@ class _Pool:
             number = random.randint(low, high)
             if number not in self.taken:
                 return number
-        start = random.randint(low, high)
         size = high - low + 1
-        size = min(size, len(self.taken) + TRIES)
-        return next(
-            (
-                n
-                for n in (low + (start - low + i) % (high - low + 1) for i in range(size))
-                if n not in self.taken
-            ),
-            None,
-        )
+        start = random.randrange(size)
+        tried = (low + (start + i) % size for i in range(min(size, len(self.taken) + 1)))
+        return next((n for n in tried if n not in self.taken), None)
 
     def give_back(self, number: int) -> None:
         with self.lock:
@@ -92,8 +85,11 @@ class Addresses:
         """The configured families, the default one first."""
         return tuple(self._pools)
 
-    def allocate(self, ip: str | None = None, family: str = "") -> str:
-        """Take an address: the one asked for, else any of `family`; AllocationError when it cannot be had."""
+    def allocate(self, ip: str | None = None, family: str = "", *, dry_run: bool = False) -> str:
+        """Take an address: the one asked for, else any of `family`; AllocationError when it cannot be had.
+
+        A dry run that names its address does not ask whether it is free, as upstream's does not.
+        """
         if ip is None:
             network, pool = self._pools[family or self.families[0]]
             number = pool.take_any()
@@ -109,7 +105,7 @@ class Addresses:
                 f"the provided IP ({address}) is not in the valid range. The range of valid IPs is {network}"
             )
             raise AllocationError(text)
-        if not pool.take(int(address)):
+        if not dry_run and not pool.take(int(address)):
             raise AllocationError("provided IP is already allocated")
         return ip
 
@@ -136,15 +132,18 @@ class NodePorts:
         reserved = min(max(STATIC_MIN, size // 32), 128) if size > STATIC_MIN else 0
         self._pool = _Pool(first, last, reserved)
 
-    def allocate(self, port: int | None = None) -> int:
-        """Take a port: the one asked for, else any; AllocationError when it cannot be had."""
+    def allocate(self, port: int | None = None, *, dry_run: bool = False) -> int:
+        """Take a port: the one asked for, else any; AllocationError when it cannot be had.
+
+        A dry run that names its port does not ask whether it is in the range, as upstream's does not.
+        """
         pool = self._pool
         if port is None:
             found = pool.take_any()
             if found is None:
                 raise AllocationError("range is full")
             return found
-        if not pool.first <= port <= pool.last:
+        if not dry_run and not pool.first <= port <= pool.last:
             text = "provided port is not in the valid range. The range of valid ports is"
             raise AllocationError(f"{text} {pool.first}-{pool.last}")
         if not pool.take(port):

@@ -17,8 +17,8 @@ from pilothouse.api.validate.common import (
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.resources import (
     amount,
+    fractional_warning,
     is_native,
-    is_whole,
     validate_basic_quantity,
     validate_positive_quantity,
     validate_quantity,
@@ -225,9 +225,16 @@ def _resource_key(name: str, path: str, errs: Errors) -> None:
 
 def claim_spec_warnings(spec: Object, path: str) -> list[str]:
     """Warnings for a claim spec (pvcutil.GetWarningsForPersistentVolumeClaimSpec)."""
-    storage = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
-    if storage is None or is_whole(storage):
-        return []
-    return [
-        f'{path}.resources.requests[storage]: fractional byte value "{storage}" is invalid, must be an integer'
-    ]
+    out, resources = [], spec.get("resources") or {}
+    for member in ("requests", "limits"):
+        out += fractional_warning(f"{path}.resources.{member}", resources.get(member), "storage")
+    return out
+
+
+def claim_warnings(claim: Object) -> list[str]:
+    """Warnings for a claim (pvcutil.GetWarningsForPersistentVolumeClaim)."""
+    out = []
+    if BETA_CLASS in (claim["metadata"].get("annotations") or {}):
+        text = 'deprecated since v1.8; use "storageClassName" attribute instead'
+        out.append(f"metadata.annotations[{BETA_CLASS}]: {text}")
+    return out + claim_spec_warnings(claim.get("spec") or {}, "spec")

@@ -180,7 +180,7 @@ def _toleration(toleration: Object, path: str, errs: Errors) -> None:
         if value:
             errs.invalid(f"{path}.operator", value, "value must be empty when `operator` is 'Exists'")
     else:
-        errs.not_supported(f"{path}.operator", operator, ("Equal", "Exists"))
+        errs.not_supported(f"{path}.operator", operator, ("Equal", "Exists", "Lt", "Gt"))
     if effect:
         validate_taint_effect(effect, f"{path}.effect", errs)
 

@@ -145,13 +145,53 @@ def validate_security_context(context: Object | None, path: str, errs: Errors, h
     if context.get("allowPrivilegeEscalation") is False:
         if context.get("privileged"):
             why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
-            errs.invalid(path, context, why)
+            errs.invalid(path, shown_context(context), why)
         for added in (context.get("capabilities") or {}).get("add") or ():
             if added == "CAP_SYS_ADMIN":
                 why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-                errs.invalid(path, context, why)
+                errs.invalid(path, shown_context(context), why)
     _windows_options(context.get("windowsOptions"), f"{path}.windowsOptions", errs)
     _apparmor(context.get("appArmorProfile"), f"{path}.appArmorProfile", errs)
+
+
+_SHOWN: dict[str, tuple[str, ...]] = {
+    "": (
+        "capabilities",
+        "privileged",
+        "seLinuxOptions",
+        "windowsOptions",
+        "runAsUser",
+        "runAsGroup",
+        "runAsNonRoot",
+        "readOnlyRootFilesystem",
+        "allowPrivilegeEscalation",
+        "procMount",
+        "seccompProfile",
+        "appArmorProfile",
+    ),
+    "capabilities": ("add", "drop"),
+    "seLinuxOptions": ("user", "role", "type", "level"),
+    "windowsOptions": ("gmsaCredentialSpecName", "gmsaCredentialSpec", "runAsUserName", "hostProcess"),
+    "seccompProfile": ("type", "localhostProfile"),
+    "appArmorProfile": ("type", "localhostProfile"),
+}
+_GO_NAMES = {
+    "seLinuxOptions": "SELinuxOptions",
+    "gmsaCredentialSpecName": "GMSACredentialSpecName",
+    "gmsaCredentialSpec": "GMSACredentialSpec",
+}
+
+
+def shown_context(context: Object, part: str = "") -> Object:
+    """A security context as messages print it: upstream's internal type with all its members."""
+    out: Object = {}
+    for member in _SHOWN[part]:
+        value = context.get(member)
+        if value is None and part == "seLinuxOptions":
+            value = ""
+        nested = member in _SHOWN and value is not None
+        out[_GO_NAMES.get(member, member[:1].upper() + member[1:])] = shown_context(value, member) if nested else value
+    return out
 
 
 def _seccomp(profile: Object | None, path: str, errs: Errors) -> None:
@@ -270,7 +310,7 @@ def validate_host_users(spec: Object, path: str, errs: Errors) -> None:
         return
     for member, shown in (("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")):
         if spec.get(member):
-            errs.forbidden(f"{path}.{shown}", "when `pod.Spec.HostUsers` is false")
+            errs.forbidden(f"{path}.{shown}", "when `hostUsers` is false")
 
 
 def validate_os(spec: Object, containers: Sequence[tuple[Object, str]], path: str, errs: Errors) -> None:

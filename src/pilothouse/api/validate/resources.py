@@ -38,8 +38,12 @@ def amount(text: str) -> Quantity:
 
 
 def is_whole(text: str) -> bool:
-    """Whether there is no fraction, to the thousandth (Quantity.MilliValue % 1000)."""
-    return amount(text).milli_value() % 1000 == 0
+    """Whether there is no fraction, to the thousandth; what is too large wraps as upstream's int64 does."""
+    number = amount(text)
+    if abs(number.unscaled) < 2**63:
+        return number.milli_value() % 1000 == 0
+    milli = int(number.rounded_up(-3).as_decimal().scaleb(3)) & (2**64 - 1)
+    return (milli - 2**64 if milli >= 2**63 else milli) % 1000 == 0
 
 
 def is_huge_page(name: str) -> bool:
@@ -89,7 +93,7 @@ def validate_pod_resource_name(name: str, path: str, errs: Errors) -> None:
     before = len(errs)
     validate_resource_name(name, path, errs)
     if len(errs) == before and not (name in COMPUTE or is_huge_page(name)):
-        errs.not_supported(path, name, COMPUTE)
+        errs.not_supported(path, name, ("cpu", HUGE_PAGES, "memory"))
 
 
 def validate_quota_resource_name(name: str, path: str, errs: Errors) -> None:

@@ -285,6 +285,7 @@ def local(source: Object, path: str, errs: Errors) -> None:
 def csi_driver_name(name: str, path: str, errs: Errors) -> None:
     if not name:
         errs.required(path)
+        return
     if names.size(name) > 63:
         errs.too_long(path, 63)
     report(path, name, names.dns_subdomain(name.lower()), errs)

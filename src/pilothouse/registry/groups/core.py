@@ -148,9 +148,13 @@ def _name_label(namespace: Object) -> None:
 
 
 def _mark_namespace(ctx: WriteContext, namespace: Object) -> bool:
-    """A deleted namespace is Terminating until its finalizers are through."""
+    """The first delete only marks a namespace; it goes when it is asked for again and its finalizers are through."""
+    metadata = namespace["metadata"]
+    if metadata.get("deletionTimestamp"):
+        return bool((namespace.get("spec") or {}).get("finalizers"))
+    metadata["deletionTimestamp"] = ctx.now
     namespace.setdefault("status", {})["phase"] = "Terminating"
-    return bool((namespace.get("spec") or {}).get("finalizers"))
+    return True
 
 
 def _namespace_may_vanish(namespace: Object) -> bool:
@@ -281,13 +285,8 @@ def _event_ttl(ctx: WriteContext, obj: Object) -> int:
     return int(getattr(options, "event_ttl", 3600))
 
 
-def any_event_name(name: str, prefix: bool = False) -> list[str]:
-    """Events through core/v1 may have any name that is a path segment."""
-    return []
-
-
 EVENT = Strategy(
-    name_check=any_event_name,
+    name_check=names.path_segment,
     create_on_update=True,
     validate=lambda ctx, obj, errs: event.validate_event(obj, errs, strict=False),
     validate_update=lambda ctx, obj, old, errs: event.validate_event_update(obj, old, errs, strict=False),
@@ -382,7 +381,7 @@ CLAIM = Strategy(
     prepare_update=_prepare_claim_update,
     validate=_checked(claim.validate_claim),
     validate_update=_checked_update(_validate_claim_update, whole=2),
-    warnings=lambda ctx, obj, old: claim.claim_spec_warnings(obj.get("spec") or {}, "spec"),
+    warnings=lambda ctx, obj, old: claim.claim_warnings(obj),
     return_deleted=True,
 )
 CLAIM_STATUS = status_strategy(CLAIM, claim.validate_claim_status_update)
@@ -475,9 +474,27 @@ def _validate_controller_update(obj: Object, old: Object, errs: Errors) -> None:
     core.validate_replication_controller(obj, errs, old)
 
 
+def _controller_name(name: str, prefix: bool = False) -> list[str]:
+    """A subdomain; the declared rule of this kind words its length in bytes."""
+    long = names.max_len(names.SUBDOMAIN_MAX)
+    return [names.max_bytes(names.SUBDOMAIN_MAX) if m == long else m for m in names.dns_subdomain(name, prefix)]
+
+
+def _prepare_controller_status(ctx: WriteContext, obj: Object, old: Object) -> None:
+    _label_controller(obj)
+
+
+def _label_controller(obj: Object) -> None:
+    """A controller without labels has those of its template, whenever it is read."""
+    labels = (_controller_template(obj).get("metadata") or {}).get("labels")
+    if labels and not obj["metadata"].get("labels"):
+        obj["metadata"]["labels"] = dict(labels)
+
+
 CONTROLLER = Strategy(
     **COUNTS_SPEC,
     **STATUS_APART,
+    name_check=_controller_name,
     prepare_create=_prepare_controller,
     prepare_update=_prepare_controller_update,
     validate=_checked(core.validate_replication_controller),
@@ -485,7 +502,9 @@ CONTROLLER = Strategy(
     warnings=_controller_warnings,
     garbage_collection="orphan",
 )
-CONTROLLER_STATUS = status_strategy(CONTROLLER, core.validate_replication_controller_status)
+CONTROLLER_STATUS = status_strategy(
+    CONTROLLER, core.validate_replication_controller_status, prepare_update=_prepare_controller_status
+)
 
 
 def _endpoints_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:

@@ -44,7 +44,8 @@ def _projections(spec: Object) -> Iterable[Object]:
 
 def _prepare_create(ctx: WriteContext, pod: Object) -> None:
     spec = pod.setdefault("spec", {})
-    pod["status"] = {"phase": "Pending", "qosClass": quality_of_service(spec)}
+    given = (pod.get("status") or {}).get("qosClass")
+    pod["status"] = {"phase": "Pending", "qosClass": given or quality_of_service(spec)}
     drop_disabled_fields(spec)
     if spec.get("schedulingGates"):
         pod["status"]["conditions"] = [_gated(ctx.now)]
@@ -229,7 +230,6 @@ def _status_warnings(ctx: WriteContext, pod: Object, old: Object | None) -> list
 
 POD = Strategy(
     generation_on_create=1,
-    reset_on_create=(("status",),),
     keep_on_update=(("status",),),
     apply_reset=(("status",),),
     prepare_create=_prepare_create,

@@ -239,7 +239,7 @@ def _allocate_addresses(ctx: WriteContext, service: Object) -> None:
 def _allocate(ctx: WriteContext, service: Object, family: str, wanted: str) -> str:
     addresses = _pools(ctx)[0]
     try:
-        address = addresses.allocate(wanted or None, family)
+        address = addresses.allocate(wanted or None, family, dry_run=ctx.dry_run)
     except AllocationError as err:
         if not wanted:
             text = f"Internal error occurred: failed to allocate a serviceIP: {err}"
@@ -251,7 +251,8 @@ def _allocate(ctx: WriteContext, service: Object, family: str, wanted: str) -> s
         errs.invalid("spec.clusterIPs", service["spec"].get("clusterIPs"), why)
         _refuse(service, errs)
         raise
-    _take(ctx, lambda: addresses.release(address))
+    if not (ctx.dry_run and wanted):
+        _take(ctx, lambda: addresses.release(address))
     return address
 
 
@@ -293,7 +294,7 @@ def _allocates_node_ports(spec: Object) -> bool:
 def _allocate_port(ctx: WriteContext, service: Object, wanted: int, path: str) -> int:
     ports = _pools(ctx)[1]
     try:
-        port = ports.allocate(wanted or None)
+        port = ports.allocate(wanted or None, dry_run=ctx.dry_run)
     except AllocationError as err:
         if not wanted:
             text = f"failed to allocate a nodePort: {err}"
