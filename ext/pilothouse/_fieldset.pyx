@@ -94,6 +94,10 @@ cdef dict SCALARS = {
 }
 
 
+# The defaults that OpenAPI gives to members that are always written.
+cdef dict KEY_ZEROS = {"string": "", "int32": 0, "int64": 0, "number": 0, "bool": False}
+
+
 def compile(type):
     """The Node of a Type; kept on the type."""
     return compile_type(type)
@@ -151,8 +155,12 @@ cdef compile_list(Node node, str list_type, tuple keys, object items):
         node.keys = tuple(sorted(keys))
         for key in keys:
             field = items.fields.get(key)
-            if field is not None and field.default is not None:
+            if field is None:
+                continue
+            if field.default is not None:
                 node.key_defaults[key] = field.default
+            elif not field.omit and not field.pointer and field.type.kind in KEY_ZEROS:
+                node.key_defaults[key] = KEY_ZEROS[field.type.kind]
 
 
 include "_fieldset_element.pxi"

@@ -179,6 +179,13 @@ def test_repeated_members_of_a_merge_patch():
     assert notes == ['duplicate field "a.b"', 'duplicate field "c[0].d"', 'duplicate field "a"']
 
 
+def test_members_come_out_in_order():
+    live = {"b": {"y": 1}, "a": 1}
+    assert list(patch.apply_merge_patch(live, b'{"aa":{"d":1,"c":2}}')[0]) == ["a", "aa", "b"]
+    out = apply([{"op": "add", "path": "/b/x", "value": {"d": 1, "c": 2}}], live)
+    assert orjson.dumps(out) == b'{"a":1,"b":{"x":{"d":1,"c":2},"y":1}}'
+
+
 JSON = st.recursive(
     st.one_of(st.booleans(), st.integers(-3, 3), st.text("ab~/", max_size=3)),
     lambda inner: (

@@ -108,7 +108,7 @@ def named(*names):
             {"strategy": {"$retainKeys": ["type"], "type": "b"}},
             {"strategy": {"type": "b"}},
         ),
-        ({"count": 1}, {"count": {"a": 1}}, {"count": {"a": 1}}),
+        ({"count": 1}, {"count": 2.0}, {"count": 2.0}),
     ],
 )
 def test_patches(live, change, out):
@@ -183,6 +183,25 @@ def test_patches_that_do_not_decode():
         strategic.apply_patch({}, b"{", ROOT)
     out, notes = strategic.apply_patch({}, b'{"count":1,"count":2}', ROOT)
     assert (out, notes) == ({"count": 2}, ['duplicate field "count"'])
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"strategy": "text"}, "cannot restore struct from: string"),
+        ({"strategy": []}, "cannot restore struct from: slice"),
+        ({"containers": {"name": "a"}}, "cannot restore slice from map"),
+        ({"labels": "x"}, "cannot restore map from string"),
+        ({"labels": {"a": 1}}, "cannot convert int64 to string"),
+        ({"count": "1"}, "unrecognized type: int32"),
+        ({"count": 1.5}, "cannot convert float64 to int32"),
+    ],
+)
+def test_outcomes_of_no_type(change, why):
+    with pytest.raises(errors.Invalid) as caught:
+        apply({"count": 1}, change)
+    assert caught.value.message.endswith(f'": {why}')
+    assert caught.value.message.startswith(' "" is invalid: patch: Invalid value: "map[')
 
 
 def diff(a, b, type):

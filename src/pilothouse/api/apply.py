@@ -248,8 +248,6 @@ def _keep_last_applied(obj: Object, config: Object) -> None:
     inner = (applied.get("metadata") or {}).get("annotations")
     if inner:
         inner.pop(LAST_APPLIED, None)
-        if not inner:
-            del applied["metadata"]["annotations"]
     text = json.dumps(applied, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"
     text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     annotations[LAST_APPLIED] = text

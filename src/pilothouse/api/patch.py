@@ -45,7 +45,7 @@ def apply_json_patch(live: Object, body: bytes, strict: bool = True) -> tuple[An
             document.apply(operation)
     except Inapplicable:
         raise errors.Unprocessable(_REJECTED, details={}) from None
-    return document.root, notes
+    return document.ordered(), notes
 
 
 def apply_merge_patch(live: Object, body: bytes, strict: bool = True) -> tuple[Any, list[str]]:
@@ -67,12 +67,17 @@ def apply_merge_patch(live: Object, body: bytes, strict: bool = True) -> tuple[A
         raise errors.BadRequest("Invalid JSON Patch")
     document = copy(live)
     _merge(document, change)
-    return document, notes
+    return _in_key_order(document), notes
 
 
 def copy(value: Any) -> Any:
     """A deep copy of JSON data."""
     return orjson.loads(dump(value))
+
+
+def _in_key_order(value: Any) -> Any:
+    """The order in which upstream decodes what it patched, and so reports what is wrong with it."""
+    return orjson.loads(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
 
 
 def decode_object(body: bytes) -> tuple[Any, list[str]]:
@@ -192,6 +197,16 @@ class _Document:
     def __init__(self, root: Any) -> None:
         self.root = root
         self.copied = 0
+        self.opened: dict[int, Object] = {}
+
+    def ordered(self) -> Any:
+        """The document with the keys of the objects that were opened in order: values put in stay as they are."""
+        for one in (self.root, *self.opened.values()):
+            if isinstance(one, dict):
+                members = sorted(one.items(), key=_first)
+                one.clear()
+                one.update(members)
+        return self.root
 
     def apply(self, operation: Object | None) -> None:
         operation = operation or {}
@@ -268,7 +283,13 @@ class _Document:
             container = _value_at(container, _unescape(part))
             if not isinstance(container, (dict, list)):
                 raise Inapplicable(f"doc is missing path: {path}")
+            if isinstance(container, dict):
+                self.opened[id(container)] = container
         return container, _unescape(parts[-1])
+
+
+def _first(pair: tuple[str, Any]) -> str:
+    return pair[0]
 
 
 def _text(operation: Object, name: str) -> str:

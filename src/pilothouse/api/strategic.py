@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.api.fields import Object, quote
+from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.patch import PANIC, copy, decode_object
 from pilothouse.api.schema import Type
 
@@ -29,7 +29,14 @@ def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> t
         patch, notes = decode_object(body)
     except ValueError as err:
         raise errors.BadRequest(str(err)) from None
-    return apply(live, patch or {}, type), notes if strict else []
+    patched = apply(live, patch or {}, type)
+    try:
+        _check_shape(patched, type)
+    except ValueError as err:
+        errs = Errors()
+        errs.invalid("patch", _go(patch), str(err))
+        raise errors.invalid("", "", "", errs.causes) from None
+    return patched, notes if strict else []
 
 
 def apply(live: Object, patch: Object, type: Type) -> Object:
@@ -220,6 +227,54 @@ def _sorted(items: List, where: dict[Any, int], key: str) -> List:
     last = [item for item in items if isinstance(item, dict) and item.get(_PATCH) == "delete"]
     first = [item for item in items if not (isinstance(item, dict) and item.get(_PATCH) == "delete")]
     return sorted(first, key=lambda item: where.get(_place_id(item, key), -1)) + last
+
+
+# What the patched object must be to become a typed one again (runtime unstructured converter). Times,
+# quantities and the like have rules of their own, which decoding applies.
+
+
+def _check_shape(value: Any, type: Type | None) -> None:
+    """ValueError, in upstream's words, for the first value that has no form of its type."""
+    if value is None or type is None:
+        return
+    kind = type.kind
+    if kind == "struct":
+        if not isinstance(value, dict):
+            raise ValueError(f"cannot restore struct from: {_reflect_kind(value)}")
+        for name, member in type.fields.items():
+            _check_shape(value.get(name), member.type)
+    elif kind == "map":
+        if not isinstance(value, dict):
+            raise ValueError(f"cannot restore map from {_reflect_kind(value)}")
+        for item in value.values():
+            _check_shape(item, type.items)
+    elif kind == "list":
+        if not isinstance(value, list):
+            raise ValueError(f"cannot restore slice from {_reflect_kind(value)}")
+        for item in value:
+            _check_shape(item, type.items)
+    elif kind in _SCALARS:
+        _check_scalar(value, type)
+
+
+def _check_scalar(value: Any, type: Type) -> None:
+    have, want = _reflect_kind(value), _SCALARS[type.kind]
+    number = have in {"int64", "float64"}
+    if have == want or (number and want == "float64") or (have == "int64" and want == "int32"):
+        return
+    if have == "float64" and want in {"int32", "int64"}:
+        if value.is_integer():
+            return
+    elif not (have == "int64" and want == "string"):
+        raise ValueError(f"unrecognized type: {want}")
+    raise ValueError(f"cannot convert {have} to {type.go or want}")
+
+
+_SCALARS = {"string": "string", "bool": "bool", "int32": "int32", "int64": "int64", "number": "float64"}
+
+
+def _reflect_kind(value: Any) -> str:
+    return "map" if isinstance(value, dict) else "slice" if isinstance(value, list) else _go_type(value)
 
 
 # Look-ups in the type.
