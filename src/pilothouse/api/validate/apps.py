@@ -11,7 +11,7 @@ from pilothouse.api.validate.common import (
     validate_label_selector,
     validate_nonnegative,
 )
-from pilothouse.api.validate.persistentvolumeclaim import validate_claim_template
+from pilothouse.api.validate.persistentvolumeclaim import validate_claim_spec
 from pilothouse.api.validate.pod import validate_pod_template_spec
 from pilothouse.api.validate.pod_options import PodOptions, options_for
 from pilothouse.api.validate.shown import label_selector, sorted_map
@@ -300,7 +300,7 @@ def validate_stateful_set(obj: Object, old: Object | None, errs: Errors) -> None
     _only_always(template, "spec.template", "StatefulSet", errs)
     if old is None:
         for i, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
-            validate_claim_template(claim, f"spec.volumeClaimTemplates[{i}]", errs)
+            validate_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}].spec", errs)
 
 
 def _stateful_set_template(spec: Object, errs: Errors, options: PodOptions) -> None:

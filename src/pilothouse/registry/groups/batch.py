@@ -3,6 +3,7 @@
 from pilothouse.api.fields import Object
 from pilothouse.api.validate import batch as rules
 from pilothouse.api.validate.job_status import validate_job_status
+from pilothouse.api.validate.pod_warnings import template_warnings
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     STATUS_APART,
@@ -12,7 +13,7 @@ from pilothouse.registry.groups.records import (
     spec_of,
     status_strategy,
 )
-from pilothouse.registry.groups.workloads import generation_changes, name_warnings, template_warnings
+from pilothouse.registry.groups.workloads import generation_changes, name_warnings
 from pilothouse.registry.strategy import Strategy, WriteContext
 
 GROUP = "batch"
@@ -34,7 +35,7 @@ def _prepare_job(ctx: WriteContext, obj: Object) -> None:
     selector["matchLabels"] = {rules.CONTROLLER_UID: uid, **(selector.get("matchLabels") or {})}
 
 
-def _job_spec_warnings(spec: Object, old: Object | None, path: str) -> list[str]:
+def _job_spec_warnings(spec: Object, path: str) -> list[str]:
     out = []
     if spec.get("completionMode") == "Indexed":
         if (spec.get("completions") or 0) > 10**5 and (spec.get("parallelism") or 0) > 10**4:
@@ -43,16 +44,15 @@ def _job_spec_warnings(spec: Object, old: Object | None, path: str) -> list[str]
                 "than 10^4, a Kubernetes controller might not be able to track completedIndexes when a big number "
                 "of indexes fail"
             )
-    before = None if old is None else old.get("template")
-    return out + template_warnings(spec.get("template") or {}, f"{path}.template", before)
+    return out + template_warnings(spec.get("template") or {}, f"{path}.template")
 
 
 def _job_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
     if old is None:
-        return name_warnings(obj, "Pod names and hostnames") + _job_spec_warnings(spec_of(obj), None, "spec")
+        return name_warnings(obj, "Pod names and hostnames") + _job_spec_warnings(spec_of(obj), "spec")
     if not generation_changes(obj, old):
         return []
-    return _job_spec_warnings(spec_of(obj), spec_of(old), "spec")
+    return _job_spec_warnings(spec_of(obj), "spec")
 
 
 def _job_of(cron_job: Object) -> Object:
@@ -63,9 +63,9 @@ def _cron_job_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> li
     out = []
     if old is None:
         out = name_warnings(obj, "Job names, Job pod names and hostnames")
-        out += _job_spec_warnings(_job_of(obj), None, "spec.jobTemplate.spec")
+        out += _job_spec_warnings(_job_of(obj), "spec.jobTemplate.spec")
     elif generation_changes(obj, old):
-        out = _job_spec_warnings(_job_of(obj), _job_of(old), "spec.jobTemplate.spec")
+        out = _job_spec_warnings(_job_of(obj), "spec.jobTemplate.spec")
     if "TZ" in spec_of(obj).get("schedule", ""):
         out.append(
             "CRON_TZ or TZ used in spec.schedule is not officially supported, see "

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from pilothouse.api import names, selectors
 from pilothouse.api.fields import Object
+from pilothouse.api.validate.pod_warnings import template_warnings
 from pilothouse.registry.groups.records import spec_of
 from pilothouse.registry.strategy import WriteContext
 
@@ -27,13 +28,7 @@ def pod_template_warnings(obj: Object, old: Object | None) -> list[str]:
     """Warnings about spec.template; those of an update only when it changes the generation."""
     if old is not None and not generation_changes(obj, old):
         return []
-    before = None if old is None else spec_of(old).get("template")
-    return template_warnings(spec_of(obj).get("template") or {}, TEMPLATE, before)
-
-
-def template_warnings(template: Object, path: str, old: Object | None) -> list[str]:
-    """Warnings about a pod template, an unchanged part of an old one left out."""
-    return []
+    return template_warnings(spec_of(obj).get("template") or {}, TEMPLATE)
 
 
 def generation_changes(obj: Object, old: Object) -> bool:
