@@ -22,6 +22,7 @@ from pilothouse.authn.serviceaccount import ServiceAccountTokens, TokenIssuer
 from pilothouse.authn.tokens import BootstrapTokens, TokenFile
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.authz.authorizer import UnionAuthorizer, forbidden, from_modes
+from pilothouse.authz.escalation import guard
 from pilothouse.controllers import bootstrap
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
 from pilothouse.controllers.client import Client
@@ -173,6 +174,7 @@ class Server:
             authorizer=authorizer,
             responder=responder,
             services=self.services,
+            escalation=guard(authorizer, readers),
             watch_timeout=float(config.min_request_timeout),
         )
         discovery = Discovery(self.table, f"{advertised(config)}:{config.secure_port}")
@@ -231,6 +233,12 @@ class Server:
             hostname=socket.gethostname(),
             now=meta.now(),
             client_ca="".join(pathlib.Path(p).read_text() for p in self.files.client_ca),
+            proxy_ca=_text(config.requestheader_client_ca_file),
+            proxy_names=config.requestheader_allowed_names,
+            username_headers=config.requestheader_username_headers,
+            uid_headers=config.requestheader_uid_headers,
+            group_headers=config.requestheader_group_headers,
+            extra_prefixes=config.requestheader_extra_headers_prefix,
         )
         writer = BootstrapWriter(self.store, self.table, self.readers, self.services)
         await bootstrap.ensure(writer, bootstrap.objects(settings))
@@ -279,6 +287,10 @@ def open_storage(config: Config) -> Storage:
     from pilothouse.storage.sqlite import SqliteStorage
 
     return SqliteStorage(config.data_directory)
+
+
+def _text(path: str) -> str:
+    return pathlib.Path(path).read_text() if path else ""
 
 
 def advertised(config: Config) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
     from pilothouse.options import Config
 
@@ -120,6 +120,13 @@ def _new_key() -> "ec.EllipticCurvePrivateKey":
     return ec.generate_private_key(ec.SECP256R1())
 
 
+def _new_rsa_key() -> "rsa.RSAPrivateKey":
+    """RSA, for the widest choice of programs that check service account tokens (RS256)."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 def _name(common: str, organizations: Sequence[str] = ()) -> "x509.Name":
     from cryptography import x509
     from cryptography.x509.oid import NameOID
@@ -172,7 +179,7 @@ def _pem(certificate: "x509.Certificate") -> bytes:
     return certificate.public_bytes(Encoding.PEM)
 
 
-def key_pem(key: "ec.EllipticCurvePrivateKey") -> bytes:
+def key_pem(key: "ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey") -> bytes:
     """A private key in PKCS#8 PEM."""
     from cryptography.hazmat.primitives import serialization as s
 
@@ -297,7 +304,7 @@ def _is_ours(cert: pathlib.Path, authority: Authority) -> bool:
 
 def _signing_key(path: pathlib.Path) -> str:
     if not path.exists():
-        write_file(path, key_pem(_new_key()))
+        write_file(path, key_pem(_new_rsa_key()))
     return str(path)
 
 

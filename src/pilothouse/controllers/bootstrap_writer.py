@@ -1,5 +1,6 @@
 """Writes the objects of a fresh cluster: what is missing in one transaction, the rest as any client would."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from pilothouse.api import codec, defaults, managed, meta, schema
@@ -12,10 +13,6 @@ from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, before_create
 from pilothouse.registry.strategy import WriteContext
 from pilothouse.storage.interface import Op, RevisionConflict
-
-BATCH = 500
-"""Objects of one transaction."""
-
 
 class BootstrapWriter:
     """Implements bootstrap.Writer."""
@@ -45,16 +42,11 @@ class BootstrapWriter:
             resource = self._resource(one)
             if resource is not None:
                 ops.append(self._op(resource, one))
-        for start in range(0, len(ops), BATCH):
-            batch = ops[start : start + BATCH]
-            try:
-                await self.store.storage.txn(batch)
-            except RevisionConflict:  # another instance is starting too
-                for op in batch:
-                    try:
-                        await self.store.storage.txn([op])
-                    except RevisionConflict:
-                        continue
+        # Each object has a revision of its own; what is asked for together leaves in one commit.
+        results = await asyncio.gather(*(self.store.storage.txn([op]) for op in ops), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, RevisionConflict):
+                raise result  # a conflict: another instance is starting too
 
     def _op(self, resource: Resource, planned: Planned) -> Op:
         from pilothouse.controllers.client import USER

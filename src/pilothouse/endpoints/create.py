@@ -6,6 +6,7 @@ from pilothouse.endpoints.params import write_params
 from pilothouse.endpoints.verbs import (
     Verbs,
     admission_attributes,
+    admit,
     decode_body,
     dedupe_owners,
     match_namespace,
@@ -33,8 +34,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     attributes = admission_attributes(
         verbs, ctx, resource, "CREATE", name, params.options("CreateOptions"), params.dry_run
     )
-    attributes.obj = obj
-    await verbs.admission.mutate(attributes)
+    await admit(verbs, ctx, attributes, resource, obj, None)
     dedupe_owners(ctx, obj, True)
     written = await verbs.store.create(write, obj, validator(verbs, attributes))
     for text in (*write.warnings, *attributes.warnings):

@@ -96,6 +96,8 @@ class Dispatcher:
         if info.verb == "watch" and info.path.split("/", 5).count("watch"):
             return list_verb.handle_deprecated_watch(self.verbs, ctx, resource)
         table = OBJECT if info.name else COLLECTION
+        if info.name and not any(verb in resource.verbs for verb, _ in OBJECT.values()):
+            raise unknown()
         found = table.get(method)
         if found is None or found[0] not in resource.verbs:
             raise not_allowed()
@@ -103,7 +105,7 @@ class Dispatcher:
             raise not_allowed()
         negotiation_for(ctx, resource)
         if resource.virtual:
-            return subresources.review(self.verbs, ctx, resource)
+            return subresources.virtual(self.verbs, ctx, resource)
         return found[1](self.verbs, ctx, resource)
 
     def _subresource(self, ctx: Context, resource: Resource) -> Answer:

@@ -125,7 +125,7 @@ def _place(s: Selection) -> None:
     """Where in the collection and when: limit, continue, resourceVersion and its match."""
     p = s.params
     revision = resource_version(p.resource_version)
-    s.limit = max(p.limit, 0)
+    s.limit = 0 if p.resource_version == "0" or "metadata.name" in s.selector.field_equalities else max(p.limit, 0)
     if p.token:
         try:
             key, at = keys.decode_continue(p.token, s.prefix)
@@ -133,11 +133,9 @@ def _place(s: Selection) -> None:
             raise errors.BadRequest(f"invalid continue token: {err}") from None
         if p.resource_version and p.resource_version != "0":
             raise errors.BadRequest("specifying resource version is not allowed when using continue")
-        s.after, s.at = key, max(at, 0)
+        s.after, s.at = key.removesuffix("\0"), max(at, 0)
         return
     if not revision:
-        if p.resource_version == "0":
-            s.limit = 0  # from the cache, whole
         return
     if p.match == "Exact" or (not p.match and s.limit):
         s.at = revision
@@ -185,7 +183,8 @@ def handle_deprecated_watch(verbs: Verbs, ctx: Context, resource: Resource) -> R
         raise not_allowed()
     negotiation_for(ctx, resource)
     params = list_params(ctx.query)
-    params.watch = True
+    if not params.watch:
+        params = list_params({**ctx.query, "watch": ["true"]})
     name = ctx.info.name
     if name:
         term = f"metadata.name={name}"

@@ -119,6 +119,8 @@ def list_params(query: Query) -> ListParams:
     out.timeout = timeout if timeout is not None else 0
     limit = integer(query, "limit")
     out.limit = limit if limit is not None else 0
+    if out.watch and out.send_initial is None and not out.match and out.resource_version in ("", "0"):
+        out.send_initial, out.match = True, "NotOlderThan"  # SetListOptionsDefaults
     return out
 
 

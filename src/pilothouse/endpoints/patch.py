@@ -11,6 +11,7 @@ from pilothouse.endpoints.params import WriteParams, patch_params
 from pilothouse.endpoints.verbs import (
     Verbs,
     admission_attributes,
+    admit,
     create_authorizer,
     decode_patched,
     dedupe_owners,
@@ -59,9 +60,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         match_namespace(ctx, resource, obj)
         match_name(obj, info.name, info.namespace)
         obj = stored_form(resource, obj)
-        attributes.obj, attributes.old = obj, live
-        attributes.operation = "CREATE" if live is None else "UPDATE"
-        await verbs.admission.mutate(attributes)
+        await admit(verbs, ctx, attributes, resource, obj, live)
         dedupe_owners(ctx, obj, True)
         return obj
 

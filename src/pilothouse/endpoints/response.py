@@ -89,7 +89,12 @@ class Responder:
         out: Object
         if media.transform == negotiation.PARTIAL_LIST:
             items = [partial(obj, version) for obj in objects]
-            out = {"kind": "PartialObjectMetadataList", "apiVersion": version, "metadata": metadata, "items": items}
+            out = {
+                "kind": "PartialObjectMetadataList",
+                "apiVersion": version,
+                "metadata": metadata,
+                "items": items or None,  # upstream's slice stays nil here
+            }
         elif media.transform == negotiation.PARTIAL:
             raise errors.NotAcceptable(
                 f"you requested PartialObjectMetadata, but the requested object is a list ({go_type(resource, 'List')})"
@@ -122,7 +127,8 @@ class Responder:
         """The headers that every answer carries."""
         headers = response.headers
         headers.append(("Audit-Id", ctx.audit_id))
-        headers.append(NO_CACHE)
+        if not any(name == "Cache-Control" for name, _ in headers):
+            headers.append(NO_CACHE)
         if ctx.priority is not None:
             headers.append(("X-Kubernetes-Pf-Flowschema-Uid", ctx.priority[0]))
             headers.append(("X-Kubernetes-Pf-Prioritylevel-Uid", ctx.priority[1]))

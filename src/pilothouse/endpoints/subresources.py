@@ -15,6 +15,7 @@ from pilothouse.endpoints.verbs import (
     admission_attributes,
     decode_body,
     match_namespace,
+    track_fields,
     write_context,
 )
 from pilothouse.registry import deletion
@@ -134,6 +135,7 @@ async def token(verbs: Verbs, ctx: Context, resource: Resource, body: Object, pa
         verbs, ctx, resource, "CREATE", info.name, params.options("CreateOptions"), params.dry_run
     )
     verbs.store.find(resource, info.namespace, info.name)
+    track_fields(ctx, _body_record(resource, resource.subresources["token"]), params, None, body, meta.now())
     request = issuer.prepare(body, info.namespace, info.name)
     attributes.obj = request
     await verbs.admission.mutate(attributes)
@@ -151,6 +153,36 @@ ACTIONS: dict[str, Callable[[Verbs, Context, Resource, Object, WriteParams], Awa
 }
 
 
+def virtual(verbs: Verbs, ctx: Context, resource: Resource) -> Response | Awaitable[Response]:
+    """A resource of which nothing is stored."""
+    if resource.kind == "ComponentStatus":
+        return componentstatuses(verbs, ctx, resource)
+    return review(verbs, ctx, resource)
+
+
+def componentstatuses(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
+    """The health of what a server can see of the control plane: its own store (registry/core/componentstatus)."""
+    healthy = verbs.store.cacher.ready
+    condition: Object = {"type": "Healthy", "status": "True" if healthy else "False", "message": "ok"}
+    if not healthy:
+        condition = {**condition, "message": "the store cannot be reached", "error": "the store cannot be reached"}
+    obj: Object = {
+        "kind": "ComponentStatus",
+        "apiVersion": "v1",
+        "metadata": {"name": "etcd-0"},
+        "conditions": [condition],
+    }
+    if not ctx.info.name:
+        return verbs.responder.objects(ctx, resource, [obj], {})
+    if ctx.info.name != "etcd-0":
+        raise errors.not_found("", "componentstatus", ctx.info.name)
+    return verbs.responder.object(ctx, resource, obj)
+
+
+TRACKED = frozenset(("SubjectAccessReview", "LocalSubjectAccessReview", "SelfSubjectAccessReview", "TokenReview"))
+"""Reviews whose answers carry managed fields."""
+
+
 async def review(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """A resource that is only an answer: access reviews, token reviews, bindings."""
     params = write_params(ctx.query, "CreateOptions")
@@ -162,6 +194,8 @@ async def review(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     attributes = admission_attributes(
         verbs, ctx, resource, "CREATE", body["metadata"].get("name", ""), params.options("CreateOptions"), params.dry_run
     )
+    if resource.kind in TRACKED:
+        track_fields(ctx, resource, params, None, body, meta.now())
     attributes.obj = body
     await verbs.admission.mutate(attributes)
     if resource.strategy.validate is not None:

@@ -6,6 +6,7 @@ from pilothouse.endpoints.params import write_params
 from pilothouse.endpoints.verbs import (
     Verbs,
     admission_attributes,
+    admit,
     create_authorizer,
     decode_body,
     dedupe_owners,
@@ -45,9 +46,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         first = None  # a second try starts from the body again: hooks change what they are given
         track_fields(ctx, resource, params, served_form(resource, live) if live is not None else None, obj, write.now)
         obj = stored_form(resource, obj)
-        attributes.obj, attributes.old = obj, live
-        attributes.operation = "CREATE" if live is None else "UPDATE"
-        await verbs.admission.mutate(attributes)
+        await admit(verbs, ctx, attributes, resource, obj, live)
         dedupe_owners(ctx, obj, True)
         return obj
 

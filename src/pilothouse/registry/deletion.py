@@ -64,6 +64,7 @@ async def _delete(store: Store, ctx: WriteContext, options: Object, validate: Va
             await validate(obj, obj)
         live = decode(entry)
         _collect_finalizers(resource, obj["metadata"], options)
+        obj["metadata"].setdefault("deletionTimestamp", ctx.now)
         if strategy.mark_deleting(ctx, obj):
             value = await _write(store, ctx, obj, entry) if obj != live else entry.value
             return Deleted(obj, value, gone=False)

@@ -126,6 +126,9 @@ class Store:
     async def create(self, ctx: WriteContext, obj: Object, validate: Validate | None) -> Written:
         """Store a new object; the name is generated here when only generateName is given."""
         metadata = obj["metadata"]
+        sent = metadata.pop("resourceVersion", "")
+        if sent and sent != "0" and not _version_error(sent):
+            raise errors.Unknown("resourceVersion should not be set on objects to be created")
         prefix = metadata.get("generateName")
         if not prefix or metadata.get("name"):
             return await self._create(ctx, obj, validate)
