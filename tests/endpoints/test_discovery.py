@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from pilothouse.api import protobuf
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.errors import MethodNotAllowed, NotAcceptable, NotFound
 from pilothouse.registry.catalog import Table, default_table
@@ -59,6 +60,19 @@ def test_aggregated_documents(served, path):
     assert response.content_type == AGGREGATED
     assert json.loads(response.body) == AGGREGATED_DOCUMENTS[path]
     assert ("Vary", "Accept") in response.headers
+
+
+def test_documents_in_protobuf(served):
+    for path in ("/api", "/apis", "/api/v1", "/apis/apps", "/apis/apps/v1"):
+        response = ask(served, path, "application/vnd.kubernetes.protobuf")
+        assert response.content_type == "application/vnd.kubernetes.protobuf"
+        _, kind, raw = protobuf.read(response.body)
+        assert kind == PLAIN_DOCUMENTS.get(path, {"kind": "APIGroup"})["kind"]
+        assert raw
+    response = ask(served, "/apis", AGGREGATED.replace("json", "vnd.kubernetes.protobuf"))
+    assert response.content_type == AGGREGATED.replace("json", "vnd.kubernetes.protobuf")
+    assert protobuf.read(response.body)[:2] == ("apidiscovery.k8s.io/v2", "APIGroupDiscoveryList")
+    assert response.body.count(b"deployments") == 1
 
 
 def test_unchanged_documents_need_not_be_sent_again(small):

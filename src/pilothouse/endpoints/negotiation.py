@@ -305,6 +305,9 @@ def encode(document: Any, media: Media, pretty: bool = False) -> bytes:
         return yaml.dump(document)
     if media.format == "protobuf":
         from pilothouse.api import protobuf
+        from pilothouse.endpoints import discovery_protobuf
 
-        return protobuf.encode(document)
+        if media.transform:
+            return discovery_protobuf.encode(document)
+        return protobuf.write(document, document.get("apiVersion", "v1"), document["kind"])
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 if pretty else orjson.OPT_APPEND_NEWLINE)
