@@ -200,7 +200,7 @@ class _Document:
         self.opened: dict[int, Object] = {}
 
     def ordered(self) -> Any:
-        """The document with the keys of the objects that were opened in order: values put in stay as they are."""
+        """The document, with the keys of opened objects in order; values put in stay as they are."""
         for one in (self.root, *self.opened.values()):
             if isinstance(one, dict):
                 members = sorted(one.items(), key=_first)
