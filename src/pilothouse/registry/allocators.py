@@ -1,6 +1,6 @@
-"""Cluster IPs and node ports: who has which, in memory, rebuilt from the services at start (registry/core/service).
+"""Cluster IPs and node ports: which are taken, in memory, rebuilt from the services at start.
 
-Both pools may be used from any thread. What a write takes is given back through `WriteContext.undo` when it fails.
+Both may be used from any thread. What a failed write took is given back through `WriteContext.undo`.
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ from pilothouse.api.fields import Object
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 STATIC_MIN, STATIC_MAX, STATIC_STEP = 16, 256, 16
-"""The lower part of a range is left to addresses that users choose: a sixteenth of it, 16 to 256 (KEP-3070)."""
+"""The lower part of a range is left to users to choose from: a sixteenth of it, 16 to 256 (KEP-3070)."""
 TRIES = 32
 
 
@@ -23,7 +23,7 @@ class AllocationError(ValueError):
 
 
 class _Pool:
-    """Numbers from `first` to `last`; those handed out without a wish come from above `reserved`, while there are any."""
+    """Numbers from `first` to `last`; without a wish they come from above `reserved`, while there are any."""
 
     def __init__(self, first: int, last: int, reserved: int) -> None:
         self.first, self.last = first, last
@@ -97,9 +97,10 @@ class Addresses:
                 raise AllocationError("range is full")
             return str(ipaddress.ip_address(number.to_bytes(network.max_prefixlen // 8, "big")))
         address = names.parse_ip(ip)
-        network, pool = self._pools.get(f"IPv{address.version}" if address else "", (None, None))
-        if address is None or network is None or pool is None or address not in network:
+        found = self._pools.get(f"IPv{address.version}") if address is not None else None
+        if address is None or found is None or address not in found[0]:
             raise AllocationError("the provided network does not match the current range")
+        network, pool = found
         if not pool.first <= int(address) <= pool.last:
             text = (
                 f"the provided IP ({address}) is not in the valid range. The range of valid IPs is {network}"

@@ -1,4 +1,4 @@
-"""Rules of the small core kinds: namespaces, replication controllers, bindings, log options (apis/core/validation)."""
+"""Rules of the small core kinds: namespaces, replication controllers, bindings, log options."""
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object

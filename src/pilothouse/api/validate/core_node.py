@@ -1,7 +1,7 @@
 """Rules of nodes (apis/core/validation)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pilothouse.api import names
@@ -160,7 +160,7 @@ def _config_sources(spec: Object, status: Object, errs: Errors) -> None:
 
 
 def _config_map_source(config: Object, path: str, errs: Errors) -> None:
-    rules = {
+    rules: dict[str, Callable[[str], list[str]]] = {
         "namespace": names.dns_label,
         "name": names.dns_subdomain,
         "kubeletConfigKey": names.config_map_key,

@@ -21,14 +21,16 @@ def key_pair_fault(certificate: bytes, key: bytes) -> str:
                 "tls: failed to find certificate PEM data in certificate input, but did find a private key;"
                 " PEM inputs may have been switched"
             )
-        return f'tls: failed to find "CERTIFICATE" PEM block in certificate input after skipping PEM blocks of the following types: [{" ".join(skipped)}]'
+        what = 'tls: failed to find "CERTIFICATE" PEM block in certificate input'
+        return f"{what} after skipping PEM blocks of the following types: [{' '.join(skipped)}]"
     keys, skipped = _blocks(key, lambda kind: kind == "PRIVATE KEY" or kind.endswith(" PRIVATE KEY"))
     if not keys:
         if not skipped:
             return "tls: failed to find any PEM data in key input"
         if len(skipped) == 1 and skipped[0] == "CERTIFICATE":
             return "tls: found a certificate rather than a key in the PEM for the private key"
-        return f'tls: failed to find PEM block with type ending in "PRIVATE KEY" in key input after skipping PEM blocks of the following types: [{" ".join(skipped)}]'
+        what = 'tls: failed to find PEM block with type ending in "PRIVATE KEY" in key input'
+        return f"{what} after skipping PEM blocks of the following types: [{' '.join(skipped)}]"
     try:
         public = x509.load_der_x509_certificate(chain[0]).public_key()
     except ValueError:

@@ -266,10 +266,15 @@ _OLD_SOURCES = {
     "rbd": "deprecated in v1.28, non-functional in v1.31+",
 }
 _OLD_ANNOTATIONS = {
-    "volume.beta.kubernetes.io/storage-class": 'deprecated since v1.8; use "storageClassName" attribute instead',
+    "volume.beta.kubernetes.io/storage-class": (
+        'deprecated since v1.8; use "storageClassName" attribute instead'
+    ),
     "volume.beta.kubernetes.io/mount-options": 'deprecated since v1.31; use "mountOptions" attribute instead',
 }
-_RECYCLE = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."
+_RECYCLE = (
+    "The Recycle reclaim policy is deprecated."
+    " Instead, the recommended approach is to use dynamic provisioning."
+)
 
 
 def volume_warnings(volume: Object) -> list[str]:

@@ -1,4 +1,4 @@
-"""Rules of pods and pod templates at their creation (apis/core/validation, ValidatePodSpec and its callers)."""
+"""Rules of pods and pod templates at their creation (apis/core/validation, ValidatePodSpec)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -64,7 +64,7 @@ MAX_HOSTNAME = 64
 
 
 def validate_pod_template_spec(template: Object, path: str, errs: Errors, options: PodOptions = NEW) -> None:
-    """A PodTemplateSpec at `path` (`spec.template`); `options` come from options_for() when it replaces another."""
+    """A PodTemplateSpec at `path` (`spec.template`); one that replaces another has options_for() it."""
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
     annotations = metadata.get("annotations")
     validate_labels(metadata.get("labels"), f"{path}.labels", errs)

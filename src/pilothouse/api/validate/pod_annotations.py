@@ -1,4 +1,4 @@
-"""Annotations of pods that have a meaning: mirror pods, deletion cost, and the old forms of security profiles."""
+"""Annotations of pods that have a meaning: mirror pods, deletion cost, old forms of security profiles."""
 
 import json
 from collections.abc import Mapping

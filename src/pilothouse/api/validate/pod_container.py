@@ -38,7 +38,7 @@ _NOT_EPHEMERAL = (
 
 @dataclass(slots=True, frozen=True)
 class Surroundings:
-    """What the rules of a container look at outside it: the pod's volumes, claim names, restart policy, grace."""
+    """What the rules of a container look at outside it: the pod's volumes, claims, restart policy, grace."""
 
     volumes: Mapping[str, Object]
     claims: frozenset[str]
@@ -145,7 +145,7 @@ def _common(container: Object, path: str, errs: Errors, around: Surroundings) ->
     validate_ports(container.get("ports") or [], f"{path}.ports", errs)
     validate_env(container.get("env") or [], f"{path}.env", errs)
     validate_env_from(container.get("envFrom") or [], f"{path}.envFrom", errs)
-    validate_volume_mounts(mounts, devices, around.volumes, container, f"{path}.volumeMounts", errs)
+    validate_volume_mounts(mounts, devices, around.volumes, f"{path}.volumeMounts", errs, container=container)
     validate_volume_devices(devices, mounts, around.volumes, f"{path}.volumeDevices", errs)
     _one_of(container.get("imagePullPolicy", ""), PULL_POLICIES, f"{path}.imagePullPolicy", errs)
     validate_requirements(

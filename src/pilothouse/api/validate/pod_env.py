@@ -86,7 +86,8 @@ def _value_from(variable: Object, path: str, errs: Errors) -> None:
         errs.invalid(
             path,
             "",
-            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
+            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef`"
+            " or `fileKeyRef`",
         )
     elif variable.get("value"):
         errs.invalid(path, "", "may not be specified when `value` is not empty")

@@ -13,9 +13,10 @@ def validate_volume_mounts(
     mounts: Sequence[Object],
     devices: Sequence[Object],
     volumes: Mapping[str, Object],
-    container: Object | None,
     path: str,
     errs: Errors,
+    *,
+    container: Object | None = None,
 ) -> None:
     """`volumes` are the valid volumes of the pod by name; `container` None = it is not known yet."""
     device_paths = {d.get("name", ""): d.get("devicePath", "") for d in devices}

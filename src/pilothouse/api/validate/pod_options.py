@@ -13,7 +13,7 @@ _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 class PodOptions:
     """Exceptions to the rules; every one is False for a new object.
 
-    is_pod: the spec is a pod's own, not one of a template. old_ips: addresses the old object had, in any spelling.
+    is_pod: the spec is a pod's own, not a template's. old_ips: addresses the old object had, as spelled.
     """
 
     is_pod: bool = False

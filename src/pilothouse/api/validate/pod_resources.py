@@ -15,7 +15,7 @@ ZERO = Quantity(0)
 
 
 def validate_pod_resources(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    """The requirements of the pod as a whole, against those of its containers; `path` is that of the member."""
+    """The requirements of the pod as a whole, against those of its containers."""
     own = spec.get("resources")
     if own is None:
         return

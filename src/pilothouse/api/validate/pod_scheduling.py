@@ -180,7 +180,9 @@ def _toleration(toleration: Object, path: str, errs: Errors) -> None:
         if value:
             errs.invalid(f"{path}.operator", value, "value must be empty when `operator` is 'Exists'")
     else:
-        errs.not_supported(f"{path}.operator", operator, ("Equal", "Exists", "Lt", "Gt"))
+        compares = operator in ("Lt", "Gt")  # alpha operators, off; refused with a list that has them
+        valid = ("Equal", "Exists", "Lt", "Gt") if compares else ("Equal", "Exists")
+        errs.not_supported(f"{path}.operator", operator, valid)
     if effect:
         validate_taint_effect(effect, f"{path}.effect", errs)
 
@@ -260,7 +262,7 @@ def _min_domains(count: int | None, action: str, path: str, errs: Errors) -> Non
 
 
 def _spread_label_keys(constraint: Object, path: str, errs: Errors) -> None:
-    """With the selector merged from the keys, a key is doubled only when its expression stands there twice."""
+    """The selector has the keys merged into it: a key is doubled when it stands there twice."""
     keys, selector = constraint.get("matchLabelKeys") or [], constraint.get("labelSelector")
     if not keys:
         return

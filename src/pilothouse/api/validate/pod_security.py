@@ -11,7 +11,7 @@ from pilothouse.api.validate.pod_options import PodOptions
 
 
 class Capabilities:
-    """What the cluster allows to pods (pkg/capabilities): one setting for the whole process, made at start."""
+    """What the cluster allows to pods (pkg/capabilities): set once for the whole process, at start."""
 
     allow_privileged = False
 
@@ -189,8 +189,9 @@ def shown_context(context: Object, part: str = "") -> Object:
         value = context.get(member)
         if value is None and part == "seLinuxOptions":
             value = ""
-        nested = member in _SHOWN and value is not None
-        out[_GO_NAMES.get(member, member[:1].upper() + member[1:])] = shown_context(value, member) if nested else value
+        if member in _SHOWN and value is not None:
+            value = shown_context(value, member)
+        out[_GO_NAMES.get(member, member[:1].upper() + member[1:])] = value
     return out
 
 

@@ -44,8 +44,8 @@ def validate_pod_status_update(pod: Object, old: Object, errs: Errors) -> None:
             before.get(member) or [],
             f"status.{member}",
             errs,
-            restart,
-            sidecars if containers == "initContainers" else set(),
+            restart=restart,
+            sidecars=sidecars if containers == "initContainers" else set(),
         )
     _claim_statuses(status.get("resourceClaimStatuses") or [], spec, errs)
     _ips(status, before, errs)
@@ -65,6 +65,7 @@ def _transitions(
     old: Sequence[Object],
     path: str,
     errs: Errors,
+    *,
     restart: str,
     sidecars: set[str],
 ) -> None:

@@ -1,4 +1,4 @@
-"""What may change in a pod: by update, through ephemeralcontainers and through resize (apis/core/validation)."""
+"""What may change in a pod: by update, through ephemeralcontainers and through resize."""
 
 import copy
 from collections.abc import Sequence

@@ -18,7 +18,9 @@ _OLD_ANNOTATIONS = {
         'non-functional in v1.16+; use the "priorityClassName" field instead'
     ),
     "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
-    "security.alpha.kubernetes.io/unsafe-sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
+    "security.alpha.kubernetes.io/unsafe-sysctls": (
+        'non-functional in v1.11+; use the "sysctls" field instead'
+    ),
 }
 _OLD_VOLUMES = {
     "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
@@ -174,7 +176,8 @@ def _shown_port(port: Object) -> str:
     """A port as Go's %+v prints it."""
     members = ("name", "hostPort", "containerPort", "protocol", "hostIP")
     values = [port.get(m, 0 if m.endswith("Port") else "") for m in members]
-    return "{Name:%s HostPort:%s ContainerPort:%s Protocol:%s HostIP:%s}" % tuple(values)
+    shown = [f"{m[:1].upper()}{m[1:]}:{v}" for m, v in zip(members, values, strict=True)]
+    return f"{{{' '.join(shown)}}}"
 
 
 def _ports(spec: Object, path: str) -> Iterator[str]:

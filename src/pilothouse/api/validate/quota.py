@@ -156,10 +156,10 @@ def _limit(limit: Object, kind: str, path: str, errs: Errors) -> None:
             if listed:
                 errs.forbidden(f"{path}.{member}", "may not be specified when `type` is 'Pod'")
             listed = {}
-        if member == "maxLimitRequestRatio" and kind == "PersistentVolumeClaim":
-            if not any("storage" in (limit.get(m) or {}) for m in ("min", "max")):
-                why = "either minimum or maximum storage value is required, but neither was provided"
-                errs.required(f"{path}.limits", why)
+        stored = any("storage" in (limit.get(m) or {}) for m in ("min", "max"))
+        if member == "maxLimitRequestRatio" and kind == "PersistentVolumeClaim" and not stored:
+            why = "either minimum or maximum storage value is required, but neither was provided"
+            errs.required(f"{path}.limits", why)
         for name in sorted(listed):
             rule(name, f"{path}.{member}[{name}]", errs)
         parts[member] = listed
@@ -187,10 +187,11 @@ def _bounds(name: str, given: dict[str, str], path: str, errs: Errors) -> None:
     above(default, "max", default, "max", "default value {} is greater than max value {}")
     if "maxLimitRequestRatio" in given:
         _ratio(name, given, f"{path}.maxLimitRequestRatio[{name}]", errs)
-    if default in given and request in given and not overcommits(name):
-        if amount(given[default]) != amount(given[request]):
-            why = f"default value {given[default]} must equal to defaultRequest value {given[request]} in {name}"
-            errs.invalid(f"{path}.{request}[{name}]", given[request], why)
+    if not {default, request} <= given.keys() or overcommits(name):
+        return
+    if amount(given[default]) != amount(given[request]):
+        why = f"default value {given[default]} must equal to defaultRequest value {given[request]} in {name}"
+        errs.invalid(f"{path}.{request}[{name}]", given[request], why)
 
 
 def _ratio(name: str, given: dict[str, str], path: str, errs: Errors) -> None:

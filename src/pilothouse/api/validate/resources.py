@@ -1,4 +1,4 @@
-"""Resource names and quantities: of containers, pods, nodes, quotas and limit ranges (apis/core/helper, validation)."""
+"""Resource names and quantities: of containers, pods, nodes, quotas, limit ranges (apis/core/helper)."""
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -157,7 +157,7 @@ def validate_requirements(
     claims: frozenset[str] = frozenset(),
     any_huge_page: bool = False,
 ) -> None:
-    """Requests and limits of a container or of a whole pod; `claims` are the names the pod has for its claims."""
+    """Requests and limits of a container or a whole pod; `claims` are the names of the pod's claims."""
     limits, requests = requirements.get("limits") or {}, requirements.get("requests") or {}
     limits_path, requests_path = f"{path}.limits", f"{path}.requests"
     for name, text in sorted(limits.items()):

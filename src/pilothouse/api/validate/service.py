@@ -152,7 +152,7 @@ def _session_affinity(spec: Object, errs: Errors) -> None:
 
 
 def validate_cluster_ip_fields(spec: Object, errs: Errors, before: Object | None = None) -> None:
-    """clusterIP, clusterIPs, ipFamilies and ipFamilyPolicy fit together; also asked before addresses are given."""
+    """The members about cluster IPs fit together; also asked before addresses are given."""
     if spec.get("type") == "ExternalName":
         return
     single, listed = spec.get("clusterIP", ""), spec.get("clusterIPs") or []
@@ -259,9 +259,9 @@ def _source_ranges(service: Object, errs: Errors, before: Object) -> None:
 def _load_balancer_class(spec: Object, before: Object | None, errs: Errors) -> None:
     name, path = spec.get("loadBalancerClass"), "spec.loadBalancerClass"
     balancer = spec.get("type") == "LoadBalancer"
-    if before is not None and balancer and before.get("type") == "LoadBalancer":
-        if name != before.get("loadBalancerClass"):
-            errs.invalid(path, name, _ONCE)
+    stays = before is not None and balancer and before.get("type") == "LoadBalancer"
+    if before is not None and stays and name != before.get("loadBalancerClass"):
+        errs.invalid(path, name, _ONCE)
     if name is None:
         return
     if balancer:
@@ -306,9 +306,9 @@ def validate_service_update(service: Object, old: Object, errs: Errors) -> None:
         _cluster_ips_change(spec, before, errs)
         _families_change(spec, before, errs)
     _load_balancer_class(spec, before, errs)
-    if needs_health_check(before) and needs_health_check(spec):
-        if spec.get("healthCheckNodePort", 0) != before.get("healthCheckNodePort", 0):
-            errs.forbidden("spec.healthCheckNodePort", "field is immutable")
+    port = "healthCheckNodePort"
+    if all(map(needs_health_check, (before, spec))) and spec.get(port, 0) != before.get(port, 0):
+        errs.forbidden("spec.healthCheckNodePort", "field is immutable")
     validate_service(service, errs, old)
 
 

@@ -325,8 +325,11 @@ def _secret_reference(reference: Object, path: str, errs: Errors) -> None:
 def validate_one_source(
     holder: Object, path: str, errs: Errors, rules: Mapping[str, Rule], shown: Mapping[str, str]
 ) -> None:
-    """Apply the rule of the only source; `shown` has the paths that upstream names otherwise than the member, those
-    for a second source under "+member", and "" there where a second one is let pass."""
+    """Apply the rule of the only source.
+
+    `shown` has the paths that upstream names otherwise than the member, those for a second source under
+    "+member", "" there where a second one is let pass.
+    """
     count = 0
     for member, rule in rules.items():
         source = holder.get(member)

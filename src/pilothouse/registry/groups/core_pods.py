@@ -1,4 +1,4 @@
-"""Pods: what is set at creation, dropped, kept and bumped, and how long they are given to end (registry/core/pod)."""
+"""Pods: what is set at creation, dropped, kept and bumped, and how long they are given to end."""
 
 from collections.abc import Iterable
 
@@ -24,7 +24,7 @@ _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
 def drop_disabled_fields(spec: Object, old: Object | None = None) -> None:
-    """Clear members of alpha features that are off, unless the old spec uses them (podutil.DropDisabledPodFields)."""
+    """Clear members of alpha features that are off, unless the old spec uses them (DropDisabledPodFields)."""
     before = old or {}
     if before.get("schedulingGroup") is None:
         spec.pop("schedulingGroup", None)
@@ -163,7 +163,7 @@ def _prepare_ephemeral(ctx: WriteContext, pod: Object, old: Object) -> None:
 
 
 def _prepare_resize(ctx: WriteContext, pod: Object, old: Object) -> None:
-    """All but resources and resize policies stay; a container added, removed or renamed is left to the rules."""
+    """All but resources and resize policies stay; containers added or renamed are left to the rules."""
     spec, before = pod["spec"], old["spec"]
     lists = {m: (spec.get(m) or [], before.get(m) or []) for m in ("containers", "initContainers")}
     if all(len(new) == len(listed) for new, listed in lists.values()):

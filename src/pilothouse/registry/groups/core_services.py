@@ -10,9 +10,6 @@ from pilothouse.api.validate.service import (
     needs_health_check,
     service_warnings,
     validate_cluster_ip_fields,
-    validate_service,
-    validate_service_status_update,
-    validate_service_update,
 )
 from pilothouse.registry.allocators import Addresses, AllocationError, NodePorts
 from pilothouse.registry.strategy import WriteContext
@@ -32,7 +29,7 @@ def prepare_create(ctx: WriteContext, service: Object) -> None:
 
 
 def prepare_update(ctx: WriteContext, service: Object, old: Object) -> None:
-    """Keep what was allocated, take what is newly needed, give back what is not, drop what the type has no use for."""
+    """Keep what was allocated, take what is needed, give back what is not, drop what has no use."""
     spec, before = service.setdefault("spec", {}), old.get("spec") or {}
     _keep_allocated(spec, before)
     _sync_cluster_ips(spec, before)
@@ -53,18 +50,6 @@ def after_delete(ctx: WriteContext, service: Object) -> None:
         ports.release(port)
     if needs_health_check(spec) and spec.get("healthCheckNodePort"):
         ports.release(spec["healthCheckNodePort"])
-
-
-def validate(ctx: WriteContext, service: Object, errs: Errors) -> None:
-    validate_service(service, errs)
-
-
-def validate_update(ctx: WriteContext, service: Object, old: Object, errs: Errors) -> None:
-    validate_service_update(service, old, errs)
-
-
-def validate_status_update(ctx: WriteContext, service: Object, old: Object, errs: Errors) -> None:
-    validate_service_status_update(service, old, errs)
 
 
 def warnings(ctx: WriteContext, service: Object, old: Object | None) -> list[str]:
@@ -386,7 +371,7 @@ def _update_health_port(ctx: WriteContext, spec: Object, before: Object) -> None
 
 
 def _drop_by_type(spec: Object, before: Object) -> None:
-    """Clear what the new type does not use, where it was set for the old one and not touched (dropTypeDependentFields)."""
+    """Clear what the new type does not use, where it was not touched (dropTypeDependentFields)."""
 
     def untouched(member: str) -> bool:
         return (spec.get(member) or None) == (before.get(member) or None)

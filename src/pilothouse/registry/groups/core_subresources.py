@@ -1,4 +1,4 @@
-"""Actions on core objects: binding a pod, evicting it, and the Scale of a replication controller (registry/core)."""
+"""Actions on core objects: binding a pod, evicting it, and the Scale of a replication controller."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _WOULD_VIOLATE = "Cannot evict pod as it would violate the pod's disruption budg
 
 
 def check_binding(binding: Object) -> None:
-    """Raise when the binding names no node: a bare 500, for upstream returns the list of causes as any error."""
+    """Raise when the binding names no node: a bare 500, for upstream returns the causes as any error."""
     errs = Errors()
     validate_binding(binding, errs)
     texts = [f"{c['field']}: {c['message']}" for c in errs.causes]
@@ -87,9 +87,9 @@ def can_ignore_budgets(pod: Object) -> bool:
 
 
 def evict(readers: Readers, namespace: str, pod: Object, options: Object) -> Object | None:
-    """Decide on an eviction: the budget with one disruption less, to be written first, or None when none is charged.
+    """Decide on an eviction: the budget with one disruption less, to be written first, or None.
 
-    Raises TooManyRequests, Forbidden or InternalError. `options` (DeleteOptions) get the pod's resourceVersion as a
+    Raises TooManyRequests, Forbidden or Unknown. `options` (DeleteOptions) get the pod's resourceVersion as a
     precondition where the decision hangs on the state just seen.
     """
     phase = (pod.get("status") or {}).get("phase")
