@@ -197,7 +197,7 @@ def validate_csi_node(obj: Object, errs: Errors) -> None:
         _node_driver(driver, f"spec.drivers[{i}]", seen, errs)
 
 
-def _driver_name(name: str, path: str, errs: Errors) -> None:
+def validate_driver_name(name: str, path: str, errs: Errors) -> None:
     if not name:
         errs.required(path)
         return
@@ -208,7 +208,7 @@ def _driver_name(name: str, path: str, errs: Errors) -> None:
 
 def _node_driver(driver: Object, path: str, seen: set[str], errs: Errors) -> None:
     name, node = driver.get("name", ""), driver.get("nodeID", "")
-    _driver_name(name, f"{path}.name", errs)
+    validate_driver_name(name, f"{path}.name", errs)
     if not node:
         errs.required(f"{path}.nodeID")
     if len(node.encode()) > MAX_NODE_ID:
@@ -276,7 +276,7 @@ def validate_attachment(obj: Object, errs: Errors) -> None:
     spec = _spec(obj)
     attacher, volume = spec.get("attacher", ""), (spec.get("source") or {}).get("persistentVolumeName")
     if attacher:
-        _driver_name(attacher, "spec.attacher", errs)
+        validate_driver_name(attacher, "spec.attacher", errs)
     if volume is not None:
         validate_dns_subdomain(volume, "spec.source.persistentVolumeName", errs)
 
