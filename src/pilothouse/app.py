@@ -1,6 +1,7 @@
 """Builds and wires every part of a server, starts them in order and stops them in reverse: the one file that knows all."""
 
 import asyncio
+import ipaddress
 import logging
 import pathlib
 import signal
@@ -294,10 +295,11 @@ def _text(path: str) -> str:
 
 
 def advertised(config: Config) -> str:
-    """The address by which the members of the cluster reach this server."""
+    """The address by which the members of the cluster reach this server: never the loopback one if there is another."""
     if config.advertise_address:
         return config.advertise_address
-    if config.bind_address not in ("0.0.0.0", "::", ""):
+    bound = ipaddress.ip_address(config.bind_address or "::")
+    if not bound.is_unspecified and not bound.is_loopback:
         return config.bind_address
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:

@@ -354,6 +354,8 @@ def _kubernetes_service(settings: Settings, ip: str, family: str) -> Object:
 
 def _endpoints(settings: Settings) -> Iterator[Planned]:
     address = ipaddress.ip_address(settings.advertise_address)
+    if address.is_loopback:  # no rule of endpoints lets it in, and nobody else could use it
+        return
     port = {"name": "https", "port": settings.secure_port, "protocol": "TCP"}
     endpoints = _object(
         "v1",
