@@ -39,12 +39,12 @@ def _name_label(namespace: Object) -> None:
 
 def _mark_namespace(ctx: WriteContext, namespace: Object) -> bool:
     """The first delete only marks a namespace; it goes once its finalizers are through."""
-    metadata = namespace["metadata"]
-    if metadata.get("deletionTimestamp"):
-        return bool((namespace.get("spec") or {}).get("finalizers"))
-    metadata["deletionTimestamp"] = ctx.now
-    namespace.setdefault("status", {})["phase"] = "Terminating"
-    return True
+    namespace["metadata"].setdefault("deletionTimestamp", ctx.now)
+    status = namespace.get("status") or {}
+    if status.get("phase") != "Terminating":
+        namespace["status"] = {**status, "phase": "Terminating"}
+        return True
+    return bool((namespace.get("spec") or {}).get("finalizers"))
 
 
 def _namespace_may_vanish(namespace: Object) -> bool:
