@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse.api import codec, protobuf, schema
+from pilothouse.api import codec, protobuf, protobuf_writer, schema
 
 POD = ("", "v1", "Pod")
 
@@ -73,7 +73,7 @@ def decode(kind: tuple[str, str, str], body: Any) -> dict[str, Any]:
 )
 def test_there_and_back(kind: tuple[str, str, str], body: Any) -> None:
     obj = decode(kind, body)
-    data = protobuf.write(obj, obj["apiVersion"], kind[2])
+    data = protobuf_writer.write(obj, obj["apiVersion"], kind[2])
     api_version, name, raw = protobuf.read(data)
     assert (api_version, name) == (obj["apiVersion"], kind[2])
     type_ = schema.for_kind(*kind)
@@ -83,7 +83,7 @@ def test_there_and_back(kind: tuple[str, str, str], body: Any) -> None:
 
 def test_known_bytes() -> None:
     obj = decode(("", "v1", "ConfigMap"), {"metadata": {"name": "a"}, "data": {"k": "v"}})
-    raw = protobuf.encode(obj, schema.for_kind("", "v1", "ConfigMap"))
+    raw = protobuf_writer.encode(obj, schema.for_kind("", "v1", "ConfigMap"))
     meta = b"\x0a\x01a\x12\x00\x1a\x00\x22\x00\x2a\x00\x32\x00\x38\x00\x42\x00"
     assert raw == b"\x0a" + bytes([len(meta)]) + meta + b"\x12\x06\x0a\x01k\x12\x01v"
 
@@ -106,7 +106,7 @@ def test_any_bytes_are_decoded_or_refused(data: bytes) -> None:
 
 def test_bodies_in_protobuf_are_decoded() -> None:
     obj = decode(POD, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
-    data = protobuf.write(obj, "v1", "Pod")
+    data = protobuf_writer.write(obj, "v1", "Pod")
     found, warnings = codec.decode(data, codec.PROTOBUF, schema.for_kind(*POD), POD, codec.STRICT)
     assert found == obj and warnings == []
     with pytest.raises(codec.errors.BadRequest):

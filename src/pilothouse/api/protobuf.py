@@ -1,4 +1,4 @@
-"""The wire form of built-in kinds: magic bytes around a runtime.Unknown around the object's own message.
+"""The wire form of built-in kinds, and how it is read: magic bytes around a runtime.Unknown around the object's message.
 
 Messages follow from the types: a member's number comes from schemas/, its wire type from its kind. What is
 read goes through the same walk as JSON, so that it needs no checks here.
@@ -36,20 +36,19 @@ def _numbers() -> dict[str, dict[str, list[int]]]:
 
 
 @functools.cache
-def _table(name: str) -> Table:
+def table(type: Type) -> Table:
     """Field number -> member, or the table of an embedded message."""
-    type_ = schema.builtin(name)
     out: Table = {}
-    for member, path in _numbers().get(name, {}).items():
-        field = type_.fields.get(member)
+    for member, path in _numbers().get(type.name, {}).items():
+        field = type.fields.get(member)
         if field is None:
             continue
-        table = out
+        level = out
         for number in path[:-1]:
-            inner = table.setdefault(number, {})
+            inner = level.setdefault(number, {})
             assert isinstance(inner, dict)
-            table = inner
-        table[path[-1]] = field
+            level = inner
+        level[path[-1]] = field
     return out
 
 
@@ -130,20 +129,20 @@ def read(data: bytes) -> tuple[str, str, bytes]:
 def decode(data: bytes, type: Type, depth: int = 0) -> Object:
     """A struct's message as the JSON object it stands for; numbers that are not known are passed over."""
     out: Object = {}
-    _decode_into(out, data, _table(type.name), depth)
+    _decode_into(out, data, table(type), depth)
     return out
 
 
-def _decode_into(out: Object, data: bytes, table: Table, depth: int) -> None:
+def _decode_into(out: Object, data: bytes, members: Table, depth: int) -> None:
     if depth > _MAX_DEPTH:
         raise ProtobufError("proto: message is nested too deeply")
     for number, value in _fields(data):
-        field = table.get(number)
+        field = members.get(number)
         if field is None:
             continue
         if isinstance(field, dict):
             _decode_into(out, _bytes(value), field, depth + 1)
-        elif field.type.kind == "list" and field.type.items is not None and not _is_message(field.type):
+        elif field.type.kind == "list" and field.type.items is not None and not is_message(field.type):
             out.setdefault(field.name, []).append(_value(value, field.type.items, depth))
         elif field.type.kind == "map" and field.type.items is not None:
             key, item = _entry(_bytes(value), field.type.items, depth)
@@ -162,7 +161,8 @@ def _entry(data: bytes, items: Type, depth: int) -> tuple[str, Any]:
     return key, item
 
 
-def _is_message(type: Type) -> bool:
+def is_message(type: Type) -> bool:
+    """Whether a list is a message of its own, with the list in it."""
     return type.go.rpartition(".")[2] in _ITEMS
 
 
@@ -228,122 +228,3 @@ def _schema_or(data: bytes, type: Type, depth: int) -> Any:
     if single is not None:
         return single
     return bool(allows) if boolean else several
-
-
-# Writing
-
-
-def _put_varint(value: int) -> bytes:
-    value &= _MASK
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _put(number: int, value: bytes) -> bytes:
-    return _put_varint(number << 3 | 2) + _put_varint(len(value)) + value
-
-
-def _put_number(number: int, value: int) -> bytes:
-    return _put_varint(number << 3) + _put_varint(value)
-
-
-def write(obj: Object, api_version: str, kind: str) -> bytes:
-    """A whole body; the object's kind need not be in `obj`."""
-    group, _, version = api_version.rpartition("/")
-    raw = encode(obj, schema.for_kind(group, version, kind))
-    meta = _put(1, api_version.encode()) + _put(2, kind.encode())
-    return MAGIC + _put(1, meta) + _put(2, raw) + _put(3, b"") + _put(4, b"")
-
-
-def encode(obj: Object, type: Type) -> bytes:
-    """The message of a struct."""
-    return _encode_table(obj, _table(type.name))
-
-
-def _encode_table(obj: Object, table: Table) -> bytes:
-    out = []
-    for number in sorted(table):
-        field = table[number]
-        if isinstance(field, dict):
-            out.append(_put(number, _encode_table(obj, field)))
-            continue
-        value = obj.get(field.name)
-        if field.type.kind == "list" and field.type.items is not None and not _is_message(field.type):
-            out += [_member(number, item, field.type.items) for item in value or ()]
-        elif field.type.kind == "map" and field.type.items is not None:
-            for key, item in sorted((value or {}).items(), key=lambda pair: pair[0]):
-                entry = _put(1, key.encode()) + _member(2, item, field.type.items)
-                out.append(_put(number, entry))
-        elif value is not None:
-            out.append(_member(number, value, field.type))
-        elif not field.pointer and field.type.kind not in ("bytes", "list"):
-            out.append(_zero(number, field.type))
-    return b"".join(out)
-
-
-def _zero(number: int, type: Type) -> bytes:
-    """A member that is no pointer is written when it was not given as well."""
-    match type.kind:
-        case "struct":
-            return _put(number, encode({}, type))
-        case "int32" | "int64" | "bool":
-            return _put_number(number, 0)
-        case "number":
-            return _member(number, 0.0, type)
-        case "intorstring":
-            return _member(number, 0, type)
-    return _put(number, b"")
-
-
-def _member(number: int, value: Any, type: Type) -> bytes:
-    match type.kind:
-        case "int32" | "int64" | "bool":
-            return _put_number(number, int(value or 0))
-        case "number":
-            return _put_varint(number << 3 | 1) + struct.pack("<d", value)
-    return _put(number, _content(value, type))
-
-
-def _content(value: Any, type: Type) -> bytes:
-    match type.kind:
-        case "struct":
-            return encode(value or {}, type)
-        case "string" | "duration":
-            return str(value or "").encode("utf-8", "surrogatepass")
-        case "bytes":
-            return base64.b64decode(value or "")
-        case "list":
-            assert type.items is not None
-            return b"".join(_member(1, item, type.items) for item in value)
-        case "time" | "microtime":
-            if not value:
-                return b""
-            seconds, micro = times.to_unix(value)
-            return _put_number(1, seconds) + _put_number(2, micro * 1000 if type.kind == "microtime" else 0)
-        case "quantity":
-            return _put(1, str(value).encode())
-        case "intorstring":
-            text = value if isinstance(value, str) else ""
-            number = 0 if isinstance(value, str) else value
-            return (
-                _put_number(1, int(isinstance(value, str))) + _put_number(2, number) + _put(3, text.encode())
-            )
-        case "schemaor":
-            return _put_schema_or(value, type)
-    return _put(1, json.dump(value))
-
-
-def _put_schema_or(value: Any, type: Type) -> bytes:
-    assert type.items is not None
-    if type.go.endswith("OrBool"):
-        if isinstance(value, dict):
-            return _put_number(1, 1) + _put(2, encode(value, type.items))
-        return _put_number(1, int(value))
-    if isinstance(value, dict):
-        return _put(1, encode(value, type.items))
-    items = [encode(item, type.items) if isinstance(item, dict) else str(item).encode() for item in value]
-    return b"".join(_put(2, item) for item in items)

@@ -304,10 +304,7 @@ def encode(document: Any, media: Media, pretty: bool = False) -> bytes:
 
         return yaml.dump(document)
     if media.format == "protobuf":
-        from pilothouse.api import protobuf
-        from pilothouse.endpoints import discovery_protobuf
+        from pilothouse.api import protobuf_writer
 
-        if media.transform:
-            return discovery_protobuf.encode(document)
-        return protobuf.write(document, document.get("apiVersion", "v1"), document["kind"])
+        return protobuf_writer.dump(document)
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 if pretty else orjson.OPT_APPEND_NEWLINE)

@@ -1,6 +1,6 @@
 """Objects, lists and errors as answers, in the form that was negotiated."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -8,7 +8,7 @@ import orjson
 from pilothouse import errors
 from pilothouse._json import list_body
 from pilothouse._watchcache import Entry
-from pilothouse.api import yaml
+from pilothouse.api import protobuf_writer, yaml
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import negotiation
 from pilothouse.endpoints.context import Context
@@ -21,8 +21,38 @@ from pilothouse.server.request import Response
 NO_CACHE = ("Cache-Control", "no-cache, private")
 
 
+class Messages:
+    """The protobuf messages of stored objects, kept within a bound: informers of many clients list the same ones."""
+
+    LIMIT_BYTES = 16 << 20
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[int, bytes]] = {}
+        self._size = 0
+
+    def of(self, resource: Resource, entries: Iterable[Entry]) -> Iterator[bytes]:
+        """The message of each entry, in the version of `resource`."""
+        assert resource.type_of is not None
+        type_, version, known = resource.type_of(), resource.api_version, self._known
+        for entry in entries:
+            found = known.get((version, entry.key))
+            if found is not None and found[0] == entry.rev:
+                yield found[1]
+                continue
+            message = protobuf_writer.encode(served(resource, entry.value), type_)
+            self._size += len(message)
+            if self._size > self.LIMIT_BYTES:
+                known.clear()
+                self._size = len(message)
+            known[version, entry.key] = (entry.rev, message)
+            yield message
+
+
 class Responder:
     """Makes Responses; what an answer looks like is decided here and nowhere else."""
+
+    def __init__(self) -> None:
+        self._messages = Messages()
 
     def value(self, ctx: Context, resource: Resource, value: bytes, status: int = 200) -> Response:
         """One object, given as its stored bytes with resourceVersion."""
@@ -75,11 +105,11 @@ class Responder:
         if media.format == "json" and not media.transform and resource.from_storage is None and not wants_pretty(ctx):
             prefix, suffix = envelope(resource, revision, token, remaining)
             return Response(200, list_body(prefix, entries, suffix, resource.list_items_typed))
-        metadata: Object = {"resourceVersion": str(revision)}
-        if token:
-            metadata["continue"] = token
-        if remaining is not None and remaining > 0:
-            metadata["remainingItemCount"] = remaining
+        metadata = list_metadata(revision, token, remaining)
+        if media.format == "protobuf" and not media.transform:
+            raw = protobuf_writer.list_message(metadata, self._messages.of(resource, entries))
+            body = protobuf_writer.frame(raw, resource.api_version, resource.list_kind)
+            return Response(200, body, media.content_type)
         return self.objects(ctx, resource, (served(resource, e.value) for e in entries), metadata)
 
     def objects(self, ctx: Context, resource: Resource, objects: Iterable[Object], metadata: Object) -> Response:
@@ -139,13 +169,19 @@ class Responder:
 
 def envelope(resource: Resource, revision: int, token: str, remaining: int | None) -> tuple[bytes, bytes]:
     """What stands before and behind the items of a list."""
+    metadata = list_metadata(revision, token, remaining)
+    head = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata}
+    return orjson.dumps(head)[:-1] + b',"items":[', b"]}"
+
+
+def list_metadata(revision: int, token: str, remaining: int | None) -> Object:
+    """A list's own metadata."""
     metadata: Object = {"resourceVersion": str(revision)}
     if token:
         metadata["continue"] = token
     if remaining is not None and remaining > 0:
         metadata["remainingItemCount"] = remaining
-    head = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata}
-    return orjson.dumps(head)[:-1] + b',"items":[', b"]}"
+    return metadata
 
 
 def write(obj: Any, form: str, *, pretty: bool = False) -> bytes:
@@ -153,9 +189,7 @@ def write(obj: Any, form: str, *, pretty: bool = False) -> bytes:
     if form == "yaml":
         return yaml.dump(obj)
     if form == "protobuf":
-        from pilothouse.api import protobuf
-
-        return protobuf.encode(obj)
+        return protobuf_writer.dump(obj)
     return orjson.dumps(obj, option=orjson.OPT_INDENT_2) if pretty else orjson.dumps(obj)
 
 

@@ -1,0 +1,40 @@
+"""Watch events in protobuf: a length of four bytes, then a meta.v1 WatchEvent around the object's whole body."""
+
+import orjson
+
+from pilothouse._watchcache import Entry
+from pilothouse.api.fields import Object
+from pilothouse.api.protobuf_writer import dump, field, write
+from pilothouse.endpoints.negotiation import Media
+from pilothouse.endpoints.response import partial, served
+from pilothouse.registry.resource import Resource
+
+
+class ProtobufEncoder:
+    """Frames of one kind, whole or its metadata alone; encoders of the same answers share them."""
+
+    def __init__(self, resource: Resource, media: Media) -> None:
+        self.resource = resource
+        self.partial = f"{media.group}/{media.version}" if media.transform else ""
+        self.key: object = ("protobuf", resource.api_version, resource.kind, self.partial)
+
+    def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
+        if type == "ERROR":
+            return _frame(type, dump(orjson.loads(value)))
+        return self._event(type, served(self.resource, value))
+
+    def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
+        metadata: Object = {"resourceVersion": str(revision)}
+        if annotations:
+            metadata["annotations"] = annotations
+        return self._event("BOOKMARK", {"metadata": metadata})
+
+    def _event(self, type: str, obj: Object) -> bytes:
+        if self.partial:
+            return _frame(type, dump(partial(obj, self.partial)))
+        return _frame(type, write(obj, self.resource.api_version, self.resource.kind))
+
+
+def _frame(type: str, body: bytes) -> bytes:
+    event = field(1, type.encode()) + field(2, field(1, body))
+    return len(event).to_bytes(4, "big") + event
