@@ -1,4 +1,4 @@
-"""The one resource table: which groups, versions and resources are served, and in which order they are listed."""
+"""The one resource table: which groups, versions and resources are served, in which order."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -30,7 +30,7 @@ _PRIORITIES: dict[str, tuple[int, dict[str, int]]] = {
     "resource.k8s.io": (16200, {"v1": 21}),
     "flowcontrol.apiserver.k8s.io": (16100, {"v1": 21}),
 }
-"""Group priority and version priorities of what is built in: the APIServices that upstream registers for itself.
+"""Group and version priorities of what is built in: the APIServices that upstream registers for itself.
 
 apiregistration.k8s.io has no APIService; it is served in front of all others."""
 
@@ -76,7 +76,7 @@ def built_in() -> list[Resource]:
 
 
 def version_key(version: str) -> tuple[int, int, int, str]:
-    """Sorts ascending what upstream prefers least: v1alpha1 < v1beta1 < v1 < v2; other names come before, z first."""
+    """Sorts by upstream's preference: v1alpha1 < v1beta1 < v1 < v2; other names come before, z first."""
     match = _VERSION.fullmatch(version)
     if match is None:
         return (-1, 0, 0, "".join(chr(0x10FFFF - ord(c)) for c in version) + chr(0x10FFFF))
@@ -126,7 +126,8 @@ class RuntimeConfig:
         _truth(key, value)
         if len(tokens) == 3 and tokens[2].lower() != tokens[2]:
             raise RuntimeConfigError(
-                f'invalid key {key}: group/version/resource and resource is always lowercase plural, not "{tokens[2]}"'
+                f"invalid key {key}: group/version/resource and resource is always lowercase plural, "
+                f'not "{tokens[2]}"'
             )
 
 

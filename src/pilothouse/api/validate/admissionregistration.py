@@ -255,7 +255,7 @@ def _nothing_more(parts: SplitResult, path: str, errs: Errors) -> None:
 def validate_webhook_service(service: Object, path: str, errs: Errors) -> None:
     """A service with a port and perhaps a path.
 
-    Upstream hands name and namespace over in the wrong order: the one that is missing is reported as the other.
+    Upstream hands name and namespace over in the wrong order: what is missing is reported as the other.
     """
     for member, reported in (("namespace", "name"), ("name", "namespace")):
         if not service.get(member):

@@ -20,8 +20,8 @@ _COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int
 _REVIEW_VERSIONS = ("v1", "v1beta1")
 _HOISTED = ("subresources", "schema", "additionalPrinterColumns", "selectableFields")
 _LOST_VERSION = (
-    "missing from spec.versions; {0} was previously a storage version, and must remain in spec.versions until a "
-    "storage migration ensures no data remains persisted in {0} and removes {0} from status.storedVersions"
+    "missing from spec.versions; {0} was previously a storage version, and must remain in spec.versions "
+    "until a storage migration ensures no data remains persisted in {0} and removes {0} from status.storedVersions"
 )
 _NO_PRESERVING = (
     "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
@@ -202,10 +202,9 @@ def _subresources(subresources: Object, path: str, errs: Errors) -> None:
     _replicas_path(scale.get("specReplicasPath", ""), ".spec", f"{path}.scale.specReplicasPath", errs)
     _replicas_path(scale.get("statusReplicasPath", ""), ".status", f"{path}.scale.statusReplicasPath", errs)
     selector = scale.get("labelSelectorPath") or ""
-    if selector and _simple_path(selector, f"{path}.scale.labelSelectorPath", errs):
-        if not selector.startswith((".spec.", ".status.")):
-            why = "should be a json path under either .spec or .status"
-            errs.invalid(f"{path}.scale.labelSelectorPath", selector, why)
+    path = f"{path}.scale.labelSelectorPath"
+    if selector and _simple_path(selector, path, errs) and not selector.startswith((".spec.", ".status.")):
+        errs.invalid(path, selector, "should be a json path under either .spec or .status")
 
 
 def _replicas_path(text: str, root: str, path: str, errs: Errors) -> None:

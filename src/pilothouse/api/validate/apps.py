@@ -138,7 +138,7 @@ def _percent(value: Any) -> int | None:
 
 
 def int_or_percent(value: Any) -> int:
-    """The number in front of the percent sign, or the number; text that is neither counts as what Atoi makes of it."""
+    """The number, also in front of a percent sign; other text counts as what Atoi makes of it."""
     percent = _percent(value)
     if percent is not None:
         return percent
@@ -249,7 +249,7 @@ def validate_replica_set(obj: Object, old: Object | None, errs: Errors) -> None:
 
 
 def validate_replica_set_update(obj: Object, old: Object, errs: Errors) -> None:
-    """The whole of it twice: upstream's strategy runs the rules for new objects as well as those for changed ones."""
+    """The whole of it twice: upstream's strategy runs the rules of new and of changed objects."""
     validate_replica_set(obj, old, errs)
     validate_replica_set(obj, old, errs)
     fixed_selector(obj, old, errs)

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from itertools import pairwise
 from typing import Any
 
 from pilothouse.api import names
@@ -255,7 +256,7 @@ def _exit_codes(codes: Object, path: str, containers: set[str], errs: Errors) ->
         if value in seen:
             errs.duplicate(f"{path}.values[{i}]", value)
         seen.add(value)
-    if any(a > b for a, b in zip(values, values[1:], strict=False)):
+    if any(a > b for a, b in pairwise(values)):
         errs.invalid(f"{path}.values", values, "must be ordered")
 
 

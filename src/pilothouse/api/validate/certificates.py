@@ -194,7 +194,7 @@ def _decoded(text: str | None) -> bytes:
 
 
 def request_fault(text: str | None) -> str:
-    """What is wrong with a PEM request in base64: no request, malformed, or signed by another key; "" when nothing."""
+    """What is wrong with a PEM request in base64, its signature included; "" when nothing."""
     block = next(_blocks(_decoded(text)), None)
     if block is None or block[0] != "CERTIFICATE REQUEST":
         return "PEM block type must be CERTIFICATE REQUEST"

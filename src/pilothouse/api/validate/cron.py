@@ -1,4 +1,4 @@
-"""The cron dialect of CronJobs: five fields, names, descriptors (what robfig/cron's standard parser takes)."""
+"""The cron dialect of CronJobs: five fields, names, descriptors (robfig/cron's standard parser)."""
 
 from zoneinfo import ZoneInfo
 

@@ -34,7 +34,7 @@ def validate_slice(obj: Object, errs: Errors, old: Object | None = None) -> None
     else:
         known = {a for e in (old or {}).get("endpoints") or () for a in e.get("addresses") or ()}
         for i, endpoint in enumerate(endpoints):
-            _endpoint(endpoint, kind, f"endpoints[{i}]", known, errs, declared)
+            _endpoint(endpoint, kind, f"endpoints[{i}]", errs, known=known, declared=declared)
     _ports(obj.get("ports") or [], errs)
     errs.extend(declared)
 
@@ -45,7 +45,7 @@ def validate_slice_update(obj: Object, old: Object, errs: Errors) -> None:
 
 
 def _endpoint(
-    endpoint: Object, kind: str, path: str, known: set[str], errs: Errors, declared: Errors
+    endpoint: Object, kind: str, path: str, errs: Errors, *, known: set[str], declared: Errors
 ) -> None:
     addresses = endpoint.get("addresses") or []
     if not addresses:
@@ -56,7 +56,8 @@ def _endpoint(
         if kind == "FQDN":
             names.fully_qualified_domain_name(errs, f"{path}.addresses[{i}]", address)
         elif kind in ("IPv4", "IPv6"):
-            _address(address, int(kind[-1]), f"{path}.addresses", i, errs, known)
+            if address not in known:
+                _address(address, int(kind[-1]), f"{path}.addresses", i, errs)
     if endpoint.get("nodeName") is not None:
         validate_dns_subdomain(endpoint["nodeName"], f"{path}.nodeName", errs)
     _topology(endpoint.get("deprecatedTopology") or {}, f"{path}.deprecatedTopology", errs)
@@ -67,9 +68,7 @@ def _endpoint(
         _hints(hints.get(member) or [], member, f"{path}.hints.{member}", errs)
 
 
-def _address(text: str, version: int, path: str, index: int, errs: Errors, known: set[str]) -> None:
-    if text in known:
-        return
+def _address(text: str, version: int, path: str, index: int, errs: Errors) -> None:
     wrong = names.ip_legacy(text)
     report(f"{path}[{index}]", text, wrong, errs)
     parsed = names.parse_ip(text)

@@ -48,6 +48,7 @@ def each(
     path: str,
     errs: Errors,
     check: Item,
+    *,
     key: Callable[[Any], Any] | None = None,
 ) -> None:
     """Check a list's length and items, and with `key` that no two are alike."""
@@ -92,7 +93,7 @@ def _claim_spec(spec: Object, path: str, errs: Errors) -> None:
     devices = spec.get("devices") or {}
     path = f"{path}.devices"
     known = request_names(spec)
-    each(devices.get("requests"), MAX_REQUESTS, f"{path}.requests", errs, _request, _name)
+    each(devices.get("requests"), MAX_REQUESTS, f"{path}.requests", errs, _request, key=_name)
 
     def constraint(item: Object, at: str, errs: Errors) -> None:
         _constraint(item, at, errs, known)
@@ -121,7 +122,7 @@ def _request(request: Object, path: str, errs: Errors) -> None:
     elif exactly is not None:
         _device_request(exactly, f"{path}.exactly", errs)
     else:
-        each(alternatives, MAX_ALTERNATIVES, f"{path}.firstAvailable", errs, _alternative, _name)
+        each(alternatives, MAX_ALTERNATIVES, f"{path}.firstAvailable", errs, _alternative, key=_name)
 
 
 def _alternative(request: Object, path: str, errs: Errors) -> None:
@@ -220,7 +221,7 @@ def _references(holder: Object, path: str, errs: Errors, known: Requests) -> Non
     def check(name: str, at: str, errs: Errors) -> None:
         _reference(name, at, errs, known)
 
-    each(holder.get("requests"), MAX_REQUESTS, f"{path}.requests", errs, check, lambda name: name)
+    each(holder.get("requests"), MAX_REQUESTS, f"{path}.requests", errs, check, key=lambda name: name)
 
 
 def _reference(name: str, path: str, errs: Errors, known: Requests) -> None:
@@ -259,18 +260,18 @@ def validate_raw(value: Any, path: str, errs: Errors) -> None:
 def validate_claim_status(obj: Object, old: Object, errs: Errors) -> None:
     status, before = obj.get("status") or {}, old.get("status") or {}
     reserved, allocation = status.get("reservedFor") or [], status.get("allocation")
-    each(reserved, MAX_RESERVED, "status.reservedFor", errs, _consumer, lambda c: c.get("uid", ""))
+    each(reserved, MAX_RESERVED, "status.reservedFor", errs, _consumer, key=lambda c: c.get("uid", ""))
     allocated = {_device_id(r) for r in ((allocation or {}).get("devices") or {}).get("results") or ()}
 
     def device(item: Object, path: str, errs: Errors) -> None:
         _device_status(item, path, errs, allocated)
 
-    each(status.get("devices"), -1, "status.devices", errs, device, _device_id)
+    each(status.get("devices"), -1, "status.devices", errs, device, key=_device_id)
     if reserved and allocation is None:
         errs.forbidden("status.reservedFor", _NOT_ALLOCATED)
-    elif reserved and (obj.get("metadata") or {}).get("deletionTimestamp"):
-        if any(c not in (before.get("reservedFor") or ()) for c in reserved):
-            errs.forbidden("status.reservedFor", _NO_NEW_CONSUMERS)
+    added = any(c not in (before.get("reservedFor") or ()) for c in reserved)
+    if added and allocation is not None and (obj.get("metadata") or {}).get("deletionTimestamp"):
+        errs.forbidden("status.reservedFor", _NO_NEW_CONSUMERS)
     if allocation is None:
         return
     if before.get("allocation") is None:
@@ -329,7 +330,7 @@ def _network(data: Object, path: str, errs: Errors) -> None:
     def address(text: str, at: str, errs: Errors) -> None:
         report(at, text, names.interface_address(text), errs)
 
-    each(data.get("ips"), 16, f"{path}.ips", errs, address, lambda text: text)
+    each(data.get("ips"), 16, f"{path}.ips", errs, address, key=lambda text: text)
 
 
 def _allocation(allocation: Object, path: str, errs: Errors, known: Requests) -> None:
@@ -359,7 +360,7 @@ def validate_binding(device: Object, path: str, errs: Errors) -> None:
     """Conditions that a binding waits for, and those that end it: both or none."""
     ready, failed = device.get("bindingConditions") or [], device.get("bindingFailureConditions") or []
     for member, listed in (("bindingConditions", ready), ("bindingFailureConditions", failed)):
-        each(listed, MAX_BINDING, f"{path}.{member}", errs, _label_key, lambda name: name)
+        each(listed, MAX_BINDING, f"{path}.{member}", errs, _label_key, key=lambda name: name)
     for i, condition in enumerate(failed):
         if condition in ready:
             why = "bindingFailureConditions must not overlap with bindingConditions"

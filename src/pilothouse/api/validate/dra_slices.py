@@ -27,12 +27,12 @@ _PLACES = ("nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection")
 _DEVICE_PLACES = ("nodeName", "nodeSelector", "allNodes")
 _ONE_PLACE = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required"
 _ONE_DEVICE_PLACE = (
-    "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required when `perDeviceNodeSelection` is set to true "
-    "in the ResourceSlice spec"
+    "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required when `perDeviceNodeSelection` is "
+    "set to true in the ResourceSlice spec"
 )
 _NO_DEVICE_PLACE = (
-    "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to true in the "
-    "ResourceSlice spec"
+    "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to true in "
+    "the ResourceSlice spec"
 )
 _NUMBER = r"(0|[1-9][0-9]*)"
 _PRE_RELEASE = r"(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
@@ -67,8 +67,8 @@ def validate_slice(obj: Object, errs: Errors, old: Object | None = None) -> None
     def device(item: Object, path: str, errs: Errors) -> None:
         _device(item, known.get(_name(item)), apart, path, errs)
 
-    each(devices, MAX_DEVICES_WITH_TAINTS if heavy else MAX_DEVICES, "spec.devices", errs, device, _name)
-    each(spec.get("sharedCounters"), MAX_COUNTER_SETS, "spec.sharedCounters", errs, _counter_set, _name)
+    each(devices, MAX_DEVICES_WITH_TAINTS if heavy else MAX_DEVICES, "spec.devices", errs, device, key=_name)
+    each(spec.get("sharedCounters"), MAX_COUNTER_SETS, "spec.sharedCounters", errs, _counter_set, key=_name)
 
 
 def _pool(pool: Object, path: str, errs: Errors) -> None:
@@ -145,7 +145,14 @@ def _device(device: Object, old: Object | None, apart: bool, path: str, errs: Er
         each(device.get("taints"), MAX_TAINTS, f"{path}.taints", errs, _taint)
     consumes = device.get("consumesCounters")
     key = "counterSet"
-    each(consumes, MAX_CONSUMPTIONS, f"{path}.consumesCounters", errs, _consumption, lambda c: c.get(key, ""))
+    each(
+        consumes,
+        MAX_CONSUMPTIONS,
+        f"{path}.consumesCounters",
+        errs,
+        _consumption,
+        key=lambda c: c.get(key, ""),
+    )
     if apart:
         _device_place(device, path, errs)
     elif any(device.get(m) is not None for m in _DEVICE_PLACES):
@@ -212,8 +219,8 @@ def _capacity(capacity: Object, shared: bool, path: str, errs: Errors) -> None:
     if not shared:
         errs.forbidden(path, "allowMultipleAllocations must be true")
     elif values and span is not None:
-        why = 'exactly one policy can be specified, cannot specify "validValues" and "validRange" at the same time'
-        errs.forbidden(path, why)
+        both = 'cannot specify "validValues" and "validRange" at the same time'
+        errs.forbidden(path, f"exactly one policy can be specified, {both}")
     elif (values or span is not None) and default is None:
         which = "validValues" if values else "validRange"
         errs.required(f"{path}.default", f"required when {which} is defined")
@@ -235,7 +242,7 @@ def _valid_values(values: list[str], default: Quantity, most: Quantity, path: st
         if amount(text) > most:
             errs.invalid(at, text, f"option is larger than capacity value: {most}")
 
-    each(values, MAX_OPTIONS, path, errs, option, lambda text: text)
+    each(values, MAX_OPTIONS, path, errs, option, key=lambda text: text)
     if not any(o == default for o in options):
         errs.invalid(path, str(default), "default value is not valid according to the requestPolicy")
 
@@ -260,20 +267,19 @@ def _valid_range(span: Object, default: Quantity, most: Quantity, path: str, err
     if span.get("step") is not None:
         _steps(
             amount(span["step"]),
-            low,
-            [default] if high is None else [default, high],
+            [low, default] if high is None else [low, default, high],
             most,
             f"{path}.step",
             errs,
         )
 
 
-def _steps(
-    step: Quantity, low: Quantity, values: list[Quantity], most: Quantity, path: str, errs: Errors
-) -> None:
+def _steps(step: Quantity, values: list[Quantity], most: Quantity, path: str, errs: Errors) -> None:
+    """`values` are the lowest that may be asked for, then those that must be some steps above it."""
+    low, *others = values
     if low + step > most:
         errs.invalid(path, str(step), f"one step {low + step} is larger than capacity value: {most}")
-    for value in values:
+    for value in others:
         if not step.value() or (value.value() - low.value()) % step.value():
             why = f"value is not a multiple of a given step ({step}) from ({low})"
             errs.invalid(path, str(value), why)

@@ -341,7 +341,8 @@ def _queuing(queuing: Object, path: str, errs: Errors) -> None:
     elif hand > queues:
         errs.invalid(f"{path}.handSize", hand, f"should not be greater than queues ({queues})")
     elif entropy_bits(queues, hand) > MAX_HASH_BITS:
-        why = f"required entropy bits of deckSize {queues} and handSize {hand} should not be greater than {MAX_HASH_BITS}"
+        needed = f"required entropy bits of deckSize {queues} and handSize {hand}"
+        why = f"{needed} should not be greater than {MAX_HASH_BITS}"
         errs.invalid(f"{path}.handSize", hand, why)
 
 

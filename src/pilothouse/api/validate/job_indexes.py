@@ -47,8 +47,8 @@ def _interval(text: str, completions: int) -> tuple[int, int]:
     ends = text.split("-")
     if len(ends) > 2:
         raise ValueError(
-            f"the fragment {quote(text)} violates the requirement that an index interval can have at most two parts "
-            "separated by '-'"
+            f"the fragment {quote(text)} violates the requirement that an index interval can have at most "
+            "two parts separated by '-'"
         )
     low = _index(ends[0], completions)
     if len(ends) == 1:

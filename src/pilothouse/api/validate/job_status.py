@@ -89,11 +89,11 @@ def _finished(new: _Job, before: _Job, errs: Errors) -> None:
         errs.invalid("status.active", active, "active>0 is invalid for finished job")
     if not new.status.get("startTime") and _changed(new, before, "@finished", "startTime"):
         errs.required("status.startTime", "startTime is required for finished job")
-    if pods and (pods.get("succeeded") or pods.get("failed")):
-        if _changed(new, before, "@finished", "uncountedTerminatedPods"):
-            shown = {"Succeeded": pods.get("succeeded"), "Failed": pods.get("failed")}
-            why = "uncountedTerminatedPods needs to be empty for finished job"
-            errs.invalid("status.uncountedTerminatedPods", shown, why)
+    left = pods and (pods.get("succeeded") or pods.get("failed"))
+    if left and _changed(new, before, "@finished", "uncountedTerminatedPods"):
+        shown = {"Succeeded": pods.get("succeeded"), "Failed": pods.get("failed")}
+        why = "uncountedTerminatedPods needs to be empty for finished job"
+        errs.invalid("status.uncountedTerminatedPods", shown, why)
 
 
 def _indexes(new: _Job, before: _Job, errs: Errors) -> None:

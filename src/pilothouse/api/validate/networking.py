@@ -1,4 +1,4 @@
-"""Rules of networking.k8s.io/v1: ingresses and their classes, network policies, IP addresses, service CIDRs."""
+"""Rules of networking.k8s.io/v1: ingresses, their classes, network policies, IP addresses, service CIDRs."""
 
 from ipaddress import ip_network
 

@@ -341,8 +341,8 @@ def _validation_actions(actions: list[str], errs: Errors, declared: Errors) -> N
             errs.duplicate(f"{path}[{i}]", action)
     if "Deny" in actions and "Warn" in actions:
         why = (
-            "must not contain both Deny and Warn (repeating the same validation failure information in the API "
-            "response and headers serves no purpose)"
+            "must not contain both Deny and Warn (repeating the same validation failure information in the "
+            "API response and headers serves no purpose)"
         )
         errs.invalid(path, actions, why)
     if not actions:

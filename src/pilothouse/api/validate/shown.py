@@ -1,4 +1,4 @@
-"""Values as messages print them where upstream's own types, not JSON, decide: map keys sorted, Go member names."""
+"""Values as messages print them where upstream's types decide: map keys sorted, Go member names."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -183,8 +183,8 @@ def csi_driver_warnings(obj: Object) -> list[str]:
     if not spec.get("tokenRequests") or spec.get("serviceAccountTokenInSecrets") is not None:
         return []
     return [
-        "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible "
-        "logging of tokens in volume attributes"
+        "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent "
+        "possible logging of tokens in volume attributes"
     ]
 
 
@@ -250,7 +250,7 @@ def _driver_shown(driver: Object) -> Object:
 
 
 def validate_capacity(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """A new capacity, or with `old` a changed one, whose topology may keep values that are no label values."""
+    """A new capacity, or with `old` a changed one, whose topology may keep bad label values."""
     excuse = old is not None and selector_has_invalid_value(old.get("nodeTopology"))
     validate_label_selector(obj.get("nodeTopology"), "nodeTopology", errs, allow_invalid_values=excuse)
     validate_dns_subdomain(obj.get("storageClassName", ""), "storageClassName", errs)

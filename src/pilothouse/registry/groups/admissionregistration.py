@@ -68,9 +68,7 @@ _STATUS = status_strategy(
 def _record(
     kind: str, plural: str, storage_version_hash: str, strategy: Strategy, status: Strategy | None = None
 ) -> Resource:
-    return resource(
-        GROUP, "v1", kind, plural, storage_version_hash, strategy, categories=CATEGORY, status=status
-    )
+    return resource(GROUP, kind, plural, storage_version_hash, strategy, categories=CATEGORY, status=status)
 
 
 RESOURCES = [

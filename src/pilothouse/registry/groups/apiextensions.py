@@ -50,7 +50,6 @@ DEFINITION = Strategy(
 RESOURCES = [
     resource(
         GROUP,
-        "v1",
         "CustomResourceDefinition",
         "customresourcedefinitions",
         "jfWCUB31mvA=",

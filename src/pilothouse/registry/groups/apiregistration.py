@@ -48,7 +48,6 @@ _KEPT = ("labels", "annotations", "finalizers", "ownerReferences")
 RESOURCES = [
     resource(
         GROUP,
-        "v1",
         "APIService",
         "apiservices",
         "InPBPD7+PqM=",

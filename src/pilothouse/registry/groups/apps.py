@@ -121,12 +121,9 @@ REVISION = Strategy(
 _DEPLOYMENT_STATUS_KEEPS = (SPEC, ("metadata", "labels"))
 
 RESOURCES = [
-    resource(
-        GROUP, "v1", "ControllerRevision", "controllerrevisions", "85nkx63pcBU=", REVISION, namespaced=True
-    ),
+    resource(GROUP, "ControllerRevision", "controllerrevisions", "85nkx63pcBU=", REVISION, namespaced=True),
     resource(
         GROUP,
-        "v1",
         "DaemonSet",
         "daemonsets",
         "dd7pWHUlMKQ=",
@@ -140,7 +137,6 @@ RESOURCES = [
     ),
     resource(
         GROUP,
-        "v1",
         "Deployment",
         "deployments",
         "8aSe+NMegvE=",
@@ -158,7 +154,6 @@ RESOURCES = [
     ),
     resource(
         GROUP,
-        "v1",
         "ReplicaSet",
         "replicasets",
         "P1RzHs8/mWQ=",
@@ -171,7 +166,6 @@ RESOURCES = [
     ),
     resource(
         GROUP,
-        "v1",
         "StatefulSet",
         "statefulsets",
         "H+vl74LkKdo=",

@@ -21,11 +21,11 @@ AUTOSCALER_STATUS = status_strategy(AUTOSCALER, rules.validate_autoscaler_status
 def _record(version: str, **more: Any) -> Resource:
     return resource(
         GROUP,
-        version,
         KIND,
         "horizontalpodautoscalers",
         "qwQve8ut294=",
         AUTOSCALER,
+        version=version,
         namespaced=True,
         short_names=("hpa",),
         categories=("all",),

@@ -18,6 +18,11 @@ from pilothouse.registry.strategy import Strategy, WriteContext
 
 GROUP = "batch"
 
+_MANY_INDEXES = (
+    "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, a "
+    "Kubernetes controller might not be able to track completedIndexes when a big number of indexes fail"
+)
+
 
 def _prepare_job(ctx: WriteContext, obj: Object) -> None:
     """Give the job a selector of its own by its UID, unless it brings one (manualSelector)."""
@@ -37,13 +42,9 @@ def _prepare_job(ctx: WriteContext, obj: Object) -> None:
 
 def _job_spec_warnings(spec: Object, path: str) -> list[str]:
     out = []
-    if spec.get("completionMode") == "Indexed":
-        if (spec.get("completions") or 0) > 10**5 and (spec.get("parallelism") or 0) > 10**4:
-            out.append(
-                f"{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher "
-                "than 10^4, a Kubernetes controller might not be able to track completedIndexes when a big number "
-                "of indexes fail"
-            )
+    many = (spec.get("completions") or 0) > 10**5 and (spec.get("parallelism") or 0) > 10**4
+    if many and spec.get("completionMode") == "Indexed":
+        out.append(f"{path}: {_MANY_INDEXES}")
     return out + template_warnings(spec.get("template") or {}, f"{path}.template")
 
 
@@ -99,7 +100,6 @@ def _succeeded(job: Object) -> str:
 RESOURCES = [
     resource(
         GROUP,
-        "v1",
         "CronJob",
         "cronjobs",
         "sd5LIXh4Fjs=",
@@ -111,7 +111,6 @@ RESOURCES = [
     ),
     resource(
         GROUP,
-        "v1",
         "Job",
         "jobs",
         "mudhfqk/qZY=",

@@ -101,7 +101,6 @@ REQUEST_APPROVAL = status_strategy(
 
 _REQUESTS = resource(
     GROUP,
-    "v1",
     "CertificateSigningRequest",
     "certificatesigningrequests",
     "95fRKMXA+00=",

@@ -33,7 +33,6 @@ LEASE = Strategy(
 RESOURCES = [
     resource(
         GROUP,
-        "v1",
         "Lease",
         "leases",
         "gqkMMb/YqFM=",

@@ -31,5 +31,5 @@ SLICE = Strategy(
 )
 
 RESOURCES = [
-    resource(GROUP, "v1", "EndpointSlice", "endpointslices", "qgS0xkrxYAI=", SLICE, namespaced=True),
+    resource(GROUP, "EndpointSlice", "endpointslices", "qgS0xkrxYAI=", SLICE, namespaced=True),
 ]

@@ -71,10 +71,9 @@ SLICE = Strategy(
 )
 
 RESOURCES = [
-    resource(GROUP, "v1", "DeviceClass", "deviceclasses", "Yk2PTc1Ybxk=", CLASS),
+    resource(GROUP, "DeviceClass", "deviceclasses", "Yk2PTc1Ybxk=", CLASS),
     resource(
         GROUP,
-        "v1",
         "ResourceClaim",
         "resourceclaims",
         "wgAZaHcZxUg=",
@@ -84,7 +83,6 @@ RESOURCES = [
     ),
     resource(
         GROUP,
-        "v1",
         "ResourceClaimTemplate",
         "resourceclaimtemplates",
         "TuzjC49aUfM=",
@@ -93,7 +91,6 @@ RESOURCES = [
     ),
     resource(
         GROUP,
-        "v1",
         "ResourceSlice",
         "resourceslices",
         "KsC072WgaEY=",

@@ -29,7 +29,6 @@ EVENT = Strategy(
 
 EVENTS = resource(
     GROUP,
-    "v1",
     "Event",
     "events",
     "r2yiGXH7wu8=",

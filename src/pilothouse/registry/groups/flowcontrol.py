@@ -33,7 +33,6 @@ _STATUS_KEEPS = {"keep_on_update": (SPEC, *KEPT_METADATA), "apply_reset": (META,
 RESOURCES = [
     resource(
         GROUP,
-        "v1",
         "FlowSchema",
         "flowschemas",
         "GJVAJZSZBIw=",
@@ -42,7 +41,6 @@ RESOURCES = [
     ),
     resource(
         GROUP,
-        "v1",
         "PriorityLevelConfiguration",
         "prioritylevelconfigurations",
         "Kir5PVfvNeI=",

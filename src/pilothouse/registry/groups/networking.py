@@ -63,10 +63,9 @@ SERVICE_CIDR = Strategy(
 )
 
 RESOURCES = [
-    resource(GROUP, "v1", "IngressClass", "ingressclasses", "l/iqIbDgFyQ=", INGRESS_CLASS),
+    resource(GROUP, "IngressClass", "ingressclasses", "l/iqIbDgFyQ=", INGRESS_CLASS),
     resource(
         GROUP,
-        "v1",
         "Ingress",
         "ingresses",
         "39NQlfNR+bo=",
@@ -80,10 +79,9 @@ RESOURCES = [
             warnings=lambda ctx, obj, old: rules.ingress_status_warnings(obj),
         ),
     ),
-    resource(GROUP, "v1", "IPAddress", "ipaddresses", "3f/plJFChNE=", IP_ADDRESS, short_names=("ip",)),
+    resource(GROUP, "IPAddress", "ipaddresses", "3f/plJFChNE=", IP_ADDRESS, short_names=("ip",)),
     resource(
         GROUP,
-        "v1",
         "NetworkPolicy",
         "networkpolicies",
         "YpfwF18m1G8=",
@@ -93,7 +91,6 @@ RESOURCES = [
     ),
     resource(
         GROUP,
-        "v1",
         "ServiceCIDR",
         "servicecidrs",
         "gNLvruQhW2g=",

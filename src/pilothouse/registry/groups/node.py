@@ -25,7 +25,6 @@ RUNTIME_CLASS = Strategy(
 RESOURCES = [
     resource(
         GROUP,
-        "v1",
         "RuntimeClass",
         "runtimeclasses",
         "WQTu1GL3T2Q=",

@@ -17,7 +17,6 @@ BUDGET = Strategy(
 RESOURCES = [
     resource(
         GROUP,
-        "v1",
         "PodDisruptionBudget",
         "poddisruptionbudgets",
         "EVWiDmWqyJw=",

@@ -33,8 +33,8 @@ CLUSTER_BINDING = Strategy(
 )
 
 RESOURCES = [
-    resource(GROUP, "v1", "ClusterRoleBinding", "clusterrolebindings", "48tpQ8gZHFc=", CLUSTER_BINDING),
-    resource(GROUP, "v1", "ClusterRole", "clusterroles", "bYE5ZWDrJ44=", CLUSTER_ROLE),
-    resource(GROUP, "v1", "RoleBinding", "rolebindings", "eGsCzGH6b1g=", BINDING, namespaced=True),
-    resource(GROUP, "v1", "Role", "roles", "7FuwZcIIItM=", ROLE, namespaced=True),
+    resource(GROUP, "ClusterRoleBinding", "clusterrolebindings", "48tpQ8gZHFc=", CLUSTER_BINDING),
+    resource(GROUP, "ClusterRole", "clusterroles", "bYE5ZWDrJ44=", CLUSTER_ROLE),
+    resource(GROUP, "RoleBinding", "rolebindings", "eGsCzGH6b1g=", BINDING, namespaced=True),
+    resource(GROUP, "Role", "roles", "7FuwZcIIItM=", ROLE, namespaced=True),
 ]

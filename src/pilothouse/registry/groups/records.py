@@ -50,12 +50,12 @@ ValidateUpdate = Callable[[Object, Object, Errors], None]
 
 def resource(
     group: str,
-    version: str,
     kind: str,
     plural: str,
     storage_version_hash: str,
     strategy: Strategy,
     *,
+    version: str = "v1",
     key_prefix: str = "",
     subresources: tuple[Subresource, ...] = (),
     status: Strategy | None = None,

@@ -15,7 +15,6 @@ PRIORITY_CLASS = Strategy(
 RESOURCES = [
     resource(
         GROUP,
-        "v1",
         "PriorityClass",
         "priorityclasses",
         "1QwjyaZjj3Y=",

@@ -61,28 +61,23 @@ ATTACHMENT_STATUS = status_strategy(
 RESOURCES = [
     resource(
         GROUP,
-        "v1",
         "CSIDriver",
         "csidrivers",
         "hL6j/rwBV5w=",
         CSI_DRIVER,
     ),
-    resource(GROUP, "v1", "CSINode", "csinodes", "Pe62DkZtjuo=", CSI_NODE),
+    resource(GROUP, "CSINode", "csinodes", "Pe62DkZtjuo=", CSI_NODE),
     resource(
         GROUP,
-        "v1",
         "CSIStorageCapacity",
         "csistoragecapacities",
         "xeVl+2Ly1kE=",
         CAPACITY,
         namespaced=True,
     ),
-    resource(
-        GROUP, "v1", "StorageClass", "storageclasses", "K+m6uJwbjGY=", STORAGE_CLASS, short_names=("sc",)
-    ),
+    resource(GROUP, "StorageClass", "storageclasses", "K+m6uJwbjGY=", STORAGE_CLASS, short_names=("sc",)),
     resource(
         GROUP,
-        "v1",
         "VolumeAttachment",
         "volumeattachments",
         "tJx/ezt6UDU=",
@@ -91,7 +86,6 @@ RESOURCES = [
     ),
     resource(
         GROUP,
-        "v1",
         "VolumeAttributesClass",
         "volumeattributesclasses",
         "tIjydgKBC5w=",
