@@ -33,7 +33,8 @@ from pilothouse.controllers.serviceaccounts import NamespaceContents
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.health import Health
-from pilothouse.endpoints.nonresource import NonResource
+from pilothouse.endpoints.nonresource import NonResource, version_info
+from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
 from pilothouse.endpoints.pipeline import Pipeline, Rooms
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
@@ -180,7 +181,12 @@ class Server:
         )
         discovery = Discovery(self.table, f"{advertised(config)}:{config.secure_port}")
         metrics = Metrics()
-        nonresource = NonResource(discovery, self.health, metrics=metrics, issuer=Issuer(config, public))
+        metrics.set_build(version_info())
+        self.health.observe = metrics.observe_health
+        nonresource = NonResource(
+            discovery, self.health, metrics=metrics, issuer=Issuer(config, public), flags=lambda: flag_values(config)
+        )
+        OpenAPIHandlers(self.table, lambda resource: getattr(resource.codec, "document", None)).install(nonresource)
         dispatcher = Dispatcher(verbs, self.table, discovery, nonresource, responder)
         rooms = Rooms(
             authenticator=authenticator,
@@ -308,6 +314,13 @@ def advertised(config: Config) -> str:
         except OSError:
             return "127.0.0.1"
     return address
+
+
+def flag_values(config: Config) -> dict[str, str]:
+    """The command line as /flagz shows it."""
+    from pilothouse.options import table
+
+    return {flag.name: str(getattr(config, flag.name.replace("-", "_"), "")) for flag in table()}
 
 
 def public_keys(config: Config, signing_key: str) -> list[keys.VerifyKey]:

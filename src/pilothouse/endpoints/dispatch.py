@@ -77,9 +77,9 @@ class Dispatcher:
 
     def _unknown(self, ctx: Context) -> Response:
         info = ctx.info
-        if info.prefix == "apis" and info.group not in self.table.groups():
-            return page_not_found()
-        raise unknown()
+        if self.table.resources(info.group, info.version):
+            raise unknown()
+        return self.discovery.missing(info.group, info.version)
 
     def _check_shape(self, resource: Resource, info: RequestInfo) -> None:
         """Paths that name a resource in the wrong scope, or go on behind it, do not exist."""

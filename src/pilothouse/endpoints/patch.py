@@ -102,6 +102,8 @@ def patched(ctx: Context, resource: Resource, params: WriteParams, kind: str, li
         raw, notes = patch.apply_merge_patch(live, body, strict=strict)
     else:
         raw, notes = strategic.apply_patch(live, body, resource.type_of(), strict=strict)
+    if kind != STRATEGIC:
+        _check_kind(resource, raw)
     try:
         obj, more = decode_patched(resource, raw)
     except DecodeError as err:
@@ -112,6 +114,17 @@ def patched(ctx: Context, resource: Resource, params: WriteParams, kind: str, li
     for note in notes:
         ctx.warn(note)
     return obj
+
+
+def _check_kind(resource: Resource, raw: Object) -> None:
+    """A patched document is decoded as any other: it must still say what it is."""
+    api_version, kind = raw.get("apiVersion", ""), raw.get("kind", "")
+    if not api_version:
+        raise errors.BadRequest(f"Object 'apiVersion' is missing in '{orjson.dumps(raw).decode()}'")
+    if api_version != resource.api_version or kind not in ("", resource.kind):
+        wanted = f"{resource.group or 'core'}.{resource.kind}"
+        group, _, version = str(api_version).rpartition("/")
+        raise _rejected(raw, f"unable to decode {group}/{version}, Kind={kind} into *{wanted}")
 
 
 def _rejected(raw: object, why: str) -> errors.Invalid:
@@ -133,11 +146,21 @@ def _apply(
         manager=params.field_manager,
         force=params.force,
         api_version=resource.api_version,
+        kind=resource.kind,
         subresource=ctx.info.subresource,
         now=now,
         reset=strategy_of(ctx, resource).apply_reset,
+        versions=resource.version_of,
     )
-    obj, notes = decode_patched(resource, obj)
+    try:
+        obj, notes = decode_patched(resource, obj)
+    except DecodeError as err:
+        metadata = config.get("metadata") or {}
+        what = f"{resource.group}/{resource.version}, Kind={resource.kind}"
+        raise errors.Unknown(
+            f"failed to convert new object ({metadata.get('namespace', '')}/{metadata.get('name', '')}; {what}) to proper "
+            f"version: unable to convert unstructured object to {what}: error decoding from json: {err}"
+        ) from None
     if params.validation == "Strict" and notes:
         raise errors.BadRequest("error strict decoding patch: " + ", ".join(notes))
     return obj
@@ -148,7 +171,12 @@ def apply_config(body: bytes) -> Object:
     try:
         value = yaml.parse(body).value
     except yaml.YAMLError as err:
-        raise errors.BadRequest(f"error decoding YAML: {err}") from None
+        raise errors.BadRequest(f"error decoding YAML: error converting YAML to JSON: {err}") from None
+    if value is None:
+        return {}
     if not isinstance(value, dict):
-        raise errors.BadRequest("error decoding YAML: the configuration is no object")
+        raise errors.BadRequest(
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "
+            f"{patch.go_kind(value)} into Go value of type map[string]interface {{}}"
+        )
     return value

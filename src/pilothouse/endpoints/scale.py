@@ -80,8 +80,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
         obj = decode_again(live)
         sub.write(obj, wanted)
         obj["metadata"]["resourceVersion"] = wanted["metadata"].get("resourceVersion", "")
-        if wanted["metadata"].get("uid"):
-            obj["metadata"]["uid"] = wanted["metadata"]["uid"]
+        _check_uid(resource, wanted, live)
         track_fields(ctx, resource, params, live, obj, write.now)
         return obj
 
@@ -89,12 +88,18 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
         write,
         make,
         strategy=strategy_of(ctx, resource),
-        uid=body["metadata"].get("uid", "") if body else "",
         validate=validator(verbs, attributes),
     )
     for text in (*write.warnings, *attributes.warnings):
         ctx.warn(text)
     return verbs.responder.object(ctx, shown, sub.read(orjson.loads(written.value)))
+
+
+def _check_uid(resource: Resource, scale: Object, live: Object) -> None:
+    wanted, found = scale["metadata"].get("uid"), live["metadata"]["uid"]
+    if wanted and wanted != found:
+        why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+        raise errors.conflict(resource.group, f"{resource.plural}/scale", live["metadata"]["name"], why)
 
 
 def decode_again(obj: Object) -> Object:
@@ -134,6 +139,8 @@ def _applied(
         force=params.force,
         api_version=resource.api_version,
         subresource=sub.name,
+        kind=resource.kind,
         now=now,
         reset=(),
+        versions=resource.version_of,
     )

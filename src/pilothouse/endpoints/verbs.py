@@ -253,6 +253,7 @@ def track_fields(
         subresource=ctx.info.subresource,
         now=now,
         reset=strategy_of(ctx, resource).apply_reset,
+        versions=resource.version_of,
     )
 
 

@@ -220,6 +220,7 @@ class Table:
         if previous is not None:
             self._kinds.pop((group, version, previous.kind), None)
         found[resource.plural] = resource
+        resource.by_kind = self.by_kind
         self._kinds[group, version, resource.kind] = resource
         self._tell(group, version)
 

@@ -76,6 +76,8 @@ class Resource:
     from_storage: Callable[[Object], Object] | None = None
     list_items_typed: bool = False
     virtual: bool = False
+    by_kind: "Callable[[str, str, str], Resource | None] | None" = None
+    """Finds the other records of the table that serves this one; set by the table."""
     codec: "Codec | None" = None
     """Decodes bodies of a kind that is not built in; None = api/codec.py with `type_of`."""
     columns: Any = None
@@ -96,6 +98,19 @@ class Resource:
     @property
     def list_kind(self) -> str:
         return self.kind + "List"
+
+    def version_of(self, api_version: str) -> "tuple[Type, Callable[[Object], Object]] | None":
+        """The type of another version of the kind, and how an object of this version becomes one of it."""
+        group, _, version = api_version.rpartition("/")
+        other = self.by_kind(group, version, self.kind) if self.by_kind is not None else None
+        if other is None or other.type_of is None:
+            return None
+
+        def convert(obj: Object) -> Object:
+            stored = self.to_storage(obj) if self.to_storage is not None else obj
+            return other.from_storage(stored) if other.from_storage is not None else stored
+
+        return other.type_of(), convert
 
     def key(self, namespace: str, name: str) -> str:
         """The storage key of an object."""

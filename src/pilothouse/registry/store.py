@@ -354,6 +354,7 @@ def _zero(resource: Resource, path: Path) -> Any:
 def before_create(ctx: WriteContext, strategy: Strategy, obj: Object) -> None:
     """Prepare and validate a new object (rest.BeforeCreate)."""
     resource, metadata = ctx.resource, obj["metadata"]
+    metadata.pop("selfLink", None)
     for path in strategy.reset_on_create:
         put(obj, path, _zero(resource, path))
     if strategy.generation_on_create:
@@ -373,6 +374,7 @@ def before_create(ctx: WriteContext, strategy: Strategy, obj: Object) -> None:
 def before_update(ctx: WriteContext, strategy: Strategy, obj: Object, old: Object) -> None:
     """Prepare and validate a changed object (rest.BeforeUpdate)."""
     resource, metadata, live = ctx.resource, obj["metadata"], old["metadata"]
+    metadata.pop("selfLink", None)
     put(metadata, ("generation",), live.get("generation"))
     for path in strategy.keep_on_update:
         put(obj, path, dig(old, path))
