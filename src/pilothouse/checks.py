@@ -2,22 +2,26 @@
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from pilothouse.options import Config, table
+from pilothouse.flags import Flag
+
+if TYPE_CHECKING:
+    from pilothouse.options import Config
 
 MODES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
 BACKENDS = ("sqlite", "memory")
 TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
 
 
-def check(config: Config) -> Iterator[str]:
+def check(config: "Config", table: Iterable[Flag]) -> Iterator[str]:
     """Everything that is wrong with a configuration, in upstream's words where it has some."""
     yield from _check_numbers(config)
     yield from _check_network(config)
     yield from _check_serving(config)
     yield from _check_auth(config)
-    yield from _check_files(config)
+    yield from _check_files(config, table)
     if config.storage_backend not in BACKENDS:
         yield (
             f"--storage-backend invalid, allowed values: {', '.join(BACKENDS)}. "
@@ -61,7 +65,7 @@ _NOT_NEGATIVE = (
 )
 
 
-def _check_numbers(config: Config) -> Iterator[str]:
+def _check_numbers(config: "Config") -> Iterator[str]:
     for name in _NOT_NEGATIVE:
         if getattr(config, name.replace("-", "_")) < 0:
             yield f"--{name} can not be a negative value"
@@ -75,7 +79,7 @@ def _check_numbers(config: Config) -> Iterator[str]:
         yield "the service-account-max-token-expiration must be between 1 hour and 2^32 seconds"
 
 
-def _check_network(config: Config) -> Iterator[str]:
+def _check_network(config: "Config") -> Iterator[str]:
     port, (first, last) = config.kubernetes_service_node_port, config.service_node_port_range
     if not 0 <= port <= 65535:
         yield (
@@ -100,7 +104,7 @@ def _check_network(config: Config) -> Iterator[str]:
         yield "the two entries of --service-cluster-ip-range must be of different IP families"
 
 
-def _check_serving(config: Config) -> Iterator[str]:
+def _check_serving(config: "Config") -> Iterator[str]:
     if not 1 <= config.secure_port <= 65535:
         yield (
             f"--secure-port {config.secure_port} must be between 1 and 65535, inclusive. "
@@ -131,7 +135,7 @@ def _check_serving(config: Config) -> Iterator[str]:
             )
 
 
-def _check_auth(config: Config) -> Iterator[str]:
+def _check_auth(config: "Config") -> Iterator[str]:
     modes = config.authorization_mode
     if config.authorization_config and modes:
         yield (
@@ -175,8 +179,8 @@ def _check_auth(config: Config) -> Iterator[str]:
             yield f"service-account-issuer \"{issuer}\" contained a ':' but was not a valid URL"
 
 
-def _check_files(config: Config) -> Iterator[str]:
-    for flag in table():
+def _check_files(config: "Config", table: Iterable[Flag]) -> Iterator[str]:
+    for flag in table:
         if not flag.acts or flag.name not in config.given:
             continue
         value = getattr(config, flag.name.replace("-", "_"), None)

@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import Any
 
 from pilothouse import flags
+from pilothouse.checks import check
 from pilothouse.flags import Flag, FlagError
 
 __all__ = ["Config", "ConfigError", "Flag", "FlagError", "help_text", "parse", "table", "wish"]
@@ -454,9 +455,7 @@ def parse(arguments: Sequence[str], program: str = "kube-apiserver") -> Config:
         name.replace("-", "_"): value for name, value in values.items() if name not in ("help", "version")
     }
     config = Config(**settings, given=frozenset(values))
-    from pilothouse.checks import check
-
-    problems = list(check(config))
+    problems = list(check(config, table()))
     if problems:
         raise ConfigError(problems)
     return config

@@ -1,0 +1,69 @@
+"""Who may import whom, that each module can be imported alone, and how long the package takes to import."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+SRC = pathlib.Path(__file__).parents[2] / "src"
+MODULES = sorted(
+    ".".join(path.relative_to(SRC).with_suffix("").parts).removesuffix(".__init__")
+    for path in (SRC / "pilothouse").rglob("*.py")
+    if path.name != "__main__.py"
+)
+ALONE = """
+import os, sys
+for module in sys.argv[1:]:
+    child = os.fork()
+    if not child:
+        try:
+            __import__(module)
+        except BaseException as err:
+            print(f"{module}: {err!r}", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(1)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+IMPORT_MS = 200
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PYTHONPATH": str(SRC), "PATH": "/usr/bin:/bin"}
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, timeout=110, check=False
+    )
+
+
+def test_layers() -> None:
+    program = pathlib.Path(sys.executable).with_name("lint-imports")
+    root = SRC.parent
+    done = subprocess.run(
+        [program, "--no-cache"], cwd=root, env={"PYTHONPATH": str(SRC)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_every_module_can_be_imported_alone() -> None:
+    """In a process that has imported nothing else, with warnings as errors."""
+    done = python("-W", "error", "-c", ALONE, *MODULES)
+    assert not done.stderr
+
+
+@pytest.mark.parametrize("module", ["pilothouse", "pilothouse.app", "pilothouse.testing.plugin"])
+def test_import_time(module: str) -> None:
+    """The best of five, for other processes may hold the processor; twice the aim, for slow machines."""
+    times = []
+    for _ in range(5):
+        lines = python("-X", "importtime", "-c", f"import {module}").stderr.splitlines()
+        found = re.search(r"\|\s*(\d+) \|\s*" + re.escape(module) + "$", lines[-1])
+        assert found, lines[-3:]
+        times.append(int(found[1]) / 1000)
+    assert min(times) < 2 * IMPORT_MS
+
+
+def test_the_package_itself_imports_next_to_nothing() -> None:
+    done = python("-c", "import sys, pilothouse; print([m for m in sys.modules if m.startswith('pilothouse.')])")
+    assert done.stdout.strip() == "[]"

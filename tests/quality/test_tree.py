@@ -1,0 +1,92 @@
+"""The shape of the tree: docstrings, the map, the tests' mirror, sizes."""
+
+import ast
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+PACKAGE = ROOT / "src/pilothouse"
+COMPILED = ROOT / "ext/pilothouse"
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
+PARTS = sorted(COMPILED.glob("*.p*"))
+PACKAGES = sorted(PACKAGE.rglob("__init__.py"))
+LINES = 600
+DOORS = {"clients", "e2e", "fuzz", "quality", "conformance"}
+"""Folders of tests that are not about one module."""
+
+
+def inside(path: pathlib.Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def listed() -> set[str]:
+    """Every file that the map names, as a path inside the repository."""
+    out: set[str] = set()
+    folder = ""
+    for line in (ROOT / "docs/architecture.md").read_text().splitlines():
+        if heading := re.match(r"#+ `([^`]+/)`", line):
+            folder = heading[1]
+        elif row := re.match(r"\| (`[^|]*`) \|", line):
+            out |= {folder + name for name in re.findall(r"`([^`]+)`", row[1])}
+    return out
+
+
+def test_the_map_lists_every_file_and_no_other() -> None:
+    files = {inside(p) for p in (*FILES, *PARTS)}
+    named = {name for name in listed() if name.startswith(("src/", "ext/"))}
+    assert sorted(files - named) == [], "missing in docs/architecture.md"
+    assert sorted(named - files) == [], "only in docs/architecture.md"
+
+
+@pytest.mark.parametrize("path", PACKAGES, ids=inside)
+def test_packages_hold_a_docstring_only(path: pathlib.Path) -> None:
+    body = ast.parse(path.read_text()).body
+    assert isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant), "says what lives here"
+    if path.parent == PACKAGE:
+        body = [node for node in body if not isinstance(node, ast.Assign)]  # the version
+    assert len(body) == 1
+
+
+@pytest.mark.parametrize("path", FILES, ids=inside)
+def test_modules_say_what_they_are_for(path: pathlib.Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_files_can_be_read_in_one_sitting() -> None:
+    sizes = {inside(p): p.read_text().count("\n") for p in (*FILES, *PARTS)}
+    assert {name: size for name, size in sizes.items() if size > LINES} == {}
+
+
+def test_compiled_modules_have_stubs_and_are_built() -> None:
+    for source in COMPILED.glob("*.pyx"):
+        assert (PACKAGE / f"{source.stem}.pyi").exists(), source.name
+        assert list(PACKAGE.glob(f"{source.stem}.*.so")), f"{source.name} is not built"
+
+
+def test_tests_mirror_the_tree() -> None:
+    """A test file is named after the module, the compiled module or the tool that it is about."""
+    tests = ROOT / "tests"
+    tools = {p.stem for p in (ROOT / "tools").glob("*.py")}
+    compiled = {p.stem.lstrip("_") for p in COMPILED.glob("*.pyx")}
+    strays = []
+    for path in tests.rglob("test_*.py"):
+        folder = path.parent.relative_to(tests)
+        if folder.parts and folder.parts[0] in DOORS:
+            continue
+        modules = {p.stem for p in (PACKAGE / folder).glob("*.py")} | tools | compiled
+        words = path.stem.removeprefix("test_").removeprefix(f"{folder.name}_").split("_")
+        if not any("_".join(words[:n]) in modules for n in range(len(words), 0, -1)):
+            strays.append(inside(path))
+    assert strays == []
+
+
+def test_names_of_test_files_are_unique() -> None:
+    names = [p.name for p in (ROOT / "tests").rglob("*.py") if p.name != "conftest.py"]
+    assert sorted({n for n in names if names.count(n) > 1}) == []
+
+
+def test_every_package_has_tests() -> None:
+    folders = {p.parent.relative_to(PACKAGE) for p in FILES if not p.is_relative_to(PACKAGE / "api/schemas")}
+    assert sorted(str(f) for f in folders if not list((ROOT / "tests" / f).glob("test_*.py"))) == []
