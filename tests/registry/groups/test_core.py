@@ -36,7 +36,9 @@ def test_new_pod_is_pending_at_its_gate() -> None:
     POD.prepare_create(context("pods"), pod)
     assert pod["status"]["phase"] == "Pending"
     assert pod["status"]["qosClass"] == "BestEffort"
-    assert [(c["type"], c["reason"]) for c in pod["status"]["conditions"]] == [("PodScheduled", "SchedulingGated")]
+    assert [(c["type"], c["reason"]) for c in pod["status"]["conditions"]] == [
+        ("PodScheduled", "SchedulingGated")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -69,9 +71,7 @@ def test_namespace_is_marked_then_waits_then_goes() -> None:
 
 def test_discovery_agrees() -> None:
     recorded = json.loads(PLAIN.read_text(encoding="utf-8"))
-    found = recorded.get("/api/v1") if isinstance(recorded, dict) else None
-    if found is None:
-        pytest.skip("no recorded list of the core group")
+    found = recorded["/api/v1"]
     for entry in found["resources"]:
         if "/" not in entry["name"]:
             assert RECORDS[entry["name"]].kind == entry["kind"]

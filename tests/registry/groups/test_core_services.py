@@ -17,13 +17,21 @@ SERVICES = next(r for r in core.RESOURCES if r.plural == "services")
 
 @pytest.fixture
 def ctx() -> WriteContext:
-    pools = SimpleNamespace(addresses=Addresses(["10.0.0.0/24", "fd00::/112"]), node_ports=NodePorts(), options=None)
+    pools = SimpleNamespace(
+        addresses=Addresses(["10.0.0.0/24", "fd00::/112"]), node_ports=NodePorts(), options=None
+    )
     return WriteContext(User("admin"), "create", SERVICES, namespace="default", name="s", services=pools)
 
 
 def service(kind: str, **spec: object) -> Object:
     ports = [{"name": "p", "port": 80, "protocol": "TCP", "targetPort": 80}]
-    whole = {"type": kind, "ports": ports, "sessionAffinity": "None", "internalTrafficPolicy": "Cluster", **spec}
+    whole = {
+        "type": kind,
+        "ports": ports,
+        "sessionAffinity": "None",
+        "internalTrafficPolicy": "Cluster",
+        **spec,
+    }
     if kind in ("NodePort", "LoadBalancer"):
         whole.setdefault("externalTrafficPolicy", "Cluster")
     return {"metadata": {"name": "s", "namespace": "default"}, "spec": whole, "status": {"loadBalancer": {}}}

@@ -45,7 +45,13 @@ def context() -> WriteContext:
 
 
 def pod(**spec: object) -> Object:
-    metadata = {"name": "p", "namespace": "default", "uid": "u", "resourceVersion": "7", "labels": {"app": "a"}}
+    metadata = {
+        "name": "p",
+        "namespace": "default",
+        "uid": "u",
+        "resourceVersion": "7",
+        "labels": {"app": "a"},
+    }
     ready = [{"type": "Ready", "status": "True"}]
     return {"metadata": metadata, "spec": dict(spec), "status": {"phase": "Running", "conditions": ready}}
 
@@ -56,7 +62,11 @@ def binding(**metadata: object) -> Object:
 
 def budget(**status: object) -> Object:
     spec = {"selector": {"matchLabels": {"app": "a"}}}
-    return {"metadata": {"name": "b", "generation": 1}, "spec": spec, "status": {"observedGeneration": 1, **status}}
+    return {
+        "metadata": {"name": "b", "generation": 1},
+        "spec": spec,
+        "status": {"observedGeneration": 1, **status},
+    }
 
 
 def test_binding_gives_node_and_condition() -> None:
@@ -121,14 +131,18 @@ def test_two_budgets() -> None:
 
 
 def test_pending_pod_needs_no_budget() -> None:
-    pending, options = pod(), {}
+    pending = pod()
+    options: Object = {}
     pending["status"]["phase"] = "Pending"
     assert evict(Budgets(budget()), "default", pending, options) is None
     assert options == {"preconditions": {"resourceVersion": "7"}}
 
 
 def test_scale() -> None:
-    controller: Object = {"metadata": {"name": "r"}, "spec": {"replicas": 2, "selector": {"b": "2", "a": "1"}}}
+    controller: Object = {
+        "metadata": {"name": "r"},
+        "spec": {"replicas": 2, "selector": {"b": "2", "a": "1"}},
+    }
     scale = scale_of(controller)
     assert scale["spec"] == {"replicas": 2}
     assert scale["status"] == {"replicas": 0, "selector": "a=1,b=2"}
