@@ -99,7 +99,13 @@ class Subscription:
 
 
 class Storage(Protocol):
-    """What a store can do. Keys are text (`/registry/pods/default/a`)."""
+    """What a store can do. Keys are text (`/registry/pods/default/a`).
+
+    `shared` says that other processes write to it, too: what its watches told may be old until
+    current_revision() was awaited.
+    """
+
+    shared: bool
 
     @property
     def revision(self) -> int:
@@ -116,7 +122,9 @@ class Storage(Protocol):
         """Finish what was accepted, then close. Later calls raise Unavailable."""
 
     async def current_revision(self) -> int:
-        """The newest committed revision, linearizable (for etcd a quorum read, shared by all who wait)."""
+        """The newest committed revision, linearizable (for etcd a quorum read, shared by all who wait).
+
+        Every watch has been told of all changes up to it when this answers."""
 
     async def get(self, key: str, revision: int = 0) -> KeyValue | None:
         """One key, now or as of a revision (Compacted, FutureRevision)."""
@@ -145,13 +153,15 @@ class Storage(Protocol):
         on_error: Callable[[StorageError], None],
         *,
         prev_kv: bool = True,
+        on_progress: Callable[[int], None] | None = None,
     ) -> Subscription:
         """Every change with mod >= `revision`, in order, in batches of whole revisions, on the loop's thread.
 
         Raises Compacted at once when the history is gone; `on_error` ends the watch later (Compacted,
         Unavailable). An event is delivered no later than the write that caused it is acknowledged. With
         prev_kv False the store need not look up what was before: `prev` and the `kv` of a delete may carry no
-        value."""
+        value. `on_progress` hears of revisions up to which nothing (more) has changed under the prefix; a
+        store that is not shared need not call it."""
 
     async def compact(self, revision: int) -> None:
         """Forget history below `revision`; current values stay."""

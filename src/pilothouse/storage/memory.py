@@ -28,6 +28,8 @@ def _mod(event: Event) -> int:
 class MemoryStorage:
     """A map with a log of its changes; every call is answered at once, on the loop's thread."""
 
+    shared = False
+
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._current: dict[str, KeyValue] = {}
         self._keys: list[str] = []
@@ -124,6 +126,7 @@ class MemoryStorage:
         on_error: Callable[[StorageError], None],
         *,
         prev_kv: bool = True,
+        on_progress: Callable[[int], None] | None = None,
     ) -> Subscription:
         self._check_open()
         if revision < self._compacted:

@@ -36,6 +36,8 @@ REPLAY = 500
 class SqliteStorage:
     """A store in `directory`, which one process at a time may use."""
 
+    shared = False
+
     def __init__(self, directory: str | os.PathLike[str], clock: Callable[[], float] = time.time) -> None:
         self._directory = DataDirectory(directory)
         self._feed = Feed()
@@ -121,6 +123,7 @@ class SqliteStorage:
         on_error: Callable[[StorageError], None],
         *,
         prev_kv: bool = True,
+        on_progress: Callable[[int], None] | None = None,
     ) -> Subscription:
         self._check_open()
         if revision < self._compacted:

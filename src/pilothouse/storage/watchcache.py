@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pilothouse._watchcache import Entry, Listing, ResourceCache, Watcher
-from pilothouse.storage.interface import Event, KeyValue, Storage, StorageError, Subscription
+from pilothouse.storage.interface import Compacted, Event, KeyValue, Storage, StorageError, Subscription
 
 __all__ = ["Cacher", "Entry", "Listing", "ResourceCache", "Watcher"]
 
@@ -56,9 +56,14 @@ class Cacher:
         """Load everything and follow the store; what resources were registered before are filled."""
         self.loop = asyncio.get_running_loop()
         newest = await self._storage.current_revision()
-        base = max(self._storage.compacted, newest - HISTORY, 1)
+        base = min(max(self._storage.compacted, newest - HISTORY, 1), newest)
+        try:
+            found = await self._read(base)
+        except Compacted:  # by somebody else, a moment ago
+            base = newest
+            found = await self._read(base)
         loaded: dict[str, list[Entry]] = {}
-        for kv in await self._read(base):
+        for kv in found:
             entry = self._entry(kv)
             if entry is not None:
                 loaded.setdefault(self._find(kv.key).prefix, []).append(entry)
@@ -174,8 +179,13 @@ class Cacher:
 
     def _follow(self) -> None:
         self._subscription = self._storage.watch(
-            "", self.revision + 1, self._on_events, self._on_error, prev_kv=False
+            "", self.revision + 1, self._on_events, self._on_error, prev_kv=False, on_progress=self._on_progress
         )
+
+    def _on_progress(self, revision: int) -> None:
+        """The store has written elsewhere; nothing of ours has changed up to this revision."""
+        self.revision = max(self.revision, revision)
+        self._wake()
 
     def _on_events(self, events: list[Event]) -> None:
         for event in events:

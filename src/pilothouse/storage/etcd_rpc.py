@@ -1,0 +1,215 @@
+"""Calls to the members of an etcd cluster: TLS, failover, time-outs and etcd's errors as those of a store."""
+
+import asyncio
+import logging
+import pathlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc
+import grpc.aio
+
+from pilothouse.storage.interface import StorageError, Unavailable
+
+log = logging.getLogger(__name__)
+
+RANGE = "/etcdserverpb.KV/Range"
+TXN = "/etcdserverpb.KV/Txn"
+COMPACT = "/etcdserverpb.KV/Compact"
+WATCH = "/etcdserverpb.Watch/Watch"
+LEASE_GRANT = "/etcdserverpb.Lease/LeaseGrant"
+STATUS = "/etcdserverpb.Maintenance/Status"
+
+READ_TIMEOUT = 10.0
+"""Seconds for a read, all attempts together."""
+
+ATTEMPT_TIMEOUT = 2.0
+"""Seconds for one member to answer a read before another is asked."""
+
+WRITE_TIMEOUT = 8.0
+"""Seconds for a write; etcd itself gives up after 7."""
+
+BACKOFF = (0.05, 2.0)
+"""First and longest wait before the members are tried once more."""
+
+OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+    ("grpc.enable_http_proxy", 0),
+)
+
+_NOT_SENT = (
+    "failed to connect",
+    "connection refused",
+    "etcdserver: no leader",
+    "etcdserver: server stopped",
+    "etcdserver: not capable",
+)
+"""Texts of failures after which nothing can have been written."""
+
+
+class CompactedError(StorageError):
+    """etcd says that the revision is compacted, but not which one is the oldest."""
+
+
+class FutureError(StorageError):
+    """etcd says that the revision is still to come."""
+
+
+@dataclass(slots=True, frozen=True)
+class TLS:
+    """Files for connections to etcd: the CA that signed its certificates, and our certificate and key."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+def backoff(attempt: int) -> float:
+    """Seconds to wait before the attempt: doubled each time, spread so that many clients do not come at once."""
+    first, longest = BACKOFF
+    return min(first * 2 ** min(attempt, 10), longest) * random.uniform(0.5, 1.0)
+
+
+class Member:
+    """The channel to one member."""
+
+    def __init__(self, url: str, tls: TLS) -> None:
+        self.url = url
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        target = parts.path if parts.scheme in ("unix", "unixs") else parts.netloc
+        if parts.scheme in ("unix", "unixs"):
+            target = f"unix:{parts.netloc}{parts.path}"
+        if parts.scheme in ("https", "unixs"):
+            self.channel = grpc.aio.secure_channel(target, _credentials(tls), options=OPTIONS)
+        else:
+            self.channel = grpc.aio.insecure_channel(target, options=OPTIONS)
+        self._unary: dict[str, Any] = {}
+
+    def unary(self, method: str) -> Any:
+        """A callable for one method, bytes to bytes."""
+        found = self._unary.get(method)
+        if found is None:
+            found = self._unary[method] = self.channel.unary_unary(method)
+        return found
+
+    def stream(self, method: str) -> Any:
+        return self.channel.stream_stream(method)
+
+
+def _credentials(tls: TLS) -> grpc.ChannelCredentials:
+    def read(path: str) -> bytes | None:
+        return pathlib.Path(path).read_bytes() if path else None
+
+    return grpc.ssl_channel_credentials(read(tls.ca), read(tls.key), read(tls.cert))
+
+
+class Rpc:
+    """The members, of which one at a time is used; a failure moves on to the next."""
+
+    def __init__(self, servers: Sequence[str], tls: TLS | None = None) -> None:
+        self._servers = tuple(servers)
+        self._tls = tls or TLS()
+        self._members: list[Member] = []
+        self._at = 0
+
+    def open(self) -> None:
+        """Make the channels, on the running loop; Unavailable when a TLS file can not be read."""
+        try:
+            self._members = [Member(url, self._tls) for url in self._servers]
+        except OSError as error:
+            raise Unavailable(f"etcd: {error}") from error
+        self._at = random.randrange(len(self._members))
+
+    async def close(self) -> None:
+        members, self._members = self._members, []
+        for member in members:
+            await member.channel.close()
+
+    @property
+    def member(self) -> Member:
+        """The member in use."""
+        if not self._members:
+            raise Unavailable("the store is closed")
+        return self._members[self._at]
+
+    def turn(self, failed: Member) -> None:
+        """Use another member than the one that failed."""
+        if self._members and self._members[self._at] is failed and len(self._members) > 1:
+            self._at = (self._at + 1) % len(self._members)
+            log.info("etcd member %s failed, going on with %s", failed.url, self.member.url)
+
+    async def read(self, method: str, request: bytes, timeout: float = READ_TIMEOUT) -> bytes:  # noqa: ASYNC109
+        """A call that may be repeated."""
+        return await self._call(method, request, timeout, repeat=True)
+
+    async def write(self, method: str, request: bytes, timeout: float = WRITE_TIMEOUT) -> bytes:  # noqa: ASYNC109
+        """A call that is repeated only when the one before can not have had an effect."""
+        return await self._call(method, request, timeout, repeat=False)
+
+    async def _call(self, method: str, request: bytes, timeout: float, repeat: bool) -> bytes:  # noqa: ASYNC109
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout
+        attempt = 0
+        while True:
+            member = self.member
+            left = end - loop.time()
+            try:
+                answer: bytes = await member.unary(method)(
+                    request, timeout=max(min(left, ATTEMPT_TIMEOUT) if repeat else left, 0.01)
+                )
+                return answer
+            except grpc.aio.AioRpcError as error:
+                problem = translate(error)
+                if not isinstance(problem, Unavailable) or not transient(error):
+                    raise problem from None
+                self.turn(member)
+                attempt += 1
+                wait = backoff(attempt // len(self._servers)) if attempt >= len(self._servers) else 0.0
+                if loop.time() + wait >= end or not (repeat or not_sent(error)):
+                    raise problem from None
+                await asyncio.sleep(wait)
+            except grpc.aio.UsageError:
+                raise Unavailable("the store is closed") from None
+
+
+def transient(error: grpc.aio.AioRpcError) -> bool:
+    """Whether another member, or the same one later, may answer."""
+    return error.code() in (
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+    )
+
+
+def not_sent(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the call can not have had an effect."""
+    if error.code() is not grpc.StatusCode.UNAVAILABLE:
+        return False
+    text = (error.details() or "").lower()
+    return any(known in text for known in _NOT_SENT)
+
+
+def translate(error: grpc.aio.AioRpcError) -> StorageError:
+    """etcd's error as one of a store's."""
+    details = error.details() or error.code().name
+    if error.code() is grpc.StatusCode.OUT_OF_RANGE:
+        if "compacted" in details:
+            return CompactedError(details)
+        if "future" in details:
+            return FutureError(details)
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        details = "etcdserver: request timed out"
+    return Unavailable(details)
