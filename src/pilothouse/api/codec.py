@@ -77,7 +77,7 @@ def decode(
         else:
             data = body
         value, exact = _read(data)
-        actual = _kind_of(value, expected)
+        actual = kind_of(value, expected)
         _check_kind(actual, expected)
         obj, found = _walk(value, exact, _type_of(actual, expected, type), data)
         strict += found
@@ -85,8 +85,8 @@ def decode(
         if strict and validation == STRICT:
             raise Undecodable("strict decoding error: " + ", ".join(strict))
     except (Undecodable, yaml.YAMLError, protobuf.ProtobufError, json.ScanError, json.DecodeError) as error:
-        _refuse(str(error), actual, expected, body)
-    if actual[:2] != expected[:2] and actual[:2] not in accepted:
+        refuse(str(error), actual, expected, body)
+    if actual[:2] != expected[:2]:
         wanted = scheme.group_version(expected[0], expected[1])
         given = scheme.group_version(actual[0], actual[1])
         raise errors.BadRequest(
@@ -95,7 +95,7 @@ def decode(
     obj["kind"], obj["apiVersion"] = expected[2], scheme.group_version(expected[0], expected[1])
     defaults.apply(obj, *expected)
     convert.normalise(obj, expected[0], expected[2])
-    return obj, [w for text in strict for w in _warnings(text)] if validation == WARN else []
+    return obj, [w for text in strict for w in warnings_of(text)] if validation == WARN else []
 
 
 def decode_value(value: Any, type: Type, validation: str = STRICT) -> tuple[Any, list[str]]:
@@ -114,7 +114,7 @@ def prune(value: Any, type: Type) -> Any:
     return decode_value(value, type)[0]
 
 
-def _refuse(
+def refuse(
     message: str, actual: scheme.GroupVersionKind | None, expected: scheme.GroupVersionKind, body: bytes
 ) -> NoReturn:
     """transformDecodeError: the 400 that names what the body claims to be, or shows how it begins."""
@@ -134,7 +134,7 @@ def _summary(body: bytes) -> str:
     return text + " ..." if len(body) > _SUMMARY else text
 
 
-def _warnings(strict: str) -> list[str]:
+def warnings_of(strict: str) -> list[str]:
     """The warnings for one strict error: YAML's come as one text with a line each."""
     if strict.startswith("yaml: "):
         return [line.strip() for line in strict.split("\n")[1:]]
@@ -159,14 +159,14 @@ def _read(data: bytes) -> tuple[Any, bool]:
     try:
         return _schema.scan(data), True
     except _schema.ScanError as error:
-        raise _not_interpreted(str(error)) from None
+        raise not_interpreted(str(error)) from None
 
 
 def _from_protobuf(body: bytes, expected: scheme.GroupVersionKind) -> Object:
     """The JSON object that a protobuf body stands for."""
     api_version, kind, raw = protobuf.read(body)
     out: Object = {"apiVersion": api_version, "kind": kind}
-    actual = _kind_of(out, expected)
+    actual = kind_of(out, expected)
     try:
         type_ = schema.for_kind(*actual)
     except KeyError:
@@ -174,11 +174,11 @@ def _from_protobuf(body: bytes, expected: scheme.GroupVersionKind) -> Object:
     return protobuf.decode(raw, type_) | out
 
 
-def _not_interpreted(message: str) -> Undecodable:
+def not_interpreted(message: str) -> Undecodable:
     return Undecodable(f"couldn't get version/kind; json parse error: {message}")
 
 
-def _kind_of(value: Any, expected: scheme.GroupVersionKind) -> scheme.GroupVersionKind:
+def kind_of(value: Any, expected: scheme.GroupVersionKind) -> scheme.GroupVersionKind:
     """What the body says it is, completed by what is expected (Interpret, gvkWithDefaults).
 
     Go's own decoder reads these two members, which does not mind the case of their names.
@@ -190,7 +190,7 @@ def _kind_of(value: Any, expected: scheme.GroupVersionKind) -> scheme.GroupVersi
                 continue
             if not isinstance(item, str) or isinstance(item, _schema.Literal):
                 name = "kind" if folded == "kind" else "apiVersion"
-                raise _not_interpreted(
+                raise not_interpreted(
                     f"json: cannot unmarshal {_describe(item)} into Go struct field .{name} of type string"
                 )
             found[folded] = item
@@ -211,7 +211,7 @@ def _members(value: Any) -> Any:
         return value.items()
     if isinstance(value, _schema.Members):
         return value.pairs
-    raise _not_interpreted(f"json: cannot unmarshal {_describe(value)} into Go value of type {_VERSION_KIND}")
+    raise not_interpreted(f"json: cannot unmarshal {_describe(value)} into Go value of type {_VERSION_KIND}")
 
 
 def _describe(value: Any) -> str:

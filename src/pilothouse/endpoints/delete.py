@@ -3,7 +3,7 @@
 from inspect import isawaitable
 
 from pilothouse import errors
-from pilothouse.api import codec, schema
+from pilothouse.api import codec, schema, scheme
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import params as options_of
 from pilothouse.endpoints.context import Context
@@ -21,10 +21,11 @@ KIND = ("", "v1", "DeleteOptions")
 
 
 class _AnyVersion(frozenset[tuple[str, str]]):
-    """Every group version has the kind DeleteOptions."""
+    """Every group version has the kind DeleteOptions, and so has that of the meta kinds."""
 
     def __contains__(self, version: object) -> bool:
-        return True
+        assert isinstance(version, tuple)
+        return version == ("meta.k8s.io", "v1") or scheme.is_registered(*version, KIND[2])
 
 
 def delete_options(ctx: Context) -> Object:
