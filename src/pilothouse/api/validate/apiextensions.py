@@ -20,8 +20,9 @@ _COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int
 _REVIEW_VERSIONS = ("v1", "v1beta1")
 _HOISTED = ("subresources", "schema", "additionalPrinterColumns", "selectableFields")
 _LOST_VERSION = (
-    "missing from spec.versions; {0} was previously a storage version, and must remain in spec.versions "
-    "until a storage migration ensures no data remains persisted in {0} and removes {0} from status.storedVersions"
+    "missing from spec.versions; {0} was previously a storage version, and must remain in spec.versions until "
+    "a storage migration ensures no data remains persisted in {0} and removes {0} from "
+    "status.storedVersions"
 )
 _NO_PRESERVING = (
     "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"

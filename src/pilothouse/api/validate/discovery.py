@@ -55,9 +55,8 @@ def _endpoint(
     for i, address in enumerate(addresses):
         if kind == "FQDN":
             names.fully_qualified_domain_name(errs, f"{path}.addresses[{i}]", address)
-        elif kind in ("IPv4", "IPv6"):
-            if address not in known:
-                _address(address, int(kind[-1]), f"{path}.addresses", i, errs)
+        elif kind in ("IPv4", "IPv6") and address not in known:
+            _address(address, int(kind[-1]), f"{path}.addresses", i, errs)
     if endpoint.get("nodeName") is not None:
         validate_dns_subdomain(endpoint["nodeName"], f"{path}.nodeName", errs)
     _topology(endpoint.get("deprecatedTopology") or {}, f"{path}.deprecatedTopology", errs)

@@ -38,6 +38,8 @@ def _prepare_job(ctx: WriteContext, obj: Object) -> None:
         labels.setdefault(label, uid)
     selector = spec["selector"] = dict(spec.get("selector") or {})
     selector["matchLabels"] = {rules.CONTROLLER_UID: uid, **(selector.get("matchLabels") or {})}
+    if not obj["metadata"].get("labels"):  # what upstream's defaults do when the stored job is read
+        obj["metadata"]["labels"] = dict(labels)
 
 
 def _job_spec_warnings(spec: Object, path: str) -> list[str]:
