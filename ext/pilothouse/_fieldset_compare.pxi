@@ -127,9 +127,14 @@ cdef bint handle(Node node, Form form, object old, object new, Changes out, Mark
         mark[0] = ADDED
     elif new is _MISSING:
         mark[0] = REMOVED
-    elif old != new:
+    elif unlike(old, new):
         mark[0] = MODIFIED
     return True
+
+
+cdef inline bint unlike(object old, object new):
+    """Whether two values differ; to Python True equals 1, to JSON it does not."""
+    return old != new or ((old is True or old is False) != (new is True or new is False))
 
 
 cdef differ_maps(Node node, dict old, dict new, Changes out):
@@ -141,7 +146,7 @@ cdef differ_maps(Node node, dict old, dict new, Changes out):
         other = PyDict_GetItem(new, <object>name)
         if other == NULL:
             differ_member(node, <str>name, <object>value, _MISSING, out)
-        elif other != value and <object>other != <object>value:
+        elif other != value and unlike(<object>other, <object>value):
             differ_member(node, <str>name, <object>value, <object>other, out)
     at = 0
     while PyDict_Next(new, &at, &name, &value):

@@ -62,8 +62,6 @@ class Dispatcher:
             return self._unknown(ctx)
         ctx.resource = resource
         self._check_shape(resource, info)
-        if resource.deprecated:
-            ctx.warn(resource.deprecated)
         if info.subresource:
             return self._subresource(ctx, resource)
         return self._verb(ctx, resource)
@@ -88,6 +86,8 @@ class Dispatcher:
                 raise unknown()
         if resource.namespaced and not info.namespace and info.name:
             raise unknown()
+        if info.verb in ("watch", "proxy") and len(info.parts) > 2:
+            raise unknown()
         if "" in info.parts or (len(info.parts) > 3 and info.subresource != "proxy"):
             raise unknown()
 
@@ -103,6 +103,8 @@ class Dispatcher:
             raise not_allowed()
         if resource.namespaced and not info.namespace and method != "GET":
             raise not_allowed()
+        if resource.deprecated:
+            ctx.warn(resource.deprecated)
         negotiation_for(ctx, resource)
         if resource.virtual:
             return subresources.virtual(self.verbs, ctx, resource)
@@ -135,7 +137,7 @@ def negotiation_for(ctx: Context, resource: Resource, *, tables: bool = True) ->
         collection = not ctx.info.name and ctx.request.method == "GET"
         negotiation.acceptable(accept, negotiation.LIST_PRODUCES if collection else negotiation.PRODUCES)
     ctx.media = negotiation.negotiate(
-        accept, stream=ctx.info.verb == "watch", tables=tables and not resource.virtual, custom=resource.list_items_typed
+        accept, stream=ctx.info.verb == "watch", tables=tables and resource.verbs != ("create",), custom=resource.list_items_typed
     )
 
 

@@ -99,7 +99,7 @@ class Pipeline:
             if isawaitable(decision):
                 decision = await decision
             if not decision.allowed:
-                raise forbidden(attributes, decision.reason)
+                raise refused(attributes, decision.reason)
             # 10 to 15: the verb
             answer = rooms.dispatcher.dispatch(ctx)
             response = await answer if isawaitable(answer) else answer
@@ -114,6 +114,13 @@ class Pipeline:
         rooms.responder.finish(ctx, response)
         rooms.metrics.observe(ctx.info, ctx.resource, response.status, time.perf_counter() - started)
         return response
+
+
+def refused(attributes: Attributes, reason: str) -> errors.StatusError:
+    """The 403 of room 9; browsers are told not to guess what it is."""
+    err = forbidden(attributes, reason)
+    err.headers = [*err.headers, ("X-Content-Type-Options", "nosniff")]
+    return err
 
 
 def attributes_of(ctx: Context) -> Attributes:

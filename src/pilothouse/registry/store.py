@@ -272,7 +272,7 @@ class Store:
         sent = metadata.get("resourceVersion")
         why = "" if not sent or sent == live["resourceVersion"] else _version_error(sent)
         if why:
-            raise errors.Unknown(f'resourceVersion: Invalid value: "{sent}": {why}')
+            raise errors.Unknown(why)
         if not sent or int(sent) == 0:
             if not strategy.unconditional_update:
                 errs = Errors()

@@ -213,7 +213,7 @@ def table_for(
         "apiVersion": f"meta.k8s.io/{version}",
         "metadata": dict(metadata or {}),
         "columnDefinitions": None if no_headers else shape.definitions,
-        "rows": rows,
+        "rows": rows or (None if shape.cells is _default_cells else rows),  # upstream's slice stays nil here
     }
 
 

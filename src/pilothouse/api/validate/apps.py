@@ -102,14 +102,13 @@ def _within(status: Object, members: tuple[str, ...], errs: Errors) -> None:
     replicas = status.get("replicas", 0)
     for member in members:
         if status.get(member, 0) > replicas:
-            errs.invalid(f"status.{member}", status[member], OVER_REPLICAS)
+            errs.invalid(f"status.{member}", status.get(member, 0), OVER_REPLICAS)
 
 
 def _available_within_ready(status: Object, what: str, errs: Errors) -> None:
     if status.get("availableReplicas", 0) > status.get("readyReplicas", 0):
-        errs.invalid(
-            "status.availableReplicas", status["availableReplicas"], f"cannot be greater than {what}"
-        )
+        count = status.get("availableReplicas", 0)
+        errs.invalid("status.availableReplicas", count, f"cannot be greater than {what}")
 
 
 def _collisions(obj: Object, old: Object, errs: Errors) -> None:
