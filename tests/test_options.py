@@ -25,7 +25,7 @@ def test_defaults() -> None:
     assert config.request_timeout == 60 and config.event_ttl == 3600 and config.anonymous_auth
     assert config.service_node_port_range == (30000, 32767)
     assert str(config.service_networks[0]) == "10.0.0.0/24"
-    assert config.authorization_modes == ("AlwaysAllow",) and config.issuers == (
+    assert config.authorization_modes == ("Node", "RBAC") and config.issuers == (
         "https://kubernetes.default.svc",
     )
     assert config.given == frozenset() and config.ignored() == []

@@ -271,7 +271,7 @@ class Config:
         "AuthorizationConfiguration: the authorizers in their order.")
     authorization_mode: tuple[str, ...] = _authz((), "strings",
         "Authorizers in their order: AlwaysAllow, AlwaysDeny, ABAC, Webhook, RBAC, Node. Default: "
-        "AlwaysAllow.")
+        "Node,RBAC.")
     authorization_policy_file: str = _authz("", "file", "ABAC policy.")
     authorization_webhook_cache_authorized_ttl: float = _authz(300.0, "duration",
         "Time for which the webhook's yes is kept.")
@@ -399,8 +399,8 @@ class Config:
 
     @property
     def authorization_modes(self) -> tuple[str, ...]:
-        """The authorizers in their order; AlwaysAllow unless chosen."""
-        return self.authorization_mode or ("AlwaysAllow",)
+        """The authorizers in their order; unlike upstream's AlwaysAllow, the default lets nobody in without a rule."""
+        return self.authorization_mode or ("Node", "RBAC")
 
     @property
     def issuers(self) -> tuple[str, ...]:
