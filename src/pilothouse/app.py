@@ -82,7 +82,10 @@ class Issuer:
         from pilothouse.authn.serviceaccount import discovery_document
 
         config = self._config
-        uri = config.service_account_jwks_uri or f"https://{advertised(config)}:{config.secure_port}/openid/v1/jwks"
+        uri = (
+            config.service_account_jwks_uri
+            or f"https://{advertised(config)}:{config.secure_port}/openid/v1/jwks"
+        )
         return discovery_document(config.issuers[0], uri, self._public)
 
 
@@ -119,7 +122,9 @@ class Server:
         self.readers = CachedReaders(self.store, self.table)
         self._wire()
         sockets = self._sockets or activated()
-        sockets = sockets or [bind(config.bind_address, config.secure_port, reuse_port=config.permit_port_sharing)]
+        sockets = sockets or [
+            bind(config.bind_address, config.secure_port, reuse_port=config.permit_port_sharing)
+        ]
         contexts = tls.Contexts(
             tls.Settings(
                 self.files.serving_cert,
@@ -184,9 +189,15 @@ class Server:
         metrics.set_build(version_info())
         self.health.observe = metrics.observe_health
         nonresource = NonResource(
-            discovery, self.health, metrics=metrics, issuer=Issuer(config, public), flags=lambda: flag_values(config)
+            discovery,
+            self.health,
+            metrics=metrics,
+            issuer=Issuer(config, public),
+            flags=lambda: flag_values(config),
         )
-        OpenAPIHandlers(self.table, lambda resource: getattr(resource.codec, "document", None)).install(nonresource)
+        OpenAPIHandlers(self.table, lambda resource: getattr(resource.codec, "document", None)).install(
+            nonresource
+        )
         dispatcher = Dispatcher(verbs, self.table, discovery, nonresource, responder)
         rooms = Rooms(
             authenticator=authenticator,
@@ -197,7 +208,7 @@ class Server:
             responder=responder,
             metrics=metrics.requests,
         )
-        self.pipeline = Pipeline(rooms)
+        self.pipeline = Pipeline(rooms, config.request_timeout)
 
     def _authenticator(self, public: list[keys.VerifyKey], audiences: tuple[str, ...]) -> UnionAuthenticator:
         config, readers = self.config, self.readers
@@ -213,10 +224,14 @@ class Server:
                     extra_prefixes=config.requestheader_extra_headers_prefix,
                 )
             )
-        methods.append(CertificateAuthenticator(b"".join(pathlib.Path(p).read_bytes() for p in self.files.client_ca)))
+        methods.append(
+            CertificateAuthenticator(b"".join(pathlib.Path(p).read_bytes() for p in self.files.client_ca))
+        )
         tokens: list[TokenAuthenticator] = []
         if config.token_auth_file:
-            tokens.append(TokenFile(pathlib.Path(config.token_auth_file).read_text(), audiences, config.token_auth_file))
+            tokens.append(
+                TokenFile(pathlib.Path(config.token_auth_file).read_text(), audiences, config.token_auth_file)
+            )
         tokens.append(
             ServiceAccountTokens(public, config.issuers, audiences, readers, config.service_account_lookup)
         )

@@ -31,7 +31,8 @@ from pilothouse.server.request import Request, Response
 
 log = logging.getLogger(__name__)
 
-DEADLINE = 60.0
+LONG_RUNNING_VERBS = frozenset(("watch", "proxy"))
+LONG_RUNNING_SUBRESOURCES = frozenset(("attach", "exec", "log", "portforward", "proxy"))
 SELECTOR_VERBS = frozenset(("list", "watch", "deletecollection"))
 
 
@@ -51,35 +52,38 @@ class Rooms:
 class Pipeline:
     """The handler that the HTTP server calls."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, deadline: float = 60.0) -> None:
         self.rooms = rooms
+        self.deadline = deadline
+        """Seconds that a request may take (--request-timeout)."""
         self.draining = False
 
     def handle(self, request: Request) -> Response | Awaitable[Response]:
         """Answer at once when nothing has to wait; else an awaitable of the answer."""
-        coro = self._serve(request)
+        audit_id = request.headers.get("audit-id") or new_uid()
+        ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, audit_id)
+        coro = self._serve(ctx)
         try:
             waiting = coro.send(None)
         except StopIteration as done:
             response: Response = done.value
             return response
-        return _within(_resume(coro, waiting), self, request)
+        return self._within(_resume(coro, waiting), ctx)
 
-    async def _serve(self, request: Request) -> Response:
-        rooms = self.rooms
+    async def _serve(self, ctx: Context) -> Response:
+        rooms, request = self.rooms, ctx.request
         started = time.perf_counter()
-        audit_id = request.headers.get("audit-id") or new_uid()
-        info = RequestInfo(request.path, request.method.lower())
-        query: Query = {}
-        ctx = Context(request, info, query, audit_id)
         try:
             # 3 route: what it is about
-            ctx.query = query = requestinfo.parse_query(request.query)
-            path = requestinfo.unescape_path(request.path)
-            ctx.info = info = requestinfo.parse(request.method, path, query)
+            try:
+                ctx.query = query = requestinfo.parse_query(request.query)
+                path = requestinfo.unescape_path(request.path)
+                ctx.info = info = requestinfo.parse(request.method, path, query)
+            except ValueError as err:
+                return self._finish(ctx, _malformed(err), started)
             # 4 enter: the deadline that the client asks for
-            if "timeout" in query:
-                _check_timeout(query)
+            if "timeout" in query and not _runs_long(info):
+                _timeout(query)
             # 5 who
             user = rooms.authenticator.authenticate(request)
             if isawaitable(user):
@@ -105,15 +109,46 @@ class Pipeline:
             response = await answer if isawaitable(answer) else answer
         except errors.StatusError as err:
             response = rooms.responder.error(ctx, err)
-        except ValueError as err:
-            response = _malformed(err)
         except Exception as err:
-            log.exception("request failed", extra={"audit_id": audit_id, "path": request.target})
-            response = rooms.responder.error(ctx, errors.InternalError(f"Internal error occurred: {type(err).__name__}"))
-        # 16 answer: headers that every answer has
-        rooms.responder.finish(ctx, response)
-        rooms.metrics.observe(ctx.info, ctx.resource, response.status, time.perf_counter() - started)
+            log.exception("request failed", extra={"audit_id": ctx.audit_id, "path": request.target})
+            response = rooms.responder.error(
+                ctx, errors.InternalError(f"Internal error occurred: {type(err).__name__}")
+            )
+        return self._finish(ctx, response, started)
+
+    def _finish(self, ctx: Context, response: Response, started: float) -> Response:
+        """Room 16, the answer: headers that every answer has, metrics."""
+        self.rooms.responder.finish(ctx, response)
+        self.rooms.metrics.observe(ctx.info, ctx.resource, response.status, time.perf_counter() - started)
         return response
+
+    async def _within(self, answer: Awaitable[Response], ctx: Context) -> Response:
+        """Bound what waits by the request's deadline: the server's, or a shorter one that the client asks for."""
+        if _runs_long(ctx.info):
+            return await answer
+        task = asyncio.current_task()
+        assert task is not None
+        expired = False
+
+        def expire() -> None:
+            nonlocal expired
+            expired = True
+            task.cancel()
+
+        asked = _timeout(ctx.query)
+        seconds = asked if 0 < asked < self.deadline else self.deadline
+        timer = asyncio.get_running_loop().call_later(seconds, expire)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if not expired:
+                raise
+            task.uncancel()
+            err = errors.Timeout("Timeout: request did not complete within the allotted timeout", details={})
+            err.headers = [("Retry-After", "1")]
+            return self._finish(ctx, self.rooms.responder.error(ctx, err), time.perf_counter() - seconds)
+        finally:
+            timer.cancel()
 
 
 def refused(attributes: Attributes, reason: str) -> errors.StatusError:
@@ -146,9 +181,18 @@ def attributes_of(ctx: Context) -> Attributes:
     return out
 
 
-def _check_timeout(query: Query) -> None:
+def _runs_long(info: RequestInfo) -> bool:
+    """What no deadline ends."""
+    return info.verb in LONG_RUNNING_VERBS or info.subresource in LONG_RUNNING_SUBRESOURCES
+
+
+def _timeout(query: Query) -> float:
+    """The seconds that a client gives its request, 0 = it does not say; BadRequest for what is no duration."""
+    text = first(query, "timeout")
+    if not text:
+        return 0.0
     try:
-        go_duration(query["timeout"][0])
+        return go_duration(text) / 1e9
     except ValueError as err:
         raise errors.BadRequest(f"invalid timeout specified in the request URL - {err}") from None
 
@@ -173,32 +217,3 @@ def _resume(coro: Coroutine[Any, Any, Response], waiting: Any) -> Generator[Any,
                 waiting = coro.send(sent)
             except StopIteration as done:
                 return done.value
-
-
-async def _within(answer: Awaitable[Response], pipeline: Pipeline, request: Request) -> Response:
-    """Bound what waits by the request's deadline (--request-timeout)."""
-    task = asyncio.current_task()
-    assert task is not None
-    expired = False
-
-    def expire() -> None:
-        nonlocal expired
-        expired = True
-        task.cancel()
-
-    timer = asyncio.get_running_loop().call_later(DEADLINE, expire)
-    try:
-        return await answer
-    except asyncio.CancelledError:
-        if not expired:
-            raise
-        task.uncancel()
-        err = errors.Timeout(
-            "Timeout: request did not complete within the allotted timeout", details={}, headers=[("Retry-After", "1")]
-        )
-        ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, new_uid())
-        response = pipeline.rooms.responder.error(ctx, err)
-        pipeline.rooms.responder.finish(ctx, response)
-        return response
-    finally:
-        timer.cancel()
