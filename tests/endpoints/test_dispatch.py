@@ -1,0 +1,100 @@
+"""Which verb answers, and 404, 405, 406 and 415 where none does."""
+
+import pytest
+from harness import CONFIG_MAPS, PODS, config_map
+
+JSON_BODY = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/api/v9",
+        "/api/v1/nothings",
+        "/api/v1/namespaces/default/nothings/a",
+        "/apis/apps/v1beta9/deployments",
+        "/api/v1/namespaces/default/nodes",
+        "/api/v1/configmaps/a",
+        "/api/v1/namespaces/default/configmaps/a/nothing",
+        "/api/v1/namespaces/default/pods/a/status/more",
+        "/api/v1/namespaces/default/configmaps//a",
+    ],
+)
+async def test_what_a_served_group_does_not_have(rig, target):
+    answer = await rig.call("GET", target)
+    assert (answer.status, answer.body["reason"]) == (404, "NotFound")
+    assert answer.body["message"] == "the server could not find the requested resource"
+    assert answer.body["details"] == {}
+
+
+@pytest.mark.parametrize("target", ["/apis/none.example/v1/x", "/nothing", "/apis/none.example"])
+async def test_paths_that_lead_nowhere(rig, target):
+    answer = await rig.call("GET", target)
+    assert answer.status == 404 and answer.body == "404 page not found\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("POST", CONFIG_MAPS + "/a"),
+        ("PUT", CONFIG_MAPS),
+        ("PATCH", CONFIG_MAPS),
+        ("POST", "/api/v1/configmaps"),
+        ("DELETE", "/api/v1/configmaps"),
+        ("HEAD", CONFIG_MAPS + "/a"),
+        ("OPTIONS", CONFIG_MAPS),
+        ("TRACE", CONFIG_MAPS),
+        ("POST", PODS + "/a/status"),
+        ("DELETE", PODS + "/a/status"),
+        ("GET", PODS + "/a/eviction"),
+        ("GET", "/apis/authorization.k8s.io/v1/subjectaccessreviews"),
+        ("DELETE", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"),
+        ("DELETE", "/api/v1/namespaces"),
+        ("DELETE", "/api/v1/namespaces/default/services/x/status"),
+    ],
+)
+async def test_methods_that_a_resource_does_not_have(rig, method, target):
+    answer = await rig.call(method, target)
+    assert (answer.status, answer.body["reason"]) == (405, "MethodNotAllowed")
+    assert answer.body["message"] == "the server does not allow this method on the requested resource"
+
+
+async def test_a_collection_may_be_read_across_namespaces(rig):
+    await rig.config_map("a")
+    body = await rig.ok("GET", "/api/v1/configmaps")
+    assert [i["metadata"]["name"] for i in body["items"]] == ["a"]
+
+
+async def test_a_form_that_nobody_writes(rig):
+    for target in (CONFIG_MAPS, CONFIG_MAPS + "/a"):
+        answer = await rig.call("GET", target, headers={"Accept": "text/html"})
+        assert answer.status == 406
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded"])
+async def test_a_body_that_nobody_reads(rig, kind):
+    answer = await rig.call("POST", CONFIG_MAPS, config_map("a"), headers={"Content-Type": kind})
+    assert (answer.status, answer.body["reason"]) == (415, "UnsupportedMediaType")
+
+
+async def test_deprecated_kinds_warn(rig):
+    answer = await rig.call("GET", "/api/v1/namespaces/default/endpoints")
+    assert answer.warnings == ["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"]
+    assert (await rig.call("GET", CONFIG_MAPS)).warnings == []
+
+
+async def test_a_watch_path_of_old(rig):
+    await rig.config_map("a")
+    await rig.config_map("b")
+    stream = await rig.watch("/api/v1/watch/namespaces/default/configmaps")
+    assert stream.seen() == [("ADDED", "a"), ("ADDED", "b")]
+    stream = await rig.watch("/api/v1/watch/namespaces/default/configmaps/b")
+    assert stream.seen() == [("ADDED", "b")]
+    answer = await rig.call("POST", "/api/v1/watch/namespaces/default/configmaps", config_map("c"))
+    assert answer.status == 405
+
+
+async def test_a_resource_that_is_taken_off_the_table_is_gone(rig):
+    await rig.config_map("a")
+    rig.table.remove("", "v1", "configmaps")
+    assert (await rig.call("GET", CONFIG_MAPS)).status == 404

@@ -1,0 +1,239 @@
+"""The way of every request: who, may they, what went wrong, how long it may take."""
+
+import asyncio
+import logging
+from dataclasses import replace
+
+import pytest
+from harness import CONFIG_MAPS, PODS, Rig, config_map
+
+from pilothouse import errors
+from pilothouse.admission.chain import Plugin
+from pilothouse.authz.authorizer import Decision
+from pilothouse.server.request import Response
+
+
+class Trip(Plugin):
+    """Fails as it is told, by the name of the object."""
+
+    def __init__(self):
+        self.entered = asyncio.Event()
+        self.cancelled = False
+
+    def mutate(self, a):
+        if a.name == "bug":
+            raise KeyError("secret detail")
+        if a.name == "value":
+            raise ValueError("secret detail")
+        if a.name == "deep":
+            raise RecursionError("secret detail")
+        if a.name == "teapot":
+            raise errors.TooManyRequests("later", headers=[("Retry-After", "7")])
+        return self._wait() if a.name in ("slow", "soon") else None
+
+    async def _wait(self):
+        self.entered.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+
+
+def tripping(scene):
+    """Run a scene on a rig with the plugin above."""
+
+    async def main():
+        trip = Trip()
+        async with Rig([trip]) as rig:
+            await scene(rig, trip)
+
+    asyncio.run(main())
+
+
+async def test_a_read_needs_no_task(rig):
+    await rig.config_map("a")
+    for target in (CONFIG_MAPS, CONFIG_MAPS + "/a", CONFIG_MAPS + "/b", "/api", "/version", "/nowhere"):
+        assert isinstance(rig.handle("GET", target), Response), target
+    assert isinstance(rig.handle("GET", CONFIG_MAPS + "?watch=1"), Response)
+    assert isinstance(rig.handle("GET", CONFIG_MAPS, user="jane"), Response)
+
+
+async def test_unauthorized(rig):
+    message = await rig.fail(401, "GET", CONFIG_MAPS, user="nobody")
+    assert message == "Unauthorized"
+    answer = await rig.call("POST", CONFIG_MAPS, config_map("a"), user="nobody")
+    assert answer.body == {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": "Unauthorized",
+        "reason": "Unauthorized",
+        "code": 401,
+    }
+
+
+def test_without_anonymous_requests_a_token_is_needed():
+    async def main():
+        async with Rig(anonymous=False) as rig:
+            await rig.fail(401, "GET", CONFIG_MAPS, user="")
+            assert (await rig.call("GET", CONFIG_MAPS)).status == 200
+
+    asyncio.run(main())
+
+
+async def test_forbidden_tells_who_and_what(rig):
+    answer = await rig.call("GET", CONFIG_MAPS + "/a", user="jane")
+    assert (answer.status, answer.body["reason"]) == (403, "Forbidden")
+    assert answer.body["message"] == (
+        'configmaps "a" is forbidden: User "jane" cannot get resource "configmaps" in API group "" '
+        'in the namespace "default"'
+    )
+    assert answer.body["details"] == {"name": "a", "kind": "configmaps"}
+    message = await rig.fail(403, "GET", "/metrics", user="")
+    assert message == 'forbidden: User "system:anonymous" cannot get path "/metrics"'
+
+
+async def test_forbidden_comes_before_not_found(rig):
+    """Who may not ask learns nothing about what is there."""
+    assert (await rig.call("GET", "/apis/none.example/v1/x", user="jane")).status == 403
+    assert (await rig.call("GET", CONFIG_MAPS + "?limit=x", user="jane")).status == 403
+    assert (await rig.call("PUT", CONFIG_MAPS + "/a", b"{", user="jane")).status == 403
+
+
+async def test_every_answer_has_an_audit_id_and_is_not_cached(rig):
+    for target in (CONFIG_MAPS, CONFIG_MAPS + "/none", "/nowhere", "/version"):
+        answer = await rig.call("GET", target)
+        assert len(answer.headers["audit-id"]) == 36, target
+        assert answer.headers["cache-control"] == "no-cache, private", target
+    answer = await rig.call("GET", CONFIG_MAPS, headers={"Audit-Id": "mine"})
+    assert answer.headers["audit-id"] == "mine"
+
+
+async def test_impersonation(rig):
+    acting = {"Impersonate-User": "jane"}
+    assert 'User "jane" cannot list' in await rig.fail(403, "GET", CONFIG_MAPS, headers=acting)
+    message = await rig.fail(403, "GET", CONFIG_MAPS, user="jane", headers={"Impersonate-User": "admin"})
+    assert 'User "jane" cannot impersonate' in message
+
+
+def test_a_bug_becomes_a_status_without_details(caplog):
+    async def scene(rig, trip):
+        for name in ("bug", "deep"):
+            answer = await rig.call("POST", CONFIG_MAPS, config_map(name))
+            assert (answer.status, answer.body["kind"], answer.body["reason"]) == (
+                500,
+                "Status",
+                "InternalError",
+            )
+            assert "secret" not in str(answer) and "Traceback" not in str(answer)
+            assert len(answer.headers["audit-id"]) == 36
+        assert (await rig.call("GET", CONFIG_MAPS)).body["items"] == []
+
+    with caplog.at_level(logging.CRITICAL, "pilothouse.endpoints.pipeline"):
+        tripping(scene)
+
+
+def test_a_status_error_keeps_its_code_and_headers():
+    async def scene(rig, trip):
+        answer = await rig.call("POST", CONFIG_MAPS, config_map("teapot"))
+        assert (answer.status, answer.headers["retry-after"]) == (429, "7")
+
+    tripping(scene)
+
+
+def test_what_takes_too_long_times_out():
+    async def scene(rig, trip):
+        answer = await rig.call("POST", CONFIG_MAPS + "?timeout=20ms", config_map("slow"))
+        assert (answer.status, answer.body["reason"]) == (504, "Timeout")
+        assert "request did not complete within" in answer.body["message"]
+        assert trip.cancelled
+        assert len(answer.headers["audit-id"]) == 36
+
+    tripping(scene)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("x", 'time: invalid duration "x"'), ("5", 'missing unit in duration "5"')]
+)
+async def test_a_timeout_is_a_duration(rig, text, why):
+    message = await rig.fail(400, "GET", f"{CONFIG_MAPS}?timeout={text}")
+    assert message.startswith("invalid timeout specified in the request URL - ") and why in message
+
+
+def test_a_peer_that_goes_away_cancels_its_request():
+    async def scene(rig, trip):
+        task = asyncio.ensure_future(rig.handle("POST", CONFIG_MAPS, config_map("slow")))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert trip.cancelled
+        assert (await rig.call("GET", CONFIG_MAPS + "/slow")).status == 404
+
+    tripping(scene)
+
+
+async def test_a_judge_that_waits(rig):
+    class Remote:
+        async def authorize(self, attributes):
+            await asyncio.sleep(0)
+            return Decision(attributes.verb == "get", reason="asked far away")
+
+    rig.pipeline.rooms = replace(rig.pipeline.rooms, authorizer=Remote())
+    await rig.fail(404, "GET", CONFIG_MAPS + "/a")
+    assert (await rig.fail(403, "GET", CONFIG_MAPS)).endswith(": asked far away")
+
+
+async def test_a_selected_name_counts_as_the_name_for_the_judge(rig):
+    asked = []
+
+    class Judge:
+        def authorize(self, attributes):
+            asked.append(attributes)
+            return Decision(True)
+
+    rig.pipeline.rooms = replace(rig.pipeline.rooms, authorizer=Judge())
+    await rig.call("GET", f"{PODS}?fieldSelector=metadata.name%3Da&labelSelector=x%3D1")
+    (found,) = asked
+    assert (found.verb, found.name) == ("list", "a")
+    assert (found.field_selector, found.label_selector) == ("metadata.name=a", "x=1")
+    await rig.call("GET", f"{PODS}/a?labelSelector=x%3D1")
+    assert asked[-1].label_selector == ""
+
+
+def test_a_wrong_value_inside_is_no_fault_of_the_client(caplog):
+    async def scene(rig, trip):
+        answer = await rig.call("POST", CONFIG_MAPS, config_map("value"))
+        assert (answer.status, answer.body["reason"]) == (500, "InternalError")
+
+    with caplog.at_level(logging.CRITICAL, "pilothouse.endpoints.pipeline"):
+        tripping(scene)
+
+
+async def test_the_server_s_own_deadline(rig):
+    class Slow:
+        async def authorize(self, attributes):
+            await asyncio.sleep(60)
+
+    rig.pipeline.rooms = replace(rig.pipeline.rooms, authorizer=Slow())
+    rig.pipeline.deadline = 0.01
+    message = await rig.fail(504, "GET", CONFIG_MAPS + "?timeout=1h")
+    assert message == "Timeout: request did not complete within the allotted timeout"
+    watch = asyncio.ensure_future(rig.handle("GET", CONFIG_MAPS + "?watch=1&timeout=no"))
+    done, _ = await asyncio.wait([watch], timeout=0.03)
+    assert not done, "nothing ends what runs long"
+    watch.cancel()
+
+
+@pytest.mark.parametrize("target", ["/api/v1/%zz", "/%"])
+async def test_a_path_that_is_no_path(rig, target):
+    answer = await rig.call("GET", target)
+    assert answer.status == 400 and answer.headers["content-type"].startswith("text/plain")
+
+
+async def test_requests_are_counted(rig):
+    await rig.call("GET", CONFIG_MAPS)
+    text = rig.metrics.expose().decode()
+    assert 'apiserver_request_total{code="200"' in text and 'resource="configmaps"' in text
