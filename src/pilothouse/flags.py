@@ -113,7 +113,10 @@ def _ip(text: str, _: Any) -> str:
 
 
 def _strings(text: str, before: tuple[str, ...] | None) -> tuple[str, ...]:
-    values = next(csv.reader([text]), []) if text else []
+    try:
+        values = next(csv.reader([text]), []) if text else []
+    except csv.Error as error:
+        raise ValueError(f"parse error on line 1: {error}") from None
     return (*(before or ()), *values)
 
 
