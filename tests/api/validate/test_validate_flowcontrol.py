@@ -79,7 +79,8 @@ def test_fixed_levels() -> None:
         (
             1024,
             10,
-            "Invalid value: 10: required entropy bits of deckSize 1024 and handSize 10 should not be greater than 60",
+            "Invalid value: 10: required entropy bits of deckSize 1024 and handSize 10 should not be greater "
+            "than 60",
         ),
     ],
 )

@@ -220,7 +220,7 @@ def validate_client_config(config: Object, path: str, errs: Errors) -> None:
     elif url is not None:
         validate_webhook_url(url, f"{path}.url", errs)
     else:
-        validate_webhook_service(service, f"{path}.service", errs)
+        validate_webhook_service(service or {}, f"{path}.service", errs)
 
 
 _URL_FORM = "; desired format: https://host[/path]"

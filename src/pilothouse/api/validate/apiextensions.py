@@ -20,8 +20,8 @@ _COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int
 _REVIEW_VERSIONS = ("v1", "v1beta1")
 _HOISTED = ("subresources", "schema", "additionalPrinterColumns", "selectableFields")
 _LOST_VERSION = (
-    "missing from spec.versions; {0} was previously a storage version, and must remain in spec.versions until "
-    "a storage migration ensures no data remains persisted in {0} and removes {0} from "
+    "missing from spec.versions; {0} was previously a storage version, and must remain in spec.versions "
+    "until a storage migration ensures no data remains persisted in {0} and removes {0} from "
     "status.storedVersions"
 )
 _NO_PRESERVING = (
@@ -276,7 +276,7 @@ def _client_config(config: Object | None, path: str, errs: Errors) -> None:
     elif url is not None:
         validate_webhook_url(url, f"{path}.url", errs)
     else:
-        validate_webhook_service(service, f"{path}.service", errs)
+        validate_webhook_service(service or {}, f"{path}.service", errs)
 
 
 def _review_versions(versions: list[str], must_know_one: bool, path: str, errs: Errors) -> None:

@@ -29,7 +29,7 @@ def validate_autoscaler(obj: Object, old: Object | None, errs: Errors) -> None:
         and _version_fault((m.get("object") or {}).get("describedObject") or {}, True)
         for m in before.get("metrics") or ()
     )
-    _metrics(spec.get("metrics") or (), least, any_version, errs)
+    _metrics(spec.get("metrics") or [], least, any_version, errs)
     behavior = spec.get("behavior") or {}
     for member in ("scaleUp", "scaleDown"):
         if behavior.get(member) is not None:

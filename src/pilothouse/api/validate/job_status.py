@@ -84,12 +84,12 @@ def _conditions(new: _Job, before: _Job, errs: Errors) -> None:
 def _finished(new: _Job, before: _Job, errs: Errors) -> None:
     if not new.finished:
         return
-    active, pods = new.status.get("active", 0), new.status.get("uncountedTerminatedPods")
+    active, pods = new.status.get("active", 0), new.status.get("uncountedTerminatedPods") or {}
     if active > 0 and _changed(new, before, "@finished", "active"):
         errs.invalid("status.active", active, "active>0 is invalid for finished job")
     if not new.status.get("startTime") and _changed(new, before, "@finished", "startTime"):
         errs.required("status.startTime", "startTime is required for finished job")
-    left = pods and (pods.get("succeeded") or pods.get("failed"))
+    left = pods.get("succeeded") or pods.get("failed")
     if left and _changed(new, before, "@finished", "uncountedTerminatedPods"):
         shown = {"Succeeded": pods.get("succeeded"), "Failed": pods.get("failed")}
         why = "uncountedTerminatedPods needs to be empty for finished job"
