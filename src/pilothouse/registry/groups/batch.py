@@ -1,6 +1,7 @@
 """batch/v1: jobs and cron jobs."""
 
 from pilothouse.api.fields import Object
+from pilothouse.api.names import label_value
 from pilothouse.api.validate import batch as rules
 from pilothouse.api.validate.job_status import validate_job_status
 from pilothouse.api.validate.pod_warnings import template_warnings
@@ -38,7 +39,8 @@ def _prepare_job(ctx: WriteContext, obj: Object) -> None:
         labels.setdefault(label, uid)
     selector = spec["selector"] = dict(spec.get("selector") or {})
     selector["matchLabels"] = {rules.CONTROLLER_UID: uid, **(selector.get("matchLabels") or {})}
-    if not obj["metadata"].get("labels"):  # what upstream's defaults do when the stored job is read
+    # What upstream's defaults do when the stored job is read; a name that is no label is refused before that.
+    if not obj["metadata"].get("labels") and not label_value(name):
         obj["metadata"]["labels"] = dict(labels)
 
 
