@@ -1,4 +1,4 @@
-"""A whole server in this process without sockets: memory store, watch cache, every built-in resource, the pipeline."""
+"""A whole server in this process without sockets: memory store, watch cache, built-in resources, pipeline."""
 
 import asyncio
 import json

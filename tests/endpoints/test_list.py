@@ -1,0 +1,295 @@
+"""Collections: selectors, pages of a snapshot, versions."""
+
+import asyncio
+import base64
+import json
+
+import pytest
+from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+EXPIRED = "The provided continue parameter is too old to display a consistent list result."
+
+
+def names(body):
+    return [item["metadata"]["name"] for item in body["items"]]
+
+
+def version(body):
+    return int(body["metadata"]["resourceVersion"])
+
+
+@pytest.fixture
+def three(rig, runner):
+    """Three config maps; the list as it is with them."""
+
+    async def fill():
+        for name in "abc":
+            await rig.config_map(name, labels={"n": name, "odd": str(name != "b").lower()})
+        return await rig.ok("GET", CONFIG_MAPS)
+
+    return runner.run(fill())
+
+
+async def test_an_empty_collection(rig):
+    assert await rig.ok("GET", CONFIG_MAPS) == {
+        "kind": "ConfigMapList",
+        "apiVersion": "v1",
+        "metadata": {"resourceVersion": str(rig.storage.revision)},
+        "items": [],
+    }
+
+
+async def test_items_stand_in_the_order_of_keys_and_without_their_kind(rig, three):
+    assert names(three) == ["a", "b", "c"]
+    assert all("kind" not in item and "apiVersion" not in item for item in three["items"])
+    await rig.ok("POST", "/api/v1/namespaces/kube-system/configmaps", config_map("A-before".lower()))
+    everywhere = await rig.ok("GET", "/api/v1/configmaps")
+    assert names(everywhere) == ["a", "b", "c", "a-before"]
+
+
+async def test_a_version_of_a_list_is_the_newest_of_all(rig, three):
+    await rig.namespace("later")
+    assert version(await rig.ok("GET", CONFIG_MAPS)) == rig.storage.revision > version(three)
+
+
+@pytest.mark.parametrize(
+    ("selector", "found"),
+    [
+        ("labelSelector=odd%3Dtrue", ["a", "c"]),
+        ("labelSelector=odd%3Dtrue,n!%3Da", ["c"]),
+        ("labelSelector=n+in+(a,b)", ["a", "b"]),
+        ("labelSelector=!n", []),
+        ("fieldSelector=metadata.name%3Db", ["b"]),
+        ("fieldSelector=metadata.name!%3Db", ["a", "c"]),
+        ("fieldSelector=metadata.namespace%3Ddefault", ["a", "b", "c"]),
+        ("fieldSelector=metadata.namespace%3Dother", []),
+        ("fieldSelector=metadata.name%3Da&labelSelector=odd%3Dfalse", []),
+    ],
+)
+async def test_selectors(rig, three, selector, found):
+    body = await rig.ok("GET", f"{CONFIG_MAPS}?{selector}")
+    assert names(body) == found and version(body) == version(three)
+
+
+async def test_a_namespace_selected_by_field(rig, three):
+    await rig.ok("POST", "/api/v1/namespaces/kube-system/configmaps", config_map("s"))
+    body = await rig.ok("GET", "/api/v1/configmaps?fieldSelector=metadata.namespace%3Dkube-system")
+    assert names(body) == ["s"]
+
+
+async def test_selectors_that_are_none(rig):
+    message = await rig.fail(400, "GET", CONFIG_MAPS + "?fieldSelector=data%3Dx")
+    assert message == '"data" is not a known field selector: only "metadata.name", "metadata.namespace"'
+    message = await rig.fail(400, "GET", PODS + "?fieldSelector=spec.nothing%3Dx")
+    assert message == "field label not supported: spec.nothing"
+    message = await rig.fail(400, "GET", CONFIG_MAPS + "?labelSelector=a%3D%3D%3Db")
+    assert message.startswith("unable to parse requirement: ") or "found" in message
+
+
+async def test_fields_of_pods(rig):
+    await rig.ok("POST", PODS, pod("a", spec={"nodeName": "n1"}))
+    await rig.ok("POST", PODS, pod("b"))
+    for selector, found in (
+        ("spec.nodeName%3Dn1", ["a"]),
+        ("spec.nodeName%3D", ["b"]),
+        ("status.phase%3DPending", ["a", "b"]),
+        ("status.phase!%3DPending", []),
+        ("spec.restartPolicy%3DAlways,spec.nodeName!%3Dn1", ["b"]),
+    ):
+        assert names(await rig.ok("GET", f"{PODS}?fieldSelector={selector}")) == found, selector
+
+
+async def test_pages(rig, three):
+    page = await rig.ok("GET", CONFIG_MAPS + "?limit=2")
+    assert names(page) == ["a", "b"] and page["metadata"]["remainingItemCount"] == 1
+    rest = await rig.ok("GET", f"{CONFIG_MAPS}?limit=2&continue={page['metadata']['continue']}")
+    assert names(rest) == ["c"]
+    assert rest["metadata"] == {"resourceVersion": page["metadata"]["resourceVersion"]}
+    whole = await rig.ok("GET", CONFIG_MAPS + "?limit=3")
+    assert names(whole) == ["a", "b", "c"] and "continue" not in whole["metadata"]
+
+
+async def test_how_many_are_left_is_not_told_with_a_selector(rig, three):
+    page = await rig.ok("GET", CONFIG_MAPS + "?limit=1&labelSelector=odd%3Dtrue")
+    assert names(page) == ["a"] and "remainingItemCount" not in page["metadata"]
+    token = page["metadata"]["continue"]
+    rest = await rig.ok("GET", f"{CONFIG_MAPS}?limit=1&labelSelector=odd%3Dtrue&continue={token}")
+    assert names(rest) == ["c"] and "continue" not in rest["metadata"]
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=1&resourceVersion=0"])
+async def test_limits_that_are_none(rig, three, query):
+    assert names(await rig.ok("GET", f"{CONFIG_MAPS}?{query}")) == ["a", "b", "c"]
+
+
+async def test_pages_show_the_snapshot_of_the_first(rig, three):
+    page = await rig.ok("GET", CONFIG_MAPS + "?limit=1")
+    token = page["metadata"]["continue"]
+    await rig.ok("DELETE", CONFIG_MAPS + "/b")
+    await rig.config_map("bb")
+    await rig.ok("PUT", CONFIG_MAPS + "/c", config_map("c", data={"new": "1"}))
+    rest = await rig.ok("GET", f"{CONFIG_MAPS}?continue={token}")
+    assert rest["items"] == three["items"][1:] and version(rest) == version(three)
+    assert names(await rig.ok("GET", CONFIG_MAPS)) == ["a", "bb", "c"]
+
+
+async def test_versions_of_lists(rig, three):
+    """The table of resourceVersion and resourceVersionMatch."""
+    old = version(three)
+    await rig.config_map("d")
+    now, before, all_ = rig.storage.revision, ["a", "b", "c"], ["a", "b", "c", "d"]
+    for query, found, at in (
+        ("", all_, now),
+        ("resourceVersion=", all_, now),
+        ("resourceVersion=0", all_, now),
+        ("resourceVersion=0&resourceVersionMatch=NotOlderThan", all_, now),
+        (f"resourceVersion={old}", all_, now),
+        (f"resourceVersion={old}&resourceVersionMatch=NotOlderThan", all_, now),
+        (f"resourceVersion={old}&resourceVersionMatch=NotOlderThan&limit=9", all_, now),
+        (f"resourceVersion={old}&resourceVersionMatch=Exact", before, old),
+        (f"resourceVersion={old}&limit=9", before, old),
+        (f"resourceVersion={now}&resourceVersionMatch=Exact", all_, now),
+    ):
+        body = await rig.ok("GET", f"{CONFIG_MAPS}?{query}")
+        assert (names(body), version(body)) == (found, at), query
+
+
+@pytest.mark.parametrize(
+    "match", ["", "&resourceVersionMatch=NotOlderThan", "&resourceVersionMatch=Exact", "&limit=2"]
+)
+async def test_a_version_of_the_future(rig, three, match):
+    asked, now = rig.storage.revision + 5, rig.storage.revision
+    answer = await rig.call("GET", f"{CONFIG_MAPS}?resourceVersion={asked}{match}")
+    assert (answer.status, answer.headers["retry-after"]) == (504, "1")
+    assert answer.body["message"] == f"Timeout: Too large resource version: {asked}, current: {now}"
+
+
+async def test_versions_that_are_none(rig):
+    message = await rig.fail(400, "GET", CONFIG_MAPS + "?resourceVersion=-1")
+    assert message.startswith(
+        'invalid resource version: resourceVersion: Invalid value: "-1": strconv.ParseUint'
+    )
+    answer = await rig.call("GET", CONFIG_MAPS + "?resourceVersionMatch=Exact")
+    assert (answer.status, answer.body["reason"]) == (422, "Invalid")
+    assert answer.body["details"]["causes"][0]["field"] == "resourceVersionMatch"
+    assert await rig.fail(400, "GET", CONFIG_MAPS + "?limit=x") == (
+        'strconv.ParseInt: parsing "x": invalid syntax'
+    )
+
+
+async def expire(rig, at):
+    """Forget what was before a revision, in the cache and in the store."""
+    await rig.storage.compact(at)
+    rig.store.cache(rig.table.get("", "v1", "configmaps")).forget_history(at)
+
+
+async def test_an_old_snapshot_comes_out_of_the_store(rig, three):
+    """The cache forgets sooner than the store."""
+    old = version(three)
+    await rig.ok("DELETE", CONFIG_MAPS + "/a")
+    rig.store.cache(rig.table.get("", "v1", "configmaps")).forget_history(rig.storage.revision)
+    body = await rig.ok("GET", f"{CONFIG_MAPS}?resourceVersion={old}&resourceVersionMatch=Exact")
+    assert body == three
+    page = await rig.ok("GET", f"{CONFIG_MAPS}?resourceVersion={old}&limit=2&labelSelector=odd%3Dtrue")
+    assert page["items"] == [three["items"][0], three["items"][2]]
+    page = await rig.ok(
+        "GET", f"{CONFIG_MAPS}?resourceVersion={old}&limit=1&fieldSelector=metadata.name!%3Db"
+    )
+    assert page["items"] == [three["items"][0]]
+    token = page["metadata"]["continue"]
+    rest = await rig.ok("GET", f"{CONFIG_MAPS}?limit=1&fieldSelector=metadata.name!%3Db&continue={token}")
+    assert rest["items"] == [three["items"][2]] and rest["metadata"] == {"resourceVersion": str(old)}
+
+
+async def test_a_snapshot_that_is_gone(rig, three):
+    old = version(three)
+    await rig.config_map("d")
+    await expire(rig, rig.storage.revision)
+    answer = await rig.call("GET", f"{CONFIG_MAPS}?resourceVersion={old}&resourceVersionMatch=Exact")
+    assert (answer.status, answer.body["reason"]) == (410, "Expired")
+    assert answer.body["message"] == "The resourceVersion for the provided list is too old."
+    assert answer.body["metadata"] == {}
+
+
+async def test_an_expired_token_is_answered_with_one_that_goes_on(rig, three):
+    page = await rig.ok("GET", CONFIG_MAPS + "?limit=1")
+    await rig.config_map("bb")
+    await rig.config_map("x")
+    await expire(rig, rig.storage.revision)
+    answer = await rig.call("GET", f"{CONFIG_MAPS}?limit=2&continue={page['metadata']['continue']}")
+    assert (answer.status, answer.body["reason"]) == (410, "Expired")
+    assert answer.body["message"].startswith(EXPIRED)
+    found = []
+    token = answer.body["metadata"]["continue"]
+    while token:
+        page = await rig.ok("GET", f"{CONFIG_MAPS}?limit=2&continue={token}")
+        found += names(page)
+        token = page["metadata"].get("continue")
+    assert found == ["b", "bb", "c", "x"], "what is there now, from where the first page ended"
+
+
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [
+        ("!!!", "illegal base64 data at input byte 0"),
+        (
+            {"v": "meta.k8s.io/v2", "rv": 5, "start": "a\0"},
+            "server does not recognize this encoded version meta.k8s.io/v2",
+        ),
+        ({"v": "meta.k8s.io/v1", "rv": 5}, "encoded start key empty (version meta.k8s.io/v1)"),
+        ({"v": "meta.k8s.io/v1", "rv": 5, "start": "../../a\0"}, "../../a\0"),
+    ],
+)
+async def test_tokens_that_are_none(rig, token, why):
+    if isinstance(token, dict):
+        token = base64.urlsafe_b64encode(json.dumps(token).encode()).decode().rstrip("=")
+    message = await rig.fail(400, "GET", f"{CONFIG_MAPS}?limit=1&continue={token}")
+    assert message.startswith("invalid continue token: continue key is not valid: ") and why in message
+
+
+async def test_a_token_goes_with_no_version(rig, three):
+    page = await rig.ok("GET", CONFIG_MAPS + "?limit=1")
+    token = page["metadata"]["continue"]
+    message = await rig.fail(400, "GET", f"{CONFIG_MAPS}?continue={token}&resourceVersion={version(three)}")
+    assert message == "specifying resource version is not allowed when using continue"
+    assert names(await rig.ok("GET", f"{CONFIG_MAPS}?continue={token}&resourceVersion=0")) == ["b", "c"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8, unique=True),
+    st.integers(1, 4),
+    st.lists(st.tuples(st.sampled_from(["put", "delete"]), st.sampled_from("abcdefgh")), max_size=12),
+)
+def test_pages_together_are_the_list_at_their_revision(there, limit, writes):
+    """While others write between the pages."""
+
+    async def main():
+        async with Rig() as rig:
+            for name in there:
+                await rig.config_map(name)
+            whole = await rig.ok("GET", CONFIG_MAPS)
+            found, token, left = [], "", list(writes)
+            while True:
+                page = await rig.ok("GET", f"{CONFIG_MAPS}?limit={limit}&continue={token}")
+                assert version(page) == version(whole)
+                found += page["items"]
+                token = page["metadata"].get("continue")
+                assert page["metadata"].get("remainingItemCount", 0) == len(there) - len(found)
+                if not token:
+                    break
+                for action, name in left[:3]:
+                    if action == "delete":
+                        await rig.call("DELETE", f"{CONFIG_MAPS}/{name}")
+                    elif (await rig.call("POST", CONFIG_MAPS, config_map(name))).status == 409:
+                        await rig.ok(
+                            "PUT", f"{CONFIG_MAPS}/{name}", config_map(name, data={"n": str(len(left))})
+                        )
+                del left[:3]
+            assert found == whole["items"]
+            exact = f"{CONFIG_MAPS}?resourceVersion={version(whole)}&resourceVersionMatch=Exact"
+            assert await rig.ok("GET", exact) == whole
+
+    asyncio.run(main())
