@@ -1,50 +1,111 @@
 """apiextensions.k8s.io/v1: custom resource definitions."""
 
-from pilothouse.api import names
-from pilothouse.api.fields import Object
-from pilothouse.api.validate import apiextensions as rules
+from dataclasses import replace
+
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import crd
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
+    SPEC,
     STATUS_APART,
-    on_create,
+    any_name,
     resource,
-    spec_of,
     status_strategy,
 )
 from pilothouse.registry.strategy import Strategy, WriteContext
 
 GROUP = "apiextensions.k8s.io"
+CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+"""The finalizer under which a definition's objects are removed before it goes itself."""
 
 
-def _store_version(obj: Object) -> None:
-    """The version that is stored from now on belongs to those that have been stored."""
-    storage = next((v.get("name", "") for v in spec_of(obj).get("versions") or () if v.get("storage")), None)
-    status = obj.setdefault("status", {})
-    stored = status.get("storedVersions") or []
-    if storage is not None and storage not in stored:
-        status["storedVersions"] = [*stored, storage]
-
-
-def _prepare(ctx: WriteContext, obj: Object) -> None:
-    obj["status"] = {}
-    _store_version(obj)
+def _prepare_create(ctx: WriteContext, obj: Object) -> None:
+    """The status of a new definition knows nothing but the version that is stored."""
+    stored = [v.get("name", "") for v in obj["spec"].get("versions") or () if v.get("storage")][:1]
+    obj["status"] = {
+        "acceptedNames": {"kind": "", "plural": ""},
+        "conditions": None,
+        "storedVersions": stored or None,
+    }
 
 
 def _prepare_update(ctx: WriteContext, obj: Object, old: Object) -> None:
-    if isinstance(obj.get("status"), dict):
-        obj["status"] = dict(obj["status"])
-    _store_version(obj)
+    """Remember every version that was ever stored."""
+    status = obj["status"]
+    for version in obj["spec"].get("versions") or ():
+        if version.get("storage"):
+            stored = status.get("storedVersions") or []
+            if version.get("name") not in stored:
+                obj["status"] = {**status, "storedVersions": [*stored, version.get("name", "")]}
+            break
+
+
+def _validate(ctx: WriteContext, obj: Object, errs: Errors) -> None:
+    name = obj["metadata"].get("name", "")
+    if name:
+        for wrong in crd.definition_name(name, obj["spec"]):
+            errs.invalid("metadata.name", name, wrong)
+    crd.validate_create(obj, errs)
+
+
+def _validate_update(ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
+    crd.validate_update(obj, old, errs)
+
+
+def _validate_status(obj: Object, old: Object, errs: Errors) -> None:
+    crd.validate_status_update(obj, errs)
+
+
+def _warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
+    out = crd.warnings(obj, old)
+    if (obj["spec"].get("conversion") or {}).get("strategy") == "Webhook":
+        out.append(
+            "spec.conversion.strategy: conversion by webhook is not carried out: only apiVersion is changed between versions"
+        )
+    return out
+
+
+def _mark_deleting(ctx: WriteContext, obj: Object) -> bool:
+    """The first delete marks the definition and keeps it until its objects are gone."""
+    metadata = obj["metadata"]
+    if metadata.get("deletionTimestamp"):
+        return False
+    metadata["deletionTimestamp"] = ctx.now
+    finalizers = metadata.get("finalizers") or []
+    if CLEANUP not in finalizers:
+        metadata["finalizers"] = [*finalizers, CLEANUP]
+    message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
+    set_condition(obj, "Terminating", "True", "InstanceDeletionPending", message, ctx.now)
+    return True
+
+
+def set_condition(obj: Object, kind: str, status: str, reason: str, message: str, now: str) -> None:
+    """Add or change a condition; its time is that of the last change of its status."""
+    conditions = obj["status"]["conditions"] = list(obj["status"].get("conditions") or ())
+    new = {"type": kind, "status": status, "lastTransitionTime": now, "reason": reason, "message": message}
+    for i, condition in enumerate(conditions):
+        if condition.get("type") == kind:
+            if condition.get("status") == status and condition.get("lastTransitionTime"):
+                new["lastTransitionTime"] = condition["lastTransitionTime"]
+            conditions[i] = {**condition, **new}
+            return
+    conditions.append(new)
 
 
 DEFINITION = Strategy(
-    name_check=names.dns_subdomain,
+    name_check=any_name,
     unconditional_update=False,
-    prepare_create=_prepare,
+    prepare_create=_prepare_create,
     prepare_update=_prepare_update,
-    validate=on_create(rules.validate_definition),
-    validate_update=lambda ctx, obj, old, errs: rules.validate_definition(obj, errs, old),
+    validate=_validate,
+    validate_update=_validate_update,
+    warnings=_warnings,
+    mark_deleting=_mark_deleting,
     **COUNTS_SPEC,
     **STATUS_APART,
+)
+DEFINITION_STATUS = replace(
+    status_strategy(DEFINITION, _validate_status), apply_reset=(SPEC,), keep_on_update=(SPEC,)
 )
 
 RESOURCES = [
@@ -57,6 +118,6 @@ RESOURCES = [
         short_names=("crd", "crds"),
         categories=("api-extensions",),
         key_prefix="/registry/apiextensions.k8s.io/customresourcedefinitions/",
-        status=status_strategy(DEFINITION, rules.validate_definition_status),
+        status=DEFINITION_STATUS,
     ),
 ]

@@ -1,0 +1,284 @@
+"""The string formats that custom resources may ask for (kube-openapi pkg/validation/strfmt)."""
+
+import datetime
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Callable
+
+from pilothouse.api import names
+from pilothouse.api.duration import go_duration
+
+_CARD = re.compile(
+    "4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|6(?:011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}"
+    "|3(?:0[0-5]|[68][0-9])[0-9]{11}|(?:2131|1800|35[0-9]{3})[0-9]{11}"
+)
+_BASE64 = re.compile("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})")
+_BYTE = "(?:0|[1-9][0-9]?|1[0-9][0-9]?|2[0-4][0-9]|25[0-5])"
+_SPACE = r"[\t\n\f\r ]*"
+_RGB = re.compile(rf"rgb\({_SPACE}{_BYTE}{_SPACE},{_SPACE}{_BYTE}{_SPACE},{_SPACE}{_BYTE}{_SPACE}\)")
+_DATE = re.compile("([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_TIME = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))")
+_DURATION_PART = re.compile(r"([0-9]+)[\t\n\f\r ]*([A-Za-zµ]+)")
+_DURATION_UNITS = (
+    ("ns", "nano"),
+    ("us", "µs", "micro"),
+    ("ms", "milli"),
+    ("s", "sec"),
+    ("m", "min"),
+    ("h", "hr", "hour"),
+    ("d", "day"),
+    ("w", "wk", "week"),
+)
+_SHORT_NAME = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+"
+_QUOTED = r'"(?:[^"\\\r\n]|\\[^\r\n])*"'
+_ADDRESS = rf"(?:{_ATOM}(?:\.{_ATOM})*|{_QUOTED})@(?:{_ATOM}(?:\.{_ATOM})*|\[[^\[\]\\\s]+\])"
+_EMAIL = re.compile(
+    rf"\s*(?:{_ADDRESS}|(?:(?:{_ATOM}|{_QUOTED}|\.)(?:\s+(?:{_ATOM}|{_QUOTED}|\.))*)?\s*<{_ADDRESS}>)\s*"
+)
+_SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*):")
+_HOST_TEXT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:\[\]<>\"%\u0080-\U0010ffff-]*")
+_USER_TEXT = re.compile("[A-Za-z0-9._:~!$&'()*+,;=%@-]*")
+_INT_MAX = 2**63 - 1
+
+
+def _full(pattern: str) -> Callable[[str], bool]:
+    compiled = re.compile(pattern, re.ASCII)
+    return lambda text: compiled.fullmatch(text) is not None
+
+
+def _uuid(version: str, variant: str) -> Callable[[str], bool]:
+    return _full(f"(?i:[0-9a-f]{{8}}-?[0-9a-f]{{4}}-?{version}-?{variant}-?[0-9a-f]{{12}})")
+
+
+def hostname(text: str) -> bool:
+    """RFC 1123 names, symbols and letters of any script among them; a name of several labels ends in letters."""
+    if len(text.encode()) > 255:
+        return False
+    *labels, last = text.split(".")
+    if any(len(part.encode()) > 63 for part in (*labels, last)):
+        return False
+    if not labels:
+        return _host_label(last[:1]) and (len(last) == 1 or _host_text(last[1:].removeprefix("-")))
+    top = 2 <= len(last) and all(
+        c.isascii() and c.isalpha() or not c.isascii() and _category(c) == "L" for c in last
+    )
+    return top and all(map(_host_label, labels))
+
+
+def _host_label(text: str) -> bool:
+    return bool(text) and _host_text(text[0]) and _host_text(text[-1]) and _host_text(text.replace("-", ""))
+
+
+def _host_text(text: str) -> bool:
+    return all(c.isalnum() if c.isascii() else _category(c) in "SL" for c in text.translate(_ASCII_SYMBOLS))
+
+
+def _category(char: str) -> str:
+    return unicodedata.category(char)[0]
+
+
+_ASCII_SYMBOLS = dict.fromkeys(map(ord, "$+<=>^`|~"), "a")
+"""ASCII characters of the category S, which count as letters do."""
+
+
+def request_uri(text: str) -> bool:
+    """An absolute URI or an absolute path (Go's url.ParseRequestURI)."""
+    if not text or any(c < " " or c == "\x7f" for c in text):
+        return False
+    if text == "*":
+        return True
+    if text[0] == ":":
+        return False
+    match = _SCHEME.match(text)
+    rest = text[match.end() :] if match else text
+    rest = rest.partition("?")[0]
+    if not rest.startswith("/"):
+        return match is not None
+    if match and rest.startswith("//"):
+        authority, slash, path = rest[2:].partition("/")
+        if not _authority(authority):
+            return False
+        rest = slash + path
+    return _escapes(rest)
+
+
+def _authority(text: str) -> bool:
+    user, at, host = text.rpartition("@")
+    if at and not (_USER_TEXT.fullmatch(user) and _escapes(user)):
+        return False
+    if not _HOST_TEXT.fullmatch(host):
+        return False
+    if host.startswith("["):
+        _, closing, port = host.rpartition("]")
+        return bool(closing) and _port(port)
+    name, colon, port = host.rpartition(":")
+    if "%" in host:  # only bytes beyond ASCII may be escaped in a host
+        return all(part[:1] in "89abcdefABCDEF" and _escapes("%" + part) for part in host.split("%")[1:])
+    return _port(colon + port) if colon else True
+
+
+def _port(text: str) -> bool:
+    return not text or (text[0] == ":" and (not text[1:] or (text[1:].isascii() and text[1:].isdigit())))
+
+
+def _escapes(text: str) -> bool:
+    return all(re.match("[0-9A-Fa-f]{2}", part) for part in text.split("%")[1:])
+
+
+def ipv4(text: str) -> bool:
+    """Leading zeros are let through, as upstream has always done."""
+    return "." in text and names.parse_ip(text) is not None
+
+
+def ipv6(text: str) -> bool:
+    if ":" not in text or "%" in text:
+        return False
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def cidr(text: str) -> bool:
+    return names.parse_cidr(text) is not None
+
+
+def mac(text: str) -> bool:
+    """6, 8 or 20 bytes in the groupings that Go's net.ParseMAC takes."""
+    if len(text) < 14:
+        return False
+    size, sign = (4, ".") if text[4] == "." else (2, text[2])
+    if sign not in (":.-" if size == 2 else ".") or (size == 2 and sign == "."):
+        return False
+    groups = text.split(sign)
+    if len(groups) * size // 2 not in (6, 8, 20):
+        return False
+    return all(re.fullmatch(f"[0-9a-fA-F]{{{size}}}", group) for group in groups)
+
+
+def isbn10(text: str) -> bool:
+    text = re.sub(r"[\t\n\f\r -]+", "", text)
+    if not re.fullmatch("[0-9]{9}[0-9X]", text):
+        return False
+    return sum((i + 1) * (10 if c == "X" else int(c)) for i, c in enumerate(text)) % 11 == 0
+
+
+def isbn13(text: str) -> bool:
+    text = re.sub(r"[\t\n\f\r -]+", "", text)
+    if not re.fullmatch("[0-9]{13}", text):
+        return False
+    checksum = sum((1, 3)[i % 2] * int(c) for i, c in enumerate(text[:12]))
+    return int(text[12]) == (10 - checksum % 10) % 10
+
+
+def credit_card(text: str) -> bool:
+    """A number of a known issuer whose Luhn sum is right; what is no digit is left out."""
+    digits = re.sub("[^0-9]+", "", text)
+    if not _CARD.fullmatch(digits):
+        return False
+    total = 0
+    for i, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if i % 2 else 1)
+        total += value % 10 + 1 if value >= 10 else value
+    return total % 10 == 0
+
+
+def ssn(text: str) -> bool:
+    return len(text) == 11 and re.fullmatch("[0-9]{3}[- ]?[0-9]{2}[- ]?[0-9]{4}", text) is not None
+
+
+def date(text: str) -> bool:
+    """A full-date of RFC 3339; the year 0 is one."""
+    match = _DATE.fullmatch(text)
+    if match is None:
+        return False
+    year, month, day = map(int, match.groups())
+    try:
+        datetime.date(year or 4, month, day)  # the year 0 is a leap year
+    except ValueError:
+        return False
+    return True
+
+
+def date_time(text: str) -> bool:
+    parts = text.lower().split("t")
+    if len(text) < 4 or len(parts) < 2 or not date(parts[0]):
+        return False
+    match = _TIME.fullmatch(parts[1])
+    return match is not None and match[1] <= "23" and match[2] <= "59" and match[3] <= "59"
+
+
+def duration(text: str) -> bool:
+    """A Go duration, or numbers with spelled-out units as Scala has them."""
+    try:
+        go_duration(text)
+    except ValueError:
+        pass
+    else:
+        return True
+    found = False
+    for number, unit in _DURATION_PART.findall(text):
+        if int(number) > _INT_MAX:
+            return False
+        unit = unit.lower()
+        found = found or any(unit in units or unit.startswith(units[-1]) for units in _DURATION_UNITS)
+    return found
+
+
+def byte(text: str) -> bool:
+    return _BASE64.fullmatch(text) is not None
+
+
+def email(text: str) -> bool:
+    """An address, alone or behind a name and in angle brackets (RFC 5322)."""
+    return _EMAIL.fullmatch(text) is not None
+
+
+FORMATS: dict[str, Callable[[str], bool]] = {
+    "bsonobjectid": _full("[0-9a-fA-F]{24}"),
+    "uri": request_uri,
+    "email": email,
+    "hostname": hostname,
+    "ipv4": ipv4,
+    "ipv6": ipv6,
+    "cidr": cidr,
+    "mac": mac,
+    "uuid": _uuid("[0-9a-f]{4}", "[0-9a-f]{4}"),
+    "uuid3": _uuid("3[0-9a-f]{3}", "[0-9a-f]{4}"),
+    "uuid4": _uuid("4[0-9a-f]{3}", "[89ab][0-9a-f]{3}"),
+    "uuid5": _uuid("5[0-9a-f]{3}", "[89ab][0-9a-f]{3}"),
+    "isbn": lambda text: isbn10(text) or isbn13(text),
+    "isbn10": isbn10,
+    "isbn13": isbn13,
+    "creditcard": credit_card,
+    "ssn": ssn,
+    "hexcolor": _full("#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})"),
+    "rgbcolor": lambda text: _RGB.fullmatch(text) is not None,
+    "byte": byte,
+    "password": lambda text: True,
+    "date": date,
+    "duration": duration,
+    "datetime": date_time,
+    "k8sshortname": lambda text: len(text) <= 63 and _SHORT(text),
+    "k8slongname": lambda text: len(text) <= 253 and _LONG(text),
+}
+"""By normalised name."""
+
+_SHORT = _full(_SHORT_NAME)
+_LONG = _full(rf"{_SHORT_NAME}(\.{_SHORT_NAME})*")
+_NUMBER_FORMATS = {"integer": ("int32", "int64"), "number": ("float", "double")}
+
+
+def normalise(name: str) -> str:
+    """Dashes in a format's name do not matter."""
+    return name.replace("-", "")
+
+
+def known(type: str, format: str) -> bool:
+    """Whether a format means something for values of a type ("" for any)."""
+    if type in ("", "string"):
+        return normalise(format) in FORMATS
+    return format in _NUMBER_FORMATS.get(type, ())

@@ -1,0 +1,279 @@
+"""Accepts the names of custom resource definitions, serves them, and empties those that are deleted.
+
+Upstream: apiextensions-apiserver pkg/controller/{status,establish,apiapproval,finalizer}. Names are worked out group
+by group, one at a time, from an index of what is accepted; nothing is read from the store for it.
+"""
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+import orjson
+
+from pilothouse import errors
+from pilothouse.api import meta
+from pilothouse.api.fields import Object, quote
+from pilothouse.api.validate import crd as rules
+from pilothouse.controllers.client import Client
+from pilothouse.controllers.queue import WorkQueue
+from pilothouse.registry.crd import DEFINITIONS, Definitions
+from pilothouse.registry.groups.apiextensions import CLEANUP, GROUP, set_condition
+from pilothouse.registry.resource import Resource
+
+AGAIN = 0.25
+"""Seconds between two looks at the objects of a definition that is going away."""
+BATCH = 256
+
+APPROVAL = {
+    "invalid": ("False", "InvalidAnnotation"),
+    "missing": ("False", "MissingAnnotation"),
+    "approved": ("True", "ApprovedAnnotation"),
+    "bypassed": ("False", "UnapprovedAnnotation"),
+}
+
+
+class CustomResourceDefinitions:
+    """Follows the definitions; always on, for without it none of them is served."""
+
+    def __init__(self, client: Client, definitions: Definitions) -> None:
+        self.client = client
+        self.definitions = definitions
+        self.resource = client.resource(GROUP, "v1", "customresourcedefinitions")
+        self._accepted: dict[str, dict[str, Object]] = defaultdict(dict)
+        """The accepted names of every definition, by group."""
+        self._waiting: dict[str, dict[str, None]] = defaultdict(dict)
+        """Definitions whose status is not what it should be, by group."""
+        self._refused: dict[str, set[str]] = defaultdict(set)
+        """Those of them that wait for another's names."""
+        self._naming = WorkQueue("crd-naming", self._name_group)
+        self._deleting = WorkQueue("crd-deletion", self._empty, workers=4)
+
+    def start(self) -> None:
+        """Serve what there is, and follow what happens."""
+        cache = self.client.store.cache(self.resource)
+        for entry in cache.list(self.resource.key_prefix, None).entries:
+            self._seen(entry.value, orjson.loads(entry.value))
+        cache.subscribe(self._changed)
+
+    def close(self) -> None:
+        self._naming.close()
+        self._deleting.close()
+
+    def _changed(self, new: Any, old: Any) -> None:
+        if new is not None:
+            self._seen(new.value, orjson.loads(new.value))
+        elif old is not None:
+            self._gone(orjson.loads(old.value))
+
+    def _seen(self, raw: bytes, obj: Object) -> None:
+        name, group = obj["metadata"]["name"], obj["spec"].get("group", "")
+        accepted = (obj.get("status") or {}).get("acceptedNames") or {}
+        before = self._accepted[group].get(name)
+        self._accepted[group][name] = accepted
+        self.definitions.apply(raw, obj)
+        if before is not None and before != accepted:
+            self._retry(group)
+        if _unfinished(obj):
+            self._waiting[group][name] = None
+            self._naming.add(group)
+        metadata = obj["metadata"]
+        if metadata.get("deletionTimestamp") and CLEANUP in (metadata.get("finalizers") or ()):
+            self._deleting.add(name)
+
+    def _gone(self, obj: Object) -> None:
+        name, group = obj["metadata"]["name"], obj["spec"].get("group", "")
+        self._accepted[group].pop(name, None)
+        self._refused[group].discard(name)
+        self.definitions.remove(name)
+        self._retry(group)
+        if not self._accepted[group]:
+            for index in (self._accepted, self._waiting, self._refused):
+                index.pop(group, None)  # type: ignore[attr-defined]
+
+    def _retry(self, group: str) -> None:
+        """Names have come free: look again at those that wait for some."""
+        if self._refused[group]:
+            self._waiting[group].update(dict.fromkeys(self._refused[group]))
+            self._refused[group].clear()
+            self._naming.add(group)
+
+    # Names and conditions.
+
+    async def _name_group(self, group: str) -> float | None:
+        waiting = self._waiting[group]
+        while waiting:
+            name = next(iter(waiting))
+            del waiting[name]
+            try:
+                await self._name(group, name)
+            except (errors.NotFound, errors.Conflict):
+                continue
+        return None
+
+    async def _name(self, group: str, name: str) -> None:
+        obj = self.client.get(self.resource, "", name)
+        if obj is None:
+            return
+        now = meta.now()
+        status = self._status(group, obj, now)
+        if not rules.is_true({"status": status}, "NamesAccepted"):
+            self._refused[group].add(name)
+        if status == obj["status"]:
+            return
+
+        def edit(live: Object) -> None:
+            live["status"] = self._status(group, live, now)
+
+        await self.client.change(self.resource, "", name, edit, "status", obj["metadata"]["uid"])
+
+    def _status(self, group: str, obj: Object, now: str) -> Object:
+        """The status that a definition should have."""
+        out: Object = {"status": dict(obj["status"])}
+        names, wrong = self._names(group, obj)
+        status = out["status"]
+        known = {condition["type"] for condition in status.get("conditions") or ()}
+        if obj["spec"]["names"] != status.get("acceptedNames") or "NamesAccepted" not in known:
+            status["acceptedNames"] = names
+            if wrong:
+                set_condition(out, "NamesAccepted", "False", *wrong, now)
+            else:
+                set_condition(out, "NamesAccepted", "True", "NoConflicts", "no conflicts found", now)
+        if not rules.is_true(out, "Established"):
+            self._establish(obj, out, now)
+        if rules.is_protected(group):
+            state, reason = rules.approval(obj["metadata"].get("annotations"))
+            set_condition(out, "KubernetesAPIApprovalPolicyConformant", *APPROVAL[state], reason, now)
+        return status
+
+    def _establish(self, obj: Object, out: Object, now: str) -> None:
+        client = ((obj["spec"].get("conversion") or {}).get("webhook") or {}).get("clientConfig") or {}
+        if not rules.is_true(out, "NamesAccepted"):
+            if all(c["type"] != "Established" for c in out["status"].get("conditions") or ()):
+                set_condition(out, "Established", "False", "NotAccepted", "not all names are accepted", now)
+        elif client.get("caBundle") and not rules.is_bundle(client["caBundle"]):
+            why = "The conversion webhook CABundle is invalid"
+            set_condition(out, "Established", "False", "InvalidCABundle", why, now)
+        else:
+            why = "the initial names have been accepted"
+            set_condition(out, "Established", "True", "InitialNamesAccepted", why, now)
+
+    def _names(self, group: str, obj: Object) -> tuple[Object, tuple[str, str] | None]:
+        """The names that are accepted, and reason and message when one that is asked for is not."""
+        asked, have = obj["spec"]["names"], obj["status"].get("acceptedNames") or {}
+        resources, kinds = self._taken(group)
+        out: Object = dict(have)
+        wrong: tuple[str, str] | None = None
+        for member, taken, reason in (
+            ("plural", resources, "PluralConflict"),
+            ("singular", resources, "SingularConflict"),
+            ("shortNames", resources, "ShortNamesConflict"),
+            ("kind", kinds, "KindConflict"),
+            ("listKind", kinds, "ListKindConflict"),
+        ):
+            if member == "shortNames":
+                own = have.get(member) or ()
+                clashes = [s for s in asked.get(member) or () if s not in own and s in taken]
+            else:
+                clashes = (
+                    [asked[member]] if asked[member] != have.get(member) and asked[member] in taken else []
+                )
+            if clashes:
+                texts = list(dict.fromkeys(f"{quote(name)} is already in use" for name in clashes))
+                wrong = reason, texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+            else:
+                _take(out, member, asked)
+        _take(out, "categories", asked)
+        return out, wrong
+
+    def _taken(self, group: str) -> tuple[set[str], set[str]]:
+        resources: set[str] = set()
+        kinds: set[str] = set()
+        for names in self._accepted[group].values():
+            resources.update(
+                (names.get("plural", ""), names.get("singular", "")), names.get("shortNames") or ()
+            )
+            kinds.update((names.get("kind", ""), names.get("listKind", "")))
+        return resources - {""}, kinds - {""}
+
+    # Deletion.
+
+    async def _empty(self, name: str) -> float | None:
+        """Delete a definition's objects; once none is left, let it go."""
+        obj = self.client.get(self.resource, "", name)
+        if obj is None or not obj["metadata"].get("deletionTimestamp"):
+            return None
+        if CLEANUP not in (obj["metadata"].get("finalizers") or ()):
+            return None
+        uid = obj["metadata"]["uid"]
+        definition = self.definitions.get(name)
+        if definition is None or not rules.is_true(obj, "Established"):
+            outcome = ("NeverEstablished", "resource was never established")
+        else:
+            if await self._delete_all(definition.storage):
+                await self._report(name, uid)
+                return AGAIN
+            outcome = ("InstanceDeletionCompleted", "removed all instances")
+
+        def finish(live: Object) -> None:
+            set_condition(live, "Terminating", "False", *outcome, meta.now())
+            left = [f for f in live["metadata"].get("finalizers") or () if f != CLEANUP]
+            live["metadata"]["finalizers"] = left
+            if not left:
+                del live["metadata"]["finalizers"]
+
+        try:
+            await self.client.change(self.resource, "", name, finish, "status", uid)
+        except (errors.NotFound, errors.Conflict):
+            return None
+        return None
+
+    async def _delete_all(self, resource: Resource) -> bool:
+        """Delete every object; whether some are left, because something holds them."""
+        cache, after = self.client.store.cache(resource), ""
+        while True:
+            listing = cache.list(resource.key_prefix, None, after=after, limit=BATCH)
+            places = [
+                entry.key.removeprefix(resource.key_prefix).rpartition("/") for entry in listing.entries
+            ]
+            await asyncio.gather(*(self.client.delete(resource, place[0], place[2]) for place in places))
+            if not listing.more:
+                return bool(
+                    self.client.store.cache(resource).list(resource.key_prefix, None, limit=1).entries
+                )
+            after = listing.entries[-1].key
+
+    async def _report(self, name: str, uid: str) -> None:
+        def edit(live: Object) -> None:
+            message = "CustomResource deletion is in progress"
+            set_condition(live, "Terminating", "True", "InstanceDeletionInProgress", message, meta.now())
+
+        try:
+            await self.client.change(self.resource, "", name, edit, "status", uid)
+        except (errors.NotFound, errors.Conflict):
+            return
+
+
+def _take(out: Object, member: str, asked: Object) -> None:
+    """Take over a name that is asked for, or its absence."""
+    if asked.get(member) is None:
+        out.pop(member, None)
+    else:
+        out[member] = asked[member]
+
+
+def _unfinished(obj: Object) -> bool:
+    """Whether the status of a definition may have to change."""
+    status = obj.get("status") or {}
+    if obj["spec"]["names"] != status.get("acceptedNames"):
+        return True
+    if not rules.is_true(obj, "NamesAccepted") or not rules.is_true(obj, "Established"):
+        return True
+    if not rules.is_protected(obj["spec"].get("group", "")):
+        return False
+    reason = rules.approval(obj["metadata"].get("annotations"))[1]
+    known = [
+        c.get("message")
+        for c in status.get("conditions") or ()
+        if c["type"].startswith("KubernetesAPIApproval")
+    ]
+    return known != [reason]

@@ -1,0 +1,321 @@
+"""Definitions of custom resources become records of the resource table, and leave it again.
+
+Only what a request needs is made: a version's schema is compiled when its first object is written.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from pilothouse import errors
+from pilothouse.api import jsonpath, structural
+from pilothouse.api.fields import Object
+from pilothouse.api.patch import copy
+from pilothouse.api.schema import Type
+from pilothouse.api.structural_codec import StructuralCodec
+from pilothouse.api.validate.crd import is_true
+from pilothouse.registry.catalog import Table, version_key
+from pilothouse.registry.crd_strategy import Checked, Instances, nested, split
+from pilothouse.registry.resource import Resource, Subresource
+from pilothouse.registry.store import Store, put
+from pilothouse.registry.tables import Columns, custom_columns
+
+DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
+VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+TERMINATING_VERBS = ("delete", "deletecollection", "get", "list", "watch")
+
+
+class CustomCodec(StructuralCodec):
+    """The codec of a version, and its schema for the OpenAPI documents."""
+
+    def __init__(self, group: str, version: str, kind: str, checked: Checked) -> None:
+        super().__init__(group, version, kind, checked.compiled)
+        self._checked = checked
+
+    @property
+    def document(self) -> Object:
+        """The openAPIV3Schema as it was declared."""
+        return self._checked.declared()
+
+
+@dataclass(slots=True, kw_only=True)
+class CustomResource(Resource):
+    """A record that comes from a definition. `siblings` are the records of all its versions, by API version."""
+
+    siblings: dict[str, "CustomResource"] = field(default_factory=dict)
+    list_name: str = ""
+
+    @property
+    def list_kind(self) -> str:
+        return self.list_name or self.kind + "List"
+
+    def version_of(self, api_version: str) -> tuple[Type, Callable[[Object], Object]] | None:
+        """As Resource.version_of, for versions that are not served too; only the API version changes."""
+        other = self.siblings.get(api_version)
+        if other is None or other.type_of is None:
+            return None
+        return other.type_of(), lambda obj: {**obj, "apiVersion": api_version}
+
+
+class Definition:
+    """One definition and its records. `raw` are its served bytes; `storage` is the record that is stored."""
+
+    def __init__(self, raw: bytes, obj: Object, digest: bytes) -> None:
+        self.digest = digest
+        self.uid: str = obj["metadata"].get("uid", "")
+        self.terminating = is_terminating(obj)
+        self.established = is_true(obj, "Established")
+        spec, accepted = obj["spec"], obj["status"].get("acceptedNames") or {}
+        self._raw = raw
+        self._changed = obj["metadata"].get("generation", 1) > 1
+        self.group: str = spec["group"]
+        self.kind: str = accepted.get("kind", "")
+        self.storage: CustomResource
+        self.records: list[CustomResource] = []
+        self._checked: dict[str, Checked] = {}
+        siblings: dict[str, CustomResource] = {}
+        versions = spec["versions"]
+        stored = next(version["name"] for version in versions if version.get("storage"))
+        for i, version in enumerate(versions):
+            self._checked[version["name"]] = Checked(functools.partial(_declared, raw, i))
+        for version in versions:
+            record = self._record(version, spec, accepted, stored, siblings)
+            siblings[record.api_version] = record
+            if version["name"] == stored:
+                self.storage = record
+            if version.get("served"):
+                self.records.append(record)
+        for record in siblings.values():
+            if record is not self.storage:
+                record.storage = self.storage
+
+    def _record(
+        self,
+        version: Object,
+        spec: Object,
+        accepted: Object,
+        stored: str,
+        siblings: dict[str, CustomResource],
+    ) -> CustomResource:
+        name, group, plural = version["name"], self.group, accepted.get("plural", "")
+        checked = self._checked[name]
+        codec = CustomCodec(group, name, self.kind, checked)
+        subresources = version.get("subresources") or {}
+
+        def restore(obj: Object) -> Object:
+            return codec.restore(copy(obj))
+
+        def keep(obj: Object) -> None:
+            """Into the stored form, in place."""
+            if name != stored:
+                obj["apiVersion"] = f"{group}/{stored}"
+                structural.prune(obj, self._checked[stored].compiled())
+
+        rules = Instances(group, name, self.kind, checked, subresources, keep, restore, self._is_terminating)
+        record = CustomResource(
+            group=group,
+            version=name,
+            plural=plural,
+            kind=self.kind,
+            singular=accepted.get("singular", ""),
+            namespaced=spec.get("scope") == "Namespaced",
+            verbs=TERMINATING_VERBS if self.terminating else VERBS,
+            short_names=tuple(accepted.get("shortNames") or ()),
+            categories=tuple(accepted.get("categories") or ()),
+            storage_version_hash=storage_hash(group, stored, spec["names"].get("kind", "")),
+            key_prefix=f"/registry/{group}/{plural}/",
+            type_of=functools.cache(lambda: structural.type_of(checked.compiled())),
+            strategy=rules.strategy(),
+            selectable=_selectable(version),
+            from_storage=restore if name != stored or self._changed else None,
+            list_items_typed=True,
+            codec=codec,
+            columns=_columns(version),
+            deprecated=_deprecation(version, spec) if version.get("deprecated") else "",
+            siblings=siblings,
+            list_name=accepted.get("listKind", ""),
+        )
+        if "status" in subresources:
+            record.subresources["status"] = Subresource(
+                name="status", kind=self.kind, group=group, version=name, strategy=rules.status_strategy()
+            )
+        if subresources.get("scale"):
+            record.subresources["scale"] = _scale(subresources["scale"], restore)
+        return record
+
+    def _is_terminating(self) -> bool:
+        return self.terminating
+
+
+def _declared(raw: bytes, i: int) -> Object:
+    """The schema of one version out of a definition's bytes."""
+    version = orjson.loads(raw)["spec"]["versions"][i]
+    out: Object = (version.get("schema") or {}).get("openAPIV3Schema") or {}
+    return out
+
+
+def storage_hash(group: str, version: str, kind: str) -> str:
+    """What discovery says of the version that is stored (apiserver discovery.StorageVersionHash)."""
+    import base64
+
+    digest = hashlib.sha256(f"{group}/{version}/{kind}".encode()).digest()
+    return base64.b64encode(digest[:8]).decode()
+
+
+def _selectable(version: Object) -> dict[str, Any]:
+    paths = [one["jsonPath"] for one in version.get("selectableFields") or ()]
+    return {path.removeprefix("."): _reader(path) for path in paths}
+
+
+def _reader(path: str) -> Callable[[Object], str]:
+    """The text of a selectable field, "" where it is absent."""
+    find = jsonpath.compile(path)
+
+    def read(obj: Object) -> str:
+        try:
+            found = find(obj)
+        except (ValueError, TypeError, LookupError):
+            return ""
+        value = found[0] if found else None
+        if value is None:
+            return ""
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return read
+
+
+def _columns(version: Object) -> Columns | None:
+    columns = version.get("additionalPrinterColumns")
+    return custom_columns(columns) if columns else None
+
+
+def _deprecation(version: Object, spec: Object) -> str:
+    """The text that a deprecated version warns with, its own or the usual one."""
+    if version.get("deprecationWarning") is not None:
+        text: str = version["deprecationWarning"]
+        return text
+    kind, group, name = spec["names"].get("kind", ""), spec["group"], version["name"]
+    newer = [
+        other["name"]
+        for other in spec["versions"]
+        if other.get("served")
+        and not other.get("deprecated")
+        and version_key(name) < version_key(other["name"])
+    ]
+    text = f"{group}/{name} {kind} is deprecated"
+    return f"{text}; use {group}/{max(newer, key=version_key)} {kind}" if newer else text
+
+
+def _scale(paths: Object, restore: Callable[[Object], Object]) -> Subresource:
+    """The scale subresource: how a Scale is read out of an object and laid back into it."""
+    replicas, current, selector = (
+        paths.get(name, "") for name in ("specReplicasPath", "statusReplicasPath", "labelSelectorPath")
+    )
+
+    def read(obj: Object) -> Object:
+        obj = restore(obj)
+        try:
+            wanted, there = nested(obj, replicas, int), nested(obj, current, int)
+            label = nested(obj, selector, str) if selector else None
+        except ValueError as err:
+            raise errors.InternalError(str(err)) from None
+        if wanted is None:
+            why = f'the spec replicas field "{replicas}" does not exist'
+            raise errors.InternalError(
+                f"Internal error occurred: {why}", details={"causes": [{"message": why}]}
+            )
+        metadata = obj["metadata"]
+        kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+        status: Object = {"replicas": there or 0}
+        if label:
+            status["selector"] = label
+        return {
+            "kind": "Scale",
+            "apiVersion": "autoscaling/v1",
+            "metadata": {name: metadata[name] for name in kept if metadata.get(name)},
+            "spec": {"replicas": wanted} if wanted else {},
+            "status": status,
+        }
+
+    def write(obj: Object, scale: Object) -> None:
+        put(obj, tuple(split(replicas)), (scale.get("spec") or {}).get("replicas") or 0)
+
+    return Subresource(name="scale", kind="Scale", group="autoscaling", version="v1", read=read, write=write)
+
+
+def is_terminating(obj: Object) -> bool:
+    """Whether a definition is on its way out."""
+    return bool(obj["metadata"].get("deletionTimestamp")) or is_true(obj, "Terminating")
+
+
+class Definitions:
+    """Keeps the resource table in step with the definitions that there are."""
+
+    def __init__(self, store: Store, table: Table) -> None:
+        self._store = store
+        self._table = table
+        self._known: dict[str, Definition] = {}
+
+    def get(self, name: str) -> Definition | None:
+        """What a definition is served as, by its name."""
+        return self._known.get(name)
+
+    def load(self, objects: Iterable[tuple[bytes, Object]]) -> None:
+        """Take in the definitions of a store that was opened."""
+        for raw, obj in objects:
+            self.apply(raw, obj)
+
+    def apply(self, raw: bytes, obj: Object) -> None:
+        """Serve a definition as it is now; watches of its objects end when what it says has changed."""
+        name = obj["metadata"]["name"]
+        known = self._known.get(name)
+        if not (is_true(obj, "NamesAccepted") or is_true(obj, "Established")):
+            if known is not None:
+                self.remove(name)
+            return
+        digest = _digest(obj)
+        if known is not None and known.uid != obj["metadata"].get("uid", ""):
+            self.remove(name)
+            known = None
+        if known is not None and known.digest == digest:
+            terminating, established = is_terminating(obj), is_true(obj, "Established")
+            if (known.terminating, known.established) != (terminating, established):
+                known.terminating, known.established = terminating, established
+                for record in known.records:
+                    record.verbs = TERMINATING_VERBS if terminating else VERBS
+                    self._table.add(record)
+            return
+        made = Definition(raw, obj, digest)
+        if known is not None:
+            self._withdraw(known, keep={(r.group, r.version, r.plural) for r in made.records})
+            self._drop(known)
+        self._known[name] = made
+        for record in made.records:
+            self._table.add(record)
+
+    def remove(self, name: str) -> None:
+        """Serve a definition's resources no longer; their objects stay where they are."""
+        known = self._known.pop(name, None)
+        if known is not None:
+            self._withdraw(known, keep=set())
+            self._drop(known)
+
+    def _withdraw(self, known: Definition, keep: set[tuple[str, str, str]]) -> None:
+        for record in known.records:
+            place = (record.group, record.version, record.plural)
+            if place not in keep and self._table.get(*place) is record:
+                self._table.remove(*place)
+
+    def _drop(self, known: Definition) -> None:
+        self._store.forget(known.storage)
+        self._store.cacher.drop(known.storage.key_prefix)
+
+
+def _digest(obj: Object) -> bytes:
+    """Changes when the records of a definition do."""
+    names = (obj.get("status") or {}).get("acceptedNames")
+    return hashlib.sha256(orjson.dumps([obj["spec"], names], option=orjson.OPT_SORT_KEYS)).digest()

@@ -1,0 +1,269 @@
+"""What a write of a custom resource has to fulfil (apiextensions-apiserver pkg/registry/customresource)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pilothouse import errors
+from pilothouse.api import names, structural
+from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.structural import Schema
+from pilothouse.api.structural_codec import whole_numbers
+from pilothouse.api.structural_rules import validate_embedded, validate_lists
+from pilothouse.api.structural_validate import Correlation, Validator, same, validate
+from pilothouse.registry.strategy import Strategy, WriteContext
+
+STANDARD_FINALIZERS = {"orphan", "foregroundDeletion", "kubernetes"}
+INT32_MAX = 2**31 - 1
+_GO_KINDS = {"str": "string", "bool": "bool", "float": "float64", "int": "int64", "NoneType": "<nil>"}
+_TERMINATING = "create not allowed while custom resource definition is terminating"
+
+
+class Checked:
+    """Schema and validators of one version, made on first use and shared by all its objects."""
+
+    __slots__ = ("_load", "schema", "status", "whole")
+
+    def __init__(self, load: Callable[[], Object]) -> None:
+        self._load = load
+        self.schema: Schema | None = None
+        self.whole: Validator
+        self.status: Validator | None = None
+
+    def declared(self) -> Object:
+        """The openAPIV3Schema, read anew."""
+        return self._load()
+
+    def compiled(self) -> Schema:
+        """The structural schema."""
+        if self.schema is None:
+            declared = self._load()
+            self.whole = Validator(declared)
+            self.status = self.whole.properties.get("status")
+            self.schema = structural.compile(declared)
+        return self.schema
+
+
+class Instances:
+    """The hooks of one version. `store` turns an object into the stored form, in place; `restore` gives a copy of a
+    stored one in this version."""
+
+    def __init__(
+        self,
+        group: str,
+        version: str,
+        kind: str,
+        checked: Checked,
+        subresources: Object,
+        store: Callable[[Object], None],
+        restore: Callable[[Object], Object],
+        terminating: Callable[[], bool],
+    ) -> None:
+        self.group, self.kind = group, kind
+        self.api_version = f"{group}/{version}"
+        self.checked = checked
+        self.has_status = "status" in subresources
+        self.scale: Object | None = subresources.get("scale")
+        self._store = store
+        self._restore = restore
+        self._terminating = terminating
+
+    def strategy(self) -> Strategy:
+        """The rules of the objects themselves."""
+        return Strategy(
+            unconditional_update=False,
+            generation_on_create=1,
+            apply_reset=(("status",),) if self.has_status else (),
+            prepare_create=self._prepare_create,
+            prepare_update=self._prepare_update,
+            validate=self._validate,
+            validate_update=self._validate_update,
+            warnings=_warnings,
+        )
+
+    def status_strategy(self) -> Strategy:
+        """The rules of the `status` subresource."""
+        return Strategy(
+            unconditional_update=False,
+            apply_reset=(("metadata",), ("spec",)),
+            prepare_update=self._prepare_status,
+            validate_update=self._validate_status,
+        )
+
+    # Preparing.
+
+    def _prepare_create(self, ctx: WriteContext, obj: Object) -> None:
+        if self._terminating():
+            raise errors.forbidden(
+                self.group, ctx.resource.plural, obj["metadata"].get("name", ""), _TERMINATING
+            )
+        if self.has_status:
+            obj.pop("status", None)
+
+    def _prepare_update(self, ctx: WriteContext, obj: Object, old: Object) -> None:
+        live = self._restore(old)
+        if ctx.subresource == "scale":  # laid into the stored form
+            obj["apiVersion"] = self.api_version
+        if self.has_status:
+            if "status" in live:
+                obj["status"] = live["status"]
+            else:
+                obj.pop("status", None)
+        new = {name: value for name, value in obj.items() if name != "metadata"}
+        before = {name: value for name, value in live.items() if name != "metadata"}
+        if not same(new, before):
+            obj["metadata"]["generation"] = live["metadata"].get("generation", 0) + 1
+
+    def _prepare_status(self, ctx: WriteContext, obj: Object, old: Object) -> None:
+        """All but the status and the tracked fields is as it was."""
+        live = self._restore(old)
+        sent, metadata = dict(obj), obj["metadata"]
+        tracked = metadata.get("managedFields")
+        obj.clear()
+        obj.update(live)
+        metadata.clear()
+        metadata.update(live["metadata"])
+        obj["metadata"] = metadata
+        metadata.pop("managedFields", None)
+        if tracked:
+            metadata["managedFields"] = tracked
+        obj.pop("status", None)
+        if "status" in sent:
+            obj["status"] = sent["status"]
+
+    # Validating.
+
+    def _validate(self, ctx: WriteContext, obj: Object, errs: Errors) -> None:
+        schema = self.checked.compiled()
+        self._check_kind(obj)
+        validate(self.checked.whole, obj, errs)
+        self._validate_scale(obj, errs, status_only=False)
+        validate_embedded(obj, schema, errs)
+        validate_lists(obj, schema, errs)
+        self._finish(obj, errs)
+
+    def _validate_update(self, ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
+        schema = self.checked.compiled()
+        self._check_kind(obj)
+        live = self._restore(old)
+        validate(self.checked.whole, obj, errs, "", Correlation(obj, live, schema))
+        self._validate_scale(obj, errs, status_only=False)
+        validate_embedded(obj, schema, errs)
+        self._validate_changed_lists(obj, live, schema, errs)
+        self._finish(obj, errs)
+
+    def _validate_status(self, ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
+        schema = self.checked.compiled()
+        live = self._restore(old)
+        if "status" in obj and self.checked.status is not None:
+            correlation = Correlation(obj, live, schema).key("status")
+            validate(self.checked.status, obj["status"], errs, "status", correlation)
+        self._validate_scale(obj, errs, status_only=True)
+        self._validate_changed_lists(obj, live, schema, errs)
+        self._finish(obj, errs)
+
+    def _check_kind(self, obj: Object) -> None:
+        """A body may claim to be something else; nothing more is said of it then."""
+        errs = Errors()
+        for name, wanted in (("kind", self.kind), ("apiVersion", self.api_version)):
+            if obj.get(name, "") != wanted:
+                errs.invalid(name, obj.get(name, ""), f"must be {wanted}")
+        errs.raise_if_any(self.group, obj.get("kind", ""), obj["metadata"].get("name", ""))
+
+    def _validate_changed_lists(self, obj: Object, live: Object, schema: Schema, errs: Errors) -> None:
+        """An update need not mend lists that were wrong already."""
+        before = Errors()
+        validate_lists(live, schema, before)
+        if not before:
+            validate_lists(obj, schema, errs)
+
+    def _validate_scale(self, obj: Object, errs: Errors, *, status_only: bool) -> None:
+        scale = self.scale
+        if scale is None:
+            return
+        paths = ["statusReplicasPath"] if status_only else ["specReplicasPath", "statusReplicasPath"]
+        for name in paths:
+            path = scale.get(name, "")
+            try:
+                value = nested(obj, path, int) or 0
+            except ValueError as err:
+                errs.invalid(path, 0, str(err))
+                continue
+            if value < 0:
+                errs.invalid(path, value, "should be a non-negative integer")
+            elif value > INT32_MAX:
+                errs.invalid(path, value, f"should be less than or equal to {INT32_MAX}")
+        path = scale.get("labelSelectorPath")
+        if path:
+            try:
+                nested(obj, path, str)
+            except ValueError as err:
+                errs.invalid(path, "", str(err))
+
+    def _finish(self, obj: Object, errs: Errors) -> None:
+        """What is valid takes the form in which it is stored."""
+        if not errs:
+            whole_numbers(obj)
+            self._store(obj)
+
+
+def split(path: str) -> list[str]:
+    """The steps of a simple path, `.spec.replicas`."""
+    return path.removeprefix(".").split(".")
+
+
+def nested(obj: Object, path: str, wanted: type) -> Any:
+    """The member at a simple path, None when it is absent; ValueError as Go's unstructured.Nested* words it."""
+    steps = split(path)
+    value: Any = obj
+    for i, step in enumerate(steps):
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise ValueError(
+                f".{'.'.join(steps[: i + 1])} accessor error: {_go(value)} is of the type {_go_type(value)}, expected "
+                "map[string]interface{}"
+            )
+        if step not in value:
+            return None
+        value = value[step]
+    if type(value) is wanted or (wanted is int and isinstance(value, float) and value.is_integer()):
+        return wanted(value)
+    expected = _GO_KINDS[wanted.__name__]
+    raise ValueError(
+        f".{'.'.join(steps)} accessor error: {_go(value)} is of the type {_go_type(value)}, expected {expected}"
+    )
+
+
+def _go(value: Any) -> str:
+    """Go's %v of JSON data."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{name}:{_go(value[name])}' for name in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(_go, value))}]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _go_type(value: Any) -> str:
+    if isinstance(value, dict):
+        return "map[string]interface {}"
+    return "[]interface {}" if isinstance(value, list) else _GO_KINDS[type(value).__name__]
+
+
+def _warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
+    """Finalizers that others might use too, as far as an update brings them in."""
+    added = set(obj["metadata"].get("finalizers") or ())
+    if old is not None:
+        added -= set(old["metadata"].get("finalizers") or ())
+    out: list[str] = []
+    for name in sorted(added):
+        about = f"metadata.finalizers: {quote(name)}: "
+        out += [about + wrong for wrong in names.qualified_name(name)]
+        if "/" not in name and name not in STANDARD_FINALIZERS:
+            path = " including a path (/)" if "." in name else ""
+            out.append(
+                f"{about}prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with other "
+                "finalizer writers"
+            )
+    return out
