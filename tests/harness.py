@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from inspect import isawaitable
 from types import SimpleNamespace
@@ -202,7 +203,8 @@ class Rig:
     def answer(self, response: Response) -> Answer:
         headers = {name.lower(): value for name, value in response.headers}
         headers["content-type"] = response.content_type
-        warnings = [v.removeprefix("299 - ")[1:-1] for n, v in response.headers if n == "Warning"]
+        texts = [v.removeprefix("299 - ")[1:-1] for n, v in response.headers if n == "Warning"]
+        warnings = [re.sub(r"\\(.)", r"\1", text) for text in texts]
         if response.start is not None:
             stream = Stream()
             response.start(stream)
