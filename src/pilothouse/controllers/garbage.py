@@ -47,7 +47,10 @@ class GarbageCollector:
             known = prefix in self.prefixes
             self.prefixes[prefix] = resource
             if not known and resource.strategy.garbage_collection != "unsupported":
-                self.client.store.cache(resource).subscribe(self._changed)
+                cache = self.client.store.cache(resource)
+                for entry in cache.list(prefix, None).entries:
+                    self._changed(entry, None)
+                cache.subscribe(self._changed)
 
     def _resource_of(self, key: str) -> Resource | None:
         """The resource of a key, by the longest prefix."""
@@ -151,7 +154,9 @@ class GarbageCollector:
         options = {"propagationPolicy": policy, "preconditions": {"uid": metadata["uid"]}}
         await self.client.delete(resource, namespace, metadata["name"], options)
 
-    async def _drop_references(self, resource: Resource, namespace: str, metadata: Object, uids: set[str]) -> None:
+    async def _drop_references(
+        self, resource: Resource, namespace: str, metadata: Object, uids: set[str]
+    ) -> None:
         def edit(obj: Object) -> None:
             kept = [ref for ref in obj["metadata"].get("ownerReferences") or [] if ref.get("uid") not in uids]
             if kept:

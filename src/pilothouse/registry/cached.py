@@ -73,4 +73,7 @@ class CachedReaders:
                 orjson.loads(old.value) if old is not None else None,
             )
 
-        self.store.cache(found).subscribe(changed)
+        cache = self.store.cache(found)
+        for entry in cache.list(found.key_prefix, None).entries:
+            changed(entry, None)
+        cache.subscribe(changed)

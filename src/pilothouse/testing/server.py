@@ -20,6 +20,11 @@ from typing import Any, Self, TypeVar
 T = TypeVar("T")
 
 START_SECONDS = 30.0
+NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+FILLED = {f"/registry/serviceaccounts/{name}/default" for name in NAMESPACES} | {
+    f"/registry/configmaps/{name}/kube-root-ca.crt" for name in NAMESPACES
+}
+"""Keys of what the controllers make in the first namespaces."""
 
 
 class APIServer:
@@ -60,6 +65,12 @@ class APIServer:
             f"--write-kubeconfig={self.kubeconfig}",
             *self.flags,
         ]
+
+    def fills_namespaces(self) -> bool:
+        """Whether a controller gives every namespace its service account."""
+        from pilothouse import options
+
+        return options.parse(self.arguments()).runs("serviceaccount")
 
     def context(self) -> ssl.SSLContext:
         """TLS settings of an administrator."""
@@ -122,13 +133,16 @@ class InProcess(APIServer):
 
     async def _snapshot(self) -> None:
         """Remember the fresh cluster, once the controllers have filled the first namespaces."""
-        deadline = time.monotonic() + 2.0
-        before = -1
-        while before != self._server.storage.revision and time.monotonic() < deadline:
-            before = self._server.storage.revision
-            await asyncio.sleep(0.01)
-        page = await self._server.storage.range("/registry/")
-        self._fresh = {kv.key: kv.value for kv in page.items}
+        storage = self._server.storage
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            page = await storage.range("/registry/")
+            self._fresh = {kv.key: kv.value for kv in page.items}
+            if not self.fills_namespaces() or FILLED <= self._fresh.keys():
+                return
+            if time.monotonic() > deadline:
+                raise TimeoutError("the controllers did not fill the first namespaces")
+            await asyncio.sleep(0.005)
 
     def reset(self) -> None:
         self.run(self._reset())
@@ -142,6 +156,7 @@ class InProcess(APIServer):
         ops += [Op(key, value) for key, value in self._fresh.items() if now.get(key) != value]
         if ops:
             await self._server.storage.txn(ops)
+            await self._server.cacher.wait_for(self._server.storage.revision)
         self._server.repair()
 
     def stop(self) -> None:
@@ -180,7 +195,7 @@ class Subprocess(APIServer):
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended: {(self.directory / 'server.log').read_text()[-4000:]}")
-            if self.ca_file.exists() and _ready(self):
+            if self.client_key.exists() and _ready(self):
                 return
             time.sleep(0.01)
         raise TimeoutError("the server did not become ready")
@@ -206,12 +221,17 @@ class Subprocess(APIServer):
 
 
 def _ready(server: APIServer) -> bool:
+    paths = ["/readyz"]
+    if server.fills_namespaces():
+        paths += [f"/api/v1/namespaces/{namespace}/configmaps/kube-root-ca.crt" for namespace in NAMESPACES]
     try:
-        context = ssl.create_default_context(cafile=str(server.ca_file))
-        with urllib.request.urlopen(f"{server.url}/readyz", timeout=2, context=context) as answer:
-            return bool(answer.status == 200)
+        for path in paths:
+            with urllib.request.urlopen(server.url + path, timeout=2, context=server.context()) as answer:
+                if answer.status != 200:
+                    return False
     except (OSError, urllib.error.URLError):
         return False
+    return True
 
 
 def environment(server: APIServer) -> dict[str, str]:
