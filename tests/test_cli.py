@@ -40,9 +40,9 @@ def test_serve_runs_the_app(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     app.run = lambda config: seen.append(config) or 7  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pilothouse.app", app)
     monkeypatch.setattr("pilothouse.app", app, raising=False)
-    assert cli.kube_apiserver(["--secure-port=1234", "--etcd-servers=http://x"]) == 7
+    assert cli.kube_apiserver(["--secure-port=1234", "--kubelet-timeout=1s"]) == 7
     assert seen[0].secure_port == 1234
-    assert '"flags without effect" flags="etcd-servers"' in capsys.readouterr().err
+    assert '"flags without effect" flags="kubelet-timeout"' in capsys.readouterr().err
 
 
 def test_kubeconfig(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:

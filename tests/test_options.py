@@ -104,7 +104,7 @@ def test_values_that_cannot_be_read(name: str, value: str, why: str) -> None:
 def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
     arguments = (
         "--secure-port=0 --goaway-chance=0.5 --authorization-mode=RBAC,Foo,RBAC --tls-min-version=TLS1 "
-        "--service-cluster-ip-range=10.0.0.0/30 --storage-backend=etcd3 --tls-cipher-suites=NOPE "
+        "--service-cluster-ip-range=10.0.0.0/30 --storage-backend=etcd2 --tls-cipher-suites=NOPE "
         "--logging-format=x"
     )
     found = problems(*arguments.split(), f"--client-ca-file={tmp_path}/none")
@@ -133,6 +133,9 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
         (["--audit-log-mode=fast"], "invalid audit log mode fast"),
         (["--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16"], "different IP families"),
         (["--request-timeout=-1s"], "--request-timeout can not be a negative value"),
+        (["--storage-backend=etcd3"], "--etcd-servers must be specified"),
+        (["--workers=0"], "must be at least 1"),
+        (["--workers=2"], "the sqlite store is for one process"),
         (["--service-account-issuer=a b:c d"], "was not a valid URL"),
     ],
 )
@@ -142,8 +145,14 @@ def test_single_problems(arguments: list[str], part: str) -> None:
 
 
 def test_flags_without_effect_are_named() -> None:
-    config = options.parse(["--etcd-servers=http://a:1", "--secure-port=1", "--enable-logs-handler=false"])
-    assert config.ignored() == ["etcd-servers", "enable-logs-handler"]
+    config = options.parse(["--kubelet-timeout=1s", "--secure-port=1", "--enable-logs-handler=false"])
+    assert config.ignored() == ["enable-logs-handler", "kubelet-timeout"]
+
+
+def test_addresses_of_etcd_choose_it() -> None:
+    assert options.parse([]).backend == "sqlite"
+    assert options.parse(["--etcd-servers=http://a:1"]).backend == "etcd3"
+    assert options.parse(["--etcd-servers=http://a:1", "--storage-backend=memory"]).backend == "memory"
 
 
 def test_directories(monkeypatch: pytest.MonkeyPatch) -> None:

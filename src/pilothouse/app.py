@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pilothouse import pki
 from pilothouse.admission.chain import Chain
@@ -27,6 +27,7 @@ from pilothouse.authz.escalation import guard
 from pilothouse.controllers import bootstrap
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
 from pilothouse.controllers.client import Client
+from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.controllers.garbage import GarbageCollector
 from pilothouse.controllers.namespaces import NamespaceDeletion
 from pilothouse.controllers.serviceaccounts import NamespaceContents
@@ -41,14 +42,16 @@ from pilothouse.endpoints.verbs import Verbs
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.metrics import Metrics
 from pilothouse.options import Config
+from pilothouse.registry import stored
 from pilothouse.registry.allocators import Addresses, NodePorts
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Table, default_table
+from pilothouse.registry.crd import Definitions
 from pilothouse.registry.store import Store
 from pilothouse.server import tls
 from pilothouse.server.listener import Listener, activated, bind
 from pilothouse.storage.compaction import CompactionLoop
-from pilothouse.storage.interface import Storage
+from pilothouse.storage.interface import Storage, Unavailable
 from pilothouse.storage.watchcache import Cacher
 
 log = logging.getLogger(__name__)
@@ -66,6 +69,14 @@ class Services:
     issuer: TokenIssuer
     authenticator: UnionAuthenticator
     authorizer: UnionAuthorizer
+
+
+class Background(Protocol):
+    """Something that runs beside the requests."""
+
+    def start(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class Issuer:
@@ -99,7 +110,7 @@ class Server:
         self.files: pki.Files
         self.storage: Storage
         self.cacher: Cacher
-        self.compaction: CompactionLoop
+        self.background: list[Background] = []
         self.store: Store
         self.table: Table
         self.readers: CachedReaders
@@ -114,8 +125,8 @@ class Server:
         self.files = await asyncio.to_thread(pki.prepare, config)
         self.storage = open_storage(config)
         await self.storage.start()
-        self.compaction = CompactionLoop(self.storage, config.etcd_compaction_interval)
-        self.cacher = Cacher(self.storage)
+        self.background = watch_over(self.storage, config, self.health)
+        self.cacher = Cacher(self.storage, stored.to_json)
         await self.cacher.start()
         self.table = default_table(config.runtime_config)
         self.store = Store(self.storage, self.cacher)
@@ -138,7 +149,8 @@ class Server:
         self.listener = Listener(self.pipeline.handle, sockets, contexts)
         await self._bootstrap()
         self._start_controllers()
-        self.compaction.start()
+        for one in self.background:
+            one.start()
         await self.listener.start()
         self.health.finish()
         if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
@@ -271,6 +283,10 @@ class Server:
     def _start_controllers(self) -> None:
         config = self.config
         ca = pathlib.Path(self.files.ca_cert).read_text()
+        definitions = Definitions(self.store, self.table)
+        served = CustomResourceDefinitions(self._client("kube-apiserver"), definitions)
+        served.start()
+        self.controllers.append(served)
         known: dict[str, Callable[[], Any]] = {
             "namespace": lambda: NamespaceDeletion(self._client("kube-controller-manager")),
             "serviceaccount": lambda: NamespaceContents(self._client("kube-controller-manager"), ca),
@@ -295,14 +311,17 @@ class Server:
         for controller in self.controllers:
             controller.close()
         await self.listener.stop(drain, self.cacher.end_watches)
-        await self.compaction.close()
+        for one in self.background:
+            await one.close()
         await self.cacher.close()
         await self.storage.close()
 
 
 def open_storage(config: Config) -> Storage:
-    """The store that --storage-backend names."""
-    if config.storage_backend == "memory":
+    """The store that the flags ask for; Unavailable when what it needs is not installed."""
+    if config.backend == "etcd3":
+        return open_etcd(config)
+    if config.backend == "memory":
         from pilothouse.storage.memory import MemoryStorage
 
         return MemoryStorage()
@@ -313,6 +332,37 @@ def open_storage(config: Config) -> Storage:
 
 def _text(path: str) -> str:
     return pathlib.Path(path).read_text() if path else ""
+
+
+def open_etcd(config: Config) -> Storage:
+    """The etcd of --etcd-servers."""
+    try:
+        from pilothouse.storage.etcd import TLS, EtcdStorage
+    except ImportError as error:
+        why = f"--etcd-servers needs the package grpcio: pip install pilothouse[etcd] ({error})"
+        raise Unavailable(why) from error
+    tls = TLS(config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
+    return EtcdStorage(config.etcd_servers, tls, config.etcd_prefix, config.lease_reuse_duration_seconds)
+
+
+def watch_over(storage: Storage, config: Config, health: Health) -> list[Background]:
+    """What runs beside a store: compaction, and for etcd a look whether it answers."""
+    interval = config.etcd_compaction_interval
+    if not storage.shared:
+        return [CompactionLoop(storage, interval)] if interval else []
+    from pilothouse.storage.etcd import EtcdStorage
+    from pilothouse.storage.etcd_compaction import EtcdCompaction
+    from pilothouse.storage.etcd_health import EtcdHealth
+
+    assert isinstance(storage, EtcdStorage)
+    ready = EtcdHealth(storage, config.etcd_readycheck_timeout)
+    alive = ready
+    if config.etcd_healthcheck_timeout != config.etcd_readycheck_timeout:
+        alive = EtcdHealth(storage, config.etcd_healthcheck_timeout)
+    health.add_check("etcd", alive.check)
+    health.add_check("etcd-readiness", ready.check, endpoints=("readyz",))
+    out: list[Background] = [ready] if alive is ready else [ready, alive]
+    return [*out, EtcdCompaction(storage, interval)] if interval else out
 
 
 def advertised(config: Config) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pilothouse.options import Config
 
 MODES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
-BACKENDS = ("sqlite", "memory")
+BACKENDS = ("etcd3", "sqlite", "memory")
 TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
 
 
@@ -27,6 +27,14 @@ def check(config: "Config", table: Iterable[Flag]) -> Iterator[str]:
             f"--storage-backend invalid, allowed values: {', '.join(BACKENDS)}. "
             "If not specified, it will default to 'sqlite'"
         )
+    if config.backend == "etcd3" and not config.etcd_servers:
+        yield "--etcd-servers must be specified"
+    if bool(config.etcd_certfile) != bool(config.etcd_keyfile):
+        yield "--etcd-certfile and --etcd-keyfile must be given together"
+    if config.workers < 1:
+        yield f"--workers {config.workers} must be at least 1"
+    elif config.workers > 1 and config.backend != "etcd3":
+        yield f"--workers={config.workers} needs --etcd-servers: the {config.backend} store is for one process"
     if config.logging_format not in ("text", "json"):
         yield f'format: Invalid value: "{config.logging_format}": Unsupported log format'
     if config.enable_priority_and_fairness:

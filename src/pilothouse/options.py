@@ -109,27 +109,29 @@ class Config:
         "EncryptionConfiguration: which resources are stored encrypted, and with which keys.")
     encryption_provider_config_automatic_reload: bool = _etcd(False, "bool",
         "Read the encryption configuration again when its file changes.")
-    etcd_cafile: str = _etcd("", "string", "CA of etcd.", acts=False)
-    etcd_certfile: str = _etcd("", "string", "Client certificate for etcd.", acts=False)
+    etcd_cafile: str = _etcd("", "file", "CA that signed the certificates of etcd.")
+    etcd_certfile: str = _etcd("", "file", "Client certificate for etcd.")
     etcd_compaction_interval: float = _etcd(300.0, "duration",
         "Time between compactions of the store; 0 never compacts.")
     etcd_count_metric_poll_period: float = _etcd(60.0, "duration",
         "Time between counts of the stored objects.", acts=False)
     etcd_db_metric_poll_interval: float = _etcd(30.0, "duration",
         "Time between looks at the size of the store.", acts=False)
-    etcd_healthcheck_timeout: float = _etcd(2.0, "duration", "Time for the health check of etcd.", acts=False)
-    etcd_keyfile: str = _etcd("", "string", "Key of the client certificate for etcd.", acts=False)
+    etcd_healthcheck_timeout: float = _etcd(2.0, "duration", "Time for the health check of etcd.")
+    etcd_keyfile: str = _etcd("", "file", "Key of the client certificate for etcd.")
     etcd_prefix: str = _etcd("/registry", "string", "Start of every key in the store.")
     etcd_readycheck_timeout: float = _etcd(2.0, "duration",
-        "Time for the readiness check of etcd.", acts=False)
+        "Time for the readiness check of etcd.")
     etcd_servers: tuple[str, ...] = _etcd((), "strings",
-        "Addresses of etcd; the store is built in, so they are not used.", acts=False)
+        "Addresses of the members of etcd, as http://host:port or https://host:port. Without any, the "
+        "store is built in.")
     etcd_servers_overrides: tuple[str, ...] = _etcd((), "strings",
         "Addresses of etcd for single resources.", acts=False)
     lease_reuse_duration_seconds: int = _etcd(60, "int",
-        "Seconds for which an etcd lease is used again.", acts=False)
+        "Seconds for which an etcd lease takes in more keys.")
     storage_backend: str = _etcd("sqlite", "string",
-        "Where objects are kept: sqlite (in --data-dir) or memory.")
+        "Where objects are kept: etcd3 (in --etcd-servers), sqlite (in --data-dir) or memory. Default: "
+        "etcd3 when --etcd-servers is given.")
     storage_media_type: str = _etcd("application/json", "string",
         "Form in which objects are stored; always JSON.", acts=False)
     watch_cache: bool = _etcd(True, "bool", "Serve reads from memory; always so.", acts=False)
@@ -368,6 +370,8 @@ class Config:
     data_dir: str = _own("", "string",
         "Where objects, keys and certificates are kept. Default: --cert-dir, else "
         "$XDG_STATE_HOME/pilothouse.")
+    workers: int = _own(1, "int",
+        "Processes that share the port, each with its own cache; more than one need --etcd-servers.")
     write_kubeconfig: str = _own("", "string",
         "File to write the administrator's kubeconfig to, once the server is ready.")
     # fmt: on
@@ -384,6 +388,13 @@ class Config:
             return pathlib.Path(self.data_dir or self.cert_dir)
         state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
         return pathlib.Path(state) / "pilothouse"
+
+    @property
+    def backend(self) -> str:
+        """The store that is used: the one asked for, else etcd3 where there are addresses of etcd."""
+        if self.etcd_servers and "storage-backend" not in self.given:
+            return "etcd3"
+        return self.storage_backend
 
     @property
     def certificate_directory(self) -> pathlib.Path:

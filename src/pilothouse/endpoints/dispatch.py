@@ -1,6 +1,7 @@
 """Which verb answers a routed request; 404 and 405 for those that none answers."""
 
 from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 
 from pilothouse import errors
 from pilothouse.api.identity import RequestInfo
@@ -18,6 +19,7 @@ from pilothouse.endpoints import (
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.discovery import Discovery, page_not_found
 from pilothouse.endpoints.nonresource import NonResource
+from pilothouse.endpoints.params import first
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.registry.catalog import Table
@@ -61,10 +63,33 @@ class Dispatcher:
         if resource is None:
             return self._unknown(ctx)
         ctx.resource = resource
-        self._check_shape(resource, info)
-        if info.subresource:
-            return self._subresource(ctx, resource)
-        return self._verb(ctx, resource)
+        if resource.list_items_typed:
+            if not _custom_shape(resource, info):
+                return page_not_found()
+        else:
+            self._check_shape(resource, info)
+        fresh = self.verbs.store.fresh
+        if fresh is not None and not resource.virtual and self._needs_newest(ctx):
+            return self._after(fresh(), ctx, resource)
+        return self._resource(ctx, resource)
+
+    def _resource(self, ctx: Context, resource: Resource) -> Answer:
+        return self._subresource(ctx, resource) if ctx.info.subresource else self._verb(ctx, resource)
+
+    async def _after(self, fresh: Awaitable[None], ctx: Context, resource: Resource) -> Response:
+        """Answer once the cache is as new as the store was when the request came."""
+        await fresh
+        answer = self._resource(ctx, resource)
+        return await answer if isawaitable(answer) else answer
+
+    def _needs_newest(self, ctx: Context) -> bool:
+        """Every write, and reads unless they ask for any version, or for one that is in the cache already."""
+        if ctx.request.method not in ("GET", "HEAD"):
+            return True
+        asked = first(ctx.query, "resourceVersion") if ctx.query else ""
+        if not asked.isascii() or not asked.isdigit() or "continue" in ctx.query:
+            return True
+        return int(asked) > self.verbs.store.cacher.revision
 
     def _path(self, ctx: Context) -> Answer:
         request, path = ctx.request, ctx.info.path
@@ -114,17 +139,28 @@ class Dispatcher:
         info = ctx.info
         sub = resource.subresources.get(info.subresource)
         if sub is None:
+            if resource.list_items_typed:
+                raise errors.not_found(resource.group, resource.plural, info.name)
             raise unknown()
         ctx.subresource = sub
         if sub.name in proxy.STREAMS:
             return proxy.handle(self.verbs, ctx, resource, sub)
-        verb = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create", "DELETE": "delete"}.get(ctx.request.method)
+        verb = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create", "DELETE": "delete"}.get(
+            ctx.request.method
+        )
         if verb is None or verb not in sub.verbs:
-            raise not_allowed()
+            raise not_supported(resource, info.verb) if resource.list_items_typed else not_allowed()
         negotiation_for(ctx, resource, tables=sub.strategy is not None)
         if sub.strategy is None:
             return subresources.handle(self.verbs, ctx, resource, sub)
         return OBJECT[ctx.request.method][1](self.verbs, ctx, resource)
+
+
+def _custom_shape(resource: Resource, info: RequestInfo) -> bool:
+    """Whether a path names a custom resource in its scope; only lists and watches go across namespaces."""
+    if not resource.namespaced:
+        return not info.namespace
+    return bool(info.namespace) or info.verb in ("list", "watch")
 
 
 def negotiation_for(ctx: Context, resource: Resource, *, tables: bool = True) -> None:
@@ -137,7 +173,10 @@ def negotiation_for(ctx: Context, resource: Resource, *, tables: bool = True) ->
         collection = not ctx.info.name and ctx.request.method == "GET"
         negotiation.acceptable(accept, negotiation.LIST_PRODUCES if collection else negotiation.PRODUCES)
     ctx.media = negotiation.negotiate(
-        accept, stream=ctx.info.verb == "watch", tables=tables and resource.verbs != ("create",), custom=resource.list_items_typed
+        accept,
+        stream=ctx.info.verb == "watch",
+        tables=tables and resource.verbs != ("create",),
+        custom=resource.list_items_typed,
     )
 
 
@@ -146,8 +185,16 @@ def unknown() -> errors.NotFound:
     return errors.NotFound("the server could not find the requested resource", details={})
 
 
+def not_supported(resource: Resource, verb: str) -> errors.MethodNotAllowed:
+    """The 405 of a custom resource, which names it."""
+    return errors.MethodNotAllowed(
+        f'{verb} is not supported on resources of kind "{resource.group_resource}"',
+        details={"group": resource.group, "kind": resource.plural},
+    )
+
+
 def not_allowed() -> errors.MethodNotAllowed:
     """The 405 of a method that a resource does not have."""
-    return errors.MethodNotAllowed("the server does not allow this method on the requested resource", details={})
-
-
+    return errors.MethodNotAllowed(
+        "the server does not allow this method on the requested resource", details={}
+    )

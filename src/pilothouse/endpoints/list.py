@@ -58,15 +58,19 @@ class Selection:
     async def _history(self) -> Listing:
         """Read a snapshot that only the store remembers."""
         try:
-            page = await self.store.storage.range(self.prefix, start=self.after and self.after + "\0", revision=self.at)
+            page = await self.store.storage.range(
+                self.prefix, start=self.after and self.after + "\0", revision=self.at
+            )
         except interface.Compacted:
             raise self._expired() from None
         read = extractor(self.resource.storage or self.resource)
         kept: list[Entry] = []
         for kv in page.items:
-            entry = Entry(kv.key, kv.value, kv.mod, kv.create)
+            entry = self.store.cacher.entry(kv)
+            if entry is None:
+                continue
             if not self.selector.empty:
-                obj = orjson.loads(kv.value)
+                obj = orjson.loads(entry.value)
                 if not self.selector.matches_labels(obj["metadata"].get("labels")):
                     continue
                 if self.selector.fields and not self.selector.matches_fields(read(obj)):
@@ -91,14 +95,20 @@ def select(verbs: Verbs, ctx: Context, resource: Resource) -> Selection:
 
 def selection(verbs: Verbs, ctx: Context, resource: Resource, params: ListParams) -> Selection:
     """As select(), with the options decoded already."""
-    selector = selectors.parse(params.label_selector, params.field_selector) if ctx.query else selectors.EVERYTHING
+    selector = (
+        selectors.parse(params.label_selector, params.field_selector) if ctx.query else selectors.EVERYTHING
+    )
     check_list(params)
     selector = _known_fields(resource, selector)
     stored = resource.storage or resource
     prefix, namespace = stored.key_prefix, ctx.info.namespace
     fields = selector.field_equalities
     if resource.namespaced:
-        if not namespace and "metadata.namespace" in fields and not names.dns_label(fields["metadata.namespace"], False):
+        if (
+            not namespace
+            and "metadata.namespace" in fields
+            and not names.dns_label(fields["metadata.namespace"], False)
+        ):
             namespace = fields["metadata.namespace"]
         if namespace:
             prefix = f"{prefix}{namespace}/"
@@ -125,7 +135,9 @@ def _place(s: Selection) -> None:
     """Where in the collection and when: limit, continue, resourceVersion and its match."""
     p = s.params
     revision = resource_version(p.resource_version)
-    s.limit = 0 if p.resource_version == "0" or "metadata.name" in s.selector.field_equalities else max(p.limit, 0)
+    s.limit = (
+        0 if p.resource_version == "0" or "metadata.name" in s.selector.field_equalities else max(p.limit, 0)
+    )
     if p.token:
         try:
             key, at = keys.decode_continue(p.token, s.prefix)

@@ -23,6 +23,8 @@ from pilothouse.storage.watchcache import Cacher, ResourceCache
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 NAME_ATTEMPTS = 8
 CONFLICT_ATTEMPTS = 64
+CATCH_UP = 3.0
+"""Seconds for the cache to take in what the store has."""
 
 Validate = Callable[[Object, Object | None], Awaitable[None]]
 """The last word of admission on (new, old)."""
@@ -72,7 +74,14 @@ def storage_error(resource: Resource, name: str, err: interface.StorageError) ->
         return errors.Expired("The resourceVersion for the provided list is too old.")
     if isinstance(err, interface.FutureRevision):
         return too_large(0, err.current)
-    return errors.InternalError(f"Internal error occurred: {err}", details={"causes": [{"message": str(err)}]})
+    return unavailable(err)
+
+
+def unavailable(err: interface.StorageError) -> errors.StatusError:
+    """The store can not be used at the moment."""
+    return errors.InternalError(
+        f"Internal error occurred: {err}", details={"causes": [{"message": str(err)}]}
+    )
 
 
 def too_large(asked: int, current: int) -> errors.Timeout:
@@ -94,6 +103,8 @@ class Store:
         self.storage = storage
         self.cacher = cacher
         self._caches: dict[str, ResourceCache] = {}
+        self.fresh: Callable[[], Awaitable[None]] | None = self._catch_up if storage.shared else None
+        """Makes the caches as new as the store; None where they always are. Many who wait share one read."""
 
     def cache(self, resource: Resource) -> ResourceCache:
         """The watch cache of what is stored for a resource."""
@@ -119,9 +130,17 @@ class Store:
             raise errors.not_found(resource.group, resource.plural, name)
         return entry
 
+    async def _catch_up(self) -> None:
+        try:
+            revision = await self.storage.current_revision()
+        except interface.StorageError as err:
+            raise unavailable(err) from err
+        if not await self.cacher.wait_for(revision, CATCH_UP):
+            raise unavailable(interface.Unavailable("the cache does not keep up with the store"))
+
     async def refresh(self, key: str) -> None:
         """After a lost compare-and-set: wait until the cache has what the store has."""
-        await self.cacher.wait_for(await self.storage.current_revision(), 3.0)
+        await self._catch_up()
 
     async def create(self, ctx: WriteContext, obj: Object, validate: Validate | None) -> Written:
         """Store a new object; the name is generated here when only generateName is given."""
@@ -190,7 +209,11 @@ class Store:
             err.details = {**(err.details or {}), "retryAfterSeconds": 1}
             err.headers = [("Retry-After", "1")]
         entry = self.entry(resource, namespace, name)
-        if entry is not None and b'"deletionTimestamp":' in entry.value and decode(entry)["metadata"].get("deletionTimestamp"):
+        if (
+            entry is not None
+            and b'"deletionTimestamp":' in entry.value
+            and decode(entry)["metadata"].get("deletionTimestamp")
+        ):
             err.message = f"object is being deleted: {err.message}"
         return err
 
@@ -216,7 +239,9 @@ class Store:
             entry = self.cache(resource).get(key)
             try:
                 if entry is None:
-                    return await self._create_on_update(ctx, make, strategy, uid, allow_create, validate, authorize_create)
+                    return await self._create_on_update(
+                        ctx, make, strategy, uid, allow_create, validate, authorize_create
+                    )
                 return await self._update(ctx, make, strategy, uid, validate, entry)
             except interface.RevisionConflict:
                 _undo(ctx)
@@ -388,7 +413,10 @@ def before_update(ctx: WriteContext, strategy: Strategy, obj: Object, old: Objec
         metadata["creationTimestamp"] = live["creationTimestamp"]
     if live.get("deletionTimestamp"):
         metadata["deletionTimestamp"] = live["deletionTimestamp"]
-    if live.get("deletionGracePeriodSeconds") is not None and metadata.get("deletionGracePeriodSeconds") is None:
+    if (
+        live.get("deletionGracePeriodSeconds") is not None
+        and metadata.get("deletionGracePeriodSeconds") is None
+    ):
         metadata["deletionGracePeriodSeconds"] = live["deletionGracePeriodSeconds"]
     errs = Errors()
     meta.validate_create(obj, resource.namespaced, names.path_segment, errs)

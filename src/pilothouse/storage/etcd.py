@@ -6,11 +6,12 @@ Any number of processes may use it at the same time. What is acknowledged has be
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from pilothouse.storage import etcd_rpc, etcd_wire
 from pilothouse.storage.etcd_leases import REUSE_SECONDS, Leases
 from pilothouse.storage.etcd_rpc import TLS, CompactedError, FutureError, Rpc
-from pilothouse.storage.etcd_watch import EtcdWatch
+from pilothouse.storage.etcd_watch import EtcdWatch, Listener
 from pilothouse.storage.etcd_wire import Change, Pair, TxnAnswer
 from pilothouse.storage.feed import Subscriber
 from pilothouse.storage.interface import (
@@ -210,7 +211,8 @@ class EtcdStorage:
             self._watches.pop(watch, None)
             watch.close()
 
-        watch = EtcdWatch(self.rpc, self._span(prefix), revision, prev_kv, changed, progress, failed)
+        span = self._span(prefix)
+        watch = EtcdWatch(self.rpc, span, revision, Listener(changed, progress, failed), prev_kv=prev_kv)
         self._watches[watch] = subscriber
         return Subscription(close)
 
@@ -285,7 +287,7 @@ class EtcdStorage:
         return answer
 
     async def _put(self, key: str, value: bytes, expect: int, ttl: float) -> tuple[TxnAnswer, int]:
-        """Write if the key's revision is `expect`; a new key's answer has no ranges, a known one's tells its origin."""
+        """Write if the key's revision is `expect`; the answer for a known key has its create revision."""
         self._check_open()
         raw = self._key(key)
         for attempt in (1, 2):
@@ -316,7 +318,7 @@ class EtcdStorage:
         return answer
 
     async def _read_after(self, before: "asyncio.Task[int] | None") -> int:
-        """The revision, read after `before` is done: who comes meanwhile waits for this read, who comes later does not."""
+        """The revision, read once `before` is done: whoever comes until then shares this read."""
         if before is not None and not before.done():
             await asyncio.wait([before])
         self._reading, self._next_read = self._next_read, None
@@ -330,15 +332,15 @@ class EtcdStorage:
 
     async def _learn_compacted(self) -> None:
         """Find the oldest revision: etcd tells it only to a watch that asks for an older one."""
-        told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def failed(error: StorageError) -> None:
             if not told.done():
                 told.set_result(error.compacted if isinstance(error, Compacted) else 0)
 
         span = self._span(f"{ROOT}/health")
-        watch = EtcdWatch(self.rpc, span, 1, False, lambda changes: None, lambda reached: None, failed)
-        reached = asyncio.ensure_future(watch.reached(self._revision, CATCH_UP))
+        watch = EtcdWatch(self.rpc, span, 1, Listener(on_error=failed))
+        reached: asyncio.Future[Any] = asyncio.ensure_future(watch.reached(self._revision, CATCH_UP))
         try:
             await asyncio.wait([reached, told], return_when=asyncio.FIRST_COMPLETED)
             if told.done():
@@ -351,7 +353,7 @@ class EtcdStorage:
             await watch.closed()
 
 
-def _retrieve(task: "asyncio.Future[object]") -> None:
+def _retrieve(task: "asyncio.Future[Any]") -> None:
     """Take note of a failure that nobody may be waiting for."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""Compaction of an etcd that several servers share, kube-apiservers too (apiserver storage/etcd3 compact.go)."""
+"""Compaction of an etcd that several servers share, kube-apiservers too (apiserver etcd3/compact.go)."""
 
 import asyncio
 import logging
@@ -10,11 +10,11 @@ from pilothouse.storage.interface import StorageError
 log = logging.getLogger(__name__)
 
 KEY = b"compact_rev_key"
-"""Its value is the revision compacted last, its version the number of compactions: who can raise it, compacts."""
+"""Its value is the revision compacted last, its version the number of turns: who raises it, compacts."""
 
 
 class EtcdCompaction:
-    """Every `interval` seconds one of the servers compacts to what was the newest revision an interval ago."""
+    """Every `interval` seconds one server compacts to what was the newest revision an interval ago."""
 
     def __init__(self, storage: EtcdStorage, interval: float = 300.0) -> None:
         self._storage = storage

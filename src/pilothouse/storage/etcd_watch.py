@@ -1,8 +1,9 @@
-"""One watch of etcd that outlives connections and members: every change once, in order, whole revisions at a time."""
+"""A watch of etcd that outlives connections and members: every change once, in order, by whole revisions."""
 
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import grpc
 import grpc.aio
@@ -27,26 +28,36 @@ LEADER = (("hasleader", "true"),)
 """Has a member end its watches when it has lost its leader, so that they go on elsewhere."""
 
 
+def _ignore(told: object) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Listener:
+    """Who is told: of changes, of revisions reached without any, and of the error that ends the watch."""
+
+    on_changes: Callable[[list[Change]], None] = _ignore
+    on_progress: Callable[[int], None] = _ignore
+    on_error: Callable[[StorageError], None] = _ignore
+
+
 class EtcdWatch:
-    """Follows the keys in [start, end) from `revision` on. `position` is the revision up to which all was told."""
+    """Follows the keys in [start, end) from `revision` on. Up to `position` everything was told."""
 
     def __init__(
         self,
         rpc: Rpc,
         span: tuple[bytes, bytes],
         revision: int,
-        prev_kv: bool,
-        on_changes: Callable[[list[Change]], None],
-        on_progress: Callable[[int], None],
-        on_error: Callable[[StorageError], None],
+        listener: Listener,
+        *,
+        prev_kv: bool = False,
     ) -> None:
         self.position = revision - 1
         self._rpc = rpc
         self._span = span
         self._prev_kv = prev_kv
-        self._on_changes = on_changes
-        self._on_progress = on_progress
-        self._on_error = on_error
+        self._listener = listener
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._call: grpc.aio.StreamStreamCall | None = None
         self._ready = False
@@ -65,7 +76,7 @@ class EtcdWatch:
         await asyncio.wait([self._task])
 
     async def reached(self, revision: int, timeout: float) -> bool:  # noqa: ASYNC109
-        """Wait until everything up to `revision` was told; False when that took too long (seconds) or the watch ended."""
+        """Wait until all up to `revision` was told; False after `timeout` seconds or when the watch ended."""
         if self.position >= revision:
             return True
         if self._task.done():
@@ -95,9 +106,7 @@ class EtcdWatch:
                 position, since = self.position, loop.time()
             call = self._call
             if call is not None and loop.time() - since > STALL:
-                log.warning(
-                    "the watch of etcd makes no progress at revision %d, trying another member", position
-                )
+                log.warning("the watch of etcd is stuck at revision %d, trying another member", position)
                 since = loop.time()
                 call.cancel()
             elif call is not None and self._ready:
@@ -140,7 +149,7 @@ class EtcdWatch:
 
     def _fail(self, error: StorageError) -> None:
         self._release()
-        self._on_error(error)
+        self._listener.on_error(error)
 
     def _release(self) -> None:
         """Let go who waits for a watch that is over."""
@@ -184,14 +193,14 @@ class EtcdWatch:
         position = self.position
         fresh = [change for change in changes if change.kv.mod > position]
         if fresh:
-            self._on_changes(fresh)
+            self._listener.on_changes(fresh)
             self.position = fresh[-1].kv.mod
             self._wake()
 
     def _advance(self, revision: int) -> None:
         if revision > self.position:
             self.position = revision
-            self._on_progress(revision)
+            self._listener.on_progress(revision)
             self._wake()
 
     def _wake(self) -> None:

@@ -1,4 +1,4 @@
-"""The dozen messages of etcd's v3 API that a store needs, in protobuf's wire form (etcd api/etcdserverpb/rpc.proto).
+"""The messages of etcd's v3 API that a store needs, in protobuf's wire form (api/etcdserverpb/rpc.proto).
 
 A request is built by `message((number, value), ...)`; an answer is read into one of the small classes below.
 """
@@ -10,8 +10,8 @@ from typing import Any
 _MASK = (1 << 64) - 1
 
 EQUAL = 0
-MOD = 2
-"""Compare.target: the revision of the key's last write."""
+VERSION, MOD = 0, 2
+"""Compare.target: how often the key was written, and the revision of its last write."""
 
 
 class WireError(ValueError):
@@ -95,6 +95,7 @@ class Pair:
     create: int = 0
     mod: int = 0
     lease: int = 0
+    version: int = 0
 
 
 def pair(data: bytes) -> Pair:
@@ -106,6 +107,8 @@ def pair(data: bytes) -> Pair:
             out.create = value
         elif number == 3:
             out.mod = value
+        elif number == 4:
+            out.version = value
         elif number == 5:
             out.value = value
         elif number == 6:
@@ -185,6 +188,11 @@ def range_answer(data: bytes) -> RangeAnswer:
 def mod_is(key: bytes, revision: int) -> bytes:
     """Compare: the key's last write is that revision (0 = it does not exist)."""
     return message((1, EQUAL), (2, MOD), (3, key)) + _varint(6 << 3) + _varint(revision)
+
+
+def version_is(key: bytes, version: int) -> bytes:
+    """Compare: the key was written that often since it was created (0 = it does not exist)."""
+    return message((1, EQUAL), (2, VERSION), (3, key)) + _varint(4 << 3) + _varint(version)
 
 
 def op_range(request: bytes) -> bytes:

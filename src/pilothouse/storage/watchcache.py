@@ -64,7 +64,7 @@ class Cacher:
             found = await self._read(base)
         loaded: dict[str, list[Entry]] = {}
         for kv in found:
-            entry = self._entry(kv)
+            entry = self.entry(kv)
             if entry is not None:
                 loaded.setdefault(self._find(kv.key).prefix, []).append(entry)
         for cache in (self._unclaimed, *self._resources.values()):
@@ -158,7 +158,8 @@ class Cacher:
                 return found
             start = page.items[-1].key + "\0"
 
-    def _entry(self, kv: KeyValue) -> Entry | None:
+    def entry(self, kv: KeyValue) -> Entry | None:
+        """What is kept of a pair; None, and a line in the log, when it can not be read."""
         try:
             value = kv.value if self._transform is None else self._transform(kv.key, kv.value)
             return Entry(kv.key, value, kv.mod, kv.create)
@@ -179,7 +180,12 @@ class Cacher:
 
     def _follow(self) -> None:
         self._subscription = self._storage.watch(
-            "", self.revision + 1, self._on_events, self._on_error, prev_kv=False, on_progress=self._on_progress
+            "",
+            self.revision + 1,
+            self._on_events,
+            self._on_error,
+            prev_kv=False,
+            on_progress=self._on_progress,
         )
 
     def _on_progress(self, revision: int) -> None:
@@ -194,7 +200,7 @@ class Cacher:
             if not kv.key.startswith(ROOT):
                 continue
             cache = self._find(kv.key)
-            cache.apply(kv.key, None if event.deleted else self._entry(kv), kv.mod)
+            cache.apply(kv.key, None if event.deleted else self.entry(kv), kv.mod)
         self._wake()
 
     def _wake(self) -> None:
@@ -234,7 +240,7 @@ class Cacher:
                 changed.append(kv)
         changed.sort(key=lambda kv: kv.mod)
         for kv in changed:
-            self._find(kv.key).apply(kv.key, self._entry(kv), kv.mod)
+            self._find(kv.key).apply(kv.key, self.entry(kv), kv.mod)
         for key in sorted(gone):
             self._find(key).apply(key, None, revision)
         self.revision = self._loaded = max(self.revision, revision)
