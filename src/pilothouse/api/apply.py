@@ -69,7 +69,8 @@ def apply(
 
 
 def _check_identity(config: Object, api_version: str, kind: str) -> None:
-    have = config.get("apiVersion") or "", config.get("kind") or ""
+    named = config.get("apiVersion"), config.get("kind")
+    have = tuple(text if isinstance(text, str) else "" for text in named)
     if have[0] != api_version or (kind and have[1] != kind):
         raise errors.BadRequest(f"invalid object type: {_kind_text(*have)}")
 

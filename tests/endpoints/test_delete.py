@@ -1,0 +1,174 @@
+"""DELETE of one object and of a collection."""
+
+import pytest
+from harness import CONFIG_MAPS, PODS, causes, config_map, pod
+
+A = CONFIG_MAPS + "/a"
+
+
+async def test_the_answer_is_a_status_with_the_uid(rig):
+    made = await rig.config_map("a")
+    answer = await rig.call("DELETE", A)
+    assert answer.status == 200
+    assert answer.body == {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": {"name": "a", "kind": "configmaps", "uid": made["metadata"]["uid"]},
+    }
+    assert (await rig.call("GET", A)).status == 404
+    assert await rig.fail(404, "DELETE", A) == 'configmaps "a" not found'
+
+
+async def test_some_kinds_answer_with_the_object(rig):
+    made = await rig.ok("POST", PODS, pod("a"))
+    deleted = await rig.ok("DELETE", PODS + "/a")
+    assert deleted["kind"] == "Pod" and deleted["metadata"]["uid"] == made["metadata"]["uid"]
+
+
+async def test_preconditions(rig):
+    made = await rig.config_map("a")
+    have, revision = made["metadata"]["uid"], made["metadata"]["resourceVersion"]
+    message = await rig.fail(409, "DELETE", A, {"preconditions": {"uid": "other"}})
+    assert message == (
+        'Operation cannot be fulfilled on ConfigMap "a": the UID in the precondition (other) does not match the UID in '
+        f"record ({have}). The object might have been deleted and then recreated"
+    )
+    message = await rig.fail(409, "DELETE", A, {"preconditions": {"resourceVersion": "1"}})
+    assert message == (
+        'Operation cannot be fulfilled on ConfigMap "a": the ResourceVersion in the precondition (1) does not match the '
+        f"ResourceVersion in record ({revision}). The object might have been modified"
+    )
+    await rig.ok("DELETE", A, {"preconditions": {"uid": have, "resourceVersion": revision}})
+
+
+async def test_a_dry_run_deletes_nothing(rig):
+    made = await rig.config_map("a", finalizers=["example.com/f"])
+    await rig.config_map("b")
+    for body, query in (({"dryRun": ["All"]}, ""), (None, "?dryRun=All")):
+        await rig.ok("DELETE", A + query, body)
+        await rig.ok("DELETE", CONFIG_MAPS + "/b" + query, body)
+        await rig.ok("DELETE", CONFIG_MAPS + query, body)
+    assert await rig.ok("GET", A) == made
+    assert (await rig.call("GET", CONFIG_MAPS + "/b")).status == 200
+
+
+async def test_options_that_are_none(rig):
+    await rig.config_map("a")
+    answer = await rig.call("DELETE", A, {"propagationPolicy": "No"})
+    assert answer.status == 422
+    assert causes(answer.body) == [
+        'propagationPolicy: Unsupported value: "No": supported values: "Foreground", "Background", "Orphan", "nil"'
+    ]
+    assert (await rig.call("DELETE", A + "?gracePeriodSeconds=x")).status == 400
+    assert (await rig.call("DELETE", A, b"{")).status == 400
+    assert (await rig.call("DELETE", A, config_map("a"))).status == 400
+    assert (await rig.call("GET", A)).status == 200
+
+
+@pytest.mark.parametrize("version", ["v1", "meta.k8s.io/v1", "apps/v1", ""])
+async def test_options_of_every_group_version(rig, version):
+    await rig.config_map("a")
+    body = {"kind": "DeleteOptions", "apiVersion": version} if version else {}
+    assert (await rig.ok("DELETE", A, body))["status"] == "Success"
+
+
+async def test_a_body_hides_the_query(rig):
+    await rig.config_map("a")
+    await rig.ok("DELETE", A + "?dryRun=All", {"gracePeriodSeconds": 0})
+    assert (await rig.call("GET", A)).status == 404
+
+
+async def test_finalizers_keep_an_object(rig):
+    await rig.config_map("a", finalizers=["example.com/f"])
+    first = await rig.ok("DELETE", A)
+    live = await rig.ok("GET", A)
+    assert first == live or first["kind"] == "Status"
+    assert live["metadata"]["deletionGracePeriodSeconds"] == 0
+    before = rig.storage.revision
+    await rig.ok("DELETE", A)
+    assert rig.storage.revision == before, "nothing more to write"
+
+
+async def test_foreground_and_orphan(rig):
+    await rig.config_map("a")
+    await rig.config_map("b")
+    await rig.ok("DELETE", A, {"propagationPolicy": "Foreground"})
+    assert (await rig.ok("GET", A))["metadata"]["finalizers"] == ["foregroundDeletion"]
+    await rig.ok("DELETE", CONFIG_MAPS + "/b", {"propagationPolicy": "Orphan"})
+    assert (await rig.ok("GET", CONFIG_MAPS + "/b"))["metadata"]["finalizers"] == ["orphan"]
+    await rig.ok("DELETE", A, {"propagationPolicy": "Background"})
+    assert (await rig.call("GET", A)).status == 404
+
+
+async def test_orphan_dependents_of_old(rig):
+    await rig.config_map("a")
+    answer = await rig.call("DELETE", A, {"orphanDependents": True})
+    assert answer.status == 200
+    assert (await rig.ok("GET", A))["metadata"]["finalizers"] == ["orphan"]
+    await rig.config_map("b", finalizers=["example.com/f"])
+    answer = await rig.call("DELETE", CONFIG_MAPS + "/b", {"orphanDependents": False})
+    assert answer.status == 202
+
+
+async def fill(rig):
+    for name in "abc":
+        await rig.config_map(name, labels={"odd": str(name != "b").lower()})
+
+
+def names(body):
+    return [item["metadata"]["name"] for item in body["items"]]
+
+
+async def test_a_collection(rig):
+    await fill(rig)
+    await rig.ok("POST", "/api/v1/namespaces/kube-system/configmaps", config_map("other"))
+    deleted = await rig.ok("DELETE", CONFIG_MAPS)
+    assert deleted["kind"] == "ConfigMapList" and names(deleted) == ["a", "b", "c"]
+    assert names(await rig.ok("GET", "/api/v1/configmaps")) == ["other"]
+    assert names(await rig.ok("DELETE", CONFIG_MAPS)) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("labelSelector=odd%3Dtrue", ["b"]),
+        ("fieldSelector=metadata.name%3Db", ["a", "c"]),
+        ("labelSelector=odd%3Dno", ["a", "b", "c"]),
+    ],
+)
+async def test_a_selected_part_of_a_collection(rig, query, left):
+    await fill(rig)
+    await rig.ok("DELETE", f"{CONFIG_MAPS}?{query}")
+    assert names(await rig.ok("GET", CONFIG_MAPS)) == left
+
+
+async def test_a_collection_with_finalizers_and_propagation(rig):
+    await rig.config_map("a", finalizers=["example.com/f"])
+    await rig.config_map("b")
+    await rig.ok("DELETE", CONFIG_MAPS, {"propagationPolicy": "Orphan"})
+    left = await rig.ok("GET", CONFIG_MAPS)
+    assert [i["metadata"]["finalizers"] for i in left["items"]] == [["example.com/f", "orphan"], ["orphan"]]
+
+
+async def test_a_collection_that_cannot_be_selected(rig):
+    await fill(rig)
+    await rig.fail(400, "DELETE", CONFIG_MAPS + "?labelSelector=%3D")
+    await rig.fail(422, "DELETE", CONFIG_MAPS, {"propagationPolicy": "No"})
+    assert len((await rig.ok("GET", CONFIG_MAPS))["items"]) == 3
+
+
+async def test_immortal_namespaces(rig):
+    message = await rig.fail(403, "DELETE", "/api/v1/namespaces/default")
+    assert message == 'namespaces "default" is forbidden: this namespace may not be deleted'
+
+
+async def test_a_service_gives_its_address_back(rig):
+    service = {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 1}], "clusterIP": "10.0.0.9"}}
+    path = "/api/v1/namespaces/default/services"
+    for _ in range(2):
+        await rig.ok("POST", path, service)
+        await rig.ok("DELETE", path + "/s?dryRun=All")
+        assert (await rig.call("POST", path, {**service, "metadata": {"name": "t"}})).status == 422
+        await rig.ok("DELETE", path + "/s")

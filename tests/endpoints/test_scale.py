@@ -1,0 +1,88 @@
+"""The scale of a workload."""
+
+import pytest
+from harness import causes
+
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+MERGE = {"Content-Type": "application/merge-patch+json"}
+APPLY = {"Content-Type": "application/apply-patch+yaml"}
+SCALE = DEPLOYMENTS + "/d/scale"
+
+
+@pytest.fixture
+def deployment(rig, runner):
+    labels = {"app": "d"}
+    spec = {
+        "replicas": 2,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+    }
+    return runner.run(rig.ok("POST", DEPLOYMENTS, {"metadata": {"name": "d"}, "spec": spec}))
+
+
+async def test_what_is_shown(rig, deployment):
+    metadata = deployment["metadata"]
+    assert await rig.ok("GET", SCALE) == {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {
+            k: metadata[k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+        },
+        "spec": {"replicas": 2},
+        "status": {"replicas": 0, "selector": "app=d"},
+    }
+    assert await rig.fail(404, "GET", DEPLOYMENTS + "/x/scale") == 'deployments.apps "x" not found'
+
+
+async def test_a_put(rig, deployment):
+    scale = await rig.ok("GET", SCALE)
+    scale["spec"]["replicas"] = 5
+    assert (await rig.ok("PUT", SCALE, scale))["spec"] == {"replicas": 5}
+    changed = await rig.ok("GET", DEPLOYMENTS + "/d")
+    assert changed["spec"]["replicas"] == 5 and changed["metadata"]["generation"] == 2
+    assert any(e.get("subresource") == "scale" for e in changed["metadata"]["managedFields"])
+    assert (await rig.call("PUT", SCALE, scale)).status == 409, "the version is the old one"
+
+
+async def test_a_patch(rig, deployment):
+    assert (await rig.ok("PATCH", SCALE, {"spec": {"replicas": 3}}, headers=MERGE))["spec"] == {"replicas": 3}
+    assert (await rig.ok("GET", DEPLOYMENTS + "/d"))["spec"]["replicas"] == 3
+
+
+async def test_an_apply(rig, deployment):
+    scale = {
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "spec": {"replicas": 7},
+        "metadata": {"name": "d"},
+    }
+    answer = await rig.call("PATCH", SCALE + "?fieldManager=m&force=true", scale, headers=APPLY)
+    assert answer.status == 200 and answer.body["spec"] == {"replicas": 7}
+
+
+async def test_what_is_refused(rig, deployment):
+    answer = await rig.call("PATCH", SCALE, {"spec": {"replicas": -1}}, headers=MERGE)
+    assert answer.status == 422
+    assert causes(answer.body) == ["spec.replicas: Invalid value: -1: must be greater than or equal to 0"]
+    answer = await rig.call("PUT", SCALE, {"metadata": {"name": "other"}, "spec": {"replicas": 1}})
+    assert answer.status == 400
+    answer = await rig.call(
+        "PUT", SCALE, {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "d"}}
+    )
+    assert answer.status == 400
+    message = await rig.fail(
+        404, "PUT", DEPLOYMENTS + "/x/scale", {"metadata": {"name": "x"}, "spec": {"replicas": 1}}
+    )
+    assert message == 'deployments.apps "x" not found'
+    assert (await rig.ok("GET", DEPLOYMENTS + "/d")) == deployment
+
+
+async def test_a_dry_run(rig, deployment):
+    scale = await rig.ok("PATCH", SCALE + "?dryRun=All", {"spec": {"replicas": 3}}, headers=MERGE)
+    assert scale["spec"] == {"replicas": 3}
+    assert await rig.ok("GET", DEPLOYMENTS + "/d") == deployment
+
+
+async def test_what_changes_nothing(rig, deployment):
+    await rig.ok("PATCH", SCALE, {"spec": {"replicas": 2}}, headers=MERGE)
+    assert await rig.ok("GET", DEPLOYMENTS + "/d") == deployment
