@@ -24,7 +24,9 @@ from pilothouse.authn.tokens import BootstrapTokens, TokenFile
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.authz.authorizer import UnionAuthorizer, forbidden, from_modes
 from pilothouse.authz.escalation import guard
+from pilothouse.client import Outbound
 from pilothouse.controllers import bootstrap
+from pilothouse.controllers.apiservices import APIServices
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
 from pilothouse.controllers.client import Client
 from pilothouse.controllers.crds import CustomResourceDefinitions
@@ -69,6 +71,7 @@ class Services:
     issuer: TokenIssuer
     authenticator: UnionAuthenticator
     authorizer: UnionAuthorizer
+    outbound: Outbound
 
 
 class Background(Protocol):
@@ -117,6 +120,7 @@ class Server:
         self.services: Services
         self.pipeline: Pipeline
         self.listener: Listener
+        self.discovery: Discovery
         self.controllers: list[Any] = []
 
     async def start(self) -> None:
@@ -181,6 +185,7 @@ class Server:
             issuer=issuer,
             authenticator=authenticator,
             authorizer=authorizer,
+            outbound=Outbound(),
         )
         self.repair()
         admission: Chain = chain_of(config)
@@ -196,7 +201,7 @@ class Server:
             escalation=guard(authorizer, readers),
             watch_timeout=float(config.min_request_timeout),
         )
-        discovery = Discovery(self.table, f"{advertised(config)}:{config.secure_port}")
+        self.discovery = discovery = Discovery(self.table, f"{advertised(config)}:{config.secure_port}")
         metrics = Metrics()
         metrics.set_build(version_info())
         self.health.observe = metrics.observe_health
@@ -252,7 +257,9 @@ class Server:
         return UnionAuthenticator(methods, tokens, audiences, config.anonymous_auth)
 
     def repair(self) -> None:
-        """Take the addresses and node ports that services hold out of their pools."""
+        """Fill the pools of addresses and node ports anew with what services hold."""
+        self.services.addresses = Addresses([str(n) for n in self.config.service_networks])
+        self.services.node_ports = NodePorts(*self.config.service_node_port_range)
         services = list(self.readers.list("services"))
         self.services.addresses.repair(services)
         self.services.node_ports.repair(services)
@@ -287,6 +294,9 @@ class Server:
         served = CustomResourceDefinitions(self._client("kube-apiserver"), definitions)
         served.start()
         self.controllers.append(served)
+        apiservices = APIServices(self._client("kube-apiserver"), self.discovery)
+        apiservices.start()
+        self.controllers.append(apiservices)
         known: dict[str, Callable[[], Any]] = {
             "namespace": lambda: NamespaceDeletion(self._client("kube-controller-manager")),
             "serviceaccount": lambda: NamespaceContents(self._client("kube-controller-manager"), ca),
@@ -311,6 +321,7 @@ class Server:
         for controller in self.controllers:
             controller.close()
         await self.listener.stop(drain, self.cacher.end_watches)
+        await self.services.outbound.close()
         for one in self.background:
             await one.close()
         await self.cacher.close()

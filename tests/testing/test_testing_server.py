@@ -1,0 +1,105 @@
+"""The server for tests: both kinds, reset, and a durable one that comes back."""
+
+import json
+import pathlib
+import socket
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+
+from pilothouse.testing.server import MAKERS, APIServer, InProcess, Subprocess, environment
+
+
+def call(server: APIServer, path: str, method: str = "GET", body: object = None, **headers: str) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", **{k.replace("_", "-"): v for k, v in headers.items()}}
+    request = urllib.request.Request(server.url + path, data, headers, method=method)
+    with urllib.request.urlopen(request, timeout=10, context=server.context()) as answer:
+        return json.loads(answer.read())
+
+
+def names(server: APIServer, path: str) -> set[str]:
+    return {item["metadata"]["name"] for item in call(server, path)["items"]}
+
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+def create(server: APIServer, name: str) -> None:
+    call(server, MAPS, "POST", {"metadata": {"name": name}})
+
+
+@pytest.mark.parametrize("where", MAKERS)
+def test_reset_brings_the_fresh_cluster_back(where: str) -> None:
+    with MAKERS[where](()) as server:
+        create(server, "a")
+        call(server, "/api/v1/namespaces", "POST", {"metadata": {"name": "more"}})
+        call(server, "/api/v1/namespaces/default/serviceaccounts/default", "DELETE")
+        server.reset()
+        assert names(server, MAPS) == {"kube-root-ca.crt"}
+        assert "more" not in names(server, "/api/v1/namespaces")
+        assert names(server, "/api/v1/namespaces/default/serviceaccounts") == {"default"}
+        create(server, "a")
+        assert environment(server)["KUBECONFIG"] == str(server.kubeconfig)
+    assert not server.directory.exists()
+
+
+def test_reset_gives_addresses_back() -> None:
+    service = {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 1}], "clusterIP": "10.0.0.77"}}
+    with InProcess() as server:
+        for _ in range(2):
+            call(server, "/api/v1/namespaces/default/services", "POST", service)
+            server.reset()
+
+
+def test_starts_and_stops_in_no_time() -> None:
+    begun = time.monotonic()
+    for _ in range(3):
+        with InProcess() as server:
+            port = server.port
+    assert time.monotonic() - begun < 3 * 2
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_without_controllers() -> None:
+    with InProcess(["--controllers=-*"]) as server:
+        assert names(server, MAPS) == set()
+
+
+def test_a_server_that_cannot_start_says_why() -> None:
+    server = Subprocess(["--secure-port=1", "--no-such-flag"])
+    with pytest.raises(RuntimeError, match="unknown flag: --no-such-flag"):
+        server.start()
+    server.stop()
+
+
+def test_comes_back_with_everything(tmp_path: pathlib.Path) -> None:
+    """After a restart: the objects, who may do what, and what was being deleted."""
+    flags = [f"--data-dir={tmp_path}/data", "--storage-backend=sqlite"]
+    role = {"metadata": {"name": "r"}, "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]}
+    binding = {
+        "metadata": {"name": "r"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "r"},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}],
+    }
+    rbac = "/apis/rbac.authorization.k8s.io/v1/"
+    server = Subprocess(flags)
+    server.directory = tmp_path / "data"
+    server.directory.mkdir()
+    with server:
+        create(server, "kept")
+        call(server, rbac + "clusterroles", "POST", role)
+        call(server, rbac + "clusterrolebindings", "POST", binding)
+        version = int(call(server, MAPS)["metadata"]["resourceVersion"])
+        server.reset()
+        assert "kept" in names(server, MAPS)
+        assert int(call(server, MAPS)["metadata"]["resourceVersion"]) >= version
+        assert call(server, f"{MAPS}/kept", Impersonate_User="jane")["metadata"]["name"] == "kept"
+        with pytest.raises(urllib.error.HTTPError) as denied:
+            call(server, MAPS, Impersonate_User="jane")
+        assert denied.value.code == 403
+        denied.value.close()
