@@ -1,6 +1,7 @@
 """How a controller reads and writes: the store that users' requests go through, as a system user."""
 
 from collections.abc import Callable
+from typing import Any
 
 from pilothouse import errors
 from pilothouse.api import defaults, managed, meta
@@ -19,7 +20,7 @@ USER = User("system:apiserver", groups=("system:masters", "system:authenticated"
 class Client:
     """Creates, changes and deletes objects for one controller; `manager` is its name in managed fields."""
 
-    def __init__(self, store: Store, table: Table, readers: Readers, services: object, manager: str) -> None:
+    def __init__(self, store: Store, table: Table, readers: Readers, services: Any, manager: str) -> None:
         self.store = store
         self.table = table
         self.readers = readers
@@ -33,7 +34,9 @@ class Client:
             raise KeyError(f"{group}/{version}/{plural}")
         return found
 
-    def _context(self, resource: Resource, verb: str, namespace: str, name: str, subresource: str = "") -> WriteContext:
+    def _context(
+        self, resource: Resource, verb: str, namespace: str, name: str, subresource: str = ""
+    ) -> WriteContext:
         return WriteContext(
             user=USER,
             verb=verb,
@@ -87,7 +90,9 @@ class Client:
 
         await self.store.update(ctx, make, strategy=strategy, uid=uid)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, options: Object | None = None) -> bool:
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, options: Object | None = None
+    ) -> bool:
         """Delete an object; False when it was gone or is another one by now."""
         ctx = self._context(resource, "delete", namespace, name)
         try:

@@ -50,6 +50,7 @@ class Discovery:
         self._table = table
         self._server_address = server_address
         self._remote: dict[tuple[str, str], list[Document] | None] = {}
+        self._announced: set[tuple[str, str]] = set()
         self._documents: dict[tuple[str, str], Document | None] = {}
         self._bodies: dict[tuple[str, str, bool], tuple[bytes, str]] = {}
         table.changed.append(self._forget)
@@ -58,15 +59,24 @@ class Discovery:
         self._documents.clear()
         self._bodies.clear()
 
+    def announce(self, group: str, version: str) -> None:
+        """Name a version in the plain lists, whether or not we serve anything in it: it has an APIService."""
+        remote = self._remote.pop((group, version), self) is not self
+        if remote or (group, version) not in self._announced:
+            self._announced.add((group, version))
+            self._forget(group, version)
+
     def set_remote(self, group: str, version: str, resources: list[Document] | None) -> None:
         """Announce a version that another server serves."""
+        self._announced.add((group, version))
         self._remote[group, version] = resources
         self._forget(group, version)
 
     def remove_remote(self, group: str, version: str) -> None:
         """Announce it no longer."""
-        if self._remote.pop((group, version), self) is not self:
-            self._forget(group, version)
+        self._announced.discard((group, version))
+        self._remote.pop((group, version), None)
+        self._forget(group, version)
 
     def handle(self, request: Request, path: str) -> Response | None:
         """The answer to a discovery path (with or without a slash behind it); None for every other path.
@@ -180,17 +190,20 @@ class Discovery:
             self._documents[key] = document
         return self._documents[key]
 
-    def _group_names(self) -> list[str]:
+    def _group_names(self, *, announced: bool = True) -> list[str]:
         """The named groups by priority, those of aggregated servers among them."""
         best: dict[str, int] = {}
-        for group in [*self._table.groups(), *(group for group, _ in self._remote)]:
-            best[group] = max(self._table.priority(group, version)[0] for version in self._versions(group))
+        more = self._announced if announced else self._remote
+        for group in [*self._table.groups(), *(group for group, _ in more if group)]:
+            versions = self._versions(group, announced=announced)
+            best[group] = max(self._table.priority(group, version)[0] for version in versions)
         return sorted(best, key=lambda group: (-best[group], group))
 
-    def _versions(self, group: str) -> list[str]:
+    def _versions(self, group: str, *, announced: bool = True) -> list[str]:
         from pilothouse.registry.catalog import version_key
 
-        found = {*self._table.versions(group), *(v for g, v in self._remote if g == group)}
+        more = self._announced if announced else self._remote
+        found = {*self._table.versions(group), *(v for g, v in more if g == group)}
         return sorted(found, key=lambda v: (self._table.priority(group, v)[1], version_key(v)), reverse=True)
 
     def _build(self, name: str) -> Document | None:
@@ -228,7 +241,7 @@ class Discovery:
         return out
 
     def _build_aggregated(self, name: str) -> Document:
-        groups = [""] if name == "api" else self._group_names()
+        groups = [""] if name == "api" else self._group_names(announced=False)
         return {
             "kind": "APIGroupDiscoveryList",
             "apiVersion": "apidiscovery.k8s.io/v2",
@@ -237,7 +250,8 @@ class Discovery:
                 {
                     "metadata": {"name": group} if group else {},
                     "versions": [
-                        self._aggregated_version(group, version) for version in self._versions(group)
+                        self._aggregated_version(group, version)
+                        for version in self._versions(group, announced=False)
                     ],
                 }
                 for group in groups

@@ -6,6 +6,7 @@ from inspect import isawaitable
 from pilothouse import errors
 from pilothouse.api.identity import RequestInfo
 from pilothouse.endpoints import (
+    aggregator,
     create,
     delete,
     get,
@@ -57,6 +58,10 @@ class Dispatcher:
     def dispatch(self, ctx: Context) -> Answer:
         """The answer, or an awaitable of it."""
         info = ctx.info
+        if self.table.backends:
+            backend = self.table.backends.get(aggregator.version_of(info.path))
+            if backend is not None:
+                return aggregator.handle(self.verbs, ctx, backend)
         if not info.is_resource:
             return self._path(ctx)
         resource = self.table.get(info.group, info.version, info.resource)

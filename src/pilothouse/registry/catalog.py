@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 
 from pilothouse.registry.groups import events
-from pilothouse.registry.resource import Resource
+from pilothouse.registry.resource import Backend, Resource
 
 _PRIORITIES: dict[str, tuple[int, dict[str, int]]] = {
     "": (18000, {"v1": 1}),
@@ -161,6 +161,8 @@ class Table:
         self._kinds: dict[tuple[str, str, str], Resource] = {}
         self._priorities: dict[tuple[str, str], tuple[int, int]] = {}
         self.changed: list[Callable[[str, str], None]] = []
+        self.backends: dict[tuple[str, str], Backend] = {}
+        """Group versions that other servers answer; those come before our own resources."""
         for resource in resources:
             self.add(resource)
 

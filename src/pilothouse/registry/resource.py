@@ -41,6 +41,22 @@ class Subresource:
     """Lays such a body into the object, in place: (object, body)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Another server that answers for a group version: a Service, and whether it was reachable when last tried.
+
+    ca_bundle is base64 of PEM as in the APIService; uid tells one APIService from a later one of the same name.
+    """
+
+    uid: str
+    namespace: str
+    name: str
+    port: int
+    ca_bundle: str = ""
+    insecure: bool = False
+    available: bool = False
+
+
 @dataclass(slots=True, kw_only=True)
 class Resource:
     """One group, version and resource as it is served.

@@ -1,0 +1,197 @@
+"""Outbound HTTP: kubelets, pods, services and aggregated servers. Needs aiohttp (extra `proxy`)."""
+
+import asyncio
+import base64
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import aiohttp
+
+CHUNK = 64 * 1024
+CONNECT_SECONDS = 30.0
+TIMED_OUT = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+
+
+class ClientError(Exception):
+    """A request that got no answer; the text is in the words of Go's client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How the other side is known: by a CA bundle (PEM), or by the system's when there is none, or not at all.
+
+    `server_name` replaces the address in the certificate's check. cert_file and key_file are the client's own.
+    """
+
+    ca: bytes = b""
+    insecure: bool = False
+    server_name: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+    def context(self) -> ssl.SSLContext:
+        """A TLS context; ClientError when files or certificates cannot be used."""
+        try:
+            context = ssl.create_default_context(cadata=self.ca.decode("ascii") if self.ca else None)
+            if self.insecure:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            if self.cert_file:
+                context.load_cert_chain(self.cert_file, self.key_file)
+        except (OSError, ValueError) as err:
+            raise ClientError(f"tls: {err}") from None
+        return context
+
+
+INSECURE = Trust(insecure=True)
+
+
+def bundle(text: str) -> bytes:
+    """A caBundle of an API object as PEM."""
+    return base64.b64decode(text or "")
+
+
+class Answer:
+    """The head of an answer, and its body to be read; `close` gives the connection back or up."""
+
+    def __init__(self, response: "aiohttp.ClientResponse") -> None:
+        self._response = response
+        self.status: int = response.status
+        self.headers: list[tuple[str, str]] = [(name, value) for name, value in response.headers.items()]
+
+    def header(self, name: str) -> str:
+        """The first value of a header, "" without one."""
+        return str(self._response.headers.get(name, ""))
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body, up to `limit` bytes."""
+        out = bytearray()
+        async for piece in self.pieces():
+            out += piece
+            if len(out) > limit:
+                raise ClientError(f"the answer is longer than {limit} bytes")
+        return bytes(out)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes; ClientError when it breaks off."""
+        import aiohttp
+
+        try:
+            async for piece in self._response.content.iter_chunked(CHUNK):
+                yield piece
+        except (aiohttp.ClientError, OSError, TimeoutError) as err:
+            raise ClientError("unexpected EOF") from err
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._response.close()
+
+
+class Outbound:
+    """Sends requests, with connections kept per address and trust. Redirects are answers like others."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+        self._contexts: dict[Trust, ssl.SSLContext] = {}
+
+    async def open(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        trust: Trust = INSECURE,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> Answer:
+        """Send a request and read the head of its answer; `timeout` (seconds) is for that. Raises ClientError."""
+        request = self._request(method, url, headers, body, trust)
+        # a task of its own: a request's pipeline runs outside of any until it waits
+        task = asyncio.get_running_loop().create_task(request)
+        try:
+            done, _ = await asyncio.wait((task,), timeout=timeout)
+        finally:
+            task.cancel()  # does nothing to one that is done
+        if not done:
+            raise ClientError(TIMED_OUT)
+        return task.result()
+
+    async def _request(
+        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, trust: Trust
+    ) -> Answer:
+        try:
+            import aiohttp
+            from multidict import CIMultiDict
+            from yarl import URL
+        except ImportError:
+            raise ClientError("this server was installed without the extra `proxy`") from None
+        context = self._context(trust)
+        try:
+            response = await self._open_session().request(
+                method,
+                URL(url, encoded=True),
+                headers=CIMultiDict(headers),
+                data=body or None,
+                ssl=context if url.startswith("https:") else True,
+                server_hostname=trust.server_name or None,
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as err:
+            raise ClientError(_reason(err)) from err
+        return Answer(response)
+
+    def _context(self, trust: Trust) -> ssl.SSLContext:
+        known = self._contexts.get(trust)
+        if known is None:
+            if len(self._contexts) >= 256:
+                self._contexts.clear()
+            known = self._contexts[trust] = trust.context()
+        return known
+
+    def _open_session(self) -> "aiohttp.ClientSession":
+        import aiohttp
+
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, enable_cleanup_closed=False),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                skip_auto_headers=("User-Agent", "Accept", "Content-Type"),
+                max_line_size=1 << 16,
+                max_field_size=1 << 20,
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+def _reason(err: BaseException) -> str:
+    """What Go's client would say."""
+    if isinstance(err, TimeoutError):
+        return TIMED_OUT
+    address = _address(err)
+    cause: Any = getattr(err, "os_error", None) or getattr(err, "certificate_error", None) or err
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"tls: failed to verify certificate: x509: {cause.verify_message}"
+    if isinstance(cause, ConnectionRefusedError) or getattr(cause, "errno", None) == 111:
+        return f"dial tcp {address}: connect: connection refused"
+    if isinstance(cause, OSError) and address:
+        return f"dial tcp {address}: {(cause.strerror or str(cause)).lower()}"
+    return str(cause) or type(cause).__name__
+
+
+def _address(err: BaseException) -> str:
+    key = getattr(err, "connection_key", None) or getattr(err, "_conn_key", None)
+    if key is None:
+        return ""
+    host = f"[{key.host}]" if ":" in key.host else key.host
+    return f"{host}:{key.port}"

@@ -1,0 +1,314 @@
+"""APIServices: what is served by others, whether it can be reached, and one object for every group version of ours.
+
+Three controllers of upstream in one: the registration and availability of aggregated servers (kube-aggregator's
+apiservice and remote availability controllers) and autoregistration.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from pilothouse import errors
+from pilothouse.api import meta
+from pilothouse.api.fields import Object
+from pilothouse.controllers.client import Client
+from pilothouse.controllers.queue import WorkQueue
+from pilothouse.controllers.remote_discovery import resources_of
+from pilothouse.endpoints import aggregator
+from pilothouse.endpoints.discovery import Discovery, is_custom
+from pilothouse.registry.catalog import CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY
+from pilothouse.registry.groups.apiregistration import local_condition
+from pilothouse.registry.resource import Backend
+
+log = logging.getLogger(__name__)
+
+GROUP = "apiregistration.k8s.io"
+MANAGED = "kube-aggregator.kubernetes.io/automanaged"
+ATTEMPTS = 5
+RECHECK, RETRY = 30.0, 1.0
+"""Seconds after which a backend is looked at again: one that answered, one that did not."""
+
+
+class APIServices:
+    """Follows APIServices, and the Services and EndpointSlices that they lead to."""
+
+    def __init__(self, client: Client, discovery: Discovery) -> None:
+        self.client = client
+        self.discovery = discovery
+        self.services = client.services
+        self.apiservices = client.resource(GROUP, "v1", "apiservices")
+        self.queue = WorkQueue("apiservices", self._sync)
+        self._wanted: set[str] = set()
+        self._behind: dict[tuple[str, str], set[str]] = {}
+        """Service (namespace, name) -> the APIServices that lead to it."""
+        self._versions: dict[str, tuple[str, str]] = {}
+        """APIService -> its group version as it was last registered."""
+
+    def start(self) -> None:
+        table = self.client.table
+        self.client.readers.subscribe("apiservices.apiregistration.k8s.io", self._changed)
+        self.client.readers.subscribe("services", self._service)
+        self.client.readers.subscribe("endpointslices.discovery.k8s.io", self._slice)
+        table.changed.append(self._table_changed)
+        for resource in table.all():
+            self._table_changed(resource.group, resource.version)
+
+    def close(self) -> None:
+        self.queue.close()
+
+    # What has changed
+
+    def _changed(self, key: str, new: Object | None, old: Object | None) -> None:
+        name = key.rpartition("/")[2]
+        if new is None:
+            self._withdraw(name)
+        elif old is None or new["spec"] != old["spec"] or new.get("status") != old.get("status"):
+            self._register(name, new)
+        self.queue.add(name)
+
+    def _service(self, key: str, new: Object | None, old: Object | None) -> None:
+        namespace, name = key.split("/")[-2:]
+        self._touch(namespace, name)
+
+    def _slice(self, key: str, new: Object | None, old: Object | None) -> None:
+        obj = new or old
+        if obj is not None:
+            labels = obj["metadata"].get("labels") or {}
+            self._touch(obj["metadata"]["namespace"], labels.get("kubernetes.io/service-name", ""))
+
+    def _touch(self, namespace: str, name: str) -> None:
+        for apiservice in self._behind.get((namespace, name), ()):
+            self.queue.add(apiservice)
+
+    def _table_changed(self, group: str, version: str) -> None:
+        """Have an APIService for what custom resources add, and take it away with the last of them."""
+        if group == GROUP:
+            return
+        name, resources = f"{version}.{group}", self.client.table.resources(group, version)
+        if resources and is_custom(resources[0]):
+            self._wanted.add(name)
+        elif name in self._wanted:
+            self._wanted.discard(name)
+        else:
+            return
+        self.queue.add(name)
+
+    # Registration
+
+    def _register(self, name: str, obj: Object) -> None:
+        """Take a group version into the table and into discovery."""
+        spec = obj["spec"]
+        version = (spec.get("group", ""), spec.get("version", ""))
+        table, priority = self.client.table, (spec["groupPriorityMinimum"], spec["versionPriority"])
+        if table.priority(*version) != priority:
+            table.set_priority(*version, *priority)
+        self._versions[name] = version
+        self._forget_service(name)
+        service = spec.get("service")
+        if service is None:
+            table.backends.pop(version, None)
+            self.discovery.announce(*version)
+            return
+        self._behind.setdefault((service["namespace"], service["name"]), set()).add(name)
+        self._route(version, backend_of(obj))
+
+    def _route(self, version: tuple[str, str], backend: Backend) -> None:
+        known = self.client.table.backends.get(version)
+        self.client.table.backends[version] = backend
+        if known is None or known.uid != backend.uid or not backend.available:
+            self.discovery.set_remote(*version, None)
+
+    def _withdraw(self, name: str) -> None:
+        self._forget_service(name)
+        version = self._versions.pop(name, None)
+        if version is not None:
+            self.client.table.backends.pop(version, None)
+            self.discovery.remove_remote(*version)
+
+    def _forget_service(self, name: str) -> None:
+        for key, names in list(self._behind.items()):
+            names.discard(name)
+            if not names:
+                del self._behind[key]
+
+    # Keeping in step
+
+    async def _sync(self, name: str) -> float | None:
+        obj = self.client.get(self.apiservices, "", name)
+        if await self._automanage(name, obj):
+            return None
+        obj = self.client.get(self.apiservices, "", name)
+        if obj is None:
+            return None
+        if obj["spec"].get("service") is None:
+            await self._set_condition(name, obj, local_condition(meta.now()))
+            return None
+        return await self._check(name, obj)
+
+    async def _automanage(self, name: str, obj: Object | None) -> bool:
+        """Create, mend or delete the object of a group version of ours; whether there is nothing more to do."""
+        wanted = _local(name) if name in self._wanted else None
+        if obj is None:
+            if wanted is not None:
+                await self.client.create(self.apiservices, wanted)
+            return True
+        if (obj["metadata"].get("labels") or {}).get(MANAGED) != "true":
+            return False
+        uid = obj["metadata"]["uid"]
+        if wanted is None:
+            await self.client.delete(self.apiservices, "", name, {"preconditions": {"uid": uid}})
+            return True
+        if obj["spec"] != wanted["spec"]:
+            await self._write(name, uid, lambda live: live.update(spec=wanted["spec"]))
+        return False
+
+    async def _check(self, name: str, obj: Object) -> float:
+        """Judge whether a backend can be reached, and say so in the condition."""
+        reason, message = self._fault(obj)
+        if not reason:
+            message = await self._probe(obj)
+            reason = "FailedDiscoveryCheck" if message else ""
+        condition = {
+            "type": "Available",
+            "status": "False" if reason else "True",
+            "lastTransitionTime": meta.now(),
+            "reason": reason or "Passed",
+            "message": message or "all checks passed",
+        }
+        await self._set_condition(name, obj, condition)
+        if reason:
+            return RETRY if reason == "FailedDiscoveryCheck" else RECHECK
+        await self._announce(obj)
+        return RECHECK
+
+    def _fault(self, obj: Object) -> tuple[str, str]:
+        """Reason and message of what the cluster's objects tell already."""
+        ref, readers = obj["spec"]["service"], self.client.readers
+        namespace, name, number = ref["namespace"], ref["name"], ref.get("port", 443)
+        service = readers.get("services", namespace, name)
+        what = f'service/{name} in "{namespace}"'
+        if service is None:
+            return "ServiceNotFound", f"{what} is not present"
+        if (service.get("spec") or {}).get("type", "ClusterIP") != "ClusterIP":
+            return "", ""
+        port = aggregator.port_of(service, number)
+        if port is None:
+            return "ServicePortError", f"{what} is not listening on port {number}"
+        slices = [
+            s
+            for s in readers.list("endpointslices.discovery.k8s.io", namespace)
+            if (s["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == name
+        ]
+        if not slices:
+            return "EndpointsNotFound", f"cannot find endpointslices for {what}"
+        port_name = port.get("name", "")
+        if not any(_serves(s, port_name) for s in slices):
+            return (
+                "MissingEndpoints",
+                f'endpointslices for {what} have no addresses with port name "{port_name}"',
+            )
+        return "", ""
+
+    async def _probe(self, obj: Object) -> str:
+        """What the last of some attempts failed of, "" as soon as one succeeds."""
+        spec, message = obj["spec"], ""
+        calls = [
+            aggregator.probe(
+                self.services.outbound,
+                self.client.readers,
+                backend_of(obj),
+                spec.get("group", ""),
+                spec["version"],
+                self.services.options,
+            )
+            for _ in range(ATTEMPTS)
+        ]
+        tasks = [asyncio.ensure_future(call) for call in calls]
+        try:
+            for done in asyncio.as_completed(tasks):
+                message = await done
+                if not message:
+                    return ""
+        finally:
+            for task in tasks:
+                task.cancel()
+        return message
+
+    async def _announce(self, obj: Object) -> None:
+        """Show in discovery what a backend serves; as stale while it does not tell."""
+        version = (obj["spec"].get("group", ""), obj["spec"]["version"])
+        backend = self.client.table.backends.get(version)
+        if backend is None or backend.uid != obj["metadata"]["uid"]:
+            return
+        resources = await resources_of(
+            self.services.outbound, self.client.readers, backend, *version, self.services.options
+        )
+        if self.client.table.backends.get(version) is not None:
+            self.discovery.set_remote(*version, resources)
+
+    async def _set_condition(self, name: str, obj: Object, condition: Object) -> None:
+        if _with_condition(obj.get("status"), condition) == (obj.get("status") or {}):
+            return
+
+        def edit(live: Object) -> None:
+            live["status"] = _with_condition(live.get("status"), condition)
+
+        await self._write(name, obj["metadata"]["uid"], edit, "status")
+
+    async def _write(
+        self, name: str, uid: str, edit: Callable[[Object], None], subresource: str = ""
+    ) -> None:
+        try:
+            await self.client.change(self.apiservices, "", name, edit, subresource, uid)
+        except (errors.NotFound, errors.Conflict):
+            log.debug("the API service %s is gone or another one by now", name)
+
+
+def backend_of(obj: Object) -> Backend:
+    """What an APIService with a Service says."""
+    spec, service = obj["spec"], obj["spec"]["service"]
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return Backend(
+        obj["metadata"]["uid"],
+        service["namespace"],
+        service["name"],
+        service.get("port", 443),
+        spec.get("caBundle") or "",
+        bool(spec.get("insecureSkipTLSVerify")),
+        any(c["type"] == "Available" and c["status"] == "True" for c in conditions),
+    )
+
+
+def _local(name: str) -> Object:
+    version, _, group = name.partition(".")
+    spec = {
+        "group": group,
+        "version": version,
+        "groupPriorityMinimum": CUSTOM_GROUP_PRIORITY,
+        "versionPriority": CUSTOM_VERSION_PRIORITY,
+    }
+    return {
+        "kind": "APIService",
+        "apiVersion": f"{GROUP}/v1",
+        "metadata": {"name": name, "labels": {MANAGED: "true"}},
+        "spec": spec,
+    }
+
+
+def _serves(slice_: Object, port_name: str) -> bool:
+    ready = any((e.get("conditions") or {}).get("ready") is not False for e in slice_.get("endpoints") or ())
+    return ready and any(p.get("name") == port_name and p.get("port") for p in slice_.get("ports") or ())
+
+
+def _with_condition(status: Object | None, condition: Object) -> Object:
+    """The status with a condition set; the time stays while the status does (SetAPIServiceCondition)."""
+    conditions = list((status or {}).get("conditions") or ())
+    for at, old in enumerate(conditions):
+        if old["type"] == condition["type"]:
+            same = old.get("status") == condition["status"]
+            time = old.get("lastTransitionTime") if same else condition["lastTransitionTime"]
+            conditions[at] = {**old, **condition, "lastTransitionTime": time}
+            break
+    else:
+        conditions.append(condition)
+    return {**(status or {}), "conditions": conditions}
