@@ -6,7 +6,7 @@ import orjson
 
 from pilothouse import errors
 from pilothouse.api import meta, schema
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.endpoints import reviews, scale
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, write_params
@@ -85,7 +85,9 @@ async def bind(verbs: Verbs, ctx: Context, resource: Resource, body: Object, par
     return _done(verbs, ctx)
 
 
-async def evict(verbs: Verbs, ctx: Context, resource: Resource, body: Object, params: WriteParams) -> Response:
+async def evict(
+    verbs: Verbs, ctx: Context, resource: Resource, body: Object, params: WriteParams
+) -> Response:
     """Delete a pod if its disruption budgets allow it (policy/v1 Eviction)."""
     if body["metadata"].get("name", "") != ctx.info.name:
         raise errors.BadRequest("name in URL does not match name in Eviction object")
@@ -99,14 +101,28 @@ async def evict(verbs: Verbs, ctx: Context, resource: Resource, body: Object, pa
     attributes.obj = body
     await verbs.admission.mutate(attributes)
     await verbs.admission.validate(attributes)
+    fixed = (options.get("preconditions") or {}).get("resourceVersion") is not None
+    name = ""
     for _ in range(EVICTION_ATTEMPTS):
-        pod = verbs.store.find(resource, ctx.info.namespace, ctx.info.name)
-        budget = core_subresources.evict(verbs.readers, ctx.info.namespace, orjson.loads(pod.value), options)
-        if budget is None or params.dry_run or await _charge(verbs, ctx, budget):
-            break
-    write = write_context(verbs, ctx, resource, params, ctx.info.name)
-    await deletion.delete(verbs.store, write, options, None)
-    return _done(verbs, ctx)
+        pod = orjson.loads(verbs.store.find(resource, ctx.info.namespace, ctx.info.name).value)
+        attempt = dict(options)
+        budget = core_subresources.evict(verbs.readers, ctx.info.namespace, pod, attempt)
+        if budget is not None and not params.dry_run and not await _charge(verbs, ctx, budget):
+            name = budget["metadata"]["name"]
+            continue
+        write = write_context(verbs, ctx, resource, params, ctx.info.name)
+        try:
+            await deletion.delete(verbs.store, write, attempt, None)
+        except errors.Conflict:
+            if fixed or "preconditions" not in attempt:
+                raise
+            continue  # the pod has changed since it was judged
+        return _done(verbs, ctx)
+    raise errors.Timeout(
+        f"Timeout: couldn't update PodDisruptionBudget {quote(name)} due to conflicts",
+        details={"retryAfterSeconds": 10},
+        headers=[("Retry-After", "10")],
+    )
 
 
 async def _charge(verbs: Verbs, ctx: Context, budget: Object) -> bool:
@@ -118,7 +134,7 @@ async def _charge(verbs: Verbs, ctx: Context, budget: Object) -> bool:
     write = write_context(verbs, ctx, budgets, WriteParams(), budget["metadata"]["name"])
 
     async def make(live: Object | None) -> Object:
-        return budget
+        return {**budget, "metadata": dict(budget["metadata"])}  # each try with the version that was charged
 
     try:
         await verbs.store.update(write, make, strategy=sub.strategy)
@@ -127,7 +143,9 @@ async def _charge(verbs: Verbs, ctx: Context, budget: Object) -> bool:
     return True
 
 
-async def token(verbs: Verbs, ctx: Context, resource: Resource, body: Object, params: WriteParams) -> Response:
+async def token(
+    verbs: Verbs, ctx: Context, resource: Resource, body: Object, params: WriteParams
+) -> Response:
     """Sign a token for a service account (authentication.k8s.io/v1 TokenRequest)."""
     info = ctx.info
     issuer = verbs.services.issuer
@@ -165,7 +183,11 @@ def componentstatuses(verbs: Verbs, ctx: Context, resource: Resource) -> Respons
     healthy = verbs.store.cacher.ready
     condition: Object = {"type": "Healthy", "status": "True" if healthy else "False", "message": "ok"}
     if not healthy:
-        condition = {**condition, "message": "the store cannot be reached", "error": "the store cannot be reached"}
+        condition = {
+            **condition,
+            "message": "the store cannot be reached",
+            "error": "the store cannot be reached",
+        }
     obj: Object = {
         "kind": "ComponentStatus",
         "apiVersion": "v1",
@@ -179,7 +201,9 @@ def componentstatuses(verbs: Verbs, ctx: Context, resource: Resource) -> Respons
     return verbs.responder.object(ctx, resource, obj)
 
 
-TRACKED = frozenset(("SubjectAccessReview", "LocalSubjectAccessReview", "SelfSubjectAccessReview", "TokenReview"))
+TRACKED = frozenset(
+    ("SubjectAccessReview", "LocalSubjectAccessReview", "SelfSubjectAccessReview", "TokenReview")
+)
 """Reviews whose answers carry managed fields."""
 
 
@@ -192,7 +216,13 @@ async def review(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     if resource.group_resource == "bindings":
         return await bind(verbs, ctx, resource, body, params)
     attributes = admission_attributes(
-        verbs, ctx, resource, "CREATE", body["metadata"].get("name", ""), params.options("CreateOptions"), params.dry_run
+        verbs,
+        ctx,
+        resource,
+        "CREATE",
+        body["metadata"].get("name", ""),
+        params.options("CreateOptions"),
+        params.dry_run,
     )
     if resource.kind in TRACKED:
         track_fields(ctx, resource, params, None, body, meta.now())

@@ -1,0 +1,233 @@
+"""Binding, eviction, tokens, and what stores nothing."""
+
+import asyncio
+import base64
+import json
+
+import pytest
+from harness import PODS, Rig, pod
+
+from pilothouse.authn import keys
+from pilothouse.authn.serviceaccount import TokenIssuer
+from pilothouse.storage.interface import RevisionConflict
+from pilothouse.storage.memory import MemoryStorage
+
+POLICY = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+AUTHZ = "/apis/authorization.k8s.io/v1"
+
+
+def binding(name, node="n1"):
+    return {"metadata": {"name": name}, "target": {"kind": "Node", "name": node}}
+
+
+def eviction(name, **options):
+    return {"metadata": {"name": name}, **({"deleteOptions": options} if options else {})}
+
+
+async def running(rig, name, ready=True, **members):
+    """A pod that counts for its budgets."""
+    made = await rig.ok("POST", PODS, pod(name, spec={"nodeName": "n1"}, **members))
+    condition = {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": None}
+    made["status"].update(phase="Running", conditions=[condition])
+    return await rig.ok("PUT", f"{PODS}/{name}/status", made)
+
+
+async def budget(rig, allowed, name="b", **status):
+    spec = {"selector": {"matchLabels": {"app": "x"}}, "minAvailable": 1}
+    made = await rig.ok("POST", POLICY, {"metadata": {"name": name}, "spec": spec})
+    made["status"] = {
+        "disruptionsAllowed": allowed,
+        "currentHealthy": 1 + allowed,
+        "desiredHealthy": 1,
+        "expectedPods": 2,
+        "observedGeneration": 1,
+        **status,
+    }
+    return await rig.ok("PUT", f"{POLICY}/{name}/status", made)
+
+
+async def test_a_binding_gives_a_pod_its_node(rig):
+    await rig.ok("POST", PODS, pod("a"))
+    answer = await rig.call("POST", PODS + "/a/binding", binding("a"))
+    assert (answer.status, answer.body["status"], answer.body["code"]) == (201, "Success", 201)
+    live = await rig.ok("GET", PODS + "/a")
+    assert live["spec"]["nodeName"] == "n1"
+    assert [(c["type"], c["status"]) for c in live["status"]["conditions"]] == [("PodScheduled", "True")]
+    message = await rig.fail(409, "POST", PODS + "/a/binding", binding("a", "n2"))
+    assert message == (
+        'Operation cannot be fulfilled on pods/binding "a": pod a is already assigned to node "n1"'
+    )
+
+
+async def test_a_binding_by_its_own_resource(rig):
+    await rig.ok("POST", PODS, pod("a"))
+    await rig.ok("POST", "/api/v1/namespaces/default/bindings", binding("a"))
+    assert (await rig.ok("GET", PODS + "/a"))["spec"]["nodeName"] == "n1"
+
+
+async def test_bindings_that_are_refused(rig):
+    await rig.ok("POST", PODS, pod("a"))
+    message = await rig.fail(400, "POST", PODS + "/a/binding", binding("b"))
+    assert message == "name in URL does not match name in Binding object"
+    assert await rig.fail(404, "POST", PODS + "/x/binding", binding("x")) == 'pods "x" not found'
+    assert "target.name: Required value" in await rig.fail(500, "POST", PODS + "/a/binding", binding("a", ""))
+    message = await rig.fail(
+        409, "POST", PODS + "/a/binding", {**binding("a"), "metadata": {"name": "a", "uid": "x"}}
+    )
+    assert "Precondition failed: UID in precondition: x" in message
+    await rig.ok("POST", PODS + "/a/binding?dryRun=All", binding("a"))
+    assert "nodeName" not in (await rig.ok("GET", PODS + "/a"))["spec"]
+
+
+async def test_a_pod_without_budgets_is_evicted(rig):
+    await running(rig, "a")
+    answer = await rig.call("POST", PODS + "/a/eviction?dryRun=All", eviction("a"))
+    assert answer.status == 201 and "deletionTimestamp" not in (await rig.ok("GET", PODS + "/a"))["metadata"]
+    answer = await rig.call("POST", PODS + "/a/eviction", eviction("a"))
+    assert (answer.status, answer.body["status"]) == (201, "Success")
+    assert (await rig.ok("GET", PODS + "/a"))["metadata"]["deletionGracePeriodSeconds"] == 30
+    await rig.ok("POST", PODS + "/a/eviction", eviction("a", gracePeriodSeconds=0))
+    assert (await rig.call("GET", PODS + "/a")).status == 404
+
+
+async def test_a_budget_is_charged(rig):
+    await budget(rig, 1)
+    await running(rig, "a", labels={"app": "x"})
+    await running(rig, "b", labels={"app": "x"})
+    await rig.ok("POST", PODS + "/a/eviction?dryRun=All", eviction("a"))
+    await rig.ok("POST", PODS + "/a/eviction", eviction("a"))
+    status = (await rig.ok("GET", POLICY + "/b"))["status"]
+    assert status["disruptionsAllowed"] == 0 and list(status["disruptedPods"]) == ["a"]
+    assert status["conditions"][0]["reason"] == "InsufficientPods"
+    answer = await rig.call("POST", PODS + "/b/eviction", eviction("b"))
+    assert (answer.status, answer.body["reason"]) == (429, "TooManyRequests")
+    assert answer.body["message"] == "Cannot evict pod as it would violate the pod's disruption budget."
+    assert answer.body["details"]["causes"][0]["reason"] == "DisruptionBudget"
+    assert "deletionTimestamp" not in (await rig.ok("GET", PODS + "/b"))["metadata"]
+
+
+async def test_a_budget_that_is_not_computed_yet(rig):
+    await budget(rig, 1, observedGeneration=0)
+    await running(rig, "a", labels={"app": "x"})
+    answer = await rig.call("POST", PODS + "/a/eviction", eviction("a"))
+    assert (answer.status, answer.headers["retry-after"]) == (429, "10")
+
+
+async def test_two_budgets_for_one_pod(rig):
+    await budget(rig, 1)
+    await budget(rig, 1, name="c")
+    await running(rig, "a", labels={"app": "x"})
+    message = await rig.fail(500, "POST", PODS + "/a/eviction", eviction("a"))
+    assert message.startswith("This pod has more than one PodDisruptionBudget")
+
+
+async def test_a_pod_that_serves_nobody_costs_nothing(rig):
+    await budget(rig, 0)
+    await rig.ok("POST", PODS, pod("pending", labels={"app": "x"}))
+    await running(rig, "unready", ready=False, labels={"app": "x"})
+    for name in ("pending", "unready"):
+        await rig.ok("POST", f"{PODS}/{name}/eviction", eviction(name))
+    assert (await rig.ok("GET", POLICY + "/b"))["status"]["disruptionsAllowed"] == 0
+
+
+async def test_evictions_that_are_refused(rig):
+    made = await rig.ok("POST", PODS, pod("a"))
+    message = await rig.fail(400, "POST", PODS + "/a/eviction", eviction("b"))
+    assert message == "name in URL does not match name in Eviction object"
+    assert await rig.fail(404, "POST", PODS + "/x/eviction", eviction("x")) == 'pods "x" not found'
+    stale = eviction("a", preconditions={"resourceVersion": "1"})
+    assert "The object might have been modified" in await rig.fail(409, "POST", PODS + "/a/eviction", stale)
+    fresh = eviction("a", preconditions={"resourceVersion": made["metadata"]["resourceVersion"]})
+    await rig.ok("POST", PODS + "/a/eviction", fresh)
+
+
+class Contested(MemoryStorage):
+    """Somebody else is always faster with budgets once `on` is set."""
+
+    on = False
+
+    async def update(self, key, value, expect, ttl=0):
+        if self.on and "poddisruptionbudgets" in key:
+            raise RevisionConflict(key, None)
+        return await super().update(key, value, expect, ttl)
+
+
+def test_a_budget_that_cannot_be_charged_saves_its_pod():
+    async def main():
+        storage = Contested()
+        async with Rig(storage=storage) as rig:
+            await budget(rig, 1)
+            await running(rig, "a", labels={"app": "x"})
+            storage.on = True
+            answer = await rig.call("POST", PODS + "/a/eviction", eviction("a"))
+            assert (answer.status, answer.headers.get("retry-after")) == (504, "10"), answer
+            assert answer.body["message"] == (
+                'Timeout: couldn\'t update PodDisruptionBudget "b" due to conflicts'
+            )
+            assert "deletionTimestamp" not in (await rig.ok("GET", PODS + "/a"))["metadata"]
+
+    asyncio.run(main())
+
+
+async def test_a_token(rig):
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    rig.services.issuer = TokenIssuer(
+        "https://me", keys.load_private(keys.generate()), rig.readers, ("api",), 86400
+    )
+    account = await rig.ok("POST", accounts, {"metadata": {"name": "robot"}})
+    answer = await rig.call("POST", accounts + "/robot/token", {"spec": {"expirationSeconds": 3600}})
+    assert (answer.status, answer.body["kind"]) == (201, "TokenRequest")
+    claims = answer.body["status"]["token"].split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    assert claims["sub"] == "system:serviceaccount:default:robot" and claims["aud"] == ["api"]
+    assert claims["kubernetes.io"]["serviceaccount"]["uid"] == account["metadata"]["uid"]
+    message = await rig.fail(404, "POST", accounts + "/none/token", {"spec": {}})
+    assert message == 'serviceaccounts "none" not found'
+    answer = await rig.call("POST", accounts + "/robot/token", {"spec": {"expirationSeconds": 5}})
+    assert answer.status == 422
+
+
+async def test_reviews_store_nothing(rig):
+    before = rig.storage.revision
+    spec = {"user": "jane", "resourceAttributes": {"verb": "get", "resource": "pods"}}
+    answer = await rig.call("POST", AUTHZ + "/subjectaccessreviews", {"spec": spec})
+    assert answer.status == 201 and answer.body["status"] == {"allowed": False}
+    answer = await rig.call("POST", AUTHZ + "/subjectaccessreviews", {"spec": {}})
+    assert answer.status == 422
+    assert rig.storage.revision == before
+
+
+async def test_a_local_review_is_one_of_its_namespace(rig):
+    spec = {"user": "jane", "resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "default"}}
+    path = AUTHZ + "/namespaces/{}/localsubjectaccessreviews"
+    answer = await rig.call("POST", path.format("default"), {"spec": spec})
+    assert answer.status == 201
+    answer = await rig.call("POST", path.format("kube-system"), {"spec": spec})
+    assert answer.status == 422
+
+
+async def test_component_statuses(rig):
+    listed = await rig.ok("GET", "/api/v1/componentstatuses")
+    assert [i["metadata"]["name"] for i in listed["items"]] == ["etcd-0"]
+    one = await rig.ok("GET", "/api/v1/componentstatuses/etcd-0")
+    assert one["conditions"] == [{"type": "Healthy", "status": "True", "message": "ok"}]
+    assert (await rig.call("GET", "/api/v1/componentstatuses/x")).status == 404
+
+
+async def test_ephemeral_containers_are_added(rig):
+    made = await rig.ok("POST", PODS, pod("a"))
+    made["spec"]["ephemeralContainers"] = [{"name": "debug", "image": "i"}]
+    changed = await rig.ok("PUT", PODS + "/a/ephemeralcontainers", made)
+    assert changed["spec"]["ephemeralContainers"][0]["name"] == "debug"
+    made["metadata"].pop("resourceVersion")
+    made["spec"]["ephemeralContainers"] = []
+    answer = await rig.call("PUT", PODS + "/a/ephemeralcontainers", made)
+    assert answer.status == 422
+
+
+@pytest.mark.parametrize("body", [b"", b"{", {"kind": "Pod", "apiVersion": "v1"}])
+@pytest.mark.parametrize("sub", ["binding", "eviction"])
+async def test_bodies_that_are_none(rig, sub, body):
+    await rig.ok("POST", PODS, pod("a"))
+    answer = await rig.call("POST", f"{PODS}/a/{sub}", body)
+    assert answer.status == 400 and answer.body["kind"] == "Status"
