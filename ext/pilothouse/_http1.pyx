@@ -211,11 +211,7 @@ cdef class Connection(Answers):
     def resume_writing(self):
         self.write_paused = False
         self.pump()
-        if type(self.current) is Stream:
-            if not self.write_paused:
-                for callback in list((<Stream>self.current).drainers):
-                    callback()
-        else:
+        if type(self.current) is not Stream:
             self.advance()
 
     def data_received(self, bytes data not None):

@@ -278,9 +278,12 @@ cdef class Answers:
                 self.wake()
                 return
             self.write(self.take())
-        if self.out_size == 0 and self.ended:
-            self.ended = False
-            self.sent()
+        if self.out_size == 0:
+            if self.ended:
+                self.ended = False
+                self.sent()
+            elif not self.write_paused and type(self.current) is Stream:
+                (<Stream>self.current).taken()
 
     cdef take(self):
         """The next slice of what is queued: buffers joined, or a part of a long one."""
@@ -313,7 +316,7 @@ cdef class Stream:
 
     cdef Answers connection
     cdef list closers, drainers
-    cdef bint open
+    cdef bint open, asked             # asked: the writer has seen that much waits, and may be waiting too
 
     def __init__(self, Answers connection):
         self.connection = connection
@@ -328,9 +331,12 @@ cdef class Stream:
 
     def buffered(self):
         """Bytes that were written and not yet taken by the socket."""
+        cdef Py_ssize_t size
         if not self.open:
             return 0
-        return self.connection.out_size + self.connection.transport.get_write_buffer_size()
+        size = self.connection.out_size + self.connection.transport.get_write_buffer_size()
+        self.asked |= size > SLICE or self.connection.write_paused
+        return size
 
     def close(self):
         """End the body cleanly; the connection may serve another request."""
@@ -350,8 +356,19 @@ cdef class Stream:
             callback()
 
     def on_drain(self, callback):
-        """Call back each time the transport takes data again after it was full."""
+        """Call back each time there is room again after `buffered` had shown much."""
         self.drainers.append(callback)
+
+    cdef taken(self):
+        """All that was written is with the transport, which can take more."""
+        if self.asked:
+            self.asked = False
+            for callback in list(self.drainers):
+                try:
+                    callback()
+                except Exception:
+                    log.exception("a stream could not go on")
+                    self.abort()
 
     cdef closed(self):
         if not self.open:

@@ -73,9 +73,16 @@ cdef class Watcher:
 
     def resume(self):
         """Write what waits, as far as the sink takes it."""
+        self.full = False
+        try:
+            self.write_waiting()
+        except Exception:
+            log.exception("a watch of %s ends, an event could not be sent", self.scope)
+            self.end()
+
+    cdef write_waiting(self):
         cdef Py_ssize_t written = CHECK
         cdef bytes data
-        self.full = False
         while self.queue and not self.stopped:
             if written >= CHECK:
                 self.look()

@@ -66,7 +66,7 @@ class Stream(Protocol):
         """Called once, when the peer has gone or the body has ended."""
 
     def on_drain(self, callback: Callable[[], None]) -> None:
-        """Called each time the transport's buffer falls below its low-water mark after it was full."""
+        """Called each time there is room again after `buffered` had shown more than a burst."""
 
 
 class Response:
