@@ -120,6 +120,8 @@ class _Attempt:
             added, modified, removed = tracker.compare(tracker.type, live, self.merged)
             changes = fieldset.union(modified, added), removed
             self.losses = tracker.losses(entries, live, self.merged, self.key, changes)
+        except managed.ConversionError as err:
+            raise errors.Unknown(str(err)) from None
         except FieldError as err:
             raise errors.Unknown(f"failed to merge config: {err}") from None
 

@@ -33,6 +33,10 @@ _STRIPPED = fieldset.of(
 )
 
 
+class ConversionError(FieldError):
+    """An object has no form in the version of one of its entries."""
+
+
 @dataclass(slots=True)
 class Entry:
     """A ManagedFieldsEntry; `time` is RFC 3339 text or "", `fields` a set."""
@@ -173,7 +177,10 @@ class Tracker:
                     del entries[key]
                     continue
                 type, convert = other
-                added, modified, removed = self.compare(type, convert(live), convert(new))
+                before, after = convert(live), convert(new)
+                _check_converted(type, before, "old")
+                _check_converted(type, after, "new")
+                added, modified, removed = self.compare(type, before, after)
                 known[entry.api_version] = fieldset.union(modified, added), removed
             changed, removed = known[entry.api_version]
             out.append((key, fieldset.intersection(entry.fields, changed), removed))
@@ -204,6 +211,14 @@ class Tracker:
             fields = fieldset.reconcile(other[0], entry.fields)
             if fields is not entry.fields:
                 entries[key] = replace(entry, fields=fields)
+
+
+def _check_converted(type: Type, obj: Object, which: str) -> None:
+    """What one version has and another does not know shows only here."""
+    wrong = fieldset.validate(type, obj, True)
+    if wrong:
+        text = wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong])
+        raise ConversionError(f"failed to convert {which} object: {text}")
 
 
 def strip(fields: Set) -> Set:

@@ -1,6 +1,7 @@
 """Reads custom resources: bodies, patched objects, and what is stored (apiextensions crdHandler's codecs)."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -147,5 +148,5 @@ def whole_numbers(value: Any) -> Any:
             if isinstance(item, dict | list | float):
                 value[i] = whole_numbers(item)
     elif isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
-        return int(value) if abs(value) <= _INT_MAX else value
+        return int(Decimal(repr(value)))
     return value

@@ -92,7 +92,9 @@ def patch_type(ctx: Context, resource: Resource) -> str:
     return kind
 
 
-def patched(ctx: Context, resource: Resource, params: WriteParams, kind: str, live: Object, body: bytes) -> Object:
+def patched(
+    ctx: Context, resource: Resource, params: WriteParams, kind: str, live: Object, body: bytes
+) -> Object:
     """The live object with a patch laid over it, decoded anew with defaults."""
     assert resource.type_of is not None
     strict = params.validation != "Ignore"
@@ -102,7 +104,7 @@ def patched(ctx: Context, resource: Resource, params: WriteParams, kind: str, li
         raw, notes = patch.apply_merge_patch(live, body, strict=strict)
     else:
         raw, notes = strategic.apply_patch(live, body, resource.type_of(), strict=strict)
-    if kind != STRATEGIC:
+    if kind != STRATEGIC and resource.codec is None:
         _check_kind(resource, raw)
     try:
         obj, more = decode_patched(resource, raw)

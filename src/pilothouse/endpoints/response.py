@@ -1,6 +1,8 @@
 """Objects, lists and errors as answers, in the form that was negotiated."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 import orjson
@@ -19,6 +21,9 @@ from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 
 NO_CACHE = ("Cache-Control", "no-cache, private")
+WARNINGS_LIMIT, WARNING_LIMIT = 4096, 256
+"""Characters of all warnings together, and of each one once that is too much (apiserver filters/warning)."""
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 
 
 class Messages:
@@ -57,7 +62,12 @@ class Responder:
     def value(self, ctx: Context, resource: Resource, value: bytes, status: int = 200) -> Response:
         """One object, given as its stored bytes with resourceVersion."""
         media: Media = ctx.media
-        if media.format == "json" and not media.transform and resource.from_storage is None and not wants_pretty(ctx):
+        if (
+            media.format == "json"
+            and not media.transform
+            and resource.from_storage is None
+            and not wants_pretty(ctx)
+        ):
             return Response(status, value)
         return self.object(ctx, resource, served(resource, value), status)
 
@@ -102,7 +112,12 @@ class Responder:
     ) -> Response:
         """A list of stored objects."""
         media: Media = ctx.media
-        if media.format == "json" and not media.transform and resource.from_storage is None and not wants_pretty(ctx):
+        if (
+            media.format == "json"
+            and not media.transform
+            and resource.from_storage is None
+            and not wants_pretty(ctx)
+        ):
             prefix, suffix = envelope(resource, revision, token, remaining)
             return Response(200, list_body(prefix, entries, suffix, resource.list_items_typed))
         metadata = list_metadata(revision, token, remaining)
@@ -112,7 +127,9 @@ class Responder:
             return Response(200, body, media.content_type)
         return self.objects(ctx, resource, (served(resource, e.value) for e in entries), metadata)
 
-    def objects(self, ctx: Context, resource: Resource, objects: Iterable[Object], metadata: Object) -> Response:
+    def objects(
+        self, ctx: Context, resource: Resource, objects: Iterable[Object], metadata: Object
+    ) -> Response:
         """A list of decoded objects."""
         media: Media = ctx.media
         version = f"{media.group}/{media.version}"
@@ -135,7 +152,9 @@ class Responder:
             )
         else:
             items = list(objects)
-            if not resource.list_items_typed:
+            if resource.list_items_typed:
+                metadata.setdefault("continue", "")
+            else:
                 for item in items:
                     del item["kind"], item["apiVersion"]
             out = {
@@ -163,13 +182,14 @@ class Responder:
             headers.append(("X-Kubernetes-Pf-Flowschema-Uid", ctx.priority[0]))
             headers.append(("X-Kubernetes-Pf-Prioritylevel-Uid", ctx.priority[1]))
         if ctx.warnings is not None:
-            for text in ctx.warnings:
-                headers.append(("Warning", f"299 - {_quoted(text)}"))
+            headers += [("Warning", f"299 - {_quoted(text)}") for text in sendable(ctx.warnings)]
 
 
 def envelope(resource: Resource, revision: int, token: str, remaining: int | None) -> tuple[bytes, bytes]:
     """What stands before and behind the items of a list."""
     metadata = list_metadata(revision, token, remaining)
+    if resource.list_items_typed:
+        metadata.setdefault("continue", "")
     head = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata}
     return orjson.dumps(head)[:-1] + b',"items":[', b"]}"
 
@@ -231,7 +251,23 @@ def go_type(resource: Resource, suffix: str = "") -> str:
     return f"*{package}.{resource.kind}{suffix}"
 
 
+def sendable(warnings: Sequence[str]) -> Sequence[str]:
+    """The warnings that fit into headers: none with control characters, shortened when they are too long together."""
+    clean = [text for text in warnings if text and not _CONTROL.search(text)]
+    ends = list(accumulate(map(len, clean)))
+    if not ends or ends[-1] <= WARNINGS_LIMIT:
+        return clean
+    short = [text[:WARNING_LIMIT] for text in clean]
+    out: list[str] = []
+    written = 0
+    for text, end in zip(short, ends, strict=True):
+        if written >= WARNINGS_LIMIT and end - len(text) > WARNINGS_LIMIT:
+            break
+        out.append(text)
+        written += len(text)
+    return out
+
+
 def _quoted(text: str) -> str:
-    """A quoted-string of a Warning header (RFC 9110), control characters dropped."""
-    clean = "".join(c for c in text if c >= " " and c != "\x7f")
-    return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """A quoted-string of a Warning header (RFC 9110)."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

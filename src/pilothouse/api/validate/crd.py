@@ -204,7 +204,7 @@ def _validate_spec(
         if wrong:
             errs.invalid(f"{where}.name", version.get("name") or "", ",".join(wrong))
         _validate_version(version, top, where, options, many, errs)
-    _validate_versions(versions, f"{path}.versions", errs)
+    _validate_versions(spec.get("versions"), versions, f"{path}.versions", errs)
     if versions and (wrong := names.dns1035_label(versions[0].get("name") or "")):
         errs.invalid(f"{path}.version", versions[0].get("name") or "", ",".join(wrong))
     for name in ("plural", "singular", "kind", "listKind"):
@@ -300,8 +300,8 @@ def _warning_faults(deprecated: bool, warning: str | None) -> list[str]:
     return out
 
 
-def _validate_versions(versions: list[Object], path: str, errs: Errors) -> None:
-    shown: Any = [_go_version(version) for version in versions] or None
+def _validate_versions(given: list[Object] | None, versions: list[Object], path: str, errs: Errors) -> None:
+    shown: Any = None if given is None else [_go_version(version) for version in versions]
     if len({version.get("name") for version in versions}) != len(versions):
         errs.invalid(path, shown, "must contain unique version names")
     if sum(bool(version.get("storage")) for version in versions) != 1:

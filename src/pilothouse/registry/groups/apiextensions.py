@@ -68,9 +68,9 @@ def _warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
 def _mark_deleting(ctx: WriteContext, obj: Object) -> bool:
     """The first delete marks the definition and keeps it until its objects are gone."""
     metadata = obj["metadata"]
-    if metadata.get("deletionTimestamp"):
+    if any(c.get("type") == "Terminating" for c in obj["status"].get("conditions") or ()):
         return False
-    metadata["deletionTimestamp"] = ctx.now
+    metadata.setdefault("deletionTimestamp", ctx.now)
     finalizers = metadata.get("finalizers") or []
     if CLEANUP not in finalizers:
         metadata["finalizers"] = [*finalizers, CLEANUP]
