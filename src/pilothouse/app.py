@@ -1,4 +1,4 @@
-"""Builds and wires every part of a server, starts them in order and stops them in reverse: the one file that knows all."""
+"""Builds and wires every part of a server, starts and stops them in order: the one file that knows all."""
 
 import asyncio
 import ipaddress
@@ -25,12 +25,14 @@ from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.authz.authorizer import UnionAuthorizer, forbidden, from_modes
 from pilothouse.authz.escalation import guard
 from pilothouse.client import Outbound
-from pilothouse.controllers import bootstrap
+from pilothouse.controllers import bootstrap, flowschemas
 from pilothouse.controllers.apiservices import APIServices
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
 from pilothouse.controllers.client import Client
 from pilothouse.controllers.crds import CustomResourceDefinitions
+from pilothouse.controllers.flowschemas import FlowSchemaStatus
 from pilothouse.controllers.garbage import GarbageCollector
+from pilothouse.controllers.leases import Identity, KubernetesEndpoints
 from pilothouse.controllers.namespaces import NamespaceDeletion
 from pilothouse.controllers.serviceaccounts import NamespaceContents
 from pilothouse.endpoints.discovery import Discovery
@@ -122,6 +124,7 @@ class Server:
         self.listener: Listener
         self.discovery: Discovery
         self.controllers: list[Any] = []
+        self.presence: list[Background] = []
 
     async def start(self) -> None:
         """Open the store, make what is missing, listen."""
@@ -156,6 +159,8 @@ class Server:
         for one in self.background:
             one.start()
         await self.listener.start()
+        for each in self.presence:
+            each.start()
         self.health.finish()
         if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
             self._write_kubeconfig()
@@ -271,7 +276,7 @@ class Server:
             advertise_address=advertised(config),
             secure_port=self.listener.port,
             service_cidrs=tuple(str(n) for n in config.service_networks),
-            hostname=socket.gethostname(),
+            hostname=self._hostname(),
             now=meta.now(),
             client_ca="".join(pathlib.Path(p).read_text() for p in self.files.client_ca),
             proxy_ca=_text(config.requestheader_client_ca_file),
@@ -282,7 +287,26 @@ class Server:
             extra_prefixes=config.requestheader_extra_headers_prefix,
         )
         writer = BootstrapWriter(self.store, self.table, self.readers, self.services)
-        await bootstrap.ensure(writer, bootstrap.objects(settings))
+        planned = list(bootstrap.objects(settings))
+        if self.storage.shared:
+            planned = self._announce(planned)
+        await bootstrap.ensure(writer, planned)
+
+    def _announce(self, planned: list[bootstrap.Planned]) -> list[bootstrap.Planned]:
+        """Leave to leases what tells of this server among others; the rest is planned as ever."""
+        client = self._client("kube-apiserver")
+        lease = next((p.obj for p in planned if p.plural == "leases"), None)
+        if lease is not None:
+            self.presence.append(Identity(client, lease))
+        if self.config.endpoint_reconciler_type != "none":
+            address, port = advertised(self.config), self.listener.port
+            self.presence.append(KubernetesEndpoints(client, address, port))
+        return [p for p in planned if p.plural not in ("endpoints", "endpointslices")]
+
+    def _hostname(self) -> str:
+        """The host's name; with the port where several servers may share one host."""
+        name, port = socket.gethostname(), self.listener.port
+        return name if not self.storage.shared or port == 6443 else f"{name}-{port}"
 
     def _client(self, manager: str) -> Client:
         return Client(self.store, self.table, self.readers, self.services, manager)
@@ -297,6 +321,9 @@ class Server:
         apiservices = APIServices(self._client("kube-apiserver"), self.discovery)
         apiservices.start()
         self.controllers.append(apiservices)
+        flow_schemas = FlowSchemaStatus(self._client(flowschemas.MANAGER))
+        flow_schemas.start()
+        self.controllers.append(flow_schemas)
         known: dict[str, Callable[[], Any]] = {
             "namespace": lambda: NamespaceDeletion(self._client("kube-controller-manager")),
             "serviceaccount": lambda: NamespaceContents(self._client("kube-controller-manager"), ca),
@@ -316,6 +343,8 @@ class Server:
     async def stop(self, drain: float = DRAIN_SECONDS) -> None:
         """Fail readyz, wait for load balancers, drain requests and watches, close the store."""
         self.health.shutting_down = True
+        for each in self.presence:
+            await each.close()
         if self.config.shutdown_delay_duration:
             await asyncio.sleep(self.config.shutdown_delay_duration)
         for controller in self.controllers:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from pilothouse.api import codec, defaults, managed, meta, schema
+from pilothouse.api import apply, codec, defaults, managed, meta, schema
 from pilothouse.api.fields import Object
 from pilothouse.controllers.bootstrap import Planned
 from pilothouse.controllers.client import Client
@@ -13,6 +13,7 @@ from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, before_create
 from pilothouse.registry.strategy import WriteContext
 from pilothouse.storage.interface import Op, RevisionConflict
+
 
 class BootstrapWriter:
     """Implements bootstrap.Writer."""
@@ -76,7 +77,11 @@ class BootstrapWriter:
         if generation:
             metadata["generation"] = generation
         stored = resource.storage or resource
-        return Op(resource.key(planned.namespace, planned.name), codec.encode(obj, stored.kind, stored.api_version), 0)
+        return Op(
+            resource.key(planned.namespace, planned.name),
+            codec.encode(obj, stored.kind, stored.api_version),
+            0,
+        )
 
     def _track(self, resource: Resource, planned: Planned, obj: Object, now: str) -> None:
         whole = {k: v for k, v in obj.items() if k != "status"} if planned.status_manager else obj
@@ -90,6 +95,9 @@ class BootstrapWriter:
             now=now,
             reset=resource.strategy.apply_reset,
         )
+        if planned.status_manager:
+            obj["metadata"]["managedFields"] = whole["metadata"]["managedFields"]
+            _track_status(resource, planned, obj, now)
 
     async def change(self, planned: Planned, edit: Callable[[Object], None]) -> None:
         resource = self._resource(planned)
@@ -100,6 +108,23 @@ class BootstrapWriter:
         resource = self._resource(planned)
         if resource is not None:
             await self._client(planned).delete(resource, planned.namespace, planned.name)
+
+
+def _track_status(resource: Resource, planned: Planned, obj: Object, now: str) -> None:
+    """The status was applied, by a manager of its own."""
+    config = {member: obj[member] for member in ("kind", "apiVersion", "status")}
+    applied = apply.apply(
+        obj,
+        config | {"metadata": {"name": planned.name}},
+        type=_type(resource),
+        manager=planned.status_manager,
+        force=True,
+        api_version=resource.api_version,
+        kind=resource.kind,
+        subresource="status",
+        now=now,
+    )
+    obj["metadata"]["managedFields"] = applied["metadata"]["managedFields"]
 
 
 def _type(resource: Resource) -> schema.Type:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.api import defaults, managed, meta
+from pilothouse.api import apply, codec, defaults, managed, meta
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
 from pilothouse.registry import deletion
@@ -87,6 +87,42 @@ class Client:
             edit(obj)
             self._track(resource, live, obj, ctx, strategy)
             return obj
+
+        await self.store.update(ctx, make, strategy=strategy, uid=uid)
+
+    async def apply(
+        self,
+        resource: Resource,
+        name: str,
+        config: Object,
+        *,
+        namespace: str = "",
+        subresource: str = "",
+        uid: str = "",
+    ) -> None:
+        """Apply a configuration by force; NotFound when the object is not there."""
+        sub = resource.subresources.get(subresource)
+        strategy = sub.strategy if sub is not None and sub.strategy is not None else resource.strategy
+        ctx = self._context(resource, "patch", namespace, name, subresource)
+        assert resource.type_of is not None
+        type_ = resource.type_of()
+        named = {"kind": resource.kind, "apiVersion": resource.api_version}
+
+        async def make(live: Object | None) -> Object:
+            merged = apply.apply(
+                live,
+                named | config,
+                type=type_,
+                manager=self.manager,
+                force=True,
+                api_version=resource.api_version,
+                kind=resource.kind,
+                subresource=subresource,
+                now=ctx.now,
+                reset=strategy.apply_reset,
+            )
+            obj, _ = codec.decode_value(merged, type_)
+            return {**obj, **named}
 
         await self.store.update(ctx, make, strategy=strategy, uid=uid)
 

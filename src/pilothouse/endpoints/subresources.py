@@ -7,7 +7,7 @@ import orjson
 from pilothouse import errors
 from pilothouse.api import meta, schema
 from pilothouse.api.fields import Errors, Object, quote
-from pilothouse.endpoints import reviews, scale
+from pilothouse.endpoints import componentstatus, reviews, scale
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, write_params
 from pilothouse.endpoints.verbs import (
@@ -174,31 +174,8 @@ ACTIONS: dict[str, Callable[[Verbs, Context, Resource, Object, WriteParams], Awa
 def virtual(verbs: Verbs, ctx: Context, resource: Resource) -> Response | Awaitable[Response]:
     """A resource of which nothing is stored."""
     if resource.kind == "ComponentStatus":
-        return componentstatuses(verbs, ctx, resource)
+        return componentstatus.handle(verbs, ctx, resource)
     return review(verbs, ctx, resource)
-
-
-def componentstatuses(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
-    """The health of what a server can see of the control plane: its own store (registry/core/componentstatus)."""
-    healthy = verbs.store.cacher.ready
-    condition: Object = {"type": "Healthy", "status": "True" if healthy else "False", "message": "ok"}
-    if not healthy:
-        condition = {
-            **condition,
-            "message": "the store cannot be reached",
-            "error": "the store cannot be reached",
-        }
-    obj: Object = {
-        "kind": "ComponentStatus",
-        "apiVersion": "v1",
-        "metadata": {"name": "etcd-0"},
-        "conditions": [condition],
-    }
-    if not ctx.info.name:
-        return verbs.responder.objects(ctx, resource, [obj], {})
-    if ctx.info.name != "etcd-0":
-        raise errors.not_found("", "componentstatus", ctx.info.name)
-    return verbs.responder.object(ctx, resource, obj)
 
 
 TRACKED = frozenset(

@@ -1,0 +1,75 @@
+"""Whether the priority level that a flow schema names exists, in its condition Dangling (flowcontrol's config consumer)."""
+
+from pilothouse import errors
+from pilothouse.api import meta
+from pilothouse.api.fields import Object
+from pilothouse.controllers.client import Client
+from pilothouse.controllers.queue import WorkQueue
+
+GROUP = "flowcontrol.apiserver.k8s.io"
+MANAGER = "api-priority-and-fairness-config-consumer-v1"
+SCHEMAS, LEVELS = f"flowschemas.{GROUP}", f"prioritylevelconfigurations.{GROUP}"
+
+
+class FlowSchemaStatus:
+    """Follows flow schemas and priority levels; `client` acts as MANAGER."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.schemas = client.resource(GROUP, "v1", "flowschemas")
+        self.queue = WorkQueue("flow-schemas", self._sync)
+
+    def start(self) -> None:
+        self.client.readers.subscribe(LEVELS, self._level_changed)
+        self.client.readers.subscribe(SCHEMAS, self._schema_changed)
+
+    def close(self) -> None:
+        self.queue.close()
+
+    def _schema_changed(self, key: str, new: Object | None, old: Object | None) -> None:
+        if new is not None:
+            self.queue.add(new["metadata"]["name"])
+
+    def _level_changed(self, key: str, new: Object | None, old: Object | None) -> None:
+        if new is not None and old is not None:
+            return
+        name = key.rpartition("/")[2]
+        for schema in self.client.readers.list(SCHEMAS):
+            if _level(schema) == name:
+                self.queue.add(schema["metadata"]["name"])
+
+    async def _sync(self, name: str) -> None:
+        schema = self.client.get(self.schemas, "", name)
+        if schema is None:
+            return
+        condition = self._condition(_level(schema))
+        known = (schema.get("status") or {}).get("conditions") or ()
+        old = next((c for c in known if c.get("type") == "Dangling"), {})
+        if all(old.get(member) == value for member, value in condition.items()):
+            return
+        if old.get("status") == condition["status"]:
+            condition["lastTransitionTime"] = old.get("lastTransitionTime")
+        else:
+            condition["lastTransitionTime"] = meta.now()
+        config = {"metadata": {"name": name}, "status": {"conditions": [condition]}}
+        try:
+            await self.client.apply(
+                self.schemas, name, config, subresource="status", uid=schema["metadata"]["uid"]
+            )
+        except (errors.NotFound, errors.Conflict):
+            return
+
+    def _condition(self, level: str) -> Object:
+        found = self.client.readers.get(LEVELS, "", level) is not None
+        what = f'This FlowSchema references the PriorityLevelConfiguration object named "{level}"'
+        return {
+            "type": "Dangling",
+            "status": "False" if found else "True",
+            "reason": "Found" if found else "NotFound",
+            "message": f"{what} and it exists" if found else f"{what} but there is no such object",
+        }
+
+
+def _level(schema: Object) -> str:
+    name: str = ((schema.get("spec") or {}).get("priorityLevelConfiguration") or {}).get("name", "")
+    return name

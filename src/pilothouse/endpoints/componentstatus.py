@@ -1,0 +1,63 @@
+"""componentstatuses: the health of the control plane, asked for at the moment (registry/core/componentstatus)."""
+
+import asyncio
+
+from pilothouse import errors
+from pilothouse.api.fields import Object
+from pilothouse.client import INSECURE, ClientError
+from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.verbs import Verbs
+from pilothouse.registry.resource import Resource
+from pilothouse.server.request import Response
+
+NEIGHBOURS = {"controller-manager": 10257, "scheduler": 10259}
+"""Ports of this host where upstream looks for the other components."""
+
+STORE = "etcd-0"
+SECONDS, LIMIT = 20.0, 10 << 10
+
+
+async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
+    """One component, or all of them."""
+    if ctx.info.verb == "watch":
+        raise errors.MethodNotAllowed(
+            "the server does not allow this method on the requested resource", details={}
+        )
+    name = ctx.info.name
+    if not name:
+        names = (*NEIGHBOURS, STORE)
+        found = await asyncio.gather(*(_status(verbs, one) for one in names))
+        return verbs.responder.objects(ctx, resource, found, {})
+    if name != STORE and name not in NEIGHBOURS:
+        raise errors.not_found("", "componentstatus", name)
+    return verbs.responder.object(ctx, resource, await _status(verbs, name))
+
+
+async def _status(verbs: Verbs, name: str) -> Object:
+    if name == STORE:
+        healthy = verbs.store.cacher.ready
+        condition = _condition(healthy, "ok" if healthy else "the store cannot be reached")
+    else:
+        condition = await _neighbour(verbs, NEIGHBOURS[name])
+    return {
+        "kind": "ComponentStatus",
+        "apiVersion": "v1",
+        "metadata": {"name": name},
+        "conditions": [condition],
+    }
+
+
+async def _neighbour(verbs: Verbs, port: int) -> Object:
+    url = f"https://127.0.0.1:{port}/healthz"
+    try:
+        answer = await verbs.services.outbound.open("GET", url, trust=INSECURE, timeout=SECONDS)
+        text = (await answer.read(LIMIT)).decode("utf-8", "replace")
+    except ClientError as err:
+        return _condition(False, f'Get "{url}": {err}')
+    if not 200 <= answer.status < 400:
+        return _condition(False, f"HTTP probe failed with statuscode: {answer.status}")
+    return _condition(True, text)
+
+
+def _condition(healthy: bool, message: str) -> Object:
+    return {"type": "Healthy", "status": "True" if healthy else "False", "message": message}
