@@ -366,7 +366,8 @@ class Config:
         "Range of node ports, as first-last or first+count.")
 
     controllers: tuple[str, ...] = _own(("*",), "strings",
-        "Built-in controllers to run: * for all, NAME for one, -NAME for all but one; -* for none.")
+        "Built-in controllers to run: * for all, NAME for one, -NAME for all but one; -* for none. "
+        "Over etcd none runs unless this is given.")
     data_dir: str = _own("", "string",
         "Where objects, keys and certificates are kept. Default: --cert-dir, else "
         "$XDG_STATE_HOME/pilothouse.")
@@ -419,7 +420,12 @@ class Config:
         return self.service_account_issuer or ("https://kubernetes.default.svc",)
 
     def runs(self, controller: str) -> bool:
-        """Whether --controllers asks for this controller: a name beats *, and -name beats both."""
+        """Whether --controllers asks for this controller: a name beats *, and -name beats both.
+
+        Over etcd none runs unless asked for: a cluster of several servers has its own controller manager.
+        """
+        if self.backend == "etcd3" and "controllers" not in self.given:
+            return False
         if controller in self.controllers:
             return True
         return f"-{controller}" not in self.controllers and "*" in self.controllers

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from contract import StoreContract
-from etcd_cluster import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, Cluster
 
 from pilothouse.storage.etcd import EtcdStorage
 

@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from etcd_cluster import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, Cluster
 
 from pilothouse.storage import etcd_rpc, etcd_wire
 from pilothouse.storage.etcd import EtcdStorage

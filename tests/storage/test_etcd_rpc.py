@@ -5,7 +5,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from etcd_cluster import BINARY, Cluster, free_ports
+from pilothouse.testing.etcd import BINARY, Cluster, free_ports
 
 from pilothouse.storage import etcd_rpc, etcd_wire
 from pilothouse.storage.etcd import EtcdStorage

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from contract import Recorder
-from etcd_cluster import BINARY, Cluster
+from pilothouse.testing.etcd import BINARY, Cluster
 
 from pilothouse.storage.etcd import EtcdStorage
 from pilothouse.storage.etcd_watch import EtcdWatch

@@ -1,4 +1,4 @@
-"""Starts etcd members of its own on free loopback ports, in a directory that goes away with them."""
+"""Starts etcd members of its own on free loopback ports: for tests, and for `make ha`."""
 
 import contextlib
 import os
