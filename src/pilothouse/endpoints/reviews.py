@@ -142,7 +142,7 @@ def _head(obj: Object) -> Object:
 
 
 def _subject(spec: Object) -> User:
-    extra = {key: list(values) for key, values in (spec.get("extra") or {}).items()}
+    extra = {key: list(values or ()) for key, values in (spec.get("extra") or {}).items()}
     return User(spec.get("user", ""), spec.get("uid", ""), tuple(spec.get("groups") or ()), extra)
 
 
