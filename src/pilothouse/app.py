@@ -230,7 +230,7 @@ class Server:
             responder=responder,
             metrics=metrics.requests,
         )
-        self.pipeline = Pipeline(rooms, config.request_timeout)
+        self.pipeline = Pipeline(rooms, config.request_timeout, config.goaway_chance)
 
     def _authenticator(self, public: list[keys.VerifyKey], audiences: tuple[str, ...]) -> UnionAuthenticator:
         config, readers = self.config, self.readers

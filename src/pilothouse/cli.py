@@ -75,6 +75,10 @@ def _serve(arguments: Sequence[str], program: str) -> int:
     listener = logs.setup(config.logging_format, config.v, config.vmodule)
     try:
         _tell_ignored(config.ignored())
+        if config.workers > 1:
+            from pilothouse import supervisor
+
+            return supervisor.run([sys.executable, "-m", "pilothouse", "serve", *arguments], config)
         from pilothouse import app
 
         return app.run(config)

@@ -6,6 +6,7 @@ answered inside the parser's callback; the rest goes on as a task.
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Awaitable, Coroutine, Generator
 from dataclasses import dataclass
@@ -52,14 +53,18 @@ class Rooms:
 class Pipeline:
     """The handler that the HTTP server calls."""
 
-    def __init__(self, rooms: Rooms, deadline: float = 60.0) -> None:
+    def __init__(self, rooms: Rooms, deadline: float = 60.0, goaway_chance: float = 0.0) -> None:
         self.rooms = rooms
+        self.goaway_chance = goaway_chance
+        """Share of requests after which the connection is closed, so that clients spread over servers."""
         self.deadline = deadline
         """Seconds that a request may take (--request-timeout)."""
         self.draining = False
 
     def handle(self, request: Request) -> Response | Awaitable[Response]:
         """Answer at once when nothing has to wait; else an awaitable of the answer."""
+        if self.goaway_chance and random.random() < self.goaway_chance:
+            request.keep_alive = False
         audit_id = request.headers.get("audit-id") or new_uid()
         ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, audit_id)
         coro = self._serve(ctx)

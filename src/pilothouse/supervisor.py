@@ -1,0 +1,98 @@
+"""Several server processes on one port: starts them, restarts one that dies, ends them together."""
+
+import logging
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+from pilothouse import pki
+from pilothouse.options import Config
+
+log = logging.getLogger(__name__)
+
+WORKER = ("--workers=1", "--permit-port-sharing=true")
+"""What a worker's command line has beside the supervisor's; a later flag beats an earlier one."""
+
+QUICK = 5.0
+"""A worker that lived for fewer seconds is restarted after a pause only."""
+
+PAUSES = (0.1, 5.0)
+"""First and longest pause."""
+
+
+class Worker:
+    """One process, and when it may be started again."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = list(command)
+        self._failures = 0
+        self._started = 0.0
+        self.due = 0.0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._started = time.monotonic()
+        self.process = subprocess.Popen(self._command)
+
+    def look(self, now: float) -> None:
+        """Start it when it is due; notice when it has died."""
+        if self.process is None:
+            if now >= self.due:
+                self.start()
+            return
+        status = self.process.poll()
+        if status is None:
+            return
+        lived = now - self._started
+        self._failures = self._failures + 1 if lived < QUICK else 0
+        first, longest = PAUSES
+        self.due = now + (min(first * 2**self._failures, longest) if self._failures else 0.0)
+        kv = {"pid": self.process.pid, "status": status}
+        log.warning("a worker ended, it is started again", extra={"kv": kv})
+        self.process = None
+
+    def end(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+
+class Supervisor:
+    """Keeps `count` processes of one command running until stop() or a signal."""
+
+    def __init__(self, command: Sequence[str], count: int) -> None:
+        self.workers = [Worker(command) for _ in range(count)]
+        self._over = threading.Event()
+
+    def run(self) -> int:
+        """Returns when all have ended: 0, or the first status that is not."""
+        for worker in self.workers:
+            worker.start()
+        while not self._over.wait(0.1):
+            now = time.monotonic()
+            for worker in self.workers:
+                worker.look(now)
+        for worker in self.workers:
+            worker.end()
+        statuses = [w.process.wait() for w in self.workers if w.process is not None]
+        return next((abs(status) for status in statuses if status), 0)
+
+    def stop(self) -> None:
+        """End all workers, each in its own good time."""
+        self._over.set()
+
+
+def run(command: Sequence[str], config: Config) -> int:
+    """Serve with --workers processes until SIGTERM or SIGINT; the process's exit status."""
+    pki.prepare(config)  # before there are several that would make the files
+    supervisor = Supervisor([*command, *WORKER], config.workers)
+
+    def ended(number: int, frame: FrameType | None) -> None:
+        supervisor.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ended)
+    log.info("workers start", extra={"kv": {"count": config.workers}})
+    return supervisor.run()

@@ -1,0 +1,56 @@
+import os
+import pathlib
+import signal
+import sys
+import threading
+import time
+
+from pilothouse.supervisor import Supervisor
+
+CHILD = """
+import os, pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(sys.argv[2])))
+pathlib.Path(sys.argv[1], str(os.getpid())).touch()
+time.sleep(60)
+"""
+
+
+def pids(directory: pathlib.Path) -> set[int]:
+    return {int(path.name) for path in directory.iterdir()}
+
+
+def wait_for(directory: pathlib.Path, count: int) -> set[int]:
+    end = time.monotonic() + 10
+    while len(pids(directory)) < count:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return pids(directory)
+
+
+def supervise(directory: pathlib.Path, status: int = 0) -> tuple[Supervisor, threading.Thread, list[int]]:
+    supervisor = Supervisor([sys.executable, "-c", CHILD, str(directory), str(status)], 2)
+    results: list[int] = []
+    thread = threading.Thread(target=lambda: results.append(supervisor.run()))
+    thread.start()
+    return supervisor, thread, results
+
+
+def test_a_dead_worker_is_replaced(tmp_path: pathlib.Path) -> None:
+    supervisor, thread, results = supervise(tmp_path)
+    first = wait_for(tmp_path, 2)
+    os.kill(min(first), signal.SIGKILL)
+    after = wait_for(tmp_path, 3)
+    assert max(first) in {w.process.pid for w in supervisor.workers if w.process is not None}
+    supervisor.stop()
+    thread.join(10)
+    assert results == [0]
+    for pid in after:
+        assert not pathlib.Path(f"/proc/{pid}").exists()
+
+
+def test_the_status_of_a_failure_is_told(tmp_path: pathlib.Path) -> None:
+    supervisor, thread, results = supervise(tmp_path, 3)
+    wait_for(tmp_path, 2)
+    supervisor.stop()
+    thread.join(10)
+    assert results == [3]
