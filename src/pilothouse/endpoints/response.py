@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
 from typing import Any
 
 import orjson
@@ -254,17 +253,16 @@ def go_type(resource: Resource, suffix: str = "") -> str:
 def sendable(warnings: Sequence[str]) -> Sequence[str]:
     """The warnings that fit into headers: none with control characters, shortened when they are too long together."""
     clean = [text for text in warnings if text and not _CONTROL.search(text)]
-    ends = list(accumulate(map(len, clean)))
-    if not ends or ends[-1] <= WARNINGS_LIMIT:
+    if sum(map(len, clean)) <= WARNINGS_LIMIT:
         return clean
-    short = [text[:WARNING_LIMIT] for text in clean]
     out: list[str] = []
-    written = 0
-    for text, end in zip(short, ends, strict=True):
-        if written >= WARNINGS_LIMIT and end - len(text) > WARNINGS_LIMIT:
+    before = written = 0
+    for text in clean:
+        if before > WARNINGS_LIMIT and written >= WARNINGS_LIMIT:
             break
-        out.append(text)
-        written += len(text)
+        out.append(text[:WARNING_LIMIT])
+        before += len(text)
+        written += len(out[-1])
     return out
 
 

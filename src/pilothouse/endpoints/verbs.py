@@ -46,7 +46,9 @@ def strategy_of(ctx: Context, resource: Resource) -> Strategy:
     return sub.strategy if sub is not None and sub.strategy is not None else resource.strategy
 
 
-def write_context(verbs: Verbs, ctx: Context, resource: Resource, params: WriteParams, name: str) -> WriteContext:
+def write_context(
+    verbs: Verbs, ctx: Context, resource: Resource, params: WriteParams, name: str
+) -> WriteContext:
     """What the hooks of a write may know."""
     info = ctx.info
     return WriteContext(
@@ -114,7 +116,9 @@ def validator(verbs: Verbs, attributes: Attributes) -> Validate:
     return validate
 
 
-def create_authorizer(verbs: Verbs, ctx: Context, resource: Resource, name: str) -> Callable[[], Awaitable[None]]:
+def create_authorizer(
+    verbs: Verbs, ctx: Context, resource: Resource, name: str
+) -> Callable[[], Awaitable[None]]:
     """A PUT or apply that creates needs the right to create as well (handlers withAuthorization)."""
     info = ctx.info
     attributes = AuthzAttributes(
@@ -148,7 +152,7 @@ def manager_name(ctx: Context, params: WriteParams) -> str:
     for char in ctx.request.headers.get("user-agent", "").partition("/")[0]:
         if not char.isprintable():
             continue
-        if len(out) + len(char.encode()) > MANAGER_LIMIT:
+        if len((out + char).encode()) > MANAGER_LIMIT:
             break
         out += char
     return out
@@ -197,7 +201,9 @@ def match_namespace(ctx: Context, resource: Resource, obj: Object) -> None:
     elif not have:
         metadata["namespace"] = wanted
     else:
-        raise errors.BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+        raise errors.BadRequest(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
 
 
 def match_name(obj: Object, name: str, namespace: str) -> None:
@@ -209,7 +215,9 @@ def match_name(obj: Object, name: str, namespace: str) -> None:
             f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
         )
     if have != name:
-        raise errors.BadRequest(f"the name of the object ({have}) does not match the name on the URL ({name})")
+        raise errors.BadRequest(
+            f"the name of the object ({have}) does not match the name on the URL ({name})"
+        )
     there = metadata.get("namespace", "")
     if namespace and there and there != namespace:
         raise errors.BadRequest(
