@@ -17,6 +17,7 @@ from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authn.tokens import TokenFile
 from pilothouse.authz.authorizer import forbidden, from_modes
 from pilothouse.authz.escalation import guard
+from pilothouse.client import Outbound
 from pilothouse.controllers.client import Client
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
@@ -136,6 +137,7 @@ class Rig:
             issuer=None,
             authenticator=self.authenticator,
             authorizer=authorizer,
+            outbound=Outbound(),
         )
         self.verbs = Verbs(
             store=self.store,
@@ -147,7 +149,7 @@ class Rig:
             services=self.services,
             escalation=guard(authorizer, self.readers),
         )
-        discovery = Discovery(self.table, "127.0.0.1:6443")
+        self.discovery = discovery = Discovery(self.table, "127.0.0.1:6443")
         nonresource = NonResource(discovery, Health(), metrics=Metrics())
         self.metrics = Metrics()
         self.pipeline = Pipeline(
@@ -165,6 +167,7 @@ class Rig:
             await self.namespace(name)
 
     async def stop(self) -> None:
+        await self.services.outbound.close()
         await self.cacher.close()
         await self.storage.close()
 

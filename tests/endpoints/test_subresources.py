@@ -208,7 +208,7 @@ async def test_a_local_review_is_one_of_its_namespace(rig):
 
 async def test_component_statuses(rig):
     listed = await rig.ok("GET", "/api/v1/componentstatuses")
-    assert [i["metadata"]["name"] for i in listed["items"]] == ["etcd-0"]
+    assert [i["metadata"]["name"] for i in listed["items"]] == ["controller-manager", "scheduler", "etcd-0"]
     one = await rig.ok("GET", "/api/v1/componentstatuses/etcd-0")
     assert one["conditions"] == [{"type": "Healthy", "status": "True", "message": "ok"}]
     assert (await rig.call("GET", "/api/v1/componentstatuses/x")).status == 404

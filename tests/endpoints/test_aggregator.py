@@ -1,0 +1,185 @@
+"""Group versions that another server answers, from its APIService to its answers."""
+
+import asyncio
+import base64
+import dataclasses
+
+import pytest
+from aiohttp import web
+from backend import Backend, own_address
+
+from pilothouse.controllers.apiservices import APIServices
+from pilothouse.endpoints import aggregator
+
+ADDRESS = own_address()
+APISERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
+SERVICES = "/api/v1/namespaces/default/services"
+SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+pytestmark = pytest.mark.skipif(not ADDRESS, reason="this host has the loopback address only")
+
+
+async def metrics(request):
+    if request.path == "/apis":
+        return web.Response(status=406)
+    if request.path == "/apis/metrics.k8s.io/v1beta1":
+        resources = [
+            {
+                "name": "nodes",
+                "singularName": "",
+                "namespaced": False,
+                "kind": "NodeMetrics",
+                "verbs": ["get"],
+            },
+            {"name": "nodes/raw", "singularName": "", "namespaced": False, "kind": "Raw", "verbs": ["get"]},
+        ]
+        return web.json_response({"kind": "APIResourceList", "resources": resources})
+    if request.path.endswith("/away"):
+        return web.Response(status=301, headers={"Location": "https://elsewhere/"})
+    return web.json_response({"kind": "NodeMetricsList", "items": []})
+
+
+def api_service(backend, **spec):
+    base = {
+        "group": "metrics.k8s.io",
+        "version": "v1beta1",
+        "groupPriorityMinimum": 100,
+        "versionPriority": 100,
+        "service": {"namespace": "default", "name": "m", "port": 443},
+    }
+    if backend is not None:
+        base["caBundle"] = base64.b64encode(backend.ca).decode()
+    return {"metadata": {"name": "v1beta1.metrics.k8s.io"}, "spec": base | spec}
+
+
+async def service(rig, backend):
+    await rig.ok("POST", SERVICES, {"metadata": {"name": "m"}, "spec": {"ports": [{"port": 443}]}})
+    slice_ = {
+        "metadata": {"name": "m-1", "labels": {"kubernetes.io/service-name": "m"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [ADDRESS]}],
+        "ports": [{"name": "", "port": backend.port}],
+    }
+    await rig.ok("POST", SLICES, slice_)
+
+
+async def condition(rig, reason):
+    """Wait for a reason of the condition Available."""
+    for _ in range(200):
+        obj = await rig.ok("GET", f"{APISERVICES}/v1beta1.metrics.k8s.io")
+        found = (obj.get("status") or {}).get("conditions") or [{}]
+        if found[0].get("reason") == reason:
+            return found[0]
+        await asyncio.sleep(0.02)
+    raise AssertionError(found)
+
+
+@pytest.fixture
+def following(rig, runner):
+    """The controller over the rig, with endpoints as the way to services."""
+    rig.services.options = dataclasses.replace(rig.services.options, enable_aggregator_routing=True)
+    controller = APIServices(rig.client("kube-apiserver"), rig.discovery)
+
+    async def start():
+        controller.start()
+
+    runner.run(start())
+    yield controller
+    controller.close()
+
+
+async def test_requests_go_to_the_backend(rig, following, tmp_path):
+    async with Backend(tmp_path, metrics, ("m.default.svc",), ADDRESS) as backend:
+        cert, key = backend.client_files("front-proxy")
+        rig.services.options = dataclasses.replace(
+            rig.services.options, proxy_client_cert_file=cert, proxy_client_key_file=key
+        )
+        await service(rig, backend)
+        await rig.ok("POST", APISERVICES, api_service(backend))
+        assert await condition(rig, "Passed")
+        backend.requests.clear()
+        answer = await rig.call("GET", "/apis/metrics.k8s.io/v1beta1/nodes?limit=5")
+        assert answer.body == {"kind": "NodeMetricsList", "items": []}
+        [(method, path, headers, _)] = [r for r in backend.requests if "nodes" in r[1]]
+        assert (method, path) == ("GET", "/apis/metrics.k8s.io/v1beta1/nodes?limit=5")
+        assert headers["x-remote-user"] == ["admin"] and headers["x-remote-uid"] == ["1"]
+        assert headers["x-remote-group"] == ["system:masters", "system:authenticated"]
+        assert "authorization" not in headers
+        assert set(backend.clients) == {"front-proxy"}
+        away = await rig.call("GET", "/apis/metrics.k8s.io/v1beta1/away")
+        assert (away.status, away.body) == (502, aggregator.REDIRECTED.decode())
+
+
+async def test_the_backend_is_in_discovery(rig, following, tmp_path):
+    async with Backend(tmp_path, metrics, ("m.default.svc",), ADDRESS) as backend:
+        await service(rig, backend)
+        await rig.ok("POST", APISERVICES, api_service(backend))
+        await condition(rig, "Passed")
+        groups = (await rig.ok("GET", "/apis"))["groups"]
+        assert groups[-1]["name"] == "metrics.k8s.io"
+        for _ in range(100):
+            items = (await rig.ok("GET", "/apis", headers={"Accept": AGGREGATED}))["items"]
+            [found] = [i for i in items if i["metadata"]["name"] == "metrics.k8s.io"]
+            if found["versions"][0]["freshness"] == "Current":
+                break
+            await asyncio.sleep(0.02)
+        [resource] = found["versions"][0]["resources"]
+        kind = {"group": "metrics.k8s.io", "version": "v1beta1", "kind": "NodeMetrics"}
+        assert (resource["resource"], resource["responseKind"]) == ("nodes", kind)
+        assert resource["subresources"][0]["subresource"] == "raw"
+        await rig.ok("DELETE", f"{APISERVICES}/v1beta1.metrics.k8s.io")
+        gone = await rig.call("GET", "/apis/metrics.k8s.io/v1beta1/nodes")
+        assert (gone.status, gone.body) == (404, "404 page not found\n")
+
+
+async def test_a_backend_with_another_certificate(rig, following, tmp_path):
+    async with Backend(tmp_path, metrics, ("other.default.svc",), ADDRESS) as backend:
+        await service(rig, backend)
+        await rig.ok("POST", APISERVICES, api_service(backend))
+        assert "failed to verify certificate" in (await condition(rig, "FailedDiscoveryCheck"))["message"]
+        answer = await rig.call("GET", "/apis/metrics.k8s.io/v1beta1/nodes")
+        assert (answer.status, answer.body) == (503, "service unavailable\n")
+        patch = {"spec": {"insecureSkipTLSVerify": True, "caBundle": None}}
+        kind = {"Content-Type": "application/merge-patch+json"}
+        await rig.ok("PATCH", f"{APISERVICES}/v1beta1.metrics.k8s.io", patch, headers=kind)
+        await condition(rig, "Passed")
+        assert (await rig.call("GET", "/apis/metrics.k8s.io/v1beta1/nodes")).status == 200
+
+
+async def test_reasons_follow_the_cluster(rig, following):
+    await rig.ok("POST", APISERVICES, api_service(None, insecureSkipTLSVerify=True))
+    found = await condition(rig, "ServiceNotFound")
+    assert found["message"] == 'service/m in "default" is not present'
+    stale = (await rig.ok("GET", "/apis", headers={"Accept": AGGREGATED}))["items"][-1]
+    assert stale["versions"] == [{"version": "v1beta1", "freshness": "Stale"}]
+    made = {"metadata": {"name": "m"}, "spec": {"ports": [{"port": 1}]}}
+    await rig.ok("POST", SERVICES, made)
+    found = await condition(rig, "ServicePortError")
+    assert found["message"] == 'service/m in "default" is not listening on port 443'
+    await rig.ok("DELETE", f"{SERVICES}/m")
+    made["spec"]["ports"] = [{"port": 443}]
+    await rig.ok("POST", SERVICES, made)
+    await condition(rig, "EndpointsNotFound")
+    slice_ = {
+        "metadata": {"name": "m-1", "labels": {"kubernetes.io/service-name": "m"}},
+        "addressType": "IPv4",
+        "endpoints": [],
+    }
+    await rig.ok("POST", SLICES, slice_)
+    found = await condition(rig, "MissingEndpoints")
+    assert found["message"] == 'endpointslices for service/m in "default" have no addresses with port name ""'
+
+
+@pytest.mark.parametrize(
+    ("path", "version"),
+    [
+        ("/apis/a.b/v1", ("a.b", "v1")),
+        ("/apis/a.b/v1/things/x", ("a.b", "v1")),
+        ("/api/v1/pods", ("", "v1")),
+        ("/apis/a.b", ("", "")),
+        ("/healthz", ("", "")),
+    ],
+)
+def test_versions_of_paths(path, version):
+    assert aggregator.version_of(path) == version
