@@ -32,7 +32,7 @@ cdef dict ensure_named(Node node, dict fields):
 
 
 def remove(type, value, dict fields):
-    """The value without the items and members that are in the set; what is emptied becomes null."""
+    """The value without the items and members that are in the set; what is emptied inside of it stays, empty."""
     return take_out(compile_type(type), value, fields)
 
 
@@ -40,6 +40,7 @@ cdef object take_out(Node node, object value, dict fields):
     cdef Form form = node.handler(node.form(value))
     cdef dict child
     cdef dict rest
+    cdef bint inside = False
     if form == SCALAR:
         return value
     if form == LIST:
@@ -51,8 +52,9 @@ cdef object take_out(Node node, object value, dict fields):
             if child is None:
                 items.append(item)
             elif not is_member(child):
-                items.append(take_out(node.item, item, child))
-        return items or None
+                inside = True
+                items.append(take_out_inside(node.item, item, child))
+        return items if items or inside else None
     if not isinstance(value, dict) or not value or node.map_atomic:
         return None
     rest = {}
@@ -62,8 +64,17 @@ cdef object take_out(Node node, object value, dict fields):
         if child is None:
             rest[name] = item
         elif not is_member(child):
-            rest[name] = take_out(<Node>(<tuple>field)[1] if field is not None else node.element, item, child)
-    return rest or None
+            inside = True
+            rest[name] = take_out_inside(<Node>(<tuple>field)[1] if field is not None else node.element, item, child)
+    return rest if rest or inside else None
+
+
+cdef object take_out_inside(Node node, object value, dict fields):
+    """As take_out, but a map or list that loses everything is still there."""
+    out = take_out(node, value, fields)
+    if out is None and isinstance(value, (dict, list)):
+        return type(value)()
+    return out
 
 
 def reconcile(type, dict fields):

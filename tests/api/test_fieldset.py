@@ -151,7 +151,7 @@ def test_parents_and_children_are_apart():
 def test_removal():
     value = {"items": [{"name": "a", "value": "x"}, {"name": "b"}], "labels": {"l": "1"}, "text": "t"}
     gone = {"f:items": {'k:{"name":"a"}': {"f:value": {}}, 'k:{"name":"b"}': {}}, "f:labels": {"f:l": {}}}
-    assert fieldset.remove(ROOT, value, gone) == {"items": [{"name": "a"}], "labels": None, "text": "t"}
+    assert fieldset.remove(ROOT, value, gone) == {"items": [{"name": "a"}], "labels": {}, "text": "t"}
 
 
 def test_what_became_atomic_is_owned_as_a_whole():

@@ -156,6 +156,11 @@ def children(schema: Schema) -> list[Schema]:
     return out
 
 
+def has_rules(schema: Schema) -> bool:
+    """Whether CEL rules stand anywhere in a schema."""
+    return bool(schema.rules) or any(map(has_rules, children(schema)))
+
+
 # Nulls and defaults.
 
 

@@ -104,10 +104,7 @@ class Dispatcher:
         return response if response is not None else page_not_found()
 
     def _unknown(self, ctx: Context) -> Response:
-        info = ctx.info
-        if self.table.resources(info.group, info.version):
-            raise unknown()
-        return self.discovery.missing(info.group, info.version)
+        return self.discovery.missing(ctx.info.group, ctx.info.version)
 
     def _check_shape(self, resource: Resource, info: RequestInfo) -> None:
         """Paths that name a resource in the wrong scope, or go on behind it, do not exist."""

@@ -26,6 +26,7 @@ from pilothouse.registry.store import decode
 from pilothouse.server.request import Response
 
 GROUP, VERSION, KIND = "autoscaling", "v1", "Scale"
+UNNAMED = 'no kind is registered for the type v1.Scale in scheme "pkg/apiserver/customresource_handler.go:781"'
 
 
 def facet(resource: Resource, sub: Subresource) -> Resource:
@@ -62,7 +63,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     )
     body: Object | None = None
     if not kind:
-        body = decode_body(ctx, shown, params)
+        body = _decode(ctx, resource, shown, params)
         match_namespace(ctx, resource, body)
         match_name(body, info.name, info.namespace)
 
@@ -100,6 +101,16 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     for text in (*write.warnings, *attributes.warnings):
         ctx.warn(text)
     return verbs.responder.object(ctx, shown, sub.read(orjson.loads(written.value)))
+
+
+def _decode(ctx: Context, resource: Resource, shown: Resource, params: WriteParams) -> Object:
+    """The Scale in a body; upstream cannot name the type that a custom resource's handler expects."""
+    try:
+        return decode_body(ctx, shown, params)
+    except errors.BadRequest:
+        if resource.codec is None:
+            raise
+        raise errors.BadRequest(UNNAMED) from None
 
 
 def _check_uid(resource: Resource, scale: Object, live: Object) -> None:

@@ -15,19 +15,41 @@ from pilothouse.registry.strategy import Strategy, WriteContext
 STANDARD_FINALIZERS = {"orphan", "foregroundDeletion", "kubernetes"}
 INT32_MAX = 2**31 - 1
 _GO_KINDS = {"str": "string", "bool": "bool", "float": "float64", "int": "int64", "NoneType": "<nil>"}
+BLOCKING = {
+    "FieldValueNotSupported",
+    "FieldValueRequired",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+    "FieldValueTypeInvalid",
+}
+UNCHECKED = (
+    "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
+    "validation"
+)
 _TERMINATING = "create not allowed while custom resource definition is terminating"
+
+
+class Rules:
+    """The CEL rules of a whole schema, wherever in it they stand; this one takes everything."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    def validate(self, obj: Object, old: Object | None, errs: Errors) -> None:
+        """Add the causes against a new object, or with `old` against a changed one; both in the schema's version."""
 
 
 class Checked:
     """Schema and validators of one version, made on first use and shared by all its objects."""
 
-    __slots__ = ("_load", "schema", "status", "whole")
+    __slots__ = ("_load", "rules", "schema", "status", "whole")
 
     def __init__(self, load: Callable[[], Object]) -> None:
         self._load = load
         self.schema: Schema | None = None
         self.whole: Validator
         self.status: Validator | None = None
+        self.rules: Rules | None = None
 
     def declared(self) -> Object:
         """The openAPIV3Schema, read anew."""
@@ -40,6 +62,8 @@ class Checked:
             self.whole = Validator(declared)
             self.status = self.whole.properties.get("status")
             self.schema = structural.compile(declared)
+            if structural.has_rules(self.schema):
+                self.rules = Rules(self.schema)
         return self.schema
 
 
@@ -139,6 +163,7 @@ class Instances:
         self._validate_scale(obj, errs, status_only=False)
         validate_embedded(obj, schema, errs)
         validate_lists(obj, schema, errs)
+        self._validate_rules(obj, None, errs)
         self._finish(obj, errs)
 
     def _validate_update(self, ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
@@ -149,6 +174,7 @@ class Instances:
         self._validate_scale(obj, errs, status_only=False)
         validate_embedded(obj, schema, errs)
         self._validate_changed_lists(obj, live, schema, errs)
+        self._validate_rules(obj, live, errs)
         self._finish(obj, errs)
 
     def _validate_status(self, ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
@@ -159,6 +185,7 @@ class Instances:
             validate(self.checked.status, obj["status"], errs, "status", correlation)
         self._validate_scale(obj, errs, status_only=True)
         self._validate_changed_lists(obj, live, schema, errs)
+        self._validate_rules(obj, live, errs)
         self._finish(obj, errs)
 
     def _check_kind(self, obj: Object) -> None:
@@ -175,6 +202,16 @@ class Instances:
         validate_lists(live, schema, before)
         if not before:
             validate_lists(obj, schema, errs)
+
+    def _validate_rules(self, obj: Object, live: Object | None, errs: Errors) -> None:
+        """CEL rules are looked at once the object has the form that they rely on."""
+        rules = self.checked.rules
+        if rules is None:
+            return
+        if any(cause["reason"] in BLOCKING for cause in errs.causes):
+            errs.invalid("<nil>", None, UNCHECKED)
+        else:
+            rules.validate(obj, live, errs)
 
     def _validate_scale(self, obj: Object, errs: Errors, *, status_only: bool) -> None:
         scale = self.scale
