@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?= var
 
-.PHONY: run test test-fast check bench load build clean
+.PHONY: ha ha-down run test test-fast check bench load build clean
 
 $(READY): pyproject.toml setup.py $(wildcard ext/pilothouse/*)
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,13 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m pytest -q benchmarks --benchmark-only
+
+# Three members of etcd, three servers and HAProxy on loopback.
+ha: $(READY)
+	@$(BIN)/python -m pilothouse.testing.ha up $(abspath $(DATA))/ha $(PORT)
+
+ha-down: $(READY)
+	@$(BIN)/python -m pilothouse.testing.ha down $(abspath $(DATA))/ha
 
 clean:
 	rm -rf $(VENV) build src/pilothouse/*.so

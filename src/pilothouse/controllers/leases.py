@@ -101,6 +101,8 @@ class KubernetesEndpoints:
                 if kv is not None:
                     await self._storage.delete(self._key, kv.mod)
                 await self._reconcile()
+        except RevisionConflict:  # renewed meanwhile by another process at this address
+            pass
         except (StorageError, errors.StatusError, TimeoutError) as error:
             log.warning("the address was not taken out of the endpoints, it will run out: %s", error)
 

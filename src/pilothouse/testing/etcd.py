@@ -30,7 +30,7 @@ class Cluster:
         ports = free_ports(2 * members)
         self._peers = [f"http://127.0.0.1:{port}" for port in ports[:members]]
         self.urls = [f"{scheme}://127.0.0.1:{port}" for port in ports[members:]]
-        self._processes: list[subprocess.Popen[bytes] | None] = [None] * members
+        self.processes: list[subprocess.Popen[bytes] | None] = [None] * members
 
     def __enter__(self) -> "Cluster":
         for index in range(len(self.urls)):
@@ -49,7 +49,7 @@ class Cluster:
         assert BINARY is not None
         name = f"m{index}"
         with open(self.directory / f"{name}.log", "ab") as log:
-            self._processes[index] = subprocess.Popen(
+            self.processes[index] = subprocess.Popen(
                 [
                     BINARY,
                     f"--name={name}",
@@ -68,6 +68,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 env={"PATH": os.environ["PATH"]},
+                start_new_session=True,
             )
 
     def wait(self, seconds: float = 20.0) -> None:
@@ -88,19 +89,19 @@ class Cluster:
                     time.sleep(0.05)
 
     def signal(self, index: int, number: int) -> None:
-        process = self._processes[index]
+        process = self.processes[index]
         assert process is not None
         process.send_signal(number)
 
     def kill(self, index: int) -> None:
-        process = self._processes[index]
+        process = self.processes[index]
         if process is not None:
             process.kill()
             process.wait()
-            self._processes[index] = None
+            self.processes[index] = None
 
     def stop(self) -> None:
-        for index, process in enumerate(self._processes):
+        for index, process in enumerate(self.processes):
             if process is not None:
                 with contextlib.suppress(ProcessLookupError):
                     process.send_signal(signal.SIGCONT)

@@ -1,0 +1,213 @@
+"""A whole cluster of servers on loopback: etcd members, API servers and HAProxy. `make ha` and `make ha-down`.
+
+python -m pilothouse.testing.ha up DIR      start it, print the kubeconfig, leave it running
+python -m pilothouse.testing.ha down DIR    end it
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from pilothouse.testing.etcd import BINARY, Cluster, free_ports
+
+CONFIG = pathlib.Path(__file__).parents[3] / "deploy/haproxy.cfg"
+"""Found in a checkout only."""
+
+MEMBERS = 3
+START_SECONDS = 30.0
+
+
+def missing() -> list[str]:
+    """The programs that are needed and not installed."""
+    out = ["etcd"] if BINARY is None else []
+    return out + ([] if shutil.which("haproxy") else ["haproxy"])
+
+
+class Ha:
+    """Three of each in `directory`; processes survive the object unless stop() is called."""
+
+    def __init__(self, directory: pathlib.Path, port: int = 0, flags: tuple[str, ...] = ()) -> None:
+        self.directory = directory
+        self.flags = flags
+        ports = free_ports(MEMBERS + 1)
+        self.ports = ports[:MEMBERS]
+        self.port = port or ports[MEMBERS]
+        self.data = directory / "data"
+        self.kubeconfig = directory / "kubeconfig"
+        self.etcd = Cluster(directory, MEMBERS)
+        self.servers: list[subprocess.Popen[bytes] | None] = [None] * MEMBERS
+        self.proxy: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    def context(self) -> ssl.SSLContext:
+        """TLS settings of an administrator."""
+        context = ssl.create_default_context(cafile=str(self.data / "ca.crt"))
+        context.load_cert_chain(self.data / "admin.crt", self.data / "admin.key")
+        return context
+
+    def start(self) -> "Ha":
+        """Returns when every server is ready and HAProxy passes requests on."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        self._kubeconfig()
+        for index in range(MEMBERS):
+            self.etcd.start(index)
+        try:
+            self.etcd.wait()
+            for index in range(MEMBERS):
+                self.start_server(index)
+                if index == 0:  # it makes what a fresh cluster has, so that the others need not contend
+                    self.wait(self.ports[0])
+            for port in self.ports[1:]:
+                self.wait(port)
+            self._start_proxy()
+            self.wait(self.port)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def start_server(self, index: int) -> None:
+        """Start one API server (again); the first also runs the built-in controllers."""
+        command = [
+            *(sys.executable, "-m", "pilothouse", "serve"),
+            f"--data-dir={self.data}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={self.ports[index]}",
+            f"--advertise-address=192.0.2.{index + 1}",
+            f"--etcd-servers={','.join(self.etcd.urls)}",
+            f"--write-kubeconfig={self.directory}/server{index}.kubeconfig",
+            f"--controllers={'*' if index == 0 else '-*'}",
+            *self.flags,
+        ]
+        self.servers[index] = self._spawn(f"server{index}", command, dict(os.environ))
+
+    def _start_proxy(self) -> None:
+        env = {"PATH": os.environ["PATH"], "PILOTHOUSE_BIND": f"127.0.0.1:{self.port}"}
+        for number, port in enumerate(self.ports, 1):
+            env[f"PILOTHOUSE_SERVER_{number}"] = f"127.0.0.1:{port}"
+        program = shutil.which("haproxy")
+        assert program is not None
+        # -C gives the process a trace of its directory, by which `down` knows it again
+        self.proxy = self._spawn("haproxy", [program, "-C", str(self.directory), "-f", str(CONFIG)], env)
+
+    def _spawn(self, name: str, command: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
+        with open(self.directory / f"{name}.log", "ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
+
+    def _kubeconfig(self) -> None:
+        """Make the certificates, and the kubeconfig for HAProxy's address."""
+        command = [sys.executable, "-m", "pilothouse", "kubeconfig", f"--data-dir={self.data}"]
+        command += [f"--secure-port={self.port}", f"--write-kubeconfig={self.kubeconfig}"]
+        subprocess.run(command, check=True)
+
+    def wait(self, port: int, seconds: float = START_SECONDS) -> None:
+        """Until /readyz says yes."""
+        end = time.monotonic() + seconds
+        context = self.context()
+        while True:
+            try:
+                with urllib.request.urlopen(f"https://127.0.0.1:{port}/readyz", timeout=2, context=context):
+                    return
+            except (OSError, urllib.error.URLError):
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+
+    def processes(self) -> dict[str, int]:
+        """What runs, by name."""
+        out = {f"m{i}": p.pid for i, p in enumerate(self.etcd.processes) if p is not None}
+        out |= {f"server{i}": p.pid for i, p in enumerate(self.servers) if p is not None}
+        return out | ({"haproxy": self.proxy.pid} if self.proxy is not None else {})
+
+    def stop(self) -> None:
+        """End everything: HAProxy, the servers in good order, etcd."""
+        running = [p for p in (self.proxy, *self.servers) if p is not None]
+        for process in running:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.etcd.stop()
+
+
+def up(directory: pathlib.Path, port: int) -> int:
+    """Start a cluster that stays."""
+    lacking = missing()
+    if lacking:
+        print(f"needs {' and '.join(lacking)}: apt-get install etcd-server haproxy", file=sys.stderr)
+        return 1
+    directory.mkdir(parents=True, exist_ok=True)
+    pids = directory / "pids.json"
+    if pids.exists():
+        print(f"{directory} is in use already: make ha-down", file=sys.stderr)
+        return 1
+    cluster = Ha(directory, port).start()
+    pids.write_text(json.dumps(cluster.processes()))
+    print(f"export KUBECONFIG={cluster.kubeconfig}")
+    for process in (*cluster.etcd.processes, *cluster.servers, cluster.proxy):
+        if process is not None:
+            process.returncode = 0  # they go on without us
+    return 0
+
+
+def down(directory: pathlib.Path, seconds: float = 10.0) -> int:
+    """End a cluster that `up` has started: only processes whose command line names the directory."""
+    pids = directory / "pids.json"
+    if not pids.exists():
+        print(f"nothing runs in {directory}", file=sys.stderr)
+        return 0
+    processes: dict[str, int] = json.loads(pids.read_text())
+    members = [pid for name, pid in processes.items() if name.startswith("m")]
+    _end([pid for pid in processes.values() if pid not in members], directory, seconds)
+    _end(members, directory, seconds)
+    for name in ("data", "m0", "m1", "m2"):
+        shutil.rmtree(directory / name, ignore_errors=True)
+    pids.unlink()
+    return 0
+
+
+def _end(pids: list[int], directory: pathlib.Path, seconds: float) -> None:
+    """Ask those of the processes that are still ours to end, and kill what has not in time."""
+    number, end = signal.SIGTERM, time.monotonic() + seconds
+    while ours := [pid for pid in pids if _is_ours(pid, directory)]:
+        for pid in ours:
+            os.kill(pid, number)
+        number = signal.SIGKILL if time.monotonic() > end else signal.SIGCONT
+        time.sleep(0.1)
+
+
+def _is_ours(pid: int, directory: pathlib.Path) -> bool:
+    try:
+        return str(directory).encode() in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def main(arguments: list[str]) -> int:
+    """Run `up` or `down`."""
+    if len(arguments) < 2 or arguments[0] not in ("up", "down"):
+        print(__doc__, file=sys.stderr)
+        return 2
+    directory = pathlib.Path(arguments[1]).absolute()
+    if arguments[0] == "down":
+        return down(directory)
+    return up(directory, int(arguments[2]) if len(arguments) > 2 else 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,43 @@
+import json
+import pathlib
+import ssl
+import urllib.request
+
+import pytest
+
+from pilothouse.testing import ha
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(ha.missing()), reason="needs etcd and haproxy; apt-get install etcd-server haproxy"
+    ),
+]
+
+
+def test_up_and_down(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = tmp_path / "ha"
+    assert ha.main(["up", str(directory)]) == 0
+    try:
+        assert f"export KUBECONFIG={directory}/kubeconfig" in capsys.readouterr().out
+        pids = json.loads((directory / "pids.json").read_text())
+        assert sorted(pids) == ["haproxy", "m0", "m1", "m2", "server0", "server1", "server2"]
+        server = next(
+            line.split()[-1]
+            for line in (directory / "kubeconfig").read_text().replace('"', " ").splitlines()
+            if "server:" in line
+        )
+        context = ssl.create_default_context(cafile=str(directory / "data/ca.crt"))
+        with urllib.request.urlopen(f"{server}/readyz", context=context, timeout=5) as answer:
+            assert answer.read() == b"ok"
+        assert ha.main(["up", str(directory)]) == 1
+    finally:
+        assert ha.main(["down", str(directory)]) == 0
+    assert not any(
+        pathlib.Path(f"/proc/{pid}/fd").exists() and ha._is_ours(pid, directory) for pid in pids.values()
+    )
+    assert ha.main(["down", str(directory)]) == 0
+
+
+def test_usage() -> None:
+    assert ha.main([]) == 2
