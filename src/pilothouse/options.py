@@ -342,11 +342,11 @@ class Config:
     endpoint_reconciler_type: str = _misc("lease", "string",
         "How the endpoints of the service kubernetes are kept: lease or none.")
     event_ttl: float = _misc(3600.0, "duration", "Time for which events are kept.")
-    kubelet_certificate_authority: str = _misc("", "file", "CA of kubelets.", acts=False)
-    kubelet_client_certificate: str = _misc("", "file", "Client certificate for kubelets.", acts=False)
-    kubelet_client_key: str = _misc("", "file", "Key of the client certificate for kubelets.", acts=False)
+    kubelet_certificate_authority: str = _misc("", "file", "CA of kubelets.")
+    kubelet_client_certificate: str = _misc("", "file", "Client certificate for kubelets.")
+    kubelet_client_key: str = _misc("", "file", "Key of the client certificate for kubelets.")
     kubelet_preferred_address_types: tuple[str, ...] = _misc(NODE_ADDRESSES, "strings",
-        "Order in which a node's addresses are tried.", acts=False)
+        "Order in which a node's addresses are tried.")
     kubelet_timeout: float = _misc(5.0, "duration", "Time for calls to kubelets.", acts=False)
     kubernetes_service_node_port: int = _misc(0, "int",
         "Node port of the service kubernetes; with 0 it has a cluster IP only.")
