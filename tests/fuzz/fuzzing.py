@@ -1,0 +1,130 @@
+"""How garbage is sent, and what every answer to it must be."""
+
+import http.client
+import json
+import pathlib
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+
+from pilothouse.testing.server import APIServer, Subprocess
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+JSON = {"Content-Type": "application/json"}
+WRONG = (None, True, -1, 1.5, 2**70, "", "\x00", "x" * 300, [], [None], {}, {"a": None}, [[]], [{}])
+"""What a member is replaced with."""
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Target:
+    """A running server with one connection that is kept while the server keeps it."""
+
+    server: APIServer
+    connection: http.client.HTTPSConnection | None = field(default=None)
+
+    def send(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """Send a request and read its answer; once more when the server had closed the connection."""
+        for attempt in range(2):
+            if self.connection is None:
+                self.connection = http.client.HTTPSConnection(
+                    "127.0.0.1", self.server.port, context=self.server.context(), timeout=20
+                )
+            try:
+                self.connection.putrequest(method, path, skip_accept_encoding=True)
+                for name, value in (headers or {}).items():
+                    self.connection.putheader(name, value)
+                if body is not None:
+                    self.connection.putheader("Content-Length", str(len(body)))
+                self.connection.endheaders(body)
+                answer = self.connection.getresponse()
+                return Answer(answer.status, dict(answer.getheaders()), answer.read())
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                self.close()
+                if attempt:
+                    raise
+            except Exception:
+                self.close()
+                raise
+        raise AssertionError
+
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def raw(self, data: bytes, wait: float = 5) -> bytes:
+        """Send bytes on a connection of their own; what comes back until it closes."""
+        out = b""
+        with socket.create_connection(("127.0.0.1", self.server.port), wait) as plain:
+            with self.server.context().wrap_socket(plain, server_hostname="127.0.0.1") as tls:
+                tls.settimeout(wait)
+                try:
+                    tls.sendall(data)
+                    while part := tls.recv(65536):
+                        out += part
+                except (TimeoutError, OSError):
+                    pass
+        return out
+
+    def log(self) -> str:
+        return pathlib.Path(self.server.directory / "server.log").read_text(errors="replace")
+
+    def memory(self) -> int:
+        """Resident bytes of the server's process."""
+        assert isinstance(self.server, Subprocess) and self.server.process is not None
+        status = pathlib.Path(f"/proc/{self.server.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+def refused(answer: Answer, *, allowed: tuple[int, ...] = ()) -> None:
+    """What every answer to garbage must be: a 4xx with a Status that says why, or what `allowed` says.
+
+    A few mistakes of clients are plain Go errors upstream, which become a 500 without a reason, and one makes
+    it panic; those answers are kept. What goes wrong here has the reason InternalError and a traceback in the log.
+    """
+    if answer.status in allowed:
+        return
+    status: dict[str, object] = {}
+    if answer.headers.get("Content-Type") == "application/json":
+        status = json.loads(answer.body)
+        assert (status["kind"], status["status"], status["code"]) == ("Status", "Failure", answer.status)
+        assert status["message"]
+    as_upstream = (
+        answer.status == 500 and status and ("reason" not in status or "panic" in str(status["message"]))
+    )
+    assert as_upstream or 400 <= answer.status < 500, (answer.status, answer.body[:2000])
+
+
+def bystander(server: APIServer, stop: threading.Event, slowest: list[float]) -> None:
+    """Another client that reads all the time and notes how long it waits."""
+    other = Target(server)
+    while not stop.is_set():
+        begun = time.monotonic()
+        assert other.send("GET", MAPS).status == 200
+        slowest[0] = max(slowest[0], time.monotonic() - begun)
+        stop.wait(0.05)
+    other.close()
+
+
+def variants(value: object, wrong: object) -> list[object]:
+    """Copies of a value with one member, at any depth, replaced."""
+    out: list[object] = []
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            out.append(value | {key: wrong})
+            out += [value | {key: changed} for changed in variants(inner, wrong)]
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            out.append([*value[:at], wrong, *value[at + 1 :]])
+            out += [[*value[:at], changed, *value[at + 1 :]] for changed in variants(inner, wrong)]
+    return out
