@@ -1,0 +1,91 @@
+"""The order of plugins, and what stops them."""
+
+import asyncio
+
+import pytest
+
+from pilothouse import errors
+from pilothouse.admission.chain import Chain, Plugin
+
+
+class Noted(Plugin):
+    def __init__(self, name, log, *, wanted=True, error=None, waits=False):
+        self.name, self.log = name, log
+        self.wanted, self.error, self.waits = wanted, error, waits
+
+    def wants(self, a):
+        return self.wanted
+
+    def _run(self, half):
+        self.log.append(f"{self.name} {half}")
+        if self.error:
+            raise self.error
+        return self._later(half) if self.waits else None
+
+    async def _later(self, half):
+        await asyncio.sleep(0)
+        self.log.append(f"{self.name} waited")
+
+    def mutate(self, a):
+        return self._run("mutates")
+
+    def validate(self, a):
+        return self._run("validates")
+
+
+class Mutator(Plugin):
+    def mutate(self, a):
+        return None
+
+
+async def test_plugins_run_in_order(rig):
+    log = []
+    chain = Chain([Noted("a", log), Noted("b", log, waits=True), Noted("c", log)])
+    attributes = rig.attributes({"metadata": {"name": "x"}})
+    await chain.mutate(attributes)
+    await chain.validate(attributes)
+    assert log == [
+        "a mutates",
+        "b mutates",
+        "b waited",
+        "c mutates",
+        "a validates",
+        "b validates",
+        "b waited",
+        "c validates",
+    ]
+
+
+async def test_a_refusal_ends_it(rig):
+    log = []
+    chain = Chain([Noted("a", log, error=errors.Forbidden("no")), Noted("b", log)])
+    with pytest.raises(errors.Forbidden):
+        await chain.mutate(rig.attributes({"metadata": {}}))
+    assert log == ["a mutates"]
+
+
+async def test_who_does_not_want_is_not_asked(rig):
+    log = []
+    await Chain([Noted("a", log, wanted=False)]).validate(rig.attributes({"metadata": {}}))
+    assert log == []
+
+
+def test_a_plugin_takes_part_in_the_halves_that_it_has():
+    chain = Chain([Mutator(), Plugin()])
+    assert [type(p) for p in chain.mutators] == [Mutator] and chain.validators == []
+    assert len(chain.plugins) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata", "shown"),
+    [
+        ("a", {}, 'pods "a"'),
+        ("", {"name": "b"}, 'pods "b"'),
+        ("", {"generateName": "g-"}, 'pods "g-"'),
+        ("", {}, 'pods "Unknown"'),
+    ],
+)
+async def test_a_refusal_names_the_object(rig, name, metadata, shown):
+    err = rig.attributes({"metadata": metadata}, name=name).refuse("because")
+    assert err.message == f"{shown} is forbidden: because"
+    assert err.details["kind"] == "pods"

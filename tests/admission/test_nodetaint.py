@@ -1,0 +1,29 @@
+"""A new node takes no pods yet."""
+
+from pilothouse.admission.nodetaint import TAINT, TaintNodesByCondition
+
+NODES = ("", "v1", "nodes")
+
+
+async def test_a_new_node_is_tainted(rig):
+    plugin = TaintNodesByCondition()
+    for spec, taints in (
+        ({}, [TAINT]),
+        ({"taints": [{"key": "k", "effect": "NoSchedule"}]}, [{"key": "k", "effect": "NoSchedule"}, TAINT]),
+        ({"taints": [TAINT]}, [TAINT]),
+        ({"taints": [{**TAINT, "effect": "NoExecute"}]}, [{**TAINT, "effect": "NoExecute"}, TAINT]),
+    ):
+        node = {"metadata": {"name": "n"}, "spec": spec}
+        plugin.mutate(rig.attributes(node, resource=NODES))
+        assert node["spec"]["taints"] == taints
+    node = {"metadata": {"name": "n"}}
+    plugin.mutate(rig.attributes(node, resource=NODES))
+    assert node["spec"]["taints"] == [TAINT]
+
+
+async def test_what_it_looks_at(rig):
+    wants = TaintNodesByCondition().wants
+    assert wants(rig.attributes({}, resource=NODES))
+    assert not wants(rig.attributes({}, {}, resource=NODES))
+    assert not wants(rig.attributes({}, resource=NODES, subresource="status"))
+    assert not wants(rig.attributes({}))

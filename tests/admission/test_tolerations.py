@@ -1,0 +1,43 @@
+"""Pods stay for a while on a node that stops answering."""
+
+import pytest
+
+from pilothouse.admission.tolerations import NOT_READY, UNREACHABLE, DefaultTolerationSeconds
+
+
+def toleration(key, seconds=300):
+    return {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
+
+
+BOTH = [toleration(NOT_READY), toleration(UNREACHABLE)]
+
+
+@pytest.mark.parametrize(
+    ("own", "added"),
+    [
+        ([], BOTH),
+        ([{"key": "k", "operator": "Exists"}], BOTH),
+        ([toleration(NOT_READY, 5)], BOTH[1:]),
+        ([{"key": NOT_READY, "operator": "Exists"}, toleration(UNREACHABLE)], []),
+        ([{"key": NOT_READY, "effect": "NoSchedule", "operator": "Exists"}], BOTH),
+        ([{"operator": "Exists"}], []),
+        ([{"operator": "Exists", "effect": "NoSchedule"}], BOTH),
+    ],
+)
+async def test_what_is_missing_is_added(rig, own, added):
+    pod = {"metadata": {}, "spec": {"tolerations": own} if own else {}}
+    DefaultTolerationSeconds().mutate(rig.attributes(pod))
+    assert pod["spec"].get("tolerations", []) == own + added
+
+
+async def test_seconds_are_settings(rig):
+    pod = {"metadata": {}, "spec": {}}
+    DefaultTolerationSeconds(1, 2).mutate(rig.attributes(pod))
+    assert pod["spec"]["tolerations"] == [toleration(NOT_READY, 1), toleration(UNREACHABLE, 2)]
+
+
+async def test_what_it_looks_at(rig):
+    wants = DefaultTolerationSeconds().wants
+    assert wants(rig.attributes({})) and wants(rig.attributes({}, {}))
+    assert not wants(rig.attributes({}, {}, subresource="status"))
+    assert not wants(rig.attributes({}, resource=("", "v1", "nodes")))
