@@ -78,6 +78,38 @@ cdef enum Mark:
     MODIFIED
 
 
+def same(a, b):
+    """Whether two JSON values are equal to the letter: 1, 1.0 and true are three."""
+    return alike(a, b)
+
+
+cdef bint alike(object a, object b) except -1:
+    cdef PyObject *key
+    cdef PyObject *item
+    cdef PyObject *other
+    cdef Py_ssize_t position = 0
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if type(a) is dict:
+        if len(<dict>a) != len(<dict>b):
+            return False
+        while PyDict_Next(<dict>a, &position, &key, &item):
+            other = PyDict_GetItem(<dict>b, <object>key)
+            if other is NULL or not alike(<object>item, <object>other):
+                return False
+        return True
+    if type(a) is list:
+        if len(<list>a) != len(<list>b):
+            return False
+        for position in range(len(<list>a)):
+            if not alike((<list>a)[position], (<list>b)[position]):
+                return False
+        return True
+    return a == b
+
+
 def compare(type, old, new):
     """The sets (added, modified, removed) of what is different in `new`."""
     cdef Changes out = Changes()
@@ -91,6 +123,8 @@ cdef Mark differ(Node node, object old, object new, Changes out) except *:
     cdef Form after = node.form(new)
     cdef Mark mark = UNCHANGED
     cdef bint leaf
+    if after == MAP and before == MAP and alike(old, new):
+        return UNCHANGED
     if new is _MISSING:
         leaf = handle(node, node.handler(before), old, new, out, &mark)
     elif old is _MISSING or before == after or single(node):

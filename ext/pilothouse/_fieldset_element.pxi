@@ -1,8 +1,26 @@
 # Path elements.
 
 
+cdef dict _texts = {}   # what was asked for before; names of containers, ports and volumes come again and again
+cdef Py_ssize_t MAX_TEXTS = 8192
+
+
 cdef str scalar_text(object value):
     """A scalar as it stands in a path element: JSON, with < > & escaped as Go does."""
+    cdef PyObject *known
+    if type(value) is str:
+        known = PyDict_GetItem(_texts, value)
+        if known is not NULL:
+            return <str>known
+        text = text_of(value)
+        if len(_texts) >= MAX_TEXTS:
+            _texts.clear()
+        _texts[value] = text
+        return text
+    return text_of(value)
+
+
+cdef str text_of(object value):
     if isinstance(value, str):
         text = _dumps(value, ensure_ascii=False)
         if not value.isalnum():

@@ -41,6 +41,8 @@ def apply(
 ) -> Object:
     """The live object (None: an empty one) with `config` merged in and its managedFields settled.
 
+    What is not changed is shared with `live` and `config`.
+
     `live` is in the request's version. The outcome is neither defaulted nor canonical yet. Raises BadRequest
     for a configuration of another kind, errors.Unknown (500) for one that does not fit the type, Conflict.
     """
@@ -141,8 +143,8 @@ class _Attempt:
             self.entries[self.key] = replace(own, fields=fields, time=own.time if same else self.tracker.now)
         else:
             del self.entries[self.key]
-        obj: Object = copy(self.merged)
-        metadata = obj.setdefault("metadata", {})
+        obj: Object = dict(self.merged)
+        metadata = obj["metadata"] = dict(obj.get("metadata") or {})
         metadata.pop("managedFields", None)
         if self.entries:
             metadata["managedFields"] = managed.encode(self.entries)
@@ -153,6 +155,10 @@ class _Attempt:
         other = self.tracker.version(last.api_version)
         if not last.fields or other is None:
             return merged
+        if last.api_version == self.tracker.api_version and not fieldset.difference(
+            last.fields, self.entries[self.key].fields
+        ):
+            return merged  # all of it is applied again
         type, convert = other
         whole = convert(merged)
         last_set = fieldset.with_named_members(type, last.fields)
@@ -253,7 +259,7 @@ def _keep_last_applied(obj: Object, config: Object) -> None:
         inner.pop(LAST_APPLIED, None)
     text = json.dumps(applied, separators=(",", ":"), sort_keys=True, ensure_ascii=False) + "\n"
     text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-    annotations[LAST_APPLIED] = text
+    annotations = obj["metadata"]["annotations"] = {**annotations, LAST_APPLIED: text}
     if (
         sum(names.size(name) + names.size(value) for name, value in annotations.items())
         > meta.ANNOTATIONS_MAX

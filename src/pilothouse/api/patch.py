@@ -49,7 +49,10 @@ def apply_json_patch(live: Object, body: bytes, strict: bool = True) -> tuple[An
 
 
 def apply_merge_patch(live: Object, body: bytes, strict: bool = True) -> tuple[Any, list[str]]:
-    """The document with a merge patch laid over it; nulls in the patch remove members."""
+    """The document with a merge patch laid over it; nulls in the patch remove members.
+
+    What the patch does not touch is shared with the live document.
+    """
     notes: list[str] = []
     if strict:
         try:
@@ -65,9 +68,7 @@ def apply_merge_patch(live: Object, body: bytes, strict: bool = True) -> tuple[A
         return _without_nulls(change), notes
     if not isinstance(change, dict):
         raise errors.BadRequest("Invalid JSON Patch")
-    document = copy(live)
-    _merge(document, change)
-    return _in_key_order(document), notes
+    return _merged(live, change), notes
 
 
 def copy(value: Any) -> Any:
@@ -75,8 +76,8 @@ def copy(value: Any) -> Any:
     return orjson.loads(dump(value))
 
 
-def _in_key_order(value: Any) -> Any:
-    """The order in which upstream decodes what it patched, and so reports what is wrong with it."""
+def in_key_order(value: Any) -> Any:
+    """The order in which upstream decodes what it merged, and so reports what is wrong with it."""
     return orjson.loads(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
 
 
@@ -351,7 +352,8 @@ def equal(a: Any, b: Any) -> bool:
 # The merge of a merge patch.
 
 
-def _merge(document: Object, change: Object) -> None:
+def _merged(live: Object, change: Object) -> Object:
+    document = dict(live)
     for name, value in change.items():
         if value is None:
             document.pop(name, None)
@@ -360,9 +362,10 @@ def _merge(document: Object, change: Object) -> None:
         if not isinstance(current, dict):
             document[name] = _without_nulls(value)
         elif isinstance(value, dict):
-            _merge(current, value)
+            document[name] = _merged(current, value)
         else:
             document[name] = value
+    return dict(sorted(document.items()))
 
 
 def _without_nulls(value: Any) -> Any:

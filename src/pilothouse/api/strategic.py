@@ -40,8 +40,13 @@ def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> t
 
 
 def apply(live: Object, patch: Object, type: Type) -> Object:
-    """A new object: `live` with `patch` merged in by the patch strategies of `type`."""
-    return _merge_map(copy(live), copy(patch), type)
+    """A new object: `live` with `patch` merged in by the patch strategies of `type`.
+
+    Members of `live` that the patch does not name are shared with it.
+    """
+    named = {name.rpartition("/")[2] for name in patch}
+    original = {name: copy(value) if name in named else value for name, value in live.items()}
+    return _merge_map(original, copy(patch), type)
 
 
 def _merge_map(original: Object, patch: Object, type: Type) -> Object:

@@ -68,6 +68,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         write,
         make,
         strategy=strategy_of(ctx, resource),
+        shared=resource.from_storage is None,
         allow_create=kind == APPLY,
         validate=validator(verbs, attributes),
         authorize_create=create_authorizer(verbs, ctx, resource, info.name),
@@ -104,18 +105,38 @@ def patched(
         raw, notes = patch.apply_merge_patch(live, body, strict=strict)
     else:
         raw, notes = strategic.apply_patch(live, body, resource.type_of(), strict=strict)
-    if kind != STRATEGIC and resource.codec is None:
-        _check_kind(resource, raw)
-    try:
-        obj, more = decode_patched(resource, raw)
-    except DecodeError as err:
-        raise _rejected(raw, str(err)) from None
+    obj, more = _decoded(resource, kind, raw)
     notes = [*notes, *more] if strict else []
     if notes and params.validation == "Strict":
+        if kind == MERGE_PATCH:
+            raw = patch.in_key_order(raw)
         raise _rejected(raw, "strict decoding error: " + ", ".join(notes))
     for note in notes:
         ctx.warn(note)
     return obj
+
+
+def _decoded(resource: Resource, kind: str, raw: Object) -> tuple[Object, list[str]]:
+    """A patched document as an object, and what a strict reader says to it.
+
+    Upstream merges into sorted keys and so finds what is wrong in that order; nobody sees the order of what is right.
+    """
+    if kind == MERGE_PATCH:
+        if resource.codec is None:
+            try:
+                _check_kind(resource, raw)
+                found = decode_patched(resource, raw)
+                if not found[1]:
+                    return found
+            except (DecodeError, errors.StatusError):
+                pass
+        raw = patch.in_key_order(raw)
+    if kind != STRATEGIC and resource.codec is None:
+        _check_kind(resource, raw)
+    try:
+        return decode_patched(resource, raw)
+    except DecodeError as err:
+        raise _rejected(raw, str(err)) from None
 
 
 def _check_kind(resource: Resource, raw: Object) -> None:
@@ -154,6 +175,8 @@ def _apply(
         reset=strategy_of(ctx, resource).apply_reset,
         versions=resource.version_of,
     )
+    if resource.codec is not None:  # which changes what it is given
+        obj = patch.copy(obj)
     try:
         obj, notes = decode_patched(resource, obj)
     except DecodeError as err:

@@ -44,7 +44,9 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         if first is None:
             match_namespace(ctx, resource, obj)
         first = None  # a second try starts from the body again: hooks change what they are given
-        track_fields(ctx, resource, params, served_form(resource, live) if live is not None else None, obj, write.now)
+        track_fields(
+            ctx, resource, params, served_form(resource, live) if live is not None else None, obj, write.now
+        )
         obj = stored_form(resource, obj)
         await admit(verbs, ctx, attributes, resource, obj, live)
         dedupe_owners(ctx, obj, True)
@@ -54,6 +56,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         write,
         make,
         strategy=strategy_of(ctx, resource),
+        shared=resource.from_storage is None,
         uid=uid,
         validate=validator(verbs, attributes),
         authorize_create=create_authorizer(verbs, ctx, resource, info.name),

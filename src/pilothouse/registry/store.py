@@ -18,6 +18,7 @@ from pilothouse.registry.fields import extractor, indexed
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
 from pilothouse.storage import interface
+from pilothouse.storage.encryption import EncryptedStorage
 from pilothouse.storage.watchcache import Cacher, ResourceCache
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
@@ -224,6 +225,7 @@ class Store:
         *,
         strategy: Strategy,
         uid: str = "",
+        shared: bool = False,
         allow_create: bool = False,
         validate: Validate | None = None,
         authorize_create: Callable[[], Awaitable[None]] | None = None,
@@ -231,7 +233,8 @@ class Store:
         """Read, make the new object out of the old one, check and write it, again when somebody else was faster.
 
         `make` is given a private copy of the live object, or None when there is none and the write may create it;
-        it may be called several times. `uid` is a precondition. Raises what `make` raises.
+        it may be called several times. With `shared` it promises only to read what it is given, and to make what is
+        changed later on anew. `uid` is a precondition. Raises what `make` raises.
         """
         resource = ctx.resource
         key = key_of(resource, ctx.namespace, ctx.name)
@@ -242,7 +245,7 @@ class Store:
                     return await self._create_on_update(
                         ctx, make, strategy, uid, allow_create, validate, authorize_create
                     )
-                return await self._update(ctx, make, strategy, uid, validate, entry)
+                return await self._update(ctx, make, strategy, uid, shared, validate, entry)
             except interface.RevisionConflict:
                 _undo(ctx)
                 await self.refresh(key)
@@ -285,6 +288,7 @@ class Store:
         make: Callable[[Object | None], Awaitable[Object]],
         strategy: Strategy,
         uid: str,
+        shared: bool,
         validate: Validate | None,
         entry: Entry,
     ) -> Written:
@@ -292,7 +296,7 @@ class Store:
         old = decode(entry)
         live = old["metadata"]
         check_uid(resource, ctx, uid, live.get("uid", ""))
-        obj = await make(decode(entry))
+        obj = await make(old if shared else decode(entry))
         metadata = obj["metadata"]
         sent = metadata.get("resourceVersion")
         why = "" if not sent or sent == live["resourceVersion"] else _version_error(sent)
@@ -312,7 +316,7 @@ class Store:
             await validate(obj, old)
         if _vanishes(strategy, obj, old):
             return await self._vanish(ctx, strategy, obj, entry)
-        if obj == old:
+        if obj == old and not await self._stale(entry.key):
             _undo(ctx)
             return Written(entry.value, changed=False)
         del metadata["resourceVersion"]
@@ -324,6 +328,10 @@ class Store:
         ttl = strategy.ttl(ctx, obj) if strategy.ttl else 0
         kv = await self.storage.update(entry.key, value, entry.rev, ttl)
         return Written(self._served(resource, kv))
+
+    async def _stale(self, key: str) -> bool:
+        """Whether to write an unchanged object, as it is encrypted with a key that was replaced."""
+        return isinstance(self.storage, EncryptedStorage) and await self.storage.stale(key)
 
     async def _vanish(self, ctx: WriteContext, strategy: Strategy, obj: Object, entry: Entry) -> Written:
         """An update that took the last finalizer off a deleted object removes it; the answer is the updated object."""

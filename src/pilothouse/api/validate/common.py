@@ -3,6 +3,7 @@
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
+from pilothouse._fieldset import same
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, quote
 
@@ -33,6 +34,8 @@ def immutable_field(new: Any, old: Any, path: str, errs: Errors) -> None:
 
 def equal(a: Any, b: Any) -> bool:
     """Semantic equality of two JSON values: an absent, null or empty map or list are the same."""
+    if same(a, b):  # PERF: nearly always, and in C
+        return True
     if isinstance(a, dict) or isinstance(b, dict):
         if not isinstance(a or {}, dict) or not isinstance(b or {}, dict):
             return False

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 
+from pilothouse._fieldset import same
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import equal
@@ -46,9 +47,16 @@ def _annotations(pod: Object) -> Object:
 def validate_pod_update(pod: Object, old: Object, errs: Errors) -> None:
     """Images, a shorter deadline, more tolerations, fewer gates; of a gated pod also stricter placement."""
     spec, before = pod.get("spec") or {}, old.get("spec") or {}
-    validate_pod_metadata_and_spec(pod, errs, pod_options(old))
+    options = pod_options(old)
+    if same(spec, before) and _seen_valid(pod):
+        validate_pod_annotations(_annotations(pod), spec, "metadata.annotations", errs, options)
+    else:
+        known = len(errs)
+        validate_pod_metadata_and_spec(pod, errs, options)
+        if len(errs) == known:
+            remember_valid(pod)
     validate_annotation_updates(_annotations(pod), _annotations(old), "metadata.annotations", errs)
-    _again_annotations(pod, old, errs)
+    validate_pod_annotations(_annotations(pod), spec, "metadata.annotations", errs, options)
     for member in ("containers", "initContainers"):
         if not _images(spec.get(member) or [], before.get(member) or [], f"spec.{member}", errs):
             return
@@ -67,6 +75,22 @@ def validate_pod_update(pod: Object, old: Object, errs: Errors) -> None:
         text = ",".join(UPDATABLE)
         what = f"pod updates may not change fields other than {text}\n{diff(before, munged, 'core.PodSpec')}"
         errs.forbidden("spec", what)
+
+
+_valid: dict[str, None] = {}
+"""Uids of pods whose spec was found valid, as it was then or as its own rules let it change since."""
+_MAX_VALID = 65536
+
+
+def remember_valid(pod: Object) -> None:
+    """Note that all rules of a pod's spec were asked and nothing was found."""
+    if len(_valid) >= _MAX_VALID:
+        _valid.clear()
+    _valid[pod["metadata"].get("uid", "")] = None
+
+
+def _seen_valid(pod: Object) -> bool:
+    return pod["metadata"].get("uid", "") in _valid
 
 
 def _again_annotations(pod: Object, old: Object, errs: Errors) -> None:

@@ -11,6 +11,7 @@ from pilothouse.api.validate.pod_container import visit
 from pilothouse.api.validate.pod_resources import quality_of_service
 from pilothouse.api.validate.pod_status import validate_pod_status_update
 from pilothouse.api.validate.pod_update import (
+    remember_valid,
     validate_ephemeral_update,
     validate_pod_update,
     validate_resize,
@@ -204,6 +205,8 @@ def grace_period(pod: Object, asked: int | None) -> int:
 def _validate(ctx: WriteContext, pod: Object, errs: Errors) -> None:
     meta.validate_finalizer_names(pod, errs)
     validate_pod(pod, errs)
+    if not errs:
+        remember_valid(pod)
 
 
 def _validate_update(ctx: WriteContext, pod: Object, old: Object, errs: Errors) -> None:
