@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from pilothouse import pki
 from pilothouse.admission.chain import Chain
@@ -54,7 +54,9 @@ from pilothouse.registry.crd import Definitions
 from pilothouse.registry.store import Store
 from pilothouse.server import tls
 from pilothouse.server.listener import Listener, activated, bind
+from pilothouse.storage import encryption_config
 from pilothouse.storage.compaction import CompactionLoop
+from pilothouse.storage.encryption import EncryptedStorage, Encryption
 from pilothouse.storage.interface import Storage, Unavailable
 from pilothouse.storage.watchcache import Cacher
 
@@ -133,9 +135,9 @@ class Server:
         self.storage = open_storage(config)
         await self.storage.start()
         self.background = watch_over(self.storage, config, self.health)
-        self.cacher = Cacher(self.storage, stored.to_json)
-        await self.cacher.start()
         self.table = default_table(config.runtime_config)
+        self.cacher = Cacher(self.storage, self._encryption())
+        await self.cacher.start()
         self.store = Store(self.storage, self.cacher)
         self.readers = CachedReaders(self.store, self.table)
         self._wire()
@@ -165,6 +167,21 @@ class Server:
         if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
             self._write_kubeconfig()
         log.info("serving", extra={"address": config.bind_address, "port": self.listener.port})
+
+    def _encryption(self) -> Callable[[str, bytes], bytes]:
+        """Put encryption before the store where it is configured; the answer reads what is stored."""
+        config = self.config
+        path = config.encryption_provider_config
+        if not path:
+            return stored.to_json
+        rules, digest = encryption_config.load(path)
+        encryption = Encryption(
+            rules, stored.resources_by_key(self.table), "/" + config.etcd_prefix.strip("/")
+        )
+        self.storage = EncryptedStorage(self.storage, encryption)
+        if config.encryption_provider_config_automatic_reload:
+            self.background.append(encryption_config.Reload(path, digest, encryption))
+        return lambda key, value: stored.to_json(key, encryption.decrypt(key, value))
 
     def _wire(self) -> None:
         """Everything between the store and the listener."""

@@ -1,6 +1,10 @@
 """Reads what other API servers have stored: built-in kinds in protobuf become the JSON kept in memory."""
 
+from collections.abc import Callable
+
 from pilothouse.api import codec, convert, defaults, protobuf, schema
+from pilothouse.registry.catalog import Table
+from pilothouse.storage.keys import ROOT
 
 
 def to_json(key: str, value: bytes) -> bytes:
@@ -15,3 +19,21 @@ def to_json(key: str, value: bytes) -> bytes:
     defaults.apply(obj, group, version, kind)
     convert.normalise(obj, group, kind)
     return codec.encode(obj, kind, api_version)
+
+
+def resources_by_key(table: Table) -> Callable[[str], str]:
+    """A function that tells which resource (`secrets`, `deployments.apps`) a key belongs to; "" for none."""
+    prefixes = {r.key_prefix: r.group_resource for r in table.all() if not r.virtual and r.storage is None}
+
+    def resource_of(key: str) -> str:
+        first = key.find("/", len(ROOT)) + 1
+        second = key.find("/", first) + 1 if first else 0
+        if second:
+            name = prefixes.get(key[:second])
+            if name is None and "." in key[len(ROOT) : first]:  # a custom resource
+                name = f"{key[first : second - 1]}.{key[len(ROOT) : first - 1]}"
+            if name is not None:
+                return name
+        return prefixes.get(key[:first], "") if first else ""
+
+    return resource_of

@@ -1,4 +1,4 @@
-"""A whole cluster of servers on loopback: etcd members, API servers and HAProxy. `make ha` and `make ha-down`.
+"""A whole cluster of servers on loopback: etcd members, API servers and HAProxy (`make ha`, `make ha-down`).
 
 python -m pilothouse.testing.ha up DIR      start it, print the kubeconfig, leave it running
 python -m pilothouse.testing.ha down DIR    end it

@@ -1,0 +1,47 @@
+import orjson
+import pytest
+
+from pilothouse.api import protobuf_writer
+from pilothouse.registry.catalog import default_table
+from pilothouse.registry.stored import resources_by_key, to_json
+
+
+def test_json_is_left_alone() -> None:
+    assert to_json("/registry/pods/a", b'{"a":1}') == b'{"a":1}'
+
+
+def test_protobuf_becomes_what_we_would_have_stored() -> None:
+    pod = {
+        "metadata": {"name": "a", "namespace": "b", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "100m"}}}]},
+        "status": {"phase": "Pending"},
+    }
+    found = orjson.loads(to_json("/registry/pods/b/a", protobuf_writer.write(pod, "v1", "Pod")))
+    assert found["kind"] == "Pod" and found["apiVersion"] == "v1"
+    assert found["metadata"] == pod["metadata"]
+    assert found["status"] == pod["status"]
+    assert found["spec"]["containers"][0]["resources"] == {"requests": {"cpu": "100m"}}
+    assert "resourceVersion" not in found["metadata"]
+
+
+def test_what_is_no_message() -> None:
+    with pytest.raises(ValueError, match="EOF"):
+        to_json("/registry/pods/a", b"k8s\0\x0a\x05")
+
+
+@pytest.mark.parametrize(
+    ("key", "resource"),
+    [
+        ("/registry/secrets/default/a", "secrets"),
+        ("/registry/minions/a", "nodes"),
+        ("/registry/services/specs/default/a", "services"),
+        ("/registry/services/endpoints/default/a", "endpoints"),
+        ("/registry/deployments/default/a", "deployments.apps"),
+        ("/registry/leases/default/a", "leases.coordination.k8s.io"),
+        ("/registry/example.com/widgets/default/a", "widgets.example.com"),
+        ("/registry/masterleases/192.0.2.1", ""),
+        ("/registry/health", ""),
+    ],
+)
+def test_resource_of_a_key(key: str, resource: str) -> None:
+    assert resources_by_key(default_table({}))(key) == resource
