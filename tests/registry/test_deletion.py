@@ -1,0 +1,313 @@
+"""Grace, finalizers and propagation; a state machine against a small model."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from harness import ADMIN, CONFIG_MAPS, PODS, Rig, pod
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse import errors
+from pilothouse.registry import deletion
+from pilothouse.registry.strategy import WriteContext
+
+NOW = "2026-01-02T03:04:05Z"
+POD, CONFIG_MAP, REPLICA_SETS = ("", "v1", "pods"), ("", "v1", "configmaps"), ("apps", "v1", "replicasets")
+F = "example.com/f"
+
+
+def later(seconds, start=NOW):
+    moment = datetime.fromisoformat(start) + timedelta(seconds=seconds)
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def delete(rig, name="a", resource=POD, now=NOW, dry_run=False, **options):
+    ctx = WriteContext(
+        user=ADMIN,
+        verb="delete",
+        resource=rig.table.get(*resource),
+        namespace="default",
+        name=name,
+        now=now,
+        dry_run=dry_run,
+        readers=rig.readers,
+        services=rig.services,
+    )
+    return await deletion.delete(rig.store, ctx, options, None)
+
+
+async def live(rig, name="a", path=PODS):
+    """The metadata of an object, None when it is gone."""
+    answer = await rig.call("GET", f"{path}/{name}")
+    return answer.body["metadata"] if answer.status == 200 else None
+
+
+async def bound(rig, name="a", **members):
+    """A pod on a node: it ends gracefully."""
+    return await rig.ok("POST", PODS, pod(name, spec={"nodeName": "n"}, **members))
+
+
+async def test_a_pod_gets_its_grace(rig):
+    await bound(rig)
+    done = await delete(rig)
+    assert not done.gone
+    metadata = await live(rig)
+    assert (metadata["deletionTimestamp"], metadata["deletionGracePeriodSeconds"]) == (later(30), 30)
+
+
+async def test_a_pod_without_a_node_goes_at_once(rig):
+    await rig.ok("POST", PODS, pod("a"))
+    assert (await delete(rig)).gone and await live(rig) is None
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+async def test_a_pod_that_has_ended_goes_at_once(rig, phase):
+    made = await bound(rig)
+    made["status"]["phase"] = phase
+    await rig.ok("PUT", PODS + "/a/status", made)
+    assert (await delete(rig)).gone and await live(rig) is None
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [(5, 5), (0, None), (-1, 1)])
+async def test_the_grace_that_is_asked_for(rig, asked, seconds):
+    await bound(rig)
+    await delete(rig, gracePeriodSeconds=asked)
+    metadata = await live(rig)
+    assert (metadata and metadata["deletionGracePeriodSeconds"]) == seconds
+
+
+async def test_a_pod_s_own_grace(rig):
+    await rig.ok("POST", PODS, pod("a", spec={"nodeName": "n", "terminationGracePeriodSeconds": 7}))
+    await delete(rig)
+    assert (await live(rig))["deletionGracePeriodSeconds"] == 7
+
+
+async def test_a_second_delete_changes_nothing(rig):
+    await bound(rig)
+    await delete(rig)
+    before = rig.storage.revision
+    assert not (await delete(rig, now=later(5))).gone
+    assert not (await delete(rig, now=later(5), gracePeriodSeconds=60)).gone
+    assert rig.storage.revision == before
+
+
+async def test_grace_may_be_shortened(rig):
+    await bound(rig)
+    await delete(rig)
+    await delete(rig, now=later(5), gracePeriodSeconds=10)
+    metadata = await live(rig)
+    assert (metadata["deletionTimestamp"], metadata["deletionGracePeriodSeconds"]) == (later(10), 10)
+    await delete(rig, now=later(9), gracePeriodSeconds=3)
+    metadata = await live(rig)
+    assert (metadata["deletionTimestamp"], metadata["deletionGracePeriodSeconds"]) == (later(9), 1), (
+        "not in the past"
+    )
+    await delete(rig, now=later(10), gracePeriodSeconds=0)
+    assert await live(rig) is None
+
+
+async def test_finalizers_outlast_grace(rig):
+    await bound(rig, finalizers=[F])
+    await delete(rig)
+    await delete(rig, gracePeriodSeconds=0)
+    metadata = await live(rig)
+    assert metadata["deletionGracePeriodSeconds"] == 0 and metadata["finalizers"] == [F]
+    before = rig.storage.revision
+    await delete(rig)
+    assert rig.storage.revision == before
+    await rig.ok(
+        "PATCH",
+        PODS + "/a",
+        {"metadata": {"finalizers": None}},
+        headers={"Content-Type": "application/merge-patch+json"},
+    )
+    assert await live(rig) is None
+
+
+async def test_a_finalizer_taken_off_while_grace_runs_does_not_end_it(rig):
+    await bound(rig, finalizers=[F])
+    await delete(rig)
+    headers = {"Content-Type": "application/merge-patch+json"}
+    await rig.ok("PATCH", PODS + "/a", {"metadata": {"finalizers": None}}, headers=headers)
+    assert (await live(rig))["deletionGracePeriodSeconds"] == 30
+    await delete(rig, gracePeriodSeconds=0)
+    assert await live(rig) is None
+
+
+async def test_a_generation_counts_the_mark(rig):
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
+    path = "/apis/apps/v1/namespaces/default/replicasets"
+    made = await rig.ok("POST", path, {"metadata": {"name": "a", "finalizers": [F]}, "spec": spec})
+    assert made["metadata"]["generation"] == 1
+    await delete(rig, resource=REPLICA_SETS)
+    metadata = await live(rig, path=path)
+    assert metadata["generation"] == 2 and metadata["deletionGracePeriodSeconds"] == 0
+    await delete(rig, resource=REPLICA_SETS)
+    assert (await live(rig, path=path))["generation"] == 2
+
+
+@pytest.mark.parametrize(
+    ("have", "options", "left"),
+    [
+        ([], {}, None),
+        ([], {"propagationPolicy": "Background"}, None),
+        ([], {"propagationPolicy": "Orphan"}, ["orphan"]),
+        ([], {"propagationPolicy": "Foreground"}, ["foregroundDeletion"]),
+        ([], {"orphanDependents": True}, ["orphan"]),
+        ([], {"orphanDependents": False}, None),
+        ([F], {}, [F]),
+        ([F], {"propagationPolicy": "Orphan"}, [F, "orphan"]),
+        (["orphan"], {}, ["orphan"]),
+        (["foregroundDeletion"], {}, ["foregroundDeletion"]),
+        (["orphan"], {"propagationPolicy": "Background"}, None),
+        (["orphan"], {"propagationPolicy": "Foreground"}, ["foregroundDeletion"]),
+        (["foregroundDeletion", F], {"propagationPolicy": "Background"}, [F]),
+        (["foregroundDeletion"], {"orphanDependents": True}, ["orphan"]),
+    ],
+)
+async def test_propagation(rig, have, options, left):
+    await rig.config_map("a", finalizers=have)
+    done = await delete(rig, resource=CONFIG_MAP, **options)
+    metadata = await live(rig, path=CONFIG_MAPS)
+    assert (metadata and metadata["finalizers"]) == left
+    assert done.gone == (left is None)
+
+
+async def test_the_policy_may_change_while_it_waits(rig):
+    await rig.config_map("a", finalizers=[F])
+    for policy, left in (
+        ("Foreground", [F, "foregroundDeletion"]),
+        ("Orphan", [F, "orphan"]),
+        ("Background", [F]),
+    ):
+        await delete(rig, resource=CONFIG_MAP, propagationPolicy=policy)
+        metadata = await live(rig, path=CONFIG_MAPS)
+        assert metadata["finalizers"] == left and metadata["deletionTimestamp"] == NOW
+
+
+async def test_a_dry_run_leaves_everything(rig):
+    await bound(rig)
+    await rig.config_map("a")
+    before = rig.storage.revision
+    done = await delete(rig, dry_run=True)
+    assert b'"deletionGracePeriodSeconds":30' in done.value
+    assert (await delete(rig, resource=CONFIG_MAP, dry_run=True)).gone
+    assert rig.storage.revision == before
+
+
+async def test_a_namespace_waits_for_its_finalizers(rig):
+    await rig.namespace("n")
+    done = await delete(rig, "n", resource=("", "v1", "namespaces"))
+    assert not done.gone
+    namespace = await rig.ok("GET", "/api/v1/namespaces/n")
+    assert namespace["status"]["phase"] == "Terminating" and namespace["metadata"]["deletionTimestamp"] == NOW
+    namespace["spec"] = {"finalizers": []}
+    await rig.ok("PUT", "/api/v1/namespaces/n/finalize", namespace)
+    assert (await rig.call("GET", "/api/v1/namespaces/n")).status == 404
+
+
+async def test_what_is_gone_in_a_collection_does_not_matter(rig):
+    contexts = []
+    for name in ("a", "gone", "b"):
+        if name != "gone":
+            await rig.config_map(name)
+        resource = rig.table.get(*CONFIG_MAP)
+        contexts.append(
+            WriteContext(
+                user=ADMIN, verb="delete", resource=resource, namespace="default", name=name, now=NOW
+            )
+        )
+    await deletion.delete_collection(rig.store, contexts, {}, [None] * 3)
+    assert (await rig.ok("GET", CONFIG_MAPS))["items"] == []
+
+
+async def test_the_first_error_of_a_collection_counts_and_the_others_go(rig):
+    async def refuse(obj, old):
+        raise errors.Forbidden(old["metadata"]["name"])
+
+    contexts = []
+    for name in "abc":
+        await rig.config_map(name)
+        resource = rig.table.get(*CONFIG_MAP)
+        contexts.append(
+            WriteContext(
+                user=ADMIN, verb="delete", resource=resource, namespace="default", name=name, now=NOW
+            )
+        )
+    with pytest.raises(errors.Forbidden, match="b"):
+        await deletion.delete_collection(rig.store, contexts, {}, [None, refuse, None])
+    assert [i["metadata"]["name"] for i in (await rig.ok("GET", CONFIG_MAPS))["items"]] == ["b"]
+
+
+class Model:
+    """What becomes of one pod with a node, by the rules in the documentation of Kubernetes."""
+
+    def __init__(self):
+        self.there, self.finalizers, self.until, self.grace = True, [], None, None
+
+    def deleting(self):
+        return self.until is not None
+
+    def drop_if_free(self):
+        if self.deleting() and not self.finalizers and self.grace == 0:
+            self.there = False
+
+    def delete(self, asked, now):
+        if not self.there:
+            return
+        if not self.deleting():
+            self.grace = 30 if asked is None else asked
+            self.until = now + self.grace
+        elif self.grace and asked is not None and asked < self.grace:
+            until = self.until - self.grace + asked
+            if until < now:
+                until, asked = now, min(asked, 1)
+            self.until, self.grace = until, asked
+        self.drop_if_free()
+
+    def set_finalizers(self, finalizers):
+        if self.there and not (self.deleting() and set(finalizers) - set(self.finalizers)):
+            self.finalizers = finalizers
+            self.drop_if_free()
+
+
+ACTIONS = st.one_of(
+    st.tuples(st.just("delete"), st.sampled_from([None, 0, 1, 5, 30, 60])),
+    st.tuples(st.just("finalizers"), st.sampled_from([(), (F,), (F, "example.com/g")])),
+    st.tuples(st.just("wait"), st.integers(1, 20)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ACTIONS, max_size=8))
+def test_a_pod_s_end_against_a_model(actions):
+    async def main():
+        async with Rig() as rig:
+            await bound(rig)
+            model, now = Model(), 0
+            for action, value in actions:
+                if action == "wait":
+                    now += value
+                elif action == "delete":
+                    model.delete(value, now)
+                    options = {} if value is None else {"gracePeriodSeconds": value}
+                    try:
+                        await delete(rig, now=later(now), **options)
+                    except errors.NotFound:
+                        assert not model.there
+                else:
+                    model.set_finalizers(list(value))
+                    patch = {"metadata": {"finalizers": list(value) or None}}
+                    headers = {"Content-Type": "application/merge-patch+json"}
+                    await rig.call("PATCH", PODS + "/a", patch, headers=headers)
+                metadata = await live(rig)
+                assert (metadata is not None) == model.there
+                if metadata is not None:
+                    assert metadata.get("finalizers", []) == model.finalizers
+                    assert metadata.get("deletionGracePeriodSeconds") == model.grace
+                    expected = None if model.until is None else later(model.until)
+                    assert metadata.get("deletionTimestamp") == expected
+
+    asyncio.run(main())
