@@ -21,9 +21,9 @@ class ClientError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """How the other side is known: by a CA bundle (PEM), or by the system's when there is none, or not at all.
+    """How the other side is known: by a CA bundle (PEM), by the system's when there is none, or not at all.
 
-    `server_name` replaces the address in the certificate's check. cert_file and key_file are the client's own.
+    `server_name` replaces the address when its certificate is checked; cert_file and key_file are our own.
     """
 
     ca: bytes = b""
@@ -108,7 +108,7 @@ class Outbound:
         trust: Trust = INSECURE,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> Answer:
-        """Send a request and read the head of its answer; `timeout` (seconds) is for that. Raises ClientError."""
+        """Send a request and read the head of its answer, within `timeout` seconds; raises ClientError."""
         request = self._request(method, url, headers, body, trust)
         # a task of its own: a request's pipeline runs outside of any until it waits
         task = asyncio.get_running_loop().create_task(request)

@@ -85,7 +85,7 @@ async def test_subresources(rig):
     await rig.ok("POST", path, {"metadata": {"name": "d"}, "spec": spec})
     _, scale = await ask(rig, "GET", f"{path}/d/scale")
     scale["spec"]["replicas"] = 3
-    status, scaled = await ask(rig, "PUT", f"{path}/d/scale", write(scale, "autoscaling/v1", "Scale"))
+    _, scaled = await ask(rig, "PUT", f"{path}/d/scale", write(scale, "autoscaling/v1", "Scale"))
     assert (scaled["kind"], scaled["spec"]) == ("Scale", {"replicas": 3})
 
 
@@ -112,7 +112,7 @@ async def test_what_is_wrong_with_a_watch_is_told_in_it(rig):
 
 
 async def test_discovery(rig):
-    status, groups = await ask(rig, "GET", "/apis")
+    _, groups = await ask(rig, "GET", "/apis")
     assert groups["kind"] == "APIGroupList"
     _, plain = await ask(rig, "GET", "/api/v1")
     assert (plain["kind"], plain["apiVersion"]) == ("APIResourceList", "")

@@ -1,4 +1,4 @@
-"""Types of the kinds that are only ever answers, and that no OpenAPI document describes: metadata-only forms, discovery."""
+"""Types of kinds that are only ever answers and in no OpenAPI document: metadata alone, discovery."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""The wire form of built-in kinds, and how it is read: magic bytes around a runtime.Unknown around the object's message.
+"""The wire form of built-in kinds, and how it is read: magic bytes, a runtime.Unknown, the object's message.
 
 Messages follow from the types: a member's number comes from schemas/, its wire type from its kind. What is
 read goes through the same walk as JSON, so that it needs no checks here.

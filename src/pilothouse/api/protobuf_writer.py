@@ -1,4 +1,4 @@
-"""Objects to protobuf, by a plan that is made once per type: what is written for each member, in the order of numbers.
+"""Objects to protobuf, by a plan made once per type: how each member is written, in the order of numbers.
 
 A member that is no pointer is written when it was not given as well, as gogo's generated code does.
 """
@@ -6,7 +6,7 @@ A member that is no pointer is written when it was not given as well, as gogo's 
 import base64
 import struct
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from pilothouse.api import json, times
@@ -258,6 +258,7 @@ def _listed(put: Put) -> Content:
     return content
 
 
+@lru_cache(maxsize=4096)  # PERF: the times of one object, and of its neighbours, are mostly the same
 def _time(value: Any) -> bytes:
     return _number(1, times.to_unix(value)[0]) + _number(2, 0) if value else _EMPTY
 

@@ -1,7 +1,6 @@
-"""APIServices: what is served by others, whether it can be reached, and one object for every group version of ours.
+"""APIServices: what others serve, whether they can be reached, and an object for each custom group version.
 
-Three controllers of upstream in one: the registration and availability of aggregated servers (kube-aggregator's
-apiservice and remote availability controllers) and autoregistration.
+Three controllers of upstream's kube-aggregator in one: registration, availability and autoregistration.
 """
 
 import asyncio
@@ -35,8 +34,8 @@ class APIServices:
     def __init__(self, client: Client, discovery: Discovery) -> None:
         self.client = client
         self.discovery = discovery
-        self.services = client.services
         self.apiservices = client.resource(GROUP, "v1", "apiservices")
+        self.reach = aggregator.Reach(client.services.outbound, client.readers, client.services.options)
         self.queue = WorkQueue("apiservices", self._sync)
         self._wanted: set[str] = set()
         self._behind: dict[tuple[str, str], set[str]] = {}
@@ -203,26 +202,15 @@ class APIServices:
             return "EndpointsNotFound", f"cannot find endpointslices for {what}"
         port_name = port.get("name", "")
         if not any(_serves(s, port_name) for s in slices):
-            return (
-                "MissingEndpoints",
-                f'endpointslices for {what} have no addresses with port name "{port_name}"',
-            )
+            message = f'endpointslices for {what} have no addresses with port name "{port_name}"'
+            return "MissingEndpoints", message
         return "", ""
 
     async def _probe(self, obj: Object) -> str:
         """What the last of some attempts failed of, "" as soon as one succeeds."""
         spec, message = obj["spec"], ""
-        calls = [
-            aggregator.probe(
-                self.services.outbound,
-                self.client.readers,
-                backend_of(obj),
-                spec.get("group", ""),
-                spec["version"],
-                self.services.options,
-            )
-            for _ in range(ATTEMPTS)
-        ]
+        backend, group, version = backend_of(obj), spec.get("group", ""), spec["version"]
+        calls = [aggregator.probe(self.reach, backend, group, version) for _ in range(ATTEMPTS)]
         tasks = [asyncio.ensure_future(call) for call in calls]
         try:
             for done in asyncio.as_completed(tasks):
@@ -240,9 +228,7 @@ class APIServices:
         backend = self.client.table.backends.get(version)
         if backend is None or backend.uid != obj["metadata"]["uid"]:
             return
-        resources = await resources_of(
-            self.services.outbound, self.client.readers, backend, *version, self.services.options
-        )
+        resources = await resources_of(self.reach, backend, *version)
         if self.client.table.backends.get(version) is not None:
             self.discovery.set_remote(*version, resources)
 

@@ -1,4 +1,4 @@
-"""Whether the priority level that a flow schema names exists, in its condition Dangling (flowcontrol's config consumer)."""
+"""Tells in a flow schema's condition Dangling whether the priority level that it names exists."""
 
 from pilothouse import errors
 from pilothouse.api import meta

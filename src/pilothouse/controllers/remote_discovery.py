@@ -1,45 +1,38 @@
-"""What an aggregated server says it serves: its aggregated discovery document, else the plain list of a version."""
-
-from typing import Any
+"""What an aggregated server says it serves: in one aggregated document, else in the list of each version."""
 
 import orjson
 
 from pilothouse.api.fields import Object
-from pilothouse.client import ClientError, Outbound
+from pilothouse.client import ClientError
 from pilothouse.endpoints import aggregator
-from pilothouse.registry.readers import Readers
+from pilothouse.endpoints.aggregator import Reach
 from pilothouse.registry.resource import Backend
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 LIMIT = 16 << 20
-_IDENTITY = [("X-Remote-User", "system:kube-aggregator"), ("X-Remote-Group", "system:masters")]
 
 
-async def resources_of(
-    outbound: Outbound, readers: Readers, backend: Backend, group: str, version: str, options: Any
-) -> list[Object] | None:
+async def resources_of(reach: Reach, backend: Backend, group: str, version: str) -> list[Object] | None:
     """The APIResourceDiscovery objects of a group version, None when they cannot be had."""
     try:
-        base = aggregator.resolve(readers, backend, options.enable_aggregator_routing)
-        found, document = await _get(outbound, f"{base}/apis", AGGREGATED, backend, options)
+        base = reach.base(backend)
+        found, document = await _get(reach, f"{base}/apis", AGGREGATED, backend)
         if "as=APIGroupDiscoveryList" in found:
             return _of_version(document, group, version)
         path = f"/apis/{group}/{version}" if group else f"/api/{version}"
-        _, document = await _get(outbound, base + path, "application/json", backend, options)
+        _, document = await _get(reach, base + path, "application/json", backend)
         return _converted(document, group, version)
     except (aggregator.Unroutable, ClientError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-async def _get(
-    outbound: Outbound, url: str, accept: str, backend: Backend, options: Any
-) -> tuple[str, Object]:
+async def _get(reach: Reach, url: str, accept: str, backend: Backend) -> tuple[str, Object]:
     """Content type and document; the type is "" where the answer is another than asked for."""
-    answer = await outbound.open(
+    answer = await reach.outbound.open(
         "GET",
         url,
-        headers=[*_IDENTITY, ("Accept", accept)],
-        trust=aggregator.trust_of(backend, options),
+        headers=[*aggregator.SYSTEM, ("Accept", accept)],
+        trust=aggregator.trust_of(backend, reach.options),
         timeout=aggregator.DISCOVERY_SECONDS,
     )
     body = await answer.read(LIMIT)

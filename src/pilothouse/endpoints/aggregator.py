@@ -1,5 +1,6 @@
 """Requests to group versions that other API servers answer (kube-aggregator's proxy handler)."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from pilothouse import errors
@@ -16,7 +17,23 @@ from pilothouse.server.request import Response
 
 DISCOVERY_SECONDS = 5.0
 UNAVAILABLE = "service unavailable"
+SYSTEM = (("X-Remote-User", "system:kube-aggregator"), ("X-Remote-Group", "system:masters"))
+"""In whose name we ask by ourselves."""
+
 REDIRECTED = b"the backend attempted to redirect this request, which is not permitted"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What it takes to ask a backend: a client, the cluster's objects and the flags."""
+
+    outbound: Outbound
+    readers: Readers
+    options: Any
+
+    def base(self, backend: Backend) -> str:
+        """The URL of a backend's root; Unroutable when there is none."""
+        return resolve(self.readers, backend, self.options.enable_aggregator_routing)
 
 
 class Unroutable(Exception):
@@ -60,9 +77,7 @@ def resolve(readers: Readers, backend: Backend, by_endpoints: bool) -> str:
         raise Unroutable(f'no service port {backend.port} found for service "{backend.name}"')
     if not by_endpoints:
         address = spec.get("clusterIP", "")
-        return (
-            f"https://[{address}]:{backend.port}" if ":" in address else f"https://{address}:{backend.port}"
-        )
+        return f"https://{f'[{address}]' if ':' in address else address}:{backend.port}"
     endpoint = random_endpoint(readers, service, port.get("name", ""))
     if endpoint is None:
         raise Unroutable(f'no endpoints available for service "{backend.name}"')
@@ -106,22 +121,16 @@ async def handle(verbs: Verbs, ctx: Context, backend: Backend) -> Response:
     return await relay.response_of(ctx, answer)
 
 
-async def probe(
-    outbound: Outbound, readers: Readers, backend: Backend, group: str, version: str, options: Any
-) -> str:
+async def probe(reach: Reach, backend: Backend, group: str, version: str) -> str:
     """Ask a backend for its discovery document; what is wrong, "" when it answers."""
     try:
-        base = resolve(readers, backend, options.enable_aggregator_routing)
+        base = reach.base(backend)
     except Unroutable as err:
         return str(err)
     url = f"{base}/apis/{group}/{version}" if group else f"{base}/api/{version}"
     try:
-        answer = await outbound.open(
-            "GET",
-            url,
-            headers=[("X-Remote-User", "system:kube-aggregator"), ("X-Remote-Group", "system:masters")],
-            trust=trust_of(backend, options),
-            timeout=DISCOVERY_SECONDS,
+        answer = await reach.outbound.open(
+            "GET", url, headers=SYSTEM, trust=trust_of(backend, reach.options), timeout=DISCOVERY_SECONDS
         )
     except ClientError as err:
         return f'failing or missing response from {url}: Get "{url}": {err}'

@@ -1,4 +1,4 @@
-"""componentstatuses: the health of the control plane, asked for at the moment (registry/core/componentstatus)."""
+"""componentstatuses: the health of the control plane, asked for at the moment."""
 
 import asyncio
 

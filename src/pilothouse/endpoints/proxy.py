@@ -220,7 +220,8 @@ async def _refused(answer: Answer, resource: str, name: str) -> errors.StatusErr
         kind = errors.InternalError if answer.status > 500 else errors.Unknown
         message = f'an error on the server ("{text}") has prevented the request from succeeding'
         if answer.status < 500:
-            message = f"the server responded with the status code {answer.status} but did not return more information"
+            code = answer.status
+            message = f"the server responded with the status code {code} but did not return more information"
     error = kind(f"{message or text} ( {resource} {name})", details={"name": name, "kind": resource})
     error.code = answer.status
     return error
@@ -238,7 +239,8 @@ _GENERIC: dict[int, tuple[type[errors.StatusError], str]] = {
     503: (errors.ServiceUnavailable, "the server is currently unable to handle the request"),
     504: (
         errors.Timeout,
-        "the server was unable to return a response in the time allotted, but may still be processing the request",
+        "the server was unable to return a response in the time allotted, "
+        "but may still be processing the request",
     ),
 }
 
@@ -348,21 +350,14 @@ def random_endpoint(readers: Any, service: Object, port_name: str) -> str | None
     random.shuffle(slices)
     slices.sort(key=lambda s: s.get("addressType") != families[0])
     for slice_ in slices:
-        port = next(
-            (
-                p["port"]
-                for p in slice_.get("ports") or ()
-                if p.get("name", "") == port_name and p.get("port")
-            ),
-            None,
-        )
+        ports = [p for p in slice_.get("ports") or () if p.get("name", "") == port_name and p.get("port")]
         ready = [
             e["addresses"][0]
             for e in slice_.get("endpoints") or ()
             if (e.get("conditions") or {}).get("ready") is not False and allowed(e["addresses"][0])
         ]
-        if port is not None and ready:
-            return f"{_host(random.choice(ready))}:{port}"
+        if ports and ready:
+            return f"{_host(random.choice(ready))}:{ports[0]['port']}"
     return None
 
 

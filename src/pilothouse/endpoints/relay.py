@@ -19,14 +19,17 @@ AHEAD = 1 << 20
 _HOP = frozenset(
     (
         "connection",
+        "content-length",
+        "host",
         "keep-alive",
         "proxy-authenticate",
         "proxy-authorization",
         "proxy-connection",
         "te",
         "trailer",
+        "transfer-encoding",
+        "upgrade",
     )
-    + ("transfer-encoding", "upgrade", "content-length", "host")
 )
 _OURS = ("authorization", "x-remote-", "impersonate-", "audit-id", "x-forwarded-for")
 _TOKEN = "!#$&'*+-.^_`|~"
