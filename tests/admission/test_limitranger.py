@@ -1,0 +1,149 @@
+"""Defaults and bounds of a namespace."""
+
+import pytest
+from harness import pod
+
+from pilothouse import errors
+from pilothouse.admission.limitranger import ANNOTATION, LimitRanger
+
+RANGES = "/api/v1/namespaces/default/limitranges"
+CLAIM = ("", "v1", "persistentvolumeclaims")
+
+
+async def limits(rig, kind="Container", name="l", **members):
+    item = {"type": kind, **members}
+    await rig.ok("POST", RANGES, {"metadata": {"name": name}, "spec": {"limits": [item]}})
+
+
+def resources(requests=None, limits=None):
+    return {k: v for k, v in (("requests", requests), ("limits", limits)) if v}
+
+
+def container(name="c", requests=None, limits=None, **more):
+    return {"name": name, "image": "i", "resources": resources(requests, limits), **more}
+
+
+def faults(rig, *containers, init=(), **spec):
+    obj = pod("p", spec={"containers": list(containers), "initContainers": list(init), **spec})
+    try:
+        LimitRanger().validate(rig.attributes(obj))
+    except errors.Forbidden as err:
+        return err.message.removeprefix('pods "p" is forbidden: ')
+    return None
+
+
+async def test_defaults(rig):
+    await limits(rig, default={"cpu": "1", "memory": "1Gi"}, defaultRequest={"cpu": "500m"})
+    obj = pod("p", spec={"containers": [container("a"), container("b", {"cpu": "2"}, {"cpu": "3"})]})
+    obj["spec"]["initContainers"] = [container("i", limits={"cpu": "1", "memory": "1Gi"})]
+    LimitRanger().mutate(rig.attributes(obj))
+    first, second = obj["spec"]["containers"]
+    assert first["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
+    assert first["resources"]["requests"]["cpu"] == "500m"
+    assert second["resources"]["requests"]["cpu"] == "2" and second["resources"]["limits"]["cpu"] == "3"
+    note = obj["metadata"]["annotations"][ANNOTATION]
+    assert note.startswith(
+        "LimitRanger plugin set: cpu, memory request for container a; cpu, memory limit for container a"
+    )
+    assert "cpu request for init container i" in note or "cpu, memory request for init container i" in note
+
+
+async def test_nothing_to_say_leaves_no_note(rig):
+    await limits(rig, max={"cpu": "2"}, default={"cpu": "1"}, defaultRequest={"cpu": "1"})
+    obj = pod("p", spec={"containers": [container("a", {"cpu": "1"}, {"cpu": "1"})]})
+    LimitRanger().mutate(rig.attributes(obj))
+    assert "annotations" not in obj["metadata"]
+
+
+async def test_least(rig):
+    await limits(rig, min={"cpu": "100m"})
+    assert faults(rig, container(requests={"cpu": "100m"})) is None
+    assert faults(rig, container()) == "minimum cpu usage per Container is 100m.  No request is specified"
+    assert faults(rig, container(requests={"cpu": "50m"})) == (
+        "minimum cpu usage per Container is 100m, but request is 50m"
+    )
+
+
+async def test_most(rig):
+    await limits(rig, max={"cpu": "1"})
+    assert faults(rig, container(limits={"cpu": "1000m"})) is None
+    assert faults(rig, container(requests={"cpu": "1"})) == (
+        "maximum cpu usage per Container is 1.  No limit is specified"
+    )
+    assert (
+        faults(rig, container(limits={"cpu": "2"})) == "maximum cpu usage per Container is 1, but limit is 2"
+    )
+
+
+async def test_ratio(rig):
+    await limits(rig, maxLimitRequestRatio={"cpu": "2"})
+    assert faults(rig, container(requests={"cpu": "1"}, limits={"cpu": "2"})) is None
+    assert faults(rig, container(requests={"cpu": "1"}, limits={"cpu": "3"})) == (
+        "cpu max limit to request ratio per Container is 2, but provided ratio is 3.000000"
+    )
+    assert faults(rig, container()).startswith(
+        "cpu max limit to request ratio per Container is 2, but no request is specified or request is 0"
+    )
+
+
+async def test_all_faults_are_told(rig):
+    await limits(rig, max={"cpu": "1", "memory": "1Gi"})
+    assert faults(
+        rig, container(limits={"cpu": "2", "memory": "2Gi"}), container("d", limits={"cpu": "1"})
+    ) == (
+        "[maximum cpu usage per Container is 1, but limit is 2, "
+        "maximum memory usage per Container is 1Gi, but limit is 2Gi, "
+        "maximum memory usage per Container is 1Gi.  No limit is specified]"
+    )
+
+
+async def test_a_pod_in_all(rig):
+    await limits(rig, "Pod", max={"cpu": "2"})
+    one = container(limits={"cpu": "1"})
+    assert faults(rig, one, one) is None
+    assert faults(rig, one, one, one) == "maximum cpu usage per Pod is 2, but limit is 3"
+    big = container("i", limits={"cpu": "3"})
+    assert faults(rig, one, init=[big]) == "maximum cpu usage per Pod is 2, but limit is 3"
+    sidecar = container("s", limits={"cpu": "1"}, restartPolicy="Always")
+    assert faults(rig, one, init=[sidecar]) is None
+    assert faults(rig, one, one, init=[sidecar]) == "maximum cpu usage per Pod is 2, but limit is 3"
+    assert faults(rig, one, one, one, resources={"limits": {"cpu": "2"}}) is None
+
+
+@pytest.mark.parametrize(
+    ("size", "why"),
+    [
+        ("2Gi", None),
+        ("1Gi", "minimum storage usage per PersistentVolumeClaim is 2Gi, but request is 1Gi"),
+        ("4Gi", "maximum storage usage per PersistentVolumeClaim is 3Gi, but request is 4Gi"),
+    ],
+)
+async def test_claims(rig, size, why):
+    await limits(rig, "PersistentVolumeClaim", min={"storage": "2Gi"}, max={"storage": "3Gi"})
+    claim = {"metadata": {"name": "c"}, "spec": {"resources": {"requests": {"storage": size}}}}
+    attributes = rig.attributes(claim, resource=CLAIM)
+    if why is None:
+        LimitRanger().validate(attributes)
+    else:
+        with pytest.raises(errors.Forbidden) as caught:
+            LimitRanger().validate(attributes)
+        assert caught.value.message == f'persistentvolumeclaims "c" is forbidden: {why}'
+
+
+async def test_what_is_going_may_go(rig):
+    await limits(rig, min={"cpu": "1"})
+    obj = pod("p", deletionTimestamp="2026-01-01T00:00:00Z")
+    LimitRanger().validate(rig.attributes(obj, obj, subresource="resize"))
+
+
+async def test_another_namespace_has_its_own(rig):
+    await limits(rig, min={"cpu": "1"})
+    LimitRanger().validate(rig.attributes(pod("p"), namespace="kube-system"))
+
+
+async def test_what_it_looks_at(rig):
+    wants = LimitRanger().wants
+    assert wants(rig.attributes({})) and not wants(rig.attributes({}, {}))
+    assert wants(rig.attributes({}, {}, subresource="resize"))
+    assert wants(rig.attributes({}, {}, resource=CLAIM))
+    assert not wants(rig.attributes({}, resource=("", "v1", "services")))
