@@ -209,11 +209,14 @@ class OpenAPI:
         if name in PLAIN_PATHS:
             return None
         parts = name.split("/")
-        if name not in self.names():
+        if len(parts) == 2 and parts[0] == "apis" and name in self.names():
+            return None
+        if (parts[0], len(parts)) not in (("api", 2), ("apis", 3)):
             raise KeyError(name)
-        if parts[0] == "api":
-            return "", parts[1]
-        return (parts[1], parts[2]) if len(parts) == 3 else None
+        group, version = ("", *parts[1:]) if parts[0] == "api" else parts[1:]
+        if not any(self._resources(group, version)):
+            raise KeyError(name)
+        return group, version
 
     def _basis(self, kind: Kind) -> list[Any]:
         subresources = [(sub.name, sub.kind, sub.verbs) for sub in kind.subresources.values()]

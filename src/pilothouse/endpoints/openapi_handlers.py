@@ -60,7 +60,7 @@ class OpenAPIHandlers:
     def _forget(self, group: str, version: str) -> None:
         self._index = None
         self._v2_tag = ""
-        self._hashes.clear()
+        self._hashes.pop(f"apis/{group}/{version}" if group else f"api/{version}", None)
 
     def v2(self, request: Request, path: str) -> Response:
         """The whole document of version 2, whatever the method."""

@@ -158,6 +158,7 @@ class Table:
 
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
         self._versions: dict[tuple[str, str], dict[str, Resource]] = {}
+        self._groups: dict[str, set[str]] = {}
         self._kinds: dict[tuple[str, str, str], Resource] = {}
         self._priorities: dict[tuple[str, str], tuple[int, int]] = {}
         self.changed: list[Callable[[str, str], None]] = []
@@ -188,7 +189,7 @@ class Table:
 
     def versions(self, group: str) -> list[str]:
         """The versions of a group, the preferred one first."""
-        found = [v for g, v in self._versions if g == group]
+        found = self._groups.get(group, ())
         return sorted(found, key=lambda v: (self.priority(group, v)[1], version_key(v)), reverse=True)
 
     def resources(self, group: str, version: str) -> list[Resource]:
@@ -218,6 +219,7 @@ class Table:
         """Serve a resource, in place of one of the same name."""
         group, version = resource.group, resource.version
         found = self._versions.setdefault((group, version), {})
+        self._groups.setdefault(group, set()).add(version)
         previous = found.get(resource.plural)
         if previous is not None:
             self._kinds.pop((group, version, previous.kind), None)
@@ -236,6 +238,7 @@ class Table:
             del self._kinds[group, version, resource.kind]
         if not found:
             del self._versions[group, version]
+            self._groups[group].discard(version)
         self._tell(group, version)
         return resource
 
