@@ -290,6 +290,54 @@ def labels(bytes value not None, Py_ssize_t head):
     return read_labels(value, head)
 
 
+# --- single members
+
+cdef Py_ssize_t locate(const char* s, Py_ssize_t i, Py_ssize_t n, list path):
+    """The offset of the value at a path of member names, in the object whose content starts at `i`, or -1."""
+    cdef bytes name
+    for name in path:
+        if i < 0 or i >= n:
+            return -1
+        if s[i] == c'{':
+            i += 1
+        elif s[i] != c'"':
+            return -1
+        i = find_member(s, i, n, PyBytes_AS_STRING(name))
+    return i
+
+
+cdef str read_text(bytes value, Py_ssize_t head, list path):
+    """The text at a path of a served value; None when there is none or something else."""
+    cdef const char* s = PyBytes_AS_STRING(value)
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(value)
+    cdef Py_ssize_t i = locate(s, head, n, path)
+    cdef Py_ssize_t end
+    if i < 0 or i >= n or s[i] != c'"':
+        return None
+    end = skip_string(s, i, n)
+    return None if end < 0 else read_string(s, i, end)
+
+
+def same_at(Encoded a not None, Encoded b not None, list paths not None):
+    """Whether two objects have the same bytes at each path, a list of encoded member names, or nothing there."""
+    cdef const char* s = PyBytes_AS_STRING(a.value)
+    cdef const char* t = PyBytes_AS_STRING(b.value)
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(a.value)
+    cdef Py_ssize_t m = PyBytes_GET_SIZE(b.value)
+    cdef Py_ssize_t i, j, size
+    for path in paths:
+        i = locate(s, a.head, n, path)
+        j = locate(t, b.head, m, path)
+        if i < 0 and j < 0:
+            continue
+        if i < 0 or j < 0:
+            return False
+        size = skip_value(s, i, n) - i
+        if size <= 0 or skip_value(t, j, m) - j != size or memcmp(s + i, t + j, size) != 0:
+            return False
+    return True
+
+
 # --- watch events
 
 cdef bytes frame(const char* kind, bytes value):

@@ -31,6 +31,7 @@ cdef class Objects:
 
     cdef readonly str prefix
     cdef readonly tuple indexed_fields
+    cdef dict field_paths     # of the indexed fields, whose names are their paths
     cdef readonly long long last_change
     cdef readonly long long oldest
     cdef object owner, extract, ring
@@ -43,6 +44,7 @@ cdef class Objects:
         self.prefix = prefix
         self.extract = extract
         self.indexed_fields = indexed_fields
+        self.field_paths = {field: [part.encode() for part in field.split(".")] for field in indexed_fields}
         self.by_key = {}
         self.entries = []
         self.label_indexes = {}
@@ -110,8 +112,10 @@ cdef class Objects:
         cdef Entry entry
         cdef bint plain = only_key_fields(selector)
         cdef bint more = False
+        cdef bint exact
         cdef Py_ssize_t i
         rows = None if selector.nothing else self.candidates(prefix, selector, after, low, high)
+        exact = rows is not None and not undone and self.settled(selector)
         if rows is None:
             rows = [] if selector.nothing else self.entries[low:high]
         if undone:
@@ -120,7 +124,7 @@ cdef class Objects:
             rows.sort(key=key_of)
         for i in range(PyList_GET_SIZE(rows)):
             entry = <Entry>PyList_GET_ITEM(rows, i)
-            if self.selects(selector, plain, entry):
+            if exact or self.selects(selector, plain, entry):
                 found.append(entry)
                 if limit and PyList_GET_SIZE(found) == limit:
                     rows = self.merged(undone, low, high) if undone else None
@@ -128,6 +132,14 @@ cdef class Objects:
                     more = last != entry.key
                     break
         return Listing(found, revision, more, -1)
+
+    cdef bint settled(self, Selector selector) except -1:
+        """True when an index tells all that a selector asks: one indexed field, or one label, that equals."""
+        if len(selector.fields) + len(selector.labels) != 1 or selector.nothing:
+            return False
+        if selector.fields:
+            return len(selector.field_equalities) == 1 and next(iter(selector.field_equalities)) in self.field_paths
+        return len(selector.equalities) == 1
 
     cdef list candidates(self, str prefix, Selector selector, str after, Py_ssize_t low, Py_ssize_t high):
         """Entries that may match, from the smallest fitting index, in key order; None when only a scan will do."""
@@ -214,7 +226,7 @@ cdef class Objects:
         if index is None:
             index = Index()
             for entry in self.entries:
-                index.put(entry, self.fields_of(entry).get(field))
+                index.put(entry, self.field_of(entry, field))
             self.field_indexes[field] = index
         return index
 
@@ -231,6 +243,10 @@ cdef class Objects:
         self.label_indexes[key] = index
         return index
 
-    cdef dict fields_of(self, Entry entry):
-        """The fields of an entry, not remembered: an index needs them once."""
-        return entry._fields if entry._fields is not None else extracted(self.extract, entry)
+    cdef str field_of(self, Entry entry, str field):
+        """One field of an entry: its fields are not remembered, an index needs them once."""
+        cdef str text
+        if entry._fields is not None:
+            return entry._fields.get(field)
+        text = read_text(entry.value, entry.head, self.field_paths[field])
+        return text if text is not None else extracted(self.extract, entry).get(field)

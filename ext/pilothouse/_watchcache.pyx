@@ -14,7 +14,7 @@ from cpython.unicode cimport PyUnicode_Compare
 
 import orjson
 
-from pilothouse._json cimport Encoded, frame, read_labels, revised, splice_at
+from pilothouse._json cimport Encoded, frame, read_labels, read_text, revised, splice_at
 from pilothouse._selectors cimport Selector
 
 from pilothouse.storage.interface import Compacted, FutureRevision
@@ -214,16 +214,15 @@ cdef class ResourceCache(Objects):
 
     cdef list reindex_fields(self, Change change):
         """Bring the field indexes up to date; answers with (field, old value, new value) of those that are watched."""
-        cdef dict fields = None
         cdef Entry subject = change.cur if change.cur is not None else change.prev
         cdef Index index
         cdef list touched = []
         cdef str old, new
-        if change.cur is not None:
-            fields = change.cur.get_fields(self.extract) if self.field_readers else self.fields_of(change.cur)
+        if change.cur is not None and self.field_readers:
+            change.cur.get_fields(self.extract)
         for field, index in self.field_indexes.items():
             old = index.values.get(change.key)
-            new = fields.get(field) if fields is not None else None
+            new = self.field_of(change.cur, field) if change.cur is not None else None
             index.put(subject, new)
             touched.append((field, old, new))
         return touched

@@ -8,7 +8,7 @@ class LiveReaders:
         self.objects = {}
         self.callbacks = {}
 
-    def subscribe(self, resource, callback):
+    def subscribe(self, resource, callback, members=()):
         self.callbacks.setdefault(resource, []).append(callback)
         for (kind, namespace, name), obj in self.objects.items():
             if kind == resource:

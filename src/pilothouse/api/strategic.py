@@ -31,7 +31,10 @@ def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> t
         raise errors.BadRequest(str(err)) from None
     patched = apply(live, patch or {}, type)
     try:
-        _check_shape(patched, type)
+        for name, member in type.fields.items():
+            value = patched.get(name)
+            if value is not live.get(name):  # what is shared has the shape it had
+                _check_shape(value, member.type)
     except ValueError as err:
         errs = Errors()
         errs.invalid("patch", _go(patch), str(err))

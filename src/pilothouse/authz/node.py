@@ -6,7 +6,7 @@ from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import Attributes, User
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
 from pilothouse.authz.rbac import Rule, rules_allow
-from pilothouse.authz.references import Vertex, pod_vertices, volume_secrets
+from pilothouse.authz.references import POD_MEMBERS, Vertex, pod_vertices, volume_secrets
 from pilothouse.registry.readers import Readers
 
 _PREFIX = "system:node:"
@@ -22,7 +22,7 @@ class Graph:
         self._nodes: dict[Vertex, dict[str, int]] = {}
         self._claims: dict[str, tuple[str, str]] = {}
         self._volumes: dict[tuple[str, str], set[str]] = {}
-        readers.subscribe("pods", self._changed(pod_vertices))
+        readers.subscribe("pods", self._changed(pod_vertices), POD_MEMBERS)
         readers.subscribe("volumeattachments.storage.k8s.io", self._changed(_named("volumeattachments")))
         readers.subscribe("resourceslices.resource.k8s.io", self._changed(_named("resourceslices")))
         readers.subscribe("persistentvolumes", self._volume_changed)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import orjson
 
+from pilothouse._json import same_at
 from pilothouse._watchcache import Entry
 from pilothouse.api.fields import Object
 from pilothouse.registry.catalog import Table
@@ -60,12 +61,21 @@ class CachedReaders:
         found = self._resource(resource)
         return self.store.cache(found).last_change if found is not None else 0
 
-    def subscribe(self, resource: str, callback: Callable[[str, Object | None, Object | None], None]) -> None:
+    def subscribe(
+        self,
+        resource: str,
+        callback: Callable[[str, Object | None, Object | None], None],
+        members: tuple[str, ...] = (),
+    ) -> None:
         found = self._resource(resource)
         if found is None:
             return
 
+        paths = [[part.encode() for part in member.split(".")] for member in members]
+
         def changed(new: Entry | None, old: Entry | None) -> None:
+            if paths and new is not None and old is not None and same_at(new, old, paths):
+                return
             key = new.key if new is not None else old.key if old is not None else ""
             callback(
                 key,

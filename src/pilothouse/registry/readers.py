@@ -21,5 +21,13 @@ class Readers(Protocol):
     def revision(self, resource: str) -> int:
         """The revision of the resource's last change: what a cache of answers is kept under."""
 
-    def subscribe(self, resource: str, callback: Callable[[str, Object | None, Object | None], None]) -> None:
-        """Call back with (key, new, old) for every object now (old None) and at every change; new None = deleted."""
+    def subscribe(
+        self,
+        resource: str,
+        callback: Callable[[str, Object | None, Object | None], None],
+        members: tuple[str, ...] = (),
+    ) -> None:
+        """Call back with (key, new, old) for every object now (old None) and at every change; new None = deleted.
+
+        With `members`, dotted paths, changes that leave all of these as they were are passed over.
+        """
