@@ -35,6 +35,7 @@ from pilothouse.controllers.garbage import GarbageCollector
 from pilothouse.controllers.leases import Identity, KubernetesEndpoints
 from pilothouse.controllers.namespaces import NamespaceDeletion
 from pilothouse.controllers.serviceaccounts import NamespaceContents
+from pilothouse.controllers.services import PoolRepair
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.health import Health
@@ -338,6 +339,9 @@ class Server:
         apiservices = APIServices(self._client("kube-apiserver"), self.discovery)
         apiservices.start()
         self.controllers.append(apiservices)
+        pools = PoolRepair(self.readers, self.services)
+        pools.start()
+        self.controllers.append(pools)
         flow_schemas = FlowSchemaStatus(self._client(flowschemas.MANAGER))
         flow_schemas.start()
         self.controllers.append(flow_schemas)

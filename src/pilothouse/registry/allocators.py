@@ -29,6 +29,7 @@ class _Pool:
         self.first, self.last = first, last
         self.preferred = min(first + reserved, last + 1)
         self.taken: set[int] = set()
+        self.suspects: set[int] = set()
         self.lock = threading.Lock()
 
     def take(self, number: int) -> bool:
@@ -63,6 +64,14 @@ class _Pool:
     def give_back(self, number: int) -> None:
         with self.lock:
             self.taken.discard(number)
+
+    def repair(self, used: set[int]) -> None:
+        """Take what is used; free what nobody used at this look and at the one before (a write may be under way)."""
+        with self.lock:
+            self.taken |= used
+            idle = self.taken - used
+            self.taken -= idle & self.suspects
+            self.suspects = idle - self.suspects
 
 
 class Addresses:
@@ -116,13 +125,25 @@ class Addresses:
         if address is not None and f"IPv{address.version}" in self._pools:
             self._pools[f"IPv{address.version}"][1].give_back(int(address))
 
+    def take(self, services: Iterable[Object]) -> None:
+        """Note what services have that another server gave out."""
+        for family, numbers in self._used(services).items():
+            for number in numbers:
+                self._pools[family][1].take(number)
+
     def repair(self, services: Iterable[Object]) -> None:
-        """Take what stored services have: at start, and after writes of other servers."""
+        """Take what stored services have; free what no service has had for two looks in a row."""
+        for family, numbers in self._used(services).items():
+            self._pools[family][1].repair(numbers)
+
+    def _used(self, services: Iterable[Object]) -> dict[str, set[int]]:
+        used: dict[str, set[int]] = {family: set() for family in self._pools}
         for service in services:
             for ip in (service.get("spec") or {}).get("clusterIPs") or ():
                 address = names.parse_ip(ip)
-                if address is not None and f"IPv{address.version}" in self._pools:
-                    self._pools[f"IPv{address.version}"][1].take(int(address))
+                if address is not None and f"IPv{address.version}" in used:
+                    used[f"IPv{address.version}"].add(int(address))
+        return used
 
 
 class NodePorts:
@@ -155,11 +176,19 @@ class NodePorts:
         """Give a port back; one that is free already is let pass."""
         self._pool.give_back(port)
 
+    def take(self, services: Iterable[Object]) -> None:
+        """Note what services have that another server gave out."""
+        for port in self._used(services):
+            self._pool.take(port)
+
     def repair(self, services: Iterable[Object]) -> None:
-        """Take what stored services have."""
+        """Take what stored services have; free what no service has had for two looks in a row."""
+        self._pool.repair(self._used(services))
+
+    def _used(self, services: Iterable[Object]) -> set[int]:
+        used = set()
         for service in services:
             spec = service.get("spec") or {}
             ports = [p.get("nodePort", 0) for p in spec.get("ports") or ()]
-            for port in (*ports, spec.get("healthCheckNodePort", 0)):
-                if port:
-                    self._pool.take(port)
+            used.update(port for port in (*ports, spec.get("healthCheckNodePort", 0)) if port)
+        return used

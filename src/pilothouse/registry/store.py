@@ -190,7 +190,7 @@ class Store:
         except interface.StorageError as err:
             _undo(ctx)
             raise storage_error(resource, metadata.get("name", ""), err) from err
-        except BaseException:
+        except Exception:
             _undo(ctx)
             raise
         return Written(self._served(resource, kv), created=True)
@@ -252,7 +252,7 @@ class Store:
             except interface.StorageError as err:
                 _undo(ctx)
                 raise storage_error(resource, ctx.name, err) from err
-            except BaseException:
+            except Exception:
                 _undo(ctx)
                 raise
         raise errors.conflict(resource.group, resource.plural, ctx.name, MODIFIED)
@@ -468,6 +468,9 @@ def _vanishes(strategy: Strategy, obj: Object, old: Object) -> bool:
 
 
 def _undo(ctx: WriteContext) -> None:
-    """Give back what hooks took for a write that did not happen."""
+    """Give back what hooks took for a write that did not happen.
+
+    Not after a cancellation: the store may still carry the write out, and the repair of the pools frees the rest.
+    """
     while ctx.undo:
         ctx.undo.pop()()
