@@ -145,7 +145,7 @@ class APIServices:
         return await self._check(name, obj)
 
     async def _automanage(self, name: str, obj: Object | None) -> bool:
-        """Create, mend or delete the object of a group version of ours; whether there is nothing more to do."""
+        """Create, mend or delete the object of a group version of ours; whether that was all."""
         wanted = _local(name) if name in self._wanted else None
         if obj is None:
             if wanted is not None:

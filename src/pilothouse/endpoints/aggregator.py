@@ -60,7 +60,7 @@ def trust_of(backend: Backend, options: Any) -> Trust:
 
 
 def resolve(readers: Readers, backend: Backend, by_endpoints: bool) -> str:
-    """The https URL of a backend's root: its Service's address, or with `by_endpoints` one of its endpoints."""
+    """The URL of a backend's root: by its Service's address, or with `by_endpoints` one of its endpoints."""
     service = readers.get("services", backend.namespace, backend.name)
     if service is None:
         raise Unroutable(f'service "{backend.name}" not found')

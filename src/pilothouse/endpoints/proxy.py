@@ -283,7 +283,7 @@ async def _proxy(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
 
 
 def allowed(address: str) -> bool:
-    """Whether requests may be sent there: a unicast address beyond this host and this link (IsGlobalUnicast)."""
+    """Whether requests may go there: a unicast address beyond this host and this link (IsGlobalUnicast)."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

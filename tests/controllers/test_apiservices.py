@@ -1,0 +1,92 @@
+"""APIServices of our own group versions; those of others are tested with the aggregator."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pilothouse.controllers.apiservices import MANAGED, APIServices
+from pilothouse.registry.resource import Resource
+
+PATH = "/apis/apiregistration.k8s.io/v1/apiservices"
+SPEC = {"group": "a.example.com", "version": "v1", "groupPriorityMinimum": 1000, "versionPriority": 100}
+MERGE = {"Content-Type": "application/merge-patch+json"}
+
+
+def custom() -> Resource:
+    return Resource(
+        group="a.example.com",
+        version="v1",
+        plural="fans",
+        kind="Fan",
+        singular="fan",
+        namespaced=True,
+        verbs=("get", "list"),
+        key_prefix="/registry/a.example.com/fans/",
+        list_items_typed=True,
+    )
+
+
+@pytest.fixture
+def following(rig: Any, runner: asyncio.Runner) -> Any:
+    controller = APIServices(rig.client("kube-apiserver"), rig.discovery)
+
+    async def start() -> None:
+        controller.start()
+
+    runner.run(start())
+    yield controller
+    controller.close()
+
+
+async def until(rig: Any, status: int) -> Any:
+    for _ in range(200):
+        answer = await rig.call("GET", f"{PATH}/v1.a.example.com")
+        if answer.status == status:
+            return answer.body
+        await asyncio.sleep(0.01)
+    raise AssertionError(answer)
+
+
+async def test_a_custom_group_version_has_one(rig, following):
+    rig.table.add(custom())
+    made = await until(rig, 200)
+    assert made["spec"] == SPEC and made["metadata"]["labels"] == {MANAGED: "true"}
+    assert made["status"]["conditions"][0]["reason"] == "Local"
+    rig.table.remove("a.example.com", "v1", "fans")
+    await until(rig, 404)
+
+
+async def test_it_comes_back_and_is_mended(rig, following):
+    rig.table.add(custom())
+    await until(rig, 200)
+    await rig.ok("DELETE", f"{PATH}/v1.a.example.com")
+    await until(rig, 200)
+    await rig.ok("PATCH", f"{PATH}/v1.a.example.com", {"spec": {"versionPriority": 5}}, headers=MERGE)
+    for _ in range(200):
+        if (await until(rig, 200))["spec"] == SPEC:
+            break
+        await asyncio.sleep(0.01)
+    else:
+        raise AssertionError("not mended")
+
+
+async def test_one_without_the_label_is_left_alone(rig, following):
+    rig.table.add(custom())
+    await until(rig, 200)
+    patch = {"metadata": {"labels": None}, "spec": {"versionPriority": 5}}
+    await rig.ok("PATCH", f"{PATH}/v1.a.example.com", patch, headers=MERGE)
+    rig.table.remove("a.example.com", "v1", "fans")
+    await asyncio.sleep(0.05)
+    assert (await until(rig, 200))["spec"]["versionPriority"] == 5
+
+
+async def test_local_ones_are_in_the_plain_lists(rig, following):
+    await rig.ok("POST", PATH, {"metadata": {"name": "v1.a.example.com"}, "spec": SPEC})
+    groups = (await rig.ok("GET", "/apis"))["groups"]
+    assert groups[-1]["name"] == "a.example.com"
+    assert "/apis/a.example.com/v1" in (await rig.ok("GET", "/"))["paths"]
+    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    items = (await rig.ok("GET", "/apis", headers={"Accept": accept}))["items"]
+    assert "a.example.com" not in [i["metadata"]["name"] for i in items]
+    assert (await rig.call("GET", "/apis/a.example.com/v1")).status == 404
