@@ -1,4 +1,4 @@
-"""Commands: `pilothouse serve | kubeconfig | version`, and `kube-apiserver`, upstream's name of `serve`."""
+"""Commands: `pilothouse serve | kubeconfig | etcd | version`, and `kube-apiserver` for `serve`."""
 
 import os
 import shutil
@@ -14,6 +14,8 @@ USAGE = """Pilothouse is a Kubernetes API server.
 Usage:
   pilothouse serve [flags]       Serve the API; `pilothouse serve --help` lists the flags.
   pilothouse kubeconfig [flags]  Print the administrator's kubeconfig (--data-dir, --secure-port).
+  pilothouse etcd COMMAND [flags]  Look after etcd: status, members, alarms, compact, defragment, disarm
+                                 (--etcd-servers, --etcd-cafile, --etcd-certfile, --etcd-keyfile).
   pilothouse version             Print the version.
 """
 
@@ -31,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _serve(arguments[1:], "pilothouse serve")
     if command == "kubeconfig":
         return _kubeconfig(arguments[1:])
+    if command == "etcd":
+        return _etcd(arguments[1:])
     if command in ("version", "--version"):
         print(version())
         return 0
@@ -84,6 +88,24 @@ def _serve(arguments: Sequence[str], program: str) -> int:
         return app.run(config)
     finally:
         logs.flush(listener)
+
+
+def _etcd(arguments: Sequence[str]) -> int:
+    from pilothouse import options
+
+    program = "pilothouse etcd"
+    try:
+        config = options.parse(arguments[1:], program)
+        if not config.etcd_servers:
+            return _fail("--etcd-servers must be specified", program)
+        from pilothouse.storage import etcd_admin
+
+        files = (config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
+        return etcd_admin.run(arguments[0] if arguments else "", config.etcd_servers, *files)
+    except (options.FlagError, options.ConfigError) as error:
+        return _fail(str(error), program)
+    except ImportError as error:
+        return _fail(f"needs the package etcd3-py: pip install pilothouse[etcd] ({error})", program)
 
 
 def _tell_ignored(names: Sequence[str]) -> None:

@@ -94,7 +94,7 @@ def _check_names(names: tuple[str, ...]) -> Iterator[str]:
             )
         elif name in ("*.events.k8s.io", "events.events.k8s.io"):
             yield where + "'*.events.k8s.io' objects are stored using the 'events' API group in etcd"
-        elif name != "*.*" and "*.*" in names or name != f"*.{group}" and f"*.{group}" in names:
+        elif any(mask in names and mask != name for mask in ("*.*", f"*.{group}")):
             yield where + "overlapping resources in the same list are not allowed as they will be masked"
 
 
@@ -129,9 +129,8 @@ def _provider(entry: Any, path: str, problems: list[str]) -> Iterator[Provider]:
             problems.append(f"{where}.secret: Invalid value: secrets must be base64 encoded")
             continue
         if len(secret) not in SIZES[kind]:
-            problems.append(
-                f"{where}.secret: Invalid value: secret is not of the expected length, got {len(secret)}, expected one of {list(SIZES[kind])}"
-            )
+            why = f"not of the expected length, got {len(secret)}, expected one of {list(SIZES[kind])}"
+            problems.append(f"{where}.secret: Invalid value: secret is {why}")
             continue
         try:
             yield KINDS[kind](name, secret)
