@@ -76,7 +76,7 @@ PATCHES = {
         [{"op": "add", "path": "/data/a", "value": "x" * 10000}]
         + [{"op": "copy", "from": "/data", "path": f"/data/b{n}"} for n in range(40)]
     ).encode(),
-    "too-many": json.dumps([{"op": "test", "path": "/kind", "value": "ConfigMap"}] * 20000).encode(),
+    "too-many": json.dumps([{"op": "test", "path": "/kind", "value": "ConfigMap"}] * 11000).encode(),
     "yaml-bomb": b"a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n",
     "yaml-tag": b"!!python/object:x {}",
     "yaml-list": b"- a\n- b\n",
@@ -163,6 +163,7 @@ def _free(body: dict[str, object], at: int) -> dict[str, object]:
     return body | {"metadata": metadata}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", range(len(STORED)), ids=IDS)
 def test_replacements_with_one_thing_wrong(
     target: Target, stored: dict[str, dict[str, object]], at: int
@@ -179,6 +180,7 @@ def test_replacements_with_one_thing_wrong(
                 raise AssertionError(f"{path}: {body[:3000]!r}") from err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("at", range(len(STORED)), ids=IDS)
 def test_patches_with_one_thing_wrong(
@@ -191,7 +193,7 @@ def test_patches_with_one_thing_wrong(
     if kind == "apply":
         body |= {"apiVersion": obj["apiVersion"], "kind": obj["kind"]}
         body["metadata"] = {"name": obj["metadata"]["name"]}  # type: ignore[index]
-    for wrong in WRONG:
+    for wrong in WRONG[at % 3 :: 3]:
         for changed in variants(body, wrong):
             patch: object = changed
             if kind == "json":

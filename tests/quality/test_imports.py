@@ -33,7 +33,12 @@ IMPORT_MS = 200
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {"PYTHONPATH": str(SRC), "PATH": "/usr/bin:/bin"}
     return subprocess.run(
-        [sys.executable, *arguments], env=environment, capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
     )
 
 
@@ -41,7 +46,12 @@ def test_layers() -> None:
     program = pathlib.Path(sys.executable).with_name("lint-imports")
     root = SRC.parent
     done = subprocess.run(
-        [program, "--no-cache"], cwd=root, env={"PYTHONPATH": str(SRC)}, capture_output=True, text=True, check=False
+        [program, "--no-cache"],
+        cwd=root,
+        env={"PYTHONPATH": str(SRC)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
 
@@ -65,5 +75,7 @@ def test_import_time(module: str) -> None:
 
 
 def test_the_package_itself_imports_next_to_nothing() -> None:
-    done = python("-c", "import sys, pilothouse; print([m for m in sys.modules if m.startswith('pilothouse.')])")
+    done = python(
+        "-c", "import sys, pilothouse; print([m for m in sys.modules if m.startswith('pilothouse.')])"
+    )
     assert done.stdout.strip() == "[]"

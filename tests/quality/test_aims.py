@@ -1,0 +1,39 @@
+"""Start, memory and import time against what is aimed at; twice as much is let through, for machines that are busy."""
+
+import importlib
+import pathlib
+import sys
+from types import ModuleType
+
+import pytest
+
+BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
+SLACK = 2
+COUNT = 20_000
+
+
+def benchmark(name: str) -> ModuleType:
+    """A program of benchmarks/ as a module."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+def test_ready_and_idle() -> None:
+    startup = benchmark("startup")
+    got = startup.measure(rounds=1)
+    assert got["ready-empty"] < SLACK * startup.READY_SECONDS
+    assert got["ready-existing"] < SLACK * startup.READY_SECONDS
+    assert got["idle-mb"] < startup.IDLE_MB
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_memory_of_many_objects() -> None:
+    """A fifth of the objects may take what an idle server may, and a fifth of the rest."""
+    memory, startup = benchmark("memory"), benchmark("startup")
+    rows = memory.measure(COUNT)
+    most = max(megabytes for _, _, megabytes in rows)
+    assert most < startup.IDLE_MB + (memory.AFTER_MB - startup.IDLE_MB) * COUNT / 100_000, rows

@@ -1,0 +1,58 @@
+"""Write the tables of docs/architecture.md: what every file is for, in the words of its own docstring.
+
+Everything above the line `## Every file` is written by hand.
+"""
+
+import ast
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).parent.parent
+MAP = ROOT / "docs/architecture.md"
+MARK = "## Every file\n"
+FOLDERS = (
+    "ext/pilothouse",
+    "src/pilothouse",
+    *(f"src/pilothouse/{name}" for name in ("testing", "controllers", "controllers/bootstrap_data", "endpoints")),
+    *(f"src/pilothouse/{name}" for name in ("admission", "authn", "authz", "flowcontrol", "audit")),
+    *(f"src/pilothouse/{name}" for name in ("registry", "registry/groups", "storage")),
+    *(f"src/pilothouse/{name}" for name in ("api", "api/validate", "api/cel", "api/schemas", "server")),
+)
+
+
+def about(path: pathlib.Path) -> str:
+    """The first sentence or line of what a file says of itself."""
+    text = path.read_text()
+    if path.suffix == ".py":
+        said = ast.get_docstring(ast.parse(text)) or ""
+    else:
+        found = re.search(r'^"""(.*?)"""', text, re.S | re.M) or re.search(r"((?:^# (?!cython:).*\n)+)", text, re.M)
+        said = re.sub(r"^# ", "", found[1], flags=re.M) if found else ""
+    if not said and path.suffix == ".pxi":
+        said = f"Included by {' and '.join(p.name for p in sorted(path.parent.glob('*.p*')) if _includes(p, path))}."
+    if not said and path.suffix == ".pxd":
+        said = "What other compiled modules may cimport."
+    first = " ".join(said.split("\n\n")[0].split())
+    return first.replace("|", "\\|")
+
+
+def _includes(path: pathlib.Path, part: pathlib.Path) -> bool:
+    return bool(re.search(f'^include "(?:pilothouse/)?{re.escape(part.name)}"', path.read_text(), re.M))
+
+
+def table(folder: pathlib.Path) -> str:
+    files = sorted(p for p in folder.iterdir() if p.suffix in (".py", ".pyx", ".pxi", ".pxd") and p.name != "__init__.py")
+    rows = "".join(f"| `{p.name}` | {about(p)} |\n" for p in files)
+    package = folder / "__init__.py"
+    intro = f"{about(package)}\n\n" if package.exists() else ""
+    return f"### `{folder.relative_to(ROOT)}/`\n\n{intro}" + (f"| file | |\n|---|---|\n{rows}\n" if rows else "")
+
+
+def main() -> None:
+    head = MAP.read_text().split(MARK)[0]
+    tables = "".join(table(ROOT / folder) for folder in FOLDERS if (ROOT / folder).exists())
+    MAP.write_text(f"{head}{MARK}\n{tables.rstrip()}\n")
+
+
+if __name__ == "__main__":
+    main()
