@@ -64,12 +64,14 @@ class Correlation:
         return self._equal
 
     def _compare(self) -> bool:
-        return (
-            self.new is not None
-            and self.old is not None
-            and same(self.new, self.old)
-            or (self.new is None and self.old is None)
-        )
+        new, old = self.new, self.old
+        if isinstance(new, dict) and isinstance(old, dict):
+            children = [self.key(name) for name in new] if len(new) == len(old) else [None]
+        elif isinstance(new, list) and isinstance(old, list) and self.schema.list_type == "map":
+            children = [self.index(i) for i in range(len(new))] if len(new) == len(old) else [None]
+        else:
+            return same(new, old)
+        return all(child is not None and child.equal() for child in children)
 
     def key(self, name: str) -> "Correlation | None":
         """The same for a member of both."""

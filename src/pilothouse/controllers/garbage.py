@@ -7,7 +7,7 @@ decoded.
 import asyncio
 
 from pilothouse import errors
-from pilothouse._watchcache import Entry
+from pilothouse._watchcache import Entry, ResourceCache
 from pilothouse.api.fields import Object
 from pilothouse.controllers.client import Client
 from pilothouse.controllers.queue import WorkQueue
@@ -27,6 +27,7 @@ class GarbageCollector:
         self.dependents: dict[str, set[str]] = {}
         self.owners: dict[str, tuple[str, ...]] = {}
         self.prefixes: dict[str, Resource] = {}
+        self.caches: dict[str, ResourceCache] = {}
         self.objects = WorkQueue("garbage-objects", self._collect)
         self.deleting = WorkQueue("garbage-owners", self._finish)
 
@@ -42,12 +43,13 @@ class GarbageCollector:
     def _follow(self) -> None:
         for resource in self.client.table.all():
             prefix = resource.key_prefix
-            if not prefix or resource.storage is not None or "delete" not in resource.verbs:
+            if not prefix or "delete" not in resource.verbs:
                 continue
-            known = prefix in self.prefixes
-            self.prefixes[prefix] = resource
-            if not known and resource.strategy.garbage_collection != "unsupported":
-                cache = self.client.store.cache(resource)
+            stored = resource.storage or resource
+            self.prefixes[prefix] = stored
+            cache = self.client.store.cache(stored)
+            if self.caches.get(prefix) is not cache and stored.strategy.garbage_collection != "unsupported":
+                self.caches[prefix] = cache
                 for entry in cache.list(prefix, None).entries:
                     self._changed(entry, None)
                 cache.subscribe(self._changed)

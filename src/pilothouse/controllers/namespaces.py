@@ -15,6 +15,22 @@ FINALIZER = "kubernetes"
 AGAIN = 1.0
 BATCH = 256
 
+REMAINING, HELD = "NamespaceContentRemaining", "NamespaceFinalizersRemaining"
+WELL = {
+    "NamespaceDeletionDiscoveryFailure": ("ResourcesDiscovered", "All resources successfully discovered"),
+    "NamespaceDeletionGroupVersionParsingFailure": (
+        "ParsedGroupVersions",
+        "All legacy kube types successfully parsed",
+    ),
+    "NamespaceDeletionContentFailure": (
+        "ContentDeleted",
+        "All content successfully deleted, may be waiting on finalization",
+    ),
+    REMAINING: ("ContentRemoved", "All content successfully removed"),
+    HELD: ("ContentHasNoFinalizers", "All content-preserving finalizers finished"),
+}
+"""The conditions of a namespace that goes away: reason and message of each while all is well."""
+
 
 class NamespaceDeletion:
     """Follows namespaces; each one with a deletion time is emptied resource by resource."""
@@ -31,7 +47,11 @@ class NamespaceDeletion:
         self.queue.close()
 
     def _changed(self, key: str, new: Object | None, old: Object | None) -> None:
-        if new is not None and new["metadata"].get("deletionTimestamp") and (new.get("spec") or {}).get("finalizers"):
+        if (
+            new is not None
+            and new["metadata"].get("deletionTimestamp")
+            and (new.get("spec") or {}).get("finalizers")
+        ):
             self.queue.add(new["metadata"]["name"])
 
     async def _empty(self, name: str) -> float | None:
@@ -50,7 +70,9 @@ class NamespaceDeletion:
             if remaining:
                 await self._report(name, namespace["metadata"]["uid"], remaining, finalizers)
                 return AGAIN
-            await self.client.change(self.namespaces, "", name, _finalize, "finalize", namespace["metadata"]["uid"])
+            await self.client.change(
+                self.namespaces, "", name, _finalize, "finalize", namespace["metadata"]["uid"]
+            )
         except (errors.NotFound, errors.Conflict):
             return None
         return None
@@ -59,8 +81,8 @@ class NamespaceDeletion:
         """Every stored namespaced resource, once."""
         found: dict[str, Resource] = {}
         for resource in self.client.table.all():
-            if resource.namespaced and "delete" in resource.verbs and resource.key_prefix and resource.storage is None:
-                found.setdefault(resource.key_prefix, resource)
+            if resource.namespaced and "delete" in resource.verbs and resource.key_prefix:
+                found.setdefault(resource.key_prefix, resource.storage or resource)
         return list(found.values())
 
     async def _delete_all(self, resource: Resource, namespace: str) -> None:
@@ -76,7 +98,9 @@ class NamespaceDeletion:
                 if b'"deletionTimestamp"' in entry.value and not self._abandoned(resource, decode(entry)):
                     continue
                 names.append((entry.key.rpartition("/")[2], self._options(resource, decode(entry))))
-            await asyncio.gather(*(self.client.delete(resource, namespace, n, options) for n, options in names))
+            await asyncio.gather(
+                *(self.client.delete(resource, namespace, n, options) for n, options in names)
+            )
             if not listing.more:
                 return
             after = listing.entries[-1].key
@@ -94,30 +118,28 @@ class NamespaceDeletion:
             out["gracePeriodSeconds"] = 0
         return out
 
-    def _count(self, resource: Resource, namespace: str, remaining: Counter[str], finalizers: Counter[str]) -> None:
+    def _count(
+        self, resource: Resource, namespace: str, remaining: Counter[str], finalizers: Counter[str]
+    ) -> None:
         listing = self.client.store.cache(resource).list(f"{resource.key_prefix}{namespace}/", None)
         if listing.entries:
-            remaining[resource.group_resource] = len(listing.entries)
+            remaining[f"{resource.plural}.{resource.group}"] = len(listing.entries)  # "pods." as upstream has it
         for entry in listing.entries:
             if b'"finalizers"' in entry.value:
                 finalizers.update(decode(entry)["metadata"].get("finalizers") or [])
 
     async def _report(self, name: str, uid: str, remaining: Counter[str], finalizers: Counter[str]) -> None:
         """Say in the namespace's conditions what keeps it."""
-        left = ", ".join(f"{kind} has {count} resource instances" for kind, count in sorted(remaining.items()))
-        held = ", ".join(f"{f} in {count} resource instances" for f, count in sorted(finalizers.items()))
+        left = ", ".join(f"{kind} has {n} resource instances" for kind, n in sorted(remaining.items()))
+        held = ", ".join(f"{finalizer} in {n} resource instances" for finalizer, n in sorted(finalizers.items()))
         now = meta.now()
-        conditions = [
-            _condition("NamespaceContentRemaining", True, "SomeResourcesRemain", f"Some resources are remaining: {left}"),
-            _condition(
-                "NamespaceFinalizersRemaining",
-                bool(finalizers),
-                "SomeFinalizersRemain" if finalizers else "ContentHasNoFinalizers",
-                f"Some content in the namespace has finalizers remaining: {held}"
-                if finalizers
-                else "All content-preserving finalizers finished",
-            ),
-        ]
+        found = {
+            REMAINING: ("SomeResourcesRemain", f"Some resources are remaining: {left}"),
+            HELD: ("SomeFinalizersRemain", f"Some content in the namespace has finalizers remaining: {held}"),
+        }
+        if not finalizers:
+            del found[HELD]
+        conditions = [_condition(kind, kind in found, *found.get(kind, well)) for kind, well in WELL.items()]
 
         def edit(obj: Object) -> None:
             status = obj.setdefault("status", {})

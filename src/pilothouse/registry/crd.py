@@ -6,7 +6,7 @@ Only what a request needs is made: a version's schema is compiled when its first
 import functools
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -89,9 +89,16 @@ class Definition:
                 self.storage = record
             if version.get("served"):
                 self.records.append(record)
+        selectable: dict[str, Any] = {}
+        for record in siblings.values():
+            selectable |= record.selectable
+        self.hub = self.storage
+        """The record that the cache is made by: it knows the selectable fields of all versions."""
+        if selectable.keys() != self.storage.selectable.keys():
+            self.hub = replace(self.storage, selectable=selectable)
         for record in siblings.values():
             if record is not self.storage:
-                record.storage = self.storage
+                record.storage = self.hub
 
     def _record(
         self,
@@ -292,8 +299,13 @@ class Definitions:
         made = Definition(raw, obj, digest)
         if known is not None:
             self._withdraw(known, keep={(r.group, r.version, r.plural) for r in made.records})
-            self._drop(known)
+            if known.hub.selectable.keys() == made.hub.selectable.keys():
+                self._store.cache(known.hub).end_watches()
+            else:
+                self._drop(known)
         self._known[name] = made
+        if made.hub is not made.storage:
+            self._store.cache(made.hub)
         for record in made.records:
             self._table.add(record)
 
