@@ -44,7 +44,7 @@ class FlowSchemaStatus:
             return
         condition = self._condition(_level(schema))
         known = (schema.get("status") or {}).get("conditions") or ()
-        old = next((c for c in known if c.get("type") == "Dangling"), {})
+        old: Object = next((c for c in known if c.get("type") == "Dangling"), {})
         if all(old.get(member) == value for member, value in condition.items()):
             return
         if old.get("status") == condition["status"]:

@@ -118,7 +118,7 @@ def log_options(query: Query, name: str) -> LogOptions:
     since = first(query, "sinceTime")
     if since:
         try:
-            since = times.time(since)
+            since = times.time(since) or ""
         except ValueError as err:
             raise errors.BadRequest(str(err)) from None
     _check_log(numbers, since, bool(query.get("stream")), name)
