@@ -1,4 +1,4 @@
-"""What an operator does with etcd: status, members, alarms, compact, defragment, disarm (`pilothouse etcd`)."""
+"""What an operator does with etcd (`pilothouse etcd`): look, compact, defragment, take alarms back."""
 
 import sys
 import warnings
@@ -120,18 +120,17 @@ def run(command: str, servers: Sequence[str], ca: str = "", cert: str = "", key:
     if action is None:
         print(f"Error: etcd {command or '?'}: must be one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 1
-    admin = Admin(servers, ca, cert, key)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", etcd3.utils.Etcd3Warning)  # of a member that does not answer
-            rows = action(admin)
-    except (requests.RequestException, etcd3.errors.Etcd3Exception) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    finally:
-        admin.close()
-    print(_table(rows))
-    return 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", etcd3.utils.Etcd3Warning)  # of a member that does not answer
+        admin = Admin(servers, ca, cert, key)
+        try:
+            print(_table(action(admin)))
+            return 0
+        except (requests.RequestException, etcd3.errors.Etcd3Exception) as error:
+            print(f"Error: {error}", file=sys.stderr)
+            return 1
+        finally:
+            admin.close()
 
 
 def _mebibytes(size: object) -> str:

@@ -50,6 +50,7 @@ class SqliteStorage:
         self._reader: sqlite3.Connection
         self._threads: ThreadPoolExecutor
         self._replays: set[asyncio.Task[None]] = set()
+        self._pending: list[Write] = []
 
     @property
     def revision(self) -> int:
@@ -79,6 +80,7 @@ class SqliteStorage:
             return
         self._open = False
         self._expiry.close()
+        self._hand_over()
         self._writer.put(None)
         await self._loop.run_in_executor(self._threads, self._writer.join)
         await asyncio.sleep(0)
@@ -189,8 +191,16 @@ class SqliteStorage:
                 op.key.encode()
         future = self._loop.create_future()
         timed = [(op, self._expiry.deadline(op.ttl)) for op in ops]
-        self._writer.put(Write(timed, future, many, need_last))
+        if not self._pending:
+            self._loop.call_soon(self._hand_over)
+        self._pending.append(Write(timed, future, many, need_last))
         return await future
+
+    def _hand_over(self) -> None:
+        """Give the writer what was asked for in this turn of the loop: one commit for all of it."""
+        writes, self._pending = self._pending, []
+        for write in writes:
+            self._writer.put(write)
 
     def _deliver(self, batch: Batch) -> None:
         """Tell the watchers of a commit, then the writers."""
