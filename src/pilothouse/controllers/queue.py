@@ -32,7 +32,7 @@ class WorkQueue:
             timer.cancel()
         if key in self._running:
             self._again.add(key)
-        elif len(self._running) < self._limit:
+        elif len(self._running) < self._limit and not self._waiting:
             self._start(key)
         else:
             self._waiting[key] = None

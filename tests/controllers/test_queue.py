@@ -1,0 +1,212 @@
+"""Keys one at a time, again when they came up meanwhile, later when they failed."""
+
+import asyncio
+import logging
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse.controllers import queue
+from pilothouse.controllers.queue import WorkQueue
+
+
+class Recorder:
+    """Handles keys one step at a time; `gate` lets them through."""
+
+    def __init__(self, answers=()):
+        self.begun, self.done = [], []
+        self.running = self.most = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.answers = list(answers)
+
+    async def __call__(self, key):
+        self.begun.append(key)
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            await self.gate.wait()
+        finally:
+            self.running -= 1
+        self.done.append(key)
+        answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def turns(count=10):
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def test_a_key_is_handled_once():
+    async def main():
+        record = Recorder()
+        work = WorkQueue("q", record)
+        work.add("a")
+        work.add("b")
+        await turns()
+        assert record.done == ["a", "b"]
+
+    asyncio.run(main())
+
+
+def test_a_key_that_comes_up_while_it_is_handled_is_handled_once_more():
+    async def main():
+        record = Recorder()
+        record.gate.clear()
+        work = WorkQueue("q", record)
+        work.add("a")
+        await turns()
+        for _ in range(3):
+            work.add("a")
+        assert record.begun == ["a"]
+        record.gate.set()
+        await turns()
+        assert record.done == ["a", "a"] and record.most == 1
+
+    asyncio.run(main())
+
+
+def test_no_more_workers_than_are_allowed():
+    async def main():
+        record = Recorder()
+        record.gate.clear()
+        work = WorkQueue("q", record, workers=2)
+        for key in "abcd":
+            work.add(key)
+        work.add("d")
+        await turns()
+        assert record.begun == ["a", "b"]
+        record.gate.set()
+        await turns(20)
+        assert record.done == ["a", "b", "c", "d"] and record.most == 2
+
+    asyncio.run(main())
+
+
+def test_a_busy_key_does_not_starve_the_others():
+    async def main():
+        work = WorkQueue("q", lambda key: handle(key), workers=1)
+        order = []
+
+        async def handle(key):
+            order.append(key)
+            if key == "busy" and len(order) < 10:
+                work.add("busy")
+
+        work.add("busy")
+        work.add("other")
+        await turns(40)
+        assert "other" in order[:3]
+
+    asyncio.run(main())
+
+
+def test_a_key_may_be_looked_at_again_later():
+    async def main():
+        record = Recorder([0.001, None])
+        work = WorkQueue("q", record)
+        work.add("a")
+        await asyncio.sleep(0.02)
+        assert record.done == ["a", "a"]
+
+    asyncio.run(main())
+
+
+def test_what_comes_up_before_its_time_is_handled_once():
+    async def main():
+        record = Recorder()
+        work = WorkQueue("q", record)
+        work.add_later("a", 0.005)
+        work.add_later("a", 0.002)
+        work.add("a")
+        await asyncio.sleep(0.02)
+        assert record.done == ["a"]
+
+    asyncio.run(main())
+
+
+def test_a_failure_is_tried_again_after_ever_longer(caplog):
+    async def main():
+        record = Recorder([KeyError("x"), KeyError("x"), None])
+        work = WorkQueue("q", record)
+        work.add("a")
+        await turns()
+        assert record.done == ["a"]
+        waits = []
+        for _ in range(2):
+            (timer,) = work._timers.values()
+            waits.append(timer.when() - asyncio.get_running_loop().time())
+            work.add("a")
+            await turns()
+        assert record.done == ["a"] * 3 and not work._timers
+        assert 0 < waits[0] <= 2 * queue.FIRST_DELAY < waits[1] <= 4 * queue.FIRST_DELAY
+        work.close()
+
+    with caplog.at_level(logging.ERROR, "pilothouse.controllers.queue"):
+        asyncio.run(main())
+    assert "controller q failed on a" in caplog.text
+
+
+def test_nothing_runs_after_close():
+    async def main():
+        record = Recorder()
+        record.gate.clear()
+        work = WorkQueue("q", record, workers=1)
+        work.add("a")
+        work.add("b")
+        work.add_later("c", 0.001)
+        await turns()
+        work.close()
+        work.add("d")
+        work.add_later("e", 0)
+        record.gate.set()
+        await asyncio.sleep(0.01)
+        assert record.begun == ["a"] and record.done == [] and record.running == 0
+
+    asyncio.run(main())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from("abcd") | st.just(""), max_size=20), st.integers(1, 3))
+def test_every_key_is_handled_after_it_was_last_added(actions, workers):
+    """ "" lets the loop turn."""
+
+    async def main():
+        last, seen = {}, {}
+        clock = iter(range(10**6))
+        busy = set()
+
+        async def handle(key):
+            assert key not in busy
+            busy.add(key)
+            seen[key] = next(clock)
+            await turns(2)
+            busy.remove(key)
+
+        work = WorkQueue("q", handle, workers)
+        for key in actions:
+            if key:
+                last[key] = next(clock)
+                work.add(key)
+            else:
+                await turns(1)
+        await turns(200)
+        assert all(seen[key] > when for key, when in last.items()) and seen.keys() == last.keys()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_an_idle_queue_holds_nothing(workers):
+    async def main():
+        work = WorkQueue("q", Recorder(), workers)
+        for n in range(50):
+            work.add(str(n))
+        await turns(300)
+        assert not (work._running or work._waiting or work._again or work._timers or work._failures)
+
+    asyncio.run(main())
