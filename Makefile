@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?= var
 
-.PHONY: ha ha-down run test test-fast check bench load build clean
+.PHONY: ha ha-down run test test-fast check bench load map build clean
 
 $(READY): pyproject.toml setup.py $(wildcard ext/pilothouse/*)
 	$(PYTHON) -m venv $(VENV)
@@ -29,7 +29,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint ext
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint ext
 	$(BIN)/lint-imports
 
 bench: $(READY)
@@ -41,6 +41,15 @@ ha: $(READY)
 
 ha-down: $(READY)
 	@$(BIN)/python -m pilothouse.testing.ha down $(abspath $(DATA))/ha
+
+# A bounded mix of requests against the server of `make run`, by Locust.
+load: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[load]'
+	KUBECONFIG=$(DATA)/admin.kubeconfig $(BIN)/locust -f loadtest/locustfile.py --headless -u 20 -r 10 -t 30s
+
+# The tables of docs/architecture.md, anew.
+map:
+	$(PYTHON) tools/gen_map.py
 
 clean:
 	rm -rf $(VENV) build src/pilothouse/*.so
