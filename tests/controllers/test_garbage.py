@@ -1,0 +1,258 @@
+"""What becomes of dependents when their owners go."""
+
+import asyncio
+
+import pytest
+from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse.controllers.garbage import GarbageCollector
+
+MERGE = {"Content-Type": "application/merge-patch+json"}
+
+
+@pytest.fixture
+def collector(rig, runner):
+    collector = GarbageCollector(rig.client("garbage-collector"))
+
+    async def start():
+        collector.start()
+        await rig.settle()
+
+    runner.run(start())
+    yield collector
+    runner.run(stop(rig, collector))
+
+
+async def stop(rig, collector):
+    collector.close()
+    await rig.settle()
+
+
+def ref(owner, block=False, **changes):
+    out = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+    }
+    return {**out, **({"blockOwnerDeletion": True} if block else {}), **changes}
+
+
+async def owned(rig, name, *refs, **members):
+    return await rig.config_map(name, ownerReferences=list(refs), **members)
+
+
+async def left(rig):
+    """Names of the config maps that are there."""
+    return [i["metadata"]["name"] for i in (await rig.ok("GET", CONFIG_MAPS))["items"]]
+
+
+async def metadata(rig, name):
+    return (await rig.ok("GET", f"{CONFIG_MAPS}/{name}"))["metadata"]
+
+
+async def delete(rig, name, policy=None):
+    await rig.ok("DELETE", f"{CONFIG_MAPS}/{name}", {"propagationPolicy": policy} if policy else None)
+    await rig.settle()
+
+
+@pytest.mark.parametrize("policy", [None, "Background"])
+async def test_background(rig, collector, policy):
+    owner = await rig.config_map("owner")
+    child = await owned(rig, "child", ref(owner))
+    await owned(rig, "grandchild", ref(child))
+    await rig.config_map("other")
+    await rig.settle()
+    assert await left(rig) == ["child", "grandchild", "other", "owner"]
+    await delete(rig, "owner", policy)
+    assert await left(rig) == ["other"]
+
+
+async def test_orphan(rig, collector):
+    owner = await rig.config_map("owner")
+    child = await owned(rig, "child", ref(owner))
+    await owned(rig, "grandchild", ref(child))
+    await delete(rig, "owner", "Orphan")
+    assert await left(rig) == ["child", "grandchild"]
+    assert "ownerReferences" not in await metadata(rig, "child")
+    assert "ownerReferences" in await metadata(rig, "grandchild")
+
+
+async def eventually(rig, names):
+    """A poll of the collector may lie between."""
+    for _ in range(100):
+        await rig.settle()
+        if await left(rig) == names:
+            return
+        await asyncio.sleep(0.02)
+    assert await left(rig) == names
+
+
+async def test_foreground_waits_for_dependents_that_block(rig, collector):
+    owner = await rig.config_map("owner")
+    await owned(rig, "blocking", ref(owner, block=True), finalizers=["example.com/f"])
+    await owned(rig, "free", ref(owner), finalizers=["example.com/f"])
+    await delete(rig, "owner", "Foreground")
+    assert await left(rig) == ["blocking", "free", "owner"]
+    assert (await metadata(rig, "owner"))["finalizers"] == ["foregroundDeletion"]
+    assert (await metadata(rig, "blocking"))["deletionTimestamp"]
+    await rig.ok("PATCH", CONFIG_MAPS + "/blocking", {"metadata": {"finalizers": None}}, headers=MERGE)
+    await eventually(rig, ["free"])
+    assert (await metadata(rig, "free"))["deletionTimestamp"]
+
+
+async def test_foreground_without_dependents(rig, collector):
+    await rig.config_map("owner")
+    await delete(rig, "owner", "Foreground")
+    assert await left(rig) == []
+
+
+async def test_foreground_goes_down_the_tree(rig, collector):
+    owner = await rig.config_map("owner")
+    child = await owned(rig, "child", ref(owner, block=True))
+    await owned(rig, "grandchild", ref(child, block=True), finalizers=["example.com/f"])
+    await delete(rig, "owner", "Foreground")
+    assert await left(rig) == ["child", "grandchild", "owner"]
+    assert (await metadata(rig, "child"))["finalizers"] == ["foregroundDeletion"]
+    await rig.ok("PATCH", CONFIG_MAPS + "/grandchild", {"metadata": {"finalizers": None}}, headers=MERGE)
+    await eventually(rig, [])
+
+
+async def test_an_owner_that_stays_keeps_its_dependents(rig, collector):
+    """Only the reference to the one that went is dropped."""
+    stays, goes = await rig.config_map("stays"), await rig.config_map("goes")
+    await owned(rig, "child", ref(stays), ref(goes))
+    await delete(rig, "goes")
+    assert (await metadata(rig, "child"))["ownerReferences"] == [ref(stays)]
+    await delete(rig, "stays")
+    assert await left(rig) == []
+
+
+async def test_an_owner_that_waits_is_dropped_beside_a_solid_one(rig, collector):
+    stays, goes = await rig.config_map("stays"), await rig.config_map("goes")
+    await owned(rig, "child", ref(stays), ref(goes, block=True))
+    await delete(rig, "goes", "Foreground")
+    await eventually(rig, ["child", "stays"])
+    assert (await metadata(rig, "child"))["ownerReferences"] == [ref(stays)]
+
+
+async def test_references_to_nothing(rig, collector):
+    gone = {"metadata": {"name": "none", "uid": "u1"}}
+    await owned(rig, "child", ref(gone))
+    await rig.settle()
+    assert await left(rig) == []
+
+
+async def test_another_object_of_the_same_name_is_no_owner(rig, collector):
+    owner = await rig.config_map("owner")
+    await owned(rig, "child", ref(owner, uid="another"))
+    await rig.settle()
+    assert await left(rig) == ["owner"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"kind": "Unknown"}, {"apiVersion": "example.com/v1"}, {"apiVersion": "v9"}, {"kind": ""}]
+)
+async def test_owners_of_kinds_that_are_not_served_are_let_be(rig, collector, changes):
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "u", **changes}
+    answer = await rig.call("POST", CONFIG_MAPS, config_map("child", ownerReferences=[reference]))
+    await rig.settle()
+    assert await left(rig) == (["child"] if answer.status == 201 else [])
+
+
+async def test_an_owner_of_the_cluster(rig, collector):
+    node = await rig.ok("POST", "/api/v1/nodes", {"metadata": {"name": "n"}})
+    await owned(rig, "child", ref(node, kind="Node"))
+    await rig.settle()
+    assert await left(rig) == ["child"]
+    await rig.ok("DELETE", "/api/v1/nodes/n")
+    await rig.settle()
+    assert await left(rig) == []
+
+
+async def test_an_owner_in_a_namespace_of_something_in_none(rig, collector):
+    """Nothing can be said about it, so nothing is done."""
+    owner = await rig.config_map("owner")
+    await rig.ok("POST", "/api/v1/nodes", {"metadata": {"name": "n", "ownerReferences": [ref(owner)]}})
+    await delete(rig, "owner")
+    assert (await rig.call("GET", "/api/v1/nodes/n")).status == 200
+
+
+async def test_a_reference_that_is_added_later(rig, collector):
+    await rig.config_map("child")
+    gone = {"metadata": {"name": "none", "uid": "u1"}}
+    await rig.ok("PUT", CONFIG_MAPS + "/child", config_map("child", ownerReferences=[ref(gone)]))
+    await rig.settle()
+    assert await left(rig) == []
+
+
+async def test_a_dependent_with_finalizers_is_marked(rig, collector):
+    owner = await rig.config_map("owner")
+    await owned(rig, "child", ref(owner), finalizers=["example.com/f"])
+    await delete(rig, "owner")
+    assert (await metadata(rig, "child"))["deletionTimestamp"]
+    assert await left(rig) == ["child"]
+
+
+async def test_pods_of_an_owner_end_gracefully(rig, collector):
+    owner = await rig.config_map("owner")
+    await rig.ok("POST", PODS, pod("p", spec={"nodeName": "n"}, ownerReferences=[ref(owner)]))
+    await delete(rig, "owner")
+    assert (await rig.ok("GET", PODS + "/p"))["metadata"]["deletionGracePeriodSeconds"] == 30
+
+
+async def test_what_stood_there_at_the_start_counts(rig):
+    owner = await rig.config_map("owner")
+    await owned(rig, "child", ref(owner))
+    await owned(rig, "lost", ref({"metadata": {"name": "none", "uid": "u1"}}))
+    collector = GarbageCollector(rig.client())
+    collector.start()
+    await rig.settle()
+    assert await left(rig) == ["child", "owner"]
+    await delete(rig, "owner")
+    assert await left(rig) == []
+    await stop(rig, collector)
+
+
+async def test_the_index_is_empty_when_all_is_gone(rig, collector):
+    owner = await rig.config_map("owner")
+    await owned(rig, "a", ref(owner))
+    await owned(rig, "b", ref(owner))
+    await delete(rig, "owner")
+    assert collector.dependents == {} and collector.owners == {}
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.dictionaries(st.integers(1, 7), st.sets(st.integers(0, 6), max_size=3), max_size=7),
+    st.lists(st.integers(0, 7), max_size=3, unique=True),
+)
+def test_what_is_left_is_what_somebody_owns_or_nobody_owned(parents, deleted):
+    """Of any graph: an object goes when it had owners and all are gone."""
+    owners = {n: {p for p in parents.get(n, ()) if p < n} for n in range(8)}
+
+    async def main():
+        async with Rig() as rig:
+            collector = GarbageCollector(rig.client())
+            collector.start()
+            made = []
+            for n in range(8):
+                refs = [ref(made[p]) for p in sorted(owners[n])]
+                made.append(await owned(rig, f"n{n}", *refs))
+            await rig.settle()
+            for n in deleted:
+                await rig.call("DELETE", f"{CONFIG_MAPS}/n{n}")
+                await rig.settle()
+            alive = set()
+            for n in range(8):
+                if n not in deleted and (not owners[n] or owners[n] & alive):
+                    alive.add(n)
+            assert await left(rig) == [f"n{n}" for n in sorted(alive)]
+            for n in alive:
+                have = {r["name"] for r in (await metadata(rig, f"n{n}")).get("ownerReferences", ())}
+                assert have == {f"n{p}" for p in owners[n] & alive}
+            await stop(rig, collector)
+
+    asyncio.run(main())
