@@ -36,7 +36,9 @@ class Connection:
             raise
         if headers.get("connection") == "close":
             self.close()
-        return status, json.loads(data) if data else None
+        if not headers.get("content-type", "").startswith("application/json"):
+            return status, data.decode()
+        return status, json.loads(data)
 
     async def watch(self, path: str) -> "Watch":
         """Start a watch; Lost when that fails."""

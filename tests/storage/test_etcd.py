@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from contract import StoreContract
-from pilothouse.testing.etcd import BINARY, Cluster
 
 from pilothouse.storage.etcd import EtcdStorage
+from pilothouse.testing.etcd import BINARY, Cluster
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 

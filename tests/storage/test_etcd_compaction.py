@@ -2,12 +2,12 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from pilothouse.testing.etcd import BINARY, Cluster
 
 from pilothouse.storage import etcd_rpc, etcd_wire
 from pilothouse.storage.etcd import EtcdStorage
 from pilothouse.storage.etcd_compaction import KEY, EtcdCompaction
 from pilothouse.storage.interface import Compacted
+from pilothouse.testing.etcd import BINARY, Cluster
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from contract import Recorder
-from pilothouse.testing.etcd import BINARY, Cluster
 
 from pilothouse.storage.etcd import EtcdStorage
 from pilothouse.storage.etcd_watch import EtcdWatch
 from pilothouse.storage.interface import Compacted, Op, Unavailable
+from pilothouse.testing.etcd import BINARY, Cluster
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 

@@ -212,4 +212,6 @@ def translate(error: grpc.aio.AioRpcError) -> StorageError:
             return FutureError(details)
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         details = "etcdserver: request timed out"
+    elif error.code() is grpc.StatusCode.UNAVAILABLE and not details.startswith("etcdserver"):
+        details = f"etcd can not be reached: {details}"
     return Unavailable(details)

@@ -1,0 +1,82 @@
+"""What clients of a cluster did, and whether it could have happened one after another (linearizability per key).
+
+Every write has a place of its own, its revision; a read must find a place between others that agrees with what
+it saw and with the order in time: who began after somebody else had ended, comes after him.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Operation:
+    """A finished operation on `key` between two moments. A read has seen `revision`, 0 = no such key; a write
+    made it. Those whose outcome is not known are not recorded, as the log has what they did."""
+
+    key: str
+    kind: str
+    start: float
+    end: float
+    revision: int
+
+
+@dataclass(slots=True)
+class Log:
+    """The changes of one key as the store has them: revisions in order, and which of them deleted it."""
+
+    revisions: list[int] = field(default_factory=list)
+    deleted: set[int] = field(default_factory=set)
+
+    def add(self, revision: int, deleted: bool) -> None:
+        self.revisions.append(revision)
+        if deleted:
+            self.deleted.add(revision)
+
+    def earliest(self, seen: int, floor: int) -> int | None:
+        """The first moment, not before `floor`, at which a read sees the revision (0 = nothing there)."""
+        states = [(0, 0), *((r, 0 if r in self.deleted else r) for r in self.revisions)]
+        at = max(bisect_right([start for start, _ in states], floor) - 1, 0)
+        if states[at][1] == seen:
+            return floor
+        for start, state in states[at + 1 :]:
+            if state == seen:
+                return start
+        return None
+
+
+def check(operations: list[Operation], logs: dict[str, Log]) -> list[str]:
+    """What can not have happened, in words; empty when all is well."""
+    problems: list[str] = []
+    by_key: dict[str, list[Operation]] = {}
+    for operation in operations:
+        by_key.setdefault(operation.key, []).append(operation)
+    for key, found in sorted(by_key.items()):
+        problems += _check_key(key, found, logs.get(key, Log()))
+    return problems
+
+
+def _check_key(key: str, operations: list[Operation], log: Log) -> list[str]:
+    """Give each operation, in the order of their starts, the earliest moment that fits: there is no better choice,
+    as an operation binds only those that start after its end."""
+    problems = []
+    ended: list[tuple[float, int]] = []
+    known = set(log.revisions)
+    made: set[int] = set()
+    for operation in sorted(operations, key=lambda o: o.start):
+        floor = max((moment for end, moment in ended if end < operation.start), default=0)
+        if operation.kind == "read":
+            moment = log.earliest(operation.revision, floor)
+            if moment is None:
+                problems.append(f"{key}: a read at {floor} or later saw {operation.revision}")
+                continue
+        else:
+            moment = operation.revision
+            if moment not in known:
+                problems.append(f"{key}: the acknowledged {operation.kind} {moment} is lost")
+            if moment in made:
+                problems.append(f"{key}: the revision {moment} was given twice")
+            if moment < floor:
+                problems.append(f"{key}: {operation.kind} {moment} began after {floor} was over")
+            made.add(moment)
+        ended.append((operation.end, moment))
+    return problems

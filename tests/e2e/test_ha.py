@@ -1,0 +1,270 @@
+"""Clients of three servers on three etcd members behind HAProxy, while processes are killed and paused at random.
+
+PILOTHOUSE_HA_SECONDS sets how long (default 20), PILOTHOUSE_HA_SEED repeats a run.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from history import Log, Operation, check
+from http_client import Connection, Lost
+
+from pilothouse.testing.ha import MEMBERS, Ha, missing
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(bool(missing()), reason="needs etcd and haproxy; apt-get install etcd-server haproxy"),
+]
+
+SECONDS = float(os.environ.get("PILOTHOUSE_HA_SECONDS", "20"))
+SEED = int(os.environ.get("PILOTHOUSE_HA_SEED", str(random.randrange(10**6))))
+CLIENTS, WATCHERS, KEYS = 16, 3, 8
+MAPS = "/api/v1/namespaces/checked/configmaps"
+TIMEOUT = 15.0
+
+
+@pytest.fixture
+def ha(tmp_path: pathlib.Path) -> Iterator[Ha]:
+    cluster = Ha(tmp_path)
+    cluster.start()
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def version(obj: dict[str, Any]) -> int:
+    return int(obj["metadata"]["resourceVersion"])
+
+
+class Client:
+    """Creates, changes by compare-and-set, deletes and reads a few keys that all clients share."""
+
+    def __init__(self, number: int, ha: Ha, operations: list[Operation]) -> None:
+        self.number = number
+        self.operations = operations
+        self.hung = 0
+        self.unknown = 0
+        self.connection = Connection(ha.port, ha.context(), TIMEOUT)
+        self._random = random.Random(SEED + number)
+
+    async def run(self, until: float) -> None:
+        while time.monotonic() < until:
+            key = f"k{self._random.randrange(KEYS)}"
+            try:
+                await self._step(key)
+            except Lost:
+                self.unknown += 1
+                await asyncio.sleep(0.05)
+            except TimeoutError:
+                self.hung += 1
+        await self.connection.end()
+
+    async def _step(self, key: str) -> None:
+        found = await self._read(key)
+        choice = self._random.random()
+        if found is None:
+            body = {"metadata": {"name": key}, "data": {"expects": "0", "by": str(self.number)}}
+            await self._write(key, "create", "POST", MAPS, body)
+        elif choice < 0.15:
+            options = {"preconditions": {"resourceVersion": found["metadata"]["resourceVersion"]}}
+            await self._write(key, "delete", "DELETE", f"{MAPS}/{key}", options)
+        elif choice < 0.8:
+            found["data"] = {"expects": found["metadata"]["resourceVersion"], "by": str(self.number)}
+            await self._write(key, "update", "PUT", f"{MAPS}/{key}", found)
+
+    async def _read(self, key: str) -> dict[str, Any] | None:
+        start = time.monotonic()
+        status, found = await self.connection.request("GET", f"{MAPS}/{key}")
+        if status not in (200, 404):
+            raise Lost(str(status))
+        revision = version(found) if status == 200 else 0
+        self.operations.append(Operation(key, "read", start, time.monotonic(), revision))
+        return found if status == 200 else None
+
+    async def _write(self, key: str, kind: str, method: str, path: str, body: Any) -> None:
+        start = time.monotonic()
+        status, answer = await self.connection.request(method, path, body)
+        end = time.monotonic()
+        if status in (200, 201):
+            if kind != "delete":  # the answer to a delete does not tell its revision
+                self.operations.append(Operation(key, kind, start, end, version(answer)))
+        elif status not in (404, 409):
+            raise Lost(str(status))
+
+
+class Watcher:
+    """Follows all keys; after a break it goes on from the last version it has seen."""
+
+    def __init__(self, ha: Ha, since: int) -> None:
+        self.since = since
+        self.seen: list[tuple[int, str, bool]] = []
+        self.breaks = 0
+        self.connection = Connection(ha.port, ha.context(), 5.0)
+
+    async def run(self) -> None:
+        while True:
+            try:
+                watch = await self.connection.watch(
+                    f"{MAPS}?watch=1&allowWatchBookmarks=1&timeoutSeconds=7&resourceVersion={self.since}"
+                )
+                async with asyncio.timeout(12):  # a paused server says nothing at all
+                    while (event := await watch.next()) is not None:
+                        self._take(event)
+            except (Lost, TimeoutError):
+                self.breaks += 1
+                await asyncio.sleep(0.05)
+            self.connection.close()
+
+    def _take(self, event: dict[str, Any]) -> None:
+        if event["type"] == "ERROR":
+            raise Lost(str(event))
+        self.since = version(event["object"])
+        if event["type"] != "BOOKMARK":
+            name = event["object"]["metadata"]["name"]
+            self.seen.append((self.since, name, event["type"] == "DELETED"))
+
+
+class Trouble:
+    """Kills, pauses and restarts servers and members, one at a time."""
+
+    def __init__(self, ha: Ha) -> None:
+        self.ha = ha
+        self.done: list[str] = []
+        self._random = random.Random(SEED)
+
+    async def run(self, until: float) -> None:
+        while time.monotonic() < until - 6:
+            index = self._random.randrange(MEMBERS)
+            what = self._random.choice(["kill server", "pause server", "kill member", "pause member"])
+            self.done.append(f"{what} {index}")
+            await getattr(self, "_" + what.replace(" ", "_"))(index)
+            await asyncio.sleep(self._random.uniform(0.5, 1.5))
+
+    async def _kill_server(self, index: int) -> None:
+        process = self.ha.servers[index]
+        assert process is not None
+        process.kill()
+        process.wait()
+        await asyncio.sleep(self._random.uniform(0.2, 1.5))
+        self.ha.start_server(index)
+        await asyncio.to_thread(self.ha.wait, self.ha.ports[index])
+
+    async def _pause_server(self, index: int) -> None:
+        process = self.ha.servers[index]
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(self._random.uniform(0.5, 3))
+        process.send_signal(signal.SIGCONT)
+
+    async def _kill_member(self, index: int) -> None:
+        self.ha.etcd.kill(index)
+        await asyncio.sleep(self._random.uniform(0.2, 1.5))
+        self.ha.etcd.start(index)
+        await asyncio.to_thread(self.ha.etcd.wait)
+
+    async def _pause_member(self, index: int) -> None:
+        self.ha.etcd.signal(index, signal.SIGSTOP)
+        await asyncio.sleep(self._random.uniform(0.5, 3))
+        self.ha.etcd.signal(index, signal.SIGCONT)
+
+
+def etcd_log(ha: Ha, since: int, until: int) -> dict[str, Log]:
+    """What etcd itself has in its history, asked by its own client; also checks each compare-and-set."""
+    command = [
+        "etcdctl",
+        f"--endpoints={ha.etcd.urls[0]}",
+        "watch",
+        f"--rev={since}",
+        "-w",
+        "json",
+        "--prefix",
+    ]
+    process = subprocess.Popen([*command, "/registry/configmaps/checked/"], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    logs: dict[str, Log] = {}
+    try:
+        for line in process.stdout:
+            answer = json.loads(line)
+            for event in answer.get("Events") or ():
+                kv = event["kv"]
+                name = base64.b64decode(kv["key"]).decode().rpartition("/")[2]
+                log = logs.setdefault(name, Log())
+                if not event.get("type"):
+                    expects = int(json.loads(base64.b64decode(kv["value"]))["data"]["expects"])
+                    last = log.revisions[-1] if log.revisions else 0
+                    before = 0 if last in log.deleted else last
+                    assert expects == before, (
+                        f"{name}: {kv['mod_revision']} was made of {expects}, not of {before}"
+                    )
+                log.add(kv["mod_revision"], bool(event.get("type")))
+                if name == "last" and kv["mod_revision"] == until:
+                    return logs
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.wait()
+    raise AssertionError("etcd ended the watch")
+
+
+def test_nothing_is_lost(ha: Ha) -> None:
+    operations: list[Operation] = []
+
+    async def main() -> tuple[list[Client], list[Watcher], Trouble, int, int]:
+        setup = Connection(ha.port, ha.context(), TIMEOUT)
+        status, made = await setup.request("POST", "/api/v1/namespaces", {"metadata": {"name": "checked"}})
+        assert status == 201, made
+        await asyncio.sleep(1)  # the controllers put their config map there
+        _, listed = await setup.request("GET", MAPS)
+        since = int(listed["metadata"]["resourceVersion"])
+        watchers = [Watcher(ha, since) for _ in range(WATCHERS)]
+        watching = [asyncio.ensure_future(w.run()) for w in watchers]
+        until = time.monotonic() + SECONDS
+        clients = [Client(n, ha, operations) for n in range(CLIENTS)]
+        trouble = Trouble(ha)
+        await asyncio.gather(trouble.run(until), *(c.run(until) for c in clients))
+        status, last = 0, {}
+        end = time.monotonic() + 30
+        while status not in (201, 409):
+            assert time.monotonic() < end
+            try:
+                body = {"metadata": {"name": "last"}, "data": {"expects": "0"}}
+                status, last = await setup.request("POST", MAPS, body)
+            except (Lost, TimeoutError):
+                await asyncio.sleep(0.1)
+        if status == 409:
+            status, last = await setup.request("GET", f"{MAPS}/last")
+        while not all(w.seen and w.seen[-1][1] == "last" for w in watchers):
+            assert time.monotonic() < end, [w.seen[-1:] for w in watchers]
+            await asyncio.sleep(0.05)
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+        for watcher in watchers:
+            await watcher.connection.end()
+        await setup.end()
+        return clients, watchers, trouble, since, version(last)
+
+    clients, watchers, trouble, since, last = asyncio.run(main())
+    context = f"seed {SEED}: {trouble.done}"
+    logs = etcd_log(ha, since + 1, last)
+    assert check(operations, logs) == [], context
+    happened = sorted((r, name, r in log.deleted) for name, log in logs.items() for r in log.revisions)
+    for watcher in watchers:
+        assert watcher.seen == happened, context
+    assert sum(c.hung for c in clients) == 0, context
+    writes = sum(1 for o in operations if o.kind != "read")
+    print(f"{context}; {len(operations)} operations, {writes} writes acknowledged, ", end="")
+    print(f"{sum(c.unknown for c in clients)} lost, {[w.breaks for w in watchers]} breaks of watches")
+    assert writes > 50 * min(SECONDS, 10) / 10
