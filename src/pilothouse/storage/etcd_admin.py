@@ -21,27 +21,36 @@ class Admin:
     """The members at `servers`, asked one after another over etcd's JSON gateway."""
 
     def __init__(self, servers: Sequence[str], ca: str = "", cert: str = "", key: str = "") -> None:
-        self._clients: list[tuple[str, Any]] = []
-        for server in servers:
-            url = urlsplit(server if "://" in server else f"http://{server}")
-            client = etcd3.Client(
-                url.hostname,
-                url.port or 2379,
-                protocol=url.scheme,
-                cert=(cert, key) if cert else (),
-                verify=ca or None,
-                timeout=TIMEOUT,
-            )
-            self._clients.append((server, client))
+        self._servers = tuple(servers)
+        self._tls = {"cert": (cert, key) if cert else (), "verify": ca or None}
+        self._clients: dict[str, Any] = {}
 
     def close(self) -> None:
-        for _, client in self._clients:
+        for client in self._clients.values():
             client.close()
+
+    def _client(self, server: str) -> Any:
+        """The client of a member; ConnectionError when it does not answer."""
+        found = self._clients.get(server)
+        if found is None:
+            url = urlsplit(server if "://" in server else f"http://{server}")
+            settings = {"protocol": url.scheme, "timeout": TIMEOUT, **self._tls}
+            try:
+                found = etcd3.Client(url.hostname, url.port or 2379, **settings)
+            except AttributeError:  # its way to say that it could not ask for the version
+                raise requests.ConnectionError(f"{server} does not answer") from None
+            self._clients[server] = found
+        return found
 
     def status(self) -> list[Row]:
         """Each member's version, database size, the share of it in use, revision, and whether it leads."""
         out: list[Row] = [("ENDPOINT", "VERSION", "DB SIZE", "IN USE", "REVISION", "LEADER", "ERRORS")]
-        for server, client in self._clients:
+        for server in self._servers:
+            try:
+                client = self._client(server)
+            except requests.ConnectionError as error:
+                out.append((server, "-", "-", "-", "-", "-", error))
+                continue
             found = client.call_rpc("/maintenance/status", data={}, raw=True).json()
             header = found.get("header", {})
             leads = found.get("leader") == header.get("member_id")
@@ -73,7 +82,8 @@ class Admin:
     def defragment(self) -> list[Row]:
         """Give free pages back, member by member, each of which stands still meanwhile."""
         out: list[Row] = [("ENDPOINT", "BEFORE", "AFTER")]
-        for server, client in self._clients:
+        for server in self._servers:
+            client = self._client(server)
             before = client.status().dbSize
             client.defragment()
             out.append((server, _mebibytes(before), _mebibytes(client.status().dbSize)))
@@ -94,8 +104,9 @@ class Admin:
     def _any(self) -> Any:
         """A member that answers."""
         problem: Exception | None = None
-        for _, client in self._clients:
+        for server in self._servers:
             try:
+                client = self._client(server)
                 client.status()
                 return client
             except (requests.RequestException, etcd3.errors.Etcd3Exception) as error:
