@@ -7,6 +7,7 @@ than apply takes it from all others.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from pilothouse import _fieldset as fieldset
@@ -70,6 +71,7 @@ class Entry:
 Entries = dict[str, Entry]
 
 
+@lru_cache(maxsize=4096)
 def identity(manager: str, operation: str, api_version: str, subresource: str) -> str:
     """The text that tells entries apart, and by which conflicts are sorted (BuildManagerIdentifier)."""
     parts = {

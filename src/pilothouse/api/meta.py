@@ -78,8 +78,11 @@ def validate_create(obj: Object, namespaced: bool, name_check: Any, errs: Errors
     _validate_managed_fields(metadata.get("managedFields") or [], errs)
 
 
-def validate_update(obj: Object, old: Object, errs: Errors) -> None:
-    """What is wrong with changed metadata (ValidateObjectMetaAccessorUpdate)."""
+def validate_update(obj: Object, old: Object, errs: Errors, checked: bool = False) -> None:
+    """What is wrong with changed metadata (ValidateObjectMetaAccessorUpdate).
+
+    checked: validate_create has found nothing in it, so what both ask need not be asked again.
+    """
     metadata, before = obj.get("metadata") or {}, old.get("metadata") or {}
     if before.get("deletionTimestamp"):
         added = set(metadata.get("finalizers") or ()) - set(before.get("finalizers") or ())

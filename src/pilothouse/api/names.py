@@ -33,6 +33,7 @@ _LABEL_KEY_TEXT = (
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric"
     " character"
 )
+_RELAXED_ENV_VAR = re.compile("[ -<>-~]*").fullmatch
 _RELAXED_ENV_VAR_TEXT = (
     "a valid environment variable name must consist only of printable ASCII characters other than '='"
 )
@@ -64,20 +65,35 @@ def pattern_text(what: str, pattern: str, *examples: str) -> str:
     return f"{what} (e.g. {listed}regex used for validation is '{pattern}')"
 
 
+REMEMBERED = 8192
+"""Texts of each sort that are known to be right: the same few come with every write."""
+
+
+def _remember(known: set[str], value: str) -> None:
+    if len(known) >= REMEMBERED:
+        known.clear()
+    known.add(value)
+
+
 class _Pattern:
     """A pattern with its message."""
 
-    __slots__ = ("limit", "match", "message")
+    __slots__ = ("known", "limit", "match", "message")
 
     def __init__(self, pattern: str, what: str, *examples: str, limit: int = 0) -> None:
         self.match = re.compile(pattern).fullmatch
         self.message = pattern_text(what, pattern, *examples)
         self.limit = limit
+        self.known: set[str] = set()
 
     def check(self, value: str) -> list[str]:
+        if value in self.known:
+            return []
         errs = [max_len(self.limit)] if self.limit and size(value) > self.limit else []
         if not self.match(value):
             errs.append(self.message)
+        if not errs:
+            _remember(self.known, value)
         return errs
 
 
@@ -232,6 +248,8 @@ def wildcard_subdomain(value: str) -> list[str]:
 
 def qualified_name(value: str) -> list[str]:
     """A label key: a name of 63 bytes with an optional `subdomain/` before it."""
+    if value in _qualified:
+        return []
     head, slash, name = value.rpartition("/")
     if "/" in head:
         return [
@@ -252,7 +270,12 @@ def qualified_name(value: str) -> list[str]:
         errs.append("name part " + max_bytes(LABEL_MAX))
     if not _label_key.match(name):
         errs.append("name part " + _label_key.message)
+    if not errs:
+        _remember(_qualified, value)
     return errs
+
+
+_qualified: set[str] = set()
 
 
 def annotation_key(value: str) -> list[str]:
@@ -261,9 +284,13 @@ def annotation_key(value: str) -> list[str]:
 
 
 def label_value(value: str) -> list[str]:
+    if value in _label_value.known:
+        return []
     errs = [max_bytes(LABEL_MAX)] if size(value) > LABEL_MAX else []
     if not _label_value.match(value):
         errs.append(_label_value.message)
+    if not errs:
+        _remember(_label_value.known, value)
     return errs
 
 
@@ -285,6 +312,8 @@ group_id = user_id
 
 def port_name(value: str) -> list[str]:
     """An IANA service name in lower case."""
+    if value in _port_names:
+        return []
     errs = []
     if size(value) > 15:
         errs.append(max_len(15))
@@ -296,7 +325,12 @@ def port_name(value: str) -> list[str]:
         errs.append("must not contain consecutive hyphens")
     if value.startswith("-") or value.endswith("-"):
         errs.append("must not begin or end with a hyphen")
+    if not errs:
+        _remember(_port_names, value)
     return errs
+
+
+_port_names: set[str] = set()
 
 
 def percent(value: str) -> list[str]:
@@ -315,7 +349,7 @@ def env_var_name(value: str) -> list[str]:
 def relaxed_env_var_name(value: str) -> list[str]:
     """The rule of today: any printable ASCII but `=`."""
     errs = [] if value else ["environment variable name must be non-empty"]
-    if any(not " " <= char <= "~" or char == "=" for char in value):
+    if not _RELAXED_ENV_VAR(value):
         errs.append(_RELAXED_ENV_VAR_TEXT)
     return errs
 

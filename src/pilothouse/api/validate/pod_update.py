@@ -47,14 +47,14 @@ def _annotations(pod: Object) -> Object:
 def validate_pod_update(pod: Object, old: Object, errs: Errors) -> None:
     """Images, a shorter deadline, more tolerations, fewer gates; of a gated pod also stricter placement."""
     spec, before = pod.get("spec") or {}, old.get("spec") or {}
-    options = pod_options(old)
     if same(spec, before) and _seen_valid(pod):
-        validate_pod_annotations(_annotations(pod), spec, "metadata.annotations", errs, options)
-    else:
-        known = len(errs)
-        validate_pod_metadata_and_spec(pod, errs, options)
-        if len(errs) == known:
-            remember_valid(pod)
+        _annotations_alone(pod, old, errs)
+        return
+    options = pod_options(old)
+    known = len(errs)
+    validate_pod_metadata_and_spec(pod, errs, options)
+    if len(errs) == known:
+        remember_valid(pod)
     validate_annotation_updates(_annotations(pod), _annotations(old), "metadata.annotations", errs)
     validate_pod_annotations(_annotations(pod), spec, "metadata.annotations", errs, options)
     for member in ("containers", "initContainers"):
@@ -75,6 +75,17 @@ def validate_pod_update(pod: Object, old: Object, errs: Errors) -> None:
         text = ",".join(UPDATABLE)
         what = f"pod updates may not change fields other than {text}\n{diff(before, munged, 'core.PodSpec')}"
         errs.forbidden("spec", what)
+
+
+def _annotations_alone(pod: Object, old: Object, errs: Errors) -> None:
+    """The rest when a spec that was found valid stays as it is."""
+    new, before = _annotations(pod), _annotations(old)
+    if new == before:
+        return
+    spec, options = pod["spec"], pod_options(old)
+    validate_pod_annotations(new, spec, "metadata.annotations", errs, options)
+    validate_annotation_updates(new, before, "metadata.annotations", errs)
+    validate_pod_annotations(new, spec, "metadata.annotations", errs, options)
 
 
 _valid: dict[str, None] = {}
