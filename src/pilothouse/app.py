@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from pilothouse import pki
 from pilothouse.admission.chain import Chain
@@ -38,6 +38,7 @@ from pilothouse.controllers.serviceaccounts import NamespaceContents
 from pilothouse.controllers.services import PoolRepair
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
+from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.nonresource import NonResource, version_info
 from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
@@ -238,6 +239,7 @@ class Server:
         OpenAPIHandlers(self.table, lambda resource: getattr(resource.codec, "document", None)).install(
             nonresource
         )
+        FlowControlDumps(readers).install(nonresource)
         dispatcher = Dispatcher(verbs, self.table, discovery, nonresource, responder)
         rooms = Rooms(
             authenticator=authenticator,

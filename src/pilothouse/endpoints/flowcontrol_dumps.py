@@ -1,0 +1,83 @@
+"""The dumps of priority and fairness: what each priority level has waiting, as text for people.
+
+Requests are classified and not queued, so that no level has queues: upstream's form for that is `<none>`.
+"""
+
+from collections.abc import Iterable
+
+from pilothouse.endpoints.health import NOSNIFF, TEXT
+from pilothouse.endpoints.nonresource import NonResource
+from pilothouse.registry.readers import Readers
+from pilothouse.server.request import Request, Response
+
+PATH = "/debug/api_priority_and_fairness"
+LEVELS = "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io"
+NONE = "<none>"
+
+LEVEL_COLUMNS = (
+    "PriorityLevelName",
+    "ActiveQueues",
+    "IsIdle",
+    "IsQuiescing",
+    "WaitingRequests",
+    "ExecutingRequests",
+    "DispatchedRequests",
+    "RejectedRequests",
+    "TimedoutRequests",
+    "CancelledRequests",
+)
+QUEUE_COLUMNS = (
+    "PriorityLevelName",
+    "Index",
+    "PendingRequests",
+    "ExecutingRequests",
+    "SeatsInUse",
+    "NextDispatchR",
+    "InitialSeatsSum",
+    "MaxSeatsSum",
+    "TotalWorkSum",
+)
+REQUEST_COLUMNS = (
+    "PriorityLevelName",
+    "FlowSchemaName",
+    "QueueIndex",
+    "RequestIndexInQueue",
+    "FlowDistingsher",
+    "ArriveTime",
+    "InitialSeats",
+    "FinalSeats",
+    "AdditionalLatency",
+    "StartTime",
+)
+
+
+class FlowControlDumps:
+    """Answers the paths under PATH."""
+
+    def __init__(self, readers: Readers) -> None:
+        self.readers = readers
+
+    def install(self, room: NonResource) -> None:
+        """Register the paths."""
+        room.add(f"{PATH}/dump_priority_levels", self._levels, listed=False)
+        room.add(f"{PATH}/dump_queues", self._queues, listed=False)
+        room.add(f"{PATH}/dump_requests", self._requests, listed=False)
+
+    def _levels(self, request: Request, path: str) -> Response:
+        names = sorted(level["metadata"]["name"] for level in self.readers.list(LEVELS))
+        return _page([LEVEL_COLUMNS, *((name, *[NONE] * (len(LEVEL_COLUMNS) - 1)) for name in names)])
+
+    def _queues(self, request: Request, path: str) -> Response:
+        return _page([QUEUE_COLUMNS])
+
+    def _requests(self, request: Request, path: str) -> Response:
+        return _page([REQUEST_COLUMNS])
+
+
+def _page(rows: Iterable[Iterable[str]]) -> Response:
+    """Comma-separated cells, set in columns of at least 8."""
+    table = [[f"{cell}," for cell in row] for row in rows]
+    widths = [max(8, *(len(row[at]) + 1 for row in table)) for at in range(len(table[0]))]
+    lines = ("".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
+    text = "".join(line.rstrip().rstrip(",") + "\n" for line in lines)
+    return Response(200, text.encode(), TEXT, [NOSNIFF])
