@@ -34,7 +34,8 @@ class Connection:
         return cls(*await asyncio.open_connection("127.0.0.1", port, ssl=context, limit=1 << 22))
 
     async def call(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
-        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
         self.writer.write(head.encode() + body)
         status, headers = await self.head()
         if headers.get("transfer-encoding") != "chunked":
@@ -95,7 +96,9 @@ class Run:
         connection = await Connection.open(self.port, self.context)
         token, seen = "", 0
         while True:
-            status, said = await connection.call("GET", f"{PATH}?limit={PAGE}&labelSelector=bulk&continue={token}")
+            status, said = await connection.call(
+                "GET", f"{PATH}?limit={PAGE}&labelSelector=bulk&continue={token}"
+            )
             assert status == 200, said[:500]
             document = json.loads(said)
             seen += len(document["items"])

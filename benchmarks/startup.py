@@ -29,7 +29,14 @@ def free_port() -> int:
 
 def serve(directory: str, port: int, *flags: str) -> "subprocess.Popen[bytes]":
     """`pilothouse serve` on a durable store."""
-    command = [sys.executable, "-m", "pilothouse", "serve", f"--data-dir={directory}", f"--secure-port={port}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pilothouse",
+        "serve",
+        f"--data-dir={directory}",
+        f"--secure-port={port}",
+    ]
     return subprocess.Popen([*command, "--bind-address=127.0.0.1", *flags], stderr=subprocess.DEVNULL)
 
 

@@ -10,10 +10,14 @@ import re
 ROOT = pathlib.Path(__file__).parent.parent
 MAP = ROOT / "docs/architecture.md"
 MARK = "## Every file\n"
+SUFFIXES = (".py", ".pyx", ".pxi", ".pxd")
 FOLDERS = (
     "ext/pilothouse",
     "src/pilothouse",
-    *(f"src/pilothouse/{name}" for name in ("testing", "controllers", "controllers/bootstrap_data", "endpoints")),
+    *(
+        f"src/pilothouse/{name}"
+        for name in ("testing", "controllers", "controllers/bootstrap_data", "endpoints")
+    ),
     *(f"src/pilothouse/{name}" for name in ("admission", "authn", "authz", "flowcontrol", "audit")),
     *(f"src/pilothouse/{name}" for name in ("registry", "registry/groups", "storage")),
     *(f"src/pilothouse/{name}" for name in ("api", "api/validate", "api/cel", "api/schemas", "server")),
@@ -26,7 +30,9 @@ def about(path: pathlib.Path) -> str:
     if path.suffix == ".py":
         said = ast.get_docstring(ast.parse(text)) or ""
     else:
-        found = re.search(r'^"""(.*?)"""', text, re.S | re.M) or re.search(r"((?:^# (?!cython:).*\n)+)", text, re.M)
+        found = re.search(r'^"""(.*?)"""', text, re.S | re.M) or re.search(
+            r"((?:^# (?!cython:).*\n)+)", text, re.M
+        )
         said = re.sub(r"^# ", "", found[1], flags=re.M) if found else ""
     if not said and path.suffix == ".pxi":
         said = f"Included by {' and '.join(p.name for p in sorted(path.parent.glob('*.p*')) if _includes(p, path))}."
@@ -41,11 +47,13 @@ def _includes(path: pathlib.Path, part: pathlib.Path) -> bool:
 
 
 def table(folder: pathlib.Path) -> str:
-    files = sorted(p for p in folder.iterdir() if p.suffix in (".py", ".pyx", ".pxi", ".pxd") and p.name != "__init__.py")
+    files = sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES and p.name != "__init__.py")
     rows = "".join(f"| `{p.name}` | {about(p)} |\n" for p in files)
     package = folder / "__init__.py"
     intro = f"{about(package)}\n\n" if package.exists() else ""
-    return f"### `{folder.relative_to(ROOT)}/`\n\n{intro}" + (f"| file | |\n|---|---|\n{rows}\n" if rows else "")
+    return f"### `{folder.relative_to(ROOT)}/`\n\n{intro}" + (
+        f"| file | |\n|---|---|\n{rows}\n" if rows else ""
+    )
 
 
 def main() -> None:

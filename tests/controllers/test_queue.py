@@ -89,7 +89,7 @@ def test_no_more_workers_than_are_allowed():
 
 def test_a_busy_key_does_not_starve_the_others():
     async def main():
-        work = WorkQueue("q", lambda key: handle(key), workers=1)
+        work = WorkQueue("q", lambda key: handle(key), workers=1)  # noqa: PLW0108 - it is defined below
         order = []
 
         async def handle(key):

@@ -1,5 +1,6 @@
 """How garbage is sent, and what every answer to it must be."""
 
+import contextlib
 import http.client
 import json
 import pathlib
@@ -65,15 +66,15 @@ class Target:
     def raw(self, data: bytes, wait: float = 5) -> bytes:
         """Send bytes on a connection of their own; what comes back until it closes."""
         out = b""
-        with socket.create_connection(("127.0.0.1", self.server.port), wait) as plain:
-            with self.server.context().wrap_socket(plain, server_hostname="127.0.0.1") as tls:
-                tls.settimeout(wait)
-                try:
-                    tls.sendall(data)
-                    while part := tls.recv(65536):
-                        out += part
-                except (TimeoutError, OSError):
-                    pass
+        with (
+            socket.create_connection(("127.0.0.1", self.server.port), wait) as plain,
+            self.server.context().wrap_socket(plain, server_hostname="127.0.0.1") as tls,
+            contextlib.suppress(OSError),
+        ):
+            tls.settimeout(wait)
+            tls.sendall(data)
+            while part := tls.recv(65536):
+                out += part
         return out
 
     def log(self) -> str:

@@ -10,7 +10,7 @@ import pytest
 import pilothouse
 
 SOURCE = str(pathlib.Path(pilothouse.__file__).parents[1])
-PROGRAM = '''
+PROGRAM = """
 import urllib.request
 
 def url(kube):
@@ -26,7 +26,7 @@ def test_two(kube, kube_apiserver):
         assert b'"name":"a"' not in answer.read()
     assert kube is kube_apiserver
     assert "--v=0" in kube.flags
-'''
+"""
 
 
 @pytest.mark.parametrize("where", ["thread", "process"])

@@ -80,7 +80,10 @@ def test_a_server_that_cannot_start_says_why() -> None:
 def test_comes_back_with_everything(tmp_path: pathlib.Path) -> None:
     """After a restart: the objects, who may do what, and what was being deleted."""
     flags = [f"--data-dir={tmp_path}/data", "--storage-backend=sqlite"]
-    role = {"metadata": {"name": "r"}, "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]}
+    role = {
+        "metadata": {"name": "r"},
+        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}],
+    }
     binding = {
         "metadata": {"name": "r"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "r"},

@@ -48,6 +48,10 @@ def _full(pattern: str) -> Callable[[str], bool]:
     return lambda text: compiled.fullmatch(text) is not None
 
 
+_SHORT = _full(_SHORT_NAME)
+_LONG = _full(rf"{_SHORT_NAME}(\.{_SHORT_NAME})*")
+
+
 def _uuid(version: str, variant: str) -> Callable[[str], bool]:
     return _full(f"(?i:[0-9a-f]{{8}}-?[0-9a-f]{{4}}-?{version}-?{variant}-?[0-9a-f]{{12}})")
 
@@ -61,8 +65,8 @@ def hostname(text: str) -> bool:
         return False
     if not labels:
         return _host_label(last[:1]) and (len(last) == 1 or _host_text(last[1:].removeprefix("-")))
-    top = 2 <= len(last) and all(
-        c.isascii() and c.isalpha() or not c.isascii() and _category(c) == "L" for c in last
+    top = len(last) >= 2 and all(
+        (c.isascii() and c.isalpha()) or (not c.isascii() and _category(c) == "L") for c in last
     )
     return top and all(map(_host_label, labels))
 
@@ -113,7 +117,7 @@ def _authority(text: str) -> bool:
     if host.startswith("["):
         _, closing, port = host.rpartition("]")
         return bool(closing) and _port(port)
-    name, colon, port = host.rpartition(":")
+    _, colon, port = host.rpartition(":")
     if "%" in host:  # only bytes beyond ASCII may be escaped in a host
         return all(part[:1] in "89abcdefABCDEF" and _escapes("%" + part) for part in host.split("%")[1:])
     return _port(colon + port) if colon else True
@@ -267,8 +271,6 @@ FORMATS: dict[str, Callable[[str], bool]] = {
 }
 """By normalised name."""
 
-_SHORT = _full(_SHORT_NAME)
-_LONG = _full(rf"{_SHORT_NAME}(\.{_SHORT_NAME})*")
 _NUMBER_FORMATS = {"integer": ("int32", "int64"), "number": ("float", "double")}
 
 

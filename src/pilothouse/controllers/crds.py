@@ -16,7 +16,7 @@ from pilothouse.api.fields import Object, quote
 from pilothouse.api.validate import crd as rules
 from pilothouse.controllers.client import Client
 from pilothouse.controllers.queue import WorkQueue
-from pilothouse.registry.crd import DEFINITIONS, Definitions
+from pilothouse.registry.crd import Definitions
 from pilothouse.registry.groups.apiextensions import CLEANUP, GROUP, set_condition
 from pilothouse.registry.resource import Resource
 
@@ -88,7 +88,7 @@ class CustomResourceDefinitions:
         self._retry(group)
         if not self._accepted[group]:
             for index in (self._accepted, self._waiting, self._refused):
-                index.pop(group, None)  # type: ignore[attr-defined]
+                index.pop(group, None)
 
     def _retry(self, group: str) -> None:
         """Names have come free: look again at those that wait for some."""

@@ -186,7 +186,7 @@ class NodePorts:
         self._pool.repair(self._used(services))
 
     def _used(self, services: Iterable[Object]) -> set[int]:
-        used = set()
+        used: set[int] = set()
         for service in services:
             spec = service.get("spec") or {}
             ports = [p.get("nodePort", 0) for p in spec.get("ports") or ()]

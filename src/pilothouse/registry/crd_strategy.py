@@ -248,7 +248,7 @@ def split(path: str) -> list[str]:
     return path.removeprefix(".").split(".")
 
 
-def nested(obj: Object, path: str, wanted: type) -> Any:
+def nested(obj: Object, path: str, wanted: Any) -> Any:
     """The member at a simple path, None when it is absent; ValueError as Go's unstructured.Nested* words it."""
     steps = split(path)
     value: Any = obj

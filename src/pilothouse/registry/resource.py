@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
-from typing import Any
+from typing import Any, Protocol
 
 from pilothouse.api.fields import Object
 from pilothouse.api.schema import Type

@@ -138,7 +138,7 @@ class InProcess(APIServer):
         while True:
             page = await storage.range("/registry/")
             self._fresh = {kv.key: kv.value for kv in page.items}
-            if not self.fills_namespaces() or FILLED <= self._fresh.keys():
+            if not self.fills_namespaces() or self._fresh.keys() >= FILLED:
                 return
             if time.monotonic() > deadline:
                 raise TimeoutError("the controllers did not fill the first namespaces")

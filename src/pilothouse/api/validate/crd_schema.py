@@ -164,7 +164,7 @@ def validate_schema(schema: Object | None, status: bool, path: str, options: Opt
 def _root_of_status(declared: Object, path: str, errs: Errors) -> None:
     for name, go in _GO_NAMES.items():
         value = declared.get(name)
-        if value is None or value in ("", False, [], {}) and not isinstance(value, dict):
+        if value is None or (value in ("", False, [], {}) and not isinstance(value, dict)):
             continue
         if go == "Type":
             if value != "object":
