@@ -59,6 +59,13 @@ def test_integers_are_those_of_64_bits(number):
             params.parse_int(str(number))
 
 
+def test_numbers_of_thousands_of_digits():
+    for text in ("9" * 5000, "-" + "9" * 5000):
+        with pytest.raises(errors.BadRequest, match="value out of range"):
+            params.parse_int(text)
+    assert "value out of range" in params.uint_error("9" * 5000)
+
+
 @pytest.mark.parametrize("text", ["", "+", "x", "1x", "1.0", "0x1", "١", "--1", " 1"])
 def test_what_is_no_integer(text):
     with pytest.raises(errors.BadRequest) as caught:

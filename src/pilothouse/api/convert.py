@@ -4,11 +4,16 @@
 """
 
 import base64
+import re
 from collections.abc import Callable
 
 from pilothouse.api import convert_hpa
-from pilothouse.api.fields import Object
+from pilothouse.api.fields import Object, quote
 
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+"""The annotation in which apps/v1 carries the template generation of a daemon set."""
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 _INIT_CONTAINER_ANNOTATIONS = frozenset(
     f"pod.{stage}.kubernetes.io/init-container{what}"
     for stage in ("alpha", "beta")
@@ -28,7 +33,7 @@ _EVENT_NAMES = {
 
 
 def normalise(obj: Object, group: str, kind: str) -> None:
-    """Set in place what the conversion to the internal type and back changes."""
+    """Set in place what the conversion to the internal type and back changes; ValueError where there is no way."""
     function = _NORMALISE.get((group, kind))
     if function is not None:
         function(obj)
@@ -102,6 +107,47 @@ def _spec_template(obj: Object) -> None:
     _template(obj["spec"].get("template"))
 
 
+def template_generation(obj: Object) -> int:
+    """The template generation that a daemon set's annotation tells, 0 when there is none; ValueError in Go's words."""
+    text = (obj["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION)
+    if text is None:
+        return 0
+    if not _INTEGER.fullmatch(text):
+        raise ValueError(f"strconv.ParseInt: parsing {quote(text)}: invalid syntax")
+    number = int(text) if len(text) < 100 else 2**63
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"strconv.ParseInt: parsing {quote(text)}: value out of range")
+    return number
+
+
+def set_template_generation(obj: Object, number: int) -> None:
+    annotations = obj["metadata"].get("annotations") or {}
+    obj["metadata"]["annotations"] = {**annotations, TEMPLATE_GENERATION: str(number)}
+
+
+def _daemon_set(obj: Object) -> None:
+    """The internal type has a number where v1 has an annotation, which is always written."""
+    _spec_template(obj)
+    set_template_generation(obj, template_generation(obj))
+
+
+def _autoscaler(obj: Object) -> None:
+    """v1 goes through v2, which knows its default metric and drops annotations that do not parse."""
+    if obj.get("apiVersion") == "autoscaling/v1":
+        whole = convert_hpa.to_v1(convert_hpa.to_v2(obj))
+        obj.clear()
+        obj.update(whole)
+
+
+def as_internal(metadata: Object) -> Object:
+    """Metadata without the annotation that stands for a member of the internal type."""
+    annotations = metadata.get("annotations")
+    if not annotations or TEMPLATE_GENERATION not in annotations:
+        return metadata
+    kept = {k: v for k, v in annotations.items() if k != TEMPLATE_GENERATION}
+    return {k: v for k, v in ({**metadata, "annotations": kept}).items() if v or k != "annotations"}
+
+
 _NORMALISE: dict[tuple[str, str], Callable[[Object], None]] = {
     ("", "Pod"): _pod,
     ("", "Node"): _node,
@@ -110,8 +156,9 @@ _NORMALISE: dict[tuple[str, str], Callable[[Object], None]] = {
     ("", "ReplicationController"): _spec_template,
     ("apps", "Deployment"): _spec_template,
     ("apps", "ReplicaSet"): _spec_template,
-    ("apps", "DaemonSet"): _spec_template,
+    ("apps", "DaemonSet"): _daemon_set,
     ("apps", "StatefulSet"): _spec_template,
+    ("autoscaling", "HorizontalPodAutoscaler"): _autoscaler,
     ("batch", "Job"): _spec_template,
     ("batch", "CronJob"): lambda obj: _template(obj["spec"]["jobTemplate"]["spec"]["template"]),
 }

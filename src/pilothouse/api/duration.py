@@ -2,36 +2,58 @@
 
 import re
 
-_UNITS = {"ns": 1, "us": 1000, "µs": 1000, "μs": 1000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?([a-zµμ]*)")
+_UNITS = {
+    "ns": 1,
+    "us": 1000,
+    "µs": 1000,
+    "μs": 1000,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
+_PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]*)")
 _LIMIT = 2**63
+_DIGITS = 40
+"""More than any duration has; int() refuses texts of thousands."""
 
 
 def go_duration(text: str) -> int:
     """Nanoseconds of a duration; ValueError in the words of time.ParseDuration."""
+    negative = text[:1] == "-"
     rest = text[1:] if text[:1] in ("+", "-") else text
     if rest == "0":
         return 0
     if not rest:
-        raise ValueError(f'time: invalid duration "{text}"')
+        raise ValueError(f"time: invalid duration {_quote(text)}")
     total = 0
     while rest:
         match = _PART.match(rest)
         whole, fraction, unit = match.groups() if match else ("", None, "")
         if match is None or not (whole or fraction):
-            raise ValueError(f'time: invalid duration "{text}"')
+            raise ValueError(f"time: invalid duration {_quote(text)}")
         if not unit:
-            raise ValueError(f'time: missing unit in duration "{text}"')
+            raise ValueError(f"time: missing unit in duration {_quote(text)}")
         if unit not in _UNITS:
-            raise ValueError(f'time: unknown unit "{unit}" in duration "{text}"')
+            raise ValueError(f"time: unknown unit {_quote(unit)} in duration {_quote(text)}")
         size = _UNITS[unit]
-        total += int(whole or "0") * size
+        total += int(whole.lstrip("0")[:_DIGITS] or "0") * size
         if fraction:
+            fraction = fraction[:_DIGITS]
             total += int(fraction) * size // 10 ** len(fraction)
-        if total >= _LIMIT:
-            raise ValueError(f'time: invalid duration "{text}"')
+        if total >= _LIMIT + negative:
+            raise ValueError(f"time: invalid duration {_quote(text)}")
         rest = rest[match.end() :]
-    return -total if text[0] == "-" else total
+    return -total if negative else total
+
+
+def _quote(text: str) -> str:
+    """The quotes of package time, which shows bytes outside ASCII as such."""
+    out = "".join(
+        f"\\x{byte:02x}" if byte >= 0x80 or byte < 0x20 else "\\" + chr(byte) if byte in b'"\\' else chr(byte)
+        for byte in text.encode("utf-8", "surrogateescape")
+    )
+    return f'"{out}"'
 
 
 def show_duration(nanoseconds: int) -> str:

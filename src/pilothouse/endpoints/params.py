@@ -9,6 +9,8 @@ from pilothouse.api.fields import Errors, Object
 Query = dict[str, list[str]]
 
 FIELD_MANAGER_LIMIT = 128
+LONGEST = 100
+"""Digits of a number, zeros in front included: int() refuses texts of thousands."""
 _INT64 = 2**63
 
 
@@ -76,7 +78,7 @@ def parse_int(text: str) -> int:
     digits = text[1:] if text[:1] in "+-" else text
     if not digits.isascii() or not digits.isdigit():
         raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    value = int(text)
+    value = int(text) if len(digits) <= LONGEST else _INT64
     if not -_INT64 <= value < _INT64:
         raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": value out of range')
     return value
@@ -86,7 +88,7 @@ def uint_error(text: str) -> str:
     """Why strconv.ParseUint refuses a text, "" when it does not."""
     if not text.isascii() or not text.isdigit():
         return f'strconv.ParseUint: parsing "{text}": invalid syntax'
-    if len(text) > 19 and int(text) >= 2**64:
+    if len(text) > 19 and (len(text) > LONGEST or int(text) >= 2**64):
         return f'strconv.ParseUint: parsing "{text}": value out of range'
     return ""
 
@@ -152,7 +154,9 @@ def _check_watch(p: ListParams, errs: Errors) -> None:
         errs.forbidden(path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
     if p.match:
         if p.send_initial is None:
-            errs.forbidden(path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
+            errs.forbidden(
+                path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            )
         if p.match != "NotOlderThan":
             errs.not_supported(path, p.match, ("NotOlderThan",))
         if p.token:
@@ -199,7 +203,9 @@ def _check_manager(manager: str, errs: Errors) -> None:
     position = 0
     for char in manager:
         if not char.isprintable():
-            errs.invalid("fieldManager", manager, f"invalid character U+{ord(char):04X} (at position {position})")
+            errs.invalid(
+                "fieldManager", manager, f"invalid character U+{ord(char):04X} (at position {position})"
+            )
         position += len(char.encode())
 
 
@@ -234,7 +240,9 @@ def check_delete(options: Object) -> None:
     policy: Any = options.get("propagationPolicy")
     if policy is not None:
         if "orphanDependents" in options:
-            errs.invalid("propagationPolicy", policy, "orphanDependents and deletionPropagation cannot be both set")
+            errs.invalid(
+                "propagationPolicy", policy, "orphanDependents and deletionPropagation cannot be both set"
+            )
         if policy not in ("Foreground", "Background", "Orphan"):
             errs.not_supported("propagationPolicy", policy, ("Foreground", "Background", "Orphan", "nil"))
     _check_dry_run(options.get("dryRun") or [], errs)

@@ -1,0 +1,101 @@
+"""Paths and causes, in the words of field.Error."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pilothouse import errors
+from pilothouse.api.fields import OMIT, Errors, key, quote, show
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (False, "false"),
+        (5, "5"),
+        (1.5, "1.5"),
+        ("a", '"a"'),
+        ('a"b\\', '"a\\"b\\\\"'),
+        ({"a": [1, None, "<&>"]}, '{"a":[1,null,"\\u003c\\u0026\\u003e"]}'),
+        ([], "[]"),
+        (["ä"], '["ä"]'),
+    ],
+)
+def test_values_as_upstream_shows_them(value, text):
+    assert show(value) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("\a\b\f\n\r\t\v", '"\\a\\b\\f\\n\\r\\t\\v"'),
+        ("\x00\x1f\x7f", '"\\x00\\x1f\\x7f"'),
+        ("\x80", '"\\u0080"'),
+        ("\u200b", '"\\u200b"'),
+        ("\U000e0001", '"\\U000e0001"'),
+        ("ä€😀", '"ä€😀"'),
+        ("\u2028", '"\\u2028"'),
+    ],
+)
+def test_quotes_of_go(text, quoted):
+    assert quote(text) == quoted
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
+def test_printable_ascii_is_quoted_as_in_json(text):
+    assert json.loads(quote(text)) == text
+
+
+def test_the_causes():
+    errs = Errors()
+    assert not errs and len(errs) == 0
+    errs.required("a")
+    errs.required("b", "why")
+    errs.invalid("c", "x", "why")
+    errs.invalid("d", OMIT, "why")
+    errs.invalid("e", 5, "")
+    errs.type_invalid("f", [], "why")
+    errs.not_supported("g", "x", ("A", "B"))
+    errs.not_supported("h", "x", ())
+    errs.duplicate(key("i", "k"), "x")
+    errs.forbidden("j", "why")
+    errs.forbidden("k", "")
+    errs.not_found("l", "x")
+    errs.too_long("m", 1)
+    errs.too_long("n", 2)
+    errs.too_many("o", 3, 1)
+    errs.too_many("p", 3, 2)
+    errs.internal("q", "why")
+    assert [(c["reason"].removeprefix("FieldValue"), c["field"], c["message"]) for c in errs.causes] == [
+        ("Required", "a", "Required value"),
+        ("Required", "b", "Required value: why"),
+        ("Invalid", "c", 'Invalid value: "x": why'),
+        ("Invalid", "d", "Invalid value: why"),
+        ("Invalid", "e", "Invalid value: 5"),
+        ("TypeInvalid", "f", "Invalid value: []: why"),
+        ("NotSupported", "g", 'Unsupported value: "x": supported values: "A", "B"'),
+        ("NotSupported", "h", 'Unsupported value: "x"'),
+        ("Duplicate", "i[k]", 'Duplicate value: "x"'),
+        ("Forbidden", "j", "Forbidden: why"),
+        ("Forbidden", "k", "Forbidden"),
+        ("NotFound", "l", 'Not found: "x"'),
+        ("TooLong", "m", "Too long: may not be more than 1 byte"),
+        ("TooLong", "n", "Too long: may not be more than 2 bytes"),
+        ("TooMany", "o", "Too many: 3: must have at most 1 item"),
+        ("TooMany", "p", "Too many: 3: must have at most 2 items"),
+        ("InternalError", "q", "Internal error: why"),
+    ]
+
+
+def test_a_list_of_causes_becomes_a_422():
+    errs, more = Errors(), Errors()
+    errs.raise_if_any("apps", "Deployment", "d")
+    more.required("spec.x")
+    errs.extend(more)
+    with pytest.raises(errors.Invalid) as caught:
+        errs.raise_if_any("apps", "Deployment", "d")
+    assert caught.value.message == 'Deployment.apps "d" is invalid: spec.x: Required value'

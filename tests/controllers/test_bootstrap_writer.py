@@ -1,0 +1,101 @@
+"""The objects of a fresh cluster through the store."""
+
+import pytest
+from harness import CONFIG_MAPS
+
+from pilothouse.controllers.bootstrap import Planned, Settings, ensure, objects
+from pilothouse.controllers.bootstrap_writer import BootstrapWriter
+
+NOW = "2026-01-02T03:04:05Z"
+
+
+def settings():
+    return Settings(
+        advertise_address="192.0.2.2",
+        secure_port=6443,
+        service_cidrs=("10.0.0.0/24",),
+        hostname="host",
+        now=NOW,
+    )
+
+
+@pytest.fixture
+def writer(rig):
+    return BootstrapWriter(rig.store, rig.table, rig.readers, rig.services)
+
+
+def planned(obj, plural="configmaps", manager="boss"):
+    return Planned("", "v1", plural, {"apiVersion": "v1", "kind": "ConfigMap", **obj}, manager)
+
+
+@pytest.fixture
+def one():
+    return planned({"metadata": {"name": "a", "namespace": "default"}, "data": {"k": "v"}})
+
+
+async def test_what_is_missing_is_made(rig, writer, one):
+    assert writer.get(one) is None
+    await writer.create_missing([one])
+    made = await rig.ok("GET", CONFIG_MAPS + "/a")
+    assert made["data"] == {"k": "v"} and made["metadata"]["uid"]
+    (entry,) = made["metadata"]["managedFields"]
+    assert (entry["manager"], entry["operation"]) == ("boss", "Update")
+    assert writer.get(one) == made
+    assert "uid" not in one.obj["metadata"], "the plan is not touched"
+
+
+async def test_what_is_there_is_left(rig, writer, one):
+    before = await rig.config_map("a")
+    await writer.create_missing([one])
+    assert await rig.ok("GET", CONFIG_MAPS + "/a") == before
+
+
+async def test_each_object_has_a_revision_of_its_own(rig, writer):
+    names = [f"n{i}" for i in range(5)]
+    await writer.create_missing([planned({"metadata": {"name": n, "namespace": "default"}}) for n in names])
+    listed = await rig.ok("GET", CONFIG_MAPS)
+    assert len({i["metadata"]["resourceVersion"] for i in listed["items"]}) == 5
+
+
+async def test_change_and_delete(rig, writer, one):
+    await writer.create_missing([one])
+    await writer.change(one, lambda obj: obj.update(data={"k": "w"}))
+    assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["data"] == {"k": "w"}
+    await writer.delete(one)
+    assert writer.get(one) is None
+
+
+async def test_a_group_that_is_switched_off_is_passed_over(rig, writer, one):
+    rig.table.remove("", "v1", "configmaps")
+    await writer.create_missing([one])
+    await writer.change(one, lambda obj: obj.clear())
+    await writer.delete(one)
+    assert writer.get(one) is None
+    assert await rig.storage.get("/registry/configmaps/default/a") is None
+
+
+async def test_a_whole_cluster(rig, writer):
+    """And a second start finds nothing to do."""
+    planned = objects(settings())
+    await ensure(writer, planned)
+    for path in (
+        "/api/v1/namespaces/kube-public",
+        "/api/v1/namespaces/default/services/kubernetes",
+        "/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin",
+        "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/exempt",
+        "/apis/scheduling.k8s.io/v1/priorityclasses/system-node-critical",
+    ):
+        made = await rig.ok("GET", path)
+        assert made["metadata"]["creationTimestamp"] and made["metadata"]["uid"], path
+    before = rig.storage.revision
+    await ensure(writer, planned)
+    assert rig.storage.revision == before
+
+
+async def test_what_was_damaged_is_mended(rig, writer):
+    await ensure(writer, objects(settings()))
+    path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin"
+    role = await rig.ok("GET", path)
+    await rig.ok("PUT", path, {**role, "rules": []})
+    await ensure(writer, objects(settings()))
+    assert (await rig.ok("GET", path))["rules"] == role["rules"]

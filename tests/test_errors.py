@@ -1,0 +1,109 @@
+"""Errors as Status objects, in upstream's words."""
+
+import pytest
+
+from pilothouse import errors
+
+
+def all_classes(base=errors.StatusError):
+    return {base}.union(*(all_classes(sub) for sub in base.__subclasses__()))
+
+
+def test_a_status_leaves_out_what_is_empty():
+    assert errors.Unknown("bare").status() == {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": "bare",
+        "code": 500,
+    }
+    status = errors.NotFound("gone", details={}).status()
+    assert list(status) == [
+        "kind",
+        "apiVersion",
+        "metadata",
+        "status",
+        "message",
+        "reason",
+        "details",
+        "code",
+    ]
+    assert status["details"] == {}
+
+
+def test_details_are_a_copy():
+    details = {"name": "a"}
+    err = errors.Conflict("c", details=details)
+    err.status()["details"]["name"] = "b"
+    assert details == {"name": "a"} and str(err) == "c"
+
+
+@pytest.mark.parametrize("kind", sorted(all_classes(), key=lambda c: c.__name__), ids=lambda c: c.__name__)
+def test_every_class_has_a_code_of_http(kind):
+    assert 400 <= kind.code < 600
+    assert kind("x").status()["code"] == kind.code
+    assert isinstance(kind.reason, str)
+
+
+@pytest.mark.parametrize(
+    ("err", "code", "message", "details"),
+    [
+        (errors.not_found("", "pods", "a"), 404, 'pods "a" not found', {"name": "a", "kind": "pods"}),
+        (
+            errors.not_found("apps", "deployments", "a"),
+            404,
+            'deployments.apps "a" not found',
+            {"name": "a", "group": "apps", "kind": "deployments"},
+        ),
+        (
+            errors.already_exists("", "pods", "a"),
+            409,
+            'pods "a" already exists',
+            {"name": "a", "kind": "pods"},
+        ),
+        (
+            errors.conflict("apps", "deployments", "a", "why"),
+            409,
+            'Operation cannot be fulfilled on deployments.apps "a": why',
+            {"name": "a", "group": "apps", "kind": "deployments"},
+        ),
+        (
+            errors.forbidden("", "pods", "a", "why"),
+            403,
+            'pods "a" is forbidden: why',
+            {"name": "a", "kind": "pods"},
+        ),
+        (errors.forbidden("", "pods", "", "why"), 403, "pods is forbidden: why", {"kind": "pods"}),
+        (errors.forbidden("", "", "", "why"), 403, "forbidden: why", {}),
+    ],
+)
+def test_the_usual_ones(err, code, message, details):
+    status = err.status()
+    assert (status["code"], status["message"], status["details"]) == (code, message, details)
+
+
+def cause(field, message="Required value"):
+    return {"reason": "FieldValueRequired", "message": message, "field": field}
+
+
+@pytest.mark.parametrize(
+    ("causes", "tail"),
+    [
+        ([], ""),
+        ([cause("a")], ": a: Required value"),
+        ([cause("a"), cause("b")], ": [a: Required value, b: Required value]"),
+        ([cause("a"), cause("a")], ": a: Required value"),
+    ],
+)
+def test_causes(causes, tail):
+    err = errors.invalid("", "Pod", "p", causes)
+    assert err.message == f'Pod "p" is invalid{tail}'
+    assert err.status()["details"] == {"name": "p", "kind": "Pod", "causes": causes}
+
+
+def test_an_expired_list_may_go_on():
+    err = errors.Expired("too old")
+    assert err.status()["metadata"] == {}
+    err.continue_token = "t"
+    assert err.status()["metadata"] == {"continue": "t"}
