@@ -1,0 +1,253 @@
+"""A server as a whole: start, stop, start again where it was, drain."""
+
+import asyncio
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+import pilothouse
+from pilothouse import app, options
+from pilothouse.storage.interface import Unavailable
+
+SOURCE = str(pathlib.Path(pilothouse.__file__).parents[1])
+CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
+SERVICES = "/api/v1/namespaces/default/services"
+
+
+def arguments(directory, port, *more):
+    return [
+        f"--data-dir={directory}",
+        "--bind-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--write-kubeconfig={directory}/admin.kubeconfig",
+        *more,
+    ]
+
+
+class Running:
+    """A server in this process, on a socket of its own."""
+
+    def __init__(self, directory, *flags):
+        self.directory, self.flags = pathlib.Path(directory), flags
+
+    async def __aenter__(self):
+        sock = socket.create_server(("127.0.0.1", 0))
+        self.port = sock.getsockname()[1]
+        config = options.parse(arguments(self.directory, self.port, *self.flags))
+        self.server = app.Server(config, sockets=[sock])
+        try:
+            await self.server.start()
+        except BaseException:
+            sock.close()
+            raise
+        self.tls = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
+        self.tls.load_cert_chain(self.directory / "admin.crt", self.directory / "admin.key")
+        return self
+
+    async def __aexit__(self, *error):
+        await self.server.stop(drain=1.0)
+
+    async def call(self, method, path, body=None):
+        return await asyncio.to_thread(
+            request, f"https://127.0.0.1:{self.port}{path}", self.tls, method, body
+        )
+
+    async def watch(self, path):
+        """A watch over a plain connection: its reader, behind the head."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        return reader, writer
+
+
+def request(url, tls, method="GET", body=None):
+    """Status and decoded body."""
+    data = None if body is None else json.dumps(body).encode()
+    asked = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    try:
+        with urllib.request.urlopen(asked, context=tls, timeout=10) as answer:
+            text = answer.read()
+            return answer.status, json.loads(text) if text.startswith(b"{") else text.decode()
+    except urllib.error.HTTPError as err:
+        with err:
+            text = err.read()
+            return err.code, json.loads(text) if text.startswith(b"{") else text.decode()
+
+
+def test_a_server_goes_on_where_it_was(tmp_path):
+    async def first():
+        async with Running(tmp_path) as running:
+            assert await running.call("GET", "/readyz") == (200, "ok")
+            status, made = await running.call(
+                "POST", CONFIG_MAPS, {"metadata": {"name": "a"}, "data": {"k": "v"}}
+            )
+            assert status == 201
+            service = {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 1}]}}
+            _, service = await running.call("POST", SERVICES, service)
+            _, system = await running.call("GET", "/api/v1/namespaces/kube-system")
+            await running.call("POST", CONFIG_MAPS, {"metadata": {"name": "b"}})
+            return made, service, system
+
+    async def second(made, service, system):
+        async with Running(tmp_path) as running:
+            assert await running.call("GET", f"{CONFIG_MAPS}/a") == (200, made)
+            assert await running.call("GET", "/api/v1/namespaces/kube-system") == (200, system)
+            taken = {"metadata": {"name": "t"}, "spec": {"ports": [{"port": 1}]}}
+            taken["spec"]["clusterIP"] = service["spec"]["clusterIP"]
+            status, answer = await running.call("POST", SERVICES, taken)
+            assert status == 422 and "already allocated" in answer["message"]
+            version = made["metadata"]["resourceVersion"]
+            reader, writer = await running.watch(f"{CONFIG_MAPS}?watch=1&resourceVersion={version}")
+            await reader.readline()
+            event = json.loads(await reader.readline())
+            assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "b"), "the watch resumes"
+            writer.close()
+
+    found = asyncio.run(first())
+    ca = (tmp_path / "ca.crt").read_bytes()
+    assert (tmp_path / "admin.kubeconfig").stat().st_mode & 0o077 == 0
+    asyncio.run(second(*found))
+    assert (tmp_path / "ca.crt").read_bytes() == ca
+
+
+def test_a_stop_ends_watches_and_gives_everything_back(tmp_path):
+    async def main():
+        async with Running(tmp_path, "--storage-backend=memory") as running:
+            reader, writer = await running.watch(f"{CONFIG_MAPS}?watch=1&resourceVersion=0")
+            started = time.monotonic()
+        rest = await asyncio.wait_for(reader.read(), 5)
+        assert rest.endswith(b"0\r\n\r\n"), "the body ends as it should"
+        assert time.monotonic() - started < 3
+        writer.close()
+        with pytest.raises(OSError):
+            await asyncio.open_connection("127.0.0.1", running.port)
+        with pytest.raises(Unavailable):
+            await running.server.storage.get("/registry/x")
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left
+
+    asyncio.run(main())
+
+
+def test_a_directory_belongs_to_one_server(tmp_path):
+    async def main():
+        async with Running(tmp_path) as running:
+            with pytest.raises(Unavailable):
+                async with Running(tmp_path):
+                    pass
+            assert await running.call("GET", "/readyz") == (200, "ok")
+
+    asyncio.run(main())
+
+
+def test_controllers_may_be_left_out(tmp_path):
+    async def main(*flags):
+        async with Running(tmp_path, "--storage-backend=memory", *flags) as running:
+            await running.call("POST", "/api/v1/namespaces", {"metadata": {"name": "n"}})
+            await asyncio.sleep(0.05)
+            status, _ = await running.call("GET", "/api/v1/namespaces/n/serviceaccounts/default")
+            return status
+
+    assert asyncio.run(main()) == 200
+    assert asyncio.run(main("--controllers=-*")) == 404
+
+
+def test_documents_about_tokens(tmp_path):
+    async def main():
+        async with Running(tmp_path, "--storage-backend=memory") as running:
+            _, document = await running.call("GET", "/.well-known/openid-configuration")
+            assert document["issuer"] == running.server.config.issuers[0]
+            status, keys = await running.call("GET", "/openid/v1/jwks")
+            assert status == 200 and keys["keys"][0]["use"] == "sig"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("flags", "address"),
+    [
+        (["--advertise-address=192.0.2.7"], "192.0.2.7"),
+        (["--bind-address=192.0.2.8"], "192.0.2.8"),
+        (["--bind-address=192.0.2.8", "--advertise-address=192.0.2.7"], "192.0.2.7"),
+    ],
+)
+def test_the_address_that_is_told_to_others(flags, address):
+    assert app.advertised(options.parse(flags)) == address
+
+
+@pytest.mark.parametrize("bound", ["0.0.0.0", "127.0.0.1", "::"])
+def test_an_address_is_found_where_none_is_given(bound):
+    found = app.advertised(options.parse([f"--bind-address={bound}"]))
+    assert socket.inet_aton(found) != bytes(4)
+
+
+def serve(directory, port, *more):
+    return subprocess.Popen(
+        [sys.executable, "-m", "pilothouse", "serve", *arguments(directory, port, *more)],
+        env={**os.environ, "PYTHONPATH": SOURCE},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_ready(process, directory, port):
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.stdout.read()
+        if (directory / "admin.kubeconfig").exists():
+            tls = ssl.create_default_context(cafile=str(directory / "ca.crt"))
+            tls.load_cert_chain(directory / "admin.crt", directory / "admin.key")
+            try:
+                if request(f"https://127.0.0.1:{port}/readyz", tls) == (200, "ok"):
+                    return tls
+            except OSError:
+                pass
+        time.sleep(0.02)
+    raise TimeoutError
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_signal_drains(tmp_path, number):
+    """An open watch ends cleanly, and the process is gone with status 0."""
+    port = free_port()
+    process = serve(tmp_path, port, "--storage-backend=memory")
+    try:
+        tls = wait_ready(process, tmp_path, port)
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=tls, timeout=10)
+        connection.request("GET", CONFIG_MAPS + "?watch=1")
+        answer = connection.getresponse()
+        assert b"kube-root-ca.crt" in answer.readline()
+        process.send_signal(number)
+        answer.read()  # raises IncompleteRead when the connection is cut
+        connection.close()
+        assert process.wait(10) == 0, process.stdout.read()
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path):
+    (tmp_path / "broken.crt").write_text("no certificate")
+    flags = [f"--tls-cert-file={tmp_path}/broken.crt", f"--tls-private-key-file={tmp_path}/broken.crt"]
+    process = serve(tmp_path, free_port(), "--storage-backend=memory", *flags)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode not in (0, None) and b"Traceback" not in output and output.strip()
