@@ -39,6 +39,7 @@ class Admin:
                 found = etcd3.Client(url.hostname, url.port or 2379, **settings)
             except AttributeError:  # its way to say that it could not ask for the version
                 raise requests.ConnectionError(f"{server} does not answer") from None
+            found._session.trust_env = False  # REQUESTS_CA_BUNDLE would beat --etcd-cafile
             self._clients[server] = found
         return found
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import pathlib
 import random
 from collections.abc import Sequence
@@ -127,6 +128,7 @@ class Rpc:
 
     def open(self) -> None:
         """Make the channels, on the running loop; Unavailable when a TLS file can not be read."""
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is raised; stderr is the log's
         try:
             self._members = [Member(url, self._tls) for url in self._servers]
         except OSError as error:
