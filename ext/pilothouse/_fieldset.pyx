@@ -157,8 +157,8 @@ cdef compile_list(Node node, str list_type, tuple keys, object items):
             field = items.fields.get(key)
             if field is None:
                 continue
-            if field.default is not None:
-                node.key_defaults[key] = field.default
+            if field.declared is not None:
+                node.key_defaults[key] = field.declared
             elif not field.omit and not field.pointer and field.type.kind in KEY_ZEROS:
                 node.key_defaults[key] = KEY_ZEROS[field.type.kind]
 

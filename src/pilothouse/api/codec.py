@@ -95,8 +95,12 @@ def decode(
             f"the API version in the data ({given}) does not match the expected API version ({wanted})"
         )
     obj["kind"], obj["apiVersion"] = expected[2], scheme.group_version(expected[0], expected[1])
+    _keep_empty(value, obj, type)
     defaults.apply(obj, *expected)
-    convert.normalise(obj, expected[0], expected[2])
+    try:
+        convert.normalise(obj, expected[0], expected[2])
+    except ValueError as error:
+        refuse(str(error), actual, expected, body)
     return obj, [w for text in strict for w in warnings_of(text)] if validation == WARN else []
 
 
@@ -106,9 +110,11 @@ def decode_value(value: Any, type: Type, validation: str = STRICT) -> tuple[Any,
     Nothing is defaulted but what the schema states. DecodeError carries Go's message.
     """
     try:
-        return _run(value, False, type)
+        out = _run(value, False, type)
     except _schema.Odd:
-        return _run(_schema.scan(json.dump(value)), True, type)
+        out = _run(_schema.scan(json.dump(value)), True, type)
+    _keep_empty(value, out[0], type)
+    return out
 
 
 def prune(value: Any, type: Type) -> Any:
@@ -265,6 +271,33 @@ def _run(value: Any, exact: bool, type: Type, data: bytes | None = None) -> tupl
     if data is not None and walk.members != _schema.count_colons(data):
         raise _schema.Odd  # some member is repeated
     return out, [f"{what} {quote(path)}" for what, path in walk.strict]
+
+
+def _keep_empty(value: Any, obj: Any, of: Type) -> None:
+    """Put back the empty lists that were given where Go tells them from none: the tracking of fields sees them."""
+    for path, _ in schema.empty_lists(of):
+        *head, last = path
+        given, kept = value, obj
+        for name in head:
+            if not isinstance(given, dict) or not isinstance(kept, dict):
+                break
+            given, kept = given.get(name), kept.get(name)
+        if isinstance(given, dict) and isinstance(kept, dict) and given.get(last) == []:
+            kept[last] = []
+
+
+def drop_empty(obj: Object, of: Type) -> None:
+    """Make those empty lists what they are in storage: null where the member is always written, else nothing."""
+    for path, always in schema.empty_lists(of):
+        *head, last = path
+        owner: Any = obj
+        for name in head:
+            owner = owner.get(name) if isinstance(owner, dict) else None
+        if isinstance(owner, dict) and owner.get(last) == []:
+            if always:
+                owner[last] = None
+            else:
+                del owner[last]
 
 
 def encode(obj: Object, kind: str, api_version: str) -> bytes:

@@ -7,6 +7,7 @@ holds them.
 
 import functools
 import zlib
+from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
@@ -23,10 +24,12 @@ class Type:
     list_type: atomic | set | map; list_keys: the keys of a `map` list, in order. "" counts as atomic.
     map_type: atomic | granular ("" counts as granular), for structs and maps.
     go: the type's name in Go, which messages about wrong JSON types show.
-    node: what the compiled walk keeps about the type (see codec); paths: the same of field sets (see managed).
+    node: what the compiled walk keeps about the type (see codec); paths: the same of field sets (see managed);
+    empties: what `empty_lists` found.
     """
 
     __slots__ = (
+        "empties",
         "fields",
         "go",
         "items",
@@ -66,6 +69,7 @@ class Type:
         self.go = go
         self.node: Any = None
         self.paths: Any = None
+        self.empties: tuple[tuple[tuple[str, ...], bool], ...] | None = None
 
     def __repr__(self) -> str:
         return f"<Type {self.kind} {self.name or self.go}>"
@@ -77,12 +81,14 @@ class Field:
     omit: left out of JSON when zero (Go omitempty); pointer: may be absent, and an empty value is kept.
     A field that is not omitted is always written, with its zero value when nothing was given; that of a
     pointer, list, map or time is null.
-    default: the schema's plain default, None where there is none. patch_strategy: merge | replace |
+    default: the schema's plain default, None where there is none or it is Go's zero value; declared: the same
+    with such defaults, by which items of lists with keys are told apart. patch_strategy: merge | replace |
     retainKeys or a comma-separated pair; patch_merge_key: the key of a strategic-merge list.
     embedded: dotted names of the Go structs that the member is flattened from, "" for the struct's own.
     """
 
     __slots__ = (
+        "declared",
         "default",
         "embedded",
         "name",
@@ -105,6 +111,7 @@ class Field:
         patch_strategy: str = "",
         patch_merge_key: str = "",
         embedded: str = "",
+        declared: Any = None,
     ) -> None:
         self.name = name
         self.type = type
@@ -115,10 +122,14 @@ class Field:
         self.patch_strategy = patch_strategy
         self.patch_merge_key = patch_merge_key
         self.embedded = embedded
+        self.declared = default if declared is None else declared
 
     def __repr__(self) -> str:
         return f"<Field {self.name}: {self.type!r}>"
 
+
+# Members that are left out when empty and yet mean something then, by the Go struct that has them.
+_TOLD_FROM_NONE = {"v1.ObjectMeta": ("managedFields",), "v2.HPAScalingRules": ("policies",)}
 
 REFERENCE = "#/components/schemas/"
 
@@ -213,6 +224,28 @@ def for_kind(group: str, version: str, kind: str) -> Type:
     return builtin(name)
 
 
+def empty_lists(type: Type) -> tuple[tuple[tuple[str, ...], bool], ...]:
+    """The lists, outside of other lists and maps, of which an empty one differs from none until the object is stored.
+
+    Each with whether the member is always written. Kept on the type.
+    """
+    if type.empties is None:
+        type.empties = tuple(_empty_lists(type, ()))
+    return type.empties
+
+
+def _empty_lists(type: Type, above: tuple[Type, ...]) -> Iterator[tuple[tuple[str, ...], bool]]:
+    if type.kind != "struct" or type in above:
+        return
+    told = _TOLD_FROM_NONE.get(type.go, ())
+    for name, field in type.fields.items():
+        if field.type.kind == "list" and (not field.omit or name in told):
+            yield (name,), not field.omit
+        elif field.type.kind == "struct":
+            for path, always in _empty_lists(field.type, (*above, type)):
+                yield (name, *path), always
+
+
 def _build(name: str) -> Type:
     package, _, short = name.rpartition(".")
     content = _package(package)
@@ -236,9 +269,11 @@ def _field(name: str, schema: dict[str, Any], parts: list[str], required: bool) 
     type_ = _type(schema, go)
     pointer = "p" in flags
     struct = type_.kind in _GO_STRUCTS or type_.go == "runtime.RawExtension"
-    default = schema.get("default")
+    default = declared = schema.get("default")
     if not pointer and not default:
         default = None  # what an absent member means anyhow
+    if type_.kind == "struct" and schema.get("x-kubernetes-map-type", type_.map_type) != type_.map_type:
+        type_ = _of_map_type(type_, schema["x-kubernetes-map-type"])
     return Field(
         name,
         type_,
@@ -249,7 +284,15 @@ def _field(name: str, schema: dict[str, Any], parts: list[str], required: bool) 
         patch_strategy=schema.get("x-kubernetes-patch-strategy", ""),
         patch_merge_key=schema.get("x-kubernetes-patch-merge-key", ""),
         embedded=embedded,
+        declared=declared,
     )
+
+
+def _of_map_type(type: Type, map_type: str) -> Type:
+    """A struct as one member has it: tracked as a whole or by its members, otherwise than its definition says."""
+    made = Type(type.kind, type.name, type.fields, map_type=map_type, go=type.go)
+    made.preserve_unknown = type.preserve_unknown
+    return made
 
 
 def _type(schema: dict[str, Any], go: str = "") -> Type:

@@ -44,16 +44,21 @@ def decode_options(body: bytes, content_type: str) -> Object:
     try:
         options, _ = codec.decode(body, content_type, schema.for_kind(*KIND), KIND, accepted=_AnyVersion())
     except errors.BadRequest as err:
-        raise errors.BadRequest(err.message.partition("cannot be handled as a DeleteOptions: ")[2] or err.message) from None
+        raise errors.BadRequest(
+            err.message.partition("cannot be handled as a DeleteOptions: ")[2] or err.message
+        ) from None
     return {k: v for k, v in options.items() if k not in ("kind", "apiVersion")}
 
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Delete one object; the answer is a Status or the object, as the kind has it."""
     options = delete_options(ctx)
+    _warn(ctx, resource, options)
     params = WriteParams(dry_run=bool(options.get("dryRun")))
     write = write_context(verbs, ctx, resource, params, ctx.info.name)
-    done = await deletion.delete(verbs.store, write, options, _validator(verbs, ctx, resource, options, ctx.info.name))
+    done = await deletion.delete(
+        verbs.store, write, options, _validator(verbs, ctx, resource, options, ctx.info.name)
+    )
     status = 200
     if not done.gone and options.get("orphanDependents") is False:
         status = 202
@@ -62,8 +67,16 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     return verbs.responder.plain(ctx, _success(resource, done.obj))
 
 
+def _warn(ctx: Context, resource: Resource, options: Object) -> None:
+    if resource.strategy.delete_warnings is not None:
+        for text in resource.strategy.delete_warnings(options):
+            ctx.warn(text)
+
+
 def _validator(verbs: Verbs, ctx: Context, resource: Resource, options: Object, name: str) -> Validate:
-    attributes = admission_attributes(verbs, ctx, resource, "DELETE", name, options, bool(options.get("dryRun")))
+    attributes = admission_attributes(
+        verbs, ctx, resource, "DELETE", name, options, bool(options.get("dryRun"))
+    )
 
     async def validate(obj: Object, old: Object | None) -> None:
         attributes.obj, attributes.old = None, old
@@ -85,9 +98,12 @@ def _success(resource: Resource, obj: Object) -> Object:
 async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Delete all that the list options select; the answer is the list as it was before."""
     if resource.namespaced and not ctx.info.namespace:
-        raise errors.MethodNotAllowed("the server does not allow this method on the requested resource", details={})
+        raise errors.MethodNotAllowed(
+            "the server does not allow this method on the requested resource", details={}
+        )
     query = select(verbs, ctx, resource)
     options = delete_options(ctx)
+    _warn(ctx, resource, options)
     page = query.read()
     listing = await page if isawaitable(page) else page
     params = WriteParams(dry_run=bool(options.get("dryRun")))
@@ -99,4 +115,6 @@ async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> R
         checks.append(_validator(verbs, ctx, resource, options, name))
     await deletion.delete_collection(verbs.store, contexts, options, checks)
     metadata: Object = {"resourceVersion": str(listing.revision)}
-    return verbs.responder.objects(ctx, resource, [served(resource, e.value) for e in listing.entries], metadata)
+    return verbs.responder.objects(
+        ctx, resource, [served(resource, e.value) for e in listing.entries], metadata
+    )

@@ -9,7 +9,7 @@ import orjson
 from pilothouse import errors
 from pilothouse._json import list_body
 from pilothouse._watchcache import Entry
-from pilothouse.api import protobuf_writer, yaml
+from pilothouse.api import convert, protobuf_writer, yaml
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import negotiation
 from pilothouse.endpoints.context import Context
@@ -68,7 +68,7 @@ class Responder:
             and not wants_pretty(ctx)
         ):
             return Response(status, value)
-        return self.object(ctx, resource, served(resource, value), status)
+        return self.object(ctx, resource, self._source(ctx, resource, value), status)
 
     def object(self, ctx: Context, resource: Resource, obj: Object, status: int = 200) -> Response:
         """One object in the version that was asked for, transformed as negotiated."""
@@ -124,7 +124,13 @@ class Responder:
             raw = protobuf_writer.list_message(metadata, self._messages.of(resource, entries))
             body = protobuf_writer.frame(raw, resource.api_version, resource.list_kind)
             return Response(200, body, media.content_type)
-        return self.objects(ctx, resource, (served(resource, e.value) for e in entries), metadata)
+        return self.objects(ctx, resource, (self._source(ctx, resource, e.value) for e in entries), metadata)
+
+    def _source(self, ctx: Context, resource: Resource, value: bytes) -> Object:
+        """What an answer is made from: tables and metadata show what is stored, whatever version was asked for."""
+        if ctx.media.transform and include_object(ctx) != "Object":
+            return orjson.loads(value)  # type: ignore[no-any-return]
+        return served(resource, value)
 
     def objects(
         self, ctx: Context, resource: Resource, objects: Iterable[Object], metadata: Object
@@ -220,7 +226,8 @@ def served(resource: Resource, value: bytes) -> Object:
 
 def partial(obj: Object, version: str) -> Object:
     """PartialObjectMetadata of an object."""
-    return {"kind": "PartialObjectMetadata", "apiVersion": version, "metadata": obj["metadata"]}
+    metadata = convert.as_internal(obj["metadata"])
+    return {"kind": "PartialObjectMetadata", "apiVersion": version, "metadata": metadata}
 
 
 def wants_pretty(ctx: Context) -> bool:

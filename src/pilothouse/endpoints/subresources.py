@@ -24,6 +24,8 @@ from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Response
 
 EVICTION_ATTEMPTS = 20
+OLD_BODIES = {"eviction": (("policy", "v1beta1"),)}
+"""Further group versions in which a subresource takes its body."""
 
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresource) -> Response:
@@ -34,7 +36,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     if action is None:
         raise errors.NotFound("the server could not find the requested resource", details={})
     params = write_params(ctx.query, "CreateOptions")
-    body = decode_body(ctx, _body_record(resource, sub), params)
+    body = decode_body(ctx, _body_record(resource, sub), params, OLD_BODIES.get(sub.name, ()))
     match_namespace(ctx, resource, body)
     return await action(verbs, ctx, resource, body, params)
 
@@ -101,7 +103,8 @@ async def evict(
     attributes.obj = body
     await verbs.admission.mutate(attributes)
     await verbs.admission.validate(attributes)
-    fixed = (options.get("preconditions") or {}).get("resourceVersion") is not None
+    given = options.get("preconditions") or {}
+    fixed = any(given.get(member) is not None for member in ("uid", "resourceVersion"))
     name = ""
     for _ in range(EVICTION_ATTEMPTS):
         pod = orjson.loads(verbs.store.find(resource, ctx.info.namespace, ctx.info.name).value)

@@ -1,6 +1,6 @@
 """What the verb handlers work with, and the steps that several of them share."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
@@ -158,8 +158,13 @@ def manager_name(ctx: Context, params: WriteParams) -> str:
     return out
 
 
-def decode_body(ctx: Context, resource: Resource, params: WriteParams) -> Object:
-    """The object in a request's body: pruned, in canonical form and with its defaults; unknown fields warn or refuse."""
+def decode_body(
+    ctx: Context, resource: Resource, params: WriteParams, accepted: Collection[tuple[str, str]] = ()
+) -> Object:
+    """The object in a request's body: pruned, in canonical form and with its defaults; unknown fields warn or refuse.
+
+    `accepted`: further group versions in which it may come.
+    """
     request = ctx.request
     content_type = request.headers.get("content-type", "")
     if resource.codec is not None:
@@ -167,7 +172,9 @@ def decode_body(ctx: Context, resource: Resource, params: WriteParams) -> Object
     else:
         assert resource.type_of is not None
         expected = (resource.group, resource.version, resource.kind)
-        obj, notes = codec.decode(request.body, content_type, resource.type_of(), expected, params.validation)
+        obj, notes = codec.decode(
+            request.body, content_type, resource.type_of(), expected, params.validation, accepted
+        )
     for note in notes:
         ctx.warn(note)
     if not isinstance(obj.get("metadata"), dict):
@@ -266,7 +273,9 @@ def track_fields(
 
 
 def stored_form(resource: Resource, obj: Object) -> Object:
-    """The object in the version that is stored."""
+    """The object in the version that is stored, and without what storage does not keep."""
+    if resource.codec is None and resource.type_of is not None:
+        codec.drop_empty(obj, resource.type_of())
     return resource.to_storage(obj) if resource.to_storage is not None else obj
 
 

@@ -14,6 +14,7 @@ from pilothouse._json import splice
 from pilothouse._watchcache import Entry
 from pilothouse.api import codec, meta, names
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.semantic import same_meaning
 from pilothouse.registry.fields import extractor, indexed
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
@@ -379,9 +380,10 @@ def check_uid(resource: Resource, ctx: WriteContext, wanted: str, found: str) ->
 
 def _zero(resource: Resource, path: Path) -> Any:
     """What stands at a path of an object in which nothing was set: a status that has members which are always written."""
-    if resource.type_of is None or resource.list_items_typed:
+    stored = resource.storage or resource
+    if stored.type_of is None or stored.list_items_typed:
         return None
-    return dig(codec.prune({}, resource.type_of()), path)
+    return dig(codec.prune({}, stored.type_of()), path)
 
 
 def before_create(ctx: WriteContext, strategy: Strategy, obj: Object) -> None:
@@ -413,7 +415,7 @@ def before_update(ctx: WriteContext, strategy: Strategy, obj: Object, old: Objec
         put(obj, path, dig(old, path))
     if strategy.prepare_update is not None:
         strategy.prepare_update(ctx, obj, old)
-    if strategy.generation_fields and any(dig(obj, p) != dig(old, p) for p in strategy.generation_fields):
+    if any(_differs(resource, obj, old, p) for p in strategy.generation_fields):
         metadata["generation"] = live.get("generation", 0) + 1
     if not metadata.get("uid"):
         metadata["uid"] = live.get("uid", "")
@@ -428,7 +430,7 @@ def before_update(ctx: WriteContext, strategy: Strategy, obj: Object, old: Objec
         metadata["deletionGracePeriodSeconds"] = live["deletionGracePeriodSeconds"]
     errs = Errors()
     meta.validate_create(obj, resource.namespaced, names.path_segment, errs)
-    meta.validate_update(obj, old, errs)
+    meta.validate_update(obj, old, errs, checked=not errs)
     if errs:  # the strategies of upstream check the metadata once more, so every cause stands there twice
         meta.validate_update(obj, old, errs)
     if strategy.validate_update is not None:
@@ -439,10 +441,25 @@ def before_update(ctx: WriteContext, strategy: Strategy, obj: Object, old: Objec
         ctx.warnings.extend(strategy.warnings(ctx, obj, old))
 
 
+def _differs(resource: Resource, obj: Object, old: Object, path: Path) -> bool:
+    """Whether a member changed in what it means: quantities that are written otherwise are the same."""
+    new, before = dig(obj, path), dig(old, path)
+    if new == before:
+        return False
+    stored = resource.storage or resource
+    if stored.type_of is None or stored.list_items_typed:
+        return True
+    type_ = stored.type_of()
+    for name in path:
+        type_ = type_.fields[name].type
+    return not same_meaning(type_, new, before)
+
+
 def _version_error(text: str) -> str:
     if not text.isascii() or not text.isdigit():
         return f'strconv.ParseUint: parsing "{text}": invalid syntax'
-    return f'strconv.ParseUint: parsing "{text}": value out of range' if int(text) >= 2**64 else ""
+    too_big = len(text) > 100 or int(text) >= 2**64
+    return f'strconv.ParseUint: parsing "{text}": value out of range' if too_big else ""
 
 
 def _keep_times(obj: Object, old: Object) -> None:

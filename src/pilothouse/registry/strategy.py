@@ -69,6 +69,8 @@ class Strategy:
     """Seconds of grace a delete gives (object, gracePeriodSeconds asked for); None = deleted at once."""
     after_delete: Callable[[WriteContext, Object], None] | None = None
     """Called once the object is really gone (an address goes back to its pool)."""
+    delete_warnings: Callable[[Object], list[str]] | None = None
+    """What a client is told that deletes with these DeleteOptions."""
     return_deleted: bool = False
     """A delete answers with the object instead of a Status (upstream's ReturnDeletedObject)."""
     garbage_collection: str = "background"

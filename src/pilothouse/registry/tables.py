@@ -8,6 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from pilothouse.api import jsonpath
+from pilothouse.api.convert import as_internal
 from pilothouse.api.fields import Object, quote
 from pilothouse.errors import BadRequest, NotAcceptable
 from pilothouse.registry import tables_cluster, tables_core, tables_workloads
@@ -253,7 +254,7 @@ def partial_object(obj: Object, version: str = "v1") -> Object:
     return {
         "kind": "PartialObjectMetadata",
         "apiVersion": f"meta.k8s.io/{version}",
-        "metadata": obj.get("metadata") or {},
+        "metadata": as_internal(obj.get("metadata") or {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pilothouse.api.convert import TEMPLATE_GENERATION
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.identity import User
 from pilothouse.registry.groups import apps
@@ -41,10 +42,10 @@ def test_template_generation_counts_changes_of_the_template() -> None:
     assert strategy.prepare_create is not None and strategy.prepare_update is not None
     old: Object = {"metadata": {"name": "d"}, "spec": {"template": {"spec": {"a": 1}}}}
     strategy.prepare_create(context("daemonsets"), old)
-    assert old["metadata"]["annotations"][apps.TEMPLATE_GENERATION] == "1"
+    assert old["metadata"]["annotations"][TEMPLATE_GENERATION] == "1"
     new: Object = {"metadata": {"name": "d"}, "spec": {"template": {"spec": {"a": 2}}}}
     strategy.prepare_update(context("daemonsets"), new, old)
-    assert new["metadata"]["annotations"][apps.TEMPLATE_GENERATION] == "2"
+    assert new["metadata"]["annotations"][TEMPLATE_GENERATION] == "2"
 
 
 def test_max_unavailable_of_stateful_sets_is_behind_a_feature() -> None:

@@ -158,7 +158,8 @@ def _transition(new: _Job, before: _Job, errs: Errors) -> None:
         errs.invalid("status.completionTime", completed, "completionTime cannot be mutated")
     started = before.status.get("startTime")
     if started and started != new.status.get("startTime") and not new.spec.get("suspend"):
-        errs.required("status.startTime", "startTime cannot be removed for unsuspended job")
+        why = "field is immutable for unsuspended job once set"
+        errs.invalid("status.startTime", new.status.get("startTime"), why)
     if before.success and not new.success:
         errs.invalid(_CONDITIONS, OMIT, "cannot disable the SuccessCriteriaMet=True condition")
     if before.complete and not before.success and new.success:

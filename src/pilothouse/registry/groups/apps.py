@@ -1,6 +1,7 @@
 """apps/v1: deployments, replica sets, stateful sets, daemon sets, controller revisions."""
 
 from pilothouse.api import names
+from pilothouse.api.convert import set_template_generation, template_generation
 from pilothouse.api.fields import Object
 from pilothouse.api.validate import apps as rules
 from pilothouse.api.validate.common import equal
@@ -22,32 +23,20 @@ from pilothouse.registry.strategy import Strategy, WriteContext
 __all__ = ["RESOURCES", "scale_of", "set_scale"]
 
 GROUP = "apps"
-TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
-"""The annotation in which apps/v1 carries the template generation of a daemon set."""
-
-
-def _template_generation(obj: Object) -> int:
-    text = ((obj.get("metadata") or {}).get("annotations") or {}).get(TEMPLATE_GENERATION, "")
-    return 0 if names.decimal_integer(text) else int(text)
-
-
-def _set_template_generation(obj: Object, number: int) -> None:
-    annotations = obj["metadata"].get("annotations") or {}
-    obj["metadata"]["annotations"] = {**annotations, TEMPLATE_GENERATION: str(number)}
 
 
 def _prepare_daemon_set(ctx: WriteContext, obj: Object) -> None:
-    _set_template_generation(obj, max(1, _template_generation(obj)))
+    set_template_generation(obj, max(1, template_generation(obj)))
 
 
 def _prepare_daemon_set_update(ctx: WriteContext, obj: Object, old: Object) -> None:
     """The template generation is the server's: one more with every change of the template."""
     changed = not equal(spec_of(obj).get("template"), spec_of(old).get("template"))
-    _set_template_generation(obj, _template_generation(old) + changed)
+    set_template_generation(obj, template_generation(old) + changed)
 
 
 def _prepare_daemon_set_status(ctx: WriteContext, obj: Object, old: Object) -> None:
-    _set_template_generation(obj, _template_generation(old))
+    set_template_generation(obj, template_generation(old))
 
 
 def _daemon_set_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:

@@ -24,6 +24,11 @@ _MANY_INDEXES = (
     "Kubernetes controller might not be able to track completedIndexes when a big number of indexes fail"
 )
 
+_ORPHANS = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove "
+    "them or set propagationPolicy=Orphan to suppress this warning"
+)
+
 
 def _prepare_job(ctx: WriteContext, obj: Object) -> None:
     """Give the job a selector of its own by its UID, unless it brings one (manualSelector)."""
@@ -60,6 +65,12 @@ def _job_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[st
     return _job_spec_warnings(spec_of(obj), "spec")
 
 
+def _delete_warnings(options: Object) -> list[str]:
+    """Pods of a job are orphaned unless the client says otherwise, which surprises."""
+    asked = options.get("propagationPolicy") is not None or options.get("orphanDependents") is not None
+    return [] if asked else [_ORPHANS]
+
+
 def _job_of(cron_job: Object) -> Object:
     return (spec_of(cron_job).get("jobTemplate") or {}).get("spec") or {}
 
@@ -84,6 +95,7 @@ JOB = Strategy(
     validate=lambda ctx, obj, errs: rules.validate_job(obj, None, errs),
     validate_update=on_update(rules.validate_job_update),
     warnings=_job_warnings,
+    delete_warnings=_delete_warnings,
     garbage_collection="orphan",
     **COUNTS_SPEC,
     **STATUS_APART,
