@@ -4,6 +4,7 @@ Every write has a place of its own, its revision; a read must find a place betwe
 it saw and with the order in time: who began after somebody else had ended, comes after him.
 """
 
+import heapq
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
@@ -34,14 +35,17 @@ class Log:
 
     def earliest(self, seen: int, floor: int) -> int | None:
         """The first moment, not before `floor`, at which a read sees the revision (0 = nothing there)."""
-        states = [(0, 0), *((r, 0 if r in self.deleted else r) for r in self.revisions)]
-        at = max(bisect_right([start for start, _ in states], floor) - 1, 0)
-        if states[at][1] == seen:
+        at = bisect_right(self.revisions, floor) - 1
+        if self._state(at) == seen:
             return floor
-        for start, state in states[at + 1 :]:
-            if state == seen:
-                return start
+        for later in range(at + 1, len(self.revisions)):
+            if self._state(later) == seen:
+                return self.revisions[later]
         return None
+
+    def _state(self, at: int) -> int:
+        """What a read sees after the change at an index, -1 = before all of them."""
+        return 0 if at < 0 or self.revisions[at] in self.deleted else self.revisions[at]
 
 
 def check(operations: list[Operation], logs: dict[str, Log]) -> list[str]:
@@ -59,11 +63,13 @@ def _check_key(key: str, operations: list[Operation], log: Log) -> list[str]:
     """Give each operation, in the order of their starts, the earliest moment that fits: there is no better choice,
     as an operation binds only those that start after its end."""
     problems = []
-    ended: list[tuple[float, int]] = []
+    running: list[tuple[float, int]] = []
+    floor = 0
     known = set(log.revisions)
     made: set[int] = set()
     for operation in sorted(operations, key=lambda o: o.start):
-        floor = max((moment for end, moment in ended if end < operation.start), default=0)
+        while running and running[0][0] < operation.start:
+            floor = max(floor, heapq.heappop(running)[1])
         if operation.kind == "read":
             moment = log.earliest(operation.revision, floor)
             if moment is None:
@@ -78,5 +84,5 @@ def _check_key(key: str, operations: list[Operation], log: Log) -> list[str]:
             if moment < floor:
                 problems.append(f"{key}: {operation.kind} {moment} began after {floor} was over")
             made.add(moment)
-        ended.append((operation.end, moment))
+        heapq.heappush(running, (operation.end, moment))
     return problems
