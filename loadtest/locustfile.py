@@ -32,7 +32,11 @@ def settings() -> dict[str, Any]:
         config = yaml.safe_load(file)
     cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
     paths = []
-    for part in (cluster["certificate-authority-data"], user["client-certificate-data"], user["client-key-data"]):
+    for part in (
+        cluster["certificate-authority-data"],
+        user["client-certificate-data"],
+        user["client-key-data"],
+    ):
         with tempfile.NamedTemporaryFile(delete=False) as out:
             out.write(base64.b64decode(part))
         paths.append(out.name)

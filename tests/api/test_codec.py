@@ -38,7 +38,9 @@ def test_empty_members_are_dropped_and_written_ones_filled_in() -> None:
     assert obj == {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
     role = ("rbac.authorization.k8s.io", "v1", "Role")
     obj, _ = decode({"metadata": {"name": "r", "managedFields": []}, "rules": []}, role)
-    assert obj["rules"] == [] and obj["metadata"]["managedFields"] == []  # as the tracking of fields sees them
+    assert (
+        obj["rules"] == [] and obj["metadata"]["managedFields"] == []
+    )  # as the tracking of fields sees them
     codec.drop_empty(obj, schema.for_kind(*role))
     assert obj["rules"] is None and "managedFields" not in obj["metadata"]
     obj, _ = decode({"metadata": {"creationTimestamp": None}, "eventTime": None}, ("", "v1", "Event"))

@@ -16,7 +16,6 @@ from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Validate
 from pilothouse.server.request import Response
 
-
 KIND = ("", "v1", "DeleteOptions")
 
 
