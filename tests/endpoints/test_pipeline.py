@@ -1,11 +1,14 @@
 """The way of every request: who, may they, what went wrong, how long it may take."""
 
 import asyncio
+import json
 import logging
 from dataclasses import replace
 
 import pytest
-from harness import CONFIG_MAPS, PODS, Rig, config_map
+from harness import CONFIG_MAPS, PODS, Rig, Stream, config_map, pod
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pilothouse import errors
 from pilothouse.admission.chain import Plugin
@@ -237,3 +240,229 @@ async def test_requests_are_counted(rig):
     await rig.call("GET", CONFIG_MAPS)
     text = rig.metrics.expose().decode()
     assert 'apiserver_request_total{code="200"' in text and 'resource="configmaps"' in text
+
+
+SEGMENTS = st.sampled_from(
+    [
+        "api",
+        "apis",
+        "v1",
+        "apps",
+        "namespaces",
+        "default",
+        "pods",
+        "configmaps",
+        "a",
+        "p",
+        "status",
+        "scale",
+        "watch",
+    ]
+    + [
+        "nodes",
+        "deployments",
+        "services",
+        "binding",
+        "eviction",
+        "log",
+        "..",
+        "",
+        "%2e",
+        "%ff",
+        "é",
+        "x" * 300,
+    ]
+    + [
+        "autoscaling",
+        "policy",
+        "v2",
+        "horizontalpodautoscalers",
+        "finalize",
+        "token",
+        "serviceaccounts",
+        "proxy",
+    ]
+)
+KNOWN = st.sampled_from(
+    [
+        CONFIG_MAPS,
+        CONFIG_MAPS + "/a",
+        PODS,
+        PODS + "/p",
+        PODS + "/p/status",
+        PODS + "/p/eviction",
+        PODS + "/p/binding",
+    ]
+    + [
+        "/api/v1/namespaces",
+        "/api/v1/namespaces/default/finalize",
+        "/api/v1/nodes",
+        "/api/v1/namespaces/default/services",
+    ]
+    + [
+        "/apis/apps/v1/namespaces/default/deployments",
+        "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers",
+    ]
+    + [
+        "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+        "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    ]
+    + [
+        "/apis/events.k8s.io/v1/namespaces/default/events",
+        "/api/v1/namespaces/default/events",
+        "/api/v1/componentstatuses",
+    ]
+    + [
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        "/apis/batch/v1/namespaces/default/cronjobs",
+    ]
+)
+NAMES = st.sampled_from(
+    [
+        "resourceVersion",
+        "resourceVersionMatch",
+        "limit",
+        "continue",
+        "labelSelector",
+        "fieldSelector",
+        "watch",
+        "dryRun",
+    ]
+    + [
+        "timeoutSeconds",
+        "timeout",
+        "sendInitialEvents",
+        "allowWatchBookmarks",
+        "fieldManager",
+        "fieldValidation",
+        "pretty",
+    ]
+    + ["force", "propagationPolicy", "gracePeriodSeconds", "orphanDependents", "includeObject"]
+)
+VALUES = st.sampled_from(
+    [
+        "",
+        "0",
+        "1",
+        "-1",
+        "5",
+        "true",
+        "false",
+        "All",
+        "Exact",
+        "NotOlderThan",
+        "x",
+        "a%3Db",
+        "metadata.name%3Da",
+        "%00",
+    ]
+    + [
+        "%ff",
+        "9" * 30,
+        "9" * 5000,
+        "Orphan",
+        "Foreground",
+        "Strict",
+        "1s",
+        "a+in+(b",
+        "!a",
+        "eyJ2IjoibWV0YSJ9",
+        "%F0%9F%98%80",
+    ]
+)
+ACCEPTS = st.sampled_from(
+    [
+        "",
+        "application/json",
+        "application/yaml",
+        "application/vnd.kubernetes.protobuf",
+        "*/*",
+        "text/html",
+        ";",
+        "a/b;q=x",
+    ]
+    + [
+        "application/json;as=Table;g=meta.k8s.io;v=v1",
+        "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+    ]
+)
+TYPES = st.sampled_from(
+    [
+        "application/json",
+        "application/yaml",
+        "application/vnd.kubernetes.protobuf",
+        "application/merge-patch+json",
+    ]
+    + [
+        "application/json-patch+json",
+        "application/strategic-merge-patch+json",
+        "application/apply-patch+yaml",
+        "x",
+        "",
+    ]
+)
+MEMBERS = st.sampled_from(
+    [
+        "metadata",
+        "name",
+        "spec",
+        "status",
+        "data",
+        "labels",
+        "kind",
+        "apiVersion",
+        "uid",
+        "finalizers",
+        "ownerReferences",
+    ]
+    + [
+        "containers",
+        "image",
+        "replicas",
+        "selector",
+        "template",
+        "rules",
+        "ports",
+        "resourceVersion",
+        "annotations",
+        "items",
+    ]
+)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.sampled_from(["", "a", "p", "v1", "\x00", "é", 1.5, "1Gi"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(MEMBERS, inner, max_size=4),
+    max_leaves=8,
+)
+BODIES = st.binary(max_size=8) | JSON.map(lambda v: json.dumps(v).encode()) | st.just(b"")
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]),
+    KNOWN | st.lists(SEGMENTS, max_size=8).map(lambda parts: "/" + "/".join(parts)),
+    st.lists(st.tuples(NAMES, VALUES), max_size=3),
+    ACCEPTS,
+    TYPES,
+    BODIES,
+)
+def test_no_request_is_the_server_s_fault(method, path, query, accept, content_type, body):
+    async def main():
+        async with Rig() as rig:
+            await rig.config_map("a", data={"k": "v"})
+            await rig.ok("POST", PODS, pod("p"))
+            target = path + ("?" + "&".join(f"{k}={v}" for k, v in query) if query else "")
+            headers = {"Accept": accept, "Content-Type": content_type}
+            response = rig.handle(method, target, body, headers={k: v for k, v in headers.items() if v})
+            response = response if isinstance(response, Response) else await response
+            assert 200 <= response.status < 600
+            if response.start is not None:
+                response.start(Stream())
+            elif response.status >= 500:
+                assert b"Internal error occurred" not in b"".join(
+                    [*response.body] if isinstance(response.body, list) else [response.body]
+                )
+
+    asyncio.run(main())
