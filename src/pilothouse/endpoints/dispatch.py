@@ -10,12 +10,14 @@ from pilothouse.endpoints import (
     create,
     delete,
     get,
-    list as list_verb,
     negotiation,
     patch,
     proxy,
     subresources,
     update,
+)
+from pilothouse.endpoints import (
+    list as list_verb,
 )
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.discovery import Discovery, page_not_found
@@ -126,8 +128,8 @@ class Dispatcher:
         if info.name and not any(verb in resource.verbs for verb, _ in OBJECT.values()):
             raise unknown()
         found = table.get(method)
-        if found is None or found[0] not in resource.verbs:
-            raise not_allowed()
+        if found is None or (found[0] not in resource.verbs and not resource.list_items_typed):
+            raise not_allowed()  # a custom resource on its way out only says that it has fewer verbs
         if resource.namespaced and not info.namespace and method != "GET":
             raise not_allowed()
         if resource.deprecated:
