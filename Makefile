@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?= var
 
-.PHONY: ha ha-down run test test-fast check bench load map build clean
+.PHONY: ha ha-down run test test-fast check bench load load-ha map build clean
 
 $(READY): pyproject.toml setup.py $(wildcard ext/pilothouse/*)
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,12 @@ load: $(READY)
 	KUBECONFIG=$(DATA)/admin.kubeconfig $(BIN)/locust -f loadtest/locustfile.py --headless -u 20 -r 10 -t 30s
 
 # The tables of docs/architecture.md, anew.
+# The mixes of loadtest/cluster.py against `make ha`: a report in $(DATA)/load.html.
+load-ha: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[load]'
+	KUBECONFIG=$(DATA)/ha/kubeconfig $(BIN)/locust -f loadtest/cluster.py --headless -u 40 -r 10 -t 60s \
+		--html $(DATA)/load.html --csv $(DATA)/load
+
 map:
 	$(PYTHON) tools/gen_map.py
 
