@@ -97,6 +97,7 @@ def test_a_busy_key_does_not_starve_the_others():
             if key == "busy" and len(order) < 10:
                 work.add("busy")
 
+        work = WorkQueue("q", handle, workers=1)
         work.add("busy")
         work.add("other")
         await turns(40)
