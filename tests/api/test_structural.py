@@ -27,15 +27,28 @@ def schema(**properties: Any) -> Schema:
         ({"type": "object", "additionalProperties": TEXT}, {"a": "1"}, {"a": "1"}, []),
         ({"type": "object", "additionalProperties": True}, {"a": {"b": 1}}, {"a": {}}, ["spec.f.a.b"]),
         ({"type": "array", "items": {"type": "object"}}, [{"a": 1}], [{}], ["spec.f[0].a"]),
-        ({"x-kubernetes-preserve-unknown-fields": True}, {"a": {"b": [{"c": 1}]}}, {"a": {"b": [{"c": 1}]}}, []),
         (
-            {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"a": {"type": "object"}}},
+            {"x-kubernetes-preserve-unknown-fields": True},
+            {"a": {"b": [{"c": 1}]}},
+            {"a": {"b": [{"c": 1}]}},
+            [],
+        ),
+        (
+            {
+                "type": "object",
+                "x-kubernetes-preserve-unknown-fields": True,
+                "properties": {"a": {"type": "object"}},
+            },
             {"a": {"b": 1}, "c": 2},
             {"a": {}, "c": 2},
             ["spec.f.a.b"],
         ),
         (
-            {"type": "object", "x-kubernetes-embedded-resource": True, "properties": {"spec": {"type": "object"}}},
+            {
+                "type": "object",
+                "x-kubernetes-embedded-resource": True,
+                "properties": {"spec": {"type": "object"}},
+            },
             {"kind": "K", "apiVersion": "v1", "metadata": {"zz": 1}, "spec": {}, "data": 1},
             {"kind": "K", "apiVersion": "v1", "metadata": {"zz": 1}, "spec": {}},
             ["spec.f.data"],
@@ -50,7 +63,11 @@ def test_prune(declared: Object, value: Any, kept: Any, unknown: list[str]) -> N
 
 def test_prune_keeps_the_root_that_preserves() -> None:
     obj = {"kind": "W", "other": {"a": 1}, "spec": {"a": 1}}
-    declared = {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"spec": {"type": "object"}}}
+    declared = {
+        "type": "object",
+        "x-kubernetes-preserve-unknown-fields": True,
+        "properties": {"spec": {"type": "object"}},
+    }
     assert prune(obj, compile(declared)) == ["spec.a"]
     assert obj == {"kind": "W", "other": {"a": 1}, "spec": {}}
 
@@ -63,10 +80,18 @@ def test_prune_keeps_the_root_that_preserves() -> None:
         ({**TEXT, "default": "d", "nullable": True}, {"f": None}, {"f": None}),
         ({**TEXT, "nullable": True}, {"f": None}, {"f": None}),
         (TEXT, {"f": None}, {}),
-        ({"type": "object", "default": {}, "properties": {"a": {**TEXT, "default": "d"}}}, {}, {"f": {"a": "d"}}),
+        (
+            {"type": "object", "default": {}, "properties": {"a": {**TEXT, "default": "d"}}},
+            {},
+            {"f": {"a": "d"}},
+        ),
         ({"type": "object", "properties": {"a": {**TEXT, "default": "d"}}}, {}, {}),
         ({"type": "array", "items": {**TEXT, "default": "d"}}, {"f": [None, "x"]}, {"f": ["d", "x"]}),
-        ({"type": "object", "additionalProperties": {**TEXT, "default": "d"}}, {"f": {"k": None}}, {"f": {"k": "d"}}),
+        (
+            {"type": "object", "additionalProperties": {**TEXT, "default": "d"}},
+            {"f": {"k": None}},
+            {"f": {"k": "d"}},
+        ),
         ({"type": "object", "additionalProperties": TEXT}, {"f": {"k": None}}, {"f": {}}),
     ],
 )
@@ -78,7 +103,9 @@ def test_nulls_and_defaults(declared: Object, value: Object, after: Object) -> N
 
 
 def test_a_default_is_copied() -> None:
-    compiled = schema(f={"type": "object", "default": {"a": []}, "properties": {"a": {"type": "array", "items": TEXT}}})
+    compiled = schema(
+        f={"type": "object", "default": {"a": []}, "properties": {"a": {"type": "array", "items": TEXT}}}
+    )
     one: Object = {"spec": {}}
     other: Object = {"spec": {}}
     default(one, compiled)
@@ -100,7 +127,11 @@ def test_the_type_tree() -> None:
             "spec": {
                 "type": "object",
                 "properties": {
-                    "map": {"type": "object", "additionalProperties": {"type": "boolean"}, "x-kubernetes-map-type": "atomic"},
+                    "map": {
+                        "type": "object",
+                        "additionalProperties": {"type": "boolean"},
+                        "x-kubernetes-map-type": "atomic",
+                    },
                     "either": {"x-kubernetes-int-or-string": True},
                     "list": {
                         "type": "array",
@@ -109,7 +140,11 @@ def test_the_type_tree() -> None:
                         "x-kubernetes-list-map-keys": ["name", "port"],
                     },
                     "any": {"x-kubernetes-preserve-unknown-fields": True},
-                    "thing": {"type": "object", "x-kubernetes-embedded-resource": True, "properties": {"spec": {"type": "object"}}},
+                    "thing": {
+                        "type": "object",
+                        "x-kubernetes-embedded-resource": True,
+                        "properties": {"spec": {"type": "object"}},
+                    },
                 },
             }
         },
@@ -143,7 +178,10 @@ def declarations() -> st.SearchStrategy[Object]:
 
     def more(below: st.SearchStrategy[Object]) -> st.SearchStrategy[Object]:
         return (
-            st.builds(lambda p: {"type": "object", "properties": p}, st.dictionaries(NAMES, below | texts, max_size=3))
+            st.builds(
+                lambda p: {"type": "object", "properties": p},
+                st.dictionaries(NAMES, below | texts, max_size=3),
+            )
             | st.builds(lambda i: {"type": "array", "items": i}, below)
             | st.builds(lambda i: {"type": "object", "additionalProperties": i}, below)
         )

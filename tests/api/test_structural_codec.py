@@ -13,7 +13,11 @@ SCHEMA = compile(
         "properties": {
             "spec": {
                 "type": "object",
-                "properties": {"a": {"type": "string"}, "n": {"type": "integer"}, "d": {"type": "string", "default": "x"}},
+                "properties": {
+                    "a": {"type": "string"},
+                    "n": {"type": "integer"},
+                    "d": {"type": "string", "default": "x"},
+                },
             }
         },
     }
@@ -22,7 +26,9 @@ CODEC = StructuralCodec("example.com", "v1", "Widget", lambda: SCHEMA)
 HEAD = '"apiVersion":"example.com/v1","kind":"Widget"'
 
 
-def decode(text: str, content_type: str = "application/json", validation: str = "Warn") -> tuple[Object, list[str]]:
+def decode(
+    text: str, content_type: str = "application/json", validation: str = "Warn"
+) -> tuple[Object, list[str]]:
     return CODEC.decode(text.encode(), content_type, validation)
 
 
@@ -33,7 +39,9 @@ def refused(text: str, content_type: str = "application/json", validation: str =
 
 
 def test_prunes_defaults_and_warns() -> None:
-    obj, notes = decode("{" + HEAD + ',"metadata":{"name":"n","zz":1},"spec":{"a":"1","a":"2","zz":1},"top":1}')
+    obj, notes = decode(
+        "{" + HEAD + ',"metadata":{"name":"n","zz":1},"spec":{"a":"1","a":"2","zz":1},"top":1}'
+    )
     assert obj["spec"] == {"a": "2", "d": "x"} and obj["metadata"] == {"name": "n"} and "top" not in obj
     assert notes == [
         'duplicate field "spec.a"',
@@ -77,14 +85,21 @@ def test_another_kind_is_left_alone() -> None:
 
 
 def test_patched_objects() -> None:
-    obj, notes = CODEC.decode_value({"apiVersion": "example.com/v1", "kind": "Widget", "spec": {"zz": 1, "a": None}})
+    obj, notes = CODEC.decode_value(
+        {"apiVersion": "example.com/v1", "kind": "Widget", "spec": {"zz": 1, "a": None}}
+    )
     assert obj["spec"] == {"d": "x"} and notes == ['unknown field "spec.zz"']
     with pytest.raises(_schema.DecodeError, match="Object 'Kind' is missing"):
         CODEC.decode_value({})
 
 
 def test_what_is_stored_comes_back_by_the_schema_of_now() -> None:
-    stored: Object = {"apiVersion": "example.com/v0", "kind": "Widget", "metadata": {"name": "n"}, "spec": {"old": 1}}
+    stored: Object = {
+        "apiVersion": "example.com/v0",
+        "kind": "Widget",
+        "metadata": {"name": "n"},
+        "spec": {"old": 1},
+    }
     assert CODEC.restore(stored) == {
         "apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "n"}, "spec": {"d": "x"},
     }  # fmt: skip

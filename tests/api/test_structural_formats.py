@@ -46,5 +46,10 @@ def test_formats(name: str) -> None:
 
 
 def test_which_formats_are_known() -> None:
-    assert known("string", "date-time") and known("", "ipv4") and known("integer", "int32") and known("number", "double")
+    assert (
+        known("string", "date-time")
+        and known("", "ipv4")
+        and known("integer", "int32")
+        and known("number", "double")
+    )
     assert not known("string", "int32") and not known("integer", "float") and not known("object", "date")

@@ -20,7 +20,11 @@ MAP = {
     "x-kubernetes-list-type": "map",
     "x-kubernetes-list-map-keys": ["n", "p"],
 }
-THING = {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True}
+THING = {
+    "type": "object",
+    "x-kubernetes-embedded-resource": True,
+    "x-kubernetes-preserve-unknown-fields": True,
+}
 
 
 def found(check: Any, declared: Object, value: Any) -> list[tuple[str, str]]:
@@ -39,7 +43,11 @@ def found(check: Any, declared: Object, value: Any) -> list[tuple[str, str]]:
         (MAP, [{}, {}], [("f[1]", "Duplicate value: {}")]),
         (MAP, ["a"], [("f[0]", 'Invalid value: "a": must be an object for an array of list-type map')]),
         (MAP, [{"inner": ["a", "a"]}], [("f[0].inner[1]", 'Duplicate value: "a"')]),
-        ({"type": "object", "additionalProperties": SET}, {"k": ["a", "a"]}, [("f[k][1]", 'Duplicate value: "a"')]),
+        (
+            {"type": "object", "additionalProperties": SET},
+            {"k": ["a", "a"]},
+            [("f[k][1]", 'Duplicate value: "a"')],
+        ),
     ],
 )
 def test_lists(declared: Object, value: Any, causes: list[tuple[str, str]]) -> None:
@@ -62,7 +70,10 @@ def test_embedded_resources(value: Object, causes: list[tuple[str, str]]) -> Non
 
 def test_metadata_of_embedded_resources() -> None:
     value = {"apiVersion": "v1", "kind": "A", "metadata": {"name": "..", "labels": {"a b": "c"}}}
-    assert [field for field, _ in found(validate_embedded, THING, value)] == ["f.metadata.name", "f.metadata.labels"]
+    assert [field for field, _ in found(validate_embedded, THING, value)] == [
+        "f.metadata.name",
+        "f.metadata.labels",
+    ]
 
 
 def test_coercion() -> None:
@@ -79,5 +90,7 @@ def test_coercion() -> None:
 
 def test_metadata_that_fits_no_type() -> None:
     assert read_metadata({"name": "n", "zz": 1}) == ({"name": "n"}, ['unknown field "metadata.zz"'])
-    with pytest.raises(ValueError, match="cannot unmarshal number into Go struct field ObjectMeta.labels of type string"):
+    with pytest.raises(
+        ValueError, match=r"cannot unmarshal number into Go struct field ObjectMeta.labels of type string"
+    ):
         read_metadata({"labels": {"k": 5}})

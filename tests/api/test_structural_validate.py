@@ -103,7 +103,9 @@ def test_paths() -> None:
     declared = {
         "type": "object",
         "required": ["r"],
-        "properties": {"l": {"type": "array", "items": {"type": "object", "additionalProperties": {"type": "string"}}}},
+        "properties": {
+            "l": {"type": "array", "items": {"type": "object", "additionalProperties": {"type": "string"}}}
+        },
         "additionalProperties": False,
     }
     assert [field for field, _ in causes(declared, {"l": [{"k.x": 1}], "z": 1})] == ["f", "f.l[0].k.x", "f.r"]
@@ -121,7 +123,10 @@ SCHEMA = {
             "type": "array",
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["n"],
-            "items": {"type": "object", "properties": {"n": {"type": "string"}, "v": {"type": "integer", "maximum": 1}}},
+            "items": {
+                "type": "object",
+                "properties": {"n": {"type": "string"}, "v": {"type": "integer", "maximum": 1}},
+            },
         },
         "atoms": {"type": "array", "items": {"type": "integer", "maximum": 1}},
     },
@@ -165,13 +170,20 @@ def test_maps_that_changed_places_are_equal() -> None:
     ],
 )
 def test_patterns_that_are_none(pattern: str, message: str) -> None:
-    with pytest.raises(ValueError) as err:  # noqa: PT011
+    with pytest.raises(ValueError) as err:
         compile_pattern(pattern)
     assert str(err.value) == f"error parsing regexp: {message}"
 
 
 def test_numbers_as_go_has_them() -> None:
-    assert [show_number(n) for n in (1, 1.0, 0.5, 1e20, 1e21, 1e-7)] == ["1", "1", "0.5", str(10**20), "1e+21", "1e-07"]
+    assert [show_number(n) for n in (1, 1.0, 0.5, 1e20, 1e21, 1e-7)] == [
+        "1",
+        "1",
+        "0.5",
+        str(10**20),
+        "1e+21",
+        "1e-07",
+    ]
     assert is_whole(3.0) and is_whole(3.0000000001) and not is_whole(2.5) and not is_whole(2.0**53)
 
 

@@ -13,7 +13,9 @@ DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
 
 
-def definition(plural: str = "widgets", kind: str = "Widget", group: str = "example.com", **names: Any) -> Object:
+def definition(
+    plural: str = "widgets", kind: str = "Widget", group: str = "example.com", **names: Any
+) -> Object:
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     return {
@@ -102,7 +104,9 @@ async def test_approval_is_told(rig: Any, runner: Any, served: Any) -> None:
 
 async def test_a_delete_removes_the_objects(rig: Any, runner: Any, served: Any) -> None:
     await make(rig, definition())
-    await rig.ok("POST", WIDGETS, {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}})
+    await rig.ok(
+        "POST", WIDGETS, {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}}
+    )
     stream = await rig.watch(f"{WIDGETS}?watch=1")
     stream.events()
     answer = await rig.ok("DELETE", f"{DEFINITIONS}/widgets.example.com")
@@ -119,7 +123,11 @@ async def test_a_delete_removes_the_objects(rig: Any, runner: Any, served: Any) 
 
 async def test_an_object_that_is_held_keeps_the_definition(rig: Any, runner: Any, served: Any) -> None:
     await make(rig, definition())
-    widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w", "finalizers": ["a.b/c"]}}
+    widget = {
+        "apiVersion": "example.com/v1",
+        "kind": "Widget",
+        "metadata": {"name": "w", "finalizers": ["a.b/c"]},
+    }
     await rig.ok("POST", WIDGETS, widget)
     await rig.ok("DELETE", f"{DEFINITIONS}/widgets.example.com")
     await rig.settle()
@@ -127,7 +135,10 @@ async def test_an_object_that_is_held_keeps_the_definition(rig: Any, runner: Any
     assert conditions(obj)["Terminating"] == ("True", "InstanceDeletionInProgress")
     widget["metadata"] = {"name": "x"}
     why = await rig.fail(403, "POST", WIDGETS, widget)
-    assert why == 'widgets.example.com "x" is forbidden: create not allowed while custom resource definition is terminating'
+    assert (
+        why
+        == 'widgets.example.com "x" is forbidden: create not allowed while custom resource definition is terminating'
+    )
     headers = {"content-type": "application/merge-patch+json"}
     await rig.ok("PATCH", f"{WIDGETS}/w", {"metadata": {"finalizers": None}}, headers=headers)
     async with asyncio.timeout(5):

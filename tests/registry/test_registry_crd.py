@@ -24,7 +24,10 @@ def path(version: str = "v1", name: str = "", sub: str = "") -> str:
 def version(name: str = "v1", storage: bool = True, **more: Any) -> Object:
     properties = more.pop("properties", {"a": TEXT, "n": {"type": "integer", "maximum": 5}})
     spec = {"type": "object", "properties": properties}
-    status = {"type": "object", "properties": {"phase": {**TEXT, "enum": ["on", "off"]}, "n": {"type": "integer"}}}
+    status = {
+        "type": "object",
+        "properties": {"phase": {**TEXT, "enum": ["on", "off"]}, "n": {"type": "integer"}},
+    }
     schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec, "status": status}}}
     return {"name": name, "served": True, "storage": storage, "schema": schema, **more}
 
@@ -69,14 +72,21 @@ async def test_discovery(rig: Any, runner: Any, define: Any) -> None:
 async def test_writes(rig: Any, runner: Any, define: Any) -> None:
     await define()
     made = await rig.call("POST", path(), widget(a="x", zz=1))
-    assert made.status == 201 and made.body["spec"] == {"a": "x"} and made.warnings == ['unknown field "spec.zz"']
+    assert (
+        made.status == 201
+        and made.body["spec"] == {"a": "x"}
+        and made.warnings == ['unknown field "spec.zz"']
+    )
     assert made.body["metadata"]["generation"] == 1
     same = await rig.ok("PATCH", path(name="w"), {"metadata": {"labels": {"l": "1"}}}, headers=MERGE)
     assert same["metadata"]["generation"] == 1
     changed = await rig.ok("PATCH", path(name="w"), {"spec": {"n": 1}}, headers=MERGE)
     assert changed["metadata"]["generation"] == 2
     why = await rig.fail(422, "PATCH", path(name="w"), {"spec": {"n": 9}}, headers=MERGE)
-    assert why == 'Widget.example.com "w" is invalid: spec.n: Invalid value: 9: spec.n in body should be less than or equal to 5'
+    assert (
+        why
+        == 'Widget.example.com "w" is invalid: spec.n: Invalid value: 9: spec.n in body should be less than or equal to 5'
+    )
     why = await rig.fail(422, "PUT", path(name="w"), widget(a="y"))
     assert "metadata.resourceVersion: Invalid value: 0: must be specified for an update" in why
     gadget = {**widget("g"), "kind": "Gadget"}
@@ -159,9 +169,13 @@ async def test_status(rig: Any, runner: Any, define: Any) -> None:
     made["status"], made["spec"] = {"phase": "on"}, {"a": "ignored"}
     made["metadata"]["labels"] = {"ignored": "too"}
     done = await rig.ok("PUT", path(name="w", sub="status"), made)
-    assert done["status"] == {"phase": "on"} and done["spec"] == {"a": "x"} and "labels" not in done["metadata"]
+    assert (
+        done["status"] == {"phase": "on"} and done["spec"] == {"a": "x"} and "labels" not in done["metadata"]
+    )
     assert done["metadata"]["generation"] == 1
-    why = await rig.fail(422, "PATCH", path(name="w", sub="status"), {"status": {"phase": "x"}}, headers=MERGE)
+    why = await rig.fail(
+        422, "PATCH", path(name="w", sub="status"), {"status": {"phase": "x"}}, headers=MERGE
+    )
     assert why.endswith('status.phase: Unsupported value: "x": supported values: "on", "off"')
     ignored = await rig.ok("PATCH", path(name="w"), {"status": {"phase": "off"}}, headers=MERGE)
     assert ignored["status"] == {"phase": "on"}

@@ -82,7 +82,9 @@ def test_what_versions_have_in_common_stands_above_them() -> None:
 
 def test_versions_are_shown_as_go_has_them() -> None:
     (_, message), *_ = created(definition(versions=[version(storage=False, schema=None)]))[1:]
-    assert message.startswith('Invalid value: [{"Name":"v1","Served":true,"Storage":false,"Deprecated":false,')
+    assert message.startswith(
+        'Invalid value: [{"Name":"v1","Served":true,"Storage":false,"Deprecated":false,'
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,10 @@ def test_updates() -> None:
     assert updated(definition(scope="Namespaced", names=other, group="example.org"), old) == [
         "scope", "names.kind", "group", "names.plural",
     ]  # fmt: skip
-    assert updated(definition(versions=[version("v2")]), old) == ["status.storedVersions", "status.storedVersions[0]"]
+    assert updated(definition(versions=[version("v2")]), old) == [
+        "status.storedVersions",
+        "status.storedVersions[0]",
+    ]
 
 
 def test_what_the_stored_definition_lacks_is_not_demanded() -> None:

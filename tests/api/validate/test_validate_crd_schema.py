@@ -88,14 +88,28 @@ def test_roots(declared: Object, fields: list[str]) -> None:
 
 def test_a_root_beside_a_status() -> None:
     (found,) = causes({"type": "object", "maxProperties": 3}, status=True)
-    assert found[1].startswith('Invalid value: {"ID":"","Schema":"","Ref":null,"Description":"","Type":"object"')
-    assert found[1].endswith("fields are allowed at the root of the schema if the status subresource is enabled")
+    assert found[1].startswith(
+        'Invalid value: {"ID":"","Schema":"","Ref":null,"Description":"","Type":"object"'
+    )
+    assert found[1].endswith(
+        "fields are allowed at the root of the schema if the status subresource is enabled"
+    )
 
 
 def test_go_shows_every_member() -> None:
-    shown = go_schema({"properties": {"a": TEXT}, "items": TEXT, "not": TEXT, "allOf": [TEXT], "additionalProperties": True})
-    assert shown["Properties"]["a"]["Type"] == shown["Items"]["Schema"]["Type"] == shown["Not"]["Type"] == "string"
-    assert shown["AdditionalProperties"] == {"Allows": True, "Schema": None} and shown["AllOf"][0]["Type"] == "string"
+    shown = go_schema(
+        {"properties": {"a": TEXT}, "items": TEXT, "not": TEXT, "allOf": [TEXT], "additionalProperties": True}
+    )
+    assert (
+        shown["Properties"]["a"]["Type"]
+        == shown["Items"]["Schema"]["Type"]
+        == shown["Not"]["Type"]
+        == "string"
+    )
+    assert (
+        shown["AdditionalProperties"] == {"Allows": True, "Schema": None}
+        and shown["AllOf"][0]["Type"] == "string"
+    )
 
 
 @pytest.mark.parametrize(
