@@ -11,6 +11,8 @@ from hashlib import sha256
 from importlib import resources
 from typing import Any, Protocol
 
+import orjson
+
 from pilothouse.api.fields import Object
 from pilothouse.authz.escalation import uncovered
 
@@ -242,8 +244,8 @@ def node_rules() -> list[Object]:
 
 
 def _load(name: str) -> list[Object]:
-    text = resources.files("pilothouse.controllers.bootstrap_data").joinpath(f"{name}.json").read_text()
-    loaded: list[Object] = json.loads(text)
+    text = resources.files("pilothouse.controllers.bootstrap_data").joinpath(f"{name}.json").read_bytes()
+    loaded: list[Object] = orjson.loads(text)
     return loaded
 
 
