@@ -40,7 +40,7 @@ def following(rig: Any, runner: asyncio.Runner) -> Any:
 
 
 async def until(rig: Any, status: int) -> Any:
-    for _ in range(200):
+    for _ in range(1000):
         answer = await rig.call("GET", f"{PATH}/v1.a.example.com")
         if answer.status == status:
             return answer.body
@@ -63,7 +63,7 @@ async def test_it_comes_back_and_is_mended(rig, following):
     await rig.ok("DELETE", f"{PATH}/v1.a.example.com")
     await until(rig, 200)
     await rig.ok("PATCH", f"{PATH}/v1.a.example.com", {"spec": {"versionPriority": 5}}, headers=MERGE)
-    for _ in range(200):
+    for _ in range(1000):
         if (await until(rig, 200))["spec"] == SPEC:
             break
         await asyncio.sleep(0.01)

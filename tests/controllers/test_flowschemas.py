@@ -18,7 +18,7 @@ LEVEL = {
 
 async def dangling(rig: Any, status: str) -> Any:
     """Wait for a status of the condition; the object."""
-    for _ in range(200):
+    for _ in range(1000):
         schema = await rig.ok("GET", f"{PATH}/flowschemas/s")
         conditions = (schema.get("status") or {}).get("conditions") or [{}]
         if conditions[0].get("status") == status:

@@ -66,7 +66,7 @@ async def service(rig, backend):
 
 async def condition(rig, reason):
     """Wait for a reason of the condition Available."""
-    for _ in range(200):
+    for _ in range(1000):
         obj = await rig.ok("GET", f"{APISERVICES}/v1beta1.metrics.k8s.io")
         found = (obj.get("status") or {}).get("conditions") or [{}]
         if found[0].get("reason") == reason:
@@ -118,7 +118,7 @@ async def test_the_backend_is_in_discovery(rig, following, tmp_path):
         await condition(rig, "Passed")
         groups = (await rig.ok("GET", "/apis"))["groups"]
         assert groups[-1]["name"] == "metrics.k8s.io"
-        for _ in range(100):
+        for _ in range(500):
             items = (await rig.ok("GET", "/apis", headers={"Accept": AGGREGATED}))["items"]
             [found] = [i for i in items if i["metadata"]["name"] == "metrics.k8s.io"]
             if found["versions"][0]["freshness"] == "Current":
