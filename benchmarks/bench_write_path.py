@@ -34,7 +34,10 @@ def container(name: str, i: int) -> dict[str, Any]:
         "image": f"registry.local/team/{name}:v1.2.3",
         "env": [{"name": f"SETTING_{k}", "value": f"value-{k}-of-{i}"} for k in range(8)],
         "ports": [{"containerPort": 8080, "name": "http"}],
-        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}},
+        "resources": {
+            "requests": {"cpu": "100m", "memory": "128Mi"},
+            "limits": {"cpu": "500m", "memory": "256Mi"},
+        },
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
         "livenessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 10},
     }

@@ -189,7 +189,7 @@ cdef class Connection(Answers):
         service.leaving.discard(self)
         self.phase = CLOSED
         current = self.current
-        self.parser = self.current = self.request = None
+        self.parser = self.current = self.request = self.source = None
         self.waiting.clear()
         self.out, self.out_size, self.ended = [], 0, False
         if type(current) is Stream:

@@ -17,6 +17,7 @@ cdef class Answers:
     cdef object request               # what the task answers
     cdef object waiting               # (request, is HTTP/1.0) behind it; a ready refusal comes last
     cdef list out                     # queued buffers; of the first, bytes up to out_from are written
+    cdef object source                # an iterator over the rest of a long body, which is built as it goes out
     cdef Py_ssize_t out_from, out_size
     cdef bint ended                   # nothing will be added to `out`: it is the rest of an answer
     cdef bint old, chunked, close_after  # the answer: to an HTTP/1.0 client, in chunks, the last one
@@ -107,6 +108,8 @@ cdef class Answers:
             return
         if type(body) is bytes:
             size = PyBytes_GET_SIZE(body)
+        elif type(body) is not list:
+            size = body.size
         else:
             for piece in body:
                 size += len(piece)
@@ -129,11 +132,15 @@ cdef class Answers:
                 self.close()
             return
         self.out.append(head)
+        self.out_size += len(head)
         if type(body) is bytes:
             self.out.append(body)
-        else:
+            self.out_size += size
+        elif type(body) is list:
             self.out.extend(body)
-        self.out_size += len(head) + size
+            self.out_size += size
+        else:
+            self.source = iter(body)
         self.current = request
         self.ended = True
         self.pump()
@@ -185,7 +192,7 @@ cdef class Answers:
     cdef cut(self):
         """End the connection within an answer; what the transport still takes at once goes out."""
         current = self.current
-        self.current = None
+        self.current = self.source = None
         self.waiting.clear()
         if not self.write_paused:
             self.ended = False
@@ -272,18 +279,39 @@ cdef class Answers:
 
         A peer that reads as fast as we write never lets it have enough: the loop gets its turn after each burst.
         """
-        cdef Py_ssize_t end = self.out_size - BURST
-        while self.out_size and not self.write_paused and self.phase != CLOSED:
-            if self.out_size < end:
+        cdef Py_ssize_t written = 0
+        while (self.out_size or self.source is not None) and not self.write_paused and self.phase != CLOSED:
+            if written > BURST:
                 self.wake()
                 return
-            self.write(self.take())
-        if self.out_size == 0:
+            if self.source is not None and self.out_size < SLICE and not self.refill():
+                return
+            if self.out_size:
+                data = self.take()
+                written += len(data)
+                self.write(data)
+        if self.out_size == 0 and self.source is None:
             if self.ended:
                 self.ended = False
                 self.sent()
             elif not self.write_paused and type(self.current) is Stream:
                 (<Stream>self.current).taken()
+
+    cdef bint refill(self):
+        """Have the next part of a long body built; false when that failed, which cuts the connection."""
+        try:
+            data = next(self.source, None)
+        except Exception as error:
+            log.error("a body was not written to its end", exc_info=error)
+            self.source = None
+            self.cut()
+            return False
+        if data is None:
+            self.source = None
+        else:
+            self.out.append(data)
+            self.out_size += len(data)
+        return True
 
     cdef take(self):
         """The next slice of what is queued: buffers joined, or a part of a long one."""

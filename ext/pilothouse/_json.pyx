@@ -17,7 +17,7 @@ cdef extern from "string.h" nogil:
     void* memmem(const void* haystack, size_t n, const void* needle, size_t m)
 
 cdef enum:
-    SLICE = 256 * 1024    # bytes of a list body that are built and written at a time
+    SLICE = 240 * 1024    # bytes of a list body that are built at a time: with its last object still one write
 
 cdef const char* KIND = b'{"kind":"'
 cdef const char* API_VERSION = b',"apiVersion":"'

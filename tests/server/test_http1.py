@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -333,11 +333,40 @@ async def test_bodyless_statuses() -> None:
     assert "content-length" not in no_content[1] and "content-type" not in not_modified[1]
 
 
+class Built:
+    """A body that is built while it is written; with `fails` it ends with an error."""
+
+    def __init__(self, pieces: list[bytes], fails: bool = False) -> None:
+        self.pieces, self.fails = pieces, fails
+        self.size = sum(map(len, pieces)) + fails
+        self.built = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self.pieces:
+            self.built += 1
+            yield piece
+        if self.fails:
+            raise ValueError("no more")
+
+
+@run
+async def test_bodies_are_built_as_they_are_taken(caplog: pytest.LogCaptureFixture) -> None:
+    body = Built([b"x" * 200_000] * 20)
+    peer = Peer(lambda _: Response(200, body), room=300_000).send(GET)
+    assert body.built < 5
+    for _ in range(40):
+        peer.transport.drain()
+    assert body.built == 20 and peer.answers()[0][2] == b"x" * 4_000_000
+    broken = Peer(lambda _: Response(200, Built([b"x" * 100_000], fails=True))).send(GET)
+    assert broken.transport.closed and b"x" * 1000 in broken.transport.sent
+    assert "a body was not written to its end" in caplog.text
+
+
 @run
 async def test_long_bodies_are_written_in_slices() -> None:
     pieces = [bytes([65 + i % 26]) * (6000 + i) for i in range(500)] + [b"L" * 1_000_000]
     body = b"".join(pieces)
-    for answer in (pieces, body):
+    for answer in (pieces, body, Built(pieces)):
         peer = Peer(lambda _, answer=answer: Response(200, answer), room=300_000)
         peer.send(GET + GET)
         assert len(peer.transport.sent) < 600_000 and peer.transport.reading_paused

@@ -150,7 +150,7 @@ def test_list_bodies(typed: bool, count: int, pad: int) -> None:
     assert pieces == list(body) == list_body(prefix, entries, suffix, typed)
     assert sum(map(len, pieces)) == body.size
     assert all(len(piece) < 300_000 for piece in pieces)
-    assert all(len(piece) >= 256 * 1024 for piece in pieces[:-1])
+    assert all(len(piece) >= 240 * 1024 for piece in pieces[:-1])
     items = json.loads(b"".join(pieces))["items"]
     wanted = [json.loads(entry.value) for entry in entries]
     if not typed:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
-from pilothouse._json import list_body
+from pilothouse._json import ListBody
 from pilothouse._watchcache import Entry
 from pilothouse.api import convert, protobuf_writer, yaml
 from pilothouse.api.fields import Object
@@ -118,7 +118,7 @@ class Responder:
             and not wants_pretty(ctx)
         ):
             prefix, suffix = envelope(resource, revision, token, remaining)
-            return Response(200, list_body(prefix, entries, suffix, resource.list_items_typed))
+            return Response(200, ListBody(prefix, entries, suffix, resource.list_items_typed))
         metadata = list_metadata(revision, token, remaining)
         if media.format == "protobuf" and not media.transform:
             raw = protobuf_writer.list_message(metadata, self._messages.of(resource, entries))

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +107,7 @@ class Http1:
             self._timer.cancel()
             self._timer = None
 
-    def _compress(self, stream: Stream, pieces: Sequence[bytes]) -> None:
+    def _compress(self, stream: Stream, pieces: Iterable[bytes]) -> None:
         task = self._loop.create_task(_gzip(stream, pieces, self._loop))
         self._compressing.add(task)
         task.add_done_callback(self._compressing.discard)
@@ -123,30 +123,29 @@ def _too_large(limit: int) -> Response:
     return Response(error.code, orjson.dumps(error.status()) + b"\n")
 
 
-def _slices(pieces: Sequence[bytes]) -> "list[list[bytes] | memoryview]":
+def _slices(pieces: Iterable[bytes]) -> "Iterator[list[bytes] | memoryview]":
     """Group small pieces and cut long ones, so that each part has about SLICE bytes."""
-    out: list[list[bytes] | memoryview] = []
     group: list[bytes] = []
     size = 0
     for piece in pieces:
         if len(piece) > 2 * SLICE:
             if group:
-                out.append(group)
+                yield group
                 group, size = [], 0
             view = memoryview(piece)
-            out.extend(view[at : at + SLICE] for at in range(0, len(piece), SLICE))
+            for at in range(0, len(piece), SLICE):
+                yield view[at : at + SLICE]
             continue
         group.append(piece)
         size += len(piece)
         if size >= SLICE:
-            out.append(group)
+            yield group
             group, size = [], 0
     if group:
-        out.append(group)
-    return out
+        yield group
 
 
-async def _gzip(stream: Stream, pieces: Sequence[bytes], loop: asyncio.AbstractEventLoop) -> None:
+async def _gzip(stream: Stream, pieces: Iterable[bytes], loop: asyncio.AbstractEventLoop) -> None:
     """Write `pieces` to the stream as gzip, level 1 as upstream, each slice compressed off the loop."""
     compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
     drained = asyncio.Event()

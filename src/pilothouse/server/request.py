@@ -1,6 +1,6 @@
 """The types that the HTTP server shares with the rooms above it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
 
@@ -69,8 +69,19 @@ class Stream(Protocol):
         """Called each time there is room again after `buffered` had shown more than a burst."""
 
 
+class Pieces(Protocol):
+    """A long body that is built while it is written; it may be iterated more than once."""
+
+    @property
+    def size(self) -> int:
+        """All its bytes."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The parts, each at most about a quarter of a megabyte."""
+
+
 class Response:
-    """An answer. `body` is bytes, or a list of buffers written one after another with back-pressure.
+    """An answer. `body` is bytes, or buffers or Pieces written one after another with back-pressure.
 
     When `start` is given the body is chunked: the head goes out at once and `start(stream)` is called.
     `headers` are (name, value) pairs beside Content-Type, Content-Length and Date, which the server writes.
@@ -81,7 +92,7 @@ class Response:
     def __init__(
         self,
         status: int,
-        body: "bytes | list[bytes]" = b"",
+        body: "bytes | list[bytes] | Pieces" = b"",
         content_type: str = "application/json",
         headers: list[tuple[str, str]] | None = None,
         start: Callable[[Stream], None] | None = None,
