@@ -55,11 +55,19 @@ async def delete(store: Store, ctx: WriteContext, options: Object, validate: Val
     raise errors.conflict(resource.group, resource.plural, ctx.name, MODIFIED)
 
 
-async def _delete(store: Store, ctx: WriteContext, options: Object, validate: Validate | None, entry: Entry) -> Deleted:
+async def _delete(
+    store: Store, ctx: WriteContext, options: Object, validate: Validate | None, entry: Entry
+) -> Deleted:
     resource, strategy = ctx.resource, ctx.resource.strategy
     obj = decode(entry)
     if strategy.mark_deleting is not None:
-        _check_preconditions(obj, options, resource.group, resource.plural, "Precondition failed: {what} in precondition: {want}, {what} in object meta: {have}")
+        _check_preconditions(
+            obj,
+            options,
+            resource.group,
+            resource.plural,
+            "Precondition failed: {what} in precondition: {want}, {what} in object meta: {have}",
+        )
         if validate is not None:
             await validate(obj, obj)
         live = decode(entry)
@@ -89,6 +97,8 @@ async def _delete(store: Store, ctx: WriteContext, options: Object, validate: Va
         value = splice(gone.value, gone.mod)
         if strategy.after_delete is not None:
             strategy.after_delete(ctx, obj)
+        if strategy.settle is not None:
+            await strategy.settle(store, ctx, None, obj)
     return _answer(resource, obj, value, gone=True)
 
 
@@ -105,7 +115,9 @@ async def _update_then(store: Store, ctx: WriteContext, obj: Object, entry: Entr
     if ctx.dry_run:
         return splice(value, entry.rev), entry.rev
     strategy = ctx.resource.strategy
-    kv = await store.storage.update(entry.key, value, entry.rev, strategy.ttl(ctx, obj) if strategy.ttl else 0)
+    kv = await store.storage.update(
+        entry.key, value, entry.rev, strategy.ttl(ctx, obj) if strategy.ttl else 0
+    )
     return splice(value, kv.mod), kv.mod
 
 
@@ -249,7 +261,9 @@ async def delete_collection(
             except errors.NotFound:
                 pass
 
-    results = await asyncio.gather(*(one(c, v) for c, v in zip(contexts, validate, strict=True)), return_exceptions=True)
+    results = await asyncio.gather(
+        *(one(c, v) for c, v in zip(contexts, validate, strict=True)), return_exceptions=True
+    )
     for result in results:
         if isinstance(result, BaseException):
             raise result

@@ -182,17 +182,19 @@ class Store:
             if ctx.dry_run:
                 if self.cache(resource).get(key) is not None:
                     raise interface.KeyExists(interface.KeyValue(key, b"", 0))
-                _undo(ctx)
+                await _undo(ctx)
                 return Written(value, created=True)
+            if strategy.claim is not None:
+                await strategy.claim(self, ctx, obj, None)
             kv = await self.storage.create(key, value, strategy.ttl(ctx, obj) if strategy.ttl else 0)
         except interface.KeyExists:
-            _undo(ctx)
+            await _undo(ctx)
             raise self._exists(resource, ctx.namespace, metadata) from None
         except interface.StorageError as err:
-            _undo(ctx)
+            await _undo(ctx)
             raise storage_error(resource, metadata.get("name", ""), err) from err
         except Exception:
-            _undo(ctx)
+            await _undo(ctx)
             raise
         return Written(self._served(resource, kv), created=True)
 
@@ -248,13 +250,13 @@ class Store:
                     )
                 return await self._update(ctx, make, strategy, uid, shared, validate, entry)
             except interface.RevisionConflict:
-                _undo(ctx)
+                await _undo(ctx)
                 await self.refresh(key)
             except interface.StorageError as err:
-                _undo(ctx)
+                await _undo(ctx)
                 raise storage_error(resource, ctx.name, err) from err
             except Exception:
-                _undo(ctx)
+                await _undo(ctx)
                 raise
         raise errors.conflict(resource.group, resource.plural, ctx.name, MODIFIED)
 
@@ -318,16 +320,21 @@ class Store:
         if _vanishes(strategy, obj, old):
             return await self._vanish(ctx, strategy, obj, entry)
         if obj == old and not await self._stale(entry.key):
-            _undo(ctx)
+            await _undo(ctx)
             return Written(entry.value, changed=False)
         del metadata["resourceVersion"]
         stored = resource.storage or resource
         value = codec.encode(obj, stored.kind, stored.api_version)
         if ctx.dry_run:
-            _undo(ctx)
+            await _undo(ctx)
             return Written(splice(value, entry.rev))
         ttl = strategy.ttl(ctx, obj) if strategy.ttl else 0
+        rules = resource.strategy
+        if rules.claim is not None:
+            await rules.claim(self, ctx, obj, old)
         kv = await self.storage.update(entry.key, value, entry.rev, ttl)
+        if rules.settle is not None:
+            await rules.settle(self, ctx, obj, old)
         return Written(self._served(resource, kv))
 
     async def _stale(self, key: str) -> bool:
@@ -345,6 +352,8 @@ class Store:
             await self.storage.delete(entry.key, entry.rev)
             if resource.strategy.after_delete is not None:
                 resource.strategy.after_delete(ctx, obj)
+            if resource.strategy.settle is not None:
+                await resource.strategy.settle(self, ctx, None, obj)
         return Written(value)
 
 
@@ -484,10 +493,12 @@ def _vanishes(strategy: Strategy, obj: Object, old: Object) -> bool:
     return strategy.may_vanish is None or strategy.may_vanish(obj)
 
 
-def _undo(ctx: WriteContext) -> None:
+async def _undo(ctx: WriteContext) -> None:
     """Give back what hooks took for a write that did not happen.
 
     Not after a cancellation: the store may still carry the write out, and the repair of the pools frees the rest.
     """
     while ctx.undo:
-        ctx.undo.pop()()
+        waiting = ctx.undo.pop()()
+        if waiting is not None:
+            await waiting

@@ -1,6 +1,6 @@
 """What differs from kind to kind in a write: declared rules and six hooks (apiserver registry/rest strategies)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from pilothouse.api.identity import User
 if TYPE_CHECKING:
     from pilothouse.registry.readers import Readers
     from pilothouse.registry.resource import Resource
+    from pilothouse.registry.store import Store
 
 Path = tuple[str, ...]
 """Member names from the root of an object: ("spec", "nodeName")."""
@@ -36,7 +37,7 @@ class WriteContext:
     warnings: list[str] = field(default_factory=list)
     readers: "Readers" = None  # type: ignore[assignment]
     services: Any = None
-    undo: list[Callable[[], None]] = field(default_factory=list)
+    undo: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
 
 
@@ -69,6 +70,10 @@ class Strategy:
     """Seconds of grace a delete gives (object, gracePeriodSeconds asked for); None = deleted at once."""
     after_delete: Callable[[WriteContext, Object], None] | None = None
     """Called once the object is really gone (an address goes back to its pool)."""
+    claim: "Callable[[Store, WriteContext, Object, Object | None], Awaitable[None]] | None" = None
+    """Creates the objects that belong to (new, old) before it is written, unless in a dry run."""
+    settle: "Callable[[Store, WriteContext, Object | None, Object], Awaitable[None]] | None" = None
+    """Deletes what nobody needs once the object was written or, with None as the new one, is really gone."""
     delete_warnings: Callable[[Object], list[str]] | None = None
     """What a client is told that deletes with these DeleteOptions."""
     return_deleted: bool = False

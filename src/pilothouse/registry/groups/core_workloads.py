@@ -5,7 +5,7 @@ from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import core, service
 from pilothouse.api.validate.pod import validate_pod_template
 from pilothouse.api.validate.pod_warnings import template_warnings
-from pilothouse.registry.groups import core_pods, core_services
+from pilothouse.registry.groups import core_pods, core_services, service_objects
 from pilothouse.registry.groups.core_hooks import checked, checked_update
 from pilothouse.registry.groups.records import COUNTS_SPEC, STATUS_APART, status_strategy
 from pilothouse.registry.strategy import Strategy, WriteContext
@@ -136,6 +136,8 @@ SERVICE = Strategy(
     validate_update=checked_update(service.validate_service_update),
     warnings=core_services.warnings,
     after_delete=core_services.after_delete,
+    claim=service_objects.claim,
+    settle=service_objects.settle,
     return_deleted=True,
 )
 SERVICE_STATUS = status_strategy(SERVICE, service.validate_service_status_update)
