@@ -368,8 +368,10 @@ class Server:
         self.health.shutting_down = True
         for each in self.presence:
             await each.close()
-        if self.config.shutdown_delay_duration:
-            await asyncio.sleep(self.config.shutdown_delay_duration)
+        delay = self.config.shutdown_delay_duration
+        await asyncio.sleep(delay / 2)
+        self.pipeline.draining = True
+        await asyncio.sleep(delay / 2)
         for controller in self.controllers:
             controller.close()
         await self.listener.stop(drain, self.cacher.end_watches)

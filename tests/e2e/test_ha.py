@@ -36,7 +36,7 @@ TIMEOUT = 15.0
 
 @pytest.fixture
 def ha(tmp_path: pathlib.Path) -> Iterator[Ha]:
-    cluster = Ha(tmp_path)
+    cluster = Ha(tmp_path, flags=("--shutdown-delay-duration=3s",))
     cluster.start()
     try:
         yield cluster
@@ -268,3 +268,67 @@ def test_nothing_is_lost(ha: Ha) -> None:
     print(f"{context}; {len(operations)} operations, {writes} writes acknowledged, ", end="")
     print(f"{sum(c.unknown for c in clients)} lost, {[w.breaks for w in watchers]} breaks of watches")
     assert writes > 50 * min(SECONDS, 10) / 10
+
+
+def test_a_killed_server_is_missed_for_less_than_a_second(ha: Ha) -> None:
+    """Clients see nothing but broken connections, and none of them waits long."""
+    errors: list[float] = []
+    longest = 0.0
+
+    async def client(until: float) -> None:
+        nonlocal longest
+        connection = Connection(ha.port, ha.context(), TIMEOUT)
+        while time.monotonic() < until:
+            start = time.monotonic()
+            try:
+                status, _ = await connection.request("GET", "/api/v1/namespaces/default")
+                assert status == 200
+            except Lost:
+                errors.append(time.monotonic())
+            longest = max(longest, time.monotonic() - start)
+        await connection.end()
+
+    async def main() -> None:
+        until = time.monotonic() + 4
+        clients = [asyncio.ensure_future(client(until)) for _ in range(24)]
+        await asyncio.sleep(1)
+        process = ha.servers[1]
+        assert process is not None
+        process.kill()
+        process.wait()
+        await asyncio.gather(*clients)
+
+    asyncio.run(main())
+    assert errors and max(errors) - min(errors) < 1.0
+    assert longest < 3.0
+
+
+def test_a_server_told_to_stop_breaks_nothing(ha: Ha) -> None:
+    """Requests go on elsewhere, a watch ends cleanly, the status is 0."""
+
+    async def client(connection: Connection, until: float) -> int:
+        count = 0
+        while time.monotonic() < until:
+            status, _ = await connection.request("GET", "/api/v1/namespaces/default")
+            assert status == 200
+            count += 1
+        await connection.end()
+        return count
+
+    async def main() -> None:
+        watcher = Connection(ha.ports[2], ha.context(), TIMEOUT)
+        watch = await watcher.watch("/api/v1/namespaces?watch=1&timeoutSeconds=30")
+        until = time.monotonic() + 7
+        connections = [Connection(ha.port, ha.context(), TIMEOUT) for _ in range(12)]
+        clients = [asyncio.ensure_future(client(c, until)) for c in connections]
+        await asyncio.sleep(1)
+        process = ha.servers[2]
+        assert process is not None
+        process.terminate()
+        while (await asyncio.wait_for(watch.next(), 10)) is not None:
+            pass
+        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert min(await asyncio.gather(*clients)) > 10
+        await watcher.end()
+
+    asyncio.run(main())

@@ -60,10 +60,11 @@ class Pipeline:
         self.deadline = deadline
         """Seconds that a request may take (--request-timeout)."""
         self.draining = False
+        """Every answer says `Connection: close`: whoever balances the load has clients come back elsewhere."""
 
     def handle(self, request: Request) -> Response | Awaitable[Response]:
         """Answer at once when nothing has to wait; else an awaitable of the answer."""
-        if self.goaway_chance and random.random() < self.goaway_chance:
+        if self.draining or (self.goaway_chance and random.random() < self.goaway_chance):
             request.keep_alive = False
         audit_id = request.headers.get("audit-id") or new_uid()
         ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, audit_id)
