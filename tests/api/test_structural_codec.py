@@ -68,6 +68,7 @@ def test_yaml() -> None:
         ("{}", "the object provided is unrecognized (must be of type Widget): Object 'Kind' is missing in '{}' ({})"),
         ("{" + HEAD + ',"metadata":"x"}', "json: cannot unmarshal string into Go value of type v1.ObjectMeta"),
         ("[]", "couldn't get version/kind; json parse error"),
+        ("{" + HEAD + ',"spec":' + '{"a":' * 900 + "1" + "}" * 901, "exceeded max depth"),
         ("{", "couldn't get version/kind; json parse error: unexpected end of JSON input ({)"),
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ from pilothouse.api.patch import repeated_members
 from pilothouse.api.structural import Schema
 from pilothouse.api.structural_rules import coerce, read_metadata, unknown_field
 
+TOO_DEEP = "exceeded max depth"
 _INT_MAX = 2**63 - 1
 
 
@@ -42,6 +43,8 @@ class StructuralCodec:
             strict += self.normalise(obj)
             if strict and validation == codec.STRICT:
                 raise codec.Undecodable("strict decoding error: " + ", ".join(strict))
+        except RecursionError:
+            codec.refuse(TOO_DEEP, actual, self.expected, body)
         except ValueError as error:
             codec.refuse(str(error), actual, self.expected, body)
         if obj.get("apiVersion", "") != self.api_version:
@@ -60,6 +63,8 @@ class StructuralCodec:
             raise _schema.DecodeError(f"Object 'Kind' is missing in '{text}'")
         try:
             return value, self.normalise(value)
+        except RecursionError:
+            raise _schema.DecodeError(TOO_DEEP) from None
         except ValueError as error:
             raise _schema.DecodeError(str(error)) from None
 
