@@ -233,6 +233,13 @@ async def test_paths_that_do_not_exist(rig: Any, runner: Any, define: Any) -> No
         assert (answer.status, answer.body) == (404, "404 page not found\n"), target
 
 
+async def test_routes_by_verb_alone(rig: Any, runner: Any, define: Any) -> None:
+    await define()
+    assert (await rig.ok("POST", path(name="x"), widget("w")))["metadata"]["name"] == "w"
+    assert await rig.fail(400, "PUT", path(), widget("w")) == "name must be provided"
+    assert await rig.fail(400, "PATCH", path(), {}, headers=MERGE) == "name must be provided"
+
+
 async def test_finalizers_that_others_might_use(rig: Any, runner: Any, define: Any) -> None:
     await define()
     obj = widget()

@@ -125,6 +125,8 @@ class Dispatcher:
         if info.verb == "watch" and info.path.split("/", 5).count("watch"):
             return list_verb.handle_deprecated_watch(self.verbs, ctx, resource)
         table = OBJECT if info.name else COLLECTION
+        if resource.list_items_typed:
+            table = _custom_table(info, method, table)
         if info.name and not any(verb in resource.verbs for verb, _ in OBJECT.values()):
             raise unknown()
         found = table.get(method)
@@ -158,6 +160,17 @@ class Dispatcher:
         if sub.strategy is None:
             return subresources.handle(self.verbs, ctx, resource, sub)
         return OBJECT[ctx.request.method][1](self.verbs, ctx, resource)
+
+
+def _custom_table(
+    info: RequestInfo, method: str, table: dict[str, tuple[str, Handler]]
+) -> dict[str, tuple[str, Handler]]:
+    """Custom resources are routed by verb alone: a name is not looked at by POST, and missed by PUT and PATCH."""
+    if method == "POST":
+        return COLLECTION
+    if method in ("PUT", "PATCH") and not info.name:
+        raise errors.BadRequest("name must be provided")
+    return table
 
 
 def _custom_shape(resource: Resource, info: RequestInfo) -> bool:
