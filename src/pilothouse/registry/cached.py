@@ -12,6 +12,8 @@ from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store
 
 REMEMBERED = 8192
+REMEMBERED_BYTES = 4 * 1024 * 1024
+"""Of the encoded objects; decoded they take some six times as much."""
 
 
 class CachedReaders:
@@ -21,6 +23,7 @@ class CachedReaders:
         self.store = store
         self.table = table
         self._decoded: dict[str, tuple[int, Object]] = {}
+        self._bytes = 0
         self._resources: dict[str, Resource | None] = {}
         table.changed.append(lambda group, version: self._resources.clear())
 
@@ -39,8 +42,10 @@ class CachedReaders:
         if known is not None and known[0] == entry.rev:
             return known[1]
         obj: Object = orjson.loads(entry.value)
-        if len(self._decoded) >= REMEMBERED:
+        self._bytes += len(entry.value)
+        if len(self._decoded) >= REMEMBERED or self._bytes > REMEMBERED_BYTES:
             self._decoded.clear()
+            self._bytes = len(entry.value)
         self._decoded[entry.key] = (entry.rev, obj)
         return obj
 
