@@ -2,6 +2,11 @@
 
 from collections.abc import Callable
 
+from pilothouse.admission.certificates import (
+    CertificateApproval,
+    CertificateSigning,
+    CertificateSubjectRestriction,
+)
 from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.ingressclass import DefaultIngressClass
 from pilothouse.admission.limitranger import LimitRanger
@@ -31,6 +36,9 @@ ORDER: dict[str, Callable[[Config], Plugin]] = {
     "StorageObjectInUseProtection": lambda config: StorageObjectInUseProtection(),
     "PersistentVolumeClaimResize": lambda config: PersistentVolumeClaimResize(),
     "RuntimeClass": lambda config: RuntimeClass(),
+    "CertificateApproval": lambda config: CertificateApproval(),
+    "CertificateSigning": lambda config: CertificateSigning(),
+    "CertificateSubjectRestriction": lambda config: CertificateSubjectRestriction(),
     "DefaultIngressClass": lambda config: DefaultIngressClass(),
 }
 """Name -> maker, in the order in which they run."""

@@ -207,6 +207,12 @@ def dns_subdomain(name: str, prefix: bool = False) -> list[str]:
     return _subdomain.check(_mask_trailing_dash(name) if prefix else name)
 
 
+def long_name(name: str, prefix: bool = False) -> list[str]:
+    """An RFC 1123 subdomain by a declared rule (k8s-long-name), which words the length in bytes."""
+    long = max_len(SUBDOMAIN_MAX)
+    return [max_bytes(SUBDOMAIN_MAX) if text == long else text for text in dns_subdomain(name, prefix)]
+
+
 def dns_label(name: str, prefix: bool = False) -> list[str]:
     """RFC 1123 label: lower case, digits and `-`, 63 bytes."""
     if prefix:

@@ -368,6 +368,9 @@ def _fixed_template(obj: Object, old: Object, errs: Errors) -> None:
         before = copy.deepcopy(before)
         _excuse_scheduling(new, before)
         _excuse_resources(new, before)
+        if not equal(new.get("spec"), before.get("spec")):
+            errs.invalid("spec.template.spec", new.get("spec"), "field is immutable")
+            return
     if not equal(new, before):
         errs.invalid("spec.template", new, "field is immutable")
 

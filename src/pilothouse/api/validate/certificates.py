@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.x509.oid import NameOID
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.pod_volumes import validate_signer_name
@@ -207,6 +208,18 @@ def request_fault(text: str | None) -> str:
     except (ValueError, InvalidSignature) as err:
         return f"asn1: structure error: {err}"
     return ""
+
+
+def organizations(text: str | None) -> list[str]:
+    """The organizations in the subject of a request that has no fault; they become groups."""
+    block = next(_blocks(_decoded(text)), None)
+    if block is None:
+        return []
+    try:
+        names = x509.load_der_x509_csr(block[1]).subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    except ValueError:
+        return []
+    return [str(name.value) for name in names]
 
 
 def certificate_fault(text: str | None) -> str:

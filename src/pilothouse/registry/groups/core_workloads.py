@@ -68,14 +68,6 @@ def _validate_controller_update(obj: Object, old: Object, errs: Errors) -> None:
     core.validate_replication_controller(obj, errs, old)
 
 
-def _controller_name(name: str, prefix: bool = False) -> list[str]:
-    """A subdomain; the declared rule of this kind words its length in bytes."""
-    long = names.max_len(names.SUBDOMAIN_MAX)
-    return [
-        names.max_bytes(names.SUBDOMAIN_MAX) if m == long else m for m in names.dns_subdomain(name, prefix)
-    ]
-
-
 def _prepare_controller_status(ctx: WriteContext, obj: Object, old: Object) -> None:
     _label_controller(obj)
 
@@ -90,7 +82,7 @@ def _label_controller(obj: Object) -> None:
 CONTROLLER = Strategy(
     **COUNTS_SPEC,
     **STATUS_APART,
-    name_check=_controller_name,
+    name_check=names.long_name,
     prepare_create=_prepare_controller,
     prepare_update=_prepare_controller_update,
     validate=checked(core.validate_replication_controller),

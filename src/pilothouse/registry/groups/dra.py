@@ -1,5 +1,6 @@
 """resource.k8s.io/v1: device classes, resource claims and slices."""
 
+from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import dra as rules
 from pilothouse.api.validate import dra_slices as slice_rules
@@ -44,6 +45,7 @@ def _validate_template(ctx: WriteContext, obj: Object, errs: Errors) -> None:
 
 
 CLASS = Strategy(
+    name_check=names.long_name,
     return_deleted=True,
     validate=on_create(rules.validate_device_class),
     validate_update=on_update(rules.validate_device_class_update),

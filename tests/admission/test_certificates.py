@@ -1,0 +1,86 @@
+"""Who may decide on which certificate."""
+
+import base64
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from pilothouse import errors
+from pilothouse.admission.certificates import (
+    CLIENT_SIGNER,
+    CertificateApproval,
+    CertificateSigning,
+    CertificateSubjectRestriction,
+)
+from pilothouse.api.identity import User
+from pilothouse.authz.authorizer import Decision
+
+RESOURCE = ("certificates.k8s.io", "v1", "certificatesigningrequests")
+KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def request(signer="example.com/s", *organizations):
+    subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, o) for o in organizations]
+    csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject)).sign(KEY, hashes.SHA256())
+    pem = base64.b64encode(csr.public_bytes(Encoding.PEM)).decode()
+    return {"metadata": {"name": "r"}, "spec": {"signerName": signer, "request": pem}}
+
+
+class Authorizer:
+    """Allows what is listed."""
+
+    def __init__(self, *allowed):
+        self.allowed = allowed
+
+    def authorize(self, asked):
+        assert (asked.group, asked.resource, asked.is_resource) == ("certificates.k8s.io", "signers", True)
+        return Decision(allowed=(asked.verb, asked.name) in self.allowed)
+
+
+def attributes(rig, new, old, subresource, *allowed):
+    a = rig.attributes(new, old, resource=RESOURCE, subresource=subresource)
+    a.user = User("jane")
+    a.services = type("Services", (), {"authorizer": Authorizer(*allowed)})()
+    return a
+
+
+@pytest.mark.parametrize("scope", ["example.com/s", "example.com/*"])
+async def test_approving_takes_the_right_for_the_signer(rig, scope):
+    a = attributes(rig, request(), request(), "approval", ("approve", scope))
+    plugin = CertificateApproval()
+    assert plugin.wants(a)
+    await plugin.validate(a)
+    a = attributes(rig, request(), request(), "approval", ("sign", scope))
+    with pytest.raises(errors.Forbidden) as refused:
+        await plugin.validate(a)
+    assert refused.value.message.endswith(
+        'user not permitted to approve requests with signerName "example.com/s"'
+    )
+    assert not plugin.wants(attributes(rig, request(), request(), "status"))
+
+
+async def test_signing_takes_the_right_for_the_signer(rig):
+    plugin = CertificateSigning()
+    signed = request() | {"status": {"certificate": "eA=="}}
+    a = attributes(rig, signed, request(), "status", ("sign", "example.com/s"))
+    assert plugin.wants(a)
+    await plugin.validate(a)
+    a = attributes(rig, signed, request(), "status")
+    with pytest.raises(errors.Forbidden, match="not permitted to sign"):
+        await plugin.validate(a)
+    a = attributes(rig, signed, signed, "status")  # nothing of it changed
+    assert plugin.validate(a) is None
+
+
+async def test_no_client_certificate_for_masters(rig):
+    plugin = CertificateSubjectRestriction()
+    bad = rig.attributes(request(CLIENT_SIGNER, "dev", "system:masters"), resource=RESOURCE)
+    assert plugin.wants(bad)
+    with pytest.raises(errors.Forbidden, match="with system:masters group is not allowed"):
+        plugin.validate(bad)
+    plugin.validate(rig.attributes(request(CLIENT_SIGNER, "dev"), resource=RESOURCE))
+    plugin.validate(rig.attributes(request("example.com/s", "system:masters"), resource=RESOURCE))
