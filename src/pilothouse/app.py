@@ -463,25 +463,8 @@ def run(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status."""
     import uvloop
 
-    tune_allocator()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(config))
-
-
-def tune_allocator() -> None:
-    """Have glibc give large buffers (of connections, of lists) back to the system when they are freed.
-
-    Left alone it raises its threshold once such a buffer was freed, and takes the next ones from the heap, which
-    then can not shrink: after a storm of watches that is a quarter of a megabyte for each.
-    """
-    import ctypes
-
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    for option, value in ((-3, 192 * 1024), (-1, 1024 * 1024), (-8, 2)):  # mmap and trim thresholds, arenas
-        mallopt(option, value)
 
 
 async def _run(config: Config) -> int:

@@ -1,6 +1,7 @@
 """HTTP/1.1 connections of one listener: limits, time-outs, compression and the end of connections."""
 
 import asyncio
+import ctypes
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ SLICE = 256 * 1024
 
 AHEAD = 1024 * 1024
 """Compressed bytes that may wait for a slow peer before the compressor pauses."""
+
+MANY = 64
+"""Connections whose end makes it worth while to give memory back: each had up to half a megabyte of buffers."""
 
 FAREWELL = 0.5
 """Seconds that peers have at the end to take what was sent and close their side."""
@@ -51,6 +55,7 @@ class Http1:
         self._loop = loop or asyncio.get_running_loop()
         self._compressing: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._gone = 0
         shortest = min(self.limits.header_timeout, self.limits.body_timeout, self.limits.idle_timeout)
         self._interval = max(0.05, min(4.0, shortest / 8))
         self.service = Service(
@@ -76,6 +81,10 @@ class Http1:
     def _sweep(self) -> None:
         self._timer = None
         self.service.sweep()
+        gone = self.service.accepted - self.service.open
+        if gone - self._gone > MANY:
+            self._gone = gone
+            self._loop.run_in_executor(None, _trim)
         if self.service.open:
             self._timer = self._loop.call_later(self._interval, self._sweep)
 
@@ -116,6 +125,14 @@ class Http1:
             task.cancel()
 
         stream.on_close(cancel)
+
+
+def _trim() -> None:
+    """Have glibc give the free pages inside of its heap back; other allocators do so by themselves."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):
+        pass
 
 
 def _too_large(limit: int) -> Response:
