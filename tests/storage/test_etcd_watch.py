@@ -9,6 +9,7 @@ from contract import Recorder
 from pilothouse.storage.etcd import EtcdStorage
 from pilothouse.storage.etcd_watch import EtcdWatch
 from pilothouse.storage.interface import Compacted, Op, Unavailable
+from pilothouse.storage.watchcache import Cacher
 from pilothouse.testing.etcd import BINARY, Cluster
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
@@ -41,6 +42,23 @@ def test_progress_without_events(tmp_path: Path) -> None:
         assert await store.current_revision() == kv.mod
         assert told[-1] == kv.mod
         assert recorder.events == []
+        await other.close()
+
+    run(tmp_path, check)
+
+
+def test_a_cache_starts_where_the_last_writes_were_elsewhere(tmp_path: Path) -> None:
+    async def check(store: EtcdStorage, cluster: Cluster) -> None:
+        other = EtcdStorage(cluster.urls, prefix="/elsewhere")
+        await other.start()
+        kept = await store.create(P + "a", b'{"metadata":{}}')
+        last = await other.create(P + "b", b"1")
+        cacher = Cacher(store)
+        await asyncio.wait_for(cacher.start(), 2)
+        assert cacher.revision == last.mod
+        entry = cacher.resource(P, lambda obj: {}).get(P + "a")
+        assert entry is not None and entry.rev == kept.mod
+        await cacher.close()
         await other.close()
 
     run(tmp_path, check)

@@ -72,6 +72,7 @@ class Cacher:
             cache.forget_history(base)
         self.revision = self._loaded = base
         self._follow()
+        await self._storage.current_revision()  # has a shared store tell how far its watch is
         await self.wait_for(newest)
         self.ready = True
         self._timer = self.loop.call_later(1, self._tick)
