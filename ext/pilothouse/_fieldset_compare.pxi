@@ -161,14 +161,9 @@ cdef bint handle(Node node, Form form, object old, object new, Changes out, Mark
         mark[0] = ADDED
     elif new is _MISSING:
         mark[0] = REMOVED
-    elif unlike(old, new):
+    elif not alike(old, new):
         mark[0] = MODIFIED
     return True
-
-
-cdef inline bint unlike(object old, object new):
-    """Whether two values differ; to Python True equals 1, to JSON it does not."""
-    return old != new or ((old is True or old is False) != (new is True or new is False))
 
 
 cdef differ_maps(Node node, dict old, dict new, Changes out):
@@ -180,7 +175,7 @@ cdef differ_maps(Node node, dict old, dict new, Changes out):
         other = PyDict_GetItem(new, <object>name)
         if other == NULL:
             differ_member(node, <str>name, <object>value, _MISSING, out)
-        elif other != value and unlike(<object>other, <object>value):
+        elif other != value and not alike(<object>other, <object>value):
             differ_member(node, <str>name, <object>value, <object>other, out)
     at = 0
     while PyDict_Next(new, &at, &name, &value):
@@ -236,10 +231,10 @@ cdef differ_lists(Node node, list old, list new, Changes out):
         if len(was) < 2 and len(now) < 2:
             old_item = was[0] if was else _MISSING
             new_item = now[0] if now else _MISSING
-            if old_item is _MISSING or new_item is _MISSING or old_item != new_item:
+            if old_item is _MISSING or new_item is _MISSING or not alike(old_item, new_item):
                 note(node.item, element, old_item, new_item, out)
         elif len(was) >= 2 and len(now) >= 2:
-            if was != now:
+            if not alike(was, now):
                 out.modified[element] = {}
         elif len(was) >= 2:
             if now:

@@ -103,6 +103,15 @@ def test_compare(old, new, added, modified, removed):
     assert got == (added, modified, removed)
 
 
+def test_a_number_is_no_truth_value():
+    for old, new, element in [
+        ({"free": {"a": 1}}, {"free": {"a": True}}, {"f:free": {"f:a": {}}}),
+        ({"whole": [0]}, {"whole": [False]}, {"f:whole": {}}),
+        ({"number": 1}, {"number": True}, {"f:number": {}}),
+    ]:
+        assert fieldset.compare(ROOT, old, new) == ({}, element, {})
+
+
 def test_parts_are_written_in_one_form():
     assert fieldset.parse({'k:{"b": 1, "a": 2.0}': {}, "f:x": {".": {}}, "z:later": {}}) == {
         'k:{"a":2,"b":1}': {},

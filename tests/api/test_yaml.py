@@ -74,6 +74,7 @@ def test_repeated_keys_are_kept_for_the_strict_reader() -> None:
     ("text", "message"),
     [
         ("a: [", "yaml: line 1: did not find expected node content"),
+        ('a: 1\nb: {c: "1"', "yaml: line 2: did not find expected ',' or '}'"),
         ("a: b: c", "yaml: mapping values are not allowed in this context"),
         ("a: .inf", "json: unsupported value: +Inf"),
         ("[1]: 2", "yaml: invalid map key: slice"),

@@ -174,7 +174,7 @@ def parse(data: bytes) -> Document:
 def _message(error: yaml.MarkedYAMLError) -> str:
     """libyaml's problem as go-yaml words it: a parser's lines count from 0, and line 0 is not shown."""
     line = 0
-    for mark in (error.context_mark, error.problem_mark):
+    for mark in (error.problem_mark, error.context_mark):
         if mark is not None and mark.line:
             line = mark.line + isinstance(error, yaml.scanner.ScannerError)
             break
