@@ -33,7 +33,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 bench: $(READY)
-	$(BIN)/python -m pytest -q benchmarks --benchmark-only
+	$(BIN)/python benchmarks/regress.py
 
 # Three members of etcd, three servers and HAProxy on loopback.
 ha: $(READY)

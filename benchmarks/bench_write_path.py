@@ -156,6 +156,9 @@ class Rig:
         obj["spec"]["renewTime"] = f"2025-01-01T00:00:00.{self.count % 1_000_000:06d}Z"
         self.lease_version = version(self.send("PUT", f"{target}/node", obj))
 
+    def get(self) -> None:
+        self.send("GET", f"{PODS}/one", None)
+
     def create_and_delete(self) -> None:
         self.create()
         self.send("DELETE", f"{PODS}/pod-{self.count}?gracePeriodSeconds=0", {})
@@ -169,6 +172,7 @@ OPERATIONS: dict[str, Callable[[Rig], None]] = {
     "apply": Rig.apply,
     "lease": Rig.lease,
     "create and delete": Rig.create_and_delete,
+    "get": Rig.get,
 }
 
 
