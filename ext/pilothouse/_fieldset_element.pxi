@@ -17,7 +17,7 @@ cdef str scalar_text(object value):
             _texts.clear()
         _texts[value] = text
         return text
-    return text_of(value)
+    return str(value) if type(value) is int else text_of(value)
 
 
 cdef str text_of(object value):

@@ -179,7 +179,7 @@ def _grace(resource: Resource, obj: Object, options: Object, now: str) -> bool |
         metadata["deletionGracePeriodSeconds"] = asked
         return True
     seconds = grace_period(obj, asked)
-    metadata["deletionTimestamp"] = _text(_time(now) + timedelta(seconds=seconds))
+    metadata["deletionTimestamp"] = _text(_time(now) + timedelta(seconds=seconds)) if seconds else now
     metadata["deletionGracePeriodSeconds"] = seconds
     if metadata.get("generation", 0) > 0:
         metadata["generation"] += 1
