@@ -8,6 +8,9 @@ from harness import CONFIG_MAPS, PODS, Rig, causes, config_map, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pilothouse.api import yaml
+from pilothouse.endpoints.patch import apply_config
+
 JSON = {"Content-Type": "application/json-patch+json"}
 MERGE = {"Content-Type": "application/merge-patch+json"}
 STRATEGIC = {"Content-Type": "application/strategic-merge-patch+json"}
@@ -219,3 +222,34 @@ def test_no_patch_is_the_server_s_fault(patch, headers):
             assert answer.status == 200 or answer.body["kind"] == "Status"
 
     asyncio.run(main())
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    # YAML has its own idea of what a line of text may hold.
+    | st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text(st.characters(min_codepoint=0x61, max_codepoint=0x7A)), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b", "c"]), JSON_VALUES))
+@settings(max_examples=200, deadline=None)
+def test_a_configuration_in_json_means_what_it_means_as_yaml(value):
+    body = json.dumps(value).encode()
+    got = apply_config(body)
+    wanted = yaml.parse(body).value or {}
+    assert json.dumps(got) == json.dumps(wanted)
+
+
+async def test_much_yaml_does_not_hold_up_others(rig, live):
+    lines = "".join(f"  k{n}: 'value {n}'\n" for n in range(8000))
+    body = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: big\ndata:\n{lines}".encode()
+    writing = asyncio.ensure_future(rig.ok("PATCH", CONFIG_MAPS + "/big?fieldManager=m", body, headers=APPLY))
+    read = 0
+    while not writing.done():
+        await asyncio.sleep(0)
+        read += not writing.done() and bool(await rig.ok("GET", A))
+    assert len((await writing)["data"]) == 8000
+    assert read > 2

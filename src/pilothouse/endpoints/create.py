@@ -7,9 +7,9 @@ from pilothouse.endpoints.verbs import (
     Verbs,
     admission_attributes,
     admit,
-    decode_body,
     dedupe_owners,
     match_namespace,
+    read_body,
     stored_form,
     track_fields,
     validator,
@@ -22,7 +22,7 @@ from pilothouse.server.request import Response
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Decode, default, track fields, admit, store (apiserver handlers createHandler)."""
     params = write_params(ctx.query, "CreateOptions")
-    obj = decode_body(ctx, resource, params)
+    obj = await read_body(ctx, resource, params)
     metadata = obj.setdefault("metadata", {})
     meta.wipe_system_fields(obj)
     match_namespace(ctx, resource, obj)

@@ -1,5 +1,9 @@
 """PATCH: JSON patch, merge patch, strategic merge patch and server-side apply (handlers PatchResource)."""
 
+import asyncio
+import re
+from typing import Any
+
 import orjson
 
 from pilothouse import errors
@@ -15,6 +19,7 @@ from pilothouse.endpoints.verbs import (
     create_authorizer,
     decode_patched,
     dedupe_owners,
+    large_yaml,
     match_name,
     match_namespace,
     served_form,
@@ -32,12 +37,15 @@ MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 
+_FRACTION = re.compile(rb"[:,\[]\s*-?[0-9]+[.eE]")
+
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Patch the live object inside the store's read-modify-write loop; apply may create it."""
     kind = patch_type(ctx, resource)
     params = patch_params(ctx.query, kind == APPLY)
     body = ctx.request.body
+    first: Object | None = await _read_config(body) if kind == APPLY else None
     info = ctx.info
     write = write_context(verbs, ctx, resource, params, info.name)
     attributes = admission_attributes(
@@ -45,9 +53,12 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     )
 
     async def make(live: Object | None) -> Object:
+        nonlocal first
         current = served_form(resource, live) if live is not None else None
         if kind == APPLY:
-            obj = _apply(ctx, resource, params, current, body, write.now)
+            config = first if first is not None else await _read_config(body)
+            first = None  # it becomes part of the object, and a second try starts anew
+            obj = _apply(ctx, resource, params, current, config, write.now)
         elif current is None:
             raise errors.not_found(resource.group, resource.plural, info.name)
         else:
@@ -158,10 +169,9 @@ def _rejected(raw: object, why: str) -> errors.Invalid:
 
 
 def _apply(
-    ctx: Context, resource: Resource, params: WriteParams, live: Object | None, body: bytes, now: str
+    ctx: Context, resource: Resource, params: WriteParams, live: Object | None, config: Object, now: str
 ) -> Object:
     assert resource.type_of is not None
-    config = apply_config(body)
     obj = apply.apply(
         live,
         config,
@@ -191,10 +201,26 @@ def _apply(
     return obj
 
 
+def _read_yaml(body: bytes) -> Any:
+    """The value of YAML; JSON is read as such, except where a fraction may stand that YAML makes an integer."""
+    if body.startswith(b"{") and not _FRACTION.search(body):
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass
+    return yaml.parse(body).value
+
+
+async def _read_config(body: bytes) -> Object:
+    if large_yaml(body, APPLY):
+        return await asyncio.to_thread(apply_config, body)
+    return apply_config(body)
+
+
 def apply_config(body: bytes) -> Object:
     """The applied configuration, YAML or JSON, as it was sent."""
     try:
-        value = yaml.parse(body).value
+        value = _read_yaml(body)
     except yaml.YAMLError as err:
         raise errors.BadRequest(f"error decoding YAML: error converting YAML to JSON: {err}") from None
     if value is None:

@@ -26,7 +26,9 @@ from pilothouse.registry.store import decode
 from pilothouse.server.request import Response
 
 GROUP, VERSION, KIND = "autoscaling", "v1", "Scale"
-UNNAMED = 'no kind is registered for the type v1.Scale in scheme "pkg/apiserver/customresource_handler.go:781"'
+UNNAMED = (
+    'no kind is registered for the type v1.Scale in scheme "pkg/apiserver/customresource_handler.go:781"'
+)
 
 
 def facet(resource: Resource, sub: Subresource) -> Resource:

@@ -1,5 +1,6 @@
 """What the verb handlers work with, and the steps that several of them share."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -23,6 +24,9 @@ from pilothouse.registry.store import Store, Validate
 from pilothouse.registry.strategy import Strategy, WriteContext
 
 MANAGER_LIMIT = 128
+
+LARGE_YAML = 64 * 1024
+"""Bytes of YAML that hold up the loop too long: it is read a hundred times slower than JSON."""
 
 
 @dataclass(slots=True)
@@ -182,6 +186,18 @@ def decode_body(
     return obj
 
 
+async def read_body(ctx: Context, resource: Resource, params: WriteParams) -> Object:
+    """`decode_body`, in a thread when it takes long."""
+    if large_yaml(ctx.request.body, ctx.request.headers.get("content-type", "")):
+        return await asyncio.to_thread(decode_body, ctx, resource, params)
+    return decode_body(ctx, resource, params)
+
+
+def large_yaml(body: bytes, content_type: str) -> bool:
+    """Whether a body is so much YAML that reading it would hold up other requests."""
+    return len(body) > LARGE_YAML and "yaml" in content_type
+
+
 def decode_patched(resource: Resource, raw: Object) -> tuple[Object, list[str]]:
     """A patched object, pruned, in canonical form and with its defaults; _schema.DecodeError when it does not decode."""
     if resource.codec is not None:
@@ -273,9 +289,7 @@ def track_fields(
 
 
 def stored_form(resource: Resource, obj: Object) -> Object:
-    """The object in the version that is stored, and without what storage does not keep."""
-    if resource.codec is None and resource.type_of is not None:
-        codec.drop_empty(obj, resource.type_of())
+    """The object in the version that is stored."""
     return resource.to_storage(obj) if resource.to_storage is not None else obj
 
 

@@ -145,7 +145,13 @@ class _Session:
         name = query.selector.field_equalities.get("metadata.name", "")
         try:
             self.watcher = cache.watch(
-                query.prefix, name, query.selector, since, self.encoder, self.stream, bookmarks=params.bookmarks
+                query.prefix,
+                name,
+                query.selector,
+                since,
+                self.encoder,
+                self.stream,
+                bookmarks=params.bookmarks,
             )
         except interface.Compacted as err:
             self._fail(errors.Expired(f"too old resource version: {self.revision} ({err.compacted})"))
@@ -167,5 +173,3 @@ class _Session:
     def _fail(self, err: errors.StatusError) -> None:
         self.stream.write(self.encoder.encode("ERROR", orjson.dumps(err.status()), None))
         self.stream.close()
-
-
