@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -270,3 +272,17 @@ def test_merging_keeps_what_is_applied(live, config):
     empty = {f"f:{name}" for name, value in config.items() if not value}
     assert set(changed) <= empty
     assert fieldset.merge(ROOT, merged, config) == merged
+
+
+SAMPLES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from([0.0, 1.0, "", "a"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=50)
+@given(SAMPLES, SAMPLES)
+def test_same_tells_numbers_and_truths_apart(a, b):
+    assert fieldset.same(a, b) == (json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True))
+    assert fieldset.same({"a": [a]}, {"a": [json.loads(json.dumps(a))]})

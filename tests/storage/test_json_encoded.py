@@ -17,6 +17,7 @@ from pilothouse._json import (
     head_of,
     labels,
     list_body,
+    same_at,
     splice,
     strip,
 )
@@ -162,3 +163,18 @@ def test_list_takes_encoded_only() -> None:
     with pytest.raises(TypeError):
         ListBody(b"[", [b"x"], b"]")  # type: ignore[list-item]
     assert list_body(b"[", [Encoded(b'{"a":1}', 1)], b"]") == [b'[{"a":1}]']
+
+
+def test_same_members() -> None:
+    def made(**more: Any) -> Encoded:
+        obj = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a", "labels": {"spec": "x"}}, **more}
+        return encoded(orjson.dumps(obj), 7)
+
+    paths = [[b"spec"], [b"status", b"claims"]]
+    plain = made(spec={"a": [1, {"b": "}"}]}, status={"phase": "x"})
+    assert same_at(plain, made(spec={"a": [1, {"b": "}"}]}, status={"phase": "y"}), paths)
+    assert not same_at(plain, made(spec={"a": [1, {"b": "]"}]}), paths)
+    assert not same_at(plain, made(status={"phase": "x"}), paths)
+    assert not same_at(plain, made(spec={"a": [1, {"b": "}"}]}, status={"claims": 1}), paths)
+    assert not same_at(made(spec=1), made(spec=12), paths) and not same_at(made(spec=12), made(spec=1), paths)
+    assert same_at(made(), made(), paths)
