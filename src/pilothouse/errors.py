@@ -157,12 +157,16 @@ def _details(group: str, kind: str, name: str, **more: Any) -> dict[str, Any]:
 
 def not_found(group: str, resource: str, name: str) -> NotFound:
     """`pods "x" not found`; details name the resource (apimachinery errors.NewNotFound)."""
-    return NotFound(f'{qualified(group, resource)} "{name}" not found', details=_details(group, resource, name))
+    return NotFound(
+        f'{qualified(group, resource)} "{name}" not found', details=_details(group, resource, name)
+    )
 
 
 def already_exists(group: str, resource: str, name: str) -> AlreadyExists:
     """`pods "x" already exists` (apimachinery errors.NewAlreadyExists)."""
-    return AlreadyExists(f'{qualified(group, resource)} "{name}" already exists', details=_details(group, resource, name))
+    return AlreadyExists(
+        f'{qualified(group, resource)} "{name}" already exists', details=_details(group, resource, name)
+    )
 
 
 def conflict(group: str, resource: str, name: str, why: str) -> Conflict:
@@ -183,7 +187,9 @@ def forbidden(group: str, resource: str, name: str, why: str) -> Forbidden:
 
 def invalid(group: str, kind: str, name: str, causes: Sequence[Mapping[str, str]]) -> Invalid:
     """A 422 with its causes, each `{reason, message, field}` (errors.NewInvalid)."""
-    texts = list(dict.fromkeys(f"{c['field']}: {c['message']}" for c in causes))  # a repeated cause is told once
+    texts = list(
+        dict.fromkeys(f"{c['field']}: {c['message']}" for c in causes)
+    )  # a repeated cause is told once
     joined = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     message = f'{qualified(group, kind)} "{name}" is invalid'
     if texts:

@@ -227,10 +227,9 @@ class RequestMetrics:
         """
         if resource is None:
             return
+        scope = "namespace" if info.namespace else "cluster"
         if info.name or info.verb == "create":
             scope = "resource"
-        else:
-            scope = "namespace" if info.namespace else "cluster"
         key = (info.verb, info.group, info.version, info.resource, info.subresource, scope, status)
         cell = self._cells.get(key)
         if cell is None:

@@ -225,11 +225,16 @@ def test_no_patch_is_the_server_s_fault(patch, headers):
 
 
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
     # YAML has its own idea of what a line of text may hold.
     | st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text(st.characters(min_codepoint=0x61, max_codepoint=0x7A)), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(min_codepoint=0x61, max_codepoint=0x7A)), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 

@@ -33,7 +33,6 @@ class Attributes:
     annotations: dict[str, str] = field(default_factory=dict)
     services: Any = None
 
-
     def refuse(self, why: str) -> errors.Forbidden:
         """The 403 of a plugin (admission.NewForbidden)."""
         name = self.name

@@ -8,7 +8,9 @@ from pilothouse.api.fields import Object
 def default_class(classes: Iterable[Object], annotations: Sequence[str]) -> Object | None:
     """The newest class with a true default annotation; of equally old ones the first by name."""
     marked = [
-        c for c in classes if any((c["metadata"].get("annotations") or {}).get(a) == "true" for a in annotations)
+        c
+        for c in classes
+        if any((c["metadata"].get("annotations") or {}).get(a) == "true" for a in annotations)
     ]
     if not marked:
         return None

@@ -13,13 +13,17 @@ class NamespaceLifecycle(Plugin):
     name = "NamespaceLifecycle"
 
     def wants(self, a: Attributes) -> bool:
-        return a.operation == "CREATE" or (a.operation == "DELETE" and a.resource.group_resource == "namespaces")
+        return a.operation == "CREATE" or (
+            a.operation == "DELETE" and a.resource.group_resource == "namespaces"
+        )
 
     def mutate(self, a: Attributes) -> None:
         resource = a.resource
         if a.operation == "DELETE":
             if a.name in IMMORTAL:
-                raise errors.forbidden(resource.group, resource.plural, a.name, "this namespace may not be deleted")
+                raise errors.forbidden(
+                    resource.group, resource.plural, a.name, "this namespace may not be deleted"
+                )
             return
         if not resource.namespaced or not a.namespace or resource.group_resource in REVIEWS:
             return
@@ -28,7 +32,9 @@ class NamespaceLifecycle(Plugin):
             raise errors.not_found("", "namespaces", a.namespace)
         if (namespace.get("status") or {}).get("phase") != "Terminating":
             return
-        err = a.refuse(f"unable to create new content in namespace {a.namespace} because it is being terminated")
+        err = a.refuse(
+            f"unable to create new content in namespace {a.namespace} because it is being terminated"
+        )
         cause = {
             "reason": "NamespaceTerminating",
             "message": f"namespace {a.namespace} is being terminated",

@@ -13,7 +13,9 @@ class Priority(Plugin):
 
     def wants(self, a: Attributes) -> bool:
         kind = a.resource.group_resource
-        return not a.subresource and (kind == CLASSES or (kind == "pods" and a.operation in ("CREATE", "UPDATE")))
+        return not a.subresource and (
+            kind == CLASSES or (kind == "pods" and a.operation in ("CREATE", "UPDATE"))
+        )
 
     def mutate(self, a: Attributes) -> None:
         if a.resource.group_resource != "pods":

@@ -27,7 +27,9 @@ class RuntimeClass(Plugin):
         found = _class_of(a, spec)
         fixed = ((found or {}).get("overhead") or {}).get("podFixed")
         if spec.get("overhead") and not fixed:
-            raise a.refuse("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")
+            raise a.refuse(
+                "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
+            )
 
 
 def _class_of(a: Attributes, spec: Object) -> Object | None:

@@ -47,7 +47,14 @@ class ServiceAccount(Plugin):
             _check_mirror(a, spec)
             return
         account = _account(a, spec.get("serviceAccountName") or DEFAULT)
-        if (account["metadata"].get("annotations") or {}).get(ENFORCE) in ("1", "t", "T", "TRUE", "true", "True"):
+        if (account["metadata"].get("annotations") or {}).get(ENFORCE) in (
+            "1",
+            "t",
+            "T",
+            "TRUE",
+            "true",
+            "True",
+        ):
             _limit_secrets(a, account, spec)
 
 
@@ -121,7 +128,9 @@ def _token_volume(name: str) -> Object:
         {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
         {
             "downwardAPI": {
-                "items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]
+                "items": [
+                    {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+                ]
             }
         },
     ]

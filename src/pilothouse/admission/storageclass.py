@@ -6,7 +6,10 @@ from pilothouse.api import quantity
 from pilothouse.api.fields import Object
 
 CLASSES = "storageclasses.storage.k8s.io"
-IS_DEFAULT = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
+IS_DEFAULT = (
+    "storageclass.kubernetes.io/is-default-class",
+    "storageclass.beta.kubernetes.io/is-default-class",
+)
 BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 PROTECTION = {
     "persistentvolumes": "kubernetes.io/pv-protection",
@@ -23,7 +26,9 @@ class DefaultStorageClass(Plugin):
 
     def wants(self, a: Attributes) -> bool:
         return (
-            a.resource.group_resource == "persistentvolumeclaims" and a.operation == "CREATE" and not a.subresource
+            a.resource.group_resource == "persistentvolumeclaims"
+            and a.operation == "CREATE"
+            and not a.subresource
         )
 
     def mutate(self, a: Attributes) -> None:
@@ -60,7 +65,9 @@ class PersistentVolumeClaimResize(Plugin):
 
     def wants(self, a: Attributes) -> bool:
         return (
-            a.resource.group_resource == "persistentvolumeclaims" and a.operation == "UPDATE" and not a.subresource
+            a.resource.group_resource == "persistentvolumeclaims"
+            and a.operation == "UPDATE"
+            and not a.subresource
         )
 
     def validate(self, a: Attributes) -> None:

@@ -13,7 +13,9 @@ class DefaultTolerationSeconds(Plugin):
         self.seconds = {NOT_READY: not_ready_seconds, UNREACHABLE: unreachable_seconds}
 
     def wants(self, a: Attributes) -> bool:
-        return a.resource.group_resource == "pods" and not a.subresource and a.operation in ("CREATE", "UPDATE")
+        return (
+            a.resource.group_resource == "pods" and not a.subresource and a.operation in ("CREATE", "UPDATE")
+        )
 
     def mutate(self, a: Attributes) -> None:
         assert a.obj is not None

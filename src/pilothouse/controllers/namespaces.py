@@ -123,7 +123,9 @@ class NamespaceDeletion:
     ) -> None:
         listing = self.client.store.cache(resource).list(f"{resource.key_prefix}{namespace}/", None)
         if listing.entries:
-            remaining[f"{resource.plural}.{resource.group}"] = len(listing.entries)  # "pods." as upstream has it
+            remaining[f"{resource.plural}.{resource.group}"] = len(
+                listing.entries
+            )  # "pods." as upstream has it
         for entry in listing.entries:
             if b'"finalizers"' in entry.value:
                 finalizers.update(decode(entry)["metadata"].get("finalizers") or [])
@@ -131,7 +133,9 @@ class NamespaceDeletion:
     async def _report(self, name: str, uid: str, remaining: Counter[str], finalizers: Counter[str]) -> None:
         """Say in the namespace's conditions what keeps it."""
         left = ", ".join(f"{kind} has {n} resource instances" for kind, n in sorted(remaining.items()))
-        held = ", ".join(f"{finalizer} in {n} resource instances" for finalizer, n in sorted(finalizers.items()))
+        held = ", ".join(
+            f"{finalizer} in {n} resource instances" for finalizer, n in sorted(finalizers.items())
+        )
         now = meta.now()
         found = {
             REMAINING: ("SomeResourcesRemain", f"Some resources are remaining: {left}"),

@@ -55,7 +55,11 @@ class NamespaceContents:
         if found is None or (found.get("status") or {}).get("phase") != "Active":
             return
         if self.client.store.entry(self.accounts, namespace, ACCOUNT) is None:
-            account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": namespace}}
+            account = {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": ACCOUNT, "namespace": namespace},
+            }
             await self.client.create(self.accounts, account)
         current = self.client.get(self.config_maps, namespace, CONFIG_MAP)
         data = {"ca.crt": self.ca_pem}
@@ -64,4 +68,6 @@ class NamespaceContents:
             config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
             await self.client.create(self.config_maps, config_map)
         elif current.get("data") != data:
-            await self.client.change(self.config_maps, namespace, CONFIG_MAP, lambda obj: obj.update(data=data))
+            await self.client.change(
+                self.config_maps, namespace, CONFIG_MAP, lambda obj: obj.update(data=data)
+            )

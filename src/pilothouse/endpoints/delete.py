@@ -24,7 +24,7 @@ class _AnyVersion(frozenset[tuple[str, str]]):
 
     def __contains__(self, version: object) -> bool:
         assert isinstance(version, tuple)
-        return version == ("meta.k8s.io", "v1") or scheme.is_registered(*version, KIND[2])
+        return version == ("meta.k8s.io", "v1") or scheme.is_registered(version[0], version[1], KIND[2])
 
 
 def delete_options(ctx: Context) -> Object:

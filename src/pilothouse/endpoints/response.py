@@ -129,7 +129,7 @@ class Responder:
     def _source(self, ctx: Context, resource: Resource, value: bytes) -> Object:
         """What an answer is made from: tables and metadata show what is stored, whatever version was asked for."""
         if ctx.media.transform and include_object(ctx) != "Object":
-            return orjson.loads(value)  # type: ignore[no-any-return]
+            return orjson.loads(value)
         return served(resource, value)
 
     def objects(

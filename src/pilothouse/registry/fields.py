@@ -25,7 +25,8 @@ def _text(obj: Object, path: Path) -> str:
 def extractor(resource: Resource) -> Callable[[Object], dict[str, str]]:
     """A function from an object to the values of all its selectable fields."""
     readers = [
-        (label, source if callable(source) else partial(_text, path=source)) for label, source in resource.selectable.items()
+        (label, source if callable(source) else partial(_text, path=source))
+        for label, source in resource.selectable.items()
     ]
     namespaced = resource.namespaced
 
@@ -43,7 +44,11 @@ def extractor(resource: Resource) -> Callable[[Object], dict[str, str]]:
 
 def indexed(resource: Resource) -> tuple[str, ...]:
     """The fields of a resource that deserve an index: those of INDEXED, and all that a definition declares."""
-    return INDEXED.get(resource.group_resource, ()) if not resource.list_items_typed else tuple(resource.selectable)
+    return (
+        INDEXED.get(resource.group_resource, ())
+        if not resource.list_items_typed
+        else tuple(resource.selectable)
+    )
 
 
 def stored_label(resource: Resource, label: str) -> str | None:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pilothouse")
-    group.addoption("--kube-apiserver", choices=("thread", "process"), default="thread", help="where the API server runs")
+    group.addoption(
+        "--kube-apiserver", choices=("thread", "process"), default="thread", help="where the API server runs"
+    )
     group.addoption("--kube-apiserver-flag", action="append", default=[], help="a flag of the API server")
 
 
