@@ -94,6 +94,25 @@ async def test_a_watch_path_of_old(rig):
     assert answer.status == 405
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+@pytest.mark.parametrize("path", ["/api/v1/proxy", "//api/v1/proxy", "///api/v1/watch"])
+async def test_paths_of_old_lead_to_no_other_verb(rig, method, path):
+    await rig.config_map("a")
+    body = config_map("a", data={"changed": "1"}) if method == "PUT" else None
+    answer = await rig.call(method, f"{path}/namespaces/default/configmaps/a", body)
+    assert answer.status == 404
+    assert "data" not in (await rig.call("GET", CONFIG_MAPS + "/a")).body
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("path", ["/api/v1/proxy", "///api/v1/watch"])
+async def test_paths_of_old_lead_to_no_collection(rig, method, path):
+    await rig.config_map("a")
+    body = config_map("b") if method == "POST" else None
+    assert (await rig.call(method, f"{path}/namespaces/default/configmaps", body)).status == 404
+    assert [m["metadata"]["name"] for m in (await rig.call("GET", CONFIG_MAPS)).body["items"]] == ["a"]
+
+
 async def test_a_resource_that_is_taken_off_the_table_is_gone(rig):
     await rig.config_map("a")
     rig.table.remove("", "v1", "configmaps")

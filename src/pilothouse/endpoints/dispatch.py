@@ -70,6 +70,10 @@ class Dispatcher:
         if resource is None:
             return self._unknown(ctx)
         ctx.resource = resource
+        if info.path.startswith("//"):
+            return page_not_found()
+        if info.verb == "proxy":  # a path of old: the right to it is none to read or write the object
+            raise not_supported(resource, "proxy") if resource.list_items_typed else unknown()
         if resource.list_items_typed:
             if not _custom_shape(resource, info):
                 return page_not_found()
@@ -115,7 +119,7 @@ class Dispatcher:
                 raise unknown()
         if resource.namespaced and not info.namespace and info.name:
             raise unknown()
-        if info.verb in ("watch", "proxy") and len(info.parts) > 2:
+        if info.verb == "watch" and len(info.parts) > 2:
             raise unknown()
         if "" in info.parts or (len(info.parts) > 3 and info.subresource != "proxy"):
             raise unknown()
