@@ -93,11 +93,9 @@ def _decode_base64(token: str) -> bytes:
 def _decode_json(data: bytes) -> dict[str, Any]:
     """The three members with Go's zero values, types and error texts (encoding/json)."""
     try:
-        parsed = json.loads(
-            data.decode("latin-1"), parse_int=_Number, parse_float=_Number, parse_constant=_refuse
-        )
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{INVALID}: {_go_syntax_error(data, error)}") from None
+        parsed = _loads(data.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        raise ValueError(f"{INVALID}: {_why_not(data)}") from None
     fields: dict[str, Any] = {"v": "", "rv": 0, "start": ""}
     if parsed is None:
         return fields
@@ -112,7 +110,7 @@ def _decode_json(data: bytes) -> dict[str, Any]:
         if member == "rv" and isinstance(value, _Number) and value.whole:
             fields["rv"] = int(value.text)
         elif member != "rv" and isinstance(value, str):
-            fields[member] = value.encode("latin-1").decode("utf-8", "replace") if _is_latin(value) else value
+            fields[member] = value
         elif not wrong:
             shown = _mismatch(value) + (
                 f" {value.text}" if member == "rv" and isinstance(value, _Number) else ""
@@ -123,8 +121,17 @@ def _decode_json(data: bytes) -> dict[str, Any]:
     return fields
 
 
-def _is_latin(text: str) -> bool:
-    return all(ord(char) < 256 for char in text)
+def _loads(text: str) -> Any:
+    return json.loads(text, parse_int=_Number, parse_float=_Number, parse_constant=_refuse)
+
+
+def _why_not(data: bytes) -> str:
+    """Go's words for data that is no JSON; its positions are those of bytes."""
+    try:
+        _loads(data.decode("latin-1"))
+    except (ValueError, RecursionError) as error:
+        return _go_syntax_error(data, error)
+    return "unexpected end of JSON input"
 
 
 class _Number:
