@@ -259,3 +259,18 @@ async def test_many_writers_at_once_all_succeed(rig):
     answers = await asyncio.gather(*patches)
     assert {a.status for a in answers} == {200}
     assert len((await rig.ok("GET", CONFIG_MAPS + "/a"))["data"]) == 20
+
+
+async def test_an_empty_list_is_tracked_and_stored_as_none(rig):
+    roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles"
+    rule = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}
+    await rig.ok("POST", roles + "?fieldManager=one", {"metadata": {"name": "r"}, "rules": [rule]})
+    put = {"metadata": {"name": "r"}, "rules": []}
+    emptied = await rig.ok("PUT", roles + "/r?fieldManager=two", put)
+    assert emptied["rules"] is None
+    owners = {e["manager"]: e["fieldsV1"] for e in emptied["metadata"]["managedFields"]}
+    assert owners == {"two": {"f:rules": {}}}
+    put["metadata"]["managedFields"] = []
+    cleared = await rig.ok("PUT", roles + "/r?fieldManager=two", put)
+    assert "managedFields" not in cleared["metadata"]
+    assert await rig.ok("PUT", roles + "/r?fieldManager=two", put) == cleared

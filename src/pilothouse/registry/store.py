@@ -178,6 +178,7 @@ class Store:
             key = key_of(resource, ctx.namespace, name)
             stored = resource.storage or resource
             metadata.pop("resourceVersion", None)
+            _drop_empty(resource, obj)
             value = codec.encode(obj, stored.kind, stored.api_version)
             if ctx.dry_run:
                 if self.cache(resource).get(key) is not None:
@@ -314,6 +315,7 @@ class Store:
             raise errors.conflict(resource.group, resource.plural, ctx.name, MODIFIED)
         metadata["resourceVersion"] = live["resourceVersion"]
         before_update(ctx, strategy, obj, old)
+        _drop_empty(resource, obj)
         _keep_times(obj, old)
         if validate is not None:
             await validate(obj, old)
@@ -462,6 +464,13 @@ def _differs(resource: Resource, obj: Object, old: Object, path: Path) -> bool:
     for name in path:
         type_ = type_.fields[name].type
     return not same_meaning(type_, new, before)
+
+
+def _drop_empty(resource: Resource, obj: Object) -> None:
+    """Let go of what storage does not keep."""
+    stored = resource.storage or resource
+    if stored.type_of is not None and not stored.list_items_typed:
+        codec.drop_empty(obj, stored.type_of())
 
 
 def _version_error(text: str) -> str:
