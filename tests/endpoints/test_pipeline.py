@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from pilothouse import errors
 from pilothouse.admission.chain import Plugin
 from pilothouse.authz.authorizer import Decision
-from pilothouse.server.request import Response
+from pilothouse.endpoints import requestinfo
+from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.pipeline import attributes_of
+from pilothouse.server.request import Request, Response
 
 
 class Trip(Plugin):
@@ -357,3 +360,28 @@ def test_no_request_is_the_server_s_fault(method, path, query, accept, content_t
                 assert b"Internal error occurred" not in data
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "name"),
+    [
+        ("GET", CONFIG_MAPS + "?fieldSelector=metadata.name%3Da", "a"),
+        ("GET", CONFIG_MAPS + "?fieldSelector=metadata.name%3D%3Da", "a"),
+        ("GET", CONFIG_MAPS + "?watch=1&fieldSelector=data%3Dx,metadata.name%3Da", "a"),
+        ("GET", CONFIG_MAPS + "?fieldSelector=metadata.name!%3Da", ""),
+        ("GET", CONFIG_MAPS + "?fieldSelector=metadata.name", ""),
+        ("GET", CONFIG_MAPS + "?fieldSelector=metadata.name%3Da%5C", ""),
+        ("GET", CONFIG_MAPS + "?fieldSelector=metadata.name%3Da/b", ""),
+        ("GET", CONFIG_MAPS + "?fieldSelector=spec.metadata.name%3Da", ""),
+        ("GET", CONFIG_MAPS + "?fieldSelector=&fieldSelector=metadata.name%3Da", ""),
+        ("DELETE", CONFIG_MAPS + "?fieldSelector=metadata.name%3Da", ""),
+        ("GET", "/api/v1/watch/namespaces/default/configmaps?fieldSelector=metadata.name%3Da", ""),
+        ("GET", "/api/v1/namespaces/watch/configmaps?watch&fieldSelector=metadata.name%3Da", "a"),
+        ("GET", "/apis/apps/v1/watch/deployments?fieldSelector=metadata.name%3Da", ""),
+    ],
+)
+def test_the_name_that_a_field_selector_stands_for(method, target, name):
+    request = Request(method, target, {}, [])
+    query = requestinfo.parse_query(request.query)
+    info = requestinfo.parse(method, requestinfo.unescape_path(request.path), query)
+    assert attributes_of(Context(request, info, query, "")).name == name

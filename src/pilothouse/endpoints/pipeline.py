@@ -15,9 +15,11 @@ from types import coroutine
 from typing import Any
 
 from pilothouse import errors
+from pilothouse.api import names
 from pilothouse.api.duration import go_duration
 from pilothouse.api.identity import Attributes, RequestInfo
 from pilothouse.api.meta import new_uid
+from pilothouse.api.selectors import field_terms
 from pilothouse.authn.authenticator import Authenticator
 from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authz.authorizer import Authorizer, forbidden
@@ -179,12 +181,31 @@ def attributes_of(ctx: Context) -> Attributes:
         info.namespace,
         info.name,
     )
-    if info.verb in SELECTOR_VERBS and ctx.query:
+    if info.verb in SELECTOR_VERBS and ctx.query and not _verb_in_path(info):
         out.field_selector = first(ctx.query, "fieldSelector")
         out.label_selector = first(ctx.query, "labelSelector")
-        if not info.name and out.field_selector.startswith("metadata.name="):
-            out.name = out.field_selector[14:].partition(",")[0]
+        if not info.name and info.verb != "deletecollection":
+            out.name = _selected_name(out.field_selector)
     return out
+
+
+def _verb_in_path(info: RequestInfo) -> bool:
+    """Whether it is a /watch/ path, by which selectors do not count."""
+    if info.verb != "watch":
+        return False
+    return info.path.strip("/").split("/", 4)[2 if info.prefix == "api" else 3] == "watch"
+
+
+def _selected_name(text: str) -> str:
+    """The only name that a field selector lets through, "" when there are more or it cannot be read."""
+    if "metadata.name" not in text:
+        return ""
+    try:
+        terms = field_terms(text)
+    except errors.BadRequest:
+        return ""
+    name = next((value for field, op, value in terms if field == "metadata.name" and op == "="), "")
+    return "" if names.path_segment(name) else name
 
 
 def _runs_long(info: RequestInfo) -> bool:
