@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pilothouse import pki
+from pilothouse import pki, remote
 from pilothouse.admission.chain import Chain
 from pilothouse.admission.plugins import chain_of
 from pilothouse.api import meta
@@ -192,8 +192,12 @@ class Server:
         signing = keys.load_private(pathlib.Path(self.files.signing_key).read_bytes())
         public = public_keys(config, self.files.signing_key)
         audiences = config.api_audiences or config.issuers
-        authenticator = self._authenticator(public, audiences)
-        authorizer = from_modes(config.authorization_modes, readers, bootstrap.node_rules())
+        outbound = Outbound()
+        authenticator = self._authenticator(public, audiences, outbound)
+        webhooks = (
+            [remote.webhook_authorizer(config, outbound)] if config.authorization_webhook_config_file else []
+        )
+        authorizer = from_modes(config.authorization_modes, readers, bootstrap.node_rules(), webhooks)
         issuer = TokenIssuer(
             config.issuers[0],
             signing,
@@ -210,7 +214,7 @@ class Server:
             issuer=issuer,
             authenticator=authenticator,
             authorizer=authorizer,
-            outbound=Outbound(),
+            outbound=outbound,
         )
         self.repair()
         admission: Chain = chain_of(config)
@@ -253,7 +257,9 @@ class Server:
         )
         self.pipeline = Pipeline(rooms, config.request_timeout, config.goaway_chance)
 
-    def _authenticator(self, public: list[keys.VerifyKey], audiences: tuple[str, ...]) -> UnionAuthenticator:
+    def _authenticator(
+        self, public: list[keys.VerifyKey], audiences: tuple[str, ...], outbound: Outbound
+    ) -> UnionAuthenticator:
         config, readers = self.config, self.readers
         methods: list[Authenticator] = []
         if config.requestheader_client_ca_file:
@@ -280,6 +286,10 @@ class Server:
         )
         if config.enable_bootstrap_token_auth:
             tokens.append(BootstrapTokens(readers, audiences))
+        if config.oidc_issuer_url:
+            tokens.append(remote.oidc_tokens(config, outbound))
+        if config.authentication_token_webhook_config_file:
+            tokens.append(remote.webhook_tokens(config, outbound, audiences))
         return UnionAuthenticator(methods, tokens, audiences, config.anonymous_auth)
 
     def repair(self) -> None:

@@ -1,0 +1,152 @@
+"""Services outside that judge tokens and requests, beside a whole server that was told of them by flags."""
+
+import asyncio
+import base64
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from aiohttp import web
+from backend import Backend
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+from pilothouse.remote import read_kubeconfig
+from pilothouse.testing.server import InProcess
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+def kubeconfig(folder, url, ca, user):
+    config = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "s", "user": "u"}}],
+        "clusters": [
+            {
+                "name": "s",
+                "cluster": {"server": url, "certificate-authority-data": base64.b64encode(ca).decode()},
+            }
+        ],
+        "users": [{"name": "u", "user": user}],
+    }
+    path = folder / "webhook.kubeconfig"
+    path.write_text(json.dumps(config))
+    return path
+
+
+def get(server, path, token):
+    """Status and body of a GET."""
+    request = urllib.request.Request(
+        f"https://127.0.0.1:{server.port}{path}", headers={"Authorization": f"Bearer {token}"}
+    )
+    context = ssl.create_default_context(cafile=server.ca_file)  # without the administrator's certificate
+    try:
+        with urllib.request.urlopen(request, context=context) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+async def judge(request):
+    """Knows the token "good", and lets user remote read configmaps."""
+    if request.headers.get("Authorization") != "Bearer secret":
+        return web.Response(status=401)
+    review = await request.json()
+    spec = review["spec"]
+    if review["kind"] == "TokenReview":
+        good = spec["token"] == "good"
+        review["status"] = {"authenticated": good}
+        if good:
+            review["status"]["user"] = {"username": "remote", "groups": ["far"]}
+    else:
+        wanted = spec.get("resourceAttributes", {})
+        allowed = spec["user"] == "remote" and wanted.get("resource") == "configmaps"
+        review["status"] = {"allowed": allowed, "reason": "" if allowed else "not for you"}
+    return web.json_response(review)
+
+
+async def test_webhooks_judge_tokens_and_requests(runner, tmp_path):
+    async with Backend(tmp_path, judge) as backend:
+        path = kubeconfig(tmp_path, f"https://127.0.0.1:{backend.port}/", backend.ca, {"token": "secret"})
+        server = InProcess(
+            [
+                f"--authentication-token-webhook-config-file={path}",
+                "--authentication-token-webhook-version=v1",
+                "--authorization-mode=RBAC,Webhook",
+                f"--authorization-webhook-config-file={path}",
+                "--authorization-webhook-version=v1",
+            ]
+        )
+        await asyncio.to_thread(server.start)
+        try:
+            status, found = await asyncio.to_thread(get, server, MAPS, "good")
+            assert (status, found["kind"]) == (200, "ConfigMapList")
+            asked = len(backend.requests)
+            assert (await asyncio.to_thread(get, server, MAPS, "good"))[0] == 200
+            assert len(backend.requests) == asked  # both answers are remembered
+            status, failure = await asyncio.to_thread(get, server, "/api/v1/secrets", "good")
+            assert status == 403 and failure["message"].endswith("not for you")
+            assert (await asyncio.to_thread(get, server, MAPS, "bad"))[0] == 401
+        finally:
+            await asyncio.to_thread(server.stop)
+
+
+async def test_a_provider_of_identities(runner, tmp_path):
+    key = RSAKey.generate_key(2048, parameters={"kid": "k", "alg": "RS256", "use": "sig"})
+
+    async def provide(request):
+        url = f"https://127.0.0.1:{backend.port}"
+        if request.path == "/keys":
+            return web.json_response({"keys": [key.as_dict(private=False)]})
+        return web.json_response({"issuer": url, "jwks_uri": f"{url}/keys"})
+
+    def token(audience):
+        claims = {"iss": url, "aud": audience, "sub": "jane", "exp": int(time.time()) + 60, "teams": ["a"]}
+        return jwt.encode({"alg": "RS256", "kid": "k"}, claims, key)
+
+    async with Backend(tmp_path, provide) as backend:
+        url = f"https://127.0.0.1:{backend.port}"
+        (tmp_path / "ca.pem").write_bytes(backend.ca)
+        server = InProcess(
+            [
+                f"--oidc-issuer-url={url}",
+                "--oidc-client-id=cluster",
+                f"--oidc-ca-file={tmp_path / 'ca.pem'}",
+                "--oidc-username-prefix=oidc:",
+                "--oidc-groups-claim=teams",
+            ]
+        )
+        await asyncio.to_thread(server.start)
+        try:
+            status, failure = await asyncio.to_thread(get, server, MAPS, token("cluster"))
+            assert status == 403 and 'User "oidc:jane" cannot list' in failure["message"]
+            assert (await asyncio.to_thread(get, server, MAPS, token("other")))[0] == 401
+        finally:
+            await asyncio.to_thread(server.stop)
+
+
+@pytest.mark.parametrize(
+    ("user", "headers"),
+    [
+        ({}, []),
+        ({"token": "t"}, [("Authorization", "Bearer t")]),
+        ({"tokenFile": "token"}, [("Authorization", "Bearer from a file")]),
+        ({"username": "u", "password": "p"}, [("Authorization", "Basic dTpw")]),
+    ],
+)
+def test_who_asks(tmp_path, user, headers):
+    (tmp_path / "token").write_text("from a file\n")
+    url, found, trust = read_kubeconfig(kubeconfig(tmp_path, "https://h", b"pem", user))
+    assert (url, found[1:], trust.ca) == ("https://h", headers, b"pem")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "current-context: x\ncontexts: []"])
+def test_no_kubeconfig(tmp_path, text):
+    path = tmp_path / "bad"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="invalid configuration"):
+        read_kubeconfig(path)
