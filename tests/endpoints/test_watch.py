@@ -154,6 +154,9 @@ async def test_selectors_that_are_none(rig):
 async def test_a_watch_ends_after_its_time(rig):
     stream = await rig.watch(CONFIG_MAPS + "?watch=1&timeoutSeconds=1")
     assert not stream.closed
+    stream = await rig.watch(CONFIG_MAPS + "?watch=1&timeoutSeconds=-5")
+    await asyncio.sleep(0.01)
+    assert stream.closed and not stream.aborted
     rig.verbs.watch_timeout = 0.005
     stream = await rig.watch(CONFIG_MAPS + "?watch=1")
     await asyncio.sleep(0.03)

@@ -113,7 +113,7 @@ def start(verbs: Verbs, ctx: Context, query: "Selection") -> Response:
     params, resource = query.params, query.resource
     revision = resource_version(params.resource_version)
     encoder = encoder_of(ctx, resource)
-    seconds = params.timeout if params.timeout > 0 else verbs.watch_timeout * (1 + random.random())
+    seconds = max(params.timeout, 0) if params.timeout else verbs.watch_timeout * (1 + random.random())
 
     def begin(stream: Stream) -> None:
         _Session(query, encoder, stream, revision).begin(seconds)
