@@ -49,7 +49,7 @@ def test_a_full_database(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[s
             await store.start()
             kept = [await store.create(f"{P}{i}", b"x" * 500_000) for i in range(5)]
             with pytest.raises(Unavailable, match="database space exceeded"):
-                for _ in range(60):
+                for _ in range(300):  # the size that counts is that of the last commit of a batch
                     kept[0] = await store.update(kept[0].key, b"x" * 500_000, kept[0].mod)
             await store.delete(kept[1].key, kept[1].mod)
             assert await store.get(kept[1].key) is None
