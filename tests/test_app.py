@@ -15,9 +15,10 @@ import urllib.error
 import urllib.request
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 import pilothouse
-from pilothouse import app, options
+from pilothouse import app, options, pki
 from pilothouse.storage.interface import Unavailable
 
 SOURCE = str(pathlib.Path(pilothouse.__file__).parents[1])
@@ -251,3 +252,30 @@ def test_a_server_that_cannot_start_says_why(tmp_path):
     process = serve(tmp_path, free_port(), "--storage-backend=memory", *flags)
     output, _ = process.communicate(timeout=20)
     assert process.returncode not in (0, None) and b"Traceback" not in output and output.strip()
+
+
+def test_a_front_proxy_may_have_a_ca_of_its_own(tmp_path):
+    authority = pki.Authority.create("front")
+    ca = authority.certificate.public_bytes(serialization.Encoding.PEM)
+    (tmp_path / "front-ca.crt").write_bytes(ca)
+    cert, key = authority.issue("front", ["system:masters"], server=False)
+    (tmp_path / "front.pem").write_bytes(cert + key)
+
+    async def main():
+        flags = (
+            f"--requestheader-client-ca-file={tmp_path}/front-ca.crt",
+            "--requestheader-username-headers=X-Remote-User",
+        )
+        async with Running(tmp_path / "data", *flags) as running:
+            tls = ssl.create_default_context(cafile=str(tmp_path / "data/ca.crt"))
+            tls.load_cert_chain(tmp_path / "front.pem")
+            statuses = []
+            for headers in ({"X-Remote-User": "alice"}, {}):
+                connection = http.client.HTTPSConnection("127.0.0.1", running.port, context=tls, timeout=10)
+                await asyncio.to_thread(connection.request, "GET", CONFIG_MAPS, None, headers)
+                statuses.append((await asyncio.to_thread(connection.getresponse)).status)
+                connection.close()
+            return statuses
+
+    # known, but allowed nothing; and by itself the proxy is nobody, whatever its certificate says
+    assert asyncio.run(main()) == [403, 401]

@@ -152,7 +152,7 @@ class Server:
             tls.Settings(
                 self.files.serving_cert,
                 self.files.serving_key,
-                self.files.client_ca,
+                tuple(filter(None, (*self.files.client_ca, config.requestheader_client_ca_file))),
                 config.tls_sni_cert_key,
                 config.tls_min_version,
                 config.tls_cipher_suites,
