@@ -18,9 +18,9 @@ FOLDERS = (
         f"src/pilothouse/{name}"
         for name in ("testing", "controllers", "controllers/bootstrap_data", "endpoints")
     ),
-    *(f"src/pilothouse/{name}" for name in ("admission", "authn", "authz", "flowcontrol", "audit")),
+    *(f"src/pilothouse/{name}" for name in ("admission", "authn", "authz", "flowcontrol")),
     *(f"src/pilothouse/{name}" for name in ("registry", "registry/groups", "storage")),
-    *(f"src/pilothouse/{name}" for name in ("api", "api/validate", "api/cel", "api/schemas", "server")),
+    *(f"src/pilothouse/{name}" for name in ("api", "api/validate", "api/schemas", "server")),
 )
 
 

@@ -1,1 +1,0 @@
-"""The expression language of validation rules and policies. Imports api only."""
