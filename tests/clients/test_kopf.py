@@ -1,14 +1,16 @@
-"""A small operator on `kopf` that runs as a process of its own."""
+"""Small operators on `kopf` that run as processes of their own."""
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import kubernetes
 import pytest
-from kubernetes.client import CoreV1Api
+from kubernetes.client import ApiextensionsV1Api, CoreV1Api, CustomObjectsApi
 
 from pilothouse.testing.server import APIServer, environment
 
@@ -51,15 +53,28 @@ def core(server: APIServer) -> CoreV1Api:
     return CoreV1Api(kubernetes.config.new_client_from_config(str(server.kubeconfig)))
 
 
-def test_an_operator(server: APIServer, core: CoreV1Api, tmp_path: os.PathLike[str]) -> None:
-    program = os.path.join(tmp_path, "operator.py")
+@contextmanager
+def running(server: APIServer, folder: os.PathLike[str], text: str) -> Iterator[None]:
+    """Runs an operator; when the test fails, says what the operator said."""
+    program = os.path.join(folder, "operator.py")
     with open(program, "w") as out:
-        out.write(OPERATOR)
-    log = os.path.join(tmp_path, "log")
+        out.write(text)
+    log = os.path.join(folder, "log")
     with open(log, "w") as out:
         command = [sys.executable, "-m", "kopf", "run", program, "--namespace=default", "--standalone"]
         operator = subprocess.Popen(command, env=environment(server), stdout=out, stderr=out)
     try:
+        yield
+    except AssertionError as err:
+        with open(log) as said:
+            raise AssertionError(said.read()[-4000:]) from err
+    finally:
+        operator.terminate()
+        operator.wait(15)
+
+
+def test_an_operator(server: APIServer, core: CoreV1Api, tmp_path: os.PathLike[str]) -> None:
+    with running(server, tmp_path, OPERATOR):
         core.create_namespaced_config_map(
             "default", {"metadata": {"name": "a", "labels": {"watched": "yes"}}}
         )
@@ -75,9 +90,108 @@ def test_an_operator(server: APIServer, core: CoreV1Api, tmp_path: os.PathLike[s
         core.delete_namespaced_config_map("a", "default")
         chosen = "metadata.name=a"
         eventually(lambda: not core.list_namespaced_config_map("default", field_selector=chosen).items)
-    except AssertionError as err:
-        with open(log) as said:
-            raise AssertionError(said.read()[-4000:]) from err
-    finally:
-        operator.terminate()
-        operator.wait(15)
+
+
+def definition() -> dict[str, Any]:
+    """Caches in two versions of one form, the older of them stored."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "spec": {
+                "type": "object",
+                "required": ["size"],
+                "properties": {
+                    "size": {"type": "string", "pattern": "^[0-9]+(Mi|Gi)$"},
+                    "keep": {"type": "boolean", "default": False},
+                },
+            },
+            "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        },
+    }
+    versions = [
+        {
+            "name": name,
+            "served": True,
+            "storage": name == "v1beta1",
+            "schema": {"openAPIV3Schema": schema},
+            "subresources": {"status": {}},
+        }
+        for name in ("v1beta1", "v1")
+    ]
+    names = {"plural": "caches", "singular": "cache", "kind": "Cache"}
+    spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": versions}
+    return {"metadata": {"name": "caches.example.com"}, "spec": spec}
+
+
+CLAIMS = """
+import kopf
+from kubernetes import client, config
+
+@kopf.on.startup()
+def log_in(settings, **_):
+    config.load_kube_config()
+    settings.networking.request_timeout = 10
+
+@kopf.on.create("example.com", "v1", "caches")
+def create(spec, name, namespace, **_):
+    claim = {
+        "metadata": {"name": name},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": spec["size"]}}},
+    }
+    kopf.adopt(claim)
+    made = client.CoreV1Api().create_namespaced_persistent_volume_claim(namespace, claim)
+    return {"claim": made.metadata.name}
+
+@kopf.on.field("example.com", "v1", "caches", field="metadata.labels")
+def relabel(diff, status, namespace, **_):
+    if "create" not in status:
+        raise kopf.TemporaryError("no claim yet", delay=0.2)
+    labels = {at[0]: new for _, at, _, new in diff if at} or (diff[0][3] if diff else {})
+    body = {"metadata": {"labels": labels}}
+    name = status["create"]["claim"]
+    client.CoreV1Api().patch_namespaced_persistent_volume_claim(name, namespace, body)
+
+@kopf.on.delete("example.com", "v1", "caches")
+def delete(name, namespace, **_):
+    body = {"metadata": {"name": f"{name}-gone"}}
+    client.CoreV1Api().create_namespaced_config_map(namespace, body)
+"""
+
+
+def test_an_operator_of_a_custom_resource_with_two_versions(
+    server: APIServer, core: CoreV1Api, tmp_path: os.PathLike[str]
+) -> None:
+    ApiextensionsV1Api(core.api_client).create_custom_resource_definition(definition())
+    caches = CustomObjectsApi(core.api_client)
+    old = ("example.com", "v1beta1", "default", "caches")
+
+    def served() -> bool:
+        try:
+            return bool(caches.list_namespaced_custom_object(*old))
+        except kubernetes.client.ApiException:
+            return False
+
+    eventually(served)
+    with running(server, tmp_path, CLAIMS):
+        cache = {"apiVersion": "example.com/v1beta1", "kind": "Cache", "metadata": {"name": "c"}}
+        caches.create_namespaced_custom_object(*old, {**cache, "spec": {"size": "1Gi"}})
+
+        def seen(version: str) -> dict[str, Any]:
+            return caches.get_namespaced_custom_object("example.com", version, "default", "caches", "c")
+
+        eventually(lambda: seen("v1").get("status", {}).get("create") == {"claim": "c"})
+        found = seen("v1beta1")
+        assert found["status"] == seen("v1")["status"] and found["spec"] == {"size": "1Gi", "keep": False}
+        assert found["metadata"]["finalizers"] == ["kopf.zalando.org/KopfFinalizerMarker"]
+        claim = core.read_namespaced_persistent_volume_claim("c", "default")
+        owner = claim.metadata.owner_references[0]
+        assert (owner.api_version, owner.uid) == ("example.com/v1", found["metadata"]["uid"])
+        caches.patch_namespaced_custom_object(*old, "c", {"metadata": {"labels": {"team": "a"}}})
+
+        def labels() -> dict[str, str]:
+            return core.read_namespaced_persistent_volume_claim("c", "default").metadata.labels or {}
+
+        eventually(lambda: labels().get("team") == "a")
+        caches.delete_namespaced_custom_object(*old, "c")
+        eventually(lambda: not caches.list_namespaced_custom_object(*old)["items"])
+        assert core.read_namespaced_config_map("c-gone", "default")
