@@ -171,6 +171,13 @@ def test_controllers() -> None:
     assert only.runs("garbage") and not only.runs("namespaces") and not only.runs("crds")
     but = options.parse(["--controllers=*,-namespaces"])
     assert but.runs("garbage") and not but.runs("namespaces")
+    assert options.parse([]).runs("garbagecollector")
+    assert not options.parse(["--enable-garbage-collector=false"]).runs("garbagecollector")
+
+
+def test_what_has_no_effect_is_named() -> None:
+    config = options.parse(["--audit-log-path=-", "--max-requests-inflight=5", "--event-ttl=1h"])
+    assert sorted(config.ignored()) == ["audit-log-path", "max-requests-inflight"]
 
 
 def test_help() -> None:

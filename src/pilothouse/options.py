@@ -35,7 +35,7 @@ def _flag(
 _generic = partial(_flag, "generic")
 _etcd = partial(_flag, "etcd")
 _serving = partial(_flag, "secure serving")
-_audit = partial(_flag, "auditing")
+_audit = partial(_flag, "auditing", acts=False)  # there is no audit log yet
 _features = partial(_flag, "features")
 _authn = partial(_flag, "authentication")
 _authz = partial(_flag, "authorization")
@@ -63,7 +63,7 @@ class Config:
         "Address by which the members of the cluster reach this server; the bind address, or the host's "
         "own, when unset.")
     cors_allowed_origins: tuple[str, ...] = _generic((), "strings",
-        "Regular expressions of the origins that may use the API from a browser.")
+        "Regular expressions of the origins that may use the API from a browser.", acts=False)
     emulated_version: tuple[str, ...] = _generic((), "strings",
         "Versions whose behaviour is imitated.", acts=False)
     emulation_forward_compatible: bool = _generic(False, "bool",
@@ -71,17 +71,17 @@ class Config:
     external_hostname: str = _generic("", "string",
         "Host name in the URLs that the server gives out, such as those of the token issuer's keys.")
     feature_gates: Mapping[str, bool] = _generic({}, "gates",
-        "Features to switch on or off, as Name=true,Other=false.")
+        "Features to switch on or off, as Name=true,Other=false.", acts=False)
     goaway_chance: float = _generic(0.0, "float",
         "Share of requests after which the connection is closed so that clients spread; at most 0.02.")
     livez_grace_period: float = _generic(0.0, "duration",
-        "Time after the start in which livez does not yet fail.")
+        "Time after the start in which livez does not yet fail.", acts=False)
     max_mutating_requests_inflight: int = _generic(200, "int",
         "Writes that may be under way at once; with --max-requests-inflight the seats of priority and "
-        "fairness.")
+        "fairness.", acts=False)
     max_requests_inflight: int = _generic(400, "int",
         "Reads that may be under way at once; with --max-mutating-requests-inflight the seats of "
-        "priority and fairness.")
+        "priority and fairness.", acts=False)
     min_compatibility_version: tuple[str, ...] = _generic((), "strings",
         "Oldest version that other servers of the cluster may have.", acts=False)
     min_request_timeout: int = _generic(1800, "int",
@@ -91,17 +91,17 @@ class Config:
     runtime_config_emulation_forward_compatible: bool = _generic(False, "bool",
         "Let --runtime-config name newer API versions while an older one is imitated.", acts=False)
     send_retry_after_while_not_ready_once: bool = _generic(False, "bool",
-        "Answer 429 with Retry-After until the server was ready once.")
+        "Answer 429 with Retry-After until the server was ready once.", acts=False)
     shutdown_delay_duration: float = _generic(0.0, "duration",
         "Time between readyz failing and the listener closing, for load balancers to notice.")
     shutdown_send_retry_after: bool = _generic(False, "bool",
-        "Answer 429 with Retry-After and close connections while shutting down.")
+        "Answer 429 with Retry-After and close connections while shutting down.", acts=False)
     shutdown_watch_termination_grace_period: float = _generic(0.0, "duration",
-        "Time in which watches are ended, spread out, at shutdown.")
+        "Time in which watches are ended, spread out, at shutdown.", acts=False)
     storage_initialization_timeout: float = _generic(60.0, "duration",
         "Time to wait for the storage before readyz reports it.", acts=False)
     strict_transport_security_directives: tuple[str, ...] = _generic((), "strings",
-        "Directives of the Strict-Transport-Security header: max-age=N, includeSubDomains, preload.")
+        "Directives of the Strict-Transport-Security header: max-age=N, includeSubDomains, preload.", acts=False)
 
     delete_collection_workers: int = _etcd(1, "int", "Workers for a deletecollection.", acts=False)
     enable_garbage_collector: bool = _etcd(True, "bool", "Delete objects whose owners are gone.")
@@ -214,7 +214,7 @@ class Config:
     debug_socket_path: str = _features("", "string",
         "Unix socket for debugging without credentials.", acts=False)
     enable_priority_and_fairness: bool = _features(True, "bool",
-        "Queue requests by FlowSchema and priority level; otherwise the two in-flight limits count alone.")
+        "Queue requests by FlowSchema and priority level; otherwise the two in-flight limits count alone.", acts=False)
     profiling: bool = _features(True, "bool", "Serve Go's profiles under /debug/pprof.", acts=False)
 
     anonymous_auth: bool = _authn(True, "bool",
@@ -294,7 +294,7 @@ class Config:
         "The admission plugins, in "
         "full.", acts=False, gone="Use --enable-admission-plugins or --disable-admission-plugins instead.")
     admission_control_config_file: str = _admission("", "file",
-        "AdmissionConfiguration: settings of admission plugins.")
+        "AdmissionConfiguration: settings of admission plugins.", acts=False)
     default_not_ready_toleration_seconds: int = _admission(300, "int",
         "Toleration of not-ready that is added to every pod without one.")
     default_unreachable_toleration_seconds: int = _admission(300, "int",
@@ -349,7 +349,7 @@ class Config:
         "Order in which a node's addresses are tried.")
     kubelet_timeout: float = _misc(5.0, "duration", "Time for calls to kubelets.", acts=False)
     kubernetes_service_node_port: int = _misc(0, "int",
-        "Node port of the service kubernetes; with 0 it has a cluster IP only.")
+        "Node port of the service kubernetes; with 0 it has a cluster IP only.", acts=False)
     max_connection_bytes_per_sec: int = _misc(0, "int", "Rate of a long-running connection.", acts=False)
     peer_advertise_ip: str = _misc("", "string", "Address for other API servers.", acts=False)
     peer_advertise_port: str = _misc("", "string", "Port for other API servers.", acts=False)
@@ -425,6 +425,8 @@ class Config:
         Over etcd none runs unless asked for: a cluster of several servers has its own controller manager.
         """
         if self.backend == "etcd3" and "controllers" not in self.given:
+            return False
+        if controller == "garbagecollector" and not self.enable_garbage_collector:
             return False
         if controller in self.controllers:
             return True
