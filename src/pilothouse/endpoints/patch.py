@@ -2,13 +2,13 @@
 
 import asyncio
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 
 from pilothouse import errors
 from pilothouse._schema import DecodeError
-from pilothouse.api import apply, patch, strategic, yaml
+from pilothouse.api import apply, codec, patch, strategic, yaml
 from pilothouse.api.fields import Errors, Object
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, patch_params
@@ -142,12 +142,23 @@ def _decoded(resource: Resource, kind: str, raw: Object) -> tuple[Object, list[s
             except (DecodeError, errors.StatusError):
                 pass
         raw = patch.in_key_order(raw)
+    if not isinstance(raw, dict):  # a JSON patch can replace the whole document
+        _refuse_other(resource, raw)
     if kind != STRATEGIC and resource.codec is None:
         _check_kind(resource, raw)
     try:
         return decode_patched(resource, raw)
     except DecodeError as err:
         raise _rejected(raw, str(err)) from None
+
+
+def _refuse_other(resource: Resource, raw: Any) -> NoReturn:
+    """The 422 of a patch that leaves something which is no object."""
+    try:
+        codec.kind_of(raw, (resource.group, resource.version, resource.kind))
+    except codec.Undecodable as err:
+        raise _rejected(raw, str(err)) from None
+    raise errors.BadRequest(f"Object 'apiVersion' is missing in '{orjson.dumps(raw).decode()}'")
 
 
 def _check_kind(resource: Resource, raw: Object) -> None:
