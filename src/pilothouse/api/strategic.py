@@ -4,10 +4,10 @@ Directives: `$patch` (replace, delete, merge), `$retainKeys`, `$deleteFromPrimit
 `$setElementOrder/field`. What upstream reports without a reason is errors.Unknown here (500).
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from pilothouse import errors
+from pilothouse.api import gotext
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.patch import PANIC, copy, decode_object
 from pilothouse.api.schema import Type
@@ -37,7 +37,7 @@ def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> t
                 _check_shape(value, member.type)
     except ValueError as err:
         errs = Errors()
-        errs.invalid("patch", _go(patch), str(err))
+        errs.invalid("patch", gotext.value(patch), str(err))
         raise errors.invalid("", "", "", errs.causes) from None
     return patched, notes if strict else []
 
@@ -88,7 +88,7 @@ def _replaced_map(patch: Object) -> Object:
         return patch
     if directive == "delete":
         return {}
-    raise errors.Unknown(f"unknown patch type: {_go_text(directive)} in map: {_go(patch)}")
+    raise errors.Unknown(f"unknown patch type: {_go_text(directive)} in map: {gotext.value(patch)}")
 
 
 def _retain_keys(original: Object, patch: Object) -> None:
@@ -146,7 +146,7 @@ def _check_order(change: List, order: List, key: str) -> None:
                 break
         else:
             raise errors.Unknown(
-                f"The order in patch list:\n{_go(change)}\n doesn't match {_ORDER} list:\n{_go(order)}\n"
+                f"The order in patch list:\n{gotext.value(change)}\n doesn't match {_ORDER} list:\n{gotext.value(order)}\n"
             )
 
 
@@ -190,7 +190,7 @@ def _without_special(original: List, patch: List, key: str) -> tuple[List, List]
         elif directive == "merge":
             raise errors.Unknown("merging lists cannot yet be specified in the patch")
         else:
-            raise errors.Unknown(f"unknown patch type: {_go_text(directive)} in map: {_go(item)}")
+            raise errors.Unknown(f"unknown patch type: {_go_text(directive)} in map: {gotext.value(item)}")
     return (plain, []) if replace else (original, plain)
 
 
@@ -370,7 +370,7 @@ def _element_kind(*lists: List) -> type:
                 raise errors.Unprocessable("lists of lists are not supported", details={})
             found = _kind(item)
         elif _kind(item) is not found:
-            raise errors.Unknown(f"list element types are not identical: {_go(list(lists))}")
+            raise errors.Unknown(f"list element types are not identical: {gotext.value(list(lists))}")
     if found is None:
         raise errors.Unknown("no elements in any of the given slices")
     return found
@@ -390,7 +390,7 @@ def _map(value: Any) -> Object:
 
 def _key_of(item: Any, key: str) -> Any:
     if key not in _map(item):
-        raise errors.Unknown(f"map: {_go(item)} does not contain declared merge key: {key}")
+        raise errors.Unknown(f"map: {gotext.value(item)} does not contain declared merge key: {key}")
     return item[key]
 
 
@@ -413,35 +413,15 @@ def _id(value: Any) -> Any:
     return (type(value), value)
 
 
-# Go's %v, %s and %T, for the texts of errors.
-
-
-def _go(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"map[{' '.join(f'{name}:{_go(value[name])}' for name in sorted(value))}]"
-    if isinstance(value, list):
-        return f"[{' '.join(_go(item) for item in value)}]"
-    if value is None:
-        return "<nil>"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _go_text(value: Any) -> str:
     if isinstance(value, (str, dict, list)):
-        return _go(value)
-    return "%!s(<nil>)" if value is None else f"%!s({_go_type(value)}={_go(value)})"
+        return gotext.value(value)
+    return "%!s(<nil>)" if value is None else f"%!s({_go_type(value)}={gotext.value(value)})"
 
 
 def _go_type(value: Any) -> str:
-    names: Iterable[tuple[type, str]] = (
-        (bool, "bool"),
-        (int, "int64"),
-        (float, "float64"),
-        (str, "string"),
-        (list, "[]interface {}"),
-        (dict, "map[string]interface {}"),
-    )
-    return next((name for kind, name in names if isinstance(value, kind)), "%!s(<nil>)")
+    """What %s makes of a value's reflected type."""
+    return "%!s(<nil>)" if value is None else gotext.type_name(value)
 
 
 def _go_kind(type: Type) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.api import names, structural
+from pilothouse.api import gotext, names, structural
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.structural import Schema
 from pilothouse.api.structural_codec import whole_numbers
@@ -14,7 +14,6 @@ from pilothouse.registry.strategy import Strategy, WriteContext
 
 STANDARD_FINALIZERS = {"orphan", "foregroundDeletion", "kubernetes"}
 INT32_MAX = 2**31 - 1
-_GO_KINDS = {"str": "string", "bool": "bool", "float": "float64", "int": "int64", "NoneType": "<nil>"}
 BLOCKING = {
     "FieldValueNotSupported",
     "FieldValueRequired",
@@ -257,7 +256,7 @@ def nested(obj: Object, path: str, wanted: Any) -> Any:
             return None
         if not isinstance(value, dict):
             raise ValueError(
-                f".{'.'.join(steps[: i + 1])} accessor error: {_go(value)} is of the type {_go_type(value)}, expected "
+                f".{'.'.join(steps[: i + 1])} accessor error: {gotext.value(value)} is of the type {gotext.type_name(value)}, expected "
                 "map[string]interface{}"
             )
         if step not in value:
@@ -265,27 +264,10 @@ def nested(obj: Object, path: str, wanted: Any) -> Any:
         value = value[step]
     if type(value) is wanted or (wanted is int and isinstance(value, float) and value.is_integer()):
         return wanted(value)
-    expected = _GO_KINDS[wanted.__name__]
+    expected = gotext.TYPES[wanted]
     raise ValueError(
-        f".{'.'.join(steps)} accessor error: {_go(value)} is of the type {_go_type(value)}, expected {expected}"
+        f".{'.'.join(steps)} accessor error: {gotext.value(value)} is of the type {gotext.type_name(value)}, expected {expected}"
     )
-
-
-def _go(value: Any) -> str:
-    """Go's %v of JSON data."""
-    if isinstance(value, dict):
-        return f"map[{' '.join(f'{name}:{_go(value[name])}' for name in sorted(value))}]"
-    if isinstance(value, list):
-        return f"[{' '.join(map(_go, value))}]"
-    if value is None:
-        return "<nil>"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _go_type(value: Any) -> str:
-    if isinstance(value, dict):
-        return "map[string]interface {}"
-    return "[]interface {}" if isinstance(value, list) else _GO_KINDS[type(value).__name__]
 
 
 def _warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
