@@ -16,6 +16,7 @@ from pilothouse import errors
 from pilothouse.api import meta, times
 from pilothouse.api.fields import Object
 from pilothouse.controllers.client import Client
+from pilothouse.storage.background import Background
 from pilothouse.storage.interface import KeyExists, RevisionConflict, Storage, StorageError
 
 log = logging.getLogger(__name__)
@@ -32,26 +33,16 @@ COLLECT = 3600.0
 IDENTITY = "apiserver.kubernetes.io/identity"
 
 
-class _Loop:
+class _Loop(Background):
     """Runs `turn` now, every `period` seconds, and when it is woken."""
 
     def __init__(self, period: float, turn: Callable[[], Awaitable[None]]) -> None:
         self._period = period
         self._turn = turn
         self._due = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run())
 
     def wake(self) -> None:
         self._due.set()
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
 
     async def _run(self) -> None:
         while True:

@@ -4,30 +4,19 @@ import asyncio
 import logging
 from collections import deque
 
+from pilothouse.storage.background import Background
 from pilothouse.storage.interface import Storage, StorageError
 
 log = logging.getLogger(__name__)
 
 
-class CompactionLoop:
+class CompactionLoop(Background):
     """Compacts every `interval` seconds to what was the newest revision `keep` seconds ago."""
 
     def __init__(self, storage: Storage, interval: float = 300.0, keep: float = 300.0) -> None:
         self._storage = storage
         self._interval = interval
         self._keep = keep
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin, on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def close(self) -> None:
-        """Stop; a compaction under way ends with the store."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
 
     async def _run(self) -> None:
         clock = asyncio.get_running_loop().time

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from pilothouse.storage.background import Background
 from pilothouse.storage.encryption import AesCbc, AesGcm, Encryption, Identity, Provider, Rule, SecretBox
 from pilothouse.storage.interface import Unavailable
 
@@ -138,7 +139,7 @@ def _provider(entry: Any, path: str, problems: list[str]) -> Iterator[Provider]:
             problems.append(f"{path}.{kind}: needs the package pynacl: pip install pilothouse[secretbox]")
 
 
-class Reload:
+class Reload(Background):
     """Looks for changes of the file; rules that can not be used leave the old ones in force."""
 
     def __init__(self, path: str, digest: str, encryption: Encryption, poll: float = POLL) -> None:
@@ -146,18 +147,6 @@ class Reload:
         self._digest = digest
         self._encryption = encryption
         self._poll = poll
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin, on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def close(self) -> None:
-        """Stop looking."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
 
     async def _run(self) -> None:
         told = ""

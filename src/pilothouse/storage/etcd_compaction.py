@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from pilothouse.storage import etcd_rpc, etcd_wire
+from pilothouse.storage.background import Background
 from pilothouse.storage.etcd import EtcdStorage
 from pilothouse.storage.interface import StorageError
 
@@ -13,7 +14,7 @@ KEY = b"compact_rev_key"
 """Its value is the revision compacted last, its version the number of turns: who raises it, compacts."""
 
 
-class EtcdCompaction:
+class EtcdCompaction(Background):
     """Every `interval` seconds one server compacts to what was the newest revision an interval ago."""
 
     def __init__(self, storage: EtcdStorage, interval: float = 300.0) -> None:
@@ -21,18 +22,6 @@ class EtcdCompaction:
         self._interval = interval
         self._version = 0
         self._revision = 0
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin, on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def close(self) -> None:
-        """Stop; another server takes over at its next turn."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
 
     async def _run(self) -> None:
         while True:

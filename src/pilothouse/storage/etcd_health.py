@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from pilothouse.storage.background import Background
 from pilothouse.storage.etcd import EtcdStorage
 from pilothouse.storage.interface import StorageError
 
@@ -12,25 +13,13 @@ PERIOD = 1.0
 """Seconds between two looks."""
 
 
-class EtcdHealth:
+class EtcdHealth(Background):
     """Looks every PERIOD seconds whether etcd answers within `timeout` seconds."""
 
     def __init__(self, storage: EtcdStorage, timeout: float = 2.0) -> None:
         self._storage = storage
         self._timeout = timeout
         self._problem = ""
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin, on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def close(self) -> None:
-        """Stop looking."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
 
     def check(self) -> None:
         """Raise RuntimeError with the reason when the last look found etcd silent."""
