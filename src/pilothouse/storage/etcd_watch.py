@@ -12,6 +12,7 @@ from pilothouse.storage import etcd_rpc, etcd_wire
 from pilothouse.storage.etcd_rpc import Member, Rpc
 from pilothouse.storage.etcd_wire import Change
 from pilothouse.storage.interface import Compacted, StorageError, Unavailable
+from pilothouse.storage.wire import WireError
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class EtcdWatch:
             except Compacted as error:
                 self._fail(error)
                 return
-            except (Unavailable, etcd_wire.WireError, TimeoutError, grpc.aio.AioRpcError) as error:
+            except (Unavailable, WireError, TimeoutError, grpc.aio.AioRpcError) as error:
                 self._lost(error, attempt)
             except Exception as error:
                 log.exception("a watcher of the store failed")

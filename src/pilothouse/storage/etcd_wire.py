@@ -3,87 +3,13 @@
 A request is built by `message((number, value), ...)`; an answer is read into one of the small classes below.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-_MASK = (1 << 64) - 1
+from pilothouse.storage.wire import message, parse, varint
 
 EQUAL = 0
 VERSION, MOD = 0, 2
 """Compare.target: how often the key was written, and the revision of its last write."""
-
-
-class WireError(ValueError):
-    """The bytes are no protobuf message."""
-
-
-def _varint(value: int) -> bytes:
-    value &= _MASK
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def message(*fields: tuple[int, int | bytes | None]) -> bytes:
-    """Fields in order: numbers as varints (0 is left out), bytes length-delimited (None is left out)."""
-    out = []
-    for number, value in fields:
-        if isinstance(value, int):
-            if value:
-                out.append(_varint(number << 3) + _varint(value))
-        elif value is not None:
-            out.append(_varint(number << 3 | 2) + _varint(len(value)))
-            out.append(value)
-    return b"".join(out)
-
-
-def parse(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Number and value of every field: an unsigned int or bytes; WireError when the message is cut short."""
-    at, end = 0, len(data)
-    try:
-        while at < end:
-            tag = data[at]
-            at += 1
-            if tag > 0x7F:
-                tag, at = _long_varint(data, at, tag)
-            value = data[at]
-            at += 1
-            if value > 0x7F:
-                value, at = _long_varint(data, at, value)
-            wire = tag & 7
-            if wire == 0:
-                yield tag >> 3, value
-            elif wire == 2:
-                if at + value > end:
-                    raise WireError("message is cut short")
-                yield tag >> 3, data[at : at + value]
-                at += value
-            else:
-                raise WireError(f"wire type {wire} is not used by etcd")
-    except IndexError:
-        raise WireError("message is cut short") from None
-
-
-def _long_varint(data: bytes, at: int, first: int) -> tuple[int, int]:
-    value, shift = first & 0x7F, 7
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & _MASK, at
-        shift += 7
-        if shift > 63:
-            raise WireError("number is too long")
-
-
-def signed(value: int) -> int:
-    """An int64 as it was meant."""
-    return value - (1 << 64) if value >> 63 else value
 
 
 @dataclass(slots=True)
@@ -187,12 +113,12 @@ def range_answer(data: bytes) -> RangeAnswer:
 
 def mod_is(key: bytes, revision: int) -> bytes:
     """Compare: the key's last write is that revision (0 = it does not exist)."""
-    return message((1, EQUAL), (2, MOD), (3, key)) + _varint(6 << 3) + _varint(revision)
+    return message((1, EQUAL), (2, MOD), (3, key)) + varint(6 << 3) + varint(revision)
 
 
 def version_is(key: bytes, version: int) -> bytes:
     """Compare: the key was written that often since it was created (0 = it does not exist)."""
-    return message((1, EQUAL), (2, VERSION), (3, key)) + _varint(4 << 3) + _varint(version)
+    return message((1, EQUAL), (2, VERSION), (3, key)) + varint(4 << 3) + varint(version)
 
 
 def op_range(request: bytes) -> bytes:

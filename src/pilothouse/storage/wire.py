@@ -1,0 +1,77 @@
+"""Protobuf's wire form: what small messages need that are written and read by hand.
+
+A message is built by `message((number, value), ...)` and read by `parse(data)`, field by field.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+_MASK = (1 << 64) - 1
+
+
+class WireError(ValueError):
+    """The bytes are no protobuf message."""
+
+
+def varint(value: int) -> bytes:
+    """A number in as few bytes as it needs; a negative one as its 64 bits say."""
+    value &= _MASK
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def message(*fields: tuple[int, int | bytes | None]) -> bytes:
+    """Fields in order: numbers as varints (0 is left out), bytes length-delimited (None is left out)."""
+    out = []
+    for number, value in fields:
+        if isinstance(value, int):
+            if value:
+                out.append(varint(number << 3) + varint(value))
+        elif value is not None:
+            out.append(varint(number << 3 | 2) + varint(len(value)))
+            out.append(value)
+    return b"".join(out)
+
+
+def parse(data: bytes) -> Iterator[tuple[int, Any]]:
+    """Number and value of every field: an unsigned int or bytes; WireError when the message is cut short."""
+    at, end = 0, len(data)
+    try:
+        while at < end:
+            tag = data[at]
+            at += 1
+            if tag > 0x7F:
+                tag, at = _long_varint(data, at, tag)
+            value = data[at]
+            at += 1
+            if value > 0x7F:
+                value, at = _long_varint(data, at, value)
+            wire = tag & 7
+            if wire == 0:
+                yield tag >> 3, value
+            elif wire == 2:
+                if at + value > end:
+                    raise WireError("message is cut short")
+                yield tag >> 3, data[at : at + value]
+                at += value
+            else:
+                raise WireError(f"wire type {wire} is not known here")
+    except IndexError:
+        raise WireError("message is cut short") from None
+
+
+def _long_varint(data: bytes, at: int, first: int) -> tuple[int, int]:
+    value, shift = first & 0x7F, 7
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & _MASK, at
+        shift += 7
+        if shift > 63:
+            raise WireError("number is too long")
