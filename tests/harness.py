@@ -31,6 +31,7 @@ from pilothouse.metrics import Metrics
 from pilothouse.registry.allocators import Addresses, NodePorts
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Table, built_in
+from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.store import Store
 from pilothouse.server.request import Request, Response
 from pilothouse.storage.interface import Storage
@@ -152,13 +153,18 @@ class Rig:
         self.discovery = discovery = Discovery(self.table, "127.0.0.1:6443")
         nonresource = NonResource(discovery, Health(), metrics=Metrics())
         self.metrics = Metrics()
+        consistent = (
+            ConsistentReads(self.store, self.metrics.consistent_reads) if self.storage.shared else None
+        )
         self.pipeline = Pipeline(
             Rooms(
                 authenticator=self.authenticator,
                 impersonation=Impersonation(authorizer.authorize, forbidden),
                 classifier=Classifier(self.readers),
                 authorizer=authorizer,
-                dispatcher=Dispatcher(self.verbs, self.table, discovery, nonresource, self.responder),
+                dispatcher=Dispatcher(
+                    self.verbs, self.table, discovery, nonresource, self.responder, consistent
+                ),
                 responder=self.responder,
                 metrics=self.metrics.requests,
             )

@@ -53,6 +53,7 @@ from pilothouse.registry import stored
 from pilothouse.registry.allocators import Addresses, NodePorts
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Table, default_table
+from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.crd import Definitions
 from pilothouse.registry.store import Store
 from pilothouse.server import tls
@@ -245,7 +246,8 @@ class Server:
             nonresource
         )
         FlowControlDumps(readers).install(nonresource)
-        dispatcher = Dispatcher(verbs, self.table, discovery, nonresource, responder)
+        consistent = ConsistentReads(self.store, metrics.consistent_reads) if self.storage.shared else None
+        dispatcher = Dispatcher(verbs, self.table, discovery, nonresource, responder, consistent)
         rooms = Rooms(
             authenticator=authenticator,
             impersonation=Impersonation(authorizer.authorize, forbidden),

@@ -458,13 +458,12 @@ class Metrics:
     def _declare_watches(self) -> None:
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         prefix = "apiserver_watch_cache"
-        self.cache_dispatched = counter(
-            f"{prefix}_events_dispatched_total", "[ALPHA] Events passed on.", *KIND
+        self.consistent_reads = counter(
+            f"{prefix}_consistent_read_total", "[ALPHA] Reads of the newest.", "fallback", *KIND, "success"
         )
+        self.cache_dispatched = counter(f"{prefix}_events_dispatched_total", "[ALPHA] Events told.", *KIND)
         self.cache_received = counter(f"{prefix}_events_received_total", "[ALPHA] Events received.", *KIND)
-        self.cache_initializations = counter(
-            f"{prefix}_initializations_total", "[ALPHA] Fresh starts.", *KIND
-        )
+        self.cache_initializations = counter(f"{prefix}_initializations_total", "[ALPHA] Starts.", *KIND)
         self.cache_revision = gauge(f"{prefix}_resource_version", "[ALPHA] Revision of the cache.", *KIND)
         self.cache_capacity = gauge("watch_cache_capacity", "[ALPHA] Events kept.", *KIND)
         self.init_events = counter("apiserver_init_events_total", "[ALPHA] Events sent at a start.", *KIND)

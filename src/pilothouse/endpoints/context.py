@@ -14,10 +14,12 @@ class Context:
     user: the effective one (after impersonation). caller: the authenticated one. priority: the (flow schema uid,
     priority level uid) pair of the answer's headers. warnings: texts of Warning headers, in order, without doubles.
     resource and subresource are set once the request is routed to one. media: the negotiated answer form.
+    behind: the cache can not be made as new as the store, so a read that may not be stale reads the store.
     """
 
     __slots__ = (
         "audit_id",
+        "behind",
         "caller",
         "info",
         "media",
@@ -42,6 +44,7 @@ class Context:
         self.resource: Resource | None = None
         self.subresource: Subresource | None = None
         self.media: Any = None
+        self.behind = False
 
     def warn(self, text: str) -> None:
         """Add a Warning header, once."""

@@ -26,8 +26,11 @@ from pilothouse.endpoints.params import first
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.registry.catalog import Table
+from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import unavailable
 from pilothouse.server.request import Response
+from pilothouse.storage.interface import Behind
 
 Answer = Response | Awaitable[Response]
 Handler = Callable[[Verbs, Context, Resource], Answer]
@@ -45,17 +48,29 @@ OBJECT: dict[str, tuple[str, Handler]] = {
 }
 
 
+FROM_STORE = ("", "status", "scale")
+"""Subresources that can be read without the cache."""
+
+
 class Dispatcher:
     """Hands a request to discovery, to the paths that are no resources, or to the verb of a resource."""
 
     def __init__(
-        self, verbs: Verbs, table: Table, discovery: Discovery, nonresource: NonResource, responder: Responder
+        self,
+        verbs: Verbs,
+        table: Table,
+        discovery: Discovery,
+        nonresource: NonResource,
+        responder: Responder,
+        consistent: ConsistentReads | None = None,
     ) -> None:
+        """`consistent` makes the caches as new as the store, None where they always are."""
         self.verbs = verbs
         self.table = table
         self.discovery = discovery
         self.nonresource = nonresource
         self.responder = responder
+        self.consistent = consistent
 
     def dispatch(self, ctx: Context) -> Answer:
         """The answer, or an awaitable of it."""
@@ -79,19 +94,38 @@ class Dispatcher:
                 return page_not_found()
         else:
             self._check_shape(resource, info)
-        fresh = self.verbs.store.fresh
-        if fresh is not None and not resource.virtual and self._needs_newest(ctx):
-            return self._after(fresh(), ctx, resource)
+        consistent = self.consistent
+        if consistent is not None and not resource.virtual and self._needs_newest(ctx):
+            return self._after(consistent, ctx, resource)
         return self._resource(ctx, resource)
 
     def _resource(self, ctx: Context, resource: Resource) -> Answer:
         return self._subresource(ctx, resource) if ctx.info.subresource else self._verb(ctx, resource)
 
-    async def _after(self, fresh: Awaitable[None], ctx: Context, resource: Resource) -> Response:
-        """Answer once the cache is as new as the store was when the request came."""
-        await fresh
-        answer = self._resource(ctx, resource)
-        return await answer if isawaitable(answer) else answer
+    async def _after(self, consistent: ConsistentReads, ctx: Context, resource: Resource) -> Response:
+        """Answer once the cache is as new as the store was when the request came; a read that waits too long for that
+        reads the store."""
+        info = ctx.info
+        fallback = not await consistent.catch_up()
+        if fallback:
+            if info.verb not in ("get", "list", "watch") or info.subresource not in FROM_STORE:
+                raise unavailable(Behind("the cache does not keep up with the store"))
+            ctx.behind = True
+        counted = info.verb in ("get", "list") and ctx.query.keys().isdisjoint(
+            ("resourceVersion", "continue")
+        )
+        success = False
+        try:
+            answer = self._resource(ctx, resource)
+            response = await answer if isawaitable(answer) else answer
+            success = True
+            return response
+        except errors.NotFound:
+            success = True
+            raise
+        finally:
+            if counted:
+                consistent.count(resource, fallback=fallback, success=success)
 
     def _needs_newest(self, ctx: Context) -> bool:
         """Every write, and reads unless they ask for any version, or for one that is in the cache already."""

@@ -1,15 +1,18 @@
 """GET of one object, or of a subresource that shows the object."""
 
+from collections.abc import Awaitable
+
 from pilothouse import errors
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import first, uint_error
 from pilothouse.endpoints.verbs import Verbs
+from pilothouse.registry import consistent
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import too_large
 from pilothouse.server.request import Response
 
 
-def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
+def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response | Awaitable[Response]:
     """The object as it is now; with resourceVersion, at least as new as that."""
     store = verbs.store
     asked = first(ctx.query, "resourceVersion") if ctx.query else ""
@@ -19,5 +22,12 @@ def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
             raise errors.Unknown(f'resourceVersion: Invalid value: "{asked}": {why}')
         if int(asked) > store.cacher.revision:
             raise too_large(int(asked), store.cacher.revision)
+    elif ctx.behind and not asked:
+        return _from_store(verbs, ctx, resource)
     entry = store.find(resource, ctx.info.namespace, ctx.info.name)
+    return verbs.responder.value(ctx, resource, entry.value)
+
+
+async def _from_store(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
+    entry = await consistent.find(verbs.store, resource, ctx.info.namespace, ctx.info.name)
     return verbs.responder.value(ctx, resource, entry.value)

@@ -17,7 +17,7 @@ from pilothouse.endpoints.response import include_object
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.registry.fields import extractor, stored_label
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import Store, too_large
+from pilothouse.registry.store import Store, storage_error, too_large
 from pilothouse.server.request import Response
 from pilothouse.storage import interface, keys
 from pilothouse.storage.watchcache import Listing
@@ -44,41 +44,54 @@ class Selection:
     limit: int = 0
     at: int = 0
     """The revision of the snapshot, 0 = now."""
+    behind: bool = False
+    """The cache may be stale and the list may not."""
 
     def read(self) -> Listing | Awaitable[Listing]:
-        """The page; from the store's history when the cache does not reach back that far."""
+        """The page; from the store when the cache does not reach back that far, or is behind."""
+        if self.behind and (self.at or self.params.token or not self.params.resource_version):
+            return self._from_store()
         cache = self.store.cache(self.resource)
         if self.at > self.store.cacher.revision:
             raise too_large(self.at, self.store.cacher.revision)
         try:
             return cache.list(self.prefix, self.selector, after=self.after, limit=self.limit, at=self.at)
         except interface.Compacted:
-            return self._history()
+            return self._from_store()
 
-    async def _history(self) -> Listing:
-        """Read a snapshot that only the store remembers."""
+    async def _from_store(self) -> Listing:
+        """Read the page of a snapshot, or of what is there now, from the store itself."""
+        whole = self.selector.empty
         try:
             page = await self.store.storage.range(
-                self.prefix, start=self.after and self.after + "\0", revision=self.at
+                self.prefix,
+                start=self.after and self.after + "\0",
+                limit=self.limit if whole else 0,
+                revision=self.at,
             )
         except interface.Compacted:
             raise self._expired() from None
+        except interface.FutureRevision as err:
+            raise too_large(self.at, err.current) from None
+        except interface.StorageError as err:
+            raise storage_error(self.resource, "", err) from err
         read = extractor(self.resource.storage or self.resource)
         kept: list[Entry] = []
         for kv in page.items:
             entry = self.store.cacher.entry(kv)
             if entry is None:
                 continue
-            if not self.selector.empty:
+            if not whole:
                 obj = orjson.loads(entry.value)
                 if not self.selector.matches_labels(obj["metadata"].get("labels")):
                     continue
                 if self.selector.fields and not self.selector.matches_fields(read(obj)):
                     continue
             kept.append(entry)
+        if whole:
+            return Listing(kept, page.revision, page.more, page.count - len(page.items))
         limit = self.limit or len(kept)
-        rest = len(kept) - limit
-        return Listing(kept[:limit], self.at, rest > 0, max(rest, 0))
+        return Listing(kept[:limit], page.revision, len(kept) > limit, -1)
 
     def _expired(self) -> errors.Expired:
         if not self.params.token:
@@ -112,7 +125,7 @@ def selection(verbs: Verbs, ctx: Context, resource: Resource, params: ListParams
             namespace = fields["metadata.namespace"]
         if namespace:
             prefix = f"{prefix}{namespace}/"
-    out = Selection(verbs.store, resource, params, prefix, selector)
+    out = Selection(verbs.store, resource, params, prefix, selector, behind=ctx.behind)
     if not params.watch:
         _place(out)
     return out

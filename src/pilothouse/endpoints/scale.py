@@ -21,6 +21,7 @@ from pilothouse.endpoints.verbs import (
     validator,
     write_context,
 )
+from pilothouse.registry import consistent
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.registry.store import decode
 from pilothouse.server.request import Response
@@ -53,7 +54,10 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     shown = facet(resource, sub)
     method = ctx.request.method
     if method == "GET":
-        entry = verbs.store.find(resource, info.namespace, info.name)
+        if ctx.behind:
+            entry = await consistent.find(verbs.store, resource, info.namespace, info.name)
+        else:
+            entry = verbs.store.find(resource, info.namespace, info.name)
         return verbs.responder.object(ctx, shown, sub.read(decode(entry)))
     kind = patch.patch_type(ctx, resource) if method == "PATCH" else ""
     params = (

@@ -138,8 +138,9 @@ class _Session:
         params, cache = query.params, query.store.cache(query.resource)
         newest = query.store.cacher.revision
         wants_state = params.send_initial if params.send_initial is not None else self.revision == 0
-        if params.send_initial and self.revision > newest:
-            self._fail(too_large(self.revision, newest))
+        wanted = self.revision or (query.store.storage.revision if query.behind else 0)
+        if params.send_initial and wanted > newest:
+            self._fail(too_large(wanted, newest))
             return
         since = None if wants_state or self.revision == 0 else self.revision
         name = query.selector.field_equalities.get("metadata.name", "")

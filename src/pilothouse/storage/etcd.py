@@ -15,6 +15,7 @@ from pilothouse.storage.etcd_watch import EtcdWatch, Listener
 from pilothouse.storage.etcd_wire import Change, Pair, TxnAnswer
 from pilothouse.storage.feed import Subscriber
 from pilothouse.storage.interface import (
+    Behind,
     Compacted,
     Event,
     FutureRevision,
@@ -101,7 +102,7 @@ class EtcdStorage:
         revision = await asyncio.shield(self._next_read)
         for watch in list(self._watches):
             if not await watch.reached(revision, CATCH_UP) and watch in self._watches:
-                raise Unavailable("etcdserver: the watch does not keep up")
+                raise Behind("etcdserver: the watch does not keep up")
         return revision
 
     async def get(self, key: str, revision: int = 0) -> KeyValue | None:

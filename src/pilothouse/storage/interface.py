@@ -49,6 +49,10 @@ class Unavailable(StorageError):
     """The store cannot be reached, is closed, or is out of space; the message says which."""
 
 
+class Behind(Unavailable):
+    """The store answers, but its watches have not told in time of all that it has."""
+
+
 @dataclass(slots=True, frozen=True)
 class KeyValue:
     """A key as it was written last: `mod` is the revision of that write, `create` of the key's first one."""
@@ -124,7 +128,7 @@ class Storage(Protocol):
     async def current_revision(self) -> int:
         """The newest committed revision, linearizable (for etcd a quorum read, shared by all who wait).
 
-        Every watch has been told of all changes up to it when this answers."""
+        Every watch has been told of all changes up to it when this answers; Behind when that takes too long."""
 
     async def get(self, key: str, revision: int = 0) -> KeyValue | None:
         """One key, now or as of a revision (Compacted, FutureRevision)."""

@@ -1,0 +1,96 @@
+"""A server whose watch of etcd says nothing: reads that may not be stale come from etcd itself."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from etcd_proxy import EtcdProxy
+from http_client import Connection
+
+from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.server import Subprocess
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server"),
+]
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+METRIC = "apiserver_watch_cache_consistent_read_total"
+
+
+@pytest.fixture
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("etcd")) as cluster:
+        yield cluster
+
+
+def flags(url: str) -> list[str]:
+    return ["--storage-backend=etcd3", f"--etcd-servers={url}"]
+
+
+def config_map(name: str, value: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "data": {"v": value}}
+
+
+def seen(listed: Any) -> dict[str, str]:
+    return {i["metadata"]["name"]: i["data"]["v"] for i in listed["items"] if "v" in i["data"]}
+
+
+def test_reads_fall_back_to_etcd(etcd: Cluster) -> None:
+    async def main(proxy: EtcdProxy, stalled: Subprocess, other: Subprocess) -> None:
+        reader = Connection(stalled.port, stalled.context())
+        writer = Connection(other.port, other.context())
+        for name in ("a", "b"):
+            status, _ = await reader.request("POST", MAPS, config_map(name, "old"))
+            assert status == 201
+        proxy.hold()
+        _, old = await writer.request("GET", f"{MAPS}/a")
+        status, made = await writer.request("PUT", f"{MAPS}/a", {**old, "data": {"v": "new"}})
+        assert status == 200
+        version = made["metadata"]["resourceVersion"]
+
+        status, found = await reader.request("GET", f"{MAPS}/a?resourceVersion=0")
+        assert (status, found["data"]) == (200, {"v": "old"})
+        start = time.monotonic()
+        status, found = await reader.request("GET", f"{MAPS}/a")
+        assert (status, found) == (200, made)
+        assert 2.5 < time.monotonic() - start < 5
+        status, listed = await reader.request("GET", MAPS)
+        assert status == 200 and seen(listed) == {"a": "new", "b": "old"}
+        status, page = await reader.request("GET", f"{MAPS}?limit=1")
+        assert status == 200 and seen(page) == {"a": "new"}
+        token = page["metadata"]["continue"]
+        status, rest = await reader.request("GET", f"{MAPS}?limit=5&continue={token}")
+        assert status == 200 and seen(rest) == {"b": "old"}
+        assert rest["metadata"]["resourceVersion"] == page["metadata"]["resourceVersion"]
+        for path in (f"{MAPS}/a", MAPS):
+            status, failure = await reader.request("GET", f"{path}?resourceVersion={version}")
+            assert status == 504 and failure["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
+            assert failure["details"]["retryAfterSeconds"] == 1
+        status, failure = await reader.request("POST", MAPS, config_map("c", "x"))
+        assert status == 500 and "does not keep up" in failure["message"]
+        _, text = await reader.request("GET", "/metrics")
+        fallen = [line for line in text.splitlines() if line.startswith(METRIC) and 'fallback="true"' in line]
+        labels = 'fallback="true",group="",resource="configmaps",success="true"'
+        assert f"{METRIC}{{{labels}}} 3" in fallen
+
+        proxy.release()
+        status, found = await reader.request("GET", f"{MAPS}/a?resourceVersion={version}")
+        assert (status, found) == (200, made)
+        status, _ = await reader.request("POST", MAPS, config_map("c", "x"))
+        assert status == 201
+        start = time.monotonic()
+        status, listed = await writer.request("GET", MAPS)
+        assert seen(listed) == {"a": "new", "b": "old", "c": "x"} and time.monotonic() - start < 1
+        await reader.end()
+        await writer.end()
+
+    with (
+        EtcdProxy(etcd.urls[0]) as proxy,
+        Subprocess(flags(etcd.urls[0])) as other,
+        Subprocess(flags(proxy.url)) as stalled,
+    ):
+        asyncio.run(main(proxy, stalled, other))
