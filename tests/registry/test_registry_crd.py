@@ -14,6 +14,7 @@ NAME = f"{DEFINITIONS}/widgets.example.com"
 APPLY = {"content-type": "application/apply-patch+yaml"}
 MERGE = {"content-type": "application/merge-patch+json"}
 JSON_PATCH = {"content-type": "application/json-patch+json"}
+TABLE = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
 TEXT = {"type": "string"}
 
 
@@ -183,6 +184,25 @@ async def test_status(rig: Any, runner: Any, define: Any) -> None:
     assert missing == 'widgets.example.com "w" not found'
 
 
+async def test_a_default_of_the_status_shows_before_anybody_sets_one(
+    rig: Any, runner: Any, define: Any
+) -> None:
+    columns = [{"name": "Phase", "type": "string", "jsonPath": ".status.phase"}]
+    defaulting = version(subresources={"status": {}}, additionalPrinterColumns=columns)
+    status = defaulting["schema"]["openAPIV3Schema"]["properties"]["status"]
+    status["default"] = {"phase": "off"}
+    await define(defaulting)
+    stream = await rig.watch(path() + "?watch=1")
+    made = await rig.ok("POST", path(), widget(a="x"))
+    assert made["status"] == {"phase": "off"}
+    assert (await rig.ok("GET", path()))["items"][0]["status"] == {"phase": "off"}
+    assert [e["object"]["status"] for e in stream.events()] == [{"phase": "off"}]
+    table = await rig.ok("GET", path(), headers=TABLE)
+    assert table["rows"][0]["cells"] == ["w", "off"]
+    done = await rig.ok("PATCH", path(name="w", sub="status"), {"status": {"phase": "on"}}, headers=MERGE)
+    assert done["status"] == {"phase": "on"} and done["metadata"]["generation"] == 1
+
+
 async def test_scale(rig: Any, runner: Any, define: Any) -> None:
     paths = {"specReplicasPath": ".spec.n", "statusReplicasPath": ".status.n", "labelSelectorPath": ".spec.a"}
     await define(version(subresources={"scale": paths}))
@@ -204,9 +224,18 @@ async def test_columns(rig: Any, runner: Any, define: Any) -> None:
     columns = [{"name": "N", "type": "integer", "jsonPath": ".spec.n", "priority": 1}]
     await define(version(additionalPrinterColumns=columns))
     await rig.ok("POST", path(), widget(n=2))
-    table = await rig.ok("GET", path(), headers={"accept": "application/json;as=Table;v=v1;g=meta.k8s.io"})
+    table = await rig.ok("GET", path(), headers=TABLE)
     assert [c["name"] for c in table["columnDefinitions"]] == ["Name", "N"]
     assert table["rows"][0]["cells"] == ["w", 2]
+
+
+async def test_columns_read_the_object_of_their_version(rig: Any, runner: Any, define: Any) -> None:
+    columns = [{"name": "B", "type": "string", "jsonPath": ".spec.b"}]
+    properties = {"b": {**TEXT, "default": "d"}}
+    await define(version(), version("v2", False, properties=properties, additionalPrinterColumns=columns))
+    await rig.ok("POST", path(), widget(n=2))
+    for target in (path("v2"), path("v2", "w")):
+        assert (await rig.ok("GET", target, headers=TABLE))["rows"][0]["cells"] == ["w", "d"]
 
 
 async def test_selectable_fields_of_any_version(rig: Any, runner: Any, define: Any) -> None:

@@ -127,8 +127,8 @@ class Responder:
         return self.objects(ctx, resource, (self._source(ctx, resource, e.value) for e in entries), metadata)
 
     def _source(self, ctx: Context, resource: Resource, value: bytes) -> Object:
-        """What an answer is made from: tables and metadata show what is stored, whatever version was asked for."""
-        if ctx.media.transform and include_object(ctx) != "Object":
+        """What an answer is made from: tables and metadata of kinds that convert show what is stored."""
+        if ctx.media.transform and include_object(ctx) != "Object" and resource.to_storage is not None:
             return orjson.loads(value)
         return served(resource, value)
 

@@ -122,6 +122,7 @@ class Definition:
                 obj["apiVersion"] = f"{group}/{stored}"
                 structural.prune(obj, self._checked[stored].compiled())
 
+        as_stored = name == stored and not self._changed and not _defaults_status(version)
         rules = Instances(group, name, self.kind, checked, subresources, keep, restore, self._is_terminating)
         record = CustomResource(
             group=group,
@@ -138,7 +139,7 @@ class Definition:
             type_of=functools.cache(lambda: structural.type_of(checked.compiled())),
             strategy=rules.strategy(),
             selectable=_selectable(version),
-            from_storage=restore if name != stored or self._changed else None,
+            from_storage=None if as_stored else restore,
             list_items_typed=True,
             codec=codec,
             columns=_columns(version),
@@ -163,6 +164,12 @@ def _declared(raw: bytes, i: int) -> Object:
     version = orjson.loads(raw)["spec"]["versions"][i]
     out: Object = (version.get("schema") or {}).get("openAPIV3Schema") or {}
     return out
+
+
+def _defaults_status(version: Object) -> bool:
+    """Whether a status has a default: objects are stored without one, so they get it when they are read."""
+    properties = ((version.get("schema") or {}).get("openAPIV3Schema") or {}).get("properties") or {}
+    return "status" in (version.get("subresources") or {}) and "default" in (properties.get("status") or {})
 
 
 def storage_hash(group: str, version: str, kind: str) -> str:
