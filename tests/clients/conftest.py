@@ -1,11 +1,14 @@
 """Servers and the kubectl binary for tests with real clients."""
 
 import gc
+import http.client
+import json
 import pathlib
 import subprocess
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -58,6 +61,34 @@ class Kubectl:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+
+class Raw:
+    """Plain requests as an administrator."""
+
+    def __init__(self, server: APIServer) -> None:
+        host = server.url.removeprefix("https://")
+        self.connection = http.client.HTTPSConnection(host, context=server.context(), timeout=30)
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        content_type: str = "application/json",
+        agent: str = "raw",
+    ) -> tuple[int, dict[str, Any]]:
+        headers = {"Content-Type": content_type, "User-Agent": agent}
+        self.connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = self.connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def ok(
+        self, method: str, path: str, body: Any = None, content_type: str = "application/json", **more: str
+    ) -> dict[str, Any]:
+        status, answer = self(method, path, body, content_type, **more)
+        assert status in (200, 201), answer
+        return answer
 
 
 @pytest.fixture(scope="session", params=["memory-thread", "sqlite-process"])

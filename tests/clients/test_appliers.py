@@ -1,12 +1,11 @@
 """Tools that apply: the request sequences of kubectl, Helm, Terraform and Argo CD."""
 
-import http.client
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Kubectl
+from conftest import Kubectl, Raw
 
 from pilothouse.testing.server import APIServer
 
@@ -17,34 +16,6 @@ STRATEGIC = "application/strategic-merge-patch+json"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 WEB = DEPLOYMENTS + "/web"
-
-
-class Raw:
-    """Plain requests as an administrator."""
-
-    def __init__(self, server: APIServer) -> None:
-        host = server.url.removeprefix("https://")
-        self.connection = http.client.HTTPSConnection(host, context=server.context(), timeout=30)
-
-    def __call__(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        content_type: str = "application/json",
-        agent: str = "raw",
-    ) -> tuple[int, Object]:
-        headers = {"Content-Type": content_type, "User-Agent": agent}
-        self.connection.request(method, path, None if body is None else json.dumps(body), headers)
-        answer = self.connection.getresponse()
-        return answer.status, json.loads(answer.read())
-
-    def ok(
-        self, method: str, path: str, body: Any = None, content_type: str = "application/json", **more: str
-    ) -> Object:
-        status, answer = self(method, path, body, content_type, **more)
-        assert status in (200, 201), answer
-        return answer
 
 
 @pytest.fixture
