@@ -1,4 +1,4 @@
-"""Splices resourceVersion into stored objects and frames served ones into lists and watch events.
+"""Splices resourceVersion into stored objects, frames served ones into watch events, and reads single members.
 
 A stored value is `{"kind":"K","apiVersion":"V","metadata":{...},...}` without resourceVersion; a served one has
 `"resourceVersion":"N",` right after `"metadata":{`. `head` is where `"metadata"` starts: an item of a list of a
@@ -6,18 +6,17 @@ built-in kind is `{` + value[head:]. Values with another member order take a slo
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdint cimport uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memchr, memcmp, memcpy, strlen
 
 import orjson
 
+from pilothouse._gzip cimport drop
+
 cdef extern from "string.h" nogil:
     void* memmem(const void* haystack, size_t n, const void* needle, size_t m)
-
-cdef enum:
-    SLICE = 240 * 1024    # bytes of a list body that are built at a time: with its last object still one write
 
 cdef const char* KIND = b'{"kind":"'
 cdef const char* API_VERSION = b',"apiVersion":"'
@@ -28,8 +27,25 @@ cdef Py_ssize_t REVISION_LEN = 19
 cdef dict INTERNED = {}
 
 
+cdef uint64_t made = 0                # objects so far
+
+
+cdef uint64_t newest() noexcept:
+    """The number of the newest object."""
+    return made
+
+
 cdef class Encoded:
-    """Served bytes of an object and the offset of their `"metadata"`."""
+    """Served bytes of an object, the offset of their `"metadata"`, and what it became in a compressed list."""
+
+    def __cinit__(self):
+        global made
+        made += 1
+        self.number = made
+
+    def __dealloc__(self):
+        if self.block != NULL:
+            drop(self.block)
 
     def __init__(self, bytes value not None, Py_ssize_t head):
         self.value = value
@@ -394,81 +410,3 @@ class JsonEncoder:
             metadata["annotations"] = annotations
         value = b"".join((self.head, b',"metadata":', orjson.dumps(metadata), self.rest, b"}"))
         return event("BOOKMARK", value)
-
-
-# --- lists
-
-cdef class ListBody:
-    """A list's body, built slice by slice as it is iterated; it may be iterated again.
-
-    `prefix` ends with `"items":[`, `suffix` starts with `]`. Items keep kind and apiVersion when `typed`.
-    """
-
-    cdef bytes prefix, suffix
-    cdef list entries
-    cdef bint typed
-    cdef readonly Py_ssize_t size
-
-    def __init__(self, bytes prefix not None, list entries not None, bytes suffix not None, bint typed=False):
-        cdef Py_ssize_t i
-        cdef Py_ssize_t n = PyList_GET_SIZE(entries)
-        cdef Encoded entry
-        self.prefix = prefix
-        self.suffix = suffix
-        self.entries = entries
-        self.typed = typed
-        self.size = PyBytes_GET_SIZE(prefix) + PyBytes_GET_SIZE(suffix) + (n - 1 if n else 0)
-        for i in range(n):
-            entry = <Encoded?>entries[i]
-            self.size += self.length(entry)
-
-    cdef inline Py_ssize_t length(self, Encoded entry) noexcept:
-        return PyBytes_GET_SIZE(entry.value) if self.typed else PyBytes_GET_SIZE(entry.value) - entry.head + 1
-
-    cdef bytes build(self, Py_ssize_t start, Py_ssize_t end, Py_ssize_t room):
-        """The items of [start, end) with what belongs before and behind them; `room` is their size."""
-        cdef bytes out = PyBytes_FromStringAndSize(NULL, room)
-        cdef char* o = PyBytes_AS_STRING(out)
-        cdef Py_ssize_t i, size
-        cdef Encoded entry
-        if start == 0:
-            size = PyBytes_GET_SIZE(self.prefix)
-            memcpy(o, PyBytes_AS_STRING(self.prefix), size)
-            o += size
-        for i in range(start, end):
-            entry = <Encoded>PyList_GET_ITEM(self.entries, i)
-            if i:
-                o[0] = c','
-                o += 1
-            if self.typed:
-                size = PyBytes_GET_SIZE(entry.value)
-                memcpy(o, PyBytes_AS_STRING(entry.value), size)
-            else:
-                size = PyBytes_GET_SIZE(entry.value) - entry.head + 1
-                o[0] = c'{'
-                memcpy(o + 1, PyBytes_AS_STRING(entry.value) + entry.head, size - 1)
-            o += size
-        if end == PyList_GET_SIZE(self.entries):
-            memcpy(o, PyBytes_AS_STRING(self.suffix), PyBytes_GET_SIZE(self.suffix))
-        return out
-
-    def __iter__(self):
-        cdef Py_ssize_t n = PyList_GET_SIZE(self.entries)
-        cdef Py_ssize_t start = 0
-        cdef Py_ssize_t end = 0
-        cdef Py_ssize_t room = PyBytes_GET_SIZE(self.prefix)
-        while True:
-            while end < n and (room < SLICE or end == start):
-                room += self.length(<Encoded>PyList_GET_ITEM(self.entries, end)) + (1 if end else 0)
-                end += 1
-            if end == n:
-                yield self.build(start, end, room + PyBytes_GET_SIZE(self.suffix))
-                return
-            yield self.build(start, end, room)
-            start = end
-            room = 0
-
-
-def list_body(bytes prefix not None, list entries not None, bytes suffix not None, bint typed=False):
-    """The slices of a list's body, all at once."""
-    return list(ListBody(prefix, entries, suffix, typed))

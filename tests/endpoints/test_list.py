@@ -2,12 +2,16 @@
 
 import asyncio
 import base64
+import gzip
 import json
+from inspect import isawaitable
 
 import pytest
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from pilothouse.server.request import Packable
 
 EXPIRED = "The provided continue parameter is too old to display a consistent list result."
 
@@ -293,3 +297,48 @@ def test_pages_together_are_the_list_at_their_revision(there, limit, writes):
             assert await rig.ok("GET", exact) == whole
 
     asyncio.run(main())
+
+
+async def raw(rig, target, accept="application/json"):
+    """The body of an answer as the HTTP server gets it."""
+    response = rig.handle("GET", target, headers={"Accept": accept})
+    if isawaitable(response):
+        response = await response
+    assert response.status == 200
+    return response.body
+
+
+async def test_a_compressed_list_says_what_the_plain_one_says(rig):
+    async def check(target):
+        body = await raw(rig, target)
+        assert isinstance(body, Packable)
+        parts = [part if isinstance(part, bytes) else part() for part in body.gzip()]
+        plain = b"".join(body)
+        assert gzip.decompress(b"".join(parts)) == plain and len(plain) == body.size
+        return json.loads(plain)
+
+    for i in range(30):
+        await rig.config_map(f"c{i:02}", labels={"odd": str(i % 2)}, data={"text": f"{i} of thirty " * 400})
+    targets = [CONFIG_MAPS, f"{CONFIG_MAPS}?labelSelector=odd%3D1", "/api/v1/configmaps?resourceVersion=0"]
+    targets += [f"{CONFIG_MAPS}?fieldSelector=metadata.name!%3Dc07"]
+    for turn in range(4):
+        for target in targets:
+            await check(target)
+        token, seen = "", []
+        while token is not None:
+            page = await check(f"{CONFIG_MAPS}?limit=7&continue={token}")
+            seen += names(page)
+            token = page["metadata"].get("continue")
+        assert seen == names(await check(CONFIG_MAPS)), "pages are put together from the same blocks"
+        changed = await rig.ok("GET", f"{CONFIG_MAPS}/c{turn:02}")
+        changed["data"] = {"turn": str(turn)}
+        await rig.ok("PUT", f"{CONFIG_MAPS}/c{turn:02}", changed)
+        await rig.ok("DELETE", f"{CONFIG_MAPS}/c{turn + 10:02}")
+        old = page["metadata"]["resourceVersion"]
+        await check(f"{CONFIG_MAPS}?resourceVersion={old}&resourceVersionMatch=Exact")
+
+
+async def test_other_forms_of_a_list_are_compressed_as_any_answer(rig, three):
+    table = "application/json;as=Table;g=meta.k8s.io;v=v1"
+    for accept in (table, "application/vnd.kubernetes.protobuf", "application/yaml"):
+        assert not isinstance(await raw(rig, CONFIG_MAPS, accept), Packable)

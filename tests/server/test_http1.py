@@ -6,6 +6,7 @@ import gzip
 import itertools
 import json
 import re
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -532,6 +533,75 @@ async def test_gzip(accept: str, size: int, packed: bool) -> None:
         ((_, headers, got),) = peer.answers()
         assert (headers.get("content-encoding") == "gzip") == packed == ("vary" in headers)
         assert (gzip.decompress(got) if packed else got) == body
+
+
+class Packed(Built):
+    """A body with a gzip stream of its own, whose every other part is a call for a thread."""
+
+    threads: set[int]
+
+    def gzip(self) -> Iterator[bytes | Callable[[], bytes]]:
+        self.threads = set()
+        data = gzip.compress(b"".join(self.pieces))
+
+        def call(part: bytes) -> bytes:
+            self.threads.add(threading.get_ident())
+            if self.fails:
+                raise ValueError("no more")
+            return part
+
+        for at in range(0, len(data), 100):
+            part = data[at : at + 100]
+            yield part if at % 200 else functools.partial(call, part)
+
+
+async def until(done: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if done():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it takes too long")
+
+
+@run
+async def test_a_body_may_bring_its_gzip_stream(caplog: pytest.LogCaptureFixture) -> None:
+    accept = b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n"
+    body = Packed([b"%d" % i for i in range(60_000)])
+    peer = Peer(lambda _: Response(200, body)).send(accept)
+    await until(lambda: peer.transport.sent.endswith(b"\r\n0\r\n\r\n"))
+    ((_, headers, got),) = peer.answers()
+    assert headers["content-encoding"] == "gzip" and headers["vary"] == "Accept-Encoding"
+    assert gzip.decompress(got) == b"".join(body.pieces)
+    assert threading.get_ident() not in body.threads and body.threads
+    peer = Peer(lambda _: Response(200, body)).send(GET)
+    assert peer.answers()[0][2] == b"".join(body.pieces), "only when it was asked for"
+    peer = Peer(lambda _: Response(200, Packed([b"a" * 200_000], fails=True))).send(accept)
+    await until(lambda: peer.transport.closed)
+    assert not peer.transport.sent.endswith(b"0\r\n\r\n"), "the peer sees that it is not whole"
+    await until(lambda: not peer.http1._compressing)
+
+
+@run
+async def test_a_ready_gzip_stream_leaves_the_loop_its_turn_and_waits_for_its_peer() -> None:
+    class Ready(Built):
+        given = 0
+
+        def gzip(self) -> Iterator[bytes]:
+            for piece in self.pieces:
+                self.given += 1
+                yield piece
+
+    body = Ready([b"x" * 200_000] * 50)
+    peer = Peer(lambda _: Response(200, body), room=300_000)
+    peer.send(b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n")
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert body.given < 10, "about a megabyte waits for the peer, no more is built"
+    for _ in range(100):
+        peer.transport.drain()
+        for _ in range(20):
+            await asyncio.sleep(0)
+    assert body.given == 50 and peer.answers()[0][2] == b"x" * 10_000_000
 
 
 @run

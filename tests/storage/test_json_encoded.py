@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 from pilothouse._json import (
     Encoded,
     JsonEncoder,
-    ListBody,
     encoded,
     event,
     head_of,
     labels,
-    list_body,
     same_at,
     splice,
     strip,
@@ -138,31 +136,6 @@ def test_events() -> None:
             "spec": {"containers": None},
         },
     }
-
-
-@pytest.mark.parametrize("typed", [False, True])
-@pytest.mark.parametrize("count", [0, 1, 2, 300])
-@pytest.mark.parametrize("pad", [0, 6000])
-def test_list_bodies(typed: bool, count: int, pad: int) -> None:
-    entries = [encoded(value_of({"name": f"p{i}"}, {"spec": "x" * pad}), i + 1) for i in range(count)]
-    prefix, suffix = b'{"kind":"PodList","items":[', b"]}\n"
-    body = ListBody(prefix, entries, suffix, typed)
-    pieces = list(body)
-    assert pieces == list(body) == list_body(prefix, entries, suffix, typed)
-    assert sum(map(len, pieces)) == body.size
-    assert all(len(piece) < 300_000 for piece in pieces)
-    assert all(len(piece) >= 240 * 1024 for piece in pieces[:-1])
-    items = json.loads(b"".join(pieces))["items"]
-    wanted = [json.loads(entry.value) for entry in entries]
-    if not typed:
-        wanted = [{k: v for k, v in item.items() if k not in ("kind", "apiVersion")} for item in wanted]
-    assert items == wanted
-
-
-def test_list_takes_encoded_only() -> None:
-    with pytest.raises(TypeError):
-        ListBody(b"[", [b"x"], b"]")  # type: ignore[list-item]
-    assert list_body(b"[", [Encoded(b'{"a":1}', 1)], b"]") == [b'[{"a":1}]']
 
 
 def test_same_members() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
-from pilothouse._json import ListBody
+from pilothouse._listbody import ListBody
 from pilothouse._watchcache import Entry
 from pilothouse.api import convert, protobuf_writer, yaml
 from pilothouse.api.fields import Object

@@ -5,13 +5,14 @@ import ctypes
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
 
 from pilothouse._http1 import Service
 from pilothouse.errors import RequestEntityTooLarge
-from pilothouse.server.request import Handler, Response, Stream
+from pilothouse.server.request import Handler, Packable, Part, Response, Stream
 
 SLICE = 256 * 1024
 """Bytes given to one call of the compressor, which runs on a thread."""
@@ -116,8 +117,9 @@ class Http1:
             self._timer.cancel()
             self._timer = None
 
-    def _compress(self, stream: Stream, pieces: Iterable[bytes]) -> None:
-        task = self._loop.create_task(_gzip(stream, pieces, self._loop))
+    def _compress(self, stream: Stream, body: "Iterable[bytes] | Packable") -> None:
+        parts = body.gzip() if isinstance(body, Packable) else _gzip(body)
+        task = self._loop.create_task(_send(stream, parts, self._loop))
         self._compressing.add(task)
         task.add_done_callback(self._compressing.discard)
 
@@ -162,23 +164,31 @@ def _slices(pieces: Iterable[bytes]) -> "Iterator[list[bytes] | memoryview]":
         yield group
 
 
-async def _gzip(stream: Stream, pieces: Iterable[bytes], loop: asyncio.AbstractEventLoop) -> None:
-    """Write `pieces` to the stream as gzip, level 1 as upstream, each slice compressed off the loop."""
+def _gzip(pieces: Iterable[bytes]) -> Iterator[Part]:
+    """A body as a gzip stream, level 1 as upstream."""
     compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
-    drained = asyncio.Event()
-    stream.on_drain(drained.set)
 
-    def run(part: "list[bytes] | memoryview") -> bytes:
+    def packed(part: "list[bytes] | memoryview") -> bytes:
         return compressor.compress(b"".join(part) if isinstance(part, list) else part)
 
+    for part in _slices(pieces):
+        yield partial(packed, part)
+    yield compressor.flush
+
+
+async def _send(stream: Stream, parts: Iterator[Part], loop: asyncio.AbstractEventLoop) -> None:
+    """Write parts to a stream as the peer takes them, and leave the loop its turn between two."""
+    drained = asyncio.Event()
+    stream.on_drain(drained.set)
     try:
-        for part in _slices(pieces):
-            data = await loop.run_in_executor(None, run, part)
+        for part in parts:
+            data = part if isinstance(part, bytes) else await loop.run_in_executor(None, part)
             drained.clear()
             stream.write(data)
             if stream.buffered() > AHEAD:
                 await drained.wait()
-        stream.write(await loop.run_in_executor(None, compressor.flush))
+            else:
+                await asyncio.sleep(0)
         stream.close()
     except Exception:
         stream.abort()

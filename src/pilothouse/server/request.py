@@ -1,7 +1,7 @@
 """The types that the HTTP server shares with the rooms above it."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Request:
@@ -78,6 +78,18 @@ class Pieces(Protocol):
 
     def __iter__(self) -> Iterator[bytes]:
         """The parts, each at most about a quarter of a megabyte."""
+
+
+Part = bytes | Callable[[], bytes]
+"""Bytes of a body, or a call that makes them: it takes long, so a thread runs it, before the next part is asked for."""
+
+
+@runtime_checkable
+class Packable(Protocol):
+    """A long body that knows of a better way to its gzip stream than to be built and compressed."""
+
+    def gzip(self) -> Iterator[Part]:
+        """The stream, part by part."""
 
 
 class Response:

@@ -1,0 +1,194 @@
+"""Gzip streams put together from blocks that were compressed before (RFC 1951, RFC 1952).
+
+A block is raw deflate that ends at a byte's border, so that blocks can follow one another in a stream; the CRC of all is
+combined from theirs. A block may refer to the text of the object right before it, which in lists of like objects is most of
+what it says: it then fits only behind that very version of that object. Kept blocks belong to their object and go with
+it; all together they have a budget, from which those go first that no list has used for longest.
+"""
+
+import zlib
+
+from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.ref cimport Py_DECREF, Py_INCREF
+
+cdef enum:
+    OVERHEAD = 160                    # bytes of a kept block beside its data
+
+cdef int LEVEL = 3                    # where neighbours are alike smaller than level 1 and no slower
+cdef uint32_t POLYNOMIAL = 0xEDB88320U  # of CRC-32, the coefficient of x^0 in the highest bit
+cdef uint32_t ONE = 0x80000000U
+
+cdef Py_ssize_t budget = 64 * 1024 * 1024
+cdef Py_ssize_t held = 0              # bytes of the kept blocks with their overhead
+cdef Py_ssize_t count = 0
+cdef PyObject* oldest = NULL          # the kept blocks by when a list used them last
+cdef PyObject* newest = NULL
+cdef uint64_t lists = 0
+
+
+# --- CRC-32 as a remainder of polynomials over GF(2)
+
+cdef uint32_t times(uint32_t a, uint32_t b) noexcept nogil:
+    """The product of two remainders: a CRC times x^(8n) is what it becomes when n bytes of zeros follow."""
+    cdef uint32_t out = 0
+    cdef int _
+    for _ in range(32):
+        out ^= b & (0U - (a >> 31))
+        a <<= 1
+        b = (b >> 1) ^ (POLYNOMIAL & (0U - (b & 1)))
+    return out
+
+
+cdef uint32_t shift_by(uint64_t n) noexcept nogil:
+    """x^(8n), by squaring."""
+    cdef uint32_t out = ONE
+    cdef uint32_t power = ONE >> 8
+    while n:
+        if n & 1:
+            out = times(out, power)
+        power = times(power, power)
+        n >>= 1
+    return out
+
+
+def combine(uint32_t first, uint32_t second, uint64_t size):
+    """The CRC-32 of two texts behind one another, out of theirs; `size` is the length of the second in bytes."""
+    return times(first, shift_by(size)) ^ second
+
+
+# --- streams
+
+cdef Block compress(bytes text, object before):
+    """The block of a text that stands behind another one, b"" for none; the interpreter's lock is free meanwhile."""
+    cdef Block block = Block()
+    packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -15, zdict=before)
+    block.data = packer.compress(text) + packer.flush(zlib.Z_SYNC_FLUSH)
+    block.size = PyBytes_GET_SIZE(text)
+    block.crc = zlib.crc32(text)
+    block.shift = shift_by(block.size)
+    return block
+
+
+cdef bytes stored(bytes text, bint last):
+    """Text in deflate's blocks that are not compressed."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(text)
+    cdef Py_ssize_t at = 0
+    cdef list out = []
+    while True:
+        part = text[at:at + 0xffff]
+        at += len(part)
+        out += (b"\x01" if last and at == size else b"\x00", len(part).to_bytes(2, "little"),
+                (len(part) ^ 0xffff).to_bytes(2, "little"), part)
+        if at == size:
+            return b"".join(out)
+
+
+cdef class Member:
+    """A gzip stream that is being put together; its bytes are those of begin(), the data of each added block, end()."""
+
+    def __cinit__(self):
+        global lists
+        lists += 1
+        self.number = lists
+
+    cdef bytes begin(self, bytes text):
+        """The header, which tells no time, and a first text."""
+        self.crc = zlib.crc32(text)
+        self.size = PyBytes_GET_SIZE(text)
+        return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff" + stored(text, False)
+
+    cdef void add(self, Block block) noexcept:
+        """Take in what stands for a block's text."""
+        self.crc = times(block.shift, self.crc) ^ block.crc
+        self.size += block.size
+
+    cdef bytes end(self, bytes text):
+        """A last text and the trailer."""
+        self.crc = zlib.crc32(text, self.crc)
+        self.size += PyBytes_GET_SIZE(text)
+        return stored(text, True) + self.crc.to_bytes(4, "little") + (self.size & 0xffffffff).to_bytes(4, "little")
+
+    cdef bint keep(self, Block block, PyObject** slot) except -1:
+        """Have an object keep a block; false when there is no room, for all others are in use by this list."""
+        global held, count
+        cdef Py_ssize_t weight = PyBytes_GET_SIZE(block.data) + OVERHEAD
+        if slot[0] != NULL:
+            drop(slot[0])
+        while held + weight > budget:
+            if oldest == NULL or (<Block>oldest).used >= self.number:
+                return False
+            drop(oldest)
+        Py_INCREF(block)
+        block.slot = slot
+        slot[0] = <PyObject*>block
+        held += weight
+        count += 1
+        append(block)
+        return True
+
+
+# --- blocks that are kept
+
+cdef class Block:
+    """What an object became in a compressed list; it fits again behind the same object."""
+
+
+cdef void drop(PyObject* kept) noexcept:
+    """Take a block from its object."""
+    global held, count
+    cdef Block block = <Block>kept
+    unlink(block)
+    held -= PyBytes_GET_SIZE(block.data) + OVERHEAD
+    count -= 1
+    block.slot[0] = NULL
+    block.slot = NULL
+    Py_DECREF(block)
+
+
+cdef void use(Block block) noexcept:
+    """A list has used a kept block."""
+    block.passed = 0
+    if <PyObject*>block != newest:
+        unlink(block)
+        append(block)
+    block.used = lists
+
+
+cdef void append(Block block) noexcept:
+    global oldest, newest
+    block.used = lists
+    block.older = newest
+    block.newer = NULL
+    if newest == NULL:
+        oldest = <PyObject*>block
+    else:
+        (<Block>newest).newer = <PyObject*>block
+    newest = <PyObject*>block
+
+
+cdef void unlink(Block block) noexcept:
+    global oldest, newest
+    if block.older == NULL:
+        oldest = block.newer
+    else:
+        (<Block>block.older).newer = block.newer
+    if block.newer == NULL:
+        newest = block.older
+    else:
+        (<Block>block.newer).older = block.older
+    block.older = block.newer = NULL
+
+
+def kept():
+    """How many blocks are kept, and their bytes in all."""
+    return count, held
+
+
+def set_budget(Py_ssize_t size):
+    """Set the bytes that kept blocks may take together; answers with what it was. What is over it goes."""
+    global budget
+    old = budget
+    budget = size
+    while held > budget:
+        drop(oldest)
+    return old

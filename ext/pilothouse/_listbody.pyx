@@ -1,0 +1,194 @@
+"""Bodies of lists: served objects framed into one, slice by slice, plain or as a gzip stream.
+
+An item of a list of a built-in kind is `{` and what an object has from its `"metadata"` on; items of custom resources keep
+kind and apiVersion.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from libc.stdint cimport uint64_t
+from libc.string cimport memcpy
+
+from pilothouse._gzip cimport Block, Member, compress, use
+from pilothouse._json cimport Encoded, newest
+
+cdef enum:
+    SLICE = 240 * 1024    # bytes of a body that are built at a time: with the last object still one write
+    RAW_SLICE = 256 * 1024  # bytes that are compressed at a time
+    INLINE = 32 * 1024    # up to so many bytes are compressed at once: a thread would take longer to wake
+    MOST = 2048           # objects in a slice of a compressed list
+    PASSES = 2            # a kept block that did not fit so many times in a row is replaced
+
+
+cdef class ListBody:
+    """A list's body, built slice by slice as it is iterated; it may be iterated again.
+
+    `prefix` ends with `"items":[`, `suffix` starts with `]`. Items keep kind and apiVersion when `typed`.
+    """
+
+    cdef bytes prefix, suffix
+    cdef list entries
+    cdef bint typed
+    cdef readonly Py_ssize_t size
+
+    def __init__(self, bytes prefix not None, list entries not None, bytes suffix not None, bint typed=False):
+        cdef Py_ssize_t i
+        cdef Py_ssize_t n = PyList_GET_SIZE(entries)
+        cdef Encoded entry
+        self.prefix = prefix
+        self.suffix = suffix
+        self.entries = entries
+        self.typed = typed
+        self.size = PyBytes_GET_SIZE(prefix) + PyBytes_GET_SIZE(suffix) + (n - 1 if n else 0)
+        for i in range(n):
+            entry = <Encoded?>entries[i]
+            self.size += self.length(entry)
+
+    cdef inline Py_ssize_t length(self, Encoded entry) noexcept:
+        return PyBytes_GET_SIZE(entry.value) if self.typed else PyBytes_GET_SIZE(entry.value) - entry.head + 1
+
+    cdef bytes build(self, Py_ssize_t start, Py_ssize_t end, Py_ssize_t room):
+        """The items of [start, end) with what belongs before and behind them; `room` is their size."""
+        cdef bytes out = PyBytes_FromStringAndSize(NULL, room)
+        cdef char* o = PyBytes_AS_STRING(out)
+        cdef Py_ssize_t i, size
+        cdef Encoded entry
+        if start == 0:
+            size = PyBytes_GET_SIZE(self.prefix)
+            memcpy(o, PyBytes_AS_STRING(self.prefix), size)
+            o += size
+        for i in range(start, end):
+            entry = <Encoded>PyList_GET_ITEM(self.entries, i)
+            if i:
+                o[0] = c','
+                o += 1
+            if self.typed:
+                size = PyBytes_GET_SIZE(entry.value)
+                memcpy(o, PyBytes_AS_STRING(entry.value), size)
+            else:
+                size = PyBytes_GET_SIZE(entry.value) - entry.head + 1
+                o[0] = c'{'
+                memcpy(o + 1, PyBytes_AS_STRING(entry.value) + entry.head, size - 1)
+            o += size
+        if end == PyList_GET_SIZE(self.entries):
+            memcpy(o, PyBytes_AS_STRING(self.suffix), PyBytes_GET_SIZE(self.suffix))
+        return out
+
+    def __iter__(self):
+        cdef Py_ssize_t n = PyList_GET_SIZE(self.entries)
+        cdef Py_ssize_t start = 0
+        cdef Py_ssize_t end = 0
+        cdef Py_ssize_t room = PyBytes_GET_SIZE(self.prefix)
+        while True:
+            while end < n and (room < SLICE or end == start):
+                room += self.length(<Encoded>PyList_GET_ITEM(self.entries, end)) + (1 if end else 0)
+                end += 1
+            if end == n:
+                yield self.build(start, end, room + PyBytes_GET_SIZE(self.suffix))
+                return
+            yield self.build(start, end, room)
+            start = end
+            room = 0
+
+    def gzip(self):
+        """The same as a gzip stream: the parts of a `Packing`."""
+        return Packing(self)
+
+
+cdef class Packing:
+    """The gzip stream of a list's body, part by part, put together from blocks that the objects keep.
+
+    Each part is bytes; or, where much has to be compressed first, a call without arguments that does so and gives the
+    bytes: for a thread, since most of it leaves the interpreter's lock free. It is done before the next part is taken.
+    """
+
+    cdef ListBody body
+    cdef Member member
+    cdef Py_ssize_t start, end        # the objects of the part in hand
+    cdef list blocks                  # theirs; None for those to be made
+    cdef bint begun
+
+    def __cinit__(self, ListBody body not None):
+        self.body = body
+        self.member = Member()
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.begun and self.end == PyList_GET_SIZE(self.body.entries):
+            raise StopIteration
+        return self if self.gather() > INLINE else self()
+
+    cdef Py_ssize_t gather(self) except -1:
+        """Take the next objects and their blocks where they fit; answers with the bytes that are to be compressed."""
+        cdef ListBody body = self.body
+        cdef Py_ssize_t n = PyList_GET_SIZE(body.entries)
+        cdef Py_ssize_t ready = 0, raw = 0
+        cdef Encoded entry
+        cdef Block block
+        self.start = self.end
+        self.blocks = []
+        while self.end < n and ready < SLICE and raw < RAW_SLICE and self.end - self.start < MOST:
+            entry = <Encoded>PyList_GET_ITEM(body.entries, self.end)
+            block = <Block>entry.block if entry.block != NULL else None
+            if block is not None and block.after == self.before(self.end) and block.typed == body.typed:
+                use(block)
+                ready += PyBytes_GET_SIZE(block.data)
+            else:
+                block = None
+                raw += body.length(entry)
+            self.blocks.append(block)
+            self.end += 1
+        return raw
+
+    cdef inline uint64_t before(self, Py_ssize_t i) noexcept:
+        """The number of the object that stands before one, 0 for none."""
+        return (<Encoded>PyList_GET_ITEM(self.body.entries, i - 1)).number if i else 0
+
+    def __call__(self):
+        """Compress what has to be and give the bytes of the part in hand."""
+        cdef list out = []
+        cdef Block block
+        cdef Py_ssize_t i = self.start
+        if not self.begun:
+            self.begun = True
+            out.append(self.member.begin(self.body.prefix))
+        for block in self.blocks:
+            if block is None:
+                block = self.make(i)
+                self.offer(i, block)
+            i += 1
+            self.member.add(block)
+            out.append(block.data)
+        if self.end == PyList_GET_SIZE(self.body.entries):
+            out.append(self.member.end(self.body.suffix))
+        return b"".join(out)
+
+    cdef Block make(self, Py_ssize_t i):
+        """Compress object `i`, in view of the one before it."""
+        cdef Encoded entry = <Encoded>PyList_GET_ITEM(self.body.entries, i)
+        cdef Encoded before
+        cdef bytes lead = (b"," if i else b"") + (b"" if self.body.typed else b"{")
+        cdef bytes text = lead + self.text_of(entry)
+        if not i:
+            return compress(text, b"")
+        before = <Encoded>PyList_GET_ITEM(self.body.entries, i - 1)
+        return compress(text, self.text_of(before))
+
+    cdef inline object text_of(self, Encoded entry):
+        return entry.value if self.body.typed else memoryview(entry.value)[entry.head:]
+
+    cdef offer(self, Py_ssize_t i, Block block):
+        """Have object `i` keep its block, unless it has one that fits into lists of other objects still."""
+        cdef Encoded entry = <Encoded>PyList_GET_ITEM(self.body.entries, i)
+        cdef Block old
+        block.after = self.before(i)
+        block.typed = self.body.typed
+        block.made = newest()
+        if entry.block != NULL:
+            old = <Block>entry.block
+            old.passed += 1
+            if old.passed < PASSES and block.after <= old.made:
+                return
+        self.member.keep(block, &entry.block)
