@@ -2,36 +2,98 @@
 (apiserver storage/value/encrypt). Reads are told apart by that prefix, writes use the first provider.
 """
 
+import asyncio
+import logging
 import os
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from pilothouse.storage.interface import KeyValue, Op, Storage, StorageError
+from pilothouse.storage.interface import (
+    Behind,
+    Event,
+    KeyValue,
+    Op,
+    Page,
+    Storage,
+    StorageError,
+    Subscription,
+    Unavailable,
+)
+
+log = logging.getLogger(__name__)
 
 ENCRYPTED = b"k8s:enc:"
+NONCE = 12
+
+SETTLE_SECONDS = 3.0
+"""For keys to be fetched before who waits goes on without the events that need them."""
+
+READY_SECONDS = 10.0
+"""For the providers of a new configuration to be usable, at least; longer when their time-outs are long."""
+
+
+class EncryptionError(StorageError):
+    """A value can not be written: there is no key to encrypt it with at the moment."""
 
 
 class DecryptionError(StorageError):
-    """A stored value can not be read: no key fits, or it was changed."""
+    """A stored value can not be read: no key fits, it was changed, or its key can not be had at the moment."""
 
 
-class Provider(Protocol):
+class Provider(ABC):
     """One way to encrypt. `prefix` tells its values from others'."""
 
     prefix: bytes
 
+    @abstractmethod
     def encrypt(self, data: bytes, context: bytes) -> bytes:
         """`context` is the key under which the value is stored, so that values can not be exchanged."""
 
+    @abstractmethod
     def decrypt(self, data: bytes, context: bytes) -> bytes:
         """Raises ValueError for what this provider has not written."""
 
+    def stale(self, data: bytes) -> bool:
+        """Whether what this provider has written it would write with another key today."""
+        return False
 
-class Identity:
+
+class Remote(Provider):
+    """A provider that has its keys from elsewhere: a value can be decrypted once its key was fetched.
+
+    encrypt() raises EncryptionError while there is no key to write with.
+    """
+
+    timeout: float
+    """Seconds, for one call."""
+
+    problem: str
+    """What is wrong with it, "" when all is well."""
+
+    @abstractmethod
+    async def open(self, within: float = 0.0) -> None:
+        """Try to become usable, for this many seconds or once, and go on with it in the background."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Stop; calls that are under way fail."""
+
+    @abstractmethod
+    def unknown(self, data: bytes) -> bytes | None:
+        """What to fetch before a value can be decrypted, None when nothing would help."""
+
+    @abstractmethod
+    async def fetch(self, source: bytes) -> None:
+        """Get one key; decrypt() tells of failure. Who asks for the same key waits for the same answer."""
+
+
+class Identity(Provider):
     """No encryption."""
 
     prefix = b""
@@ -45,7 +107,23 @@ class Identity:
         return data
 
 
-class AesGcm:
+def seal(cipher: AESGCM, data: bytes, context: bytes) -> bytes:
+    """Encrypt under a random nonce, which stands before what comes out."""
+    nonce = os.urandom(NONCE)
+    return nonce + cipher.encrypt(nonce, data, context)
+
+
+def unseal(cipher: AESGCM, data: bytes, context: bytes) -> bytes:
+    """What was sealed; ValueError, in Go's words, for everything else."""
+    if len(data) < NONCE:
+        raise ValueError("the stored data was shorter than the required size")
+    try:
+        return cipher.decrypt(data[:NONCE], data[NONCE:], context)
+    except InvalidTag:
+        raise ValueError("cipher: message authentication failed") from None
+
+
+class AesGcm(Provider):
     """AES in Galois counter mode with a random nonce; a key should be replaced after 200,000 writes."""
 
     def __init__(self, name: str, key: bytes) -> None:
@@ -53,17 +131,13 @@ class AesGcm:
         self._cipher = AESGCM(key)
 
     def encrypt(self, data: bytes, context: bytes) -> bytes:
-        nonce = os.urandom(12)
-        return nonce + self._cipher.encrypt(nonce, data, context)
+        return seal(self._cipher, data, context)
 
     def decrypt(self, data: bytes, context: bytes) -> bytes:
-        try:
-            return self._cipher.decrypt(data[:12], data[12:], context)
-        except InvalidTag:
-            raise ValueError("cipher: message authentication failed") from None
+        return unseal(self._cipher, data, context)
 
 
-class AesCbc:
+class AesCbc(Provider):
     """AES in cipher block chaining mode, padded as PKCS #7 says."""
 
     BLOCK = 16
@@ -89,7 +163,7 @@ class AesCbc:
         return padded[:-size]
 
 
-class SecretBox:
+class SecretBox(Provider):
     """XSalsa20 and Poly1305, from the package pynacl."""
 
     def __init__(self, name: str, key: bytes) -> None:
@@ -124,13 +198,35 @@ class Encryption:
     ) -> None:
         self._resource_of = resource_of
         self._prefix = prefix
-        self._known: dict[str, Sequence[Provider]] = {}
-        self._rules = rules
+        self.use(rules)
 
     def use(self, rules: Sequence[Rule]) -> None:
-        """Go on with other rules."""
+        """Go on with other rules, whose providers are open."""
         self._rules = rules
-        self._known = {}
+        self._known: dict[str, Sequence[Provider]] = {}
+        self.remotes = _remotes(rules)
+
+    async def open(self) -> None:
+        """Open what has its keys from elsewhere; what is not usable yet may become so later."""
+        await asyncio.gather(*(remote.open() for remote in self.remotes))
+
+    async def close(self) -> None:
+        """Close the same."""
+        await asyncio.gather(*(remote.close() for remote in self.remotes))
+
+    async def replace(self, rules: Sequence[Rule]) -> None:
+        """Go on with other rules once their providers are usable; Unavailable, and no change, when they are not."""
+        wanted = _remotes(rules)
+        within = max(READY_SECONDS, 2 * sum(remote.timeout for remote in wanted))
+        new = [remote for remote in wanted if remote not in self.remotes]
+        await asyncio.gather(*(remote.open(within) for remote in new))
+        problems = [remote.problem for remote in new if remote.problem]
+        if not problems:
+            unused = [remote for remote in self.remotes if remote not in wanted]
+            self.use(rules)
+        await asyncio.gather(*(remote.close() for remote in (new if problems else unused)))
+        if problems:
+            raise Unavailable("; ".join(problems))
 
     def encrypt(self, key: str, value: bytes) -> bytes:
         """What is to be stored."""
@@ -139,20 +235,50 @@ class Encryption:
 
     def decrypt(self, key: str, data: bytes) -> bytes:
         """What was stored; DecryptionError when no provider can read it."""
-        problem = "no matching prefix found"
-        for provider in self._providers(key):
+        problems: list[str] = []
+        providers = self._providers(key)
+        for provider in providers:
             if not data.startswith(provider.prefix):
                 continue
             try:
                 return provider.decrypt(data[len(provider.prefix) :], self._context(key))
             except ValueError as error:
-                problem = str(error)
-        raise DecryptionError(f"{key} can not be decrypted: {problem}")
+                if provider.prefix or providers is PLAIN:
+                    problems.append(str(error))
+        text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
+        raise DecryptionError(text if problems else "no matching prefix found")
 
     def stale(self, key: str, data: bytes) -> bool:
         """Whether it would be stored in another way today."""
-        prefix = self._providers(key)[0].prefix
-        return not data.startswith(prefix) if prefix else data.startswith(ENCRYPTED)
+        provider = self._providers(key)[0]
+        if not data.startswith(provider.prefix):
+            return True
+        return provider.stale(data[len(provider.prefix) :]) if provider.prefix else data.startswith(ENCRYPTED)
+
+    def unknown(self, items: Iterable[KeyValue]) -> dict[bytes, Remote]:
+        """The keys that must be fetched before these values can be decrypted, each with who has it."""
+        found: dict[bytes, Remote] = {}
+        for remote in self.remotes:
+            prefix, size = remote.prefix, len(remote.prefix)
+            for kv in items:
+                if kv.value.startswith(prefix):
+                    source = remote.unknown(kv.value[size:])
+                    if source is not None:
+                        found[source] = remote
+        return found
+
+    async def prepare(self, items: Sequence[KeyValue]) -> None:
+        """Fetch what these values need, each key once; what fails is told by decrypt()."""
+        if self.remotes and (unknown := self.unknown(items)):
+            await asyncio.gather(*(remote.fetch(source) for source, remote in unknown.items()))
+
+    def check(self) -> None:
+        """Raise RuntimeError when a provider is not well: the health check `kms-providers`."""
+        problems = [
+            f"kms-provider-{at}: {remote.problem}" for at, remote in enumerate(self.remotes) if remote.problem
+        ]
+        if problems:
+            raise RuntimeError(problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]")
 
     def _providers(self, key: str) -> Sequence[Provider]:
         resource = self._resource_of(key)
@@ -166,6 +292,14 @@ class Encryption:
         return (self._prefix + key.removeprefix("/registry")).encode()
 
 
+def _remotes(rules: Sequence[Rule]) -> list[Remote]:
+    """Each once, in the order of the configuration."""
+    found = {
+        provider: None for _, providers in rules for provider in providers if isinstance(provider, Remote)
+    }
+    return list(found)
+
+
 def _fits(resource: str, names: Sequence[str]) -> bool:
     plural, _, group = resource.partition(".")
     wanted = {resource, f"{plural}.{group}", f"*.{group}", "*.*"}
@@ -175,27 +309,57 @@ def _fits(resource: str, names: Sequence[str]) -> bool:
 class EncryptedStorage:
     """A store that keeps values encrypted. What is written is given back as it came.
 
-    get, range and watch give what is stored: whoever reads decrypts each value by itself, so that one that is
-    damaged does not hide the others.
+    get, range and watch give what is stored, once the keys that it needs were fetched: whoever reads decrypts each
+    value by itself, so that one that is damaged does not hide the others.
     """
 
     def __init__(self, inner: Storage, encryption: Encryption) -> None:
         self.inner = inner
         self.encryption = encryption
+        self._gates: list[_Gate] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
+    async def start(self) -> None:
+        await self.inner.start()
+        await self.encryption.open()
+
+    async def close(self) -> None:
+        await self.inner.close()
+        await self.encryption.close()
+
+    async def current_revision(self) -> int:
+        revision = await self.inner.current_revision()
+        if not await self._settle():
+            raise Behind("the keys of what was written elsewhere can not be had in time")
+        return revision
+
+    async def get(self, key: str, revision: int = 0) -> KeyValue | None:
+        kv = await self.inner.get(key, revision)
+        if kv is not None:
+            await self.encryption.prepare((kv,))
+        return kv
+
+    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
+        page = await self.inner.range(prefix, start=start, limit=limit, revision=revision)
+        await self.encryption.prepare(page.items)
+        return page
+
     async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
         kv = await self.inner.create(key, self.encryption.encrypt(key, value), ttl)
+        await self._settle()
         return _with(kv, value)
 
     async def update(self, key: str, value: bytes, expect: int, ttl: int = 0) -> KeyValue:
         kv = await self.inner.update(key, self.encryption.encrypt(key, value), expect, ttl)
+        await self._settle()
         return _with(kv, value)
 
     async def delete(self, key: str, expect: int) -> KeyValue:
         kv = await self.inner.delete(key, expect)
+        await self._settle()
+        await self.encryption.prepare((kv,))
         return _with(kv, self.encryption.decrypt(key, kv.value))
 
     async def txn(self, ops: list[Op]) -> int:
@@ -203,12 +367,118 @@ class EncryptedStorage:
         for op in ops:
             value = None if op.value is None else self.encryption.encrypt(op.key, op.value)
             sealed.append(Op(op.key, value, op.expect, op.ttl))
-        return await self.inner.txn(sealed)
+        revision = await self.inner.txn(sealed)
+        await self._settle()
+        return revision
+
+    def watch(
+        self,
+        prefix: str,
+        revision: int,
+        on_events: Callable[[list[Event]], None],
+        on_error: Callable[[StorageError], None],
+        *,
+        prev_kv: bool = True,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Subscription:
+        gate = _Gate(self.encryption, on_events, on_error, on_progress)
+        subscription = self.inner.watch(
+            prefix, revision, gate.events, gate.error, prev_kv=prev_kv, on_progress=gate.progress
+        )
+        self._gates.append(gate)
+
+        def close() -> None:
+            subscription.close()
+            gate.close()
+            if gate in self._gates:
+                self._gates.remove(gate)
+
+        return Subscription(close)
 
     async def stale(self, key: str) -> bool:
         """Whether a value should be written again though nothing in it changes: its key was replaced."""
         kv = await self.inner.get(key)
         return kv is not None and self.encryption.stale(key, kv.value)
+
+    async def _settle(self) -> bool:
+        """Wait until every watch has been told of what the store has told so far; False when that takes too long."""
+        waiting = [gate.task for gate in self._gates if gate.task is not None]
+        if not waiting:
+            return True
+        _, late = await asyncio.wait(waiting, timeout=SETTLE_SECONDS)
+        return not late
+
+
+class _Gate:
+    """Between a store and one who watches it: events wait, in their order, while keys for them are fetched."""
+
+    def __init__(
+        self,
+        encryption: Encryption,
+        on_events: Callable[[list[Event]], None],
+        on_error: Callable[[StorageError], None],
+        on_progress: Callable[[int], None] | None,
+    ) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self._encryption = encryption
+        self._on_events = on_events
+        self._on_error = on_error
+        self._on_progress = on_progress
+        self._waiting: deque[list[Event] | int] = deque()
+        self._closed = False
+
+    def events(self, events: list[Event]) -> None:
+        if self.task is None and not (
+            self._encryption.remotes and self._encryption.unknown(_written(events))
+        ):
+            self._on_events(events)
+        else:
+            self._wait(events)
+
+    def progress(self, revision: int) -> None:
+        if self._on_progress is None:
+            return
+        if self.task is None:
+            self._on_progress(revision)
+        else:
+            self._wait(revision)
+
+    def error(self, error: StorageError) -> None:
+        """The end: who watches begins anew, so what waits is of no use."""
+        self.close()
+        self._on_error(error)
+
+    def close(self) -> None:
+        self._closed = True
+        self._waiting.clear()
+        if self.task is not None:
+            self.task.cancel()
+
+    def _wait(self, what: list[Event] | int) -> None:
+        if not self._closed:
+            self._waiting.append(what)
+            if self.task is None:
+                self.task = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                what = self._waiting[0]
+                if not isinstance(what, int):
+                    await self._encryption.prepare(_written(what))
+                    self._on_events(what)
+                elif self._on_progress is not None:
+                    self._on_progress(what)
+                self._waiting.popleft()
+        except Exception as error:
+            log.exception("a watcher of the store failed")
+            self.error(Unavailable(f"watcher failed: {error}"))
+        finally:
+            self.task = None
+
+
+def _written(events: list[Event]) -> list[KeyValue]:
+    return [event.kv for event in events if not event.deleted]
 
 
 def _with(kv: KeyValue, value: bytes) -> KeyValue:

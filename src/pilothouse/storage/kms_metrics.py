@@ -1,0 +1,87 @@
+"""The metrics of envelope encryption, under upstream's names (apiserver storage/value/encrypt/envelope/metrics)."""
+
+import hashlib
+import time
+
+from pilothouse.metrics import Counter, Gauge, Histogram, Labels, Metric
+
+SECONDS = tuple(0.0001 * 2**n for n in range(20))
+REMEMBERED = 100
+"""Key IDs of which is told; the ones seen first make room."""
+
+FROM_STORAGE, TO_STORAGE = "from_storage", "to_storage"
+
+
+def key_id_hash(key_id: str) -> str:
+    """How key IDs are shown, "" for none."""
+    return f"sha256:{hashlib.sha256(key_id.encode()).hexdigest()}" if key_id else ""
+
+
+class EnvelopeMetrics:
+    """What KMS providers count. `server_id` names this API server, as its lease is called."""
+
+    def __init__(self) -> None:
+        self.server_id = ""
+        prefix = "apiserver_envelope_encryption_"
+        self.calls = Histogram(
+            f"{prefix}kms_operations_latency_seconds",
+            "[ALPHA] Time of calls to KMS plugins.",
+            ("grpc_status_code", "method_name", "provider_name"),
+            SECONDS,
+        )
+        self.invalid_key_ids = Counter(
+            f"{prefix}invalid_key_id_from_status_total",
+            "[ALPHA] Key IDs in a plugin's status that can not be used.",
+            ("error", "provider_name"),
+        )
+        self.misses = Counter(
+            "apiserver_storage_envelope_transformation_cache_misses_total",
+            "[ALPHA] Keys that a plugin had to decrypt.",
+            (),
+        )
+        used = ("apiserver_id_hash", "key_id_hash", "provider_name", "transformation_type")
+        self._total = Counter(f"{prefix}key_id_hash_total", "[ALPHA] Uses of each key ID.", used)
+        self._last = Gauge(
+            f"{prefix}key_id_hash_last_timestamp_seconds", "[ALPHA] Last use of each key ID.", used
+        )
+        self._status = Gauge(
+            f"{prefix}key_id_hash_status_last_timestamp_seconds",
+            "[ALPHA] Last time that a plugin named a key ID as its own.",
+            used[:-1],
+        )
+        self._uses: dict[Labels, list[float]] = {}
+        self._named: dict[Labels, float] = {}
+
+    def used(self, way: str, provider: str, key_id: str) -> None:
+        """Count one value that was written (TO_STORAGE) or read (FROM_STORAGE); `key_id` is hashed."""
+        row = self._uses.get((key_id, provider, way))
+        if row is None:
+            _make_room(self._uses)
+            row = self._uses[key_id, provider, way] = [0, 0]
+        row[0] += 1
+        row[1] = time.time()
+
+    def named(self, provider: str, key_id: str) -> None:
+        """Note the key ID of a plugin's status; it is hashed."""
+        if (key_id, provider) not in self._named:
+            _make_room(self._named)
+        self._named[key_id, provider] = time.time()
+
+    def metrics(self) -> list[Metric]:
+        """The metrics as they stand."""
+        server = key_id_hash(self.server_id)
+        self._total.values = {(server, *labels): row[0] for labels, row in self._uses.items()}
+        self._last.values = {(server, *labels): row[1] for labels, row in self._uses.items()}
+        self._status.values = {(server, *labels): at for labels, at in self._named.items()}
+        return [self.calls, self.invalid_key_ids, self.misses, self._total, self._last, self._status]
+
+    def reset(self) -> None:
+        """Forget what was counted."""
+        self._uses.clear()
+        for metric in (self.calls, self.invalid_key_ids, self.misses):
+            metric.reset()
+
+
+def _make_room(known: dict[Labels, list[float]] | dict[Labels, float]) -> None:
+    if len(known) >= REMEMBERED:
+        del known[next(iter(known))]
