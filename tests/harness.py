@@ -28,10 +28,11 @@ from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.metrics import Metrics
-from pilothouse.registry.allocators import Addresses, NodePorts
+from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Table, built_in
 from pilothouse.registry.consistent import ConsistentReads
+from pilothouse.registry.node_ports import NodePorts
 from pilothouse.registry.store import Store
 from pilothouse.server.request import Request, Response
 from pilothouse.storage.interface import Storage
@@ -134,12 +135,13 @@ class Rig:
         self.services = SimpleNamespace(
             options=options.parse([]),
             addresses=Addresses(["10.0.0.0/24"]),
-            node_ports=NodePorts(),
+            node_ports=NodePorts(self.storage, self.cacher, self.readers),
             issuer=None,
             authenticator=self.authenticator,
             authorizer=authorizer,
             outbound=Outbound(),
         )
+        self.services.addresses.follow(self.readers)
         self.verbs = Verbs(
             store=self.store,
             table=self.table,

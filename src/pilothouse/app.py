@@ -36,7 +36,7 @@ from pilothouse.controllers.garbage import GarbageCollector
 from pilothouse.controllers.leases import Identity, KubernetesEndpoints
 from pilothouse.controllers.namespaces import NamespaceDeletion
 from pilothouse.controllers.serviceaccounts import NamespaceContents
-from pilothouse.controllers.services import PoolRepair
+from pilothouse.controllers.services import ServiceRepair
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
@@ -50,11 +50,12 @@ from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.metrics import Metrics
 from pilothouse.options import Config
 from pilothouse.registry import stored
-from pilothouse.registry.allocators import Addresses, NodePorts
+from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Table, default_table
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.crd import Definitions
+from pilothouse.registry.node_ports import NodePorts
 from pilothouse.registry.store import Store
 from pilothouse.server import tls
 from pilothouse.server.listener import Listener, activated, bind
@@ -211,13 +212,13 @@ class Server:
         self.services = Services(
             options=config,
             addresses=Addresses([str(n) for n in config.service_networks]),
-            node_ports=NodePorts(*config.service_node_port_range),
+            node_ports=NodePorts(self.storage, self.cacher, readers, *config.service_node_port_range),
             issuer=issuer,
             authenticator=authenticator,
             authorizer=authorizer,
             outbound=outbound,
         )
-        self.repair()
+        self.services.addresses.follow(readers)
         admission: Chain = chain_of(config)
         responder = Responder()
         verbs = Verbs(
@@ -294,14 +295,6 @@ class Server:
             tokens.append(remote.webhook_tokens(config, outbound, audiences))
         return UnionAuthenticator(methods, tokens, audiences, config.anonymous_auth)
 
-    def repair(self) -> None:
-        """Fill the pools of addresses and node ports anew with what services hold."""
-        self.services.addresses = Addresses([str(n) for n in self.config.service_networks])
-        self.services.node_ports = NodePorts(*self.config.service_node_port_range)
-        services = list(self.readers.list("services"))
-        self.services.addresses.repair(services)
-        self.services.node_ports.repair(services)
-
     async def _bootstrap(self) -> None:
         """The objects of a fresh cluster; on later starts, what is missing of them."""
         config = self.config
@@ -354,9 +347,7 @@ class Server:
         apiservices = APIServices(self._client("kube-apiserver"), self.discovery)
         apiservices.start()
         self.controllers.append(apiservices)
-        pools = PoolRepair(self.readers, self.services)
-        pools.start()
-        self.controllers.append(pools)
+        self.background.append(ServiceRepair(self._client("kube-apiserver"), self.services))
         flow_schemas = FlowSchemaStatus(self._client(flowschemas.MANAGER))
         flow_schemas.start()
         self.controllers.append(flow_schemas)

@@ -1,60 +1,217 @@
-"""The repair of address and port pools."""
+"""The repair of node ports and of the objects that stand for cluster IPs."""
 
-import asyncio
-from types import SimpleNamespace
-from typing import Any
+import pytest
 
-from pilothouse.controllers.services import PoolRepair
-from pilothouse.registry.allocators import Addresses, NodePorts
+from pilothouse.controllers import services
+from pilothouse.controllers.services import ServiceRepair
+from pilothouse.registry.node_ports import KEY, decode, encode
 
-
-class Services:
-    """Readers that know services only."""
-
-    def __init__(self) -> None:
-        self.stored: list[dict[str, Any]] = []
-        self.told: Any = None
-
-    def list(self, resource: str, namespace: str = "") -> list[dict[str, Any]]:
-        return self.stored
-
-    def subscribe(self, resource: str, callback: Any) -> None:
-        self.told = callback
+SERVICES = "/api/v1/namespaces/default/services"
+ADDRESSES = "/apis/networking.k8s.io/v1/ipaddresses"
+EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
 
 
-def service(ip: str, port: int = 0) -> dict[str, Any]:
-    return {"metadata": {"name": "s"}, "spec": {"clusterIPs": [ip], "ports": [{"port": 1, "nodePort": port}]}}
+def node_port(name, port, **spec):
+    return {
+        "metadata": {"name": name},
+        "spec": {"type": "NodePort", "ports": [{"port": 1, "nodePort": port}], **spec},
+    }
 
 
-def free(pool: Addresses, ip: str) -> bool:
-    try:
-        pool.allocate(ip)
-    except ValueError:
-        return False
-    pool.release(ip)
-    return True
+async def marked(rig):
+    bits = decode((await rig.storage.get(KEY)).value)[1]
+    return {30000 + n for n in range(bits.bit_length()) if bits >> n & 1}
 
 
-def test_takes_what_is_stored_and_frees_what_nobody_has() -> None:
-    async def run() -> None:
-        readers = Services()
-        pools = SimpleNamespace(addresses=Addresses(["10.0.0.0/24"]), node_ports=NodePorts())
-        readers.stored = [service("10.0.0.7", 30007)]
-        repair = PoolRepair(readers, pools)  # type: ignore[arg-type]
-        repair.start()
-        assert not free(pools.addresses, "10.0.0.7")
-        pools.addresses.allocate("10.0.0.9")
-        repair.repair()
-        assert not free(pools.addresses, "10.0.0.9"), "a write may be under way"
-        repair.repair()
-        assert free(pools.addresses, "10.0.0.9")
-        readers.told("key", service("10.0.0.8", 30008), None)
-        assert not free(pools.addresses, "10.0.0.8")
-        readers.stored = []
-        repair.repair()
-        repair.repair()
-        assert free(pools.addresses, "10.0.0.7")
-        assert pools.node_ports.allocate(30007) == 30007
-        repair.close()
+async def mark(rig, *ports, spec="30000-32767", first=30000):
+    """Write a bitmap as another server, or an operator, might."""
+    value = encode(spec, sum(1 << port - first for port in ports))
+    kv = await rig.storage.get(KEY)
+    await (rig.storage.update(KEY, value, kv.mod) if kv else rig.storage.create(KEY, value))
 
-    asyncio.run(run())
+
+async def told(rig):
+    items = (await rig.ok("GET", EVENTS))["items"]
+    return sorted((e["reason"], e["regarding"]["name"], e["note"]) for e in items)
+
+
+@pytest.fixture
+def repair(rig):
+    return ServiceRepair(rig.client("kube-apiserver"), rig.services)
+
+
+async def test_a_fresh_store_gets_a_bitmap(rig, repair):
+    await repair.repair()
+    assert decode((await rig.storage.get(KEY)).value) == ("30000-32767", 0)
+    revision = rig.storage.revision
+    await repair.repair()
+    assert rig.storage.revision == revision
+
+
+async def test_a_port_that_is_not_marked_is_marked_and_told_of(rig, repair):
+    await rig.ok("POST", SERVICES, node_port("a", 30007))
+    await mark(rig)
+    await repair.repair()
+    assert await marked(rig) == {30007}
+    assert await told(rig) == [("PortNotAllocated", "a", "Port 30007 is not allocated; repairing")]
+    [event] = (await rig.ok("GET", EVENTS))["items"]
+    assert event["type"] == "Warning" and event["action"] == "PortAllocation"
+    assert event["reportingController"] == "portallocator-repair-controller"
+    await rig.fail(422, "POST", SERVICES, node_port("b", 30007))
+
+
+async def test_a_port_that_is_marked_for_nothing_is_free_after_three_looks(rig, repair):
+    await rig.ok("POST", SERVICES, node_port("a", 30007))
+    await mark(rig, 30007, 30008)
+    for _ in range(2):
+        await repair.repair()
+        assert await marked(rig) == {30007, 30008}
+    await repair.repair()
+    assert await marked(rig) == {30007}
+    await rig.ok("POST", SERVICES, node_port("b", 30008))
+    assert await told(rig) == []
+
+
+async def test_a_leak_that_is_used_meanwhile_is_none(rig, repair):
+    await mark(rig, 30008)
+    await repair.repair()
+    await repair.repair()
+    await mark(rig)
+    await rig.ok("POST", SERVICES, node_port("a", 30008))
+    await repair.repair()
+    await rig.ok("DELETE", f"{SERVICES}/a")
+    await mark(rig, 30008)
+    await repair.repair()
+    assert await marked(rig) == {30008}
+
+
+async def test_ports_of_another_range_and_of_two_services_are_told_of(rig, repair):
+    await mark(rig, 29990, 30007, spec="29990-30010", first=29990)
+    first = await rig.ok("POST", SERVICES, {"metadata": {"name": "a"}, "spec": {"ports": [{"port": 1}]}})
+    for name, port in (("a", 30007), ("b", 30007), ("c", 80)):
+        obj = {**first, "metadata": {**first["metadata"], "name": name, "uid": name}}
+        obj["spec"] = {**first["spec"], "ports": [{"port": 1, "nodePort": port}], "clusterIPs": ["None"]}
+        await put(rig, f"/registry/services/specs/default/{name}", obj)
+    await repair.repair()
+    assert decode((await rig.storage.get(KEY)).value)[0] == "30000-32767"
+    assert await marked(rig) == {30007}
+    assert await told(rig) == [
+        (
+            "PortAlreadyAllocated",
+            "b",
+            "Port 30007 was assigned to multiple services; please recreate service",
+        ),
+        (
+            "PortOutOfRange",
+            "c",
+            "Port 80 is not within the port range 30000-32767; please recreate service",
+        ),
+    ]
+
+
+async def put(rig, key, obj):
+    import orjson
+
+    kv = await rig.storage.get(key)
+    value = orjson.dumps(obj)
+    await (rig.storage.update(key, value, kv.mod) if kv else rig.storage.create(key, value))
+
+
+async def holder(rig, ip):
+    return (await rig.ok("GET", f"{ADDRESSES}/{ip}"))["spec"]["parentRef"]["name"]
+
+
+async def plain(rig, name, **spec):
+    made = await rig.ok(
+        "POST", SERVICES, {"metadata": {"name": name}, "spec": {"ports": [{"port": 1}], **spec}}
+    )
+    return made["spec"]["clusterIP"]
+
+
+async def test_an_address_without_an_object_gets_one(rig, repair):
+    ip = await plain(rig, "a")
+    await rig.ok("DELETE", f"{ADDRESSES}/{ip}")
+    await repair.repair()
+    assert await holder(rig, ip) == "a"
+    assert await told(rig) == [
+        ("ClusterIPNotAllocated", "a", f"Cluster IP [IPv4]: {ip} is not allocated; repairing")
+    ]
+    revision = rig.storage.revision
+    await repair.repair()
+    assert rig.storage.revision == revision
+
+
+@pytest.mark.parametrize(
+    "parent",
+    [{"resource": "gateways", "name": "g"}, {"resource": "services", "namespace": "default", "name": "x"}],
+)
+async def test_an_object_that_stands_for_something_else_is_made_anew(rig, repair, parent):
+    ip = await plain(rig, "a")
+    await rig.ok("DELETE", f"{ADDRESSES}/{ip}")
+    await rig.ok("POST", ADDRESSES, {"metadata": {"name": ip}, "spec": {"parentRef": parent}})
+    await repair.repair()
+    assert await holder(rig, ip) == "a"
+    [(reason, _, note)] = await told(rig)
+    assert reason == "ClusterIPNotAllocated" and "has a wrong reference; repairing" in note
+
+
+async def test_an_object_without_our_labels_gets_them(rig, repair):
+    ip = await plain(rig, "a")
+    await rig.ok("DELETE", f"{ADDRESSES}/{ip}")
+    parent = {"resource": "services", "namespace": "default", "name": "a"}
+    await rig.ok("POST", ADDRESSES, {"metadata": {"name": ip}, "spec": {"parentRef": parent}})
+    await repair.repair()
+    labels = (await rig.ok("GET", f"{ADDRESSES}/{ip}"))["metadata"]["labels"]
+    assert labels["ipaddress.kubernetes.io/managed-by"] == "ipallocator.k8s.io"
+
+
+async def test_an_address_of_two_services_and_one_of_no_range_are_told_of(rig, repair):
+    ip = await plain(rig, "a")
+    made = await rig.ok("GET", f"{SERVICES}/a")
+    for name, taken in (("b", ip), ("c", "192.0.2.1")):
+        obj = {**made, "metadata": {**made["metadata"], "name": name, "uid": name}}
+        obj["spec"] = {**made["spec"], "clusterIP": taken, "clusterIPs": [taken]}
+        await put(rig, f"/registry/services/specs/default/{name}", obj)
+    await repair.repair()
+    assert await holder(rig, ip) == "a"
+    assert [(reason, name) for reason, name, _ in await told(rig)] == [
+        ("ClusterIPAlreadyAllocated", "b"),
+        ("ClusterIPOutOfRange", "c"),
+    ]
+
+
+async def test_an_object_of_ours_that_stands_for_nothing_goes_after_a_while(rig, repair, monkeypatch):
+    ip = await plain(rig, "a")
+    made = await rig.ok("GET", f"{ADDRESSES}/{ip}")
+    other = await plain(rig, "b")
+    await rig.ok("DELETE", f"{SERVICES}/a")
+    leaked = {"metadata": {"name": ip, "labels": made["metadata"]["labels"]}, "spec": made["spec"]}
+    await rig.ok("POST", ADDRESSES, leaked)
+    wrong = {
+        "metadata": {"name": "10.0.0.200", "labels": made["metadata"]["labels"]},
+        "spec": {"parentRef": {}},
+    }
+    wrong["spec"]["parentRef"] = {"resource": "services", "namespace": "default", "name": "b"}
+    await rig.ok("POST", ADDRESSES, wrong)
+    foreign = {"metadata": {"name": "10.0.0.201"}, "spec": made["spec"]}
+    await rig.ok("POST", ADDRESSES, foreign)
+    await repair.repair()
+    assert await holder(rig, ip) == "a"
+    monkeypatch.setattr(services, "GRACE", -1)
+    await repair.repair()
+    await rig.fail(404, "GET", f"{ADDRESSES}/{ip}")
+    await rig.fail(404, "GET", f"{ADDRESSES}/10.0.0.200")
+    assert await holder(rig, "10.0.0.201") == "a" and await holder(rig, other) == "b"
+
+
+async def test_a_look_that_fails_is_tried_again(rig, repair, caplog):
+    await rig.storage.create(KEY, b"nonsense")
+    await repair.repair()
+    assert "the repair of services' ports and addresses failed" in caplog.text
+
+
+async def test_the_loop_looks_at_once(rig, repair):
+    repair.start()
+    await rig.settle()
+    await repair.close()
+    assert await marked(rig) == set()

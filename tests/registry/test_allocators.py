@@ -1,11 +1,37 @@
-"""Cluster addresses and node ports: what is taken, refused and given back."""
+"""Cluster addresses: what is taken, refused and given back."""
+
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.api.fields import Object
-from pilothouse.registry.allocators import Addresses, AllocationError, NodePorts
+from pilothouse.registry.allocators import Addresses, AllocationError
+
+
+class Told:
+    """Readers that pass on what a test tells."""
+
+    def __init__(self) -> None:
+        self.callbacks: dict[str, Any] = {}
+
+    def subscribe(self, resource: str, callback: Any, members: tuple[str, ...] = ()) -> None:
+        self.callbacks[resource] = callback
+
+    def service(self, new: list[str] | None, old: list[str] | None = None) -> None:
+        made = [ips and {"spec": {"clusterIPs": ips}} for ips in (new, old)]
+        self.callbacks["services"]("key", *made)
+
+    def object(self, ip: str, gone: bool = False) -> None:
+        made = {"metadata": {"name": ip}}
+        pair = (None, made) if gone else (made, None)
+        self.callbacks["ipaddresses.networking.k8s.io"]("key", *pair)
+
+
+def followed(*cidrs: str) -> tuple[Addresses, Told]:
+    addresses, told = Addresses(cidrs), Told()
+    addresses.follow(told)  # type: ignore[arg-type]
+    return addresses, told
 
 
 def test_an_address_is_taken_once() -> None:
@@ -29,9 +55,11 @@ def test_an_address_is_taken_once() -> None:
     ],
 )
 def test_addresses_outside_the_range(ip: str, text: str) -> None:
+    addresses = Addresses(["10.0.0.0/24"])
     with pytest.raises(AllocationError) as caught:
-        Addresses(["10.0.0.0/24"]).allocate(ip)
+        addresses.allocate(ip)
     assert str(caught.value) == text
+    assert ip not in addresses and "10.0.0.9" in addresses
 
 
 def test_dry_run_of_a_named_address_takes_nothing() -> None:
@@ -57,38 +85,76 @@ def test_a_full_range() -> None:
         addresses.allocate()
 
 
-def test_repair_takes_what_services_have() -> None:
-    addresses, ports = Addresses(["10.0.0.0/24"]), NodePorts()
-    spec = {"clusterIPs": ["10.0.0.7"], "ports": [{"nodePort": 30007}], "healthCheckNodePort": 30008}
-    services: list[Object] = [{"spec": spec}, {"spec": {"clusterIPs": ["None"]}}, {}]
-    addresses.repair(services)
-    ports.repair(services)
+def test_what_services_have_is_taken_until_they_let_it_go() -> None:
+    addresses, told = followed("10.0.0.0/24")
+    told.service(["10.0.0.7"])
+    told.service(["None"])
+    told.service(None, None)
     with pytest.raises(AllocationError):
         addresses.allocate("10.0.0.7")
-    for port in (30007, 30008):
-        with pytest.raises(AllocationError, match="provided port is already allocated"):
-            ports.allocate(port)
+    told.service(["10.0.0.8"], ["10.0.0.7"])
+    assert addresses.allocate("10.0.0.7") == "10.0.0.7"
+    told.service(None, ["10.0.0.8"])
+    assert addresses.allocate("10.0.0.8") == "10.0.0.8"
 
 
-def test_a_port_outside_the_range() -> None:
-    with pytest.raises(AllocationError) as caught:
-        NodePorts().allocate(80)
-    text = "provided port is not in the valid range. The range of valid ports is 30000-32767"
-    assert str(caught.value) == text
+def test_an_address_of_two_services_is_free_when_both_are_gone() -> None:
+    addresses, told = followed("10.0.0.0/24")
+    told.service(["10.0.0.7"])
+    told.service(["10.0.0.7"])
+    told.service(None, ["10.0.0.7"])
+    with pytest.raises(AllocationError):
+        addresses.allocate("10.0.0.7")
+    told.service(None, ["10.0.0.7"])
+    addresses.allocate("10.0.0.7")
 
 
-@given(st.lists(st.one_of(st.none(), st.integers(30000, 30009)), max_size=30))
-def test_no_port_is_handed_out_twice(wishes: list[int | None]) -> None:
-    ports = NodePorts(30000, 30009)
-    taken: set[int] = set()
+def test_what_an_object_stands_for_is_not_chosen_but_may_be_asked_for() -> None:
+    addresses, told = followed("10.0.0.0/29")
+    for last in range(1, 6):
+        told.object(f"10.0.0.{last}")
+    assert addresses.allocate() == "10.0.0.6"
+    with pytest.raises(AllocationError, match="range is full"):
+        addresses.allocate()
+    assert addresses.allocate("10.0.0.3") == "10.0.0.3"  # whose it is shows when it is claimed
+    told.object("10.0.0.4", gone=True)
+    assert addresses.allocate() == "10.0.0.4"
+
+
+def test_what_was_written_is_held_by_its_service() -> None:
+    addresses, told = followed("10.0.0.0/24")
+    ip = addresses.allocate()
+    told.service([ip])
+    addresses.release(ip)
+    with pytest.raises(AllocationError):
+        addresses.allocate(ip)
+    told.service(None, [ip])
+    addresses.allocate(ip)
+
+
+def test_a_sweep_lets_go_of_what_was_cut_off() -> None:
+    addresses = Addresses(["10.0.0.0/24"])
+    addresses.allocate("10.0.0.9")
+    addresses.sweep()
+    with pytest.raises(AllocationError):
+        addresses.allocate("10.0.0.9")
+    addresses.sweep()
+    addresses.allocate("10.0.0.9")
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(1, 14)), max_size=30))
+def test_no_address_is_handed_out_twice(wishes: list[int | None]) -> None:
+    addresses = Addresses(["10.0.0.0/28"])
+    taken: set[str] = set()
     for wish in wishes:
+        ip = f"10.0.0.{wish}" if wish is not None else None
         try:
-            port = ports.allocate(wish)
+            given = addresses.allocate(ip)
         except AllocationError:
-            assert wish in taken or len(taken) == 10
+            assert ip in taken or len(taken) == 14
         else:
-            assert port not in taken
-            taken.add(port)
-    for port in taken:
-        ports.release(port)
-    assert {ports.allocate() for _ in range(10)} == set(range(30000, 30010))
+            assert given not in taken
+            taken.add(given)
+    for ip in taken:
+        addresses.release(ip)
+    assert len({addresses.allocate() for _ in range(14)}) == 14

@@ -39,6 +39,8 @@ def test_what_is_no_message() -> None:
         ("/registry/deployments/default/a", "deployments.apps"),
         ("/registry/leases/default/a", "leases.coordination.k8s.io"),
         ("/registry/example.com/widgets/default/a", "widgets.example.com"),
+        ("/registry/ranges/servicenodeports", "servicenodeportallocations"),
+        ("/registry/ranges/serviceips", "serviceipallocations"),
         ("/registry/masterleases/192.0.2.1", ""),
         ("/registry/health", ""),
     ],

@@ -1,44 +1,197 @@
-"""Keeps the pools of cluster IPs and node ports true to the stored services (upstream's repair controllers)."""
+"""Repairs what is noted of node ports and cluster IPs by what services have (upstream's two repair controllers,
+portallocator/controller/repair.go and ipallocator/controller/repairip.go).
+
+Every server looks now and then: what is used is marked, what was marked for nothing is free again after some looks.
+"""
 
 import asyncio
+import logging
 from typing import Any
 
+from pilothouse import errors
+from pilothouse.api import meta, times
 from pilothouse.api.fields import Object
-from pilothouse.registry.readers import Readers
+from pilothouse.controllers.client import Client
+from pilothouse.controllers.recorder import Recorder
+from pilothouse.registry.allocators import Addresses, AllocationError
+from pilothouse.registry.groups.service_objects import ALLOCATOR, FAMILY, MANAGED_BY, ip_address, ips_of
+from pilothouse.registry.node_ports import NodePorts, ports_of
+from pilothouse.storage.background import Background
+from pilothouse.storage.interface import StorageError
+
+log = logging.getLogger(__name__)
 
 INTERVAL = 180.0
-"""Seconds between two looks; what nobody used at two of them is free again."""
+"""Seconds between two looks."""
+
+LEAK_LOOKS = 3
+"""Looks at which a port must have been marked for nothing until it is freed: a write may be under way."""
+
+GRACE = 60
+"""Seconds for a service to appear after the IPAddress that was made for it."""
+
+OBJECTS = "ipaddresses.networking.k8s.io"
 
 
-class PoolRepair:
-    """Takes what other servers gave out as soon as it is seen, and frees what writes that failed left behind."""
+class ServiceRepair(Background):
+    """The loop of one server; `services` has the pools that are repaired."""
 
-    def __init__(self, readers: Readers, services: Any) -> None:
-        self.readers = readers
-        self.services = services
-        self._timer: asyncio.TimerHandle | None = None
+    def __init__(self, client: Client, services: Any) -> None:
+        self._client = client
+        self._services = services
+        self._leaks: dict[int, int] = {}
+        self._ports_events = Recorder(client, "portallocator-repair-controller")
+        self._address_events = Recorder(client, "ipallocator-repair-controller")
 
-    def start(self) -> None:
-        """Look now, then at every interval and at every new service."""
-        self.repair()
-        self.readers.subscribe("services", self._changed)
-        self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._again)
+    async def _run(self) -> None:
+        while True:
+            await self.repair()
+            await asyncio.sleep(INTERVAL)
 
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+    async def repair(self) -> None:
+        """Look once; what goes wrong is said in the log and tried again at the next look."""
+        self._services.addresses.sweep()
+        self._services.node_ports.sweep()
+        for part in (self._repair_ports, self._repair_addresses):
+            try:
+                await part()
+            except (StorageError, AllocationError, errors.StatusError) as err:
+                log.warning("the repair of services' ports and addresses failed, it is tried again: %s", err)
+            except Exception:
+                log.exception("the repair of services' ports and addresses failed, it is tried again")
 
-    def repair(self) -> None:
-        """Compare the pools with the services."""
-        stored = list(self.readers.list("services"))
-        self.services.addresses.repair(stored)
-        self.services.node_ports.repair(stored)
+    # Node ports
 
-    def _changed(self, key: str, new: Object | None, old: Object | None) -> None:
-        if new is not None:
-            self.services.addresses.take([new])
-            self.services.node_ports.take([new])
+    async def _repair_ports(self) -> None:
+        pool: NodePorts = self._services.node_ports
+        owners: dict[int, Object] = {}
+        for service in self._services_now():
+            for port in sorted(ports_of(service)):
+                if port not in pool:
+                    note = f"Port {port} is not within the port range {pool.range}; please recreate service"
+                    await self._about_port(service, "PortOutOfRange", note)
+                elif port in owners:
+                    note = f"Port {port} was assigned to multiple services; please recreate service"
+                    await self._about_port(service, "PortAlreadyAllocated", note)
+                else:
+                    owners[port] = service
+        used = pool.bitmap(owners)
+        leaks: dict[int, int] = {}
+        unmarked: set[int] = set()
 
-    def _again(self) -> None:
-        self.repair()
-        self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._again)
+        def edit(bits: int) -> int:
+            leaks.clear()
+            leaks.update((port, self._leaks.get(port, 0) + 1) for port in pool.ports(bits & ~used))
+            unmarked.clear()
+            unmarked.update(pool.ports(used & ~bits))
+            return used | pool.bitmap(port for port, looks in leaks.items() if looks < LEAK_LOOKS)
+
+        await pool.change(edit, rebuild=True)
+        for port, looks in leaks.items():
+            if looks >= LEAK_LOOKS:
+                log.warning("the node port %d was marked for no service and is free again", port)
+        self._leaks = {port: looks for port, looks in leaks.items() if looks < LEAK_LOOKS}
+        for port in sorted(unmarked):
+            note = f"Port {port} is not allocated; repairing"
+            await self._about_port(owners[port], "PortNotAllocated", note)
+
+    async def _about_port(self, service: Object, reason: str, note: str) -> None:
+        await self._ports_events.warn(service, reason, "PortAllocation", note)
+
+    # Cluster IPs
+
+    async def _repair_addresses(self) -> None:
+        try:
+            self._client.resource("networking.k8s.io", "v1", "ipaddresses")
+        except KeyError:  # switched off
+            return
+        for service in self._services_now():
+            for ip in ips_of(service):
+                await self._repair_address(service, ip)
+        for obj in list(self._client.readers.list(OBJECTS)):
+            if (obj["metadata"].get("labels") or {}).get(MANAGED_BY) == ALLOCATOR:
+                await self._repair_object(obj)
+
+    async def _repair_address(self, service: Object, ip: str) -> None:
+        """Have an IPAddress stand for a service's address."""
+        pool: Addresses = self._services.addresses
+        namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
+        at = f"[{_family(ip)}]: {ip}"
+        if ip not in pool:
+            note = f"Cluster IP {at} is not within any configured Service CIDR; please recreate service"
+            await self._about_address(service, "ClusterIPOutOfRange", note)
+            return
+        obj = self._client.readers.get(OBJECTS, "", ip)
+        if obj is None:
+            note = f"Cluster IP {at} is not allocated; repairing"
+            await self._about_address(service, "ClusterIPNotAllocated", note)
+            await self._create(service, ip)
+            return
+        parent = (obj.get("spec") or {}).get("parentRef") or {}
+        other = self._parent(parent)
+        if not _of_service(parent) or other is None:
+            note = f"the ClusterIP {at} for Service {namespace}/{name} has a wrong reference; repairing"
+            await self._about_address(service, "ClusterIPNotAllocated", note)
+            await self._create_anew(service, ip)
+        elif other["metadata"]["uid"] != service["metadata"]["uid"]:
+            if ip in ips_of(other):
+                note = f"Cluster IP [{_family(ip)}]:{ip} was assigned to multiple services; please recreate service"
+                await self._about_address(service, "ClusterIPAlreadyAllocated", note)
+        elif not _labelled(obj):
+            await self._create_anew(service, ip)
+
+    async def _repair_object(self, obj: Object) -> None:
+        """Delete an IPAddress of ours that stands for no service's address."""
+        metadata = obj["metadata"]
+        ip, parent = metadata["name"], (obj.get("spec") or {}).get("parentRef") or {}
+        whose = f"{parent.get('namespace', '')}/{parent.get('name', '')}"
+        service = self._parent(parent)
+        if not _of_service(parent):
+            reason = "IPAddressNotAllocated"
+            note = f"IPAddress {ip} appears to have been modified, not referencing a Service: cleaning up"
+        elif (service is not None and ip in ips_of(service)) or _age(metadata) <= GRACE:
+            return
+        elif service is None:
+            reason = "IPAddressNotAllocated"
+            note = f"IPAddress: {ip} for Service {whose} appears to have leaked: cleaning up"
+        else:
+            reason = "IPAddressWrongReference"
+            note = f"IPAddress: {ip} for Service {whose} has a wrong reference; cleaning up"
+        await self._address_events.warn(obj, reason, "IPAddressAllocation", note)
+        await self._client.delete(self._objects(), "", ip, {"preconditions": {"uid": metadata["uid"]}})
+
+    async def _create(self, service: Object, ip: str) -> None:
+        await self._client.create(self._objects(), ip_address(service, ip))
+
+    async def _create_anew(self, service: Object, ip: str) -> None:
+        await self._client.delete(self._objects(), "", ip)
+        await self._create(service, ip)
+
+    def _objects(self) -> Any:
+        return self._client.resource("networking.k8s.io", "v1", "ipaddresses")
+
+    def _parent(self, reference: Object) -> Object | None:
+        return self._client.readers.get("services", reference.get("namespace", ""), reference.get("name", ""))
+
+    def _services_now(self) -> list[Object]:
+        return list(self._client.readers.list("services"))
+
+    async def _about_address(self, service: Object, reason: str, note: str) -> None:
+        await self._address_events.warn(service, reason, "ClusterIPAllocation", note)
+
+
+def _family(ip: str) -> str:
+    return "IPv6" if ":" in ip else "IPv4"
+
+
+def _age(metadata: Object) -> int:
+    return times.to_unix(meta.now())[0] - times.to_unix(metadata["creationTimestamp"])[0]
+
+
+def _of_service(reference: Object) -> bool:
+    return not reference.get("group") and reference.get("resource") == "services"
+
+
+def _labelled(obj: Object) -> bool:
+    labels = obj["metadata"].get("labels") or {}
+    return labels.get(FAMILY) == _family(obj["metadata"]["name"]) and labels.get(MANAGED_BY) == ALLOCATOR

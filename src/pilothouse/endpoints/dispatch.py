@@ -29,6 +29,7 @@ from pilothouse.registry.catalog import Table
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import unavailable
+from pilothouse.registry.strategy import Raced
 from pilothouse.server.request import Response
 from pilothouse.storage.interface import Behind
 
@@ -50,6 +51,10 @@ OBJECT: dict[str, tuple[str, Handler]] = {
 
 FROM_STORE = ("", "status", "scale")
 """Subresources that can be read without the cache."""
+
+
+ATTEMPTS = 64
+"""Times that a write is made anew when another server was faster."""
 
 
 class Dispatcher:
@@ -177,7 +182,20 @@ class Dispatcher:
         negotiation_for(ctx, resource)
         if resource.virtual:
             return subresources.virtual(self.verbs, ctx, resource)
+        if resource.strategy.claim is not None and method != "GET":
+            return self._until_first(found[1], ctx, resource)
         return found[1](self.verbs, ctx, resource)
+
+    async def _until_first(self, handler: Handler, ctx: Context, resource: Resource) -> Response:
+        """A write whose hooks choose things: made anew while other servers take what was chosen."""
+        for attempt in range(ATTEMPTS):
+            try:
+                answer = handler(self.verbs, ctx, resource)
+                return await answer if isawaitable(answer) else answer
+            except Raced:
+                if attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
 
     def _subresource(self, ctx: Context, resource: Resource) -> Answer:
         info = ctx.info

@@ -1,15 +1,16 @@
-"""Cluster IPs and node ports: which are taken, in memory, rebuilt from the services at start.
+"""Cluster IPs: which are taken, in memory; IPAddress objects make them safe between servers (service_objects.py).
 
-Both may be used from any thread. What a failed write took is given back through `WriteContext.undo`.
+What a failed write took is given back through `WriteContext.undo`.
 """
 
 import ipaddress
 import random
-import threading
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 from pilothouse.api import names
 from pilothouse.api.fields import Object
+from pilothouse.registry.readers import Readers
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -23,30 +24,31 @@ class AllocationError(ValueError):
 
 
 class _Pool:
-    """Numbers from `first` to `last`; without a wish they come from above `reserved`, while there are any."""
+    """The numbers of one network: what services have, what IPAddress objects stand for, what is being written."""
 
-    def __init__(self, first: int, last: int, reserved: int) -> None:
-        self.first, self.last = first, last
-        self.preferred = min(first + reserved, last + 1)
-        self.taken: set[int] = set()
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.first, self.last = int(network.network_address) + 1, int(network.broadcast_address)
+        if network.version == 4:
+            self.last -= 1
+        reserved = min(max(STATIC_MIN, network.num_addresses // STATIC_STEP), STATIC_MAX)
+        if network.num_addresses <= STATIC_MIN:
+            reserved = 0
+        self.preferred = min(self.first + reserved, self.last + 1)
+        self.of_services: Counter[int] = Counter()
+        self.of_objects: set[int] = set()
+        self.pending: set[int] = set()
         self.suspects: set[int] = set()
-        self.lock = threading.Lock()
 
-    def take(self, number: int) -> bool:
-        with self.lock:
-            if number in self.taken:
-                return False
-            self.taken.add(number)
-            return True
+    def taken(self, number: int) -> bool:
+        return number in self.of_services or number in self.pending
 
-    def take_any(self) -> int | None:
-        """A free number, None when there is none."""
-        with self.lock:
-            for low, high in ((self.preferred, self.last), (self.first, self.preferred - 1)):
-                number = self._free(low, high)
-                if number is not None:
-                    self.taken.add(number)
-                    return number
+    def pick(self) -> int | None:
+        """Any number that nobody has, above the static band if there are any; None when there is none."""
+        for low, high in ((self.preferred, self.last), (self.first, self.preferred - 1)):
+            number = self._free(low, high)
+            if number is not None:
+                return number
         return None
 
     def _free(self, low: int, high: int) -> int | None:
@@ -54,45 +56,39 @@ class _Pool:
             return None
         for _ in range(TRIES):
             number = random.randint(low, high)
-            if number not in self.taken:
+            if not self._avoid(number):
                 return number
         size = high - low + 1
         start = random.randrange(size)
-        tried = (low + (start + i) % size for i in range(min(size, len(self.taken) + 1)))
-        return next((n for n in tried if n not in self.taken), None)
+        most = len(self.of_services) + len(self.of_objects) + len(self.pending) + 1
+        tried = (low + (start + i) % size for i in range(min(size, most)))
+        return next((n for n in tried if not self._avoid(n)), None)
 
-    def give_back(self, number: int) -> None:
-        with self.lock:
-            self.taken.discard(number)
-
-    def repair(self, used: set[int]) -> None:
-        """Take what is used; free what nobody used at this look and at the one before (a write may be under way)."""
-        with self.lock:
-            self.taken |= used
-            idle = self.taken - used
-            self.taken -= idle & self.suspects
-            self.suspects = idle - self.suspects
+    def _avoid(self, number: int) -> bool:
+        return number in self.of_objects or self.taken(number)
 
 
 class Addresses:
     """The cluster IPs of one or two ranges, one for each family; the first range's family is the default."""
 
     def __init__(self, cidrs: Sequence[str]) -> None:
-        self._pools: dict[str, tuple[Network, _Pool]] = {}
-        for cidr in cidrs:
-            network = ipaddress.ip_network(cidr, strict=False)
-            first, last = int(network.network_address) + 1, int(network.broadcast_address)
-            if network.version == 4:
-                last -= 1
-            reserved = min(max(STATIC_MIN, network.num_addresses // STATIC_STEP), STATIC_MAX)
-            if network.num_addresses <= STATIC_MIN:
-                reserved = 0
-            self._pools[f"IPv{network.version}"] = (network, _Pool(first, last, reserved))
+        networks = [ipaddress.ip_network(cidr, strict=False) for cidr in cidrs]
+        self._pools = {f"IPv{network.version}": _Pool(network) for network in networks}
 
     @property
     def families(self) -> tuple[str, ...]:
         """The configured families, the default one first."""
         return tuple(self._pools)
+
+    def __contains__(self, ip: str) -> bool:
+        """Whether an address is in one of the ranges."""
+        found = self._find(ip)
+        return found is not None and found[0].first <= found[1] <= found[0].last
+
+    def follow(self, readers: Readers) -> None:
+        """Note what services and IPAddress objects have, now and at every change, whoever made it."""
+        readers.subscribe("services", self._service_changed, ("spec.clusterIPs",))
+        readers.subscribe("ipaddresses.networking.k8s.io", self._object_changed, ("metadata.name",))
 
     def allocate(self, ip: str | None = None, family: str = "", *, dry_run: bool = False) -> str:
         """Take an address: the one asked for, else any of `family`; AllocationError when it cannot be had.
@@ -100,95 +96,56 @@ class Addresses:
         A dry run that names its address does not ask whether it is free, as upstream's does not.
         """
         if ip is None:
-            network, pool = self._pools[family or self.families[0]]
-            number = pool.take_any()
+            pool = self._pools[family or self.families[0]]
+            number = pool.pick()
             if number is None:
                 raise AllocationError("range is full")
-            return str(ipaddress.ip_address(number.to_bytes(network.max_prefixlen // 8, "big")))
-        address = names.parse_ip(ip)
-        found = self._pools.get(f"IPv{address.version}") if address is not None else None
-        if address is None or found is None or address not in found[0]:
+            pool.pending.add(number)
+            return str(ipaddress.ip_address(number.to_bytes(pool.network.max_prefixlen // 8, "big")))
+        address, found = names.parse_ip(ip), self._find(ip)
+        if address is None or found is None or address not in found[0].network:
             raise AllocationError("the provided network does not match the current range")
-        network, pool = found
-        if not pool.first <= int(address) <= pool.last:
-            text = (
-                f"the provided IP ({address}) is not in the valid range. The range of valid IPs is {network}"
-            )
+        pool, number = found
+        if not pool.first <= number <= pool.last:
+            text = f"the provided IP ({address}) is not in the valid range. The range of valid IPs is {pool.network}"
             raise AllocationError(text)
-        if not dry_run and not pool.take(int(address)):
-            raise AllocationError("provided IP is already allocated")
+        if not dry_run:
+            if pool.taken(number):
+                raise AllocationError("provided IP is already allocated")
+            pool.pending.add(number)
         return ip
 
     def release(self, ip: str) -> None:
-        """Give an address back; one that is of no range or free already is let pass."""
+        """Give back an address whose write did not happen; any other is let pass."""
+        found = self._find(ip)
+        if found is not None:
+            found[0].pending.discard(found[1])
+
+    def sweep(self) -> None:
+        """Let go of addresses that were being written at the sweep before already: the write was cut off."""
+        for pool in self._pools.values():
+            pool.pending -= pool.suspects
+            pool.suspects = set(pool.pending)
+
+    def _find(self, ip: str) -> tuple[_Pool, int] | None:
         address = names.parse_ip(ip)
-        if address is not None and f"IPv{address.version}" in self._pools:
-            self._pools[f"IPv{address.version}"][1].give_back(int(address))
+        pool = self._pools.get(f"IPv{address.version}") if address is not None else None
+        return (pool, int(address)) if pool is not None and address is not None else None
 
-    def take(self, services: Iterable[Object]) -> None:
-        """Note what services have that another server gave out."""
-        for family, numbers in self._used(services).items():
-            for number in numbers:
-                self._pools[family][1].take(number)
+    def _service_changed(self, key: str, new: Object | None, old: Object | None) -> None:
+        for service, step in ((old, -1), (new, 1)):
+            for ip in ((service or {}).get("spec") or {}).get("clusterIPs") or ():
+                found = self._find(ip)
+                if found is not None:
+                    pool, number = found
+                    pool.of_services[number] += step
+                    if not pool.of_services[number]:
+                        del pool.of_services[number]
+                    pool.pending.discard(number)
 
-    def repair(self, services: Iterable[Object]) -> None:
-        """Take what stored services have; free what no service has had for two looks in a row."""
-        for family, numbers in self._used(services).items():
-            self._pools[family][1].repair(numbers)
-
-    def _used(self, services: Iterable[Object]) -> dict[str, set[int]]:
-        used: dict[str, set[int]] = {family: set() for family in self._pools}
-        for service in services:
-            for ip in (service.get("spec") or {}).get("clusterIPs") or ():
-                address = names.parse_ip(ip)
-                if address is not None and f"IPv{address.version}" in used:
-                    used[f"IPv{address.version}"].add(int(address))
-        return used
-
-
-class NodePorts:
-    """The node ports of `--service-node-port-range`."""
-
-    def __init__(self, first: int = 30000, last: int = 32767) -> None:
-        size = last - first + 1
-        reserved = min(max(STATIC_MIN, size // 32), 128) if size > STATIC_MIN else 0
-        self._pool = _Pool(first, last, reserved)
-
-    def allocate(self, port: int | None = None, *, dry_run: bool = False) -> int:
-        """Take a port: the one asked for, else any; AllocationError when it cannot be had.
-
-        A dry run that names its port does not ask whether it is in the range, as upstream's does not.
-        """
-        pool = self._pool
-        if port is None:
-            found = pool.take_any()
-            if found is None:
-                raise AllocationError("range is full")
-            return found
-        if not dry_run and not pool.first <= port <= pool.last:
-            text = "provided port is not in the valid range. The range of valid ports is"
-            raise AllocationError(f"{text} {pool.first}-{pool.last}")
-        if not pool.take(port):
-            raise AllocationError("provided port is already allocated")
-        return port
-
-    def release(self, port: int) -> None:
-        """Give a port back; one that is free already is let pass."""
-        self._pool.give_back(port)
-
-    def take(self, services: Iterable[Object]) -> None:
-        """Note what services have that another server gave out."""
-        for port in self._used(services):
-            self._pool.take(port)
-
-    def repair(self, services: Iterable[Object]) -> None:
-        """Take what stored services have; free what no service has had for two looks in a row."""
-        self._pool.repair(self._used(services))
-
-    def _used(self, services: Iterable[Object]) -> set[int]:
-        used: set[int] = set()
-        for service in services:
-            spec = service.get("spec") or {}
-            ports = [p.get("nodePort", 0) for p in spec.get("ports") or ()]
-            used.update(port for port in (*ports, spec.get("healthCheckNodePort", 0)) if port)
-        return used
+    def _object_changed(self, key: str, new: Object | None, old: Object | None) -> None:
+        found = self._find((new or old or {})["metadata"]["name"])
+        if found is not None and new is not None:
+            found[0].of_objects.add(found[1])
+        elif found is not None:
+            found[0].of_objects.discard(found[1])

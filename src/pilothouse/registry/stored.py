@@ -3,8 +3,16 @@
 from collections.abc import Callable
 
 from pilothouse.api import codec, convert, defaults, protobuf, schema
+from pilothouse.registry import node_ports
 from pilothouse.registry.catalog import Table
+from pilothouse.storage import wire
 from pilothouse.storage.keys import ROOT
+
+RANGES = {
+    f"{node_ports.PREFIX}serviceips": "serviceipallocations",
+    f"{node_ports.PREFIX}servicenodeports": "servicenodeportallocations",
+}
+"""Keys of objects that are served by nobody, and the resources for which they count."""
 
 
 def to_json(key: str, value: bytes) -> bytes:
@@ -12,6 +20,8 @@ def to_json(key: str, value: bytes) -> bytes:
     if not value.startswith(protobuf.MAGIC):
         return value
     api_version, kind, raw = protobuf.read(value)
+    if (api_version, kind) == ("v1", "RangeAllocation"):  # served by nobody, so it has no schema
+        return _range_allocation(raw)
     group, _, version = api_version.rpartition("/")
     type_ = schema.for_kind(group, version, kind)
     obj, _ = codec.decode_value(protobuf.decode(raw, type_), type_)
@@ -19,6 +29,11 @@ def to_json(key: str, value: bytes) -> bytes:
     defaults.apply(obj, group, version, kind)
     convert.normalise(obj, group, kind)
     return codec.encode(obj, kind, api_version)
+
+
+def _range_allocation(raw: bytes) -> bytes:
+    members: dict[int, bytes] = dict(wire.parse(raw))
+    return node_ports.encode(members.get(2, b"").decode(), int.from_bytes(members.get(3, b""), "big"))
 
 
 def resources_by_key(table: Table) -> Callable[[str], str]:
@@ -34,6 +49,6 @@ def resources_by_key(table: Table) -> Callable[[str], str]:
                 name = f"{key[first : second - 1]}.{key[len(ROOT) : first - 1]}"
             if name is not None:
                 return name
-        return prefixes.get(key[:first], "") if first else ""
+        return prefixes.get(key[:first]) or RANGES.get(key, "")
 
     return resource_of

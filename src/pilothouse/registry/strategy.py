@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pilothouse import errors
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.identity import User
@@ -23,7 +24,8 @@ class WriteContext:
 
     `services` holds what a few kinds need beside the object: the allocators (`services.addresses`,
     `services.node_ports`) and the settings (`services.options`). `undo` collects callbacks that give back what a
-    hook took (an address) when the write fails or was a dry run.
+    hook took (an address) when the write fails or was a dry run. `chosen` is what a hook picked where the client left
+    it the choice: any other will do as well.
     """
 
     user: User
@@ -39,6 +41,11 @@ class WriteContext:
     services: Any = None
     undo: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
+    chosen: set[str | int] = field(default_factory=set)
+
+
+class Raced(errors.InternalError):
+    """Another server has taken what a hook chose; nothing was written, and the request can be made anew."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +78,7 @@ class Strategy:
     after_delete: Callable[[WriteContext, Object], None] | None = None
     """Called once the object is really gone (an address goes back to its pool)."""
     claim: "Callable[[Store, WriteContext, Object, Object | None], Awaitable[None]] | None" = None
-    """Creates the objects that belong to (new, old) before it is written, unless in a dry run."""
+    """Creates the objects that belong to (new, old) before it is written, unless in a dry run; may raise Raced."""
     settle: "Callable[[Store, WriteContext, Object | None, Object], Awaitable[None]] | None" = None
     """Deletes what nobody needs once the object was written or, with None as the new one, is really gone."""
     delete_warnings: Callable[[Object], list[str]] | None = None

@@ -157,7 +157,6 @@ class InProcess(APIServer):
         if ops:
             await self._server.storage.txn(ops)
             await self._server.cacher.wait_for(self._server.storage.revision)
-        self._server.repair()
 
     def stop(self) -> None:
         if self._thread is None:

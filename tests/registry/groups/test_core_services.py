@@ -7,18 +7,23 @@ import pytest
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
 from pilothouse.errors import StatusError
-from pilothouse.registry.allocators import Addresses, NodePorts
+from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.groups import core
-from pilothouse.registry.groups.core_services import after_delete, prepare_create, prepare_update
+from pilothouse.registry.groups.core_services import prepare_create, prepare_update
+from pilothouse.registry.node_ports import NodePorts
 from pilothouse.registry.strategy import WriteContext
+from pilothouse.storage.memory import MemoryStorage
+from pilothouse.storage.watchcache import Cacher
 
 SERVICES = next(r for r in core.RESOURCES if r.plural == "services")
 
 
 @pytest.fixture
 def ctx() -> WriteContext:
+    storage, nothing = MemoryStorage(), SimpleNamespace(list=lambda resource: [])
+    ports = NodePorts(storage, Cacher(storage), nothing)  # type: ignore[arg-type]
     pools = SimpleNamespace(
-        addresses=Addresses(["10.0.0.0/24", "fd00::/112"]), node_ports=NodePorts(), options=None
+        addresses=Addresses(["10.0.0.0/24", "fd00::/112"]), node_ports=ports, options=None
     )
     return WriteContext(User("admin"), "create", SERVICES, namespace="default", name="s", services=pools)
 
@@ -78,13 +83,14 @@ def test_undo_gives_everything_back(ctx: WriteContext) -> None:
     prepare_create(ctx, service("NodePort", **wanted))
 
 
-def test_delete_gives_everything_back(ctx: WriteContext) -> None:
+def test_what_was_left_to_the_hooks_is_marked_as_their_choice(ctx: WriteContext) -> None:
     made = service("NodePort", clusterIP="10.0.0.5", clusterIPs=["10.0.0.5"])
+    made["spec"]["ports"].append({"name": "q", "port": 81, "protocol": "TCP", "nodePort": 30007})
     prepare_create(ctx, made)
-    after_delete(ctx, made)
-    assert ctx.services.addresses.allocate("10.0.0.5") == "10.0.0.5"
-    port = made["spec"]["ports"][0]["nodePort"]
-    assert ctx.services.node_ports.allocate(port) == port
+    assert ctx.chosen == {made["spec"]["ports"][0]["nodePort"]}
+    plain = service("ClusterIP")
+    prepare_create(ctx, plain)
+    assert plain["spec"]["clusterIP"] in ctx.chosen
 
 
 def test_node_port_is_kept_by_an_update_and_dropped_with_the_type(ctx: WriteContext) -> None:

@@ -1,4 +1,12 @@
-"""The objects that come and go with a service."""
+"""What comes and goes with a service: objects, node ports."""
+
+import logging
+import random
+
+import pytest
+
+from pilothouse.registry.node_ports import KEY, TAKEN, decode, encode
+from pilothouse.storage.interface import Unavailable
 
 SERVICES = "/api/v1/namespaces/default/services"
 ADDRESSES = "/apis/networking.k8s.io/v1/ipaddresses"
@@ -63,3 +71,130 @@ async def test_endpoints_go_with_their_service(rig):
     await rig.ok("DELETE", f"{SERVICES}/a")
     await rig.fail(404, "GET", endpoints + "/a")
     await rig.ok("GET", endpoints + "/b")
+
+
+async def marked(rig):
+    kv = await rig.storage.get(KEY)
+    bits = decode(kv.value)[1] if kv is not None else 0
+    return {30000 + n for n in range(bits.bit_length()) if bits >> n & 1}
+
+
+def ports(*numbers):
+    return [
+        {"name": f"p{i}", "port": i, "nodePort": n} if n else {"name": f"p{i}", "port": i}
+        for i, n in enumerate(numbers, 1)
+    ]
+
+
+async def test_a_node_port_is_marked_as_long_as_its_service_has_it(rig):
+    made = await rig.ok("POST", SERVICES, service("a", type="NodePort", ports=ports(30007, 0)))
+    chosen = made["spec"]["ports"][1]["nodePort"]
+    assert await marked(rig) == {30007, chosen}
+    changed = {"spec": {"ports": ports(30008)}}
+    await rig.ok("PATCH", f"{SERVICES}/a", changed, headers=MERGE)
+    assert await marked(rig) == {30008}
+    await rig.fail(422, "POST", SERVICES, service("b", type="NodePort", ports=ports(30008)))
+    await rig.ok("PATCH", f"{SERVICES}/a", {"spec": {"type": "ClusterIP"}}, headers=MERGE)
+    assert await marked(rig) == set()
+    await rig.ok("POST", SERVICES, service("b", type="NodePort", ports=ports(30008)))
+    await rig.ok("DELETE", f"{SERVICES}/b")
+    assert await marked(rig) == set()
+
+
+async def test_what_is_not_written_marks_no_port(rig):
+    wanted = service("a", type="NodePort", ports=ports(30007))
+    await rig.ok("POST", SERVICES + "?dryRun=All", wanted)
+    assert await marked(rig) == set()
+    await rig.ok("POST", SERVICES, wanted)
+    await rig.fail(409, "POST", SERVICES, service("a", type="NodePort", ports=ports(30008)))
+    assert await marked(rig) == {30007}
+    await rig.ok("POST", SERVICES, service("b", type="NodePort", ports=ports(30008)))
+
+
+async def test_a_health_check_port_is_marked(rig):
+    spec = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30009}
+    await rig.ok("POST", SERVICES, service("a", **spec, allocateLoadBalancerNodePorts=False))
+    assert await marked(rig) == {30009}
+    await rig.ok("DELETE", f"{SERVICES}/a")
+    assert await marked(rig) == set()
+
+
+def others_take(rig, monkeypatch, *numbers):
+    """Another server marks ports between our choice and our claim, once for each call."""
+    claim, left = rig.services.node_ports.claim, list(numbers)
+
+    async def late(wanted):
+        if left:
+            kv = await rig.storage.get(KEY)
+            bits = decode(kv.value)[1] if kv is not None else 0
+            bits |= 1 << (left.pop(0) or min(wanted)) - 30000
+            value = encode("30000-32767", bits)
+            await (rig.storage.update(KEY, value, kv.mod) if kv else rig.storage.create(KEY, value))
+        return await claim(wanted)
+
+    monkeypatch.setattr(rig.services.node_ports, "claim", late)
+
+
+async def test_a_port_that_another_server_was_faster_to_take_is_refused(rig, monkeypatch):
+    others_take(rig, monkeypatch, 30007, 30009)
+    text = await rig.fail(422, "POST", SERVICES, service("a", type="NodePort", ports=ports(0, 30007)))
+    assert f"spec.ports[1].nodePort: Invalid value: 30007: {TAKEN}" in text
+    assert await marked(rig) == {30007} and await addresses(rig) == {}
+    spec = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30009}
+    lost = service("b", **spec, allocateLoadBalancerNodePorts=False)
+    text = await rig.fail(500, "POST", SERVICES, lost)
+    assert text.endswith(f"failed to allocate requested HealthCheck NodePort 30009: {TAKEN}")
+
+
+@pytest.mark.parametrize("verb", ["POST", "PUT", "apply", "change"])
+async def test_a_chosen_port_that_is_lost_is_chosen_anew(rig, monkeypatch, verb):
+    wanted = service("a", type="NodePort", ports=ports(0))
+    if verb == "change":
+        await rig.ok("POST", SERVICES, service("a", ports=ports(0)))
+    others_take(rig, monkeypatch, 0, 0, 0)
+    if verb == "POST":
+        made = await rig.ok("POST", SERVICES, wanted)
+    elif verb == "PUT":
+        made = await rig.ok("PUT", f"{SERVICES}/a", wanted)
+    elif verb == "apply":
+        whole = {"apiVersion": "v1", "kind": "Service", **wanted}
+        headers = {"Content-Type": "application/apply-patch+yaml"}
+        made = await rig.ok("PATCH", f"{SERVICES}/a?fieldManager=m", whole, headers=headers)
+    else:
+        made = await rig.ok("PATCH", f"{SERVICES}/a", {"spec": {"type": "NodePort"}}, headers=MERGE)
+    found = await marked(rig)
+    assert len(found) == 4 and made["spec"]["ports"][0]["nodePort"] in found
+    assert len(await addresses(rig)) == 1
+
+
+async def test_a_full_range_is_said(rig):
+    await rig.storage.create(KEY, encode("30000-32767", (1 << 2768) - 1))
+    text = await rig.fail(500, "POST", SERVICES, service("a", type="NodePort", ports=ports(0)))
+    assert text == "Internal error occurred: failed to allocate a nodePort: range is full"
+
+
+async def test_a_chosen_address_that_is_somebodys_is_chosen_anew(rig, monkeypatch):
+    mine = {"metadata": {"name": "10.0.0.77"}, "spec": {"parentRef": {"resource": "gateways", "name": "g"}}}
+    await rig.ok("POST", ADDRESSES, mine)
+    pool = rig.services.addresses._pools["IPv4"]
+    pool.of_objects.clear()  # as if it had been made elsewhere at this moment
+    wanted = [int(pool.network.network_address) + 77]
+    real = random.randint
+    monkeypatch.setattr(random, "randint", lambda low, high: wanted.pop() if wanted else real(low, high))
+    made = await rig.ok("POST", SERVICES, service("a"))
+    assert not wanted and made["spec"]["clusterIP"] != "10.0.0.77"
+    held = await addresses(rig)
+    assert held == {"10.0.0.77": "g", made["spec"]["clusterIP"]: "a"}
+
+
+async def test_what_can_not_be_given_back_does_not_fail_the_delete(rig, monkeypatch, caplog):
+    await rig.ok("POST", SERVICES, service("a", type="NodePort", ports=ports(30007)))
+
+    async def broken(ports):
+        raise Unavailable("no leader")
+
+    monkeypatch.setattr(rig.services.node_ports, "give_back", broken)
+    with caplog.at_level(logging.WARNING):
+        await rig.ok("DELETE", f"{SERVICES}/a")
+    assert "no leader" in caplog.text
+    assert await marked(rig) == {30007}

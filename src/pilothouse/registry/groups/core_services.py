@@ -1,6 +1,7 @@
-"""Services: what is filled in, taken from the pools and given back (registry/core/service/storage)."""
+"""Services: what is filled in, chosen for them, kept and dropped (registry/core/service/storage).
 
-from collections.abc import Callable
+What is chosen here is claimed when the service is written, and let go after that (service_objects.py).
+"""
 
 from pilothouse import errors
 from pilothouse.api.fields import Errors, Object
@@ -11,7 +12,8 @@ from pilothouse.api.validate.service import (
     service_warnings,
     validate_cluster_ip_fields,
 )
-from pilothouse.registry.allocators import Addresses, AllocationError, NodePorts
+from pilothouse.registry.allocators import Addresses, AllocationError
+from pilothouse.registry.node_ports import NodePorts
 from pilothouse.registry.strategy import WriteContext
 
 
@@ -29,7 +31,7 @@ def prepare_create(ctx: WriteContext, service: Object) -> None:
 
 
 def prepare_update(ctx: WriteContext, service: Object, old: Object) -> None:
-    """Keep what was allocated, take what is needed, give back what is not, drop what has no use."""
+    """Keep what was allocated, choose what is needed, drop what has no use."""
     spec, before = service.setdefault("spec", {}), old.get("spec") or {}
     _keep_allocated(spec, before)
     _sync_cluster_ips(spec, before)
@@ -38,18 +40,6 @@ def prepare_update(ctx: WriteContext, service: Object, old: Object) -> None:
     _update_node_ports(ctx, service, before)
     _update_health_port(ctx, spec, before)
     _drop_by_type(spec, before)
-
-
-def after_delete(ctx: WriteContext, service: Object) -> None:
-    """Everything goes back to its pool."""
-    spec = service.get("spec") or {}
-    addresses, ports = _pools(ctx)
-    for address in spec.get("clusterIPs") or ():
-        addresses.release(address)
-    for port in _node_ports(spec):
-        ports.release(port)
-    if needs_health_check(spec) and spec.get("healthCheckNodePort"):
-        ports.release(spec["healthCheckNodePort"])
 
 
 def warnings(ctx: WriteContext, service: Object, old: Object | None) -> list[str]:
@@ -77,10 +67,6 @@ def _needs_node_port(spec: Object) -> bool:
 
 def _node_ports(spec: Object) -> list[int]:
     return [p["nodePort"] for p in spec.get("ports") or () if p.get("nodePort")]
-
-
-def _take(ctx: WriteContext, call: Callable[[], None]) -> None:
-    ctx.undo.append(call)
 
 
 def _keep_allocated(spec: Object, before: Object) -> None:
@@ -236,16 +222,11 @@ def _allocate(ctx: WriteContext, service: Object, family: str, wanted: str) -> s
         errs.invalid("spec.clusterIPs", service["spec"].get("clusterIPs"), why)
         _refuse(service, errs)
         raise
+    if not wanted:
+        ctx.chosen.add(address)
     if not (ctx.dry_run and wanted):
-        _take(ctx, lambda: addresses.release(address))
+        ctx.undo.append(lambda: addresses.release(address))
     return address
-
-
-def _free_address(ctx: WriteContext, address: str) -> None:
-    """Give an address back now; should the write fail, take it again."""
-    addresses = _pools(ctx)[0]
-    addresses.release(address)
-    _take(ctx, lambda: addresses.repair([{"spec": {"clusterIPs": [address]}}]))
 
 
 def _update_addresses(ctx: WriteContext, service: Object, before: Object) -> None:
@@ -253,22 +234,16 @@ def _update_addresses(ctx: WriteContext, service: Object, before: Object) -> Non
     if _settled(spec, before):
         return
     kind, old_kind = spec.get("type"), before.get("type")
-    old_ips, old_families = before.get("clusterIPs") or [], before.get("ipFamilies") or []
     if old_kind == "ExternalName" and kind != "ExternalName":
         _allocate_addresses(ctx, service)
         return
-    if old_ips[:1] == ["None"]:
+    if (before.get("clusterIPs") or [])[:1] == ["None"]:
         return
     families = spec.get("ipFamilies") or []
-    if old_kind != "ExternalName" and kind == "ExternalName":
-        for address in old_ips:
-            _free_address(ctx, address)
-    elif len(old_families) == 1 and len(families) == 2:
+    if kind != "ExternalName" and len(before.get("ipFamilies") or ()) == 1 and len(families) == 2:
         listed = spec.get("clusterIPs") or []
         wanted = listed[1] if len(listed) > 1 else ""
         spec["clusterIPs"] = [*listed[:1], _allocate(ctx, service, families[1], wanted)]
-    elif len(old_families) == 2 and len(families) == 1 and len(old_ips) > 1:
-        _free_address(ctx, old_ips[1])
 
 
 def _allocates_node_ports(spec: Object) -> bool:
@@ -290,8 +265,15 @@ def _allocate_port(ctx: WriteContext, service: Object, wanted: int, path: str) -
         errs.invalid(path, wanted, str(err))
         _refuse(service, errs)
         raise
-    _take(ctx, lambda: ports.release(port))
+    _note_port(ctx, port, wanted)
     return port
+
+
+def _note_port(ctx: WriteContext, port: int, wanted: int) -> None:
+    ports = _pools(ctx)[1]
+    if not wanted:
+        ctx.chosen.add(port)
+    ctx.undo.append(lambda: ports.release(port))
 
 
 def _init_node_ports(ctx: WriteContext, service: Object) -> None:
@@ -317,36 +299,23 @@ def _init_node_ports(ctx: WriteContext, service: Object) -> None:
 
 def _update_node_ports(ctx: WriteContext, service: Object, before: Object) -> None:
     spec = service["spec"]
-    kinds = ("NodePort", "LoadBalancer")
-    old_ports = _node_ports(before)
-    kept: list[int] = []
-    if spec.get("type") in kinds:
-        taken = set(old_ports)
-        seen: set[tuple[str, int]] = set()
-        for i, port in enumerate(spec.get("ports") or ()):
-            wanted = port.get("nodePort", 0)
-            if not wanted and not _allocates_node_ports(spec):
-                continue
-            if not wanted:
-                port["nodePort"] = _allocate_port(ctx, service, 0, "")
-            elif wanted not in taken:
-                _allocate_port(ctx, service, wanted, f"spec.ports[{i}].nodePort")
-            taken.add(port["nodePort"])
-            pair = (port.get("protocol", ""), port["nodePort"])
-            if pair in seen:
-                raise errors.Unknown(f"duplicate nodePort: {{{pair[0]} {pair[1]}}}")
-            seen.add(pair)
-        kept = _node_ports(spec)
-    elif before.get("type") not in kinds:
+    if spec.get("type") not in ("NodePort", "LoadBalancer"):
         return
-    for port_number in set(old_ports) - set(kept):
-        _free_port(ctx, port_number)
-
-
-def _free_port(ctx: WriteContext, port: int) -> None:
-    ports = _pools(ctx)[1]
-    ports.release(port)
-    _take(ctx, lambda: ports.repair([{"spec": {"healthCheckNodePort": port}}]))
+    taken = set(_node_ports(before))
+    seen: set[tuple[str, int]] = set()
+    for i, port in enumerate(spec.get("ports") or ()):
+        wanted = port.get("nodePort", 0)
+        if not wanted and not _allocates_node_ports(spec):
+            continue
+        if not wanted:
+            port["nodePort"] = _allocate_port(ctx, service, 0, "")
+        elif wanted not in taken:
+            _allocate_port(ctx, service, wanted, f"spec.ports[{i}].nodePort")
+        taken.add(port["nodePort"])
+        pair = (port.get("protocol", ""), port["nodePort"])
+        if pair in seen:
+            raise errors.Unknown(f"duplicate nodePort: {{{pair[0]} {pair[1]}}}")
+        seen.add(pair)
 
 
 def _allocate_health_port(ctx: WriteContext, spec: Object) -> None:
@@ -359,15 +328,13 @@ def _allocate_health_port(ctx: WriteContext, spec: Object) -> None:
         raise errors.InternalError(
             f"Internal error occurred: {text}", details={"causes": [{"message": text}]}
         ) from None
-    _take(ctx, lambda: ports.release(port))
+    _note_port(ctx, port, wanted)
     spec["healthCheckNodePort"] = port
 
 
 def _update_health_port(ctx: WriteContext, spec: Object, before: Object) -> None:
     if needs_health_check(spec) and not needs_health_check(before):
         _allocate_health_port(ctx, spec)
-    elif needs_health_check(before) and not needs_health_check(spec) and before.get("healthCheckNodePort"):
-        _free_port(ctx, before["healthCheckNodePort"])
 
 
 def _drop_by_type(spec: Object, before: Object) -> None:

@@ -127,7 +127,6 @@ SERVICE = Strategy(
     validate=checked(service.validate_service),
     validate_update=checked_update(service.validate_service_update),
     warnings=core_services.warnings,
-    after_delete=core_services.after_delete,
     claim=service_objects.claim,
     settle=service_objects.settle,
     return_deleted=True,

@@ -1,0 +1,48 @@
+"""Events about objects, as a controller tells of what it saw (client-go tools/events)."""
+
+import logging
+import socket
+
+from pilothouse import errors
+from pilothouse.api import meta
+from pilothouse.api.fields import Object
+from pilothouse.controllers.client import Client
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Writes warnings, each one once; what can not be written is let go."""
+
+    def __init__(self, client: Client, controller: str) -> None:
+        self._client = client
+        self._controller = controller
+        self._told: set[tuple[str, str]] = set()
+
+    async def warn(self, about: Object, reason: str, action: str, note: str) -> None:
+        """Tell of an object that has kind, apiVersion and metadata."""
+        metadata = about["metadata"]
+        if (metadata.get("uid", ""), note) in self._told:
+            return
+        self._told.add((metadata.get("uid", ""), note))
+        log.warning("%s", note, extra={"kv": {"kind": about["kind"], "name": metadata["name"]}})
+        involved = {"kind": about["kind"], "apiVersion": about["apiVersion"], "name": metadata["name"]}
+        involved |= {m: metadata[m] for m in ("namespace", "uid", "resourceVersion") if m in metadata}
+        name = f"{metadata['name']}.{meta.new_uid()[:16].replace('-', '')}"
+        event: Object = {
+            "kind": "Event",
+            "apiVersion": "v1",
+            "metadata": {"name": name, "namespace": metadata.get("namespace") or "default"},
+            "eventTime": meta.now_micro(),
+            "reportingComponent": self._controller,
+            "reportingInstance": f"{self._controller}-{socket.gethostname()}",
+            "action": action,
+            "reason": reason,
+            "involvedObject": involved,
+            "message": note,
+            "type": "Warning",
+        }
+        try:
+            await self._client.create(self._client.resource("", "v1", "events"), event)
+        except (errors.StatusError, KeyError) as err:
+            log.warning("an event was not written: %s", err)

@@ -1,0 +1,209 @@
+"""Node ports: which are taken. Like kube-apiserver's they are a bitmap in the store, changed by compare-and-set
+(registry/core/service/portallocator, allocator/storage), so any number of servers of either kind share one range.
+"""
+
+import asyncio
+import base64
+import random
+from collections.abc import Callable, Collection, Iterable
+
+import orjson
+
+from pilothouse._watchcache import Entry
+from pilothouse.api.fields import Object
+from pilothouse.registry.allocators import AllocationError
+from pilothouse.registry.readers import Readers
+from pilothouse.storage.interface import KeyExists, RevisionConflict, Storage
+from pilothouse.storage.watchcache import Cacher
+
+PREFIX = "/registry/ranges/"
+KEY = f"{PREFIX}servicenodeports"
+TRIES = 32
+MISMATCH = "the provided port range does not match the current port range"
+TAKEN = "provided port is already allocated"
+
+
+class NodePorts:
+    """The ports of `--service-node-port-range`. A port is chosen in memory, then claimed in the store.
+
+    Bit n of the bitmap is the port `first` + n.
+    """
+
+    def __init__(
+        self, storage: Storage, cacher: Cacher, readers: Readers, first: int = 30000, last: int = 32767
+    ) -> None:
+        self.first, self.last = first, last
+        size = last - first + 1
+        self._mask = (1 << size) - 1
+        self._static = min(max(16, size // 32), 128) if size > 16 else 0
+        """Ports of the lower part, which are left to users to choose from (KEP-3668)."""
+        self._storage = storage
+        self._cacher = cacher
+        self._readers = readers
+        self._cache = cacher.resource(PREFIX, lambda obj: {})
+        self._bits = 0
+        self._revision = 0
+        self._pending: set[int] = set()
+        self._suspects: set[int] = set()
+        self._lock = asyncio.Lock()
+
+    @property
+    def range(self) -> str:
+        """As it is stored and shown: `30000-32767`."""
+        return f"{self.first}-{self.last}"
+
+    def __contains__(self, port: int) -> bool:
+        """Whether a port is in the range."""
+        return self.first <= port <= self.last
+
+    def allocate(self, port: int | None = None, *, dry_run: bool = False) -> int:
+        """Choose a port: the one asked for, else any; AllocationError when it cannot be had.
+
+        A dry run that names its port does not ask whether it is in the range, as upstream's does not.
+        """
+        taken = self._known() | self.bitmap(self._pending)
+        if port is None:
+            port = self._pick(taken)
+            if port is None:
+                raise AllocationError("range is full")
+        elif port not in self and not dry_run:
+            text = "provided port is not in the valid range. The range of valid ports is"
+            raise AllocationError(f"{text} {self.range}")
+        elif port in self._pending or taken & self.bitmap([port]):
+            raise AllocationError(TAKEN)
+        self._pending.add(port)
+        return port
+
+    def release(self, port: int) -> None:
+        """Give back a port that was chosen and not claimed; any other is let pass."""
+        self._pending.discard(port)
+
+    def sweep(self) -> None:
+        """Let go of ports that were being written at the sweep before already: the write was cut off."""
+        self._pending -= self._suspects
+        self._suspects = set(self._pending)
+
+    async def claim(self, ports: Collection[int]) -> set[int]:
+        """Take chosen ports in the store, all or none; the answer is those that others have taken meanwhile.
+
+        Raises StorageError, and AllocationError when the store has another range.
+        """
+        wanted = self.bitmap(ports)
+        lost = 0
+
+        def edit(bits: int) -> int:
+            nonlocal lost
+            lost = bits & wanted
+            return bits if lost else bits | wanted
+
+        await self.change(edit)
+        if not lost:
+            self._pending.difference_update(ports)
+        return self.ports(lost)
+
+    async def give_back(self, ports: Collection[int]) -> None:
+        """Free ports in the store; those that are free or in no range are let pass."""
+        freed = self.bitmap(ports)
+        await self.change(lambda bits: bits & ~freed)
+
+    async def change(self, edit: Callable[[int], int], *, rebuild: bool = False) -> None:
+        """Write what `edit` makes of the stored bitmap; it is called again when another server was faster.
+
+        A bitmap that is not there is made of the services that are. `rebuild` takes over one of another range.
+        """
+        async with self._lock:
+            entry = self._cache.get(KEY)
+            while True:
+                if entry is None:
+                    before, bits = None, self.bitmap(self._used())
+                else:
+                    before, bits = decode(entry.value)
+                    if before != self.range:
+                        if not rebuild:
+                            raise AllocationError(MISMATCH)
+                        bits = self._moved(before, bits)
+                    self._learn(bits, entry.rev)
+                new = edit(bits)
+                if before == self.range and new == bits:
+                    return
+                try:
+                    self._learn(new, await self._write(encode(self.range, new), entry))
+                except (KeyExists, RevisionConflict) as err:
+                    entry = None if err.current is None else self._cacher.entry(err.current)
+                    if entry is None and err.current is not None:
+                        raise AllocationError(f"{KEY} can not be read") from None
+                else:
+                    return
+
+    def bitmap(self, ports: Iterable[int]) -> int:
+        """The bitmap of ports; those outside the range are left out."""
+        out = 0
+        for port in ports:
+            if port in self:
+                out |= 1 << port - self.first
+        return out
+
+    def ports(self, bits: int) -> set[int]:
+        """The ports of a bitmap."""
+        return {self.first + n for n in range(bits.bit_length()) if bits >> n & 1}
+
+    async def _write(self, value: bytes, entry: Entry | None) -> int:
+        if entry is None:
+            return (await self._storage.create(KEY, value)).mod
+        return (await self._storage.update(KEY, value, entry.rev)).mod
+
+    def _known(self) -> int:
+        """The bitmap as it was seen last."""
+        entry = self._cache.get(KEY)
+        if entry is None:
+            return self.bitmap(self._used())
+        if entry.rev > self._revision:
+            spec, bits = decode(entry.value)
+            self._learn(bits if spec == self.range else self._moved(spec, bits), entry.rev)
+        return self._bits
+
+    def _learn(self, bits: int, revision: int) -> None:
+        if revision > self._revision:
+            self._bits, self._revision = bits, revision
+
+    def _moved(self, spec: str, bits: int) -> int:
+        """The bitmap of another range as one of this range."""
+        first = spec.partition("-")[0]
+        offset = (int(first) if first.isdigit() else self.first) - self.first
+        return (bits << offset if offset > 0 else bits >> -offset) & self._mask
+
+    def _used(self) -> set[int]:
+        return {port for service in self._readers.list("services") for port in ports_of(service)}
+
+    def _pick(self, taken: int) -> int | None:
+        """A random free port, above the static band if there are any."""
+        size = self.last - self.first + 1
+        for low, high in ((self._static, size), (0, self._static)):
+            for _ in range(TRIES if low < high else 0):
+                offset = random.randrange(low, high)
+                if not taken >> offset & 1:
+                    return self.first + offset
+            free = [n for n in range(low, high) if not taken >> n & 1]
+            if free:
+                return self.first + random.choice(free)
+        return None
+
+
+def ports_of(service: Object) -> set[int]:
+    """The node ports that a service has."""
+    spec = service.get("spec") or {}
+    ports = {port.get("nodePort", 0) for port in spec.get("ports") or ()}
+    return (ports | {spec.get("healthCheckNodePort", 0)}) - {0, None}
+
+
+def encode(spec: str, bits: int) -> bytes:
+    """The stored form, a core/v1 RangeAllocation: its data is the bitmap as a big-endian number."""
+    data = bits.to_bytes((bits.bit_length() + 7) // 8, "big")
+    obj: Object = {"kind": "RangeAllocation", "apiVersion": "v1", "metadata": {}, "range": spec}
+    return orjson.dumps({**obj, "data": base64.b64encode(data).decode()})
+
+
+def decode(value: bytes) -> tuple[str, int]:
+    """Range and bitmap."""
+    obj = orjson.loads(value)
+    return obj.get("range") or "", int.from_bytes(base64.b64decode(obj.get("data") or ""), "big")

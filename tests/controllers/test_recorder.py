@@ -1,0 +1,43 @@
+"""Events that a controller writes."""
+
+from pilothouse.controllers.recorder import Recorder
+
+EVENTS = "/apis/events.k8s.io/v1/namespaces"
+
+
+async def test_a_warning_is_written_once(rig):
+    recorder = Recorder(rig.client("kube-apiserver"), "some-controller")
+    about = await rig.config_map("a")
+    for _ in range(2):
+        await recorder.warn(about, "Odd", "Looking", "it is odd")
+    [event] = (await rig.ok("GET", f"{EVENTS}/default/events"))["items"]
+    assert (event["type"], event["reason"], event["action"], event["note"]) == (
+        "Warning",
+        "Odd",
+        "Looking",
+        "it is odd",
+    )
+    assert event["reportingController"] == "some-controller"
+    assert event["reportingInstance"].startswith("some-controller-")
+    assert {m: event["regarding"][m] for m in ("kind", "name", "uid")} == {
+        "kind": "ConfigMap",
+        "name": "a",
+        "uid": about["metadata"]["uid"],
+    }
+    await recorder.warn(about, "Odd", "Looking", "it is odder")
+    assert len((await rig.ok("GET", f"{EVENTS}/default/events"))["items"]) == 2
+
+
+async def test_what_has_no_namespace_is_told_of_in_default(rig):
+    recorder = Recorder(rig.client("kube-apiserver"), "some-controller")
+    about = await rig.ok("GET", "/api/v1/namespaces/kube-system")
+    await recorder.warn(about, "Odd", "Looking", "it is odd")
+    [event] = (await rig.ok("GET", f"{EVENTS}/default/events"))["items"]
+    assert event["regarding"]["name"] == "kube-system"
+
+
+async def test_what_can_not_be_written_is_let_go(rig, caplog):
+    recorder = Recorder(rig.client("kube-apiserver"), "no controller's name")
+    await recorder.warn(await rig.config_map("a"), "Odd", "Looking", "it is odd")
+    assert "an event was not written" in caplog.text
+    assert (await rig.ok("GET", f"{EVENTS}/default/events"))["items"] == []
