@@ -36,6 +36,7 @@ cdef int MAX_NAMES = 1024
 
 include "_http1_head.pxi"
 include "_http1_answers.pxi"
+include "_http1_bodies.pxi"
 
 
 cdef inline double now():
@@ -68,8 +69,9 @@ cdef class Service:
     cdef double header_timeout, body_timeout, idle_timeout
     cdef list dirty                   # connections with stream writes of this loop turn
     cdef Heads heads
+    cdef readonly Bodies bodies
 
-    def __init__(self, handler, loop, *, too_large, compress, peer_chain, max_header_bytes, max_body_bytes,
+    def __init__(self, handler, loop, *, too_large, compress, peer_chain, max_header_bytes, max_body_bytes, body_budget,
                  header_timeout, body_timeout, idle_timeout, gzip_above):
         self.handler = handler
         self.loop = loop
@@ -86,6 +88,7 @@ cdef class Service:
         self.leaving = set()
         self.dirty = []
         self.heads = Heads()
+        self.bodies = Bodies(loop, body_budget)
 
     def __call__(self):
         """Make the protocol of a new connection."""
@@ -157,6 +160,10 @@ cdef class Connection(Answers):
     cdef object body                  # None, bytes, or a bytearray once it came in parts
     cdef bytes early                  # input up to the target, kept for methods that the parser does not know
     cdef Py_ssize_t head_size, body_size
+    cdef Py_ssize_t expected          # the bytes that the body may have, once it is known that it is a long one
+    cdef Py_ssize_t mark              # of the body that had come
+    cdef double marked                # at this time
+    cdef bint entered                 # it takes part in `Bodies`
     cdef bint in_message, head_done
     cdef int completed                # messages that ended within the present feed
 
@@ -188,6 +195,7 @@ cdef class Connection(Answers):
         service.connections.discard(self)
         service.leaving.discard(self)
         self.phase = CLOSED
+        self.drop_body()
         current = self.current
         self.parser = self.current = self.request = self.source = None
         self.waiting.clear()
@@ -231,6 +239,9 @@ cdef class Connection(Answers):
             self.early = b""
         elif self.completed:
             self.early = b"?"         # where the message began is not known: no method matches
+        if self.expected and not self.entered and self.in_message and not self.deaf:
+            self.entered = True
+            self.service.bodies.enter(self)
         self.settle(self.completed > 0)
 
     cdef feed(self, bytes data):
@@ -278,6 +289,12 @@ cdef class Connection(Answers):
             self.parser = HttpRequestParser(self)
             self.feed(b"POST" + raw[end:])
 
+    cdef drop_body(self):
+        self.body = None
+        if self.entered:
+            self.entered = False
+            self.service.bodies.leave(self)
+
     cdef settle(self, bint anew):
         """Find the phase that the connection is in now; its time starts when it is another one than before."""
         cdef Phase phase = ANSWERING
@@ -322,7 +339,7 @@ cdef class Connection(Answers):
         self.headers = {}
         self.all_headers = []
         self.body = None
-        self.head_size = self.body_size = 0
+        self.head_size = self.body_size = self.expected = 0
 
     def on_url(self, bytes url):
         text = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(url), PyBytes_GET_SIZE(url), "replace")
@@ -366,6 +383,8 @@ cdef class Connection(Answers):
         has_body = coding is not None or length is not None and length != "0"
         if length is not None and int(length) > self.service.max_body_bytes:
             raise Refused(self.service.refusal_of_body())
+        if length is not None and int(length) > SHORT:
+            self.expected = int(length)
         if "upgrade" in headers and has_body and self.parser.should_upgrade():
             # The parser takes what follows for another protocol and would not read this body.
             raise Refused(plain_error("400 Bad Request", ""))
@@ -382,6 +401,8 @@ cdef class Connection(Answers):
         self.body_size += PyBytes_GET_SIZE(data)
         if self.body_size > self.service.max_body_bytes:
             raise Refused(self.service.refusal_of_body())
+        if self.body_size > SHORT and not self.expected:
+            self.expected = self.service.max_body_bytes
         if self.body is None:
             self.body = data
         else:
@@ -413,6 +434,7 @@ cdef class Connection(Answers):
         elif type(body) is bytearray:
             body = bytes(body)
         request = Request(method, self.target, headers, self.all_headers, body, self.peer, self.certificates, keep)
-        self.target = self.body = self.headers = self.all_headers = None
+        self.target = self.headers = self.all_headers = None
+        self.drop_body()
         self.deaf = not keep
         self.take_request(request, old)

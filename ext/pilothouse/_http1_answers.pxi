@@ -22,6 +22,8 @@ cdef class Answers:
     cdef bint ended                   # nothing will be added to `out`: it is the rest of an answer
     cdef bint old, chunked, close_after  # the answer: to an HTTP/1.0 client, in chunks, the last one
     cdef bint write_paused, read_paused, scheduled, advancing, owes_continue
+    cdef bint starved                 # a long body has to wait for room
+    cdef bint stopped                 # the transport does not read, for one of these reasons
     cdef bint deaf                    # the last request of the connection has been read
     cdef Phase phase
     cdef double since                 # when the phase began, or when the transport stopped taking data
@@ -29,9 +31,13 @@ cdef class Answers:
     cdef settle(self, bint anew):
         """Find the phase that the connection is in now."""
 
+    cdef drop_body(self):
+        """Forget what has come of a body."""
+
     cdef close(self):
         self.deaf = True
         self.phase = CLOSED
+        self.drop_body()
         self.service.connections.discard(self)
         self.service.leaving.add(self)
         self.transport.close()
@@ -39,9 +45,18 @@ cdef class Answers:
             self.service.on_change()
 
     cdef pause_reading(self):
-        if not self.read_paused and self.phase != CLOSED:
-            self.read_paused = True
-            self.transport.pause_reading()
+        self.read_paused = True
+        self.regulate()
+
+    cdef regulate(self):
+        """Have the transport read, or not."""
+        cdef bint stop = self.read_paused or self.starved
+        if stop != self.stopped and self.phase != CLOSED:
+            self.stopped = stop
+            if stop:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
 
     cdef take_request(self, request, bint old):
         """Answer a request now, or behind those that wait already."""
@@ -231,15 +246,15 @@ cdef class Answers:
             if self.owes_continue:
                 self.owes_continue = False
                 self.write(CONTINUE)
-            if self.read_paused:
-                self.read_paused = False
-                self.transport.resume_reading()
+            self.read_paused = False
+            self.regulate()
             self.settle(True)
 
     cdef refuse(self, bytes answer):
         if self.deaf:
             return
         self.deaf = True
+        self.drop_body()
         if self.current is None and not self.waiting:
             self.send_refusal(answer)
         else:

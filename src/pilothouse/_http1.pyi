@@ -4,7 +4,12 @@ from typing import Any
 
 from pilothouse.server.request import Handler, Response
 
+class Bodies:
+    reserved: int
+    def hurry(self, at: float = 0.0) -> None: ...
+
 class Service:
+    bodies: Bodies
     draining: bool
     on_change: Callable[[], None] | None
     connections: set[Connection]
@@ -23,6 +28,7 @@ class Service:
         peer_chain: Callable[[Any], tuple[bytes, ...]],
         max_header_bytes: int,
         max_body_bytes: int,
+        body_budget: int,
         header_timeout: float,
         body_timeout: float,
         idle_timeout: float,

@@ -1,5 +1,6 @@
 """A transport and a client without sockets, for tests of the protocol."""
 
+import copy
 import http.client
 import io
 from collections.abc import Callable
@@ -70,9 +71,18 @@ class Peer:
             return answer(request)
 
         self.http1 = Http1(record, limits)
+        self.connect(room)
+
+    def connect(self, room: int = 1 << 40) -> None:
         self.transport = FakeTransport(room)
         self.protocol = self.transport.protocol = self.http1()
         self.protocol.connection_made(self.transport)
+
+    def another(self) -> "Peer":
+        """One more connection of the same listener."""
+        peer = copy.copy(self)
+        peer.connect()
+        return peer
 
     def send(self, *parts: bytes) -> "Peer":
         for part in parts:

@@ -1,11 +1,13 @@
 """One listener on real sockets: TLS, client certificates, SNI, reload, keep-alive, streams and the end."""
 
 import asyncio
+import contextlib
 import http.client
 import pathlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,8 +16,11 @@ import uvloop
 
 from pilothouse.pki import Authority, write_file
 from pilothouse.server import tls
+from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, bind
 from pilothouse.server.request import Request, Response, Stream
+
+LIMITS = Limits(body_budget=8 * 1024 * 1024)
 
 
 class Running:
@@ -35,7 +40,7 @@ class Running:
         self.call(self._start())
 
     async def _start(self) -> None:
-        self.listener = Listener(self.handle, [self.sock], self.contexts)
+        self.listener = Listener(self.handle, [self.sock], self.contexts, LIMITS)
         await self.listener.start()
 
     def call(self, coroutine: Any) -> Any:
@@ -178,3 +183,50 @@ def test_ciphers_are_known_to_openssl() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for name in filter(None, tls.CIPHERS.values()):
         context.set_ciphers(name)
+
+
+def test_half_sent_bodies_hold_up_neither_small_requests_nor_a_whole_body(running: Running) -> None:
+    """Four connections stall within bodies of 3 MB, where two have room: the others' memory is what one read brings."""
+    size = 3_000_000
+    stalled = [running.connect() for _ in range(4)]
+
+    def stall(connection: http.client.HTTPSConnection) -> None:
+        connection.putrequest("POST", "/")
+        connection.putheader("Content-Length", str(size))
+        connection.endheaders()
+        connection.sock.settimeout(60)
+        with contextlib.suppress(
+            OSError
+        ):  # who is held back does not get rid of its bytes; the refused are cut
+            connection.send(b"x" * (size - 10))
+
+    threads = [threading.Thread(target=stall, args=(connection,)) for connection in stalled]
+    for thread in threads:
+        thread.start()
+    bodies = running.listener.http1.service.bodies
+    until = time.monotonic() + 10
+    while bodies.reserved < 2 * size and time.monotonic() < until:
+        time.sleep(0.01)
+    small = running.connect()
+    big = running.connect()
+    answered: list[int] = []
+
+    def send() -> None:
+        big.timeout = 60
+        big.request("POST", "/", b"y" * size)
+        answered.append(big.getresponse().status)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    while sender.is_alive():
+        begun = time.monotonic()
+        assert get(small) == b"hello" and time.monotonic() - begun < 2
+        assert bodies.reserved <= LIMITS.body_budget
+        time.sleep(0.02)
+    sender.join()
+    assert answered == [200]
+    assert [len(r.body) for r in running.requests if r.body] == [size]
+    for connection in (*stalled, small, big):
+        connection.close()
+    for thread in threads:
+        thread.join(60)

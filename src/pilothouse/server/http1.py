@@ -29,10 +29,14 @@ FAREWELL = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on a connection, in bytes and seconds; the defaults are kube-apiserver's."""
+    """Bounds on a connection, in bytes and seconds; the defaults are kube-apiserver's.
+
+    `body_budget` is what all bodies that are being received may have together, short ones not counted.
+    """
 
     header_bytes: int = 1 << 20
     body_bytes: int = 3 * 1024 * 1024
+    body_budget: int = 64 * 1024 * 1024
     header_timeout: float = 32.0
     body_timeout: float = 60.0
     idle_timeout: float = 90.0
@@ -67,6 +71,7 @@ class Http1:
             peer_chain=peer_chain,
             max_header_bytes=self.limits.header_bytes,
             max_body_bytes=self.limits.body_bytes,
+            body_budget=self.limits.body_budget,
             header_timeout=self.limits.header_timeout,
             body_timeout=self.limits.body_timeout,
             idle_timeout=self.limits.idle_timeout,
