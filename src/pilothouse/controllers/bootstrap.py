@@ -1,9 +1,11 @@
 """The objects that a server makes when it starts, and how it mends those that it finds."""
 
+import asyncio
 import base64
 import copy
 import ipaddress
 import json
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,8 +15,17 @@ from typing import Any, Protocol
 
 import orjson
 
+from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.authz.escalation import uncovered
+from pilothouse.storage.background import Background
+from pilothouse.storage.encryption import EncryptionError
+from pilothouse.storage.interface import StorageError
+
+log = logging.getLogger(__name__)
+
+AGAIN = 10.0
+"""Seconds between two attempts to make what has to wait."""
 
 _RBAC = "rbac.authorization.k8s.io"
 _AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
@@ -76,7 +87,10 @@ class Writer(Protocol):
         """A private copy of the object that stands in the place of a planned one."""
 
     async def create_missing(self, planned: Sequence[Planned]) -> None:
-        """Create these objects, in one transaction where the store can; one that is there is left."""
+        """Create these objects, in one transaction where the store can; one that is there is left.
+
+        EncryptionError when some could not be encrypted; the others were made.
+        """
 
     async def change(self, planned: Planned, edit: Callable[[Object], None]) -> None:
         """Read, edit in place and write."""
@@ -85,14 +99,51 @@ class Writer(Protocol):
         """Delete what stands in the place of a planned object."""
 
 
-async def ensure(writer: Writer, planned: Sequence[Planned]) -> None:
-    """Create what is missing, then bring what stands there up to date."""
-    there = {id(p): writer.get(p) for p in planned}
-    await writer.create_missing([p for p in planned if there[id(p)] is None])
+async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
+    """Create what is missing, then bring what stands there up to date.
+
+    The answer is what has to wait: what stands there can not be read now, or nothing can be encrypted.
+    """
+    missing, there, waiting = [], [], []
     for p in planned:
-        live = there[id(p)]
-        if live is not None:
+        try:
+            live = writer.get(p)
+        except errors.InternalError as err:
+            log.warning("%s %s has to wait: %s", p.plural, p.name, err)
+            waiting.append(p)
+            continue
+        if live is None:
+            missing.append(p)
+        else:
+            there.append((p, live))
+    try:
+        await writer.create_missing(missing)
+    except EncryptionError as err:
+        log.warning("%d objects of a fresh cluster have to wait: %s", len(missing), err)
+        waiting += missing
+    for p, live in there:
+        try:
             await _mend(writer, p, live)
+        except errors.InternalError as err:
+            log.warning("%s %s has to wait: %s", p.plural, p.name, err)
+            waiting.append(p)
+    return waiting
+
+
+class Rest(Background):
+    """Tries again and again to make what had to wait."""
+
+    def __init__(self, writer: Writer, waiting: Sequence[Planned]) -> None:
+        self._writer = writer
+        self._waiting = waiting
+
+    async def _run(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(AGAIN)
+            try:
+                self._waiting = await ensure(self._writer, self._waiting)
+            except (errors.StatusError, StorageError) as err:
+                log.warning("objects of a fresh cluster have to wait: %s", err)
 
 
 async def _mend(writer: Writer, planned: Planned, live: Object) -> None:

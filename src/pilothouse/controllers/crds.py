@@ -229,7 +229,7 @@ class CustomResourceDefinitions:
 
     async def _delete_all(self, resource: Resource) -> bool:
         """Delete every object; whether some are left, because something holds them."""
-        cache, after = self.client.store.cache(resource), ""
+        cache, after = self.client.store.readable(resource), ""
         while True:
             listing = cache.list(resource.key_prefix, None, after=after, limit=BATCH)
             places = [
@@ -237,9 +237,8 @@ class CustomResourceDefinitions:
             ]
             await asyncio.gather(*(self.client.delete(resource, place[0], place[2]) for place in places))
             if not listing.more:
-                return bool(
-                    self.client.store.cache(resource).list(resource.key_prefix, None, limit=1).entries
-                )
+                left = self.client.store.readable(resource).list(resource.key_prefix, None, limit=1)
+                return bool(left.entries)
             after = listing.entries[-1].key
 
     async def _report(self, name: str, uid: str) -> None:

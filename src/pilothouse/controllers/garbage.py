@@ -110,7 +110,7 @@ class GarbageCollector:
     async def _collect(self, key: str) -> float | None:
         """Look at one dependent: delete it, or take dangling references off it."""
         resource = self._resource_of(key)
-        entry = self.client.store.cache(resource).get(key) if resource is not None else None
+        entry = self.client.store.get(resource, key) if resource is not None else None
         if resource is None or entry is None:
             return None
         obj = decode(entry)
@@ -174,7 +174,7 @@ class GarbageCollector:
     async def _finish(self, key: str) -> float | None:
         """Look at an owner that is being deleted and waits for the collector."""
         resource = self._resource_of(key)
-        entry = self.client.store.cache(resource).get(key) if resource is not None else None
+        entry = self.client.store.get(resource, key) if resource is not None else None
         if resource is None or entry is None:
             return None
         metadata = decode(entry)["metadata"]
@@ -195,7 +195,7 @@ class GarbageCollector:
 
     def _blocks(self, key: str, uid: str) -> bool:
         resource = self._resource_of(key)
-        entry = self.client.store.cache(resource).get(key) if resource is not None else None
+        entry = self.client.store.get(resource, key) if resource is not None else None
         if entry is None:
             return False
         refs = decode(entry)["metadata"].get("ownerReferences") or []
@@ -203,7 +203,7 @@ class GarbageCollector:
 
     async def _orphan(self, key: str, uid: str) -> None:
         resource = self._resource_of(key)
-        entry = self.client.store.cache(resource).get(key) if resource is not None else None
+        entry = self.client.store.get(resource, key) if resource is not None else None
         if resource is not None and entry is not None:
             metadata = decode(entry)["metadata"]
             await self._drop_references(resource, metadata.get("namespace", ""), metadata, {uid})

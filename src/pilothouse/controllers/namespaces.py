@@ -86,8 +86,8 @@ class NamespaceDeletion:
         return list(found.values())
 
     async def _delete_all(self, resource: Resource, namespace: str) -> None:
-        cache = self.client.store.cache(resource)
         prefix = f"{resource.key_prefix}{namespace}/"
+        cache = self.client.store.readable(resource, prefix)
         after = ""
         while True:
             listing = cache.list(prefix, None, after=after, limit=BATCH)
@@ -121,7 +121,8 @@ class NamespaceDeletion:
     def _count(
         self, resource: Resource, namespace: str, remaining: Counter[str], finalizers: Counter[str]
     ) -> None:
-        listing = self.client.store.cache(resource).list(f"{resource.key_prefix}{namespace}/", None)
+        prefix = f"{resource.key_prefix}{namespace}/"
+        listing = self.client.store.readable(resource, prefix).list(prefix, None)
         if listing.entries:
             remaining[f"{resource.plural}.{resource.group}"] = len(
                 listing.entries

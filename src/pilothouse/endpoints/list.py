@@ -17,10 +17,10 @@ from pilothouse.endpoints.response import include_object
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.registry.fields import extractor, stored_label
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import Store, storage_error, too_large
+from pilothouse.registry.store import Store, storage_error, too_large, unavailable
 from pilothouse.server.request import Response
 from pilothouse.storage import interface, keys
-from pilothouse.storage.watchcache import Listing
+from pilothouse.storage.watchcache import Listing, UnreadableError
 
 TOKEN_EXPIRED = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
@@ -51,7 +51,7 @@ class Selection:
         """The page; from the store when the cache does not reach back that far, or is behind."""
         if self.behind and (self.at or self.params.token or not self.params.resource_version):
             return self._from_store()
-        cache = self.store.cache(self.resource)
+        cache = self.store.readable(self.resource, self.prefix)
         if self.at > self.store.cacher.revision:
             raise too_large(self.at, self.store.cacher.revision)
         try:
@@ -78,9 +78,10 @@ class Selection:
         read = extractor(self.resource.storage or self.resource)
         kept: list[Entry] = []
         for kv in page.items:
-            entry = self.store.cacher.entry(kv)
-            if entry is None:
-                continue
+            try:
+                entry = self.store.cacher.entry(kv)
+            except UnreadableError as err:
+                raise unavailable(err.in_list()) from err
             if not whole:
                 obj = orjson.loads(entry.value)
                 if not self.selector.matches_labels(obj["metadata"].get("labels")):

@@ -111,6 +111,7 @@ def encoder_of(ctx: Context, resource: Resource) -> Encoder:
 def start(verbs: Verbs, ctx: Context, query: "Selection") -> Response:
     """The streaming answer; what is wrong with the request's resourceVersion is told inside the stream."""
     params, resource = query.params, query.resource
+    query.store.readable(resource, query.prefix)
     revision = resource_version(params.resource_version)
     encoder = encoder_of(ctx, resource)
     seconds = max(params.timeout, 0) if params.timeout else verbs.watch_timeout * (1 + random.random())
@@ -135,7 +136,12 @@ class _Session:
     def begin(self, seconds: float) -> None:
         """Subscribe, send what is there when that was asked for, and set the time limit."""
         query = self.query
-        params, cache = query.params, query.store.cache(query.resource)
+        params = query.params
+        try:
+            cache = query.store.readable(query.resource, query.prefix)
+        except errors.InternalError as err:
+            self._fail(err)
+            return
         newest = query.store.cacher.revision
         wants_state = params.send_initial if params.send_initial is not None else self.revision == 0
         wanted = self.revision or (query.store.storage.revision if query.behind else 0)

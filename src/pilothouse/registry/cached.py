@@ -59,7 +59,7 @@ class CachedReaders:
         if found is None:
             return
         prefix = f"{found.key_prefix}{namespace}/" if namespace and found.namespaced else found.key_prefix
-        for entry in self.store.cache(found).list(prefix, None).entries:
+        for entry in self.store.readable(found, prefix).list(prefix, None).entries:
             yield self._object(entry)
 
     def revision(self, resource: str) -> int:

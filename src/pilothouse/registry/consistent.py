@@ -44,9 +44,8 @@ async def find(store: Store, resource: Resource, namespace: str, name: str) -> E
     key = key_of(resource, namespace, name)
     try:
         kv = await store.storage.get(key)
+        if kv is not None:
+            return store.cacher.entry(kv)
     except interface.StorageError as err:
         raise storage_error(resource, name, err) from err
-    entry = store.cacher.entry(kv) if kv is not None else None
-    if entry is None:
-        raise errors.not_found(resource.group, resource.plural, name)
-    return entry
+    raise errors.not_found(resource.group, resource.plural, name)

@@ -43,7 +43,7 @@ async def delete(store: Store, ctx: WriteContext, options: Object, validate: Val
     resource = ctx.resource
     key = key_of(resource, ctx.namespace, ctx.name)
     for _ in range(ATTEMPTS):
-        entry = store.cache(resource).get(key)
+        entry = store.get(resource, key)
         if entry is None:
             raise errors.not_found(resource.group, resource.plural, ctx.name)
         try:

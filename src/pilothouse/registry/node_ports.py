@@ -130,8 +130,6 @@ class NodePorts:
                     self._learn(new, await self._write(encode(self.range, new), entry))
                 except (KeyExists, RevisionConflict) as err:
                     entry = None if err.current is None else self._cacher.entry(err.current)
-                    if entry is None and err.current is not None:
-                        raise AllocationError(f"{KEY} can not be read") from None
                 else:
                     return
 

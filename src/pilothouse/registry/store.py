@@ -121,13 +121,28 @@ class Store:
         """Drop the cache of a resource that is no longer served."""
         self._caches.pop(resource.key_prefix, None)
 
+    def readable(self, resource: Resource, prefix: str = "") -> ResourceCache:
+        """The same for who wants all objects, or all under a prefix; InternalError when one can not be read."""
+        if self.cacher.unreadable:
+            prefix = prefix or (resource.storage or resource).key_prefix
+            for key, error in self.cacher.unreadable.items():
+                if key.startswith(prefix):
+                    raise unavailable(error.in_list())
+        return self.cache(resource)
+
+    def get(self, resource: Resource, key: str) -> Entry | None:
+        """The newest cached state of an object; InternalError when what is stored can not be read."""
+        if key in self.cacher.unreadable:
+            raise unavailable(self.cacher.unreadable[key])
+        return self.cache(resource).get(key)
+
     def entry(self, resource: Resource, namespace: str, name: str) -> Entry | None:
-        """The newest cached state of an object."""
-        return self.cache(resource).get(resource.key(namespace, name))
+        """As get(), by namespace and name."""
+        return self.get(resource, resource.key(namespace, name))
 
     def find(self, resource: Resource, namespace: str, name: str) -> Entry:
         """As entry(), but a missing object is a NotFound."""
-        entry = self.cache(resource).get(key_of(resource, namespace, name))
+        entry = self.get(resource, key_of(resource, namespace, name))
         if entry is None:
             raise errors.not_found(resource.group, resource.plural, name)
         return entry
@@ -181,7 +196,7 @@ class Store:
             _drop_empty(resource, obj)
             value = codec.encode(obj, stored.kind, stored.api_version)
             if ctx.dry_run:
-                if self.cache(resource).get(key) is not None:
+                if self.get(resource, key) is not None:
                     raise interface.KeyExists(interface.KeyValue(key, b"", 0))
                 await _undo(ctx)
                 return Written(value, created=True)
@@ -213,7 +228,7 @@ class Store:
             err.message += ", the server was not able to generate a unique name for the object"
             err.details = {**(err.details or {}), "retryAfterSeconds": 1}
             err.headers = [("Retry-After", "1")]
-        entry = self.entry(resource, namespace, name)
+        entry = self.cache(resource).get(resource.key(namespace, name))
         if (
             entry is not None
             and b'"deletionTimestamp":' in entry.value
@@ -243,7 +258,7 @@ class Store:
         resource = ctx.resource
         key = key_of(resource, ctx.namespace, ctx.name)
         for _ in range(CONFLICT_ATTEMPTS):
-            entry = self.cache(resource).get(key)
+            entry = self.get(resource, key)
             try:
                 if entry is None:
                     return await self._create_on_update(

@@ -6,13 +6,15 @@ An embedded store tells of a commit before its writer is answered: then reads of
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from pilothouse._watchcache import Entry, Listing, ResourceCache, Watcher
+from pilothouse.api.fields import quote
 from pilothouse.storage.interface import Compacted, Event, KeyValue, Storage, StorageError, Subscription
 
-__all__ = ["Cacher", "Entry", "Listing", "ResourceCache", "Watcher"]
+__all__ = ["Cacher", "Entry", "Listing", "ResourceCache", "UnreadableError", "Watcher"]
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,25 @@ HISTORY = 1000
 SLOTS = 60
 """Seconds between two bookmarks of a watcher; each watcher has its slot among them."""
 
+RETRY = (1.0, 10.0)
+"""Seconds between two attempts to read what could not be read: the first, and the longest."""
+
+LOGGED = 20
+"""Keys named in the log of those that can not be read at one time."""
+
 Extract = Callable[[dict[str, Any]], dict[str, str]]
+
+
+class UnreadableError(StorageError):
+    """What is stored under a key can not be read: its key is not to be had, it is damaged, or no object."""
+
+    def __init__(self, kv: KeyValue, why: str) -> None:
+        super().__init__(why)
+        self.kv = kv
+
+    def in_list(self) -> "UnreadableError":
+        """The same for who lists or watches: the message says which key it is."""
+        return UnreadableError(self.kv, f"unable to transform key {quote(self.kv.key)}: {self}")
 
 
 def _no_fields(obj: dict[str, Any]) -> dict[str, str]:
@@ -34,14 +54,27 @@ def _no_fields(obj: dict[str, Any]) -> dict[str, str]:
 
 
 class Cacher:
-    """The caches of all resources. `transform(key, bytes)` turns what is stored into JSON (decryption)."""
+    """The caches of all resources. `transform(key, bytes)` turns what is stored into JSON (decryption), after
+    `prepare(pairs)` has fetched what that needs.
 
-    def __init__(self, storage: Storage, transform: Callable[[str, bytes], bytes] | None = None) -> None:
+    What can not be read is known by its key, so that nobody takes it for deleted: who reads it gets an error, who
+    lists or watches its resource too. It is tried again now and then.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        transform: Callable[[str, bytes], bytes] | None = None,
+        prepare: Callable[[Sequence[KeyValue]], Awaitable[None]] | None = None,
+    ) -> None:
         self.revision = 0
         self.ready = False
+        self.unreadable: dict[str, UnreadableError] = {}
         self.loop: asyncio.AbstractEventLoop
         self._storage = storage
         self._transform = transform
+        self._prepare = prepare
+        self._retry: asyncio.Task[None] | None = None
         self._resources: dict[str, ResourceCache] = {}
         self._unclaimed = ResourceCache(self, ROOT, _no_fields, (), 0)
         self._loaded = 0
@@ -64,9 +97,10 @@ class Cacher:
             found = await self._read(base)
         loaded: dict[str, list[Entry]] = {}
         for kv in found:
-            entry = self.entry(kv)
-            if entry is not None:
-                loaded.setdefault(self._find(kv.key).prefix, []).append(entry)
+            try:
+                loaded.setdefault(self._find(kv.key).prefix, []).append(self.entry(kv))
+            except UnreadableError as error:
+                self._hide(error)
         for cache in (self._unclaimed, *self._resources.values()):
             cache.load(loaded.pop(cache.prefix, []))
             cache.forget_history(base)
@@ -75,6 +109,7 @@ class Cacher:
         await self._storage.current_revision()  # has a shared store tell how far its watch is
         await self.wait_for(newest)
         self.ready = True
+        self._tell(*self.unreadable.values())
         self._timer = self.loop.call_later(1, self._tick)
 
     async def close(self) -> None:
@@ -84,8 +119,9 @@ class Cacher:
             self._timer.cancel()
         if self._subscription is not None:
             self._subscription.close()
-        if self._recovery is not None:
-            self._recovery.cancel()
+        for task in (self._recovery, self._retry):
+            if task is not None:
+                task.cancel()
         self.end_watches()
         for _, future in self._waiters:
             future.cancel()
@@ -159,14 +195,71 @@ class Cacher:
                 return found
             start = page.items[-1].key + "\0"
 
-    def entry(self, kv: KeyValue) -> Entry | None:
-        """What is kept of a pair; None, and a line in the log, when it can not be read."""
+    def entry(self, kv: KeyValue) -> Entry:
+        """What is kept of a pair; UnreadableError when it can not be read."""
         try:
             value = kv.value if self._transform is None else self._transform(kv.key, kv.value)
             return Entry(kv.key, value, kv.mod, kv.create)
-        except Exception:
-            log.exception("the value of %s can not be read; it is left out", kv.key)
-            return None
+        except StorageError as error:
+            raise UnreadableError(kv, str(error)) from None
+        except Exception as error:
+            raise UnreadableError(kv, f"{kv.key} can not be decoded: {error}") from error
+
+    def _hide(self, error: UnreadableError) -> None:
+        """Keep a pair that can not be read from those who would miss it: what is known of it stays as it was."""
+        self.unreadable[error.kv.key] = error
+        if self.ready:
+            self._tell(error)
+        self._find(error.kv.key).end_watches()
+        if self._retry is None:
+            self._retry = self.loop.create_task(self._try_again())
+
+    def _tell(self, *errors: UnreadableError) -> None:
+        """Log them, unless many are known already."""
+        for error in errors[: max(LOGGED - len(self.unreadable) + len(errors), 0)]:
+            log.error("the value of %s can not be read: %s", error.kv.key, error, exc_info=error.__cause__)
+
+    async def _try_again(self) -> None:
+        delay, longest = RETRY
+        while self.unreadable:
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, longest)
+            try:
+                if self._prepare is not None:
+                    await self._prepare([error.kv for error in self.unreadable.values()])
+                self._reveal()
+            except Exception:
+                log.exception("what could not be read was not tried again")
+        self._retry = None
+
+    def _reveal(self) -> None:
+        """Take in what can be read by now. Its revision is past, so watches of its resource begin anew after it."""
+        touched = {}
+        for kv in sorted((error.kv for error in self.unreadable.values()), key=attrgetter("mod")):
+            try:
+                entry = self.entry(kv)
+            except UnreadableError as error:
+                self.unreadable[kv.key] = error
+                continue
+            del self.unreadable[kv.key]
+            cache = self._find(kv.key)
+            cache.apply(kv.key, entry, kv.mod)
+            touched[cache.prefix] = cache
+        for cache in touched.values():
+            log.info("values under %s can be read again", cache.prefix)
+            cache.forget_history(self.revision)
+
+    def _take(self, kv: KeyValue, deleted: bool = False) -> None:
+        """Take in a change."""
+        cache = self._find(kv.key)
+        try:
+            entry = None if deleted else self.entry(kv)
+        except UnreadableError as error:
+            self._hide(error)
+            return
+        cache.apply(kv.key, entry, kv.mod)
+        if self.unreadable and self.unreadable.pop(kv.key, None) is not None:
+            cache.forget_history(kv.mod)
 
     def _find(self, key: str) -> ResourceCache:
         """The resource with the longest prefix of a key (`/registry/example.com/widgets/`)."""
@@ -200,8 +293,7 @@ class Cacher:
             self.revision = kv.mod
             if not kv.key.startswith(ROOT):
                 continue
-            cache = self._find(kv.key)
-            cache.apply(kv.key, None if event.deleted else self.entry(kv), kv.mod)
+            self._take(kv, event.deleted)
         self._wake()
 
     def _wake(self) -> None:
@@ -227,12 +319,14 @@ class Cacher:
                 log.warning("the store can not be read: %s", error)
             else:
                 self.ready = True
+                self._tell(*self.unreadable.values())
                 return
             await asyncio.sleep(delay)
             delay = min(delay * 2, 5.0)
 
     def _reconcile(self, items: list[KeyValue], revision: int) -> None:
         gone = {key for cache in (self._unclaimed, *self._resources.values()) for key in cache.keys}
+        gone.update(self.unreadable)
         changed = []
         for kv in items:
             gone.discard(kv.key)
@@ -241,9 +335,9 @@ class Cacher:
                 changed.append(kv)
         changed.sort(key=lambda kv: kv.mod)
         for kv in changed:
-            self._find(kv.key).apply(kv.key, self.entry(kv), kv.mod)
+            self._take(kv)
         for key in sorted(gone):
-            self._find(key).apply(key, None, revision)
+            self._take(KeyValue(key, b"", revision), deleted=True)
         self.revision = self._loaded = max(self.revision, revision)
         for cache in (self._unclaimed, *self._resources.values()):
             cache.forget_history(revision)
