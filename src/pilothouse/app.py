@@ -1,6 +1,7 @@
 """Builds and wires every part of a server, starts and stops them in order: the one file that knows all."""
 
 import asyncio
+import functools
 import gc
 import ipaddress
 import logging
@@ -63,6 +64,8 @@ from pilothouse.storage import encryption_config
 from pilothouse.storage.compaction import CompactionLoop
 from pilothouse.storage.encryption import EncryptedStorage, Encryption
 from pilothouse.storage.interface import Storage, Unavailable
+from pilothouse.storage.kms import KMS
+from pilothouse.storage.kms_metrics import EnvelopeMetrics
 from pilothouse.storage.watchcache import Cacher
 
 log = logging.getLogger(__name__)
@@ -119,6 +122,8 @@ class Server:
         self.config = config
         self._sockets = sockets
         self.health = Health()
+        self.metrics = Metrics()
+        self.envelope = EnvelopeMetrics()
         self.files: pki.Files
         self.storage: Storage
         self.cacher: Cacher
@@ -137,11 +142,11 @@ class Server:
         """Open the store, make what is missing, listen."""
         config = self.config
         self.files = await asyncio.to_thread(pki.prepare, config)
-        self.storage = open_storage(config)
-        await self.storage.start()
-        self.background = watch_over(self.storage, config, self.health)
+        self.storage = inner = open_storage(config)
         self.table = default_table(config.runtime_config)
-        self.cacher = Cacher(self.storage, self._encryption())
+        self.cacher = self._cacher()
+        await self.storage.start()
+        self.background += watch_over(inner, config, self.health)
         await self.cacher.start()
         self.store = Store(self.storage, self.cacher)
         self.readers = CachedReaders(self.store, self.table)
@@ -173,20 +178,29 @@ class Server:
             self._write_kubeconfig()
         log.info("serving", extra={"address": config.bind_address, "port": self.listener.port})
 
-    def _encryption(self) -> Callable[[str, bytes], bytes]:
-        """Put encryption before the store where it is configured; the answer reads what is stored."""
+    def _cacher(self) -> Cacher:
+        """The watch cache of the store, which is put behind encryption where that is configured."""
         config = self.config
         path = config.encryption_provider_config
         if not path:
-            return stored.to_json
-        rules, digest = encryption_config.load(path)
+            return Cacher(self.storage, stored.to_json)
+        reload = config.encryption_provider_config_automatic_reload
+        make = functools.partial(KMS, metrics=self.envelope)
+        rules, digest = encryption_config.load(path, make)
         encryption = Encryption(
             rules, stored.resources_by_key(self.table), "/" + config.etcd_prefix.strip("/")
         )
+        if reload:
+            self.background.append(encryption_config.Reload(path, digest, encryption, make))
+        if reload or encryption.remotes:
+            self.health.add_check("kms-providers", encryption.check, endpoints=("healthz", "readyz"))
+            self.metrics.groups.append(self.envelope)
         self.storage = EncryptedStorage(self.storage, encryption)
-        if config.encryption_provider_config_automatic_reload:
-            self.background.append(encryption_config.Reload(path, digest, encryption))
-        return lambda key, value: stored.to_json(key, encryption.decrypt(key, value))
+
+        def to_json(key: str, value: bytes) -> bytes:
+            return stored.to_json(key, encryption.decrypt(key, value))
+
+        return Cacher(self.storage, to_json, encryption.prepare)
 
     def _wire(self) -> None:
         """Everything between the store and the listener."""
@@ -233,7 +247,7 @@ class Server:
             watch_timeout=float(config.min_request_timeout),
         )
         self.discovery = discovery = Discovery(self.table, f"{advertised(config)}:{config.secure_port}")
-        metrics = Metrics()
+        metrics = self.metrics
         metrics.set_build(version_info())
         self.health.observe = metrics.observe_health
         nonresource = NonResource(
@@ -314,9 +328,11 @@ class Server:
         )
         writer = BootstrapWriter(self.store, self.table, self.readers, self.services)
         planned = list(bootstrap.objects(settings))
+        self.envelope.server_id = next((p.name for p in planned if p.plural == "leases"), "")
         if self.storage.shared:
             planned = self._announce(planned)
-        await bootstrap.ensure(writer, planned)
+        if waiting := await bootstrap.ensure(writer, planned):
+            self.background.append(bootstrap.Rest(writer, waiting))
 
     def _announce(self, planned: list[bootstrap.Planned]) -> list[bootstrap.Planned]:
         """Leave to leases what tells of this server among others; the rest is planned as ever."""

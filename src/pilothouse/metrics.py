@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import accumulate, repeat
 from operator import mul
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pilothouse.api.identity import RequestInfo
@@ -273,6 +273,8 @@ class Metrics:
         self._metrics: list[Metric] = []
         self._slis: list[Metric] = []
         self.requests = RequestMetrics()
+        self.groups: list[Any] = [self.requests]
+        """What keeps samples of its own: `metrics()` gives them, `reset()` forgets them."""
         self._declare_requests()
         self._declare_access()
         self._declare_admission()
@@ -285,8 +287,8 @@ class Metrics:
 
     def expose(self) -> bytes:
         """All metrics as text, by name."""
-        found = sorted([*self._metrics, *self.requests.metrics()], key=lambda metric: metric.name)
-        return "".join(metric.text() for metric in found).encode()
+        found = [*self._metrics, *(metric for group in self.groups for metric in group.metrics())]
+        return "".join(metric.text() for metric in sorted(found, key=lambda metric: metric.name)).encode()
 
     def expose_slis(self) -> bytes:
         """The metrics of the health checks as text."""
@@ -294,8 +296,7 @@ class Metrics:
 
     def reset(self) -> None:
         """Back to where it all began; what is measured on demand stays."""
-        self.requests.reset()
-        for metric in [*self._metrics, *self._slis]:
+        for metric in (*self._metrics, *self._slis, *self.groups):
             if not isinstance(metric, Gauge):
                 metric.reset()
 
