@@ -44,16 +44,17 @@ ha-down: $(READY)
 
 # A bounded mix of requests against the server of `make run`, by Locust.
 load: $(READY)
-	$(BIN)/python -m pip install --quiet --editable '.[load]'
+	$(BIN)/python -m pip install --quiet 'pilothouse[load]'
 	KUBECONFIG=$(DATA)/admin.kubeconfig $(BIN)/locust -f loadtest/locustfile.py --headless -u 20 -r 10 -t 30s
 
-# The tables of docs/architecture.md, anew.
 # The mixes of loadtest/cluster.py against `make ha`: a report in $(DATA)/load.html.
 load-ha: $(READY)
-	$(BIN)/python -m pip install --quiet --editable '.[load]'
+	@test -f $(DATA)/ha/pids.json || { echo 'no cluster runs: make ha' >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet 'pilothouse[load]'
 	KUBECONFIG=$(DATA)/ha/kubeconfig $(BIN)/locust -f loadtest/cluster.py --headless -u 40 -r 10 -t 60s \
 		--html $(DATA)/load.html --csv $(DATA)/load
 
+# The tables of docs/architecture.md, anew.
 map:
 	$(PYTHON) tools/gen_map.py
 

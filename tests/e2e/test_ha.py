@@ -159,7 +159,7 @@ class Trouble:
         process.wait()
         await asyncio.sleep(self._random.uniform(0.2, 1.5))
         self.ha.start_server(index)
-        await asyncio.to_thread(self.ha.wait, self.ha.ports[index])
+        await asyncio.to_thread(self.ha.wait_server, index)
 
     async def _pause_server(self, index: int) -> None:
         process = self.ha.servers[index]

@@ -7,7 +7,8 @@ from pilothouse import cli
 from pilothouse.storage import etcd_admin
 from pilothouse.storage.etcd import EtcdStorage
 from pilothouse.storage.interface import KeyValue, Unavailable
-from pilothouse.testing.etcd import BINARY, Cluster, free_ports
+from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.ports import free_ports
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 

@@ -10,7 +10,8 @@ from pilothouse.storage import etcd_rpc, etcd_wire
 from pilothouse.storage.etcd import EtcdStorage
 from pilothouse.storage.etcd_rpc import TLS, Rpc, backoff
 from pilothouse.storage.interface import Unavailable
-from pilothouse.testing.etcd import BINARY, Cluster, free_ports
+from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.ports import free_ports
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
 

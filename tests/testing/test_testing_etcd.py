@@ -4,15 +4,8 @@ import socket
 
 import pytest
 
-from pilothouse.testing.etcd import BINARY, Cluster, free_ports
-
-
-def test_ports_are_different_and_free() -> None:
-    ports = free_ports(5)
-    assert len(set(ports)) == 5
-    for port in ports:
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", port))
+from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.ports import EndedError
 
 
 @pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
@@ -22,3 +15,21 @@ def test_a_paused_member_is_ended_too(tmp_path: pathlib.Path) -> None:
         assert process is not None
         cluster.signal(0, signal.SIGSTOP)
     assert not pathlib.Path(f"/proc/{process.pid}").exists()
+
+
+@pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
+def test_another_port_is_used_when_one_is_taken(tmp_path: pathlib.Path) -> None:
+    cluster = Cluster(tmp_path, 3)
+    before = list(cluster.urls)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", int(before[1].rpartition(":")[2])))
+        other.listen()
+        with cluster:
+            assert not set(before) & set(cluster.urls)
+            assert all(process is not None and process.poll() is None for process in cluster.processes)
+
+
+@pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server")
+def test_a_member_that_can_not_start_says_why(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(EndedError, match="no-such-flag"), Cluster(tmp_path, 1, "--no-such-flag"):
+        pass

@@ -1,11 +1,13 @@
 import json
 import pathlib
+import socket
 import ssl
 import urllib.request
 
 import pytest
 
 from pilothouse.testing import ha
+from pilothouse.testing.ports import EndedError
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,6 +39,25 @@ def test_up_and_down(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str])
         pathlib.Path(f"/proc/{pid}/fd").exists() and ha._is_ours(pid, directory) for pid in pids.values()
     )
     assert ha.main(["down", str(directory)]) == 0
+
+
+def test_a_server_moves_to_another_port_when_its_is_taken(tmp_path: pathlib.Path) -> None:
+    cluster = ha.Ha(tmp_path)
+    before = list(cluster.ports)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", before[1]))
+        other.listen()
+        cluster.start()
+        try:
+            assert [a == b for a, b in zip(before, cluster.ports, strict=True)] == [True, False, True]
+            assert "server1.log" in {path.name for path in tmp_path.iterdir()}
+        finally:
+            cluster.stop()
+
+
+def test_a_server_that_can_not_start_says_why(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(EndedError, match="no-such-flag"):
+        ha.Ha(tmp_path, flags=("--no-such-flag",)).start()
 
 
 def test_usage() -> None:

@@ -10,15 +10,9 @@ import time
 import urllib.request
 from pathlib import Path
 
+from pilothouse.testing.ports import ATTEMPTS, EndedError, check, free_ports
+
 BINARY = shutil.which("etcd")
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
 
 
 class Cluster:
@@ -27,20 +21,47 @@ class Cluster:
     def __init__(self, directory: Path, members: int = 1, *flags: str, scheme: str = "http") -> None:
         self.directory = directory
         self.flags = flags
+        self._scheme = scheme
+        self.processes: list[subprocess.Popen[bytes] | None] = [None] * members
+        self._choose_ports()
+
+    def _choose_ports(self) -> None:
+        members = len(self.processes)
         ports = free_ports(2 * members)
         self._peers = [f"http://127.0.0.1:{port}" for port in ports[:members]]
-        self.urls = [f"{scheme}://127.0.0.1:{port}" for port in ports[members:]]
-        self.processes: list[subprocess.Popen[bytes] | None] = [None] * members
+        self.urls = [f"{self._scheme}://127.0.0.1:{port}" for port in ports[members:]]
 
     def __enter__(self) -> "Cluster":
-        for index in range(len(self.urls)):
-            self.start(index)
-        try:
-            self.wait()
-        except BaseException:
-            self.stop()
-            raise
+        self.start_all()
         return self
+
+    def start_all(self) -> None:
+        """Returns when all members take connections; on other ports when somebody has taken one of theirs."""
+        for attempt in range(ATTEMPTS):
+            for index in range(len(self.urls)):
+                self.start(index)
+            try:
+                self.wait()
+                return
+            except EndedError as error:
+                self.stop()
+                if not error.port_taken or attempt == ATTEMPTS - 1:
+                    raise
+                self._forget()
+                self._choose_ports()
+            except BaseException:
+                self.stop()
+                raise
+        raise AssertionError("unreachable")
+
+    def _forget(self) -> None:
+        """Remove what members of other addresses have left."""
+        for index in range(len(self.urls)):
+            shutil.rmtree(self.directory / f"m{index}", ignore_errors=True)
+            self._log(index).unlink()
+
+    def _log(self, index: int) -> Path:
+        return self.directory / f"m{index}.log"
 
     def __exit__(self, *args: object) -> None:
         self.stop()
@@ -48,7 +69,7 @@ class Cluster:
     def start(self, index: int) -> None:
         assert BINARY is not None
         name = f"m{index}"
-        with open(self.directory / f"{name}.log", "ab") as log:
+        with open(self._log(index), "ab") as log:
             self.processes[index] = subprocess.Popen(
                 [
                     BINARY,
@@ -72,11 +93,12 @@ class Cluster:
             )
 
     def wait(self, seconds: float = 20.0) -> None:
-        """Until every member takes connections; the store's own start does the rest."""
+        """Until every member takes connections; the store's own start does the rest. EndedError when one ended."""
         end = time.monotonic() + seconds
-        for url in self.urls:
+        for index, url in enumerate(self.urls):
             host, _, port = url.rpartition("/")[2].partition(":")
             while True:
+                check(self.processes[index], self._log(index))
                 try:
                     if url.startswith("https"):
                         socket.create_connection((host, int(port)), 1).close()

@@ -16,7 +16,8 @@ import time
 import urllib.error
 import urllib.request
 
-from pilothouse.testing.etcd import BINARY, Cluster, free_ports
+from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.ports import ATTEMPTS, EndedError, check, free_ports
 
 CONFIG = pathlib.Path(__file__).parents[3] / "deploy/haproxy.cfg"
 """Found in a checkout only."""
@@ -60,22 +61,33 @@ class Ha:
         """Returns when every server is ready and HAProxy passes requests on."""
         self.data.mkdir(parents=True, exist_ok=True)
         self._kubeconfig()
-        for index in range(MEMBERS):
-            self.etcd.start(index)
+        self.etcd.start_all()
         try:
-            self.etcd.wait()
-            for index in range(MEMBERS):
-                self.start_server(index)
-                if index == 0:  # it makes what a fresh cluster has, so that the others need not contend
-                    self.wait(self.ports[0])
-            for port in self.ports[1:]:
-                self.wait(port)
+            # the first one makes what a fresh cluster has, so that the others need not contend
+            self._start_servers([0])
+            self._start_servers(list(range(1, MEMBERS)))
             self._start_proxy()
             self.wait(self.port)
         except BaseException:
             self.stop()
             raise
         return self
+
+    def _start_servers(self, indexes: list[int]) -> None:
+        """Start servers and wait until they are ready; on another port when somebody has taken theirs."""
+        for index in indexes:
+            self.start_server(index)
+        for index in indexes:
+            for attempt in range(ATTEMPTS):
+                try:
+                    self.wait_server(index)
+                    break
+                except EndedError as error:
+                    if not error.port_taken or attempt == ATTEMPTS - 1:
+                        raise
+                    self._log(f"server{index}").unlink()
+                    self.ports[index] = free_ports(1)[0]
+                    self.start_server(index)
 
     def start_server(self, index: int) -> None:
         """Start one API server (again); the first also runs the built-in controllers."""
@@ -101,8 +113,11 @@ class Ha:
         # -C gives the process a trace of its directory, by which `down` knows it again
         self.proxy = self._spawn("haproxy", [program, "-C", str(self.directory), "-f", str(CONFIG)], env)
 
+    def _log(self, name: str) -> pathlib.Path:
+        return self.directory / f"{name}.log"
+
     def _spawn(self, name: str, command: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
-        with open(self.directory / f"{name}.log", "ab") as log:
+        with open(self._log(name), "ab") as log:
             return subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
 
     def _kubeconfig(self) -> None:
@@ -111,11 +126,21 @@ class Ha:
         command += [f"--secure-port={self.port}", f"--write-kubeconfig={self.kubeconfig}"]
         subprocess.run(command, check=True)
 
-    def wait(self, port: int, seconds: float = START_SECONDS) -> None:
-        """Until /readyz says yes."""
+    def wait_server(self, index: int) -> None:
+        """Until a server is ready; EndedError when it ended instead."""
+        self.wait(self.ports[index], watched=(self.servers[index], self._log(f"server{index}")))
+
+    def wait(
+        self,
+        port: int,
+        seconds: float = START_SECONDS,
+        watched: "tuple[subprocess.Popen[bytes] | None, pathlib.Path] | None" = None,
+    ) -> None:
+        """Until /readyz says yes; EndedError when the process that is watched has ended."""
         end = time.monotonic() + seconds
         context = self.context()
         while True:
+            check(*watched or (self.proxy, self._log("haproxy")))
             try:
                 with urllib.request.urlopen(f"https://127.0.0.1:{port}/readyz", timeout=2, context=context):
                     return

@@ -17,6 +17,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from pilothouse.testing.ports import ATTEMPTS, EndedError, check, free_ports
+
 T = TypeVar("T")
 
 START_SECONDS = 30.0
@@ -176,24 +178,33 @@ class Subprocess(APIServer):
         super().__init__(flags)
         self.process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def log(self) -> pathlib.Path:
+        """What the server has said."""
+        return self.directory / "server.log"
+
     def start(self) -> Self:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        log = open(self.directory / "server.log", "ab")  # noqa: SIM115
-        with log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "pilothouse", "serve", *self.arguments()], stdout=log, stderr=log
-            )
-        self._wait()
+        for attempt in range(ATTEMPTS):
+            [self.port] = free_ports(1)
+            self._spawn()
+            try:
+                self._wait()
+                break
+            except EndedError as error:
+                if not error.port_taken or attempt == ATTEMPTS - 1:
+                    raise
+                self.log.unlink()
         return self
 
+    def _spawn(self) -> None:
+        command = [sys.executable, "-m", "pilothouse", "serve", *self.arguments()]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
     def _wait(self) -> None:
-        assert self.process is not None
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"the server ended: {(self.directory / 'server.log').read_text()[-4000:]}")
+            check(self.process, self.log)
             if self.client_key.exists() and _ready(self):
                 return
             time.sleep(0.01)

@@ -1,0 +1,66 @@
+"""Loopback ports for processes that tests start, and what to do when one is taken all the same."""
+
+import pathlib
+import random
+import socket
+import subprocess
+
+ATTEMPTS = 3
+"""Times that something is started on other ports."""
+
+_given: set[int] = set()
+
+
+class EndedError(RuntimeError):
+    """A process ended instead of serving; the message is the end of its log."""
+
+    def __init__(self, log: pathlib.Path) -> None:
+        self.said = log.read_text(errors="replace")[-4000:]
+        super().__init__(f"{log.name}: {self.said}")
+
+    @property
+    def port_taken(self) -> bool:
+        """Whether it ended because somebody else had its port."""
+        return "address already in use" in self.said.lower()
+
+
+def check(process: "subprocess.Popen[bytes] | None", log: pathlib.Path) -> None:
+    """Raise EndedError when a process that should run has ended."""
+    if process is not None and process.poll() is not None:
+        raise EndedError(log)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on which nobody listens, each given once.
+
+    They are below those that the kernel gives to clients: of these one might be in use before its server starts.
+    """
+    out: list[int] = []
+    candidates = list(_candidates())
+    random.shuffle(candidates)
+    for port in candidates:
+        if len(out) == count:
+            break
+        if port not in _given and _free(port):
+            _given.add(port)
+            out.append(port)
+    if len(out) < count:
+        raise OSError("no free loopback ports")
+    return out
+
+
+def _candidates() -> range:
+    try:
+        low = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        low = 49152
+    return range(max(low - 12_000, 10_000), low) if low > 11_000 else range(10_000, 60_000)
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
