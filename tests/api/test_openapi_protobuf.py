@@ -1,6 +1,6 @@
 import json
 
-from pilothouse.api.openapi_protobuf import encode
+from pilothouse.api.openapi_protobuf import part, whole
 
 DOCUMENT = {
     "swagger": "2.0",
@@ -29,6 +29,14 @@ DOCUMENT = {
     "security": [{"BearerToken": []}],
     "securityDefinitions": {"BearerToken": {"type": "apiKey", "name": "authorization", "in": "header"}},
 }
+
+
+def encode(document):
+    """A document of two parts: its paths and its definitions."""
+    frame = {name: value for name, value in document.items() if name not in ("paths", "definitions")}
+    paths, _ = part(document.get("paths", {}), {})
+    _, definitions = part({}, document["definitions"])
+    return whole(frame, [paths], definitions.values())
 
 
 def fields(data):

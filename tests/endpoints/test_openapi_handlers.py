@@ -1,12 +1,14 @@
+import asyncio
 import gzip
 import json
+from inspect import isawaitable
 
 import pytest
 
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.nonresource import NonResource
-from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
+from pilothouse.endpoints.openapi_handlers import V2_PROTOBUF, OpenAPIHandlers
 from pilothouse.registry.catalog import Table
 from pilothouse.registry.groups import batch
 from pilothouse.registry.resource import Resource
@@ -30,7 +32,12 @@ def room(table):
 def ask(room, target, method="GET", **headers):
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     request = Request(method, target, headers, list(headers.items()))
-    return room.handle(request, request.path)
+    answer = room.handle(request, request.path)
+    return asyncio.run(wait(answer)) if isawaitable(answer) else answer
+
+
+async def wait(answer):
+    return await answer
 
 
 def header(response, name):
@@ -104,19 +111,60 @@ def test_version_2(room):
 
 def test_changes_of_the_table_change_the_documents(room, table):
     tags = [header(ask(room, path), "Etag") for path in (NAME, "/openapi/v2", "/openapi/v3")]
-    resource = Resource(
-        group="batch",
-        version="v1",
-        plural="others",
-        kind="Job",
-        singular="other",
-        namespaced=False,
-        verbs=("get",),
-    )
-    table.add(resource)
+    table.add(other("batch", "v1"))
     again = [header(ask(room, path), "Etag") for path in (NAME, "/openapi/v2", "/openapi/v3")]
     assert all(new != old for new, old in zip(again, tags, strict=True))
-    assert "/apis/batch/v1/others/{name}" in json.loads(ask(room, NAME).body)["paths"]
+    assert "/apis/batch/v1/namespaces/{namespace}/others/{name}" in json.loads(ask(room, NAME).body)["paths"]
+
+
+def other(group, version):
+    return Resource(
+        group=group, version=version, plural="others", kind="Job", singular="other", namespaced=True, verbs=("get",)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("accept", ["application/json", V2_PROTOBUF])
+def test_a_change_makes_only_its_own_part_of_version_2_anew(table, accept):
+    room, handlers = NonResource(Discovery(table), Health()), OpenAPIHandlers(table, lambda resource: None)
+    handlers.install(room)
+    made, part = [], handlers._openapi.part_v2
+    handlers._openapi.part_v2 = lambda name: (made.append(name), part(name))[1]
+    table.add(other("example.com", "v1"))
+    first = ask(room, "/openapi/v2", accept=accept)
+    assert {"apis/batch/v1", "apis/example.com/v1"} <= set(made)
+    assert ask(room, "/openapi/v2", accept=accept).body == first.body
+    made.clear()
+    table.add(other("example.com", "v2"))
+    second = ask(room, "/openapi/v2", accept=accept)
+    assert made == ["apis/example.com/v2"] and second.body != first.body
+    table.remove("example.com", "v2", "others")
+    assert ask(room, "/openapi/v2", accept=accept).body == first.body
+    assert made == ["apis/example.com/v2"]
+
+
+def test_requests_are_answered_while_version_2_is_made(table):
+    for number in range(20):
+        table.add(other(f"g{number}.example.com", "v1"))
+    room = NonResource(Discovery(table), Health())
+    OpenAPIHandlers(table, lambda resource: None).install(room)
+
+    async def main():
+        answer = asyncio.create_task(wait(room.handle(Request("GET", "/openapi/v2", {}, []), "/openapi/v2")))
+        turns = 0
+        while not answer.done():
+            await asyncio.sleep(0)
+            turns += 1
+            if turns == 3:
+                table.remove("g10.example.com", "v1", "others")
+                table.add(other("late.example.com", "v1"))
+        return turns, json.loads(answer.result().body)["paths"]
+
+    turns, paths = asyncio.run(main())
+    assert turns > 20
+    assert not any("g10.example.com" in path for path in paths)
+    assert any("g19.example.com" in path for path in paths)
+    latest = json.loads(ask(room, "/openapi/v2").body)["paths"]
+    assert any("late.example.com" in path for path in latest)
 
 
 def test_the_memory_for_documents_is_bounded(table):

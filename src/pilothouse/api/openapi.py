@@ -1,4 +1,4 @@
-"""The OpenAPI documents, versions 2 and 3, made on demand for one group version at a time.
+"""The OpenAPI documents of version 3, and the parts of the one of version 2, made on demand for a group version at a time.
 
 A document follows from the served resources and the schemas alone, so its hash is taken over those and known
 before the document is made; the index of version 3 costs nothing.
@@ -31,6 +31,20 @@ VERSION = "v1.36.0"
 TITLE, CUSTOM_TITLE, CUSTOM_VERSION = "Kubernetes", "Kubernetes CRD Swagger", "v0.1.0"
 V3, V2 = "#/components/schemas/", "#/definitions/"
 RELEASE = "v1.36.0-local"
+FRAME_V2: Document = {
+    "swagger": "2.0",
+    "info": {"title": TITLE, "version": VERSION},
+    "securityDefinitions": {
+        "BearerToken": {
+            "description": "Bearer Token authentication",
+            "type": "apiKey",
+            "name": "authorization",
+            "in": "header",
+        }
+    },
+    "security": [{"BearerToken": []}],
+}
+"""The document of version 2 without its `paths` and `definitions`, which all names add to."""
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 _API_VERSION = (
@@ -142,11 +156,6 @@ class OpenAPI:
             basis += [self._basis(kind) for kind in self._resources(*parts)]
         return hashlib.sha512(json.dumps(basis, sort_keys=True).encode()).hexdigest().upper()
 
-    def hash_v2(self) -> str:
-        """The hash of the document of version 2."""
-        joined = "".join(self.hash(name) for name in self.names())
-        return hashlib.sha512(joined.encode()).hexdigest().upper()
-
     def document(self, name: str) -> Document:
         """A document of version 3; KeyError when there is none."""
         parts = self._parts(name)
@@ -173,33 +182,15 @@ class OpenAPI:
             "components": {"schemas": schemas, "securitySchemes": {"BearerToken": scheme}},
         }
 
-    def document_v2(self) -> Document:
-        """The one document of version 2."""
+    def part_v2(self, name: str) -> tuple[Document, Document]:
+        """The paths and the definitions that a name adds to the document of version 2; KeyError when there is none."""
         paths: Document = {}
-        definitions: Document = {}
-        for name in self.names():
-            operations = self._operations(name)
-            for operation in operations:
-                _add(paths, operation, _v2_operation(operation), _v2_parameter)
-            parts = self._parts(name)
-            kinds = list(self._resources(*parts)) if parts is not None else []
-            for definition, found in self._schemas(operations, kinds):
-                if definition not in definitions:
-                    definitions[definition] = _to_v2(found)
-        scheme = {
-            "description": "Bearer Token authentication",
-            "type": "apiKey",
-            "name": "authorization",
-            "in": "header",
-        }
-        return {
-            "swagger": "2.0",
-            "info": {"title": TITLE, "version": VERSION},
-            "paths": paths,
-            "definitions": definitions,
-            "securityDefinitions": {"BearerToken": scheme},
-            "security": [{"BearerToken": []}],
-        }
+        operations = self._operations(name)
+        for operation in operations:
+            _add(paths, operation, _v2_operation(operation), _v2_parameter)
+        parts = self._parts(name)
+        kinds = list(self._resources(*parts)) if parts is not None else []
+        return paths, {found: _to_v2(of) for found, of in self._schemas(operations, kinds)}
 
     def _custom(self, group: str, version: str) -> bool:
         return any(kind.list_items_typed for kind in self._resources(group, version))

@@ -1,9 +1,10 @@
 """OpenAPI version 2 in protobuf (gnostic's OpenAPIv2.proto), which some clients read rather than JSON.
 
-Each message is a table: member of the JSON form -> field number and how its value is written.
+Each message is a table: member of the JSON form -> field number and how its value is written. A document is put
+together from parts that were written by themselves.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pilothouse.api import json
@@ -14,9 +15,17 @@ Fields = Mapping[str, tuple[int, Write]]
 LENGTH_DELIMITED, VARINT = 2, 0
 
 
-def encode(document: Mapping[str, Any]) -> bytes:
-    """A document of version 2."""
-    return message(document, _DOCUMENT, 16)
+def part(paths: Mapping[str, Any], definitions: Mapping[str, Any]) -> tuple[bytes, dict[str, bytes]]:
+    """Some paths of a document, and some of its definitions by name."""
+    written = {name: field(1, _named(name, _schema(schema))) for name, schema in definitions.items()}
+    return _map(_path_item, 2)(paths), written
+
+
+def whole(frame: Mapping[str, Any], paths: Iterable[bytes], definitions: Iterable[bytes]) -> bytes:
+    """A document of parts, and of the other members in `frame`."""
+    found = _members(frame, _DOCUMENT, 16)
+    found += [(8, field(8, b"".join(paths))), (9, field(9, b"".join(definitions)))]
+    return _in_order(found)
 
 
 def _varint(value: int) -> bytes:
@@ -43,6 +52,10 @@ def _flag(value: Any) -> bytes:
 
 def message(value: Mapping[str, Any], fields: Fields, extension: int = 0) -> bytes:
     """Members in the order of their numbers; `extension` is the field of those that begin with x-."""
+    return _in_order(_members(value, fields, extension))
+
+
+def _members(value: Mapping[str, Any], fields: Fields, extension: int) -> list[tuple[int, bytes]]:
     found: list[tuple[int, bytes]] = []
     for name, member in value.items():
         known = fields.get(name)
@@ -56,6 +69,10 @@ def message(value: Mapping[str, Any], fields: Fields, extension: int = 0) -> byt
             found += [(number, field(number, write(item))) for item in items]
         elif extension and name.startswith("x-"):
             found.append((extension, field(extension, _named(name, _any(member)))))
+    return found
+
+
+def _in_order(found: list[tuple[int, bytes]]) -> bytes:
     found.sort(key=lambda pair: pair[0])
     return b"".join(data for _, data in found)
 
@@ -181,8 +198,6 @@ _API_KEY: Fields = {"type": (1, text), "name": (2, text), "in": (3, text), "desc
 _DOCUMENT: Fields = {
     "swagger": (1, text),
     "info": (2, lambda value: message(value, {"title": (1, text), "version": (2, text)})),
-    "paths": (8, _map(_path_item, 2)),
-    "definitions": (9, _map(_schema)),
     "security": (12, _map(_strings)),
     "securityDefinitions": (13, _map(_security_definition)),
 }

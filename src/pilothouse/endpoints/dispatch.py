@@ -143,10 +143,10 @@ class Dispatcher:
 
     def _path(self, ctx: Context) -> Answer:
         request, path = ctx.request, ctx.info.path
-        response = self.discovery.handle(request, path)
-        if response is None:
-            response = self.nonresource.handle(request, path)
-        return response if response is not None else page_not_found()
+        answer: Answer | None = self.discovery.handle(request, path)
+        if answer is None:
+            answer = self.nonresource.handle(request, path)
+        return answer if answer is not None else page_not_found()
 
     def _unknown(self, ctx: Context) -> Response:
         return self.discovery.missing(ctx.info.group, ctx.info.version)

@@ -9,7 +9,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -20,7 +20,8 @@ from pilothouse.endpoints.health import NOSNIFF, TEXT, Health
 from pilothouse.errors import NotFound
 from pilothouse.server.request import Request, Response
 
-Handler = Callable[[Request, str], Response | None]
+Answer = Response | Awaitable[Response]
+Handler = Callable[[Request, str], Answer | None]
 """Answers a path; None = not mine. May raise StatusError."""
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
@@ -139,7 +140,7 @@ class NonResource:
 
         self.add_prefix(path, handler, listed=(path,))
 
-    def handle(self, request: Request, path: str) -> Response | None:
+    def handle(self, request: Request, path: str) -> Answer | None:
         """The answer to a decoded path; None when nobody claims it. Raises StatusError."""
         handler = self._exact.get(path)
         if handler is not None:

@@ -1,21 +1,25 @@
 """/openapi/v2 and /openapi/v3: the documents with their tags, hashes and redirects (kube-openapi handler3).
 
-Documents are kept compressed and within a bound, for a client asks for them rarely, and then for all at once.
+Documents are kept compressed and within a bound, for a client asks for them rarely, and then for all at once. The one
+document of version 2 is put together from parts, one for each group version, so that a change makes only one anew.
 """
 
+import asyncio
 import gzip
 import hashlib
+import marshal
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import orjson
 
 from pilothouse.api import openapi_protobuf
-from pilothouse.api.openapi import OpenAPI, SchemaOf
+from pilothouse.api.openapi import FRAME_V2, OpenAPI, SchemaOf
 from pilothouse.endpoints.negotiation import parse_accept
 from pilothouse.server.request import Request, Response
 
@@ -47,7 +51,8 @@ class OpenAPIHandlers:
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._kept_bytes, self._most_bytes = 0, kept_bytes
         self._index: tuple[bytes, str] | None = None
-        self._v2_tag = ""
+        self._v2_tags: dict[str, str] = {}
+        self._making = asyncio.Lock()
         self._hashes: dict[str, str] = {}
         table.changed.append(self._forget)
 
@@ -59,29 +64,54 @@ class OpenAPIHandlers:
 
     def _forget(self, group: str, version: str) -> None:
         self._index = None
-        self._v2_tag = ""
-        self._hashes.pop(f"apis/{group}/{version}" if group else f"api/{version}", None)
+        self._v2_tags.clear()
+        for name in (f"apis/{group}/{version}", f"apis/{group}") if group else (f"api/{version}",):
+            self._hashes.pop(name, None)
 
-    def v2(self, request: Request, path: str) -> Response:
+    def v2(self, request: Request, path: str) -> Response | Awaitable[Response]:
         """The whole document of version 2, whatever the method."""
         headers = [("Vary", "Accept-Encoding"), ("Vary", "Accept")]
         form = _form(request.headers.get("accept"), V2_FORMS)
         if form is None:
             return Response(406, b"", "", headers)
-        if not self._v2_tag:
-            self._v2_tag = self._openapi.hash_v2()
-        tag = self._v2_tag if form == JSON else hashlib.sha512(self._v2_tag.encode()).hexdigest().upper()
-        headers += self._validators(tag)
+        tag = self._v2_tags.get(form)
+        if tag is None:
+            tag = self._v2_tags[form] = _tag(form, map(self._hash, self._openapi.names()))
         if _matches(request, tag):
-            return Response(304, b"", "", headers)
-        packed = self._packed(tag, lambda: self._v2_body(form))
-        if _takes_gzip(request.headers.get("accept-encoding", "")):
-            return Response(200, packed, form, [*headers, ("Content-Encoding", "gzip")])
-        return Response(200, gzip.decompress(packed), form, headers)
+            return Response(304, b"", "", [*headers, *self._validators(tag)])
+        return self._v2(form, tag, _takes_gzip(request.headers.get("accept-encoding", "")), headers)
 
-    def _v2_body(self, form: str) -> bytes:
-        document = self._openapi.document_v2()
-        return orjson.dumps(document) if form == JSON else openapi_protobuf.encode(document)
+    async def _v2(self, form: str, tag: str, gzipped: bool, headers: list[tuple[str, str]]) -> Response:
+        async with self._making:
+            packed = self._kept.get(tag)
+            if packed is None:
+                tag, packed = await self._make_v2(form)
+        headers += self._validators(tag)
+        if gzipped:
+            return Response(200, packed, form, [*headers, ("Content-Encoding", "gzip")])
+        return Response(200, await asyncio.to_thread(gzip.decompress, packed), form, headers)
+
+    async def _make_v2(self, form: str) -> tuple[str, bytes]:
+        """The document as it is by now with its tag, compressed; requests are answered between its parts."""
+        write, whole = V2_WRITERS[form]
+
+        def make(name: str) -> bytes:
+            return marshal.dumps(write(*self._openapi.part_v2(name)))
+
+        hashes, parts = [], []
+        for name in self._openapi.names():
+            try:
+                found = self._hash(name)
+            except KeyError:  # it has gone meanwhile
+                continue
+            key = f"{form} {found}"
+            is_new = key not in self._kept
+            hashes.append(found)
+            parts.append(self._packed(key, partial(make, name)))
+            if is_new:
+                await asyncio.sleep(0)
+        tag = _tag(form, hashes)
+        return tag, self._keep(tag, await asyncio.to_thread(_join, whole, parts))
 
     def index(self, request: Request, path: str) -> Response:
         """Where the documents of version 3 are."""
@@ -135,13 +165,54 @@ class OpenAPIHandlers:
         if found is not None:
             self._kept.move_to_end(tag)
             return found
-        packed = gzip.compress(make(), compresslevel=4, mtime=0)
+        return self._keep(tag, _compress(make()))
+
+    def _keep(self, tag: str, packed: bytes) -> bytes:
         self._kept[tag] = packed
         self._kept_bytes += len(packed)
         while self._kept_bytes > self._most_bytes and len(self._kept) > 1:
             _, gone = self._kept.popitem(last=False)
             self._kept_bytes -= len(gone)
         return packed
+
+
+def _compress(data: bytes) -> bytes:
+    return gzip.compress(data, compresslevel=4, mtime=0)
+
+
+def _tag(form: str, hashes: Iterable[str]) -> str:
+    """The tag of the document of version 2 that is made of parts with these hashes."""
+    return hashlib.sha512("".join((form, *hashes)).encode()).hexdigest().upper()
+
+
+def _json_part(paths: Any, definitions: Mapping[str, Any]) -> tuple[bytes, dict[str, bytes]]:
+    """Members of `paths`, and of `definitions` by name, as they stand between the braces."""
+    return orjson.dumps(paths)[1:-1], {
+        name: orjson.dumps({name: schema})[1:-1] for name, schema in definitions.items()
+    }
+
+
+def _json_whole(frame: Any, paths: Iterable[bytes], definitions: Iterable[bytes]) -> bytes:
+    members = b",".join(filter(None, paths)), b",".join(definitions)
+    return b'%s,"paths":{%s},"definitions":{%s}}' % (orjson.dumps(frame)[:-1], *members)
+
+
+V2_WRITERS: dict[str, tuple[Callable[..., Any], Callable[..., bytes]]] = {
+    JSON: (_json_part, _json_whole),
+    V2_PROTOBUF: (openapi_protobuf.part, openapi_protobuf.whole),
+}
+"""How a part is written, and how a document is put together from parts, in each form."""
+
+
+def _join(whole: Callable[..., bytes], parts: list[bytes]) -> bytes:
+    """A document out of its parts, all of them compressed."""
+    paths: list[bytes] = []
+    definitions: dict[str, bytes] = {}
+    for packed in parts:
+        own, named = marshal.loads(gzip.decompress(packed))
+        paths.append(own)
+        definitions |= named
+    return _compress(whole(FRAME_V2, paths, definitions.values()))
 
 
 def _date(moment: datetime) -> str:
