@@ -33,9 +33,11 @@ class Connection:
     async def open(cls, port: int, context: ssl.SSLContext) -> "Connection":
         return cls(*await asyncio.open_connection("127.0.0.1", port, ssl=context, limit=1 << 22))
 
-    async def call(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+    async def call(
+        self, method: str, path: str, body: bytes = b"", accept: str = "application/json"
+    ) -> tuple[int, bytes]:
         head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        head += f"Content-Length: {len(body)}\r\n\r\n"
+        head += f"Accept: {accept}\r\nContent-Length: {len(body)}\r\n\r\n"
         self.writer.write(head.encode() + body)
         status, headers = await self.head()
         if headers.get("transfer-encoding") != "chunked":

@@ -37,3 +37,14 @@ def test_memory_of_many_objects() -> None:
     rows = memory.measure(COUNT)
     most = max(megabytes for _, _, megabytes in rows)
     assert most < startup.IDLE_MB + (memory.AFTER_MB - startup.IDLE_MB) * COUNT / 100_000, rows
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_many_definitions() -> None:
+    """A thousand definitions of custom resources, and the kinds that were there before."""
+    crds = benchmark("crds")
+    got = crds.measure()
+    ratios = {"get-ratio": 1.3, "list-ratio": 1.3}
+    most = {name: ratios.get(name, SLACK * value) for name, value in crds.AIMS.items()}
+    assert {name: value for name, value in got.items() if value > most[name]} == {}
