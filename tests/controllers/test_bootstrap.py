@@ -5,8 +5,11 @@ import copy
 
 import pytest
 
+from pilothouse import errors
 from pilothouse.controllers import bootstrap
 from pilothouse.controllers.bootstrap import Planned, Settings, ensure, node_rules, objects
+from pilothouse.storage.encryption import EncryptionError
+from pilothouse.storage.interface import Unavailable
 
 
 def settings(**changes):
@@ -119,6 +122,72 @@ def test_what_moved_is_brought_up_to_date():
     assert endpoints["subsets"][0]["addresses"] == [{"ip": "192.0.2.9"}]
     tracking = "kube-apiserver-legacy-service-account-token-tracking"
     assert writer.objects["", "configmaps", "kube-system", tracking]["data"] == {"since": "2026-01-02"}
+
+
+class Locked(Memory):
+    """Config maps can neither be read nor encrypted; `wrong` is what happens to the rest."""
+
+    def __init__(self):
+        super().__init__()
+        self.locked = True
+        self.wrong = None
+
+    def get(self, planned):
+        found = super().get(planned)
+        if self.locked and planned.plural == "configmaps" and found is not None:
+            raise errors.InternalError("no key")
+        return found
+
+    async def create_missing(self, planned):
+        if self.wrong is not None:
+            raise self.wrong
+        await super().create_missing([p for p in planned if not self.locked or p.plural != "configmaps"])
+        if self.locked and any(p.plural == "configmaps" for p in planned):
+            raise EncryptionError("no key")
+
+    async def change(self, planned, edit):
+        if self.locked and planned.plural == "configmaps":
+            raise errors.InternalError("no key")
+        await super().change(planned, edit)
+
+
+def test_what_can_not_be_encrypted_waits():
+    writer, planned = Locked(), objects(settings())
+    waiting = asyncio.run(ensure(writer, planned))
+    maps = [p for p in planned if p.plural == "configmaps"]
+    assert maps and [p for p in waiting if p.plural == "configmaps"] == maps
+    assert len(writer.objects) == len(planned) - len(maps)
+    writer.locked = False
+    assert asyncio.run(ensure(writer, waiting)) == []
+    assert len(writer.objects) == len(planned)
+    writer.locked = True
+    assert asyncio.run(ensure(writer, planned)) == maps
+
+
+def test_other_errors_end_the_start():
+    writer = Locked()
+    writer.wrong = Unavailable("the store is gone")
+    with pytest.raises(Unavailable):
+        asyncio.run(ensure(writer, objects(settings())))
+
+
+def test_what_waits_is_tried_again(monkeypatch, caplog):
+    monkeypatch.setattr(bootstrap, "AGAIN", 0.01)
+    writer, planned = Locked(), objects(settings())
+
+    async def main():
+        rest = bootstrap.Rest(writer, await ensure(writer, planned))
+        rest.start()
+        await asyncio.sleep(0.03)
+        writer.wrong = Unavailable("the store is gone")
+        await asyncio.sleep(0.03)
+        writer.wrong, writer.locked = None, False
+        await asyncio.wait_for(rest._task, 5)
+        await rest.close()
+
+    asyncio.run(main())
+    assert len(writer.objects) == len(planned)
+    assert "the store is gone" in caplog.text
 
 
 def role(*rules, **metadata):

@@ -5,6 +5,7 @@ from harness import CONFIG_MAPS
 
 from pilothouse.controllers.bootstrap import Planned, Settings, ensure, objects
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
+from pilothouse.storage.encryption import EncryptionError
 
 NOW = "2026-01-02T03:04:05Z"
 
@@ -55,6 +56,27 @@ async def test_each_object_has_a_revision_of_its_own(rig, writer):
     await writer.create_missing([planned({"metadata": {"name": n, "namespace": "default"}}) for n in names])
     listed = await rig.ok("GET", CONFIG_MAPS)
     assert len({i["metadata"]["resourceVersion"] for i in listed["items"]}) == 5
+
+
+async def test_what_can_not_be_written_gives_back_what_it_took(rig, writer, one, monkeypatch):
+    service = {"kind": "Service", "metadata": {"name": "s", "namespace": "default"}}
+    spec = {"clusterIP": "10.0.0.77", "clusterIPs": ["10.0.0.77"], "ports": [{"port": 1}]}
+    locked = planned({**service, "spec": spec}, "services")
+    txn = rig.storage.txn
+
+    async def refuse(ops):
+        if ops[0].key.startswith("/registry/services"):
+            raise EncryptionError("no key")
+        return await txn(ops)
+
+    monkeypatch.setattr(rig.storage, "txn", refuse)
+    for _ in range(2):
+        with pytest.raises(EncryptionError):
+            await writer.create_missing([locked, one])
+    assert writer.get(one) is not None
+    monkeypatch.undo()
+    await writer.create_missing([locked])
+    assert writer.get(locked)["spec"]["clusterIP"] == "10.0.0.77"
 
 
 async def test_change_and_delete(rig, writer, one):

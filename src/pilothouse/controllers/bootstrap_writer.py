@@ -10,7 +10,7 @@ from pilothouse.controllers.client import Client
 from pilothouse.registry.catalog import Table
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import Store, before_create
+from pilothouse.registry.store import Store, before_create, undo
 from pilothouse.registry.strategy import WriteContext
 from pilothouse.storage.interface import Op, RevisionConflict
 
@@ -38,23 +38,28 @@ class BootstrapWriter:
         return self._client(planned).get(resource, planned.namespace, planned.name)
 
     async def create_missing(self, planned: Sequence[Planned]) -> None:
-        ops: list[Op] = []
+        writes: list[tuple[WriteContext, Op]] = []
         for one in planned:
             resource = self._resource(one)
             if resource is not None:
-                ops.append(self._op(resource, one))
+                ctx = self._context(resource, one)
+                writes.append((ctx, self._op(ctx, one)))
         # Each object has a revision of its own; what is asked for together leaves in one commit.
-        results = await asyncio.gather(*(self.store.storage.txn([op]) for op in ops), return_exceptions=True)
-        for result in results:
+        tasks = (self.store.storage.txn([op]) for _, op in writes)
+        failed: BaseException | None = None
+        for (ctx, _), result in zip(
+            writes, await asyncio.gather(*tasks, return_exceptions=True), strict=True
+        ):
             if isinstance(result, BaseException) and not isinstance(result, RevisionConflict):
-                raise result  # a conflict: another instance is starting too
+                await undo(ctx)
+                failed = failed or result
+        if failed is not None:  # a conflict is none: another instance is starting too
+            raise failed
 
-    def _op(self, resource: Resource, planned: Planned) -> Op:
+    def _context(self, resource: Resource, planned: Planned) -> WriteContext:
         from pilothouse.controllers.client import USER
 
-        obj, _ = codec.decode_value(planned.obj, _type(resource))
-        obj["kind"], obj["apiVersion"] = resource.kind, resource.api_version
-        ctx = WriteContext(
+        return WriteContext(
             user=USER,
             verb="create",
             resource=resource,
@@ -64,6 +69,11 @@ class BootstrapWriter:
             readers=self.readers,
             services=self.services,
         )
+
+    def _op(self, ctx: WriteContext, planned: Planned) -> Op:
+        resource = ctx.resource
+        obj, _ = codec.decode_value(planned.obj, _type(resource))
+        obj["kind"], obj["apiVersion"] = resource.kind, resource.api_version
         defaults.apply(obj, resource.group, resource.version, resource.kind)
         status = obj.get("status")
         metadata = obj["metadata"]

@@ -198,19 +198,19 @@ class Store:
             if ctx.dry_run:
                 if self.get(resource, key) is not None:
                     raise interface.KeyExists(interface.KeyValue(key, b"", 0))
-                await _undo(ctx)
+                await undo(ctx)
                 return Written(value, created=True)
             if strategy.claim is not None:
                 await strategy.claim(self, ctx, obj, None)
             kv = await self.storage.create(key, value, strategy.ttl(ctx, obj) if strategy.ttl else 0)
         except interface.KeyExists:
-            await _undo(ctx)
+            await undo(ctx)
             raise self._exists(resource, ctx.namespace, metadata) from None
         except interface.StorageError as err:
-            await _undo(ctx)
+            await undo(ctx)
             raise storage_error(resource, metadata.get("name", ""), err) from err
         except Exception:
-            await _undo(ctx)
+            await undo(ctx)
             raise
         return Written(self._served(resource, kv), created=True)
 
@@ -266,13 +266,13 @@ class Store:
                     )
                 return await self._update(ctx, make, strategy, uid, shared, validate, entry)
             except interface.RevisionConflict:
-                await _undo(ctx)
+                await undo(ctx)
                 await self.refresh(key)
             except interface.StorageError as err:
-                await _undo(ctx)
+                await undo(ctx)
                 raise storage_error(resource, ctx.name, err) from err
             except Exception:
-                await _undo(ctx)
+                await undo(ctx)
                 raise
         raise errors.conflict(resource.group, resource.plural, ctx.name, MODIFIED)
 
@@ -337,13 +337,13 @@ class Store:
         if _vanishes(strategy, obj, old):
             return await self._vanish(ctx, strategy, obj, entry)
         if obj == old and not await self._stale(entry.key):
-            await _undo(ctx)
+            await undo(ctx)
             return Written(entry.value, changed=False)
         del metadata["resourceVersion"]
         stored = resource.storage or resource
         value = codec.encode(obj, stored.kind, stored.api_version)
         if ctx.dry_run:
-            await _undo(ctx)
+            await undo(ctx)
             return Written(splice(value, entry.rev))
         ttl = strategy.ttl(ctx, obj) if strategy.ttl else 0
         rules = resource.strategy
@@ -517,7 +517,7 @@ def _vanishes(strategy: Strategy, obj: Object, old: Object) -> bool:
     return strategy.may_vanish is None or strategy.may_vanish(obj)
 
 
-async def _undo(ctx: WriteContext) -> None:
+async def undo(ctx: WriteContext) -> None:
     """Give back what hooks took for a write that did not happen.
 
     Not after a cancellation: the store may still carry the write out, and the repair of the pools frees the rest.
