@@ -166,11 +166,18 @@ def written(encryption: Encryption) -> bytes:
     return encryption.encrypt(KEY, b"x")
 
 
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pilothouse.storage.encryption_config.POLL", 0.01)
+    monkeypatch.setattr("pilothouse.storage.encryption.READY_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("fast")
 async def test_reload(runner: asyncio.Runner, tmp_path: pathlib.Path) -> None:
     path = write(tmp_path / "c", entry(aes("one")))
     rules, digest = load(path)
     encryption = Encryption(rules, lambda key: "secrets")
-    reload = Reload(path, digest, encryption, poll=0.01)
+    reload = Reload(path, digest, encryption)
     reload.start()
     (tmp_path / "c").write_text("broken: [")
     await asyncio.sleep(0.1)
@@ -180,16 +187,14 @@ async def test_reload(runner: asyncio.Runner, tmp_path: pathlib.Path) -> None:
     await reload.close()
 
 
-async def test_reload_takes_a_plugin_once_it_is_well(
-    runner: asyncio.Runner, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pilothouse.storage.encryption.READY_SECONDS", 0.2)
+@pytest.mark.usefixtures("fast")
+async def test_reload_takes_a_plugin_once_it_is_well(runner: asyncio.Runner, tmp_path: pathlib.Path) -> None:
     plugin = Plugin(tmp_path / "kms", tmp_path / "keys")
     path = write(tmp_path / "c", entry(aes("one")))
     rules, digest = load(path)
     encryption = Encryption(rules, lambda key: "secrets")
     old = written(encryption)
-    reload = Reload(path, digest, encryption, poll=0.01)
+    reload = Reload(path, digest, encryption)
     reload.start()
     both = [kms(endpoint=plugin.endpoint, timeout="100ms"), aes("one")]
     write(tmp_path / "c", {"resources": ["secrets"], "providers": both})
