@@ -250,6 +250,76 @@ async def test_selectable_fields_of_any_version(rig: Any, runner: Any, define: A
     assert why == "field label not supported: spec.n"
 
 
+async def test_fields_are_selected_by_their_defaults(rig: Any, runner: Any, define: Any) -> None:
+    def defaulting(text: str) -> Object:
+        properties = {"a": {**TEXT, "default": text}, "n": {"type": "integer"}}
+        return version(properties=properties, selectableFields=[{"jsonPath": ".spec.a"}])
+
+    async def found(text: str) -> list[str]:
+        listed = await rig.ok("GET", path() + f"?fieldSelector=spec.a%3D{text}")
+        return [item["metadata"]["name"] for item in listed["items"]]
+
+    await define(version())
+    await rig.ok("POST", path(), widget("w1", n=1))
+    for text, other in (("x", "y"), ("y", "x")):
+        patch = [{"op": "replace", "path": "/spec/versions/0", "value": defaulting(text)}]
+        await rig.ok("PATCH", NAME, patch, headers=JSON_PATCH)
+        await rig.settle()
+        assert (await found(text), await found(other)) == (["w1"], [])
+
+
+async def test_watches_go_on_while_nothing_changes_for_the_objects(
+    rig: Any, runner: Any, define: Any
+) -> None:
+    await define()
+    stream = await rig.watch(path() + "?watch=1")
+    await rig.ok("PATCH", NAME, {"metadata": {"labels": {"a": "b"}}}, headers=MERGE)
+    await rig.settle()
+    await rig.ok("POST", path(), widget(a="x"))
+    assert stream.seen() == [("ADDED", "w")] and not stream.closed
+    patch = [{"op": "add", "path": "/spec/names/shortNames/-", "value": "ww"}]
+    await rig.ok("PATCH", NAME, patch, headers=JSON_PATCH)
+    await rig.settle()
+    assert stream.closed
+
+
+async def test_versions_that_were_stored_are_remembered(rig: Any, runner: Any, define: Any) -> None:
+    await define(version(), version("v2", False))
+    await rig.ok("POST", path(), widget(a="x"))
+    patch = [{"op": "replace", "path": f"/spec/versions/{i}/storage", "value": bool(i)} for i in range(2)]
+    changed = await rig.ok("PATCH", NAME, patch, headers=JSON_PATCH)
+    assert changed["status"]["storedVersions"] == ["v1", "v2"]
+    await rig.settle()
+    assert (await rig.ok("GET", path(name="w")))["apiVersion"] == "example.com/v1"
+    gone = [{"op": "remove", "path": "/spec/versions/0"}]
+    why = await rig.fail(422, "PATCH", NAME, gone, headers=JSON_PATCH)
+    assert 'status.storedVersions[0]: Invalid value: "v1"' in why
+    status = {"status": {"storedVersions": ["v2"]}}
+    await rig.ok("PATCH", f"{NAME}/status", status, headers=MERGE)
+    await rig.ok("PATCH", NAME, gone, headers=JSON_PATCH)
+    await rig.settle()
+    assert (await rig.ok("GET", path("v2", "w")))["spec"] == {"a": "x"}
+
+
+async def test_cluster_scoped(rig: Any, runner: Any, define: Any) -> None:
+    await define()
+    spec = {"group": "example.org", "scope": "Cluster", "names": {"plural": "fans", "kind": "Fan"}}
+    await rig.ok(
+        "POST",
+        DEFINITIONS,
+        {"metadata": {"name": "fans.example.org"}, "spec": {**spec, "versions": [version()]}},
+    )
+    await rig.settle()
+    fan = {"apiVersion": "example.org/v1", "kind": "Fan", "metadata": {"name": "f"}, "spec": {"a": "x"}}
+    made = await rig.ok("POST", "/apis/example.org/v1/fans", fan)
+    assert "namespace" not in made["metadata"]
+    assert (await rig.ok("GET", "/apis/example.org/v1/fans/f"))["spec"] == {"a": "x"}
+    inside = await rig.call("GET", "/apis/example.org/v1/namespaces/default/fans")
+    assert (inside.status, inside.body) == (404, "404 page not found\n")
+    fan["metadata"] = {"name": "g", "namespace": "default"}
+    assert "namespace" not in (await rig.ok("POST", "/apis/example.org/v1/fans", fan))["metadata"]
+
+
 async def test_paths_that_do_not_exist(rig: Any, runner: Any, define: Any) -> None:
     await define()
     for method, target in (

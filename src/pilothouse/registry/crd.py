@@ -138,7 +138,7 @@ class Definition:
             key_prefix=f"/registry/{group}/{plural}/",
             type_of=functools.cache(lambda: structural.type_of(checked.compiled())),
             strategy=rules.strategy(),
-            selectable=_selectable(version),
+            selectable=_selectable(version, None if as_stored else restore),
             from_storage=None if as_stored else restore,
             list_items_typed=True,
             codec=codec,
@@ -180,18 +180,18 @@ def storage_hash(group: str, version: str, kind: str) -> str:
     return base64.b64encode(digest[:8]).decode()
 
 
-def _selectable(version: Object) -> dict[str, Any]:
+def _selectable(version: Object, restore: Callable[[Object], Object] | None) -> dict[str, Any]:
     paths = [one["jsonPath"] for one in version.get("selectableFields") or ()]
-    return {path.removeprefix("."): _reader(path) for path in paths}
+    return {path.removeprefix("."): _reader(path, restore) for path in paths}
 
 
-def _reader(path: str) -> Callable[[Object], str]:
-    """The text of a selectable field, "" where it is absent."""
+def _reader(path: str, restore: Callable[[Object], Object] | None) -> Callable[[Object], str]:
+    """The text of a selectable field as it is served, "" where it is absent."""
     find = jsonpath.compile(path)
 
     def read(obj: Object) -> str:
         try:
-            found = find(obj)
+            found = find(obj if restore is None else restore(obj))
         except (ValueError, TypeError, LookupError):
             return ""
         value = found[0] if found else None
@@ -306,10 +306,10 @@ class Definitions:
         made = Definition(raw, obj, digest)
         if known is not None:
             self._withdraw(known, keep={(r.group, r.version, r.plural) for r in made.records})
-            if known.hub.selectable.keys() == made.hub.selectable.keys():
-                self._store.cache(known.hub).end_watches()
+            if known.hub.selectable or made.hub.selectable:
+                self._drop(known)  # what the fields select may be another by other defaults
             else:
-                self._drop(known)
+                self._store.cache(known.hub).end_watches()
         self._known[name] = made
         if made.hub is not made.storage:
             self._store.cache(made.hub)
