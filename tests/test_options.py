@@ -134,6 +134,10 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
         (["--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16"], "different IP families"),
         (["--request-timeout=-1s"], "--request-timeout can not be a negative value"),
         (["--storage-backend=etcd3"], "--etcd-servers must be specified"),
+        (
+            ["--encryption-provider-config-automatic-reload"],
+            "--encryption-provider-config-automatic-reload must be set with --encryption-provider-config",
+        ),
         (["--workers=0"], "must be at least 1"),
         (["--workers=2"], "the sqlite store is for one process"),
         (["--service-account-issuer=a b:c d"], "was not a valid URL"),

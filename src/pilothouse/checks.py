@@ -31,6 +31,8 @@ def check(config: "Config", table: Iterable[Flag]) -> Iterator[str]:
         yield "--etcd-servers must be specified"
     if bool(config.etcd_certfile) != bool(config.etcd_keyfile):
         yield "--etcd-certfile and --etcd-keyfile must be given together"
+    if config.encryption_provider_config_automatic_reload and not config.encryption_provider_config:
+        yield "--encryption-provider-config-automatic-reload must be set with --encryption-provider-config"
     if config.workers < 1:
         yield f"--workers {config.workers} must be at least 1"
     elif config.workers > 1 and config.backend != "etcd3":
