@@ -1,5 +1,6 @@
 """The server for tests: both kinds, reset, and a durable one that comes back."""
 
+import base64
 import json
 import pathlib
 import socket
@@ -27,6 +28,7 @@ def names(server: APIServer, path: str) -> set[str]:
     return {item["metadata"]["name"] for item in call(server, path)["items"]}
 
 
+MERGE = "application/merge-patch+json"
 MAPS = "/api/v1/namespaces/default/configmaps"
 
 
@@ -47,6 +49,30 @@ def test_reset_brings_the_fresh_cluster_back(where: str) -> None:
         create(server, "a")
         assert environment(server)["KUBECONFIG"] == str(server.kubeconfig)
     assert not server.directory.exists()
+
+
+def test_reset_of_what_is_encrypted(tmp_path: pathlib.Path) -> None:
+    provider = {"aesgcm": {"keys": [{"name": "k", "secret": base64.b64encode(b"0" * 32).decode()}]}}
+    config = {
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "EncryptionConfiguration",
+        "resources": [{"resources": ["*.*"], "providers": [provider]}],
+    }
+    (tmp_path / "c").write_text(json.dumps(config))
+    with InProcess([f"--encryption-provider-config={tmp_path / 'c'}"]) as server:
+        before = names(server, "/api/v1/namespaces")
+        call(
+            server,
+            "/api/v1/namespaces/kube-public",
+            "PATCH",
+            {"metadata": {"labels": {"a": "b"}}},
+            Content_Type=MERGE,
+        )
+        create(server, "a")
+        server.reset()
+        assert names(server, "/api/v1/namespaces") == before
+        assert names(server, MAPS) == {"kube-root-ca.crt"}
+        assert "a" not in call(server, "/api/v1/namespaces/kube-public")["metadata"]["labels"]
 
 
 def test_reset_gives_addresses_back() -> None:

@@ -152,12 +152,14 @@ class InProcess(APIServer):
     async def _reset(self) -> None:
         from pilothouse.storage.interface import Op
 
-        page = await self._server.storage.range("/registry/")
+        storage = self._server.storage
+        storage = getattr(storage, "inner", storage)  # what is encrypted goes back as it was
+        page = await storage.range("/registry/")
         now = {kv.key: kv.value for kv in page.items}
         ops = [Op(key, None) for key in now if key not in self._fresh]
         ops += [Op(key, value) for key, value in self._fresh.items() if now.get(key) != value]
         if ops:
-            await self._server.storage.txn(ops)
+            await storage.txn(ops)
             await self._server.cacher.wait_for(self._server.storage.revision)
 
     def stop(self) -> None:
@@ -205,7 +207,7 @@ class Subprocess(APIServer):
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             check(self.process, self.log)
-            if self.client_key.exists() and _ready(self):
+            if self.client_key.exists() and ready(self):
                 return
             time.sleep(0.01)
         raise TimeoutError("the server did not become ready")
@@ -230,7 +232,8 @@ class Subprocess(APIServer):
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def _ready(server: APIServer) -> bool:
+def ready(server: APIServer) -> bool:
+    """Whether a server serves, and has filled the first namespaces where it does that."""
     paths = ["/readyz"]
     if server.fills_namespaces():
         paths += [f"/api/v1/namespaces/{namespace}/configmaps/kube-root-ca.crt" for namespace in NAMESPACES]
