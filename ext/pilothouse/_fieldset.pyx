@@ -7,6 +7,7 @@ never changed once they are made, so that they may share their parts. `{}` as a 
 
 from cpython.dict cimport PyDict_GetItem, PyDict_Next
 from cpython.object cimport PyObject
+from cpython.unicode cimport PyUnicode_Compare
 
 from functools import lru_cache as _lru_cache
 from json import dumps as _dumps
@@ -15,6 +16,7 @@ from json import loads as _loads
 MISSING = object()
 cdef object _MISSING = MISSING
 cdef str SELF = "."
+cdef dict LEAF = {}  # of every element that is a member and has none below it; sets share it
 
 cdef enum Scalar:
     NONE

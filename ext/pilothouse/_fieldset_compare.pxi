@@ -60,15 +60,25 @@ cdef collect_list(Node node, list value, dict out):
 
 
 cdef class Changes:
-    """What is below one element: added, removed and modified."""
+    """What is below one element: added, removed and modified; None while it is nothing."""
     cdef dict added
     cdef dict removed
     cdef dict modified
 
-    def __init__(self):
-        self.added = {}
-        self.removed = {}
-        self.modified = {}
+    cdef added_to(self, str element, dict child):
+        if self.added is None:
+            self.added = {}
+        self.added[element] = child
+
+    cdef removed_from(self, str element, dict child):
+        if self.removed is None:
+            self.removed = {}
+        self.removed[element] = child
+
+    cdef modified_at(self, str element, dict child):
+        if self.modified is None:
+            self.modified = {}
+        self.modified[element] = child
 
 
 cdef enum Mark:
@@ -114,7 +124,7 @@ def compare(type, old, new):
     """The sets (added, modified, removed) of what is different in `new`."""
     cdef Changes out = Changes()
     differ(compile_type(type), old, new, out)
-    return out.added, out.modified, out.removed
+    return out.added or {}, out.modified or {}, out.removed or {}
 
 
 cdef Mark differ(Node node, object old, object new, Changes out) except *:
@@ -195,14 +205,55 @@ cdef differ_member(Node node, str name, object old, object new, Changes out):
 
 cdef note(Node node, str element, object old, object new, Changes out):
     """Compare the values of one element and put the outcome into the sets of its parent."""
+    if old is _MISSING:
+        out.added_to(element, whole(node, new))
+        return
+    if new is _MISSING:
+        out.removed_from(element, whole(node, old))
+        return
     cdef Changes inner = Changes()
     cdef Mark mark = differ(node, old, new, inner)
-    if inner.added or mark == ADDED:
-        out.added[element] = seal(inner.added, mark == ADDED)
-    if inner.removed or mark == REMOVED:
-        out.removed[element] = seal(inner.removed, mark == REMOVED)
-    if inner.modified or mark == MODIFIED:
-        out.modified[element] = seal(inner.modified, mark == MODIFIED)
+    if inner.added is not None or mark == ADDED:
+        out.added_to(element, seal(inner.added, mark == ADDED))
+    if inner.removed is not None or mark == REMOVED:
+        out.removed_from(element, seal(inner.removed, mark == REMOVED))
+    if inner.modified is not None or mark == MODIFIED:
+        out.modified_at(element, seal(inner.modified, mark == MODIFIED))
+
+
+cdef dict whole(Node node, object value):
+    """The dict of an element that came or went as a whole: it and all below it are members."""
+    cdef Form form = node.handler(node.form(value))
+    cdef dict out
+    if form == MAP:
+        if node.map_atomic or not isinstance(value, dict) or not <dict>value:
+            return LEAF
+        out = {SELF: LEAF}
+        whole_map(node, <dict>value, out)
+        return out
+    if form == LIST:
+        if node.list_atomic or not isinstance(value, list) or not <list>value:
+            return LEAF
+        out = {SELF: LEAF}
+        for element, items in by_element(node, <list>value).items():
+            out[element] = whole(node.item, (<list>items)[0]) if len(<list>items) == 1 else LEAF
+        return out
+    return LEAF
+
+
+cdef whole_map(Node node, dict value, dict out):
+    cdef PyObject *name
+    cdef PyObject *item
+    cdef PyObject *field
+    cdef Py_ssize_t at = 0
+    while PyDict_Next(value, &at, &name, &item):
+        field = PyDict_GetItem(node.fields, <object>name)
+        if field is not NULL:
+            out[<str>(<tuple>field)[0]] = whole(<Node>(<tuple>field)[1], <object>item)
+        elif node.element is not None:
+            out["f:" + <str>name] = whole(node.element, <object>item)
+        else:
+            raise FieldError(f".{<str>name}: field not declared in schema")
 
 
 cdef dict by_element(Node node, list items):
@@ -235,12 +286,12 @@ cdef differ_lists(Node node, list old, list new, Changes out):
                 note(node.item, element, old_item, new_item, out)
         elif len(was) >= 2 and len(now) >= 2:
             if not alike(was, now):
-                out.modified[element] = {}
+                out.modified_at(element, LEAF)
         elif len(was) >= 2:
             if now:
                 note(node.item, element, _MISSING, now[0], out)
-            out.removed[element] = {}
+            out.removed_from(element, LEAF)
         else:
             if was:
                 note(node.item, element, was[0], _MISSING, out)
-            out.added[element] = {}
+            out.added_to(element, LEAF)

@@ -8,9 +8,9 @@ cdef inline bint is_member(dict child):
 cdef dict seal(dict children, bint member):
     """The dict of an element that has these children, None when it is nothing."""
     if not children:
-        return {} if member else None
+        return LEAF if member else None
     if member:
-        children[SELF] = {}
+        children[SELF] = LEAF
     return children
 
 
@@ -26,30 +26,47 @@ def parse(fields):
 
 cdef dict read(dict fields):
     """The same dict when it is in its one form already."""
+    cdef PyObject *name
+    cdef PyObject *inner
+    cdef Py_ssize_t at = 0
+    while PyDict_Next(fields, &at, &name, &inner):
+        if not is_canonical(<object>name, <object>inner):
+            return rewritten(fields)
+    return fields
+
+
+cdef bint is_canonical(object name, object inner) except -1:
+    """Whether an element of a set and all below it are as they would be written."""
+    cdef dict child
+    if name == SELF:
+        return True
+    if not is_field(<str>name) and canonical_element(name) != name:
+        return False
+    if not isinstance(inner, dict):
+        raise FieldError(f"expected an object in {name}")
+    child = <dict>inner
+    return not child or (read(child) is child and not (len(child) == 1 and SELF in child))
+
+
+cdef inline bint is_field(str element):
+    return len(element) > 1 and element[0] == u"f" and element[1] == u":"
+
+
+cdef dict rewritten(dict fields):
     cdef dict out = {}
     cdef dict child
-    cdef bint same = True
     for name, inner in fields.items():
         if name == SELF:
-            out[SELF] = {}
+            out[SELF] = LEAF
             continue
-        element = name if name[:2] == "f:" else canonical_element(name)
+        element = name if is_field(<str>name) else canonical_element(name)
         if not element:
-            same = False
             continue
         if not isinstance(inner, dict):
             raise FieldError(f"expected an object in {name}")
-        child = <dict>inner
-        if child:
-            child = read(child)
-            if not child or (len(child) == 1 and SELF in child):
-                child = {}
-            if child is not inner:
-                same = False
-        if element != name:
-            same = False
-        out[element] = child
-    return fields if same else out
+        child = read(<dict>inner)
+        out[element] = LEAF if len(child) == 1 and SELF in child else child
+    return out
 
 
 def ordered(dict fields):
@@ -58,14 +75,17 @@ def ordered(dict fields):
 
 
 cdef dict order(dict fields):
+    """The same dict when it is in order already."""
     cdef dict out = {}
-    cdef list names = []
+    cdef dict child
+    cdef list names
     cdef bint plain = True
-    for name in fields:
-        if name == SELF:
-            out[SELF] = {}
-            continue
-        names.append(name)
+    if is_ordered(fields):
+        return fields
+    if SELF in fields:
+        out[SELF] = LEAF
+    names = [name for name in fields if name != SELF]
+    for name in names:
         if (<str>name)[0] != u"f":
             plain = False
     if plain:
@@ -76,6 +96,25 @@ cdef dict order(dict fields):
         child = <dict>fields[name]
         out[name] = order(child) if child else child
     return out
+
+
+cdef bint is_ordered(dict fields) except -1:
+    """Whether all elements are fields and stand in order, here and below."""
+    cdef PyObject *name
+    cdef PyObject *child
+    cdef PyObject *last = NULL
+    cdef Py_ssize_t at = 0
+    while PyDict_Next(fields, &at, &name, &child):
+        if (<str>name)[0] != u"f":
+            if last is not NULL or <object>name != SELF:
+                return False
+            continue
+        if last is not NULL and PyUnicode_Compare(<object>last, <object>name) > 0:
+            return False
+        last = name
+        if <dict>child and not is_ordered(<dict>child):
+            return False
+    return True
 
 
 def union(dict a, dict b):
@@ -90,7 +129,7 @@ cdef dict unite(dict a, dict b):
     cdef dict x, y
     for name, child in b.items():
         if name == SELF:
-            out[SELF] = {}
+            out[SELF] = LEAF
             continue
         x = <dict>out.get(name)
         y = <dict>child

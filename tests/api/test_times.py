@@ -88,3 +88,21 @@ def test_refused_base64(text: str, at: int) -> None:
     with pytest.raises(ValueError) as caught:
         times.base64(text)
     assert str(caught.value) == f"illegal base64 data at input byte {at}"
+
+
+@given(
+    st.from_regex(
+        r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{6})?Z", fullmatch=True
+    )
+)
+def test_times_that_are_canonical_are_judged_as_all_others(text: str) -> None:
+    """The short way for what needs no change takes nothing that the parser would refuse or write otherwise."""
+    read = times.micro_time if "." in text else times.time
+    other = text[:-1] + "+00:00"
+    try:
+        wanted = read(other)
+    except ValueError:
+        with pytest.raises(ValueError):
+            read(text)
+    else:
+        assert read(text) == wanted

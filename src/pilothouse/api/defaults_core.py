@@ -1,6 +1,7 @@
 """Defaults of the core group: pods and everything that holds a pod's spec, services, volumes."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from pilothouse.api import pod_resources
@@ -49,6 +50,7 @@ def image_tag(image: str) -> str:
     return tag if tag or match["digest"] else "latest"
 
 
+@lru_cache(maxsize=4096)
 def pull_policy(image: str) -> str:
     return "Always" if image_tag(image) == "latest" else "IfNotPresent"
 
@@ -90,8 +92,9 @@ def _container(container: Object) -> None:
     if not container.get("imagePullPolicy"):
         container["imagePullPolicy"] = pull_policy(container.get("image", ""))
     fill_empty(container, terminationMessagePath="/dev/termination-log", terminationMessagePolicy="File")
-    for variable in each(container, "env"):
-        _field_reference((variable.get("valueFrom") or {}).get("fieldRef"))
+    for variable in container.get("env") or ():
+        if variable.get("valueFrom"):
+            _field_reference(variable["valueFrom"].get("fieldRef"))
     for name in ("livenessProbe", "readinessProbe", "startupProbe"):
         probe = container.get(name)
         if probe is not None:
@@ -115,6 +118,7 @@ def _field_reference(reference: Object | None) -> None:
 def _volume(volume: Object) -> None:
     if all(name == "name" for name in volume):
         volume["emptyDir"] = {}
+        return
     for name in ("secret", "configMap", "downwardAPI", "projected"):
         if name in volume:
             fill(volume[name], defaultMode=DEFAULT_MODE)

@@ -155,11 +155,9 @@ class Tracker:
         return self.filtered(added), self.filtered(modified), self.filtered(removed)
 
     def filtered(self, fields: Set) -> Set:
-        if not self.reset:
+        if not self.reset or not fields:
             return fields
-        return fieldset.recursive_difference(
-            fields, fieldset.of(tuple(f"f:{n}" for n in p) for p in self.reset)
-        )
+        return fieldset.recursive_difference(fields, _set_of(self.reset))
 
     def losses(
         self, entries: Entries, live: Object, new: Object, writer: str, changes: tuple[Set, Set]
@@ -221,6 +219,11 @@ def _check_converted(type: Type, obj: Object, which: str) -> None:
     if wrong:
         text = wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong])
         raise ConversionError(f"failed to convert {which} object: {text}")
+
+
+@lru_cache(maxsize=256)
+def _set_of(members: tuple[Path, ...]) -> Set:
+    return fieldset.of(tuple(f"f:{name}" for name in path) for path in members)
 
 
 def strip(fields: Set) -> Set:

@@ -3,6 +3,7 @@
 import os
 import random
 import time
+from functools import lru_cache
 from typing import Any
 
 from pilothouse.api import names
@@ -34,6 +35,11 @@ def new_uid() -> str:
 
 def now(clock: float | None = None) -> str:
     """Now (or `clock`, in Unix seconds) as meta/v1 Time: RFC 3339 in UTC, whole seconds."""
+    return _second(int(time.time() if clock is None else clock))
+
+
+@lru_cache(maxsize=64)
+def _second(clock: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clock))
 
 

@@ -1,6 +1,7 @@
 """Times and base64 text in an object: what Go's parsers take, their messages, and how it is written back."""
 
 import binascii
+import re
 
 SECONDS = "2006-01-02T15:04:05Z07:00"
 MICROSECONDS = "2006-01-02T15:04:05.000000Z07:00"
@@ -157,14 +158,24 @@ def _format(seconds: int) -> str:
     return f"{year:04d}-{month:02d}-{days + 1:02d}T{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
 
 
+_DATE = r"[1-9]\d{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+_CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d"
+_is_canonical = re.compile(rf"{_DATE}T{_CLOCK}Z", re.ASCII).fullmatch
+_is_canonical_micro = re.compile(rf"{_DATE}T{_CLOCK}\.\d{{6}}Z", re.ASCII).fullmatch
+
+
 def time(text: str) -> str | None:
     """A meta/v1 Time in UTC with whole seconds, None for the zero time; ValueError with Go's message."""
+    if _is_canonical(text):
+        return text
     seconds, _ = _parse(text, SECONDS)
     return _format(seconds) + "Z" if seconds else None
 
 
 def micro_time(text: str) -> str | None:
     """A meta/v1 MicroTime in UTC with six decimals, None when it is the zero time."""
+    if _is_canonical_micro(text):
+        return text
     seconds, micro = _parse(text, MICROSECONDS)
     return f"{_format(seconds)}.{micro:06d}Z" if seconds or micro else None
 

@@ -13,6 +13,8 @@ POD_MEMBERS = ("spec", "status.resourceClaimStatuses", "status.extendedResourceC
 _MIRROR = "kubernetes.io/config.mirror"
 _SECRET_REFS = ("cephfs", "cinder", "flexVolume", "rbd", "scaleIO", "iscsi", "storageos")
 """Volume sources with a `secretRef`."""
+_SELF_CONTAINED = frozenset(("name", "emptyDir", "hostPath", "downwardAPI"))
+"""Members of volumes that refer to no other object."""
 _KUBELET_SECRETS = ("nodePublishSecretRef", "nodeStageSecretRef", "nodeExpandSecretRef")
 """The secrets of a CSI volume that kubelets read; the other ones are for controllers."""
 
@@ -40,13 +42,17 @@ def _containers(spec: Object) -> Iterator[tuple[str, str]]:
                 yield "secrets", (source.get("secretRef") or {}).get("name", "")
                 yield "configmaps", (source.get("configMapRef") or {}).get("name", "")
             for variable in container.get("env") or ():
-                source = variable.get("valueFrom") or {}
+                source = variable.get("valueFrom")
+                if not source:
+                    continue
                 yield "secrets", (source.get("secretKeyRef") or {}).get("name", "")
                 yield "configmaps", (source.get("configMapKeyRef") or {}).get("name", "")
 
 
 def _volumes(pod: Object, spec: Object) -> Iterator[tuple[str, str]]:
     for volume in spec.get("volumes") or ():
+        if volume.keys() <= _SELF_CONTAINED:
+            continue
         yield "secrets", (volume.get("secret") or {}).get("secretName", "")
         yield "secrets", (volume.get("azureFile") or {}).get("secretName", "")
         yield "secrets", ((volume.get("csi") or {}).get("nodePublishSecretRef") or {}).get("name", "")

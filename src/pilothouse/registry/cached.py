@@ -9,7 +9,7 @@ from pilothouse._watchcache import Entry
 from pilothouse.api.fields import Object
 from pilothouse.registry.catalog import Table
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import Store
+from pilothouse.registry.store import Store, decode
 
 REMEMBERED = 8192
 REMEMBERED_BYTES = 4 * 1024 * 1024
@@ -77,6 +77,7 @@ class CachedReaders:
             return
 
         paths = [[part.encode() for part in member.split(".")] for member in members]
+        decoded = self.store.decoded if paths else decode
 
         def changed(new: Entry | None, old: Entry | None) -> None:
             if paths and new is not None and old is not None and same_at(new, old, paths):
@@ -84,8 +85,8 @@ class CachedReaders:
             key = new.key if new is not None else old.key if old is not None else ""
             callback(
                 key,
-                orjson.loads(new.value) if new is not None else None,
-                orjson.loads(old.value) if old is not None else None,
+                decoded(new) if new is not None else None,
+                decoded(old) if old is not None else None,
             )
 
         cache = self.store.cache(found)

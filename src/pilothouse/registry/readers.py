@@ -29,5 +29,6 @@ class Readers(Protocol):
     ) -> None:
         """Call back with (key, new, old) for every object now (old None) and at every change; new None = deleted.
 
-        With `members`, dotted paths, changes that leave all of these as they were are passed over.
+        With `members`, dotted paths, changes that leave all of these as they were are passed over. The objects are
+        to be read only, and what is just being written has no resourceVersion.
         """

@@ -203,7 +203,8 @@ def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
     volumes: Mapping[str, Object] = {v.get("name", ""): v for v in spec.get("volumes") or ()}
     for container, at in visit(spec, path):
         for i, variable in enumerate(container.get("env") or ()):
-            ref = (variable.get("valueFrom") or {}).get("fileKeyRef")
+            source = variable.get("valueFrom")
+            ref = source.get("fileKeyRef") if source else None
             name = (ref or {}).get("volumeName")
             if not name:
                 continue

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import report, validate_dns_label, validate_port
+from pilothouse.api.validate.passed import Passed
 from pilothouse.api.validate.pod_env import validate_env, validate_env_from
 from pilothouse.api.validate.pod_mounts import validate_volume_devices, validate_volume_mounts
 from pilothouse.api.validate.pod_options import PodOptions
@@ -142,23 +143,27 @@ def _common(container: Object, path: str, errs: Errors, around: Surroundings) ->
         errs,
     )
     mounts, devices = container.get("volumeMounts") or [], container.get("volumeDevices") or []
-    validate_ports(container.get("ports") or [], f"{path}.ports", errs)
+    _ports(container.get("ports") or [], f"{path}.ports", errs)
     validate_env(container.get("env") or [], f"{path}.env", errs)
     validate_env_from(container.get("envFrom") or [], f"{path}.envFrom", errs)
     validate_volume_mounts(mounts, devices, around.volumes, f"{path}.volumeMounts", errs, container=container)
     validate_volume_devices(devices, mounts, around.volumes, f"{path}.volumeDevices", errs)
     _one_of(container.get("imagePullPolicy", ""), PULL_POLICIES, f"{path}.imagePullPolicy", errs)
-    validate_requirements(
-        container.get("resources") or {},
-        f"{path}.resources",
-        errs,
-        claims=around.claims,
-        any_huge_page=around.options.allow_indivisible_huge_pages,
-    )
+    huge = around.options.allow_indivisible_huge_pages
+    _resources(container.get("resources") or {}, f"{path}.resources", errs, around.claims, huge)
     _resize_policy(container.get("resizePolicy") or [], f"{path}.resizePolicy", errs, around.restart_policy)
     validate_security_context(
         container.get("securityContext"), f"{path}.securityContext", errs, around.host_users
     )
+
+
+def _requirements(
+    requirements: Object, path: str, errs: Errors, claims: frozenset[str], any_huge_page: bool
+) -> None:
+    validate_requirements(requirements, path, errs, claims=claims, any_huge_page=any_huge_page)
+
+
+_resources = Passed(_requirements)
 
 
 def _one_of(value: str, valid: Sequence[str], path: str, errs: Errors) -> None:
@@ -199,6 +204,9 @@ def validate_ports(ports: Sequence[Object], path: str, errs: Errors) -> None:
         _one_of(port.get("protocol", ""), PROTOCOLS, f"{at}.protocol", errs)
 
 
+_ports = Passed(validate_ports)
+
+
 def check_host_ports(containers: Sequence[Object], path: str, errs: Errors) -> None:
     """A host port may be asked for once."""
     seen: set[str] = set()
@@ -215,7 +223,10 @@ def check_host_ports(containers: Sequence[Object], path: str, errs: Errors) -> N
 def _probes(container: Object, path: str, errs: Errors) -> None:
     for member in _PROBES:
         if container.get(member) is not None:
-            validate_probe(container[member], f"{path}.{member}", errs)
+            _probe(container[member], f"{path}.{member}", errs, member)
+
+
+_probe = Passed(validate_probe)
 
 
 def _restart_policy(container: Object, path: str, errs: Errors) -> None:

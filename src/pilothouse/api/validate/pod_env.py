@@ -61,13 +61,13 @@ _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "
 
 def validate_env(variables: Sequence[Object], path: str, errs: Errors) -> None:
     for i, variable in enumerate(variables):
-        at, name = f"{path}[{i}]", variable.get("name", "")
+        name = variable.get("name", "")
         if not name:
-            errs.required(f"{at}.name")
-        else:
-            report(f"{at}.name", name, names.relaxed_env_var_name(name), errs)
+            errs.required(f"{path}[{i}].name")
+        elif messages := names.relaxed_env_var_name(name):
+            report(f"{path}[{i}].name", name, messages, errs)
         if variable.get("valueFrom") is not None:
-            _value_from(variable, f"{at}.valueFrom", errs)
+            _value_from(variable, f"{path}[{i}].valueFrom", errs)
 
 
 def _value_from(variable: Object, path: str, errs: Errors) -> None:

@@ -9,15 +9,15 @@ _LIFECYCLE_HANDLERS = ("exec", "httpGet", "tcpSocket", "sleep")
 _COUNTS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
 
 
-def validate_probe(probe: Object, path: str, errs: Errors) -> None:
-    """A probe; the last member of `path` says which of the three it is."""
+def validate_probe(probe: Object, path: str, errs: Errors, member: str) -> None:
+    """A probe; `member` says which of the three it is."""
     _handler(probe, path, errs, _PROBE_HANDLERS, None)
-    for member in _COUNTS:
-        validate_nonnegative(probe.get(member, 0), f"{path}.{member}", errs)
+    for count in _COUNTS:
+        validate_nonnegative(probe.get(count, 0), f"{path}.{count}", errs)
     grace = probe.get("terminationGracePeriodSeconds")
     if grace is not None and grace <= 0:
         errs.invalid(f"{path}.terminationGracePeriodSeconds", grace, "must be greater than 0")
-    if path.endswith("readinessProbe"):
+    if member == "readinessProbe":
         if grace is not None:
             why = "must not be set for readinessProbes"
             errs.invalid(f"{path}.terminationGracePeriodSeconds", grace, why)

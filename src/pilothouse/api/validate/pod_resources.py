@@ -1,5 +1,9 @@
 """Requests and limits of a whole pod, and its quality of service (component-helpers/resource, helper/qos)."""
 
+from functools import lru_cache
+
+import orjson
+
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.pod_resources import aggregate
 from pilothouse.api.quantity import Quantity
@@ -10,8 +14,6 @@ from pilothouse.api.validate.resources import (
     validate_pod_resource_name,
     validate_requirements,
 )
-
-ZERO = Quantity(0)
 
 
 def validate_pod_resources(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
@@ -54,19 +56,28 @@ def quality_of_service(spec: Object) -> str:
     limits: dict[str, Quantity] = {}
     guaranteed = True
     for holder in holders:
-        for target, member in ((requests, "requests"), (limits, "limits")):
-            found = set()
-            for name, text in (holder.get(member) or {}).items():
-                if name in COMPUTE and amount(text).sign() > 0:
-                    found.add(name)
-                    target[name] = target.get(name, ZERO) + amount(text)
-            if member == "limits" and len(found) < len(COMPUTE):
-                guaranteed = False
+        wanted, bounds = _positive(orjson.dumps(holder))
+        for target, found in ((requests, wanted), (limits, bounds)):
+            for name, number in found.items():
+                target[name] = target[name] + number if name in target else number
+        if len(bounds) < len(COMPUTE):
+            guaranteed = False
     if not requests and not limits:
         return "BestEffort"
     if guaranteed and requests == limits:
         return "Guaranteed"
     return "Burstable"
+
+
+@lru_cache(maxsize=4096)
+def _positive(requirements: bytes) -> tuple[dict[str, Quantity], dict[str, Quantity]]:
+    """The requests and limits of cpu and memory above zero; remembered, as pods of a template have the same."""
+    holder = orjson.loads(requirements)
+    requests, limits = (
+        {n: q for n, t in (holder.get(m) or {}).items() if n in COMPUTE and (q := amount(t)).sign() > 0}
+        for m in ("requests", "limits")
+    )
+    return requests, limits
 
 
 def _compute(resources: Object) -> bool:

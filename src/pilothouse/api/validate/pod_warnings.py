@@ -63,20 +63,15 @@ def _warnings(pod: Object, prefix: str) -> Iterator[str]:
     yield from _volumes(spec, path)
     yield from _token_paths(spec, path)
     yield from _doubles(spec, path)
-    for name in ("memory", "ephemeral-storage"):
-        yield from fractional_warning(f"{path}.overhead", spec.get("overhead"), name)
+    if "overhead" in spec:
+        for name in ("memory", "ephemeral-storage"):
+            yield from fractional_warning(f"{path}.overhead", spec["overhead"], name)
     context = spec.get("securityContext") or {}
     if context.get("seccompProfile") is None and SECCOMP_POD in annotations:
         yield f"{noted}[{SECCOMP_POD}]: {_PROFILE_FIELD}"
     for container, at in visit(spec, path):
-        own = container.get("securityContext") or {}
-        key = SECCOMP_CONTAINER + container.get("name", "")
-        if own.get("seccompProfile") is None and key in annotations:
-            yield f"{noted}[{key}]: {_PROFILE_FIELD}"
-        key = APPARMOR + container.get("name", "")
-        profiled = context.get("appArmorProfile") or own.get("appArmorProfile")
-        if prefix and not profiled and key in annotations:
-            yield f'{noted}[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead'
+        if annotations:
+            yield from _profiles(container, context, annotations, noted, templated=bool(prefix))
         yield from _container(container, at)
     yield from _ports(spec, path)
     if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
@@ -84,6 +79,20 @@ def _warnings(pod: Object, prefix: str) -> Iterator[str]:
         yield f"{path}.terminationGracePeriodSeconds: {why}"
     yield from _pod_affinity(spec.get("affinity") or {}, f"{path}.affinity")
     yield from _ips(spec, path)
+
+
+def _profiles(
+    container: Object, context: Object, annotations: Object, noted: str, *, templated: bool
+) -> Iterator[str]:
+    """Annotations of old that name a container's profile; `context` is the pod's security context."""
+    own = container.get("securityContext") or {}
+    key = SECCOMP_CONTAINER + container.get("name", "")
+    if own.get("seccompProfile") is None and key in annotations:
+        yield f"{noted}[{key}]: {_PROFILE_FIELD}"
+    key = APPARMOR + container.get("name", "")
+    profiled = context.get("appArmorProfile") or own.get("appArmorProfile")
+    if templated and not profiled and key in annotations:
+        yield f'{noted}[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead'
 
 
 def _placement(spec: Object, path: str) -> Iterator[str]:
@@ -107,6 +116,8 @@ def _placement(spec: Object, path: str) -> Iterator[str]:
 
 def _volumes(spec: Object, path: str) -> Iterator[str]:
     for i, volume in enumerate(spec.get("volumes") or ()):
+        if volume.keys().isdisjoint(_OLD_VOLUMES):
+            continue
         for member, text in _OLD_VOLUMES.items():
             if volume.get(member) is None:
                 continue
@@ -120,6 +131,8 @@ def _volumes(spec: Object, path: str) -> Iterator[str]:
 
 def _token_paths(spec: Object, path: str) -> Iterator[str]:
     """Files of a projected volume that hide a service account token."""
+    if not any("projected" in volume for volume in spec.get("volumes") or ()):
+        return
     volumes = [((v.get("projected") or {}).get("sources") or ()) for v in spec.get("volumes") or ()]
     tokens = {
         s["serviceAccountToken"].get("path", "") for v in volumes for s in v if s.get("serviceAccountToken")
@@ -160,14 +173,16 @@ def _container(container: Object, path: str) -> Iterator[str]:
     resources = container.get("resources") or {}
     for name in ("memory", "ephemeral-storage"):
         for member in ("limits", "requests"):
-            yield from fractional_warning(f"{path}.resources.{member}", resources.get(member), name)
+            if name in (resources.get(member) or ()):
+                yield from fractional_warning(f"{path}.resources.{member}", resources[member], name)
     seen: set[str] = set()
     for i, variable in enumerate(container.get("env") or ()):
-        name, value = variable.get("name", ""), variable.get("value", "")
-        reference = f"$({name})"
+        name = variable.get("name", "")
         if name not in seen:
             seen.add(name)
-        elif variable.get("valueFrom") is not None or value == reference or reference not in value:
+            continue
+        value, reference = variable.get("value", ""), f"$({name})"
+        if variable.get("valueFrom") is not None or value == reference or reference not in value:
             what = "hides previous definition of"
             yield f"{path}.env[{i}]: {what} {quote(name)}, which may be dropped when using apply"
 

@@ -37,6 +37,7 @@ def amount(text: str) -> Quantity:
     return quantity.parse(text)
 
 
+@lru_cache(maxsize=4096)
 def is_whole(text: str) -> bool:
     """Whether there is no fraction, to the thousandth; what is too large wraps as upstream's int64 does."""
     number = amount(text)

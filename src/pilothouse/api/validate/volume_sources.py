@@ -332,8 +332,7 @@ def validate_one_source(
     """
     count = 0
     for member, rule in rules.items():
-        source = holder.get(member)
-        if source is None:
+        if member not in holder or (source := holder[member]) is None:
             continue
         second = shown.get("+" + member, member)
         if count and second:

@@ -1,0 +1,38 @@
+"""Rules that remember what they had nothing against: the pods of one template bring the same parts again and again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from pilothouse.api.fields import Errors
+
+REMEMBERED = 4096
+"""Values of each rule; when there are more, all are forgotten."""
+LARGEST = 2048
+"""Bytes of a value that is remembered; larger ones are asked about each time."""
+
+
+class Passed:
+    """A rule (value, path, errs, *context) that is asked once for each JSON value in each context.
+
+    The rule must depend on nothing else. Only values without a cause are remembered, so paths do not matter.
+    """
+
+    __slots__ = ("_known", "_rule")
+
+    def __init__(self, rule: Callable[..., None]) -> None:
+        self._rule = rule
+        self._known: set[tuple[Any, ...]] = set()
+
+    def __call__(self, value: Any, path: str, errs: Errors, *context: Any) -> None:
+        text = orjson.dumps(value)
+        key = (text, *context)
+        if key in self._known:
+            return
+        before = len(errs.causes)
+        self._rule(value, path, errs, *context)
+        if len(errs.causes) == before and len(text) <= LARGEST:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known.add(key)
