@@ -99,22 +99,32 @@ cdef dict order(dict fields):
 
 
 cdef bint is_ordered(dict fields) except -1:
-    """Whether all elements are fields and stand in order, here and below."""
+    """Whether the elements stand in order, here and below."""
     cdef PyObject *name
     cdef PyObject *child
     cdef PyObject *last = NULL
     cdef Py_ssize_t at = 0
     while PyDict_Next(fields, &at, &name, &child):
-        if (<str>name)[0] != u"f":
-            if last is not NULL or <object>name != SELF:
+        if <object>name == SELF:
+            if last is not NULL:
                 return False
+            last = name
             continue
-        if last is not NULL and PyUnicode_Compare(<object>last, <object>name) > 0:
+        if last is not NULL and not precedes(<str>last, <str>name):
             return False
         last = name
         if <dict>child and not is_ordered(<dict>child):
             return False
     return True
+
+
+cdef bint precedes(str one, str other) except -1:
+    """Whether an element, or the set's own membership, goes before another element."""
+    if one[0] == u"." or one[0] == u"f" and other[0] != u"f":
+        return True
+    if other[0] == u"f":
+        return one[0] == u"f" and PyUnicode_Compare(one, other) < 0
+    return sort_key(one) < sort_key(other)
 
 
 def union(dict a, dict b):

@@ -4,6 +4,7 @@ A rule gives the list of what is wrong with a value, empty when nothing is. Leng
 """
 
 import re
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 from typing import TYPE_CHECKING
 
@@ -458,12 +459,14 @@ def _sloppy_address(value: str) -> Address | None:
         return None
 
 
+@lru_cache(maxsize=REMEMBERED)
 def parse_ip(value: str) -> Address | None:
     """The address a text means, None when it means none; an IPv4-mapped one is the IPv4 address."""
     address = _sloppy_address(value)
     return getattr(address, "ipv4_mapped", None) or address
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _strict_address(value: str) -> Address | None:
     if "%" in value:
         return None

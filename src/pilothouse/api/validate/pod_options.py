@@ -98,8 +98,8 @@ def _huge_pages_bad(spec: Object) -> bool:
     for member in ("containers", "initContainers"):
         for container in spec.get(member) or ():
             for listed in (container.get("resources") or {}).values():
-                if isinstance(listed, dict) and any(
-                    resources.huge_page_fault(n, q) for n, q in listed.items()
-                ):
-                    return True
+                if isinstance(listed, dict):
+                    for name, amount in listed.items():
+                        if resources.is_huge_page(name) and resources.huge_page_fault(name, amount):
+                            return True
     return False
