@@ -114,7 +114,8 @@ class Rig:
             "content-type": content_type,
             "user-agent": "bench/1",
         }
-        request = Request(method, target, headers, list(headers.items()), json.dumps(body).encode())
+        encoded = b"" if body is None else json.dumps(body).encode()
+        request = Request(method, target, headers, list(headers.items()), encoded)
         return self.loop.run_until_complete(self._send(request))
 
     # The operations, each a real change every time.
@@ -161,7 +162,7 @@ class Rig:
 
     def create_and_delete(self) -> None:
         self.create()
-        self.send("DELETE", f"{PODS}/pod-{self.count}?gracePeriodSeconds=0", {})
+        self.send("DELETE", f"{PODS}/pod-{self.count}?gracePeriodSeconds=0", None)
 
 
 OPERATIONS: dict[str, Callable[[Rig], None]] = {

@@ -184,10 +184,10 @@ class Broken(MemoryStorage):
             raise self.error
         return await super().update(key, value, expect, ttl)
 
-    async def delete(self, key, expect):
+    async def delete(self, key, expect, last=None):
         if self.error is not None:
             raise self.error
-        return await super().delete(key, expect)
+        return await super().delete(key, expect, last)
 
 
 def test_a_store_that_cannot_be_written_is_a_500():
@@ -226,13 +226,13 @@ class Racing(MemoryStorage):
             self.lost += 1
             raise
 
-    async def delete(self, key, expect):
+    async def delete(self, key, expect, last=None):
         if self.races and "configmaps" in key:
             self.races -= 1
             current = await self.get(key)
             await super().update(key, current.value, current.mod)
         try:
-            return await super().delete(key, expect)
+            return await super().delete(key, expect, last)
         except interface.RevisionConflict:
             self.lost += 1
             raise

@@ -134,6 +134,30 @@ class StoreContract:
         assert again.create == again.mod == gone.mod + 1
 
     @stored
+    async def test_delete_with_a_last_value(self, store: Storage) -> None:
+        first = await store.create(P + "a", b"1")
+        watcher = Recorder()
+        store.watch(P, first.mod + 1, watcher.on_events, watcher.on_error)
+        with pytest.raises(RevisionConflict):
+            await store.delete(P + "a", first.mod + 1, b"2")
+        gone, other = await asyncio.gather(
+            store.delete(P + "a", first.mod, b"2"), store.create(P + "b", b"1"), return_exceptions=True
+        )
+        assert isinstance(gone, KeyValue)
+        assert isinstance(other, KeyValue)
+        assert gone.value == b"2"
+        assert await store.get(P + "a") is None
+        await watcher.wait(3)
+        written, removed = (e for e in watcher.events if e.kv.key == P + "a")
+        assert (written.deleted, written.kv.value, removed.deleted) == (False, b"2", True)
+        assert first.mod < written.kv.mod < removed.kv.mod == gone.mod
+        assert removed.prev is not None
+        assert (removed.prev.value, removed.prev.mod) == (b"2", written.kv.mod)
+        was = await store.get(P + "a", written.kv.mod)
+        assert was is not None
+        assert was.value == b"2"
+
+    @stored
     async def test_revision_is_shared_by_all_keys(self, store: Storage) -> None:
         first = await store.create("/registry/a/x", b"1")
         second = await store.create("/registry/b/x", b"1")

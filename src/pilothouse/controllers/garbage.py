@@ -17,6 +17,7 @@ from pilothouse.registry.store import decode
 
 OWNED = b'"ownerReferences"'
 DELETING = b'"deletionTimestamp"'
+WAITS = [f'"{finalizer}"'.encode() for finalizer in (FOREGROUND, ORPHAN)]
 
 
 class GarbageCollector:
@@ -78,7 +79,7 @@ class GarbageCollector:
                 self.objects.add(new.key)
         elif new.key in self.owners:
             self._index(new.key, ())
-        if DELETING in new.value:
+        if DELETING in new.value and any(waits in new.value for waits in WAITS):
             finalizers = decode(new)["metadata"].get("finalizers") or []
             if FOREGROUND in finalizers or ORPHAN in finalizers:
                 self.deleting.add(new.key)

@@ -2,12 +2,11 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from pilothouse import errors
 from pilothouse._json import splice
 from pilothouse._watchcache import Entry
-from pilothouse.api import codec
+from pilothouse.api import codec, times
 from pilothouse.api.fields import Object
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import MODIFIED, Store, Validate, decode, key_of, storage_error
@@ -85,44 +84,46 @@ async def _delete(
     plan = _plan(resource, obj, options, ctx.now)
     if plan is None:  # already on its way
         return _answer(resource, obj, entry.value, gone=False)
-    rev = entry.rev
-    value = entry.value
-    if plan.update:
-        written = await _update_then(store, ctx, obj, entry)
-        value, rev = written
     if not plan.remove:
+        value = await _write(store, ctx, obj, entry) if plan.update else entry.value
         return Deleted(obj, value, gone=False)
-    if not ctx.dry_run:
-        gone = await store.storage.delete(entry.key, rev)
-        value = splice(gone.value, gone.mod)
-        if strategy.after_delete is not None:
-            strategy.after_delete(ctx, obj)
-        if strategy.settle is not None:
-            await strategy.settle(store, ctx, None, obj)
-    return _answer(resource, obj, value, gone=True)
+    marked = _encoded(resource, obj) if plan.update else None
+    if ctx.dry_run:
+        value = splice(marked, entry.rev) if marked is not None else entry.value
+        return _answer(resource, obj, value, gone=True)
+    if marked is not None:
+        store.writing[entry.key] = (marked, obj)
+    try:
+        gone = await store.storage.delete(entry.key, entry.rev, marked)
+    finally:
+        store.writing.pop(entry.key, None)
+    if strategy.after_delete is not None:
+        strategy.after_delete(ctx, obj)
+    if strategy.settle is not None:
+        await strategy.settle(store, ctx, None, obj)
+    return _answer(resource, obj, splice(gone.value, gone.mod), gone=True)
 
 
 def _answer(resource: Resource, obj: Object, value: bytes, *, gone: bool) -> Deleted:
     return Deleted(obj, value if resource.strategy.return_deleted else None, gone)
 
 
-async def _update_then(store: Store, ctx: WriteContext, obj: Object, entry: Entry) -> tuple[bytes, int]:
-    """Write the marked object; its bytes and its revision."""
-    metadata = obj["metadata"]
-    metadata.pop("resourceVersion", None)
-    stored = ctx.resource.storage or ctx.resource
-    value = codec.encode(obj, stored.kind, stored.api_version)
+def _encoded(resource: Resource, obj: Object) -> bytes:
+    obj["metadata"].pop("resourceVersion", None)
+    stored = resource.storage or resource
+    return codec.encode(obj, stored.kind, stored.api_version)
+
+
+async def _write(store: Store, ctx: WriteContext, obj: Object, entry: Entry) -> bytes:
+    """Write the marked object; its bytes as they are served."""
+    value = _encoded(ctx.resource, obj)
     if ctx.dry_run:
-        return splice(value, entry.rev), entry.rev
+        return splice(value, entry.rev)
     strategy = ctx.resource.strategy
     kv = await store.storage.update(
         entry.key, value, entry.rev, strategy.ttl(ctx, obj) if strategy.ttl else 0
     )
-    return splice(value, kv.mod), kv.mod
-
-
-async def _write(store: Store, ctx: WriteContext, obj: Object, entry: Entry) -> bytes:
-    return (await _update_then(store, ctx, obj, entry))[0]
+    return splice(value, kv.mod)
 
 
 def _check_preconditions(obj: Object, options: Object, group: str, kind: str, text: str) -> None:
@@ -171,15 +172,14 @@ def _grace(resource: Resource, obj: Object, options: Object, now: str) -> bool |
             return False
         if asked is None or asked >= running:
             return None
-        start = _time(metadata["deletionTimestamp"]) - timedelta(seconds=running)
-        until = start + timedelta(seconds=asked)
+        until = _time(metadata["deletionTimestamp"]) - running + asked
         if until < _time(now):
             until, asked = _time(now), 1 if asked else 0
         metadata["deletionTimestamp"] = _text(until)
         metadata["deletionGracePeriodSeconds"] = asked
         return True
     seconds = grace_period(obj, asked)
-    metadata["deletionTimestamp"] = _text(_time(now) + timedelta(seconds=seconds)) if seconds else now
+    metadata["deletionTimestamp"] = _text(_time(now) + seconds) if seconds else now
     metadata["deletionGracePeriodSeconds"] = seconds
     if metadata.get("generation", 0) > 0:
         metadata["generation"] += 1
@@ -240,12 +240,13 @@ def _foreground(default: str, finalizers: list[str], options: Object) -> bool:
     return False
 
 
-def _time(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+def _time(text: str) -> int:
+    """Unix seconds."""
+    return times.to_unix(text)[0]
 
 
-def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _text(moment: int) -> str:
+    return times.from_unix(moment) + "Z"
 
 
 async def delete_collection(

@@ -356,8 +356,9 @@ class EncryptedStorage:
         await self._settle()
         return _with(kv, value)
 
-    async def delete(self, key: str, expect: int) -> KeyValue:
-        kv = await self.inner.delete(key, expect)
+    async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
+        sealed = None if last is None else self.encryption.encrypt(key, last)
+        kv = await self.inner.delete(key, expect, sealed)
         await self._settle()
         await self.encryption.prepare((kv,))
         return _with(kv, self.encryption.decrypt(key, kv.value))

@@ -135,7 +135,9 @@ class EtcdStorage:
             raise RevisionConflict(key, self._pair(pairs[0]) if pairs else None)
         return KeyValue(key, value, answer.revision, pairs[0].create, lease)
 
-    async def delete(self, key: str, expect: int) -> KeyValue:
+    async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
+        if last is not None:
+            expect = (await self.update(key, last, expect)).mod
         raw = self._key(key)
         answer = await self._txn(
             [etcd_wire.mod_is(raw, expect or NEVER)],
@@ -146,8 +148,8 @@ class EtcdStorage:
         if not answer.succeeded:
             pairs = answer.ranges[0].pairs
             raise RevisionConflict(key, self._pair(pairs[0]) if pairs else None)
-        last = answer.deleted[0]
-        return KeyValue(key, last.value, answer.revision, last.create, last.lease)
+        gone = answer.deleted[0]
+        return KeyValue(key, gone.value, answer.revision, gone.create, gone.lease)
 
     async def txn(self, ops: list[Op]) -> int:
         self._check_open()

@@ -142,9 +142,9 @@ class Storage(Protocol):
     async def update(self, key: str, value: bytes, expect: int, ttl: int = 0) -> KeyValue:
         """Write a key whose mod revision is `expect`, else RevisionConflict."""
 
-    async def delete(self, key: str, expect: int) -> KeyValue:
+    async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
         """Remove a key whose mod revision is `expect`, else RevisionConflict; answers with the last value and
-        `mod` = the delete's revision."""
+        `mod` = the delete's revision. With `last` that value is written first, under a revision of its own."""
 
     async def txn(self, ops: "list[Op]") -> int:
         """All or nothing, one revision for all; RevisionConflict names the first key that did not fit."""

@@ -102,12 +102,14 @@ class MemoryStorage:
             raise RevisionConflict(key, None)
         return self._commit([Op(key, value, expect, ttl)])[0].kv
 
-    async def delete(self, key: str, expect: int) -> KeyValue:
+    async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
         self._check_open()
         self._check(Op(key, None, expect))
         if key not in self._current:
             raise RevisionConflict(key, None)
-        return self._commit([Op(key, None, expect)])[0].kv
+        if last is not None:
+            self._commit([Op(key, last)])
+        return self._commit([Op(key, None)])[0].kv
 
     async def txn(self, ops: list[Op]) -> int:
         self._check_open()

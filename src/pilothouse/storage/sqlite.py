@@ -107,8 +107,10 @@ class SqliteStorage:
     async def update(self, key: str, value: bytes, expect: int, ttl: int = 0) -> KeyValue:
         return await self._write([Op(key, value, expect or -1, ttl)])
 
-    async def delete(self, key: str, expect: int) -> KeyValue:
-        return await self._write([Op(key, None, expect or -1)], need_last=True)
+    async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
+        if last is None:
+            return await self._write([Op(key, None, expect or -1)], need_last=True)
+        return await self._write([Op(key, last, expect or -1), Op(key, None)], need_last=True)
 
     async def txn(self, ops: list[Op]) -> int:
         if len(ops) > sqlite_file.MAX_OPS:

@@ -42,7 +42,8 @@ ID_MASK = (1 << 64) - 1
 
 @dataclass(slots=True, eq=False)
 class Write:
-    """Writes that are accepted or refused together; `future` gets a KeyValue, or the revision when `many`."""
+    """Writes that are accepted or refused together; `future` gets the revision that they share when `many`, else each
+    has its own and the KeyValue of the last one is the answer."""
 
     ops: list[tuple[Op, int]]
     """Each with its deadline in Unix milliseconds, 0 = none."""
@@ -220,7 +221,7 @@ class Writer:
             head = plan.heads.get(op.key)
             if head is None:
                 head = self._heads.get(op.key, 0)
-            row = revision << BITS | place
+            row = (revision << BITS | place) if write.many else (revision + place) << BITS
             prev = head & ID_MASK or None
             if op.value is not None:
                 created = head >> 64 or revision
@@ -230,7 +231,7 @@ class Writer:
                 plan.rows.append((row, op.key, 0, prev, 0, None))
                 plan.heads[op.key] = 0
         if len(plan.rows) > first:
-            plan.revision = revision
+            plan.revision = plan.rows[-1][0] >> BITS
         plan.accepted.append((write, plan.revision, first, len(plan.rows)))
 
     def _read_before(self, plan: _Plan, complete: bool) -> dict[int, KeyValue]:
@@ -240,8 +241,8 @@ class Writer:
             wanted.update(row[3] for row in plan.rows if row[3] is not None)
         else:
             for write, _, first, last in plan.accepted:
-                if write.need_last:
-                    wanted.update(row[3] for row in plan.rows[first:last] if row[3] is not None)
+                if write.need_last and last > first:
+                    wanted.update(row[3] for row in plan.rows[last - 1 : last] if row[3] is not None)
         if not wanted:
             return {}
         found = {
@@ -288,7 +289,7 @@ class Writer:
         for write, revision, first, last in plan.accepted:
             answer: Any = revision
             if not write.many:
-                answer = batch.events[first].kv if last > first else None
+                answer = batch.events[last - 1].kv if last > first else None
             batch.answers.append((write.future, answer))
         for write, op, row in plan.refused:
             batch.answers.append((write.future, self._refusal(write, op, before.get(row))))
