@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pilothouse.storage import sqlite_file
 from pilothouse.storage.feed import Expiry, Feed, Subscriber
+from pilothouse.storage.group_commit import GroupCommit
 from pilothouse.storage.interface import (
     Compacted,
     Event,
@@ -50,7 +51,7 @@ class SqliteStorage:
         self._reader: sqlite3.Connection
         self._threads: ThreadPoolExecutor
         self._replays: set[asyncio.Task[None]] = set()
-        self._pending: list[Write] = []
+        self._group: GroupCommit[Write]
 
     @property
     def revision(self) -> int:
@@ -64,6 +65,7 @@ class SqliteStorage:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(1, "sqlite-reader")
         self._writer = Writer(self._directory, self._loop, self._deliver, self._feed.wants_previous)
+        self._group = GroupCommit(self._loop, self._writer.put)
         try:
             await self._loop.run_in_executor(self._threads, self._open_files)
         except BaseException:
@@ -80,7 +82,7 @@ class SqliteStorage:
             return
         self._open = False
         self._expiry.close()
-        self._hand_over()
+        self._group.flush()
         self._writer.put(None)
         await self._loop.run_in_executor(self._threads, self._writer.join)
         await asyncio.sleep(0)
@@ -193,16 +195,8 @@ class SqliteStorage:
                 op.key.encode()
         future = self._loop.create_future()
         timed = [(op, self._expiry.deadline(op.ttl)) for op in ops]
-        if not self._pending:
-            self._loop.call_soon(self._hand_over)
-        self._pending.append(Write(timed, future, many, need_last))
+        self._group.add(Write(timed, future, many, need_last))
         return await future
-
-    def _hand_over(self) -> None:
-        """Give the writer what was asked for in this turn of the loop: one commit for all of it."""
-        writes, self._pending = self._pending, []
-        for write in writes:
-            self._writer.put(write)
 
     def _deliver(self, batch: Batch) -> None:
         """Tell the watchers of a commit, then the writers."""
@@ -222,6 +216,8 @@ class SqliteStorage:
                 future.set_exception(result)
             else:
                 future.set_result(result)
+        if batch.writes:
+            self._group.done(batch.writes)
 
     def _complete(self, batch: Batch) -> list[Event]:
         """The events with what was before, for a watch that began while the batch was being written."""
@@ -252,4 +248,4 @@ class SqliteStorage:
         if self._open:
             future = self._loop.create_future()
             future.add_done_callback(lambda done: done.exception())
-            self._writer.put(Write([(Op(key, None, mod), 0)], future))
+            self._group.add(Write([(Op(key, None, mod), 0)], future))

@@ -23,9 +23,6 @@ from pilothouse.storage.sqlite_file import BITS, DataDirectory
 
 log = logging.getLogger(__name__)
 
-GROUP = 512
-"""Writes that go into one commit at most."""
-
 ROWS = 64
 """Rows of one INSERT: a statement gives up the interpreter lock once, however many rows it has."""
 
@@ -67,6 +64,8 @@ class Batch:
     events: list[Event] = field(default_factory=list)
     answers: list[tuple["asyncio.Future[Any]", Any]] = field(default_factory=list)
     complete: bool = False
+    writes: int = 0
+    """Those of the group that was committed or refused; 0 for answers of other sorts."""
 
 
 @dataclass(slots=True)
@@ -100,7 +99,7 @@ class Writer:
         self._loop = loop
         self._deliver = deliver
         self._wants_previous = wants_previous
-        self._queue: SimpleQueue[Write | Compact | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Write] | Compact | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._compactions: list[Compact] = []
         self._written = 0
@@ -125,8 +124,8 @@ class Writer:
             raise Unavailable(f"{self._directory.file} can not be read: {error}") from error
         self._thread.start()
 
-    def put(self, job: Write | Compact | None) -> None:
-        """Queue a job; None stops the thread when all before it is done."""
+    def put(self, job: list[Write] | Compact | None) -> None:
+        """Queue a group of writes for one commit, or a compaction; None stops the thread when all before it is done."""
         self._queue.put(job)
 
     def join(self) -> None:
@@ -134,35 +133,22 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        stop = False
-        while not stop:
-            writes: list[Write] = []
-            job = self._next(wait=not self._compactions)
-            while job is not None:
-                if isinstance(job, Write):
-                    writes.append(job)
-                elif isinstance(job, Compact):
-                    self._compactions.append(job)
-                else:
-                    stop = True
-                    break
-                job = self._next(wait=False) if len(writes) < GROUP else None
-            if writes:
-                self._send(self._commit(writes))
-                self._checkpoint()
-            if self._compactions and not stop:
+        while True:
+            try:
+                job = self._queue.get(block=not self._compactions)
+            except Empty:
                 self._compact(self._compactions[0])
+                continue
+            if job is None:
+                break
+            if isinstance(job, Compact):
+                self._compactions.append(job)
+            else:
+                self._send(self._commit(job))
+                self._checkpoint()
         for compaction in self._compactions:
             self._answer(compaction.future, Unavailable("the store is closed"))
         self._end()
-
-    def _next(self, wait: bool) -> Any:
-        """A job, None when there is none, and a string for the order to stop."""
-        try:
-            job = self._queue.get() if wait else self._queue.get_nowait()
-        except Empty:
-            return None
-        return "stop" if job is None else job
 
     def _end(self) -> None:
         try:
@@ -197,7 +183,8 @@ class Writer:
             if self._db.in_transaction:
                 self._db.rollback()
             failure = Unavailable(f"the store can not be written: {error}")
-            return Batch(self.revision, answers=[(w.future, failure) for w in writes], complete=True)
+            answers: list[tuple[asyncio.Future[Any], Any]] = [(w.future, failure) for w in writes]
+            return Batch(self.revision, answers=answers, complete=True, writes=len(writes))
         self.revision = plan.revision
         for key, head in plan.heads.items():
             if head:
@@ -276,7 +263,7 @@ class Writer:
         )
 
     def _batch(self, plan: _Plan, before: dict[int, KeyValue], complete: bool) -> Batch:
-        batch = Batch(plan.revision, complete=complete)
+        batch = Batch(plan.revision, complete=complete, writes=len(plan.accepted) + len(plan.refused))
         for row, key, created, prev_row, expires, value in plan.rows:
             prev = None
             if prev_row is not None:
