@@ -123,6 +123,18 @@ async def test_versions(rig: Any, runner: Any, define: Any) -> None:
     assert why.startswith("the API version in the data (example.com/v1) does not match")
 
 
+async def test_conversion_by_webhook_is_stored_with_a_warning(rig: Any, runner: Any, define: Any) -> None:
+    await define(version(), version("v2", False))
+    hook = {"clientConfig": {"url": "https://127.0.0.1:9/convert"}, "conversionReviewVersions": ["v1"]}
+    conversion = {"strategy": "Webhook", "webhook": hook}
+    answer = await rig.call("PATCH", NAME, {"spec": {"conversion": conversion}}, headers=MERGE)
+    assert answer.body["spec"]["conversion"] == conversion
+    assert [text.split(":")[0] for text in answer.warnings] == ["spec.conversion.strategy"]
+    await rig.settle()
+    await rig.ok("POST", path(), widget(a="x"))
+    assert (await rig.ok("GET", path("v2", "w")))["apiVersion"] == "example.com/v2"
+
+
 async def test_deprecated_versions_warn(rig: Any, runner: Any, define: Any) -> None:
     await define(
         version("v1beta1", False, deprecated=True),
@@ -348,8 +360,11 @@ async def test_finalizers_that_others_might_use(rig: Any, runner: Any, define: A
     assert "including a path (/)" in made.warnings[0] and "including" not in made.warnings[1]
 
 
-async def test_rules_wait_for_a_valid_object(rig: Any, runner: Any, define: Any) -> None:
+async def test_rules_wait_for_a_valid_object(
+    rig: Any, runner: Any, define: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     ruled = {**TEXT, "x-kubernetes-validations": [{"rule": "self != ''"}]}
     await define(version(properties={"a": ruled, "n": {"type": "integer"}}))
+    assert "rules of a definition are stored and not carried out" in caplog.messages
     why = await rig.fail(422, "POST", path(), widget(n="x"))
     assert why.endswith("correct the existing errors to complete validation]")

@@ -5,6 +5,7 @@ Only what a request needs is made: a version's schema is compiled when its first
 
 import functools
 import hashlib
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +24,8 @@ from pilothouse.registry.crd_strategy import Checked, Instances, nested, split
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.registry.store import Store, put
 from pilothouse.registry.tables import Columns, custom_columns
+
+log = logging.getLogger(__name__)
 
 DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
@@ -304,6 +307,8 @@ class Definitions:
                     self._table.add(record)
             return
         made = Definition(raw, obj, digest)
+        if b'"x-kubernetes-validations"' in raw:
+            log.warning("rules of a definition are stored and not carried out", extra={"kv": {"name": name}})
         if known is not None:
             self._withdraw(known, keep={(r.group, r.version, r.plural) for r in made.records})
             if known.hub.selectable or made.hub.selectable:
