@@ -316,7 +316,7 @@ class EncryptedStorage:
     def __init__(self, inner: Storage, encryption: Encryption) -> None:
         self.inner = inner
         self.encryption = encryption
-        self._gates: list[_Gate] = []
+        self._gates: set[_Gate] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -382,18 +382,25 @@ class EncryptedStorage:
         prev_kv: bool = True,
         on_progress: Callable[[int], None] | None = None,
     ) -> Subscription:
-        gate = _Gate(self.encryption, on_events, on_error, on_progress)
-        subscription = self.inner.watch(
-            prefix, revision, gate.events, gate.error, prev_kv=prev_kv, on_progress=gate.progress
-        )
-        self._gates.append(gate)
+        def ended(error: StorageError) -> None:
+            gate.close()
+            self._gates.discard(gate)
+            on_error(error)
+
+        def failed(error: StorageError) -> None:
+            subscription.close()
+            ended(error)
 
         def close() -> None:
             subscription.close()
             gate.close()
-            if gate in self._gates:
-                self._gates.remove(gate)
+            self._gates.discard(gate)
 
+        gate = _Gate(self.encryption, on_events, failed, on_progress)
+        subscription = self.inner.watch(
+            prefix, revision, gate.events, ended, prev_kv=prev_kv, on_progress=gate.progress
+        )
+        self._gates.add(gate)
         return Subscription(close)
 
     async def stale(self, key: str) -> bool:
@@ -429,6 +436,8 @@ class _Gate:
         self._closed = False
 
     def events(self, events: list[Event]) -> None:
+        if self._closed:
+            return
         if self.task is None and not (
             self._encryption.remotes and self._encryption.unknown(_written(events))
         ):
@@ -437,29 +446,24 @@ class _Gate:
             self._wait(events)
 
     def progress(self, revision: int) -> None:
-        if self._on_progress is None:
+        if self._on_progress is None or self._closed:
             return
         if self.task is None:
             self._on_progress(revision)
         else:
             self._wait(revision)
 
-    def error(self, error: StorageError) -> None:
-        """The end: who watches begins anew, so what waits is of no use."""
-        self.close()
-        self._on_error(error)
-
     def close(self) -> None:
+        """Tell nothing more: who watches begins anew, so what waits is of no use."""
         self._closed = True
         self._waiting.clear()
         if self.task is not None:
             self.task.cancel()
 
     def _wait(self, what: list[Event] | int) -> None:
-        if not self._closed:
-            self._waiting.append(what)
-            if self.task is None:
-                self.task = asyncio.get_running_loop().create_task(self._drain())
+        self._waiting.append(what)
+        if self.task is None:
+            self.task = asyncio.get_running_loop().create_task(self._drain())
 
     async def _drain(self) -> None:
         try:
@@ -473,7 +477,7 @@ class _Gate:
                 self._waiting.popleft()
         except Exception as error:
             log.exception("a watcher of the store failed")
-            self.error(Unavailable(f"watcher failed: {error}"))
+            self._on_error(Unavailable(f"watcher failed: {error}"))
         finally:
             self.task = None
 
