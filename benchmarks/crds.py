@@ -36,7 +36,7 @@ AIMS = {
 """At most, with 1,000 definitions."""
 GROUPS, CONNECTIONS = 50, 8
 SETTLE_SECONDS = 2.0
-BLOCKS, BLOCK = 60, 50
+BLOCKS, BLOCK, STARTS = 60, 50, 3
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 MAPS = "/api/v1/namespaces/default/configmaps"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -303,11 +303,13 @@ def measure(count: int = 1000) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
         with running(Path(one)) as loaded, running(Path(two)) as empty:
             out = asyncio.run(with_definitions(loaded, empty, count))
-        begun = time.monotonic()
-        with running(Path(one)) as again:
-            out["ready-seconds"] = time.monotonic() - begun
-            last = resource_path(definition(count - 1, GROUPS))
-            assert asyncio.run(serves(again, last)), "not all are served when the server is ready"
+        last, starts = resource_path(definition(count - 1, GROUPS)), []
+        for _ in range(STARTS):
+            begun = time.monotonic()
+            with running(Path(one)) as again:
+                starts.append(time.monotonic() - begun)
+                assert asyncio.run(serves(again, last)), "not all are served when the server is ready"
+        out["ready-seconds"] = min(starts)
     if BINARY is not None:
         out["other-server-seconds"] = other_server()
     return out

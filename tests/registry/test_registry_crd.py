@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pilothouse.api import structural
 from pilothouse.api.fields import Object
 from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.registry.crd import Definitions, storage_hash
@@ -163,6 +164,20 @@ async def test_a_schema_that_changes(rig: Any, runner: Any, define: Any) -> None
     await rig.fail(422, "PATCH", path(name="w"), {"spec": {"n": 5}}, headers=MERGE)
     stream = await rig.watch(path() + "?watch=1")
     assert [e["object"]["spec"]["d"] for e in stream.events()] == ["e"]
+
+
+async def test_a_schema_is_compiled_for_its_first_object_and_no_other(
+    rig: Any, runner: Any, define: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled, compile = [], structural.compile
+    monkeypatch.setattr(structural, "compile", lambda declared: compiled.append(1) or compile(declared))
+    await define()
+    await rig.ok("GET", path())
+    assert compiled == []
+    for n in range(3):
+        await rig.ok("POST", path(), widget(f"w{n}", n=n))
+        await rig.ok("PATCH", path(name=f"w{n}"), {"spec": {"a": "x"}}, headers=MERGE)
+    assert compiled == [1]
 
 
 async def test_a_version_that_is_served_no_longer(rig: Any, runner: Any, define: Any) -> None:
