@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?= var
 
-.PHONY: ha ha-down run test test-fast check bench load load-ha map build clean
+.PHONY: ha ha-down run test test-fast test-interop check bench load load-ha map build clean
 
 $(READY): pyproject.toml setup.py $(wildcard ext/pilothouse/*)
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +31,11 @@ check: $(READY)
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint ext
 	$(BIN)/lint-imports
+
+# Ours and kube-apiserver on one etcd: PILOTHOUSE_REFERENCE=/path/to/kube-apiserver make test-interop
+test-interop: $(READY)
+	@test -n "$(PILOTHOUSE_REFERENCE)" || { echo 'PILOTHOUSE_REFERENCE names no kube-apiserver' >&2; exit 1; }
+	$(BIN)/python -m pytest -q tests/e2e/test_interop.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/regress.py
