@@ -3,6 +3,8 @@
 import asyncio
 import pathlib
 import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -402,3 +404,9 @@ async def test_metrics(runner: asyncio.Runner, plugin: Plugin) -> None:
         ("OK", "Encrypt"),
         ("OK", "Decrypt"),
     }
+
+
+def test_a_server_without_plugins_does_not_load_grpc() -> None:
+    code = "import sys, pilothouse.app, pilothouse.storage.kms; print('grpc' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
