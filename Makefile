@@ -2,14 +2,23 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
 DATA ?= var
 
-.PHONY: ha ha-down run test test-fast test-interop check bench load load-ha map build clean
+# PILOTHOUSE_DEBUG=1 builds the compiled modules with checks. Both ways of building leave them in the same place.
+MODE := $(if $(filter 1,$(PILOTHOUSE_DEBUG)),debug,release)
+READY := $(VENV)/.ready-$(MODE)
+
+COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_codec.py tests/api/test_fields.py \
+	tests/api/test_selectors.py tests/storage/test_json_encoded.py tests/storage/test_gzip.py tests/storage/test_listbody.py \
+	tests/storage/test_watchcache.py tests/server tests/endpoints/test_list.py tests/endpoints/test_watch.py \
+	tests/endpoints/test_watch_delivery.py tests/endpoints/test_dispatch.py tests/fuzz/test_fuzz_bodies.py
+
+.PHONY: ha ha-down run test test-fast test-interop test-asan check bench load load-ha map build clean
 
 $(READY): pyproject.toml setup.py $(wildcard ext/pilothouse/*)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	rm -f $(filter-out $@,$(wildcard $(VENV)/.ready-*)) $(if $(wildcard $@),,src/pilothouse/_*.so)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
@@ -24,6 +33,14 @@ test: $(READY)
 
 test-fast: $(READY)
 	$(BIN)/python -m pytest -q -m 'not slow'
+
+# The tests of the compiled modules, which are built anew beside the others for AddressSanitizer and for the sanitizer of
+# undefined behaviour.
+test-asan: $(READY)
+	PILOTHOUSE_SANITIZE=1 $(BIN)/python setup.py --quiet build --build-lib build/asan --build-temp build/asan-objects
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		PYTHONMALLOC=malloc PYTHONPATH=build/asan $(BIN)/python -m pytest -q --timeout=600 $(COMPILED)
 
 check: $(READY)
 	$(BIN)/ruff check .

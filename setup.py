@@ -1,6 +1,7 @@
 """Build of the compiled hot path; everything else about the package stands in pyproject.toml.
 
-PILOTHOUSE_DEBUG=1 builds with bounds checks, assertions and line tracing.
+PILOTHOUSE_DEBUG=1 builds with checks of bounds, overflow and None, with assertions and without much optimization.
+PILOTHOUSE_SANITIZE=1 builds for AddressSanitizer and UndefinedBehaviorSanitizer (`make test-asan`).
 PILOTHOUSE_ONLY=_http1,_json builds just these modules (for work on one of them).
 """
 
@@ -10,6 +11,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 DEBUG = os.environ.get("PILOTHOUSE_DEBUG") == "1"
+SANITIZE = os.environ.get("PILOTHOUSE_SANITIZE") == "1"
 ONLY = [name for name in os.environ.get("PILOTHOUSE_ONLY", "").split(",") if name]
 
 MODULES = (
@@ -27,18 +29,27 @@ MODULES = (
 DIRECTIVES = {
     "language_level": "3",
     "boundscheck": DEBUG,
-    "wraparound": False,
     "initializedcheck": DEBUG,
-    "linetrace": DEBUG,
+    "nonecheck": DEBUG,
+    "overflowcheck": DEBUG,
+    "wraparound": False,  # when bounds are checked, an index below zero of bytes is an error then
     "embedsignature": True,
 }
+"""Of all modules: a `# cython:` line at the head of a file would win over them and switch checks off again."""
+
+if SANITIZE:
+    MODE, FLAGS = "asan", ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
+elif DEBUG:
+    MODE, FLAGS = "debug", ["-O1", "-g", "-UNDEBUG"]
+else:
+    MODE, FLAGS = "", ["-O2"]
 
 extensions = [
     Extension(
         f"pilothouse.{name}",
         [f"ext/pilothouse/{name}.pyx"],
-        extra_compile_args=["-O0", "-g"] if DEBUG else ["-O2"],
-        define_macros=[("CYTHON_TRACE", "1")] if DEBUG else [],
+        extra_compile_args=FLAGS,
+        extra_link_args=[flag for flag in FLAGS if flag.startswith("-fsanitize")],
     )
     for name in MODULES
     if (name in ONLY if ONLY else os.path.exists(f"ext/pilothouse/{name}.pyx"))
@@ -46,6 +57,9 @@ extensions = [
 
 setup(
     ext_modules=cythonize(
-        extensions, include_path=["ext"], build_dir="build/cython", compiler_directives=DIRECTIVES
+        extensions,
+        include_path=["ext"],
+        build_dir=os.path.join("build", "cython", MODE),
+        compiler_directives=DIRECTIVES,
     )
 )

@@ -8,6 +8,7 @@ it; all together they have a budget, from which those go first that no list has 
 
 import zlib
 
+cimport cython
 from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
@@ -28,6 +29,7 @@ cdef uint64_t lists = 0
 
 # --- CRC-32 as a remainder of polynomials over GF(2)
 
+@cython.overflowcheck(False)          # bits are shifted out
 cdef uint32_t times(uint32_t a, uint32_t b) noexcept nogil:
     """The product of two remainders: a CRC times x^(8n) is what it becomes when n bytes of zeros follow."""
     cdef uint32_t out = 0

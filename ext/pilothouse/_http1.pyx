@@ -1,4 +1,3 @@
-# cython: language_level=3, wraparound=False, boundscheck=False, freethreading_compatible=False
 """HTTP/1.1 over httptools: one object per connection is the asyncio protocol and the parser's callbacks.
 
 A request whose handler answers at once is parsed, answered and written inside the parser's callback: no task, no

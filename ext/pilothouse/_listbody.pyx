@@ -12,10 +12,10 @@ from libc.string cimport memcpy
 from pilothouse._gzip cimport Block, Member, compress, use
 from pilothouse._json cimport Encoded, newest
 
-cdef enum:
-    SLICE = 240 * 1024    # bytes of a body that are built at a time: with the last object still one write
-    RAW_SLICE = 256 * 1024  # bytes that are compressed at a time
-    INLINE = 32 * 1024    # up to so many bytes are compressed at once: a thread would take longer to wake
+cdef enum:                # no products: Cython fails on them when overflow is checked
+    SLICE = 245_760       # bytes of a body that are built at a time: with the last object still one write
+    RAW_SLICE = 262_144   # bytes that are compressed at a time
+    INLINE = 32_768       # up to so many bytes are compressed at once: a thread would take longer to wake
     MOST = 2048           # objects in a slice of a compressed list
     PASSES = 2            # a kept block that did not fit so many times in a row is replaced
 

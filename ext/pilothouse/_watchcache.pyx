@@ -30,16 +30,16 @@ cdef enum:
 cdef tuple KINDS = ("ADDED", "MODIFIED", "DELETED")
 cdef const char** KIND_BYTES = [b"ADDED", b"MODIFIED", b"DELETED"]
 
-cdef enum:
-    HIGH = 1024 * 1024          # bytes in a sink above which frames wait in the watcher's queue
-    CHECK = 64 * 1024           # bytes written between two looks at the sink
-    MAX_QUEUED = 8 * 1024 * 1024
+cdef enum:                      # no products: Cython fails on them when overflow is checked
+    HIGH = 1_048_576            # bytes in a sink above which frames wait in the watcher's queue
+    CHECK = 65_536              # bytes written between two looks at the sink
+    MAX_QUEUED = 8_388_608
     MAX_EVENTS = 10_000         # live events that may wait for a slow watcher
     RING_COUNT = 10_000
-    RING_BYTES = 16 * 1024 * 1024
+    RING_BYTES = 16_777_216
     RING_SMALL = 1000           # up to so many changes are kept however old they are
     RING_SECONDS = 300
-    FRAMED_BYTES = 2 * 1024 * 1024
+    FRAMED_BYTES = 2_097_152
     MAX_LABEL_INDEXES = 8
 
 LAST = "\U0010ffff"

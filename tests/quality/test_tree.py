@@ -65,6 +65,11 @@ def test_compiled_modules_have_stubs_and_are_built() -> None:
         assert list(PACKAGE.glob(f"{source.stem}.*.so")), f"{source.name} is not built"
 
 
+def test_directives_stand_in_one_place() -> None:
+    """A `# cython:` line would win over setup.py and leave a debug build without its checks."""
+    assert [p.name for p in PARTS if re.search("^# *cython:", p.read_text(), re.M)] == []
+
+
 def test_tests_mirror_the_tree() -> None:
     """A test file is named after the module, the compiled module or the tool that it is about."""
     tests = ROOT / "tests"
