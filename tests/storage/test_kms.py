@@ -109,7 +109,7 @@ async def test_one_call_for_a_seed_and_none_for_values(runner: asyncio.Runner, p
 async def test_what_another_server_wrote(runner: asyncio.Runner, plugin: Plugin) -> None:
     async with opened(plugin) as first, opened(plugin) as second:
         sealed = [first.encrypt(b"x", CONTEXT) for _ in range(50)]
-        with pytest.raises(ValueError, match="failed to decrypt DEK, error: it was not asked for"):
+        with pytest.raises(ValueError, match="failed to decrypt DEK, error: the plugin was not asked"):
             second.decrypt(sealed[0], CONTEXT)
         assert {second.unknown(data) for data in sealed} == {kms_wire.split(sealed[0])[1]}
         assert await asyncio.gather(*(read(second, data) for data in sealed)) == [b"x"] * 50
@@ -242,14 +242,26 @@ async def test_reads_while_the_plugin_is_away_and_after(
                     await asyncio.sleep(0.05)
 
 
-async def test_a_plugin_that_hangs(runner: asyncio.Runner, plugin: Plugin) -> None:
-    async with opened(plugin) as writer:
-        data = writer.encrypt(b"x", CONTEXT)
+async def test_a_plugin_that_hangs(
+    runner: asyncio.Runner, plugin: Plugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for it again and again."""
+    monkeypatch.setattr(kms, "RETRY", 0.01)
+    async with opened(plugin) as writer, opened(plugin) as another:
+        data, other = writer.encrypt(b"x", CONTEXT), another.encrypt(b"y", CONTEXT)
     async with opened(plugin, 0.2) as provider:
         plugin.delay = 0.5
         with pytest.raises(ValueError, match="rpc error: code = DeadlineExceeded desc = "):
             await read(provider, data)
         plugin.delay = 0
+        await asyncio.sleep(0.1)
+        assert provider.unknown(data) is None and provider.unknown(other) is None
+        with pytest.raises(ValueError, match="the plugin was not asked"):
+            await read(provider, other)
+        async with asyncio.timeout(5):
+            while provider.unknown(other) is None:
+                await asyncio.sleep(0.02)
+        assert (await read(provider, data), await read(provider, other)) == (b"x", b"y")
 
 
 async def test_a_plugin_with_other_keys(

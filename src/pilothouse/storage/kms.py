@@ -41,6 +41,9 @@ WRITE_TTL = 180.0
 RETRY = 1.0
 """Seconds after which a key that could not be decrypted is asked for again."""
 
+PAUSE = 5.0
+"""Times as long as a plugin let a call wait in vain, nothing is asked of it, lest everybody waits for it all the time."""
+
 CALLS = 16
 """Keys that are asked for at a time."""
 
@@ -123,6 +126,7 @@ class KMS(Remote, Background):
         self._keys: dict[bytes, Seed | Key] = {}
         self._asked: dict[bytes, asyncio.Task[None]] = {}
         self._failed: dict[bytes, tuple[float, str]] = {}
+        self._paused = 0.0
         self._calls = asyncio.Semaphore(CALLS)
 
     # The provider
@@ -144,7 +148,7 @@ class KMS(Remote, Background):
         encrypted, source = kms_wire.split(data)
         key = self._keys.get(source)
         if key is None:
-            _, why = self._failed.get(source, (0, "it was not asked for"))
+            _, why = self._failed.get(source, (0, "the plugin was not asked"))
             raise ValueError(f"failed to decrypt DEK, error: {why}")
         self._metrics.used(FROM_STORAGE, self.settings.name, key.key_id)
         return key.unseal(encrypted, context)
@@ -171,8 +175,9 @@ class KMS(Remote, Background):
             return None
         if source in self._keys:
             return None
-        failed = self._failed.get(source)
-        return source if failed is None or time.monotonic() > failed[0] else None
+        now = time.monotonic()
+        again, _ = self._failed.get(source, (0.0, ""))
+        return source if now > again and now > self._paused else None
 
     async def fetch(self, source: bytes) -> None:
         task = self._asked.get(source)
@@ -181,11 +186,15 @@ class KMS(Remote, Background):
         await asyncio.wait([task])
 
     async def _ask(self, source: bytes) -> None:
+        start = time.monotonic()
         try:
             self._keys[source] = await self._decrypt(source)
             self._failed.pop(source, None)
         except (KMSError, ValueError) as error:
-            self._failed[source] = (time.monotonic() + RETRY, str(error))
+            now = time.monotonic()
+            self._failed[source] = (now + RETRY, str(error))
+            if now - start >= self.timeout:
+                self._paused = now + PAUSE * (now - start)
         finally:
             del self._asked[source]
 

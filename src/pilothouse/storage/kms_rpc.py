@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import grpc
 import grpc.aio
@@ -34,7 +34,7 @@ class Plugin:
     """One plugin, at `unix:///path` or, in Linux's abstract namespace, `unix:///@name`. Calls raise KMSError."""
 
     def __init__(self, endpoint: str, timeout: float, observe: Observe) -> None:
-        path = urlsplit(endpoint).path
+        path = unquote(urlsplit(endpoint).path)
         self._target = f"unix-abstract:{path[2:]}" if path.startswith("/@") else f"unix:{path}"
         self._timeout = timeout
         self._observe = observe
