@@ -1,0 +1,270 @@
+"""Two servers on one etcd, of which each reads and changes what the other wrote: an object of every kind, both ways.
+
+The other server is a second one of ours, and kube-apiserver where PILOTHOUSE_REFERENCE names its binary:
+
+    PILOTHOUSE_REFERENCE=/path/to/kube-apiserver make test-interop
+"""
+
+import asyncio
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import pytest
+from every_kind import IN, NAMESPACE, definition, every_kind
+from http_client import Connection
+
+from pilothouse.registry.catalog import default_table
+from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.ports import check, free_ports
+from pilothouse.testing.server import Subprocess, ready
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server"),
+]
+
+REFERENCE = os.environ.get("PILOTHOUSE_REFERENCE", "")
+TWIN = [
+    sys.executable,
+    "-c",
+    "import sys; from pilothouse.cli import kube_apiserver; sys.exit(kube_apiserver())",
+]
+
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+OBJECTS = every_kind()
+COLLECTIONS = sorted(OBJECTS)
+FACES = {
+    f"/apis/autoscaling/v2{IN}/horizontalpodautoscalers": f"/apis/autoscaling/v1{IN}/horizontalpodautoscalers",
+    f"/api/v1{IN}/events": f"/apis/events.k8s.io/v1{IN}/events",
+}
+"""Collections that can be read in another group version."""
+
+COMMON = ["--service-cluster-ip-range=10.0.0.0/16", "--disable-admission-plugins=ServiceAccount"]
+
+
+class Other(Subprocess):
+    """A server started by kube-apiserver's own flags, with the certificates and keys of another one."""
+
+    def __init__(self, program: list[str], etcd: str, first: Subprocess) -> None:
+        super().__init__()
+        self.program = program
+        self.etcd = etcd
+        self.first = first
+
+    @property
+    def ca_file(self) -> pathlib.Path:
+        return self.first.ca_file
+
+    @property
+    def client_cert(self) -> pathlib.Path:
+        return self.first.client_cert
+
+    @property
+    def client_key(self) -> pathlib.Path:
+        return self.first.client_key
+
+    def fills_namespaces(self) -> bool:
+        return False
+
+    def command(self) -> list[str]:
+        """Only flags that kube-apiserver v1.36 has."""
+        files = self.first.directory
+        return [
+            *self.program,
+            f"--etcd-servers={self.etcd}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={self.port}",
+            f"--cert-dir={self.directory}",
+            f"--tls-cert-file={files / 'apiserver.crt'}",
+            f"--tls-private-key-file={files / 'apiserver.key'}",
+            f"--client-ca-file={files / 'ca.crt'}",
+            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+            f"--service-account-signing-key-file={files / 'sa.key'}",
+            f"--service-account-key-file={files / 'sa.key'}",
+            "--authorization-mode=RBAC",
+            "--endpoint-reconciler-type=none",
+            *COMMON,
+        ]
+
+    def start(self) -> Self:
+        [self.port] = free_ports(1)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log)
+        end = time.monotonic() + 60
+        while not ready(self):
+            check(self.process, self.log)
+            assert time.monotonic() < end, self.log.read_text()[-4000:]
+            time.sleep(0.05)
+        return self
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(TWIN, id="ours"),
+        pytest.param(
+            [REFERENCE],
+            id="reference",
+            marks=pytest.mark.skipif(not REFERENCE, reason="PILOTHOUSE_REFERENCE names no kube-apiserver"),
+        ),
+    ],
+)
+def servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Subprocess]]:
+    with Cluster(tmp_path_factory.mktemp("etcd")) as etcd:
+        flags = ["--storage-backend=etcd3", f"--etcd-servers={etcd.urls[0]}", *COMMON]
+        with Subprocess(flags) as ours, Other(request.param, etcd.urls[0], ours) as other:
+            asyncio.run(prepare(ours))
+            yield [ours, other]
+
+
+async def prepare(server: Subprocess) -> None:
+    client = Connection(server.port, server.context(), 30)
+    made = await client.request("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+    assert made[0] == 201, made
+    await client.end()
+
+
+async def same(one: Connection, other: Connection, path: str, written: Any) -> Any:
+    """What both have at a path: what was written, or what a controller has made of it meanwhile; equal in any case."""
+    end = time.monotonic() + 5
+    while True:
+        status, there = await other.request("GET", path)
+        assert status == 200, there
+        version = there["metadata"]["resourceVersion"]
+        assert int(version) >= int(written["metadata"]["resourceVersion"]), "a stale read"
+        if version == written["metadata"]["resourceVersion"]:
+            assert there == written
+            return there
+        assert time.monotonic() < end, f"{path} changes all the time"
+        _, written = await one.request("GET", path)
+
+
+async def pass_through(writer: Connection, reader: Connection, watcher: Connection, collection: str) -> None:
+    """Make an object through one, read, list, watch and change it through the other, and delete it through the first."""
+    obj = OBJECTS[collection]
+    path = f"{collection}/{obj['metadata']['name']}"
+    _, listed = await reader.request("GET", collection)
+    watch = await watcher.watch(
+        f"{collection}?watch=1&resourceVersion={listed['metadata']['resourceVersion']}"
+    )
+    status, made = await writer.request("POST", collection, obj)
+    assert status == 201, made
+    event = await asyncio.wait_for(watch.next(), 5)
+    assert event is not None and (event["type"], event["object"]) == ("ADDED", made)
+    there = await same(writer, reader, path, made)
+    if collection in FACES:
+        face = f"{FACES[collection]}/{obj['metadata']['name']}"
+        shown = [(await client.request("GET", face)) for client in (writer, reader)]
+        assert shown[0] == shown[1] and shown[0][0] == 200
+    changed = {
+        **there,
+        "metadata": {**there["metadata"], "annotations": {"interop.example.com/by": "the reader"}},
+    }
+    status, written = await reader.request("PUT", path, changed)
+    assert status == 200, written
+    assert written["metadata"]["annotations"]["interop.example.com/by"] == "the reader"
+    last = await same(reader, writer, path, written)
+    stale, refused = await writer.request("PUT", path, {**changed, "metadata": {**there["metadata"]}})
+    assert stale == 409, refused
+    items = (await writer.request("GET", collection))[1]["items"]
+    assert last["metadata"]["uid"] in [item["metadata"]["uid"] for item in items]
+    status, gone = await writer.request("DELETE", path)
+    assert status in (200, 202), gone
+    await vanish(reader, path)
+
+
+async def vanish(reader: Connection, path: str) -> None:
+    """Until an object is gone; one that waits for a controller first must be marked, and is rid of its finalizers."""
+    end = time.monotonic() + 10
+    status, found = await reader.request("GET", path)
+    if status == 200:
+        assert found["metadata"]["deletionTimestamp"]
+        found["metadata"].pop("finalizers", None)
+        namespace = found["kind"] == "Namespace"
+        if namespace:
+            found["spec"]["finalizers"] = []
+        await reader.request("PUT", f"{path}/finalize" if namespace else path, found)
+    while (await reader.request("GET", path))[0] != 404:
+        assert time.monotonic() < end, f"{path} does not go"
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def connected(
+    servers: list[Subprocess], *, swapped: bool, count: int = 1
+) -> AsyncIterator[list[Connection]]:
+    """Connections to the server that writes and to the one that reads, `count` to each, in turn."""
+    order = servers[::-1] if swapped else servers
+    clients = [Connection(server.port, server.context(), 30) for _ in range(count) for server in order]
+    try:
+        yield clients
+    finally:
+        for client in clients:
+            await client.end()
+
+
+def test_every_kind_that_is_stored_has_an_object() -> None:
+    wanted = set()
+    for resource in default_table({}).all():
+        if not resource.virtual and resource.storage is None:
+            start = f"/apis/{resource.group}/{resource.version}" if resource.group else "/api/v1"
+            wanted.add(f"{start}{IN if resource.namespaced else ''}/{resource.plural}")
+    assert set(OBJECTS) == wanted
+
+
+@pytest.mark.parametrize("collection", COLLECTIONS)
+@pytest.mark.parametrize("direction", ["written by ours", "written by the other"])
+def test_of_every_kind_each_takes_what_the_other_wrote(
+    servers: list[Subprocess], direction: str, collection: str
+) -> None:
+    async def main() -> None:
+        swapped = direction == "written by the other"
+        async with connected(servers, swapped=swapped, count=2) as (writer, reader, _, watcher):
+            await pass_through(writer, reader, watcher, collection)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("direction", ["defined by ours", "defined by the other"])
+def test_custom_resources(servers: list[Subprocess], direction: str) -> None:
+    async def main() -> None:
+        async with connected(servers, swapped=direction == "defined by the other") as (one, other):
+            await custom(one, other)
+
+    asyncio.run(main())
+
+
+async def custom(one: Connection, other: Connection) -> None:
+    """Define a kind at one, use it at both, take it away at the other."""
+    made = await one.request("POST", DEFINITIONS, definition("things", "Thing"))
+    assert made[0] == 201, made
+    things = f"/apis/interop.example.com/v1{IN}/things"
+    end = time.monotonic() + 10
+    for client in (one, other):
+        while (await client.request("GET", things))[0] != 200:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.02)
+    for writer, reader in ((one, other), (other, one)):
+        thing = {"apiVersion": "interop.example.com/v1", "kind": "Thing", "metadata": {"name": "a"}}
+        thing |= {"spec": {"size": 3, "name": "ü", "dropped": 1}, "free": {"any": [{"thing": 1.5}]}}
+        status, written = await writer.request("POST", things, thing)
+        assert status == 201 and "dropped" not in written["spec"], written
+        there = await same(writer, reader, f"{things}/a", written)
+        there["spec"]["size"] = 4
+        status, changed = await reader.request("PUT", f"{things}/a", there)
+        assert (status, changed["metadata"]["generation"]) == (200, 2), changed
+        await same(reader, writer, f"{things}/a", changed)
+        assert (await writer.request("DELETE", f"{things}/a"))[0] == 200
+        await vanish(reader, f"{things}/a")
+    assert (await other.request("DELETE", f"{DEFINITIONS}/things.interop.example.com"))[0] == 200
+    while (await one.request("GET", things))[0] != 404:
+        assert time.monotonic() < end + 10
+        await asyncio.sleep(0.02)
