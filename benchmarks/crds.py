@@ -147,13 +147,13 @@ async def create(server: Server, count: int) -> float:
         connection = await server.connect()
         for number in waiting:
             await ok(connection, "POST", DEFINITIONS, definition(number, GROUPS))
-        connection.writer.close()
+        await connection.close()
 
     await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
     connection = await server.connect()
     while (await connection.call("GET", resource_path(definition(count - 1, GROUPS))))[0] != 200:
         await asyncio.sleep(0.01)
-    connection.writer.close()
+    await connection.close()
     return time.perf_counter() - begun
 
 
@@ -166,7 +166,7 @@ async def use(server: Server, count: int) -> None:
         place = f"/apis/{spec['group']}/v1/namespaces/default/{spec['names']['plural']}"
         body = {"apiVersion": f"{spec['group']}/v1", "kind": spec["names"]["kind"], "spec": {"field0": "a"}}
         await ok(connection, "POST", place, {**body, "metadata": {"name": "one"}})
-    connection.writer.close()
+    await connection.close()
 
 
 def api_resources(server: Server, count: int) -> float:
@@ -216,7 +216,7 @@ async def follow(server: Server) -> float:
     await until(b'"later"', True, OPENAPI)
     await ok(connection, "DELETE", f"{DEFINITIONS}/{name}")
     await until(b"Follower", False, LISTS | OPENAPI)
-    connection.writer.close()
+    await connection.close()
     return longest
 
 
@@ -233,7 +233,7 @@ async def ratio(loaded: Server, empty: Server, path: str) -> float:
             took[which] = time.perf_counter() - begun
         ratios.append(took[0] / took[1])
     for connection in connections:
-        connection.writer.close()
+        await connection.close()
     return statistics.median(ratios)
 
 
@@ -243,7 +243,7 @@ async def fill(server: Server) -> None:
     for number in range(100):
         body = {"metadata": {"name": f"c{number}"}, "data": {"a": "x" * 200}}
         await ok(connection, "POST", MAPS, body)
-    connection.writer.close()
+    await connection.close()
 
 
 async def with_definitions(loaded: Server, empty: Server, count: int) -> dict[str, float]:
@@ -269,7 +269,7 @@ async def with_definitions(loaded: Server, empty: Server, count: int) -> dict[st
 async def serves(server: Server, path: str) -> bool:
     connection = await server.connect()
     status, _ = await connection.call("GET", path)
-    connection.writer.close()
+    await connection.close()
     return status == 200
 
 
@@ -281,11 +281,11 @@ def other_server() -> float:
     async def until_served(first: Server, second: Server) -> float:
         made, connection = definition(0, 1), await first.connect()
         await ok(connection, "POST", DEFINITIONS, made)
-        connection.writer.close()
+        await connection.close()
         begun, other = time.perf_counter(), await second.connect()
         while (await other.call("GET", resource_path(made)))[0] != 200:
             await asyncio.sleep(0.005)
-        other.writer.close()
+        await other.close()
         return time.perf_counter() - begun
 
     with tempfile.TemporaryDirectory() as directory, Cluster(Path(directory)) as cluster:

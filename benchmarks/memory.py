@@ -4,6 +4,7 @@ usage: python benchmarks/memory.py [COUNT]
 """
 
 import asyncio
+import contextlib
 import json
 import pathlib
 import ssl
@@ -47,6 +48,11 @@ class Connection:
             parts.append(part)
         return status, b"".join(parts)
 
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
+
     async def head(self) -> tuple[int, dict[str, str]]:
         lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
@@ -80,7 +86,7 @@ class Run:
             connection = await Connection.open(self.port, self.context)
             for number in numbers:
                 await act(connection, number)
-            connection.writer.close()
+            await connection.close()
 
         await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
 
@@ -108,7 +114,7 @@ class Run:
             if not token:
                 break
         assert seen == self.count, seen
-        connection.writer.close()
+        await connection.close()
 
     async def watch(self) -> None:
         """Every object as an initial event, to four clients at once."""
@@ -126,7 +132,7 @@ class Run:
                 if b'"k8s.io/initial-events-end"' in part:
                     break
             assert seen == self.count, seen
-            connection.writer.close()
+            await connection.close()
 
         await asyncio.gather(*(one() for _ in range(4)))
 
