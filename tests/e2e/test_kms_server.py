@@ -26,6 +26,8 @@ KEY = "/registry/secrets/default/a"
 MARK = "open-sesame-7f3a"
 PREFIX = b"k8s:enc:kms:v2:one:"
 
+SQLITE = ["--storage-backend=sqlite"]
+
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -56,7 +58,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def store(request: pytest.FixtureRequest) -> list[str]:
     """Flags for one store, which servers of a test share."""
     if request.param == "sqlite":
-        return ["--storage-backend=sqlite"]
+        return SQLITE
     urls = request.getfixturevalue("cluster").urls
     return ["--storage-backend=etcd3", f"--etcd-servers={urls[0]}", f"--etcd-prefix=/{uuid.uuid4()}"]
 
@@ -112,9 +114,9 @@ class Rig:
     async def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         return await self.connection.request(method, path, body)
 
-    async def create(self, name: str = "a", path: str = SECRETS) -> Any:
-        member = {"stringData": {"k": MARK}} if path == SECRETS else {"data": {"k": MARK}}
-        status, made = await self.call("POST", path, {"metadata": {"name": name}, **member})
+    async def create(self, name: str = "a", path: str = SECRETS, value: str = MARK) -> Any:
+        member = "stringData" if path == SECRETS else "data"
+        status, made = await self.call("POST", path, {"metadata": {"name": name}, member: {"k": value}})
         assert status == 201, made
         return made
 
@@ -137,15 +139,19 @@ class Rig:
         return answer
 
 
-def on_disk(directory: pathlib.Path) -> list[pathlib.Path]:
-    """Files that hold the secret, plain or in base64."""
-    needles = MARK.encode(), base64.b64encode(MARK.encode())
-    files = [path for path in directory.rglob("*") if path.is_file()]
+def on_disk(*directories: pathlib.Path, needle: str = MARK) -> list[pathlib.Path]:
+    """Files that hold a text, plain or in base64."""
+    needles = needle.encode(), base64.b64encode(needle.encode())
+    files = [path for directory in directories for path in directory.rglob("*") if path.is_file()]
     return [path for path in files if any(needle in path.read_bytes() for needle in needles)]
 
 
 async def test_rotation(
-    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: Plugin, store: list[str]
+    runner: asyncio.Runner,
+    tmp_path: pathlib.Path,
+    plugin: Plugin,
+    store: list[str],
+    request: pytest.FixtureRequest,
 ) -> None:
     rig = Rig(tmp_path / "server", plugin, store)
     async with rig.running():
@@ -177,7 +183,11 @@ async def test_rotation(
         assert plugin.calls["Decrypt"] - calls["Decrypt"] <= 2
         status, _ = await rig.call("DELETE", f"{SECRETS}/b")
         assert status == 200
-    assert on_disk(tmp_path) == []
+        await rig.create("c", CONFIG_MAPS, "not-a-secret-1c2d")
+        places = [tmp_path, *([] if store == SQLITE else [request.getfixturevalue("cluster").directory])]
+        assert on_disk(*places) == []
+        assert on_disk(*places, needle="not-a-secret-1c2d") != [], "the places are the right ones"
+    assert on_disk(*places) == []
 
 
 async def test_the_plugin_is_away_at_the_start(
@@ -212,7 +222,7 @@ async def test_the_plugin_is_away_at_the_start(
             500,
             "Internal error occurred: got unexpected nil transformer",
         )
-        await rig.create("c", CONFIG_MAPS)
+        await rig.create("c", CONFIG_MAPS, "plain")
         plugin.start()
         await rig.until(lambda answer: answer[0] == 200, "/readyz")
         assert (await rig.until(lambda answer: answer[0] == 200, f"{SECRETS}/a"))[1] == made
@@ -365,7 +375,7 @@ async def test_two_servers_with_seeds_of_their_own(
         changed = await second.call("PUT", f"{SECRETS}/a", {**made, "data": {}})
         assert changed[0] == 200 and await first.call("GET", f"{SECRETS}/a") == changed
         assert plugin.calls["Encrypt"] == 2
-        plugin.delay = 10  # one that hangs: what is known goes on, at both
+        plugin.delay = 2  # one that hangs: what is known goes on, at both
         for n in range(20):
             await first.create(f"s-{n}")
             status, listing = await second.call("GET", SECRETS)
