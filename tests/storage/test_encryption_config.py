@@ -1,11 +1,15 @@
 import asyncio
 import base64
+import datetime
 import pathlib
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pilothouse.storage.encryption import Encryption
 from pilothouse.storage.encryption_config import EncryptionConfigError, Reload, load
@@ -120,7 +124,7 @@ def test_what_is_wrong_is_named(tmp_path: pathlib.Path, resources: list[Any], wh
         ({"apiVersion": "v3"}, '"v3": unsupported apiVersion apiVersion for KMS provider, only v1 and v2'),
         ({"apiVersion": "v1"}, "KMSv1 is deprecated and not served here, use KMSv2 instead"),
         ({"apiVersion": None}, "KMSv1 is deprecated"),
-        ({"endpont": "x"}, "kms.endpont: Invalid value"),
+        ({"endpont": "x"}, "kms.endpont: Invalid value: unknown field"),
     ],
 )
 def test_what_is_wrong_with_a_plugin_is_named(
@@ -143,6 +147,42 @@ def test_no_configuration_at_all(tmp_path: pathlib.Path) -> None:
         load(str(tmp_path / "c"))
     with pytest.raises(EncryptionConfigError, match="error reading"):
         load(str(tmp_path / "none"))
+
+
+SCALARS = st.sampled_from(
+    [None, True, 0, 1.5, "", "a", "v2", "1s", datetime.date(2026, 1, 1), b"x", "unix:///x"]
+)
+NAMES = st.sampled_from(
+    "kind resources providers kms aesgcm identity keys name secret apiVersion endpoint timeout cachesize".split()
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES | st.just(5), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(VALUES, st.sampled_from([(), ("resources",), ("providers",), ("kms",), ("keys",)]))
+@settings(max_examples=200)
+def test_whatever_stands_in_the_file_is_read_or_refused(value: Any, place: tuple[str, ...]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = pathlib.Path(directory) / "c"
+        config: Any = entry(aes())
+        match place:
+            case ("resources",):
+                config["resources"] = value
+            case ("providers",):
+                config["providers"] = value
+            case ("kms",):
+                config["providers"] = [{"kms": value}]
+            case ("keys",):
+                config["providers"] = [{"aescbc": {"keys": value}}]
+            case _:
+                config = value
+        try:
+            load(write(path, config))
+        except EncryptionConfigError:
+            pass
 
 
 def test_no_error_shows_a_key(tmp_path: pathlib.Path) -> None:

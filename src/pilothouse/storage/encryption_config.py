@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from pilothouse.api.fields import Errors, quote
+from pilothouse.api.fields import OMIT, Errors, quote
 from pilothouse.flags import duration, show_duration
 from pilothouse.storage.background import Background
 from pilothouse.storage.encryption import (
@@ -86,21 +86,21 @@ class _Reader:
         self.found: dict[str, list[Provider]] = {}
 
     def rules(self, config: Any) -> list[Rule]:
-        config = config if isinstance(config, dict) else {}
+        config = _dict(config)
         if config.get("kind") != "EncryptionConfiguration":
-            self.errs.invalid("kind", config.get("kind"), "must be EncryptionConfiguration")
+            self.errs.invalid("kind", _text(config.get("kind")), "must be EncryptionConfiguration")
         if config.get("apiVersion") != VERSION:
-            self.errs.invalid("apiVersion", config.get("apiVersion"), f"must be {VERSION}")
-        entries = config.get("resources")
-        if not isinstance(entries, list) or not entries:
+            self.errs.invalid("apiVersion", _text(config.get("apiVersion")), f"must be {VERSION}")
+        entries = _list(config.get("resources"))
+        if not entries:
             self.errs.required("resources", "at least one resources is required")
             return []
         for at, entry in enumerate(entries):
-            self._entry(f"resources[{at}]", entry if isinstance(entry, dict) else {})
+            self._entry(f"resources[{at}]", _dict(entry))
         return [((name,), providers) for name, providers in self.found.items()]
 
     def _entry(self, path: str, entry: dict[str, Any]) -> None:
-        names = [str(name) for name in entry.get("resources") or ()]
+        names = [_text(name) for name in _list(entry.get("resources"))]
         if not names:
             what = f"{path}.resources"
             self.errs.required(what, f"at least one {what} is required")
@@ -108,7 +108,7 @@ class _Reader:
         for at, name in enumerate(names):
             if why := _resource_problem(name):
                 self.errs.invalid(f"{path}.resources[{at}]", name, why)
-        wanted = entry.get("providers") or []
+        wanted = _list(entry.get("providers"))
         if not wanted:
             what = f"{path}.providers"
             self.errs.required(what, f"at least one {what} is required")
@@ -142,37 +142,37 @@ class _Reader:
             )
 
     def _providers(self, path: str, entry: Any) -> list[Provider]:
-        if not isinstance(entry, dict) or not entry.keys() & {"identity", "kms", *KINDS}:
+        entry = _dict(entry)
+        if not entry.keys() & {"identity", "kms", *KINDS}:
             self.errs.invalid(
                 path,
-                list(entry) if isinstance(entry, dict) else entry,
+                [_text(kind) for kind in entry],
                 "provider does not contain any of the expected providers: KMS, AESGCM, AESCBC, Secretbox, Identity",
             )
             return []
         if len(entry) > 1:
             self.errs.invalid(
                 path,
-                list(entry),
+                [_text(kind) for kind in entry],
                 "more than one provider specified in a single element, should split into different list elements",
             )
             return []
         [(kind, settings)] = entry.items()
         if kind == "identity":
             return [Identity()]
-        settings = settings if isinstance(settings, dict) else {}
+        settings = _dict(settings)
         path = f"{path}.{kind}"
         return self._plugin(path, settings) if kind == "kms" else self._keys(path, kind, settings)
 
     def _keys(self, path: str, kind: str, settings: dict[str, Any]) -> list[Provider]:
-        keys = settings.get("keys")
-        if not keys or not isinstance(keys, list):
+        keys = [_dict(key) for key in _list(settings.get("keys"))]
+        if not keys:
             self.errs.required(f"{path}.keys", "at least one keys is required")
             return []
         out: list[Provider] = []
         for at, key in enumerate(keys):
-            key = key if isinstance(key, dict) else {}
             where = f"{path}.keys[{at}]"
-            name, text = str(key.get("name") or ""), str(key.get("secret") or "")
+            name, text = _text(key.get("name")), _text(key.get("secret"))
             if not name:
                 self.errs.required(f"{where}.name", "name is a mandatory field for a key")
             if not text:
@@ -197,15 +197,17 @@ class _Reader:
 
     def _plugin(self, path: str, settings: dict[str, Any]) -> list[Provider]:
         before = len(self.errs)
-        version = settings.get("apiVersion") or "v1"
-        for member in sorted(settings.keys() - {"apiVersion", "name", "endpoint", "timeout", "cachesize"}):
-            self.errs.invalid(f"{path}.{member}", settings[member], "unknown field")
-        name = self._plugin_name(f"{path}.name", str(settings.get("name") or ""), version)
+        version = _text(settings.get("apiVersion")) or "v1"
+        for member in settings:
+            if member not in ("apiVersion", "name", "endpoint", "timeout", "cachesize"):
+                self.errs.invalid(f"{path}.{member}", OMIT, "unknown field")
+        name = self._plugin_name(f"{path}.name", _text(settings.get("name")), version)
         timeout = self._timeout(f"{path}.timeout", settings.get("timeout"))
-        endpoint = self._endpoint(f"{path}.endpoint", str(settings.get("endpoint") or ""))
+        endpoint = self._endpoint(f"{path}.endpoint", _text(settings.get("endpoint")))
         size = settings.get("cachesize")
         if version != "v1" and size is not None:
-            self.errs.invalid(f"{path}.cachesize", size, "cachesize is not supported in v2")
+            why = "cachesize is not supported in v2"
+            self.errs.invalid(f"{path}.cachesize", size if isinstance(size, int) else _text(size), why)
         if version == "v1":
             why = "KMSv1 is deprecated and not served here, use KMSv2 instead (apiVersion: v2)"
             self.errs.invalid(f"{path}.apiVersion", version, why)
@@ -230,9 +232,9 @@ class _Reader:
         if text is None:
             return TIMEOUT
         try:
-            seconds = duration(str(text))
+            seconds = duration(_text(text))
         except ValueError as error:
-            self.errs.invalid(path, text, str(error))
+            self.errs.invalid(path, _text(text), str(error))
             return TIMEOUT
         if seconds <= 0:
             self.errs.invalid(path, show_duration(seconds), "timeout should be a positive value")
@@ -251,6 +253,18 @@ class _Reader:
             why = f"unsupported scheme {quote(scheme)} for KMS provider, only unix is supported"
             self.errs.invalid(path, endpoint, why)
         return endpoint
+
+
+def _dict(value: Any) -> dict[Any, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _resource_problem(name: str) -> str:

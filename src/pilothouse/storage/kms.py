@@ -233,7 +233,10 @@ class KMS(Remote, Background):
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(FAILING_POLL if self.problem else HEALTHY_POLL)
-            await self._look()
+            try:
+                await self._look()
+            except Exception:  # were this to end, so would all writes after WRITE_TTL
+                log.exception("the KMS plugin %s was not looked at", self.settings.name)
 
     async def _look(self) -> None:
         """Ask the plugin how it is, and for a new seed when its key has changed."""
