@@ -153,7 +153,21 @@ SCALARS = st.sampled_from(
     [None, True, 0, 1.5, "", "a", "v2", "1s", datetime.date(2026, 1, 1), b"x", "unix:///x"]
 )
 NAMES = st.sampled_from(
-    "kind resources providers kms aesgcm identity keys name secret apiVersion endpoint timeout cachesize".split()
+    [
+        "kind",
+        "resources",
+        "providers",
+        "kms",
+        "aesgcm",
+        "identity",
+        "keys",
+        "name",
+        "secret",
+        "apiVersion",
+        "endpoint",
+        "timeout",
+        "cachesize",
+    ]
 )
 VALUES = st.recursive(
     SCALARS,
