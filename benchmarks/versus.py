@@ -5,10 +5,11 @@
 The load generator is a program that takes -server, -token, -pid, -pods, -seconds, -json and step names, and prints one
 JSON object a step. Without --floor that column is left out. PILOTHOUSE_REFERENCE names a kube-apiserver binary; it needs
 `etcd` on the path. CPU is that of the server's processes, divided by the operations; the server is pinned to one core and
-the load generator to another where there are two.
+the load generator to another where there are two. Beside each figure of ours stands what is aimed at.
 """
 
 import argparse
+import compileall
 import contextlib
 import json
 import os
@@ -22,13 +23,19 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from html import escape
+from itertools import groupby
+
+GZIP = "list-gzip"
+"""The step `list` once more, with compressed answers."""
 
 STEPS = [
     "setup",
     "create",
     "get",
     "list",
+    GZIP,
     "page",
     "label",
     "node",
@@ -42,7 +49,41 @@ STEPS = [
 ]
 FLOOR_STEPS = frozenset(["setup", "create", "get", "list", "page", "label", "patch", "watch", "delete"])
 TOKEN = "versus"
-Rows = dict[str, dict[str, float]]
+
+GOALS = {
+    "get": 75,
+    "list-all": 30_000,
+    "list-all with gzip": 20_000,
+    "list-page-500": 2_500,
+    "list-label-1%": 400,
+    "list-node": 130,
+    "create": 450,
+    "patch-merge": 500,
+    "patch-status": 500,
+    "apply-ssa": 600,
+    "lease-update": 180,
+    "delete": 350,
+    "mixed": 250,
+    "watch-fanout": 12,
+}
+"""Microseconds of CPU for one operation."""
+
+MEMORY_GOALS = (80, 140, 180)
+"""Megabytes: empty, with 5,000 pods, after the whole run."""
+
+READY_GOAL = 0.6
+"""Seconds from the start of an empty server to its first good answer on /readyz."""
+
+
+@dataclass
+class Figures:
+    """What one server took: microseconds of CPU an operation by row, seconds to ready, megabytes three times."""
+
+    ready: float
+    empty: float
+    cpu: dict[str, float] = field(default_factory=dict)
+    filled: float = 0.0
+    last: float = 0.0
 
 
 def free_port() -> int:
@@ -59,16 +100,23 @@ def pinned(core: int, command: list[str]) -> list[str]:
     return ["taskset", "-c", str(cores[core % len(cores)]), *command]
 
 
-def wait_ready(url: str, process: "subprocess.Popen[bytes]", path: str = "/readyz") -> None:
+def wait_ready(url: str, process: "subprocess.Popen[bytes]", path: str = "/readyz") -> float:
+    """Seconds until the server's answer is a good one."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    until = time.monotonic() + 60
-    while time.monotonic() < until and process.poll() is None:
+    begun = time.monotonic()
+    while time.monotonic() < begun + 60 and process.poll() is None:
         request = urllib.request.Request(url + path, headers={"Authorization": f"Bearer {TOKEN}"})
         with contextlib.suppress(OSError), urllib.request.urlopen(request, context=context, timeout=2):
-            return
-        time.sleep(0.1)
+            return time.monotonic() - begun
+        time.sleep(0.02)
     raise SystemExit(f"{process.args!r} did not become ready")
+
+
+def resident(pid: int) -> float:
+    """Megabytes."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 @contextlib.contextmanager
@@ -86,22 +134,31 @@ def running(command: list[str], core: int, log: pathlib.Path) -> "Iterator[subpr
             process.wait()
 
 
-def measure(args: argparse.Namespace, url: str, pids: list[int], steps: list[str]) -> Rows:
-    """CPU in microseconds an operation, and memory in megabytes, of each step."""
-    command = [args.loadgen, "-server", url, "-token", TOKEN, "-pid", ",".join(map(str, pids))]
-    command += ["-pods", str(args.pods), "-seconds", str(args.seconds), "-json", *steps]
-    done = subprocess.run(pinned(1, command), capture_output=True, text=True, check=True)
-    rows: Rows = {}
-    for line in done.stdout.splitlines():
-        row = json.loads(line)
-        if row["errors"]:
-            print(f"{row['step']}: {row['errors']} errors, {row.get('comment', '')}", file=sys.stderr)
-        rows[row["step"]] = {
-            "cpu": row["server_cpu_us_per_op"],
-            "rss": row["rss_mb"],
-            "rate": row["ops_per_s"],
-        }
-    return rows
+def measure(
+    args: argparse.Namespace,
+    url: str,
+    process: "subprocess.Popen[bytes]",
+    steps: list[str],
+    path: str = "/readyz",
+) -> Figures:
+    """Wait for a server that was just started, then run the steps against it."""
+    figures = Figures(wait_ready(url, process, path), 0)
+    time.sleep(2)  # what a server does by itself after its start is over
+    figures.empty = resident(process.pid)
+    for packed, group in groupby(steps, GZIP.__eq__):
+        flags = ["-gzip", "list"] if packed else list(group)
+        command = [args.loadgen, "-server", url, "-token", TOKEN, "-pid", str(process.pid)]
+        command += ["-pods", str(args.pods), "-seconds", str(args.seconds), "-json", *flags]
+        done = subprocess.run(pinned(1, command), capture_output=True, text=True, check=True)
+        for line in done.stdout.splitlines():
+            row = json.loads(line)
+            if row["errors"]:
+                print(f"{row['step']}: {row['errors']} errors, {row.get('comment', '')}", file=sys.stderr)
+            figures.cpu[row["step"] + (" with gzip" if packed else "")] = row["server_cpu_us_per_op"]
+            figures.last = row["rss_mb"]
+            if row["step"] == "create":
+                figures.filled = row["rss_mb"]
+    return figures
 
 
 def tokens(directory: pathlib.Path) -> str:
@@ -110,16 +167,18 @@ def tokens(directory: pathlib.Path) -> str:
     return str(path)
 
 
-def ours(args: argparse.Namespace, directory: pathlib.Path) -> Rows:
+def ours(args: argparse.Namespace, directory: pathlib.Path) -> Figures:
+    import pilothouse
+
+    compileall.compile_dir(pathlib.Path(pilothouse.__file__).parent, quiet=1)  # as installers do
     port = free_port()
     command = [sys.executable, "-m", "pilothouse", "serve", f"--data-dir={directory / 'data'}"]
     command += ["--bind-address=127.0.0.1", f"--secure-port={port}", f"--token-auth-file={tokens(directory)}"]
     with running(command, 0, directory / "ours.log") as process:
-        wait_ready(f"https://127.0.0.1:{port}", process)
-        return measure(args, f"https://127.0.0.1:{port}", [process.pid], args.steps)
+        return measure(args, f"https://127.0.0.1:{port}", process, args.steps)
 
 
-def floor(args: argparse.Namespace, directory: pathlib.Path) -> Rows:
+def floor(args: argparse.Namespace, directory: pathlib.Path) -> Figures:
     from pilothouse.pki import Authority
 
     cert, key = Authority.create().issue("floor", hosts=["localhost", "127.0.0.1"], server=True)
@@ -129,12 +188,13 @@ def floor(args: argparse.Namespace, directory: pathlib.Path) -> Rows:
     files = [str(directory / "floor.crt"), str(directory / "floor.key")]
     command = [sys.executable, args.floor, str(port), *files, str(args.pods)]
     with running(command, 0, directory / "floor.log") as process:
-        wait_ready(f"https://127.0.0.1:{port}", process, "/")
         steps = [step for step in args.steps if step in FLOOR_STEPS]
-        return measure(args, f"https://127.0.0.1:{port}", [process.pid], steps)
+        figures = measure(args, f"https://127.0.0.1:{port}", process, steps, "/")
+        figures.empty = 0  # it starts with its pods
+        return figures
 
 
-def reference(args: argparse.Namespace, directory: pathlib.Path) -> Rows:
+def reference(args: argparse.Namespace, directory: pathlib.Path) -> Figures:
     port, client, peer = free_port(), free_port(), free_port()
     key = directory / "sa.key"
     subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
@@ -155,8 +215,7 @@ def reference(args: argparse.Namespace, directory: pathlib.Path) -> Rows:
         running(store, 1, directory / "etcd.log"),
         running(command, 0, directory / "reference.log") as process,
     ):
-        wait_ready(f"https://127.0.0.1:{port}", process)
-        return measure(args, f"https://127.0.0.1:{port}", [process.pid], args.steps)
+        return measure(args, f"https://127.0.0.1:{port}", process, args.steps)
 
 
 def shown(microseconds: float) -> str:
@@ -165,31 +224,51 @@ def shown(microseconds: float) -> str:
     return f"{microseconds:.3g} us"
 
 
-def markdown(results: dict[str, Rows]) -> str:
-    """A table with a row for each step, and how many times our CPU the others take."""
+def megabytes(size: float) -> str:
+    return f"{size:.0f} MB"
+
+
+def seconds(time: float) -> str:
+    return f"{time:.2f} s"
+
+
+Row = tuple[str, float, Callable[[float], str], list[float]]
+"""What, the goal, how it is shown, the figure of each side; 0 where there is none."""
+
+
+def rows(results: dict[str, Figures]) -> Iterator[Row]:
+    sides = list(results.values())
+    for step in sides[0].cpu:
+        yield step, GOALS.get(step, 0), shown, [side.cpu.get(step, 0) for side in sides]
+    memory = zip(*[(side.empty, side.filled, side.last) for side in sides], strict=True)
+    for when, goal, sizes in zip(("empty", "with the pods", "at the end"), MEMORY_GOALS, memory, strict=True):
+        yield f"memory, {when}", goal, megabytes, list(sizes)
+    yield "start to ready", READY_GOAL, seconds, [side.ready for side in sides]
+
+
+def markdown(results: dict[str, Figures]) -> str:
+    """A table: each figure of ours, bold when it misses its goal, and how many times as much the others take."""
     first, *others = results
-    head = [first, *[cell for name in others for cell in (name, "ratio")]]
-    lines = ["| step | " + " | ".join(head) + " |", "|---" * (len(head) + 1) + "|"]
-    for step, mine in results[first].items():
-        cells = [shown(mine["cpu"])]
-        for name in others:
-            other = results[name].get(step)
-            cells += [shown(other["cpu"]), f"{other['cpu'] / mine['cpu']:.2f}"] if other else ["-", "-"]
-        lines.append(f"| {step} | " + " | ".join(cells) + " |")
-    memory = []
-    for name in results:
-        memory.append(f"{results[name][next(reversed(results[name]))]['rss']:.0f} MB")
-        if name != first:
-            memory.append("")
-    return "\n".join([*lines, "| memory at the end | " + " | ".join(memory) + " |"]) + "\n"
+    head = ["", first, "goal", *[cell for name in others for cell in (name, "ratio")]]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for what, goal, show, (mine, *theirs) in rows(results):
+        if not mine:
+            continue
+        text = show(mine)
+        cells = [f"**{text}**" if 0 < goal < mine else text, show(goal) if goal else "-"]
+        for figure in theirs:
+            cells += [show(figure), f"{figure / mine:.2f}"] if figure else ["-", "-"]
+        lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 COLOURS = ("#2a6f97", "#adb5bd", "#e07a5f")
 
 
-def chart(results: dict[str, Rows]) -> str:
+def chart(results: dict[str, Figures]) -> str:
     """Bars of CPU an operation, each step scaled to its largest."""
-    steps = list(next(iter(results.values())))
+    rows = {name: figures.cpu for name, figures in results.items()}
+    steps = list(next(iter(rows.values())))
     high = 16 * len(results) + 10
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{high * len(steps) + 30}"'
@@ -198,14 +277,14 @@ def chart(results: dict[str, Rows]) -> str:
     for i, (name, colour) in enumerate(zip(results, COLOURS, strict=False)):
         parts.append(f'<rect x="{130 + 160 * i}" y="6" width="10" height="10" fill="{colour}"/>')
         parts.append(f'<text x="{145 + 160 * i}" y="15">{escape(name)}</text>')
-    for row, step in enumerate(steps):
-        y = 30 + row * high
-        most = max(rows[step]["cpu"] for rows in results.values() if step in rows) or 1
+    for place, step in enumerate(steps):
+        y = 30 + place * high
+        most = max(cpu[step] for cpu in rows.values() if step in cpu) or 1
         parts.append(f'<text x="120" y="{y + 12}" text-anchor="end">{escape(step)}</text>')
-        for i, (rows, colour) in enumerate(zip(results.values(), COLOURS, strict=False)):
-            if step not in rows:
+        for i, (cpu, colour) in enumerate(zip(rows.values(), COLOURS, strict=False)):
+            if step not in cpu:
                 continue
-            value, at = rows[step]["cpu"], y + 16 * i
+            value, at = cpu[step], y + 16 * i
             width = max(1, round(500 * value / most))
             parts.append(f'<rect x="130" y="{at}" width="{width}" height="14" fill="{colour}"/>')
             parts.append(f'<text x="{136 + width}" y="{at + 12}">{shown(value)}</text>')
@@ -224,7 +303,7 @@ def main() -> None:
     parser.add_argument("--svg", default="")
     parser.add_argument("steps", nargs="*", default=STEPS)
     args = parser.parse_args()
-    sides: dict[str, Callable[[argparse.Namespace, pathlib.Path], Rows]] = {"Pilothouse": ours}
+    sides: dict[str, Callable[[argparse.Namespace, pathlib.Path], Figures]] = {"Pilothouse": ours}
     if args.floor:
         sides["floor"] = floor
     if os.environ.get("PILOTHOUSE_REFERENCE"):
