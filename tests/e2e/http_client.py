@@ -19,6 +19,11 @@ class Connection:
         self.timeout = timeout
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
+    @property
+    def open(self) -> bool:
+        """Whether the next request goes over the same connection."""
+        return self._streams is not None
+
     async def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Status and decoded body; Lost when the connection broke, TimeoutError when nothing came in time."""
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import signal
 import time
 import warnings
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from http_client import Connection
 
+from pilothouse import cli
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.server import InProcess
 
@@ -54,8 +56,9 @@ def test_cached_reads_go_on_and_all_is_well_afterwards(etcd: Cluster, server: In
         status, failure = await client.request("GET", f"{MAPS}/a")
         assert status == 500 and failure["kind"] == "Status"
         assert time.monotonic() - start < 25
-        status, _ = await client.request("GET", "/readyz/etcd-readiness")
-        assert status == 500
+        status, text = await client.request("GET", "/readyz?verbose")
+        assert status == 500 and "[-]etcd failed" in text and "[-]etcd-readiness failed" in text
+        assert "[+]ping ok" in text
         status, _ = await client.request("GET", "/livez/etcd")
         assert status == 500
         etcd.start(0)
@@ -72,6 +75,98 @@ def test_cached_reads_go_on_and_all_is_well_afterwards(etcd: Cluster, server: In
         await watcher.end()
 
     asyncio.run(main())
+
+
+def test_an_etcd_that_hangs_is_given_up_in_time(etcd: Cluster, server: InProcess) -> None:
+    """Nobody waits for longer than the time-outs say, and what was refused did not wait for its turn."""
+
+    async def main() -> None:
+        client = Connection(server.port, server.context(), 30)
+        assert (await client.request("POST", MAPS, config_map("a", x="1")))[0] == 201
+        etcd.signal(0, signal.SIGSTOP)
+        try:
+            start = time.monotonic()
+            answers = await asyncio.gather(
+                *(
+                    one_shot(server, method, path, body)
+                    for method, path, body in (
+                        ("POST", MAPS, config_map("b")),
+                        ("PUT", f"{MAPS}/a", config_map("a", x="2")),
+                        ("DELETE", f"{MAPS}/a", None),
+                        ("GET", f"{MAPS}/a", None),
+                        ("GET", MAPS, None),
+                    )
+                )
+            )
+            assert time.monotonic() - start < 15
+            for status, failure in answers:
+                assert status in (500, 503, 504) and failure["kind"] == "Status" and failure["message"]
+            status, found = await client.request("GET", f"{MAPS}/a?resourceVersion=0")
+            assert (status, found["data"]) == (200, {"x": "1"})
+            assert (await client.request("GET", "/readyz/etcd"))[0] == 500
+        finally:
+            etcd.signal(0, signal.SIGCONT)
+        end = time.monotonic() + 15
+        while (await client.request("GET", "/readyz/etcd"))[0] != 200:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.1)
+        assert (await client.request("POST", MAPS, config_map("c")))[0] == 201
+        status, found = await client.request("GET", f"{MAPS}/a")
+        assert (status, found["data"]) == (200, {"x": "1"})
+        await client.end()
+
+    asyncio.run(main())
+
+
+async def one_shot(server: InProcess, method: str, path: str, body: Any) -> tuple[int, Any]:
+    client = Connection(server.port, server.context(), 30)
+    try:
+        return await client.request(method, path, body)
+    finally:
+        await client.end()
+
+
+def test_a_full_database(
+    tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Writes say so, reads go on; all is well after the operator's commands, without a restart."""
+
+    async def fill(client: Connection) -> None:
+        assert (await client.request("POST", MAPS, config_map("small", x="1")))[0] == 201
+        status, known = await client.request("POST", MAPS, config_map("big", x="x" * 500_000))
+        assert status == 201
+        for _ in range(300):
+            known["data"]["x"] = ("y" if known["data"]["x"][0] == "x" else "x") * 500_000
+            status, answer = await client.request("PUT", f"{MAPS}/big", known)
+            if status != 200:
+                break
+            known = answer
+        assert status == 500 and answer["kind"] == "Status", answer
+        assert "mvcc: database space exceeded" in answer["message"]
+        status, answer = await client.request("POST", MAPS, config_map("more"))
+        assert status == 500 and "mvcc: database space exceeded" in answer["message"]
+        status, found = await client.request("GET", f"{MAPS}/small")
+        assert (status, found["data"]) == (200, {"x": "1"})
+
+    async def empty(client: Connection) -> None:
+        assert (await client.request("DELETE", f"{MAPS}/big"))[0] == 200
+        assert (await client.request("POST", MAPS, config_map("more")))[0] == 201
+
+    with Cluster(tmp_path_factory.mktemp("etcd"), 1, f"--quota-backend-bytes={16 << 20}") as cluster:
+        url = cluster.urls[0]
+        flags = ["--storage-backend=etcd3", f"--etcd-servers={url}", "--etcd-compaction-interval=0"]
+        with InProcess(flags) as running:
+            client = Connection(running.port, running.context(), 30)
+
+            async def main() -> None:
+                await fill(client)
+                for command in ("compact", "defragment", "disarm"):
+                    assert await asyncio.to_thread(cli.main, ["etcd", command, f"--etcd-servers={url}"]) == 0
+                await empty(client)
+                await client.end()
+
+            asyncio.run(main())
+    capsys.readouterr()
 
 
 def test_an_independent_observer_sees_what_is_stored(etcd: Cluster, server: InProcess) -> None:

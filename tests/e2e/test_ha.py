@@ -332,3 +332,48 @@ def test_a_server_told_to_stop_breaks_nothing(ha: Ha) -> None:
         await watcher.end()
 
     asyncio.run(main())
+
+
+def test_a_dead_server_is_no_endpoint_after_fifteen_seconds(ha: Ha) -> None:
+    """And each server has a lease of its own, by which others know it."""
+    everyone = {f"192.0.2.{index + 1}" for index in range(MEMBERS)}
+
+    async def endpoints(connection: Connection) -> set[str]:
+        status, found = await connection.request("GET", "/api/v1/namespaces/default/endpoints/kubernetes")
+        assert status == 200
+        return {a["ip"] for s in found.get("subsets") or () for a in s["addresses"]}
+
+    async def slices(connection: Connection) -> set[str]:
+        path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
+        status, found = await connection.request("GET", path)
+        assert status == 200
+        return {ip for e in found.get("endpoints") or () for ip in e["addresses"]}
+
+    async def until(wanted: set[str], connection: Connection, seconds: float) -> float:
+        start = time.monotonic()
+        while await endpoints(connection) != wanted or await slices(connection) != wanted:
+            assert time.monotonic() - start < seconds
+            await asyncio.sleep(0.1)
+        return time.monotonic() - start
+
+    async def main() -> None:
+        connection = Connection(ha.ports[0], ha.context(), TIMEOUT)
+        await until(everyone, connection, 5)
+        process = ha.servers[1]
+        assert process is not None
+        process.kill()
+        process.wait()
+        passed = await until(everyone - {"192.0.2.2"}, connection, 15)
+        print(f"out of the endpoints {passed:.1f} s after its death")
+        leases = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+        status, listed = await connection.request(
+            "GET", f"{leases}?labelSelector=apiserver.kubernetes.io/identity%3Dkube-apiserver"
+        )
+        assert status == 200 and len(listed["items"]) == MEMBERS
+        assert len({lease["spec"]["holderIdentity"] for lease in listed["items"]}) == MEMBERS
+        ha.start_server(1)
+        await asyncio.to_thread(ha.wait_server, 1)
+        await until(everyone, connection, 5)
+        await connection.end()
+
+    asyncio.run(main())

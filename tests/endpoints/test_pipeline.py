@@ -385,3 +385,18 @@ def test_the_name_that_a_field_selector_stands_for(method, target, name):
     query = requestinfo.parse_query(request.query)
     info = requestinfo.parse(method, requestinfo.unescape_path(request.path), query)
     assert attributes_of(Context(request, info, query, "")).name == name
+
+
+@pytest.mark.parametrize(("chance", "kept"), [(0.0, True), (1.0, False)])
+async def test_a_chance_that_a_client_is_sent_elsewhere(rig, chance, kept):
+    rig.pipeline.goaway_chance = chance
+    request = rig.request("GET", CONFIG_MAPS)
+    rig.pipeline.handle(request)
+    assert request.keep_alive is kept
+
+
+async def test_while_a_server_goes_every_client_is_sent_elsewhere(rig):
+    rig.pipeline.draining = True
+    request = rig.request("GET", CONFIG_MAPS)
+    rig.pipeline.handle(request)
+    assert not request.keep_alive

@@ -1,0 +1,106 @@
+"""Several processes that share a port, over one etcd."""
+
+import asyncio
+import os
+import pathlib
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+from http_client import Connection, Lost
+
+from pilothouse.testing.etcd import BINARY, Cluster
+from pilothouse.testing.server import Subprocess
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BINARY is None, reason="no etcd binary; apt-get install etcd-server"),
+]
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+CLIENTS = 64
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subprocess]:
+    with Cluster(tmp_path_factory.mktemp("etcd")) as etcd:
+        flags = ["--storage-backend=etcd3", f"--etcd-servers={etcd.urls[0]}", "--workers=2"]
+        with Subprocess(flags) as running:
+            yield running
+
+
+def workers(server: Subprocess) -> list[int]:
+    """The processes of the workers."""
+    assert server.process is not None
+    pid = server.process.pid
+    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def connections(pid: int, port: int) -> int:
+    """Connections that a process has taken on its port."""
+    mine = set()
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == "01" and int(fields[1].rpartition(":")[2], 16) == port:
+            mine.add(f"socket:[{fields[9]}]")
+    links = pathlib.Path(f"/proc/{pid}/fd").iterdir()
+    return sum(os.readlink(link) in mine for link in links if link.is_symlink())
+
+
+def test_connections_spread_and_what_one_wrote_every_other_reads(server: Subprocess) -> None:
+    async def main() -> None:
+        clients = [Connection(server.port, server.context(), 30) for _ in range(CLIENTS)]
+        made = await asyncio.gather(
+            *(c.request("POST", MAPS, {"metadata": {"name": f"m{n}"}}) for n, c in enumerate(clients))
+        )
+        assert {status for status, _ in made} == {201}
+        taken = [connections(pid, server.port) for pid in workers(server)]
+        assert len(taken) == 2 and sum(taken) >= CLIENTS
+        assert min(taken) >= CLIENTS / 4, f"the kernel gives each its share: {taken}"
+        for n, client in enumerate(clients):
+            status, found = await client.request("GET", f"{MAPS}/m{(n + 1) % CLIENTS}")
+            assert (status, found) == (200, made[(n + 1) % CLIENTS][1])
+        for client in clients:
+            await client.end()
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_dies_is_missed_by_its_own_clients_only(server: Subprocess) -> None:
+    async def main() -> None:
+        clients = [Connection(server.port, server.context(), 30) for _ in range(CLIENTS)]
+        for client in clients:
+            assert (await client.request("GET", MAPS))[0] == 200
+        before = workers(server)
+        lost = connections(before[0], server.port)
+        os.kill(before[0], signal.SIGKILL)
+        broken = 0
+        for client in clients:
+            try:
+                assert (await client.request("GET", MAPS))[0] == 200
+            except Lost:
+                broken += 1
+        assert 0 < broken <= lost
+        for client in clients:
+            assert (await client.request("GET", MAPS))[0] == 200, "the other one took them over"
+        end = time.monotonic() + 15
+        while len(workers(server)) < 2:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.05)
+        assert before[1] in workers(server)
+        for client in clients:
+            await client.end()
+
+    asyncio.run(main())
+
+
+def test_all_end_together(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with Cluster(tmp_path_factory.mktemp("etcd")) as etcd:
+        flags = ["--storage-backend=etcd3", f"--etcd-servers={etcd.urls[0]}", "--workers=2"]
+        with Subprocess(flags) as running:
+            pids, process = workers(running), running.process
+            assert process is not None and len(pids) == 2
+            process.terminate()
+            assert process.wait(15) == 0
+            assert not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids)
