@@ -116,7 +116,10 @@ def patched(
         raw, notes = patch.apply_merge_patch(live, body, strict=strict)
     else:
         raw, notes = strategic.apply_patch(live, body, resource.type_of(), strict=strict)
-    obj, more = _decoded(resource, kind, raw)
+    kept = {name for name, *rest in strategy_of(ctx, resource).keep_on_update if not rest}
+    obj, more = _decoded(
+        resource, kind, raw, {n: live[n] for n in kept if n in live and raw.get(n) is live[n]}
+    )
     notes = [*notes, *more] if strict else []
     if notes and params.validation == "Strict":
         if kind == MERGE_PATCH:
@@ -127,8 +130,8 @@ def patched(
     return obj
 
 
-def _decoded(resource: Resource, kind: str, raw: Object) -> tuple[Object, list[str]]:
-    """A patched document as an object, and what a strict reader says to it.
+def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[Object, list[str]]:
+    """A patched document as an object, and what a strict reader says to it; `kept` as decode_patched() has it.
 
     Upstream merges into sorted keys and so finds what is wrong in that order; nobody sees the order of what is right.
     """
@@ -136,7 +139,7 @@ def _decoded(resource: Resource, kind: str, raw: Object) -> tuple[Object, list[s
         if resource.codec is None:
             try:
                 _check_kind(resource, raw)
-                found = decode_patched(resource, raw)
+                found = decode_patched(resource, raw, kept)
                 if not found[1]:
                     return found
             except (DecodeError, errors.StatusError):
@@ -147,7 +150,7 @@ def _decoded(resource: Resource, kind: str, raw: Object) -> tuple[Object, list[s
     if kind != STRATEGIC and resource.codec is None:
         _check_kind(resource, raw)
     try:
-        return decode_patched(resource, raw)
+        return decode_patched(resource, raw, kept)
     except DecodeError as err:
         raise _rejected(raw, str(err)) from None
 

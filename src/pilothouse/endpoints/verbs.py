@@ -198,12 +198,21 @@ def large_yaml(body: bytes, content_type: str) -> bool:
     return len(body) > LARGE_YAML and "yaml" in content_type
 
 
-def decode_patched(resource: Resource, raw: Object) -> tuple[Object, list[str]]:
-    """A patched object, pruned, in canonical form and with its defaults; _schema.DecodeError when it does not decode."""
+def decode_patched(resource: Resource, raw: Object, kept: Object | None = None) -> tuple[Object, list[str]]:
+    """A patched object, pruned, in canonical form and with its defaults; _schema.DecodeError when it does not decode.
+
+    `kept` are members of it that the patch left alone and that stay as they are stored, whatever else happens to them:
+    they are shared, not decoded anew.
+    """
     if resource.codec is not None:
         return resource.codec.decode_value(raw)
     assert resource.type_of is not None
-    obj, notes = codec.decode_value(raw, resource.type_of())
+    of = resource.type_of()
+    if kept:
+        obj, notes = codec.decode_value({n: v for n, v in raw.items() if n not in kept}, of)
+        obj = {name: kept.get(name, obj.get(name)) for name in of.fields if name in kept or name in obj}
+    else:
+        obj, notes = codec.decode_value(raw, of)
     obj["kind"], obj["apiVersion"] = resource.kind, resource.api_version
     if not isinstance(obj.get("metadata"), dict):
         obj["metadata"] = {}

@@ -69,7 +69,8 @@ def validate_pod_template_spec(template: Object, path: str, errs: Errors, option
     annotations = metadata.get("annotations")
     validate_labels(metadata.get("labels"), f"{path}.labels", errs)
     validate_annotations(annotations, f"{path}.annotations", errs)
-    validate_pod_annotations(annotations or {}, spec, f"{path}.annotations", errs, options)
+    any_cost = options.allow_invalid_deletion_cost
+    validate_pod_annotations(annotations or {}, spec, f"{path}.annotations", errs, any_cost=any_cost)
     validate_pod_spec(spec, f"{path}.spec", errs, options)
     validate_annotations_match_fields(annotations or {}, spec, f"{path}.spec", errs)
     if spec.get("ephemeralContainers"):
@@ -97,7 +98,8 @@ def validate_pod(pod: Object, errs: Errors) -> None:
 def validate_pod_metadata_and_spec(pod: Object, errs: Errors, options: PodOptions) -> None:
     """What holds for a pod at its creation and after every change."""
     metadata, spec = pod["metadata"], pod.get("spec") or {}
-    validate_pod_annotations(metadata.get("annotations") or {}, spec, "metadata.annotations", errs, options)
+    annotations, any_cost = metadata.get("annotations") or {}, options.allow_invalid_deletion_cost
+    validate_pod_annotations(annotations, spec, "metadata.annotations", errs, any_cost=any_cost)
     validate_pod_spec(spec, "spec", errs, options, meta=metadata)
     if not spec.get("serviceAccountName"):
         for i, volume in enumerate(spec.get("volumes") or ()):

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 
 from pilothouse.api.fields import Errors, Object, key, quote
 from pilothouse.api.validate.paths import validate_descending
-from pilothouse.api.validate.pod_options import PodOptions, is_int32
+from pilothouse.api.validate.pod_options import DELETION_COST, is_int32
 from pilothouse.api.validate.pod_scheduling import validate_tolerations
 
 MIRROR = "kubernetes.io/config.mirror"
-DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 TOLERATIONS = "scheduler.alpha.kubernetes.io/tolerations"
 SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
 SECCOMP_CONTAINER = "container.seccomp.security.alpha.kubernetes.io/"
@@ -22,7 +21,7 @@ def _containers(spec: Object, path: str) -> list[tuple[Object, str]]:
 
 
 def validate_pod_annotations(
-    annotations: Mapping[str, str], spec: Object, path: str, errs: Errors, options: PodOptions
+    annotations: Mapping[str, str], spec: Object, path: str, errs: Errors, *, any_cost: bool = False
 ) -> None:
     if MIRROR in annotations and not spec.get("nodeName"):
         why = "must set spec.nodeName if mirror pod annotation is set"
@@ -30,16 +29,16 @@ def validate_pod_annotations(
     if annotations.get(TOLERATIONS):
         _tolerations(annotations[TOLERATIONS], path, errs)
     cost = annotations.get(DELETION_COST)
-    if cost is not None and not options.allow_invalid_deletion_cost and not is_int32(cost):
+    if cost is not None and not any_cost and not is_int32(cost):
         errs.invalid(key(path, DELETION_COST), cost, "must be a 32bit integer")
     if SECCOMP_POD in annotations:
         _seccomp(annotations[SECCOMP_POD], f"{path}.{SECCOMP_POD}", errs)
     for name, value in sorted(annotations.items()):
         if name.startswith(SECCOMP_CONTAINER):
             _seccomp(value, f"{path}.{name}", errs)
-    known = {c.get("name", "") for c, _ in _containers(spec, "")}
     for name, value in sorted(annotations.items()):
         if name.startswith(APPARMOR):
+            known = {c.get("name", "") for c, _ in _containers(spec, "")}
             container = name.removeprefix(APPARMOR)
             if container not in known:
                 errs.invalid(key(path, name), container, "container not found")

@@ -7,6 +7,7 @@ from pilothouse.api.validate import common, resources
 
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
 @dataclass(slots=True, frozen=True)
@@ -37,12 +38,11 @@ def options_for(
     """The options for a spec that replaces `old_spec`; those of a new one when there is none."""
     if not old_spec:
         return POD if is_pod else NEW
-    cost = ((old_meta or {}).get("annotations") or {}).get("controller.kubernetes.io/pod-deletion-cost")
     affinity = old_spec.get("affinity") or {}
     dns, aliases = old_spec.get("dnsConfig") or {}, old_spec.get("hostAliases") or ()
     return PodOptions(
         is_pod=is_pod,
-        allow_invalid_deletion_cost=cost is not None and not is_int32(cost),
+        allow_invalid_deletion_cost=deletion_cost_bad(old_meta or {}),
         allow_invalid_selector_values=_pod_selectors_bad(affinity),
         allow_indivisible_huge_pages=_huge_pages_bad(old_spec),
         allow_invalid_spread_selector=_spread_bad(old_spec),
@@ -51,6 +51,12 @@ def options_for(
         allow_invalid_node_affinity_values=_node_values_bad(affinity),
         old_ips=frozenset([*(dns.get("nameservers") or ()), *(a.get("ip", "") for a in aliases)]),
     )
+
+
+def deletion_cost_bad(old_meta: Object) -> bool:
+    """Whether the old object has a deletion cost that is no number."""
+    cost = (old_meta.get("annotations") or {}).get(DELETION_COST)
+    return cost is not None and not is_int32(cost)
 
 
 def is_int32(text: str) -> bool:

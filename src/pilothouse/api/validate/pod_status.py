@@ -14,7 +14,7 @@ from pilothouse.api.validate.common import (
 )
 from pilothouse.api.validate.pod_annotations import validate_annotation_updates, validate_pod_annotations
 from pilothouse.api.validate.pod_container import is_sidecar
-from pilothouse.api.validate.pod_update import pod_options
+from pilothouse.api.validate.pod_options import deletion_cost_bad
 
 _SYSTEM_CONDITIONS = ("PodScheduled", "Ready", "Initialized")
 _HEALTH = ("Healthy", "Unhealthy", "Unknown")
@@ -27,7 +27,7 @@ def validate_pod_status_update(pod: Object, old: Object, errs: Errors) -> None:
     annotations = pod["metadata"].get("annotations") or {}
     path = "metadata.annotations"
     validate_annotation_updates(annotations, old["metadata"].get("annotations") or {}, path, errs)
-    validate_pod_annotations(annotations, spec, path, errs, pod_options(old))
+    validate_pod_annotations(annotations, spec, path, errs, any_cost=deletion_cost_bad(old["metadata"]))
     for i, condition in enumerate(status.get("conditions") or ()):
         if condition.get("type", "") not in _SYSTEM_CONDITIONS:
             validate_qualified_name(condition.get("type", ""), f"metadata.conditions[{i}].Type", errs)

@@ -15,7 +15,7 @@ from pilothouse.api.validate.pod_annotations import (
     validate_pod_annotations,
 )
 from pilothouse.api.validate.pod_container import is_sidecar
-from pilothouse.api.validate.pod_options import PodOptions, options_for
+from pilothouse.api.validate.pod_options import PodOptions, deletion_cost_bad, options_for
 from pilothouse.api.validate.pod_resources import quality_of_service
 from pilothouse.api.validate.pod_scheduling import (
     validate_added_tolerations,
@@ -56,7 +56,8 @@ def validate_pod_update(pod: Object, old: Object, errs: Errors) -> None:
     if len(errs) == known:
         remember_valid(pod)
     validate_annotation_updates(_annotations(pod), _annotations(old), "metadata.annotations", errs)
-    validate_pod_annotations(_annotations(pod), spec, "metadata.annotations", errs, options)
+    any_cost = options.allow_invalid_deletion_cost
+    validate_pod_annotations(_annotations(pod), spec, "metadata.annotations", errs, any_cost=any_cost)
     for member in ("containers", "initContainers"):
         if not _images(spec.get(member) or [], before.get(member) or [], f"spec.{member}", errs):
             return
@@ -82,10 +83,10 @@ def _annotations_alone(pod: Object, old: Object, errs: Errors) -> None:
     new, before = _annotations(pod), _annotations(old)
     if new == before:
         return
-    spec, options = pod["spec"], pod_options(old)
-    validate_pod_annotations(new, spec, "metadata.annotations", errs, options)
+    spec, any_cost = pod["spec"], deletion_cost_bad(old["metadata"])
+    validate_pod_annotations(new, spec, "metadata.annotations", errs, any_cost=any_cost)
     validate_annotation_updates(new, before, "metadata.annotations", errs)
-    validate_pod_annotations(new, spec, "metadata.annotations", errs, options)
+    validate_pod_annotations(new, spec, "metadata.annotations", errs, any_cost=any_cost)
 
 
 _valid: dict[str, None] = {}
@@ -106,8 +107,8 @@ def _seen_valid(pod: Object) -> bool:
 
 def _again_annotations(pod: Object, old: Object, errs: Errors) -> None:
     """Upstream asks the rules of annotations twice in an update: with the metadata and with their changes."""
-    spec = pod.get("spec") or {}
-    validate_pod_annotations(_annotations(pod), spec, "metadata.annotations", errs, pod_options(old))
+    spec, any_cost = pod.get("spec") or {}, deletion_cost_bad(old["metadata"])
+    validate_pod_annotations(_annotations(pod), spec, "metadata.annotations", errs, any_cost=any_cost)
 
 
 def _images(new: Sequence[Object], old: Sequence[Object], path: str, errs: Errors) -> bool:
