@@ -1,0 +1,70 @@
+"""Whether memory stays where it is: 5,000 pods, then reads, lists and patches for twenty minutes.
+
+    python benchmarks/soak.py --loadgen build/loadgen [--minutes 20]
+
+Exits with 1 when memory after the first two minutes, which fill the caches, moves by more than 5 %.
+"""
+
+import argparse
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import startup
+import versus
+
+FLAT = 0.05
+WARM_SECONDS = 120.0
+SAMPLE_SECONDS = 5.0
+
+
+def sample(pid: int, load: "subprocess.Popen[str]") -> list[tuple[float, float]]:
+    """(seconds, megabytes) while the load runs."""
+    begun = time.monotonic()
+    samples = []
+    while load.poll() is None:
+        samples.append((time.monotonic() - begun, startup.resident(pid)))
+        time.sleep(SAMPLE_SECONDS)
+    return samples
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--loadgen", required=True)
+    parser.add_argument("--minutes", type=float, default=20)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        directory = pathlib.Path(name)
+        port = versus.free_port()
+        url = f"https://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "pilothouse", "serve", f"--data-dir={directory / 'data'}"]
+        command += [
+            "--bind-address=127.0.0.1",
+            f"--secure-port={port}",
+            f"--token-auth-file={versus.tokens(directory)}",
+        ]
+        with versus.running(command, 0, directory / "log") as process:
+            versus.wait_ready(url, process)
+            load = [args.loadgen, "-server", url, "-token", versus.TOKEN, "-pid", str(process.pid)]
+            subprocess.run(versus.pinned(1, [*load, "setup", "create"]), check=True, capture_output=True)
+            load += ["-seconds", str(args.minutes * 60), "mixed"]
+            with subprocess.Popen(versus.pinned(1, load), stdout=subprocess.PIPE, text=True) as running:
+                samples = sample(process.pid, running)
+                said = running.stdout.read() if running.stdout else ""
+    warm = [megabytes for seconds, megabytes in samples if seconds > WARM_SECONDS]
+    for minute in range(int(samples[-1][0] // 60) + 1):
+        these = [mb for seconds, mb in samples if seconds // 60 == minute]
+        print(f"minute {minute:2}: {min(these):6.1f} to {max(these):6.1f} MB")
+    spread = (max(warm) - min(warm)) / statistics.mean(warm)
+    print(said.strip())
+    print(f"after {WARM_SECONDS:.0f} s memory moved by {spread:.1%} of {statistics.mean(warm):.0f} MB")
+    return int(spread > FLAT or " 0 err" not in said)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
