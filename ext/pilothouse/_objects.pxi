@@ -59,6 +59,12 @@ cdef class Objects:
         self.entries = sorted(self.by_key.values(), key=key_of)
         self.label_indexes.clear()
         self.field_indexes.clear()
+        if PyList_GET_SIZE(self.entries) >= MANY:
+            self.index_fields()
+
+    cdef index_fields(self):
+        for field in self.indexed_fields:
+            self.field_index(field)
 
     @property
     def keys(self):

@@ -41,6 +41,7 @@ cdef enum:                      # no products: Cython fails on them when overflo
     RING_SECONDS = 300
     FRAMED_BYTES = 2_097_152
     MAX_LABEL_INDEXES = 8
+    MANY = 1000                 # objects from which on an index is not left to the first who asks: it would take long
 
 LAST = "\U0010ffff"
 JSON_KEY = JsonEncoder.key
@@ -190,6 +191,8 @@ cdef class ResourceCache(Objects):
         else:
             self.by_key[key] = cur
             if prev is None:
+                if PyList_GET_SIZE(self.entries) == MANY:
+                    self.index_fields()
                 self.entries.insert(at, cur)
             else:
                 self.entries[at] = cur

@@ -648,3 +648,22 @@ def test_answer_comes_after_the_cache(tmp_path: Path) -> None:
         await store.close()
 
     asyncio.run(main())
+
+
+def test_from_a_number_of_objects_on_fields_are_indexed_unasked() -> None:
+    """Nobody who lists or watches by field notices, whenever the number is reached."""
+
+    async def body(store: MemoryStorage, cacher: Cacher, pods: ResourceCache) -> None:
+        sink = Sink()
+        pods.watch(P, "", node("n3"), store.revision, JSON, sink)
+        for i in range(1005):
+            await store.create(f"{P}a/p{i:04}", pod(f"p{i:04}", f"n{i % 7}"))
+        wanted = [f"a/p{i:04}" for i in range(1005) if i % 7 == 3]
+        assert names(pods.list(P, node("n3")).entries) == wanted
+        assert [(kind, f"a/{name}") for kind, name, _ in sink.events] == [("ADDED", name) for name in wanted]
+        again = Cacher(store)
+        await again.start()
+        assert names(again.resource(P, fields, ("spec.nodeName",)).list(P, node("n3")).entries) == wanted
+        await again.close()
+
+    run(body)
