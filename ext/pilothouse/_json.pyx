@@ -334,37 +334,6 @@ cdef str read_text(bytes value, Py_ssize_t head, list path):
     return None if end < 0 else read_string(s, i, end)
 
 
-def same_at(Encoded a not None, Encoded b not None, list paths not None):
-    """Whether two objects have the same bytes at each path, a list of encoded member names, or nothing there."""
-    cdef const char* s = PyBytes_AS_STRING(a.value)
-    cdef const char* t = PyBytes_AS_STRING(b.value)
-    cdef Py_ssize_t n = PyBytes_GET_SIZE(a.value)
-    cdef Py_ssize_t m = PyBytes_GET_SIZE(b.value)
-    cdef Py_ssize_t i, j, size
-    for path in paths:
-        if not (mentions(s, n, path) or mentions(t, m, path)):
-            continue
-        i = locate(s, a.head, n, path)
-        j = locate(t, b.head, m, path)
-        if i < 0 and j < 0:
-            continue
-        if i < 0 or j < 0:
-            return False
-        size = skip_value(s, i, n) - i
-        # A value with the same bytes ends where the other one ends, unless both are numbers.
-        if size <= 0 or m - j < size or memcmp(s + i, t + j, size) != 0:
-            return False
-        if s[i] != c'{' and s[i] != c'[' and s[i] != c'"' and skip_value(t, j, m) - j != size:
-            return False
-    return True
-
-
-cdef bint mentions(const char* s, Py_ssize_t n, list path) noexcept:
-    """False when the last name of a path stands nowhere."""
-    cdef bytes name = <bytes>path[len(path) - 1]
-    return memmem(s, n, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)) != NULL
-
-
 # --- watch events
 
 cdef bytes frame(const char* kind, bytes value):

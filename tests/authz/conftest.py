@@ -7,8 +7,21 @@ class LiveReaders:
     def __init__(self):
         self.objects = {}
         self.callbacks = {}
+        self.changes = 0
+        self.revisions = {}
 
-    def subscribe(self, resource, callback, members=()):
+    def revision(self, resource):
+        return self.changes
+
+    def selected(self, resource, field, value):
+        for place, obj in self.objects.items():
+            found = obj
+            for name in field.split("."):
+                found = found.get(name, {})
+            if place[0] == resource and found == value:
+                yield "/".join(place), self.revisions[place], lambda obj=obj: obj
+
+    def subscribe(self, resource, callback):
         self.callbacks.setdefault(resource, []).append(callback)
         for (kind, namespace, name), obj in self.objects.items():
             if kind == resource:
@@ -25,6 +38,8 @@ class LiveReaders:
         del self.objects[resource, namespace, name]
 
     def _tell(self, place, new):
+        self.changes += 1
+        self.revisions[place] = self.changes
         for callback in self.callbacks.get(place[0], ()):
             callback("/".join(place), new, self.objects.get(place))
 

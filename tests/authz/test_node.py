@@ -3,7 +3,9 @@
 import pytest
 
 from pilothouse.api.identity import Attributes, User
+from pilothouse.authz import node as node_module
 from pilothouse.authz.node import NodeAuthorizer
+from pilothouse.authz.references import pod_vertices
 
 NODE = User("system:node:n", groups=("system:nodes", "system:authenticated"))
 RULES = [{"verbs": ["list"], "apiGroups": [""], "resources": ["services"]}]
@@ -91,6 +93,25 @@ def test_a_node_reads_what_its_pods_refer_to(readers, ask, resource, name, group
     assert not ask("get", resource, name, group=group, user=stranger).allowed
     readers.delete("pods", "ns", "p")
     assert not ask("get", resource, name, group=group).allowed
+
+
+def test_a_pod_is_looked_at_when_its_node_asks_and_once(readers, ask, monkeypatch):
+    looked = []
+    monkeypatch.setattr(node_module, "pod_vertices", lambda pod: looked.append(pod) or pod_vertices(pod))
+    other = {"metadata": {"name": "q", "namespace": "ns"}, "spec": {"nodeName": "m"}}
+    for pod in (POD, other):
+        readers.put("pods", pod)
+    assert not looked
+    for _ in range(3):
+        assert ask("get", "secrets", "vol").allowed
+    assert looked == [POD]
+    readers.put("pods", {**other, "status": {}})
+    assert ask("get", "secrets", "vol").allowed
+    assert looked == [POD]
+    moved = {**POD, "spec": {**POD["spec"], "volumes": []}}
+    readers.put("pods", moved)
+    assert not ask("get", "secrets", "vol").allowed
+    assert looked == [POD, moved]
 
 
 def test_a_mirror_pod_grants_nothing(readers, ask):

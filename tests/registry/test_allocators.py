@@ -15,7 +15,7 @@ class Told:
     def __init__(self) -> None:
         self.callbacks: dict[str, Any] = {}
 
-    def subscribe(self, resource: str, callback: Any, members: tuple[str, ...] = ()) -> None:
+    def subscribe(self, resource: str, callback: Any) -> None:
         self.callbacks[resource] = callback
 
     def service(self, new: list[str] | None, old: list[str] | None = None) -> None:

@@ -9,13 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse._json import (
-    Encoded,
     JsonEncoder,
     encoded,
     event,
     head_of,
     labels,
-    same_at,
     splice,
     strip,
 )
@@ -136,18 +134,3 @@ def test_events() -> None:
             "spec": {"containers": None},
         },
     }
-
-
-def test_same_members() -> None:
-    def made(**more: Any) -> Encoded:
-        obj = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a", "labels": {"spec": "x"}}, **more}
-        return encoded(orjson.dumps(obj), 7)
-
-    paths = [[b"spec"], [b"status", b"claims"]]
-    plain = made(spec={"a": [1, {"b": "}"}]}, status={"phase": "x"})
-    assert same_at(plain, made(spec={"a": [1, {"b": "}"}]}, status={"phase": "y"}), paths)
-    assert not same_at(plain, made(spec={"a": [1, {"b": "]"}]}), paths)
-    assert not same_at(plain, made(status={"phase": "x"}), paths)
-    assert not same_at(plain, made(spec={"a": [1, {"b": "}"}]}, status={"claims": 1}), paths)
-    assert not same_at(made(spec=1), made(spec=12), paths) and not same_at(made(spec=12), made(spec=1), paths)
-    assert same_at(made(), made(), paths)

@@ -6,7 +6,7 @@ from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import Attributes, User
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
 from pilothouse.authz.rbac import Rule, rules_allow
-from pilothouse.authz.references import POD_MEMBERS, Vertex, pod_vertices, volume_secrets
+from pilothouse.authz.references import Vertex, pod_vertices, volume_secrets
 from pilothouse.registry.readers import Readers
 
 _PREFIX = "system:node:"
@@ -15,14 +15,41 @@ _LEASES = "kube-node-lease"
 _WRITES = ("get", "create", "update", "patch", "delete")
 
 
+class PodsOfNodes:
+    """What the pods of a node refer to. A pod is looked at when its node asks for something, and then remembered."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+        self._known: dict[str, tuple[int, dict[str, tuple[int, frozenset[Vertex]]]]] = {}
+        """By node: the revision of all pods, and for each of the node's its own revision and what it refers to."""
+
+    def refer_to(self, node: str, vertex: Vertex) -> bool:
+        """Whether a pod that runs on the node refers to an object, or is it."""
+        return any(vertex in vertices for _, vertices in self._of(node).values())
+
+    def _of(self, node: str) -> dict[str, tuple[int, frozenset[Vertex]]]:
+        revision = self._readers.revision("pods")
+        then, before = self._known.get(node, (-1, {}))
+        if then == revision:
+            return before
+        now = {}
+        for key, rev, load in self._readers.selected("pods", "spec.nodeName", node):
+            known = before.get(key)
+            now[key] = known if known and known[0] == rev else (rev, frozenset(pod_vertices(load())))
+        self._known.pop(node, None)
+        if now:
+            self._known[node] = (revision, now)
+        return now
+
+
 class Graph:
     """Which nodes an object is related to, through the pods that run there (or by its own node name)."""
 
     def __init__(self, readers: Readers) -> None:
+        self._pods = PodsOfNodes(readers)
         self._nodes: dict[Vertex, dict[str, int]] = {}
         self._claims: dict[str, tuple[str, str]] = {}
         self._volumes: dict[tuple[str, str], set[str]] = {}
-        readers.subscribe("pods", self._changed(pod_vertices), POD_MEMBERS)
         readers.subscribe("volumeattachments.storage.k8s.io", self._changed(_named("volumeattachments")))
         readers.subscribe("resourceslices.resource.k8s.io", self._changed(_named("resourceslices")))
         readers.subscribe("persistentvolumes", self._volume_changed)
@@ -31,7 +58,8 @@ class Graph:
         """Whether an object leads to a node; `kind` is a resource name."""
         if kind == "persistentvolumes":
             return self._volume_related(node, name)
-        if node in self._nodes.get((kind, namespace, name), ()):
+        vertex = (kind, namespace, name)
+        if node in self._nodes.get(vertex, ()) or self._pods.refer_to(node, vertex):
             return True
         if kind != "secrets":
             return False
@@ -39,7 +67,7 @@ class Graph:
 
     def _volume_related(self, node: str, volume: str) -> bool:
         claim = self._claims.get(volume)
-        return claim is not None and node in self._nodes.get(("persistentvolumeclaims", *claim), ())
+        return claim is not None and self._pods.refer_to(node, ("persistentvolumeclaims", *claim))
 
     def _changed(
         self, vertices: Callable[[Object], Iterator[Vertex]]

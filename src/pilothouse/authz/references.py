@@ -7,9 +7,6 @@ from pilothouse.api.fields import Object
 Vertex = tuple[str, str, str]
 """A resource name, a namespace and a name."""
 
-POD_MEMBERS = ("spec", "status.resourceClaimStatuses", "status.extendedResourceClaimStatus")
-"""What of a pod may change and bring other vertices with it."""
-
 _MIRROR = "kubernetes.io/config.mirror"
 _SECRET_REFS = ("cephfs", "cinder", "flexVolume", "rbd", "scaleIO", "iscsi", "storageos")
 """Volume sources with a `secretRef`."""

@@ -87,8 +87,8 @@ class Addresses:
 
     def follow(self, readers: Readers) -> None:
         """Note what services and IPAddress objects have, now and at every change, whoever made it."""
-        readers.subscribe("services", self._service_changed, ("spec.clusterIPs",))
-        readers.subscribe("ipaddresses.networking.k8s.io", self._object_changed, ("metadata.name",))
+        readers.subscribe("services", self._service_changed)
+        readers.subscribe("ipaddresses.networking.k8s.io", self._object_changed)
 
     def allocate(self, ip: str | None = None, family: str = "", *, dry_run: bool = False) -> str:
         """Take an address: the one asked for, else any of `family`; AllocationError when it cannot be had.

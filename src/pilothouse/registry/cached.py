@@ -1,10 +1,11 @@
 """The readers over the watch cache: decoded objects, remembered by version."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import orjson
 
-from pilothouse._json import same_at
+from pilothouse._selectors import Selector
 from pilothouse._watchcache import Entry
 from pilothouse.api.fields import Object
 from pilothouse.registry.catalog import Table
@@ -66,27 +67,27 @@ class CachedReaders:
         found = self._resource(resource)
         return self.store.cache(found).last_change if found is not None else 0
 
-    def subscribe(
-        self,
-        resource: str,
-        callback: Callable[[str, Object | None, Object | None], None],
-        members: tuple[str, ...] = (),
-    ) -> None:
+    def selected(
+        self, resource: str, field: str, value: str
+    ) -> Iterator[tuple[str, int, Callable[[], Object]]]:
+        found = self._resource(resource)
+        if found is None:
+            return
+        selector = Selector(fields=[(field, "=", value)])
+        for entry in self.store.cache(found).list(found.key_prefix, selector).entries:
+            yield entry.key, entry.rev, partial(decode, entry)
+
+    def subscribe(self, resource: str, callback: Callable[[str, Object | None, Object | None], None]) -> None:
         found = self._resource(resource)
         if found is None:
             return
 
-        paths = [[part.encode() for part in member.split(".")] for member in members]
-        decoded = self.store.decoded if paths else decode
-
         def changed(new: Entry | None, old: Entry | None) -> None:
-            if paths and new is not None and old is not None and same_at(new, old, paths):
-                return
             key = new.key if new is not None else old.key if old is not None else ""
             callback(
                 key,
-                decoded(new) if new is not None else None,
-                decoded(old) if old is not None else None,
+                decode(new) if new is not None else None,
+                decode(old) if old is not None else None,
             )
 
         cache = self.store.cache(found)

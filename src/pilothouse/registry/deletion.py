@@ -91,12 +91,7 @@ async def _delete(
     if ctx.dry_run:
         value = splice(marked, entry.rev) if marked is not None else entry.value
         return _answer(resource, obj, value, gone=True)
-    if marked is not None:
-        store.writing[entry.key] = (marked, obj)
-    try:
-        gone = await store.storage.delete(entry.key, entry.rev, marked)
-    finally:
-        store.writing.pop(entry.key, None)
+    gone = await store.storage.delete(entry.key, entry.rev, marked)
     if strategy.after_delete is not None:
         strategy.after_delete(ctx, obj)
     if strategy.settle is not None:

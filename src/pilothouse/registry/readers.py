@@ -21,14 +21,10 @@ class Readers(Protocol):
     def revision(self, resource: str) -> int:
         """The revision of the resource's last change: what a cache of answers is kept under."""
 
-    def subscribe(
-        self,
-        resource: str,
-        callback: Callable[[str, Object | None, Object | None], None],
-        members: tuple[str, ...] = (),
-    ) -> None:
-        """Call back with (key, new, old) for every object now (old None) and at every change; new None = deleted.
+    def selected(
+        self, resource: str, field: str, value: str
+    ) -> Iterable[tuple[str, int, Callable[[], Object]]]:
+        """Key and revision of all objects of which an indexed field has a value, and a call that decodes each."""
 
-        With `members`, dotted paths, changes that leave all of these as they were are passed over. The objects are
-        to be read only, and what is just being written has no resourceVersion.
-        """
+    def subscribe(self, resource: str, callback: Callable[[str, Object | None, Object | None], None]) -> None:
+        """Call back with (key, new, old) for every object now (old None) and at every change; new None = deleted."""

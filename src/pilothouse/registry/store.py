@@ -105,8 +105,6 @@ class Store:
         self.storage = storage
         self.cacher = cacher
         self._caches: dict[str, ResourceCache] = {}
-        self.writing: dict[str, tuple[bytes, Object]] = {}
-        """By key, what is on its way to the store: its bytes and what they encode, for readers that need it decoded."""
         self.fresh: Callable[[], Awaitable[None]] | None = self._catch_up if storage.shared else None
         """Makes the caches as new as the store; None where they always are. Many who wait share one read."""
 
@@ -141,13 +139,6 @@ class Store:
     def entry(self, resource: Resource, namespace: str, name: str) -> Entry | None:
         """As get(), by namespace and name."""
         return self.get(resource, resource.key(namespace, name))
-
-    def decoded(self, entry: Entry) -> Object:
-        """An object to read only; when it is being written, without its resourceVersion."""
-        written = self.writing.get(entry.key)
-        if written is not None and splice(written[0], entry.rev) == entry.value:
-            return written[1]
-        return decode(entry)
 
     def find(self, resource: Resource, namespace: str, name: str) -> Entry:
         """As entry(), but a missing object is a NotFound."""
@@ -211,11 +202,7 @@ class Store:
                 return Written(value, created=True)
             if strategy.claim is not None:
                 await strategy.claim(self, ctx, obj, None)
-            self.writing[key] = (value, obj)
-            try:
-                kv = await self.storage.create(key, value, strategy.ttl(ctx, obj) if strategy.ttl else 0)
-            finally:
-                self.writing.pop(key, None)
+            kv = await self.storage.create(key, value, strategy.ttl(ctx, obj) if strategy.ttl else 0)
         except interface.KeyExists:
             await undo(ctx)
             raise self._exists(resource, ctx.namespace, metadata) from None
