@@ -1,8 +1,11 @@
 import base64
 import datetime
 import ipaddress
+import os
 import pathlib
 import ssl
+import subprocess
+import sys
 import time
 
 import pytest
@@ -130,3 +133,23 @@ def test_service_address_is_the_first_of_each_range() -> None:
     config = options.parse(["--service-cluster-ip-range=10.0.0.0/24,fd00:1::/112"])
     hosts = pki.serving_hosts(config)
     assert "10.0.0.1" in hosts and str(ipaddress.ip_address("fd00:1::1")) in hosts
+
+
+def test_servers_that_start_together_make_everything_once(tmp_path: pathlib.Path) -> None:
+    program = """
+import sys
+from pilothouse import options, pki
+files = pki.prepare(options.parse([f"--data-dir={sys.argv[1]}"]))
+print(*(hash(open(p).read()) for p in (files.ca_cert, files.serving_cert, files.signing_key, files.admin_cert)))
+"""
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": "0",
+        "PYTHONPATH": str(pathlib.Path(pki.__file__).parents[1]),
+    }
+    command = [sys.executable, "-c", program, str(tmp_path / "data")]
+    started = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(4)]
+    said = {process.communicate(timeout=30)[0] for process in started}
+    assert len(said) == 1 and len(said.pop().split()) == 4
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "data/apiserver.crt", tmp_path / "data/apiserver.key")

@@ -6,13 +6,14 @@ good is used; what is missing, broken or about to expire is made anew. Keys are 
 
 import contextlib
 import datetime
+import fcntl
 import inspect
 import ipaddress
 import os
 import pathlib
 import socket
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -234,7 +235,27 @@ def _invalid_signature() -> type[Exception]:
 
 
 def prepare(config: "Config") -> Files:
-    """Make what is missing and say where everything is. Raises OSError where it cannot write."""
+    """Make what is missing and say where everything is. Raises OSError where it cannot write.
+
+    Several servers may share a data directory; those that differ in address need a --cert-dir each.
+    """
+    config.data_directory.mkdir(parents=True, exist_ok=True)
+    with _alone(config.data_directory):
+        return _prepare(config)
+
+
+@contextlib.contextmanager
+def _alone(directory: pathlib.Path) -> Iterator[None]:
+    """Let one process after the other look what is missing."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _prepare(config: "Config") -> Files:
     data = config.data_directory
     ca_cert, ca_key = data / "ca.crt", data / "ca.key"
     authority = Authority.load(ca_cert, ca_key)

@@ -94,6 +94,7 @@ class Ha:
         command = [
             *(sys.executable, "-m", "pilothouse", "serve"),
             f"--data-dir={self.data}",
+            f"--cert-dir={self.directory}/server{index}",
             "--bind-address=127.0.0.1",
             f"--secure-port={self.ports[index]}",
             f"--advertise-address=192.0.2.{index + 1}",
@@ -200,7 +201,7 @@ def down(directory: pathlib.Path, seconds: float = 10.0) -> int:
     members = [pid for name, pid in processes.items() if name.startswith("m")]
     _end([pid for pid in processes.values() if pid not in members], directory, seconds)
     _end(members, directory, seconds)
-    for name in ("data", "m0", "m1", "m2"):
+    for name in ("data", *(f"{kind}{index}" for kind in ("m", "server") for index in range(MEMBERS))):
         shutil.rmtree(directory / name, ignore_errors=True)
     pids.unlink()
     return 0
