@@ -178,6 +178,7 @@ cdef class Connection(Answers):
     def connection_made(self, transport):
         service = self.service
         self.transport = transport
+        transport.set_write_buffer_limits(high=HIGH)
         self.parser = HttpRequestParser(self)
         peer = transport.get_extra_info("peername")
         self.peer = tuple(peer[:2]) if isinstance(peer, tuple) else ("", 0)

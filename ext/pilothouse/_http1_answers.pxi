@@ -5,6 +5,8 @@ cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 cdef int MAX_PIPELINED = 128          # requests waiting behind one that is being answered
 cdef Py_ssize_t SMALL = 64 * 1024     # a body up to here is copied behind its head, into one write
 cdef Py_ssize_t SLICE = 256 * 1024    # one write of a long body
+cdef Py_ssize_t PART = 32 * 1024      # one write of a stream: many may be stuck at a time
+cdef Py_ssize_t HIGH = 32 * 1024      # bytes that the transport holds for a peer that does not read, and one write more
 cdef Py_ssize_t BURST = 512 * 1024    # writes in one loop turn: under 1 ms with TLS
 
 
@@ -331,17 +333,18 @@ cdef class Answers:
     cdef take(self):
         """The next slice of what is queued: buffers joined, or a part of a long one."""
         cdef list out = self.out
+        cdef Py_ssize_t most = PART if type(self.current) is Stream else SLICE
         cdef Py_ssize_t end = 1, size, more
         first = out[0]
         size = len(first) - self.out_from
-        if size > SLICE:
-            data = memoryview(first)[self.out_from:self.out_from + SLICE]
-            self.out_from += SLICE
-            self.out_size -= SLICE
+        if size > most:
+            data = memoryview(first)[self.out_from:self.out_from + most]
+            self.out_from += most
+            self.out_size -= most
             return data
         while end < len(out):
             more = len(out[end])
-            if size + more > SLICE:
+            if size + more > most:
                 break
             size += more
             end += 1
