@@ -1,11 +1,13 @@
 """How much more two workers answer than one: GETs over etcd, each worker held to a share of a core.
 
-    python benchmarks/workers.py --loadgen PROGRAM [--share 0.3] [--seconds 6] [--rounds 3]
+    python benchmarks/workers.py --loadgen PROGRAM [--share 0.3] [--seconds 6] [--rounds 3] [--connections 128]
 
 On a machine with few cores the load generator competes with the servers, so that two of them can not show what they are
-worth. Here each worker has a cgroup that gives it a share of a core, no more and no less; etcd and the load generator
-have the rest, before all other programs, and the processor time that was used is shown. The load generator is the program that versus.py takes. GETs carry no
-resourceVersion: each waits for a read of etcd's revision. It needs root, for the cgroups, and `etcd` on the path.
+worth. Here each worker has a cgroup that gives it a share of a core, no more and no less; etcd and the load generator have
+the rest, and what all of them used is shown. The load generator is the program that versus.py takes. GETs carry no
+resourceVersion: each waits for a read of etcd's revision, which all share that a worker has in hand at that moment. With
+few connections two workers share less than one does, so that many are what shows the worth of a second one. It needs root,
+for the cgroups, and `etcd` on the path.
 """
 
 import argparse
@@ -161,7 +163,7 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=0.3, help="of a core, for each worker")
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--connections", type=int, default=128)
     args = parser.parse_args()
     if BINARY is None:
         raise SystemExit("no etcd binary; apt-get install etcd-server")
