@@ -33,11 +33,19 @@ async def test_protobuf_begins_with_its_magic(rig):
         assert answer.status == 200 and answer.body.startswith(b"k8s\0")
 
 
+async def test_json_is_one_line_with_its_end(rig):
+    await rig.config_map("a")
+    for target in (CONFIG_MAPS, CONFIG_MAPS + "/a", CONFIG_MAPS + "/none"):
+        body = rig.handle("GET", target).body
+        body = body if isinstance(body, bytes) else b"".join(body)
+        assert body.count(b"\n") == 1 and body.endswith(b"}\n"), target
+
+
 async def test_indented_json(rig):
     await rig.config_map("a")
     plain = rig.handle("GET", CONFIG_MAPS + "/a").body
     pretty = rig.handle("GET", CONFIG_MAPS + "/a?pretty=true").body
-    assert b"\n  " in pretty and b"\n" not in plain and json.loads(pretty) == json.loads(plain)
+    assert pretty.startswith(b"{\n  ") and pretty.endswith(b"\n}") and json.loads(pretty) == json.loads(plain)
     listed = rig.handle("GET", CONFIG_MAPS + "?pretty=1").body
     assert b"\n  " in listed
 

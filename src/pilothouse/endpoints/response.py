@@ -67,7 +67,7 @@ class Responder:
             and resource.from_storage is None
             and not wants_pretty(ctx)
         ):
-            return Response(status, value)
+            return Response(status, value + b"\n")
         return self.object(ctx, resource, self._source(ctx, resource, value), status)
 
     def object(self, ctx: Context, resource: Resource, obj: Object, status: int = 200) -> Response:
@@ -196,7 +196,7 @@ def envelope(resource: Resource, revision: int, token: str, remaining: int | Non
     if resource.list_items_typed:
         metadata.setdefault("continue", "")
     head = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata}
-    return orjson.dumps(head)[:-1] + b',"items":[', b"]}"
+    return orjson.dumps(head)[:-1] + b',"items":[', b"]}\n"
 
 
 def list_metadata(revision: int, token: str, remaining: int | None) -> Object:
@@ -210,12 +210,12 @@ def list_metadata(revision: int, token: str, remaining: int | None) -> Object:
 
 
 def write(obj: Any, form: str, *, pretty: bool = False) -> bytes:
-    """Bytes of an answer."""
+    """Bytes of an answer; JSON that is not indented ends with a newline, as Go's encoder writes it."""
     if form == "yaml":
         return yaml.dump(obj)
     if form == "protobuf":
         return protobuf_writer.dump(obj)
-    return orjson.dumps(obj, option=orjson.OPT_INDENT_2) if pretty else orjson.dumps(obj)
+    return orjson.dumps(obj, option=orjson.OPT_INDENT_2 if pretty else orjson.OPT_APPEND_NEWLINE)
 
 
 def served(resource: Resource, value: bytes) -> Object:
