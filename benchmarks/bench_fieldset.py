@@ -1,15 +1,18 @@
 """Managed fields: what the update of a pod of about 6 KB costs (pytest-benchmark)."""
 
+from typing import Any
+
 import orjson
 
 from pilothouse import _fieldset as fieldset
 from pilothouse.api import codec, managed, schema
+from pilothouse.api.fields import Object
 
 POD = schema.builtin("io.k8s.api.core.v1.Pod")
 NOW = "2026-01-01T00:00:00Z"
 
 
-def pod():
+def pod() -> Object:
     containers = [
         {
             "name": f"c{i}",
@@ -33,17 +36,17 @@ def pod():
     return obj
 
 
-def changed(live):
-    new = orjson.loads(orjson.dumps(live))
+def changed(live: Object) -> Object:
+    new: Object = orjson.loads(orjson.dumps(live))
     new["status"] = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
     return new
 
 
-def test_update_of_a_pod(benchmark):
+def test_update_of_a_pod(benchmark: Any) -> None:
     live = pod()
     new = changed(live)
 
-    def update():
+    def update() -> None:
         managed.update(
             live, new, type=POD, manager="kubelet", api_version="v1", subresource="status", now=NOW
         )
@@ -52,12 +55,12 @@ def test_update_of_a_pod(benchmark):
     assert len(new["metadata"]["managedFields"]) == 2
 
 
-def test_creation_of_a_pod(benchmark):
+def test_creation_of_a_pod(benchmark: Any) -> None:
     new = pod()
     benchmark(lambda: managed.update(None, new, type=POD, manager="client", api_version="v1", now=NOW))
 
 
-def test_compare(benchmark):
+def test_compare(benchmark: Any) -> None:
     live = pod()
     new = changed(live)
     added, _, _ = benchmark(fieldset.compare, POD, live, new)

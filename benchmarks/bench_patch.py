@@ -1,8 +1,11 @@
 """Patches of a deployment-sized object (pytest-benchmark)."""
 
+from typing import Any
+
 import orjson
 
 from pilothouse.api import apply, codec, patch, schema, strategic
+from pilothouse.api.fields import Object
 
 DEPLOYMENT = schema.builtin("io.k8s.api.apps.v1.Deployment")
 CONFIG = {
@@ -26,7 +29,7 @@ JSON = orjson.dumps([{"op": "replace", "path": "/spec/template/spec/containers/0
 NOW = "2026-01-01T00:00:00Z"
 
 
-def applied(live, config):
+def applied(live: Object | None, config: Object) -> Object | None:
     return apply.apply(
         live,
         config,
@@ -39,18 +42,18 @@ def applied(live, config):
     )
 
 
-def test_json_patch(benchmark):
+def test_json_patch(benchmark: Any) -> None:
     benchmark(patch.apply_json_patch, LIVE, JSON)
 
 
-def test_merge_patch(benchmark):
+def test_merge_patch(benchmark: Any) -> None:
     benchmark(patch.apply_merge_patch, LIVE, MERGE)
 
 
-def test_strategic_merge_patch(benchmark):
+def test_strategic_merge_patch(benchmark: Any) -> None:
     benchmark(strategic.apply_patch, LIVE, STRATEGIC, DEPLOYMENT)
 
 
-def test_apply_without_change(benchmark):
+def test_apply_without_change(benchmark: Any) -> None:
     live = applied(None, CONFIG)
     assert benchmark(applied, live, CONFIG) == live

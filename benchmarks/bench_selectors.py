@@ -1,5 +1,7 @@
 """Selector matching, compiled against the plain version kept here (pytest-benchmark)."""
 
+from typing import Any
+
 import pytest
 
 from pilothouse.api import selectors
@@ -8,7 +10,7 @@ LABELS = {"app": "web", "tier": "front", "pod-template-hash": "5d4f8c7b9", "cont
 TEXT = "app=web,tier in (front,back),!canary"
 
 
-def plain_match(terms, labels):
+def plain_match(terms: list[tuple[str, str, Any]], labels: dict[str, str]) -> bool:
     for key, op, values in terms:
         if op in {"exists", "!"}:
             if (key in labels) != (op == "exists"):
@@ -19,7 +21,7 @@ def plain_match(terms, labels):
 
 
 @pytest.mark.parametrize("version", ["compiled", "plain"])
-def test_match(benchmark, version):
+def test_match(benchmark: Any, version: str) -> None:
     selector = selectors.parse(TEXT, "")
     terms = [(term.key, term.op, term.values) for term in selector.labels]
     if version == "compiled":
@@ -28,5 +30,5 @@ def test_match(benchmark, version):
         assert benchmark(plain_match, terms, LABELS)
 
 
-def test_parse(benchmark):
+def test_parse(benchmark: Any) -> None:
     benchmark(selectors.parse, TEXT, "metadata.name=a")

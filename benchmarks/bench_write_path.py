@@ -105,6 +105,7 @@ class Rig:
             response = await response
         if response.status >= 400 and response.status != 409:
             raise AssertionError(response.body)
+        assert isinstance(response.body, bytes)
         return response.body
 
     def send(self, method: str, target: str, body: Any, content_type: str = "application/json") -> bytes:
@@ -153,8 +154,9 @@ class Rig:
         self.count += 1
         target = "/apis/coordination.k8s.io/v1/namespaces/bench/leases"
         metadata = {"name": "node", "resourceVersion": self.lease_version}
-        obj = {"metadata": metadata, "spec": {"holderIdentity": "node", "leaseDurationSeconds": 40}}
-        obj["spec"]["renewTime"] = f"2025-01-01T00:00:00.{self.count % 1_000_000:06d}Z"
+        renewed = f"2025-01-01T00:00:00.{self.count % 1_000_000:06d}Z"
+        spec = {"holderIdentity": "node", "leaseDurationSeconds": 40, "renewTime": renewed}
+        obj = {"metadata": metadata, "spec": spec}
         self.lease_version = version(self.send("PUT", f"{target}/node", obj))
 
     def get(self) -> None:

@@ -173,7 +173,7 @@ def api_resources(server: Server, count: int) -> float:
     """Seconds that kubectl takes to list every resource, with nothing in its cache."""
     with tempfile.TemporaryDirectory() as home:
         config = {"KUBECONFIG": str(server.directory / "admin.kubeconfig"), "HOME": home}
-        command = [KUBECTL, f"--server=https://127.0.0.1:{server.port}", "api-resources", "--no-headers"]
+        command = [str(KUBECTL), f"--server=https://127.0.0.1:{server.port}", "api-resources", "--no-headers"]
         begun = time.perf_counter()
         done = subprocess.run(command, env={**os.environ, **config}, capture_output=True, check=True)
         seconds = time.perf_counter() - begun
@@ -292,7 +292,9 @@ def other_server() -> float:
         flags = ["--storage-backend=etcd3", f"--etcd-servers={cluster.urls[0]}"]
         with Subprocess(flags) as one, Subprocess(flags) as two:
             assert one.process is not None and two.process is not None
-            first, second = (Server(s.directory, s.port, s.process) for s in (one, two))
+            first, second = [
+                Server(s.directory, s.port, p) for s, p in ((one, one.process), (two, two.process))
+            ]
             return asyncio.run(until_served(first, second))
 
 

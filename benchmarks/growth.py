@@ -39,9 +39,9 @@ def run(args: argparse.Namespace, count: int) -> dict[str, float]:
             versus.wait_ready(url, process)
             empty = startup.resident(process.pid)
             args.pods = count
-            rows = versus.measure(args, url, [process.pid], STEPS)
+            cpu = versus.measure(args, url, process, STEPS).cpu
             # A step's name in the load generator's answers is longer than the one it is asked for by.
-            got = {step: next(row["cpu"] for name, row in rows.items() if step in name) for step in STEPS[1:]}
+            got = {step: next(micros for name, micros in cpu.items() if step in name) for step in STEPS[1:]}
             got["mb"] = startup.resident(process.pid)
             got["kb"] = (got["mb"] - empty) * 1024 / count
         begun = time.monotonic()
