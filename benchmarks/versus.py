@@ -68,8 +68,11 @@ GOALS = {
 }
 """Microseconds of CPU for one operation."""
 
-MEMORY_GOALS = (80, 140, 180)
-"""Megabytes: empty, with 5,000 pods, after the whole run."""
+MEMORY_GOALS = (80, 140, 180, 0)
+"""Megabytes: empty, with 5,000 pods, after the whole run, and when the server had nothing to do for a while."""
+
+REST_SECONDS = 35
+"""Of the while: after a burst a heap is trimmed every 30 seconds."""
 
 READY_GOAL = 0.6
 """Seconds from the start of an empty server to its first good answer on /readyz."""
@@ -77,13 +80,14 @@ READY_GOAL = 0.6
 
 @dataclass
 class Figures:
-    """What one server took: microseconds of CPU an operation by row, seconds to ready, megabytes three times."""
+    """What one server took: microseconds of CPU an operation by row, seconds to ready, megabytes four times."""
 
     ready: float
     empty: float
     cpu: dict[str, float] = field(default_factory=dict)
     filled: float = 0.0
     last: float = 0.0
+    rested: float = 0.0
 
 
 def free_port() -> int:
@@ -140,8 +144,9 @@ def measure(
     process: "subprocess.Popen[bytes]",
     steps: list[str],
     path: str = "/readyz",
+    rest: float = 0.0,
 ) -> Figures:
-    """Wait for a server that was just started, then run the steps against it."""
+    """Wait for a server that was just started, run the steps against it, then let it rest for some seconds."""
     figures = Figures(wait_ready(url, process, path), 0)
     time.sleep(2)  # what a server does by itself after its start is over
     figures.empty = resident(process.pid)
@@ -158,6 +163,8 @@ def measure(
             figures.last = row["rss_mb"]
             if row["step"] == "create":
                 figures.filled = row["rss_mb"]
+    time.sleep(rest)
+    figures.rested = resident(process.pid)
     return figures
 
 
@@ -175,7 +182,7 @@ def ours(args: argparse.Namespace, directory: pathlib.Path) -> Figures:
     command = [sys.executable, "-m", "pilothouse", "serve", f"--data-dir={directory / 'data'}"]
     command += ["--bind-address=127.0.0.1", f"--secure-port={port}", f"--token-auth-file={tokens(directory)}"]
     with running(command, 0, directory / "ours.log") as process:
-        return measure(args, f"https://127.0.0.1:{port}", process, args.steps)
+        return measure(args, f"https://127.0.0.1:{port}", process, args.steps, rest=REST_SECONDS)
 
 
 def floor(args: argparse.Namespace, directory: pathlib.Path) -> Figures:
@@ -189,7 +196,7 @@ def floor(args: argparse.Namespace, directory: pathlib.Path) -> Figures:
     command = [sys.executable, args.floor, str(port), *files, str(args.pods)]
     with running(command, 0, directory / "floor.log") as process:
         steps = [step for step in args.steps if step in FLOOR_STEPS]
-        figures = measure(args, f"https://127.0.0.1:{port}", process, steps, "/")
+        figures = measure(args, f"https://127.0.0.1:{port}", process, steps, "/", REST_SECONDS)
         figures.empty = 0  # it starts with its pods
         return figures
 
@@ -215,7 +222,7 @@ def reference(args: argparse.Namespace, directory: pathlib.Path) -> Figures:
         running(store, 1, directory / "etcd.log"),
         running(command, 0, directory / "reference.log") as process,
     ):
-        return measure(args, f"https://127.0.0.1:{port}", process, args.steps)
+        return measure(args, f"https://127.0.0.1:{port}", process, args.steps, rest=REST_SECONDS)
 
 
 def shown(microseconds: float) -> str:
@@ -240,8 +247,10 @@ def rows(results: dict[str, Figures]) -> Iterator[Row]:
     sides = list(results.values())
     for step in sides[0].cpu:
         yield step, GOALS.get(step, 0), shown, [side.cpu.get(step, 0) for side in sides]
-    memory = zip(*[(side.empty, side.filled, side.last) for side in sides], strict=True)
-    for when, goal, sizes in zip(("empty", "with the pods", "at the end"), MEMORY_GOALS, memory, strict=True):
+    memory = zip(*[(side.empty, side.filled, side.last, side.rested) for side in sides], strict=True)
+    for when, goal, sizes in zip(
+        ("empty", "with the pods", "at the end", "at rest"), MEMORY_GOALS, memory, strict=True
+    ):
         yield f"memory, {when}", goal, megabytes, list(sizes)
     yield "start to ready", READY_GOAL, seconds, [side.ready for side in sides]
 

@@ -178,13 +178,13 @@ cdef class Connection(Answers):
     def connection_made(self, transport):
         service = self.service
         self.transport = transport
-        transport.set_write_buffer_limits(high=HIGH)
         self.parser = HttpRequestParser(self)
         peer = transport.get_extra_info("peername")
         self.peer = tuple(peer[:2]) if isinstance(peer, tuple) else ("", 0)
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None:
             self.certificates = service.peer_chain(ssl_object)
+            transport.set_write_buffer_limits(high=1)  # below TLS is a buffer already; ours is enough beside that
         service.accepted += 1
         service.connections.add(self)
         self.phase = HEAD             # a new connection has the time of a head for its first request

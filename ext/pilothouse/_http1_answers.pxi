@@ -6,7 +6,6 @@ cdef int MAX_PIPELINED = 128          # requests waiting behind one that is bein
 cdef Py_ssize_t SMALL = 64 * 1024     # a body up to here is copied behind its head, into one write
 cdef Py_ssize_t SLICE = 256 * 1024    # one write of a long body
 cdef Py_ssize_t PART = 32 * 1024      # one write of a stream: many may be stuck at a time
-cdef Py_ssize_t HIGH = 32 * 1024      # bytes that the transport holds for a peer that does not read, and one write more
 cdef Py_ssize_t BURST = 512 * 1024    # writes in one loop turn: under 1 ms with TLS
 
 

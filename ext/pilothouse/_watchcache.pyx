@@ -313,7 +313,7 @@ cdef class ResourceCache(Objects):
         for change in reversed(replay):
             kind = self.kind_for(watcher, change)
             if kind >= 0:
-                watcher.queue.append((kind, change))
+                watcher.enqueue(change, kind)
         watcher.resume()
         sink.on_drain(watcher.resume)
         sink.on_close(watcher.stop)
@@ -447,6 +447,11 @@ cdef inline int kind_of(bint before, bint after) noexcept:
     if after:
         return MODIFIED if before else ADDED
     return DELETED if before else -1
+
+
+cdef inline int natural(Change change) noexcept:
+    """What a change is to those who select every object."""
+    return kind_of(change.prev is not None, change.cur is not None)
 
 
 cdef inline Py_ssize_t weight(Change change) noexcept:

@@ -44,7 +44,7 @@ cdef class Watcher:
         if self.stopped:
             return
         if self.queue or self.full:
-            self.queue.append((kind, change))
+            self.enqueue(change, kind)
             self.queued += weight(change)
             if self.queued > MAX_QUEUED or len(self.queue) > MAX_EVENTS and self.queued > HIGH:
                 self.end()
@@ -56,6 +56,10 @@ cdef class Watcher:
         except Exception:
             log.exception("a watch of %s ends, an event could not be sent", self.scope)
             self.end()
+
+    cdef enqueue(self, Change change, int kind):
+        """Have a change wait: by itself when it is to this watcher what it is to all, for many may wait for many."""
+        self.queue.append(change if kind == natural(change) else (kind, change))
 
     cdef look(self):
         """See whether the sink is full."""
@@ -101,6 +105,7 @@ cdef class Watcher:
         cdef Initial initial
         cdef Entry entry
         cdef Change change
+        cdef int kind
         item = self.queue[0]
         if type(item) is Initial:
             initial = <Initial>item
@@ -115,7 +120,11 @@ cdef class Watcher:
         self.queue.popleft()
         if type(item) is bytes:
             return item
-        kind, change = item
+        if type(item) is Change:
+            change = <Change>item
+            kind = natural(change)
+        else:
+            kind, change = item
         self.queued = max(0, self.queued - weight(change))
         self.revision = max(self.revision, change.rev)
         return self.cache.frame_of(change, kind, self.encoder)

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import gc
 import ipaddress
 import logging
 import pathlib
@@ -48,6 +47,7 @@ from pilothouse.endpoints.pipeline import Pipeline, Rooms
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.flowcontrol.classify import Classifier
+from pilothouse.heap import Trim, relax_collector
 from pilothouse.metrics import Metrics
 from pilothouse.options import Config
 from pilothouse.registry import stored
@@ -487,27 +487,22 @@ def run(config: Config) -> int:
         return runner.run(_run(config))
 
 
-def relax_collector() -> None:
-    """Look for cycles seldom, and not among what lives as long as the server: decoded objects hold none."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
 async def _run(config: Config) -> int:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    server = Server(config)
+    server, trim = Server(config), Trim()
     try:
         await server.start()
         relax_collector()
+        trim.start()
     except Exception as err:
         log.error("cannot start: %s", err, exc_info=log.isEnabledFor(logging.DEBUG))
         return 1
     await ended.wait()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)
+    await trim.close()
     await server.stop()
     return 0

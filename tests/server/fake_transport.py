@@ -17,7 +17,6 @@ class FakeTransport:
         self.protocol: Any = None
         self.writes: list[bytes] = []
         self.room = room
-        self.high = 0
         self.held = 0
         self.closed = self.aborted = self.reading_paused = False
 
@@ -38,10 +37,6 @@ class FakeTransport:
 
     def get_write_buffer_size(self) -> int:
         return self.held
-
-    def set_write_buffer_limits(self, high: int) -> None:
-        """What it was asked for; `room` is what counts."""
-        self.high = high
 
     def pause_reading(self) -> None:
         assert not self.reading_paused

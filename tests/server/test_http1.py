@@ -464,25 +464,6 @@ async def test_stream_backs_up_and_drains() -> None:
 
 
 @run
-async def test_a_peer_that_does_not_read_a_stream_leaves_little_with_the_transport() -> None:
-    watcher = Watcher()
-    peer = Peer(watcher)
-    transport = peer.transport
-    transport.room = transport.high
-    peer.send(WATCH)
-    watcher.stream.write(b"x" * 100_000)
-    for _ in range(100):
-        watcher.stream.write(b"y" * 7000)
-    await asyncio.sleep(0)
-    assert 0 < transport.high <= 32 * 1024 < transport.held <= 64 * 1024
-    assert watcher.stream.buffered() > 800_000
-    transport.room = 1 << 20
-    transport.drain()
-    await asyncio.sleep(0)  # the loop has its turn between two bursts
-    assert read_answers(transport.sent + b"0\r\n\r\n")[0][2] == b"x" * 100_000 + b"y" * 700_000
-
-
-@run
 async def test_stream_ends_uncleanly_or_with_its_peer() -> None:
     watcher = Watcher()
     peer = Peer(watcher).send(WATCH)

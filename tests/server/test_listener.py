@@ -169,6 +169,32 @@ def test_stop_drains(running: Running) -> None:
         connection.close()
 
 
+def test_a_peer_that_does_not_read_leaves_little_with_its_transport(running: Running) -> None:
+    running.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # what is accepted inherits it
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    raw.connect(("127.0.0.1", running.port))
+    context = ssl.create_default_context(cadata=pem(running.ca).decode())
+    with context.wrap_socket(raw, server_hostname="localhost") as peer:
+        peer.sendall(b"GET /watch HTTP/1.1\r\nHost: a\r\n\r\n")
+        while not running.streams:
+            time.sleep(0.01)
+
+        async def write() -> int:
+            before = running.listener.http1.service.bytes_out
+            for _ in range(200):
+                running.streams[0].write(b"x" * 7000)
+                await asyncio.sleep(0)
+            return int(running.listener.http1.service.bytes_out - before)
+
+        handed = running.call(write())
+        assert 0 < handed < 250_000, "what the sockets take, 64 KB below TLS, and a part"
+        assert running.call(asyncio.to_thread(running.streams[0].buffered)) > 1_400_000 - handed
+        got = b""
+        while got.count(b"x") < 1_400_000:
+            got += peer.recv(65536)
+
+
 def test_bind_takes_both_families_and_refuses_a_taken_port() -> None:
     sock = bind("0.0.0.0", 0)
     with sock:

@@ -215,9 +215,12 @@ def test_resources_are_found_by_the_longest_prefix() -> None:
     run(body)
 
 
-def test_watch_of_a_selection() -> None:
+@pytest.mark.parametrize("full", [False, True])
+def test_watch_of_a_selection(full: bool) -> None:
     async def body(store: MemoryStorage, cacher: Cacher, pods: ResourceCache) -> None:
-        sink, scoped, named = Sink(), Sink(), Sink()
+        sink, scoped, named = sinks = Sink(), Sink(), Sink()
+        for each in sinks:
+            each.waiting = 1 << 21 if full else 0
         pods.watch(P, "", node("n1"), None, JSON, sink)
         pods.watch(P + "n/", "", None, None, JSON, scoped)
         pods.watch(P + "n/", "a", None, None, JSON, named)
@@ -227,6 +230,9 @@ def test_watch_of_a_selection() -> None:
         kv = await store.update(P + "n/a", pod("a", "n1", {"x": "y"}), kv.mod)
         kv = await store.update(P + "n/a", pod("a", "n2"), kv.mod)
         kv = await store.delete(P + "n/a", kv.mod)
+        assert [len(each.frames) for each in sinks] == ([1, 1, 1] if full else [3, 5, 5])
+        for each in sinks:
+            each.take()
         assert sink.events == [("ADDED", "a", 4), ("MODIFIED", "a", 5), ("DELETED", "a", 6)]
         left = json.loads(sink.frames[-1])["object"]
         assert left["spec"]["nodeName"] == "n1"

@@ -1,0 +1,33 @@
+"""The heap of the process: when its garbage is looked for, and when what is free goes back to the system."""
+
+import asyncio
+import ctypes
+import gc
+
+from pilothouse.storage.background import Background
+
+PERIOD = 30.0
+"""Seconds between two trims. One takes a millisecond or less, with 200,000 objects 10 to 40, on a thread of its own."""
+
+
+def relax_collector() -> None:
+    """Look for cycles seldom, and not among what lives as long as the server: decoded objects hold none."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+class Trim(Background):
+    """Gives pages back that lie, free, between blocks in use: glibc keeps them, after a burst most of the heap.
+
+    Where the C library has no malloc_trim (musl) it does nothing.
+    """
+
+    def __init__(self, period: float = PERIOD) -> None:
+        self._period = period
+
+    async def _run(self) -> None:
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        while trim is not None:
+            await asyncio.sleep(self._period)
+            await asyncio.to_thread(trim, 0)

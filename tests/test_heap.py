@@ -1,0 +1,37 @@
+"""Pages that are free between blocks in use go back to the system."""
+
+import asyncio
+import ctypes
+import pathlib
+
+import pytest
+
+from pilothouse.heap import Trim
+
+BLOCKS, SIZE = 20_000, 8_000
+
+
+def resident() -> int:
+    """Bytes of this process."""
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library has no malloc_trim")
+def test_what_is_freed_between_blocks_in_use_is_given_back() -> None:
+    blocks: list[bytes | None] = [bytes([i % 255 + 1]) * SIZE for i in range(BLOCKS)]
+    for i in range(BLOCKS):
+        if i % 10:
+            blocks[i] = None
+    most = resident() - BLOCKS * SIZE // 4
+
+    async def wait() -> None:
+        trim = Trim(0.01)
+        trim.start()
+        for _ in range(200):
+            await asyncio.sleep(0.05)
+            if resident() < most:
+                break
+        await trim.close()
+
+    asyncio.run(wait())
+    assert resident() < most and sum(map(bool, blocks)) == BLOCKS // 10
