@@ -41,3 +41,13 @@ async def test_what_can_not_be_written_is_let_go(rig, caplog):
     await recorder.warn(await rig.config_map("a"), "Odd", "Looking", "it is odd")
     assert "an event was not written" in caplog.text
     assert (await rig.ok("GET", f"{EVENTS}/default/events"))["items"] == []
+
+
+async def test_what_was_told_is_remembered_boundedly(rig, monkeypatch):
+    monkeypatch.setattr("pilothouse.controllers.recorder.REMEMBERED", 2)
+    recorder = Recorder(rig.client("kube-apiserver"), "some-controller")
+    about = await rig.config_map("a")
+    for note in ("a", "b", "c", "c", "a"):
+        await recorder.warn(about, "Odd", "Looking", note)
+    told = (await rig.ok("GET", f"{EVENTS}/default/events"))["items"]
+    assert sorted(event["note"] for event in told) == ["a", "a", "b", "c"]

@@ -10,6 +10,9 @@ from pilothouse.controllers.client import Client
 
 log = logging.getLogger(__name__)
 
+REMEMBERED = 4096
+"""Warnings that are known to have been told; when there are more, all are forgotten."""
+
 
 class Recorder:
     """Writes warnings, each one once; what can not be written is let go."""
@@ -24,6 +27,8 @@ class Recorder:
         metadata = about["metadata"]
         if (metadata.get("uid", ""), note) in self._told:
             return
+        if len(self._told) >= REMEMBERED:
+            self._told.clear()
         self._told.add((metadata.get("uid", ""), note))
         log.warning("%s", note, extra={"kv": {"kind": about["kind"], "name": metadata["name"]}})
         involved = {"kind": about["kind"], "apiVersion": about["apiVersion"], "name": metadata["name"]}
