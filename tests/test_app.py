@@ -123,6 +123,27 @@ def test_a_server_goes_on_where_it_was(tmp_path):
     assert (tmp_path / "ca.crt").read_bytes() == ca
 
 
+def test_an_expired_certificate_is_answered_with_a_401_and_a_token_beside_it_counts(tmp_path, monkeypatch):
+    (tmp_path / "tokens.csv").write_text('secret,jane,1,"system:masters"\n')
+
+    async def body():
+        async with Running(tmp_path, f"--token-auth-file={tmp_path}/tokens.csv") as running:
+            monkeypatch.setattr(pki, "LEAF_DAYS", -1 / 24 / 60)
+            authority = pki.Authority.load(tmp_path / "ca.crt", tmp_path / "ca.key")
+            (tmp_path / "old.pem").write_bytes(
+                b"".join(authority.issue("jane", ["system:masters"], server=False))
+            )
+            running.tls.load_cert_chain(tmp_path / "old.pem")
+            status, answer = await running.call("GET", "/api/v1/nodes")
+            assert (status, answer["reason"], answer["message"]) == (401, "Unauthorized", "Unauthorized")
+            reader, writer = await asyncio.open_connection("127.0.0.1", running.port, ssl=running.tls)
+            writer.write(b"GET /api/v1/nodes HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer secret\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            writer.close()
+
+    asyncio.run(body())
+
+
 def test_a_stop_ends_watches_and_gives_everything_back(tmp_path):
     async def main():
         async with Running(tmp_path, "--storage-backend=memory") as running:

@@ -1,8 +1,7 @@
 """TLS contexts of the listener: versions and ciphers by Go's names, client certificates, SNI and reload.
 
-A client certificate is asked for when a client CA is known. Python's ssl checks it within the handshake: one
-of another CA, or expired, ends the handshake where upstream goes on and answers 401. Clients without a
-certificate are not concerned. Sessions are not resumed, so that a CA taken out of the files counts at once.
+A client certificate is asked for when a client CA is known. Python's ssl checks it within the handshake: one of another CA
+ends it, where upstream goes on and answers 401. How long it is valid is left to whoever authenticates by it. Sessions are not resumed, so that a CA taken out of the files counts at once.
 """
 
 import asyncio
@@ -14,6 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 log = logging.getLogger(__name__)
+
+_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python's ssl has no name for."""
 
 _TLS12 = {
     f"TLS_ECDHE_{key}_WITH_{go}": f"ECDHE-{key}-{openssl}"
@@ -80,6 +82,7 @@ def make_context(cert: str, key: str, settings: Settings) -> ssl.SSLContext:
     context.load_cert_chain(cert, key)
     if settings.client_ca_files:
         context.verify_mode = ssl.CERT_OPTIONAL
+        context.verify_flags |= _NO_CHECK_TIME
         for path in settings.client_ca_files:
             context.load_verify_locations(path)
     return context
