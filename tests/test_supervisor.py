@@ -54,3 +54,13 @@ def test_the_status_of_a_failure_is_told(tmp_path: pathlib.Path) -> None:
     supervisor.stop()
     thread.join(10)
     assert results == [3]
+
+
+def test_a_worker_that_is_ended_before_it_is_ready_is_no_failure() -> None:
+    supervisor = Supervisor([sys.executable, "-c", "import time; time.sleep(60)"], 2)
+    results: list[int] = []
+    thread = threading.Thread(target=lambda: results.append(supervisor.run()))
+    thread.start()
+    supervisor.stop()
+    thread.join(10)
+    assert results == [0]

@@ -67,7 +67,8 @@ class Supervisor:
         self._over = threading.Event()
 
     def run(self) -> int:
-        """Returns when all have ended: 0, or the first status that is not."""
+        """Returns when all have ended: 0, or the first status that is not; a worker that was told to end before it was
+        ready dies of the signal, which is as good."""
         for worker in self.workers:
             worker.start()
         while not self._over.wait(0.1):
@@ -77,7 +78,7 @@ class Supervisor:
         for worker in self.workers:
             worker.end()
         statuses = [w.process.wait() for w in self.workers if w.process is not None]
-        return next((abs(status) for status in statuses if status), 0)
+        return next((abs(status) for status in statuses if status not in (0, -signal.SIGTERM)), 0)
 
     def stop(self) -> None:
         """End all workers, each in its own good time."""

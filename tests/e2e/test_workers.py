@@ -20,6 +20,8 @@ pytestmark = [
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 CLIENTS = 64
+ESTABLISHED, LISTENING = "01", "0A"
+"""States in /proc/net/tcp."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subprocess]:
     with Cluster(tmp_path_factory.mktemp("etcd")) as etcd:
         flags = ["--storage-backend=etcd3", f"--etcd-servers={etcd.urls[0]}", "--workers=2"]
         with Subprocess(flags) as running:
+            wait_for_all(running)
             yield running
+
+
+def wait_for_all(server: Subprocess) -> None:
+    """Until every worker listens; the server is ready when the first does."""
+    end = time.monotonic() + 30
+    while not all(sockets(pid, server.port, LISTENING) for pid in workers(server)):
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def workers(server: Subprocess) -> list[int]:
@@ -37,12 +48,12 @@ def workers(server: Subprocess) -> list[int]:
     return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def connections(pid: int, port: int) -> int:
-    """Connections that a process has taken on its port."""
+def sockets(pid: int, port: int, state: str) -> int:
+    """Sockets on its port that a process has in a state."""
     mine = set()
     for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if fields[3] == "01" and int(fields[1].rpartition(":")[2], 16) == port:
+        if fields[3] == state and int(fields[1].rpartition(":")[2], 16) == port:
             mine.add(f"socket:[{fields[9]}]")
     links = pathlib.Path(f"/proc/{pid}/fd").iterdir()
     return sum(os.readlink(link) in mine for link in links if link.is_symlink())
@@ -55,7 +66,7 @@ def test_connections_spread_and_what_one_wrote_every_other_reads(server: Subproc
             *(c.request("POST", MAPS, {"metadata": {"name": f"m{n}"}}) for n, c in enumerate(clients))
         )
         assert {status for status, _ in made} == {201}
-        taken = [connections(pid, server.port) for pid in workers(server)]
+        taken = [sockets(pid, server.port, ESTABLISHED) for pid in workers(server)]
         assert len(taken) == 2 and sum(taken) >= CLIENTS
         assert min(taken) >= CLIENTS / 4, f"the kernel gives each its share: {taken}"
         for n, client in enumerate(clients):
@@ -73,7 +84,7 @@ def test_a_worker_that_dies_is_missed_by_its_own_clients_only(server: Subprocess
         for client in clients:
             assert (await client.request("GET", MAPS))[0] == 200
         before = workers(server)
-        lost = connections(before[0], server.port)
+        lost = sockets(before[0], server.port, ESTABLISHED)
         os.kill(before[0], signal.SIGKILL)
         broken = 0
         for client in clients:
@@ -99,6 +110,7 @@ def test_all_end_together(tmp_path_factory: pytest.TempPathFactory) -> None:
     with Cluster(tmp_path_factory.mktemp("etcd")) as etcd:
         flags = ["--storage-backend=etcd3", f"--etcd-servers={etcd.urls[0]}", "--workers=2"]
         with Subprocess(flags) as running:
+            wait_for_all(running)
             pids, process = workers(running), running.process
             assert process is not None and len(pids) == 2
             process.terminate()

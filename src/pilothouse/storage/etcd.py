@@ -321,15 +321,21 @@ class EtcdStorage:
         return answer
 
     async def _read_after(self, before: "asyncio.Task[int] | None") -> int:
-        """The revision, read once `before` is done: whoever comes until then shares this read."""
+        """The revision, read once `before` is done: whoever comes until then shares this read.
+
+        When etcd hangs, the time that was waited for `before` counts, so that nobody waits for two reads to fail.
+        """
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         if before is not None and not before.done():
             await asyncio.wait([before])
         self._reading, self._next_read = self._next_read, None
-        return await self._read_revision()
+        left = etcd_rpc.READ_TIMEOUT - (loop.time() - begun)
+        return await self._read_revision(max(left, etcd_rpc.ATTEMPT_TIMEOUT))
 
-    async def _read_revision(self) -> int:
+    async def _read_revision(self, timeout: float = etcd_rpc.READ_TIMEOUT) -> int:  # noqa: ASYNC109
         request = etcd_wire.range_request(self._key(f"{ROOT}/health"), count_only=True)
-        revision = etcd_wire.range_answer(await self.rpc.read(etcd_rpc.RANGE, request)).revision
+        revision = etcd_wire.range_answer(await self.rpc.read(etcd_rpc.RANGE, request, timeout)).revision
         self._revision = max(self._revision, revision)
         return revision
 
