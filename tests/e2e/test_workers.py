@@ -114,5 +114,5 @@ def test_all_end_together(tmp_path_factory: pytest.TempPathFactory) -> None:
             pids, process = workers(running), running.process
             assert process is not None and len(pids) == 2
             process.terminate()
-            assert process.wait(15) == 0
+            assert process.wait(15) == 0, running.log.read_text()
             assert not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids)

@@ -84,10 +84,10 @@ def test_readers_share_one_read(tmp_path: Path) -> None:
         calls = 0
         read = store._read_revision
 
-        async def counted() -> int:
+        async def counted(seconds: float) -> int:
             nonlocal calls
             calls += 1
-            return await read()
+            return await read(seconds)
 
         store._read_revision = counted  # type: ignore[method-assign]
         await asyncio.gather(*(store.current_revision() for _ in range(500)))

@@ -55,7 +55,7 @@ class Client:
         return decode(entry) if entry is not None else None
 
     async def create(self, resource: Resource, obj: Object) -> bool:
-        """Create an object; False when it is there already."""
+        """Create an object; False when it is there already, by now in the cache too."""
         metadata = obj["metadata"]
         ctx = self._context(resource, "create", metadata.get("namespace", ""), metadata["name"])
         defaults.apply(obj, resource.group, resource.version, resource.kind)
@@ -63,6 +63,7 @@ class Client:
         try:
             await self.store.create(ctx, obj, None)
         except errors.AlreadyExists:
+            await self.store.refresh(resource.key(ctx.namespace, ctx.name))
             return False
         return True
 
@@ -81,7 +82,8 @@ class Client:
         ctx = self._context(resource, "update", namespace, name, subresource)
 
         async def make(live: Object | None) -> Object:
-            assert live is not None
+            if live is None:  # of a kind that an update may create
+                raise errors.not_found(resource.group, resource.plural, name)
             entry = self.store.entry(resource, namespace, name)
             obj = decode(entry) if entry is not None else live
             edit(obj)
