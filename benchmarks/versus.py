@@ -72,7 +72,7 @@ MEMORY_GOALS = (80, 140, 180, 0)
 """Megabytes: empty, with 5,000 pods, after the whole run, and when the server had nothing to do for a while."""
 
 REST_SECONDS = 35
-"""Of the while: after a burst a heap is trimmed every 30 seconds."""
+"""Of the while."""
 
 READY_GOAL = 0.6
 """Seconds from the start of an empty server to its first good answer on /readyz."""
