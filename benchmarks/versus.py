@@ -69,10 +69,9 @@ GOALS = {
 """Microseconds of CPU for one operation."""
 
 MEMORY_GOALS = (80, 140, 180, 0)
-"""Megabytes: empty, with 5,000 pods, after the whole run, and when the server had nothing to do for a while."""
+"""Megabytes: empty, with 5,000 pods, after the whole run, and when the server had nothing to do for REST_SECONDS."""
 
 REST_SECONDS = 35
-"""Of the while."""
 
 READY_GOAL = 0.6
 """Seconds from the start of an empty server to its first good answer on /readyz."""
