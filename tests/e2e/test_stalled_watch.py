@@ -79,7 +79,7 @@ def test_reads_fall_back_to_etcd(etcd: Cluster) -> None:
 
         proxy.release()
         end = time.monotonic() + 20
-        while True:  # a watch that was silent for long may have to be made anew, and clients told to come again do
+        while True:  # a watch that was silent for long may be made anew; clients come again as they are told
             status, found = await reader.request("GET", f"{MAPS}/a?resourceVersion={version}")
             if status != 504 or time.monotonic() > end:
                 break
