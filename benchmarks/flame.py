@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
 
-from versus import TOKEN, free_port, pinned, running, tokens, wait_ready
+from startup import free_port
+from versus import TOKEN, pinned, running, tokens, wait_ready
 
 STEPS = ["create", "get", "list", "watch"]
 RATE = 250

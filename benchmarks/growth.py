@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, count: int) -> dict[str, float]:
     """One server's life: microseconds of each step, megabytes with all pods, seconds until the next start is ready."""
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
-        port = versus.free_port()
+        port = startup.free_port()
         command = [sys.executable, "-m", "pilothouse", "serve", f"--data-dir={directory / 'data'}"]
         command += [
             "--bind-address=127.0.0.1",

@@ -41,7 +41,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
-        port = versus.free_port()
+        port = startup.free_port()
         url = f"https://127.0.0.1:{port}"
         command = [sys.executable, "-m", "pilothouse", "serve", f"--data-dir={directory / 'data'}"]
         command += [

@@ -15,7 +15,6 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -26,6 +25,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import escape
 from itertools import groupby
+
+from startup import free_port, resident
 
 GZIP = "list-gzip"
 """The step `list` once more, with compressed answers."""
@@ -89,13 +90,6 @@ class Figures:
     rested: float = 0.0
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 def pinned(core: int, command: list[str]) -> list[str]:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2 or not shutil.which("taskset"):
@@ -114,12 +108,6 @@ def wait_ready(url: str, process: "subprocess.Popen[bytes]", path: str = "/ready
             return time.monotonic() - begun
         time.sleep(0.02)
     raise SystemExit(f"{process.args!r} did not become ready")
-
-
-def resident(pid: int) -> float:
-    """Megabytes."""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 @contextlib.contextmanager

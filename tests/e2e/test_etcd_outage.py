@@ -87,9 +87,7 @@ def test_an_etcd_that_hangs_is_given_up_in_time(etcd: Cluster, server: InProcess
         try:
             start = time.monotonic()
             first = asyncio.ensure_future(one_shot(server, "GET", MAPS, None))
-            await asyncio.sleep(
-                0.5
-            )  # the others wait for a read of the revision that follows the one of the first
+            await asyncio.sleep(0.5)  # the others wait for the read that follows the one of the first
             answers = await asyncio.gather(
                 first,
                 *(

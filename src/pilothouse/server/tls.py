@@ -1,7 +1,8 @@
 """TLS contexts of the listener: versions and ciphers by Go's names, client certificates, SNI and reload.
 
-A client certificate is asked for when a client CA is known. Python's ssl checks it within the handshake: one of another CA
-ends it, where upstream goes on and answers 401. How long it is valid is left to whoever authenticates by it. Sessions are not resumed, so that a CA taken out of the files counts at once.
+A client certificate is asked for when a client CA is known. Python's ssl checks it within the handshake: one of
+another CA ends it, where upstream goes on and answers 401. How long it is valid is left to whoever authenticates by
+it. Sessions are not resumed, so that a CA taken out of the files counts at once.
 """
 
 import asyncio
