@@ -28,6 +28,7 @@ from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.metrics import Metrics
+from pilothouse.offload import Offload
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Table, built_in
@@ -121,6 +122,7 @@ class Rig:
         self.chain = Chain(plugins)
         self.namespaces = tuple(namespaces)
         self.responder = Responder()
+        self.offload = Offload()
         self.authenticator = UnionAuthenticator(
             tokens=[TokenFile(TOKENS, ("api",))], audiences=("api",), anonymous=anonymous
         )
@@ -151,6 +153,7 @@ class Rig:
             responder=self.responder,
             services=self.services,
             escalation=guard(authorizer, self.readers),
+            offload=self.offload,
         )
         self.discovery = discovery = Discovery(self.table, "127.0.0.1:6443")
         nonresource = NonResource(discovery, Health(), metrics=Metrics())
@@ -175,6 +178,7 @@ class Rig:
             await self.namespace(name)
 
     async def stop(self) -> None:
+        self.offload.close()
         await self.services.outbound.close()
         await self.cacher.close()
         await self.storage.close()

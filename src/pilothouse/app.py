@@ -49,6 +49,7 @@ from pilothouse.endpoints.verbs import Verbs
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.heap import Trim, relax_collector
 from pilothouse.metrics import Metrics
+from pilothouse.offload import Offload
 from pilothouse.options import Config
 from pilothouse.registry import stored
 from pilothouse.registry.allocators import Addresses
@@ -123,6 +124,7 @@ class Server:
         self._sockets = sockets
         self.health = Health()
         self.metrics = Metrics()
+        self.offload = Offload()
         self.envelope = EnvelopeMetrics()
         self.files: pki.Files
         self.storage: Storage
@@ -244,6 +246,7 @@ class Server:
             responder=responder,
             services=self.services,
             escalation=guard(authorizer, readers),
+            offload=self.offload,
             watch_timeout=float(config.min_request_timeout),
         )
         self.discovery = discovery = Discovery(self.table, f"{advertised(config)}:{config.secure_port}")
@@ -396,6 +399,7 @@ class Server:
             controller.close()
         await self.listener.stop(drain, self.cacher.end_watches)
         await self.services.outbound.close()
+        self.offload.close()
         for one in self.background:
             await one.close()
         await self.cacher.close()

@@ -7,6 +7,7 @@ from typing import Any
 from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
+from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 
@@ -32,6 +33,8 @@ class Attributes:
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
     services: Any = None
+    work: Work | Inline = INLINE_WORK
+    """Where plugins run when the object is large."""
 
     def refuse(self, why: str) -> errors.Forbidden:
         """The 403 of a plugin (admission.NewForbidden)."""
@@ -73,7 +76,7 @@ class Chain:
         """Let every plugin change the object; the first refusal ends it."""
         for plugin in self.mutators:
             if plugin.wants(a):
-                waiting = plugin.mutate(a)
+                waiting = await a.work.run(plugin.mutate, a) if a.work.bytes else plugin.mutate(a)
                 if waiting is not None:
                     await waiting
 
@@ -81,6 +84,6 @@ class Chain:
         """Ask every plugin; the first refusal ends it."""
         for plugin in self.validators:
             if plugin.wants(a):
-                waiting = plugin.validate(a)
+                waiting = await a.work.run(plugin.validate, a) if a.work.bytes else plugin.validate(a)
                 if waiting is not None:
                     await waiting

@@ -9,6 +9,7 @@ from pilothouse.api.identity import Attributes, User
 from pilothouse.api.selectors import from_label_selector
 from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, UnionAuthorizer, decided
 from pilothouse.authz.rbac import GROUP, MissingRole, RBACAuthorizer, Rule
+from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.readers import Readers
 
 RESOURCES = frozenset({"roles", "clusterroles", "rolebindings", "clusterrolebindings"})
@@ -36,14 +37,15 @@ class Escalation:
         *,
         obj: Object,
         old: Object | None,
+        work: Work | Inline = INLINE_WORK,
     ) -> None:
         """Raise Forbidden when the write grants what `user` does not hold; `name` is the one in the URL."""
         if SUPERUSERS in user.groups:
             return
         if resource.endswith("bindings"):
-            await self._check_binding(user, resource, namespace, obj, old)
+            await self._check_binding(user, resource, namespace, obj, old, work)
         elif not await self._may(user, "escalate", resource, namespace, name):
-            self._check_role(user, resource, namespace, obj, old)
+            await work.run(self._check_role, user, resource, namespace, obj, old)
 
     def _check_role(self, user: User, resource: str, namespace: str, obj: Object, old: Object | None) -> None:
         if old is not None and only_garbage_fields(obj, old):
@@ -58,7 +60,13 @@ class Escalation:
             raise errors.forbidden(GROUP, resource, own_name, fault)
 
     async def _check_binding(
-        self, user: User, resource: str, namespace: str, obj: Object, old: Object | None
+        self,
+        user: User,
+        resource: str,
+        namespace: str,
+        obj: Object,
+        old: Object | None,
+        work: Work | Inline,
     ) -> None:
         if old is not None and only_garbage_fields(obj, old):
             return
@@ -72,7 +80,7 @@ class Escalation:
             if target is None:
                 raise errors.InternalError(str(rules))
             raise errors.not_found(GROUP, resource, role)
-        fault = self._missing_rights(user, resource, namespace, rules)
+        fault = await work.run(self._missing_rights, user, resource, namespace, rules)
         if fault:
             raise errors.forbidden(GROUP, resource, obj["metadata"].get("name", ""), fault)
 

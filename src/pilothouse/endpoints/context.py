@@ -4,6 +4,7 @@ from typing import Any
 
 from pilothouse.api.identity import ANONYMOUS, RequestInfo, User
 from pilothouse.endpoints.params import Query
+from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Request
 
@@ -14,6 +15,7 @@ class Context:
     user: the effective one (after impersonation). caller: the authenticated one. priority: the (flow schema uid,
     priority level uid) pair of the answer's headers. warnings: texts of Warning headers, in order, without doubles.
     resource and subresource are set once the request is routed to one. media: the negotiated answer form.
+    work: where the request's long steps run.
     behind: the cache can not be made as new as the store, so a read that may not be stale reads the store.
     """
 
@@ -30,6 +32,7 @@ class Context:
         "subresource",
         "user",
         "warnings",
+        "work",
     )
 
     def __init__(self, request: Request, info: RequestInfo, query: Query, audit_id: str) -> None:
@@ -45,6 +48,7 @@ class Context:
         self.subresource: Subresource | None = None
         self.media: Any = None
         self.behind = False
+        self.work: Work | Inline = INLINE_WORK
 
     def warn(self, text: str) -> None:
         """Add a Warning header, once."""

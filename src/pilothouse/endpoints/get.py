@@ -5,7 +5,8 @@ from collections.abc import Awaitable
 from pilothouse import errors
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import first, uint_error
-from pilothouse.endpoints.verbs import Verbs
+from pilothouse.endpoints.verbs import Verbs, work_of
+from pilothouse.offload import INLINE
 from pilothouse.registry import consistent
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import too_large
@@ -25,9 +26,18 @@ def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response | Awaitab
     elif ctx.behind and not asked:
         return _from_store(verbs, ctx, resource)
     entry = store.find(resource, ctx.info.namespace, ctx.info.name)
+    if len(entry.value) > INLINE and not verbs.responder.sends_as_stored(ctx, resource):
+        return _transformed(verbs, ctx, resource, entry.value)
     return verbs.responder.value(ctx, resource, entry.value)
+
+
+async def _transformed(verbs: Verbs, ctx: Context, resource: Resource, value: bytes) -> Response:
+    """A large object in another form than the one in which it is stored."""
+    work = work_of(verbs, ctx)
+    await work.enter(len(value))
+    return await work.run(verbs.responder.value, ctx, resource, value)
 
 
 async def _from_store(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     entry = await consistent.find(verbs.store, resource, ctx.info.namespace, ctx.info.name)
-    return verbs.responder.value(ctx, resource, entry.value)
+    return await _transformed(verbs, ctx, resource, entry.value)

@@ -1,6 +1,5 @@
 """PATCH: JSON patch, merge patch, strategic merge patch and server-side apply (handlers PatchResource)."""
 
-import asyncio
 import re
 from typing import Any, NoReturn
 
@@ -19,7 +18,6 @@ from pilothouse.endpoints.verbs import (
     create_authorizer,
     decode_patched,
     dedupe_owners,
-    large_yaml,
     match_name,
     match_namespace,
     served_form,
@@ -27,8 +25,10 @@ from pilothouse.endpoints.verbs import (
     strategy_of,
     track_fields,
     validator,
+    weight,
     write_context,
 )
+from pilothouse.offload import Inline, Work
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 
@@ -45,34 +45,36 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     kind = patch_type(ctx, resource)
     params = patch_params(ctx.query, kind == APPLY)
     body = ctx.request.body
-    first: Object | None = await _read_config(body) if kind == APPLY else None
     info = ctx.info
     write = write_context(verbs, ctx, resource, params, info.name)
+    work = write.work
+    first: Object | None = await _read_config(work, body) if kind == APPLY else None
+    await work.enter(len(body))
     attributes = admission_attributes(
         verbs, ctx, resource, "UPDATE", info.name, params.options("UpdateOptions"), params.dry_run
     )
 
     async def make(live: Object | None) -> Object:
         nonlocal first
-        current = served_form(resource, live) if live is not None else None
+        current = await work.run(served_form, resource, live) if live is not None else None
         if kind == APPLY:
-            config = first if first is not None else await _read_config(body)
+            config = first if first is not None else await _read_config(work, body)
             first = None  # it becomes part of the object, and a second try starts anew
-            obj = _apply(ctx, resource, params, current, config, write.now)
+            obj = await work.run(_apply, ctx, resource, params, current, config, write.now)
         elif current is None:
             raise errors.not_found(resource.group, resource.plural, info.name)
         else:
-            obj = patched(ctx, resource, params, kind, current, body)
-            track_fields(ctx, resource, params, current, obj, write.now)
+            obj = await work.run(patched, ctx, resource, params, kind, current, body)
+            await work.run(track_fields, ctx, resource, params, current, obj, write.now)
         uid = obj["metadata"].get("uid")
         if current is None and uid:
             why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
             raise errors.conflict(resource.group, resource.plural, info.name, why)
         match_namespace(ctx, resource, obj)
         match_name(obj, info.name, info.namespace)
-        obj = stored_form(resource, obj)
+        obj = await work.run(stored_form, resource, obj)
         await admit(verbs, ctx, attributes, resource, obj, live)
-        dedupe_owners(ctx, obj, True)
+        await work.run(dedupe_owners, ctx, obj, True)
         return obj
 
     written = await verbs.store.update(
@@ -86,7 +88,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     )
     for text in (*write.warnings, *attributes.warnings):
         ctx.warn(text)
-    return verbs.responder.value(ctx, resource, written.value, 201 if written.created else 200)
+    status = 201 if written.created else 200
+    return await work.run(verbs.responder.value, ctx, resource, written.value, status)
 
 
 def patch_type(ctx: Context, resource: Resource) -> str:
@@ -225,10 +228,9 @@ def _read_yaml(body: bytes) -> Any:
     return yaml.parse(body).value
 
 
-async def _read_config(body: bytes) -> Object:
-    if large_yaml(body, APPLY):
-        return await asyncio.to_thread(apply_config, body)
-    return apply_config(body)
+async def _read_config(work: Work | Inline, body: bytes) -> Object:
+    await work.enter(weight(body, "" if body.startswith(b"{") else APPLY))
+    return await work.run(apply_config, body)
 
 
 def apply_config(body: bytes) -> Object:

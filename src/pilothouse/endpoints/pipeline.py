@@ -122,6 +122,8 @@ class Pipeline:
             response = rooms.responder.error(
                 ctx, errors.InternalError(f"Internal error occurred: {type(err).__name__}")
             )
+        finally:
+            ctx.work.leave()
         return self._finish(ctx, response, started)
 
     def _finish(self, ctx: Context, response: Response, started: float) -> Response:

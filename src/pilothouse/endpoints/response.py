@@ -58,15 +58,19 @@ class Responder:
     def __init__(self) -> None:
         self._messages = Messages()
 
-    def value(self, ctx: Context, resource: Resource, value: bytes, status: int = 200) -> Response:
-        """One object, given as its stored bytes with resourceVersion."""
+    def sends_as_stored(self, ctx: Context, resource: Resource) -> bool:
+        """Whether the answer shows objects as they are stored."""
         media: Media = ctx.media
-        if (
+        return (
             media.format == "json"
             and not media.transform
             and resource.from_storage is None
             and not wants_pretty(ctx)
-        ):
+        )
+
+    def value(self, ctx: Context, resource: Resource, value: bytes, status: int = 200) -> Response:
+        """One object, given as its stored bytes with resourceVersion."""
+        if self.sends_as_stored(ctx, resource):
             return Response(status, value + b"\n")
         return self.object(ctx, resource, self._source(ctx, resource, value), status)
 
@@ -111,12 +115,7 @@ class Responder:
     ) -> Response:
         """A list of stored objects."""
         media: Media = ctx.media
-        if (
-            media.format == "json"
-            and not media.transform
-            and resource.from_storage is None
-            and not wants_pretty(ctx)
-        ):
+        if self.sends_as_stored(ctx, resource):
             prefix, suffix = envelope(resource, revision, token, remaining)
             return Response(200, ListBody(prefix, entries, suffix, resource.list_items_typed))
         metadata = list_metadata(revision, token, remaining)

@@ -2,7 +2,7 @@
 
 from pilothouse.api.fields import Object
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.params import write_params
+from pilothouse.endpoints.params import WriteParams, write_params
 from pilothouse.endpoints.verbs import (
     Verbs,
     admission_attributes,
@@ -27,29 +27,26 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Decode, then read the live object and write the new one in its place (handlers UpdateResource)."""
     params = write_params(ctx.query, "UpdateOptions")
     info = ctx.info
-    first: Object | None = await read_body(ctx, resource, params)
+    first: Object | None = await read_body(verbs, ctx, resource, params)
     assert first is not None
     match_namespace(ctx, resource, first)
     match_name(first, info.name, info.namespace)
-    dedupe_owners(ctx, first, False)
-    uid = first["metadata"].get("uid", "")
     write = write_context(verbs, ctx, resource, params, info.name)
+    await write.work.run(dedupe_owners, ctx, first, False)
+    uid = first["metadata"].get("uid", "")
     attributes = admission_attributes(
         verbs, ctx, resource, "UPDATE", info.name, params.options("UpdateOptions"), params.dry_run
     )
 
     async def make(live: Object | None) -> Object:
         nonlocal first
-        obj = first if first is not None else await read_body(ctx, resource, params)
+        obj = first if first is not None else await read_body(verbs, ctx, resource, params)
         if first is None:
             match_namespace(ctx, resource, obj)
         first = None  # a second try starts from the body again: hooks change what they are given
-        track_fields(
-            ctx, resource, params, served_form(resource, live) if live is not None else None, obj, write.now
-        )
-        obj = stored_form(resource, obj)
+        obj = await write.work.run(_tracked, ctx, resource, params, live, obj, write.now)
         await admit(verbs, ctx, attributes, resource, obj, live)
-        dedupe_owners(ctx, obj, True)
+        await write.work.run(dedupe_owners, ctx, obj, True)
         return obj
 
     written = await verbs.store.update(
@@ -63,4 +60,14 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     )
     for text in (*write.warnings, *attributes.warnings):
         ctx.warn(text)
-    return verbs.responder.value(ctx, resource, written.value, 201 if written.created else 200)
+    status = 201 if written.created else 200
+    return await write.work.run(verbs.responder.value, ctx, resource, written.value, status)
+
+
+def _tracked(
+    ctx: Context, resource: Resource, params: WriteParams, live: Object | None, obj: Object, now: str
+) -> Object:
+    """The object with its fields tracked, in the version that is stored."""
+    served = served_form(resource, live) if live is not None else None
+    track_fields(ctx, resource, params, served, obj, now)
+    return stored_form(resource, obj)

@@ -1,6 +1,5 @@
 """What the verb handlers work with, and the steps that several of them share."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -17,6 +16,7 @@ from pilothouse.authz.escalation import Escalation
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams
 from pilothouse.endpoints.response import Responder
+from pilothouse.offload import Offload, Work
 from pilothouse.registry.catalog import Table
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
@@ -25,8 +25,8 @@ from pilothouse.registry.strategy import Strategy, WriteContext
 
 MANAGER_LIMIT = 128
 
-LARGE_YAML = 64 * 1024
-"""Bytes of YAML that hold up the loop too long: it is read a hundred times slower than JSON."""
+YAML_WEIGHT = 16
+"""A byte of YAML takes as long to read as so many of JSON."""
 
 
 @dataclass(slots=True)
@@ -41,6 +41,7 @@ class Verbs:
     responder: Responder
     services: Any
     escalation: Escalation
+    offload: Offload
     watch_timeout: float = 1800.0
 
 
@@ -66,7 +67,16 @@ def write_context(
         now=meta.now(),
         readers=verbs.readers,
         services=verbs.services,
+        work=work_of(verbs, ctx),
     )
+
+
+def work_of(verbs: Verbs, ctx: Context) -> Work:
+    """Where the long steps of a request run; the pipeline has it leave at the end."""
+    work = ctx.work
+    if not isinstance(work, Work):
+        ctx.work = work = Work(verbs.offload, ctx.user.name)
+    return work
 
 
 def admission_attributes(
@@ -92,6 +102,7 @@ def admission_attributes(
         dry_run,
         verbs.readers,
         services=verbs.services,
+        work=work_of(verbs, ctx),
     )
 
 
@@ -104,7 +115,9 @@ async def admit(
     await verbs.admission.mutate(attributes)
     if resource.group == escalation.GROUP and resource.plural in escalation.RESOURCES:
         info = ctx.info
-        await verbs.escalation.check(ctx.user, resource.plural, info.namespace, info.name, obj=obj, old=old)
+        await verbs.escalation.check(
+            ctx.user, resource.plural, info.namespace, info.name, obj=obj, old=old, work=attributes.work
+        )
 
 
 def validator(verbs: Verbs, attributes: Attributes) -> Validate:
@@ -186,16 +199,16 @@ def decode_body(
     return obj
 
 
-async def read_body(ctx: Context, resource: Resource, params: WriteParams) -> Object:
-    """`decode_body`, in a thread when it takes long."""
-    if large_yaml(ctx.request.body, ctx.request.headers.get("content-type", "")):
-        return await asyncio.to_thread(decode_body, ctx, resource, params)
-    return decode_body(ctx, resource, params)
+async def read_body(verbs: Verbs, ctx: Context, resource: Resource, params: WriteParams) -> Object:
+    """`decode_body`, off the loop when there is much to read."""
+    work = work_of(verbs, ctx)
+    await work.enter(weight(ctx.request.body, ctx.request.headers.get("content-type", "")))
+    return await work.run(decode_body, ctx, resource, params)
 
 
-def large_yaml(body: bytes, content_type: str) -> bool:
-    """Whether a body is so much YAML that reading it would hold up other requests."""
-    return len(body) > LARGE_YAML and "yaml" in content_type
+def weight(body: bytes, content_type: str) -> int:
+    """How long a body takes to read, in bytes of JSON."""
+    return len(body) * YAML_WEIGHT if "yaml" in content_type else len(body)
 
 
 def decode_patched(resource: Resource, raw: Object, kept: Object | None = None) -> tuple[Object, list[str]]:

@@ -3,6 +3,7 @@
 Deletion has a file of its own, deletion.py. This is the one place where storage errors become Status errors.
 """
 
+import operator
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,10 @@ from pilothouse.storage.watchcache import Cacher, ResourceCache
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 NAME_ATTEMPTS = 8
 CONFLICT_ATTEMPTS = 64
+OBJECT_LIMIT = 3 << 19
+"""1.5 MiB, etcd's default limit of a request (--max-request-bytes)."""
+TOO_LARGE = "etcdserver: request is too large"
+"""What upstream answers then, whatever the store is."""
 CATCH_UP = 3.0
 """Seconds for the cache to take in what the store has."""
 
@@ -101,9 +106,11 @@ def too_large(asked: int, current: int) -> errors.Timeout:
 class Store:
     """Objects of every resource, by key; `storage` holds them and `cacher` serves the reads."""
 
-    def __init__(self, storage: interface.Storage, cacher: Cacher) -> None:
+    def __init__(self, storage: interface.Storage, cacher: Cacher, object_limit: int = OBJECT_LIMIT) -> None:
+        """`object_limit`: bytes that a stored object may have at the most."""
         self.storage = storage
         self.cacher = cacher
+        self.object_limit = object_limit
         self._caches: dict[str, ResourceCache] = {}
         self.fresh: Callable[[], Awaitable[None]] | None = self._catch_up if storage.shared else None
         """Makes the caches as new as the store; None where they always are. Many who wait share one read."""
@@ -168,14 +175,14 @@ class Store:
         prefix = metadata.get("generateName")
         if not prefix or metadata.get("name"):
             return await self._create(ctx, obj, validate)
-        blank = orjson.dumps(obj)
+        blank = await ctx.work.run(orjson.dumps, obj)
         for attempt in range(NAME_ATTEMPTS):
             try:
                 return await self._create(ctx, obj, validate)
             except errors.AlreadyExists:
                 if attempt == NAME_ATTEMPTS - 1:
                     raise
-                obj = orjson.loads(blank)
+                obj = await ctx.work.run(orjson.loads, blank)
         raise AssertionError("unreachable")
 
     async def _create(self, ctx: WriteContext, obj: Object, validate: Validate | None) -> Written:
@@ -186,15 +193,12 @@ class Store:
         if metadata.get("generateName") and not metadata.get("name"):
             metadata["name"] = meta.generate_name(metadata["generateName"])
         try:
-            before_create(ctx, strategy, obj)
+            await ctx.work.run(before_create, ctx, strategy, obj)
             if validate is not None:
                 await validate(obj, None)
             name = metadata["name"]
             key = key_of(resource, ctx.namespace, name)
-            stored = resource.storage or resource
-            metadata.pop("resourceVersion", None)
-            _drop_empty(resource, obj)
-            value = codec.encode(obj, stored.kind, stored.api_version)
+            value = await ctx.work.run(self._encode, resource, obj)
             if ctx.dry_run:
                 if self.get(resource, key) is not None:
                     raise interface.KeyExists(interface.KeyValue(key, b"", 0))
@@ -213,6 +217,16 @@ class Store:
             await undo(ctx)
             raise
         return Written(self._served(resource, kv), created=True)
+
+    def _encode(self, resource: Resource, obj: Object) -> bytes:
+        """What is stored for an object; the 500 of upstream when that is more than the store takes."""
+        stored = resource.storage or resource
+        obj["metadata"].pop("resourceVersion", None)
+        _drop_empty(resource, obj)
+        value = codec.encode(obj, stored.kind, stored.api_version)
+        if len(value) > self.object_limit:
+            raise errors.Unknown(TOO_LARGE)
+        return value
 
     def _served(self, resource: Resource, kv: interface.KeyValue) -> bytes:
         """The bytes of a write as they are served; the cache most often has them already."""
@@ -312,10 +326,12 @@ class Store:
         entry: Entry,
     ) -> Written:
         resource = ctx.resource
-        old = decode(entry)
+        work = ctx.work
+        await work.enter(len(entry.value))
+        old = await work.run(decode, entry)
         live = old["metadata"]
         check_uid(resource, ctx, uid, live.get("uid", ""))
-        obj = await make(old if shared else decode(entry))
+        obj = await make(old if shared else await work.run(decode, entry))
         metadata = obj["metadata"]
         sent = metadata.get("resourceVersion")
         why = "" if not sent or sent == live["resourceVersion"] else _version_error(sent)
@@ -329,19 +345,15 @@ class Store:
         elif int(sent) != entry.rev:
             raise errors.conflict(resource.group, resource.plural, ctx.name, MODIFIED)
         metadata["resourceVersion"] = live["resourceVersion"]
-        before_update(ctx, strategy, obj, old)
-        _drop_empty(resource, obj)
-        _keep_times(obj, old)
+        await work.run(_settled, ctx, strategy, obj, old)
         if validate is not None:
             await validate(obj, old)
         if _vanishes(strategy, obj, old):
             return await self._vanish(ctx, strategy, obj, entry)
-        if obj == old and not await self._stale(entry.key):
+        if await work.run(operator.eq, obj, old) and not await self._stale(entry.key):
             await undo(ctx)
             return Written(entry.value, changed=False)
-        del metadata["resourceVersion"]
-        stored = resource.storage or resource
-        value = codec.encode(obj, stored.kind, stored.api_version)
+        value = await work.run(self._encode, resource, obj)
         if ctx.dry_run:
             await undo(ctx)
             return Written(splice(value, entry.rev))
@@ -361,10 +373,7 @@ class Store:
     async def _vanish(self, ctx: WriteContext, strategy: Strategy, obj: Object, entry: Entry) -> Written:
         """An update that took the last finalizer off a deleted object removes it; the answer is the updated object."""
         resource = ctx.resource
-        stored = resource.storage or resource
-        metadata = obj["metadata"]
-        del metadata["resourceVersion"]
-        value = splice(codec.encode(obj, stored.kind, stored.api_version), entry.rev)
+        value = splice(await ctx.work.run(self._encode, resource, obj), entry.rev)
         if not ctx.dry_run:
             await self.storage.delete(entry.key, entry.rev)
             if resource.strategy.after_delete is not None:
@@ -465,6 +474,13 @@ def before_update(ctx: WriteContext, strategy: Strategy, obj: Object, old: Objec
     errs.raise_if_any(stored.group, stored.kind, metadata.get("name", ""))
     if strategy.warnings is not None:
         ctx.warnings.extend(strategy.warnings(ctx, obj, old))
+
+
+def _settled(ctx: WriteContext, strategy: Strategy, obj: Object, old: Object) -> None:
+    """Bring a changed object to the form in which admission judges it and it is stored."""
+    before_update(ctx, strategy, obj, old)
+    _drop_empty(ctx.resource, obj)
+    _keep_times(obj, old)
 
 
 def _differs(resource: Resource, obj: Object, old: Object, path: Path) -> bool:

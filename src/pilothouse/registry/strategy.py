@@ -8,6 +8,7 @@ from pilothouse import errors
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.identity import User
+from pilothouse.offload import INLINE_WORK, Inline, Work
 
 if TYPE_CHECKING:
     from pilothouse.registry.readers import Readers
@@ -42,6 +43,8 @@ class WriteContext:
     undo: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
     chosen: set[str | int] = field(default_factory=set)
+    work: Work | Inline = INLINE_WORK
+    """Where the long steps of the write run."""
 
 
 class Raced(errors.InternalError):

@@ -1,0 +1,382 @@
+"""Long work beside the event loop: on two threads, within a budget of processor time, fair between users.
+
+A request whose body, or whose object, is larger than INLINE bytes enters the `Offload` of its server: it is let in
+while the bytes of those that are in stay within bounds, and each of its long steps (decoding, patching, validating)
+runs on a thread. A step that uses up the processor time of its request is stopped by an exception that is raised in
+its thread, so that no rule, however slow, holds a thread for ever.
+
+The threads share the interpreter with the loop. While they work, the interpreter switches between threads every
+SWITCH seconds, so a request that the loop answers waits for a few of these turns at the most.
+"""
+
+import asyncio
+import ctypes
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from pilothouse import errors
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+INLINE = 16 * 1024
+"""Bytes up to which work stays on the loop: some 2 ms at the usual cost of a create."""
+
+THREADS = 2
+"""One for each of two users at a time: more of them would keep the loop waiting for the interpreter."""
+
+SWITCH = 0.0002
+"""Seconds between two switches of the interpreter while a step runs; Python's own 5 ms are too long for a GET."""
+
+USUAL = 0.005
+"""Seconds between two switches otherwise: Python's default."""
+
+SECONDS, SECONDS_PER_BYTE = 2.0, 3e-6
+"""The processor time of a request: linear work on bodies takes about 1 us a byte, YAML and long error lists more."""
+
+LOOK = 0.1
+"""Seconds between two looks at the clock of a running step."""
+
+ROOM, ROOM_OF_USER = 8 << 20, 4 << 20
+"""Bytes of the bodies and objects that are worked on at a time, in all and of one user; decoded they take up to
+twenty times as much. One request is always let in."""
+
+QUEUE, QUEUE_OF_USER = 64 << 20, 24 << 20
+"""Bytes that wait for room, in all and of one user; who comes beyond that is told to come again."""
+
+
+class _Stopped(BaseException):
+    """Raised inside of a step whose time is up. Not an Exception, so that no handler of a rule takes it."""
+
+
+class _Step:
+    """One call that a thread runs; its outcome goes to a future of the loop."""
+
+    def __init__(self, work: "Work", call: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self.work = work
+        self.call = call
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self._lock = threading.Lock()
+        self._thread = 0
+        self._clock = 0
+        self._begun = 0.0
+        self._stopped = False
+
+    def used(self) -> float:
+        """Processor seconds of the running step so far."""
+        with self._lock:
+            return time.clock_gettime(self._clock) - self._begun if self._thread else 0.0
+
+    def stop(self) -> None:
+        """Have the step end early, once."""
+        with self._lock:
+            if not self._stopped:
+                self._stopped = True
+                if self._thread:
+                    _raise_in(self._thread, _Stopped)
+
+    def run(self) -> None:
+        """Called on a thread: make the call and hand its outcome to the loop."""
+        thread = threading.get_ident()
+        outcome: Any = None
+        error: BaseException | None = None
+        begun = time.thread_time()
+        try:
+            try:
+                with self._lock:
+                    if self._stopped:
+                        raise _Stopped
+                    self._clock, self._begun = time.pthread_getcpuclockid(thread), begun
+                    self._thread = thread
+                outcome = self.call()
+            finally:
+                self._leave(thread)
+        except _Stopped:
+            error = _Stopped()
+        except BaseException as err:
+            error = err
+        spent = time.thread_time() - begun
+        self.call = _nothing  # and with it all that it refers to
+        self.loop.call_soon_threadsafe(self._deliver, outcome, error, spent)
+
+    def _leave(self, thread: int) -> None:
+        """From here on nobody raises anything in the thread; what was raised and has not arrived yet is taken back."""
+        while True:
+            try:
+                with self._lock:
+                    self._thread = 0
+                _raise_in(thread, None)
+                return
+            except _Stopped:
+                continue
+
+    def _deliver(self, outcome: Any, error: BaseException | None, spent: float) -> None:
+        self.work.left -= spent
+        if not self.future.done():
+            if isinstance(error, _Stopped):
+                self.future.set_exception(self.work.exhausted())
+            elif error is not None:
+                self.future.set_exception(error)
+            else:
+                self.future.set_result(outcome)
+        self.work.offload._ended(self)
+
+
+def _nothing() -> None:
+    return None
+
+
+def _raise_in(thread: int, exception: type[BaseException] | None) -> None:
+    """Have an exception raised in a thread at its next step; None takes back one that was not raised yet."""
+    raised = ctypes.py_object(exception) if exception is not None else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+
+
+class Work:
+    """The long work of one request: inline until `enter` finds that there is much of it.
+
+    `leave` must be called when the request has been answered.
+    """
+
+    __slots__ = ("bytes", "given", "left", "offload", "user")
+
+    def __init__(self, offload: "Offload", user: str) -> None:
+        self.offload = offload
+        self.user = user
+        self.bytes = 0
+        """What it was let in with, 0 = it is not in."""
+        self.given = self.left = 0.0
+        """Processor seconds, in all and those that remain."""
+
+    async def enter(self, size: int) -> None:
+        """Take the request off the loop when `size` bytes are too many for that; TooManyRequests when too many wait."""
+        if size <= INLINE or size <= self.bytes:
+            return
+        if self.bytes:
+            added = SECONDS_PER_BYTE * (size - self.bytes)
+            self.offload._grow(self, size)
+        else:
+            added = SECONDS + SECONDS_PER_BYTE * size
+            await self.offload._admit(self, size)
+        self.given += added
+        self.left += added
+
+    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The outcome of a call that touches nothing which the loop changes; RequestEntityTooLarge when its time is up."""
+        if not self.bytes:
+            return call(*args, **kwargs)
+        return await self.offload._run(self, lambda: call(*args, **kwargs))
+
+    def leave(self) -> None:
+        """The request is answered: make room."""
+        if self.bytes:
+            self.offload._leave(self)
+            self.bytes = 0
+
+    def exhausted(self) -> errors.RequestEntityTooLarge:
+        """The error of a request that took too much processor time."""
+        return errors.RequestEntityTooLarge(
+            f"Request takes too much work: it has used the {self.given:.1f} seconds of processor time that a request "
+            "of its size is given; send less at a time"
+        )
+
+
+class Inline:
+    """The work of who has no request: a controller's writes stay on the loop."""
+
+    bytes = 0
+
+    async def enter(self, size: int) -> None:
+        """Stay on the loop, whatever the size."""
+
+    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The outcome of a call."""
+        return call(*args, **kwargs)
+
+    def leave(self) -> None:
+        """Nothing was taken."""
+
+
+INLINE_WORK = Inline()
+
+
+class Offload:
+    """The threads of one server, and who is let in to them."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+        self._wake = threading.Condition()
+        self._ready: deque[_Step] = deque()
+        self._closed = False
+        self._steps: dict[str, deque[_Step]] = {}  # by user, those that wait for a thread
+        self._running: dict[_Step, None] = {}
+        self._waiting: dict[str, deque[tuple[Work, int, asyncio.Future[None]]]] = {}  # for room, by user
+        self._in: dict[str, int] = {}
+        self._queued: dict[str, int] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def running(self) -> int:
+        """Steps that run on a thread now."""
+        return len(self._running)
+
+    def close(self) -> None:
+        """Stop what runs, and end the threads."""
+        for step in list(self._running):
+            step.stop()
+        with self._wake:
+            self._closed = True
+            self._wake.notify_all()
+
+    # --- room
+
+    async def _admit(self, work: Work, size: int) -> None:
+        if self._fits(work.user, size) and not self._waiting:
+            self._take(work, size)
+            return
+        mine = self._queued.get(work.user, 0)
+        if mine + size > QUEUE_OF_USER or sum(self._queued.values()) + size > QUEUE:
+            raise errors.TooManyRequests(
+                "too many large requests wait to be worked on, please try again later",
+                details={"retryAfterSeconds": 1},
+                headers=[("Retry-After", "1")],
+            )
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queued[work.user] = mine + size
+        self._waiting.setdefault(work.user, deque()).append((work, size, future))
+        self._let_in()
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                work.leave()  # it was let in at the same moment
+            raise
+
+    def _fits(self, user: str, size: int) -> bool:
+        if not self._in:
+            return True
+        mine = self._in.get(user, 0)
+        return (not mine or mine + size <= ROOM_OF_USER) and sum(self._in.values()) + size <= ROOM
+
+    def _take(self, work: Work, size: int) -> None:
+        work.bytes = size
+        self._in[work.user] = self._in.get(work.user, 0) + size
+
+    def _grow(self, work: Work, size: int) -> None:
+        """Who is in already and turns out larger does not wait again."""
+        self._in[work.user] += size - work.bytes
+        work.bytes = size
+
+    def _leave(self, work: Work) -> None:
+        rest = self._in[work.user] - work.bytes
+        if rest:
+            self._in[work.user] = rest
+        else:
+            del self._in[work.user]
+        self._let_in()
+
+    def _let_in(self) -> None:
+        """Let in who waits, one of each user in turn, as far as there is room."""
+        for user in list(self._waiting):
+            waiting = self._waiting[user]
+            while waiting:
+                work, size, future = waiting[0]
+                if not future.done():
+                    if not self._fits(user, size):
+                        break
+                    self._take(work, size)
+                    future.set_result(None)
+                waiting.popleft()
+                self._queued[user] -= size
+                if not future.cancelled():
+                    break
+            del self._waiting[user]
+            if waiting:
+                self._waiting[user] = waiting  # behind the others
+            elif not self._queued[user]:
+                del self._queued[user]
+
+    # --- steps
+
+    async def _run(self, work: Work, call: Callable[[], T]) -> T:
+        if work.left <= 0:
+            raise work.exhausted()
+        step = _Step(work, call, asyncio.get_running_loop())
+        self._steps.setdefault(work.user, deque()).append(step)
+        self._dispatch()
+        try:
+            return await step.future
+        except asyncio.CancelledError:
+            step.stop()
+            if step in self._running:  # what it works on is not let go before the thread has
+                await asyncio.shield(step.ended)
+            else:
+                self._drop(step)
+            raise
+
+    def _drop(self, step: _Step) -> None:
+        waiting = self._steps.get(step.work.user)
+        if waiting is not None and step in waiting:
+            waiting.remove(step)
+            if not waiting:
+                del self._steps[step.work.user]
+
+    def _dispatch(self) -> None:
+        """Hand steps to threads that are free: one thread for each user, the users in turn."""
+        busy = {step.work.user for step in self._running}
+        for user in list(self._steps):
+            if len(self._running) >= THREADS:
+                return
+            if user in busy:
+                continue
+            steps = self._steps.pop(user)
+            step = steps.popleft()
+            if steps:
+                self._steps[user] = steps
+            self._begin(step)
+
+    def _begin(self, step: _Step) -> None:
+        if not self._running:
+            sys.setswitchinterval(SWITCH)
+            self._timer = step.loop.call_later(LOOK, self._look)
+        self._running[step] = None
+        if len(self._threads) < len(self._running):
+            thread = threading.Thread(target=self._serve, name="offload", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        with self._wake:
+            self._ready.append(step)
+            self._wake.notify()
+
+    def _ended(self, step: _Step) -> None:
+        del self._running[step]
+        step.ended.set_result(None)
+        self._dispatch()
+        if not self._running:
+            sys.setswitchinterval(USUAL)
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _look(self) -> None:
+        """Stop the steps whose processor time is used up; look again while any runs."""
+        for step in self._running:
+            if step.used() > step.work.left:
+                step.stop()
+        self._timer = asyncio.get_running_loop().call_later(LOOK, self._look)
+
+    def _serve(self) -> None:
+        while True:
+            with self._wake:
+                while not self._ready:
+                    if self._closed:
+                        return
+                    self._wake.wait()
+                step = self._ready.popleft()
+            step.run()
+            del step
