@@ -121,8 +121,8 @@ class Rig:
         self.readers = CachedReaders(self.store, self.table)
         self.chain = Chain(plugins)
         self.namespaces = tuple(namespaces)
-        self.responder = Responder()
         self.offload = Offload()
+        self.responder = Responder(self.offload)
         self.authenticator = UnionAuthenticator(
             tokens=[TokenFile(TOKENS, ("api",))], audiences=("api",), anonymous=anonymous
         )

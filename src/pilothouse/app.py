@@ -236,7 +236,7 @@ class Server:
         )
         self.services.addresses.follow(readers)
         admission: Chain = chain_of(config)
-        responder = Responder()
+        responder = Responder(self.offload)
         verbs = Verbs(
             store=self.store,
             table=self.table,

@@ -154,8 +154,11 @@ class Work:
         self.given = self.left = 0.0
         """Processor seconds, in all and those that remain."""
 
-    async def enter(self, size: int) -> None:
-        """Take the request off the loop when `size` bytes are too many for that; TooManyRequests when too many wait."""
+    async def enter(self, size: int, *, patient: bool = False) -> None:
+        """Take the request off the loop when `size` bytes are too many for that.
+
+        TooManyRequests when too many wait already; who is patient waits behind them all the same.
+        """
         if size <= INLINE or size <= self.bytes:
             return
         if self.bytes:
@@ -163,7 +166,7 @@ class Work:
             self.offload._grow(self, size)
         else:
             added = SECONDS + SECONDS_PER_BYTE * size
-            await self.offload._admit(self, size)
+            await self.offload._admit(self, size, patient)
         self.given += added
         self.left += added
 
@@ -236,12 +239,13 @@ class Offload:
 
     # --- room
 
-    async def _admit(self, work: Work, size: int) -> None:
+    async def _admit(self, work: Work, size: int, patient: bool) -> None:
         if self._fits(work.user, size) and not self._waiting:
             self._take(work, size)
             return
         mine = self._queued.get(work.user, 0)
-        if mine + size > QUEUE_OF_USER or sum(self._queued.values()) + size > QUEUE:
+        full = mine + size > QUEUE_OF_USER or sum(self._queued.values()) + size > QUEUE
+        if full and not patient:
             raise errors.TooManyRequests(
                 "too many large requests wait to be worked on, please try again later",
                 details={"retryAfterSeconds": 1},

@@ -70,17 +70,35 @@ def write(obj: Object, api_version: str, kind: str) -> bytes:
 
 def frame(raw: bytes, api_version: str, kind: str) -> bytes:
     """A whole body around an object's message: magic bytes and a runtime.Unknown."""
+    return b"".join((frame_head(len(raw), api_version, kind), raw, FRAME_TAIL))
+
+
+FRAME_TAIL = b"\x1a\x00\x22\x00"
+"""What stands behind an object's message in a body."""
+
+
+def frame_head(size: int, api_version: str, kind: str) -> bytes:
+    """What stands before an object's message of `size` bytes in a body."""
     meta = field(1, api_version.encode()) + field(2, kind.encode())
-    return b"".join((MAGIC, field(1, meta), b"\x12", varint(len(raw)), raw, b"\x1a\x00\x22\x00"))
+    return b"".join((MAGIC, field(1, meta), b"\x12", varint(size)))
+
+
+def list_head(metadata: Object) -> bytes:
+    """How the message of a list begins: every kind's list has the same two members, metadata and items."""
+    return field(1, encode(metadata, for_answer("", "v1", "PodList").fields["metadata"].type))
+
+
+def list_items(messages: Iterable[bytes]) -> bytes:
+    """Messages as items of a list's message."""
+    parts: list[bytes] = []
+    for message in messages:
+        parts += (b"\x12", varint(len(message)), message)
+    return b"".join(parts)
 
 
 def list_message(metadata: Object, items: Iterable[bytes]) -> bytes:
-    """The message of a list of messages: every kind's list has the same two members."""
-    meta = encode(metadata, for_answer("", "v1", "PodList").fields["metadata"].type)
-    parts = [field(1, meta)]
-    for item in items:
-        parts += (b"\x12", varint(len(item)), item)
-    return b"".join(parts)
+    """The message of a list of messages."""
+    return list_head(metadata) + list_items(items)
 
 
 def encode(obj: Object, type: Type) -> bytes:

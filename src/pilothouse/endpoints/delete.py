@@ -9,7 +9,6 @@ from pilothouse.endpoints import params as options_of
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.list import select
 from pilothouse.endpoints.params import WriteParams
-from pilothouse.endpoints.response import served
 from pilothouse.endpoints.verbs import Verbs, admission_attributes, write_context
 from pilothouse.registry import deletion
 from pilothouse.registry.resource import Resource
@@ -113,7 +112,4 @@ async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> R
         contexts.append(write_context(verbs, ctx, resource, params, name))
         checks.append(_validator(verbs, ctx, resource, options, name))
     await deletion.delete_collection(verbs.store, contexts, options, checks)
-    metadata: Object = {"resourceVersion": str(listing.revision)}
-    return verbs.responder.objects(
-        ctx, resource, [served(resource, e.value) for e in listing.entries], metadata
-    )
+    return verbs.responder.list(ctx, resource, listing.entries, listing.revision)

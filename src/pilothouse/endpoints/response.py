@@ -1,7 +1,7 @@
 """Objects, lists and errors as answers, in the form that was negotiated."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -11,10 +11,13 @@ from pilothouse._listbody import ListBody
 from pilothouse._watchcache import Entry
 from pilothouse.api import convert, protobuf_writer, yaml
 from pilothouse.api.fields import Object
-from pilothouse.endpoints import negotiation
+from pilothouse.api.meta_kinds import for_answer
+from pilothouse.endpoints import list_stream, negotiation
 from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.list_stream import Lists, takes_gzip
 from pilothouse.endpoints.negotiation import Media
 from pilothouse.endpoints.params import first
+from pilothouse.offload import Offload
 from pilothouse.registry import tables
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
@@ -34,29 +37,62 @@ class Messages:
         self._known: dict[tuple[str, str], tuple[int, bytes]] = {}
         self._size = 0
 
-    def of(self, resource: Resource, entries: Iterable[Entry]) -> Iterator[bytes]:
-        """The message of each entry, in the version of `resource`."""
-        assert resource.type_of is not None
-        type_, version, known = resource.type_of(), resource.api_version, self._known
-        for entry in entries:
-            found = known.get((version, entry.key))
-            if found is not None and found[0] == entry.rev:
-                yield found[1]
-                continue
-            message = protobuf_writer.encode(served(resource, entry.value), type_)
-            self._size += len(message)
-            if self._size > self.LIMIT_BYTES:
-                known.clear()
-                self._size = len(message)
-            known[version, entry.key] = (entry.rev, message)
+    def known(self, version: str, entry: Entry) -> bytes | None:
+        """The message of an object in an API version, if it is remembered."""
+        found = self._known.get((version, entry.key))
+        return found[1] if found is not None and found[0] == entry.rev else None
+
+    def keep(self, version: str, entry: Entry, message: bytes) -> None:
+        """Remember a message."""
+        self._size += len(message)
+        if self._size > self.LIMIT_BYTES:
+            self._known.clear()
+            self._size = len(message)
+        self._known[version, entry.key] = (entry.rev, message)
+
+
+class _Items:
+    """The protobuf messages of one list's items."""
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        make: Callable[[bytes], bytes],
+        messages: Messages | None,
+        version: str,
+    ) -> None:
+        """`messages` remembers them under `version`, None: nobody does."""
+        self.entries = entries
+        self.make = make
+        self._messages = messages
+        self._version = version
+
+    def known(self, entry: Entry) -> bytes | None:
+        return self._messages.known(self._version, entry) if self._messages is not None else None
+
+    def keep(self, entry: Entry, message: bytes) -> None:
+        if self._messages is not None:
+            self._messages.keep(self._version, entry, message)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The message of each item, in order."""
+        for entry in self.entries:
+            message = self.known(entry)
+            if message is None:
+                message = self.make(entry.value)
+                self.keep(entry, message)
             yield message
 
 
 class Responder:
     """Makes Responses; what an answer looks like is decided here and nowhere else."""
 
-    def __init__(self) -> None:
+    def __init__(self, offload: Offload) -> None:
+        """`offload` is where long lists are made."""
         self._messages = Messages()
+        self._lists = Lists(offload)
+        self.stream_above = list_stream.ABOVE
+        """Stored bytes from which on a list that has to be decoded is made in slices."""
 
     def sends_as_stored(self, ctx: Context, resource: Resource) -> bool:
         """Whether the answer shows objects as they are stored."""
@@ -119,11 +155,81 @@ class Responder:
             prefix, suffix = envelope(resource, revision, token, remaining)
             return Response(200, ListBody(prefix, entries, suffix, resource.list_items_typed))
         metadata = list_metadata(revision, token, remaining)
+        if sum([len(entry.value) for entry in entries]) > self.stream_above:
+            streamed = self._streamed(ctx, resource, entries, metadata)
+            if streamed is not None:
+                return streamed
         if media.format == "protobuf" and not media.transform:
-            raw = protobuf_writer.list_message(metadata, self._messages.of(resource, entries))
+            raw = protobuf_writer.list_message(metadata, self._items(resource, entries))
             body = protobuf_writer.frame(raw, resource.api_version, resource.list_kind)
             return Response(200, body, media.content_type)
         return self.objects(ctx, resource, (self._source(ctx, resource, e.value) for e in entries), metadata)
+
+    def _items(self, resource: Resource, entries: Sequence[Entry]) -> _Items:
+        assert resource.type_of is not None
+        type_ = resource.type_of()
+
+        def make(value: bytes) -> bytes:
+            return protobuf_writer.encode(served(resource, value), type_)
+
+        return _Items(entries, make, self._messages, resource.api_version)
+
+    def _streamed(
+        self, ctx: Context, resource: Resource, entries: Sequence[Entry], metadata: Object
+    ) -> Response | None:
+        """A long list that is made slice by slice, None for the forms that are made at once."""
+        media: Media = ctx.media
+        compress = takes_gzip(ctx.request.headers.get("accept-encoding", ""))
+        if media.format == "protobuf":
+            return self._protobuf(ctx, resource, entries, metadata, compress)
+        if media.transform == negotiation.PARTIAL or not tables.in_stored_order(resource):
+            return None
+        around, member, show = self._shown(ctx, resource, metadata)
+
+        def item(value: bytes) -> Any:
+            return show(self._source(ctx, resource, value))
+
+        frame = list_stream.frame(media.format, around, member, pretty=wants_pretty(ctx))
+        return self._lists.response(
+            ctx.user.name, media.content_type, entries, item, frame, compress=compress
+        )
+
+    def _shown(
+        self, ctx: Context, resource: Resource, metadata: Object
+    ) -> tuple[Object, str, Callable[[Object], Any]]:
+        """A list without its items, the member in which they stand, and how one of them is shown."""
+        media: Media = ctx.media
+        version = f"{media.group}/{media.version}"
+        if media.transform == negotiation.TABLE:
+            columns, row = tables.rows_of(resource, include_object(ctx), media.version)
+            around: Object = {"kind": "Table", "apiVersion": version, "metadata": metadata}
+            return around | {"columnDefinitions": columns}, "rows", row
+        if media.transform:
+            around = {"kind": media.transform, "apiVersion": version, "metadata": metadata}
+            return around, "items", lambda obj: partial(obj, version)
+        if resource.list_items_typed:
+            metadata.setdefault("continue", "")
+        around = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata}
+        return around, "items", (lambda obj: obj) if resource.list_items_typed else _untyped
+
+    def _protobuf(
+        self, ctx: Context, resource: Resource, entries: Sequence[Entry], metadata: Object, compress: bool
+    ) -> Response | None:
+        media: Media = ctx.media
+        if not media.transform:
+            items, kind = self._items(resource, entries), (resource.api_version, resource.list_kind)
+        elif media.transform == negotiation.PARTIAL_LIST:
+            version = f"{media.group}/{media.version}"
+            type_ = for_answer(media.group, media.version, "PartialObjectMetadata")
+
+            def make(value: bytes) -> bytes:
+                return protobuf_writer.encode(partial(orjson.loads(value), version), type_)
+
+            items, kind = _Items(entries, make, None, version), (version, media.transform)
+        else:
+            return None
+        head = protobuf_writer.list_head(metadata)
+        return self._lists.protobuf(ctx.user.name, media.content_type, items, head, kind, compress=compress)
 
     def _source(self, ctx: Context, resource: Resource, value: bytes) -> Object:
         """What an answer is made from: tables and metadata of kinds that convert show what is stored."""
@@ -187,6 +293,12 @@ class Responder:
             headers.append(("X-Kubernetes-Pf-Prioritylevel-Uid", ctx.priority[1]))
         if ctx.warnings is not None:
             headers += [("Warning", f"299 - {_quoted(text)}") for text in sendable(ctx.warnings)]
+
+
+def _untyped(obj: Object) -> Object:
+    """An item of a list of a built-in kind, which does not say what it is."""
+    del obj["kind"], obj["apiVersion"]
+    return obj
 
 
 def envelope(resource: Resource, revision: int, token: str, remaining: int | None) -> tuple[bytes, bytes]:

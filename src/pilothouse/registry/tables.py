@@ -218,11 +218,28 @@ def table_for(
     }
 
 
+def rows_of(
+    resource: "Resource", include: str, version: str
+) -> tuple[list[Object], Callable[[Object], Object]]:
+    """The column definitions of a long list, and what makes the row of one object (as table_for does)."""
+    shape, now = columns(resource), time.time()
+
+    def row(obj: Object) -> Object:
+        out = _row(resource, shape, obj, now)
+        out["object"] = _row_object(resource, obj, include, version)
+        return out
+
+    return shape.definitions, row
+
+
+def in_stored_order(resource: "Resource") -> bool:
+    """Whether a Table shows objects in the order in which they are stored."""
+    return not (resource.group == "flowcontrol.apiserver.k8s.io" and resource.plural == "flowschemas")
+
+
 def _ordered(resource: "Resource", objects: list[Object]) -> list[Object]:
     """Flow schemas come in the order in which they are tried, all else in the order given."""
-    if resource.group == "flowcontrol.apiserver.k8s.io" and resource.plural == "flowschemas":
-        return sorted(objects, key=_precedence)
-    return objects
+    return objects if in_stored_order(resource) else sorted(objects, key=_precedence)
 
 
 def _precedence(schema: Object) -> tuple[int, str]:

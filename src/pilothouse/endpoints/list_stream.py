@@ -1,0 +1,245 @@
+"""Long lists in a form other than the stored one: made slice by slice, off the loop, as the client takes them.
+
+A Table, a list of metadata, YAML, indented JSON, protobuf and the lists of another version are all made of objects
+that are decoded first. At any time one slice of a list is decoded, however long the list and however slow its client.
+"""
+
+import asyncio
+import zlib
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import orjson
+
+from pilothouse._watchcache import Entry
+from pilothouse.api import protobuf_writer, yaml
+from pilothouse.api.fields import Object
+from pilothouse.offload import Offload, Work
+from pilothouse.server.request import Response, Stream
+
+T = TypeVar("T")
+Parts = AsyncGenerator[bytes, None]
+
+ABOVE = 128 * 1024
+"""Stored bytes of a list from which on it is made in slices; shorter ones are made at once."""
+
+SLICE = 128 * 1024
+"""Stored bytes of one slice: some 5 ms of work."""
+
+AHEAD = 512 * 1024
+"""Bytes that may wait for the client before the next slice is made."""
+
+HELD = 48 << 20
+"""Bytes of protobuf items that all lists together keep between counting and sending them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How items become a body: what stands before them, between two and behind; and how one is written."""
+
+    head: bytes
+    between: bytes
+    tail: bytes
+    write: Callable[[Any], bytes]
+
+
+def frame(form: str, around: Object, member: str, *, pretty: bool = False) -> Frame:
+    """The frame of a list in JSON or YAML; `around` is the list without the member that holds its items."""
+    if form == "yaml":
+        return _yaml_frame(around, member)
+    if pretty:
+        head = orjson.dumps(around, option=orjson.OPT_INDENT_2)[:-2]
+        return Frame(head + b',\n  "%s": [\n' % member.encode(), b",\n", b"\n  ]\n}", _indented)
+    head = orjson.dumps(around)[:-1]
+    return Frame(head + b',"%s":[' % member.encode(), b",", b"]}\n", orjson.dumps)
+
+
+def _indented(item: Any) -> bytes:
+    return b"    " + orjson.dumps(item, option=orjson.OPT_INDENT_2).replace(b"\n", b"\n    ")
+
+
+def _yaml_frame(around: Object, member: str) -> Frame:
+    """YAML's members come in the order of their names; an item is written as the only one of a list."""
+    title = yaml.dump({member: [0]})[: -len(b"- 0\n")]
+    before, after = yaml.dump({**around, member: None}).split(member.encode() + b": null\n")
+    return Frame(before + title, b"", after, lambda item: yaml.dump([item]))
+
+
+class Messages(Protocol):
+    """The protobuf messages of a list's items."""
+
+    entries: Sequence[Entry]
+
+    def known(self, entry: Entry) -> bytes | None:
+        """The message of an item, if it is remembered."""
+
+    def make(self, value: bytes) -> bytes:
+        """The message of a stored value; called on a thread."""
+
+    def keep(self, entry: Entry, message: bytes) -> None:
+        """Remember a message."""
+
+
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether a client takes compressed answers (apiserver responsewriters/writers.go)."""
+    return any(token.partition(";")[0].strip() == "gzip" for token in accept_encoding.split(","))
+
+
+def slices(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """The objects in groups of about SLICE stored bytes."""
+    group: list[Entry] = []
+    size = 0
+    for entry in entries:
+        group.append(entry)
+        size += len(entry.value)
+        if size >= SLICE:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+class Lists:
+    """Answers long lists with streams, and keeps their tasks while they run."""
+
+    def __init__(self, offload: Offload) -> None:
+        self._offload = offload
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._held = 0
+
+    def response(
+        self,
+        user: str,
+        content_type: str,
+        entries: Sequence[Entry],
+        item: Callable[[bytes], Any],
+        frame: Frame,
+        *,
+        compress: bool,
+    ) -> Response:
+        """The streamed list; `item` makes of a stored value what `frame` writes. Both run off the loop."""
+        return self._streamed(content_type, lambda: self._parts(user, entries, item, frame), compress)
+
+    def protobuf(
+        self,
+        user: str,
+        content_type: str,
+        messages: "Messages",
+        head: bytes,
+        kind: tuple[str, str],
+        *,
+        compress: bool,
+    ) -> Response:
+        """The streamed list in protobuf, of API version and kind `kind`; `head` is the list's own metadata."""
+        return self._streamed(content_type, lambda: self._messages(user, messages, head, kind), compress)
+
+    def _streamed(self, content_type: str, begin: Callable[[], Parts], compress: bool) -> Response:
+        headers = [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")] if compress else []
+
+        def start(stream: Stream) -> None:
+            parts = _compressed(begin()) if compress else begin()
+            task = asyncio.get_running_loop().create_task(_send(stream, parts))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+            def cancel() -> None:
+                task.cancel()
+
+            stream.on_close(cancel)
+
+        return Response(200, content_type=content_type, headers=headers, start=start)
+
+    async def _parts(
+        self, user: str, entries: Sequence[Entry], item: Callable[[bytes], Any], frame: Frame
+    ) -> Parts:
+        def make(group: list[Entry]) -> bytes:
+            return frame.between.join([frame.write(item(entry.value)) for entry in group])
+
+        first = True
+        for group in slices(entries):
+            made = await self.off_loop(user, group, make)
+            yield (frame.head if first else frame.between) + made
+            first = False
+        yield frame.tail
+
+    async def _messages(self, user: str, messages: "Messages", head: bytes, kind: tuple[str, str]) -> Parts:
+        """The length of all comes first, so all are made, and those for which there is no room are made again."""
+        kept: list[bytes | None] = []
+        total = len(head)
+        held = 0
+        groups = list(slices(messages.entries))
+        try:
+            for group in groups:
+                part: bytes | None = await self._items(user, messages, group)
+                assert part is not None
+                total += len(part)
+                if self._held + len(part) <= HELD:
+                    self._held += len(part)
+                    held += len(part)
+                else:
+                    part = None
+                kept.append(part)
+            yield protobuf_writer.frame_head(total, *kind) + head
+            kept.reverse()
+            for group in groups:
+                part = kept.pop()
+                if part is not None:
+                    self._held -= len(part)
+                    held -= len(part)
+                yield part if part is not None else await self._items(user, messages, group)
+            yield protobuf_writer.FRAME_TAIL
+        finally:
+            self._held -= held
+
+    async def _items(self, user: str, messages: "Messages", group: list[Entry]) -> bytes:
+        """One slice of a list's items; the messages that are remembered need no thread."""
+        made = [messages.known(entry) for entry in group]
+        missing = [entry for entry, message in zip(group, made, strict=True) if message is None]
+        if missing:
+            new = await self.off_loop(
+                user, missing, lambda entries: [messages.make(e.value) for e in entries]
+            )
+            for entry, message in zip(missing, new, strict=True):
+                messages.keep(entry, message)
+            fresh = iter(new)
+            made = [message if message is not None else next(fresh) for message in made]
+        return protobuf_writer.list_items(m for m in made if m is not None)
+
+    async def off_loop(self, user: str, entries: list[Entry], make: Callable[[list[Entry]], T]) -> T:
+        """What is made of one slice, on a thread; it waits for room and is never told to come again."""
+        work = Work(self._offload, user)
+        await work.enter(SLICE + sum([len(entry.value) for entry in entries]), patient=True)
+        try:
+            return await work.run(make, entries)
+        finally:
+            work.leave()
+
+
+async def _compressed(parts: Parts) -> Parts:
+    """A gzip stream of the parts, level 1 as upstream; zlib leaves the interpreter to others meanwhile."""
+    compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
+    async with aclosing(parts):
+        async for part in parts:
+            packed = await asyncio.to_thread(compressor.compress, part)
+            if packed:
+                yield packed
+    yield compressor.flush()
+
+
+async def _send(stream: Stream, parts: Parts) -> None:
+    """Write parts as the client takes them; what can not be made cuts the connection, as the answer has begun."""
+    drained = asyncio.Event()
+    stream.on_drain(drained.set)
+    try:
+        async with aclosing(parts):
+            async for part in parts:
+                drained.clear()
+                stream.write(part)
+                if stream.buffered() > AHEAD:
+                    await drained.wait()
+        stream.close()
+    except BaseException:
+        stream.abort()
+        raise

@@ -1,0 +1,173 @@
+"""Long lists in slices: the same bytes as when they are made at once."""
+
+import asyncio
+import gzip
+from inspect import isawaitable
+from typing import Any
+
+import pytest
+from harness import CONFIG_MAPS, Rig
+
+from pilothouse.endpoints import list_stream
+from pilothouse.endpoints.list_stream import ABOVE, takes_gzip
+from pilothouse.server.request import Response
+
+COUNT = 40
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+PARTIAL = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+FORMS = (
+    TABLE,
+    PARTIAL,
+    "application/yaml",
+    PROTOBUF,
+    PROTOBUF + ";as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
+    TABLE.replace("json", "yaml", 1),
+    PARTIAL.replace("json", "yaml", 1),
+)
+
+
+class Peer:
+    """A client that takes what it is sent when `drain` is called, or at once."""
+
+    def __init__(self, *, slow: bool = False) -> None:
+        self.data = b""
+        self.slow = slow
+        self.waiting = 0
+        self.most = 0
+        self.ended = asyncio.Event()
+        self.clean = False
+        self._drain: Any = None
+        self._closed: Any = None
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+        if self.slow:
+            self.waiting += len(data)
+            self.most = max(self.most, self.waiting)
+
+    def buffered(self) -> int:
+        return self.waiting
+
+    def close(self) -> None:
+        self.clean = True
+        self.ended.set()
+
+    def abort(self) -> None:
+        self.ended.set()
+
+    def leave(self) -> None:
+        self._closed()
+
+    def drain(self) -> None:
+        self.waiting = 0
+        self._drain()
+
+    def on_close(self, callback: Any) -> None:
+        self._closed = callback
+
+    def on_drain(self, callback: Any) -> None:
+        self._drain = callback
+
+
+async def fill(rig: Rig, size: int = 8000) -> None:
+    for i in range(COUNT):
+        await rig.config_map(f"m{i:03}", data={"text": "é<&>\n" * (size // 7), "n": str(i)})
+
+
+async def answer(rig: Rig, target: str, accept: str, **headers: str) -> Response:
+    found = rig.handle("GET", target, headers={"Accept": accept, **headers})
+    return await found if isawaitable(found) else found
+
+
+async def streamed(rig: Rig, target: str, accept: str, **headers: str) -> bytes:
+    response = await answer(rig, target, accept, **headers)
+    assert response.start is not None
+    peer = Peer()
+    response.start(peer)
+    await peer.ended.wait()
+    assert peer.clean
+    return peer.data
+
+
+async def whole(rig: Rig, target: str, accept: str) -> bytes:
+    """The list as it is made at once."""
+    rig.responder.stream_above = 1 << 40
+    response = await answer(rig, target, accept)
+    rig.responder.stream_above = ABOVE
+    assert isinstance(response.body, bytes)
+    return response.body
+
+
+@pytest.mark.parametrize("accept", FORMS)
+async def test_a_long_list_is_what_it_is_at_once(rig: Rig, accept: str) -> None:
+    await fill(rig)
+    assert await streamed(rig, CONFIG_MAPS, accept) == await whole(rig, CONFIG_MAPS, accept)
+
+
+async def test_pretty_and_other_versions(rig: Rig) -> None:
+    await fill(rig)
+    target = CONFIG_MAPS + "?pretty=true"
+    assert await streamed(rig, target, "application/json") == await whole(rig, target, "application/json")
+
+
+async def test_kinds_of_other_versions_and_ordered_tables(rig: Rig) -> None:
+    for i in range(COUNT):
+        event = {
+            "metadata": {"name": f"e{i}", "annotations": {"a": "x" * 8000}},
+            "involvedObject": {"namespace": "default"},
+            "reason": "r",
+            "message": "m",
+        }
+        await rig.ok("POST", "/api/v1/namespaces/default/events", event)
+    target = "/apis/events.k8s.io/v1/namespaces/default/events"
+    assert await streamed(rig, target, "application/json") == await whole(rig, target, "application/json")
+    assert await streamed(rig, target, TABLE) == await whole(rig, target, TABLE)
+
+
+async def test_compressed_when_asked_for(rig: Rig) -> None:
+    await fill(rig)
+    response = await answer(rig, CONFIG_MAPS, TABLE, **{"Accept-Encoding": "br, gzip;q=1"})
+    assert ("Content-Encoding", "gzip") in response.headers
+    packed = await streamed(rig, CONFIG_MAPS, TABLE, **{"Accept-Encoding": "br, gzip;q=1"})
+    assert gzip.decompress(packed) == await whole(rig, CONFIG_MAPS, TABLE)
+
+
+@pytest.mark.parametrize("accept", [TABLE, PROTOBUF, "application/yaml"])
+async def test_a_slow_client_is_waited_for(rig: Rig, accept: str) -> None:
+    await fill(rig, 60_000)
+    response = await answer(rig, CONFIG_MAPS + "?includeObject=Object", accept)
+    assert response.start is not None
+    peer = Peer(slow=True)
+    response.start(peer)
+    while not peer.ended.is_set():
+        await asyncio.sleep(0.005)
+        if peer.waiting:
+            peer.drain()
+    assert peer.clean
+    assert peer.most < list_stream.AHEAD + 4 * list_stream.SLICE
+
+
+async def test_a_client_that_leaves_gives_back_what_was_kept(rig: Rig) -> None:
+    await fill(rig, 60_000)
+    response = await answer(rig, CONFIG_MAPS, PROTOBUF)
+    assert response.start is not None
+    peer = Peer(slow=True)
+    response.start(peer)
+    while not peer.waiting:
+        await asyncio.sleep(0.001)
+    lists = rig.responder._lists
+    assert lists._held > 0
+    peer.leave()
+    await asyncio.sleep(0.01)
+    assert lists._held == 0 and not lists._tasks
+
+
+async def test_short_lists_have_a_length(rig: Rig) -> None:
+    await rig.config_map("one")
+    assert (await answer(rig, CONFIG_MAPS, TABLE)).start is None
+
+
+def test_who_takes_gzip() -> None:
+    assert takes_gzip("gzip") and takes_gzip("br, gzip;q=0.5")
+    assert not takes_gzip("") and not takes_gzip("identity, xgzip")
