@@ -99,3 +99,53 @@ def test_a_list_of_causes_becomes_a_422():
     with pytest.raises(errors.Invalid) as caught:
         errs.raise_if_any("apps", "Deployment", "d")
     assert caught.value.message == 'Deployment.apps "d" is invalid: spec.x: Required value'
+
+
+def test_causes_beyond_the_most_are_counted():
+    errs = Errors()
+    for i in range(5000):
+        errs.required(f"spec.items[{i}]")
+    assert len(errs) == 5000 and len(errs.causes) == 1000
+    with pytest.raises(errors.Invalid) as caught:
+        errs.raise_if_any("", "Pod", "a")
+    causes = caught.value.details["causes"]
+    assert causes[999]["field"] == "spec.items[999]"
+    assert causes[1000] == {
+        "reason": "FieldValueTooMany",
+        "message": "Too many: 5000: only the first 1000 causes are listed",
+        "field": "causes",
+    }
+    more = Errors()
+    more.extend(errs)
+    assert len(more) == 5000 and more.listed() == errs.listed()
+    errs.clear()
+    assert not errs and len(errs) == 0 and errs.listed() == []
+
+
+def test_an_answer_does_not_repeat_a_large_value_for_ever():
+    errs = Errors()
+    for i in range(1000):
+        errs.invalid(f"spec.items[{i}]", "x" * 1_000_000, "no")
+    assert len(errs) == 1000
+    assert sum(len(cause["message"]) for cause in errs.listed()) < 500_000
+    assert errs.causes[0]["message"].endswith(" characters left out)")
+
+
+@given(st.text())
+def test_quoting_is_go_s(text):
+    out = []
+    for char in text:
+        code = ord(char)
+        if char in '"\\':
+            out.append("\\" + char)
+        elif char in "\a\b\f\n\r\t\v":
+            out.append(
+                repr(char)[1:-1] if char in "\n\r\t" else {7: "\\a", 8: "\\b", 12: "\\f", 11: "\\v"}[code]
+            )
+        elif code < 0x20 or code == 0x7F:
+            out.append(f"\\x{code:02x}")
+        elif char.isprintable():
+            out.append(char)
+        else:
+            out.append(f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
+    assert quote(text) == '"' + "".join(out) + '"'

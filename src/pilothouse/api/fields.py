@@ -28,24 +28,26 @@ def key(path: str, name: str) -> str:
 
 def quote(text: str) -> str:
     """Go's strconv.Quote for the text of a message."""
-    out = ['"']
-    for char in text:
-        code = ord(char)
-        if char in '"\\':
-            out.append("\\" + char)
-        elif char in _ESCAPES:
-            out.append(_ESCAPES[char])
-        elif code < 0x20 or code == 0x7F:
-            out.append(f"\\x{code:02x}")
-        elif char.isprintable():
-            out.append(char)
-        else:
-            out.append(f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
-    out.append('"')
-    return "".join(out)
+    if text.isprintable():
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f'"{text.translate(_ESCAPES)}"'
 
 
-_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
+class _Escapes(dict[int, str]):
+    """Character codes and what is written for them; what can be printed stands for itself."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        if char.isprintable():
+            return char
+        if code < 0x80:
+            return f"\\x{code:02x}"
+        return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+_ESCAPES = _Escapes(
+    {ord(char): f"\\{letter}" for char, letter in zip('\a\b\f\n\r\t\v"\\', 'abfnrtv"\\', strict=True)}
+)
 
 
 def show(value: Any) -> str:
@@ -62,39 +64,77 @@ def show(value: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-class Errors:
-    """The causes found so far, each `{reason, message, field}`."""
+MOST, MOST_CHARACTERS = 1000, 256 * 1024
+"""Causes that are kept, and the characters of all of them: nobody reads more, and an answer that repeats a body
+hundreds of times is larger than what was sent. Upstream has no such limit."""
 
-    __slots__ = ("causes",)
+LONGEST = 64 * 1024
+"""Characters of one message; the rest of a longer one is left out."""
+
+
+class Errors:
+    """The causes found so far, each `{reason, message, field}`: the first ones, and how many came after them."""
+
+    __slots__ = ("_characters", "causes", "omitted")
 
     def __init__(self) -> None:
         self.causes: list[dict[str, str]] = []
+        self.omitted = 0
+        """Causes that were found when there were MOST already."""
+        self._characters = 0
 
     def __bool__(self) -> bool:
         return bool(self.causes)
 
     def __len__(self) -> int:
-        return len(self.causes)
+        return len(self.causes) + self.omitted
 
     def add(self, reason: str, path: str, message: str) -> None:
         """A cause in its final wording; the methods below are the usual ways to it."""
+        if self._full():
+            return
+        if len(message) > LONGEST:
+            message = f"{message[:LONGEST]} ... ({len(message) - LONGEST} characters left out)"
+        if len(path) > LONGEST:
+            path = f"{path[:LONGEST]}..."
+        self._characters += len(path) + len(message)
         self.causes.append({"reason": reason, "message": message, "field": path})
 
     def extend(self, other: "Errors") -> None:
-        self.causes.extend(other.causes)
+        for cause in other.causes:
+            self.add(cause["reason"], cause["field"], cause["message"])
+        self.omitted += other.omitted
+
+    def clear(self) -> None:
+        """Forget all causes."""
+        self.causes.clear()
+        self.omitted = self._characters = 0
+
+    def _full(self) -> bool:
+        """Whether a further cause is only counted, which this does then."""
+        if len(self.causes) < MOST and self._characters < MOST_CHARACTERS:
+            return False
+        self.omitted += 1
+        return True
 
     def required(self, path: str, why: str = "") -> None:
         self.add("FieldValueRequired", path, f"Required value: {why}" if why else "Required value")
 
     def invalid(self, path: str, value: Any, why: str) -> None:
+        if self._characters >= MOST_CHARACTERS and self._full():  # before the value is written out
+            return
         text = "Invalid value" if value is OMIT else f"Invalid value: {show(value)}"
         self.add("FieldValueInvalid", path, f"{text}: {why}" if why else text)
 
     def type_invalid(self, path: str, value: Any, why: str) -> None:
+        if self._characters >= MOST_CHARACTERS and self._full():
+            return
         self.add("FieldValueTypeInvalid", path, f"Invalid value: {show(value)}: {why}")
 
     def not_supported(self, path: str, value: Any, valid: Iterable[str]) -> None:
         """`valid` is listed in the order given; upstream sorts sets before it gets here."""
+        if self._characters >= MOST_CHARACTERS and self._full():
+            return
         listed = ", ".join(quote(v) for v in valid)
         text = f"Unsupported value: {show(value)}"
         self.add("FieldValueNotSupported", path, f"{text}: supported values: {listed}" if listed else text)
@@ -123,4 +163,11 @@ class Errors:
     def raise_if_any(self, group: str, kind: str, name: str) -> None:
         """Raise the 422 of `kind` `name` when there is a cause."""
         if self.causes:
-            raise errors.invalid(group, kind, name, self.causes)
+            raise errors.invalid(group, kind, name, self.listed())
+
+    def listed(self) -> list[dict[str, str]]:
+        """The causes as an answer lists them: the last one says how many more there are."""
+        if not self.omitted:
+            return self.causes
+        more = f"Too many: {len(self)}: only the first {len(self.causes)} causes are listed"
+        return [*self.causes, {"reason": "FieldValueTooMany", "message": more, "field": "causes"}]

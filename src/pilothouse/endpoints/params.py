@@ -190,7 +190,8 @@ def patch_params(query: Query, apply: bool) -> WriteParams:
     try:
         out = write_params(query, "PatchOptions")
     except errors.Invalid as err:
-        errs.causes.extend(err.details["causes"] if err.details else [])
+        for cause in err.details["causes"] if err.details else ():
+            errs.add(cause["reason"], cause["field"], cause["message"])
         out = WriteParams()
     errs.raise_if_any("meta.k8s.io", "PatchOptions", "")
     out.force = bool(force)

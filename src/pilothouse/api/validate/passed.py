@@ -30,9 +30,9 @@ class Passed:
         key = (text, *context)
         if key in self._known:
             return
-        before = len(errs.causes)
+        before = len(errs)
         self._rule(value, path, errs, *context)
-        if len(errs.causes) == before and len(text) <= LARGEST:
+        if len(errs) == before and len(text) <= LARGEST:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
             self._known.add(key)

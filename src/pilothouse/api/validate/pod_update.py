@@ -184,7 +184,7 @@ def _gated(munged: Object, before: Object, errs: Errors) -> None:
 def validate_ephemeral_update(pod: Object, old: Object, errs: Errors) -> None:
     """Ephemeral containers can be added, never changed or removed."""
     if MIRROR in _annotations(old):
-        errs.causes.clear()
+        errs.clear()
         errs.forbidden("", "static pods do not support ephemeral containers")
         return
     validate_pod_metadata_and_spec(pod, errs, pod_options(old))
@@ -211,7 +211,7 @@ def validate_resize(pod: Object, old: Object, errs: Errors) -> None:
     elif (before.get("os") or {}).get("name") == "windows":
         refusal = "windows pods cannot be resized"
     if refusal:
-        errs.causes.clear()
+        errs.clear()
         errs.forbidden("", refusal)
         return
     validate_pod_metadata_and_spec(pod, errs, pod_options(old))
