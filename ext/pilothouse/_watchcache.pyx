@@ -37,6 +37,8 @@ cdef enum:                      # no products: Cython fails on them when overflo
     MAX_EVENTS = 10_000         # live events that may wait for a slow watcher
     RING_COUNT = 10_000
     RING_BYTES = 16_777_216
+    LARGE = 65_536              # bytes of a change that is not kept once there are RING_LARGE bytes
+    RING_LARGE = 6_291_456      # so that few objects that are written again and again do not fill memory
     RING_SMALL = 1000           # up to so many changes are kept however old they are
     RING_SECONDS = 300
     FRAMED_BYTES = 2_097_152
@@ -246,6 +248,7 @@ cdef class ResourceCache(Objects):
         while len(self.ring) > 1:
             old = self.ring[0]
             if not (len(self.ring) > RING_COUNT or self.ring_bytes > RING_BYTES
+                    or self.ring_bytes > RING_LARGE and weight(old) > LARGE
                     or len(self.ring) > RING_SMALL and change.at - old.at > RING_SECONDS):
                 break
             self.ring.popleft()

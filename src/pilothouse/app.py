@@ -150,7 +150,7 @@ class Server:
         await self.storage.start()
         self.background += watch_over(inner, config, self.health)
         await self.cacher.start()
-        self.store = Store(self.storage, self.cacher)
+        self.store = Store(self.storage, self.cacher, config.max_object_bytes)
         self.readers = CachedReaders(self.store, self.table)
         self._wire()
         sockets = self._sockets or activated()

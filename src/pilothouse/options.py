@@ -48,6 +48,9 @@ _traces = partial(_flag, "traces")
 _misc = partial(_flag, "misc")
 _own = partial(_flag, "pilothouse")
 
+OBJECT_LIMIT = 3 << 19
+"""1.5 MiB, etcd's default limit of a request (its --max-request-bytes)."""
+
 NODE_ADDRESSES = ("Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP")
 
 
@@ -371,6 +374,8 @@ class Config:
     data_dir: str = _own("", "string",
         "Where objects, keys and certificates are kept. Default: --cert-dir, else "
         "$XDG_STATE_HOME/pilothouse.")
+    max_object_bytes: int = _own(OBJECT_LIMIT, "int",
+        "Bytes that an object may have as it is stored. The default is what etcd takes.")
     workers: int = _own(1, "int",
         "Processes that share the port, each with its own cache; more than one need --etcd-servers.")
     write_kubeconfig: str = _own("", "string",

@@ -354,3 +354,17 @@ def test_writers_at_once_are_as_good_as_one_after_another(writes):
             assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["data"] == expected
 
     asyncio.run(main())
+
+
+async def test_what_is_too_large_for_the_store_is_not_written(rig):
+    rig.store.object_limit = 2000
+    await rig.config_map("small", data={"k": "x" * 100})
+    large = {"metadata": {"name": "large"}, "data": {"k": "x" * 2000}}
+    answer = await rig.call("POST", CONFIG_MAPS, large)
+    assert answer.status == 500 and answer.body["message"] == "etcdserver: request is too large"
+    assert "reason" not in answer.body
+    change = {"data": {"more": "x" * 2000}}
+    headers = {"Content-Type": "application/merge-patch+json"}
+    assert (await rig.call("PATCH", CONFIG_MAPS + "/small", change, headers=headers)).status == 500
+    assert (await rig.ok("GET", CONFIG_MAPS + "/small"))["data"] == {"k": "x" * 100}
+    assert (await rig.call("GET", CONFIG_MAPS + "/large")).status == 404

@@ -16,6 +16,7 @@ from pilothouse._watchcache import Entry
 from pilothouse.api import codec, meta, names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.semantic import same_meaning
+from pilothouse.options import OBJECT_LIMIT
 from pilothouse.registry.fields import extractor, indexed
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
@@ -26,8 +27,6 @@ from pilothouse.storage.watchcache import Cacher, ResourceCache
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 NAME_ATTEMPTS = 8
 CONFLICT_ATTEMPTS = 64
-OBJECT_LIMIT = 3 << 19
-"""1.5 MiB, etcd's default limit of a request (--max-request-bytes)."""
 TOO_LARGE = "etcdserver: request is too large"
 """What upstream answers then, whatever the store is."""
 CATCH_UP = 3.0
