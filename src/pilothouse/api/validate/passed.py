@@ -6,10 +6,11 @@ from typing import Any
 import orjson
 
 from pilothouse.api.fields import Errors
+from pilothouse.caches import Known
 
-REMEMBERED = 4096
+REMEMBERED = 1024
 """Values of each rule; when there are more, all are forgotten."""
-LARGEST = 2048
+LARGEST = 1024
 """Bytes of a value that is remembered; larger ones are asked about each time."""
 
 
@@ -23,16 +24,13 @@ class Passed:
 
     def __init__(self, rule: Callable[..., None]) -> None:
         self._rule = rule
-        self._known: set[tuple[Any, ...]] = set()
+        self._known = Known("pod_parts", LARGEST, REMEMBERED)
 
     def __call__(self, value: Any, path: str, errs: Errors, *context: Any) -> None:
         text = orjson.dumps(value)
-        key = (text, *context)
-        if key in self._known:
+        if (text, *context) in self._known:
             return
         before = len(errs.causes)
         self._rule(value, path, errs, *context)
-        if len(errs.causes) == before and len(text) <= LARGEST:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            self._known.add(key)
+        if len(errs.causes) == before:
+            self._known.keep(text, *context)

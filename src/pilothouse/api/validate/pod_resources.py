@@ -1,7 +1,5 @@
 """Requests and limits of a whole pod, and its quality of service (component-helpers/resource, helper/qos)."""
 
-from functools import lru_cache
-
 import orjson
 
 from pilothouse.api.fields import Errors, Object
@@ -14,6 +12,7 @@ from pilothouse.api.validate.resources import (
     validate_pod_resource_name,
     validate_requirements,
 )
+from pilothouse.caches import memo
 
 
 def validate_pod_resources(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
@@ -69,7 +68,7 @@ def quality_of_service(spec: Object) -> str:
     return "Burstable"
 
 
-@lru_cache(maxsize=4096)
+@memo("requirements", longest=512, most=1024)
 def _positive(requirements: bytes) -> tuple[dict[str, Quantity], dict[str, Quantity]]:
     """The requests and limits of cpu and memory above zero; remembered, as pods of a template have the same."""
     holder = orjson.loads(requirements)
