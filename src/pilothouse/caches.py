@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pilothouse.metrics import Gauge, Labels, Metric
 
 TOTAL = 64 << 20
-"""Bytes of all caches of a server, when nothing else is said (--cache-memory)."""
+"""Bytes of all caches of a server, when nothing else is said (--cache-memory-mb)."""
 SHARE = 1 / 8
 """Of the budget, that one cache may take: what a client can do is mostly to fill one or two of them."""
 LARGEST = 4096
@@ -27,6 +27,8 @@ PERIOD = 5.0
 """Seconds between two looks for what has been there too long."""
 ENTRY = 104
 """Bytes that a dict takes for an entry: hash, key, value and index, with the room it keeps free."""
+FEW = 16
+"""Items, or characters, of a part of a key that are not too many."""
 LONG = 256
 """Characters of a text above which `short` makes it a digest."""
 MEMO_ENTRY = 256
@@ -63,7 +65,7 @@ def short(text: str) -> str | bytes:
 class Budget:
     """The bytes that all caches of one server may take together.
 
-    When they take more, every cache gives up its older half. It is also the group of metrics that tells of them.
+    When they take more, the largest one gives up its older half. It is also the group of metrics that tells of them.
     """
 
     def __init__(self, total: int = TOTAL) -> None:
@@ -80,11 +82,9 @@ class Budget:
         return sum([cache.young + cache.old for cache in self.caches])
 
     def relieve(self) -> None:
-        """Have the caches give up what is older, until they keep to the budget."""
-        for _ in range(2):
-            if self.used > self.total:
-                for cache in self.caches:
-                    cache.age()
+        """Have the largest cache give up what is older, until all keep to the budget: small ones are left alone."""
+        while self.used > self.total:
+            max(self.caches, key=lambda cache: cache.young + cache.old).age()
 
     def sweep(self) -> None:
         """Let go of what nobody has asked for in its lifetime."""
@@ -249,6 +249,11 @@ def memo(
     return decorate
 
 
+def _is_light(value: Any) -> bool:
+    """Whether a part of a key takes few bytes; no more than a few of its items are looked at."""
+    return (not hasattr(value, "__len__") or len(value) <= FEW) and weight(value) <= LARGEST
+
+
 class Known(set[Any]):
     """Texts that a rule has nothing against; when there are too many, all are forgotten."""
 
@@ -258,8 +263,8 @@ class Known(set[Any]):
         Memo(name, longest, most, self.__len__)
 
     def keep(self, text: str | bytes, *context: Any) -> None:
-        """Remember a text, or a tuple of it and of small values; not a long one."""
-        if len(text) <= self._longest:
+        """Remember a text, or the tuple of it and of what it was judged in; nothing that is long."""
+        if len(text) <= self._longest and all(map(_is_light, context)):
             if len(self) >= self._most:
                 self.clear()
             self.add((text, *context) if context else text)

@@ -11,6 +11,7 @@ from pilothouse._listbody import ListBody
 from pilothouse._watchcache import Entry
 from pilothouse.api import convert, protobuf_writer, yaml
 from pilothouse.api.fields import Object
+from pilothouse.caches import Budget, Cache
 from pilothouse.endpoints import negotiation
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.negotiation import Media
@@ -28,35 +29,30 @@ _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 class Messages:
     """The protobuf messages of stored objects, kept within a bound: informers of many clients list the same ones."""
 
-    LIMIT_BYTES = 16 << 20
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str], tuple[int, bytes]] = {}
-        self._size = 0
+    def __init__(self, budget: Budget | None = None) -> None:
+        self._known: Cache[tuple[str, str], tuple[int, bytes]] = Cache(
+            "protobuf", budget or Budget(), share=1 / 4, largest=1 << 20
+        )
 
     def of(self, resource: Resource, entries: Iterable[Entry]) -> Iterator[bytes]:
         """The message of each entry, in the version of `resource`."""
         assert resource.type_of is not None
         type_, version, known = resource.type_of(), resource.api_version, self._known
         for entry in entries:
-            found = known.get((version, entry.key))
+            found = known[version, entry.key]
             if found is not None and found[0] == entry.rev:
                 yield found[1]
                 continue
             message = protobuf_writer.encode(served(resource, entry.value), type_)
-            self._size += len(message)
-            if self._size > self.LIMIT_BYTES:
-                known.clear()
-                self._size = len(message)
-            known[version, entry.key] = (entry.rev, message)
+            known.put((version, entry.key), (entry.rev, message))
             yield message
 
 
 class Responder:
     """Makes Responses; what an answer looks like is decided here and nowhere else."""
 
-    def __init__(self) -> None:
-        self._messages = Messages()
+    def __init__(self, budget: Budget | None = None) -> None:
+        self._messages = Messages(budget)
 
     def value(self, ctx: Context, resource: Resource, value: bytes, status: int = 200) -> Response:
         """One object, given as its stored bytes with resourceVersion."""
