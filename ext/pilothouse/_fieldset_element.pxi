@@ -66,7 +66,7 @@ cdef str item_element(Node node, object item):
     return "k:{" + ",".join(parts) + "}"
 
 
-def canonical_element(str element):
+cpdef str canonical_element(str element):
     """A path element as a client may have written it in its one form; "" for one of an unknown sort."""
     if is_field(element):
         return element
@@ -97,10 +97,10 @@ def canonical_of(str element):
     return ""
 
 
-known_canonical = _lru_cache(maxsize=MAX_TEXTS)(canonical_of)
+cdef object known_canonical = _lru_cache(maxsize=MAX_TEXTS)(canonical_of)
 
 
-def sort_key(str element):
+cpdef tuple sort_key(str element):
     """The order of path elements: fields, keys, values, indexes; numbers before texts."""
     return known_order(element) if len(element) <= MAX_TEXT else order_of(element)
 
@@ -116,7 +116,7 @@ def order_of(str element):
     return (3, int(text))
 
 
-known_order = _lru_cache(maxsize=MAX_TEXTS)(order_of)
+cdef object known_order = _lru_cache(maxsize=MAX_TEXTS)(order_of)
 
 
 def _rank(value):
@@ -127,7 +127,7 @@ def _rank(value):
     return (1, value) if isinstance(value, str) else (3, _dumps(value))
 
 
-def element_text(str element):
+cpdef str element_text(str element):
     """A path element as messages show it: `.name`, `[name="c"]`, `[="v"]`, `[0]`."""
     return known_text(element) if len(element) <= MAX_TEXT else shown_element(element)
 
@@ -141,7 +141,7 @@ def shown_element(str element):
     return f"[={_shown(_loads(text))}]" if sort == "v" else f"[{text}]"
 
 
-known_text = _lru_cache(maxsize=MAX_TEXTS)(shown_element)
+cdef object known_text = _lru_cache(maxsize=MAX_TEXTS)(shown_element)
 
 
 def remembered():

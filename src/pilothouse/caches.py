@@ -37,7 +37,6 @@ MEMO_ENTRY = 256
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Answer = TypeVar("Answer")
-Text = TypeVar("Text", str, bytes)
 
 
 def weight(value: Any) -> int:
@@ -233,15 +232,15 @@ MEMOS: list[Memo] = []
 
 def memo(
     name: str, longest: int = 128, most: int = 1024
-) -> Callable[[Callable[[Text], Answer]], Callable[[Text], Answer]]:
+) -> Callable[[Callable[[str], Answer]], Callable[[str], Answer]]:
     """Have a function remember its answers for texts up to `longest`, the `most` that were asked for last."""
 
-    def decorate(function: Callable[[Text], Answer]) -> Callable[[Text], Answer]:
+    def decorate(function: Callable[[str], Answer]) -> Callable[[str], Answer]:
         known = lru_cache(maxsize=most)(function)
         Memo(name, longest, most, lambda: known.cache_info().currsize)
 
         @wraps(function)
-        def ask(text: Text) -> Answer:
+        def ask(text: str) -> Answer:
             return known(text) if len(text) <= longest else function(text)
 
         return ask
@@ -262,7 +261,7 @@ class Known(set[Any]):
         self._longest, self._most = longest, most
         Memo(name, longest, most, self.__len__)
 
-    def keep(self, text: str | bytes, *context: Any) -> None:
+    def keep(self, text: str, *context: Any) -> None:
         """Remember a text, or the tuple of it and of what it was judged in; nothing that is long."""
         if len(text) <= self._longest and all(map(_is_light, context)):
             if len(self) >= self._most:

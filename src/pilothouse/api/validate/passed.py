@@ -11,7 +11,7 @@ from pilothouse.caches import Known
 REMEMBERED = 1024
 """Values of each rule; when there are more, all are forgotten."""
 LARGEST = 1024
-"""Bytes of a value that is remembered; larger ones are asked about each time."""
+"""Characters of a value that is remembered; larger ones are asked about each time."""
 
 
 class Passed:
@@ -27,7 +27,7 @@ class Passed:
         self._known = Known("pod_parts", LARGEST, REMEMBERED)
 
     def __call__(self, value: Any, path: str, errs: Errors, *context: Any) -> None:
-        text = orjson.dumps(value)
+        text = orjson.dumps(value).decode()  # the bytes of orjson take 4 KB, however short they are
         if (text, *context) in self._known:
             return
         before = len(errs.causes)

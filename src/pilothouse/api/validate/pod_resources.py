@@ -55,7 +55,7 @@ def quality_of_service(spec: Object) -> str:
     limits: dict[str, Quantity] = {}
     guaranteed = True
     for holder in holders:
-        wanted, bounds = _positive(orjson.dumps(holder))
+        wanted, bounds = _positive(orjson.dumps(holder).decode())
         for target, found in ((requests, wanted), (limits, bounds)):
             for name, number in found.items():
                 target[name] = target[name] + number if name in target else number
@@ -69,7 +69,7 @@ def quality_of_service(spec: Object) -> str:
 
 
 @memo("requirements", longest=512, most=1024)
-def _positive(requirements: bytes) -> tuple[dict[str, Quantity], dict[str, Quantity]]:
+def _positive(requirements: str) -> tuple[dict[str, Quantity], dict[str, Quantity]]:
     """The requests and limits of cpu and memory above zero; remembered, as pods of a template have the same."""
     holder = orjson.loads(requirements)
     requests, limits = (
