@@ -1,14 +1,17 @@
 # Path elements.
 
 
-cdef dict _texts = {}   # what was asked for before; names of containers, ports and volumes come again and again
-cdef Py_ssize_t MAX_TEXTS = 8192
+# What was asked for before is remembered, for the names of containers, ports and volumes come again and again. All
+# of it is bounded by bytes: so many texts, none of them long. A text that is longer is worked out each time.
+cdef dict _texts = {}
+DEF MAX_TEXTS = 4096
+DEF MAX_TEXT = 128  # of the longest keys that kinds have, a topology spread constraint's has 90
 
 
 cdef str scalar_text(object value):
     """A scalar as it stands in a path element: JSON, with < > & escaped as Go does."""
     cdef PyObject *known
-    if type(value) is str:
+    if type(value) is str and len(<str>value) <= MAX_TEXT:
         known = PyDict_GetItem(_texts, value)
         if known is not NULL:
             return <str>known
@@ -63,16 +66,19 @@ cdef str item_element(Node node, object item):
     return "k:{" + ",".join(parts) + "}"
 
 
-@_lru_cache(maxsize=65536)
-def canonical_element(str element):
+cpdef str canonical_element(str element):
     """A path element as a client may have written it in its one form; "" for one of an unknown sort."""
+    if is_field(element):
+        return element
+    return known_canonical(element) if len(element) <= MAX_TEXT else canonical_of(element)
+
+
+def canonical_of(str element):
     if len(element) < 2:
         raise FieldError("key must be 2 characters long:")
     if element[1] != ":":
         raise FieldError(f"missing colon: {element}")
     sort, text = element[0], element[2:]
-    if sort == "f":
-        return element
     try:
         if sort == "v":
             return "v:" + scalar_text(_loads(text))
@@ -91,9 +97,15 @@ def canonical_element(str element):
     return ""
 
 
-@_lru_cache(maxsize=65536)
-def sort_key(str element):
+cdef object known_canonical = _lru_cache(maxsize=MAX_TEXTS)(canonical_of)
+
+
+cpdef tuple sort_key(str element):
     """The order of path elements: fields, keys, values, indexes; numbers before texts."""
+    return known_order(element) if len(element) <= MAX_TEXT else order_of(element)
+
+
+def order_of(str element):
     sort, text = element[0], element[2:]
     if sort == "f":
         return (0, text)
@@ -104,6 +116,9 @@ def sort_key(str element):
     return (3, int(text))
 
 
+cdef object known_order = _lru_cache(maxsize=MAX_TEXTS)(order_of)
+
+
 def _rank(value):
     if isinstance(value, bool):
         return (2, value)
@@ -112,15 +127,29 @@ def _rank(value):
     return (1, value) if isinstance(value, str) else (3, _dumps(value))
 
 
-@_lru_cache(maxsize=65536)
-def element_text(str element):
+cpdef str element_text(str element):
     """A path element as messages show it: `.name`, `[name="c"]`, `[="v"]`, `[0]`."""
+    return known_text(element) if len(element) <= MAX_TEXT else shown_element(element)
+
+
+def shown_element(str element):
     sort, text = element[0], element[2:]
     if sort == "f":
         return "." + text
     if sort == "k":
         return "[" + ",".join([f"{name}={_shown(value)}" for name, value in _loads(text).items()]) + "]"
     return f"[={_shown(_loads(text))}]" if sort == "v" else f"[{text}]"
+
+
+cdef object known_text = _lru_cache(maxsize=MAX_TEXTS)(shown_element)
+
+
+def remembered():
+    """How many texts are remembered, and how long one may be."""
+    count = len(_texts)
+    for known in (known_canonical, known_order, known_text):
+        count += known.cache_info().currsize
+    return count, MAX_TEXT
 
 
 def _shown(value):

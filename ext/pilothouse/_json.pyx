@@ -24,7 +24,9 @@ cdef const char* METADATA = b',"metadata":{'
 cdef const char* REVISION = b'"resourceVersion":"'
 cdef Py_ssize_t METADATA_LEN = 12     # of `"metadata":{`
 cdef Py_ssize_t REVISION_LEN = 19
-cdef dict INTERNED = {}
+cdef dict INTERNED = {}               # texts of labels, so that equal ones of many objects are one
+DEF MAX_INTERNED = 20000
+DEF MAX_INTERNED_LENGTH = 128
 
 
 cdef uint64_t made = 0                # objects so far
@@ -259,9 +261,16 @@ cdef str read_string(const char* s, Py_ssize_t start, Py_ssize_t end):
             text = orjson.loads(s[start:end])
         except ValueError:
             text = s[start + 1:end - 1].decode("utf-8", "replace")
-    if len(INTERNED) < 20000:
-        return INTERNED.setdefault(text, text)
-    return INTERNED.get(text, text)
+    if len(text) > MAX_INTERNED_LENGTH:
+        return text
+    if len(INTERNED) >= MAX_INTERNED:
+        INTERNED.clear()
+    return INTERNED.setdefault(text, text)
+
+
+def remembered():
+    """How many texts are remembered, and how long one may be."""
+    return len(INTERNED), MAX_INTERNED_LENGTH
 
 
 cdef dict read_labels(bytes value, Py_ssize_t head):

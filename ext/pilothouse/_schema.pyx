@@ -70,6 +70,11 @@ def set_parsers(quantity, quantity_milli, time, microtime, base64):
     parse_base64 = base64
 
 
+def remembered():
+    """How many texts are remembered, and how long one may be."""
+    return len(known_quantities) + len(known_milli), MAX_KNOWN_LENGTH
+
+
 class Odd(Exception):
     """Something that the fast walk leaves to the exact one."""
 
@@ -422,7 +427,9 @@ cdef class Walk:
         if found is not NULL:
             return <object>found
         out = self.parsed(parse, text)
-        if len(known) < MAX_KNOWN and len(<str>text) <= MAX_KNOWN_LENGTH:
+        if len(<str>text) <= MAX_KNOWN_LENGTH:
+            if len(known) >= MAX_KNOWN:
+                known.clear()
             known[text] = out
         return out
 

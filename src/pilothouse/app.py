@@ -25,6 +25,7 @@ from pilothouse.authn.tokens import BootstrapTokens, TokenFile
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.authz.authorizer import UnionAuthorizer, forbidden, from_modes
 from pilothouse.authz.escalation import guard
+from pilothouse.caches import Budget
 from pilothouse.client import Outbound
 from pilothouse.controllers import bootstrap, flowschemas
 from pilothouse.controllers.apiservices import APIServices
@@ -126,10 +127,12 @@ class Server:
         self.metrics = Metrics()
         self.offload = Offload()
         self.envelope = EnvelopeMetrics()
+        self.caches = Budget(config.cache_memory_mb << 20)
+        self.metrics.groups.append(self.caches)
         self.files: pki.Files
         self.storage: Storage
         self.cacher: Cacher
-        self.background: list[Background] = []
+        self.background: list[Background] = [self.caches]
         self.store: Store
         self.table: Table
         self.readers: CachedReaders
@@ -213,9 +216,13 @@ class Server:
         outbound = Outbound()
         authenticator = self._authenticator(public, audiences, outbound)
         webhooks = (
-            [remote.webhook_authorizer(config, outbound)] if config.authorization_webhook_config_file else []
+            [remote.webhook_authorizer(config, outbound, self.caches)]
+            if config.authorization_webhook_config_file
+            else []
         )
-        authorizer = from_modes(config.authorization_modes, readers, bootstrap.node_rules(), webhooks)
+        authorizer = from_modes(
+            config.authorization_modes, readers, bootstrap.node_rules(), webhooks, self.caches
+        )
         issuer = TokenIssuer(
             config.issuers[0],
             signing,
@@ -236,7 +243,7 @@ class Server:
         )
         self.services.addresses.follow(readers)
         admission: Chain = chain_of(config)
-        responder = Responder(self.offload)
+        responder = Responder(self.offload, self.caches)
         verbs = Verbs(
             store=self.store,
             table=self.table,
@@ -268,8 +275,8 @@ class Server:
         dispatcher = Dispatcher(verbs, self.table, discovery, nonresource, responder, consistent)
         rooms = Rooms(
             authenticator=authenticator,
-            impersonation=Impersonation(authorizer.authorize, forbidden),
-            classifier=Classifier(readers),
+            impersonation=Impersonation(authorizer.authorize, forbidden, self.caches),
+            classifier=Classifier(readers, self.caches),
             authorizer=authorizer,
             dispatcher=dispatcher,
             responder=responder,
@@ -291,11 +298,11 @@ class Server:
                     uid_headers=config.requestheader_uid_headers,
                     group_headers=config.requestheader_group_headers,
                     extra_prefixes=config.requestheader_extra_headers_prefix,
+                    budget=self.caches,
                 )
             )
-        methods.append(
-            CertificateAuthenticator(b"".join(pathlib.Path(p).read_bytes() for p in self.files.client_ca))
-        )
+        client_ca = b"".join(pathlib.Path(p).read_bytes() for p in self.files.client_ca)
+        methods.append(CertificateAuthenticator(client_ca, self.caches))
         tokens: list[TokenAuthenticator] = []
         if config.token_auth_file:
             tokens.append(
@@ -309,8 +316,8 @@ class Server:
         if config.oidc_issuer_url:
             tokens.append(remote.oidc_tokens(config, outbound))
         if config.authentication_token_webhook_config_file:
-            tokens.append(remote.webhook_tokens(config, outbound, audiences))
-        return UnionAuthenticator(methods, tokens, audiences, config.anonymous_auth)
+            tokens.append(remote.webhook_tokens(config, outbound, audiences, self.caches))
+        return UnionAuthenticator(methods, tokens, audiences, config.anonymous_auth, self.caches)
 
     async def _bootstrap(self) -> None:
         """The objects of a fresh cluster; on later starts, what is missing of them."""

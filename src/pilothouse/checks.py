@@ -33,6 +33,8 @@ def check(config: "Config", table: Iterable[Flag]) -> Iterator[str]:
         yield "--etcd-certfile and --etcd-keyfile must be given together"
     if config.encryption_provider_config_automatic_reload and not config.encryption_provider_config:
         yield "--encryption-provider-config-automatic-reload must be set with --encryption-provider-config"
+    if config.cache_memory_mb < 1:
+        yield f"--cache-memory-mb {config.cache_memory_mb} must be at least 1"
     if config.workers < 1:
         yield f"--workers {config.workers} must be at least 1"
     elif config.workers > 1 and config.backend != "etcd3":

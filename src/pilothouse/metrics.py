@@ -221,11 +221,11 @@ class RequestMetrics:
         )
 
     def observe(self, info: "RequestInfo", resource: "Resource | None", status: int, seconds: float) -> None:
-        """Count one answered request. Paths that name no known resource are not counted, as upstream does.
+        """Count one answered request. Unknown resources and subresources are not counted, as upstream does.
 
         PERF: one look-up and two additions; the labels are only written out when a scraper asks.
         """
-        if resource is None:
+        if resource is None or (info.subresource and info.subresource not in resource.subresources):
             return
         scope = "namespace" if info.namespace else "cluster"
         if info.name or info.verb == "create":

@@ -368,6 +368,8 @@ class Config:
     service_node_port_range: tuple[int, int] = _misc((30000, 32767), "portRange",
         "Range of node ports, as first-last or first+count.")
 
+    cache_memory_mb: int = _own(64, "int",
+        "Megabytes for what is remembered between requests, such as whose a token is and what a user may do.")
     controllers: tuple[str, ...] = _own(("*",), "strings",
         "Built-in controllers to run: * for all, NAME for one, -NAME for all but one; -* for none. "
         "Over etcd none runs unless this is given.")

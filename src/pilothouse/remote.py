@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pilothouse.authn.oidc import Fetch, OIDCTokens
     from pilothouse.authn.webhook import Post, WebhookTokens
     from pilothouse.authz.webhook import WebhookAuthorizer
+    from pilothouse.caches import Budget
     from pilothouse.options import Config
 
 ANSWER_LIMIT = 1 << 20
@@ -40,16 +41,20 @@ def oidc_tokens(config: "Config", outbound: Outbound) -> "OIDCTokens":
     return OIDCTokens(issuer, fetch_from(outbound, ca), config.api_audiences or config.issuers)
 
 
-def webhook_tokens(config: "Config", outbound: Outbound, audiences: Sequence[str]) -> "WebhookTokens":
+def webhook_tokens(
+    config: "Config", outbound: Outbound, audiences: Sequence[str], budget: "Budget | None" = None
+) -> "WebhookTokens":
     """The service behind --authentication-token-webhook-config-file."""
     from pilothouse.authn.webhook import WebhookTokens
 
     post = post_to(outbound, Path(config.authentication_token_webhook_config_file))
     version, ttl = config.authentication_token_webhook_version, config.authentication_token_webhook_cache_ttl
-    return WebhookTokens(post, audiences, version, ttl)
+    return WebhookTokens(post, audiences, version, ttl, budget)
 
 
-def webhook_authorizer(config: "Config", outbound: Outbound) -> "WebhookAuthorizer":
+def webhook_authorizer(
+    config: "Config", outbound: Outbound, budget: "Budget | None" = None
+) -> "WebhookAuthorizer":
     """The service behind --authorization-webhook-config-file."""
     from pilothouse.authz.webhook import WebhookAuthorizer
 
@@ -58,6 +63,7 @@ def webhook_authorizer(config: "Config", outbound: Outbound) -> "WebhookAuthoriz
         config.authorization_webhook_version,
         allowed_ttl=config.authorization_webhook_cache_authorized_ttl,
         other_ttl=config.authorization_webhook_cache_unauthorized_ttl,
+        budget=budget,
     )
 
 

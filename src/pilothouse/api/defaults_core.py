@@ -1,11 +1,11 @@
 """Defaults of the core group: pods and everything that holds a pod's spec, services, volumes."""
 
 import re
-from functools import lru_cache
 from typing import Any
 
 from pilothouse.api import pod_resources
 from pilothouse.api.fields import Object
+from pilothouse.caches import memo
 
 DEFAULT_MODE = 0o644
 
@@ -50,7 +50,7 @@ def image_tag(image: str) -> str:
     return tag if tag or match["digest"] else "latest"
 
 
-@lru_cache(maxsize=4096)
+@memo("images", longest=256, most=2048)
 def pull_policy(image: str) -> str:
     return "Always" if image_tag(image) == "latest" else "IfNotPresent"
 

@@ -14,6 +14,7 @@ from pilothouse import _fieldset as fieldset
 from pilothouse._fieldset import FieldError
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.schema import Field, Type
+from pilothouse.caches import Memo
 
 Path = tuple[str, ...]
 Set = dict[str, Any]
@@ -71,9 +72,14 @@ class Entry:
 Entries = dict[str, Entry]
 
 
-@lru_cache(maxsize=4096)
 def identity(manager: str, operation: str, api_version: str, subresource: str) -> str:
     """The text that tells entries apart, and by which conflicts are sorted (BuildManagerIdentifier)."""
+    if len(manager) + len(api_version) + len(subresource) > _LONG_IDENTITY:
+        return _identity(manager, operation, api_version, subresource)
+    return _known_identity(manager, operation, api_version, subresource)
+
+
+def _identity(manager: str, operation: str, api_version: str, subresource: str) -> str:
     parts = {
         "manager": manager,
         "operation": operation,
@@ -81,6 +87,12 @@ def identity(manager: str, operation: str, api_version: str, subresource: str) -
         "subresource": subresource,
     }
     return json.dumps({name: text for name, text in parts.items() if text}, separators=(",", ":"))
+
+
+_LONG_IDENTITY = 256
+"""Characters above which an identity is not remembered."""
+_known_identity = lru_cache(maxsize=1024)(_identity)
+Memo("managers", 2 * _LONG_IDENTITY, 1024, lambda: _known_identity.cache_info().currsize)
 
 
 def decode(encoded: list[Object] | None) -> Entries:

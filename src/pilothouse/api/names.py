@@ -4,9 +4,10 @@ A rule gives the list of what is wrong with a value, empty when nothing is. Leng
 """
 
 import re
-from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 from typing import TYPE_CHECKING
+
+from pilothouse.caches import Known, memo
 
 if TYPE_CHECKING:
     from pilothouse.api.fields import Errors
@@ -66,14 +67,8 @@ def pattern_text(what: str, pattern: str, *examples: str) -> str:
     return f"{what} (e.g. {listed}regex used for validation is '{pattern}')"
 
 
-REMEMBERED = 8192
+REMEMBERED = 1024
 """Texts of each sort that are known to be right: the same few come with every write."""
-
-
-def _remember(known: set[str], value: str) -> None:
-    if len(known) >= REMEMBERED:
-        known.clear()
-    known.add(value)
 
 
 class _Pattern:
@@ -85,7 +80,7 @@ class _Pattern:
         self.match = re.compile(pattern).fullmatch
         self.message = pattern_text(what, pattern, *examples)
         self.limit = limit
-        self.known: set[str] = set()
+        self.known = Known("names", most=REMEMBERED)
 
     def check(self, value: str) -> list[str]:
         if value in self.known:
@@ -94,7 +89,7 @@ class _Pattern:
         if not self.match(value):
             errs.append(self.message)
         if not errs:
-            _remember(self.known, value)
+            self.known.keep(value)
         return errs
 
 
@@ -278,11 +273,11 @@ def qualified_name(value: str) -> list[str]:
     if not _label_key.match(name):
         errs.append("name part " + _label_key.message)
     if not errs:
-        _remember(_qualified, value)
+        _qualified.keep(value)
     return errs
 
 
-_qualified: set[str] = set()
+_qualified = Known("names", most=REMEMBERED)
 
 
 def annotation_key(value: str) -> list[str]:
@@ -297,7 +292,7 @@ def label_value(value: str) -> list[str]:
     if not _label_value.match(value):
         errs.append(_label_value.message)
     if not errs:
-        _remember(_label_value.known, value)
+        _label_value.known.keep(value)
     return errs
 
 
@@ -333,11 +328,11 @@ def port_name(value: str) -> list[str]:
     if value.startswith("-") or value.endswith("-"):
         errs.append("must not begin or end with a hyphen")
     if not errs:
-        _remember(_port_names, value)
+        _port_names.keep(value)
     return errs
 
 
-_port_names: set[str] = set()
+_port_names = Known("names", most=REMEMBERED)
 
 
 def percent(value: str) -> list[str]:
@@ -459,14 +454,14 @@ def _sloppy_address(value: str) -> Address | None:
         return None
 
 
-@lru_cache(maxsize=REMEMBERED)
+@memo("addresses", longest=48, most=REMEMBERED)
 def parse_ip(value: str) -> Address | None:
     """The address a text means, None when it means none; an IPv4-mapped one is the IPv4 address."""
     address = _sloppy_address(value)
     return getattr(address, "ipv4_mapped", None) or address
 
 
-@lru_cache(maxsize=REMEMBERED)
+@memo("addresses", longest=48, most=REMEMBERED)
 def _strict_address(value: str) -> Address | None:
     if "%" in value:
         return None

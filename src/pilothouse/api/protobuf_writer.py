@@ -6,7 +6,7 @@ A member that is no pointer is written when it was not given as well, as gogo's 
 import base64
 import struct
 from collections.abc import Callable, Iterable
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from pilothouse.api import json, times
@@ -14,6 +14,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.meta_kinds import for_answer
 from pilothouse.api.protobuf import MAGIC, Table, is_message, table
 from pilothouse.api.schema import Field, Type
+from pilothouse.caches import memo
 
 Put = Callable[[Any, bytearray], None]
 """Writes a value, its tag included."""
@@ -276,7 +277,9 @@ def _listed(put: Put) -> Content:
     return content
 
 
-@lru_cache(maxsize=4096)  # PERF: the times of one object, and of its neighbours, are mostly the same
+@memo(
+    "protobuf_times", longest=40, most=4096
+)  # PERF: the times of one object, and of its neighbours, are mostly the same
 def _time(value: Any) -> bytes:
     return _number(1, times.to_unix(value)[0]) + _number(2, 0) if value else _EMPTY
 

@@ -4,8 +4,9 @@ An amount is an exact integer times a power of ten. A quantity remembers the tex
 would reuse it, so that "+5" is answered as "+5" while "1000m" becomes "1".
 """
 
-import functools
 from decimal import Decimal
+
+from pilothouse.caches import memo
 
 DECIMAL_SI = "DecimalSI"
 BINARY_SI = "BinarySI"
@@ -210,16 +211,9 @@ def _suffix(suffix: str) -> tuple[int, int, str]:
     raise QuantityError(SUFFIX_WRONG)
 
 
-_MAX_CACHED = 40
-"""Longer texts are not cached: they are rare, and would let a client fill the memory."""
-
-
+@memo("quantities", longest=40, most=4096)
 def parse(text: str) -> Quantity:
     """The quantity that `text` means; QuantityError with upstream's words otherwise."""
-    return _cached(text) if len(text) <= _MAX_CACHED else _parse(text)
-
-
-def _parse(text: str) -> Quantity:
     if not text:
         raise QuantityError(FORMAT_WRONG)
     if text == "0":
@@ -256,9 +250,6 @@ def _is_small(base: int, exponent: int, whole: str, fraction: str) -> bool:
     if base == 10:
         return len(whole) + len(fraction) <= _MAX_INT64_FACTORS
     return not fraction and 15 - len(whole) - int(exponent * 3 / 10) - 1 >= 0
-
-
-_cached = functools.lru_cache(maxsize=8192)(_parse)
 
 
 def canonical(text: str) -> str:

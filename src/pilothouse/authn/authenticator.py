@@ -9,13 +9,18 @@ from typing import Any, Protocol, TypeVar
 
 from pilothouse import errors
 from pilothouse.api.identity import ANONYMOUS, User
+from pilothouse.caches import Budget, Cache, short
 from pilothouse.server.request import Request
 
 ALL_AUTHENTICATED = "system:authenticated"
 ALL_UNAUTHENTICATED = "system:unauthenticated"
 SUCCESS_TTL = 10.0
 """Seconds for which a good token is not looked at again (kube-apiserver's TokenSuccessCacheTTL)."""
-CACHE_SIZE = 20_000
+_LONGEST = 2048
+"""Characters of a header that is looked up as it stands; a longer token is known by its digest."""
+
+_LARGEST = 64 << 10
+"""Bytes of a token and its user that are kept: some users are in hundreds of groups."""
 
 _INVALID_TOKEN = "invalid bearer token"
 T = TypeVar("T")
@@ -103,23 +108,26 @@ class UnionAuthenticator:
         tokens: Sequence[TokenAuthenticator] = (),
         audiences: Sequence[str] = (),
         anonymous: bool = True,
+        budget: Budget | None = None,
     ) -> None:
         self.methods = tuple(methods)
         self.tokens = tuple(tokens)
         self.audiences = tuple(audiences)
         self.anonymous = anonymous
-        self._cache: dict[str, tuple[float, User]] = {}
+        self._cache: Cache[str | bytes, tuple[float, User]] = Cache(
+            "tokens", budget or Budget(), largest=_LARGEST, lifetime=SUCCESS_TTL
+        )
 
     def authenticate(self, request: Request) -> User | Awaitable[User]:
         """The user behind a request, or errors.Unauthorized; an awaitable only where a webhook is asked."""
-        # PERF: a known token costs one look-up by the raw header.
+        # PERF: a known token costs one look-up by the header, unless that is long or odd.
         if not request.peer_certificates:
             header = request.headers.get("authorization")
             if header is None:
                 if "sec-websocket-protocol" not in request.headers and self.anonymous:
                     return ANONYMOUS
             else:
-                known = self._cache.get(header)
+                known = self._cache[header]
                 if known is not None and known[0] > time.monotonic():
                     return known[1]
         return run_steps(self._steps(request))
@@ -151,11 +159,15 @@ class UnionAuthenticator:
             except errors.Unauthorized as error:
                 reasons.append(error.message)
         if token:
+            key = _cache_key(token)
+            known = self._cache[key] if header else None
+            if known is not None and known[0] > time.monotonic():
+                return known[1]
             review = yield from self._token(token, self.audiences)
             if review.identity is not None:
                 user = review.identity.user
                 if header:
-                    self._remember(header, user)
+                    self._cache.put(key, (time.monotonic() + SUCCESS_TTL, user))
                 return user
             reasons.append(review.error)
         if reasons or not self.anonymous:
@@ -174,10 +186,12 @@ class UnionAuthenticator:
                 return Review(replace(identity, user=with_authenticated(identity.user)))
         return Review(None, join(reasons))
 
-    def _remember(self, header: str, user: User) -> None:
-        if len(self._cache) >= CACHE_SIZE:
-            self._cache.clear()
-        self._cache[header] = (time.monotonic() + SUCCESS_TTL, user)
+
+def _cache_key(token: str) -> str | bytes:
+    """By what a token is remembered: the header that has nothing beside it, so that what else a client writes there
+    makes no new entry."""
+    header = f"Bearer {token}"
+    return header if len(header) <= _LONGEST else short(token)
 
 
 def run_steps(steps: Generator[Any, Any, T]) -> T | Awaitable[T]:

@@ -11,6 +11,7 @@ from pilothouse.api.identity import ANONYMOUS, Attributes, User
 from pilothouse.authn import serviceaccount
 from pilothouse.authn.authenticator import ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, join, run_steps
 from pilothouse.authn.requestheader import unescape_key
+from pilothouse.caches import Budget, Cache
 from pilothouse.server.request import Request
 
 Steps = Generator[Any, Any, User | None]
@@ -23,7 +24,6 @@ _NODE_PREFIX = "system:node:"
 _NODE_NAME = "authentication.kubernetes.io/node-name"
 _SEVERAL = 4
 """From so many groups or extras on, one check for all of them is tried first."""
-_REMEMBERED = 10_000
 
 
 @dataclass(slots=True, frozen=True)
@@ -41,10 +41,10 @@ class Impersonation:
     `authorize` judges attributes, `forbid` makes the 403 from them and a reason (authz is not known here).
     """
 
-    def __init__(self, authorize: Authorize, forbid: Forbid) -> None:
+    def __init__(self, authorize: Authorize, forbid: Forbid, budget: Budget | None = None) -> None:
         self.authorize = authorize
         self.forbid = forbid
-        self._last: dict[str, int] = {}
+        self._last: Cache[str, int] = Cache("impersonation", budget or Budget(), share=1 / 32)
 
     @staticmethod
     def wanted(request: Request) -> bool:
@@ -62,7 +62,7 @@ class Impersonation:
         """Try each mode, the one that worked for this caller last time first; the first refusal is told."""
         refusal: errors.StatusError | None = None
         caller = attributes.user.name
-        last = self._last.get(caller)
+        last = self._last[caller]
         order = list(range(len(_MODES) + 1))
         if last is not None:
             order.remove(last)
@@ -74,9 +74,8 @@ class Impersonation:
                 refusal = refusal or error
                 continue
             if user is not None:
-                if len(self._last) >= _REMEMBERED:
-                    self._last.clear()
-                self._last[caller] = i
+                if i != last:
+                    self._last.put(caller, i)
                 return user
         raise refusal or self.forbid(attributes, "all impersonation modes failed")
 

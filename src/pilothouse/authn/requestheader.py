@@ -8,9 +8,9 @@ from urllib.parse import unquote
 from pilothouse import errors
 from pilothouse.api.identity import User
 from pilothouse.authn.x509 import verified
+from pilothouse.caches import Budget, Cache
 from pilothouse.server.request import Request
 
-_CACHE_SIZE = 256
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -34,6 +34,7 @@ class RequestHeaderAuthenticator:
         uid_headers: Sequence[str] = (),
         group_headers: Sequence[str] = ("X-Remote-Group",),
         extra_prefixes: Sequence[str] = ("X-Remote-Extra-",),
+        budget: Budget | None = None,
     ) -> None:
         self.ca = ca
         self.allowed_names = frozenset(allowed_names)
@@ -41,7 +42,9 @@ class RequestHeaderAuthenticator:
         self.uid_headers = [h.lower() for h in uid_headers]
         self.group_headers = [h.lower() for h in group_headers]
         self.extra_prefixes = [h.lower() for h in extra_prefixes]
-        self._trusted: dict[bytes, float] = {}
+        self._trusted: Cache[bytes, float] = Cache(
+            "proxy_certificates", budget or Budget(), share=1 / 64, largest=64 << 10
+        )
 
     def authenticate(self, request: Request) -> User | None:
         if not request.peer_certificates:
@@ -56,16 +59,15 @@ class RequestHeaderAuthenticator:
     def _check_proxy(self, chain: tuple[bytes, ...]) -> None:
         from cryptography.x509.oid import NameOID
 
-        if self._trusted.get(chain[0], 0.0) > datetime.now(UTC).timestamp():
+        if (self._trusted[chain[0]] or 0.0) > datetime.now(UTC).timestamp():
             return
+        self._trusted.drop(chain[0])
         leaf = verified(chain, self.ca)
         names = [str(a.value) for a in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         name = names[-1] if names else ""
         if self.allowed_names and name not in self.allowed_names:
             raise errors.Unauthorized(f"x509: subject with cn={name} is not in the allowed list")
-        if len(self._trusted) >= _CACHE_SIZE:
-            self._trusted.clear()
-        self._trusted[chain[0]] = leaf.not_valid_after_utc.timestamp()
+        self._trusted.put(chain[0], leaf.not_valid_after_utc.timestamp())
 
     @staticmethod
     def _first(request: Request, names: list[str]) -> str:

@@ -8,11 +8,10 @@ from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
 from pilothouse.authn.authenticator import Identity
+from pilothouse.caches import Budget, Cache, short
 
 Post = Callable[[Object], Awaitable[Object]]
 """Sends a TokenReview and returns the answered one; raises errors.StatusError or OSError when it cannot."""
-
-_CACHE_SIZE = 4096
 
 
 class WebhookTokens:
@@ -22,7 +21,12 @@ class WebhookTokens:
     """
 
     def __init__(
-        self, post: Post, audiences: Sequence[str], version: str = "v1beta1", ttl: float = 120.0
+        self,
+        post: Post,
+        audiences: Sequence[str],
+        version: str = "v1beta1",
+        ttl: float = 120.0,
+        budget: Budget | None = None,
     ) -> None:
         if version not in ("v1", "v1beta1"):
             raise ValueError(
@@ -33,13 +37,15 @@ class WebhookTokens:
         self.audiences = tuple(audiences)
         self.version = version
         self.ttl = ttl
-        self._known: dict[tuple[str, tuple[str, ...]], tuple[float, Identity]] = {}
+        self._known: Cache[tuple[str | bytes, tuple[str | bytes, ...]], tuple[float, Identity]] = Cache(
+            "tokens_webhook", budget or Budget(), lifetime=ttl
+        )
 
     def authenticate_token(
         self, token: str, audiences: Sequence[str]
     ) -> Identity | Awaitable[Identity | None] | None:
         wanted = tuple(audiences)
-        known = self._known.get((token, wanted))
+        known = self._known[short(token), tuple(map(short, wanted))]
         if known is not None and known[0] > time.monotonic():
             return known[1]
         return self._ask(token, wanted)
@@ -58,9 +64,8 @@ class WebhookTokens:
             raise errors.Unauthorized(str(error)) from None
         identity = self._identity(answer.get("status") or {}, wanted)
         if identity is not None and self.ttl > 0:
-            if len(self._known) >= _CACHE_SIZE:
-                self._known.clear()
-            self._known[token, wanted] = (time.monotonic() + self.ttl, identity)
+            key = short(token), tuple(map(short, wanted))
+            self._known.put(key, (time.monotonic() + self.ttl, identity))
         return identity
 
     def _identity(self, status: Any, wanted: tuple[str, ...]) -> Identity | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pilothouse import errors
 from pilothouse.api.identity import User
 from pilothouse.authn.authenticator import with_authenticated
+from pilothouse.caches import Budget, Cache
 from pilothouse.server.request import Request
 
 if TYPE_CHECKING:
@@ -17,30 +18,32 @@ if TYPE_CHECKING:
 CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
 _UID_OID = "1.3.6.1.4.1.57683.2"
 """The subject attribute that carries a user's uid (feature AllowParsingUserUIDFromCertAuth)."""
-_CACHE_SIZE = 4096
+_LARGEST = 64 << 10
+"""Bytes of a certificate and its user that are kept."""
 _MAX_DEPTH = 10
 
 
 class CertificateAuthenticator:
     """Users by client certificate of `ca`, the PEM of --client-ca-file. A chain is judged once."""
 
-    def __init__(self, ca: bytes) -> None:
+    def __init__(self, ca: bytes, budget: Budget | None = None) -> None:
         self.ca = ca
-        self._known: dict[bytes, tuple[float, User | None]] = {}
+        self._known: Cache[bytes, tuple[float, User | None]] = Cache(
+            "certificates", budget or Budget(), largest=_LARGEST
+        )
 
     def authenticate(self, request: Request) -> User | None:
         chain = request.peer_certificates
         if not chain:
             return None
         # PERF: the same bytes object on every request of a connection, so that its hash is computed once.
-        known = self._known.get(chain[0])
+        known = self._known[chain[0]]
         if known is None or known[0] <= datetime.now(UTC).timestamp():
+            self._known.drop(chain[0])
             leaf = verified(chain, self.ca)
-            if len(self._known) >= _CACHE_SIZE:
-                self._known.clear()
             user = subject_user(leaf, chain[0])
             known = (leaf.not_valid_after_utc.timestamp(), user and with_authenticated(user))
-            self._known[chain[0]] = known
+            self._known.put(chain[0], known)
         return known[1]
 
 

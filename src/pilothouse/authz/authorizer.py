@@ -8,6 +8,7 @@ from typing import Protocol
 from pilothouse import errors
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import Attributes, User
+from pilothouse.caches import Budget
 from pilothouse.registry.readers import Readers
 
 SUPERUSERS = "system:masters"
@@ -127,10 +128,12 @@ def from_modes(
     readers: Readers,
     node_rules: Sequence[Object] = (),
     webhooks: Sequence[Authorizer] = (),
+    budget: Budget | None = None,
 ) -> UnionAuthorizer:
     """The authorizers that --authorization-mode names. ValueError for a mode that there is not.
 
-    `node_rules` are what every node may do: the rules of the bootstrap role system:node.
+    `node_rules` are what every node may do: the rules of the bootstrap role system:node. `budget` is that of the
+    server's caches.
     """
     from pilothouse.authz.node import NodeAuthorizer
     from pilothouse.authz.rbac import RBACAuthorizer
@@ -138,7 +141,7 @@ def from_modes(
     authorizers: list[Authorizer] = []
     for mode in modes:
         if mode == "RBAC":
-            authorizers.append(RBACAuthorizer(readers))
+            authorizers.append(RBACAuthorizer(readers, budget))
         elif mode == "Node":
             authorizers.append(NodeAuthorizer(readers, node_rules))
         elif mode == "AlwaysAllow":

@@ -1,5 +1,6 @@
 """What kubelets may do: their own node and lease, and the objects that pods on their node refer to."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from pilothouse.api.fields import Object, quote
@@ -15,13 +16,22 @@ _LEASES = "kube-node-lease"
 _WRITES = ("get", "create", "update", "patch", "delete")
 
 
+_FORGOTTEN_AFTER = 600.0
+"""Seconds after which a node that asks for nothing any more makes room."""
+
+
 class PodsOfNodes:
-    """What the pods of a node refer to. A pod is looked at when its node asks for something, and then remembered."""
+    """What the pods of a node refer to. A pod is looked at when its node asks for something, and then remembered.
+
+    So this is never more than there are pods, but for nodes that went away: the longest silent one goes when another
+    asks.
+    """
 
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
-        self._known: dict[str, tuple[int, dict[str, tuple[int, frozenset[Vertex]]]]] = {}
-        """By node: the revision of all pods, and for each of the node's its own revision and what it refers to."""
+        self._known: dict[str, tuple[int, float, dict[str, tuple[int, frozenset[Vertex]]]]] = {}
+        """By node: the revision of all pods, when that was, and for each of the node's its own revision and what it
+        refers to. The node that asked last stands last."""
 
     def refer_to(self, node: str, vertex: Vertex) -> bool:
         """Whether a pod that runs on the node refers to an object, or is it."""
@@ -29,7 +39,7 @@ class PodsOfNodes:
 
     def _of(self, node: str) -> dict[str, tuple[int, frozenset[Vertex]]]:
         revision = self._readers.revision("pods")
-        then, before = self._known.get(node, (-1, {}))
+        then, _, before = self._known.get(node, (-1, 0.0, {}))
         if then == revision:
             return before
         now = {}
@@ -38,8 +48,14 @@ class PodsOfNodes:
             now[key] = known if known and known[0] == rev else (rev, frozenset(pod_vertices(load())))
         self._known.pop(node, None)
         if now:
-            self._known[node] = (revision, now)
+            self._known[node] = (revision, time.monotonic(), now)
+        self._forget_silent()
         return now
+
+    def _forget_silent(self) -> None:
+        silent = next(iter(self._known), None)
+        if silent is not None and self._known[silent][1] < time.monotonic() - _FORGOTTEN_AFTER:
+            del self._known[silent]
 
 
 class Graph:
@@ -98,7 +114,10 @@ class Graph:
             volume = old["metadata"]["name"]
             self._claims.pop(volume, None)
             for secret in volume_secrets(old):
-                self._volumes.get(secret, set()).discard(volume)
+                holders = self._volumes.get(secret, set())
+                holders.discard(volume)
+                if not holders:
+                    self._volumes.pop(secret, None)
         claim = (new.get("spec") or {}).get("claimRef") if new is not None else None
         if new is not None and claim:
             volume = new["metadata"]["name"]

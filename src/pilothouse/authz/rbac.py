@@ -1,15 +1,19 @@
 """Role based access control: an index of bindings by subject, and the decisions taken from it."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import Attributes, User
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
+from pilothouse.caches import Budget, Cache, weight
 from pilothouse.registry.readers import Readers
 
 GROUP = "rbac.authorization.k8s.io"
-_CACHE_SIZE = 50_000
+
+_LARGEST = 64 << 10
+"""Bytes of a verdict that is kept: a role may name a thousand objects, and a user be in hundreds of groups."""
 
 Rule = Object
 """A PolicyRule: verbs, apiGroups, resources, resourceNames, nonResourceURLs."""
@@ -102,13 +106,20 @@ class MissingRole:
         return f"{self.kind.lower()}.{GROUP} {quote(self.name)} not found"
 
 
+def _weigh(key: tuple[object, ...], verdict: _Verdict) -> int:
+    # The names belong to the roles; a decision is the same object for all names of one rule.
+    return weight(key) + weight(verdict.otherwise) + sys.getsizeof(verdict.by_name)
+
+
 class RBACAuthorizer:
     """Decides from the roles and bindings of the readers; a change of any drops all earlier decisions."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, budget: Budget | None = None) -> None:
         self._roles: dict[tuple[str, str], list[Rule]] = {}
         self._scopes: dict[str, _Scope] = {}
-        self._verdicts: dict[tuple[object, ...], _Verdict] = {}
+        self._verdicts: Cache[tuple[object, ...], _Verdict] = Cache(
+            "authorization", budget or Budget(), largest=_LARGEST, weigh=_weigh
+        )
         for resource in ("roles", "clusterroles"):
             readers.subscribe(f"{resource}.{GROUP}", self._role_changed)
         for resource in ("rolebindings", "clusterrolebindings"):
@@ -122,12 +133,10 @@ class RBACAuthorizer:
             key = (user.name, user.groups, a.namespace, a.verb, a.group, a.resource, a.subresource)
         else:
             key = (user.name, user.groups, a.verb, a.path)
-        verdict = self._verdicts.get(key)
+        verdict = self._verdicts[key]
         if verdict is None:
             verdict = self._judge(attributes)
-            if len(self._verdicts) >= _CACHE_SIZE:
-                self._verdicts.clear()
-            self._verdicts[key] = verdict
+            self._verdicts.put(key, verdict)
         return verdict.by_name.get(a.name, verdict.otherwise) if verdict.by_name else verdict.otherwise
 
     def rules_for(self, user: User, namespace: str) -> Rules:

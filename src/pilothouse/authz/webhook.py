@@ -10,13 +10,13 @@ from pilothouse.api import selectors
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import Attributes, User
 from pilothouse.authz.authorizer import NO_OPINION, Decision, Rules
+from pilothouse.caches import Budget, Cache, short
 
 log = logging.getLogger(__name__)
 
 Post = Callable[[Object], Awaitable[Object]]
 """Sends a SubjectAccessReview and returns the answered one; errors.StatusError or OSError when it cannot."""
 
-_CACHE_SIZE = 8192
 _MAX_CACHED = 10_000
 """Characters of the attributes a client controls, above which a decision is not kept."""
 
@@ -25,7 +25,13 @@ class WebhookAuthorizer:
     """Asks the service; keeps its decisions for the given seconds. When it fails it has no opinion."""
 
     def __init__(
-        self, post: Post, version: str = "v1beta1", *, allowed_ttl: float = 300.0, other_ttl: float = 30.0
+        self,
+        post: Post,
+        version: str = "v1beta1",
+        *,
+        allowed_ttl: float = 300.0,
+        other_ttl: float = 30.0,
+        budget: Budget | None = None,
     ) -> None:
         if version not in ("v1", "v1beta1"):
             raise ValueError(
@@ -36,17 +42,20 @@ class WebhookAuthorizer:
         self.version = version
         self.allowed_ttl = allowed_ttl
         self.other_ttl = other_ttl
-        self._known: dict[str, tuple[float, Decision]] = {}
+        self._known: Cache[str | bytes, tuple[float, Decision]] = Cache(
+            "authorization_webhook", budget or Budget(), lifetime=max(allowed_ttl, other_ttl)
+        )
 
     def authorize(self, attributes: Attributes) -> Decision | Awaitable[Decision]:
         spec = review_spec(attributes, self.version)
-        key = json.dumps(spec)
-        known = self._known.get(key)
+        text = json.dumps(spec)
+        key = short(text) if len(text) <= _MAX_CACHED else ""
+        known = self._known[key]
         if known is not None and known[0] > time.monotonic():
             return known[1]
         return self._ask(spec, key)
 
-    async def _ask(self, spec: Object, key: str) -> Decision:
+    async def _ask(self, spec: Object, key: str | bytes) -> Decision:
         review = {
             "apiVersion": f"authorization.k8s.io/{self.version}",
             "kind": "SubjectAccessReview",
@@ -63,10 +72,8 @@ class WebhookAuthorizer:
         allowed = status.get("allowed") is True and not denied
         decision = Decision(allowed, denied, str(status.get("reason") or ""))
         ttl = self.allowed_ttl if allowed else self.other_ttl
-        if ttl > 0 and len(key) <= _MAX_CACHED:
-            if len(self._known) >= _CACHE_SIZE:
-                self._known.clear()
-            self._known[key] = (time.monotonic() + ttl, decision)
+        if ttl > 0 and key:
+            self._known.put(key, (time.monotonic() + ttl, decision))
         return decision
 
     def rules_for(self, user: User, namespace: str) -> Rules:

@@ -6,6 +6,7 @@ import socket
 from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.fields import Object
+from pilothouse.caches import short
 from pilothouse.controllers.client import Client
 
 log = logging.getLogger(__name__)
@@ -20,16 +21,17 @@ class Recorder:
     def __init__(self, client: Client, controller: str) -> None:
         self._client = client
         self._controller = controller
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, str | bytes]] = set()
 
     async def warn(self, about: Object, reason: str, action: str, note: str) -> None:
         """Tell of an object that has kind, apiVersion and metadata."""
         metadata = about["metadata"]
-        if (metadata.get("uid", ""), note) in self._told:
+        key = (metadata.get("uid", ""), short(note))
+        if key in self._told:
             return
         if len(self._told) >= REMEMBERED:
             self._told.clear()
-        self._told.add((metadata.get("uid", ""), note))
+        self._told.add(key)
         log.warning("%s", note, extra={"kv": {"kind": about["kind"], "name": metadata["name"]}})
         involved = {"kind": about["kind"], "apiVersion": about["apiVersion"], "name": metadata["name"]}
         involved |= {m: metadata[m] for m in ("namespace", "uid", "resourceVersion") if m in metadata}

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from pilothouse.caches import Memo
 from pilothouse.errors import NotAcceptable, UnsupportedMediaType
 
 JSON = "application/json"
@@ -30,8 +31,13 @@ DISCOVERY_TARGET = ("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList")
 Target = tuple[str, str, str]
 """Group, version and kind that a clause wants the answer converted to."""
 
-CACHE_LIMIT = 1024
+CACHE_LIMIT = 256
 """Accept texts remembered per endpoint sort; past it the memory starts anew, so a client cannot fill it."""
+LONGEST_KEPT = 512
+"""Characters of an Accept text that is remembered."""
+LONGEST_READ, MOST_CLAUSES = 16 << 10, 64
+"""Characters and clauses of an Accept text that are looked at: clients send a handful, and sorting them takes their
+square."""
 
 
 class Clause(NamedTuple):
@@ -65,7 +71,7 @@ PLAIN_JSON = Media("json", JSON)
 def parse_accept(header: str) -> list[Clause]:
     """The clauses in order of preference, malformed ones dropped (goautoneg.ParseAccept)."""
     clauses: list[Clause] = []
-    for part in header.split(","):
+    for part in _parts(header):
         clause = _parse_clause(part)
         if clause is None:
             continue
@@ -75,6 +81,10 @@ def parse_accept(header: str) -> list[Clause]:
             at -= 1
         clauses.insert(at, clause)
     return clauses
+
+
+def _parts(header: str) -> list[str]:
+    return header[:LONGEST_READ].split(",", MOST_CLAUSES)[:MOST_CLAUSES]
 
 
 def _parse_clause(part: str) -> Clause | None:
@@ -114,7 +124,7 @@ def acceptable(accept: str | None, produces: Iterable[str] = PRODUCES) -> None:
     if not accept:
         return
     produces = tuple(produces)
-    for part in accept.split(","):
+    for part in _parts(accept):
         media = part.partition(";")[0].strip(" ")
         if media == "*/*" or media in produces:
             return
@@ -201,6 +211,7 @@ class _Negotiator:
         self.allows = allows
         self.server_version = server_version
         self.cache: dict[str, Media | None] = {}
+        Memo("accept", LONGEST_KEPT, CACHE_LIMIT, lambda: len(self.cache))
 
     def __call__(self, header: str) -> Media | None:
         try:
@@ -208,6 +219,8 @@ class _Negotiator:
         except KeyError:
             pass
         media = _choose(header, self.allows, self.server_version)
+        if len(header) > LONGEST_KEPT:
+            return media
         if len(self.cache) >= CACHE_LIMIT:
             self.cache.clear()
         self.cache[header] = media

@@ -12,6 +12,7 @@ from pilothouse._watchcache import Entry
 from pilothouse.api import convert, protobuf_writer, yaml
 from pilothouse.api.fields import Object
 from pilothouse.api.meta_kinds import for_answer
+from pilothouse.caches import Budget, Cache
 from pilothouse.endpoints import list_stream, negotiation
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.list_stream import Lists, takes_gzip
@@ -31,24 +32,19 @@ _CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 class Messages:
     """The protobuf messages of stored objects, kept within a bound: informers of many clients list the same ones."""
 
-    LIMIT_BYTES = 16 << 20
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, str], tuple[int, bytes]] = {}
-        self._size = 0
+    def __init__(self, budget: Budget | None = None) -> None:
+        self._known: Cache[tuple[str, str], tuple[int, bytes]] = Cache(
+            "protobuf", budget or Budget(), share=1 / 4, largest=1 << 20
+        )
 
     def known(self, version: str, entry: Entry) -> bytes | None:
         """The message of an object in an API version, if it is remembered."""
-        found = self._known.get((version, entry.key))
+        found = self._known[version, entry.key]
         return found[1] if found is not None and found[0] == entry.rev else None
 
     def keep(self, version: str, entry: Entry, message: bytes) -> None:
         """Remember a message."""
-        self._size += len(message)
-        if self._size > self.LIMIT_BYTES:
-            self._known.clear()
-            self._size = len(message)
-        self._known[version, entry.key] = (entry.rev, message)
+        self._known.put((version, entry.key), (entry.rev, message))
 
 
 class _Items:
@@ -87,9 +83,9 @@ class _Items:
 class Responder:
     """Makes Responses; what an answer looks like is decided here and nowhere else."""
 
-    def __init__(self, offload: Offload) -> None:
-        """`offload` is where long lists are made."""
-        self._messages = Messages()
+    def __init__(self, offload: Offload, budget: Budget | None = None) -> None:
+        """`offload` is where long lists are made, `budget` that of the server's caches."""
+        self._messages = Messages(budget)
         self._lists = Lists(offload)
         self.stream_above = list_stream.ABOVE
         """Stored bytes from which on a list that has to be decoded is made in slices."""

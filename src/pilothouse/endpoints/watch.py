@@ -85,12 +85,15 @@ class Transformed:
 
 
 _PLAIN: dict[tuple[str, str], JsonEncoder] = {}
+_MOST_PLAIN = 4096
 
 
 def plain_encoder(resource: Resource) -> JsonEncoder:
     """The encoder of events that show objects as they are stored."""
     known = _PLAIN.get((resource.api_version, resource.kind))
     if known is None:
+        if len(_PLAIN) >= _MOST_PLAIN:  # definitions have come and gone
+            _PLAIN.clear()
         known = _PLAIN[resource.api_version, resource.kind] = JsonEncoder(resource.kind, resource.api_version)
     return known
 

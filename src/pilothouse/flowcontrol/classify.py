@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import RequestInfo, User
+from pilothouse.caches import Budget, Cache, weight
 from pilothouse.registry.readers import Readers
 
 _GROUP = "flowcontrol.apiserver.k8s.io"
 _SCHEMAS = f"flowschemas.{_GROUP}"
 _LEVELS = f"prioritylevelconfigurations.{_GROUP}"
-_CACHE_SIZE = 20_000
 _ACCOUNT = "system:serviceaccount:"
 
 
@@ -36,12 +36,17 @@ class _Schema:
 class Classifier:
     """Matches requests against flow schemas as the readers have them, in order of precedence, then name."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, budget: Budget | None = None) -> None:
+        budget = budget or Budget()
         self._objects: dict[str, Object] = {}
         self._levels: dict[str, str] = {}
         self._schemas: list[_Schema] | None = None
-        self._by_user: dict[tuple[str, tuple[str, ...]], list[tuple[_Schema, list[Object]]]] = {}
-        self._found: dict[tuple[object, ...], _Schema | None] = {}
+        self._by_user: Cache[tuple[str, tuple[str, ...]], list[tuple[_Schema, list[Object]]]] = Cache(
+            "flow_rules", budget, share=1 / 16, weigh=lambda user, found: weight(user) + 256 * len(found)
+        )
+        self._found: Cache[tuple[object, ...], _Schema] = Cache(
+            "flows", budget, weigh=lambda key, schema: weight(key)
+        )
         readers.subscribe(_LEVELS, self._level_changed)
         readers.subscribe(_SCHEMAS, self._schema_changed)
 
@@ -73,13 +78,11 @@ class Classifier:
             )
         else:
             key = (user.name, user.groups, info.verb, info.path)
-        try:
-            return self._found[key]
-        except KeyError:
-            pass
-        if len(self._found) >= _CACHE_SIZE:
-            self._forget()
-        found = self._found[key] = self._match(user, info)
+        found = self._found[key]
+        if found is None:
+            found = self._match(user, info)
+            if found is not None:
+                self._found.put(key, found)
         return found
 
     def _match(self, user: User, info: RequestInfo) -> _Schema | None:
@@ -94,13 +97,14 @@ class Classifier:
     def _rules_of(self, user: User) -> list[tuple[_Schema, list[Object]]]:
         """The schemas in order, each with the rules whose subjects include the user."""
         key = (user.name, user.groups)
-        found = self._by_user.get(key)
+        found = self._by_user[key]
         if found is None:
             matched = (
                 (schema, [r for r in schema.rules if _speaks_of(r.get("subjects") or (), user)])
                 for schema in self._ordered()
             )
-            found = self._by_user[key] = [(schema, rules) for schema, rules in matched if rules]
+            found = [(schema, rules) for schema, rules in matched if rules]
+            self._by_user.put(key, found)
         return found
 
     def _ordered(self) -> list[_Schema]:

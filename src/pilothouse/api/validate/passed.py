@@ -6,11 +6,12 @@ from typing import Any
 import orjson
 
 from pilothouse.api.fields import Errors
+from pilothouse.caches import Known
 
-REMEMBERED = 4096
+REMEMBERED = 1024
 """Values of each rule; when there are more, all are forgotten."""
-LARGEST = 2048
-"""Bytes of a value that is remembered; larger ones are asked about each time."""
+LARGEST = 1024
+"""Characters of a value that is remembered; larger ones are asked about each time."""
 
 
 class Passed:
@@ -23,16 +24,13 @@ class Passed:
 
     def __init__(self, rule: Callable[..., None]) -> None:
         self._rule = rule
-        self._known: set[tuple[Any, ...]] = set()
+        self._known = Known("pod_parts", LARGEST, REMEMBERED)
 
     def __call__(self, value: Any, path: str, errs: Errors, *context: Any) -> None:
-        text = orjson.dumps(value)
-        key = (text, *context)
-        if key in self._known:
+        text = orjson.dumps(value).decode()  # the bytes of orjson take 4 KB, however short they are
+        if (text, *context) in self._known:
             return
         before = len(errs)
         self._rule(value, path, errs, *context)
-        if len(errs) == before and len(text) <= LARGEST:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            self._known.add(key)
+        if len(errs) == before:
+            self._known.keep(text, *context)

@@ -1,7 +1,5 @@
 """Requests and limits of a whole pod, and its quality of service (component-helpers/resource, helper/qos)."""
 
-from functools import lru_cache
-
 import orjson
 
 from pilothouse.api.fields import Errors, Object
@@ -14,6 +12,7 @@ from pilothouse.api.validate.resources import (
     validate_pod_resource_name,
     validate_requirements,
 )
+from pilothouse.caches import memo
 
 
 def validate_pod_resources(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
@@ -56,7 +55,7 @@ def quality_of_service(spec: Object) -> str:
     limits: dict[str, Quantity] = {}
     guaranteed = True
     for holder in holders:
-        wanted, bounds = _positive(orjson.dumps(holder))
+        wanted, bounds = _positive(orjson.dumps(holder).decode())
         for target, found in ((requests, wanted), (limits, bounds)):
             for name, number in found.items():
                 target[name] = target[name] + number if name in target else number
@@ -69,8 +68,8 @@ def quality_of_service(spec: Object) -> str:
     return "Burstable"
 
 
-@lru_cache(maxsize=4096)
-def _positive(requirements: bytes) -> tuple[dict[str, Quantity], dict[str, Quantity]]:
+@memo("requirements", longest=512, most=1024)
+def _positive(requirements: str) -> tuple[dict[str, Quantity], dict[str, Quantity]]:
     """The requests and limits of cpu and memory above zero; remembered, as pods of a template have the same."""
     holder = orjson.loads(requirements)
     requests, limits = (

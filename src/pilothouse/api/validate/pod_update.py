@@ -24,6 +24,7 @@ from pilothouse.api.validate.pod_scheduling import (
     validate_node_selector_additions,
 )
 from pilothouse.api.validate.resources import COMPUTE
+from pilothouse.caches import Known
 
 UPDATABLE = (
     "`spec.containers[*].image`",
@@ -89,16 +90,13 @@ def _annotations_alone(pod: Object, old: Object, errs: Errors) -> None:
     validate_pod_annotations(new, spec, "metadata.annotations", errs, any_cost=any_cost)
 
 
-_valid: dict[str, None] = {}
+_valid = Known("valid_pods", longest=40, most=65536)
 """Uids of pods whose spec was found valid, as it was then or as its own rules let it change since."""
-_MAX_VALID = 65536
 
 
 def remember_valid(pod: Object) -> None:
     """Note that all rules of a pod's spec were asked and nothing was found."""
-    if len(_valid) >= _MAX_VALID:
-        _valid.clear()
-    _valid[pod["metadata"].get("uid", "")] = None
+    _valid.keep(pod["metadata"].get("uid", ""))
 
 
 def _seen_valid(pod: Object) -> bool:

@@ -1,12 +1,11 @@
 """Resource names and quantities: of containers, pods, nodes, quotas, limit ranges (apis/core/helper)."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 
 from pilothouse.api import names, quantity
 from pilothouse.api.fields import Errors, Object, quote, show
-from pilothouse.api.quantity import Quantity
 from pilothouse.api.validate.common import NEGATIVE, NOT_INTEGER, NOT_POSITIVE, report, validate_dns_label
+from pilothouse.caches import memo
 
 COMPUTE = ("cpu", "memory")
 CONTAINER = frozenset(("cpu", "memory", "ephemeral-storage"))
@@ -31,13 +30,11 @@ HUGE_PAGES = "hugepages-"
 NameRule = Callable[[str, str, Errors], None]
 
 
-@lru_cache(maxsize=4096)
-def amount(text: str) -> Quantity:
-    """The number a quantity stands for; remembered, for the same few come again and again."""
-    return quantity.parse(text)
+amount = quantity.parse
+"""The number a quantity stands for; it is remembered there."""
 
 
-@lru_cache(maxsize=4096)
+@memo("quantities", longest=40, most=4096)
 def is_whole(text: str) -> bool:
     """Whether there is no fraction, to the thousandth; what is too large wraps as upstream's int64 does."""
     number = amount(text)

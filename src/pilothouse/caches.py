@@ -1,0 +1,269 @@
+"""What is remembered between requests, bounded by bytes: the caches of a server under one budget, and memos.
+
+A `Cache` belongs to a server and its `Budget`, which all caches of the server share. A memo belongs to a function
+whose answer depends on its text alone, so one serves the whole process; its bound is the length of a text times the
+number of entries, and follows from its declaration.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable
+from functools import lru_cache, wraps
+from hashlib import blake2b
+from sys import getsizeof
+from typing import Any, TypeVar
+
+from pilothouse.metrics import Gauge, Labels, Metric
+
+TOTAL = 64 << 20
+"""Bytes of all caches of a server, when nothing else is said (--cache-memory-mb)."""
+SHARE = 1 / 8
+"""Of the budget, that one cache may take: what a client can do is mostly to fill one or two of them."""
+LARGEST = 4096
+"""Bytes of an entry that is kept; what is larger is worked out anew each time, so that few cannot push out many."""
+LIFETIME = 600.0
+"""Seconds after which an entry that nobody asks for may go; it has gone after twice as many."""
+PERIOD = 5.0
+"""Seconds between two looks for what has been there too long."""
+ENTRY = 104
+"""Bytes that a dict takes for an entry: hash, key, value and index, with the room it keeps free."""
+FEW = 16
+"""Items, or characters, of a part of a key that are not too many."""
+LONG = 256
+"""Characters of a text above which `short` makes it a digest."""
+MEMO_ENTRY = 256
+"""Bytes that an entry of a memo takes beside its text: a place in the table and a small value."""
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+Answer = TypeVar("Answer")
+
+
+def weight(value: Any) -> int:
+    """The bytes of a value made of texts, numbers, tuples, lists, dicts and objects with slots.
+
+    What several values share is counted for each of them.
+    """
+    kind, size = type(value), getsizeof(value)
+    if kind is str or kind is bytes:
+        return size
+    if kind is tuple or kind is list or kind is frozenset:
+        return size + sum(map(weight, value))
+    if kind is dict:
+        return size + sum(map(weight, value)) + sum(map(weight, value.values()))
+    return size + sum([weight(getattr(value, name)) for name in getattr(kind, "__slots__", ())])
+
+
+def short(text: str) -> str | bytes:
+    """A text as part of a key: itself, or its digest when it is long."""
+    return (
+        text if len(text) <= LONG else blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
+    )
+
+
+class Budget:
+    """The bytes that all caches of one server may take together.
+
+    When they take more, the largest one gives up its older half. It is also the group of metrics that tells of them.
+    """
+
+    def __init__(self, total: int = TOTAL) -> None:
+        self.total = total
+        self.caches: list[Cache[Any, Any]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        labels = ("cache",)
+        self._bytes = Gauge("pilothouse_cache_bytes", "[ALPHA] Bytes that a cache takes, at most.", labels)
+        self._entries = Gauge("pilothouse_cache_entries", "[ALPHA] Entries of a cache.", labels)
+
+    @property
+    def used(self) -> int:
+        """The bytes that the caches take now."""
+        return sum([cache.young + cache.old for cache in self.caches])
+
+    def relieve(self) -> None:
+        """Have the largest cache give up what is older, until all keep to the budget: small ones are left alone."""
+        while self.used > self.total:
+            max(self.caches, key=lambda cache: cache.young + cache.old).age()
+
+    def sweep(self) -> None:
+        """Let go of what nobody has asked for in its lifetime."""
+        now = time.monotonic()
+        for cache in self.caches:
+            cache.sweep(now)
+
+    def start(self) -> None:
+        """Sweep from time to time, on the running loop."""
+        self._timer = asyncio.get_running_loop().call_later(PERIOD, self._tick)
+
+    async def close(self) -> None:
+        """Sweep no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _tick(self) -> None:
+        self.sweep()
+        self.start()
+
+    def metrics(self) -> list[Metric]:
+        """The sizes of the caches and of the memos, as they stand."""
+        sizes: dict[Labels, float] = {}
+        counts: dict[Labels, float] = {}
+        for cache in self.caches:
+            sizes[cache.name,] = sizes.get((cache.name,), 0) + cache.young + cache.old
+            counts[cache.name,] = counts.get((cache.name,), 0) + cache.entries()
+        for one in MEMOS:
+            sizes[one.name,] = sizes.get((one.name,), 0) + one.bytes()
+            counts[one.name,] = counts.get((one.name,), 0) + one.count()
+        self._bytes.values, self._entries.values = sizes, counts
+        return [self._bytes, self._entries]
+
+    def reset(self) -> None:
+        """Sizes are measured when somebody asks; there is nothing to forget."""
+
+
+class Cache(dict[K, V | None]):
+    """A cache of two generations: `cache[key]` is the value, or None; `put` keeps one.
+
+    The dict is the young generation. When it has half of the bytes, it becomes the old one, and what was old and
+    nobody has asked for since goes. `weigh` tells the bytes of an entry, the same ones each time.
+
+    PERF: a hit is the look-up of a dict and runs no Python; only a miss comes to `__missing__`.
+    """
+
+    __slots__ = (
+        "_aged",
+        "_budget",
+        "_largest",
+        "_lifetime",
+        "_limit",
+        "_older",
+        "_weigh",
+        "name",
+        "old",
+        "young",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        budget: Budget,
+        *,
+        share: float = SHARE,
+        largest: int = LARGEST,
+        lifetime: float = LIFETIME,
+        weigh: Callable[[K, V], int] = lambda key, value: weight(key) + weight(value),
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.young = self.old = 0
+        """Bytes of the young and of the old generation."""
+        self._older: dict[K, V | None] = {}
+        self._budget, self._largest, self._lifetime, self._weigh = budget, largest, lifetime, weigh
+        self._limit = int(budget.total * share)
+        self._aged = time.monotonic()
+        budget.caches.append(self)
+
+    def __missing__(self, key: K) -> V | None:
+        value = self._older.pop(key, None)
+        if value is not None:
+            self.old -= ENTRY + self._weigh(key, value)
+            self._add(key, value)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Keep a value, unless it is too large."""
+        self.drop(key)
+        if self._weigh(key, value) <= self._largest:
+            self._add(key, value)
+            if self._budget.used > self._budget.total:
+                self._budget.relieve()
+
+    def _add(self, key: K, value: V) -> None:
+        self[key] = value
+        self.young += ENTRY + self._weigh(key, value)
+        if self.young > self._limit >> 1:
+            self.age()
+
+    def drop(self, key: K) -> None:
+        """Let go of one entry, if it is there."""
+        value = self.pop(key, None)
+        if value is not None:
+            self.young -= ENTRY + self._weigh(key, value)
+        elif self._older and (value := self._older.pop(key, None)) is not None:
+            self.old -= ENTRY + self._weigh(key, value)
+
+    def age(self) -> None:
+        """Let go of the old generation; the young one takes its place."""
+        self._older, self.old, self.young = dict(self), self.young, 0
+        super().clear()
+        self._aged = time.monotonic()
+
+    def sweep(self, now: float) -> None:
+        """Age once in a lifetime."""
+        if now - self._aged >= self._lifetime and (self or self._older):
+            self.age()
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        super().clear()
+        self._older = {}
+        self.young = self.old = 0
+
+    def entries(self) -> int:
+        """How many entries there are in both generations."""
+        return len(self) + len(self._older)
+
+
+class Memo:
+    """How much a memo keeps: at most `most` entries, each of a text no longer than `longest`."""
+
+    def __init__(self, name: str, longest: int, most: int, count: Callable[[], int]) -> None:
+        self.name, self.longest, self.most, self.count = name, longest, most, count
+        MEMOS.append(self)
+
+    def bytes(self) -> int:
+        """The bytes that it takes at most with what it has now."""
+        return self.count() * (self.longest + MEMO_ENTRY)
+
+
+MEMOS: list[Memo] = []
+"""All memos of the process; those of one name are told of as one."""
+
+
+def memo(
+    name: str, longest: int = 128, most: int = 1024
+) -> Callable[[Callable[[str], Answer]], Callable[[str], Answer]]:
+    """Have a function remember its answers for texts up to `longest`, the `most` that were asked for last."""
+
+    def decorate(function: Callable[[str], Answer]) -> Callable[[str], Answer]:
+        known = lru_cache(maxsize=most)(function)
+        Memo(name, longest, most, lambda: known.cache_info().currsize)
+
+        @wraps(function)
+        def ask(text: str) -> Answer:
+            return known(text) if len(text) <= longest else function(text)
+
+        return ask
+
+    return decorate
+
+
+def _is_light(value: Any) -> bool:
+    """Whether a part of a key takes few bytes; no more than a few of its items are looked at."""
+    return (not hasattr(value, "__len__") or len(value) <= FEW) and weight(value) <= LARGEST
+
+
+class Known(set[Any]):
+    """Texts that a rule has nothing against; when there are too many, all are forgotten."""
+
+    def __init__(self, name: str, longest: int = 128, most: int = 1024) -> None:
+        super().__init__()
+        self._longest, self._most = longest, most
+        Memo(name, longest, most, self.__len__)
+
+    def keep(self, text: str, *context: Any) -> None:
+        """Remember a text, or the tuple of it and of what it was judged in; nothing that is long."""
+        if len(text) <= self._longest and all(map(_is_light, context)):
+            if len(self) >= self._most:
+                self.clear()
+            self.add((text, *context) if context else text)

@@ -1,0 +1,250 @@
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pilothouse import caches, metrics
+from pilothouse.api import managed, names, quantity
+from pilothouse.api.identity import Attributes, RequestInfo, User
+from pilothouse.caches import Budget, Cache, Known, Memo, memo, short, weight
+
+MB = 1 << 20
+
+
+def fill(cache: Cache[Any, Any], count: int, size: int = 100, start: int = 0) -> None:
+    for n in range(start, start + count):
+        cache.put(f"{n:08}", "x" * size)
+
+
+def test_a_value_is_found_until_its_generation_goes() -> None:
+    cache: Cache[str, int] = Cache("numbers", Budget())
+    assert cache["a"] is None
+    cache.put("a", 1)
+    assert cache["a"] == 1
+    cache.age()
+    assert cache["a"] == 1, "asked for, it is young again"
+    cache.age()
+    cache.age()
+    assert cache["a"] is None
+    assert cache.entries() == 0
+
+
+def test_a_cache_keeps_to_its_share_and_keeps_what_is_used() -> None:
+    budget = Budget(8 * MB)
+    cache: Cache[str, str] = Cache("texts", budget, share=1 / 8)
+    cache.put("kept", "value")
+    for n in range(50):
+        fill(cache, 1000, start=1000 * n)
+        assert cache["kept"] == "value"
+        assert cache.young + cache.old <= MB
+    assert 1000 < cache.entries() < 10_000
+    assert cache["00049999"] is not None
+
+
+def test_all_caches_keep_to_the_budget() -> None:
+    budget = Budget(MB)
+    many: list[Cache[str, str]] = [Cache(f"c{n}", budget, share=1 / 2) for n in range(6)]
+    for start in range(0, 20_000, 500):
+        for cache in many:
+            fill(cache, 500, start=start)
+        assert budget.used <= MB
+    assert all(cache.entries() for cache in many)
+
+
+def test_one_cache_that_is_filled_pushes_no_other_out() -> None:
+    budget = Budget(MB)
+    small: Cache[str, str] = Cache("small", budget)
+    small.put("a", "b")
+    large: Cache[str, str] = Cache("large", budget, share=4)
+    fill(large, 20_000)
+    assert small["a"] == "b"
+    assert large.entries() > 1000
+
+
+def test_sizes_are_exact_when_entries_are_replaced_and_dropped() -> None:
+    cache: Cache[str, str] = Cache("texts", Budget())
+    for text in ("a", "bb" * 100, "c"):
+        cache.put("key", text)
+        assert cache.young == caches.ENTRY + weight("key") + weight(text)
+    cache.age()
+    cache.put("key", "young")
+    assert cache.old == 0
+    assert cache.entries() == 1
+    cache.drop("key")
+    cache.drop("key")
+    assert (cache.young, cache.old, cache.entries()) == (0, 0, 0)
+    fill(cache, 3)
+    cache.age()
+    fill(cache, 3, start=10)
+    cache.clear()
+    assert (cache.young, cache.old, cache.entries()) == (0, 0, 0)
+
+
+def test_a_large_entry_is_not_kept_and_takes_the_place_of_none() -> None:
+    cache: Cache[str, str] = Cache("texts", Budget(), largest=1000)
+    cache.put("a", "small")
+    cache.put("a", "x" * 1000)
+    assert cache["a"] is None
+    assert cache.young == 0
+
+
+def test_what_nobody_asks_for_goes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caches, "PERIOD", 0.01)
+    budget = Budget()
+    cache: Cache[str, int] = Cache("short", budget, lifetime=0.05)
+    lasting: Cache[str, int] = Cache("long", budget)
+
+    async def run() -> None:
+        budget.start()
+        cache.put("a", 1)
+        lasting.put("a", 1)
+        await asyncio.sleep(0.3)
+        await budget.close()
+
+    asyncio.run(run())
+    assert cache.entries() == 0
+    assert lasting.entries() == 1
+
+
+def test_weight_counts_what_is_inside() -> None:
+    user = User("jane", "1", ("x" * 1000,), {"y" * 1000: ["z" * 1000]})
+    assert 3000 < weight(user) < 4500
+    assert weight(("x" * 10_000, 1, None)) > 10_000
+
+
+def test_long_texts_become_digests() -> None:
+    assert short("a" * caches.LONG) == "a" * caches.LONG
+    digest = short("a" * 1_000_000)
+    assert isinstance(digest, bytes)
+    assert len(digest) == 32
+    assert digest != short("a" * 999_999)
+    assert short("\udc80" * 300)
+
+
+def test_a_memo_asks_anew_for_long_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caches, "MEMOS", [])
+    asked: list[str] = []
+
+    @memo("lengths", longest=4, most=2)
+    def length(text: str) -> int:
+        asked.append(text)
+        return len(text)
+
+    for text in ("a", "a", "12345", "12345", "b", "c", "a"):
+        assert length(text) == len(text)
+    assert asked == ["a", "12345", "12345", "b", "c", "a"]
+    (told,) = caches.MEMOS
+    assert (told.count(), told.bytes()) == (2, 2 * (4 + caches.MEMO_ENTRY))
+
+
+def test_known_texts_are_few_and_short() -> None:
+    known = Known("test", longest=4, most=3)
+    for n in range(10):
+        known.keep(str(n))
+        assert str(n) in known
+        assert len(known) <= 3
+    known.keep("12345")
+    assert "12345" not in known
+    known.keep("a", frozenset(("b",)), True)
+    assert ("a", frozenset(("b",)), True) in known
+    known.keep("a", frozenset(map(str, range(1000))))
+    known.keep("a", frozenset(("x" * 100_000,)))
+    assert all(len(one) < 3 or not isinstance(one, tuple) or len(one[1]) == 1 for one in known)
+    assert max(map(weight, known)) < 1000
+
+
+def test_the_sizes_are_told() -> None:
+    told = metrics.Metrics()
+    budget = Budget()
+    told.groups.append(budget)
+    cache: Cache[str, str] = Cache("texts", budget)
+    assert 'pilothouse_cache_entries{cache="texts"} 0\n' in told.expose().decode()
+    fill(cache, 10)
+    shown = told.expose().decode()
+    assert 'pilothouse_cache_entries{cache="texts"} 10\n' in shown
+    assert f'pilothouse_cache_bytes{{cache="texts"}} {metrics.number(cache.young)}\n' in shown
+    told.reset()
+    assert 'cache_entries{cache="texts"} 10\n' in told.expose().decode()
+
+
+def test_a_memo_is_told_of() -> None:
+    budget = Budget()
+
+    def entries() -> float:
+        shown = budget.metrics()[1]
+        assert isinstance(shown, metrics.Gauge)
+        return shown.values["quantities",]
+
+    before = entries()
+    quantity.parse("1234567m")
+    assert entries() == before + 1
+
+
+def test_all_memos_together_are_small() -> None:
+    assert sum(one.most * (one.longest + caches.MEMO_ENTRY) for one in caches.MEMOS) <= 48 * MB
+
+
+@pytest.mark.parametrize("make", [lambda n: f"{n}" * 20_000, lambda n: f"{n:x}:" * 20_000])
+def test_long_texts_of_users_are_not_remembered(make: Any) -> None:
+    from pilothouse import _fieldset
+    from pilothouse.api.defaults_core import pull_policy
+    from pilothouse.api.validate.resources import is_whole
+
+    def count() -> int:
+        others = sum(_fieldset.remembered()[:1])
+        return others + sum(one.count() for one in caches.MEMOS)
+
+    _fieldset.parse({'k:{"name":"short"}': {}})
+    before = count()
+    for n in range(10, 60):
+        text = make(n)
+        names.parse_ip(text)
+        names._strict_address(text)
+        names.c_identifier("a" + text)
+        names.dns_subdomain(text, False)
+        names.label_value(text)
+        pull_policy(text)
+        managed.identity(text, "Update", "v1", "")
+        _fieldset.parse({f'v:"{text}"': {}, f'k:{{"name":"{text}"}}': {}})
+        for wrong in (quantity.parse, is_whole):
+            try:
+                wrong(text)
+            except ValueError:
+                pass
+    assert count() == before
+
+
+def test_memo_registers_once() -> None:
+    assert len({(one.name, id(one)) for one in caches.MEMOS}) == len(caches.MEMOS)
+    assert all(isinstance(one, Memo) and one.longest <= 1024 for one in caches.MEMOS)
+
+
+class Readers:
+    """No objects at all."""
+
+    def subscribe(self, resource: str, callback: Any) -> None:
+        pass
+
+
+def test_decisions_on_long_and_on_many_paths_leave_little() -> None:
+    from pilothouse.authz.rbac import RBACAuthorizer
+    from pilothouse.flowcontrol.classify import Classifier
+
+    budget = Budget()
+    readers: Any = Readers()
+    authorizer, classifier = RBACAuthorizer(readers, budget), Classifier(readers, budget)
+    catch_all: Any = SimpleNamespace(name="catch-all")
+    classifier._schemas = [catch_all]
+    classifier._rules_of = lambda user: []  # type: ignore[method-assign]
+    user = User("system:anonymous", groups=("system:unauthenticated",))
+    for n in range(100):
+        path = f"/{n}" + "x" * 1_000_000
+        authorizer.authorize(Attributes(user, "get", path))
+        classifier._schema(user, RequestInfo(path, "get"))
+    assert budget.used < 10_000
+    for n in range(30_000):
+        path = f"/{n}" + "x" * 200
+        authorizer.authorize(Attributes(user, "get", path))
+        classifier._schema(user, RequestInfo(path, "get"))
+    assert budget.used <= 16 * MB
