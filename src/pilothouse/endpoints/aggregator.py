@@ -92,7 +92,7 @@ def port_of(service: Object, number: int) -> Object | None:
 
 async def handle(verbs: Verbs, ctx: Context, backend: Backend) -> Response:
     """Pass a request on, as the user who sent it."""
-    options, outbound = verbs.services.options, verbs.services.outbound
+    options = verbs.services.options
     if not backend.available:
         return _text(503, UNAVAILABLE)
     try:
@@ -104,7 +104,7 @@ async def handle(verbs: Verbs, ctx: Context, backend: Backend) -> Response:
     discovery = not info.is_resource and len(info.path.strip("/").split("/")) == 3
     try:
         answer = await relay.forward(
-            outbound,
+            verbs.services,
             ctx,
             url,
             trust_of(backend, options),

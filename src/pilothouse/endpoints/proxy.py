@@ -277,17 +277,44 @@ async def _proxy(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     url = f"{target.base}/{'/'.join(rest)}"
     if request.query:
         url = f"{url}?{request.query}"
-    answer = await relay.forward(verbs.services.outbound, ctx, url, target.trust, prepend=prepend)
+    answer = await relay.forward(verbs.services, ctx, url, target.trust, prepend=prepend)
     location = relay.own_location(ctx, answer, url, prepend) if answer.header("location") else ""
     return await relay.response_of(ctx, answer, location=location)
 
 
+_IPv6 = ipaddress.IPv6Network
+_EMBEDDING = (
+    (_IPv6("::ffff:0:0/96"), 0),  # IPv4-mapped
+    (_IPv6("::/96"), 0),  # IPv4-compatible
+    (_IPv6("64:ff9b::/96"), 0),  # NAT64
+    (_IPv6("64:ff9b:1::/48"), 0),  # NAT64 with a prefix of the site's own, the shortest
+    (_IPv6("2002::/16"), 80),  # 6to4
+)
+"""Networks whose addresses lead to an IPv4 one, and how far from the end that stands."""
+
+
 def allowed(address: str) -> bool:
-    """Whether requests may go there: a unicast address beyond this host and this link (IsGlobalUnicast)."""
+    """Whether requests may go there: a unicast address beyond this host and this link (IsGlobalUnicast).
+
+    An IPv6 address that only stands for an IPv4 one is judged by both.
+    """
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        if not _is_global_unicast(ip):
+            return False
+        inner = [
+            ipaddress.IPv4Address(int(ip) >> shift & 0xFFFFFFFF)
+            for network, shift in _EMBEDDING
+            if ip in network
+        ]
+        return all(_is_global_unicast(one) for one in inner)
+    return _is_global_unicast(ip)
+
+
+def _is_global_unicast(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return not (ip.is_loopback or ip.is_unspecified or ip.is_multicast or ip.is_link_local) and (
         str(ip) != "255.255.255.255"
     )
