@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from pilothouse import pki, remote
 from pilothouse.admission.chain import Chain
 from pilothouse.admission.plugins import chain_of, enabled
+from pilothouse.admission.unsupported import stored_without_effect
 from pilothouse.api import meta
 from pilothouse.api.validate.pod_security import Capabilities
 from pilothouse.authn import keys
@@ -174,6 +175,8 @@ class Server:
         for each in self.presence:
             each.start()
         self.health.finish()
+        for resource, count, sentence in stored_without_effect(self.readers):
+            log.warning(sentence, extra={"kv": {"resource": resource, "objects": count}})
         if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
             self._write_kubeconfig()
         log.info("serving", extra={"address": config.bind_address, "port": self.listener.port})

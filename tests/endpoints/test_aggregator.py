@@ -183,3 +183,48 @@ async def test_reasons_follow_the_cluster(rig, following):
 )
 def test_versions_of_paths(path, version):
     assert aggregator.version_of(path) == version
+
+
+async def test_nobody_names_himself_to_a_backend(rig, following, tmp_path):
+    async with Backend(tmp_path, metrics, ("m.default.svc",), ADDRESS) as backend:
+        rig.services.options = dataclasses.replace(
+            rig.services.options,
+            requestheader_username_headers=("X-User", "X-Other"),
+            requestheader_uid_headers=("X-Id",),
+            requestheader_group_headers=("X-Group",),
+            requestheader_extra_headers_prefix=("X-More-",),
+        )
+        await service(rig, backend)
+        await rig.ok("POST", APISERVICES, api_service(backend))
+        await condition(rig, "Passed")
+        backend.requests.clear()
+        sent = {
+            "X-User": "root",
+            "X-Other": "root",
+            "X-Id": "0",
+            "X-Group": "system:masters",
+            "X-More-Scopes": "all",
+            "X-Remote-User": "root",
+            "X-Remote-Group": "system:masters",
+            "X-Remote-Extra-Scopes": "all",
+            "X-Forwarded-Uri": "/else",
+            "X-Forwarded-Host": "else",
+            "Connection": "close, X-Private , X-Remote-Uid",
+            "X-Private": "secret",
+            "X-Kept": "yes",
+        }
+        await rig.ok("GET", "/apis/metrics.k8s.io/v1beta1/nodes", headers=sent)
+        [(_, path, headers, _)] = [r for r in backend.requests if "nodes" in r[1]]
+        hidden = (
+            "x-user",
+            "x-other",
+            "x-id",
+            "x-group",
+            "x-more-scopes",
+            "x-private",
+            "x-remote-extra-scopes",
+        )
+        assert not set(hidden) & headers.keys() and headers["x-kept"] == ["yes"]
+        assert headers["x-remote-user"] == ["admin"] and headers["x-remote-uid"] == ["1"]
+        assert headers["x-remote-group"] == ["system:masters", "system:authenticated"]
+        assert headers["x-forwarded-uri"] == [path] and headers["x-forwarded-host"] != ["else"]

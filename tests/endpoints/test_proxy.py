@@ -255,3 +255,53 @@ def test_names_of_targets(text, parts):
 def test_names_that_are_none(text):
     with pytest.raises(proxy.errors.BadRequest, match="invalid pod request"):
         proxy.split(text, "pod")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.8.8.8",
+        "0.0.0.0",
+        "169.254.169.254",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "fe80::1",
+        "fe80::1%eth0",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "::ffff:7f00:1",
+        "::ffff:0.0.0.0",
+        "::ffff:169.254.169.254",
+        "::127.0.0.1",
+        "64:ff9b::127.0.0.1",
+        "64:ff9b:1::169.254.169.254",
+        "2002:7f00:1::1",
+        "2002:a9fe:a9fe::",
+        "127.1",
+        "0x7f.0.0.1",
+        "2130706433",
+        "localhost",
+        "",
+    ],
+)
+def test_addresses_that_are_no_targets(address):
+    assert not proxy.allowed(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["10.0.0.1", "8.8.8.8", "fd00::1", "2001:db8::1", "::ffff:10.0.0.1", "64:ff9b::8.8.8.8"]
+)
+def test_addresses_that_are_targets(address):
+    assert proxy.allowed(address)
+
+
+@pytest.mark.parametrize("address", ["::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::127.0.0.1"])
+async def test_a_node_pod_or_service_leads_to_no_disguised_loopback(rig, address):
+    made = await rig.ok("POST", "/api/v1/nodes", {"metadata": {"name": "n9"}})
+    made["status"] = {"addresses": [{"type": "InternalIP", "address": address}]}
+    await rig.ok("PUT", "/api/v1/nodes/n9/status", made)
+    for path in ("n9/proxy/", "n9:80/proxy/", "https:n9:10250/proxy/"):
+        assert await rig.fail(400, "GET", f"/api/v1/nodes/{path}") == "address not allowed"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pilothouse.admission.chain import Attributes, Plugin
 from pilothouse.api.fields import Object
+from pilothouse.registry.readers import Readers
 
 POD_SECURITY = "pod-security.kubernetes.io/"
 """What the labels begin with that ask for pod security on a namespace."""
@@ -96,6 +97,16 @@ UNSUPPORTED: dict[str, tuple[Row, ...]] = {
         ),
     ),
 }
+
+
+def stored_without_effect(readers: Readers) -> Iterator[tuple[str, int, str]]:
+    """What the cluster holds of it: resource, number of objects and sentence, for the log of a start."""
+    for resource, rows in UNSUPPORTED.items():
+        counts = [0] * len(rows)
+        for obj in readers.list(resource):
+            for i, row in enumerate(rows):
+                counts[i] += bool(row.part(obj))
+        yield from ((resource, n, row.sentence) for n, row in zip(counts, rows, strict=True) if n)
 
 
 class Unsupported(Plugin):

@@ -108,7 +108,8 @@ async def forward(
     headers.append(("X-Forwarded-For", f"{came_by}, {request.peer[0]}" if came_by else request.peer[0]))
     headers.append(("Audit-Id", ctx.audit_id))
     path = urlsplit(url).path
-    headers.append(("X-Forwarded-Uri", normpath(f"{prepend}/{path}") + ("/" if path.endswith("/") else "")))
+    seen = "/" + normpath(f"{prepend}/{path}").lstrip("/")  # normpath keeps two slashes at the start
+    headers.append(("X-Forwarded-Uri", seen if seen == "/" or not path.endswith("/") else f"{seen}/"))
     headers.append(("X-Forwarded-Host", request.headers.get("host", "")))
     headers.append(("X-Forwarded-Proto", "https"))
     headers += more or []
