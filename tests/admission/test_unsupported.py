@@ -79,6 +79,18 @@ async def test_the_rest_passes(rig):
     for resource, obj in (
         (("", "v1", "namespaces"), {"metadata": {"name": "a", "labels": {"b": "c"}}}),
         (("apiextensions.k8s.io", "v1", "customresourcedefinitions"), CRD),
+        (
+            ("", "v1", "namespaces"),
+            {
+                "metadata": {
+                    "name": "a",
+                    "labels": {
+                        "pod-security.kubernetes.io/enforce": "privileged",
+                        "pod-security.kubernetes.io/enforce-version": "latest",
+                    },
+                }
+            },
+        ),
         (("", "v1", "resourcequotas"), {"metadata": {"name": "a"}, "spec": {}}),
         (
             ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),

@@ -3,10 +3,12 @@
 import asyncio
 import base64
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 from backend import Backend, own_address
+from harness import ADMIN
 
 from pilothouse.controllers.apiservices import APIServices
 from pilothouse.endpoints import aggregator
@@ -228,3 +230,25 @@ async def test_nobody_names_himself_to_a_backend(rig, following, tmp_path):
         assert headers["x-remote-user"] == ["admin"] and headers["x-remote-uid"] == ["1"]
         assert headers["x-remote-group"] == ["system:masters", "system:authenticated"]
         assert headers["x-forwarded-uri"] == [path] and headers["x-forwarded-host"] != ["else"]
+
+
+async def test_a_target_without_a_slash_names_no_other_host(rig, monkeypatch):
+    asked = []
+
+    async def forward(services, ctx, url, *args, **kwargs):
+        asked.append(url)
+        raise aggregator.errors.ServiceUnavailable("enough")
+
+    monkeypatch.setattr(aggregator, "resolve", lambda *args: "https://10.0.0.5:443")
+    monkeypatch.setattr(aggregator.relay, "forward", forward)
+    backend = SimpleNamespace(
+        available=True, name="m", namespace="default", port=443, ca_bundle="", insecure=True
+    )
+    for target, path in (
+        ("/apis/a/v1/b?c", "/apis/a/v1/b?c"),
+        ("x@127.0.0.1:1/apis/a/v1/b", "/x@127.0.0.1:1/apis/a/v1/b"),
+    ):
+        info = SimpleNamespace(is_resource=True, path=target)
+        ctx = SimpleNamespace(request=rig.request("GET", target), info=info, user=ADMIN)
+        await aggregator.handle(rig.verbs, ctx, backend)
+        assert asked.pop() == f"https://10.0.0.5:443{path}"

@@ -305,3 +305,27 @@ async def test_a_node_pod_or_service_leads_to_no_disguised_loopback(rig, address
     await rig.ok("PUT", "/api/v1/nodes/n9/status", made)
     for path in ("n9/proxy/", "n9:80/proxy/", "https:n9:10250/proxy/"):
         assert await rig.fail(400, "GET", f"/api/v1/nodes/{path}") == "address not allowed"
+
+
+@pytest.mark.parametrize(
+    "port", ["80@127.0.0.1", "80%40127.0.0.1", "%4010.0.0.9", "http", "80%23", "80%3F", "-1"]
+)
+async def test_a_port_leads_nowhere_else(rig, port):
+    made = await rig.ok("POST", "/api/v1/nodes", {"metadata": {"name": "n8"}})
+    made["status"] = {"addresses": [{"type": "InternalIP", "address": "198.51.100.1"}]}
+    await rig.ok("PUT", "/api/v1/nodes/n8/status", made)
+    made = await rig.ok(
+        "POST", PODS, {"metadata": {"name": "w"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    )
+    made["status"] = {"podIPs": [{"ip": "198.51.100.1"}], "podIP": "198.51.100.1"}
+    await rig.ok("PUT", f"{PODS}/w/status", made)
+    for path in (f"/api/v1/nodes/n8:{port}/proxy/", f"{PODS}/w:{port}/proxy/"):
+        assert "no such host" in await rig.fail(503, "GET", path)
+
+
+async def test_ports_of_a_service_that_are_no_numbers_are_names(rig):
+    services = "/api/v1/namespaces/default/services"
+    await rig.ok("POST", services, {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 443}]}})
+    for port in ("%C2%B2", "--5", "9" * 5000, "+", "x"):
+        assert (await rig.call("GET", f"{services}/s:{port}/proxy/")).status == 404
+    assert "no service port -5 found" in await rig.fail(503, "GET", f"{services}/s:-5/proxy/")

@@ -10,8 +10,9 @@ from pilothouse.admission.chain import Attributes, Plugin
 from pilothouse.api.fields import Object
 from pilothouse.registry.readers import Readers
 
-POD_SECURITY = "pod-security.kubernetes.io/"
-"""What the labels begin with that ask for pod security on a namespace."""
+POD_SECURITY = tuple(f"pod-security.kubernetes.io/{mode}" for mode in ("enforce", "audit", "warn"))
+"""The labels that ask for pod security on a namespace, unless they say that all is allowed."""
+ALL_ALLOWED = "privileged"
 
 
 class Row(NamedTuple):
@@ -27,7 +28,7 @@ def _member(name: str) -> Callable[[Object], Any]:
 
 def _pod_security(namespace: Object) -> dict[str, str]:
     labels = namespace["metadata"].get("labels") or {}
-    return {key: value for key, value in labels.items() if key.startswith(POD_SECURITY)}
+    return {key: labels[key] for key in POD_SECURITY if labels.get(key, ALL_ALLOWED) != ALL_ALLOWED}
 
 
 def _conversion(definition: Object) -> Any:

@@ -100,7 +100,7 @@ async def handle(verbs: Verbs, ctx: Context, backend: Backend) -> Response:
     except Unroutable:
         return _text(503, UNAVAILABLE)
     request, info = ctx.request, ctx.info
-    url = base + request.target
+    url = f"{base}/{request.target.removeprefix('/')}"  # a target without a slash must not name another host
     discovery = not info.is_resource and len(info.path.strip("/").split("/")) == 3
     try:
         answer = await relay.forward(

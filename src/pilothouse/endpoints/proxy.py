@@ -100,6 +100,14 @@ def _host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def _at(host: str, port: str) -> str:
+    """host:port of a URL. A port that is no number would say where else to go: `80@127.0.0.1`."""
+    if not (port.isascii() and port.isdigit()):
+        why = f"dial tcp: lookup {_host(host)}:{port}: no such host"
+        raise errors.ServiceUnavailable(f"error trying to reach service: {why}")
+    return f"{_host(host)}:{port}"
+
+
 # Logs and streams of a container
 
 
@@ -331,7 +339,7 @@ async def _node(verbs: Verbs, ctx: Context, resource: Resource) -> Target:
         raise errors.BadRequest("address not allowed")
     if port in ("", str(kubelet.port)):
         return Target(kubelet.base, kubelet.trust)
-    return Target(f"{scheme or 'http'}://{_host(kubelet.host)}:{port}", INSECURE)
+    return Target(f"{scheme or 'http'}://{_at(kubelet.host, port)}", INSECURE)
 
 
 async def _pod_target(verbs: Verbs, ctx: Context, resource: Resource) -> Target:
@@ -345,7 +353,7 @@ async def _pod_target(verbs: Verbs, ctx: Context, resource: Resource) -> Target:
     address = addresses[0].get("ip", "") if addresses else ""
     if not allowed(address):
         raise errors.BadRequest("address not allowed")
-    host = f"{_host(address)}:{port}" if port else _host(address)
+    host = _at(address, port) if port else _host(address)
     return Target(f"{scheme or 'http'}://{host}", INSECURE)
 
 
@@ -353,16 +361,29 @@ async def _service(verbs: Verbs, ctx: Context, resource: Resource) -> Target:
     scheme, name, port = split(ctx.info.name, "service")
     namespace = ctx.info.namespace
     service: Object = orjson.loads(verbs.store.find(resource, namespace, name).value)
-    if port.lstrip("-").isdigit():
+    number = _number(port)
+    if number is not None:
         ports = (service.get("spec") or {}).get("ports") or []
-        named = next((p for p in ports if p.get("port") == int(port)), None)
+        named = next((p for p in ports if p.get("port") == number), None)
         if named is None:
-            raise errors.ServiceUnavailable(f'no service port {int(port)} found for service "{name}"')
+            raise errors.ServiceUnavailable(f'no service port {number} found for service "{name}"')
         port = named.get("name", "")
     endpoint = random_endpoint(verbs.readers, service, port)
     if endpoint is None:
         raise errors.not_found("", "services", name)
     return Target(f"{scheme or 'http'}://{endpoint}", INSECURE)
+
+
+def _number(text: str) -> int | None:
+    """A decimal number of 64 bits (strconv.ParseInt), None for any other text."""
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > _LONGEST:
+        return None
+    return int(text)
+
+
+_LONGEST = 18
+"""Digits of a number that surely fits into 64 bits; no port has so many."""
 
 
 def random_endpoint(readers: Any, service: Object, port_name: str) -> str | None:
