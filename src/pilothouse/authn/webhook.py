@@ -54,9 +54,11 @@ class WebhookTokens:
         }
         try:
             answer = await self.post(review)
+            identity = self._identity(answer.get("status") or {}, wanted)
         except (errors.StatusError, OSError) as error:
             raise errors.Unauthorized(str(error)) from None
-        identity = self._identity(answer.get("status") or {}, wanted)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise errors.Unauthorized(f"the answer is no TokenReview: {error}") from None
         if identity is not None and self.ttl > 0:
             if len(self._known) >= _CACHE_SIZE:
                 self._known.clear()
