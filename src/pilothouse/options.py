@@ -376,6 +376,9 @@ class Config:
         "$XDG_STATE_HOME/pilothouse.")
     workers: int = _own(1, "int",
         "Processes that share the port, each with its own cache; more than one need --etcd-servers.")
+    warn_unsupported: bool = _own(True, "bool",
+        "Warn those who write what has no effect here. Without it the answers are those of kube-apiserver to the "
+        "letter, which is for comparisons.")
     write_kubeconfig: str = _own("", "string",
         "File to write the administrator's kubeconfig to, once the server is ready.")
     # fmt: on

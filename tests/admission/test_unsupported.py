@@ -74,6 +74,15 @@ async def test_what_was_stored_before_may_be_changed_elsewhere(rig, resource, ob
     assert len(asked.warnings) == 1
 
 
+async def test_warnings_may_be_left_out_but_not_refusals(rig):
+    resource, obj = CASES[6]
+    asked = rig.attributes(obj, resource=resource)
+    Unsupported(warn=False).validate(asked)
+    assert asked.warnings == []
+    with pytest.raises(Exception, match="--strict-admission is on"):
+        Unsupported(strict=True, warn=False).validate(asked)
+
+
 async def test_the_rest_passes(rig):
     plugin = Unsupported(strict=True)
     for resource, obj in (

@@ -67,4 +67,4 @@ def chain_of(config: Config) -> Chain:
     """The chain of the plugins that are on. What this server cannot carry out is told or refused after them all."""
     on = enabled(config)
     plugins = [make(config) for name, make in ORDER.items() if name in on]
-    return Chain([*plugins, Unsupported(config.strict_admission)])
+    return Chain([*plugins, Unsupported(config.strict_admission, config.warn_unsupported)])

@@ -115,8 +115,9 @@ class Unsupported(Plugin):
 
     name = "Unsupported"
 
-    def __init__(self, strict: bool = False) -> None:
+    def __init__(self, strict: bool = False, warn: bool = True) -> None:
         self.strict = strict
+        self.warn = warn
 
     def wants(self, a: Attributes) -> bool:
         return (
@@ -133,4 +134,5 @@ class Unsupported(Plugin):
                 continue
             if self.strict and (a.old is None or row.part(a.old) != part):
                 raise a.refuse(f"{row.sentence}, and --strict-admission is on")
-            a.warnings.append(row.sentence)
+            if self.warn:
+                a.warnings.append(row.sentence)
