@@ -300,3 +300,55 @@ def test_a_front_proxy_may_have_a_ca_of_its_own(tmp_path):
 
     # known, but allowed nothing; and by itself the proxy is nobody, whatever its certificate says
     assert asyncio.run(main()) == [403, 401]
+
+
+def test_always_allow_lets_nobody_in_without_a_name(tmp_path, caplog):
+    async def go():
+        async with Running(tmp_path, "--authorization-mode=AlwaysAllow") as running:
+            nobody = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
+            url = f"https://127.0.0.1:{running.port}/api/v1/secrets"
+            for headers in ({}, {"Authorization": "Basic YTpi"}):
+                asked = urllib.request.Request(url, headers=headers)
+                with pytest.raises(urllib.error.HTTPError) as caught:
+                    await asyncio.to_thread(urllib.request.urlopen, asked, context=nobody, timeout=10)
+                assert caught.value.code == 401
+                caught.value.close()
+            assert (await running.call("GET", "/api/v1/secrets"))[0] == 200
+
+    asyncio.run(go())
+    texts = [record.getMessage() for record in caplog.records]
+    assert any(text.startswith("AnonymousAuth is not allowed with the AlwaysAllow") for text in texts)
+
+
+def test_the_log_says_that_kubelets_are_restricted(tmp_path, caplog):
+    async def go(*flags):
+        async with Running(tmp_path, *flags):
+            pass
+
+    for flags, times in (
+        ((), 1),
+        (("--authorization-mode=RBAC",), 0),
+        (("--disable-admission-plugins=NodeRestriction",), 0),
+        (("--enable-admission-plugins=NodeRestriction",), 0),
+    ):
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            asyncio.run(go(*flags))
+        assert sum("NodeRestriction is on" in r.getMessage() for r in caplog.records) == times
+
+
+def test_what_is_stored_without_effect_is_said_at_the_start(tmp_path, caplog):
+    quotas = "/api/v1/namespaces/default/resourcequotas"
+    quota = {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}}
+
+    async def go():
+        async with Running(tmp_path) as running:
+            assert (await running.call("POST", quotas, quota))[0] == 201
+        caplog.clear()
+        async with Running(tmp_path, "--strict-admission") as running:
+            status, body = await running.call("POST", quotas, {**quota, "metadata": {"name": "r"}})
+            assert (status, body["reason"]) == (403, "Forbidden")
+
+    asyncio.run(go())
+    [found] = [r for r in caplog.records if "does not carry out resource quotas" in r.getMessage()]
+    assert found.kv == {"resource": "resourcequotas", "objects": 1}

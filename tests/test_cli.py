@@ -43,6 +43,23 @@ def test_serve_runs_the_app(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     assert cli.kube_apiserver(["--secure-port=1234", "--kubelet-timeout=1s"]) == 7
     assert seen[0].secure_port == 1234
     assert '"flags without effect" flags="kubelet-timeout"' in capsys.readouterr().err
+    assert seen[0].strict_admission
+    cli.main(["serve"])
+    cli.kube_apiserver(["--strict-admission=false"])
+    assert [config.strict_admission for config in seen[1:]] == [False, False]
+
+
+def test_workers_are_as_strict_as_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr("pilothouse.supervisor.run", lambda command, config: commands.append(command) or 0)
+    flags = ["--workers=2", "--etcd-servers=http://127.0.0.1:1"]
+    assert cli.kube_apiserver(flags) == cli.main(["serve", *flags]) == 0
+    assert [command[-1] for command in commands] == ["--strict-admission=true", "--strict-admission=false"]
+
+
+def test_a_plugin_that_there_is_not_ends_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.kube_apiserver(["--enable-admission-plugins=NodeRestriction,Nonsense"]) == 1
+    assert capsys.readouterr().err == 'Error: enable-admission-plugins plugin "Nonsense" is unknown\n'
 
 
 def test_kubeconfig(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:

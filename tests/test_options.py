@@ -37,14 +37,16 @@ def test_every_form_of_a_flag() -> None:
     arguments = [
         "--secure-port=1 --secure_port 2 -secure-port=7443 --allow-privileged --anonymous-auth=false",
         "--authorization-mode=Node,RBAC --service-account-issuer https://a --service-account-issuer=https://b",
-        "--enable-admission-plugins=A --enable-admission-plugins=B,C --event-ttl=1h30m -v4 --controllers=-*",
+        "--enable-admission-plugins=Priority --enable-admission-plugins=LimitRanger,RuntimeClass",
+        "--event-ttl=1h30m -v4 --controllers=-*",
         "--feature-gates=A=true,kube:B=false --runtime-config=api/all=true,x/v1=false --vmodule=http*=3,a=1",
         "--service-node-port-range=30000+10 --tls-cipher-suites=",
     ]
     config = options.parse(" ".join(arguments).split(" "))
     assert config.secure_port == 7443 and config.allow_privileged and not config.anonymous_auth
     assert config.authorization_modes == ("Node", "RBAC") and config.issuers == ("https://a", "https://b")
-    assert config.enable_admission_plugins == ("A", "B", "C") and config.event_ttl == 5400 and config.v == 4
+    assert config.enable_admission_plugins == ("Priority", "LimitRanger", "RuntimeClass")
+    assert config.event_ttl == 5400 and config.v == 4
     assert config.feature_gates == {"A": True, "B": False}
     assert config.runtime_config == {"api/all": "true", "x/v1": "false"}
     assert config.vmodule == (("http*", 3), ("a", 1)) and config.service_node_port_range == (30000, 30010)
@@ -129,7 +131,14 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
         (["--kubernetes-service-node-port=80"], "doesn't contain 80"),
         (["--strict-transport-security-directives=x"], "allowed values: max-age=expireTime"),
         (["--runtime-config=api/all=false"], "conflicts with --enable-priority-and-fairness=true"),
-        (["--enable-admission-plugins=A", "--disable-admission-plugins=A"], "overlapped"),
+        (["--enable-admission-plugins=Priority", "--disable-admission-plugins=Priority"], "overlapped"),
+        (["--enable-admission-plugins=Nonsense"], 'enable-admission-plugins plugin "Nonsense" is unknown'),
+        (["--disable-admission-plugins=Nonsense"], 'disable-admission-plugins plugin "Nonsense" is unknown'),
+        (["--admission-control=Nonsense"], 'admission-control plugin "Nonsense" is unknown'),
+        (["--admission-control=Priority", "--enable-admission-plugins=Priority"], "mutually exclusive"),
+        (["--enable-admission-plugins=PodSecurity"], 'plugin "PodSecurity" is not supported yet'),
+        (["--admission-control=ResourceQuota"], 'plugin "ResourceQuota" is not supported yet'),
+        (["--admission-control-config-file=/dev/null"], "--admission-control-config-file is not supported"),
         (["--audit-log-mode=fast"], "invalid audit log mode fast"),
         (["--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16"], "different IP families"),
         (["--request-timeout=-1s"], "--request-timeout can not be a negative value"),
@@ -243,3 +252,22 @@ def test_any_command_line_is_read_or_refused(arguments: list[str]) -> None:
 def test_any_value_is_read_or_refused(name: str, value: str) -> None:
     with contextlib.suppress(FlagError, ConfigError):
         options.parse([f"--{name}={value}"])
+
+
+def test_a_plugin_that_is_missing_may_be_switched_off() -> None:
+    assert options.parse(["--disable-admission-plugins=PodSecurity,ResourceQuota"])
+
+
+def test_anonymous_access_and_always_allow_do_not_go_together() -> None:
+    assert options.parse([]).anonymous
+    assert not options.parse(["--anonymous-auth=false"]).anonymous
+    assert not options.parse(["--authorization-mode=AlwaysAllow"]).anonymous
+    assert not options.parse(["--authorization-mode=RBAC,AlwaysAllow", "--anonymous-auth=true"]).anonymous
+    assert options.parse(["--authorization-mode=RBAC,AlwaysDeny"]).anonymous
+
+
+def test_strict_admission_has_a_default_by_command() -> None:
+    assert not options.parse([]).strict_admission
+    assert options.parse([], strict_admission=True).strict_admission
+    assert not options.parse(["--strict-admission=false"], strict_admission=True).strict_admission
+    assert options.parse(["--strict-admission"]).strict_admission

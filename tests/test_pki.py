@@ -153,3 +153,24 @@ print(*(hash(open(p).read()) for p in (files.ca_cert, files.serving_cert, files.
     assert len(said) == 1 and len(said.pop().split()) == 4
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "data/apiserver.crt", tmp_path / "data/apiserver.key")
+
+
+def test_the_data_directory_is_closed_to_others(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    new, old, shared = tmp_path / "a" / "new", tmp_path / "old", tmp_path / "shared"
+    pki.make_private(new)
+    assert new.stat().st_mode & 0o777 == 0o700
+    pki.make_private(new)
+    assert not caplog.records
+    old.mkdir()
+    old.chmod(0o755)
+    with caplog.at_level("INFO"):
+        pki.make_private(old)
+    assert old.stat().st_mode & 0o777 == 0o700
+    assert [r.getMessage() for r in caplog.records] == ["the data directory was closed to others"]
+    shared.mkdir()
+    shared.chmod(0o1777)
+    pki.make_private(shared)
+    assert shared.stat().st_mode & 0o7777 == 0o1777
+    assert caplog.records[-1].getMessage() == "others can enter the data directory"

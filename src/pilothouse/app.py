@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from pilothouse import pki, remote
 from pilothouse.admission.chain import Chain
-from pilothouse.admission.plugins import chain_of
+from pilothouse.admission.plugins import chain_of, enabled
+from pilothouse.admission.unsupported import stored_without_effect
 from pilothouse.api import meta
 from pilothouse.api.validate.pod_security import Capabilities
 from pilothouse.authn import keys
@@ -179,6 +180,8 @@ class Server:
         for each in self.presence:
             each.start()
         self.health.finish()
+        for resource, count, sentence in stored_without_effect(self.readers):
+            log.warning(sentence, extra={"kv": {"resource": resource, "objects": count}})
         if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
             self._write_kubeconfig()
         log.info("serving", extra={"address": config.bind_address, "port": self.listener.port})
@@ -243,6 +246,7 @@ class Server:
         )
         self.services.addresses.follow(readers)
         admission: Chain = chain_of(config)
+        _tell_safeguards(config)
         responder = Responder(self.offload, self.caches)
         verbs = Verbs(
             store=self.store,
@@ -317,7 +321,7 @@ class Server:
             tokens.append(remote.oidc_tokens(config, outbound))
         if config.authentication_token_webhook_config_file:
             tokens.append(remote.webhook_tokens(config, outbound, audiences, self.caches))
-        return UnionAuthenticator(methods, tokens, audiences, config.anonymous_auth, self.caches)
+        return UnionAuthenticator(methods, tokens, audiences, config.anonymous, self.caches)
 
     async def _bootstrap(self) -> None:
         """The objects of a fresh cluster; on later starts, what is missing of them."""
@@ -411,6 +415,20 @@ class Server:
             await one.close()
         await self.cacher.close()
         await self.storage.close()
+
+
+def _tell_safeguards(config: Config) -> None:
+    """Log what is on or off though no flag said so."""
+    if config.anonymous_auth and not config.anonymous:
+        log.warning(
+            "AnonymousAuth is not allowed with the AlwaysAllow authorizer. Resetting AnonymousAuth to false. "
+            "You should use a different authorizer"
+        )
+    if "NodeRestriction" in enabled(config) and "NodeRestriction" not in config.enable_admission_plugins:
+        log.info(
+            "admission plugin NodeRestriction is on, as the Node authorizer is; "
+            "--disable-admission-plugins=NodeRestriction switches it off"
+        )
 
 
 def open_storage(config: Config) -> Storage:

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     command = arguments[0] if arguments else "help"
     if command == "serve":
-        return _serve(arguments[1:], "pilothouse serve")
+        return _serve(arguments[1:], "pilothouse serve", strict_admission=False)
     if command == "kubeconfig":
         return _kubeconfig(arguments[1:])
     if command == "etcd":
@@ -45,8 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def kube_apiserver(arguments: Sequence[str] | None = None) -> int:
-    """Run `kube-apiserver`: the flags of upstream, no commands."""
-    return _serve(list(sys.argv[1:] if arguments is None else arguments), "kube-apiserver")
+    """Run `kube-apiserver`: the flags of upstream, no commands; what cannot be carried out is refused by default."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    return _serve(arguments, "kube-apiserver", strict_admission=True)
 
 
 def _fail(problem: str, program: str) -> int:
@@ -54,7 +55,7 @@ def _fail(problem: str, program: str) -> int:
     return 1
 
 
-def _serve(arguments: Sequence[str], program: str) -> int:
+def _serve(arguments: Sequence[str], program: str, *, strict_admission: bool) -> int:
     from pilothouse import logs, options
 
     try:
@@ -66,7 +67,7 @@ def _serve(arguments: Sequence[str], program: str) -> int:
         if wish == "version":
             print(version())
             return 0
-        config = options.parse(arguments, program)
+        config = options.parse(arguments, program, strict_admission=strict_admission)
         for flag in options.table():
             if flag.deprecated and flag.name in config.given:
                 print(f"Flag --{flag.name} has been deprecated, {flag.deprecated}", file=sys.stderr)
@@ -82,7 +83,8 @@ def _serve(arguments: Sequence[str], program: str) -> int:
         if config.workers > 1:
             from pilothouse import supervisor
 
-            return supervisor.run([sys.executable, "-m", "pilothouse", "serve", *arguments], config)
+            strict = f"--strict-admission={str(config.strict_admission).lower()}"
+            return supervisor.run([sys.executable, "-m", "pilothouse", "serve", *arguments, strict], config)
         from pilothouse import app
 
         return app.run(config)

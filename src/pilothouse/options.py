@@ -294,10 +294,9 @@ class Config:
         "Proxies for connections from the server.", acts=False)
 
     admission_control: tuple[str, ...] = _admission((), "strings",
-        "The admission plugins, in "
-        "full.", acts=False, gone="Use --enable-admission-plugins or --disable-admission-plugins instead.")
+        "The admission plugins, in full.", gone="Use --enable-admission-plugins or --disable-admission-plugins instead.")
     admission_control_config_file: str = _admission("", "file",
-        "AdmissionConfiguration: settings of admission plugins.", acts=False)
+        "AdmissionConfiguration: settings of admission plugins; refused, as nothing reads it yet.")
     default_not_ready_toleration_seconds: int = _admission(300, "int",
         "Toleration of not-ready that is added to every pod without one.")
     default_unreachable_toleration_seconds: int = _admission(300, "int",
@@ -373,6 +372,10 @@ class Config:
     controllers: tuple[str, ...] = _own(("*",), "strings",
         "Built-in controllers to run: * for all, NAME for one, -NAME for all but one; -* for none. "
         "Over etcd none runs unless this is given.")
+    strict_admission: bool = _own(False, "bool",
+        "Refuse to store what has no effect here: webhook configurations, admission policies, quotas, pod "
+        "security labels, CEL rules. Otherwise their writers are warned. Default: true for the command "
+        "kube-apiserver.")
     data_dir: str = _own("", "string",
         "Where objects, keys and certificates are kept. Default: --cert-dir, else "
         "$XDG_STATE_HOME/pilothouse.")
@@ -380,6 +383,9 @@ class Config:
         "Bytes that an object may have as it is stored. The default is what etcd takes.")
     workers: int = _own(1, "int",
         "Processes that share the port, each with its own cache; more than one need --etcd-servers.")
+    warn_unsupported: bool = _own(True, "bool",
+        "Warn those who write what has no effect here. Without it the answers are those of kube-apiserver to the "
+        "letter, which is for comparisons.")
     write_kubeconfig: str = _own("", "string",
         "File to write the administrator's kubeconfig to, once the server is ready.")
     # fmt: on
@@ -420,6 +426,11 @@ class Config:
     def authorization_modes(self) -> tuple[str, ...]:
         """The authorizers in their order; unlike upstream's AlwaysAllow, the default lets nobody in without a rule."""
         return self.authorization_mode or ("Node", "RBAC")
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether requests without credentials come in: never where AlwaysAllow would let them do everything."""
+        return self.anonymous_auth and "AlwaysAllow" not in self.authorization_modes
 
     @property
     def issuers(self) -> tuple[str, ...]:
@@ -471,8 +482,13 @@ def wish(arguments: Sequence[str]) -> str:
     return "help" if values.get("help") else "version" if values.get("version", "false") != "false" else ""
 
 
-def parse(arguments: Sequence[str], program: str = "kube-apiserver") -> Config:
-    """Read and check a command line. Raises FlagError for its form, ConfigError for its sense."""
+def parse(
+    arguments: Sequence[str], program: str = "kube-apiserver", *, strict_admission: bool = False
+) -> Config:
+    """Read and check a command line. Raises FlagError for its form, ConfigError for its sense.
+
+    `strict_admission` is the default of the flag, which hangs on the command that was run.
+    """
     values, rest = flags.parse(arguments, table())
     rest = [argument for argument in rest if argument]
     if rest:
@@ -480,7 +496,7 @@ def parse(arguments: Sequence[str], program: str = "kube-apiserver") -> Config:
     settings = {
         name.replace("-", "_"): value for name, value in values.items() if name not in ("help", "version")
     }
-    config = Config(**settings, given=frozenset(values))
+    config = Config(**{"strict_admission": strict_admission, **settings}, given=frozenset(values))
     problems = list(check(config, table()))
     if problems:
         raise ConfigError(problems)

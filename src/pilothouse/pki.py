@@ -9,9 +9,11 @@ import datetime
 import fcntl
 import inspect
 import ipaddress
+import logging
 import os
 import pathlib
 import socket
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
     from pilothouse.options import Config
+
+log = logging.getLogger(__name__)
 
 CA_DAYS = 3650
 LEAF_DAYS = 365
@@ -234,12 +238,34 @@ def _invalid_signature() -> type[Exception]:
     return InvalidSignature
 
 
+def make_private(directory: pathlib.Path) -> None:
+    """Make a directory that only this user can enter; one that others can enter is closed to them.
+
+    A directory of somebody else, or a shared one such as /tmp, stays as it is.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = directory.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    if not mode & 0o077:
+        return
+    kv = {"path": str(directory), "mode": f"{mode:04o}"}
+    if found.st_uid != os.geteuid() or mode & stat.S_ISVTX:
+        log.warning("others can enter the data directory", extra={"kv": kv})
+        return
+    try:
+        directory.chmod(mode & 0o700)
+    except OSError as error:
+        log.warning("others can enter the data directory: %s", error, extra={"kv": kv})
+        return
+    log.info("the data directory was closed to others", extra={"kv": kv})
+
+
 def prepare(config: "Config") -> Files:
     """Make what is missing and say where everything is. Raises OSError where it cannot write.
 
     Several servers may share a data directory; those that differ in address need a --cert-dir each.
     """
-    config.data_directory.mkdir(parents=True, exist_ok=True)
+    make_private(config.data_directory)
     with _alone(config.data_directory):
         return _prepare(config)
 

@@ -2,14 +2,18 @@
 
 from pilothouse import options
 from pilothouse.admission.plugins import DEFAULT, ORDER, chain_of
+from pilothouse.checks import OTHER_PLUGINS, PLUGINS
 
 
 def names(*flags):
-    return [plugin.name for plugin in chain_of(options.parse(list(flags))).plugins]
+    """Upstream's plugins that are on; behind them always stands our own."""
+    *found, last = [plugin.name for plugin in chain_of(options.parse(list(flags))).plugins]
+    assert last == "Unsupported"
+    return found
 
 
 def test_the_default_ones_are_on_in_order():
-    assert names() == [name for name in ORDER if name in DEFAULT]
+    assert names("--authorization-mode=RBAC") == [name for name in ORDER if name in DEFAULT]
     assert names()[0] == "NamespaceLifecycle"
 
 
@@ -28,3 +32,23 @@ def test_settings_reach_their_plugin():
     config = options.parse(["--default-not-ready-toleration-seconds=7"])
     (plugin,) = [p for p in chain_of(config).plugins if p.name == "DefaultTolerationSeconds"]
     assert plugin.seconds["node.kubernetes.io/not-ready"] == 7
+
+
+def test_every_plugin_of_the_command_line_is_there():
+    assert tuple(ORDER) == PLUGINS
+    assert not set(PLUGINS) & set(OTHER_PLUGINS) and len({*PLUGINS, *OTHER_PLUGINS}) == 41
+
+
+def test_kubelets_are_restricted_wherever_they_are_authorized():
+    assert "NodeRestriction" in names()
+    assert names().index("NodeRestriction") == names().index("ServiceAccount") + 1
+    assert "NodeRestriction" not in names("--authorization-mode=RBAC")
+    assert "NodeRestriction" in names(
+        "--authorization-mode=RBAC", "--enable-admission-plugins=NodeRestriction"
+    )
+    assert "NodeRestriction" not in names("--disable-admission-plugins=NodeRestriction")
+
+
+def test_the_flag_of_old_names_all_plugins():
+    assert names("--admission-control=Priority", "--authorization-mode=RBAC") == ["Priority"]
+    assert names("--admission-control=Priority") == ["NodeRestriction", "Priority"]

@@ -1,5 +1,7 @@
 """Signing keys and key sets."""
 
+import base64
+
 import pytest
 from cryptography.hazmat.primitives import serialization as s
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -62,3 +64,32 @@ def test_a_token_of_another_key_or_algorithm_is_refused():
 @given(st.text(alphabet="ab.{}[]eyJ-_=", max_size=30))
 def test_any_text_is_read_without_a_crash(text):
     keys.read(text)
+
+
+def parts(header, claims="{}"):
+    return ".".join(base64.urlsafe_b64encode(t.encode()).rstrip(b"=").decode() for t in (header, claims, "s"))
+
+
+@pytest.mark.parametrize(
+    ("header", "claims"),
+    [
+        ('{"alg":"RS256","alg":"RS256"}', "{}"),
+        ("{}", '{"iss":"a","iss":"b"}'),
+        ("{}", '{"exp":NaN}'),
+        ("{}", '{"exp":-Infinity}'),
+        ('{"kid":5}', "{}"),
+        ('{"alg":["RS256"]}', "{}"),
+        ("[]", "{}"),
+        ("{}", "[" * 100_000),
+        ("{}", '{"n":' + "1" * 5000 + "}"),
+    ],
+)
+def test_what_go_jose_does_not_read_is_no_token(header, claims):
+    assert keys.read(parts(header, claims)) is None
+    assert keys.read(parts("{}")) == ({}, {})
+
+
+def test_padding_and_other_encodings_make_no_token():
+    assert keys.read("e30=.e30.c2ln") is None
+    utf16 = base64.urlsafe_b64encode("{}".encode("utf-16")).rstrip(b"=").decode()
+    assert keys.read(f"{utf16}.e30.c2ln") is None

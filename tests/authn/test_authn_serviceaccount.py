@@ -1,6 +1,8 @@
 """Issuing and checking service account tokens."""
 
 import base64
+import json
+import math
 import time
 
 import pytest
@@ -187,14 +189,62 @@ def test_tokens_of_kubelets_live_a_year_and_warn(issuer):
         ({"exp": 1}, "has expired"),
         ({"nbf": time.time() + 600}, "not valid yet"),
         ({"iat": time.time() + 600}, "future"),
-        ({"exp": "soon"}, "unexpected validation error"),
-        ({"kubernetes.io": "x"}, 'serviceaccounts "" not found'),
+        ({"exp": "soon"}, "expected number value to unmarshal NumericDate"),
+        ({"exp": True}, "expected number value to unmarshal NumericDate"),
+        ({"nbf": [1]}, "expected number value to unmarshal NumericDate"),
+        ({"exp": 10**300}, "has expired"),
+        ({"exp": -1e300}, "has expired"),
+        ({"aud": 7}, "expected string or array value to unmarshal to Audience"),
+        ({"aud": ["api", 7]}, "expected string or array value to unmarshal to Audience"),
+        ({"sub": 1}, "json: cannot unmarshal number into Go value of type string"),
+        ({"jti": {}}, "json: cannot unmarshal object into Go value of type string"),
+        ({"kubernetes.io": {}}, 'serviceaccounts "" not found'),
+        ({"kubernetes.io": None}, 'serviceaccounts "" not found'),
+        ({"kubernetes.io": "x"}, "json: cannot unmarshal string into Go value"),
+        ({"kubernetes.io": {"namespace": 5}}, "json: cannot unmarshal number into Go value of type string"),
+        ({"kubernetes.io": {"pod": []}}, "json: cannot unmarshal array into Go value"),
+        ({"kubernetes.io": {"serviceaccount": {"uid": True}}}, "json: cannot unmarshal bool into Go value"),
+        ({"kubernetes.io": {"warnafter": "x"}}, "expected number value to unmarshal NumericDate"),
     ],
 )
 def test_claims_are_judged(tokens, claims, why):
-    token = keys.load_private(PEM).sign({"iss": ISSUER, "kubernetes.io": {}, **claims})
+    token = keys.load_private(PEM).sign({"iss": ISSUER, **claims})
     with pytest.raises(errors.Unauthorized, match=why):
         tokens.authenticate_token(token, ())
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_numbers_that_json_does_not_have_make_no_token(tokens, number):
+    assert tokens.authenticate_token(keys.load_private(PEM).sign({"iss": ISSUER, "exp": number}), ()) is None
+
+
+def test_a_number_beyond_all_numbers_does_not_last_for_ever(tokens):
+    token = raw_token({"alg": "RS256"}, f'{{"iss":"{ISSUER}","exp":1e400}}')
+    with pytest.raises(errors.Unauthorized, match="NumericDate"):
+        tokens.authenticate_token(token, ())
+
+
+@pytest.mark.parametrize(
+    "header", [{"b64": False}, {"b64": False, "crit": ["b64"]}, {"crit": ["exp"], "exp": 1}, {"b64": "x"}]
+)
+def test_headers_that_ask_for_another_signature_are_refused(tokens, header):
+    token = raw_token({"alg": "RS256", **header}, json.dumps({"iss": ISSUER}))
+    with pytest.raises(errors.Unauthorized, match="error in cryptographic primitive"):
+        tokens.authenticate_token(token, ())
+
+
+def raw_token(header, payload):
+    """A token as signed by the cluster's key over any header and any text."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    def part(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+    signed = part(json.dumps(header).encode()) + b"." + part(payload.encode())
+    signature = load_pem_private_key(PEM, None).sign(signed, padding.PKCS1v15(), hashes.SHA256())
+    return (signed + b"." + part(signature)).decode()
 
 
 def test_tokens_of_others_are_left_to_others(tokens):

@@ -126,3 +126,25 @@ def test_the_prefix_flag_has_its_own_language():
 def test_an_issuer_must_be_safe(more):
     with pytest.raises(ValueError, match="oidc"):
         Issuer(audiences=("me",), **more)
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        ({"exp": None}, "token is expired"),
+        ({"exp": True}, "failed to unmarshal claims"),
+        ({"exp": 10**300}, "token is expired"),
+        ({"nbf": "later"}, "failed to unmarshal claims"),
+        ({"iat": []}, "failed to unmarshal claims"),
+        ({"aud": 7}, "failed to unmarshal claims"),
+        ({"aud": ["me", 7]}, "failed to unmarshal claims"),
+    ],
+)
+def test_claims_of_wrong_types_are_refused(claims, why):
+    with pytest.raises(errors.Unauthorized, match=why):
+        ask(tokens(), token(**claims), "api")
+
+
+def test_a_token_that_never_expires_is_none():
+    assert ask(tokens(), token(exp=float("nan")), "api") is None
+    assert ask(tokens(), token(exp=float("inf")), "api") is None

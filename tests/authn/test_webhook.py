@@ -59,3 +59,21 @@ def test_a_service_that_fails_lets_nobody_in():
         ask(WebhookTokens(broken, ["api"]), "api")
     with pytest.raises(ValueError, match="v2"):
         WebhookTokens(broken, [], "v2")
+
+
+@pytest.mark.parametrize(
+    "status", [[1], "x", {"authenticated": True, "user": [1]}, {"authenticated": True, "user": {"extra": 5}}]
+)
+def test_an_answer_of_another_form_lets_nobody_in(status):
+    service = Service()
+    service.status = status
+    with pytest.raises(errors.Unauthorized, match="is no TokenReview"):
+        ask(WebhookTokens(service, ["api"], "v1"), "api")
+
+
+def test_an_answer_that_is_no_json_lets_nobody_in():
+    async def post(review):
+        raise ValueError("Expecting value")
+
+    with pytest.raises(errors.Unauthorized, match="is no TokenReview: Expecting value"):
+        ask(WebhookTokens(post, ["api"], "v1"), "api")

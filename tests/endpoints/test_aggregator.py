@@ -3,10 +3,12 @@
 import asyncio
 import base64
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 from backend import Backend, own_address
+from harness import ADMIN
 
 from pilothouse.controllers.apiservices import APIServices
 from pilothouse.endpoints import aggregator
@@ -183,3 +185,70 @@ async def test_reasons_follow_the_cluster(rig, following):
 )
 def test_versions_of_paths(path, version):
     assert aggregator.version_of(path) == version
+
+
+async def test_nobody_names_himself_to_a_backend(rig, following, tmp_path):
+    async with Backend(tmp_path, metrics, ("m.default.svc",), ADDRESS) as backend:
+        rig.services.options = dataclasses.replace(
+            rig.services.options,
+            requestheader_username_headers=("X-User", "X-Other"),
+            requestheader_uid_headers=("X-Id",),
+            requestheader_group_headers=("X-Group",),
+            requestheader_extra_headers_prefix=("X-More-",),
+        )
+        await service(rig, backend)
+        await rig.ok("POST", APISERVICES, api_service(backend))
+        await condition(rig, "Passed")
+        backend.requests.clear()
+        sent = {
+            "X-User": "root",
+            "X-Other": "root",
+            "X-Id": "0",
+            "X-Group": "system:masters",
+            "X-More-Scopes": "all",
+            "X-Remote-User": "root",
+            "X-Remote-Group": "system:masters",
+            "X-Remote-Extra-Scopes": "all",
+            "X-Forwarded-Uri": "/else",
+            "X-Forwarded-Host": "else",
+            "Connection": "close, X-Private , X-Remote-Uid",
+            "X-Private": "secret",
+            "X-Kept": "yes",
+        }
+        await rig.ok("GET", "/apis/metrics.k8s.io/v1beta1/nodes", headers=sent)
+        [(_, path, headers, _)] = [r for r in backend.requests if "nodes" in r[1]]
+        hidden = (
+            "x-user",
+            "x-other",
+            "x-id",
+            "x-group",
+            "x-more-scopes",
+            "x-private",
+            "x-remote-extra-scopes",
+        )
+        assert not set(hidden) & headers.keys() and headers["x-kept"] == ["yes"]
+        assert headers["x-remote-user"] == ["admin"] and headers["x-remote-uid"] == ["1"]
+        assert headers["x-remote-group"] == ["system:masters", "system:authenticated"]
+        assert headers["x-forwarded-uri"] == [path] and headers["x-forwarded-host"] != ["else"]
+
+
+async def test_a_target_without_a_slash_names_no_other_host(rig, monkeypatch):
+    asked = []
+
+    async def forward(services, ctx, url, *args, **kwargs):
+        asked.append(url)
+        raise aggregator.errors.ServiceUnavailable("enough")
+
+    monkeypatch.setattr(aggregator, "resolve", lambda *args: "https://10.0.0.5:443")
+    monkeypatch.setattr(aggregator.relay, "forward", forward)
+    backend = SimpleNamespace(
+        available=True, name="m", namespace="default", port=443, ca_bundle="", insecure=True
+    )
+    for target, path in (
+        ("/apis/a/v1/b?c", "/apis/a/v1/b?c"),
+        ("x@127.0.0.1:1/apis/a/v1/b", "/x@127.0.0.1:1/apis/a/v1/b"),
+    ):
+        info = SimpleNamespace(is_resource=True, path=target)
+        ctx = SimpleNamespace(request=rig.request("GET", target), info=info, user=ADMIN)
+        await aggregator.handle(rig.verbs, ctx, backend)
+        assert asked.pop() == f"https://10.0.0.5:443{path}"

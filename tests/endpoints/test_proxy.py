@@ -255,3 +255,77 @@ def test_names_of_targets(text, parts):
 def test_names_that_are_none(text):
     with pytest.raises(proxy.errors.BadRequest, match="invalid pod request"):
         proxy.split(text, "pod")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.8.8.8",
+        "0.0.0.0",
+        "169.254.169.254",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "fe80::1",
+        "fe80::1%eth0",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "::ffff:7f00:1",
+        "::ffff:0.0.0.0",
+        "::ffff:169.254.169.254",
+        "::127.0.0.1",
+        "64:ff9b::127.0.0.1",
+        "64:ff9b:1::169.254.169.254",
+        "2002:7f00:1::1",
+        "2002:a9fe:a9fe::",
+        "127.1",
+        "0x7f.0.0.1",
+        "2130706433",
+        "localhost",
+        "",
+    ],
+)
+def test_addresses_that_are_no_targets(address):
+    assert not proxy.allowed(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["10.0.0.1", "8.8.8.8", "fd00::1", "2001:db8::1", "::ffff:10.0.0.1", "64:ff9b::8.8.8.8"]
+)
+def test_addresses_that_are_targets(address):
+    assert proxy.allowed(address)
+
+
+@pytest.mark.parametrize("address", ["::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::127.0.0.1"])
+async def test_a_node_pod_or_service_leads_to_no_disguised_loopback(rig, address):
+    made = await rig.ok("POST", "/api/v1/nodes", {"metadata": {"name": "n9"}})
+    made["status"] = {"addresses": [{"type": "InternalIP", "address": address}]}
+    await rig.ok("PUT", "/api/v1/nodes/n9/status", made)
+    for path in ("n9/proxy/", "n9:80/proxy/", "https:n9:10250/proxy/"):
+        assert await rig.fail(400, "GET", f"/api/v1/nodes/{path}") == "address not allowed"
+
+
+@pytest.mark.parametrize(
+    "port", ["80@127.0.0.1", "80%40127.0.0.1", "%4010.0.0.9", "http", "80%23", "80%3F", "-1"]
+)
+async def test_a_port_leads_nowhere_else(rig, port):
+    made = await rig.ok("POST", "/api/v1/nodes", {"metadata": {"name": "n8"}})
+    made["status"] = {"addresses": [{"type": "InternalIP", "address": "198.51.100.1"}]}
+    await rig.ok("PUT", "/api/v1/nodes/n8/status", made)
+    made = await rig.ok(
+        "POST", PODS, {"metadata": {"name": "w"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    )
+    made["status"] = {"podIPs": [{"ip": "198.51.100.1"}], "podIP": "198.51.100.1"}
+    await rig.ok("PUT", f"{PODS}/w/status", made)
+    for path in (f"/api/v1/nodes/n8:{port}/proxy/", f"{PODS}/w:{port}/proxy/"):
+        assert "no such host" in await rig.fail(503, "GET", path)
+
+
+async def test_ports_of_a_service_that_are_no_numbers_are_names(rig):
+    services = "/api/v1/namespaces/default/services"
+    await rig.ok("POST", services, {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 443}]}})
+    for port in ("%C2%B2", "--5", "9" * 5000, "+", "x"):
+        assert (await rig.call("GET", f"{services}/s:{port}/proxy/")).status == 404
+    assert "no service port -5 found" in await rig.fail(503, "GET", f"{services}/s:-5/proxy/")

@@ -11,6 +11,7 @@ from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.ingressclass import DefaultIngressClass
 from pilothouse.admission.limitranger import LimitRanger
 from pilothouse.admission.namespace import NamespaceLifecycle
+from pilothouse.admission.noderestriction import NodeRestriction
 from pilothouse.admission.nodetaint import TaintNodesByCondition
 from pilothouse.admission.priority import Priority
 from pilothouse.admission.runtimeclass import RuntimeClass
@@ -21,12 +22,14 @@ from pilothouse.admission.storageclass import (
     StorageObjectInUseProtection,
 )
 from pilothouse.admission.tolerations import DefaultTolerationSeconds
+from pilothouse.admission.unsupported import Unsupported
 from pilothouse.options import Config
 
 ORDER: dict[str, Callable[[Config], Plugin]] = {
     "NamespaceLifecycle": lambda config: NamespaceLifecycle(),
     "LimitRanger": lambda config: LimitRanger(),
     "ServiceAccount": lambda config: ServiceAccount(),
+    "NodeRestriction": lambda config: NodeRestriction(),
     "TaintNodesByCondition": lambda config: TaintNodesByCondition(),
     "Priority": lambda config: Priority(),
     "DefaultTolerationSeconds": lambda config: DefaultTolerationSeconds(
@@ -43,11 +46,25 @@ ORDER: dict[str, Callable[[Config], Plugin]] = {
 }
 """Name -> maker, in the order in which they run."""
 
-DEFAULT = frozenset(ORDER)
-"""Those that are on when no flag says otherwise."""
+DEFAULT = frozenset(ORDER) - {"NodeRestriction"}
+"""Those that are on when no flag says otherwise; NodeRestriction is where the Node authorizer is."""
+
+
+def enabled(config: Config) -> set[str]:
+    """The names of the plugins that the flags leave on.
+
+    --admission-control names all of them; the other two flags add to the default ones and take from them.
+    NodeRestriction goes with the Node authorizer, without which a kubelet could make itself an administrator.
+    """
+    with_nodes = {"NodeRestriction"} if "Node" in config.authorization_modes else set()
+    default = set(config.admission_control) if config.admission_control else set(DEFAULT)
+    return (default | with_nodes | set(config.enable_admission_plugins)) - set(
+        config.disable_admission_plugins
+    )
 
 
 def chain_of(config: Config) -> Chain:
-    """The chain that --enable-admission-plugins and --disable-admission-plugins leave."""
-    on = (DEFAULT | set(config.enable_admission_plugins)) - set(config.disable_admission_plugins)
-    return Chain([make(config) for name, make in ORDER.items() if name in on])
+    """The chain of the plugins that are on. What this server cannot carry out is told or refused after them all."""
+    on = enabled(config)
+    plugins = [make(config) for name, make in ORDER.items() if name in on]
+    return Chain([*plugins, Unsupported(config.strict_admission, config.warn_unsupported)])

@@ -15,6 +15,18 @@ class User:
 
 ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
 
+NODE_PREFIX = "system:node:"
+"""What the user names of kubelets begin with; the name of the node follows."""
+NODES = "system:nodes"
+"""The group of kubelets."""
+
+
+def node_name(user: User) -> str | None:
+    """The node a user is ("" when it has no name), None for users that are no nodes."""
+    if user.name.startswith(NODE_PREFIX) and NODES in user.groups:
+        return user.name[len(NODE_PREFIX) :]
+    return None
+
 
 @dataclass(slots=True)
 class RequestInfo:

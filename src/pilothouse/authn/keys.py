@@ -3,6 +3,7 @@
 import base64
 import functools
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -10,6 +11,7 @@ from typing import Any
 
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _PEM_END = b"-----END "
+_FAILURE = "go-jose/go-jose: error in cryptographic primitive"
 
 
 class BadSignature(Exception):
@@ -72,11 +74,57 @@ def read(token: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
     if len(parts) != 3:
         return None
     try:
-        header, claims = (json.loads(base64url(part)) for part in parts[:2])
+        header, claims = (_json(base64url(part)) for part in parts[:2])
         base64url(parts[2])
     except (ValueError, RecursionError):
         return None
-    return (header, claims) if isinstance(header, dict) and isinstance(claims, dict) else None
+    if not isinstance(header, dict) or not isinstance(claims, dict):
+        return None
+    texts = (header.get(member) for member in ("alg", "kid", "typ", "cty"))
+    return (header, claims) if all(t is None or isinstance(t, str) for t in texts) else None
+
+
+def _json(data: bytes) -> Any:
+    """JSON as go-jose reads it: neither NaN nor Infinity, and no member twice. ValueError for anything else."""
+    return json.loads(data.decode(), parse_constant=_no_number, object_pairs_hook=_members)
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        raise ValueError("a member is there twice")
+    return out
+
+
+def seconds(value: Any) -> int:
+    """A moment out of a claim, in whole seconds (go-jose's NumericDate). ValueError when it is no finite number.
+
+    What is beyond 64 bits becomes the smallest number, as Go's conversion does: such a token has expired.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError("go-jose/go-jose/jwt: expected number value to unmarshal NumericDate")
+    whole = int(value)
+    return whole if -(1 << 63) <= whole < 1 << 63 else -(1 << 63)
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """The audiences in a claim: a text, a list of texts, or none. ValueError for anything else."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return tuple(value)
+    raise ValueError("go-jose/go-jose/jwt: expected string or array value to unmarshal to Audience")
+
+
+def plain(header: dict[str, Any]) -> bool:
+    """Whether a header asks for no other way of signing: no extension that must be understood, no unencoded payload."""
+    return "crit" not in header and header.get("b64", True) is True
 
 
 def verify(token: str, header: dict[str, Any], keys: Sequence[VerifyKey]) -> None:
@@ -84,6 +132,8 @@ def verify(token: str, header: dict[str, Any], keys: Sequence[VerifyKey]) -> Non
     from joserfc import jws
     from joserfc.errors import JoseError
 
+    if not plain(header):
+        raise BadSignature(_FAILURE)
     kid = header.get("kid")
     candidates = [k for k in keys if k.kid == kid] if kid else list(keys)
     if not candidates:
@@ -94,7 +144,7 @@ def verify(token: str, header: dict[str, Any], keys: Sequence[VerifyKey]) -> Non
         except (JoseError, ValueError, TypeError):
             continue
         return
-    raise BadSignature("go-jose/go-jose: error in cryptographic primitive")
+    raise BadSignature(_FAILURE)
 
 
 def jwks(keys: Iterable[VerifyKey]) -> dict[str, Any]:
@@ -108,7 +158,9 @@ def algorithms(keys: Iterable[VerifyKey]) -> list[str]:
 
 
 def base64url(text: str) -> bytes:
-    """Decode without padding. ValueError when the text is not base64url."""
+    """Decode without padding. ValueError when the text is not base64url, or is padded."""
+    if "=" in text:
+        raise ValueError("padding is not allowed")
     return base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
 
 

@@ -139,18 +139,24 @@ class OIDCTokens:
         try:
             if key is None:
                 raise ValueError("no key found for the token")
+            if not keys.plain(header):
+                raise ValueError("the header asks for an extension")
             jws.deserialize_compact(token, key, algorithms=list(self.issuer.algorithms))
         except (JoseError, ValueError, TypeError) as error:
             raise errors.Unauthorized(f"oidc: verify token: failed to verify signature: {error}") from None
-        own = claims.get("aud")
-        own = [own] if isinstance(own, str) else own if isinstance(own, list) else []
-        if not set(map(str, own)) & set(self.issuer.audiences):
+        try:
+            own = keys.texts(claims.get("aud"))
+            dates = {name: keys.seconds(claims[name]) for name in _DATES if claims.get(name) is not None}
+        except ValueError as error:
+            why = f"oidc: verify token: oidc: failed to unmarshal claims: {error}"
+            raise errors.Unauthorized(why) from None
+        if not set(own) & set(self.issuer.audiences):
             wanted = " ".join(quote(a) for a in sorted(self.issuer.audiences))
-            got = " ".join(quote(str(a)) for a in own)
+            got = " ".join(quote(a) for a in own)
             raise errors.Unauthorized(
                 f"oidc: verify token: oidc: expected audience in [{wanted}] got [{got}]"
             )
-        _check_times(claims, time.time())
+        _check_times(dates, time.time())
 
     def _user(self, claims: dict[str, Any]) -> User:
         issuer = self.issuer
@@ -183,10 +189,12 @@ def _text(claims: dict[str, Any], claim: str, what: str) -> str:
     return value
 
 
-def _check_times(claims: dict[str, Any], now: float) -> None:
-    """Expiry to the second; nbf with five minutes of grace (go-oidc)."""
-    expires, begins = claims.get("exp"), claims.get("nbf")
-    if isinstance(expires, bool) or not isinstance(expires, (int, float)) or expires < now:
+_DATES = ("exp", "nbf", "iat")
+
+
+def _check_times(dates: dict[str, int], now: float) -> None:
+    """Expiry to the second; nbf with five minutes of grace (go-oidc). A token that never expires has expired."""
+    if dates.get("exp", 0) < now:
         raise errors.Unauthorized("oidc: verify token: oidc: token is expired")
-    if isinstance(begins, (int, float)) and now + 300 < begins:
+    if "nbf" in dates and now + 300 < dates["nbf"]:
         raise errors.Unauthorized("oidc: verify token: oidc: current time before the nbf (not before) time")

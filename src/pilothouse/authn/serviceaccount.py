@@ -249,14 +249,21 @@ class ServiceAccountTokens:
             keys.verify(token, header, self.public)
         except keys.BadSignature as error:
             raise errors.Unauthorized(str(error)) from None
-        both = self._audiences(claims, audiences)
-        if issuer == LEGACY_ISSUER and _CLAIMS not in claims:
+        legacy = issuer == LEGACY_ISSUER and (issuer not in self.issuers or _CLAIMS not in claims)
+        try:
+            dates = {name: keys.seconds(claims[name]) for name in _DATES if claims.get(name) is not None}
+            own = keys.texts(claims.get("aud"))
+            _texts_only(claims, ("sub", "jti"))
+            private = _Claims(None if legacy else claims.get(_CLAIMS))
+        except ValueError as error:
+            raise errors.Unauthorized(str(error)) from None
+        both = self._audiences(own, audiences)
+        if legacy:
             return Identity(self._check_legacy(token, claims), both)
-        return Identity(self._check_bound(claims), both)
+        return Identity(self._check_bound(claims, dates, private), both)
 
-    def _audiences(self, claims: dict[str, Any], asked: Sequence[str]) -> tuple[str, ...]:
-        own = claims.get("aud") or self.audiences
-        own = (own,) if isinstance(own, str) else tuple(str(a) for a in own)
+    def _audiences(self, own: tuple[str, ...], asked: Sequence[str]) -> tuple[str, ...]:
+        own = own or self.audiences
         wanted = tuple(asked) or self.audiences
         both = tuple(a for a in own if a in wanted)
         if not both and self.audiences:
@@ -265,10 +272,9 @@ class ServiceAccountTokens:
             )
         return both
 
-    def _check_bound(self, claims: dict[str, Any]) -> User:
+    def _check_bound(self, claims: dict[str, Any], dates: dict[str, int], private: "_Claims") -> User:
         now = time.time()
-        _check_times(claims, now)
-        private = _Claims(claims[_CLAIMS])
+        _check_times(dates, now)
         namespace, name, uid = private.namespace, *private.ref("serviceaccount")
         account = self.readers.get("serviceaccounts", namespace, name)
         if account is None:
@@ -359,36 +365,51 @@ _LEGACY_MEMBERS = {
 }
 
 
+_DATES = ("exp", "nbf", "iat")
+
+
+def _texts_only(members: dict[str, Any], names: Sequence[str]) -> None:
+    """ValueError, in the words of Go's decoder, when one of the members is there and no text."""
+    for name in names:
+        _of_kind(members.get(name), str, "string")
+
+
+def _of_kind(value: Any, kind: type, go_type: str) -> None:
+    if value is not None and not isinstance(value, kind):
+        what = {bool: "bool", str: "string", dict: "object", list: "array"}.get(type(value), "number")
+        raise ValueError(f"json: cannot unmarshal {what} into Go value of type {go_type}")
+
+
 class _Claims:
-    """The `kubernetes.io` claims, read with suspicion: signed, but perhaps not by us."""
+    """The `kubernetes.io` claims, read with suspicion: signed, but perhaps not by us. ValueError for wrong types."""
 
     __slots__ = ("claims", "namespace")
 
     def __init__(self, claims: Any) -> None:
-        self.claims: dict[str, Any] = claims if isinstance(claims, dict) else {}
-        self.namespace = str(self.claims.get("namespace", ""))
+        _of_kind(claims, dict, "serviceaccount.kubernetes")
+        self.claims: dict[str, Any] = claims or {}
+        _texts_only(self.claims, ("namespace",))
+        for kind in ("serviceaccount", "secret", "pod", "node"):
+            _of_kind(self.claims.get(kind), dict, "serviceaccount.ref")
+            _texts_only(self.claims.get(kind) or {}, ("name", "uid"))
+        if self.claims.get("warnafter") is not None:
+            keys.seconds(self.claims["warnafter"])
+        self.namespace: str = self.claims.get("namespace") or ""
 
     def has(self, kind: str) -> bool:
-        return isinstance(self.claims.get(kind), dict)
+        return self.claims.get(kind) is not None
 
     def ref(self, kind: str) -> tuple[str, str]:
-        ref = self.claims.get(kind)
-        return (str(ref.get("name", "")), str(ref.get("uid", ""))) if isinstance(ref, dict) else ("", "")
+        ref = self.claims.get(kind) or {}
+        return ref.get("name") or "", ref.get("uid") or ""
 
 
-def _check_times(claims: dict[str, Any], now: float) -> None:
-    times = {name: claims.get(name) for name in ("exp", "nbf", "iat")}
-    if any(
-        t is not None and (isinstance(t, bool) or not isinstance(t, (int, float))) for t in times.values()
-    ):
-        raise errors.Unauthorized(
-            "service account token claims could not be validated due to unexpected validation error"
-        )
-    if times["nbf"] is not None and now + _LEEWAY < times["nbf"]:
+def _check_times(dates: dict[str, int], now: float) -> None:
+    if "nbf" in dates and now + _LEEWAY < dates["nbf"]:
         raise errors.Unauthorized("service account token is not valid yet")
-    if times["exp"] is not None and now - _LEEWAY > times["exp"]:
+    if "exp" in dates and now - _LEEWAY > dates["exp"]:
         raise errors.Unauthorized("service account token has expired")
-    if times["iat"] is not None and now + _LEEWAY < times["iat"]:
+    if "iat" in dates and now + _LEEWAY < dates["iat"]:
         raise errors.Unauthorized("service account token is issued in the future")
 
 

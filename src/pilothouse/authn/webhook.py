@@ -60,9 +60,11 @@ class WebhookTokens:
         }
         try:
             answer = await self.post(review)
+            identity = self._identity(answer.get("status") or {}, wanted)
         except (errors.StatusError, OSError) as error:
             raise errors.Unauthorized(str(error)) from None
-        identity = self._identity(answer.get("status") or {}, wanted)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise errors.Unauthorized(f"the answer is no TokenReview: {error}") from None
         if identity is not None and self.ttl > 0:
             key = short(token), tuple(map(short, wanted))
             self._known.put(key, (time.monotonic() + self.ttl, identity))

@@ -4,14 +4,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from pilothouse.api.fields import Object, quote
-from pilothouse.api.identity import Attributes, User
+from pilothouse.api.identity import Attributes, User, node_name
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
 from pilothouse.authz.rbac import Rule, rules_allow
 from pilothouse.authz.references import Vertex, pod_vertices, volume_secrets
 from pilothouse.registry.readers import Readers
 
-_PREFIX = "system:node:"
-_GROUP = "system:nodes"
 _LEASES = "kube-node-lease"
 _WRITES = ("get", "create", "update", "patch", "delete")
 
@@ -136,13 +134,6 @@ def _named(resource: str) -> Callable[[Object], Iterator[Vertex]]:
         yield (resource, "", obj["metadata"]["name"])
 
     return vertices
-
-
-def node_name(user: User) -> str | None:
-    """The node a user is ("" when it has no name), None for users that are no nodes."""
-    if user.name.startswith(_PREFIX) and _GROUP in user.groups:
-        return user.name[len(_PREFIX) :]
-    return None
 
 
 class NodeAuthorizer:

@@ -92,7 +92,7 @@ def port_of(service: Object, number: int) -> Object | None:
 
 async def handle(verbs: Verbs, ctx: Context, backend: Backend) -> Response:
     """Pass a request on, as the user who sent it."""
-    options, outbound = verbs.services.options, verbs.services.outbound
+    options = verbs.services.options
     if not backend.available:
         return _text(503, UNAVAILABLE)
     try:
@@ -100,11 +100,11 @@ async def handle(verbs: Verbs, ctx: Context, backend: Backend) -> Response:
     except Unroutable:
         return _text(503, UNAVAILABLE)
     request, info = ctx.request, ctx.info
-    url = base + request.target
+    url = f"{base}/{request.target.removeprefix('/')}"  # a target without a slash must not name another host
     discovery = not info.is_resource and len(info.path.strip("/").split("/")) == 3
     try:
         answer = await relay.forward(
-            outbound,
+            verbs.services,
             ctx,
             url,
             trust_of(backend, options),

@@ -100,6 +100,14 @@ def _host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def _at(host: str, port: str) -> str:
+    """host:port of a URL. A port that is no number would say where else to go: `80@127.0.0.1`."""
+    if not (port.isascii() and port.isdigit()):
+        why = f"dial tcp: lookup {_host(host)}:{port}: no such host"
+        raise errors.ServiceUnavailable(f"error trying to reach service: {why}")
+    return f"{_host(host)}:{port}"
+
+
 # Logs and streams of a container
 
 
@@ -277,17 +285,44 @@ async def _proxy(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     url = f"{target.base}/{'/'.join(rest)}"
     if request.query:
         url = f"{url}?{request.query}"
-    answer = await relay.forward(verbs.services.outbound, ctx, url, target.trust, prepend=prepend)
+    answer = await relay.forward(verbs.services, ctx, url, target.trust, prepend=prepend)
     location = relay.own_location(ctx, answer, url, prepend) if answer.header("location") else ""
     return await relay.response_of(ctx, answer, location=location)
 
 
+_IPv6 = ipaddress.IPv6Network
+_EMBEDDING = (
+    (_IPv6("::ffff:0:0/96"), 0),  # IPv4-mapped
+    (_IPv6("::/96"), 0),  # IPv4-compatible
+    (_IPv6("64:ff9b::/96"), 0),  # NAT64
+    (_IPv6("64:ff9b:1::/48"), 0),  # NAT64 with a prefix of the site's own, the shortest
+    (_IPv6("2002::/16"), 80),  # 6to4
+)
+"""Networks whose addresses lead to an IPv4 one, and how far from the end that stands."""
+
+
 def allowed(address: str) -> bool:
-    """Whether requests may go there: a unicast address beyond this host and this link (IsGlobalUnicast)."""
+    """Whether requests may go there: a unicast address beyond this host and this link (IsGlobalUnicast).
+
+    An IPv6 address that only stands for an IPv4 one is judged by both.
+    """
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        if not _is_global_unicast(ip):
+            return False
+        inner = [
+            ipaddress.IPv4Address(int(ip) >> shift & 0xFFFFFFFF)
+            for network, shift in _EMBEDDING
+            if ip in network
+        ]
+        return all(_is_global_unicast(one) for one in inner)
+    return _is_global_unicast(ip)
+
+
+def _is_global_unicast(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return not (ip.is_loopback or ip.is_unspecified or ip.is_multicast or ip.is_link_local) and (
         str(ip) != "255.255.255.255"
     )
@@ -304,7 +339,7 @@ async def _node(verbs: Verbs, ctx: Context, resource: Resource) -> Target:
         raise errors.BadRequest("address not allowed")
     if port in ("", str(kubelet.port)):
         return Target(kubelet.base, kubelet.trust)
-    return Target(f"{scheme or 'http'}://{_host(kubelet.host)}:{port}", INSECURE)
+    return Target(f"{scheme or 'http'}://{_at(kubelet.host, port)}", INSECURE)
 
 
 async def _pod_target(verbs: Verbs, ctx: Context, resource: Resource) -> Target:
@@ -318,7 +353,7 @@ async def _pod_target(verbs: Verbs, ctx: Context, resource: Resource) -> Target:
     address = addresses[0].get("ip", "") if addresses else ""
     if not allowed(address):
         raise errors.BadRequest("address not allowed")
-    host = f"{_host(address)}:{port}" if port else _host(address)
+    host = _at(address, port) if port else _host(address)
     return Target(f"{scheme or 'http'}://{host}", INSECURE)
 
 
@@ -326,16 +361,29 @@ async def _service(verbs: Verbs, ctx: Context, resource: Resource) -> Target:
     scheme, name, port = split(ctx.info.name, "service")
     namespace = ctx.info.namespace
     service: Object = orjson.loads(verbs.store.find(resource, namespace, name).value)
-    if port.lstrip("-").isdigit():
+    number = _number(port)
+    if number is not None:
         ports = (service.get("spec") or {}).get("ports") or []
-        named = next((p for p in ports if p.get("port") == int(port)), None)
+        named = next((p for p in ports if p.get("port") == number), None)
         if named is None:
-            raise errors.ServiceUnavailable(f'no service port {int(port)} found for service "{name}"')
+            raise errors.ServiceUnavailable(f'no service port {number} found for service "{name}"')
         port = named.get("name", "")
     endpoint = random_endpoint(verbs.readers, service, port)
     if endpoint is None:
         raise errors.not_found("", "services", name)
     return Target(f"{scheme or 'http'}://{endpoint}", INSECURE)
+
+
+def _number(text: str) -> int | None:
+    """A decimal number of 64 bits (strconv.ParseInt), None for any other text."""
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > _LONGEST:
+        return None
+    return int(text)
+
+
+_LONGEST = 18
+"""Digits of a number that surely fits into 64 bits; no port has so many."""
 
 
 def random_endpoint(readers: Any, service: Object, port_name: str) -> str | None:

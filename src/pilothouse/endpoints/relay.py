@@ -1,7 +1,10 @@
 """Passing a request on and its answer back, with back-pressure (apimachinery util/proxy)."""
 
 import asyncio
+from collections.abc import Iterable
+from functools import lru_cache
 from posixpath import join, normpath
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pilothouse import errors
@@ -31,13 +34,62 @@ _HOP = frozenset(
         "upgrade",
     )
 )
-_OURS = ("authorization", "x-remote-", "impersonate-", "audit-id", "x-forwarded-for")
+_OURS = (
+    "authorization",
+    "audit-id",
+    "x-forwarded-for",
+    "x-forwarded-uri",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+)
+"""Headers that a client cannot pass on: the other side believes what we say in them."""
+_IDENTITY = ("x-remote-user", "x-remote-uid", "x-remote-group")
+_IDENTITY_PREFIXES = ("x-remote-extra-", "x-remote-", "impersonate-")
 _TOKEN = "!#$&'*+-.^_`|~"
 """What may stand in a header's name beside letters and digits; a percent sign is escaped as well."""
 
 
+class Services(Protocol):
+    """What passing on needs of the server."""
+
+    options: Any
+    outbound: Outbound
+
+
+def passed_on(headers: Iterable[tuple[str, str]], options: Any) -> list[tuple[str, str]]:
+    """The headers of a client that the other side may see.
+
+    Those that concern one connection stay here (RFC 9110 7.6.1), and so do all in which a front proxy names a user:
+    the usual ones and those of --requestheader-*. The other side trusts us in them.
+    """
+    headers = list(headers)
+    hidden, prefixes = _identity(
+        (
+            *options.requestheader_username_headers,
+            *options.requestheader_uid_headers,
+            *options.requestheader_group_headers,
+        ),
+        tuple(options.requestheader_extra_headers_prefix),
+    )
+    dropped = hidden | _named_in_connection(headers)
+    return [(n, v) for n, v in headers if n not in dropped and not n.startswith(prefixes)]
+
+
+@lru_cache(maxsize=16)
+def _identity(names: tuple[str, ...], prefixes: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Names and prefixes of the headers that never come from a client."""
+    hidden = _HOP.union(_OURS, _IDENTITY, (name.lower() for name in names))
+    return hidden, (*_IDENTITY_PREFIXES, *(prefix.lower() for prefix in prefixes if prefix))
+
+
+def _named_in_connection(headers: Iterable[tuple[str, str]]) -> set[str]:
+    """The further headers of which Connection says that they concern one connection."""
+    values = [value for name, value in headers if name.lower() == "connection"]
+    return {name.strip().lower() for value in values for name in value.split(",")}
+
+
 async def forward(
-    outbound: Outbound,
+    services: Services,
     ctx: Context,
     url: str,
     trust: Trust,
@@ -51,17 +103,18 @@ async def forward(
     `prepend` is the path of ours that stands for the other's root.
     """
     request = ctx.request
-    headers = [(n, v) for n, v in request.all_headers if n not in _HOP and not n.startswith(_OURS)]
+    headers = passed_on(request.all_headers, services.options)
     came_by = ", ".join(v for n, v in request.all_headers if n == "x-forwarded-for")
     headers.append(("X-Forwarded-For", f"{came_by}, {request.peer[0]}" if came_by else request.peer[0]))
     headers.append(("Audit-Id", ctx.audit_id))
     path = urlsplit(url).path
-    headers.append(("X-Forwarded-Uri", normpath(f"{prepend}/{path}") + ("/" if path.endswith("/") else "")))
+    seen = "/" + normpath(f"{prepend}/{path}").lstrip("/")  # normpath keeps two slashes at the start
+    headers.append(("X-Forwarded-Uri", seen if seen == "/" or not path.endswith("/") else f"{seen}/"))
     headers.append(("X-Forwarded-Host", request.headers.get("host", "")))
     headers.append(("X-Forwarded-Proto", "https"))
     headers += more or []
     try:
-        return await outbound.open(
+        return await services.outbound.open(
             request.method, url, headers=headers, body=request.body, trust=trust, timeout=timeout
         )
     except ClientError as err:
@@ -92,13 +145,14 @@ def own_location(ctx: Context, answer: Answer, url: str, prepend: str) -> str:
     return urlunsplit(("https", host, path, target.query, target.fragment))
 
 
+_KEPT_BACK = _HOP.union(("content-type", "date", "location", "audit-id"))
+"""Headers of an answer that are ours to give."""
+
+
 async def response_of(ctx: Context, answer: Answer, content_type: str = "", location: str = "") -> Response:
     """The answer as ours: read whole when it is short, else passed on as it comes."""
-    headers = [
-        (name, value)
-        for name, value in answer.headers
-        if name.lower() not in _HOP and name.lower() not in ("content-type", "date", "location", "audit-id")
-    ]
+    dropped = _KEPT_BACK | _named_in_connection(answer.headers)
+    headers = [(name, value) for name, value in answer.headers if name.lower() not in dropped]
     if location:
         headers.append(("Location", location))
     kind = content_type or answer.header("content-type")

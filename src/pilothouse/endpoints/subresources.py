@@ -157,9 +157,9 @@ async def token(
     )
     verbs.store.find(resource, info.namespace, info.name)
     track_fields(ctx, _body_record(resource, resource.subresources["token"]), params, None, body, meta.now())
-    request = issuer.prepare(body, info.namespace, info.name)
-    attributes.obj = request
+    attributes.obj = body  # as it was sent: a kubelet's request without audiences is told apart from others
     await verbs.admission.mutate(attributes)
+    attributes.obj = request = issuer.prepare(body, info.namespace, info.name)
     await verbs.admission.validate(attributes)
     answer, warnings = issuer.issue(request)
     for text in warnings:

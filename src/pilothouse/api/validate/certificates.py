@@ -222,6 +222,15 @@ def organizations(text: str | None) -> list[str]:
     return [str(name.value) for name in names]
 
 
+def common_name(text: str | None) -> str:
+    """The common name in the subject of a request, the last one when there are several; ValueError for no request."""
+    block = next(_blocks(_decoded(text)), None)
+    if block is None or block[0] != "CERTIFICATE REQUEST":
+        raise ValueError("PEM block type must be CERTIFICATE REQUEST")
+    names = x509.load_der_x509_csr(block[1]).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[-1].value) if names else ""
+
+
 def certificate_fault(text: str | None) -> str:
     """What is wrong with PEM certificates in base64; "" when nothing, or when there are none."""
     data = _decoded(text)

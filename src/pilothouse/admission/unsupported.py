@@ -1,0 +1,138 @@
+"""What is stored and not carried out: whoever writes it is told, and refused where --strict-admission is on.
+
+One table. Whoever makes the server carry something out deletes its row.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.api.fields import Object
+from pilothouse.registry.readers import Readers
+
+POD_SECURITY = tuple(f"pod-security.kubernetes.io/{mode}" for mode in ("enforce", "audit", "warn"))
+"""The labels that ask for pod security on a namespace, unless they say that all is allowed."""
+ALL_ALLOWED = "privileged"
+
+
+class Row(NamedTuple):
+    """A part of a kind that has no effect. `part` returns it, or something empty when an object has none of it."""
+
+    part: Callable[[Object], Any]
+    sentence: str
+
+
+def _member(name: str) -> Callable[[Object], Any]:
+    return lambda obj: obj.get(name)
+
+
+def _pod_security(namespace: Object) -> dict[str, str]:
+    labels = namespace["metadata"].get("labels") or {}
+    return {key: labels[key] for key in POD_SECURITY if labels.get(key, ALL_ALLOWED) != ALL_ALLOWED}
+
+
+def _conversion(definition: Object) -> Any:
+    conversion = (definition.get("spec") or {}).get("conversion") or {}
+    return conversion if conversion.get("strategy") == "Webhook" else None
+
+
+def _rules(definition: Object) -> list[Any]:
+    """The CEL rules of all versions, in the order of the definition."""
+    versions = (definition.get("spec") or {}).get("versions") or ()
+    schemas = ((version.get("schema") or {}).get("openAPIV3Schema") for version in versions)
+    return [rules for schema in schemas if schema for rules in _rules_in(schema)]
+
+
+def _rules_in(schema: Object) -> Iterator[Any]:
+    """The rules of a schema and of all schemas in it, without recursion: a definition may be deep."""
+    waiting: list[Any] = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            if isinstance(node.get("x-kubernetes-validations"), list):
+                yield node["x-kubernetes-validations"]
+            waiting += [value for key, value in node.items() if key not in _VALUES]
+
+
+_VALUES = frozenset(("default", "enum", "example", "x-kubernetes-validations"))
+"""Members of a schema that hold values or rules, and no schemas."""
+
+_WEBHOOKS = "this server does not call admission webhooks yet: the configuration is stored and has no effect"
+_POLICIES = (
+    "this server does not carry out admission policies yet: the policy is stored and nothing is refused or "
+    "changed by it"
+)
+_BINDINGS = "this server does not carry out admission policies yet: the binding is stored and has no effect"
+_ADMISSION = "admissionregistration.k8s.io"
+
+UNSUPPORTED: dict[str, tuple[Row, ...]] = {
+    f"validatingwebhookconfigurations.{_ADMISSION}": (Row(_member("webhooks"), _WEBHOOKS),),
+    f"mutatingwebhookconfigurations.{_ADMISSION}": (Row(_member("webhooks"), _WEBHOOKS),),
+    f"validatingadmissionpolicies.{_ADMISSION}": (Row(_member("spec"), _POLICIES),),
+    f"mutatingadmissionpolicies.{_ADMISSION}": (Row(_member("spec"), _POLICIES),),
+    f"validatingadmissionpolicybindings.{_ADMISSION}": (Row(_member("spec"), _BINDINGS),),
+    f"mutatingadmissionpolicybindings.{_ADMISSION}": (Row(_member("spec"), _BINDINGS),),
+    "resourcequotas": (
+        Row(
+            lambda quota: (quota.get("spec") or {}).get("hard"),
+            "this server does not carry out resource quotas yet: the quota is stored and limits nothing",
+        ),
+    ),
+    "namespaces": (
+        Row(
+            _pod_security,
+            "this server does not carry out pod security yet: the labels pod-security.kubernetes.io/* have no "
+            "effect",
+        ),
+    ),
+    "customresourcedefinitions.apiextensions.k8s.io": (
+        Row(
+            _conversion,
+            "this server does not call conversion webhooks yet: objects are not converted between versions",
+        ),
+        Row(
+            _rules,
+            "this server does not evaluate CEL rules yet: x-kubernetes-validations are stored and refuse nothing",
+        ),
+    ),
+}
+
+
+def stored_without_effect(readers: Readers) -> Iterator[tuple[str, int, str]]:
+    """What the cluster holds of it: resource, number of objects and sentence, for the log of a start."""
+    for resource, rows in UNSUPPORTED.items():
+        counts = [0] * len(rows)
+        for obj in readers.list(resource):
+            for i, row in enumerate(rows):
+                counts[i] += bool(row.part(obj))
+        yield from ((resource, n, row.sentence) for n, row in zip(counts, rows, strict=True) if n)
+
+
+class Unsupported(Plugin):
+    """Warns of every row that an object touches; with `strict` refuses what a write adds or changes of it."""
+
+    name = "Unsupported"
+
+    def __init__(self, strict: bool = False, warn: bool = True) -> None:
+        self.strict = strict
+        self.warn = warn
+
+    def wants(self, a: Attributes) -> bool:
+        return (
+            a.resource.group_resource in UNSUPPORTED
+            and not a.subresource
+            and a.operation in ("CREATE", "UPDATE")
+        )
+
+    def validate(self, a: Attributes) -> None:
+        assert a.obj is not None
+        for row in UNSUPPORTED[a.resource.group_resource]:
+            part = row.part(a.obj)
+            if not part:
+                continue
+            if self.strict and (a.old is None or row.part(a.old) != part):
+                raise a.refuse(f"{row.sentence}, and --strict-admission is on")
+            if self.warn:
+                a.warnings.append(row.sentence)
