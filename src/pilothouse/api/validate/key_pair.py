@@ -2,12 +2,9 @@
 
 import base64
 import binascii
-import re
-from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-_MARK = re.compile(rb"-----(BEGIN|END) ([A-Z0-9 ]{1,64})-----")
-"""Either end of a block. The kind is bounded, so each place of the text is looked at a bounded number of times."""
+from pilothouse.api.validate import pem
 
 
 def key_pair_fault(certificate: bytes, key: bytes) -> str:
@@ -53,7 +50,7 @@ def key_pair_fault(certificate: bytes, key: bytes) -> str:
 def _blocks(data: bytes, wanted: Callable[[str], bool]) -> tuple[list[bytes], list[str]]:
     """The contents of the blocks of a wanted kind, and the kinds of the others."""
     found, skipped = [], []
-    for kind, text in _framed(data):
+    for kind, text in pem.blocks(data):
         try:
             body = base64.b64decode(b"".join(text.split()), validate=True)
         except binascii.Error:
@@ -63,20 +60,3 @@ def _blocks(data: bytes, wanted: Callable[[str], bool]) -> tuple[list[bytes], li
         else:
             skipped.append(kind)
     return found, skipped
-
-
-def _framed(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Kind and text of each block: from a BEGIN to the next END of its kind, whatever stands between them."""
-    ends: dict[bytes, list[int]] = {}
-    for mark in _MARK.finditer(data):
-        if mark[1] == b"END":
-            ends.setdefault(mark[2], []).append(mark.start())
-    past = 0
-    for mark in _MARK.finditer(data):
-        if mark[1] == b"END" or mark.start() < past:
-            continue
-        places = ends.get(mark[2], [])
-        following = bisect_left(places, mark.end())
-        if following < len(places):
-            past = places[following]
-            yield mark[2].decode(), data[mark.end() : past]
