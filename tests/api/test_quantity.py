@@ -3,7 +3,7 @@
 from decimal import ROUND_UP, Decimal
 
 import pytest
-from complexity import assert_linear
+from complexity import assert_linear, seconds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -150,7 +150,8 @@ def test_many_long_amounts_are_no_more_work_than_their_texts():
         for text in texts:
             quantity.canonical(text)
 
-    assert_linear(run, lambda n: ["1" + "0" * n] * 50, 250)
+    short = seconds(run, lambda n: ["1" + "0" * 41] * n, 7000)
+    assert seconds(run, lambda n: ["1" + "0" * 2939] * n, 100) < 10 * short
     assert quantity.canonical("1" + "0" * 2500 + "e2") == "100e2500"
     assert quantity.canonical("1" + "0" * 2998 + "1") == "1" + "0" * 2998 + "1"
     assert quantity.canonical("1" * 2999 + "e1") == "1" * 2999 + "0"
@@ -159,7 +160,13 @@ def test_many_long_amounts_are_no_more_work_than_their_texts():
 
 
 def test_more_digits_than_python_writes_are_no_error_of_ours():
-    for text in ("1" * 4299 + "e1", "1" * 4300, "1e" + "0" * 5000 + "1", "0." + "1" * 4300 + "Ei", "1e999999999"):
+    for text in (
+        "1" * 4299 + "e1",
+        "1" * 4300,
+        "1e" + "0" * 5000 + "1",
+        "0." + "1" * 4300 + "Ei",
+        "1e999999999",
+    ):
         canonical_or_not(text)
     total = quantity.parse("9" * 3000) + quantity.parse("9" * 3000 + "e-9")
     assert str(total)

@@ -208,7 +208,9 @@ def parsed(text):
         selectors.parse("", text)
 
 
-@pytest.mark.parametrize("part", ["(", ",", "a,", "!", "=", "a=b,", "!!=", " ", "a in (", "x", "\\,", "\\", "a!=b,", "\0"])
+@pytest.mark.parametrize(
+    "part", ["(", ",", "a,", "!", "=", "a=b,", "!!=", " ", "a in (", "x", "\\,", "\\", "a!=b,", "\0"]
+)
 def test_long_selectors_take_linear_time(part):
     assert_linear(parsed, lambda n: part * n, 500)
 

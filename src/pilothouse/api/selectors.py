@@ -70,10 +70,15 @@ def _limit(terms: int) -> None:
 
 
 def _split_terms(text: str) -> list[str]:
-    """Cut at commas, but for those behind a backslash."""
-    return (
-        re.findall(r"(?:^|(?<=,))(?:[^\\,]|\\.|\\\Z)*", text, re.DOTALL) if "\\" in text else text.split(",")
-    )
+    """Cut at commas, but for those behind a backslash that is not itself behind one."""
+    terms: list[str] = []
+    parts: list[str] = []
+    for part in text.split(","):
+        parts.append(part)
+        if (len(part) - len(part.rstrip("\\"))) % 2 == 0:
+            terms.append(",".join(parts))
+            parts = []
+    return [*terms, ",".join(parts)] if parts else terms
 
 
 def _field_term(text: str, term: str) -> tuple[str, str, str]:
