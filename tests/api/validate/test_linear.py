@@ -112,7 +112,9 @@ RULES = {
 @pytest.mark.parametrize("name", RULES)
 def test_long_lists_take_linear_time(name):
     check, make = RULES[name]
-    assert_linear(lambda obj: check(obj, Errors()), make, 200)
+    assert_linear(
+        lambda obj: check(obj, Errors()), make, 200, 40.0
+    )  # names that are right are remembered, some thousands of them
 
 
 PARTS = [
