@@ -152,7 +152,7 @@ def test_many_long_amounts_are_no_more_work_than_their_texts():
 
     short = seconds(run, lambda n: ["1" + "0" * 41] * n, 7000)
     assert seconds(run, lambda n: ["1" + "0" * 2939] * n, 100) < 10 * short
-    assert quantity.canonical("1" + "0" * 2500 + "e2") == "100e2500"
+    assert quantity.canonical("1" + "0" * 2500 + "e2") == "1e2502"
     assert quantity.canonical("1" + "0" * 2998 + "1") == "1" + "0" * 2998 + "1"
     assert quantity.canonical("1" * 2999 + "e1") == "1" * 2999 + "0"
     with pytest.raises(quantity.QuantityError, match="unable to parse numeric part"):

@@ -21,14 +21,14 @@ _DIGITS = 40
 def go_duration(text: str) -> int:
     """Nanoseconds of a duration; ValueError in the words of time.ParseDuration."""
     negative = text[:1] == "-"
-    at = 1 if text[:1] in ("+", "-") else 0
-    if text[at:] == "0":
+    rest = text[1:] if text[:1] in ("+", "-") else text
+    if rest == "0":
         return 0
-    if at == len(text):
+    if not rest:
         raise ValueError(f"time: invalid duration {_quote(text)}")
     total = 0
-    while at < len(text):
-        match = _PART.match(text, at)
+    while rest:
+        match = _PART.match(rest)
         whole, fraction, unit = match.groups() if match else ("", None, "")
         if match is None or not (whole or fraction):
             raise ValueError(f"time: invalid duration {_quote(text)}")
@@ -43,7 +43,7 @@ def go_duration(text: str) -> int:
             total += int(fraction) * size // 10 ** len(fraction)
         if total >= _LIMIT + negative:
             raise ValueError(f"time: invalid duration {_quote(text)}")
-        at = match.end()
+        rest = rest[match.end() :]
     return -total if negative else total
 
 

@@ -13,7 +13,7 @@ import orjson
 from pilothouse import errors
 from pilothouse._schema import Members, count_colons, scan
 from pilothouse.api.fields import Object
-from pilothouse.api.json import MAX_DEPTH, DecodeError, ScanError, dump, parse
+from pilothouse.api.json import DecodeError, ScanError, dump, parse
 
 MAX_OPERATIONS = 10_000
 MAX_COPY_BYTES = 3 * 1024 * 1024
@@ -21,6 +21,8 @@ MAX_COPY_BYTES = 3 * 1024 * 1024
 MAX_MOVED = 100_000_000
 """By how many places the operations of one patch may shift items of lists, which is a tenth of a second of work. Ten
 thousand operations on a list of ten thousand items do less."""
+DEEPEST = 200
+"""Levels of what operations make: each can nest the document by one more, far beyond what a body may bring."""
 MAX_NOTES = 100
 """How many complaints are kept."""
 MAX_NOTES_TEXT = 64 * 1024
@@ -49,7 +51,7 @@ def apply_json_patch(live: Object, body: bytes, strict: bool = True) -> tuple[An
     try:
         for operation in operations:
             document.apply(operation)
-        if not _within(document.root, MAX_DEPTH):
+        if not within(document.root, DEEPEST):
             raise Inapplicable("nested too deeply")
     except (
         Inapplicable,
@@ -232,7 +234,7 @@ def _complain(operation: Members, notes: _Notes) -> None:
             notes.below(name, member)
 
 
-def _within(value: Any, depth: int) -> bool:
+def within(value: Any, depth: int) -> bool:
     """Whether objects and lists are nested no deeper than that."""
     level = [value]
     for _ in range(depth):
