@@ -450,8 +450,7 @@ def domain_prefixed_key(errs: "Errors", path: str, value: str) -> None:
 Address = IPv4Address | IPv6Address
 
 
-_MAX_ADDRESS = 1024
-"""Characters of an address, of which an IPv6 one needs 45. Upstream ignores any number of leading zeros."""
+_MAX_ADDRESS = 1024  # characters; an IPv6 address needs 45, but upstream ignores any number of leading zeros
 
 
 def _sloppy_address(value: str) -> Address | None:
