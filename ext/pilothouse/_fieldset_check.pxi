@@ -1,67 +1,96 @@
 # Validation of an applied configuration.
 
 
+DEF MAX_TOLD = 65536  # characters of complaints, beyond which no more are looked for: each repeats its path
+
+
+cdef class Complaints:
+    """What is wrong with a value, and the way to where the walk is; only a complaint makes a text of that way."""
+    cdef list texts
+    cdef list way  # path elements, indexes as numbers
+    cdef Py_ssize_t told
+    cdef bint duplicates
+
+    def __init__(self, bint duplicates):
+        self.texts = []
+        self.way = []
+        self.told = 0
+        self.duplicates = duplicates
+
+    cdef add(self, str message):
+        cdef str text = "".join([step_text(step) for step in self.way]) + message
+        self.texts.append(text)
+        self.told += len(text)
+
+
+cdef str step_text(object step):
+    return f"[{step}]" if isinstance(step, int) else element_text(step)
+
+
 def validate(type, value, bint duplicates=False):
     """What is wrong with a value, in upstream's words; `duplicates` lets lists repeat a key."""
-    cdef list out = []
-    check(compile_type(type), value, "", duplicates, out)
-    return out
+    cdef Complaints out = Complaints(duplicates)
+    check(compile_type(type), value, out)
+    return out.texts
 
 
-cdef check(Node node, object value, str path, bint duplicates, list out):
+cdef check(Node node, object value, Complaints out):
     cdef Form form = node.handler(node.form(value))
-    if value is None:
+    if value is None or out.told >= MAX_TOLD:
         return
     if form == SCALAR:
-        check_scalar(node, value, path, out)
+        check_scalar(node, value, out)
     elif form == MAP:
         if not isinstance(value, dict):
-            out.append(f"{path}: expected map, got &{{{go(value)}}}")
+            out.add(f": expected map, got &{{{go(value)}}}")
             return
         for name, item in value.items():
             field = node.fields.get(name)
             inner = (<tuple>field)[1] if field is not None else node.element
             if inner is None:
-                out.append(f"{path}.{name}: field not declared in schema")
+                out.add(f".{name}: field not declared in schema")
                 return
-            check(<Node>inner, item, f"{path}.{name}", duplicates, out)
+            out.way.append((<tuple>field)[0] if field is not None else "f:" + name)
+            check(<Node>inner, item, out)
+            out.way.pop()
     elif not isinstance(value, list):
-        out.append(f"{path}: expected list, got &{{{go(value)}}}")
+        out.add(f": expected list, got &{{{go(value)}}}")
     else:
-        check_list(node, <list>value, path, duplicates, out)
+        check_list(node, <list>value, out)
 
 
-cdef check_list(Node node, list value, str path, bint duplicates, list out):
+cdef check_list(Node node, list value, Complaints out):
     seen = set()
     for i, item in enumerate(value):
         if node.list_atomic:
-            text = f"[{i}]"
+            out.way.append(i)
         else:
             try:
                 element = item_element(node, item)
             except FieldError as err:
-                out.append(f"{path}: element {i}: {err}")
+                out.add(f": element {i}: {err}")
                 return
-            text = element_text(element)
-            if element in seen and not duplicates:
-                out.append(f"{path}: duplicate entries for key {text}")
+            if element in seen and not out.duplicates and out.told < MAX_TOLD:
+                out.add(f": duplicate entries for key {element_text(element)}")
             seen.add(element)
-        check(node.item, item, path + text, duplicates, out)
+            out.way.append(element)
+        check(node.item, item, out)
+        out.way.pop()
 
 
-cdef check_scalar(Node node, object value, str path, list out):
+cdef check_scalar(Node node, object value, Complaints out):
     cdef bint number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if node.scalar == NUMERIC:
         if not number:
-            out.append(f"{path}: expected numeric (int or float), got {go_type(value)}")
+            out.add(f": expected numeric (int or float), got {go_type(value)}")
     elif node.scalar == STRING:
         if not isinstance(value, str):
-            out.append(f"{path}: expected string, got &value.valueUnstructured{{Value:{go_syntax(value)}}}")
+            out.add(f": expected string, got &value.valueUnstructured{{Value:{go_syntax(value)}}}")
     elif node.scalar == BOOLEAN:
         if not isinstance(value, bool):
-            out.append(f"{path}: expected boolean, got &{{{go(value)}}}")
+            out.add(f": expected boolean, got &{{{go(value)}}}")
     elif isinstance(value, (dict, list)):
-        out.append(f"{path}: expected any scalar, got &{{{go(value)}}}")
+        out.add(f": expected any scalar, got &{{{go(value)}}}")
 
 
 def go(value):

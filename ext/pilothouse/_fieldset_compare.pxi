@@ -1,6 +1,10 @@
 # Walks over values.
 
 
+# Whether two values are alike is asked before they are compared member by member, for nearly all are. Asked at each
+# level, a value is gone through as often as it is deep; so below this level it is asked no more.
+DEF ASKED = 12
+
 def from_object(type, value):
     """The set of all fields that an applied configuration mentions."""
     cdef dict out = {}
@@ -64,6 +68,7 @@ cdef class Changes:
     cdef dict added
     cdef dict removed
     cdef dict modified
+    cdef int level
 
     cdef added_to(self, str element, dict child):
         if self.added is None:
@@ -123,7 +128,8 @@ cdef bint alike(object a, object b) except -1:
 def compare(type, old, new):
     """The sets (added, modified, removed) of what is different in `new`."""
     cdef Changes out = Changes()
-    differ(compile_type(type), old, new, out)
+    if not (isinstance(old, dict) and alike(old, new)):
+        differ(compile_type(type), old, new, out)
     return out.added or {}, out.modified or {}, out.removed or {}
 
 
@@ -133,8 +139,6 @@ cdef Mark differ(Node node, object old, object new, Changes out) except *:
     cdef Form after = node.form(new)
     cdef Mark mark = UNCHANGED
     cdef bint leaf
-    if after == MAP and before == MAP and alike(old, new):
-        return UNCHANGED
     if new is _MISSING:
         leaf = handle(node, node.handler(before), old, new, out, &mark)
     elif old is _MISSING or before == after or single(node):
@@ -185,7 +189,7 @@ cdef differ_maps(Node node, dict old, dict new, Changes out):
         other = PyDict_GetItem(new, <object>name)
         if other == NULL:
             differ_member(node, <str>name, <object>value, _MISSING, out)
-        elif other != value and not alike(<object>other, <object>value):
+        elif other != value and (out.level >= ASKED or not alike(<object>other, <object>value)):
             differ_member(node, <str>name, <object>value, <object>other, out)
     at = 0
     while PyDict_Next(new, &at, &name, &value):
@@ -212,6 +216,7 @@ cdef note(Node node, str element, object old, object new, Changes out):
         out.removed_from(element, whole(node, old))
         return
     cdef Changes inner = Changes()
+    inner.level = out.level + 1
     cdef Mark mark = differ(node, old, new, inner)
     if inner.added is not None or mark == ADDED:
         out.added_to(element, seal(inner.added, mark == ADDED))
@@ -282,7 +287,12 @@ cdef differ_lists(Node node, list old, list new, Changes out):
         if len(was) < 2 and len(now) < 2:
             old_item = was[0] if was else _MISSING
             new_item = now[0] if now else _MISSING
-            if old_item is _MISSING or new_item is _MISSING or not alike(old_item, new_item):
+            if (
+                old_item is _MISSING
+                or new_item is _MISSING
+                or out.level >= ASKED
+                or not alike(old_item, new_item)
+            ):
                 note(node.item, element, old_item, new_item, out)
         elif len(was) >= 2 and len(now) >= 2:
             if not alike(was, now):

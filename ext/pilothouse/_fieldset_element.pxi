@@ -92,7 +92,7 @@ def canonical_of(str element):
             return f"i:{int(text)}"
     except FieldError:
         raise
-    except ValueError as err:
+    except (ValueError, OverflowError, RecursionError) as err:
         raise FieldError(f"parsing key as path element: {err}") from None
     return ""
 

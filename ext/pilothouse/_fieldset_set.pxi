@@ -25,48 +25,50 @@ def parse(fields):
 
 
 cdef dict read(dict fields):
-    """The same dict when it is in its one form already."""
-    cdef PyObject *name
-    cdef PyObject *inner
+    """The same dict when it is in its one form already; each element is looked at once."""
+    cdef PyObject *key
+    cdef PyObject *value
     cdef Py_ssize_t at = 0
-    while PyDict_Next(fields, &at, &name, &inner):
-        if not is_canonical(<object>name, <object>inner):
-            return rewritten(fields)
-    return fields
-
-
-cdef bint is_canonical(object name, object inner) except -1:
-    """Whether an element of a set and all below it are as they would be written."""
+    cdef dict out = None  # what is read so far, as soon as it differs from what was given
+    cdef Py_ssize_t same = 0
     cdef dict child
-    if name == SELF:
-        return True
-    if not is_field(<str>name) and canonical_element(name) != name:
-        return False
-    if not isinstance(inner, dict):
-        raise FieldError(f"expected an object in {name}")
-    child = <dict>inner
-    return not child or (read(child) is child and not (len(child) == 1 and SELF in child))
+    while PyDict_Next(fields, &at, &key, &value):
+        name, inner = <object>key, <object>value
+        if name == SELF:
+            if out is not None:
+                out[SELF] = LEAF
+            same += 1
+            continue
+        element = name if is_field(<str>name) else canonical_element(name)
+        child = None
+        if element:
+            if not isinstance(inner, dict):
+                raise FieldError(f"expected an object in {name}")
+            child = read(<dict>inner)
+            if len(child) == 1 and SELF in child:
+                child = LEAF
+        if out is None:
+            if element == name and child is inner:
+                same += 1
+                continue
+            out = first_of(fields, same)
+        if element:
+            out[element] = child
+    return fields if out is None else out
+
+
+cdef dict first_of(dict fields, Py_ssize_t count):
+    """A dict of the first members of another."""
+    cdef dict out = {}
+    for name, inner in fields.items():
+        if len(out) == count:
+            break
+        out[name] = LEAF if name == SELF else inner
+    return out
 
 
 cdef inline bint is_field(str element):
     return len(element) > 1 and element[0] == u"f" and element[1] == u":"
-
-
-cdef dict rewritten(dict fields):
-    cdef dict out = {}
-    cdef dict child
-    for name, inner in fields.items():
-        if name == SELF:
-            out[SELF] = LEAF
-            continue
-        element = name if is_field(<str>name) else canonical_element(name)
-        if not element:
-            continue
-        if not isinstance(inner, dict):
-            raise FieldError(f"expected an object in {name}")
-        child = read(<dict>inner)
-        out[element] = LEAF if len(child) == 1 and SELF in child else child
-    return out
 
 
 def ordered(dict fields):
@@ -75,47 +77,42 @@ def ordered(dict fields):
 
 
 cdef dict order(dict fields):
-    """The same dict when it is in order already."""
+    """The same dict when it is in order already, here and below."""
+    cdef dict changed = {}  # what is below an element, put in order, where it was not
     cdef dict out = {}
-    cdef dict child
-    cdef list names
-    cdef bint plain = True
-    if is_ordered(fields):
-        return fields
-    if SELF in fields:
-        out[SELF] = LEAF
-    names = [name for name in fields if name != SELF]
-    for name in names:
-        if (<str>name)[0] != u"f":
-            plain = False
-    if plain:
-        names.sort()
-    else:
-        names.sort(key=sort_key)
-    for name in names:
-        child = <dict>fields[name]
-        out[name] = order(child) if child else child
-    return out
-
-
-cdef bint is_ordered(dict fields) except -1:
-    """Whether the elements stand in order, here and below."""
     cdef PyObject *name
-    cdef PyObject *child
+    cdef PyObject *value
     cdef PyObject *last = NULL
     cdef Py_ssize_t at = 0
-    while PyDict_Next(fields, &at, &name, &child):
+    cdef bint sorted_here = True
+    cdef bint plain = True
+    while PyDict_Next(fields, &at, &name, &value):
         if <object>name == SELF:
-            if last is not NULL:
-                return False
+            sorted_here = sorted_here and last is NULL
             last = name
             continue
-        if last is not NULL and not precedes(<str>last, <str>name):
-            return False
+        if (<str>name)[0] != u"f":
+            plain = False
+        if sorted_here and last is not NULL and not precedes(<str>last, <str>name):
+            sorted_here = False
         last = name
-        if <dict>child and not is_ordered(<dict>child):
-            return False
-    return True
+        if <dict>value:
+            child = order(<dict>value)
+            if child is not <object>value:
+                changed[<object>name] = child
+    if sorted_here and not changed:
+        return fields
+    names = [one for one in fields if one != SELF]
+    if not sorted_here:
+        if plain:
+            names.sort()
+        else:
+            names.sort(key=sort_key)
+    if SELF in fields:
+        out[SELF] = LEAF
+    for one in names:
+        out[one] = changed.get(one, fields[one])
+    return out
 
 
 cdef bint precedes(str one, str other) except -1:
@@ -151,6 +148,45 @@ cdef dict unite(dict a, dict b):
             out[name] = x if SELF in x else {SELF: {}, **x}
         else:
             out[name] = unite(x, y)
+    return out
+
+
+def union_all(sets):
+    """All members of any of the sets; each of their elements is looked at once."""
+    return unite_all([one for one in sets if one])
+
+
+cdef dict unite_all(list sets):
+    cdef dict parts = {}  # element -> what the sets have below it
+    cdef dict out = {}
+    cdef dict child
+    cdef bint member
+    if len(sets) < 2:
+        return sets[0] if sets else {}
+    for one in sets:
+        for name, inner in (<dict>one).items():
+            if name == SELF:
+                out[SELF] = LEAF
+            elif name in parts:
+                parts[name].append(inner)
+            else:
+                parts[name] = [inner]
+    for name, found in parts.items():
+        if len(<list>found) == 1:
+            out[name] = (<list>found)[0]
+            continue
+        member = False
+        filled = []
+        for inner in <list>found:
+            child = <dict>inner
+            member = member or is_member(child)
+            if child:
+                filled.append(child)
+        child = unite_all(filled)
+        if not child:
+            out[name] = LEAF
+        else:
+            out[name] = child if SELF in child or not member else {SELF: LEAF, **child}
     return out
 
 

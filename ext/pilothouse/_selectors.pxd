@@ -2,6 +2,7 @@ cdef class Requirement:
     cdef readonly str key
     cdef readonly str op
     cdef readonly tuple values
+    cdef object among  # the values, for a term that lists many
     cdef int code
     cdef object single
     cdef long long number

@@ -34,7 +34,9 @@ cdef bint parse_int(str text, long long* out) except -1:
         return False
     if len(digits.lstrip("0")) > 19:
         return False
-    number = int(text)
+    number = int(digits.lstrip("0") or "0")
+    if text[0] == "-":
+        number = -number
     if not -(1 << 63) <= number < 1 << 63:
         return False
     out[0] = number
@@ -48,6 +50,7 @@ cdef class Requirement:
         self.key = key
         self.op = op
         self.values = values
+        self.among = frozenset(values) if len(values) > 8 else values
         self.code = CODES[op]
         self.single = values[0] if len(values) == 1 else None
         if self.code == IN and self.single is not None:
@@ -73,9 +76,9 @@ cdef class Requirement:
         if code == NOT_EXISTS:
             return False
         if code == IN:
-            return <object>found in self.values
+            return <object>found in self.among
         if code == NOT_IN:
-            return <object>found not in self.values
+            return <object>found not in self.among
         if not isinstance(<object>found, str) or not parse_int(<str>found, &number):
             return False
         return number > self.number if code == GREATER else number < self.number

@@ -1,10 +1,11 @@
 """Defaults and bounds of a namespace."""
 
 import pytest
+from complexity import assert_linear
 from harness import pod
 
 from pilothouse import errors
-from pilothouse.admission.limitranger import ANNOTATION, LimitRanger
+from pilothouse.admission.limitranger import ANNOTATION, LimitRanger, _pod_amounts
 
 RANGES = "/api/v1/namespaces/default/limitranges"
 CLAIM = ("", "v1", "persistentvolumeclaims")
@@ -147,3 +148,13 @@ async def test_what_it_looks_at(rig):
     assert wants(rig.attributes({}, {}, subresource="resize"))
     assert wants(rig.attributes({}, {}, resource=CLAIM))
     assert not wants(rig.attributes({}, resource=("", "v1", "services")))
+
+
+def test_sums_over_init_containers_take_linear_time():
+    def make(n):
+        sidecar = container("s", {f"example.com/r{i}": "1" for i in range(n)}, restartPolicy="Always")
+        init = [container(f"i{i}", {"example.com/r0": str(i)}) for i in range(n)]
+        return {"containers": [container()], "initContainers": [sidecar, *init]}
+
+    assert_linear(lambda spec: _pod_amounts(spec, "requests"), make, 200)
+    assert _pod_amounts(make(3), "requests") == {f"example.com/r{i}": "3" if not i else "1" for i in range(3)}

@@ -2,6 +2,7 @@ import copy
 
 import orjson
 import pytest
+from complexity import assert_linear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from pilothouse.api import apply as apply_module
 from pilothouse.api import managed
 from pilothouse.api.schema import Field, Type
 
+CACHED = 40.0
+"""See assert_linear: path elements are remembered, some thousands of them."""
 TEXT = Type("string")
 META = Type(
     "struct",
@@ -245,3 +248,40 @@ def test_disjoint_configurations_commute(a, b):
     one = apply(apply(None, a), b, manager="m2")
     other = apply(apply(None, b, manager="m2"), a)
     assert content(one) == content(other)
+
+
+def test_many_items_are_applied_in_linear_time():
+    def make(n):
+        env = [{"name": f"e{i}", "value": "1"} for i in range(n)]
+        live = apply(None, {"env": env, "set": [f"s{i}" for i in range(n)]}, "other")
+        live = apply(live, {"env": env[: n // 2]})
+        return live, {"env": env[::-2], "set": [f"s{i}" for i in range(n, 0, -1)]}
+
+    assert_linear(lambda given: apply(*given), make, 300, CACHED)
+
+
+def test_many_appliers_take_linear_time():
+    def make(n):
+        entries = [
+            {
+                "manager": f"m{i}",
+                "operation": "Apply",
+                "apiVersion": "v1",
+                "fieldsType": "FieldsV1",
+                "fieldsV1": {"f:metadata": {"f:labels": {f"f:l{i}": {}}}},
+            }
+            for i in range(n)
+        ]
+        labels = {f"l{i}": "1" for i in range(n)}
+        return {**config({"a": "1"}, labels=labels, managedFields=entries)}
+
+    assert_linear(lambda live: apply(live, {"b": "1"}, "m1"), make, 300, CACHED)
+
+
+def test_a_conflict_names_so_many_fields():
+    env = [{"name": "x" * 1000 + str(i), "value": "1"} for i in range(1000)]
+    live = apply(None, {"env": env}, "other")
+    with pytest.raises(errors.Conflict, match=r"\Q1000 conflicts".replace("\\Q", "")) as caught:
+        apply(live, {"env": [{**one, "value": "2"} for one in env]})
+    assert 50 < len(caught.value.details["causes"]) < 80
+    assert caught.value.message.endswith(f"\n... and {1000 - len(caught.value.details['causes'])} more")

@@ -132,3 +132,19 @@ def test_init_container_annotations_are_dropped() -> None:
     old = "pod.beta.kubernetes.io/init-containers"
     obj = decode(("", "v1", "Pod"), metadata={"annotations": {old: "[]"}})
     assert "annotations" not in obj["metadata"]
+
+
+def test_annotations_of_an_autoscaler_bring_nothing_deep() -> None:
+    """They are parsed when they become members, after the depth of the body was checked."""
+    for name in (METRICS, BEHAVIOR, METRICS.replace("metrics", "conditions")):
+        for text in (
+            "[" * 300 + "]" * 300,
+            '[{"a": ' * 50 + "1" + "}]" * 50,
+            '{"a":' * 500 + "1" + "}" * 500,
+        ):
+            obj = autoscaler("v1")
+            obj["metadata"]["annotations"] = {name: text}
+            found = convert.convert(obj, HPA, "autoscaling", "v2")
+            assert "behavior" not in found["spec"]
+            assert len(found["spec"]["metrics"]) == 1
+            assert "conditions" not in found["status"]

@@ -1,12 +1,15 @@
 import json
 
 import pytest
+from complexity import assert_linear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse import _fieldset as fieldset
 from pilothouse.api.schema import Field, Type
 
+CACHED = 40.0
+"""See assert_linear: path elements are remembered, some thousands of them."""
 TEXT = Type("string")
 ITEM = Type("struct", "Item", {"name": Field("name", TEXT), "value": Field("value", TEXT)})
 PORT = Type(
@@ -286,3 +289,125 @@ SAMPLES = st.recursive(
 def test_same_tells_numbers_and_truths_apart(a, b):
     assert fieldset.same(a, b) == (json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True))
     assert fieldset.same({"a": [a]}, {"a": [json.loads(json.dumps(a))]})
+
+
+ELEMENTS = st.sampled_from(
+    ["f:a", "f:b", 'k:{"name":"x"}', 'k:{ "name": "y" }', 'v:"1"', "v:1.0", "i:3", "?:1"]
+)
+WRITTEN = st.recursive(
+    st.just({}),
+    lambda inner: st.dictionaries(st.one_of(ELEMENTS, st.just(".")), inner, max_size=4).map(
+        lambda one: {name: {} if name == "." else child for name, child in one.items()}
+    ),
+    max_leaves=12,
+)
+
+
+def read_again(written):
+    """The one form of a set, put together from nothing."""
+    out = {}
+    for name, inner in written.items():
+        element = "." if name == "." else fieldset.canonical_element(name)
+        if element:
+            child = read_again(inner)
+            out[element] = {} if set(child) == {"."} else child
+    return out
+
+
+@given(WRITTEN)
+@settings(max_examples=300, deadline=None)
+def test_sets_are_read_and_put_in_order_whatever_way_they_are_written(written):
+    wanted = {name: child for name, child in read_again(written).items() if name != "."}
+    found = fieldset.parse(written)
+    assert found == wanted
+    in_order = fieldset.ordered(found)
+    assert in_order == wanted
+    assert list(in_order) == sorted(wanted, key=fieldset.sort_key)
+    for child in in_order.values():
+        assert list(child)[:1] == ["."] or "." not in child
+    assert fieldset.ordered(in_order) is in_order
+
+
+@given(st.lists(WRITTEN, max_size=5))
+@settings(max_examples=200, deadline=None)
+def test_a_union_of_many_is_that_of_one_after_the_other(sets):
+    sets = [fieldset.parse(one) for one in sets]
+    wanted = {}
+    for one in sets:
+        wanted = fieldset.union(wanted, one)
+    assert fieldset.ordered(fieldset.union_all(sets)) == fieldset.ordered(wanted)
+
+
+def nest(element, depth, inner):
+    for _ in range(depth):
+        inner = {element: inner}
+    return inner
+
+
+def test_depth_does_not_multiply():
+    """Sets and values that are deep are gone through once, not once or twice for each level."""
+    assert fieldset.parse(nest("f:a", 200, {'v: "x"': {}})) == nest("f:a", 200, {'v:"x"': {}})
+    assert fieldset.ordered(nest("f:a", 200, {"f:b": {}, "f:a": {}})) == nest(
+        "f:a", 200, {"f:a": {}, "f:b": {}}
+    )
+
+    def make(depth):
+        wide = {f"k{i}": {"n": i} for i in range(2000)}
+        return nest("free", 1, nest("a", depth, {**wide, "z": 1})), nest(
+            "free", 1, nest("a", depth, {**wide, "z": 2})
+        )
+
+    def compare(pair):
+        assert fieldset.compare(ROOT, *pair)[1] == nest(
+            "f:free", 1, nest("f:a", len_of(pair[0]), {"f:z": {}})
+        )
+
+    def len_of(value):
+        depth, value = 0, value["free"]
+        while "a" in value:
+            depth, value = depth + 1, value["a"]
+        return depth
+
+    compare(make(3))
+    compare(make(20))
+    compare(make(200))
+
+
+MANY = [
+    lambda n: {"items": [{"name": f"n{i}", "value": "v"} for i in range(n)]},
+    lambda n: {"names": [f"n{i}" for i in range(n)]},
+    lambda n: {"names": ["same"] * n},
+    lambda n: {"ports": [{"port": i} for i in range(n)]},
+    lambda n: {"labels": {f"l{i}": "v" for i in range(n)}},
+    lambda n: {"free": {"x" * n: {f"l{i}": 1 for i in range(n)}}},
+    lambda n: {"whole": [1] * n},
+]
+
+
+@pytest.mark.parametrize("make", MANY, ids=range(len(MANY)))
+def test_walks_take_linear_time(make):
+    assert_linear(lambda value: fieldset.validate(ROOT, value), make, 500, CACHED)
+    if fieldset.validate(ROOT, make(3), True):
+        return
+    assert_linear(lambda value: fieldset.from_object(ROOT, value), make, 500, CACHED)
+    assert_linear(lambda value: fieldset.compare(ROOT, {}, value), make, 500, CACHED)
+    assert_linear(lambda value: fieldset.merge(ROOT, value, value), make, 500, CACHED)
+    assert_linear(
+        lambda value: fieldset.remove(ROOT, value, fieldset.from_object(ROOT, value)), make, 500, CACHED
+    )
+
+
+def test_complaints_about_a_value_end():
+    """Each repeats the path, which may be long."""
+    wrong = fieldset.validate(ROOT, {"items": [{"name": "x" * 1000, "value": i} for i in range(10_000)]})
+    assert 60 <= len(wrong) <= 70
+    assert wrong[1] == wrong[0].replace("Value:0}", "Value:1}") or "duplicate" in wrong[1]
+
+
+@pytest.mark.parametrize(
+    "element",
+    ["v:1e999", "v:NaN", "v:" + "9" * 5000, "i:" + "9" * 5000, "v:" + "[" * 100_000, 'k:{"a":1e999}'],
+)
+def test_elements_that_python_cannot_hold_are_refused(element):
+    with pytest.raises(fieldset.FieldError):
+        fieldset.parse({element: {}})

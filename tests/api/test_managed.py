@@ -1,10 +1,13 @@
 import copy
 
 import pytest
+from complexity import assert_linear
 
 from pilothouse.api import managed
 from pilothouse.api.schema import Field, Type
 
+CACHED = 40.0
+"""See assert_linear: path elements are remembered, some thousands of them."""
 TEXT = Type("string")
 META = Type(
     "struct",
@@ -160,3 +163,47 @@ def test_appliers_come_first_then_older_entries():
 
 def test_zero_objects_hold_what_is_always_written():
     assert managed.zero(TYPE) == {"metadata": {}, "spec": {"list": None}, "status": {"list": None}}
+
+
+def entry(manager, operation, fields, time="2026-01-01T00:00:00Z"):
+    return {
+        "manager": manager,
+        "operation": operation,
+        "apiVersion": "v1",
+        "time": time,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    }
+
+
+@pytest.mark.parametrize("operation", ["Update", "Apply"])
+def test_many_managers_take_linear_time(operation):
+    """Many entries are sent, and much of the object is gone at the same time."""
+
+    def make(n):
+        sent = [
+            entry(f"m{i}", operation, {"f:metadata": {"f:labels": {f"f:l{i}": {}, f"f:k{i}": {}}}})
+            for i in range(n)
+        ]
+        live = thing(labels={f"l{i}": "1" for i in range(n)} | {f"k{i}": "1" for i in range(n)})
+        new = thing(labels={f"k{i}": "1" for i in range(n)}, managed_fields=sent)
+        return live, new
+
+    def run(given):
+        managed.update(
+            given[0], given[1], type=TYPE, manager="m", api_version="v1", now="2026-01-02T00:00:00Z"
+        )
+
+    assert_linear(run, make, 300, CACHED)
+    live, new = make(20)
+    run((live, new))
+    kept = {name for one in owners(new).values() for name in one["f:metadata"]["f:labels"]}
+    assert kept >= {f"f:k{i}" for i in range(20)}
+    assert not kept & {f"f:l{i}" for i in range(20)}
+
+
+def test_a_set_that_is_no_set_leaves_the_entries_as_they_were():
+    live = write(None, thing({"a": "1"}))
+    for bad in ("v:1e999", "v:" + "[" * 100_000, "i:" + "9" * 5000):
+        sent = [entry("x", "Update", {bad: {}})]
+        assert owners(write(live, thing({"a": "1"}, managed_fields=sent))) == owners(live)

@@ -2,6 +2,7 @@ import re
 import uuid
 
 import pytest
+from complexity import assert_linear
 
 from pilothouse.api import meta, names
 from pilothouse.api.fields import Errors
@@ -156,3 +157,28 @@ def test_managed_fields():
 )
 def test_updates(new, old, wrong):
     assert updated(new, old) == wrong
+
+
+def test_metadata_is_checked_in_linear_time():
+    def check(metadata):
+        causes(
+            meta.validate_create,
+            {"metadata": {"name": "a", "namespace": "b", **metadata}},
+            True,
+            names.dns_subdomain,
+        )
+
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o"}
+    assert_linear(check, lambda n: {"ownerReferences": [{**owner, "uid": f"{i}"} for i in range(n)]}, 1000)
+    assert_linear(check, lambda n: {"finalizers": [f"example.com/f{i}" for i in range(n)]}, 1000)
+    assert_linear(check, lambda n: {"annotations": {f"example.com/a{i}": "v" for i in range(n)}}, 1000)
+
+
+def test_characters_of_a_manager_are_counted_in_linear_time():
+    """Only the place of each is counted here; how many causes there may be is the matter of Errors."""
+
+    class Quiet(Errors):
+        def invalid(self, path, value, why):
+            pass
+
+    assert_linear(lambda text: meta.validate_manager(Quiet(), "m", text), lambda n: "\u00e9\x01" * n, 2000)

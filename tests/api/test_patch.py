@@ -3,6 +3,7 @@ import copy
 import jsonpatch
 import orjson
 import pytest
+from complexity import assert_linear, seconds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -218,3 +219,79 @@ def merge_patch(a, b):
 @given(DOCUMENTS, DOCUMENTS)
 def test_merge_patches_lead_from_one_document_to_the_other(a, b):
     assert patch.apply_merge_patch(a, orjson.dumps(merge_patch(a, b)))[0] == b
+
+
+def rejected(operations, live=LIVE):
+    with pytest.raises(errors.Unprocessable):
+        apply(operations, live)
+
+
+def test_items_of_lists_are_moved_by_so_many_places(monkeypatch):
+    monkeypatch.setattr(patch, "MAX_MOVED", 100)
+    for operation in (
+        {"op": "add", "path": "/list/0", "value": 1},
+        {"op": "remove", "path": "/list/0"},
+        {"op": "move", "from": "/list/0", "path": "/list/9"},
+    ):
+        assert len(apply([operation] * 5, {"list": list(range(10))})["list"]) in (5, 10, 15)
+        with pytest.raises(
+            errors.RequestEntityTooLarge, match="move items of lists by no more than 100 places"
+        ):
+            apply([operation] * 50, {"list": list(range(60))})
+    assert len(apply([{"op": "add", "path": "/list/-", "value": 1}] * 500, {"list": []})["list"]) == 500
+
+
+def test_what_becomes_too_deep_is_rejected():
+    """One object is moved into the next: short operations that nest without end."""
+    live = {f"k{i}": {} for i in range(3000)}
+    rejected([{"op": "move", "from": f"/k{i}", "path": f"/k{i + 1}/x"} for i in range(2999)], live)
+    rejected(
+        [{"op": "move", "from": f"/k{i}", "path": f"/k{i + 1}/x"} for i in range(2000)]
+        + [{"op": "copy", "from": "/k2000", "path": "/y"}],
+        live,
+    )
+    deep = apply([{"op": "move", "from": f"/k{i}", "path": f"/k{i + 1}/x"} for i in range(100)], live)
+    assert "x" in deep["k100"]
+
+
+def test_complaints_end():
+    repeated = (
+        b'{"' + b"k" * 2000 + b'": {' + b",".join(b'"a": 1, "a": 2, "b%d": 1' % i for i in range(500)) + b"}}"
+    )
+    notes = patch.decode_object(repeated)[1]
+    assert notes == [f'duplicate field "{"k" * 2000}.a"']
+    repeated = b"[" + b",".join(b'{"op": "test", "x%d": 1}' % i for i in range(500)) + b"]"
+    with pytest.raises(errors.Unprocessable):
+        patch.apply_json_patch({}, repeated)
+    notes = patch.decode_object(
+        b'{"' + b"k" * 2000 + b'": {' + b",".join(b'"a%d": 1, "a%d": 2' % (i, i) for i in range(500)) + b"}}"
+    )[1]
+    assert 20 < len(notes) < 40
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: b'{"' + b"k" * n + b'": {' + b",".join(b'"a": 1' for i in range(n)) + b"}}",
+        lambda n: b'{"data": {' + b",".join(b'"a%d": 1, "a%d": 2' % (i, i) for i in range(n)) + b"}}",
+        lambda n: b'{"list": [' + b",".join(b"null" for i in range(n)) + b"]}",
+    ],
+    ids=["long path", "repeated", "list"],
+)
+def test_merge_patches_take_linear_time(make):
+    assert_linear(lambda body: patch.apply_merge_patch(LIVE, body), make, 500)
+
+
+def test_operations_take_linear_time():
+    def make(n):
+        return [
+            operation
+            for i in range(n)
+            for operation in (
+                {"op": "add", "path": f"/data/k{i}", "value": 1},
+                {"op": "test", "path": f"/data/k{i}", "value": 1},
+                {"op": "move", "from": f"/data/k{i}", "path": f"/deep/m/k{i}"},
+            )
+        ]
+
+    assert seconds(apply, make, 3000) < 30 * seconds(apply, make, 300)

@@ -3,6 +3,7 @@
 from decimal import ROUND_UP, Decimal
 
 import pytest
+from complexity import assert_linear, seconds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -116,3 +117,60 @@ def test_format_of_a_sum() -> None:
     assert str(quantity.parse("1Gi") + quantity.parse("512Mi")) == "1536Mi"
     assert str(quantity.parse("0") + quantity.parse("1Gi")) == "1Gi"
     assert str(quantity.parse("100m") * 3) == "300m"
+
+
+def canonical_or_not(text):
+    try:
+        return quantity.canonical(text)
+    except quantity.QuantityError:
+        return ""
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: "9" * n,
+        lambda n: "0" * n + "1",
+        lambda n: "." + "0" * n,
+        lambda n: "1" + "e" * n,
+        lambda n: "1e" + "9" * n,
+        lambda n: "1." + "0" * n + "1Ki",
+        lambda n: "+" * n,
+    ],
+    ids=range(7),
+)
+def test_long_texts_take_linear_time(make):
+    assert_linear(canonical_or_not, make, 1000)
+
+
+def test_many_long_amounts_are_no_more_work_than_their_texts():
+    """Zeros at the end are taken off at once, not one by one."""
+
+    def run(texts):
+        for text in texts:
+            quantity.canonical(text)
+
+    short = seconds(run, lambda n: ["1" + "0" * 41] * n, 7000)
+    assert seconds(run, lambda n: ["1" + "0" * 2939] * n, 100) < 10 * short
+    assert quantity.canonical("1" + "0" * 2500 + "e2") == "1e2502"
+    assert quantity.canonical("1" + "0" * 2998 + "1") == "1" + "0" * 2998 + "1"
+    assert quantity.canonical("1" * 2999 + "e1") == "1" * 2999 + "0"
+    with pytest.raises(quantity.QuantityError, match="unable to parse numeric part"):
+        quantity.canonical("1" * 3001)
+
+
+def test_more_digits_than_python_writes_are_no_error_of_ours():
+    for text in (
+        "1" * 4299 + "e1",
+        "1" * 4300,
+        "1e" + "0" * 5000 + "1",
+        "0." + "1" * 4300 + "Ei",
+        "1e999999999",
+    ):
+        canonical_or_not(text)
+    total = quantity.parse("9" * 3000) + quantity.parse("9" * 3000 + "e-9")
+    assert str(total)
+
+
+def test_an_amount_of_many_digits_on_both_sides_is_rounded_not_lost():
+    assert quantity.parse("1" * 2000 + "." + "1" * 900).rounded_up(0).unscaled == int("1" * 1999 + "2")

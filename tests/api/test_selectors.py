@@ -1,4 +1,8 @@
+import contextlib
+import time
+
 import pytest
+from complexity import assert_linear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -195,3 +199,51 @@ def test_any_text_is_a_selector_or_a_bad_request(text):
 def test_field_text_round_trips(values):
     one = selectors.Selector((), [(name, "=", value) for name, value in sorted(values.items())])
     assert set(selectors.field_terms(one.field_text)) == set(one.fields)
+
+
+def parsed(text):
+    with contextlib.suppress(BadRequest):
+        selectors.parse(text, "")
+    with contextlib.suppress(BadRequest):
+        selectors.parse("", text)
+
+
+@pytest.mark.parametrize(
+    "part", ["(", ",", "a,", "!", "=", "a=b,", "!!=", " ", "a in (", "x", "\\,", "\\", "a!=b,", "\0"]
+)
+def test_long_selectors_take_linear_time(part):
+    assert_linear(parsed, lambda n: part * n, 500)
+
+
+def test_sets_take_linear_time():
+    assert_linear(parsed, lambda n: "a in (" + ",".join(f"v{i}" for i in range(n)) + ")", 500)
+    assert_linear(parsed, lambda n: "a in (" + "-," * n + ")", 500)
+    values = tuple(f"v{i}" for i in range(20_000))
+    selector = selectors.Selector([selectors.Requirement("a", "in", values)])
+
+    def match(labels):
+        for one in labels:
+            assert selector.matches_labels(one)
+
+    assert_linear(match, lambda n: [{"a": f"v{i % 20_000}"} for i in range(n)], 2000, 40.0)
+    few, large = ([{"a": values[-1]}] * 1000 for _ in range(2))
+    small = selectors.Selector([selectors.Requirement("a", "in", ("x", values[-1]))])
+    assert all(small.matches_labels(one) for one in few)
+    started = time.thread_time()
+    assert all(selector.matches_labels(one) for one in large)
+    assert time.thread_time() - started < 0.1
+
+
+def test_a_query_has_so_many_terms():
+    listed = ",".join(f"a{i}" for i in range(selectors.MAX_TERMS + 1))
+    for labels, fields in ((listed, ""), ("", listed.replace(",", "=x,") + "=x")):
+        with pytest.raises(BadRequest, match="more than 10000 terms"):
+            selectors.parse(labels, fields)
+
+
+def test_long_numbers_in_terms():
+    assert selectors.parse("a>" + "0" * 60 + "12", "").matches_labels({"a": "13"})
+    with pytest.raises(BadRequest, match="must be an integer"):
+        selectors.parse("a>" + "9" * 5000, "")
+    with pytest.raises(BadRequest, match="must be no more than 63 bytes"):
+        selectors.parse("a>" + "0" * 5000 + "1", "")

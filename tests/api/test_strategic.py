@@ -2,6 +2,7 @@ import copy
 
 import orjson
 import pytest
+from complexity import assert_linear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -293,3 +294,83 @@ def test_a_diff_leads_from_one_object_to_the_other(a, b):
     change = diff(a, b, ROOT)
     assert apply(a, change) == b
     assert strategic.apply(b, {}, ROOT) == b
+
+
+def merged_one_by_one(live, change):
+    """What a patch of env means, item by item, with a search of the whole list for each."""
+    kept = list(live)
+    for item in change:
+        if item.get("$patch") == "delete":
+            kept = [one for one in kept if one["name"] != item["name"]]
+    for item in (one for one in change if "$patch" not in one):
+        at = next((i for i, one in enumerate(kept) if one.get("name") == item["name"]), -1)
+        if at < 0:
+            kept.append(item)
+        else:
+            kept[at] = {**kept[at], **item}
+    return kept
+
+
+ITEMS = st.lists(
+    st.fixed_dictionaries({"name": st.sampled_from("abcd"), "value": st.sampled_from("xyz")}), max_size=8
+)
+CHANGES = st.lists(
+    st.one_of(
+        st.fixed_dictionaries({"name": st.sampled_from("abcde")}, optional={"value": st.sampled_from("uvw")}),
+        st.fixed_dictionaries({"name": st.sampled_from("abcde"), "$patch": st.just("delete")}),
+    ),
+    max_size=8,
+)
+
+
+@given(live=ITEMS, change=CHANGES)
+@settings(max_examples=200, deadline=None)
+def test_items_are_found_as_a_search_would_find_them(live, change):
+    """Repeated names too: the first one counts."""
+    if not live and not change:
+        return
+    out = apply({"containers": [{"name": "c", "env": live}]}, {"containers": [{"name": "c", "env": change}]})
+    wanted = merged_one_by_one(live, change)
+    assert sorted(map(str, out["containers"][0].get("env", []))) == sorted(map(str, wanted))
+
+
+def big(n):
+    return [{"name": f"e{i}", "value": "x"} for i in range(n)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda items: items,
+        lambda items: [{"name": item["name"], "$patch": "delete"} for item in items],
+        lambda items: items[::-1],
+        lambda items: [items[0] for _ in items],
+    ],
+    ids=["merged", "deleted", "turned", "repeated"],
+)
+def test_lists_are_merged_in_linear_time(change):
+    def make(n):
+        items = big(n)
+        patch = {"containers": [{"name": "c", "env": change(items)}]}
+        return {"containers": [{"name": "c", "env": items}]}, orjson.dumps(patch)
+
+    assert_linear(lambda given: strategic.apply_patch(*given, ROOT), make, 1000)
+
+
+def test_orders_and_lists_of_texts_are_merged_in_linear_time():
+    def make(n):
+        texts = [f"t{i}" for i in range(n)]
+        patch = {
+            "$setElementOrder/finalizers": texts[::-1] + texts[:1],
+            "finalizers": texts[:1],
+            "containers": [{"name": "c", "$setElementOrder/env": [{"name": one} for one in texts]}],
+        }
+        return {"finalizers": texts, "containers": [{"name": "c", "env": big(n)}]}, orjson.dumps(patch)
+
+    assert_linear(lambda given: strategic.apply_patch(*given, ROOT), make, 1000)
+
+    def remove(n):
+        texts = [f"t{i}" for i in range(n)]
+        return {"finalizers": texts}, orjson.dumps({"$deleteFromPrimitiveList/finalizers": texts})
+
+    assert_linear(lambda given: strategic.apply_patch(*given, ROOT), remove, 1000)

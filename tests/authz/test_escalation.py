@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from pilothouse import errors
 from pilothouse.api.identity import User
+from pilothouse.authz import cover
 from pilothouse.authz.authorizer import UnionAuthorizer
+from pilothouse.authz.cover import uncovered
 from pilothouse.authz.escalation import (
     Escalation,
     aggregated_rules,
@@ -16,7 +18,6 @@ from pilothouse.authz.escalation import (
     describe,
     guard,
     only_garbage_fields,
-    uncovered,
 )
 from pilothouse.authz.rbac import RBACAuthorizer
 
@@ -189,3 +190,18 @@ def test_aggregated_roles_gather_each_rule_once():
         role("also", {"also": "yes"}, rule("get", "nodes")),
     ]
     assert aggregated_rules(own, [own, *others]) == [secrets, pods, rule("get", "nodes")]
+
+
+def test_a_refusal_lists_so_many_rights(readers, check):
+    wide = [str(i) for i in range(150)]
+    with pytest.raises(errors.Forbidden) as caught:
+        check("roles", {"rules": [{"verbs": wide, "apiGroups": wide, "resources": wide}]})
+    assert len(caught.value.message) < 256 * 1024
+    assert caught.value.message.endswith("\n... and more")
+
+
+def test_what_is_too_much_to_compare_is_refused(readers, check, monkeypatch):
+    monkeypatch.setattr(cover, "MAX_STEPS", 3)
+    hold(readers, rule("get list", "pods secrets"))
+    with pytest.raises(errors.Forbidden, match=r'user "jane" is attempting to grant .* too many to compare'):
+        check("roles", {"rules": [rule("get list", "pods secrets")]})

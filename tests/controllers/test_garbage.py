@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from complexity import assert_linear
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -256,3 +257,25 @@ def test_what_is_left_is_what_somebody_owns_or_nobody_owned(parents, deleted):
             await stop(rig, collector)
 
     asyncio.run(main())
+
+
+def test_owners_are_indexed_in_linear_time(collector):
+    def index(n):
+        collector._index("/k", tuple(f"a{i}" for i in range(n)))
+        collector._index("/k", tuple(f"b{i}" for i in range(n)))
+        collector._index("/k", ())
+
+    assert_linear(index, lambda n: n, 500, 40.0)
+    assert not collector.dependents
+
+
+async def test_an_owner_is_read_once_however_often_it_is_named(rig, collector, monkeypatch):
+    owner = await rig.config_map("owner")
+    refs = [ref(owner, uid=f"u{i}") for i in range(200)]
+    read = []
+    find = collector._owner
+    monkeypatch.setattr(collector, "_owner", lambda *args: read.append(args) or find(*args))
+    await owned(rig, "dependent", ref(owner), *refs)
+    await rig.settle()
+    assert len((await metadata(rig, "dependent"))["ownerReferences"]) == 1
+    assert len(read) <= 4

@@ -1,6 +1,7 @@
 """Steps that several verbs share."""
 
 import pytest
+from complexity import assert_linear
 from harness import ADMIN, CONFIG_MAPS, PODS, config_map, pod
 
 from pilothouse import errors
@@ -195,3 +196,13 @@ async def test_a_subresource_goes_by_its_own_rules(rig):
     assert verbs.strategy_of(ctx, pods) is pods.strategy
     ctx.subresource = pods.subresources["status"]
     assert verbs.strategy_of(ctx, pods) is pods.subresources["status"].strategy
+
+
+def test_owners_are_deduplicated_in_linear_time():
+    def make(n):
+        return {"metadata": {"ownerReferences": [{**OWNER, "uid": f"u{i % (n - 1)}"} for i in range(n)]}}
+
+    assert_linear(lambda obj: verbs.dedupe_owners(context(), obj, False), make, 1000, 40.0)
+    obj = make(4)
+    verbs.dedupe_owners(context(), obj, False)
+    assert [one["uid"] for one in obj["metadata"]["ownerReferences"]] == ["u0", "u1", "u2"]

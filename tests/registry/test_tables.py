@@ -1,11 +1,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from complexity import assert_linear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse.errors import BadRequest
-from pilothouse.registry import tables
+from pilothouse.registry import tables, tables_core
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.tables_common import go_float, human_duration, selector_string, selector_text, since
 
@@ -438,3 +439,25 @@ def test_selectors_are_sorted_by_key():
 )
 def test_go_float(value, text):
     assert go_float(value) == text
+
+
+def test_printers_take_linear_time():
+    def pod(n):
+        return {
+            "metadata": {"name": "p"},
+            "spec": {"readinessGates": [{"conditionType": f"g{i}"} for i in range(n)]},
+            "status": {"conditions": [{"type": f"g{i}", "status": "True"} for i in range(n)]},
+        }
+
+    def endpoints(n):
+        addresses, ports = [{"ip": f"10.0.0.{i}"} for i in range(n)], [{"port": i} for i in range(n)]
+        return {"metadata": {"name": "e"}, "subsets": [{"addresses": addresses, "ports": ports}] * 2}
+
+    for resource, make in (("pods", pod), ("endpoints", endpoints)):
+        assert_linear(
+            lambda obj, resource=resource: tables_core.PRINTERS["", resource](obj, 0.0), make, 500, 40.0
+        )
+    assert tables_core.PRINTERS["", "endpoints"](endpoints(1000), 0.0)[1] == (
+        "10.0.0.0:0,10.0.0.1:0,10.0.0.2:0 + 1999997 more..."
+    )
+    assert tables_core.PRINTERS["", "pods"](pod(3), 0.0)[-1] == "3/3"

@@ -140,14 +140,13 @@ def _pod_amounts(spec: Object, member: str) -> Amounts:
     running: dict[str, Quantity] = {}
     peak: dict[str, Quantity] = {}
     for container in spec.get("initContainers") or []:
+        own = (container.get("resources") or {}).get(member) or {}
+        stage = {name: running[name] for name in own if name in running}
+        _add(stage, container, member)
         if container.get("restartPolicy") == "Always":
             _add(total, container, member)
-            _add(running, container, member)
-            stage = running
-        else:
-            stage = dict(running)
-            _add(stage, container, member)
-        for name, amount in stage.items():
+            running.update(stage)
+        for name, amount in stage.items():  # what the others add up to has been seen before
             if name not in peak or amount > peak[name]:
                 peak[name] = amount
     for name, amount in peak.items():

@@ -135,7 +135,7 @@ class _Attempt:
     def settle(self) -> Object:
         """The outcome with its managedFields; the entry's time stays when the object is as it was."""
         for key, lost, removed in self.losses:
-            self.tracker.take(self.entries, key, fieldset.union(lost, removed))
+            self.tracker.take(self.entries, key, lost, removed)
         own = self.entries[self.key]
         fields = managed.strip(own.fields)
         if fields:
@@ -174,14 +174,11 @@ class _Attempt:
 
     def _add_back_owned(self, type: Type, whole: Object, pruned: Any, api_version: str) -> Any:
         """Bring back what another manager, or this one now, claims."""
-        claimed: Set = {}
-        for entry in self.entries.values():
-            if (
-                entry.api_version == api_version
-                or self.tracker.versions is None
-                or entry.identity == self.key
-            ):
-                claimed = fieldset.union(claimed, entry.fields)
+        claimed = fieldset.union_all(
+            entry.fields
+            for entry in self.entries.values()
+            if entry.api_version == api_version or self.tracker.versions is None or entry.identity == self.key
+        )
         keep = fieldset.union(_named(type, pruned), fieldset.with_named_members(type, claimed))
         return fieldset.remove(type, whole, fieldset.difference(_named(type, whole), keep))
 
@@ -193,28 +190,32 @@ def _named(type: Type, value: Any) -> Set:
 # Conflicts.
 
 
+MAX_TOLD = 64 * 1024
+"""Characters of the paths that a conflict names; there may be as many as the object has fields, each with its keys."""
+
+
 def _conflict(conflicts: list[tuple[Entry, Path]]) -> errors.Conflict:
-    """The 409 that names every field and its manager."""
-    causes = [
-        {
-            "reason": "FieldManagerConflict",
-            "message": f"conflict with {_manager_text(entry)}",
-            "field": fieldset.path_text(path),
-        }
-        for entry, path in conflicts
-    ]
-    if len(conflicts) == 1:
-        entry, path = conflicts[0]
-        text = f"1 conflict: conflict with {_manager_text(entry)}: {fieldset.path_text(path)}"
-    else:
-        lines = []
-        last = ""
-        for entry, path in conflicts:
-            if entry.identity != last:
-                last = entry.identity
-                lines.append(f"conflicts with {_manager_text(entry)}:")
-            lines.append(f"- {fieldset.path_text(path)}")
-        text = f"{len(conflicts)} conflicts: " + "\n".join(lines)
+    """The 409 that names the fields and their managers."""
+    causes: list[dict[str, str]] = []
+    lines: list[str] = []
+    last, told = "", 0
+    for entry, path in conflicts:
+        manager, field = _manager_text(entry), fieldset.path_text(path)
+        message = f"conflict with {manager}"
+        causes.append({"reason": "FieldManagerConflict", "message": message, "field": field})
+        if len(conflicts) == 1:
+            lines.append(f"{message}: {field}")
+            break
+        if entry.identity != last:
+            last = entry.identity
+            lines.append(f"conflicts with {manager}:")
+        lines.append(f"- {field}")
+        told += len(field) + len(message)
+        if told > MAX_TOLD:
+            lines.append(f"... and {len(conflicts) - len(causes)} more")
+            break
+    count = "1 conflict" if len(conflicts) == 1 else f"{len(conflicts)} conflicts"
+    text = f"{count}: " + "\n".join(lines)
     return errors.Conflict(f"Apply failed with {text}", details={"causes": causes})
 
 

@@ -8,12 +8,17 @@ from typing import Any
 from pilothouse.api import json
 from pilothouse.api.defaults_workloads import cpu_utilization_metric
 from pilothouse.api.fields import Object
+from pilothouse.api.patch import within
 
 METRICS = "autoscaling.alpha.kubernetes.io/metrics"
 CURRENT_METRICS = "autoscaling.alpha.kubernetes.io/current-metrics"
 CONDITIONS = "autoscaling.alpha.kubernetes.io/conditions"
 BEHAVIOR = "autoscaling.alpha.kubernetes.io/behavior"
 _ANNOTATIONS = (METRICS, CURRENT_METRICS, CONDITIONS, BEHAVIOR)
+
+_MAX_DEPTH = 16
+"""How deeply the values of these annotations are nested at most; metrics have six levels. What stands in them becomes
+part of the object, whose own depth was checked before."""
 
 _KINDS = ("object", "pods", "resource", "containerResource", "external")
 _STATUS_COMMON = ("observedGeneration", "lastScaleTime")
@@ -231,9 +236,10 @@ def _value(text: str | None) -> Any:
     if text is None:
         return None
     try:
-        return json.parse(text.encode())
+        value = json.parse(text.encode("utf-8", "surrogatepass"))
     except (json.ScanError, json.DecodeError):
         return None
+    return value if within(value, _MAX_DEPTH) else None
 
 
 def _list(text: str | None) -> list[Object]:

@@ -20,6 +20,8 @@ _REFERENCE = re.compile(
 )
 _IDENTIFIER = re.compile(r"[a-f0-9]{64}\Z")
 _MAX_REPOSITORY = 255
+_MAX_REFERENCE = 4096
+"""Characters of an image reference. Upstream bounds the path alone; a host name has 253 and a tag 128."""
 
 
 def fill(obj: Object, **members: Any) -> None:
@@ -43,7 +45,7 @@ def each(obj: Object, *names: str) -> list[Object]:
 
 def image_tag(image: str) -> str:
     """The tag that an image reference means: "latest" when it says none, "" for a digest or no reference."""
-    match = _REFERENCE.match(image)
+    match = _REFERENCE.match(image) if len(image) <= _MAX_REFERENCE else None
     if match is None or _IDENTIFIER.match(image) or len(match["path"]) > _MAX_REPOSITORY:
         return ""
     tag: str = match["tag"] or ""

@@ -150,7 +150,7 @@ class Tracker:
         added, modified, removed = self.compare(self.type, live, new)
         changed = fieldset.union(modified, added)
         for key, lost, gone in self.losses(entries, live, new, "", (changed, removed)):
-            self.take(entries, key, fieldset.union(lost, gone))
+            self.take(entries, key, lost, gone)
         own = fieldset.difference(changed, _STRIPPED)
         if not own:
             return
@@ -204,10 +204,11 @@ class Tracker:
             return self.type, lambda obj: obj
         return self.versions(api_version)
 
-    def take(self, entries: Entries, key: str, lost: Set) -> None:
-        """Take fields from an entry, and the entry away when nothing is left."""
+    def take(self, entries: Entries, key: str, lost: Set, gone: Set) -> None:
+        """Take fields that others write or that are gone from an entry, and the entry away when nothing is left."""
         entry = entries[key]
-        left = fieldset.difference(entry.fields, lost)
+        # Not one difference from a union: there may be many entries, and all that is gone is the same for each.
+        left = fieldset.difference(fieldset.difference(entry.fields, lost), gone)
         if not left:
             del entries[key]
         elif left is not entry.fields:
@@ -299,9 +300,10 @@ def cap(entries: Entries) -> None:
     )
     count = len(updaters)
     first: dict[str, str] = {}
+    joined: dict[str, list[Set]] = {}  # what goes into each bucket; united at the end, once for all
     for key in updaters:
         if count <= MAX_UPDATERS:
-            return
+            break
         entry = entries[key]
         if entry.api_version not in first:
             first[entry.api_version] = key
@@ -310,10 +312,14 @@ def cap(entries: Entries) -> None:
         if bucket.identity not in entries:
             oldest = entries.pop(first[entry.api_version])
             entries[bucket.identity] = replace(bucket, fields=oldest.fields)
-        joined = fieldset.union(entry.fields, entries[bucket.identity].fields)
+        if bucket.identity not in joined:
+            joined[bucket.identity] = [entries[bucket.identity].fields]
+        joined[bucket.identity].append(entry.fields)
         del entries[key]
-        entries[bucket.identity] = replace(bucket, fields=joined, time=entry.time)
+        entries[bucket.identity] = replace(bucket, time=entry.time)
         count -= 1
+    for key, sets in joined.items():
+        entries[key].fields = fieldset.union_all(sets)
 
 
 def zero(type: Type) -> Any:

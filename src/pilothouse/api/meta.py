@@ -151,10 +151,13 @@ def validate_manager(errs: Errors, path: str, manager: str) -> None:
     """The causes against the name of a field manager: 128 bytes, printable."""
     if names.size(manager) > MANAGER_MAX:
         errs.too_long(path, MANAGER_MAX)
-    for i, char in enumerate(manager):
+    if manager.isprintable():
+        return
+    at = 0
+    for char in manager:
         if not char.isprintable():
-            at = names.size(manager[:i])
             errs.invalid(path, manager, f"invalid character U+{ord(char):04X} (at position {at})")
+        at += names.size(char)
 
 
 def _validate_namespace(namespace: str, namespaced: bool, errs: Errors) -> None:
@@ -180,6 +183,7 @@ def _validate_finalizers(finalizers: list[str], errs: Errors) -> None:
 def _validate_owners(owners: list[Object], errs: Errors) -> None:
     path = "metadata.ownerReferences"
     controller = ""
+    shown: list[Object] = []
     for owner in owners:
         _validate_owner(owner, path, errs)
         if not owner.get("controller"):
@@ -188,9 +192,10 @@ def _validate_owners(owners: list[Object], errs: Errors) -> None:
         if not controller:
             controller = this
             continue
+        shown = shown or [_owner_value(one) for one in owners]
         errs.invalid(
             path,
-            [_owner_value(one) for one in owners],
+            shown,
             'Only one reference can have Controller set to true. Found "true" in references for'
             f" {controller} and {this}",
         )

@@ -7,6 +7,7 @@ import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 from typing import TYPE_CHECKING
 
+from pilothouse.api.patterns import Pattern
 from pilothouse.caches import Known, memo
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _LABEL_KEY_TEXT = (
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric"
     " character"
 )
-_RELAXED_ENV_VAR = re.compile("[ -<>-~]*").fullmatch
+_RELAXED_ENV_VAR = Pattern("[ -<>-~]*").fullmatch
 _RELAXED_ENV_VAR_TEXT = (
     "a valid environment variable name must consist only of printable ASCII characters other than '='"
 )
@@ -77,7 +78,7 @@ class _Pattern:
     __slots__ = ("known", "limit", "match", "message")
 
     def __init__(self, pattern: str, what: str, *examples: str, limit: int = 0) -> None:
-        self.match = re.compile(pattern).fullmatch
+        self.match = Pattern(pattern).fullmatch
         self.message = pattern_text(what, pattern, *examples)
         self.limit = limit
         self.known = Known("names", most=REMEMBERED)
@@ -443,9 +444,12 @@ def domain_prefixed_key(errs: "Errors", path: str, value: str) -> None:
 Address = IPv4Address | IPv6Address
 
 
+_MAX_ADDRESS = 1024  # characters; an IPv6 address needs 45, but upstream ignores any number of leading zeros
+
+
 def _sloppy_address(value: str) -> Address | None:
     """An address without regard to leading zeros, which old versions of Go ignored."""
-    if not value.isascii() or "%" in value or "/" in value:
+    if len(value) > _MAX_ADDRESS or not value.isascii() or "%" in value or "/" in value:
         return None
     plain = re.sub(r"(?<![0-9A-Fa-f])0+(?=[0-9A-Fa-f])", "", value)
     try:

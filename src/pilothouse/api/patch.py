@@ -5,6 +5,7 @@ fieldValidation would complain about in the patch itself: repeated and unknown m
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -17,8 +18,15 @@ from pilothouse.api.json import DecodeError, ScanError, dump, parse
 MAX_OPERATIONS = 10_000
 MAX_COPY_BYTES = 3 * 1024 * 1024
 """How much the copy operations of one patch may add."""
+MAX_MOVED = 100_000_000
+"""By how many places the operations of one patch may shift items of lists, which is a tenth of a second of work. Ten
+thousand operations on a list of ten thousand items do less."""
+DEEPEST = 200
+"""Levels of what operations make: each can nest the document by one more, far beyond what a body may bring."""
 MAX_NOTES = 100
 """How many complaints are kept."""
+MAX_NOTES_TEXT = 64 * 1024
+"""Characters of complaints, beyond which no more are kept: each names a path, which may be long."""
 PANIC = "This request caused apiserver to panic. Look in the logs for details."
 
 _REJECTED = "the server rejected our request due to an error in our request"
@@ -43,7 +51,13 @@ def apply_json_patch(live: Object, body: bytes, strict: bool = True) -> tuple[An
     try:
         for operation in operations:
             document.apply(operation)
-    except Inapplicable:
+        if not within(document.root, DEEPEST):
+            raise Inapplicable("nested too deeply")
+    except (
+        Inapplicable,
+        RecursionError,
+        orjson.JSONDecodeError,
+    ):  # the latter on the way to what is too deep
         raise errors.Unprocessable(_REJECTED, details={}) from None
     return document.ordered(), notes
 
@@ -98,9 +112,9 @@ def repeated_members(body: bytes, value: Any) -> list[str]:
     """The complaints about members that stand twice in one object: `duplicate field "data.a"`."""
     if _count_members(value) == count_colons(body):
         return []
-    notes: dict[str, None] = {}
-    _find_repeated(scan(body), "", notes)
-    return list(notes)[:MAX_NOTES]
+    notes = _Notes()
+    notes.find_repeated(scan(body))
+    return list(notes.texts)
 
 
 def go_kind(value: Any) -> str:
@@ -125,18 +139,45 @@ def _count_members(value: Any) -> int:
     return sum(_count_members(item) for item in value) if isinstance(value, list) else 0
 
 
-def _find_repeated(value: Any, path: str, notes: dict[str, None]) -> None:
-    if isinstance(value, Members):
-        seen = set()
-        for name, member in value.pairs:
-            inner = f"{path}.{name}" if path else name
-            if name in seen:
-                notes[f'duplicate field "{inner}"'] = None
-            seen.add(name)
-            _find_repeated(member, inner, notes)
-    elif isinstance(value, list):
-        for i, item in enumerate(value):
-            _find_repeated(item, f"{path}[{i}]", notes)
+class _Notes:
+    """Complaints about members, each once, and the way to where the walk is."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, None] = {}
+        self.way: list[str | int] = []
+        self.told = 0
+
+    def full(self) -> bool:
+        return len(self.texts) >= MAX_NOTES or self.told >= MAX_NOTES_TEXT
+
+    def add(self, what: str, name: str) -> None:
+        if self.full():
+            return
+        path = ""
+        for step in (*self.way, name):
+            path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+        self.texts[f'{what} field "{path}"'] = None
+        self.told += len(path)
+
+    def find_repeated(self, value: Any) -> None:
+        """Complain about members that stand twice in one object."""
+        if self.full():
+            return
+        if isinstance(value, Members):
+            seen = set()
+            for name, member in value.pairs:
+                if name in seen:
+                    self.add("duplicate", name)
+                seen.add(name)
+                self.below(name, member)
+        elif isinstance(value, list):
+            for i, item in enumerate(value):
+                self.below(i, item)
+
+    def below(self, step: str | int, value: Any) -> None:
+        self.way.append(step)
+        self.find_repeated(value)
+        self.way.pop()
 
 
 # The operations of a JSON patch.
@@ -162,11 +203,12 @@ def _operations(body: bytes, strict: bool) -> tuple[list[Object], list[str]]:
     known = all(set(operation or ()) <= set(_MEMBERS) for operation in value)
     if not strict or (known and _count_members(value) == count_colons(body)):
         return value, []
-    notes: dict[str, None] = {}
+    notes = _Notes()
     for i, operation in enumerate(scan(body)):
         if isinstance(operation, Members):
-            _complain(operation, i, notes)
-    return value, [f"json patch {note}" for note in list(notes)[:MAX_NOTES]]
+            notes.way = [i]
+            _complain(operation, notes)
+    return value, [f"json patch {note}" for note in notes.texts]
 
 
 def _check_types(operation: Object) -> None:
@@ -179,17 +221,31 @@ def _check_types(operation: Object) -> None:
             )
 
 
-def _complain(operation: Members, i: int, notes: dict[str, None]) -> None:
+def _complain(operation: Members, notes: _Notes) -> None:
     seen = set()
     for name, member in operation.pairs:
         if name not in _MEMBERS:
-            notes[f'unknown field "[{i}].{name}"'] = None
+            notes.add("unknown", name)
             continue
         if name in seen:
-            notes[f'duplicate field "[{i}].{name}"'] = None
+            notes.add("duplicate", name)
         seen.add(name)
         if name == "value":
-            _find_repeated(member, f"[{i}].value", notes)
+            notes.below(name, member)
+
+
+def within(value: Any, depth: int) -> bool:
+    """Whether objects and lists are nested no deeper than that."""
+    level = [value]
+    for _ in range(depth):
+        level = [inner for one in level for inner in _inside(one) if isinstance(inner, (dict, list))]
+        if not level:
+            return True
+    return False
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 class _Document:
@@ -198,6 +254,7 @@ class _Document:
     def __init__(self, root: Any) -> None:
         self.root = root
         self.copied = 0
+        self.moved = 0
         self.opened: dict[int, Object] = {}
 
     def ordered(self) -> Any:
@@ -218,11 +275,11 @@ class _Document:
 
     def _add(self, operation: Object) -> None:
         container, key = self._find(_text(operation, "path"))
-        _insert(container, key, operation.get("value"))
+        self._insert(container, key, operation.get("value"))
 
     def _remove(self, operation: Object) -> None:
         container, key = self._find(_text(operation, "path"))
-        _delete(container, key)
+        self._delete(container, key)
 
     def _replace(self, operation: Object) -> None:
         path = _text(operation, "path")
@@ -243,9 +300,9 @@ class _Document:
     def _move(self, operation: Object) -> None:
         container, key = self._find(_text(operation, "from"))
         value = _value_at(container, key)
-        _delete(container, key)
+        self._delete(container, key)
         container, key = self._find(_text(operation, "path"))
-        _insert(container, key, value)
+        self._insert(container, key, value)
 
     def _copy(self, operation: Object) -> None:
         container, key = self._find(_text(operation, "from"))
@@ -257,7 +314,7 @@ class _Document:
             self.copied += len(data)
             if self.copied > MAX_COPY_BYTES:
                 raise Inapplicable(f"copies of {self.copied} bytes, more than {MAX_COPY_BYTES}")
-        _insert(container, key, value)
+        self._insert(container, key, value)
 
     def _test(self, operation: Object) -> None:
         path = _text(operation, "path")
@@ -273,6 +330,34 @@ class _Document:
             value = self.root
         if wanted is _MISSING or not equal(value, wanted):
             raise Inapplicable(f"testing value {path} failed")
+
+    def _insert(self, container: Any, key: str, value: Any) -> None:
+        if not isinstance(container, list):
+            container[key] = value
+        elif key == "-":
+            container.append(value)
+        else:
+            at = _position(container, key, 1)
+            self._move_items(len(container) - at)
+            container.insert(at, value)
+
+    def _delete(self, container: Any, key: str) -> None:
+        if isinstance(container, list):
+            at = _position(container, key)
+            self._move_items(len(container) - at)
+            del container[at]
+        elif key in container:
+            del container[key]
+        else:
+            raise Inapplicable(f"Unable to remove nonexistent key: {key}")
+
+    def _move_items(self, count: int) -> None:
+        self.moved += count
+        if self.moved > MAX_MOVED:
+            raise errors.RequestEntityTooLarge(
+                "Request entity too large: The operations of a JSON patch may move items of lists by no more than"
+                f" {MAX_MOVED} places"
+            )
 
     def _find(self, path: str) -> tuple[Any, str]:
         """The container that a pointer's last part is a key of; what precedes the first slash is ignored."""
@@ -318,24 +403,6 @@ def _position(container: list[Any], key: str, extra: int = 0) -> int:
 def _value_at(container: Any, key: str) -> Any:
     """The value of a key; that of an absent member is None, which upstream takes for no error."""
     return container[_position(container, key)] if isinstance(container, list) else container.get(key)
-
-
-def _insert(container: Any, key: str, value: Any) -> None:
-    if not isinstance(container, list):
-        container[key] = value
-    elif key == "-":
-        container.append(value)
-    else:
-        container.insert(_position(container, key, 1), value)
-
-
-def _delete(container: Any, key: str) -> None:
-    if isinstance(container, list):
-        del container[_position(container, key)]
-    elif key in container:
-        del container[key]
-    else:
-        raise Inapplicable(f"Unable to remove nonexistent key: {key}")
 
 
 def equal(a: Any, b: Any) -> bool:

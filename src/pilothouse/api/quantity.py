@@ -27,6 +27,9 @@ _SUFFIX_CHARS = frozenset("eEinumkKMGTP")
 _DIGITS = frozenset("0123456789")
 
 _MAX_INT64_FACTORS = 18
+_MAX_DIGITS = 3000
+"""Digits of an amount that can be read. Upstream has no such limit; Python writes no number of more than 4300, which
+the sum of two amounts may have a thousand more of."""
 _MAX_SPREAD = 1000
 """Powers of ten between two amounts beyond which the smaller one is lost, to keep absurd sums affordable."""
 
@@ -131,9 +134,9 @@ class Quantity:
         if self.format == BINARY_SI and self.as_decimal().copy_abs() >= 1024:
             whole = _at_scale(self.unscaled, self.scale, 0)
             if self.scale >= 0 or whole * 10**-self.scale == self.unscaled:
-                number, times = _without_factors(whole, 1024)
+                number, times = _without_kibis(whole)
                 return f"{number}{_BINARY_SUFFIXES.get(times * 10, '')}"
-        number, times = _without_factors(self.unscaled, 10)
+        number, times = _without_tens(self.unscaled)
         exponent = self.scale + times
         while exponent % 3:
             number *= 10
@@ -153,19 +156,26 @@ def _at_scale(unscaled: int, scale: int, wanted: int) -> int:
     """The integer that stands for the amount at another power of ten, rounded away from zero."""
     if scale >= wanted:
         return unscaled * int(10 ** (scale - wanted))
-    if wanted - scale > _MAX_SPREAD:
+    if (
+        wanted - scale > unscaled.bit_length()
+    ):  # less than one, for ten to that power is greater than two to it
         return (unscaled > 0) - (unscaled < 0)
     quotient, rest = divmod(abs(unscaled), 10 ** (wanted - scale))
     quotient += rest > 0
     return quotient if unscaled > 0 else -quotient
 
 
-def _without_factors(number: int, base: int) -> tuple[int, int]:
-    times = 0
-    while number % base == 0:
-        number //= base
-        times += 1
-    return number, times
+def _without_tens(number: int) -> tuple[int, int]:
+    """The number without the zeros at its end, and how many these are."""
+    text = str(number)
+    kept = text.rstrip("0")
+    return int(kept), len(text) - len(kept)
+
+
+def _without_kibis(number: int) -> tuple[int, int]:
+    """The number without factors of 1024, and how many these are."""
+    times = ((number & -number).bit_length() - 1) // 10
+    return number >> 10 * times, times
 
 
 def _span(text: str, start: int, chars: frozenset[str]) -> int:
@@ -201,7 +211,7 @@ def _suffix(suffix: str) -> tuple[int, int, str]:
         return 10, _DECIMAL[suffix], DECIMAL_SI
     if suffix in _BINARY:
         return 2, _BINARY[suffix], BINARY_SI
-    if len(suffix) > 1 and suffix[0] in "eE":
+    if 1 < len(suffix) < _MAX_DIGITS and suffix[0] in "eE":
         try:
             exponent = int(suffix[1:])
         except ValueError:
@@ -221,10 +231,9 @@ def parse(text: str) -> Quantity:
     positive, whole, fraction, suffix = _split(text)
     base, exponent, format = _suffix(suffix)
     digits = whole + fraction
-    try:
-        number = int(digits)
-    except ValueError:
-        raise QuantityError(NUMERIC_WRONG) from None
+    if len(digits) > _MAX_DIGITS:
+        raise QuantityError(NUMERIC_WRONG)
+    number = int(digits)
     scale = (exponent if base == 10 else 0) - len(fraction)
     amount = number if base == 10 else number << exponent
     sign = 1 if positive else -1

@@ -4,7 +4,7 @@ Errors are BadRequest, with the text of upstream's parser.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pilothouse._selectors import Requirement, Selector
@@ -32,8 +32,13 @@ __all__ = [
 EVERYTHING = Selector()
 NOTHING = Selector(nothing=True)
 
-_TOKEN = re.compile(r"[ \t\r\n]*(?:(?P<end>\Z|\0)|(?P<symbol>[=!(),<>]+)|(?P<word>[^=!(),<> \t\r\n\0]+\0?))")
-_SYMBOLS = {")", ",", "!", "==", "=", ">", "<", "!=", "("}
+MAX_TERMS = 10_000
+"""Terms of a selector in a query: each object of a list is asked about each of them. Upstream's limit is that of a
+request's head, which holds half a million."""
+
+_TOKEN = re.compile(
+    r"[ \t\r\n]*(?:(?P<end>\Z|\0)|(?P<symbol>[=!]=|[=!(),<>])|(?P<word>[^=!(),<> \t\r\n\0]+\0?))"
+)
 _END = ("end", "")
 _BINARY = "in, notin, =, ==, !=, gt, lt"
 _OPERATORS = {"in": "in", "notin": "notin", "=": "=", "==": "==", "!=": "!=", ">": "gt", "<": "lt"}
@@ -54,14 +59,26 @@ def label_terms(text: str) -> list[Requirement]:
 
 def field_terms(text: str) -> list[tuple[str, str, str]]:
     """The terms of a field selector, each `(field, "=" or "!=", value)`, in the order of their texts."""
-    return [_field_term(text, term) for term in sorted(_split_terms(text)) if term]
+    terms = [term for term in sorted(_split_terms(text)) if term]
+    _limit(len(terms))
+    return [_field_term(text, term) for term in terms]
+
+
+def _limit(terms: int) -> None:
+    if terms > MAX_TERMS:
+        raise BadRequest(f"invalid selector: it has more than {MAX_TERMS} terms")
 
 
 def _split_terms(text: str) -> list[str]:
-    """Cut at commas, but for those behind a backslash."""
-    return (
-        re.findall(r"(?:^|(?<=,))(?:[^\\,]|\\.|\\\Z)*", text, re.DOTALL) if "\\" in text else text.split(",")
-    )
+    """Cut at commas, but for those behind a backslash that is not itself behind one."""
+    terms: list[str] = []
+    parts: list[str] = []
+    for part in text.split(","):
+        parts.append(part)
+        if (len(part) - len(part.rstrip("\\"))) % 2 == 0:
+            terms.append(",".join(parts))
+            parts = []
+    return [*terms, ",".join(parts)] if parts else terms
 
 
 def _field_term(text: str, term: str) -> tuple[str, str, str]:
@@ -94,43 +111,31 @@ def _unescape(value: str) -> str:
 # are operators where an operator may stand.
 
 
-def _tokens(text: str) -> list[tuple[str, str]]:
-    out: list[tuple[str, str]] = []
+def _tokens(text: str) -> Iterator[tuple[str, str]]:
     at = 0
     while found := _TOKEN.match(text, at):
         at = found.end()
         if (word := found["word"]) is not None:
-            out.append(("word", word.removesuffix("\0")))
-        elif (run := found["symbol"]) is not None:
-            symbol = _longest_symbol(run)
-            if symbol is None:
-                out.append(("error", f"error expected: keyword found '{run}'"))
-            else:
-                out.append((symbol, symbol))
-                at -= len(run) - len(symbol)
+            yield "word", word.removesuffix("\0")
+        elif (symbol := found["symbol"]) is not None:
+            yield symbol, symbol
         else:
-            break
-    out.append(_END)
-    return out
-
-
-def _longest_symbol(run: str) -> str | None:
-    return next((run[:n] for n in (2, 1) if run[:n] in _SYMBOLS), None)
+            return
 
 
 class _Parser:
     """Recursive descent over the tokens of a label selector."""
 
-    def __init__(self, tokens: list[tuple[str, str]]) -> None:
+    def __init__(self, tokens: Iterator[tuple[str, str]]) -> None:
         self.tokens = tokens
-        self.at = 0
+        self.ahead = next(tokens, _END)
 
     def peek(self) -> tuple[str, str]:
-        return self.tokens[self.at] if self.at < len(self.tokens) else _END
+        return self.ahead
 
     def take(self) -> tuple[str, str]:
-        token = self.peek()
-        self.at += 1
+        token = self.ahead
+        self.ahead = next(self.tokens, _END)
         return token
 
     def terms(self) -> list[Requirement]:
@@ -145,6 +150,7 @@ class _Parser:
                 out.append(self.requirement())
             except ValueError as err:
                 raise BadRequest(f"unable to parse requirement: {err}") from None
+            _limit(len(out))
             kind, text = self.take()
             if kind == "end":
                 return out
@@ -217,9 +223,14 @@ class _Parser:
                 raise ValueError(f"found '{text}', expected: ',', or identifier")
 
 
+_MAX_TOLD = 64 * 1024
+"""Characters of wrong values that a message names; each comes with the key, which may be wrong and long, too."""
+
+
 def _requirement(name: str, op: str, values: tuple[str, ...]) -> Requirement:
     """A checked term; raises ValueError with upstream's list of what is wrong."""
     errs = Errors()
+    told = 0
     if wrong := names.qualified_name(name):
         errs.invalid("key", name, "; ".join(wrong))
     if op in {"in", "notin"} and not values:
@@ -233,6 +244,9 @@ def _requirement(name: str, op: str, values: tuple[str, ...]) -> Requirement:
     for i, value in enumerate(values):
         if wrong := names.label_value(value):
             errs.invalid(key(f"values[{i}]", name), value, "; ".join(wrong))
+            told += len(name) + len(value)
+            if told > _MAX_TOLD:
+                break
     if errs:
         texts = list(dict.fromkeys(f"{cause['field']}: {cause['message']}" for cause in errs.causes))
         raise ValueError(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
@@ -240,9 +254,10 @@ def _requirement(name: str, op: str, values: tuple[str, ...]) -> Requirement:
 
 
 def _is_int64(text: str) -> bool:
-    if not re.fullmatch("[+-]?[0-9]+", text) or len(text.lstrip("+-0")) > 19:
+    digits = text.lstrip("+-").lstrip("0") or "0"
+    if not re.fullmatch("[+-]?[0-9]+", text) or len(digits) > 19:
         return False
-    return -(2**63) <= int(text) < 2**63
+    return -(2**63) <= (-int(digits) if text[0] == "-" else int(digits)) < 2**63
 
 
 def label_requirements(selector: dict[str, Any]) -> list[Requirement]:

@@ -4,6 +4,7 @@ Directives: `$patch` (replace, delete, merge), `$retainKeys`, `$deleteFromPrimit
 `$setElementOrder/field`. What upstream reports without a reason is errors.Unknown here (500).
 """
 
+from collections import deque
 from typing import Any
 
 from pilothouse import errors
@@ -164,18 +165,33 @@ def _merge_list(original: List, patch: List, type: Type, key: str, deleting: boo
         raise errors.Unknown(f"cannot merge lists without merge key for {_go_kind(type)}")
     original, patch = _without_special(original, patch, key)
     merged = list(original)
+    places = _places(merged, key)
     for item in patch:
-        at = _find(merged, key, _key_of(item, key))
-        if at < 0:
+        found = places.setdefault(_id(_key_of(item, key)), deque())
+        if not found:
+            found.append(len(merged))
             merged.append(item)
-        else:
-            merged[at] = _merge_map(merged[at], item, type)
+            continue
+        at = found[0]
+        merged[at] = _merge_map(merged[at], item, type)
+        if key not in merged[at]:  # the patch's item has the key, so it can be lost, but not become another
+            found.popleft()
     return _in_order(merged, patch, original, key, kind)
+
+
+def _places(items: List, key: str) -> dict[Any, deque[int]]:
+    """Where the items with each value of the merge key stand, the first one first."""
+    out: dict[Any, deque[int]] = {}
+    for at, item in enumerate(items):
+        if key in item:
+            out.setdefault(_id(item[key]), deque()).append(at)
+    return out
 
 
 def _without_special(original: List, patch: List, key: str) -> tuple[List, List]:
     """Both lists once the items of the patch that carry a directive have done their work."""
     plain: List = []
+    gone = set()
     replace = False
     for item in patch:
         if _PATCH not in item:
@@ -183,15 +199,18 @@ def _without_special(original: List, patch: List, key: str) -> tuple[List, List]
             continue
         directive = item[_PATCH]
         if directive == "delete":
-            gone = _id(_key_of(item, key))
-            original = [one for one in original if key not in one or _id(one[key]) != gone]
+            gone.add(_id(_key_of(item, key)))
         elif directive == "replace":
             replace = True
         elif directive == "merge":
             raise errors.Unknown("merging lists cannot yet be specified in the patch")
         else:
             raise errors.Unknown(f"unknown patch type: {_go_text(directive)} in map: {gotext.value(item)}")
-    return (plain, []) if replace else (original, plain)
+    if replace:
+        return plain, []
+    if gone:
+        original = [one for one in original if key not in one or _id(one[key]) not in gone]
+    return original, plain
 
 
 # Order: what the patch names stands in the patch's order; the rest keeps that of the live list, and goes
@@ -396,14 +415,6 @@ def _key_of(item: Any, key: str) -> Any:
 
 def _same_key(a: Any, b: Any, key: str) -> bool:
     return bool(_id(_key_of(a, key)) == _id(_key_of(b, key))) if key else bool(_id(a) == _id(b))
-
-
-def _find(items: List, key: str, value: Any) -> int:
-    """The first item whose merge key has a value, -1 when there is none."""
-    for i, item in enumerate(items):
-        if key in item and _id(item[key]) == _id(value):
-            return i
-    return -1
 
 
 def _id(value: Any) -> Any:

@@ -8,6 +8,7 @@ from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import Attributes, User
 from pilothouse.api.selectors import from_label_selector
 from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, UnionAuthorizer, decided
+from pilothouse.authz.cover import TooComplex, first_uncovered, uncovered
 from pilothouse.authz.rbac import GROUP, MissingRole, RBACAuthorizer, Rule
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.readers import Readers
@@ -102,10 +103,15 @@ class Escalation:
     def _missing_rights(self, user: User, resource: str, namespace: str, rules: Sequence[Rule]) -> str:
         """The text that lists what `user` lacks, "" when all is held."""
         held, unresolved = self.rbac.policy_for(user, namespace)
-        missing = uncovered(held, rules)
+        try:
+            missing, whole = first_uncovered(held, rules)
+        except TooComplex:
+            return f"user {quote(user.name)} is attempting to grant RBAC permissions that are too many to compare"
         if not missing:
             return ""
         lines = sorted({describe(rule) for rule in compact(missing)})
+        if not whole:
+            lines.append("... and more")
         text = (
             f"user {quote(user.name)} (groups={_list(user.groups)}) is attempting to grant "
             "RBAC permissions not currently held:\n" + "\n".join(lines)
@@ -122,53 +128,6 @@ def guard(authorizer: UnionAuthorizer, readers: Readers) -> Escalation:
     """The checks on top of the server's authorizers; roles are looked up even where RBAC is not a mode."""
     known = (a for a in authorizer.authorizers if isinstance(a, RBACAuthorizer))
     return Escalation(authorizer, next(known, None) or RBACAuthorizer(readers))
-
-
-def uncovered(held: Sequence[Rule], wanted: Iterable[Rule]) -> list[Rule]:
-    """The atoms of `wanted` (one verb, group, resource, name) that no rule of `held` covers."""
-    return [atom for rule in wanted for atom in _atoms(rule) if not any(_covers(own, atom) for own in held)]
-
-
-def _atoms(rule: Rule) -> Iterable[Rule]:
-    names = rule.get("resourceNames") or ()
-    for group in rule.get("apiGroups") or ():
-        for resource in rule.get("resources") or ():
-            for verb in rule.get("verbs") or ():
-                atom = {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
-                if not names:
-                    yield atom
-                for name in names:
-                    yield {**atom, "resourceNames": [name]}
-    for url in rule.get("nonResourceURLs") or ():
-        for verb in rule.get("verbs") or ():
-            yield {"nonResourceURLs": [url], "verbs": [verb]}
-
-
-def _covers(own: Rule, atom: Rule) -> bool:
-    verbs = own.get("verbs") or ()
-    if "*" not in verbs and atom["verbs"][0] not in verbs:
-        return False
-    if "nonResourceURLs" in atom:
-        url = atom["nonResourceURLs"][0]
-        if own.get("resourceNames"):
-            return False
-        return any(_url_covers(other, url) for other in own.get("nonResourceURLs") or ())
-    groups = own.get("apiGroups") or ()
-    if "*" not in groups and atom["apiGroups"][0] not in groups:
-        return False
-    names = own.get("resourceNames") or ()
-    if names and ("resourceNames" not in atom or atom["resourceNames"][0] not in names):
-        return False
-    return _resource_covers(own.get("resources") or (), atom["resources"][0])
-
-
-def _resource_covers(own: Sequence[str], resource: str) -> bool:
-    _, slash, subresource = resource.partition("/")
-    return "*" in own or resource in own or (bool(slash) and f"*/{subresource}" in own)
-
-
-def _url_covers(own: str, url: str) -> bool:
-    return own == url or (own.endswith("*") and url.startswith(own.rstrip("*")))
 
 
 def compact(rules: Iterable[Rule]) -> list[Rule]:

@@ -17,7 +17,7 @@ import orjson
 
 from pilothouse import errors
 from pilothouse.api.fields import Object
-from pilothouse.authz.escalation import uncovered
+from pilothouse.authz.cover import uncovered
 from pilothouse.storage.background import Background
 from pilothouse.storage.encryption import EncryptionError
 from pilothouse.storage.interface import StorageError

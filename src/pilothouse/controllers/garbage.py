@@ -89,8 +89,9 @@ class GarbageCollector:
         before = self.owners.get(key, ())
         if before == owners:
             return False
+        kept = set(owners)
         for uid in before:
-            if uid not in owners:
+            if uid not in kept:
                 members = self.dependents.get(uid)
                 if members is not None:
                     members.discard(key)
@@ -121,15 +122,24 @@ class GarbageCollector:
             return None
         namespace = metadata.get("namespace", "")
         solid, waiting, dangling = [], [], []
+        owners: dict[tuple[str, str, str], Object | None] = {}  # each is read once, however often it is named
         for ref in refs:
-            owner = self._owner(ref, namespace)
-            if owner is None:
+            place = (ref.get("apiVersion", ""), ref.get("kind", ""), ref.get("name", ""))
+            if place not in owners:
+                owners[place] = self._owner(ref, namespace)
+                await asyncio.sleep(0)  # others have their turn: owners may be many and large
+            owner = owners[place]
+            if owner is None or (owner is not _UNKNOWN and owner["uid"] != ref.get("uid")):
                 dangling.append(ref["uid"])
             elif _waits(owner) and ref.get("blockOwnerDeletion"):
                 waiting.append(ref["uid"])
             else:
                 solid.append(ref["uid"])
         if not dangling and not waiting:
+            return None
+        now = self.client.store.get(resource, key)
+        if now is None or now.value != entry.value:  # what was just worked out is about another state
+            self.objects.add(key)
             return None
         if solid:
             await self._drop_references(resource, namespace, metadata, {*dangling, *waiting})
@@ -140,18 +150,18 @@ class GarbageCollector:
         return None
 
     def _owner(self, ref: Object, namespace: str) -> Object | None:
-        """The owner that a reference names, None when it is gone or another object has its name."""
+        """The metadata of the object that a reference names, whatever its uid; None when there is none."""
         group, _, version = ref.get("apiVersion", "").rpartition("/")
         resource = self.client.table.by_kind(group, version, ref.get("kind", ""))
         if resource is None:
-            return {"metadata": {}}  # not served now: nothing can be said, so nothing is deleted
+            return _UNKNOWN  # not served now: nothing can be said, so nothing is deleted
         if resource.namespaced and not namespace:
-            return {"metadata": {}}
+            return _UNKNOWN
         entry = self.client.store.entry(resource, namespace, ref.get("name", ""))
         if entry is None:
             return None
-        owner = decode(entry)
-        return owner if owner["metadata"]["uid"] == ref.get("uid") else None
+        metadata: Object = decode(entry)["metadata"]
+        return metadata
 
     async def _delete(self, resource: Resource, namespace: str, metadata: Object, policy: str) -> None:
         options = {"propagationPolicy": policy, "preconditions": {"uid": metadata["uid"]}}
@@ -225,9 +235,12 @@ class GarbageCollector:
             return
 
 
-def _waits(owner: Object) -> bool:
+_UNKNOWN: Object = {}
+"""Stands for an owner that cannot be looked up, and so counts as there."""
+
+
+def _waits(metadata: Object) -> bool:
     """An owner in foreground deletion waits for its dependents."""
-    metadata = owner["metadata"]
     return bool(metadata.get("deletionTimestamp")) and FOREGROUND in (metadata.get("finalizers") or [])
 
 

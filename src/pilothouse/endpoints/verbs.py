@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
 
+import orjson
+
 from pilothouse import errors
 from pilothouse.admission.chain import Attributes, Chain
 from pilothouse.api import codec, convert, defaults, managed, meta
@@ -275,13 +277,14 @@ def dedupe_owners(ctx: Context, obj: Object, after_admission: bool) -> None:
     refs = obj["metadata"].get("ownerReferences")
     if not refs or len(refs) < 2:
         return
-    kept: list[Object] = []
+    kept: dict[bytes, Object] = {}
     doubles: list[str] = []
     for ref in refs:
-        if ref in kept:
+        text = orjson.dumps(ref, option=orjson.OPT_SORT_KEYS)
+        if text in kept:
             doubles.append(ref.get("uid", ""))
         else:
-            kept.append(ref)
+            kept[text] = ref
     if doubles:
         when = " after mutating admission happens" if after_admission else ""
         ctx.warn(
@@ -289,7 +292,7 @@ def dedupe_owners(ctx: Context, obj: Object, after_admission: bool) -> None:
             "may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
             + ", ".join(doubles)
         )
-        obj["metadata"]["ownerReferences"] = kept
+        obj["metadata"]["ownerReferences"] = list(kept.values())
 
 
 def track_fields(

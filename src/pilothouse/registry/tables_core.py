@@ -136,7 +136,10 @@ def _readiness_gates(pod: Object) -> str:
     gates = spec(pod).get("readinessGates")
     if not gates:
         return NONE
-    true = sum(condition_true(pod, gate.get("conditionType", "")) for gate in gates)
+    states: dict[str, str] = {}  # the first condition of a type counts
+    for entry in status(pod).get("conditions") or ():
+        states.setdefault(entry.get("type", ""), entry.get("status", ""))
+    true = sum(states.get(gate.get("conditionType", "")) == "True" for gate in gates)
     return f"{true}/{len(gates)}"
 
 
@@ -232,16 +235,20 @@ def _endpoints_text(obj: Object) -> str:
     if not subsets:
         return NONE
     found: list[str] = []
+    count = 0  # of all pairs of an address and a port, which may be millions; three are shown
     for subset in subsets:
         addresses = [address.get("ip", "") for address in subset.get("addresses") or ()]
         ports = subset.get("ports")
+        count += len(addresses) * len(ports or (None,))
         if not ports:
-            found += addresses
-            continue
-        for port in ports:
-            found += [f"[{ip}]:{port['port']}" if ":" in ip else f"{ip}:{port['port']}" for ip in addresses]
-    text = ",".join(found[:3])
-    return f"{text} + {len(found) - 3} more..." if len(found) > 3 else text
+            found += addresses[:3]
+        for port in (ports or ())[:3]:
+            found += [
+                f"[{ip}]:{port['port']}" if ":" in ip else f"{ip}:{port['port']}" for ip in addresses[:3]
+            ]
+        del found[3:]
+    text = ",".join(found)
+    return f"{text} + {count - 3} more..." if count > 3 else text
 
 
 def _endpoints(obj: Object, now: float) -> Cells:

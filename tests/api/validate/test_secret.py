@@ -99,3 +99,11 @@ def test_bad_json_is_told_as_python_does(data: bytes) -> None:
         return
     if data.isascii() and b"\x00" not in data:
         assert syntax_error(data) == ""
+
+
+def test_json_nested_too_deeply_is_a_cause():
+    errs = Errors()
+    validate_secret(secret("kubernetes.io/dockercfg", **{".dockercfg": "[" * 100_000}), errs)
+    assert found(errs) == [
+        ("data[.dockercfg]", 'Invalid value: "<secret contents redacted>": exceeded max depth')
+    ]

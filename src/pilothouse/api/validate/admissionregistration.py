@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
+import orjson
+
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import (
@@ -153,20 +155,24 @@ def _webhooks(
         selector_has_invalid_value(h.get(m)) for h in hooks for m in ("namespaceSelector", "objectSelector")
     )
     known_versions = all(_has_known_version(h) for h in hooks)
+    known_conditions = {_text(h.get("matchConditions")) for h in hooks}
     known_names = [h.get("name", "") for h in hooks]
     unique = len(set(known_names)) == len(known_names)
     seen: set[str] = set()
     for i, hook in enumerate(obj.get("webhooks") or ()):
         path, name = f"webhooks[{i}]", hook.get("name", "")
         _webhook(hook, path, errs, excuse_selector, mutating)
-        same = any(h.get("matchConditions") == hook.get("matchConditions") for h in hooks)
-        if not same:
+        if _text(hook.get("matchConditions")) not in known_conditions:
             conditions = hook.get("matchConditions") or ()
             validate_match_conditions(conditions, f"{path}.matchConditions", errs, expressions)
         _review_versions(hook, f"{path}.admissionReviewVersions", known_versions, errs)
         if name and name in seen and unique:
             errs.duplicate(f"{path}.name", name)
         seen.add(name)
+
+
+def _text(conditions: list[Object] | None) -> bytes:
+    return orjson.dumps(conditions, option=orjson.OPT_SORT_KEYS)
 
 
 def _has_known_version(hook: Object) -> bool:
@@ -179,11 +185,13 @@ def _review_versions(hook: Object, path: str, must_know_one: bool, errs: Errors)
     if not versions:
         errs.required(path, f"must specify one of {listed}")
         return
+    seen: set[str] = set()
     for i, version in enumerate(versions):
-        if version in versions[:i]:
+        if version in seen:
             errs.invalid(f"{path}[{i}]", version, "duplicate version")
         else:
             report(f"{path}[{i}]", version, names.dns1035_label(version), errs)
+        seen.add(version)
     if must_know_one and not _has_known_version(hook):
         errs.invalid(path, versions, f"must include at least one of {listed}")
 

@@ -11,6 +11,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import pem
 from pilothouse.api.validate.pod_volumes import validate_signer_name
 
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
@@ -43,7 +44,6 @@ USAGES = (
 )
 _CONDITIONS = "status.conditions"
 _BOTH = "Approved and Denied conditions are mutually exclusive"
-_PEM = re.compile(rb"-----BEGIN ([^-\n]*)-----[ \t]*\r?\n(.*?)-----END \1-----", re.DOTALL)
 _HEADER = re.compile(rb"^[^\s:]+:.*$", re.MULTILINE)
 
 
@@ -108,9 +108,11 @@ def _usages(usages: Sequence[str], excuses: _Excuses, errs: Errors) -> None:
             if usage not in USAGES:
                 errs.not_supported(f"spec.usages[{i}]", usage, USAGES)
     if not excuses.duplicate_usages:
+        seen: set[str] = set()
         for i, usage in enumerate(usages):
-            if usage in usages[:i]:
+            if usage in seen:
                 errs.duplicate(f"spec.usages[{i}]", usage)
+            seen.add(usage)
 
 
 def _conditions(conditions: Sequence[Object], excuses: _Excuses, errs: Errors) -> None:
@@ -177,13 +179,13 @@ def _same_conditions(new: list[Object], before: list[Object], kind: str, errs: E
 
 def _blocks(data: bytes) -> Iterator[tuple[str, bytes, bool]]:
     """Each PEM block: type, content, whether it has headers."""
-    for match in _PEM.finditer(data):
-        head, _, rest = match[2].partition(b"\n\n")
-        headers = bool(_HEADER.match(match[2]))
-        body = rest if headers and rest else head if not rest else match[2]
+    for kind, text in pem.blocks(data, own_line=True):
+        head, _, rest = text.partition(b"\n\n")
+        headers = bool(_HEADER.match(text))
+        body = rest if headers and rest else head if not rest else text
         try:
-            yield match[1].decode(), base64.b64decode(b"".join(body.split()), validate=True), headers
-        except (binascii.Error, UnicodeDecodeError):
+            yield kind, base64.b64decode(b"".join(body.split()), validate=True), headers
+        except binascii.Error:
             continue
 
 

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
+
 from pilothouse.api import names
 from pilothouse.api.fields import OMIT, Errors, Object
 from pilothouse.api.validate.common import (
@@ -269,7 +271,8 @@ def validate_claim_status(obj: Object, old: Object, errs: Errors) -> None:
     each(status.get("devices"), -1, "status.devices", errs, device, key=_device_id)
     if reserved and allocation is None:
         errs.forbidden("status.reservedFor", _NOT_ALLOCATED)
-    added = any(c not in (before.get("reservedFor") or ()) for c in reserved)
+    known = {_text(consumer) for consumer in before.get("reservedFor") or ()}
+    added = any(_text(consumer) not in known for consumer in reserved)
     if added and allocation is not None and (obj.get("metadata") or {}).get("deletionTimestamp"):
         errs.forbidden("status.reservedFor", _NO_NEW_CONSUMERS)
     if allocation is None:
@@ -278,6 +281,10 @@ def validate_claim_status(obj: Object, old: Object, errs: Errors) -> None:
         _allocation(allocation, "status.allocation", errs, request_names(obj.get("spec") or {}))
     elif not equal(allocation, before["allocation"]):
         errs.invalid("status.allocation", allocation, "field is immutable")
+
+
+def _text(value: Object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def _consumer(consumer: Object, path: str, errs: Errors) -> None:
@@ -361,8 +368,9 @@ def validate_binding(device: Object, path: str, errs: Errors) -> None:
     ready, failed = device.get("bindingConditions") or [], device.get("bindingFailureConditions") or []
     for member, listed in (("bindingConditions", ready), ("bindingFailureConditions", failed)):
         each(listed, MAX_BINDING, f"{path}.{member}", errs, _label_key, key=lambda name: name)
+    awaited = set(ready)
     for i, condition in enumerate(failed):
-        if condition in ready:
+        if condition in awaited:
             why = "bindingFailureConditions must not overlap with bindingConditions"
             errs.invalid(f"{path}.bindingFailureConditions[{i}]", condition, why)
     if failed and not ready:

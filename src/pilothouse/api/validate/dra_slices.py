@@ -1,10 +1,10 @@
 """Rules of resource.k8s.io/v1: the slices in which drivers publish their devices."""
 
-import re
 from typing import Any
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.patterns import Pattern
 from pilothouse.api.quantity import Quantity
 from pilothouse.api.validate.common import (
     equal,
@@ -37,7 +37,7 @@ _NO_DEVICE_PLACE = (
 _NUMBER = r"(0|[1-9][0-9]*)"
 _PRE_RELEASE = r"(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
 _BUILD = "[0-9a-zA-Z-]+"
-_SEMANTIC = re.compile(
+_SEMANTIC = Pattern(
     rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-{_PRE_RELEASE}(\.{_PRE_RELEASE})*)?(\+{_BUILD}(\.{_BUILD})*)?"
 )
 

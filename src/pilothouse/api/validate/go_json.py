@@ -3,6 +3,7 @@
 _SPACE = b" \t\r\n"
 _LITERALS = {ord("t"): b"true", ord("f"): b"false", ord("n"): b"null"}
 _END = "unexpected end of JSON input"
+_TOO_DEEP = "exceeded max depth"
 
 
 _SHOWN = {ord("'"): r"'\''", ord("\\"): r"'\\'", 9: r"'\t'", 10: r"'\n'", 13: r"'\r'"}
@@ -22,6 +23,8 @@ def syntax_error(data: bytes) -> str:
             scanner.fail("after top-level value")
     except _Fault as fault:
         return str(fault)
+    except RecursionError:  # upstream bears ten thousand levels
+        return _TOO_DEEP
     return ""
 
 

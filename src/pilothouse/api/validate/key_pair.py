@@ -2,9 +2,9 @@
 
 import base64
 import binascii
-import re
+from collections.abc import Callable
 
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\s*(.*?)-----END \1-----", re.S)
+from pilothouse.api.validate import pem
 
 
 def key_pair_fault(certificate: bytes, key: bytes) -> str:
@@ -47,12 +47,12 @@ def key_pair_fault(certificate: bytes, key: bytes) -> str:
     return ""
 
 
-def _blocks(data: bytes, wanted) -> tuple[list[bytes], list[str]]:  # type: ignore[no-untyped-def]
+def _blocks(data: bytes, wanted: Callable[[str], bool]) -> tuple[list[bytes], list[str]]:
+    """The contents of the blocks of a wanted kind, and the kinds of the others."""
     found, skipped = [], []
-    for match in _BLOCK.finditer(data):
-        kind = match[1].decode()
+    for kind, text in pem.blocks(data):
         try:
-            body = base64.b64decode(b"".join(match[2].split()), validate=True)
+            body = base64.b64decode(b"".join(text.split()), validate=True)
         except binascii.Error:
             continue
         if wanted(kind):

@@ -1,5 +1,7 @@
 """Rules of node.k8s.io/v1: runtime classes."""
 
+import orjson
+
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import immutable_field, report, validate_labels
@@ -28,11 +30,12 @@ def _tolerations(tolerations: list[Object], errs: Errors) -> None:
     """As those of pods, and no two alike."""
     path = "scheduling.tolerations"
     validate_tolerations(tolerations, path, errs)
-    seen: list[Object] = []
+    seen: set[bytes] = set()
     for i, toleration in enumerate(tolerations):
-        if toleration in seen:
+        text = orjson.dumps(toleration, option=orjson.OPT_SORT_KEYS)
+        if text in seen:
             errs.duplicate(f"{path}[{i}]", _toleration_shown(toleration))
-        seen.append(toleration)
+        seen.add(text)
 
 
 def _toleration_shown(toleration: Object) -> Object:

@@ -334,11 +334,13 @@ def _param_ref(ref: Object, path: str, errs: Errors) -> None:
 
 def _validation_actions(actions: list[str], errs: Errors, declared: Errors) -> None:
     path = "spec.validationActions"
+    seen: set[str] = set()
     for i, action in enumerate(actions):
         if action not in _ACTIONS:
             errs.not_supported(f"{path}[{i}]", action, _ACTIONS)
-        if action in actions[:i]:
+        if action in seen:
             errs.duplicate(f"{path}[{i}]", action)
+        seen.add(action)
     if "Deny" in actions and "Warn" in actions:
         why = (
             "must not contain both Deny and Warn (repeating the same validation failure information in the "

@@ -44,15 +44,30 @@ def _quota_spec(spec: Object, errs: Errors) -> None:
     hard = spec.get("hard") or {}
     validate_quantities(hard, "spec.hard", errs, validate_quota_resource_name)
     scopes = spec.get("scopes") or []
+    misfits = _Misfits(hard)
     for scope in scopes:
         if scope not in SCOPES:
             errs.invalid("spec.scopes", scopes, "unsupported scope")
-        for name in sorted(hard):
-            if is_quota_standard(name) and not _scope_fits(scope, name):
-                errs.invalid("spec.scopes", scopes, "unsupported scope applied to resource")
+        for _ in range(misfits.count(scope)):
+            errs.invalid("spec.scopes", scopes, "unsupported scope applied to resource")
     _conflicts(scopes, scopes, "spec.scopes", errs)
     if spec.get("scopeSelector") is not None:
         _scope_selector(spec, hard, errs)
+
+
+class _Misfits:
+    """How many of a quota's resources a scope cannot apply to; worked out once for each scope."""
+
+    def __init__(self, hard: Object) -> None:
+        self._standard = [name for name in hard if is_quota_standard(name)]
+        self._counts: dict[str, int] = {}
+
+    def count(self, scope: str) -> int:
+        if scope not in SCOPES:
+            return 0
+        if scope not in self._counts:
+            self._counts[scope] = sum(not _scope_fits(scope, name) for name in self._standard)
+        return self._counts[scope]
 
 
 def _scope_fits(scope: str, resource: str) -> bool:
@@ -72,14 +87,16 @@ def _conflicts(found: Sequence[str], shown: Sequence[str] | None, path: str, err
 def _scope_selector(spec: Object, hard: Object, errs: Errors) -> None:
     selector, path = spec["scopeSelector"], "spec.scopeSelector.matchExpressions"
     expressions = selector.get("matchExpressions") or []
+    misfits = _Misfits(hard)
+    shown: Object = {}
     for expression in expressions:
         scope, operator = expression.get("scopeName", ""), expression.get("operator", "")
         values = expression.get("values") or []
         if scope not in SCOPES:
             errs.invalid(f"{path}.scopeName", scope, "unsupported scope")
-        for name in sorted(hard):
-            if is_quota_standard(name) and not _scope_fits(scope, name):
-                errs.invalid(path, _shown_selector(expressions), "unsupported scope applied to resource")
+        for _ in range(misfits.count(scope)):
+            shown = shown or _shown_selector(expressions)
+            errs.invalid(path, shown, "unsupported scope applied to resource")
         if scope in _EXISTS_ONLY and operator != "Exists":
             errs.invalid(
                 f"{path}.operator",

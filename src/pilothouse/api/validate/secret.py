@@ -50,7 +50,7 @@ def _docker(text: str, path: str, errs: Errors) -> None:
     raw = base64.b64decode(text)
     try:
         fault = "" if isinstance(json.loads(raw), dict | None) else _wrong_type(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         fault = syntax_error(raw)
     if fault:
         errs.invalid(path, "<secret contents redacted>", fault)

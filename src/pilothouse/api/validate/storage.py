@@ -86,7 +86,7 @@ def _size(members: dict[str, str]) -> int:
 
 
 def _topologies(terms: list[Object] | tuple[()], errs: Errors) -> None:
-    seen: list[dict[str, set[str]]] = []
+    seen: set[tuple[tuple[str, tuple[str, ...]], ...]] = set()
     for i, term in enumerate(terms):
         path = f"allowedTopologies[{i}].matchLabelExpressions"
         found: dict[str, set[str]] = {}
@@ -96,17 +96,20 @@ def _topologies(terms: list[Object] | tuple[()], errs: Errors) -> None:
             if name in found:
                 errs.duplicate(f"{path}[{j}].key", name)
             found[name] = set(values)
-        if found in seen:
+        same = tuple(sorted((name, tuple(sorted(values))) for name, values in found.items()))
+        if same in seen:
             errs.duplicate(path, "")
-        seen.append(found)
+        seen.add(same)
 
 
 def _topology_values(name: str, values: list[str] | tuple[()], path: str, errs: Errors) -> None:
     if not values:
         errs.required(f"{path}.values")
+    seen: set[str] = set()
     for i, value in enumerate(values):
-        if value in values[:i]:
+        if value in seen:
             errs.duplicate(f"{path}.values[{i}]", value)
+        seen.add(value)
     validate_qualified_name(name, f"{path}.key", errs)
 
 
@@ -231,10 +234,12 @@ def _node_driver(driver: Object, path: str, seen: set[str], errs: Errors) -> Non
 def validate_csi_node_update(obj: Object, old: Object, errs: Errors) -> None:
     """Of a driver that is there only the count of volumes may change."""
     validate_csi_node(obj, errs)
+    by_name: dict[str, list[Object]] = {}
+    for driver in _spec(obj).get("drivers") or ():
+        by_name.setdefault(driver.get("name", ""), []).append(driver)
     for before in _spec(old).get("drivers") or ():
-        for driver in _spec(obj).get("drivers") or ():
-            if driver.get("name", "") == before.get("name", ""):
-                immutable_field(_driver_shown(driver), _driver_shown(before), "spec.drivers", errs)
+        for driver in by_name.get(before.get("name", ""), ()):
+            immutable_field(_driver_shown(driver), _driver_shown(before), "spec.drivers", errs)
 
 
 def _driver_shown(driver: Object) -> Object:

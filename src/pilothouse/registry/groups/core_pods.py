@@ -1,5 +1,6 @@
 """Pods: what is set at creation, dropped, kept and bumped, and how long they are given to end."""
 
+from collections import deque
 from collections.abc import Iterable
 
 from pilothouse.api import meta, names
@@ -143,12 +144,12 @@ def _prepare_status(ctx: WriteContext, pod: Object, old: Object) -> None:
         status["qosClass"] = before["qosClass"]
     if not status.get("observedGeneration") and before.get("observedGeneration"):
         status["observedGeneration"] = before["observedGeneration"]
-    known: dict[str, list[int]] = {}
+    known: dict[str, deque[int]] = {}
     for condition in before.get("conditions") or ():
-        known.setdefault(condition.get("type", ""), []).append(condition.get("observedGeneration", 0))
+        known.setdefault(condition.get("type", ""), deque()).append(condition.get("observedGeneration", 0))
     for condition in status.get("conditions") or ():
         generations = known.get(condition.get("type", ""))
-        generation = generations.pop(0) if generations else 0
+        generation = generations.popleft() if generations else 0
         if not condition.get("observedGeneration") and generation:
             condition["observedGeneration"] = generation
 

@@ -200,9 +200,10 @@ def _allocate_addresses(ctx: WriteContext, service: Object) -> None:
     listed = spec.get("clusterIPs") or []
     if spec.get("type") == "ExternalName" or listed[:1] == ["None"]:
         return
+    listed = list(listed)
     for i, family in enumerate(spec.get("ipFamilies") or ()):
         address = _allocate(ctx, service, family, listed[i] if i < len(listed) else "")
-        listed = [*listed[:i], address, *listed[i + 1 :]]
+        listed[i : i + 1] = [address]
     if listed:
         spec["clusterIPs"], spec["clusterIP"] = listed, listed[0]
 
@@ -281,15 +282,17 @@ def _init_node_ports(ctx: WriteContext, service: Object) -> None:
     spec = service["spec"]
     shared: dict[int, int] = {}
     ports = spec.get("ports") or []
+    asked: dict[int, int] = {}  # the first node port that one of the ports of a number asks for
+    for port in ports:
+        if port.get("nodePort"):
+            asked.setdefault(port.get("port", 0), port["nodePort"])
     for i, port in enumerate(ports):
         wanted, number = port.get("nodePort", 0), port.get("port", 0)
         if not wanted and not _allocates_node_ports(spec):
             continue
         path = f"spec.ports[{i}].nodePort"
         if number not in shared:
-            first = next(
-                (p["nodePort"] for p in ports if p.get("port", 0) == number and p.get("nodePort")), 0
-            )
+            first = asked.get(number, 0)
             shared[number] = port["nodePort"] = _allocate_port(ctx, service, first, path)
         elif not wanted:
             port["nodePort"] = shared[number]

@@ -1,0 +1,35 @@
+"""PEM blocks in text that may hold anything."""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+
+_MARK = re.compile(rb"-----(BEGIN|END) ([^-\n]{0,64})-----")
+"""Either end of a block. The kind is bounded, so each place of the text is looked at a bounded number of times."""
+_REST_OF_LINE = re.compile(rb"[ \t]*\r?\n")
+
+
+def blocks(data: bytes, *, own_line: bool = False) -> Iterator[tuple[str, bytes]]:
+    """Kind and text of each block: from a BEGIN to the next END of its kind, whatever stands between them.
+
+    own_line: nothing else may stand on the line of the BEGIN, and the text begins behind it.
+    """
+    ends: dict[bytes, list[int]] = {}
+    for mark in _MARK.finditer(data):
+        if mark[1] == b"END":
+            ends.setdefault(mark[2], []).append(mark.start())
+    past = 0
+    for mark in _MARK.finditer(data):
+        if mark[1] == b"END" or mark.start() < past:
+            continue
+        start = mark.end()
+        if own_line:
+            line = _REST_OF_LINE.match(data, start)
+            if line is None:
+                continue
+            start = line.end()
+        places = ends.get(mark[2], [])
+        following = bisect_left(places, start)
+        if following < len(places):
+            past = places[following]
+            yield mark[2].decode("utf-8", "replace"), data[start:past]

@@ -1,0 +1,19 @@
+"""The same answer for short texts, which Python matches, and for long ones, which RE2 does."""
+
+import pytest
+
+from pilothouse.api import names, patterns
+from pilothouse.api.patterns import LONG, Pattern
+
+
+@pytest.mark.parametrize(
+    "pattern", [names._SUBDOMAIN, names._LABEL_VALUE, f"(?i:{names._SUBDOMAIN})", "[ -<>-~]*"]
+)
+@pytest.mark.parametrize("part", ["a", "a.", ".", "a-", "-", "_", "A", "\n", "\u00e9", "=", "\ud800"])
+@pytest.mark.parametrize("end", ["", "a", "!", "\n", "\u212a"])
+def test_long_texts_are_matched_as_short_ones(pattern, part, end, monkeypatch):
+    text = part * LONG * 2 + end
+    found = Pattern(pattern).fullmatch(text)
+    assert found == Pattern(pattern).fullmatch(part * 4 + end)
+    monkeypatch.setattr(patterns, "LONG", 10**9)
+    assert found == Pattern(pattern).fullmatch(text)

@@ -1,0 +1,122 @@
+"""What rules grant and others cover, compared with the product of all combinations."""
+
+import random
+import time
+
+import pytest
+from complexity import assert_linear
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse.authz import cover
+from pilothouse.authz.cover import TooComplex, first_uncovered, uncovered
+
+
+def atoms(rule):
+    """One after the other, as upstream breaks rules down."""
+    for group in rule.get("apiGroups") or ():
+        for resource in rule.get("resources") or ():
+            for verb in rule.get("verbs") or ():
+                atom = {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
+                if not rule.get("resourceNames"):
+                    yield atom
+                for name in rule.get("resourceNames") or ():
+                    yield {**atom, "resourceNames": [name]}
+    for url in rule.get("nonResourceURLs") or ():
+        for verb in rule.get("verbs") or ():
+            yield {"nonResourceURLs": [url], "verbs": [verb]}
+
+
+def covers(own, atom):
+    if "*" not in own["verbs"] and atom["verbs"][0] not in own["verbs"]:
+        return False
+    names = own.get("resourceNames") or ()
+    if "nonResourceURLs" in atom:
+        return not names and any(
+            url == atom["nonResourceURLs"][0]
+            or (url.endswith("*") and atom["nonResourceURLs"][0].startswith(url.rstrip("*")))
+            for url in own.get("nonResourceURLs") or ()
+        )
+    groups, resources = own.get("apiGroups") or (), own.get("resources") or ()
+    if "*" not in groups and atom["apiGroups"][0] not in groups:
+        return False
+    if names and ("resourceNames" not in atom or atom["resourceNames"][0] not in names):
+        return False
+    resource = atom["resources"][0]
+    below = resource.partition("/")[2]
+    return "*" in resources or resource in resources or ("/" in resource and f"*/{below}" in resources)
+
+
+def by_product(held, wanted):
+    return [atom for rule in wanted for atom in atoms(rule) if not any(covers(own, atom) for own in held)]
+
+
+def texts(*some):
+    return st.lists(st.sampled_from(some), max_size=3)
+
+
+RULES = st.lists(
+    st.fixed_dictionaries(
+        {"verbs": texts("get", "list", "*")},
+        optional={
+            "apiGroups": texts("", "apps", "*"),
+            "resources": texts("pods", "pods/log", "*/log", "x/log", "x/", "*"),
+            "resourceNames": texts("a", "b", "*"),
+            "nonResourceURLs": texts("/a", "/a/*", "/a/b", "/a/**", "*"),
+        },
+    ),
+    max_size=4,
+)
+
+
+@given(RULES, RULES)
+@settings(max_examples=1000, deadline=None)
+def test_the_product_gives_the_same(held, wanted):
+    assert uncovered(held, wanted) == by_product(held, wanted)
+    assert first_uncovered(held, wanted) == (by_product(held, wanted), True)
+
+
+def wide(n, **more):
+    listed = [f"text{i}" for i in range(n)]
+    return {"verbs": listed, "apiGroups": listed, "resources": listed, **more}
+
+
+def one_by_one(n):
+    return [{"verbs": ["get"], "apiGroups": [""], "resources": [f"r{i}"]} for i in range(n)]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: ([wide(n)], [wide(n)]),
+        lambda n: ([], [wide(n)]),
+        lambda n: (one_by_one(n), one_by_one(n)),
+        lambda n: (
+            one_by_one(n),
+            [{"verbs": ["get"], "apiGroups": [""], "resources": [f"r{i}" for i in range(n)]}],
+        ),
+        lambda n: ([wide(n, resourceNames=["a"])], [wide(n)]),
+        lambda n: ([wide(n)], [wide(n, resourceNames=[f"n{i}" for i in range(n)])]),
+    ],
+    ids=["same", "none", "single", "many for one", "names", "any name"],
+)
+def test_comparing_takes_linear_time(make):
+    assert_linear(lambda given: first_uncovered(*given), make, 300)
+
+
+def test_rules_that_overlap_in_ever_new_ways_are_given_up():
+    listed = [f"t{i}" for i in range(400)]
+    pick = random.Random(1).sample
+    held = [{name: pick(listed, 200) for name in ("verbs", "apiGroups", "resources")} for _ in range(60)]
+    held += [{"verbs": [t], "apiGroups": ["*"], "resources": ["*"]} for t in listed]
+    started = time.thread_time()
+    with pytest.raises(TooComplex):
+        first_uncovered(held, [{"verbs": listed, "apiGroups": listed, "resources": listed}])
+    assert time.thread_time() - started < 5
+
+
+def test_what_is_told_is_bounded():
+    found, whole = first_uncovered([], [wide(150)])
+    assert not whole
+    told = sum(len(one[0]) for atom in found for one in atom.values())
+    assert cover.MAX_TOLD < told < cover.MAX_TOLD + 100
