@@ -5,6 +5,7 @@ by group, one at a time, from an index of what is accepted; nothing is read from
 """
 
 import asyncio
+import logging
 from collections import defaultdict
 from typing import Any
 
@@ -20,9 +21,14 @@ from pilothouse.registry.crd import Definitions
 from pilothouse.registry.groups.apiextensions import CLEANUP, GROUP, set_condition
 from pilothouse.registry.resource import Resource
 
+log = logging.getLogger(__name__)
+
 AGAIN = 0.25
 """Seconds between two looks at the objects of a definition that is going away."""
 BATCH = 256
+
+FAULT = "NonStructuralSchema"
+"""The condition of a definition that is stored and cannot be served."""
 
 APPROVAL = {
     "invalid": ("False", "InvalidAnnotation"),
@@ -52,7 +58,7 @@ class CustomResourceDefinitions:
         """Serve what there is, and follow what happens."""
         cache = self.client.store.cache(self.resource)
         for entry in cache.list(self.resource.key_prefix, None).entries:
-            self._seen(entry.value, orjson.loads(entry.value))
+            self._seen(entry.value)
         cache.subscribe(self._changed)
 
     def close(self) -> None:
@@ -61,11 +67,18 @@ class CustomResourceDefinitions:
 
     def _changed(self, new: Any, old: Any) -> None:
         if new is not None:
-            self._seen(new.value, orjson.loads(new.value))
+            self._seen(new.value)
         elif old is not None:
             self._gone(orjson.loads(old.value))
 
-    def _seen(self, raw: bytes, obj: Object) -> None:
+    def _seen(self, raw: bytes) -> None:
+        """A definition as it is now; one that nothing can be made of keeps no other from being served."""
+        try:
+            self._take_in(raw, orjson.loads(raw))
+        except Exception:
+            log.exception("a definition cannot be read", extra={"kv": {"begins": repr(raw[:200])}})
+
+    def _take_in(self, raw: bytes, obj: Object) -> None:
         name, group = obj["metadata"]["name"], obj["spec"].get("group", "")
         accepted = (obj.get("status") or {}).get("acceptedNames") or {}
         before = self._accepted[group].get(name)
@@ -73,7 +86,7 @@ class CustomResourceDefinitions:
         self.definitions.apply(raw, obj)
         if before is not None and before != accepted:
             self._retry(group)
-        if _unfinished(obj):
+        if _unfinished(obj, self.definitions.fault(name)):
             self._waiting[group][name] = None
             self._naming.add(group)
         metadata = obj["metadata"]
@@ -138,7 +151,13 @@ class CustomResourceDefinitions:
                 set_condition(out, "NamesAccepted", "False", *wrong, now)
             else:
                 set_condition(out, "NamesAccepted", "True", "NoConflicts", "no conflicts found", now)
-        if not rules.is_true(out, "Established"):
+        fault = self.definitions.fault(obj["metadata"]["name"])
+        if fault:
+            set_condition(out, FAULT, "True", "Violations", fault, now)
+            set_condition(out, "Established", "False", "NotServed", f"not served: {fault}", now)
+        elif FAULT in known:
+            status["conditions"] = [c for c in status["conditions"] if c["type"] != FAULT]
+        if not fault and not rules.is_true(out, "Established"):
             self._establish(obj, out, now)
         if rules.is_protected(group):
             state, reason = rules.approval(obj["metadata"].get("annotations"))
@@ -206,7 +225,7 @@ class CustomResourceDefinitions:
             return None
         uid = obj["metadata"]["uid"]
         definition = self.definitions.get(name)
-        if definition is None or not rules.is_true(obj, "Established"):
+        if definition is None or not (definition.fault or rules.is_true(obj, "Established")):
             outcome = ("NeverEstablished", "resource was never established")
         else:
             if await self._delete_all(definition.storage):
@@ -260,12 +279,14 @@ def _take(out: Object, member: str, asked: Object) -> None:
         out[member] = asked[member]
 
 
-def _unfinished(obj: Object) -> bool:
+def _unfinished(obj: Object, fault: str) -> bool:
     """Whether the status of a definition may have to change."""
     status = obj.get("status") or {}
+    if bool(fault) != rules.is_true(obj, FAULT):
+        return True
     if obj["spec"]["names"] != status.get("acceptedNames"):
         return True
-    if not rules.is_true(obj, "NamesAccepted") or not rules.is_true(obj, "Established"):
+    if not rules.is_true(obj, "NamesAccepted") or not (fault or rules.is_true(obj, "Established")):
         return True
     if not rules.is_protected(obj["spec"].get("group", "")):
         return False
