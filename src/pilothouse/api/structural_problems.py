@@ -9,7 +9,7 @@ from pilothouse.api.structural_paths import Path, show
 
 MOST_PROBLEMS = 10_000
 """Problems that are kept of one value. Nobody reads more, and each takes some 200 bytes."""
-MOST_TEXT = 2 << 20
+MOST_TEXT = 512 << 10
 """Characters of causes that are written out for one value; the first cause is always told."""
 
 

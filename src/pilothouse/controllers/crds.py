@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 AGAIN = 0.25
 """Seconds between two looks at the objects of a definition that is going away."""
 BATCH = 256
+LARGE = 128 << 10
+"""Bytes of a definition from which on its schemas take milliseconds to compile."""
 
 FAULT = "NonStructuralSchema"
 """The condition of a definition that is stored and cannot be served."""
@@ -53,6 +55,7 @@ class CustomResourceDefinitions:
         """Those of them that wait for another's names."""
         self._naming = WorkQueue("crd-naming", self._name_group)
         self._deleting = WorkQueue("crd-deletion", self._empty, workers=4)
+        self._compiling = WorkQueue("crd-compilation", self._compile, workers=1)
 
     def start(self) -> None:
         """Serve what there is, and follow what happens."""
@@ -64,6 +67,7 @@ class CustomResourceDefinitions:
     def close(self) -> None:
         self._naming.close()
         self._deleting.close()
+        self._compiling.close()
 
     def _changed(self, new: Any, old: Any) -> None:
         if new is not None:
@@ -84,6 +88,8 @@ class CustomResourceDefinitions:
         before = self._accepted[group].get(name)
         self._accepted[group][name] = accepted
         self.definitions.apply(raw, obj)
+        if len(raw) > LARGE:
+            self._compiling.add(name)
         if before is not None and before != accepted:
             self._retry(group)
         if _unfinished(obj, self.definitions.fault(name)):
@@ -109,6 +115,12 @@ class CustomResourceDefinitions:
             self._waiting[group].update(dict.fromkeys(self._refused[group]))
             self._refused[group].clear()
             self._naming.add(group)
+
+    async def _compile(self, name: str) -> None:
+        """Compile the schemas of a large definition on a thread, so that its first object holds up nobody."""
+        definition = self.definitions.get(name)
+        if definition is not None:
+            await asyncio.to_thread(definition.compile)
 
     # Names and conditions.
 
@@ -190,7 +202,7 @@ class CustomResourceDefinitions:
             ("listKind", kinds, "ListKindConflict"),
         ):
             if member == "shortNames":
-                own = have.get(member) or ()
+                own = set(have.get(member) or ())
                 clashes = [s for s in asked.get(member) or () if s not in own and s in taken]
             else:
                 clashes = (

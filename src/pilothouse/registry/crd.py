@@ -4,6 +4,7 @@ Only what a request needs is made: a version's schema is compiled when its first
 cannot be served has a fault, which its conditions tell; all others are served as ever.
 """
 
+import contextlib
 import functools
 import hashlib
 import logging
@@ -175,6 +176,12 @@ class Definition:
         if subresources.get("scale"):
             record.subresources["scale"] = _scale(subresources["scale"], restore)
         return record
+
+    def compile(self) -> None:
+        """Compile the schemas of what is served and stored; one that cannot be stays an error for its requests."""
+        for name in {record.version for record in (*self.records, self.storage)}:
+            with contextlib.suppress(errors.InternalError):
+                self._checked[name].compiled()
 
     def _is_terminating(self) -> bool:
         return self.terminating
