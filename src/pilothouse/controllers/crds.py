@@ -6,7 +6,7 @@ by group, one at a time, from an index of what is accepted; nothing is read from
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 import orjson
@@ -40,6 +40,36 @@ APPROVAL = {
 }
 
 
+class _Accepted:
+    """The accepted names of the definitions of one group, and how many definitions have each of them."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Object] = {}
+        self.resources: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
+
+    def put(self, definition: str, names: Object | None) -> Object | None:
+        """Note the names of a definition, None when it is gone; gives those that it had."""
+        before = self.names.pop(definition, None)
+        if before is not None:
+            self._count(before, -1)
+        if names is not None:
+            self.names[definition] = names
+            self._count(names, 1)
+        return before
+
+    def _count(self, names: Object, by: int) -> None:
+        resources = [names.get("plural"), names.get("singular"), *(names.get("shortNames") or ())]
+        for counts, texts in (
+            (self.resources, resources),
+            (self.kinds, [names.get("kind"), names.get("listKind")]),
+        ):
+            for text in filter(None, texts):
+                counts[text] += by
+                if not counts[text]:
+                    del counts[text]
+
+
 class CustomResourceDefinitions:
     """Follows the definitions; always on, for without it none of them is served."""
 
@@ -47,7 +77,7 @@ class CustomResourceDefinitions:
         self.client = client
         self.definitions = definitions
         self.resource = client.resource(GROUP, "v1", "customresourcedefinitions")
-        self._accepted: dict[str, dict[str, Object]] = defaultdict(dict)
+        self._accepted: dict[str, _Accepted] = defaultdict(_Accepted)
         """The accepted names of every definition, by group."""
         self._waiting: dict[str, dict[str, None]] = defaultdict(dict)
         """Definitions whose status is not what it should be, by group."""
@@ -85,8 +115,7 @@ class CustomResourceDefinitions:
     def _take_in(self, raw: bytes, obj: Object) -> None:
         name, group = obj["metadata"]["name"], obj["spec"].get("group", "")
         accepted = (obj.get("status") or {}).get("acceptedNames") or {}
-        before = self._accepted[group].get(name)
-        self._accepted[group][name] = accepted
+        before = self._accepted[group].put(name, accepted)
         self.definitions.apply(raw, obj)
         if len(raw) > LARGE:
             self._compiling.add(name)
@@ -101,11 +130,11 @@ class CustomResourceDefinitions:
 
     def _gone(self, obj: Object) -> None:
         name, group = obj["metadata"]["name"], obj["spec"].get("group", "")
-        self._accepted[group].pop(name, None)
+        self._accepted[group].put(name, None)
         self._refused[group].discard(name)
         self.definitions.remove(name)
         self._retry(group)
-        if not self._accepted[group]:
+        if not self._accepted[group].names:
             for index in (self._accepted, self._waiting, self._refused):
                 index.pop(group, None)
 
@@ -191,7 +220,7 @@ class CustomResourceDefinitions:
     def _names(self, group: str, obj: Object) -> tuple[Object, tuple[str, str] | None]:
         """The names that are accepted, and reason and message when one that is asked for is not."""
         asked, have = obj["spec"]["names"], obj["status"].get("acceptedNames") or {}
-        resources, kinds = self._taken(group)
+        resources, kinds = self._accepted[group].resources, self._accepted[group].kinds
         out: Object = dict(have)
         wrong: tuple[str, str] | None = None
         for member, taken, reason in (
@@ -215,16 +244,6 @@ class CustomResourceDefinitions:
                 _take(out, member, asked)
         _take(out, "categories", asked)
         return out, wrong
-
-    def _taken(self, group: str) -> tuple[set[str], set[str]]:
-        resources: set[str] = set()
-        kinds: set[str] = set()
-        for names in self._accepted[group].values():
-            resources.update(
-                (names.get("plural", ""), names.get("singular", "")), names.get("shortNames") or ()
-            )
-            kinds.update((names.get("kind", ""), names.get("listKind", "")))
-        return resources - {""}, kinds - {""}
 
     # Deletion.
 
