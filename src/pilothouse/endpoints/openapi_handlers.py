@@ -158,14 +158,16 @@ class OpenAPIHandlers:
         """A document that is large, or that has to be made; one at a time is."""
 
         def make() -> bytes:
-            return json.dump(self._openapi.document(name))
+            return _compress(json.dump(self._openapi.document(name)))
 
         async with self._making_v3:
-            try:
-                with self._openapi.hold(name):
-                    packed = await asyncio.to_thread(self._packed, tag, make)
-            except KeyError:  # it has gone meanwhile
-                return Response(404, b"", "", headers)
+            packed = self._again(tag)
+            if packed is None:
+                try:
+                    with self._openapi.hold(name):
+                        packed = self._keep(tag, await asyncio.to_thread(make))
+                except KeyError:  # it has gone meanwhile
+                    return Response(404, b"", "", headers)
         return Response(200, await asyncio.to_thread(gzip.decompress, packed), JSON, headers)
 
     def _hash(self, name: str) -> str:
