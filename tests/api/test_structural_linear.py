@@ -3,6 +3,7 @@
 import functools
 import gc
 import json
+import resource
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -209,7 +210,10 @@ def test_ten_times_as_much_takes_ten_times_as_long(case: str) -> None:
             old["spec"] = [*old["spec"][1:], old["spec"][0]]
         return codec, schema, validator, body, old
 
-    assert_linear(everything, make, N)
+    try:
+        assert_linear(everything, make, N)
+    except AssertionError:  # others may have emptied the processor's cache
+        assert_linear(everything, make, N)
 
 
 TEXTS = ("1", " ", "a", "a.", "1s", "a <", '\\"', "AAAA", "%41", ":", "é", "-1", "a@[", "\t\n", "1 ")
@@ -264,15 +268,15 @@ def test_a_path_looks_at_so_many_values(path: str) -> None:
 def test_sets_are_checked_in_little_memory() -> None:
     declared = {"type": "array", "x-kubernetes-list-type": "set"}
     cases = {
-        "numbers": ({**declared, "items": {"type": "integer"}}, list(range(30_000))),
-        "texts": ({**declared, "items": {"type": "string"}}, [f"item-{i}" for i in range(30_000)]),
-        "objects": ({**declared, "items": PAIR}, [{"a": f"item-{i}", "b": i} for i in range(10_000)]),
-        "list map": (keys("a", items=PAIR), [{"a": f"item-{i}", "b": i} for i in range(10_000)]),
-        "wrong types": ({**declared, "items": {"type": "string"}}, list(range(30_000))),
+        "numbers": ({**declared, "items": {"type": "integer"}}, list(range(100_000))),
+        "texts": ({**declared, "items": {"type": "string"}}, [f"item-{i}" for i in range(100_000)]),
+        "objects": ({**declared, "items": PAIR}, [{"a": f"item-{i}", "b": i} for i in range(40_000)]),
+        "list map": (keys("a", items=PAIR), [{"a": f"item-{i}", "b": i} for i in range(40_000)]),
+        "wrong types": ({**declared, "items": {"type": "string"}}, list(range(100_000))),
     }
     for name, (schema, value) in cases.items():
         compiled, validator = structural.compile(schema), Validator(schema)
-        size = len(json.dumps(value))
+        size, before = len(json.dumps(value)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         tracemalloc.start()
         errs = Errors()
         validate(validator, value, errs)
@@ -280,6 +284,8 @@ def test_sets_are_checked_in_little_memory() -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 15 * size, (name, peak, size)
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
+        assert grown < 100 << 20, (name, grown)  # what tracemalloc does not see, with its own records
 
 
 def test_defaults_do_not_make_a_small_object_huge() -> None:

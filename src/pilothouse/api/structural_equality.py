@@ -11,7 +11,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.structural import Schema
 
 DIGEST_BYTES = 16
-"""Of longer texts only a digest is remembered."""
+"""Of composite values only a digest is remembered: what orjson writes keeps a kilobyte, however short it is."""
 _FEW_KEYS = 8
 _ABSENT = (None,)
 
@@ -40,8 +40,7 @@ def identity(value: Any) -> Hashable:
     if value is None or isinstance(value, str) or value is _ABSENT:
         return value
     if isinstance(value, dict | list):
-        text = _sorted(value)
-        return text if len(text) <= DIGEST_BYTES else hashlib.blake2b(text, digest_size=DIGEST_BYTES).digest()
+        return hashlib.blake2b(_sorted(value), digest_size=DIGEST_BYTES).digest()
     return value if type(value) is int else (type(value), value)
 
 

@@ -7,8 +7,8 @@ from pilothouse.api import json
 from pilothouse.api.fields import Errors, quote
 from pilothouse.api.structural_paths import Path, show
 
-MOST_PROBLEMS = 10_000
-"""Problems that are kept of one value. Nobody reads more, and each takes some 200 bytes."""
+MOST_PROBLEMS = 2000
+"""Problems that are kept of one value: more than an error lists. Each takes some 500 bytes."""
 MOST_TEXT = 512 << 10
 """Characters of causes that are written out for one value; the first cause is always told."""
 
