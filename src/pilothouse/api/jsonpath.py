@@ -6,11 +6,19 @@ A path is what would stand between braces in a kubectl template: `.spec.names[0]
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 Find = Callable[[Any], list[Any]]
-Step = Callable[[list[Any]], list[Any]]
+Left = list[int]
+"""How many values may still be looked at; one number that all steps of a path count down."""
+Step = Callable[[list[Any], Left], list[Any]]
+
+MOST_VALUES = 10_000
+"""Values that a path may look at in one object. Unions, filters and descents in a row multiply what they find; a cell
+of a table shows only the first, so a path that needs more is one that fits no object."""
+MOST_CHARACTERS = 4096
+"""Of a path; each of its steps is kept for as long as its definition is served."""
 
 _KEY = re.compile(r"'([^']*)'")
 _SLICE = re.compile(r"(-?[0-9]*)(:-?[0-9]*)?(:-?[0-9]*)?")
@@ -29,18 +37,28 @@ class PathError(ValueError):
 
 def compile(path: str) -> Find:
     """A function that gives what `path` finds in a value; it raises PathError, as does this one."""
+    if len(path) > MOST_CHARACTERS:
+        raise PathError(f"a path of more than {MOST_CHARACTERS} characters")
     steps = _Parser(f"{{{path}}}").parse()
 
     def find(value: Any) -> list[Any]:
-        return _run(steps, [value])
+        return _run(steps, [value], [MOST_VALUES])
 
     return find
 
 
-def _run(steps: list[Step], values: list[Any]) -> list[Any]:
+def _run(steps: list[Step], values: list[Any], left: Left) -> list[Any]:
     for step in steps:
-        values = step(values)
+        _count(left, len(values))
+        values = step(values, left)
     return values
+
+
+def _count(left: Left, values: int) -> None:
+    """Count values before they are put together; one is counted even for none."""
+    left[0] -= values or 1
+    if left[0] < 0:
+        raise PathError(f"more than {MOST_VALUES} values to look at")
 
 
 class _Parser:
@@ -114,7 +132,7 @@ class _Parser:
         if name in {"true", "false"}:
             raise PathError(f"unexpected Node NodeBool: {name}")
         if name == "range":
-            return lambda values: values
+            return lambda values, left: values
         return _failure(
             "not in range, nothing to end" if name == "end" else f"unrecognized identifier {name}"
         )
@@ -220,49 +238,58 @@ def _unquote(text: str) -> str:
 
 
 def _member(name: str) -> Step:
-    return lambda values: [value[name] for value in values if isinstance(value, dict) and name in value]
+    return lambda values, left: [v[name] for v in values if isinstance(v, dict) and name in v]
 
 
 def _constant(text: str) -> Step:
-    return lambda values: [text]
+    return lambda values, left: [text]
 
 
 def _number(value: float) -> Step:
-    return lambda values: [value] * len(values)
+    return lambda values, left: [value] * len(values)
 
 
 def _failure(why: str) -> Step:
-    def fail(values: list[Any]) -> list[Any]:
+    def fail(values: list[Any], left: Left) -> list[Any]:
         raise PathError(why)
 
     return fail
 
 
-def _children(value: Any) -> list[Any]:
+def _children(value: Any) -> Collection[Any]:
     if isinstance(value, dict):
-        return list(value.values())
-    return list(value) if isinstance(value, list) else []
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
-def _wildcard(values: list[Any]) -> list[Any]:
-    return [child for value in values for child in _children(value)]
-
-
-def _recursive(values: list[Any]) -> list[Any]:
+def _wildcard(values: list[Any], left: Left) -> list[Any]:
     out: list[Any] = []
     for value in values:
+        children = _children(value)
+        _count(left, len(children))
+        out += children
+    return out
+
+
+def _recursive(values: list[Any], left: Left) -> list[Any]:
+    """All that has members or items, what is around first."""
+    out: list[Any] = []
+    waiting = values[::-1]
+    while waiting:
+        value = waiting.pop()
         if children := _children(value):
+            _count(left, len(children))
             out.append(value)
-            out += _recursive(children)
+            waiting += reversed(list(children))
     return out
 
 
 def _union(paths: list[list[Step]]) -> Step:
-    return lambda values: [found for steps in paths for found in _run(steps, values)]
+    return lambda values, left: [found for steps in paths for found in _run(steps, values, left)]
 
 
 def _slice(low: int, high: int | None, limit: int | None, derived: bool) -> Step:
-    def step(values: list[Any]) -> list[Any]:
+    def step(values: list[Any], left: Left) -> list[Any]:
         out: list[Any] = []
         for value in values:
             if value is None:
@@ -280,20 +307,23 @@ def _slice(low: int, high: int | None, limit: int | None, derived: bool) -> Step
                 raise PathError(f"array index out of bounds: index {end - 1}, length {size}")
             if not 0 <= first <= end <= (size if limit is None else limit) <= size:
                 raise PathError("slice index out of bounds")
+            _count(left, end - first)
             out += value[first:end]
         return out
 
     return step
 
 
-def _items(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise PathError(f"{value} is not array or slice and cannot be filtered")
-    return value
+def _items(values: list[Any], left: Left) -> Iterator[Any]:
+    for value in values:
+        if not isinstance(value, list):
+            raise PathError(f"{_type(value)} is not array or slice and cannot be filtered")
+        _count(left, len(value))
+        yield from value
 
 
 def _exists(steps: list[Step]) -> Step:
-    return lambda values: [item for value in values for item in _items(value) if _run(steps, [item])]
+    return lambda values, left: [item for item in _items(values, left) if _run(steps, [item], left)]
 
 
 _SIGNS: dict[str, Callable[[Any, Any], bool]] = {
@@ -307,8 +337,8 @@ _SIGNS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def _comparison(left: list[Step], sign: str, right: list[Step]) -> Step:
-    def holds(item: Any) -> bool:
-        a, b = _run(left, [item]), _run(right, [item])
+    def holds(item: Any, count: Left) -> bool:
+        a, b = _run(left, [item], count), _run(right, [item], count)
         if len(a) != 1 or len(b) != 1:
             raise PathError("can only compare one element at a time")
         compare = _SIGNS.get(sign)
@@ -322,7 +352,7 @@ def _comparison(left: list[Step], sign: str, right: list[Step]) -> Step:
             raise PathError("invalid type for comparison")
         return compare(a[0], b[0])
 
-    return lambda values: [item for value in values for item in _items(value) if holds(item)]
+    return lambda values, left: [item for item in _items(values, left) if holds(item, left)]
 
 
 def _comparable(value: Any) -> bool:

@@ -8,7 +8,9 @@ import functools
 import hashlib
 import importlib.util
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from pilothouse.api.openapi_paths import (
     Paths,
     document_path,
 )
+
+log = logging.getLogger(__name__)
 
 VERSION = "v1.36.0"
 TITLE, CUSTOM_TITLE, CUSTOM_VERSION = "Kubernetes", "Kubernetes CRD Swagger", "v0.1.0"
@@ -138,15 +142,17 @@ class OpenAPI:
         self._resources = resources
         self._schema_of = schema_of
         self._descriptions = Descriptions()
+        self._held: dict[str, list[list[Kind]]] = {}
+        """By the name of a document, for each of those who make it now."""
 
     def names(self) -> list[str]:
         """The documents of version 3, each named as its path without the slash in front."""
-        found = list(PLAIN_PATHS)
+        found = dict.fromkeys(PLAIN_PATHS)
         for group, version in self._versions():
-            found.append(f"apis/{group}/{version}" if group else f"api/{version}")
+            found[f"apis/{group}/{version}" if group else f"api/{version}"] = None
             if group and f"apis/{group}" not in found and not self._custom(group, version):
-                found.append(f"apis/{group}")
-        return found
+                found[f"apis/{group}"] = None
+        return list(found)
 
     def hash(self, name: str) -> str:
         """The hash of a document, upper-case SHA-512 in hex; KeyError when there is no such document."""
@@ -156,12 +162,33 @@ class OpenAPI:
             basis += [self._basis(kind) for kind in self._resources(*parts)]
         return hashlib.sha512(json.dumps(basis, sort_keys=True).encode()).hexdigest().upper()
 
+    def kinds(self, name: str) -> list[Kind]:
+        """The records that a document tells of; KeyError when there is no such document."""
+        held = self._held.get(name)
+        return held[-1] if held else self._kinds(name)
+
+    def _kinds(self, name: str) -> list[Kind]:
+        parts = self._parts(name)
+        return list(self._resources(*parts)) if parts is not None else []
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """Keep to the records as they are now while a document is made on a thread; KeyError as `kinds`."""
+        kinds = self._kinds(name)
+        held = self._held.setdefault(name, [])
+        held.append(kinds)
+        try:
+            yield
+        finally:
+            held.pop()
+            if not held:
+                self._held.pop(name, None)
+
     def document(self, name: str) -> Document:
         """A document of version 3; KeyError when there is none."""
-        parts = self._parts(name)
-        kinds = list(self._resources(*parts)) if parts is not None else []
+        kinds = self.kinds(name)
         custom = bool(kinds) and kinds[0].list_items_typed
-        operations = self._operations(name)
+        operations = self._operations(name, kinds)
         paths: Document = {}
         for operation in operations:
             _add(paths, operation, _v3_operation(operation), _v3_parameter)
@@ -184,12 +211,11 @@ class OpenAPI:
 
     def part_v2(self, name: str) -> tuple[Document, Document]:
         """The paths and the definitions that a name adds to the document of version 2; KeyError when there is none."""
+        kinds = self.kinds(name)
         paths: Document = {}
-        operations = self._operations(name)
+        operations = self._operations(name, kinds)
         for operation in operations:
             _add(paths, operation, _v2_operation(operation), _v2_parameter)
-        parts = self._parts(name)
-        kinds = list(self._resources(*parts)) if parts is not None else []
         return paths, {found: _to_v2(of) for found, of in self._schemas(operations, kinds)}
 
     def _custom(self, group: str, version: str) -> bool:
@@ -211,32 +237,23 @@ class OpenAPI:
 
     def _basis(self, kind: Kind) -> list[Any]:
         subresources = [(sub.name, sub.kind, sub.verbs) for sub in kind.subresources.values()]
-        own = self._schema_of(kind) if kind.list_items_typed else None
+        own: Any = None
+        if kind.list_items_typed:
+            digest = getattr(getattr(kind, "codec", None), "digest", b"")
+            own = digest.hex() if digest else self._schema_of(kind)
         return [kind.plural, kind.kind, kind.namespaced, kind.verbs, subresources, own]
 
-    def _definition(self, group: str, version: str, kind: str) -> str:
-        """The name of a kind's definition, "" when there is none (options of connecting subresources)."""
-        group_version = f"{group}/{version}" if group else version
-        found = schema.index()["kinds"].get(group_version, {}).get(kind)
-        if found is not None:
-            return str(found)
-        for resource in self._resources(group, version):
-            if resource.list_items_typed and kind in (resource.kind, f"{resource.kind}List"):
-                return custom_name(group, version, kind)
-        return ""
-
-    def _operations(self, name: str) -> list[Operation]:
+    def _operations(self, name: str, kinds: list[Kind]) -> list[Operation]:
         if name in PLAIN_PATHS:
             return [document_path(f"/{name}/", *PLAIN_PATHS[name])]
-        parts = self._parts(name)
         text = "get available resources"
-        if parts is None:
+        if not kinds:
             answer = f"{_META}.APIGroup"
             about = "get information of a group"
             return [document_path(f"/{name}/", "APIGroup", about, answer, BUILT_IN_TYPES)]
-        paths = Paths(self._definition)
-        operations = [op for kind in self._resources(*parts) for op in paths.of(kind)]
-        if not self._custom(*parts):
+        paths = Paths(_definitions(kinds))
+        operations = [op for kind in kinds for op in paths.of(kind)]
+        if not any(kind.list_items_typed for kind in kinds):
             head = document_path(f"/{name}/", "APIResources", text, RESOURCE_LIST, BUILT_IN_TYPES)
             operations.insert(0, head)
         return operations
@@ -259,12 +276,36 @@ class OpenAPI:
             waiting += _references(found)
             yield name, _to_v3(found, self._descriptions.of(name))
 
+    def _declared(self, kind: Kind) -> Document:
+        """The schema of a custom resource; one that cannot be told allows anything, so that the others are told."""
+        try:
+            return self._schema_of(kind) or {}
+        except Exception:
+            log.exception("a schema is left out of the OpenAPI documents", extra={"kv": {"kind": kind.kind}})
+            return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
     def _custom_schemas(self, kinds: Iterable[Kind]) -> Iterator[tuple[str, Document]]:
         for kind in kinds:
             if kind.list_items_typed:
                 own = custom_name(kind.group, kind.version, kind.kind)
-                yield own, custom_schema(kind, self._schema_of(kind) or {})
+                yield own, custom_schema(kind, self._declared(kind))
                 yield f"{own}List", _custom_list(kind, own)
+
+
+def _definitions(kinds: Iterable[Kind]) -> Callable[[str, str, str], str]:
+    """The name of the definition of a group, version and kind, "" for none (options of connecting subresources)."""
+    custom = {
+        (k.group, k.version, kind) for k in kinds if k.list_items_typed for kind in (k.kind, f"{k.kind}List")
+    }
+
+    def find(group: str, version: str, kind: str) -> str:
+        group_version = f"{group}/{version}" if group else version
+        found = schema.index()["kinds"].get(group_version, {}).get(kind)
+        if found is not None:
+            return str(found)
+        return custom_name(group, version, kind) if (group, version, kind) in custom else ""
+
+    return find
 
 
 def custom_name(group: str, version: str, kind: str) -> str:

@@ -58,18 +58,22 @@ def message(value: Mapping[str, Any], fields: Fields, extension: int = 0) -> byt
 def _members(value: Mapping[str, Any], fields: Fields, extension: int) -> list[tuple[int, bytes]]:
     found: list[tuple[int, bytes]] = []
     for name, member in value.items():
-        known = fields.get(name)
-        if known is not None:
-            number, write = known
-            if write is _flag:
-                if member:
-                    found.append((number, _varint(number << 3 | VARINT) + write(member)))
-                continue
-            items = member if isinstance(member, list) else (member,)
-            found += [(number, field(number, write(item))) for item in items]
-        elif extension and name.startswith("x-"):
-            found.append((extension, field(extension, _named(name, _any(member)))))
+        _member(found, name, member, fields, extension)
     return found
+
+
+def _member(found: list[tuple[int, bytes]], name: str, member: Any, fields: Fields, extension: int) -> None:
+    known = fields.get(name)
+    if known is not None:
+        number, write = known
+        if write is _flag:
+            if member:
+                found.append((number, _varint(number << 3 | VARINT) + write(member)))
+            return
+        items = member if isinstance(member, list) else (member,)
+        found += [(number, field(number, write(item))) for item in items]
+    elif extension and name.startswith("x-"):
+        found.append((extension, field(extension, _named(name, _any(member)))))
 
 
 def _in_order(found: list[tuple[int, bytes]]) -> bytes:
@@ -94,11 +98,23 @@ def _map(write: Write, number: int = 1) -> Write:
 
 
 def _schema(value: Mapping[str, Any]) -> bytes:
-    return message(value, _SCHEMA, 31)
-
-
-def _additional(value: Any) -> bytes:
-    return field(1, _schema(value)) if isinstance(value, dict) else b"\x10" + (b"\x01" if value else b"\x00")
+    """A schema; those below it take one call for each level, for definitions may be nested deeply."""
+    found: list[tuple[int, bytes]] = []
+    for name, member in value.items():
+        if name == "properties":
+            named = []
+            for key, below in member.items():
+                named.append(field(1, _named(key, _schema(below))))
+            found.append((25, field(25, b"".join(named))))
+        elif name == "items":
+            found.append((23, field(23, field(1, _schema(member)))))
+        elif name == "additionalProperties" and isinstance(member, dict):
+            found.append((21, field(21, field(1, _schema(member)))))
+        elif name == "additionalProperties":
+            found.append((21, field(21, b"\x10\x01" if member else b"\x10\x00")))
+        else:
+            _member(found, name, member, _SCHEMA, 31)
+    return _in_order(found)
 
 
 def _parameter(value: Mapping[str, Any]) -> bytes:
@@ -141,10 +157,7 @@ _SCHEMA: dict[str, tuple[int, Write]] = {
     "uniqueItems": (16, _flag),
     "required": (19, text),
     "enum": (20, _any),
-    "additionalProperties": (21, _additional),
     "type": (22, lambda value: field(1, value.encode())),
-    "items": (23, lambda value: field(1, _schema(value))),
-    "properties": (25, _map(_schema)),
 }
 _BODY_PARAMETER: Fields = {
     "description": (1, text),

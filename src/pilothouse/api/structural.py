@@ -3,28 +3,38 @@
 Upstream: apiextensions-apiserver pkg/apiserver/schema. The functions change the object they are given.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pilothouse.api import json
 from pilothouse.api import schema as types
 from pilothouse.api.fields import Object
 from pilothouse.api.patch import copy
 from pilothouse.api.schema import Field, Type
+from pilothouse.api.structural_paths import Path, item, member, show_all
 
 TYPE_META = ("apiVersion", "kind", "metadata")
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+MOST_UNKNOWN = 1000
+"""Unknown members of one object that a client is told of."""
+MOST_DEFAULTED = 16 << 20
+"""Bytes of JSON that the defaults of a schema may add to one object: a small object must not become a huge one."""
 
 
 class Schema:
     """One node of a structural schema.
 
     type: "" where none is given. additional: the schema of further members, True or False where only that was said,
-    None where nothing was. default: None where there is none. rules: the CEL rules as they were declared.
+    None where nothing was. default: None where there is none; size: the bytes of its JSON. defaulted: the members that
+    have one. embeds: whether embedded resources stand here or below. rules: the CEL rules as they were declared.
     """
 
     __slots__ = (
         "additional",
         "default",
+        "defaulted",
         "embedded",
+        "embeds",
         "int_or_string",
         "items",
         "list_keys",
@@ -34,6 +44,7 @@ class Schema:
         "preserve",
         "properties",
         "rules",
+        "size",
         "type",
     )
 
@@ -41,22 +52,25 @@ class Schema:
         self.type: str = declared.get("type") or ""
         self.nullable = bool(declared.get("nullable"))
         self.default: Any = declared.get("default")
+        self.size = len(json.dump(self.default)) if self.default is not None else 0
         self.preserve = bool(declared.get("x-kubernetes-preserve-unknown-fields"))
         self.embedded = bool(declared.get("x-kubernetes-embedded-resource"))
         self.int_or_string = bool(declared.get("x-kubernetes-int-or-string"))
         self.list_type: str = declared.get("x-kubernetes-list-type") or ""
         self.list_keys: tuple[str, ...] = tuple(declared.get("x-kubernetes-list-map-keys") or ())
         self.map_type: str = declared.get("x-kubernetes-map-type") or ""
-        self.rules: list[Object] = declared.get("x-kubernetes-validations") or []
+        self.rules: Sequence[Object] = declared.get("x-kubernetes-validations") or ()
         items = declared.get("items")
         self.items = Schema(items) if isinstance(items, dict) else None
-        self.properties = {
-            name: Schema(member) for name, member in (declared.get("properties") or {}).items()
-        }
+        self.properties: Mapping[str, Schema] = _NONE
+        if properties := declared.get("properties"):
+            self.properties = {name: Schema(below) for name, below in properties.items()}
         additional = declared.get("additionalProperties")
         self.additional: Schema | bool | None = (
             Schema(additional) if isinstance(additional, dict) else additional
         )
+        self.embeds: bool = self.embedded or any(one.embeds for one in children(self))
+        self.defaulted = tuple([name for name, one in self.properties.items() if one.default is not None])
 
     def member(self, name: str) -> "Schema | None":
         """The schema of an object's member, None where it has none."""
@@ -64,6 +78,9 @@ class Schema:
         if found is None and isinstance(self.additional, Schema):
             return self.additional
         return found
+
+
+_NONE: Mapping[str, Any] = {}
 
 
 def compile(declared: Object) -> Schema:
@@ -78,10 +95,9 @@ def compile(declared: Object) -> Schema:
 
 def prune(obj: Object, schema: Schema) -> list[str]:
     """Drop what the schema of a whole resource does not know; the paths of that, sorted. Its metadata is left alone."""
-    unknown: list[str] = []
-    _prune_object(obj, schema, "", unknown, skip=schema.preserve, embedded=True)
-    unknown.sort()
-    return unknown
+    unknown: list[Path] = []
+    _prune_object(obj, schema, None, unknown, skip=schema.preserve, embedded=True)
+    return show_all(unknown)
 
 
 def prune_value(value: Any, schema: Schema, *, root: bool = False) -> None:
@@ -89,10 +105,10 @@ def prune_value(value: Any, schema: Schema, *, root: bool = False) -> None:
     if root and isinstance(value, dict):
         prune(value, schema)
     else:
-        _prune(value, schema, "", [])
+        _prune(value, schema, None, [])
 
 
-def _prune(value: Any, schema: Schema | None, path: str, unknown: list[str], *, skip: bool = False) -> None:
+def _prune(value: Any, schema: Schema | None, path: Path, unknown: list[Path], *, skip: bool = False) -> None:
     """`skip`: unknown members stay, but what is known below is pruned by its own schema."""
     skip = schema is not None and (schema.preserve or skip)
     if isinstance(value, dict):
@@ -103,38 +119,41 @@ def _prune(value: Any, schema: Schema | None, path: str, unknown: list[str], *, 
         items = schema.items if schema is not None else None
         if items is None and skip:
             return
-        for i, item in enumerate(value):
-            if isinstance(item, dict | list):
-                _prune(item, items, f"{path}[{i}]", unknown, skip=skip)
+        for i, one in enumerate(value):
+            if isinstance(one, dict | list):
+                _prune(one, items, item(path, i), unknown, skip=skip)
 
 
 def _prune_object(
-    obj: Object, schema: Schema | None, path: str, unknown: list[str], *, skip: bool, embedded: bool
+    obj: Object, schema: Schema | None, path: Path, unknown: list[Path], *, skip: bool, embedded: bool
 ) -> None:
     if schema is None:
-        unknown += [_join(path, name) for name in obj]
+        _note(obj, path, unknown)
         obj.clear()
         return
     gone = []
     for name, value in obj.items():
         if embedded and name in TYPE_META:
             continue
-        member = schema.properties.get(name)
-        if member is None and schema.additional is None:
+        found = schema.properties.get(name)
+        if found is None and schema.additional is None:
             if not skip:
                 gone.append(name)
             continue
         if isinstance(value, dict | list):
-            below = member if member is not None else schema.additional
-            _prune(value, below if isinstance(below, Schema) else None, _join(path, name), unknown)
+            below = found if found is not None else schema.additional
+            _prune(value, below if isinstance(below, Schema) else None, member(path, name), unknown)
     for name in gone:
         del obj[name]
-        if path or name not in TYPE_META:
-            unknown.append(_join(path, name))
+    _note(gone if path is not None else [name for name in gone if name not in TYPE_META], path, unknown)
 
 
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+def _note(names: Iterable[str], path: Path, unknown: list[Path]) -> None:
+    """Remember members that are unknown, as long as there is room."""
+    for name in names:
+        if len(unknown) >= MOST_UNKNOWN:
+            return
+        unknown.append(member(path, name))
 
 
 def prune_defaults(schema: Schema) -> None:
@@ -184,29 +203,43 @@ def drop_nulls(value: Any, schema: Schema | None) -> None:
 
 
 def default(value: Any, schema: Schema | None) -> None:
-    """Set the defaults of absent members, and of nulls that are not allowed."""
-    if schema is None:
-        return
+    """Set the defaults of absent members, and of nulls that are not allowed; ValueError when they are too many."""
+    if schema is not None:
+        _default(value, schema, [MOST_DEFAULTED])
+
+
+def _default(value: Any, schema: Schema, left: list[int]) -> None:
+    """`left` holds the bytes that defaults may still take."""
     if isinstance(value, dict):
-        for name, member in schema.properties.items():
-            if member.default is not None and (
-                value.get(name) is None and (name not in value or not member.nullable)
-            ):
-                value[name] = copy(member.default)
-        for name, item in value.items():
-            below = schema.properties.get(name)
-            if below is None and isinstance(schema.additional, Schema):
-                below = schema.additional
-                if item is None and not below.nullable:
-                    item = value[name] = copy(below.default)
-            if isinstance(item, dict | list):
-                default(item, below)
+        for name in schema.defaulted:
+            below = schema.properties[name]
+            if value.get(name) is None and (name not in value or not below.nullable):
+                value[name] = _take(below, left)
+        for name, one in value.items():
+            found = schema.properties.get(name)
+            if found is None and isinstance(schema.additional, Schema):
+                found = schema.additional
+                if one is None and not found.nullable:
+                    one = value[name] = _take(found, left)
+            if found is not None and isinstance(one, dict | list):
+                _default(one, found, left)
     elif isinstance(value, list) and schema.items is not None:
-        for i, item in enumerate(value):
-            if item is None and not schema.items.nullable:
-                item = value[i] = copy(schema.items.default)
-            if isinstance(item, dict | list):
-                default(item, schema.items)
+        for i, one in enumerate(value):
+            if one is None and not schema.items.nullable:
+                one = value[i] = _take(schema.items, left)
+            if isinstance(one, dict | list):
+                _default(one, schema.items, left)
+
+
+def _take(schema: Schema, left: list[int]) -> Any:
+    left[0] -= schema.size + _MEMBER
+    if left[0] < 0:
+        raise ValueError(f"the defaults of the schema are larger than {MOST_DEFAULTED} bytes")
+    return copy(schema.default)
+
+
+_MEMBER = 16
+"""Bytes that a member takes beside its value."""
 
 
 # The type tree, for managed fields and server-side apply.
@@ -247,8 +280,8 @@ def _object_type(schema: Schema) -> Type:
     if further is not None and not schema.properties:
         return Type("map", items=further, map_type=schema.map_type)
     out = Type("struct", items=further, map_type=schema.map_type, preserve_unknown=schema.preserve)
-    for name, member in schema.properties.items():
-        out.fields[name] = Field(name, _type(member), default=member.default)
+    for name, below in schema.properties.items():
+        out.fields[name] = Field(name, _type(below), default=below.default)
     if schema.embedded:
         _add_type_meta(out)
     return out

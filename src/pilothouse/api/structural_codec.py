@@ -4,8 +4,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-import orjson
-
 from pilothouse import _schema, errors
 from pilothouse.api import codec, json, scheme, structural, yaml
 from pilothouse.api.fields import Object
@@ -59,7 +57,7 @@ class StructuralCodec:
     def decode_value(self, value: Object) -> tuple[Object, list[str]]:
         """The same for a patched object: the object and what a strict reader objects to; _schema.DecodeError."""
         if not value.get("kind"):
-            text = orjson.dumps(value).decode()
+            text = json.dump(value).decode()
             raise _schema.DecodeError(f"Object 'Kind' is missing in '{text}'")
         try:
             return value, self.normalise(value)

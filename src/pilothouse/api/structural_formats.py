@@ -1,10 +1,15 @@
-"""The string formats that custom resources may ask for (kube-openapi pkg/validation/strfmt)."""
+"""The string formats that custom resources may ask for (kube-openapi pkg/validation/strfmt).
+
+Patterns with repeats of groups are RE2, for a text may be as long as a request allows.
+"""
 
 import datetime
 import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable
+
+import re2
 
 from pilothouse.api import names
 from pilothouse.api.duration import go_duration
@@ -13,13 +18,13 @@ _CARD = re.compile(
     "4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|6(?:011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}"
     "|3(?:0[0-5]|[68][0-9])[0-9]{11}|(?:2131|1800|35[0-9]{3})[0-9]{11}"
 )
-_BASE64 = re.compile("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})")
+_BASE64 = re2.compile("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})")
 _BYTE = "(?:0|[1-9][0-9]?|1[0-9][0-9]?|2[0-4][0-9]|25[0-5])"
 _SPACE = r"[\t\n\f\r ]*"
 _RGB = re.compile(rf"rgb\({_SPACE}{_BYTE}{_SPACE},{_SPACE}{_BYTE}{_SPACE},{_SPACE}{_BYTE}{_SPACE}\)")
 _DATE = re.compile("([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _TIME = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|([+-][0-9]{2}:[0-9]{2}))")
-_DURATION_PART = re.compile(r"([0-9]+)[\t\n\f\r ]*([A-Za-zµ]+)")
+_DURATION_PART = re2.compile(r"([0-9]+)[\t\n\f\r ]*([A-Za-zµ]+)")
 _DURATION_UNITS = (
     ("ns", "nano"),
     ("us", "µs", "micro"),
@@ -31,16 +36,22 @@ _DURATION_UNITS = (
     ("w", "wk", "week"),
 )
 _SHORT_NAME = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+"
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x{80}-\x{10ffff}-]+"
+_BLANKS = r"\t-\r\x1c-\x20\x85\xa0\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+"""What str.isspace says yes to."""
+_BLANK = f"[{_BLANKS}]"
 _QUOTED = r'"(?:[^"\\\r\n]|\\[^\r\n])*"'
-_ADDRESS = rf"(?:{_ATOM}(?:\.{_ATOM})*|{_QUOTED})@(?:{_ATOM}(?:\.{_ATOM})*|\[[^\[\]\\\s]+\])"
-_EMAIL = re.compile(
-    rf"\s*(?:{_ADDRESS}|(?:(?:{_ATOM}|{_QUOTED}|\.)(?:\s+(?:{_ATOM}|{_QUOTED}|\.))*)?\s*<{_ADDRESS}>)\s*"
+_DOMAIN = rf"\[[^\[\]\\{_BLANKS}]+\]"
+_ADDRESS = rf"(?:{_ATOM}(?:\.{_ATOM})*|{_QUOTED})@(?:{_ATOM}(?:\.{_ATOM})*|{_DOMAIN})"
+_WORD = rf"(?:{_ATOM}|{_QUOTED}|\.)"
+_EMAIL = re2.compile(
+    rf"{_BLANK}*(?:{_ADDRESS}|(?:{_WORD}(?:{_BLANK}+{_WORD})*)?{_BLANK}*<{_ADDRESS}>){_BLANK}*"
 )
 _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*):")
 _HOST_TEXT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:\[\]<>\"%\u0080-\U0010ffff-]*")
 _USER_TEXT = re.compile("[A-Za-z0-9._:~!$&'()*+,;=%@-]*")
 _INT_MAX = 2**63 - 1
+_INT_DIGITS = 19
 
 
 def _full(pattern: str) -> Callable[[str], bool]:
@@ -225,7 +236,8 @@ def duration(text: str) -> bool:
         return True
     found = False
     for number, unit in _DURATION_PART.findall(text):
-        if int(number) > _INT_MAX:
+        digits = number.lstrip("0")
+        if len(digits) > _INT_DIGITS or int(digits or "0") > _INT_MAX:
             return False
         unit = unit.lower()
         found = found or any(unit in units or unit.startswith(units[-1]) for units in _DURATION_UNITS)

@@ -3,67 +3,71 @@
 Upstream: apiextensions-apiserver pkg/apiserver/schema/{listtype,objectmeta}.
 """
 
+from collections.abc import Hashable, Iterable
 from typing import Any
-
-import orjson
 
 from pilothouse import _schema
 from pilothouse.api import meta, names, scheme
 from pilothouse.api import schema as types
 from pilothouse.api.codec import decode_value
-from pilothouse.api.fields import Errors, Object, key, quote
-from pilothouse.api.structural import OBJECT_META, TYPE_META, Schema
+from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.structural import MOST_UNKNOWN, OBJECT_META, TYPE_META, Schema
+from pilothouse.api.structural_equality import identity, key_identity
+from pilothouse.api.structural_paths import Path, item, member, root, show, show_all
 
 # Lists.
 
 
-def validate_lists(value: Any, schema: Schema | None, errs: Errors, path: str = "") -> None:
+def validate_lists(value: Any, schema: Schema | None, errs: Errors, path: Path = None) -> None:
     """Items of sets must differ, and items of maps in their keys."""
     if schema is None:
         return
     if isinstance(value, dict):
-        _validate_members(value, schema, errs, path)
+        if isinstance(schema.additional, Schema):
+            for name in _nested(value):
+                validate_lists(value[name], schema.additional, errs, item(path, name))
+        for name in _nested(value):
+            if name in schema.properties:
+                validate_lists(value[name], schema.properties[name], errs, member(path, name))
     elif isinstance(value, list):
         if schema.list_type == "set":
-            for i in _repeated(value):
-                errs.duplicate(f"{path}[{i}]", value[i])
+            for i in _repeated(map(identity, value)):
+                errs.duplicate(show(item(path, i)), value[i])
         elif schema.list_type == "map":
             _validate_map(value, schema.list_keys, errs, path)
         if schema.items is not None:
-            for i, item in enumerate(value):
-                if isinstance(item, dict | list):
-                    validate_lists(item, schema.items, errs, f"{path}[{i}]")
+            for i, one in enumerate(value):
+                if isinstance(one, dict | list):
+                    validate_lists(one, schema.items, errs, item(path, i))
 
 
-def _validate_members(value: Object, schema: Schema, errs: Errors, path: str) -> None:
-    if isinstance(schema.additional, Schema):
-        for name, item in sorted(value.items()):
-            if isinstance(item, dict | list):
-                validate_lists(item, schema.additional, errs, key(path, name))
-    for name, below in sorted(schema.properties.items()):
-        item = value.get(name)
-        if isinstance(item, dict | list):
-            validate_lists(item, below, errs, f"{path}.{name}" if path else name)
+def _nested(value: Object) -> list[str]:
+    """The members that have something below them, sorted."""
+    return sorted([name for name, one in value.items() if isinstance(one, dict | list)])
 
 
-def _validate_map(value: list[Any], list_keys: tuple[str, ...], errs: Errors, path: str) -> None:
-    for i, item in enumerate(value):
-        if item is not None and not isinstance(item, dict):
-            errs.invalid(f"{path}[{i}]", item, "must be an object for an array of list-type map")
+def _validate_map(value: list[Any], list_keys: tuple[str, ...], errs: Errors, path: Path) -> None:
+    for i, one in enumerate(value):
+        if one is not None and not isinstance(one, dict):
+            errs.invalid(show(item(path, i)), one, "must be an object for an array of list-type map")
             return
-    found = [{name: item[name] for name in list_keys if name in item} if item else {} for item in value]
-    for i in _repeated(found):
-        errs.duplicate(f"{path}[{i}]", found[i])
+    none: Object = {}
+    identify = key_identity(list_keys)
+    for i in _repeated(identify(one or none) for one in value):
+        one = value[i] or none
+        errs.duplicate(show(item(path, i)), {name: one[name] for name in list_keys if name in one})
 
 
-def _repeated(values: list[Any]) -> list[int]:
+def _repeated(values: Iterable[Hashable]) -> list[int]:
     """Where values stand for the second time; further times do not count."""
-    seen: dict[bytes, int] = {}
+    seen: set[Hashable] = set()
+    twice: set[Hashable] = set()
     out = []
     for i, value in enumerate(values):
-        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-        seen[text] = seen.get(text, 0) + 1
-        if seen[text] == 2:
+        if value not in seen:
+            seen.add(value)
+        elif value not in twice:
+            twice.add(value)
             out.append(i)
     return out
 
@@ -87,75 +91,88 @@ def coerce(value: Any, schema: Schema | None, path: str = "", *, drop: bool = Fa
 
     `drop`: what does not fit goes. ValueError otherwise, with the words of a cause.
     """
-    unknown: list[str] = []
-    if schema is not None:
-        _coerce(value, schema, path, unknown, drop)
-        unknown.sort()
-    return unknown
+    unknown: list[Path] = []
+    if schema is not None and schema.embeds:
+        _coerce(value, schema, root(path), unknown, drop)
+    return show_all(unknown)
 
 
-def _coerce(value: Any, schema: Schema, path: str, unknown: list[str], drop: bool) -> None:
+def _coerce(value: Any, schema: Schema, path: Path, unknown: list[Path], drop: bool) -> None:
+    if not schema.embeds:
+        return
     if isinstance(value, list):
         if schema.items is not None:
-            for i, item in enumerate(value):
-                if isinstance(item, dict | list):
-                    _coerce(item, schema.items, f"{path}[{i}]", unknown, drop)
+            for i, one in enumerate(value):
+                if isinstance(one, dict | list):
+                    _coerce(one, schema.items, item(path, i), unknown, drop)
         return
     if not isinstance(value, dict):
         return
     if schema.embedded:
         _coerce_type_meta(value, path, unknown, drop)
-    for name, item in value.items():
-        below = schema.properties.get(name)
-        inner = f"{path}.{name}" if path else name
-        if below is None and isinstance(schema.additional, Schema):
-            below, inner = schema.additional, key(path, name)
-        if below is not None and isinstance(item, dict | list):
-            _coerce(item, below, inner, unknown, drop)
+    for name, one in value.items():
+        if isinstance(one, dict | list):
+            below, inner = _below(schema, path, name)
+            if below is not None:
+                _coerce(one, below, inner, unknown, drop)
 
 
-def _coerce_type_meta(value: Object, path: str, unknown: list[str], drop: bool) -> None:
+def _below(schema: Schema, path: Path, name: str) -> tuple[Schema | None, Path]:
+    """The schema and the path of a member."""
+    below = schema.properties.get(name)
+    if below is None and isinstance(schema.additional, Schema):
+        return schema.additional, item(path, name)
+    return below, member(path, name)
+
+
+def _coerce_type_meta(value: Object, path: Path, unknown: list[Path], drop: bool) -> None:
     for name in TYPE_META[:2]:
         if name in value and not isinstance(value[name], str):
             if not drop:
-                raise ValueError(_invalid(f"{path}.{name}", value[name], "must be a string"))
+                raise ValueError(_invalid((path, ".", name, ""), value[name], "must be a string"))
             del value[name]
     if "metadata" in value:
+        inner = (path, ".", "metadata", "")
         try:
             value["metadata"], notes = read_metadata(value["metadata"])
         except ValueError as err:
             if not drop:
-                raise ValueError(_invalid(f"{path}.metadata", value["metadata"], str(err))) from None
+                raise ValueError(_invalid(inner, value["metadata"], str(err))) from None
             return
-        unknown += [note.split('"')[1].replace("metadata", f"{path}.metadata", 1) for note in notes]
+        for note in notes:
+            if len(unknown) < MOST_UNKNOWN:
+                unknown.append((inner, "", note.split('"')[1].removeprefix("metadata"), ""))
 
 
-def _invalid(path: str, value: Any, why: str) -> str:
+def _invalid(path: Path, value: Any, why: str) -> str:
     errs = Errors()
-    errs.invalid(path, value, why)
-    return f"{path}: {errs.causes[0]['message']}"
+    errs.invalid(show(path), value, why)
+    return f"{errs.causes[0]['field']}: {errs.causes[0]['message']}"
 
 
 def validate_embedded(value: Any, schema: Schema | None, errs: Errors, path: str = "") -> None:
     """Embedded resources need a kind and an API version, and metadata like any object's."""
-    if schema is None:
+    if schema is not None:
+        _validate_embedded(value, schema, errs, root(path))
+
+
+def _validate_embedded(value: Any, schema: Schema, errs: Errors, path: Path) -> None:
+    if not schema.embeds:
         return
     if isinstance(value, list):
-        for i, item in enumerate(value):
-            if isinstance(item, dict | list):
-                validate_embedded(item, schema.items, errs, f"{path}[{i}]")
+        if schema.items is not None:
+            for i, one in enumerate(value):
+                if isinstance(one, dict | list):
+                    _validate_embedded(one, schema.items, errs, item(path, i))
         return
     if not isinstance(value, dict):
         return
     if schema.embedded:
-        validate_resource(value, errs, path)
-    for name, item in sorted(value.items()):
-        below = schema.properties.get(name)
-        inner = f"{path}.{name}" if path else name
-        if below is None and isinstance(schema.additional, Schema):
-            below, inner = schema.additional, key(path, name)
-        if below is not None and isinstance(item, dict | list):
-            validate_embedded(item, below, errs, inner)
+        validate_resource(value, errs, show(path))
+    for name in _nested(value):
+        below, inner = _below(schema, path, name)
+        if below is not None:
+            _validate_embedded(value[name], below, errs, inner)
 
 
 def validate_resource(value: Object, errs: Errors, path: str) -> None:

@@ -5,7 +5,8 @@ by group, one at a time, from an index of what is accepted; nothing is read from
 """
 
 import asyncio
-from collections import defaultdict
+import logging
+from collections import Counter, defaultdict
 from typing import Any
 
 import orjson
@@ -20,9 +21,16 @@ from pilothouse.registry.crd import Definitions
 from pilothouse.registry.groups.apiextensions import CLEANUP, GROUP, set_condition
 from pilothouse.registry.resource import Resource
 
+log = logging.getLogger(__name__)
+
 AGAIN = 0.25
 """Seconds between two looks at the objects of a definition that is going away."""
 BATCH = 256
+LARGE = 128 << 10
+"""Bytes of a definition from which on its schemas take milliseconds to compile."""
+
+FAULT = "NonStructuralSchema"
+"""The condition of a definition that is stored and cannot be served."""
 
 APPROVAL = {
     "invalid": ("False", "InvalidAnnotation"),
@@ -32,6 +40,36 @@ APPROVAL = {
 }
 
 
+class _Accepted:
+    """The accepted names of the definitions of one group, and how many definitions have each of them."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Object] = {}
+        self.resources: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
+
+    def put(self, definition: str, names: Object | None) -> Object | None:
+        """Note the names of a definition, None when it is gone; gives those that it had."""
+        before = self.names.pop(definition, None)
+        if before is not None:
+            self._count(before, -1)
+        if names is not None:
+            self.names[definition] = names
+            self._count(names, 1)
+        return before
+
+    def _count(self, names: Object, by: int) -> None:
+        resources = [names.get("plural"), names.get("singular"), *(names.get("shortNames") or ())]
+        for counts, texts in (
+            (self.resources, resources),
+            (self.kinds, [names.get("kind"), names.get("listKind")]),
+        ):
+            for text in filter(None, texts):
+                counts[text] += by
+                if not counts[text]:
+                    del counts[text]
+
+
 class CustomResourceDefinitions:
     """Follows the definitions; always on, for without it none of them is served."""
 
@@ -39,7 +77,7 @@ class CustomResourceDefinitions:
         self.client = client
         self.definitions = definitions
         self.resource = client.resource(GROUP, "v1", "customresourcedefinitions")
-        self._accepted: dict[str, dict[str, Object]] = defaultdict(dict)
+        self._accepted: dict[str, _Accepted] = defaultdict(_Accepted)
         """The accepted names of every definition, by group."""
         self._waiting: dict[str, dict[str, None]] = defaultdict(dict)
         """Definitions whose status is not what it should be, by group."""
@@ -47,33 +85,43 @@ class CustomResourceDefinitions:
         """Those of them that wait for another's names."""
         self._naming = WorkQueue("crd-naming", self._name_group)
         self._deleting = WorkQueue("crd-deletion", self._empty, workers=4)
+        self._compiling = WorkQueue("crd-compilation", self._compile, workers=1)
 
     def start(self) -> None:
         """Serve what there is, and follow what happens."""
         cache = self.client.store.cache(self.resource)
         for entry in cache.list(self.resource.key_prefix, None).entries:
-            self._seen(entry.value, orjson.loads(entry.value))
+            self._seen(entry.value)
         cache.subscribe(self._changed)
 
     def close(self) -> None:
         self._naming.close()
         self._deleting.close()
+        self._compiling.close()
 
     def _changed(self, new: Any, old: Any) -> None:
         if new is not None:
-            self._seen(new.value, orjson.loads(new.value))
+            self._seen(new.value)
         elif old is not None:
             self._gone(orjson.loads(old.value))
 
-    def _seen(self, raw: bytes, obj: Object) -> None:
+    def _seen(self, raw: bytes) -> None:
+        """A definition as it is now; one that nothing can be made of keeps no other from being served."""
+        try:
+            self._take_in(raw, orjson.loads(raw))
+        except Exception:
+            log.exception("a definition cannot be read", extra={"kv": {"begins": repr(raw[:200])}})
+
+    def _take_in(self, raw: bytes, obj: Object) -> None:
         name, group = obj["metadata"]["name"], obj["spec"].get("group", "")
         accepted = (obj.get("status") or {}).get("acceptedNames") or {}
-        before = self._accepted[group].get(name)
-        self._accepted[group][name] = accepted
+        before = self._accepted[group].put(name, accepted)
         self.definitions.apply(raw, obj)
+        if len(raw) > LARGE:
+            self._compiling.add(name)
         if before is not None and before != accepted:
             self._retry(group)
-        if _unfinished(obj):
+        if _unfinished(obj, self.definitions.fault(name)):
             self._waiting[group][name] = None
             self._naming.add(group)
         metadata = obj["metadata"]
@@ -82,11 +130,11 @@ class CustomResourceDefinitions:
 
     def _gone(self, obj: Object) -> None:
         name, group = obj["metadata"]["name"], obj["spec"].get("group", "")
-        self._accepted[group].pop(name, None)
+        self._accepted[group].put(name, None)
         self._refused[group].discard(name)
         self.definitions.remove(name)
         self._retry(group)
-        if not self._accepted[group]:
+        if not self._accepted[group].names:
             for index in (self._accepted, self._waiting, self._refused):
                 index.pop(group, None)
 
@@ -96,6 +144,12 @@ class CustomResourceDefinitions:
             self._waiting[group].update(dict.fromkeys(self._refused[group]))
             self._refused[group].clear()
             self._naming.add(group)
+
+    async def _compile(self, name: str) -> None:
+        """Compile the schemas of a large definition on a thread, so that its first object holds up nobody."""
+        definition = self.definitions.get(name)
+        if definition is not None:
+            await asyncio.to_thread(definition.compile)
 
     # Names and conditions.
 
@@ -138,7 +192,13 @@ class CustomResourceDefinitions:
                 set_condition(out, "NamesAccepted", "False", *wrong, now)
             else:
                 set_condition(out, "NamesAccepted", "True", "NoConflicts", "no conflicts found", now)
-        if not rules.is_true(out, "Established"):
+        fault = self.definitions.fault(obj["metadata"]["name"])
+        if fault:
+            set_condition(out, FAULT, "True", "Violations", fault, now)
+            set_condition(out, "Established", "False", "NotServed", f"not served: {fault}", now)
+        elif FAULT in known:
+            status["conditions"] = [c for c in status["conditions"] if c["type"] != FAULT]
+        if not fault and not rules.is_true(out, "Established"):
             self._establish(obj, out, now)
         if rules.is_protected(group):
             state, reason = rules.approval(obj["metadata"].get("annotations"))
@@ -160,7 +220,7 @@ class CustomResourceDefinitions:
     def _names(self, group: str, obj: Object) -> tuple[Object, tuple[str, str] | None]:
         """The names that are accepted, and reason and message when one that is asked for is not."""
         asked, have = obj["spec"]["names"], obj["status"].get("acceptedNames") or {}
-        resources, kinds = self._taken(group)
+        resources, kinds = self._accepted[group].resources, self._accepted[group].kinds
         out: Object = dict(have)
         wrong: tuple[str, str] | None = None
         for member, taken, reason in (
@@ -171,7 +231,7 @@ class CustomResourceDefinitions:
             ("listKind", kinds, "ListKindConflict"),
         ):
             if member == "shortNames":
-                own = have.get(member) or ()
+                own = set(have.get(member) or ())
                 clashes = [s for s in asked.get(member) or () if s not in own and s in taken]
             else:
                 clashes = (
@@ -185,16 +245,6 @@ class CustomResourceDefinitions:
         _take(out, "categories", asked)
         return out, wrong
 
-    def _taken(self, group: str) -> tuple[set[str], set[str]]:
-        resources: set[str] = set()
-        kinds: set[str] = set()
-        for names in self._accepted[group].values():
-            resources.update(
-                (names.get("plural", ""), names.get("singular", "")), names.get("shortNames") or ()
-            )
-            kinds.update((names.get("kind", ""), names.get("listKind", "")))
-        return resources - {""}, kinds - {""}
-
     # Deletion.
 
     async def _empty(self, name: str) -> float | None:
@@ -206,7 +256,7 @@ class CustomResourceDefinitions:
             return None
         uid = obj["metadata"]["uid"]
         definition = self.definitions.get(name)
-        if definition is None or not rules.is_true(obj, "Established"):
+        if definition is None or not (definition.fault or rules.is_true(obj, "Established")):
             outcome = ("NeverEstablished", "resource was never established")
         else:
             if await self._delete_all(definition.storage):
@@ -260,12 +310,14 @@ def _take(out: Object, member: str, asked: Object) -> None:
         out[member] = asked[member]
 
 
-def _unfinished(obj: Object) -> bool:
+def _unfinished(obj: Object, fault: str) -> bool:
     """Whether the status of a definition may have to change."""
     status = obj.get("status") or {}
+    if bool(fault) != rules.is_true(obj, FAULT):
+        return True
     if obj["spec"]["names"] != status.get("acceptedNames"):
         return True
-    if not rules.is_true(obj, "NamesAccepted") or not rules.is_true(obj, "Established"):
+    if not rules.is_true(obj, "NamesAccepted") or not (fault or rules.is_true(obj, "Established")):
         return True
     if not rules.is_protected(obj["spec"].get("group", "")):
         return False

@@ -12,13 +12,12 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import orjson
 
-from pilothouse.api import openapi_protobuf
+from pilothouse.api import json, openapi_protobuf
 from pilothouse.api.openapi import FRAME_V2, OpenAPI, SchemaOf
 from pilothouse.endpoints.negotiation import parse_accept
 from pilothouse.server.request import Request, Response
@@ -33,6 +32,8 @@ V2_PROTOBUF_DEPRECATED = "application/com.github.proto-openapi.spec.v2@v1.0+prot
 V2_FORMS = {JSON: JSON, V2_PROTOBUF_DEPRECATED: V2_PROTOBUF, V2_PROTOBUF: V2_PROTOBUF}
 V3_FORMS = {JSON: JSON}
 """Media types that are accepted -> what the answer says that it is."""
+SMALL = 16 << 10
+"""Bytes of a compressed document that is unpacked on the loop: it takes less than a millisecond."""
 KEPT_BYTES = 8 << 20
 """Compressed documents kept; all of a cluster without custom resources are well below it."""
 
@@ -52,7 +53,7 @@ class OpenAPIHandlers:
         self._kept_bytes, self._most_bytes = 0, kept_bytes
         self._index: tuple[bytes, str] | None = None
         self._v2_tags: dict[str, str] = {}
-        self._making = asyncio.Lock()
+        self._making, self._making_v3 = asyncio.Lock(), asyncio.Lock()
         self._hashes: dict[str, str] = {}
         table.changed.append(self._forget)
 
@@ -96,7 +97,7 @@ class OpenAPIHandlers:
         write, whole = V2_WRITERS[form]
 
         def make(name: str) -> bytes:
-            return marshal.dumps(write(*self._openapi.part_v2(name)))
+            return _compress(marshal.dumps(write(*self._openapi.part_v2(name))))
 
         hashes, parts = [], []
         for name in self._openapi.names():
@@ -105,11 +106,12 @@ class OpenAPIHandlers:
             except KeyError:  # it has gone meanwhile
                 continue
             key = f"{form} {found}"
-            is_new = key not in self._kept
             hashes.append(found)
-            parts.append(self._packed(key, partial(make, name)))
-            if is_new:
-                await asyncio.sleep(0)
+            packed = self._again(key)
+            if packed is None:
+                with self._openapi.hold(name):
+                    packed = self._keep(key, await asyncio.to_thread(make, name))
+            parts.append(packed)
         tag = _tag(form, hashes)
         return tag, self._keep(tag, await asyncio.to_thread(_join, whole, parts))
 
@@ -128,7 +130,7 @@ class OpenAPIHandlers:
             return Response(304, b"", "", headers)
         return Response(200, body, "text/plain; charset=utf-8", headers)
 
-    def v3(self, request: Request, path: str) -> Response:
+    def v3(self, request: Request, path: str) -> Response | Awaitable[Response]:
         """One document of version 3. With its hash it may be kept for ever, with another it is elsewhere."""
         name = path.removeprefix("/openapi/v3/")
         headers = [("Vary", "Accept")]
@@ -147,8 +149,26 @@ class OpenAPIHandlers:
             headers.append(("Expires", _date(datetime.now(UTC) + timedelta(days=365))))
         if _matches(request, tag):
             return Response(304, b"", "", headers)
-        packed = self._packed(tag, lambda: orjson.dumps(self._openapi.document(name)))
-        return Response(200, gzip.decompress(packed), JSON, headers)
+        packed = self._again(tag)
+        if packed is not None and len(packed) <= SMALL:
+            return Response(200, gzip.decompress(packed), JSON, headers)
+        return self._v3(name, tag, headers)
+
+    async def _v3(self, name: str, tag: str, headers: list[tuple[str, str]]) -> Response:
+        """A document that is large, or that has to be made; one at a time is."""
+
+        def make() -> bytes:
+            return _compress(json.dump(self._openapi.document(name)))
+
+        async with self._making_v3:
+            packed = self._again(tag)
+            if packed is None:
+                try:
+                    with self._openapi.hold(name):
+                        packed = self._keep(tag, await asyncio.to_thread(make))
+                except KeyError:  # it has gone meanwhile
+                    return Response(404, b"", "", headers)
+        return Response(200, await asyncio.to_thread(gzip.decompress, packed), JSON, headers)
 
     def _hash(self, name: str) -> str:
         found = self._hashes.get(name)
@@ -160,14 +180,18 @@ class OpenAPIHandlers:
         return [("Etag", f'"{tag}"'), ("Last-Modified", _date(self._started))]
 
     def _packed(self, tag: str, make: Callable[[], bytes]) -> bytes:
-        """A document compressed, the oldest ones given up for it where there is no room."""
+        """A document compressed, made when it is not kept."""
+        return self._again(tag) or self._keep(tag, _compress(make()))
+
+    def _again(self, tag: str) -> bytes | None:
+        """A document that is kept, compressed; the oldest ones are given up where there is no room."""
         found = self._kept.get(tag)
         if found is not None:
             self._kept.move_to_end(tag)
-            return found
-        return self._keep(tag, _compress(make()))
+        return found
 
     def _keep(self, tag: str, packed: bytes) -> bytes:
+        self._kept_bytes -= len(self._kept.pop(tag, b""))
         self._kept[tag] = packed
         self._kept_bytes += len(packed)
         while self._kept_bytes > self._most_bytes and len(self._kept) > 1:
@@ -187,8 +211,8 @@ def _tag(form: str, hashes: Iterable[str]) -> str:
 
 def _json_part(paths: Any, definitions: Mapping[str, Any]) -> tuple[bytes, dict[str, bytes]]:
     """Members of `paths`, and of `definitions` by name, as they stand between the braces."""
-    return orjson.dumps(paths)[1:-1], {
-        name: orjson.dumps({name: schema})[1:-1] for name, schema in definitions.items()
+    return json.dump(paths)[1:-1], {
+        name: json.dump({name: schema})[1:-1] for name, schema in definitions.items()
     }
 
 

@@ -1,8 +1,10 @@
 """Definitions of custom resources become records of the resource table, and leave it again.
 
-Only what a request needs is made: a version's schema is compiled when its first object is written.
+Only what a request needs is made: a version's schema is compiled when its first object is written. A definition that
+cannot be served has a fault, which its conditions tell; all others are served as ever.
 """
 
+import contextlib
 import functools
 import hashlib
 import logging
@@ -13,7 +15,7 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
-from pilothouse.api import jsonpath, structural
+from pilothouse.api import json, jsonpath, structural
 from pilothouse.api.fields import Object
 from pilothouse.api.patch import copy
 from pilothouse.api.schema import Type
@@ -32,12 +34,17 @@ VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update
 TERMINATING_VERBS = ("delete", "deletecollection", "get", "list", "watch")
 
 
+FEW_VERSIONS = 8
+"""Versions of a definition that find their schemas in its bytes; those of more keep bytes of their own."""
+
+
 class CustomCodec(StructuralCodec):
-    """The codec of a version, and its schema for the OpenAPI documents."""
+    """The codec of a version, and its schema and the digest of that for the OpenAPI documents."""
 
     def __init__(self, group: str, version: str, kind: str, checked: Checked) -> None:
         super().__init__(group, version, kind, checked.compiled)
         self._checked = checked
+        self.digest = checked.digest
 
     @property
     def document(self) -> Object:
@@ -65,10 +72,16 @@ class CustomResource(Resource):
 
 
 class Definition:
-    """One definition and its records. `raw` are its served bytes; `storage` is the record that is stored."""
+    """One definition and its records. `raw` are its served bytes; `storage` is the record that is stored.
 
-    def __init__(self, raw: bytes, obj: Object, digest: bytes) -> None:
-        self.digest = digest
+    fault: why its resources are not served, "" when they are; the record that is stored is there all the same, for
+    its objects have to be deleted.
+    """
+
+    def __init__(self, raw: bytes, obj: Object, digests: "Digests") -> None:
+        self.digest = digests.whole
+        self.fault = digests.fault
+        self.name: str = obj["metadata"]["name"]
         self.uid: str = obj["metadata"].get("uid", "")
         self.terminating = is_terminating(obj)
         self.established = is_true(obj, "Established")
@@ -84,13 +97,18 @@ class Definition:
         versions = spec["versions"]
         stored = next(version["name"] for version in versions if version.get("storage"))
         for i, version in enumerate(versions):
-            self._checked[version["name"]] = Checked(functools.partial(_declared, raw, i))
+            load = functools.partial(_declared, raw, i)
+            if len(versions) > FEW_VERSIONS:
+                load = functools.partial(orjson.loads, json.dump(_schema(version)))
+            about = f"version {version['name']} of definition {self.name}"
+            self._checked[version["name"]] = Checked(load, digests.versions[i], about)
+        newest = _newest(spec)
         for version in versions:
-            record = self._record(version, spec, accepted, stored, siblings)
+            record = self._record(version, spec, accepted, stored, siblings, newest)
             siblings[record.api_version] = record
             if version["name"] == stored:
                 self.storage = record
-            if version.get("served"):
+            if version.get("served") and not self.fault:
                 self.records.append(record)
         selectable: dict[str, Any] = {}
         for record in siblings.values():
@@ -110,6 +128,7 @@ class Definition:
         accepted: Object,
         stored: str,
         siblings: dict[str, CustomResource],
+        newest: str,
     ) -> CustomResource:
         name, group, plural = version["name"], self.group, accepted.get("plural", "")
         checked = self._checked[name]
@@ -146,7 +165,7 @@ class Definition:
             list_items_typed=True,
             codec=codec,
             columns=_columns(version),
-            deprecated=_deprecation(version, spec) if version.get("deprecated") else "",
+            deprecated=_deprecation(version, spec, newest) if version.get("deprecated") else "",
             siblings=siblings,
             list_name=accepted.get("listKind", ""),
         )
@@ -158,20 +177,29 @@ class Definition:
             record.subresources["scale"] = _scale(subresources["scale"], restore)
         return record
 
+    def compile(self) -> None:
+        """Compile the schemas of what is served and stored; one that cannot be stays an error for its requests."""
+        for name in {record.version for record in (*self.records, self.storage)}:
+            with contextlib.suppress(errors.InternalError):
+                self._checked[name].compiled()
+
     def _is_terminating(self) -> bool:
         return self.terminating
 
 
 def _declared(raw: bytes, i: int) -> Object:
     """The schema of one version out of a definition's bytes."""
-    version = orjson.loads(raw)["spec"]["versions"][i]
+    return _schema(orjson.loads(raw)["spec"]["versions"][i])
+
+
+def _schema(version: Object) -> Object:
     out: Object = (version.get("schema") or {}).get("openAPIV3Schema") or {}
     return out
 
 
 def _defaults_status(version: Object) -> bool:
     """Whether a status has a default: objects are stored without one, so they get it when they are read."""
-    properties = ((version.get("schema") or {}).get("openAPIV3Schema") or {}).get("properties") or {}
+    properties = _schema(version).get("properties") or {}
     return "status" in (version.get("subresources") or {}) and "default" in (properties.get("status") or {})
 
 
@@ -210,21 +238,22 @@ def _columns(version: Object) -> Columns | None:
     return custom_columns(columns) if columns else None
 
 
-def _deprecation(version: Object, spec: Object) -> str:
+def _newest(spec: Object) -> str:
+    """The newest version that is served and not deprecated, "" when there is none."""
+    usable = [one["name"] for one in spec["versions"] if one.get("served") and not one.get("deprecated")]
+    return max(usable, key=version_key, default="")
+
+
+def _deprecation(version: Object, spec: Object, newest: str) -> str:
     """The text that a deprecated version warns with, its own or the usual one."""
     if version.get("deprecationWarning") is not None:
         text: str = version["deprecationWarning"]
         return text
     kind, group, name = spec["names"].get("kind", ""), spec["group"], version["name"]
-    newer = [
-        other["name"]
-        for other in spec["versions"]
-        if other.get("served")
-        and not other.get("deprecated")
-        and version_key(name) < version_key(other["name"])
-    ]
     text = f"{group}/{name} {kind} is deprecated"
-    return f"{text}; use {group}/{max(newer, key=version_key)} {kind}" if newer else text
+    if newest and version_key(name) < version_key(newest):
+        return f"{text}; use {group}/{newest} {kind}"
+    return text
 
 
 def _scale(paths: Object, restore: Callable[[Object], Object]) -> Subresource:
@@ -276,6 +305,8 @@ class Definitions:
         self._store = store
         self._table = table
         self._known: dict[str, Definition] = {}
+        self._faults: dict[str, str] = {}
+        """Of definitions of which not even a record could be made."""
 
     def get(self, name: str) -> Definition | None:
         """What a definition is served as, by its name."""
@@ -286,19 +317,36 @@ class Definitions:
         for raw, obj in objects:
             self.apply(raw, obj)
 
+    def fault(self, name: str) -> str:
+        """Why a definition is not served, "" when nothing is wrong with it."""
+        known = self._known.get(name)
+        return self._faults.get(name, "") or (known.fault if known is not None else "")
+
     def apply(self, raw: bytes, obj: Object) -> None:
-        """Serve a definition as it is now; watches of its objects end when what it says has changed."""
+        """Serve a definition as it is now; watches of its objects end when what it says has changed.
+
+        One that is stored and cannot be served keeps nobody from being served: what went wrong is its fault.
+        """
         name = obj["metadata"]["name"]
+        self._faults.pop(name, None)
+        try:
+            self._apply(name, raw, obj)
+        except Exception as err:
+            log.exception("a definition is not served", extra={"kv": {"name": name}})
+            self.remove(name)
+            self._faults[name] = f"{type(err).__name__}: {err}"
+
+    def _apply(self, name: str, raw: bytes, obj: Object) -> None:
         known = self._known.get(name)
         if not (is_true(obj, "NamesAccepted") or is_true(obj, "Established")):
             if known is not None:
                 self.remove(name)
             return
-        digest = _digest(obj)
+        digests = Digests(raw, obj)
         if known is not None and known.uid != obj["metadata"].get("uid", ""):
             self.remove(name)
             known = None
-        if known is not None and known.digest == digest:
+        if known is not None and known.digest == digests.whole:
             terminating, established = is_terminating(obj), is_true(obj, "Established")
             if (known.terminating, known.established) != (terminating, established):
                 known.terminating, known.established = terminating, established
@@ -306,7 +354,9 @@ class Definitions:
                     record.verbs = TERMINATING_VERBS if terminating else VERBS
                     self._table.add(record)
             return
-        made = Definition(raw, obj, digest)
+        made = Definition(raw, obj, digests)
+        if made.fault:
+            log.error("a definition is not served", extra={"kv": {"name": name, "reason": made.fault}})
         if b'"x-kubernetes-validations"' in raw:
             log.warning("rules of a definition are stored and not carried out", extra={"kv": {"name": name}})
         if known is not None:
@@ -323,6 +373,7 @@ class Definitions:
 
     def remove(self, name: str) -> None:
         """Serve a definition's resources no longer; their objects stay where they are."""
+        self._faults.pop(name, None)
         known = self._known.pop(name, None)
         if known is not None:
             self._withdraw(known, keep=set())
@@ -339,7 +390,26 @@ class Definitions:
         self._store.cacher.drop(known.storage.key_prefix)
 
 
-def _digest(obj: Object) -> bytes:
-    """Changes when the records of a definition do."""
-    names = (obj.get("status") or {}).get("acceptedNames")
-    return hashlib.sha256(orjson.dumps([obj["spec"], names], option=orjson.OPT_SORT_KEYS)).digest()
+class Digests:
+    """What tells whether the records of a definition change: a digest of each version's schema, and one of all.
+
+    fault: why they cannot be made.
+    """
+
+    def __init__(self, raw: bytes, obj: Object) -> None:
+        self.fault = ""
+        self.versions: list[bytes] = []
+        spec, names = obj["spec"], (obj.get("status") or {}).get("acceptedNames")
+        try:
+            self.versions = [_sha256(_schema(version)) for version in spec["versions"]]
+            rest = [{n: v for n, v in version.items() if n != "schema"} for version in spec["versions"]]
+            listed = [digest.hex() for digest in self.versions]
+            self.whole = _sha256([{**spec, "versions": rest}, names, listed])
+        except TypeError:
+            self.fault = "its schema is nested too deeply"
+            self.versions = [b""] * len(spec["versions"])
+            self.whole = hashlib.sha256(raw).digest()
+
+
+def _sha256(value: Any) -> bytes:
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).digest()

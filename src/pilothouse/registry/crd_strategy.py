@@ -1,5 +1,7 @@
 """What a write of a custom resource has to fulfil (apiextensions-apiserver pkg/registry/customresource)."""
 
+import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,8 @@ from pilothouse.api.structural_codec import whole_numbers
 from pilothouse.api.structural_rules import validate_embedded, validate_lists
 from pilothouse.api.structural_validate import Correlation, Validator, same, validate
 from pilothouse.registry.strategy import Strategy, WriteContext
+
+log = logging.getLogger(__name__)
 
 STANDARD_FINALIZERS = {"orphan", "foregroundDeletion", "kubernetes"}
 INT32_MAX = 2**31 - 1
@@ -39,12 +43,19 @@ class Rules:
 
 
 class Checked:
-    """Schema and validators of one version, made on first use and shared by all its objects."""
+    """Schema and validators of one version, made on first use and shared by all its objects.
 
-    __slots__ = ("_load", "rules", "schema", "status", "whole")
+    digest: of the schema as it was declared; about: what an error calls it. What cannot be compiled stays an error for
+    those who ask for it, and is not tried again.
+    """
 
-    def __init__(self, load: Callable[[], Object]) -> None:
+    __slots__ = ("_fault", "_load", "_lock", "about", "digest", "rules", "schema", "status", "whole")
+
+    def __init__(self, load: Callable[[], Object], digest: bytes = b"", about: str = "") -> None:
         self._load = load
+        self._lock = threading.Lock()
+        self._fault = ""
+        self.digest, self.about = digest, about
         self.schema: Schema | None = None
         self.whole: Validator
         self.status: Validator | None = None
@@ -55,15 +66,29 @@ class Checked:
         return self._load()
 
     def compiled(self) -> Schema:
-        """The structural schema."""
+        """The structural schema; InternalError when it cannot be compiled."""
         if self.schema is None:
-            declared = self._load()
-            self.whole = Validator(declared)
-            self.status = self.whole.properties.get("status")
-            self.schema = structural.compile(declared)
-            if structural.has_rules(self.schema):
-                self.rules = Rules(self.schema)
+            with self._lock:
+                if self.schema is None:
+                    self._compile()
+        assert self.schema is not None
         return self.schema
+
+    def _compile(self) -> None:
+        if not self._fault:
+            try:
+                declared = self._load()
+                whole, schema = Validator(declared), structural.compile(declared)
+                self.whole, self.status = whole, whole.properties.get("status")
+                self.rules = Rules(schema) if structural.has_rules(schema) else None
+                self.schema = schema  # the last, for others look at it without the lock
+                return
+            except errors.StatusError:  # the request is at its end, not the schema
+                raise
+            except Exception as err:
+                log.exception("a schema cannot be compiled", extra={"kv": {"of": self.about}})
+                self._fault = f"{type(err).__name__}: {err}"
+        raise errors.InternalError(f"the schema of {self.about} cannot be compiled: {self._fault}")
 
 
 class Instances:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, key, quote
 from pilothouse.api.structural_formats import known, request_uri
+from pilothouse.api.structural_paths import Trail
 from pilothouse.api.validate.admissionregistration import validate_webhook_service, validate_webhook_url
 from pilothouse.api.validate.common import equal, immutable_field
 from pilothouse.api.validate.crd_paths import PathError, valid_path
@@ -129,10 +130,10 @@ def _has_odd_type(schema: Object) -> bool:
     return bool(schema.get("type")) and schema["type"] not in TYPES
 
 
-def _breaks(rule: Callable[[Object, str, Errors], None]) -> Callable[[Object], bool]:
+def _breaks(rule: Callable[[Object, Trail, Errors], None]) -> Callable[[Object], bool]:
     def test(schema: Object) -> bool:
         found = Errors()
-        rule(schema, "", found)
+        rule(schema, Trail(""), found)
         return bool(found)
 
     return test
@@ -510,9 +511,9 @@ def _validate_stored(stored: list[str] | None, versions: list[Object], path: str
     if not stored:
         errs.invalid(path, stored, "must have at least one stored version")
         return
-    names_ = {version.get("name") for version in versions}
+    names_, known_ = {version.get("name") for version in versions}, set(stored)
     for version in versions:
-        if version.get("storage") and version.get("name") not in stored:
+        if version.get("storage") and version.get("name") not in known_:
             errs.invalid(path, stored, f"must have the storage version {version.get('name', '')}")
     for i, name in enumerate(stored):
         if name not in names_:

@@ -1,11 +1,12 @@
 """Defaults of a structural schema must fit it (apiserver/schema/defaulting/validation.go)."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patch import copy
 from pilothouse.api.structural import TYPE_META, Schema, prune_value
+from pilothouse.api.structural_paths import Trail
 from pilothouse.api.structural_rules import coerce, validate_embedded, validate_resource
 from pilothouse.api.structural_validate import Validator, same, validate
 
@@ -15,9 +16,37 @@ Surround = Callable[[Any], Object]
 
 def validate_defaults(declared: Object, path: str, errs: Errors, *, require_pruned: bool = True) -> None:
     """The causes against the defaults of a schema that is structural."""
-    _validate(
-        {**declared, "x-kubernetes-embedded-resource": True}, path, _resource, False, require_pruned, errs
-    )
+    whole = {**declared, "x-kubernetes-embedded-resource": True}
+    if any(node.get("default") is not None for node in _below(whole)):
+        checks = _Checks(Schema(whole), Validator(whole), require_pruned, errs)
+        _validate(whole, checks, Trail(path), _resource, False)
+
+
+def _below(declared: Object) -> Iterator[Object]:
+    """The schemas whose defaults are checked."""
+    waiting = [declared]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        if isinstance(one.get("items"), dict):
+            waiting.append(one["items"])
+        waiting += (one.get("properties") or {}).values()
+
+
+class _Checks(NamedTuple):
+    """One node of the schema as its defaults are checked by; it is compiled once for all of them."""
+
+    schema: Schema
+    validator: Validator
+    require_pruned: bool
+    errs: Errors
+
+    def items(self) -> "_Checks":
+        assert self.schema.items is not None and self.validator.items is not None
+        return self._replace(schema=self.schema.items, validator=self.validator.items)
+
+    def member(self, name: str) -> "_Checks":
+        return self._replace(schema=self.schema.properties[name], validator=self.validator.properties[name])
 
 
 def _resource(value: Any) -> Object:
@@ -27,29 +56,26 @@ def _resource(value: Any) -> Object:
     return out
 
 
-def _validate(
-    declared: Object, path: str, surround: Surround, inside_meta: bool, require_pruned: bool, errs: Errors
-) -> None:
+def _validate(declared: Object, checks: _Checks, path: Trail, surround: Surround, inside_meta: bool) -> None:
     embedded = bool(declared.get("x-kubernetes-embedded-resource"))
     if embedded:
         inside_meta, surround = False, _resource
     value = declared.get("default")
     if value is not None:
         if inside_meta:
-            _inside_meta(declared, value, f"{path}.default", surround, errs)
+            _inside_meta(checks, value, f"{path}.default", surround)
         else:
-            _plain(declared, value, f"{path}.default", require_pruned, errs)
+            _plain(checks, value, f"{path}.default")
     items = declared.get("items")
     if isinstance(items, dict):
-        _validate(items, f"{path}.items", lambda v: surround([v]), inside_meta, require_pruned, errs)
+        _validate(items, checks.items(), path.below(".items"), lambda v: surround([v]), inside_meta)
     for name, member in sorted((declared.get("properties") or {}).items()):
         _validate(
             member,
-            f"{path}.properties[{name}]",
+            checks.member(name),
+            path.below(f".properties[{name}]"),
             _child(surround, name),
             inside_meta or (embedded and name in TYPE_META),
-            require_pruned,
-            errs,
         )
 
 
@@ -57,7 +83,7 @@ def _child(surround: Surround, name: str) -> Surround:
     return lambda value: surround({name: value})
 
 
-def _inside_meta(declared: Object, value: Any, path: str, surround: Surround, errs: Errors) -> None:
+def _inside_meta(checks: _Checks, value: Any, path: str, surround: Surround) -> None:
     """A default somewhere in metadata: the resource around it must be valid."""
     obj = surround(copy(value))
     found = Errors()
@@ -65,14 +91,14 @@ def _inside_meta(declared: Object, value: Any, path: str, surround: Surround, er
     if found:
         listed = [f"{cause['field']}: {cause['message']}" for cause in found.causes]
         text = listed[0] if len(listed) == 1 else f"[{', '.join(listed)}]"
-        errs.invalid(path, value, f"must result in valid metadata: {text}")
+        checks.errs.invalid(path, value, f"must result in valid metadata: {text}")
         return
-    validate(Validator(declared), value, errs, path)
+    validate(checks.validator, value, checks.errs, path)
 
 
-def _plain(declared: Object, value: Any, path: str, require_pruned: bool, errs: Errors) -> None:
-    schema = Schema(declared)
-    if require_pruned:
+def _plain(checks: _Checks, value: Any, path: str) -> None:
+    schema, errs = checks.schema, checks.errs
+    if checks.require_pruned:
         pruned = copy(value)
         prune_value(pruned, schema)
         if not same(pruned, value):
@@ -89,4 +115,4 @@ def _plain(declared: Object, value: Any, path: str, require_pruned: bool, errs: 
     if found:
         errs.extend(found)
         return
-    validate(Validator(declared), value, errs, path)
+    validate(checks.validator, value, errs, path)

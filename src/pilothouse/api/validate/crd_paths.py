@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterator
 
+import re2
+
 from pilothouse.api.fields import Object
 
-_TOKEN = re.compile(r"'(?:[^'\\]|\\.)*'|[.\[\]]|[^.\[\]']+|.", re.DOTALL)
+_TOKEN = re2.compile(r"(?s)'(?:[^'\\]|\\.)*'|[.\[\]]|[^.\[\]']+|.")
 
 
 class PathError(ValueError):
@@ -17,7 +19,7 @@ def valid_path(path: str, declared: Object, *, arrays: bool = True) -> tuple[str
 
     `arrays` allows `['name']` beside `.name`.
     """
-    tokens = iter(_TOKEN.findall(path))
+    tokens = (found.group() for found in _TOKEN.finditer(path))  # up to the first that is wrong
     out = ""
     for token in tokens:
         if token == "[":

@@ -4,14 +4,16 @@ CEL rules are taken as they are written: `Rules` is the place for a compiler.
 """
 
 import re
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.structural import TYPE_META
+from pilothouse.api.structural_paths import Trail
 from pilothouse.api.validate.crd_defaults import validate_defaults
 from pilothouse.api.validate.crd_paths import PathError, valid_path
-from pilothouse.api.validate.crd_structural import unsupported, validate_structural
+from pilothouse.api.validate.crd_structural import unsupported, validate_structural, with_unsupported
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 LIST_TYPES, MAP_TYPES = ("atomic", "set", "map"), ("atomic", "granular")
@@ -110,24 +112,25 @@ class _Place:
 
     no_defaults: str | None = None
     inside_meta: bool = False
+    unsupported: Set[int] = frozenset()
+    """Of the whole schema: the ids of those that cannot be tried as structural ones."""
 
 
-def walk(declared: Any) -> list[Object]:
+def walk(declared: Any) -> Iterator[Object]:
     """A schema and all below it, in upstream's order of looking at them."""
-    if not isinstance(declared, dict):
-        return []
-    out = [declared]
-    items = declared.get("items")
-    if isinstance(items, dict):
-        out += walk(items)
-    for name in ("allOf", "anyOf", "oneOf"):
-        for one in declared.get(name) or ():
-            out += walk(one)
-    out += walk(declared.get("not"))
-    for _, member in sorted((declared.get("properties") or {}).items()):
-        out += walk(member)
-    out += walk(declared.get("additionalProperties"))
-    return out
+    waiting = [declared]
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, dict):
+            continue
+        yield one
+        below = [one.get("items")]
+        for name in ("allOf", "anyOf", "oneOf"):
+            below += one.get(name) or ()
+        below.append(one.get("not"))
+        below += [member for _, member in sorted((one.get("properties") or {}).items())]
+        below.append(one.get("additionalProperties"))
+        waiting += reversed(below)
 
 
 def validate_schema(schema: Object | None, status: bool, path: str, options: Options, errs: Errors) -> None:
@@ -152,7 +155,8 @@ def validate_schema(schema: Object | None, status: bool, path: str, options: Opt
                 validate_defaults(declared, path, found, require_pruned=options.require_pruned)
             structural = len(found) == count
     openapi = Errors()
-    _validate(declared, path, _Place(), True, options, openapi)
+    place = _Place(unsupported=with_unsupported(declared))
+    _validate(declared, Trail(path), place, True, options, openapi)
     found.extend(openapi)
     if late and not found:
         found.invalid(path, "", late)
@@ -192,10 +196,16 @@ def go_schema(declared: Object) -> Object:
         elif go == "Not":
             value = go_schema(value)
         elif go == "Items":
-            value = {"Schema": go_schema(value), "JSONSchemas": None}
+            several = isinstance(value, list)
+            value = {
+                "Schema": None if several else go_schema(value),
+                "JSONSchemas": [go_schema(one) for one in value] if several else None,
+            }
         elif go == "AdditionalProperties":
             whole = isinstance(value, dict)
             value = {"Allows": True if whole else value, "Schema": go_schema(value) if whole else None}
+        elif go in ("PatternProperties", "Definitions"):
+            value = {key: go_schema(member) for key, member in sorted(value.items())}
         elif go == "XValidations":
             value = [go_rule(rule) for rule in value]
         out[go] = value
@@ -214,7 +224,7 @@ def go_rule(rule: Object) -> Object:
     }
 
 
-def _validate(s: Object, path: str, place: _Place, root: bool, options: Options, errs: Errors) -> None:
+def _validate(s: Object, path: Trail, place: _Place, root: bool, options: Options, errs: Errors) -> None:
     _standard(s, path, place, options, errs)
     if s.get("uniqueItems"):
         errs.forbidden(
@@ -223,21 +233,21 @@ def _validate(s: Object, path: str, place: _Place, root: bool, options: Options,
         )
     _members(s, path, place, root, options, errs)
     if isinstance(s.get("not"), dict):
-        _validate(s["not"], f"{path}.not", place, False, options, errs)
+        _validate(s["not"], path.below(".not"), place, False, options, errs)
     for name in ("allOf", "oneOf", "anyOf"):
         for i, one in enumerate(s.get(name) or ()):
-            _validate(one, f"{path}.{name}[{i}]", place, False, options, errs)
+            _validate(one, path.below(f".{name}[{i}]"), place, False, options, errs)
     for name, one in sorted((s.get("definitions") or {}).items()):
-        _validate(one, f"{path}.definitions[{name}]", place, False, options, errs)
+        _validate(one, path.below(f".definitions[{name}]"), place, False, options, errs)
     items = s.get("items")
     if isinstance(items, dict):
-        _validate(items, f"{path}.items", place, False, options, errs)
+        _validate(items, path.below(".items"), place, False, options, errs)
     elif isinstance(items, list):
         for i, one in enumerate(items):
-            _validate(one, f"{path}.items[{i}]", place, False, options, errs)
+            _validate(one, path.below(f".items[{i}]"), place, False, options, errs)
     for name, one in sorted((s.get("dependencies") or {}).items()):
         if isinstance(one, dict):
-            _validate(one, f"{path}.dependencies[{name}]", place, False, options, errs)
+            _validate(one, path.below(f".dependencies[{name}]"), place, False, options, errs)
     if s.get("x-kubernetes-preserve-unknown-fields") is False:
         errs.invalid(f"{path}.x-kubernetes-preserve-unknown-fields", False, "must be true or undefined")
     _map_type(s, path, errs)
@@ -245,10 +255,10 @@ def _validate(s: Object, path: str, place: _Place, root: bool, options: Options,
     if options.require_map_keys:
         map_list_keys(s, path, errs)
     for i, rule in enumerate(s.get("x-kubernetes-validations") or ()):
-        _rule(s, rule, f"{path}.x-kubernetes-validations[{i}]", errs)
+        _rule(s, rule, path.below(f".x-kubernetes-validations[{i}]"), place, errs)
 
 
-def _standard(s: Object, path: str, place: _Place, options: Options, errs: Errors) -> None:
+def _standard(s: Object, path: Trail, place: _Place, options: Options, errs: Errors) -> None:
     kind = s.get("type") or ""
     if options.require_types and kind and kind not in TYPES:
         errs.not_supported(f"{path}.type", kind, TYPES)
@@ -265,7 +275,7 @@ def _standard(s: Object, path: str, place: _Place, options: Options, errs: Error
         errs.forbidden(f"{path}.x-kubernetes-embedded-resource", "must not be used inside of resource meta")
 
 
-def _members(s: Object, path: str, place: _Place, root: bool, options: Options, errs: Errors) -> None:
+def _members(s: Object, path: Trail, place: _Place, root: bool, options: Options, errs: Errors) -> None:
     properties, additional = s.get("properties") or {}, s.get("additionalProperties")
     if additional is not None:
         if properties and additional is not True:
@@ -276,17 +286,17 @@ def _members(s: Object, path: str, place: _Place, root: bool, options: Options, 
             below = place
             if place.inside_meta:
                 below = replace(place, no_defaults="inside additionalProperties applying to object metadata")
-            _validate(additional, f"{path}.additionalProperties", below, False, options, errs)
+            _validate(additional, path.below(".additionalProperties"), below, False, options, errs)
     for name, member in sorted(properties.items()):
         below = place
         if name in TYPE_META and (root or s.get("x-kubernetes-embedded-resource")):
             below = replace(below, inside_meta=True)
             if root:
                 below = replace(below, no_defaults=f"in top-level {name}")
-        _validate(member, f"{path}.properties[{name}]", below, False, options, errs)
+        _validate(member, path.below(f".properties[{name}]"), below, False, options, errs)
 
 
-def _typed(s: Object, wanted: str, extension: str, path: str, errs: Errors) -> bool:
+def _typed(s: Object, wanted: str, extension: str, path: Trail, errs: Errors) -> bool:
     kind = s.get("type") or ""
     if kind == wanted:
         return True
@@ -298,7 +308,7 @@ def _typed(s: Object, wanted: str, extension: str, path: str, errs: Errors) -> b
     return False
 
 
-def _map_type(s: Object, path: str, errs: Errors) -> None:
+def _map_type(s: Object, path: Trail, errs: Errors) -> None:
     map_type = s.get("x-kubernetes-map-type")
     if map_type is None:
         return
@@ -307,30 +317,30 @@ def _map_type(s: Object, path: str, errs: Errors) -> None:
         errs.not_supported(f"{path}.x-kubernetes-map-type", map_type, MAP_TYPES)
 
 
-def _list_type(s: Object, path: str, options: Options, errs: Errors) -> None:
+def _list_type(s: Object, path: Trail, options: Options, errs: Errors) -> None:
     list_type, keys = s.get("x-kubernetes-list-type"), s.get("x-kubernetes-list-map-keys") or []
-    where = f"{path}.x-kubernetes-list-type"
+    where = path.below(".x-kubernetes-list-type")
     if list_type is not None:
         typed = _typed(s, "array", "x-kubernetes-list-type", path, errs)
         if typed and options.require_atomic_sets:
             atomic_set(s, path, errs)
         if list_type not in LIST_TYPES:
-            errs.not_supported(where, list_type, LIST_TYPES)
+            errs.not_supported(str(where), list_type, LIST_TYPES)
     if keys:
         why = "must be map if x-kubernetes-list-map-keys is non-empty"
         if list_type is None:
-            errs.required(where, why)
+            errs.required(str(where), why)
         elif list_type != "map":
-            errs.invalid(where, list_type, why)
+            errs.invalid(str(where), list_type, why)
     if list_type == "map":
         _list_map(s, keys, path, errs)
 
 
-def _list_map(s: Object, keys: list[str], path: str, errs: Errors) -> None:
-    where = f"{path}.x-kubernetes-list-map-keys"
+def _list_map(s: Object, keys: list[str], path: Trail, errs: Errors) -> None:
+    where = path.below(".x-kubernetes-list-map-keys")
     items = s.get("items")
     if not keys:
-        errs.required(where, "must not be empty if x-kubernetes-list-type is map")
+        errs.required(str(where), "must not be empty if x-kubernetes-list-type is map")
     if items is None:
         errs.required(f"{path}.items", "must have a schema if x-kubernetes-list-type is map")
         return
@@ -347,16 +357,16 @@ def _list_map(s: Object, keys: list[str], path: str, errs: Errors) -> None:
     for name in keys:
         member = (items.get("properties") or {}).get(name)
         if member is None:
-            errs.invalid(where, keys, "entries must all be names of item properties")
+            errs.invalid(str(where), keys, "entries must all be names of item properties")
         elif member.get("type") in ("array", "object"):
             why = "must be a scalar type if parent array's x-kubernetes-list-type is map"
             errs.invalid(f"{path}.items.properties[{name}].type", "object", why)
         if name in seen:
-            errs.invalid(where, keys, "must not contain duplicate entries")
+            errs.invalid(str(where), keys, "must not contain duplicate entries")
         seen.add(name)
 
 
-def atomic_set(s: Object, path: str, errs: Errors) -> None:
+def atomic_set(s: Object, path: Trail, errs: Errors) -> None:
     """Items of a set must be atomic."""
     items = s.get("items")
     if s.get("x-kubernetes-list-type") != "set" or not isinstance(items, dict):
@@ -369,7 +379,7 @@ def atomic_set(s: Object, path: str, errs: Errors) -> None:
         errs.invalid(f"{path}.items.x-kubernetes-map-type", list_type, why)
 
 
-def map_list_keys(s: Object, path: str, errs: Errors) -> None:
+def map_list_keys(s: Object, path: Trail, errs: Errors) -> None:
     """Items of sets and maps are never null, and the keys of a map always there."""
     items, list_type = s.get("items"), s.get("x-kubernetes-list-type")
     if not isinstance(items, dict) or list_type not in ("set", "map"):
@@ -380,12 +390,12 @@ def map_list_keys(s: Object, path: str, errs: Errors) -> None:
         )
     if list_type != "map":
         return
-    required = items.get("required") or ()
+    required = frozenset(items.get("required") or ())
     for name in s.get("x-kubernetes-list-map-keys") or ():
         member = (items.get("properties") or {}).get(name)
         if member is None:
             continue
-        where = f"{path}.items.properties[{name}]"
+        where = path.below(f".items.properties[{name}]")
         about = "this property is in x-kubernetes-list-map-keys, so it"
         if name not in required and member.get("default") is None:
             errs.required(f"{where}.default", f"{about} must have a default or be a required property")
@@ -393,7 +403,7 @@ def map_list_keys(s: Object, path: str, errs: Errors) -> None:
             errs.forbidden(f"{where}.nullable", f"{about} cannot be nullable")
 
 
-def _rule(s: Object, rule: Object, path: str, errs: Errors) -> None:
+def _rule(s: Object, rule: Object, path: Trail, place: _Place, errs: Errors) -> None:
     """The plain members of one CEL rule."""
     text, message = rule.get("rule") or "", rule.get("message") or ""
     expression, field_path = rule.get("messageExpression") or "", rule.get("fieldPath") or ""
@@ -413,7 +423,7 @@ def _rule(s: Object, rule: Object, path: str, errs: Errors) -> None:
         errs.invalid(f"{path}.fieldPath", field_path, "must be non-empty if specified")
     if _LINE_BREAK.search(field_path):
         errs.invalid(f"{path}.fieldPath", field_path, "must not contain line breaks")
-    if field_path and not unsupported(s):
+    if field_path and id(s) not in place.unsupported:
         try:
             valid_path(field_path, s)
         except PathError:

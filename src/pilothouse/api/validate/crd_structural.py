@@ -6,7 +6,8 @@ Causes come sorted by their whole text.
 from typing import Any
 
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.structural_validate import compile_pattern
+from pilothouse.api.structural_paths import Trail
+from pilothouse.api.structural_patterns import compile_pattern
 
 ROOT, ITEM, FIELD = "root", "array item", "object field"
 _EMPTY_TYPE = {
@@ -36,6 +37,16 @@ _FORBIDDEN = (
 
 def unsupported(declared: Object) -> str:
     """Why a schema cannot even be tried as a structural one; "" when it can (structural NewStructural)."""
+    why = _unsupported_here(declared)
+    if not why:
+        for below in below_all(declared):
+            why = unsupported(below)
+            if why:
+                break
+    return why
+
+
+def _unsupported_here(declared: Object) -> str:
     for name, text in _UNSUPPORTED:
         if declared.get(name):
             return f"OpenAPIV3Schema '{text}' is not supported"
@@ -43,7 +54,7 @@ def unsupported(declared: Object) -> str:
         return "internal error: 'x-kubernetes-preserve-unknown-fields' must be true or undefined"
     if isinstance(declared.get("items"), list):
         return "OpenAPIV3Schema 'items' must be a schema, but is an array"
-    return next((why for below in below_all(declared) if (why := unsupported(below))), "")
+    return ""
 
 
 _UNSUPPORTED = (
@@ -55,6 +66,22 @@ _UNSUPPORTED = (
     ("additionalItems", "additionalItems"),
     ("definitions", "definitions"),
 )
+
+
+def with_unsupported(declared: Object) -> set[int]:
+    """The ids of the schemas that `unsupported` has something to say of, at or below one."""
+    out: set[int] = set()
+    _mark_unsupported(declared, out)
+    return out
+
+
+def _mark_unsupported(declared: Object, out: set[int]) -> bool:
+    found = bool(_unsupported_here(declared))
+    for below in below_all(declared):
+        found = _mark_unsupported(below, out) or found
+    if found:
+        out.add(id(declared))
+    return found
 
 
 def below_all(declared: Object) -> list[Object]:
@@ -73,26 +100,27 @@ def below_all(declared: Object) -> list[Object]:
 def validate_structural(declared: Object, path: str, errs: Errors) -> None:
     """The causes against a schema that `unsupported` let through."""
     found = Errors()
-    _invariants(declared, ROOT, path, found)
-    _completeness(declared, declared, path, path, found)
+    trail = Trail(path)
+    _invariants(declared, ROOT, trail, found)
+    _completeness(declared, declared, trail, trail, found)
     found.causes.sort(key=lambda cause: f"{cause['field']}: {cause['message']}")
     errs.extend(found)
 
 
-def _invariants(s: Object, level: str, path: str, errs: Errors) -> None:
+def _invariants(s: Object, level: str, path: Trail, errs: Errors) -> None:
     kind = s.get("type") or ""
     items, properties, additional = s.get("items"), s.get("properties") or {}, s.get("additionalProperties")
     if kind == "array" and items is None:
         errs.required(f"{path}.items", "must be specified")
     if items is not None:
-        _invariants(items, ITEM, f"{path}.items", errs)
+        _invariants(items, ITEM, path.below(".items"), errs)
     for name, member in properties.items():
-        _invariants(member, FIELD, f"{path}.properties[{name}]", errs)
+        _invariants(member, FIELD, path.below(f".properties[{name}]"), errs)
     if additional is not None:
         if level == ROOT:
             errs.forbidden(f"{path}.additionalProperties", "must not be used at the root")
         if isinstance(additional, dict):
-            _invariants(additional, FIELD, f"{path}.additionalProperties", errs)
+            _invariants(additional, FIELD, path.below(".additionalProperties"), errs)
     _extensions(s, path, errs)
     any_of, all_of = s.get("anyOf"), s.get("allOf") or []
     skip_all = bool(all_of) and all_of[0].get("anyOf") == _INT_OR_STRING
@@ -107,14 +135,14 @@ def _invariants(s: Object, level: str, path: str, errs: Errors) -> None:
         )
 
 
-def _extensions(s: Object, path: str, errs: Errors) -> None:
+def _extensions(s: Object, path: Trail, errs: Errors) -> None:
     if s.get("x-kubernetes-int-or-string"):
         for name in ("x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"):
             if s.get(name):
                 errs.invalid(f"{path}.{name}", True, "must be false if x-kubernetes-int-or-string is true")
 
 
-def _kind_of_type(s: Object, kind: str, level: str, embedded: bool, path: str, errs: Errors) -> None:
+def _kind_of_type(s: Object, kind: str, level: str, embedded: bool, path: Trail, errs: Errors) -> None:
     if embedded and kind != "object":
         why = "must be object if x-kubernetes-embedded-resource is true"
         if kind:
@@ -135,7 +163,7 @@ def _kind_of_type(s: Object, kind: str, level: str, embedded: bool, path: str, e
         errs.invalid(f"{path}.type", kind, "must be object at the root")
 
 
-def _type_meta(properties: Object, level: str, checked: bool, path: str, errs: Errors) -> None:
+def _type_meta(properties: Object, level: str, checked: bool, path: Trail, errs: Errors) -> None:
     for name in ("kind", "apiVersion"):
         if name in properties and checked and properties[name].get("type") != "string":
             errs.invalid(
@@ -144,28 +172,28 @@ def _type_meta(properties: Object, level: str, checked: bool, path: str, errs: E
     if "metadata" not in properties:
         return
     metadata = properties["metadata"]
-    where = f"{path}.properties[metadata]"
+    where = path.below(".properties[metadata]")
     if checked and metadata.get("type") != "object":
         errs.invalid(f"{where}.type", metadata.get("type") or "", "must be object")
     if level == ROOT:
         more = set(metadata) - {"type", "default", "properties"}
         if more or set(metadata.get("properties") or ()) - {"name", "generateName"}:
             errs.forbidden(
-                where,
+                str(where),
                 "must not specify anything other than name and generateName, but metadata is implicitly specified",
             )
 
 
-def _value_validation(s: Object, skip_any: bool, skip_all: bool, path: str, errs: Errors) -> None:
+def _value_validation(s: Object, skip_any: bool, skip_all: bool, path: Trail, errs: Errors) -> None:
     if not skip_any:
         for i, one in enumerate(s.get("anyOf") or ()):
-            _nested(one, False, f"{path}.anyOf[{i}]", errs)
+            _nested(one, False, path.below(f".anyOf[{i}]"), errs)
     for i, one in enumerate(s.get("allOf") or ()):
-        _nested(one, skip_all and i == 0, f"{path}.allOf[{i}]", errs)
+        _nested(one, skip_all and i == 0, path.below(f".allOf[{i}]"), errs)
     for i, one in enumerate(s.get("oneOf") or ()):
-        _nested(one, False, f"{path}.oneOf[{i}]", errs)
+        _nested(one, False, path.below(f".oneOf[{i}]"), errs)
     if isinstance(s.get("not"), dict):
-        _nested(s["not"], False, f"{path}.not", errs)
+        _nested(s["not"], False, path.below(".not"), errs)
     pattern = s.get("pattern")
     if pattern:
         try:
@@ -174,13 +202,13 @@ def _value_validation(s: Object, skip_any: bool, skip_all: bool, path: str, errs
             errs.invalid(f"{path}.pattern", pattern, f"must be a valid regular expression, but isn't: {err}")
 
 
-def _nested(v: Object, skip_any: bool, path: str, errs: Errors) -> None:
+def _nested(v: Object, skip_any: bool, path: Trail, errs: Errors) -> None:
     _value_validation(v, skip_any, False, path, errs)
     if isinstance(v.get("items"), dict):
-        _nested(v["items"], False, f"{path}.items", errs)
+        _nested(v["items"], False, path.below(".items"), errs)
     properties = v.get("properties") or {}
     for name, member in properties.items():
-        _nested(member, False, f"{path}.properties[{name}]", errs)
+        _nested(member, False, path.below(f".properties[{name}]"), errs)
     for name, why in _FORBIDDEN:
         value = v.get(name)
         if (
@@ -193,26 +221,26 @@ def _nested(v: Object, skip_any: bool, path: str, errs: Errors) -> None:
         errs.forbidden(f"{path}.properties[metadata]", "must not be specified in a nested context")
 
 
-def _completeness(v: Object, s: Object | None, s_path: str, v_path: str, errs: Errors) -> None:
+def _completeness(v: Object, s: Object | None, s_path: Trail, v_path: Trail, errs: Errors) -> None:
     """What junctors speak of must be declared outside of them as well."""
     if isinstance(v.get("not"), dict):
-        _nested_completeness(v["not"], s, s_path, f"{v_path}.not", errs)
+        _nested_completeness(v["not"], s, s_path, v_path.below(".not"), errs)
     for name in ("allOf", "anyOf", "oneOf"):
         for i, one in enumerate(v.get(name) or ()):
-            _nested_completeness(one, s, s_path, f"{v_path}.{name}[{i}]", errs)
+            _nested_completeness(one, s, s_path, v_path.below(f".{name}[{i}]"), errs)
 
 
-def _nested_completeness(v: Object, s: Any, s_path: str, v_path: str, errs: Errors) -> None:
+def _nested_completeness(v: Object, s: Any, s_path: Trail, v_path: Trail, errs: Errors) -> None:
     if s is None:
-        errs.required(s_path, f"because it is defined in {v_path}")
+        errs.required(str(s_path), f"because it is defined in {v_path}")
         return
     _completeness(v, s, s_path, v_path, errs)
     if isinstance(v.get("items"), dict):
-        _nested_completeness(v["items"], s.get("items"), f"{s_path}.items", f"{v_path}.items", errs)
+        _nested_completeness(v["items"], s.get("items"), s_path.below(".items"), v_path.below(".items"), errs)
     declared = s.get("properties") or {}
     for name, member in (v.get("properties") or {}).items():
-        inner = f"{v_path}.properties[{name}]"
+        inner = v_path.below(f".properties[{name}]")
         if name not in declared:
             errs.required(f"{s_path}.properties[{name}]", f"because it is defined in {inner}")
         else:
-            _nested_completeness(member, declared[name], f"{s_path}.properties[{name}]", inner, errs)
+            _nested_completeness(member, declared[name], s_path.below(f".properties[{name}]"), inner, errs)

@@ -1,0 +1,134 @@
+"""When two decoded JSON values are the same for Go: true is not 1, and 1 is not 1.0."""
+
+import hashlib
+import json
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import orjson
+
+from pilothouse.api.fields import Object
+from pilothouse.api.structural import Schema
+
+DIGEST_BYTES = 16
+"""Of composite values only a digest is remembered: what orjson writes keeps a kilobyte, however short it is."""
+_FEW_KEYS = 8
+_ABSENT = (None,)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Go's reflect.DeepEqual of decoded JSON."""
+    if isinstance(a, dict):
+        if not isinstance(b, dict) or len(a) != len(b):
+            return False
+        for name, value in a.items():  # noqa: SIM110 - a generator would be one more frame for each level
+            if name not in b or not same(value, b[name]):
+                return False
+        return True
+    if isinstance(a, list):
+        if not isinstance(b, list) or len(a) != len(b):
+            return False
+        for one, other in zip(a, b, strict=True):  # noqa: SIM110
+            if not same(one, other):
+                return False
+        return True
+    return type(a) is type(b) and bool(a == b)
+
+
+def identity(value: Any) -> Hashable:
+    """Something small that two values have in common when they are the same, and only then."""
+    if value is None or isinstance(value, str) or value is _ABSENT:
+        return value
+    if isinstance(value, dict | list):
+        return hashlib.blake2b(_sorted(value), digest_size=DIGEST_BYTES).digest()
+    return value if type(value) is int else (type(value), value)
+
+
+def _sorted(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # an integer of more than 64 bits, or nested more deeply than orjson goes
+        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def key_identity(keys: tuple[str, ...]) -> Callable[[Object], Hashable]:
+    """What tells the items of a list map apart, in as many steps as an item has members or the list has keys."""
+    if len(keys) == 1:
+        name = keys[0]
+        return lambda item: identity(item.get(name, _ABSENT))
+    if len(keys) <= _FEW_KEYS:
+        return lambda item: tuple([identity(item.get(name, _ABSENT)) for name in keys])
+    known = frozenset(keys)
+    return lambda item: identity({name: value for name, value in item.items() if name in known})
+
+
+class Correlation:
+    """A new value, the old one in its place, and their schema (apiserver cel/common CorrelatedObject)."""
+
+    __slots__ = ("_children", "_equal", "_identify", "_old_items", "new", "old", "schema")
+
+    def __init__(self, new: Any, old: Any, schema: Schema) -> None:
+        self.new, self.old, self.schema = new, old, schema
+        self._equal: bool | None = None
+        self._children: dict[str | int, Correlation] | None = None
+        self._old_items: dict[Hashable, Any] | None = None
+
+    def equal(self) -> bool:
+        """Whether nothing has changed; items of lists without a type count as changed once one of them has."""
+        if self._equal is None:
+            new, old = self.new, self.old
+            if isinstance(new, dict) and isinstance(old, dict):
+                self._equal = len(new) == len(old)
+                for name in new:
+                    if not self._equal:
+                        break
+                    child = self.key(name)
+                    self._equal = child is not None and child.equal()
+            elif isinstance(new, list) and isinstance(old, list) and self.schema.list_type == "map":
+                self._equal = len(new) == len(old)
+                for i in range(len(new)):
+                    if not self._equal:
+                        break
+                    child = self.index(i)
+                    self._equal = child is not None and child.equal()
+            else:
+                self._equal = same(new, old)
+        return self._equal
+
+    def key(self, name: str) -> "Correlation | None":
+        """The same for a member of both."""
+        found = self._children.get(name) if self._children is not None else None
+        if found is not None:
+            return found
+        if not isinstance(self.old, dict) or not isinstance(self.new, dict):
+            return None
+        below = self.schema.member(name)
+        if below is None or name not in self.old or name not in self.new:
+            return None
+        return self._child(name, Correlation(self.new[name], self.old[name], below))
+
+    def index(self, i: int) -> "Correlation | None":
+        """The same for an item, which only lists of type map know again."""
+        found = self._children.get(i) if self._children is not None else None
+        if found is not None:
+            return found
+        items = self.schema.items
+        if self.schema.list_type != "map" or items is None or not isinstance(self.old, list):
+            return None
+        if self._old_items is None:
+            self._identify = key_identity(self.schema.list_keys)
+            self._old_items = {}
+            for item in self.old:
+                if isinstance(item, dict):
+                    self._old_items.setdefault(self._identify(item), item)
+        new = self.new[i]
+        old = self._old_items.get(self._identify(new)) if isinstance(new, dict) else None
+        if old is None:
+            return None
+        return self._child(i, Correlation(new, old, items))
+
+    def _child(self, place: str | int, made: "Correlation") -> "Correlation":
+        if self._children is None:
+            self._children = {}
+        self._children[place] = made
+        return made
