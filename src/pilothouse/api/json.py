@@ -6,11 +6,9 @@ from typing import Any
 import orjson
 
 from pilothouse._schema import DecodeError, ScanError, as_plain, scan
+from pilothouse.api.depth import TOO_DEEP, is_too_deep
 
-MAX_DEPTH = 500
-"""How deeply values may be nested; upstream allows more than anything reads or writes back."""
-
-__all__ = ["MAX_DEPTH", "DecodeError", "ScanError", "dump", "parse", "pretty"]
+__all__ = ["DecodeError", "ScanError", "dump", "parse", "pretty"]
 
 
 def parse(data: bytes) -> Any:
@@ -20,9 +18,12 @@ def parse(data: bytes) -> Any:
     message; DecodeError says that the value is nested too deeply.
     """
     try:
-        return orjson.loads(data)
+        value = orjson.loads(data)
     except orjson.JSONDecodeError:
         return as_plain(scan(data))
+    if is_too_deep(value):
+        raise DecodeError(TOO_DEEP)
+    return value
 
 
 def dump(value: Any) -> bytes:
