@@ -7,14 +7,21 @@ that Python allows. Real objects stay below 100: the deepest are schemas of cust
 
 from typing import Any
 
+from pilothouse import errors
 from pilothouse._schema import MAX_DEPTH, is_deeper
 
-__all__ = ["MAX_DEPTH", "TOO_DEEP", "is_deeper", "is_too_deep"]
+__all__ = ["MAX_DEPTH", "TOO_DEEP", "is_too_deep", "refuse_too_deep"]
 
 TOO_DEEP = "exceeded max depth"
 """What Go's decoder says of JSON beyond its own limit."""
 
 
-def is_too_deep(value: Any) -> bool:
-    """Whether a decoded value has more levels of objects and arrays than anything may have."""
-    return is_deeper(value, MAX_DEPTH)
+def is_too_deep(value: Any, around: int = 0) -> bool:
+    """Whether a decoded value, within `around` levels, has more levels of objects and arrays than anything may have."""
+    return is_deeper(value, MAX_DEPTH - around)
+
+
+def refuse_too_deep(value: Any, around: int = 0) -> None:
+    """BadRequest when a value is too deep: what a request makes of an object, rather than its body."""
+    if is_too_deep(value, around):
+        raise errors.BadRequest(f"the object would be nested too deeply: {TOO_DEEP}")

@@ -26,13 +26,14 @@ def parse(data: bytes) -> Any:
     return value
 
 
-def dump(value: Any) -> bytes:
-    """Compact JSON, in UTF-8."""
+def dump(value: Any, *, sort: bool = False) -> bytes:
+    """Compact JSON, in UTF-8; `sort` puts the members of objects in order."""
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort else None)
     except (orjson.JSONEncodeError, TypeError):
         # Nested more deeply than orjson goes, or an integer of more than 64 bits.
-        return _json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+        text = _json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=sort)
+        return text.encode("utf-8", "replace")
 
 
 def pretty(data: bytes) -> bytes:

@@ -43,7 +43,7 @@ def apply_json_patch(live: Object, body: bytes, strict: bool = True) -> tuple[An
     try:
         for operation in operations:
             document.apply(operation)
-    except Inapplicable:
+    except (Inapplicable, RecursionError):
         raise errors.Unprocessable(_REJECTED, details={}) from None
     return document.ordered(), notes
 

@@ -1,6 +1,7 @@
 """POST of a new object."""
 
 from pilothouse.api import meta
+from pilothouse.endpoints.body import read_body
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import write_params
 from pilothouse.endpoints.verbs import (
@@ -9,7 +10,6 @@ from pilothouse.endpoints.verbs import (
     admit,
     dedupe_owners,
     match_namespace,
-    read_body,
     stored_form,
     track_fields,
     validator,

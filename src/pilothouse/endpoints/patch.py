@@ -1,6 +1,5 @@
 """PATCH: JSON patch, merge patch, strategic merge patch and server-side apply (handlers PatchResource)."""
 
-import asyncio
 import re
 from typing import Any, NoReturn
 
@@ -8,8 +7,9 @@ import orjson
 
 from pilothouse import errors
 from pilothouse._schema import DecodeError
-from pilothouse.api import apply, codec, patch, strategic, yaml
+from pilothouse.api import apply, codec, depth, patch, strategic, yaml
 from pilothouse.api.fields import Errors, Object
+from pilothouse.endpoints.body import decode_on
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, patch_params
 from pilothouse.endpoints.verbs import (
@@ -19,7 +19,6 @@ from pilothouse.endpoints.verbs import (
     create_authorizer,
     decode_patched,
     dedupe_owners,
-    large_yaml,
     match_name,
     match_namespace,
     served_form,
@@ -45,7 +44,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     kind = patch_type(ctx, resource)
     params = patch_params(ctx.query, kind == APPLY)
     body = ctx.request.body
-    first: Object | None = await _read_config(body) if kind == APPLY else None
+    first: Object | None = await read_config(ctx) if kind == APPLY else None
     info = ctx.info
     write = write_context(verbs, ctx, resource, params, info.name)
     attributes = admission_attributes(
@@ -56,13 +55,13 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         nonlocal first
         current = served_form(resource, live) if live is not None else None
         if kind == APPLY:
-            config = first if first is not None else await _read_config(body)
+            config = first if first is not None else await read_config(ctx)
             first = None  # it becomes part of the object, and a second try starts anew
             obj = _apply(ctx, resource, params, current, config, write.now)
         elif current is None:
             raise errors.not_found(resource.group, resource.plural, info.name)
         else:
-            obj = patched(ctx, resource, params, kind, current, body)
+            obj = await decode_on(ctx, kind, patched, ctx, resource, params, kind, current, body)
             track_fields(ctx, resource, params, current, obj, write.now)
         uid = obj["metadata"].get("uid")
         if current is None and uid:
@@ -116,6 +115,7 @@ def patched(
         raw, notes = patch.apply_merge_patch(live, body, strict=strict)
     else:
         raw, notes = strategic.apply_patch(live, body, resource.type_of(), strict=strict)
+    depth.refuse_too_deep(raw)
     kept = {name for name, *rest in strategy_of(ctx, resource).keep_on_update if not rest}
     obj, more = _decoded(
         resource, kind, raw, {n: live[n] for n in kept if n in live and raw.get(n) is live[n]}
@@ -199,6 +199,7 @@ def _apply(
         reset=strategy_of(ctx, resource).apply_reset,
         versions=resource.version_of,
     )
+    depth.refuse_too_deep(obj)
     if resource.codec is not None:  # which changes what it is given
         obj = patch.copy(obj)
     try:
@@ -225,10 +226,9 @@ def _read_yaml(body: bytes) -> Any:
     return yaml.parse(body).value
 
 
-async def _read_config(body: bytes) -> Object:
-    if large_yaml(body, APPLY):
-        return await asyncio.to_thread(apply_config, body)
-    return apply_config(body)
+async def read_config(ctx: Context) -> Object:
+    """The configuration that a request applies."""
+    return await decode_on(ctx, APPLY, apply_config, ctx.request.body)
 
 
 def apply_config(body: bytes) -> Object:
@@ -239,6 +239,10 @@ def apply_config(body: bytes) -> Object:
         raise errors.BadRequest(f"error decoding YAML: error converting YAML to JSON: {err}") from None
     if value is None:
         return {}
+    if depth.is_too_deep(value):
+        raise errors.BadRequest(
+            f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {depth.TOO_DEEP}"
+        )
     if not isinstance(value, dict):
         raise errors.BadRequest(
             "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "

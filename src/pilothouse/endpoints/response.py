@@ -1,6 +1,5 @@
 """Objects, lists and errors as answers, in the form that was negotiated."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -20,9 +19,6 @@ from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 
 NO_CACHE = ("Cache-Control", "no-cache, private")
-WARNINGS_LIMIT, WARNING_LIMIT = 4096, 256
-"""Characters of all warnings together, and of each one once that is too much (apiserver filters/warning)."""
-_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 
 
 class Messages:
@@ -187,7 +183,7 @@ class Responder:
             headers.append(("X-Kubernetes-Pf-Flowschema-Uid", ctx.priority[0]))
             headers.append(("X-Kubernetes-Pf-Prioritylevel-Uid", ctx.priority[1]))
         if ctx.warnings is not None:
-            headers += [("Warning", f"299 - {_quoted(text)}") for text in sendable(ctx.warnings)]
+            headers += [("Warning", f"299 - {_quoted(text)}") for text in ctx.warnings.sendable()]
 
 
 def envelope(resource: Resource, revision: int, token: str, remaining: int | None) -> tuple[bytes, bytes]:
@@ -255,22 +251,6 @@ def go_type(resource: Resource, suffix: str = "") -> str:
         return "*unstructured.UnstructuredList" if suffix else "*unstructured.Unstructured"
     package = (resource.group or "core").split(".")[0]
     return f"*{package}.{resource.kind}{suffix}"
-
-
-def sendable(warnings: Sequence[str]) -> Sequence[str]:
-    """The warnings that fit into headers: none with control characters, shortened when they are too long together."""
-    clean = [text for text in warnings if text and not _CONTROL.search(text)]
-    if sum(map(len, clean)) <= WARNINGS_LIMIT:
-        return clean
-    out: list[str] = []
-    before = written = 0
-    for text in clean:
-        if before > WARNINGS_LIMIT and written >= WARNINGS_LIMIT:
-            break
-        out.append(text[:WARNING_LIMIT])
-        before += len(text)
-        written += len(out[-1])
-    return out
 
 
 def _quoted(text: str) -> str:

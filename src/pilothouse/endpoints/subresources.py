@@ -8,12 +8,12 @@ from pilothouse import errors
 from pilothouse.api import meta, schema
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.endpoints import componentstatus, reviews, scale
+from pilothouse.endpoints.body import read_body
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, write_params
 from pilothouse.endpoints.verbs import (
     Verbs,
     admission_attributes,
-    decode_body,
     match_namespace,
     track_fields,
     write_context,
@@ -36,7 +36,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     if action is None:
         raise errors.NotFound("the server could not find the requested resource", details={})
     params = write_params(ctx.query, "CreateOptions")
-    body = decode_body(ctx, _body_record(resource, sub), params, OLD_BODIES.get(sub.name, ()))
+    body = await read_body(ctx, _body_record(resource, sub), params, OLD_BODIES.get(sub.name, ()))
     match_namespace(ctx, resource, body)
     return await action(verbs, ctx, resource, body, params)
 
@@ -190,7 +190,7 @@ TRACKED = frozenset(
 async def review(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """A resource that is only an answer: access reviews, token reviews, bindings."""
     params = write_params(ctx.query, "CreateOptions")
-    body = decode_body(ctx, resource, params)
+    body = await read_body(ctx, resource, params)
     meta.wipe_system_fields(body)
     match_namespace(ctx, resource, body)
     if resource.group_resource == "bindings":

@@ -1,6 +1,7 @@
 """PUT of an object, or of a subresource that writes the object."""
 
 from pilothouse.api.fields import Object
+from pilothouse.endpoints.body import read_body
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import write_params
 from pilothouse.endpoints.verbs import (
@@ -11,7 +12,6 @@ from pilothouse.endpoints.verbs import (
     dedupe_owners,
     match_name,
     match_namespace,
-    read_body,
     served_form,
     stored_form,
     strategy_of,

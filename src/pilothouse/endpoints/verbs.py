@@ -1,14 +1,13 @@
 """What the verb handlers work with, and the steps that several of them share."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
 
 from pilothouse import errors
 from pilothouse.admission.chain import Attributes, Chain
-from pilothouse.api import codec, convert, defaults, managed, meta
+from pilothouse.api import codec, convert, defaults, depth, managed, meta
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import Attributes as AuthzAttributes
 from pilothouse.authz import escalation
@@ -25,8 +24,8 @@ from pilothouse.registry.strategy import Strategy, WriteContext
 
 MANAGER_LIMIT = 128
 
-LARGE_YAML = 64 * 1024
-"""Bytes of YAML that hold up the loop too long: it is read a hundred times slower than JSON."""
+AGENT_LIMIT = 4096
+"""Characters of a user agent among which the printable ones of a field manager are looked for."""
 
 
 @dataclass(slots=True)
@@ -152,50 +151,15 @@ def manager_name(ctx: Context, params: WriteParams) -> str:
     """The field manager: the parameter, else the product name of the user agent, printable and bounded."""
     if params.field_manager:
         return params.field_manager
-    out = ""
-    for char in ctx.request.headers.get("user-agent", "").partition("/")[0]:
+    out, size = [], 0
+    for char in ctx.request.headers.get("user-agent", "")[:AGENT_LIMIT].partition("/")[0]:
         if not char.isprintable():
             continue
-        if len((out + char).encode()) > MANAGER_LIMIT:
+        size += len(char.encode())
+        if size > MANAGER_LIMIT:
             break
-        out += char
-    return out
-
-
-def decode_body(
-    ctx: Context, resource: Resource, params: WriteParams, accepted: Collection[tuple[str, str]] = ()
-) -> Object:
-    """The object in a request's body: pruned, in canonical form and with its defaults; unknown fields warn or refuse.
-
-    `accepted`: further group versions in which it may come.
-    """
-    request = ctx.request
-    content_type = request.headers.get("content-type", "")
-    if resource.codec is not None:
-        obj, notes = resource.codec.decode(request.body, content_type, params.validation)
-    else:
-        assert resource.type_of is not None
-        expected = (resource.group, resource.version, resource.kind)
-        obj, notes = codec.decode(
-            request.body, content_type, resource.type_of(), expected, params.validation, accepted
-        )
-    for note in notes:
-        ctx.warn(note)
-    if not isinstance(obj.get("metadata"), dict):
-        obj["metadata"] = {}
-    return obj
-
-
-async def read_body(ctx: Context, resource: Resource, params: WriteParams) -> Object:
-    """`decode_body`, in a thread when it takes long."""
-    if large_yaml(ctx.request.body, ctx.request.headers.get("content-type", "")):
-        return await asyncio.to_thread(decode_body, ctx, resource, params)
-    return decode_body(ctx, resource, params)
-
-
-def large_yaml(body: bytes, content_type: str) -> bool:
-    """Whether a body is so much YAML that reading it would hold up other requests."""
-    return len(body) > LARGE_YAML and "yaml" in content_type
+        out.append(char)
+    return "".join(out)
 
 
 def decode_patched(resource: Resource, raw: Object, kept: Object | None = None) -> tuple[Object, list[str]]:
@@ -295,6 +259,7 @@ def track_fields(
         reset=strategy_of(ctx, resource).apply_reset,
         versions=resource.version_of,
     )
+    depth.refuse_too_deep(obj["metadata"].get("managedFields"), 2)
 
 
 def stored_form(resource: Resource, obj: Object) -> Object:
