@@ -6,7 +6,6 @@ import pytest
 import yaml
 from harness import CONFIG_MAPS, PODS, pod
 
-
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 PARTIAL = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 PARTIALS = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"

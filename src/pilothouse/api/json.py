@@ -37,5 +37,8 @@ def dump(value: Any, *, sort: bool = False) -> bytes:
 
 
 def pretty(data: bytes) -> bytes:
-    """The same JSON indented by two spaces."""
-    return orjson.dumps(orjson.loads(data), option=orjson.OPT_INDENT_2)
+    """The same JSON indented by two spaces; as it is when it is nested more deeply than orjson goes."""
+    try:
+        return orjson.dumps(orjson.loads(data), option=orjson.OPT_INDENT_2)
+    except (orjson.JSONDecodeError, TypeError):
+        return data

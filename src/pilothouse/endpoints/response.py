@@ -8,9 +8,9 @@ import orjson
 from pilothouse import errors
 from pilothouse._listbody import ListBody
 from pilothouse._watchcache import Entry
-from pilothouse.api import convert, protobuf_writer, yaml
+from pilothouse.api import convert, json, protobuf_writer, yaml
 from pilothouse.api.fields import Object
-from pilothouse.endpoints import negotiation
+from pilothouse.endpoints import negotiation, stored
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.negotiation import Media
 from pilothouse.endpoints.params import first
@@ -124,9 +124,14 @@ class Responder:
 
     def _source(self, ctx: Context, resource: Resource, value: bytes) -> Object:
         """What an answer is made from: tables and metadata of kinds that convert show what is stored."""
-        if ctx.media.transform and include_object(ctx) != "Object" and resource.to_storage is not None:
-            return orjson.loads(value)
-        return served(resource, value)
+        if not ctx.media.transform:
+            return served(resource, value)
+        obj = stored.outlined(value)
+        if resource.from_storage is None or (
+            include_object(ctx) != "Object" and resource.to_storage is not None
+        ):
+            return obj
+        return resource.from_storage(obj)
 
     def objects(
         self, ctx: Context, resource: Resource, objects: Iterable[Object], metadata: Object
@@ -206,17 +211,24 @@ def list_metadata(revision: int, token: str, remaining: int | None) -> Object:
 
 
 def write(obj: Any, form: str, *, pretty: bool = False) -> bytes:
-    """Bytes of an answer; JSON that is not indented ends with a newline, as Go's encoder writes it."""
+    """Bytes of an answer; JSON that is not indented ends with a newline, as Go's encoder writes it.
+
+    What indentation would make out of all proportion is not indented: JSON is YAML, too.
+    """
     if form == "yaml":
-        return yaml.dump(obj)
+        data = json.dump(obj)
+        return yaml.dump(obj) if stored.bears_indentation(obj, len(data)) else data + b"\n"
     if form == "protobuf":
         return protobuf_writer.dump(obj)
-    return orjson.dumps(obj, option=orjson.OPT_INDENT_2 if pretty else orjson.OPT_APPEND_NEWLINE)
+    if pretty:
+        data = json.dump(obj)
+        return json.pretty(data) if stored.bears_indentation(obj, len(data)) else data + b"\n"
+    return json.dump(obj) + b"\n"
 
 
 def served(resource: Resource, value: bytes) -> Object:
     """A stored object as a dict in the version of `resource`."""
-    obj: Object = orjson.loads(value)
+    obj = stored.whole(value)
     return resource.from_storage(obj) if resource.from_storage is not None else obj
 
 
