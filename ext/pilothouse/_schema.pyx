@@ -68,6 +68,7 @@ cdef dict KINDS = {
 DEF MAX_STRICT_ERRORS = 100  # sigs.k8s.io/json stops there
 DEF MAX_STRICT_CHARS = 65536  # of their paths, so that one long key does not come back in each of them
 
+DEF MAX_STRUCTS = 200000  # in one body: each becomes some 500 bytes, even when two were sent; no kind's object has so many
 DEF MAX_KNOWN = 4096  # quantities whose canonical text is remembered
 DEF MAX_KNOWN_LENGTH = 24
 
@@ -210,6 +211,7 @@ cdef class Walk:
     cdef public list strict
     cdef set seen
     cdef Py_ssize_t told  # characters of all strict errors so far
+    cdef Py_ssize_t structs
     cdef str error
     cdef public Py_ssize_t members  # of all objects met so far
 
@@ -219,6 +221,7 @@ cdef class Walk:
         self.strict = []
         self.seen = None
         self.told = 0
+        self.structs = 0
         self.error = None
         self.members = 0
 
@@ -317,6 +320,9 @@ cdef class Walk:
         frame.depth = up.depth + 1
         if frame.depth > DEPTH_LIMIT:
             return self.abort("exceeded max depth")
+        self.structs += 1
+        if self.structs > MAX_STRUCTS:
+            raise DecodeError(f"more than {MAX_STRUCTS} objects in one")
         if type(value) is dict:
             self.members += len(<dict>value)
             while PyDict_Next(value, &position, &key, &item):

@@ -22,3 +22,14 @@ def test_levels_are_counted() -> None:
     assert depth.is_too_deep(nested(depth.MAX_DEPTH, "array"), 1)
     with pytest.raises(errors.BadRequest, match="exceeded max depth"):
         depth.refuse_too_deep(nested(depth.MAX_DEPTH + 1))
+
+
+def test_what_is_stored_and_deeper_is_outlined() -> None:
+    head = '{"kind":"K","apiVersion":"v1","metadata":{"name":"n","labels":{"a":"b"}},"spec":'
+    deep = {
+        levels: (head + '{"a":' * levels + "1" + "}" * levels + "}").encode() for levels in (5, 300, 2000)
+    }
+    outline = {"kind": "K", "apiVersion": "v1", "metadata": {"name": "n", "labels": {"a": "b"}}}
+    assert depth.readable(deep[5]) == depth.outlined(deep[5]) != outline
+    assert depth.readable(deep[300]) != outline == depth.outlined(deep[300])
+    assert depth.readable(deep[2000]) == outline == depth.outlined(deep[2000])

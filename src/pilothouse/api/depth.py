@@ -7,10 +7,13 @@ that Python allows. Real objects stay below 100: the deepest are schemas of cust
 
 from typing import Any
 
-from pilothouse import errors
-from pilothouse._schema import MAX_DEPTH, is_deeper
+import orjson
 
-__all__ = ["MAX_DEPTH", "TOO_DEEP", "is_too_deep", "refuse_too_deep"]
+from pilothouse import _json, errors
+from pilothouse._schema import MAX_DEPTH, is_deeper
+from pilothouse.api.fields import Object
+
+__all__ = ["MAX_DEPTH", "TOO_DEEP", "is_too_deep", "outlined", "readable", "refuse_too_deep"]
 
 TOO_DEEP = "exceeded max depth"
 """What Go's decoder says of JSON beyond its own limit."""
@@ -25,3 +28,43 @@ def refuse_too_deep(value: Any, around: int = 0) -> None:
     """BadRequest when a value is too deep: what a request makes of an object, rather than its body."""
     if is_too_deep(value, around):
         raise errors.BadRequest(f"the object would be nested too deeply: {TOO_DEEP}")
+
+
+# What is stored already may be deeper: another server wrote it, or an older one.
+
+_ROOM = 20
+"""Levels beyond the limit that can still be written within lists and tables."""
+
+_TEXTS = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+
+
+def readable(value: bytes) -> Object:
+    """A stored object; one that is too deep to be read is reduced to its outline."""
+    try:
+        obj: Object = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return _outline(value)
+    return obj
+
+
+def outlined(value: bytes) -> Object:
+    """A stored object for a table or for its metadata; one that is too deep to be written is reduced to its outline."""
+    obj = readable(value)
+    return _outline(value) if is_deeper(obj, MAX_DEPTH + _ROOM) else obj
+
+
+def _outline(value: bytes) -> Object:
+    """Who an object is, read without decoding the rest."""
+    metadata: Object = {}
+    for member in _TEXTS:
+        text = _json.text(value, ("metadata", member))
+        if text is not None:
+            metadata[member] = text
+    labels = _json.labels(value, _json.head_of(value))
+    if labels:
+        metadata["labels"] = labels
+    return {
+        "kind": _json.text(value, ("kind",)),
+        "apiVersion": _json.text(value, ("apiVersion",)),
+        "metadata": metadata,
+    }

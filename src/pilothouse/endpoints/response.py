@@ -8,7 +8,7 @@ import orjson
 from pilothouse import errors
 from pilothouse._listbody import ListBody
 from pilothouse._watchcache import Entry
-from pilothouse.api import convert, json, protobuf_writer, yaml
+from pilothouse.api import convert, depth, json, protobuf_writer, yaml
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import negotiation, stored
 from pilothouse.endpoints.context import Context
@@ -126,7 +126,7 @@ class Responder:
         """What an answer is made from: tables and metadata of kinds that convert show what is stored."""
         if not ctx.media.transform:
             return served(resource, value)
-        obj = stored.outlined(value)
+        obj = depth.outlined(value)
         if resource.from_storage is None or (
             include_object(ctx) != "Object" and resource.to_storage is not None
         ):

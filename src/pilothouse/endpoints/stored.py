@@ -9,14 +9,8 @@ from typing import Any
 import orjson
 
 from pilothouse import _json, errors
-from pilothouse._schema import indented, is_deeper
-from pilothouse.api.depth import MAX_DEPTH
+from pilothouse._schema import indented
 from pilothouse.api.fields import Object
-
-_ROOM = 20
-"""Levels beyond the limit that still can be written inside of lists and tables."""
-
-_TEXTS = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 INDENTED_SHARE, INDENTED_FREE = 8, 1 << 20
 """Spaces that indentation may take: so many for a byte of the text, and so many at any rate."""
@@ -32,29 +26,6 @@ def whole(value: bytes) -> Object:
             f"Internal error occurred: object {name} is nested too deeply to be shown in this form"
         ) from None
     return obj
-
-
-def outlined(value: bytes) -> Object:
-    """A stored object for a table or for its metadata; one that is too deep is reduced to its outline."""
-    try:
-        obj: Object = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return _outline(value)
-    return _outline(value) if is_deeper(obj, MAX_DEPTH + _ROOM) else obj
-
-
-def _outline(value: bytes) -> Object:
-    """Who an object is, read without decoding the rest."""
-    metadata: Object = {}
-    for member in _TEXTS:
-        text = _json.text(value, ("metadata", member))
-        if text is not None:
-            metadata[member] = text
-    labels = _json.labels(value, _json.head_of(value))
-    if labels:
-        metadata["labels"] = labels
-    kind, version = _json.text(value, ("kind",)), _json.text(value, ("apiVersion",))
-    return {"kind": kind, "apiVersion": version, "metadata": metadata}
 
 
 def bears_indentation(value: Any, size: int) -> bool:

@@ -9,9 +9,9 @@ import orjson
 from pilothouse import errors
 from pilothouse._json import JsonEncoder
 from pilothouse._watchcache import Entry, Watcher
-from pilothouse.api import json
+from pilothouse.api import depth, json
 from pilothouse.api.fields import Object
-from pilothouse.endpoints import negotiation, stored
+from pilothouse.endpoints import negotiation
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import resource_version
 from pilothouse.endpoints.response import include_object, partial
@@ -53,7 +53,7 @@ class Transformed:
         self.key: object = self if self.headers_due else (resource.api_version, resource.kind, media, include)
 
     def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
-        obj = stored.outlined(value) if type != "ERROR" else orjson.loads(value)
+        obj = depth.outlined(value) if type != "ERROR" else orjson.loads(value)
         resource, media = self.resource, self.media
         if type != "ERROR":
             if resource.from_storage is not None and type != "BOOKMARK":
