@@ -171,6 +171,7 @@ class Rig:
                     self.verbs, self.table, discovery, nonresource, self.responder, consistent
                 ),
                 responder=self.responder,
+                offload=self.offload,
                 metrics=self.metrics.requests,
             )
         )

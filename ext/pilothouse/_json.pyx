@@ -11,6 +11,8 @@ from libc.stdint cimport uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memchr, memcmp, memcpy, strlen
 
+import json
+
 import orjson
 
 from pilothouse._gzip cimport drop
@@ -172,6 +174,14 @@ cdef bytes splice_at(bytes value, long long revision, Py_ssize_t* head):
     return out
 
 
+cdef bytes dump(dict obj):
+    """JSON, of values that are nested more deeply than orjson writes, too."""
+    try:
+        return orjson.dumps(obj)
+    except TypeError:
+        return json.dumps(obj, separators=(",", ":"), ensure_ascii=False).encode()
+
+
 cdef bytes splice_foreign(bytes value, long long revision, Py_ssize_t* head):
     """The same for a value with another member order or with a resourceVersion of its own."""
     obj = orjson.loads(value)
@@ -183,7 +193,7 @@ cdef bytes splice_foreign(bytes value, long long revision, Py_ssize_t* head):
     metadata.pop("resourceVersion", None)
     ordered = {"kind": obj.pop("kind", ""), "apiVersion": obj.pop("apiVersion", "")}
     ordered["metadata"] = {"resourceVersion": str(revision), **metadata}
-    out = orjson.dumps({**ordered, **obj})
+    out = dump({**ordered, **obj})
     head[0] = find_head(PyBytes_AS_STRING(out), PyBytes_GET_SIZE(out))
     if head[0] < 0:
         raise ValueError("the stored value's kind or apiVersion is no string")
@@ -341,6 +351,11 @@ cdef str read_text(bytes value, Py_ssize_t head, list path):
         return None
     end = skip_string(s, i, n)
     return None if end < 0 else read_string(s, i, end)
+
+
+def text(bytes value not None, path not None):
+    """The text at a path of member names, read without decoding the rest; None when there is none."""
+    return read_text(value, 0, [name.encode() for name in path])
 
 
 # --- watch events

@@ -1,28 +1,55 @@
 """Method and path to request info (apiserver endpoints/request RequestInfoFactory), and query strings."""
 
-from urllib.parse import unquote_to_bytes
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 from pilothouse.api.identity import RequestInfo
 
 cdef object _Info = RequestInfo
 cdef dict _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 cdef frozenset _NAMESPACE_SUBRESOURCES = frozenset(("status", "finalize"))
-cdef str _HEX = "0123456789abcdefABCDEF"
+DEF MAX_PARAMETERS = 10000  # net/url reads no query that has more
+DEF MAX_PARTS = 32  # segments of a path that are told apart: the last one may hold further slashes
+
+
+cdef inline int _hex(unsigned char c) noexcept nogil:
+    """The value of a hexadecimal digit, -1 for anything else."""
+    if b"0" <= c <= b"9":
+        return c - 48
+    if b"a" <= (c | 0x20) <= b"f":
+        return (c | 0x20) - 87
+    return -1
 
 
 cdef str _unescape(str text, bint plus):
     """Percent-decode; ValueError on a broken escape, as Go's net/url has it."""
-    cdef Py_ssize_t i = text.find("%")
-    cdef Py_ssize_t size = len(text)
-    if plus and "+" in text:
-        text = text.replace("+", " ")
-    if i < 0:
-        return text
-    while i >= 0:
-        if i + 2 >= size or text[i + 1] not in _HEX or text[i + 2] not in _HEX:
-            raise ValueError(f'invalid URL escape "{text[i:i + 3]}"')
-        i = text.find("%", i + 3)
-    return unquote_to_bytes(text).decode("utf-8", "replace")
+    cdef bytes given, out
+    cdef const unsigned char *s
+    cdef char *o
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t at = 0
+    cdef Py_ssize_t size
+    cdef int high, low
+    if "%" not in text:
+        return text.replace("+", " ") if plus else text
+    given = text.encode()
+    s = given
+    size = len(given)
+    out = PyBytes_FromStringAndSize(NULL, size)
+    o = PyBytes_AS_STRING(out)
+    while i < size:
+        if s[i] == b"%":
+            high = _hex(s[i + 1]) if i + 1 < size else -1
+            low = _hex(s[i + 2]) if i + 2 < size else -1
+            if high < 0 or low < 0:
+                raise ValueError(f'invalid URL escape "{given[i:i + 3].decode("utf-8", "replace")}"')
+            o[at] = <char>(high * 16 + low)
+            i += 3
+        else:
+            o[at] = b" " if plus and s[i] == b"+" else s[i]
+            i += 1
+        at += 1
+    return PyUnicode_DecodeUTF8(o, at, "replace")
 
 
 def unescape_path(str path not None):
@@ -31,11 +58,14 @@ def unescape_path(str path not None):
 
 
 def parse_query(str query not None):
-    """A query string as name -> list of values in order; pairs that cannot be decoded are dropped, as net/url does."""
+    """A query string as name -> list of values in order; pairs that cannot be decoded are dropped, as net/url does.
+
+    A query of more than 10,000 parameters counts as empty, as in net/url.
+    """
     cdef dict out = {}
     cdef str pair, name, value
     cdef Py_ssize_t cut
-    if not query:
+    if not query or query.count("&") >= MAX_PARAMETERS:
         return out
     for pair in query.split("&"):
         if not pair or ";" in pair:
@@ -61,7 +91,7 @@ def parse(str method not None, str path not None, dict query not None):
     cdef str verb, prefix, group = "", version, namespace = "", resource = "", name = "", subresource = ""
     cdef Py_ssize_t count
     cdef bint via_prefix = False
-    parts = path.strip("/").split("/")
+    parts = path.strip("/").split("/", MAX_PARTS)
     if len(parts) < 3 or (parts[0] != "api" and parts[0] != "apis"):
         return _Info(path, method.lower())
     prefix = parts[0]

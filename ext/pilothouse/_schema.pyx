@@ -18,6 +18,26 @@ cdef extern from "Python.h":
 
 from binascii import b2a_base64
 
+cdef enum:
+    DEPTH_LIMIT = 200  # levels of objects and arrays; api/depth.py tells why
+    TURN = 10000  # steps after which other threads may run: about a millisecond
+
+MAX_DEPTH = DEPTH_LIMIT
+
+cdef int steps = 0
+
+
+cdef inline int step() except -1:
+    """Count one value of a long walk; now and then let another thread have its turn."""
+    global steps
+    steps += 1
+    if steps >= TURN:
+        steps = 0
+        with nogil:
+            pass
+    return 0
+
+
 include "_schema_scan.pxi"
 
 cdef enum Kind:
@@ -45,9 +65,10 @@ cdef dict KINDS = {
     "quantity": QUANTITY, "intorstring": INTORSTRING, "schemaor": SCHEMAOR,
 }
 
-DEF MAX_DEPTH = 500  # deeper values would need too much of the C stack
 DEF MAX_STRICT_ERRORS = 100  # sigs.k8s.io/json stops there
+DEF MAX_STRICT_CHARS = 65536  # of their paths, so that one long key does not come back in each of them
 
+DEF MAX_STRUCTS = 200000  # in one body: each becomes some 500 bytes, even when two were sent; no kind's object has so many
 DEF MAX_KNOWN = 4096  # quantities whose canonical text is remembered
 DEF MAX_KNOWN_LENGTH = 24
 
@@ -194,6 +215,8 @@ cdef class Walk:
     cdef bint lenient  # inside a Go UnmarshalJSON, which reports no unknown members
     cdef public list strict
     cdef set seen
+    cdef Py_ssize_t told  # characters of all strict errors so far
+    cdef Py_ssize_t structs
     cdef str error
     cdef public Py_ssize_t members  # of all objects met so far
 
@@ -202,6 +225,8 @@ cdef class Walk:
         self.lenient = False
         self.strict = []
         self.seen = None
+        self.told = 0
+        self.structs = 0
         self.error = None
         self.members = 0
 
@@ -244,12 +269,12 @@ cdef class Walk:
                 found = integer(value, 31 if kind == INT32 else 63)
                 if found is not None:
                     return found
-                return self.save(mismatch(f"number {value}", node.go, frame))
+                return self.wrong(value, node.go, frame, True)
         elif kind == BOOL:
             if type(value) is bool:
                 return value
         elif kind == ANY:
-            return self.any(value)
+            return self.any(value, frame.depth)
         elif kind == QUANTITY:
             return self.quantity(parse_quantity, known_quantities, value)
         elif kind == MILLI:
@@ -283,10 +308,10 @@ cdef class Walk:
                 return value
             if type(value) is Literal:
                 found = number_of(value)
-                return found if found is not None else self.save(mismatch(f"number {value}", node.go, frame))
+                return found if found is not None else self.wrong(value, node.go, frame, True)
         elif kind == SCHEMAOR:
             return self.schema_or(node, value, frame)
-        return self.save(mismatch(describe(value), node.go, frame))
+        return self.wrong(value, node.go, frame)
 
     cdef object struct(self, Node node, object value, Frame *up):
         cdef Frame frame
@@ -298,8 +323,11 @@ cdef class Walk:
         frame.owner = <PyObject *>node
         frame.index = -1
         frame.depth = up.depth + 1
-        if frame.depth > MAX_DEPTH:
+        if frame.depth > DEPTH_LIMIT:
             return self.abort("exceeded max depth")
+        self.structs += 1
+        if self.structs > MAX_STRUCTS:
+            raise DecodeError(f"more than {MAX_STRUCTS} objects in one")
         if type(value) is dict:
             self.members += len(<dict>value)
             while PyDict_Next(value, &position, &key, &item):
@@ -318,9 +346,10 @@ cdef class Walk:
         cdef PyObject *found = PyDict_GetItem(node.members, key)
         cdef Member member
         cdef Kind kind
+        step()
         if found is NULL:
             if node.preserve_unknown:
-                out[key] = self.any(item)
+                out[key] = self.any(item, frame.depth)
             else:
                 self.unknown(key, item, frame)
             return 0
@@ -341,7 +370,8 @@ cdef class Walk:
                 out.pop(key, None)
             return 0
         if self.exact and key in out and (kind == STRUCT or kind == MAP):
-            walked = merged(out[key], walked)
+            merge(<dict>out[key], <dict>walked)
+            return 0
         PyDict_SetItem(out, key, walked)
         return 0
 
@@ -354,6 +384,8 @@ cdef class Walk:
         frame.owner = NULL
         frame.key = NULL
         frame.depth = up.depth + 1
+        if frame.depth > DEPTH_LIMIT:
+            return self.abort("exceeded max depth")
         for i in range(PyList_GET_SIZE(value)):
             item = <object>PyList_GET_ITEM(value, i)
             frame.index = i
@@ -370,6 +402,8 @@ cdef class Walk:
         frame.owner = NULL
         frame.index = -1
         frame.depth = up.depth + 1
+        if frame.depth > DEPTH_LIMIT:
+            return self.abort("exceeded max depth")
         if type(value) is dict:
             self.members += len(<dict>value)
             while PyDict_Next(value, &position, &key, &item):
@@ -385,16 +419,18 @@ cdef class Walk:
 
     cdef object element(self, Node node, object value, Frame *frame):
         """An item of a list or a map, which is written whatever it is."""
+        step()
         if value is not None:
             value = self.walk(node, value, frame)
         if value is not None:
             return value
         return "" if node.kind == BYTES else zero_of(node)
 
-    cdef object any(self, object value):
+    cdef object any(self, object value, int depth):
+        """A value without a type, within `depth` levels."""
         if self.exact:
-            return plain(value, 0)
-        self.members += count_members(value)
+            return plain(value, depth)
+        self.members += count_members(value, depth)
         return value
 
     cdef object schema_or(self, Node node, object value, Frame *frame):
@@ -413,12 +449,12 @@ cdef class Walk:
                 if type(item) is dict or type(item) is Members:
                     out.append(self.struct(node.items, item, frame))
                 else:
-                    out.append(self.any(item))
+                    out.append(self.any(item, frame.depth + 1))
             self.lenient = before
             return out
         if node.go == "v1.JSONSchemaPropsOrBool" and type(value) is not bool:
             return self.abort("boolean or JSON schema expected")
-        return self.any(value)
+        return self.any(value, frame.depth)
 
     cdef object quantity(self, object parse, dict known, object value):
         cdef PyObject *found
@@ -443,10 +479,10 @@ cdef class Walk:
         """Go takes an array of small numbers for bytes as well."""
         cdef bytearray out = bytearray()
         for item in value:
+            step()
             found = integer(str(item), 8) if type(item) in (int, Literal) else None
             if found is None or found < 0:
-                what = f"number {item}" if type(item) in (int, Literal) else describe(item)
-                return self.save(mismatch(what, "uint8", frame))
+                return self.wrong(item, "uint8", frame, type(item) in (int, Literal))
             out.append(found)
         return b2a_base64(out, newline=False).decode()
 
@@ -466,6 +502,12 @@ cdef class Walk:
             self.error = message
         return None
 
+    cdef object wrong(self, object value, str go, Frame *frame, bint shown=False):
+        """A value of another type than `go`: saved, with its place when it is the first, a number as it is `shown`."""
+        if self.exact and self.error is None:
+            return self.save(mismatch(f"number {value}" if shown else describe(value), go, frame))
+        return self.save("")
+
     cdef object abort(self, str message):
         """An error of a Go UnmarshalJSON ends the walk."""
         if not self.exact:
@@ -474,14 +516,15 @@ cdef class Walk:
 
     cdef int unknown(self, str key, object item, Frame *frame) except -1:
         if not self.exact:
-            self.members += count_members(item)
+            self.members += count_members(item, frame.depth)
         self.complain("unknown field", key, frame.up)
         return 0
 
     cdef int complain(self, str what, str key, Frame *frame) except -1:
-        if self.lenient or len(self.strict) >= MAX_STRICT_ERRORS:
+        if self.lenient or len(self.strict) >= MAX_STRICT_ERRORS or self.told >= MAX_STRICT_CHARS:
             return 0
         path = strict_path(frame)
+        self.told += len(path) + len(key)
         message = (what, f"{path}.{key}" if path else key)
         if self.seen is None:
             self.seen = set()

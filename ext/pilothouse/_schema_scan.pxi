@@ -83,6 +83,7 @@ cdef class Scanner:
         cdef unsigned char c
         while True:
             c = self.skip_space()
+            step()
             if state == AFTER:
                 if top is None:
                     if self.at < self.size:
@@ -271,12 +272,13 @@ def count_colons(bytes data not None):
     cdef const unsigned char *text = data
     cdef const unsigned char *end = text + len(data)
     cdef Py_ssize_t found = 0
-    while text < end:
-        if text[0] == b":":
-            found += 1
-        elif text[0] == b'"':
+    with nogil:
+        while text < end:
+            if text[0] == b":":
+                found += 1
+            elif text[0] == b'"':
+                text += 1
+                while text < end and text[0] != b'"':
+                    text += 2 if text[0] == b"\\" else 1
             text += 1
-            while text < end and text[0] != b'"':
-                text += 2 if text[0] == b"\\" else 1
-        text += 1
     return found

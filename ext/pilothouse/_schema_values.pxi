@@ -115,13 +115,24 @@ cdef object raw_text(object value):
 
 
 cdef object plain(object value, int depth):
-    """Scanned JSON as ordinary objects; the last of repeated members stays."""
-    if depth > MAX_DEPTH:
-        raise DecodeError("exceeded max depth")
+    """Scanned JSON, within `depth` levels, as ordinary objects; the last of repeated members stays."""
+    cdef dict members
+    cdef list items
+    step()
     if type(value) is Members:
-        return {key: plain(item, depth + 1) for key, item in (<Members>value).pairs}
+        if depth >= DEPTH_LIMIT:
+            raise DecodeError("exceeded max depth")
+        members = {}
+        for key, item in (<Members>value).pairs:
+            members[key] = plain(item, depth + 1)
+        return members
     if type(value) is list:
-        return [plain(item, depth + 1) for item in <list>value]
+        if depth >= DEPTH_LIMIT:
+            raise DecodeError("exceeded max depth")
+        items = []
+        for item in <list>value:
+            items.append(plain(item, depth + 1))
+        return items
     return number_of(value) if type(value) is Literal else value
 
 
@@ -130,25 +141,83 @@ def as_plain(value):
     return plain(value, 0)
 
 
-cdef Py_ssize_t count_members(object value):
-    """The members of all objects in a value."""
+cdef Py_ssize_t count_members(object value, int depth) except -1:
+    """The members of all objects in a value within `depth` levels; Odd when it is nested too deeply."""
     cdef Py_ssize_t found = 0
     if type(value) is dict:
+        if depth >= DEPTH_LIMIT:
+            raise Odd
         found = len(<dict>value)
         for item in (<dict>value).values():
+            step()
             if type(item) is dict or type(item) is list:
-                found += count_members(item)
+                found += count_members(item, depth + 1)
     elif type(value) is list:
+        if depth >= DEPTH_LIMIT:
+            raise Odd
         for item in <list>value:
+            step()
             if type(item) is dict or type(item) is list:
-                found += count_members(item)
+                found += count_members(item, depth + 1)
     return found
 
 
-cdef dict merged(dict old, dict new):
-    """A repeated struct or map is decoded into the earlier one."""
-    cdef dict out = dict(old)
+cdef bint deeper(object value, int levels) except -1:
+    if type(value) is dict:
+        if levels == 0:
+            return True
+        for item in (<dict>value).values():
+            step()
+            if (type(item) is dict or type(item) is list) and deeper(item, levels - 1):
+                return True
+    elif type(value) is list:
+        if levels == 0:
+            return True
+        for item in <list>value:
+            step()
+            if (type(item) is dict or type(item) is list) and deeper(item, levels - 1):
+                return True
+    return False
+
+
+def is_deeper(value, int levels):
+    """Whether a value has more than so many levels of dicts and lists."""
+    return deeper(value, levels)
+
+
+cdef Py_ssize_t indentation(object value, int depth) except -1:
+    cdef Py_ssize_t found = 0
+    if type(value) is dict:
+        found = len(<dict>value) * 2 * depth
+        for item in (<dict>value).values():
+            step()
+            if type(item) is dict or type(item) is list:
+                found += indentation(item, depth + 1)
+    elif type(value) is list:
+        found = len(<list>value) * 2 * depth
+        for item in <list>value:
+            step()
+            if type(item) is dict or type(item) is list:
+                found += indentation(item, depth + 1)
+    return found
+
+
+def indented(value):
+    """About how many spaces stand before the members and items of a value that is written with indentation.
+
+    The value has fewer than the 1,024 levels that orjson reads.
+    """
+    return indentation(value, 1)
+
+
+cdef int merge(dict old, dict new) except -1:
+    """Decode a repeated struct or map into the earlier one."""
+    cdef PyObject *earlier
     for key, value in new.items():
-        earlier = out.get(key)
-        out[key] = merged(earlier, value) if type(earlier) is dict and type(value) is dict else value
-    return out
+        step()
+        earlier = PyDict_GetItem(old, key)
+        if earlier is not NULL and type(<object>earlier) is dict and type(value) is dict:
+            merge(<dict>earlier, <dict>value)
+        else:
+            old[key] = value
+    return 0

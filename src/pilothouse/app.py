@@ -284,6 +284,7 @@ class Server:
             authorizer=authorizer,
             dispatcher=dispatcher,
             responder=responder,
+            offload=self.offload,
             metrics=metrics.requests,
         )
         self.pipeline = Pipeline(rooms, config.request_timeout, config.goaway_chance)

@@ -1,9 +1,12 @@
 """Bodies of built-in kinds: what is kept, what is said, and that nothing else is ever raised."""
 
 import json
+import threading
+import time
 from typing import Any
 
 import pytest
+from complexity import seconds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -369,3 +372,93 @@ def test_both_walks_agree(case: tuple[tuple[str, str, str], Any]) -> None:
     except codec._schema.Odd:
         return
     assert found == expected and quick.strict == exact.strict
+
+
+CRD = ("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+LONG = b"k" * 20_000
+
+
+def attempt(data: bytes, kind: tuple[str, str, str], media: str = "") -> str:
+    """The refusal of a body, "" when it is taken."""
+    try:
+        codec.decode(data, media, schema.for_kind(*kind), kind, codec.WARN)
+    except errors.BadRequest as error:
+        return error.message
+    return ""
+
+
+SHAPES: dict[str, Any] = {
+    "repeated yaml": (CONFIG_MAP, codec.YAML, lambda n: b"data:\n" + b"  a: b\n" * n),
+    "repeated members": (CONFIG_MAP, "", lambda n: b'{"data":{' + b'"a":"b",' * n + b'"c":"d"}}'),
+    "repeated structs": (
+        CONFIG_MAP,
+        "",
+        lambda n: (
+            b'{"metadata":{"labels":{'
+            + b",".join(b'"k%d":""' % i for i in range(n))
+            + b"}}"
+            + b',"metadata":{"labels":{}}' * n
+            + b"}"
+        ),
+    ),
+    "unknown": (CONFIG_MAP, "", lambda n: b"{" + b",".join(b'"u%d":[1]' % i for i in range(n)) + b"}"),
+    "wrong types": (POD, "", lambda n: b'{"spec":{"containers":[' + b"1," * n + b"2]}}"),
+    "bytes": (("", "v1", "Secret"), "", lambda n: b'{"data":{"a":[' + b"1," * n + b"2]}}"),
+    "raw": (("apps", "v1", "ControllerRevision"), "", lambda n: b'{"data":[' + b"[]," * n + b"1]}"),
+    "deep": (CONFIG_MAP, "", lambda n: b'{"data":' + b"[" * n),
+    "escapes": (CONFIG_MAP, "", lambda n: b'{"data":{"a":"' + b"\\ud800" * n + b'"}}'),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_long_body_is_decoded_in_linear_time(shape: str) -> None:
+    """Seconds for a megabyte: in quadratic time it took minutes. Ratios say little: what no cache holds is slower."""
+    kind, media, make = SHAPES[shape]
+    n = 1_000_000 // (len(make(1000)) // 1000)
+    assert seconds(lambda body: attempt(body, kind, media), make, n, runs=1) < 4.0
+
+
+def test_a_long_key_does_not_come_back_in_every_complaint() -> None:
+    root = b'{"spec":{"versions":[{"schema":{"openAPIV3Schema":{"properties":{"%s":{%s}}}}}]}}'
+    repeated = root % (LONG, b",".join([b'"x":1'] * 2000))
+    unknown = root % (LONG, b",".join(b'"x%d":1' % i for i in range(2000)))
+    for body in (repeated, unknown):
+        _, warnings = codec.decode(body, "", schema.for_kind(*CRD), CRD, codec.WARN)
+        assert warnings and sum(map(len, warnings)) < 200_000
+
+
+def test_a_number_of_thousands_of_digits_is_no_accident() -> None:
+    data = '{"data":{"a":' + "1" * 5000 + "}}"
+    assert "cannot unmarshal number into Go struct field ConfigMap.data of type string" in attempt(
+        data.encode(), CONFIG_MAP
+    )
+    for number in ("1e400", "-1e400", "1" * 5000, "1." + "0" * 5000):
+        attempt(f'{{"spec":{{"replicas":{number}}}}}'.encode(), ("apps", "v1", "Deployment"))
+        attempt(f'{{"data":{number}}}'.encode(), ("apps", "v1", "ControllerRevision"))
+
+
+def test_objects_in_one_body_are_bounded() -> None:
+    body = b'{"spec":{"containers":[' + b"{}," * 250_000 + b"{}]}}"
+    assert attempt(body, POD).endswith("more than 200000 objects in one")
+
+
+def test_a_long_walk_lets_other_threads_run() -> None:
+    """A thread that sleeps for a millisecond is not kept waiting until a long walk is over."""
+    value = [[] for _ in range(1_000_000)]
+    longest, done = [0.0], threading.Event()
+
+    def tick() -> None:
+        while not done.is_set():
+            started = time.perf_counter()
+            time.sleep(0.001)
+            longest[0] = max(longest[0], time.perf_counter() - started)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    started = time.perf_counter()
+    for _ in range(10):
+        codec._schema.is_deeper(value, 5)
+    took = time.perf_counter() - started
+    done.set()
+    thread.join()
+    assert longest[0] < took / 2

@@ -1,6 +1,7 @@
 """Go's durations."""
 
 import pytest
+from complexity import assert_linear
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,3 +99,15 @@ def test_texts_of_thousands_of_digits():
     assert go_duration("0" * 5000 + "1." + "5" * 5000 + "s") // 10**6 == 1555
     with pytest.raises(ValueError, match="invalid duration"):
         go_duration("1" * 5000 + "s")
+
+
+def test_long_texts_are_read_in_linear_time_or_refused():
+    def attempt(text):
+        try:
+            go_duration(text)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    assert_linear(attempt, lambda n: "0h" * n, 500)
+    assert len(attempt("1h" * 450_000)) < 20_000

@@ -4,10 +4,13 @@ import json
 from typing import Any
 
 import pytest
+from complexity import assert_linear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse.api import codec, protobuf, protobuf_writer, schema
+from pilothouse import errors
+from pilothouse.api import codec, depth, protobuf, protobuf_writer, schema
+from pilothouse.api.protobuf_writer import field
 
 POD = ("", "v1", "Pod")
 
@@ -111,3 +114,33 @@ def test_bodies_in_protobuf_are_decoded() -> None:
     assert found == obj and warnings == []
     with pytest.raises(codec.errors.BadRequest):
         codec.decode(b"k8s\x00\x0a\xff", codec.PROTOBUF, schema.for_kind(*POD), POD)
+
+
+MANY = {
+    "containers": lambda n: field(2, field(2, b"\x0a\x01c") * n),
+    "finalizers": lambda n: field(1, field(14, b"") * n),
+    "labels": lambda n: field(1, b"".join(field(11, field(1, b"%d" % i)) for i in range(n))),
+    "metadata": lambda n: field(1, b"") * n,
+    "unknown": lambda n: b"\x78\x00" * n,
+}
+
+
+@pytest.mark.parametrize("shape", MANY)
+def test_reading_is_linear(shape: str) -> None:
+    def read(raw: bytes) -> None:
+        body = protobuf_writer.frame(raw, "v1", "Pod")
+        codec.decode(body, codec.PROTOBUF, schema.for_kind(*POD), POD)
+
+    assert_linear(read, MANY[shape], 500)
+
+
+def test_raw_json_is_no_deeper_than_other_json() -> None:
+    kind = ("apps", "v1", "ControllerRevision")
+    for levels, fits in ((depth.MAX_DEPTH - 1, True), (depth.MAX_DEPTH, False)):
+        raw = field(2, field(1, b"[" * levels + b"]" * levels))
+        body = protobuf_writer.frame(raw, "apps/v1", "ControllerRevision")
+        try:
+            codec.decode(body, codec.PROTOBUF, schema.for_kind(*kind), kind)
+            assert fits
+        except errors.BadRequest as error:
+            assert not fits and "exceeded max depth" in error.message

@@ -3,6 +3,7 @@
 import pytest
 
 from pilothouse import _schema, errors
+from pilothouse.api import depth
 from pilothouse.api.fields import Object
 from pilothouse.api.structural import compile
 from pilothouse.api.structural_codec import StructuralCodec, plain, whole_numbers
@@ -112,3 +113,19 @@ def test_numbers() -> None:
     out = whole_numbers({"a": [3.0, 0.5, 1e20, 1e21], "b": True})
     assert out == {"a": [3, 0.5, 10**20, 1e21], "b": True}
     assert [type(n) for n in out["a"]] == [int, float, int, float]
+
+
+@pytest.mark.parametrize("shape", ['{"a":', "["])
+def test_the_deepest_object_is_read_and_a_deeper_one_refused(shape: str) -> None:
+    open_schema = compile({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+    reader = StructuralCodec("example.com", "v1", "Widget", lambda: open_schema)
+    end = "}" if shape.startswith("{") else "]"
+    for levels, fits in ((depth.MAX_DEPTH - 1, True), (depth.MAX_DEPTH, False)):
+        body = "{" + HEAD + ',"spec":' + shape * levels + "1" + end * levels + "}"
+        for media in ("application/json", "application/yaml"):
+            if fits:
+                obj, _ = reader.decode(body.encode(), media, "Strict")
+                assert not depth.is_too_deep(obj)
+            else:
+                with pytest.raises(errors.BadRequest, match="exceeded max depth"):
+                    reader.decode(body.encode(), media, "Strict")

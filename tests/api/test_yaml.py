@@ -1,9 +1,11 @@
 """The YAML that the API accepts."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
+from complexity import assert_linear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -101,3 +103,88 @@ def test_bombs_are_refused() -> None:
         yaml.parse(b"\xff\xfe\x00")
     with pytest.raises(yaml.YAMLError):
         yaml.parse(b"a: \x01")
+
+
+def test_aliases_stay_in_proportion() -> None:
+    few = "a: &a [1, 2, 3]\nb:\n" + "- *a\n" * 100
+    assert yaml.parse(few.encode()).value["b"] == [[1, 2, 3]] * 100
+    long = f"a: &a {'x' * 100_000}\nb:\n" + "- *a\n" * 100
+    with pytest.raises(yaml.YAMLError, match="excessive aliasing"):
+        yaml.parse(long.encode())
+    value = yaml.parse(b"a: &a {b: {}}\nc: *a\n").value
+    assert value["a"]["b"] is not value["c"]["b"], "later steps change what they are given"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: &a [*a]", "yaml: anchor 'a' value contains itself"),
+        ("a: *b", "yaml: unknown anchor 'b' referenced"),
+        ("%TAG !a! b\n" * 200 + "--- 1", "yaml: too many %TAG directives"),
+        ("[1]: 2\nb: [", "yaml: line 2: did not find expected node content"),
+    ],
+)
+def test_more_messages(text: str, message: str) -> None:
+    with pytest.raises(yaml.YAMLError) as caught:
+        yaml.parse(text.encode())
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e400", "1e400"),
+        ("0x" + "f" * 300, "0x" + "f" * 300),
+        ("9" * 5000, "9" * 5000),
+        ("! 3", "3"),
+        ("!!binary 3", "3"),
+        ("<<", "<<"),
+        ("0b_", "0b_"),
+    ],
+)
+def test_what_no_number_holds_is_text(text: str, value: str) -> None:
+    assert yaml.parse(f"- {text}\n".encode()).value == [value]
+
+
+def test_merge_keys_that_are_none() -> None:
+    assert yaml.parse(b'"<<": 1\na: <<\n').value == {"<<": 1, "a": "<<"}
+    assert yaml.parse(b"a: &k b\n*k : c\n").value == {"a": "b", "b": "c"}
+    assert yaml.parse(b"a: &x {b: 1}\nc:\n  <<: [*x, {b: 2, d: 3}]\n  d: 4\n").value["c"] == {"b": 1, "d": 4}
+
+
+SHAPES = {
+    "repeated keys": lambda n: b"a: 1\n" * n,
+    "keys": lambda n: b"".join(b"k%d: 1\n" % i for i in range(n)),
+    "items": lambda n: b"[" + b"{}," * n + b"]",
+    "anchors": lambda n: b"".join(b"- &a%d 1\n" % i for i in range(n)),
+    "aliases": lambda n: b"- &a 1\n" + b"- *a\n- 1\n" * n,
+    "merges": lambda n: b"- &a {b: 1}\n- {" + b"<<: *a, b: 1, " * n + b"}\n",
+    "text": lambda n: b"a: " + b"x y" * 20 * n,
+    "digits": lambda n: b"a: 1." + b"1" * 50 * n + b"x",
+    "comments": lambda n: b"#\n" * 50 * n + b"a",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_reading_is_linear(shape: str) -> None:
+    assert_linear(yaml.parse, SHAPES[shape], 400)
+
+
+@pytest.mark.parametrize("shape", ["repeated keys", "items", "text"])
+def test_reading_takes_little_memory(shape: str) -> None:
+    body = SHAPES[shape](1000)
+    body = SHAPES[shape](1000 * 300_000 // len(body))
+    tracemalloc.start()
+    try:
+        document = yaml.parse(body)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert document.value is not None and peak - kept < 6 * len(body)
+
+
+def test_only_some_repeated_keys_are_told() -> None:
+    document = yaml.parse(b"a: 1\n" * 5000)
+    assert len(document.repeated) == 100 and document.value == {"a": 1}
+    key = b"k" * 1000
+    assert len(yaml.parse((key + b": 1\n") * 500).repeated) < 100

@@ -1,5 +1,6 @@
 import pytest
 import yaml as pyyaml
+from complexity import assert_linear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,3 +63,21 @@ def test_keys_are_in_natural_order():
 def test_nothing_is_written_as_an_alias():
     shared = {"k": ["v"]}
     assert yaml.dump([shared, shared]) == b"- k:\n  - v\n- k:\n  - v\n"
+
+
+def test_keys_with_zeros_and_long_runs_of_digits() -> None:
+    keys = ["a1", "a01", "a001", "a" + "9" * 5000, "a" + "9" * 5000 + "b", "a10"]
+    found = list(pyyaml.load(yaml.dump(dict.fromkeys(keys, 0)), pyyaml.BaseLoader))
+    assert found == ["a1", "a01", "a001", "a10", "a" + "9" * 5000, "a" + "9" * 5000 + "b"]
+
+
+def test_writing_is_linear() -> None:
+    assert_linear(yaml.dump, lambda n: {f"k{i}": [i, {"a": str(i)}] for i in range(n)}, 200)
+    assert_linear(yaml.dump, lambda n: {"1" * n + tail: 0 for tail in ("a", "b0", "b1")}, 10_000)
+
+
+def test_deep_values_are_written() -> None:
+    value: object = 1
+    for _ in range(900):
+        value = [value]
+    assert yaml.dump(value).endswith(b"- 1\n")

@@ -20,4 +20,4 @@ def test_a_warning_is_given_once_and_in_order():
     assert ctx.warnings is None
     for text in ("b", "a", "b"):
         ctx.warn(text)
-    assert ctx.warnings == ["b", "a"]
+    assert ctx.warnings is not None and ctx.warnings.sendable() == ["b", "a"]

@@ -154,3 +154,14 @@ def test_a_client_cannot_fill_the_memory():
     for number in range(3 * negotiation.CACHE_LIMIT):
         negotiate(f"application/json;x={number}")
     assert len(negotiation._objects_or_tables.cache) <= negotiation.CACHE_LIMIT
+
+
+def test_a_header_of_many_ranges_counts_in_part():
+    negotiation._objects_or_tables.cache.clear()
+    many = "text/html," * 450_000
+    assert len(negotiation.parse_accept(many)) <= negotiation.RANGES_LIMIT
+    assert negotiation.negotiate("application/yaml," + many).format == "yaml"
+    for header in ("a/b;q=1," * 100_000, "x" * 900_000, ";" * 900_000, "," * 900_000):
+        with pytest.raises(NotAcceptable):
+            negotiation.negotiate(header)
+    assert not negotiation._objects_or_tables.cache, "nothing long is kept"

@@ -3,6 +3,7 @@
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import pytest
+from complexity import seconds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -129,3 +130,21 @@ def test_a_watch_of_nothing_is_refused(path: str) -> None:
 )  # fmt: skip
 def test_what_asks_for_a_watch(values: dict[str, list[str]], wanted: bool) -> None:
     assert requestinfo.wants_watch(values) is wanted
+
+
+def test_a_query_of_more_parameters_than_go_reads_is_empty() -> None:
+    assert len(requestinfo.parse_query("&".join(f"a{i}" for i in range(10_000)))) == 10_000
+    assert requestinfo.parse_query("&".join(f"a{i}" for i in range(10_001))) == {}
+
+
+@pytest.mark.parametrize("part", ["/", "a/", "%2f", "%41", "%ff", "+", "é"])
+def test_long_paths_and_queries_are_read_quickly(part: str) -> None:
+    text = part * (900_000 // len(part))
+    assert seconds(requestinfo.unescape_path, lambda n: "/" + text, 1) < 0.1
+    assert seconds(lambda path: requestinfo.parse("GET", path, {}), lambda n: "/api/v1/" + text, 1) < 0.1
+    assert seconds(requestinfo.parse_query, lambda n: "a=" + text, 1) < 0.1
+
+
+def test_what_stands_far_behind_in_a_path_is_one_part() -> None:
+    info = requestinfo.parse("GET", "/api/v1/namespaces/a/pods/b/proxy/" + "c/" * 1000, {})
+    assert (info.namespace, info.name, info.subresource) == ("a", "b", "proxy") and len(info.parts) < 40

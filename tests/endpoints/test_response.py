@@ -6,8 +6,6 @@ import pytest
 import yaml
 from harness import CONFIG_MAPS, PODS, pod
 
-from pilothouse.endpoints.response import WARNING_LIMIT, WARNINGS_LIMIT, sendable
-
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 PARTIAL = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 PARTIALS = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -132,19 +130,6 @@ async def test_warnings_become_headers(rig):
     response = rig.handle("POST", PODS, obj)
     (header,) = [value for name, value in response.headers if name == "Warning"]
     assert header == '299 - "unknown field \\"b\\\\\\"\\\\\\\\c\\""'
-
-
-def test_warnings_that_cannot_be_sent():
-    assert sendable(["", "a\nb", "c\x7f", "d\x85", "é"]) == ["é"]
-
-
-def test_many_warnings_are_shortened():
-    fits = ["a" * 1000, "b" * 3096]
-    assert sendable(fits) == fits
-    assert sendable([*fits, "c"]) == ["a" * WARNING_LIMIT, "b" * WARNING_LIMIT, "c"]
-    long = [f"{n:04}" + "x" * 300 for n in range(100)]
-    sent = sendable(long)
-    assert sent == [text[:WARNING_LIMIT] for text in long[: WARNINGS_LIMIT // WARNING_LIMIT]]
 
 
 async def test_lists_of_another_version(rig):

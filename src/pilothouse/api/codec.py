@@ -68,10 +68,9 @@ def decode(
     strict: list[str] = []
     try:
         if media == YAML:
-            document = yaml.parse(body)
-            data = json.dump(_sorted(document.value))
-            if document.repeated:
-                strict.append(document.strict_error())
+            data, repeated = _from_yaml(body)
+            if repeated:
+                strict.append(repeated)
         elif media == PROTOBUF:
             data = json.dump(_from_protobuf(body, expected))
         else:
@@ -149,13 +148,13 @@ def warnings_of(strict: str) -> list[str]:
     return [strict]
 
 
-def _sorted(value: Any) -> Any:
-    """Members in the order in which Go writes a map, which is the order of later messages."""
-    if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    if isinstance(value, list):
-        return [_sorted(item) for item in value]
-    return value
+def _from_yaml(body: bytes) -> tuple[bytes, str]:
+    """The JSON that YAML stands for, and what the strict converter says of it.
+
+    Members are in the order in which Go writes a map, which is the order of later messages.
+    """
+    document = yaml.parse(body)
+    return json.dump(document.value, sort=True), document.strict_error()
 
 
 def _read(data: bytes) -> tuple[Any, bool]:

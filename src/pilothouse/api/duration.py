@@ -14,6 +14,8 @@ _UNITS = {
 }
 _PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]*)")
 _LIMIT = 2**63
+LONGEST = 16_384
+"""Characters of a duration; Go has no such limit, but nobody writes a longer one."""
 _DIGITS = 40
 """More than any duration has; int() refuses texts of thousands."""
 
@@ -21,14 +23,14 @@ _DIGITS = 40
 def go_duration(text: str) -> int:
     """Nanoseconds of a duration; ValueError in the words of time.ParseDuration."""
     negative = text[:1] == "-"
-    rest = text[1:] if text[:1] in ("+", "-") else text
-    if rest == "0":
+    at = 1 if text[:1] in ("+", "-") else 0
+    if text[at:] == "0":
         return 0
-    if not rest:
-        raise ValueError(f"time: invalid duration {_quote(text)}")
+    if at == len(text) or len(text) > LONGEST:
+        raise ValueError(f"time: invalid duration {_quote(text[:LONGEST])}")
     total = 0
-    while rest:
-        match = _PART.match(rest)
+    while at < len(text):
+        match = _PART.match(text, at)
         whole, fraction, unit = match.groups() if match else ("", None, "")
         if match is None or not (whole or fraction):
             raise ValueError(f"time: invalid duration {_quote(text)}")
@@ -43,7 +45,7 @@ def go_duration(text: str) -> int:
             total += int(fraction) * size // 10 ** len(fraction)
         if total >= _LIMIT + negative:
             raise ValueError(f"time: invalid duration {_quote(text)}")
-        rest = rest[match.end() :]
+        at = match.end()
     return -total if negative else total
 
 

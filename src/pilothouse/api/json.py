@@ -6,11 +6,9 @@ from typing import Any
 import orjson
 
 from pilothouse._schema import DecodeError, ScanError, as_plain, scan
+from pilothouse.api.depth import TOO_DEEP, is_too_deep
 
-MAX_DEPTH = 500
-"""How deeply values may be nested; upstream allows more than anything reads or writes back."""
-
-__all__ = ["MAX_DEPTH", "DecodeError", "ScanError", "dump", "parse", "pretty"]
+__all__ = ["DecodeError", "ScanError", "dump", "parse", "pretty"]
 
 
 def parse(data: bytes) -> Any:
@@ -20,20 +18,27 @@ def parse(data: bytes) -> Any:
     message; DecodeError says that the value is nested too deeply.
     """
     try:
-        return orjson.loads(data)
+        value = orjson.loads(data)
     except orjson.JSONDecodeError:
         return as_plain(scan(data))
+    if is_too_deep(value):
+        raise DecodeError(TOO_DEEP)
+    return value
 
 
-def dump(value: Any) -> bytes:
-    """Compact JSON, in UTF-8."""
+def dump(value: Any, *, sort: bool = False) -> bytes:
+    """Compact JSON, in UTF-8; `sort` puts the members of objects in order."""
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort else None)
     except (orjson.JSONEncodeError, TypeError):
         # Nested more deeply than orjson goes, or an integer of more than 64 bits.
-        return _json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+        text = _json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=sort)
+        return text.encode("utf-8", "replace")
 
 
 def pretty(data: bytes) -> bytes:
-    """The same JSON indented by two spaces."""
-    return orjson.dumps(orjson.loads(data), option=orjson.OPT_INDENT_2)
+    """The same JSON indented by two spaces; as it is when it is nested more deeply than orjson goes."""
+    try:
+        return orjson.dumps(orjson.loads(data), option=orjson.OPT_INDENT_2)
+    except (orjson.JSONDecodeError, TypeError):
+        return data

@@ -1,30 +1,48 @@
-"""The JSON subset of YAML that the API accepts, as sigs.k8s.io/yaml turns it into JSON."""
+"""The JSON subset of YAML that the API accepts, as sigs.k8s.io/yaml turns it into JSON.
 
-import functools
-import math
-import re
+The events of libyaml's parser become plain values one by one: no tree of nodes is built, so that a body takes
+little more memory than its value.
+"""
+
 from typing import Any
 
 import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
 
-MAX_ALIASED = 100_000
-"""Values that a document's aliases may repeat: keeps alias bombs from growing."""
+from pilothouse.api.depth import MAX_DEPTH
+from pilothouse.api.yaml_dump import dump
+from pilothouse.api.yaml_scalars import YAMLError, key_text, resolve
 
-MAX_DEPTH = 200
-"""How deeply values may be nested here, which includes a value that holds itself."""
+__all__ = ["Document", "YAMLError", "dump", "parse"]
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_ALIASED = 3 * 1024 * 1024
+"""Bytes of JSON that the aliases of a document may add: as much as a whole body may have."""
 
-_INT = re.compile(r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)\Z")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
-_TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"))
-_FALSE = frozenset(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"))
-_NULL = frozenset(("", "~", "null", "Null", "NULL"))
-_STR = "tag:yaml.org,2002:str"
+MAX_REPEATED, MAX_REPEATED_CHARS = 100, 64 * 1024
+"""Repeated keys that are told, as many as sigs.k8s.io/json tells errors, and their characters together."""
 
+MAX_TAGS = 100
+"""%TAG directives of a stream: libyaml compares each with all before it."""
 
-class YAMLError(ValueError):
-    """The text is no YAML, or no YAML that stands for JSON; the message is upstream's."""
+_FEW, _MANY = 400_000, 4_000_000
+"""Values up to which 99 of 100 may come from aliases, and from which on 10 of 100 may (go-yaml allowedAliasRatio)."""
+
+_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TEXT_TAGS = frozenset(("!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:binary"))
+_MERGE_TAG = "tag:yaml.org,2002:merge"
+_ENDS = (DocumentEndEvent, StreamEndEvent, type(None))
+_OPEN: Any = object()
+_NO_KEY: Any = object()
+_MERGE: Any = object()
 
 
 class Document:
@@ -46,109 +64,162 @@ def _show_key(key: str) -> str:
     return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+class _Frame:
+    """A mapping or sequence that is not complete yet, or a complete value.
+
+    size: about the bytes of JSON that it takes. nodes: the values in it, as go-yaml counts them. height: its levels.
+    key: of a mapping, the key whose value comes next.
+    """
+
+    __slots__ = ("anchor", "height", "key", "merged", "nodes", "size", "value")
+
+    def __init__(self, value: Any, anchor: str | None, size: int = 2, height: int = 1) -> None:
+        self.value = value
+        self.anchor = anchor
+        self.size = size
+        self.nodes = 1
+        self.height = height
+        self.key: Any = _NO_KEY
+        self.merged: dict[str, Any] | None = None
+
+
 class _Builder:
-    def __init__(self, limit: int) -> None:
-        self.left = limit
+    """Puts the value of one document together."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
         self.repeated: list[tuple[int, str]] = []
+        self.stack: list[_Frame] = []
+        self.anchors: dict[str, _Frame] = {}
+        self.repeated_chars = 0
+        self.decoded = self.aliased = self.added = 0
 
-    def build(self, node: yaml.Node, depth: int = 0) -> Any:
-        self.left -= 1
-        if self.left < 0:
-            raise YAMLError("yaml: document contains excessive aliasing")
-        if depth > MAX_DEPTH:
+    def scalar(self, event: Any) -> None:
+        """Take a scalar: a key, a merge key, an item or a member's value."""
+        text, stack = event.value, self.stack
+        self.decoded += 1
+        frame = stack[-1] if stack else None
+        plain = not event.style and event.tag not in _TEXT_TAGS
+        if (
+            frame is not None
+            and text == "<<"
+            and frame.key is _NO_KEY
+            and type(frame.value) is dict
+            and (event.tag == _MERGE_TAG or (event.tag is None and plain))
+        ):
+            frame.key = _MERGE
+            return
+        value = resolve(text) if plain else text
+        if event.anchor is not None:
+            self.anchors[event.anchor] = _Frame(value, None, len(text) + 3, 0)
+        self.put(value, len(text) + 3, 1, 0, event)
+
+    def start(self, event: Any, value: Any) -> None:
+        """Open a mapping or a sequence."""
+        self.decoded += 1
+        stack = self.stack
+        if stack and type(stack[-1].value) is dict and stack[-1].key is _NO_KEY:
+            raise YAMLError(f"yaml: invalid map key: {_sort(value)}")
+        if len(stack) >= MAX_DEPTH:
             raise YAMLError(f"yaml: exceeded max depth of {MAX_DEPTH}")
-        if isinstance(node, yaml.ScalarNode):
-            return _scalar(node)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.build(item, depth + 1) for item in node.value]
-        return self.mapping(node, depth)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = _OPEN
+        stack.append(_Frame(value, event.anchor))
 
-    def mapping(self, node: yaml.Node, depth: int) -> dict[str, Any]:
-        out: dict[str, Any] = {}
-        merged: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if key_node.value == "<<" and key_node.tag == "tag:yaml.org,2002:merge":
-                self.merge(merged, value_node, depth)
-                continue
-            key = self.key(key_node)
-            if key in out:
-                self.repeated.append((key_node.start_mark.line + 1, key))
-            out[key] = self.build(value_node, depth + 1)
-        return {**merged, **out} if merged else out
+    def end(self, event: Any) -> None:
+        """Close the innermost mapping or sequence."""
+        frame = self.stack.pop()
+        if frame.merged:
+            frame.value = {**frame.merged, **frame.value}
+        if frame.anchor is not None:
+            self.anchors[frame.anchor] = frame
+        self.put(frame.value, frame.size, frame.nodes, frame.height, event)
 
-    def merge(self, merged: dict[str, Any], node: yaml.Node, depth: int) -> None:
-        value = self.build(node, depth + 1)
-        for part in value if isinstance(value, list) else [value]:
-            if not isinstance(part, dict):
-                raise YAMLError("yaml: map merge requires map or sequence of maps as the value")
-            for key, item in part.items():
-                merged.setdefault(key, item)
+    def alias(self, event: Any) -> None:
+        """Put a copy of what an anchor names, as far as the whole stays in proportion."""
+        found = self.anchors.get(event.anchor)
+        if found is None:
+            raise YAMLError(f"yaml: unknown anchor '{event.anchor}' referenced")
+        if found is _OPEN:
+            raise YAMLError(f"yaml: anchor '{event.anchor}' value contains itself")
+        self.decoded += 1 + found.nodes
+        self.aliased += found.nodes
+        self.added += found.size
+        if self.added > MAX_ALIASED or _is_excessive(self.aliased, self.decoded):
+            raise YAMLError("yaml: document contains excessive aliasing")
+        if len(self.stack) + found.height > MAX_DEPTH:
+            raise YAMLError(f"yaml: exceeded max depth of {MAX_DEPTH}")
+        self.put(_copy(found.value), found.size, 1 + found.nodes, found.height, event)
 
-    def key(self, node: yaml.Node) -> str:
-        """A map's key as JSON text: numbers and booleans are spelt out."""
-        if not isinstance(node, yaml.ScalarNode):
-            kind = "map" if isinstance(node, yaml.MappingNode) else "slice"
-            raise YAMLError(f"yaml: invalid map key: {kind}")
-        value = _scalar(node)
-        if isinstance(value, str):
-            return value
-        if value is None:
-            return "null"
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return str(value)
+    def put(self, value: Any, size: int, nodes: int, height: int, event: Any) -> None:
+        """Give a complete value to the mapping or sequence that it stands in."""
+        if not self.stack:
+            self.value = value
+            return
+        frame = self.stack[-1]
+        frame.size += size
+        frame.nodes += nodes
+        if height >= frame.height:
+            frame.height = height + 1
+        if type(frame.value) is list:
+            frame.value.append(value)
+        elif frame.key is _NO_KEY:
+            self.key(frame, value, event)
+        elif frame.key is _MERGE:
+            frame.merged = _merge(frame.merged, value)
+            frame.key = _NO_KEY
+        else:
+            frame.value[frame.key] = value
+            frame.key = _NO_KEY
 
-
-def _scalar(node: yaml.ScalarNode) -> Any:
-    text: str = node.value
-    if node.style or _is_tagged_text(node):
-        return text
-    if text in _NULL:
-        return None
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    if _INT.match(text):
-        return _integer(text)
-    if _FLOAT.match(text):
-        return _whole(float(text))
-    if text.lower().lstrip("+-") in (".inf", ".nan"):
-        raise YAMLError(f"json: unsupported value: {_special(text)}")
-    return text
-
-
-def _is_tagged_text(node: yaml.ScalarNode) -> bool:
-    """Whether a plain scalar says that it is text: PyYAML would else have resolved it to something."""
-    if node.tag != _STR:
-        return bool(node.tag == "tag:yaml.org,2002:binary")
-    resolvers = _Loader.yaml_implicit_resolvers.get(node.value[:1], ())
-    return any(pattern.match(node.value) for _, pattern in resolvers)
+    def key(self, frame: _Frame, value: Any, event: Any) -> None:
+        """Take a key; a repeated one is noted."""
+        if isinstance(value, dict | list):
+            raise YAMLError(f"yaml: invalid map key: {_sort(value)}")
+        frame.key = key = key_text(value)
+        if (
+            key in frame.value
+            and len(self.repeated) < MAX_REPEATED
+            and self.repeated_chars < MAX_REPEATED_CHARS
+        ):
+            self.repeated.append((event.start_mark.line + 1, key))
+            self.repeated_chars += len(key)
 
 
-def _special(text: str) -> str:
-    if "nan" in text.lower():
-        return "NaN"
-    return "-Inf" if text.startswith("-") else "+Inf"
+def _sort(value: Any) -> str:
+    """What Go calls a mapping or a sequence."""
+    return "map" if isinstance(value, dict) else "slice"
 
 
-def _integer(text: str) -> Any:
-    plain = text.replace("_", "").lstrip("+")
-    sign, digits = (-1, plain[1:]) if plain.startswith("-") else (1, plain)
-    if digits[:2] in ("0b", "0x", "0o"):
-        value = sign * int(digits, 0)
-    elif len(digits) > 1 and digits.startswith("0"):
-        value = sign * int(digits, 8)
-    elif len(digits) > 400:
-        return text
+def _merge(merged: dict[str, Any] | None, value: Any) -> dict[str, Any]:
+    """The members that merge keys bring in: the first of several counts."""
+    out = {} if merged is None else merged
+    for part in value if isinstance(value, list) else [value]:
+        if not isinstance(part, dict):
+            raise YAMLError("yaml: map merge requires map or sequence of maps as the value")
+        for key, item in part.items():
+            out.setdefault(key, item)
+    return out
+
+
+def _is_excessive(aliased: int, decoded: int) -> bool:
+    """Whether too large a share of the values comes from aliases."""
+    if aliased <= 100 or decoded <= 1000:
+        return False
+    if decoded <= _FEW:
+        allowed = 0.99
+    elif decoded >= _MANY:
+        allowed = 0.10
     else:
-        value = sign * int(digits)
-    return value if -(1 << 63) <= value < 1 << 64 else _whole(float(value))
+        allowed = 0.99 - 0.89 * (decoded - _FEW) / (_MANY - _FEW)
+    return aliased / decoded > allowed
 
 
-def _whole(value: float) -> Any:
-    """JSON has one sort of number: Go writes a whole float without a point."""
-    if math.isinf(value) or math.isnan(value):
-        raise YAMLError("json: unsupported value: +Inf")
-    return int(value) if value.is_integer() and abs(value) < 1e21 else value
+def _copy(value: Any) -> Any:
+    """A copy: later steps change what they are given."""
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
 def parse(data: bytes) -> Document:
@@ -157,18 +228,43 @@ def parse(data: bytes) -> Document:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise YAMLError("yaml: invalid leading UTF-8 octet") from None
+    if text.count("%TAG") > MAX_TAGS and text.count("\n%TAG") >= MAX_TAGS:
+        raise YAMLError("yaml: too many %TAG directives")
     try:
-        loader = _Loader(text)
+        parser = _Parser(text)
         try:
-            node = loader.get_node() if loader.check_node() else None  # what follows is not read
+            return _read(parser)
         finally:
-            loader.dispose()
+            parser.dispose()
     except yaml.MarkedYAMLError as error:
         raise YAMLError(_message(error)) from None
     except yaml.YAMLError:
         raise YAMLError("yaml: control characters are not allowed") from None
-    builder = _Builder(len(data) + MAX_ALIASED)  # a value that is written out takes at least a byte
-    return Document(None if node is None else builder.build(node), builder.repeated)
+
+
+def _read(parser: Any) -> Document:
+    """The document as its events come in; what is no YAML at all is told before what stands for no JSON."""
+    builder, event = _Builder(), parser.get_event
+    try:
+        while True:
+            found = event()
+            kind = type(found)
+            if kind is ScalarEvent:
+                builder.scalar(found)
+            elif kind is MappingStartEvent:
+                builder.start(found, {})
+            elif kind is SequenceStartEvent:
+                builder.start(found, [])
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                builder.end(found)
+            elif kind is AliasEvent:
+                builder.alias(found)
+            elif kind in _ENDS:  # what follows the first document is not read
+                return Document(builder.value, builder.repeated)
+    except YAMLError:
+        while not isinstance(event(), _ENDS):
+            pass
+        raise
 
 
 def _message(error: yaml.MarkedYAMLError) -> str:
@@ -180,81 +276,3 @@ def _message(error: yaml.MarkedYAMLError) -> str:
             break
     where = f"line {line}: " if line else ""
     return f"yaml: {where}{error.problem or 'unknown problem parsing YAML content'}"
-
-
-_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:\Z|[Tt ])")
-_BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?\Z")
-_SPECIALS = frozenset(
-    ("<<", "=", ".inf", ".Inf", ".INF", "+.inf", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN")
-)
-
-
-class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Writes text as go-yaml does: quoted where it would be read back as something else."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _represent_text(dumper: Any, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else '"' if _looks_like_no_text(text) else None
-    node: yaml.ScalarNode = dumper.represent_scalar(_STR, text, style)
-    return node
-
-
-def _looks_like_no_text(text: str) -> bool:
-    if text in _NULL or text in _TRUE or text in _FALSE or text in _SPECIALS:
-        return True
-    if not text[:1].isdigit() and text[:1] not in "+-.":
-        return False
-    plain = text.replace("_", "")
-    return any(pattern.match(text if pattern in (_DATE, _BASE_60) else plain) for pattern in _NUMBERS)
-
-
-_NUMBERS = (_INT, _FLOAT, _DATE, _BASE_60)
-_Dumper.add_representer(str, _represent_text)
-
-
-def dump(value: Any) -> bytes:
-    """JSON data as YAML, keys in go-yaml's order."""
-    text = yaml.dump(
-        _in_order(value),
-        Dumper=_Dumper,
-        default_flow_style=False,
-        allow_unicode=True,
-        sort_keys=False,
-        encoding="utf-8",
-    )
-    return bytes(text)
-
-
-def _in_order(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _in_order(value[key]) for key in sorted(value, key=_natural)}
-    if isinstance(value, list):
-        return [_in_order(member) for member in value]
-    return value
-
-
-def _compare(a: str, b: str) -> int:
-    """Letters after everything else, runs of digits by what they count (go-yaml's keyList)."""
-    for at, (x, y) in enumerate(zip(a, b, strict=False)):
-        if x == y:
-            continue
-        if x.isalpha() or y.isalpha():
-            return (-1 if x < y else 1) if x.isalpha() and y.isalpha() else (1 if x.isalpha() else -1)
-        lead = 0
-        if "0" in (x, y):
-            before = re.search(r"[0-9]*\Z", a[:at])
-            lead = int(bool(before and before.group().strip("0")))
-        digits = [re.match(r"[0-9]*", text[at:]).group() for text in (a, b)]  # type: ignore[union-attr]
-        counts = [int(f"{lead}{run}") for run in digits]
-        if counts[0] != counts[1]:
-            return -1 if counts[0] < counts[1] else 1
-        if len(digits[0]) != len(digits[1]):
-            return -1 if len(digits[0]) < len(digits[1]) else 1
-        return -1 if x < y else 1
-    return len(a) - len(b)
-
-
-_natural = functools.cmp_to_key(_compare)

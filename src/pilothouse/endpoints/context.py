@@ -4,6 +4,7 @@ from typing import Any
 
 from pilothouse.api.identity import ANONYMOUS, RequestInfo, User
 from pilothouse.endpoints.params import Query
+from pilothouse.endpoints.warnings import Warnings
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Request
@@ -13,7 +14,7 @@ class Context:
     """One request on its way through the pipeline.
 
     user: the effective one (after impersonation). caller: the authenticated one. priority: the (flow schema uid,
-    priority level uid) pair of the answer's headers. warnings: texts of Warning headers, in order, without doubles.
+    priority level uid) pair of the answer's headers. warnings: texts of Warning headers, None without any.
     resource and subresource are set once the request is routed to one. media: the negotiated answer form.
     work: where the request's long steps run.
     behind: the cache can not be made as new as the store, so a read that may not be stale reads the store.
@@ -43,7 +44,7 @@ class Context:
         self.user: User = ANONYMOUS
         self.caller: User = ANONYMOUS
         self.priority: tuple[str, str] | None = None
-        self.warnings: list[str] | None = None
+        self.warnings: Warnings | None = None
         self.resource: Resource | None = None
         self.subresource: Subresource | None = None
         self.media: Any = None
@@ -53,6 +54,5 @@ class Context:
     def warn(self, text: str) -> None:
         """Add a Warning header, once."""
         if self.warnings is None:
-            self.warnings = [text]
-        elif text not in self.warnings:
-            self.warnings.append(text)
+            self.warnings = Warnings()
+        self.warnings.add(text)

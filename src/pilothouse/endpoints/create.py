@@ -2,6 +2,7 @@
 
 from pilothouse.api import meta
 from pilothouse.api.fields import Object
+from pilothouse.endpoints.body import read_body
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, write_params
 from pilothouse.endpoints.verbs import (
@@ -10,7 +11,6 @@ from pilothouse.endpoints.verbs import (
     admit,
     dedupe_owners,
     match_namespace,
-    read_body,
     stored_form,
     track_fields,
     validator,
@@ -23,7 +23,7 @@ from pilothouse.server.request import Response
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Decode, default, track fields, admit, store (apiserver handlers createHandler)."""
     params = write_params(ctx.query, "CreateOptions")
-    obj = await read_body(verbs, ctx, resource, params)
+    obj = await read_body(ctx, resource, params)
     metadata = obj.setdefault("metadata", {})
     meta.wipe_system_fields(obj)
     match_namespace(ctx, resource, obj)

@@ -6,6 +6,7 @@ from pilothouse import errors
 from pilothouse.api import codec, schema, scheme
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import params as options_of
+from pilothouse.endpoints.body import decode_on, media_of
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.list import select
 from pilothouse.endpoints.params import WriteParams
@@ -26,11 +27,12 @@ class _AnyVersion(frozenset[tuple[str, str]]):
         return version == ("meta.k8s.io", "v1") or scheme.is_registered(version[0], version[1], KIND[2])
 
 
-def delete_options(ctx: Context) -> Object:
+async def delete_options(ctx: Context) -> Object:
     """DeleteOptions out of the body, or out of the query when there is none; checked."""
     request = ctx.request
     if request.body:
-        options = decode_options(request.body, request.headers.get("content-type", ""))
+        media = media_of(ctx)
+        options = await decode_on(ctx, media, decode_options, request.body, media)
     else:
         options = options_of.delete_from_query(ctx.query)
     options_of.check_delete(options)
@@ -50,7 +52,7 @@ def decode_options(body: bytes, content_type: str) -> Object:
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Delete one object; the answer is a Status or the object, as the kind has it."""
-    options = delete_options(ctx)
+    options = await delete_options(ctx)
     _warn(ctx, resource, options)
     params = WriteParams(dry_run=bool(options.get("dryRun")))
     write = write_context(verbs, ctx, resource, params, ctx.info.name)
@@ -100,7 +102,7 @@ async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> R
             "the server does not allow this method on the requested resource", details={}
         )
     query = select(verbs, ctx, resource)
-    options = delete_options(ctx)
+    options = await delete_options(ctx)
     _warn(ctx, resource, options)
     page = query.read()
     listing = await page if isawaitable(page) else page

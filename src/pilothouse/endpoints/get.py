@@ -5,8 +5,8 @@ from collections.abc import Awaitable
 from pilothouse import errors
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import first, uint_error
-from pilothouse.endpoints.verbs import Verbs, work_of
-from pilothouse.offload import INLINE
+from pilothouse.endpoints.verbs import Verbs
+from pilothouse.offload import INLINE, Work
 from pilothouse.registry import consistent
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import too_large
@@ -33,7 +33,7 @@ def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response | Awaitab
 
 async def _transformed(verbs: Verbs, ctx: Context, resource: Resource, value: bytes) -> Response:
     """A large object in another form than the one in which it is stored."""
-    work = work_of(verbs, ctx)
+    ctx.work = work = Work(verbs.offload, ctx.user.name)
     await work.enter(len(value))
     return await work.run(verbs.responder.value, ctx, resource, value)
 

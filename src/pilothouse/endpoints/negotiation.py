@@ -7,11 +7,12 @@ resources face both, custom resources only the second.
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs
 
 import orjson
 
 from pilothouse.caches import Memo
+from pilothouse.endpoints.params import first
+from pilothouse.endpoints.requestinfo import parse_query
 from pilothouse.errors import NotAcceptable, UnsupportedMediaType
 
 JSON = "application/json"
@@ -31,13 +32,12 @@ DISCOVERY_TARGET = ("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList")
 Target = tuple[str, str, str]
 """Group, version and kind that a clause wants the answer converted to."""
 
-CACHE_LIMIT = 256
-"""Accept texts remembered per endpoint sort; past it the memory starts anew, so a client cannot fill it."""
-LONGEST_KEPT = 512
-"""Characters of an Accept text that is remembered."""
-LONGEST_READ, MOST_CLAUSES = 16 << 10, 64
-"""Characters and clauses of an Accept text that are looked at: clients send a handful, and sorting them takes their
-square."""
+CACHE_LIMIT, CACHED_LIMIT = 1024, 512
+"""Accept texts remembered per endpoint sort, past which the memory starts anew, and the characters of one: a client
+cannot fill the memory, and what clients send is shorter."""
+
+ACCEPT_LIMIT, RANGES_LIMIT = 4096, 100
+"""Characters and media ranges of an Accept header that count; those behind them are ignored."""
 
 
 class Clause(NamedTuple):
@@ -71,7 +71,7 @@ PLAIN_JSON = Media("json", JSON)
 def parse_accept(header: str) -> list[Clause]:
     """The clauses in order of preference, malformed ones dropped (goautoneg.ParseAccept)."""
     clauses: list[Clause] = []
-    for part in _parts(header):
+    for part in _ranges(header):
         clause = _parse_clause(part)
         if clause is None:
             continue
@@ -83,8 +83,11 @@ def parse_accept(header: str) -> list[Clause]:
     return clauses
 
 
-def _parts(header: str) -> list[str]:
-    return header[:LONGEST_READ].split(",", MOST_CLAUSES)[:MOST_CLAUSES]
+def _ranges(header: str) -> list[str]:
+    """The media ranges of a header, as far as they count."""
+    if len(header) > ACCEPT_LIMIT:
+        header = header[:ACCEPT_LIMIT].rpartition(",")[0]
+    return header.split(",", RANGES_LIMIT)[:RANGES_LIMIT]
 
 
 def _parse_clause(part: str) -> Clause | None:
@@ -124,7 +127,7 @@ def acceptable(accept: str | None, produces: Iterable[str] = PRODUCES) -> None:
     if not accept:
         return
     produces = tuple(produces)
-    for part in _parts(accept):
+    for part in _ranges(accept):
         media = part.partition(";")[0].strip(" ")
         if media == "*/*" or media in produces:
             return
@@ -211,7 +214,7 @@ class _Negotiator:
         self.allows = allows
         self.server_version = server_version
         self.cache: dict[str, Media | None] = {}
-        Memo("accept", LONGEST_KEPT, CACHE_LIMIT, lambda: len(self.cache))
+        Memo("accept", CACHED_LIMIT, CACHE_LIMIT, lambda: len(self.cache))
 
     def __call__(self, header: str) -> Media | None:
         try:
@@ -219,11 +222,10 @@ class _Negotiator:
         except KeyError:
             pass
         media = _choose(header, self.allows, self.server_version)
-        if len(header) > LONGEST_KEPT:
-            return media
-        if len(self.cache) >= CACHE_LIMIT:
-            self.cache.clear()
-        self.cache[header] = media
+        if len(header) <= CACHED_LIMIT:
+            if len(self.cache) >= CACHE_LIMIT:
+                self.cache.clear()
+            self.cache[header] = media
         return media
 
 
@@ -304,7 +306,7 @@ def wants_pretty(query: str, user_agent: str = "") -> bool:
     `query` is the raw query string; the parameter's first value counts, false when it is not a boolean.
     """
     if "pretty" in query:
-        value = parse_qs(query, keep_blank_values=True).get("pretty", [""])[0]
+        value = first(parse_query(query), "pretty")
         if value:
             return value in ("1", "t", "T", "TRUE", "true", "True")
     return user_agent.startswith(("curl", "Wget", "Mozilla/5.0"))

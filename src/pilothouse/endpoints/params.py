@@ -201,6 +201,7 @@ def patch_params(query: Query, apply: bool) -> WriteParams:
 def _check_manager(manager: str, errs: Errors) -> None:
     if len(manager.encode()) > FIELD_MANAGER_LIMIT:
         errs.too_long("fieldManager", FIELD_MANAGER_LIMIT)
+        manager = manager[:FIELD_MANAGER_LIMIT]  # what is wrong behind that is not told
     position = 0
     for char in manager:
         if not char.isprintable():

@@ -7,8 +7,9 @@ import orjson
 
 from pilothouse import errors
 from pilothouse._schema import DecodeError
-from pilothouse.api import apply, codec, patch, strategic, yaml
+from pilothouse.api import apply, codec, depth, patch, strategic, yaml
 from pilothouse.api.fields import Errors, Object
+from pilothouse.endpoints.body import decode_on
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, patch_params
 from pilothouse.endpoints.verbs import (
@@ -25,10 +26,8 @@ from pilothouse.endpoints.verbs import (
     strategy_of,
     track_fields,
     validator,
-    weight,
     write_context,
 )
-from pilothouse.offload import Inline, Work
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 
@@ -48,8 +47,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     info = ctx.info
     write = write_context(verbs, ctx, resource, params, info.name)
     work = write.work
-    first: Object | None = await _read_config(work, body) if kind == APPLY else None
     await work.enter(len(body))
+    first: Object | None = await read_config(ctx) if kind == APPLY else None
     attributes = admission_attributes(
         verbs, ctx, resource, "UPDATE", info.name, params.options("UpdateOptions"), params.dry_run
     )
@@ -58,7 +57,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         nonlocal first
         current = await work.run(served_form, resource, live) if live is not None else None
         if kind == APPLY:
-            config = first if first is not None else await _read_config(work, body)
+            config = first if first is not None else await read_config(ctx)
             first = None  # it becomes part of the object, and a second try starts anew
             obj = await work.run(_apply, ctx, resource, params, current, config, write.now)
         elif current is None:
@@ -119,6 +118,7 @@ def patched(
         raw, notes = patch.apply_merge_patch(live, body, strict=strict)
     else:
         raw, notes = strategic.apply_patch(live, body, resource.type_of(), strict=strict)
+    depth.refuse_too_deep(raw)
     kept = {name for name, *rest in strategy_of(ctx, resource).keep_on_update if not rest}
     obj, more = _decoded(
         resource, kind, raw, {n: live[n] for n in kept if n in live and raw.get(n) is live[n]}
@@ -202,6 +202,7 @@ def _apply(
         reset=strategy_of(ctx, resource).apply_reset,
         versions=resource.version_of,
     )
+    depth.refuse_too_deep(obj)
     if resource.codec is not None:  # which changes what it is given
         obj = patch.copy(obj)
     try:
@@ -228,9 +229,9 @@ def _read_yaml(body: bytes) -> Any:
     return yaml.parse(body).value
 
 
-async def _read_config(work: Work | Inline, body: bytes) -> Object:
-    await work.enter(weight(body, "" if body.startswith(b"{") else APPLY))
-    return await work.run(apply_config, body)
+async def read_config(ctx: Context) -> Object:
+    """The configuration that a request applies."""
+    return await decode_on(ctx, APPLY, apply_config, ctx.request.body)
 
 
 def apply_config(body: bytes) -> Object:
@@ -241,6 +242,10 @@ def apply_config(body: bytes) -> Object:
         raise errors.BadRequest(f"error decoding YAML: error converting YAML to JSON: {err}") from None
     if value is None:
         return {}
+    if depth.is_too_deep(value):
+        raise errors.BadRequest(
+            f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {depth.TOO_DEEP}"
+        )
     if not isinstance(value, dict):
         raise errors.BadRequest(
             "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal "

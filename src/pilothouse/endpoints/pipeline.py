@@ -30,12 +30,14 @@ from pilothouse.endpoints.params import Query, first
 from pilothouse.endpoints.response import Responder
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.metrics import RequestMetrics
+from pilothouse.offload import Offload, Work
 from pilothouse.server.request import Request, Response
 
 log = logging.getLogger(__name__)
 
 LONG_RUNNING_VERBS = frozenset(("watch", "proxy"))
 LONG_RUNNING_SUBRESOURCES = frozenset(("attach", "exec", "log", "portforward", "proxy"))
+READS = ("GET", "HEAD")
 SELECTOR_VERBS = frozenset(("list", "watch", "deletecollection"))
 
 
@@ -49,6 +51,7 @@ class Rooms:
     authorizer: Authorizer
     dispatcher: Dispatcher
     responder: Responder
+    offload: Offload
     metrics: RequestMetrics
 
 
@@ -112,7 +115,9 @@ class Pipeline:
                 decision = await decision
             if not decision.allowed:
                 raise refused(attributes, decision.reason)
-            # 10 to 15: the verb
+            # 10 to 15: the verb; what takes long of a write runs beside the loop
+            if request.method not in READS:
+                ctx.work = Work(rooms.offload, ctx.user.name)
             answer = rooms.dispatcher.dispatch(ctx)
             response = await answer if isawaitable(answer) else answer
         except errors.StatusError as err:

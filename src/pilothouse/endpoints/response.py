@@ -1,6 +1,5 @@
 """Objects, lists and errors as answers, in the form that was negotiated."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -9,11 +8,11 @@ import orjson
 from pilothouse import errors
 from pilothouse._listbody import ListBody
 from pilothouse._watchcache import Entry
-from pilothouse.api import convert, protobuf_writer, yaml
+from pilothouse.api import convert, depth, json, protobuf_writer, yaml
 from pilothouse.api.fields import Object
 from pilothouse.api.meta_kinds import for_answer
 from pilothouse.caches import Budget, Cache
-from pilothouse.endpoints import list_stream, negotiation
+from pilothouse.endpoints import list_stream, negotiation, stored
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.list_stream import Lists, takes_gzip
 from pilothouse.endpoints.negotiation import Media
@@ -24,9 +23,6 @@ from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 
 NO_CACHE = ("Cache-Control", "no-cache, private")
-WARNINGS_LIMIT, WARNING_LIMIT = 4096, 256
-"""Characters of all warnings together, and of each one once that is too much (apiserver filters/warning)."""
-_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 
 
 class Messages:
@@ -229,9 +225,14 @@ class Responder:
 
     def _source(self, ctx: Context, resource: Resource, value: bytes) -> Object:
         """What an answer is made from: tables and metadata of kinds that convert show what is stored."""
-        if ctx.media.transform and include_object(ctx) != "Object" and resource.to_storage is not None:
-            return orjson.loads(value)
-        return served(resource, value)
+        if not ctx.media.transform:
+            return served(resource, value)
+        obj = depth.outlined(value)
+        if resource.from_storage is None or (
+            include_object(ctx) != "Object" and resource.to_storage is not None
+        ):
+            return obj
+        return resource.from_storage(obj)
 
     def objects(
         self, ctx: Context, resource: Resource, objects: Iterable[Object], metadata: Object
@@ -288,7 +289,7 @@ class Responder:
             headers.append(("X-Kubernetes-Pf-Flowschema-Uid", ctx.priority[0]))
             headers.append(("X-Kubernetes-Pf-Prioritylevel-Uid", ctx.priority[1]))
         if ctx.warnings is not None:
-            headers += [("Warning", f"299 - {_quoted(text)}") for text in sendable(ctx.warnings)]
+            headers += [("Warning", f"299 - {_quoted(text)}") for text in ctx.warnings.sendable()]
 
 
 def _untyped(obj: Object) -> Object:
@@ -317,17 +318,24 @@ def list_metadata(revision: int, token: str, remaining: int | None) -> Object:
 
 
 def write(obj: Any, form: str, *, pretty: bool = False) -> bytes:
-    """Bytes of an answer; JSON that is not indented ends with a newline, as Go's encoder writes it."""
+    """Bytes of an answer; JSON that is not indented ends with a newline, as Go's encoder writes it.
+
+    What indentation would make out of all proportion is not indented: JSON is YAML, too.
+    """
     if form == "yaml":
-        return yaml.dump(obj)
+        data = json.dump(obj)
+        return yaml.dump(obj) if stored.bears_indentation(obj, len(data)) else data + b"\n"
     if form == "protobuf":
         return protobuf_writer.dump(obj)
-    return orjson.dumps(obj, option=orjson.OPT_INDENT_2 if pretty else orjson.OPT_APPEND_NEWLINE)
+    if pretty:
+        data = json.dump(obj)
+        return json.pretty(data) if stored.bears_indentation(obj, len(data)) else data + b"\n"
+    return json.dump(obj) + b"\n"
 
 
 def served(resource: Resource, value: bytes) -> Object:
     """A stored object as a dict in the version of `resource`."""
-    obj: Object = orjson.loads(value)
+    obj = stored.whole(value)
     return resource.from_storage(obj) if resource.from_storage is not None else obj
 
 
@@ -362,22 +370,6 @@ def go_type(resource: Resource, suffix: str = "") -> str:
         return "*unstructured.UnstructuredList" if suffix else "*unstructured.Unstructured"
     package = (resource.group or "core").split(".")[0]
     return f"*{package}.{resource.kind}{suffix}"
-
-
-def sendable(warnings: Sequence[str]) -> Sequence[str]:
-    """The warnings that fit into headers: none with control characters, shortened when they are too long together."""
-    clean = [text for text in warnings if text and not _CONTROL.search(text)]
-    if sum(map(len, clean)) <= WARNINGS_LIMIT:
-        return clean
-    out: list[str] = []
-    before = written = 0
-    for text in clean:
-        if before > WARNINGS_LIMIT and written >= WARNINGS_LIMIT:
-            break
-        out.append(text[:WARNING_LIMIT])
-        before += len(text)
-        written += len(out[-1])
-    return out
 
 
 def _quoted(text: str) -> str:

@@ -9,6 +9,7 @@ from pilothouse.api.fields import Errors, Object
 from pilothouse.api.identity import Attributes, User
 from pilothouse.authn.authenticator import UnionAuthenticator, join
 from pilothouse.authz.authorizer import Authorizer, Decision, Rules, decided
+from pilothouse.offload import Inline, Work
 from pilothouse.registry.resource import Resource
 
 _GROUP = "authorization.k8s.io"
@@ -29,22 +30,33 @@ class Services(Protocol):
     authenticator: UnionAuthenticator
 
 
-async def answer(resource: Resource, obj: Object, user: User, services: Services) -> Object:
+async def answer(
+    resource: Resource, obj: Object, user: User, services: Services, work: Work | Inline
+) -> Object:
     """The review with its status; `obj` is decoded, its namespace the one of the URL."""
-    reviewed: Object = await _KINDS[resource.kind](obj, user, services)
+    reviewed: Object = await _KINDS[resource.kind](obj, user, services, work)
     return reviewed
 
 
-async def _subject_access(obj: Object, user: User, services: Services) -> Object:
+async def _subject_access(obj: Object, user: User, services: Services, work: Work | Inline) -> Object:
+    await work.run(_check_subject_access, obj)
+    return await _decide(obj, _subject(obj["spec"]), services, work)
+
+
+def _check_subject_access(obj: Object) -> None:
     spec, causes = obj.get("spec") or {}, Errors()
     _validate_spec(spec, causes)
     _validate_subject(spec, causes)
     _validate_metadata(obj, causes, "must be empty")
     causes.raise_if_any(_GROUP, "", "")
-    return await _decide(obj, spec, _subject(spec), services)
 
 
-async def _local_subject_access(obj: Object, user: User, services: Services) -> Object:
+async def _local_subject_access(obj: Object, user: User, services: Services, work: Work | Inline) -> Object:
+    await work.run(_check_local_subject_access, obj)
+    return await _decide(obj, _subject(obj["spec"]), services, work)
+
+
+def _check_local_subject_access(obj: Object) -> None:
     spec, causes = obj.get("spec") or {}, Errors()
     _validate_spec(spec, causes)
     _validate_subject(spec, causes)
@@ -57,24 +69,27 @@ async def _local_subject_access(obj: Object, user: User, services: Services) -> 
     if path is not None:
         causes.invalid("spec.nonResourceAttributes", _go_path(path), "disallowed on this kind of request")
     causes.raise_if_any(_GROUP, "", "")
-    return await _decide(obj, spec, _subject(spec), services)
 
 
-async def _self_subject_access(obj: Object, user: User, services: Services) -> Object:
+async def _self_subject_access(obj: Object, user: User, services: Services, work: Work | Inline) -> Object:
+    await work.run(_check_self_subject_access, obj)
+    return await _decide(obj, user, services, work)
+
+
+def _check_self_subject_access(obj: Object) -> None:
     spec, causes = obj.get("spec") or {}, Errors()
     _validate_spec(spec, causes)
     _validate_metadata(obj, causes, "must be empty")
     causes.raise_if_any(_GROUP, "", "")
-    return await _decide(obj, spec, user, services)
 
 
-async def _decide(obj: Object, spec: Object, user: User, services: Services) -> Object:
-    attributes, faults = _attributes(spec, user)
+async def _decide(obj: Object, user: User, services: Services, work: Work | Inline) -> Object:
+    attributes, faults = await work.run(_attributes, obj["spec"], user)
     decision = await decided(services.authorizer.authorize(attributes))
     return {**obj, "status": _access_status(decision, faults)}
 
 
-async def _self_subject_rules(obj: Object, user: User, services: Services) -> Object:
+async def _self_subject_rules(obj: Object, user: User, services: Services, work: Work | Inline) -> Object:
     asked = (obj.get("spec") or {}).get("namespace", "")
     if not asked:
         raise errors.BadRequest("no namespace on request")
@@ -89,7 +104,7 @@ async def _self_subject_rules(obj: Object, user: User, services: Services) -> Ob
     return {**_head(obj), "metadata": {}, "spec": {}, "status": status}
 
 
-async def _token(obj: Object, user: User, services: Services) -> Object:
+async def _token(obj: Object, user: User, services: Services, work: Work | Inline) -> Object:
     spec = obj.get("spec") or {}
     if not spec.get("token"):
         raise errors.BadRequest("token is required for TokenReview in authentication")
@@ -110,12 +125,12 @@ async def _token(obj: Object, user: User, services: Services) -> Object:
     return {**obj, "status": status}
 
 
-async def _self_subject(obj: Object, user: User, services: Services) -> Object:
+async def _self_subject(obj: Object, user: User, services: Services, work: Work | Inline) -> Object:
     metadata = {"creationTimestamp": meta.now()}
     return {**_head(obj), "metadata": metadata, "status": {"userInfo": user_info(user)}}
 
 
-_KINDS: dict[str, Callable[[Object, User, Services], Awaitable[Object]]] = {
+_KINDS: dict[str, Callable[[Object, User, Services, Work | Inline], Awaitable[Object]]] = {
     "SubjectAccessReview": _subject_access,
     "LocalSubjectAccessReview": _local_subject_access,
     "SelfSubjectAccessReview": _self_subject_access,

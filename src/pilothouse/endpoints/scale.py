@@ -8,12 +8,12 @@ from pilothouse import errors
 from pilothouse.api import apply, schema
 from pilothouse.api.fields import Errors, Object
 from pilothouse.endpoints import patch
+from pilothouse.endpoints.body import decode_on, read_body
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, patch_params, write_params
 from pilothouse.endpoints.verbs import (
     Verbs,
     admission_attributes,
-    decode_body,
     match_name,
     match_namespace,
     strategy_of,
@@ -69,19 +69,21 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     )
     body: Object | None = None
     if not kind:
-        body = _decode(ctx, resource, shown, params)
+        body = await _decode(ctx, resource, shown, params)
         match_namespace(ctx, resource, body)
         match_name(body, info.name, info.namespace)
 
     async def make(live: Object | None) -> Object:
         assert live is not None and sub.read is not None and sub.write is not None
         if kind == patch.APPLY:
-            return _applied(ctx, resource, sub, params, live, write.now)
+            return await _applied(ctx, resource, sub, params, live, write.now)
         current = sub.read(live)
-        wanted = (
-            body if body is not None else patch.patched(ctx, shown, params, kind, current, ctx.request.body)
-        )
-        if body is None:
+        if body is not None:
+            wanted = body
+        else:
+            wanted = await decode_on(
+                ctx, kind, patch.patched, ctx, shown, params, kind, current, ctx.request.body
+            )
             match_namespace(ctx, resource, wanted)
             match_name(wanted, info.name, info.namespace)
         attributes.obj, attributes.old = wanted, current
@@ -109,10 +111,10 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     return verbs.responder.object(ctx, shown, sub.read(orjson.loads(written.value)))
 
 
-def _decode(ctx: Context, resource: Resource, shown: Resource, params: WriteParams) -> Object:
+async def _decode(ctx: Context, resource: Resource, shown: Resource, params: WriteParams) -> Object:
     """The Scale in a body; upstream cannot name the type that a custom resource's handler expects."""
     try:
-        return decode_body(ctx, shown, params)
+        return await read_body(ctx, shown, params)
     except errors.BadRequest:
         if resource.codec is None:
             raise
@@ -142,12 +144,12 @@ def _check(scale: Object) -> None:
     errs.raise_if_any(GROUP, KIND, scale["metadata"].get("name", ""))
 
 
-def _applied(
+async def _applied(
     ctx: Context, resource: Resource, sub: Subresource, params: WriteParams, live: Object, now: str
 ) -> Object:
     """Apply a Scale as the fields of the workload that it stands for."""
     assert resource.type_of is not None and sub.write is not None
-    config = patch.apply_config(ctx.request.body)
+    config = await patch.read_config(ctx)
     if config.get("kind") != KIND:
         raise errors.BadRequest(
             f"the kind in the data ({config.get('kind', '')}) does not match the expected kind ({KIND})"

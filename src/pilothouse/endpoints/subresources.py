@@ -8,12 +8,12 @@ from pilothouse import errors
 from pilothouse.api import meta, schema
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.endpoints import componentstatus, reviews, scale
+from pilothouse.endpoints.body import read_body
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, write_params
 from pilothouse.endpoints.verbs import (
     Verbs,
     admission_attributes,
-    decode_body,
     match_namespace,
     track_fields,
     write_context,
@@ -36,7 +36,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     if action is None:
         raise errors.NotFound("the server could not find the requested resource", details={})
     params = write_params(ctx.query, "CreateOptions")
-    body = decode_body(ctx, _body_record(resource, sub), params, OLD_BODIES.get(sub.name, ()))
+    body = await read_body(ctx, _body_record(resource, sub), params, OLD_BODIES.get(sub.name, ()))
     match_namespace(ctx, resource, body)
     return await action(verbs, ctx, resource, body, params)
 
@@ -156,7 +156,9 @@ async def token(
         verbs, ctx, resource, "CREATE", info.name, params.options("CreateOptions"), params.dry_run
     )
     verbs.store.find(resource, info.namespace, info.name)
-    track_fields(ctx, _body_record(resource, resource.subresources["token"]), params, None, body, meta.now())
+    work = ctx.work
+    record = _body_record(resource, resource.subresources["token"])
+    await work.run(track_fields, ctx, record, params, None, body, meta.now())
     attributes.obj = body  # as it was sent: a kubelet's request without audiences is told apart from others
     await verbs.admission.mutate(attributes)
     attributes.obj = request = issuer.prepare(body, info.namespace, info.name)
@@ -190,7 +192,7 @@ TRACKED = frozenset(
 async def review(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """A resource that is only an answer: access reviews, token reviews, bindings."""
     params = write_params(ctx.query, "CreateOptions")
-    body = decode_body(ctx, resource, params)
+    body = await read_body(ctx, resource, params)
     meta.wipe_system_fields(body)
     match_namespace(ctx, resource, body)
     if resource.group_resource == "bindings":
@@ -204,15 +206,16 @@ async def review(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         params.options("CreateOptions"),
         params.dry_run,
     )
+    work = ctx.work
     if resource.kind in TRACKED:
-        track_fields(ctx, resource, params, None, body, meta.now())
+        await work.run(track_fields, ctx, resource, params, None, body, meta.now())
     attributes.obj = body
     await verbs.admission.mutate(attributes)
     if resource.strategy.validate is not None:
         errs = Errors()
         write = write_context(verbs, ctx, resource, params, body["metadata"].get("name", ""))
-        resource.strategy.validate(write, body, errs)
+        await work.run(resource.strategy.validate, write, body, errs)
         errs.raise_if_any(resource.group, resource.kind, body["metadata"].get("name", ""))
     await verbs.admission.validate(attributes)
-    answer = await reviews.answer(resource, body, ctx.user, verbs.services)
-    return verbs.responder.plain(ctx, answer, 201)
+    answer = await reviews.answer(resource, body, ctx.user, verbs.services, work)
+    return await work.run(verbs.responder.plain, ctx, answer, 201)

@@ -1,6 +1,7 @@
 """PUT of an object, or of a subresource that writes the object."""
 
 from pilothouse.api.fields import Object
+from pilothouse.endpoints.body import read_body
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, write_params
 from pilothouse.endpoints.verbs import (
@@ -11,7 +12,6 @@ from pilothouse.endpoints.verbs import (
     dedupe_owners,
     match_name,
     match_namespace,
-    read_body,
     served_form,
     stored_form,
     strategy_of,
@@ -27,7 +27,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Decode, then read the live object and write the new one in its place (handlers UpdateResource)."""
     params = write_params(ctx.query, "UpdateOptions")
     info = ctx.info
-    first: Object | None = await read_body(verbs, ctx, resource, params)
+    first: Object | None = await read_body(ctx, resource, params)
     assert first is not None
     match_namespace(ctx, resource, first)
     match_name(first, info.name, info.namespace)
@@ -40,7 +40,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
 
     async def make(live: Object | None) -> Object:
         nonlocal first
-        obj = first if first is not None else await read_body(verbs, ctx, resource, params)
+        obj = first if first is not None else await read_body(ctx, resource, params)
         if first is None:
             match_namespace(ctx, resource, obj)
         first = None  # a second try starts from the body again: hooks change what they are given

@@ -1,6 +1,6 @@
 """What the verb handlers work with, and the steps that several of them share."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
@@ -9,7 +9,7 @@ import orjson
 
 from pilothouse import errors
 from pilothouse.admission.chain import Attributes, Chain
-from pilothouse.api import codec, convert, defaults, managed, meta
+from pilothouse.api import codec, convert, defaults, depth, managed, meta
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import Attributes as AuthzAttributes
 from pilothouse.authz import escalation
@@ -18,7 +18,7 @@ from pilothouse.authz.escalation import Escalation
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams
 from pilothouse.endpoints.response import Responder
-from pilothouse.offload import Offload, Work
+from pilothouse.offload import Offload
 from pilothouse.registry.catalog import Table
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
@@ -27,8 +27,8 @@ from pilothouse.registry.strategy import Strategy, WriteContext
 
 MANAGER_LIMIT = 128
 
-YAML_WEIGHT = 16
-"""A byte of YAML takes as long to read as so many of JSON."""
+AGENT_LIMIT = 4096
+"""Characters of a user agent among which the printable ones of a field manager are looked for."""
 
 
 @dataclass(slots=True)
@@ -69,16 +69,8 @@ def write_context(
         now=meta.now(),
         readers=verbs.readers,
         services=verbs.services,
-        work=work_of(verbs, ctx),
+        work=ctx.work,
     )
-
-
-def work_of(verbs: Verbs, ctx: Context) -> Work:
-    """Where the long steps of a request run; the pipeline has it leave at the end."""
-    work = ctx.work
-    if not isinstance(work, Work):
-        ctx.work = work = Work(verbs.offload, ctx.user.name)
-    return work
 
 
 def admission_attributes(
@@ -104,7 +96,7 @@ def admission_attributes(
         dry_run,
         verbs.readers,
         services=verbs.services,
-        work=work_of(verbs, ctx),
+        work=ctx.work,
     )
 
 
@@ -167,50 +159,15 @@ def manager_name(ctx: Context, params: WriteParams) -> str:
     """The field manager: the parameter, else the product name of the user agent, printable and bounded."""
     if params.field_manager:
         return params.field_manager
-    out = ""
-    for char in ctx.request.headers.get("user-agent", "").partition("/")[0]:
+    out, size = [], 0
+    for char in ctx.request.headers.get("user-agent", "")[:AGENT_LIMIT].partition("/")[0]:
         if not char.isprintable():
             continue
-        if len((out + char).encode()) > MANAGER_LIMIT:
+        size += len(char.encode())
+        if size > MANAGER_LIMIT:
             break
-        out += char
-    return out
-
-
-def decode_body(
-    ctx: Context, resource: Resource, params: WriteParams, accepted: Collection[tuple[str, str]] = ()
-) -> Object:
-    """The object in a request's body: pruned, in canonical form and with its defaults; unknown fields warn or refuse.
-
-    `accepted`: further group versions in which it may come.
-    """
-    request = ctx.request
-    content_type = request.headers.get("content-type", "")
-    if resource.codec is not None:
-        obj, notes = resource.codec.decode(request.body, content_type, params.validation)
-    else:
-        assert resource.type_of is not None
-        expected = (resource.group, resource.version, resource.kind)
-        obj, notes = codec.decode(
-            request.body, content_type, resource.type_of(), expected, params.validation, accepted
-        )
-    for note in notes:
-        ctx.warn(note)
-    if not isinstance(obj.get("metadata"), dict):
-        obj["metadata"] = {}
-    return obj
-
-
-async def read_body(verbs: Verbs, ctx: Context, resource: Resource, params: WriteParams) -> Object:
-    """`decode_body`, off the loop when there is much to read."""
-    work = work_of(verbs, ctx)
-    await work.enter(weight(ctx.request.body, ctx.request.headers.get("content-type", "")))
-    return await work.run(decode_body, ctx, resource, params)
-
-
-def weight(body: bytes, content_type: str) -> int:
-    """How long a body takes to read, in bytes of JSON."""
-    return len(body) * YAML_WEIGHT if "yaml" in content_type else len(body)
+        out.append(char)
+    return "".join(out)
 
 
 def decode_patched(resource: Resource, raw: Object, kept: Object | None = None) -> tuple[Object, list[str]]:
@@ -311,6 +268,7 @@ def track_fields(
         reset=strategy_of(ctx, resource).apply_reset,
         versions=resource.version_of,
     )
+    depth.refuse_too_deep(obj["metadata"].get("managedFields"), 2)
 
 
 def stored_form(resource: Resource, obj: Object) -> Object:

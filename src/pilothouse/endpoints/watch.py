@@ -9,6 +9,7 @@ import orjson
 from pilothouse import errors
 from pilothouse._json import JsonEncoder
 from pilothouse._watchcache import Entry, Watcher
+from pilothouse.api import depth, json
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import negotiation
 from pilothouse.endpoints.context import Context
@@ -52,7 +53,7 @@ class Transformed:
         self.key: object = self if self.headers_due else (resource.api_version, resource.kind, media, include)
 
     def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
-        obj: Object = orjson.loads(value)
+        obj = depth.outlined(value) if type != "ERROR" else orjson.loads(value)
         resource, media = self.resource, self.media
         if type != "ERROR":
             if resource.from_storage is not None and type != "BOOKMARK":
@@ -61,7 +62,7 @@ class Transformed:
                 obj = self._table(obj)
             elif media.transform:
                 obj = partial(obj, f"{media.group}/{media.version}")
-        return orjson.dumps({"type": type, "object": obj}) + b"\n"
+        return json.dump({"type": type, "object": obj}) + b"\n"
 
     def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
         metadata: Object = {"resourceVersion": str(revision)}

@@ -3,10 +3,11 @@
 import orjson
 
 from pilothouse._watchcache import Entry
+from pilothouse.api import depth
 from pilothouse.api.fields import Object
 from pilothouse.api.protobuf_writer import dump, field, write
 from pilothouse.endpoints.negotiation import Media
-from pilothouse.endpoints.response import partial, served
+from pilothouse.endpoints.response import partial
 from pilothouse.registry.resource import Resource
 
 
@@ -21,7 +22,9 @@ class ProtobufEncoder:
     def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
         if type == "ERROR":
             return _frame(type, dump(orjson.loads(value)))
-        return self._event(type, served(self.resource, value))
+        obj = depth.outlined(value)
+        resource = self.resource
+        return self._event(type, resource.from_storage(obj) if resource.from_storage is not None else obj)
 
     def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
         metadata: Object = {"resourceVersion": str(revision)}

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import orjson
-
 from pilothouse._selectors import Selector
 from pilothouse._watchcache import Entry
+from pilothouse.api import depth
 from pilothouse.api.fields import Object
 from pilothouse.registry.catalog import Table
 from pilothouse.registry.resource import Resource
@@ -42,7 +41,7 @@ class CachedReaders:
         known = self._decoded.get(entry.key)
         if known is not None and known[0] == entry.rev:
             return known[1]
-        obj: Object = orjson.loads(entry.value)
+        obj = depth.readable(entry.value)
         self._bytes += len(entry.value)
         if len(self._decoded) >= REMEMBERED or self._bytes > REMEMBERED_BYTES:
             self._decoded.clear()
