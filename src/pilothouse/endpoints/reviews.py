@@ -9,7 +9,7 @@ from pilothouse.api.fields import Errors, Object
 from pilothouse.api.identity import Attributes, User
 from pilothouse.authn.authenticator import UnionAuthenticator, join
 from pilothouse.authz.authorizer import Authorizer, Decision, Rules, decided
-from pilothouse.offload import Inline, Work
+from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.resource import Resource
 
 _GROUP = "authorization.k8s.io"
@@ -31,7 +31,7 @@ class Services(Protocol):
 
 
 async def answer(
-    resource: Resource, obj: Object, user: User, services: Services, work: Work | Inline
+    resource: Resource, obj: Object, user: User, services: Services, work: Work | Inline = INLINE_WORK
 ) -> Object:
     """The review with its status; `obj` is decoded, its namespace the one of the URL."""
     reviewed: Object = await _KINDS[resource.kind](obj, user, services, work)
