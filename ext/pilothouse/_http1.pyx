@@ -17,6 +17,7 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 cdef enum Phase:
+    NEW         # connection_made has not ended: what the transport holds is the rest of its handshake
     IDLE        # between requests
     HEAD        # part of a request's head has come
     BODY        # part of its body
@@ -184,7 +185,9 @@ cdef class Connection(Answers):
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None:
             self.certificates = service.peer_chain(ssl_object)
-            transport.set_write_buffer_limits(high=1)  # below TLS is a buffer already; ours is enough beside that
+            # Below TLS is a buffer already; ours is enough beside that. With TLS 1.2 the server's Finished is still in
+            # it, so this asks for a pause of writing at once. It ends when the transport has done its first read.
+            transport.set_write_buffer_limits(high=1)
         service.accepted += 1
         service.connections.add(self)
         self.phase = HEAD             # a new connection has the time of a head for its first request
@@ -213,7 +216,7 @@ cdef class Connection(Answers):
     def pause_writing(self):
         self.write_paused = True
         self.since = now()
-        if type(self.current) is not Stream:
+        if self.phase != NEW and type(self.current) is not Stream:
             self.pause_reading()      # who does not take answers asks no more
 
     def resume_writing(self):
