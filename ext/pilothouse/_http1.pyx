@@ -31,8 +31,8 @@ cdef double LINGER = 2.0              # seconds in which a refused peer may go o
 cdef object log = logging.getLogger("pilothouse.server.http1")
 cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 cdef dict METHODS = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")}
-cdef dict NAMES = {}                  # header names as they came -> lower-case text; bounded
-cdef int MAX_NAMES = 1024
+cdef int MAX_NAMES = 1024             # header names that are remembered
+cdef Py_ssize_t LONG_NAME = 64        # bytes; a longer name is not remembered
 
 include "_http1_head.pxi"
 include "_http1_answers.pxi"
@@ -67,6 +67,7 @@ cdef class Service:
     cdef readonly long long accepted, requests, bytes_in, bytes_out
     cdef Py_ssize_t max_header_bytes, max_body_bytes, gzip_above
     cdef double header_timeout, body_timeout, idle_timeout
+    cdef dict names                   # header names as they came -> lower-case text; bounded
     cdef list dirty                   # connections with stream writes of this loop turn
     cdef Heads heads
     cdef readonly Bodies bodies
@@ -86,6 +87,7 @@ cdef class Service:
         self.gzip_above = gzip_above
         self.connections = set()
         self.leaving = set()
+        self.names = {}
         self.dirty = []
         self.heads = Heads()
         self.bodies = Bodies(loop, body_budget)
@@ -358,11 +360,11 @@ cdef class Connection(Answers):
         size = PyBytes_GET_SIZE(value)
         data = PyBytes_AS_STRING(value)
         self.head_size += PyBytes_GET_SIZE(name) + size + 4
-        key = NAMES.get(name)
+        key = self.service.names.get(name)
         if key is None:
             key = name.decode("latin-1").lower()
-            if len(NAMES) < MAX_NAMES:
-                NAMES[name] = key
+            if len(self.service.names) < MAX_NAMES and PyBytes_GET_SIZE(name) <= LONG_NAME:
+                self.service.names[name] = key
         while size and (data[size - 1] == c' ' or data[size - 1] == c'\t'):
             size -= 1
         text = PyUnicode_DecodeUTF8(data, size, "replace")
