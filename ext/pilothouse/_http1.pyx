@@ -57,10 +57,12 @@ cdef class Service:
     """What the connections of one listener share: the handler, limits (bytes, seconds) and counters.
 
     `too_large` answers a body over the limit. `compress(stream, pieces)` writes a body compressed to a stream and
-    closes it; `peer_chain(ssl_object)` reads the client's certificates.
+    closes it; `peer_chain(ssl_object)` reads the client's certificates. `admit(request)` judges a request by its head
+    before more of a long body is read: None lets the body come, a Response refuses it, and so does what an awaitable
+    brings of these.
     """
 
-    cdef object handler, loop, compress, peer_chain, too_large
+    cdef object handler, admit, loop, compress, peer_chain, too_large
     cdef readonly set connections, leaving   # open; closed by us and not yet gone
     cdef public bint draining
     cdef public object on_change      # called when a connection was closed or has gone
@@ -73,8 +75,9 @@ cdef class Service:
     cdef readonly Bodies bodies
 
     def __init__(self, handler, loop, *, too_large, compress, peer_chain, max_header_bytes, max_body_bytes, body_budget,
-                 header_timeout, body_timeout, idle_timeout, gzip_above):
+                 header_timeout, body_timeout, idle_timeout, gzip_above, admit=None):
         self.handler = handler
+        self.admit = admit
         self.loop = loop
         self.too_large = too_large
         self.compress = compress
@@ -163,9 +166,12 @@ cdef class Connection(Answers):
     cdef bytes early                  # input up to the target, kept for methods that the parser does not know
     cdef Py_ssize_t head_size, body_size
     cdef Py_ssize_t expected          # the bytes that the body may have, once it is known that it is a long one
+    cdef Py_ssize_t room              # of these, the bytes that `Bodies` has room for
     cdef Py_ssize_t mark              # of the body that had come
     cdef double marked                # at this time
+    cdef object payer                 # whose part of the room it has; None = all have the same
     cdef bint entered                 # it takes part in `Bodies`
+    cdef bint admitted                # the head was judged, the body may come
     cdef bint in_message, head_done
     cdef int completed                # messages that ended within the present feed
 
@@ -244,9 +250,8 @@ cdef class Connection(Answers):
             self.early = b""
         elif self.completed:
             self.early = b"?"         # where the message began is not known: no method matches
-        if self.expected and not self.entered and self.in_message and not self.deaf:
-            self.entered = True
-            self.service.bodies.enter(self)
+        if (self.expected or self.owes_continue) and self.in_message and self.head_done and not self.deaf:
+            self.go_on_with_body()
         self.settle(self.completed > 0)
 
     cdef feed(self, bytes data):
@@ -294,11 +299,73 @@ cdef class Connection(Answers):
             self.parser = HttpRequestParser(self)
             self.feed(b"POST" + raw[end:])
 
+    # --- long bodies, and those that are announced by an Expect
+
+    cdef go_on_with_body(self):
+        """A body that did not come whole with its head: may it come, and is there room?"""
+        if not self.admitted:
+            if self.asking is None:
+                self.ask()
+        elif self.expected and not self.starved and (self.room == 0 or self.room < min(self.body_size, self.expected)):
+            self.entered = True
+            self.service.bodies.enter(self)
+
+    cdef ask(self):
+        """Have the head judged; until that is done nothing is read."""
+        if self.service.admit is None:
+            self.admitted = True
+            self.judge(None, None)
+            return
+        request = self.request_with(b"", True)
+        try:
+            verdict = self.service.admit(request)
+        except Exception as error:
+            verdict = self.internal_error(request, error)
+        if verdict is None or type(verdict) is Response:
+            self.judge(request, verdict)
+            return
+        self.asking = asyncio.ensure_future(verdict, loop=self.service.loop)
+        self.regulate()
+
+        def judged(task):
+            if self.asking is not task or task.cancelled():
+                if not task.cancelled():
+                    task.exception()  # seen: the request has ended otherwise
+                return
+            self.asking = None
+            error = task.exception()
+            self.judge(request, task.result() if error is None else self.internal_error(request, error))
+            self.regulate()
+            self.settle(False)
+
+        self.asking.add_done_callback(judged)
+
+    cdef judge(self, request, response):
+        if response is None:
+            self.admitted = True
+            self.payer = None if request is None else request.caller or self.peer[0]
+            self.go_on_with_body()
+            self.send_continue()
+            return
+        body = response.body if type(response.body) is bytes else b"".join(response.body)
+        old = self.parser.get_http_version() == "1.0"
+        shown = None if request.method == "HEAD" else body
+        self.refuse(self.service.heads.head(response, len(body), True, old, False, shown), True)
+
+    cdef send_continue(self):
+        if self.owes_continue and self.admitted and self.current is None and not self.waiting and not self.write_paused:
+            self.owes_continue = False
+            self.write(CONTINUE)
+
     cdef drop_body(self):
         self.body = None
         if self.entered:
             self.entered = False
             self.service.bodies.leave(self)
+        if self.asking is not None:
+            task, self.asking = self.asking, None
+            task.cancel()
+            self.regulate()
 
     cdef settle(self, bint anew):
         """Find the phase that the connection is in now; its time starts when it is another one than before."""
@@ -345,6 +412,7 @@ cdef class Connection(Answers):
         self.all_headers = []
         self.body = None
         self.head_size = self.body_size = self.expected = 0
+        self.admitted = False
 
     def on_url(self, bytes url):
         text = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(url), PyBytes_GET_SIZE(url), "replace")
@@ -396,11 +464,7 @@ cdef class Connection(Answers):
         if "expect" in headers:
             if headers["expect"].lower() != "100-continue":
                 raise Refused(plain_error("417 Expectation Failed", ""))
-            if has_body and self.parser.get_http_version() == "1.1":
-                if self.current is None:
-                    self.write(CONTINUE)
-                else:
-                    self.owes_continue = True
+            self.owes_continue = has_body and self.parser.get_http_version() == "1.1"
 
     def on_body(self, bytes data):
         self.body_size += PyBytes_GET_SIZE(data)
@@ -428,18 +492,20 @@ cdef class Connection(Answers):
                 raise Refused(plain_error("505 HTTP Version Not Supported: unsupported protocol version", ""))
         if not old and "host" not in headers and self.method != "CONNECT":
             raise Refused(plain_error("400 Bad Request: missing required Host header", ""))
-        method = self.method
-        if method is None:
-            raw = self.parser.get_method()
-            method = METHODS.get(raw) or raw.decode()
-        self.method = None
         body = self.body
         if body is None:
             body = b""
         elif type(body) is bytearray:
             body = bytes(body)
-        request = Request(method, self.target, headers, self.all_headers, body, self.peer, self.certificates, keep)
-        self.target = self.headers = self.all_headers = None
+        request = self.request_with(body, keep)
+        self.method = self.target = self.headers = self.all_headers = None
         self.drop_body()
         self.deaf = not keep
         self.take_request(request, old)
+
+    cdef request_with(self, bytes body, bint keep):
+        method = self.method
+        if method is None:
+            raw = self.parser.get_method()
+            method = METHODS.get(raw) or raw.decode()
+        return Request(method, self.target, self.headers, self.all_headers, body, self.peer, self.certificates, keep)

@@ -24,6 +24,8 @@ cdef class Answers:
     cdef bint old, chunked, close_after  # the answer: to an HTTP/1.0 client, in chunks, the last one
     cdef bint write_paused, read_paused, scheduled, advancing, owes_continue
     cdef bint starved                 # a long body has to wait for room
+    cdef object asking                # the task that judges a head, before more of the body is read
+    cdef bint judged                  # the refusal that ends the connection is the judge's
     cdef bint stopped                 # the transport does not read, for one of these reasons
     cdef bint deaf                    # the last request of the connection has been read
     cdef Phase phase
@@ -34,6 +36,9 @@ cdef class Answers:
 
     cdef drop_body(self):
         """Forget what has come of a body."""
+
+    cdef send_continue(self):
+        """Tell the peer to send its body, if that was asked for and the body may come."""
 
     cdef close(self):
         self.deaf = True
@@ -51,7 +56,7 @@ cdef class Answers:
 
     cdef regulate(self):
         """Have the transport read, or not."""
-        cdef bint stop = self.read_paused or self.starved
+        cdef bint stop = self.read_paused or self.starved or self.asking is not None
         if stop != self.stopped and self.phase != CLOSED:
             self.stopped = stop
             if stop:
@@ -157,7 +162,7 @@ cdef class Answers:
             self.out_size += size
         else:
             self.source = iter(body)
-        self.current = request
+        self.current = LAST_CHUNK     # holds the connection until all is written
         self.ended = True
         self.pump()
 
@@ -244,17 +249,16 @@ cdef class Answers:
         finally:
             self.advancing = False
         if self.current is None and not self.write_paused and self.phase < LINGERING:
-            if self.owes_continue:
-                self.owes_continue = False
-                self.write(CONTINUE)
+            self.send_continue()
             self.read_paused = False
             self.regulate()
             self.settle(True)
 
-    cdef refuse(self, bytes answer):
+    cdef refuse(self, bytes answer, bint judged=False):
         if self.deaf:
             return
         self.deaf = True
+        self.judged = judged
         self.drop_body()
         if self.current is None and not self.waiting:
             self.send_refusal(answer)
@@ -265,7 +269,7 @@ cdef class Answers:
         """Answer what could not be read. Unless it was malformed the peer may still be sending: let it finish."""
         if answer:
             self.write(answer)
-        if not answer or answer.startswith(b"HTTP/1.1 400"):
+        if not answer or not self.judged and answer.startswith(b"HTTP/1.1 400"):
             self.close()
         else:
             self.phase = LINGERING

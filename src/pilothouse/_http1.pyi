@@ -2,10 +2,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pilothouse.server.request import Handler, Response
+from pilothouse.server.request import Handler, Judge, Response
 
 class Bodies:
     reserved: int
+    refused: int
     def hurry(self, at: float = 0.0) -> None: ...
 
 class Service:
@@ -33,6 +34,7 @@ class Service:
         body_timeout: float,
         idle_timeout: float,
         gzip_above: int,
+        admit: Judge | None = None,
     ) -> None: ...
     def __call__(self) -> Connection: ...
     @property

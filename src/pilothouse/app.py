@@ -165,7 +165,7 @@ class Server:
                 config.tls_cipher_suites,
             )
         )
-        self.listener = Listener(self.pipeline.handle, sockets, contexts)
+        self.listener = Listener(self.pipeline.handle, sockets, contexts, admit=self.pipeline.admit)
         await self._bootstrap()
         self._start_controllers()
         for one in self.background:

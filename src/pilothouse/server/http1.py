@@ -12,7 +12,7 @@ import orjson
 
 from pilothouse._http1 import Service
 from pilothouse.errors import RequestEntityTooLarge
-from pilothouse.server.request import Handler, Packable, Part, Response, Stream
+from pilothouse.server.request import Handler, Judge, Packable, Part, Response, Stream
 
 SLICE = 256 * 1024
 """Bytes given to one call of the compressor, which runs on a thread."""
@@ -55,6 +55,7 @@ class Http1:
         limits: Limits | None = None,
         peer_chain: Callable[[Any], tuple[bytes, ...]] = lambda _: (),
         loop: asyncio.AbstractEventLoop | None = None,
+        admit: Judge | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._loop = loop or asyncio.get_running_loop()
@@ -76,6 +77,7 @@ class Http1:
             body_timeout=self.limits.body_timeout,
             idle_timeout=self.limits.idle_timeout,
             gzip_above=self.limits.gzip_above,
+            admit=admit,
         )
 
     def __call__(self) -> Any:

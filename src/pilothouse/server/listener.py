@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from pilothouse.server import tls
 from pilothouse.server.http1 import Http1, Limits
-from pilothouse.server.request import Handler
+from pilothouse.server.request import Handler, Judge
 
 BACKLOG = 4096
 HANDSHAKE_TIMEOUT = 10.0
@@ -69,8 +69,9 @@ class Listener:
         sockets: list[socket.socket],
         contexts: tls.Contexts | None = None,
         limits: Limits | None = None,
+        admit: Judge | None = None,
     ) -> None:
-        self.http1 = Http1(handler, limits, tls.peer_chain)
+        self.http1 = Http1(handler, limits, tls.peer_chain, admit=admit)
         self.sockets = sockets
         self._contexts = contexts
         self._servers: list[asyncio.Server] = []
