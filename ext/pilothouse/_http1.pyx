@@ -67,6 +67,7 @@ cdef class Service:
     cdef public bint draining
     cdef public object on_change      # called when a connection was closed or has gone
     cdef readonly long long accepted, requests, bytes_in, bytes_out
+    cdef public long long refused_connections
     cdef Py_ssize_t max_header_bytes, max_body_bytes, gzip_above
     cdef double header_timeout, body_timeout, idle_timeout
     cdef dict names                   # header names as they came -> lower-case text; bounded
@@ -182,6 +183,10 @@ cdef class Connection(Answers):
         self.certificates = ()
         self.early = b""
 
+    def is_answering(self):
+        """Whether a request is being answered."""
+        return self.current is not None
+
     # --- asyncio.Protocol
 
     def connection_made(self, transport):
@@ -207,6 +212,8 @@ cdef class Connection(Answers):
         service.leaving.discard(self)
         self.phase = CLOSED
         self.drop_body()
+        if self.stranger is not None:
+            self.stranger.leave()
         current = self.current
         self.parser = self.current = self.request = self.source = None
         self.waiting.clear()
@@ -341,6 +348,8 @@ cdef class Connection(Answers):
         self.asking.add_done_callback(judged)
 
     cdef judge(self, request, response):
+        if request is not None and request.caller:
+            self.recognize()
         if response is None:
             self.admitted = True
             self.payer = None if request is None else request.caller or self.peer[0]

@@ -16,6 +16,7 @@ cdef class Answers:
     cdef Service service
     cdef object current               # what holds the connection: a task, a Stream, or a long body on its way
     cdef object request               # what the task answers
+    cdef public object stranger       # counts the connection while nobody was authenticated on it, else None
     cdef object waiting               # (request, is HTTP/1.0) behind it; a ready refusal comes last
     cdef list out                     # queued buffers; of the first, bytes up to out_from are written
     cdef object source                # an iterator over the rest of a long body, which is built as it goes out
@@ -111,7 +112,15 @@ cdef class Answers:
         self.answer(request, self.internal_error(request, error) if error is not None else task.result())
         self.advance()
 
+    cdef recognize(self):
+        """Somebody was authenticated on this connection: it is no stranger's any more."""
+        if self.stranger is not None:
+            self.stranger.leave()
+            self.stranger = None
+
     cdef answer(self, request, response):
+        if self.stranger is not None and request.caller:
+            self.recognize()
         try:
             self.begin_answer(request, response)
         except Exception as error:

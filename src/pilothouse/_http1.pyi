@@ -3,6 +3,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pilothouse.server.request import Handler, Judge, Response
+from pilothouse.server.strangers import Stranger
 
 class Bodies:
     reserved: int
@@ -19,6 +20,7 @@ class Service:
     requests: int
     bytes_in: int
     bytes_out: int
+    refused_connections: int
     def __init__(
         self,
         handler: Handler,
@@ -53,6 +55,8 @@ class Stream:
     def on_drain(self, callback: Callable[[], None]) -> None: ...
 
 class Connection:
+    stranger: Stranger | None
+    def is_answering(self) -> bool: ...
     def __init__(self, service: Service) -> None: ...
     def connection_made(self, transport: Any) -> None: ...
     def connection_lost(self, exc: BaseException | None) -> None: ...

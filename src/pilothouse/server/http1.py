@@ -31,7 +31,8 @@ FAREWELL = 0.5
 class Limits:
     """Bounds on a connection, in bytes and seconds; the defaults are kube-apiserver's.
 
-    `body_budget` is what all bodies that are being received may have together, short ones not counted.
+    `body_budget` is what all bodies that are being received may have together, short ones not counted. `connections`
+    may be open; on `strangers` of them nobody was authenticated yet. 0 = as many as there are descriptors for.
     """
 
     header_bytes: int = 1 << 20
@@ -41,6 +42,8 @@ class Limits:
     body_timeout: float = 60.0
     idle_timeout: float = 90.0
     gzip_above: int = 128 * 1024
+    connections: int = 0
+    strangers: int = 0
 
 
 class Http1:
