@@ -14,7 +14,7 @@ from httptools import HttpParserInvalidMethodError, HttpParserUpgrade, HttpReque
 from pilothouse.server.request import Request, Response
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
 
 cdef enum Phase:
     NEW         # connection_made has not ended: what the transport holds is the rest of its handshake
@@ -33,15 +33,27 @@ cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 cdef dict METHODS = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")}
 cdef int MAX_NAMES = 1024             # header names that are remembered
 cdef Py_ssize_t LONG_NAME = 64        # bytes; a longer name is not remembered
+cdef Py_ssize_t READ_AHEAD = 64 * 1024  # bytes that TLS may hold for a connection that is not read from
 
 include "_http1_head.pxi"
 include "_http1_answers.pxi"
 include "_http1_bodies.pxi"
+include "_http1_unfinished.pxi"
+
+cdef extern from "Python.h":
+    int PyUnicode_KIND(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 
 cdef inline double now():
     cdef timespec ts
     clock_gettime(CLOCK_MONOTONIC, &ts)
+    return <double>ts.tv_sec + <double>ts.tv_nsec * 1e-9
+
+
+cdef inline double processor_time():
+    cdef timespec ts
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts)
     return <double>ts.tv_sec + <double>ts.tv_nsec * 1e-9
 
 
@@ -72,11 +84,15 @@ cdef class Service:
     cdef double header_timeout, body_timeout, idle_timeout
     cdef dict names                   # header names as they came -> lower-case text; bounded
     cdef list dirty                   # connections with stream writes of this loop turn
+    cdef object line                  # connections whose pipelined requests wait for a turn
+    cdef int extra                    # pipelined requests that were answered in this turn of the loop
+    cdef double turn_ends             # by the processor time of the thread
     cdef Heads heads
     cdef readonly Bodies bodies
+    cdef readonly Unfinished unfinished
 
     def __init__(self, handler, loop, *, too_large, compress, peer_chain, max_header_bytes, max_body_bytes, body_budget,
-                 header_timeout, body_timeout, idle_timeout, gzip_above, admit=None):
+                 header_timeout, body_timeout, idle_timeout, gzip_above, unfinished_budget, admit=None):
         self.handler = handler
         self.admit = admit
         self.loop = loop
@@ -93,8 +109,10 @@ cdef class Service:
         self.leaving = set()
         self.names = {}
         self.dirty = []
+        self.line = deque()
         self.heads = Heads()
         self.bodies = Bodies(loop, body_budget)
+        self.unfinished = Unfinished(unfinished_budget)
 
     def __call__(self):
         """Make the protocol of a new connection."""
@@ -118,7 +136,7 @@ cdef class Service:
         cdef Connection connection
         self.draining = True
         for connection in list(self.connections):
-            if connection.current is None and not connection.in_message:
+            if connection.current is None and not connection.in_message and not connection.waiting:
                 connection.close()
 
     def abort(self):
@@ -144,6 +162,37 @@ cdef class Service:
             connection.scheduled = False
             connection.pump()
 
+    cdef bint may_go_on(self):
+        """Whether one more pipelined request may be answered in this turn of the loop."""
+        if self.extra == 0:
+            self.turn_ends = processor_time() + TURN
+            self.loop.call_soon(self.turn)
+        self.extra += 1
+        return self.extra == 1 or processor_time() < self.turn_ends
+
+    cdef line_up(self, Answers connection):
+        """Have a connection go on with its pipelined requests when it is its turn."""
+        if not connection.lined_up:
+            connection.lined_up = True
+            self.line.append(connection)
+
+    def turn(self):
+        """Go on with pipelined requests, one connection after the other."""
+        cdef Answers connection
+        cdef Py_ssize_t left = len(self.line)
+        self.extra = 0
+        while left and self.turn_goes_on():
+            left -= 1
+            connection = self.line.popleft()
+            connection.lined_up = False
+            connection.advance()
+        if self.line and self.extra == 0:
+            self.extra = 1
+            self.loop.call_soon(self.turn)
+
+    cdef bint turn_goes_on(self):
+        return self.extra == 0 or processor_time() < self.turn_ends
+
     cdef schedule(self, Answers connection):
         connection.scheduled = True
         if not self.dirty:
@@ -166,6 +215,11 @@ cdef class Connection(Answers):
     cdef object body                  # None, bytes, or a bytearray once it came in parts
     cdef bytes early                  # input up to the target, kept for methods that the parser does not know
     cdef Py_ssize_t head_size, body_size
+    cdef Py_ssize_t head_read         # bytes of reads that did not end the head
+    cdef Py_ssize_t head_cost         # memory for its headers
+    cdef Py_ssize_t quiet             # bytes read since the body grew
+    cdef Py_ssize_t kept              # what `Unfinished` counts
+    cdef bytearray held_back          # of a long head: what was read and not yet parsed
     cdef Py_ssize_t expected          # the bytes that the body may have, once it is known that it is a long one
     cdef Py_ssize_t room              # of these, the bytes that `Bodies` has room for
     cdef Py_ssize_t mark              # of the body that had come
@@ -174,7 +228,6 @@ cdef class Connection(Answers):
     cdef bint entered                 # it takes part in `Bodies`
     cdef bint admitted                # the head was judged, the body may come
     cdef bint in_message, head_done
-    cdef int completed                # messages that ended within the present feed
 
     def __init__(self, Service service):
         self.service = service
@@ -201,6 +254,7 @@ cdef class Connection(Answers):
             # Below TLS is a buffer already; ours is enough beside that. With TLS 1.2 the server's Finished is still in
             # it, so this asks for a pause of writing at once. It ends when the transport has done its first read.
             transport.set_write_buffer_limits(high=1)
+            transport.set_read_buffer_limits(high=READ_AHEAD)
         service.accepted += 1
         service.connections.add(self)
         self.phase = HEAD             # a new connection has the time of a head for its first request
@@ -212,6 +266,8 @@ cdef class Connection(Answers):
         service.leaving.discard(self)
         self.phase = CLOSED
         self.drop_body()
+        self.held_back = None
+        service.unfinished.note(self, 0)
         if self.stranger is not None:
             self.stranger.leave()
         current = self.current
@@ -244,6 +300,11 @@ cdef class Connection(Answers):
         self.service.bytes_in += PyBytes_GET_SIZE(data)
         if self.deaf or self.phase >= LINGERING:
             return
+        if self.in_message and not self.head_done and self.head_read > WORTH_HOLDING:
+            data = self.hold_back(data)
+            if data is None:
+                return
+        cdef Py_ssize_t before = self.body_size if self.in_message and self.head_done else -1
         self.completed = 0
         if self.in_message:
             self.early = self.early + data if self.target is None else b""
@@ -259,7 +320,62 @@ cdef class Connection(Answers):
             self.early = b"?"         # where the message began is not known: no method matches
         if (self.expected or self.owes_continue) and self.in_message and self.head_done and not self.deaf:
             self.go_on_with_body()
+        if before >= 0 and self.in_message and not self.completed:
+            self.quiet = self.quiet + PyBytes_GET_SIZE(data) if self.body_size == before else 0
+            if self.quiet > MAX_TRAILER:
+                self.refuse(plain_error("431 Request Header Fields Too Large", ""))
         self.settle(self.completed > 0)
+        if self.kept or self.in_message or self.waiting:
+            self.service.unfinished.note(self, self.cost(PyBytes_GET_SIZE(data)))
+
+    cdef bytes hold_back(self, bytes data):
+        """Keep a part of a long head until it is worth parsing, or else give back all that was kept.
+
+        The parser copies an unfinished line with every part that is added to it.
+        """
+        if self.held_back is None:
+            self.held_back = bytearray()
+        self.held_back += data
+        if self.head_read + len(self.held_back) > self.service.max_header_bytes:
+            self.refuse(plain_error("431 Request Header Fields Too Large", ""))
+        elif b"\n" in data or len(self.held_back) >= self.head_read // 4:
+            data = bytes(self.held_back)
+            self.held_back = None
+            return data
+        else:
+            self.service.unfinished.note(self, self.cost(0))
+        return None
+
+    cdef Py_ssize_t cost(self, Py_ssize_t read):
+        """The memory that the requests of this connection take which are not being answered yet."""
+        cdef Py_ssize_t size = read if self.waiting else 0
+        if self.in_message and not self.deaf:
+            size += self.head_cost + max(0, self.head_read - self.head_size) + max(0, self.body_size - self.room)
+            if self.held_back is not None:
+                size += len(self.held_back)
+        return size
+
+    cdef shed(self):
+        """Make room for others."""
+        if self.waiting and self.write_paused:
+            self.waiting.clear()
+            self.deaf = True
+            self.drop_message()
+            self.transport.abort()
+        elif self.deaf or self.waiting:
+            self.waiting.clear()
+            self.deaf = False
+            self.refuse(b"")
+        elif self.head_done:
+            self.refuse(plain_error("408 Request Timeout", ""))
+        else:
+            self.refuse(plain_error("431 Request Header Fields Too Large", ""))
+
+    cdef drop_message(self):
+        self.parser = self.headers = self.all_headers = self.held_back = None
+        self.early = b""
+        self.in_message = False
+        self.service.unfinished.note(self, 0)
 
     cdef feed(self, bytes data):
         cdef bint odd = False
@@ -286,8 +402,8 @@ cdef class Connection(Answers):
             log.error("request was not read", exc_info=cause)
             self.refuse(plain_error("400 Bad Request", ""))
         elif self.in_message and not self.head_done:
-            self.head_size += len(data)
-            if self.head_size > self.service.max_header_bytes:
+            self.head_read += len(data)
+            if self.head_read > self.service.max_header_bytes:
                 self.refuse(plain_error("431 Request Header Fields Too Large", ""))
 
     cdef feed_unknown_method(self):
@@ -379,9 +495,11 @@ cdef class Connection(Answers):
     cdef settle(self, bint anew):
         """Find the phase that the connection is in now; its time starts when it is another one than before."""
         cdef Phase phase = ANSWERING
+        if self.kept and not self.in_message and not self.waiting:
+            self.service.unfinished.note(self, 0)
         if self.phase >= LINGERING:
             return
-        if self.current is None:
+        if self.current is None and not self.waiting:
             phase = IDLE if not self.in_message else BODY if self.head_done else HEAD
         if phase == IDLE and self.service.draining:
             self.close()
@@ -420,12 +538,15 @@ cdef class Connection(Answers):
         self.headers = {}
         self.all_headers = []
         self.body = None
-        self.head_size = self.body_size = self.expected = 0
+        self.head_size = self.head_read = self.head_cost = self.quiet = 0
+        self.body_size = self.expected = 0
         self.admitted = False
 
     def on_url(self, bytes url):
         text = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(url), PyBytes_GET_SIZE(url), "replace")
         self.target = text if self.target is None else self.target + text
+        self.head_size += PyBytes_GET_SIZE(url)
+        self.head_cost += PyUnicode_GET_LENGTH(text) * PyUnicode_KIND(text)
 
     def on_header(self, bytes name, bytes value):
         cdef Py_ssize_t size
@@ -445,7 +566,10 @@ cdef class Connection(Answers):
         while size and (data[size - 1] == c' ' or data[size - 1] == c'\t'):
             size -= 1
         text = PyUnicode_DecodeUTF8(data, size, "replace")
+        self.head_cost += HEADER + PyBytes_GET_SIZE(name) + PyUnicode_GET_LENGTH(text) * PyUnicode_KIND(text)
         self.all_headers.append((key, text))
+        if len(self.all_headers) > MAX_HEADERS:
+            raise Refused(plain_error("431 Request Header Fields Too Large", ""))
         if key not in self.headers:
             self.headers[key] = text
         elif key == "host":

@@ -3,6 +3,7 @@
 cdef bytes CRLF = b"\r\n"
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 cdef int MAX_PIPELINED = 128          # requests waiting behind one that is being answered
+cdef double TURN = 0.001              # seconds in a turn of the loop for what connections have pipelined
 cdef Py_ssize_t SMALL = 64 * 1024     # a body up to here is copied behind its head, into one write
 cdef Py_ssize_t SLICE = 256 * 1024    # one write of a long body
 cdef Py_ssize_t PART = 32 * 1024      # one write of a stream: many may be stuck at a time
@@ -24,6 +25,8 @@ cdef class Answers:
     cdef bint ended                   # nothing will be added to `out`: it is the rest of an answer
     cdef bint old, chunked, close_after  # the answer: to an HTTP/1.0 client, in chunks, the last one
     cdef bint write_paused, read_paused, scheduled, advancing, owes_continue
+    cdef int completed                # messages that ended within the present feed
+    cdef bint lined_up                # it waits for its turn to go on with `waiting`
     cdef bint starved                 # a long body has to wait for room
     cdef object asking                # the task that judges a head, before more of the body is read
     cdef bint judged                  # the refusal that ends the connection is the judge's
@@ -37,6 +40,9 @@ cdef class Answers:
 
     cdef drop_body(self):
         """Forget what has come of a body."""
+
+    cdef drop_message(self):
+        """Forget what has come of a request: it is refused."""
 
     cdef send_continue(self):
         """Tell the peer to send its body, if that was asked for and the body may come."""
@@ -66,14 +72,17 @@ cdef class Answers:
                 self.transport.resume_reading()
 
     cdef take_request(self, request, bint old):
-        """Answer a request now, or behind those that wait already."""
-        if self.current is None and not self.write_paused:
+        """Answer a request now, or behind those that wait already; of those in one read the first has precedence."""
+        cdef bint free = self.current is None and not self.write_paused and not self.waiting
+        if free and (self.completed == 1 or self.service.may_go_on()):
             self.dispatch(request, old)
         elif len(self.waiting) >= MAX_PIPELINED:
             raise Refused(b"")
         else:
             self.waiting.append((request, old))
             self.pause_reading()
+            if free:
+                self.service.line_up(self)
 
     cdef dispatch(self, request, bint old):
         self.service.requests += 1
@@ -250,6 +259,9 @@ cdef class Answers:
         self.advancing = True
         try:
             while self.current is None and self.waiting and not self.write_paused and self.phase < LINGERING:
+                if not self.service.may_go_on():
+                    self.service.line_up(self)
+                    return
                 item = self.waiting.popleft()
                 if type(item) is bytes:
                     self.send_refusal(item)
@@ -269,6 +281,7 @@ cdef class Answers:
         self.deaf = True
         self.judged = judged
         self.drop_body()
+        self.drop_message()
         if self.current is None and not self.waiting:
             self.send_refusal(answer)
         else:

@@ -10,8 +10,13 @@ class Bodies:
     refused: int
     def hurry(self, at: float = 0.0) -> None: ...
 
+class Unfinished:
+    held: int
+    refused: int
+
 class Service:
     bodies: Bodies
+    unfinished: Unfinished
     draining: bool
     on_change: Callable[[], None] | None
     connections: set[Connection]
@@ -36,6 +41,7 @@ class Service:
         body_timeout: float,
         idle_timeout: float,
         gzip_above: int,
+        unfinished_budget: int,
         admit: Judge | None = None,
     ) -> None: ...
     def __call__(self) -> Connection: ...

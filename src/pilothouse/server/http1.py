@@ -31,13 +31,14 @@ FAREWELL = 0.5
 class Limits:
     """Bounds on a connection, in bytes and seconds; the defaults are kube-apiserver's.
 
-    `body_budget` is what all bodies that are being received may have together, short ones not counted. `connections`
-    may be open; on `strangers` of them nobody was authenticated yet. 0 = as many as there are descriptors for.
+    `body_budget` is what all bodies that are being received may have together, short ones not counted;
+    `unfinished_budget` is for heads and short bodies of which a part has come. `connections` may be open; on `strangers` of them nobody was authenticated yet. 0 = as many as there are descriptors for.
     """
 
     header_bytes: int = 1 << 20
     body_bytes: int = 3 * 1024 * 1024
     body_budget: int = 64 * 1024 * 1024
+    unfinished_budget: int = 64 * 1024 * 1024
     header_timeout: float = 32.0
     body_timeout: float = 60.0
     idle_timeout: float = 90.0
@@ -80,6 +81,7 @@ class Http1:
             body_timeout=self.limits.body_timeout,
             idle_timeout=self.limits.idle_timeout,
             gzip_above=self.limits.gzip_above,
+            unfinished_budget=self.limits.unfinished_budget,
             admit=admit,
         )
 
