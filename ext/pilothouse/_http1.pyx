@@ -42,7 +42,6 @@ include "_http1_unfinished.pxi"
 
 cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
-    Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 
 cdef inline double now():
@@ -168,7 +167,7 @@ cdef class Service:
             self.turn_ends = processor_time() + TURN
             self.loop.call_soon(self.turn)
         self.extra += 1
-        return self.extra == 1 or processor_time() < self.turn_ends
+        return self.extra <= FEW or processor_time() < self.turn_ends
 
     cdef line_up(self, Answers connection):
         """Have a connection go on with its pipelined requests when it is its turn."""
@@ -191,7 +190,7 @@ cdef class Service:
             self.loop.call_soon(self.turn)
 
     cdef bint turn_goes_on(self):
-        return self.extra == 0 or processor_time() < self.turn_ends
+        return self.extra < FEW or processor_time() < self.turn_ends
 
     cdef schedule(self, Answers connection):
         connection.scheduled = True
@@ -216,7 +215,7 @@ cdef class Connection(Answers):
     cdef bytes early                  # input up to the target, kept for methods that the parser does not know
     cdef Py_ssize_t head_size, body_size
     cdef Py_ssize_t head_read         # bytes of reads that did not end the head
-    cdef Py_ssize_t head_cost         # memory for its headers
+    cdef Py_ssize_t wide              # bytes that its text takes beyond its length, where it is not ASCII
     cdef Py_ssize_t quiet             # bytes read since the body grew
     cdef Py_ssize_t kept              # what `Unfinished` counts
     cdef bytearray held_back          # of a long head: what was read and not yet parsed
@@ -350,10 +349,16 @@ cdef class Connection(Answers):
         """The memory that the requests of this connection take which are not being answered yet."""
         cdef Py_ssize_t size = read if self.waiting else 0
         if self.in_message and not self.deaf:
-            size += self.head_cost + max(0, self.head_read - self.head_size) + max(0, self.body_size - self.room)
+            size += max(self.head_read, self.head_size) + self.wide
+            if self.all_headers is not None:
+                size += HEADER * len(self.all_headers)
+            size += max(0, self.body_size - self.room)
             if self.held_back is not None:
                 size += len(self.held_back)
         return size
+
+    cdef bint has_many_headers(self):
+        return self.all_headers is not None and len(self.all_headers) > MAX_HEADERS
 
     cdef shed(self):
         """Make room for others."""
@@ -403,7 +408,7 @@ cdef class Connection(Answers):
             self.refuse(plain_error("400 Bad Request", ""))
         elif self.in_message and not self.head_done:
             self.head_read += len(data)
-            if self.head_read > self.service.max_header_bytes:
+            if self.head_read > self.service.max_header_bytes or self.has_many_headers():
                 self.refuse(plain_error("431 Request Header Fields Too Large", ""))
 
     cdef feed_unknown_method(self):
@@ -538,7 +543,7 @@ cdef class Connection(Answers):
         self.headers = {}
         self.all_headers = []
         self.body = None
-        self.head_size = self.head_read = self.head_cost = self.quiet = 0
+        self.head_size = self.head_read = self.wide = self.quiet = 0
         self.body_size = self.expected = 0
         self.admitted = False
 
@@ -546,7 +551,8 @@ cdef class Connection(Answers):
         text = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(url), PyBytes_GET_SIZE(url), "replace")
         self.target = text if self.target is None else self.target + text
         self.head_size += PyBytes_GET_SIZE(url)
-        self.head_cost += PyUnicode_GET_LENGTH(text) * PyUnicode_KIND(text)
+        if PyUnicode_KIND(text) != 1:
+            self.wide += 3 * PyBytes_GET_SIZE(url)
 
     def on_header(self, bytes name, bytes value):
         cdef Py_ssize_t size
@@ -566,10 +572,9 @@ cdef class Connection(Answers):
         while size and (data[size - 1] == c' ' or data[size - 1] == c'\t'):
             size -= 1
         text = PyUnicode_DecodeUTF8(data, size, "replace")
-        self.head_cost += HEADER + PyBytes_GET_SIZE(name) + PyUnicode_GET_LENGTH(text) * PyUnicode_KIND(text)
+        if PyUnicode_KIND(text) != 1:
+            self.wide += 3 * size
         self.all_headers.append((key, text))
-        if len(self.all_headers) > MAX_HEADERS:
-            raise Refused(plain_error("431 Request Header Fields Too Large", ""))
         if key not in self.headers:
             self.headers[key] = text
         elif key == "host":
@@ -578,7 +583,7 @@ cdef class Connection(Answers):
     def on_headers_complete(self):
         cdef dict headers = self.headers
         self.head_done = True
-        if self.head_size > self.service.max_header_bytes:
+        if self.head_size > self.service.max_header_bytes or self.has_many_headers():
             raise Refused(plain_error("431 Request Header Fields Too Large", ""))
         if self.target[0] != "/" and "://" in self.target:
             self.target = "/" + self.target.partition("://")[2].partition("/")[2]

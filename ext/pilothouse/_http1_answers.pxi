@@ -3,7 +3,8 @@
 cdef bytes CRLF = b"\r\n"
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 cdef int MAX_PIPELINED = 128          # requests waiting behind one that is being answered
-cdef double TURN = 0.001              # seconds in a turn of the loop for what connections have pipelined
+cdef int FEW = 4                      # pipelined requests that are answered in a turn of the loop in any case,
+cdef double TURN = 0.001              # and seconds in which more are
 cdef Py_ssize_t SMALL = 64 * 1024     # a body up to here is copied behind its head, into one write
 cdef Py_ssize_t SLICE = 256 * 1024    # one write of a long body
 cdef Py_ssize_t PART = 32 * 1024      # one write of a stream: many may be stuck at a time

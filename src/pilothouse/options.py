@@ -373,7 +373,7 @@ class Config:
         "$XDG_STATE_HOME/pilothouse.")
     max_unauthenticated_connections: int = _own(0, "int",
         "Connections on which nobody was authenticated yet; one more ends the oldest of the address that has "
-        "most. Default: 4096, at most half of the files that may be open.")
+        "most. Default: 1024, at most half of the files that may be open.")
     workers: int = _own(1, "int",
         "Processes that share the port, each with its own cache; more than one need --etcd-servers.")
     write_kubeconfig: str = _own("", "string",

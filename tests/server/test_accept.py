@@ -112,22 +112,33 @@ def test_strangers_make_room_and_the_known_stay(door: Callable[..., Door]) -> No
     waiting = it.secure("127.0.0.3")
     waiting.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
     it.eventually(lambda: it.service.requests == 3)
-    silent = [it.raw("127.0.0.3") for _ in range(30)]
     half = [it.raw("127.0.0.3") for _ in range(30)]
     for sock in half:
         with contextlib.suppress(OSError):
             sock.sendall(HELLO)
-    it.eventually(lambda: it.service.accepted == 3 and it.service.refused_connections >= 52)
-    assert len(it.acceptor.strangers) <= 10 and it.acceptor.open <= 12
-    assert all(ended(sock) for sock in silent)
+    it.eventually(lambda: it.service.accepted == 3 and it.service.refused_connections == 22)
+    assert len(it.acceptor.strangers) == 10 and it.acceptor.open == 11
     fresh = it.secure()
     assert ask(fresh, "kim") and ask(known, "jane") and ask(probe)
     waiting.settimeout(0.1)
     with pytest.raises(TimeoutError):
         waiting.recv(1)
-    for sock in (known, probe, waiting, fresh, *silent, *half):
+    for sock in (known, probe, waiting, fresh, *half):
         sock.close()
     it.eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.strangers) == 0)
+
+
+def test_the_silent_have_half_of_all_and_the_oldest_makes_room(door: Callable[..., Door]) -> None:
+    it = door(connections=20)
+    probe = it.raw("127.0.0.2")
+    silent = [it.raw("127.0.0.3") for _ in range(30)]
+    it.eventually(lambda: it.service.refused_connections == 21)
+    assert len(it.acceptor.early) == 10 and all(ended(sock) for sock in silent[:21])
+    with it.secure() as fresh, it.context.wrap_socket(probe, server_hostname="localhost") as honest:
+        assert ask(fresh) and ask(honest)
+    for sock in silent:
+        sock.close()
+    it.eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.early) == 0)
 
 
 def test_when_all_are_known_one_more_is_refused(door: Callable[..., Door]) -> None:
@@ -159,16 +170,14 @@ def test_who_says_nothing_is_closed_after_a_while(
     while not ended(junk):
         pass
     it.eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.strangers) == 0)
+    it.eventually(lambda: len(it.acceptor.early) == 0)
     assert it.service.accepted == 0
     for sock in (silent, half, junk):
         sock.close()
 
 
-def test_too_many_handshakes_under_way_end_the_oldest(
-    door: Callable[..., Door], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(accept, "SHAKING", 5)
-    it = door()
+def test_too_many_handshakes_under_way_end_the_oldest(door: Callable[..., Door]) -> None:
+    it = door(strangers=5)
     half = [it.raw() for _ in range(20)]
     for sock in half:
         sock.sendall(HELLO)
@@ -183,7 +192,7 @@ def test_too_many_handshakes_under_way_end_the_oldest(
 def test_without_descriptors_strangers_make_room(door: Callable[..., Door]) -> None:
     it = door()
     crowd = [it.raw() for _ in range(50)]
-    it.eventually(lambda: len(it.acceptor.strangers) == 50)
+    it.eventually(lambda: len(it.acceptor.early) == 50)
     accepting, failures = it.sock, iter([errno.EMFILE] * 3)
 
     class Exhausted:
@@ -202,7 +211,7 @@ def test_without_descriptors_strangers_make_room(door: Callable[..., Door]) -> N
     it.call(run_out())
     with it.secure() as fresh:
         assert ask(fresh)
-    assert len(it.acceptor.strangers) in (47, 48) and it.service.refused_connections == 3
+    assert len(it.acceptor.early) == 47 and it.service.refused_connections == 3
     for sock in crowd:
         sock.close()
 
@@ -211,7 +220,7 @@ def test_the_end_closes_what_has_no_protocol_yet(door: Callable[..., Door]) -> N
     it = door()
     silent, half = it.raw(), it.raw()
     half.sendall(HELLO)
-    it.eventually(lambda: len(it.acceptor._shaking) == 1 and len(it.acceptor.strangers) == 2)
+    it.eventually(lambda: len(it.acceptor._shaking) == 1 and len(it.acceptor.early) == 1)
     it.call(it.listener.stop(0.1))
     assert ended(silent) and ended(half)
     silent.close()

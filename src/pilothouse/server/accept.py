@@ -25,17 +25,14 @@ ACCEPTS = 64
 HANDSHAKES = 2
 """Handshakes that begin in one turn of the loop: each is a signature, 0.1 to 1 ms."""
 
-SHAKING = 1024
-"""Handshakes under way: each has some 60 KB. One more ends the oldest."""
-
 READY = 256
 """Connections that step into line in one turn of the loop."""
 
 RESERVE = 128
 """Descriptors that are kept for the store, the log and outbound connections, and for those that are being closed."""
 
-STRANGERS = 4096
-"""Connections on which nobody was authenticated yet, unless a flag says otherwise; at most half of all."""
+STRANGERS = 1024
+"""Connections from the handshake on, until somebody is authenticated; a flag changes it. Each has some 140 KB."""
 
 HANDSHAKE_TIMEOUT = 10.0
 """Seconds to the first bytes, and as many for a TLS handshake, as in Go's default transport."""
@@ -75,7 +72,10 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._limit = http1.limits.connections or most_connections()
         self._most_strangers = http1.limits.strangers or min(STRANGERS, self._limit // 2)
+        self.early = Strangers()
+        """Those whose handshake has not begun: they cost a descriptor only, and may have half of all."""
         self.strangers = Strangers()
+        """Those whose handshake has begun."""
         self._silent: dict[int, tuple[socket.socket, Stranger, float]] = {}
         self._lines: dict[str, deque[tuple[socket.socket, Stranger]]] = {}
         self._in_line = 0
@@ -127,7 +127,7 @@ class Acceptor:
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     raise
-                self._refused(self.strangers.evict())
+                self._refused(self.early.evict() or self.strangers.evict())
                 self._loop.remove_reader(listening.fileno())
                 self._loop.call_later(PAUSE, self._accept_again, listening)
                 return
@@ -141,16 +141,16 @@ class Acceptor:
     def _take(self, sock: socket.socket, origin: str) -> None:
         """One more connection, in the place of another one when there are too many."""
         full = self.open >= self._limit
-        if full or len(self.strangers) >= self._most_strangers:
+        if full or len(self.early) >= self._limit // 2:
             self._refused(True)
-            if not self.strangers.evict() and full:
+            if not self.early.evict() and not self.strangers.evict():
                 sock.close()
                 return
-        stranger = self.strangers.add(origin, sock.close)
-        stranger.end = functools.partial(self._drop, sock, stranger)
         if self._epoll is None:
-            self._begin(sock, stranger)
+            self._begin(sock, origin)
             return
+        stranger = self.early.add(origin, sock.close)
+        stranger.end = functools.partial(self._drop, sock, stranger)
         self._silent[sock.fileno()] = sock, stranger, time.monotonic()
         self._epoll.register(sock.fileno(), select.EPOLLIN)
         if self._timer is None:
@@ -203,18 +203,17 @@ class Acceptor:
             if line:
                 self._lines[origin] = line
             if sock.fileno() >= 0:  # it was not cut while it stood in line
-                self._begin(sock, stranger)
+                stranger.leave()
+                self._begin(sock, stranger.origin)
                 started += 1
         if self._lines:
             self._starting = True
             self._loop.call_soon(self._start_some)
 
-    def _begin(self, sock: socket.socket, stranger: Stranger) -> None:
-        if len(self._shaking) >= SHAKING:
-            self._refused(True)
-            oldest = next(iter(self._shaking))
-            oldest.leave()
-            self._shaking.pop(oldest).cancel()
+    def _begin(self, sock: socket.socket, origin: str) -> None:
+        if len(self.strangers) >= self._most_strangers:
+            self._refused(self.strangers.evict())
+        stranger = self.strangers.add(origin, sock.close)
         task = self._loop.create_task(self._shake(sock, stranger))
         stranger.end = task.cancel
         self._shaking[stranger] = task
