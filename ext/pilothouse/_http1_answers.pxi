@@ -74,7 +74,7 @@ cdef class Answers:
 
     cdef take_request(self, request, bint old):
         """Answer a request now, or behind those that wait already; of those in one read the first has precedence."""
-        cdef bint free = self.current is None and not self.write_paused and not self.waiting
+        cdef bint free = self.current is None and not self.write_paused and not (self.read_paused and self.waiting)
         if free and (self.completed == 1 or self.service.may_go_on()):
             self.dispatch(request, old)
         elif len(self.waiting) >= MAX_PIPELINED:
