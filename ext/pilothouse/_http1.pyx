@@ -14,9 +14,10 @@ from httptools import HttpParserInvalidMethodError, HttpParserUpgrade, HttpReque
 from pilothouse.server.request import Request, Response
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
 
 cdef enum Phase:
+    NEW         # connection_made has not ended: what the transport holds is the rest of its handshake
     IDLE        # between requests
     HEAD        # part of a request's head has come
     BODY        # part of its body
@@ -30,17 +31,28 @@ cdef double LINGER = 2.0              # seconds in which a refused peer may go o
 cdef object log = logging.getLogger("pilothouse.server.http1")
 cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 cdef dict METHODS = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")}
-cdef dict NAMES = {}                  # header names as they came -> lower-case text; bounded
-cdef int MAX_NAMES = 1024
+cdef int MAX_NAMES = 1024             # header names that are remembered
+cdef Py_ssize_t LONG_NAME = 64        # bytes; a longer name is not remembered
+cdef Py_ssize_t READ_AHEAD = 64 * 1024  # bytes that TLS may hold for a connection that is not read from
 
 include "_http1_head.pxi"
 include "_http1_answers.pxi"
 include "_http1_bodies.pxi"
+include "_http1_unfinished.pxi"
+
+cdef extern from "Python.h":
+    int PyUnicode_KIND(object text)
 
 
 cdef inline double now():
     cdef timespec ts
     clock_gettime(CLOCK_MONOTONIC, &ts)
+    return <double>ts.tv_sec + <double>ts.tv_nsec * 1e-9
+
+
+cdef inline double processor_time():
+    cdef timespec ts
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts)
     return <double>ts.tv_sec + <double>ts.tv_nsec * 1e-9
 
 
@@ -52,100 +64,7 @@ class Refused(Exception):
     """Stops the parser; `args[0]` is the ready answer, or b"" to close without one."""
 
 
-cdef class Service:
-    """What the connections of one listener share: the handler, limits (bytes, seconds) and counters.
-
-    `too_large` answers a body over the limit. `compress(stream, pieces)` writes a body compressed to a stream and
-    closes it; `peer_chain(ssl_object)` reads the client's certificates.
-    """
-
-    cdef object handler, loop, compress, peer_chain, too_large
-    cdef readonly set connections, leaving   # open; closed by us and not yet gone
-    cdef public bint draining
-    cdef public object on_change      # called when a connection was closed or has gone
-    cdef readonly long long accepted, requests, bytes_in, bytes_out
-    cdef Py_ssize_t max_header_bytes, max_body_bytes, gzip_above
-    cdef double header_timeout, body_timeout, idle_timeout
-    cdef list dirty                   # connections with stream writes of this loop turn
-    cdef Heads heads
-    cdef readonly Bodies bodies
-
-    def __init__(self, handler, loop, *, too_large, compress, peer_chain, max_header_bytes, max_body_bytes, body_budget,
-                 header_timeout, body_timeout, idle_timeout, gzip_above):
-        self.handler = handler
-        self.loop = loop
-        self.too_large = too_large
-        self.compress = compress
-        self.peer_chain = peer_chain
-        self.max_header_bytes = max_header_bytes
-        self.max_body_bytes = max_body_bytes
-        self.header_timeout = header_timeout
-        self.body_timeout = body_timeout
-        self.idle_timeout = idle_timeout
-        self.gzip_above = gzip_above
-        self.connections = set()
-        self.leaving = set()
-        self.dirty = []
-        self.heads = Heads()
-        self.bodies = Bodies(loop, body_budget)
-
-    def __call__(self):
-        """Make the protocol of a new connection."""
-        return Connection(self)
-
-    @property
-    def open(self):
-        """Connections that are open now."""
-        return len(self.connections)
-
-    def sweep(self, double at=0.0):
-        """Close the connections whose time is up; `at` is the monotonic time to judge by."""
-        cdef Connection connection
-        if at == 0.0:
-            at = now()
-        for connection in list(self.connections):
-            connection.check(at)
-
-    def drain(self):
-        """Close idle connections; the others end with the answer they are giving."""
-        cdef Connection connection
-        self.draining = True
-        for connection in list(self.connections):
-            if connection.current is None and not connection.in_message:
-                connection.close()
-
-    def abort(self):
-        """Cut every connection."""
-        cdef Connection connection
-        for connection in [*self.connections, *self.leaving]:
-            connection.transport.abort()
-
-    def flush(self):
-        """Hand what streams wrote in this loop turn to their transports."""
-        cdef Answers connection
-        cdef Py_ssize_t done = 0
-        cdef long long end = self.bytes_out + BURST
-        dirty = self.dirty
-        self.dirty = []
-        for connection in dirty:
-            if self.bytes_out > end:  # the others have their turn after what else waits on the loop
-                if not self.dirty:
-                    self.loop.call_soon(self.flush)
-                self.dirty = dirty[done:] + self.dirty
-                return
-            done += 1
-            connection.scheduled = False
-            connection.pump()
-
-    cdef schedule(self, Answers connection):
-        connection.scheduled = True
-        if not self.dirty:
-            self.loop.call_soon(self.flush)
-        self.dirty.append(connection)
-
-    cdef bytes refusal_of_body(self):
-        body = self.too_large.body
-        return self.heads.head(self.too_large, len(body), True, False, False, body)
+include "_http1_service.pxi"
 
 
 cdef class Connection(Answers):
@@ -159,12 +78,19 @@ cdef class Connection(Answers):
     cdef object body                  # None, bytes, or a bytearray once it came in parts
     cdef bytes early                  # input up to the target, kept for methods that the parser does not know
     cdef Py_ssize_t head_size, body_size
+    cdef Py_ssize_t head_read         # bytes of reads that did not end the head
+    cdef Py_ssize_t wide              # bytes that its text takes beyond its length, where it is not ASCII
+    cdef Py_ssize_t quiet             # bytes read since the body grew
+    cdef Py_ssize_t kept              # what `Unfinished` counts
+    cdef bytearray held_back          # of a long head: what was read and not yet parsed
     cdef Py_ssize_t expected          # the bytes that the body may have, once it is known that it is a long one
+    cdef Py_ssize_t room              # of these, the bytes that `Bodies` has room for
     cdef Py_ssize_t mark              # of the body that had come
     cdef double marked                # at this time
+    cdef object payer                 # whose part of the room it has; None = all have the same
     cdef bint entered                 # it takes part in `Bodies`
+    cdef bint admitted                # the head was judged, the body may come
     cdef bint in_message, head_done
-    cdef int completed                # messages that ended within the present feed
 
     def __init__(self, Service service):
         self.service = service
@@ -172,6 +98,10 @@ cdef class Connection(Answers):
         self.out = []
         self.certificates = ()
         self.early = b""
+
+    def is_answering(self):
+        """Whether a request is being answered."""
+        return self.current is not None
 
     # --- asyncio.Protocol
 
@@ -184,7 +114,10 @@ cdef class Connection(Answers):
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None:
             self.certificates = service.peer_chain(ssl_object)
-            transport.set_write_buffer_limits(high=1)  # below TLS is a buffer already; ours is enough beside that
+            # Below TLS is a buffer already; ours is enough beside that. With TLS 1.2 the server's Finished is still in
+            # it, so this asks for a pause of writing at once. It ends when the transport has done its first read.
+            transport.set_write_buffer_limits(high=1)
+            transport.set_read_buffer_limits(high=READ_AHEAD)
         service.accepted += 1
         service.connections.add(self)
         self.phase = HEAD             # a new connection has the time of a head for its first request
@@ -196,6 +129,10 @@ cdef class Connection(Answers):
         service.leaving.discard(self)
         self.phase = CLOSED
         self.drop_body()
+        self.held_back = None
+        service.unfinished.note(self, 0)
+        if self.stranger is not None:
+            self.stranger.leave()
         current = self.current
         self.parser = self.current = self.request = self.source = None
         self.waiting.clear()
@@ -213,7 +150,7 @@ cdef class Connection(Answers):
     def pause_writing(self):
         self.write_paused = True
         self.since = now()
-        if type(self.current) is not Stream:
+        if self.phase != NEW and type(self.current) is not Stream:
             self.pause_reading()      # who does not take answers asks no more
 
     def resume_writing(self):
@@ -226,6 +163,11 @@ cdef class Connection(Answers):
         self.service.bytes_in += PyBytes_GET_SIZE(data)
         if self.deaf or self.phase >= LINGERING:
             return
+        if self.in_message and not self.head_done and self.head_read > WORTH_HOLDING:
+            data = self.hold_back(data)
+            if data is None:
+                return
+        cdef Py_ssize_t before = self.body_size if self.in_message and self.head_done else -1
         self.completed = 0
         if self.in_message:
             self.early = self.early + data if self.target is None else b""
@@ -239,10 +181,70 @@ cdef class Connection(Answers):
             self.early = b""
         elif self.completed:
             self.early = b"?"         # where the message began is not known: no method matches
-        if self.expected and not self.entered and self.in_message and not self.deaf:
-            self.entered = True
-            self.service.bodies.enter(self)
+        if (self.expected or self.owes_continue) and self.in_message and self.head_done and not self.deaf:
+            self.go_on_with_body()
+        if before >= 0 and self.in_message and not self.completed:
+            self.quiet = self.quiet + PyBytes_GET_SIZE(data) if self.body_size == before else 0
+            if self.quiet > MAX_TRAILER:
+                self.refuse(plain_error("431 Request Header Fields Too Large", ""))
         self.settle(self.completed > 0)
+        if self.kept or self.in_message or self.read_paused:
+            self.service.unfinished.note(self, self.cost(PyBytes_GET_SIZE(data)))
+
+    cdef bytes hold_back(self, bytes data):
+        """Keep a part of a long head until it is worth parsing, or else give back all that was kept.
+
+        The parser copies an unfinished line with every part that is added to it.
+        """
+        if self.held_back is None:
+            self.held_back = bytearray()
+        self.held_back += data
+        if self.head_read + len(self.held_back) > self.service.max_header_bytes:
+            self.refuse(plain_error("431 Request Header Fields Too Large", ""))
+        elif b"\n" in data or len(self.held_back) >= self.head_read // 4:
+            data = bytes(self.held_back)
+            self.held_back = None
+            return data
+        else:
+            self.service.unfinished.note(self, self.cost(0))
+        return None
+
+    cdef Py_ssize_t cost(self, Py_ssize_t read):
+        """The memory that the requests of this connection take which are not being answered yet."""
+        cdef Py_ssize_t size = read if self.waiting else 0
+        if self.in_message and not self.deaf:
+            size += max(self.head_read, self.head_size) + self.wide
+            if self.all_headers is not None:
+                size += HEADER * len(self.all_headers)
+            size += max(0, self.body_size - self.room)
+            if self.held_back is not None:
+                size += len(self.held_back)
+        return size
+
+    cdef bint has_many_headers(self):
+        return self.all_headers is not None and len(self.all_headers) > MAX_HEADERS
+
+    cdef shed(self):
+        """Make room for others."""
+        if self.waiting and self.write_paused:
+            self.waiting.clear()
+            self.deaf = True
+            self.drop_message()
+            self.transport.abort()
+        elif self.deaf or self.waiting:
+            self.waiting.clear()
+            self.deaf = False
+            self.refuse(b"")
+        elif self.head_done:
+            self.refuse(plain_error("408 Request Timeout", ""))
+        else:
+            self.refuse(plain_error("431 Request Header Fields Too Large", ""))
+
+    cdef drop_message(self):
+        self.parser = self.headers = self.all_headers = self.held_back = None
+        self.early = b""
+        self.in_message = False
+        self.service.unfinished.note(self, 0)
 
     cdef feed(self, bytes data):
         cdef bint odd = False
@@ -269,8 +271,8 @@ cdef class Connection(Answers):
             log.error("request was not read", exc_info=cause)
             self.refuse(plain_error("400 Bad Request", ""))
         elif self.in_message and not self.head_done:
-            self.head_size += len(data)
-            if self.head_size > self.service.max_header_bytes:
+            self.head_read += len(data)
+            if self.head_read > self.service.max_header_bytes or self.has_many_headers():
                 self.refuse(plain_error("431 Request Header Fields Too Large", ""))
 
     cdef feed_unknown_method(self):
@@ -289,18 +291,84 @@ cdef class Connection(Answers):
             self.parser = HttpRequestParser(self)
             self.feed(b"POST" + raw[end:])
 
+    # --- long bodies, and those that are announced by an Expect
+
+    cdef go_on_with_body(self):
+        """A body that did not come whole with its head: may it come, and is there room?"""
+        if not self.admitted:
+            if self.asking is None:
+                self.ask()
+        elif self.expected and not self.starved and (self.room == 0 or self.room < min(self.body_size, self.expected)):
+            self.entered = True
+            self.service.bodies.enter(self)
+
+    cdef ask(self):
+        """Have the head judged; until that is done nothing is read."""
+        if self.service.admit is None:
+            self.admitted = True
+            self.judge(None, None)
+            return
+        request = self.request_with(b"", True)
+        try:
+            verdict = self.service.admit(request)
+        except Exception as error:
+            verdict = self.internal_error(request, error)
+        if verdict is None or type(verdict) is Response:
+            self.judge(request, verdict)
+            return
+        self.asking = asyncio.ensure_future(verdict, loop=self.service.loop)
+        self.regulate()
+
+        def judged(task):
+            if self.asking is not task or task.cancelled():
+                if not task.cancelled():
+                    task.exception()  # seen: the request has ended otherwise
+                return
+            self.asking = None
+            error = task.exception()
+            self.judge(request, task.result() if error is None else self.internal_error(request, error))
+            self.regulate()
+            self.settle(False)
+
+        self.asking.add_done_callback(judged)
+
+    cdef judge(self, request, response):
+        if request is not None and request.caller:
+            self.recognize()
+        if response is None:
+            self.admitted = True
+            self.payer = None if request is None else request.caller or self.peer[0]
+            self.go_on_with_body()
+            self.send_continue()
+            return
+        body = response.body if type(response.body) is bytes else b"".join(response.body)
+        old = self.parser.get_http_version() == "1.0"
+        shown = None if request.method == "HEAD" else body
+        self.refuse(self.service.heads.head(response, len(body), True, old, False, shown), True)
+
+    cdef send_continue(self):
+        if self.owes_continue and self.admitted and self.current is None and not self.waiting and not self.write_paused:
+            self.owes_continue = False
+            self.write(CONTINUE)
+
     cdef drop_body(self):
         self.body = None
         if self.entered:
             self.entered = False
             self.service.bodies.leave(self)
+        if self.asking is not None:
+            task, self.asking = self.asking, None
+            task.cancel()
+            self.regulate()
 
     cdef settle(self, bint anew):
         """Find the phase that the connection is in now; its time starts when it is another one than before."""
         cdef Phase phase = ANSWERING
+        if self.kept and not self.in_message and not self.waiting:
+            self.service.unfinished.note(self, 0)
         if self.phase >= LINGERING:
             return
-        if self.current is None:
+        if self.current is None and not (self.read_paused and self.waiting):
             phase = IDLE if not self.in_message else BODY if self.head_done else HEAD
         if phase == IDLE and self.service.draining:
             self.close()
@@ -339,11 +407,16 @@ cdef class Connection(Answers):
         self.headers = {}
         self.all_headers = []
         self.body = None
-        self.head_size = self.body_size = self.expected = 0
+        self.head_size = self.head_read = self.wide = self.quiet = 0
+        self.body_size = self.expected = 0
+        self.admitted = False
 
     def on_url(self, bytes url):
         text = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(url), PyBytes_GET_SIZE(url), "replace")
         self.target = text if self.target is None else self.target + text
+        self.head_size += PyBytes_GET_SIZE(url)
+        if PyUnicode_KIND(text) != 1:
+            self.wide += 3 * PyBytes_GET_SIZE(url)
 
     def on_header(self, bytes name, bytes value):
         cdef Py_ssize_t size
@@ -355,14 +428,16 @@ cdef class Connection(Answers):
         size = PyBytes_GET_SIZE(value)
         data = PyBytes_AS_STRING(value)
         self.head_size += PyBytes_GET_SIZE(name) + size + 4
-        key = NAMES.get(name)
+        key = self.service.names.get(name)
         if key is None:
             key = name.decode("latin-1").lower()
-            if len(NAMES) < MAX_NAMES:
-                NAMES[name] = key
+            if len(self.service.names) < MAX_NAMES and PyBytes_GET_SIZE(name) <= LONG_NAME:
+                self.service.names[name] = key
         while size and (data[size - 1] == c' ' or data[size - 1] == c'\t'):
             size -= 1
         text = PyUnicode_DecodeUTF8(data, size, "replace")
+        if PyUnicode_KIND(text) != 1:
+            self.wide += 3 * size
         self.all_headers.append((key, text))
         if key not in self.headers:
             self.headers[key] = text
@@ -372,7 +447,7 @@ cdef class Connection(Answers):
     def on_headers_complete(self):
         cdef dict headers = self.headers
         self.head_done = True
-        if self.head_size > self.service.max_header_bytes:
+        if self.head_size > self.service.max_header_bytes or self.has_many_headers():
             raise Refused(plain_error("431 Request Header Fields Too Large", ""))
         if self.target[0] != "/" and "://" in self.target:
             self.target = "/" + self.target.partition("://")[2].partition("/")[2]
@@ -391,11 +466,7 @@ cdef class Connection(Answers):
         if "expect" in headers:
             if headers["expect"].lower() != "100-continue":
                 raise Refused(plain_error("417 Expectation Failed", ""))
-            if has_body and self.parser.get_http_version() == "1.1":
-                if self.current is None:
-                    self.write(CONTINUE)
-                else:
-                    self.owes_continue = True
+            self.owes_continue = has_body and self.parser.get_http_version() == "1.1"
 
     def on_body(self, bytes data):
         self.body_size += PyBytes_GET_SIZE(data)
@@ -423,18 +494,20 @@ cdef class Connection(Answers):
                 raise Refused(plain_error("505 HTTP Version Not Supported: unsupported protocol version", ""))
         if not old and "host" not in headers and self.method != "CONNECT":
             raise Refused(plain_error("400 Bad Request: missing required Host header", ""))
-        method = self.method
-        if method is None:
-            raw = self.parser.get_method()
-            method = METHODS.get(raw) or raw.decode()
-        self.method = None
         body = self.body
         if body is None:
             body = b""
         elif type(body) is bytearray:
             body = bytes(body)
-        request = Request(method, self.target, headers, self.all_headers, body, self.peer, self.certificates, keep)
-        self.target = self.headers = self.all_headers = None
+        request = self.request_with(body, keep)
+        self.method = self.target = self.headers = self.all_headers = None
         self.drop_body()
         self.deaf = not keep
         self.take_request(request, old)
+
+    cdef request_with(self, bytes body, bint keep):
+        method = self.method
+        if method is None:
+            raw = self.parser.get_method()
+            method = METHODS.get(raw) or raw.decode()
+        return Request(method, self.target, self.headers, self.all_headers, body, self.peer, self.certificates, keep)

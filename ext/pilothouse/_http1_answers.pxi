@@ -3,6 +3,8 @@
 cdef bytes CRLF = b"\r\n"
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 cdef int MAX_PIPELINED = 128          # requests waiting behind one that is being answered
+cdef int FEW = 4                      # pipelined requests that are answered in a turn of the loop in any case,
+cdef double TURN = 0.001              # and seconds in which more are
 cdef Py_ssize_t SMALL = 64 * 1024     # a body up to here is copied behind its head, into one write
 cdef Py_ssize_t SLICE = 256 * 1024    # one write of a long body
 cdef Py_ssize_t PART = 32 * 1024      # one write of a stream: many may be stuck at a time
@@ -16,6 +18,7 @@ cdef class Answers:
     cdef Service service
     cdef object current               # what holds the connection: a task, a Stream, or a long body on its way
     cdef object request               # what the task answers
+    cdef public object stranger       # counts the connection while nobody was authenticated on it, else None
     cdef object waiting               # (request, is HTTP/1.0) behind it; a ready refusal comes last
     cdef list out                     # queued buffers; of the first, bytes up to out_from are written
     cdef object source                # an iterator over the rest of a long body, which is built as it goes out
@@ -23,7 +26,11 @@ cdef class Answers:
     cdef bint ended                   # nothing will be added to `out`: it is the rest of an answer
     cdef bint old, chunked, close_after  # the answer: to an HTTP/1.0 client, in chunks, the last one
     cdef bint write_paused, read_paused, scheduled, advancing, owes_continue
+    cdef int completed                # messages that ended within the present feed
+    cdef bint lined_up                # it waits for its turn to go on with `waiting`
     cdef bint starved                 # a long body has to wait for room
+    cdef object asking                # the task that judges a head, before more of the body is read
+    cdef bint judged                  # the refusal that ends the connection is the judge's
     cdef bint stopped                 # the transport does not read, for one of these reasons
     cdef bint deaf                    # the last request of the connection has been read
     cdef Phase phase
@@ -34,6 +41,12 @@ cdef class Answers:
 
     cdef drop_body(self):
         """Forget what has come of a body."""
+
+    cdef drop_message(self):
+        """Forget what has come of a request: it is refused."""
+
+    cdef send_continue(self):
+        """Tell the peer to send its body, if that was asked for and the body may come."""
 
     cdef close(self):
         self.deaf = True
@@ -51,7 +64,7 @@ cdef class Answers:
 
     cdef regulate(self):
         """Have the transport read, or not."""
-        cdef bint stop = self.read_paused or self.starved
+        cdef bint stop = self.read_paused or self.starved or self.asking is not None
         if stop != self.stopped and self.phase != CLOSED:
             self.stopped = stop
             if stop:
@@ -60,14 +73,17 @@ cdef class Answers:
                 self.transport.resume_reading()
 
     cdef take_request(self, request, bint old):
-        """Answer a request now, or behind those that wait already."""
-        if self.current is None and not self.write_paused:
+        """Answer a request now, or behind those that wait already; of those in one read the first has precedence."""
+        cdef bint free = self.current is None and not self.write_paused and not (self.read_paused and self.waiting)
+        if free and (self.completed == 1 or self.service.may_go_on()):
             self.dispatch(request, old)
         elif len(self.waiting) >= MAX_PIPELINED:
             raise Refused(b"")
         else:
             self.waiting.append((request, old))
             self.pause_reading()
+            if free:
+                self.service.line_up(self)
 
     cdef dispatch(self, request, bint old):
         self.service.requests += 1
@@ -106,7 +122,15 @@ cdef class Answers:
         self.answer(request, self.internal_error(request, error) if error is not None else task.result())
         self.advance()
 
+    cdef recognize(self):
+        """Somebody was authenticated on this connection: it is no stranger's any more."""
+        if self.stranger is not None:
+            self.stranger.leave()
+            self.stranger = None
+
     cdef answer(self, request, response):
+        if self.stranger is not None and request.caller:
+            self.recognize()
         try:
             self.begin_answer(request, response)
         except Exception as error:
@@ -157,7 +181,7 @@ cdef class Answers:
             self.out_size += size
         else:
             self.source = iter(body)
-        self.current = request
+        self.current = LAST_CHUNK     # holds the connection until all is written
         self.ended = True
         self.pump()
 
@@ -236,6 +260,9 @@ cdef class Answers:
         self.advancing = True
         try:
             while self.current is None and self.waiting and not self.write_paused and self.phase < LINGERING:
+                if not self.service.may_go_on():
+                    self.service.line_up(self)
+                    return
                 item = self.waiting.popleft()
                 if type(item) is bytes:
                     self.send_refusal(item)
@@ -244,18 +271,18 @@ cdef class Answers:
         finally:
             self.advancing = False
         if self.current is None and not self.write_paused and self.phase < LINGERING:
-            if self.owes_continue:
-                self.owes_continue = False
-                self.write(CONTINUE)
+            self.send_continue()
             self.read_paused = False
             self.regulate()
             self.settle(True)
 
-    cdef refuse(self, bytes answer):
+    cdef refuse(self, bytes answer, bint judged=False):
         if self.deaf:
             return
         self.deaf = True
+        self.judged = judged
         self.drop_body()
+        self.drop_message()
         if self.current is None and not self.waiting:
             self.send_refusal(answer)
         else:
@@ -265,7 +292,7 @@ cdef class Answers:
         """Answer what could not be read. Unless it was malformed the peer may still be sending: let it finish."""
         if answer:
             self.write(answer)
-        if not answer or answer.startswith(b"HTTP/1.1 400"):
+        if not answer or not self.judged and answer.startswith(b"HTTP/1.1 400"):
             self.close()
         else:
             self.phase = LINGERING

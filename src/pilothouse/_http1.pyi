@@ -2,14 +2,21 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pilothouse.server.request import Handler, Response
+from pilothouse.server.request import Handler, Judge, Response
+from pilothouse.server.strangers import Stranger
 
 class Bodies:
     reserved: int
+    refused: int
     def hurry(self, at: float = 0.0) -> None: ...
+
+class Unfinished:
+    held: int
+    refused: int
 
 class Service:
     bodies: Bodies
+    unfinished: Unfinished
     draining: bool
     on_change: Callable[[], None] | None
     connections: set[Connection]
@@ -18,6 +25,7 @@ class Service:
     requests: int
     bytes_in: int
     bytes_out: int
+    refused_connections: int
     def __init__(
         self,
         handler: Handler,
@@ -33,6 +41,8 @@ class Service:
         body_timeout: float,
         idle_timeout: float,
         gzip_above: int,
+        unfinished_budget: int,
+        admit: Judge | None = None,
     ) -> None: ...
     def __call__(self) -> Connection: ...
     @property
@@ -51,6 +61,8 @@ class Stream:
     def on_drain(self, callback: Callable[[], None]) -> None: ...
 
 class Connection:
+    stranger: Stranger | None
+    def is_answering(self) -> bool: ...
     def __init__(self, service: Service) -> None: ...
     def connection_made(self, transport: Any) -> None: ...
     def connection_lost(self, exc: BaseException | None) -> None: ...

@@ -62,6 +62,8 @@ from pilothouse.registry.crd import Definitions
 from pilothouse.registry.node_ports import NodePorts
 from pilothouse.registry.store import Store
 from pilothouse.server import tls
+from pilothouse.server.accept import raise_descriptor_limit
+from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, activated, bind
 from pilothouse.storage import encryption_config
 from pilothouse.storage.compaction import CompactionLoop
@@ -171,7 +173,13 @@ class Server:
                 config.tls_cipher_suites,
             )
         )
-        self.listener = Listener(self.pipeline.handle, sockets, contexts)
+        self.listener = Listener(
+            self.pipeline.handle,
+            sockets,
+            contexts,
+            Limits(strangers=config.max_unauthenticated_connections),
+            self.pipeline.admit,
+        )
         await self._bootstrap()
         self._start_controllers()
         for one in self.background:
@@ -522,6 +530,9 @@ async def _run(config: Config) -> int:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    before, after = raise_descriptor_limit()
+    if after > before:
+        log.info("limit of open files raised", extra={"before": before, "after": after})
     server, trim = Server(config), Trim()
     try:
         await server.start()

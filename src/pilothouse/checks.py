@@ -135,6 +135,7 @@ _NOT_NEGATIVE = (
     "max-requests-inflight",
     "max-mutating-requests-inflight",
     "request-timeout",
+    "max-unauthenticated-connections",
     "min-request-timeout",
     "storage-initialization-timeout",
     "shutdown-delay-duration",

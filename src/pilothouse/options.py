@@ -381,6 +381,9 @@ class Config:
         "$XDG_STATE_HOME/pilothouse.")
     max_object_bytes: int = _own(OBJECT_LIMIT, "int",
         "Bytes that an object may have as it is stored. The default is what etcd takes.")
+    max_unauthenticated_connections: int = _own(0, "int",
+        "Connections on which nobody was authenticated yet; one more ends the oldest of the address that has "
+        "most. Default: 1024, at most half of the files that may be open.")
     workers: int = _own(1, "int",
         "Processes that share the port, each with its own cache; more than one need --etcd-servers.")
     warn_unsupported: bool = _own(True, "bool",

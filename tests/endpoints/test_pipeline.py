@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from dataclasses import replace
+from inspect import isawaitable
 
 import pytest
 from harness import CONFIG_MAPS, PODS, Rig, Stream, config_map, pod
@@ -106,6 +107,24 @@ async def test_forbidden_comes_before_not_found(rig):
     assert (await rig.call("GET", "/apis/none.example/v1/x", user="jane")).status == 403
     assert (await rig.call("GET", CONFIG_MAPS + "?limit=x", user="jane")).status == 403
     assert (await rig.call("PUT", CONFIG_MAPS + "/a", b"{", user="jane")).status == 403
+
+
+async def test_a_head_is_judged_before_its_body_is_read(rig):
+    for user, target, status, caller in (
+        ("admin", CONFIG_MAPS, None, "admin"),
+        ("jane", CONFIG_MAPS, 403, "jane"),
+        ("", CONFIG_MAPS, 403, ""),
+        ("nobody", CONFIG_MAPS, 401, ""),
+        ("admin", "/%zz", 400, ""),
+        ("admin", CONFIG_MAPS + "?timeout=x", 400, ""),
+    ):
+        request = rig.request("POST", target, user=user)
+        found = rig.pipeline.admit(request)
+        found = await found if isawaitable(found) else found
+        assert (found and found.status) == status and request.caller == caller, (user, target)
+        if status is not None:
+            answer = rig.answer(found)
+            assert answer == (await rig.call("POST", target, user=user))._replace(headers=answer.headers)
 
 
 async def test_every_answer_has_an_audit_id_and_is_not_cached(rig):

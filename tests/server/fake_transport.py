@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pilothouse.server.http1 import Http1, Limits
-from pilothouse.server.request import Handler, Request, Response
+from pilothouse.server.request import Handler, Judge, Request, Response
 
 
 class FakeTransport:
@@ -61,7 +61,11 @@ class Peer:
     """One connection to a handler; `seen` has the requests that the handler got."""
 
     def __init__(
-        self, handler: Handler | None = None, limits: Limits | None = None, room: int = 1 << 40
+        self,
+        handler: Handler | None = None,
+        limits: Limits | None = None,
+        room: int = 1 << 40,
+        admit: Judge | None = None,
     ) -> None:
         self.seen: list[Request] = []
         answer: Callable[[Request], Any] = handler or (lambda _: Response(200, b"{}"))
@@ -70,7 +74,7 @@ class Peer:
             self.seen.append(request)
             return answer(request)
 
-        self.http1 = Http1(record, limits)
+        self.http1 = Http1(record, limits, admit=admit)
         self.connect(room)
 
     def connect(self, room: int = 1 << 40) -> None:

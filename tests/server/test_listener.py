@@ -26,14 +26,20 @@ LIMITS = Limits(body_budget=8 * 1024 * 1024)
 class Running:
     """A listener on a thread with its own loop."""
 
-    def __init__(self, directory: pathlib.Path, ca: Authority, settings: Callable[..., tls.Settings]) -> None:
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        ca: Authority,
+        settings: Callable[..., tls.Settings],
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
         self.ca, self.directory = ca, directory
         self.requests: list[Request] = []
         self.streams: list[Stream] = []
         self.contexts = tls.Contexts(settings(str(directory / "server.crt"), str(directory / "server.key")))
         self.sock = bind("127.0.0.1", 0)
         self.port = self.sock.getsockname()[1]
-        self.loop = uvloop.new_event_loop()
+        self.loop = loop or uvloop.new_event_loop()
         self.listener: Any = None
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
@@ -58,8 +64,12 @@ class Running:
         await asyncio.sleep(0.3)
         return Response(200, b"slow")
 
-    def connect(self, cert: tuple[bytes, bytes] | None = None) -> http.client.HTTPSConnection:
+    def connect(
+        self, cert: tuple[bytes, bytes] | None = None, version: ssl.TLSVersion | None = None
+    ) -> http.client.HTTPSConnection:
         context = ssl.create_default_context(cadata=pem(self.ca).decode())
+        if version is not None:
+            context.maximum_version = version
         if cert is not None:
             path = self.directory / f"client{len(list(self.directory.iterdir()))}.pem"
             path.write_bytes(b"".join(cert))
@@ -114,6 +124,25 @@ def test_requests_with_and_without_client_certificate(running: Running) -> None:
         get(stranger)
     for connection in (plain, mine, stranger):
         connection.close()
+
+
+@pytest.mark.parametrize("make_loop", [uvloop.new_event_loop, asyncio.new_event_loop])
+def test_tls_1_2(tmp_path: pathlib.Path, make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    ca = Authority.create()
+    (tmp_path / "ca.crt").write_bytes(pem(ca))
+    write_pair(tmp_path, "server", ca.issue("s", hosts=["localhost"], server=True))
+    server = Running(tmp_path, ca, lambda c, k: tls.Settings(c, k, (str(tmp_path / "ca.crt"),)), make_loop())
+    try:
+        for pair in (None, ca.issue("jane", ["dev"], server=False)):
+            connection = server.connect(pair, ssl.TLSVersion.TLSv1_2)
+            assert get(connection) == b"hello" and connection.sock.version() == "TLSv1.2"
+            assert get(connection, "/long") == b"x" * 5_000_000 and get(connection, "/slow") == b"slow"
+            connection.request("POST", "/", b"y" * 1_000_000)
+            assert connection.getresponse().read() == b"hello"
+            assert len(server.requests[-1].peer_certificates) == (0 if pair is None else 2)
+            connection.close()
+    finally:
+        server.close()
 
 
 def served_name(running: Running, name: str) -> str:

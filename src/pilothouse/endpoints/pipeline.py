@@ -17,7 +17,7 @@ from typing import Any
 from pilothouse import errors
 from pilothouse.api import names
 from pilothouse.api.duration import go_duration
-from pilothouse.api.identity import Attributes, RequestInfo
+from pilothouse.api.identity import ANONYMOUS, Attributes, RequestInfo
 from pilothouse.api.meta import new_uid
 from pilothouse.api.selectors import field_terms
 from pilothouse.authn.authenticator import Authenticator
@@ -71,17 +71,24 @@ class Pipeline:
         """Answer at once when nothing has to wait; else an awaitable of the answer."""
         if self.draining or (self.goaway_chance and random.random() < self.goaway_chance):
             request.keep_alive = False
+        return self._run(request, True)
+
+    def admit(self, request: Request) -> Response | Awaitable[Response | None] | None:
+        """Judge a request by its head, before its body is read: rooms 3 to 9, and the answer that refuses it."""
+        return self._run(request, False)
+
+    def _run(self, request: Request, whole: bool) -> Any:
         audit_id = request.headers.get("audit-id") or new_uid()
         ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, audit_id)
-        coro = self._serve(ctx)
+        coro = self._serve(ctx, whole)
         try:
             waiting = coro.send(None)
         except StopIteration as done:
-            response: Response = done.value
-            return response
+            return done.value
         return self._within(_resume(coro, waiting), ctx)
 
-    async def _serve(self, ctx: Context) -> Response:
+    async def _serve(self, ctx: Context, whole: bool) -> Response | None:
+        """Lead a request through its rooms; when it is not `whole`, up to 9 only, and None when it may go on."""
         rooms, request = self.rooms, ctx.request
         started = time.perf_counter()
         try:
@@ -102,6 +109,8 @@ class Pipeline:
             if user is None:
                 raise errors.Unauthorized("Unauthorized")
             ctx.user = ctx.caller = user
+            if user.name != ANONYMOUS.name:
+                request.caller = user.name
             # 7 acting as whom
             if rooms.impersonation.wanted(request):
                 acting = rooms.impersonation.effective(request, attributes_of(ctx))
@@ -115,6 +124,8 @@ class Pipeline:
                 decision = await decision
             if not decision.allowed:
                 raise refused(attributes, decision.reason)
+            if not whole:
+                return None
             # 10 to 15: the verb; what takes long of a write runs beside the loop
             if request.method not in READS:
                 ctx.work = Work(rooms.offload, ctx.user.name)
@@ -137,7 +148,7 @@ class Pipeline:
         self.rooms.metrics.observe(ctx.info, ctx.resource, response.status, time.perf_counter() - started)
         return response
 
-    async def _within(self, answer: Awaitable[Response], ctx: Context) -> Response:
+    async def _within(self, answer: Awaitable[Response | None], ctx: Context) -> Response | None:
         """Bound what waits by the request's deadline: the server's, or a shorter one that the client asks for."""
         if _runs_long(ctx.info):
             return await answer
@@ -236,7 +247,7 @@ def _malformed(err: ValueError) -> Response:
 
 
 @coroutine
-def _resume(coro: Coroutine[Any, Any, Response], waiting: Any) -> Generator[Any, Any, Response]:
+def _resume(coro: Coroutine[Any, Any, Response | None], waiting: Any) -> Generator[Any, Any, Response | None]:
     """Go on with a coroutine that has already run up to `waiting`."""
     while True:
         try:

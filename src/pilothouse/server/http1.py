@@ -12,7 +12,7 @@ import orjson
 
 from pilothouse._http1 import Service
 from pilothouse.errors import RequestEntityTooLarge
-from pilothouse.server.request import Handler, Packable, Part, Response, Stream
+from pilothouse.server.request import Handler, Judge, Packable, Part, Response, Stream
 
 SLICE = 256 * 1024
 """Bytes given to one call of the compressor, which runs on a thread."""
@@ -31,16 +31,20 @@ FAREWELL = 0.5
 class Limits:
     """Bounds on a connection, in bytes and seconds; the defaults are kube-apiserver's.
 
-    `body_budget` is what all bodies that are being received may have together, short ones not counted.
+    `body_budget` is what all bodies that are being received may have together, short ones not counted;
+    `unfinished_budget` is for heads and short bodies of which a part has come. `connections` may be open; on `strangers` of them nobody was authenticated yet. 0 = as many as there are descriptors for.
     """
 
     header_bytes: int = 1 << 20
     body_bytes: int = 3 * 1024 * 1024
     body_budget: int = 64 * 1024 * 1024
+    unfinished_budget: int = 64 * 1024 * 1024
     header_timeout: float = 32.0
     body_timeout: float = 60.0
     idle_timeout: float = 90.0
     gzip_above: int = 128 * 1024
+    connections: int = 0
+    strangers: int = 0
 
 
 class Http1:
@@ -55,6 +59,7 @@ class Http1:
         limits: Limits | None = None,
         peer_chain: Callable[[Any], tuple[bytes, ...]] = lambda _: (),
         loop: asyncio.AbstractEventLoop | None = None,
+        admit: Judge | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._loop = loop or asyncio.get_running_loop()
@@ -76,6 +81,8 @@ class Http1:
             body_timeout=self.limits.body_timeout,
             idle_timeout=self.limits.idle_timeout,
             gzip_above=self.limits.gzip_above,
+            unfinished_budget=self.limits.unfinished_budget,
+            admit=admit,
         )
 
     def __call__(self) -> Any:

@@ -6,15 +6,11 @@ import socket
 from collections.abc import Callable
 
 from pilothouse.server import tls
+from pilothouse.server.accept import Acceptor
 from pilothouse.server.http1 import Http1, Limits
-from pilothouse.server.request import Handler
+from pilothouse.server.request import Handler, Judge
 
 BACKLOG = 4096
-HANDSHAKE_TIMEOUT = 10.0
-"""Seconds for a TLS handshake, as in Go's default transport."""
-
-CLOSE_TIMEOUT = 30.0
-"""Seconds that a peer has to take the rest of an answer and to reply to TLS's close_notify."""
 
 
 def bind(address: str, port: int, *, reuse_port: bool = False) -> socket.socket:
@@ -60,7 +56,7 @@ def activated() -> list[socket.socket]:
 class Listener:
     """Accepts connections for a handler. Without `contexts` it speaks plain HTTP (unix sockets, tests).
 
-    `http1.service` has the counters: accepted, open, requests, bytes_in, bytes_out.
+    `http1.service` has the counters: accepted, open, requests, bytes_in, bytes_out, refused_connections.
     """
 
     def __init__(
@@ -69,11 +65,12 @@ class Listener:
         sockets: list[socket.socket],
         contexts: tls.Contexts | None = None,
         limits: Limits | None = None,
+        admit: Judge | None = None,
     ) -> None:
-        self.http1 = Http1(handler, limits, tls.peer_chain)
+        self.http1 = Http1(handler, limits, tls.peer_chain, admit=admit)
         self.sockets = sockets
         self._contexts = contexts
-        self._servers: list[asyncio.Server] = []
+        self._acceptor: Acceptor | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -83,29 +80,17 @@ class Listener:
 
     async def start(self) -> None:
         """Begin to accept."""
-        loop = asyncio.get_running_loop()
         for sock in self.sockets:
             sock.setblocking(False)
-            if self._contexts is None:
-                server = await loop.create_server(self.http1, sock=sock, backlog=BACKLOG)
-            else:
-                server = await loop.create_server(
-                    self.http1,
-                    sock=sock,
-                    backlog=BACKLOG,
-                    ssl=self._contexts.context,
-                    ssl_handshake_timeout=HANDSHAKE_TIMEOUT,
-                    ssl_shutdown_timeout=CLOSE_TIMEOUT,
-                )
-            self._servers.append(server)
+            sock.listen(BACKLOG)
+        self._acceptor = Acceptor(self.http1, self.sockets, self._contexts)
         if self._contexts is not None:
-            self._watcher = loop.create_task(self._contexts.watch())
+            self._watcher = asyncio.get_running_loop().create_task(self._contexts.watch())
 
     def stop_accepting(self) -> None:
         """Close the listening sockets; open connections go on."""
-        for server in self._servers:
-            server.close()
-        self._servers = []
+        if self._acceptor is not None:
+            self._acceptor.close()
 
     async def stop(self, deadline: float = 10.0, drain: Callable[[], None] | None = None) -> bool:
         """Stop accepting, let requests finish, `drain` the streams; cut what is left after `deadline`.

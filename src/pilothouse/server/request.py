@@ -10,11 +10,13 @@ class Request:
     `target` is the raw request target; `path` its part before `?`, still percent-encoded; `query` the part after it.
     `headers` maps lower-case names to the first value; `all_headers` holds every (lower-case name, value) pair.
     `peer` is the client's (host, port); `peer_certificates` the verified chain in DER, leaf first, or ().
+    The handler notes in `caller` as whom it has authenticated the request; "" is nobody.
     """
 
     __slots__ = (
         "all_headers",
         "body",
+        "caller",
         "headers",
         "keep_alive",
         "method",
@@ -45,6 +47,7 @@ class Request:
         self.peer = peer
         self.peer_certificates = peer_certificates
         self.keep_alive = keep_alive
+        self.caller = ""
 
 
 class Stream(Protocol):
@@ -121,3 +124,6 @@ Handler = Callable[[Request], "Response | Awaitable[Response]"]
 
 A handler never raises: what goes wrong it answers itself. The awaitable is cancelled when the peer goes away.
 """
+
+Judge = Callable[[Request], "Response | Awaitable[Response | None] | None"]
+"""Judges the head of a request, before a long body is read: None lets it come, a Response refuses it."""

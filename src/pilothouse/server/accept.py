@@ -1,0 +1,254 @@
+"""Takes connections in: how many there may be, who makes room for whom, and when a handshake begins.
+
+A connection over TLS that has sent nothing costs a descriptor and no more: it waits in an epoll set until the first
+bytes come. Then it stands in line, one line for each origin, and a few handshakes begin in each turn of the loop, so
+that a flood of them leaves the loop to others.
+"""
+
+import asyncio
+import errno
+import functools
+import resource
+import select
+import socket
+import time
+from collections import deque
+from typing import Any
+
+from pilothouse.server import tls
+from pilothouse.server.http1 import Http1
+from pilothouse.server.strangers import Stranger, Strangers, origin
+
+ACCEPTS = 64
+"""Connections that are accepted in one turn of the loop: about a millisecond."""
+
+HANDSHAKES = 2
+"""Handshakes that begin in one turn of the loop: each is a signature, 0.1 to 1 ms."""
+
+READY = 256
+"""Connections that step into line in one turn of the loop."""
+
+RESERVE = 128
+"""Descriptors that are kept for the store, the log and outbound connections, and for those that are being closed."""
+
+STRANGERS = 1024
+"""Connections from the handshake on, until somebody is authenticated; a flag changes it. Each has some 140 KB."""
+
+HANDSHAKE_TIMEOUT = 10.0
+"""Seconds to the first bytes, and as many for a TLS handshake, as in Go's default transport."""
+
+CLOSE_TIMEOUT = 30.0
+"""Seconds that a peer has to take the rest of an answer and to reply to TLS's close_notify."""
+
+PAUSE = 0.05
+"""Seconds without accepting when the system has no descriptor left."""
+
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+
+def raise_descriptor_limit() -> tuple[int, int]:
+    """Raise the limit of open files as far as the system allows; the limit before and after."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (ValueError, OSError):  # some systems allow less than they tell
+        pass
+    return soft, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def most_connections() -> int:
+    """Connections for which there are descriptors."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(16, (1 << 20 if soft == resource.RLIM_INFINITY else soft) - RESERVE)
+
+
+class Acceptor:
+    """Accepts on listening sockets and gives connections their protocol; plain ones without `contexts`."""
+
+    def __init__(self, http1: Http1, sockets: list[socket.socket], contexts: tls.Contexts | None) -> None:
+        self._http1 = http1
+        self._sockets = sockets
+        self._contexts = contexts
+        self._loop = asyncio.get_running_loop()
+        self._limit = http1.limits.connections or most_connections()
+        self._most_strangers = http1.limits.strangers or min(STRANGERS, self._limit // 2)
+        self.early = Strangers()
+        """Those whose handshake has not begun: they cost a descriptor only, and may have half of all."""
+        self.strangers = Strangers()
+        """Those whose handshake has begun."""
+        self._silent: dict[int, tuple[socket.socket, Stranger, float]] = {}
+        self._lines: dict[str, deque[tuple[socket.socket, Stranger]]] = {}
+        self._in_line = 0
+        self._starting = False
+        self._shaking: dict[Stranger, asyncio.Task[None]] = {}
+        self._epoll = select.epoll() if contexts is not None and hasattr(select, "epoll") else None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        if self._epoll is not None:
+            self._loop.add_reader(self._epoll.fileno(), self._heard)
+        for sock in sockets:
+            self._loop.add_reader(sock.fileno(), self._accept, sock)
+
+    @property
+    def open(self) -> int:
+        """Descriptors of connections in every state."""
+        service = self._http1.service
+        early = len(self._silent) + self._in_line + len(self._shaking)
+        return early + service.open + len(service.leaving)
+
+    def close(self) -> None:
+        """Close the listening sockets and what has no protocol yet."""
+        if self._closed:
+            return
+        self._closed = True
+        for sock in self._sockets:
+            self._loop.remove_reader(sock.fileno())
+            sock.close()
+        for sock, stranger, _ in list(self._silent.values()):
+            self._drop(sock, stranger)
+        for sock, stranger in [each for line in self._lines.values() for each in line]:
+            self._drop(sock, stranger)
+        self._lines.clear()
+        for task in list(self._shaking.values()):
+            task.cancel()
+        if self._epoll is not None:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+            self._epoll = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(ACCEPTS):
+            try:
+                sock, peer = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    raise
+                self._refused(self.early.evict() or self.strangers.evict())
+                self._loop.remove_reader(listening.fileno())
+                self._loop.call_later(PAUSE, self._accept_again, listening)
+                return
+            sock.setblocking(False)
+            self._take(sock, origin(peer))
+
+    def _accept_again(self, listening: socket.socket) -> None:
+        if not self._closed:
+            self._loop.add_reader(listening.fileno(), self._accept, listening)
+
+    def _take(self, sock: socket.socket, origin: str) -> None:
+        """One more connection, in the place of another one when there are too many."""
+        full = self.open >= self._limit
+        if full or len(self.early) >= self._limit // 2:
+            self._refused(True)
+            if not self.early.evict() and not self.strangers.evict():
+                sock.close()
+                return
+        if self._epoll is None:
+            self._begin(sock, origin)
+            return
+        stranger = self.early.add(origin, sock.close)
+        stranger.end = functools.partial(self._drop, sock, stranger)
+        self._silent[sock.fileno()] = sock, stranger, time.monotonic()
+        self._epoll.register(sock.fileno(), select.EPOLLIN)
+        if self._timer is None:
+            self._timer = self._loop.call_later(1.0, self._sweep)
+
+    def _refused(self, one: bool) -> None:
+        self._http1.service.refused_connections += one
+
+    def _drop(self, sock: socket.socket, stranger: Stranger) -> None:
+        """Close a connection that has no protocol yet."""
+        if self._silent.pop(sock.fileno(), None) is not None and self._epoll is not None:
+            self._epoll.unregister(sock.fileno())
+        sock.close()
+        stranger.leave()
+
+    def _sweep(self) -> None:
+        """Close who has been silent for too long."""
+        self._timer = None
+        until = time.monotonic() - HANDSHAKE_TIMEOUT
+        while self._silent:
+            sock, stranger, since = next(iter(self._silent.values()))
+            if since > until:
+                self._timer = self._loop.call_later(1.0, self._sweep)
+                return
+            self._drop(sock, stranger)
+
+    def _heard(self) -> None:
+        """First bytes have come: the connections step into line."""
+        assert self._epoll is not None
+        for fd, _ in self._epoll.poll(0, READY):
+            sock, stranger, _ = self._silent.pop(fd)
+            self._epoll.unregister(fd)
+            if not _speaks(sock):
+                self._drop(sock, stranger)
+                continue
+            self._lines.setdefault(stranger.origin, deque()).append((sock, stranger))
+            self._in_line += 1
+        if not self._starting:
+            self._start_some()
+
+    def _start_some(self) -> None:
+        """Begin a few handshakes, of each origin in turn."""
+        self._starting = False
+        started = 0
+        while self._lines and started < HANDSHAKES:
+            origin, line = next(iter(self._lines.items()))
+            del self._lines[origin]
+            sock, stranger = line.popleft()
+            self._in_line -= 1
+            if line:
+                self._lines[origin] = line
+            if sock.fileno() >= 0:  # it was not cut while it stood in line
+                stranger.leave()
+                self._begin(sock, stranger.origin)
+                started += 1
+        if self._lines:
+            self._starting = True
+            self._loop.call_soon(self._start_some)
+
+    def _begin(self, sock: socket.socket, origin: str) -> None:
+        if len(self.strangers) >= self._most_strangers:
+            self._refused(self.strangers.evict())
+        stranger = self.strangers.add(origin, sock.close)
+        task = self._loop.create_task(self._shake(sock, stranger))
+        stranger.end = task.cancel
+        self._shaking[stranger] = task
+
+    async def _shake(self, sock: socket.socket, stranger: Stranger) -> None:
+        """The handshake of one connection, which from then on is its protocol's."""
+
+        def protocol() -> Any:
+            connection = self._http1()
+            connection.stranger = stranger
+            stranger.busy = connection.is_answering
+            return connection
+
+        secure: dict[str, Any] = {}
+        if self._contexts is not None:
+            secure = {
+                "ssl": self._contexts.context,
+                "ssl_handshake_timeout": HANDSHAKE_TIMEOUT,
+                "ssl_shutdown_timeout": CLOSE_TIMEOUT,
+            }
+        try:
+            transport, _ = await self._loop.connect_accepted_socket(protocol, sock, **secure)
+            stranger.end = transport.abort
+        except OSError:  # a failed handshake is the peer's affair
+            stranger.leave()
+        except BaseException:
+            stranger.leave()
+            raise
+        finally:
+            self._shaking.pop(stranger, None)
+
+
+def _speaks(sock: socket.socket) -> bool:
+    """Whether bytes have come, and not the end of the connection."""
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False

@@ -1,0 +1,237 @@
+"""Connections that come in numbers, on real sockets: silent ones, half handshakes, floods, no descriptor left."""
+
+import asyncio
+import contextlib
+import errno
+import pathlib
+import resource
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import uvloop
+
+from pilothouse.pki import Authority, write_file
+from pilothouse.server import accept, tls
+from pilothouse.server.http1 import Limits
+from pilothouse.server.listener import Listener, bind
+from pilothouse.server.request import Request, Response
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+HELLO = b"\x16\x03\x01\x00\xa5\x01"  # the first bytes of a handshake that goes no further
+
+
+class Door:
+    """A listener on a thread; who sends `User` is authenticated."""
+
+    def __init__(self, directory: pathlib.Path, limits: Limits) -> None:
+        ca = Authority.create()
+        certificate, key = ca.issue("s", hosts=["localhost"], server=True)
+        write_file(directory / "s.crt", certificate)
+        write_file(directory / "s.key", key)
+        self.context = ssl.create_default_context(cadata=ssl.DER_cert_to_PEM_cert(ca.der()))
+        self.sock = bind("127.0.0.1", 0)
+        self.port = self.sock.getsockname()[1]
+        self.loop = uvloop.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+
+        async def start() -> Listener:
+            contexts = tls.Contexts(tls.Settings(str(directory / "s.crt"), str(directory / "s.key")))
+            listener = Listener(self.handle, [self.sock], contexts, limits)
+            await listener.start()
+            return listener
+
+        self.listener: Any = self.call(start())
+        self.service = self.listener.http1.service
+        self.acceptor = self.listener._acceptor
+
+    def call(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
+
+    def handle(self, request: Request) -> Any:
+        request.caller = request.headers.get("user", "")
+        return self.wait() if request.path == "/wait" else Response(200, b"hello")
+
+    async def wait(self) -> Response:
+        await asyncio.sleep(60)
+        return Response(200)
+
+    def raw(self, source: str = "127.0.0.1") -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), 5, (source, 0))
+
+    def secure(self, source: str = "127.0.0.1") -> ssl.SSLSocket:
+        return self.context.wrap_socket(self.raw(source), server_hostname="localhost")
+
+    def eventually(self, test: Callable[[], bool]) -> None:
+        until = time.monotonic() + 10
+        while not test():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        self.call(self.listener.stop(0.1))
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+def ask(sock: ssl.SSLSocket, user: str = "", path: str = "/") -> bool:
+    who = f"User: {user}\r\n" if user else ""
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n{who}\r\n".encode())
+    return b"hello" in sock.recv(1000)
+
+
+def ended(sock: socket.socket) -> bool:
+    try:
+        return sock.recv(1) == b""
+    except OSError:
+        return True
+
+
+@pytest.fixture
+def door(tmp_path: pathlib.Path) -> Iterator[Callable[..., Door]]:
+    with contextlib.ExitStack() as stack:
+
+        def make(**limits: Any) -> Door:
+            found = Door(tmp_path, Limits(**limits))
+            stack.callback(found.close)
+            return found
+
+        yield make
+
+
+def test_strangers_make_room_and_the_known_stay(door: Callable[..., Door]) -> None:
+    it = door(strangers=10)
+    known, probe = it.secure(), it.secure("127.0.0.2")
+    assert ask(known, "jane") and ask(probe)
+    waiting = it.secure("127.0.0.3")
+    waiting.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+    it.eventually(lambda: it.service.requests == 3)
+    half = [it.raw("127.0.0.3") for _ in range(30)]
+    for sock in half:
+        with contextlib.suppress(OSError):
+            sock.sendall(HELLO)
+    it.eventually(lambda: it.service.accepted == 3 and it.service.refused_connections == 22)
+    assert len(it.acceptor.strangers) == 10 and it.acceptor.open == 11
+    fresh = it.secure()
+    assert ask(fresh, "kim") and ask(known, "jane") and ask(probe)
+    waiting.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        waiting.recv(1)
+    for sock in (known, probe, waiting, fresh, *half):
+        sock.close()
+    it.eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.strangers) == 0)
+
+
+def test_the_silent_have_half_of_all_and_the_oldest_makes_room(door: Callable[..., Door]) -> None:
+    it = door(connections=20)
+    probe = it.raw("127.0.0.2")
+    silent = [it.raw("127.0.0.3") for _ in range(30)]
+    it.eventually(lambda: it.service.refused_connections == 21)
+    assert len(it.acceptor.early) == 10 and all(ended(sock) for sock in silent[:21])
+    with it.secure() as fresh, it.context.wrap_socket(probe, server_hostname="localhost") as honest:
+        assert ask(fresh) and ask(honest)
+    for sock in silent:
+        sock.close()
+    it.eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.early) == 0)
+
+
+def test_when_all_are_known_one_more_is_refused(door: Callable[..., Door]) -> None:
+    it, known = door(connections=4), list[ssl.SSLSocket]()
+    for _ in range(4):
+        known.append(it.secure())
+        assert ask(known[-1], "jane")
+    with it.raw() as more:
+        assert ended(more)
+    known.pop().close()
+    it.eventually(lambda: it.acceptor.open == 3)
+    known.append(it.secure())
+    assert ask(known[-1], "jane") and all(ask(sock, "jane") for sock in known)
+    for sock in known:
+        sock.close()
+
+
+def test_who_says_nothing_is_closed_after_a_while(
+    door: Callable[..., Door], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept, "HANDSHAKE_TIMEOUT", 0.3)
+    it = door()
+    silent, half, gone, junk = it.raw(), it.raw(), it.raw(), it.raw()
+    half.sendall(HELLO)
+    junk.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    gone.close()
+    assert ended(silent) and ended(half)
+    junk.settimeout(5)
+    while not ended(junk):
+        pass
+    it.eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.strangers) == 0)
+    it.eventually(lambda: len(it.acceptor.early) == 0)
+    assert it.service.accepted == 0
+    for sock in (silent, half, junk):
+        sock.close()
+
+
+def test_too_many_handshakes_under_way_end_the_oldest(door: Callable[..., Door]) -> None:
+    it = door(strangers=5)
+    half = [it.raw() for _ in range(20)]
+    for sock in half:
+        sock.sendall(HELLO)
+    it.eventually(lambda: it.service.refused_connections == 15)
+    fresh = it.secure()
+    assert ask(fresh)
+    for sock in (fresh, *half):
+        sock.close()
+    it.eventually(lambda: it.acceptor.open == 0)
+
+
+def test_without_descriptors_strangers_make_room(door: Callable[..., Door]) -> None:
+    it = door()
+    crowd = [it.raw() for _ in range(50)]
+    it.eventually(lambda: len(it.acceptor.early) == 50)
+    accepting, failures = it.sock, iter([errno.EMFILE] * 3)
+
+    class Exhausted:
+        def accept(self) -> Any:
+            for number in failures:
+                raise OSError(number, "none left")
+            return accepting.accept()
+
+        def fileno(self) -> int:
+            return accepting.fileno()
+
+    async def run_out() -> None:
+        it.loop.remove_reader(accepting.fileno())
+        it.acceptor._accept(Exhausted())
+
+    it.call(run_out())
+    with it.secure() as fresh:
+        assert ask(fresh)
+    assert len(it.acceptor.early) == 47 and it.service.refused_connections == 3
+    for sock in crowd:
+        sock.close()
+
+
+def test_the_end_closes_what_has_no_protocol_yet(door: Callable[..., Door]) -> None:
+    it = door()
+    silent, half = it.raw(), it.raw()
+    half.sendall(HELLO)
+    it.eventually(lambda: len(it.acceptor._shaking) == 1 and len(it.acceptor.early) == 1)
+    it.call(it.listener.stop(0.1))
+    assert ended(silent) and ended(half)
+    silent.close()
+    half.close()
+
+
+def test_the_limit_of_open_files_is_raised() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before[1] // 2, before[1]))
+        assert accept.raise_descriptor_limit() == (before[1] // 2, before[1])
+        assert accept.most_connections() == before[1] - accept.RESERVE
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

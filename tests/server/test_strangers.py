@@ -1,0 +1,60 @@
+"""Who makes room among connections on which nobody was authenticated."""
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from pilothouse.server.strangers import Stranger, Strangers, origin
+
+
+def add(among: Strangers, origin: str, cut: list[Any], name: str = "") -> Stranger:
+    return among.add(origin, lambda: cut.append(name or origin))
+
+
+def test_the_origin_with_most_loses_its_oldest_idle_one() -> None:
+    among, cut = Strangers(), list[str]()
+    assert not among.evict()
+    add(among, "probe", cut)
+    flood = [add(among, "flood", cut, str(i)) for i in range(5)]
+    flood[0].busy = flood[1].busy = lambda: True
+    flood[2].leave()
+    assert len(among) == 5 and among.evict() and among.evict()
+    assert cut == ["3", "4"]
+    assert among.evict() and cut[2] in ("0", "1"), "two that are busy against one"
+    assert among.evict() and among.evict() and not among.evict()
+    flood[2].leave()
+    assert len(among) == 0 and sorted(cut) == ["0", "1", "3", "4", "probe"]
+
+
+def test_counts_hold_whatever_happens() -> None:
+    pick, among, cut, live = random.Random(1), Strangers(), list[Any](), list[Stranger]()
+    for _ in range(5000):
+        what = pick.random()
+        if what < 0.5:
+            live.append(add(among, str(pick.randrange(20)), cut))
+        elif what < 0.8 and live:
+            live.pop(pick.randrange(len(live))).leave()
+        elif live:
+            most = max(Counter(s.origin for s in live).values())
+            assert among.evict()
+            gone = next(s for s in live if s.origin == cut[-1])
+            assert Counter(s.origin for s in live)[gone.origin] == most
+            live.remove(gone)
+        assert len(among) == len(live)
+
+
+@pytest.mark.parametrize(
+    ("peer", "found"),
+    [
+        (("10.0.0.1", 5), "10.0.0.1"),
+        (("::ffff:10.0.0.1", 5, 0, 0), "10.0.0.1"),
+        (("2001:db8:1:2:3:4:5:6", 5, 0, 0), "2001:db8:1:2::"),
+        (("fe80::1%eth0", 5, 0, 2), "fe80::"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_origin(peer: object, found: str) -> None:
+    assert origin(peer) == found
