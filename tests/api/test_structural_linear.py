@@ -13,9 +13,9 @@ import pytest
 from complexity import assert_linear
 
 from pilothouse.api import jsonpath, structural
+from pilothouse.api.equality import Correlation, identity
 from pilothouse.api.fields import Errors
 from pilothouse.api.structural_codec import StructuralCodec
-from pilothouse.api.structural_equality import Correlation, identity
 from pilothouse.api.structural_formats import FORMATS
 from pilothouse.api.structural_patterns import TooLong, compile_pattern, matches
 from pilothouse.api.structural_rules import validate_embedded, validate_lists

@@ -10,9 +10,9 @@ from pilothouse import _schema
 from pilothouse.api import meta, names, scheme
 from pilothouse.api import schema as types
 from pilothouse.api.codec import decode_value
+from pilothouse.api.equality import identity, key_identity
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.structural import MOST_UNKNOWN, OBJECT_META, TYPE_META, Schema
-from pilothouse.api.structural_equality import identity, key_identity
 from pilothouse.api.structural_paths import Path, item, member, root, show, show_all
 
 # Lists.

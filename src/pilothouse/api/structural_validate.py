@@ -7,8 +7,8 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+from pilothouse.api.equality import Correlation, identity, same
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.structural_equality import Correlation, identity, same
 from pilothouse.api.structural_formats import FORMATS, known, normalise
 from pilothouse.api.structural_paths import Path, item, member
 from pilothouse.api.structural_patterns import TooLong, compile_pattern, matches

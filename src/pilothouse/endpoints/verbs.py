@@ -1,15 +1,14 @@
 """What the verb handlers work with, and the steps that several of them share."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
 
-import orjson
-
 from pilothouse import errors
 from pilothouse.admission.chain import Attributes, Chain
 from pilothouse.api import codec, convert, defaults, depth, managed, meta
+from pilothouse.api.equality import identity
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import Attributes as AuthzAttributes
 from pilothouse.authz import escalation
@@ -234,14 +233,14 @@ def dedupe_owners(ctx: Context, obj: Object, after_admission: bool) -> None:
     refs = obj["metadata"].get("ownerReferences")
     if not refs or len(refs) < 2:
         return
-    kept: dict[bytes, Object] = {}
+    kept: dict[Hashable, Object] = {}
     doubles: list[str] = []
     for ref in refs:
-        text = orjson.dumps(ref, option=orjson.OPT_SORT_KEYS)
-        if text in kept:
+        same = identity(ref)
+        if same in kept:
             doubles.append(ref.get("uid", ""))
         else:
-            kept[text] = ref
+            kept[same] = ref
     if doubles:
         when = " after mutating admission happens" if after_admission else ""
         ctx.warn(

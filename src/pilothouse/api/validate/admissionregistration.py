@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
-import orjson
-
 from pilothouse.api import names
+from pilothouse.api.equality import identity
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import (
     report,
@@ -155,24 +154,20 @@ def _webhooks(
         selector_has_invalid_value(h.get(m)) for h in hooks for m in ("namespaceSelector", "objectSelector")
     )
     known_versions = all(_has_known_version(h) for h in hooks)
-    known_conditions = {_text(h.get("matchConditions")) for h in hooks}
+    known_conditions = {identity(h.get("matchConditions")) for h in hooks}
     known_names = [h.get("name", "") for h in hooks]
     unique = len(set(known_names)) == len(known_names)
     seen: set[str] = set()
     for i, hook in enumerate(obj.get("webhooks") or ()):
         path, name = f"webhooks[{i}]", hook.get("name", "")
         _webhook(hook, path, errs, excuse_selector, mutating)
-        if _text(hook.get("matchConditions")) not in known_conditions:
+        if identity(hook.get("matchConditions")) not in known_conditions:
             conditions = hook.get("matchConditions") or ()
             validate_match_conditions(conditions, f"{path}.matchConditions", errs, expressions)
         _review_versions(hook, f"{path}.admissionReviewVersions", known_versions, errs)
         if name and name in seen and unique:
             errs.duplicate(f"{path}.name", name)
         seen.add(name)
-
-
-def _text(conditions: list[Object] | None) -> bytes:
-    return orjson.dumps(conditions, option=orjson.OPT_SORT_KEYS)
 
 
 def _has_known_version(hook: Object) -> bool:

@@ -4,9 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import orjson
-
 from pilothouse.api import names
+from pilothouse.api.equality import identity
 from pilothouse.api.fields import OMIT, Errors, Object
 from pilothouse.api.validate.common import (
     NOT_POSITIVE,
@@ -271,8 +270,8 @@ def validate_claim_status(obj: Object, old: Object, errs: Errors) -> None:
     each(status.get("devices"), -1, "status.devices", errs, device, key=_device_id)
     if reserved and allocation is None:
         errs.forbidden("status.reservedFor", _NOT_ALLOCATED)
-    known = {_text(consumer) for consumer in before.get("reservedFor") or ()}
-    added = any(_text(consumer) not in known for consumer in reserved)
+    known = {identity(consumer) for consumer in before.get("reservedFor") or ()}
+    added = any(identity(consumer) not in known for consumer in reserved)
     if added and allocation is not None and (obj.get("metadata") or {}).get("deletionTimestamp"):
         errs.forbidden("status.reservedFor", _NO_NEW_CONSUMERS)
     if allocation is None:
@@ -281,10 +280,6 @@ def validate_claim_status(obj: Object, old: Object, errs: Errors) -> None:
         _allocation(allocation, "status.allocation", errs, request_names(obj.get("spec") or {}))
     elif not equal(allocation, before["allocation"]):
         errs.invalid("status.allocation", allocation, "field is immutable")
-
-
-def _text(value: Object) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def _consumer(consumer: Object, path: str, errs: Errors) -> None:

@@ -1,8 +1,9 @@
 """Rules of node.k8s.io/v1: runtime classes."""
 
-import orjson
+from collections.abc import Hashable
 
 from pilothouse.api import names
+from pilothouse.api.equality import identity
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import immutable_field, report, validate_labels
 from pilothouse.api.validate.pod_scheduling import validate_tolerations
@@ -30,12 +31,12 @@ def _tolerations(tolerations: list[Object], errs: Errors) -> None:
     """As those of pods, and no two alike."""
     path = "scheduling.tolerations"
     validate_tolerations(tolerations, path, errs)
-    seen: set[bytes] = set()
+    seen: set[Hashable] = set()
     for i, toleration in enumerate(tolerations):
-        text = orjson.dumps(toleration, option=orjson.OPT_SORT_KEYS)
-        if text in seen:
+        same = identity(toleration)
+        if same in seen:
             errs.duplicate(f"{path}[{i}]", _toleration_shown(toleration))
-        seen.add(text)
+        seen.add(same)
 
 
 def _toleration_shown(toleration: Object) -> Object:
