@@ -1,6 +1,5 @@
 """Objects, lists and errors as answers, in the form that was negotiated."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from pilothouse._listbody import ListBody
 from pilothouse._watchcache import Entry
 from pilothouse.api import convert, protobuf_writer, yaml
 from pilothouse.api.fields import Object
+from pilothouse.api.warned import CONTROL, WARNING_LIMIT, WARNINGS_LIMIT
 from pilothouse.endpoints import negotiation
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.negotiation import Media
@@ -20,9 +20,6 @@ from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 
 NO_CACHE = ("Cache-Control", "no-cache, private")
-WARNINGS_LIMIT, WARNING_LIMIT = 4096, 256
-"""Characters of all warnings together, and of each one once that is too much (apiserver filters/warning)."""
-_CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 
 
 class Messages:
@@ -259,7 +256,7 @@ def go_type(resource: Resource, suffix: str = "") -> str:
 
 def sendable(warnings: Sequence[str]) -> Sequence[str]:
     """The warnings that fit into headers: none with control characters, shortened when they are too long together."""
-    clean = [text for text in warnings if text and not _CONTROL.search(text)]
+    clean = [text for text in warnings if text and not CONTROL.search(text)]
     if sum(map(len, clean)) <= WARNINGS_LIMIT:
         return clean
     out: list[str] = []

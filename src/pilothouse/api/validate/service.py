@@ -59,9 +59,10 @@ def validate_service(service: Object, errs: Errors, old: Object | None = None) -
     validate_labels(spec.get("selector"), "spec.selector", errs)
     _session_affinity(spec, errs)
     validate_cluster_ip_fields(spec, errs, before)
+    old_ips = frozenset(before.get("externalIPs") or ())
     for i, address in enumerate(spec.get("externalIPs") or ()):
         count = len(errs)
-        validate_ip(address, f"spec.externalIPs[{i}]", errs, before.get("externalIPs") or ())
+        validate_ip(address, f"spec.externalIPs[{i}]", errs, old_ips)
         if len(errs) == count:
             validate_non_special_ip(address, f"spec.externalIPs[{i}]", errs)
     if not kind:
@@ -164,14 +165,16 @@ def validate_cluster_ip_fields(spec: Object, errs: Errors, before: Object | None
         errs.invalid(path, listed, "first value must match `clusterIP`")
     elif not single and listed:
         errs.invalid(path, listed, "must be empty when `clusterIP` is not specified")
+    seen: set[str] = set()
     for i, family in enumerate(families):
         if family not in FAMILIES:
             errs.not_supported(f"spec.ipFamilies[{i}]", family, FAMILIES)
-        if family in families[:i]:
+        if family in seen:
             errs.duplicate(f"spec.ipFamilies[{i}]", family)
+        seen.add(family)
     if policy is not None and policy not in FAMILY_POLICIES:
         errs.not_supported("spec.ipFamilyPolicy", policy, FAMILY_POLICIES)
-    if _cluster_ips_bad(listed, path, errs, (before or {}).get("clusterIPs") or ()):
+    if _cluster_ips_bad(listed, path, errs, frozenset((before or {}).get("clusterIPs") or ())):
         return
     if len(listed) > 1 and len({is_ipv6(ip) for ip in listed}) != 2:
         errs.invalid(path, listed, "may specify no more than one IP for each IP family")
@@ -182,7 +185,7 @@ def validate_cluster_ip_fields(spec: Object, errs: Errors, before: Object | None
                 errs.invalid(f"{path}[{i}]", address, why)
 
 
-def _cluster_ips_bad(listed: Sequence[str], path: str, errs: Errors, old: Sequence[str]) -> bool:
+def _cluster_ips_bad(listed: Sequence[str], path: str, errs: Errors, old: frozenset[str]) -> bool:
     bad = False
     for i, address in enumerate(listed):
         if i == 0 and address == "None":

@@ -1,5 +1,6 @@
 """Pods: what is set at creation, dropped, kept and bumped, and how long they are given to end."""
 
+from collections import deque
 from collections.abc import Iterable
 
 from pilothouse.api import meta, names
@@ -85,7 +86,7 @@ def _merge(holder: Object, member: str, operator: str, labels: Object) -> None:
     added = [
         {"key": k, "operator": operator, "values": [labels[k]]}
         for k in holder.get(member) or ()
-        if k in labels
+        if k in labels and len(labels[k]) <= names.LABEL_MAX  # a longer one is refused where it stands
     ]
     if added:
         selector["matchExpressions"] = [*(selector.get("matchExpressions") or ()), *added]
@@ -97,18 +98,19 @@ def _sync_apparmor(ctx: WriteContext, pod: Object) -> None:
     if (spec.get("os") or {}).get("name") == "windows":
         return
     whole = (spec.get("securityContext") or {}).get("appArmorProfile")
+    profiles = {k: _apparmor_field(text) for k, text in annotations.items() if k.startswith(APPARMOR)}
     for container, _ in visit(spec, "spec"):
         key = APPARMOR + container.get("name", "")
         own = (container.get("securityContext") or {}).get("appArmorProfile")
         if key not in annotations or own is not None:
             continue
-        profile = _apparmor_field(annotations[key])
+        profile = profiles[key]
         if profile is not None and profile == whole:
             continue
         if profile is not None:
             container["securityContext"] = {
                 **(container.get("securityContext") or {}),
-                "appArmorProfile": profile,
+                "appArmorProfile": dict(profile),
             }
         text = 'deprecated since v1.30; use the "appArmorProfile" field instead'
         ctx.warnings.append(f"metadata.annotations[{key}]: {text}")
@@ -143,12 +145,12 @@ def _prepare_status(ctx: WriteContext, pod: Object, old: Object) -> None:
         status["qosClass"] = before["qosClass"]
     if not status.get("observedGeneration") and before.get("observedGeneration"):
         status["observedGeneration"] = before["observedGeneration"]
-    known: dict[str, list[int]] = {}
+    known: dict[str, deque[int]] = {}
     for condition in before.get("conditions") or ():
-        known.setdefault(condition.get("type", ""), []).append(condition.get("observedGeneration", 0))
+        known.setdefault(condition.get("type", ""), deque()).append(condition.get("observedGeneration", 0))
     for condition in status.get("conditions") or ():
         generations = known.get(condition.get("type", ""))
-        generation = generations.pop(0) if generations else 0
+        generation = generations.popleft() if generations else 0
         if not condition.get("observedGeneration") and generation:
             condition["observedGeneration"] = generation
 

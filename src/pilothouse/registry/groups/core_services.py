@@ -281,16 +281,18 @@ def _init_node_ports(ctx: WriteContext, service: Object) -> None:
     spec = service["spec"]
     shared: dict[int, int] = {}
     ports = spec.get("ports") or []
+    asked: dict[int, int] = {}  # the first node port that is asked for with each number
+    for port in ports:
+        if port.get("nodePort"):
+            asked.setdefault(port.get("port", 0), port["nodePort"])
     for i, port in enumerate(ports):
         wanted, number = port.get("nodePort", 0), port.get("port", 0)
         if not wanted and not _allocates_node_ports(spec):
             continue
         path = f"spec.ports[{i}].nodePort"
         if number not in shared:
-            first = next(
-                (p["nodePort"] for p in ports if p.get("port", 0) == number and p.get("nodePort")), 0
-            )
-            shared[number] = port["nodePort"] = _allocate_port(ctx, service, first, path)
+            port["nodePort"] = _allocate_port(ctx, service, asked.get(number, 0), path)
+            shared[number] = port["nodePort"]
         elif not wanted:
             port["nodePort"] = shared[number]
         elif wanted != shared[number]:

@@ -148,8 +148,9 @@ def _node_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[s
         out.append("spec.configSource: the feature is no longer supported")
     if spec.get("externalID") and not before.get("externalID"):
         out.append("spec.externalID: this field is deprecated, and is unused by Kubernetes")
+    known = set(before.get("podCIDRs") or ())
     for i, cidr in enumerate(spec.get("podCIDRs") or ()):
-        if cidr not in (before.get("podCIDRs") or ()):
+        if cidr not in known:
             out += names.cidr_warnings(f"spec.podCIDRs[{i}]", cidr)
     return out
 
