@@ -1,5 +1,8 @@
 """Cells of the core group's kinds."""
 
+from collections.abc import Iterator
+from itertools import islice
+
 from pilothouse.api.fields import Object
 from pilothouse.registry.tables_common import (
     NONE,
@@ -136,7 +139,10 @@ def _readiness_gates(pod: Object) -> str:
     gates = spec(pod).get("readinessGates")
     if not gates:
         return NONE
-    true = sum(condition_true(pod, gate.get("conditionType", "")) for gate in gates)
+    known: dict[str, str] = {}  # the first condition of each type counts
+    for entry in status(pod).get("conditions") or ():
+        known.setdefault(entry.get("type", ""), entry.get("status", ""))
+    true = sum(known.get(gate.get("conditionType", "")) == "True" for gate in gates)
     return f"{true}/{len(gates)}"
 
 
@@ -231,17 +237,21 @@ def _endpoints_text(obj: Object) -> str:
     subsets = obj.get("subsets")
     if not subsets:
         return NONE
-    found: list[str] = []
+    count = sum(len(s.get("addresses") or ()) * max(1, len(s.get("ports") or ())) for s in subsets)
+    text = ",".join(islice(_each_endpoint(subsets), 3))
+    return f"{text} + {count - 3} more..." if count > 3 else text
+
+
+def _each_endpoint(subsets: list[Object]) -> Iterator[str]:
+    """Every address at every port of its subset: too many to make a list of."""
     for subset in subsets:
-        addresses = [address.get("ip", "") for address in subset.get("addresses") or ()]
-        ports = subset.get("ports")
-        if not ports:
-            found += addresses
-            continue
-        for port in ports:
-            found += [f"[{ip}]:{port['port']}" if ":" in ip else f"{ip}:{port['port']}" for ip in addresses]
-    text = ",".join(found[:3])
-    return f"{text} + {len(found) - 3} more..." if len(found) > 3 else text
+        for port in subset.get("ports") or (None,):
+            for address in subset.get("addresses") or ():
+                ip = address.get("ip", "")
+                if port is None:
+                    yield ip
+                else:
+                    yield f"[{ip}]:{port['port']}" if ":" in ip else f"{ip}:{port['port']}"
 
 
 def _endpoints(obj: Object, now: float) -> Cells:

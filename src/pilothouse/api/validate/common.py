@@ -22,20 +22,20 @@ def report(path: str, value: Any, messages: Iterable[str], errs: Errors) -> None
 
 
 class Repeated:
-    """A cause that many items of a list have in common: it is worded once, for it shows what they are part of."""
+    """An Invalid cause that many items have in common: it is worded once, for it shows what they are part of."""
 
-    __slots__ = ("_cause", "_path", "_value", "_why")
+    __slots__ = ("_message", "_value", "_why")
 
-    def __init__(self, path: str, value: Any, why: str) -> None:
-        self._path, self._value, self._why = path, value, why
-        self._cause: Errors | None = None
+    def __init__(self, value: Any, why: str) -> None:
+        self._value, self._why, self._message = value, why, ""
 
-    def add_to(self, errs: Errors) -> None:
+    def add_to(self, errs: Errors, path: str) -> None:
         """Add the cause once more."""
-        if self._cause is None:
-            self._cause = Errors()
-            self._cause.invalid(self._path, self._value, self._why)
-        errs.extend(self._cause)
+        if not self._message:
+            one = Errors()
+            one.invalid(path, self._value, self._why)
+            self._message = one.causes[0]["message"]
+        errs.add("FieldValueInvalid", path, self._message)
 
 
 def validate_nonnegative(value: int, path: str, errs: Errors) -> None:

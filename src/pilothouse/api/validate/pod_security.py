@@ -151,9 +151,9 @@ def validate_security_context(context: Object | None, path: str, errs: Errors, h
         added = ((context.get("capabilities") or {}).get("add") or []).count("CAP_SYS_ADMIN")
         if added:
             why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-            cause = Repeated(path, shown_context(context), why)
+            cause = Repeated(shown_context(context), why)
             for _ in range(added):
-                cause.add_to(errs)
+                cause.add_to(errs, path)
     _windows_options(context.get("windowsOptions"), f"{path}.windowsOptions", errs)
     _apparmor(context.get("appArmorProfile"), f"{path}.appArmorProfile", errs)
 

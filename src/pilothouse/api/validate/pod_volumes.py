@@ -160,7 +160,7 @@ def _projections(listed: Sequence[Object], path: str, errs: Errors, options: Pod
 
     def claim(file: str, double: Repeated) -> None:
         if file in taken:
-            double.add_to(errs)
+            double.add_to(errs, path)
         taken.add(file)
 
     for i, source in enumerate(listed):
@@ -171,7 +171,7 @@ def _projections(listed: Sequence[Object], path: str, errs: Errors, options: Pod
                 continue
             if not part.get("name"):
                 errs.required(f"{at}.{member}.name")
-            double = Repeated(path, part.get("name", ""), _DUPLICATE_PATH)
+            double = Repeated(part.get("name", ""), _DUPLICATE_PATH)
             for j, item in enumerate(part.get("items") or ()):
                 _key_to_path(item, f"{at}.{member}.items[{j}]", errs)
                 if item.get("path"):
@@ -179,7 +179,7 @@ def _projections(listed: Sequence[Object], path: str, errs: Errors, options: Pod
         for item in (source.get("downwardAPI") or {}).get("items") or ():
             _downward_file(item, f"{at}.downwardAPI", errs)
             if item.get("path"):
-                claim(item["path"], Repeated(path, item["path"], _DUPLICATE_PATH))
+                claim(item["path"], Repeated(item["path"], _DUPLICATE_PATH))
         token = source.get("serviceAccountToken")
         if token is not None:
             _token(token, f"{at}.serviceAccountToken", path, errs, options)
@@ -187,7 +187,7 @@ def _projections(listed: Sequence[Object], path: str, errs: Errors, options: Pod
         if bundle is not None:
             _trust_bundle(bundle, f"{at}.clusterTrustBundle", errs)
             file = bundle.get("path", "")
-            claim(file, Repeated(path, file, _DUPLICATE_PATH))
+            claim(file, Repeated(file, _DUPLICATE_PATH))
         kinds = (
             "secret",
             "configMap",

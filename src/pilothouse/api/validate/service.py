@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, key, quote
 from pilothouse.api.validate.common import (
+    Repeated,
     is_ipv6,
     report,
     validate_cidr,
@@ -321,9 +322,10 @@ def _cluster_ips_change(spec: Object, before: Object, errs: Errors) -> None:
     new, old = spec.get("clusterIPs") or [], before.get("clusterIPs") or []
     path = "spec.clusterIPs"
     if len(old) == len(new):
+        fixed = Repeated(new, _ONCE)
         for i, (one, two) in enumerate(zip(new, old, strict=True)):
             if one != two:
-                errs.invalid(f"{path}[{i}]", new, _ONCE)
+                fixed.add_to(errs, f"{path}[{i}]")
         return
     if len(old) > len(new):
         if not new:
@@ -343,9 +345,10 @@ def _families_change(spec: Object, before: Object, errs: Errors) -> None:
     new, old = spec.get("ipFamilies") or [], before.get("ipFamilies") or []
     ips, path = spec.get("clusterIPs") or None, "spec.ipFamilies[0]"
     if len(old) == len(new):
+        fixed = Repeated(new, _ONCE)
         for one, two in zip(new, old, strict=True):
             if one != two:
-                errs.invalid(path, new, _ONCE)
+                fixed.add_to(errs, path)
         return
     if len(old) > len(new):
         if not ips:

@@ -168,10 +168,10 @@ def quobyte(source: Object, path: str, errs: Errors) -> None:
     elif names.size(source.get("tenant", "")) >= 65:
         errs.required(f"{path}.tenant", "must be a UUID and may not exceed a length of 64 characters")
     else:
-        wrong = Repeated(f"{path}.registry", registry, hosts)
+        wrong = Repeated(registry, hosts)
         for pair in registry.split(","):
             if not _is_host_port(pair):
-                wrong.add_to(errs)
+                wrong.add_to(errs, f"{path}.registry")
     if not source.get("volume"):
         errs.required(f"{path}.volume")
 
