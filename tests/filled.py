@@ -58,9 +58,16 @@ _KNOWN: dict[str, Any] = {
 """Values that rules let pass, by the name of their member; the number of an item would be refused too early."""
 
 
+class _Salt:
+    """Changes with every object that is made, so that no cache of the server knows what stands in it."""
+
+    value = 0
+
+
 def text(i: int, style: str) -> str:
     """The text of the i-th item."""
-    return {DISTINCT: f"n{i}", SAME: "same", PREFIXED: f"{'p' * 50}{i}"}[style]
+    salt = _Salt.value
+    return {DISTINCT: f"n{salt}-{i}", SAME: f"same{salt}", PREFIXED: f"{'p' * 40}{salt}-{i}"}[style]
 
 
 def scalar(type: Type, name: str, i: int, style: str) -> Any:
@@ -69,16 +76,21 @@ def scalar(type: Type, name: str, i: int, style: str) -> Any:
     if name in _KNOWN:
         return _KNOWN[name]
     if name in _ADDRESSES:
-        return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+        return _address(number)
     if name in _SUBNETS:
-        return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}/32"
+        return f"{_address(number)}/32"
     if type.kind == "string":
         return text(i, style)
     if type.kind in ("int32", "int64", "number", "intorstring"):
         return number
     if type.kind == "quantity":
-        return str(number)
+        return f"{number}{_Salt.value % 1000:03}"
     return {"bool": True, "duration": "1s"}.get(type.kind, TIME)
+
+
+def _address(number: int) -> str:
+    number += _Salt.value * 65537
+    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
 def item(type: Type, name: str, i: int, style: str, depth: int = 1) -> Any:
@@ -151,6 +163,7 @@ def filled(root: Type, base: Object, path: Path, value: Callable[[int], Any]) ->
     """Objects like `base` with a value of size n at the path."""
 
     def make(n: int) -> Object:
+        _Salt.value += 1
         obj = copy.deepcopy(base)
         put(root, obj, path, value(n))
         return obj
@@ -175,6 +188,7 @@ def together(root: Type, base: Object, leave_out: frozenset[str]) -> Iterator[tu
     for style in STYLES:
 
         def make(n: int, style: str = style) -> Object:
+            _Salt.value += 1
             obj = copy.deepcopy(base)
             for path, type in sorted(paths, key=lambda pair: -len(pair[0])):
                 made = many(type, str(path[-1]), n, style)
