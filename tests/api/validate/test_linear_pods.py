@@ -199,9 +199,8 @@ def kinds() -> Iterable[str]:
 def inputs(plural: str, source: Callable[..., Any]) -> tuple[Work, Any]:
     record, start = base(plural)
     assert record.type_of is not None
-    left_out = LEFT_OUT if plural in ("pods", "replicationcontrollers") else LEFT_OUT | {"template"}
-    if source is filled.together:
-        left_out = LEFT_OUT
+    whole = plural == "pods" or (plural == "deployments" and source is filled.together)
+    left_out = LEFT_OUT if whole else LEFT_OUT | {"template"}  # a pod is enough of pods
     return Work(record), source(record.type_of(), start, left_out)
 
 
