@@ -103,7 +103,7 @@ def test_spread_constraints() -> None:
 
 
 def test_tolerations_beside_old_ones() -> None:
-    make = lambda n: [{"key": f"k{i}", "operator": "Exists"} for i in range(n)]  # noqa: E731
+    make = lambda n: [{"key": f"k{next(NUMBERS)}", "operator": "Exists"} for _ in range(n)]  # noqa: E731
     assert_linear(lambda pair: validate_added_tolerations(pair, pair, "p", Errors()), make, 200)
 
 
