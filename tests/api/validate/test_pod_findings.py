@@ -6,7 +6,8 @@ from itertools import count
 from typing import Any
 
 import pytest
-from complexity import assert_linear, seconds
+from complexity import seconds
+from filled import linear
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.pod_resources import aggregate
@@ -68,7 +69,7 @@ NOISY: list[Callable[[int], Object]] = [
 
 @pytest.mark.parametrize("port", SILENT)
 def test_ports_without_a_clash(port: Callable[[int], Object]) -> None:
-    assert_linear(pod_warnings, with_ports(port), 500)
+    linear(pod_warnings, with_ports(port), 500)
 
 
 @pytest.mark.parametrize("port", NOISY)
@@ -99,18 +100,18 @@ def test_clashing_ports_are_told_in_their_order() -> None:
 
 def test_spread_constraints() -> None:
     make = lambda n: [{"topologyKey": f"k{i}", "whenUnsatisfiable": "ScheduleAnyway"} for i in range(n)]  # noqa: E731
-    assert_linear(rule(validate_spread_constraints), make, 200)
+    linear(rule(validate_spread_constraints), make, 200)
 
 
 def test_tolerations_beside_old_ones() -> None:
     make = lambda n: [{"key": f"k{next(NUMBERS)}", "operator": "Exists"} for _ in range(n)]  # noqa: E731
-    assert_linear(lambda pair: validate_added_tolerations(pair, pair, "p", Errors()), make, 200)
+    linear(lambda pair: validate_added_tolerations(pair, pair, "p", Errors()), make, 200)
 
 
 @pytest.mark.parametrize("text", ["['", "a['", "']", "metadata.labels['"])
 def test_subscripts_of_fields(text: str) -> None:
     make = lambda n: {"apiVersion": "v1", "fieldPath": text * n}  # noqa: E731
-    assert_linear(lambda ref: validate_field_ref(ref, ENV_FIELDS, "p", Errors()), make, 2000)
+    linear(lambda ref: validate_field_ref(ref, ENV_FIELDS, "p", Errors()), make, 2000)
 
 
 def test_exceptions_of_a_block() -> None:
@@ -118,7 +119,7 @@ def test_exceptions_of_a_block() -> None:
         block = {"cidr": "10.0.0.0/8", "except": [f"10.{i >> 8 & 255}.{i & 255}.0/24" for i in range(n)]}
         return {"spec": {"podSelector": {}, "ingress": [{"from": [{"ipBlock": block}]}]}}
 
-    assert_linear(lambda policy: validate_network_policy(policy, Errors()), make, 300)
+    linear(lambda policy: validate_network_policy(policy, Errors()), make, 300)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_mounts_beside_devices() -> None:
         validate_volume_mounts(*pair, {}, "p", Errors())
         validate_volume_devices(pair[1], pair[0], {}, "p", Errors())
 
-    assert_linear(call, make, 200)
+    linear(call, make, 200)
 
 
 def test_claims_of_a_container() -> None:
@@ -159,7 +160,7 @@ def test_claims_of_a_container() -> None:
     def requests(n: int) -> list[Object]:
         return [{"name": f"c{i % n}", **({"request": "r"} if i < n else {})} for i in range(2 * n)]
 
-    assert_linear(rule(validate_claim_names, known), requests, 100)
+    linear(rule(validate_claim_names, known), requests, 100)
     errs = Errors()
     validate_claim_names(
         [{"name": "a", "request": "x"}, {"name": "a", "request": "y"}, {"name": "a"}],
@@ -174,19 +175,19 @@ def test_capabilities_and_their_context() -> None:
     Capabilities.allow_privileged, before = True, Capabilities.allow_privileged
     make = lambda n: {"allowPrivilegeEscalation": False, "capabilities": {"add": ["CAP_SYS_ADMIN"] * n}}  # noqa: E731
     try:
-        assert_linear(rule(validate_security_context, False), make, 500)
+        linear(rule(validate_security_context, False), make, 500)
     finally:
         Capabilities.allow_privileged = before
 
 
 def test_registry_of_quobyte() -> None:
     make = lambda n: {"registry": "a," * n, "volume": "v"}  # noqa: E731
-    assert_linear(rule(quobyte), make, 500)
+    linear(rule(quobyte), make, 500)
 
 
 def test_initiators() -> None:
     make = lambda n: {"targetPortal": "p", "iqn": "iqn.2000-01.a" * n}  # noqa: E731
-    assert_linear(rule(iscsi), make, 500)
+    linear(rule(iscsi), make, 500)
 
 
 def test_profiles_of_containers() -> None:
@@ -194,7 +195,7 @@ def test_profiles_of_containers() -> None:
         return {f"{APPARMOR}{i}": "unconfined" for i in range(n)}
 
     containers = [{"name": str(i)} for i in range(3000)]
-    assert_linear(lambda a: validate_pod_annotations(a, {"containers": containers}, "p", Errors()), make, 200)
+    linear(lambda a: validate_pod_annotations(a, {"containers": containers}, "p", Errors()), make, 200)
 
 
 def test_addresses_and_ended_containers_of_a_status() -> None:
@@ -225,7 +226,7 @@ def test_steps_of_a_start_beside_sidecars() -> None:
         sidecar = {"restartPolicy": "Always", "resources": {"requests": {f"r{i}": "1" for i in range(n)}}}
         return {"initContainers": [sidecar, *({"resources": {"requests": {"cpu": "1"}}} for _ in range(n))]}
 
-    assert_linear(lambda spec: aggregate(spec, "requests"), make, 200)
+    linear(lambda spec: aggregate(spec, "requests"), make, 200)
 
 
 def test_printed_endpoints() -> None:

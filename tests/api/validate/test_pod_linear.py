@@ -14,7 +14,7 @@ from typing import Any
 import filled
 import orjson
 import pytest
-from complexity import MOST, assert_linear
+from complexity import MOST
 
 from pilothouse.api import codec, defaults
 from pilothouse.api.fields import Errors, Object
@@ -173,7 +173,7 @@ def check(call: Callable[[Any], None], make: Callable[[int], Any], n: int, what:
     if large <= ENOUGH or large <= MOST * took(call, make(n)):
         return
     try:
-        assert_linear(call, make, n)
+        filled.linear(call, make, n)
     except AssertionError as err:
         raise AssertionError(f"{what}: {err}") from None
 
