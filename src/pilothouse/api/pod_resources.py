@@ -50,10 +50,10 @@ def aggregate(spec: Object, member: str) -> Amounts:
         if _is_sidecar(container):
             _add(total, step)
             _add(sidecars, step)
-            step = dict(sidecars)
+            step = {name: sidecars[name] for name in step}
         else:
-            _add(step, sidecars)
-        _raise(startup, step)
+            step = {n: a + sidecars[n] if n in sidecars else a for n, a in step.items()}
+        _raise(startup, step)  # sidecars that the step adds nothing to stand there since they were started
     _raise(total, startup)
     return total
 

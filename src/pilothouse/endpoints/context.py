@@ -3,8 +3,8 @@
 from typing import Any
 
 from pilothouse.api.identity import ANONYMOUS, RequestInfo, User
+from pilothouse.api.warnings import Warnings
 from pilothouse.endpoints.params import Query
-from pilothouse.endpoints.warnings import Warnings
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Request

@@ -44,6 +44,8 @@ class NodePorts:
         self._bits = 0
         self._revision = 0
         self._pending: set[int] = set()
+        self._pending_bits = 0
+        """The bitmap of `_pending`, which each choice looks at."""
         self._suspects: set[int] = set()
         self._lock = asyncio.Lock()
 
@@ -61,7 +63,7 @@ class NodePorts:
 
         A dry run that names its port does not ask whether it is in the range, as upstream's does not.
         """
-        taken = self._known() | self.bitmap(self._pending)
+        taken = self._known() | self._pending_bits
         if port is None:
             port = self._pick(taken)
             if port is None:
@@ -72,16 +74,22 @@ class NodePorts:
         elif port in self._pending or taken & self.bitmap([port]):
             raise AllocationError(TAKEN)
         self._pending.add(port)
+        self._pending_bits |= self.bitmap([port])
         return port
 
     def release(self, port: int) -> None:
         """Give back a port that was chosen and not claimed; any other is let pass."""
-        self._pending.discard(port)
+        self._settle([port])
 
     def sweep(self) -> None:
         """Let go of ports that were being written at the sweep before already: the write was cut off."""
-        self._pending -= self._suspects
+        self._settle(self._suspects)
         self._suspects = set(self._pending)
+
+    def _settle(self, ports: Collection[int]) -> None:
+        """Ports that are no longer on their way to the store."""
+        self._pending.difference_update(ports)
+        self._pending_bits &= ~self.bitmap(ports)
 
     async def claim(self, ports: Collection[int]) -> set[int]:
         """Take chosen ports in the store, all or none; the answer is those that others have taken meanwhile.
@@ -98,7 +106,7 @@ class NodePorts:
 
         await self.change(edit)
         if not lost:
-            self._pending.difference_update(ports)
+            self._settle(ports)
         return self.ports(lost)
 
     async def give_back(self, ports: Collection[int]) -> None:

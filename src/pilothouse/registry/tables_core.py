@@ -1,5 +1,8 @@
 """Cells of the core group's kinds."""
 
+from collections.abc import Iterator
+from itertools import islice
+
 from pilothouse.api.fields import Object
 from pilothouse.registry.tables_common import (
     NONE,
@@ -136,10 +139,10 @@ def _readiness_gates(pod: Object) -> str:
     gates = spec(pod).get("readinessGates")
     if not gates:
         return NONE
-    states: dict[str, str] = {}  # the first condition of a type counts
+    known: dict[str, str] = {}  # the first condition of each type counts
     for entry in status(pod).get("conditions") or ():
-        states.setdefault(entry.get("type", ""), entry.get("status", ""))
-    true = sum(states.get(gate.get("conditionType", "")) == "True" for gate in gates)
+        known.setdefault(entry.get("type", ""), entry.get("status", ""))
+    true = sum(known.get(gate.get("conditionType", "")) == "True" for gate in gates)
     return f"{true}/{len(gates)}"
 
 
@@ -234,21 +237,21 @@ def _endpoints_text(obj: Object) -> str:
     subsets = obj.get("subsets")
     if not subsets:
         return NONE
-    found: list[str] = []
-    count = 0  # of all pairs of an address and a port, which may be millions; three are shown
-    for subset in subsets:
-        addresses = [address.get("ip", "") for address in subset.get("addresses") or ()]
-        ports = subset.get("ports")
-        count += len(addresses) * len(ports or (None,))
-        if not ports:
-            found += addresses[:3]
-        for port in (ports or ())[:3]:
-            found += [
-                f"[{ip}]:{port['port']}" if ":" in ip else f"{ip}:{port['port']}" for ip in addresses[:3]
-            ]
-        del found[3:]
-    text = ",".join(found)
+    count = sum(len(s.get("addresses") or ()) * max(1, len(s.get("ports") or ())) for s in subsets)
+    text = ",".join(islice(_each_endpoint(subsets), 3))
     return f"{text} + {count - 3} more..." if count > 3 else text
+
+
+def _each_endpoint(subsets: list[Object]) -> Iterator[str]:
+    """Every address at every port of its subset: too many to make a list of."""
+    for subset in subsets:
+        for port in subset.get("ports") or (None,):
+            for address in subset.get("addresses") or ():
+                ip = address.get("ip", "")
+                if port is None:
+                    yield ip
+                else:
+                    yield f"[{ip}]:{port['port']}" if ":" in ip else f"{ip}:{port['port']}"
 
 
 def _endpoints(obj: Object, now: float) -> Cells:

@@ -130,9 +130,19 @@ def validate_int_or_percent(value: Any, path: str, errs: Errors) -> None:
         validate_nonnegative(value or 0, path, errs)
 
 
+_MAX_INT = 2**63 - 1
+
+
+def _atoi(text: str) -> int:
+    """The number of a text of digits; one that is too large becomes the largest, as Go's Atoi has it."""
+    sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
+    digits = digits.lstrip("0")
+    return sign * (min(int(digits or "0"), _MAX_INT) if len(digits) < 20 else _MAX_INT)
+
+
 def _percent(value: Any) -> int | None:
     if isinstance(value, str) and not names.percent(value):
-        return int(value[:-1])
+        return _atoi(value[:-1])
     return None
 
 
@@ -142,7 +152,7 @@ def int_or_percent(value: Any) -> int:
     if percent is not None:
         return percent
     if isinstance(value, str):
-        return 0 if names.decimal_integer(value) else int(value)
+        return 0 if names.decimal_integer(value) else _atoi(value)
     return value or 0
 
 

@@ -1,6 +1,5 @@
 """Rules of batch/v1 specs: jobs and cron jobs (the status of jobs has a file of its own)."""
 
-import copy
 import re
 from itertools import pairwise
 from typing import Any
@@ -365,9 +364,7 @@ def _fixed_template(obj: Object, old: Object, errs: Errors) -> None:
     new = (obj.get("spec") or {}).get("template") or {}
     before = (old.get("spec") or {}).get("template") or {}
     if _is_suspended(old):
-        before = copy.deepcopy(before)
-        _excuse_scheduling(new, before)
-        _excuse_resources(new, before)
+        before = _excused(new, before)
         if not equal(new.get("spec"), before.get("spec")):
             errs.invalid("spec.template.spec", new.get("spec"), "field is immutable")
             return
@@ -386,20 +383,29 @@ def _is_suspended(job: Object) -> bool:
     )
 
 
+def _excused(new: Object, before: Object) -> Object:
+    """The old template with what may change as the new one has it; what stays is shared, not copied."""
+    before = {**before, "metadata": {**before.get("metadata", {})}, "spec": {**before.get("spec", {})}}
+    _excuse_scheduling(new, before)
+    _excuse_resources(new, before)
+    return before
+
+
 def _excuse_scheduling(new: Object, before: Object) -> None:
     """Copy what decides about the place into the old template (KEP-2926)."""
     for member in ("annotations", "labels"):
-        _take(before.setdefault("metadata", {}), new.get("metadata") or {}, member)
-    new_spec, spec = new.get("spec") or {}, before.setdefault("spec", {})
+        _take(before["metadata"], new.get("metadata") or {}, member)
+    new_spec, spec = new.get("spec") or {}, before["spec"]
     for member in _SCHEDULING_MEMBERS:
         _take(spec, new_spec, member)
     affinity, old_affinity = new_spec.get("affinity"), spec.get("affinity")
     if affinity is None and old_affinity is not None:
-        old_affinity.pop("nodeAffinity", None)
-        if not old_affinity:
+        spec["affinity"] = {k: v for k, v in old_affinity.items() if k != "nodeAffinity"}
+        if not spec["affinity"]:
             del spec["affinity"]
     elif affinity is not None:
-        _take(spec.setdefault("affinity", {}), affinity, "nodeAffinity")
+        spec["affinity"] = {**spec.get("affinity", {})}
+        _take(spec["affinity"], affinity, "nodeAffinity")
     if not before["metadata"]:
         del before["metadata"]
 
@@ -408,9 +414,13 @@ def _excuse_resources(new: Object, before: Object) -> None:
     """Copy the containers' resources into the old template (KEP-5440)."""
     for member in ("containers", "initContainers"):
         changed = {c.get("name"): c for c in (new.get("spec") or {}).get(member) or ()}
+        kept = []
         for container in before["spec"].get(member) or ():
+            kept.append(dict(container))
             if container.get("name") in changed:
-                _take(container, changed[container["name"]], "resources")
+                _take(kept[-1], changed[container["name"]], "resources")
+        if kept:
+            before["spec"][member] = kept
 
 
 def _take(target: Object, source: Object, member: str) -> None:

@@ -1,6 +1,6 @@
 """What the rules of many kinds share: labels, selectors, numbers, immutability, conditions, references."""
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pilothouse._fieldset import same
@@ -19,6 +19,23 @@ def report(path: str, value: Any, messages: Iterable[str], errs: Errors) -> None
     """One Invalid cause for each message."""
     for message in messages:
         errs.invalid(path, value, message)
+
+
+class Repeated:
+    """An Invalid cause that many items have in common: it is worded once, for it shows what they are part of."""
+
+    __slots__ = ("_message", "_value", "_why")
+
+    def __init__(self, value: Any, why: str) -> None:
+        self._value, self._why, self._message = value, why, ""
+
+    def add_to(self, errs: Errors, path: str) -> None:
+        """Add the cause once more."""
+        if not self._message:
+            one = Errors()
+            one.invalid(path, self._value, self._why)
+            self._message = one.causes[0]["message"]
+        errs.add("FieldValueInvalid", path, self._message)
 
 
 def validate_nonnegative(value: int, path: str, errs: Errors) -> None:
@@ -55,6 +72,17 @@ def _equal_member(a: Any, b: Any) -> bool:
         other = b if a is None else a
         return other is None or other == []
     return equal(a, b)
+
+
+def doubles(values: Iterable[Hashable]) -> list[int]:
+    """The positions of values that stand further ahead already."""
+    seen: set[Hashable] = set()
+    out = []
+    for i, value in enumerate(values):
+        if value in seen:
+            out.append(i)
+        seen.add(value)
+    return out
 
 
 def validate_dns_label(value: str, path: str, errs: Errors) -> None:

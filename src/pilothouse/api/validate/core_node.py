@@ -6,12 +6,13 @@ from typing import Any
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, show
-from pilothouse.api.validate.common import is_ipv6, report, validate_cidr, validate_qualified_name
+from pilothouse.api.validate.common import doubles, is_ipv6, report, validate_cidr, validate_qualified_name
 from pilothouse.api.validate.pod_scheduling import validate_taint_effect
 from pilothouse.api.validate.resources import validate_quantity
 
 TAINTS = "scheduler.alpha.kubernetes.io/taints"
 AVOID_PODS = "scheduler.alpha.kubernetes.io/preferAvoidPods"
+_TOO_DEEP = "exceeded max depth"
 _ONE_REFERENCE = "exactly one reference subfield must be non-nil"
 
 
@@ -58,6 +59,9 @@ def _annotations(annotations: Object, errs: Errors) -> None:
     try:
         avoided = json.loads(annotations[AVOID_PODS])
         entries = avoided.get("preferAvoidPods") or []
+    except RecursionError:
+        errs.invalid(f"{path}.AvoidPods", AVOID_PODS, _TOO_DEEP)
+        return
     except (ValueError, AttributeError) as err:
         errs.invalid(f"{path}.AvoidPods", AVOID_PODS, str(err))
         return
@@ -73,6 +77,8 @@ def _annotations(annotations: Object, errs: Errors) -> None:
 def _listed(text: str) -> list[Object] | str:
     try:
         value: Any = json.loads(text)
+    except RecursionError:
+        return _TOO_DEEP
     except ValueError as err:
         return str(err)
     if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
@@ -100,9 +106,8 @@ def _pod_cidrs(cidrs: Sequence[str], errs: Errors) -> None:
         errs.internal(path, f"invalid PodCIDRs. failed to check with dual stack with error:{why}")
     if bad is not None or len({is_ipv6(host) for host in hosts}) != 2 or len(cidrs) > 2:
         errs.invalid(path, list(cidrs), "may specify no more than one CIDR for each IP family")
-    for i, cidr in enumerate(cidrs):
-        if cidr in cidrs[:i]:
-            errs.duplicate(f"{path}[{i}]", cidr)
+    for i in doubles(cidrs):
+        errs.duplicate(f"{path}[{i}]", cidrs[i])
 
 
 def validate_node_update(node: Object, old: Object, errs: Errors) -> None:
@@ -111,9 +116,9 @@ def validate_node_update(node: Object, old: Object, errs: Errors) -> None:
     _annotations(node["metadata"].get("annotations") or {}, errs)
     _resources(node, errs)
     addresses = [(a.get("type", ""), a.get("address", "")) for a in status.get("addresses") or ()]
-    for i, (kind, address) in enumerate(addresses):
-        if (kind, address) in addresses[:i]:
-            errs.duplicate(f"status.addresses[{i}]", {"Type": kind, "Address": address})
+    for i in doubles(addresses):
+        kind, address = addresses[i]
+        errs.duplicate(f"status.addresses[{i}]", {"Type": kind, "Address": address})
     new_cidrs, old_cidrs = spec.get("podCIDRs") or [], before.get("podCIDRs") or []
     why = 'node updates may not change podCIDR except from "" to valid'
     if old_cidrs and len(old_cidrs) != len(new_cidrs):

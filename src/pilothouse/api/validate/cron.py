@@ -27,8 +27,14 @@ def schedule_fault(spec: str) -> str:
     return ""
 
 
+MAX_ZONE = 255
+"""Characters of a time zone's name: no zone has as many, and each dot in it would cost an import."""
+
+
 def zone_fault(name: str) -> str:
     """What Go's time.LoadLocation says against a time zone, "" when it knows it."""
+    if len(name) > MAX_ZONE:
+        return f"unknown time zone {name}"
     try:
         ZoneInfo(name)
     except (ValueError, OSError, KeyError):
@@ -106,7 +112,8 @@ def _number(text: str, names: dict[str, int]) -> int:
         raise ValueError(
             f"failed to parse int from {text}: strconv.Atoi: parsing {quote(text)}: invalid syntax"
         )
-    number = int(text)
+    digits = digits.lstrip("0") or "0"
+    number = (int(digits) if len(digits) < 20 else 2**64) * (-1 if text.startswith("-") else 1)
     if not -(2**63) <= number < 2**63:
         raise ValueError(
             f"failed to parse int from {text}: strconv.Atoi: parsing {quote(text)}: value out of range"

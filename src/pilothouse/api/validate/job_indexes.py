@@ -61,8 +61,12 @@ def _interval(text: str, completions: int) -> tuple[int, int]:
 
 def _index(text: str, completions: int) -> int:
     digits = text.removeprefix("+")
-    if not (digits.isascii() and digits.isdigit()) or int(digits) >= 2**63:
+    number = -1
+    if digits.isascii() and digits.isdigit():
+        digits = digits.lstrip("0") or "0"
+        number = int(digits) if len(digits) < 20 else -1
+    if not 0 <= number < 2**63:
         raise ValueError(f"cannot convert string to integer for index: {quote(text)}")
-    if int(digits) >= completions:
+    if number >= completions:
         raise ValueError(f"too large index: {quote(text)}")
-    return int(digits)
+    return number

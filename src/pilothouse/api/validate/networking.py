@@ -1,6 +1,6 @@
 """Rules of networking.k8s.io/v1: ingresses, their classes, network policies, IP addresses, service CIDRs."""
 
-from ipaddress import ip_network
+from collections.abc import Iterator
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
@@ -14,6 +14,7 @@ from pilothouse.api.validate.common import (
     validate_label_selector,
     validate_port,
 )
+from pilothouse.api.warnings import enough
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 MAX_CONTROLLER = 250
@@ -264,18 +265,16 @@ def _has_bad_selector(old: Object | None) -> bool:
     return bool(errs)
 
 
-def policy_cidrs(obj: Object) -> list[tuple[str, str]]:
+def policy_cidrs(obj: Object) -> Iterator[tuple[str, str]]:
     """Every subnet that a policy names: (path, text)."""
-    out = []
     spec = obj.get("spec") or {}
     for direction, peers in (("ingress", "from"), ("egress", "to")):
         for i, rule in enumerate(spec.get(direction) or ()):
             for j, peer in enumerate(rule.get(peers) or ()):
                 block, path = peer.get("ipBlock") or {}, f"spec.{direction}[{i}].{peers}[{j}].ipBlock"
                 if block:
-                    out.append((f"{path}.cidr", block.get("cidr", "")))
-                    out += [(f"{path}.except[{k}]", c) for k, c in enumerate(block.get("except") or ())]
-    return out
+                    yield f"{path}.cidr", block.get("cidr", "")
+                    yield from ((f"{path}.except[{k}]", c) for k, c in enumerate(block.get("except") or ()))
 
 
 def _policy_port(entry: Object, path: str, errs: Errors) -> None:
@@ -328,13 +327,15 @@ def _block(block: Object, path: str, errs: Errors, known: set[str]) -> None:
 
 
 def _is_strict_part(part: tuple[names.Address, int], whole: tuple[names.Address, int]) -> bool:
-    outer = ip_network(whole, strict=False)
-    inner = ip_network(part, strict=False)
-    return inner.network_address in outer and outer.prefixlen < inner.prefixlen
+    (inner, inner_length), (outer, outer_length) = part, whole
+    if inner.version != outer.version or inner_length <= outer_length:
+        return False
+    rest = outer.max_prefixlen - outer_length
+    return int(inner) >> rest == int(outer) >> rest
 
 
 def network_policy_warnings(obj: Object) -> list[str]:
-    return [warning for path, cidr in policy_cidrs(obj) for warning in names.cidr_warnings(path, cidr)]
+    return enough(warning for path, cidr in policy_cidrs(obj) for warning in names.cidr_warnings(path, cidr))
 
 
 # IP addresses and service CIDRs

@@ -3,8 +3,13 @@
 from pilothouse.api.fields import Errors
 
 
+def has_backsteps(path_text: str) -> bool:
+    """Whether one of the names of a path is `..`."""
+    return "/../" in f"/{path_text}/"
+
+
 def validate_no_backsteps(path_text: str, path: str, errs: Errors) -> None:
-    if ".." in path_text.split("/"):
+    if has_backsteps(path_text):
         errs.invalid(path, path_text, "must not contain '..'")
 
 

@@ -1,7 +1,5 @@
 """Rules of persistent volume claims and of claim templates (apis/core/validation)."""
 
-import copy
-
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import (
@@ -137,7 +135,7 @@ def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
     """A claim's spec is fixed, but for growing a bound one, its attributes class and the binding itself."""
     validate_claim(claim, errs, old)
     spec, before = claim.get("spec") or {}, old.get("spec") or {}
-    new_spec, old_spec = copy.deepcopy(spec), copy.deepcopy(before)
+    new_spec, old_spec = dict(spec), dict(before)
     if not before.get("volumeName"):
         _take(old_spec, new_spec, "volumeName")
     _check_class(claim, old, new_spec, errs)
@@ -146,7 +144,7 @@ def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
     old_size = ((before.get("resources") or {}).get("requests") or {}).get("storage", "0")
     new_size = ((spec.get("resources") or {}).get("requests") or {}).get("storage", "0")
     if bound and requests is not None:
-        requests["storage"] = old_size
+        new_spec["resources"] = {**new_spec["resources"], "requests": {**requests, "storage": old_size}}
     if bound and new_spec.get("volumeAttributesClassName") is not None:
         _take(new_spec, old_spec, "volumeAttributesClassName")
     if not equal(new_spec, old_spec):

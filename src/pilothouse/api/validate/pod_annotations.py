@@ -36,9 +36,9 @@ def validate_pod_annotations(
     for name, value in sorted(annotations.items()):
         if name.startswith(SECCOMP_CONTAINER):
             _seccomp(value, f"{path}.{name}", errs)
+    known = {c.get("name", "") for c, _ in _containers(spec, "")} if annotations else set()
     for name, value in sorted(annotations.items()):
         if name.startswith(APPARMOR):
-            known = {c.get("name", "") for c, _ in _containers(spec, "")}
             container = name.removeprefix(APPARMOR)
             if container not in known:
                 errs.invalid(key(path, name), container, "container not found")
@@ -51,6 +51,8 @@ def _tolerations(text: str, path: str, errs: Errors) -> None:
         tolerations = json.loads(text)
         if not isinstance(tolerations, list) or not all(isinstance(t, dict) for t in tolerations):
             raise ValueError("json: cannot unmarshal into Go value of type []core.Toleration")
+    except RecursionError:
+        errs.invalid(path, TOLERATIONS, "exceeded max depth")
     except ValueError as err:
         errs.invalid(path, TOLERATIONS, str(err))
     else:
@@ -104,7 +106,7 @@ def _match(text: str, profile: Object | None, path: str, errs: Errors, what: str
         return
     if not same:
         errs.forbidden(f"{path}.type", f"{what} type in annotation and field must match")
-    elif kind == "Localhost" and (file is None or text.removeprefix("localhost/") != file):
+    elif kind == "Localhost" and (file is None or text != f"localhost/{file}"):
         errs.forbidden(f"{path}.localhostProfile", f"{what} profile in annotation and field must match")
 
 

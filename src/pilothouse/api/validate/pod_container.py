@@ -149,21 +149,27 @@ def _common(container: Object, path: str, errs: Errors, around: Surroundings) ->
     validate_volume_mounts(mounts, devices, around.volumes, f"{path}.volumeMounts", errs, container=container)
     validate_volume_devices(devices, mounts, around.volumes, f"{path}.volumeDevices", errs)
     _one_of(container.get("imagePullPolicy", ""), PULL_POLICIES, f"{path}.imagePullPolicy", errs)
-    huge = around.options.allow_indivisible_huge_pages
-    _resources(container.get("resources") or {}, f"{path}.resources", errs, around.claims, huge)
+    _resources(container.get("resources") or {}, f"{path}.resources", errs, around)
     _resize_policy(container.get("resizePolicy") or [], f"{path}.resizePolicy", errs, around.restart_policy)
     validate_security_context(
         container.get("securityContext"), f"{path}.securityContext", errs, around.host_users
     )
 
 
-def _requirements(
-    requirements: Object, path: str, errs: Errors, claims: frozenset[str], any_huge_page: bool
-) -> None:
-    validate_requirements(requirements, path, errs, claims=claims, any_huge_page=any_huge_page)
+def _requirements(requirements: Object, path: str, errs: Errors, any_huge_page: bool) -> None:
+    validate_requirements(requirements, path, errs, any_huge_page=any_huge_page)
 
 
-_resources = Passed(_requirements)
+_without_claims = Passed(_requirements)
+
+
+def _resources(requirements: Object, path: str, errs: Errors, around: Surroundings) -> None:
+    """Those that name claims are asked about each time: the claims of a pod are too many to remember."""
+    huge = around.options.allow_indivisible_huge_pages
+    if requirements.get("claims"):
+        validate_requirements(requirements, path, errs, claims=around.claims, any_huge_page=huge)
+    else:
+        _without_claims(requirements, path, errs, huge)
 
 
 def _one_of(value: str, valid: Sequence[str], path: str, errs: Errors) -> None:

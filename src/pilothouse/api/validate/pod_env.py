@@ -1,6 +1,5 @@
 """Environment variables and the fields they may refer to (apis/core/validation, apis/core/pods)."""
 
-import re
 from collections.abc import Sequence
 
 from pilothouse.api import names
@@ -55,7 +54,6 @@ _CONVERTIBLE = frozenset(
         "status.podIPs",
     )
 )
-_SUBSCRIPT = re.compile(r"(.+?)\['(.*)'\]", re.S)
 _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")
 
 
@@ -104,21 +102,31 @@ def validate_field_ref(ref: Object, allowed: Sequence[str], path: str, errs: Err
     if not field:
         errs.required(f"{path}.fieldPath")
         return
-    found = _SUBSCRIPT.fullmatch(field)
-    base = found[1] if found else "spec.nodeName" if field == "spec.host" else field
+    plain, subscript = _subscripted(field)
+    found = subscript is not None
+    base = "spec.nodeName" if field == "spec.host" else plain
     if version != "v1":
         why = f"unsupported pod version: {version}"
         errs.invalid(f"{path}.fieldPath", field, f"error converting fieldPath: {why}")
     elif found and base not in ("metadata.annotations", "metadata.labels"):
         why = f"field label does not support subscript: {field}"
         errs.invalid(f"{path}.fieldPath", field, f"error converting fieldPath: {why}")
-    elif found:
-        validate_qualified_name(found[2].lower() if base == "metadata.annotations" else found[2], path, errs)
+    elif subscript is not None:
+        name = subscript.lower() if base == "metadata.annotations" else subscript
+        validate_qualified_name(name, path, errs)
     elif base not in _CONVERTIBLE:
         why = f"field label not supported: {field}"
         errs.invalid(f"{path}.fieldPath", field, f"error converting fieldPath: {why}")
     elif base not in allowed:
         errs.not_supported(f"{path}.fieldPath", base, allowed)
+
+
+def _subscripted(field: str) -> tuple[str, str | None]:
+    """The path and the subscript of `path['subscript']`; the subscript is None when there is none."""
+    base, opening, rest = field.partition("['")
+    if base and opening and rest.endswith("']"):
+        return base, rest.removesuffix("']")
+    return field, None
 
 
 def validate_resource_ref(ref: Object, path: str, errs: Errors, *, in_volume: bool) -> None:

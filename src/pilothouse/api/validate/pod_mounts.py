@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.paths import validate_descending
+from pilothouse.api.validate.paths import has_backsteps, validate_descending
 
 _PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
 _RECURSIVE = ("Disabled", "Enabled", "IfPossible")
@@ -20,6 +20,7 @@ def validate_volume_mounts(
 ) -> None:
     """`volumes` are the valid volumes of the pod by name; `container` None = it is not known yet."""
     device_paths = {d.get("name", ""): d.get("devicePath", "") for d in devices}
+    taken = set(device_paths.values())
     seen: set[str] = set()
     for i, mount in enumerate(mounts):
         at, name, where = f"{path}[{i}]", mount.get("name", ""), mount.get("mountPath", "")
@@ -34,7 +35,7 @@ def validate_volume_mounts(
         seen.add(where)
         if name in device_paths:
             errs.invalid(f"{at}.name", name, "must not already exist in volumeDevices")
-        if where in device_paths.values():
+        if where in taken:
             errs.invalid(f"{at}.mountPath", where, "must not already exist as a path in volumeDevices")
         _sub_paths(mount, at, path, errs)
         if mount.get("mountPropagation") is not None:
@@ -81,6 +82,7 @@ def validate_volume_devices(
     errs: Errors,
 ) -> None:
     mount_paths = {m.get("name", ""): m.get("mountPath", "") for m in mounts}
+    taken = set(mount_paths.values())
     seen_names: set[str] = set()
     seen_paths: set[str] = set()
     for i, device in enumerate(devices):
@@ -99,13 +101,13 @@ def validate_volume_devices(
             errs.required(f"{at}.devicePath")
         if where in seen_paths:
             errs.invalid(f"{at}.devicePath", where, "must be unique")
-        if ".." in where.split("/"):
+        if has_backsteps(where):
             errs.invalid(f"{at}.devicePath", where, "can not contain backsteps ('..')")
         else:
             seen_paths.add(where)
         if name in mount_paths:
             errs.invalid(f"{at}.name", name, "must not already exist in volumeMounts")
-        if where in mount_paths.values():
+        if where in taken:
             errs.invalid(f"{at}.devicePath", where, "must not already exist as a path in volumeMounts")
         if name:
             seen_names.add(name)

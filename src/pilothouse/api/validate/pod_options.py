@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import common, resources
+from pilothouse.api.validate.paths import has_backsteps
 
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -64,7 +65,7 @@ def is_int32(text: str) -> bool:
     if text and (text[0] == "+" or (text[0] == "0" and text != "0") or text.startswith("-0")):
         return False
     digits = text.removeprefix("-")
-    return digits.isascii() and digits.isdigit() and -(2**31) <= int(text) < 2**31
+    return len(digits) <= 10 and digits.isascii() and digits.isdigit() and -(2**31) <= int(text) < 2**31
 
 
 def _pod_selectors_bad(affinity: Object) -> bool:
@@ -95,7 +96,7 @@ def _token_path_bad(spec: Object) -> bool:
     for volume in spec.get("volumes") or ():
         for source in (volume.get("projected") or {}).get("sources") or ():
             path = (source.get("serviceAccountToken") or {}).get("path", "")
-            if path.startswith(("/", "..")) or ".." in path.split("/"):
+            if path.startswith(("/", "..")) or has_backsteps(path):
                 return True
     return False
 

@@ -1,7 +1,5 @@
 """Requests and limits of a whole pod, and its quality of service (component-helpers/resource, helper/qos)."""
 
-import orjson
-
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.pod_resources import aggregate
 from pilothouse.api.quantity import Quantity
@@ -12,7 +10,6 @@ from pilothouse.api.validate.resources import (
     validate_pod_resource_name,
     validate_requirements,
 )
-from pilothouse.caches import memo
 
 
 def validate_pod_resources(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
@@ -55,7 +52,7 @@ def quality_of_service(spec: Object) -> str:
     limits: dict[str, Quantity] = {}
     guaranteed = True
     for holder in holders:
-        wanted, bounds = _positive(orjson.dumps(holder).decode())
+        wanted, bounds = (_positive(*(listed.get(n) for n in COMPUTE)) for listed in _two(holder))
         for target, found in ((requests, wanted), (limits, bounds)):
             for name, number in found.items():
                 target[name] = target[name] + number if name in target else number
@@ -68,15 +65,15 @@ def quality_of_service(spec: Object) -> str:
     return "Burstable"
 
 
-@memo("requirements", longest=512, most=1024)
-def _positive(requirements: str) -> tuple[dict[str, Quantity], dict[str, Quantity]]:
-    """The requests and limits of cpu and memory above zero; remembered, as pods of a template have the same."""
-    holder = orjson.loads(requirements)
-    requests, limits = (
-        {n: q for n, t in (holder.get(m) or {}).items() if n in COMPUTE and (q := amount(t)).sign() > 0}
-        for m in ("requests", "limits")
-    )
-    return requests, limits
+def _two(holder: Object) -> tuple[Object, Object]:
+    return holder.get("requests") or {}, holder.get("limits") or {}
+
+
+def _positive(*texts: str | None) -> dict[str, Quantity]:
+    """What there is above zero of cpu and memory, given in this order."""
+    return {
+        n: q for n, t in zip(COMPUTE, texts, strict=True) if t is not None and (q := amount(t)).sign() > 0
+    }
 
 
 def _compute(resources: Object) -> bool:

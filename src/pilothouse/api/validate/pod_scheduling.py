@@ -1,5 +1,6 @@
 """Where a pod may run: affinity, tolerations, spread constraints, gates (apis/core/validation)."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from pilothouse.api import names
@@ -140,8 +141,9 @@ def _label_keys(term: Object, path: str, errs: Errors) -> None:
             if key in index and key in seen:
                 errs.invalid(f"{path}[{index[key]}]", key, "exists in both matchLabelKeys and labelSelector")
             seen.add(key)
+    mismatched = set(mismatch)
     for i, key in enumerate(match):
-        if key in mismatch:
+        if key in mismatched:
             errs.invalid(
                 f"{path}.matchLabelKeys[{i}]", key, "exists in both matchLabelKeys and mismatchLabelKeys"
             )
@@ -190,10 +192,10 @@ def _toleration(toleration: Object, path: str, errs: Errors) -> None:
 def validate_added_tolerations(new: Sequence[Object], old: Sequence[Object], path: str, errs: Errors) -> None:
     """Old tolerations stay, but for their tolerationSeconds; others may join them."""
 
-    def plain(toleration: Object) -> Object:
-        return {k: v for k, v in toleration.items() if k != "tolerationSeconds"}
+    def plain(toleration: Object) -> tuple[tuple[str, str], ...]:
+        return tuple(sorted((k, v) for k, v in toleration.items() if k != "tolerationSeconds"))
 
-    kept = [plain(t) for t in new]
+    kept = {plain(t) for t in new}
     if any(plain(t) not in kept for t in old):
         errs.forbidden(path, "existing toleration can not be modified except its tolerationSeconds")
         return
@@ -229,18 +231,19 @@ def validate_readiness_gates(gates: Sequence[Object] | None, path: str, errs: Er
 def validate_spread_constraints(
     constraints: Sequence[Object] | None, path: str, errs: Errors, *, any_selector: bool = False
 ) -> None:
-    listed = list(constraints or ())
+    listed = constraints or ()
+    left = Counter(map(_spread_pair, listed))
     for i, constraint in enumerate(listed):
         at = f"{path}[{i}]"
         if constraint.get("maxSkew", 0) <= 0:
             errs.invalid(f"{at}.maxSkew", constraint.get("maxSkew", 0), NOT_POSITIVE)
-        key, action = constraint.get("topologyKey", ""), constraint.get("whenUnsatisfiable", "")
+        key, action = _spread_pair(constraint)
         if not key:
             errs.required(f"{at}.topologyKey", "can not be empty")
         if action not in ("DoNotSchedule", "ScheduleAnyway"):
             errs.not_supported(f"{at}.whenUnsatisfiable", action, ("DoNotSchedule", "ScheduleAnyway"))
-        rest = listed[i + 1 :]
-        if any(r.get("topologyKey", "") == key and r.get("whenUnsatisfiable", "") == action for r in rest):
+        left[key, action] -= 1
+        if left[key, action]:  # another one with the same pair comes after this one
             errs.duplicate(f"{at}.{{topologyKey, whenUnsatisfiable}}", f"{{{key}, {action}}}")
         _min_domains(constraint.get("minDomains"), action, f"{at}.minDomains", errs)
         for member in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
@@ -250,6 +253,10 @@ def validate_spread_constraints(
         _spread_label_keys(constraint, f"{at}.matchLabelKeys", errs)
         if not any_selector:
             validate_label_selector(constraint.get("labelSelector"), f"{at}.labelSelector", errs)
+
+
+def _spread_pair(constraint: Object) -> tuple[str, str]:
+    return constraint.get("topologyKey", ""), constraint.get("whenUnsatisfiable", "")
 
 
 def _min_domains(count: int | None, action: str, path: str, errs: Errors) -> None:

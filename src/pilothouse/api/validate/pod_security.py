@@ -3,9 +3,11 @@
 import re
 from collections.abc import Sequence
 
+import re2
+
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import report
+from pilothouse.api.validate.common import Repeated, report
 from pilothouse.api.validate.paths import validate_descending
 from pilothouse.api.validate.pod_options import PodOptions
 
@@ -30,7 +32,7 @@ USER_LIMIT = 104
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NETBIOS = re.compile(r'[^\\/:*?"<>|.][^\\/:*?"<>|]{0,14}')
 _LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_DOMAIN = re2.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _BAD_USER = re.compile(r'["/\\:;|=,+*?<>@\[\]]')
 _EMPTY_USER = re.compile(r"[. ]+")
 
@@ -146,10 +148,12 @@ def validate_security_context(context: Object | None, path: str, errs: Errors, h
         if context.get("privileged"):
             why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
             errs.invalid(path, shown_context(context), why)
-        for added in (context.get("capabilities") or {}).get("add") or ():
-            if added == "CAP_SYS_ADMIN":
-                why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-                errs.invalid(path, shown_context(context), why)
+        added = ((context.get("capabilities") or {}).get("add") or []).count("CAP_SYS_ADMIN")
+        if added:
+            why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
+            cause = Repeated(shown_context(context), why)
+            for _ in range(added):
+                cause.add_to(errs, path)
     _windows_options(context.get("windowsOptions"), f"{path}.windowsOptions", errs)
     _apparmor(context.get("appArmorProfile"), f"{path}.appArmorProfile", errs)
 

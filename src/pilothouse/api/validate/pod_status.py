@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import (
+    doubles,
     immutable_field,
     is_ipv6,
     report,
@@ -72,14 +73,13 @@ def _transitions(
     """A container that ended for good stays ended."""
     if restart == "Always":
         return
-    states = [(s.get("name", ""), (s.get("state") or {}).get("terminated")) for s in new]
+    going = {s.get("name", "") for s in new if (s.get("state") or {}).get("terminated") is None}
     for i, status in enumerate(old):
         ended, name = (status.get("state") or {}).get("terminated"), status.get("name", "")
         if ended is None or (ended.get("exitCode", 0) != 0 and restart == "OnFailure") or name in sidecars:
             continue
-        for other, now in states:
-            if other == name and now is None:
-                errs.forbidden(f"{path}[{i}].state", "may not be transitioned to non-terminated state")
+        if name in going:
+            errs.forbidden(f"{path}[{i}].state", "may not be transitioned to non-terminated state")
 
 
 def _claim_statuses(statuses: Sequence[Object], spec: Object, errs: Errors) -> None:
@@ -112,7 +112,7 @@ def _ips(status: Object, before: Object, errs: Errors) -> None:
         bad = [i for i, address in enumerate(listed) if names.parse_ip(address) is None]
         doubled = len({is_ipv6(address) for address in listed}) != 2 or len(listed) > 2
         shown = [{"IP": address} for address in listed]
-        duplicates = [i for i, address in enumerate(listed) if address in listed[:i]]
+        duplicates = doubles(listed)
         if member == "hostIPs":
             for i in duplicates:
                 errs.duplicate(f"{path}[{i}]", shown[i])
@@ -142,13 +142,18 @@ def _users(statuses: Sequence[Object], path: str, errs: Errors, system: str) -> 
 
 def _allocated(statuses: Sequence[Object], containers: Sequence[Object], path: str, errs: Errors) -> None:
     """The health of devices: of resources that the container has asked for."""
-    by_name = {c.get("name", ""): c for c in containers}
+    by_name = {c.get("name", ""): c.get("resources") or {} for c in containers}
+    claims: dict[str, set[str]] = {}
     for i, status in enumerate(statuses):
-        container = by_name.get(status.get("name", ""))
+        name = status.get("name", "")
+        resources = by_name.get(name)
+        if resources is not None and name not in claims:
+            claims[name] = _claimed(resources)
         for j, resource in enumerate(status.get("allocatedResourcesStatus") or ()):
-            at, name = f"{path}[{i}].allocatedResourcesStatus[{j}]", resource.get("name", "")
-            if container is not None:
-                _allocated_name(name, container.get("resources") or {}, f"{at}.name", errs)
+            at = f"{path}[{i}].allocatedResourcesStatus[{j}]"
+            if resources is not None:
+                asked = resources.get("requests") or {}
+                _allocated_name(resource.get("name", ""), asked, claims[name], f"{at}.name", errs)
             seen: set[str] = set()
             for k, device in enumerate(resource.get("resources") or ()):
                 health, identity = device.get("health", ""), device.get("resourceID", "")
@@ -159,14 +164,18 @@ def _allocated(statuses: Sequence[Object], containers: Sequence[Object], path: s
                 seen.add(identity)
 
 
-def _allocated_name(name: str, resources: Object, path: str, errs: Errors) -> None:
+def _claimed(resources: Object) -> set[str]:
+    """The claims of a container as statuses of devices name them."""
+    claims = resources.get("claims") or ()
+    return {f"claim:{c.get('name', '')}" + (f"/{c['request']}" if c.get("request") else "") for c in claims}
+
+
+def _allocated_name(name: str, requests: Object, claims: set[str], path: str, errs: Errors) -> None:
     if not name.startswith("claim:"):
-        if name not in (resources.get("requests") or ()):
+        if name not in requests:
             errs.invalid(path, name, "must match one of the container's resource requests")
         return
-    claims = resources.get("claims") or ()
-    known = {f"claim:{c.get('name', '')}" + (f"/{c['request']}" if c.get("request") else "") for c in claims}
-    if name not in known:
+    if name not in claims:
         why = (
             "must match one of the container's resource claims in a format 'claim:<claimName>/<request>'"
             " or 'claim:<claimName>' if request is empty"

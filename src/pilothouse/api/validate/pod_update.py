@@ -1,6 +1,5 @@
 """What may change in a pod: by update, through ephemeralcontainers and through resize."""
 
-import copy
 from collections.abc import Sequence
 
 from pilothouse._fieldset import same
@@ -149,8 +148,10 @@ def _take(target: Object, source: Object, *members: str) -> None:
 
 def _without_allowed_changes(spec: Object, before: Object) -> Object:
     """The new spec with everything that may change set back."""
-    munged = copy.deepcopy(spec)
+    munged = dict(spec)
     for member in ("containers", "initContainers"):
+        if spec.get(member):
+            munged[member] = [dict(container) for container in spec[member]]
         for container, old in zip(munged.get(member) or (), before.get(member) or (), strict=True):
             _take(container, old, "image")
     _take(munged, before, "activeDeadlineSeconds", "schedulingGates", "tolerations")
@@ -176,7 +177,8 @@ def _gated(munged: Object, before: Object, errs: Errors) -> None:
     elif old_affinity is None and not affinity.get("podAffinity") and not affinity.get("podAntiAffinity"):
         del munged["affinity"]
     else:
-        _take(affinity, old_affinity or {}, "nodeAffinity")
+        munged["affinity"] = dict(affinity)
+        _take(munged["affinity"], old_affinity or {}, "nodeAffinity")
 
 
 def validate_ephemeral_update(pod: Object, old: Object, errs: Errors) -> None:
@@ -220,8 +222,10 @@ def validate_resize(pod: Object, old: Object, errs: Errors) -> None:
     if not _supports_resize(old):
         errs.forbidden("spec", "Pod running on node without support for resize")
     _resized_pod_level(spec, before, errs)
-    munged = copy.deepcopy(spec)
+    munged = dict(spec)
     for member in ("initContainers", "containers"):
+        if spec.get(member):
+            munged[member] = [dict(container) for container in spec[member]]
         new, listed = munged.get(member) or [], before.get(member) or []
         if len(new) != len(listed):
             errs.forbidden("spec", "only cpu and memory resources are mutable")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.validate import volume_sources as sources
-from pilothouse.api.validate.common import report, validate_dns_label, validate_label_selector
+from pilothouse.api.validate.common import Repeated, report, validate_dns_label, validate_label_selector
 from pilothouse.api.validate.paths import validate_descending, validate_local_path
 from pilothouse.api.validate.persistentvolumeclaim import validate_claim_template
 from pilothouse.api.validate.pod_env import VOLUME_FIELDS, validate_field_ref, validate_resource_ref
@@ -27,6 +27,8 @@ def validate_volumes(
     volumes: Sequence[Object], pod_name: str, path: str, errs: Errors, options: PodOptions
 ) -> dict[str, Object]:
     """Check all volumes and give the valid ones by name; `pod_name` is "" for a template."""
+    if names.size(pod_name) > names.SUBDOMAIN_MAX:
+        pod_name = ""  # it is refused for itself, and each claim would be as long
     made = {f"{pod_name}-{v.get('name', '')}" for v in volumes if pod_name and v.get("ephemeral") is not None}
     valid: dict[str, Object] = {}
     for i, volume in enumerate(volumes):
@@ -156,9 +158,9 @@ def _projections(listed: Sequence[Object], path: str, errs: Errors, options: Pod
     """The sources of a projected volume; no two of them may write the same file."""
     taken: set[str] = set()
 
-    def claim(file: str, shown: str) -> None:
+    def claim(file: str, double: Repeated) -> None:
         if file in taken:
-            errs.invalid(path, shown, _DUPLICATE_PATH)
+            double.add_to(errs, path)
         taken.add(file)
 
     for i, source in enumerate(listed):
@@ -169,21 +171,23 @@ def _projections(listed: Sequence[Object], path: str, errs: Errors, options: Pod
                 continue
             if not part.get("name"):
                 errs.required(f"{at}.{member}.name")
+            double = Repeated(part.get("name", ""), _DUPLICATE_PATH)
             for j, item in enumerate(part.get("items") or ()):
                 _key_to_path(item, f"{at}.{member}.items[{j}]", errs)
                 if item.get("path"):
-                    claim(item["path"], part.get("name", ""))
+                    claim(item["path"], double)
         for item in (source.get("downwardAPI") or {}).get("items") or ():
             _downward_file(item, f"{at}.downwardAPI", errs)
             if item.get("path"):
-                claim(item["path"], item["path"])
+                claim(item["path"], Repeated(item["path"], _DUPLICATE_PATH))
         token = source.get("serviceAccountToken")
         if token is not None:
             _token(token, f"{at}.serviceAccountToken", path, errs, options)
         bundle = source.get("clusterTrustBundle")
         if bundle is not None:
             _trust_bundle(bundle, f"{at}.clusterTrustBundle", errs)
-            claim(bundle.get("path", ""), bundle.get("path", ""))
+            file = bundle.get("path", "")
+            claim(file, Repeated(file, _DUPLICATE_PATH))
         kinds = (
             "secret",
             "configMap",

@@ -1,6 +1,8 @@
 """Warnings for pods and pod templates that are accepted but dubious (podutil.GetWarningsForPod)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from itertools import chain
 
 from pilothouse.api import names
 from pilothouse.api.fields import Object, quote
@@ -9,6 +11,7 @@ from pilothouse.api.validate.persistentvolumeclaim import claim_spec_warnings
 from pilothouse.api.validate.pod_annotations import APPARMOR, SECCOMP_CONTAINER, SECCOMP_POD
 from pilothouse.api.validate.pod_container import visit
 from pilothouse.api.validate.resources import fractional_warning
+from pilothouse.api.warnings import enough
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -44,12 +47,12 @@ def pod_warnings(pod: Object) -> list[str]:
     if wrong:
         what = "this is used in the Pod's hostname, which can result in surprising behavior"
         out.append(f"metadata.name: {what}; a DNS label is recommended: [{' '.join(wrong)}]")
-    return out + list(_warnings(pod, ""))
+    return enough(chain(out, _warnings(pod, "")))
 
 
 def template_warnings(template: Object, path: str) -> list[str]:
     """Those of a pod template at `path` (`spec.template`)."""
-    return list(_warnings(template, path + "."))
+    return enough(_warnings(template, path + "."))
 
 
 def _warnings(pod: Object, prefix: str) -> Iterator[str]:
@@ -195,8 +198,45 @@ def _shown_port(port: Object) -> str:
     return f"{{{' '.join(shown)}}}"
 
 
+class _Alike:
+    """Ports of one number and protocol in the order of the pod, found by their host ports and addresses."""
+
+    __slots__ = ("_all", "_by_host", "_by_sort")
+
+    def __init__(self) -> None:
+        self._all: list[tuple[int, str, int, str]] = []
+        self._by_host: dict[tuple[int, str], list[tuple[int, str]]] = {}
+        self._by_sort: dict[tuple[int, bool], list[tuple[int, str]]] = {}
+
+    def add(self, at: str, port: int, host: str) -> None:
+        """Note a port that stands at a path."""
+        entry = (len(self._all), at)
+        self._all.append((*entry, port, host))
+        self._by_host.setdefault((port, host), []).append(entry)
+        self._by_sort.setdefault((port, bool(host)), []).append(entry)
+
+    def clashes(self, port: int, host: str) -> Iterator[tuple[str, str]]:
+        """Those that do not go with a new port, in their order: what is wrong, and the path of the other."""
+        if not port:
+            for _, at, other_port, other_host in self._all:
+                yield _DOUBLE if (other_port, other_host) == (port, host) else _OVERLAPPING, at
+            return
+        found = [(self._by_host.get((port, host), ()), _DOUBLE)]
+        found += [(self._by_sort.get((0, has_host), ()), _OVERLAPPING) for has_host in (False, True)]
+        found.append((self._by_sort.get((port, not host), ()), _AMBIGUOUS))
+        for _, at, what in merge(*(_told(entries, what) for entries, what in found)):
+            yield what, at
+
+
+_DOUBLE, _OVERLAPPING, _AMBIGUOUS = "duplicate", "overlapping", "dangerously ambiguous"
+
+
+def _told(entries: Iterable[tuple[int, str]], what: str) -> Iterator[tuple[int, str, str]]:
+    return ((index, at, what) for index, at in entries)
+
+
 def _ports(spec: Object, path: str) -> Iterator[str]:
-    known: dict[tuple[int, str], list[tuple[str, Object]]] = {}
+    known: dict[tuple[int, str], _Alike] = {}
     named: dict[str, str] = {}
     for container, where in visit(spec, path):
         for i, port in enumerate(container.get("ports") or ()):
@@ -204,16 +244,10 @@ def _ports(spec: Object, path: str) -> Iterator[str]:
             host, host_port = port.get("hostIP", ""), port.get("hostPort", 0)
             if host and not host_port:
                 yield f"{at}: hostIP set without hostPort: {_shown_port(port)}"
-            others = known.setdefault((port.get("containerPort", 0), port.get("protocol", "")), [])
-            for field, other in others:
-                other_host, other_port = other.get("hostIP", ""), other.get("hostPort", 0)
-                if (host, host_port) == (other_host, other_port):
-                    yield f"{at}: duplicate port definition with {field}"
-                elif not host_port or not other_port:
-                    yield f"{at}: overlapping port definition with {field}"
-                elif host_port == other_port and bool(host) != bool(other_host):
-                    yield f"{at}: dangerously ambiguous port definition with {field}"
-            others.append((at, port))
+            alike = known.setdefault((port.get("containerPort", 0), port.get("protocol", "")), _Alike())
+            for what, other in alike.clashes(host_port, host):
+                yield f"{at}: {what} port definition with {other}"
+            alike.add(at, host_port, host)
             name = port.get("name", "")
             if name and named.setdefault(name, at) != at:
                 first = named[name]

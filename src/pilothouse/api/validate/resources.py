@@ -1,5 +1,6 @@
 """Resource names and quantities: of containers, pods, nodes, quotas, limit ranges (apis/core/helper)."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from pilothouse.api import names, quantity
@@ -30,8 +31,11 @@ HUGE_PAGES = "hugepages-"
 NameRule = Callable[[str, str, Errors], None]
 
 
+LISTED_LIMIT = 1024
+"""Characters of the pod's claims that a message names: it stands there for each wrong one. Upstream names all."""
+
 amount = quantity.parse
-"""The number a quantity stands for; it is remembered there."""
+"""The number a quantity stands for; short texts are remembered, for the same few come again and again."""
 
 
 @memo("quantities", longest=40, most=4096)
@@ -40,7 +44,11 @@ def is_whole(text: str) -> bool:
     number = amount(text)
     if abs(number.unscaled) < 2**63:
         return number.milli_value() % 1000 == 0
-    milli = int(number.rounded_up(-3).as_decimal().scaleb(3)) & (2**64 - 1)
+    thousandths = number.rounded_up(quantity.MILLI)
+    exponent = thousandths.scale - quantity.MILLI
+    if exponent >= 64:
+        return True  # a multiple of 2**64: nothing is left of it in an int64
+    milli = thousandths.unscaled * 10**exponent & (2**64 - 1)
     return (milli - 2**64 if milli >= 2**63 else milli) % 1000 == 0
 
 
@@ -138,7 +146,10 @@ def huge_page_fault(name: str, text: str) -> bool:
         size = amount(name.removeprefix(HUGE_PAGES))
     except ValueError:
         return True
-    return size.sign() <= 0 or size.milli_value() % 1000 != 0 or amount(text).value() % size.value() != 0
+    if size.sign() <= 0 or size.milli_value() % 1000 != 0:
+        return True
+    whole = size.value()  # 0 when it is too large for an int64: no amount is a multiple of that
+    return whole == 0 or amount(text).value() % whole != 0
 
 
 def _validate_huge_page(name: str, text: str, path: str, errs: Errors, any_size: bool) -> None:
@@ -185,6 +196,8 @@ def validate_requirements(
 def validate_claim_names(claims: list[Object], path: str, errs: Errors, known: frozenset[str]) -> None:
     """The claims a container uses: each once, and each one of the pod's."""
     seen: set[str] = set()
+    parts: Counter[str] = Counter()  # how often a claim stands in `seen`, whole or one request of it
+    shown = claims and _listed(known)
     for i, claim in enumerate(claims):
         at, name, request = f"{path}[{i}]", claim.get("name", ""), claim.get("request", "")
         if not name:
@@ -199,14 +212,22 @@ def validate_claim_names(claims: list[Object], path: str, errs: Errors, known: f
             if key in seen:
                 errs.duplicate(at, key)
             elif not request:
-                for other in seen:
-                    if other.partition("/")[0] == name:
-                        errs.duplicate(at, name)
-            seen.add(key)
+                for _ in range(parts[name]):
+                    errs.duplicate(at, name)
+            if key not in seen:
+                seen.add(key)
+                parts[key.partition("/")[0]] += 1
         if name not in known:
-            listed = ": " + ", ".join(sorted(known)) if known else " which is empty"
-            text = f"Not found: {show(name)}: must be one of the names in pod.spec.resourceClaims{listed}"
+            text = f"Not found: {show(name)}: must be one of the names in pod.spec.resourceClaims{shown}"
             errs.add("FieldValueNotFound", at, text)
+
+
+def _listed(known: frozenset[str]) -> str:
+    """The names of the pod's claims as the end of a message."""
+    if not known:
+        return " which is empty"
+    text = ", ".join(sorted(known))
+    return f": {text}" if len(text) <= LISTED_LIMIT else f": {text[:LISTED_LIMIT]}..."
 
 
 def fractional_warning(path: str, listed: Mapping[str, str] | None, name: str) -> list[str]:

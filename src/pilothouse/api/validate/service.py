@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, key, quote
 from pilothouse.api.validate.common import (
+    Repeated,
     is_ipv6,
     report,
     validate_cidr,
@@ -59,9 +60,10 @@ def validate_service(service: Object, errs: Errors, old: Object | None = None) -
     validate_labels(spec.get("selector"), "spec.selector", errs)
     _session_affinity(spec, errs)
     validate_cluster_ip_fields(spec, errs, before)
+    old_ips = frozenset(before.get("externalIPs") or ())
     for i, address in enumerate(spec.get("externalIPs") or ()):
         count = len(errs)
-        validate_ip(address, f"spec.externalIPs[{i}]", errs, before.get("externalIPs") or ())
+        validate_ip(address, f"spec.externalIPs[{i}]", errs, old_ips)
         if len(errs) == count:
             validate_non_special_ip(address, f"spec.externalIPs[{i}]", errs)
     if not kind:
@@ -164,14 +166,16 @@ def validate_cluster_ip_fields(spec: Object, errs: Errors, before: Object | None
         errs.invalid(path, listed, "first value must match `clusterIP`")
     elif not single and listed:
         errs.invalid(path, listed, "must be empty when `clusterIP` is not specified")
+    seen: set[str] = set()
     for i, family in enumerate(families):
         if family not in FAMILIES:
             errs.not_supported(f"spec.ipFamilies[{i}]", family, FAMILIES)
-        if family in families[:i]:
+        if family in seen:
             errs.duplicate(f"spec.ipFamilies[{i}]", family)
+        seen.add(family)
     if policy is not None and policy not in FAMILY_POLICIES:
         errs.not_supported("spec.ipFamilyPolicy", policy, FAMILY_POLICIES)
-    if _cluster_ips_bad(listed, path, errs, (before or {}).get("clusterIPs") or ()):
+    if _cluster_ips_bad(listed, path, errs, frozenset((before or {}).get("clusterIPs") or ())):
         return
     if len(listed) > 1 and len({is_ipv6(ip) for ip in listed}) != 2:
         errs.invalid(path, listed, "may specify no more than one IP for each IP family")
@@ -182,7 +186,7 @@ def validate_cluster_ip_fields(spec: Object, errs: Errors, before: Object | None
                 errs.invalid(f"{path}[{i}]", address, why)
 
 
-def _cluster_ips_bad(listed: Sequence[str], path: str, errs: Errors, old: Sequence[str]) -> bool:
+def _cluster_ips_bad(listed: Sequence[str], path: str, errs: Errors, old: frozenset[str]) -> bool:
     bad = False
     for i, address in enumerate(listed):
         if i == 0 and address == "None":
@@ -318,9 +322,10 @@ def _cluster_ips_change(spec: Object, before: Object, errs: Errors) -> None:
     new, old = spec.get("clusterIPs") or [], before.get("clusterIPs") or []
     path = "spec.clusterIPs"
     if len(old) == len(new):
+        fixed = Repeated(new, _ONCE)
         for i, (one, two) in enumerate(zip(new, old, strict=True)):
             if one != two:
-                errs.invalid(f"{path}[{i}]", new, _ONCE)
+                fixed.add_to(errs, f"{path}[{i}]")
         return
     if len(old) > len(new):
         if not new:
@@ -340,9 +345,10 @@ def _families_change(spec: Object, before: Object, errs: Errors) -> None:
     new, old = spec.get("ipFamilies") or [], before.get("ipFamilies") or []
     ips, path = spec.get("clusterIPs") or None, "spec.ipFamilies[0]"
     if len(old) == len(new):
+        fixed = Repeated(new, _ONCE)
         for one, two in zip(new, old, strict=True):
             if one != two:
-                errs.invalid(path, new, _ONCE)
+                fixed.add_to(errs, path)
         return
     if len(old) > len(new):
         if not ips:

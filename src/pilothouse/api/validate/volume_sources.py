@@ -1,11 +1,12 @@
 """Volume sources that pods and persistent volumes share, and those of each (apis/core/validation)."""
 
-import re
 from collections.abc import Callable, Mapping
+
+import re2
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import report, validate_dns_label, validate_dns_subdomain
+from pilothouse.api.validate.common import Repeated, report, validate_dns_label, validate_dns_subdomain
 from pilothouse.api.validate.paths import validate_descending, validate_no_backsteps
 
 Rule = Callable[[Object, str, Errors], None]
@@ -21,9 +22,9 @@ HOST_PATH_TYPES = (
     "Socket",
 )
 MORE_THAN_ONE = "may not specify more than 1 volume type"
-_IQN = re.compile(r"iqn\.\d{4}-\d{2}\.([0-9A-Za-z\-.]+)(:[^,;*&$|\s]+)$", re.ASCII)
-_EUI = re.compile(r"eui.[0-9A-Za-z]{16}", re.ASCII)
-_NAA = re.compile(r"naa.[0-9A-Za-z]{32}", re.ASCII)
+_IQN = re2.compile(r"iqn\.\d{4}-\d{2}\.([[:alnum:]\-.]+)(:[^,;*&$|\s]+)$")
+_EUI = re2.compile(r"eui.[[:alnum:]]{16}")
+_NAA = re2.compile(r"naa.[[:alnum:]]{32}")
 _MANAGED_URI = (
     "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}"
 )
@@ -167,9 +168,10 @@ def quobyte(source: Object, path: str, errs: Errors) -> None:
     elif names.size(source.get("tenant", "")) >= 65:
         errs.required(f"{path}.tenant", "must be a UUID and may not exceed a length of 64 characters")
     else:
+        wrong = Repeated(registry, hosts)
         for pair in registry.split(","):
             if not _is_host_port(pair):
-                errs.invalid(f"{path}.registry", registry, hosts)
+                wrong.add_to(errs, f"{path}.registry")
     if not source.get("volume"):
         errs.required(f"{path}.volume")
 

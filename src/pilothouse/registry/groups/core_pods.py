@@ -86,7 +86,7 @@ def _merge(holder: Object, member: str, operator: str, labels: Object) -> None:
     added = [
         {"key": k, "operator": operator, "values": [labels[k]]}
         for k in holder.get(member) or ()
-        if k in labels
+        if k in labels and len(labels[k]) <= names.LABEL_MAX  # a longer one is refused where it stands
     ]
     if added:
         selector["matchExpressions"] = [*(selector.get("matchExpressions") or ()), *added]
@@ -98,18 +98,19 @@ def _sync_apparmor(ctx: WriteContext, pod: Object) -> None:
     if (spec.get("os") or {}).get("name") == "windows":
         return
     whole = (spec.get("securityContext") or {}).get("appArmorProfile")
+    profiles = {k: _apparmor_field(text) for k, text in annotations.items() if k.startswith(APPARMOR)}
     for container, _ in visit(spec, "spec"):
         key = APPARMOR + container.get("name", "")
         own = (container.get("securityContext") or {}).get("appArmorProfile")
         if key not in annotations or own is not None:
             continue
-        profile = _apparmor_field(annotations[key])
+        profile = profiles[key]
         if profile is not None and profile == whole:
             continue
         if profile is not None:
             container["securityContext"] = {
                 **(container.get("securityContext") or {}),
-                "appArmorProfile": profile,
+                "appArmorProfile": dict(profile),
             }
         text = 'deprecated since v1.30; use the "appArmorProfile" field instead'
         ctx.warnings.append(f"metadata.annotations[{key}]: {text}")

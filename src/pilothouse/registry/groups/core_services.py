@@ -5,8 +5,9 @@ What is chosen here is claimed when the service is written, and let go after tha
 
 from pilothouse import errors
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate.common import is_ipv6
+from pilothouse.api.validate.common import Repeated, is_ipv6
 from pilothouse.api.validate.service import (
+    FAMILIES,
     is_externally_accessible,
     needs_health_check,
     service_warnings,
@@ -181,18 +182,21 @@ def _check_policy(spec: Object, errs: Errors) -> None:
 
 
 def _infer_families(spec: Object, configured: tuple[str, ...], errs: Errors) -> None:
+    elsewhere = {
+        f: Repeated(spec.get("clusterIPs"), f"{f} is not configured on this cluster") for f in FAMILIES
+    }
+    inferred = list(spec.get("ipFamilies") or ())
     for i, address in enumerate(spec.get("clusterIPs") or ()):
         if address == "None":
             return
         family = "IPv6" if is_ipv6(address) else "IPv4"
-        if i < len(spec.get("ipFamilies") or ()):
+        if i < len(inferred):
             continue
         if family not in configured:
-            errs.invalid(
-                f"spec.clusterIPs[{i}]", spec["clusterIPs"], f"{family} is not configured on this cluster"
-            )
+            elsewhere[family].add_to(errs, f"spec.clusterIPs[{i}]")
         else:
-            spec["ipFamilies"] = [*(spec.get("ipFamilies") or ()), family]
+            inferred.append(family)
+            spec["ipFamilies"] = inferred
 
 
 def _allocate_addresses(ctx: WriteContext, service: Object) -> None:
@@ -282,7 +286,7 @@ def _init_node_ports(ctx: WriteContext, service: Object) -> None:
     spec = service["spec"]
     shared: dict[int, int] = {}
     ports = spec.get("ports") or []
-    asked: dict[int, int] = {}  # the first node port that one of the ports of a number asks for
+    asked: dict[int, int] = {}  # the first node port that is asked for with each number
     for port in ports:
         if port.get("nodePort"):
             asked.setdefault(port.get("port", 0), port["nodePort"])
@@ -292,8 +296,8 @@ def _init_node_ports(ctx: WriteContext, service: Object) -> None:
             continue
         path = f"spec.ports[{i}].nodePort"
         if number not in shared:
-            first = asked.get(number, 0)
-            shared[number] = port["nodePort"] = _allocate_port(ctx, service, first, path)
+            port["nodePort"] = _allocate_port(ctx, service, asked.get(number, 0), path)
+            shared[number] = port["nodePort"]
         elif not wanted:
             port["nodePort"] = shared[number]
         elif wanted != shared[number]:

@@ -1,7 +1,7 @@
 """The warnings of one answer: no more of them are kept than its headers carry (apiserver filters/warning)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 TOTAL_LIMIT, ITEM_LIMIT = 4096, 256
 """Characters of all warnings together, and of each one once that is too much."""
@@ -19,11 +19,14 @@ class Warnings:
         self._given = 0  # characters of all texts
         self._shown = 0  # the same when each is shortened
 
+    @property
+    def full(self) -> bool:
+        """Whether nothing that comes now is sent."""
+        return self._given > TOTAL_LIMIT and self._shown >= TOTAL_LIMIT
+
     def add(self, text: str) -> None:
         """Keep a text, unless it cannot be sent, is kept already, or comes after all that is sent."""
-        if self._given > TOTAL_LIMIT and self._shown >= TOTAL_LIMIT:
-            return
-        if not text or text in self._texts or _CONTROL.search(text):
+        if self.full or not text or text in self._texts or _CONTROL.search(text):
             return
         self._texts[text] = None
         self._given += len(text)
@@ -41,3 +44,13 @@ class Warnings:
 
     def __len__(self) -> int:
         return len(self._texts)
+
+
+def enough(texts: Iterable[str]) -> list[str]:
+    """The first texts, each once, up to what an answer can carry: what comes after that is not even looked for."""
+    kept = Warnings()
+    for text in texts:
+        kept.add(text)
+        if kept.full:
+            break
+    return list(kept)

@@ -1,11 +1,11 @@
 """What becomes of many warnings, and of long ones."""
 
 import tracemalloc
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from complexity import assert_linear
 
-from pilothouse.endpoints.warnings import ITEM_LIMIT, TOTAL_LIMIT, Warnings
+from pilothouse.api.warnings import ITEM_LIMIT, TOTAL_LIMIT, Warnings, enough
 
 
 def collected(texts: Iterable[str]) -> Warnings:
@@ -41,3 +41,21 @@ def test_any_number_of_warnings_is_taken_in_linear_time_and_no_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_few_are_kept_once_in_their_order() -> None:
+    assert enough(["b", "a", "b", "c\n"]) == ["b", "a"]
+
+
+def test_no_more_are_asked_for_than_can_be_sent() -> None:
+    asked = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal asked
+        while True:
+            asked += 1
+            yield f"{asked} {'x' * ITEM_LIMIT}"
+
+    found = enough(endless())
+    assert asked <= TOTAL_LIMIT // ITEM_LIMIT + 1
+    assert sendable(found) == sendable([*found, "one more"])
