@@ -13,7 +13,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -66,6 +66,16 @@ class Case:
     after: Callable[[int], list[bytes]] = lambda _: []
     ready: str = ""
     largest: int = LARGE
+
+
+Group = Callable[[], Iterable[Case]]
+"""The cases that fill one member, made when they are wanted: there are hundreds of thousands."""
+
+
+def one_by_one(cases: Iterable[Case]) -> Iterator[Group]:
+    """Each case as a group of its own."""
+    for case in cases:
+        yield lambda case=case: (case,)
 
 
 def http(method: str, path: str, body: bytes | None = None, /, user: str = "admin", **headers: str) -> bytes:

@@ -1,11 +1,11 @@
 """Cases of what changes an object that is there: PUT, every kind of patch, subresources, and the options of a DELETE."""
 
-import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
-from growth import Case, http
-from growth_fillers import NUMBERED, Filler, dumped, example, fillers, numbered
+from growth import Case, Group, http
+from growth_fillers import Filler, dumped, example, fillers, numbered
 from growth_kinds import HOLE, Path, around, collection, good, holed, members, shown, tree
 from growth_requests import MAPS, ONE
 
@@ -23,48 +23,32 @@ def stored(resource: Resource) -> bool:
     return not resource.virtual and {"create", "update", "patch", "delete"} <= set(resource.verbs)
 
 
-def changes(resource: Resource, seen: set[tuple[str, str]] | None = None) -> Iterator[Case]:
+def changes(resource: Resource) -> Iterator[Group]:
     """PUT and every kind of patch on an object that is there, with each list, map and struct filled."""
-    if not stored(resource):
-        return
+    for path, inner, there in members(tree(resource), lasting(resource)):
+        if inner.kind in ("list", "map", "struct", "any"):
+            yield partial(_changed, resource, path, inner, there)
+
+
+def _changed(resource: Resource, path: Path, inner: Type, there: Any) -> Iterator[Case]:
     type, base = tree(resource), lasting(resource)
-    where = collection(resource)
-    one = f"{where}/{base['metadata']['name']}"
-    label = f"{resource.group_resource}/{resource.version}"
-    first, last = _there(resource, base)
-    targets = [("", type)] + [
-        (f"/{n}", type) for n, s in resource.subresources.items() if s.strategy is not None
-    ]
     name = base["metadata"]["name"]
-    for path, inner, there in members(type, base, (), seen):
-        if inner.kind not in ("list", "map", "struct", "any"):
-            continue
-        before, after = around(holed(type, base, path))
-        only = around(
-            holed(
-                type,
-                {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}},
-                path,
-            )
-        )
-        lone = around(_nested(path))
-        for sub, _ in targets:
-            if sub == "" or path[0] in ("status", "metadata") or sub not in ("/status",):
-                for filler, fill in fillers(inner, there):
-                    yield from _changes(
-                        f"{label}{sub} {shown(path)}: {filler}",
-                        f"{one}{sub}",
-                        fill,
-                        path,
-                        (before, after),
-                        only,
-                        lone,
-                        first,
-                        last,
-                    )
-        if inner.kind == "list":
-            yield from _directives(f"{label} {shown(path)}", one, path, inner, first, last)
-            yield from _grown(label, where, one, path, inner, there, (before, after), only, last)
+    where, one = collection(resource), f"{collection(resource)}/{name}"
+    first, last = _there(resource, base)
+    named = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}}
+    whole, only, lone = (
+        around(holed(type, base, path)),
+        around(holed(type, named, path)),
+        around(_nested(path)),
+    )
+    label = f"{resource.group_resource}/{resource.version}"
+    for sub in ("", *(f"/{name}" for name, sub in resource.subresources.items() if sub.strategy is not None)):
+        for filler, fill in fillers(inner, there):
+            what = f"{label}{sub} {shown(path)}: {filler}"
+            yield from _changes(what, one + sub, fill, path, whole, only, lone, first, last)
+    if inner.kind == "list":
+        yield from _directives(f"{label} {shown(path)}", one, path, inner, first, last)
+        yield from _grown(label, where, one, path, inner, there, whole, only, last)
 
 
 def _nested(path: Path) -> Any:
@@ -115,7 +99,7 @@ def _directives(
     dry = f"{one}?dryRun=All"
     parent, name = path[:-1], str(path[-1])
 
-    def case(what: str, members: Callable[[int], bytes]) -> Case:
+    def case(what: str, members: Callable[[int], bytes], dry: str = dry) -> Case:
         before, after = around(_nested(parent)) if parent else (b"", b"")
         return Case(
             f"strategic {label}: {what}",
@@ -155,33 +139,42 @@ def _grown(
 ) -> Iterator[Case]:
     """Changes of a list that is long already, by one as long."""
     for filler, fill in fillers(inner, there):
-        if filler not in ("items", "good items", "paths", "networks"):
-            continue
-        before = lambda n, fill=fill: [http("POST", where, whole[0] + fill(n) + whole[1])]  # noqa: E731
-        other = lambda n, fill=fill: fill(n).replace(b"k", b"q")  # noqa: E731
-        back = lambda n, fill=fill: (
-            b"["
-            + b",".join(
-                reversed(fill(n)[1:-1].replace(b"},{", b"}\x00{").replace(b'","', b'"\x00"').split(b"\x00"))
-            )
-            + b"]"
-        )  # noqa: E731
-        dry = f"{one}?dryRun=All"
-        for change, made in (("other", other), ("same", fill), ("reversed", back)):
-            for verb, method, query, parts, kind in (
-                ("update", "PUT", "", whole, "application/json"),
-                ("merge", "PATCH", "", only, MERGE),
-                ("strategic", "PATCH", "", only, STRATEGIC),
-                ("apply", "PATCH", "&fieldManager=m&force=true", only, APPLY),
+        if filler in ("items", "good items", "paths", "networks"):
+            there_first = partial(_long, where, whole, fill)
+            for change, made in (
+                ("other", partial(_other, fill)),
+                ("same", fill),
+                ("reversed", partial(_reversed, fill)),
             ):
-                yield Case(
-                    f"{verb} {label} {shown(path)}: {change} after many {filler}",
-                    lambda n, made=made, method=method, query=query, parts=parts, kind=kind: http(
-                        method, dry + query, parts[0] + made(n) + parts[1], content_type=kind
-                    ),
-                    before,
-                    lambda _: last,
-                )
+                label_of = f"{label} {shown(path)}: {change} after many {filler}"
+                for verb, method, query, kind in (
+                    ("update", "PUT", "", "application/json"),
+                    ("merge", "PATCH", "", MERGE),
+                    ("strategic", "PATCH", "", STRATEGIC),
+                    ("apply", "PATCH", "&fieldManager=m&force=true", APPLY),
+                ):
+                    parts = whole if verb == "update" else only
+                    make = partial(_request, method, f"{one}?dryRun=All{query}", parts, made, kind)
+                    yield Case(f"{verb} {label_of}", make, there_first, lambda _: last)
+
+
+def _long(where: str, parts: Parts, fill: Filler, size: int) -> list[bytes]:
+    return [http("POST", where, parts[0] + fill(size) + parts[1])]
+
+
+def _request(method: str, target: str, parts: Parts, fill: Filler, media: str, size: int) -> bytes:
+    return http(method, target, parts[0] + fill(size) + parts[1], content_type=media)
+
+
+def _other(fill: Filler, size: int) -> bytes:
+    """Items of other names."""
+    return fill(size).replace(b"k", b"q")
+
+
+def _reversed(fill: Filler, size: int) -> bytes:
+    """The same items, the last first."""
+    items = fill(size)[1:-1].replace(b"},{", b"}\x00{").replace(b'","', b'"\x00"').split(b"\x00")
+    return b"[" + b",".join(reversed(items)) + b"]"
 
 
 def lasting(resource: Resource) -> dict[str, Any]:
@@ -195,38 +188,73 @@ SUBRESOURCES = ("Binding", "Eviction", "TokenRequest", "Scale")
 """Kinds of bodies of subresources that are not the object itself."""
 
 
-def subresources(resource: Resource) -> Iterator[Case]:
+def subresources(resource: Resource) -> Iterator[Group]:
     """Bodies of the subresources that have a kind of their own."""
-    base, where = lasting(resource), collection(resource)
-    one = f"{where}/{base['metadata']['name']}"
+    base = lasting(resource)
     first, last = _there(resource, base)
     for name, sub in resource.subresources.items():
         if sub.kind not in SUBRESOURCES:
             continue
-        type = schema.for_kind(sub.group, sub.version, sub.kind)
         body = {
             "apiVersion": f"{sub.group}/{sub.version}".lstrip("/"),
             "kind": sub.kind,
             "metadata": {"name": base["metadata"]["name"]},
         }
+        target = f"{collection(resource)}/{base['metadata']['name']}/{name}?dryRun=All"
         method = "POST" if "create" in sub.verbs else "PUT"
-        for path, inner, there in members(type, body):
-            before, after = around(holed(type, body, path))
-            for filler, fill in fillers(inner, there):
-                for media in ("json", "yaml"):
-                    yield Case(
-                        f"{method} {resource.group_resource}/{name} {shown(path)}: {filler} ({media})",
-                        lambda n, fill=fill, before=before, after=after, name=name, method=method, media=media: (
-                            http(
-                                method,
-                                f"{one}/{name}?dryRun=All",
-                                before + fill(n) + after,
-                                content_type=f"application/{media}",
-                            )
-                        ),
-                        lambda _: first,
-                        lambda _: last,
+        type = schema.for_kind(sub.group, sub.version, sub.kind)
+        yield from _bodies(f"{resource.group_resource}/{name}", type, body, method, (target,), first, last)
+
+
+def _bodies(
+    label: str,
+    type: Type,
+    body: Any,
+    method: str,
+    targets: tuple[str, ...],
+    first: list[bytes],
+    last: list[bytes],
+) -> Iterator[Group]:
+    """Bodies of a type in which each member is filled, as JSON and as YAML."""
+    for path, inner, there in members(type, body):
+        yield partial(
+            _filled,
+            f"{method} {label} {shown(path)}",
+            type,
+            body,
+            path,
+            inner,
+            there,
+            method,
+            targets,
+            first,
+            last,
+        )
+
+
+def _filled(
+    label: str,
+    type: Type,
+    body: Any,
+    path: Path,
+    inner: Type,
+    there: Any,
+    method: str,
+    targets: tuple[str, ...],
+    first: list[bytes],
+    last: list[bytes],
+) -> Iterator[Case]:
+    before, after = around(holed(type, body, path))
+    for filler, fill in fillers(inner, there):
+        for media in ("json", "yaml"):
+            for number, target in enumerate(targets):
+
+                def make(size: int, fill: Filler = fill, media: str = media, target: str = target) -> bytes:
+                    return http(
+                        method, target, before + fill(size) + after, content_type=f"application/{media}"
                     )
+
+                yield Case(f"{label}: {filler} ({media}, {number})", make, lambda _: first, lambda _: last)
 
 
 def _there(resource: Resource, base: dict[str, Any]) -> tuple[list[bytes], list[bytes]]:
@@ -238,21 +266,9 @@ def _there(resource: Resource, base: dict[str, Any]) -> tuple[list[bytes], list[
     ]
 
 
-def deletions() -> Iterator[Case]:
+def deletions() -> Iterator[Group]:
     """DeleteOptions, of one object and of all."""
     type = schema.for_kind("", "v1", "DeleteOptions")
     body = {"apiVersion": "v1", "kind": "DeleteOptions", "dryRun": ["All"]}
-    for path, inner, there in members(type, body):
-        before, after = around(holed(type, body, path))
-        for filler, fill in fillers(inner, there):
-            for media in ("json", "yaml"):
-                for what, target in (
-                    ("one", f"{ONE}?dryRun=All"),
-                    ("all", f"{MAPS}?dryRun=All&labelSelector=no%3Dsuch"),
-                ):
-                    yield Case(
-                        f"delete {what} {shown(path)}: {filler} ({media})",
-                        lambda n, fill=fill, before=before, after=after, target=target, media=media: http(
-                            "DELETE", target, before + fill(n) + after, content_type=f"application/{media}"
-                        ),
-                    )
+    targets = (f"{ONE}?dryRun=All", f"{MAPS}?dryRun=All&labelSelector=no%3Dsuch")
+    yield from _bodies("options", type, body, "DELETE", targets, [], [])

@@ -2,18 +2,43 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-from growth import Case, http
-from growth_fillers import TEXTS, Filler, fillers, numbered, repeated, text
+from growth import Case, Group, http
+from growth_fillers import Filler, fillers, numbered, repeated, text
 
 from pilothouse.api.schema import Field, Type
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-FORMATS = (
-    "bsonobjectid uri email hostname ipv4 ipv6 cidr mac uuid uuid3 uuid4 uuid5 isbn isbn10 isbn13 creditcard ssn hexcolor "
-    "rgbcolor byte password date duration date-time k8s-short-name k8s-long-name"
-).split()
+FORMATS = [
+    "bsonobjectid",
+    "uri",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "cidr",
+    "mac",
+    "uuid",
+    "uuid3",
+    "uuid4",
+    "uuid5",
+    "isbn",
+    "isbn10",
+    "isbn13",
+    "creditcard",
+    "ssn",
+    "hexcolor",
+    "rgbcolor",
+    "byte",
+    "password",
+    "date",
+    "duration",
+    "date-time",
+    "k8s-short-name",
+    "k8s-long-name",
+]
 
 STRING = Type("string")
 STRUCT = Type(
@@ -122,7 +147,24 @@ def definition(name: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]
     }
 
 
-def items(name: str) -> Iterator[Case]:
+WRITES = (
+    ("create", "POST", "", "application/json"),
+    ("yaml", "POST", "", "application/yaml"),
+    ("strict", "POST", "&fieldValidation=Strict", "application/json"),
+    ("update", "PUT", "", "application/json"),
+    ("merge", "PATCH", "", "application/merge-patch+json"),
+    ("apply", "PATCH", "&fieldManager=m&force=true", "application/apply-patch+yaml"),
+)
+"""What is done with a body: a name, the method, more of the query, the media type."""
+
+READS = {
+    "table": {"accept": "application/json;as=Table;g=meta.k8s.io;v=v1"},
+    "yaml": {"accept": "application/yaml"},
+    "partial": {"accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"},
+}
+
+
+def items(name: str) -> Iterator[Group]:
     """Bodies of a custom resource whose member `a` has this schema, by every verb."""
     shape, schema = SCHEMAS[name]
     columns = [
@@ -130,81 +172,59 @@ def items(name: str) -> Iterator[Case]:
         {"name": "B", "type": "string", "jsonPath": ".a[*]"},
     ]
     made = definition(name, schema, additionalPrinterColumns=columns)
-    plural, kind = made["spec"]["names"]["plural"], made["spec"]["names"]["kind"]
-    where = f"/apis/fuzz.example.com/v1/namespaces/default/{plural}"
-    setup = [http("POST", DEFINITIONS, json.dumps(made).encode())]
-    head = f'{{"apiVersion":"fuzz.example.com/v1","kind":"{kind}","metadata":{{"name":"fuzz"}}'.encode()
-    first = [*setup, http("POST", where, head + b"}")]
-    last = [http("DELETE", f"{where}/fuzz")]
-    dry = f"{where}/fuzz?dryRun=All"
+    for filler, fill in more_fillers(shape):
+        yield partial(_items, f"custom {name}: {filler}", made, fill)
 
-    def case(verb: str, filler: str, make: Any, before: Any = None, after: bool = False) -> Case:
-        before = before or (lambda _: setup)
-        return Case(
-            f"{verb} custom {name}: {filler}",
-            make,
-            before,
-            (lambda _: last) if after else (lambda _: []),
+
+def _items(label: str, made: dict[str, Any], fill: Filler) -> Iterator[Case]:
+    names = made["spec"]["names"]
+    where = f"/apis/fuzz.example.com/v1/namespaces/default/{names['plural']}"
+    setup = http("POST", DEFINITIONS, json.dumps(made).encode())
+    head = (
+        f'{{"apiVersion":"fuzz.example.com/v1","kind":"{names["kind"]}","metadata":{{"name":"fuzz"}}'.encode()
+    )
+    last = [http("DELETE", f"{where}/fuzz")]
+    one = f"{where}/fuzz?dryRun=All"
+
+    def body(size: int) -> bytes:
+        return head + b',"a":' + fill(size) + b"}"
+
+    def empty(_: int) -> list[bytes]:
+        return [setup, http("POST", where, head + b"}")]
+
+    def full(size: int) -> list[bytes]:
+        return [setup, http("POST", where, body(size))]
+
+    for verb, method, query, media in WRITES:
+        create = method == "POST"
+        target = (f"{where}?dryRun=All" if create else one) + query
+
+        def write(size: int, method: str = method, target: str = target, media: str = media) -> bytes:
+            return http(method, target, body(size), content_type=media)
+
+        def other(size: int, method: str = method, target: str = target, media: str = media) -> bytes:
+            return http(method, target, body(size).replace(b"k", b"q"), content_type=media)
+
+        if create:
+            yield Case(f"{verb} {label}", write, lambda _: [setup], ready=where)
+        else:
+            yield Case(f"{verb} {label}", write, empty, lambda _: last, ready=where)
+            yield Case(f"{verb} many {label}", other, full, lambda _: last, ready=where)
+    for kind, headers in READS.items():
+        yield Case(
+            f"{kind} {label}",
+            lambda _, headers=headers: http("GET", where, **headers),
+            full,
+            lambda _: last,
             ready=where,
         )
-
-    for filler, fill in more_fillers(shape):
-        body = lambda n, fill=fill: head + b',"a":' + fill(n) + b"}"  # noqa: E731
-        yield case("create", filler, lambda n, body=body: http("POST", f"{where}?dryRun=All", body(n)))
-        if filler in TEXTS and filler not in ("letters", "labels"):
-            continue
-        for verb, method, query, media in (
-            ("yaml", "POST", "", "application/yaml"),
-            ("strict", "POST", "&fieldValidation=Strict", "application/json"),
-            ("update", "PUT", "", "application/json"),
-            ("merge", "PATCH", "", "application/merge-patch+json"),
-            ("apply", "PATCH", "&fieldManager=m&force=true", "application/apply-patch+yaml"),
-        ):
-            to = f"{where}?dryRun=All{query}" if method == "POST" else dry + query
-            yield case(
-                verb,
-                filler,
-                lambda n, body=body, method=method, to=to, media=media: http(
-                    method, to, body(n), content_type=media
-                ),
-                None if method == "POST" else (lambda _: first),
-                method != "POST",
-            )
-        whole = lambda n, body=body: [*setup, http("POST", where, body(n))]  # noqa: E731
-        yield case(
-            "update of long",
-            filler,
-            lambda n, body=body: http("PUT", dry, body(n).replace(b"k", b"q")),
-            whole,
-            True,
-        )
-        yield case(
-            "apply to long",
-            filler,
-            lambda n, body=body: http(
-                "PATCH",
-                dry + "&fieldManager=m&force=true",
-                body(n).replace(b"k", b"q"),
-                content_type="application/apply-patch+yaml",
-            ),
-            whole,
-            True,
-        )
-        yield case(
-            "table of long",
-            filler,
-            lambda n: http("GET", where, accept="application/json;as=Table;g=meta.k8s.io;v=v1"),
-            whole,
-            True,
-        )
-        yield case(
-            "yaml of long",
-            filler,
-            lambda n: http("GET", f"{where}/fuzz", accept="application/yaml"),
-            whole,
-            True,
-        )
-        yield case("pretty of long", filler, lambda n: http("GET", f"{where}/fuzz?pretty=true"), whole, True)
+    yield Case(
+        f"pretty {label}",
+        lambda _: http("GET", f"{where}/fuzz?pretty=true"),
+        full,
+        lambda _: last,
+        ready=where,
+    )
 
 
 def more_fillers(shape: str) -> Iterator[tuple[str, Filler]]:
@@ -293,9 +313,3 @@ def definitions() -> Iterator[Case]:
                 "POST", f"{DEFINITIONS}?dryRun=All", b + numbered(item)(n) + a
             ),
         )
-
-
-def cases() -> Iterator[Case]:
-    yield from definitions()
-    for name in SCHEMAS:
-        yield from items(name)

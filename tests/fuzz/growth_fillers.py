@@ -183,6 +183,9 @@ def fillers(type: Type, there: Any = None) -> Iterator[tuple[str, Filler]]:
             yield "exponent", number("1e")
             yield "fraction", number("0.")
             yield "text", text("1")
+        case "bool":
+            yield "text", text("true")
+            yield "number", number()
         case "bytes":
             for name in ("base64", "letters", "lines", "certificates", "accents"):
                 yield name, text(TEXTS[name])

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from good_objects import GOOD
-from growth import Case, NotMadeError, http
+from growth import Case, Group, NotMadeError, http
 from growth_fillers import NUMBERED, Filler, dumped, example, fillers
 
 from pilothouse.api.protobuf_writer import write
@@ -14,10 +15,11 @@ from pilothouse.registry.catalog import built_in
 from pilothouse.registry.resource import Resource
 
 Path = tuple[str | int, ...]
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 HOLE = "\x02"
 NAMESPACE = "default"
-_GOOD = {path: body for path, body in GOOD}
+_GOOD = dict(GOOD)
 
 
 def collection(resource: Resource) -> str:
@@ -109,50 +111,36 @@ def shown(path: Path) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
 
 
-def creations(
-    resource: Resource, seen: set[tuple[str, str]] | None = None, encoding: str = ""
-) -> Iterator[Case]:
+def creations(resource: Resource, encoding: str = "application/json") -> Iterator[Group]:
     """A POST for every member and filler; nothing is stored."""
     type, base = tree(resource), good(resource)
-    where = collection(resource) + ("" if resource.virtual else "?dryRun=All")
-    headers = {"content_type": encoding} if encoding else {}
-    label = f"{resource.group_resource}/{resource.version}"
-    for path, inner, there in members(type, base, (), seen):
-        before, after = around(holed(type, base, path))
-        for name, fill in fillers(inner, there):
-            yield Case(
-                f"create {label} {shown(path)}: {name}" + (f" ({encoding})" if encoding else ""),
-                lambda size, fill=fill, before=before, after=after: http(
-                    "POST", where, before + fill(size) + after, **headers
-                ),
-            )
-
-
-PROTOBUF = "application/vnd.kubernetes.protobuf"
-
-
-def protobuf(resource: Resource) -> Iterator[Case]:
-    """The same as protobuf, where it can be written so."""
-    type, base = tree(resource), good(resource)
-    where = collection(resource) + ("" if resource.virtual else "?dryRun=All")
     for path, inner, there in members(type, base):
-        if inner.kind not in ("string", "list", "map", "struct", "bytes", "any", "quantity", "intorstring"):
-            continue
-        before, after = around(holed(type, base, path))
+        yield partial(_created, resource, type, base, path, inner, there, encoding)
 
-        def make(size: int, fill: Filler, before: bytes = before, after: bytes = after) -> bytes:
-            try:
-                obj = json.loads(before + fill(size) + after)
-                body = write(obj, resource.api_version, resource.kind)
-            except Exception as error:
-                raise NotMadeError from error
-            return http("POST", where, body, content_type=PROTOBUF)
 
-        for name, fill in fillers(inner, there):
-            yield Case(
-                f"create {resource.group_resource}/{resource.version} {shown(path)}: {name} (protobuf)",
-                lambda size, fill=fill, make=make: make(size, fill),
-            )
+def _created(
+    resource: Resource, type: Type, base: Any, path: Path, inner: Type, there: Any, encoding: str
+) -> Iterator[Case]:
+    before, after = around(holed(type, base, path))
+    where = collection(resource) + ("" if resource.virtual else "?dryRun=All")
+    label = f"create {resource.group_resource}/{resource.version} {shown(path)}"
+    for name, fill in fillers(inner, there):
+
+        def make(size: int, fill: Filler = fill) -> bytes:
+            body = before + fill(size) + after
+            if encoding == PROTOBUF:
+                body = as_protobuf(resource, body)
+            return http("POST", where, body, content_type=encoding)
+
+        yield Case(f"{label}: {name} ({encoding})", make)
+
+
+def as_protobuf(resource: Resource, body: bytes) -> bytes:
+    """The same body as protobuf; NotMadeError where its types do not allow it."""
+    try:
+        return write(json.loads(body), resource.api_version, resource.kind)
+    except Exception as error:
+        raise NotMadeError from error
 
 
 def resources() -> list[Resource]:

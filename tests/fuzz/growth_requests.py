@@ -10,12 +10,36 @@ ONE = f"{MAPS}/kube-root-ca.crt"
 LARGEST = 250_000
 """Bytes of the larger request: a head may have a megabyte."""
 
-PARAMETERS = (
-    "labelSelector fieldSelector watch limit continue resourceVersion resourceVersionMatch timeoutSeconds timeout pretty "
-    "sendInitialEvents allowWatchBookmarks dryRun fieldManager fieldValidation force gracePeriodSeconds propagationPolicy "
-    "orphanDependents ignoreStoreReadErrorWithClusterBreakingPotential includeObject shardSelector path verbose exclude "
-    "hash merge unknown"
-).split()
+PARAMETERS = [
+    "labelSelector",
+    "fieldSelector",
+    "watch",
+    "limit",
+    "continue",
+    "resourceVersion",
+    "resourceVersionMatch",
+    "timeoutSeconds",
+    "timeout",
+    "pretty",
+    "sendInitialEvents",
+    "allowWatchBookmarks",
+    "dryRun",
+    "fieldManager",
+    "fieldValidation",
+    "force",
+    "gracePeriodSeconds",
+    "propagationPolicy",
+    "orphanDependents",
+    "ignoreStoreReadErrorWithClusterBreakingPotential",
+    "includeObject",
+    "shardSelector",
+    "path",
+    "verbose",
+    "exclude",
+    "hash",
+    "merge",
+    "unknown",
+]
 
 VALUES = {
     "letters": "a",
@@ -50,12 +74,45 @@ VALUES = {
     "all": "All",
 }
 
-HEADERS = (
-    "authorization accept accept-encoding accept-language content-type content-encoding user-agent impersonate-user "
-    "impersonate-group impersonate-uid impersonate-extra-a audit-id if-none-match if-modified-since traceparent tracestate "
-    "x-forwarded-for x-forwarded-host x-real-ip x-remote-user x-remote-group x-remote-extra-a connection upgrade cookie "
-    "host expect range te trailer via origin referer sec-websocket-protocol x-stream-protocol-version warning x-unknown"
-).split()
+HEADERS = [
+    "authorization",
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "content-type",
+    "content-encoding",
+    "user-agent",
+    "impersonate-user",
+    "impersonate-group",
+    "impersonate-uid",
+    "impersonate-extra-a",
+    "audit-id",
+    "if-none-match",
+    "if-modified-since",
+    "traceparent",
+    "tracestate",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-real-ip",
+    "x-remote-user",
+    "x-remote-group",
+    "x-remote-extra-a",
+    "connection",
+    "upgrade",
+    "cookie",
+    "host",
+    "expect",
+    "range",
+    "te",
+    "trailer",
+    "via",
+    "origin",
+    "referer",
+    "sec-websocket-protocol",
+    "x-stream-protocol-version",
+    "warning",
+    "x-unknown",
+]
 
 HEADER_VALUES = {
     "letters": "a",
@@ -258,10 +315,3 @@ def paths(user: str = "admin") -> Iterator[Case]:
                 ),
             )
     yield _case(f"{user or 'nobody'} long method", lambda n: http("A" * n, MAPS, user=user))
-
-
-def cases() -> Iterator[Case]:
-    for user in ("admin", "jane", ""):
-        yield from paths(user)
-        yield from headers(user)
-        yield from queries(user)

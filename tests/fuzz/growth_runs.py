@@ -11,70 +11,78 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import growth_changes
 import growth_custom
 import growth_kinds
 import growth_requests
-from growth import Case, CutError, Meter, Verdict
+from growth import Case, CutError, Group, Meter, Verdict, one_by_one
 from growth_fillers import TEXTS
 
-Source = Callable[[], Iterator[Case]]
+Source = Callable[[], Iterator[Group]]
 
 RETRIES = 2
 """Times that a case which was found wrong is measured again: a noisy machine makes one seem slow now and then."""
 
+LONG_TEXTS = 0.15
+"""Share of long texts in a sample: there are many kinds of them, and most members take them alike."""
+
 
 def sources() -> dict[str, Source]:
-    """Where cases come from, by name; each in the order of the schemas."""
+    """Where cases come from, by name."""
     made: dict[str, Source] = {}
     for resource in growth_kinds.resources():
         name = f"{resource.group_resource}/{resource.version}"
-        made[f"create {name}"] = lambda resource=resource: growth_kinds.creations(resource)
-        made[f"yaml {name}"] = lambda resource=resource: growth_kinds.creations(
-            resource, encoding="application/yaml"
-        )
-        made[f"protobuf {name}"] = lambda resource=resource: growth_kinds.protobuf(resource)
+        for encoding in ("application/json", "application/yaml", growth_kinds.PROTOBUF):
+            made[f"create {name} {encoding}"] = partial(growth_kinds.creations, resource, encoding)
         if growth_changes.stored(resource):
-            made[f"change {name}"] = lambda resource=resource: growth_changes.changes(resource)
+            made[f"change {name}"] = partial(growth_changes.changes, resource)
         if any(sub.kind in growth_changes.SUBRESOURCES for sub in resource.subresources.values()):
-            made[f"subresources {name}"] = lambda resource=resource: growth_changes.subresources(resource)
+            made[f"subresources {name}"] = partial(growth_changes.subresources, resource)
     made["delete options"] = growth_changes.deletions
     for schema in growth_custom.SCHEMAS:
-        made[f"custom {schema}"] = lambda schema=schema: growth_custom.items(schema)
-    made["definitions"] = growth_custom.definitions
+        made[f"custom {schema}"] = partial(growth_custom.items, schema)
+    made["definitions"] = lambda: one_by_one(growth_custom.definitions())
     for user in ("admin", "jane", ""):
-        made[f"paths of {user or 'nobody'}"] = lambda user=user: growth_requests.paths(user)
-        made[f"headers of {user or 'nobody'}"] = lambda user=user: growth_requests.headers(user)
-        made[f"queries of {user or 'nobody'}"] = lambda user=user: growth_requests.queries(user)
+        for kind in (growth_requests.paths, growth_requests.headers, growth_requests.queries):
+            made[f"{kind.__name__} of {user or 'nobody'}"] = partial(_ones, kind, user)
     return made
 
 
+def _ones(kind: Callable[[str], Iterator[Case]], user: str) -> Iterator[Group]:
+    yield from one_by_one(kind(user))
+
+
 def sample(seed: int) -> Iterator[Case]:
-    """Cases in an order that a seed gives: one of each source in turn, long texts seldom, for ever new ones."""
+    """One case of each source in turn, of a member that it has not shown yet, in an order that the seed gives."""
     chooser = random.Random(seed)
-    waiting = list(sources().values())
+    waiting = [list(source()) for source in sources().values()]
+    for groups in waiting:
+        chooser.shuffle(groups)
     chooser.shuffle(waiting)
-    shuffled: list[Iterator[Case]] = []
-    for source in waiting:
-        shuffled.append(_shuffled(source, random.Random(chooser.random())))
-    while shuffled:
-        for cases in list(shuffled):
-            case = next(cases, None)
-            if case is None:
-                shuffled.remove(cases)
-            else:
-                yield case
+    for turn in itertools.zip_longest(*waiting):
+        for group in turn:
+            if group is not None:
+                yield _one_of(list(group()), chooser)
 
 
-def _shuffled(source: Source, chooser: random.Random) -> Iterator[Case]:
-    """The cases of a source; those of long texts, which are most and alike, come after the others."""
-    cases = list(source())
-    chooser.shuffle(cases)
-    cases.sort(
-        key=lambda case: case.name.partition(": ")[2].partition(" (")[0] in TEXTS and chooser.random() < 0.9
-    )
-    yield from cases
+def _one_of(cases: list[Case], chooser: random.Random) -> Case:
+    others = [case for case in cases if not is_long_text(case)]
+    return chooser.choice(others if others and chooser.random() > LONG_TEXTS else cases)
+
+
+def is_long_text(case: Case) -> bool:
+    return case.name.partition(": ")[2].partition(" (")[0] in TEXTS
+
+
+def everything(seed: int) -> Iterator[Case]:
+    """Every case there is, the members in an order that the seed gives."""
+    chooser = random.Random(seed)
+    groups = [group for source in sources().values() for group in source()]
+    chooser.shuffle(groups)
+    for group in groups:
+        yield from group()
 
 
 def wrong(meter: Meter, case: Case) -> Verdict | None:
@@ -117,7 +125,7 @@ def main() -> int:
     seconds = float(os.environ.get("GROWTH_SECONDS") or "inf")
     only = os.environ.get("GROWTH_ONLY", "")
     print(f"GROWTH_SEED={seed}", flush=True)
-    count, found = run((case for case in sample(seed) if only in case.name), seconds)
+    count, found = run((case for case in everything(seed) if only in case.name), seconds)
     print(f"{count} cases, {len(found)} of them wrong")
     return 1 if found else 0
 
