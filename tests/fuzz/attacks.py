@@ -103,7 +103,7 @@ def yaml_of(text_of: Callable[[int], bytes]) -> Callable[[], bytes]:
 
 
 def deep_yaml(size: int) -> bytes:
-    levels = int((2 * size) ** 0.5)
+    levels = int((2 * size) ** 0.5) - 4
     return b"".join(b" " * level + b"a:\n" for level in range(levels))
 
 
@@ -173,7 +173,7 @@ BODIES: list[Attack] = [
     Attack("yaml: deep", yaml_of(deep_yaml)),
     Attack("yaml: flow lists", yaml_of(lambda n: b"a: [" + b"[]," * (n // 3) + b"]")),
     Attack("yaml: aliases", yaml_of(lambda n: b"a: &a [x]\nb: [" + b"*a," * (n // 3) + b"]")),
-    Attack("yaml: anchors", yaml_of(lambda n: b"a:\n" + b"".join(b"- &a%d x\n" % i for i in range(n // 11)))),
+    Attack("yaml: anchors", yaml_of(lambda n: b"a:\n" + b"".join(b"- &a%d x\n" % i for i in range(n // 13)))),
     Attack("yaml: comments", yaml_of(lambda n: b"#\n" * (n // 2))),
     Attack("yaml: documents", yaml_of(lambda n: b"---\n" * (n // 4))),
     Attack("yaml: long text", yaml_of(lambda n: b'a: "' + b"\\n" * (n // 2) + b'"')),
