@@ -15,6 +15,9 @@ BODY = 3 * 1024 * 1024 - 4096
 HEAD = 900_000
 """Bytes of a head, below what is read as well."""
 
+HEADER = 450_000
+"""Bytes of header lines that are read for sure."""
+
 YAML = "application/yaml"
 STRATEGIC = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
@@ -80,11 +83,25 @@ def container(**members: Any) -> dict[str, Any]:
     return pod(containers=[{"name": "c", "image": "i", **members}])
 
 
+_GROUP = "rbac.authorization.k8s.io"
+_MAY = {"apiGroups": [_GROUP], "resources": ["roles"], "verbs": ["*"]}
+_BOUND = {
+    "metadata": {"name": "mary"},
+    "roleRef": {"apiGroup": _GROUP, "kind": "Role", "name": "mary"},
+    "subjects": [{"kind": "User", "name": "mary", "apiGroup": _GROUP}],
+}
+MARY = (
+    http("POST", ROLES, json.dumps({"metadata": {"name": "mary"}, "rules": [_MAY]}).encode()),
+    http("POST", ROLES.replace("roles", "rolebindings"), json.dumps(_BOUND).encode()),
+)
+"""Mary may make roles of one namespace: what she grants is compared with what she has."""
+
+
 def role_atoms() -> bytes:
     atoms = [f"k{i}" for i in range(150)]
     rule = {"apiGroups": atoms, "resources": atoms, "verbs": atoms}
     body = json.dumps({"metadata": {"name": "attack"}, "rules": [rule]}).encode()
-    return http("POST", ROLES + DRY, body)
+    return http("POST", ROLES + DRY, body, user="mary")
 
 
 def square(item: str) -> Callable[[int], bytes]:
@@ -208,8 +225,8 @@ BODIES: list[Attack] = [
     Attack("image", post(PODS + DRY, container(image="@"), text("a/"))),
     Attack("command with variables", post(PODS + DRY, container(command=["@"]), text("$("))),
     Attack("certificates", certificate_secret),
-    Attack("rule atoms", role_atoms),
-    Attack("rules", post(ROLES + DRY, {**meta(), "rules": "@"}, numbered(b'{"apiGroups":[""],"resources":["k\\u0000"],"verbs":["get"]}'))),
+    Attack("rule atoms", role_atoms, before=MARY),
+    Attack("rules", post(ROLES + DRY, {**meta(), "rules": "@"}, numbered(b'{"apiGroups":[""],"resources":["k\\u0000"],"verbs":["get"]}'), user="mary"), before=MARY),
     Attack("exceptions of a network policy", post(POLICIES + DRY, {**meta(), "spec": {"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": "@"}}]}]}}, repeated(b'"10.1.0.0/16"'))),
     Attack("review with label values", post(REVIEW, {"spec": {"resourceAttributes": {"verb": "list", "labelSelector": {"requirements": [{"key": "a", "operator": "In", "values": "@"}]}}}}, repeated(b'"-"'), user="jane")),
     Attack("review with requirements", post(REVIEW, {"spec": {"resourceAttributes": {"verb": "list", "labelSelector": {"requirements": "@"}}}}, numbered(b'{"key":"-k\\u0000","operator":"In"}'), user="jane")),
@@ -258,19 +275,19 @@ HEADS: list[Attack] = [
     Attack("segments", lambda: http("GET", "/a" * (HEAD // 2), user="")),
     Attack("slashes", lambda: http("GET", "/" * HEAD, user="")),
     Attack("dots", lambda: http("GET", "/.." * (HEAD // 3), user="")),
-    Attack("accept", lambda: http("GET", MAPS, lines="Accept: " + "a/b;q=0.1," * (HEAD // 10) + "\r\n")),
-    Attack("accept with parameters", lambda: http("GET", MAPS, lines="Accept: application/json" + ";a=b" * (HEAD // 4) + "\r\n")),
-    Attack("accept encoding", lambda: http("GET", MAPS, lines="Accept-Encoding: " + "gzip;q=0," * (HEAD // 9) + "\r\n", user="")),
-    Attack("user agent", lambda: http("GET", MAPS, lines="User-Agent: " + "a/" * (HEAD // 2) + "\r\n")),
-    Attack("many headers", lambda: http("GET", MAPS, lines="".join(f"x-{i}: 1\r\n" for i in range(HEAD // 12)), user="")),
-    Attack("one header again and again", lambda: http("GET", MAPS, lines="a: 1\r\n" * (HEAD // 6), user="")),
-    Attack("a long header name", lambda: http("GET", MAPS, lines="x" * HEAD + ": 1\r\n", user="")),
-    Attack("a long token", lambda: http("GET", MAPS, user="a" * HEAD)),
-    Attack("a token of many parts", lambda: http("GET", MAPS, user="a." * (HEAD // 2))),
-    Attack("groups of another", lambda: http("GET", MAPS, lines="Impersonate-User: a\r\n" + "".join(f"Impersonate-Group: g{i}\r\n" for i in range(HEAD // 27)))),
-    Attack("extras of another", lambda: http("GET", MAPS, lines="Impersonate-User: a\r\n" + "".join(f"Impersonate-Extra-k%2f{i}: g\r\n" for i in range(HEAD // 32)))),
+    Attack("accept", lambda: http("GET", MAPS, lines="Accept: " + "a/b;q=0.1," * (HEADER // 10) + "\r\n")),
+    Attack("accept with parameters", lambda: http("GET", MAPS, lines="Accept: application/json" + ";a=b" * (HEADER // 4) + "\r\n")),
+    Attack("accept encoding", lambda: http("GET", MAPS, lines="Accept-Encoding: " + "gzip;q=0," * (HEADER // 9) + "\r\n", user="")),
+    Attack("user agent", lambda: http("GET", MAPS, lines="User-Agent: " + "a/" * (HEADER // 2) + "\r\n")),
+    Attack("many headers", lambda: http("GET", MAPS, lines="".join(f"x-{i}: 1\r\n" for i in range(HEADER // 12)), user="")),
+    Attack("one header again and again", lambda: http("GET", MAPS, lines="a: 1\r\n" * (HEADER // 6), user="")),
+    Attack("a long header name", lambda: http("GET", MAPS, lines="x" * HEADER + ": 1\r\n", user="")),
+    Attack("a long token", lambda: http("GET", MAPS, user="a" * HEADER)),
+    Attack("a token of many parts", lambda: http("GET", MAPS, user="a." * (HEADER // 2))),
+    Attack("groups of another", lambda: http("GET", MAPS, lines="Impersonate-User: a\r\n" + "".join(f"Impersonate-Group: g{i}\r\n" for i in range(HEADER // 27)))),
+    Attack("extras of another", lambda: http("GET", MAPS, lines="Impersonate-User: a\r\n" + "".join(f"Impersonate-Extra-k%2f{i}: g\r\n" for i in range(HEADER // 32)))),
 ]  # fmt: skip
-"""Of anonymous clients, and heads of others, of 900 KB."""
+"""Of anonymous clients, and heads of others, of 450 to 900 KB."""
 
 
 def secret_path(i: int) -> bytes:

@@ -22,7 +22,7 @@ PATIENCE = 8.0
 SETTLED = 2.5
 """Seconds after which what is free has gone back to the system (heap.Trim looks every second)."""
 
-TOKENS = 'admin,admin,1,"system:masters"\njane,jane,2\n'
+TOKENS = 'admin,admin,1,"system:masters"\njane,jane,2\nmary,mary,3\n'
 
 
 @dataclass(frozen=True)
