@@ -84,7 +84,7 @@ def container(**members: Any) -> dict[str, Any]:
 
 
 _GROUP = "rbac.authorization.k8s.io"
-_MAY = {"apiGroups": [_GROUP], "resources": ["roles"], "verbs": ["*"]}
+_MAY = {"apiGroups": [_GROUP], "resources": ["roles"], "verbs": ["create", "get"]}
 _BOUND = {
     "metadata": {"name": "mary"},
     "roleRef": {"apiGroup": _GROUP, "kind": "Role", "name": "mary"},
