@@ -234,7 +234,7 @@ BODIES: list[Attack] = [
     Attack("token review", post("/apis/authentication.k8s.io/v1/tokenreviews", {"spec": {"token": "@"}}, text("QUJD."))),
     Attack("strategic: environment", patch(ONE_POD + DRY, BY_NAME, numbered(b'{"name":"k\\u0000","value":"v"}'), STRATEGIC), before=STORED_POD),
     Attack("strategic: delete", patch(ONE_POD + DRY, BY_NAME, numbered(b'{"$patch":"delete","name":"k\\u0000"}'), STRATEGIC), before=STORED_POD),
-    Attack("strategic: order", patch(ONE_POD + DRY, {"spec": {"$setElementOrder/tolerations": "@"}}, numbered(b'{"key":"k\\u0000"}'), STRATEGIC), before=STORED_POD),
+    Attack("strategic: order", patch(ONE_POD + DRY, {"spec": {"volumes": [], "$setElementOrder/volumes": "@"}}, numbered(b'{"name":"k\\u0000"}'), STRATEGIC), before=STORED_POD),
     Attack("strategic: remove texts", patch(ONE + DRY, {"metadata": {"$deleteFromPrimitiveList/finalizers": "@"}}, numbered(b'"k\\u0000"'), STRATEGIC)),
     Attack("strategic: retain keys", patch(ONE_POD + DRY, {"spec": {"$retainKeys": "@"}}, numbered(b'"k\\u0000"'), STRATEGIC), before=STORED_POD),
     Attack("merge: keys", patch(ONE + DRY, {"data": "@"}, numbered(b'"k\\u0000":""', b"{", b"}"), MERGE)),

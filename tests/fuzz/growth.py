@@ -142,8 +142,8 @@ class Wire:
 
     @property
     def failed(self) -> bool:
-        """Whether the answer says that the server made a mistake; a few mistakes of clients are a 500 upstream."""
-        return self.status >= 500 and b'"reason":"InternalError"' in self.data
+        """Whether the server made a mistake: some mistakes of clients are a 500 upstream, too, and one is a panic."""
+        return self.status >= 500 and b'"reason":"InternalError"' in self.data and b"panic" not in self.data
 
     def _look(self) -> None:
         if not self.whole.done() and (self.closed or self._complete()):
