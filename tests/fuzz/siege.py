@@ -1,0 +1,180 @@
+"""A server in a process of its own under attack, and what that does to others and to its memory."""
+
+import contextlib
+import pathlib
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from typing import Self
+
+from attacks import Attack
+from watching import Bystander, context
+
+from pilothouse.testing.server import Subprocess
+
+CLOCK = 100
+"""Ticks of the kernel in a second, in /proc."""
+
+PATIENCE = 8.0
+"""Seconds that an attack's answer is waited for; a server that is still busy then is started anew."""
+
+SETTLED = 2.5
+"""Seconds after which what is free has gone back to the system (heap.Trim looks every second)."""
+
+TOKENS = 'admin,admin,1,"system:masters"\njane,jane,2\nmary,mary,3\n'
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What an attack did: the last answer's status (0 for none), processor seconds, the longest that a bystander waited,
+    bytes taken at once and bytes kept."""
+
+    name: str
+    status: int
+    processor: float
+    longest: float
+    p99: float
+    peak: int
+    kept: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name:45} {self.status or '---'} {self.processor:7.2f} s, bystander {self.longest * 1000:6.0f} ms "
+            f"(p99 {self.p99 * 1000:5.1f}), peak {self.peak / 1e6:6.0f} MB, kept {self.kept / 1e6:6.1f} MB"
+        )
+
+
+class Siege:
+    """A server and a bystander, for one attack after the other."""
+
+    def __enter__(self) -> Self:
+        self._stack = contextlib.ExitStack()
+        self._start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def _start(self) -> None:
+        self.server = Subprocess(["--v=1"])
+        tokens = self.server.directory / "tokens.csv"
+        tokens.write_text(TOKENS)
+        self.server.flags += (f"--token-auth-file={tokens}",)
+        self._stack.enter_context(self.server)
+        self.bystander = self._stack.enter_context(Bystander(self.server.port, self.server.directory))
+        self._context = context(self.server.directory)
+
+    def _again(self) -> None:
+        """A server that hangs is killed; another takes its place."""
+        assert self.server.process is not None
+        self.server.process.kill()
+        self._stack.close()
+        self._start()
+
+    def connect(self) -> ssl.SSLSocket:
+        """A connection of somebody who shows no certificate."""
+        anyone = ssl.create_default_context(cafile=str(self.server.ca_file))
+        plain = socket.create_connection(("127.0.0.1", self.server.port), PATIENCE)
+        return anyone.wrap_socket(plain, server_hostname="127.0.0.1")
+
+    def suffer(self, attack: Attack) -> Damage:
+        """Carry an attack out and see what it did."""
+        for request in attack.before:
+            self.send(request)
+        request = attack.make()
+        time.sleep(0.2)
+        resident, used = self._memory("VmRSS"), self._processor()
+        self._forget_peak()
+        self.bystander.seen()
+        status = 0
+        for _ in range(attack.times):
+            status = self.send(request)
+        if not status and self._busy():
+            self._again()
+            return Damage(attack.name, 0, PATIENCE, PATIENCE, PATIENCE, 0, 0)
+        time.sleep(0.1)
+        seen = self.bystander.seen()
+        spent = self._processor() - used
+        peak = self._memory("VmHWM") - resident
+        time.sleep(SETTLED)
+        kept = self._memory("VmRSS") - resident
+        return Damage(attack.name, status, spent, seen.longest, seen.p99, peak, kept)
+
+    def send(self, request: bytes) -> int:
+        """Send a request on a connection of its own; the status of the answer, 0 when there is none."""
+        try:
+            with self.connect() as connection:
+                connection.settimeout(PATIENCE)
+                with contextlib.suppress(ConnectionError, ssl.SSLError):
+                    connection.sendall(request)
+                return _status(connection)
+        except OSError:
+            return 0
+
+    def flood(self, requests: list[bytes]) -> None:
+        """Send many requests one after the other on one connection, and take their answers."""
+        connection, sent = self.connect(), 0
+        for request in requests:
+            try:
+                connection.sendall(request)
+                _status(connection)
+                sent += 1
+            except OSError:
+                connection.close()
+                connection = self.connect()
+        connection.close()
+
+    def log(self) -> str:
+        return self.server.log.read_text(errors="replace")
+
+    def _busy(self) -> bool:
+        """Whether the processor is all the server's."""
+        used = self._processor()
+        time.sleep(0.5)
+        return self._processor() - used > 0.2
+
+    def memory(self) -> int:
+        """Resident bytes, when what is free has gone back."""
+        time.sleep(SETTLED)
+        return self._memory("VmRSS")
+
+    def _proc(self, file: str) -> pathlib.Path:
+        assert self.server.process is not None
+        return pathlib.Path(f"/proc/{self.server.process.pid}/{file}")
+
+    def _memory(self, name: str) -> int:
+        return int(self._proc("status").read_text().split(f"{name}:")[1].split()[0]) * 1024
+
+    def _forget_peak(self) -> None:
+        with contextlib.suppress(OSError):
+            self._proc("clear_refs").write_text("5")
+
+    def _processor(self) -> float:
+        fields = self._proc("stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / CLOCK
+
+
+def _status(connection: ssl.SSLSocket) -> int:
+    """Read one answer whole; its status."""
+    data = b""
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        more = connection.recv(65536)
+        if not more:
+            raise ConnectionError("no answer")
+        data += more
+    head = data[:end].lower()
+    if b"content-length: " in head:
+        length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+        got = len(data) - end - 4
+        while got < length:
+            more = connection.recv(1 << 20)
+            if not more:
+                raise ConnectionError("half an answer")
+            got += len(more)
+    return int(data[9:12])
+
+
+def worst(damages: list[Damage]) -> str:
+    """A table, the longest waits first."""
+    return "\n".join(str(damage) for damage in sorted(damages, key=lambda d: -d.longest))

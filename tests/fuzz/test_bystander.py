@@ -1,0 +1,72 @@
+"""No request makes another client wait, takes much memory at once or leaves much behind: attacks on a server over TLS."""
+
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+from attacks import BODIES, FLOODS, HEADS, Attack
+from siege import Damage, Siege
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+WAIT = 0.05
+"""Seconds that another client's read may wait."""
+
+PEAK = 256_000_000
+"""Bytes that a request may take at once."""
+
+KEPT = 16_000_000
+"""Bytes that may be left behind, of one request or of ten thousand small ones."""
+
+TRIES = 3
+"""Times that an attack is tried before it is said to harm: the machine of a test has other things to do as well."""
+
+FLOOD = 10_000
+BATCH = 500
+
+
+@pytest.fixture(scope="module")
+def siege() -> Iterator[Siege]:
+    with Siege() as siege:
+        yield siege
+
+
+def harm(damage: Damage) -> str:
+    """What an attack did that none may do, "" for nothing."""
+    if not damage.status:
+        return "no answer"
+    if damage.status == 500:
+        return "a mistake of the server"
+    if damage.longest > WAIT:
+        return "a bystander waited"
+    if damage.peak > PEAK:
+        return "took too much memory at once"
+    return "kept memory" if damage.kept > KEPT else ""
+
+
+@pytest.mark.parametrize("attack", [*BODIES, *HEADS], ids=lambda attack: attack.name)
+def test_nobody_waits(siege: Siege, attack: Attack) -> None:
+    for _ in range(TRIES):
+        damage = siege.suffer(attack)
+        print(damage)
+        if not harm(damage):
+            return
+    raise AssertionError(f"{harm(damage)}: {damage}")
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_ten_thousand_requests_leave_nothing(siege: Siege, name: str) -> None:
+    make = FLOODS[name]
+    siege.flood([make(-i - 1) for i in range(BATCH)])
+    before = siege.memory()
+    for start in range(0, FLOOD, BATCH):
+        siege.flood([make(i) for i in range(start, start + BATCH)])
+    kept = siege.memory() - before
+    print(f"{name}: kept {kept / 1e6:.1f} MB of {FLOOD} requests")
+    assert kept <= KEPT, f"{name}: {kept / 1e6:.1f} MB are left of {FLOOD} requests"
+
+
+def test_no_traceback(siege: Siege) -> None:
+    """After all of the above; what is logged with a traceback is a mistake of ours."""
+    log = pathlib.Path(siege.server.log).read_text(errors="replace")
+    assert "Traceback" not in log, log[-6000:]

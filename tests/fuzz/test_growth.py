@@ -1,0 +1,65 @@
+"""Ten times the bytes cost about ten times the time, and nothing of them is kept: a sample of all cases."""
+
+import logging
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+from growth import Case, Meter, http
+from growth_runs import run, sample, sources
+
+pytestmark = pytest.mark.timeout(300)
+
+SECONDS = float(os.environ.get("GROWTH_SECONDS") or 60)
+"""How long the sample is tried."""
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """What is cut off is logged as a mistake; the verdict tells of it."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quiet")
+def test_a_sample_grows_in_step() -> None:
+    seed = int(os.environ.get("GROWTH_SEED") or random.randrange(10**6))
+    print(f"GROWTH_SEED={seed}")
+    count, found = run(sample(seed), SECONDS)
+    assert count > 10
+    assert not found, "\n".join([f"GROWTH_SEED={seed}", *map(str, found)])
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_meter_finds_what_grows_faster() -> None:
+    """Server and meter are as in the sample; what is measured is work of a known order, beside a request."""
+    meter = Meter()
+    try:
+        assert judged(meter, lambda size: sum(range(size * 10))) == ""
+        assert "times the time" in judged(meter, lambda size: sum(1 for _ in range((size // 300) ** 2)))
+    finally:
+        meter.close()
+
+
+def judged(meter: Meter, work: "object") -> str:
+    """What the meter says of a request whose answer takes this work."""
+    target = meter.ready()
+    handle = target.server.pipeline.handle
+
+    def slow(request: object) -> object:
+        if "x-size" in request.headers:  # type: ignore[attr-defined]
+            work(int(request.headers["x-size"]))  # type: ignore[operator, attr-defined]
+        return handle(request)  # type: ignore[arg-type]
+
+    target.http1 = target.protocols(slow)
+    verdict = meter.judge(Case("work", lambda size: http("GET", "/version", x_size=str(size))))
+    assert verdict is not None
+    return verdict.wrong
+
+
+def test_every_source_has_cases() -> None:
+    for name, source in sources().items():
+        assert list(next(source())()), name

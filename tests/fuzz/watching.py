@@ -1,0 +1,102 @@
+"""A client of its own that reads all the time while others attack: how long it waits is what an attack does to others.
+
+Run as a program with the server's port, directory and a path; a line on its input asks what it has seen since the last.
+"""
+
+import json
+import pathlib
+import select
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Self
+
+PATH = "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"
+PERIOD = 0.005
+"""Seconds between two reads."""
+
+PATIENCE = 120.0
+"""Seconds after which an answer does not come any more."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a bystander has lived through: answers, and the longest and the 99th percentile of waiting, in seconds."""
+
+    count: int
+    longest: float
+    p99: float
+
+
+class Bystander:
+    """The program, from outside."""
+
+    def __init__(self, port: int, directory: pathlib.Path) -> None:
+        self._command = [sys.executable, __file__, str(port), str(directory)]
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        self.seen()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def seen(self) -> Seen:
+        """What it has seen since the last call; it waits for an answer that is on its way."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write("\n")
+        return Seen(**json.loads(self._process.stdout.readline()))
+
+
+def context(directory: pathlib.Path) -> ssl.SSLContext:
+    """TLS settings of an administrator of a server in this directory."""
+    made = ssl.create_default_context(cafile=str(directory / "ca.crt"))
+    made.load_cert_chain(directory / "admin.crt", directory / "admin.key")
+    return made
+
+
+def main(port: int, directory: pathlib.Path) -> None:
+    plain = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    connection = context(directory).wrap_socket(plain, server_hostname="127.0.0.1")
+    request = f"GET {PATH} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+    waits: list[float] = []
+    while True:
+        started = time.perf_counter()
+        connection.sendall(request)
+        _read(connection)
+        waits.append(time.perf_counter() - started)
+        if select.select([sys.stdin], [], [], PERIOD)[0]:
+            if not sys.stdin.readline():
+                return
+            waits.sort()
+            seen = {"count": len(waits), "longest": waits[-1], "p99": waits[int(len(waits) * 0.99)]}
+            print(json.dumps(seen), flush=True)
+            waits.clear()
+
+
+def _read(connection: ssl.SSLSocket) -> None:
+    """One answer, whole."""
+    data = connection.recv(65536)
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        data += connection.recv(65536)
+    head = data[:end].lower()
+    length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+    while len(data) < end + 4 + length:
+        more = connection.recv(65536)
+        if not more:
+            raise ConnectionError("the answer is not whole")
+        data += more
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), pathlib.Path(sys.argv[2]))
