@@ -104,6 +104,7 @@ class _Step:
         spent = time.thread_time() - begun
         self.call = _nothing  # and with it all that it refers to
         self.loop.call_soon_threadsafe(self._deliver, outcome, error, spent)
+        del outcome, error  # an error leads back to this frame: the two would keep each other until the next collection
 
     def _leave(self, thread: int) -> None:
         """From here on nobody raises anything in the thread; what was raised and has not arrived yet is taken back."""
@@ -125,6 +126,7 @@ class _Step:
                 self.future.set_exception(error)
             else:
                 self.future.set_result(outcome)
+        del self.future  # it holds the error, which leads back to the frame of run() and so to this step
         self.work.offload._ended(self)
 
 
@@ -314,6 +316,7 @@ class Offload:
         step = _Step(work, call, asyncio.get_running_loop())
         self._steps.setdefault(work.user, deque()).append(step)
         self._dispatch()
+        del call
         try:
             return await step.future
         except asyncio.CancelledError:
@@ -323,6 +326,8 @@ class Offload:
             else:
                 self._drop(step)
             raise
+        finally:
+            del step  # its future holds the error, which leads back to this frame
 
     def _drop(self, step: _Step) -> None:
         waiting = self._steps.get(step.work.user)

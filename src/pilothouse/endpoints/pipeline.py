@@ -253,6 +253,7 @@ def _resume(coro: Coroutine[Any, Any, Response | None], waiting: Any) -> Generat
         try:
             sent = yield waiting
         except BaseException as err:
+            waiting = None  # a future that holds this error, which leads back to this frame
             try:
                 waiting = coro.throw(err)
             except StopIteration as done:
