@@ -49,7 +49,7 @@ from pilothouse.endpoints.pipeline import Pipeline, Rooms
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.flowcontrol.classify import Classifier
-from pilothouse.heap import Trim, relax_collector
+from pilothouse.heap import Trim, relax_collector, share_arena
 from pilothouse.metrics import Metrics
 from pilothouse.offload import Offload
 from pilothouse.options import Config
@@ -533,6 +533,7 @@ async def _run(config: Config) -> int:
     before, after = raise_descriptor_limit()
     if after > before:
         log.info("limit of open files raised", extra={"before": before, "after": after})
+    share_arena()
     server, trim = Server(config), Trim()
     try:
         await server.start()
