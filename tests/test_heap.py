@@ -2,7 +2,9 @@
 
 import asyncio
 import ctypes
+import gc
 import pathlib
+import weakref
 
 import pytest
 
@@ -35,3 +37,32 @@ def test_what_is_freed_between_blocks_in_use_is_given_back() -> None:
 
     asyncio.run(wait())
     assert resident() < most and sum(map(bool, blocks)) == BLOCKS // 10
+
+
+class _Cycle:
+    """Leads back to itself."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+def test_all_cycles_are_found_in_the_end() -> None:
+    cycle = _Cycle()
+    found = weakref.ref(cycle)
+    gc.disable()
+    del cycle
+
+    async def wait() -> None:
+        trim = Trim(0.01, full=0.0)
+        trim.start()
+        for _ in range(200):
+            await asyncio.sleep(0.01)
+            if found() is None:
+                break
+        await trim.close()
+
+    try:
+        asyncio.run(wait())
+    finally:
+        gc.enable()
+    assert found() is None

@@ -10,8 +10,11 @@ from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_Compare
 
 from functools import lru_cache as _lru_cache
+from heapq import merge as _merge
 from json import dumps as _dumps
 from json import loads as _loads
+
+include "_turn.pxi"
 
 MISSING = object()
 cdef object _MISSING = MISSING

@@ -36,6 +36,7 @@ def validate(type, value, bint duplicates=False):
 
 cdef check(Node node, object value, Complaints out):
     cdef Form form = node.handler(node.form(value))
+    step()
     if value is None or out.told >= MAX_TOLD:
         return
     if form == SCALAR:

@@ -5,6 +5,7 @@
 # level, a value is gone through as often as it is deep; so below this level it is asked no more.
 DEF ASKED = 12
 
+
 def from_object(type, value):
     """The set of all fields that an applied configuration mentions."""
     cdef dict out = {}
@@ -15,6 +16,7 @@ def from_object(type, value):
 cdef bint collect(Node node, object value, dict out, object unused) except -1:
     """Put what is below `value` into `out`; true when the value itself is a leaf."""
     cdef Form form = node.handler(node.form(value))
+    step()
     if form == SCALAR:
         return True
     if form == MAP:
@@ -103,6 +105,7 @@ cdef bint alike(object a, object b) except -1:
     cdef PyObject *item
     cdef PyObject *other
     cdef Py_ssize_t position = 0
+    step()
     if a is b:
         return True
     if type(a) is not type(b):
@@ -186,6 +189,7 @@ cdef differ_maps(Node node, dict old, dict new, Changes out):
     cdef PyObject *other
     cdef Py_ssize_t at = 0
     while PyDict_Next(old, &at, &name, &value):
+        step()
         other = PyDict_GetItem(new, <object>name)
         if other == NULL:
             differ_member(node, <str>name, <object>value, _MISSING, out)
@@ -193,6 +197,7 @@ cdef differ_maps(Node node, dict old, dict new, Changes out):
             differ_member(node, <str>name, <object>value, <object>other, out)
     at = 0
     while PyDict_Next(new, &at, &name, &value):
+        step()
         if PyDict_GetItem(old, <object>name) == NULL:
             differ_member(node, <str>name, _MISSING, <object>value, out)
 
@@ -209,6 +214,7 @@ cdef differ_member(Node node, str name, object old, object new, Changes out):
 
 cdef note(Node node, str element, object old, object new, Changes out):
     """Compare the values of one element and put the outcome into the sets of its parent."""
+    step()
     if old is _MISSING:
         out.added_to(element, whole(node, new))
         return
@@ -230,6 +236,7 @@ cdef dict whole(Node node, object value):
     """The dict of an element that came or went as a whole: it and all below it are members."""
     cdef Form form = node.handler(node.form(value))
     cdef dict out
+    step()
     if form == MAP:
         if node.map_atomic or not isinstance(value, dict) or not <dict>value:
             return LEAF
@@ -252,6 +259,7 @@ cdef whole_map(Node node, dict value, dict out):
     cdef PyObject *field
     cdef Py_ssize_t at = 0
     while PyDict_Next(value, &at, &name, &item):
+        step()
         field = PyDict_GetItem(node.fields, <object>name)
         if field is not NULL:
             out[<str>(<tuple>field)[0]] = whole(<Node>(<tuple>field)[1], <object>item)

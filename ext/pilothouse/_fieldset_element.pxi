@@ -38,6 +38,7 @@ cdef str text_of(object value):
 cdef str item_element(Node node, object item):
     """The path element of a list's item; FieldError when it can have none."""
     cdef list parts
+    step()
     if not node.keys:
         if isinstance(item, dict):
             raise FieldError("associative list without keys has an element that's a map type")

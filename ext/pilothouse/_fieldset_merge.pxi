@@ -10,6 +10,7 @@ cdef dict ensure_named(Node node, dict fields):
     cdef dict out = {}
     cdef dict child
     cdef Node inner
+    step()
     for name, value in fields.items():
         if name == SELF:
             continue
@@ -41,6 +42,7 @@ cdef object take_out(Node node, object value, dict fields):
     cdef dict child
     cdef dict rest
     cdef bint inside = False
+    step()
     if form == SCALAR:
         return value
     if form == LIST:
@@ -87,6 +89,7 @@ cdef dict reconcile_children(Node node, dict fields):
     cdef dict out = fields
     cdef dict child
     cdef Node inner
+    step()
     for name, value in fields.items():
         child = <dict>value
         if not child or name == SELF:
@@ -122,6 +125,7 @@ cdef object join(Node node, object live, object config):
     cdef Form after = node.form(config)
     cdef Form form
     cdef bint both_empty
+    step()
     if config is _MISSING:
         form = node.handler(before)
     else:

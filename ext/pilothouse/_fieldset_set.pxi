@@ -1,5 +1,7 @@
 # Sets.
 
+cdef Py_ssize_t PART = 10000  # elements that are sorted at a time
+
 
 cdef inline bint is_member(dict child):
     return not child or SELF in child
@@ -32,7 +34,9 @@ cdef dict read(dict fields):
     cdef dict out = None  # what is read so far, as soon as it differs from what was given
     cdef Py_ssize_t same = 0
     cdef dict child
+    step()
     while PyDict_Next(fields, &at, &key, &value):
+        step()
         name, inner = <object>key, <object>value
         if name == SELF:
             if out is not None:
@@ -86,7 +90,9 @@ cdef dict order(dict fields):
     cdef Py_ssize_t at = 0
     cdef bint sorted_here = True
     cdef bint plain = True
+    step()
     while PyDict_Next(fields, &at, &name, &value):
+        step()
         if <object>name == SELF:
             sorted_here = sorted_here and last is NULL
             last = name
@@ -104,15 +110,21 @@ cdef dict order(dict fields):
         return fields
     names = [one for one in fields if one != SELF]
     if not sorted_here:
-        if plain:
-            names.sort()
-        else:
-            names.sort(key=sort_key)
+        names = in_order(names, None if plain else sort_key)
     if SELF in fields:
         out[SELF] = LEAF
     for one in names:
         out[one] = changed.get(one, fields[one])
     return out
+
+
+cdef list in_order(list names, object key):
+    """Sorted names. A sort is one long step for other threads, so many are sorted in parts, which are merged then."""
+    cdef Py_ssize_t at
+    if len(names) <= PART:
+        return sorted(names, key=key)
+    parts = [sorted(names[at:at + PART], key=key) for at in range(0, len(names), PART)]
+    return list(_merge(*parts, key=key))
 
 
 cdef bint precedes(str one, str other) except -1:
@@ -134,6 +146,7 @@ def union(dict a, dict b):
 cdef dict unite(dict a, dict b):
     cdef dict out = dict(a)
     cdef dict x, y
+    step()
     for name, child in b.items():
         if name == SELF:
             out[SELF] = LEAF
@@ -203,6 +216,7 @@ def recursive_difference(dict a, dict b):
 cdef dict subtract(dict a, dict b, bint recursive):
     cdef dict out
     cdef dict x, y
+    step()
     if not b or not a:
         return a
     out = {}
@@ -239,6 +253,7 @@ def intersection(dict a, dict b):
 cdef dict common(dict a, dict b):
     cdef dict out = {}
     cdef dict x, y
+    step()
     for name, child in a.items():
         y = <dict>b.get(name)
         if y is None or name == SELF:
@@ -268,6 +283,7 @@ def paths(dict fields):
 
 
 cdef walk_paths(dict fields, tuple prefix, list out):
+    step()
     names = sorted([name for name in fields if name != SELF], key=sort_key)
     for name in names:
         if is_member(<dict>fields[name]):

@@ -20,24 +20,10 @@ from binascii import b2a_base64
 
 cdef enum:
     DEPTH_LIMIT = 200  # levels of objects and arrays; api/depth.py tells why
-    TURN = 10000  # steps after which other threads may run: about a millisecond
 
 MAX_DEPTH = DEPTH_LIMIT
 
-cdef int steps = 0
-
-
-cdef inline int step() except -1:
-    """Count one value of a long walk; now and then let another thread have its turn."""
-    global steps
-    steps += 1
-    if steps >= TURN:
-        steps = 0
-        with nogil:
-            pass
-    return 0
-
-
+include "_turn.pxi"
 include "_schema_scan.pxi"
 
 cdef enum Kind:

@@ -14,6 +14,9 @@ SHARE = 0.001
 """Of the time for trims: one takes well under a millisecond, with 200,000 objects 10 to 40, on a thread of its own."""
 
 
+FULL = 600.0
+"""Seconds between two looks for cycles among all objects, at least."""
+
 _ARENA_MAX = -8
 """M_ARENA_MAX of glibc's malloc.h."""
 
@@ -30,26 +33,40 @@ def share_arena() -> None:
 
 
 def relax_collector() -> None:
-    """Look for cycles seldom, and not among what lives as long as the server: decoded objects hold none."""
+    """Look for cycles seldom, in small steps, and not among what lives as long as the server.
+
+    A collection holds up every thread: some 5 ms for 100,000 objects. So the generations are small, and all objects
+    are looked at only when `Trim` says so. Decoded objects hold no cycles.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(20_000, 5, 1 << 30)
 
 
 class Trim(Background):
     """Gives pages back that lie, free, between blocks in use: glibc keeps them, after a burst most of the heap.
 
-    Where the C library has no malloc_trim (musl) it does nothing.
+    Where the C library has no malloc_trim (musl) it only looks for cycles among all objects from time to time.
     """
 
-    def __init__(self, period: float = PERIOD) -> None:
+    def __init__(self, period: float = PERIOD, full: float = FULL) -> None:
         self._period = period
+        self._full = full
 
     async def _run(self) -> None:
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", _nothing)
         took = 0.0
-        while trim is not None:
+        due = time.perf_counter() + self._full
+        while True:
             await asyncio.sleep(max(self._period, took / SHARE))
+            begun = time.perf_counter()
+            if begun > due:
+                gc.collect()
+                due = time.perf_counter() + max(self._full, (time.perf_counter() - begun) / SHARE)
             begun = time.perf_counter()
             await asyncio.to_thread(trim, 0)
             took = time.perf_counter() - begun
+
+
+def _nothing(pad: int) -> None:
+    """Instead of malloc_trim."""

@@ -104,7 +104,8 @@ class _Step:
         spent = time.thread_time() - begun
         self.call = _nothing  # and with it all that it refers to
         self.loop.call_soon_threadsafe(self._deliver, outcome, error, spent)
-        del outcome, error  # an error leads back to this frame: the two would keep each other until the next collection
+        # An error leads back to this frame: the two would keep each other until the next collection.
+        del outcome, error
 
     def _leave(self, thread: int) -> None:
         """From here on nobody raises anything in the thread; what was raised and has not arrived yet is taken back."""
