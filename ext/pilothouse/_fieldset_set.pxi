@@ -114,6 +114,7 @@ cdef dict order(dict fields):
     if SELF in fields:
         out[SELF] = LEAF
     for one in names:
+        step()
         out[one] = changed.get(one, fields[one])
     return out
 
@@ -123,7 +124,10 @@ cdef list in_order(list names, object key):
     cdef Py_ssize_t at
     if len(names) <= PART:
         return sorted(names, key=key)
-    parts = [sorted(names[at:at + PART], key=key) for at in range(0, len(names), PART)]
+    parts = []
+    for at in range(0, len(names), PART):
+        parts.append(sorted(names[at:at + PART], key=key))
+        pause()
     return list(_merge(*parts, key=key))
 
 
