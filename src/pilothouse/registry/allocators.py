@@ -5,6 +5,7 @@ What a failed write took is given back through `WriteContext.undo`.
 
 import ipaddress
 import random
+import threading
 from collections import Counter
 from collections.abc import Sequence
 
@@ -74,6 +75,7 @@ class Addresses:
     def __init__(self, cidrs: Sequence[str]) -> None:
         networks = [ipaddress.ip_network(cidr, strict=False) for cidr in cidrs]
         self._pools = {f"IPv{network.version}": _Pool(network) for network in networks}
+        self._choosing = threading.Lock()  # large services are prepared on threads
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -95,6 +97,10 @@ class Addresses:
 
         A dry run that names its address does not ask whether it is free, as upstream's does not.
         """
+        with self._choosing:
+            return self._allocate(ip, family, dry_run)
+
+    def _allocate(self, ip: str | None, family: str, dry_run: bool) -> str:
         if ip is None:
             pool = self._pools[family or self.families[0]]
             number = pool.pick()
@@ -123,9 +129,10 @@ class Addresses:
 
     def sweep(self) -> None:
         """Let go of addresses that were being written at the sweep before already: the write was cut off."""
-        for pool in self._pools.values():
-            pool.pending -= pool.suspects
-            pool.suspects = set(pool.pending)
+        with self._choosing:
+            for pool in self._pools.values():
+                pool.pending -= pool.suspects
+                pool.suspects = set(pool.pending)
 
     def _find(self, ip: str) -> tuple[_Pool, int] | None:
         address = names.parse_ip(ip)

@@ -5,6 +5,7 @@
 import asyncio
 import base64
 import random
+import threading
 from collections.abc import Callable, Collection, Iterable
 
 import orjson
@@ -48,6 +49,7 @@ class NodePorts:
         """The bitmap of `_pending`, which each choice looks at."""
         self._suspects: set[int] = set()
         self._lock = asyncio.Lock()
+        self._choosing = threading.Lock()  # large services are prepared on threads
 
     @property
     def range(self) -> str:
@@ -63,6 +65,10 @@ class NodePorts:
 
         A dry run that names its port does not ask whether it is in the range, as upstream's does not.
         """
+        with self._choosing:
+            return self._allocate(port, dry_run)
+
+    def _allocate(self, port: int | None, dry_run: bool) -> int:
         taken = self._known() | self._pending_bits
         if port is None:
             port = self._pick(taken)
@@ -84,12 +90,14 @@ class NodePorts:
     def sweep(self) -> None:
         """Let go of ports that were being written at the sweep before already: the write was cut off."""
         self._settle(self._suspects)
-        self._suspects = set(self._pending)
+        with self._choosing:
+            self._suspects = set(self._pending)
 
     def _settle(self, ports: Collection[int]) -> None:
         """Ports that are no longer on their way to the store."""
-        self._pending.difference_update(ports)
-        self._pending_bits &= ~self.bitmap(ports)
+        with self._choosing:
+            self._pending.difference_update(ports)
+            self._pending_bits &= ~self.bitmap(ports)
 
     async def claim(self, ports: Collection[int]) -> set[int]:
         """Take chosen ports in the store, all or none; the answer is those that others have taken meanwhile.
