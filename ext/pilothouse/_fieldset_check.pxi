@@ -46,6 +46,7 @@ cdef check(Node node, object value, Complaints out):
             out.add(f": expected map, got &{{{go(value)}}}")
             return
         for name, item in value.items():
+            step()
             field = node.fields.get(name)
             inner = (<tuple>field)[1] if field is not None else node.element
             if inner is None:
@@ -63,6 +64,7 @@ cdef check(Node node, object value, Complaints out):
 cdef check_list(Node node, list value, Complaints out):
     seen = set()
     for i, item in enumerate(value):
+        step()
         if node.list_atomic:
             out.way.append(i)
         else:

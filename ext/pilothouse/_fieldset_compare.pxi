@@ -37,6 +37,7 @@ cdef collect_map(Node node, dict value, dict out):
     cdef dict child
     cdef bint member
     for name, item in value.items():
+        step()
         field = node.fields.get(name)
         if field is not None:
             element, inner = <str>(<tuple>field)[0], <Node>(<tuple>field)[1]
@@ -57,8 +58,10 @@ cdef collect_list(Node node, list value, dict out):
     elements = [item_element(node, item) for item in value]
     seen = {}
     for element in elements:
+        step()
         seen[element] = seen.get(element, 0) + 1
     for element, item in zip(elements, value):
+        step()
         child = {}
         if seen[element] == 1:
             collect(node.item, item, child, None)
@@ -122,6 +125,7 @@ cdef bint alike(object a, object b) except -1:
         if len(<list>a) != len(<list>b):
             return False
         for position in range(len(<list>a)):
+            step()
             if not alike((<list>a)[position], (<list>b)[position]):
                 return False
         return True
@@ -248,6 +252,7 @@ cdef dict whole(Node node, object value):
             return LEAF
         out = {SELF: LEAF}
         for element, items in by_element(node, <list>value).items():
+            step()
             out[element] = whole(node.item, (<list>items)[0]) if len(<list>items) == 1 else LEAF
         return out
     return LEAF
@@ -273,6 +278,7 @@ cdef dict by_element(Node node, list items):
     """Element -> the items that have it."""
     cdef dict out = {}
     for i, item in enumerate(items):
+        step()
         try:
             element = item_element(node, item)
         except FieldError as err:
@@ -290,6 +296,7 @@ cdef differ_lists(Node node, list old, list new, Changes out):
     cdef dict after = by_element(node, new)
     cdef list none = []
     for element in {**before, **after}:
+        step()
         was = <list>before.get(element, none)
         now = <list>after.get(element, none)
         if len(was) < 2 and len(now) < 2:

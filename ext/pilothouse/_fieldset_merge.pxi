@@ -12,6 +12,7 @@ cdef dict ensure_named(Node node, dict fields):
     cdef Node inner
     step()
     for name, value in fields.items():
+        step()
         if name == SELF:
             continue
         child = <dict>value
@@ -50,6 +51,7 @@ cdef object take_out(Node node, object value, dict fields):
             return None
         items = []
         for item in value:
+            step()
             child = <dict>fields.get(item_element(node, item))
             if child is None:
                 items.append(item)
@@ -61,6 +63,7 @@ cdef object take_out(Node node, object value, dict fields):
         return None
     rest = {}
     for name, item in value.items():
+        step()
         field = node.fields.get(name)
         child = <dict>fields.get("f:" + name)
         if child is None:
@@ -91,6 +94,7 @@ cdef dict reconcile_children(Node node, dict fields):
     cdef Node inner
     step()
     for name, value in fields.items():
+        step()
         child = <dict>value
         if not child or name == SELF:
             continue
@@ -147,6 +151,7 @@ cdef object join_maps(Node node, dict live, dict config):
     cdef dict out = {}
     cdef Node inner
     for name, value in live.items():
+        step()
         change = config.get(name, _MISSING)
         if change is _MISSING:
             out[name] = value
@@ -159,6 +164,7 @@ cdef object join_maps(Node node, dict live, dict config):
         if merged is not _MISSING:
             out[name] = merged
     for name, value in config.items():
+        step()
         if name not in live:
             out[name] = value
     return out if out else _MISSING
@@ -173,6 +179,7 @@ cdef object join_lists(Node node, list live, list config):
     cdef list out = []
     cdef Py_ssize_t i = 0, j = 0, s = 0
     for element, item in zip(there, live):
+        step()
         old[element] = None if element in old else item
     shared = [element for element in wanted if element in old]
     merged = set()

@@ -65,6 +65,7 @@ cdef dict first_of(dict fields, Py_ssize_t count):
     """A dict of the first members of another."""
     cdef dict out = {}
     for name, inner in fields.items():
+        step()
         if len(out) == count:
             break
         out[name] = LEAF if name == SELF else inner
@@ -152,6 +153,7 @@ cdef dict unite(dict a, dict b):
     cdef dict x, y
     step()
     for name, child in b.items():
+        step()
         if name == SELF:
             out[SELF] = LEAF
             continue
@@ -182,6 +184,7 @@ cdef dict unite_all(list sets):
         return sets[0] if sets else {}
     for one in sets:
         for name, inner in (<dict>one).items():
+            step()
             if name == SELF:
                 out[SELF] = LEAF
             elif name in parts:
@@ -189,12 +192,14 @@ cdef dict unite_all(list sets):
             else:
                 parts[name] = [inner]
     for name, found in parts.items():
+        step()
         if len(<list>found) == 1:
             out[name] = (<list>found)[0]
             continue
         member = False
         filled = []
         for inner in <list>found:
+            step()
             child = <dict>inner
             member = member or is_member(child)
             if child:
@@ -225,6 +230,7 @@ cdef dict subtract(dict a, dict b, bint recursive):
         return a
     out = {}
     for name, child in a.items():
+        step()
         if name == SELF:
             continue
         x = <dict>child
@@ -259,6 +265,7 @@ cdef dict common(dict a, dict b):
     cdef dict x, y
     step()
     for name, child in a.items():
+        step()
         y = <dict>b.get(name)
         if y is None or name == SELF:
             continue
@@ -317,6 +324,7 @@ def leaves(dict fields):
     """The members that have no members below them."""
     out = {}
     for name, child in fields.items():
+        step()
         if name != SELF:
             out[name] = leaves(child) if child else {}
     return out

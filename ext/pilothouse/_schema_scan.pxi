@@ -267,6 +267,25 @@ def scan(bytes data not None):
     return scanner.document()
 
 
+def shape(bytes data not None):
+    """How many members, and how many objects and arrays, valid JSON has: what stands outside of its strings."""
+    cdef const unsigned char *text = data
+    cdef const unsigned char *end = text + len(data)
+    cdef Py_ssize_t members = 0, containers = 0
+    with nogil:
+        while text < end:
+            if text[0] == b":":
+                members += 1
+            elif text[0] == b"{" or text[0] == b"[":
+                containers += 1
+            elif text[0] == b'"':
+                text += 1
+                while text < end and text[0] != b'"':
+                    text += 2 if text[0] == b"\\" else 1
+            text += 1
+    return members, containers
+
+
 def count_colons(bytes data not None):
     """How many colons of valid JSON stand outside its strings, which is how many members its objects have."""
     cdef const unsigned char *text = data

@@ -106,3 +106,46 @@ def test_dump_goes_deeper_than_orjson() -> None:
 
 def test_pretty() -> None:
     assert json.pretty(b'{"a":[1]}') == orjson.dumps({"a": [1]}, option=orjson.OPT_INDENT_2)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(ANYTHING)
+def test_parts_make_the_whole(value):
+    whole = json.dump(value)
+    assert json.dump_parts(value, len(whole)) == whole
+    assert json.dump_parts(value, len(whole) - 1) is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 2500])
+def test_long_values_in_parts(count):
+    for value in (
+        list(range(count)),
+        {f"k{i}": {"a": [i]} for i in range(count)},
+        {"spec": {"items": [{"a": {"b": [{}, [], "x"]}}] * count}},
+    ):
+        assert json.dump_parts(value, 1 << 30) == json.dump(value)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(), max_size=30), st.integers(1, 10))
+def test_sorted_members(value, repeat):
+    many = {f"{name}{i}": i for name in value for i in range(repeat * 100)}
+    assert list(json.sorted_members(many).items()) == sorted(many.items())
+
+
+def test_documents_with_too_many_parts_are_refused():
+    with pytest.raises(json.DecodeError, match="more than 200000 objects and arrays"):
+        json.parse(b'{"a":[' + b"[]," * 250_000 + b"[]]}")
+    text = b'{"a":"' + b"[" * 3_000_000 + b'"}'
+    assert json.parse(text) == orjson.loads(text)  # in a string they are none
+
+
+def test_documents_with_many_members_are_the_same():
+    value = {f"k{i}": [i, "x", None, True, 1.5] for i in range(150_000)}
+    data = orjson.dumps(value)
+    assert json.takes_long(data) and json.parse(data) == value

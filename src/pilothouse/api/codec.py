@@ -159,10 +159,11 @@ def _from_yaml(body: bytes) -> tuple[bytes, str]:
 
 def _read(data: bytes) -> tuple[Any, bool]:
     """The body's JSON, and whether the exact scanner read it."""
-    try:
-        return orjson.loads(data), False
-    except orjson.JSONDecodeError:
-        pass
+    if not json.takes_long(data):
+        try:
+            return orjson.loads(data), False
+        except orjson.JSONDecodeError:
+            pass
     try:
         return _schema.scan(data), True
     except _schema.ScanError as error:
@@ -301,6 +302,15 @@ def drop_empty(obj: Object, of: Type) -> None:
 
 def encode(obj: Object, kind: str, api_version: str) -> bytes:
     """The bytes that are kept and served: kind, apiVersion, metadata first; resourceVersion is left out."""
+    return json.dump(_in_order(obj, kind, api_version))
+
+
+def encode_large(obj: Object, kind: str, api_version: str, limit: int) -> bytes | None:
+    """As encode(), part by part; None beyond `limit` bytes."""
+    return json.dump_parts(_in_order(obj, kind, api_version), limit)
+
+
+def _in_order(obj: Object, kind: str, api_version: str) -> Object:
     out: Object = {"kind": kind, "apiVersion": api_version}
     if "metadata" in obj:
         metadata = obj["metadata"]
@@ -310,4 +320,4 @@ def encode(obj: Object, kind: str, api_version: str) -> bytes:
     for key, value in obj.items():
         if key not in out:
             out[key] = value
-    return json.dump(out)
+    return out

@@ -13,7 +13,7 @@ import orjson
 from pilothouse import errors
 from pilothouse._schema import Members, count_colons, scan
 from pilothouse.api.fields import Object
-from pilothouse.api.json import DecodeError, ScanError, dump, parse
+from pilothouse.api.json import DecodeError, ScanError, dump, parse, sorted_members
 
 MAX_OPERATIONS = 10_000
 MAX_COPY_BYTES = 3 * 1024 * 1024
@@ -432,7 +432,7 @@ def _merged(live: Object, change: Object) -> Object:
             document[name] = _merged(current, value)
         else:
             document[name] = value
-    return dict(sorted(document.items()))
+    return sorted_members(document)
 
 
 def _without_nulls(value: Any) -> Any:

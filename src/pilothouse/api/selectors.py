@@ -32,7 +32,7 @@ __all__ = [
 EVERYTHING = Selector()
 NOTHING = Selector(nothing=True)
 
-MAX_TERMS = 10_000
+MAX_TERMS = 256
 """Terms of a selector in a query: each object of a list is asked about each of them. Upstream's limit is that of a
 request's head, which holds half a million."""
 

@@ -15,6 +15,7 @@ from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import ListParams, check_list, list_params, resource_version
 from pilothouse.endpoints.response import include_object
 from pilothouse.endpoints.verbs import Verbs
+from pilothouse.offload import INLINE, Work
 from pilothouse.registry.fields import extractor, stored_label
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, storage_error, too_large, unavailable
@@ -172,7 +173,21 @@ def _place(s: Selection) -> None:
 def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response | Awaitable[Response]:
     """List, or watch when the query says so."""
     params = list_params(ctx.query)
-    query = selection(verbs, ctx, resource, params)
+    if len(ctx.request.query) > INLINE:
+        return _long(verbs, ctx, resource, params)
+    return _handle(verbs, ctx, selection(verbs, ctx, resource, params))
+
+
+async def _long(verbs: Verbs, ctx: Context, resource: Resource, params: ListParams) -> Response:
+    """A list with long selectors: they are read beside the loop."""
+    ctx.work = work = Work(verbs.offload, ctx.user.name)
+    await work.enter(len(ctx.request.query))
+    answer = _handle(verbs, ctx, await work.run(selection, verbs, ctx, resource, params))
+    return await answer if isawaitable(answer) else answer
+
+
+def _handle(verbs: Verbs, ctx: Context, query: Selection) -> Response | Awaitable[Response]:
+    params, resource = query.params, query.resource
     if ctx.media.transform == "Table":
         include_object(ctx)
     if params.watch:

@@ -7,7 +7,7 @@ import orjson
 
 from pilothouse import errors
 from pilothouse._schema import DecodeError
-from pilothouse.api import apply, codec, depth, patch, strategic, yaml
+from pilothouse.api import apply, codec, depth, json, patch, strategic, yaml
 from pilothouse.api.fields import Errors, Object
 from pilothouse.endpoints.body import decode_on
 from pilothouse.endpoints.context import Context
@@ -223,8 +223,8 @@ def _read_yaml(body: bytes) -> Any:
     """The value of YAML; JSON is read as such, except where a fraction may stand that YAML makes an integer."""
     if body.startswith(b"{") and not _FRACTION.search(body):
         try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError:
+            return json.parse(body)
+        except json.ScanError:
             pass
     return yaml.parse(body).value
 
@@ -238,7 +238,7 @@ def apply_config(body: bytes) -> Object:
     """The applied configuration, YAML or JSON, as it was sent."""
     try:
         value = _read_yaml(body)
-    except yaml.YAMLError as err:
+    except (yaml.YAMLError, json.DecodeError) as err:
         raise errors.BadRequest(f"error decoding YAML: error converting YAML to JSON: {err}") from None
     if value is None:
         return {}

@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 LONG_RUNNING_VERBS = frozenset(("watch", "proxy"))
 LONG_RUNNING_SUBRESOURCES = frozenset(("attach", "exec", "log", "portforward", "proxy"))
 READS = ("GET", "HEAD")
+LONGEST_SELECTOR = 4096
+"""Characters of a field selector in which a name is looked for before anybody is authorized."""
 SELECTOR_VERBS = frozenset(("list", "watch", "deletecollection"))
 
 
@@ -216,7 +218,7 @@ def _verb_in_path(info: RequestInfo) -> bool:
 
 def _selected_name(text: str) -> str:
     """The only name that a field selector lets through, "" when there are more or it cannot be read."""
-    if "metadata.name" not in text:
+    if "metadata.name" not in text or len(text) > LONGEST_SELECTOR:
         return ""
     try:
         terms = field_terms(text)

@@ -27,6 +27,8 @@ from pilothouse.storage.watchcache import Cacher, ResourceCache
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 NAME_ATTEMPTS = 8
 CONFLICT_ATTEMPTS = 64
+LARGE = 256 * 1024
+"""Bytes of a request from which on its object is encoded in parts: in one go it would hold up other threads."""
 TOO_LARGE = "etcdserver: request is too large"
 """What upstream answers then, whatever the store is."""
 CATCH_UP = 3.0
@@ -197,7 +199,7 @@ class Store:
                 await validate(obj, None)
             name = metadata["name"]
             key = key_of(resource, ctx.namespace, name)
-            value = await ctx.work.run(self._encode, resource, obj)
+            value = await ctx.work.run(self._encode, resource, obj, ctx.work.bytes)
             if ctx.dry_run:
                 if self.get(resource, key) is not None:
                     raise interface.KeyExists(interface.KeyValue(key, b"", 0))
@@ -217,11 +219,16 @@ class Store:
             raise
         return Written(self._served(resource, kv), created=True)
 
-    def _encode(self, resource: Resource, obj: Object) -> bytes:
-        """What is stored for an object; the 500 of upstream when that is more than the store takes."""
+    def _encode(self, resource: Resource, obj: Object, size: int) -> bytes:
+        """What is stored for an object that was sent in `size` bytes; the 500 of upstream when the store takes less."""
         stored = resource.storage or resource
         obj["metadata"].pop("resourceVersion", None)
         _drop_empty(resource, obj)
+        if size > LARGE:
+            large = codec.encode_large(obj, stored.kind, stored.api_version, self.object_limit)
+            if large is None:
+                raise errors.Unknown(TOO_LARGE)
+            return large
         value = codec.encode(obj, stored.kind, stored.api_version)
         if len(value) > self.object_limit:
             raise errors.Unknown(TOO_LARGE)
@@ -352,7 +359,7 @@ class Store:
         if await work.run(operator.eq, obj, old) and not await self._stale(entry.key):
             await undo(ctx)
             return Written(entry.value, changed=False)
-        value = await work.run(self._encode, resource, obj)
+        value = await work.run(self._encode, resource, obj, work.bytes)
         if ctx.dry_run:
             await undo(ctx)
             return Written(splice(value, entry.rev))
@@ -372,7 +379,7 @@ class Store:
     async def _vanish(self, ctx: WriteContext, strategy: Strategy, obj: Object, entry: Entry) -> Written:
         """An update that took the last finalizer off a deleted object removes it; the answer is the updated object."""
         resource = ctx.resource
-        value = splice(await ctx.work.run(self._encode, resource, obj), entry.rev)
+        value = splice(await ctx.work.run(self._encode, resource, obj, ctx.work.bytes), entry.rev)
         if not ctx.dry_run:
             await self.storage.delete(entry.key, entry.rev)
             if resource.strategy.after_delete is not None:

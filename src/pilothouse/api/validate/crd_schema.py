@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.json import sorted_members
 from pilothouse.api.structural import TYPE_META
 from pilothouse.api.structural_paths import Trail
 from pilothouse.api.validate.crd_defaults import validate_defaults
@@ -128,7 +129,7 @@ def walk(declared: Any) -> Iterator[Object]:
         for name in ("allOf", "anyOf", "oneOf"):
             below += one.get(name) or ()
         below.append(one.get("not"))
-        below += [member for _, member in sorted((one.get("properties") or {}).items())]
+        below += [member for _, member in sorted_members(one.get("properties") or {}).items()]
         below.append(one.get("additionalProperties"))
         waiting += reversed(below)
 
@@ -190,7 +191,7 @@ def go_schema(declared: Object) -> Object:
         if value is None:
             value = "" if go in _ZERO_TEXT else False if go in _ZERO_FALSE else None
         elif go == "Properties":
-            value = {key: go_schema(member) for key, member in sorted(value.items())}
+            value = {key: go_schema(member) for key, member in sorted_members(value).items()}
         elif go in ("AllOf", "OneOf", "AnyOf"):
             value = [go_schema(one) for one in value]
         elif go == "Not":
@@ -205,7 +206,7 @@ def go_schema(declared: Object) -> Object:
             whole = isinstance(value, dict)
             value = {"Allows": True if whole else value, "Schema": go_schema(value) if whole else None}
         elif go in ("PatternProperties", "Definitions"):
-            value = {key: go_schema(member) for key, member in sorted(value.items())}
+            value = {key: go_schema(member) for key, member in sorted_members(value).items()}
         elif go == "XValidations":
             value = [go_rule(rule) for rule in value]
         out[go] = value
@@ -237,7 +238,7 @@ def _validate(s: Object, path: Trail, place: _Place, root: bool, options: Option
     for name in ("allOf", "oneOf", "anyOf"):
         for i, one in enumerate(s.get(name) or ()):
             _validate(one, path.below(f".{name}[{i}]"), place, False, options, errs)
-    for name, one in sorted((s.get("definitions") or {}).items()):
+    for name, one in sorted_members(s.get("definitions") or {}).items():
         _validate(one, path.below(f".definitions[{name}]"), place, False, options, errs)
     items = s.get("items")
     if isinstance(items, dict):
@@ -245,7 +246,7 @@ def _validate(s: Object, path: Trail, place: _Place, root: bool, options: Option
     elif isinstance(items, list):
         for i, one in enumerate(items):
             _validate(one, path.below(f".items[{i}]"), place, False, options, errs)
-    for name, one in sorted((s.get("dependencies") or {}).items()):
+    for name, one in sorted_members(s.get("dependencies") or {}).items():
         if isinstance(one, dict):
             _validate(one, path.below(f".dependencies[{name}]"), place, False, options, errs)
     if s.get("x-kubernetes-preserve-unknown-fields") is False:
@@ -287,7 +288,7 @@ def _members(s: Object, path: Trail, place: _Place, root: bool, options: Options
             if place.inside_meta:
                 below = replace(place, no_defaults="inside additionalProperties applying to object metadata")
             _validate(additional, path.below(".additionalProperties"), below, False, options, errs)
-    for name, member in sorted(properties.items()):
+    for name, member in sorted_members(properties).items():
         below = place
         if name in TYPE_META and (root or s.get("x-kubernetes-embedded-resource")):
             below = replace(below, inside_meta=True)

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
+_encoder = json.JSONEncoder(ensure_ascii=False)
+
 MAX_TOLD = 16 * 1024
 """Characters of a difference, after which it is cut short: the two objects may have nothing in common."""
 MAX_VALUE = 2048
@@ -65,5 +67,9 @@ def _items(old: list[Any], new: list[Any], label: str, indent: str) -> Iterator[
 def _text(value: Any) -> str:
     if value is None:
         return "nil"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}..."
+    text = ""
+    for part in _encoder.iterencode(value):  # no more of it than is shown
+        text += part
+        if len(text) > MAX_VALUE:
+            return f"{text[:MAX_VALUE]}..."
+    return text
