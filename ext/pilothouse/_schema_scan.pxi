@@ -268,14 +268,16 @@ def scan(bytes data not None):
 
 
 def shape(bytes data not None):
-    """How many members, and how many objects and arrays, valid JSON has: what stands outside of its strings."""
+    """How many members, objects and arrays, and commas valid JSON has: what stands outside of its strings."""
     cdef const unsigned char *text = data
     cdef const unsigned char *end = text + len(data)
-    cdef Py_ssize_t members = 0, containers = 0
+    cdef Py_ssize_t members = 0, containers = 0, commas = 0
     with nogil:
         while text < end:
             if text[0] == b":":
                 members += 1
+            elif text[0] == b",":
+                commas += 1
             elif text[0] == b"{" or text[0] == b"[":
                 containers += 1
             elif text[0] == b'"':
@@ -283,7 +285,7 @@ def shape(bytes data not None):
                 while text < end and text[0] != b'"':
                     text += 2 if text[0] == b"\\" else 1
             text += 1
-    return members, containers
+    return members, containers, commas
 
 
 def count_colons(bytes data not None):

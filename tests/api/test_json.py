@@ -132,20 +132,16 @@ def test_long_values_in_parts(count):
         assert json.dump_parts(value, 1 << 30) == json.dump(value)
 
 
-@given(st.dictionaries(st.text(max_size=3), st.integers(), max_size=30), st.integers(1, 10))
-def test_sorted_members(value, repeat):
-    many = {f"{name}{i}": i for name in value for i in range(repeat * 100)}
-    assert list(json.sorted_members(many).items()) == sorted(many.items())
-
-
 def test_documents_with_too_many_parts_are_refused():
     with pytest.raises(json.DecodeError, match="more than 200000 objects and arrays"):
         json.parse(b'{"a":[' + b"[]," * 250_000 + b"[]]}")
+    with pytest.raises(json.DecodeError, match="more than 500000 values"):
+        json.parse(b'{"a":[' + b"0," * 600_000 + b"0]}")
     text = b'{"a":"' + b"[" * 3_000_000 + b'"}'
     assert json.parse(text) == orjson.loads(text)  # in a string they are none
 
 
 def test_documents_with_many_members_are_the_same():
-    value = {f"k{i}": [i, "x", None, True, 1.5] for i in range(150_000)}
+    value = {f"k{i}": [i, "x"] for i in range(120_000)}
     data = orjson.dumps(value)
     assert json.takes_long(data) and json.parse(data) == value

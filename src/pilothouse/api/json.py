@@ -2,7 +2,6 @@
 
 import json as _json
 from collections.abc import Iterator
-from heapq import merge
 from typing import Any
 
 import orjson
@@ -17,13 +16,15 @@ __all__ = [
     "dump_parts",
     "parse",
     "pretty",
-    "sorted_members",
     "takes_long",
 ]
 
 MAX_CONTAINERS = 200_000
 """Objects and arrays in one document: each takes some 60 bytes even when two were sent, and all are freed in one go, for
 which every thread waits. No kind's objects have so many."""
+
+MAX_VALUES = 500_000
+"""Values in one document, for the same reason: the exact scanner makes an object of each number."""
 
 MANY_MEMBERS = 100_000
 """Members from which on the exact scanner reads a document: it takes twice as long as orjson, but lets other threads
@@ -34,9 +35,11 @@ def takes_long(data: bytes) -> bool:
     """Whether orjson would hold up all threads with a document; DecodeError when it has too many objects and arrays."""
     if len(data) < 2 * MAX_CONTAINERS:
         return False
-    members, containers = shape(data)
+    members, containers, commas = shape(data)
     if containers > MAX_CONTAINERS:
         raise DecodeError(f"more than {MAX_CONTAINERS} objects and arrays in one document")
+    if commas > MAX_VALUES:
+        raise DecodeError(f"more than {MAX_VALUES} values in one document")
     return members > MANY_MEMBERS
 
 
@@ -112,15 +115,6 @@ def _parts(value: Any, depth: int) -> Iterator[bytes]:
             yield from _parts(member, depth + 1)
             first = False
         yield b"}"
-
-
-def sorted_members(value: dict[str, Any]) -> dict[str, Any]:
-    """The same object with its members in order. A sort is one long step for other threads: many are sorted in parts."""
-    if len(value) <= PART:
-        return dict(sorted(value.items()))
-    names = list(value)
-    parts = [sorted(names[at : at + PART]) for at in range(0, len(names), PART)]
-    return {name: value[name] for name in merge(*parts)}
 
 
 def pretty(data: bytes) -> bytes:

@@ -13,7 +13,8 @@ import orjson
 from pilothouse import errors
 from pilothouse._schema import Members, count_colons, scan
 from pilothouse.api.fields import Object
-from pilothouse.api.json import DecodeError, ScanError, dump, parse, sorted_members
+from pilothouse.api.json import DecodeError, ScanError, dump, parse
+from pilothouse.api.turns import sorted_members
 
 MAX_OPERATIONS = 10_000
 MAX_COPY_BYTES = 3 * 1024 * 1024

@@ -10,6 +10,7 @@ from typing import Any
 from pilothouse._selectors import Requirement, Selector
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, key, quote
+from pilothouse.api.turns import in_order
 from pilothouse.errors import BadRequest
 
 __all__ = [
@@ -178,7 +179,7 @@ class _Parser:
         if op is None:
             raise ValueError(f"found '{text}', expected: {_BINARY}")
         values = self.values() if op in {"in", "notin"} else self.value()
-        return _requirement(name, op, tuple(sorted(set(values))))
+        return _requirement(name, op, tuple(in_order(set(values))))
 
     def value(self) -> list[str]:
         if self.peek()[0] in {"end", ","}:

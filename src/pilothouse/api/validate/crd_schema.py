@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.json import sorted_members
 from pilothouse.api.structural import TYPE_META
 from pilothouse.api.structural_paths import Trail
+from pilothouse.api.turns import sorted_members
 from pilothouse.api.validate.crd_defaults import validate_defaults
 from pilothouse.api.validate.crd_paths import PathError, valid_path
 from pilothouse.api.validate.crd_structural import unsupported, validate_structural, with_unsupported
