@@ -6,8 +6,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PART = 1000
-"""Texts that are sorted in one go, in well under a millisecond."""
+PART = 8000
+"""Texts that are sorted in one go, in some milliseconds."""
 
 
 def in_order(texts: Iterable[str]) -> list[str]:
