@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pilothouse import errors
-from pilothouse.api import depth
+from pilothouse.api import depth, schema
 
 
 def nested(levels: int, make: str = "object") -> Any:
@@ -33,3 +33,18 @@ def test_what_is_stored_and_deeper_is_outlined() -> None:
     assert depth.readable(deep[5]) == depth.outlined(deep[5]) != outline
     assert depth.readable(deep[300]) != outline == depth.outlined(deep[300])
     assert depth.readable(deep[2000]) == outline == depth.outlined(deep[2000])
+
+
+@pytest.mark.parametrize(
+    ("kind", "deep"),
+    [
+        (("", "v1", "Pod"), False),
+        (("apps", "v1", "Deployment"), False),
+        (("", "v1", "ConfigMap"), False),
+        (("apps", "v1", "ControllerRevision"), True),
+        (("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), True),
+        (("resource.k8s.io", "v1", "ResourceClaim"), True),
+    ],
+)
+def test_kinds_that_may_be_deep(kind, deep):
+    assert depth.may_be_deep(schema.for_kind(*kind)) is deep

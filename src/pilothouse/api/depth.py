@@ -5,6 +5,7 @@ watch events put up to four around an object, and walks in Python take up to thr
 that Python allows. Real objects stay below 100: the deepest are schemas of custom resource definitions.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -12,8 +13,9 @@ import orjson
 from pilothouse import _json, errors
 from pilothouse._schema import MAX_DEPTH, is_deeper
 from pilothouse.api.fields import Object
+from pilothouse.api.schema import Type
 
-__all__ = ["MAX_DEPTH", "TOO_DEEP", "is_too_deep", "outlined", "readable", "refuse_too_deep"]
+__all__ = ["MAX_DEPTH", "TOO_DEEP", "is_too_deep", "may_be_deep", "outlined", "readable", "refuse_too_deep"]
 
 TOO_DEEP = "exceeded max depth"
 """What Go's decoder says of JSON beyond its own limit."""
@@ -22,6 +24,24 @@ TOO_DEEP = "exceeded max depth"
 def is_too_deep(value: Any, around: int = 0) -> bool:
     """Whether a decoded value, within `around` levels, has more levels of objects and arrays than anything may have."""
     return is_deeper(value, MAX_DEPTH - around)
+
+
+@lru_cache(maxsize=512)
+def may_be_deep(type: Type) -> bool:
+    """Whether values of a type can be nested without end: in a free form, or because the type contains itself.
+
+    Managed fields do not count: they are as deep as what they tell of.
+    """
+    return _endless(type, ())
+
+
+def _endless(type: Type, within: tuple[Type, ...]) -> bool:
+    if type in within or type.preserve_unknown or type.kind in ("any", "schemaor"):
+        return True
+    below = [field.type for name, field in type.fields.items() if name != "managedFields"]
+    if type.items is not None:
+        below.append(type.items)
+    return any(_endless(one, (*within, type)) for one in below)
 
 
 def refuse_too_deep(value: Any, around: int = 0) -> None:

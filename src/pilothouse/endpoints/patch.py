@@ -43,11 +43,10 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Patch the live object inside the store's read-modify-write loop; apply may create it."""
     kind = patch_type(ctx, resource)
     params = patch_params(ctx.query, kind == APPLY)
-    body = ctx.request.body
     info = ctx.info
     write = write_context(verbs, ctx, resource, params, info.name)
     work = write.work
-    await work.enter(len(body))
+    await work.enter(len(ctx.request.body))
     first: Object | None = await read_config(ctx) if kind == APPLY else None
     attributes = admission_attributes(
         verbs, ctx, resource, "UPDATE", info.name, params.options("UpdateOptions"), params.dry_run
@@ -55,23 +54,11 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
 
     async def make(live: Object | None) -> Object:
         nonlocal first
-        current = await work.run(served_form, resource, live) if live is not None else None
+        config: Object | None = None
         if kind == APPLY:
             config = first if first is not None else await read_config(ctx)
             first = None  # it becomes part of the object, and a second try starts anew
-            obj = await work.run(_apply, ctx, resource, params, current, config, write.now)
-        elif current is None:
-            raise errors.not_found(resource.group, resource.plural, info.name)
-        else:
-            obj = await work.run(patched, ctx, resource, params, kind, current, body)
-            await work.run(track_fields, ctx, resource, params, current, obj, write.now)
-        uid = obj["metadata"].get("uid")
-        if current is None and uid:
-            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-            raise errors.conflict(resource.group, resource.plural, info.name, why)
-        match_namespace(ctx, resource, obj)
-        match_name(obj, info.name, info.namespace)
-        obj = await work.run(stored_form, resource, obj)
+        obj = await work.run(_made, ctx, resource, params, kind, live, config, write.now)
         await admit(verbs, ctx, attributes, resource, obj, live)
         await work.run(dedupe_owners, ctx, obj, True)
         return obj
@@ -89,6 +76,34 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         ctx.warn(text)
     status = 201 if written.created else 200
     return await work.run(verbs.responder.value, ctx, resource, written.value, status)
+
+
+def _made(
+    ctx: Context,
+    resource: Resource,
+    params: WriteParams,
+    kind: str,
+    live: Object | None,
+    config: Object | None,
+    now: str,
+) -> Object:
+    """What a patch, or an applied configuration, makes of the stored object; in the version that is stored."""
+    info = ctx.info
+    current = served_form(resource, live) if live is not None else None
+    if config is not None:
+        obj = _apply(ctx, resource, params, current, config, now)
+    elif current is None:
+        raise errors.not_found(resource.group, resource.plural, info.name)
+    else:
+        obj = patched(ctx, resource, params, kind, current, ctx.request.body)
+        track_fields(ctx, resource, params, current, obj, now)
+    uid = obj["metadata"].get("uid")
+    if current is None and uid:
+        why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        raise errors.conflict(resource.group, resource.plural, info.name, why)
+    match_namespace(ctx, resource, obj)
+    match_name(obj, info.name, info.namespace)
+    return stored_form(resource, obj)
 
 
 def patch_type(ctx: Context, resource: Resource) -> str:
@@ -118,7 +133,6 @@ def patched(
         raw, notes = patch.apply_merge_patch(live, body, strict=strict)
     else:
         raw, notes = strategic.apply_patch(live, body, resource.type_of(), strict=strict)
-    depth.refuse_too_deep(raw)
     kept = {name for name, *rest in strategy_of(ctx, resource).keep_on_update if not rest}
     obj, more = _decoded(
         resource, kind, raw, {n: live[n] for n in kept if n in live and raw.get(n) is live[n]}
@@ -202,7 +216,6 @@ def _apply(
         reset=strategy_of(ctx, resource).apply_reset,
         versions=resource.version_of,
     )
-    depth.refuse_too_deep(obj)
     if resource.codec is not None:  # which changes what it is given
         obj = patch.copy(obj)
     try:

@@ -267,7 +267,8 @@ def track_fields(
         reset=strategy_of(ctx, resource).apply_reset,
         versions=resource.version_of,
     )
-    depth.refuse_too_deep(obj["metadata"].get("managedFields"), 2)
+    if depth.may_be_deep(resource.type_of()):
+        depth.refuse_too_deep(obj["metadata"].get("managedFields"), 2)
 
 
 def stored_form(resource: Resource, obj: Object) -> Object:

@@ -199,7 +199,7 @@ class Store:
                 await validate(obj, None)
             name = metadata["name"]
             key = key_of(resource, ctx.namespace, name)
-            value = await ctx.work.run(self._encode, resource, obj, ctx.work.bytes)
+            value = await ctx.work.run(self._encode_new, resource, obj, ctx.work.bytes)
             if ctx.dry_run:
                 if self.get(resource, key) is not None:
                     raise interface.KeyExists(interface.KeyValue(key, b"", 0))
@@ -219,11 +219,15 @@ class Store:
             raise
         return Written(self._served(resource, kv), created=True)
 
+    def _encode_new(self, resource: Resource, obj: Object, size: int) -> bytes:
+        """As _encode(), of an object from which nothing was dropped yet."""
+        _drop_empty(resource, obj)
+        return self._encode(resource, obj, size)
+
     def _encode(self, resource: Resource, obj: Object, size: int) -> bytes:
         """What is stored for an object that was sent in `size` bytes; the 500 of upstream when the store takes less."""
         stored = resource.storage or resource
         obj["metadata"].pop("resourceVersion", None)
-        _drop_empty(resource, obj)
         if size > LARGE:
             large = codec.encode_large(obj, stored.kind, stored.api_version, self.object_limit)
             if large is None:
