@@ -46,6 +46,9 @@ def test_a_value_without_a_cause_is_asked_about_once_in_each_context() -> None:
     for _ in range(2):
         rule({"a": 60}, "x", errs, 50)
     assert len(errs) == 2
+    for _ in range(3):
+        rule({"a": 61}, "x", Errors())  # and without any
+    assert len(inner.asked) == 4
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: Any) -> None:

@@ -28,7 +28,7 @@ class Passed:
 
     def __call__(self, value: Any, path: str, errs: Errors, *context: Any) -> None:
         text = orjson.dumps(value).decode()  # the bytes of orjson take 4 KB, however short they are
-        if (text, *context) in self._known:
+        if ((text, *context) if context else text) in self._known:
             return
         before = len(errs)
         self._rule(value, path, errs, *context)

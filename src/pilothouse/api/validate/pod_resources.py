@@ -52,7 +52,7 @@ def quality_of_service(spec: Object) -> str:
     limits: dict[str, Quantity] = {}
     guaranteed = True
     for holder in holders:
-        wanted, bounds = (_positive(*(listed.get(n) for n in COMPUTE)) for listed in _two(holder))
+        wanted, bounds = _positive(holder.get("requests") or {}), _positive(holder.get("limits") or {})
         for target, found in ((requests, wanted), (limits, bounds)):
             for name, number in found.items():
                 target[name] = target[name] + number if name in target else number
@@ -65,15 +65,16 @@ def quality_of_service(spec: Object) -> str:
     return "Burstable"
 
 
-def _two(holder: Object) -> tuple[Object, Object]:
-    return holder.get("requests") or {}, holder.get("limits") or {}
-
-
-def _positive(*texts: str | None) -> dict[str, Quantity]:
-    """What there is above zero of cpu and memory, given in this order."""
-    return {
-        n: q for n, t in zip(COMPUTE, texts, strict=True) if t is not None and (q := amount(t)).sign() > 0
-    }
+def _positive(listed: Object) -> dict[str, Quantity]:
+    """What there is above zero of cpu and memory."""
+    out = {}
+    for name in COMPUTE:
+        text = listed.get(name)
+        if text is not None:
+            number = amount(text)
+            if number.sign() > 0:
+                out[name] = number
+    return out
 
 
 def _compute(resources: Object) -> bool:
