@@ -48,9 +48,11 @@ cdef dict read(dict fields):
         if element:
             if not isinstance(inner, dict):
                 raise FieldError(f"expected an object in {name}")
-            child = read(<dict>inner)
-            if len(child) == 1 and SELF in child:
-                child = LEAF
+            child = <dict>inner
+            if child:
+                child = read(child)
+                if len(child) == 1 and SELF in child:
+                    child = LEAF
         if out is None:
             if element == name and child is inner:
                 same += 1
@@ -83,8 +85,10 @@ def ordered(dict fields):
 
 cdef dict order(dict fields):
     """The same dict when it is in order already, here and below."""
-    cdef dict changed = {}  # what is below an element, put in order, where it was not
-    cdef dict out = {}
+    cdef dict changed = None  # what is below an element, put in order, where it was not
+    cdef dict out
+    cdef dict child
+    cdef list names
     cdef PyObject *name
     cdef PyObject *value
     cdef PyObject *last = NULL
@@ -106,25 +110,32 @@ cdef dict order(dict fields):
         if <dict>value:
             child = order(<dict>value)
             if child is not <object>value:
+                if changed is None:
+                    changed = {}
                 changed[<object>name] = child
-    if sorted_here and not changed:
+    if sorted_here and changed is None:
         return fields
     names = [one for one in fields if one != SELF]
     if not sorted_here:
-        names = in_order(names, None if plain else sort_key)
+        if len(names) > PART:
+            names = in_parts(names, None if plain else sort_key)
+        elif plain:
+            names.sort()
+        else:
+            names.sort(key=sort_key)
+    out = {}
     if SELF in fields:
         out[SELF] = LEAF
     for one in names:
         step()
-        out[one] = changed.get(one, fields[one])
+        child = None if changed is None else changed.get(one)
+        out[one] = child if child is not None else fields[one]
     return out
 
 
-cdef list in_order(list names, object key):
-    """Sorted names. A sort is one long step for other threads, so many are sorted in parts, which are merged then."""
+cdef list in_parts(list names, object key):
+    """Many names, sorted. A sort is one long step for other threads, so it is done in parts, which are merged then."""
     cdef Py_ssize_t at
-    if len(names) <= PART:
-        return sorted(names, key=key)
     parts = []
     for at in range(0, len(names), PART):
         parts.append(sorted(names[at:at + PART], key=key))
