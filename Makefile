@@ -13,7 +13,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run test test-fast test-interop test-asan fuzz check bench load load-ha map build clean
+.PHONY: ha ha-down run test test-fast test-interop test-asan fuzz siege check bench load load-ha map build clean
 
 $(READY): pyproject.toml setup.py $(wildcard ext/pilothouse/*)
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,10 @@ test-asan: $(READY)
 # part of the cases' names) bound it; without them it takes many hours. What grows faster than its size is printed.
 fuzz: $(READY)
 	GROWTH_SECONDS=$(FUZZ_SECONDS) GROWTH_SEED=$(FUZZ_SEED) GROWTH_ONLY="$(FUZZ_ONLY)" $(BIN)/python tests/fuzz/growth_runs.py
+
+# Every attack of tests/fuzz/attacks.py on a server beside which another client reads.
+siege: $(READY)
+	SIEGE=1 $(BIN)/python -m pytest -q -rA tests/fuzz/test_bystander.py
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -1,9 +1,8 @@
 """What is stored and not carried out."""
 
 import pytest
-from complexity import assert_linear
 
-from pilothouse.admission.unsupported import UNSUPPORTED, Unsupported, _rules
+from pilothouse.admission.unsupported import UNSUPPORTED, Unsupported
 
 HOOK = {
     "name": "a.b.c",
@@ -22,13 +21,6 @@ CRD = {
         ],
     },
 }
-RULE = [{"rule": "self.x > 1"}]
-
-
-def definition(schema=None, **spec):
-    version = {**CRD["spec"]["versions"][0], "schema": {"openAPIV3Schema": schema or {"type": "object"}}}
-    return {**CRD, "spec": {**CRD["spec"], "versions": [version], **spec}}
-
 
 ADMISSION = "admissionregistration.k8s.io"
 CASES = [
@@ -42,14 +34,6 @@ CASES = [
     (
         ("", "v1", "namespaces"),
         {"metadata": {"name": "a", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
-    ),
-    (
-        ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
-        definition(conversion={"strategy": "Webhook", "webhook": {}}),
-    ),
-    (
-        ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
-        definition({"properties": {"a": {"items": {"x-kubernetes-validations": RULE}}}}),
     ),
 ]
 
@@ -87,7 +71,6 @@ async def test_the_rest_passes(rig):
     plugin = Unsupported(strict=True)
     for resource, obj in (
         (("", "v1", "namespaces"), {"metadata": {"name": "a", "labels": {"b": "c"}}}),
-        (("apiextensions.k8s.io", "v1", "customresourcedefinitions"), CRD),
         (
             ("", "v1", "namespaces"),
             {
@@ -101,10 +84,6 @@ async def test_the_rest_passes(rig):
             },
         ),
         (("", "v1", "resourcequotas"), {"metadata": {"name": "a"}, "spec": {}}),
-        (
-            ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
-            definition({"default": {"x-kubernetes-validations": RULE}}, conversion={"strategy": "None"}),
-        ),
     ):
         asked = rig.attributes(obj, resource=resource)
         plugin.validate(asked)
@@ -139,14 +118,3 @@ async def test_a_client_sees_the_warning_also_of_a_dry_run(rig):
     headers = {"Content-Type": "application/merge-patch+json"}
     assert "strict" in await rig.fail(403, "PATCH", f"{path}/q", patch, headers=headers)
     assert (await rig.call("DELETE", f"{path}/q")).status == 200
-
-
-def test_rules_are_found_in_linear_time_and_in_any_depth():
-    def wide(n):
-        return definition({"properties": {f"p{i}": {"type": "string"} for i in range(n)}})
-
-    assert_linear(_rules, wide, 20_000)
-    deep = {"x-kubernetes-validations": RULE}
-    for _ in range(50_000):
-        deep = {"items": deep}
-    assert _rules(definition(deep)) == [RULE]
