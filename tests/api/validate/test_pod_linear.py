@@ -233,10 +233,3 @@ def test_many_items_of_all_lists(plural: str) -> None:
 @pytest.mark.parametrize("plural", kinds())
 def test_long_texts(plural: str) -> None:
     run(plural, filled.texts, 300, stride=17)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("plural", kinds())
-@pytest.mark.parametrize("source", [filled.collections, filled.together, filled.texts])
-def test_more(plural: str, source: Callable[..., Any]) -> None:
-    run(plural, source, 5000 if source is filled.texts else 1000)
