@@ -1,6 +1,6 @@
 # Sets.
 
-cdef Py_ssize_t PART = 10000  # elements that are sorted at a time
+cdef Py_ssize_t PART = 20000  # elements that are sorted at a time
 
 
 cdef inline bint is_member(dict child):

@@ -1,10 +1,13 @@
 """Definitions from their first name to their last object."""
 
 import asyncio
+import json
+import logging
 from typing import Any
 
 import pytest
 
+from pilothouse.api import structural
 from pilothouse.api.fields import Object
 from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.registry.crd import Definitions
@@ -154,3 +157,147 @@ async def test_serves_what_was_stored_before(rig: Any, runner: Any, served: Any)
     again.start()
     await rig.ok("GET", WIDGETS)
     again.close()
+
+
+# A definition that is stored and cannot be served: it says so, all others are served, and it can be mended.
+
+DEEPS = "/apis/example.com/v1/namespaces/default/deeps"
+WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
+KEY = "/registry/apiextensions.k8s.io/customresourcedefinitions/{}.example.com"
+LEVELS = 150
+
+
+def stored(plural: str, schema: Object, **spec: Any) -> bytes:
+    """A definition as a server with no limit of depth would have stored it, accepted and established."""
+    obj = definition(plural, plural.capitalize())
+    obj = {
+        "kind": obj.pop("kind"),
+        "apiVersion": obj.pop("apiVersion"),
+        "metadata": obj.pop("metadata"),
+        **obj,
+    }
+    names = obj["spec"]["names"]
+    names |= {"singular": plural, "listKind": f"{plural.capitalize()}List"}
+    obj["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = schema
+    obj["spec"] |= {"conversion": {"strategy": "None"}, **spec}
+    obj["metadata"] |= {"uid": plural, "creationTimestamp": "2020-01-01T00:00:00Z", "generation": 1}
+    true = [{"type": one, "status": "True", "reason": "x"} for one in ("NamesAccepted", "Established")]
+    obj["status"] = {"acceptedNames": names, "conditions": true, "storedVersions": ["v1"]}
+    return json.dumps(obj, separators=(",", ":")).encode()
+
+
+def deep(levels: int) -> Object:
+    schema: Object = {"type": "string"}
+    for _ in range(levels):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return {"type": "object", "properties": {"spec": schema}}
+
+
+@pytest.fixture
+def started(rig: Any, runner: asyncio.Runner) -> Any:
+    """A function that puts values into the store and starts the controller; it gives that."""
+    running = []
+
+    async def start(**values: bytes) -> CustomResourceDefinitions:
+        for plural, value in values.items():
+            await rig.storage.create(KEY.format(plural), value)
+        await rig.settle()
+        controller = CustomResourceDefinitions(
+            rig.client("kube-apiserver"), Definitions(rig.store, rig.table)
+        )
+        running.append(controller)
+        controller.start()
+        await rig.settle()
+        return controller
+
+    yield start
+    for controller in running:
+        controller.close()
+
+
+async def test_one_that_is_nested_too_deeply_keeps_nobody_from_being_served(
+    rig: Any, runner: Any, started: Any
+) -> None:
+    await started(deeps=stored("deeps", deep(LEVELS)), widgets=stored("widgets", deep(1)))
+    await rig.ok(
+        "POST", WIDGETS, {"apiVersion": "example.com/v1", "kind": "Widgets", "metadata": {"name": "w"}}
+    )
+    assert (await rig.call("GET", DEEPS)).status == 404
+    found = conditions(await rig.ok("GET", f"{DEFINITIONS}/deeps.example.com"))
+    assert found["NonStructuralSchema"] == ("True", "Violations")
+    assert found["Established"] == ("False", "NotServed")
+    await rig.ok("DELETE", f"{DEFINITIONS}/deeps.example.com")
+    await rig.settle()
+    assert (await rig.call("GET", f"{DEFINITIONS}/deeps.example.com")).status == 404
+    assert len((await rig.ok("GET", DEFINITIONS))["items"]) == 1
+
+
+async def test_its_objects_go_with_it(rig: Any, runner: Any, started: Any) -> None:
+    place = "/registry/example.com/deeps/default/one"
+    obj = {
+        "apiVersion": "example.com/v1",
+        "kind": "Deeps",
+        "metadata": {"name": "one", "namespace": "default"},
+    }
+    await rig.storage.create(place, json.dumps(obj).encode())
+    await started(deeps=stored("deeps", deep(LEVELS)))
+    await rig.ok("DELETE", f"{DEFINITIONS}/deeps.example.com")
+    await asyncio.sleep(0.6)
+    await rig.settle()
+    assert await rig.storage.get(place) is None
+    assert (await rig.call("GET", f"{DEFINITIONS}/deeps.example.com")).status == 404
+
+
+async def test_it_is_served_once_it_is_mended(rig: Any, runner: Any, started: Any) -> None:
+    await started(deeps=stored("deeps", deep(LEVELS)))
+    live = await rig.ok("GET", f"{DEFINITIONS}/deeps.example.com")
+    live["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = deep(2)
+    await rig.ok("PUT", f"{DEFINITIONS}/deeps.example.com", live)
+    await rig.settle()
+    found = conditions(await rig.ok("GET", f"{DEFINITIONS}/deeps.example.com"))
+    assert "NonStructuralSchema" not in found and found["Established"][0] == "True"
+    await rig.ok("GET", DEEPS)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"{", b"[]", b'{"metadata":{"name":"x.example.com"}}', stored("deeps", {}, versions=[{"name": "v1"}])],
+)
+async def test_what_is_no_definition_is_left_alone(rig: Any, runner: Any, value: bytes, started: Any) -> None:
+    controller = await started(widgets=stored("widgets", deep(1)))
+    controller._seen(value)
+    await rig.ok("GET", WIDGETS)
+
+
+async def test_a_schema_that_cannot_be_compiled_fails_its_own_requests(
+    rig: Any, runner: Any, started: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    controller = await started()
+    await make(rig, definition())
+    await make(rig, definition("others", "Other"))
+
+    def fail(declared: Object) -> Any:
+        raise RecursionError("too deep")
+
+    body = {"apiVersion": "example.com/v1", "metadata": {"name": "w"}}
+    with monkeypatch.context() as patch, caplog.at_level(logging.CRITICAL):
+        patch.setattr(structural, "compile", fail)
+        message = await rig.fail(500, "POST", WIDGETS, {**body, "kind": "Widget"})
+        assert "version v1 of definition widgets.example.com cannot be compiled" in message
+    await rig.fail(500, "POST", WIDGETS, {**body, "kind": "Widget"})
+    await rig.ok("GET", WIDGETS)
+    await rig.ok("POST", "/apis/example.com/v1/namespaces/default/others", {**body, "kind": "Other"})
+    assert controller.definitions.fault("others.example.com") == ""
+
+
+async def test_a_large_definition_is_compiled_before_its_first_object(
+    rig: Any, runner: Any, started: Any
+) -> None:
+    controller = await started()
+    obj = definition()
+    properties = {f"p{i}": {"type": "string", "description": "x" * 100} for i in range(1500)}
+    obj["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = {"type": "object", "properties": properties}
+    await make(rig, obj)
+    await asyncio.sleep(0.3)
+    known = controller.definitions.get("widgets.example.com")
+    assert known is not None and known._checked["v1"].schema is not None
