@@ -11,7 +11,7 @@ from pilothouse.api import apply as apply_module
 from pilothouse.api import managed
 from pilothouse.api.schema import Field, Type
 
-CACHED = 40.0
+CACHED = 70
 """See assert_linear: path elements are remembered, some thousands of them."""
 TEXT = Type("string")
 META = Type(
