@@ -8,6 +8,7 @@ them.
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from pilothouse import errors
 from pilothouse.admission.chain import Attributes, Plugin
 from pilothouse.api.fields import Object
 from pilothouse.registry.readers import Readers
@@ -65,12 +66,18 @@ UNSUPPORTED: dict[str, tuple[Row, ...]] = {
 
 
 def stored_without_effect(readers: Readers) -> Iterator[tuple[str, int, str]]:
-    """What the cluster holds of it: resource, number of objects and sentence, for the log of a start."""
+    """What the cluster holds of it: resource, number of objects and sentence, for the log of a start.
+
+    A resource of which something can not be read (its key is not to be had) is not counted.
+    """
     for resource, rows in UNSUPPORTED.items():
         counts = [0] * len(rows)
-        for obj in readers.list(resource):
-            for i, row in enumerate(rows):
-                counts[i] += bool(row.part(obj))
+        try:
+            for obj in readers.list(resource):
+                for i, row in enumerate(rows):
+                    counts[i] += bool(row.part(obj))
+        except errors.InternalError:
+            continue
         yield from ((resource, n, row.sentence) for n, row in zip(counts, rows, strict=True) if n)
 
 
