@@ -43,7 +43,7 @@ SAMPLE = (
 """Beginnings of the names of the attacks that are carried out otherwise."""
 
 ATTACKS = [attack for attack in (*BODIES, *HEADS) if ALL or attack.name.startswith(SAMPLE)]
-FLOODED = [name for i, name in enumerate(FLOODS) if ALL or i % 8 == 0]
+FLOODED = [name for i, name in enumerate(FLOODS) if ALL or i % 13 == 0]
 
 FLOOD = 10_000
 BATCH = 500
