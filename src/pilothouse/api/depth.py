@@ -5,7 +5,7 @@ watch events put up to four around an object, and walks in Python take up to thr
 that Python allows. Real objects stay below 100: the deepest are schemas of custom resource definitions.
 """
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import orjson
@@ -26,11 +26,11 @@ def is_too_deep(value: Any, around: int = 0) -> bool:
     return is_deeper(value, MAX_DEPTH - around)
 
 
-@lru_cache(maxsize=512)
+@cache
 def may_be_deep(type: Type) -> bool:
-    """Whether values of a type can be nested without end: in a free form, or because the type contains itself.
+    """Whether values of a built-in type can be nested without end: in a free form, or as the type contains itself.
 
-    Managed fields do not count: they are as deep as what they tell of.
+    Those of custom resources are not asked about: they come and go, and a definition may have 100,000 members. Managed fields do not count: they are as deep as what they tell of.
     """
     return _endless(type, ())
 

@@ -267,7 +267,7 @@ def track_fields(
         reset=strategy_of(ctx, resource).apply_reset,
         versions=resource.version_of,
     )
-    if depth.may_be_deep(resource.type_of()):
+    if resource.codec is not None or depth.may_be_deep(resource.type_of()):
         depth.refuse_too_deep(obj["metadata"].get("managedFields"), 2)
 
 
