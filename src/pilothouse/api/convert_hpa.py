@@ -5,10 +5,10 @@ What v1 has no members for travels in annotations, which only v1 shows (upstream
 
 from typing import Any
 
+from pilothouse._schema import is_deeper
 from pilothouse.api import json
 from pilothouse.api.defaults_workloads import cpu_utilization_metric
 from pilothouse.api.fields import Object
-from pilothouse.api.patch import within
 
 METRICS = "autoscaling.alpha.kubernetes.io/metrics"
 CURRENT_METRICS = "autoscaling.alpha.kubernetes.io/current-metrics"
@@ -239,7 +239,7 @@ def _value(text: str | None) -> Any:
         value = json.parse(text.encode("utf-8", "surrogatepass"))
     except (json.ScanError, json.DecodeError):
         return None
-    return value if within(value, _MAX_DEPTH) else None
+    return value if not is_deeper(value, _MAX_DEPTH) else None
 
 
 def _list(text: str | None) -> list[Object]:

@@ -5,13 +5,13 @@ fieldValidation would complain about in the patch itself: repeated and unknown m
 """
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import orjson
 
 from pilothouse import errors
 from pilothouse._schema import Members, count_colons, scan
+from pilothouse.api.depth import is_too_deep
 from pilothouse.api.fields import Object
 from pilothouse.api.json import DecodeError, ScanError, dump, parse
 from pilothouse.api.turns import sorted_members
@@ -22,8 +22,6 @@ MAX_COPY_BYTES = 3 * 1024 * 1024
 MAX_MOVED = 100_000_000
 """By how many places the operations of one patch may shift items of lists, which is a tenth of a second of work. Ten
 thousand operations on a list of ten thousand items do less."""
-DEEPEST = 200
-"""Levels of what operations make: each can nest the document by one more, far beyond what a body may bring."""
 MAX_NOTES = 100
 """How many complaints are kept."""
 MAX_NOTES_TEXT = 64 * 1024
@@ -52,7 +50,7 @@ def apply_json_patch(live: Object, body: bytes, strict: bool = True) -> tuple[An
     try:
         for operation in operations:
             document.apply(operation)
-        if not within(document.root, DEEPEST):
+        if is_too_deep(document.root):  # each operation can nest it by one level more
             raise Inapplicable("nested too deeply")
     except (
         Inapplicable,
@@ -233,20 +231,6 @@ def _complain(operation: Members, notes: _Notes) -> None:
         seen.add(name)
         if name == "value":
             notes.below(name, member)
-
-
-def within(value: Any, depth: int) -> bool:
-    """Whether objects and lists are nested no deeper than that."""
-    level = [value]
-    for _ in range(depth):
-        level = [inner for one in level for inner in _inside(one) if isinstance(inner, (dict, list))]
-        if not level:
-            return True
-    return False
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 class _Document:
