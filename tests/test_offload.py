@@ -186,3 +186,14 @@ async def test_servers_do_not_share_room(runner: asyncio.Runner, lane: Offload) 
     one.leave()
     two.leave()
     other.close()
+
+
+async def test_what_waits_for_a_thread_ends_with_the_server(runner: asyncio.Runner, lane: Offload) -> None:
+    work = await entered(lane, "jane")
+    tasks = [asyncio.ensure_future(work.run(spin, 1000)) for _ in range(2)]
+    while not lane.running:
+        await asyncio.sleep(0)
+    lane.close()
+    running, waiting = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(running, errors.RequestEntityTooLarge)
+    assert isinstance(waiting, asyncio.CancelledError)

@@ -233,7 +233,11 @@ class Offload:
         return len(self._running)
 
     def close(self) -> None:
-        """Stop what runs, and end the threads."""
+        """Stop what runs, forget what waits for a thread, and end the threads."""
+        for steps in self._steps.values():
+            for step in steps:
+                step.future.cancel()
+        self._steps.clear()
         for step in list(self._running):
             step.stop()
         with self._wake:

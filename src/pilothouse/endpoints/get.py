@@ -1,6 +1,7 @@
 """GET of one object, or of a subresource that shows the object."""
 
 from collections.abc import Awaitable
+from inspect import isawaitable
 
 from pilothouse import errors
 from pilothouse.endpoints.context import Context
@@ -25,10 +26,13 @@ def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response | Awaitab
             raise too_large(int(asked), store.cacher.revision)
     elif ctx.behind and not asked:
         return _from_store(verbs, ctx, resource)
-    entry = store.find(resource, ctx.info.namespace, ctx.info.name)
-    if len(entry.value) > INLINE and not verbs.responder.sends_as_stored(ctx, resource):
-        return _transformed(verbs, ctx, resource, entry.value)
-    return verbs.responder.value(ctx, resource, entry.value)
+    return _shown(verbs, ctx, resource, store.find(resource, ctx.info.namespace, ctx.info.name).value)
+
+
+def _shown(verbs: Verbs, ctx: Context, resource: Resource, value: bytes) -> Response | Awaitable[Response]:
+    if len(value) > INLINE and not verbs.responder.sends_as_stored(ctx, resource):
+        return _transformed(verbs, ctx, resource, value)
+    return verbs.responder.value(ctx, resource, value)
 
 
 async def _transformed(verbs: Verbs, ctx: Context, resource: Resource, value: bytes) -> Response:
@@ -40,4 +44,5 @@ async def _transformed(verbs: Verbs, ctx: Context, resource: Resource, value: by
 
 async def _from_store(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     entry = await consistent.find(verbs.store, resource, ctx.info.namespace, ctx.info.name)
-    return await _transformed(verbs, ctx, resource, entry.value)
+    answer = _shown(verbs, ctx, resource, entry.value)
+    return await answer if isawaitable(answer) else answer
