@@ -67,7 +67,7 @@ def _yaml_frame(around: Object, member: str) -> Frame:
     return Frame(before + title, b"", after, lambda item: yaml.dump([item]))
 
 
-class Messages(Protocol):
+class ItemMessages(Protocol):
     """The protobuf messages of a list's items."""
 
     entries: Sequence[Entry]
@@ -126,7 +126,7 @@ class Lists:
         self,
         user: str,
         content_type: str,
-        messages: "Messages",
+        messages: ItemMessages,
         head: bytes,
         kind: tuple[str, str],
         *,
@@ -164,7 +164,7 @@ class Lists:
             first = False
         yield frame.tail
 
-    async def _messages(self, user: str, messages: "Messages", head: bytes, kind: tuple[str, str]) -> Parts:
+    async def _messages(self, user: str, messages: ItemMessages, head: bytes, kind: tuple[str, str]) -> Parts:
         """The length of all comes first, so all are made, and those for which there is no room are made again."""
         kept: list[bytes | None] = []
         total = len(head)
@@ -193,7 +193,7 @@ class Lists:
         finally:
             self._held -= held
 
-    async def _items(self, user: str, messages: "Messages", group: list[Entry]) -> bytes:
+    async def _items(self, user: str, messages: ItemMessages, group: list[Entry]) -> bytes:
         """One slice of a list's items; the messages that are remembered need no thread."""
         made = [messages.known(entry) for entry in group]
         missing = [entry for entry, message in zip(group, made, strict=True) if message is None]

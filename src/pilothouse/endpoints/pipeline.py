@@ -76,7 +76,7 @@ class Pipeline:
         return self._run(request, True)
 
     def admit(self, request: Request) -> Response | Awaitable[Response | None] | None:
-        """Judge a request by its head, before its body is read: rooms 3 to 9, and the answer that refuses it."""
+        """Judge a request by its head, before its body is read: stages 3 to 9. The answer refuses it, None lets the body be read."""
         return self._run(request, False)
 
     def _run(self, request: Request, whole: bool) -> Any:
@@ -90,7 +90,7 @@ class Pipeline:
         return self._within(_resume(coro, waiting), ctx)
 
     async def _serve(self, ctx: Context, whole: bool) -> Response | None:
-        """Lead a request through its rooms; when it is not `whole`, up to 9 only, and None when it may go on."""
+        """Lead a request through its stages; one of which only the head has come (not `whole`) up to 9, None when it may go on."""
         rooms, request = self.rooms, ctx.request
         started = time.perf_counter()
         try:
