@@ -17,6 +17,7 @@ from pilothouse._watchcache import Entry
 from pilothouse.api import protobuf_writer, yaml
 from pilothouse.api.fields import Object
 from pilothouse.offload import Offload, Work
+from pilothouse.server.pump import pump
 from pilothouse.server.request import Response, Stream
 
 T = TypeVar("T")
@@ -140,7 +141,7 @@ class Lists:
 
         def start(stream: Stream) -> None:
             parts = _compressed(begin()) if compress else begin()
-            task = asyncio.get_running_loop().create_task(_send(stream, parts))
+            task = asyncio.get_running_loop().create_task(pump(stream, parts, AHEAD))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -226,20 +227,3 @@ async def _compressed(parts: Parts) -> Parts:
             if packed:
                 yield packed
     yield compressor.flush()
-
-
-async def _send(stream: Stream, parts: Parts) -> None:
-    """Write parts as the client takes them; what can not be made cuts the connection, as the answer has begun."""
-    drained = asyncio.Event()
-    stream.on_drain(drained.set)
-    try:
-        async with aclosing(parts):
-            async for part in parts:
-                drained.clear()
-                stream.write(part)
-                if stream.buffered() > AHEAD:
-                    await drained.wait()
-        stream.close()
-    except BaseException:
-        stream.abort()
-        raise

@@ -3,7 +3,7 @@
 import asyncio
 import ctypes
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ import orjson
 
 from pilothouse._http1 import Service
 from pilothouse.errors import RequestEntityTooLarge
+from pilothouse.server.pump import pump
 from pilothouse.server.request import Handler, Judge, Packable, Part, Response, Stream
 
 SLICE = 256 * 1024
@@ -131,7 +132,7 @@ class Http1:
 
     def _compress(self, stream: Stream, body: "Iterable[bytes] | Packable") -> None:
         parts = body.gzip() if isinstance(body, Packable) else _gzip(body)
-        task = self._loop.create_task(_send(stream, parts, self._loop))
+        task = self._loop.create_task(pump(stream, _made(parts, self._loop), AHEAD))
         self._compressing.add(task)
         task.add_done_callback(self._compressing.discard)
 
@@ -188,20 +189,7 @@ def _gzip(pieces: Iterable[bytes]) -> Iterator[Part]:
     yield compressor.flush
 
 
-async def _send(stream: Stream, parts: Iterator[Part], loop: asyncio.AbstractEventLoop) -> None:
-    """Write parts to a stream as the peer takes them, and leave the loop its turn between two."""
-    drained = asyncio.Event()
-    stream.on_drain(drained.set)
-    try:
-        for part in parts:
-            data = part if isinstance(part, bytes) else await loop.run_in_executor(None, part)
-            drained.clear()
-            stream.write(data)
-            if stream.buffered() > AHEAD:
-                await drained.wait()
-            else:
-                await asyncio.sleep(0)
-        stream.close()
-    except Exception:
-        stream.abort()
-        raise
+async def _made(parts: Iterator[Part], loop: asyncio.AbstractEventLoop) -> AsyncGenerator[bytes, None]:
+    """The parts of a body; those that take long are made on a thread."""
+    for part in parts:
+        yield part if isinstance(part, bytes) else await loop.run_in_executor(None, part)
