@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 
-from pilothouse.storage.sqlite import SqliteStorage
+from pilothouse.storage.sqlite.backend import SqliteStorage
 
 VALUE = b"x" * 6000
 

@@ -17,8 +17,6 @@ from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authn.tokens import TokenFile
 from pilothouse.authz.authorizer import forbidden, from_modes
 from pilothouse.authz.escalation import guard
-from pilothouse.client import Outbound
-from pilothouse.controllers.client import Client
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.health import Health
@@ -29,9 +27,11 @@ from pilothouse.endpoints.verbs import Verbs
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.metrics import Metrics
 from pilothouse.offload import Offload
+from pilothouse.outbound.http import Outbound
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Table, built_in
+from pilothouse.registry.client import Client
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.node_ports import NodePorts
 from pilothouse.registry.store import Store

@@ -11,17 +11,15 @@ ROOT = pathlib.Path(__file__).parent.parent
 MAP = ROOT / "docs/architecture.md"
 MARK = "## Every file\n"
 SUFFIXES = (".py", ".pyx", ".pxi", ".pxd")
-FOLDERS = (
-    "ext/pilothouse",
-    "src/pilothouse",
-    *(
-        f"src/pilothouse/{name}"
-        for name in ("testing", "controllers", "controllers/bootstrap_data", "endpoints")
-    ),
-    *(f"src/pilothouse/{name}" for name in ("admission", "authn", "authz", "flowcontrol")),
-    *(f"src/pilothouse/{name}" for name in ("registry", "registry/groups", "storage")),
-    *(f"src/pilothouse/{name}" for name in ("api", "api/validate", "api/schemas", "server")),
-)
+SKIPPED = {"__pycache__", "bootstrap_data", "schemas"}
+"""Folders of data: their package's docstring is enough."""
+
+
+def folders() -> list[pathlib.Path]:
+    """The folders of the code, a folder before those inside it."""
+    package = ROOT / "src/pilothouse"
+    found = [p.parent for p in package.rglob("__init__.py") if p.parent.name not in SKIPPED]
+    return [ROOT / "ext/pilothouse", *sorted(found)]
 
 
 def about(path: pathlib.Path) -> str:
@@ -58,7 +56,7 @@ def table(folder: pathlib.Path) -> str:
 
 def main() -> None:
     head = MAP.read_text().split(MARK)[0]
-    tables = "".join(table(ROOT / folder) for folder in FOLDERS if (ROOT / folder).exists())
+    tables = "".join(table(folder) for folder in folders())
     MAP.write_text(f"{head}{MARK}\n{tables.rstrip()}\n")
 
 

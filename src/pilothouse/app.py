@@ -16,7 +16,7 @@ from pilothouse.admission.chain import Chain
 from pilothouse.admission.plugins import chain_of, enabled
 from pilothouse.admission.unsupported import stored_without_effect
 from pilothouse.api import meta
-from pilothouse.api.validate.pod_security import Capabilities
+from pilothouse.api.validate.pod.security import Capabilities
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
 from pilothouse.authn.impersonation import Impersonation
@@ -27,11 +27,9 @@ from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.authz.authorizer import UnionAuthorizer, forbidden, from_modes
 from pilothouse.authz.escalation import guard
 from pilothouse.caches import Budget
-from pilothouse.client import Outbound
 from pilothouse.controllers import bootstrap, flowschemas
 from pilothouse.controllers.apiservices import APIServices
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
-from pilothouse.controllers.client import Client
 from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.controllers.flowschemas import FlowSchemaStatus
 from pilothouse.controllers.garbage import GarbageCollector
@@ -53,10 +51,12 @@ from pilothouse.heap import Trim, relax_collector, share_arena
 from pilothouse.metrics import Metrics
 from pilothouse.offload import Offload
 from pilothouse.options import Config
+from pilothouse.outbound.http import Outbound
 from pilothouse.registry import stored
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Table, default_table
+from pilothouse.registry.client import Client
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.crd import Definitions
 from pilothouse.registry.node_ports import NodePorts
@@ -65,12 +65,12 @@ from pilothouse.server import tls
 from pilothouse.server.accept import raise_descriptor_limit
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, activated, bind
-from pilothouse.storage import encryption_config
 from pilothouse.storage.compaction import CompactionLoop
-from pilothouse.storage.encryption import EncryptedStorage, Encryption
+from pilothouse.storage.encryption import config as encryption_config
+from pilothouse.storage.encryption.backend import EncryptedStorage, Encryption
 from pilothouse.storage.interface import Storage, Unavailable
-from pilothouse.storage.kms import KMS
-from pilothouse.storage.kms_metrics import EnvelopeMetrics
+from pilothouse.storage.kms.metrics import EnvelopeMetrics
+from pilothouse.storage.kms.provider import KMS
 from pilothouse.storage.watchcache import Cacher
 
 log = logging.getLogger(__name__)
@@ -448,7 +448,7 @@ def open_storage(config: Config) -> Storage:
         from pilothouse.storage.memory import MemoryStorage
 
         return MemoryStorage()
-    from pilothouse.storage.sqlite import SqliteStorage
+    from pilothouse.storage.sqlite.backend import SqliteStorage
 
     return SqliteStorage(config.data_directory)
 
@@ -460,7 +460,7 @@ def _text(path: str) -> str:
 def open_etcd(config: Config) -> Storage:
     """The etcd of --etcd-servers."""
     try:
-        from pilothouse.storage.etcd import TLS, EtcdStorage
+        from pilothouse.storage.etcd.backend import TLS, EtcdStorage
     except ImportError as error:
         why = f"--etcd-servers needs the package grpcio: pip install pilothouse[etcd] ({error})"
         raise Unavailable(why) from error
@@ -473,9 +473,9 @@ def watch_over(storage: Storage, config: Config, health: Health) -> list[Backgro
     interval = config.etcd_compaction_interval
     if not storage.shared:
         return [CompactionLoop(storage, interval)] if interval else []
-    from pilothouse.storage.etcd import EtcdStorage
-    from pilothouse.storage.etcd_compaction import EtcdCompaction
-    from pilothouse.storage.etcd_health import EtcdHealth
+    from pilothouse.storage.etcd.backend import EtcdStorage
+    from pilothouse.storage.etcd.compaction import EtcdCompaction
+    from pilothouse.storage.etcd.health import EtcdHealth
 
     assert isinstance(storage, EtcdStorage)
     ready = EtcdHealth(storage, config.etcd_readycheck_timeout)

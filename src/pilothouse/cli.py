@@ -100,7 +100,7 @@ def _etcd(arguments: Sequence[str]) -> int:
         config = options.parse(arguments[1:], program)
         if not config.etcd_servers:
             return _fail("--etcd-servers must be specified", program)
-        from pilothouse.storage import etcd_admin
+        from pilothouse.storage.etcd import admin as etcd_admin
 
         files = (config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
         return etcd_admin.run(arguments[0] if arguments else "", config.etcd_servers, *files)

@@ -5,7 +5,7 @@ import ctypes
 import gc
 import time
 
-from pilothouse.storage.background import Background
+from pilothouse.lifecycle import Background
 
 PERIOD = 1.0
 """Seconds between two trims, at least."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilothouse.api import yaml
-from pilothouse.client import ClientError, Outbound, Trust
+from pilothouse.api.yaml import reader as yaml
+from pilothouse.outbound.http import ClientError, Outbound, Trust
 
 if TYPE_CHECKING:
     from pilothouse.api.fields import Object

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Kubectl, Raw
+from drivers import Kubectl, Raw
 
 from pilothouse.testing.server import APIServer
 

@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from conftest import MANIFESTS, Kubectl
+from drivers import MANIFESTS, Kubectl
 
 pytestmark = pytest.mark.kubectl
 

@@ -10,7 +10,7 @@ from typing import Any
 import public_crds
 import pytest
 import yaml
-from conftest import MANIFESTS, Kubectl, Raw
+from drivers import MANIFESTS, Kubectl, Raw
 
 from pilothouse.testing.server import APIServer, Subprocess
 

@@ -8,7 +8,7 @@ import pytest
 from pilothouse import errors
 from pilothouse.controllers import bootstrap
 from pilothouse.controllers.bootstrap import Planned, Settings, ensure, node_rules, objects
-from pilothouse.storage.encryption import EncryptionError
+from pilothouse.storage.encryption.backend import EncryptionError
 from pilothouse.storage.interface import Unavailable
 
 

@@ -5,7 +5,7 @@ from harness import CONFIG_MAPS
 
 from pilothouse.controllers.bootstrap import Planned, Settings, ensure, objects
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
-from pilothouse.storage.encryption import EncryptionError
+from pilothouse.storage.encryption.backend import EncryptionError
 
 NOW = "2026-01-02T03:04:05Z"
 

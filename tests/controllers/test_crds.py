@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pilothouse.api import structural
 from pilothouse.api.fields import Object
+from pilothouse.api.structural import schema as structural
 from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.registry.crd import Definitions
 

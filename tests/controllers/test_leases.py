@@ -7,10 +7,10 @@ import pytest
 
 from pilothouse.api import meta
 from pilothouse.controllers import leases
-from pilothouse.controllers.client import Client
 from pilothouse.controllers.leases import PREFIX, Identity, KubernetesEndpoints
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import default_table
+from pilothouse.registry.client import Client
 from pilothouse.registry.store import Store
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.watchcache import Cacher

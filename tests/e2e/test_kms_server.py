@@ -16,7 +16,10 @@ import yaml
 from http_client import Connection, Lost
 
 from pilothouse import app, options
-from pilothouse.storage import encryption_config, kms, kms_wire, watchcache
+from pilothouse.storage import watchcache
+from pilothouse.storage.encryption import config as encryption_config
+from pilothouse.storage.kms import provider as kms
+from pilothouse.storage.kms import wire as kms_wire
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.kms import Plugin
 

@@ -15,7 +15,7 @@ PADDING = b"# a comment\n" * (INLINE // 10)
 @pytest.fixture
 def threads(monkeypatch):
     """The names of the threads on which YAML was read."""
-    from pilothouse.api import yaml
+    from pilothouse.api.yaml import reader as yaml
 
     found, parse = [], yaml.parse
 

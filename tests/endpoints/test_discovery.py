@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pilothouse.api import protobuf
+from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.errors import MethodNotAllowed, NotAcceptable, NotFound
 from pilothouse.registry.catalog import Table, default_table

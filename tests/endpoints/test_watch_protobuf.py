@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from harness import CONFIG_MAPS, PODS
 
-from pilothouse.api import codec, meta_kinds, protobuf
-from pilothouse.api.protobuf_writer import write
+from pilothouse.api import codec, meta_kinds
+from pilothouse.api.protobuf import reader as protobuf
+from pilothouse.api.protobuf.writer import write
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 CLIENT_GO = f"{PROTOBUF},application/json"

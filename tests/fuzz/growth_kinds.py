@@ -9,7 +9,7 @@ from good_objects import GOOD
 from growth import Case, Group, NotMadeError, http
 from growth_fillers import NUMBERED, Filler, dumped, example, fillers
 
-from pilothouse.api.protobuf_writer import write
+from pilothouse.api.protobuf.writer import write
 from pilothouse.api.schema import Type
 from pilothouse.registry.catalog import built_in
 from pilothouse.registry.resource import Resource

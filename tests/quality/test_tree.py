@@ -81,15 +81,10 @@ def test_tests_mirror_the_tree() -> None:
         if folder.parts and folder.parts[0] in DOORS:
             continue
         modules = {p.stem for p in (PACKAGE / folder).glob("*.py")} | tools | compiled
-        words = path.stem.removeprefix("test_").removeprefix(f"{folder.name}_").split("_")
+        words = path.stem.removeprefix("test_").split("_")
         if not any("_".join(words[:n]) in modules for n in range(len(words), 0, -1)):
             strays.append(inside(path))
     assert strays == []
-
-
-def test_names_of_test_files_are_unique() -> None:
-    names = [p.name for p in (ROOT / "tests").rglob("*.py") if p.name != "conftest.py"]
-    assert sorted({n for n in names if names.count(n) > 1}) == []
 
 
 def test_every_package_has_tests() -> None:

@@ -1,7 +1,7 @@
 import orjson
 import pytest
 
-from pilothouse.api import protobuf_writer
+from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.registry.catalog import default_table
 from pilothouse.registry.stored import resources_by_key, to_json
 

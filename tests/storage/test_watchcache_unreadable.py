@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
-from test_watchcache import JSON, P, Sink, fields, pod
+from cached_pods import JSON, P, Sink, fields, pod
 
 from pilothouse.storage import watchcache
-from pilothouse.storage.encryption import DecryptionError
+from pilothouse.storage.encryption.backend import DecryptionError
 from pilothouse.storage.interface import Compacted, KeyValue
 from pilothouse.storage.memory import MemoryStorage
 from pilothouse.storage.watchcache import Cacher, Entry, ResourceCache, UnreadableError

@@ -11,7 +11,7 @@ from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.ingressclass import DefaultIngressClass
 from pilothouse.admission.limitranger import LimitRanger
 from pilothouse.admission.namespace import NamespaceLifecycle
-from pilothouse.admission.noderestriction import NodeRestriction
+from pilothouse.admission.noderestriction.plugin import NodeRestriction
 from pilothouse.admission.nodetaint import TaintNodesByCondition
 from pilothouse.admission.priority import Priority
 from pilothouse.admission.runtimeclass import RuntimeClass

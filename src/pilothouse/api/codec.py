@@ -10,9 +10,13 @@ from typing import Any, NoReturn
 import orjson
 
 from pilothouse import _schema, errors
-from pilothouse.api import convert, defaults, json, protobuf, quantity, schema, scheme, times, yaml
+from pilothouse.api import json, quantity, schema, scheme, times
+from pilothouse.api.convert import kinds as convert
+from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Object, quote
+from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.api.schema import Type
+from pilothouse.api.yaml import reader as yaml
 
 JSON = "application/json"
 YAML = "application/yaml"

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from pilothouse.api.fields import Object
-from pilothouse.api.structural import Schema
+from pilothouse.api.structural.schema import Schema
 
 DIGEST_BYTES = 16
 """Of composite values only a digest is remembered: what orjson writes keeps a kilobyte, however short it is."""

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.fields import Object
-from pilothouse.controllers.client import Client
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.controllers.remote_discovery import resources_of
 from pilothouse.endpoints import aggregator
 from pilothouse.endpoints.discovery import Discovery, is_custom
 from pilothouse.registry.catalog import CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY
+from pilothouse.registry.client import Client
 from pilothouse.registry.groups.apiregistration import local_condition
 from pilothouse.registry.resource import Backend
 

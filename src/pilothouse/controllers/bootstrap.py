@@ -18,8 +18,8 @@ import orjson
 from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.authz.cover import uncovered
-from pilothouse.storage.background import Background
-from pilothouse.storage.encryption import EncryptionError
+from pilothouse.lifecycle import Background
+from pilothouse.storage.encryption.backend import EncryptionError
 from pilothouse.storage.interface import StorageError
 
 log = logging.getLogger(__name__)

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from pilothouse.api import apply, codec, defaults, managed, meta, schema
+from pilothouse.api import apply, codec, managed, meta, schema
+from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Object
 from pilothouse.controllers.bootstrap import Planned
-from pilothouse.controllers.client import Client
 from pilothouse.registry.catalog import Table
+from pilothouse.registry.client import Client
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, before_create, undo
@@ -57,7 +58,7 @@ class BootstrapWriter:
             raise failed
 
     def _context(self, resource: Resource, planned: Planned) -> WriteContext:
-        from pilothouse.controllers.client import USER
+        from pilothouse.registry.client import USER
 
         return WriteContext(
             user=USER,

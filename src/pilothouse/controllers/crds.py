@@ -14,9 +14,9 @@ import orjson
 from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.fields import Object, quote
-from pilothouse.api.validate import crd as rules
-from pilothouse.controllers.client import Client
+from pilothouse.api.validate.crd import definition as rules
 from pilothouse.controllers.queue import WorkQueue
+from pilothouse.registry.client import Client
 from pilothouse.registry.crd import Definitions
 from pilothouse.registry.groups.apiextensions import CLEANUP, GROUP, set_condition
 from pilothouse.registry.resource import Resource

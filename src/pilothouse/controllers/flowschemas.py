@@ -3,8 +3,8 @@
 from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.fields import Object
-from pilothouse.controllers.client import Client
 from pilothouse.controllers.queue import WorkQueue
+from pilothouse.registry.client import Client
 
 GROUP = "flowcontrol.apiserver.k8s.io"
 MANAGER = "api-priority-and-fairness-config-consumer-v1"

@@ -9,8 +9,8 @@ import asyncio
 from pilothouse import errors
 from pilothouse._watchcache import Entry, ResourceCache
 from pilothouse.api.fields import Object
-from pilothouse.controllers.client import Client
 from pilothouse.controllers.queue import WorkQueue
+from pilothouse.registry.client import Client
 from pilothouse.registry.deletion import FOREGROUND, ORPHAN
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode

@@ -15,8 +15,8 @@ import orjson
 from pilothouse import errors
 from pilothouse.api import meta, times
 from pilothouse.api.fields import Object
-from pilothouse.controllers.client import Client
-from pilothouse.storage.background import Background
+from pilothouse.lifecycle import Background
+from pilothouse.registry.client import Client
 from pilothouse.storage.interface import KeyExists, RevisionConflict, Storage, StorageError
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from collections import Counter
 from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.fields import Object
-from pilothouse.controllers.client import Client
 from pilothouse.controllers.queue import WorkQueue
+from pilothouse.registry.client import Client
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode
 

@@ -7,7 +7,7 @@ from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.fields import Object
 from pilothouse.caches import short
-from pilothouse.controllers.client import Client
+from pilothouse.registry.client import Client
 
 log = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 import orjson
 
 from pilothouse.api.fields import Object
-from pilothouse.client import ClientError
 from pilothouse.endpoints import aggregator
 from pilothouse.endpoints.aggregator import Reach
+from pilothouse.outbound.http import ClientError
 from pilothouse.registry.resource import Backend
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"

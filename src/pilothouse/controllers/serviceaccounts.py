@@ -1,8 +1,8 @@
 """Every namespace has a `default` service account and the cluster's CA in `kube-root-ca.crt`; both come back when lost."""
 
 from pilothouse.api.fields import Object
-from pilothouse.controllers.client import Client
 from pilothouse.controllers.queue import WorkQueue
+from pilothouse.registry.client import Client
 
 ACCOUNT, CONFIG_MAP = "default", "kube-root-ca.crt"
 ABOUT = {

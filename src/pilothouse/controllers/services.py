@@ -11,12 +11,12 @@ from typing import Any
 from pilothouse import errors
 from pilothouse.api import meta, times
 from pilothouse.api.fields import Object
-from pilothouse.controllers.client import Client
 from pilothouse.controllers.recorder import Recorder
+from pilothouse.lifecycle import Background
 from pilothouse.registry.allocators import Addresses, AllocationError
+from pilothouse.registry.client import Client
 from pilothouse.registry.groups.service_objects import ALLOCATOR, FAMILY, MANAGED_BY, ip_address, ips_of
 from pilothouse.registry.node_ports import NodePorts, ports_of
-from pilothouse.storage.background import Background
 from pilothouse.storage.interface import StorageError
 
 log = logging.getLogger(__name__)

@@ -5,12 +5,12 @@ from typing import Any
 
 from pilothouse import errors
 from pilothouse.api.fields import Object
-from pilothouse.client import ClientError, Outbound, Trust, bundle
 from pilothouse.endpoints import relay
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.health import NOSNIFF, TEXT
 from pilothouse.endpoints.proxy import random_endpoint
 from pilothouse.endpoints.verbs import Verbs
+from pilothouse.outbound.http import ClientError, Outbound, Trust, bundle
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Backend
 from pilothouse.server.request import Response

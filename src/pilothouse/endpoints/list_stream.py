@@ -14,8 +14,9 @@ from typing import Any, Protocol, TypeVar
 import orjson
 
 from pilothouse._watchcache import Entry
-from pilothouse.api import protobuf_writer, yaml
 from pilothouse.api.fields import Object
+from pilothouse.api.protobuf import writer as protobuf_writer
+from pilothouse.api.yaml import reader as yaml
 from pilothouse.offload import Offload, Work
 from pilothouse.server.pump import pump
 from pilothouse.server.request import Response, Stream

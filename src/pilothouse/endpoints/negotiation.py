@@ -315,11 +315,11 @@ def wants_pretty(query: str, user_agent: str = "") -> bool:
 def encode(document: Any, media: Media, pretty: bool = False) -> bytes:
     """A small document (discovery, a Status) in what was agreed on."""
     if media.format == "yaml":
-        from pilothouse.api import yaml
+        from pilothouse.api.yaml import reader as yaml
 
         return yaml.dump(document)
     if media.format == "protobuf":
-        from pilothouse.api import protobuf_writer
+        from pilothouse.api.protobuf import writer as protobuf_writer
 
         return protobuf_writer.dump(document)
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 if pretty else orjson.OPT_APPEND_NEWLINE)

@@ -17,8 +17,9 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from pilothouse.api import json, openapi_protobuf
-from pilothouse.api.openapi import FRAME_V2, OpenAPI, SchemaOf
+from pilothouse.api import json
+from pilothouse.api.openapi import protobuf as openapi_protobuf
+from pilothouse.api.openapi.documents import FRAME_V2, OpenAPI, SchemaOf
 from pilothouse.endpoints.negotiation import parse_accept
 from pilothouse.server.request import Request, Response
 

@@ -7,8 +7,9 @@ import orjson
 
 from pilothouse import errors
 from pilothouse._schema import DecodeError
-from pilothouse.api import apply, codec, depth, json, patch, strategic, yaml
+from pilothouse.api import apply, codec, depth, json, patch, strategic
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.yaml import reader as yaml
 from pilothouse.endpoints.body import decode_on
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, patch_params

@@ -14,11 +14,11 @@ import orjson
 from pilothouse import errors
 from pilothouse.api import times
 from pilothouse.api.fields import Errors, Object
-from pilothouse.client import INSECURE, Answer, ClientError, Trust
 from pilothouse.endpoints import relay
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import Query, boolean, first, integer
 from pilothouse.endpoints.verbs import Verbs
+from pilothouse.outbound.http import INSECURE, Answer, ClientError, Trust
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Response
 

@@ -9,8 +9,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from pilothouse import errors
 from pilothouse.api.identity import User
-from pilothouse.client import Answer, ClientError, Outbound, Trust
 from pilothouse.endpoints.context import Context
+from pilothouse.outbound.http import Answer, ClientError, Outbound, Trust
 from pilothouse.server.request import Response, Stream
 
 WHOLE = 1 << 20

@@ -8,9 +8,12 @@ import orjson
 from pilothouse import errors
 from pilothouse._listbody import ListBody
 from pilothouse._watchcache import Entry
-from pilothouse.api import convert, depth, json, protobuf_writer, yaml
+from pilothouse.api import depth, json
+from pilothouse.api.convert import kinds as convert
 from pilothouse.api.fields import Object
 from pilothouse.api.meta_kinds import for_answer
+from pilothouse.api.protobuf import writer as protobuf_writer
+from pilothouse.api.yaml import reader as yaml
 from pilothouse.caches import Budget, Cache
 from pilothouse.endpoints import list_stream, negotiation, stored
 from pilothouse.endpoints.context import Context
@@ -18,7 +21,7 @@ from pilothouse.endpoints.list_stream import Lists, takes_gzip
 from pilothouse.endpoints.negotiation import Media
 from pilothouse.endpoints.params import first
 from pilothouse.offload import Offload
-from pilothouse.registry import tables
+from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 

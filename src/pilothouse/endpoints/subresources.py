@@ -19,7 +19,7 @@ from pilothouse.endpoints.verbs import (
     write_context,
 )
 from pilothouse.registry import deletion
-from pilothouse.registry.groups import core_subresources
+from pilothouse.registry.groups.core import subresources as core_subresources
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Response
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from pilothouse import errors
 from pilothouse.admission.chain import Attributes, Chain
-from pilothouse.api import codec, convert, defaults, depth, managed, meta
+from pilothouse.api import codec, depth, managed, meta
+from pilothouse.api.convert import kinds as convert
+from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.equality import identity
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import Attributes as AuthzAttributes

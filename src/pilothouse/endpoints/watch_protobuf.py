@@ -5,7 +5,7 @@ import orjson
 from pilothouse._watchcache import Entry
 from pilothouse.api import depth
 from pilothouse.api.fields import Object
-from pilothouse.api.protobuf_writer import dump, field, write
+from pilothouse.api.protobuf.writer import dump, field, write
 from pilothouse.endpoints.negotiation import Media
 from pilothouse.endpoints.response import partial
 from pilothouse.registry.resource import Resource

@@ -38,7 +38,7 @@ CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY = 1000, 100
 """What upstream registers for a custom resource's group and version."""
 
 _FILES = (
-    "core",
+    "core.resources",
     "apiregistration",
     "apps",
     "events",

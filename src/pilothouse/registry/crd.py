@@ -15,17 +15,18 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
-from pilothouse.api import json, jsonpath, structural
+from pilothouse.api import json, jsonpath
 from pilothouse.api.fields import Object
 from pilothouse.api.patch import copy
 from pilothouse.api.schema import Type
-from pilothouse.api.structural_codec import StructuralCodec
-from pilothouse.api.validate.crd import is_true
+from pilothouse.api.structural import schema as structural
+from pilothouse.api.structural.codec import StructuralCodec
+from pilothouse.api.validate.crd.definition import is_true
 from pilothouse.registry.catalog import Table, version_key
 from pilothouse.registry.crd_strategy import Checked, Instances, nested, split
+from pilothouse.registry.printers.tables import Columns, custom_columns
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.registry.store import Store, put
-from pilothouse.registry.tables import Columns, custom_columns
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.api import gotext, names, structural
+from pilothouse.api import gotext, names
 from pilothouse.api.fields import Errors, Object, quote
-from pilothouse.api.structural import Schema
-from pilothouse.api.structural_codec import whole_numbers
-from pilothouse.api.structural_rules import validate_embedded, validate_lists
-from pilothouse.api.structural_validate import Correlation, Validator, same, validate
+from pilothouse.api.structural import schema as structural
+from pilothouse.api.structural.codec import whole_numbers
+from pilothouse.api.structural.rules import validate_embedded, validate_lists
+from pilothouse.api.structural.schema import Schema
+from pilothouse.api.structural.validate import Correlation, Validator, same, validate
 from pilothouse.registry.strategy import Strategy, WriteContext
 
 log = logging.getLogger(__name__)

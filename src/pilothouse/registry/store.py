@@ -21,7 +21,7 @@ from pilothouse.registry.fields import extractor, indexed
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
 from pilothouse.storage import interface
-from pilothouse.storage.encryption import EncryptedStorage
+from pilothouse.storage.encryption.backend import EncryptedStorage
 from pilothouse.storage.watchcache import Cacher, ResourceCache
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
-from pilothouse.api import codec, convert, defaults, protobuf, schema
+from pilothouse.api import codec, schema
+from pilothouse.api.convert import kinds as convert
+from pilothouse.api.defaults import kinds as defaults
+from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.registry import node_ports
 from pilothouse.registry.catalog import Table
 from pilothouse.storage import wire

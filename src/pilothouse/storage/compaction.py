@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import deque
 
-from pilothouse.storage.background import Background
+from pilothouse.lifecycle import Background
 from pilothouse.storage.interface import Storage, StorageError
 
 log = logging.getLogger(__name__)

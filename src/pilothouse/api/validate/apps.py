@@ -12,8 +12,8 @@ from pilothouse.api.validate.common import (
     validate_nonnegative,
 )
 from pilothouse.api.validate.persistentvolumeclaim import validate_claim_spec
-from pilothouse.api.validate.pod import validate_pod_template_spec
-from pilothouse.api.validate.pod_options import PodOptions, options_for
+from pilothouse.api.validate.pod.options import PodOptions, options_for
+from pilothouse.api.validate.pod.spec import validate_pod_template_spec
 from pilothouse.api.validate.shown import label_selector, sorted_map
 from pilothouse.errors import BadRequest
 

@@ -17,8 +17,8 @@ from pilothouse.api.validate.common import (
 )
 from pilothouse.api.validate.cron import schedule_fault, zone_fault
 from pilothouse.api.validate.job_indexes import parse_indexes
-from pilothouse.api.validate.pod import validate_pod_template_spec
-from pilothouse.api.validate.pod_options import PodOptions, options_for
+from pilothouse.api.validate.pod.options import PodOptions, options_for
+from pilothouse.api.validate.pod.spec import validate_pod_template_spec
 from pilothouse.api.validate.shown import label_selector, sorted_map
 
 JOB_NAME, CONTROLLER_UID = "batch.kubernetes.io/job-name", "batch.kubernetes.io/controller-uid"

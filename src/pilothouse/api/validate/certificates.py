@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import pem
-from pilothouse.api.validate.pod_volumes import validate_signer_name
+from pilothouse.api.validate.pod.volumes import validate_signer_name
 
 LEGACY_SIGNER = "kubernetes.io/legacy-unknown"
 MIN_SECONDS = 600

@@ -3,7 +3,7 @@
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import report, validate_nonnegative
-from pilothouse.api.validate.pod import options_for, validate_pod_template_spec
+from pilothouse.api.validate.pod.spec import options_for, validate_pod_template_spec
 
 STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _COUNTS = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration")

@@ -7,7 +7,7 @@ from typing import Any
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, show
 from pilothouse.api.validate.common import doubles, is_ipv6, report, validate_cidr, validate_qualified_name
-from pilothouse.api.validate.pod_scheduling import validate_taint_effect
+from pilothouse.api.validate.pod.scheduling import validate_taint_effect
 from pilothouse.api.validate.resources import validate_quantity
 
 TAINTS = "scheduler.alpha.kubernetes.io/taints"

@@ -18,7 +18,7 @@ from pilothouse.api.validate.common import (
     validate_labels,
     validate_qualified_name,
 )
-from pilothouse.api.validate.pod_scheduling import validate_node_selector
+from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import is_extended
 from pilothouse.api.validate.storage import validate_driver_name
 

@@ -15,7 +15,7 @@ from pilothouse.api.validate.common import (
     validate_qualified_name,
 )
 from pilothouse.api.validate.dra import each, validate_attribute_name, validate_binding, validate_pool_name
-from pilothouse.api.validate.pod_scheduling import validate_node_selector
+from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import amount
 from pilothouse.api.validate.storage import validate_driver_name
 

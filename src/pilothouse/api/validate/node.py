@@ -6,7 +6,7 @@ from pilothouse.api import names
 from pilothouse.api.equality import identity
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import immutable_field, report, validate_labels
-from pilothouse.api.validate.pod_scheduling import validate_tolerations
+from pilothouse.api.validate.pod.scheduling import validate_tolerations
 from pilothouse.api.validate.resources import validate_requirements
 
 

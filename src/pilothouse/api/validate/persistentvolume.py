@@ -14,7 +14,7 @@ from pilothouse.api.validate.common import (
 from pilothouse.api.validate.diff import diff
 from pilothouse.api.validate.node_labels import term_warnings
 from pilothouse.api.validate.persistentvolumeclaim import VOLUME_MODES, validate_access_modes
-from pilothouse.api.validate.pod_scheduling import validate_node_selector
+from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import validate_basic_quantity, validate_positive_quantity
 
 RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")

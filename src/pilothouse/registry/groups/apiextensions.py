@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.validate import crd
+from pilothouse.api.validate.crd import definition as crd
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     SPEC,

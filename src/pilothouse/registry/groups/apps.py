@@ -1,7 +1,7 @@
 """apps/v1: deployments, replica sets, stateful sets, daemon sets, controller revisions."""
 
 from pilothouse.api import names
-from pilothouse.api.convert import set_template_generation, template_generation
+from pilothouse.api.convert.kinds import set_template_generation, template_generation
 from pilothouse.api.fields import Object
 from pilothouse.api.validate import apps as rules
 from pilothouse.api.validate.common import equal

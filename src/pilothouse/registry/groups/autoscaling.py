@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pilothouse.api.convert import convert
+from pilothouse.api.convert.kinds import convert
 from pilothouse.api.validate import autoscaling as rules
 from pilothouse.registry.groups.records import STATUS_APART, on_update, resource, status_strategy
 from pilothouse.registry.resource import Resource

@@ -4,7 +4,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.names import label_value
 from pilothouse.api.validate import batch as rules
 from pilothouse.api.validate.job_status import validate_job_status
-from pilothouse.api.validate.pod_warnings import template_warnings
+from pilothouse.api.validate.pod.warnings import template_warnings
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     STATUS_APART,

@@ -1,6 +1,6 @@
 """events.k8s.io/v1: another face of core events, over the same stored objects."""
 
-from pilothouse.api.convert import convert
+from pilothouse.api.convert.kinds import convert
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import event as rules
 from pilothouse.registry.groups.records import resource

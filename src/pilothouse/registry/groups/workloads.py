@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pilothouse.api import names, selectors
 from pilothouse.api.fields import Object
-from pilothouse.api.validate.pod_warnings import template_warnings
+from pilothouse.api.validate.pod.warnings import template_warnings
 from pilothouse.registry.groups.records import spec_of
 from pilothouse.registry.strategy import WriteContext
 

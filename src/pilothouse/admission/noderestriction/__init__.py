@@ -1,0 +1,1 @@
+"""The plugin NodeRestriction: what a kubelet may change."""

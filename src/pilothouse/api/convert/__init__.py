@@ -1,0 +1,1 @@
+"""Built-in kinds from one version to another."""

@@ -1,0 +1,218 @@
+"""What an object loses and gains on its way through upstream's internal types, and from version to version.
+
+`normalise` is the way there and back within one version; `convert` goes to another version of the kind.
+"""
+
+import base64
+import re
+from collections.abc import Callable
+
+from pilothouse.api.convert import hpa as convert_hpa
+from pilothouse.api.fields import Object, quote
+
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
+"""The annotation in which apps/v1 carries the template generation of a daemon set."""
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_INIT_CONTAINER_ANNOTATIONS = frozenset(
+    f"pod.{stage}.kubernetes.io/init-container{what}"
+    for stage in ("alpha", "beta")
+    for what in ("s", "-statuses")
+)
+
+# core Event member -> events.k8s.io Event member, where the names differ.
+_EVENT_NAMES = {
+    "involvedObject": "regarding",
+    "message": "note",
+    "source": "deprecatedSource",
+    "firstTimestamp": "deprecatedFirstTimestamp",
+    "lastTimestamp": "deprecatedLastTimestamp",
+    "count": "deprecatedCount",
+    "reportingComponent": "reportingController",
+}
+
+
+def normalise(obj: Object, group: str, kind: str) -> None:
+    """Set in place what the conversion to the internal type and back changes; ValueError where there is no way."""
+    function = _NORMALISE.get((group, kind))
+    if function is not None:
+        function(obj)
+
+
+def _pod(obj: Object) -> None:
+    _drop_init_annotations(obj["metadata"])
+    _pod_spec(obj["spec"])
+    status = obj["status"]
+    for single, plural in (("podIP", "podIPs"), ("hostIP", "hostIPs")):
+        addresses = [item.get("ip", "") for item in status.get(plural) or ()]
+        aligned = _align(status, single, addresses)
+        if plural == "podIPs" and aligned != addresses:
+            status[plural] = [{"ip": ip} for ip in aligned]
+
+
+def _template(template: Object | None) -> None:
+    if template is not None:
+        _drop_init_annotations(template["metadata"])
+        _pod_spec(template["spec"])
+
+
+def _pod_spec(spec: Object) -> None:
+    """serviceAccount is the old name of serviceAccountName and says the same; a negative grace period reads 1."""
+    name = spec.get("serviceAccountName") or spec.get("serviceAccount")
+    if name:
+        spec["serviceAccountName"] = spec["serviceAccount"] = name
+    if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
+        spec["terminationGracePeriodSeconds"] = 1
+
+
+def _drop_init_annotations(metadata: Object) -> None:
+    annotations = metadata.get("annotations")
+    if annotations and not _INIT_CONTAINER_ANNOTATIONS.isdisjoint(annotations):
+        kept = {k: v for k, v in annotations.items() if k not in _INIT_CONTAINER_ANNOTATIONS}
+        metadata["annotations"] = kept
+        if not kept:
+            del metadata["annotations"]
+
+
+def _align(owner: Object, single: str, many: list[str]) -> list[str]:
+    """An old single member and the values of the list that replaced it: what the list then holds.
+
+    The single one wins when they differ, and shows the list's first when it was not given.
+    """
+    one = owner.get(single)
+    if one:
+        return many if many and many[0] == one else [one]
+    if many and many[0]:
+        owner[single] = many[0]
+    return many
+
+
+def _node(obj: Object) -> None:
+    spec = obj["spec"]
+    ranges = _align(spec, "podCIDR", spec.get("podCIDRs") or [])
+    if ranges:
+        spec["podCIDRs"] = ranges
+
+
+def _secret(obj: Object) -> None:
+    """stringData is written into data and never read."""
+    given = obj.pop("stringData", None)
+    if given:
+        data = obj.setdefault("data", {})
+        for key, text in given.items():
+            data[key] = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
+
+
+def _spec_template(obj: Object) -> None:
+    _template(obj["spec"].get("template"))
+
+
+def template_generation(obj: Object) -> int:
+    """The template generation that a daemon set's annotation tells, 0 when there is none; ValueError in Go's words."""
+    text = (obj["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION)
+    if text is None:
+        return 0
+    if not _INTEGER.fullmatch(text):
+        raise ValueError(f"strconv.ParseInt: parsing {quote(text)}: invalid syntax")
+    number = int(text) if len(text) < 100 else 2**63
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"strconv.ParseInt: parsing {quote(text)}: value out of range")
+    return number
+
+
+def set_template_generation(obj: Object, number: int) -> None:
+    annotations = obj["metadata"].get("annotations") or {}
+    obj["metadata"]["annotations"] = {**annotations, TEMPLATE_GENERATION: str(number)}
+
+
+def _daemon_set(obj: Object) -> None:
+    """The internal type has a number where v1 has an annotation, which is always written."""
+    _spec_template(obj)
+    set_template_generation(obj, template_generation(obj))
+
+
+def _autoscaler(obj: Object) -> None:
+    """v1 goes through v2, which knows its default metric and drops annotations that do not parse."""
+    if obj.get("apiVersion") == "autoscaling/v1":
+        whole = convert_hpa.to_v1(convert_hpa.to_v2(obj))
+        obj.clear()
+        obj.update(whole)
+
+
+def as_internal(metadata: Object) -> Object:
+    """Metadata without the annotation that stands for a member of the internal type."""
+    annotations = metadata.get("annotations")
+    if not annotations or TEMPLATE_GENERATION not in annotations:
+        return metadata
+    kept = {k: v for k, v in annotations.items() if k != TEMPLATE_GENERATION}
+    return {k: v for k, v in ({**metadata, "annotations": kept}).items() if v or k != "annotations"}
+
+
+_NORMALISE: dict[tuple[str, str], Callable[[Object], None]] = {
+    ("", "Pod"): _pod,
+    ("", "Node"): _node,
+    ("", "Secret"): _secret,
+    ("", "PodTemplate"): lambda obj: _template(obj["template"]),
+    ("", "ReplicationController"): _spec_template,
+    ("apps", "Deployment"): _spec_template,
+    ("apps", "ReplicaSet"): _spec_template,
+    ("apps", "DaemonSet"): _daemon_set,
+    ("apps", "StatefulSet"): _spec_template,
+    ("autoscaling", "HorizontalPodAutoscaler"): _autoscaler,
+    ("batch", "Job"): _spec_template,
+    ("batch", "CronJob"): lambda obj: _template(obj["spec"]["jobTemplate"]["spec"]["template"]),
+}
+
+
+def convert(obj: Object, kind: str, to_group: str, to_version: str) -> Object:
+    """The object in another group version of its kind; the object itself when it is in that version already.
+
+    Horizontal pod autoscalers and events change their shape, other kinds only their apiVersion. Members that
+    are not changed are shared with the given object.
+    """
+    wanted = f"{to_group}/{to_version}" if to_group else to_version
+    given = obj.get("apiVersion")
+    if given == wanted:
+        return obj
+    out = dict(obj)
+    if kind == "HorizontalPodAutoscaler":
+        out = convert_hpa.to_v1(obj) if wanted == "autoscaling/v1" else convert_hpa.to_v2(obj)
+    elif kind == "Event":
+        out = _event_to_core(obj) if not to_group else _event_to_events(obj)
+    out["apiVersion"] = wanted
+    return out
+
+
+def _event_to_events(obj: Object) -> Object:
+    out = {_EVENT_NAMES.get(name, name): value for name, value in obj.items()}
+    for name in ("reportingController", "reportingInstance"):
+        if not out.get(name):
+            out.pop(name, None)
+    _event_zeros(out, "deprecated", "regarding")
+    series = out.get("series")
+    if series is not None:
+        out["series"] = {"count": 0, "lastObservedTime": None, **series}
+    return out
+
+
+def _event_to_core(obj: Object) -> Object:
+    names = {new: old for old, new in _EVENT_NAMES.items()}
+    out = {names.get(name, name): value for name, value in obj.items()}
+    out.setdefault("reportingComponent", "")
+    out.setdefault("reportingInstance", "")
+    _event_zeros(out, "", "involvedObject")
+    series = out.get("series")
+    if series is not None:
+        out["series"] = {name: value for name, value in series.items() if value not in (0, None)} | {
+            "lastObservedTime": series.get("lastObservedTime")
+        }
+    return out
+
+
+def _event_zeros(out: Object, prefix: str, subject: str) -> None:
+    """Members that are always written."""
+    for name in ("firstTimestamp", "lastTimestamp", "source"):
+        member = prefix + name[0].upper() + name[1:] if prefix else name
+        out.setdefault(member, {} if name == "source" else None)
+    out.setdefault("eventTime", None)
+    out.setdefault(subject, {})

@@ -1,0 +1,1 @@
+"""Defaults of the built-in kinds that no schema can say."""

@@ -1,0 +1,1 @@
+"""The OpenAPI documents of versions 2 and 3."""

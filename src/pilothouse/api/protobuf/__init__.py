@@ -1,0 +1,1 @@
+"""The protobuf form of the built-in kinds."""

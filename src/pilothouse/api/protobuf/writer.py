@@ -1,0 +1,323 @@
+"""Objects to protobuf, by a plan made once per type: how each member is written, in the order of numbers.
+
+A member that is no pointer is written when it was not given as well, as gogo's generated code does.
+"""
+
+import base64
+import struct
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+from pilothouse.api import json, times
+from pilothouse.api.fields import Object
+from pilothouse.api.meta_kinds import for_answer
+from pilothouse.api.protobuf.reader import MAGIC, Table, is_message, table
+from pilothouse.api.schema import Field, Type
+from pilothouse.caches import memo
+
+Put = Callable[[Any, bytearray], None]
+"""Writes a value, its tag included."""
+
+Content = Callable[[Any], bytes]
+"""A value without tag and length."""
+
+_MASK = (1 << 64) - 1
+_KNOWN = 4096
+
+
+def varint(value: int) -> bytes:
+    """A number as protobuf has it; negative ones take ten bytes."""
+    if 0 <= value < _KNOWN:
+        return _SHORT[value]
+    return _varint(value & _MASK)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+_SHORT = [_varint(value) for value in range(_KNOWN)]
+_EMPTY = b""
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A field of bytes, text or a message."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def _number(number: int, value: int) -> bytes:
+    return varint(number << 3) + varint(value)
+
+
+# Bodies
+
+
+def dump(obj: Object) -> bytes:
+    """A whole body of an object that says what it is."""
+    return write(obj, obj.get("apiVersion", ""), obj.get("kind", ""))
+
+
+def write(obj: Object, api_version: str, kind: str) -> bytes:
+    """A whole body; the object's kind need not be in `obj`."""
+    group, _, version = api_version.rpartition("/")
+    return frame(encode(obj, for_answer(group, version, kind)), api_version, kind)
+
+
+def frame(raw: bytes, api_version: str, kind: str) -> bytes:
+    """A whole body around an object's message: magic bytes and a runtime.Unknown."""
+    return b"".join((frame_head(len(raw), api_version, kind), raw, FRAME_TAIL))
+
+
+FRAME_TAIL = b"\x1a\x00\x22\x00"
+"""What stands behind an object's message in a body."""
+
+
+def frame_head(size: int, api_version: str, kind: str) -> bytes:
+    """What stands before an object's message of `size` bytes in a body."""
+    meta = field(1, api_version.encode()) + field(2, kind.encode())
+    return b"".join((MAGIC, field(1, meta), b"\x12", varint(size)))
+
+
+def list_head(metadata: Object) -> bytes:
+    """How the message of a list begins: every kind's list has the same two members, metadata and items."""
+    return field(1, encode(metadata, for_answer("", "v1", "PodList").fields["metadata"].type))
+
+
+def list_items(messages: Iterable[bytes]) -> bytes:
+    """Messages as items of a list's message."""
+    parts: list[bytes] = []
+    for message in messages:
+        parts += (b"\x12", varint(len(message)), message)
+    return b"".join(parts)
+
+
+def list_message(metadata: Object, items: Iterable[bytes]) -> bytes:
+    """The message of a list of messages."""
+    return list_head(metadata) + list_items(items)
+
+
+def encode(obj: Object, type: Type) -> bytes:
+    """The message of a struct."""
+    return _plan(type).encode(obj)
+
+
+# Plans
+
+
+class Plan:
+    """How the members of a message are written; made on first use, since types contain themselves."""
+
+    __slots__ = ("_members", "_steps")
+
+    def __init__(self, members: Table) -> None:
+        self._members = members
+        self._steps: list[tuple[str, Put, bytes]] | None = None
+
+    def encode(self, obj: Object) -> bytes:
+        steps = self._steps
+        if steps is None:
+            steps = self._steps = [_step(number, self._members[number]) for number in sorted(self._members)]
+        out = bytearray()
+        get = obj.get
+        for name, put, zero in steps:
+            value = get(name) if name else obj
+            if value is not None:
+                put(value, out)
+            elif zero:
+                out += zero
+        return bytes(out)
+
+
+@cache
+def _plan(type: Type) -> Plan:
+    return Plan(table(type))
+
+
+def _step(number: int, member: "Field | Table") -> tuple[str, Put, bytes]:
+    """A member's name, how it is written, and what is written without it; no name = the whole object."""
+    if isinstance(member, dict):
+        return "", _message(number, Plan(member).encode), _EMPTY
+    type = member.type
+    if type.kind == "list" and type.items is not None and not is_message(type):
+        return member.name, _repeated(_put(number, type.items)), _EMPTY
+    if type.kind == "map" and type.items is not None:
+        return member.name, _map(number, _put(2, type.items)), _EMPTY
+    return member.name, _put(number, type), _EMPTY if member.pointer else _zero(number, type)
+
+
+def _zero(number: int, type: Type) -> bytes:
+    match type.kind:
+        case "bytes" | "list":
+            return _EMPTY
+        case "struct":
+            return field(number, encode({}, type))
+        case "int32" | "int64" | "bool":
+            return _number(number, 0)
+        case "number":
+            return varint(number << 3 | 1) + struct.pack("<d", 0.0)
+        case "intorstring":
+            return field(number, _int_or_string(0))
+    return field(number, _EMPTY)
+
+
+def _put(number: int, type: Type) -> Put:
+    match type.kind:
+        case "string" | "duration":
+            return _text(number)
+        case "int32" | "int64" | "bool":
+            return _integer(number)
+        case "number":
+            return _double(number)
+        case "struct":
+            return _message(number, _plan(type).encode)
+    return _message(number, _content(type))
+
+
+def _text(number: int) -> Put:
+    tag = varint(number << 3 | 2)
+
+    def put(value: Any, out: bytearray) -> None:
+        data = value.encode()
+        size = len(data)
+        out += tag
+        out += _SHORT[size] if size < _KNOWN else _varint(size)
+        out += data
+
+    return put
+
+
+def _integer(number: int) -> Put:
+    tag = varint(number << 3)
+
+    def put(value: Any, out: bytearray) -> None:
+        out += tag
+        out += varint(int(value))
+
+    return put
+
+
+def _double(number: int) -> Put:
+    tag = varint(number << 3 | 1)
+
+    def put(value: Any, out: bytearray) -> None:
+        out += tag
+        out += struct.pack("<d", value)
+
+    return put
+
+
+def _message(number: int, content: Content) -> Put:
+    tag = varint(number << 3 | 2)
+
+    def put(value: Any, out: bytearray) -> None:
+        data = content(value)
+        size = len(data)
+        out += tag
+        out += _SHORT[size] if size < _KNOWN else _varint(size)
+        out += data
+
+    return put
+
+
+def _repeated(put_item: Put) -> Put:
+    def put(value: Any, out: bytearray) -> None:
+        for item in value:
+            put_item(item, out)
+
+    return put
+
+
+def _map(number: int, put_item: Put) -> Put:
+    tag, put_key = varint(number << 3 | 2), _text(1)
+
+    def put(value: Any, out: bytearray) -> None:
+        for key in sorted(value):
+            entry = bytearray()
+            put_key(key, entry)
+            put_item(value[key], entry)
+            out += tag
+            out += varint(len(entry))
+            out += entry
+
+    return put
+
+
+def _content(type: Type) -> Content:
+    match type.kind:
+        case "bytes":
+            return base64.b64decode
+        case "time" | "microtime":
+            return _microtime if type.kind == "microtime" else _time
+        case "quantity":
+            return _quantity
+        case "intorstring":
+            return _int_or_string
+        case "schemaor":
+            return _schema_or(type)
+        case "list":
+            assert type.items is not None
+            return _listed(_repeated(_put(1, type.items)))
+        case "map":
+            raise TypeError("a map is no message")
+    return _any
+
+
+def _listed(put: Put) -> Content:
+    def content(value: Any) -> bytes:
+        out = bytearray()
+        put(value, out)
+        return bytes(out)
+
+    return content
+
+
+@memo(
+    "protobuf_times", longest=40, most=4096
+)  # PERF: the times of one object, and of its neighbours, are mostly the same
+def _time(value: Any) -> bytes:
+    return _number(1, times.to_unix(value)[0]) + _number(2, 0) if value else _EMPTY
+
+
+def _microtime(value: Any) -> bytes:
+    if not value:
+        return _EMPTY
+    seconds, micro = times.to_unix(value)
+    return _number(1, seconds) + _number(2, micro * 1000)
+
+
+def _quantity(value: Any) -> bytes:
+    return field(1, str(value).encode())
+
+
+def _int_or_string(value: Any) -> bytes:
+    if isinstance(value, str):
+        return _number(1, 1) + _number(2, 0) + field(3, value.encode())
+    return _number(1, 0) + _number(2, value) + field(3, _EMPTY)
+
+
+def _any(value: Any) -> bytes:
+    return field(1, json.dump(value))
+
+
+def _schema_or(type: Type) -> Content:
+    assert type.items is not None
+    plan = _plan(type.items)
+
+    def boolean(value: Any) -> bytes:
+        if isinstance(value, dict):
+            return _number(1, 1) + field(2, plan.encode(value))
+        return _number(1, int(value))
+
+    def several(value: Any) -> bytes:
+        if isinstance(value, dict):
+            return field(1, plan.encode(value))
+        items = (plan.encode(item) if isinstance(item, dict) else str(item).encode() for item in value)
+        return b"".join(field(2, item) for item in items)
+
+    return boolean if type.go.endswith("OrBool") else several

@@ -1,0 +1,157 @@
+"""Reads custom resources: bodies, patched objects, and what is stored (apiextensions crdHandler's codecs)."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from pilothouse import _schema, errors
+from pilothouse.api import codec, json, scheme
+from pilothouse.api.fields import Object
+from pilothouse.api.patch import repeated_members
+from pilothouse.api.structural import schema as structural
+from pilothouse.api.structural.rules import coerce, read_metadata, unknown_field
+from pilothouse.api.structural.schema import Schema
+from pilothouse.api.yaml import reader as yaml
+
+TOO_DEEP = "exceeded max depth"
+_INT_MAX = 2**63 - 1
+
+
+class StructuralCodec:
+    """The codec of one group, version and kind; `schema` gives the compiled schema of that version."""
+
+    def __init__(self, group: str, version: str, kind: str, schema: Callable[[], Schema]) -> None:
+        self.expected = (group, version, kind)
+        self.api_version = f"{group}/{version}"
+        self._schema = schema
+
+    def decode(self, body: bytes, content_type: str, validation: str) -> tuple[Object, list[str]]:
+        """The object in a body, pruned and defaulted, and the warnings; BadRequest or UnsupportedMediaType."""
+        media = codec.media_type(content_type)
+        if media == codec.PROTOBUF:
+            raise codec.unsupported_media_type(codec.MEDIA_TYPES)
+        actual: scheme.GroupVersionKind | None = None
+        try:
+            value, strict = _parse(body, media)
+            actual = codec.kind_of(value, self.expected)
+            obj = _object(value)
+            if not obj.get("kind"):
+                text = body.decode("utf-8", "replace")
+                actual = None
+                raise codec.Undecodable(f"Object 'Kind' is missing in '{text}'")
+            actual = (*_group_version(obj), obj["kind"])
+            strict += self.normalise(obj)
+            if strict and validation == codec.STRICT:
+                raise codec.Undecodable("strict decoding error: " + ", ".join(strict))
+        except RecursionError:
+            codec.refuse(TOO_DEEP, actual, self.expected, body)
+        except ValueError as error:
+            codec.refuse(str(error), actual, self.expected, body)
+        if obj.get("apiVersion", "") != self.api_version:
+            given = obj.get("apiVersion", "")
+            raise errors.BadRequest(
+                f"the API version in the data ({given}) does not match the expected API version ({self.api_version})"
+            )
+        return obj, [
+            w for text in strict for w in codec.warnings_of(text)
+        ] if validation == codec.WARN else []
+
+    def decode_value(self, value: Object) -> tuple[Object, list[str]]:
+        """The same for a patched object: the object and what a strict reader objects to; _schema.DecodeError."""
+        if not value.get("kind"):
+            text = json.dump(value).decode()
+            raise _schema.DecodeError(f"Object 'Kind' is missing in '{text}'")
+        try:
+            return value, self.normalise(value)
+        except RecursionError:
+            raise _schema.DecodeError(TOO_DEEP) from None
+        except ValueError as error:
+            raise _schema.DecodeError(str(error)) from None
+
+    def normalise(self, obj: Object) -> list[str]:
+        """Prune, drop nulls and default in place; what is unknown. ValueError for metadata that does not fit."""
+        notes: list[str] = []
+        found = "metadata" in obj
+        if found:
+            metadata, notes = read_metadata(obj["metadata"])
+        if self._is_ours(obj):
+            schema = self._schema()
+            notes += map(unknown_field, structural.prune(obj, schema))
+            structural.drop_nulls(obj, schema)
+            notes += map(unknown_field, coerce(obj, schema))
+            structural.default(obj, schema)
+        if found:
+            obj["metadata"] = metadata
+        return notes
+
+    def restore(self, obj: Object) -> Object:
+        """A stored object in this version: its API version swapped, pruned and defaulted by the schema; in place."""
+        schema = self._schema()
+        obj["apiVersion"] = self.api_version
+        structural.prune(obj, schema)
+        structural.drop_nulls(obj, schema)
+        coerce(obj, schema, drop=True)
+        structural.default(obj, schema)
+        return obj
+
+    def _is_ours(self, obj: Object) -> bool:
+        return obj["kind"] == self.expected[2] and obj.get("apiVersion") == self.api_version
+
+
+def _parse(body: bytes, media: str) -> tuple[Any, list[str]]:
+    """The value of a body and what is repeated in it."""
+    strict: list[str] = []
+    if media == codec.YAML:
+        document = yaml.parse(body)
+        value = document.value
+        if document.repeated:
+            strict.append(document.strict_error())
+        return plain(value), strict
+    try:
+        value = json.parse(body)
+        return plain(value), repeated_members(body, value)
+    except (json.ScanError, json.DecodeError) as error:
+        raise codec.not_interpreted(str(error)) from None
+
+
+def plain(value: Any) -> Any:
+    """JSON as Go decodes it without a type: integers beyond 64 bits are floats."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if isinstance(item, dict | list) or (
+                type(item) is int and not -_INT_MAX <= item + 1 <= _INT_MAX + 1
+            ):
+                value[name] = plain(item)
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            if isinstance(item, dict | list) or type(item) is int:
+                value[i] = plain(item)
+    elif type(value) is int and not -_INT_MAX - 1 <= value <= _INT_MAX:
+        return float(value)
+    return value
+
+
+def _object(value: Any) -> Object:
+    if value is None:
+        return {}
+    out: Object = value
+    return out
+
+
+def _group_version(obj: Object) -> tuple[str, str]:
+    return scheme.parse_group_version(obj.get("apiVersion") or "")
+
+
+def whole_numbers(value: Any) -> Any:
+    """Floats without a fraction as the integers that they are written as; in place."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if isinstance(item, dict | list | float):
+                value[name] = whole_numbers(item)
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            if isinstance(item, dict | list | float):
+                value[i] = whole_numbers(item)
+    elif isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        return int(Decimal(repr(value)))
+    return value

@@ -1,0 +1,116 @@
+"""What is wrong with a value, kept small until it is told: its words are put together only for the causes of an error."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from pilothouse.api import json
+from pilothouse.api.fields import Errors, quote
+from pilothouse.api.structural.paths import Path, show
+
+MOST_PROBLEMS = 2000
+"""Problems that are kept of one value: more than an error lists. Each takes some 500 bytes."""
+MOST_TEXT = 512 << 10
+"""Characters of causes that are written out for one value; the first cause is always told."""
+
+
+class Problem(NamedTuple):
+    """One thing wrong.
+
+    path: where; words: a format of its text with {path}, {quoted} (the path in quotes), {value} and the `args`.
+    Problems with the same of these are one. what: the sort; value and valid: what the cause shows; name: the path of the
+    cause where it is another than `path`.
+    """
+
+    path: Path
+    words: str
+    args: tuple[str, ...] = ()
+    what: str = "plain"
+    value: Any = None
+    valid: Any = None
+    name: Path = None
+
+    def text(self) -> str:
+        """The problem in words."""
+        path = show(self.path)
+        quoted = quote(path) if "{quoted}" in self.words else ""
+        value = quote(self.value) if "{value}" in self.words else ""
+        return self.words.format(*self.args, path=path, quoted=quoted, value=value)
+
+
+class Result:
+    """Problems, none twice, and how many checks a value passed (by which the best alternative is found)."""
+
+    __slots__ = ("count", "problems")
+
+    def __init__(self) -> None:
+        self.problems: dict[tuple[Path, str, tuple[str, ...]], Problem] = {}
+        self.count = 0
+
+    def add(self, problem: Problem) -> None:
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.setdefault(problem[:3], problem)
+
+    def merge(self, other: "Result") -> None:
+        """Take over what another one found; it must not be used any more."""
+        self.count += other.count
+        if not other.problems:
+            return
+        if not self.problems:
+            self.problems = other.problems
+            return
+        for problem in other.problems.values():
+            self.add(problem)
+
+
+def report(problems: Iterable[Problem], prefix: str, errs: Errors) -> None:
+    """Problems as causes; their paths go below `prefix`, "" for a whole resource."""
+    told: set[str] = set()
+    length = 0
+    for problem in problems:
+        text = problem.text()
+        if text in told:
+            continue
+        told.add(text)
+        _add(problem, text, prefix, errs)
+        length += len(text) + len(errs.causes[-1]["message"]) + len(errs.causes[-1]["field"])
+        if length > MOST_TEXT:
+            return
+
+
+def _add(problem: Problem, text: str, prefix: str, errs: Errors) -> None:
+    if problem.what == "plain":
+        errs.invalid(prefix or "<nil>", "", text)
+        return
+    name = show(problem.name or problem.path).removeprefix(".")
+    path = f"{prefix}.{name}" if prefix and name else prefix or name or "<nil>"
+    value = "" if problem.value is None else problem.value
+    if problem.what == "required":
+        errs.required(path)
+    elif problem.what == "enum":
+        errs.not_supported(path, problem.value, [_allowed(one) for one in problem.valid])
+    elif problem.what == "too long":
+        errs.too_long(path, problem.valid)
+    elif problem.what == "too many":
+        errs.too_many(path, problem.value, problem.valid)
+    elif problem.what == "type":
+        errs.type_invalid(path, value, text)
+    elif isinstance(value, float):
+        errs.add("FieldValueInvalid", path, f"Invalid value: {show_number(value)}: {text}")
+    else:
+        errs.invalid(path, value, text)
+
+
+def _allowed(value: Any) -> str:
+    return value if isinstance(value, str) else json.dump(value).decode()
+
+
+def show_number(value: float) -> str:
+    """A number as Go prints it with %v."""
+    if isinstance(value, int):
+        return str(value)
+    if value == int(value) and abs(value) < 1e21:
+        return str(int(value))
+    mantissa, mark, exponent = repr(value).partition("e")
+    if not mark:
+        return mantissa
+    return f"{mantissa}e{exponent[0] if exponent[0] in '+-' else '+'}{exponent.lstrip('+-').zfill(2)}"

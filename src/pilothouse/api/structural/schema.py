@@ -1,0 +1,297 @@
+"""Structural schemas of custom resources, compiled: pruning, null handling, defaulting, and the type tree.
+
+Upstream: apiextensions-apiserver pkg/apiserver/schema. The functions change the object they are given.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pilothouse.api import json
+from pilothouse.api import schema as types
+from pilothouse.api.fields import Object
+from pilothouse.api.patch import copy
+from pilothouse.api.schema import Field, Type
+from pilothouse.api.structural.paths import Path, item, member, show_all
+
+TYPE_META = ("apiVersion", "kind", "metadata")
+OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+MOST_UNKNOWN = 1000
+"""Unknown members of one object that a client is told of."""
+MOST_DEFAULTED = 16 << 20
+"""Bytes of JSON that the defaults of a schema may add to one object: a small object must not become a huge one."""
+
+
+class Schema:
+    """One node of a structural schema.
+
+    type: "" where none is given. additional: the schema of further members, True or False where only that was said,
+    None where nothing was. default: None where there is none; size: the bytes of its JSON. defaulted: the members that
+    have one. embeds: whether embedded resources stand here or below. rules: the CEL rules as they were declared.
+    """
+
+    __slots__ = (
+        "additional",
+        "default",
+        "defaulted",
+        "embedded",
+        "embeds",
+        "int_or_string",
+        "items",
+        "list_keys",
+        "list_type",
+        "map_type",
+        "nullable",
+        "preserve",
+        "properties",
+        "rules",
+        "size",
+        "type",
+    )
+
+    def __init__(self, declared: Object) -> None:
+        self.type: str = declared.get("type") or ""
+        self.nullable = bool(declared.get("nullable"))
+        self.default: Any = declared.get("default")
+        self.size = len(json.dump(self.default)) if self.default is not None else 0
+        self.preserve = bool(declared.get("x-kubernetes-preserve-unknown-fields"))
+        self.embedded = bool(declared.get("x-kubernetes-embedded-resource"))
+        self.int_or_string = bool(declared.get("x-kubernetes-int-or-string"))
+        self.list_type: str = declared.get("x-kubernetes-list-type") or ""
+        self.list_keys: tuple[str, ...] = tuple(declared.get("x-kubernetes-list-map-keys") or ())
+        self.map_type: str = declared.get("x-kubernetes-map-type") or ""
+        self.rules: Sequence[Object] = declared.get("x-kubernetes-validations") or ()
+        items = declared.get("items")
+        self.items = Schema(items) if isinstance(items, dict) else None
+        self.properties: Mapping[str, Schema] = _NONE
+        if properties := declared.get("properties"):
+            self.properties = {name: Schema(below) for name, below in properties.items()}
+        additional = declared.get("additionalProperties")
+        self.additional: Schema | bool | None = (
+            Schema(additional) if isinstance(additional, dict) else additional
+        )
+        self.embeds: bool = self.embedded or any(one.embeds for one in children(self))
+        self.defaulted = tuple([name for name, one in self.properties.items() if one.default is not None])
+
+    def member(self, name: str) -> "Schema | None":
+        """The schema of an object's member, None where it has none."""
+        found = self.properties.get(name)
+        if found is None and isinstance(self.additional, Schema):
+            return self.additional
+        return found
+
+
+_NONE: Mapping[str, Any] = {}
+
+
+def compile(declared: Object) -> Schema:
+    """The compiled form of an openAPIV3Schema that was checked (api/validate/crd/definition.py); its defaults are pruned."""
+    out = Schema(declared)
+    prune_defaults(out)
+    return out
+
+
+# Pruning.
+
+
+def prune(obj: Object, schema: Schema) -> list[str]:
+    """Drop what the schema of a whole resource does not know; the paths of that, sorted. Its metadata is left alone."""
+    unknown: list[Path] = []
+    _prune_object(obj, schema, None, unknown, skip=schema.preserve, embedded=True)
+    return show_all(unknown)
+
+
+def prune_value(value: Any, schema: Schema, *, root: bool = False) -> None:
+    """The same for a value somewhere inside; `root` where it is a whole resource."""
+    if root and isinstance(value, dict):
+        prune(value, schema)
+    else:
+        _prune(value, schema, None, [])
+
+
+def _prune(value: Any, schema: Schema | None, path: Path, unknown: list[Path], *, skip: bool = False) -> None:
+    """`skip`: unknown members stay, but what is known below is pruned by its own schema."""
+    skip = schema is not None and (schema.preserve or skip)
+    if isinstance(value, dict):
+        _prune_object(
+            value, schema, path, unknown, skip=skip, embedded=schema is not None and schema.embedded
+        )
+    elif isinstance(value, list):
+        items = schema.items if schema is not None else None
+        if items is None and skip:
+            return
+        for i, one in enumerate(value):
+            if isinstance(one, dict | list):
+                _prune(one, items, item(path, i), unknown, skip=skip)
+
+
+def _prune_object(
+    obj: Object, schema: Schema | None, path: Path, unknown: list[Path], *, skip: bool, embedded: bool
+) -> None:
+    if schema is None:
+        _note(obj, path, unknown)
+        obj.clear()
+        return
+    gone = []
+    for name, value in obj.items():
+        if embedded and name in TYPE_META:
+            continue
+        found = schema.properties.get(name)
+        if found is None and schema.additional is None:
+            if not skip:
+                gone.append(name)
+            continue
+        if isinstance(value, dict | list):
+            below = found if found is not None else schema.additional
+            _prune(value, below if isinstance(below, Schema) else None, member(path, name), unknown)
+    for name in gone:
+        del obj[name]
+    _note(gone if path is not None else [name for name in gone if name not in TYPE_META], path, unknown)
+
+
+def _note(names: Iterable[str], path: Path, unknown: list[Path]) -> None:
+    """Remember members that are unknown, as long as there is room."""
+    for name in names:
+        if len(unknown) >= MOST_UNKNOWN:
+            return
+        unknown.append(member(path, name))
+
+
+def prune_defaults(schema: Schema) -> None:
+    """Take unknown members out of the defaults themselves."""
+    if isinstance(schema.default, dict | list):
+        schema.default = copy(schema.default)
+        prune_value(schema.default, schema)
+    for below in children(schema):
+        prune_defaults(below)
+
+
+def children(schema: Schema) -> list[Schema]:
+    """The schemas right below one."""
+    out = list(schema.properties.values())
+    if isinstance(schema.additional, Schema):
+        out.append(schema.additional)
+    if schema.items is not None:
+        out.append(schema.items)
+    return out
+
+
+def has_rules(schema: Schema) -> bool:
+    """Whether CEL rules stand anywhere in a schema."""
+    return bool(schema.rules) or any(map(has_rules, children(schema)))
+
+
+# Nulls and defaults.
+
+
+def drop_nulls(value: Any, schema: Schema | None) -> None:
+    """Drop nulls that are neither allowed nor replaced by a default."""
+    if isinstance(value, dict):
+        gone = []
+        for name, item in value.items():
+            below = schema.member(name) if schema is not None else None
+            if item is None:
+                if below is not None and not below.nullable and below.default is None:
+                    gone.append(name)
+            elif isinstance(item, dict | list):
+                drop_nulls(item, below)
+        for name in gone:
+            del value[name]
+    elif isinstance(value, list):
+        for item in value:
+            if isinstance(item, dict | list):
+                drop_nulls(item, schema.items if schema is not None else None)
+
+
+def default(value: Any, schema: Schema | None) -> None:
+    """Set the defaults of absent members, and of nulls that are not allowed; ValueError when they are too many."""
+    if schema is not None:
+        _default(value, schema, [MOST_DEFAULTED])
+
+
+def _default(value: Any, schema: Schema, left: list[int]) -> None:
+    """`left` holds the bytes that defaults may still take."""
+    if isinstance(value, dict):
+        for name in schema.defaulted:
+            below = schema.properties[name]
+            if value.get(name) is None and (name not in value or not below.nullable):
+                value[name] = _take(below, left)
+        for name, one in value.items():
+            found = schema.properties.get(name)
+            if found is None and isinstance(schema.additional, Schema):
+                found = schema.additional
+                if one is None and not found.nullable:
+                    one = value[name] = _take(found, left)
+            if found is not None and isinstance(one, dict | list):
+                _default(one, found, left)
+    elif isinstance(value, list) and schema.items is not None:
+        for i, one in enumerate(value):
+            if one is None and not schema.items.nullable:
+                one = value[i] = _take(schema.items, left)
+            if isinstance(one, dict | list):
+                _default(one, schema.items, left)
+
+
+def _take(schema: Schema, left: list[int]) -> Any:
+    left[0] -= schema.size + _MEMBER
+    if left[0] < 0:
+        raise ValueError(f"the defaults of the schema are larger than {MOST_DEFAULTED} bytes")
+    return copy(schema.default)
+
+
+_MEMBER = 16
+"""Bytes that a member takes beside its value."""
+
+
+# The type tree, for managed fields and server-side apply.
+
+
+def type_of(schema: Schema | None) -> Type:
+    """The type of a resource with this schema: every member may be absent; kind, apiVersion and metadata are there."""
+    root = _type(schema) if schema is not None else Type("struct", preserve_unknown=True)
+    if root.kind != "struct":
+        root = Type("struct", preserve_unknown=True)
+    _add_type_meta(root)
+    return root
+
+
+def _add_type_meta(type: Type) -> None:
+    for name in ("apiVersion", "kind"):
+        type.fields[name] = Field(name, _SCALARS["string"])
+    type.fields["metadata"] = Field("metadata", types.builtin(OBJECT_META))
+
+
+def _type(schema: Schema) -> Type:
+    if schema.int_or_string:
+        return _SCALARS["int-or-string"]
+    if schema.type == "array":
+        return Type(
+            "list",
+            items=_type(schema.items) if schema.items is not None else None,
+            list_type=schema.list_type,
+            list_keys=schema.list_keys,
+        )
+    if schema.type == "object":
+        return _object_type(schema)
+    return _SCALARS.get(schema.type) or _SCALARS[""]
+
+
+def _object_type(schema: Schema) -> Type:
+    further = _type(schema.additional) if isinstance(schema.additional, Schema) else None
+    if further is not None and not schema.properties:
+        return Type("map", items=further, map_type=schema.map_type)
+    out = Type("struct", items=further, map_type=schema.map_type, preserve_unknown=schema.preserve)
+    for name, below in schema.properties.items():
+        out.fields[name] = Field(name, _type(below), default=below.default)
+    if schema.embedded:
+        _add_type_meta(out)
+    return out
+
+
+_SCALARS = {
+    "string": Type("string"),
+    "integer": Type("int64"),
+    "number": Type("number"),
+    "boolean": Type("bool"),
+    "int-or-string": Type("intorstring"),
+    "": Type("any"),
+}

@@ -1,0 +1,118 @@
+"""Defaults of a structural schema must fit it (apiserver/schema/defaulting/validation.go)."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.patch import copy
+from pilothouse.api.structural.paths import Trail
+from pilothouse.api.structural.rules import coerce, validate_embedded, validate_resource
+from pilothouse.api.structural.schema import TYPE_META, Schema, prune_value
+from pilothouse.api.structural.validate import Validator, same, validate
+
+Surround = Callable[[Any], Object]
+"""Puts a value where it belongs in a resource that has nothing else."""
+
+
+def validate_defaults(declared: Object, path: str, errs: Errors, *, require_pruned: bool = True) -> None:
+    """The causes against the defaults of a schema that is structural."""
+    whole = {**declared, "x-kubernetes-embedded-resource": True}
+    if any(node.get("default") is not None for node in _below(whole)):
+        checks = _Checks(Schema(whole), Validator(whole), require_pruned, errs)
+        _validate(whole, checks, Trail(path), _resource, False)
+
+
+def _below(declared: Object) -> Iterator[Object]:
+    """The schemas whose defaults are checked."""
+    waiting = [declared]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        if isinstance(one.get("items"), dict):
+            waiting.append(one["items"])
+        waiting += (one.get("properties") or {}).values()
+
+
+class _Checks(NamedTuple):
+    """One node of the schema as its defaults are checked by; it is compiled once for all of them."""
+
+    schema: Schema
+    validator: Validator
+    require_pruned: bool
+    errs: Errors
+
+    def items(self) -> "_Checks":
+        assert self.schema.items is not None and self.validator.items is not None
+        return self._replace(schema=self.schema.items, validator=self.validator.items)
+
+    def member(self, name: str) -> "_Checks":
+        return self._replace(schema=self.schema.properties[name], validator=self.validator.properties[name])
+
+
+def _resource(value: Any) -> Object:
+    out: Object = value if isinstance(value, dict) else {}
+    out.setdefault("kind", "Validation")
+    out.setdefault("apiVersion", "validation/v1")
+    return out
+
+
+def _validate(declared: Object, checks: _Checks, path: Trail, surround: Surround, inside_meta: bool) -> None:
+    embedded = bool(declared.get("x-kubernetes-embedded-resource"))
+    if embedded:
+        inside_meta, surround = False, _resource
+    value = declared.get("default")
+    if value is not None:
+        if inside_meta:
+            _inside_meta(checks, value, f"{path}.default", surround)
+        else:
+            _plain(checks, value, f"{path}.default")
+    items = declared.get("items")
+    if isinstance(items, dict):
+        _validate(items, checks.items(), path.below(".items"), lambda v: surround([v]), inside_meta)
+    for name, member in sorted((declared.get("properties") or {}).items()):
+        _validate(
+            member,
+            checks.member(name),
+            path.below(f".properties[{name}]"),
+            _child(surround, name),
+            inside_meta or (embedded and name in TYPE_META),
+        )
+
+
+def _child(surround: Surround, name: str) -> Surround:
+    return lambda value: surround({name: value})
+
+
+def _inside_meta(checks: _Checks, value: Any, path: str, surround: Surround) -> None:
+    """A default somewhere in metadata: the resource around it must be valid."""
+    obj = surround(copy(value))
+    found = Errors()
+    validate_resource(obj, found, "")
+    if found:
+        listed = [f"{cause['field']}: {cause['message']}" for cause in found.causes]
+        text = listed[0] if len(listed) == 1 else f"[{', '.join(listed)}]"
+        checks.errs.invalid(path, value, f"must result in valid metadata: {text}")
+        return
+    validate(checks.validator, value, checks.errs, path)
+
+
+def _plain(checks: _Checks, value: Any, path: str) -> None:
+    schema, errs = checks.schema, checks.errs
+    if checks.require_pruned:
+        pruned = copy(value)
+        prune_value(pruned, schema)
+        if not same(pruned, value):
+            errs.invalid(path, value, "must not have unknown fields")
+    value = copy(value)
+    try:
+        coerce(value, schema, path)
+    except ValueError as err:
+        where, _, text = str(err).partition(": ")
+        errs.add("FieldValueInvalid", where, text)
+        return
+    found = Errors()
+    validate_embedded(value, schema, found, path)
+    if found:
+        errs.extend(found)
+        return
+    validate(checks.validator, value, errs, path)

@@ -1,0 +1,440 @@
+"""An openAPIV3Schema as part of a definition (apiextensions/validation ValidateCustomResourceDefinitionOpenAPISchema).
+
+CEL rules are taken as they are written: `Rules` is the place for a compiler.
+"""
+
+import re
+from collections.abc import Iterator, Set
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.structural.paths import Trail
+from pilothouse.api.structural.schema import TYPE_META
+from pilothouse.api.turns import sorted_members
+from pilothouse.api.validate.crd.defaults import validate_defaults
+from pilothouse.api.validate.crd.paths import PathError, valid_path
+from pilothouse.api.validate.crd.structural import unsupported, validate_structural, with_unsupported
+
+TYPES = ("array", "boolean", "integer", "number", "object", "string")
+LIST_TYPES, MAP_TYPES = ("atomic", "set", "map"), ("atomic", "granular")
+REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
+_LINE_BREAK = re.compile("[\n\r]+")
+_NOT_SUPPORTED = (
+    ("id", "id"),
+    ("additionalItems", "additionalItems"),
+    ("patternProperties", "patternProperties"),
+    ("definitions", "definitions"),
+    ("dependencies", "dependencies"),
+    ("$ref", "$ref"),
+)
+
+# Members that a root schema may have beside a status subresource, in the order of the Go struct.
+_GO_NAMES = {
+    "id": "ID",
+    "$schema": "Schema",
+    "$ref": "Ref",
+    "description": "Description",
+    "type": "Type",
+    "nullable": "Nullable",
+    "format": "Format",
+    "title": "Title",
+    "default": "Default",
+    "maximum": "Maximum",
+    "exclusiveMaximum": "ExclusiveMaximum",
+    "minimum": "Minimum",
+    "exclusiveMinimum": "ExclusiveMinimum",
+    "maxLength": "MaxLength",
+    "minLength": "MinLength",
+    "pattern": "Pattern",
+    "maxItems": "MaxItems",
+    "minItems": "MinItems",
+    "uniqueItems": "UniqueItems",
+    "multipleOf": "MultipleOf",
+    "enum": "Enum",
+    "maxProperties": "MaxProperties",
+    "minProperties": "MinProperties",
+    "required": "Required",
+    "items": "Items",
+    "allOf": "AllOf",
+    "oneOf": "OneOf",
+    "anyOf": "AnyOf",
+    "not": "Not",
+    "properties": "Properties",
+    "additionalProperties": "AdditionalProperties",
+    "patternProperties": "PatternProperties",
+    "dependencies": "Dependencies",
+    "additionalItems": "AdditionalItems",
+    "definitions": "Definitions",
+    "externalDocs": "ExternalDocs",
+    "example": "Example",
+    "x-kubernetes-preserve-unknown-fields": "XPreserveUnknownFields",
+    "x-kubernetes-embedded-resource": "XEmbeddedResource",
+    "x-kubernetes-int-or-string": "XIntOrString",
+    "x-kubernetes-list-map-keys": "XListMapKeys",
+    "x-kubernetes-list-type": "XListType",
+    "x-kubernetes-map-type": "XMapType",
+    "x-kubernetes-validations": "XValidations",
+}
+_AT_ROOT = (
+    "Description", "Type", "Format", "Title", "Maximum", "ExclusiveMaximum", "Minimum", "ExclusiveMinimum", "MaxLength",
+    "MinLength", "Pattern", "MaxItems", "MinItems", "UniqueItems", "MultipleOf", "Required", "Items", "Properties",
+    "ExternalDocs", "Example", "XPreserveUnknownFields", "XValidations",
+)  # fmt: skip
+_ZERO_TEXT = {"ID", "Schema", "Description", "Type", "Format", "Title", "Pattern"}
+_ZERO_FALSE = {
+    "Nullable", "ExclusiveMaximum", "ExclusiveMinimum", "UniqueItems", "XEmbeddedResource", "XIntOrString",
+}  # fmt: skip
+
+
+class Rules:
+    """Checks the CEL rules of a schema; this one takes whatever is written."""
+
+    def validate(self, declared: Object, path: str, errs: Errors) -> None:
+        """Add the causes against the rules of a whole schema that is valid otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an update need not fulfil because the stored definition does not either."""
+
+    require_structural: bool = True
+    require_types: bool = True
+    require_schema: bool = True
+    require_pruned: bool = True
+    require_atomic_sets: bool = True
+    require_map_keys: bool = True
+    rules: Rules = field(default_factory=Rules)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in a schema the walk is."""
+
+    no_defaults: str | None = None
+    inside_meta: bool = False
+    unsupported: Set[int] = frozenset()
+    """Of the whole schema: the ids of those that cannot be tried as structural ones."""
+
+
+def walk(declared: Any) -> Iterator[Object]:
+    """A schema and all below it, in upstream's order of looking at them."""
+    waiting = [declared]
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, dict):
+            continue
+        yield one
+        below = [one.get("items")]
+        for name in ("allOf", "anyOf", "oneOf"):
+            below += one.get(name) or ()
+        below.append(one.get("not"))
+        below += [member for _, member in sorted_members(one.get("properties") or {}).items()]
+        below.append(one.get("additionalProperties"))
+        waiting += reversed(below)
+
+
+def validate_schema(schema: Object | None, status: bool, path: str, options: Options, errs: Errors) -> None:
+    """The `schema` of a version, or the one of them all; `status`: its root is restricted."""
+    if schema is None or schema.get("openAPIV3Schema") is None:
+        return
+    declared = schema["openAPIV3Schema"]
+    path = f"{path}.openAPIV3Schema"
+    found = Errors()
+    if status:
+        _root_of_status(declared, path, found)
+    if declared.get("nullable"):
+        found.forbidden(f"{path}.nullable", "nullable cannot be true at the root")
+    late = ""
+    structural = False
+    if options.require_structural:
+        late = unsupported(declared)
+        if not late:
+            count = len(found)
+            validate_structural(declared, path, found)
+            if len(found) == count:
+                validate_defaults(declared, path, found, require_pruned=options.require_pruned)
+            structural = len(found) == count
+    openapi = Errors()
+    place = _Place(unsupported=with_unsupported(declared))
+    _validate(declared, Trail(path), place, True, options, openapi)
+    found.extend(openapi)
+    if late and not found:
+        found.invalid(path, "", late)
+    if structural and not openapi:
+        options.rules.validate(declared, path, found)
+    errs.extend(found)
+
+
+def _root_of_status(declared: Object, path: str, errs: Errors) -> None:
+    for name, go in _GO_NAMES.items():
+        value = declared.get(name)
+        if value is None or (value in ("", False, [], {}) and not isinstance(value, dict)):
+            continue
+        if go == "Type":
+            if value != "object":
+                why = 'only "object" is allowed as the type at the root of the schema if the status subresource is enabled'
+                errs.invalid(f"{path}.type", value, why)
+                return
+        elif go not in _AT_ROOT:
+            listed = " ".join(_AT_ROOT)
+            why = f"only [{listed}] fields are allowed at the root of the schema if the status subresource is enabled"
+            errs.invalid(path, go_schema(declared), why)
+            return
+
+
+def go_schema(declared: Object) -> Object:
+    """A schema as Go prints its internal struct."""
+    out: Object = {}
+    for name, go in _GO_NAMES.items():
+        value = declared.get(name)
+        if value is None:
+            value = "" if go in _ZERO_TEXT else False if go in _ZERO_FALSE else None
+        elif go == "Properties":
+            value = {key: go_schema(member) for key, member in sorted_members(value).items()}
+        elif go in ("AllOf", "OneOf", "AnyOf"):
+            value = [go_schema(one) for one in value]
+        elif go == "Not":
+            value = go_schema(value)
+        elif go == "Items":
+            several = isinstance(value, list)
+            value = {
+                "Schema": None if several else go_schema(value),
+                "JSONSchemas": [go_schema(one) for one in value] if several else None,
+            }
+        elif go == "AdditionalProperties":
+            whole = isinstance(value, dict)
+            value = {"Allows": True if whole else value, "Schema": go_schema(value) if whole else None}
+        elif go in ("PatternProperties", "Definitions"):
+            value = {key: go_schema(member) for key, member in sorted_members(value).items()}
+        elif go == "XValidations":
+            value = [go_rule(rule) for rule in value]
+        out[go] = value
+    return out
+
+
+def go_rule(rule: Object) -> Object:
+    """A CEL rule as Go prints its internal struct."""
+    return {
+        "Rule": rule.get("rule", ""),
+        "Message": rule.get("message", ""),
+        "MessageExpression": rule.get("messageExpression", ""),
+        "Reason": rule.get("reason"),
+        "FieldPath": rule.get("fieldPath", ""),
+        "OptionalOldSelf": rule.get("optionalOldSelf"),
+    }
+
+
+def _validate(s: Object, path: Trail, place: _Place, root: bool, options: Options, errs: Errors) -> None:
+    _standard(s, path, place, options, errs)
+    if s.get("uniqueItems"):
+        errs.forbidden(
+            f"{path}.uniqueItems",
+            "uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
+        )
+    _members(s, path, place, root, options, errs)
+    if isinstance(s.get("not"), dict):
+        _validate(s["not"], path.below(".not"), place, False, options, errs)
+    for name in ("allOf", "oneOf", "anyOf"):
+        for i, one in enumerate(s.get(name) or ()):
+            _validate(one, path.below(f".{name}[{i}]"), place, False, options, errs)
+    for name, one in sorted_members(s.get("definitions") or {}).items():
+        _validate(one, path.below(f".definitions[{name}]"), place, False, options, errs)
+    items = s.get("items")
+    if isinstance(items, dict):
+        _validate(items, path.below(".items"), place, False, options, errs)
+    elif isinstance(items, list):
+        for i, one in enumerate(items):
+            _validate(one, path.below(f".items[{i}]"), place, False, options, errs)
+    for name, one in sorted_members(s.get("dependencies") or {}).items():
+        if isinstance(one, dict):
+            _validate(one, path.below(f".dependencies[{name}]"), place, False, options, errs)
+    if s.get("x-kubernetes-preserve-unknown-fields") is False:
+        errs.invalid(f"{path}.x-kubernetes-preserve-unknown-fields", False, "must be true or undefined")
+    _map_type(s, path, errs)
+    _list_type(s, path, options, errs)
+    if options.require_map_keys:
+        map_list_keys(s, path, errs)
+    for i, rule in enumerate(s.get("x-kubernetes-validations") or ()):
+        _rule(s, rule, path.below(f".x-kubernetes-validations[{i}]"), place, errs)
+
+
+def _standard(s: Object, path: Trail, place: _Place, options: Options, errs: Errors) -> None:
+    kind = s.get("type") or ""
+    if options.require_types and kind and kind not in TYPES:
+        errs.not_supported(f"{path}.type", kind, TYPES)
+    if s.get("default") is not None and place.no_defaults is not None:
+        errs.forbidden(f"{path}.default", f"must not be set {place.no_defaults}")
+    for name, text in _NOT_SUPPORTED:
+        if s.get(name) or (name == "additionalItems" and s.get(name) is not None):
+            errs.forbidden(f"{path}.{name}", f"{text} is not supported")
+    if kind == "null":
+        errs.forbidden(f"{path}.type", "type cannot be set to null, use nullable as an alternative")
+    if isinstance(s.get("items"), list):
+        errs.forbidden(f"{path}.items", "items must be a schema object and not an array")
+    if place.inside_meta and s.get("x-kubernetes-embedded-resource"):
+        errs.forbidden(f"{path}.x-kubernetes-embedded-resource", "must not be used inside of resource meta")
+
+
+def _members(s: Object, path: Trail, place: _Place, root: bool, options: Options, errs: Errors) -> None:
+    properties, additional = s.get("properties") or {}, s.get("additionalProperties")
+    if additional is not None:
+        if properties and additional is not True:
+            errs.forbidden(
+                f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive"
+            )
+        if isinstance(additional, dict):
+            below = place
+            if place.inside_meta:
+                below = replace(place, no_defaults="inside additionalProperties applying to object metadata")
+            _validate(additional, path.below(".additionalProperties"), below, False, options, errs)
+    for name, member in sorted_members(properties).items():
+        below = place
+        if name in TYPE_META and (root or s.get("x-kubernetes-embedded-resource")):
+            below = replace(below, inside_meta=True)
+            if root:
+                below = replace(below, no_defaults=f"in top-level {name}")
+        _validate(member, path.below(f".properties[{name}]"), below, False, options, errs)
+
+
+def _typed(s: Object, wanted: str, extension: str, path: Trail, errs: Errors) -> bool:
+    kind = s.get("type") or ""
+    if kind == wanted:
+        return True
+    why = f"must be {wanted} if {extension} is specified"
+    if kind:
+        errs.invalid(f"{path}.type", kind, why)
+    else:
+        errs.required(f"{path}.type", why)
+    return False
+
+
+def _map_type(s: Object, path: Trail, errs: Errors) -> None:
+    map_type = s.get("x-kubernetes-map-type")
+    if map_type is None:
+        return
+    _typed(s, "object", "x-kubernetes-map-type", path, errs)
+    if map_type not in MAP_TYPES:
+        errs.not_supported(f"{path}.x-kubernetes-map-type", map_type, MAP_TYPES)
+
+
+def _list_type(s: Object, path: Trail, options: Options, errs: Errors) -> None:
+    list_type, keys = s.get("x-kubernetes-list-type"), s.get("x-kubernetes-list-map-keys") or []
+    where = path.below(".x-kubernetes-list-type")
+    if list_type is not None:
+        typed = _typed(s, "array", "x-kubernetes-list-type", path, errs)
+        if typed and options.require_atomic_sets:
+            atomic_set(s, path, errs)
+        if list_type not in LIST_TYPES:
+            errs.not_supported(str(where), list_type, LIST_TYPES)
+    if keys:
+        why = "must be map if x-kubernetes-list-map-keys is non-empty"
+        if list_type is None:
+            errs.required(str(where), why)
+        elif list_type != "map":
+            errs.invalid(str(where), list_type, why)
+    if list_type == "map":
+        _list_map(s, keys, path, errs)
+
+
+def _list_map(s: Object, keys: list[str], path: Trail, errs: Errors) -> None:
+    where = path.below(".x-kubernetes-list-map-keys")
+    items = s.get("items")
+    if not keys:
+        errs.required(str(where), "must not be empty if x-kubernetes-list-type is map")
+    if items is None:
+        errs.required(f"{path}.items", "must have a schema if x-kubernetes-list-type is map")
+        return
+    if not isinstance(items, dict):
+        errs.invalid(
+            f"{path}.items", items, "must only have a single schema if x-kubernetes-list-type is map"
+        )
+        return
+    if items.get("type") != "object":
+        why = "must be object if parent array's x-kubernetes-list-type is map"
+        errs.invalid(f"{path}.items.type", items.get("type") or "", why)
+        return
+    seen: set[str] = set()
+    for name in keys:
+        member = (items.get("properties") or {}).get(name)
+        if member is None:
+            errs.invalid(str(where), keys, "entries must all be names of item properties")
+        elif member.get("type") in ("array", "object"):
+            why = "must be a scalar type if parent array's x-kubernetes-list-type is map"
+            errs.invalid(f"{path}.items.properties[{name}].type", "object", why)
+        if name in seen:
+            errs.invalid(str(where), keys, "must not contain duplicate entries")
+        seen.add(name)
+
+
+def atomic_set(s: Object, path: Trail, errs: Errors) -> None:
+    """Items of a set must be atomic."""
+    items = s.get("items")
+    if s.get("x-kubernetes-list-type") != "set" or not isinstance(items, dict):
+        return
+    why = "must be atomic as item of a list with x-kubernetes-list-type=set"
+    list_type = items.get("x-kubernetes-list-type")
+    if items.get("type") == "array" and list_type not in (None, "atomic"):
+        errs.invalid(f"{path}.items.x-kubernetes-list-type", list_type, why)
+    if items.get("type") == "object" and items.get("x-kubernetes-map-type") != "atomic":
+        errs.invalid(f"{path}.items.x-kubernetes-map-type", list_type, why)
+
+
+def map_list_keys(s: Object, path: Trail, errs: Errors) -> None:
+    """Items of sets and maps are never null, and the keys of a map always there."""
+    items, list_type = s.get("items"), s.get("x-kubernetes-list-type")
+    if not isinstance(items, dict) or list_type not in ("set", "map"):
+        return
+    if items.get("nullable"):
+        errs.forbidden(
+            f"{path}.items.nullable", f"cannot be nullable when x-kubernetes-list-type is {list_type}"
+        )
+    if list_type != "map":
+        return
+    required = frozenset(items.get("required") or ())
+    for name in s.get("x-kubernetes-list-map-keys") or ():
+        member = (items.get("properties") or {}).get(name)
+        if member is None:
+            continue
+        where = path.below(f".items.properties[{name}]")
+        about = "this property is in x-kubernetes-list-map-keys, so it"
+        if name not in required and member.get("default") is None:
+            errs.required(f"{where}.default", f"{about} must have a default or be a required property")
+        if member.get("nullable"):
+            errs.forbidden(f"{where}.nullable", f"{about} cannot be nullable")
+
+
+def _rule(s: Object, rule: Object, path: Trail, place: _Place, errs: Errors) -> None:
+    """The plain members of one CEL rule."""
+    text, message = rule.get("rule") or "", rule.get("message") or ""
+    expression, field_path = rule.get("messageExpression") or "", rule.get("fieldPath") or ""
+    if not text.strip():
+        errs.required(f"{path}.rule", "rule is not specified")
+    elif message and not message.strip():
+        errs.invalid(f"{path}.message", message, "must be non-empty if specified")
+    elif _LINE_BREAK.search(message.strip()):
+        errs.invalid(f"{path}.message", message, "must not contain line breaks")
+    elif _LINE_BREAK.search(text.strip()) and not message.strip():
+        errs.required(f"{path}.message", "message must be specified if rule contains line breaks")
+    if expression and not expression.strip():
+        errs.required(f"{path}.messageExpression", "messageExpression must be non-empty if specified")
+    if rule.get("reason") is not None and rule["reason"] not in REASONS:
+        errs.not_supported(f"{path}.reason", rule["reason"], REASONS)
+    if field_path and not field_path.strip():
+        errs.invalid(f"{path}.fieldPath", field_path, "must be non-empty if specified")
+    if _LINE_BREAK.search(field_path):
+        errs.invalid(f"{path}.fieldPath", field_path, "must not contain line breaks")
+    if field_path and id(s) not in place.unsupported:
+        try:
+            valid_path(field_path, s)
+        except PathError:
+            errs.invalid(f"{path}.fieldPath", field_path, "must be a valid path")
+
+
+def structural_faults(declared: Object) -> bool:
+    """Whether a stored schema is not structural."""
+    found = Errors()
+    if unsupported(declared):
+        return True
+    validate_structural(declared, "", found)
+    return bool(found)

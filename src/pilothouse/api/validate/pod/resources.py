@@ -1,0 +1,86 @@
+"""Requests and limits of a whole pod, and its quality of service (component-helpers/resource, helper/qos)."""
+
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.pod_resources import aggregate
+from pilothouse.api.quantity import Quantity
+from pilothouse.api.validate.pod.options import PodOptions
+from pilothouse.api.validate.resources import (
+    COMPUTE,
+    amount,
+    validate_pod_resource_name,
+    validate_requirements,
+)
+
+
+def validate_pod_resources(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
+    """The requirements of the pod as a whole, against those of its containers."""
+    own = spec.get("resources")
+    if own is None:
+        return
+    if own.get("claims"):
+        errs.forbidden(f"{path}.claims", "claims cannot be set for Resources at pod-level")
+    validate_requirements(
+        own,
+        path,
+        errs,
+        rule=validate_pod_resource_name,
+        claims=frozenset(c["name"] for c in spec.get("resourceClaims") or () if c.get("name")),
+        any_huge_page=options.allow_indivisible_huge_pages,
+    )
+    for name, total in sorted(aggregate(spec, "requests").items()):
+        given = (own.get("requests") or {}).get(name, "0")
+        if total > amount(given):
+            why = f"must be greater than or equal to aggregate container requests of {total}"
+            errs.invalid(f"{path}.requests[{name}]", given, why)
+    limits = own.get("limits") or {}
+    for i, container in enumerate(spec.get("containers") or ()):
+        for name, text in sorted(((container.get("resources") or {}).get("limits") or {}).items()):
+            if name in limits and amount(text) > amount(limits[name]):
+                why = f"must be less than or equal to pod limits of {limits[name]}"
+                errs.invalid(f"{path}.containers[{i}][{name}].limits", text, why)
+
+
+def quality_of_service(spec: Object) -> str:
+    """The QoS class that a spec earns (qos.ComputePodQOS)."""
+    own = spec.get("resources")
+    if own is not None and _compute(own):
+        holders = [own]
+    else:
+        members = ("containers", "initContainers")
+        holders = [c.get("resources") or {} for m in members for c in spec.get(m) or ()]
+    requests: dict[str, Quantity] = {}
+    limits: dict[str, Quantity] = {}
+    guaranteed = True
+    for holder in holders:
+        wanted, bounds = _positive(holder.get("requests") or {}), _positive(holder.get("limits") or {})
+        for target, found in ((requests, wanted), (limits, bounds)):
+            for name, number in found.items():
+                target[name] = target[name] + number if name in target else number
+        if len(bounds) < len(COMPUTE):
+            guaranteed = False
+    if not requests and not limits:
+        return "BestEffort"
+    if guaranteed and requests == limits:
+        return "Guaranteed"
+    return "Burstable"
+
+
+def _positive(listed: Object) -> dict[str, Quantity]:
+    """What there is above zero of cpu and memory."""
+    out = {}
+    for name in COMPUTE:
+        text = listed.get(name)
+        if text is not None:
+            number = amount(text)
+            if number.sign() > 0:
+                out[name] = number
+    return out
+
+
+def _compute(resources: Object) -> bool:
+    """Whether anything is said at the level of the pod (IsPodLevelResourcesSet)."""
+    for member in ("requests", "limits"):
+        for name in resources.get(member) or ():
+            if name in COMPUTE or name.startswith("hugepages-"):
+                return True
+    return False

@@ -1,0 +1,305 @@
+"""Rules of pods and pod templates at their creation (apis/core/validation, ValidatePodSpec)."""
+
+from collections.abc import Mapping, Sequence
+
+from pilothouse.api import names
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate.common import (
+    report,
+    validate_annotations,
+    validate_dns_label,
+    validate_dns_subdomain,
+    validate_ip,
+    validate_labels,
+    validate_name,
+)
+from pilothouse.api.validate.pod.annotations import (
+    validate_annotations_match_fields,
+    validate_pod_annotations,
+)
+from pilothouse.api.validate.pod.container import (
+    Surroundings,
+    validate_containers,
+    validate_ephemeral_containers,
+    validate_image_of_pod,
+    validate_init_containers,
+    visit,
+)
+from pilothouse.api.validate.pod.options import NEW, POD, PodOptions, options_for
+from pilothouse.api.validate.pod.resources import validate_pod_resources
+from pilothouse.api.validate.pod.scheduling import (
+    validate_affinity,
+    validate_readiness_gates,
+    validate_scheduling_gates,
+    validate_spread_constraints,
+    validate_tolerations,
+)
+from pilothouse.api.validate.pod.security import (
+    validate_host_process,
+    validate_host_users,
+    validate_os,
+    validate_pod_security_context,
+)
+from pilothouse.api.validate.pod.volumes import validate_volumes
+from pilothouse.api.validate.resources import validate_requirements
+
+__all__ = [
+    "NEW",
+    "POD",
+    "PodOptions",
+    "options_for",
+    "validate_pod",
+    "validate_pod_metadata_and_spec",
+    "validate_pod_spec",
+    "validate_pod_template",
+    "validate_pod_template_spec",
+]
+
+RESTART_POLICIES = ("Always", "OnFailure", "Never")
+DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+MAX_NAMESERVERS = 3
+MAX_SEARCHES = 32
+MAX_SEARCH_CHARS = 2048
+MAX_HOSTNAME = 64
+
+
+def validate_pod_template_spec(template: Object, path: str, errs: Errors, options: PodOptions = NEW) -> None:
+    """A PodTemplateSpec at `path` (`spec.template`); one that replaces another has options_for() it."""
+    metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
+    annotations = metadata.get("annotations")
+    validate_labels(metadata.get("labels"), f"{path}.labels", errs)
+    validate_annotations(annotations, f"{path}.annotations", errs)
+    any_cost = options.allow_invalid_deletion_cost
+    validate_pod_annotations(annotations or {}, spec, f"{path}.annotations", errs, any_cost=any_cost)
+    validate_pod_spec(spec, f"{path}.spec", errs, options)
+    validate_annotations_match_fields(annotations or {}, spec, f"{path}.spec", errs)
+    if spec.get("ephemeralContainers"):
+        errs.forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
+
+
+def validate_pod_template(template: Object, errs: Errors, old: Object | None = None) -> None:
+    """A PodTemplate object."""
+    before = (old or {}).get("template") or {}
+    options = options_for(before.get("spec"), before.get("metadata"))
+    validate_pod_template_spec(template.get("template") or {}, "template", errs, options)
+
+
+def validate_pod(pod: Object, errs: Errors) -> None:
+    """A new pod."""
+    spec = pod.get("spec") or {}
+    validate_pod_metadata_and_spec(pod, errs, POD)
+    if spec.get("ephemeralContainers"):
+        errs.forbidden("spec.ephemeralContainers", "cannot be set on create")
+    if spec.get("nodeName") and spec.get("schedulingGates"):
+        errs.forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
+    validate_annotations_match_fields(pod["metadata"].get("annotations") or {}, spec, "spec", errs)
+
+
+def validate_pod_metadata_and_spec(pod: Object, errs: Errors, options: PodOptions) -> None:
+    """What holds for a pod at its creation and after every change."""
+    metadata, spec = pod["metadata"], pod.get("spec") or {}
+    annotations, any_cost = metadata.get("annotations") or {}, options.allow_invalid_deletion_cost
+    validate_pod_annotations(annotations, spec, "metadata.annotations", errs, any_cost=any_cost)
+    validate_pod_spec(spec, "spec", errs, options, meta=metadata)
+    if not spec.get("serviceAccountName"):
+        for i, volume in enumerate(spec.get("volumes") or ()):
+            for j, source in enumerate((volume.get("projected") or {}).get("sources") or ()):
+                if source.get("serviceAccountToken") is not None:
+                    at = f"spec.volumes[{i}].projected.sources[{j}].serviceAccountToken"
+                    errs.forbidden(at, "must not be specified when serviceAccountName is not set")
+    for member in ("containers", "initContainers"):
+        for i, container in enumerate(spec.get(member) or ()):
+            validate_image_of_pod(container, f"spec.{member}[{i}]", errs)
+
+
+def validate_pod_spec(
+    spec: Object, path: str, errs: Errors, options: PodOptions = NEW, *, meta: Object | None = None
+) -> None:
+    """A PodSpec at `path`; `meta` is the pod's own metadata, None for a template."""
+    grace = spec.get("terminationGracePeriodSeconds")
+    if grace is None:
+        errs.required(f"{path}.terminationGracePeriodSeconds")
+    pod_name = (meta or {}).get("name", "")
+    volumes = validate_volumes(spec.get("volumes") or [], pod_name, f"{path}.volumes", errs, options)
+    claims = spec.get("resourceClaims") or []
+    _resource_claims(claims, f"{path}.resourceClaims", errs)
+    around = Surroundings(
+        volumes=volumes,
+        claims=frozenset(c["name"] for c in claims if c.get("name")),
+        restart_policy=spec.get("restartPolicy", ""),
+        grace=grace,
+        host_users=spec.get("hostUsers") is not False,
+        options=options,
+    )
+    regular, init = spec.get("containers") or [], spec.get("initContainers") or []
+    validate_containers(regular, f"{path}.containers", errs, around)
+    validate_init_containers(init, regular, f"{path}.initContainers", errs, around)
+    validate_ephemeral_containers(spec, f"{path}.ephemeralContainers", errs, around)
+    _file_volumes(spec, path, errs)
+    validate_pod_resources(spec, f"{path}.resources", errs, options)
+    if spec.get("hostNetwork"):
+        _host_ports(regular, f"{path}.containers", errs, options)
+    _enum(spec.get("restartPolicy", ""), RESTART_POLICIES, f"{path}.restartPolicy", errs)
+    _enum(spec.get("dnsPolicy", ""), DNS_POLICIES, f"{path}.dnsPolicy", errs)
+    validate_labels(spec.get("nodeSelector"), f"{path}.nodeSelector", errs)
+    validate_pod_security_context(spec, path, errs, options)
+    validate_affinity(
+        spec.get("affinity"),
+        f"{path}.affinity",
+        errs,
+        any_node_value=options.allow_invalid_node_affinity_values,
+        any_pod_value=options.allow_invalid_selector_values,
+    )
+    _dns_config(spec, f"{path}.dnsConfig", errs, options)
+    validate_readiness_gates(spec.get("readinessGates"), f"{path}.readinessGates", errs)
+    validate_scheduling_gates(spec.get("schedulingGates"), f"{path}.schedulingGates", errs)
+    validate_spread_constraints(
+        spec.get("topologySpreadConstraints"),
+        f"{path}.topologySpreadConstraints",
+        errs,
+        any_selector=options.allow_invalid_spread_selector,
+    )
+    containers = list(visit(spec, path))
+    validate_host_process(spec, containers, path, errs)
+    validate_host_users(spec, path, errs)
+    _identity(spec, path, errs)
+    validate_tolerations(spec.get("tolerations"), f"{path}.tolerations", errs)
+    _host_aliases(spec.get("hostAliases") or [], f"{path}.hostAliases", errs, options)
+    _classes(spec, path, errs, options)
+    validate_os(spec, containers, path, errs)
+
+
+def _enum(value: str, valid: Sequence[str], path: str, errs: Errors) -> None:
+    if not value:
+        errs.required(path)
+    elif value not in valid:
+        errs.not_supported(path, value, valid)
+
+
+def _resource_claims(claims: Sequence[Object], path: str, errs: Errors) -> None:
+    seen: set[str] = set()
+    for i, claim in enumerate(claims):
+        at, name = f"{path}[{i}]", claim.get("name", "")
+        members = ("resourceClaimName", "resourceClaimTemplateName")
+        given = [claim.get(m) for m in members]
+        if not name:
+            errs.required(f"{at}.name")
+        elif name in seen:
+            errs.duplicate(f"{at}.name", name)
+        else:
+            validate_dns_label(name, f"{at}.name", errs)
+            seen.add(name)
+        shown = {"Name": name, "ResourceClaimName": given[0], "ResourceClaimTemplateName": given[1]}
+        if None not in given:
+            why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            errs.invalid(at, shown, why)
+        if given == [None, None]:
+            errs.invalid(at, shown, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")
+        for member, value in zip(members, given, strict=True):
+            if value is not None:
+                validate_dns_subdomain(value, f"{at}.{member}", errs)
+
+
+def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
+    """A variable can be read from a file of an emptyDir volume only (KEP-3721)."""
+    volumes: Mapping[str, Object] = {v.get("name", ""): v for v in spec.get("volumes") or ()}
+    for container, at in visit(spec, path):
+        for i, variable in enumerate(container.get("env") or ()):
+            source = variable.get("valueFrom")
+            ref = source.get("fileKeyRef") if source else None
+            name = (ref or {}).get("volumeName")
+            if not name:
+                continue
+            where = f"{at}.env[{i}].valueFrom.fileKeyRef.volumeName"
+            if name not in volumes:
+                errs.not_found(where, name)
+            elif volumes[name].get("emptyDir") is None:
+                errs.invalid(where, name, "referenced volume must be of type emptyDir")
+
+
+def _host_ports(containers: Sequence[Object], path: str, errs: Errors, options: PodOptions) -> None:
+    """In the host's network a port is the host's; a template may leave that to the pod's defaults."""
+    for i, container in enumerate(containers):
+        for j, port in enumerate(container.get("ports") or ()):
+            host = port.get("hostPort", 0)
+            if (options.is_pod or host) and host != port.get("containerPort", 0):
+                why = "must match `containerPort` when `hostNetwork` is true"
+                errs.invalid(f"{path}[{i}].ports[{j}].hostPort", host, why)
+
+
+def _dns_config(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
+    config = spec.get("dnsConfig")
+    servers = (config or {}).get("nameservers") or []
+    if spec.get("dnsPolicy") == "None":
+        if config is None:
+            errs.required(path, "must provide `dnsConfig` when `dnsPolicy` is None")
+            return
+        if not servers:
+            why = "must provide at least one DNS nameserver when `dnsPolicy` is None"
+            errs.required(f"{path}.nameservers", why)
+            return
+    if config is None:
+        return
+    if len(servers) > MAX_NAMESERVERS:
+        errs.invalid(f"{path}.nameservers", servers, f"must not have more than {MAX_NAMESERVERS} nameservers")
+    for i, server in enumerate(servers):
+        validate_ip(server, f"{path}.nameservers[{i}]", errs, options.old_ips)
+    searches = config.get("searches") or []
+    if len(searches) > MAX_SEARCHES:
+        errs.invalid(f"{path}.searches", searches, f"must not have more than {MAX_SEARCHES} search paths")
+    if names.size(" ".join(searches)) > MAX_SEARCH_CHARS:
+        why = f"must not have more than {MAX_SEARCH_CHARS} characters (including spaces) in the search list"
+        errs.invalid(f"{path}.searches", searches, why)
+    for i, search in enumerate(searches):
+        if search != ".":
+            search = search.removesuffix(".")
+            report(f"{path}.searches[{i}]", search, names.dns_subdomain_underscore(search), errs)
+    for i, option in enumerate(config.get("options") or ()):
+        if not option.get("name"):
+            errs.required(f"{path}.options[{i}]", "must not be empty")
+
+
+def _identity(spec: Object, path: str, errs: Errors) -> None:
+    for member in ("serviceAccountName", "nodeName"):
+        if spec.get(member):
+            validate_name(names.dns_subdomain, spec[member], f"{path}.{member}", errs)
+    deadline = spec.get("activeDeadlineSeconds")
+    if deadline is not None and not 1 <= deadline < 2**31:
+        errs.invalid(f"{path}.activeDeadlineSeconds", deadline, names.in_range(1, 2**31 - 1))
+    for member in ("hostname", "subdomain"):
+        if spec.get(member):
+            validate_dns_label(spec[member], f"{path}.{member}", errs)
+    _hostname_override(spec, f"{path}.hostnameOverride", errs)
+
+
+def _hostname_override(spec: Object, path: str, errs: Errors) -> None:
+    override = spec.get("hostnameOverride")
+    if override is None:
+        return
+    if spec.get("setHostnameAsFQDN"):
+        errs.forbidden(path, "may not be specified when setHostnameAsFQDN is true")
+    if spec.get("hostNetwork"):
+        errs.forbidden(path, "may not be specified when hostNetwork is true")
+    validate_dns_subdomain(override, path, errs)
+    if names.size(override) > MAX_HOSTNAME:
+        errs.too_long(path, MAX_HOSTNAME)
+
+
+def _host_aliases(aliases: Sequence[Object], path: str, errs: Errors, options: PodOptions) -> None:
+    for i, alias in enumerate(aliases):
+        validate_ip(alias.get("ip", ""), f"{path}[{i}].ip", errs, options.old_ips)
+        for j, hostname in enumerate(alias.get("hostnames") or ()):
+            validate_dns_subdomain(hostname, f"{path}[{i}].hostnames[{j}]", errs)
+
+
+def _classes(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
+    if spec.get("priorityClassName"):
+        validate_dns_subdomain(spec["priorityClassName"], f"{path}.priorityClassName", errs)
+    if spec.get("runtimeClassName") is not None:
+        validate_dns_subdomain(spec["runtimeClassName"], f"{path}.runtimeClassName", errs)
+    if spec.get("preemptionPolicy") is not None:
+        _enum(spec["preemptionPolicy"], ("PreemptLowerPriority", "Never"), f"{path}.preemptionPolicy", errs)
+    if spec.get("overhead") is not None:
+        requirements = {"limits": spec["overhead"]}
+        any_size = options.allow_indivisible_huge_pages
+        validate_requirements(requirements, f"{path}.overhead", errs, any_huge_page=any_size)

@@ -1,0 +1,293 @@
+"""What may change in a pod: by update, through ephemeralcontainers and through resize."""
+
+from collections.abc import Sequence
+
+from pilothouse._fieldset import same
+from pilothouse.api import names
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate.common import equal
+from pilothouse.api.validate.diff import diff
+from pilothouse.api.validate.pod.annotations import (
+    MIRROR,
+    validate_annotation_updates,
+    validate_pod_annotations,
+)
+from pilothouse.api.validate.pod.container import is_sidecar
+from pilothouse.api.validate.pod.options import PodOptions, deletion_cost_bad, options_for
+from pilothouse.api.validate.pod.resources import quality_of_service
+from pilothouse.api.validate.pod.scheduling import (
+    validate_added_tolerations,
+    validate_deleted_gates,
+    validate_node_affinity_additions,
+    validate_node_selector_additions,
+)
+from pilothouse.api.validate.pod.spec import validate_pod_metadata_and_spec
+from pilothouse.api.validate.resources import COMPUTE
+from pilothouse.caches import Known
+
+UPDATABLE = (
+    "`spec.containers[*].image`",
+    "`spec.initContainers[*].image`",
+    "`spec.activeDeadlineSeconds`",
+    "`spec.tolerations` (only additions to existing tolerations)",
+    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+)
+_MAX_INT32 = 2**31 - 1
+
+
+def pod_options(old: Object) -> PodOptions:
+    """The options for a change of a pod."""
+    return options_for(old.get("spec"), old.get("metadata"), is_pod=True)
+
+
+def _annotations(pod: Object) -> Object:
+    return pod["metadata"].get("annotations") or {}
+
+
+def validate_pod_update(pod: Object, old: Object, errs: Errors) -> None:
+    """Images, a shorter deadline, more tolerations, fewer gates; of a gated pod also stricter placement."""
+    spec, before = pod.get("spec") or {}, old.get("spec") or {}
+    if same(spec, before) and _seen_valid(pod):
+        _annotations_alone(pod, old, errs)
+        return
+    options = pod_options(old)
+    known = len(errs)
+    validate_pod_metadata_and_spec(pod, errs, options)
+    if len(errs) == known:
+        remember_valid(pod)
+    validate_annotation_updates(_annotations(pod), _annotations(old), "metadata.annotations", errs)
+    any_cost = options.allow_invalid_deletion_cost
+    validate_pod_annotations(_annotations(pod), spec, "metadata.annotations", errs, any_cost=any_cost)
+    for member in ("containers", "initContainers"):
+        if not _images(spec.get(member) or [], before.get(member) or [], f"spec.{member}", errs):
+            return
+    if not _deadline(spec, before, errs):
+        return
+    tolerations = (spec.get("tolerations") or [], before.get("tolerations") or [])
+    validate_added_tolerations(*tolerations, "spec.tolerations", errs)
+    gates = (spec.get("schedulingGates") or [], before.get("schedulingGates") or [])
+    validate_deleted_gates(*gates, "spec.schedulingGates", errs)
+    if equal(spec, before):
+        return
+    munged = _without_allowed_changes(spec, before)
+    if gates[1]:
+        _gated(munged, before, errs)
+    if not equal(munged, before):
+        text = ",".join(UPDATABLE)
+        what = f"pod updates may not change fields other than {text}\n{diff(before, munged, 'core.PodSpec')}"
+        errs.forbidden("spec", what)
+
+
+def _annotations_alone(pod: Object, old: Object, errs: Errors) -> None:
+    """The rest when a spec that was found valid stays as it is."""
+    new, before = _annotations(pod), _annotations(old)
+    if new == before:
+        return
+    spec, any_cost = pod["spec"], deletion_cost_bad(old["metadata"])
+    validate_pod_annotations(new, spec, "metadata.annotations", errs, any_cost=any_cost)
+    validate_annotation_updates(new, before, "metadata.annotations", errs)
+    validate_pod_annotations(new, spec, "metadata.annotations", errs, any_cost=any_cost)
+
+
+_valid = Known("valid_pods", longest=40, most=65536)
+"""Uids of pods whose spec was found valid, as it was then or as its own rules let it change since."""
+
+
+def remember_valid(pod: Object) -> None:
+    """Note that all rules of a pod's spec were asked and nothing was found."""
+    _valid.keep(pod["metadata"].get("uid", ""))
+
+
+def _seen_valid(pod: Object) -> bool:
+    return pod["metadata"].get("uid", "") in _valid
+
+
+def _again_annotations(pod: Object, old: Object, errs: Errors) -> None:
+    """Upstream asks the rules of annotations twice in an update: with the metadata and with their changes."""
+    spec, any_cost = pod.get("spec") or {}, deletion_cost_bad(old["metadata"])
+    validate_pod_annotations(_annotations(pod), spec, "metadata.annotations", errs, any_cost=any_cost)
+
+
+def _images(new: Sequence[Object], old: Sequence[Object], path: str, errs: Errors) -> bool:
+    """False when the number of containers changed, which ends the comparison."""
+    if len(new) != len(old):
+        errs.forbidden(path, "pod updates may not add or remove containers")
+        return False
+    for i, container in enumerate(new):
+        image = container.get("image", "")
+        if not image:
+            errs.required(f"{path}[{i}].image")
+        if image != image.strip():
+            errs.invalid(f"{path}[{i}].image", image, "must not have leading or trailing whitespace")
+    return True
+
+
+def _deadline(spec: Object, before: Object, errs: Errors) -> bool:
+    new, old = spec.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds")
+    path = "spec.activeDeadlineSeconds"
+    if new is None:
+        if old is not None:
+            errs.invalid(path, None, "must not update from a positive integer to nil value")
+        return True
+    if not 0 <= new <= _MAX_INT32:
+        errs.invalid(path, new, names.in_range(0, _MAX_INT32))
+        return False
+    if old is not None and old < new:
+        errs.invalid(path, new, "must be less than or equal to previous value")
+        return False
+    return True
+
+
+def _take(target: Object, source: Object, *members: str) -> None:
+    for member in members:
+        if member in source:
+            target[member] = source[member]
+        else:
+            target.pop(member, None)
+
+
+def _without_allowed_changes(spec: Object, before: Object) -> Object:
+    """The new spec with everything that may change set back."""
+    munged = dict(spec)
+    for member in ("containers", "initContainers"):
+        if spec.get(member):
+            munged[member] = [dict(container) for container in spec[member]]
+        for container, old in zip(munged.get(member) or (), before.get(member) or (), strict=True):
+            _take(container, old, "image")
+    _take(munged, before, "activeDeadlineSeconds", "schedulingGates", "tolerations")
+    grace = "terminationGracePeriodSeconds"
+    if (before.get(grace) or 0) < 0 and munged.get(grace) == 1:
+        munged[grace] = before[grace]
+    return munged
+
+
+def _gated(munged: Object, before: Object, errs: Errors) -> None:
+    """A pod that waits at a gate may still be told more closely where to run."""
+    new, old = munged.get("nodeSelector") or {}, before.get("nodeSelector") or {}
+    if new != old:
+        validate_node_selector_additions(new, old, "spec.nodeSelector", errs)
+        _take(munged, before, "nodeSelector")
+    affinity, old_affinity = munged.get("affinity"), before.get("affinity")
+    node, old_node = (affinity or {}).get("nodeAffinity"), (old_affinity or {}).get("nodeAffinity")
+    if equal(node, old_node) and (node is None) == (old_node is None):
+        return
+    validate_node_affinity_additions(node, old_node, "spec.affinity.nodeAffinity", errs)
+    if affinity is None:
+        munged["affinity"] = {"nodeAffinity": old_node}
+    elif old_affinity is None and not affinity.get("podAffinity") and not affinity.get("podAntiAffinity"):
+        del munged["affinity"]
+    else:
+        munged["affinity"] = dict(affinity)
+        _take(munged["affinity"], old_affinity or {}, "nodeAffinity")
+
+
+def validate_ephemeral_update(pod: Object, old: Object, errs: Errors) -> None:
+    """Ephemeral containers can be added, never changed or removed."""
+    if MIRROR in _annotations(old):
+        errs.clear()
+        errs.forbidden("", "static pods do not support ephemeral containers")
+        return
+    validate_pod_metadata_and_spec(pod, errs, pod_options(old))
+    validate_annotation_updates(_annotations(pod), _annotations(old), "metadata.annotations", errs)
+    _again_annotations(pod, old, errs)
+    found = {c.get("name", ""): c for c in (pod.get("spec") or {}).get("ephemeralContainers") or ()}
+    path = "spec.ephemeralContainers"
+    for container in (old.get("spec") or {}).get("ephemeralContainers") or ():
+        name = container.get("name", "")
+        what = f'existing ephemeral containers "{name}" may not be'
+        if name not in found:
+            errs.forbidden(path, f"{what} removed\n")
+        elif not equal(found[name], container):
+            shown = diff(container, found[name], "core.EphemeralContainer")
+            errs.forbidden(path, f"{what} changed\n{shown}")
+
+
+def validate_resize(pod: Object, old: Object, errs: Errors) -> None:
+    """Only cpu and memory may change, nothing may go, and the class of service stays."""
+    spec, before = pod.get("spec") or {}, old.get("spec") or {}
+    refusal = ""
+    if MIRROR in _annotations(old):
+        refusal = "static pods cannot be resized"
+    elif (before.get("os") or {}).get("name") == "windows":
+        refusal = "windows pods cannot be resized"
+    if refusal:
+        errs.clear()
+        errs.forbidden("", refusal)
+        return
+    validate_pod_metadata_and_spec(pod, errs, pod_options(old))
+    quality = (old.get("status") or {}).get("qosClass") or quality_of_service(before)
+    if quality != quality_of_service(spec):
+        shown = (pod.get("status") or {}).get("qosClass", "")
+        errs.invalid("spec", shown, "Pod QOS Class may not change as a result of resizing")
+    if not _supports_resize(old):
+        errs.forbidden("spec", "Pod running on node without support for resize")
+    _resized_pod_level(spec, before, errs)
+    munged = dict(spec)
+    for member in ("initContainers", "containers"):
+        if spec.get(member):
+            munged[member] = [dict(container) for container in spec[member]]
+        new, listed = munged.get(member) or [], before.get(member) or []
+        if len(new) != len(listed):
+            errs.forbidden("spec", "only cpu and memory resources are mutable")
+            return
+        for i, container in enumerate(listed):
+            path = f"spec.{member}[{i}].resources"
+            _removed(new[i].get("resources") or {}, container.get("resources") or {}, path, errs)
+    _only_compute_changed(munged, before, errs)
+    if not errs and not equal(munged, before):
+        errs.forbidden("spec", "only cpu and memory resources are mutable")
+
+
+def _supports_resize(pod: Object) -> bool:
+    """A running container without `resources` in its status runs on a node that knows nothing of resizing."""
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        if (status.get("state") or {}).get("running") is not None:
+            return status.get("resources") is not None
+    return True
+
+
+def _removed(new: Object, old: Object, path: str, errs: Errors) -> None:
+    for member in ("requests", "limits"):
+        if set(old.get(member) or ()) - set(new.get(member) or ()):
+            errs.forbidden(f"{path}.{member}", f"resource {member} cannot be removed")
+
+
+def _resized_pod_level(spec: Object, before: Object, errs: Errors) -> None:
+    """Requests and limits of the pod as a whole follow the same rules (KEP-5419)."""
+    new, old = spec.get("resources") or {}, before.get("resources") or {}
+    _removed(new, old, "spec.resources", errs)
+    if not equal(_with_compute(new, old), old):
+        errs.forbidden("spec.resources", "only cpu and memory resources are mutable")
+
+
+def _with_compute(new: Object, old: Object) -> Object:
+    """The new requirements with the old cpu and memory."""
+    out = dict(new)
+    for member in ("requests", "limits"):
+        listed = {k: v for k, v in (new.get(member) or {}).items() if k not in COMPUTE}
+        listed |= {k: v for k, v in (old.get(member) or {}).items() if k in COMPUTE}
+        if listed:
+            out[member] = listed
+        else:
+            out.pop(member, None)
+    return out
+
+
+def _only_compute_changed(munged: Object, before: Object, errs: Errors) -> None:
+    """Set cpu and memory of all containers back; what differs then is not mutable."""
+    what = {
+        "containers": "only cpu and memory resources are mutable",
+        "initContainers": "only cpu and memory resources for sidecar containers are mutable",
+    }
+    for member, text in what.items():
+        for container, old in zip(munged.get(member) or (), before.get(member) or (), strict=True):
+            container["resources"] = _with_compute(
+                container.get("resources") or {}, old.get("resources") or {}
+            )
+            if not equal(container, old):
+                plain = member == "initContainers" and not is_sidecar(container)
+                errs.forbidden("spec", "only cpu and memory resources are mutable" if plain else text)
+    if munged.get("resources") is not None or before.get("resources") is not None:
+        restored = _with_compute(munged.get("resources") or {}, before.get("resources") or {})
+        if equal(restored, before.get("resources") or {}):
+            _take(munged, before, "resources")

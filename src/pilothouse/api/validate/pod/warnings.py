@@ -1,0 +1,274 @@
+"""Warnings for pods and pod templates that are accepted but dubious (podutil.GetWarningsForPod)."""
+
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from itertools import chain
+
+from pilothouse.api import names
+from pilothouse.api.fields import Object, quote
+from pilothouse.api.validate.node_labels import DEPRECATED, term_warnings
+from pilothouse.api.validate.persistentvolumeclaim import claim_spec_warnings
+from pilothouse.api.validate.pod.annotations import APPARMOR, SECCOMP_CONTAINER, SECCOMP_POD
+from pilothouse.api.validate.pod.container import visit
+from pilothouse.api.validate.resources import fractional_warning
+from pilothouse.api.warnings import enough
+
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+_NULL_SELECTOR = "a null labelSelector results in matching no pod"
+_OLD_ANNOTATIONS = {
+    "scheduler.alpha.kubernetes.io/critical-pod": (
+        'non-functional in v1.16+; use the "priorityClassName" field instead'
+    ),
+    "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
+    "security.alpha.kubernetes.io/unsafe-sysctls": (
+        'non-functional in v1.11+; use the "sysctls" field instead'
+    ),
+}
+_OLD_VOLUMES = {
+    "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
+    "gitRepo": "deprecated in v1.11, and disabled by default in v1.33+",
+    "scaleIO": "deprecated in v1.16, non-functional in v1.22+",
+    "flocker": "deprecated in v1.22, non-functional in v1.25+",
+    "storageos": "deprecated in v1.22, non-functional in v1.25+",
+    "quobyte": "deprecated in v1.22, non-functional in v1.25+",
+    "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
+    "ephemeral": "",
+    "cephfs": "deprecated in v1.28, non-functional in v1.31+",
+    "rbd": "deprecated in v1.28, non-functional in v1.31+",
+}
+_PROFILE_FIELD = 'non-functional in v1.27+; use the "seccompProfile" field instead'
+
+
+def pod_warnings(pod: Object) -> list[str]:
+    """Those of a new pod, its name included; an update of a pod gives none."""
+    wrong = names.dns_label(pod["metadata"].get("name", ""))
+    out = []
+    if wrong:
+        what = "this is used in the Pod's hostname, which can result in surprising behavior"
+        out.append(f"metadata.name: {what}; a DNS label is recommended: [{' '.join(wrong)}]")
+    return enough(chain(out, _warnings(pod, "")))
+
+
+def template_warnings(template: Object, path: str) -> list[str]:
+    """Those of a pod template at `path` (`spec.template`)."""
+    return enough(_warnings(template, path + "."))
+
+
+def _warnings(pod: Object, prefix: str) -> Iterator[str]:
+    """`prefix` is the path of the template with a dot, "" for a pod itself."""
+    spec, annotations = pod.get("spec") or {}, (pod.get("metadata") or {}).get("annotations") or {}
+    path, noted = f"{prefix}spec", f"{prefix}metadata.annotations"
+    yield from _placement(spec, path)
+    for name, text in _OLD_ANNOTATIONS.items():
+        if name in annotations:
+            yield f"{noted}[{name}]: {text}"
+    yield from _volumes(spec, path)
+    yield from _token_paths(spec, path)
+    yield from _doubles(spec, path)
+    if "overhead" in spec:
+        for name in ("memory", "ephemeral-storage"):
+            yield from fractional_warning(f"{path}.overhead", spec["overhead"], name)
+    context = spec.get("securityContext") or {}
+    if context.get("seccompProfile") is None and SECCOMP_POD in annotations:
+        yield f"{noted}[{SECCOMP_POD}]: {_PROFILE_FIELD}"
+    for container, at in visit(spec, path):
+        if annotations:
+            yield from _profiles(container, context, annotations, noted, templated=bool(prefix))
+        yield from _container(container, at)
+    yield from _ports(spec, path)
+    if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
+        why = "must be >= 0; negative values are invalid and will be treated as 1"
+        yield f"{path}.terminationGracePeriodSeconds: {why}"
+    yield from _pod_affinity(spec.get("affinity") or {}, f"{path}.affinity")
+    yield from _ips(spec, path)
+
+
+def _profiles(
+    container: Object, context: Object, annotations: Object, noted: str, *, templated: bool
+) -> Iterator[str]:
+    """Annotations of old that name a container's profile; `context` is the pod's security context."""
+    own = container.get("securityContext") or {}
+    key = SECCOMP_CONTAINER + container.get("name", "")
+    if own.get("seccompProfile") is None and key in annotations:
+        yield f"{noted}[{key}]: {_PROFILE_FIELD}"
+    key = APPARMOR + container.get("name", "")
+    profiled = context.get("appArmorProfile") or own.get("appArmorProfile")
+    if templated and not profiled and key in annotations:
+        yield f'{noted}[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead'
+
+
+def _placement(spec: Object, path: str) -> Iterator[str]:
+    for label in sorted(spec.get("nodeSelector") or ()):
+        if label in DEPRECATED:
+            yield f"{path}.nodeSelector[{label}]: {DEPRECATED[label]}"
+    node = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    at = f"{path}.affinity.nodeAffinity"
+    for i, term in enumerate((node.get(_REQUIRED) or {}).get("nodeSelectorTerms") or ()):
+        yield from term_warnings(term, f"{at}.{_REQUIRED}.nodeSelectorTerms[{i}]")
+    for i, term in enumerate(node.get(_PREFERRED) or ()):
+        where = f"{at}.{_PREFERRED}[{i}].preference"
+        yield from term_warnings(term.get("preference") or {}, where, check_values=True)
+    for i, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
+        key, at = constraint.get("topologyKey", ""), f"{path}.topologySpreadConstraints[{i}]"
+        if key in DEPRECATED:
+            yield f"{at}.topologyKey: {key} is {DEPRECATED[key]}"
+        if constraint.get("labelSelector") is None:
+            yield f"{at}.labelSelector: {_NULL_SELECTOR}"
+
+
+def _volumes(spec: Object, path: str) -> Iterator[str]:
+    for i, volume in enumerate(spec.get("volumes") or ()):
+        if volume.keys().isdisjoint(_OLD_VOLUMES):
+            continue
+        for member, text in _OLD_VOLUMES.items():
+            if volume.get(member) is None:
+                continue
+            at = f"{path}.volumes[{i}].{'storageOS' if member == 'storageos' else member}"
+            if member != "ephemeral":
+                yield f"{at}: {text}"
+            elif volume[member].get("volumeClaimTemplate") is not None:
+                claim = volume[member]["volumeClaimTemplate"].get("spec") or {}
+                yield from claim_spec_warnings(claim, f"{at}.volumeClaimTemplate.spec")
+
+
+def _token_paths(spec: Object, path: str) -> Iterator[str]:
+    """Files of a projected volume that hide a service account token."""
+    if not any("projected" in volume for volume in spec.get("volumes") or ()):
+        return
+    volumes = [((v.get("projected") or {}).get("sources") or ()) for v in spec.get("volumes") or ()]
+    tokens = {
+        s["serviceAccountToken"].get("path", "") for v in volumes for s in v if s.get("serviceAccountToken")
+    }
+    if not tokens:
+        return
+    what = "has duplicated path with ServiceAccountToken"
+    for i, sources in enumerate(volumes):
+        at = f"{path}.volumes[{i}].projected.sources"
+        for source in sources:
+            for member, shown in (
+                ("configMap", "configMap"),
+                ("secret", "secrets"),
+                ("downwardAPI", "downwardAPI"),
+            ):
+                for j, item in enumerate((source.get(member) or {}).get("items") or ()):
+                    if item.get("path", "") in tokens:
+                        yield f"{at}.{shown}[{j}]: {what} {quote(item.get('path', ''))}"
+            bundle = source.get("clusterTrustBundle")
+            if bundle is not None and bundle.get("path", "") in tokens:
+                yield f"{at}.ClusterTrustBundle: {what} {quote(bundle.get('path', ''))}"
+
+
+def _doubles(spec: Object, path: str) -> Iterator[str]:
+    for member, part, what in (("hostAliases", "ip", "ip"), ("imagePullSecrets", "name", "name")):
+        seen: set[str] = set()
+        for i, entry in enumerate(spec.get(member) or ()):
+            value = entry.get(part, "")
+            if value in seen:
+                yield f"{path}.{member}[{i}].{part}: duplicate {what} {quote(value)}"
+            seen.add(value)
+    for i, secret in enumerate(spec.get("imagePullSecrets") or ()):
+        if not secret.get("name"):
+            yield f'{path}.imagePullSecrets[{i}].name: invalid empty name ""'
+
+
+def _container(container: Object, path: str) -> Iterator[str]:
+    resources = container.get("resources") or {}
+    for name in ("memory", "ephemeral-storage"):
+        for member in ("limits", "requests"):
+            if name in (resources.get(member) or ()):
+                yield from fractional_warning(f"{path}.resources.{member}", resources[member], name)
+    seen: set[str] = set()
+    for i, variable in enumerate(container.get("env") or ()):
+        name = variable.get("name", "")
+        if name not in seen:
+            seen.add(name)
+            continue
+        value, reference = variable.get("value", ""), f"$({name})"
+        if variable.get("valueFrom") is not None or value == reference or reference not in value:
+            what = "hides previous definition of"
+            yield f"{path}.env[{i}]: {what} {quote(name)}, which may be dropped when using apply"
+
+
+def _shown_port(port: Object) -> str:
+    """A port as Go's %+v prints it."""
+    members = ("name", "hostPort", "containerPort", "protocol", "hostIP")
+    values = [port.get(m, 0 if m.endswith("Port") else "") for m in members]
+    shown = [f"{m[:1].upper()}{m[1:]}:{v}" for m, v in zip(members, values, strict=True)]
+    return f"{{{' '.join(shown)}}}"
+
+
+class _Alike:
+    """Ports of one number and protocol in the order of the pod, found by their host ports and addresses."""
+
+    __slots__ = ("_all", "_by_host", "_by_sort")
+
+    def __init__(self) -> None:
+        self._all: list[tuple[int, str, int, str]] = []
+        self._by_host: dict[tuple[int, str], list[tuple[int, str]]] = {}
+        self._by_sort: dict[tuple[int, bool], list[tuple[int, str]]] = {}
+
+    def add(self, at: str, port: int, host: str) -> None:
+        """Note a port that stands at a path."""
+        entry = (len(self._all), at)
+        self._all.append((*entry, port, host))
+        self._by_host.setdefault((port, host), []).append(entry)
+        self._by_sort.setdefault((port, bool(host)), []).append(entry)
+
+    def clashes(self, port: int, host: str) -> Iterator[tuple[str, str]]:
+        """Those that do not go with a new port, in their order: what is wrong, and the path of the other."""
+        if not port:
+            for _, at, other_port, other_host in self._all:
+                yield _DOUBLE if (other_port, other_host) == (port, host) else _OVERLAPPING, at
+            return
+        found = [(self._by_host.get((port, host), ()), _DOUBLE)]
+        found += [(self._by_sort.get((0, has_host), ()), _OVERLAPPING) for has_host in (False, True)]
+        found.append((self._by_sort.get((port, not host), ()), _AMBIGUOUS))
+        for _, at, what in merge(*(_told(entries, what) for entries, what in found)):
+            yield what, at
+
+
+_DOUBLE, _OVERLAPPING, _AMBIGUOUS = "duplicate", "overlapping", "dangerously ambiguous"
+
+
+def _told(entries: Iterable[tuple[int, str]], what: str) -> Iterator[tuple[int, str, str]]:
+    return ((index, at, what) for index, at in entries)
+
+
+def _ports(spec: Object, path: str) -> Iterator[str]:
+    known: dict[tuple[int, str], _Alike] = {}
+    named: dict[str, str] = {}
+    for container, where in visit(spec, path):
+        for i, port in enumerate(container.get("ports") or ()):
+            at = f"{where}.ports[{i}]"
+            host, host_port = port.get("hostIP", ""), port.get("hostPort", 0)
+            if host and not host_port:
+                yield f"{at}: hostIP set without hostPort: {_shown_port(port)}"
+            alike = known.setdefault((port.get("containerPort", 0), port.get("protocol", "")), _Alike())
+            for what, other in alike.clashes(host_port, host):
+                yield f"{at}: {what} port definition with {other}"
+            alike.add(at, host_port, host)
+            name = port.get("name", "")
+            if name and named.setdefault(name, at) != at:
+                first = named[name]
+                if first.rpartition(".ports[")[0] != where:
+                    what = f"duplicate port name {quote(name)} with {first}"
+                    yield f"{at}: {what}, services and probes that select ports by name will use {first}"
+
+
+def _pod_affinity(affinity: Object, path: str) -> Iterator[str]:
+    for kind in ("podAffinity", "podAntiAffinity"):
+        rules = affinity.get(kind) or {}
+        for i, term in enumerate(rules.get(_REQUIRED) or ()):
+            if term.get("labelSelector") is None:
+                yield f"{path}.{kind}.{_REQUIRED}[{i}].labelSelector: {_NULL_SELECTOR}"
+        for i, term in enumerate(rules.get(_PREFERRED) or ()):
+            if (term.get("podAffinityTerm") or {}).get("labelSelector") is None:
+                yield f"{path}.{kind}.{_PREFERRED}[{i}].podAffinityTerm.labelSelector: {_NULL_SELECTOR}"
+
+
+def _ips(spec: Object, path: str) -> Iterator[str]:
+    for i, server in enumerate((spec.get("dnsConfig") or {}).get("nameservers") or ()):
+        yield from names.ip_warnings(f"{path}.dnsConfig.nameservers[{i}]", server)
+    for i, alias in enumerate(spec.get("hostAliases") or ()):
+        yield from names.ip_warnings(f"{path}.hostAliases[{i}].ip", alias.get("ip", ""))

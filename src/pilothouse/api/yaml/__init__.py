@@ -1,0 +1,1 @@
+"""The JSON subset of YAML, read and written."""

@@ -1,0 +1,264 @@
+"""Pods: what is set at creation, dropped, kept and bumped, and how long they are given to end."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from pilothouse.api import meta, names
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate.common import equal
+from pilothouse.api.validate.pod.annotations import APPARMOR
+from pilothouse.api.validate.pod.container import visit
+from pilothouse.api.validate.pod.resources import quality_of_service
+from pilothouse.api.validate.pod.spec import validate_pod
+from pilothouse.api.validate.pod.status import validate_pod_status_update
+from pilothouse.api.validate.pod.update import (
+    remember_valid,
+    validate_ephemeral_update,
+    validate_pod_update,
+    validate_resize,
+)
+from pilothouse.api.validate.pod.warnings import pod_warnings
+from pilothouse.registry.groups.records import KEPT_METADATA
+from pilothouse.registry.strategy import Strategy, WriteContext
+
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+def drop_disabled_fields(spec: Object, old: Object | None = None) -> None:
+    """Clear members of alpha features that are off, unless the old spec uses them (DropDisabledPodFields)."""
+    before = old or {}
+    if before.get("schedulingGroup") is None:
+        spec.pop("schedulingGroup", None)
+    if not any((c.get("lifecycle") or {}).get("stopSignal") for c, _ in visit(before, "")):
+        for container, _ in visit(spec, ""):
+            lifecycle = container.get("lifecycle")
+            if lifecycle and lifecycle.pop("stopSignal", None) is not None and not lifecycle:
+                container["lifecycle"] = {}
+    if not any(s.get("podCertificate") for s in _projections(before)):
+        for source in _projections(spec):
+            source.pop("podCertificate", None)
+
+
+def _projections(spec: Object) -> Iterable[Object]:
+    return [s for v in spec.get("volumes") or () for s in (v.get("projected") or {}).get("sources") or ()]
+
+
+def _prepare_create(ctx: WriteContext, pod: Object) -> None:
+    spec = pod.setdefault("spec", {})
+    given = (pod.get("status") or {}).get("qosClass")
+    pod["status"] = {"phase": "Pending", "qosClass": given or quality_of_service(spec)}
+    drop_disabled_fields(spec)
+    if spec.get("schedulingGates"):
+        pod["status"]["conditions"] = [_gated(ctx.now)]
+    _merge_label_keys(pod)
+    _sync_apparmor(ctx, pod)
+
+
+def _gated(now: str) -> Object:
+    return {
+        "type": "PodScheduled",
+        "status": "False",
+        "lastProbeTime": None,
+        "lastTransitionTime": now,
+        "reason": "SchedulingGated",
+        "message": "Scheduling is blocked due to non-empty scheduling gates",
+    }
+
+
+def _merge_label_keys(pod: Object) -> None:
+    """Write the pod's own values of matchLabelKeys and mismatchLabelKeys into the selectors."""
+    labels, spec = pod["metadata"].get("labels") or {}, pod["spec"]
+    for kind in ("podAffinity", "podAntiAffinity"):
+        rules = (spec.get("affinity") or {}).get(kind) or {}
+        terms = [t.get("podAffinityTerm") or {} for t in rules.get(_PREFERRED) or ()]
+        for term in (*terms, *(rules.get(_REQUIRED) or ())):
+            _merge(term, "matchLabelKeys", "In", labels)
+            _merge(term, "mismatchLabelKeys", "NotIn", labels)
+    for constraint in spec.get("topologySpreadConstraints") or ():
+        _merge(constraint, "matchLabelKeys", "In", labels)
+
+
+def _merge(holder: Object, member: str, operator: str, labels: Object) -> None:
+    selector = holder.get("labelSelector")
+    if selector is None:
+        return
+    added = [
+        {"key": k, "operator": operator, "values": [labels[k]]}
+        for k in holder.get(member) or ()
+        if k in labels and len(labels[k]) <= names.LABEL_MAX  # a longer one is refused where it stands
+    ]
+    if added:
+        selector["matchExpressions"] = [*(selector.get("matchExpressions") or ()), *added]
+
+
+def _sync_apparmor(ctx: WriteContext, pod: Object) -> None:
+    """A profile given by the annotation of old becomes a field (KEP-24, version skew)."""
+    spec, annotations = pod["spec"], pod["metadata"].get("annotations") or {}
+    if (spec.get("os") or {}).get("name") == "windows":
+        return
+    whole = (spec.get("securityContext") or {}).get("appArmorProfile")
+    profiles = {k: _apparmor_field(text) for k, text in annotations.items() if k.startswith(APPARMOR)}
+    for container, _ in visit(spec, "spec"):
+        key = APPARMOR + container.get("name", "")
+        own = (container.get("securityContext") or {}).get("appArmorProfile")
+        if key not in annotations or own is not None:
+            continue
+        profile = profiles[key]
+        if profile is not None and profile == whole:
+            continue
+        if profile is not None:
+            container["securityContext"] = {
+                **(container.get("securityContext") or {}),
+                "appArmorProfile": dict(profile),
+            }
+        text = 'deprecated since v1.30; use the "appArmorProfile" field instead'
+        ctx.warnings.append(f"metadata.annotations[{key}]: {text}")
+
+
+def _apparmor_field(text: str) -> Object | None:
+    if text == "unconfined":
+        return {"type": "Unconfined"}
+    if text in ("", "runtime/default"):
+        return {"type": "RuntimeDefault"}
+    file = text.removeprefix("localhost/")
+    if file == text or not file or file != file.strip() or names.size(file) > 4095:
+        return None
+    return {"type": "Localhost", "localhostProfile": file}
+
+
+def _bump(pod: Object, old: Object) -> None:
+    if not equal(pod["spec"], old["spec"]):
+        pod["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
+
+def _prepare_update(ctx: WriteContext, pod: Object, old: Object) -> None:
+    drop_disabled_fields(pod["spec"], old["spec"])
+    _bump(pod, old)
+
+
+def _prepare_status(ctx: WriteContext, pod: Object, old: Object) -> None:
+    """The status through which kubelets report; what old ones leave out stays."""
+    pod["metadata"].pop("deletionTimestamp", None)
+    status, before = pod.setdefault("status", {}), old.get("status") or {}
+    if not status.get("qosClass") and before.get("qosClass"):
+        status["qosClass"] = before["qosClass"]
+    if not status.get("observedGeneration") and before.get("observedGeneration"):
+        status["observedGeneration"] = before["observedGeneration"]
+    known: dict[str, deque[int]] = {}
+    for condition in before.get("conditions") or ():
+        known.setdefault(condition.get("type", ""), deque()).append(condition.get("observedGeneration", 0))
+    for condition in status.get("conditions") or ():
+        generations = known.get(condition.get("type", ""))
+        generation = generations.popleft() if generations else 0
+        if not condition.get("observedGeneration") and generation:
+            condition["observedGeneration"] = generation
+
+
+def _prepare_ephemeral(ctx: WriteContext, pod: Object, old: Object) -> None:
+    sent = pod["spec"].get("ephemeralContainers")
+    pod["spec"] = dict(old["spec"])
+    if sent:
+        pod["spec"]["ephemeralContainers"] = sent
+    else:
+        pod["spec"].pop("ephemeralContainers", None)
+    _bump(pod, old)
+
+
+def _prepare_resize(ctx: WriteContext, pod: Object, old: Object) -> None:
+    """All but resources and resize policies stay; containers added or renamed are left to the rules."""
+    spec, before = pod["spec"], old["spec"]
+    lists = {m: (spec.get(m) or [], before.get(m) or []) for m in ("containers", "initContainers")}
+    if all(len(new) == len(listed) for new, listed in lists.values()):
+        resources = spec.get("resources")
+        kept = {**before, **{m: _resized(*pair) for m, pair in lists.items() if pair[0]}}
+        if resources is not None:
+            kept["resources"] = resources
+        else:
+            kept.pop("resources", None)
+        pod["spec"] = kept
+    _bump(pod, old)
+
+
+def _resized(new: list[Object], old: list[Object]) -> list[Object]:
+    if any(one.get("name") != two.get("name") for one, two in zip(new, old, strict=True)):
+        return new
+    out = []
+    for one, two in zip(new, old, strict=True):
+        kept = dict(two)
+        for member in ("resources", "resizePolicy"):
+            if one.get(member) is not None:
+                kept[member] = one[member]
+            else:
+                kept.pop(member, None)
+        out.append(kept)
+    return out
+
+
+def grace_period(pod: Object, asked: int | None) -> int:
+    """Seconds a pod is given to end: none when it runs nowhere or has ended (CheckGracefulDelete)."""
+    spec, phase = pod.get("spec") or {}, (pod.get("status") or {}).get("phase")
+    period = asked if asked is not None else spec.get("terminationGracePeriodSeconds") or 0
+    if not spec.get("nodeName") or phase in ("Failed", "Succeeded"):
+        return 0
+    return 1 if period < 0 else period
+
+
+def _validate(ctx: WriteContext, pod: Object, errs: Errors) -> None:
+    meta.validate_finalizer_names(pod, errs)
+    validate_pod(pod, errs)
+    if not errs:
+        remember_valid(pod)
+
+
+def _validate_update(ctx: WriteContext, pod: Object, old: Object, errs: Errors) -> None:
+    meta.validate_finalizer_names(pod, errs)
+    if errs:
+        meta.validate_create(pod, True, names.dns_subdomain, errs)
+        meta.validate_finalizer_names(pod, errs)
+    validate_pod_update(pod, old, errs)
+
+
+def _warnings(ctx: WriteContext, pod: Object, old: Object | None) -> list[str]:
+    return pod_warnings(pod) if old is None else []
+
+
+def _status_warnings(ctx: WriteContext, pod: Object, old: Object | None) -> list[str]:
+    status = pod.get("status") or {}
+    return [
+        warning
+        for member in ("podIPs", "hostIPs")
+        for i, entry in enumerate(status.get(member) or ())
+        for warning in names.ip_warnings(f"status.{member}[{i}].ip", entry.get("ip", ""))
+    ]
+
+
+POD = Strategy(
+    generation_on_create=1,
+    keep_on_update=(("status",),),
+    apply_reset=(("status",),),
+    prepare_create=_prepare_create,
+    prepare_update=_prepare_update,
+    validate=_validate,
+    validate_update=_validate_update,
+    warnings=_warnings,
+    grace_period=grace_period,
+    return_deleted=True,
+)
+STATUS = Strategy(
+    keep_on_update=(("spec",), ("metadata", "ownerReferences")),
+    apply_reset=(("spec",), ("metadata", "deletionTimestamp"), ("metadata", "ownerReferences")),
+    prepare_update=_prepare_status,
+    validate_update=lambda ctx, pod, old, errs: validate_pod_status_update(pod, old, errs),
+    warnings=_status_warnings,
+)
+EPHEMERAL_CONTAINERS = Strategy(
+    keep_on_update=(("status",), *KEPT_METADATA),
+    prepare_update=_prepare_ephemeral,
+    validate_update=lambda ctx, pod, old, errs: validate_ephemeral_update(pod, old, errs),
+)
+RESIZE = Strategy(
+    keep_on_update=(("status",), *KEPT_METADATA),
+    prepare_update=_prepare_resize,
+    validate_update=lambda ctx, pod, old, errs: validate_resize(pod, old, errs),
+)

@@ -1,0 +1,290 @@
+"""The core group, v1: its records; the strategies stand in the files beside this one."""
+
+from collections.abc import Callable
+
+from pilothouse.api import schema
+from pilothouse.api.fields import Object
+from pilothouse.api.schema import Type
+from pilothouse.registry.groups.core import pods as core_pods
+from pilothouse.registry.groups.core import strategies as basic
+from pilothouse.registry.groups.core import subresources as core_subresources
+from pilothouse.registry.groups.core import volumes as core_volumes
+from pilothouse.registry.groups.core import workloads as core_workloads
+from pilothouse.registry.groups.records import ALL_VERBS, UNKNOWN_LABEL
+from pilothouse.registry.resource import Resource, Subresource
+from pilothouse.registry.strategy import Strategy
+
+_NOT_SUPPORTED = "field label not supported: {label}"
+_PROXY_VERBS = ("create", "delete", "get", "patch", "update")
+
+
+def _type(kind: str) -> Callable[[], Type]:
+    return lambda: schema.for_kind("", "v1", kind)
+
+
+def _record(
+    kind: str,
+    plural: str,
+    storage_version_hash: str,
+    strategy: Strategy,
+    *,
+    key_prefix: str = "",
+    namespaced: bool = True,
+    field_error: str = UNKNOWN_LABEL,
+    verbs: tuple[str, ...] = ALL_VERBS,
+    status: Strategy | None = None,
+    subresources: tuple[Subresource, ...] = (),
+    short_names: tuple[str, ...] = (),
+    categories: tuple[str, ...] = (),
+    selectable: dict[str, tuple[str, ...] | Callable[[Object], str]] | None = None,
+    deprecated: str = "",
+) -> Resource:
+    record = Resource(
+        group="",
+        version="v1",
+        plural=plural,
+        kind=kind,
+        singular=kind.lower(),
+        namespaced=namespaced,
+        verbs=verbs,
+        short_names=short_names,
+        categories=categories,
+        storage_version_hash=storage_version_hash,
+        key_prefix=key_prefix or f"/registry/{plural}/",
+        type_of=_type(kind),
+        strategy=strategy,
+        selectable=selectable or {},
+        field_error=field_error,
+        deprecated=deprecated,
+    )
+    own = (Subresource(name="status", kind=kind, strategy=status),) if status is not None else ()
+    record.subresources.update({sub.name: sub for sub in (*own, *subresources)})
+    return record
+
+
+def _text(*path: str, default: str = "") -> Callable[[Object], str]:
+    def read(obj: Object) -> str:
+        value: object = obj
+        for member in path:
+            value = value.get(member) if isinstance(value, dict) else None
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return default if value is None else str(value)
+
+    return read
+
+
+def _pod_ip(pod: Object) -> str:
+    listed = (pod.get("status") or {}).get("podIPs") or [{}]
+    return str(listed[0].get("ip", ""))
+
+
+def _event_source(obj: Object) -> str:
+    return str((obj.get("source") or {}).get("component") or obj.get("reportingComponent") or "")
+
+
+_INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+_POD_FIELDS: dict[str, tuple[str, ...] | Callable[[Object], str]] = {
+    "spec.nodeName": _text("spec", "nodeName"),
+    "spec.host": _text("spec", "nodeName"),
+    "spec.restartPolicy": _text("spec", "restartPolicy"),
+    "spec.schedulerName": _text("spec", "schedulerName"),
+    "spec.serviceAccountName": _text("spec", "serviceAccountName"),
+    "spec.hostNetwork": _text("spec", "hostNetwork", default="false"),
+    "status.phase": _text("status", "phase"),
+    "status.podIP": _pod_ip,
+    "status.podIPs": lambda pod: "",  # a label that upstream knows, but has no value for
+    "status.nominatedNodeName": _text("status", "nominatedNodeName"),
+}
+
+
+def _connect(name: str, kind: str, verbs: tuple[str, ...]) -> Subresource:
+    return Subresource(name=name, kind=kind, verbs=verbs)
+
+
+PODS = _record(
+    "Pod",
+    "pods",
+    "xPOwRZ+Yhw8=",
+    core_pods.POD,
+    short_names=("po",),
+    categories=("all",),
+    selectable=_POD_FIELDS,
+    field_error=_NOT_SUPPORTED,
+    status=core_pods.STATUS,
+    subresources=(
+        _connect("attach", "PodAttachOptions", ("create", "get")),
+        Subresource(name="binding", kind="Binding", verbs=("create",)),
+        Subresource(name="ephemeralcontainers", kind="Pod", strategy=core_pods.EPHEMERAL_CONTAINERS),
+        Subresource(name="eviction", kind="Eviction", group="policy", verbs=("create",)),
+        _connect("exec", "PodExecOptions", ("create", "get")),
+        _connect("log", "Pod", ("get",)),
+        _connect("portforward", "PodPortForwardOptions", ("create", "get")),
+        _connect("proxy", "PodProxyOptions", _PROXY_VERBS),
+        Subresource(name="resize", kind="Pod", strategy=core_pods.RESIZE),
+    ),
+)
+EVENTS = _record(
+    "Event",
+    "events",
+    "r2yiGXH7wu8=",
+    basic.EVENT,
+    short_names=("ev",),
+    field_error=_NOT_SUPPORTED,
+    selectable={
+        **{f"involvedObject.{member}": ("involvedObject", member) for member in _INVOLVED},
+        "reason": ("reason",),
+        "reportingComponent": ("reportingComponent",),
+        "source": _event_source,
+        "type": ("type",),
+    },
+)
+
+RESOURCES = [
+    Resource(
+        group="",
+        version="v1",
+        plural="bindings",
+        kind="Binding",
+        singular="binding",
+        namespaced=True,
+        verbs=("create",),
+        type_of=_type("Binding"),
+        virtual=True,
+    ),
+    Resource(
+        group="",
+        version="v1",
+        plural="componentstatuses",
+        kind="ComponentStatus",
+        singular="componentstatus",
+        namespaced=False,
+        verbs=("get", "list"),
+        short_names=("cs",),
+        type_of=_type("ComponentStatus"),
+        field_error=UNKNOWN_LABEL,
+        virtual=True,
+        deprecated="v1 ComponentStatus is deprecated in v1.19+",
+    ),
+    _record("ConfigMap", "configmaps", "qFsyl6wFWjQ=", basic.CONFIG_MAP, short_names=("cm",)),
+    _record(
+        "Endpoints",
+        "endpoints",
+        "fWeeMqaN/OA=",
+        core_workloads.ENDPOINTS,
+        key_prefix="/registry/services/endpoints/",
+        short_names=("ep",),
+        deprecated="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ),
+    EVENTS,
+    _record("LimitRange", "limitranges", "EBKMFVe6cwo=", basic.LIMIT_RANGE, short_names=("limits",)),
+    _record(
+        "Namespace",
+        "namespaces",
+        "Q3oi5N2YM8M=",
+        basic.NAMESPACE,
+        namespaced=False,
+        verbs=tuple(verb for verb in ALL_VERBS if verb != "deletecollection"),
+        short_names=("ns",),
+        selectable={"status.phase": ("status", "phase")},
+        field_error=_NOT_SUPPORTED,
+        status=basic.NAMESPACE_STATUS,
+        subresources=(
+            Subresource(
+                name="finalize", kind="Namespace", verbs=("update",), strategy=basic.NAMESPACE_FINALIZE
+            ),
+        ),
+    ),
+    _record(
+        "Node",
+        "nodes",
+        "XwShjMxG9Fs=",
+        basic.NODE,
+        key_prefix="/registry/minions/",
+        namespaced=False,
+        short_names=("no",),
+        selectable={"spec.unschedulable": _text("spec", "unschedulable", default="false")},
+        field_error=_NOT_SUPPORTED,
+        status=basic.NODE_STATUS,
+        subresources=(_connect("proxy", "NodeProxyOptions", _PROXY_VERBS),),
+    ),
+    _record(
+        "PersistentVolumeClaim",
+        "persistentvolumeclaims",
+        "QWTyNDq0dC4=",
+        core_volumes.CLAIM,
+        short_names=("pvc",),
+        status=core_volumes.CLAIM_STATUS,
+    ),
+    _record(
+        "PersistentVolume",
+        "persistentvolumes",
+        "HN/zwEC+JgM=",
+        core_volumes.VOLUME,
+        namespaced=False,
+        short_names=("pv",),
+        status=core_volumes.VOLUME_STATUS,
+    ),
+    PODS,
+    _record("PodTemplate", "podtemplates", "LIXB2x4IFpk=", core_workloads.POD_TEMPLATE),
+    _record(
+        "ReplicationController",
+        "replicationcontrollers",
+        "Jond2If31h0=",
+        core_workloads.CONTROLLER,
+        key_prefix="/registry/controllers/",
+        short_names=("rc",),
+        categories=("all",),
+        selectable={"status.replicas": _text("status", "replicas", default="0")},
+        field_error=_NOT_SUPPORTED,
+        status=core_workloads.CONTROLLER_STATUS,
+        subresources=(
+            Subresource(
+                name="scale",
+                kind="Scale",
+                group="autoscaling",
+                read=core_subresources.scale_of,
+                write=core_subresources.set_scale,
+            ),
+        ),
+    ),
+    _record(
+        "ResourceQuota",
+        "resourcequotas",
+        "8uhSgffRX6w=",
+        basic.QUOTA,
+        short_names=("quota",),
+        status=basic.QUOTA_STATUS,
+    ),
+    _record(
+        "Secret",
+        "secrets",
+        "S6u1pOWzb84=",
+        basic.SECRET,
+        selectable={"type": ("type",)},
+        field_error=_NOT_SUPPORTED,
+    ),
+    _record(
+        "ServiceAccount",
+        "serviceaccounts",
+        "pbx9ZvyFpBE=",
+        basic.SERVICE_ACCOUNT,
+        short_names=("sa",),
+        subresources=(
+            Subresource(name="token", kind="TokenRequest", group="authentication.k8s.io", verbs=("create",)),
+        ),
+    ),
+    _record(
+        "Service",
+        "services",
+        "0/CO1lhkEBI=",
+        core_workloads.SERVICE,
+        key_prefix="/registry/services/specs/",
+        short_names=("svc",),
+        categories=("all",),
+        selectable={"spec.clusterIP": ("spec", "clusterIP"), "spec.type": ("spec", "type")},
+        field_error=_NOT_SUPPORTED,
+        status=core_workloads.SERVICE_STATUS,
+        subresources=(_connect("proxy", "ServiceProxyOptions", _PROXY_VERBS),),
+    ),
+]

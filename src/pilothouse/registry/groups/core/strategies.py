@@ -1,0 +1,210 @@
+"""Strategies of namespaces, secrets, config maps, service accounts, nodes, events, limits and quotas."""
+
+import base64
+
+from pilothouse.api import meta, names
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import core, core_node, event, quota, secret
+from pilothouse.registry.groups.core.hooks import checked, checked_update, keep, nothing, updated
+from pilothouse.registry.groups.records import SPEC, STATUS, STATUS_APART, status_strategy
+from pilothouse.registry.strategy import Strategy, WriteContext
+
+# Namespaces.
+
+
+def _prepare_namespace(ctx: WriteContext, namespace: Object) -> None:
+    namespace["status"] = {"phase": "Active"}
+    spec = namespace.setdefault("spec", {})
+    finalizers = spec.get("finalizers") or []
+    if "kubernetes" not in finalizers:
+        spec["finalizers"] = [*finalizers, "kubernetes"]
+    _name_label(namespace)
+
+
+def _prepare_namespace_update(ctx: WriteContext, namespace: Object, old: Object) -> None:
+    namespace.setdefault("spec", {})
+    keep(namespace["spec"], old.get("spec") or {}, "finalizers")
+    _name_label(namespace)
+
+
+def _name_label(namespace: Object) -> None:
+    """Every namespace bears its name as a label; one of upstream's defaults, so it cannot be taken off."""
+    metadata = namespace["metadata"]
+    if metadata.get("name"):
+        metadata["labels"] = {
+            **(metadata.get("labels") or {}),
+            "kubernetes.io/metadata.name": metadata["name"],
+        }
+
+
+def _mark_namespace(ctx: WriteContext, namespace: Object) -> bool:
+    """The first delete only marks a namespace; it goes once its finalizers are through."""
+    namespace["metadata"].setdefault("deletionTimestamp", ctx.now)
+    status = namespace.get("status") or {}
+    if status.get("phase") != "Terminating":
+        namespace["status"] = {**status, "phase": "Terminating"}
+        return True
+    return bool((namespace.get("spec") or {}).get("finalizers"))
+
+
+def _namespace_may_vanish(namespace: Object) -> bool:
+    return not (namespace.get("spec") or {}).get("finalizers")
+
+
+NAMESPACE = Strategy(
+    name_check=names.dns_label,
+    reset_on_create=(STATUS,),
+    keep_on_update=(STATUS,),
+    apply_reset=(STATUS,),
+    prepare_create=_prepare_namespace,
+    prepare_update=_prepare_namespace_update,
+    validate=checked(core.validate_namespace),
+    validate_update=checked_update(lambda obj, old, errs: core.validate_namespace(obj, errs)),
+    return_deleted=True,
+    mark_deleting=_mark_namespace,
+    may_vanish=_namespace_may_vanish,
+)
+NAMESPACE_STATUS = Strategy(
+    name_check=names.dns_label,
+    keep_on_update=(SPEC,),
+    apply_reset=(SPEC,),
+    validate_update=checked_update(core.validate_namespace_status, whole=0),
+    may_vanish=_namespace_may_vanish,
+)
+NAMESPACE_FINALIZE = Strategy(
+    name_check=names.dns_label,
+    keep_on_update=(STATUS,),
+    apply_reset=(STATUS,),
+    validate_update=checked_update(core.validate_namespace_finalize, whole=0),
+    may_vanish=_namespace_may_vanish,
+)
+
+
+# Secrets and config maps.
+
+
+def _prepare_secret_update(ctx: WriteContext, obj: Object, old: Object) -> None:
+    """An update without a type keeps the old one."""
+    if not obj.get("type"):
+        keep(obj, old, "type")
+
+
+def _secret_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
+    """What Go's tls.X509KeyPair would say of the pair (secret strategy)."""
+    if obj.get("type") != "kubernetes.io/tls" or (old is not None and obj.get("data") == old.get("data")):
+        return []
+    from pilothouse.api.validate.key_pair import key_pair_fault
+
+    data = obj.get("data") or {}
+    fault = key_pair_fault(*(base64.b64decode(data.get(m) or "") for m in ("tls.crt", "tls.key")))
+    return [fault] if fault else []
+
+
+SECRET = Strategy(
+    prepare_update=_prepare_secret_update,
+    validate=checked(secret.validate_secret),
+    validate_update=checked_update(secret.validate_secret_update),
+    warnings=_secret_warnings,
+)
+CONFIG_MAP = Strategy(
+    validate=checked(secret.validate_config_map),
+    validate_update=checked_update(secret.validate_config_map_update),
+)
+
+
+# Service accounts, nodes, events.
+
+
+def _prepare_service_account(ctx: WriteContext, account: Object) -> None:
+    """Only the names of secrets are kept."""
+    if account.get("secrets"):
+        account["secrets"] = [{"name": s["name"]} if s.get("name") else {} for s in account["secrets"]]
+
+
+def _service_account_warnings(ctx: WriteContext, account: Object, old: Object | None) -> list[str]:
+    key = "kubernetes.io/enforce-mountable-secrets"
+    before = (old or {"metadata": {}})["metadata"].get("annotations") or {}
+    if key not in (account["metadata"].get("annotations") or {}) or key in before:
+        return []
+    what = f"metadata.annotations[{key}]: deprecated in v1.32+"
+    return [f"{what}; prefer separate namespaces to isolate access to mounted secrets"]
+
+
+SERVICE_ACCOUNT = Strategy(
+    prepare_create=_prepare_service_account,
+    prepare_update=lambda ctx, account, old: _prepare_service_account(ctx, account),
+    validate=checked(nothing),
+    validate_update=checked_update(None),
+    warnings=_service_account_warnings,
+    return_deleted=True,
+)
+
+
+def _node_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
+    """Warnings for members that do nothing any more, when they are newly set (node strategy)."""
+    spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}
+    out = []
+    if spec.get("configSource") is not None:
+        out.append("spec.configSource: the feature is no longer supported")
+    if spec.get("externalID") and not before.get("externalID"):
+        out.append("spec.externalID: this field is deprecated, and is unused by Kubernetes")
+    known = set(before.get("podCIDRs") or ())
+    for i, cidr in enumerate(spec.get("podCIDRs") or ()):
+        if cidr not in known:
+            out += names.cidr_warnings(f"spec.podCIDRs[{i}]", cidr)
+    return out
+
+
+def _validate_node_update(obj: Object, old: Object, errs: Errors) -> None:
+    core_node.validate_node(obj, errs)
+    core_node.validate_node_update(obj, old, errs)
+
+
+NODE = Strategy(
+    keep_on_update=(STATUS,),
+    apply_reset=(STATUS,),
+    validate=checked(core_node.validate_node),
+    validate_update=checked_update(_validate_node_update),
+    warnings=_node_warnings,
+    return_deleted=False,
+)
+NODE_STATUS = status_strategy(NODE, core_node.validate_node_update)
+
+
+def _event_ttl(ctx: WriteContext, obj: Object) -> int:
+    options = getattr(ctx.services, "options", None)
+    return int(getattr(options, "event_ttl", 3600))
+
+
+EVENT = Strategy(
+    name_check=names.path_segment,
+    create_on_update=True,
+    validate=lambda ctx, obj, errs: event.validate_event(obj, errs, strict=False),
+    validate_update=lambda ctx, obj, old, errs: event.validate_event_update(obj, old, errs, strict=False),
+    ttl=_event_ttl,
+)
+
+
+# Limits and quotas.
+
+
+def _name_limits(ctx: WriteContext, obj: Object) -> None:
+    """A LimitRange without a name gets a UUID for one."""
+    if not obj["metadata"].get("name"):
+        obj["metadata"]["name"] = meta.new_uid()
+
+
+LIMIT_RANGE = Strategy(
+    create_on_update=True,
+    prepare_create=_name_limits,
+    validate=checked(quota.validate_limit_range),
+    validate_update=checked_update(updated(quota.validate_limit_range)),
+)
+QUOTA = Strategy(
+    **STATUS_APART,
+    validate=checked(quota.validate_quota),
+    validate_update=checked_update(quota.validate_quota_update, whole=0),
+    warnings=lambda ctx, obj, old: quota.quota_warnings(obj),
+    return_deleted=True,
+)
+QUOTA_STATUS = status_strategy(QUOTA, lambda obj, old, errs: quota.validate_quota_status(obj, errs))

@@ -1,0 +1,98 @@
+"""Strategies of persistent volumes and their claims (registry/core)."""
+
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import persistentvolume as volume
+from pilothouse.api.validate import persistentvolumeclaim as claim
+from pilothouse.registry.groups.core.hooks import checked, checked_update
+from pilothouse.registry.groups.records import STATUS_APART, status_strategy
+from pilothouse.registry.strategy import Strategy, WriteContext
+
+
+def _prepare_volume(ctx: WriteContext, obj: Object) -> None:
+    obj["status"] = {"phase": "Pending", "lastPhaseTransitionTime": ctx.now}
+
+
+def _prepare_volume_status(ctx: WriteContext, obj: Object, old: Object) -> None:
+    """The time of a change of phase is the server's to note, unless the client says it (KEP-3762)."""
+    status, before = obj.setdefault("status", {}), old.get("status") or {}
+    member = "lastPhaseTransitionTime"
+    given, known = status.get(member), before.get(member)
+    if status.get("phase") != before.get("phase"):
+        if given is None or given == known:
+            status[member] = ctx.now
+    elif given is None and known is not None:
+        status[member] = known
+
+
+def _validate_volume_update(obj: Object, old: Object, errs: Errors) -> None:
+    volume.validate_volume(obj, errs, old)
+    volume.validate_volume_update(obj, old, errs)
+
+
+VOLUME = Strategy(
+    **STATUS_APART,
+    prepare_create=_prepare_volume,
+    validate=checked(volume.validate_volume),
+    validate_update=checked_update(_validate_volume_update, whole=2),
+    warnings=lambda ctx, obj, old: volume.volume_warnings(obj),
+    return_deleted=True,
+)
+VOLUME_STATUS = status_strategy(VOLUME, None, prepare_update=_prepare_volume_status)
+
+
+def _prepare_claim(ctx: WriteContext, obj: Object) -> None:
+    obj["status"] = {"phase": "Pending"}
+    _drop_cross_namespace(obj, None)
+    _same_sources(obj.get("spec") or {})
+
+
+def _prepare_claim_update(ctx: WriteContext, obj: Object, old: Object) -> None:
+    """An old claim without dataSourceRef is completed on both sides, so that the two compare equal."""
+    _drop_cross_namespace(obj, old)
+    _same_sources(obj.get("spec") or {})
+    _same_sources(old.get("spec") or {})
+
+
+def _drop_cross_namespace(obj: Object, old: Object | None) -> None:
+    """CrossNamespaceVolumeDataSource is alpha and off."""
+    before = (((old or {}).get("spec") or {}).get("dataSourceRef") or {}).get("namespace")
+    reference = (obj.get("spec") or {}).get("dataSourceRef")
+    if reference is not None and before is None and "namespace" in reference:
+        obj["spec"]["dataSourceRef"] = {k: v for k, v in reference.items() if k != "namespace"}
+
+
+def _same_sources(spec: Object) -> None:
+    """dataSource and dataSourceRef say the same; a source of another kind is dropped."""
+    source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    if source is not None and reference is None:
+        if not _supported_source(source):
+            spec.pop("dataSource")
+            return
+        spec["dataSourceRef"] = dict(source)
+    elif reference is not None and source is None and not reference.get("namespace"):
+        spec["dataSource"] = {m: reference[m] for m in ("apiGroup", "kind", "name") if m in reference}
+
+
+def _supported_source(source: Object) -> bool:
+    """The only sources that the old member may name."""
+    kind, group = source.get("kind"), source.get("apiGroup") or ""
+    return (kind == "PersistentVolumeClaim" and not group) or (
+        kind == "VolumeSnapshot" and group == "snapshot.storage.k8s.io"
+    )
+
+
+def _validate_claim_update(obj: Object, old: Object, errs: Errors) -> None:
+    claim.validate_claim(obj, errs, old)
+    claim.validate_claim_update(obj, old, errs)
+
+
+CLAIM = Strategy(
+    **STATUS_APART,
+    prepare_create=_prepare_claim,
+    prepare_update=_prepare_claim_update,
+    validate=checked(claim.validate_claim),
+    validate_update=checked_update(_validate_claim_update, whole=2),
+    warnings=lambda ctx, obj, old: claim.claim_warnings(obj),
+    return_deleted=True,
+)
+CLAIM_STATUS = status_strategy(CLAIM, claim.validate_claim_status_update)

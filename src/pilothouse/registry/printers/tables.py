@@ -1,0 +1,314 @@
+"""Objects as meta.k8s.io Tables and as their metadata alone (apiserver handlers/response.go, printers)."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from pilothouse.api import jsonpath
+from pilothouse.api.convert.kinds import as_internal
+from pilothouse.api.fields import Object, quote
+from pilothouse.errors import BadRequest, NotAcceptable
+from pilothouse.registry.printers import cluster as tables_cluster
+from pilothouse.registry.printers import core as tables_core
+from pilothouse.registry.printers import workloads as tables_workloads
+from pilothouse.registry.printers.common import Cells, Printer, go_float, human_duration, seconds
+
+if TYPE_CHECKING:
+    from pilothouse.registry.resource import Resource
+
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+ZERO_TIME = "0001-01-01T00:00:00Z"
+
+PRINTERS: dict[tuple[str, str], Printer] = {
+    **tables_core.PRINTERS,
+    **tables_workloads.PRINTERS,
+    **tables_cluster.PRINTERS,
+}
+
+
+@lru_cache(maxsize=1)
+def _data() -> dict[str, Any]:
+    """Descriptions that many columns share, and the columns of every kind that has its own."""
+    text = resources.files("pilothouse.api.schemas").joinpath("tables.json").read_bytes()
+    data: dict[str, Any] = json.loads(text)
+    return data
+
+
+def _column(name: str, kind: str, form: str, priority: int, description: str | None) -> Object:
+    return {
+        "name": name,
+        "type": kind,
+        "format": form,
+        "description": _data()["common"].get(name, "") if description is None else description,
+        "priority": priority,
+    }
+
+
+@lru_cache(maxsize=256)
+def _builtin_columns(group: str, plural: str) -> list[Object]:
+    own = _data()["columns"].get(f"{group}/{plural}")
+    if own is None:
+        own = [["Name", "string", "name", 0, None], ["Created At", "date", "", 0, None]]
+    return [_column(*column) for column in own]
+
+
+def _default_cells(obj: Object, now: float) -> Cells:
+    metadata = obj.get("metadata") or {}
+    return [metadata.get("name", ""), metadata.get("creationTimestamp") or ZERO_TIME]
+
+
+class Columns:
+    """The columns of a kind and the function that fills them. `definitions` is shared: never change it."""
+
+    __slots__ = ("cells", "definitions")
+
+    def __init__(self, definitions: list[Object], cells: Printer) -> None:
+        self.definitions = definitions
+        self.cells = cells
+
+
+@lru_cache(maxsize=256)
+def _builtin(group: str, plural: str) -> Columns:
+    return Columns(_builtin_columns(group, plural), PRINTERS.get((group, plural), _default_cells))
+
+
+def columns(resource: "Resource", kind: str = "") -> Columns:
+    """The columns of a resource, or of its scale when `kind` says that it is one."""
+    if kind == "Scale" != resource.kind:
+        return _builtin("autoscaling", "scale")
+    if resource.columns is not None:
+        return resource.columns
+    if resource.list_items_typed:
+        return custom_columns(None)
+    stored = resource.storage or resource
+    return _builtin(stored.group, stored.plural)
+
+
+def custom_columns(printer_columns: Sequence[Object] | None) -> Columns:
+    """The columns of a custom resource: its version's additionalPrinterColumns, Age alone without any."""
+    definitions = [_column("Name", "string", "name", 0, None)]
+    if not printer_columns:
+        definitions.append(_column("Age", "date", "", 0, None))
+        return Columns(definitions, _custom_cells([("date", _creation_timestamp)]))
+    fillers: list[tuple[str, Callable[[Object], Sequence[Any]]]] = []
+    for column in printer_columns:
+        path = column.get("jsonPath", "")
+        find = _finder(path)
+        if find is None:
+            break
+        description = column.get("description") or (
+            f"Custom resource definition column (in JSONPath format): {path}"
+        )
+        definitions.append(
+            _column(
+                column.get("name", ""),
+                column.get("type", ""),
+                column.get("format", ""),
+                column.get("priority", 0),
+                description,
+            )
+        )
+        fillers.append((column.get("type", ""), find))
+    return Columns(definitions, _custom_cells(fillers))
+
+
+def _creation_timestamp(obj: Object) -> Sequence[Any]:
+    value = (obj.get("metadata") or {}).get("creationTimestamp")
+    return () if value is None else (value,)
+
+
+def _finder(path: str) -> Callable[[Object], Sequence[Any]] | None:
+    """The values that a JSONPath finds in an object; None when the path cannot be read."""
+    try:
+        return jsonpath.compile(path)
+    except ValueError:
+        return None
+
+
+def _custom_cells(fillers: list[tuple[str, Callable[[Object], Sequence[Any]]]]) -> Printer:
+    def cells(obj: Object, now: float) -> Cells:
+        row: Cells = [(obj.get("metadata") or {}).get("name", "")]
+        for kind, find in fillers:
+            try:
+                found = find(obj)
+            except (ValueError, TypeError, LookupError):
+                found = ()
+            row.append(custom_cell(kind, found[0], now) if found else None)
+        return row
+
+    return cells
+
+
+def custom_cell(kind: str, value: Any, now: float) -> Any:
+    """A value as a column of type `kind` shows it, None where it does not fit."""
+    if kind == "string":
+        return _text(value)
+    if isinstance(value, bool):
+        return value if kind == "boolean" else None
+    if isinstance(value, int | float):
+        return int(value) if kind == "integer" else value if kind == "number" else None
+    if kind == "date" and isinstance(value, str):
+        if not value or value == "null":
+            return "<unknown>"
+        try:
+            return human_duration(now - seconds(value))
+        except ValueError:
+            return "<invalid>"
+    return None
+
+
+def _text(value: Any) -> str:
+    """How a JSONPath template prints one result: JSON for lists and maps, Go's %v for the rest."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return "<no value>"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return go_float(value)
+    if isinstance(value, int):
+        return str(value)
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def include_object(value: str) -> str:
+    """The `includeObject` parameter, checked: Metadata when it is empty."""
+    if value in ("Metadata", "None", "Object"):
+        return value
+    if value:
+        raise BadRequest(
+            f"Unable to convert to Table as requested: includeObject: Invalid value: {quote(value)}: "
+            "must be 'Metadata', 'Object', 'None', or empty"
+        )
+    return "Metadata"
+
+
+def table_for(
+    resource: "Resource",
+    objects: Iterable[Object],
+    *,
+    include: str = "Metadata",
+    version: str = "v1",
+    metadata: Mapping[str, Any] | None = None,
+    no_headers: bool = False,
+    now: float | None = None,
+) -> Object:
+    """A Table of objects in the served version.
+
+    `include` is Metadata, None or Object; `version` that of meta.k8s.io; `metadata` the list's own, or the
+    one object's resourceVersion. A watch leaves the headers out after its first event.
+    """
+    objects = list(objects)
+    shape = columns(resource, objects[0].get("kind", "") if objects else "")
+    now = time.time() if now is None else now
+    rows = []
+    for obj in _ordered(resource, objects):
+        row = _row(resource, shape, obj, now)
+        row["object"] = _row_object(resource, obj, include, version)
+        rows.append(row)
+    return {
+        "kind": "Table",
+        "apiVersion": f"meta.k8s.io/{version}",
+        "metadata": dict(metadata or {}),
+        "columnDefinitions": None if no_headers else shape.definitions,
+        "rows": rows or (None if shape.cells is _default_cells else rows),  # upstream's slice stays nil here
+    }
+
+
+def rows_of(
+    resource: "Resource", include: str, version: str
+) -> tuple[list[Object], Callable[[Object], Object]]:
+    """The column definitions of a long list, and what makes the row of one object (as table_for does)."""
+    shape, now = columns(resource), time.time()
+
+    def row(obj: Object) -> Object:
+        out = _row(resource, shape, obj, now)
+        out["object"] = _row_object(resource, obj, include, version)
+        return out
+
+    return shape.definitions, row
+
+
+def in_stored_order(resource: "Resource") -> bool:
+    """Whether a Table shows objects in the order in which they are stored."""
+    return not (resource.group == "flowcontrol.apiserver.k8s.io" and resource.plural == "flowschemas")
+
+
+def _ordered(resource: "Resource", objects: list[Object]) -> list[Object]:
+    """Flow schemas come in the order in which they are tried, all else in the order given."""
+    return objects if in_stored_order(resource) else sorted(objects, key=_precedence)
+
+
+def _precedence(schema: Object) -> tuple[int, str]:
+    return (schema.get("spec") or {}).get("matchingPrecedence", 0), schema["metadata"].get("name", "")
+
+
+def _row(resource: "Resource", shape: Columns, obj: Object, now: float) -> Object:
+    own_kind = obj.get("kind", resource.kind) == resource.kind
+    stored = resource.to_storage(obj) if own_kind and resource.to_storage is not None else obj
+    row: Object = {"cells": shape.cells(stored, now)}
+    if resource.plural == "pods" and not resource.group:
+        conditions = tables_core.pod_row_conditions(obj)
+        if conditions is not None:
+            row["conditions"] = conditions
+    return row
+
+
+def _row_object(resource: "Resource", obj: Object, include: str, version: str) -> Object | None:
+    annotations = (obj.get("metadata") or {}).get("annotations") or {}
+    if include == "Object":
+        return {"kind": resource.kind, "apiVersion": resource.api_version, **obj}
+    if include == "Metadata" or annotations.get(INITIAL_EVENTS_END) == "true":
+        return partial_object(obj, version)
+    return None
+
+
+def partial_object(obj: Object, version: str = "v1") -> Object:
+    """An object's metadata alone."""
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": f"meta.k8s.io/{version}",
+        "metadata": as_internal(obj.get("metadata") or {}),
+    }
+
+
+def partial_list(
+    objects: Iterable[Object], version: str = "v1", metadata: Mapping[str, Any] | None = None
+) -> Object:
+    """A list of metadata; `metadata` is the list's own."""
+    return {
+        "kind": "PartialObjectMetadataList",
+        "apiVersion": f"meta.k8s.io/{version}",
+        "metadata": dict(metadata or {}),
+        "items": [partial_object(obj, version) for obj in objects],
+    }
+
+
+_GO_PACKAGES = {"": "core", "events.k8s.io": "core", "flowcontrol.apiserver.k8s.io": "flowcontrol"}
+
+
+def _go_type(resource: "Resource", custom: bool, suffix: str) -> str:
+    """The Go type that upstream's message names: the internal one, or that of all custom resources."""
+    if custom:
+        return f"*unstructured.Unstructured{suffix}"
+    package = _GO_PACKAGES.get(resource.group) or resource.group.partition(".")[0]
+    return f"*{package}.{resource.kind}{suffix}"
+
+
+def not_a_list(resource: "Resource", custom: bool = False) -> NotAcceptable:
+    """The 406 of a PartialObjectMetadataList asked for one object."""
+    kind = _go_type(resource, custom, "")
+    return NotAcceptable(
+        f"you requested PartialObjectMetadataList, but the requested object is not a list ({kind})"
+    )
+
+
+def is_a_list(resource: "Resource", custom: bool = False) -> NotAcceptable:
+    """The 406 of a PartialObjectMetadata asked for a list."""
+    kind = _go_type(resource, custom, "List")
+    return NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list ({kind})")

@@ -1,0 +1,54 @@
+"""Leases for keys that expire, each shared by many keys (apiserver storage/etcd3 lease_manager)."""
+
+import asyncio
+import math
+from dataclasses import dataclass
+
+from pilothouse.storage.etcd import rpc as etcd_rpc
+from pilothouse.storage.etcd import wire as etcd_wire
+from pilothouse.storage.etcd.rpc import Rpc
+
+REUSE_SECONDS = 60
+"""Longest time for which a lease takes in more keys (--lease-reuse-duration-seconds)."""
+
+REUSE_SHARE = 0.05
+"""That time as a share of the lease's length, when that is less."""
+
+MAX_KEYS = 1000
+"""Keys on one lease: etcd deletes them all in one go."""
+
+
+@dataclass(slots=True)
+class _Lease:
+    id: int
+    expires: float
+    keys: int = 0
+
+
+class Leases:
+    """Hands out lease ids; a key expires between `ttl` and `ttl` plus the reuse time after its write."""
+
+    def __init__(self, rpc: Rpc, reuse_seconds: float = REUSE_SECONDS) -> None:
+        self._rpc = rpc
+        self._reuse_seconds = reuse_seconds
+        self._known: dict[int, _Lease] = {}
+        self._locks: dict[int, asyncio.Lock] = {}
+
+    async def get(self, ttl: float) -> int:
+        """The id of a lease that lasts at least `ttl` more seconds (at least 1, whole ones)."""
+        whole = max(math.ceil(ttl), 1)
+        async with self._locks.setdefault(whole, asyncio.Lock()):
+            now = asyncio.get_running_loop().time()
+            lease = self._known.get(whole)
+            if lease is None or lease.keys >= MAX_KEYS or lease.expires < now + whole:
+                length = whole + int(min(self._reuse_seconds, whole * REUSE_SHARE))
+                answer = await self._rpc.write(etcd_rpc.LEASE_GRANT, etcd_wire.lease_grant(length))
+                lease = self._known[whole] = _Lease(etcd_wire.lease_id(answer), now + length)
+            lease.keys += 1
+            return lease.id
+
+    def forget(self, id: int) -> None:
+        """Never hand out this lease again: etcd no longer has it."""
+        for ttl, lease in list(self._known.items()):
+            if lease.id == id:
+                del self._known[ttl]

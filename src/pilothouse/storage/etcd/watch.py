@@ -1,0 +1,211 @@
+"""A watch of etcd that outlives connections and members: every change once, in order, by whole revisions."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import grpc
+import grpc.aio
+
+from pilothouse.storage.etcd import rpc as etcd_rpc
+from pilothouse.storage.etcd import wire as etcd_wire
+from pilothouse.storage.etcd.rpc import Member, Rpc
+from pilothouse.storage.etcd.wire import Change
+from pilothouse.storage.interface import Compacted, StorageError, Unavailable
+from pilothouse.storage.wire import WireError
+
+log = logging.getLogger(__name__)
+
+CREATE_TIMEOUT = 3.0
+"""Seconds in which a member must confirm a watch."""
+
+FIRST_ASK, ASK = 0.005, 0.1
+"""Seconds until a waiter asks for progress, and between later ones (upstream's progressRequestPeriod)."""
+
+STALL = 1.5
+"""Seconds without progress, while somebody waits for it, after which another member is tried."""
+
+LEADER = (("hasleader", "true"),)
+"""Has a member end its watches when it has lost its leader, so that they go on elsewhere."""
+
+
+def _ignore(told: object) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Listener:
+    """Who is told: of changes, of revisions reached without any, and of the error that ends the watch."""
+
+    on_changes: Callable[[list[Change]], None] = _ignore
+    on_progress: Callable[[int], None] = _ignore
+    on_error: Callable[[StorageError], None] = _ignore
+
+
+class EtcdWatch:
+    """Follows the keys in [start, end) from `revision` on. Up to `position` everything was told."""
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        span: tuple[bytes, bytes],
+        revision: int,
+        listener: Listener,
+        *,
+        prev_kv: bool = False,
+    ) -> None:
+        self.position = revision - 1
+        self._rpc = rpc
+        self._span = span
+        self._prev_kv = prev_kv
+        self._listener = listener
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._call: grpc.aio.StreamStreamCall | None = None
+        self._ready = False
+        self._asking: asyncio.Task[None] | None = None
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def close(self) -> None:
+        """End; nothing is told after this."""
+        self._task.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
+        self._release()
+
+    async def closed(self) -> None:
+        """Wait until the connection is given back."""
+        await asyncio.wait([self._task])
+
+    async def reached(self, revision: int, timeout: float) -> bool:  # noqa: ASYNC109
+        """Wait until all up to `revision` was told; False after `timeout` seconds or when the watch ended."""
+        if self.position >= revision:
+            return True
+        if self._task.done():
+            return False
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = (revision, future)
+        self._waiters.append(waiter)
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.get_running_loop().create_task(self._ask())
+        try:
+            async with asyncio.timeout(timeout):
+                await future
+        except TimeoutError:
+            return False
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+        return self.position >= revision
+
+    async def _ask(self) -> None:
+        """While somebody waits, ask for progress; when none is made, leave the member."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(FIRST_ASK)
+        position, since = self.position, loop.time()
+        while self._waiters:
+            if self.position != position:
+                position, since = self.position, loop.time()
+            call = self._call
+            if call is not None and loop.time() - since > STALL:
+                log.warning("the watch of etcd is stuck at revision %d, trying another member", position)
+                since = loop.time()
+                call.cancel()
+            elif call is not None and self._ready:
+                try:
+                    async with asyncio.timeout(ASK):
+                        await call.write(etcd_wire.WATCH_PROGRESS)
+                except (TimeoutError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    pass
+            await asyncio.sleep(ASK)
+
+    async def _run(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                member = self._rpc.member
+                before = self.position
+                await self._stream(member)
+            except asyncio.CancelledError:
+                if self._task.cancelling():
+                    raise
+                # else only the call was cancelled: _ask() gave the member up
+            except Compacted as error:
+                self._fail(error)
+                return
+            except (Unavailable, WireError, TimeoutError, grpc.aio.AioRpcError) as error:
+                self._lost(error, attempt)
+            except Exception as error:
+                log.exception("a watcher of the store failed")
+                self._fail(Unavailable(f"watcher failed: {error}"))
+                return
+            self._rpc.turn(member)
+            attempt = attempt + 1 if self.position == before else 0
+            await asyncio.sleep(etcd_rpc.backoff(attempt) if attempt else 0)
+
+    def _lost(self, error: Exception, attempt: int) -> None:
+        """Say so at the first failure in a row, and now and then."""
+        if attempt & (attempt - 1) == 0:
+            why = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error) or "no answer"
+            log.warning("the watch of etcd broke at revision %d: %s", self.position, why)
+
+    def _fail(self, error: StorageError) -> None:
+        self._release()
+        self._listener.on_error(error)
+
+    def _release(self) -> None:
+        """Let go who waits for a watch that is over."""
+        for _, future in self._waiters:
+            if not future.done():
+                future.set_result(None)
+
+    async def _stream(self, member: Member) -> None:
+        """One connection's worth of the watch; ends when the stream does."""
+        call = member.stream(etcd_rpc.WATCH)(metadata=LEADER)
+        self._call = call
+        try:
+            async with asyncio.timeout(CREATE_TIMEOUT):
+                await call.write(etcd_wire.watch_create(*self._span, self.position + 1, self._prev_kv))
+                answer = await self._read(call)
+            parts: list[Change] = []
+            while answer is not None:
+                if answer.compacted:
+                    raise Compacted(answer.compacted)
+                if answer.canceled:
+                    raise Unavailable(answer.reason or "etcd cancelled the watch")
+                self._ready = True
+                parts += answer.changes
+                if not answer.fragment:
+                    if parts:
+                        self._tell(parts)
+                        parts = []
+                    elif not answer.created:
+                        self._advance(answer.revision)
+                answer = await self._read(call)
+            raise Unavailable("the stream ended")
+        finally:
+            self._call, self._ready = None, False
+            call.cancel()
+
+    async def _read(self, call: grpc.aio.StreamStreamCall) -> etcd_wire.WatchAnswer | None:
+        data = await call.read()
+        return None if data is grpc.aio.EOF else etcd_wire.watch_answer(data)
+
+    def _tell(self, changes: list[Change]) -> None:
+        position = self.position
+        fresh = [change for change in changes if change.kv.mod > position]
+        if fresh:
+            self._listener.on_changes(fresh)
+            self.position = fresh[-1].kv.mod
+            self._wake()
+
+    def _advance(self, revision: int) -> None:
+        if revision > self.position:
+            self.position = revision
+            self._listener.on_progress(revision)
+            self._wake()
+
+    def _wake(self) -> None:
+        for revision, future in self._waiters:
+            if revision <= self.position and not future.done():
+                future.set_result(None)

@@ -1,0 +1,319 @@
+"""Keys that a KMS plugin guards: EncryptionConfiguration's provider `kms` in version 2 (KEP-3299).
+
+A seed of our own is encrypted by the plugin once, and again when the plugin's key has changed; from it the key
+of each value is derived. Reading needs the plugin once for each seed that some server has written with.
+"""
+
+import asyncio
+import hmac
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from pilothouse.lifecycle import Background
+from pilothouse.storage.encryption.backend import EncryptionError, Remote, seal, unseal
+from pilothouse.storage.kms import wire as kms_wire
+from pilothouse.storage.kms.metrics import FROM_STORAGE, TO_STORAGE, EnvelopeMetrics, key_id_hash
+from pilothouse.storage.kms.wire import KMSError
+
+if TYPE_CHECKING:
+    from pilothouse.storage.kms.rpc import Plugin
+
+log = logging.getLogger(__name__)
+
+VERSIONS = ("v2", "v2beta1")
+
+HEALTHY_POLL = 60.0
+FAILING_POLL = 10.0
+OPENING_POLL = 0.1
+"""Seconds between two looks at a plugin: that is well, that is not, that must be before it is used."""
+
+WRITE_TTL = 180.0
+"""Seconds for which a seed may be written with after the plugin last said that its key is the current one."""
+
+RETRY = 1.0
+"""Seconds after which a key that could not be decrypted is asked for again."""
+
+PAUSE = 5.0
+"""Times as long as a plugin let a call wait in vain, nothing is asked of it, lest everybody waits for it all the time."""
+
+CALLS = 16
+"""Keys that are asked for at a time."""
+
+SEED_SIZE = INFO_SIZE = 32
+
+
+@dataclass(slots=True, frozen=True)
+class Settings:
+    """`name` is part of what is stored; `timeout` is in seconds, for one call."""
+
+    name: str
+    endpoint: str
+    timeout: float
+
+
+class Seed:
+    """AES-GCM with a key for each value, derived from the seed and 32 random bytes that stand before the data
+    (HKDF-Expand of RFC 5869 with SHA-256, of which one block is taken)."""
+
+    def __init__(self, seed: bytes, key_id: str) -> None:
+        if len(seed) < SEED_SIZE:
+            raise ValueError(f"invalid seed length {len(seed)} used for key generation")
+        self.key_id = key_id
+        self._seed = seed
+
+    def _cipher(self, info: bytes) -> AESGCM:
+        return AESGCM(hmac.digest(self._seed, info + b"\x01", "sha256"))
+
+    def seal(self, data: bytes, context: bytes) -> bytes:
+        info = os.urandom(INFO_SIZE)
+        return info + seal(self._cipher(info), data, context)
+
+    def unseal(self, data: bytes, context: bytes) -> bytes:
+        if len(data) < INFO_SIZE:
+            raise ValueError("the stored data was shorter than the required size")
+        return unseal(self._cipher(data[:INFO_SIZE]), data[INFO_SIZE:], context)
+
+
+class Key:
+    """AES-GCM with one key: what kube-apiserver wrote up to v1.28. Read only."""
+
+    def __init__(self, key: bytes, key_id: str) -> None:
+        if len(key) not in (16, 24, 32):
+            raise ValueError(f"crypto/aes: invalid key size {len(key)}")
+        self.key_id = key_id
+        self._cipher = AESGCM(key)
+
+    def unseal(self, data: bytes, context: bytes) -> bytes:
+        return unseal(self._cipher, data, context)
+
+
+@dataclass(slots=True, frozen=True)
+class _Writing:
+    """What is written with: the seed, and the encoded source that tells readers how to get it."""
+
+    seed: Seed
+    key_id: str
+    source: bytes
+
+
+class KMS(Remote, Background):
+    """One plugin. Keys once known stay known, so reads of what they protect go on without the plugin."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: EnvelopeMetrics | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.prefix = b"k8s:enc:kms:v2:" + settings.name.encode() + b":"
+        self.timeout = settings.timeout
+        self.problem = "the plugin was not asked yet"
+        self._metrics = metrics or EnvelopeMetrics()
+        self._clock = clock
+        self._plugin: Plugin
+        self._version = ""
+        self._writing: _Writing | None = None
+        self._until = 0.0
+        self._keys: dict[bytes, Seed | Key] = {}
+        self._asked: dict[bytes, asyncio.Task[None]] = {}
+        self._failed: dict[bytes, tuple[float, str]] = {}
+        self._paused = 0.0
+        self._calls = asyncio.Semaphore(CALLS)
+
+    # The provider
+
+    def encrypt(self, data: bytes, context: bytes) -> bytes:
+        writing = self._writing
+        if writing is None:
+            raise EncryptionError("got unexpected nil transformer")
+        now = self._clock()
+        if now > self._until:
+            raise EncryptionError(
+                f'encryptedDEKSource with keyID hash "{key_id_hash(writing.key_id)}" expired at '
+                f"{_rfc3339(self._until)} (current time is {_rfc3339(now)})"
+            )
+        self._metrics.used(TO_STORAGE, self.settings.name, writing.seed.key_id)
+        return kms_wire.join(writing.seed.seal(data, context), writing.source)
+
+    def decrypt(self, data: bytes, context: bytes) -> bytes:
+        encrypted, source = kms_wire.split(data)
+        key = self._keys.get(source)
+        if key is None:
+            _, why = self._failed.get(source, (0, "the plugin was not asked"))
+            raise ValueError(f"failed to decrypt DEK, error: {why}")
+        self._metrics.used(FROM_STORAGE, self.settings.name, key.key_id)
+        return key.unseal(encrypted, context)
+
+    def stale(self, data: bytes) -> bool:
+        writing = self._writing
+        if writing is None:
+            return False
+        try:
+            source = kms_wire.split(data)[1]
+            if source == writing.source:
+                return False
+            found = kms_wire.source(source)
+        except ValueError:
+            return False
+        return found.key_id != writing.key_id or found.kind != kms_wire.SEED
+
+    # Keys that are needed to read
+
+    def unknown(self, data: bytes) -> bytes | None:
+        try:
+            source = kms_wire.split(data)[1]
+        except ValueError:
+            return None
+        if source in self._keys:
+            return None
+        now = time.monotonic()
+        again, _ = self._failed.get(source, (0.0, ""))
+        return source if now > again and now > self._paused else None
+
+    async def fetch(self, source: bytes) -> None:
+        task = self._asked.get(source)
+        if task is None:
+            task = self._asked[source] = asyncio.get_running_loop().create_task(self._ask(source))
+        await asyncio.wait([task])
+
+    async def _ask(self, source: bytes) -> None:
+        start = time.monotonic()
+        try:
+            self._keys[source] = await self._decrypt(source)
+            self._failed.pop(source, None)
+        except (KMSError, ValueError) as error:
+            now = time.monotonic()
+            self._failed[source] = (now + RETRY, str(error))
+            if now - start >= self.timeout:
+                self._paused = now + PAUSE * (now - start)
+        finally:
+            del self._asked[source]
+
+    async def _decrypt(self, encoded: bytes) -> Seed | Key:
+        source = kms_wire.source(encoded)
+        async with self._calls:
+            self._metrics.misses.inc()
+            key = await self._plugin.decrypt(source)
+        return (Seed if source.kind == kms_wire.SEED else Key)(key, key_id_hash(source.key_id))
+
+    # The plugin's state
+
+    async def open(self, within: float = 0.0) -> None:
+        from pilothouse.storage.kms import rpc as kms_rpc
+
+        settings = self.settings
+        self._plugin = kms_rpc.Plugin(
+            settings.endpoint,
+            settings.timeout,
+            lambda method, code, seconds: self._metrics.calls.observe(seconds, code, method, settings.name),
+        )
+        self._plugin.open()
+        end = time.monotonic() + within
+        await self._look()
+        while self.problem and time.monotonic() < end:
+            await asyncio.sleep(OPENING_POLL)
+            await self._look()
+        self.start()
+
+    async def close(self) -> None:
+        await Background.close(self)
+        await self._plugin.close()
+        if self._asked:
+            await asyncio.wait(list(self._asked.values()))
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(FAILING_POLL if self.problem else HEALTHY_POLL)
+            try:
+                await self._look()
+            except Exception:  # were this to end, so would all writes after WRITE_TTL
+                log.exception("the KMS plugin %s was not looked at", self.settings.name)
+
+    async def _look(self) -> None:
+        """Ask the plugin how it is, and for a new seed when its key has changed."""
+        name = self.settings.name
+        before = self.problem
+        try:
+            status = await self._plugin.status()
+        except KMSError as error:
+            self.problem = (
+                "failed to perform status section of the healthz check for "
+                f"KMS Provider {name}, error: {error}"
+            )
+        else:
+            problems = await self._problems(status)
+            text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
+            self.problem = f"kmsv2 Provider {name} is not healthy, error: {text}" if problems else ""
+        if self.problem and self.problem != before:
+            log.error("%s", self.problem)
+        elif before and not self.problem:
+            log.info("the KMS plugin %s is well", name)
+
+    async def _problems(self, status: kms_wire.Status) -> list[str]:
+        out = []
+        if status.healthz != "ok":
+            out.append(f"got unexpected healthz status: {status.healthz}")
+        if status.version not in VERSIONS:
+            out.append(f"expected KMSv2 API version {VERSIONS[0]}, got {status.version}")
+        else:
+            self._version = self._version or status.version
+            if status.version != self._version:
+                out.append(
+                    "KMSv2 API version should not change after the initial status response version "
+                    f"{self._version}, got {status.version}"
+                )
+        if why := kms_wire.key_id_problem(status.key_id):
+            self._metrics.invalid_key_ids.inc("too_long" if status.key_id else "empty", self.settings.name)
+            out.append(f'got invalid KMSv2 KeyID hash "{key_id_hash(status.key_id)}": {why}')
+        else:
+            self._metrics.named(self.settings.name, key_id_hash(status.key_id))
+            if why := await self._rotate(status.key_id):
+                out.append(why)
+        return out
+
+    async def _rotate(self, key_id: str) -> str:
+        """Go on writing with the seed of this key ID, or make one; the answer is what went wrong.
+
+        The seed before stays in use until then, but for no longer than WRITE_TTL.
+        """
+        until = self._clock() + WRITE_TTL
+        before = self._writing
+        if before is not None and before.key_id == key_id:
+            self._until = until
+            return ""
+        secret, uid = os.urandom(SEED_SIZE), str(uuid.uuid4())
+        found, why = "", "<nil>"
+        try:
+            source = await self._plugin.encrypt(secret, uid, kms_wire.SEED)
+            found = source.key_id
+            source.check()
+        except KMSError as error:
+            why = f"failed to encrypt DEK, error: {error}"
+        except ValueError as error:
+            why = str(error)
+        else:
+            if found == key_id:
+                seed, encoded = Seed(secret, key_id_hash(key_id)), source.encode()
+                self._keys[encoded] = seed
+                self._writing, self._until = _Writing(seed, key_id, encoded), until
+                log.info("the KMS plugin %s has a new key", self.settings.name)
+                return ""
+        return (
+            f'failed to rotate DEK uid="{uid}", errGen={why}, statusKeyIDHash="{key_id_hash(key_id)}", '
+            f'encryptKeyIDHash="{key_id_hash(found)}", '
+            f'stateKeyIDHash="{key_id_hash(before.key_id) if before else ""}", '
+            f"expirationTimestamp={_rfc3339(self._until)}"
+        )
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,251 @@
+"""The default store: one SQLite file, written by one thread with group commit, readable by any SQLite tool.
+
+What is acknowledged is on disk (write-ahead log, synchronous=FULL); a kill at any moment loses nothing of it.
+"""
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from pilothouse.storage.feed import Expiry, Feed, Subscriber
+from pilothouse.storage.group_commit import GroupCommit
+from pilothouse.storage.interface import (
+    Compacted,
+    Event,
+    FutureRevision,
+    KeyValue,
+    Op,
+    Page,
+    StorageError,
+    Subscription,
+    Unavailable,
+)
+from pilothouse.storage.sqlite import file as sqlite_file
+from pilothouse.storage.sqlite.file import BITS, DataDirectory
+from pilothouse.storage.sqlite.writer import Batch, Compact, Write, Writer
+
+T = TypeVar("T")
+
+REPLAY = 500
+"""Events of a replay that are read at a time."""
+
+
+class SqliteStorage:
+    """A store in `directory`, which one process at a time may use."""
+
+    shared = False
+
+    def __init__(self, directory: str | os.PathLike[str], clock: Callable[[], float] = time.time) -> None:
+        self._directory = DataDirectory(directory)
+        self._feed = Feed()
+        self._expiry = Expiry(self._expire, clock)
+        self._revision = 1
+        self._compacted = 1
+        self._open = False
+        self._loop: asyncio.AbstractEventLoop
+        self._writer: Writer
+        self._reader: sqlite3.Connection
+        self._threads: ThreadPoolExecutor
+        self._replays: set[asyncio.Task[None]] = set()
+        self._group: GroupCommit[Write]
+
+    @property
+    def revision(self) -> int:
+        return self._revision
+
+    @property
+    def compacted(self) -> int:
+        return self._compacted
+
+    async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPoolExecutor(1, "sqlite-reader")
+        self._writer = Writer(self._directory, self._loop, self._deliver, self._feed.wants_previous)
+        self._group = GroupCommit(self._loop, self._writer.put)
+        try:
+            await self._loop.run_in_executor(self._threads, self._open_files)
+        except BaseException:
+            self._threads.shutdown(wait=False)
+            raise
+        self._revision, self._compacted = self._writer.revision, self._writer.compacted
+        self._open = True
+        self._expiry.load(self._writer.expiring)
+        self._writer.expiring = []
+        self._expiry.start(self._loop)
+
+    async def close(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._expiry.close()
+        self._group.flush()
+        self._writer.put(None)
+        await self._loop.run_in_executor(self._threads, self._writer.join)
+        await asyncio.sleep(0)
+        for replay in self._replays:
+            replay.cancel()
+        self._feed.close(Unavailable("the store is closed"))
+        await self._loop.run_in_executor(self._threads, self._reader.close)
+        self._threads.shutdown(wait=False)
+        self._directory.unlock()
+
+    async def current_revision(self) -> int:
+        self._check_open()
+        return self._revision
+
+    async def get(self, key: str, revision: int = 0) -> KeyValue | None:
+        return await self._read(revision, sqlite_file.read_key, key, revision)
+
+    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
+        return await self._read(revision, sqlite_file.read_range, prefix, start, limit, revision)
+
+    async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
+        return await self._write([Op(key, value, 0, ttl)])
+
+    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0) -> KeyValue:
+        return await self._write([Op(key, value, expect or -1, ttl)])
+
+    async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
+        if last is None:
+            return await self._write([Op(key, None, expect or -1)], need_last=True)
+        return await self._write([Op(key, last, expect or -1), Op(key, None)], need_last=True)
+
+    async def txn(self, ops: list[Op]) -> int:
+        if len(ops) > sqlite_file.MAX_OPS:
+            raise ValueError(f"a transaction may have {sqlite_file.MAX_OPS} writes at most")
+        if len({op.key for op in ops}) != len(ops):
+            raise ValueError("a transaction may write a key only once")
+        return await self._write(ops, many=True)
+
+    def watch(
+        self,
+        prefix: str,
+        revision: int,
+        on_events: Callable[[list[Event]], None],
+        on_error: Callable[[StorageError], None],
+        *,
+        prev_kv: bool = True,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Subscription:
+        self._check_open()
+        if revision < self._compacted:
+            raise Compacted(self._compacted)
+        subscriber = Subscriber(prefix, revision, on_events, on_error, prev_kv)
+        if revision <= self._revision:
+            subscriber.hold()
+            replay = self._loop.create_task(self._replay(subscriber, self._revision + 1))
+            self._replays.add(replay)
+            replay.add_done_callback(self._replays.discard)
+        return self._feed.add(subscriber)
+
+    async def compact(self, revision: int) -> None:
+        self._check_open()
+        if revision > self._revision:
+            raise FutureRevision(self._revision)
+        if revision > self._compacted:
+            self._compacted = revision
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._writer.put(Compact(revision, future))
+            await future
+
+    async def size(self) -> int:
+        return self._directory.size()
+
+    async def snapshot(self, file: str | os.PathLike[str]) -> None:
+        """Write a compact copy of the database, as of now, to a file that must not exist."""
+        await self._read(0, lambda _: self._directory.copy(file))
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise Unavailable("the store is closed")
+
+    def _open_files(self) -> None:
+        self._directory.lock()
+        try:
+            self._writer.open()
+            self._reader = self._directory.connect()
+            self._reader.execute("PRAGMA query_only = ON")
+        except BaseException:
+            self._directory.unlock()
+            raise
+
+    async def _read(self, revision: int, read: Callable[..., T], *args: Any) -> T:
+        """Run a read on the reader's thread; history that was forgotten meanwhile is Compacted, too."""
+        self._check_open()
+        if revision > self._revision:
+            raise FutureRevision(self._revision)
+        if 0 < revision < self._compacted:
+            raise Compacted(self._compacted)
+        try:
+            found = await self._loop.run_in_executor(self._threads, read, self._reader, *args)
+        except sqlite3.Error as error:
+            raise Unavailable(f"the store can not be read: {error}") from error
+        if 0 < revision < self._compacted:
+            raise Compacted(self._compacted)
+        return found
+
+    async def _write(self, ops: list[Op], many: bool = False, need_last: bool = False) -> Any:
+        self._check_open()
+        for op in ops:
+            if not op.key.isascii():
+                op.key.encode()
+        future = self._loop.create_future()
+        timed = [(op, self._expiry.deadline(op.ttl)) for op in ops]
+        self._group.add(Write(timed, future, many, need_last))
+        return await future
+
+    def _deliver(self, batch: Batch) -> None:
+        """Tell the watchers of a commit, then the writers."""
+        self._revision = batch.revision
+        events = batch.events
+        if events:
+            if not batch.complete and self._feed.wants_previous():
+                events = self._complete(batch)
+            for event in events:
+                if event.kv.lease and not event.deleted:
+                    self._expiry.add(event.kv.lease, event.kv.key, event.kv.mod)
+            self._feed.publish(events)
+        for future, result in batch.answers:
+            if future.done():
+                continue
+            if isinstance(result, StorageError):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+        if batch.writes:
+            self._group.done(batch.writes)
+
+    def _complete(self, batch: Batch) -> list[Event]:
+        """The events with what was before, for a watch that began while the batch was being written."""
+        low, high = batch.events[0].kv.mod << BITS, (batch.revision + 1) << BITS
+        try:
+            db = self._directory.connect()
+            try:
+                return sqlite_file.read_events(db, low, high, len(batch.events) + 1)[0]
+            finally:
+                db.close()
+        except sqlite3.Error as error:
+            self._feed.close(Unavailable(f"the store can not be read: {error}"))
+            return batch.events
+
+    async def _replay(self, subscriber: Subscriber, end: int) -> None:
+        """Deliver the events up to revision `end`, then what came meanwhile."""
+        low, high = subscriber.revision << BITS, end << BITS
+        while low < high and not subscriber.closed:
+            try:
+                events, low = await self._read(low >> BITS, sqlite_file.read_events, low, high, REPLAY)
+            except StorageError as error:
+                subscriber.fail(error)
+                return
+            subscriber.deliver([e for e in events if e.kv.key.startswith(subscriber.prefix)])
+        subscriber.release()
+
+    def _expire(self, key: str, mod: int) -> None:
+        if self._open:
+            future = self._loop.create_future()
+            future.add_done_callback(lambda done: done.exception())
+            self._group.add(Write([(Op(key, None, mod), 0)], future))

@@ -1,0 +1,353 @@
+"""The one thread that writes: group commit, compare-and-set, compaction and checkpoints."""
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from pilothouse.storage.interface import (
+    Event,
+    KeyExists,
+    KeyValue,
+    Op,
+    RevisionConflict,
+    StorageError,
+    Unavailable,
+)
+from pilothouse.storage.sqlite import file as sqlite_file
+from pilothouse.storage.sqlite.file import BITS, DataDirectory
+
+log = logging.getLogger(__name__)
+
+ROWS = 64
+"""Rows of one INSERT: a statement gives up the interpreter lock once, however many rows it has."""
+
+STEP = 500
+"""Rows that one step of compaction looks at, so that writes never wait long for it."""
+
+VACUUM_PAGES = 256
+CHECKPOINT_BYTES = 4 * 1024 * 1024
+WAL_PAGES = 16384
+"""Pages in the write-ahead log (64 MiB) from which on readers have to wait for its truncation."""
+
+ID_MASK = (1 << 64) - 1
+
+
+@dataclass(slots=True, eq=False)
+class Write:
+    """Writes that are accepted or refused together; `future` gets the revision that they share when `many`, else each
+    has its own and the KeyValue of the last one is the answer."""
+
+    ops: list[tuple[Op, int]]
+    """Each with its deadline in Unix milliseconds, 0 = none."""
+    future: "asyncio.Future[Any]"
+    many: bool = False
+    need_last: bool = False
+    """The answer shows the value that is deleted."""
+
+
+@dataclass(slots=True, eq=False)
+class Compact:
+    revision: int
+    future: "asyncio.Future[None]"
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one commit brought about; `complete` when the events carry what was before."""
+
+    revision: int
+    events: list[Event] = field(default_factory=list)
+    answers: list[tuple["asyncio.Future[Any]", Any]] = field(default_factory=list)
+    complete: bool = False
+    writes: int = 0
+    """Those of the group that was committed or refused; 0 for answers of other sorts."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """A batch while it is put together: the rows to insert and what every key will be."""
+
+    revision: int
+    rows: list[tuple[int, str, int, int | None, int, bytes | None]] = field(default_factory=list)
+    heads: dict[str, int] = field(default_factory=dict)
+    accepted: list[tuple[Write, int, int, int]] = field(default_factory=list)
+    """Write, its revision, and its rows as a slice."""
+    refused: list[tuple[Write, Op, int]] = field(default_factory=list)
+    """Write, the operation that did not fit, and the id of the key's row, 0 = none."""
+
+
+class Writer:
+    """Takes jobs from a queue until it is told to stop.
+
+    `deliver(batch)` is called on the loop's thread, once per commit. `_heads` maps a key to the revision of
+    its creation and the id of its row, packed into one integer (half the memory of a tuple).
+    """
+
+    def __init__(
+        self,
+        directory: DataDirectory,
+        loop: asyncio.AbstractEventLoop,
+        deliver: Callable[[Batch], None],
+        wants_previous: Callable[[], bool],
+    ) -> None:
+        self._directory = directory
+        self._loop = loop
+        self._deliver = deliver
+        self._wants_previous = wants_previous
+        self._queue: SimpleQueue[list[Write] | Compact | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
+        self._compactions: list[Compact] = []
+        self._written = 0
+        self._db: sqlite3.Connection
+        self._heads: dict[str, int] = {}
+        self.expiring: list[tuple[int, str, int]] = []
+        self.revision = 1
+        self.compacted = 1
+
+    def open(self) -> None:
+        """Open the file and learn what is in it; Unavailable when that fails."""
+        self._db = self._directory.open()
+        try:
+            self.revision = sqlite_file.newest_id(self._db) >> BITS
+            self.compacted = sqlite_file.read_meta(self._db)["compacted"]
+            for row, key, created, expires in sqlite_file.read_heads(self._db):
+                self._heads[key] = created << 64 | row
+                if expires:
+                    self.expiring.append((expires, key, row >> BITS))
+        except sqlite3.Error as error:
+            self._db.close()
+            raise Unavailable(f"{self._directory.file} can not be read: {error}") from error
+        self._thread.start()
+
+    def put(self, job: list[Write] | Compact | None) -> None:
+        """Queue a group of writes for one commit, or a compaction; None stops the thread when all before it is done."""
+        self._queue.put(job)
+
+    def join(self) -> None:
+        """Wait for the thread's end."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                job = self._queue.get(block=not self._compactions)
+            except Empty:
+                self._compact(self._compactions[0])
+                continue
+            if job is None:
+                break
+            if isinstance(job, Compact):
+                self._compactions.append(job)
+            else:
+                self._send(self._commit(job))
+                self._checkpoint()
+        for compaction in self._compactions:
+            self._answer(compaction.future, Unavailable("the store is closed"))
+        self._end()
+
+    def _end(self) -> None:
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._db.close()
+        except sqlite3.Error:
+            log.exception("the last checkpoint failed; the log is read at the next start")
+
+    def _send(self, batch: Batch) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, batch)
+        except RuntimeError:
+            log.warning("the loop ended before a commit could be reported")
+
+    def _answer(self, future: "asyncio.Future[Any]", result: Any) -> None:
+        self._send(Batch(self.revision, answers=[(future, result)], complete=True))
+
+    # --- commits
+
+    def _commit(self, writes: list[Write]) -> Batch:
+        """One durable transaction for all that fit; each is judged by what those before it leave behind."""
+        plan = _Plan(self.revision)
+        try:
+            for write in writes:
+                self._plan(plan, write)
+            complete = self._wants_previous()
+            before = self._read_before(plan, complete)
+            self._insert(plan.rows)
+        except Exception as error:
+            if not isinstance(error, sqlite3.Error):
+                log.exception("a commit failed")
+            if self._db.in_transaction:
+                self._db.rollback()
+            failure = Unavailable(f"the store can not be written: {error}")
+            answers: list[tuple[asyncio.Future[Any], Any]] = [(w.future, failure) for w in writes]
+            return Batch(self.revision, answers=answers, complete=True, writes=len(writes))
+        self.revision = plan.revision
+        for key, head in plan.heads.items():
+            if head:
+                self._heads[key] = head
+            else:
+                self._heads.pop(key, None)
+        return self._batch(plan, before, complete)
+
+    def _plan(self, plan: _Plan, write: Write) -> None:
+        for op, _ in write.ops:
+            head = plan.heads.get(op.key)
+            if head is None:
+                head = self._heads.get(op.key, 0)
+            row = head & ID_MASK
+            if op.expect is not None and op.expect != row >> BITS:
+                plan.refused.append((write, op, row))
+                return
+        first = len(plan.rows)
+        revision = plan.revision + 1
+        for place, (op, deadline) in enumerate(write.ops):
+            head = plan.heads.get(op.key)
+            if head is None:
+                head = self._heads.get(op.key, 0)
+            row = (revision << BITS | place) if write.many else (revision + place) << BITS
+            prev = head & ID_MASK or None
+            if op.value is not None:
+                created = head >> 64 or revision
+                plan.rows.append((row, op.key, created, prev, deadline, op.value))
+                plan.heads[op.key] = created << 64 | row
+            elif prev is not None:
+                plan.rows.append((row, op.key, 0, prev, 0, None))
+                plan.heads[op.key] = 0
+        if len(plan.rows) > first:
+            plan.revision = plan.rows[-1][0] >> BITS
+        plan.accepted.append((write, plan.revision, first, len(plan.rows)))
+
+    def _read_before(self, plan: _Plan, complete: bool) -> dict[int, KeyValue]:
+        """The rows that answers and events have to show, by id."""
+        wanted = {row for _, _, row in plan.refused if row}
+        if complete:
+            wanted.update(row[3] for row in plan.rows if row[3] is not None)
+        else:
+            for write, _, first, last in plan.accepted:
+                if write.need_last and last > first:
+                    wanted.update(row[3] for row in plan.rows[last - 1 : last] if row[3] is not None)
+        if not wanted:
+            return {}
+        found = {
+            row[0]: KeyValue(row[1], row[5] or b"", row[0] >> BITS, row[2], row[4])
+            for row in plan.rows
+            if row[0] in wanted
+        }
+        missing = [row for row in wanted if row not in found]
+        if missing:
+            found.update(sqlite_file.read_rows(self._db, missing))
+        return found
+
+    def _insert(self, rows: list[Any]) -> None:
+        if not rows:
+            return
+        if len(rows) <= ROWS:
+            self._insert_some(rows)
+        else:
+            self._db.execute("BEGIN IMMEDIATE")
+            for start in range(0, len(rows), ROWS):
+                self._insert_some(rows[start : start + ROWS])
+            self._db.execute("COMMIT")
+        for row in rows:
+            self._written += 8192 + (len(row[5]) if row[5] else 0)
+
+    def _insert_some(self, rows: list[Any]) -> None:
+        marks = ",".join(["(?,?,?,?,?,?)"] * len(rows))
+        values = [value for row in rows for value in row]
+        self._db.execute(
+            f"INSERT INTO history (id, key, created, prev, expires, value) VALUES {marks}", values
+        )
+
+    def _batch(self, plan: _Plan, before: dict[int, KeyValue], complete: bool) -> Batch:
+        batch = Batch(plan.revision, complete=complete, writes=len(plan.accepted) + len(plan.refused))
+        for row, key, created, prev_row, expires, value in plan.rows:
+            prev = None
+            if prev_row is not None:
+                prev = before.get(prev_row) or KeyValue(key, b"", prev_row >> BITS)
+            if value is not None:
+                kv = KeyValue(key, value, row >> BITS, created, expires)
+            else:
+                kv = KeyValue(key, prev.value if prev else b"", row >> BITS, prev.create if prev else 0)
+            batch.events.append(Event(value is None, kv, prev))
+        for write, revision, first, last in plan.accepted:
+            answer: Any = revision
+            if not write.many:
+                answer = batch.events[last - 1].kv if last > first else None
+            batch.answers.append((write.future, answer))
+        for write, op, row in plan.refused:
+            batch.answers.append((write.future, self._refusal(write, op, before.get(row))))
+        return batch
+
+    @staticmethod
+    def _refusal(write: Write, op: Op, current: KeyValue | None) -> StorageError:
+        if op.expect == 0 and current is not None and not write.many:
+            return KeyExists(current)
+        return RevisionConflict(op.key, current)
+
+    def _checkpoint(self) -> None:
+        """Move the write-ahead log into the file when it has grown; after the answers, not before."""
+        if self._written < CHECKPOINT_BYTES:
+            return
+        self._written = 0
+        try:
+            _, pages, moved = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if pages > WAL_PAGES and moved < pages:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error:
+            log.exception("a checkpoint failed; it is tried again")
+
+    # --- compaction
+
+    def _compact(self, compaction: Compact) -> None:
+        """One bounded step; at its end the next compaction begins."""
+        try:
+            done = self._clean(compaction.revision)
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.rollback()
+            self._compactions.pop(0)
+            self._answer(compaction.future, Unavailable(f"the store can not be compacted: {error}"))
+            return
+        if done:
+            self._compactions.pop(0)
+            self._answer(compaction.future, None)
+
+    def _clean(self, revision: int) -> bool:
+        """Forget what rows before `revision` replaced, and the deletions among them; True when none is left.
+
+        What a read at or a watch from `revision` needs was not replaced before it, so it stays.
+        """
+        db = self._db
+        low = sqlite_file.read_meta(db)["cleaned"]
+        query = "SELECT max(id) FROM (SELECT id FROM history WHERE id >= ? AND id < ? ORDER BY id LIMIT ?)"
+        (last,) = db.execute(query, (low, revision << BITS, STEP)).fetchone()
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("UPDATE meta SET number = max(number, ?) WHERE name = 'compacted'", (revision,))
+        if last is not None:
+            span = (low, last)
+            db.execute(
+                "DELETE FROM history WHERE id IN (SELECT prev FROM history WHERE id BETWEEN ? AND ?)", span
+            )
+            db.execute("DELETE FROM history WHERE id BETWEEN ? AND ? AND created = 0", span)
+            db.execute("UPDATE meta SET number = ? WHERE name = 'cleaned'", (last + 1,))
+        db.execute("COMMIT")
+        self._written += STEP * 1024
+        self._checkpoint()
+        return last is None and self._vacuum()
+
+    def _vacuum(self) -> bool:
+        """Give free pages back to the file system, some at a time; a quarter of the file stays in reserve."""
+        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        surplus = free - max(VACUUM_PAGES, pages // 4)
+        if surplus <= 0:
+            return True
+        # execute() would step once, which frees one page: the pragma has no columns.
+        self._db.executescript(f"PRAGMA incremental_vacuum({min(surplus, VACUUM_PAGES)})")
+        self._written += VACUUM_PAGES * 4096
+        self._checkpoint()
+        return surplus <= VACUUM_PAGES

@@ -1,0 +1,263 @@
+import json
+import re
+
+import pytest
+
+from pilothouse.api.openapi.documents import Descriptions, OpenAPI, custom_name
+from pilothouse.api.openapi.paths import identifier, name_of
+from pilothouse.registry.groups import apps, batch
+from pilothouse.registry.resource import Resource, Subresource
+
+WIDGET_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "spec": {
+            "type": "object",
+            "properties": {
+                "a": {"type": "string", "description": "an a", "default": "x"},
+                "ios": {"x-kubernetes-int-or-string": True},
+                "list": {"type": "array", "items": {"x-kubernetes-int-or-string": True}},
+            },
+        }
+    },
+}
+WIDGET = Resource(
+    group="x.example.com",
+    version="v1",
+    plural="widgets",
+    kind="Widget",
+    singular="widget",
+    namespaced=True,
+    verbs=("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"),
+    list_items_typed=True,
+    subresources={
+        "status": Subresource(name="status", kind="Widget", group="x.example.com"),
+        "scale": Subresource(name="scale", kind="Scale", group="autoscaling"),
+    },
+)
+PODS = Resource(
+    group="",
+    version="v1",
+    plural="pods",
+    kind="Pod",
+    singular="pod",
+    namespaced=True,
+    verbs=("create", "get", "list", "watch"),
+    subresources={
+        "exec": Subresource(name="exec", kind="PodExecOptions", verbs=("create", "get")),
+        "proxy": Subresource(name="proxy", kind="PodProxyOptions", verbs=("get",)),
+        "log": Subresource(name="log", kind="Pod", verbs=("get",)),
+        "eviction": Subresource(name="eviction", kind="Eviction", group="policy", verbs=("create",)),
+    },
+)
+SERVED = {
+    ("", "v1"): [PODS],
+    ("apps", "v1"): apps.RESOURCES,
+    ("batch", "v1"): batch.RESOURCES,
+    ("x.example.com", "v1"): [WIDGET],
+}
+
+
+@pytest.fixture(scope="module")
+def openapi():
+    def resources(group, version):
+        return SERVED.get((group, version), [])
+
+    return OpenAPI(lambda: list(SERVED), resources, lambda kind: WIDGET_SCHEMA)
+
+
+@pytest.fixture(scope="module")
+def documents(openapi):
+    return {name: openapi.document(name) for name in openapi.names()}
+
+
+def test_there_is_a_document_for_each_version_group_and_plain_path(openapi):
+    names = set(openapi.names())
+    assert {"api", "apis", "version", "openid/v1/jwks", "api/v1", "apis/apps", "apis/apps/v1"} <= names
+    assert "apis/x.example.com/v1" in names
+    assert "apis/x.example.com" not in names
+    with pytest.raises(KeyError):
+        openapi.document("apis/nope/v1")
+    with pytest.raises(KeyError):
+        openapi.hash("apis/nope/v1")
+
+
+def test_every_reference_is_resolved(openapi, documents):
+    for document in documents.values():
+        wanted = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+        assert wanted == set(document["components"]["schemas"]) & wanted
+    for name in documents:
+        paths, definitions = openapi.part_v2(name)
+        text = json.dumps([paths, definitions])
+        assert set(re.findall(r'"#/definitions/([^"]+)"', text)) <= set(definitions)
+        assert "#/components/" not in text
+
+
+def test_operation_ids_are_unique(openapi):
+    ids = [
+        operation["operationId"]
+        for name in openapi.names()
+        for item in openapi.part_v2(name)[0].values()
+        for method, operation in item.items()
+        if method != "parameters"
+    ]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "method", "id"),
+    [
+        ("apis/batch/v1", "/apis/batch/v1/namespaces/{namespace}/jobs", "post", "createBatchV1NamespacedJob"),
+        (
+            "apis/batch/v1",
+            "/apis/batch/v1/namespaces/{namespace}/jobs",
+            "delete",
+            "deleteBatchV1CollectionNamespacedJob",
+        ),
+        ("apis/batch/v1", "/apis/batch/v1/jobs", "get", "listBatchV1JobForAllNamespaces"),
+        ("apis/batch/v1", "/apis/batch/v1/watch/jobs", "get", "watchBatchV1JobListForAllNamespaces"),
+        ("apis/batch/v1", "/apis/batch/v1/", "get", "getBatchV1APIResources"),
+        (
+            "apis/apps/v1",
+            "/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale",
+            "put",
+            "replaceAppsV1NamespacedDeploymentScale",
+        ),
+        (
+            "api/v1",
+            "/api/v1/namespaces/{namespace}/pods/{name}/exec",
+            "post",
+            "connectCoreV1PostNamespacedPodExec",
+        ),
+        (
+            "api/v1",
+            "/api/v1/namespaces/{namespace}/pods/{name}/proxy/{path}",
+            "head",
+            "connectCoreV1HeadNamespacedPodProxyWithPath",
+        ),
+        (
+            "api/v1",
+            "/api/v1/namespaces/{namespace}/pods/{name}/eviction",
+            "post",
+            "createCoreV1NamespacedPodEviction",
+        ),
+        ("api", "/api/", "get", "getCoreAPIVersions"),
+        ("apis", "/apis/", "get", "getAPIVersions"),
+        ("version", "/version/", "get", "getCodeVersion"),
+    ],
+)
+def test_operation_ids(documents, name, path, method, id):
+    assert documents[name]["paths"][path][method]["operationId"] == id
+
+
+def test_operations_tell_what_they_act_on(documents):
+    paths = documents["api/v1"]["paths"]
+    eviction = paths["/api/v1/namespaces/{namespace}/pods/{name}/eviction"]["post"]
+    assert eviction["x-kubernetes-action"] == "post"
+    assert eviction["x-kubernetes-group-version-kind"] == {
+        "group": "policy",
+        "version": "v1",
+        "kind": "Eviction",
+    }
+    patch = documents["apis/apps/v1"]["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"][
+        "patch"
+    ]
+    assert "application/strategic-merge-patch+json" in patch["requestBody"]["content"]
+    assert {p["name"] for p in patch["parameters"]} >= {"force", "fieldManager", "fieldValidation", "dryRun"}
+    log = paths["/api/v1/namespaces/{namespace}/pods/{name}/log"]["get"]
+    assert log["responses"]["200"]["content"]["text/plain"]["schema"] == {"type": "string"}
+    named = paths["/api/v1/namespaces/{namespace}/pods/{name}"]["parameters"]
+    assert [(p["name"], p["required"]) for p in named] == [("name", True), ("namespace", True)]
+
+
+def test_schemas_are_those_of_the_server(documents):
+    schemas = documents["apis/batch/v1"]["components"]["schemas"]
+    job = schemas["io.k8s.api.batch.v1.Job"]
+    assert job["x-kubernetes-group-version-kind"] == [{"group": "batch", "kind": "Job", "version": "v1"}]
+    assert job["properties"]["spec"]["allOf"] == [
+        {"$ref": "#/components/schemas/io.k8s.api.batch.v1.JobSpec"}
+    ]
+    assert job["properties"]["spec"]["default"] == {}
+    assert schemas["io.k8s.api.batch.v1.CronJobSpec"]["required"] == ["schedule", "jobTemplate"]
+    quantity = schemas["io.k8s.apimachinery.pkg.api.resource.Quantity"]
+    assert quantity["oneOf"] == [{"type": "string"}, {"type": "number"}]
+
+
+def test_version_2_says_it_more_simply(openapi):
+    _, definitions = openapi.part_v2("apis/batch/v1")
+    spec = definitions["io.k8s.api.batch.v1.Job"]["properties"]["spec"]
+    assert spec["$ref"] == "#/definitions/io.k8s.api.batch.v1.JobSpec"
+    assert "default" not in spec
+    assert definitions["io.k8s.apimachinery.pkg.util.intstr.IntOrString"]["format"] == "int-or-string"
+    assert definitions["io.k8s.apimachinery.pkg.api.resource.Quantity"]["type"] == "string"
+
+
+def test_custom_resources(documents):
+    document = documents["apis/x.example.com/v1"]
+    schemas = document["components"]["schemas"]
+    widget = schemas["com.example.x.v1.Widget"]
+    assert widget["properties"]["spec"]["properties"]["a"] == {
+        "type": "string",
+        "description": "an a",
+        "default": "x",
+    }
+    either = [{"type": "integer"}, {"type": "string"}]
+    assert widget["properties"]["spec"]["properties"]["ios"]["anyOf"] == either
+    assert widget["properties"]["spec"]["properties"]["list"]["items"]["anyOf"] == either
+    assert "anyOf" not in WIDGET_SCHEMA["properties"]["spec"]["properties"]["ios"]
+    assert set(widget["properties"]) == {"apiVersion", "kind", "metadata", "spec"}
+    assert schemas["com.example.x.v1.WidgetList"]["required"] == ["items"]
+    paths = document["paths"]
+    root = "/apis/x.example.com/v1"
+    assert not any(path.startswith(f"{root}/watch") for path in paths)
+    assert paths[f"{root}/widgets"]["get"]["description"] == "list objects of kind Widget"
+    item = f"{root}/namespaces/{{namespace}}/widgets/{{name}}"
+    assert paths[f"{item}/scale"]["get"]["x-kubernetes-group-version-kind"]["kind"] == "Widget"
+    assert set(paths[item]["patch"]["requestBody"]["content"]) == {
+        "application/apply-patch+yaml",
+        "application/json-patch+json",
+        "application/merge-patch+json",
+    }
+    assert paths[item]["get"]["tags"] == ["xExampleCom_v1"]
+
+
+def test_the_hash_follows_what_is_served():
+    served = [WIDGET]
+    schema = dict(WIDGET_SCHEMA)
+    openapi = OpenAPI(lambda: [("x.example.com", "v1")], lambda group, version: served, lambda kind: schema)
+    name = "apis/x.example.com/v1"
+    hashes = {openapi.hash(name), openapi.hash(name)}
+    assert len(hashes) == 1
+    schema["description"] = "new"
+    assert openapi.hash(name) not in hashes
+    assert re.fullmatch("[0-9A-F]{128}", openapi.hash(name))
+
+
+def test_descriptions_come_from_the_package_where_it_is_installed():
+    pytest.importorskip("kubernetes_validate")
+    descriptions = Descriptions()
+    assert descriptions
+    assert "time" in descriptions.of("io.k8s.api.core.v1.PodStatus")["properties"]["startTime"]["description"]
+    assert descriptions.of("io.k8s.nothing.v1.Here") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "capital", "wanted"),
+    [
+        ("rbac.authorization", True, "RbacAuthorization"),
+        ("rbac.authorization", False, "rbacAuthorization"),
+        (".well-known", False, "wellKnown"),
+        ("v1", True, "V1"),
+        ("", True, ""),
+    ],
+)
+def test_identifiers(text, capital, wanted):
+    assert identifier(text, capital) == wanted
+
+
+def test_names():
+    assert name_of("/apis/rbac.authorization.k8s.io/v1/roles", "list", "Role") == (
+        "listRbacAuthorizationV1Role",
+        ["rbacAuthorization_v1"],
+    )
+    assert custom_name("x.example.com", "v1", "Widget") == "com.example.x.v1.Widget"

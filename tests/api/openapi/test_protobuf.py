@@ -1,0 +1,119 @@
+import json
+
+from pilothouse.api.openapi.protobuf import part, whole
+
+DOCUMENT = {
+    "swagger": "2.0",
+    "info": {"title": "T", "version": "v1"},
+    "paths": {
+        "/a": {
+            "get": {
+                "operationId": "getA",
+                "tags": ["one", "two"],
+                "x-kubernetes-action": "get",
+                "parameters": [{"name": "q", "in": "query", "type": "string", "uniqueItems": True}],
+                "responses": {"200": {"description": "OK", "schema": {"$ref": "#/definitions/D"}}},
+            },
+            "parameters": [{"name": "n", "in": "path", "type": "string", "required": True}],
+        }
+    },
+    "definitions": {
+        "D": {
+            "type": "object",
+            "required": ["m"],
+            "properties": {"m": {"type": "array", "items": {"type": "string"}}},
+            "additionalProperties": {"type": "integer"},
+            "x-kubernetes-group-version-kind": [{"kind": "D"}],
+        }
+    },
+    "security": [{"BearerToken": []}],
+    "securityDefinitions": {"BearerToken": {"type": "apiKey", "name": "authorization", "in": "header"}},
+}
+
+
+def encode(document):
+    """A document of two parts: its paths and its definitions."""
+    frame = {name: value for name, value in document.items() if name not in ("paths", "definitions")}
+    paths, _ = part(document.get("paths", {}), {})
+    _, definitions = part({}, document["definitions"])
+    return whole(frame, [paths], definitions.values())
+
+
+def fields(data):
+    """Field number -> the values, as a plain reader of the wire format sees them."""
+    out, at = {}, 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(data):
+        key = varint()
+        if key & 7 == 0:
+            out.setdefault(key >> 3, []).append(varint())
+        else:
+            assert key & 7 == 2
+            size = varint()
+            out.setdefault(key >> 3, []).append(data[at : at + size])
+            at += size
+    assert list(out) == sorted(out)
+    return out
+
+
+def path(data, *numbers):
+    for number in numbers:
+        data = fields(data)[number][0]
+    return data
+
+
+def test_a_document_is_read_back():
+    data = encode(DOCUMENT)
+    assert path(data, 1) == b"2.0"
+    assert (path(data, 2, 1), path(data, 2, 2)) == (b"T", b"v1")
+    named = path(data, 8, 2)
+    assert path(named, 1) == b"/a"
+    operation = path(named, 2, 2)
+    assert fields(operation)[1] == [b"one", b"two"]
+    assert path(operation, 5) == b"getA"
+    query = path(operation, 8, 1, 2, 3)
+    assert (path(query, 4), path(query, 6), path(query, 20)) == (b"q", b"string", 1)
+    assert 1 not in fields(query)
+    response = path(operation, 9, 1)
+    assert path(response, 1) == b"200"
+    assert path(response, 2, 1, 2, 1, 1) == b"#/definitions/D"
+    extension = path(operation, 13)
+    assert path(extension, 1) == b"x-kubernetes-action"
+    assert json.loads(path(extension, 2, 2)) == "get"
+    assert path(named, 2, 9, 1, 2, 4, 1) == 1
+
+
+def test_schemas_are_read_back():
+    named = path(encode(DOCUMENT), 9, 1)
+    assert path(named, 1) == b"D"
+    schema = path(named, 2)
+    assert path(schema, 22, 1) == b"object"
+    assert path(schema, 19) == b"m"
+    member = path(schema, 25, 1)
+    assert path(member, 1) == b"m"
+    assert path(member, 2, 23, 1, 22, 1) == b"string"
+    assert path(schema, 21, 1, 22, 1) == b"integer"
+    assert json.loads(path(schema, 31, 2, 2)) == [{"kind": "D"}]
+
+
+def test_security_is_read_back():
+    data = encode(DOCUMENT)
+    assert path(data, 12, 1, 1) == b"BearerToken"
+    assert path(data, 13, 1, 2, 2, 2) == b"authorization"
+
+
+def test_true_and_false_for_any_other_member():
+    for value, number in ((True, 1), (False, 0)):
+        data = encode({"definitions": {"D": {"additionalProperties": value}}})
+        assert path(data, 9, 1, 2, 21, 2) == number

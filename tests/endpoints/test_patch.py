@@ -1,0 +1,265 @@
+"""PATCH: the four kinds of patches against live objects."""
+
+import asyncio
+import json
+
+import pytest
+from harness import CONFIG_MAPS, PODS, Rig, causes, config_map, pod
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse.api.yaml import reader as yaml
+from pilothouse.endpoints.patch import apply_config
+
+JSON = {"Content-Type": "application/json-patch+json"}
+MERGE = {"Content-Type": "application/merge-patch+json"}
+STRATEGIC = {"Content-Type": "application/strategic-merge-patch+json"}
+APPLY = {"Content-Type": "application/apply-patch+yaml"}
+A = CONFIG_MAPS + "/a"
+
+
+@pytest.fixture
+def live(rig, runner):
+    return runner.run(rig.config_map("a", data={"k": "v"}, labels={"l": "1"}))
+
+
+async def test_a_json_patch(rig, live):
+    patch = [
+        {"op": "test", "path": "/data/k", "value": "v"},
+        {"op": "add", "path": "/data/n", "value": "w"},
+        {"op": "remove", "path": "/metadata/labels/l"},
+    ]
+    changed = await rig.ok("PATCH", A, patch, headers=JSON)
+    assert changed["data"] == {"k": "v", "n": "w"} and "labels" not in changed["metadata"]
+
+
+async def test_a_merge_patch(rig, live):
+    changed = await rig.ok("PATCH", A, {"data": {"k": None, "n": "w"}}, headers=MERGE)
+    assert changed["data"] == {"n": "w"}
+
+
+async def test_a_strategic_merge_patch(rig):
+    await rig.ok("POST", PODS, pod("a"))
+    patch = {"spec": {"containers": [{"name": "c", "image": "other"}]}}
+    changed = await rig.ok("PATCH", PODS + "/a", patch, headers=STRATEGIC)
+    assert changed["spec"]["containers"][0]["image"] == "other"
+    assert changed["spec"]["containers"][0]["imagePullPolicy"] == "Always"
+
+
+@pytest.mark.parametrize(
+    ("headers", "patch"),
+    [
+        (MERGE, {}),
+        (MERGE, {"data": {"k": "v"}}),
+        (STRATEGIC, {"metadata": {"labels": {"l": "1"}}}),
+        (JSON, []),
+        (JSON, [{"op": "replace", "path": "/data/k", "value": "v"}]),
+    ],
+)
+async def test_what_changes_nothing_is_not_written(rig, live, headers, patch):
+    before = rig.storage.revision
+    assert await rig.ok("PATCH", A, patch, headers=headers) == live
+    assert rig.storage.revision == before
+
+
+async def test_an_apply_creates_then_changes_nothing(rig):
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}}
+    answer = await rig.call("PATCH", A + "?fieldManager=m", config, headers=APPLY)
+    assert answer.status == 201
+    (entry,) = answer.body["metadata"]["managedFields"]
+    assert (entry["manager"], entry["operation"]) == ("m", "Apply")
+    answer2 = await rig.call("PATCH", A + "?fieldManager=m", config, headers=APPLY)
+    assert answer2.status == 200 and answer2.body == answer.body
+
+
+async def test_an_apply_conflicts_with_other_managers(rig, live):
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "mine"}}
+    answer = await rig.call("PATCH", A + "?fieldManager=m", config, headers=APPLY)
+    assert (answer.status, answer.body["reason"]) == (409, "Conflict")
+    (cause,) = answer.body["details"]["causes"]
+    assert (cause["reason"], cause["field"]) == ("FieldManagerConflict", ".data.k")
+    changed = await rig.ok("PATCH", A + "?fieldManager=m&force=true", config, headers=APPLY)
+    assert changed["data"] == {"k": "mine"}
+
+
+async def test_an_apply_drops_what_it_no_longer_says(rig):
+    config = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "a"},
+        "data": {"k": "1", "l": "2"},
+    }
+    await rig.ok("PATCH", A + "?fieldManager=m", config, headers=APPLY)
+    del config["data"]["k"]
+    changed = await rig.ok("PATCH", A + "?fieldManager=m", config, headers=APPLY)
+    assert changed["data"] == {"l": "2"}
+
+
+async def test_an_apply_needs_a_manager(rig):
+    answer = await rig.call("PATCH", A, config_map("a"), headers=APPLY)
+    assert answer.status == 422
+    assert causes(answer.body) == ["fieldManager: Required value: is required for apply patch"]
+
+
+async def test_an_apply_that_creates_needs_the_right_to(rig):
+    rule = {"verbs": ["patch"], "apiGroups": [""], "resources": ["configmaps"]}
+    api = "/apis/rbac.authorization.k8s.io/v1"
+    await rig.ok("POST", f"{api}/clusterroles", {"metadata": {"name": "r"}, "rules": [rule]})
+    binding = {
+        "metadata": {"name": "b"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "r"},
+        "subjects": [{"kind": "User", "name": "jane", "apiGroup": "rbac.authorization.k8s.io"}],
+    }
+    await rig.ok("POST", f"{api}/clusterrolebindings", binding)
+    config = config_map("a", data={"k": "v"})
+    message = await rig.fail(403, "PATCH", A + "?fieldManager=m", config, user="jane", headers=APPLY)
+    assert 'User "jane" cannot create resource "configmaps"' in message
+    assert (await rig.call("GET", A)).status == 404
+    await rig.config_map("a")
+    await rig.ok("PATCH", A + "?fieldManager=m", config, user="jane", headers=APPLY)
+
+
+@pytest.mark.parametrize("headers", [JSON, MERGE, STRATEGIC])
+async def test_what_is_not_there(rig, headers):
+    body = [] if headers is JSON else {}
+    assert await rig.fail(404, "PATCH", A, body, headers=headers) == 'configmaps "a" not found'
+
+
+async def test_kinds_of_patches_that_are_none(rig, live):
+    for kind in ("application/json", "text/plain", "application/yaml"):
+        answer = await rig.call("PATCH", A, {}, headers={"Content-Type": kind})
+        assert (answer.status, answer.body["reason"]) == (415, "UnsupportedMediaType")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        (JSON, {}, 400),
+        (JSON, b"[", 400),
+        (JSON, [{"op": "test", "path": "/data/k", "value": "x"}], 422),
+        (JSON, [{"op": "remove", "path": "/data/none"}], 422),
+        (JSON, [{"op": "replace", "path": "", "value": []}], 422),
+        (JSON, [{"op": "replace", "path": "", "value": "x"}], 422),
+        (JSON, [{"op": "replace", "path": "", "value": None}], 422),
+        (JSON, [{"op": "replace", "path": "", "value": {}}], 400),
+        (JSON, [{"op": "replace", "path": "/metadata", "value": []}], 422),
+        (MERGE, b"{", 400),
+        (MERGE, b"", 400),
+        (STRATEGIC, b"{", 400),
+        (STRATEGIC, [], 400),
+        (MERGE, {"data": {"a": 1}}, 422),
+        (MERGE, {"metadata": {"labels": []}}, 422),
+        (MERGE, {"data": {"/": "x"}}, 422),
+    ],
+)
+async def test_patches_that_do_not_fit(rig, live, headers, body, status):
+    answer = await rig.call("PATCH", A, body, headers=headers)
+    assert (answer.status, answer.body["kind"]) == (status, "Status"), answer.body
+    assert await rig.ok("GET", A) == live
+
+
+async def test_a_patch_cannot_rename(rig, live):
+    message = await rig.fail(400, "PATCH", A, {"metadata": {"name": "b"}}, headers=MERGE)
+    assert message == "the name of the object (b) does not match the name on the URL (a)"
+    message = await rig.fail(400, "PATCH", A, {"metadata": {"namespace": "b"}}, headers=MERGE)
+    assert message == "the namespace of the provided object does not match the namespace sent on the request"
+
+
+async def test_a_patch_may_name_the_version_that_it_is_for(rig, live):
+    old = live["metadata"]["resourceVersion"]
+    await rig.ok("PATCH", A, {"metadata": {"resourceVersion": old}, "data": {"a": "1"}}, headers=MERGE)
+    patch = {"metadata": {"resourceVersion": old}, "data": {"a": "2"}}
+    assert "the object has been modified" in await rig.fail(409, "PATCH", A, patch, headers=MERGE)
+    assert (await rig.ok("GET", A))["data"]["a"] == "1"
+
+
+async def test_unknown_fields(rig, live):
+    patch = {"nothing": 1, "data": {"n": "1"}}
+    answer = await rig.call("PATCH", A, patch, headers=MERGE)
+    assert answer.warnings == ['unknown field "nothing"'] and answer.body["data"]["n"] == "1"
+    answer = await rig.call("PATCH", A + "?fieldValidation=Strict", patch, headers=MERGE)
+    assert answer.status == 422 and 'strict decoding error: unknown field "nothing"' in answer.body["message"]
+    assert (await rig.call("PATCH", A + "?fieldValidation=Ignore", patch, headers=MERGE)).warnings == []
+
+
+async def test_a_dry_run_changes_nothing(rig, live):
+    changed = await rig.ok("PATCH", A + "?dryRun=All", {"data": {"n": "1"}}, headers=MERGE)
+    assert changed["data"] == {"k": "v", "n": "1"}
+    assert await rig.ok("GET", A) == live
+
+
+async def test_the_last_finalizer_by_patch(rig):
+    await rig.config_map("a", finalizers=["example.com/f"])
+    await rig.ok("DELETE", A)
+    await rig.ok("PATCH", A, {"metadata": {"finalizers": None}}, headers=MERGE)
+    assert (await rig.call("GET", A)).status == 404
+
+
+async def test_a_patch_of_a_status(rig):
+    await rig.ok("POST", PODS, pod("a"))
+    patch = {"status": {"reason": "R"}, "spec": {"activeDeadlineSeconds": 5}}
+    changed = await rig.ok("PATCH", PODS + "/a/status", patch, headers=MERGE)
+    assert changed["status"]["reason"] == "R" and "activeDeadlineSeconds" not in changed["spec"]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "a", "v"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["a", "k", "name", "labels"]), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+PATCH = st.dictionaries(
+    st.sampled_from(["data", "metadata", "kind", "apiVersion", "immutable", "x"]), VALUES, max_size=3
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(PATCH | VALUES, st.sampled_from([MERGE, STRATEGIC, JSON, APPLY]))
+def test_no_patch_is_the_server_s_fault(patch, headers):
+    async def main():
+        async with Rig() as rig:
+            await rig.config_map("a", data={"k": "v"})
+            query = "?fieldManager=m" if headers is APPLY else ""
+            answer = await rig.call("PATCH", A + query, json.dumps(patch).encode(), headers=headers)
+            assert answer.status in (200, 400, 409, 422), answer
+            assert answer.status == 200 or answer.body["kind"] == "Status"
+
+    asyncio.run(main())
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    # YAML has its own idea of what a line of text may hold.
+    | st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(st.characters(min_codepoint=0x61, max_codepoint=0x7A)), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b", "c"]), JSON_VALUES))
+@settings(max_examples=200, deadline=None)
+def test_a_configuration_in_json_means_what_it_means_as_yaml(value):
+    body = json.dumps(value).encode()
+    got = apply_config(body)
+    wanted = yaml.parse(body).value or {}
+    assert json.dumps(got) == json.dumps(wanted)
+
+
+async def test_much_yaml_does_not_hold_up_others(rig, live):
+    lines = "".join(f"  k{n}: 'value {n}'\n" for n in range(8000))
+    body = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: big\ndata:\n{lines}".encode()
+    writing = asyncio.ensure_future(rig.ok("PATCH", CONFIG_MAPS + "/big?fieldManager=m", body, headers=APPLY))
+    read = 0
+    while not writing.done():
+        await asyncio.sleep(0)
+        read += not writing.done() and bool(await rig.ok("GET", A))
+    assert len((await writing)["data"]) == 8000
+    assert read > 2

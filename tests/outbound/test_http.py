@@ -1,0 +1,72 @@
+"""The outbound client against a server over TLS, and against none."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+from backend import Backend
+
+from pilothouse.outbound.http import ClientError, Outbound, Trust
+
+
+async def respond(request):
+    if request.path == "/slow":
+        await asyncio.sleep(5)
+    if request.path == "/cut":
+        answer = web.StreamResponse(headers={"Content-Length": "100"})
+        await answer.prepare(request)
+        await answer.write(b"half")
+        request.transport.abort()
+        return answer
+    return web.Response(text=request.headers.get("X-A", "") + request.raw_path, headers={"X-B": "c"})
+
+
+def run(runner, folder, test):
+    """Run `test(outbound, base URL, backend)`."""
+
+    async def whole():
+        outbound = Outbound()
+        try:
+            async with Backend(folder, respond, ("name.svc",)) as backend:
+                await test(outbound, f"https://127.0.0.1:{backend.port}", backend)
+        finally:
+            await outbound.close()
+
+    runner.run(whole())
+
+
+def test_answers_are_read(runner, tmp_path):
+    async def test(outbound, base, backend):
+        trust = Trust(backend.ca, server_name="name.svc")
+        answer = await outbound.open("GET", f"{base}/x%2Fy?z=%20", headers=[("X-A", "1")], trust=trust)
+        assert (answer.status, answer.header("x-b"), answer.header("x-c")) == (200, "c", "")
+        assert await answer.read(100) == b"1/x%2Fy?z=%20"
+        assert backend.requests[0][2].keys() == {"host", "x-a"}
+
+    run(runner, tmp_path, test)
+
+
+def test_answers_that_are_too_long_or_broken(runner, tmp_path):
+    async def test(outbound, base, backend):
+        with pytest.raises(ClientError, match="longer than 2 bytes"):
+            await (await outbound.open("GET", f"{base}/abc")).read(2)
+        with pytest.raises(ClientError, match="unexpected EOF"):
+            await (await outbound.open("GET", f"{base}/cut")).read(200)
+
+    run(runner, tmp_path, test)
+
+
+def test_servers_that_cannot_be_trusted_or_reached(runner, tmp_path):
+    async def test(outbound, base, backend):
+        with pytest.raises(ClientError, match="tls: failed to verify certificate: x509: Hostname mismatch"):
+            await outbound.open("GET", base, trust=Trust(backend.ca, server_name="other.svc"))
+        with pytest.raises(ClientError, match="tls: failed to verify certificate"):
+            await outbound.open("GET", base, trust=Trust())
+        with pytest.raises(ClientError, match="tls: "):
+            await outbound.open("GET", base, trust=Trust(b"no certificate"))
+        with pytest.raises(ClientError, match="deadline exceeded"):
+            await outbound.open("GET", f"{base}/slow", timeout=0.05)
+        with pytest.raises(ClientError, match=r"dial tcp 127\.0\.0\.1:1: connect: connection refused"):
+            await outbound.open("GET", "https://127.0.0.1:1/")
+
+    run(runner, tmp_path, test)

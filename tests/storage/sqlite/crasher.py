@@ -1,0 +1,42 @@
+"""Writes under load, prints a line for every acknowledged write, and is killed by test_sqlite.py."""
+
+import asyncio
+import sys
+
+from pilothouse.storage.interface import RevisionConflict
+from pilothouse.storage.sqlite.backend import SqliteStorage
+
+
+async def work(store: SqliteStorage, run: str, worker: int) -> None:
+    key = f"/registry/pods/w{worker}"
+    current = await store.get(key)
+    number = 0
+    while True:
+        number += 1
+        value = f"{run} {worker} {number} ".encode() + b"x" * (number % 9000)
+        if current is None:
+            current = await store.create(key, value)
+        elif number % 7 == 0:
+            gone = await store.delete(key, current.mod)
+            current = None
+            print(f"{gone.mod} {key} -", flush=True)
+            continue
+        else:
+            try:
+                current = await store.update(key, value, current.mod)
+            except RevisionConflict as error:
+                current = error.current
+                continue
+        print(f"{current.mod} {key} {value.decode().rpartition(' ')[0]}", flush=True)
+        if number % 50 == 0 and worker == 0:
+            await store.compact(store.revision - 20)
+
+
+async def main() -> None:
+    store = SqliteStorage(sys.argv[1])
+    await store.start()
+    print("ready", flush=True)
+    await asyncio.gather(*(work(store, sys.argv[2], i) for i in range(8)))
+
+
+asyncio.run(main())
