@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple, Self
 
 from pilothouse import options
-from pilothouse.admission.chain import Attributes, Chain, Plugin
+from pilothouse.admission.chain import AdmissionAttributes, Chain, Plugin
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.api.identity import User
 from pilothouse.authn.authenticator import UnionAuthenticator
@@ -21,7 +21,7 @@ from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.nonresource import NonResource
-from pilothouse.endpoints.pipeline import Pipeline, Rooms
+from pilothouse.endpoints.pipeline import Pipeline, Stages
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.flowcontrol.classify import Classifier
@@ -30,7 +30,7 @@ from pilothouse.offload import Offload
 from pilothouse.outbound.http import Outbound
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.cached import CachedReaders
-from pilothouse.registry.catalog import Table, built_in
+from pilothouse.registry.catalog import Catalog, built_in
 from pilothouse.registry.client import Client
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.node_ports import NodePorts
@@ -116,9 +116,9 @@ class Rig:
     ) -> None:
         self.storage: Any = storage or MemoryStorage()
         self.cacher = Cacher(self.storage)
-        self.table = Table(built_in())
+        self.catalog = Catalog(built_in())
         self.store = Store(self.storage, self.cacher)
-        self.readers = CachedReaders(self.store, self.table)
+        self.readers = CachedReaders(self.store, self.catalog)
         self.chain = Chain(plugins)
         self.namespaces = tuple(namespaces)
         self.offload = Offload()
@@ -146,7 +146,7 @@ class Rig:
         self.services.addresses.follow(self.readers)
         self.verbs = Verbs(
             store=self.store,
-            table=self.table,
+            catalog=self.catalog,
             readers=self.readers,
             admission=self.chain,
             authorizer=authorizer,
@@ -155,20 +155,20 @@ class Rig:
             escalation=guard(authorizer, self.readers),
             offload=self.offload,
         )
-        self.discovery = discovery = Discovery(self.table, "127.0.0.1:6443")
+        self.discovery = discovery = Discovery(self.catalog, "127.0.0.1:6443")
         nonresource = NonResource(discovery, Health(), metrics=Metrics())
         self.metrics = Metrics()
         consistent = (
             ConsistentReads(self.store, self.metrics.consistent_reads) if self.storage.shared else None
         )
         self.pipeline = Pipeline(
-            Rooms(
+            Stages(
                 authenticator=self.authenticator,
                 impersonation=Impersonation(authorizer.authorize, forbidden),
                 classifier=Classifier(self.readers),
                 authorizer=authorizer,
                 dispatcher=Dispatcher(
-                    self.verbs, self.table, discovery, nonresource, self.responder, consistent
+                    self.verbs, self.catalog, discovery, nonresource, self.responder, consistent
                 ),
                 responder=self.responder,
                 offload=self.offload,
@@ -258,7 +258,7 @@ class Rig:
         return await self.ok("POST", CONFIG_MAPS, config_map(name, **members))
 
     def client(self, manager: str = "test") -> Client:
-        return Client(self.store, self.table, self.readers, self.services, manager)
+        return Client(self.store, self.catalog, self.readers, self.services, manager)
 
     def attributes(
         self,
@@ -270,11 +270,11 @@ class Rig:
         subresource: str = "",
         namespace: str = "default",
         name: str = "",
-    ) -> Attributes:
+    ) -> AdmissionAttributes:
         """What an admission plugin is given."""
-        found = self.table.get(*resource)
+        found = self.catalog.get(*resource)
         assert found is not None
-        return Attributes(
+        return AdmissionAttributes(
             operation or ("CREATE" if old is None else "UPDATE"),
             found,
             subresource,

@@ -6,7 +6,7 @@ import pytest
 
 from pilothouse import caches, metrics
 from pilothouse.api import managed, names, quantity
-from pilothouse.api.identity import Attributes, RequestInfo, User
+from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.caches import Budget, Cache, Known, Memo, memo, short, weight
 
 MB = 1 << 20
@@ -240,11 +240,11 @@ def test_decisions_on_long_and_on_many_paths_leave_little() -> None:
     user = User("system:anonymous", groups=("system:unauthenticated",))
     for n in range(100):
         path = f"/{n}" + "x" * 1_000_000
-        authorizer.authorize(Attributes(user, "get", path))
+        authorizer.authorize(AuthorizationAttributes(user, "get", path))
         classifier._schema(user, RequestInfo(path, "get"))
     assert budget.used < 10_000
     for n in range(30_000):
         path = f"/{n}" + "x" * 200
-        authorizer.authorize(Attributes(user, "get", path))
+        authorizer.authorize(AuthorizationAttributes(user, "get", path))
         classifier._schema(user, RequestInfo(path, "get"))
     assert budget.used <= 16 * MB

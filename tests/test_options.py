@@ -195,7 +195,7 @@ def test_what_has_no_effect_is_named() -> None:
 
 def test_help() -> None:
     text = options.help_text("kube-apiserver", 100)
-    for flag in options.table():
+    for flag in options.all_flags():
         assert (re.search(rf"--{flag.name}[ \n\[]", text) is not None) == (not flag.deprecated), flag.name
         assert flag.help.endswith(".")
     assert "--insecure-port" not in text
@@ -207,10 +207,10 @@ def test_help() -> None:
     assert "(default 1m0s)" in text and "(default 30000-32767)" in text and "(default [RS256])" in text
     assert max(map(len, text.partition("Usage:")[2].splitlines())) <= 100
     assert (
-        options.wish(["--help"]) == options.wish(["-h"]) == "help"
-        and options.wish(["--version"]) == "version"
+        options.asks_for(["--help"]) == options.asks_for(["-h"]) == "help"
+        and options.asks_for(["--version"]) == "version"
     )
-    assert options.wish([]) == options.wish(["--help=false"]) == ""
+    assert options.asks_for([]) == options.asks_for(["--help=false"]) == ""
 
 
 def test_durations() -> None:
@@ -248,7 +248,7 @@ def test_any_command_line_is_read_or_refused(arguments: list[str]) -> None:
         options.parse(arguments)
 
 
-@given(st.sampled_from([flag.name for flag in options.table()]), st.text(max_size=15))
+@given(st.sampled_from([flag.name for flag in options.all_flags()]), st.text(max_size=15))
 def test_any_value_is_read_or_refused(name: str, value: str) -> None:
     with contextlib.suppress(FlagError, ConfigError):
         options.parse([f"--{name}={value}"])

@@ -33,7 +33,7 @@ from pilothouse.controllers.bootstrap_writer import BootstrapWriter
 from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.controllers.flowschemas import FlowSchemaStatus
 from pilothouse.controllers.garbage import GarbageCollector
-from pilothouse.controllers.leases import Identity, KubernetesEndpoints
+from pilothouse.controllers.leases import IdentityLease, KubernetesEndpoints
 from pilothouse.controllers.namespaces import NamespaceDeletion
 from pilothouse.controllers.serviceaccounts import NamespaceContents
 from pilothouse.controllers.services import ServiceRepair
@@ -43,7 +43,7 @@ from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.nonresource import NonResource, version_info
 from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
-from pilothouse.endpoints.pipeline import Pipeline, Rooms
+from pilothouse.endpoints.pipeline import Pipeline, Stages
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.flowcontrol.classify import Classifier
@@ -52,10 +52,10 @@ from pilothouse.metrics import Metrics
 from pilothouse.offload import Offload
 from pilothouse.options import Config
 from pilothouse.outbound.http import Outbound
-from pilothouse.registry import stored
+from pilothouse.registry import encoding
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.cached import CachedReaders
-from pilothouse.registry.catalog import Table, default_table
+from pilothouse.registry.catalog import Catalog, default_catalog
 from pilothouse.registry.client import Client
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.crd import Definitions
@@ -99,7 +99,7 @@ class Background(Protocol):
     async def close(self) -> None: ...
 
 
-class Issuer:
+class IssuerDocuments:
     """The documents by which others check this server's service account tokens."""
 
     def __init__(self, config: Config, public: list[keys.VerifyKey]) -> None:
@@ -137,7 +137,7 @@ class Server:
         self.cacher: Cacher
         self.background: list[Background] = [self.caches]
         self.store: Store
-        self.table: Table
+        self.catalog: Catalog
         self.readers: CachedReaders
         self.services: Services
         self.pipeline: Pipeline
@@ -151,13 +151,13 @@ class Server:
         config = self.config
         self.files = await asyncio.to_thread(pki.prepare, config)
         self.storage = inner = open_storage(config)
-        self.table = default_table(config.runtime_config)
+        self.catalog = default_catalog(config.runtime_config)
         self.cacher = self._cacher()
         await self.storage.start()
         self.background += watch_over(inner, config, self.health)
         await self.cacher.start()
         self.store = Store(self.storage, self.cacher, config.max_object_bytes)
-        self.readers = CachedReaders(self.store, self.table)
+        self.readers = CachedReaders(self.store, self.catalog)
         self._wire()
         sockets = self._sockets or activated()
         sockets = sockets or [
@@ -199,12 +199,12 @@ class Server:
         config = self.config
         path = config.encryption_provider_config
         if not path:
-            return Cacher(self.storage, stored.to_json)
+            return Cacher(self.storage, encoding.to_json)
         reload = config.encryption_provider_config_automatic_reload
         make = functools.partial(KMS, metrics=self.envelope)
         rules, digest = encryption_config.load(path, make)
         encryption = Encryption(
-            rules, stored.resources_by_key(self.table), "/" + config.etcd_prefix.strip("/")
+            rules, encoding.resources_by_key(self.catalog), "/" + config.etcd_prefix.strip("/")
         )
         if reload:
             self.background.append(encryption_config.Reload(path, digest, encryption, make))
@@ -214,7 +214,7 @@ class Server:
         self.storage = EncryptedStorage(self.storage, encryption)
 
         def to_json(key: str, value: bytes) -> bytes:
-            return stored.to_json(key, encryption.decrypt(key, value))
+            return encoding.to_json(key, encryption.decrypt(key, value))
 
         return Cacher(self.storage, to_json, encryption.prepare)
 
@@ -258,7 +258,7 @@ class Server:
         responder = Responder(self.offload, self.caches)
         verbs = Verbs(
             store=self.store,
-            table=self.table,
+            catalog=self.catalog,
             readers=readers,
             admission=admission,
             authorizer=authorizer,
@@ -268,7 +268,7 @@ class Server:
             offload=self.offload,
             watch_timeout=float(config.min_request_timeout),
         )
-        self.discovery = discovery = Discovery(self.table, f"{advertised(config)}:{config.secure_port}")
+        self.discovery = discovery = Discovery(self.catalog, f"{advertised(config)}:{config.secure_port}")
         metrics = self.metrics
         metrics.set_build(version_info())
         self.health.observe = metrics.observe_health
@@ -276,16 +276,16 @@ class Server:
             discovery,
             self.health,
             metrics=metrics,
-            issuer=Issuer(config, public),
+            issuer=IssuerDocuments(config, public),
             flags=lambda: flag_values(config),
         )
-        OpenAPIHandlers(self.table, lambda resource: getattr(resource.codec, "document", None)).install(
+        OpenAPIHandlers(self.catalog, lambda resource: getattr(resource.codec, "document", None)).install(
             nonresource
         )
         FlowControlDumps(readers).install(nonresource)
         consistent = ConsistentReads(self.store, metrics.consistent_reads) if self.storage.shared else None
-        dispatcher = Dispatcher(verbs, self.table, discovery, nonresource, responder, consistent)
-        rooms = Rooms(
+        dispatcher = Dispatcher(verbs, self.catalog, discovery, nonresource, responder, consistent)
+        stages = Stages(
             authenticator=authenticator,
             impersonation=Impersonation(authorizer.authorize, forbidden, self.caches),
             classifier=Classifier(readers, self.caches),
@@ -295,7 +295,7 @@ class Server:
             offload=self.offload,
             metrics=metrics.requests,
         )
-        self.pipeline = Pipeline(rooms, config.request_timeout, config.goaway_chance)
+        self.pipeline = Pipeline(stages, config.request_timeout, config.goaway_chance)
 
     def _authenticator(
         self, public: list[keys.VerifyKey], audiences: tuple[str, ...], outbound: Outbound
@@ -349,7 +349,7 @@ class Server:
             group_headers=config.requestheader_group_headers,
             extra_prefixes=config.requestheader_extra_headers_prefix,
         )
-        writer = BootstrapWriter(self.store, self.table, self.readers, self.services)
+        writer = BootstrapWriter(self.store, self.catalog, self.readers, self.services)
         planned = list(bootstrap.objects(settings))
         self.envelope.server_id = next((p.name for p in planned if p.plural == "leases"), "")
         if self.storage.shared:
@@ -362,7 +362,7 @@ class Server:
         client = self._client("kube-apiserver")
         lease = next((p.obj for p in planned if p.plural == "leases"), None)
         if lease is not None:
-            self.presence.append(Identity(client, lease))
+            self.presence.append(IdentityLease(client, lease))
         if self.config.endpoint_reconciler_type != "none":
             address, port = advertised(self.config), self.listener.port
             self.presence.append(KubernetesEndpoints(client, address, port))
@@ -374,12 +374,12 @@ class Server:
         return name if not self.storage.shared or port == 6443 else f"{name}-{port}"
 
     def _client(self, manager: str) -> Client:
-        return Client(self.store, self.table, self.readers, self.services, manager)
+        return Client(self.store, self.catalog, self.readers, self.services, manager)
 
     def _start_controllers(self) -> None:
         config = self.config
         ca = pathlib.Path(self.files.ca_cert).read_text()
-        definitions = Definitions(self.store, self.table)
+        definitions = Definitions(self.store, self.catalog)
         served = CustomResourceDefinitions(self._client("kube-apiserver"), definitions)
         served.start()
         self.controllers.append(served)
@@ -506,9 +506,9 @@ def advertised(config: Config) -> str:
 
 def flag_values(config: Config) -> dict[str, str]:
     """The command line as /flagz shows it."""
-    from pilothouse.options import table
+    from pilothouse.options import all_flags
 
-    return {flag.name: str(getattr(config, flag.name.replace("-", "_"), "")) for flag in table()}
+    return {flag.name: str(getattr(config, flag.name.replace("-", "_"), "")) for flag in all_flags()}
 
 
 def public_keys(config: Config, signing_key: str) -> list[keys.VerifyKey]:

@@ -15,13 +15,13 @@ BACKENDS = ("etcd3", "sqlite", "memory")
 TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
 
 
-def check(config: "Config", table: Iterable[Flag]) -> Iterator[str]:
+def check(config: "Config", all_flags: Iterable[Flag]) -> Iterator[str]:
     """Everything that is wrong with a configuration, in upstream's words where it has some."""
     yield from _check_numbers(config)
     yield from _check_network(config)
     yield from _check_serving(config)
     yield from _check_auth(config)
-    yield from _check_files(config, table)
+    yield from _check_files(config, all_flags)
     if config.storage_backend not in BACKENDS:
         yield (
             f"--storage-backend invalid, allowed values: {', '.join(BACKENDS)}. "
@@ -269,9 +269,9 @@ def _check_auth(config: "Config") -> Iterator[str]:
             yield f"service-account-issuer \"{issuer}\" contained a ':' but was not a valid URL"
 
 
-def _check_files(config: "Config", table: Iterable[Flag]) -> Iterator[str]:
-    for flag in table:
-        if not flag.acts or flag.name not in config.given:
+def _check_files(config: "Config", all_flags: Iterable[Flag]) -> Iterator[str]:
+    for flag in all_flags:
+        if not flag.effective or flag.name not in config.given:
             continue
         value = getattr(config, flag.name.replace("-", "_"), None)
         if flag.kind == "file":

@@ -59,16 +59,16 @@ def _serve(arguments: Sequence[str], program: str, *, strict_admission: bool) ->
     from pilothouse import logs, options
 
     try:
-        wish = options.wish(arguments)
-        if wish == "help":
+        asked = options.asks_for(arguments)
+        if asked == "help":
             width = shutil.get_terminal_size((0, 0)).columns if sys.stdout.isatty() else 0
             print(options.help_text(program, width), end="")
             return 0
-        if wish == "version":
+        if asked == "version":
             print(version())
             return 0
         config = options.parse(arguments, program, strict_admission=strict_admission)
-        for flag in options.table():
+        for flag in options.all_flags():
             if flag.deprecated and flag.name in config.given:
                 print(f"Flag --{flag.name} has been deprecated, {flag.deprecated}", file=sys.stderr)
     except options.FlagError as error:

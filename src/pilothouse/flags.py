@@ -16,14 +16,14 @@ class FlagError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag: `kind` is its type in KINDS, `default` the typed value; without `acts` it has no effect."""
+    """One flag: `kind` is its type in KINDS, `default` the typed value; without `effective` it has no effect."""
 
     name: str
     kind: str
     default: Any
     group: str
     help: str
-    acts: bool = True
+    effective: bool = True
     short: str = ""
     deprecated: str = ""
 
@@ -311,7 +311,7 @@ def usage(flags: Iterable[Flag], width: int = 0) -> str:
             kind = KINDS[flag.kind].shown
             out.append(f"{start}--{flag.name}{' ' + kind if kind else ''}\n")
             default = show(flag)
-            text = flag.help + ("" if flag.acts else " (Accepted, without effect.)")
+            text = flag.help + ("" if flag.effective else " (Accepted, without effect.)")
             text += f" (default {default})" if default else ""
             lines = textwrap.wrap(text, max(24, width - 16)) if width else [text]
             out.extend(f"                {line}\n" for line in lines)

@@ -12,7 +12,7 @@ from pilothouse import flags
 from pilothouse.checks import check
 from pilothouse.flags import Flag, FlagError
 
-__all__ = ["Config", "ConfigError", "Flag", "FlagError", "help_text", "parse", "table", "wish"]
+__all__ = ["Config", "ConfigError", "Flag", "FlagError", "all_flags", "asks_for", "help_text", "parse"]
 
 
 class ConfigError(ValueError):
@@ -24,9 +24,16 @@ class ConfigError(ValueError):
 
 
 def _flag(
-    group: str, default: Any, kind: str, text: str, *, acts: bool = True, short: str = "", gone: str = ""
+    group: str, default: Any, kind: str, text: str, *, effective: bool = True, short: str = "", gone: str = ""
 ) -> Any:
-    meta = {"kind": kind, "group": group, "help": text, "acts": acts, "short": short, "deprecated": gone}
+    meta = {
+        "kind": kind,
+        "group": group,
+        "help": text,
+        "effective": effective,
+        "short": short,
+        "deprecated": gone,
+    }
     if isinstance(default, dict):
         return field(default_factory=dict, metadata=meta)
     return field(default=default, metadata=meta)
@@ -35,7 +42,7 @@ def _flag(
 _generic = partial(_flag, "generic")
 _etcd = partial(_flag, "etcd")
 _serving = partial(_flag, "secure serving")
-_audit = partial(_flag, "auditing", acts=False)  # there is no audit log yet
+_audit = partial(_flag, "auditing", effective=False)  # there is no audit log yet
 _features = partial(_flag, "features")
 _authn = partial(_flag, "authentication")
 _authz = partial(_flag, "authorization")
@@ -66,47 +73,47 @@ class Config:
         "Address by which the members of the cluster reach this server; the bind address, or the host's "
         "own, when unset.")
     cors_allowed_origins: tuple[str, ...] = _generic((), "strings",
-        "Regular expressions of the origins that may use the API from a browser.", acts=False)
+        "Regular expressions of the origins that may use the API from a browser.", effective=False)
     emulated_version: tuple[str, ...] = _generic((), "strings",
-        "Versions whose behaviour is imitated.", acts=False)
+        "Versions whose behaviour is imitated.", effective=False)
     emulation_forward_compatible: bool = _generic(False, "bool",
-        "Serve newer API versions while an older one is imitated.", acts=False)
+        "Serve newer API versions while an older one is imitated.", effective=False)
     external_hostname: str = _generic("", "string",
         "Host name in the URLs that the server gives out, such as those of the token issuer's keys.")
     feature_gates: Mapping[str, bool] = _generic({}, "gates",
-        "Features to switch on or off, as Name=true,Other=false.", acts=False)
+        "Features to switch on or off, as Name=true,Other=false.", effective=False)
     goaway_chance: float = _generic(0.0, "float",
         "Share of requests after which the connection is closed so that clients spread; at most 0.02.")
     livez_grace_period: float = _generic(0.0, "duration",
-        "Time after the start in which livez does not yet fail.", acts=False)
+        "Time after the start in which livez does not yet fail.", effective=False)
     max_mutating_requests_inflight: int = _generic(200, "int",
         "Writes that may be under way at once; with --max-requests-inflight the seats of priority and "
-        "fairness.", acts=False)
+        "fairness.", effective=False)
     max_requests_inflight: int = _generic(400, "int",
         "Reads that may be under way at once; with --max-mutating-requests-inflight the seats of "
-        "priority and fairness.", acts=False)
+        "priority and fairness.", effective=False)
     min_compatibility_version: tuple[str, ...] = _generic((), "strings",
-        "Oldest version that other servers of the cluster may have.", acts=False)
+        "Oldest version that other servers of the cluster may have.", effective=False)
     min_request_timeout: int = _generic(1800, "int",
         "Seconds that a watch stays open at least; each ends at random between this and twice this.")
     request_timeout: float = _generic(60.0, "duration",
         "Time for a request that asks for none itself; watches are not concerned.")
     runtime_config_emulation_forward_compatible: bool = _generic(False, "bool",
-        "Let --runtime-config name newer API versions while an older one is imitated.", acts=False)
+        "Let --runtime-config name newer API versions while an older one is imitated.", effective=False)
     send_retry_after_while_not_ready_once: bool = _generic(False, "bool",
-        "Answer 429 with Retry-After until the server was ready once.", acts=False)
+        "Answer 429 with Retry-After until the server was ready once.", effective=False)
     shutdown_delay_duration: float = _generic(0.0, "duration",
         "Time between readyz failing and the listener closing, for load balancers to notice.")
     shutdown_send_retry_after: bool = _generic(False, "bool",
-        "Answer 429 with Retry-After and close connections while shutting down.", acts=False)
+        "Answer 429 with Retry-After and close connections while shutting down.", effective=False)
     shutdown_watch_termination_grace_period: float = _generic(0.0, "duration",
-        "Time in which watches are ended, spread out, at shutdown.", acts=False)
+        "Time in which watches are ended, spread out, at shutdown.", effective=False)
     storage_initialization_timeout: float = _generic(60.0, "duration",
-        "Time to wait for the storage before readyz reports it.", acts=False)
+        "Time to wait for the storage before readyz reports it.", effective=False)
     strict_transport_security_directives: tuple[str, ...] = _generic((), "strings",
-        "Directives of the Strict-Transport-Security header: max-age=N, includeSubDomains, preload.", acts=False)
+        "Directives of the Strict-Transport-Security header: max-age=N, includeSubDomains, preload.", effective=False)
 
-    delete_collection_workers: int = _etcd(1, "int", "Workers for a deletecollection.", acts=False)
+    delete_collection_workers: int = _etcd(1, "int", "Workers for a deletecollection.", effective=False)
     enable_garbage_collector: bool = _etcd(True, "bool", "Delete objects whose owners are gone.")
     encryption_provider_config: str = _etcd("", "file",
         "EncryptionConfiguration: which resources are stored encrypted, and with which keys.")
@@ -117,9 +124,9 @@ class Config:
     etcd_compaction_interval: float = _etcd(300.0, "duration",
         "Time between compactions of the store; 0 never compacts.")
     etcd_count_metric_poll_period: float = _etcd(60.0, "duration",
-        "Time between counts of the stored objects.", acts=False)
+        "Time between counts of the stored objects.", effective=False)
     etcd_db_metric_poll_interval: float = _etcd(30.0, "duration",
-        "Time between looks at the size of the store.", acts=False)
+        "Time between looks at the size of the store.", effective=False)
     etcd_healthcheck_timeout: float = _etcd(2.0, "duration", "Time for the health check of etcd.")
     etcd_keyfile: str = _etcd("", "file", "Key of the client certificate for etcd.")
     etcd_prefix: str = _etcd("/registry", "string", "Start of every key in the store.")
@@ -129,28 +136,28 @@ class Config:
         "Addresses of the members of etcd, as http://host:port or https://host:port. Without any, the "
         "store is built in.")
     etcd_servers_overrides: tuple[str, ...] = _etcd((), "strings",
-        "Addresses of etcd for single resources.", acts=False)
+        "Addresses of etcd for single resources.", effective=False)
     lease_reuse_duration_seconds: int = _etcd(60, "int",
         "Seconds for which an etcd lease takes in more keys.")
     storage_backend: str = _etcd("sqlite", "string",
         "Where objects are kept: etcd3 (in --etcd-servers), sqlite (in --data-dir) or memory. Default: "
         "etcd3 when --etcd-servers is given.")
     storage_media_type: str = _etcd("application/json", "string",
-        "Form in which objects are stored; always JSON.", acts=False)
-    watch_cache: bool = _etcd(True, "bool", "Serve reads from memory; always so.", acts=False)
+        "Form in which objects are stored; always JSON.", effective=False)
+    watch_cache: bool = _etcd(True, "bool", "Serve reads from memory; always so.", effective=False)
     watch_cache_sizes: tuple[str, ...] = _etcd((), "strings",
-        "Sizes of watch caches, as resource#size; only 0 ever had an effect.", acts=False)
+        "Sizes of watch caches, as resource#size; only 0 ever had an effect.", effective=False)
 
     bind_address: str = _serving("0.0.0.0", "ip", "Address to listen on; 0.0.0.0 or :: for all.")
     cert_dir: str = _serving("", "string",
         "Directory of the serving certificate (apiserver.crt, apiserver.key); made there when missing. "
         "Default: --data-dir.")
     disable_http2_serving: bool = _serving(False, "bool",
-        "Do not offer HTTP/2; it is never offered.", acts=False)
+        "Do not offer HTTP/2; it is never offered.", effective=False)
     http2_max_streams_per_connection: int = _serving(0, "int",
-        "Streams of one HTTP/2 connection.", acts=False)
+        "Streams of one HTTP/2 connection.", effective=False)
     permit_address_sharing: bool = _serving(False, "bool",
-        "Set SO_REUSEADDR, so that a socket in TIME_WAIT does not stop a restart; always set.", acts=False)
+        "Set SO_REUSEADDR, so that a socket in TIME_WAIT does not stop a restart; always set.", effective=False)
     permit_port_sharing: bool = _serving(False, "bool",
         "Set SO_REUSEPORT, so that several servers can listen on one port.")
     secure_port: int = _serving(6443, "int", "Port to serve HTTPS on. It cannot be switched off with 0.")
@@ -159,7 +166,7 @@ class Config:
     tls_cipher_suites: tuple[str, ...] = _serving((), "strings",
         "Cipher suites for TLS 1.2, by their Go names; those of TLS 1.3 cannot be chosen.")
     tls_curve_preferences: tuple[int, ...] = _serving((), "ints",
-        "Numbers of the key exchanges to offer.", acts=False)
+        "Numbers of the key exchanges to offer.", effective=False)
     tls_min_version: str = _serving("", "string", "Oldest TLS version: VersionTLS12 or VersionTLS13.")
     tls_private_key_file: str = _serving("", "file", "Key of --tls-cert-file.")
     tls_sni_cert_key: tuple[tuple[str, str, tuple[str, ...]], ...] = _serving((), "certKey",
@@ -188,7 +195,7 @@ class Config:
     audit_log_truncate_max_event_size: int = _audit(102400, "int",
         "Bytes of an event before its objects are left out.")
     audit_log_version: str = _audit("audit.k8s.io/v1", "string",
-        "Version of the events in the log.", acts=False)
+        "Version of the events in the log.", effective=False)
     audit_policy_file: str = _audit("", "file", "Policy: which requests are recorded, and how much of them.")
     audit_webhook_batch_buffer_size: int = _audit(10000, "int",
         "Events kept before the webhook takes them (mode batch).")
@@ -211,14 +218,14 @@ class Config:
     audit_webhook_truncate_max_event_size: int = _audit(102400, "int",
         "Bytes of an event before its objects are left out.")
     audit_webhook_version: str = _audit("audit.k8s.io/v1", "string",
-        "Version of the events that are sent.", acts=False)
+        "Version of the events that are sent.", effective=False)
 
-    contention_profiling: bool = _features(False, "bool", "Profile locks.", acts=False)
+    contention_profiling: bool = _features(False, "bool", "Profile locks.", effective=False)
     debug_socket_path: str = _features("", "string",
-        "Unix socket for debugging without credentials.", acts=False)
+        "Unix socket for debugging without credentials.", effective=False)
     enable_priority_and_fairness: bool = _features(True, "bool",
-        "Queue requests by FlowSchema and priority level; otherwise the two in-flight limits count alone.", acts=False)
-    profiling: bool = _features(True, "bool", "Serve Go's profiles under /debug/pprof.", acts=False)
+        "Queue requests by FlowSchema and priority level; otherwise the two in-flight limits count alone.", effective=False)
+    profiling: bool = _features(True, "bool", "Serve Go's profiles under /debug/pprof.", effective=False)
 
     anonymous_auth: bool = _authn(True, "bool",
         "Let requests without credentials in as system:anonymous of the group system:unauthenticated.")
@@ -291,7 +298,7 @@ class Config:
         "api/beta and api/alpha stand for many.")
 
     egress_selector_config_file: str = _egress("", "file",
-        "Proxies for connections from the server.", acts=False)
+        "Proxies for connections from the server.", effective=False)
 
     admission_control: tuple[str, ...] = _admission((), "strings",
         "The admission plugins, in full.", gone="Use --enable-admission-plugins or --disable-admission-plugins instead.")
@@ -307,40 +314,40 @@ class Config:
         "Admission plugins to use beside the default ones; their order does not matter.")
 
     allow_metric_labels: Mapping[str, str] = _metrics({}, "stringToString",
-        "Values that labels of metrics may take.", acts=False)
-    allow_metric_labels_manifest: str = _metrics("", "string", "The same, from a file.", acts=False)
-    disabled_metrics: tuple[str, ...] = _metrics((), "strings", "Metrics to leave out.", acts=False)
+        "Values that labels of metrics may take.", effective=False)
+    allow_metric_labels_manifest: str = _metrics("", "string", "The same, from a file.", effective=False)
+    disabled_metrics: tuple[str, ...] = _metrics((), "strings", "Metrics to leave out.", effective=False)
     show_hidden_metrics_for_version: str = _metrics("", "string",
-        "Version whose since hidden metrics are shown.", acts=False)
+        "Version whose since hidden metrics are shown.", effective=False)
 
     log_flush_frequency: float = _logs(5.0, "duration",
-        "Time between flushes; nothing is held back here.", acts=False)
-    log_json_info_buffer_size: str = _logs("", "quantity", "Buffer for split JSON output.", acts=False)
+        "Time between flushes; nothing is held back here.", effective=False)
+    log_json_info_buffer_size: str = _logs("", "quantity", "Buffer for split JSON output.", effective=False)
     log_json_split_stream: bool = _logs(False, "bool",
-        "JSON: errors to stderr, the rest to stdout.", acts=False)
-    log_text_info_buffer_size: str = _logs("", "quantity", "Buffer for split text output.", acts=False)
+        "JSON: errors to stderr, the rest to stdout.", effective=False)
+    log_text_info_buffer_size: str = _logs("", "quantity", "Buffer for split text output.", effective=False)
     log_text_split_stream: bool = _logs(False, "bool",
-        "Text: errors to stderr, the rest to stdout.", acts=False)
+        "Text: errors to stderr, the rest to stdout.", effective=False)
     logging_format: str = _logs("text", "string", "Form of log lines: text or json.")
     v: int = _logs(0, "level", "How much is logged; higher is more.", short="v")
     vmodule: tuple[tuple[str, int], ...] = _logs((), "vmodule",
         "Levels for single files, as pattern=N,pattern=N.")
 
-    tracing_config_file: str = _traces("", "file", "TracingConfiguration: where spans are sent.", acts=False)
+    tracing_config_file: str = _traces("", "file", "TracingConfiguration: where spans are sent.", effective=False)
 
     aggregator_reject_forwarding_redirect: bool = _misc(True, "bool",
         "Do not pass redirects of aggregated servers on.")
     allow_privileged: bool = _misc(False, "bool", "Allow privileged containers.")
     coordinated_leadership_lease_duration: float = _misc(15.0, "duration",
-        "Length of a lease of coordinated leader election.", acts=False)
+        "Length of a lease of coordinated leader election.", effective=False)
     coordinated_leadership_renew_deadline: float = _misc(10.0, "duration",
-        "Time in which such a lease is renewed.", acts=False)
+        "Time in which such a lease is renewed.", effective=False)
     coordinated_leadership_retry_period: float = _misc(2.0, "duration",
-        "Time between attempts to get such a lease.", acts=False)
+        "Time between attempts to get such a lease.", effective=False)
     enable_aggregator_routing: bool = _misc(False, "bool",
         "Reach aggregated servers by endpoints instead of the service's address.")
     enable_logs_handler: bool = _misc(False, "bool",
-        "Serve /logs.", acts=False, gone="This flag will be removed in v1.19")
+        "Serve /logs.", effective=False, gone="This flag will be removed in v1.19")
     endpoint_reconciler_type: str = _misc("lease", "string",
         "How the endpoints of the service kubernetes are kept: lease or none.")
     event_ttl: float = _misc(3600.0, "duration", "Time for which events are kept.")
@@ -349,17 +356,17 @@ class Config:
     kubelet_client_key: str = _misc("", "file", "Key of the client certificate for kubelets.")
     kubelet_preferred_address_types: tuple[str, ...] = _misc(NODE_ADDRESSES, "strings",
         "Order in which a node's addresses are tried.")
-    kubelet_timeout: float = _misc(5.0, "duration", "Time for calls to kubelets.", acts=False)
+    kubelet_timeout: float = _misc(5.0, "duration", "Time for calls to kubelets.", effective=False)
     kubernetes_service_node_port: int = _misc(0, "int",
-        "Node port of the service kubernetes; with 0 it has a cluster IP only.", acts=False)
-    max_connection_bytes_per_sec: int = _misc(0, "int", "Rate of a long-running connection.", acts=False)
-    peer_advertise_ip: str = _misc("", "string", "Address for other API servers.", acts=False)
-    peer_advertise_port: str = _misc("", "string", "Port for other API servers.", acts=False)
-    peer_ca_file: str = _misc("", "file", "CA of other API servers.", acts=False)
+        "Node port of the service kubernetes; with 0 it has a cluster IP only.", effective=False)
+    max_connection_bytes_per_sec: int = _misc(0, "int", "Rate of a long-running connection.", effective=False)
+    peer_advertise_ip: str = _misc("", "string", "Address for other API servers.", effective=False)
+    peer_advertise_port: str = _misc("", "string", "Port for other API servers.", effective=False)
+    peer_ca_file: str = _misc("", "file", "CA of other API servers.", effective=False)
     proxy_client_cert_file: str = _misc("", "file",
         "Client certificate by which aggregated servers and webhooks know this server.")
     proxy_client_key_file: str = _misc("", "file", "Key of --proxy-client-cert-file.")
-    service_account_signing_endpoint: str = _misc("", "string", "Socket of an external signer.", acts=False)
+    service_account_signing_endpoint: str = _misc("", "string", "Socket of an external signer.", effective=False)
     service_account_signing_key_file: str = _misc("", "file",
         "Private key that signs service account tokens. Default: one made in --data-dir.")
     service_cluster_ip_range: str = _misc("10.0.0.0/24", "string",
@@ -455,11 +462,11 @@ class Config:
 
     def ignored(self) -> list[str]:
         """The flags on the command line that have no effect here, for one line in the log."""
-        return [flag.name for flag in table() if not flag.acts and flag.name in self.given]
+        return [flag.name for flag in all_flags() if not flag.effective and flag.name in self.given]
 
 
 @cache
-def table() -> tuple[Flag, ...]:
+def all_flags() -> tuple[Flag, ...]:
     """All flags in the order of their sections."""
     out = []
     for one in fields(Config):
@@ -475,13 +482,13 @@ def help_text(program: str, width: int = 0) -> str:
     """What --help prints."""
     return (
         "Pilothouse serves the Kubernetes API: it validates and keeps the objects of a cluster, and tells "
-        f"those who watch them.\n\nUsage:\n  {program} [flags]\n{flags.usage(table(), width)}"
+        f"those who watch them.\n\nUsage:\n  {program} [flags]\n{flags.usage(all_flags(), width)}"
     )
 
 
-def wish(arguments: Sequence[str]) -> str:
+def asks_for(arguments: Sequence[str]) -> str:
     """`help` or `version` when the command line asks for that instead of a server; raises FlagError."""
-    values, _ = flags.parse(arguments, table())
+    values, _ = flags.parse(arguments, all_flags())
     return "help" if values.get("help") else "version" if values.get("version", "false") != "false" else ""
 
 
@@ -492,7 +499,7 @@ def parse(
 
     `strict_admission` is the default of the flag, which hangs on the command that was run.
     """
-    values, rest = flags.parse(arguments, table())
+    values, rest = flags.parse(arguments, all_flags())
     rest = [argument for argument in rest if argument]
     if rest:
         raise FlagError(f'"{program}" does not take any arguments, got [{" ".join(map(_quote, rest))}]')
@@ -500,7 +507,7 @@ def parse(
         name.replace("-", "_"): value for name, value in values.items() if name not in ("help", "version")
     }
     config = Config(**{"strict_admission": strict_admission, **settings}, given=frozenset(values))
-    problems = list(check(config, table()))
+    problems = list(check(config, all_flags()))
     if problems:
         raise ConfigError(problems)
     return config

@@ -24,10 +24,10 @@ SECONDS = 30.0
 
 def oidc_tokens(config: "Config", outbound: Outbound) -> "OIDCTokens":
     """The tokens of the provider that --oidc-issuer-url names."""
-    from pilothouse.authn.oidc import Issuer, OIDCTokens, username_prefix
+    from pilothouse.authn.oidc import OIDCIssuer, OIDCTokens, username_prefix
 
     claim = config.oidc_username_claim
-    issuer = Issuer(
+    issuer = OIDCIssuer(
         url=config.oidc_issuer_url,
         audiences=(config.oidc_client_id,),
         username_claim=claim,

@@ -99,7 +99,7 @@ async def test_the_rest_passes(rig):
 
 
 async def test_every_row_names_a_resource(rig):
-    known = {resource.group_resource for resource in rig.table.all()}
+    known = {resource.group_resource for resource in rig.catalog.all()}
     assert set(UNSUPPORTED) <= known
 
 

@@ -8,7 +8,7 @@ import pytest
 from pilothouse import errors
 from pilothouse.api.identity import ANONYMOUS, User
 from pilothouse.authn.authenticator import (
-    Identity,
+    TokenIdentity,
     UnionAuthenticator,
     bearer_token,
     join,
@@ -37,7 +37,7 @@ class Slow:
         await asyncio.sleep(0)
         if token == "void":
             raise errors.Unauthorized("it is void")
-        return Identity(self.known[token]) if token in self.known else None
+        return TokenIdentity(self.known[token]) if token in self.known else None
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from pilothouse import errors
-from pilothouse.api.identity import Attributes, User
+from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authn.impersonation import Impersonation, wanted_user
 from pilothouse.server.request import Request
 
@@ -40,7 +40,7 @@ def request(user="", *headers):
 
 
 def run(judge, user, *headers, caller=CALLER, impersonation=None):
-    attributes = Attributes(caller, "list", is_resource=True, resource="pods")
+    attributes = AuthorizationAttributes(caller, "list", is_resource=True, resource="pods")
     return (impersonation or Impersonation(judge, forbid)).effective(request(user, *headers), attributes)
 
 

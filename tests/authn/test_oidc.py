@@ -8,8 +8,8 @@ import pytest
 
 from pilothouse import errors
 from pilothouse.authn import keys
-from pilothouse.authn.authenticator import Identity
-from pilothouse.authn.oidc import Issuer, OIDCTokens, username_prefix
+from pilothouse.authn.authenticator import TokenIdentity
+from pilothouse.authn.oidc import OIDCIssuer, OIDCTokens, username_prefix
 
 URL = "https://issuer.example"
 PEM = keys.generate()
@@ -40,12 +40,12 @@ def token(**claims):
 
 
 def tokens(provider=None, **more):
-    return OIDCTokens(Issuer(url=URL, audiences=("me",), **more), provider or Provider(), ["api"])
+    return OIDCTokens(OIDCIssuer(url=URL, audiences=("me",), **more), provider or Provider(), ["api"])
 
 
 def ask(authenticator, text, *audiences):
     answer = authenticator.authenticate_token(text, audiences)
-    return answer if answer is None or isinstance(answer, Identity) else asyncio.run(answer)
+    return answer if answer is None or isinstance(answer, TokenIdentity) else asyncio.run(answer)
 
 
 def test_claims_make_a_user_and_keys_are_fetched_once():
@@ -125,7 +125,7 @@ def test_the_prefix_flag_has_its_own_language():
 @pytest.mark.parametrize("more", [{"url": "http://x"}, {"url": URL, "algorithms": ("HS256",)}])
 def test_an_issuer_must_be_safe(more):
     with pytest.raises(ValueError, match="oidc"):
-        Issuer(audiences=("me",), **more)
+        OIDCIssuer(audiences=("me",), **more)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from pilothouse import errors
 from pilothouse.api.identity import User
-from pilothouse.authn.authenticator import Identity
+from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.authn.webhook import WebhookTokens
 
 
@@ -25,14 +25,14 @@ JANE = {"username": "jane", "uid": "1", "groups": ["a"], "extra": {"k": ["v"]}}
 
 def ask(tokens, *audiences):
     answer = tokens.authenticate_token("t", audiences)
-    return answer if answer is None or isinstance(answer, Identity) else asyncio.run(answer)
+    return answer if answer is None or isinstance(answer, TokenIdentity) else asyncio.run(answer)
 
 
 def test_the_service_names_the_user_and_is_asked_once():
     service = Service(authenticated=True, user=JANE)
     tokens = WebhookTokens(service, ["api"], "v1")
     for _ in range(2):
-        assert ask(tokens, "api") == Identity(User("jane", "1", ("a",), {"k": ["v"]}), ("api",))
+        assert ask(tokens, "api") == TokenIdentity(User("jane", "1", ("a",), {"k": ["v"]}), ("api",))
     (review,) = service.reviews
     assert review["apiVersion"] == "authentication.k8s.io/v1"
     assert review["spec"] == {"token": "t", "audiences": ["api"]}

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pilothouse.api.identity import Attributes, User
+from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import (
     ALLOW,
     NO_OPINION,
@@ -15,7 +15,7 @@ from pilothouse.authz.authorizer import (
 )
 
 JANE = User("jane", groups=("dev",))
-ASK = Attributes(JANE, "get", is_resource=True, resource="pods", namespace="ns", name="p")
+ASK = AuthorizationAttributes(JANE, "get", is_resource=True, resource="pods", namespace="ns", name="p")
 
 
 class Says:
@@ -51,7 +51,7 @@ def resolve(union):
 
 
 def test_superusers_may_do_anything():
-    attributes = Attributes(User("x", groups=("system:masters",)), "get", path="/")
+    attributes = AuthorizationAttributes(User("x", groups=("system:masters",)), "get", path="/")
     assert UnionAuthorizer([Says(Decision(False, denied=True))]).authorize(attributes).allowed
 
 
@@ -82,7 +82,7 @@ def test_rules_of_all_authorizers_are_put_together(readers):
             {"name": "p", "kind": "pods"},
         ),
         (
-            Attributes(
+            AuthorizationAttributes(
                 JANE, "list", is_resource=True, group="apps", resource="deployments", subresource="scale"
             ),
             "why",
@@ -91,7 +91,7 @@ def test_rules_of_all_authorizers_are_put_together(readers):
             {"group": "apps", "kind": "deployments"},
         ),
         (
-            Attributes(User("<j>"), "post", path="/a&b"),
+            AuthorizationAttributes(User("<j>"), "post", path="/a&b"),
             "<kept>",
             'forbidden: User "&lt;j&gt;" cannot post path "/a&amp;b": <kept>',
             {},

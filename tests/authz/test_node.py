@@ -2,7 +2,7 @@
 
 import pytest
 
-from pilothouse.api.identity import Attributes, User
+from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz import node as node_module
 from pilothouse.authz.node import NodeAuthorizer
 from pilothouse.authz.references import pod_vertices
@@ -18,7 +18,7 @@ def ask(readers):
     def run(verb, resource, name="", *, group="", namespace="ns", selector="", user=NODE):
         resource, _, subresource = resource.partition("/")
         return node.authorize(
-            Attributes(
+            AuthorizationAttributes(
                 user,
                 verb,
                 is_resource=True,

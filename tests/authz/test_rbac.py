@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse.api.identity import Attributes, User
+from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.rbac import RBACAuthorizer, rule_applies
 
 
@@ -15,7 +15,7 @@ def rule(verbs="get", resources="pods", groups="", names=None):
 
 def ask(verb="get", resource="pods", *, user="jane", groups=(), namespace="ns", name="", group=""):
     resource, _, subresource = resource.partition("/")
-    return Attributes(
+    return AuthorizationAttributes(
         User(user, groups=tuple(groups)),
         verb,
         is_resource=True,
@@ -28,7 +28,7 @@ def ask(verb="get", resource="pods", *, user="jane", groups=(), namespace="ns", 
 
 
 def path(verb, url, user="jane"):
-    return Attributes(User(user), verb, path=url)
+    return AuthorizationAttributes(User(user), verb, path=url)
 
 
 JANE = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}
@@ -64,7 +64,10 @@ def test_a_cluster_role_binding_grants_everywhere(readers, rbac):
     decision = rbac.authorize(ask(groups=["x", "dev"]))
     assert decision.reason == 'RBAC: allowed by ClusterRoleBinding "b" of ClusterRole "r" to Group "dev"'
     for url, allowed in [("/metrics", True), ("/metrics/x", False), ("/logs/x", True), ("/logs", False)]:
-        assert rbac.authorize(Attributes(User("x", groups=("dev",)), "get", path=url)).allowed is allowed
+        assert (
+            rbac.authorize(AuthorizationAttributes(User("x", groups=("dev",)), "get", path=url)).allowed
+            is allowed
+        )
 
 
 @pytest.mark.parametrize("namespace", ["", "ns"])

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from pilothouse.api.identity import Attributes, User
+from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import Decision
 from pilothouse.authz.webhook import WebhookAuthorizer, review_spec
 
 JANE = User("jane", "1", ("dev",), {"k": ["v"]})
-ASK = Attributes(
+ASK = AuthorizationAttributes(
     JANE,
     "list",
     is_resource=True,
@@ -74,7 +74,7 @@ def test_it_is_told_all_there_is_to_know():
             ]
         },
     }
-    path = review_spec(Attributes(User("x"), "get", path="/x"), "v1beta1")
+    path = review_spec(AuthorizationAttributes(User("x"), "get", path="/x"), "v1beta1")
     assert path == {"user": "x", "nonResourceAttributes": {"path": "/x", "verb": "get"}}
     assert "group" in review_spec(ASK, "v1beta1")
 

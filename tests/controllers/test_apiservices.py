@@ -49,16 +49,16 @@ async def until(rig: Any, status: int) -> Any:
 
 
 async def test_a_custom_group_version_has_one(rig, following):
-    rig.table.add(custom())
+    rig.catalog.add(custom())
     made = await until(rig, 200)
     assert made["spec"] == SPEC and made["metadata"]["labels"] == {MANAGED: "true"}
     assert made["status"]["conditions"][0]["reason"] == "Local"
-    rig.table.remove("a.example.com", "v1", "fans")
+    rig.catalog.remove("a.example.com", "v1", "fans")
     await until(rig, 404)
 
 
 async def test_it_comes_back_and_is_mended(rig, following):
-    rig.table.add(custom())
+    rig.catalog.add(custom())
     await until(rig, 200)
     await rig.ok("DELETE", f"{PATH}/v1.a.example.com")
     await until(rig, 200)
@@ -72,11 +72,11 @@ async def test_it_comes_back_and_is_mended(rig, following):
 
 
 async def test_one_without_the_label_is_left_alone(rig, following):
-    rig.table.add(custom())
+    rig.catalog.add(custom())
     await until(rig, 200)
     patch = {"metadata": {"labels": None}, "spec": {"versionPriority": 5}}
     await rig.ok("PATCH", f"{PATH}/v1.a.example.com", patch, headers=MERGE)
-    rig.table.remove("a.example.com", "v1", "fans")
+    rig.catalog.remove("a.example.com", "v1", "fans")
     await asyncio.sleep(0.05)
     assert (await until(rig, 200))["spec"]["versionPriority"] == 5
 

@@ -22,7 +22,7 @@ def settings():
 
 @pytest.fixture
 def writer(rig):
-    return BootstrapWriter(rig.store, rig.table, rig.readers, rig.services)
+    return BootstrapWriter(rig.store, rig.catalog, rig.readers, rig.services)
 
 
 def planned(obj, plural="configmaps", manager="boss"):
@@ -88,7 +88,7 @@ async def test_change_and_delete(rig, writer, one):
 
 
 async def test_a_group_that_is_switched_off_is_passed_over(rig, writer, one):
-    rig.table.remove("", "v1", "configmaps")
+    rig.catalog.remove("", "v1", "configmaps")
     await writer.create_missing([one])
     await writer.change(one, lambda obj: obj.clear())
     await writer.delete(one)

@@ -39,7 +39,7 @@ def served(rig: Any, runner: asyncio.Runner) -> Any:
     """The controller, running."""
 
     async def start() -> CustomResourceDefinitions:
-        made = CustomResourceDefinitions(rig.client("kube-apiserver"), Definitions(rig.store, rig.table))
+        made = CustomResourceDefinitions(rig.client("kube-apiserver"), Definitions(rig.store, rig.catalog))
         made.start()
         return made
 
@@ -152,8 +152,8 @@ async def test_an_object_that_is_held_keeps_the_definition(rig: Any, runner: Any
 async def test_serves_what_was_stored_before(rig: Any, runner: Any, served: Any) -> None:
     await make(rig, definition())
     served.close()
-    rig.table.remove("example.com", "v1", "widgets")
-    again = CustomResourceDefinitions(rig.client("kube-apiserver"), Definitions(rig.store, rig.table))
+    rig.catalog.remove("example.com", "v1", "widgets")
+    again = CustomResourceDefinitions(rig.client("kube-apiserver"), Definitions(rig.store, rig.catalog))
     again.start()
     await rig.ok("GET", WIDGETS)
     again.close()
@@ -203,7 +203,7 @@ def started(rig: Any, runner: asyncio.Runner) -> Any:
             await rig.storage.create(KEY.format(plural), value)
         await rig.settle()
         controller = CustomResourceDefinitions(
-            rig.client("kube-apiserver"), Definitions(rig.store, rig.table)
+            rig.client("kube-apiserver"), Definitions(rig.store, rig.catalog)
         )
         running.append(controller)
         controller.start()

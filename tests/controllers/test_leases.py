@@ -9,7 +9,7 @@ from pilothouse.api import meta
 from pilothouse.controllers import leases
 from pilothouse.controllers.leases import PREFIX, Identity, KubernetesEndpoints
 from pilothouse.registry.cached import CachedReaders
-from pilothouse.registry.catalog import default_table
+from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.client import Client
 from pilothouse.registry.store import Store
 from pilothouse.storage.memory import MemoryStorage
@@ -22,9 +22,9 @@ def run(check: Callable[[Client], Awaitable[None]]) -> None:
         await storage.start()
         cacher = Cacher(storage)
         await cacher.start()
-        store, table = Store(storage, cacher), default_table({})
+        store, catalog = Store(storage, cacher), default_catalog({})
         try:
-            await check(Client(store, table, CachedReaders(store, table), None, "kube-apiserver"))
+            await check(Client(store, catalog, CachedReaders(store, catalog), None, "kube-apiserver"))
         finally:
             await cacher.close()
             await storage.close()

@@ -19,7 +19,7 @@ import pytest
 from every_kind import IN, NAMESPACE, definition, every_kind
 from http_client import Connection
 
-from pilothouse.registry.catalog import default_table
+from pilothouse.registry.catalog import default_catalog
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.ports import check, free_ports
 from pilothouse.testing.server import Subprocess, ready
@@ -214,7 +214,7 @@ async def connected(
 
 def test_every_kind_that_is_stored_has_an_object() -> None:
     wanted = set()
-    for resource in default_table({}).all():
+    for resource in default_catalog({}).all():
         if not resource.virtual and resource.storage is None:
             start = f"/apis/{resource.group}/{resource.version}" if resource.group else "/api/v1"
             wanted.add(f"{start}{IN if resource.namespaced else ''}/{resource.plural}")

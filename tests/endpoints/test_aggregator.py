@@ -99,7 +99,7 @@ async def test_requests_go_to_the_backend(rig, following, tmp_path):
         )
         await service(rig, backend)
         await rig.ok("POST", APISERVICES, api_service(backend))
-        assert await condition(rig, "Passed")
+        assert await condition(rig, "RememberedRule")
         backend.requests.clear()
         answer = await rig.call("GET", "/apis/metrics.k8s.io/v1beta1/nodes?limit=5")
         assert answer.body == {"kind": "NodeMetricsList", "items": []}
@@ -117,7 +117,7 @@ async def test_the_backend_is_in_discovery(rig, following, tmp_path):
     async with Backend(tmp_path, metrics, ("m.default.svc",), ADDRESS) as backend:
         await service(rig, backend)
         await rig.ok("POST", APISERVICES, api_service(backend))
-        await condition(rig, "Passed")
+        await condition(rig, "RememberedRule")
         groups = (await rig.ok("GET", "/apis"))["groups"]
         assert groups[-1]["name"] == "metrics.k8s.io"
         for _ in range(500):
@@ -145,7 +145,7 @@ async def test_a_backend_with_another_certificate(rig, following, tmp_path):
         patch = {"spec": {"insecureSkipTLSVerify": True, "caBundle": None}}
         kind = {"Content-Type": "application/merge-patch+json"}
         await rig.ok("PATCH", f"{APISERVICES}/v1beta1.metrics.k8s.io", patch, headers=kind)
-        await condition(rig, "Passed")
+        await condition(rig, "RememberedRule")
         assert (await rig.call("GET", "/apis/metrics.k8s.io/v1beta1/nodes")).status == 200
 
 
@@ -198,7 +198,7 @@ async def test_nobody_names_himself_to_a_backend(rig, following, tmp_path):
         )
         await service(rig, backend)
         await rig.ok("POST", APISERVICES, api_service(backend))
-        await condition(rig, "Passed")
+        await condition(rig, "RememberedRule")
         backend.requests.clear()
         sent = {
             "X-User": "root",

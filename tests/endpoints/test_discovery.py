@@ -6,7 +6,7 @@ import pytest
 from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.errors import MethodNotAllowed, NotAcceptable, NotFound
-from pilothouse.registry.catalog import Table, default_table
+from pilothouse.registry.catalog import Catalog, default_catalog
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Request
 
@@ -18,7 +18,7 @@ AGGREGATED_DOCUMENTS = json.loads((DATA / "discovery_aggregated.json").read_text
 
 @pytest.fixture(scope="module")
 def served():
-    return Discovery(default_table(), "<advertise-address>:<secure-port>")
+    return Discovery(default_catalog(), "<advertise-address>:<secure-port>")
 
 
 def resource(group="example.com", version="v1", plural="fans", kind="Fan", **more):
@@ -36,8 +36,8 @@ def resource(group="example.com", version="v1", plural="fans", kind="Fan", **mor
 
 @pytest.fixture
 def small():
-    table = Table([resource("", "v1", "pods", "Pod"), resource("apps", "v1", "things", "Thing")])
-    return table, Discovery(table)
+    catalog = Catalog([resource("", "v1", "pods", "Pod"), resource("apps", "v1", "things", "Thing")])
+    return catalog, Discovery(catalog)
 
 
 def ask(discovery, path, accept=None, method="GET", **headers):
@@ -85,23 +85,23 @@ def test_unchanged_documents_need_not_be_sent_again(small):
 
 
 def test_changes_of_the_table_show_at_once(small):
-    table, discovery = small
+    catalog, discovery = small
     tag = dict(ask(discovery, "/apis", AGGREGATED).headers)["ETag"]
     assert ask(discovery, "/apis/example.com").status == 404
-    table.add(resource())
+    catalog.add(resource())
     assert dict(ask(discovery, "/apis", AGGREGATED).headers)["ETag"] != tag
     assert json.loads(ask(discovery, "/apis/example.com").body)["preferredVersion"]["version"] == "v1"
-    table.remove("example.com", "v1", "fans")
+    catalog.remove("example.com", "v1", "fans")
     assert ask(discovery, "/apis/example.com").status == 404
 
 
 def test_custom_resources_are_listed_as_declared(small):
-    table, discovery = small
+    catalog, discovery = small
     subs = {
         "status": Subresource(name="status", kind="Fan", group="example.com"),
         "scale": Subresource(name="scale", kind="Scale", group="autoscaling"),
     }
-    table.add(resource(list_items_typed=True, subresources=subs))
+    catalog.add(resource(list_items_typed=True, subresources=subs))
     names = [entry["name"] for entry in json.loads(ask(discovery, "/apis/example.com/v1").body)["resources"]]
     assert names == ["fans", "fans/status", "fans/scale"]
     entry = json.loads(ask(discovery, "/apis", AGGREGATED).body)["items"][-1]["versions"][0]["resources"][0]

@@ -115,5 +115,5 @@ async def test_paths_of_old_lead_to_no_collection(rig, method, path):
 
 async def test_a_resource_that_is_taken_off_the_table_is_gone(rig):
     await rig.config_map("a")
-    rig.table.remove("", "v1", "configmaps")
+    rig.catalog.remove("", "v1", "configmaps")
     assert (await rig.call("GET", CONFIG_MAPS)).status == 404

@@ -8,7 +8,7 @@ from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.flowcontrol_dumps import PATH, FlowControlDumps
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.nonresource import NonResource
-from pilothouse.registry.catalog import Table
+from pilothouse.registry.catalog import Catalog
 from pilothouse.server.request import Request
 
 
@@ -22,7 +22,7 @@ from pilothouse.server.request import Request
 )
 def test_pages(name: str, lines: list[str]) -> None:
     levels = [{"metadata": {"name": name}} for name in ("b", "a")]
-    room = NonResource(Discovery(Table()), Health())
+    room = NonResource(Discovery(Catalog()), Health())
     FlowControlDumps(SimpleNamespace(list=lambda resource: levels)).install(room)  # type: ignore[arg-type]
     request = Request("GET", f"{PATH}/{name}", {}, [])
     response = room.handle(request, request.path)

@@ -186,14 +186,14 @@ async def test_versions_that_are_none(rig):
 async def expire(rig, at):
     """Forget what was before a revision, in the cache and in the store."""
     await rig.storage.compact(at)
-    rig.store.cache(rig.table.get("", "v1", "configmaps")).forget_history(at)
+    rig.store.cache(rig.catalog.get("", "v1", "configmaps")).forget_history(at)
 
 
 async def test_an_old_snapshot_comes_out_of_the_store(rig, three):
     """The cache forgets sooner than the store."""
     old = version(three)
     await rig.ok("DELETE", CONFIG_MAPS + "/a")
-    rig.store.cache(rig.table.get("", "v1", "configmaps")).forget_history(rig.storage.revision)
+    rig.store.cache(rig.catalog.get("", "v1", "configmaps")).forget_history(rig.storage.revision)
     body = await rig.ok("GET", f"{CONFIG_MAPS}?resourceVersion={old}&resourceVersionMatch=Exact")
     assert body == three
     page = await rig.ok("GET", f"{CONFIG_MAPS}?resourceVersion={old}&limit=2&labelSelector=odd%3Dtrue")

@@ -6,7 +6,7 @@ from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.health import HOOKS, Health
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.errors import MethodNotAllowed, NotAcceptable, NotFound
-from pilothouse.registry.catalog import Table
+from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Request, Response
 
@@ -45,7 +45,7 @@ def room(health):
     pods = Resource(
         group="", version="v1", plural="pods", kind="Pod", singular="pod", namespaced=True, verbs=()
     )
-    discovery = Discovery(Table([pods]))
+    discovery = Discovery(Catalog([pods]))
     flags = {"v": "2", "secure-port": "6443"}
     return NonResource(discovery, health, metrics=Metrics(), issuer=Issuer(), flags=lambda: flags)
 

@@ -9,7 +9,7 @@ from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.endpoints.openapi_handlers import V2_PROTOBUF, OpenAPIHandlers
-from pilothouse.registry.catalog import Table
+from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.groups import batch
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Request
@@ -18,14 +18,14 @@ NAME = "/openapi/v3/apis/batch/v1"
 
 
 @pytest.fixture
-def table():
-    return Table(batch.RESOURCES)
+def catalog():
+    return Catalog(batch.RESOURCES)
 
 
 @pytest.fixture
-def room(table):
-    out = NonResource(Discovery(table), Health())
-    OpenAPIHandlers(table, lambda resource: None).install(out)
+def room(catalog):
+    out = NonResource(Discovery(catalog), Health())
+    OpenAPIHandlers(catalog, lambda resource: None).install(out)
     return out
 
 
@@ -109,9 +109,9 @@ def test_version_2(room):
     assert ask(room, "/openapi/v2", if_none_match=header(response, "Etag")).status == 304
 
 
-def test_changes_of_the_table_change_the_documents(room, table):
+def test_changes_of_the_table_change_the_documents(room, catalog):
     tags = [header(ask(room, path), "Etag") for path in (NAME, "/openapi/v2", "/openapi/v3")]
-    table.add(other("batch", "v1"))
+    catalog.add(other("batch", "v1"))
     again = [header(ask(room, path), "Etag") for path in (NAME, "/openapi/v2", "/openapi/v3")]
     assert all(new != old for new, old in zip(again, tags, strict=True))
     assert "/apis/batch/v1/namespaces/{namespace}/others/{name}" in json.loads(ask(room, NAME).body)["paths"]
@@ -124,29 +124,32 @@ def other(group, version):
 
 
 @pytest.mark.parametrize("accept", ["application/json", V2_PROTOBUF])
-def test_a_change_makes_only_its_own_part_of_version_2_anew(table, accept):
-    room, handlers = NonResource(Discovery(table), Health()), OpenAPIHandlers(table, lambda resource: None)
+def test_a_change_makes_only_its_own_part_of_version_2_anew(catalog, accept):
+    room, handlers = (
+        NonResource(Discovery(catalog), Health()),
+        OpenAPIHandlers(catalog, lambda resource: None),
+    )
     handlers.install(room)
     made, part = [], handlers._openapi.part_v2
     handlers._openapi.part_v2 = lambda name: (made.append(name), part(name))[1]
-    table.add(other("example.com", "v1"))
+    catalog.add(other("example.com", "v1"))
     first = ask(room, "/openapi/v2", accept=accept)
     assert {"apis/batch/v1", "apis/example.com/v1"} <= set(made)
     assert ask(room, "/openapi/v2", accept=accept).body == first.body
     made.clear()
-    table.add(other("example.com", "v2"))
+    catalog.add(other("example.com", "v2"))
     second = ask(room, "/openapi/v2", accept=accept)
     assert made == ["apis/example.com/v2"] and second.body != first.body
-    table.remove("example.com", "v2", "others")
+    catalog.remove("example.com", "v2", "others")
     assert ask(room, "/openapi/v2", accept=accept).body == first.body
     assert made == ["apis/example.com/v2"]
 
 
-def test_requests_are_answered_while_version_2_is_made(table):
+def test_requests_are_answered_while_version_2_is_made(catalog):
     for number in range(20):
-        table.add(other(f"g{number}.example.com", "v1"))
-    room = NonResource(Discovery(table), Health())
-    OpenAPIHandlers(table, lambda resource: None).install(room)
+        catalog.add(other(f"g{number}.example.com", "v1"))
+    room = NonResource(Discovery(catalog), Health())
+    OpenAPIHandlers(catalog, lambda resource: None).install(room)
 
     async def main():
         answer = asyncio.create_task(wait(room.handle(Request("GET", "/openapi/v2", {}, []), "/openapi/v2")))
@@ -155,8 +158,8 @@ def test_requests_are_answered_while_version_2_is_made(table):
             await asyncio.sleep(0)
             turns += 1
             if turns == 3:
-                table.remove("g10.example.com", "v1", "others")
-                table.add(other("late.example.com", "v1"))
+                catalog.remove("g10.example.com", "v1", "others")
+                catalog.add(other("late.example.com", "v1"))
         return turns, json.loads(answer.result().body)["paths"]
 
     turns, paths = asyncio.run(main())
@@ -167,8 +170,8 @@ def test_requests_are_answered_while_version_2_is_made(table):
     assert any("late.example.com" in path for path in latest)
 
 
-def test_the_memory_for_documents_is_bounded(table):
-    handlers = OpenAPIHandlers(table, lambda resource: None, kept_bytes=2000)
+def test_the_memory_for_documents_is_bounded(catalog):
+    handlers = OpenAPIHandlers(catalog, lambda resource: None, kept_bytes=2000)
     for number in range(20):
         handlers._packed(
             str(number), lambda number=number: b"".join(b"%d" % (n * number) for n in range(300))

@@ -206,7 +206,7 @@ async def test_a_judge_that_waits(rig):
             await asyncio.sleep(0)
             return Decision(attributes.verb == "get", reason="asked far away")
 
-    rig.pipeline.rooms = replace(rig.pipeline.rooms, authorizer=Remote())
+    rig.pipeline.stages = replace(rig.pipeline.stages, authorizer=Remote())
     await rig.fail(404, "GET", CONFIG_MAPS + "/a")
     assert (await rig.fail(403, "GET", CONFIG_MAPS)).endswith(": asked far away")
 
@@ -219,7 +219,7 @@ async def test_a_selected_name_counts_as_the_name_for_the_judge(rig):
             asked.append(attributes)
             return Decision(True)
 
-    rig.pipeline.rooms = replace(rig.pipeline.rooms, authorizer=Judge())
+    rig.pipeline.stages = replace(rig.pipeline.stages, authorizer=Judge())
     await rig.call("GET", f"{PODS}?fieldSelector=metadata.name%3Da&labelSelector=x%3D1")
     (found,) = asked
     assert (found.verb, found.name) == ("list", "a")
@@ -242,7 +242,7 @@ async def test_the_server_s_own_deadline(rig):
         async def authorize(self, attributes):
             await asyncio.sleep(60)
 
-    rig.pipeline.rooms = replace(rig.pipeline.rooms, authorizer=Slow())
+    rig.pipeline.stages = replace(rig.pipeline.stages, authorizer=Slow())
     rig.pipeline.deadline = 0.01
     message = await rig.fail(504, "GET", CONFIG_MAPS + "?timeout=1h")
     assert message == "Timeout: request did not complete within the allotted timeout"

@@ -58,7 +58,7 @@ def test_a_body_of_another_name():
 
 
 async def test_a_body_of_another_namespace(rig):
-    config_maps, nodes = rig.table.get("", "v1", "configmaps"), rig.table.get("", "v1", "nodes")
+    config_maps, nodes = rig.catalog.get("", "v1", "configmaps"), rig.catalog.get("", "v1", "nodes")
     obj = {}
     verbs.match_namespace(context(), config_maps, obj)
     assert obj == {"metadata": {"namespace": "default"}}
@@ -192,7 +192,7 @@ async def test_nobody_grants_more_than_they_hold(rig):
 async def test_a_subresource_goes_by_its_own_rules(rig):
     await rig.ok("POST", PODS, pod("a"))
     ctx = context()
-    pods = rig.table.get("", "v1", "pods")
+    pods = rig.catalog.get("", "v1", "pods")
     assert verbs.strategy_of(ctx, pods) is pods.strategy
     ctx.subresource = pods.subresources["status"]
     assert verbs.strategy_of(ctx, pods) is pods.subresources["status"].strategy

@@ -132,7 +132,7 @@ async def test_a_watch_of_the_future_waits(rig):
 async def test_a_version_that_is_too_old(rig):
     old = rig.storage.revision
     await rig.config_map("a")
-    rig.store.cache(rig.table.get("", "v1", "configmaps")).forget_history(rig.storage.revision)
+    rig.store.cache(rig.catalog.get("", "v1", "configmaps")).forget_history(rig.storage.revision)
     stream = await rig.watch(f"{CONFIG_MAPS}?watch=1&resourceVersion={old - 1}")
     (event,) = stream.events()
     status = event["object"]
@@ -164,7 +164,7 @@ async def test_a_watch_ends_after_its_time(rig):
 
 
 async def test_a_peer_that_goes_away_ends_its_watch(rig):
-    cache = rig.store.cache(rig.table.get("", "v1", "configmaps"))
+    cache = rig.store.cache(rig.catalog.get("", "v1", "configmaps"))
     stream = await rig.watch(CONFIG_MAPS + "?watch=1")
     assert cache.watchers == 1
     stream.close()
@@ -221,7 +221,7 @@ async def test_events_in_another_version(rig):
 
 async def test_an_error_of_a_table_is_a_status(rig):
     await rig.config_map("a")
-    rig.store.cache(rig.table.get("", "v1", "configmaps")).forget_history(rig.storage.revision)
+    rig.store.cache(rig.catalog.get("", "v1", "configmaps")).forget_history(rig.storage.revision)
     stream = await rig.watch(CONFIG_MAPS + "?watch=1&resourceVersion=1", headers=TABLE)
     (event,) = stream.events()
     assert (event["type"], event["object"]["kind"]) == ("ERROR", "Status")

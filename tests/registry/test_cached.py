@@ -56,9 +56,9 @@ async def test_subscribers_see_what_is_there_and_what_comes(rig):
 
 
 async def test_a_resource_that_is_served_later_is_found(rig):
-    resource = rig.table.remove("", "v1", "configmaps")
+    resource = rig.catalog.remove("", "v1", "configmaps")
     assert rig.readers.get("configmaps", "default", "a") is None
-    rig.table.add(resource)
+    rig.catalog.add(resource)
     made = await rig.config_map("a")
     assert rig.readers.get("configmaps", "default", "a") == made
 
@@ -67,6 +67,6 @@ async def test_another_version_is_read_in_the_stored_one(rig):
     spec = {"scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}, "maxReplicas": 3}
     path = "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers"
     await rig.ok("POST", path, {"metadata": {"name": "h"}, "spec": spec})
-    readers = CachedReaders(rig.store, rig.table)
+    readers = CachedReaders(rig.store, rig.catalog)
     found = readers.get("horizontalpodautoscalers.autoscaling", "default", "h")
     assert found["apiVersion"] == "autoscaling/v2"

@@ -43,7 +43,7 @@ def define(rig: Any, runner: asyncio.Runner) -> Any:
     """Makes the definition of widgets with some versions and waits until it is served."""
 
     async def start() -> CustomResourceDefinitions:
-        made = CustomResourceDefinitions(rig.client("kube-apiserver"), Definitions(rig.store, rig.table))
+        made = CustomResourceDefinitions(rig.client("kube-apiserver"), Definitions(rig.store, rig.catalog))
         made.start()
         return made
 

@@ -26,7 +26,7 @@ async def delete(rig, name="a", resource=POD, now=NOW, dry_run=False, **options)
     ctx = WriteContext(
         user=ADMIN,
         verb="delete",
-        resource=rig.table.get(*resource),
+        resource=rig.catalog.get(*resource),
         namespace="default",
         name=name,
         now=now,
@@ -213,7 +213,7 @@ async def test_what_is_gone_in_a_collection_does_not_matter(rig):
     for name in ("a", "gone", "b"):
         if name != "gone":
             await rig.config_map(name)
-        resource = rig.table.get(*CONFIG_MAP)
+        resource = rig.catalog.get(*CONFIG_MAP)
         contexts.append(
             WriteContext(
                 user=ADMIN, verb="delete", resource=resource, namespace="default", name=name, now=NOW
@@ -230,7 +230,7 @@ async def test_the_first_error_of_a_collection_counts_and_the_others_go(rig):
     contexts = []
     for name in "abc":
         await rig.config_map(name)
-        resource = rig.table.get(*CONFIG_MAP)
+        resource = rig.catalog.get(*CONFIG_MAP)
         contexts.append(
             WriteContext(
                 user=ADMIN, verb="delete", resource=resource, namespace="default", name=name, now=NOW

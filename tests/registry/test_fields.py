@@ -2,7 +2,7 @@
 
 import pytest
 
-from pilothouse.registry.catalog import Table, built_in
+from pilothouse.registry.catalog import Catalog, built_in
 from pilothouse.registry.fields import extractor, indexed, stored_label
 from pilothouse.registry.resource import Resource
 
@@ -42,16 +42,16 @@ def test_labels_that_are_known():
 
 
 def test_labels_that_are_stored_under_another_name():
-    table = Table(built_in())
-    events = table.get("events.k8s.io", "v1", "events")
+    catalog = Catalog(built_in())
+    events = catalog.get("events.k8s.io", "v1", "events")
     assert stored_label(events, "regarding.name") == "involvedObject.name"
     assert stored_label(events, "involvedObject.name") is None
-    assert stored_label(table.get("", "v1", "events"), "involvedObject.name") == "involvedObject.name"
+    assert stored_label(catalog.get("", "v1", "events"), "involvedObject.name") == "involvedObject.name"
 
 
 def test_fields_that_have_an_index():
-    table = Table(built_in())
-    assert indexed(table.get("", "v1", "pods")) == ("spec.nodeName",)
-    assert indexed(table.get("", "v1", "configmaps")) == ()
+    catalog = Catalog(built_in())
+    assert indexed(catalog.get("", "v1", "pods")) == ("spec.nodeName",)
+    assert indexed(catalog.get("", "v1", "configmaps")) == ()
     custom = record(list_items_typed=True, selectable={".spec.f": ("spec", "f")})
     assert indexed(custom) == (".spec.f",)

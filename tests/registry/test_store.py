@@ -21,7 +21,7 @@ def context(rig, name="a", **more):
     return WriteContext(
         user=ADMIN,
         verb="create",
-        resource=rig.table.get(*CONFIG_MAP),
+        resource=rig.catalog.get(*CONFIG_MAP),
         namespace="default",
         name=name,
         now=NOW,
@@ -62,7 +62,7 @@ def test_what_was_put_is_dug_up(obj, path, value):
 
 
 async def test_errors_of_the_store(rig):
-    resource = rig.table.get(*CONFIG_MAP)
+    resource = rig.catalog.get(*CONFIG_MAP)
     kv = interface.KeyValue("/k", b"", 1)
     for err, code in (
         (interface.KeyExists(kv), 409),
@@ -75,7 +75,7 @@ async def test_errors_of_the_store(rig):
 
 
 async def test_names_that_can_be_no_key(rig):
-    resource = rig.table.get(*CONFIG_MAP)
+    resource = rig.catalog.get(*CONFIG_MAP)
     assert store.key_of(resource, "n", "a") == "/registry/configmaps/n/a"
     for namespace, name, why in (
         ("", "a", "Namespace parameter required."),
@@ -296,7 +296,7 @@ async def test_what_changes_nothing_is_not_written(rig):
 
 
 async def test_members_that_a_kind_keeps_or_resets(rig):
-    resource = rig.table.get(*CONFIG_MAP)
+    resource = rig.catalog.get(*CONFIG_MAP)
     strategy = Strategy(
         reset_on_create=(("data", "secret"),), keep_on_update=(("data",),), generation_on_create=1
     )
@@ -322,11 +322,11 @@ async def test_a_generation_counts_changes_of_the_spec(rig):
 
 async def test_the_cache_shows_a_write_before_it_is_answered(rig):
     written = await rig.store.create(context(rig), {"metadata": {"name": "a", "namespace": "default"}}, None)
-    entry = rig.store.find(rig.table.get(*CONFIG_MAP), "default", "a")
+    entry = rig.store.find(rig.catalog.get(*CONFIG_MAP), "default", "a")
     assert entry.value == written.value and entry.rev == rig.storage.revision
     with pytest.raises(errors.NotFound):
-        rig.store.find(rig.table.get(*CONFIG_MAP), "default", "b")
-    assert rig.store.entry(rig.table.get(*CONFIG_MAP), "default", "b") is None
+        rig.store.find(rig.catalog.get(*CONFIG_MAP), "default", "b")
+    assert rig.store.entry(rig.catalog.get(*CONFIG_MAP), "default", "b") is None
 
 
 @settings(max_examples=20, deadline=None)

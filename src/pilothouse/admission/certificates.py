@@ -3,9 +3,9 @@
 from collections.abc import Awaitable
 from inspect import isawaitable
 
-from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.admission.chain import AdmissionAttributes, Plugin
 from pilothouse.api.fields import Object, quote
-from pilothouse.api.identity import Attributes as Asked
+from pilothouse.api.identity import AuthorizationAttributes
 from pilothouse.api.validate.certificates import organizations
 from pilothouse.api.validate.common import equal
 
@@ -15,11 +15,11 @@ CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
 MASTERS = "system:masters"
 
 
-async def may(a: Attributes, verb: str, signer: str) -> bool:
+async def may(a: AdmissionAttributes, verb: str, signer: str) -> bool:
     """Whether the user has a verb on a signer, or on all signers of its domain."""
     domain = signer.partition("/")[0]
     for name in (signer, f"{domain}/*"):
-        asked = Asked(a.user, verb, "", True, GROUP, "*", "signers", "", "", name)
+        asked = AuthorizationAttributes(a.user, verb, "", True, GROUP, "*", "signers", "", "", name)
         decision = a.services.authorizer.authorize(asked)
         if isawaitable(decision):
             decision = await decision
@@ -33,15 +33,15 @@ class CertificateApproval(Plugin):
 
     name = "CertificateApproval"
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         return (
             a.operation == "UPDATE" and a.subresource == "approval" and a.resource.group_resource == REQUESTS
         )
 
-    def validate(self, a: Attributes) -> Awaitable[None]:
+    def validate(self, a: AdmissionAttributes) -> Awaitable[None]:
         return self._check(a)
 
-    async def _check(self, a: Attributes) -> None:
+    async def _check(self, a: AdmissionAttributes) -> None:
         assert a.old is not None
         signer = _signer(a.old)
         if not await may(a, "approve", signer):
@@ -53,17 +53,17 @@ class CertificateSigning(Plugin):
 
     name = "CertificateSigning"
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         return a.operation == "UPDATE" and a.subresource == "status" and a.resource.group_resource == REQUESTS
 
-    def validate(self, a: Attributes) -> Awaitable[None] | None:
+    def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         assert a.obj is not None and a.old is not None
         new, before = a.obj.get("status") or {}, a.old.get("status") or {}
         if all(equal(new.get(member), before.get(member)) for member in ("certificate", "conditions")):
             return None
         return self._check(a, _signer(a.old))
 
-    async def _check(self, a: Attributes, signer: str) -> None:
+    async def _check(self, a: AdmissionAttributes, signer: str) -> None:
         if not await may(a, "sign", signer):
             raise a.refuse(f"user not permitted to sign requests with signerName {quote(signer)}")
 
@@ -73,10 +73,10 @@ class CertificateSubjectRestriction(Plugin):
 
     name = "CertificateSubjectRestriction"
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         return a.operation == "CREATE" and not a.subresource and a.resource.group_resource == REQUESTS
 
-    def validate(self, a: Attributes) -> None:
+    def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
         spec = a.obj.get("spec") or {}
         if spec.get("signerName") == CLIENT_SIGNER and MASTERS in organizations(spec.get("request")):

@@ -13,7 +13,7 @@ from pilothouse.registry.resource import Resource
 
 
 @dataclass(slots=True)
-class Attributes:
+class AdmissionAttributes:
     """What a plugin judges. `obj` is None on a delete, `old` on a create; mutate may change `obj` in place.
 
     operation: CREATE, UPDATE, DELETE or CONNECT. `options` is the decoded create/update/delete options object.
@@ -53,14 +53,14 @@ class Plugin:
 
     name = ""
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         """Cheap test, by operation and resource, before anything else is done."""
         return True
 
-    def mutate(self, a: Attributes) -> Awaitable[None] | None:
+    def mutate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         return None
 
-    def validate(self, a: Attributes) -> Awaitable[None] | None:
+    def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         return None
 
 
@@ -72,7 +72,7 @@ class Chain:
         self.mutators = [p for p in plugins if type(p).mutate is not Plugin.mutate]
         self.validators = [p for p in plugins if type(p).validate is not Plugin.validate]
 
-    async def mutate(self, a: Attributes) -> None:
+    async def mutate(self, a: AdmissionAttributes) -> None:
         """Let every plugin change the object; the first refusal ends it."""
         for plugin in self.mutators:
             if plugin.wants(a):
@@ -80,7 +80,7 @@ class Chain:
                 if waiting is not None:
                     await waiting
 
-    async def validate(self, a: Attributes) -> None:
+    async def validate(self, a: AdmissionAttributes) -> None:
         """Ask every plugin; the first refusal ends it."""
         for plugin in self.validators:
             if plugin.wants(a):

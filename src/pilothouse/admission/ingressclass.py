@@ -1,6 +1,6 @@
 """DefaultIngressClass: an ingress that names no class gets the default one."""
 
-from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.admission.chain import AdmissionAttributes, Plugin
 from pilothouse.admission.defaultclass import default_class
 
 CLASSES = "ingressclasses.networking.k8s.io"
@@ -11,14 +11,14 @@ OLD_ANNOTATION = "kubernetes.io/ingress.class"
 class DefaultIngressClass(Plugin):
     name = "DefaultIngressClass"
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         return (
             a.resource.group_resource == "ingresses.networking.k8s.io"
             and a.operation == "CREATE"
             and not a.subresource
         )
 
-    def mutate(self, a: Attributes) -> None:
+    def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
         spec = a.obj.setdefault("spec", {})
         annotations = a.obj["metadata"].get("annotations") or {}

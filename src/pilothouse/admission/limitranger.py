@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.admission.chain import AdmissionAttributes, Plugin
 from pilothouse.api.fields import Object
 from pilothouse.api.quantity import Quantity, parse
 
@@ -15,7 +15,7 @@ Amounts = dict[str, str]
 class LimitRanger(Plugin):
     name = "LimitRanger"
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         kind = a.resource.group_resource
         if kind == "pods":
             return (a.operation == "CREATE" and not a.subresource) or (
@@ -23,14 +23,14 @@ class LimitRanger(Plugin):
             )
         return kind == "persistentvolumeclaims" and not a.subresource and a.operation in ("CREATE", "UPDATE")
 
-    def mutate(self, a: Attributes) -> None:
+    def mutate(self, a: AdmissionAttributes) -> None:
         if a.resource.group_resource != "pods" or a.operation != "CREATE":
             return
         assert a.obj is not None
         for limit_range in a.readers.list("limitranges", a.namespace):
             _set_defaults(a.obj, limit_range)
 
-    def validate(self, a: Attributes) -> None:
+    def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
         if a.obj["metadata"].get("deletionTimestamp"):
             return

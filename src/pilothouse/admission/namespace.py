@@ -1,7 +1,7 @@
 """NamespaceLifecycle: nothing is created in a namespace that is missing or going away; three namespaces stay for ever."""
 
 from pilothouse import errors
-from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.admission.chain import AdmissionAttributes, Plugin
 
 IMMORTAL = frozenset(("default", "kube-system", "kube-public"))
 REVIEWS = frozenset(("localsubjectaccessreviews.authorization.k8s.io",))
@@ -12,12 +12,12 @@ class NamespaceLifecycle(Plugin):
 
     name = "NamespaceLifecycle"
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         return a.operation == "CREATE" or (
             a.operation == "DELETE" and a.resource.group_resource == "namespaces"
         )
 
-    def mutate(self, a: Attributes) -> None:
+    def mutate(self, a: AdmissionAttributes) -> None:
         resource = a.resource
         if a.operation == "DELETE":
             if a.name in IMMORTAL:

@@ -1,6 +1,6 @@
 """TaintNodesByCondition: a new node takes no pods until its kubelet or controller says it is ready."""
 
-from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.admission.chain import AdmissionAttributes, Plugin
 
 TAINT = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 
@@ -8,10 +8,10 @@ TAINT = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 class TaintNodesByCondition(Plugin):
     name = "TaintNodesByCondition"
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         return a.resource.group_resource == "nodes" and a.operation == "CREATE" and not a.subresource
 
-    def mutate(self, a: Attributes) -> None:
+    def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
         spec = a.obj.setdefault("spec", {})
         taints = spec.get("taints") or []

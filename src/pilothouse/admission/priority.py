@@ -1,6 +1,6 @@
 """Priority: a pod's priority and preemption policy come from its class; one class at most is the global default."""
 
-from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.admission.chain import AdmissionAttributes, Plugin
 from pilothouse.api.fields import Object
 
 CLASSES = "priorityclasses.scheduling.k8s.io"
@@ -11,13 +11,13 @@ LOWER = "PreemptLowerPriority"
 class Priority(Plugin):
     name = "Priority"
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         kind = a.resource.group_resource
         return not a.subresource and (
             kind == CLASSES or (kind == "pods" and a.operation in ("CREATE", "UPDATE"))
         )
 
-    def mutate(self, a: Attributes) -> None:
+    def mutate(self, a: AdmissionAttributes) -> None:
         if a.resource.group_resource != "pods":
             return
         assert a.obj is not None
@@ -31,7 +31,7 @@ class Priority(Plugin):
             return
         _admit_pod(a, spec)
 
-    def validate(self, a: Attributes) -> None:
+    def validate(self, a: AdmissionAttributes) -> None:
         if a.resource.group_resource != CLASSES:
             return
         if a.operation == "DELETE":
@@ -50,7 +50,7 @@ class Priority(Plugin):
         raise a.refuse(f"PriorityClass {name} is already marked as default. Only one default can exist")
 
 
-def _admit_pod(a: Attributes, spec: Object) -> None:
+def _admit_pod(a: AdmissionAttributes, spec: Object) -> None:
     name = spec.get("priorityClassName", "")
     if name:
         found = a.readers.get(CLASSES, "", name)
@@ -76,7 +76,7 @@ def _admit_pod(a: Attributes, spec: Object) -> None:
     spec["priority"], spec["preemptionPolicy"] = value, policy
 
 
-def _default(a: Attributes) -> Object | None:
+def _default(a: AdmissionAttributes) -> Object | None:
     """The global default class; of several the one with the lowest value, as upstream chooses."""
     defaults = [c for c in a.readers.list(CLASSES) if c.get("globalDefault")]
     return min(defaults, key=lambda c: c.get("value", 0), default=None)

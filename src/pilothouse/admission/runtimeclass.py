@@ -1,6 +1,6 @@
 """RuntimeClass: a pod takes the overhead and the scheduling rules of its runtime class."""
 
-from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.admission.chain import AdmissionAttributes, Plugin
 from pilothouse.api.fields import Object
 
 CLASSES = "runtimeclasses.node.k8s.io"
@@ -9,10 +9,10 @@ CLASSES = "runtimeclasses.node.k8s.io"
 class RuntimeClass(Plugin):
     name = "RuntimeClass"
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         return a.resource.group_resource == "pods" and a.operation == "CREATE" and not a.subresource
 
-    def mutate(self, a: Attributes) -> None:
+    def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
         spec = a.obj["spec"]
         found = _class_of(a, spec)
@@ -21,7 +21,7 @@ class RuntimeClass(Plugin):
         _set_overhead(a, spec, found)
         _set_scheduling(a, spec, found.get("scheduling") or {})
 
-    def validate(self, a: Attributes) -> None:
+    def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
         spec = a.obj["spec"]
         found = _class_of(a, spec)
@@ -32,7 +32,7 @@ class RuntimeClass(Plugin):
             )
 
 
-def _class_of(a: Attributes, spec: Object) -> Object | None:
+def _class_of(a: AdmissionAttributes, spec: Object) -> Object | None:
     name = spec.get("runtimeClassName")
     if not name:
         return None
@@ -42,7 +42,7 @@ def _class_of(a: Attributes, spec: Object) -> Object | None:
     return found
 
 
-def _set_overhead(a: Attributes, spec: Object, found: Object) -> None:
+def _set_overhead(a: AdmissionAttributes, spec: Object, found: Object) -> None:
     fixed = (found.get("overhead") or {}).get("podFixed")
     if not fixed:
         return
@@ -51,7 +51,7 @@ def _set_overhead(a: Attributes, spec: Object, found: Object) -> None:
     spec["overhead"] = dict(fixed)
 
 
-def _set_scheduling(a: Attributes, spec: Object, scheduling: Object) -> None:
+def _set_scheduling(a: AdmissionAttributes, spec: Object, scheduling: Object) -> None:
     selector = scheduling.get("nodeSelector")
     if selector:
         own = spec.get("nodeSelector") or {}

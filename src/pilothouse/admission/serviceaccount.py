@@ -3,7 +3,7 @@
 import secrets
 from typing import Any
 
-from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.admission.chain import AdmissionAttributes, Plugin
 from pilothouse.api.fields import Object
 
 DEFAULT = "default"
@@ -18,13 +18,13 @@ ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 class ServiceAccount(Plugin):
     name = "ServiceAccount"
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         return a.resource.group_resource == "pods" and (
             (a.operation == "CREATE" and not a.subresource)
             or (a.operation == "UPDATE" and a.subresource == "ephemeralcontainers")
         )
 
-    def mutate(self, a: Attributes) -> None:
+    def mutate(self, a: AdmissionAttributes) -> None:
         if a.operation != "CREATE":
             return
         assert a.obj is not None
@@ -40,7 +40,7 @@ class ServiceAccount(Plugin):
         if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
             spec["imagePullSecrets"] = [dict(ref) for ref in account["imagePullSecrets"]]
 
-    def validate(self, a: Attributes) -> None:
+    def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
         spec = a.obj.get("spec") or {}
         if a.operation == "CREATE" and _is_mirror(a.obj):
@@ -62,7 +62,7 @@ def _is_mirror(pod: Object) -> bool:
     return MIRROR in (pod["metadata"].get("annotations") or {})
 
 
-def _account(a: Attributes, name: str) -> Object:
+def _account(a: AdmissionAttributes, name: str) -> Object:
     account = a.readers.get("serviceaccounts", a.namespace, name)
     if account is None:
         why = f'error looking up service account {a.namespace}/{name}: serviceaccount "{name}" not found'
@@ -70,7 +70,7 @@ def _account(a: Attributes, name: str) -> Object:
     return account
 
 
-def _check_mirror(a: Attributes, spec: Object) -> None:
+def _check_mirror(a: AdmissionAttributes, spec: Object) -> None:
     if spec.get("serviceAccountName"):
         raise a.refuse("a mirror pod may not reference service accounts")
     if _references_secrets(spec):
@@ -137,7 +137,7 @@ def _token_volume(name: str) -> Object:
     return {"name": name, "projected": {"sources": sources, "defaultMode": 0o644}}
 
 
-def _limit_secrets(a: Attributes, account: Object, spec: Object) -> None:
+def _limit_secrets(a: AdmissionAttributes, account: Object, spec: Object) -> None:
     """With the annotation, a pod may only use the secrets that its account lists."""
     who = account["metadata"]["name"]
     mountable = {ref.get("name") for ref in account.get("secrets") or []}

@@ -1,6 +1,6 @@
 """DefaultStorageClass, PersistentVolumeClaimResize and StorageObjectInUseProtection: everyday rules of volumes."""
 
-from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.admission.chain import AdmissionAttributes, Plugin
 from pilothouse.admission.defaultclass import default_class
 from pilothouse.api import quantity
 from pilothouse.api.fields import Object
@@ -24,14 +24,14 @@ class DefaultStorageClass(Plugin):
 
     name = "DefaultStorageClass"
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         return (
             a.resource.group_resource == "persistentvolumeclaims"
             and a.operation == "CREATE"
             and not a.subresource
         )
 
-    def mutate(self, a: Attributes) -> None:
+    def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
         spec = a.obj["spec"]
         annotations = a.obj["metadata"].get("annotations") or {}
@@ -47,10 +47,10 @@ class StorageObjectInUseProtection(Plugin):
 
     name = "StorageObjectInUseProtection"
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         return a.operation == "CREATE" and not a.subresource and a.resource.group_resource in PROTECTION
 
-    def mutate(self, a: Attributes) -> None:
+    def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
         finalizer = PROTECTION[a.resource.group_resource]
         have = a.obj["metadata"].get("finalizers") or []
@@ -63,14 +63,14 @@ class PersistentVolumeClaimResize(Plugin):
 
     name = "PersistentVolumeClaimResize"
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         return (
             a.resource.group_resource == "persistentvolumeclaims"
             and a.operation == "UPDATE"
             and not a.subresource
         )
 
-    def validate(self, a: Attributes) -> None:
+    def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None and a.old is not None
         new, old = _size(a.obj), _size(a.old)
         if quantity.parse(new) <= quantity.parse(old):

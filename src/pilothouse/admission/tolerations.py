@@ -1,6 +1,6 @@
 """DefaultTolerationSeconds: pods stay five minutes on a node that stops answering, unless they say otherwise."""
 
-from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.admission.chain import AdmissionAttributes, Plugin
 from pilothouse.api.fields import Object
 
 NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
@@ -12,12 +12,12 @@ class DefaultTolerationSeconds(Plugin):
     def __init__(self, not_ready_seconds: int = 300, unreachable_seconds: int = 300) -> None:
         self.seconds = {NOT_READY: not_ready_seconds, UNREACHABLE: unreachable_seconds}
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         return (
             a.resource.group_resource == "pods" and not a.subresource and a.operation in ("CREATE", "UPDATE")
         )
 
-    def mutate(self, a: Attributes) -> None:
+    def mutate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
         spec = a.obj["spec"]
         have = spec.get("tolerations") or []

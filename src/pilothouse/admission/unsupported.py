@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from pilothouse import errors
-from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.admission.chain import AdmissionAttributes, Plugin
 from pilothouse.api.fields import Object
 from pilothouse.registry.readers import Readers
 
@@ -90,14 +90,14 @@ class Unsupported(Plugin):
         self.strict = strict
         self.warn = warn
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         return (
             a.resource.group_resource in UNSUPPORTED
             and not a.subresource
             and a.operation in ("CREATE", "UPDATE")
         )
 
-    def validate(self, a: Attributes) -> None:
+    def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
         for row in UNSUPPORTED[a.resource.group_resource]:
             part = row.part(a.obj)

@@ -51,7 +51,7 @@ class RequestInfo:
 
 
 @dataclass(slots=True)
-class Attributes:
+class AuthorizationAttributes:
     """What an authorizer judges: a user, a verb and either a resource or a path."""
 
     user: User

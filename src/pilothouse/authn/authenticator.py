@@ -35,7 +35,7 @@ class Authenticator(Protocol):
 
 
 @dataclass(slots=True, frozen=True)
-class Identity:
+class TokenIdentity:
     """A user that a token stands for, and for which of the asked-for audiences it does so."""
 
     user: User
@@ -47,7 +47,7 @@ class TokenAuthenticator(Protocol):
 
     def authenticate_token(
         self, token: str, audiences: Sequence[str]
-    ) -> Identity | Awaitable[Identity | None] | None:
+    ) -> TokenIdentity | Awaitable[TokenIdentity | None] | None:
         """The identity; None: no token of this sort; errors.Unauthorized, whose text says why it is void."""
 
 
@@ -55,7 +55,7 @@ class TokenAuthenticator(Protocol):
 class Review:
     """What became of a token: an identity, or the reasons why not."""
 
-    identity: Identity | None
+    identity: TokenIdentity | None
     error: str = ""
 
 

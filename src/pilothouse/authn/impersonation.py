@@ -7,7 +7,7 @@ from typing import Any
 from pilothouse import errors
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, quote
-from pilothouse.api.identity import ANONYMOUS, Attributes, User
+from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, User
 from pilothouse.authn import serviceaccount
 from pilothouse.authn.authenticator import ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, join, run_steps
 from pilothouse.authn.requestheader import unescape_key
@@ -15,8 +15,8 @@ from pilothouse.caches import Budget, Cache
 from pilothouse.server.request import Request
 
 Steps = Generator[Any, Any, User | None]
-Authorize = Callable[[Attributes], Any]
-Forbid = Callable[[Attributes, str], errors.StatusError]
+Authorize = Callable[[AuthorizationAttributes], Any]
+Forbid = Callable[[AuthorizationAttributes, str], errors.StatusError]
 
 _GROUP = "authentication.k8s.io"
 _EXTRA = "impersonate-extra-"
@@ -53,12 +53,12 @@ class Impersonation:
         headers = request.headers
         return "impersonate-user" in headers or "\nimpersonate-" in "\n" + "\n".join(headers)
 
-    def effective(self, request: Request, attributes: Attributes) -> User | Awaitable[User]:
+    def effective(self, request: Request, attributes: AuthorizationAttributes) -> User | Awaitable[User]:
         """The user to act as, or Forbidden; `attributes` are those of the request with its caller."""
         wanted = wanted_user(request)
         return attributes.user if wanted is None else run_steps(self._steps(wanted, attributes))
 
-    def _steps(self, wanted: User, attributes: Attributes) -> Generator[Any, Any, User]:
+    def _steps(self, wanted: User, attributes: AuthorizationAttributes) -> Generator[Any, Any, User]:
         """Try each mode, the one that worked for this caller last time first; the first refusal is told."""
         refusal: errors.StatusError | None = None
         caller = attributes.user.name
@@ -79,7 +79,7 @@ class Impersonation:
                 return user
         raise refusal or self.forbid(attributes, "all impersonation modes failed")
 
-    def _try(self, i: int, wanted: User, attributes: Attributes) -> Steps:
+    def _try(self, i: int, wanted: User, attributes: AuthorizationAttributes) -> Steps:
         if i == len(_MODES):
             return (yield from self._as("impersonate", wanted, attributes.user, constrained=False))
         mode, caller = _MODES[i], attributes.user
@@ -95,7 +95,9 @@ class Impersonation:
 
     def _as(self, verb: str, wanted: User, caller: User, *, constrained: bool) -> Generator[Any, Any, User]:
         group = _GROUP if constrained else ""
-        target = Attributes(caller, verb, is_resource=True, group=group, version="v1", resource="users")
+        target = AuthorizationAttributes(
+            caller, verb, is_resource=True, group=group, version="v1", resource="users"
+        )
         target.name, groups = wanted.name, wanted.groups
         if constrained and (node := _node_of(wanted.name)) is not None:
             target.resource, groups = "nodes", ("system:nodes",)
@@ -146,16 +148,16 @@ class Impersonation:
                 yield from self._check(replace(target, subresource=key, name=value))
 
     @staticmethod
-    def _other(caller: User, verb: str, group: str, resource: str, name: str) -> Attributes:
-        return Attributes(
+    def _other(caller: User, verb: str, group: str, resource: str, name: str) -> AuthorizationAttributes:
+        return AuthorizationAttributes(
             caller, verb, is_resource=True, group=group, version="v1", resource=resource, name=name
         )
 
-    def _all_allowed(self, target: Attributes) -> Generator[Any, Any, bool]:
+    def _all_allowed(self, target: AuthorizationAttributes) -> Generator[Any, Any, bool]:
         decision = yield self.authorize(replace(target, name="*"))
         return bool(decision.allowed)
 
-    def _check(self, attributes: Attributes) -> Generator[Any, Any, None]:
+    def _check(self, attributes: AuthorizationAttributes) -> Generator[Any, Any, None]:
         decision = yield self.authorize(attributes)
         if not decision.allowed:
             raise self.forbid(attributes, decision.reason)

@@ -11,7 +11,7 @@ from pilothouse import errors
 from pilothouse.api.fields import quote
 from pilothouse.api.identity import User
 from pilothouse.authn import keys
-from pilothouse.authn.authenticator import Identity
+from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.authn.tokens import intersect
 from pilothouse.authn.x509 import CREDENTIAL_ID
 
@@ -26,7 +26,7 @@ _RETRY = 10.0
 
 
 @dataclass(slots=True, frozen=True, kw_only=True)
-class Issuer:
+class OIDCIssuer:
     """A provider and how its claims become a user. `required` maps claims to the text they must have."""
 
     url: str
@@ -58,7 +58,7 @@ def username_prefix(claim: str, flag: str, issuer: str) -> str:
 class OIDCTokens:
     """Checks the tokens of one issuer; its keys are fetched whenever an unknown one signs a token."""
 
-    def __init__(self, issuer: Issuer, fetch: Fetch, audiences: Sequence[str] = ()) -> None:
+    def __init__(self, issuer: OIDCIssuer, fetch: Fetch, audiences: Sequence[str] = ()) -> None:
         self.issuer = issuer
         self.fetch = fetch
         self.audiences = tuple(audiences)
@@ -68,7 +68,7 @@ class OIDCTokens:
 
     def authenticate_token(
         self, token: str, audiences: Sequence[str]
-    ) -> Identity | Awaitable[Identity | None] | None:
+    ) -> TokenIdentity | Awaitable[TokenIdentity | None] | None:
         parts = keys.read(token)
         if parts is None or _issuer_of(parts[1]) != self.issuer.url:
             return None
@@ -80,7 +80,7 @@ class OIDCTokens:
 
     async def _after_fetch(
         self, token: str, header: dict[str, Any], claims: dict[str, Any], audiences: Sequence[str]
-    ) -> Identity | None:
+    ) -> TokenIdentity | None:
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._load_keys())
             self._fetching.add_done_callback(self._loaded)
@@ -117,7 +117,7 @@ class OIDCTokens:
 
     def _identity(
         self, token: str, header: dict[str, Any], claims: dict[str, Any], audiences: Sequence[str]
-    ) -> Identity | None:
+    ) -> TokenIdentity | None:
         self._verify(token, header, claims)
         user = self._user(claims)
         for claim, wanted in self.issuer.required.items():
@@ -129,7 +129,7 @@ class OIDCTokens:
                     f"Got = {claims[claim]}, want = {wanted}"
                 )
         both = intersect(self.audiences, audiences)
-        return None if both is None else Identity(user, both)
+        return None if both is None else TokenIdentity(user, both)
 
     def _verify(self, token: str, header: dict[str, Any], claims: dict[str, Any]) -> None:
         from joserfc import jws

@@ -14,7 +14,7 @@ from pilothouse.api import fields
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
 from pilothouse.authn import keys
-from pilothouse.authn.authenticator import Identity
+from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.authn.x509 import CREDENTIAL_ID
 from pilothouse.registry.readers import Readers
 
@@ -237,7 +237,7 @@ class ServiceAccountTokens:
         self.readers = readers
         self.lookup = lookup
 
-    def authenticate_token(self, token: str, audiences: Sequence[str]) -> Identity | None:
+    def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         parts = keys.read(token)
         issuer = parts[1].get("iss") if parts else None
         if parts is None or not isinstance(issuer, str):
@@ -259,8 +259,8 @@ class ServiceAccountTokens:
             raise errors.Unauthorized(str(error)) from None
         both = self._audiences(own, audiences)
         if legacy:
-            return Identity(self._check_legacy(token, claims), both)
-        return Identity(self._check_bound(claims, dates, private), both)
+            return TokenIdentity(self._check_legacy(token, claims), both)
+        return TokenIdentity(self._check_bound(claims, dates, private), both)
 
     def _audiences(self, own: tuple[str, ...], asked: Sequence[str]) -> tuple[str, ...]:
         own = own or self.audiences

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
-from pilothouse.authn.authenticator import Identity
+from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.registry.readers import Readers
 
 
@@ -45,12 +45,12 @@ class TokenFile:
         with open(path, encoding="utf-8", newline="") as file:
             return cls(file.read(), audiences, path)
 
-    def authenticate_token(self, token: str, audiences: Sequence[str]) -> Identity | None:
+    def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         user = self.users.get(token)
         if user is None:
             return None
         both = intersect(self.audiences, audiences)
-        return None if both is None else Identity(user, both)
+        return None if both is None else TokenIdentity(user, both)
 
 
 _BOOTSTRAP = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
@@ -64,7 +64,7 @@ class BootstrapTokens:
         self.readers = readers
         self.audiences = tuple(audiences)
 
-    def authenticate_token(self, token: str, audiences: Sequence[str]) -> Identity | None:
+    def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         parts = _BOOTSTRAP.fullmatch(token)
         if parts is None:
             return None
@@ -76,7 +76,7 @@ class BootstrapTokens:
         if groups is None or both is None:
             return None
         user = User(f"system:bootstrap:{parts[1]}", groups=("system:bootstrappers", *groups))
-        return Identity(user, both)
+        return TokenIdentity(user, both)
 
 
 def _text(secret: Object, key: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
-from pilothouse.authn.authenticator import Identity
+from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.caches import Budget, Cache, short
 
 Post = Callable[[Object], Awaitable[Object]]
@@ -37,20 +37,20 @@ class WebhookTokens:
         self.audiences = tuple(audiences)
         self.version = version
         self.ttl = ttl
-        self._known: Cache[tuple[str | bytes, tuple[str | bytes, ...]], tuple[float, Identity]] = Cache(
+        self._known: Cache[tuple[str | bytes, tuple[str | bytes, ...]], tuple[float, TokenIdentity]] = Cache(
             "tokens_webhook", budget or Budget(), lifetime=ttl
         )
 
     def authenticate_token(
         self, token: str, audiences: Sequence[str]
-    ) -> Identity | Awaitable[Identity | None] | None:
+    ) -> TokenIdentity | Awaitable[TokenIdentity | None] | None:
         wanted = tuple(audiences)
         known = self._known[short(token), tuple(map(short, wanted))]
         if known is not None and known[0] > time.monotonic():
             return known[1]
         return self._ask(token, wanted)
 
-    async def _ask(self, token: str, wanted: tuple[str, ...]) -> Identity | None:
+    async def _ask(self, token: str, wanted: tuple[str, ...]) -> TokenIdentity | None:
         spec: Object = {"token": token, "audiences": list(wanted)} if wanted else {"token": token}
         review = {
             "apiVersion": f"authentication.k8s.io/{self.version}",
@@ -70,7 +70,7 @@ class WebhookTokens:
             self._known.put(key, (time.monotonic() + self.ttl, identity))
         return identity
 
-    def _identity(self, status: Any, wanted: tuple[str, ...]) -> Identity | None:
+    def _identity(self, status: Any, wanted: tuple[str, ...]) -> TokenIdentity | None:
         own = status.get("audiences") or self.audiences
         both = tuple(a for a in wanted if a in own)
         if wanted and not both:
@@ -82,4 +82,6 @@ class WebhookTokens:
         user = status.get("user") or {}
         extra = {str(key): [str(v) for v in values] for key, values in (user.get("extra") or {}).items()}
         groups = tuple(str(g) for g in user.get("groups") or ())
-        return Identity(User(str(user.get("username", "")), str(user.get("uid", "")), groups, extra), both)
+        return TokenIdentity(
+            User(str(user.get("username", "")), str(user.get("uid", "")), groups, extra), both
+        )

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pilothouse import errors
 from pilothouse.api.fields import Object, quote
-from pilothouse.api.identity import Attributes, User
+from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.caches import Budget
 from pilothouse.registry.readers import Readers
 
@@ -28,7 +28,7 @@ ALLOW = Decision(True)
 
 
 class Authorizer(Protocol):
-    def authorize(self, attributes: Attributes) -> Decision | Awaitable[Decision]:
+    def authorize(self, attributes: AuthorizationAttributes) -> Decision | Awaitable[Decision]:
         """Judge one request."""
 
 
@@ -59,7 +59,7 @@ class UnionAuthorizer:
     def __init__(self, authorizers: Sequence[Authorizer]) -> None:
         self.authorizers = tuple(authorizers)
 
-    def authorize(self, attributes: Attributes) -> Decision | Awaitable[Decision]:
+    def authorize(self, attributes: AuthorizationAttributes) -> Decision | Awaitable[Decision]:
         if SUPERUSERS in attributes.user.groups:
             return ALLOW
         reasons: list[str] = []
@@ -74,7 +74,11 @@ class UnionAuthorizer:
         return _no_opinion(reasons)
 
     async def _wait(
-        self, attributes: Attributes, waiting: Awaitable[Decision], reasons: list[str], following: int
+        self,
+        attributes: AuthorizationAttributes,
+        waiting: Awaitable[Decision],
+        reasons: list[str],
+        following: int,
     ) -> Decision:
         decision = await waiting
         for authorizer in (*self.authorizers[following:], None):
@@ -108,7 +112,7 @@ async def decided(decision: Decision | Awaitable[Decision]) -> Decision:
 
 
 class AlwaysAllow:
-    def authorize(self, attributes: Attributes) -> Decision:
+    def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         return ALLOW
 
     def rules_for(self, user: User, namespace: str) -> Rules:
@@ -119,7 +123,7 @@ class AlwaysAllow:
 
 
 class AlwaysDeny:
-    def authorize(self, attributes: Attributes) -> Decision:
+    def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         return Decision(False, reason="Everything is forbidden.")
 
 
@@ -155,7 +159,7 @@ def from_modes(
     return UnionAuthorizer(authorizers)
 
 
-def forbidden(attributes: Attributes, reason: str = "") -> errors.StatusError:
+def forbidden(attributes: AuthorizationAttributes, reason: str = "") -> errors.StatusError:
     """The 403 for a request that nobody allowed (apiserver responsewriters.ForbiddenStatusError)."""
     user = quote(attributes.user.name)
     if not attributes.is_resource:

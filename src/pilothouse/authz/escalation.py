@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from pilothouse import errors
 from pilothouse.api.fields import Object, quote
-from pilothouse.api.identity import Attributes, User
+from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.api.selectors import from_label_selector
 from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, UnionAuthorizer, decided
 from pilothouse.authz.cover import TooComplex, first_uncovered, uncovered
@@ -88,7 +88,7 @@ class Escalation:
     async def _may(
         self, user: User, verb: str, resource: str, namespace: str, name: str, *, group: str = GROUP
     ) -> bool:
-        attributes = Attributes(
+        attributes = AuthorizationAttributes(
             user,
             verb,
             is_resource=True,

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from pilothouse.api.fields import Object, quote
-from pilothouse.api.identity import Attributes, User, node_name
+from pilothouse.api.identity import AuthorizationAttributes, User, node_name
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
 from pilothouse.authz.rbac import Rule, rules_allow
 from pilothouse.authz.references import Vertex, pod_vertices, volume_secrets
@@ -142,7 +142,7 @@ class NodeAuthorizer:
     def __init__(self, readers: Readers, rules: Sequence[Rule]) -> None:
         self.graph = Graph(readers)
         self.rules = list(rules)
-        self._judges: dict[tuple[str, str], Callable[[str, Attributes], Decision]] = {
+        self._judges: dict[tuple[str, str], Callable[[str, AuthorizationAttributes], Decision]] = {
             ("", "secrets"): self._read_referenced,
             ("", "configmaps"): self._read_referenced,
             ("", "persistentvolumeclaims"): self._claim,
@@ -157,7 +157,7 @@ class NodeAuthorizer:
             ("", "pods"): self._pod,
         }
 
-    def authorize(self, attributes: Attributes) -> Decision:
+    def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         node = node_name(attributes.user)
         if node is None:
             return NO_OPINION
@@ -174,21 +174,21 @@ class NodeAuthorizer:
             return Rules()
         return Rules(incomplete=True, errors=["node authorizer does not support user rule resolution"])
 
-    def _related(self, node: str, a: Attributes) -> Decision:
+    def _related(self, node: str, a: AuthorizationAttributes) -> Decision:
         if not a.name:
             return _no("No Object name found")
         if self.graph.related(node, a.resource, a.namespace, a.name):
             return ALLOW
         return _no(f"no relationship found between node '{node}' and this object")
 
-    def _get_related(self, node: str, a: Attributes) -> Decision:
+    def _get_related(self, node: str, a: AuthorizationAttributes) -> Decision:
         if a.verb != "get":
             return _no("can only get individual resources of this type")
         if a.subresource:
             return _no("cannot get subresource")
         return self._related(node, a)
 
-    def _read_referenced(self, node: str, a: Attributes) -> Decision:
+    def _read_referenced(self, node: str, a: AuthorizationAttributes) -> Decision:
         if a.verb not in ("get", "list", "watch"):
             return _no("can only read resources of this type")
         if a.subresource:
@@ -197,14 +197,14 @@ class NodeAuthorizer:
             return _no("can only read namespaced object of this type")
         return self._related(node, a)
 
-    def _claim(self, node: str, a: Attributes) -> Decision:
+    def _claim(self, node: str, a: AuthorizationAttributes) -> Decision:
         if a.subresource != "status":
             return self._get_related(node, a)
         if a.verb not in ("update", "patch"):
             return _no("can only get/update/patch this type")
         return self._related(node, a)
 
-    def _service_account(self, node: str, a: Attributes) -> Decision:
+    def _service_account(self, node: str, a: AuthorizationAttributes) -> Decision:
         if a.verb == "get" and not a.subresource:
             return self._related(node, a)
         if a.verb != "create" or not a.name:
@@ -213,7 +213,7 @@ class NodeAuthorizer:
             return _no("can only create token subresource of serviceaccount")
         return self._related(node, a)
 
-    def _lease(self, node: str, a: Attributes) -> Decision:
+    def _lease(self, node: str, a: AuthorizationAttributes) -> Decision:
         if a.verb not in _WRITES:
             return _no("can only get, create, update, patch, or delete a node lease")
         if a.namespace != _LEASES:
@@ -222,7 +222,7 @@ class NodeAuthorizer:
             return _no("can only access node lease with the same name as the requesting node")
         return ALLOW
 
-    def _csi_node(self, node: str, a: Attributes) -> Decision:
+    def _csi_node(self, node: str, a: AuthorizationAttributes) -> Decision:
         if a.verb not in _WRITES:
             return _no("can only get, create, update, patch, or delete a CSINode")
         if a.subresource:
@@ -231,7 +231,7 @@ class NodeAuthorizer:
             return _no("can only access CSINode with the same name as the requesting node")
         return ALLOW
 
-    def _slice(self, node: str, a: Attributes) -> Decision:
+    def _slice(self, node: str, a: AuthorizationAttributes) -> Decision:
         if a.subresource:
             return _no("cannot authorize ResourceSlice subresources")
         if a.verb == "create":
@@ -247,7 +247,7 @@ class NodeAuthorizer:
             return ALLOW
         return _no("can only list/watch/deletecollection resourceslices with nodeName field selector")
 
-    def _node(self, node: str, a: Attributes) -> Decision:
+    def _node(self, node: str, a: AuthorizationAttributes) -> Decision:
         if a.subresource == "status" and a.verb in ("update", "patch"):
             return ALLOW
         if a.subresource:
@@ -261,7 +261,7 @@ class NodeAuthorizer:
         what = f"'{a.name}'" if a.name else "all nodes"
         return _no(f"node '{node}' cannot read {what}, only its own Node object")
 
-    def _pod(self, node: str, a: Attributes) -> Decision:
+    def _pod(self, node: str, a: AuthorizationAttributes) -> Decision:
         action = (a.subresource, a.verb)
         if action == ("", "get"):
             return self._get_related(node, a)

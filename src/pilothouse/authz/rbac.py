@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pilothouse.api.fields import Object, quote
-from pilothouse.api.identity import Attributes, User
+from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
 from pilothouse.caches import Budget, Cache, weight
 from pilothouse.registry.readers import Readers
@@ -125,7 +125,7 @@ class RBACAuthorizer:
         for resource in ("rolebindings", "clusterrolebindings"):
             readers.subscribe(f"{resource}.{GROUP}", self._binding_changed)
 
-    def authorize(self, attributes: Attributes) -> Decision:
+    def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         # PERF: the name is no part of the key, so that reads of many objects share one verdict.
         a, user = attributes, attributes.user
         key: tuple[object, ...]
@@ -175,7 +175,7 @@ class RBACAuthorizer:
             for binding, subject in bindings.of(user) if bindings is not None else ():
                 yield binding, subject, self.role_rules(binding.role_kind, binding.role_name, scope)
 
-    def _judge(self, attributes: Attributes) -> _Verdict:
+    def _judge(self, attributes: AuthorizationAttributes) -> _Verdict:
         verdict, missing = _Verdict(), []
         namespace = attributes.namespace if attributes.is_resource else ""
         for binding, subject, rules in self._visit(attributes.user, namespace):
@@ -229,7 +229,7 @@ def _aggregate(reasons: list[str]) -> str:
     return unique[0] if len(unique) == 1 else f"[{', '.join(unique)}]"
 
 
-def rules_allow(attributes: Attributes, rules: list[Rule]) -> Decision:
+def rules_allow(attributes: AuthorizationAttributes, rules: list[Rule]) -> Decision:
     """Whether one of fixed rules allows a request."""
     for rule in rules:
         if rule_applies(attributes, rule):
@@ -239,7 +239,7 @@ def rules_allow(attributes: Attributes, rules: list[Rule]) -> Decision:
     return NO_OPINION
 
 
-def rule_applies(attributes: Attributes, rule: Rule) -> bool:
+def rule_applies(attributes: AuthorizationAttributes, rule: Rule) -> bool:
     """Whether a rule speaks of a request, whatever the object's name."""
     verbs = rule.get("verbs") or ()
     if "*" not in verbs and attributes.verb not in verbs:

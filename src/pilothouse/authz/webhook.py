@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pilothouse import errors
 from pilothouse.api import selectors
 from pilothouse.api.fields import Object
-from pilothouse.api.identity import Attributes, User
+from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import NO_OPINION, Decision, Rules
 from pilothouse.caches import Budget, Cache, short
 
@@ -46,7 +46,7 @@ class WebhookAuthorizer:
             "authorization_webhook", budget or Budget(), lifetime=max(allowed_ttl, other_ttl)
         )
 
-    def authorize(self, attributes: Attributes) -> Decision | Awaitable[Decision]:
+    def authorize(self, attributes: AuthorizationAttributes) -> Decision | Awaitable[Decision]:
         spec = review_spec(attributes, self.version)
         text = json.dumps(spec)
         key = short(text) if len(text) <= _MAX_CACHED else ""
@@ -80,7 +80,7 @@ class WebhookAuthorizer:
         return Rules(incomplete=True, errors=["webhook authorizer does not support user rule resolution"])
 
 
-def review_spec(attributes: Attributes, version: str) -> Object:
+def review_spec(attributes: AuthorizationAttributes, version: str) -> Object:
     """The attributes as a SubjectAccessReviewSpec; v1beta1 calls the groups `group`."""
     user = attributes.user
     spec: Object = {"user": user.name}
@@ -97,7 +97,7 @@ def review_spec(attributes: Attributes, version: str) -> Object:
     return spec
 
 
-def _resource_attributes(attributes: Attributes) -> Object:
+def _resource_attributes(attributes: AuthorizationAttributes) -> Object:
     names = ("namespace", "verb", "group", "version", "resource", "subresource", "name")
     out: Object = {name: value for name in names if (value := getattr(attributes, name))}
     fields = _field_requirements(attributes.field_selector)

@@ -44,13 +44,13 @@ class APIServices:
         """APIService -> its group version as it was last registered."""
 
     def start(self) -> None:
-        table = self.client.table
+        catalog = self.client.catalog
         self.client.readers.subscribe("apiservices.apiregistration.k8s.io", self._changed)
         self.client.readers.subscribe("services", self._service)
         self.client.readers.subscribe("endpointslices.discovery.k8s.io", self._slice)
-        table.changed.append(self._table_changed)
-        for resource in table.all():
-            self._table_changed(resource.group, resource.version)
+        catalog.changed.append(self._catalog_changed)
+        for resource in catalog.all():
+            self._catalog_changed(resource.group, resource.version)
 
     def close(self) -> None:
         self.queue.close()
@@ -79,11 +79,11 @@ class APIServices:
         for apiservice in self._behind.get((namespace, name), ()):
             self.queue.add(apiservice)
 
-    def _table_changed(self, group: str, version: str) -> None:
+    def _catalog_changed(self, group: str, version: str) -> None:
         """Have an APIService for what custom resources add, and take it away with the last of them."""
         if group == GROUP:
             return
-        name, resources = f"{version}.{group}", self.client.table.resources(group, version)
+        name, resources = f"{version}.{group}", self.client.catalog.resources(group, version)
         if resources and is_custom(resources[0]):
             self._wanted.add(name)
         elif name in self._wanted:
@@ -95,25 +95,25 @@ class APIServices:
     # Registration
 
     def _register(self, name: str, obj: Object) -> None:
-        """Take a group version into the table and into discovery."""
+        """Take a group version into the catalog and into discovery."""
         spec = obj["spec"]
         version = (spec.get("group", ""), spec.get("version", ""))
-        table, priority = self.client.table, (spec["groupPriorityMinimum"], spec["versionPriority"])
-        if table.priority(*version) != priority:
-            table.set_priority(*version, *priority)
+        catalog, priority = self.client.catalog, (spec["groupPriorityMinimum"], spec["versionPriority"])
+        if catalog.priority(*version) != priority:
+            catalog.set_priority(*version, *priority)
         self._versions[name] = version
         self._forget_service(name)
         service = spec.get("service")
         if service is None:
-            table.backends.pop(version, None)
+            catalog.backends.pop(version, None)
             self.discovery.announce(*version)
             return
         self._behind.setdefault((service["namespace"], service["name"]), set()).add(name)
         self._route(version, backend_of(obj))
 
     def _route(self, version: tuple[str, str], backend: Backend) -> None:
-        known = self.client.table.backends.get(version)
-        self.client.table.backends[version] = backend
+        known = self.client.catalog.backends.get(version)
+        self.client.catalog.backends[version] = backend
         if known is None or known.uid != backend.uid or not backend.available:
             self.discovery.set_remote(*version, None)
 
@@ -121,7 +121,7 @@ class APIServices:
         self._forget_service(name)
         version = self._versions.pop(name, None)
         if version is not None:
-            self.client.table.backends.pop(version, None)
+            self.client.catalog.backends.pop(version, None)
             self.discovery.remove_remote(*version)
 
     def _forget_service(self, name: str) -> None:
@@ -171,7 +171,7 @@ class APIServices:
             "type": "Available",
             "status": "False" if reason else "True",
             "lastTransitionTime": meta.now(),
-            "reason": reason or "Passed",
+            "reason": reason or "RememberedRule",
             "message": message or "all checks passed",
         }
         await self._set_condition(name, obj, condition)
@@ -225,11 +225,11 @@ class APIServices:
     async def _announce(self, obj: Object) -> None:
         """Show in discovery what a backend serves; as stale while it does not tell."""
         version = (obj["spec"].get("group", ""), obj["spec"]["version"])
-        backend = self.client.table.backends.get(version)
+        backend = self.client.catalog.backends.get(version)
         if backend is None or backend.uid != obj["metadata"]["uid"]:
             return
         resources = await resources_of(self.reach, backend, *version)
-        if self.client.table.backends.get(version) is not None:
+        if self.client.catalog.backends.get(version) is not None:
             self.discovery.set_remote(*version, resources)
 
     async def _set_condition(self, name: str, obj: Object, condition: Object) -> None:

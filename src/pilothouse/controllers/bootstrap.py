@@ -246,12 +246,12 @@ def reconciled_flow(live: Object, expected: Object) -> Object:
     """A flow schema or priority level at its built-in spec, unless its owner wants to keep an edited one."""
     annotations = live["metadata"].get("annotations") or {}
     mandatory = expected["metadata"]["name"] in _MANDATORY
-    wish = annotations.get(_FLOW_AUTOUPDATE)
+    autoupdate = annotations.get(_FLOW_AUTOUPDATE)
     untouched = live["metadata"].get("generation", 1) == 1
-    if not mandatory and wish != "true" and (wish is not None or not untouched):
+    if not mandatory and autoupdate != "true" and (autoupdate is not None or not untouched):
         return live
     spec = copy.deepcopy(expected["spec"])
-    if mandatory and "exempt" in spec and wish != "true":
+    if mandatory and "exempt" in spec and autoupdate != "true":
         spec["exempt"] = (live.get("spec") or {}).get("exempt", spec["exempt"])
     annotations = annotations if mandatory else {**annotations, _FLOW_AUTOUPDATE: "true"}
     metadata = {**live["metadata"], "annotations": annotations} if annotations else live["metadata"]

@@ -7,7 +7,7 @@ from pilothouse.api import apply, codec, managed, meta, schema
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Object
 from pilothouse.controllers.bootstrap import Planned
-from pilothouse.registry.catalog import Table
+from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.client import Client
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
@@ -19,18 +19,18 @@ from pilothouse.storage.interface import Op, RevisionConflict
 class BootstrapWriter:
     """Implements bootstrap.Writer."""
 
-    def __init__(self, store: Store, table: Table, readers: Readers, services: object) -> None:
+    def __init__(self, store: Store, catalog: Catalog, readers: Readers, services: object) -> None:
         self.store = store
-        self.table = table
+        self.catalog = catalog
         self.readers = readers
         self.services = services
 
     def _resource(self, planned: Planned) -> Resource | None:
         """None when the group is switched off."""
-        return self.table.get(planned.group, planned.version, planned.plural)
+        return self.catalog.get(planned.group, planned.version, planned.plural)
 
     def _client(self, planned: Planned) -> Client:
-        return Client(self.store, self.table, self.readers, self.services, planned.manager)
+        return Client(self.store, self.catalog, self.readers, self.services, planned.manager)
 
     def get(self, planned: Planned) -> Object | None:
         resource = self._resource(planned)

@@ -34,7 +34,7 @@ class GarbageCollector:
 
     def start(self) -> None:
         """Follow every stored resource, and those that are served later on."""
-        self.client.table.changed.append(lambda group, version: self._follow())
+        self.client.catalog.changed.append(lambda group, version: self._follow())
         self._follow()
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class GarbageCollector:
         self.deleting.close()
 
     def _follow(self) -> None:
-        for resource in self.client.table.all():
+        for resource in self.client.catalog.all():
             prefix = resource.key_prefix
             if not prefix or "delete" not in resource.verbs:
                 continue
@@ -152,7 +152,7 @@ class GarbageCollector:
     def _owner(self, ref: Object, namespace: str) -> Object | None:
         """The metadata of the object that a reference names, whatever its uid; None when there is none."""
         group, _, version = ref.get("apiVersion", "").rpartition("/")
-        resource = self.client.table.by_kind(group, version, ref.get("kind", ""))
+        resource = self.client.catalog.by_kind(group, version, ref.get("kind", ""))
         if resource is None:
             return _UNKNOWN  # not served now: nothing can be said, so nothing is deleted
         if resource.namespaced and not namespace:

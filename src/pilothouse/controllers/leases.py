@@ -183,7 +183,7 @@ class KubernetesEndpoints:
         await self._client.change(resource, "default", "kubernetes", edit)
 
 
-class Identity:
+class IdentityLease:
     """Renews the lease that tells of this server, and deletes those of servers that are gone for good."""
 
     def __init__(self, client: Client, lease: Object) -> None:

@@ -80,7 +80,7 @@ class NamespaceDeletion:
     def _contents(self) -> list[Resource]:
         """Every stored namespaced resource, once."""
         found: dict[str, Resource] = {}
-        for resource in self.client.table.all():
+        for resource in self.client.catalog.all():
             if resource.namespaced and "delete" in resource.verbs and resource.key_prefix:
                 found.setdefault(resource.key_prefix, resource.storage or resource)
         return list(found.values())

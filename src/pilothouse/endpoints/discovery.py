@@ -1,22 +1,20 @@
 """/api and /apis: which groups, versions and resources there are, in the plain and in the aggregated form.
 
-Each document is built and encoded on first use and kept until the resource table changes.
+Each document is built and encoded on first use and kept until the resource catalog changes.
 """
 
 import hashlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from pilothouse.endpoints import negotiation
 from pilothouse.endpoints.negotiation import Media
 from pilothouse.errors import MethodNotAllowed, NotFound
+from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Request, Response
-
-if TYPE_CHECKING:
-    from pilothouse.registry.catalog import Table
-    from pilothouse.registry.resource import Resource, Subresource
 
 Document = dict[str, Any]
 
@@ -40,20 +38,20 @@ def page_not_found() -> Response:
 
 
 class Discovery:
-    """Answers the discovery paths out of a resource table.
+    """Answers the discovery paths out of a resource catalog.
 
     `server_address` is host:port as clients reach the server. What aggregated API servers serve is announced
     by `set_remote`, as APIResourceDiscovery objects, or None while the server cannot be reached.
     """
 
-    def __init__(self, table: "Table", server_address: str = "") -> None:
-        self._table = table
+    def __init__(self, catalog: Catalog, server_address: str = "") -> None:
+        self._catalog = catalog
         self._server_address = server_address
         self._remote: dict[tuple[str, str], list[Document] | None] = {}
         self._announced: set[tuple[str, str]] = set()
         self._documents: dict[tuple[str, str], Document | None] = {}
         self._bodies: dict[tuple[str, str, bool], tuple[bytes, str]] = {}
-        table.changed.append(self._forget)
+        catalog.changed.append(self._forget)
 
     def _forget(self, group: str, version: str) -> None:
         self._documents.clear()
@@ -137,7 +135,7 @@ class Discovery:
         _, group, version = parts
         if (group, version) in self._remote:
             return None
-        resources = self._table.resources(group, version)
+        resources = self._catalog.resources(group, version)
         if not resources:
             return self.missing(group, version)
         if not is_custom(resources[0]):
@@ -149,8 +147,8 @@ class Discovery:
     def _is_built_in(self, group: str) -> bool:
         return any(
             not is_custom(resource)
-            for version in self._table.versions(group)
-            for resource in self._table.resources(group, version)
+            for version in self._catalog.versions(group)
+            for resource in self._catalog.resources(group, version)
         )
 
     def _plain(self, request: Request, name: str, accept: str | None) -> Response | None:
@@ -194,17 +192,19 @@ class Discovery:
         """The named groups by priority, those of aggregated servers among them."""
         best: dict[str, int] = {}
         more = self._announced if announced else self._remote
-        for group in [*self._table.groups(), *(group for group, _ in more if group)]:
+        for group in [*self._catalog.groups(), *(group for group, _ in more if group)]:
             versions = self._versions(group, announced=announced)
-            best[group] = max(self._table.priority(group, version)[0] for version in versions)
+            best[group] = max(self._catalog.priority(group, version)[0] for version in versions)
         return sorted(best, key=lambda group: (-best[group], group))
 
     def _versions(self, group: str, *, announced: bool = True) -> list[str]:
         from pilothouse.registry.catalog import version_key
 
         more = self._announced if announced else self._remote
-        found = {*self._table.versions(group), *(v for g, v in more if g == group)}
-        return sorted(found, key=lambda v: (self._table.priority(group, v)[1], version_key(v)), reverse=True)
+        found = {*self._catalog.versions(group), *(v for g, v in more if g == group)}
+        return sorted(
+            found, key=lambda v: (self._catalog.priority(group, v)[1], version_key(v)), reverse=True
+        )
 
     def _build(self, name: str) -> Document | None:
         parts = name.split("/")
@@ -236,7 +236,9 @@ class Discovery:
             out["apiVersion"] = "v1"
         out["groupVersion"] = group_version
         out["resources"] = [
-            entry for resource in self._table.resources(group, version) for entry in _plain_entries(resource)
+            entry
+            for resource in self._catalog.resources(group, version)
+            for entry in _plain_entries(resource)
         ]
         return out
 
@@ -265,7 +267,7 @@ class Discovery:
             if resources is None:
                 freshness = "Stale"
         else:
-            resources = [_aggregated_entry(r) for r in self._table.resources(group, version)]
+            resources = [_aggregated_entry(r) for r in self._catalog.resources(group, version)]
         out: Document = {"version": version}
         if resources:
             out["resources"] = resources

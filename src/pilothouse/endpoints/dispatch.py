@@ -25,7 +25,7 @@ from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.endpoints.params import first
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
-from pilothouse.registry.catalog import Table
+from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import unavailable
@@ -63,7 +63,7 @@ class Dispatcher:
     def __init__(
         self,
         verbs: Verbs,
-        table: Table,
+        catalog: Catalog,
         discovery: Discovery,
         nonresource: NonResource,
         responder: Responder,
@@ -71,7 +71,7 @@ class Dispatcher:
     ) -> None:
         """`consistent` makes the caches as new as the store, None where they always are."""
         self.verbs = verbs
-        self.table = table
+        self.catalog = catalog
         self.discovery = discovery
         self.nonresource = nonresource
         self.responder = responder
@@ -80,13 +80,13 @@ class Dispatcher:
     def dispatch(self, ctx: Context) -> Answer:
         """The answer, or an awaitable of it."""
         info = ctx.info
-        if self.table.backends:
-            backend = self.table.backends.get(aggregator.version_of(info.path))
+        if self.catalog.backends:
+            backend = self.catalog.backends.get(aggregator.version_of(info.path))
             if backend is not None:
                 return aggregator.handle(self.verbs, ctx, backend)
         if not info.is_resource:
             return self._path(ctx)
-        resource = self.table.get(info.group, info.version, info.resource)
+        resource = self.catalog.get(info.group, info.version, info.resource)
         if resource is None:
             return self._unknown(ctx)
         ctx.resource = resource

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
@@ -21,11 +21,9 @@ from pilothouse.api import json
 from pilothouse.api.openapi import protobuf as openapi_protobuf
 from pilothouse.api.openapi.documents import FRAME_V2, OpenAPI, SchemaOf
 from pilothouse.endpoints.negotiation import parse_accept
+from pilothouse.endpoints.nonresource import NonResource
+from pilothouse.registry.catalog import Catalog
 from pilothouse.server.request import Request, Response
-
-if TYPE_CHECKING:
-    from pilothouse.endpoints.nonresource import NonResource
-    from pilothouse.registry.catalog import Table
 
 JSON = "application/json"
 V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
@@ -42,13 +40,13 @@ KEPT_BYTES = 8 << 20
 class OpenAPIHandlers:
     """Answers the OpenAPI paths. `schema_of` gives the openAPIV3Schema of a custom resource."""
 
-    def __init__(self, table: "Table", schema_of: SchemaOf, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, catalog: Catalog, schema_of: SchemaOf, kept_bytes: int = KEPT_BYTES) -> None:
         def versions() -> Iterable[tuple[str, str]]:
-            for group in ("", *table.groups()):
-                for version in table.versions(group):
+            for group in ("", *catalog.groups()):
+                for version in catalog.versions(group):
                     yield group, version
 
-        self._openapi = OpenAPI(versions, table.resources, schema_of)
+        self._openapi = OpenAPI(versions, catalog.resources, schema_of)
         self._started = datetime.now(UTC)
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._kept_bytes, self._most_bytes = 0, kept_bytes
@@ -56,7 +54,7 @@ class OpenAPIHandlers:
         self._v2_tags: dict[str, str] = {}
         self._making, self._making_v3 = asyncio.Lock(), asyncio.Lock()
         self._hashes: dict[str, str] = {}
-        table.changed.append(self._forget)
+        catalog.changed.append(self._forget)
 
     def install(self, room: "NonResource") -> None:
         """Register the paths."""

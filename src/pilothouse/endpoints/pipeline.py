@@ -1,4 +1,4 @@
-"""Rooms 3 to 16: the way of every request, top to bottom, in the order of kube-apiserver's handler chain.
+"""Stages 3 to 16: the way of every request, top to bottom, in the order of kube-apiserver's handler chain.
 
 `Pipeline.handle` runs the coroutine `_serve` up to its first real wait. Nearly every read never waits, so it is
 answered inside the parser's callback; the rest goes on as a task.
@@ -17,7 +17,7 @@ from typing import Any
 from pilothouse import errors
 from pilothouse.api import names
 from pilothouse.api.duration import go_duration
-from pilothouse.api.identity import ANONYMOUS, Attributes, RequestInfo
+from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, RequestInfo
 from pilothouse.api.meta import new_uid
 from pilothouse.api.selectors import field_terms
 from pilothouse.authn.authenticator import Authenticator
@@ -44,7 +44,7 @@ SELECTOR_VERBS = frozenset(("list", "watch", "deletecollection"))
 
 
 @dataclass(slots=True)
-class Rooms:
+class Stages:
     """What the pipeline leads through; built once by app.py."""
 
     authenticator: Authenticator
@@ -60,8 +60,8 @@ class Rooms:
 class Pipeline:
     """The handler that the HTTP server calls."""
 
-    def __init__(self, rooms: Rooms, deadline: float = 60.0, goaway_chance: float = 0.0) -> None:
-        self.rooms = rooms
+    def __init__(self, stages: Stages, deadline: float = 60.0, goaway_chance: float = 0.0) -> None:
+        self.stages = stages
         self.goaway_chance = goaway_chance
         """Share of requests after which the connection is closed, so that clients spread over servers."""
         self.deadline = deadline
@@ -91,7 +91,7 @@ class Pipeline:
 
     async def _serve(self, ctx: Context, whole: bool) -> Response | None:
         """Lead a request through its stages; one of which only the head has come (not `whole`) up to 9, None when it may go on."""
-        rooms, request = self.rooms, ctx.request
+        stages, request = self.stages, ctx.request
         started = time.perf_counter()
         try:
             # 3 route: what it is about
@@ -105,7 +105,7 @@ class Pipeline:
             if "timeout" in query and not _runs_long(info):
                 _timeout(query)
             # 5 who
-            user = rooms.authenticator.authenticate(request)
+            user = stages.authenticator.authenticate(request)
             if isawaitable(user):
                 user = await user
             if user is None:
@@ -114,14 +114,14 @@ class Pipeline:
             if user.name != ANONYMOUS.name:
                 request.caller = user.name
             # 7 acting as whom
-            if rooms.impersonation.wanted(request):
-                acting = rooms.impersonation.effective(request, attributes_of(ctx))
+            if stages.impersonation.wanted(request):
+                acting = stages.impersonation.effective(request, attributes_of(ctx))
                 ctx.user = await acting if isawaitable(acting) else acting
             # 8 when
-            ctx.priority = rooms.classifier.classify(ctx.user, info)
+            ctx.priority = stages.classifier.classify(ctx.user, info)
             # 9 may they
             attributes = attributes_of(ctx)
-            decision = rooms.authorizer.authorize(attributes)
+            decision = stages.authorizer.authorize(attributes)
             if isawaitable(decision):
                 decision = await decision
             if not decision.allowed:
@@ -130,14 +130,14 @@ class Pipeline:
                 return None
             # 10 to 15: the verb; what takes long of a write runs beside the loop
             if request.method not in READS:
-                ctx.work = Work(rooms.offload, ctx.user.name)
-            answer = rooms.dispatcher.dispatch(ctx)
+                ctx.work = Work(stages.offload, ctx.user.name)
+            answer = stages.dispatcher.dispatch(ctx)
             response = await answer if isawaitable(answer) else answer
         except errors.StatusError as err:
-            response = rooms.responder.error(ctx, err)
+            response = stages.responder.error(ctx, err)
         except Exception as err:
             log.exception("request failed", extra={"audit_id": ctx.audit_id, "path": request.target})
-            response = rooms.responder.error(
+            response = stages.responder.error(
                 ctx, errors.InternalError(f"Internal error occurred: {type(err).__name__}")
             )
         finally:
@@ -146,8 +146,8 @@ class Pipeline:
 
     def _finish(self, ctx: Context, response: Response, started: float) -> Response:
         """Room 16, the answer: headers that every answer has, metrics."""
-        self.rooms.responder.finish(ctx, response)
-        self.rooms.metrics.observe(ctx.info, ctx.resource, response.status, time.perf_counter() - started)
+        self.stages.responder.finish(ctx, response)
+        self.stages.metrics.observe(ctx.info, ctx.resource, response.status, time.perf_counter() - started)
         return response
 
     async def _within(self, answer: Awaitable[Response | None], ctx: Context) -> Response | None:
@@ -174,22 +174,22 @@ class Pipeline:
             task.uncancel()
             err = errors.Timeout("Timeout: request did not complete within the allotted timeout", details={})
             err.headers = [("Retry-After", "1")]
-            return self._finish(ctx, self.rooms.responder.error(ctx, err), time.perf_counter() - seconds)
+            return self._finish(ctx, self.stages.responder.error(ctx, err), time.perf_counter() - seconds)
         finally:
             timer.cancel()
 
 
-def refused(attributes: Attributes, reason: str) -> errors.StatusError:
+def refused(attributes: AuthorizationAttributes, reason: str) -> errors.StatusError:
     """The 403 of room 9; browsers are told not to guess what it is."""
     err = forbidden(attributes, reason)
     err.headers = [*err.headers, ("X-Content-Type-Options", "nosniff")]
     return err
 
 
-def attributes_of(ctx: Context) -> Attributes:
+def attributes_of(ctx: Context) -> AuthorizationAttributes:
     """What the authorizer judges."""
     info = ctx.info
-    out = Attributes(
+    out = AuthorizationAttributes(
         ctx.user,
         info.verb,
         info.path,

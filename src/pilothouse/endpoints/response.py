@@ -15,7 +15,7 @@ from pilothouse.api.meta_kinds import for_answer
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.caches import Budget, Cache
-from pilothouse.endpoints import list_stream, negotiation, stored
+from pilothouse.endpoints import list_stream, negotiation, readable
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.list_stream import Lists, takes_gzip
 from pilothouse.endpoints.negotiation import Media
@@ -327,18 +327,18 @@ def write(obj: Any, form: str, *, pretty: bool = False) -> bytes:
     """
     if form == "yaml":
         data = json.dump(obj)
-        return yaml.dump(obj) if stored.bears_indentation(obj, len(data)) else data + b"\n"
+        return yaml.dump(obj) if readable.bears_indentation(obj, len(data)) else data + b"\n"
     if form == "protobuf":
         return protobuf_writer.dump(obj)
     if pretty:
         data = json.dump(obj)
-        return json.pretty(data) if stored.bears_indentation(obj, len(data)) else data + b"\n"
+        return json.pretty(data) if readable.bears_indentation(obj, len(data)) else data + b"\n"
     return json.dump(obj) + b"\n"
 
 
 def served(resource: Resource, value: bytes) -> Object:
     """A stored object as a dict in the version of `resource`."""
-    obj = stored.whole(value)
+    obj = readable.whole(value)
     return resource.from_storage(obj) if resource.from_storage is not None else obj
 
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from pilothouse import errors
 from pilothouse.api import meta, names, selectors
 from pilothouse.api.fields import Errors, Object
-from pilothouse.api.identity import Attributes, User
+from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authn.authenticator import UnionAuthenticator, join
 from pilothouse.authz.authorizer import Authorizer, Decision, Rules, decided
 from pilothouse.offload import INLINE_WORK, Inline, Work
@@ -271,13 +271,13 @@ def _validate_values(requirement: Object, at: str, causes: Errors) -> None:
         causes.forbidden(f"{at}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
 
 
-def _attributes(spec: Object, user: User) -> tuple[Attributes, list[str]]:
+def _attributes(spec: Object, user: User) -> tuple[AuthorizationAttributes, list[str]]:
     """What to judge, and the texts about selectors that could not be understood."""
     path = spec.get("nonResourceAttributes")
     if path is not None:
-        return Attributes(user, path.get("verb", ""), path=path.get("path", "")), []
+        return AuthorizationAttributes(user, path.get("verb", ""), path=path.get("path", "")), []
     resource = spec["resourceAttributes"]
-    attributes = Attributes(user, resource.get("verb", ""), is_resource=True)
+    attributes = AuthorizationAttributes(user, resource.get("verb", ""), is_resource=True)
     for member in ("group", "resource", "subresource", "namespace", "name"):
         setattr(attributes, member, resource.get(member, ""))
     attributes.version = resource.get("version") or "*"

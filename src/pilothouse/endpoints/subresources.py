@@ -62,7 +62,7 @@ def _done(verbs: Verbs, ctx: Context) -> Response:
 
 async def bind(verbs: Verbs, ctx: Context, resource: Resource, body: Object, params: WriteParams) -> Response:
     """Give a pod its node (pods/binding and bindings)."""
-    pods = verbs.table.get("", "v1", "pods")
+    pods = verbs.catalog.get("", "v1", "pods")
     assert pods is not None
     name = body["metadata"].get("name", "")
     if ctx.info.subresource and name != ctx.info.name:
@@ -130,7 +130,7 @@ async def evict(
 
 async def _charge(verbs: Verbs, ctx: Context, budget: Object) -> bool:
     """Write a budget's status with one disruption less; False when somebody else was faster."""
-    budgets = verbs.table.get("policy", "v1", "poddisruptionbudgets")
+    budgets = verbs.catalog.get("policy", "v1", "poddisruptionbudgets")
     assert budgets is not None
     sub = budgets.subresources["status"]
     assert sub.strategy is not None

@@ -6,13 +6,13 @@ from inspect import isawaitable
 from typing import Any
 
 from pilothouse import errors
-from pilothouse.admission.chain import Attributes, Chain
+from pilothouse.admission.chain import AdmissionAttributes, Chain
 from pilothouse.api import codec, depth, managed, meta
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.equality import identity
 from pilothouse.api.fields import Object
-from pilothouse.api.identity import Attributes as AuthzAttributes
+from pilothouse.api.identity import AuthorizationAttributes
 from pilothouse.authz import escalation
 from pilothouse.authz.authorizer import Authorizer, forbidden
 from pilothouse.authz.escalation import Escalation
@@ -20,7 +20,7 @@ from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams
 from pilothouse.endpoints.response import Responder
 from pilothouse.offload import Offload
-from pilothouse.registry.catalog import Table
+from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, Validate
@@ -37,7 +37,7 @@ class Verbs:
     """The rooms below the verbs; built once by app.py."""
 
     store: Store
-    table: Table
+    catalog: Catalog
     readers: Readers
     admission: Chain
     authorizer: Authorizer
@@ -76,15 +76,15 @@ def write_context(
 
 def admission_attributes(
     verbs: Verbs, ctx: Context, resource: Resource, operation: str, name: str, options: Object, dry_run: bool
-) -> Attributes:
-    """Attributes without objects; mutate and validate fill those in."""
+) -> AdmissionAttributes:
+    """AdmissionAttributes without objects; mutate and validate fill those in."""
     info = ctx.info
     namespace = info.namespace
     if not resource.namespaced and resource.group_resource != "namespaces":
         namespace = ""
     elif resource.group_resource == "namespaces":
         namespace = name
-    return Attributes(
+    return AdmissionAttributes(
         operation,
         resource,
         info.subresource,
@@ -102,7 +102,12 @@ def admission_attributes(
 
 
 async def admit(
-    verbs: Verbs, ctx: Context, attributes: Attributes, resource: Resource, obj: Object, old: Object | None
+    verbs: Verbs,
+    ctx: Context,
+    attributes: AdmissionAttributes,
+    resource: Resource,
+    obj: Object,
+    old: Object | None,
 ) -> None:
     """The mutating half of admission; then, for roles and bindings, that nobody grants more than they hold."""
     attributes.obj, attributes.old = obj, old
@@ -115,7 +120,7 @@ async def admit(
         )
 
 
-def validator(verbs: Verbs, attributes: Attributes) -> Validate:
+def validator(verbs: Verbs, attributes: AdmissionAttributes) -> Validate:
     """The validating half of admission as the store calls it."""
 
     async def validate(new: Object, old: Object | None) -> None:
@@ -133,7 +138,7 @@ def create_authorizer(
 ) -> Callable[[], Awaitable[None]]:
     """A PUT or apply that creates needs the right to create as well (handlers withAuthorization)."""
     info = ctx.info
-    attributes = AuthzAttributes(
+    attributes = AuthorizationAttributes(
         ctx.user,
         "create",
         info.path,

@@ -7,7 +7,7 @@ from pilothouse._selectors import Selector
 from pilothouse._watchcache import Entry
 from pilothouse.api import depth
 from pilothouse.api.fields import Object
-from pilothouse.registry.catalog import Table
+from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, decode
 
@@ -19,19 +19,19 @@ REMEMBERED_BYTES = 4 * 1024 * 1024
 class CachedReaders:
     """Implements readers.Readers."""
 
-    def __init__(self, store: Store, table: Table) -> None:
+    def __init__(self, store: Store, catalog: Catalog) -> None:
         self.store = store
-        self.table = table
+        self.catalog = catalog
         self._decoded: dict[str, tuple[int, Object]] = {}
         self._bytes = 0
         self._resources: dict[str, Resource | None] = {}
-        table.changed.append(lambda group, version: self._resources.clear())
+        catalog.changed.append(lambda group, version: self._resources.clear())
 
     def _resource(self, name: str) -> Resource | None:
         try:
             return self._resources[name]
         except KeyError:
-            found = self.table.by_group_resource(name)
+            found = self.catalog.by_group_resource(name)
             if found is not None and found.storage is not None:
                 found = found.storage
             self._resources[name] = found

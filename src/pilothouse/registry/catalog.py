@@ -1,4 +1,4 @@
-"""The one resource table: which groups, versions and resources are served, in which order."""
+"""The one resource catalog: which groups, versions and resources are served, in which order."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -153,7 +153,7 @@ def _truth(key: str, value: str) -> bool:
     )
 
 
-class Table:
+class Catalog:
     """The resources that are served now. `changed` are called with (group, version) after every change."""
 
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
@@ -247,8 +247,8 @@ class Table:
             callback(group, version)
 
 
-def default_table(runtime_config: Mapping[str, str] | None = None) -> Table:
+def default_catalog(runtime_config: Mapping[str, str] | None = None) -> Catalog:
     """The built-in resources that the settings leave on; raises RuntimeConfigError."""
     resources = built_in()
     config = RuntimeConfig(runtime_config or {}, resources)
-    return Table(r for r in resources if config.enabled(r))
+    return Catalog(r for r in resources if config.enabled(r))

@@ -9,7 +9,7 @@ from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
 from pilothouse.registry import deletion
-from pilothouse.registry.catalog import Table
+from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, decode
@@ -21,16 +21,16 @@ USER = User("system:apiserver", groups=("system:masters", "system:authenticated"
 class Client:
     """Creates, changes and deletes objects for one controller; `manager` is its name in managed fields."""
 
-    def __init__(self, store: Store, table: Table, readers: Readers, services: Any, manager: str) -> None:
+    def __init__(self, store: Store, catalog: Catalog, readers: Readers, services: Any, manager: str) -> None:
         self.store = store
-        self.table = table
+        self.catalog = catalog
         self.readers = readers
         self.services = services
         self.manager = manager
 
     def resource(self, group: str, version: str, plural: str) -> Resource:
         """A resource that must be there."""
-        found = self.table.get(group, version, plural)
+        found = self.catalog.get(group, version, plural)
         if found is None:
             raise KeyError(f"{group}/{version}/{plural}")
         return found

@@ -1,4 +1,4 @@
-"""Definitions of custom resources become records of the resource table, and leave it again.
+"""Definitions of custom resources become records of the catalog, and leave it again.
 
 Only what a request needs is made: a version's schema is compiled when its first object is written. A definition that
 cannot be served has a fault, which its conditions tell; all others are served as ever.
@@ -22,7 +22,7 @@ from pilothouse.api.schema import Type
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import StructuralCodec
 from pilothouse.api.validate.crd.definition import is_true
-from pilothouse.registry.catalog import Table, version_key
+from pilothouse.registry.catalog import Catalog, version_key
 from pilothouse.registry.crd_strategy import Checked, Instances, nested, split
 from pilothouse.registry.printers.tables import Columns, custom_columns
 from pilothouse.registry.resource import Resource, Subresource
@@ -300,11 +300,11 @@ def is_terminating(obj: Object) -> bool:
 
 
 class Definitions:
-    """Keeps the resource table in step with the definitions that there are."""
+    """Keeps the catalog in step with the definitions that there are."""
 
-    def __init__(self, store: Store, table: Table) -> None:
+    def __init__(self, store: Store, catalog: Catalog) -> None:
         self._store = store
-        self._table = table
+        self._catalog = catalog
         self._known: dict[str, Definition] = {}
         self._faults: dict[str, str] = {}
         """Of definitions of which not even a record could be made."""
@@ -353,7 +353,7 @@ class Definitions:
                 known.terminating, known.established = terminating, established
                 for record in known.records:
                     record.verbs = TERMINATING_VERBS if terminating else VERBS
-                    self._table.add(record)
+                    self._catalog.add(record)
             return
         made = Definition(raw, obj, digests)
         if made.fault:
@@ -370,7 +370,7 @@ class Definitions:
         if made.hub is not made.storage:
             self._store.cache(made.hub)
         for record in made.records:
-            self._table.add(record)
+            self._catalog.add(record)
 
     def remove(self, name: str) -> None:
         """Serve a definition's resources no longer; their objects stay where they are."""
@@ -383,8 +383,8 @@ class Definitions:
     def _withdraw(self, known: Definition, keep: set[tuple[str, str, str]]) -> None:
         for record in known.records:
             place = (record.group, record.version, record.plural)
-            if place not in keep and self._table.get(*place) is record:
-                self._table.remove(*place)
+            if place not in keep and self._catalog.get(*place) is record:
+                self._catalog.remove(*place)
 
     def _drop(self, known: Definition) -> None:
         self._store.forget(known.storage)

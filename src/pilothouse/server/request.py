@@ -100,9 +100,12 @@ class Response:
 
     When `start` is given the body is chunked: the head goes out at once and `start(stream)` is called.
     `headers` are (name, value) pairs beside Content-Type, Content-Length and Date, which the server writes.
+    The server calls `on_done` exactly once, on the event loop, when the answer has ended: its last byte was handed to
+    the transport, or the client or the server ended it before that. It is given how many bytes of the body were handed
+    over (as sent: compressed, without the framing of chunks) and the error that cut the answer short, None when it is whole.
     """
 
-    __slots__ = ("body", "content_type", "headers", "start", "status")
+    __slots__ = ("body", "content_type", "headers", "on_done", "start", "status")
 
     def __init__(
         self,
@@ -117,6 +120,7 @@ class Response:
         self.content_type = content_type
         self.headers = headers if headers is not None else []
         self.start = start
+        self.on_done: Callable[[int, BaseException | None], None] | None = None
 
 
 Handler = Callable[[Request], "Response | Awaitable[Response]"]

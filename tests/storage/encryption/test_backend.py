@@ -11,7 +11,7 @@ from pilothouse.storage.encryption.backend import (
     DecryptionError,
     EncryptedStorage,
     Encryption,
-    Identity,
+    PlainText,
     Provider,
     Remote,
     SecretBox,
@@ -121,7 +121,7 @@ def test_other_tools_read_it() -> None:
 
 def test_first_rule_and_first_provider_count() -> None:
     rules = [
-        (("secrets",), [PROVIDERS[0], PROVIDERS[2], Identity()]),
+        (("secrets",), [PROVIDERS[0], PROVIDERS[2], PlainText()]),
         (("*.apps",), [PROVIDERS[2]]),
     ]
     encryption = Encryption(rules, resource_of)
@@ -193,7 +193,7 @@ def sealed(source: str, value: bytes) -> bytes:
 
 
 def vaulted(*vaults: Vault) -> Encryption:
-    return Encryption([(("secrets",), [*vaults, Identity()])], resource_of)
+    return Encryption([(("secrets",), [*vaults, PlainText()])], resource_of)
 
 
 async def test_keys_are_fetched_once_before_values_are_given(runner: asyncio.Runner) -> None:

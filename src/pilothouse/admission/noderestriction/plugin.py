@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from pilothouse import errors
-from pilothouse.admission.chain import Attributes, Plugin
+from pilothouse.admission.chain import AdmissionAttributes, Plugin
 from pilothouse.admission.noderestriction.pods import api_reference, same_claim_statuses
 from pilothouse.admission.noderestriction.tokens import check_audience
 from pilothouse.api.fields import Object, quote
@@ -47,10 +47,10 @@ class NodeRestriction(Plugin):
 
     name = "NodeRestriction"
 
-    def wants(self, a: Attributes) -> bool:
+    def wants(self, a: AdmissionAttributes) -> bool:
         return a.resource.group_resource in _JUDGES and a.operation != "CONNECT"
 
-    def mutate(self, a: Attributes) -> Awaitable[None] | None:
+    def mutate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         node = node_name(a.user)
         if node is None:
             return None
@@ -62,7 +62,7 @@ class NodeRestriction(Plugin):
 # Pods
 
 
-def _pod(node: str, a: Attributes) -> None:
+def _pod(node: str, a: AdmissionAttributes) -> None:
     if a.subresource:
         judge = _POD_PARTS.get(a.subresource)
         if judge is None:
@@ -82,7 +82,7 @@ def _pod(node: str, a: Attributes) -> None:
         )
 
 
-def _pod_create(node: str, a: Attributes) -> None:
+def _pod_create(node: str, a: AdmissionAttributes) -> None:
     assert a.obj is not None
     me, metadata = quote(node), a.obj["metadata"]
     if MIRROR not in (metadata.get("annotations") or {}):
@@ -97,7 +97,7 @@ def _pod_create(node: str, a: Attributes) -> None:
         raise a.refuse(f"node {me} can not create pods that reference {kind}")
 
 
-def _check_owner(node: str, a: Attributes, owners: list[Object]) -> None:
+def _check_owner(node: str, a: AdmissionAttributes, owners: list[Object]) -> None:
     """A mirror pod is owned by its node, and by nobody else."""
     me = quote(node)
     if len(owners) > 1:
@@ -117,7 +117,7 @@ def _check_owner(node: str, a: Attributes, owners: list[Object]) -> None:
         raise a.refuse(f"node {node} UID mismatch: expected {uid} got {has}")
 
 
-def _pod_status(node: str, a: Attributes) -> None:
+def _pod_status(node: str, a: AdmissionAttributes) -> None:
     me = quote(node)
     if a.operation != "UPDATE" or a.obj is None or a.old is None:
         raise a.refuse(f"unexpected operation {quote(a.operation)}")
@@ -136,7 +136,7 @@ def _same_extended(old: Object | None, new: Object | None) -> bool:
     return (old is None) == (new is None) and equal(old, new)
 
 
-def _pod_eviction(node: str, a: Attributes) -> None:
+def _pod_eviction(node: str, a: AdmissionAttributes) -> None:
     if a.operation != "CREATE":
         raise a.refuse(f"unexpected operation {a.operation}")
     name = a.name or ((a.obj or {}).get("metadata") or {}).get("name", "")
@@ -149,7 +149,7 @@ def _pod_eviction(node: str, a: Attributes) -> None:
         raise a.refuse(f"node {node} can only evict pods with spec.nodeName set to itself")
 
 
-_POD_PARTS: dict[str, Callable[[str, Attributes], None]] = {
+_POD_PARTS: dict[str, Callable[[str, AdmissionAttributes], None]] = {
     "status": _pod_status,
     "eviction": _pod_eviction,
 }
@@ -158,7 +158,7 @@ _POD_PARTS: dict[str, Callable[[str, Attributes], None]] = {
 # Nodes
 
 
-def _node(node: str, a: Attributes) -> None:
+def _node(node: str, a: AdmissionAttributes) -> None:
     me = quote(node)
     if a.name != node:
         raise a.refuse(f"node {me} is not allowed to modify node {quote(a.name)}")
@@ -204,7 +204,7 @@ def _within(domain: str, parents: tuple[str, ...]) -> bool:
 # What belongs to a node
 
 
-def _claim(node: str, a: Attributes) -> None:
+def _claim(node: str, a: AdmissionAttributes) -> None:
     if a.subresource != "status":
         raise a.refuse("may only update PVC status")
     if a.operation != "UPDATE" or a.obj is None or a.old is None:
@@ -228,7 +228,7 @@ def _comparable(claim: Object) -> Object:
     return {**rest, "metadata": metadata, "status": status}
 
 
-def _token(node: str, a: Attributes) -> Awaitable[None] | None:
+def _token(node: str, a: AdmissionAttributes) -> Awaitable[None] | None:
     """A token only for the account of a pod that runs on the node, bound to the pod."""
     if a.operation != "CREATE" or a.subresource != "token":
         return None
@@ -253,31 +253,31 @@ def _token(node: str, a: Attributes) -> Awaitable[None] | None:
     return check_audience(a, spec.get("audiences") or [], pod)
 
 
-def _pod_certificate(node: str, a: Attributes) -> None:
+def _pod_certificate(node: str, a: AdmissionAttributes) -> None:
     # The feature is off in this release; where it is on, upstream compares node, pod and account.
     raise a.refuse("PodCertificateRequest feature gate is disabled")
 
 
-def _lease(node: str, a: Attributes) -> None:
+def _lease(node: str, a: AdmissionAttributes) -> None:
     if a.namespace != LEASES:
         raise a.refuse(f"can only access leases in the {quote(LEASES)} system namespace")
     if _own_name(a) != node:
         raise a.refuse("can only access node lease with the same name as the requesting node")
 
 
-def _csi_node(node: str, a: Attributes) -> None:
+def _csi_node(node: str, a: AdmissionAttributes) -> None:
     if _own_name(a) != node:
         raise a.refuse("can only access CSINode with the same name as the requesting node")
 
 
-def _own_name(a: Attributes) -> str:
+def _own_name(a: AdmissionAttributes) -> str:
     """The name that counts: that in the body of a create, that in the path of anything else."""
     if a.operation == "CREATE" and a.obj is not None:
         return str(a.obj["metadata"].get("name", ""))
     return a.name
 
 
-def _slice(node: str, a: Attributes) -> None:
+def _slice(node: str, a: AdmissionAttributes) -> None:
     for operation, obj in (("CREATE", a.obj), ("DELETE", a.old)):
         if a.operation == operation and _node_of(obj) != node:
             raise a.refuse(
@@ -285,7 +285,7 @@ def _slice(node: str, a: Attributes) -> None:
             )
 
 
-def _certificate(node: str, a: Attributes) -> None:
+def _certificate(node: str, a: AdmissionAttributes) -> None:
     """A request for a kubelet's certificate must be for the node itself."""
     if a.operation != "CREATE" or a.obj is None:
         return
@@ -304,7 +304,7 @@ def _node_of(obj: Object | None) -> str:
     return str(((obj or {}).get("spec") or {}).get("nodeName") or "")
 
 
-_JUDGES: dict[str, Callable[[str, Attributes], Awaitable[None] | None]] = {
+_JUDGES: dict[str, Callable[[str, AdmissionAttributes], Awaitable[None] | None]] = {
     "pods": _pod,
     "nodes": _node,
     "persistentvolumeclaims": _claim,

@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Sequence
 from inspect import isawaitable
 
 from pilothouse import errors
-from pilothouse.admission.chain import Attributes
+from pilothouse.admission.chain import AdmissionAttributes
 from pilothouse.api.fields import Object, quote
-from pilothouse.api.identity import Attributes as Asked
+from pilothouse.api.identity import AuthorizationAttributes
 
 VERB = "request-serviceaccounts-token-audience"
 
@@ -22,7 +22,7 @@ MIGRATED = {
 """The CSI driver that stands for a volume source of old."""
 
 
-def check_audience(a: Attributes, audiences: Sequence[str], pod: Object) -> Awaitable[None] | None:
+def check_audience(a: AdmissionAttributes, audiences: Sequence[str], pod: Object) -> Awaitable[None] | None:
     """Raise Forbidden unless the pod names the audience or the kubelet has the right to ask for it."""
     if len(audiences) > 1:
         raise a.refuse("node may only request 0 or 1 audiences")
@@ -44,8 +44,8 @@ def check_audience(a: Attributes, audiences: Sequence[str], pod: Object) -> Awai
     return _ask(a, audience)
 
 
-async def _ask(a: Attributes, audience: str) -> None:
-    asked = Asked(
+async def _ask(a: AdmissionAttributes, audience: str) -> None:
+    asked = AuthorizationAttributes(
         a.user,
         VERB,
         is_resource=True,
@@ -72,7 +72,7 @@ def _projects(volume: Object, audience: str) -> bool:
     return False
 
 
-def _driver(a: Attributes, pod: Object, volume: Object) -> str:
+def _driver(a: AdmissionAttributes, pod: Object, volume: Object) -> str:
     """The CSI driver that mounts a volume, "" for none; NotFound when its claim or volume is not there."""
     if (volume.get("ephemeral") or {}).get("volumeClaimTemplate") is not None:
         return _driver_of_claim(a, f"{pod['metadata']['name']}-{volume['name']}")
@@ -83,7 +83,7 @@ def _driver(a: Attributes, pod: Object, volume: Object) -> str:
     return _migrated(volume)
 
 
-def _driver_of_claim(a: Attributes, name: str) -> str:
+def _driver_of_claim(a: AdmissionAttributes, name: str) -> str:
     claim = a.readers.get("persistentvolumeclaims", a.namespace, name)
     if claim is None:
         raise errors.not_found("", "persistentvolumeclaim", name)
@@ -99,7 +99,7 @@ def _migrated(sources: Object) -> str:
     return next((driver for name, driver in MIGRATED.items() if sources.get(name) is not None), "")
 
 
-def _of_driver(a: Attributes, name: str) -> set[str]:
+def _of_driver(a: AdmissionAttributes, name: str) -> set[str]:
     """The audiences of the tokens that a driver is given."""
     driver = a.readers.get("csidrivers.storage.k8s.io", "", name)
     if driver is None:

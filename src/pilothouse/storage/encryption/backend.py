@@ -93,7 +93,7 @@ class Remote(Provider):
         """Get one key; decrypt() tells of failure. Who asks for the same key waits for the same answer."""
 
 
-class Identity(Provider):
+class PlainText(Provider):
     """No encryption."""
 
     prefix = b""
@@ -187,7 +187,7 @@ class SecretBox(Provider):
 Rule = tuple[tuple[str, ...], Sequence[Provider]]
 """Resources (`secrets`, `deployments.apps`, `*.apps`, `*.`, `*.*`) and their providers; first fit counts."""
 
-PLAIN: Sequence[Provider] = (Identity(),)
+PLAIN: Sequence[Provider] = (PlainText(),)
 
 
 class Encryption:

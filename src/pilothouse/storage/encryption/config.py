@@ -20,7 +20,7 @@ from pilothouse.storage.encryption.backend import (
     AesCbc,
     AesGcm,
     Encryption,
-    Identity,
+    PlainText,
     Provider,
     Remote,
     Rule,
@@ -159,7 +159,7 @@ class _Reader:
             return []
         [(kind, settings)] = entry.items()
         if kind == "identity":
-            return [Identity()]
+            return [PlainText()]
         settings = _dict(settings)
         path = f"{path}.{kind}"
         return self._plugin(path, settings) if kind == "kms" else self._keys(path, kind, settings)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import report, validate_dns_label, validate_port
-from pilothouse.api.validate.passed import Passed
 from pilothouse.api.validate.pod.env import validate_env, validate_env_from
 from pilothouse.api.validate.pod.mounts import validate_volume_devices, validate_volume_mounts
 from pilothouse.api.validate.pod.options import PodOptions
 from pilothouse.api.validate.pod.probes import validate_lifecycle, validate_probe
 from pilothouse.api.validate.pod.security import validate_security_context
+from pilothouse.api.validate.remembered import RememberedRule
 from pilothouse.api.validate.resources import validate_requirements
 
 PROTOCOLS = ("SCTP", "TCP", "UDP")
@@ -160,7 +160,7 @@ def _requirements(requirements: Object, path: str, errs: Errors, any_huge_page: 
     validate_requirements(requirements, path, errs, any_huge_page=any_huge_page)
 
 
-_without_claims = Passed(_requirements)
+_without_claims = RememberedRule(_requirements)
 
 
 def _resources(requirements: Object, path: str, errs: Errors, around: Surroundings) -> None:
@@ -210,7 +210,7 @@ def validate_ports(ports: Sequence[Object], path: str, errs: Errors) -> None:
         _one_of(port.get("protocol", ""), PROTOCOLS, f"{at}.protocol", errs)
 
 
-_ports = Passed(validate_ports)
+_ports = RememberedRule(validate_ports)
 
 
 def check_host_ports(containers: Sequence[Object], path: str, errs: Errors) -> None:
@@ -232,7 +232,7 @@ def _probes(container: Object, path: str, errs: Errors) -> None:
             _probe(container[member], f"{path}.{member}", errs, member)
 
 
-_probe = Passed(validate_probe)
+_probe = RememberedRule(validate_probe)
 
 
 def _restart_policy(container: Object, path: str, errs: Errors) -> None:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilothouse.api.fields import Errors
-from pilothouse.api.validate import passed
-from pilothouse.api.validate.passed import Passed
+from pilothouse.api.validate import remembered
+from pilothouse.api.validate.remembered import RememberedRule
 
 
 class Counted:
@@ -28,7 +28,7 @@ values = st.dictionaries(st.sampled_from("abc"), st.integers(-2, 120), max_size=
 
 @given(st.lists(st.tuples(values, st.sampled_from([50, 100])), max_size=30))
 def test_the_causes_are_the_rules_own(asked: list[tuple[dict[str, int], int]]) -> None:
-    rule = Passed(Counted())
+    rule = RememberedRule(Counted())
     for i, (value, limit) in enumerate(asked):
         got, want = Errors(), Errors()
         rule(value, f"at[{i}]", got, limit)
@@ -38,7 +38,7 @@ def test_the_causes_are_the_rules_own(asked: list[tuple[dict[str, int], int]]) -
 
 def test_a_value_without_a_cause_is_asked_about_once_in_each_context() -> None:
     inner = Counted()
-    rule = Passed(inner)
+    rule = RememberedRule(inner)
     for _ in range(3):
         rule({"a": 60}, "x", Errors(), 100)
     assert len(inner.asked) == 1
@@ -52,13 +52,13 @@ def test_a_value_without_a_cause_is_asked_about_once_in_each_context() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: Any) -> None:
-    monkeypatch.setattr(passed, "REMEMBERED", 2)
+    monkeypatch.setattr(remembered, "REMEMBERED", 2)
     inner = Counted()
-    rule = Passed(inner)
+    rule = RememberedRule(inner)
     for number in (1, 2, 3, 1):
         rule({"a": number}, "x", Errors())
     assert len(inner.asked) == 4
-    large = {f"name-{i}": 1 for i in range(passed.LARGEST)}
+    large = {f"name-{i}": 1 for i in range(remembered.LARGEST)}
     rule(large, "x", Errors())
     rule(large, "x", Errors())
     assert len(inner.asked) == 6

@@ -14,7 +14,7 @@ LARGEST = 1024
 """Characters of a value that is remembered; larger ones are asked about each time."""
 
 
-class Passed:
+class RememberedRule:
     """A rule (value, path, errs, *context) that is asked once for each JSON value in each context.
 
     The rule must depend on nothing else. Only values without a cause are remembered, so paths do not matter.

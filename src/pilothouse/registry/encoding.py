@@ -7,7 +7,7 @@ from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.registry import node_ports
-from pilothouse.registry.catalog import Table
+from pilothouse.registry.catalog import Catalog
 from pilothouse.storage import wire
 from pilothouse.storage.keys import ROOT
 
@@ -39,9 +39,9 @@ def _range_allocation(raw: bytes) -> bytes:
     return node_ports.encode(members.get(2, b"").decode(), int.from_bytes(members.get(3, b""), "big"))
 
 
-def resources_by_key(table: Table) -> Callable[[str], str]:
+def resources_by_key(catalog: Catalog) -> Callable[[str], str]:
     """A function that tells which resource (`secrets`, `deployments.apps`) a key belongs to; "" for none."""
-    prefixes = {r.key_prefix: r.group_resource for r in table.all() if not r.virtual and r.storage is None}
+    prefixes = {r.key_prefix: r.group_resource for r in catalog.all() if not r.virtual and r.storage is None}
 
     def resource_of(key: str) -> str:
         first = key.find("/", len(ROOT)) + 1

@@ -2,8 +2,8 @@ import orjson
 import pytest
 
 from pilothouse.api.protobuf import writer as protobuf_writer
-from pilothouse.registry.catalog import default_table
-from pilothouse.registry.stored import resources_by_key, to_json
+from pilothouse.registry.catalog import default_catalog
+from pilothouse.registry.encoding import resources_by_key, to_json
 
 
 def test_json_is_left_alone() -> None:
@@ -46,4 +46,4 @@ def test_what_is_no_message() -> None:
     ],
 )
 def test_resource_of_a_key(key: str, resource: str) -> None:
-    assert resources_by_key(default_table({}))(key) == resource
+    assert resources_by_key(default_catalog({}))(key) == resource
