@@ -88,7 +88,9 @@ def _schema_shown(spec: Object) -> Object:
     """A schema's spec as upstream's internal type prints."""
     method, listed = spec.get("distinguisherMethod"), spec.get("rules")
     return {
-        "PriorityLevelConfiguration": {"Name": (spec.get("priorityLevelConfiguration") or {}).get("name", "")},
+        "PriorityLevelConfiguration": {
+            "Name": (spec.get("priorityLevelConfiguration") or {}).get("name", "")
+        },
         "MatchingPrecedence": spec.get("matchingPrecedence", 0),
         "DistinguisherMethod": method and {"Type": method.get("type", "")},
         "Rules": listed and [_rules_shown(rules) for rules in listed],
@@ -120,7 +122,11 @@ def _rules_shown(rules: Object) -> Object:
         {"Verbs": r.get("verbs"), "NonResourceURLs": r.get("nonResourceURLs")}
         for r in rules.get("nonResourceRules") or ()
     ]
-    return {"Subjects": subjects or None, "ResourceRules": resource or None, "NonResourceRules": other or None}
+    return {
+        "Subjects": subjects or None,
+        "ResourceRules": resource or None,
+        "NonResourceRules": other or None,
+    }
 
 
 def validate_flow_schema_update(obj: Object, old: Object, errs: Errors) -> None:

@@ -25,10 +25,12 @@ def label_selector(selector: Object | None) -> Object | None:
 
 def node_selector_terms(terms: Sequence[Object]) -> list[Object] | None:
     """The terms of a core NodeSelector, whose internal type has no JSON names."""
-    return [
-        {m[0].upper() + m[1:]: _requirements(term.get(m)) for m in ("matchExpressions", "matchFields")}
-        for term in terms
-    ] or None
+    return [node_selector_term(term) for term in terms] or None
+
+
+def node_selector_term(term: Object) -> Object:
+    """One of those terms."""
+    return {m[0].upper() + m[1:]: _requirements(term.get(m)) for m in ("matchExpressions", "matchFields")}
 
 
 def _requirements(requirements: Sequence[Object] | None) -> list[Object] | None:
