@@ -23,8 +23,15 @@ def label_selector(selector: Object | None) -> Object | None:
     return out
 
 
+def node_selector(selector: Object | None) -> Object | None:
+    """A core NodeSelector, whose internal type has no JSON names."""
+    if selector is None:
+        return None
+    return {"NodeSelectorTerms": node_selector_terms(selector.get("nodeSelectorTerms") or ())}
+
+
 def node_selector_terms(terms: Sequence[Object]) -> list[Object] | None:
-    """The terms of a core NodeSelector, whose internal type has no JSON names."""
+    """The terms of a core NodeSelector."""
     return [node_selector_term(term) for term in terms] or None
 
 
