@@ -13,7 +13,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run test test-fast test-interop test-asan fuzz siege check bench load load-ha map build clean
+.PHONY: ha ha-down run test test-fast test-interop test-asan test-pythons coverage fuzz siege check bench load load-ha map build clean
 
 $(READY): pyproject.toml setup.py $(wildcard ext/pilothouse/*)
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +41,30 @@ test-asan: $(READY)
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		PYTHONMALLOC=malloc PYTHONPATH=build/asan $(BIN)/python -m pytest -q --timeout=600 $(COMPILED)
+
+# The fast tests on every Python of PYTHONS that is installed, each in an environment of its own; the others are named.
+PYTHONS ?= 3.11 3.12 3.13 3.14
+test-pythons:
+	@failed=; for version in $(PYTHONS); do \
+		command -v python$$version >/dev/null || { echo "Python $$version is not installed"; continue; }; \
+		echo "Python $$version"; \
+		$(MAKE) test-fast PYTHON=python$$version VENV=build/python$$version || failed="$$failed $$version"; \
+	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+# What the tests reach, held against the floor in .ci/coverage: the whole suite for src/, and for ext/ the tests of the
+# compiled modules, which are built anew beside the others to tell their lines.
+COVERAGE := $(abspath build/coverage)
+coverage: $(READY)
+	rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
+	COVERAGE_FILE=$(COVERAGE)/python $(BIN)/coverage run -m pytest -q
+	COVERAGE_FILE=$(COVERAGE)/python $(BIN)/coverage combine --quiet
+	COVERAGE_FILE=$(COVERAGE)/python $(BIN)/coverage json --quiet -o $(COVERAGE)/python.json
+	$(TRACED) $(BIN)/python setup.py --quiet build --build-lib build/trace --build-temp build/trace-objects
+	$(TRACED) $(BIN)/coverage run -m pytest -q --timeout=600 $(COMPILED)
+	$(TRACED) $(BIN)/coverage json --quiet -o $(COVERAGE)/compiled.json
+	$(BIN)/python tools/coverage_floor.py $(COVERAGE)/python.json $(COVERAGE)/compiled.json
+TRACED = PILOTHOUSE_TRACE=1 COVERAGE_FILE=$(COVERAGE)/compiled COVERAGE_RCFILE=.ci/coverage-compiled.toml \
+	PYTHONPATH=build/trace:tools
 
 # Every member of every kind, filled in every way, small and ten times as large: FUZZ_SECONDS, FUZZ_SEED and FUZZ_ONLY (a
 # part of the cases' names) bound it; without them it takes many hours. What grows faster than its size is printed.

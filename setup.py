@@ -2,6 +2,7 @@
 
 PILOTHOUSE_DEBUG=1 builds with checks of bounds, overflow and None, with assertions and without much optimization.
 PILOTHOUSE_SANITIZE=1 builds for AddressSanitizer and UndefinedBehaviorSanitizer (`make test-asan`).
+PILOTHOUSE_TRACE=1 builds modules whose lines coverage can count (`make coverage`).
 PILOTHOUSE_ONLY=_http1,_json builds just these modules (for work on one of them).
 """
 
@@ -12,6 +13,7 @@ from setuptools import Extension, setup
 
 DEBUG = os.environ.get("PILOTHOUSE_DEBUG") == "1"
 SANITIZE = os.environ.get("PILOTHOUSE_SANITIZE") == "1"
+TRACE = os.environ.get("PILOTHOUSE_TRACE") == "1"
 ONLY = [name for name in os.environ.get("PILOTHOUSE_ONLY", "").split(",") if name]
 
 MODULES = (
@@ -34,21 +36,28 @@ DIRECTIVES = {
     "overflowcheck": DEBUG,
     "wraparound": False,  # when bounds are checked, an index below zero of bytes is an error then
     "embedsignature": True,
+    "linetrace": TRACE,
 }
 """Of all modules: a `# cython:` line at the head of a file would win over them and switch checks off again."""
 
 if SANITIZE:
     MODE, FLAGS = "asan", ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
+elif TRACE:
+    MODE, FLAGS = "trace", ["-O0"]
 elif DEBUG:
     MODE, FLAGS = "debug", ["-O1", "-g", "-UNDEBUG"]
 else:
     MODE, FLAGS = "", ["-O2"]
+
+TRACE_MACROS = [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
+"""Lines are told to the old trace function (PEP 669's monitoring takes no plugin, and coverage needs Cython's)."""
 
 extensions = [
     Extension(
         f"pilothouse.{name}",
         [f"ext/pilothouse/{name}.pyx"],
         extra_compile_args=FLAGS,
+        define_macros=TRACE_MACROS if TRACE else [],
         extra_link_args=[flag for flag in FLAGS if flag.startswith("-fsanitize")],
     )
     for name in MODULES

@@ -1,11 +1,15 @@
-"""Coroutine tests: one that takes the fixture `rig` runs on the rig's own loop."""
+"""Coroutine tests: one that takes the fixture `rig` runs on the rig's own loop. Skips that CI does not accept."""
 
 import asyncio
 import inspect
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+
+ACCEPTED = ("on request: ", "not on this host: ")
+"""How the reason of a skip begins that is right in CI as well. Any other means that something is not installed."""
 
 
 @pytest.fixture
@@ -34,3 +38,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     names = inspect.signature(pyfuncitem.obj).parameters
     runner.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With PILOTHOUSE_CI=1, fail a test that is skipped because something is not installed."""
+    report = yield
+    if os.environ.get("PILOTHOUSE_CI") == "1" and report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if not reason.startswith(ACCEPTED):
+            report.outcome = "failed"
+            report.longrepr = f"skipped in CI: {reason}"
+    return report

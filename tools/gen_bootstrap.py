@@ -1,15 +1,18 @@
 """Write controllers/bootstrap_data from dumps of what a fresh kube-apiserver holds.
 
-usage: gen_bootstrap.py DIRECTORY, which has rbac_bootstrap.json, flowcontrol_bootstrap.json,
-priorityclass_bootstrap.json and bootstrap_objects.json.
+    python tools/gen_bootstrap.py [--source DIR] [--out DIR]
+
+The source has rbac_bootstrap.json, flowcontrol_bootstrap.json, priorityclass_bootstrap.json and
+bootstrap_objects.json; those of release 1.36 are in tools/data/bootstrap.
 """
 
+import argparse
 import json
 import pathlib
-import sys
 from typing import Any
 
-TARGET = pathlib.Path(__file__).parent.parent / "src/pilothouse/controllers/bootstrap_data"
+SOURCE = pathlib.Path(__file__).parent / "data/bootstrap"
+OUT = pathlib.Path(__file__).parent.parent / "src/pilothouse/controllers/bootstrap_data"
 Object = dict[str, Any]
 DESCRIPTIONS = {
     "system-cluster-critical": "Used for system critical pods that must run in the cluster, "
@@ -19,20 +22,20 @@ DESCRIPTIONS = {
 """Of the priority classes; the dump leaves descriptions out."""
 
 
-def main(source: pathlib.Path) -> None:
-    """Write one file per part, an object a line."""
+def build(source: pathlib.Path = SOURCE) -> dict[str, str]:
+    """File name -> content: one file per part, an object a line."""
     rbac = json.loads((source / "rbac_bootstrap.json").read_text())
     flow = json.loads((source / "flowcontrol_bootstrap.json").read_text())
     others = json.loads((source / "bootstrap_objects.json").read_text())
-    write("rbac", [obj for kind in sorted(rbac) for obj in rbac[kind]])
-    write("flowcontrol", [without_status(obj) for kind in sorted(flow, reverse=True) for obj in flow[kind]])
     classes = json.loads((source / "priorityclass_bootstrap.json").read_text())
-    write(
-        "priorityclasses", [{**obj, "description": DESCRIPTIONS[obj["metadata"]["name"]]} for obj in classes]
-    )
-    write("namespaces", others["core/v1/namespaces"])
-    services = others["apiregistration.k8s.io/v1/apiservices"]
-    write("apiservices", [without_status(obj) for obj in services])
+    parts = {
+        "rbac": [obj for kind in sorted(rbac) for obj in rbac[kind]],
+        "flowcontrol": [without_status(obj) for kind in sorted(flow, reverse=True) for obj in flow[kind]],
+        "priorityclasses": [{**obj, "description": DESCRIPTIONS[obj["metadata"]["name"]]} for obj in classes],
+        "namespaces": others["core/v1/namespaces"],
+        "apiservices": [without_status(obj) for obj in others["apiregistration.k8s.io/v1/apiservices"]],
+    }
+    return {f"{name}.json": lines(objects) for name, objects in parts.items()}
 
 
 def without_status(obj: Object) -> Object:
@@ -40,10 +43,19 @@ def without_status(obj: Object) -> Object:
     return {name: value for name, value in obj.items() if name != "status"}
 
 
-def write(name: str, objects: list[Object]) -> None:
-    lines = (json.dumps(obj, separators=(",", ":")) for obj in objects)
-    (TARGET / f"{name}.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
+def lines(objects: list[Object]) -> str:
+    rows = (json.dumps(obj, separators=(",", ":")) for obj in objects)
+    return "[\n" + ",\n".join(rows) + "\n]\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Generate src/pilothouse/controllers/bootstrap_data.")
+    parser.add_argument("--source", type=pathlib.Path, default=SOURCE)
+    parser.add_argument("--out", type=pathlib.Path, default=OUT)
+    options = parser.parse_args()
+    for name, content in build(options.source).items():
+        (options.out / name).write_text(content)
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    main()

@@ -1,6 +1,6 @@
 """Reads how Go declares the API types, for what OpenAPI does not say: omitempty, pointers, names of types.
 
-    python tools/gen_go_types.py DIR > tools/data/go_types.json
+    python tools/gen_go_types.py DIR [--out FILE]
 
 DIR holds the sources of the Go modules k8s.io/api, apimachinery, kube-aggregator and apiextensions-apiserver
 of one release, each under its own import path. `groups` names the API group of each package that registers
@@ -8,11 +8,12 @@ kinds. `structs` has one line per struct: `[JSON name, Go type, flags, embedded 
 flags are p (pointer), o (omitempty) and z (omitzero).
 """
 
+import argparse
 import json
 import re
-import sys
 from pathlib import Path
 
+OUT = Path(__file__).parent / "data/go_types.json"
 STRUCT = re.compile(r"^type (\w+) struct \{(.*?)^\}", re.M | re.S)
 MEMBER = re.compile(r"^(?:(\w+)\s+)?([\w.*\[\]{}]+)\s+`([^`]*)`")
 ALIAS = re.compile(r'^\s*(?:import\s+)?(\w+)?\s*"(k8s\.io/[^"]+)"', re.M)
@@ -46,10 +47,10 @@ def qualify(text: str, package: str, imports: dict[str, str]) -> str:
 
 def parse(path: Path, package: str) -> dict[str, list[Row]]:
     """The structs of one file; an embedded struct has no JSON name and its Go name in the last column."""
-    text = path.read_text()
-    imports = {alias or target.rsplit("/", 1)[-1]: target for alias, target in ALIAS.findall(text)}
+    code = path.read_text()
+    imports = {alias or target.rsplit("/", 1)[-1]: target for alias, target in ALIAS.findall(code)}
     found: dict[str, list[Row]] = {}
-    for name, body in STRUCT.findall(text):
+    for name, body in STRUCT.findall(code):
         rows: list[Row] = []
         for line in body.splitlines():
             match = MEMBER.match(line.strip())
@@ -114,12 +115,19 @@ def groups(root: Path) -> dict[str, str]:
     return found
 
 
-def main() -> None:
-    root = Path(sys.argv[1])
-    structs = collect(root)
+def text(package_groups: dict[str, str], structs: dict[str, list[Row]]) -> str:
+    """The content of go_types.json."""
     lines = [f"{json.dumps(n)}: {json.dumps(structs[n], separators=(',', ':'))}" for n in sorted(structs)]
-    print('{"groups":', json.dumps(groups(root), indent=0))
-    print(',"structs": {', ",\n".join(lines), "}}", sep="\n")
+    head = json.dumps(package_groups, indent=0)
+    return "\n".join(['{"groups": ' + head, ',"structs": {', ",\n".join(lines), "}}"]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Generate tools/data/go_types.json.")
+    parser.add_argument("source", type=Path)
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    options.out.write_text(text(groups(options.source), collect(options.source)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """Write the tables of docs/architecture.md: what every file is for, in the words of its own docstring.
 
+    python tools/gen_map.py [--out FILE]
+
 Everything above the line `## Every file` is written by hand.
 """
 
+import argparse
 import ast
 import pathlib
 import re
@@ -54,10 +57,17 @@ def table(folder: pathlib.Path) -> str:
     )
 
 
-def main() -> None:
+def build() -> str:
+    """The document with new tables."""
     head = MAP.read_text().split(MARK)[0]
     tables = "".join(table(folder) for folder in folders())
-    MAP.write_text(f"{head}{MARK}\n{tables.rstrip()}\n")
+    return f"{head}{MARK}\n{tables.rstrip()}\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Generate the tables of docs/architecture.md.")
+    parser.add_argument("--out", type=pathlib.Path, default=MAP)
+    parser.parse_args().out.write_text(build())
 
 
 if __name__ == "__main__":

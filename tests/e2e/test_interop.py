@@ -112,7 +112,7 @@ class Other(Subprocess):
         pytest.param(
             [REFERENCE],
             id="reference",
-            marks=pytest.mark.skipif(not REFERENCE, reason="PILOTHOUSE_REFERENCE names no kube-apiserver"),
+            marks=pytest.mark.skipif(not REFERENCE, reason="on request: PILOTHOUSE_REFERENCE names a kube-apiserver"),
         ),
     ],
 )

@@ -19,7 +19,7 @@ SERVICES = "/api/v1/namespaces/default/services"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
-pytestmark = pytest.mark.skipif(not ADDRESS, reason="this host has the loopback address only")
+pytestmark = pytest.mark.skipif(not ADDRESS, reason="not on this host: it has the loopback address only")
 
 
 async def metrics(request):

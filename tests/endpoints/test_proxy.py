@@ -198,7 +198,7 @@ async def test_log_options(rig, query, status, message):
     assert await rig.fail(status, "GET", f"{PODS}/p/log?{query}") == message
 
 
-@pytest.mark.skipif(not ADDRESS, reason="this host has the loopback address only")
+@pytest.mark.skipif(not ADDRESS, reason="not on this host: it has the loopback address only")
 async def test_the_proxy_of_a_service(rig, tmp_path):
     async with Backend(tmp_path, kubelet, address=ADDRESS) as backend:
         services, slices = (

@@ -25,7 +25,7 @@ def quiet() -> Iterator[None]:
 
 @pytest.mark.skipif(
     "GROWTH_SECONDS" not in os.environ,
-    reason="GROWTH_SECONDS says for how long; the sample still finds marginal cases",
+    reason="on request: GROWTH_SECONDS says for how long; the sample still finds marginal cases",
 )
 @pytest.mark.slow
 @pytest.mark.usefixtures("quiet")

@@ -17,6 +17,7 @@ from pilothouse.api.validate.common import (
 from pilothouse.api.validate.dra import each, validate_attribute_name, validate_binding, validate_pool_name
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import amount
+from pilothouse.api.validate.shown import node_selector_terms
 from pilothouse.api.validate.storage import validate_driver_name
 
 MAX_DEVICES, MAX_DEVICES_WITH_TAINTS = 128, 64
@@ -90,9 +91,8 @@ def _place(spec: Object, errs: Errors) -> None:
             validate_node_selector(value, path, errs)
             terms = value.get("nodeSelectorTerms") or []
             if len(terms) != 1:
-                errs.invalid(
-                    f"{path}.nodeSelectorTerms", terms or None, "must have exactly one node selector term"
-                )
+                why = "must have exactly one node selector term"
+                errs.invalid(f"{path}.nodeSelectorTerms", node_selector_terms(terms), why)
         elif not value:
             text = "a non-empty string" if member == "nodeName" else "true"
             errs.invalid(path, value, f"must be either unset or set to {text}")

@@ -80,8 +80,53 @@ def validate_flow_schema(obj: Object, errs: Errors) -> None:
         _rules(rules, f"spec.rules[{i}]", errs)
     mandatory = MANDATORY_SCHEMAS.get(name)
     if mandatory is not None and not equal(spec, mandatory):
-        errs.invalid("spec", spec, f"spec of '{name}' must equal the fixed value")
+        errs.invalid("spec", _schema_shown(spec), f"spec of '{name}' must equal the fixed value")
     _conditions(obj, errs)
+
+
+def _schema_shown(spec: Object) -> Object:
+    """A schema's spec as upstream's internal type prints."""
+    method, listed = spec.get("distinguisherMethod"), spec.get("rules")
+    return {
+        "PriorityLevelConfiguration": {
+            "Name": (spec.get("priorityLevelConfiguration") or {}).get("name", "")
+        },
+        "MatchingPrecedence": spec.get("matchingPrecedence", 0),
+        "DistinguisherMethod": method and {"Type": method.get("type", "")},
+        "Rules": listed and [_rules_shown(rules) for rules in listed],
+    }
+
+
+def _rules_shown(rules: Object) -> Object:
+    subjects = [
+        {
+            "Kind": s.get("kind", ""),
+            "User": s.get("user") and {"Name": s["user"].get("name", "")},
+            "Group": s.get("group") and {"Name": s["group"].get("name", "")},
+            "ServiceAccount": s.get("serviceAccount")
+            and {m.capitalize(): s["serviceAccount"].get(m, "") for m in ("namespace", "name")},
+        }
+        for s in rules.get("subjects") or ()
+    ]
+    resource = [
+        {
+            "Verbs": r.get("verbs"),
+            "APIGroups": r.get("apiGroups"),
+            "Resources": r.get("resources"),
+            "ClusterScope": r.get("clusterScope", False),
+            "Namespaces": r.get("namespaces"),
+        }
+        for r in rules.get("resourceRules") or ()
+    ]
+    other = [
+        {"Verbs": r.get("verbs"), "NonResourceURLs": r.get("nonResourceURLs")}
+        for r in rules.get("nonResourceRules") or ()
+    ]
+    return {
+        "Subjects": subjects or None,
+        "ResourceRules": resource or None,
+        "NonResourceRules": other or None,
+    }
 
 
 def validate_flow_schema_update(obj: Object, old: Object, errs: Errors) -> None:

@@ -1,6 +1,6 @@
 """Values as messages print them where upstream's types decide: map keys sorted, Go member names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pilothouse.api.fields import Object
@@ -21,6 +21,30 @@ def label_selector(selector: Object | None) -> Object | None:
     if selector.get("matchExpressions"):
         out["matchExpressions"] = [_expression(e) for e in selector["matchExpressions"]]
     return out
+
+
+def node_selector(selector: Object | None) -> Object | None:
+    """A core NodeSelector, whose internal type has no JSON names."""
+    if selector is None:
+        return None
+    return {"NodeSelectorTerms": node_selector_terms(selector.get("nodeSelectorTerms") or ())}
+
+
+def node_selector_terms(terms: Sequence[Object]) -> list[Object] | None:
+    """The terms of a core NodeSelector."""
+    return [node_selector_term(term) for term in terms] or None
+
+
+def node_selector_term(term: Object) -> Object:
+    """One of those terms."""
+    return {m[0].upper() + m[1:]: _requirements(term.get(m)) for m in ("matchExpressions", "matchFields")}
+
+
+def _requirements(requirements: Sequence[Object] | None) -> list[Object] | None:
+    return [
+        {"Key": r.get("key", ""), "Operator": r.get("operator", ""), "Values": r.get("values") or None}
+        for r in requirements or ()
+    ] or None
 
 
 def _expression(expression: Object) -> Object:

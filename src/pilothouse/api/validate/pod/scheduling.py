@@ -14,6 +14,7 @@ from pilothouse.api.validate.common import (
     validate_name,
     validate_qualified_name,
 )
+from pilothouse.api.validate.shown import node_selector_term, node_selector_terms, sorted_map
 
 TAINT_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -291,7 +292,8 @@ def _spread_label_keys(constraint: Object, path: str, errs: Errors) -> None:
 def validate_node_selector_additions(new: Object, old: Object, path: str, errs: Errors) -> None:
     """A gated pod's nodeSelector may grow only."""
     if any(new.get(k) != v for k, v in old.items()):
-        errs.invalid(path, new, "only additions to spec.nodeSelector are allowed (no mutations or deletions)")
+        why = "only additions to spec.nodeSelector are allowed (no mutations or deletions)"
+        errs.invalid(path, sorted_map(new), why)
 
 
 def validate_node_affinity_additions(new: Object | None, old: Object | None, path: str, errs: Errors) -> None:
@@ -302,13 +304,16 @@ def validate_node_affinity_additions(new: Object | None, old: Object | None, pat
     after = ((new or {}).get(_REQUIRED) or {}).get("nodeSelectorTerms") or []
     path = f"{path}.{_REQUIRED}.nodeSelectorTerms"
     if len(before) != len(after):
-        errs.invalid(
-            path, after or None, "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
-        )
+        why = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
+        errs.invalid(path, node_selector_terms(after), why)
         return
     for i, (one, two) in enumerate(zip(after, before, strict=True)):
         if not _only_additions(one, two):
-            errs.invalid(f"{path}[{i}]", one, "only additions are allowed (no mutations or deletions)")
+            errs.invalid(
+                f"{path}[{i}]",
+                node_selector_term(one),
+                "only additions are allowed (no mutations or deletions)",
+            )
 
 
 def _only_additions(new: Object, old: Object) -> bool:

@@ -11,6 +11,7 @@ from pilothouse.api.validate.persistentvolumeclaim import validate_claim_templat
 from pilothouse.api.validate.pod.env import VOLUME_FIELDS, validate_field_ref, validate_resource_ref
 from pilothouse.api.validate.pod.options import PodOptions
 from pilothouse.api.validate.resources import amount
+from pilothouse.api.validate.shown import label_selector
 
 FILE_MODE = "must be a number between 0 and 0777 (octal), both inclusive"
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -217,7 +218,7 @@ def _token(token: Object, path: str, volume_path: str, errs: Errors, options: Po
 def _trust_bundle(bundle: Object, path: str, errs: Errors) -> None:
     name, signer, file = bundle.get("name"), bundle.get("signerName"), bundle.get("path", "")
     if name is not None and signer is not None:
-        errs.invalid(path, bundle, "only one of name and signerName may be used")
+        errs.invalid(path, _trust_bundle_shown(bundle), "only one of name and signerName may be used")
     elif name is not None:
         if not name:
             errs.required(f"{path}.name", "must be a valid object name")
@@ -225,7 +226,7 @@ def _trust_bundle(bundle: Object, path: str, errs: Errors) -> None:
         report(f"{path}.name", name, messages, errs)
         if bundle.get("labelSelector") is not None:
             why = "labelSelector must be unset if name is specified"
-            errs.invalid(f"{path}.labelSelector", bundle["labelSelector"], why)
+            errs.invalid(f"{path}.labelSelector", label_selector(bundle["labelSelector"]), why)
     elif signer is not None:
         if not signer:
             errs.required(f"{path}.signerName", "must be a valid signer name")
@@ -236,6 +237,17 @@ def _trust_bundle(bundle: Object, path: str, errs: Errors) -> None:
     if not file:
         errs.required(f"{path}.path")
     validate_local_path(file, f"{path}.path", errs)
+
+
+def _trust_bundle_shown(bundle: Object) -> Object:
+    """A source as upstream's internal type prints."""
+    return {
+        "Name": bundle["name"],
+        "SignerName": bundle["signerName"],
+        "LabelSelector": label_selector(bundle.get("labelSelector")),
+        "Optional": bundle.get("optional"),
+        "Path": bundle.get("path", ""),
+    }
 
 
 def trust_bundle_name(name: str, signer: str = "") -> list[str]:

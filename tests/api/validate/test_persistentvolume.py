@@ -1,0 +1,202 @@
+"""Every cause that persistent volumes can have (pkg/apis/core/validation)."""
+
+import pytest
+from rules import GONE, Case, causes, put
+
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import persistentvolume as rules
+
+NEW, UPDATE = rules.validate_volume, rules.validate_volume_update
+BASE: Object = {
+    "metadata": {"name": "v"},
+    "spec": {
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "hostPath": {"path": "/v", "type": ""},
+        "persistentVolumeReclaimPolicy": "Retain",
+        "volumeMode": "Filesystem",
+    },
+}
+CSI = {"driver": "d", "volumeHandle": "h"}
+
+
+def of(**spec: object) -> Object:
+    return put(BASE, {f"spec.{name}": value for name, value in spec.items()})
+
+
+def csi(**spec: object) -> Object:
+    return of(**{"hostPath": GONE, "csi": CSI, **spec})
+
+
+def placed(*keys: str) -> Object:
+    expressions = [{"key": key, "operator": "In", "values": ["z"]} for key in keys]
+    return of(nodeAffinity={"required": {"nodeSelectorTerms": [{"matchExpressions": expressions}]}})
+
+
+def inline(spec: Object, errs: Errors) -> None:
+    """The volume of a VolumeAttachment."""
+    rules.validate_volume_spec(spec, "", "s", errs, inline=True)
+
+
+INLINE = {"csi": CSI, "accessModes": ["ReadWriteOnce"]}
+BETA, STABLE = "failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"
+
+CASES: list[Case] = [
+    (NEW, BASE, []),
+    (
+        NEW,
+        of(accessModes=[], capacity={}),
+        [
+            "spec.accessModes: Required value",
+            "spec.capacity: Required value",
+            'spec.capacity: Unsupported value: null: supported values: "storage"',
+        ],
+    ),
+    (
+        NEW,
+        of(accessModes=["Odd"], capacity={"storage": "-1", "cpu": "1"}),
+        [
+            'spec.accessModes: Unsupported value: "Odd": supported values: "ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"',
+            'spec.capacity: Unsupported value: {"cpu":"1","storage":"-1"}: supported values: "storage"',
+            "spec.capacity[storage]: Invalid value: -1: must be a valid resource quantity",
+            'spec.capacity[storage]: Invalid value: "-1": must be greater than zero',
+        ],
+    ),
+    (
+        NEW,
+        of(persistentVolumeReclaimPolicy="Odd", volumeMode="Odd", storageClassName="S_"),
+        [
+            'spec.persistentVolumeReclaimPolicy: Unsupported value: "Odd": supported values: "Delete", "Recycle", "Retain"',
+            "spec.storageClassName: Invalid value: \"S_\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+            'spec.volumeMode: Unsupported value: "Odd": supported values: "Block", "Filesystem"',
+        ],
+    ),
+    (
+        NEW,
+        of(persistentVolumeReclaimPolicy="Recycle", hostPath={"path": "/a/..", "type": ""}),
+        [
+            "spec.hostPath.path: Invalid value: \"/a/..\": must not contain '..'",
+            "spec.persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'",
+        ],
+    ),
+    (
+        NEW,
+        of(persistentVolumeReclaimPolicy="Recycle", hostPath={"path": "//", "type": ""}),
+        ["spec.persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'"],
+    ),
+    (
+        NEW,
+        of(nodeAffinity={}),
+        ["spec.nodeAffinity.required: Required value: must specify required node constraints"],
+    ),
+    (
+        NEW,
+        of(nodeAffinity={"required": {}}),
+        [
+            "spec.nodeAffinity.required.nodeSelectorTerms: Required value: must have at least one node selector term"
+        ],
+    ),
+    (
+        NEW,
+        of(hostPath=GONE, local={"path": "/l"}),
+        ["spec.nodeAffinity: Required value: Local volume requires node affinity"],
+    ),
+    (
+        NEW,
+        of(hostPath=GONE, iscsi={"targetPortal": "p", "iqn": "x"}),
+        ['spec.iscsi.iqn: Invalid value: "x": must be valid format'],
+    ),
+    (NEW, csi(volumeAttributesClassName="a"), []),
+    (
+        NEW,
+        csi(volumeAttributesClassName=""),
+        ["spec.volumeAttributesClassName: Required value: an empty string is disallowed"],
+    ),
+    (
+        NEW,
+        of(volumeAttributesClassName="A_"),
+        [
+            "spec.volumeAttributesClassName: Invalid value: \"A_\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+            "spec.csi: Required value: has to be specified when using volumeAttributesClassName",
+        ],
+    ),
+    (
+        NEW,
+        put(BASE, {"metadata.annotations": {"volume.beta.kubernetes.io/mount-options": "ro"}}),
+        [
+            "metadata.annotations.volume.beta.kubernetes.io/mount-options: Forbidden: may not specify mount options for this volume type"
+        ],
+    ),
+    (inline, INLINE, []),
+    (inline, {**INLINE, "persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem"}, []),
+    (
+        inline,
+        {**INLINE, "claimRef": {"name": "c"}, "capacity": {"storage": "1"}, "storageClassName": "s"},
+        [
+            "s.claimRef: Forbidden: may not be specified in the context of inline volumes",
+            "s.capacity: Forbidden: may not be specified in the context of inline volumes",
+            "s.storageClassName: Forbidden: may not be specified in the context of inline volumes",
+        ],
+    ),
+    (
+        inline,
+        {**INLINE, "persistentVolumeReclaimPolicy": "Delete", "volumeMode": "Block", "nodeAffinity": {}},
+        [
+            "s.persistentVolumeReclaimPolicy: Forbidden: may only be Retain in the context of inline volumes",
+            "s.nodeAffinity: Forbidden: may not be specified in the context of inline volumes",
+            "s.volumeMode: Forbidden: may not specify volumeMode other than Filesystem in the context of inline volumes",
+        ],
+    ),
+    (UPDATE, (BASE, BASE), []),
+    (UPDATE, (of(volumeMode="Block"), BASE), ['volumeMode: Invalid value: "Block": field is immutable']),
+    (UPDATE, (csi(csi={**CSI, "controllerExpandSecretRef": {"name": "s", "namespace": "n"}}), csi()), []),
+    (UPDATE, (placed("a"), BASE), []),
+    (UPDATE, (placed(STABLE), placed(BETA)), []),
+    (
+        UPDATE,
+        (placed("a"), placed("b")),
+        [
+            'nodeAffinity: Invalid value: {"Required":{"NodeSelectorTerms":[{"MatchExpressions":[{"Key":"a","Operator":"In","Values":["z"]}],"MatchFields":null}]}}: field is immutable, except for updating from beta label to GA'
+        ],
+    ),
+    (
+        UPDATE,
+        (BASE, placed("b")),
+        ["nodeAffinity: Invalid value: null: field is immutable, except for updating from beta label to GA"],
+    ),
+    (
+        UPDATE,
+        (csi(), csi(volumeAttributesClassName="a")),
+        ["spec.volumeAttributesClassName: Forbidden: update from non-nil value to nil is forbidden"],
+    ),
+]
+WARNINGS: list[tuple[Object, list[str]]] = [
+    (BASE, []),
+    (
+        of(persistentVolumeReclaimPolicy="Recycle", hostPath=GONE, rbd={}),
+        [
+            "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.",
+            "spec.rbd: deprecated in v1.28, non-functional in v1.31+",
+        ],
+    ),
+    (of(hostPath=GONE, storageos={}), ["spec.storageOS: deprecated in v1.22, non-functional in v1.25+"]),
+    (
+        put(placed(BETA), {"metadata.annotations": {"volume.beta.kubernetes.io/storage-class": "s"}}),
+        [
+            'metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use "storageClassName" attribute instead',
+            'spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].key: failure-domain.beta.kubernetes.io/zone is deprecated since v1.17; use "topology.kubernetes.io/zone" instead',
+        ],
+    ),
+]
+warn = rules.volume_warnings
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_causes(case: Case) -> None:
+    rule, given, expected = case
+    assert causes(rule, given) == expected
+
+
+@pytest.mark.parametrize(("volume", "expected"), WARNINGS)
+def test_warnings(volume: Object, expected: list[str]) -> None:
+    assert warn(volume) == expected
