@@ -9,32 +9,13 @@ from typing import Any
 
 import orjson
 
-from pilothouse.endpoints import negotiation
+from pilothouse.endpoints import negotiation, refusals
 from pilothouse.endpoints.negotiation import Media
-from pilothouse.errors import MethodNotAllowed, NotFound
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Request, Response
 
 Document = dict[str, Any]
-
-METHOD_NOT_ALLOWED = "the server does not allow this method on the requested resource"
-NOT_FOUND = "the server could not find the requested resource"
-
-
-def method_not_allowed() -> MethodNotAllowed:
-    """The router's 405: the path is known, the method is not."""
-    return MethodNotAllowed(METHOD_NOT_ALLOWED, details={})
-
-
-def page_not_found() -> Response:
-    """The 404 of a path that no handler claims."""
-    return Response(
-        404,
-        b"404 page not found\n",
-        "text/plain; charset=utf-8",
-        [("X-Content-Type-Options", "nosniff")],
-    )
 
 
 class Discovery:
@@ -92,14 +73,14 @@ class Discovery:
         if len(parts) == 1:
             return self._groups(request, accept)
         if len(parts) == 2:
-            return self._plain(request, "/".join(parts), accept) or page_not_found()
+            return self._plain(request, "/".join(parts), accept) or refusals.page_not_found()
         return self._version(request, parts, accept)
 
     def missing(self, group: str, version: str) -> Response:
         """The answer to a path under a version that is not served: text, or a Status by exception."""
         if version and self._is_built_in(group):
-            raise NotFound(NOT_FOUND, details={})
-        return page_not_found()
+            raise refusals.path_not_found()
+        return refusals.page_not_found()
 
     def paths(self) -> list[str]:
         """The paths that `/` lists for groups and versions."""
@@ -111,9 +92,9 @@ class Discovery:
 
     def _core(self, request: Request, parts: list[str], accept: str | None) -> Response:
         if len(parts) == 2 and parts[1] not in self._versions(""):
-            raise NotFound(NOT_FOUND, details={})
+            raise refusals.path_not_found()
         if request.method != "GET":
-            raise method_not_allowed()
+            raise refusals.method_not_allowed()
         negotiation.acceptable(accept)
         if len(parts) == 1:
             aggregated = negotiation.negotiate_discovery(accept)
@@ -140,7 +121,7 @@ class Discovery:
             return self.missing(group, version)
         if not is_custom(resources[0]):
             if request.method != "GET":
-                raise method_not_allowed()
+                raise refusals.method_not_allowed()
             negotiation.acceptable(accept)
         return self._plain(request, "/".join(parts), accept)
 

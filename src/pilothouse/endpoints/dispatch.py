@@ -10,17 +10,19 @@ from pilothouse.endpoints import (
     create,
     delete,
     get,
-    negotiation,
     patch,
     proxy,
+    refusals,
     subresources,
     update,
+    watch,
 )
 from pilothouse.endpoints import (
     list as list_verb,
 )
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.discovery import Discovery, page_not_found
+from pilothouse.endpoints.discovery import Discovery
+from pilothouse.endpoints.negotiation import negotiation_for
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.endpoints.params import first
 from pilothouse.endpoints.response import Responder
@@ -91,12 +93,16 @@ class Dispatcher:
             return self._unknown(ctx)
         ctx.resource = resource
         if info.path.startswith("//"):
-            return page_not_found()
+            return refusals.page_not_found()
         if info.verb == "proxy":  # a path of old: the right to it is none to read or write the object
-            raise not_supported(resource, "proxy") if resource.list_items_typed else unknown()
+            raise (
+                refusals.verb_not_supported(resource, "proxy")
+                if resource.list_items_typed
+                else refusals.path_not_found()
+            )
         if resource.list_items_typed:
             if not _custom_shape(resource, info):
-                return page_not_found()
+                return refusals.page_not_found()
         else:
             self._check_shape(resource, info)
         consistent = self.consistent
@@ -146,7 +152,7 @@ class Dispatcher:
         answer: Answer | None = self.discovery.handle(request, path)
         if answer is None:
             answer = self.nonresource.handle(request, path)
-        return answer if answer is not None else page_not_found()
+        return answer if answer is not None else refusals.page_not_found()
 
     def _unknown(self, ctx: Context) -> Response:
         return self.discovery.missing(ctx.info.group, ctx.info.version)
@@ -155,28 +161,28 @@ class Dispatcher:
         """Paths that name a resource in the wrong scope, or go on behind it, do not exist."""
         if info.parts[0] != "namespaces" or len(info.parts) == 1:
             if not resource.namespaced and info.namespace:
-                raise unknown()
+                raise refusals.path_not_found()
         if resource.namespaced and not info.namespace and info.name:
-            raise unknown()
+            raise refusals.path_not_found()
         if info.verb == "watch" and len(info.parts) > 2:
-            raise unknown()
+            raise refusals.path_not_found()
         if "" in info.parts or (len(info.parts) > 3 and info.subresource != "proxy"):
-            raise unknown()
+            raise refusals.path_not_found()
 
     def _verb(self, ctx: Context, resource: Resource) -> Answer:
         info, method = ctx.info, ctx.request.method
         if info.verb == "watch" and info.path.split("/", 5).count("watch"):
-            return list_verb.handle_deprecated_watch(self.verbs, ctx, resource)
+            return watch.handle_deprecated(self.verbs, ctx, resource)
         table = OBJECT if info.name else COLLECTION
         if resource.list_items_typed:
             table = _custom_table(info, method, table)
         if info.name and not any(verb in resource.verbs for verb, _ in OBJECT.values()):
-            raise unknown()
+            raise refusals.path_not_found()
         found = table.get(method)
         if found is None or (found[0] not in resource.verbs and not resource.list_items_typed):
-            raise not_allowed()  # a custom resource on its way out only says that it has fewer verbs
+            raise refusals.method_not_allowed()  # a custom resource on its way out only says that it has fewer verbs
         if resource.namespaced and not info.namespace and method != "GET":
-            raise not_allowed()
+            raise refusals.method_not_allowed()
         if resource.deprecated:
             ctx.warn(resource.deprecated)
         negotiation_for(ctx, resource)
@@ -203,7 +209,7 @@ class Dispatcher:
         if sub is None:
             if resource.list_items_typed:
                 raise errors.not_found(resource.group, resource.plural, info.name)
-            raise unknown()
+            raise refusals.path_not_found()
         ctx.subresource = sub
         if sub.name in proxy.STREAMS:
             return proxy.handle(self.verbs, ctx, resource, sub)
@@ -211,7 +217,11 @@ class Dispatcher:
             ctx.request.method
         )
         if verb is None or verb not in sub.verbs:
-            raise not_supported(resource, info.verb) if resource.list_items_typed else not_allowed()
+            raise (
+                refusals.verb_not_supported(resource, info.verb)
+                if resource.list_items_typed
+                else refusals.method_not_allowed()
+            )
         negotiation_for(ctx, resource, tables=sub.strategy is not None)
         if sub.strategy is None:
             return subresources.handle(self.verbs, ctx, resource, sub)
@@ -234,40 +244,3 @@ def _custom_shape(resource: Resource, info: RequestInfo) -> bool:
     if not resource.namespaced:
         return not info.namespace
     return bool(info.namespace) or info.verb in ("list", "watch")
-
-
-def negotiation_for(ctx: Context, resource: Resource, *, tables: bool = True) -> None:
-    """Agree on the form of the answer, as the router and the handler of upstream do in turn."""
-    accept = ctx.request.headers.get("accept")
-    if not accept or accept == negotiation.JSON:
-        ctx.media = negotiation.PLAIN_JSON
-        return
-    if not resource.list_items_typed:
-        collection = not ctx.info.name and ctx.request.method == "GET"
-        negotiation.acceptable(accept, negotiation.LIST_PRODUCES if collection else negotiation.PRODUCES)
-    ctx.media = negotiation.negotiate(
-        accept,
-        stream=ctx.info.verb == "watch",
-        tables=tables and resource.verbs != ("create",),
-        custom=resource.list_items_typed,
-    )
-
-
-def unknown() -> errors.NotFound:
-    """The 404 of a path inside a group that is served."""
-    return errors.NotFound("the server could not find the requested resource", details={})
-
-
-def not_supported(resource: Resource, verb: str) -> errors.MethodNotAllowed:
-    """The 405 of a custom resource, which names it."""
-    return errors.MethodNotAllowed(
-        f'{verb} is not supported on resources of kind "{resource.group_resource}"',
-        details={"group": resource.group, "kind": resource.plural},
-    )
-
-
-def not_allowed() -> errors.MethodNotAllowed:
-    """The 405 of a method that a resource does not have."""
-    return errors.MethodNotAllowed(
-        "the server does not allow this method on the requested resource", details={}
-    )

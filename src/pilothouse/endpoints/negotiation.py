@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from pilothouse.caches import Memo
+from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import first
 from pilothouse.endpoints.requestinfo import parse_query
 from pilothouse.errors import NotAcceptable, UnsupportedMediaType
+from pilothouse.registry.resource import Resource
 
 JSON = "application/json"
 YAML = "application/yaml"
@@ -256,6 +258,23 @@ def negotiate(
     if media is None:
         raise not_acceptable()
     return media
+
+
+def negotiation_for(ctx: Context, resource: Resource, *, tables: bool = True) -> None:
+    """Agree on the form of the answer, as the router and the handler of upstream do in turn."""
+    accept = ctx.request.headers.get("accept")
+    if not accept or accept == JSON:
+        ctx.media = PLAIN_JSON
+        return
+    if not resource.list_items_typed:
+        collection = not ctx.info.name and ctx.request.method == "GET"
+        acceptable(accept, LIST_PRODUCES if collection else PRODUCES)
+    ctx.media = negotiate(
+        accept,
+        stream=ctx.info.verb == "watch",
+        tables=tables and resource.verbs != ("create",),
+        custom=resource.list_items_typed,
+    )
 
 
 def negotiate_plain(accept: str | None) -> Media:
