@@ -136,6 +136,7 @@ class Rig:
         authorizer = from_modes(self.modes, self.readers)
         self.services = SimpleNamespace(
             options=options.parse([]),
+            catalog=self.catalog,
             addresses=Addresses(["10.0.0.0/24"]),
             node_ports=NodePorts(self.storage, self.cacher, self.readers),
             issuer=None,

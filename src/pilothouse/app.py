@@ -83,6 +83,7 @@ class Services:
     """What a few kinds need beside the objects; hooks reach it as `ctx.services`."""
 
     options: Config
+    catalog: Catalog
     addresses: Addresses
     node_ports: NodePorts
     issuer: TokenIssuer
@@ -245,6 +246,7 @@ class Server:
         Capabilities.allow_privileged = config.allow_privileged
         self.services = Services(
             options=config,
+            catalog=self.catalog,
             addresses=Addresses([str(n) for n in config.service_networks]),
             node_ports=NodePorts(self.storage, self.cacher, readers, *config.service_node_port_range),
             issuer=issuer,

@@ -56,7 +56,7 @@ FROM_STORE = ("", "status", "scale")
 
 
 ATTEMPTS = 64
-"""Times that a write is made anew when another server was faster."""
+"""How often a write is tried while other servers claim the same IP address or port."""
 
 
 class Dispatcher:
@@ -94,17 +94,10 @@ class Dispatcher:
         ctx.resource = resource
         if info.path.startswith("//"):
             return refusals.page_not_found()
-        if info.verb == "proxy":  # a path of old: the right to it is none to read or write the object
-            raise (
-                refusals.verb_not_supported(resource, "proxy")
-                if resource.list_items_typed
-                else refusals.path_not_found()
-            )
-        if resource.list_items_typed:
-            if not _custom_shape(resource, info):
-                return refusals.page_not_found()
-        else:
-            self._check_shape(resource, info)
+        if info.verb == "proxy":
+            raise refusals.proxy_of_old(resource)
+        if not resource.conventions.path_exists(info, resource.namespaced):
+            return refusals.outside(resource)
         consistent = self.consistent
         if consistent is not None and not resource.virtual and self._needs_newest(ctx):
             return self._after(consistent, ctx, resource)
@@ -157,30 +150,19 @@ class Dispatcher:
     def _unknown(self, ctx: Context) -> Response:
         return self.discovery.missing(ctx.info.group, ctx.info.version)
 
-    def _check_shape(self, resource: Resource, info: RequestInfo) -> None:
-        """Paths that name a resource in the wrong scope, or go on behind it, do not exist."""
-        if info.parts[0] != "namespaces" or len(info.parts) == 1:
-            if not resource.namespaced and info.namespace:
-                raise refusals.path_not_found()
-        if resource.namespaced and not info.namespace and info.name:
-            raise refusals.path_not_found()
-        if info.verb == "watch" and len(info.parts) > 2:
-            raise refusals.path_not_found()
-        if "" in info.parts or (len(info.parts) > 3 and info.subresource != "proxy"):
-            raise refusals.path_not_found()
-
     def _verb(self, ctx: Context, resource: Resource) -> Answer:
         info, method = ctx.info, ctx.request.method
         if info.verb == "watch" and info.path.split("/", 5).count("watch"):
             return watch.handle_deprecated(self.verbs, ctx, resource)
+        routed = resource.conventions.routed
         table = OBJECT if info.name else COLLECTION
-        if resource.list_items_typed:
-            table = _custom_table(info, method, table)
+        if not routed:
+            table = _unrouted(info, method, table)
         if info.name and not any(verb in resource.verbs for verb, _ in OBJECT.values()):
             raise refusals.path_not_found()
         found = table.get(method)
-        if found is None or (found[0] not in resource.verbs and not resource.list_items_typed):
-            raise refusals.method_not_allowed()  # a custom resource on its way out only says that it has fewer verbs
+        if found is None or (routed and found[0] not in resource.verbs):
+            raise refusals.method_not_allowed()  # one handler serves all verbs, whatever discovery says
         if resource.namespaced and not info.namespace and method != "GET":
             raise refusals.method_not_allowed()
         if resource.deprecated:
@@ -189,11 +171,11 @@ class Dispatcher:
         if resource.virtual:
             return subresources.virtual(self.verbs, ctx, resource)
         if resource.strategy.claim is not None and method != "GET":
-            return self._until_first(found[1], ctx, resource)
+            return self._retried(found[1], ctx, resource)
         return found[1](self.verbs, ctx, resource)
 
-    async def _until_first(self, handler: Handler, ctx: Context, resource: Resource) -> Response:
-        """A write whose hooks choose things: made anew while other servers take what was chosen."""
+    async def _retried(self, handler: Handler, ctx: Context, resource: Resource) -> Response:
+        """Retry a write whose hooks choose an address or a port while other servers claim what was chosen."""
         for attempt in range(ATTEMPTS):
             try:
                 answer = handler(self.verbs, ctx, resource)
@@ -207,9 +189,7 @@ class Dispatcher:
         info = ctx.info
         sub = resource.subresources.get(info.subresource)
         if sub is None:
-            if resource.list_items_typed:
-                raise errors.not_found(resource.group, resource.plural, info.name)
-            raise refusals.path_not_found()
+            raise refusals.unknown_subresource(resource, info.name)
         ctx.subresource = sub
         if sub.name in proxy.STREAMS:
             return proxy.handle(self.verbs, ctx, resource, sub)
@@ -217,30 +197,19 @@ class Dispatcher:
             ctx.request.method
         )
         if verb is None or verb not in sub.verbs:
-            raise (
-                refusals.verb_not_supported(resource, info.verb)
-                if resource.list_items_typed
-                else refusals.method_not_allowed()
-            )
+            raise refusals.subresource_verb(resource, info.verb)
         negotiation_for(ctx, resource, tables=sub.strategy is not None)
         if sub.strategy is None:
             return subresources.handle(self.verbs, ctx, resource, sub)
         return OBJECT[ctx.request.method][1](self.verbs, ctx, resource)
 
 
-def _custom_table(
+def _unrouted(
     info: RequestInfo, method: str, table: dict[str, tuple[str, Handler]]
 ) -> dict[str, tuple[str, Handler]]:
-    """Custom resources are routed by verb alone: a name is not looked at by POST, and missed by PUT and PATCH."""
+    """The handlers to choose from by the verb alone: POST does not look at a name, PUT and PATCH miss it."""
     if method == "POST":
         return COLLECTION
     if method in ("PUT", "PATCH") and not info.name:
         raise errors.BadRequest("name must be provided")
     return table
-
-
-def _custom_shape(resource: Resource, info: RequestInfo) -> bool:
-    """Whether a path names a custom resource in its scope; only lists and watches go across namespaces."""
-    if not resource.namespaced:
-        return not info.namespace
-    return bool(info.namespace) or info.verb in ("list", "watch")

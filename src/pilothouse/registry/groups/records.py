@@ -64,7 +64,10 @@ def resource(
     **more: Any,
 ) -> Resource:
     """A stored resource with all verbs; `status` adds the subresource of that name."""
-    record = Resource(
+    named = {sub.name: sub for sub in subresources}
+    if status is not None:
+        named["status"] = own("status", group, version, kind, status)
+    return Resource(
         group=group,
         version=version,
         plural=plural,
@@ -77,20 +80,14 @@ def resource(
         type_of=type_of(group, version, kind),
         strategy=strategy,
         field_error=field_error,
+        subresources=named,
         **more,
     )
-    for sub in subresources:
-        record.subresources[sub.name] = sub
-    if status is not None:
-        record.subresources["status"] = own("status", record, status)
-    return record
 
 
-def own(name: str, record: Resource, strategy: Strategy) -> Subresource:
+def own(name: str, group: str, version: str, kind: str, strategy: Strategy) -> Subresource:
     """A subresource whose body is the object itself."""
-    return Subresource(
-        name=name, kind=record.kind, group=record.group, version=record.version, strategy=strategy
-    )
+    return Subresource(name=name, kind=kind, group=group, version=version, strategy=strategy)
 
 
 def scale(read: Callable[[Object], Object], write: Callable[[Object, Object], None]) -> Subresource:
