@@ -6,6 +6,7 @@ from typing import Any
 from pilothouse.api import schema
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.schema import Type
+from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
 
@@ -139,6 +140,14 @@ def on_create(check: Validate) -> Callable[[WriteContext, Object, Errors], None]
 def on_update(check: ValidateUpdate) -> Callable[[WriteContext, Object, Object, Errors], None]:
     """A rule that looks at the new and the old object, as a hook."""
     return lambda ctx, obj, old, errs: check(obj, old, errs)
+
+
+def pod_policy(ctx: WriteContext) -> PodPolicy:
+    """The server's policy for pods."""
+    if ctx.services is None:
+        return STRICT
+    policy: PodPolicy = ctx.services.pod_policy
+    return policy
 
 
 def spec_of(obj: Object) -> Object:
