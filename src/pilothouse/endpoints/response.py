@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
+from pilothouse._json import JsonEncoder
 from pilothouse._listbody import ListBody
 from pilothouse._watchcache import Entry
 from pilothouse.api import depth, json
@@ -84,10 +85,21 @@ class Responder:
 
     def __init__(self, offload: Offload, budget: Budget | None = None) -> None:
         """`offload` is where long lists are made, `budget` that of the server's caches."""
+        budget = budget or Budget()
         self._messages = Messages(budget)
+        self._encoders: Cache[tuple[str, str], JsonEncoder] = Cache("event_encoders", budget, share=1 / 64)
         self._lists = Lists(offload)
         self.stream_above = list_stream.ABOVE
         """Stored bytes from which on a list that has to be decoded is made in slices."""
+
+    def event_encoder(self, resource: Resource) -> JsonEncoder:
+        """The encoder of events that show objects as they are stored; the watchers of a resource share it."""
+        key = (resource.api_version, resource.kind)
+        found = self._encoders[key]
+        if found is None:
+            found = JsonEncoder(resource.kind, resource.api_version)
+            self._encoders.put(key, found)
+        return found
 
     def sends_as_stored(self, ctx: Context, resource: Resource) -> bool:
         """Whether the answer shows objects as they are stored."""

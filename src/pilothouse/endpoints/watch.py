@@ -7,7 +7,6 @@ from typing import Protocol
 import orjson
 
 from pilothouse import errors
-from pilothouse._json import JsonEncoder
 from pilothouse._watchcache import Entry, Watcher
 from pilothouse.api import depth, json, selectors
 from pilothouse.api.fields import Object
@@ -83,25 +82,11 @@ class Transformed:
         return table
 
 
-_PLAIN: dict[tuple[str, str], JsonEncoder] = {}
-_MOST_PLAIN = 4096
-
-
-def plain_encoder(resource: Resource) -> JsonEncoder:
-    """The encoder of events that show objects as they are stored."""
-    known = _PLAIN.get((resource.api_version, resource.kind))
-    if known is None:
-        if len(_PLAIN) >= _MOST_PLAIN:  # definitions have come and gone
-            _PLAIN.clear()
-        known = _PLAIN[resource.api_version, resource.kind] = JsonEncoder(resource.kind, resource.api_version)
-    return known
-
-
-def encoder_of(ctx: Context, resource: Resource) -> Encoder:
+def encoder_of(verbs: Verbs, ctx: Context, resource: Resource) -> Encoder:
     """The encoder of what was negotiated."""
     media: negotiation.Media = ctx.media
     if media.format == "json" and not media.transform and resource.from_storage is None:
-        return plain_encoder(resource)
+        return verbs.responder.event_encoder(resource)
     if media.format == "protobuf":
         from pilothouse.endpoints.watch_protobuf import ProtobufEncoder
 
@@ -115,7 +100,7 @@ def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
     params, resource = query.params, query.resource
     query.store.readable(resource, query.prefix)
     revision = resource_version(params.resource_version)
-    encoder = encoder_of(ctx, resource)
+    encoder = encoder_of(verbs, ctx, resource)
     seconds = max(params.timeout, 0) if params.timeout else verbs.watch_timeout * (1 + random.random())
 
     def begin(stream: Stream) -> None:
