@@ -12,11 +12,13 @@ from pilothouse import options
 from pilothouse.admission.chain import AdmissionAttributes, Chain, Plugin
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.api.identity import User
+from pilothouse.api.validate.pod.policy import PodPolicy
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authn.tokens import TokenFile
 from pilothouse.authz.authorizer import forbidden, from_modes
 from pilothouse.authz.escalation import guard
+from pilothouse.caches import Budget
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.health import Health
@@ -136,8 +138,10 @@ class Rig:
         authorizer = from_modes(self.modes, self.readers)
         self.services = SimpleNamespace(
             options=options.parse([]),
+            catalog=self.catalog,
             addresses=Addresses(["10.0.0.0/24"]),
             node_ports=NodePorts(self.storage, self.cacher, self.readers),
+            pod_policy=PodPolicy(budget=Budget()),
             issuer=None,
             authenticator=self.authenticator,
             authorizer=authorizer,

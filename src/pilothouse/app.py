@@ -16,7 +16,7 @@ from pilothouse.admission.chain import Chain
 from pilothouse.admission.plugins import chain_of, enabled
 from pilothouse.admission.unsupported import stored_without_effect
 from pilothouse.api import meta
-from pilothouse.api.validate.pod.security import Capabilities
+from pilothouse.api.validate.pod.policy import PodPolicy
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
 from pilothouse.authn.impersonation import Impersonation
@@ -83,8 +83,10 @@ class Services:
     """What a few kinds need beside the objects; hooks reach it as `ctx.services`."""
 
     options: Config
+    catalog: Catalog
     addresses: Addresses
     node_ports: NodePorts
+    pod_policy: PodPolicy
     issuer: TokenIssuer
     authenticator: UnionAuthenticator
     authorizer: UnionAuthorizer
@@ -242,11 +244,12 @@ class Server:
             int(config.service_account_max_token_expiration),
             config.service_account_extend_token_expiration,
         )
-        Capabilities.allow_privileged = config.allow_privileged
         self.services = Services(
             options=config,
+            catalog=self.catalog,
             addresses=Addresses([str(n) for n in config.service_networks]),
             node_ports=NodePorts(self.storage, self.cacher, readers, *config.service_node_port_range),
+            pod_policy=PodPolicy(config.allow_privileged, self.caches),
             issuer=issuer,
             authenticator=authenticator,
             authorizer=authorizer,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pilothouse.controllers.apiservices import MANAGED, APIServices
+from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.resource import Resource
 
 PATH = "/apis/apiregistration.k8s.io/v1/apiservices"
@@ -23,7 +24,7 @@ def custom() -> Resource:
         namespaced=True,
         verbs=("get", "list"),
         key_prefix="/registry/a.example.com/fans/",
-        list_items_typed=True,
+        conventions=CUSTOM,
     )
 
 

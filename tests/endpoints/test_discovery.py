@@ -7,6 +7,7 @@ from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.errors import MethodNotAllowed, NotAcceptable, NotFound
 from pilothouse.registry.catalog import Catalog, default_catalog
+from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Request
 
@@ -101,7 +102,7 @@ def test_custom_resources_are_listed_as_declared(small):
         "status": Subresource(name="status", kind="Fan", group="example.com"),
         "scale": Subresource(name="scale", kind="Scale", group="autoscaling"),
     }
-    catalog.add(resource(list_items_typed=True, subresources=subs))
+    catalog.add(resource(conventions=CUSTOM, subresources=subs))
     names = [entry["name"] for entry in json.loads(ask(discovery, "/apis/example.com/v1").body)["resources"]]
     assert names == ["fans", "fans/status", "fans/scale"]
     entry = json.loads(ask(discovery, "/apis", AGGREGATED).body)["items"][-1]["versions"][0]["resources"][0]

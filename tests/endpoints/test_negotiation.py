@@ -78,9 +78,9 @@ def test_tables_only_where_they_are_possible():
 
 def test_custom_resources_have_no_protobuf():
     with pytest.raises(NotAcceptable):
-        negotiate("application/vnd.kubernetes.protobuf", custom=True)
+        negotiate("application/vnd.kubernetes.protobuf", protobuf=False)
     accept = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
-    assert negotiate(accept, custom=True).format == "protobuf"
+    assert negotiate(accept, protobuf=False).format == "protobuf"
 
 
 def test_streams():

@@ -3,7 +3,7 @@
 import pytest
 
 from pilothouse.registry.catalog import Catalog, built_in
-from pilothouse.registry.fields import extractor, indexed, stored_label
+from pilothouse.registry.fields import extractor, stored_label
 from pilothouse.registry.resource import Resource
 
 
@@ -51,7 +51,5 @@ def test_labels_that_are_stored_under_another_name():
 
 def test_fields_that_have_an_index():
     catalog = Catalog(built_in())
-    assert indexed(catalog.get("", "v1", "pods")) == ("spec.nodeName",)
-    assert indexed(catalog.get("", "v1", "configmaps")) == ()
-    custom = record(list_items_typed=True, selectable={".spec.f": ("spec", "f")})
-    assert indexed(custom) == (".spec.f",)
+    assert catalog.get("", "v1", "pods").indexed == ("spec.nodeName",)
+    assert catalog.get("", "v1", "configmaps").indexed == ()

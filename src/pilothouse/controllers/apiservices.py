@@ -13,7 +13,7 @@ from pilothouse.api.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.controllers.remote_discovery import resources_of
 from pilothouse.endpoints import aggregator
-from pilothouse.endpoints.discovery import Discovery, is_custom
+from pilothouse.endpoints.discovery import Discovery
 from pilothouse.registry.catalog import CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY
 from pilothouse.registry.client import Client
 from pilothouse.registry.groups.apiregistration import local_condition
@@ -84,7 +84,7 @@ class APIServices:
         if group == GROUP:
             return
         name, resources = f"{version}.{group}", self.client.catalog.resources(group, version)
-        if resources and is_custom(resources[0]):
+        if resources and resources[0].conventions.api_service:
             self._wanted.add(name)
         elif name in self._wanted:
             self._wanted.discard(name)

@@ -4,6 +4,7 @@ import asyncio
 
 from pilothouse import errors
 from pilothouse.api.fields import Object
+from pilothouse.endpoints import refusals
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.outbound.http import INSECURE, ClientError
@@ -20,9 +21,7 @@ SECONDS, LIMIT = 20.0, 10 << 10
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """One component, or all of them."""
     if ctx.info.verb == "watch":
-        raise errors.MethodNotAllowed(
-            "the server does not allow this method on the requested resource", details={}
-        )
+        raise refusals.method_not_allowed()
     name = ctx.info.name
     if not name:
         names = (*NEIGHBOURS, STORE)

@@ -6,10 +6,11 @@ from pilothouse import errors
 from pilothouse.api import codec, schema, scheme
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import params as options_of
+from pilothouse.endpoints import refusals
 from pilothouse.endpoints.body import decode_on, media_of
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.list import select
 from pilothouse.endpoints.params import WriteParams
+from pilothouse.endpoints.selection import select
 from pilothouse.endpoints.verbs import Verbs, admission_attributes, write_context
 from pilothouse.registry import deletion
 from pilothouse.registry.resource import Resource
@@ -98,9 +99,7 @@ def _success(resource: Resource, obj: Object) -> Object:
 async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Delete all that the list options select; the answer is the list as it was before."""
     if resource.namespaced and not ctx.info.namespace:
-        raise errors.MethodNotAllowed(
-            "the server does not allow this method on the requested resource", details={}
-        )
+        raise refusals.method_not_allowed()
     query = select(verbs, ctx, resource)
     options = await delete_options(ctx)
     _warn(ctx, resource, options)

@@ -9,32 +9,13 @@ from typing import Any
 
 import orjson
 
-from pilothouse.endpoints import negotiation
+from pilothouse.endpoints import negotiation, refusals
 from pilothouse.endpoints.negotiation import Media
-from pilothouse.errors import MethodNotAllowed, NotFound
-from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.catalog import Catalog, version_key
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Request, Response
 
 Document = dict[str, Any]
-
-METHOD_NOT_ALLOWED = "the server does not allow this method on the requested resource"
-NOT_FOUND = "the server could not find the requested resource"
-
-
-def method_not_allowed() -> MethodNotAllowed:
-    """The router's 405: the path is known, the method is not."""
-    return MethodNotAllowed(METHOD_NOT_ALLOWED, details={})
-
-
-def page_not_found() -> Response:
-    """The 404 of a path that no handler claims."""
-    return Response(
-        404,
-        b"404 page not found\n",
-        "text/plain; charset=utf-8",
-        [("X-Content-Type-Options", "nosniff")],
-    )
 
 
 class Discovery:
@@ -92,14 +73,14 @@ class Discovery:
         if len(parts) == 1:
             return self._groups(request, accept)
         if len(parts) == 2:
-            return self._plain(request, "/".join(parts), accept) or page_not_found()
+            return self._plain(request, "/".join(parts), accept) or refusals.page_not_found()
         return self._version(request, parts, accept)
 
     def missing(self, group: str, version: str) -> Response:
         """The answer to a path under a version that is not served: text, or a Status by exception."""
-        if version and self._is_built_in(group):
-            raise NotFound(NOT_FOUND, details={})
-        return page_not_found()
+        if version and self._is_routed(group):
+            raise refusals.path_not_found()
+        return refusals.page_not_found()
 
     def paths(self) -> list[str]:
         """The paths that `/` lists for groups and versions."""
@@ -111,9 +92,9 @@ class Discovery:
 
     def _core(self, request: Request, parts: list[str], accept: str | None) -> Response:
         if len(parts) == 2 and parts[1] not in self._versions(""):
-            raise NotFound(NOT_FOUND, details={})
+            raise refusals.path_not_found()
         if request.method != "GET":
-            raise method_not_allowed()
+            raise refusals.method_not_allowed()
         negotiation.acceptable(accept)
         if len(parts) == 1:
             aggregated = negotiation.negotiate_discovery(accept)
@@ -138,15 +119,15 @@ class Discovery:
         resources = self._catalog.resources(group, version)
         if not resources:
             return self.missing(group, version)
-        if not is_custom(resources[0]):
+        if resources[0].conventions.routed:
             if request.method != "GET":
-                raise method_not_allowed()
+                raise refusals.method_not_allowed()
             negotiation.acceptable(accept)
         return self._plain(request, "/".join(parts), accept)
 
-    def _is_built_in(self, group: str) -> bool:
+    def _is_routed(self, group: str) -> bool:
         return any(
-            not is_custom(resource)
+            resource.conventions.routed
             for version in self._catalog.versions(group)
             for resource in self._catalog.resources(group, version)
         )
@@ -198,8 +179,6 @@ class Discovery:
         return sorted(best, key=lambda group: (-best[group], group))
 
     def _versions(self, group: str, *, announced: bool = True) -> list[str]:
-        from pilothouse.registry.catalog import version_key
-
         more = self._announced if announced else self._remote
         found = {*self._catalog.versions(group), *(v for g, v in more if g == group)}
         return sorted(
@@ -275,24 +254,18 @@ class Discovery:
         return out
 
 
-def is_custom(resource: "Resource") -> bool:
-    """Whether a resource comes from a CustomResourceDefinition."""
-    return resource.list_items_typed
+def _subresources(resource: Resource) -> Iterable[Subresource]:
+    """In the order in which upstream lists them."""
+    found = resource.subresources.values()
+    return sorted(found, key=lambda sub: sub.name) if resource.conventions.sorted_subresources else found
 
 
-def _subresources(resource: "Resource") -> Iterable["Subresource"]:
-    """Sorted by name; those of custom resources as they were declared, as upstream lists them."""
-    if is_custom(resource):
-        return resource.subresources.values()
-    return sorted(resource.subresources.values(), key=lambda sub: sub.name)
-
-
-def _foreign(resource: "Resource", sub: "Subresource") -> bool:
+def _foreign(resource: Resource, sub: Subresource) -> bool:
     """Whether a subresource's body is of another group or version."""
     return (sub.group, sub.version) != (resource.group, resource.version)
 
 
-def _plain_entries(resource: "Resource") -> list[Document]:
+def _plain_entries(resource: Resource) -> list[Document]:
     entry: Document = {
         "name": resource.plural,
         "singularName": resource.singular,
@@ -316,8 +289,8 @@ def _plain_entries(resource: "Resource") -> list[Document]:
     return out
 
 
-def _aggregated_entry(resource: "Resource") -> Document:
-    own = (resource.group, resource.version) if is_custom(resource) else ("", "")
+def _aggregated_entry(resource: Resource) -> Document:
+    own = (resource.group, resource.version) if resource.conventions.full_kinds else ("", "")
     entry: Document = {
         "resource": resource.plural,
         "responseKind": {"group": own[0], "version": own[1], "kind": resource.kind},
@@ -336,7 +309,7 @@ def _aggregated_entry(resource: "Resource") -> Document:
     return entry
 
 
-def _add_names(entry: Document, resource: "Resource") -> None:
+def _add_names(entry: Document, resource: Resource) -> None:
     if resource.short_names:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:

@@ -10,17 +10,19 @@ from pilothouse.endpoints import (
     create,
     delete,
     get,
-    negotiation,
     patch,
     proxy,
+    refusals,
     subresources,
     update,
+    watch,
 )
 from pilothouse.endpoints import (
     list as list_verb,
 )
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.discovery import Discovery, page_not_found
+from pilothouse.endpoints.discovery import Discovery
+from pilothouse.endpoints.negotiation import negotiation_for
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.endpoints.params import first
 from pilothouse.endpoints.response import Responder
@@ -54,7 +56,7 @@ FROM_STORE = ("", "status", "scale")
 
 
 ATTEMPTS = 64
-"""Times that a write is made anew when another server was faster."""
+"""How often a write is tried while other servers claim the same IP address or port."""
 
 
 class Dispatcher:
@@ -91,14 +93,11 @@ class Dispatcher:
             return self._unknown(ctx)
         ctx.resource = resource
         if info.path.startswith("//"):
-            return page_not_found()
-        if info.verb == "proxy":  # a path of old: the right to it is none to read or write the object
-            raise not_supported(resource, "proxy") if resource.list_items_typed else unknown()
-        if resource.list_items_typed:
-            if not _custom_shape(resource, info):
-                return page_not_found()
-        else:
-            self._check_shape(resource, info)
+            return refusals.page_not_found()
+        if info.verb == "proxy":
+            raise refusals.proxy_of_old(resource)
+        if not resource.conventions.path_exists(info, resource.namespaced):
+            return refusals.outside(resource)
         consistent = self.consistent
         if consistent is not None and not resource.virtual and self._needs_newest(ctx):
             return self._after(consistent, ctx, resource)
@@ -146,48 +145,37 @@ class Dispatcher:
         answer: Answer | None = self.discovery.handle(request, path)
         if answer is None:
             answer = self.nonresource.handle(request, path)
-        return answer if answer is not None else page_not_found()
+        return answer if answer is not None else refusals.page_not_found()
 
     def _unknown(self, ctx: Context) -> Response:
         return self.discovery.missing(ctx.info.group, ctx.info.version)
 
-    def _check_shape(self, resource: Resource, info: RequestInfo) -> None:
-        """Paths that name a resource in the wrong scope, or go on behind it, do not exist."""
-        if info.parts[0] != "namespaces" or len(info.parts) == 1:
-            if not resource.namespaced and info.namespace:
-                raise unknown()
-        if resource.namespaced and not info.namespace and info.name:
-            raise unknown()
-        if info.verb == "watch" and len(info.parts) > 2:
-            raise unknown()
-        if "" in info.parts or (len(info.parts) > 3 and info.subresource != "proxy"):
-            raise unknown()
-
     def _verb(self, ctx: Context, resource: Resource) -> Answer:
         info, method = ctx.info, ctx.request.method
         if info.verb == "watch" and info.path.split("/", 5).count("watch"):
-            return list_verb.handle_deprecated_watch(self.verbs, ctx, resource)
+            return watch.handle_deprecated(self.verbs, ctx, resource)
+        routed = resource.conventions.routed
         table = OBJECT if info.name else COLLECTION
-        if resource.list_items_typed:
-            table = _custom_table(info, method, table)
+        if not routed:
+            table = _unrouted(info, method, table)
         if info.name and not any(verb in resource.verbs for verb, _ in OBJECT.values()):
-            raise unknown()
+            raise refusals.path_not_found()
         found = table.get(method)
-        if found is None or (found[0] not in resource.verbs and not resource.list_items_typed):
-            raise not_allowed()  # a custom resource on its way out only says that it has fewer verbs
+        if found is None or (routed and found[0] not in resource.verbs):
+            raise refusals.method_not_allowed()  # one handler serves all verbs, whatever discovery says
         if resource.namespaced and not info.namespace and method != "GET":
-            raise not_allowed()
+            raise refusals.method_not_allowed()
         if resource.deprecated:
             ctx.warn(resource.deprecated)
         negotiation_for(ctx, resource)
         if resource.virtual:
             return subresources.virtual(self.verbs, ctx, resource)
         if resource.strategy.claim is not None and method != "GET":
-            return self._until_first(found[1], ctx, resource)
+            return self._retried(found[1], ctx, resource)
         return found[1](self.verbs, ctx, resource)
 
-    async def _until_first(self, handler: Handler, ctx: Context, resource: Resource) -> Response:
-        """A write whose hooks choose things: made anew while other servers take what was chosen."""
+    async def _retried(self, handler: Handler, ctx: Context, resource: Resource) -> Response:
+        """Retry a write whose hooks choose an address or a port while other servers claim what was chosen."""
         for attempt in range(ATTEMPTS):
             try:
                 answer = handler(self.verbs, ctx, resource)
@@ -201,9 +189,7 @@ class Dispatcher:
         info = ctx.info
         sub = resource.subresources.get(info.subresource)
         if sub is None:
-            if resource.list_items_typed:
-                raise errors.not_found(resource.group, resource.plural, info.name)
-            raise unknown()
+            raise refusals.unknown_subresource(resource, info.name)
         ctx.subresource = sub
         if sub.name in proxy.STREAMS:
             return proxy.handle(self.verbs, ctx, resource, sub)
@@ -211,63 +197,19 @@ class Dispatcher:
             ctx.request.method
         )
         if verb is None or verb not in sub.verbs:
-            raise not_supported(resource, info.verb) if resource.list_items_typed else not_allowed()
+            raise refusals.subresource_verb(resource, info.verb)
         negotiation_for(ctx, resource, tables=sub.strategy is not None)
         if sub.strategy is None:
             return subresources.handle(self.verbs, ctx, resource, sub)
         return OBJECT[ctx.request.method][1](self.verbs, ctx, resource)
 
 
-def _custom_table(
+def _unrouted(
     info: RequestInfo, method: str, table: dict[str, tuple[str, Handler]]
 ) -> dict[str, tuple[str, Handler]]:
-    """Custom resources are routed by verb alone: a name is not looked at by POST, and missed by PUT and PATCH."""
+    """The handlers to choose from by the verb alone: POST does not look at a name, PUT and PATCH miss it."""
     if method == "POST":
         return COLLECTION
     if method in ("PUT", "PATCH") and not info.name:
         raise errors.BadRequest("name must be provided")
     return table
-
-
-def _custom_shape(resource: Resource, info: RequestInfo) -> bool:
-    """Whether a path names a custom resource in its scope; only lists and watches go across namespaces."""
-    if not resource.namespaced:
-        return not info.namespace
-    return bool(info.namespace) or info.verb in ("list", "watch")
-
-
-def negotiation_for(ctx: Context, resource: Resource, *, tables: bool = True) -> None:
-    """Agree on the form of the answer, as the router and the handler of upstream do in turn."""
-    accept = ctx.request.headers.get("accept")
-    if not accept or accept == negotiation.JSON:
-        ctx.media = negotiation.PLAIN_JSON
-        return
-    if not resource.list_items_typed:
-        collection = not ctx.info.name and ctx.request.method == "GET"
-        negotiation.acceptable(accept, negotiation.LIST_PRODUCES if collection else negotiation.PRODUCES)
-    ctx.media = negotiation.negotiate(
-        accept,
-        stream=ctx.info.verb == "watch",
-        tables=tables and resource.verbs != ("create",),
-        custom=resource.list_items_typed,
-    )
-
-
-def unknown() -> errors.NotFound:
-    """The 404 of a path inside a group that is served."""
-    return errors.NotFound("the server could not find the requested resource", details={})
-
-
-def not_supported(resource: Resource, verb: str) -> errors.MethodNotAllowed:
-    """The 405 of a custom resource, which names it."""
-    return errors.MethodNotAllowed(
-        f'{verb} is not supported on resources of kind "{resource.group_resource}"',
-        details={"group": resource.group, "kind": resource.plural},
-    )
-
-
-def not_allowed() -> errors.MethodNotAllowed:
-    """The 405 of a method that a resource does not have."""
-    return errors.MethodNotAllowed(
-        "the server does not allow this method on the requested resource", details={}
-    )

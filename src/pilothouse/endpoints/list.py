@@ -1,173 +1,19 @@
-"""GET of a collection: selectors, pages, snapshots and resourceVersion rules (handlers ListResource)."""
+"""GET of a collection: a page of it, a snapshot, or a watch (handlers ListResource)."""
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from inspect import isawaitable
 
-import orjson
-
-from pilothouse import errors
-from pilothouse._watchcache import Entry
-from pilothouse.api import names, selectors
-from pilothouse.api.selectors import Selector
-from pilothouse.endpoints import watch
+from pilothouse.endpoints import refusals, watch
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.params import ListParams, check_list, list_params, resource_version
+from pilothouse.endpoints.params import ListParams, list_params
 from pilothouse.endpoints.response import include_object
+from pilothouse.endpoints.selection import Selection, selection
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.offload import INLINE, Work
-from pilothouse.registry.fields import extractor, stored_label
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import Store, storage_error, too_large, unavailable
 from pilothouse.server.request import Response
-from pilothouse.storage import interface, keys
-from pilothouse.storage.watchcache import Listing, UnreadableError
-
-TOKEN_EXPIRED = (
-    "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
-    "continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing "
-    "with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the "
-    "time the first chunk was returned and now may show up in the list."
-)
-VERSION_EXPIRED = "The resourceVersion for the provided list is too old."
-
-
-@dataclass(slots=True)
-class Selection:
-    """A checked list request: which keys, which of them, and as of when."""
-
-    store: Store
-    resource: Resource
-    params: ListParams
-    prefix: str
-    selector: Selector
-    after: str = ""
-    limit: int = 0
-    at: int = 0
-    """The revision of the snapshot, 0 = now."""
-    behind: bool = False
-    """The cache may be stale and the list may not."""
-
-    def read(self) -> Listing | Awaitable[Listing]:
-        """The page; from the store when the cache does not reach back that far, or is behind."""
-        if self.behind and (self.at or self.params.token or not self.params.resource_version):
-            return self._from_store()
-        cache = self.store.readable(self.resource, self.prefix)
-        if self.at > self.store.cacher.revision:
-            raise too_large(self.at, self.store.cacher.revision)
-        try:
-            return cache.list(self.prefix, self.selector, after=self.after, limit=self.limit, at=self.at)
-        except interface.Compacted:
-            return self._from_store()
-
-    async def _from_store(self) -> Listing:
-        """Read the page of a snapshot, or of what is there now, from the store itself."""
-        whole = self.selector.empty
-        try:
-            page = await self.store.storage.range(
-                self.prefix,
-                start=self.after and self.after + "\0",
-                limit=self.limit if whole else 0,
-                revision=self.at,
-            )
-        except interface.Compacted:
-            raise self._expired() from None
-        except interface.FutureRevision as err:
-            raise too_large(self.at, err.current) from None
-        except interface.StorageError as err:
-            raise storage_error(self.resource, "", err) from err
-        read = extractor(self.resource.storage or self.resource)
-        kept: list[Entry] = []
-        for kv in page.items:
-            try:
-                entry = self.store.cacher.entry(kv)
-            except UnreadableError as err:
-                raise unavailable(err.in_list()) from err
-            if not whole:
-                obj = orjson.loads(entry.value)
-                if not self.selector.matches_labels(obj["metadata"].get("labels")):
-                    continue
-                if self.selector.fields and not self.selector.matches_fields(read(obj)):
-                    continue
-            kept.append(entry)
-        if whole:
-            return Listing(kept, page.revision, page.more, page.count - len(page.items))
-        limit = self.limit or len(kept)
-        return Listing(kept[:limit], page.revision, len(kept) > limit, -1)
-
-    def _expired(self) -> errors.Expired:
-        if not self.params.token:
-            return errors.Expired(VERSION_EXPIRED)
-        err = errors.Expired(TOKEN_EXPIRED)
-        err.continue_token = keys.encode_continue(self.after, self.prefix, -1)
-        return err
-
-
-def select(verbs: Verbs, ctx: Context, resource: Resource) -> Selection:
-    """Check the options of a list, a watch or a deletecollection."""
-    return selection(verbs, ctx, resource, list_params(ctx.query))
-
-
-def selection(verbs: Verbs, ctx: Context, resource: Resource, params: ListParams) -> Selection:
-    """As select(), with the options decoded already."""
-    selector = (
-        selectors.parse(params.label_selector, params.field_selector) if ctx.query else selectors.EVERYTHING
-    )
-    check_list(params)
-    selector = _known_fields(resource, selector)
-    stored = resource.storage or resource
-    prefix, namespace = stored.key_prefix, ctx.info.namespace
-    fields = selector.field_equalities
-    if resource.namespaced:
-        if (
-            not namespace
-            and "metadata.namespace" in fields
-            and not names.dns_label(fields["metadata.namespace"], False)
-        ):
-            namespace = fields["metadata.namespace"]
-        if namespace:
-            prefix = f"{prefix}{namespace}/"
-    out = Selection(verbs.store, resource, params, prefix, selector, behind=ctx.behind)
-    if not params.watch:
-        _place(out)
-    return out
-
-
-def _known_fields(resource: Resource, selector: Selector) -> Selector:
-    """Refuse labels that the resource does not have; translate those that its stored form calls otherwise."""
-    if not selector.fields:
-        return selector
-    terms = []
-    for label, op, value in selector.fields:
-        stored = stored_label(resource, label)
-        if stored is None:
-            raise errors.BadRequest(resource.field_error.replace("{label}", label))
-        terms.append((stored, op, value))
-    return selector if terms == selector.fields else Selector(selector.labels, terms)
-
-
-def _place(s: Selection) -> None:
-    """Where in the collection and when: limit, continue, resourceVersion and its match."""
-    p = s.params
-    revision = resource_version(p.resource_version)
-    s.limit = (
-        0 if p.resource_version == "0" or "metadata.name" in s.selector.field_equalities else max(p.limit, 0)
-    )
-    if p.token:
-        try:
-            key, at = keys.decode_continue(p.token, s.prefix)
-        except ValueError as err:
-            raise errors.BadRequest(f"invalid continue token: {err}") from None
-        if p.resource_version and p.resource_version != "0":
-            raise errors.BadRequest("specifying resource version is not allowed when using continue")
-        s.after, s.at = key.removesuffix("\0"), max(at, 0)
-        return
-    if not revision:
-        return
-    if p.match == "Exact" or (not p.match and s.limit):
-        s.at = revision
-    elif revision > s.store.cacher.revision:
-        raise too_large(revision, s.store.cacher.revision)
+from pilothouse.storage import keys
+from pilothouse.storage.watchcache import Listing
 
 
 def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response | Awaitable[Response]:
@@ -192,9 +38,7 @@ def _handle(verbs: Verbs, ctx: Context, query: Selection) -> Response | Awaitabl
         include_object(ctx)
     if params.watch:
         if "watch" not in resource.verbs:
-            raise errors.MethodNotAllowed(
-                "the server does not allow this method on the requested resource", details={}
-            )
+            raise refusals.method_not_allowed()
         return watch.start(verbs, ctx, query)
     listing = query.read()
     if isawaitable(listing):
@@ -214,27 +58,3 @@ def _answer(verbs: Verbs, ctx: Context, query: Selection, listing: Listing) -> R
         if query.selector.empty:
             remaining = listing.remaining
     return verbs.responder.list(ctx, query.resource, listing.entries, listing.revision, token, remaining)
-
-
-def handle_deprecated_watch(verbs: Verbs, ctx: Context, resource: Resource) -> Response | Awaitable[Response]:
-    """The /watch/ paths: a watch of a collection, or of the one object that the path names."""
-    from pilothouse.endpoints.dispatch import negotiation_for, not_allowed
-
-    if ctx.request.method != "GET" or "watch" not in resource.verbs:
-        raise not_allowed()
-    negotiation_for(ctx, resource)
-    params = list_params(ctx.query)
-    if not params.watch:
-        params = list_params({**ctx.query, "watch": ["true"]})
-    name = ctx.info.name
-    if name:
-        term = f"metadata.name={name}"
-        if params.field_selector:
-            asked = selectors.parse("", params.field_selector).field_equalities.get("metadata.name")
-            if asked != name:
-                raise errors.BadRequest("fieldSelector metadata.name doesn't match requested name")
-        else:
-            params.field_selector = term
-        if not ctx.query:
-            ctx.query = {"fieldSelector": [term]}
-    return watch.start(verbs, ctx, selection(verbs, ctx, resource, params))

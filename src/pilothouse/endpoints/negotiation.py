@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from pilothouse.caches import Memo
+from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import first
 from pilothouse.endpoints.requestinfo import parse_query
 from pilothouse.errors import NotAcceptable, UnsupportedMediaType
+from pilothouse.registry.resource import Resource
 
 JSON = "application/json"
 YAML = "application/yaml"
@@ -185,7 +187,7 @@ def _partial_only(form: str, target: Target | None) -> bool:
     return target is None or (_is_meta(target) and target[2] in (PARTIAL, PARTIAL_LIST))
 
 
-def _custom(form: str, target: Target | None) -> bool:
+def _no_protobuf(form: str, target: Target | None) -> bool:
     return form != "protobuf" if target is None else _any_meta(form, target)
 
 
@@ -231,22 +233,22 @@ class _Negotiator:
 
 _objects_or_tables = _Negotiator(_any_meta, "v1")
 _objects = _Negotiator(_partial_only, "v1")
-_custom_objects = _Negotiator(_custom, "v1")
+_unstructured = _Negotiator(_no_protobuf, "v1")
 _plain = _Negotiator(_none)
 _discovery = _Negotiator(_aggregated)
 
 
 def negotiate(
-    accept: str | None, *, stream: bool = False, tables: bool = True, custom: bool = False
+    accept: str | None, *, stream: bool = False, tables: bool = True, protobuf: bool = True
 ) -> Media:
     """The representation of a resource endpoint; raises the handler's 406.
 
     `stream` is for a watch, which YAML cannot be; `tables` is False where the answer cannot be a Table
-    (reviews, bindings, tokens); `custom` resources have no protobuf form of their own.
+    (reviews, bindings, tokens), `protobuf` where the objects have no protobuf form.
     """
     if not accept:
         return PLAIN_JSON
-    media = (_custom_objects if custom else _objects_or_tables if tables else _objects)(accept)
+    media = (_unstructured if not protobuf else _objects_or_tables if tables else _objects)(accept)
     if stream:
         if media is None or media.format == "yaml":
             raise not_acceptable(STREAMS)
@@ -256,6 +258,23 @@ def negotiate(
     if media is None:
         raise not_acceptable()
     return media
+
+
+def negotiation_for(ctx: Context, resource: Resource, *, tables: bool = True) -> None:
+    """Agree on the form of the answer, as the router and the handler of upstream do in turn."""
+    accept = ctx.request.headers.get("accept")
+    if not accept or accept == JSON:
+        ctx.media = PLAIN_JSON
+        return
+    if resource.conventions.routed:
+        collection = not ctx.info.name and ctx.request.method == "GET"
+        acceptable(accept, LIST_PRODUCES if collection else PRODUCES)
+    ctx.media = negotiate(
+        accept,
+        stream=ctx.info.verb == "watch",
+        tables=tables and resource.verbs != ("create",),
+        protobuf=resource.conventions.protobuf,
+    )
 
 
 def negotiate_plain(accept: str | None) -> Media:

@@ -14,10 +14,9 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from pilothouse import __version__
-from pilothouse.endpoints import negotiation
-from pilothouse.endpoints.discovery import NOT_FOUND, Discovery, method_not_allowed
+from pilothouse.endpoints import negotiation, refusals
+from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.health import NOSNIFF, TEXT, Health
-from pilothouse.errors import NotFound
 from pilothouse.server.request import Request, Response
 
 Answer = Response | Awaitable[Response]
@@ -132,9 +131,9 @@ class NonResource:
 
         def handler(request: Request, asked: str) -> Response:
             if asked.rstrip("/") != path:
-                raise NotFound(NOT_FOUND, details={})
+                raise refusals.path_not_found()
             if request.method != "GET":
-                raise method_not_allowed()
+                raise refusals.method_not_allowed()
             negotiation.acceptable(request.headers.get("accept"), (media_type,))
             return Response(200, body(), media_type, list(headers))
 

@@ -12,6 +12,7 @@ from pilothouse.api.fields import Errors, Object
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.endpoints.body import decode_on
 from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.negotiation import unsupported_media_type
 from pilothouse.endpoints.params import WriteParams, patch_params
 from pilothouse.endpoints.verbs import (
     Verbs,
@@ -29,13 +30,9 @@ from pilothouse.endpoints.verbs import (
     validator,
     write_context,
 )
+from pilothouse.registry.conventions import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
-
-JSON_PATCH = "application/json-patch+json"
-MERGE_PATCH = "application/merge-patch+json"
-STRATEGIC = "application/strategic-merge-patch+json"
-APPLY = "application/apply-patch+yaml"
 
 _FRACTION = re.compile(rb"[:,\[]\s*-?[0-9]+[.eE]")
 
@@ -108,18 +105,14 @@ def _made(
 
 
 def patch_type(ctx: Context, resource: Resource) -> str:
+    """The media type of a patch; UnsupportedMediaType."""
     kind = ctx.request.headers.get("content-type", "").partition(";")[0]
-    served = [JSON_PATCH, MERGE_PATCH, STRATEGIC, APPLY]
-    if resource.list_items_typed:
-        served.remove(STRATEGIC)
-        if kind in (STRATEGIC, "application/json", ""):
-            accepted = ", ".join(served)
-            raise errors.UnsupportedMediaType(
-                f"the body of the request was in an unknown format - accepted media types include: {accepted}"
-            )
-    if kind not in served:
-        raise errors.UnsupportedMediaType("415: Unsupported Media Type", details={})
-    return kind
+    conventions = resource.conventions
+    if kind in conventions.patch_types:
+        return kind
+    if kind in conventions.patch_types_listed_for:
+        raise unsupported_media_type(conventions.patch_types)
+    raise errors.UnsupportedMediaType("415: Unsupported Media Type", details={})
 
 
 def patched(

@@ -14,7 +14,7 @@ import orjson
 from pilothouse import errors
 from pilothouse.api import times
 from pilothouse.api.fields import Errors, Object
-from pilothouse.endpoints import relay
+from pilothouse.endpoints import refusals, relay
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import Query, boolean, first, integer
 from pilothouse.endpoints.verbs import Verbs
@@ -40,9 +40,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     """Find where the request must go and take it there; the errors are those of upstream's connecters."""
     verb = _VERBS.get(ctx.request.method)
     if sub.name != "proxy" and verb not in sub.verbs:
-        raise errors.MethodNotAllowed(
-            "the server does not allow this method on the requested resource", details={}
-        )
+        raise refusals.method_not_allowed()
     if sub.name == "log":
         return await _log(verbs, ctx, resource)
     if sub.name == "proxy":
@@ -238,8 +236,8 @@ async def _refused(answer: Answer, resource: str, name: str) -> errors.StatusErr
 _GENERIC: dict[int, tuple[type[errors.StatusError], str]] = {
     401: (errors.Unauthorized, "the server has asked for the client to provide credentials"),
     403: (errors.Forbidden, ""),
-    404: (errors.NotFound, "the server could not find the requested resource"),
-    405: (errors.MethodNotAllowed, "the server does not allow this method on the requested resource"),
+    404: (errors.NotFound, refusals.NOT_FOUND),
+    405: (errors.MethodNotAllowed, refusals.METHOD_NOT_ALLOWED),
     429: (
         errors.TooManyRequests,
         "the server has received too many requests and has asked us to try again later",

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
+from pilothouse._json import JsonEncoder
 from pilothouse._listbody import ListBody
 from pilothouse._watchcache import Entry
 from pilothouse.api import depth, json
@@ -84,10 +85,21 @@ class Responder:
 
     def __init__(self, offload: Offload, budget: Budget | None = None) -> None:
         """`offload` is where long lists are made, `budget` that of the server's caches."""
+        budget = budget or Budget()
         self._messages = Messages(budget)
+        self._encoders: Cache[tuple[str, str], JsonEncoder] = Cache("event_encoders", budget, share=1 / 64)
         self._lists = Lists(offload)
         self.stream_above = list_stream.ABOVE
         """Stored bytes from which on a list that has to be decoded is made in slices."""
+
+    def event_encoder(self, resource: Resource) -> JsonEncoder:
+        """The encoder of events that show objects as they are stored; the watchers of a resource share it."""
+        key = (resource.api_version, resource.kind)
+        found = self._encoders[key]
+        if found is None:
+            found = JsonEncoder(resource.kind, resource.api_version)
+            self._encoders.put(key, found)
+        return found
 
     def sends_as_stored(self, ctx: Context, resource: Resource) -> bool:
         """Whether the answer shows objects as they are stored."""
@@ -124,7 +136,7 @@ class Responder:
             return partial(obj, version)
         if media.transform == negotiation.PARTIAL_LIST:
             raise errors.NotAcceptable(
-                f"you requested PartialObjectMetadataList, but the requested object is not a list ({go_type(resource)})"
+                f"you requested PartialObjectMetadataList, but the requested object is not a list ({_go_type(resource)})"
             )
         metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
         return tables.table_for(
@@ -148,7 +160,7 @@ class Responder:
         media: Media = ctx.media
         if self.sends_as_stored(ctx, resource):
             prefix, suffix = envelope(resource, revision, token, remaining)
-            return Response(200, ListBody(prefix, entries, suffix, resource.list_items_typed))
+            return Response(200, ListBody(prefix, entries, suffix, resource.conventions.list_items_typed))
         metadata = list_metadata(revision, token, remaining)
         if sum([len(entry.value) for entry in entries]) > self.stream_above:
             streamed = self._streamed(ctx, resource, entries, metadata)
@@ -202,10 +214,11 @@ class Responder:
         if media.transform:
             around = {"kind": media.transform, "apiVersion": version, "metadata": metadata}
             return around, "items", lambda obj: partial(obj, version)
-        if resource.list_items_typed:
+        conventions = resource.conventions
+        if conventions.list_continue:
             metadata.setdefault("continue", "")
         around = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata}
-        return around, "items", (lambda obj: obj) if resource.list_items_typed else _untyped
+        return around, "items", (lambda obj: obj) if conventions.list_items_typed else _untyped
 
     def _protobuf(
         self, ctx: Context, resource: Resource, entries: Sequence[Entry], metadata: Object, compress: bool
@@ -254,7 +267,7 @@ class Responder:
             }
         elif media.transform == negotiation.PARTIAL:
             raise errors.NotAcceptable(
-                f"you requested PartialObjectMetadata, but the requested object is a list ({go_type(resource, 'List')})"
+                f"you requested PartialObjectMetadata, but the requested object is a list ({_go_type(resource, 'List')})"
             )
         elif media.transform:
             out = tables.table_for(
@@ -262,9 +275,9 @@ class Responder:
             )
         else:
             items = list(objects)
-            if resource.list_items_typed:
+            if resource.conventions.list_continue:
                 metadata.setdefault("continue", "")
-            else:
+            if not resource.conventions.list_items_typed:
                 for item in items:
                     del item["kind"], item["apiVersion"]
             out = {
@@ -304,7 +317,7 @@ def _untyped(obj: Object) -> Object:
 def envelope(resource: Resource, revision: int, token: str, remaining: int | None) -> tuple[bytes, bytes]:
     """What stands before and behind the items of a list."""
     metadata = list_metadata(revision, token, remaining)
-    if resource.list_items_typed:
+    if resource.conventions.list_continue:
         metadata.setdefault("continue", "")
     head = {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": metadata}
     return orjson.dumps(head)[:-1] + b',"items":[', b"]}\n"
@@ -367,12 +380,8 @@ def include_object(ctx: Context) -> str:
     return include or "Metadata"
 
 
-def go_type(resource: Resource, suffix: str = "") -> str:
-    """The Go type that upstream names in a message."""
-    if resource.list_items_typed:
-        return "*unstructured.UnstructuredList" if suffix else "*unstructured.Unstructured"
-    package = (resource.group or "core").split(".")[0]
-    return f"*{package}.{resource.kind}{suffix}"
+def _go_type(resource: Resource, suffix: str = "") -> str:
+    return resource.conventions.go_type(resource.group, resource.kind, suffix)
 
 
 def _quoted(text: str) -> str:

@@ -22,6 +22,7 @@ from pilothouse.endpoints.verbs import (
     write_context,
 )
 from pilothouse.registry import consistent
+from pilothouse.registry.conventions import APPLY
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.registry.store import decode
 from pilothouse.server.request import Response
@@ -60,9 +61,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
             entry = verbs.store.find(resource, info.namespace, info.name)
         return verbs.responder.object(ctx, shown, sub.read(decode(entry)))
     kind = patch.patch_type(ctx, resource) if method == "PATCH" else ""
-    params = (
-        patch_params(ctx.query, kind == patch.APPLY) if kind else write_params(ctx.query, "UpdateOptions")
-    )
+    params = patch_params(ctx.query, kind == APPLY) if kind else write_params(ctx.query, "UpdateOptions")
     write = write_context(verbs, ctx, resource, params, info.name)
     attributes = admission_attributes(
         verbs, ctx, resource, "UPDATE", info.name, params.options("UpdateOptions"), params.dry_run
@@ -75,7 +74,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
 
     async def make(live: Object | None) -> Object:
         assert live is not None and sub.read is not None and sub.write is not None
-        if kind == patch.APPLY:
+        if kind == APPLY:
             return await _applied(ctx, resource, sub, params, live, write.now)
         current = sub.read(live)
         if body is not None:

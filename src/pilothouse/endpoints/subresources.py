@@ -7,7 +7,7 @@ import orjson
 from pilothouse import errors
 from pilothouse.api import meta, schema
 from pilothouse.api.fields import Errors, Object, quote
-from pilothouse.endpoints import componentstatus, reviews, scale
+from pilothouse.endpoints import componentstatus, refusals, reviews, scale
 from pilothouse.endpoints.body import read_body
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, write_params
@@ -34,7 +34,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
         return await scale.handle(verbs, ctx, resource, sub)
     action = ACTIONS.get(sub.name)
     if action is None:
-        raise errors.NotFound("the server could not find the requested resource", details={})
+        raise refusals.path_not_found()
     params = write_params(ctx.query, "CreateOptions")
     body = await read_body(ctx, _body_record(resource, sub), params, OLD_BODIES.get(sub.name, ()))
     match_namespace(ctx, resource, body)

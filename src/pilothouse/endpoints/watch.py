@@ -2,28 +2,25 @@
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import orjson
 
 from pilothouse import errors
-from pilothouse._json import JsonEncoder
 from pilothouse._watchcache import Entry, Watcher
-from pilothouse.api import depth, json
+from pilothouse.api import depth, json, selectors
 from pilothouse.api.fields import Object
-from pilothouse.endpoints import negotiation
+from pilothouse.endpoints import negotiation, refusals
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.params import resource_version
+from pilothouse.endpoints.params import list_params, resource_version
 from pilothouse.endpoints.response import include_object, partial
+from pilothouse.endpoints.selection import Selection, selection
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import too_large
 from pilothouse.server.request import Response, Stream
 from pilothouse.storage import interface
-
-if TYPE_CHECKING:
-    from pilothouse.endpoints.list import Selection
 
 INITIAL_END = {"k8s.io/initial-events-end": "true"}
 
@@ -85,25 +82,11 @@ class Transformed:
         return table
 
 
-_PLAIN: dict[tuple[str, str], JsonEncoder] = {}
-_MOST_PLAIN = 4096
-
-
-def plain_encoder(resource: Resource) -> JsonEncoder:
-    """The encoder of events that show objects as they are stored."""
-    known = _PLAIN.get((resource.api_version, resource.kind))
-    if known is None:
-        if len(_PLAIN) >= _MOST_PLAIN:  # definitions have come and gone
-            _PLAIN.clear()
-        known = _PLAIN[resource.api_version, resource.kind] = JsonEncoder(resource.kind, resource.api_version)
-    return known
-
-
-def encoder_of(ctx: Context, resource: Resource) -> Encoder:
+def encoder_of(verbs: Verbs, ctx: Context, resource: Resource) -> Encoder:
     """The encoder of what was negotiated."""
     media: negotiation.Media = ctx.media
     if media.format == "json" and not media.transform and resource.from_storage is None:
-        return plain_encoder(resource)
+        return verbs.responder.event_encoder(resource)
     if media.format == "protobuf":
         from pilothouse.endpoints.watch_protobuf import ProtobufEncoder
 
@@ -112,12 +95,12 @@ def encoder_of(ctx: Context, resource: Resource) -> Encoder:
     return Transformed(resource, media, include)
 
 
-def start(verbs: Verbs, ctx: Context, query: "Selection") -> Response:
+def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
     """The streaming answer; what is wrong with the request's resourceVersion is told inside the stream."""
     params, resource = query.params, query.resource
     query.store.readable(resource, query.prefix)
     revision = resource_version(params.resource_version)
-    encoder = encoder_of(ctx, resource)
+    encoder = encoder_of(verbs, ctx, resource)
     seconds = max(params.timeout, 0) if params.timeout else verbs.watch_timeout * (1 + random.random())
 
     def begin(stream: Stream) -> None:
@@ -126,10 +109,32 @@ def start(verbs: Verbs, ctx: Context, query: "Selection") -> Response:
     return Response(200, content_type=ctx.media.content_type, start=begin)
 
 
+def handle_deprecated(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
+    """The /watch/ paths: a watch of a collection, or of the one object that the path names."""
+    if ctx.request.method != "GET" or "watch" not in resource.verbs:
+        raise refusals.method_not_allowed()
+    negotiation.negotiation_for(ctx, resource)
+    params = list_params(ctx.query)
+    if not params.watch:
+        params = list_params({**ctx.query, "watch": ["true"]})
+    name = ctx.info.name
+    if name:
+        term = f"metadata.name={name}"
+        if params.field_selector:
+            asked = selectors.parse("", params.field_selector).field_equalities.get("metadata.name")
+            if asked != name:
+                raise errors.BadRequest("fieldSelector metadata.name doesn't match requested name")
+        else:
+            params.field_selector = term
+        if not ctx.query:
+            ctx.query = {"fieldSelector": [term]}
+    return start(verbs, ctx, selection(verbs, ctx, resource, params))
+
+
 class _Session:
     """One running watch."""
 
-    def __init__(self, query: "Selection", encoder: Encoder, stream: Stream, revision: int) -> None:
+    def __init__(self, query: Selection, encoder: Encoder, stream: Stream, revision: int) -> None:
         self.query = query
         self.encoder = encoder
         self.stream = stream

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 
-from pilothouse.registry.groups import events
 from pilothouse.registry.resource import Backend, Resource
 
 _PRIORITIES: dict[str, tuple[int, dict[str, int]]] = {
@@ -71,7 +70,6 @@ def built_in() -> list[Resource]:
     out: list[Resource] = []
     for file in _FILES:
         out += import_module(f"pilothouse.registry.groups.{file}").RESOURCES
-    events.store_as(next(r for r in out if r.group_resource == "events"))
     return out
 
 
@@ -224,7 +222,6 @@ class Catalog:
         if previous is not None:
             self._kinds.pop((group, version, previous.kind), None)
         found[resource.plural] = resource
-        resource.by_kind = self.by_kind
         self._kinds[group, version, resource.kind] = resource
         self._tell(group, version)
 

@@ -8,7 +8,7 @@ import contextlib
 import functools
 import hashlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,8 +23,11 @@ from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import StructuralCodec
 from pilothouse.api.validate.crd.definition import is_true
 from pilothouse.registry.catalog import Catalog, version_key
+from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.crd_strategy import Checked, Instances, nested, split
-from pilothouse.registry.printers.tables import Columns, custom_columns
+from pilothouse.registry.groups.records import own
+from pilothouse.registry.printers.common import Columns
+from pilothouse.registry.printers.tables import custom_columns
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.registry.store import Store, put
 
@@ -53,11 +56,11 @@ class CustomCodec(StructuralCodec):
         return self._checked.declared()
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class CustomResource(Resource):
-    """A record that comes from a definition. `siblings` are the records of all its versions, by API version."""
+    """A record that comes from a definition. `siblings` are the records of all its versions, served or not."""
 
-    siblings: dict[str, "CustomResource"] = field(default_factory=dict)
+    siblings: Mapping[str, "CustomResource"] = field(default_factory=dict)
     list_name: str = ""
 
     @property
@@ -91,8 +94,6 @@ class Definition:
         self._changed = obj["metadata"].get("generation", 1) > 1
         self.group: str = spec["group"]
         self.kind: str = accepted.get("kind", "")
-        self.storage: CustomResource
-        self.records: list[CustomResource] = []
         self._checked: dict[str, Checked] = {}
         siblings: dict[str, CustomResource] = {}
         versions = spec["versions"]
@@ -104,23 +105,20 @@ class Definition:
             about = f"version {version['name']} of definition {self.name}"
             self._checked[version["name"]] = Checked(load, digests.versions[i], about)
         newest = _newest(spec)
-        for version in versions:
-            record = self._record(version, spec, accepted, stored, siblings, newest)
-            siblings[record.api_version] = record
-            if version["name"] == stored:
-                self.storage = record
-            if version.get("served") and not self.fault:
-                self.records.append(record)
+        made = {v["name"]: self._record(v, spec, accepted, stored, siblings, newest) for v in versions}
+        self.storage = made[stored]
         selectable: dict[str, Any] = {}
-        for record in siblings.values():
+        for record in made.values():
             selectable |= record.selectable
         self.hub = self.storage
         """The record that the cache is made by: it knows the selectable fields of all versions."""
         if selectable.keys() != self.storage.selectable.keys():
-            self.hub = replace(self.storage, selectable=selectable)
-        for record in siblings.values():
-            if record is not self.storage:
-                record.storage = self.hub
+            self.hub = replace(self.storage, selectable=selectable, indexed=tuple(selectable))
+        for name, record in made.items():
+            if name != stored:
+                made[name] = replace(record, storage=self.hub)
+            siblings[record.api_version] = made[name]
+        self.records = [made[v["name"]] for v in versions if v.get("served") and not self.fault]
 
     def _record(
         self,
@@ -147,7 +145,8 @@ class Definition:
 
         as_stored = name == stored and not self._changed and not _defaults_status(version)
         rules = Instances(group, name, self.kind, checked, subresources, keep, restore, self._is_terminating)
-        record = CustomResource(
+        selectable = _selectable(version, None if as_stored else restore)
+        return CustomResource(
             group=group,
             version=name,
             plural=plural,
@@ -161,22 +160,17 @@ class Definition:
             key_prefix=f"/registry/{group}/{plural}/",
             type_of=functools.cache(lambda: structural.type_of(checked.compiled())),
             strategy=rules.strategy(),
-            selectable=_selectable(version, None if as_stored else restore),
+            subresources=_subresources(rules, subresources, (group, name, self.kind), restore),
+            selectable=selectable,
+            indexed=tuple(selectable),
             from_storage=None if as_stored else restore,
-            list_items_typed=True,
+            conventions=CUSTOM,
             codec=codec,
             columns=_columns(version),
             deprecated=_deprecation(version, spec, newest) if version.get("deprecated") else "",
             siblings=siblings,
             list_name=accepted.get("listKind", ""),
         )
-        if "status" in subresources:
-            record.subresources["status"] = Subresource(
-                name="status", kind=self.kind, group=group, version=name, strategy=rules.status_strategy()
-            )
-        if subresources.get("scale"):
-            record.subresources["scale"] = _scale(subresources["scale"], restore)
-        return record
 
     def compile(self) -> None:
         """Compile the schemas of what is served and stored; one that cannot be stays an error for its requests."""
@@ -186,6 +180,18 @@ class Definition:
 
     def _is_terminating(self) -> bool:
         return self.terminating
+
+
+def _subresources(
+    rules: Instances, declared: Object, kind: tuple[str, str, str], restore: Callable[[Object], Object]
+) -> dict[str, Subresource]:
+    """The subresources that a version declares; `kind` is the group, version and kind of its objects."""
+    out: dict[str, Subresource] = {}
+    if "status" in declared:
+        out["status"] = own("status", *kind, rules.status_strategy())
+    if declared.get("scale"):
+        out["scale"] = _scale(declared["scale"], restore)
+    return out
 
 
 def _declared(raw: bytes, i: int) -> Object:
@@ -351,8 +357,9 @@ class Definitions:
             terminating, established = is_terminating(obj), is_true(obj, "Established")
             if (known.terminating, known.established) != (terminating, established):
                 known.terminating, known.established = terminating, established
+                verbs = TERMINATING_VERBS if terminating else VERBS
+                known.records = [replace(record, verbs=verbs) for record in known.records]
                 for record in known.records:
-                    record.verbs = TERMINATING_VERBS if terminating else VERBS
                     self._catalog.add(record)
             return
         made = Definition(raw, obj, digests)

@@ -7,9 +7,6 @@ from pilothouse.api.fields import Object
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Path
 
-INDEXED = {"pods": ("spec.nodeName",)}
-"""Fields that the watch cache keeps an index on, by resource."""
-
 
 def _text(obj: Object, path: Path) -> str:
     value: object = obj
@@ -40,15 +37,6 @@ def extractor(resource: Resource) -> Callable[[Object], dict[str, str]]:
         return out
 
     return read
-
-
-def indexed(resource: Resource) -> tuple[str, ...]:
-    """The fields of a resource that deserve an index: those of INDEXED, and all that a definition declares."""
-    return (
-        INDEXED.get(resource.group_resource, ())
-        if not resource.list_items_typed
-        else tuple(resource.selectable)
-    )
 
 
 def stored_label(resource: Resource, label: str) -> str | None:

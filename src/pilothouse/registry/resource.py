@@ -1,11 +1,14 @@
-"""A row of the one resource table: built-in kinds, custom resources and aggregated APIs alike."""
+"""The record of a served resource: built-in kinds and custom resources alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from pilothouse.api.fields import Object
+from pilothouse.api.openapi.flavour import Flavour
 from pilothouse.api.schema import Type
+from pilothouse.registry.conventions import BUILT_IN, Conventions
+from pilothouse.registry.printers.common import Columns
 from pilothouse.registry.strategy import Path, Strategy
 
 
@@ -19,7 +22,7 @@ class Codec(Protocol):
         """The same for a patched object: the object and what a strict reader objects to."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Subresource:
     """`pods/status`, `deployments/scale`, `pods/eviction` ...
 
@@ -56,17 +59,20 @@ class Backend:
     available: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Resource:
     """One group, version and resource as it is served.
 
+    A record never changes, so the servers of a process share those of the built-in kinds.
     key_prefix: where its objects are stored, with a trailing slash (`/registry/pods/`).
     type_of: gives the type tree, loaded on first use. selectable: field label -> path or function to its text value;
     metadata.name (and metadata.namespace when namespaced) are always there and need no entry.
     field_error: the text for an unknown field label, with `{label}` in it.
     storage: the record that is stored when another version or group serves the same objects (autoscaling/v1 on
     autoscaling/v2, events.k8s.io/v1 on core events), else None; to_storage and from_storage convert.
-    list_items_typed: items of lists carry kind and apiVersion (custom resources do, built-in kinds do not).
+    siblings: by API version, the records of all versions that serve the same objects; empty where there is one alone.
+    indexed: field labels that the watch cache keeps an index on.
+    conventions: what differs between built-in and custom resources.
     virtual: nothing is stored; `create` alone is answered by endpoints/reviews.py (SubjectAccessReview ...) .
     """
 
@@ -83,20 +89,20 @@ class Resource:
     key_prefix: str = ""
     type_of: Callable[[], Type] | None = None
     strategy: Strategy = field(default_factory=Strategy)
-    subresources: dict[str, Subresource] = field(default_factory=dict)
-    selectable: dict[str, Path | Callable[[Object], str]] = field(default_factory=dict)
+    subresources: Mapping[str, Subresource] = field(default_factory=dict)
+    selectable: Mapping[str, Path | Callable[[Object], str]] = field(default_factory=dict)
     field_error: str = "field label not supported: {label}"
     storage: "Resource | None" = None
     to_storage: Callable[[Object], Object] | None = None
     from_storage: Callable[[Object], Object] | None = None
-    list_items_typed: bool = False
+    siblings: "Mapping[str, Resource]" = field(default_factory=dict)
+    indexed: tuple[str, ...] = ()
+    conventions: Conventions = BUILT_IN
     virtual: bool = False
-    by_kind: "Callable[[str, str, str], Resource | None] | None" = None
-    """Finds the other records of the table that serves this one; set by the table."""
-    codec: "Codec | None" = None
+    codec: Codec | None = None
     """Decodes bodies of a kind that is not built in; None = api/codec.py with `type_of`."""
-    columns: Any = None
-    """Its `tables.Columns` where it is a custom resource; None = those of the built-in kind."""
+    columns: Columns | None = None
+    """What a definition declares for Tables; None = what its conventions say."""
     deprecated: str = ""
     """The text of the Warning header for every request to it, "" where it is not deprecated."""
 
@@ -114,10 +120,18 @@ class Resource:
     def list_kind(self) -> str:
         return self.kind + "List"
 
-    def version_of(self, api_version: str) -> "tuple[Type, Callable[[Object], Object]] | None":
+    @property
+    def openapi(self) -> Flavour:
+        """How the OpenAPI documents describe it."""
+        return self.conventions.openapi
+
+    def table_columns(self) -> Columns:
+        """The columns of its Tables."""
+        return self.conventions.table_columns(self)
+
+    def version_of(self, api_version: str) -> tuple[Type, Callable[[Object], Object]] | None:
         """The type of another version of the kind, and how an object of this version becomes one of it."""
-        group, _, version = api_version.rpartition("/")
-        other = self.by_kind(group, version, self.kind) if self.by_kind is not None else None
+        other = self if api_version == self.api_version else self.siblings.get(api_version)
         if other is None or other.type_of is None:
             return None
 

@@ -17,7 +17,7 @@ from pilothouse.api import codec, meta, names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.semantic import same_meaning
 from pilothouse.options import OBJECT_LIMIT
-from pilothouse.registry.fields import extractor, indexed
+from pilothouse.registry.fields import extractor
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
 from pilothouse.storage import interface
@@ -121,7 +121,7 @@ class Store:
         found = self._caches.get(resource.key_prefix)
         if found is None:
             stored = resource.storage or resource
-            found = self.cacher.resource(stored.key_prefix, extractor(stored), indexed(stored))
+            found = self.cacher.resource(stored.key_prefix, extractor(stored), stored.indexed)
             self._caches[resource.key_prefix] = found
         return found
 
@@ -426,7 +426,7 @@ def check_uid(resource: Resource, ctx: WriteContext, wanted: str, found: str) ->
 def _zero(resource: Resource, path: Path) -> Any:
     """What stands at a path of an object in which nothing was set: a status that has members which are always written."""
     stored = resource.storage or resource
-    if stored.type_of is None or stored.list_items_typed:
+    if stored.type_of is None or not stored.conventions.go_types:
         return None
     return dig(codec.prune({}, stored.type_of()), path)
 
@@ -499,7 +499,7 @@ def _differs(resource: Resource, obj: Object, old: Object, path: Path) -> bool:
     if new == before:
         return False
     stored = resource.storage or resource
-    if stored.type_of is None or stored.list_items_typed:
+    if stored.type_of is None or not stored.conventions.go_types:
         return True
     type_ = stored.type_of()
     for name in path:
@@ -510,7 +510,7 @@ def _differs(resource: Resource, obj: Object, old: Object, path: Path) -> bool:
 def _drop_empty(resource: Resource, obj: Object) -> None:
     """Let go of what storage does not keep."""
     stored = resource.storage or resource
-    if stored.type_of is not None and not stored.list_items_typed:
+    if stored.type_of is not None and stored.conventions.go_types:
         codec.drop_empty(obj, stored.type_of())
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from pilothouse.api.openapi.documents import Descriptions, OpenAPI, custom_name
 from pilothouse.api.openapi.paths import identifier, name_of
+from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.groups import apps, batch
 from pilothouse.registry.resource import Resource, Subresource
 
@@ -29,7 +30,7 @@ WIDGET = Resource(
     singular="widget",
     namespaced=True,
     verbs=("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"),
-    list_items_typed=True,
+    conventions=CUSTOM,
     subresources={
         "status": Subresource(name="status", kind="Widget", group="x.example.com"),
         "scale": Subresource(name="scale", kind="Scale", group="autoscaling"),

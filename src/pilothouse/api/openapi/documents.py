@@ -16,10 +16,9 @@ from typing import Any
 
 from pilothouse import __version__
 from pilothouse.api import schema
+from pilothouse.api.openapi.flavour import INSTALLED, JSON, TYPED
 from pilothouse.api.openapi.paths import (
-    BUILT_IN_TYPES,
     DEFINITION,
-    JSON,
     RESOURCE_LIST,
     Document,
     Kind,
@@ -31,13 +30,11 @@ from pilothouse.api.openapi.paths import (
 
 log = logging.getLogger(__name__)
 
-VERSION = "v1.36.0"
-TITLE, CUSTOM_TITLE, CUSTOM_VERSION = "Kubernetes", "Kubernetes CRD Swagger", "v0.1.0"
 V3, V2 = "#/components/schemas/", "#/definitions/"
 RELEASE = "v1.36.0-local"
 FRAME_V2: Document = {
     "swagger": "2.0",
-    "info": {"title": TITLE, "version": VERSION},
+    "info": {"title": INSTALLED.title, "version": INSTALLED.version},
     "securityDefinitions": {
         "BearerToken": {
             "description": "Bearer Token authentication",
@@ -71,8 +68,8 @@ _LIST_METADATA = (
 )
 
 PLAIN_PATHS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
-    "api": ("APIVersions", "get available API versions", f"{_META}.APIVersions", BUILT_IN_TYPES),
-    "apis": ("APIVersions", "get available API versions", f"{_META}.APIGroupList", BUILT_IN_TYPES),
+    "api": ("APIVersions", "get available API versions", f"{_META}.APIVersions", TYPED),
+    "apis": ("APIVersions", "get available API versions", f"{_META}.APIGroupList", TYPED),
     "version": (
         "CodeVersion",
         "get the version information for this server",
@@ -150,14 +147,14 @@ class OpenAPI:
         found = dict.fromkeys(PLAIN_PATHS)
         for group, version in self._versions():
             found[f"apis/{group}/{version}" if group else f"api/{version}"] = None
-            if group and f"apis/{group}" not in found and not self._custom(group, version):
+            if group and f"apis/{group}" not in found and self._lists_group(group, version):
                 found[f"apis/{group}"] = None
         return list(found)
 
     def hash(self, name: str) -> str:
         """The hash of a document, upper-case SHA-512 in hex; KeyError when there is no such document."""
         parts = self._parts(name)
-        basis: list[Any] = [name, VERSION, __version__, bool(self._descriptions)]
+        basis: list[Any] = [name, INSTALLED.version, __version__, bool(self._descriptions)]
         if parts is not None:
             basis += [self._basis(kind) for kind in self._resources(*parts)]
         return hashlib.sha512(json.dumps(basis, sort_keys=True).encode()).hexdigest().upper()
@@ -187,7 +184,7 @@ class OpenAPI:
     def document(self, name: str) -> Document:
         """A document of version 3; KeyError when there is none."""
         kinds = self.kinds(name)
-        custom = bool(kinds) and kinds[0].list_items_typed
+        flavour = kinds[0].openapi if kinds else INSTALLED
         operations = self._operations(name, kinds)
         paths: Document = {}
         for operation in operations:
@@ -201,10 +198,7 @@ class OpenAPI:
         }
         return {
             "openapi": "3.0.0",
-            "info": {
-                "title": CUSTOM_TITLE if custom else TITLE,
-                "version": CUSTOM_VERSION if custom else VERSION,
-            },
+            "info": {"title": flavour.title, "version": flavour.version},
             "paths": paths,
             "components": {"schemas": schemas, "securitySchemes": {"BearerToken": scheme}},
         }
@@ -218,8 +212,8 @@ class OpenAPI:
             _add(paths, operation, _v2_operation(operation), _v2_parameter)
         return paths, {found: _to_v2(of) for found, of in self._schemas(operations, kinds)}
 
-    def _custom(self, group: str, version: str) -> bool:
-        return any(kind.list_items_typed for kind in self._resources(group, version))
+    def _lists_group(self, group: str, version: str) -> bool:
+        return all(kind.openapi.group_paths for kind in self._resources(group, version))
 
     def _parts(self, name: str) -> tuple[str, str] | None:
         """Group and version of a document's name; None for those of single paths."""
@@ -238,7 +232,7 @@ class OpenAPI:
     def _basis(self, kind: Kind) -> list[Any]:
         subresources = [(sub.name, sub.kind, sub.verbs) for sub in kind.subresources.values()]
         own: Any = None
-        if kind.list_items_typed:
+        if kind.openapi.declared:
             digest = getattr(getattr(kind, "codec", None), "digest", b"")
             own = digest.hex() if digest else self._schema_of(kind)
         return [kind.plural, kind.kind, kind.namespaced, kind.verbs, subresources, own]
@@ -250,11 +244,11 @@ class OpenAPI:
         if not kinds:
             answer = f"{_META}.APIGroup"
             about = "get information of a group"
-            return [document_path(f"/{name}/", "APIGroup", about, answer, BUILT_IN_TYPES)]
+            return [document_path(f"/{name}/", "APIGroup", about, answer, TYPED)]
         paths = Paths(_definitions(kinds))
         operations = [op for kind in kinds for op in paths.of(kind)]
-        if not any(kind.list_items_typed for kind in kinds):
-            head = document_path(f"/{name}/", "APIResources", text, RESOURCE_LIST, BUILT_IN_TYPES)
+        if all(kind.openapi.group_paths for kind in kinds):
+            head = document_path(f"/{name}/", "APIResources", text, RESOURCE_LIST, TYPED)
             operations.insert(0, head)
         return operations
 
@@ -286,7 +280,7 @@ class OpenAPI:
 
     def _custom_schemas(self, kinds: Iterable[Kind]) -> Iterator[tuple[str, Document]]:
         for kind in kinds:
-            if kind.list_items_typed:
+            if kind.openapi.declared:
                 own = custom_name(kind.group, kind.version, kind.kind)
                 yield own, custom_schema(kind, self._declared(kind))
                 yield f"{own}List", _custom_list(kind, own)
@@ -295,7 +289,7 @@ class OpenAPI:
 def _definitions(kinds: Iterable[Kind]) -> Callable[[str, str, str], str]:
     """The name of the definition of a group, version and kind, "" for none (options of connecting subresources)."""
     custom = {
-        (k.group, k.version, kind) for k in kinds if k.list_items_typed for kind in (k.kind, f"{k.kind}List")
+        (k.group, k.version, kind) for k in kinds if k.openapi.declared for kind in (k.kind, f"{k.kind}List")
     }
 
     def find(group: str, version: str, kind: str) -> str:

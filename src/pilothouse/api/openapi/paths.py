@@ -8,19 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-Document = dict[str, Any]
+from pilothouse.api.openapi.flavour import ANY_TYPE, TYPED, Flavour
 
-JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
-BUILT_IN_TYPES = (JSON, YAML, PROTOBUF)
-STREAM_TYPES = (f"{JSON};stream=watch", f"{PROTOBUF};stream=watch")
-CUSTOM_TYPES = (JSON, YAML)
-ANY_TYPE = ("*/*",)
-CUSTOM_PATCHES = (
-    "application/apply-patch+yaml",
-    "application/json-patch+json",
-    "application/merge-patch+json",
-)
-PATCHES = (*CUSTOM_PATCHES, "application/strategic-merge-patch+json")
+Document = dict[str, Any]
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 STATUS, DELETE_OPTIONS = f"{_META}.Status", f"{_META}.DeleteOptions"
@@ -34,27 +24,50 @@ DEFINITION = "io.k8s."
 class Sub(Protocol):
     """A subresource: what is needed of registry.resource.Subresource."""
 
-    name: str
-    kind: str
-    group: str
-    version: str
-    verbs: tuple[str, ...]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def verbs(self) -> tuple[str, ...]: ...
 
 
 class Kind(Protocol):
     """A served resource: what is needed of registry.resource.Resource."""
 
-    group: str
-    version: str
-    plural: str
-    kind: str
-    namespaced: bool
-    verbs: tuple[str, ...]
-    list_items_typed: bool
+    @property
+    def group(self) -> str: ...
 
     @property
-    def subresources(self) -> Mapping[str, Any]:
+    def version(self) -> str: ...
+
+    @property
+    def plural(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def namespaced(self) -> bool: ...
+
+    @property
+    def verbs(self) -> tuple[str, ...]: ...
+
+    @property
+    def subresources(self) -> Mapping[str, Sub]:
         """By name."""
+
+    @property
+    def openapi(self) -> Flavour:
+        """How the document of its group version reads."""
 
 
 class Parameter:
@@ -87,7 +100,7 @@ class Operation:
     body_required: bool = False
     codes: tuple[int, ...] = (200,)
     answer: str = ""
-    answer_types: tuple[str, ...] = BUILT_IN_TYPES
+    answer_types: tuple[str, ...] = TYPED
     deprecated: bool = False
 
 
@@ -203,7 +216,7 @@ class Paths:
         if kind.namespaced and "list" in kind.verbs:
             out.append(maker.listing(f"{root}/{kind.plural}", everywhere=True))
         out += maker.item(f"{collection}/{{name}}")
-        if "watch" in kind.verbs and not kind.list_items_typed:
+        if "watch" in kind.verbs and kind.openapi.watch_paths:
             out.append(maker.watch(f"{root}/watch{scope}/{kind.plural}", "watchlist"))
             out.append(maker.watch(f"{root}/watch{scope}/{kind.plural}/{{name}}", "watch"))
             if kind.namespaced:
@@ -219,11 +232,11 @@ class _Maker:
 
     kind: Kind
     definition: Callable[[str, str, str], str]
-    types: tuple[str, ...] = field(init=False)
+    flavour: Flavour = field(init=False)
     ref: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.types = CUSTOM_TYPES if self.kind.list_items_typed else BUILT_IN_TYPES
+        self.flavour = self.kind.openapi
         self.ref = self.definition(self.kind.group, self.kind.version, self.kind.kind)
 
     def _make(self, path: str, method: str, verb: str, rest: str, description: str, **more: Any) -> Operation:
@@ -234,7 +247,7 @@ class _Maker:
             known.insert(0, Parameter("name", "string", f"name of the {kind.kind}", "path"))
         if "{path}" in path:
             known.append(_PATH)
-        more.setdefault("answer_types", self.types)
+        more.setdefault("answer_types", self.flavour.media_types)
         own = {"group": kind.group, "version": kind.version, "kind": kind.kind}
         more.setdefault("group_version_kind", own)
         return Operation(
@@ -252,17 +265,17 @@ class _Maker:
 
     def listing(self, path: str, *, everywhere: bool = False) -> Operation:
         kind = self.kind
-        custom = kind.list_items_typed
+        what = "list or watch" if self.flavour.watch_paths else "list"
         return self._make(
             path,
             "get",
             "list",
             f"{kind.kind}ForAllNamespaces" if everywhere else self._noun(),
-            f"list objects of kind {kind.kind}" if custom else f"list or watch objects of kind {kind.kind}",
+            f"{what} objects of kind {kind.kind}",
             action="list",
             parameters=(*_PRETTY, *_LIST),
             answer=self.definition(kind.group, kind.version, f"{kind.kind}List"),
-            answer_types=self.types if custom else (*self.types, *STREAM_TYPES),
+            answer_types=(*self.flavour.media_types, *self.flavour.stream_types),
         )
 
     def collection(self, path: str) -> list[Operation]:
@@ -333,7 +346,7 @@ class _Maker:
             action=method,
             parameters=(*_PRETTY, *_WRITE),
             body=ref,
-            body_types=CUSTOM_TYPES if self.kind.list_items_typed else ANY_TYPE,
+            body_types=self.flavour.body_types,
             body_required=True,
             codes=codes,
             answer=ref,
@@ -341,7 +354,6 @@ class _Maker:
         )
 
     def _patch(self, path: str, description: str, answer: str, sub: str = "", **more: Any) -> Operation:
-        custom = self.kind.list_items_typed
         return self._make(
             path,
             "patch",
@@ -351,9 +363,9 @@ class _Maker:
             action="patch",
             parameters=(*_PRETTY, *_WRITE, *_FORCE),
             body=PATCH,
-            body_types=CUSTOM_PATCHES if custom else PATCHES,
+            body_types=self.flavour.patch_types,
             body_required=True,
-            codes=(200,) if custom else (200, 201),
+            codes=self.flavour.patch_codes,
             answer=answer,
             **more,
         )
@@ -376,7 +388,7 @@ class _Maker:
             action=action,
             parameters=(*_PRETTY, *_LIST),
             answer=WATCH_EVENT,
-            answer_types=(*self.types, *STREAM_TYPES),
+            answer_types=(*self.flavour.media_types, *self.flavour.stream_types),
         )
 
     def subresource(self, path: str, sub: Sub) -> list[Operation]:
@@ -385,13 +397,13 @@ class _Maker:
             return self._connect(path, sub)
         ref = SCALE if sub.kind == "Scale" else self.definition(sub.group, sub.version, sub.kind)
         own: Document = {"group": sub.group, "version": sub.version, "kind": sub.kind}
-        more: dict[str, Any] = {} if kind.list_items_typed else {"group_version_kind": own}
+        more: dict[str, Any] = {"group_version_kind": own} if self.flavour.subresource_kinds else {}
         what = f"{sub.name} of the specified {kind.kind}"
         out: list[Operation] = []
         if sub.name == "log":
             log = self._read(path, f"read {what}", "string", sub.name, **more)
             log.parameters = (*_LOG, *_PRETTY)
-            log.answer_types = ("text/plain", *self.types)
+            log.answer_types = ("text/plain", *self.flavour.media_types)
             return [log]
         if "get" in sub.verbs:
             out.append(self._read(path, f"read {what}", ref, sub.name, **more))

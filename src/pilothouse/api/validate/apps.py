@@ -13,6 +13,7 @@ from pilothouse.api.validate.common import (
 )
 from pilothouse.api.validate.persistentvolumeclaim import validate_claim_spec
 from pilothouse.api.validate.pod.options import PodOptions, options_for
+from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template_spec
 from pilothouse.api.validate.shown import label_selector, sorted_map
 from pilothouse.errors import BadRequest
@@ -38,12 +39,12 @@ _RETENTION = ("Retain", "Delete")
 _RETENTION_MEMBERS = ("whenDeleted", "whenScaled")
 
 
-def template_options(obj: Object, old: Object | None) -> PodOptions:
+def template_options(obj: Object, old: Object | None, policy: PodPolicy) -> PodOptions:
     """What the stored object's template excuses."""
     if old is None:
-        return options_for(None)
+        return options_for(None, policy=policy)
     template = (old.get("spec") or {}).get("template") or {}
-    return options_for(template.get("spec"), template.get("metadata"))
+    return options_for(template.get("spec"), template.get("metadata"), policy=policy)
 
 
 def template_labels(template: Object) -> dict[str, str] | None:
@@ -165,10 +166,10 @@ def validate_at_most_100_percent(value: Any, path: str, errs: Errors) -> None:
 # Deployments
 
 
-def validate_deployment(obj: Object, old: Object | None, errs: Errors) -> None:
+def validate_deployment(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """A new deployment, or with `old` a changed one."""
     spec = obj.get("spec") or {}
-    replicated_template(spec, "deployment", errs, template_options(obj, old), ready_first=False)
+    replicated_template(spec, "deployment", errs, template_options(obj, old, policy), ready_first=False)
     _deployment_strategy(spec.get("strategy") or {}, errs)
     validate_nonnegative(spec.get("minReadySeconds", 0), "spec.minReadySeconds", errs)
     validate_nonnegative(spec.get("revisionHistoryLimit") or 0, "spec.revisionHistoryLimit", errs)
@@ -229,8 +230,8 @@ def _deployment_rolling(rolling: Object, path: str, errs: Errors) -> None:
     validate_at_most_100_percent(unavailable, f"{path}.maxUnavailable", errs)
 
 
-def validate_deployment_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_deployment(obj, old, errs)
+def validate_deployment_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
+    validate_deployment(obj, old, errs, policy)
     fixed_selector(obj, old, errs)
 
 
@@ -252,15 +253,15 @@ def validate_deployment_status(obj: Object, old: Object, errs: Errors) -> None:
 # Replica sets
 
 
-def validate_replica_set(obj: Object, old: Object | None, errs: Errors) -> None:
+def validate_replica_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
     spec = obj.get("spec") or {}
-    replicated_template(spec, "deployment", errs, template_options(obj, old), ready_first=True)
+    replicated_template(spec, "deployment", errs, template_options(obj, old, policy), ready_first=True)
 
 
-def validate_replica_set_update(obj: Object, old: Object, errs: Errors) -> None:
+def validate_replica_set_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """The whole of it twice: upstream's strategy runs the rules of new and of changed objects."""
-    validate_replica_set(obj, old, errs)
-    validate_replica_set(obj, old, errs)
+    validate_replica_set(obj, old, errs, policy)
+    validate_replica_set(obj, old, errs, policy)
     fixed_selector(obj, old, errs)
 
 
@@ -280,7 +281,7 @@ def check_replicas_within(status: Object, errs: Errors) -> None:
 # Stateful sets
 
 
-def validate_stateful_set(obj: Object, old: Object | None, errs: Errors) -> None:
+def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """A new stateful set, or with `old` a changed one."""
     spec = obj.get("spec") or {}
     _pod_management(spec.get("podManagementPolicy", ""), errs)
@@ -305,7 +306,7 @@ def validate_stateful_set(obj: Object, old: Object | None, errs: Errors) -> None
         if selector is None or not is_empty_selector(selector):
             check_template_labels(selector, template, "spec.template", errs)
         if old is None:
-            _stateful_set_template(spec, errs, template_options(obj, old))
+            _stateful_set_template(spec, errs, template_options(obj, old, policy))
     _only_always(template, "spec.template", "StatefulSet", errs)
     if old is None:
         for i, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
@@ -359,8 +360,8 @@ def _stateful_set_rolling(rolling: Object, path: str, errs: Errors) -> None:
         validate_at_most_100_percent(unavailable, f"{path}.maxUnavailable", errs)
 
 
-def validate_stateful_set_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_stateful_set(obj, old, errs)
+def validate_stateful_set_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
+    validate_stateful_set(obj, old, errs, policy)
     new, before = (
         {k: v for k, v in (o.get("spec") or {}).items() if k not in _STATEFUL_SET_MUTABLE} for o in (obj, old)
     )
@@ -380,9 +381,9 @@ def validate_stateful_set_status(obj: Object, old: Object, errs: Errors) -> None
 # Daemon sets
 
 
-def validate_daemon_set(obj: Object, old: Object | None, errs: Errors) -> None:
+def validate_daemon_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
     spec = obj.get("spec") or {}
-    options = template_options(obj, old)
+    options = template_options(obj, old, policy)
     selector, template = spec.get("selector"), spec.get("template") or {}
     validate_label_selector(
         selector, "spec.selector", errs, allow_invalid_values=options.allow_invalid_selector_values
@@ -420,10 +421,10 @@ def _daemon_set_rolling(rolling: Object, path: str, errs: Errors) -> None:
         errs.required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0")
 
 
-def validate_daemon_set_update(obj: Object, old: Object, errs: Errors) -> None:
+def validate_daemon_set_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """The whole of it twice, as for replica sets; the selector never changes."""
-    validate_daemon_set(obj, old, errs)
-    validate_daemon_set(obj, old, errs)
+    validate_daemon_set(obj, old, errs, policy)
+    validate_daemon_set(obj, old, errs, policy)
     fixed_selector(obj, old, errs)
 
 

@@ -18,6 +18,7 @@ from pilothouse.api.validate.common import (
 from pilothouse.api.validate.cron import schedule_fault, zone_fault
 from pilothouse.api.validate.job_indexes import parse_indexes
 from pilothouse.api.validate.pod.options import PodOptions, options_for
+from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template_spec
 from pilothouse.api.validate.shown import label_selector, sorted_map
 
@@ -40,11 +41,11 @@ _COUNTS = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit"
 # Jobs
 
 
-def validate_job(obj: Object, old: Object | None, errs: Errors) -> None:
+def validate_job(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """The rules of a new job, which upstream runs over changed ones too."""
     metadata, spec = obj.get("metadata") or {}, obj.get("spec") or {}
     _generated_selector(obj, old, errs)
-    _whole_spec(spec, errs, template_options(obj, old))
+    _whole_spec(spec, errs, template_options(obj, old, policy))
     completions = spec.get("completions") or 0
     if spec.get("completionMode") == "Indexed" and completions > 0:
         host = f"{metadata.get('name', '')}-{completions - 1}"
@@ -323,11 +324,11 @@ def _failure_rule_shown(rule: Object) -> Object:
     }
 
 
-def validate_job_update(obj: Object, old: Object, errs: Errors) -> None:
+def validate_job_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """The rules of new jobs and those of changed ones, as upstream's strategy adds them up."""
-    validate_job(obj, old, errs)
+    validate_job(obj, old, errs, policy)
     spec, before = obj.get("spec") or {}, old.get("spec") or {}
-    _whole_spec(spec, errs, template_options(obj, old))
+    _whole_spec(spec, errs, template_options(obj, old, policy))
     _fixed_completions(spec, before, errs)
     immutable_field(
         label_selector(spec.get("selector")), label_selector(before.get("selector")), "spec.selector", errs
@@ -433,18 +434,18 @@ def _take(target: Object, source: Object, member: str) -> None:
 # Cron jobs
 
 
-def validate_cron_job(obj: Object, errs: Errors) -> None:
-    _cron_spec(obj, None, errs)
+def validate_cron_job(obj: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
+    _cron_spec(obj, None, errs, policy)
     name = (obj.get("metadata") or {}).get("name", "")
     if len(name) > 63 - 11:  # the controller appends 11 characters to the names of its jobs
         errs.invalid("metadata.name", name, "must be no more than 52 characters")
 
 
-def validate_cron_job_update(obj: Object, old: Object, errs: Errors) -> None:
-    _cron_spec(obj, old, errs)
+def validate_cron_job_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
+    _cron_spec(obj, old, errs, policy)
 
 
-def _cron_spec(obj: Object, old: Object | None, errs: Errors) -> None:
+def _cron_spec(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy) -> None:
     spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}
     schedule, zone = spec.get("schedule", ""), spec.get("timeZone")
     if not schedule:
@@ -455,15 +456,15 @@ def _cron_spec(obj: Object, old: Object | None, errs: Errors) -> None:
     if zone is not None and (old is None or before.get("timeZone") != zone):
         _zone(zone, errs)
     _concurrency(spec.get("concurrencyPolicy", ""), errs)
-    _job_template((spec.get("jobTemplate") or {}).get("spec") or {}, errs, _cron_options(old))
+    _job_template((spec.get("jobTemplate") or {}).get("spec") or {}, errs, _cron_options(old, policy))
     for member in ("successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
         validate_nonnegative(spec.get(member) or 0, f"spec.{member}", errs)
 
 
-def _cron_options(old: Object | None) -> PodOptions:
+def _cron_options(old: Object | None, policy: PodPolicy) -> PodOptions:
     job = (((old or {}).get("spec") or {}).get("jobTemplate") or {}).get("spec") or {}
     template = job.get("template") or {}
-    return options_for(template.get("spec"), template.get("metadata"))
+    return options_for(template.get("spec"), template.get("metadata"), policy=policy)
 
 
 def _schedule(schedule: str, zone: str | None, may_name_zone: bool, errs: Errors) -> None:

@@ -3,6 +3,7 @@
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import report, validate_nonnegative
+from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import options_for, validate_pod_template_spec
 
 STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
@@ -34,7 +35,9 @@ def validate_namespace_status(namespace: Object, old: Object, errs: Errors) -> N
         errs.invalid("status.Phase", phase, f"may only be '{wanted}' if `deletionTimestamp` {when}")
 
 
-def validate_replication_controller(controller: Object, errs: Errors, old: Object | None = None) -> None:
+def validate_replication_controller(
+    controller: Object, errs: Errors, old: Object | None = None, policy: PodPolicy = STRICT
+) -> None:
     spec, before = controller.get("spec") or {}, (old or {}).get("spec") or {}
     validate_nonnegative(spec.get("minReadySeconds", 0), "spec.minReadySeconds", errs)
     selector, template = spec.get("selector") or {}, spec.get("template")
@@ -52,7 +55,7 @@ def validate_replication_controller(controller: Object, errs: Errors, old: Objec
         why = "`selector` does not match template `labels`"
         errs.invalid("spec.template.metadata.labels", dict(sorted(labels.items())) or None, why)
     old_template = before.get("template") or {}
-    options = options_for(old_template.get("spec"), old_template.get("metadata"))
+    options = options_for(old_template.get("spec"), old_template.get("metadata"), policy=policy)
     validate_pod_template_spec(template, "spec.template", errs, options)
     pod = template.get("spec") or {}
     if pod.get("restartPolicy", "") != "Always":

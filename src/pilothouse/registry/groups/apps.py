@@ -12,6 +12,7 @@ from pilothouse.registry.groups.records import (
     STATUS_APART,
     on_create,
     on_update,
+    pod_policy,
     resource,
     scale,
     spec_of,
@@ -72,14 +73,18 @@ def _stateful_set_warnings(ctx: WriteContext, obj: Object, old: Object | None) -
 DEPLOYMENT = Strategy(
     generation_on_create=1,
     generation_fields=(SPEC, ("metadata", "annotations")),
-    validate=lambda ctx, obj, errs: rules.validate_deployment(obj, None, errs),
-    validate_update=on_update(rules.validate_deployment_update),
+    validate=lambda ctx, obj, errs: rules.validate_deployment(obj, None, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: rules.validate_deployment_update(
+        obj, old, errs, pod_policy(ctx)
+    ),
     warnings=workload_warnings,
     **STATUS_APART,
 )
 REPLICA_SET = Strategy(
-    validate=lambda ctx, obj, errs: rules.validate_replica_set(obj, None, errs),
-    validate_update=on_update(rules.validate_replica_set_update),
+    validate=lambda ctx, obj, errs: rules.validate_replica_set(obj, None, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: rules.validate_replica_set_update(
+        obj, old, errs, pod_policy(ctx)
+    ),
     warnings=workload_warnings,
     **COUNTS_SPEC,
     **STATUS_APART,
@@ -88,8 +93,10 @@ STATEFUL_SET = Strategy(
     name_check=names.dns_label,
     prepare_create=_prepare_stateful_set,
     prepare_update=_prepare_stateful_set_update,
-    validate=lambda ctx, obj, errs: rules.validate_stateful_set(obj, None, errs),
-    validate_update=on_update(rules.validate_stateful_set_update),
+    validate=lambda ctx, obj, errs: rules.validate_stateful_set(obj, None, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: rules.validate_stateful_set_update(
+        obj, old, errs, pod_policy(ctx)
+    ),
     warnings=_stateful_set_warnings,
     **COUNTS_SPEC,
     **STATUS_APART,
@@ -97,8 +104,10 @@ STATEFUL_SET = Strategy(
 DAEMON_SET = Strategy(
     prepare_create=_prepare_daemon_set,
     prepare_update=_prepare_daemon_set_update,
-    validate=lambda ctx, obj, errs: rules.validate_daemon_set(obj, None, errs),
-    validate_update=on_update(rules.validate_daemon_set_update),
+    validate=lambda ctx, obj, errs: rules.validate_daemon_set(obj, None, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: rules.validate_daemon_set_update(
+        obj, old, errs, pod_policy(ctx)
+    ),
     warnings=_daemon_set_warnings,
     **COUNTS_SPEC,
     **STATUS_APART,

@@ -17,6 +17,8 @@ AUTOSCALER = Strategy(
 )
 AUTOSCALER_STATUS = status_strategy(AUTOSCALER, rules.validate_autoscaler_status)
 
+_VERSIONS: dict[str, Resource] = {}
+
 
 def _record(version: str, **more: Any) -> Resource:
     return resource(
@@ -30,6 +32,7 @@ def _record(version: str, **more: Any) -> Resource:
         short_names=("hpa",),
         categories=("all",),
         status=AUTOSCALER_STATUS,
+        siblings=_VERSIONS,
         **more,
     )
 
@@ -41,5 +44,6 @@ V1 = _record(
     to_storage=lambda obj: convert(obj, KIND, GROUP, "v2"),
     from_storage=lambda obj: convert(obj, KIND, GROUP, "v1"),
 )
+_VERSIONS.update({record.api_version: record for record in (V1, V2)})
 
 RESOURCES = [V2, V1]

@@ -8,8 +8,7 @@ from pilothouse.api.validate.pod.warnings import template_warnings
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     STATUS_APART,
-    on_create,
-    on_update,
+    pod_policy,
     resource,
     spec_of,
     status_strategy,
@@ -92,8 +91,8 @@ def _cron_job_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> li
 
 JOB = Strategy(
     prepare_create=_prepare_job,
-    validate=lambda ctx, obj, errs: rules.validate_job(obj, None, errs),
-    validate_update=on_update(rules.validate_job_update),
+    validate=lambda ctx, obj, errs: rules.validate_job(obj, None, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: rules.validate_job_update(obj, old, errs, pod_policy(ctx)),
     warnings=_job_warnings,
     delete_warnings=_delete_warnings,
     garbage_collection="orphan",
@@ -101,8 +100,10 @@ JOB = Strategy(
     **STATUS_APART,
 )
 CRON_JOB = Strategy(
-    validate=on_create(rules.validate_cron_job),
-    validate_update=on_update(rules.validate_cron_job_update),
+    validate=lambda ctx, obj, errs: rules.validate_cron_job(obj, errs, pod_policy(ctx)),
+    validate_update=lambda ctx, obj, old, errs: rules.validate_cron_job_update(
+        obj, old, errs, pod_policy(ctx)
+    ),
     warnings=_cron_job_warnings,
     **COUNTS_SPEC,
     **STATUS_APART,

@@ -14,7 +14,7 @@ from pilothouse.registry.groups.records import (
 )
 from pilothouse.registry.strategy import Strategy, WriteContext
 
-GROUP = "certificates.k8s.io"
+GROUP, KIND = "certificates.k8s.io", "CertificateSigningRequest"
 
 
 def _prepare(ctx: WriteContext, obj: Object) -> None:
@@ -99,17 +99,17 @@ REQUEST_APPROVAL = status_strategy(
     prepare_update=_prepare_approval,
 )
 
-_REQUESTS = resource(
-    GROUP,
-    "CertificateSigningRequest",
-    "certificatesigningrequests",
-    "95fRKMXA+00=",
-    REQUEST,
-    short_names=("csr",),
-    selectable={"spec.signerName": ("spec", "signerName")},
-    field_error="field label not supported: {label}",
-    status=REQUEST_STATUS,
-)
-_REQUESTS.subresources["approval"] = own("approval", _REQUESTS, REQUEST_APPROVAL)
-
-RESOURCES = [_REQUESTS]
+RESOURCES = [
+    resource(
+        GROUP,
+        KIND,
+        "certificatesigningrequests",
+        "95fRKMXA+00=",
+        REQUEST,
+        short_names=("csr",),
+        selectable={"spec.signerName": ("spec", "signerName")},
+        field_error="field label not supported: {label}",
+        status=REQUEST_STATUS,
+        subresources=(own("approval", GROUP, "v1", KIND, REQUEST_APPROVAL),),
+    )
+]

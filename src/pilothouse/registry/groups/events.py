@@ -3,8 +3,9 @@
 from pilothouse.api.convert.kinds import convert
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import event as rules
+from pilothouse.registry.groups.core import resources as core
+from pilothouse.registry.groups.core.strategies import EVENT as CORE_EVENT
 from pilothouse.registry.groups.records import resource
-from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Strategy, WriteContext
 
 GROUP = "events.k8s.io"
@@ -25,6 +26,7 @@ EVENT = Strategy(
     garbage_collection="unsupported",
     validate=_validate,
     validate_update=_validate_update,
+    ttl=CORE_EVENT.ttl,
 )
 
 EVENTS = resource(
@@ -42,15 +44,13 @@ EVENTS = resource(
         **{f"regarding.{member}": ("involvedObject", member) for member in _REGARDING},
     },
     field_error="field label not supported: {label}",
+    storage=core.EVENTS,
+    siblings=core.EVENT_VERSIONS,
     to_storage=lambda event: convert(event, "Event", "", "v1"),
     from_storage=lambda event: convert(event, "Event", GROUP, "v1"),
 )
 """Its selectable fields are read from the stored form, a core event."""
 
+core.EVENT_VERSIONS.update({record.api_version: record for record in (core.EVENTS, EVENTS)})
+
 RESOURCES = [EVENTS]
-
-
-def store_as(core: Resource) -> None:
-    """Keep these events where core keeps its own, and as long."""
-    EVENTS.storage = core
-    EVENT.ttl = core.strategy.ttl

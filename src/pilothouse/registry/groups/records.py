@@ -6,6 +6,7 @@ from typing import Any
 from pilothouse.api import schema
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.schema import Type
+from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
 
@@ -64,7 +65,10 @@ def resource(
     **more: Any,
 ) -> Resource:
     """A stored resource with all verbs; `status` adds the subresource of that name."""
-    record = Resource(
+    named = {sub.name: sub for sub in subresources}
+    if status is not None:
+        named["status"] = own("status", group, version, kind, status)
+    return Resource(
         group=group,
         version=version,
         plural=plural,
@@ -77,20 +81,14 @@ def resource(
         type_of=type_of(group, version, kind),
         strategy=strategy,
         field_error=field_error,
+        subresources=named,
         **more,
     )
-    for sub in subresources:
-        record.subresources[sub.name] = sub
-    if status is not None:
-        record.subresources["status"] = own("status", record, status)
-    return record
 
 
-def own(name: str, record: Resource, strategy: Strategy) -> Subresource:
+def own(name: str, group: str, version: str, kind: str, strategy: Strategy) -> Subresource:
     """A subresource whose body is the object itself."""
-    return Subresource(
-        name=name, kind=record.kind, group=record.group, version=record.version, strategy=strategy
-    )
+    return Subresource(name=name, kind=kind, group=group, version=version, strategy=strategy)
 
 
 def scale(read: Callable[[Object], Object], write: Callable[[Object, Object], None]) -> Subresource:
@@ -142,6 +140,14 @@ def on_create(check: Validate) -> Callable[[WriteContext, Object, Errors], None]
 def on_update(check: ValidateUpdate) -> Callable[[WriteContext, Object, Object, Errors], None]:
     """A rule that looks at the new and the old object, as a hook."""
     return lambda ctx, obj, old, errs: check(obj, old, errs)
+
+
+def pod_policy(ctx: WriteContext) -> PodPolicy:
+    """The server's policy for pods."""
+    if ctx.services is None:
+        return STRICT
+    policy: PodPolicy = ctx.services.pod_policy
+    return policy
 
 
 def spec_of(obj: Object) -> Object:

@@ -173,8 +173,8 @@ def _refuse_address(ctx: WriteContext, service: Object, ip: str) -> None:
 
 
 def _resource(ctx: WriteContext, group: str, kind: str) -> Resource | None:
-    by_kind = ctx.resource.by_kind
-    return by_kind(group, "v1", kind) if by_kind is not None else None
+    record: Resource | None = ctx.services.catalog.by_kind(group, "v1", kind)
+    return record
 
 
 def _context(

@@ -7,6 +7,7 @@ from pilothouse.registry.printers.common import (
     UNSET,
     Cells,
     Printer,
+    RowOrder,
     age,
     annotations,
     cut,
@@ -315,6 +316,12 @@ _ADMISSION, _RBAC = "admissionregistration.k8s.io", "rbac.authorization.k8s.io"
 _NETWORKING, _STORAGE = "networking.k8s.io", "storage.k8s.io"
 _FLOWCONTROL, _RESOURCE = "flowcontrol.apiserver.k8s.io", "resource.k8s.io"
 
+
+def _precedence(schema: Object) -> tuple[int, str]:
+    """Flow schemas come in the order in which they are tried."""
+    return spec(schema).get("matchingPrecedence", 0), name(schema)
+
+
 PRINTERS: dict[tuple[str, str], Printer] = {
     (_ADMISSION, "mutatingadmissionpolicies"): _mutating_policy,
     (_ADMISSION, "mutatingadmissionpolicybindings"): _policy_binding,
@@ -347,4 +354,7 @@ PRINTERS: dict[tuple[str, str], Printer] = {
     (_STORAGE, "storageclasses"): _storage_class,
     (_STORAGE, "volumeattachments"): _volume_attachment,
     (_STORAGE, "volumeattributesclasses"): _volume_attributes_class,
+}
+ROW_ORDERS: dict[tuple[str, str], RowOrder] = {
+    ("flowcontrol.apiserver.k8s.io", "flowschemas"): _precedence,
 }

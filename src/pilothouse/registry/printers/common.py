@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from pilothouse.api.fields import Object
 
@@ -10,7 +10,64 @@ Cells = list[Any]
 Printer = Callable[[Object, float], Cells]
 """The cells of one object; the second argument is now, in seconds since the epoch."""
 
+RowConditions = Callable[[Object], list[Object] | None]
+"""The conditions of one object's row, None for a row without any."""
+RowOrder = Callable[[Object], tuple[int, str]]
+"""What the rows of a Table are sorted by."""
+
 NONE, UNSET, UNKNOWN = "<none>", "<unset>", "<unknown>"
+
+
+class Columns:
+    """The columns of a kind and the function that fills them. `definitions` is shared: never change it.
+
+    order: what rows are sorted by, None = as they are stored.
+    """
+
+    __slots__ = ("cells", "conditions", "definitions", "order")
+
+    def __init__(
+        self,
+        definitions: list[Object],
+        cells: Printer,
+        conditions: RowConditions | None = None,
+        order: RowOrder | None = None,
+    ) -> None:
+        self.definitions = definitions
+        self.cells = cells
+        self.conditions = conditions
+        self.order = order
+
+
+class Printed(Protocol):
+    """A served resource: what Tables need of registry.resource.Resource."""
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def plural(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def api_version(self) -> str: ...
+
+    @property
+    def storage(self) -> "Printed | None":
+        """The record that is stored, None where it is this one."""
+
+    @property
+    def to_storage(self) -> Callable[[Object], Object] | None:
+        """Makes the stored form of an object, None where it is the served one."""
+
+    @property
+    def columns(self) -> Columns | None:
+        """The columns that a definition declares."""
+
+    def table_columns(self) -> Columns:
+        """The columns of its Tables."""
 
 
 def spec(obj: Object) -> Object:

@@ -10,6 +10,7 @@ from pilothouse.registry.printers.common import (
     UNSET,
     Cells,
     Printer,
+    RowConditions,
     access_modes,
     age,
     annotations,
@@ -438,3 +439,4 @@ PRINTERS: dict[tuple[str, str], Printer] = {
     ("", "services"): _service,
     ("apiregistration.k8s.io", "apiservices"): _api_service,
 }
+ROW_CONDITIONS: dict[tuple[str, str], RowConditions] = {("", "pods"): pod_row_conditions}

@@ -5,27 +5,29 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pilothouse.api import jsonpath
 from pilothouse.api.convert.kinds import as_internal
-from pilothouse.api.fields import Object, quote
-from pilothouse.errors import BadRequest, NotAcceptable
-from pilothouse.registry.printers import cluster as tables_cluster
-from pilothouse.registry.printers import core as tables_core
-from pilothouse.registry.printers import workloads as tables_workloads
-from pilothouse.registry.printers.common import Cells, Printer, go_float, human_duration, seconds
-
-if TYPE_CHECKING:
-    from pilothouse.registry.resource import Resource
+from pilothouse.api.fields import Object
+from pilothouse.registry.printers import cluster, core, workloads
+from pilothouse.registry.printers.common import (
+    Cells,
+    Columns,
+    Printed,
+    Printer,
+    go_float,
+    human_duration,
+    seconds,
+)
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 ZERO_TIME = "0001-01-01T00:00:00Z"
 
 PRINTERS: dict[tuple[str, str], Printer] = {
-    **tables_core.PRINTERS,
-    **tables_workloads.PRINTERS,
-    **tables_cluster.PRINTERS,
+    **core.PRINTERS,
+    **workloads.PRINTERS,
+    **cluster.PRINTERS,
 }
 
 
@@ -60,31 +62,31 @@ def _default_cells(obj: Object, now: float) -> Cells:
     return [metadata.get("name", ""), metadata.get("creationTimestamp") or ZERO_TIME]
 
 
-class Columns:
-    """The columns of a kind and the function that fills them. `definitions` is shared: never change it."""
-
-    __slots__ = ("cells", "definitions")
-
-    def __init__(self, definitions: list[Object], cells: Printer) -> None:
-        self.definitions = definitions
-        self.cells = cells
-
-
 @lru_cache(maxsize=256)
 def _builtin(group: str, plural: str) -> Columns:
-    return Columns(_builtin_columns(group, plural), PRINTERS.get((group, plural), _default_cells))
+    key = (group, plural)
+    return Columns(
+        _builtin_columns(group, plural),
+        PRINTERS.get(key, _default_cells),
+        core.ROW_CONDITIONS.get(key),
+        cluster.ROW_ORDERS.get(key),
+    )
 
 
-def columns(resource: "Resource", kind: str = "") -> Columns:
+def columns(resource: Printed, kind: str = "") -> Columns:
     """The columns of a resource, or of its scale when `kind` says that it is one."""
-    if kind == "Scale" != resource.kind:
-        return _builtin("autoscaling", "scale")
-    if resource.columns is not None:
-        return resource.columns
-    if resource.list_items_typed:
-        return custom_columns(None)
+    return _builtin("autoscaling", "scale") if kind == "Scale" != resource.kind else resource.table_columns()
+
+
+def columns_of_release(resource: Printed) -> Columns:
+    """The columns that the release has for a built-in kind, by the record that is stored."""
     stored = resource.storage or resource
     return _builtin(stored.group, stored.plural)
+
+
+def columns_of_definition(resource: Printed) -> Columns:
+    """The columns that a definition declares for the version, Name and Age without any."""
+    return resource.columns or custom_columns(None)
 
 
 def custom_columns(printer_columns: Sequence[Object] | None) -> Columns:
@@ -176,20 +178,8 @@ def _text(value: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def include_object(value: str) -> str:
-    """The `includeObject` parameter, checked: Metadata when it is empty."""
-    if value in ("Metadata", "None", "Object"):
-        return value
-    if value:
-        raise BadRequest(
-            f"Unable to convert to Table as requested: includeObject: Invalid value: {quote(value)}: "
-            "must be 'Metadata', 'Object', 'None', or empty"
-        )
-    return "Metadata"
-
-
 def table_for(
-    resource: "Resource",
+    resource: Printed,
     objects: Iterable[Object],
     *,
     include: str = "Metadata",
@@ -207,7 +197,7 @@ def table_for(
     shape = columns(resource, objects[0].get("kind", "") if objects else "")
     now = time.time() if now is None else now
     rows = []
-    for obj in _ordered(resource, objects):
+    for obj in objects if shape.order is None else sorted(objects, key=shape.order):
         row = _row(resource, shape, obj, now)
         row["object"] = _row_object(resource, obj, include, version)
         rows.append(row)
@@ -220,9 +210,7 @@ def table_for(
     }
 
 
-def rows_of(
-    resource: "Resource", include: str, version: str
-) -> tuple[list[Object], Callable[[Object], Object]]:
+def rows_of(resource: Printed, include: str, version: str) -> tuple[list[Object], Callable[[Object], Object]]:
     """The column definitions of a long list, and what makes the row of one object (as table_for does)."""
     shape, now = columns(resource), time.time()
 
@@ -234,32 +222,23 @@ def rows_of(
     return shape.definitions, row
 
 
-def in_stored_order(resource: "Resource") -> bool:
+def in_stored_order(resource: Printed) -> bool:
     """Whether a Table shows objects in the order in which they are stored."""
-    return not (resource.group == "flowcontrol.apiserver.k8s.io" and resource.plural == "flowschemas")
+    return resource.table_columns().order is None
 
 
-def _ordered(resource: "Resource", objects: list[Object]) -> list[Object]:
-    """Flow schemas come in the order in which they are tried, all else in the order given."""
-    return objects if in_stored_order(resource) else sorted(objects, key=_precedence)
-
-
-def _precedence(schema: Object) -> tuple[int, str]:
-    return (schema.get("spec") or {}).get("matchingPrecedence", 0), schema["metadata"].get("name", "")
-
-
-def _row(resource: "Resource", shape: Columns, obj: Object, now: float) -> Object:
+def _row(resource: Printed, shape: Columns, obj: Object, now: float) -> Object:
     own_kind = obj.get("kind", resource.kind) == resource.kind
     stored = resource.to_storage(obj) if own_kind and resource.to_storage is not None else obj
     row: Object = {"cells": shape.cells(stored, now)}
-    if resource.plural == "pods" and not resource.group:
-        conditions = tables_core.pod_row_conditions(obj)
+    if shape.conditions is not None:
+        conditions = shape.conditions(obj)
         if conditions is not None:
             row["conditions"] = conditions
     return row
 
 
-def _row_object(resource: "Resource", obj: Object, include: str, version: str) -> Object | None:
+def _row_object(resource: Printed, obj: Object, include: str, version: str) -> Object | None:
     annotations = (obj.get("metadata") or {}).get("annotations") or {}
     if include == "Object":
         return {"kind": resource.kind, "apiVersion": resource.api_version, **obj}
@@ -275,40 +254,3 @@ def partial_object(obj: Object, version: str = "v1") -> Object:
         "apiVersion": f"meta.k8s.io/{version}",
         "metadata": as_internal(obj.get("metadata") or {}),
     }
-
-
-def partial_list(
-    objects: Iterable[Object], version: str = "v1", metadata: Mapping[str, Any] | None = None
-) -> Object:
-    """A list of metadata; `metadata` is the list's own."""
-    return {
-        "kind": "PartialObjectMetadataList",
-        "apiVersion": f"meta.k8s.io/{version}",
-        "metadata": dict(metadata or {}),
-        "items": [partial_object(obj, version) for obj in objects],
-    }
-
-
-_GO_PACKAGES = {"": "core", "events.k8s.io": "core", "flowcontrol.apiserver.k8s.io": "flowcontrol"}
-
-
-def _go_type(resource: "Resource", custom: bool, suffix: str) -> str:
-    """The Go type that upstream's message names: the internal one, or that of all custom resources."""
-    if custom:
-        return f"*unstructured.Unstructured{suffix}"
-    package = _GO_PACKAGES.get(resource.group) or resource.group.partition(".")[0]
-    return f"*{package}.{resource.kind}{suffix}"
-
-
-def not_a_list(resource: "Resource", custom: bool = False) -> NotAcceptable:
-    """The 406 of a PartialObjectMetadataList asked for one object."""
-    kind = _go_type(resource, custom, "")
-    return NotAcceptable(
-        f"you requested PartialObjectMetadataList, but the requested object is not a list ({kind})"
-    )
-
-
-def is_a_list(resource: "Resource", custom: bool = False) -> NotAcceptable:
-    """The 406 of a PartialObjectMetadata asked for a list."""
-    kind = _go_type(resource, custom, "List")
-    return NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list ({kind})")

@@ -20,7 +20,7 @@ from pilothouse.api.validate.pod.annotations import APPARMOR, is_int32, validate
 from pilothouse.api.validate.pod.env import ENV_FIELDS, validate_field_ref
 from pilothouse.api.validate.pod.mounts import validate_volume_devices, validate_volume_mounts
 from pilothouse.api.validate.pod.scheduling import validate_added_tolerations, validate_spread_constraints
-from pilothouse.api.validate.pod.security import Capabilities, validate_security_context
+from pilothouse.api.validate.pod.security import validate_security_context
 from pilothouse.api.validate.pod.status import validate_pod_status_update
 from pilothouse.api.validate.pod.warnings import pod_warnings
 from pilothouse.api.validate.resources import huge_page_fault, is_whole, validate_claim_names
@@ -172,12 +172,8 @@ def test_claims_of_a_container() -> None:
 
 
 def test_capabilities_and_their_context() -> None:
-    Capabilities.allow_privileged, before = True, Capabilities.allow_privileged
     make = lambda n: {"allowPrivilegeEscalation": False, "capabilities": {"add": ["CAP_SYS_ADMIN"] * n}}  # noqa: E731
-    try:
-        linear(rule(validate_security_context, False), make, 500)
-    finally:
-        Capabilities.allow_privileged = before
+    linear(rule(validate_security_context, False, True), make, 500)
 
 
 def test_registry_of_quobyte() -> None:

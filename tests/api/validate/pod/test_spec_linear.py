@@ -20,6 +20,7 @@ from pilothouse.api import codec
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.identity import User
+from pilothouse.api.validate.pod.policy import STRICT
 from pilothouse.errors import StatusError
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.groups import apps, batch, discovery, networking
@@ -96,7 +97,9 @@ RECORDS = {r.plural: r for group in (core, apps, batch, networking, discovery) f
 def services() -> Any:
     storage = MemoryStorage()
     ports = NodePorts(storage, Cacher(storage), SimpleNamespace(list=lambda resource: []))  # type: ignore[arg-type]
-    return SimpleNamespace(addresses=Addresses(["10.0.0.0/24", "fd00::/112"]), node_ports=ports, options=None)
+    return SimpleNamespace(
+        addresses=Addresses(["10.0.0.0/24", "fd00::/112"]), node_ports=ports, options=None, pod_policy=STRICT
+    )
 
 
 def base(plural: str) -> tuple[Resource, Object]:

@@ -152,7 +152,11 @@ def _common(container: Object, path: str, errs: Errors, around: Surroundings) ->
     _resources(container.get("resources") or {}, f"{path}.resources", errs, around)
     _resize_policy(container.get("resizePolicy") or [], f"{path}.resizePolicy", errs, around.restart_policy)
     validate_security_context(
-        container.get("securityContext"), f"{path}.securityContext", errs, around.host_users
+        container.get("securityContext"),
+        f"{path}.securityContext",
+        errs,
+        around.host_users,
+        around.options.allow_privileged,
     )
 
 

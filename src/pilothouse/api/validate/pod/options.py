@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import common, resources
 from pilothouse.api.validate.paths import has_backsteps
+from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -13,12 +14,14 @@ DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 @dataclass(slots=True, frozen=True)
 class PodOptions:
-    """Exceptions to the rules; every one is False for a new object.
+    """Exceptions to the rules; those that an old object brings are False for a new one.
 
     is_pod: the spec is a pod's own, not a template's. old_ips: addresses the old object had, as spelled.
+    allow_privileged: the server's setting, whatever the old object was.
     """
 
     is_pod: bool = False
+    allow_privileged: bool = False
     allow_invalid_deletion_cost: bool = False
     allow_invalid_selector_values: bool = False
     allow_indivisible_huge_pages: bool = False
@@ -30,19 +33,23 @@ class PodOptions:
 
 
 NEW = PodOptions()
-POD = PodOptions(is_pod=True)
 
 
 def options_for(
-    old_spec: Object | None, old_meta: Object | None = None, *, is_pod: bool = False
+    old_spec: Object | None,
+    old_meta: Object | None = None,
+    *,
+    is_pod: bool = False,
+    policy: PodPolicy = STRICT,
 ) -> PodOptions:
     """The options for a spec that replaces `old_spec`; those of a new one when there is none."""
     if not old_spec:
-        return POD if is_pod else NEW
+        return PodOptions(is_pod=is_pod, allow_privileged=policy.allow_privileged)
     affinity = old_spec.get("affinity") or {}
     dns, aliases = old_spec.get("dnsConfig") or {}, old_spec.get("hostAliases") or ()
     return PodOptions(
         is_pod=is_pod,
+        allow_privileged=policy.allow_privileged,
         allow_invalid_deletion_cost=deletion_cost_bad(old_meta or {}),
         allow_invalid_selector_values=_pod_selectors_bad(affinity),
         allow_indivisible_huge_pages=_huge_pages_bad(old_spec),

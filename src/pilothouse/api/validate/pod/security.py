@@ -11,13 +11,6 @@ from pilothouse.api.validate.common import Repeated, report
 from pilothouse.api.validate.paths import validate_descending
 from pilothouse.api.validate.pod.options import PodOptions
 
-
-class Capabilities:
-    """What the cluster allows to pods (pkg/capabilities): set once for the whole process, at start."""
-
-    allow_privileged = False
-
-
 PROFILE_TYPES = ("Localhost", "RuntimeDefault", "Unconfined")
 SYSCTL_MAX = 253
 _SEGMENT = "[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
@@ -129,11 +122,13 @@ def _dotted(name: str) -> str:
     return name.translate(str.maketrans("./", "/.")) if first == "/" else name
 
 
-def validate_security_context(context: Object | None, path: str, errs: Errors, host_users: bool) -> None:
+def validate_security_context(
+    context: Object | None, path: str, errs: Errors, host_users: bool, allow_privileged: bool = False
+) -> None:
     """A container's security context."""
     if context is None:
         return
-    if context.get("privileged") and not Capabilities.allow_privileged:
+    if context.get("privileged") and not allow_privileged:
         errs.forbidden(f"{path}.privileged", "disallowed by cluster policy")
     for member in ("runAsUser", "runAsGroup"):
         _id(context.get(member), f"{path}.{member}", errs)
@@ -281,7 +276,11 @@ def _user_name_faults(text: str) -> list[str]:
 
 
 def validate_host_process(
-    spec: Object, containers: Sequence[tuple[Object, str]], path: str, errs: Errors
+    spec: Object,
+    containers: Sequence[tuple[Object, str]],
+    path: str,
+    errs: Errors,
+    allow_privileged: bool = False,
 ) -> None:
     """Windows host processes: all containers or none, and only in the host's network."""
     wanted = _host_process(spec.get("securityContext"))
@@ -301,7 +300,7 @@ def validate_host_process(
     if not spec.get("hostNetwork"):
         why = "hostNetwork must be true if pod contains any hostProcess containers"
         errs.invalid(f"{path}.hostNetwork", False, why)
-    if not Capabilities.allow_privileged:
+    if not allow_privileged:
         errs.forbidden(path, "hostProcess containers are disallowed by cluster policy")
 
 

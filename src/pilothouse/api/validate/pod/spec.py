@@ -25,7 +25,8 @@ from pilothouse.api.validate.pod.container import (
     validate_init_containers,
     visit,
 )
-from pilothouse.api.validate.pod.options import NEW, POD, PodOptions, options_for
+from pilothouse.api.validate.pod.options import NEW, PodOptions, options_for
+from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.resources import validate_pod_resources
 from pilothouse.api.validate.pod.scheduling import (
     validate_affinity,
@@ -45,7 +46,6 @@ from pilothouse.api.validate.resources import validate_requirements
 
 __all__ = [
     "NEW",
-    "POD",
     "PodOptions",
     "options_for",
     "validate_pod",
@@ -77,17 +77,19 @@ def validate_pod_template_spec(template: Object, path: str, errs: Errors, option
         errs.forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
 
 
-def validate_pod_template(template: Object, errs: Errors, old: Object | None = None) -> None:
+def validate_pod_template(
+    template: Object, errs: Errors, old: Object | None = None, policy: PodPolicy = STRICT
+) -> None:
     """A PodTemplate object."""
     before = (old or {}).get("template") or {}
-    options = options_for(before.get("spec"), before.get("metadata"))
+    options = options_for(before.get("spec"), before.get("metadata"), policy=policy)
     validate_pod_template_spec(template.get("template") or {}, "template", errs, options)
 
 
-def validate_pod(pod: Object, errs: Errors) -> None:
+def validate_pod(pod: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """A new pod."""
     spec = pod.get("spec") or {}
-    validate_pod_metadata_and_spec(pod, errs, POD)
+    validate_pod_metadata_and_spec(pod, errs, options_for(None, is_pod=True, policy=policy))
     if spec.get("ephemeralContainers"):
         errs.forbidden("spec.ephemeralContainers", "cannot be set on create")
     if spec.get("nodeName") and spec.get("schedulingGates"):
@@ -160,7 +162,7 @@ def validate_pod_spec(
         any_selector=options.allow_invalid_spread_selector,
     )
     containers = list(visit(spec, path))
-    validate_host_process(spec, containers, path, errs)
+    validate_host_process(spec, containers, path, errs, options.allow_privileged)
     validate_host_users(spec, path, errs)
     _identity(spec, path, errs)
     validate_tolerations(spec.get("tolerations"), f"{path}.tolerations", errs)

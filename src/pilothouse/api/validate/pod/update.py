@@ -14,6 +14,7 @@ from pilothouse.api.validate.pod.annotations import (
 )
 from pilothouse.api.validate.pod.container import is_sidecar
 from pilothouse.api.validate.pod.options import PodOptions, deletion_cost_bad, options_for
+from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.resources import quality_of_service
 from pilothouse.api.validate.pod.scheduling import (
     validate_added_tolerations,
@@ -23,7 +24,6 @@ from pilothouse.api.validate.pod.scheduling import (
 )
 from pilothouse.api.validate.pod.spec import validate_pod_metadata_and_spec
 from pilothouse.api.validate.resources import COMPUTE
-from pilothouse.caches import Known
 
 UPDATABLE = (
     "`spec.containers[*].image`",
@@ -35,26 +35,26 @@ UPDATABLE = (
 _MAX_INT32 = 2**31 - 1
 
 
-def pod_options(old: Object) -> PodOptions:
+def pod_options(old: Object, policy: PodPolicy) -> PodOptions:
     """The options for a change of a pod."""
-    return options_for(old.get("spec"), old.get("metadata"), is_pod=True)
+    return options_for(old.get("spec"), old.get("metadata"), is_pod=True, policy=policy)
 
 
 def _annotations(pod: Object) -> Object:
     return pod["metadata"].get("annotations") or {}
 
 
-def validate_pod_update(pod: Object, old: Object, errs: Errors) -> None:
+def validate_pod_update(pod: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """Images, a shorter deadline, more tolerations, fewer gates; of a gated pod also stricter placement."""
     spec, before = pod.get("spec") or {}, old.get("spec") or {}
-    if same(spec, before) and _seen_valid(pod):
+    if same(spec, before) and policy.found_valid(pod):
         _annotations_alone(pod, old, errs)
         return
-    options = pod_options(old)
+    options = pod_options(old, policy)
     known = len(errs)
     validate_pod_metadata_and_spec(pod, errs, options)
     if len(errs) == known:
-        remember_valid(pod)
+        policy.remember_valid(pod)
     validate_annotation_updates(_annotations(pod), _annotations(old), "metadata.annotations", errs)
     any_cost = options.allow_invalid_deletion_cost
     validate_pod_annotations(_annotations(pod), spec, "metadata.annotations", errs, any_cost=any_cost)
@@ -87,19 +87,6 @@ def _annotations_alone(pod: Object, old: Object, errs: Errors) -> None:
     validate_pod_annotations(new, spec, "metadata.annotations", errs, any_cost=any_cost)
     validate_annotation_updates(new, before, "metadata.annotations", errs)
     validate_pod_annotations(new, spec, "metadata.annotations", errs, any_cost=any_cost)
-
-
-_valid = Known("valid_pods", longest=40, most=65536)
-"""Uids of pods whose spec was found valid, as it was then or as its own rules let it change since."""
-
-
-def remember_valid(pod: Object) -> None:
-    """Note that all rules of a pod's spec were asked and nothing was found."""
-    _valid.keep(pod["metadata"].get("uid", ""))
-
-
-def _seen_valid(pod: Object) -> bool:
-    return pod["metadata"].get("uid", "") in _valid
 
 
 def _again_annotations(pod: Object, old: Object, errs: Errors) -> None:
@@ -181,13 +168,13 @@ def _gated(munged: Object, before: Object, errs: Errors) -> None:
         _take(munged["affinity"], old_affinity or {}, "nodeAffinity")
 
 
-def validate_ephemeral_update(pod: Object, old: Object, errs: Errors) -> None:
+def validate_ephemeral_update(pod: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """Ephemeral containers can be added, never changed or removed."""
     if MIRROR in _annotations(old):
         errs.clear()
         errs.forbidden("", "static pods do not support ephemeral containers")
         return
-    validate_pod_metadata_and_spec(pod, errs, pod_options(old))
+    validate_pod_metadata_and_spec(pod, errs, pod_options(old, policy))
     validate_annotation_updates(_annotations(pod), _annotations(old), "metadata.annotations", errs)
     _again_annotations(pod, old, errs)
     found = {c.get("name", ""): c for c in (pod.get("spec") or {}).get("ephemeralContainers") or ()}
@@ -202,7 +189,7 @@ def validate_ephemeral_update(pod: Object, old: Object, errs: Errors) -> None:
             errs.forbidden(path, f"{what} changed\n{shown}")
 
 
-def validate_resize(pod: Object, old: Object, errs: Errors) -> None:
+def validate_resize(pod: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
     """Only cpu and memory may change, nothing may go, and the class of service stays."""
     spec, before = pod.get("spec") or {}, old.get("spec") or {}
     refusal = ""
@@ -214,7 +201,7 @@ def validate_resize(pod: Object, old: Object, errs: Errors) -> None:
         errs.clear()
         errs.forbidden("", refusal)
         return
-    validate_pod_metadata_and_spec(pod, errs, pod_options(old))
+    validate_pod_metadata_and_spec(pod, errs, pod_options(old, policy))
     quality = (old.get("status") or {}).get("qosClass") or quality_of_service(before)
     if quality != quality_of_service(spec):
         shown = (pod.get("status") or {}).get("qosClass", "")

@@ -12,13 +12,12 @@ from pilothouse.api.validate.pod.resources import quality_of_service
 from pilothouse.api.validate.pod.spec import validate_pod
 from pilothouse.api.validate.pod.status import validate_pod_status_update
 from pilothouse.api.validate.pod.update import (
-    remember_valid,
     validate_ephemeral_update,
     validate_pod_update,
     validate_resize,
 )
 from pilothouse.api.validate.pod.warnings import pod_warnings
-from pilothouse.registry.groups.records import KEPT_METADATA
+from pilothouse.registry.groups.records import KEPT_METADATA, pod_policy
 from pilothouse.registry.strategy import Strategy, WriteContext
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -206,9 +205,10 @@ def grace_period(pod: Object, asked: int | None) -> int:
 
 def _validate(ctx: WriteContext, pod: Object, errs: Errors) -> None:
     meta.validate_finalizer_names(pod, errs)
-    validate_pod(pod, errs)
+    policy = pod_policy(ctx)
+    validate_pod(pod, errs, policy)
     if not errs:
-        remember_valid(pod)
+        policy.remember_valid(pod)
 
 
 def _validate_update(ctx: WriteContext, pod: Object, old: Object, errs: Errors) -> None:
@@ -216,7 +216,7 @@ def _validate_update(ctx: WriteContext, pod: Object, old: Object, errs: Errors) 
     if errs:
         meta.validate_create(pod, True, names.dns_subdomain, errs)
         meta.validate_finalizer_names(pod, errs)
-    validate_pod_update(pod, old, errs)
+    validate_pod_update(pod, old, errs, pod_policy(ctx))
 
 
 def _warnings(ctx: WriteContext, pod: Object, old: Object | None) -> list[str]:
@@ -255,10 +255,10 @@ STATUS = Strategy(
 EPHEMERAL_CONTAINERS = Strategy(
     keep_on_update=(("status",), *KEPT_METADATA),
     prepare_update=_prepare_ephemeral,
-    validate_update=lambda ctx, pod, old, errs: validate_ephemeral_update(pod, old, errs),
+    validate_update=lambda ctx, pod, old, errs: validate_ephemeral_update(pod, old, errs, pod_policy(ctx)),
 )
 RESIZE = Strategy(
     keep_on_update=(("status",), *KEPT_METADATA),
     prepare_update=_prepare_resize,
-    validate_update=lambda ctx, pod, old, errs: validate_resize(pod, old, errs),
+    validate_update=lambda ctx, pod, old, errs: validate_resize(pod, old, errs, pod_policy(ctx)),
 )

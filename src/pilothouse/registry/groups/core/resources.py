@@ -1,6 +1,7 @@
 """The core group, v1: its records; the strategies stand in the files beside this one."""
 
 from collections.abc import Callable
+from typing import Any
 
 from pilothouse.api import schema
 from pilothouse.api.fields import Object
@@ -38,8 +39,10 @@ def _record(
     categories: tuple[str, ...] = (),
     selectable: dict[str, tuple[str, ...] | Callable[[Object], str]] | None = None,
     deprecated: str = "",
+    **more: Any,
 ) -> Resource:
-    record = Resource(
+    own = (Subresource(name="status", kind=kind, strategy=status),) if status is not None else ()
+    return Resource(
         group="",
         version="v1",
         plural=plural,
@@ -55,11 +58,10 @@ def _record(
         strategy=strategy,
         selectable=selectable or {},
         field_error=field_error,
+        subresources={sub.name: sub for sub in (*own, *subresources)},
         deprecated=deprecated,
+        **more,
     )
-    own = (Subresource(name="status", kind=kind, strategy=status),) if status is not None else ()
-    record.subresources.update({sub.name: sub for sub in (*own, *subresources)})
-    return record
 
 
 def _text(*path: str, default: str = "") -> Callable[[Object], str]:
@@ -110,6 +112,7 @@ PODS = _record(
     short_names=("po",),
     categories=("all",),
     selectable=_POD_FIELDS,
+    indexed=("spec.nodeName",),
     field_error=_NOT_SUPPORTED,
     status=core_pods.STATUS,
     subresources=(
@@ -124,6 +127,8 @@ PODS = _record(
         Subresource(name="resize", kind="Pod", strategy=core_pods.RESIZE),
     ),
 )
+EVENT_VERSIONS: dict[str, Resource] = {}
+"""The records of events in both of their groups."""
 EVENTS = _record(
     "Event",
     "events",
@@ -138,6 +143,7 @@ EVENTS = _record(
         "source": _event_source,
         "type": ("type",),
     },
+    siblings=EVENT_VERSIONS,
 )
 
 RESOURCES = [

@@ -3,6 +3,7 @@
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import core, service
+from pilothouse.api.validate.pod.policy import PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template
 from pilothouse.api.validate.pod.warnings import template_warnings
 from pilothouse.registry.groups import service_objects
@@ -28,13 +29,17 @@ def _template_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> li
     return template_warnings(obj.get("template") or {}, "template")
 
 
+def _validate_template_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy) -> None:
+    validate_pod_template(obj, errs, old, policy)
+
+
 POD_TEMPLATE = Strategy(
     generation_on_create=1,
     generation_fields=(("template",),),
     prepare_create=_prepare_template,
     prepare_update=_prepare_template_update,
-    validate=checked(validate_pod_template),
-    validate_update=checked_update(lambda obj, old, errs: validate_pod_template(obj, errs, old)),
+    validate=checked(validate_pod_template, pods=True),
+    validate_update=checked_update(_validate_template_update, pods=True),
     warnings=_template_warnings,
     return_deleted=True,
 )
@@ -64,10 +69,10 @@ def _controller_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> 
     return out
 
 
-def _validate_controller_update(obj: Object, old: Object, errs: Errors) -> None:
+def _validate_controller_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy) -> None:
     """Upstream's strategy runs the rules for new objects, and those for changed ones."""
-    core.validate_replication_controller(obj, errs, old)
-    core.validate_replication_controller(obj, errs, old)
+    core.validate_replication_controller(obj, errs, old, policy)
+    core.validate_replication_controller(obj, errs, old, policy)
 
 
 def _prepare_controller_status(ctx: WriteContext, obj: Object, old: Object) -> None:
@@ -87,8 +92,8 @@ CONTROLLER = Strategy(
     name_check=names.long_name,
     prepare_create=_prepare_controller,
     prepare_update=_prepare_controller_update,
-    validate=checked(core.validate_replication_controller),
-    validate_update=checked_update(_validate_controller_update),
+    validate=checked(core.validate_replication_controller, pods=True),
+    validate_update=checked_update(_validate_controller_update, pods=True),
     warnings=_controller_warnings,
     garbage_collection="orphan",
 )

@@ -1,0 +1,58 @@
+import re
+from pathlib import Path
+
+import pytest
+
+import pilothouse
+from pilothouse.api.identity import RequestInfo
+from pilothouse.endpoints.requestinfo import parse
+from pilothouse.registry.catalog import built_in
+from pilothouse.registry.conventions import BUILT_IN, CUSTOM
+
+SOURCE = Path(pilothouse.__file__).parent
+
+
+def info(path: str) -> RequestInfo:
+    return parse("GET", path, {})
+
+
+@pytest.mark.parametrize(
+    ("path", "namespaced", "routed", "custom"),
+    [
+        ("/api/v1/pods", True, True, True),
+        ("/api/v1/pods/a", True, False, False),
+        ("/api/v1/namespaces/n/pods/a", True, True, True),
+        ("/api/v1/namespaces/n/nodes", False, False, False),
+        ("/api/v1/namespaces/n/pods/a/status/b", True, False, True),
+        ("/api/v1/namespaces/n/pods//status", True, False, True),
+    ],
+)
+def test_paths_below_a_resource(path, namespaced, routed, custom):
+    assert BUILT_IN.path_exists(info(path), namespaced) is routed
+    assert CUSTOM.path_exists(info(path), namespaced) is custom
+
+
+@pytest.mark.parametrize(
+    ("group", "kind", "name"),
+    [
+        ("", "Pod", "*core.PodList"),
+        ("apps", "Deployment", "*apps.DeploymentList"),
+        ("rbac.authorization.k8s.io", "Role", "*rbac.RoleList"),
+        ("events.k8s.io", "Event", "*core.EventList"),
+    ],
+)
+def test_messages_name_the_internal_type(group, kind, name):
+    assert BUILT_IN.go_type(group, kind, "List") == name
+    assert CUSTOM.go_type(group, kind, "") == "*unstructured.Unstructured"
+
+
+def test_all_that_is_compiled_in_has_the_same_conventions():
+    assert {resource.conventions for resource in built_in()} == {BUILT_IN}
+
+
+def test_nobody_outside_the_registry_asks_which_sort_a_resource_is():
+    asks = re.compile(
+        r"registry\.conventions import .*\b(BUILT_IN|CUSTOM)\b|import .*\bCustomResource\b|conventions (is|[!=]=) "
+    )
+    files = [file for file in SOURCE.rglob("*.py") if file.relative_to(SOURCE).parts[0] != "registry"]
+    assert [file.name for file in files if asks.search(file.read_text())] == []
