@@ -24,11 +24,11 @@ from pilothouse.endpoints.discovery import Discovery, page_not_found
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.endpoints.params import first
 from pilothouse.endpoints.response import Responder
-from pilothouse.endpoints.verbs import Verbs
+from pilothouse.endpoints.scope import Verbs
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import unavailable
+from pilothouse.registry.storage_errors import unavailable
 from pilothouse.registry.strategy import Raced
 from pilothouse.server.request import Response
 from pilothouse.storage.interface import Behind

@@ -14,11 +14,12 @@ from pilothouse.endpoints import watch
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import ListParams, check_list, list_params, resource_version
 from pilothouse.endpoints.response import include_object
-from pilothouse.endpoints.verbs import Verbs
+from pilothouse.endpoints.scope import Verbs
 from pilothouse.offload import INLINE, Work
 from pilothouse.registry.fields import extractor, stored_label
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import Store, storage_error, too_large, unavailable
+from pilothouse.registry.storage_errors import storage_error, too_large, unavailable
+from pilothouse.registry.store import Store
 from pilothouse.server.request import Response
 from pilothouse.storage import interface, keys
 from pilothouse.storage.watchcache import Listing, UnreadableError

@@ -15,10 +15,10 @@ from pilothouse.endpoints import negotiation
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import resource_version
 from pilothouse.endpoints.response import include_object, partial
-from pilothouse.endpoints.verbs import Verbs
+from pilothouse.endpoints.scope import Verbs
 from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import too_large
+from pilothouse.registry.storage_errors import too_large
 from pilothouse.server.request import Response, Stream
 from pilothouse.storage import interface
 

@@ -26,7 +26,8 @@ from pilothouse.registry.catalog import Catalog, version_key
 from pilothouse.registry.crd_strategy import Checked, Instances, nested, split
 from pilothouse.registry.printers.tables import Columns, custom_columns
 from pilothouse.registry.resource import Resource, Subresource
-from pilothouse.registry.store import Store, put
+from pilothouse.registry.rest import put
+from pilothouse.registry.store import Store
 
 log = logging.getLogger(__name__)
 
