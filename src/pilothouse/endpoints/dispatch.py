@@ -7,6 +7,7 @@ from pilothouse import errors
 from pilothouse.api.identity import RequestInfo
 from pilothouse.endpoints import (
     aggregator,
+    connect,
     create,
     delete,
     get,
@@ -206,7 +207,7 @@ class Dispatcher:
             raise unknown()
         ctx.subresource = sub
         if sub.name in proxy.STREAMS:
-            return proxy.handle(self.verbs, ctx, resource, sub)
+            return connect.handle(self.verbs, ctx, resource, sub)
         verb = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create", "DELETE": "delete"}.get(
             ctx.request.method
         )

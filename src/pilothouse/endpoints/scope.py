@@ -141,6 +141,13 @@ class RequestScope(Write):
         await work.run(dedupe_owners, self.ctx, obj, True)
         return await self.stored(obj)
 
+    async def admit_connect(self, options: Object) -> None:
+        """Both halves of admission for a CONNECT, of which plugins see the options object."""
+        attributes, admission = self.attributes, self.verbs.admission
+        attributes.operation, attributes.obj = "CONNECT", options
+        attributes.obj = await admission.mutate(attributes)
+        await admission.validate(attributes)
+
     async def edit(
         self,
         change: Callable[[Object | None], Awaitable[Object]],
