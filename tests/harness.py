@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple, Self
 
 from pilothouse import options
-from pilothouse.admission.chain import AdmissionAttributes, Chain, Plugin
+from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.api.identity import User
 from pilothouse.api.validate.pod.policy import PodPolicy
@@ -25,15 +25,16 @@ from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.endpoints.pipeline import Pipeline, Stages
 from pilothouse.endpoints.response import Responder
-from pilothouse.endpoints.verbs import Verbs
+from pilothouse.endpoints.scope import Verbs
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.metrics import Metrics
 from pilothouse.offload import Offload
 from pilothouse.outbound.http import Outbound
+from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Catalog, built_in
-from pilothouse.registry.client import Client
+from pilothouse.registry.client import Client, Companions
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.node_ports import NodePorts
 from pilothouse.registry.store import Store
@@ -148,6 +149,7 @@ class Rig:
             outbound=Outbound(),
         )
         self.services.addresses.follow(self.readers)
+        self.services.companions = Companions(self.client("kube-apiserver"))
         self.verbs = Verbs(
             store=self.store,
             catalog=self.catalog,
@@ -290,7 +292,6 @@ class Rig:
             {},
             False,
             self.readers,
-            services=self.services,
         )
 
     async def settle(self) -> None:

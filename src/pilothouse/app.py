@@ -8,7 +8,7 @@ import pathlib
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pilothouse import pki, remote
@@ -45,7 +45,7 @@ from pilothouse.endpoints.nonresource import NonResource, version_info
 from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
 from pilothouse.endpoints.pipeline import Pipeline, Stages
 from pilothouse.endpoints.response import Responder
-from pilothouse.endpoints.verbs import Verbs
+from pilothouse.endpoints.scope import Verbs
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.heap import Trim, relax_collector, share_arena
 from pilothouse.metrics import Metrics
@@ -56,7 +56,7 @@ from pilothouse.registry import encoding
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Catalog, default_catalog
-from pilothouse.registry.client import Client
+from pilothouse.registry.client import Client, Companions
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.crd import Definitions
 from pilothouse.registry.node_ports import NodePorts
@@ -80,7 +80,7 @@ DRAIN_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Services:
-    """What a few kinds need beside the objects; hooks reach it as `ctx.services`."""
+    """What a few kinds and verbs need beside the objects; implements endpoints.scope.Services."""
 
     options: Config
     catalog: Catalog
@@ -91,6 +91,7 @@ class Services:
     authenticator: UnionAuthenticator
     authorizer: UnionAuthorizer
     outbound: Outbound
+    companions: Companions = field(init=False)
 
 
 class Background(Protocol):
@@ -256,7 +257,8 @@ class Server:
             outbound=outbound,
         )
         self.services.addresses.follow(readers)
-        admission: Chain = chain_of(config)
+        self.services.companions = Companions(self._client("kube-apiserver"))
+        admission: Chain = chain_of(config, authorizer)
         _tell_safeguards(config)
         responder = Responder(self.offload, self.caches)
         verbs = Verbs(

@@ -41,22 +41,20 @@ class Authorizer:
         return Decision(allowed=(asked.verb, asked.name) in self.allowed)
 
 
-def attributes(rig, new, old, subresource, *allowed):
+def attributes(rig, new, old, subresource):
     a = rig.attributes(new, old, resource=RESOURCE, subresource=subresource)
     a.user = User("jane")
-    a.services = type("Services", (), {"authorizer": Authorizer(*allowed)})()
     return a
 
 
 @pytest.mark.parametrize("scope", ["example.com/s", "example.com/*"])
 async def test_approving_takes_the_right_for_the_signer(rig, scope):
-    a = attributes(rig, request(), request(), "approval", ("approve", scope))
-    plugin = CertificateApproval()
+    a = attributes(rig, request(), request(), "approval")
+    plugin = CertificateApproval(Authorizer(("approve", scope)))
     assert plugin.wants(a)
     await plugin.validate(a)
-    a = attributes(rig, request(), request(), "approval", ("sign", scope))
     with pytest.raises(errors.Forbidden) as refused:
-        await plugin.validate(a)
+        await CertificateApproval(Authorizer(("sign", scope))).validate(a)
     assert refused.value.message.endswith(
         'user not permitted to approve requests with signerName "example.com/s"'
     )
@@ -64,14 +62,13 @@ async def test_approving_takes_the_right_for_the_signer(rig, scope):
 
 
 async def test_signing_takes_the_right_for_the_signer(rig):
-    plugin = CertificateSigning()
+    plugin = CertificateSigning(Authorizer(("sign", "example.com/s")))
     signed = request() | {"status": {"certificate": "eA=="}}
-    a = attributes(rig, signed, request(), "status", ("sign", "example.com/s"))
+    a = attributes(rig, signed, request(), "status")
     assert plugin.wants(a)
     await plugin.validate(a)
-    a = attributes(rig, signed, request(), "status")
     with pytest.raises(errors.Forbidden, match="not permitted to sign"):
-        await plugin.validate(a)
+        await CertificateSigning(Authorizer()).validate(a)
     a = attributes(rig, signed, signed, "status")  # nothing of it changed
     assert plugin.validate(a) is None
 

@@ -2,12 +2,15 @@
 
 from pilothouse import options
 from pilothouse.admission.plugins import DEFAULT, ORDER, chain_of
+from pilothouse.authz.authorizer import AlwaysAllow
 from pilothouse.checks import OTHER_PLUGINS, PLUGINS
+
+AUTHORIZER = AlwaysAllow()
 
 
 def names(*flags):
     """Upstream's plugins that are on; behind them always stands our own."""
-    *found, last = [plugin.name for plugin in chain_of(options.parse(list(flags))).plugins]
+    *found, last = [plugin.name for plugin in chain_of(options.parse(list(flags)), AUTHORIZER).plugins]
     assert last == "Unsupported"
     return found
 
@@ -19,7 +22,9 @@ def test_the_default_ones_are_on_in_order():
 
 def test_every_plugin_has_the_name_that_it_is_known_by():
     config = options.parse([])
-    assert {name: make(config).name for name, make in ORDER.items()} == {name: name for name in ORDER}
+    assert {name: make(config, AUTHORIZER).name for name, make in ORDER.items()} == {
+        name: name for name in ORDER
+    }
 
 
 def test_flags_switch_them():
@@ -30,7 +35,7 @@ def test_flags_switch_them():
 
 def test_settings_reach_their_plugin():
     config = options.parse(["--default-not-ready-toleration-seconds=7"])
-    (plugin,) = [p for p in chain_of(config).plugins if p.name == "DefaultTolerationSeconds"]
+    (plugin,) = [p for p in chain_of(config, AUTHORIZER).plugins if p.name == "DefaultTolerationSeconds"]
     assert plugin.seconds["node.kubernetes.io/not-ready"] == 7
 
 

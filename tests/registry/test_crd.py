@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
 from pilothouse.api.structural import schema as structural
 from pilothouse.controllers.crds import CustomResourceDefinitions
+from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.crd import Definitions, storage_hash
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -134,6 +136,31 @@ async def test_conversion_by_webhook_is_stored_with_a_warning(rig: Any, runner: 
     await rig.settle()
     await rig.ok("POST", path(), widget(a="x"))
     assert (await rig.ok("GET", path("v2", "w")))["apiVersion"] == "example.com/v2"
+
+
+async def test_plugins_see_the_version_of_the_request(rig: Any, runner: Any, define: Any) -> None:
+    """The other version has other members; both halves of admission see the one that the request names."""
+    await define(version(), version("v2", storage=False, properties={"a": TEXT, "b": TEXT}))
+    seen = []
+
+    class Watcher(Plugin):
+        def wants(self, a: AdmissionAttributes) -> bool:
+            return a.resource.plural == "widgets"
+
+        def mutate(self, a: AdmissionAttributes) -> None:
+            seen.append(("mutate", a.kind[1], *(one and one["apiVersion"] for one in (a.obj, a.old))))
+
+        def validate(self, a: AdmissionAttributes) -> None:
+            seen.append(("validate", a.kind[1], *(one and one["apiVersion"] for one in (a.obj, a.old))))
+
+    rig.chain.mutators.append(Watcher())
+    rig.chain.validators.append(Watcher())
+    await rig.ok("POST", path("v1"), widget(a="x"))
+    await rig.ok("PATCH", path("v2", "w"), {"spec": {"a": "y"}}, headers=MERGE)
+    await rig.ok("DELETE", path("v2", "w"))
+    v1, v2 = "example.com/v1", "example.com/v2"
+    expected = [("v1", v1, None), ("v2", v2, v2), ("v2", None, v2)]
+    assert seen == [(half, *one) for one in expected for half in ("mutate", "validate")]
 
 
 async def test_deprecated_versions_warn(rig: Any, runner: Any, define: Any) -> None:

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse import errors
+from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.registry import deletion
 from pilothouse.registry.strategy import WriteContext
+from pilothouse.registry.write import Write
 
 NOW = "2026-01-02T03:04:05Z"
 POD, CONFIG_MAP, REPLICA_SETS = ("", "v1", "pods"), ("", "v1", "configmaps"), ("apps", "v1", "replicasets")
@@ -34,7 +36,7 @@ async def delete(rig, name="a", resource=POD, now=NOW, dry_run=False, **options)
         readers=rig.readers,
         services=rig.services,
     )
-    return await deletion.delete(rig.store, ctx, options, None)
+    return await deletion.delete(Write(rig.store, ctx.resource, ctx), options)
 
 
 async def live(rig, name="a", path=PODS):
@@ -208,36 +210,33 @@ async def test_a_namespace_waits_for_its_finalizers(rig):
     assert (await rig.call("GET", "/api/v1/namespaces/n")).status == 404
 
 
+def deletes(rig, *names, admission=None):
+    resource = rig.catalog.get(*CONFIG_MAP)
+    contexts = (
+        WriteContext(user=ADMIN, verb="delete", resource=resource, namespace="default", name=name, now=NOW)
+        for name in names
+    )
+    return [Write(rig.store, resource, ctx, admission) for ctx in contexts]
+
+
 async def test_what_is_gone_in_a_collection_does_not_matter(rig):
-    contexts = []
-    for name in ("a", "gone", "b"):
-        if name != "gone":
-            await rig.config_map(name)
-        resource = rig.catalog.get(*CONFIG_MAP)
-        contexts.append(
-            WriteContext(
-                user=ADMIN, verb="delete", resource=resource, namespace="default", name=name, now=NOW
-            )
-        )
-    await deletion.delete_collection(rig.store, contexts, {}, [None] * 3)
+    for name in "ab":
+        await rig.config_map(name)
+    await deletion.delete_collection(deletes(rig, "a", "gone", "b"), {})
     assert (await rig.ok("GET", CONFIG_MAPS))["items"] == []
 
 
-async def test_the_first_error_of_a_collection_counts_and_the_others_go(rig):
-    async def refuse(obj, old):
-        raise errors.Forbidden(old["metadata"]["name"])
+class Refuse(Plugin):
+    def validate(self, a):
+        if a.name == "b":
+            raise errors.Forbidden(a.old["metadata"]["name"])
 
-    contexts = []
+
+async def test_the_first_error_of_a_collection_counts_and_the_others_go(rig):
     for name in "abc":
         await rig.config_map(name)
-        resource = rig.catalog.get(*CONFIG_MAP)
-        contexts.append(
-            WriteContext(
-                user=ADMIN, verb="delete", resource=resource, namespace="default", name=name, now=NOW
-            )
-        )
     with pytest.raises(errors.Forbidden, match="b"):
-        await deletion.delete_collection(rig.store, contexts, {}, [None, refuse, None])
+        await deletion.delete_collection(deletes(rig, "a", "b", "c", admission=Chain([Refuse()])), {})
     assert [i["metadata"]["name"] for i in (await rig.ok("GET", CONFIG_MAPS))["items"]] == ["b"]
 
 

@@ -1,13 +1,14 @@
 """CertificateApproval, CertificateSigning and CertificateSubjectRestriction: who may decide on which certificate."""
 
 from collections.abc import Awaitable
-from inspect import isawaitable
 
-from pilothouse.admission.chain import AdmissionAttributes, Plugin
+from pilothouse.admission.authorization import Authorizer, allowed
+from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object, quote
-from pilothouse.api.identity import AuthorizationAttributes
+from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.api.validate.certificates import organizations
 from pilothouse.api.validate.common import equal
+from pilothouse.registry.admission import AdmissionAttributes
 
 GROUP = "certificates.k8s.io"
 REQUESTS = "certificatesigningrequests.certificates.k8s.io"
@@ -15,15 +16,12 @@ CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
 MASTERS = "system:masters"
 
 
-async def may(a: AdmissionAttributes, verb: str, signer: str) -> bool:
+async def may(authorizer: Authorizer, user: User, verb: str, signer: str) -> bool:
     """Whether the user has a verb on a signer, or on all signers of its domain."""
     domain = signer.partition("/")[0]
     for name in (signer, f"{domain}/*"):
-        asked = AuthorizationAttributes(a.user, verb, "", True, GROUP, "*", "signers", "", "", name)
-        decision = a.services.authorizer.authorize(asked)
-        if isawaitable(decision):
-            decision = await decision
-        if decision.allowed:
+        asked = AuthorizationAttributes(user, verb, "", True, GROUP, "*", "signers", "", "", name)
+        if await allowed(authorizer, asked):
             return True
     return False
 
@@ -33,18 +31,18 @@ class CertificateApproval(Plugin):
 
     name = "CertificateApproval"
 
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+
     def wants(self, a: AdmissionAttributes) -> bool:
         return (
             a.operation == "UPDATE" and a.subresource == "approval" and a.resource.group_resource == REQUESTS
         )
 
-    def validate(self, a: AdmissionAttributes) -> Awaitable[None]:
-        return self._check(a)
-
-    async def _check(self, a: AdmissionAttributes) -> None:
+    async def validate(self, a: AdmissionAttributes) -> None:
         assert a.old is not None
         signer = _signer(a.old)
-        if not await may(a, "approve", signer):
+        if not await may(self._authorizer, a.user, "approve", signer):
             raise a.refuse(f"user not permitted to approve requests with signerName {quote(signer)}")
 
 
@@ -52,6 +50,9 @@ class CertificateSigning(Plugin):
     """Who issues a certificate, or says that it failed, needs the right to sign for the signer."""
 
     name = "CertificateSigning"
+
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
 
     def wants(self, a: AdmissionAttributes) -> bool:
         return a.operation == "UPDATE" and a.subresource == "status" and a.resource.group_resource == REQUESTS
@@ -64,7 +65,7 @@ class CertificateSigning(Plugin):
         return self._check(a, _signer(a.old))
 
     async def _check(self, a: AdmissionAttributes, signer: str) -> None:
-        if not await may(a, "sign", signer):
+        if not await may(self._authorizer, a.user, "sign", signer):
             raise a.refuse(f"user not permitted to sign requests with signerName {quote(signer)}")
 
 

@@ -1,7 +1,8 @@
 """DefaultIngressClass: an ingress that names no class gets the default one."""
 
-from pilothouse.admission.chain import AdmissionAttributes, Plugin
+from pilothouse.admission.chain import Plugin
 from pilothouse.admission.defaultclass import default_class
+from pilothouse.registry.admission import AdmissionAttributes
 
 CLASSES = "ingressclasses.networking.k8s.io"
 IS_DEFAULT = ("ingressclass.kubernetes.io/is-default-class",)

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
-from pilothouse.admission.chain import AdmissionAttributes, Plugin
+from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
 from pilothouse.api.quantity import Quantity, parse
+from pilothouse.registry.admission import AdmissionAttributes
 
 CONTAINER, POD, CLAIM = "Container", "Pod", "PersistentVolumeClaim"
 ANNOTATION = "kubernetes.io/limit-ranger"

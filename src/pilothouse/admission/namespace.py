@@ -1,7 +1,8 @@
 """NamespaceLifecycle: nothing is created in a namespace that is missing or going away; three namespaces stay for ever."""
 
 from pilothouse import errors
-from pilothouse.admission.chain import AdmissionAttributes, Plugin
+from pilothouse.admission.chain import Plugin
+from pilothouse.registry.admission import AdmissionAttributes
 
 IMMORTAL = frozenset(("default", "kube-system", "kube-public"))
 REVIEWS = frozenset(("localsubjectaccessreviews.authorization.k8s.io",))

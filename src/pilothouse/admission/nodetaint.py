@@ -1,6 +1,7 @@
 """TaintNodesByCondition: a new node takes no pods until its kubelet or controller says it is ready."""
 
-from pilothouse.admission.chain import AdmissionAttributes, Plugin
+from pilothouse.admission.chain import Plugin
+from pilothouse.registry.admission import AdmissionAttributes
 
 TAINT = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.certificates import (
     CertificateApproval,
     CertificateSigning,
@@ -25,24 +26,24 @@ from pilothouse.admission.tolerations import DefaultTolerationSeconds
 from pilothouse.admission.unsupported import Unsupported
 from pilothouse.options import Config
 
-ORDER: dict[str, Callable[[Config], Plugin]] = {
-    "NamespaceLifecycle": lambda config: NamespaceLifecycle(),
-    "LimitRanger": lambda config: LimitRanger(),
-    "ServiceAccount": lambda config: ServiceAccount(),
-    "NodeRestriction": lambda config: NodeRestriction(),
-    "TaintNodesByCondition": lambda config: TaintNodesByCondition(),
-    "Priority": lambda config: Priority(),
-    "DefaultTolerationSeconds": lambda config: DefaultTolerationSeconds(
+ORDER: dict[str, Callable[[Config, Authorizer], Plugin]] = {
+    "NamespaceLifecycle": lambda config, authorizer: NamespaceLifecycle(),
+    "LimitRanger": lambda config, authorizer: LimitRanger(),
+    "ServiceAccount": lambda config, authorizer: ServiceAccount(),
+    "NodeRestriction": lambda config, authorizer: NodeRestriction(authorizer),
+    "TaintNodesByCondition": lambda config, authorizer: TaintNodesByCondition(),
+    "Priority": lambda config, authorizer: Priority(),
+    "DefaultTolerationSeconds": lambda config, authorizer: DefaultTolerationSeconds(
         config.default_not_ready_toleration_seconds, config.default_unreachable_toleration_seconds
     ),
-    "DefaultStorageClass": lambda config: DefaultStorageClass(),
-    "StorageObjectInUseProtection": lambda config: StorageObjectInUseProtection(),
-    "PersistentVolumeClaimResize": lambda config: PersistentVolumeClaimResize(),
-    "RuntimeClass": lambda config: RuntimeClass(),
-    "CertificateApproval": lambda config: CertificateApproval(),
-    "CertificateSigning": lambda config: CertificateSigning(),
-    "CertificateSubjectRestriction": lambda config: CertificateSubjectRestriction(),
-    "DefaultIngressClass": lambda config: DefaultIngressClass(),
+    "DefaultStorageClass": lambda config, authorizer: DefaultStorageClass(),
+    "StorageObjectInUseProtection": lambda config, authorizer: StorageObjectInUseProtection(),
+    "PersistentVolumeClaimResize": lambda config, authorizer: PersistentVolumeClaimResize(),
+    "RuntimeClass": lambda config, authorizer: RuntimeClass(),
+    "CertificateApproval": lambda config, authorizer: CertificateApproval(authorizer),
+    "CertificateSigning": lambda config, authorizer: CertificateSigning(authorizer),
+    "CertificateSubjectRestriction": lambda config, authorizer: CertificateSubjectRestriction(),
+    "DefaultIngressClass": lambda config, authorizer: DefaultIngressClass(),
 }
 """Name -> maker, in the order in which they run."""
 
@@ -63,8 +64,8 @@ def enabled(config: Config) -> set[str]:
     )
 
 
-def chain_of(config: Config) -> Chain:
+def chain_of(config: Config, authorizer: Authorizer) -> Chain:
     """The chain of the plugins that are on. What this server cannot carry out is told or refused after them all."""
     on = enabled(config)
-    plugins = [make(config) for name, make in ORDER.items() if name in on]
+    plugins = [make(config, authorizer) for name, make in ORDER.items() if name in on]
     return Chain([*plugins, Unsupported(config.strict_admission, config.warn_unsupported)])

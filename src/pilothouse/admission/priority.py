@@ -1,7 +1,8 @@
 """Priority: a pod's priority and preemption policy come from its class; one class at most is the global default."""
 
-from pilothouse.admission.chain import AdmissionAttributes, Plugin
+from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
+from pilothouse.registry.admission import AdmissionAttributes
 
 CLASSES = "priorityclasses.scheduling.k8s.io"
 SYSTEM = frozenset(("system-node-critical", "system-cluster-critical"))

@@ -1,7 +1,8 @@
 """RuntimeClass: a pod takes the overhead and the scheduling rules of its runtime class."""
 
-from pilothouse.admission.chain import AdmissionAttributes, Plugin
+from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
+from pilothouse.registry.admission import AdmissionAttributes
 
 CLASSES = "runtimeclasses.node.k8s.io"
 

@@ -3,8 +3,9 @@
 import secrets
 from typing import Any
 
-from pilothouse.admission.chain import AdmissionAttributes, Plugin
+from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
+from pilothouse.registry.admission import AdmissionAttributes
 
 DEFAULT = "default"
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"

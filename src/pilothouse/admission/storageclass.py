@@ -1,9 +1,10 @@
 """DefaultStorageClass, PersistentVolumeClaimResize and StorageObjectInUseProtection: everyday rules of volumes."""
 
-from pilothouse.admission.chain import AdmissionAttributes, Plugin
+from pilothouse.admission.chain import Plugin
 from pilothouse.admission.defaultclass import default_class
 from pilothouse.api import quantity
 from pilothouse.api.fields import Object
+from pilothouse.registry.admission import AdmissionAttributes
 
 CLASSES = "storageclasses.storage.k8s.io"
 IS_DEFAULT = (

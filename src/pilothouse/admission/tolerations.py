@@ -1,7 +1,8 @@
 """DefaultTolerationSeconds: pods stay five minutes on a node that stops answering, unless they say otherwise."""
 
-from pilothouse.admission.chain import AdmissionAttributes, Plugin
+from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
+from pilothouse.registry.admission import AdmissionAttributes
 
 NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 

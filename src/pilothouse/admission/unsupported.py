@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from pilothouse import errors
-from pilothouse.admission.chain import AdmissionAttributes, Plugin
+from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
+from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
 
 POD_SECURITY = tuple(f"pod-security.kubernetes.io/{mode}" for mode in ("enforce", "audit", "warn"))

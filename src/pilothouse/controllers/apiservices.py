@@ -6,6 +6,7 @@ Three controllers of upstream's kube-aggregator in one: registration, availabili
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from pilothouse import errors
 from pilothouse.api import meta
@@ -35,7 +36,8 @@ class APIServices:
         self.client = client
         self.discovery = discovery
         self.apiservices = client.resource(GROUP, "v1", "apiservices")
-        self.reach = aggregator.Reach(client.services.outbound, client.readers, client.services.options)
+        services: Any = client.services
+        self.reach = aggregator.Reach(services.outbound, client.readers, services.options)
         self.queue = WorkQueue("apiservices", self._sync)
         self._wanted: set[str] = set()
         self._behind: dict[tuple[str, str], set[str]] = {}

@@ -8,18 +8,19 @@ from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Object
 from pilothouse.controllers.bootstrap import Planned
 from pilothouse.registry.catalog import Catalog
-from pilothouse.registry.client import Client
+from pilothouse.registry.client import USER, Client
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import Store, before_create, undo
-from pilothouse.registry.strategy import WriteContext
+from pilothouse.registry.rest import before_create, undo
+from pilothouse.registry.store import Store
+from pilothouse.registry.strategy import Services, WriteContext
 from pilothouse.storage.interface import Op, RevisionConflict
 
 
 class BootstrapWriter:
     """Implements bootstrap.Writer."""
 
-    def __init__(self, store: Store, catalog: Catalog, readers: Readers, services: object) -> None:
+    def __init__(self, store: Store, catalog: Catalog, readers: Readers, services: Services) -> None:
         self.store = store
         self.catalog = catalog
         self.readers = readers
@@ -44,7 +45,7 @@ class BootstrapWriter:
             resource = self._resource(one)
             if resource is not None:
                 ctx = self._context(resource, one)
-                writes.append((ctx, self._op(ctx, one)))
+                writes.append((ctx, self._op(resource, ctx, one)))
         # Each object has a revision of its own; what is asked for together leaves in one commit.
         tasks = (self.store.storage.txn([op]) for _, op in writes)
         failed: BaseException | None = None
@@ -58,8 +59,6 @@ class BootstrapWriter:
             raise failed
 
     def _context(self, resource: Resource, planned: Planned) -> WriteContext:
-        from pilothouse.registry.client import USER
-
         return WriteContext(
             user=USER,
             verb="create",
@@ -71,8 +70,7 @@ class BootstrapWriter:
             services=self.services,
         )
 
-    def _op(self, ctx: WriteContext, planned: Planned) -> Op:
-        resource = ctx.resource
+    def _op(self, resource: Resource, ctx: WriteContext, planned: Planned) -> Op:
         obj, _ = codec.decode_value(planned.obj, _type(resource))
         obj["kind"], obj["apiVersion"] = resource.kind, resource.api_version
         defaults.apply(obj, resource.group, resource.version, resource.kind)
@@ -82,7 +80,7 @@ class BootstrapWriter:
         metadata["creationTimestamp"] = ctx.now
         generation = metadata.get("generation")
         self._track(resource, planned, obj, ctx.now)
-        before_create(ctx, resource.strategy, obj)
+        before_create(resource, ctx, resource.strategy, obj)
         if status:
             obj["status"] = status
         if generation:

@@ -9,7 +9,7 @@ from pilothouse.endpoints import relay
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.health import NOSNIFF, TEXT
 from pilothouse.endpoints.proxy import random_endpoint
-from pilothouse.endpoints.verbs import Verbs
+from pilothouse.endpoints.scope import Verbs
 from pilothouse.outbound.http import ClientError, Outbound, Trust, bundle
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Backend

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Collection
 from typing import ParamSpec, TypeVar
 
+from pilothouse import errors
 from pilothouse.api import codec
+from pilothouse.api.convert import kinds as convert
+from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Object
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams
@@ -62,3 +65,62 @@ def _decode(
     if not isinstance(obj.get("metadata"), dict):
         obj["metadata"] = {}
     return obj
+
+
+def decode_patched(resource: Resource, raw: Object, kept: Object | None = None) -> tuple[Object, list[str]]:
+    """A patched object, pruned, in canonical form and with its defaults; _schema.DecodeError when it does not decode.
+
+    `kept` are members of it that the patch left alone and that stay as they are stored, whatever else happens to them:
+    they are shared, not decoded anew.
+    """
+    if resource.codec is not None:
+        return resource.codec.decode_value(raw)
+    assert resource.type_of is not None
+    of = resource.type_of()
+    if kept:
+        obj, notes = codec.decode_value({n: v for n, v in raw.items() if n not in kept}, of)
+        obj = {name: kept.get(name, obj.get(name)) for name in of.fields if name in kept or name in obj}
+    else:
+        obj, notes = codec.decode_value(raw, of)
+    obj["kind"], obj["apiVersion"] = resource.kind, resource.api_version
+    if not isinstance(obj.get("metadata"), dict):
+        obj["metadata"] = {}
+    defaults.apply(obj, resource.group, resource.version, resource.kind)
+    convert.normalise(obj, resource.group, resource.kind)
+    return obj, notes
+
+
+def match_namespace(ctx: Context, resource: Resource, obj: Object) -> None:
+    """The body's namespace is the request's or is filled in from it (rest.EnsureObjectNamespaceMatchesRequestNamespace)."""
+    metadata = obj.setdefault("metadata", {})
+    wanted = ctx.info.namespace if resource.namespaced else ""
+    have = metadata.get("namespace", "")
+    if have == wanted:
+        return
+    if not wanted:
+        metadata.pop("namespace", None)
+    elif not have:
+        metadata["namespace"] = wanted
+    else:
+        raise errors.BadRequest(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+
+
+def match_name(obj: Object, name: str, namespace: str) -> None:
+    """The body names the object of the URL (handlers checkName)."""
+    metadata = obj["metadata"]
+    have = metadata.get("name", "")
+    if not have:
+        raise errors.BadRequest(
+            f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        )
+    if have != name:
+        raise errors.BadRequest(
+            f"the name of the object ({have}) does not match the name on the URL ({name})"
+        )
+    there = metadata.get("namespace", "")
+    if namespace and there and there != namespace:
+        raise errors.BadRequest(
+            f"the namespace of the object ({there}) does not match the namespace on the request ({namespace})"
+        )

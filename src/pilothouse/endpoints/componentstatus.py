@@ -6,7 +6,7 @@ from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import refusals
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.verbs import Verbs
+from pilothouse.endpoints.scope import Verbs
 from pilothouse.outbound.http import INSECURE, ClientError
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response

@@ -1,6 +1,6 @@
 """DELETE of one object and of a collection."""
 
-from inspect import isawaitable
+from collections.abc import Awaitable
 
 from pilothouse import errors
 from pilothouse.api import codec, schema, scheme
@@ -10,11 +10,10 @@ from pilothouse.endpoints import refusals
 from pilothouse.endpoints.body import decode_on, media_of
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams
+from pilothouse.endpoints.scope import RequestScope, Verbs
 from pilothouse.endpoints.selection import select
-from pilothouse.endpoints.verbs import Verbs, admission_attributes, write_context
 from pilothouse.registry import deletion
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import Validate
 from pilothouse.server.request import Response
 
 KIND = ("", "v1", "DeleteOptions")
@@ -55,11 +54,9 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Delete one object; the answer is a Status or the object, as the kind has it."""
     options = await delete_options(ctx)
     _warn(ctx, resource, options)
-    params = WriteParams(dry_run=bool(options.get("dryRun")))
-    write = write_context(verbs, ctx, resource, params, ctx.info.name)
-    done = await deletion.delete(
-        verbs.store, write, options, _validator(verbs, ctx, resource, options, ctx.info.name)
-    )
+    scope = _scope(verbs, ctx, resource, options, ctx.info.name)
+    done = await deletion.delete(scope, options)
+    scope.warn()
     status = 200
     if not done.gone and options.get("orphanDependents") is False:
         status = 202
@@ -74,17 +71,10 @@ def _warn(ctx: Context, resource: Resource, options: Object) -> None:
             ctx.warn(text)
 
 
-def _validator(verbs: Verbs, ctx: Context, resource: Resource, options: Object, name: str) -> Validate:
-    attributes = admission_attributes(
-        verbs, ctx, resource, "DELETE", name, options, bool(options.get("dryRun"))
-    )
-
-    async def validate(obj: Object, old: Object | None) -> None:
-        attributes.obj, attributes.old = None, old
-        await verbs.admission.mutate(attributes)
-        await verbs.admission.validate(attributes)
-
-    return validate
+def _scope(verbs: Verbs, ctx: Context, resource: Resource, options: Object, name: str) -> RequestScope:
+    params = WriteParams(dry_run=bool(options.get("dryRun")))
+    seen = {"kind": KIND[2], "apiVersion": "meta.k8s.io/v1", **options}
+    return RequestScope(verbs, ctx, resource, params, name, options=seen)
 
 
 def _success(resource: Resource, obj: Object) -> Object:
@@ -104,13 +94,10 @@ async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> R
     options = await delete_options(ctx)
     _warn(ctx, resource, options)
     page = query.read()
-    listing = await page if isawaitable(page) else page
-    params = WriteParams(dry_run=bool(options.get("dryRun")))
-    contexts = []
-    checks: list[Validate | None] = []
-    for entry in listing.entries:
-        name = entry.key.rpartition("/")[2]
-        contexts.append(write_context(verbs, ctx, resource, params, name))
-        checks.append(_validator(verbs, ctx, resource, options, name))
-    await deletion.delete_collection(verbs.store, contexts, options, checks)
+    listing = await page if isinstance(page, Awaitable) else page
+    names = (entry.key.rpartition("/")[2] for entry in listing.entries)
+    scopes = [_scope(verbs, ctx, resource, options, name) for name in names]
+    await deletion.delete_collection(scopes, options)
+    for scope in scopes:
+        scope.warn()
     return verbs.responder.list(ctx, resource, listing.entries, listing.revision)

@@ -7,6 +7,7 @@ from pilothouse import errors
 from pilothouse.api.identity import RequestInfo
 from pilothouse.endpoints import (
     aggregator,
+    connect,
     create,
     delete,
     get,
@@ -26,11 +27,11 @@ from pilothouse.endpoints.negotiation import negotiation_for
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.endpoints.params import first
 from pilothouse.endpoints.response import Responder
-from pilothouse.endpoints.verbs import Verbs
+from pilothouse.endpoints.scope import Verbs
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import unavailable
+from pilothouse.registry.storage_errors import unavailable
 from pilothouse.registry.strategy import Raced
 from pilothouse.server.request import Response
 from pilothouse.storage.interface import Behind
@@ -192,7 +193,7 @@ class Dispatcher:
             raise refusals.unknown_subresource(resource, info.name)
         ctx.subresource = sub
         if sub.name in proxy.STREAMS:
-            return proxy.handle(self.verbs, ctx, resource, sub)
+            return connect.handle(self.verbs, ctx, resource, sub)
         verb = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create", "DELETE": "delete"}.get(
             ctx.request.method
         )

@@ -6,11 +6,11 @@ from inspect import isawaitable
 from pilothouse import errors
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import first, uint_error
-from pilothouse.endpoints.verbs import Verbs
+from pilothouse.endpoints.scope import Verbs
 from pilothouse.offload import INLINE, Work
 from pilothouse.registry import consistent
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import too_large
+from pilothouse.registry.storage_errors import too_large
 from pilothouse.server.request import Response
 
 

@@ -7,8 +7,8 @@ from pilothouse.endpoints import refusals, watch
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import ListParams, list_params
 from pilothouse.endpoints.response import include_object
+from pilothouse.endpoints.scope import Verbs
 from pilothouse.endpoints.selection import Selection, selection
-from pilothouse.endpoints.verbs import Verbs
 from pilothouse.offload import INLINE, Work
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response

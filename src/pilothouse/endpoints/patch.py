@@ -10,26 +10,11 @@ from pilothouse._schema import DecodeError
 from pilothouse.api import apply, codec, depth, json, patch, strategic
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.yaml import reader as yaml
-from pilothouse.endpoints.body import decode_on
+from pilothouse.endpoints.body import decode_on, decode_patched, match_name, match_namespace
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.negotiation import unsupported_media_type
 from pilothouse.endpoints.params import WriteParams, patch_params
-from pilothouse.endpoints.verbs import (
-    Verbs,
-    admission_attributes,
-    admit,
-    create_authorizer,
-    decode_patched,
-    dedupe_owners,
-    match_name,
-    match_namespace,
-    served_form,
-    stored_form,
-    strategy_of,
-    track_fields,
-    validator,
-    write_context,
-)
+from pilothouse.endpoints.scope import RequestScope, Verbs, strategy_of
 from pilothouse.registry.conventions import APPLY, JSON_PATCH, MERGE_PATCH, STRATEGIC
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
@@ -42,66 +27,40 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     kind = patch_type(ctx, resource)
     params = patch_params(ctx.query, kind == APPLY)
     info = ctx.info
-    write = write_context(verbs, ctx, resource, params, info.name)
-    work = write.work
+    scope = RequestScope(verbs, ctx, resource, params, info.name)
+    work = scope.context.work
     await work.enter(len(ctx.request.body))
     first: Object | None = await read_config(ctx) if kind == APPLY else None
-    attributes = admission_attributes(
-        verbs, ctx, resource, "UPDATE", info.name, params.options("UpdateOptions"), params.dry_run
-    )
 
-    async def make(live: Object | None) -> Object:
+    async def change(live: Object | None) -> Object:
         nonlocal first
         config: Object | None = None
         if kind == APPLY:
             config = first if first is not None else await read_config(ctx)
-            first = None  # it becomes part of the object, and a second try starts anew
-        obj = await work.run(_made, ctx, resource, params, kind, live, config, write.now)
-        await admit(verbs, ctx, attributes, resource, obj, live)
-        await work.run(dedupe_owners, ctx, obj, True)
-        return obj
+            first = None  # it becomes part of the object, and a retry starts from the body again
+        return await work.run(_made, scope, kind, live, config)
 
-    written = await verbs.store.update(
-        write,
-        make,
-        strategy=strategy_of(ctx, resource),
-        shared=resource.from_storage is None,
-        allow_create=kind == APPLY,
-        validate=validator(verbs, attributes),
-        authorize_create=create_authorizer(verbs, ctx, resource, info.name),
-    )
-    for text in (*write.warnings, *attributes.warnings):
-        ctx.warn(text)
-    status = 201 if written.created else 200
-    return await work.run(verbs.responder.value, ctx, resource, written.value, status)
+    return await scope.answer(await scope.edit(change, allow_create=kind == APPLY))
 
 
-def _made(
-    ctx: Context,
-    resource: Resource,
-    params: WriteParams,
-    kind: str,
-    live: Object | None,
-    config: Object | None,
-    now: str,
-) -> Object:
-    """What a patch, or an applied configuration, makes of the stored object; in the version that is stored."""
+def _made(scope: RequestScope, kind: str, current: Object | None, config: Object | None) -> Object:
+    """What a patch, or an applied configuration, makes of the live object."""
+    ctx, resource = scope.ctx, scope.resource
     info = ctx.info
-    current = served_form(resource, live) if live is not None else None
     if config is not None:
-        obj = _apply(ctx, resource, params, current, config, now)
+        obj = _apply(ctx, resource, scope.params, current, config, scope.context.now)
     elif current is None:
         raise errors.not_found(resource.group, resource.plural, info.name)
     else:
-        obj = patched(ctx, resource, params, kind, current, ctx.request.body)
-        track_fields(ctx, resource, params, current, obj, now)
+        obj = patched(ctx, resource, scope.params, kind, current, ctx.request.body)
+        scope.track(current, obj)
     uid = obj["metadata"].get("uid")
     if current is None and uid:
         why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
         raise errors.conflict(resource.group, resource.plural, info.name, why)
     match_namespace(ctx, resource, obj)
     match_name(obj, info.name, info.namespace)
-    return stored_form(resource, obj)
+    return obj
 
 
 def patch_type(ctx: Context, resource: Resource) -> str:

@@ -17,7 +17,7 @@ from pilothouse.api.fields import Errors, Object
 from pilothouse.endpoints import refusals, relay
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import Query, boolean, first, integer
-from pilothouse.endpoints.verbs import Verbs
+from pilothouse.endpoints.scope import Verbs
 from pilothouse.outbound.http import INSECURE, Answer, ClientError, Trust
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Response

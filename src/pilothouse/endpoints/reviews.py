@@ -26,8 +26,10 @@ class Judge(Authorizer, Protocol):
 class Services(Protocol):
     """Whom the reviews ask."""
 
-    authorizer: Judge
-    authenticator: UnionAuthenticator
+    @property
+    def authorizer(self) -> Judge: ...
+    @property
+    def authenticator(self) -> UnionAuthenticator: ...
 
 
 async def answer(

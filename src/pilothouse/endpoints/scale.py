@@ -7,20 +7,12 @@ import orjson
 from pilothouse import errors
 from pilothouse.api import apply, schema
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.patch import copy
 from pilothouse.endpoints import patch
-from pilothouse.endpoints.body import decode_on, read_body
+from pilothouse.endpoints.body import decode_on, match_name, match_namespace, read_body
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, patch_params, write_params
-from pilothouse.endpoints.verbs import (
-    Verbs,
-    admission_attributes,
-    match_name,
-    match_namespace,
-    strategy_of,
-    track_fields,
-    validator,
-    write_context,
-)
+from pilothouse.endpoints.scope import RequestScope, Verbs
 from pilothouse.registry import consistent
 from pilothouse.registry.conventions import APPLY
 from pilothouse.registry.resource import Resource, Subresource
@@ -62,10 +54,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
         return verbs.responder.object(ctx, shown, sub.read(decode(entry)))
     kind = patch.patch_type(ctx, resource) if method == "PATCH" else ""
     params = patch_params(ctx.query, kind == APPLY) if kind else write_params(ctx.query, "UpdateOptions")
-    write = write_context(verbs, ctx, resource, params, info.name)
-    attributes = admission_attributes(
-        verbs, ctx, resource, "UPDATE", info.name, params.options("UpdateOptions"), params.dry_run
-    )
+    scope = RequestScope(verbs, ctx, resource, params, info.name, present=sub.read)
     body: Object | None = None
     if not kind:
         body = await _decode(ctx, resource, shown, params)
@@ -73,41 +62,44 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
         match_name(body, info.name, info.namespace)
 
     async def make(live: Object | None) -> Object:
-        assert live is not None and sub.read is not None and sub.write is not None
+        assert live is not None
         if kind == APPLY:
-            return await _applied(ctx, resource, sub, params, live, write.now)
-        current = sub.read(live)
-        if body is not None:
-            wanted = body
-        else:
-            wanted = await decode_on(
-                ctx, kind, patch.patched, ctx, shown, params, kind, current, ctx.request.body
-            )
-            match_namespace(ctx, resource, wanted)
-            match_name(wanted, info.name, info.namespace)
-        attributes.obj, attributes.old = wanted, current
-        await verbs.admission.mutate(attributes)
-        obj = decode_again(live)
-        sub.write(obj, wanted)
-        sent = wanted["metadata"].get("resourceVersion", "")
-        if resource.codec is None:
-            _check(wanted)
-            obj["metadata"]["resourceVersion"] = sent
-        elif sent:  # a custom resource checks itself, and only what was sent is a precondition
-            obj["metadata"]["resourceVersion"] = sent
-        _check_uid(resource, wanted, live)
-        track_fields(ctx, resource, params, live, obj, "")  # upstream keeps no time for it
-        return obj
+            return await _applied(scope, sub, live)
+        return await _written(scope, sub, shown, live, body, kind)
 
-    written = await verbs.store.update(
-        write,
-        make,
-        strategy=strategy_of(ctx, resource),
-        validate=validator(verbs, attributes),
-    )
-    for text in (*write.warnings, *attributes.warnings):
-        ctx.warn(text)
+    written = await scope.update(make)
+    scope.warn()
     return verbs.responder.object(ctx, shown, sub.read(orjson.loads(written.value)))
+
+
+async def _written(
+    scope: RequestScope, sub: Subresource, shown: Resource, live: Object, body: Object | None, patch_kind: str
+) -> Object:
+    """The workload with the Scale that was sent, or that a patch makes of its own, laid into it."""
+    assert sub.read is not None and sub.write is not None
+    ctx, resource, info = scope.ctx, scope.resource, scope.ctx.info
+    current = sub.read(live)
+    if body is not None:
+        wanted = copy(body)  # plugins change it, and a retry starts from what was sent
+    else:
+        sent = ctx.request.body
+        wanted = await decode_on(
+            ctx, patch_kind, patch.patched, ctx, shown, scope.params, patch_kind, current, sent
+        )
+        match_namespace(ctx, resource, wanted)
+        match_name(wanted, info.name, info.namespace)
+    wanted = await scope.mutate(wanted, current)
+    obj = decode_again(live)
+    sub.write(obj, wanted)
+    version = wanted["metadata"].get("resourceVersion", "")
+    if resource.codec is None:
+        _check(wanted)
+        obj["metadata"]["resourceVersion"] = version
+    elif version:  # a custom resource checks itself, and only what was sent is a precondition
+        obj["metadata"]["resourceVersion"] = version
+    _check_uid(resource, wanted, live)
+    scope.track(live, obj, now="")  # upstream keeps no time for it
+    return obj
 
 
 async def _decode(ctx: Context, resource: Resource, shown: Resource, params: WriteParams) -> Object:
@@ -143,11 +135,10 @@ def _check(scale: Object) -> None:
     errs.raise_if_any(GROUP, KIND, scale["metadata"].get("name", ""))
 
 
-async def _applied(
-    ctx: Context, resource: Resource, sub: Subresource, params: WriteParams, live: Object, now: str
-) -> Object:
+async def _applied(scope: RequestScope, sub: Subresource, live: Object) -> Object:
     """Apply a Scale as the fields of the workload that it stands for."""
-    assert resource.type_of is not None and sub.write is not None
+    ctx, resource, params = scope.ctx, scope.resource, scope.params
+    assert resource.type_of is not None and sub.read is not None and sub.write is not None
     config = await patch.read_config(ctx)
     if config.get("kind") != KIND:
         raise errors.BadRequest(
@@ -158,7 +149,7 @@ async def _applied(
         metadata["namespace"] = ctx.info.namespace
     whole: Object = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
     sub.write(whole, config)
-    return apply.apply(
+    obj = apply.apply(
         live,
         whole,
         type=resource.type_of(),
@@ -167,7 +158,13 @@ async def _applied(
         api_version=resource.api_version,
         subresource=sub.name,
         kind=resource.kind,
-        now=now,
+        now=scope.context.now,
         reset=(),
         versions=resource.version_of,
     )
+    wanted = sub.read(obj)
+    admitted = await scope.mutate(sub.read(obj), sub.read(live))
+    if admitted != wanted:
+        obj = decode_again(obj)
+        sub.write(obj, admitted)
+    return obj

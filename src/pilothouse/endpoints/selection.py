@@ -11,10 +11,11 @@ from pilothouse.api import names, selectors
 from pilothouse.api.selectors import Selector
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import ListParams, check_list, list_params, resource_version
-from pilothouse.endpoints.verbs import Verbs
+from pilothouse.endpoints.scope import Verbs
 from pilothouse.registry.fields import extractor, stored_label
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import Store, storage_error, too_large, unavailable
+from pilothouse.registry.storage_errors import storage_error, too_large, unavailable
+from pilothouse.registry.store import Store
 from pilothouse.storage import interface, keys
 from pilothouse.storage.watchcache import Listing, UnreadableError
 

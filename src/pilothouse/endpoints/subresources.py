@@ -1,6 +1,7 @@
 """Subresources and resources that are actions: binding, eviction, token, scale, and the reviews that store nothing."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import orjson
 
@@ -8,19 +9,15 @@ from pilothouse import errors
 from pilothouse.api import meta, schema
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.endpoints import componentstatus, refusals, reviews, scale
-from pilothouse.endpoints.body import read_body
+from pilothouse.endpoints.body import match_namespace, read_body
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.params import WriteParams, write_params
-from pilothouse.endpoints.verbs import (
-    Verbs,
-    admission_attributes,
-    match_namespace,
-    track_fields,
-    write_context,
-)
+from pilothouse.endpoints.params import write_params
+from pilothouse.endpoints.scope import RequestScope, Verbs
 from pilothouse.registry import deletion
 from pilothouse.registry.groups.core import subresources as core_subresources
 from pilothouse.registry.resource import Resource, Subresource
+from pilothouse.registry.strategy import Strategy
+from pilothouse.registry.write import Write
 from pilothouse.server.request import Response
 
 EVICTION_ATTEMPTS = 20
@@ -38,7 +35,16 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     params = write_params(ctx.query, "CreateOptions")
     body = await read_body(ctx, _body_record(resource, sub), params, OLD_BODIES.get(sub.name, ()))
     match_namespace(ctx, resource, body)
-    return await action(verbs, ctx, resource, body, params)
+    name = body["metadata"].get("name", "") if sub.name == "binding" else ctx.info.name
+    scope = RequestScope(verbs, ctx, resource, params, name)
+    return await _performed(scope, action, body)
+
+
+async def _performed(scope: RequestScope, action: "Action", body: Object) -> Response:
+    """The answer of an action; what plugins have reserved for one that fails is given back."""
+    answer = await scope.holding(action(scope, body))
+    scope.warn()
+    return answer
 
 
 def _body_record(resource: Resource, sub: Subresource) -> Resource:
@@ -60,62 +66,59 @@ def _done(verbs: Verbs, ctx: Context) -> Response:
     return verbs.responder.plain(ctx, status, 201)
 
 
-async def bind(verbs: Verbs, ctx: Context, resource: Resource, body: Object, params: WriteParams) -> Response:
+async def bind(scope: RequestScope, body: Object) -> Response:
     """Give a pod its node (pods/binding and bindings)."""
+    verbs, ctx = scope.verbs, scope.ctx
     pods = verbs.catalog.get("", "v1", "pods")
     assert pods is not None
     name = body["metadata"].get("name", "")
     if ctx.info.subresource and name != ctx.info.name:
         raise errors.BadRequest("name in URL does not match name in Binding object")
-    attributes = admission_attributes(
-        verbs, ctx, resource, "CREATE", name, params.options("CreateOptions"), params.dry_run
-    )
-    attributes.obj = body
-    await verbs.admission.mutate(attributes)
+    body = await scope.mutate(body, None)
     core_subresources.check_binding(body)
-    write = write_context(verbs, ctx, pods, params, name)
+    write = _part(scope, pods, name, core_subresources.BINDING)
 
     async def make(live: Object | None) -> Object:
         assert live is not None
-        await verbs.admission.validate(attributes)
-        core_subresources.apply_binding(write, live, body)
+        await scope.validate(body, None)
+        core_subresources.apply_binding(write.context, live, body)
         return live
 
-    sub = pods.subresources["status"]
-    assert sub.strategy is not None
-    await verbs.store.update(write, make, strategy=core_subresources.BINDING)
+    await write.update(make)
     return _done(verbs, ctx)
 
 
-async def evict(
-    verbs: Verbs, ctx: Context, resource: Resource, body: Object, params: WriteParams
-) -> Response:
+def _part(scope: RequestScope, resource: Resource, name: str, strategy: Strategy | None = None) -> Write:
+    """A write that carries out what the request asks for; it passes no admission of its own."""
+    context = replace(scope.context, resource=resource, name=name)
+    return Write(scope.store, resource, context, strategy=strategy)
+
+
+async def evict(scope: RequestScope, body: Object) -> Response:
     """Delete a pod if its disruption budgets allow it (policy/v1 Eviction)."""
-    if body["metadata"].get("name", "") != ctx.info.name:
+    verbs, ctx, resource = scope.verbs, scope.ctx, scope.resource
+    info = ctx.info
+    if body["metadata"].get("name", "") != info.name:
         raise errors.BadRequest("name in URL does not match name in Eviction object")
+    dry_run = scope.params.dry_run or bool((body.get("deleteOptions") or {}).get("dryRun"))
+    scope.params.dry_run = scope.context.dry_run = scope.attributes.dry_run = dry_run
+    body = await scope.mutate(body, None)
+    await scope.validate(body, None)
     options = dict(body.get("deleteOptions") or {})
-    if params.dry_run:
+    if dry_run:
         options["dryRun"] = ["All"]
-    params.dry_run = bool(options.get("dryRun"))
-    attributes = admission_attributes(
-        verbs, ctx, resource, "CREATE", ctx.info.name, params.options("CreateOptions"), params.dry_run
-    )
-    attributes.obj = body
-    await verbs.admission.mutate(attributes)
-    await verbs.admission.validate(attributes)
     given = options.get("preconditions") or {}
     fixed = any(given.get(member) is not None for member in ("uid", "resourceVersion"))
     name = ""
     for _ in range(EVICTION_ATTEMPTS):
-        pod = orjson.loads(verbs.store.find(resource, ctx.info.namespace, ctx.info.name).value)
+        pod = orjson.loads(verbs.store.find(resource, info.namespace, info.name).value)
         attempt = dict(options)
-        budget = core_subresources.evict(verbs.readers, ctx.info.namespace, pod, attempt)
-        if budget is not None and not params.dry_run and not await _charge(verbs, ctx, budget):
+        budget = core_subresources.evict(verbs.readers, info.namespace, pod, attempt)
+        if budget is not None and not dry_run and not await _charge(scope, budget):
             name = budget["metadata"]["name"]
             continue
-        write = write_context(verbs, ctx, resource, params, ctx.info.name)
         try:
-            await deletion.delete(verbs.store, write, attempt, None)
+            await deletion.delete(_part(scope, resource, info.name), attempt)
         except errors.Conflict:
             if fixed or "preconditions" not in attempt:
                 raise
@@ -128,52 +131,46 @@ async def evict(
     )
 
 
-async def _charge(verbs: Verbs, ctx: Context, budget: Object) -> bool:
-    """Write a budget's status with one disruption less; False when somebody else was faster."""
-    budgets = verbs.catalog.get("policy", "v1", "poddisruptionbudgets")
+async def _charge(scope: RequestScope, budget: Object) -> bool:
+    """Write a budget's status with one disruption less; False when it has been written meanwhile."""
+    budgets = scope.verbs.catalog.get("policy", "v1", "poddisruptionbudgets")
     assert budgets is not None
     sub = budgets.subresources["status"]
     assert sub.strategy is not None
-    write = write_context(verbs, ctx, budgets, WriteParams(), budget["metadata"]["name"])
+    context = replace(scope.context, resource=budgets, name=budget["metadata"]["name"], undo=[])
+    write = Write(scope.store, budgets, context, strategy=sub.strategy)
 
     async def make(live: Object | None) -> Object:
-        return {**budget, "metadata": dict(budget["metadata"])}  # each try with the version that was charged
+        return {
+            **budget,
+            "metadata": dict(budget["metadata"]),
+        }  # each attempt with the version that was charged
 
     try:
-        await verbs.store.update(write, make, strategy=sub.strategy)
+        await write.update(make)
     except errors.Conflict:
         return False
     return True
 
 
-async def token(
-    verbs: Verbs, ctx: Context, resource: Resource, body: Object, params: WriteParams
-) -> Response:
+async def token(scope: RequestScope, body: Object) -> Response:
     """Sign a token for a service account (authentication.k8s.io/v1 TokenRequest)."""
-    info = ctx.info
+    verbs, info, resource = scope.verbs, scope.ctx.info, scope.resource
     issuer = verbs.services.issuer
-    attributes = admission_attributes(
-        verbs, ctx, resource, "CREATE", info.name, params.options("CreateOptions"), params.dry_run
-    )
     verbs.store.find(resource, info.namespace, info.name)
-    work = ctx.work
     record = _body_record(resource, resource.subresources["token"])
-    await work.run(track_fields, ctx, record, params, None, body, meta.now())
-    attributes.obj = body  # as it was sent: a kubelet's request without audiences is told apart from others
-    await verbs.admission.mutate(attributes)
-    attributes.obj = request = issuer.prepare(body, info.namespace, info.name)
-    await verbs.admission.validate(attributes)
+    await scope.context.work.run(scope.track, None, body, record=record)
+    # Admission sees it as it was sent: a kubelet's request without audiences is told apart from others.
+    body = await scope.mutate(body, None)
+    request = issuer.prepare(body, info.namespace, info.name)
+    await scope.validate(request, None)
     answer, warnings = issuer.issue(request)
-    for text in warnings:
-        ctx.warn(text)
-    return verbs.responder.plain(ctx, answer, 201)
+    scope.context.warnings += warnings
+    return verbs.responder.plain(scope.ctx, answer, 201)
 
 
-ACTIONS: dict[str, Callable[[Verbs, Context, Resource, Object, WriteParams], Awaitable[Response]]] = {
-    "binding": bind,
-    "eviction": evict,
-    "token": token,
-}
+Action = Callable[[RequestScope, Object], Awaitable[Response]]
+ACTIONS: dict[str, Action] = {"binding": bind, "eviction": evict, "token": token}
 
 
 def virtual(verbs: Verbs, ctx: Context, resource: Resource) -> Response | Awaitable[Response]:
@@ -195,27 +192,19 @@ async def review(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     body = await read_body(ctx, resource, params)
     meta.wipe_system_fields(body)
     match_namespace(ctx, resource, body)
-    if resource.group_resource == "bindings":
-        return await bind(verbs, ctx, resource, body, params)
-    attributes = admission_attributes(
-        verbs,
-        ctx,
-        resource,
-        "CREATE",
-        body["metadata"].get("name", ""),
-        params.options("CreateOptions"),
-        params.dry_run,
-    )
-    work = ctx.work
+    scope = RequestScope(verbs, ctx, resource, params, body["metadata"].get("name", ""))
+    return await _performed(scope, bind if resource.group_resource == "bindings" else _reviewed, body)
+
+
+async def _reviewed(scope: RequestScope, body: Object) -> Response:
+    resource, work = scope.resource, scope.context.work
     if resource.kind in TRACKED:
-        await work.run(track_fields, ctx, resource, params, None, body, meta.now())
-    attributes.obj = body
-    await verbs.admission.mutate(attributes)
+        await work.run(scope.track, None, body)
+    body = await scope.mutate(body, None)
     if resource.strategy.validate is not None:
         errs = Errors()
-        write = write_context(verbs, ctx, resource, params, body["metadata"].get("name", ""))
-        await work.run(resource.strategy.validate, write, body, errs)
+        await work.run(resource.strategy.validate, scope.context, body, errs)
         errs.raise_if_any(resource.group, resource.kind, body["metadata"].get("name", ""))
-    await verbs.admission.validate(attributes)
-    answer = await reviews.answer(resource, body, ctx.user, verbs.services, work)
-    return await work.run(verbs.responder.plain, ctx, answer, 201)
+    await scope.validate(body, None)
+    answer = await reviews.answer(resource, body, scope.ctx.user, scope.verbs.services, work)
+    return await work.run(scope.verbs.responder.plain, scope.ctx, answer, 201)

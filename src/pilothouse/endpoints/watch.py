@@ -14,11 +14,11 @@ from pilothouse.endpoints import negotiation, refusals
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import list_params, resource_version
 from pilothouse.endpoints.response import include_object, partial
+from pilothouse.endpoints.scope import Verbs
 from pilothouse.endpoints.selection import Selection, selection
-from pilothouse.endpoints.verbs import Verbs
 from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import too_large
+from pilothouse.registry.storage_errors import too_large
 from pilothouse.server.request import Response, Stream
 from pilothouse.storage import interface
 

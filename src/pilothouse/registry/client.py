@@ -1,32 +1,45 @@
-"""How a controller reads and writes: the store that users' requests go through, as a system user."""
+"""How a controller reads and writes: the sequence that users' requests go through, as a system user."""
 
 from collections.abc import Callable
-from typing import Any
 
 from pilothouse import errors
-from pilothouse.api import apply, codec, managed, meta
+from pilothouse.api import apply, codec, meta
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
 from pilothouse.registry import deletion
+from pilothouse.registry.admission import Admission
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, decode
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.strategy import Services, WriteContext
+from pilothouse.registry.write import Write
 
 USER = User("system:apiserver", groups=("system:masters", "system:authenticated"))
 
 
 class Client:
-    """Creates, changes and deletes objects for one controller; `manager` is its name in managed fields."""
+    """Creates, changes and deletes objects for one controller; `manager` is its name in managed fields.
 
-    def __init__(self, store: Store, catalog: Catalog, readers: Readers, services: Any, manager: str) -> None:
+    `admission` is the chain that its writes pass, as those of upstream's loopback client do; None = they pass none.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        readers: Readers,
+        services: Services,
+        manager: str,
+        admission: Admission | None = None,
+    ) -> None:
         self.store = store
         self.catalog = catalog
         self.readers = readers
         self.services = services
         self.manager = manager
+        self.admission = admission
 
     def resource(self, group: str, version: str, plural: str) -> Resource:
         """A resource that must be there."""
@@ -35,10 +48,10 @@ class Client:
             raise KeyError(f"{group}/{version}/{plural}")
         return found
 
-    def _context(
+    def _write(
         self, resource: Resource, verb: str, namespace: str, name: str, subresource: str = ""
-    ) -> WriteContext:
-        return WriteContext(
+    ) -> Write:
+        context = WriteContext(
             user=USER,
             verb=verb,
             resource=resource,
@@ -49,6 +62,15 @@ class Client:
             readers=self.readers,
             services=self.services,
         )
+        sub = resource.subresources.get(subresource)
+        return Write(
+            self.store,
+            resource,
+            context,
+            self.admission,
+            strategy=sub.strategy if sub is not None else None,
+            manager=self.manager,
+        )
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
         """A private copy of an object, None when it is not there."""
@@ -58,13 +80,13 @@ class Client:
     async def create(self, resource: Resource, obj: Object) -> bool:
         """Create an object; False when it is there already, by now in the cache too."""
         metadata = obj["metadata"]
-        ctx = self._context(resource, "create", metadata.get("namespace", ""), metadata["name"])
+        write = self._write(resource, "create", metadata.get("namespace", ""), metadata["name"])
         defaults.apply(obj, resource.group, resource.version, resource.kind)
-        self._track(resource, None, obj, ctx, resource.strategy)
+        write.track(None, obj)
         try:
-            await self.store.create(ctx, obj, None)
+            await write.create(obj)
         except errors.AlreadyExists:
-            await self.store.refresh(resource.key(ctx.namespace, ctx.name))
+            await self.store.refresh(resource.key(write.context.namespace, metadata["name"]))
             return False
         return True
 
@@ -77,10 +99,8 @@ class Client:
         subresource: str = "",
         uid: str = "",
     ) -> None:
-        """Read, edit in place and write, until nobody else was faster; NotFound when the object is gone."""
-        sub = resource.subresources.get(subresource)
-        strategy = sub.strategy if sub is not None and sub.strategy is not None else resource.strategy
-        ctx = self._context(resource, "update", namespace, name, subresource)
+        """Read, edit in place and write, retried after another write; NotFound when the object is gone."""
+        write = self._write(resource, "update", namespace, name, subresource)
 
         async def make(live: Object | None) -> Object:
             if live is None:  # of a kind that an update may create
@@ -88,10 +108,10 @@ class Client:
             entry = self.store.entry(resource, namespace, name)
             obj = decode(entry) if entry is not None else live
             edit(obj)
-            self._track(resource, live, obj, ctx, strategy)
-            return obj
+            write.track(live, obj)
+            return await write.mutate(obj, live)
 
-        await self.store.update(ctx, make, strategy=strategy, uid=uid)
+        await write.update(make, uid=uid)
 
     async def apply(
         self,
@@ -104,9 +124,7 @@ class Client:
         uid: str = "",
     ) -> None:
         """Apply a configuration by force; NotFound when the object is not there."""
-        sub = resource.subresources.get(subresource)
-        strategy = sub.strategy if sub is not None and sub.strategy is not None else resource.strategy
-        ctx = self._context(resource, "patch", namespace, name, subresource)
+        write = self._write(resource, "patch", namespace, name, subresource)
         assert resource.type_of is not None
         type_ = resource.type_of()
         named = {"kind": resource.kind, "apiVersion": resource.api_version}
@@ -121,37 +139,42 @@ class Client:
                 api_version=resource.api_version,
                 kind=resource.kind,
                 subresource=subresource,
-                now=ctx.now,
-                reset=strategy.apply_reset,
+                now=write.context.now,
+                reset=write.strategy.apply_reset,
             )
             obj, _ = codec.decode_value(merged, type_)
-            return {**obj, **named}
+            return await write.mutate({**obj, **named}, live)
 
-        await self.store.update(ctx, make, strategy=strategy, uid=uid)
+        await write.update(make, uid=uid)
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, options: Object | None = None
     ) -> bool:
         """Delete an object; False when it was gone or is another one by now."""
-        ctx = self._context(resource, "delete", namespace, name)
+        write = self._write(resource, "delete", namespace, name)
         try:
-            await deletion.delete(self.store, ctx, options or {}, None)
+            await deletion.delete(write, options or {})
         except (errors.NotFound, errors.Conflict):
             return False
         return True
 
-    def _track(
-        self, resource: Resource, live: Object | None, obj: Object, ctx: WriteContext, strategy: Strategy
-    ) -> None:
-        if resource.type_of is None:
-            return
-        managed.update(
-            live,
-            obj,
-            type=resource.type_of(),
-            manager=self.manager,
-            api_version=resource.api_version,
-            subresource=ctx.subresource,
-            now=ctx.now,
-            reset=strategy.apply_reset,
-        )
+
+class Companions:
+    """Objects that the server itself creates and deletes with others; implements strategy.Companions."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def served(self, resource: str) -> bool:
+        """Whether the server has such objects at all."""
+        return self._client.catalog.by_group_resource(resource) is not None
+
+    async def create(self, resource: str, obj: Object) -> bool:
+        """Create an object; False when one of that name is there, or the resource is not served."""
+        found = self._client.catalog.by_group_resource(resource)
+        return found is not None and await self._client.create(found, obj)
+
+    async def delete(self, resource: str, namespace: str, name: str) -> bool:
+        """Delete an object; False when it was gone, or the resource is not served."""
+        found = self._client.catalog.by_group_resource(resource)
+        return found is not None and await self._client.delete(found, namespace, name)

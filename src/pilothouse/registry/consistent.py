@@ -7,7 +7,8 @@ from pilothouse import errors
 from pilothouse._watchcache import Entry
 from pilothouse.metrics import Counter
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import Store, key_of, storage_error, unavailable
+from pilothouse.registry.storage_errors import storage_error, unavailable
+from pilothouse.registry.store import Store, key_of
 from pilothouse.storage import interface
 
 CATCH_UP = 3.0

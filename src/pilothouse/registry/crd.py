@@ -29,7 +29,8 @@ from pilothouse.registry.groups.records import own
 from pilothouse.registry.printers.common import Columns
 from pilothouse.registry.printers.tables import custom_columns
 from pilothouse.registry.resource import Resource, Subresource
-from pilothouse.registry.store import Store, put
+from pilothouse.registry.rest import put
+from pilothouse.registry.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,7 @@
 """Deleting: preconditions, grace, finalizers and propagation (apiserver registry/generic/registry Store.Delete)."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pilothouse import errors
@@ -9,8 +10,10 @@ from pilothouse._watchcache import Entry
 from pilothouse.api import codec, times
 from pilothouse.api.fields import Object
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import MODIFIED, Store, Validate, decode, key_of, storage_error
-from pilothouse.registry.strategy import WriteContext
+from pilothouse.registry.rest import undo
+from pilothouse.registry.storage_errors import MODIFIED, storage_error
+from pilothouse.registry.store import decode, key_of
+from pilothouse.registry.write import FAILED, Write
 from pilothouse.storage import interface
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
@@ -37,66 +40,73 @@ class _Plan:
     remove: bool
 
 
-async def delete(store: Store, ctx: WriteContext, options: Object, validate: Validate | None) -> Deleted:
-    """Delete one object; `options` is a checked DeleteOptions and may get its grace period filled in."""
-    resource = ctx.resource
+async def delete(write: Write, options: Object) -> Deleted:
+    """Delete one object; `options` is a checked DeleteOptions. Retried after another write of the object."""
+    resource, ctx, store = write.resource, write.context, write.store
     key = key_of(resource, ctx.namespace, ctx.name)
+    reserved = len(ctx.undo)
     for _ in range(ATTEMPTS):
         entry = store.get(resource, key)
         if entry is None:
             raise errors.not_found(resource.group, resource.plural, ctx.name)
         try:
-            return await _delete(store, ctx, dict(options), validate, entry)
+            return await _delete(write, dict(options), entry)
         except interface.RevisionConflict:
+            await undo(ctx, reserved)
             await store.refresh(key)
         except interface.StorageError as err:
+            await undo(ctx, reserved)
             raise storage_error(resource, ctx.name, err) from err
+        except FAILED:
+            await undo(ctx, reserved)
+            raise
     raise errors.conflict(resource.group, resource.plural, ctx.name, MODIFIED)
 
 
-async def _delete(
-    store: Store, ctx: WriteContext, options: Object, validate: Validate | None, entry: Entry
-) -> Deleted:
-    resource, strategy = ctx.resource, ctx.resource.strategy
+async def _delete(write: Write, options: Object, entry: Entry) -> Deleted:
+    resource, ctx, strategy = write.resource, write.context, write.resource.strategy
+    reserved = len(ctx.undo)
     obj = decode(entry)
+    _check(resource, obj, options)
+    await write.admit_delete(obj)
     if strategy.mark_deleting is not None:
-        _check_preconditions(
-            obj,
-            options,
-            resource.group,
-            resource.plural,
-            "Precondition failed: {what} in precondition: {want}, {what} in object meta: {have}",
-        )
-        if validate is not None:
-            await validate(obj, obj)
         live = decode(entry)
         _collect_finalizers(resource, obj["metadata"], options)
         obj["metadata"].setdefault("deletionTimestamp", ctx.now)
         if strategy.mark_deleting(ctx, obj):
-            value = await _write(store, ctx, obj, entry) if obj != live else entry.value
+            value = await _store(write, obj, entry) if obj != live else entry.value
             return Deleted(obj, value, gone=False)
         obj = live
-    else:
-        text = "the {what} in the precondition ({want}) does not match the {what} in record ({have}). The object might have been {how}"
-        _check_preconditions(obj, options, resource.group, resource.kind, text)
-        if validate is not None:
-            await validate(obj, obj)
     plan = _plan(resource, obj, options, ctx.now)
     if plan is None:  # already on its way
         return _answer(resource, obj, entry.value, gone=False)
     if not plan.remove:
-        value = await _write(store, ctx, obj, entry) if plan.update else entry.value
+        value = await _store(write, obj, entry) if plan.update else entry.value
         return Deleted(obj, value, gone=False)
     marked = _encoded(resource, obj) if plan.update else None
     if ctx.dry_run:
+        await undo(ctx, reserved)
         value = splice(marked, entry.rev) if marked is not None else entry.value
         return _answer(resource, obj, value, gone=True)
-    gone = await store.storage.delete(entry.key, entry.rev, marked)
+    gone = await write.commit(write.store.storage.delete(entry.key, entry.rev, marked))
     if strategy.after_delete is not None:
         strategy.after_delete(ctx, obj)
     if strategy.settle is not None:
-        await strategy.settle(store, ctx, None, obj)
+        await strategy.settle(ctx, None, obj)
     return _answer(resource, obj, splice(gone.value, gone.mod), gone=True)
+
+
+def _check(resource: Resource, obj: Object, options: Object) -> None:
+    """The preconditions of a delete; kinds whose deletes are updates at first word it differently."""
+    if resource.strategy.mark_deleting is not None:
+        text = "Precondition failed: {what} in precondition: {want}, {what} in object meta: {have}"
+        _check_preconditions(obj, options, resource.group, resource.plural, text)
+    else:
+        text = (
+            "the {what} in the precondition ({want}) does not match the {what} in record ({have}). "
+            "The object might have been {how}"
+        )
+        _check_preconditions(obj, options, resource.group, resource.kind, text)
 
 
 def _answer(resource: Resource, obj: Object, value: bytes, *, gone: bool) -> Deleted:
@@ -109,15 +119,15 @@ def _encoded(resource: Resource, obj: Object) -> bytes:
     return codec.encode(obj, stored.kind, stored.api_version)
 
 
-async def _write(store: Store, ctx: WriteContext, obj: Object, entry: Entry) -> bytes:
+async def _store(write: Write, obj: Object, entry: Entry) -> bytes:
     """Write the marked object; its bytes as they are served."""
-    value = _encoded(ctx.resource, obj)
+    ctx, strategy = write.context, write.resource.strategy
+    value = _encoded(write.resource, obj)
     if ctx.dry_run:
+        await undo(ctx)
         return splice(value, entry.rev)
-    strategy = ctx.resource.strategy
-    kv = await store.storage.update(
-        entry.key, value, entry.rev, strategy.ttl(ctx, obj) if strategy.ttl else 0
-    )
+    ttl = strategy.ttl(ctx, obj) if strategy.ttl else 0
+    kv = await write.commit(write.store.storage.update(entry.key, value, entry.rev, ttl))
     return splice(value, kv.mod)
 
 
@@ -244,22 +254,18 @@ def _text(moment: int) -> str:
     return times.from_unix(moment) + "Z"
 
 
-async def delete_collection(
-    store: Store, contexts: list[WriteContext], options: Object, validate: "list[Validate | None]"
-) -> None:
+async def delete_collection(writes: Sequence[Write], options: Object) -> None:
     """Delete many objects, a bounded number at a time; those already gone do not matter, the first other error does."""
     limit = asyncio.Semaphore(COLLECTION_WORKERS)
 
-    async def one(ctx: WriteContext, check: Validate | None) -> None:
+    async def one(write: Write) -> None:
         async with limit:
             try:
-                await delete(store, ctx, options, check)
+                await delete(write, options)
             except errors.NotFound:
                 pass
 
-    results = await asyncio.gather(
-        *(one(c, v) for c, v in zip(contexts, validate, strict=True)), return_exceptions=True
-    )
+    results = await asyncio.gather(*map(one, writes), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result

@@ -1,45 +1,122 @@
-"""What differs from kind to kind in a write: declared rules and six hooks (apiserver registry/rest strategies)."""
+"""What differs from kind to kind in a write: declared rules and hooks (apiserver registry/rest strategies)."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
 from pilothouse import errors
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.identity import User
+from pilothouse.api.schema import Type
+from pilothouse.api.validate.pod.policy import PodPolicy
 from pilothouse.offload import INLINE_WORK, Inline, Work
-
-if TYPE_CHECKING:
-    from pilothouse.registry.readers import Readers
-    from pilothouse.registry.resource import Resource
-    from pilothouse.registry.store import Store
+from pilothouse.registry.readers import Readers
 
 Path = tuple[str, ...]
 """Member names from the root of an object: ("spec", "nodeName")."""
+
+
+class Resource(Protocol):
+    """What hooks may ask the record of a resource (registry/resource.py)."""
+
+    @property
+    def group(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def plural(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def api_version(self) -> str: ...
+    @property
+    def namespaced(self) -> bool: ...
+    @property
+    def strategy(self) -> "Strategy": ...
+    @property
+    def type_of(self) -> Callable[[], Type] | None: ...
+
+    def key(self, namespace: str, name: str) -> str: ...
+
+
+class Addresses(Protocol):
+    """The cluster IPs of services (registry/allocators.py)."""
+
+    @property
+    def families(self) -> tuple[str, ...]: ...
+    def allocate(self, ip: str | None = None, family: str = "", *, dry_run: bool = False) -> str: ...
+    def release(self, ip: str) -> None: ...
+
+
+class NodePorts(Protocol):
+    """The node ports of services (registry/node_ports.py)."""
+
+    def allocate(self, port: int | None = None, *, dry_run: bool = False) -> int: ...
+    def release(self, port: int) -> None: ...
+    async def claim(self, ports: Collection[int]) -> set[int]: ...
+    async def give_back(self, ports: Collection[int]) -> None: ...
+
+
+class Companions(Protocol):
+    """Objects that come and go with the one that is written, such as the IPAddress of a service (registry/client.py).
+
+    A resource is named as in Readers: `endpoints`, `ipaddresses.networking.k8s.io`.
+    """
+
+    def served(self, resource: str) -> bool:
+        """Whether the server has such objects at all."""
+
+    async def create(self, resource: str, obj: Object) -> bool:
+        """Create an object; False when one of that name is there."""
+
+    async def delete(self, resource: str, namespace: str, name: str) -> bool:
+        """Delete an object; False when it was gone."""
+
+
+class Settings(Protocol):
+    """The settings of the server that a hook looks at."""
+
+    @property
+    def event_ttl(self) -> float:
+        """Seconds for which an event is kept."""
+
+
+class Services(Protocol):
+    """What the hooks of a few kinds need beside the object."""
+
+    @property
+    def addresses(self) -> Addresses: ...
+    @property
+    def node_ports(self) -> NodePorts: ...
+    @property
+    def companions(self) -> Companions: ...
+    @property
+    def pod_policy(self) -> PodPolicy: ...
+    @property
+    def options(self) -> Settings: ...
 
 
 @dataclass(slots=True)
 class WriteContext:
     """What a hook may know of the write that it is part of.
 
-    `services` holds what a few kinds need beside the object: the allocators (`services.addresses`,
-    `services.node_ports`) and the settings (`services.options`). `undo` collects callbacks that give back what a
-    hook took (an address) when the write fails or was a dry run. `chosen` is what a hook picked where the client left
-    it the choice: any other will do as well.
+    `undo` collects callbacks that give back what a hook or an admission plugin has reserved (an address, a quota
+    charge); they are called when the write fails, is retried or was a dry run. `chosen` is what a hook picked where
+    the client left it the choice: any other will do as well.
     """
 
     user: User
     verb: str
-    resource: "Resource"
+    resource: Resource
     namespace: str = ""
     name: str = ""
     subresource: str = ""
     dry_run: bool = False
     now: str = ""
     warnings: list[str] = field(default_factory=list)
-    readers: "Readers" = None  # type: ignore[assignment]
-    services: Any = None
+    readers: Readers = None  # type: ignore[assignment]
+    services: Services = None  # type: ignore[assignment]
     undo: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
     chosen: set[str | int] = field(default_factory=set)
@@ -48,7 +125,7 @@ class WriteContext:
 
 
 class Raced(errors.InternalError):
-    """Another server has taken what a hook chose; nothing was written, and the request can be made anew."""
+    """Another server has taken what a hook chose; nothing was written, and the request can be retried."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,10 +157,10 @@ class Strategy:
     """Seconds of grace a delete gives (object, gracePeriodSeconds asked for); None = deleted at once."""
     after_delete: Callable[[WriteContext, Object], None] | None = None
     """Called once the object is really gone (an address goes back to its pool)."""
-    claim: "Callable[[Store, WriteContext, Object, Object | None], Awaitable[None]] | None" = None
+    claim: Callable[[WriteContext, Object, Object | None], Awaitable[None]] | None = None
     """Creates the objects that belong to (new, old) before it is written, unless in a dry run; may raise Raced."""
-    settle: "Callable[[Store, WriteContext, Object | None, Object], Awaitable[None]] | None" = None
-    """Deletes what nobody needs once the object was written or, with None as the new one, is really gone."""
+    settle: Callable[[WriteContext, Object | None, Object | None], Awaitable[None]] | None = None
+    """Deletes what nobody needs once (new, old) was written or, with None as the new one, is really gone."""
     delete_warnings: Callable[[Object], list[str]] | None = None
     """What a client is told that deletes with these DeleteOptions."""
     return_deleted: bool = False

@@ -105,8 +105,7 @@ def ask(rig):
             name=name,
         )
         a.user, a.readers = user, Readers(**{**objects, **more})
-        a.services = type("S", (), {"authorizer": authorizer or Authorizer()})
-        plugin = NodeRestriction()
+        plugin = NodeRestriction(authorizer or Authorizer())
         if not plugin.wants(a):
             return ""
         try:

@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from pilothouse import errors
-from pilothouse.admission.chain import AdmissionAttributes, Plugin
+from pilothouse.admission.authorization import Authorizer
+from pilothouse.admission.chain import Plugin
 from pilothouse.admission.noderestriction.pods import api_reference, same_claim_statuses
 from pilothouse.admission.noderestriction.tokens import check_audience
 from pilothouse.api.fields import Object, quote
@@ -11,6 +12,7 @@ from pilothouse.api.identity import NODE_PREFIX, node_name
 from pilothouse.api.validate.certificates import common_name
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.diff import diff
+from pilothouse.registry.admission import AdmissionAttributes
 
 MIRROR = "kubernetes.io/config.mirror"
 LEASES = "kube-node-lease"
@@ -47,8 +49,11 @@ class NodeRestriction(Plugin):
 
     name = "NodeRestriction"
 
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+
     def wants(self, a: AdmissionAttributes) -> bool:
-        return a.resource.group_resource in _JUDGES and a.operation != "CONNECT"
+        return a.operation != "CONNECT" and a.resource.group_resource in _JUDGED
 
     def mutate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         node = node_name(a.user)
@@ -56,7 +61,19 @@ class NodeRestriction(Plugin):
             return None
         if not node:
             raise a.refuse(f"could not determine node from user {quote(a.user.name)}")
-        return _JUDGES[a.resource.group_resource](node, a)
+        if a.resource.group_resource == "serviceaccounts":
+            return self._token(node, a)
+        _JUDGES[a.resource.group_resource](node, a)
+        return None
+
+    def _token(self, node: str, a: AdmissionAttributes) -> Awaitable[None] | None:
+        """A token only for the account of a pod that runs on the node, bound to the pod, for an audience it may have."""
+        if a.operation != "CREATE" or a.subresource != "token":
+            return None
+        assert a.obj is not None
+        spec = a.obj.get("spec") or {}
+        pod = _pod_of_token(node, a, spec)
+        return check_audience(self._authorizer, a, spec.get("audiences") or [], pod)
 
 
 # Pods
@@ -228,12 +245,8 @@ def _comparable(claim: Object) -> Object:
     return {**rest, "metadata": metadata, "status": status}
 
 
-def _token(node: str, a: AdmissionAttributes) -> Awaitable[None] | None:
-    """A token only for the account of a pod that runs on the node, bound to the pod."""
-    if a.operation != "CREATE" or a.subresource != "token":
-        return None
-    assert a.obj is not None
-    spec = a.obj.get("spec") or {}
+def _pod_of_token(node: str, a: AdmissionAttributes, spec: Object) -> Object:
+    """The pod that a requested token is bound to, which must run on the node."""
     ref = spec.get("boundObjectRef") or {}
     if ref.get("apiVersion") != "v1" or ref.get("kind") != "Pod" or not ref.get("name"):
         raise a.refuse("node requested token not bound to a pod")
@@ -250,7 +263,7 @@ def _token(node: str, a: AdmissionAttributes) -> Awaitable[None] | None:
         )
     if _node_of(pod) != node:
         raise a.refuse("node requested token bound to a pod scheduled on a different node")
-    return check_audience(a, spec.get("audiences") or [], pod)
+    return pod
 
 
 def _pod_certificate(node: str, a: AdmissionAttributes) -> None:
@@ -304,14 +317,14 @@ def _node_of(obj: Object | None) -> str:
     return str(((obj or {}).get("spec") or {}).get("nodeName") or "")
 
 
-_JUDGES: dict[str, Callable[[str, AdmissionAttributes], Awaitable[None] | None]] = {
+_JUDGES: dict[str, Callable[[str, AdmissionAttributes], None]] = {
     "pods": _pod,
     "nodes": _node,
     "persistentvolumeclaims": _claim,
-    "serviceaccounts": _token,
     "podcertificaterequests.certificates.k8s.io": _pod_certificate,
     "leases.coordination.k8s.io": _lease,
     "csinodes.storage.k8s.io": _csi_node,
     "resourceslices.resource.k8s.io": _slice,
     "certificatesigningrequests.certificates.k8s.io": _certificate,
 }
+_JUDGED = frozenset((*_JUDGES, "serviceaccounts"))

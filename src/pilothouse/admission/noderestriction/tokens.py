@@ -1,12 +1,12 @@
 """For which audiences a kubelet may ask for a token: those that the pod's volumes name, or that it was granted."""
 
 from collections.abc import Awaitable, Sequence
-from inspect import isawaitable
 
 from pilothouse import errors
-from pilothouse.admission.chain import AdmissionAttributes
+from pilothouse.admission.authorization import Authorizer, allowed
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import AuthorizationAttributes
+from pilothouse.registry.admission import AdmissionAttributes
 
 VERB = "request-serviceaccounts-token-audience"
 
@@ -22,7 +22,9 @@ MIGRATED = {
 """The CSI driver that stands for a volume source of old."""
 
 
-def check_audience(a: AdmissionAttributes, audiences: Sequence[str], pod: Object) -> Awaitable[None] | None:
+def check_audience(
+    authorizer: Authorizer, a: AdmissionAttributes, audiences: Sequence[str], pod: Object
+) -> Awaitable[None] | None:
     """Raise Forbidden unless the pod names the audience or the kubelet has the right to ask for it."""
     if len(audiences) > 1:
         raise a.refuse("node may only request 0 or 1 audiences")
@@ -41,10 +43,10 @@ def check_audience(a: AdmissionAttributes, audiences: Sequence[str], pod: Object
         unique = list(dict.fromkeys(faults))
         why = unique[0] if len(unique) == 1 else f"[{', '.join(unique)}]"
         raise a.refuse(f"error validating audience {quote(audience)}: {why}")
-    return _ask(a, audience)
+    return _ask(authorizer, a, audience)
 
 
-async def _ask(a: AdmissionAttributes, audience: str) -> None:
+async def _ask(authorizer: Authorizer, a: AdmissionAttributes, audience: str) -> None:
     asked = AuthorizationAttributes(
         a.user,
         VERB,
@@ -54,10 +56,7 @@ async def _ask(a: AdmissionAttributes, audience: str) -> None:
         namespace=a.namespace,
         name=a.name,
     )
-    decision = a.services.authorizer.authorize(asked)
-    if isawaitable(decision):
-        decision = await decision
-    if not decision.allowed:
+    if not await allowed(authorizer, asked):
         raise a.refuse(
             f"audience {quote(audience)} not found in pod spec volume, {a.user.name} is not authorized to "
             "request tokens for this audience"

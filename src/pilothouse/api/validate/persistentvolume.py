@@ -225,8 +225,8 @@ def validate_volume_update(volume: Object, old: Object, errs: Errors) -> None:
     immutable_field(spec.get("volumeMode"), before.get("volumeMode"), "volumeMode", errs)
     new_affinity, old_affinity = spec.get("nodeAffinity"), before.get("nodeAffinity")
     if old_affinity is not None and not equal(_relabelled(old_affinity, new_affinity or {}), new_affinity):
-        shown = new_affinity and {"Required": node_selector(new_affinity.get("required"))}
-        errs.invalid("nodeAffinity", shown, f"{IMMUTABLE}, except for updating from beta label to GA")
+        affinity = new_affinity and {"Required": node_selector(new_affinity.get("required"))}
+        errs.invalid("nodeAffinity", affinity, f"{IMMUTABLE}, except for updating from beta label to GA")
     if before.get("volumeAttributesClassName") is not None and spec.get("volumeAttributesClassName") is None:
         errs.forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden")
 

@@ -146,8 +146,7 @@ def pod_policy(ctx: WriteContext) -> PodPolicy:
     """The server's policy for pods."""
     if ctx.services is None:
         return STRICT
-    policy: PodPolicy = ctx.services.pod_policy
-    return policy
+    return ctx.services.pod_policy
 
 
 def spec_of(obj: Object) -> Object:

@@ -4,30 +4,27 @@ A port is marked and an IPAddress exists before the service has them, so that no
 """
 
 import logging
-from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 
 from pilothouse import errors
-from pilothouse.api import managed, names
+from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
-from pilothouse.registry import deletion
 from pilothouse.registry.allocators import AllocationError
-from pilothouse.registry.node_ports import TAKEN, NodePorts, ports_of
-from pilothouse.registry.resource import Resource
-from pilothouse.registry.store import Store, decode, storage_error
+from pilothouse.registry.node_ports import TAKEN, ports_of
+from pilothouse.registry.storage_errors import storage_error
 from pilothouse.registry.strategy import Raced, WriteContext
 from pilothouse.storage.interface import StorageError
 
 log = logging.getLogger(__name__)
 
-MANAGER = "kube-apiserver"
+ADDRESSES = "ipaddresses.networking.k8s.io"
 FAMILY = "ipaddress.kubernetes.io/ip-family"
 MANAGED_BY = "ipaddress.kubernetes.io/managed-by"
 ALLOCATOR = "ipallocator.k8s.io"
 
 
-async def claim(store: Store, ctx: WriteContext, service: Object, old: Object | None) -> None:
+async def claim(ctx: WriteContext, service: Object, old: Object | None) -> None:
     """Take the node ports and addresses that the service did not have.
 
     One that somebody else has is Invalid when the client asked for it, and Raced when it was our choice.
@@ -35,55 +32,47 @@ async def claim(store: Store, ctx: WriteContext, service: Object, old: Object | 
     ports = ports_of(service) - ports_of(old or {})
     if ports:
         await _claim_ports(ctx, service, ports)
-    addresses = _resource(ctx, "networking.k8s.io", "IPAddress")
-    if addresses is None:
+    companions = ctx.services.companions
+    if not companions.served(ADDRESSES):
         return
     for ip in _missing(service, old):
-        write = _context(ctx, addresses, "create", ip)
-        obj = _tracked(write, ip_address(service, ip))
-        try:
-            await store.create(write, obj, None)
-        except errors.AlreadyExists:
-            if _parent(store, addresses, ip) != obj["spec"]["parentRef"]:
-                _refuse_address(ctx, service, ip)
-            continue
-        ctx.undo.append(partial(_remove, store, _context(ctx, addresses, "delete", ip)))
+        if await companions.create(ADDRESSES, ip_address(service, ip)):
+            ctx.undo.append(partial(_free_address, ctx, ip))
+        elif _parent(ctx, ip) != parent_of(service):
+            _refuse_address(ctx, service, ip)
 
 
-async def settle(store: Store, ctx: WriteContext, service: Object | None, old: Object | None) -> None:
+async def settle(ctx: WriteContext, service: Object | None, old: Object | None) -> None:
     """Let go of what the service no longer needs; `service` is None once it is gone.
 
-    What can not be let go of at the moment is left to the repair of the pools, as the write has been done.
+    What cannot be let go of at the moment is left to the repair of the pools, as the write has been done.
     """
     if old is None:
         return
     try:
-        await _settle(store, ctx, service, old)
+        await _settle(ctx, service, old)
     except (StorageError, AllocationError, errors.StatusError) as err:
         log.warning("something of a service was not given back, the next repair will: %s", err)
 
 
-async def _settle(store: Store, ctx: WriteContext, service: Object | None, old: Object) -> None:
+async def _settle(ctx: WriteContext, service: Object | None, old: Object) -> None:
     ports = ports_of(old) - ports_of(service or {})
     if ports:
-        node_ports: NodePorts = ctx.services.node_ports
-        await node_ports.give_back(ports)
-    addresses = _resource(ctx, "networking.k8s.io", "IPAddress")
-    if addresses is not None:
-        parent = parent_of(old)
-        for ip in _missing(old, service):
-            if _parent(store, addresses, ip) == parent:
-                await _remove(store, _context(ctx, addresses, "delete", ip))
+        await ctx.services.node_ports.give_back(ports)
+    parent = parent_of(old)
+    for ip in _missing(old, service):
+        if _parent(ctx, ip) == parent:
+            await _free_address(ctx, ip)
     if service is None:
-        endpoints = _resource(ctx, "", "Endpoints")
-        if endpoints is not None:
-            namespace = old["metadata"]["namespace"]
-            name = old["metadata"]["name"]
-            await _remove(store, _context(ctx, endpoints, "delete", name, namespace))
+        await ctx.services.companions.delete("endpoints", parent["namespace"], parent["name"])
+
+
+async def _free_address(ctx: WriteContext, ip: str) -> None:
+    await ctx.services.companions.delete(ADDRESSES, "", ip)
 
 
 async def _claim_ports(ctx: WriteContext, service: Object, ports: set[int]) -> None:
-    node_ports: NodePorts = ctx.services.node_ports
+    node_ports = ctx.services.node_ports
     try:
         lost = await node_ports.claim(ports)
     except AllocationError as err:
@@ -141,23 +130,10 @@ def ip_address(service: Object, ip: str) -> Object:
     }
 
 
-def _tracked(ctx: WriteContext, obj: Object) -> Object:
-    assert ctx.resource.type_of is not None
-    managed.update(
-        None,
-        obj,
-        type=ctx.resource.type_of(),
-        manager=MANAGER,
-        api_version=ctx.resource.api_version,
-        now=ctx.now,
-    )
-    return obj
-
-
-def _parent(store: Store, addresses: Resource, ip: str) -> Object | None:
+def _parent(ctx: WriteContext, ip: str) -> Object | None:
     """What holds an address."""
-    entry = store.entry(addresses, "", ip)
-    parent: Object | None = (decode(entry).get("spec") or {}).get("parentRef") if entry is not None else None
+    found = ctx.readers.get(ADDRESSES, "", ip)
+    parent: Object | None = (found.get("spec") or {}).get("parentRef") if found is not None else None
     return parent
 
 
@@ -170,33 +146,3 @@ def _refuse_address(ctx: WriteContext, service: Object, ip: str) -> None:
     why = f"failed to allocate IP {ip}: provided IP is already allocated"
     errs.invalid("spec.clusterIPs", service["spec"].get("clusterIPs"), why)
     errs.raise_if_any("", "Service", service["metadata"].get("name", ""))
-
-
-def _resource(ctx: WriteContext, group: str, kind: str) -> Resource | None:
-    record: Resource | None = ctx.services.catalog.by_kind(group, "v1", kind)
-    return record
-
-
-def _context(
-    ctx: WriteContext, resource: Resource, verb: str, name: str, namespace: str = ""
-) -> WriteContext:
-    """The context of a write that is part of another one."""
-    return replace(
-        ctx,
-        resource=resource,
-        verb=verb,
-        name=name,
-        namespace=namespace,
-        subresource="",
-        warnings=[],
-        undo=[],
-        annotations={},
-        chosen=set(),
-    )
-
-
-async def _remove(store: Store, ctx: WriteContext) -> None:
-    try:
-        await deletion.delete(store, ctx, {}, None)
-    except errors.NotFound:
-        pass

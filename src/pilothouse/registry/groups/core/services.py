@@ -13,9 +13,8 @@ from pilothouse.api.validate.service import (
     service_warnings,
     validate_cluster_ip_fields,
 )
-from pilothouse.registry.allocators import Addresses, AllocationError
-from pilothouse.registry.node_ports import NodePorts
-from pilothouse.registry.strategy import WriteContext
+from pilothouse.registry.allocators import AllocationError
+from pilothouse.registry.strategy import Addresses, NodePorts, WriteContext
 
 
 def prepare_create(ctx: WriteContext, service: Object) -> None:

@@ -172,8 +172,7 @@ NODE_STATUS = status_strategy(NODE, core_node.validate_node_update)
 
 
 def _event_ttl(ctx: WriteContext, obj: Object) -> int:
-    options = getattr(ctx.services, "options", None)
-    return int(getattr(options, "event_ttl", 3600))
+    return int(ctx.services.options.event_ttl)
 
 
 EVENT = Strategy(

@@ -7,7 +7,7 @@ from harness import ADMIN, CONFIG_MAPS, PODS, config_map, pod
 from pilothouse import errors
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.identity import RequestInfo
-from pilothouse.endpoints import verbs
+from pilothouse.endpoints import body, scope
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams
 from pilothouse.server.request import Request
@@ -38,12 +38,12 @@ def context(agent="", namespace="default"):
     ids=lambda text: text[:9] or "none",
 )
 def test_a_manager_is_named_after_its_program(agent, manager):
-    assert verbs.manager_name(context(agent), WriteParams()) == manager
-    assert verbs.manager_name(context(agent), WriteParams(field_manager="own")) == "own"
+    assert scope.manager_name(context(agent), WriteParams()) == manager
+    assert scope.manager_name(context(agent), WriteParams(field_manager="own")) == "own"
 
 
 def test_a_body_of_another_name():
-    verbs.match_name({"metadata": {"name": "a"}}, "a", "default")
+    body.match_name({"metadata": {"name": "a"}}, "a", "default")
     for metadata, why in (
         ({}, "the name of the object (a based on URL) was undeterminable: name must be provided"),
         ({"name": "b"}, "the name of the object (b) does not match the name on the URL (a)"),
@@ -53,20 +53,20 @@ def test_a_body_of_another_name():
         ),
     ):
         with pytest.raises(errors.BadRequest) as caught:
-            verbs.match_name({"metadata": metadata}, "a", "default")
+            body.match_name({"metadata": metadata}, "a", "default")
         assert caught.value.message == why
 
 
 async def test_a_body_of_another_namespace(rig):
     config_maps, nodes = rig.catalog.get("", "v1", "configmaps"), rig.catalog.get("", "v1", "nodes")
     obj = {}
-    verbs.match_namespace(context(), config_maps, obj)
+    body.match_namespace(context(), config_maps, obj)
     assert obj == {"metadata": {"namespace": "default"}}
     obj = {"metadata": {"namespace": "x"}}
-    verbs.match_namespace(context(namespace=""), nodes, obj)
+    body.match_namespace(context(namespace=""), nodes, obj)
     assert obj == {"metadata": {}}
     with pytest.raises(errors.BadRequest, match="does not match the namespace sent on the request"):
-        verbs.match_namespace(context(), config_maps, {"metadata": {"namespace": "x"}})
+        body.match_namespace(context(), config_maps, {"metadata": {"namespace": "x"}})
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_doubled_owners(after, when):
     ctx = context()
     other = {**OWNER, "uid": "u2"}
     obj = {"metadata": {"ownerReferences": [OWNER, other, OWNER, OWNER]}}
-    verbs.dedupe_owners(ctx, obj, after)
+    scope.dedupe_owners(ctx, obj, after)
     assert obj["metadata"]["ownerReferences"] == [OWNER, other]
     (warning,) = ctx.warnings
     assert when in warning and warning.endswith("duplicate UID(s) observed: u1, u1")
-    verbs.dedupe_owners(ctx, obj, after)
+    scope.dedupe_owners(ctx, obj, after)
     assert len(ctx.warnings) == 1
 
 
@@ -193,16 +193,16 @@ async def test_a_subresource_goes_by_its_own_rules(rig):
     await rig.ok("POST", PODS, pod("a"))
     ctx = context()
     pods = rig.catalog.get("", "v1", "pods")
-    assert verbs.strategy_of(ctx, pods) is pods.strategy
+    assert scope.strategy_of(ctx, pods) is pods.strategy
     ctx.subresource = pods.subresources["status"]
-    assert verbs.strategy_of(ctx, pods) is pods.subresources["status"].strategy
+    assert scope.strategy_of(ctx, pods) is pods.subresources["status"].strategy
 
 
 def test_owners_are_deduplicated_in_linear_time():
     def make(n):
         return {"metadata": {"ownerReferences": [{**OWNER, "uid": f"u{i % (n - 1)}"} for i in range(n)]}}
 
-    assert_linear(lambda obj: verbs.dedupe_owners(context(), obj, False), make, 1000, 40.0)
+    assert_linear(lambda obj: scope.dedupe_owners(context(), obj, False), make, 1000, 40.0)
     obj = make(4)
-    verbs.dedupe_owners(context(), obj, False)
+    scope.dedupe_owners(context(), obj, False)
     assert [one["uid"] for one in obj["metadata"]["ownerReferences"]] == ["u0", "u1", "u2"]

@@ -1,0 +1,86 @@
+"""CONNECT: exec, attach, port-forward and proxy pass admission before anything is sent on (handlers ConnectResource)."""
+
+from collections.abc import Callable
+
+from pilothouse import errors
+from pilothouse.api.fields import Object
+from pilothouse.endpoints import proxy
+from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.params import WriteParams, boolean, first
+from pilothouse.endpoints.scope import RequestScope, Verbs
+from pilothouse.registry.resource import Resource, Subresource
+from pilothouse.server.request import Response
+
+_STREAM_METHODS = ("GET", "HEAD", "POST")
+_INT32 = 2**31
+
+
+async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresource) -> Response:
+    """Ask admission, then connect. `log` is a GET of upstream's, and a method that is refused is no CONNECT."""
+    if sub.name == "log" or (sub.name != "proxy" and ctx.request.method not in _STREAM_METHODS):
+        return await proxy.handle(verbs, ctx, resource, sub)
+    if ctx.query.get("dryRun"):
+        raise errors.BadRequest("dryRun is not supported")
+    scope = RequestScope(verbs, ctx, resource, WriteParams(), ctx.info.name)
+    return await scope.holding(_connected(scope, sub))
+
+
+async def _connected(scope: RequestScope, sub: Subresource) -> Response:
+    await scope.admit_connect(connect_options(scope.ctx, sub))
+    scope.warn()
+    return await proxy.handle(scope.verbs, scope.ctx, scope.resource, sub)
+
+
+def connect_options(ctx: Context, sub: Subresource) -> Object:
+    """The options object of a CONNECT out of path and query (getRequestOptions); BadRequest for a bad port."""
+    return {"kind": sub.kind, "apiVersion": sub.version, **_OPTIONS[sub.name](ctx)}
+
+
+def _exec(ctx: Context) -> Object:
+    out = _attach(ctx)
+    command = ctx.query.get("command")
+    return {**out, "command": list(command)} if command else out
+
+
+def _attach(ctx: Context) -> Object:
+    """Upstream's defaults set stdout and stderr whatever the query says."""
+    query = ctx.query
+    out: Object = {"stdout": True, "stderr": True}
+    out.update((name, True) for name in ("stdin", "tty") if boolean(query, name))
+    container = first(query, "container")
+    return {**out, "container": container} if container else out
+
+
+def _port_forward(ctx: Context) -> Object:
+    ports = [_int32(text) for text in ctx.query.get("ports") or ()]
+    return {"ports": ports} if ports else {}
+
+
+def _int32(text: str) -> int:
+    """strconv.ParseInt of base 10 and 32 bits with its errors as BadRequest."""
+    digits = text[1:] if text[:1] in "+-" else text
+    if not digits.isascii() or not digits.isdigit():
+        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    value = int(text) if len(digits) <= 20 else _INT32
+    if not -_INT32 <= value < _INT32:
+        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": value out of range')
+    return value
+
+
+def _proxy(ctx: Context) -> Object:
+    """The path behind the proxied object, with the slashes at both its ends."""
+    info = ctx.info
+    path = "/".join(info.parts[3:])
+    if path and not path.startswith("/"):
+        path = f"/{path}"
+    if info.path.endswith("/") and not path.endswith("/"):
+        path += "/"
+    return {"path": path} if path else {}
+
+
+_OPTIONS: dict[str, Callable[[Context], Object]] = {
+    "exec": _exec,
+    "attach": _attach,
+    "portforward": _port_forward,
+    "proxy": _proxy,
+}

@@ -1,0 +1,248 @@
+"""What the verbs of a server share, and the scope of one write request (apiserver handlers RequestScope)."""
+
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import Protocol
+
+from pilothouse.api import depth, meta
+from pilothouse.api.equality import identity
+from pilothouse.api.fields import Object
+from pilothouse.api.identity import AuthorizationAttributes
+from pilothouse.authn.authenticator import UnionAuthenticator
+from pilothouse.authn.serviceaccount import TokenIssuer
+from pilothouse.authz import escalation
+from pilothouse.authz.authorizer import Authorizer, decided, forbidden
+from pilothouse.authz.escalation import Escalation
+from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.params import WriteParams
+from pilothouse.endpoints.response import Responder
+from pilothouse.endpoints.reviews import Judge
+from pilothouse.offload import Offload
+from pilothouse.options import Config
+from pilothouse.outbound.http import Outbound
+from pilothouse.registry import strategy
+from pilothouse.registry.admission import Admission
+from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.readers import Readers
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import Store
+from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.write import Write, Written
+from pilothouse.server.request import Response
+
+MANAGER_LIMIT = 128
+
+AGENT_LIMIT = 4096
+"""Characters of a user agent among which the printable ones of a field manager are looked for."""
+
+
+class Services(strategy.Services, Protocol):
+    """What a few verbs need beside the store."""
+
+    options: Config
+    outbound: Outbound
+
+    @property
+    def issuer(self) -> TokenIssuer: ...
+    @property
+    def authenticator(self) -> UnionAuthenticator: ...
+    @property
+    def authorizer(self) -> Judge: ...
+
+
+@dataclass(slots=True)
+class Verbs:
+    """The parts of one server that its verbs work with."""
+
+    store: Store
+    catalog: Catalog
+    readers: Readers
+    admission: Admission
+    authorizer: Authorizer
+    responder: Responder
+    services: Services
+    escalation: Escalation
+    offload: Offload
+    watch_timeout: float = 1800.0
+
+
+class RequestScope(Write):
+    """The write of one request: Write with what its query, its user and its headers say.
+
+    name: of the object, "" where the body has it (a create). options: the DeleteOptions of a delete; those of other
+    verbs are made of `params`.
+    """
+
+    __slots__ = ("ctx", "params", "verbs")
+
+    def __init__(
+        self,
+        verbs: Verbs,
+        ctx: Context,
+        resource: Resource,
+        params: WriteParams,
+        name: str,
+        *,
+        options: Object | None = None,
+        present: Callable[[Object], Object] | None = None,
+    ) -> None:
+        info = ctx.info
+        context = WriteContext(
+            user=ctx.user,
+            verb=info.verb,
+            resource=resource,
+            namespace=info.namespace if resource.namespaced else "",
+            name=name,
+            subresource=info.subresource,
+            dry_run=params.dry_run,
+            now=meta.now(),
+            readers=verbs.readers,
+            services=verbs.services,
+            work=ctx.work,
+        )
+        super().__init__(
+            verbs.store,
+            resource,
+            context,
+            verbs.admission,
+            strategy=strategy_of(ctx, resource),
+            options=options,
+            manager=manager_name(ctx, params),
+            present=present,
+        )
+        self.verbs = verbs
+        self.ctx = ctx
+        self.params = params
+
+    def track(
+        self, live: Object | None, obj: Object, *, record: Resource | None = None, now: str | None = None
+    ) -> None:
+        """As Write.track(); a field set that is too deep is refused."""
+        super().track(live, obj, record=record, now=now)
+        resource = record if record is not None else self.resource
+        if resource.codec is not None or (
+            resource.type_of is not None and depth.may_be_deep(resource.type_of())
+        ):
+            depth.refuse_too_deep(obj["metadata"].get("managedFields"), 2)
+
+    async def mutate(self, obj: Object, old: Object | None) -> Object:
+        """As Write.mutate(), with the options of the verb."""
+        self.attributes.options = self.params.options("CreateOptions" if old is None else "UpdateOptions")
+        return await super().mutate(obj, old)
+
+    async def admit(self, obj: Object, old: Object | None) -> Object:
+        """As Write.admit(); for roles and bindings also that nobody grants more than they hold."""
+        obj = await self.mutate(obj, old)
+        resource, info, work = self.resource, self.ctx.info, self.context.work
+        if resource.group == escalation.GROUP and resource.plural in escalation.RESOURCES:
+            await self.verbs.escalation.check(
+                self.ctx.user, resource.plural, info.namespace, info.name, obj=obj, old=old, work=work
+            )
+        await work.run(dedupe_owners, self.ctx, obj, True)
+        return await self.stored(obj)
+
+    async def admit_connect(self, options: Object) -> None:
+        """Both halves of admission for a CONNECT, of which plugins see the options object."""
+        attributes, admission = self.attributes, self.verbs.admission
+        attributes.operation, attributes.obj = "CONNECT", options
+        attributes.obj = await admission.mutate(attributes)
+        await admission.validate(attributes)
+
+    async def edit(
+        self,
+        change: Callable[[Object | None], Awaitable[Object]],
+        *,
+        uid: str = "",
+        allow_create: bool = False,
+    ) -> Written:
+        """Write what `change` makes of the live object; both are in the request's version (PUT and PATCH).
+
+        `change` only reads what it is given, and may be called several times.
+        """
+
+        async def make(live: Object | None) -> Object:
+            current = await self.presented(live) if live is not None else None
+            return await self.admit(await change(current), current)
+
+        return await self.update(
+            make,
+            uid=uid,
+            shared=self.present is None,
+            allow_create=allow_create,
+            authorize_create=self.authorize_create,
+        )
+
+    async def authorize_create(self) -> None:
+        """A PUT or apply that creates needs the right to create as well (handlers withAuthorization)."""
+        info, resource = self.ctx.info, self.resource
+        attributes = AuthorizationAttributes(
+            self.ctx.user,
+            "create",
+            info.path,
+            True,
+            resource.group,
+            resource.version,
+            resource.plural,
+            info.subresource,
+            info.namespace,
+            self.context.name,
+        )
+        decision = await decided(self.verbs.authorizer.authorize(attributes))
+        if not decision.allowed:
+            raise forbidden(attributes, decision.reason)
+
+    def warn(self) -> None:
+        """Hand the warnings of hooks and plugins to the answer."""
+        for text in self.context.warnings:
+            self.ctx.warn(text)
+
+    async def answer(self, written: Written) -> Response:
+        """The answer that shows what was written."""
+        self.warn()
+        status = 201 if written.created else 200
+        show = self.verbs.responder.value
+        return await self.context.work.run(show, self.ctx, self.resource, written.value, status)
+
+
+def strategy_of(ctx: Context, resource: Resource) -> Strategy:
+    """The rules in force: the subresource's when the request goes to one."""
+    sub = ctx.subresource
+    return sub.strategy if sub is not None and sub.strategy is not None else resource.strategy
+
+
+def manager_name(ctx: Context, params: WriteParams) -> str:
+    """The field manager: the parameter, else the product name of the user agent, printable and bounded."""
+    if params.field_manager:
+        return params.field_manager
+    out, size = [], 0
+    for char in ctx.request.headers.get("user-agent", "")[:AGENT_LIMIT].partition("/")[0]:
+        if not char.isprintable():
+            continue
+        size += len(char.encode())
+        if size > MANAGER_LIMIT:
+            break
+        out.append(char)
+    return "".join(out)
+
+
+def dedupe_owners(ctx: Context, obj: Object, after_admission: bool) -> None:
+    """Drop owner references that stand there twice, with a warning."""
+    refs = obj["metadata"].get("ownerReferences")
+    if not refs or len(refs) < 2:
+        return
+    kept: dict[Hashable, Object] = {}
+    doubles: list[str] = []
+    for ref in refs:
+        same = identity(ref)
+        if same in kept:
+            doubles.append(ref.get("uid", ""))
+        else:
+            kept[same] = ref
+    if doubles:
+        when = " after mutating admission happens" if after_admission else ""
+        ctx.warn(
+            f".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and "
+            "may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
+            + ", ".join(doubles)
+        )
+        obj["metadata"]["ownerReferences"] = list(kept.values())

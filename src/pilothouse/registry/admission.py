@@ -1,0 +1,69 @@
+"""The question that admission is asked: attributes of a request, and the protocol of the chain that answers."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pilothouse import errors
+from pilothouse.api.fields import Object
+from pilothouse.api.identity import User
+from pilothouse.offload import INLINE_WORK, Inline, Work
+from pilothouse.registry.readers import Readers
+from pilothouse.registry.resource import Resource
+
+
+@dataclass(slots=True)
+class AdmissionAttributes:
+    """What a plugin judges (apiserver admission.Attributes).
+
+    operation: CREATE, UPDATE, DELETE or CONNECT. `obj` is the object that is written, or the options object of a
+    CONNECT; it is None on a delete. `old` is the object as it is stored, None on a create. Both are in the version
+    that the request names. `options` is the CreateOptions, UpdateOptions or DeleteOptions object of the request.
+    `warnings` reach the client. `undo` takes callbacks that give back what a plugin has reserved: they are called
+    when the write fails, is retried or was a dry run.
+    """
+
+    operation: str
+    resource: Resource
+    subresource: str
+    namespace: str
+    name: str
+    obj: Object | None
+    old: Object | None
+    user: User
+    options: Object
+    dry_run: bool
+    readers: Readers
+    warnings: list[str] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
+    undo: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
+    work: Work | Inline = INLINE_WORK
+    """Where plugins run when the object is large."""
+    pending: Callable[[], Awaitable[None]] | None = None
+    """Brings `obj` and `old` from the stored version to the request's; the chain awaits it before the first plugin
+    that wants them. None = they are in the request's version."""
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """Group, version and kind of `obj`: those of the resource, or of a subresource with a body of its own."""
+        sub = self.resource.subresources.get(self.subresource)
+        record = self.resource if sub is None else sub
+        return record.group, record.version, record.kind
+
+    def refuse(self, why: str) -> errors.Forbidden:
+        """The 403 of a plugin (admission.NewForbidden)."""
+        name = self.name
+        if not name:
+            metadata = (self.obj or {}).get("metadata") or {}
+            name = metadata.get("name") or metadata.get("generateName") or "Unknown"
+        return errors.forbidden(self.resource.group, self.resource.plural, name, why)
+
+
+class Admission(Protocol):
+    """The chain of admission plugins (admission/chain.py). Both halves raise the StatusError of a refusal."""
+
+    async def mutate(self, a: AdmissionAttributes) -> Object | None:
+        """What the plugins make of the object."""
+
+    async def validate(self, a: AdmissionAttributes) -> None:
+        """Ask every plugin whether the object is allowed."""

@@ -1,0 +1,180 @@
+"""The rules of a kind applied to an object before it is written (apiserver registry/rest BeforeCreate, BeforeUpdate)."""
+
+from typing import Any
+
+from pilothouse import errors
+from pilothouse.api import codec, meta, names
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.semantic import same_meaning
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.strategy import Path, Strategy, WriteContext
+
+
+def dig(obj: Any, path: Path) -> Any:
+    """The member at a path, None when any step is absent."""
+    for name in path:
+        if not isinstance(obj, dict):
+            return None
+        obj = obj.get(name)
+    return obj
+
+
+def put(obj: Object, path: Path, value: Any) -> None:
+    """Set (or with None drop) the member at a path, making the steps to it."""
+    *head, last = path
+    for name in head:
+        step = obj.get(name)
+        if not isinstance(step, dict):
+            if value is None:
+                return
+            step = obj[name] = {}
+        obj = step
+    if value is None:
+        obj.pop(last, None)
+    else:
+        obj[last] = value
+
+
+def check_uid(resource: Resource, ctx: WriteContext, wanted: str, found: str) -> None:
+    """The UID of a PUT body is a precondition (storage.Preconditions)."""
+    if wanted and wanted != found:
+        stored = resource.storage or resource
+        why = (
+            f"StorageError: invalid object, Code: 4, Key: {stored.key(ctx.namespace, ctx.name)}, ResourceVersion: 0, "
+            f"AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+        )
+        raise errors.conflict(resource.group, resource.plural, ctx.name, why)
+
+
+def _zero(resource: Resource, path: Path) -> Any:
+    """What stands at a path of an object in which nothing was set: a status that has members which are always written."""
+    stored = resource.storage or resource
+    if stored.type_of is None or not stored.conventions.go_types:
+        return None
+    return dig(codec.prune({}, stored.type_of()), path)
+
+
+def before_create(resource: Resource, ctx: WriteContext, strategy: Strategy, obj: Object) -> None:
+    """Prepare and validate a new object (rest.BeforeCreate)."""
+    metadata = obj["metadata"]
+    metadata.pop("selfLink", None)
+    for path in strategy.reset_on_create:
+        put(obj, path, _zero(resource, path))
+    if strategy.generation_on_create:
+        metadata["generation"] = strategy.generation_on_create
+    if strategy.prepare_create is not None:
+        strategy.prepare_create(ctx, obj)
+    errs = Errors()
+    meta.validate_create(obj, resource.namespaced, strategy.name_check, errs)
+    if strategy.validate is not None:
+        strategy.validate(ctx, obj, errs)
+    stored = resource.storage or resource
+    errs.raise_if_any(stored.group, stored.kind, metadata.get("name", ""))
+    if strategy.warnings is not None:
+        ctx.warnings.extend(strategy.warnings(ctx, obj, None))
+
+
+def before_update(
+    resource: Resource, ctx: WriteContext, strategy: Strategy, obj: Object, old: Object
+) -> None:
+    """Prepare and validate a changed object (rest.BeforeUpdate)."""
+    metadata, live = obj["metadata"], old["metadata"]
+    metadata.pop("selfLink", None)
+    put(metadata, ("generation",), live.get("generation"))
+    for path in strategy.keep_on_update:
+        put(obj, path, dig(old, path))
+    if strategy.prepare_update is not None:
+        strategy.prepare_update(ctx, obj, old)
+    if any(_differs(resource, obj, old, p) for p in strategy.generation_fields):
+        metadata["generation"] = live.get("generation", 0) + 1
+    if not metadata.get("uid"):
+        metadata["uid"] = live.get("uid", "")
+    if live.get("creationTimestamp"):
+        metadata["creationTimestamp"] = live["creationTimestamp"]
+    if live.get("deletionTimestamp"):
+        metadata["deletionTimestamp"] = live["deletionTimestamp"]
+    if (
+        live.get("deletionGracePeriodSeconds") is not None
+        and metadata.get("deletionGracePeriodSeconds") is None
+    ):
+        metadata["deletionGracePeriodSeconds"] = live["deletionGracePeriodSeconds"]
+    errs = Errors()
+    meta.validate_create(obj, resource.namespaced, names.path_segment, errs)
+    meta.validate_update(obj, old, errs, checked=not errs)
+    if errs:  # the strategies of upstream check the metadata once more, so every cause stands there twice
+        meta.validate_update(obj, old, errs)
+    if strategy.validate_update is not None:
+        strategy.validate_update(ctx, obj, old, errs)
+    stored = resource.storage or resource
+    errs.raise_if_any(stored.group, stored.kind, metadata.get("name", ""))
+    if strategy.warnings is not None:
+        ctx.warnings.extend(strategy.warnings(ctx, obj, old))
+
+
+def settle_update(
+    resource: Resource, ctx: WriteContext, strategy: Strategy, obj: Object, old: Object
+) -> None:
+    """Bring a changed object to the form in which admission judges it and it is stored."""
+    before_update(resource, ctx, strategy, obj, old)
+    drop_empty(resource, obj)
+    _keep_times(obj, old)
+
+
+def _differs(resource: Resource, obj: Object, old: Object, path: Path) -> bool:
+    """Whether a member changed in what it means: quantities that are written otherwise are the same."""
+    new, before = dig(obj, path), dig(old, path)
+    if new == before:
+        return False
+    stored = resource.storage or resource
+    if stored.type_of is None or not stored.conventions.go_types:
+        return True
+    type_ = stored.type_of()
+    for name in path:
+        type_ = type_.fields[name].type
+    return not same_meaning(type_, new, before)
+
+
+def drop_empty(resource: Resource, obj: Object) -> None:
+    """Drop empty members that storage does not keep."""
+    stored = resource.storage or resource
+    if stored.type_of is not None and stored.conventions.go_types:
+        codec.drop_empty(obj, stored.type_of())
+
+
+def version_error(text: str) -> str:
+    """What is wrong with a resourceVersion in an object, "" when nothing is."""
+    if not text.isascii() or not text.isdigit():
+        return f'strconv.ParseUint: parsing "{text}": invalid syntax'
+    too_big = len(text) > 100 or int(text) >= 2**64
+    return f'strconv.ParseUint: parsing "{text}": value out of range' if too_big else ""
+
+
+def _keep_times(obj: Object, old: Object) -> None:
+    """When nothing but the times of managed fields changed, take the old ones, so that the write is none."""
+    new, live = obj["metadata"].get("managedFields"), old["metadata"].get("managedFields")
+    if not new or not live or new == live or len(new) != len(live):
+        return
+    for one, two in zip(new, live, strict=True):
+        if {**one, "time": None} != {**two, "time": None}:
+            return
+    obj["metadata"]["managedFields"] = live
+    if obj != old:
+        obj["metadata"]["managedFields"] = new
+
+
+def vanishes(strategy: Strategy, obj: Object, old: Object) -> bool:
+    """Whether an update took the last finalizer off an object that is being deleted, and so removes it."""
+    live = old["metadata"]
+    if obj["metadata"].get("finalizers") or not live.get("deletionTimestamp"):
+        return False
+    if live.get("deletionGracePeriodSeconds"):
+        return False
+    return strategy.may_vanish is None or strategy.may_vanish(obj)
+
+
+async def undo(ctx: WriteContext, keep: int = 0) -> None:
+    """Give back what hooks and plugins have reserved, the latest first, down to the first `keep` reservations."""
+    while len(ctx.undo) > keep:
+        waiting = ctx.undo.pop()()
+        if waiting is not None:
+            await waiting

@@ -1,0 +1,441 @@
+"""One write of an object: the sequence that users' requests and controllers share.
+
+    track -> mutate -> convert to the stored version -> prepare and validate -> admit -> store
+
+Whatever hooks and plugins have reserved on the way is given back unless the object was stored.
+"""
+
+import asyncio
+import operator
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import orjson
+
+from pilothouse import errors
+from pilothouse._json import splice
+from pilothouse._watchcache import Entry
+from pilothouse.api import codec, managed, meta
+from pilothouse.api.fields import Errors, Object
+from pilothouse.registry.admission import Admission, AdmissionAttributes
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.rest import (
+    before_create,
+    check_uid,
+    drop_empty,
+    settle_update,
+    undo,
+    vanishes,
+    version_error,
+)
+from pilothouse.registry.storage_errors import MODIFIED, storage_error
+from pilothouse.registry.store import Store, decode, key_of
+from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.storage import interface
+from pilothouse.storage.encryption.backend import EncryptedStorage
+
+NAME_ATTEMPTS = 8
+CONFLICT_ATTEMPTS = 64
+LARGE = 256 * 1024
+"""Bytes of a request from which on its object is encoded in parts: in one go it would hold up other threads."""
+TOO_LARGE = "etcdserver: request is too large"
+"""The message of an object that is larger than the store takes; upstream's, whatever the store is."""
+
+T = TypeVar("T")
+
+FAILED = (Exception, asyncio.CancelledError)
+"""What ends a write without the store having been asked."""
+
+Make = Callable[[Object | None], Awaitable[Object]]
+"""Makes the object to write out of the live one; both are in the stored version."""
+
+
+@dataclass(slots=True)
+class Written:
+    """What a write left: the bytes to serve (resourceVersion included) in the stored version."""
+
+    value: bytes
+    created: bool = False
+    changed: bool = True
+
+
+class Write:
+    """The way of one object into the store.
+
+    strategy: the rules of an update, the subresource's where it goes to one. admission: the chain to pass, None = it
+    passes none. options: the options object that plugins see. manager: the field manager. present: what the request
+    shows of a stored object, None = the object as it is stored.
+    """
+
+    __slots__ = ("admission", "attributes", "context", "manager", "present", "resource", "store", "strategy")
+
+    def __init__(
+        self,
+        store: Store,
+        resource: Resource,
+        context: WriteContext,
+        admission: Admission | None = None,
+        *,
+        strategy: Strategy | None = None,
+        options: Object | None = None,
+        manager: str = "",
+        present: Callable[[Object], Object] | None = None,
+    ) -> None:
+        self.store = store
+        self.resource = resource
+        self.context = context
+        self.strategy = strategy if strategy is not None else resource.strategy
+        self.admission = admission
+        self.manager = manager
+        self.present = present if present is not None else resource.from_storage
+        namespace, name = context.namespace, context.name
+        if resource.group_resource == "namespaces":
+            namespace = name
+        self.attributes = AdmissionAttributes(
+            "CREATE",
+            resource,
+            context.subresource,
+            namespace,
+            name,
+            None,
+            None,
+            context.user,
+            options if options is not None else {},
+            context.dry_run,
+            context.readers,
+            context.warnings,
+            context.annotations,
+            context.undo,
+            context.work,
+        )
+
+    # Steps
+
+    def track(
+        self, live: Object | None, obj: Object, *, record: Resource | None = None, now: str | None = None
+    ) -> None:
+        """Bring managedFields up to date for a write that is no apply; both objects are in the request's version.
+
+        `record` is the resource of an object that is not the one of the request's resource.
+        """
+        resource, strategy = self.resource, self.strategy
+        if record is not None:
+            resource, strategy = record, record.strategy
+        if resource.type_of is None:
+            return
+        managed.update(
+            live,
+            obj,
+            type=resource.type_of(),
+            manager=self.manager,
+            api_version=resource.api_version,
+            subresource=self.context.subresource,
+            now=self.context.now if now is None else now,
+            reset=strategy.apply_reset,
+            versions=resource.version_of,
+        )
+
+    async def mutate(self, obj: Object, old: Object | None) -> Object:
+        """What mutating admission makes of an object; both objects are in the request's version."""
+        if self.admission is None:
+            return obj
+        attributes = self.attributes
+        attributes.operation = "CREATE" if old is None else "UPDATE"
+        attributes.obj, attributes.old = obj, old
+        changed = await self.admission.mutate(attributes)
+        assert changed is not None
+        return changed
+
+    async def admit(self, obj: Object, old: Object | None) -> Object:
+        """The object as mutating admission leaves it, in the version that is stored."""
+        return await self.stored(await self.mutate(obj, old))
+
+    async def stored(self, obj: Object) -> Object:
+        """An object of the request's version in the version that is stored."""
+        to_storage = self.resource.to_storage
+        return await self.context.work.run(to_storage, obj) if to_storage is not None else obj
+
+    async def presented(self, obj: Object) -> Object:
+        """A stored object in the version of the request."""
+        return await self.context.work.run(self.present, obj) if self.present is not None else obj
+
+    async def validate(self, obj: Object, old: Object | None) -> None:
+        """The validating half of admission; both objects are in the stored version."""
+        if self.admission is None:
+            return
+        attributes = self.attributes
+        attributes.operation = "CREATE" if old is None else "UPDATE"
+        attributes.obj, attributes.old = obj, old
+        if not self.context.name:
+            attributes.name = obj["metadata"].get("name", "")
+        if self.present is not None:
+            attributes.pending = self._present
+        await self.admission.validate(attributes)
+        attributes.pending = None
+
+    async def admit_delete(self, old: Object) -> None:
+        """Both halves of admission for a delete of `old`, which is in the stored version."""
+        if self.admission is None:
+            return
+        attributes = self.attributes
+        attributes.operation = "DELETE"
+        attributes.obj, attributes.old = None, old
+        if self.present is not None:
+            attributes.pending = self._present
+        await self.admission.mutate(attributes)
+        await self.admission.validate(attributes)
+        attributes.pending = None
+
+    async def _present(self) -> None:
+        """Bring the objects of the attributes from the stored version to the request's."""
+        attributes = self.attributes
+        attributes.pending = None
+        if attributes.obj is not None:
+            attributes.obj = await self.presented(attributes.obj)
+        if attributes.old is not None:
+            attributes.old = await self.presented(attributes.old)
+
+    async def commit(self, outcome: Awaitable[interface.KeyValue]) -> interface.KeyValue:
+        """The outcome of what the store was asked to write.
+
+        Reservations stay when it was written, and when nobody knows: the store may have carried out what it did not
+        answer. The periodic repair of what is reserved finds those.
+        """
+        try:
+            written = await outcome
+        except (interface.KeyExists, interface.RevisionConflict):
+            raise
+        except BaseException:
+            self.context.undo.clear()
+            raise
+        self.context.undo.clear()
+        return written
+
+    async def holding(self, steps: Awaitable[T]) -> T:
+        """The outcome of steps that reserve something; when they fail, or in a dry run, it is given back."""
+        try:
+            outcome = await steps
+        except FAILED:
+            await undo(self.context)
+            raise
+        if self.context.dry_run:
+            await undo(self.context)
+        return outcome
+
+    # Create
+
+    async def create(self, obj: Object) -> Written:
+        """Admit and store a new object in the request's version; its name is generated when it has none."""
+        return await self.holding(self._create_named(obj))
+
+    async def _create_named(self, obj: Object) -> Written:
+        obj = await self.admit(obj, None)
+        metadata, work = obj["metadata"], self.context.work
+        sent = metadata.pop("resourceVersion", "")
+        if sent and sent != "0" and not version_error(sent):
+            raise errors.Unknown("resourceVersion should not be set on objects to be created")
+        if not metadata.get("generateName") or metadata.get("name"):
+            return await self._create(obj)
+        blank = await work.run(orjson.dumps, obj)
+        reserved = len(self.context.undo)
+        for attempt in range(NAME_ATTEMPTS):
+            try:
+                return await self._create(obj)
+            except errors.AlreadyExists:
+                if attempt == NAME_ATTEMPTS - 1:
+                    raise
+                await undo(self.context, reserved)
+                obj = await work.run(orjson.loads, blank)
+        raise AssertionError("unreachable")
+
+    async def _create(
+        self, obj: Object, authorize_create: Callable[[], Awaitable[None]] | None = None
+    ) -> Written:
+        """Prepare, validate and store a new object, which is in the stored version."""
+        resource, ctx, strategy = self.resource, self.context, self.resource.strategy
+        metadata = obj["metadata"]
+        metadata["creationTimestamp"] = ctx.now
+        metadata["uid"] = meta.new_uid()
+        if metadata.get("generateName") and not metadata.get("name"):
+            metadata["name"] = meta.generate_name(metadata["generateName"])
+        try:
+            await ctx.work.run(before_create, resource, ctx, strategy, obj)
+            if authorize_create is not None:
+                await authorize_create()
+            await self.validate(obj, None)
+            key = key_of(resource, ctx.namespace, metadata["name"])
+            value = await ctx.work.run(self._encode_new, obj)
+            if ctx.dry_run:
+                if self.store.get(resource, key) is not None:
+                    raise interface.KeyExists(interface.KeyValue(key, b"", 0))
+                await undo(ctx)
+                return Written(value, created=True)
+            if strategy.claim is not None:
+                await strategy.claim(ctx, obj, None)
+            ttl = strategy.ttl(ctx, obj) if strategy.ttl else 0
+            kv = await self.commit(self.store.storage.create(key, value, ttl))
+        except interface.KeyExists:
+            raise self._exists(metadata) from None
+        except interface.StorageError as err:
+            raise storage_error(resource, metadata.get("name", ""), err) from err
+        return Written(self._served(kv), created=True)
+
+    def _exists(self, metadata: Object) -> errors.AlreadyExists:
+        resource, name = self.resource, metadata["name"]
+        err = errors.already_exists(resource.group, resource.plural, name)
+        if metadata.get("generateName"):
+            err.message += ", the server was not able to generate a unique name for the object"
+            err.details = {**(err.details or {}), "retryAfterSeconds": 1}
+            err.headers = [("Retry-After", "1")]
+        entry = self.store.cache(resource).get(resource.key(self.context.namespace, name))
+        if (
+            entry is not None
+            and b'"deletionTimestamp":' in entry.value
+            and decode(entry)["metadata"].get("deletionTimestamp")
+        ):
+            err.message = f"object is being deleted: {err.message}"
+        return err
+
+    # Update
+
+    async def update(
+        self,
+        make: Make,
+        *,
+        uid: str = "",
+        shared: bool = False,
+        allow_create: bool = False,
+        authorize_create: Callable[[], Awaitable[None]] | None = None,
+    ) -> Written:
+        """Read, make the new object out of the live one, check and write it; retried after another write of the object.
+
+        `make` is given a private copy of the live object, or None when there is none and the write may create it; it
+        passes what it makes through `admit` itself. With `shared` it promises only to read what it is given, and to
+        make what is changed later on anew. `uid` is a precondition. Raises what `make` raises.
+        """
+        resource, ctx = self.resource, self.context
+        key = key_of(resource, ctx.namespace, ctx.name)
+        reserved = len(ctx.undo)
+        for _ in range(CONFLICT_ATTEMPTS):
+            entry = self.store.get(resource, key)
+            try:
+                if entry is None:
+                    return await self._create_on_update(make, uid, allow_create, authorize_create)
+                return await self._update(make, uid, shared, entry)
+            except interface.RevisionConflict:
+                await undo(ctx, reserved)
+                await self.store.refresh(key)
+            except interface.StorageError as err:
+                await undo(ctx, reserved)
+                raise storage_error(resource, ctx.name, err) from err
+            except FAILED:
+                await undo(ctx, reserved)
+                raise
+        raise errors.conflict(resource.group, resource.plural, ctx.name, MODIFIED)
+
+    async def _create_on_update(
+        self,
+        make: Make,
+        uid: str,
+        allow_create: bool,
+        authorize_create: Callable[[], Awaitable[None]] | None,
+    ) -> Written:
+        resource, ctx = self.resource, self.context
+        if not (self.strategy.create_on_update or allow_create):
+            raise errors.not_found(resource.group, resource.plural, ctx.name)
+        check_uid(resource, ctx, uid, "")
+        obj = await make(None)
+        meta.wipe_system_fields(obj)
+        return await self._create(obj, authorize_create)
+
+    async def _update(self, make: Make, uid: str, shared: bool, entry: Entry) -> Written:
+        resource, ctx, strategy = self.resource, self.context, self.strategy
+        work = ctx.work
+        await work.enter(len(entry.value))
+        old = await work.run(decode, entry)
+        check_uid(resource, ctx, uid, old["metadata"].get("uid", ""))
+        obj = await make(old if shared else await work.run(decode, entry))
+        self._check_version(obj["metadata"], old["metadata"], entry.rev)
+        await work.run(settle_update, resource, ctx, strategy, obj, old)
+        await self.validate(obj, old)
+        if vanishes(strategy, obj, old):
+            return await self._vanish(obj, old, entry)
+        if await work.run(operator.eq, obj, old) and not await self._stale(entry.key):
+            await undo(ctx)
+            return Written(entry.value, changed=False)
+        value = await work.run(self._encode, obj)
+        if ctx.dry_run:
+            await undo(ctx)
+            return Written(splice(value, entry.rev))
+        ttl = strategy.ttl(ctx, obj) if strategy.ttl else 0
+        rules = resource.strategy
+        if rules.claim is not None:
+            await rules.claim(ctx, obj, old)
+        kv = await self.commit(self.store.storage.update(entry.key, value, entry.rev, ttl))
+        if rules.settle is not None:
+            await rules.settle(ctx, obj, old)
+        return Written(self._served(kv))
+
+    def _check_version(self, metadata: Object, live: Object, revision: int) -> None:
+        """The resourceVersion of an object is the condition of its update; it is set to the live one."""
+        resource, name = self.resource, self.context.name
+        sent = metadata.get("resourceVersion")
+        why = "" if not sent or sent == live["resourceVersion"] else version_error(sent)
+        if why:
+            raise errors.Unknown(why)
+        if not sent or int(sent) == 0:
+            if not self.strategy.unconditional_update:
+                errs = Errors()
+                errs.invalid("metadata.resourceVersion", 0, "must be specified for an update")
+                errs.raise_if_any(resource.group, resource.plural, name)
+        elif int(sent) != revision:
+            raise errors.conflict(resource.group, resource.plural, name, MODIFIED)
+        metadata["resourceVersion"] = live["resourceVersion"]
+
+    async def _stale(self, key: str) -> bool:
+        """Whether to write an unchanged object, as it is encrypted with a key that was replaced."""
+        storage = self.store.storage
+        return isinstance(storage, EncryptedStorage) and await storage.stale(key)
+
+    async def _vanish(self, obj: Object, old: Object, entry: Entry) -> Written:
+        """Remove a deleted object whose last finalizer the update took off; the answer is the updated object."""
+        ctx, rules = self.context, self.resource.strategy
+        value = splice(await ctx.work.run(self._encode, obj), entry.rev)
+        await undo(ctx)  # nothing is kept of what the update reserved for the object
+        if not ctx.dry_run:
+            await self.store.storage.delete(entry.key, entry.rev)
+            if rules.after_delete is not None:
+                rules.after_delete(ctx, obj)
+            if rules.settle is not None:
+                await rules.settle(ctx, None, old)
+        return Written(value)
+
+    # Bytes
+
+    def _encode_new(self, obj: Object) -> bytes:
+        """As _encode(), of an object whose empty members have not been dropped yet."""
+        drop_empty(self.resource, obj)
+        return self._encode(obj)
+
+    def _encode(self, obj: Object) -> bytes:
+        """The bytes to store; the 500 of upstream when the store takes less."""
+        stored = self.resource.storage or self.resource
+        obj["metadata"].pop("resourceVersion", None)
+        limit = self.store.object_limit
+        if self.context.work.bytes > LARGE:
+            large = codec.encode_large(obj, stored.kind, stored.api_version, limit)
+            if large is None:
+                raise errors.Unknown(TOO_LARGE)
+            return large
+        value = codec.encode(obj, stored.kind, stored.api_version)
+        if len(value) > limit:
+            raise errors.Unknown(TOO_LARGE)
+        return value
+
+    def _served(self, kv: interface.KeyValue) -> bytes:
+        """The bytes of a write as they are served; the cache most often has them already."""
+        entry = self.store.cache(self.resource).get(kv.key)
+        if entry is not None and entry.rev == kv.mod:
+            return entry.value
+        return splice(kv.value, kv.mod)

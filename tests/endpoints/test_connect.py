@@ -1,0 +1,99 @@
+"""CONNECT passes admission before anything is sent to a kubelet, a pod or a service."""
+
+import pytest
+from harness import PODS, pod
+
+from pilothouse.admission.chain import Plugin
+
+SERVICES = "/api/v1/namespaces/default/services"
+STREAMS = {"stdout": True, "stderr": True}
+
+
+class Refuse(Plugin):
+    """Keeps what it sees of a CONNECT, and refuses it in one of the halves."""
+
+    def __init__(self, half):
+        self.half = half
+        self.seen = []
+
+    def wants(self, a):
+        return a.operation == "CONNECT"
+
+    def mutate(self, a):
+        if self.half == "mutate":
+            self._refuse(a)
+
+    async def validate(self, a):
+        self._refuse(a)
+
+    def _refuse(self, a):
+        place = (a.resource.plural, a.subresource, a.namespace, a.name)
+        self.seen.append((a.kind, place, a.obj, a.old, a.dry_run))
+        raise a.refuse("not here")
+
+
+@pytest.mark.parametrize("half", ["mutate", "validate"])
+@pytest.mark.parametrize(
+    ("target", "kind", "members"),
+    [
+        (
+            PODS + "/a/exec?command=ls&command=-l&container=c&stdin=1&tty=false",
+            "PodExecOptions",
+            {**STREAMS, "stdin": True, "container": "c", "command": ["ls", "-l"]},
+        ),
+        (PODS + "/a/attach?tty=true", "PodAttachOptions", {**STREAMS, "tty": True}),
+        (PODS + "/a/portforward?ports=80&ports=81", "PodPortForwardOptions", {"ports": [80, 81]}),
+        (PODS + "/a/portforward", "PodPortForwardOptions", {}),
+        (PODS + "/a/proxy/x/y/?q=1", "PodProxyOptions", {"path": "/x/y/"}),
+        (PODS + "/a/proxy", "PodProxyOptions", {}),
+        (SERVICES + "/a/proxy/", "ServiceProxyOptions", {"path": "/"}),
+        ("/api/v1/nodes/a/proxy/metrics", "NodeProxyOptions", {"path": "/metrics"}),
+    ],
+)
+async def test_what_a_plugin_sees_of_a_connect(rig, half, target, kind, members):
+    plugin = Refuse(half)
+    rig.chain.mutators.append(plugin)
+    rig.chain.validators.append(plugin)
+    path = target.partition("?")[0].strip("/").split("/")
+    plural, sub = next(
+        (p, s)
+        for p in ("pods", "services", "nodes")
+        for s in path
+        if p in path and s in ("exec", "attach", "portforward", "proxy")
+    )
+    message = await rig.fail(403, "GET", target)
+    assert message == f'{plural} "a" is forbidden: not here', "before the pod is even looked for"
+    place = (plural, sub, "" if plural == "nodes" else "default", "a")
+    obj = {"kind": kind, "apiVersion": "v1", **members}
+    assert plugin.seen == [(("", "v1", kind), place, obj, None, False)]
+
+
+async def test_every_method_of_a_proxy_is_a_connect(rig):
+    plugin = Refuse("validate")
+    rig.chain.validators.append(plugin)
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        await rig.fail(403, method, PODS + "/https:a:443/proxy/x", {})
+    assert [place[3] for _, place, *_ in plugin.seen] == ["https:a:443"] * 5
+
+
+async def test_a_log_is_none(rig):
+    plugin = Refuse("validate")
+    rig.chain.validators.append(plugin)
+    await rig.ok("POST", PODS, pod("a"))
+    assert (await rig.call("GET", PODS + "/a/log")).status == 204
+    assert plugin.seen == []
+
+
+async def test_what_is_refused_before(rig):
+    plugin = Refuse("validate")
+    rig.chain.validators.append(plugin)
+    assert await rig.fail(400, "GET", PODS + "/a/exec?dryRun=All") == "dryRun is not supported"
+    assert (await rig.call("PUT", PODS + "/a/exec", {})).status == 405
+    for text, why in (("x", "invalid syntax"), ("2147483648", "value out of range"), ("", "invalid syntax")):
+        message = await rig.fail(400, "GET", f"{PODS}/a/portforward?ports={text}")
+        assert message == f'strconv.ParseInt: parsing "{text}": {why}'
+    assert plugin.seen == []
+
+
+async def test_what_admission_allows_goes_on(rig):
+    assert await rig.fail(404, "GET", PODS + "/a/exec") == 'pods "a" not found'

@@ -1,0 +1,17 @@
+"""What clients are told of the errors of a store."""
+
+from pilothouse.registry.storage_errors import storage_error
+from pilothouse.storage import interface
+
+
+async def test_errors_of_the_store(rig):
+    resource = rig.catalog.get("", "v1", "configmaps")
+    kv = interface.KeyValue("/k", b"", 1)
+    for err, code in (
+        (interface.KeyExists(kv), 409),
+        (interface.RevisionConflict("/k", None), 409),
+        (interface.Compacted(5), 410),
+        (interface.FutureRevision(5), 504),
+        (interface.Unavailable("disk full"), 500),
+    ):
+        assert storage_error(resource, "a", err).code == code

@@ -1,0 +1,314 @@
+"""Create and update below the verbs: retries, errors of the store, undo."""
+
+import asyncio
+
+import pytest
+from harness import ADMIN, CONFIG_MAPS, Rig, config_map
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilothouse import errors
+from pilothouse.admission.chain import Chain, Plugin
+from pilothouse.registry import write
+from pilothouse.registry.strategy import WriteContext
+from pilothouse.registry.write import Write
+from pilothouse.storage import interface
+from pilothouse.storage.memory import MemoryStorage
+
+CONFIG_MAP = ("", "v1", "configmaps")
+NOW = "2026-01-02T03:04:05Z"
+
+
+def context(rig, name="a", **more):
+    return WriteContext(
+        user=ADMIN,
+        verb="create",
+        resource=rig.catalog.get(*CONFIG_MAP),
+        namespace="default",
+        name=name,
+        now=NOW,
+        readers=rig.readers,
+        services=rig.services,
+        **more,
+    )
+
+
+class Judge(Plugin):
+    """Asks a coroutine function of (new, old)."""
+
+    def __init__(self, judge):
+        self.judge = judge
+
+    async def validate(self, a):
+        await self.judge(a.obj, a.old)
+
+
+def write_of(rig, ctx, judge=None):
+    return Write(rig.store, ctx.resource, ctx, Chain([Judge(judge)]) if judge is not None else None)
+
+
+async def create(rig, ctx, obj, judge=None):
+    return await write_of(rig, ctx, judge).create(obj)
+
+
+async def put(rig, name="a", **data):
+    """An update without conditions."""
+
+    async def make(live):
+        return {**live, "data": data}
+
+    return await write_of(rig, context(rig, name)).update(make)
+
+
+async def test_a_generated_name_is_tried_again_when_it_is_taken(rig):
+    """Each try is judged anew."""
+    judged, taken = [], []
+
+    async def judge(new, old):
+        name = new["metadata"]["name"]
+        judged.append(name)
+        if len(judged) <= 3:  # somebody else takes the name before it is written
+            value = (
+                b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"%s","uid":"u"}}' % name.encode()
+            )
+            await rig.storage.create(f"/registry/configmaps/default/{name}", value)
+            taken.append(name)
+
+    written = await create(
+        rig, context(rig, ""), {"metadata": {"generateName": "g-", "namespace": "default"}}, judge
+    )
+    assert written.created and len(judged) == 4 and len(set(judged)) == 4
+    assert judged[-1].encode() in written.value and judged[-1] not in taken
+
+
+async def test_a_generated_name_is_given_up_at_last(rig):
+    async def judge(new, old):
+        value = b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"x","uid":"u"}}'
+        await rig.storage.create(f"/registry/configmaps/default/{new['metadata']['name']}", value)
+
+    with pytest.raises(errors.AlreadyExists) as caught:
+        await create(
+            rig, context(rig, ""), {"metadata": {"generateName": "g-", "namespace": "default"}}, judge
+        )
+    err = caught.value
+    assert err.message.endswith(", the server was not able to generate a unique name for the object")
+    assert err.details["retryAfterSeconds"] == 1 and ("Retry-After", "1") in err.headers
+
+
+async def test_what_a_hook_took_is_given_back_when_a_write_fails(rig):
+    """By whatever it fails: a rule, a judge, the store, a bug, a cancellation before the store was asked."""
+    given_back = []
+
+    async def attempt(judge, obj):
+        ctx = context(rig)
+        ctx.undo.append(lambda: given_back.append(1))
+        await create(rig, ctx, obj, judge)
+
+    async def refuse(new, old):
+        raise errors.Forbidden("no")
+
+    async def bug(new, old):
+        raise KeyError("bug")
+
+    async def leave(new, old):
+        raise asyncio.CancelledError
+
+    await rig.config_map("taken")
+    good = {"metadata": {"name": "a", "namespace": "default"}}
+    for judge, obj, error in (
+        (refuse, good, errors.Forbidden),
+        (bug, good, KeyError),
+        (leave, good, asyncio.CancelledError),
+        (None, {"metadata": {"name": "A", "namespace": "default"}}, errors.Invalid),
+        (None, {"metadata": {"name": "taken", "namespace": "default"}}, errors.AlreadyExists),
+    ):
+        given_back.clear()
+        with pytest.raises(error):
+            await attempt(judge, {"metadata": dict(obj["metadata"])})
+        assert given_back == [1]
+    given_back.clear()
+    await attempt(None, {"metadata": dict(good["metadata"])})
+    assert not given_back
+
+
+async def test_a_dry_run_gives_back_what_it_took(rig):
+    given_back = []
+    ctx = context(rig, dry_run=True)
+    ctx.undo.append(lambda: given_back.append(1))
+    await create(rig, ctx, {"metadata": {"name": "a", "namespace": "default"}})
+    assert given_back == [1]
+
+
+class Broken(MemoryStorage):
+    """A store that fails."""
+
+    error: Exception | None = None
+
+    async def create(self, key, value, ttl=0):
+        if self.error is not None:
+            raise self.error
+        return await super().create(key, value, ttl)
+
+    async def update(self, key, value, expect, ttl=0):
+        if self.error is not None:
+            raise self.error
+        return await super().update(key, value, expect, ttl)
+
+    async def delete(self, key, expect, last=None):
+        if self.error is not None:
+            raise self.error
+        return await super().delete(key, expect, last)
+
+
+def test_a_store_that_cannot_be_written_is_a_500():
+    async def main():
+        storage = Broken()
+        async with Rig(storage=storage) as rig:
+            await rig.config_map("a")
+            storage.error = interface.Unavailable("the disk is full")
+            for call in (
+                ("POST", CONFIG_MAPS, config_map("b")),
+                ("PUT", CONFIG_MAPS + "/a", config_map("a", data={"k": "v"})),
+                ("DELETE", CONFIG_MAPS + "/a"),
+                ("DELETE", CONFIG_MAPS),
+            ):
+                answer = await rig.call(*call)
+                assert (answer.status, answer.body["reason"]) == (500, "InternalError"), call
+                assert "the disk is full" in answer.body["message"]
+
+    asyncio.run(main())
+
+
+class Racing(MemoryStorage):
+    """Before each of the first `races` updates somebody else writes the key."""
+
+    races = 0
+    lost = 0
+
+    async def update(self, key, value, expect, ttl=0):
+        if self.races and "configmaps" in key:
+            self.races -= 1
+            current = await self.get(key)
+            await super().update(key, current.value, current.mod)
+        try:
+            return await super().update(key, value, expect, ttl)
+        except interface.RevisionConflict:
+            self.lost += 1
+            raise
+
+    async def delete(self, key, expect, last=None):
+        if self.races and "configmaps" in key:
+            self.races -= 1
+            current = await self.get(key)
+            await super().update(key, current.value, current.mod)
+        try:
+            return await super().delete(key, expect, last)
+        except interface.RevisionConflict:
+            self.lost += 1
+            raise
+
+
+def racing(races, scene):
+    async def main():
+        storage = Racing()
+        async with Rig(storage=storage) as rig:
+            await rig.config_map("a")
+            storage.races = races
+            await scene(rig, storage)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("races", [0, 1, 7])
+def test_a_lost_race_is_run_again(races):
+    async def scene(rig, storage):
+        written = await put(rig, n="1")
+        assert written.changed and storage.lost == races
+        assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["data"] == {"n": "1"}
+
+    racing(races, scene)
+
+
+def test_a_race_that_is_always_lost_is_a_conflict():
+    async def scene(rig, storage):
+        with pytest.raises(errors.Conflict, match="the object has been modified"):
+            await put(rig, n="1")
+        assert storage.lost == write.CONFLICT_ATTEMPTS
+
+    racing(1000, scene)
+
+
+@pytest.mark.parametrize("races", [0, 1, 7])
+def test_a_delete_that_lost_a_race_is_tried_again(races):
+    async def scene(rig, storage):
+        await rig.ok("DELETE", CONFIG_MAPS + "/a")
+        assert storage.lost == races and (await rig.call("GET", CONFIG_MAPS + "/a")).status == 404
+
+    racing(races, scene)
+
+
+def test_a_lost_race_does_not_hide_an_old_version():
+    """A write that names the version it saw is not run again with a newer one."""
+
+    async def scene(rig, storage):
+        made = await rig.ok("GET", CONFIG_MAPS + "/a")
+        answer = await rig.call("PUT", CONFIG_MAPS + "/a", {**made, "data": {"k": "v"}})
+        assert answer.status == 409 and storage.lost == 1
+
+    racing(1, scene)
+
+
+async def test_what_changes_nothing_is_not_written(rig):
+    await rig.config_map("a", data={"k": "v"})
+    before = rig.storage.revision
+    written = await put(rig, k="v")
+    assert not written.changed and rig.storage.revision == before
+
+
+async def test_the_cache_shows_a_write_before_it_is_answered(rig):
+    written = await create(rig, context(rig), {"metadata": {"name": "a", "namespace": "default"}})
+    entry = rig.store.find(rig.catalog.get(*CONFIG_MAP), "default", "a")
+    assert entry.value == written.value and entry.rev == rig.storage.revision
+    with pytest.raises(errors.NotFound):
+        rig.store.find(rig.catalog.get(*CONFIG_MAP), "default", "b")
+    assert rig.store.entry(rig.catalog.get(*CONFIG_MAP), "default", "b") is None
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2)), min_size=1, max_size=8))
+def test_writers_at_once_are_as_good_as_one_after_another(writes):
+    """Each adds one to a counter of its own under retries: none is lost."""
+
+    async def main():
+        async with Rig() as rig:
+            await rig.config_map("a", data={})
+
+            async def add(key):
+                async def make(live):
+                    await asyncio.sleep(0)
+                    data = live.get("data") or {}
+                    return {**live, "data": {**data, key: str(int(data.get(key, "0")) + 1)}}
+
+                await write_of(rig, context(rig)).update(make)
+
+            await asyncio.gather(*(add(key) for key, _ in writes))
+            expected = {}
+            for key, _ in writes:
+                expected[key] = str(int(expected.get(key, "0")) + 1)
+            assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["data"] == expected
+
+    asyncio.run(main())
+
+
+async def test_what_is_too_large_for_the_store_is_not_written(rig):
+    rig.store.object_limit = 2000
+    await rig.config_map("small", data={"k": "x" * 100})
+    large = {"metadata": {"name": "large"}, "data": {"k": "x" * 2000}}
+    answer = await rig.call("POST", CONFIG_MAPS, large)
+    assert answer.status == 500 and answer.body["message"] == "etcdserver: request is too large"
+    assert "reason" not in answer.body
+    change = {"data": {"more": "x" * 2000}}
+    headers = {"Content-Type": "application/merge-patch+json"}
+    assert (await rig.call("PATCH", CONFIG_MAPS + "/small", change, headers=headers)).status == 500
+    assert (await rig.ok("GET", CONFIG_MAPS + "/small"))["data"] == {"k": "x" * 100}
+    assert (await rig.call("GET", CONFIG_MAPS + "/large")).status == 404
