@@ -56,11 +56,11 @@ class OpenAPIHandlers:
         self._hashes: dict[str, str] = {}
         catalog.changed.append(self._forget)
 
-    def install(self, room: "NonResource") -> None:
-        """Register the paths."""
-        room.add("/openapi/v2", self.v2)
-        room.add("/openapi/v3", self.index)
-        room.add_prefix("/openapi/v3", self.v3, listed=("/openapi/v3/",))
+    def install(self, paths: NonResource) -> None:
+        """Register the handlers."""
+        paths.add("/openapi/v2", self.v2)
+        paths.add("/openapi/v3", self.index)
+        paths.add_prefix("/openapi/v3", self.v3, listed=("/openapi/v3/",))
 
     def _forget(self, group: str, version: str) -> None:
         self._index = None
@@ -183,7 +183,7 @@ class OpenAPIHandlers:
         return self._again(tag) or self._keep(tag, _compress(make()))
 
     def _again(self, tag: str) -> bytes | None:
-        """A document that is kept, compressed; the oldest ones are given up where there is no room."""
+        """A document that is kept, compressed, or None; the ones asked for last are kept longest."""
         found = self._kept.get(tag)
         if found is not None:
             self._kept.move_to_end(tag)

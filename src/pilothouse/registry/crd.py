@@ -22,7 +22,7 @@ from pilothouse.api.schema import Type
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import StructuralCodec
 from pilothouse.api.validate.crd.definition import is_true
-from pilothouse.registry.catalog import Catalog, version_key
+from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.crd_strategy import Checked, Instances, nested, split
 from pilothouse.registry.groups.records import own
@@ -30,6 +30,7 @@ from pilothouse.registry.printers.common import Columns
 from pilothouse.registry.printers.tables import custom_columns
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.registry.store import Store, put
+from pilothouse.registry.versions import version_key
 
 log = logging.getLogger(__name__)
 
