@@ -19,7 +19,7 @@ import orjson
 
 from pilothouse.api import json
 from pilothouse.api.openapi import protobuf as openapi_protobuf
-from pilothouse.api.openapi.documents import FRAME_V2, OpenAPI, SchemaOf
+from pilothouse.api.openapi.documents import FRAME_V2, OpenAPI
 from pilothouse.endpoints.negotiation import parse_accept
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.registry.catalog import Catalog
@@ -38,15 +38,15 @@ KEPT_BYTES = 8 << 20
 
 
 class OpenAPIHandlers:
-    """Answers the OpenAPI paths. `schema_of` gives the openAPIV3Schema of a custom resource."""
+    """Answers the OpenAPI paths; `kept_bytes` bounds the compressed documents that are kept."""
 
-    def __init__(self, catalog: Catalog, schema_of: SchemaOf, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, catalog: Catalog, kept_bytes: int = KEPT_BYTES) -> None:
         def versions() -> Iterable[tuple[str, str]]:
             for group in ("", *catalog.groups()):
                 for version in catalog.versions(group):
                     yield group, version
 
-        self._openapi = OpenAPI(versions, catalog.resources, schema_of)
+        self._openapi = OpenAPI(versions, catalog.resources)
         self._started = datetime.now(UTC)
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._kept_bytes, self._most_bytes = 0, kept_bytes
