@@ -284,9 +284,7 @@ class Server:
             issuer=IssuerDocuments(config, public),
             flags=lambda: flag_values(config),
         )
-        OpenAPIHandlers(self.catalog, lambda resource: getattr(resource.codec, "document", None)).install(
-            nonresource
-        )
+        OpenAPIHandlers(self.catalog).install(nonresource)
         FlowControlDumps(readers).install(nonresource)
         consistent = ConsistentReads(self.store, metrics.consistent_reads) if self.storage.shared else None
         dispatcher = Dispatcher(verbs, self.catalog, discovery, nonresource, responder, consistent)

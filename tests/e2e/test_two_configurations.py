@@ -166,23 +166,6 @@ def test_privileged_jobs(pair: Pair, kind: str) -> None:
     assert pair.two.post(path, obj).status == 404  # batch/v1 is off there
 
 
-def test_a_pod_that_another_server_found_valid_is_judged_anew() -> None:
-    """A store that was copied: the pod has its UID here too, and what is allowed there is not allowed here."""
-    flags = ["--controllers=-*", "--disable-admission-plugins=ServiceAccount"]
-    with InProcess(["--allow-privileged", *flags]) as one, InProcess(flags) as two:
-        sides = Side(one, ""), Side(two, "")
-        made = sides[0].post(PODS, pod("p", privileged=True)).body
-        copied = one.run(one._server.storage.get("/registry/pods/default/p"))
-        two.run(two._server.storage.create("/registry/pods/default/p", copied.value))
-        two.run(two._server.cacher.wait_for(two._server.storage.revision))
-        path = f"{PODS}/p"
-        for side, status in zip(sides, (200, 422), strict=True):
-            live = side.get(path).body
-            assert live["metadata"]["uid"] == made["metadata"]["uid"]
-            live["metadata"]["labels"] = {"a": "b"}
-            assert side.ask("PUT", path, live).status == status
-
-
 def definition(field: str, kind: str, versions: tuple[str, ...]) -> Object:
     schema = {
         "type": "object",
@@ -341,3 +324,20 @@ def test_metrics_and_caches(pair: Pair) -> None:
     assert after[0] >= before[0] + 5
     assert after[1] < before[1] + 5
     assert [side.server._server.caches.total >> 20 for side in pair] == [4, 32]
+
+
+def test_a_pod_that_another_server_found_valid_is_judged_anew() -> None:
+    """A store that was copied: the pod has its UID here too, and what is allowed there is not allowed here."""
+    flags = ["--controllers=-*", "--disable-admission-plugins=ServiceAccount"]
+    with InProcess(["--allow-privileged", *flags]) as one, InProcess(flags) as two:
+        sides = Side(one, ""), Side(two, "")
+        made = sides[0].post(PODS, pod("p", privileged=True)).body
+        copied = one.run(one._server.storage.get("/registry/pods/default/p"))
+        two.run(two._server.storage.create("/registry/pods/default/p", copied.value))
+        two.run(two._server.cacher.wait_for(two._server.storage.revision))
+        path = f"{PODS}/p"
+        for side, status in zip(sides, (200, 422), strict=True):
+            live = side.get(path).body
+            assert live["metadata"]["uid"] == made["metadata"]["uid"]
+            live["metadata"]["labels"] = {"a": "b"}
+            assert side.ask("PUT", path, live).status == status

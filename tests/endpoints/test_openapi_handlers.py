@@ -25,7 +25,7 @@ def catalog():
 @pytest.fixture
 def room(catalog):
     out = NonResource(Discovery(catalog), Health())
-    OpenAPIHandlers(catalog, lambda resource: None).install(out)
+    OpenAPIHandlers(catalog).install(out)
     return out
 
 
@@ -127,7 +127,7 @@ def other(group, version):
 def test_a_change_makes_only_its_own_part_of_version_2_anew(catalog, accept):
     room, handlers = (
         NonResource(Discovery(catalog), Health()),
-        OpenAPIHandlers(catalog, lambda resource: None),
+        OpenAPIHandlers(catalog),
     )
     handlers.install(room)
     made, part = [], handlers._openapi.part_v2
@@ -149,7 +149,7 @@ def test_requests_are_answered_while_version_2_is_made(catalog):
     for number in range(20):
         catalog.add(other(f"g{number}.example.com", "v1"))
     room = NonResource(Discovery(catalog), Health())
-    OpenAPIHandlers(catalog, lambda resource: None).install(room)
+    OpenAPIHandlers(catalog).install(room)
 
     async def main():
         answer = asyncio.create_task(wait(room.handle(Request("GET", "/openapi/v2", {}, []), "/openapi/v2")))
@@ -171,7 +171,7 @@ def test_requests_are_answered_while_version_2_is_made(catalog):
 
 
 def test_the_memory_for_documents_is_bounded(catalog):
-    handlers = OpenAPIHandlers(catalog, lambda resource: None, kept_bytes=2000)
+    handlers = OpenAPIHandlers(catalog, kept_bytes=2000)
     for number in range(20):
         handlers._packed(
             str(number), lambda number=number: b"".join(b"%d" % (n * number) for n in range(300))

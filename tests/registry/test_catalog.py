@@ -1,20 +1,15 @@
 """The resource catalog: order, settings, changes."""
 
 import json
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
 
 from pilothouse.registry import catalog
-from pilothouse.registry.catalog import Catalog, RuntimeConfigError, default_catalog, version_key
+from pilothouse.registry.catalog import Catalog, default_catalog
 
 PLAIN = Path(__file__).parents[1] / "data" / "discovery_plain.json"
-
-
-def test_kube_versions_sort_by_stage_and_number() -> None:
-    ordered = ["zoo", "foo1", "v1alpha1", "v11alpha2", "v3beta1", "v10beta3", "v1", "v2", "v10"]
-    assert sorted(ordered, key=version_key) == ordered
 
 
 def test_groups_and_versions_come_in_order_of_priority() -> None:
@@ -49,36 +44,6 @@ def test_storage_keys_leave_the_group_out() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("settings", "gone", "kept"),
-    [
-        ({"batch/v1": "false"}, ("batch", "jobs"), ("apps", "deployments")),
-        ({"batch/v1/jobs": "false"}, ("batch", "jobs"), ("batch", "cronjobs")),
-        ({"api/all": "false", "apps/v1": "true"}, ("batch", "jobs"), ("apps", "deployments")),
-        ({"api/ga": "false", "apps/v1/deployments": ""}, ("apps", "daemonsets"), ("apps", "deployments")),
-    ],
-)
-def test_runtime_config(settings: dict[str, str], gone: tuple[str, str], kept: tuple[str, str]) -> None:
-    catalog = default_catalog(settings)
-    assert catalog.get(gone[0], "v1", gone[1]) is None
-    assert catalog.get(kept[0], "v1", kept[1]) is not None
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("api/all", "maybe", "invalid value api/all=maybe"),
-        ("apps", "true", "runtime-config invalid key apps"),
-        ("apps/v9", "true", "group version apps/v9 that has not been registered"),
-        ("nope/v1", "true", "unknown api groups nope"),
-        ("apps/v1", "x", 'invalid value of apps/v1: x, err: strconv.ParseBool: parsing "x": invalid syntax'),
-    ],
-)
-def test_runtime_config_mistakes(key: str, value: str, message: str) -> None:
-    with pytest.raises(RuntimeConfigError, match=message.replace("(", r"\(")):
-        default_catalog({key: value})
-
-
 def test_resources_come_and_go() -> None:
     catalog, seen = default_catalog(), []
     catalog.changed.append(lambda group, version: seen.append((group, version)))
@@ -107,3 +72,13 @@ def test_groups_are_those_that_a_server_lists() -> None:
     recorded = json.loads(PLAIN.read_text())
     groups = recorded.get("/apis", {}).get("groups", [])
     assert default_catalog().groups() == [g["name"] for g in groups]
+
+
+def test_servers_share_records_that_never_change() -> None:
+    one, two = default_catalog(), default_catalog({"autoscaling/v1": "false"})
+    pods, scalers = one.get("", "v1", "pods"), two.get("autoscaling", "v2", "horizontalpodautoscalers")
+    assert pods is not None and pods is two.get("", "v1", "pods")
+    with pytest.raises(FrozenInstanceError):
+        pods.verbs = ()  # type: ignore[misc]
+    assert scalers is not None and scalers.version_of("autoscaling/v1") is not None
+    assert scalers.version_of("autoscaling/v3") is None

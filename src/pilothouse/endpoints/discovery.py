@@ -11,8 +11,9 @@ import orjson
 
 from pilothouse.endpoints import negotiation, refusals
 from pilothouse.endpoints.negotiation import Media
-from pilothouse.registry.catalog import Catalog, version_key
+from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource, Subresource
+from pilothouse.registry.versions import version_key
 from pilothouse.server.request import Request, Response
 
 Document = dict[str, Any]

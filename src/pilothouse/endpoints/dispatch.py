@@ -53,7 +53,7 @@ OBJECT: dict[str, tuple[str, Handler]] = {
 
 
 FROM_STORE = ("", "status", "scale")
-"""Subresources that can be read without the cache."""
+"""Subresources that can be read from the store itself."""
 
 
 ATTEMPTS = 64
@@ -108,8 +108,7 @@ class Dispatcher:
         return self._subresource(ctx, resource) if ctx.info.subresource else self._verb(ctx, resource)
 
     async def _after(self, consistent: ConsistentReads, ctx: Context, resource: Resource) -> Response:
-        """Answer once the cache is as new as the store was when the request came; a read that waits too long for that
-        reads the store."""
+        """Answer once the watch cache has the store's revision; a read that would wait too long reads the store."""
         info = ctx.info
         fallback = not await consistent.catch_up()
         if fallback:

@@ -35,11 +35,10 @@ Target = tuple[str, str, str]
 """Group, version and kind that a clause wants the answer converted to."""
 
 CACHE_LIMIT, CACHED_LIMIT = 1024, 512
-"""Accept texts remembered per endpoint sort, past which the memory starts anew, and the characters of one: a client
-cannot fill the memory, and what clients send is shorter."""
+"""Most Accept texts that a negotiator keeps before it forgets all, and the most characters of one that is kept."""
 
 ACCEPT_LIMIT, RANGES_LIMIT = 4096, 100
-"""Characters and media ranges of an Accept header that count; those behind them are ignored."""
+"""Characters and media ranges of an Accept header that are read; the rest is ignored."""
 
 
 class Clause(NamedTuple):
@@ -52,7 +51,7 @@ class Clause(NamedTuple):
 
 
 class Media(NamedTuple):
-    """What was agreed on.
+    """The negotiated representation.
 
     format: json | yaml | protobuf. transform: "" or the kind to convert to, with its `version` (and `group`).
     pretty: asked for by a parameter of the clause. profile: of aggregated discovery.
@@ -208,7 +207,7 @@ def _is_meta(target: Target) -> bool:
 
 
 class _Negotiator:
-    """One sort of endpoint, with the Accept texts that it has seen."""
+    """Negotiates for one kind of endpoint and keeps the outcome of each Accept text."""
 
     __slots__ = ("allows", "cache", "server_version")
 
@@ -261,7 +260,7 @@ def negotiate(
 
 
 def negotiation_for(ctx: Context, resource: Resource, *, tables: bool = True) -> None:
-    """Agree on the form of the answer, as the router and the handler of upstream do in turn."""
+    """Negotiate the answer of a request to a resource: first as upstream's router does, then as its handler does."""
     accept = ctx.request.headers.get("accept")
     if not accept or accept == JSON:
         ctx.media = PLAIN_JSON

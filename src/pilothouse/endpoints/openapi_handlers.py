@@ -19,7 +19,7 @@ import orjson
 
 from pilothouse.api import json
 from pilothouse.api.openapi import protobuf as openapi_protobuf
-from pilothouse.api.openapi.documents import FRAME_V2, OpenAPI, SchemaOf
+from pilothouse.api.openapi.documents import FRAME_V2, OpenAPI
 from pilothouse.endpoints.negotiation import parse_accept
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.registry.catalog import Catalog
@@ -38,15 +38,15 @@ KEPT_BYTES = 8 << 20
 
 
 class OpenAPIHandlers:
-    """Answers the OpenAPI paths. `schema_of` gives the openAPIV3Schema of a custom resource."""
+    """Answers the OpenAPI paths; `kept_bytes` bounds the compressed documents that are kept."""
 
-    def __init__(self, catalog: Catalog, schema_of: SchemaOf, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, catalog: Catalog, kept_bytes: int = KEPT_BYTES) -> None:
         def versions() -> Iterable[tuple[str, str]]:
             for group in ("", *catalog.groups()):
                 for version in catalog.versions(group):
                     yield group, version
 
-        self._openapi = OpenAPI(versions, catalog.resources, schema_of)
+        self._openapi = OpenAPI(versions, catalog.resources)
         self._started = datetime.now(UTC)
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._kept_bytes, self._most_bytes = 0, kept_bytes
@@ -56,11 +56,11 @@ class OpenAPIHandlers:
         self._hashes: dict[str, str] = {}
         catalog.changed.append(self._forget)
 
-    def install(self, room: "NonResource") -> None:
-        """Register the paths."""
-        room.add("/openapi/v2", self.v2)
-        room.add("/openapi/v3", self.index)
-        room.add_prefix("/openapi/v3", self.v3, listed=("/openapi/v3/",))
+    def install(self, paths: NonResource) -> None:
+        """Register the handlers."""
+        paths.add("/openapi/v2", self.v2)
+        paths.add("/openapi/v3", self.index)
+        paths.add_prefix("/openapi/v3", self.v3, listed=("/openapi/v3/",))
 
     def _forget(self, group: str, version: str) -> None:
         self._index = None
@@ -183,7 +183,7 @@ class OpenAPIHandlers:
         return self._again(tag) or self._keep(tag, _compress(make()))
 
     def _again(self, tag: str) -> bytes | None:
-        """A document that is kept, compressed; the oldest ones are given up where there is no room."""
+        """A document that is kept, compressed, or None; the ones asked for last are kept longest."""
         found = self._kept.get(tag)
         if found is not None:
             self._kept.move_to_end(tag)

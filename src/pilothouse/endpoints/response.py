@@ -81,7 +81,7 @@ class _Items:
 
 
 class Responder:
-    """Makes Responses; what an answer looks like is decided here and nowhere else."""
+    """Makes the Response of every object, list and error."""
 
     def __init__(self, offload: Offload, budget: Budget | None = None) -> None:
         """`offload` is where long lists are made, `budget` that of the server's caches."""
@@ -90,7 +90,7 @@ class Responder:
         self._encoders: Cache[tuple[str, str], JsonEncoder] = Cache("event_encoders", budget, share=1 / 64)
         self._lists = Lists(offload)
         self.stream_above = list_stream.ABOVE
-        """Stored bytes from which on a list that has to be decoded is made in slices."""
+        """Stored bytes above which a list that has to be decoded is encoded in slices."""
 
     def event_encoder(self, resource: Resource) -> JsonEncoder:
         """The encoder of events that show objects as they are stored; the watchers of a resource share it."""
@@ -125,7 +125,7 @@ class Responder:
         return self.plain(ctx, obj, status)
 
     def plain(self, ctx: Context, obj: Any, status: int = 200, media: Media | None = None) -> Response:
-        """Anything, written in the negotiated format and not transformed."""
+        """Any JSON value in the negotiated format, without conversion to a Table or to metadata."""
         media = media or ctx.media or negotiation.PLAIN_JSON
         return Response(status, write(obj, media.format, pretty=wants_pretty(ctx)), media.content_type)
 
@@ -184,7 +184,7 @@ class Responder:
     def _streamed(
         self, ctx: Context, resource: Resource, entries: Sequence[Entry], metadata: Object
     ) -> Response | None:
-        """A long list that is made slice by slice, None for the forms that are made at once."""
+        """A long list that is encoded slice by slice, None for the forms that are encoded at once."""
         media: Media = ctx.media
         compress = takes_gzip(ctx.request.headers.get("accept-encoding", ""))
         if media.format == "protobuf":
@@ -240,7 +240,7 @@ class Responder:
         return self._lists.protobuf(ctx.user.name, media.content_type, items, head, kind, compress=compress)
 
     def _source(self, ctx: Context, resource: Resource, value: bytes) -> Object:
-        """What an answer is made from: tables and metadata of kinds that convert show what is stored."""
+        """The object that an answer shows. Tables and metadata of kinds that convert show the stored version."""
         if not ctx.media.transform:
             return served(resource, value)
         obj = depth.outlined(value)
@@ -315,7 +315,7 @@ def _untyped(obj: Object) -> Object:
 
 
 def envelope(resource: Resource, revision: int, token: str, remaining: int | None) -> tuple[bytes, bytes]:
-    """What stands before and behind the items of a list."""
+    """The bytes of a list before and after its items."""
     metadata = list_metadata(revision, token, remaining)
     if resource.conventions.list_continue:
         metadata.setdefault("continue", "")
@@ -334,7 +334,7 @@ def list_metadata(revision: int, token: str, remaining: int | None) -> Object:
 
 
 def write(obj: Any, form: str, *, pretty: bool = False) -> bytes:
-    """Bytes of an answer; JSON that is not indented ends with a newline, as Go's encoder writes it.
+    """Encode an answer. JSON that is not indented ends with a newline, like that of Go's encoder.
 
     What indentation would make out of all proportion is not indented: JSON is YAML, too.
     """

@@ -1,6 +1,6 @@
-"""Cluster IPs: which are taken, in memory; IPAddress objects make them safe between servers (service_objects.py).
+"""Allocates cluster IPs from memory. IPAddress objects keep two servers from giving out one IP (service_objects.py).
 
-What a failed write took is given back through `WriteContext.undo`.
+`WriteContext.undo` releases the IPs of a write that failed.
 """
 
 import ipaddress
@@ -21,11 +21,11 @@ TRIES = 32
 
 
 class AllocationError(ValueError):
-    """Why an address or port could not be had, in upstream's words."""
+    """An IP address or port cannot be allocated; the text is upstream's."""
 
 
 class _Pool:
-    """The numbers of one network: what services have, what IPAddress objects stand for, what is being written."""
+    """The addresses of one network: those of services, those of IPAddress objects, those that are being written."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -45,7 +45,7 @@ class _Pool:
         return number in self.of_services or number in self.pending
 
     def pick(self) -> int | None:
-        """Any number that nobody has, above the static band if there are any; None when there is none."""
+        """A free address, from the static band only when all above it are taken; None when the range is full."""
         for low, high in ((self.preferred, self.last), (self.first, self.preferred - 1)):
             number = self._free(low, high)
             if number is not None:
@@ -93,9 +93,9 @@ class Addresses:
         readers.subscribe("ipaddresses.networking.k8s.io", self._object_changed)
 
     def allocate(self, ip: str | None = None, family: str = "", *, dry_run: bool = False) -> str:
-        """Take an address: the one asked for, else any of `family`; AllocationError when it cannot be had.
+        """Allocate the given address, or any of `family`; raises AllocationError.
 
-        A dry run that names its address does not ask whether it is free, as upstream's does not.
+        A dry run with a given address does not check whether it is free, like upstream's.
         """
         with self._choosing:
             return self._allocate(ip, family, dry_run)
@@ -122,13 +122,13 @@ class Addresses:
         return ip
 
     def release(self, ip: str) -> None:
-        """Give back an address whose write did not happen; any other is let pass."""
+        """Release an address whose write failed; an address that is not being written stays as it is."""
         found = self._find(ip)
         if found is not None:
             found[0].pending.discard(found[1])
 
     def sweep(self) -> None:
-        """Let go of addresses that were being written at the sweep before already: the write was cut off."""
+        """Release addresses that were already being written at the last sweep: their writes were cancelled."""
         with self._choosing:
             for pool in self._pools.values():
                 pool.pending -= pool.suspects

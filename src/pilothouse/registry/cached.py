@@ -1,4 +1,4 @@
-"""The readers over the watch cache: decoded objects, remembered by version."""
+"""Readers over the watch cache. They keep decoded objects by resourceVersion."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,7 +13,7 @@ from pilothouse.registry.store import Store, decode
 
 REMEMBERED = 8192
 REMEMBERED_BYTES = 4 * 1024 * 1024
-"""Of the encoded objects; decoded they take some six times as much."""
+"""Bytes of the objects that are kept decoded, counted as JSON; as dicts they take about six times as much."""
 
 
 class CachedReaders:

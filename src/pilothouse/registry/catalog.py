@@ -1,10 +1,11 @@
-"""The one resource catalog: which groups, versions and resources are served, in which order."""
+"""The resource catalog of a server: which groups, versions and resources it serves, in which order."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 
 from pilothouse.registry.resource import Backend, Resource
+from pilothouse.registry.runtime_config import RuntimeConfig
+from pilothouse.registry.versions import version_key
 
 _PRIORITIES: dict[str, tuple[int, dict[str, int]]] = {
     "": (18000, {"v1": 1}),
@@ -59,96 +60,14 @@ _FILES = (
     "dra",
     "flowcontrol",
 )
-_VERSION = re.compile(r"v([1-9][0-9]*)(?:(alpha|beta)([1-9][0-9]*))?")
-_STAGES = {"alpha": 0, "beta": 1, None: 2}
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 def built_in() -> list[Resource]:
-    """Every built-in resource, in the order of discovery."""
+    """Every built-in resource, in the order of discovery. The records never change, so all servers share them."""
     out: list[Resource] = []
     for file in _FILES:
         out += import_module(f"pilothouse.registry.groups.{file}").RESOURCES
     return out
-
-
-def version_key(version: str) -> tuple[int, int, int, str]:
-    """Sorts by upstream's preference: v1alpha1 < v1beta1 < v1 < v2; other names come before, z first."""
-    match = _VERSION.fullmatch(version)
-    if match is None:
-        return (-1, 0, 0, "".join(chr(0x10FFFF - ord(c)) for c in version) + chr(0x10FFFF))
-    major, stage, minor = match.groups()
-    return (_STAGES[stage], int(major), int(minor or 0), "")
-
-
-class RuntimeConfigError(ValueError):
-    """`--runtime-config` cannot be understood; the message is upstream's."""
-
-
-class RuntimeConfig:
-    """`--runtime-config`: which of the built-in versions and resources are on."""
-
-    def __init__(self, settings: Mapping[str, str], resources: Iterable[Resource]) -> None:
-        self._settings = dict(settings)
-        self._known = {(r.group, r.version) for r in resources}
-        for key in self._settings:
-            self._check(key)
-
-    def enabled(self, resource: Resource) -> bool:
-        """Whether a resource is served: its own setting first, its version's next, then the sweeping ones."""
-        prefix = f"{resource.group}/{resource.version}"
-        for key in (f"{prefix}/{resource.plural}", prefix):
-            if key in self._settings:
-                return _truth(key, self._settings[key])
-        out = True
-        for key, applies in _sweeping(resource.version):
-            if applies and key in self._settings:
-                out = self._settings[key] == "true"
-        return out
-
-    def _check(self, key: str) -> None:
-        value = self._settings[key]
-        if key in ("api/all", "api/ga", "api/beta", "api/alpha"):
-            if value not in ("true", "false"):
-                raise RuntimeConfigError(f"invalid value {key}={value}")
-            return
-        tokens = key.split("/")
-        if len(tokens) not in (2, 3):
-            raise RuntimeConfigError(f"runtime-config invalid key {key}")
-        group, version = tokens[:2]
-        if not any(g == group for g, _ in self._known):
-            raise RuntimeConfigError(f"unknown api groups {group}")
-        if (group, version) not in self._known:
-            raise RuntimeConfigError(f"group version {group}/{version} that has not been registered")
-        _truth(key, value)
-        if len(tokens) == 3 and tokens[2].lower() != tokens[2]:
-            raise RuntimeConfigError(
-                f"invalid key {key}: group/version/resource and resource is always lowercase plural, "
-                f'not "{tokens[2]}"'
-            )
-
-
-def _sweeping(version: str) -> list[tuple[str, bool]]:
-    """The settings that speak of many versions, weakest first, and whether they speak of this one."""
-    match = _VERSION.fullmatch(version)
-    stage = match.group(2) if match else ""
-    return [
-        ("api/all", True),
-        ("api/ga", match is not None and stage is None),
-        ("api/beta", stage == "beta"),
-        ("api/alpha", stage == "alpha"),
-    ]
-
-
-def _truth(key: str, value: str) -> bool:
-    if value == "" or value in _TRUE:
-        return True
-    if value in _FALSE:
-        return False
-    raise RuntimeConfigError(
-        f'invalid value of {key}: {value}, err: strconv.ParseBool: parsing "{value}": invalid syntax'
-    )
 
 
 class Catalog:

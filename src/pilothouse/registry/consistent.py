@@ -1,6 +1,6 @@
-"""Reads that may not be stale, over a store that others write to (apiserver storage/cacher delegator).
+"""Consistent reads over a store that other servers write to (apiserver storage/cacher delegator).
 
-The caches are brought up to the store's revision first. When they do not get there in time, the store itself is read.
+A read waits until the watch caches have the store's revision. When they take too long, it reads the store.
 """
 
 from pilothouse import errors
@@ -12,18 +12,18 @@ from pilothouse.registry.store import Store, key_of
 from pilothouse.storage import interface
 
 CATCH_UP = 3.0
-"""Seconds for the cache to take in what the store has told."""
+"""Seconds that a read waits for the watch cache."""
 
 
 class ConsistentReads:
-    """Makes the caches as new as the store; many who wait share one look at it. `reads` counts the outcomes."""
+    """Waits until the caches are as new as the store. `reads` counts the outcomes."""
 
     def __init__(self, store: Store, reads: Counter) -> None:
         self.store = store
         self._reads = reads
 
     async def catch_up(self) -> bool:
-        """False when the store answers but the caches do not get as far in time; raises when it does not answer."""
+        """Wait for the caches; False when they take too long. Raises ServiceUnavailable when the store does not answer."""
         try:
             revision = await self.store.storage.current_revision()
         except interface.Behind:

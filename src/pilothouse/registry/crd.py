@@ -1,7 +1,7 @@
-"""Definitions of custom resources become records of the catalog, and leave it again.
+"""Serves custom resources: each version of a CustomResourceDefinition becomes a record of the catalog.
 
-Only what a request needs is made: a version's schema is compiled when its first object is written. A definition that
-cannot be served has a fault, which its conditions tell; all others are served as ever.
+A version's schema is compiled when its first object is written. A definition that cannot be served has a fault, which
+its conditions show; it does not affect the others.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from pilothouse.api.schema import Type
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import StructuralCodec
 from pilothouse.api.validate.crd.definition import is_true
-from pilothouse.registry.catalog import Catalog, version_key
+from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.crd_strategy import Checked, Instances, nested, split
 from pilothouse.registry.groups.records import own
@@ -31,6 +31,7 @@ from pilothouse.registry.printers.tables import custom_columns
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.registry.rest import put
 from pilothouse.registry.store import Store
+from pilothouse.registry.versions import version_key
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ TERMINATING_VERBS = ("delete", "deletecollection", "get", "list", "watch")
 
 
 FEW_VERSIONS = 8
-"""Versions of a definition that find their schemas in its bytes; those of more keep bytes of their own."""
+"""Most versions whose schemas are read from the bytes of the whole definition; beyond, each version keeps its own."""
 
 
 class CustomCodec(StructuralCodec):
@@ -112,7 +113,7 @@ class Definition:
         for record in made.values():
             selectable |= record.selectable
         self.hub = self.storage
-        """The record that the cache is made by: it knows the selectable fields of all versions."""
+        """The record of the watch cache: it has the selectable fields of all versions."""
         if selectable.keys() != self.storage.selectable.keys():
             self.hub = replace(self.storage, selectable=selectable, indexed=tuple(selectable))
         for name, record in made.items():
@@ -302,26 +303,26 @@ def _scale(paths: Object, restore: Callable[[Object], Object]) -> Subresource:
 
 
 def is_terminating(obj: Object) -> bool:
-    """Whether a definition is on its way out."""
+    """Whether a definition is being deleted."""
     return bool(obj["metadata"].get("deletionTimestamp")) or is_true(obj, "Terminating")
 
 
 class Definitions:
-    """Keeps the catalog in step with the definitions that there are."""
+    """Adds the resources of definitions to the catalog, and removes them."""
 
     def __init__(self, store: Store, catalog: Catalog) -> None:
         self._store = store
         self._catalog = catalog
         self._known: dict[str, Definition] = {}
         self._faults: dict[str, str] = {}
-        """Of definitions of which not even a record could be made."""
+        """Faults of definitions for which no record could be made, by name."""
 
     def get(self, name: str) -> Definition | None:
         """What a definition is served as, by its name."""
         return self._known.get(name)
 
     def load(self, objects: Iterable[tuple[bytes, Object]]) -> None:
-        """Take in the definitions of a store that was opened."""
+        """Serve the definitions that the store has at start."""
         for raw, obj in objects:
             self.apply(raw, obj)
 

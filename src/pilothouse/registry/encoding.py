@@ -1,4 +1,4 @@
-"""Reads what other API servers have stored: built-in kinds in protobuf become the JSON kept in memory."""
+"""Decodes what other API servers have stored: built-in kinds in protobuf become JSON."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ RANGES = {
     f"{node_ports.PREFIX}serviceips": "serviceipallocations",
     f"{node_ports.PREFIX}servicenodeports": "servicenodeportallocations",
 }
-"""Keys of objects that are served by nobody, and the resources for which they count."""
+"""Keys of objects that no API serves, and the resource name under which each is encrypted."""
 
 
 def to_json(key: str, value: bytes) -> bytes:

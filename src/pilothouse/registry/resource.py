@@ -6,14 +6,15 @@ from typing import Protocol
 
 from pilothouse.api.fields import Object
 from pilothouse.api.openapi.flavour import Flavour
+from pilothouse.api.openapi.paths import Declared
 from pilothouse.api.schema import Type
 from pilothouse.registry.conventions import BUILT_IN, Conventions
 from pilothouse.registry.printers.common import Columns
 from pilothouse.registry.strategy import Path, Strategy
 
 
-class Codec(Protocol):
-    """Reads objects of a custom resource by its structural schema."""
+class Codec(Declared, Protocol):
+    """Reads objects of a custom resource by the schema that its definition declares."""
 
     def decode(self, body: bytes, content_type: str, validation: str) -> tuple[Object, list[str]]:
         """The object in a body, pruned and defaulted, and the warnings; BadRequest or UnsupportedMediaType."""
@@ -119,6 +120,11 @@ class Resource:
     @property
     def list_kind(self) -> str:
         return self.kind + "List"
+
+    @property
+    def declared(self) -> Declared | None:
+        """The schema of a definition, for the OpenAPI documents."""
+        return self.codec
 
     @property
     def openapi(self) -> Flavour:

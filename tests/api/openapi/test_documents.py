@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -22,6 +23,16 @@ WIDGET_SCHEMA = {
         }
     },
 }
+
+
+class Schema:
+    """A declared schema as a codec has it."""
+
+    def __init__(self, document):
+        self.document = document
+        self.digest = json.dumps(document).encode()
+
+
 WIDGET = Resource(
     group="x.example.com",
     version="v1",
@@ -31,6 +42,7 @@ WIDGET = Resource(
     namespaced=True,
     verbs=("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"),
     conventions=CUSTOM,
+    codec=Schema(WIDGET_SCHEMA),
     subresources={
         "status": Subresource(name="status", kind="Widget", group="x.example.com"),
         "scale": Subresource(name="scale", kind="Scale", group="autoscaling"),
@@ -64,7 +76,7 @@ def openapi():
     def resources(group, version):
         return SERVED.get((group, version), [])
 
-    return OpenAPI(lambda: list(SERVED), resources, lambda kind: WIDGET_SCHEMA)
+    return OpenAPI(lambda: list(SERVED), resources)
 
 
 @pytest.fixture(scope="module")
@@ -224,12 +236,11 @@ def test_custom_resources(documents):
 
 def test_the_hash_follows_what_is_served():
     served = [WIDGET]
-    schema = dict(WIDGET_SCHEMA)
-    openapi = OpenAPI(lambda: [("x.example.com", "v1")], lambda group, version: served, lambda kind: schema)
+    openapi = OpenAPI(lambda: [("x.example.com", "v1")], lambda group, version: served)
     name = "apis/x.example.com/v1"
     hashes = {openapi.hash(name), openapi.hash(name)}
     assert len(hashes) == 1
-    schema["description"] = "new"
+    served[0] = replace(WIDGET, codec=Schema({**WIDGET_SCHEMA, "description": "new"}))
     assert openapi.hash(name) not in hashes
     assert re.fullmatch("[0-9A-F]{128}", openapi.hash(name))
 

@@ -20,6 +20,7 @@ from pilothouse.api.openapi.flavour import INSTALLED, JSON, TYPED
 from pilothouse.api.openapi.paths import (
     DEFINITION,
     RESOURCE_LIST,
+    Declared,
     Document,
     Kind,
     Operation,
@@ -90,9 +91,6 @@ PLAIN_PATHS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     ),
 }
 
-SchemaOf = Callable[[Any], Document | None]
-"""The openAPIV3Schema of a custom resource, None for a built-in one."""
-
 
 class Descriptions:
     """What the fields of built-in kinds mean, where the package kubernetes-validate is installed."""
@@ -107,37 +105,36 @@ class Descriptions:
     def __bool__(self) -> bool:
         return self._folder is not None
 
-    @functools.lru_cache(maxsize=256)  # noqa: B019 - one object for the life of the server
     def of(self, name: str) -> Document:
         """The description of a definition and of its `properties`, as a schema without anything else."""
-        if self._folder is None:
-            return {}
-        parts = name.split(".")
-        short, version, group = parts[-1].lower(), parts[-2], parts[-3]
-        for file in (f"{short}-{group}-{version}.json", f"{short}-{version}.json", f"{short}-{group}.json"):
-            path = self._folder / file
-            if path.is_file():
-                found: Document = json.loads(path.read_bytes())
-                return found
-        return {}
+        return _described(self._folder, name) if self._folder is not None else {}
+
+
+@functools.lru_cache(maxsize=256)
+def _described(folder: Path, name: str) -> Document:
+    parts = name.split(".")
+    short, version, group = parts[-1].lower(), parts[-2], parts[-3]
+    for file in (f"{short}-{group}-{version}.json", f"{short}-{version}.json", f"{short}-{group}.json"):
+        path = folder / file
+        if path.is_file():
+            found: Document = json.loads(path.read_bytes())
+            return found
+    return {}
 
 
 class OpenAPI:
-    """Makes the documents of the resources that `versions` and `resources` tell of.
+    """Makes the documents of the resources that are served.
 
-    `versions()` lists (group, version); `resources(group, version)` the records served there; `schema_of`
-    gives the schema of a custom resource.
+    `versions()` lists (group, version); `resources(group, version)` the records served there.
     """
 
     def __init__(
         self,
         versions: Callable[[], Iterable[tuple[str, str]]],
         resources: Callable[[str, str], Iterable[Kind]],
-        schema_of: SchemaOf,
     ) -> None:
         self._versions = versions
         self._resources = resources
-        self._schema_of = schema_of
         self._descriptions = Descriptions()
         self._held: dict[str, list[list[Kind]]] = {}
         """By the name of a document, for each of those who make it now."""
@@ -231,10 +228,7 @@ class OpenAPI:
 
     def _basis(self, kind: Kind) -> list[Any]:
         subresources = [(sub.name, sub.kind, sub.verbs) for sub in kind.subresources.values()]
-        own: Any = None
-        if kind.openapi.declared:
-            digest = getattr(getattr(kind, "codec", None), "digest", b"")
-            own = digest.hex() if digest else self._schema_of(kind)
+        own = kind.declared.digest.hex() if kind.declared is not None else None
         return [kind.plural, kind.kind, kind.namespaced, kind.verbs, subresources, own]
 
     def _operations(self, name: str, kinds: list[Kind]) -> list[Operation]:
@@ -270,26 +264,29 @@ class OpenAPI:
             waiting += _references(found)
             yield name, _to_v3(found, self._descriptions.of(name))
 
-    def _declared(self, kind: Kind) -> Document:
-        """The schema of a custom resource; one that cannot be told allows anything, so that the others are told."""
+    def _schema(self, kind: Kind, declared: Declared) -> Document:
+        """A declared schema; one that cannot be read is told as allowing anything, so that the others are told."""
         try:
-            return self._schema_of(kind) or {}
+            return declared.document
         except Exception:
             log.exception("a schema is left out of the OpenAPI documents", extra={"kv": {"kind": kind.kind}})
             return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
     def _custom_schemas(self, kinds: Iterable[Kind]) -> Iterator[tuple[str, Document]]:
         for kind in kinds:
-            if kind.openapi.declared:
+            if kind.declared is not None:
                 own = custom_name(kind.group, kind.version, kind.kind)
-                yield own, custom_schema(kind, self._declared(kind))
+                yield own, custom_schema(kind, self._schema(kind, kind.declared))
                 yield f"{own}List", _custom_list(kind, own)
 
 
 def _definitions(kinds: Iterable[Kind]) -> Callable[[str, str, str], str]:
     """The name of the definition of a group, version and kind, "" for none (options of connecting subresources)."""
     custom = {
-        (k.group, k.version, kind) for k in kinds if k.openapi.declared for kind in (k.kind, f"{k.kind}List")
+        (k.group, k.version, kind)
+        for k in kinds
+        if k.declared is not None
+        for kind in (k.kind, f"{k.kind}List")
     }
 
     def find(group: str, version: str, kind: str) -> str:

@@ -23,7 +23,6 @@ class Flavour:
     watch_paths: the deprecated paths below /watch/ are listed, and a list is said to be a watch as well.
     group_paths: the paths that describe the group and the group version themselves are listed.
     subresource_kinds: the operations of a subresource name the kind of its body, instead of the resource's.
-    declared: the schema is the one that the resource brings, instead of a definition of the release.
     """
 
     title: str
@@ -36,7 +35,6 @@ class Flavour:
     watch_paths: bool
     group_paths: bool
     subresource_kinds: bool
-    declared: bool
 
 
 INSTALLED = Flavour(
@@ -50,7 +48,6 @@ INSTALLED = Flavour(
     watch_paths=True,
     group_paths=True,
     subresource_kinds=True,
-    declared=False,
 )
 """As apiserver's endpoints/installer.go describes what is compiled in."""
 
@@ -65,6 +62,5 @@ DEFINED = Flavour(
     watch_paths=False,
     group_paths=False,
     subresource_kinds=False,
-    declared=True,
 )
 """As apiextensions' controller/openapi/builder describes what definitions add."""

@@ -40,6 +40,18 @@ class Sub(Protocol):
     def verbs(self) -> tuple[str, ...]: ...
 
 
+class Declared(Protocol):
+    """The schema of a resource that comes from a definition."""
+
+    @property
+    def digest(self) -> bytes:
+        """Another one for another schema."""
+
+    @property
+    def document(self) -> Document:
+        """The openAPIV3Schema as it was declared; raises what makes it unreadable."""
+
+
 class Kind(Protocol):
     """A served resource: what is needed of registry.resource.Resource."""
 
@@ -64,6 +76,10 @@ class Kind(Protocol):
     @property
     def subresources(self) -> Mapping[str, Sub]:
         """By name."""
+
+    @property
+    def declared(self) -> Declared | None:
+        """The schema that the resource brings, None where the release has a definition."""
 
     @property
     def openapi(self) -> Flavour:

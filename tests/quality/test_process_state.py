@@ -1,0 +1,125 @@
+"""What belongs to the process and not to a server: a list that is kept by hand, with a reason for each entry."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pilothouse
+
+SOURCE = Path(pilothouse.__file__).parent
+EMPTY = {
+    "set",
+    "dict",
+    "list",
+    "OrderedDict",
+    "defaultdict",
+    "deque",
+    "WeakKeyDictionary",
+    "WeakValueDictionary",
+}
+KEEPING = {"Known", "RememberedRule", "Cache", "_Negotiator", "lru_cache", "cache", "memo"}
+
+CONSTANTS = {
+    "api/structural/schema.py:_NONE",
+    "api/structural/validate.py:_NONE",
+    "controllers/garbage.py:_UNKNOWN",
+}
+"""Empty, and nothing is ever put into them."""
+
+FROM_THE_RELEASE = {
+    "api/depth.py:may_be_deep",
+    "api/meta_kinds.py:_own",
+    "api/openapi/documents.py:_described",
+    "api/protobuf/reader.py:_numbers",
+    "api/protobuf/reader.py:table",
+    "api/protobuf/writer.py:_plan",
+    "api/schema.py:_package",
+    "api/schema.py:_scalars",
+    "api/schema.py:_types",
+    "api/schema.py:index",
+    "api/scheme.py:served",
+    "options.py:all_flags",
+    "registry/groups/autoscaling.py:_VERSIONS",
+    "registry/groups/core/resources.py:EVENT_VERSIONS",
+    "registry/printers/tables.py:_builtin",
+    "registry/printers/tables.py:_builtin_columns",
+    "registry/printers/tables.py:_data",
+}
+"""Data of the release in a form that is made on first use. The same for every server."""
+
+ANSWERS_OF_PURE_FUNCTIONS = {
+    "api/defaults/core.py:pull_policy",
+    "api/managed.py:_known_identity",
+    "api/managed.py:_set_of",
+    "api/meta.py:_second",
+    "api/names.py:_port_names",
+    "api/names.py:_qualified",
+    "api/names.py:_strict_address",
+    "api/names.py:parse_ip",
+    "api/protobuf/writer.py:_time",
+    "api/quantity.py:parse",
+    "api/structural/patterns.py:_large",
+    "api/structural/patterns.py:_small",
+    "api/validate/pod/container.py:_ports",
+    "api/validate/pod/container.py:_probe",
+    "api/validate/pod/container.py:_without_claims",
+    "api/validate/resources.py:is_whole",
+    "authn/keys.py:_private",
+    "authn/x509.py:_roots",
+    "endpoints/negotiation.py:_discovery",
+    "endpoints/negotiation.py:_objects",
+    "endpoints/negotiation.py:_objects_or_tables",
+    "endpoints/negotiation.py:_plain",
+    "endpoints/negotiation.py:_unstructured",
+    "endpoints/relay.py:_identity",
+}
+"""Bounded memory of functions whose answer depends on their argument alone, so it is right for every server."""
+
+OF_THE_PROCESS = {
+    "caches.py:MEMOS": "sizes of the memos above, for metrics",
+    "endpoints/relay.py:_running": "holds tasks while they run; each ends with its client's connection",
+    "logs.py:_allowed": "--v and --vmodule: standard error is one",
+    "logs.py:_level": "--v and --vmodule: standard error is one",
+    "logs.py:_modules": "--v and --vmodule: standard error is one",
+    "testing/ports.py:_given": "ports that tests of this process were given",
+}
+
+
+def kept(tree: ast.Module) -> Iterator[str]:
+    """Names of a module that keep something between calls."""
+    for node in [*tree.body, *(n for c in tree.body if isinstance(c, ast.ClassDef) for n in c.body)]:
+        if isinstance(node, ast.FunctionDef) and any(name_of(d) in KEEPING for d in node.decorator_list):
+            yield node.name
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and is_store(node.value):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (ast.unparse(target) for target in targets)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global):
+            yield from node.names
+
+
+def name_of(node: ast.expr) -> str:
+    while isinstance(node, ast.Call):
+        node = node.func
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def is_store(value: ast.expr) -> bool:
+    if isinstance(value, ast.Dict):
+        return not value.keys
+    if isinstance(value, ast.List | ast.Set):
+        return not value.elts
+    return isinstance(value, ast.Call) and (
+        name_of(value) in KEEPING or (name_of(value) in EMPTY and not value.args)
+    )
+
+
+def test_all_state_of_the_process_is_listed() -> None:
+    found = {
+        f"{file.relative_to(SOURCE)}:{name}"
+        for file in SOURCE.rglob("*.py")
+        for name in kept(ast.parse(file.read_text()))
+    }
+    listed = CONSTANTS | FROM_THE_RELEASE | ANSWERS_OF_PURE_FUNCTIONS | OF_THE_PROCESS.keys()
+    assert sorted(found - listed) == [], "state that a second server would share"
+    assert sorted(listed - found) == [], "gone"
