@@ -19,7 +19,7 @@ KIND = ("", "v1", "DeleteOptions")
 
 
 class _AnyVersion(frozenset[tuple[str, str]]):
-    """Every group version has the kind DeleteOptions, and so has that of the meta kinds."""
+    """The group versions that have the kind DeleteOptions: all registered ones and meta.k8s.io/v1."""
 
     def __contains__(self, version: object) -> bool:
         assert isinstance(version, tuple)

@@ -131,7 +131,7 @@ class RequestScope(Write):
         return self.params.options(kind)
 
     async def admit(self, obj: Object, old: Object | None) -> Object:
-        """As Write.admit(); for roles and bindings also that nobody grants more than they hold."""
+        """As Write.admit(); refuses roles and bindings that grant more than the user holds."""
         obj = await super().admit(obj, old)
         resource, info, work = self.resource, self.ctx.info, self.context.work
         if resource.group == RBAC and resource.plural in escalation.RESOURCES:
@@ -226,7 +226,7 @@ def manager_name(ctx: Context, params: WriteParams) -> str:
 
 
 def dedupe_owners(ctx: Context, obj: Object, after_admission: bool) -> None:
-    """Drop owner references that stand there twice, with a warning."""
+    """Drop owner references that occur twice, with a warning."""
     refs = obj["metadata"].get("ownerReferences")
     if not refs or len(refs) < 2:
         return

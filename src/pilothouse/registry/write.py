@@ -61,7 +61,7 @@ class Written:
 
 
 class Write:
-    """The way of one object into the store.
+    """One write of one object.
 
     strategy: the rules of an update, the subresource's where it goes to one. admission: the chain to pass, None = it
     passes none. delete_options: the DeleteOptions object that plugins see. manager: the field manager. present: what the request
@@ -146,6 +146,7 @@ class Write:
             return obj
         attributes = self.attributes
         attributes.operation = "CREATE" if old is None else "UPDATE"
+        attributes.pending = None
         attributes.options = self.options("CreateOptions" if old is None else "UpdateOptions")
         attributes.obj, attributes.old = obj, old
         changed = await self.admission.mutate(attributes)
@@ -201,8 +202,8 @@ class Write:
     async def commit(self, outcome: Awaitable[interface.KeyValue]) -> interface.KeyValue:
         """The outcome of what the store was asked to write.
 
-        Reservations stay when it was written, and when nobody knows: the store may have carried out what it did not
-        answer. The periodic repair of what is reserved finds those.
+        Reservations stay when the object was written. They also stay when the outcome is unknown: the store may have
+        carried out a write that it did not answer. Periodic repairs free what was reserved for nothing.
         """
         try:
             written = await outcome
@@ -317,8 +318,8 @@ class Write:
         """Read, make the new object out of the live one, check and write it; retried after another write of the object.
 
         `make` is given a private copy of the live object, or None when there is none and the write may create it; it
-        passes what it makes through `admit` itself. With `shared` it promises only to read what it is given, and to
-        make what is changed later on anew. `uid` is a precondition. Raises what `make` raises.
+        passes what it makes through `admit` itself. With `shared` it gets the object that the new one is compared with:
+        it must not change it, nor return parts of it that hooks change. `uid` is a precondition. Raises what `make` raises.
         """
         resource, ctx = self.resource, self.context
         key = key_of(resource, ctx.namespace, ctx.name)
