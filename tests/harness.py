@@ -149,7 +149,9 @@ class Rig:
             outbound=Outbound(),
         )
         self.services.addresses.follow(self.readers)
-        self.services.companions = Companions(self.client("kube-apiserver"))
+        self.services.companions = Companions(
+            Client(self.store, self.catalog, self.readers, self.services, "kube-apiserver")
+        )
         self.verbs = Verbs(
             store=self.store,
             catalog=self.catalog,
@@ -264,7 +266,7 @@ class Rig:
         return await self.ok("POST", CONFIG_MAPS, config_map(name, **members))
 
     def client(self, manager: str = "test") -> Client:
-        return Client(self.store, self.catalog, self.readers, self.services, manager)
+        return Client(self.store, self.catalog, self.readers, self.services, manager, self.chain)
 
     def attributes(
         self,

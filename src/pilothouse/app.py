@@ -143,6 +143,7 @@ class Server:
         self.catalog: Catalog
         self.readers: CachedReaders
         self.services: Services
+        self.admission: Chain
         self.pipeline: Pipeline
         self.listener: Listener
         self.discovery: Discovery
@@ -257,15 +258,17 @@ class Server:
             outbound=outbound,
         )
         self.services.addresses.follow(readers)
-        self.services.companions = Companions(self._client("kube-apiserver"))
-        admission: Chain = chain_of(config, authorizer)
+        self.services.companions = Companions(
+            Client(self.store, self.catalog, readers, self.services, "kube-apiserver")
+        )
+        self.admission = chain_of(config, authorizer)
         _tell_safeguards(config)
         responder = Responder(self.offload, self.caches)
         verbs = Verbs(
             store=self.store,
             catalog=self.catalog,
             readers=readers,
-            admission=admission,
+            admission=self.admission,
             authorizer=authorizer,
             responder=responder,
             services=self.services,
@@ -377,7 +380,7 @@ class Server:
         return name if not self.storage.shared or port == 6443 else f"{name}-{port}"
 
     def _client(self, manager: str) -> Client:
-        return Client(self.store, self.catalog, self.readers, self.services, manager)
+        return Client(self.store, self.catalog, self.readers, self.services, manager, self.admission)
 
     def _start_controllers(self) -> None:
         config = self.config

@@ -20,6 +20,7 @@ APPLY = {"Content-Type": "application/apply-patch+yaml"}
 AUTOSCALERS = "/apis/autoscaling/{}/namespaces/default/horizontalpodautoscalers"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
+SPEC = {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}}
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
@@ -228,10 +229,7 @@ async def test_a_refusal_after_a_wait(rig):
 @pytest.mark.parametrize("api", ["v1", "v2"])
 async def test_an_autoscaler_is_seen_in_the_version_of_the_request(rig, api):
     watcher = plug(rig, Watcher())
-    target = {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}
-    spec = {"maxReplicas": 3, "scaleTargetRef": target}
-    if api == "v1":
-        spec["targetCPUUtilizationPercentage"] = 70
+    spec = {**SPEC, "targetCPUUtilizationPercentage": 70} if api == "v1" else SPEC
     path = AUTOSCALERS.format(api)
     made = await rig.ok("POST", path, {"metadata": {"name": "a"}, "spec": spec})
     made["spec"]["maxReplicas"] = 4
@@ -256,9 +254,7 @@ async def test_what_a_plugin_gives_in_the_version_of_the_request_is_converted(ri
         obj["spec"]["targetCPUUtilizationPercentage"] = 55
 
     plug(rig, Replace(edit))
-    target = {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}
-    obj = {"metadata": {"name": "a"}, "spec": {"maxReplicas": 3, "scaleTargetRef": target}}
-    await rig.ok("POST", AUTOSCALERS.format("v1"), obj)
+    await rig.ok("POST", AUTOSCALERS.format("v1"), {"metadata": {"name": "a"}, "spec": SPEC})
     (metric,) = (await rig.ok("GET", AUTOSCALERS.format("v2") + "/a"))["spec"]["metrics"]
     assert metric["resource"]["target"]["averageUtilization"] == 55
 
@@ -317,7 +313,9 @@ async def test_nothing_is_converted_for_plugins_that_do_not_want_it(rig):
     await write.validate({"metadata": {"name": "a"}}, None)
     assert not converted
     watcher = plug(rig, Watcher())
-    await write.validate({"apiVersion": "autoscaling/v2", "metadata": {"name": "a"}, "spec": {}}, None)
+    await write.validate(
+        {"apiVersion": "autoscaling/v2", "metadata": {"name": "a"}, "spec": SPEC, "status": {}}, None
+    )
     assert len(converted) == 1 and watcher.seen[0][3]["apiVersion"] == "autoscaling/v1"
 
 

@@ -6,6 +6,8 @@ import pytest
 from harness import CONFIG_MAPS, config_map
 
 from pilothouse import errors
+from pilothouse.admission.chain import Plugin
+from pilothouse.registry.client import Client
 
 
 @pytest.fixture
@@ -90,3 +92,66 @@ async def test_delete(rig, client, config_maps):
     assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["metadata"]["finalizers"] == ["foregroundDeletion"]
     assert await client.delete(config_maps, "default", "a", {"propagationPolicy": "Background"})
     assert not await client.delete(config_maps, "default", "a")
+
+
+class Note(Plugin):
+    """Notes what it is asked, and adds a label by giving another object."""
+
+    def __init__(self):
+        self.asked = []
+
+    def wants(self, a):
+        return a.resource.plural == "configmaps"
+
+    def mutate(self, a):
+        self.asked.append(("mutate", a.operation, a.user.name))
+        if a.obj is None:
+            return None
+        return {**a.obj, "metadata": {**a.obj["metadata"], "labels": {"by": "plugin"}}}
+
+    def validate(self, a):
+        self.asked.append(("validate", a.operation, a.user.name))
+
+
+async def test_admission_sees_what_controllers_write(rig, client, config_maps):
+    plugin = Note()
+    rig.chain.mutators.append(plugin)
+    rig.chain.validators.append(plugin)
+    await client.create(config_maps, config_map("a", namespace="default"))
+    assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["metadata"]["labels"] == {"by": "plugin"}
+    await client.change(config_maps, "default", "a", lambda obj: obj["metadata"].pop("labels"))
+    await client.apply(config_maps, "a", {"metadata": {"name": "a"}, "data": {"k": "v"}}, namespace="default")
+    applied = await rig.ok("GET", CONFIG_MAPS + "/a")
+    assert applied["metadata"]["labels"] == {"by": "plugin"} and applied["data"] == {"k": "v"}
+    await client.delete(config_maps, "default", "a")
+    operations = ("CREATE", "UPDATE", "UPDATE", "DELETE")
+    assert plugin.asked == [
+        (half, operation, "system:apiserver") for operation in operations for half in ("mutate", "validate")
+    ]
+
+
+async def test_admission_refuses_a_controller_as_any_other(rig, config_maps):
+    class Refuse(Plugin):
+        def validate(self, a):
+            raise a.refuse("no")
+
+    rig.chain.validators.append(Refuse())
+    with pytest.raises(errors.Forbidden):
+        await rig.client().create(config_maps, config_map("a", namespace="default"))
+    free = Client(rig.store, rig.catalog, rig.readers, rig.services, "test")
+    assert await free.create(config_maps, config_map("a", namespace="default")), "passes no chain"
+
+
+async def test_companions(rig):
+    addresses = "ipaddresses.networking.k8s.io"
+    companions = rig.services.companions
+    assert companions.served(addresses) and not companions.served("nothings.example.com")
+    spec = {"parentRef": {"resource": "services", "namespace": "default", "name": "s"}}
+    labels = {"ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "x"}
+    obj = {"metadata": {"name": "10.0.0.9", "labels": labels}, "spec": spec}
+    assert await companions.create(addresses, {**obj, "metadata": dict(obj["metadata"])})
+    assert not await companions.create(addresses, {**obj, "metadata": dict(obj["metadata"])})
+    assert await companions.delete(addresses, "", "10.0.0.9")
+    assert not await companions.delete(addresses, "", "10.0.0.9")
+    assert not await companions.create("nothings.example.com", {"metadata": {"name": "a"}})
+    assert not await companions.delete("nothings.example.com", "", "a")

@@ -60,3 +60,24 @@ async def test_a_generation_counts_changes_of_the_spec(rig):
         changed = {**made, "metadata": {**made["metadata"], "generation": 99}, "data": data}
         rest.before_update(resource, context(rig), strategy, changed, made)
         assert changed["metadata"]["generation"] == generation
+
+
+async def test_a_reservation_that_cannot_be_given_back_keeps_none_of_the_others(rig, caplog):
+    given_back = []
+    ctx = context(rig)
+
+    async def broken():
+        raise OSError("gone")
+
+    ctx.undo += [lambda: given_back.append(1), broken, lambda: given_back.append(2)]
+    await rest.undo(ctx)
+    assert given_back == [2, 1] and ctx.undo == []
+    assert "was not given back" in caplog.text
+
+
+async def test_the_first_reservations_can_be_kept(rig):
+    given_back = []
+    ctx = context(rig)
+    ctx.undo += [lambda: given_back.append(1), lambda: given_back.append(2)]
+    await rest.undo(ctx, 1)
+    assert given_back == [2] and len(ctx.undo) == 1

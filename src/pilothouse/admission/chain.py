@@ -1,6 +1,6 @@
 """Admission: plugins in upstream's order, first all that change an object, then all that judge it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 
 from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
@@ -29,7 +29,10 @@ class Plugin:
 
 
 class Chain:
-    """The plugins that are switched on, in order; implements registry.admission.Admission."""
+    """The plugins that are switched on, in order; implements registry.admission.Admission.
+
+    A plugin's `def` runs beside the loop when the object is large; its `async def` runs on the loop.
+    """
 
     def __init__(self, plugins: Sequence[Plugin]) -> None:
         self.plugins = list(plugins)
@@ -40,7 +43,11 @@ class Chain:
         """What every plugin in turn makes of the object; the first refusal ends it."""
         for plugin in self.mutators:
             if plugin.wants(a):
-                changed = await _ask(plugin.mutate, a)
+                if a.pending is not None:
+                    await a.pending()
+                changed = await a.work.run(plugin.mutate, a) if a.work.bytes else plugin.mutate(a)
+                if changed is not None and not isinstance(changed, dict):
+                    changed = await changed
                 if changed is not None:
                     a.obj = changed
         return a.obj
@@ -49,14 +56,8 @@ class Chain:
         """Ask every plugin; the first refusal ends it."""
         for plugin in self.validators:
             if plugin.wants(a):
-                await _ask(plugin.validate, a)
-
-
-async def _ask(
-    method: Callable[[AdmissionAttributes], Object | Awaitable[Object | None] | None], a: AdmissionAttributes
-) -> Object | None:
-    """The answer of a plugin's method, which runs beside the loop when the object is large."""
-    if a.pending is not None:
-        await a.pending()
-    answer = await a.work.run(method, a) if a.work.bytes else method(a)
-    return answer if answer is None or isinstance(answer, dict) else await answer
+                if a.pending is not None:
+                    await a.pending()
+                waiting = await a.work.run(plugin.validate, a) if a.work.bytes else plugin.validate(a)
+                if waiting is not None:
+                    await waiting

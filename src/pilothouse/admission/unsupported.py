@@ -1,6 +1,6 @@
 """What is stored and not carried out: whoever writes it is told, and refused where --strict-admission is on.
 
-One table. Whoever makes the server carry something out deletes its row. CEL rules and conversion webhooks of definitions
+A feature that gets built loses its row here. CEL rules and conversion webhooks of definitions
 are not in it: nearly every operator's definitions have some, and they guard the operator's own objects. The log names
 them.
 """

@@ -1,4 +1,4 @@
-"""Bodies of requests to objects. Whatever reads a body goes through `decode_on`, which knows what may hold up the loop."""
+"""Bodies of requests to objects. Every body is decoded by `decode_on`, which takes long ones off the loop."""
 
 from collections.abc import Callable, Collection
 from typing import ParamSpec, TypeVar
@@ -13,7 +13,7 @@ from pilothouse.endpoints.params import WriteParams
 from pilothouse.registry.resource import Resource
 
 YAML_WEIGHT = 16
-"""A byte of YAML takes as long to read as so many of JSON."""
+"""Bytes of JSON that take as long to decode as one byte of YAML."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,14 +22,14 @@ T = TypeVar("T")
 async def decode_on(
     ctx: Context, media: str, decode: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    """What `decode` makes of the request's body, which is of the media type `media`; off the loop when there is much of it."""
+    """The outcome of `decode` on the request's body of the media type `media`; a long body is decoded off the loop."""
     work = ctx.work
     await work.enter(weight(ctx.request.body, media))
     return await work.run(decode, *args, **kwargs)
 
 
 def weight(body: bytes, media: str) -> int:
-    """How long a body takes to read, in bytes of JSON. What may be YAML most often is JSON."""
+    """How long a body takes to decode, in bytes of JSON. A body of a YAML media type most often is JSON."""
     return len(body) * YAML_WEIGHT if "yaml" in media and not body.startswith(b"{") else len(body)
 
 
@@ -70,8 +70,8 @@ def _decode(
 def decode_patched(resource: Resource, raw: Object, kept: Object | None = None) -> tuple[Object, list[str]]:
     """A patched object, pruned, in canonical form and with its defaults; _schema.DecodeError when it does not decode.
 
-    `kept` are members of it that the patch left alone and that stay as they are stored, whatever else happens to them:
-    they are shared, not decoded anew.
+    `kept` are members that the patch did not touch and that the update keeps as they are stored: they are shared and
+    not decoded again.
     """
     if resource.codec is not None:
         return resource.codec.decode_value(raw)

@@ -20,7 +20,7 @@ KIND = ("", "v1", "DeleteOptions")
 
 
 class _AnyVersion(frozenset[tuple[str, str]]):
-    """Every group version has the kind DeleteOptions, and so has that of the meta kinds."""
+    """The group versions that have the kind DeleteOptions: all registered ones and meta.k8s.io/v1."""
 
     def __contains__(self, version: object) -> bool:
         assert isinstance(version, tuple)
@@ -74,7 +74,7 @@ def _warn(ctx: Context, resource: Resource, options: Object) -> None:
 def _scope(verbs: Verbs, ctx: Context, resource: Resource, options: Object, name: str) -> RequestScope:
     params = WriteParams(dry_run=bool(options.get("dryRun")))
     seen = {"kind": KIND[2], "apiVersion": "meta.k8s.io/v1", **options}
-    return RequestScope(verbs, ctx, resource, params, name, options=seen)
+    return RequestScope(verbs, ctx, resource, params, name, delete_options=seen)
 
 
 def _success(resource: Resource, obj: Object) -> Object:

@@ -77,7 +77,7 @@ def patch_type(ctx: Context, resource: Resource) -> str:
 def patched(
     ctx: Context, resource: Resource, params: WriteParams, kind: str, live: Object, body: bytes
 ) -> Object:
-    """The live object with a patch laid over it, decoded anew with defaults."""
+    """The live object with a patch applied, decoded and defaulted."""
     assert resource.type_of is not None
     strict = params.validation != "Ignore"
     if kind == JSON_PATCH:
@@ -101,9 +101,9 @@ def patched(
 
 
 def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[Object, list[str]]:
-    """A patched document as an object, and what a strict reader says to it; `kept` as decode_patched() has it.
+    """A patched document as an object, and the faults of a strict decoder; `kept` as in decode_patched().
 
-    Upstream merges into sorted keys and so finds what is wrong in that order; nobody sees the order of what is right.
+    Upstream merges into sorted keys and so reports faults in that order; a document without faults is not sorted.
     """
     if kind == MERGE_PATCH:
         if resource.codec is None:
@@ -126,7 +126,7 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
 
 
 def _refuse_other(resource: Resource, raw: Any) -> NoReturn:
-    """The 422 of a patch that leaves something which is no object."""
+    """Raise the 422 of a patch whose result is not an object."""
     try:
         codec.kind_of(raw, (resource.group, resource.version, resource.kind))
     except codec.Undecodable as err:
@@ -135,7 +135,7 @@ def _refuse_other(resource: Resource, raw: Any) -> NoReturn:
 
 
 def _check_kind(resource: Resource, raw: Object) -> None:
-    """A patched document is decoded as any other: it must still say what it is."""
+    """Refuse a patched document that no longer names its apiVersion and kind."""
     api_version, kind = raw.get("apiVersion", ""), raw.get("kind", "")
     if not api_version:
         raise errors.BadRequest(f"Object 'apiVersion' is missing in '{orjson.dumps(raw).decode()}'")
@@ -186,7 +186,7 @@ def _apply(
 
 
 def _read_yaml(body: bytes) -> Any:
-    """The value of YAML; JSON is read as such, except where a fraction may stand that YAML makes an integer."""
+    """The value of YAML. JSON is parsed as JSON unless it may hold a fraction, which YAML can turn into an integer."""
     if body.startswith(b"{") and not _FRACTION.search(body):
         try:
             return json.parse(body)

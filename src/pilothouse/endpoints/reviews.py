@@ -24,7 +24,7 @@ class Judge(Authorizer, Protocol):
 
 
 class Services(Protocol):
-    """Whom the reviews ask."""
+    """The parts of the server that answer reviews."""
 
     @property
     def authorizer(self) -> Judge: ...

@@ -13,6 +13,7 @@ from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.authz import escalation
 from pilothouse.authz.authorizer import Authorizer, decided, forbidden
 from pilothouse.authz.escalation import Escalation
+from pilothouse.authz.rbac import GROUP as RBAC
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams
 from pilothouse.endpoints.response import Responder
@@ -69,8 +70,8 @@ class Verbs:
 class RequestScope(Write):
     """The write of one request: Write with what its query, its user and its headers say.
 
-    name: of the object, "" where the body has it (a create). options: the DeleteOptions of a delete; those of other
-    verbs are made of `params`.
+    name: of the object, "" where the body has it (a create). delete_options: the DeleteOptions of a delete; the
+    options of other verbs are made of `params`.
     """
 
     __slots__ = ("ctx", "params", "verbs")
@@ -83,7 +84,7 @@ class RequestScope(Write):
         params: WriteParams,
         name: str,
         *,
-        options: Object | None = None,
+        delete_options: Object | None = None,
         present: Callable[[Object], Object] | None = None,
     ) -> None:
         info = ctx.info
@@ -106,8 +107,7 @@ class RequestScope(Write):
             context,
             verbs.admission,
             strategy=strategy_of(ctx, resource),
-            options=options,
-            manager=manager_name(ctx, params),
+            delete_options=delete_options,
             present=present,
         )
         self.verbs = verbs
@@ -117,7 +117,8 @@ class RequestScope(Write):
     def track(
         self, live: Object | None, obj: Object, *, record: Resource | None = None, now: str | None = None
     ) -> None:
-        """As Write.track(); a field set that is too deep is refused."""
+        """As Write.track(), under the manager that the request names; a field set that is too deep is refused."""
+        self.manager = manager_name(self.ctx, self.params)
         super().track(live, obj, record=record, now=now)
         resource = record if record is not None else self.resource
         if resource.codec is not None or (
@@ -125,21 +126,20 @@ class RequestScope(Write):
         ):
             depth.refuse_too_deep(obj["metadata"].get("managedFields"), 2)
 
-    async def mutate(self, obj: Object, old: Object | None) -> Object:
-        """As Write.mutate(), with the options of the verb."""
-        self.attributes.options = self.params.options("CreateOptions" if old is None else "UpdateOptions")
-        return await super().mutate(obj, old)
+    def options(self, kind: str) -> Object:
+        """As Write.options(), out of the query."""
+        return self.params.options(kind)
 
     async def admit(self, obj: Object, old: Object | None) -> Object:
-        """As Write.admit(); for roles and bindings also that nobody grants more than they hold."""
-        obj = await self.mutate(obj, old)
+        """As Write.admit(); refuses roles and bindings that grant more than the user holds."""
+        obj = await super().admit(obj, old)
         resource, info, work = self.resource, self.ctx.info, self.context.work
-        if resource.group == escalation.GROUP and resource.plural in escalation.RESOURCES:
+        if resource.group == RBAC and resource.plural in escalation.RESOURCES:
             await self.verbs.escalation.check(
                 self.ctx.user, resource.plural, info.namespace, info.name, obj=obj, old=old, work=work
             )
         await work.run(dedupe_owners, self.ctx, obj, True)
-        return await self.stored(obj)
+        return obj
 
     async def admit_connect(self, options: Object) -> None:
         """Both halves of admission for a CONNECT, of which plugins see the options object."""
@@ -226,7 +226,7 @@ def manager_name(ctx: Context, params: WriteParams) -> str:
 
 
 def dedupe_owners(ctx: Context, obj: Object, after_admission: bool) -> None:
-    """Drop owner references that stand there twice, with a warning."""
+    """Drop owner references that occur twice, with a warning."""
     refs = obj["metadata"].get("ownerReferences")
     if not refs or len(refs) < 2:
         return

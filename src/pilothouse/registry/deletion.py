@@ -33,7 +33,7 @@ class Deleted:
 
 @dataclass(slots=True)
 class _Plan:
-    """How one delete goes: `obj` changed or not, then kept or removed."""
+    """What one delete does: `update` writes the changed `obj`, `remove` takes it out of the store."""
 
     obj: Object
     update: bool

@@ -1,5 +1,6 @@
 """The rules of a kind applied to an object before it is written (apiserver registry/rest BeforeCreate, BeforeUpdate)."""
 
+import logging
 from typing import Any
 
 from pilothouse import errors
@@ -8,6 +9,8 @@ from pilothouse.api.fields import Errors, Object
 from pilothouse.api.semantic import same_meaning
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
+
+log = logging.getLogger(__name__)
 
 
 def dig(obj: Any, path: Path) -> Any:
@@ -47,7 +50,7 @@ def check_uid(resource: Resource, ctx: WriteContext, wanted: str, found: str) ->
 
 
 def _zero(resource: Resource, path: Path) -> Any:
-    """What stands at a path of an object in which nothing was set: a status that has members which are always written."""
+    """The value at a path of an object in which nothing was set: some members of a status are always written."""
     stored = resource.storage or resource
     if stored.type_of is None or not stored.conventions.go_types:
         return None
@@ -114,7 +117,7 @@ def before_update(
 def settle_update(
     resource: Resource, ctx: WriteContext, strategy: Strategy, obj: Object, old: Object
 ) -> None:
-    """Bring a changed object to the form in which admission judges it and it is stored."""
+    """Bring a changed object to the form that validating admission judges and that is stored."""
     before_update(resource, ctx, strategy, obj, old)
     drop_empty(resource, obj)
     _keep_times(obj, old)
@@ -150,7 +153,7 @@ def version_error(text: str) -> str:
 
 
 def _keep_times(obj: Object, old: Object) -> None:
-    """When nothing but the times of managed fields changed, take the old ones, so that the write is none."""
+    """Keep the times of managed fields when nothing else changed, so that the object counts as unchanged."""
     new, live = obj["metadata"].get("managedFields"), old["metadata"].get("managedFields")
     if not new or not live or new == live or len(new) != len(live):
         return
@@ -175,6 +178,9 @@ def vanishes(strategy: Strategy, obj: Object, old: Object) -> bool:
 async def undo(ctx: WriteContext, keep: int = 0) -> None:
     """Give back what hooks and plugins have reserved, the latest first, down to the first `keep` reservations."""
     while len(ctx.undo) > keep:
-        waiting = ctx.undo.pop()()
-        if waiting is not None:
-            await waiting
+        try:
+            waiting = ctx.undo.pop()()
+            if waiting is not None:
+                await waiting
+        except Exception:
+            log.exception("a reservation of a write that did not happen was not given back")

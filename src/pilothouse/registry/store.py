@@ -1,4 +1,4 @@
-"""Objects of every resource as the watch cache has them, by key. What is written goes by registry/write.py."""
+"""Reads of objects from the watch cache, by key; writes are in registry/write.py."""
 
 from collections.abc import Awaitable, Callable
 
@@ -29,7 +29,7 @@ class Store:
         self.object_limit = object_limit
         self._caches: dict[str, ResourceCache] = {}
         self.fresh: Callable[[], Awaitable[None]] | None = self._catch_up if storage.shared else None
-        """Makes the caches as new as the store; None where they always are. Many who wait share one read."""
+        """Waits until the caches are as new as the store; None where they always are. Concurrent callers share one read."""
 
     def cache(self, resource: Resource) -> ResourceCache:
         """The watch cache of what is stored for a resource."""
@@ -45,7 +45,7 @@ class Store:
         self._caches.pop(resource.key_prefix, None)
 
     def readable(self, resource: Resource, prefix: str = "") -> ResourceCache:
-        """The same for who wants all objects, or all under a prefix; InternalError when one can not be read."""
+        """As cache(), for readers of all objects or all under a prefix; InternalError when one of them cannot be read."""
         if self.cacher.unreadable:
             prefix = prefix or (resource.storage or resource).key_prefix
             for key, error in self.cacher.unreadable.items():
@@ -54,7 +54,7 @@ class Store:
         return self.cache(resource)
 
     def get(self, resource: Resource, key: str) -> Entry | None:
-        """The newest cached state of an object; InternalError when what is stored can not be read."""
+        """The newest cached state of an object; InternalError when what is stored cannot be read."""
         if key in self.cacher.unreadable:
             raise unavailable(self.cacher.unreadable[key])
         return self.cache(resource).get(key)
@@ -79,7 +79,7 @@ class Store:
             raise unavailable(interface.Unavailable("the cache does not keep up with the store"))
 
     async def refresh(self, key: str) -> None:
-        """After a lost compare-and-set: wait until the cache has what the store has."""
+        """Wait until the cache has what the store has, after a lost compare-and-set."""
         await self._catch_up()
 
 

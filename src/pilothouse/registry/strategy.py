@@ -160,7 +160,7 @@ class Strategy:
     claim: Callable[[WriteContext, Object, Object | None], Awaitable[None]] | None = None
     """Creates the objects that belong to (new, old) before it is written, unless in a dry run; may raise Raced."""
     settle: Callable[[WriteContext, Object | None, Object | None], Awaitable[None]] | None = None
-    """Deletes what nobody needs once (new, old) was written or, with None as the new one, is really gone."""
+    """Deletes what belonged to the old object and not to the new one, after the write; new is None after a delete."""
     delete_warnings: Callable[[Object], list[str]] | None = None
     """What a client is told that deletes with these DeleteOptions."""
     return_deleted: bool = False

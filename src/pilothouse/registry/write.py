@@ -61,10 +61,10 @@ class Written:
 
 
 class Write:
-    """The way of one object into the store.
+    """One write of one object.
 
     strategy: the rules of an update, the subresource's where it goes to one. admission: the chain to pass, None = it
-    passes none. options: the options object that plugins see. manager: the field manager. present: what the request
+    passes none. delete_options: the DeleteOptions object that plugins see. manager: the field manager. present: what the request
     shows of a stored object, None = the object as it is stored.
     """
 
@@ -78,7 +78,7 @@ class Write:
         admission: Admission | None = None,
         *,
         strategy: Strategy | None = None,
-        options: Object | None = None,
+        delete_options: Object | None = None,
         manager: str = "",
         present: Callable[[Object], Object] | None = None,
     ) -> None:
@@ -101,7 +101,7 @@ class Write:
             None,
             None,
             context.user,
-            options if options is not None else {},
+            delete_options if delete_options is not None else {},
             context.dry_run,
             context.readers,
             context.warnings,
@@ -136,12 +136,18 @@ class Write:
             versions=resource.version_of,
         )
 
+    def options(self, kind: str) -> Object:
+        """The CreateOptions or UpdateOptions object that plugins see."""
+        return {"kind": kind, "apiVersion": "meta.k8s.io/v1", "fieldManager": self.manager}
+
     async def mutate(self, obj: Object, old: Object | None) -> Object:
         """What mutating admission makes of an object; both objects are in the request's version."""
         if self.admission is None:
             return obj
         attributes = self.attributes
         attributes.operation = "CREATE" if old is None else "UPDATE"
+        attributes.pending = None
+        attributes.options = self.options("CreateOptions" if old is None else "UpdateOptions")
         attributes.obj, attributes.old = obj, old
         changed = await self.admission.mutate(attributes)
         assert changed is not None
@@ -149,10 +155,7 @@ class Write:
 
     async def admit(self, obj: Object, old: Object | None) -> Object:
         """The object as mutating admission leaves it, in the version that is stored."""
-        return await self.stored(await self.mutate(obj, old))
-
-    async def stored(self, obj: Object) -> Object:
-        """An object of the request's version in the version that is stored."""
+        obj = await self.mutate(obj, old)
         to_storage = self.resource.to_storage
         return await self.context.work.run(to_storage, obj) if to_storage is not None else obj
 
@@ -199,8 +202,8 @@ class Write:
     async def commit(self, outcome: Awaitable[interface.KeyValue]) -> interface.KeyValue:
         """The outcome of what the store was asked to write.
 
-        Reservations stay when it was written, and when nobody knows: the store may have carried out what it did not
-        answer. The periodic repair of what is reserved finds those.
+        Reservations stay when the object was written. They also stay when the outcome is unknown: the store may have
+        carried out a write that it did not answer. Periodic repairs free what was reserved for nothing.
         """
         try:
             written = await outcome
@@ -227,7 +230,11 @@ class Write:
 
     async def create(self, obj: Object) -> Written:
         """Admit and store a new object in the request's version; its name is generated when it has none."""
-        return await self.holding(self._create_named(obj))
+        try:
+            return await self._create_named(obj)
+        except FAILED:
+            await undo(self.context)
+            raise
 
     async def _create_named(self, obj: Object) -> Written:
         obj = await self.admit(obj, None)
@@ -311,8 +318,8 @@ class Write:
         """Read, make the new object out of the live one, check and write it; retried after another write of the object.
 
         `make` is given a private copy of the live object, or None when there is none and the write may create it; it
-        passes what it makes through `admit` itself. With `shared` it promises only to read what it is given, and to
-        make what is changed later on anew. `uid` is a precondition. Raises what `make` raises.
+        passes what it makes through `admit` itself. With `shared` it gets the object that the new one is compared with:
+        it must not change it, nor return parts of it that hooks change. `uid` is a precondition. Raises what `make` raises.
         """
         resource, ctx = self.resource, self.context
         key = key_of(resource, ctx.namespace, ctx.name)

@@ -19,7 +19,7 @@ MIGRATED = {
     "portworxVolume": "pxd.portworx.com",
     "vsphereVolume": "csi.vsphere.vmware.com",
 }
-"""The CSI driver that stands for a volume source of old."""
+"""The CSI driver that replaced an in-tree volume source."""
 
 
 def check_audience(

@@ -27,7 +27,7 @@ ALLOCATOR = "ipallocator.k8s.io"
 async def claim(ctx: WriteContext, service: Object, old: Object | None) -> None:
     """Take the node ports and addresses that the service did not have.
 
-    One that somebody else has is Invalid when the client asked for it, and Raced when it was our choice.
+    One that another service has is Invalid when the client asked for it, and Raced when the server chose it.
     """
     ports = ports_of(service) - ports_of(old or {})
     if ports:
@@ -43,9 +43,9 @@ async def claim(ctx: WriteContext, service: Object, old: Object | None) -> None:
 
 
 async def settle(ctx: WriteContext, service: Object | None, old: Object | None) -> None:
-    """Let go of what the service no longer needs; `service` is None once it is gone.
+    """Give back what the service no longer needs; `service` is None once it is gone.
 
-    What cannot be let go of at the moment is left to the repair of the pools, as the write has been done.
+    The write has been done: what cannot be given back now is left to the repair of the pools.
     """
     if old is None:
         return
