@@ -7,7 +7,7 @@ import pytest
 
 from pilothouse.api import meta
 from pilothouse.controllers import leases
-from pilothouse.controllers.leases import PREFIX, Identity, KubernetesEndpoints
+from pilothouse.controllers.leases import PREFIX, IdentityLease, KubernetesEndpoints
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.client import Client
@@ -103,7 +103,7 @@ def test_identity_is_renewed_and_old_ones_go() -> None:
         resource = client.resource("coordination.k8s.io", "v1", "leases")
         await client.create(resource, lease("gone", "2020-01-01T00:00:00.000000Z"))
         await client.create(resource, lease("there", meta.now_micro()))
-        identity = Identity(client, lease("mine", "2020-01-01T00:00:00.000000Z"))
+        identity = IdentityLease(client, lease("mine", "2020-01-01T00:00:00.000000Z"))
         identity.start()
         await until(lambda: client.get(resource, "kube-system", "gone") is None)
         await until(lambda: client.get(resource, "kube-system", "mine") is not None)

@@ -12,7 +12,7 @@ from pilothouse import errors
 from pilothouse.api import meta, times
 from pilothouse.api.fields import Object
 from pilothouse.controllers.recorder import Recorder
-from pilothouse.lifecycle import Background
+from pilothouse.lifecycle import BackgroundTask
 from pilothouse.registry.allocators import Addresses, AllocationError
 from pilothouse.registry.client import Client
 from pilothouse.registry.groups.service_objects import ALLOCATOR, FAMILY, MANAGED_BY, ip_address, ips_of
@@ -33,7 +33,7 @@ GRACE = 60
 OBJECTS = "ipaddresses.networking.k8s.io"
 
 
-class ServiceRepair(Background):
+class ServiceRepair(BackgroundTask):
     """The loop of one server; `services` has the pools that are repaired."""
 
     def __init__(self, client: Client, services: Any) -> None:

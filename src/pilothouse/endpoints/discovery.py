@@ -12,7 +12,7 @@ import orjson
 from pilothouse.endpoints import negotiation
 from pilothouse.endpoints.negotiation import Media
 from pilothouse.errors import MethodNotAllowed, NotFound
-from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.catalog import Catalog, is_custom
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Request, Response
 
@@ -273,11 +273,6 @@ class Discovery:
             out["resources"] = resources
         out["freshness"] = freshness
         return out
-
-
-def is_custom(resource: "Resource") -> bool:
-    """Whether a resource comes from a CustomResourceDefinition."""
-    return resource.list_items_typed
 
 
 def _subresources(resource: "Resource") -> Iterable["Subresource"]:

@@ -151,7 +151,8 @@ async def token(
 ) -> Response:
     """Sign a token for a service account (authentication.k8s.io/v1 TokenRequest)."""
     info = ctx.info
-    issuer = verbs.services.issuer
+    issuer = verbs.issuer
+    assert issuer is not None
     attributes = admission_attributes(
         verbs, ctx, resource, "CREATE", info.name, params.options("CreateOptions"), params.dry_run
     )
@@ -217,5 +218,5 @@ async def review(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         await work.run(resource.strategy.validate, write, body, errs)
         errs.raise_if_any(resource.group, resource.kind, body["metadata"].get("name", ""))
     await verbs.admission.validate(attributes)
-    answer = await reviews.answer(resource, body, ctx.user, verbs.services, work)
+    answer = await reviews.answer(resource, body, ctx.user, verbs.judges, work)
     return await work.run(verbs.responder.plain, ctx, answer, 201)

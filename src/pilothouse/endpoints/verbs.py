@@ -13,12 +13,16 @@ from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.equality import identity
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes
+from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.authz import escalation
 from pilothouse.authz.authorizer import Authorizer, forbidden
 from pilothouse.authz.escalation import Escalation
 from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.kubelet import Kubelets
 from pilothouse.endpoints.params import WriteParams
+from pilothouse.endpoints.relay import Relay
 from pilothouse.endpoints.response import Responder
+from pilothouse.endpoints.reviews import Judges
 from pilothouse.offload import Offload
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.readers import Readers
@@ -34,7 +38,7 @@ AGENT_LIMIT = 4096
 
 @dataclass(slots=True)
 class Verbs:
-    """The rooms below the verbs; built once by app.py."""
+    """The parts of the server that the verbs work with; assembly/handlers.py builds it once."""
 
     store: Store
     catalog: Catalog
@@ -43,8 +47,14 @@ class Verbs:
     authorizer: Authorizer
     responder: Responder
     services: Any
+    """What the hooks of a write find in WriteContext.services."""
     escalation: Escalation
     offload: Offload
+    relay: Relay
+    kubelets: Kubelets
+    judges: Judges
+    issuer: TokenIssuer | None = None
+    """Signs the tokens of service accounts; None in a server without a signing key."""
     watch_timeout: float = 1800.0
 
 

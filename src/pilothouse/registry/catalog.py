@@ -252,3 +252,8 @@ def default_catalog(runtime_config: Mapping[str, str] | None = None) -> Catalog:
     resources = built_in()
     config = RuntimeConfig(runtime_config or {}, resources)
     return Catalog(r for r in resources if config.enabled(r))
+
+
+def is_custom(resource: Resource) -> bool:
+    """Whether a resource comes from a CustomResourceDefinition."""
+    return resource.list_items_typed

@@ -16,7 +16,7 @@ from pilothouse._watchcache import Entry
 from pilothouse.api import codec, meta, names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.semantic import same_meaning
-from pilothouse.options import OBJECT_LIMIT
+from pilothouse.config import OBJECT_LIMIT
 from pilothouse.registry.fields import extractor, indexed
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
