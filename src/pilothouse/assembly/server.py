@@ -17,6 +17,7 @@ from pilothouse.assembly.services import Services, services_for
 from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
 from pilothouse.caches import Budget
 from pilothouse.config import Config
+from pilothouse.controllers.bootstrap import Planned
 from pilothouse.controllers.remote_discovery import RemoteDiscovery
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.pipeline import Pipeline
@@ -42,17 +43,18 @@ class Server:
 
     It is started in stages, each a method that a subclass may replace:
 
-    1. `_open_registry`: caches and threads; the storage, then the watch cache, then what looks after the storage
-    2. `_wire`: the outbound client and the handlers
-    3. `_bind`: sockets; nothing is accepted yet
-    4. `_fill`: the objects of a fresh cluster
-    5. `_start_controllers`
-    6. `_listen`: requests are answered
-    7. `_announce`: other servers are told of this one
+    1. `open_registry`: caches, the storage, the watch cache, threads, what looks after the storage
+    2. `wire`: the outbound client and the handlers
+    3. `bind`: sockets; nothing is accepted yet
+    4. `fill`: the objects of a fresh cluster
+    5. `start_controllers`
+    6. `listen`: requests are answered
+    7. `announce`: other servers are told of this one
 
-    What a stage opens it puts on `opened`. `stop` closes the last first: other servers are told, controllers end,
-    requests are drained and the listener ends, then the outbound client, the watch cache, the storage, threads and
-    caches. A start that fails or is cancelled closes what has been opened so far in the same order.
+    What a stage opens it puts on `opened`. `stop` closes the last first: other servers are told, load balancers get
+    time to notice, controllers end, requests are drained, and then what requests need is closed: the outbound client,
+    what looks after the storage, threads, the watch cache, the storage. A start that fails or is cancelled closes what
+    has been opened so far, in the same order.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Server:
         self.handlers: Handlers
         self.listener: Listener
         self.writers: Writers
+        self.planned: list[Planned]
         self._opened = Opened()
         self._drain_seconds = 0.0
 
@@ -94,16 +97,18 @@ class Server:
         return self.handlers.pipeline
 
     async def start(self) -> None:
-        """Open the store, make what is missing, listen."""
+        """Open the store, make what is missing, listen; cancelled or failed, it closes what it has opened."""
         async with Opened() as opened:
+            for sock in self._given_sockets or ():
+                opened.on_close("a socket", sock.close)
             self.files = await asyncio.to_thread(pki.prepare, self.config)
-            await self._open_registry(opened)
-            self._wire(opened)
-            self._bind(opened)
-            await self._fill(opened)
-            self._start_controllers(opened)
-            await self._listen(opened)
-            self._announce(opened)
+            await self.open_registry(opened)
+            self.wire(opened)
+            self.bind(opened)
+            await self.fill(opened)
+            self.start_controllers(opened)
+            await self.listen(opened)
+            self.announce(opened)
             self.health.finish()
             self._tell()
             self._opened = opened.pop_all()
@@ -116,7 +121,8 @@ class Server:
 
     # The stages of a start
 
-    async def _open_registry(self, opened: Opened) -> None:
+    async def open_registry(self, opened: Opened) -> None:
+        """Open the storage, fill the watch cache, and start what looks after the storage."""
         config = self.config
         opened.start(self.caches)
         storage = self._given_storage or open_storage(config)
@@ -129,7 +135,8 @@ class Server:
         for one in (*watch_over(storage, config, self.health), *reloads):
             opened.start(one)
 
-    def _wire(self, opened: Opened) -> None:
+    def wire(self, opened: Opened) -> None:
+        """Make the handlers of requests."""
         config, files, registry, caches = self.config, self.files, self.registry, self.caches
         self.outbound = outbound = Outbound()
         opened.on_close("connections to other servers", outbound.close)
@@ -157,7 +164,8 @@ class Server:
             )
         )
 
-    def _bind(self, opened: Opened) -> None:
+    def bind(self, opened: Opened) -> None:
+        """Bind the sockets and load the certificates; nothing is accepted yet."""
         config = self.config
         sockets = self._given_sockets or activated()
         sockets = sockets or [
@@ -182,18 +190,21 @@ class Server:
     async def _end_listener(self) -> None:
         await self.listener.stop(self._drain_seconds, self.cacher.end_watches)
 
-    async def _fill(self, opened: Opened) -> None:
+    async def fill(self, opened: Opened) -> None:
+        """Write what is missing of the objects of a fresh cluster."""
         self.planned = self.writers.planned()
         self.envelope.server_id = next((one.name for one in self.planned if one.plural == "leases"), "")
         for one in await self.writers.fill(self.planned):
             opened.start(one)
 
-    def _start_controllers(self, opened: Opened) -> None:
+    def start_controllers(self, opened: Opened) -> None:
+        """Start the controllers that the flags leave on."""
         remote = RemoteDiscovery(self.outbound, self.handlers.resolver)
         for one in self.writers.controllers(self.handlers.discovery, remote):
             opened.start(one)
 
-    async def _listen(self, opened: Opened) -> None:
+    async def listen(self, opened: Opened) -> None:
+        """Begin to answer requests."""
         await self.listener.start()
         opened.on_close("the pause for load balancers", self._let_balancers_notice)
 
@@ -206,7 +217,8 @@ class Server:
         self.pipeline.draining = True
         await asyncio.sleep(delay / 2)
 
-    def _announce(self, opened: Opened) -> None:
+    def announce(self, opened: Opened) -> None:
+        """Tell other servers of this one."""
         for one in self.writers.presence(self.planned):
             opened.start(one)
 

@@ -64,7 +64,8 @@ def open_storage(config: Config) -> Storage:
 
 def _etcd(config: Config) -> Storage:
     try:
-        from pilothouse.storage.etcd.backend import TLS, EtcdStorage
+        from pilothouse.storage.etcd.backend import EtcdStorage
+        from pilothouse.storage.etcd.rpc import TLS
     except ImportError as error:
         why = f"--etcd-servers needs the package grpcio: pip install pilothouse[etcd] ({error})"
         raise Unavailable(why) from error
