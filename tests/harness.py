@@ -12,7 +12,7 @@ from pilothouse.admission.chain import AdmissionAttributes, Chain, Plugin
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.api.identity import User
 from pilothouse.assembly.handlers import Handlers, Inputs
-from pilothouse.assembly.services import Services, services_for
+from pilothouse.assembly.services import Services, client_for, services_for
 from pilothouse.assembly.storage import Registry
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.tokens import TokenFile
@@ -230,7 +230,7 @@ class Rig:
         return await self.ok("POST", CONFIG_MAPS, config_map(name, **members))
 
     def client(self, manager: str = "test") -> Client:
-        return Client(self.store, self.catalog, self.readers, self.services, manager)
+        return client_for(self.registry, self.services, manager)
 
     def attributes(
         self,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pilothouse.api import meta
-from pilothouse.assembly.services import Services, advertised
+from pilothouse.assembly.services import Services, advertised, client_for
 from pilothouse.assembly.storage import Registry
 from pilothouse.config import Config
 from pilothouse.controllers import bootstrap, flowschemas
@@ -43,8 +43,7 @@ class Writers:
 
     def client(self, manager: str) -> Client:
         """Reads and writes for one controller."""
-        registry = self.registry
-        return Client(registry.store, registry.catalog, registry.readers, self.services, manager)
+        return client_for(self.registry, self.services, manager)
 
     # Objects of a fresh cluster
 
@@ -101,7 +100,7 @@ class Writers:
             CustomResourceDefinitions(self.client(SERVER), Definitions(registry.store, registry.catalog)),
             APIServices(self.client(SERVER), discovery, remote),
             FlowSchemaStatus(self.client(flowschemas.MANAGER)),
-            ServiceRepair(self.client(SERVER), self.services),
+            ServiceRepair(self.client(SERVER), self.services.addresses, self.services.node_ports),
         ]
         ca = Path(self.files.ca_cert).read_text()
         named: dict[str, Callable[[], Background]] = {

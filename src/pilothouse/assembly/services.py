@@ -8,6 +8,7 @@ from pilothouse.assembly.storage import Registry
 from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.config import Config
 from pilothouse.registry.allocators import Addresses
+from pilothouse.registry.client import Client
 from pilothouse.registry.node_ports import NodePorts
 
 
@@ -28,6 +29,11 @@ def services_for(config: Config, registry: Registry, authorizer: UnionAuthorizer
     addresses.follow(readers)
     node_ports = NodePorts(registry.storage, registry.cacher, readers, *config.service_node_port_range)
     return Services(config, addresses, node_ports, authorizer)
+
+
+def client_for(registry: Registry, services: Services, manager: str) -> Client:
+    """Reads and writes for one controller; `manager` is its name in managed fields."""
+    return Client(registry.store, registry.catalog, registry.readers, services, manager)
 
 
 def advertised(config: Config) -> str:

@@ -185,7 +185,7 @@ class CustomResourceDefinitions(Background):
         """The status that a definition should have."""
         out: Object = {"status": dict(obj["status"])}
         names, wrong = self._names(group, obj)
-        status = out["status"]
+        status: Object = out["status"]
         known = {condition["type"] for condition in status.get("conditions") or ()}
         if obj["spec"]["names"] != status.get("acceptedNames") or "NamesAccepted" not in known:
             status["acceptedNames"] = names
