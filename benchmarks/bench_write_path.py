@@ -17,7 +17,7 @@ import pytest
 import uvloop
 
 from pilothouse import options
-from pilothouse.app import Server
+from pilothouse.assembly.server import Server
 from pilothouse.server.listener import bind
 from pilothouse.server.request import Request
 

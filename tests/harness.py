@@ -1,47 +1,33 @@
-"""A whole server in this process without sockets: memory store, watch cache, built-in resources, pipeline."""
+"""A server in this process without sockets: the same assembly as in production, over a memory store."""
 
 import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from inspect import isawaitable
-from types import SimpleNamespace
 from typing import Any, NamedTuple, Self
 
 from pilothouse import options
 from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.api.identity import User
-from pilothouse.api.validate.pod.policy import PodPolicy
+from pilothouse.assembly.handlers import Handlers, Inputs
+from pilothouse.assembly.services import Services, client_for, services_for
+from pilothouse.assembly.storage import Registry
 from pilothouse.authn.authenticator import UnionAuthenticator
-from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authn.tokens import TokenFile
-from pilothouse.authz.authorizer import forbidden, from_modes
-from pilothouse.authz.escalation import guard
-from pilothouse.caches import Budget
-from pilothouse.endpoints.discovery import Discovery
-from pilothouse.endpoints.dispatch import Dispatcher
+from pilothouse.authz.modes import from_modes
 from pilothouse.endpoints.health import Health
-from pilothouse.endpoints.nonresource import NonResource
-from pilothouse.endpoints.pipeline import Pipeline, Stages
-from pilothouse.endpoints.response import Responder
-from pilothouse.endpoints.scope import Verbs
-from pilothouse.flowcontrol.classify import Classifier
+from pilothouse.lifecycle import Opened
 from pilothouse.metrics import Metrics
 from pilothouse.offload import Offload
 from pilothouse.outbound.http import Outbound
 from pilothouse.registry.admission import AdmissionAttributes
-from pilothouse.registry.allocators import Addresses
-from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Catalog, built_in
-from pilothouse.registry.client import Client, Companions
-from pilothouse.registry.consistent import ConsistentReads
-from pilothouse.registry.node_ports import NodePorts
-from pilothouse.registry.store import Store
+from pilothouse.registry.client import Client
 from pilothouse.server.request import Request, Response
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.memory import MemoryStorage
-from pilothouse.storage.watchcache import Cacher
 
 Object = dict[str, Any]
 
@@ -106,7 +92,7 @@ class Answer(NamedTuple):
 
 
 class Rig:
-    """`call` goes the whole way of a request; the rooms are attributes."""
+    """`call` goes the whole way of a request; the parts are attributes, and arguments replace some of them."""
 
     def __init__(
         self,
@@ -116,81 +102,60 @@ class Rig:
         storage: Storage | None = None,
         namespaces: Iterable[str] = ("default", "kube-system"),
         anonymous: bool = True,
+        flags: Sequence[str] = (),
     ) -> None:
+        self.config = options.parse(
+            ["--advertise-address=127.0.0.1", "--service-cluster-ip-range=10.0.0.0/24", *flags]
+        )
         self.storage: Any = storage or MemoryStorage()
-        self.cacher = Cacher(self.storage)
-        self.catalog = Catalog(built_in())
-        self.store = Store(self.storage, self.cacher)
-        self.readers = CachedReaders(self.store, self.catalog)
+        self.registry = Registry(self.storage, Catalog(built_in()))
+        self.cacher = self.registry.cacher
+        self.catalog = self.registry.catalog
+        self.store = self.registry.store
+        self.readers = self.registry.readers
         self.chain = Chain(plugins)
         self.namespaces = tuple(namespaces)
         self.offload = Offload()
-        self.responder = Responder(self.offload)
         self.authenticator = UnionAuthenticator(
             tokens=[TokenFile(TOKENS, ("api",))], audiences=("api",), anonymous=anonymous
         )
         self.modes = modes
-        self.verbs: Verbs
-        self.pipeline: Pipeline
+        self.metrics = Metrics()
+        self.outbound = Outbound()
+        self.services: Services
+        self.handlers: Handlers
+        self._opened = Opened()
 
     async def start(self) -> None:
-        await self.storage.start()
-        await self.cacher.start()
+        opened = self._opened
+        await self.registry.start(opened)
+        opened.on_close("threads", self.offload.close)
+        opened.on_close("connections to other servers", self.outbound.close)
         authorizer = from_modes(self.modes, self.readers)
-        self.services = SimpleNamespace(
-            options=options.parse([]),
-            catalog=self.catalog,
-            addresses=Addresses(["10.0.0.0/24"]),
-            node_ports=NodePorts(self.storage, self.cacher, self.readers),
-            pod_policy=PodPolicy(budget=Budget()),
-            issuer=None,
-            authenticator=self.authenticator,
-            authorizer=authorizer,
-            outbound=Outbound(),
-        )
-        self.services.addresses.follow(self.readers)
-        self.services.companions = Companions(
-            Client(self.store, self.catalog, self.readers, self.services, "kube-apiserver")
-        )
-        self.verbs = Verbs(
-            store=self.store,
-            catalog=self.catalog,
-            readers=self.readers,
-            admission=self.chain,
-            authorizer=authorizer,
-            responder=self.responder,
-            services=self.services,
-            escalation=guard(authorizer, self.readers),
-            offload=self.offload,
-        )
-        self.discovery = discovery = Discovery(self.catalog, "127.0.0.1:6443")
-        nonresource = NonResource(discovery, Health(), metrics=Metrics())
-        self.metrics = Metrics()
-        consistent = (
-            ConsistentReads(self.store, self.metrics.consistent_reads) if self.storage.shared else None
-        )
-        self.pipeline = Pipeline(
-            Stages(
+        self.services = services_for(self.config, self.registry)
+        self.handlers = Handlers(
+            Inputs(
+                config=self.config,
+                registry=self.registry,
+                services=self.services,
                 authenticator=self.authenticator,
-                impersonation=Impersonation(authorizer.authorize, forbidden),
-                classifier=Classifier(self.readers),
                 authorizer=authorizer,
-                dispatcher=Dispatcher(
-                    self.verbs, self.catalog, discovery, nonresource, self.responder, consistent
-                ),
-                responder=self.responder,
+                admission=self.chain,
+                outbound=self.outbound,
                 offload=self.offload,
-                metrics=self.metrics.requests,
+                health=Health(),
+                metrics=self.metrics,
             )
         )
+        self.verbs = self.handlers.verbs
+        self.responder = self.handlers.responder
+        self.discovery = self.handlers.discovery
+        self.pipeline = self.handlers.pipeline
         for name in self.namespaces:
             await self.namespace(name)
 
     async def stop(self) -> None:
-        self.offload.close()
-        await self.services.outbound.close()
-        await self.cacher.close()
-        await self.storage.close()
+        await self._opened.aclose()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -266,7 +231,7 @@ class Rig:
         return await self.ok("POST", CONFIG_MAPS, config_map(name, **members))
 
     def client(self, manager: str = "test") -> Client:
-        return Client(self.store, self.catalog, self.readers, self.services, manager, self.chain)
+        return client_for(self.registry, self.services, manager, self.chain)
 
     def attributes(
         self,

@@ -2,13 +2,13 @@ import pathlib
 import subprocess
 import sys
 import time
-import types
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 import yaml
 
 from pilothouse import cli
+from pilothouse.config import Config
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,27 +34,46 @@ def test_errors_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err.startswith('Error: unknown command "dance" for "pilothouse"\n')
 
 
-def test_serve_runs_the_app(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    seen: list[Any] = []
-    app = types.ModuleType("pilothouse.app")
-    app.run = lambda config: seen.append(config) or 7  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pilothouse.app", app)
-    monkeypatch.setattr("pilothouse.app", app, raising=False)
-    assert cli.kube_apiserver(["--secure-port=1234", "--kubelet-timeout=1s"]) == 7
-    assert seen[0].secure_port == 1234
+class Served:
+    """Stands for a server: notes how it was to be run."""
+
+    def __init__(self, status: int = 0) -> None:
+        self.status = status
+        self.configs: list[Config] = []
+        self.commands: list[Sequence[str]] = []
+
+    def __call__(self, config: Config, command: Sequence[str]) -> int:
+        self.configs.append(config)
+        self.commands.append(command)
+        return self.status
+
+
+def test_serve_runs_a_server(capsys: pytest.CaptureFixture[str]) -> None:
+    served = Served(7)
+    assert cli.kube_apiserver(["--secure-port=1234", "--kubelet-timeout=1s"], served) == 7
+    assert served.configs[0].secure_port == 1234
     assert '"flags without effect" flags="kubelet-timeout"' in capsys.readouterr().err
-    assert seen[0].strict_admission
-    cli.main(["serve"])
-    cli.kube_apiserver(["--strict-admission=false"])
-    assert [config.strict_admission for config in seen[1:]] == [False, False]
+    assert served.configs[0].strict_admission
+    cli.main(["serve"], served)
+    cli.kube_apiserver(["--strict-admission=false"], served)
+    assert [config.strict_admission for config in served.configs[1:]] == [False, False]
 
 
-def test_workers_are_as_strict_as_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    commands: list[list[str]] = []
-    monkeypatch.setattr("pilothouse.supervisor.run", lambda command, config: commands.append(command) or 0)
+def test_workers_are_as_strict_as_the_command() -> None:
+    served = Served()
     flags = ["--workers=2", "--etcd-servers=http://127.0.0.1:1"]
-    assert cli.kube_apiserver(flags) == cli.main(["serve", *flags]) == 0
-    assert [command[-1] for command in commands] == ["--strict-admission=true", "--strict-admission=false"]
+    assert cli.kube_apiserver(flags, served) == cli.main(["serve", *flags], served) == 0
+    assert [command[-1] for command in served.commands] == [
+        "--strict-admission=true",
+        "--strict-admission=false",
+    ]
+
+
+def test_an_interrupt_before_the_server_takes_it_over_is_no_traceback() -> None:
+    def interrupted(config: Config, command: Sequence[str]) -> int:
+        raise KeyboardInterrupt
+
+    assert cli.main(["serve"], interrupted) == 130
 
 
 def test_a_plugin_that_there_is_not_ends_the_start(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilothouse import options
-from pilothouse.flags import duration, show_duration
-from pilothouse.options import ConfigError, FlagError
+from pilothouse.config import all_flags
+from pilothouse.flags import FlagError, duration, show_duration
+from pilothouse.options import ConfigError
 
 
 def problems(*arguments: str) -> Sequence[str]:
@@ -195,7 +196,7 @@ def test_what_has_no_effect_is_named() -> None:
 
 def test_help() -> None:
     text = options.help_text("kube-apiserver", 100)
-    for flag in options.all_flags():
+    for flag in all_flags():
         assert (re.search(rf"--{flag.name}[ \n\[]", text) is not None) == (not flag.deprecated), flag.name
         assert flag.help.endswith(".")
     assert "--insecure-port" not in text
@@ -248,7 +249,7 @@ def test_any_command_line_is_read_or_refused(arguments: list[str]) -> None:
         options.parse(arguments)
 
 
-@given(st.sampled_from([flag.name for flag in options.all_flags()]), st.text(max_size=15))
+@given(st.sampled_from([flag.name for flag in all_flags()]), st.text(max_size=15))
 def test_any_value_is_read_or_refused(name: str, value: str) -> None:
     with contextlib.suppress(FlagError, ConfigError):
         options.parse([f"--{name}={value}"])

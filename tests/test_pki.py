@@ -17,9 +17,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 from cryptography.x509.oid import NameOID
 
 from pilothouse import options, pki
+from pilothouse.config import Config
 
 
-def prepare(tmp_path: pathlib.Path, *more: str) -> tuple[options.Config, pki.Files]:
+def prepare(tmp_path: pathlib.Path, *more: str) -> tuple[Config, pki.Files]:
     config = options.parse([f"--data-dir={tmp_path}/data", "--service-cluster-ip-range=10.96.0.0/12", *more])
     return config, pki.prepare(config)
 

@@ -64,3 +64,11 @@ def test_a_worker_that_is_ended_before_it_is_ready_is_no_failure() -> None:
     supervisor.stop()
     thread.join(10)
     assert results == [0]
+
+
+def test_no_worker_starts_after_a_stop(tmp_path: pathlib.Path) -> None:
+    """A signal that comes while the certificates are made."""
+    supervisor = Supervisor([sys.executable, "-c", CHILD, str(tmp_path), "0"], 2)
+    supervisor.stop()
+    assert supervisor.run() == 0
+    assert [worker.process for worker in supervisor.workers] == [None, None]

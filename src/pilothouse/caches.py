@@ -13,6 +13,7 @@ from hashlib import blake2b
 from sys import getsizeof
 from typing import Any, TypeVar
 
+from pilothouse.lifecycle import Background
 from pilothouse.metrics import Gauge, Labels, Metric
 
 TOTAL = 64 << 20
@@ -61,7 +62,7 @@ def short(text: str) -> str | bytes:
     )
 
 
-class Budget:
+class Budget(Background):
     """The bytes that all caches of one server may take together.
 
     When they take more, the largest one gives up its older half. It is also the group of metrics that tells of them.

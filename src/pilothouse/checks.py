@@ -3,19 +3,16 @@
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
+from pilothouse.config import Config
 from pilothouse.flags import Flag
-
-if TYPE_CHECKING:
-    from pilothouse.options import Config
 
 MODES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
 BACKENDS = ("etcd3", "sqlite", "memory")
 TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
 
 
-def check(config: "Config", all_flags: Iterable[Flag]) -> Iterator[str]:
+def check(config: Config, all_flags: Iterable[Flag]) -> Iterator[str]:
     """Everything that is wrong with a configuration, in upstream's words where it has some."""
     yield from _check_numbers(config)
     yield from _check_network(config)
@@ -108,7 +105,7 @@ OTHER_PLUGINS = (
 """Those of kube-apiserver that are missing here. Who asks for one by name must not believe that it works."""
 
 
-def _check_plugins(config: "Config") -> Iterator[str]:
+def _check_plugins(config: Config) -> Iterator[str]:
     enable, disable = config.enable_admission_plugins, config.disable_admission_plugins
     if config.admission_control and (enable or disable):
         yield (
@@ -147,7 +144,7 @@ _NOT_NEGATIVE = (
 )
 
 
-def _check_numbers(config: "Config") -> Iterator[str]:
+def _check_numbers(config: Config) -> Iterator[str]:
     for name in _NOT_NEGATIVE:
         if getattr(config, name.replace("-", "_")) < 0:
             yield f"--{name} can not be a negative value"
@@ -161,7 +158,7 @@ def _check_numbers(config: "Config") -> Iterator[str]:
         yield "the service-account-max-token-expiration must be between 1 hour and 2^32 seconds"
 
 
-def _check_network(config: "Config") -> Iterator[str]:
+def _check_network(config: Config) -> Iterator[str]:
     port, (first, last) = config.kubernetes_service_node_port, config.service_node_port_range
     if not 0 <= port <= 65535:
         yield (
@@ -186,7 +183,7 @@ def _check_network(config: "Config") -> Iterator[str]:
         yield "the two entries of --service-cluster-ip-range must be of different IP families"
 
 
-def _check_serving(config: "Config") -> Iterator[str]:
+def _check_serving(config: Config) -> Iterator[str]:
     if not 1 <= config.secure_port <= 65535:
         yield (
             f"--secure-port {config.secure_port} must be between 1 and 65535, inclusive. "
@@ -217,7 +214,7 @@ def _check_serving(config: "Config") -> Iterator[str]:
             )
 
 
-def _check_auth(config: "Config") -> Iterator[str]:
+def _check_auth(config: Config) -> Iterator[str]:
     modes = config.authorization_mode
     if config.authorization_config and modes:
         yield (
@@ -269,7 +266,7 @@ def _check_auth(config: "Config") -> Iterator[str]:
             yield f"service-account-issuer \"{issuer}\" contained a ':' but was not a valid URL"
 
 
-def _check_files(config: "Config", all_flags: Iterable[Flag]) -> Iterator[str]:
+def _check_files(config: Config, all_flags: Iterable[Flag]) -> Iterator[str]:
     for flag in all_flags:
         if not flag.effective or flag.name not in config.given:
             continue

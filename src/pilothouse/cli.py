@@ -2,10 +2,15 @@
 
 import os
 import shutil
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from pilothouse import __version__
+
+if TYPE_CHECKING:
+    from pilothouse.config import Config
 
 KUBERNETES = "v1.36.0"
 
@@ -20,17 +25,21 @@ Usage:
 """
 
 
+Run = Callable[["Config", Sequence[str]], int]
+"""Serves with a configuration until a signal; returns the exit status. The words start one more such process."""
+
+
 def version() -> str:
     """The version in kube-apiserver's form: the Kubernetes release that is followed, plus our own."""
     return f"Kubernetes {KUBERNETES}+pilothouse-{__version__}"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `pilothouse`; returns the exit status."""
+def main(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> int:
+    """Run `pilothouse`; returns the exit status. `run` serves in place of a real server."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     command = arguments[0] if arguments else "help"
     if command == "serve":
-        return _serve(arguments[1:], "pilothouse serve", strict_admission=False)
+        return _serve(arguments[1:], "pilothouse serve", run, strict_admission=False)
     if command == "kubeconfig":
         return _kubeconfig(arguments[1:])
     if command == "etcd":
@@ -44,10 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _fail(f'unknown command "{command}" for "pilothouse"', "pilothouse")
 
 
-def kube_apiserver(arguments: Sequence[str] | None = None) -> int:
+def kube_apiserver(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> int:
     """Run `kube-apiserver`: the flags of upstream, no commands; what cannot be carried out is refused by default."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    return _serve(arguments, "kube-apiserver", strict_admission=True)
+    return _serve(arguments, "kube-apiserver", run, strict_admission=True)
 
 
 def _fail(problem: str, program: str) -> int:
@@ -55,8 +64,21 @@ def _fail(problem: str, program: str) -> int:
     return 1
 
 
-def _serve(arguments: Sequence[str], program: str, *, strict_admission: bool) -> int:
+def _run(config: "Config", command: Sequence[str]) -> int:
+    """Serve in this process, or with --workers in several."""
+    if config.workers > 1:
+        from pilothouse import supervisor
+
+        return supervisor.run(command, config)
+    from pilothouse.assembly import process
+
+    return process.run(config)
+
+
+def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, strict_admission: bool) -> int:
     from pilothouse import logs, options
+    from pilothouse.config import all_flags
+    from pilothouse.flags import FlagError
 
     try:
         asked = options.asks_for(arguments)
@@ -68,10 +90,10 @@ def _serve(arguments: Sequence[str], program: str, *, strict_admission: bool) ->
             print(version())
             return 0
         config = options.parse(arguments, program, strict_admission=strict_admission)
-        for flag in options.all_flags():
+        for flag in all_flags():
             if flag.deprecated and flag.name in config.given:
                 print(f"Flag --{flag.name} has been deprecated, {flag.deprecated}", file=sys.stderr)
-    except options.FlagError as error:
+    except FlagError as error:
         return _fail(str(error), program)
     except options.ConfigError as error:
         for problem in error.problems:
@@ -80,20 +102,17 @@ def _serve(arguments: Sequence[str], program: str, *, strict_admission: bool) ->
     listener = logs.setup(config.logging_format, config.v, config.vmodule)
     try:
         _tell_ignored(config.ignored())
-        if config.workers > 1:
-            from pilothouse import supervisor
-
-            strict = f"--strict-admission={str(config.strict_admission).lower()}"
-            return supervisor.run([sys.executable, "-m", "pilothouse", "serve", *arguments, strict], config)
-        from pilothouse import app
-
-        return app.run(config)
+        strict = f"--strict-admission={str(config.strict_admission).lower()}"
+        return (run or _run)(config, [sys.executable, "-m", "pilothouse", "serve", *arguments, strict])
+    except KeyboardInterrupt:  # before the server took SIGINT over
+        return 128 + signal.SIGINT
     finally:
         logs.flush(listener)
 
 
 def _etcd(arguments: Sequence[str]) -> int:
     from pilothouse import options
+    from pilothouse.flags import FlagError
 
     program = "pilothouse etcd"
     try:
@@ -104,7 +123,7 @@ def _etcd(arguments: Sequence[str]) -> int:
 
         files = (config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
         return etcd_admin.run(arguments[0] if arguments else "", config.etcd_servers, *files)
-    except (options.FlagError, options.ConfigError) as error:
+    except (FlagError, options.ConfigError) as error:
         return _fail(str(error), program)
     except ImportError as error:
         return _fail(f"needs the package etcd3-py: pip install pilothouse[etcd] ({error})", program)
@@ -119,11 +138,12 @@ def _tell_ignored(names: Sequence[str]) -> None:
 
 def _kubeconfig(arguments: Sequence[str]) -> int:
     from pilothouse import options, pki
+    from pilothouse.flags import FlagError
 
     try:
         config = options.parse(arguments, "pilothouse kubeconfig")
         text = pki.admin_kubeconfig(config, pki.prepare(config))
-    except (options.FlagError, options.ConfigError, OSError) as error:
+    except (FlagError, options.ConfigError, OSError) as error:
         return _fail(str(error), "pilothouse serve")
     if config.write_kubeconfig:
         import pathlib

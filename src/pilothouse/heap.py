@@ -5,7 +5,7 @@ import ctypes
 import gc
 import time
 
-from pilothouse.lifecycle import Background
+from pilothouse.lifecycle import BackgroundTask
 
 PERIOD = 1.0
 """Seconds between two trims, at least."""
@@ -43,7 +43,7 @@ def relax_collector() -> None:
     gc.set_threshold(20_000, 5, 1 << 30)
 
 
-class Trim(Background):
+class Trim(BackgroundTask):
     """Gives pages back that lie, free, between blocks in use: glibc keeps them, after a burst most of the heap.
 
     Where the C library has no malloc_trim (musl) it only looks for cycles among all objects from time to time.

@@ -1,20 +1,35 @@
-"""Work that goes on beside the requests, from start() to close()."""
+"""Things that run from start() to close(), and how a server closes what it has opened."""
 
 import asyncio
+import contextlib
+import logging
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
 
 
 class Background(ABC):
+    """Something that runs beside the requests: a controller, a loop, a timer."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin, on the running loop."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Stop, and wait until it has; does nothing to what was not started."""
+
+
+class BackgroundTask(Background):
     """One task that runs `_run` on the loop."""
 
     _task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, on the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=type(self).__name__)
 
     async def close(self) -> None:
-        """Stop wherever it is, and wait until it has."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -23,3 +38,31 @@ class Background(ABC):
     @abstractmethod
     async def _run(self) -> None:
         """What is to be done; it goes on until it is cancelled."""
+
+
+class Opened(contextlib.AsyncExitStack):
+    """What has been opened so far. `aclose`, and leaving the `async with`, closes it: the last first.
+
+    A close that fails is logged, and the rest is closed all the same.
+    """
+
+    def on_close(self, name: str, close: Callable[[], Awaitable[object] | object]) -> None:
+        """Have `close` called, and awaited where it is a coroutine; `name` says in the log what could not be closed.
+
+        To be called before the thing is opened, so that one that fails half-way is closed, too.
+        """
+
+        async def safely() -> None:
+            try:
+                waiting = close()
+                if isinstance(waiting, Awaitable):
+                    await waiting
+            except Exception:
+                log.exception("cannot close %s", name)
+
+        self.push_async_callback(safely)
+
+    def start(self, part: Background) -> None:
+        """Start a part that is closed with the others."""
+        self.on_close(type(part).__name__, part.close)
+        part.start()

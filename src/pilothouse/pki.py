@@ -19,11 +19,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pilothouse.config import Config
+
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
-
-    from pilothouse.options import Config
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +206,7 @@ def _load(cert: pathlib.Path, key: pathlib.Path) -> "tuple[x509.Certificate, Any
     return (certificate, private) if certificate.public_key() == private.public_key() else None
 
 
-def serving_hosts(config: "Config") -> list[str]:
+def serving_hosts(config: Config) -> list[str]:
     """Names and addresses that the serving certificate must be good for."""
     service = [str(next(iter(network.hosts()))) for network in config.service_networks]
     own = [a for a in (config.advertise_address, config.bind_address) if a and a not in ("0.0.0.0", "::")]
@@ -260,7 +260,7 @@ def make_private(directory: pathlib.Path) -> None:
     log.info("the data directory was closed to others", extra={"kv": kv})
 
 
-def prepare(config: "Config") -> Files:
+def prepare(config: Config) -> Files:
     """Make what is missing and say where everything is. Raises OSError where it cannot write.
 
     Several servers may share a data directory; those that differ in address need a --cert-dir each.
@@ -281,7 +281,7 @@ def _alone(directory: pathlib.Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _prepare(config: "Config") -> Files:
+def _prepare(config: Config) -> Files:
     data = config.data_directory
     ca_cert, ca_key = data / "ca.crt", data / "ca.key"
     authority = Authority.load(ca_cert, ca_key)
@@ -320,7 +320,7 @@ def _covers_issuer(certificate: "x509.Certificate", authority: Authority) -> boo
     return True
 
 
-def _serving(config: "Config", authority: Authority, ca_cert: pathlib.Path) -> tuple[str, str, str]:
+def _serving(config: Config, authority: Authority, ca_cert: pathlib.Path) -> tuple[str, str, str]:
     """Serving certificate, its key, and what clients trust: the operator's files first, then --cert-dir."""
     if config.tls_cert_file:
         return config.tls_cert_file, config.tls_private_key_file, config.tls_cert_file
@@ -381,7 +381,7 @@ def kubeconfig(
     return yaml.safe_dump(document, sort_keys=False).encode()
 
 
-def admin_kubeconfig(config: "Config", files: Files, port: int | None = None) -> bytes:
+def admin_kubeconfig(config: Config, files: Files, port: int | None = None) -> bytes:
     """The administrator's kubeconfig, by the bind address or, when that is all, the loopback."""
     address = config.bind_address if config.bind_address not in ("0.0.0.0", "::", "") else "127.0.0.1"
     host = f"[{address}]" if ":" in address else address

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from pilothouse import pki
-from pilothouse.options import Config
+from pilothouse.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +67,14 @@ class Supervisor:
         self._over = threading.Event()
 
     def run(self) -> int:
-        """Returns when all have ended: 0, or the first status that is not; a worker that was told to end before it was
-        ready dies of the signal, which is as good."""
-        for worker in self.workers:
-            worker.start()
+        """Return when all workers have ended: 0, or the first status of one that failed.
+
+        A worker that is told to end before it can handle signals dies of the signal, which is no failure. None is
+        started once stop() was called.
+        """
+        if not self._over.is_set():
+            for worker in self.workers:
+                worker.start()
         while not self._over.wait(0.1):
             now = time.monotonic()
             for worker in self.workers:
@@ -87,7 +91,6 @@ class Supervisor:
 
 def run(command: Sequence[str], config: Config) -> int:
     """Serve with --workers processes until SIGTERM or SIGINT; the process's exit status."""
-    pki.prepare(config)  # before there are several that would make the files
     supervisor = Supervisor([*command, *WORKER], config.workers)
 
     def ended(number: int, frame: FrameType | None) -> None:
@@ -95,5 +98,6 @@ def run(command: Sequence[str], config: Config) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ended)
+    pki.prepare(config)  # before there are several processes that would make the files
     log.info("workers start", extra={"kv": {"count": config.workers}})
     return supervisor.run()

@@ -2,7 +2,7 @@
 
 from pilothouse import options
 from pilothouse.admission.plugins import DEFAULT, ORDER, chain_of
-from pilothouse.authz.authorizer import AlwaysAllow
+from pilothouse.authz.modes import AlwaysAllow
 from pilothouse.checks import OTHER_PLUGINS, PLUGINS
 
 AUTHORIZER = AlwaysAllow()

@@ -11,7 +11,6 @@ from pilothouse.authz.authorizer import (
     Decision,
     UnionAuthorizer,
     forbidden,
-    from_modes,
 )
 
 JANE = User("jane", groups=("dev",))
@@ -53,22 +52,6 @@ def resolve(union):
 def test_superusers_may_do_anything():
     attributes = AuthorizationAttributes(User("x", groups=("system:masters",)), "get", path="/")
     assert UnionAuthorizer([Says(Decision(False, denied=True))]).authorize(attributes).allowed
-
-
-def test_modes_name_authorizers(readers):
-    assert from_modes(["AlwaysAllow"], readers).authorize(ASK).allowed
-    assert from_modes(["AlwaysDeny"], readers).authorize(ASK).reason == "Everything is forbidden."
-    assert from_modes(["Node", "RBAC", "Webhook"], readers, webhooks=[Says(ALLOW)]).authorize(ASK).allowed
-    assert not from_modes(["Node", "RBAC"], readers).authorize(ASK).allowed
-    with pytest.raises(ValueError, match="ABACX"):
-        from_modes(["ABACX"], readers)
-
-
-def test_rules_of_all_authorizers_are_put_together(readers):
-    union = from_modes(["Node", "AlwaysAllow", "AlwaysDeny"], readers)
-    rules = union.rules_for(User("system:node:n", groups=("system:nodes",)), "ns")
-    assert rules.incomplete and rules.errors == ["node authorizer does not support user rule resolution"]
-    assert rules.resource[0]["verbs"] == ["*"] and rules.non_resource
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pilothouse.controllers.apiservices import MANAGED, APIServices
+from pilothouse.controllers.remote_discovery import RemoteDiscovery
 from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.resource import Resource
 
@@ -30,14 +31,15 @@ def custom() -> Resource:
 
 @pytest.fixture
 def following(rig: Any, runner: asyncio.Runner) -> Any:
-    controller = APIServices(rig.client("kube-apiserver"), rig.discovery)
+    remote = RemoteDiscovery(rig.outbound, rig.handlers.resolver)
+    controller = APIServices(rig.client("kube-apiserver"), rig.discovery, remote)
 
     async def start() -> None:
         controller.start()
 
     runner.run(start())
     yield controller
-    controller.close()
+    runner.run(controller.close())
 
 
 async def until(rig: Any, status: int) -> Any:

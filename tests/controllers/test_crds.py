@@ -45,7 +45,7 @@ def served(rig: Any, runner: asyncio.Runner) -> Any:
 
     controller = runner.run(start())
     yield controller
-    controller.close()
+    runner.run(controller.close())
 
 
 async def make(rig: Any, obj: Object) -> Object:
@@ -151,12 +151,12 @@ async def test_an_object_that_is_held_keeps_the_definition(rig: Any, runner: Any
 
 async def test_serves_what_was_stored_before(rig: Any, runner: Any, served: Any) -> None:
     await make(rig, definition())
-    served.close()
+    await served.close()
     rig.catalog.remove("example.com", "v1", "widgets")
     again = CustomResourceDefinitions(rig.client("kube-apiserver"), Definitions(rig.store, rig.catalog))
     again.start()
     await rig.ok("GET", WIDGETS)
-    again.close()
+    await again.close()
 
 
 # A definition that is stored and cannot be served: it says so, all others are served, and it can be mended.
@@ -212,7 +212,7 @@ def started(rig: Any, runner: asyncio.Runner) -> Any:
 
     yield start
     for controller in running:
-        controller.close()
+        runner.run(controller.close())
 
 
 async def test_one_that_is_nested_too_deeply_keeps_nobody_from_being_served(

@@ -47,4 +47,4 @@ async def test_dangling_follows_the_level(rig):
         await rig.ok("DELETE", f"{PATH}/prioritylevelconfigurations/low")
         await dangling(rig, "True")
     finally:
-        controller.close()
+        await controller.close()

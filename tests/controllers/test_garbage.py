@@ -27,7 +27,7 @@ def collector(rig, runner):
 
 
 async def stop(rig, collector):
-    collector.close()
+    await collector.close()
     await rig.settle()
 
 

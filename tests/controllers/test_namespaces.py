@@ -18,7 +18,7 @@ def controller(rig, runner):
         await rig.namespace("n")
 
     async def stop():
-        controller.close()
+        await controller.close()
         await rig.settle()
 
     runner.run(start())
@@ -151,4 +151,4 @@ async def test_a_namespace_that_was_deleted_before_the_start(rig):
     controller.start()
     await rig.settle()
     assert await gone(rig)
-    controller.close()
+    await controller.close()

@@ -145,7 +145,7 @@ def test_a_failure_is_tried_again_after_ever_longer(caplog):
             await turns()
         assert record.done == ["a"] * 3 and not work._timers
         assert 0 < waits[0] <= 2 * queue.FIRST_DELAY < waits[1] <= 4 * queue.FIRST_DELAY
-        work.close()
+        await work.close()
 
     with caplog.at_level(logging.ERROR, "pilothouse.controllers.queue"):
         asyncio.run(main())
@@ -161,7 +161,7 @@ def test_nothing_runs_after_close():
         work.add("b")
         work.add_later("c", 0.001)
         await turns()
-        work.close()
+        await work.close()
         work.add("d")
         work.add_later("e", 0)
         record.gate.set()

@@ -19,7 +19,7 @@ def controller(rig, runner):
         await rig.settle()
 
     async def stop():
-        controller.close()
+        await controller.close()
         await rig.settle()
 
     runner.run(start())

@@ -37,7 +37,7 @@ async def told(rig):
 
 @pytest.fixture
 def repair(rig):
-    return ServiceRepair(rig.client("kube-apiserver"), rig.services)
+    return ServiceRepair(rig.client("kube-apiserver"), rig.services.addresses, rig.services.node_ports)
 
 
 async def test_a_fresh_store_gets_a_bitmap(rig, repair):

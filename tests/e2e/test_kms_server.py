@@ -15,7 +15,8 @@ import pytest
 import yaml
 from http_client import Connection, Lost
 
-from pilothouse import app, options
+from pilothouse import options
+from pilothouse.assembly.server import Server
 from pilothouse.storage import watchcache
 from pilothouse.storage.encryption import config as encryption_config
 from pilothouse.storage.kms import provider as kms
@@ -101,7 +102,7 @@ class Rig:
             f"--encryption-provider-config={self.config}",
             *self.flags,
         ]
-        self.server = app.Server(options.parse(arguments), sockets=[sock])
+        self.server = Server(options.parse(arguments), sockets=[sock])
         await self.server.start()
         tls = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
         tls.load_cert_chain(self.directory / "admin.crt", self.directory / "admin.key")

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -10,8 +9,14 @@ from aiohttp import web
 from backend import Backend, own_address
 from harness import ADMIN
 
+from pilothouse import errors
 from pilothouse.controllers.apiservices import APIServices
+from pilothouse.controllers.remote_discovery import RemoteDiscovery
 from pilothouse.endpoints import aggregator
+from pilothouse.endpoints.aggregator import Aggregator
+from pilothouse.endpoints.relay import Relay
+from pilothouse.outbound.http import INSECURE
+from pilothouse.registry.service_resolver import ServiceResolver
 
 ADDRESS = own_address()
 APISERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
@@ -80,23 +85,24 @@ async def condition(rig, reason):
 @pytest.fixture
 def following(rig, runner):
     """The controller over the rig, with endpoints as the way to services."""
-    rig.services.options = dataclasses.replace(rig.services.options, enable_aggregator_routing=True)
-    controller = APIServices(rig.client("kube-apiserver"), rig.discovery)
+    resolver = ServiceResolver(rig.readers, by_endpoints=True)
+    rig.handlers.dispatcher.aggregator = Aggregator(rig.verbs.relay, resolver)
+    remote = RemoteDiscovery(rig.outbound, resolver)
+    controller = APIServices(rig.client("kube-apiserver"), rig.discovery, remote)
 
     async def start():
         controller.start()
 
     runner.run(start())
     yield controller
-    controller.close()
+    runner.run(controller.close())
 
 
 async def test_requests_go_to_the_backend(rig, following, tmp_path):
     async with Backend(tmp_path, metrics, ("m.default.svc",), ADDRESS) as backend:
         cert, key = backend.client_files("front-proxy")
-        rig.services.options = dataclasses.replace(
-            rig.services.options, proxy_client_cert_file=cert, proxy_client_key_file=key
-        )
+        resolver = ServiceResolver(rig.readers, by_endpoints=True, cert_file=cert, key_file=key)
+        rig.handlers.dispatcher.aggregator = Aggregator(rig.verbs.relay, resolver)
         await service(rig, backend)
         await rig.ok("POST", APISERVICES, api_service(backend))
         assert await condition(rig, "RememberedRule")
@@ -189,13 +195,9 @@ def test_versions_of_paths(path, version):
 
 async def test_nobody_names_himself_to_a_backend(rig, following, tmp_path):
     async with Backend(tmp_path, metrics, ("m.default.svc",), ADDRESS) as backend:
-        rig.services.options = dataclasses.replace(
-            rig.services.options,
-            requestheader_username_headers=("X-User", "X-Other"),
-            requestheader_uid_headers=("X-Id",),
-            requestheader_group_headers=("X-Group",),
-            requestheader_extra_headers_prefix=("X-More-",),
-        )
+        relay = Relay(rig.outbound, ("X-User", "X-Other", "X-Id", "X-Group"), ("X-More-",))
+        resolver = ServiceResolver(rig.readers, by_endpoints=True)
+        rig.handlers.dispatcher.aggregator = Aggregator(relay, resolver)
         await service(rig, backend)
         await rig.ok("POST", APISERVICES, api_service(backend))
         await condition(rig, "RememberedRule")
@@ -232,23 +234,33 @@ async def test_nobody_names_himself_to_a_backend(rig, following, tmp_path):
         assert headers["x-forwarded-uri"] == [path] and headers["x-forwarded-host"] != ["else"]
 
 
-async def test_a_target_without_a_slash_names_no_other_host(rig, monkeypatch):
-    asked = []
+class Here(ServiceResolver):
+    """Every backend answers at one address."""
 
-    async def forward(services, ctx, url, *args, **kwargs):
-        asked.append(url)
-        raise aggregator.errors.ServiceUnavailable("enough")
+    def url(self, backend):
+        return "https://10.0.0.5:443"
 
-    monkeypatch.setattr(aggregator, "resolve", lambda *args: "https://10.0.0.5:443")
-    monkeypatch.setattr(aggregator.relay, "forward", forward)
-    backend = SimpleNamespace(
-        available=True, name="m", namespace="default", port=443, ca_bundle="", insecure=True
-    )
+    def trust(self, backend):
+        return INSECURE
+
+
+class Asked(Relay):
+    """Notes where a request would go."""
+
+    async def forward(self, ctx, url, *args, **kwargs):
+        self.url = url
+        raise errors.ServiceUnavailable("enough")
+
+
+async def test_a_target_without_a_slash_names_no_other_host(rig):
+    relay = Asked(rig.outbound)
+    passing = Aggregator(relay, Here(rig.readers))
+    backend = SimpleNamespace(available=True)
     for target, path in (
         ("/apis/a/v1/b?c", "/apis/a/v1/b?c"),
         ("x@127.0.0.1:1/apis/a/v1/b", "/x@127.0.0.1:1/apis/a/v1/b"),
     ):
         info = SimpleNamespace(is_resource=True, path=target)
         ctx = SimpleNamespace(request=rig.request("GET", target), info=info, user=ADMIN)
-        await aggregator.handle(rig.verbs, ctx, backend)
-        assert asked.pop() == f"https://10.0.0.5:443{path}"
+        await passing.handle(ctx, backend)
+        assert relay.url == f"https://10.0.0.5:443{path}"

@@ -171,7 +171,7 @@ def test_a_budget_that_cannot_be_charged_saves_its_pod():
 
 async def test_a_token(rig):
     accounts = "/api/v1/namespaces/default/serviceaccounts"
-    rig.services.issuer = TokenIssuer(
+    rig.verbs.issuer = TokenIssuer(
         "https://me", keys.load_private(keys.generate()), rig.readers, ("api",), 86400
     )
     account = await rig.ok("POST", accounts, {"metadata": {"name": "robot"}})

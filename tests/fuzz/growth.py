@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 from pilothouse import options
-from pilothouse.app import Server
+from pilothouse.assembly.server import Server
 from pilothouse.heap import relax_collector
 from pilothouse.server.http1 import Http1
 from pilothouse.server.request import Handler

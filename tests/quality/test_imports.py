@@ -62,7 +62,7 @@ def test_every_module_can_be_imported_alone() -> None:
     assert not done.stderr
 
 
-@pytest.mark.parametrize("module", ["pilothouse", "pilothouse.app", "pilothouse.testing.plugin"])
+@pytest.mark.parametrize("module", ["pilothouse", "pilothouse.assembly.process", "pilothouse.testing.plugin"])
 def test_import_time(module: str) -> None:
     """The best of five, for other processes may hold the processor; twice the aim, for slow machines."""
     times = []

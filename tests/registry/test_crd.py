@@ -62,7 +62,7 @@ def define(rig: Any, runner: asyncio.Runner) -> Any:
         await rig.settle()
 
     yield make
-    controller.close()
+    runner.run(controller.close())
 
 
 async def test_discovery(rig: Any, runner: Any, define: Any) -> None:

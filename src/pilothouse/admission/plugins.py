@@ -24,7 +24,7 @@ from pilothouse.admission.storageclass import (
 )
 from pilothouse.admission.tolerations import DefaultTolerationSeconds
 from pilothouse.admission.unsupported import Unsupported
-from pilothouse.options import Config
+from pilothouse.config import Config
 
 ORDER: dict[str, Callable[[Config, Authorizer], Plugin]] = {
     "NamespaceLifecycle": lambda config, authorizer: NamespaceLifecycle(),

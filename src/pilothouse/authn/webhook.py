@@ -1,7 +1,7 @@
 """Tokens that a remote service judges by TokenReview (--authentication-token-webhook-config-file)."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from pilothouse import errors
@@ -9,9 +9,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
 from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.caches import Budget, Cache, short
-
-Post = Callable[[Object], Awaitable[Object]]
-"""Sends a TokenReview and returns the answered one; raises errors.StatusError or OSError when it cannot."""
+from pilothouse.outbound.reviews import Post
 
 
 class WebhookTokens:

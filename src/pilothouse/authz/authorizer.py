@@ -1,4 +1,4 @@
-"""Room 9: may they. The union of the authorizers in the order of --authorization-mode."""
+"""Who may do what. The union of the authorizers in the order of --authorization-mode."""
 
 import inspect
 from collections.abc import Awaitable, Sequence
@@ -8,8 +8,6 @@ from typing import Protocol
 from pilothouse import errors
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import AuthorizationAttributes, User
-from pilothouse.caches import Budget
-from pilothouse.registry.readers import Readers
 
 SUPERUSERS = "system:masters"
 
@@ -109,54 +107,6 @@ async def decided(decision: Decision | Awaitable[Decision]) -> Decision:
     if inspect.isawaitable(decision):
         return await decision
     return decision
-
-
-class AlwaysAllow:
-    def authorize(self, attributes: AuthorizationAttributes) -> Decision:
-        return ALLOW
-
-    def rules_for(self, user: User, namespace: str) -> Rules:
-        return Rules(
-            [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
-            [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
-        )
-
-
-class AlwaysDeny:
-    def authorize(self, attributes: AuthorizationAttributes) -> Decision:
-        return Decision(False, reason="Everything is forbidden.")
-
-
-def from_modes(
-    modes: Sequence[str],
-    readers: Readers,
-    node_rules: Sequence[Object] = (),
-    webhooks: Sequence[Authorizer] = (),
-    budget: Budget | None = None,
-) -> UnionAuthorizer:
-    """The authorizers that --authorization-mode names. ValueError for a mode that there is not.
-
-    `node_rules` are what every node may do: the rules of the bootstrap role system:node. `budget` is that of the
-    server's caches.
-    """
-    from pilothouse.authz.node import NodeAuthorizer
-    from pilothouse.authz.rbac import RBACAuthorizer
-
-    authorizers: list[Authorizer] = []
-    for mode in modes:
-        if mode == "RBAC":
-            authorizers.append(RBACAuthorizer(readers, budget))
-        elif mode == "Node":
-            authorizers.append(NodeAuthorizer(readers, node_rules))
-        elif mode == "AlwaysAllow":
-            authorizers.append(AlwaysAllow())
-        elif mode == "AlwaysDeny":
-            authorizers.append(AlwaysDeny())
-        elif mode == "Webhook":
-            authorizers.extend(webhooks)
-        else:
-            raise ValueError(f'unknown authorization mode "{mode}"')
-    return UnionAuthorizer(authorizers)
 
 
 def forbidden(attributes: AuthorizationAttributes, reason: str = "") -> errors.StatusError:

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 from pilothouse import errors
 from pilothouse.api import selectors
@@ -11,11 +11,10 @@ from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import NO_OPINION, Decision, Rules
 from pilothouse.caches import Budget, Cache, short
+from pilothouse.outbound.reviews import Post
 
 log = logging.getLogger(__name__)
 
-Post = Callable[[Object], Awaitable[Object]]
-"""Sends a SubjectAccessReview and returns the answered one; errors.StatusError or OSError when it cannot."""
 
 _MAX_CACHED = 10_000
 """Characters of the attributes a client controls, above which a decision is not kept."""

@@ -6,19 +6,19 @@ Three controllers of upstream's kube-aggregator in one: registration, availabili
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
 from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.fields import Object
 from pilothouse.controllers.queue import WorkQueue
-from pilothouse.controllers.remote_discovery import resources_of
-from pilothouse.endpoints import aggregator
-from pilothouse.endpoints.discovery import Discovery
+from pilothouse.controllers.remote_discovery import RemoteDiscovery
+from pilothouse.lifecycle import Background
 from pilothouse.registry.catalog import CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY
 from pilothouse.registry.client import Client
 from pilothouse.registry.groups.apiregistration import local_condition
 from pilothouse.registry.resource import Backend
+from pilothouse.registry.service_resolver import port_of
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +29,27 @@ RECHECK, RETRY = 30.0, 1.0
 """Seconds after which a backend is looked at again: one that answered, one that did not."""
 
 
-class APIServices:
+class Announcements(Protocol):
+    """Where the group versions are told of: the discovery documents of this server."""
+
+    def announce(self, group: str, version: str) -> None:
+        """Name a version that has an APIService and that this server answers itself."""
+
+    def set_remote(self, group: str, version: str, resources: list[Object] | None) -> None:
+        """Tell of a version that another server answers; None: it does not say what it serves."""
+
+    def remove_remote(self, group: str, version: str) -> None:
+        """Tell of a version no longer."""
+
+
+class APIServices(Background):
     """Follows APIServices, and the Services and EndpointSlices that they lead to."""
 
-    def __init__(self, client: Client, discovery: Discovery) -> None:
+    def __init__(self, client: Client, discovery: Announcements, remote: RemoteDiscovery) -> None:
         self.client = client
         self.discovery = discovery
         self.apiservices = client.resource(GROUP, "v1", "apiservices")
-        services: Any = client.services
-        self.reach = aggregator.Reach(services.outbound, client.readers, services.options)
+        self.remote = remote
         self.queue = WorkQueue("apiservices", self._sync)
         self._wanted: set[str] = set()
         self._behind: dict[tuple[str, str], set[str]] = {}
@@ -54,8 +66,8 @@ class APIServices:
         for resource in catalog.all():
             self._catalog_changed(resource.group, resource.version)
 
-    def close(self) -> None:
-        self.queue.close()
+    async def close(self) -> None:
+        await self.queue.close()
 
     # What has changed
 
@@ -192,7 +204,7 @@ class APIServices:
             return "ServiceNotFound", f"{what} is not present"
         if (service.get("spec") or {}).get("type", "ClusterIP") != "ClusterIP":
             return "", ""
-        port = aggregator.port_of(service, number)
+        port = port_of(service, number)
         if port is None:
             return "ServicePortError", f"{what} is not listening on port {number}"
         slices = [
@@ -212,7 +224,7 @@ class APIServices:
         """What the last of some attempts failed of, "" as soon as one succeeds."""
         spec, message = obj["spec"], ""
         backend, group, version = backend_of(obj), spec.get("group", ""), spec["version"]
-        calls = [aggregator.probe(self.reach, backend, group, version) for _ in range(ATTEMPTS)]
+        calls = [self.remote.probe(backend, group, version) for _ in range(ATTEMPTS)]
         tasks = [asyncio.ensure_future(call) for call in calls]
         try:
             for done in asyncio.as_completed(tasks):
@@ -230,7 +242,7 @@ class APIServices:
         backend = self.client.catalog.backends.get(version)
         if backend is None or backend.uid != obj["metadata"]["uid"]:
             return
-        resources = await resources_of(self.reach, backend, *version)
+        resources = await self.remote.resources_of(backend, *version)
         if self.client.catalog.backends.get(version) is not None:
             self.discovery.set_remote(*version, resources)
 

@@ -18,7 +18,7 @@ import orjson
 from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.authz.cover import uncovered
-from pilothouse.lifecycle import Background
+from pilothouse.lifecycle import BackgroundTask
 from pilothouse.storage.encryption.backend import EncryptionError
 from pilothouse.storage.interface import StorageError
 
@@ -130,7 +130,7 @@ async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
     return waiting
 
 
-class Rest(Background):
+class Rest(BackgroundTask):
     """Tries again and again to make what had to wait."""
 
     def __init__(self, writer: Writer, waiting: Sequence[Planned]) -> None:

@@ -16,6 +16,7 @@ from pilothouse.api import meta
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.validate.crd import definition as rules
 from pilothouse.controllers.queue import WorkQueue
+from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
 from pilothouse.registry.crd import Definitions
 from pilothouse.registry.groups.apiextensions import CLEANUP, GROUP, set_condition
@@ -70,7 +71,7 @@ class _Accepted:
                     del counts[text]
 
 
-class CustomResourceDefinitions:
+class CustomResourceDefinitions(Background):
     """Follows the definitions; always on, for without it none of them is served."""
 
     def __init__(self, client: Client, definitions: Definitions) -> None:
@@ -94,10 +95,10 @@ class CustomResourceDefinitions:
             self._seen(entry.value)
         cache.subscribe(self._changed)
 
-    def close(self) -> None:
-        self._naming.close()
-        self._deleting.close()
-        self._compiling.close()
+    async def close(self) -> None:
+        await self._naming.close()
+        await self._deleting.close()
+        await self._compiling.close()
 
     def _changed(self, new: Any, old: Any) -> None:
         if new is not None:
@@ -184,7 +185,7 @@ class CustomResourceDefinitions:
         """The status that a definition should have."""
         out: Object = {"status": dict(obj["status"])}
         names, wrong = self._names(group, obj)
-        status = out["status"]
+        status: Object = out["status"]
         known = {condition["type"] for condition in status.get("conditions") or ()}
         if obj["spec"]["names"] != status.get("acceptedNames") or "NamesAccepted" not in known:
             status["acceptedNames"] = names

@@ -4,6 +4,7 @@ from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.fields import Object
 from pilothouse.controllers.queue import WorkQueue
+from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
 
 GROUP = "flowcontrol.apiserver.k8s.io"
@@ -11,7 +12,7 @@ MANAGER = "api-priority-and-fairness-config-consumer-v1"
 SCHEMAS, LEVELS = f"flowschemas.{GROUP}", f"prioritylevelconfigurations.{GROUP}"
 
 
-class FlowSchemaStatus:
+class FlowSchemaStatus(Background):
     """Follows flow schemas and priority levels; `client` acts as MANAGER."""
 
     def __init__(self, client: Client) -> None:
@@ -23,8 +24,8 @@ class FlowSchemaStatus:
         self.client.readers.subscribe(LEVELS, self._level_changed)
         self.client.readers.subscribe(SCHEMAS, self._schema_changed)
 
-    def close(self) -> None:
-        self.queue.close()
+    async def close(self) -> None:
+        await self.queue.close()
 
     def _schema_changed(self, key: str, new: Object | None, old: Object | None) -> None:
         if new is not None:

@@ -10,6 +10,7 @@ from pilothouse import errors
 from pilothouse._watchcache import Entry, ResourceCache
 from pilothouse.api.fields import Object
 from pilothouse.controllers.queue import WorkQueue
+from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
 from pilothouse.registry.deletion import FOREGROUND, ORPHAN
 from pilothouse.registry.resource import Resource
@@ -20,7 +21,7 @@ DELETING = b'"deletionTimestamp"'
 WAITS = [f'"{finalizer}"'.encode() for finalizer in (FOREGROUND, ORPHAN)]
 
 
-class GarbageCollector:
+class GarbageCollector(Background):
     """Knows which objects name which owner, and acts when an owner goes away or is being deleted."""
 
     def __init__(self, client: Client) -> None:
@@ -37,9 +38,9 @@ class GarbageCollector:
         self.client.catalog.changed.append(lambda group, version: self._follow())
         self._follow()
 
-    def close(self) -> None:
-        self.objects.close()
-        self.deleting.close()
+    async def close(self) -> None:
+        await self.objects.close()
+        await self.deleting.close()
 
     def _follow(self) -> None:
         for resource in self.client.catalog.all():

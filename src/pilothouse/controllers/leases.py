@@ -15,7 +15,7 @@ import orjson
 from pilothouse import errors
 from pilothouse.api import meta, times
 from pilothouse.api.fields import Object
-from pilothouse.lifecycle import Background
+from pilothouse.lifecycle import Background, BackgroundTask
 from pilothouse.registry.client import Client
 from pilothouse.storage.interface import KeyExists, RevisionConflict, Storage, StorageError
 
@@ -33,7 +33,7 @@ COLLECT = 3600.0
 IDENTITY = "apiserver.kubernetes.io/identity"
 
 
-class _Loop(Background):
+class _Loop(BackgroundTask):
     """Runs `turn` now, every `period` seconds, and when it is woken."""
 
     def __init__(self, period: float, turn: Callable[[], Awaitable[None]]) -> None:
@@ -60,7 +60,7 @@ class _Loop(Background):
                 pass
 
 
-class KubernetesEndpoints:
+class KubernetesEndpoints(Background):
     """Keeps this server's address, and those of all live ones, in the endpoints of default/kubernetes."""
 
     def __init__(self, client: Client, address: str, port: int) -> None:
@@ -183,7 +183,7 @@ class KubernetesEndpoints:
         await self._client.change(resource, "default", "kubernetes", edit)
 
 
-class IdentityLease:
+class IdentityLease(Background):
     """Renews the lease that tells of this server, and deletes those of servers that are gone for good."""
 
     def __init__(self, client: Client, lease: Object) -> None:

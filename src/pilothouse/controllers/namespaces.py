@@ -7,6 +7,7 @@ from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.fields import Object
 from pilothouse.controllers.queue import WorkQueue
+from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode
@@ -32,7 +33,7 @@ WELL = {
 """The conditions of a namespace that goes away: reason and message of each while all is well."""
 
 
-class NamespaceDeletion:
+class NamespaceDeletion(Background):
     """Follows namespaces; each one with a deletion time is emptied resource by resource."""
 
     def __init__(self, client: Client) -> None:
@@ -43,8 +44,8 @@ class NamespaceDeletion:
     def start(self) -> None:
         self.client.readers.subscribe("namespaces", self._changed)
 
-    def close(self) -> None:
-        self.queue.close()
+    async def close(self) -> None:
+        await self.queue.close()
 
     def _changed(self, key: str, new: Object | None, old: Object | None) -> None:
         if (

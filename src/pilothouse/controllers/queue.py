@@ -70,12 +70,15 @@ class WorkQueue:
             del self._waiting[following]
             self._start(following)
 
-    def close(self) -> None:
-        """Drop what waits and cancel what runs."""
+    async def close(self) -> None:
+        """Drop what waits, cancel what runs and wait until it has ended."""
         self._closed = True
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
         self._waiting.clear()
-        for task in list(self._running.values()):
+        running = list(self._running.values())
+        for task in running:
             task.cancel()
+        if running:
+            await asyncio.wait(running)

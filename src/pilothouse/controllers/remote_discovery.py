@@ -1,47 +1,80 @@
-"""What an aggregated server says it serves: in one aggregated document, else in the list of each version."""
+"""What another API server serves: whether it answers at all, and the resources of a group version.
+
+It tells them in one aggregated document, or else in the list of each version.
+"""
 
 import orjson
 
 from pilothouse.api.fields import Object
-from pilothouse.endpoints import aggregator
-from pilothouse.endpoints.aggregator import Reach
-from pilothouse.outbound.http import ClientError
+from pilothouse.outbound.http import Answer, ClientError, Outbound
 from pilothouse.registry.resource import Backend
+from pilothouse.registry.service_resolver import ServiceResolver, Unroutable
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 LIMIT = 16 << 20
+"""Bytes of a document at most."""
+
+SECONDS = 5.0
+"""Time for the head of an answer."""
+
+SYSTEM = (("X-Remote-User", "system:kube-aggregator"), ("X-Remote-Group", "system:masters"))
+"""In whose name this server asks by itself."""
 
 
-async def resources_of(reach: Reach, backend: Backend, group: str, version: str) -> list[Object] | None:
-    """The APIResourceDiscovery objects of a group version, None when they cannot be had."""
-    try:
-        base = reach.base(backend)
-        found, document = await _get(reach, f"{base}/apis", AGGREGATED, backend)
-        if "as=APIGroupDiscoveryList" in found:
-            return _of_version(document, group, version)
-        path = f"/apis/{group}/{version}" if group else f"/api/{version}"
-        _, document = await _get(reach, base + path, "application/json", backend)
-        return _converted(document, group, version)
-    except (aggregator.Unroutable, ClientError, ValueError, KeyError, TypeError, AttributeError):
-        return None
+class RemoteDiscovery:
+    """Asks backends what they serve."""
+
+    def __init__(self, outbound: Outbound, resolver: ServiceResolver) -> None:
+        self._outbound = outbound
+        self._resolver = resolver
+
+    async def probe(self, backend: Backend, group: str, version: str) -> str:
+        """Ask a backend for its discovery document; what is wrong, "" when it answers."""
+        try:
+            base = self._resolver.url(backend)
+        except Unroutable as err:
+            return str(err)
+        url = f"{base}{_path(group, version)}"
+        try:
+            answer = await self._open(url, backend)
+        except ClientError as err:
+            return f'failing or missing response from {url}: Get "{url}": {err}'
+        answer.close()
+        if not 200 <= answer.status < 300:
+            return f"failing or missing response from {url}: bad status from {url}: {answer.status}"
+        return ""
+
+    async def resources_of(self, backend: Backend, group: str, version: str) -> list[Object] | None:
+        """The APIResourceDiscovery objects of a group version, None when they cannot be had."""
+        try:
+            base = self._resolver.url(backend)
+            found, document = await self._get(f"{base}/apis", AGGREGATED, backend)
+            if "as=APIGroupDiscoveryList" in found:
+                return _of_version(document, group, version)
+            _, document = await self._get(f"{base}{_path(group, version)}", "application/json", backend)
+            return _converted(document, group, version)
+        except (Unroutable, ClientError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    async def _get(self, url: str, accept: str, backend: Backend) -> tuple[str, Object]:
+        """Content type and document; the type is "" where the answer is another than asked for."""
+        answer = await self._open(url, backend, accept)
+        body = await answer.read(LIMIT)
+        if answer.status != 200:
+            if accept == AGGREGATED and answer.status != 503:
+                return "", {}
+            raise ClientError(f"status {answer.status}")
+        document: Object = orjson.loads(body)
+        return answer.header("content-type"), document
+
+    async def _open(self, url: str, backend: Backend, accept: str = "") -> Answer:
+        headers = [*SYSTEM, ("Accept", accept)] if accept else SYSTEM
+        trust = self._resolver.trust(backend)
+        return await self._outbound.open("GET", url, headers=headers, trust=trust, timeout=SECONDS)
 
 
-async def _get(reach: Reach, url: str, accept: str, backend: Backend) -> tuple[str, Object]:
-    """Content type and document; the type is "" where the answer is another than asked for."""
-    answer = await reach.outbound.open(
-        "GET",
-        url,
-        headers=[*aggregator.SYSTEM, ("Accept", accept)],
-        trust=aggregator.trust_of(backend, reach.options),
-        timeout=aggregator.DISCOVERY_SECONDS,
-    )
-    body = await answer.read(LIMIT)
-    if answer.status != 200:
-        if accept == AGGREGATED and answer.status != 503:
-            return "", {}
-        raise ClientError(f"status {answer.status}")
-    document: Object = orjson.loads(body)
-    return answer.header("content-type"), document
+def _path(group: str, version: str) -> str:
+    return f"/apis/{group}/{version}" if group else f"/api/{version}"
 
 
 def _of_version(document: Object, group: str, version: str) -> list[Object]:

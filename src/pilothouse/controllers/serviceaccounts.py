@@ -2,6 +2,7 @@
 
 from pilothouse.api.fields import Object
 from pilothouse.controllers.queue import WorkQueue
+from pilothouse.lifecycle import Background
 from pilothouse.registry.client import Client
 
 ACCOUNT, CONFIG_MAP = "default", "kube-root-ca.crt"
@@ -12,7 +13,7 @@ ABOUT = {
 }
 
 
-class NamespaceContents:
+class NamespaceContents(Background):
     """What kube-controller-manager's serviceaccount and root-ca-cert-publisher controllers do."""
 
     def __init__(self, client: Client, ca_pem: str) -> None:
@@ -29,8 +30,8 @@ class NamespaceContents:
         readers.subscribe("serviceaccounts", self._content)
         readers.subscribe("configmaps", self._content)
 
-    def close(self) -> None:
-        self.queue.close()
+    async def close(self) -> None:
+        await self.queue.close()
 
     def _namespace(self, key: str, new: Object | None, old: Object | None) -> None:
         if new is not None and (old is None or not self._complete(new["metadata"]["name"])):

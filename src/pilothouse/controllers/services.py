@@ -1,22 +1,22 @@
-"""Repairs what is noted of node ports and cluster IPs by what services have (upstream's two repair controllers,
+"""Brings the records of node ports and cluster IPs in line with what services have (upstream's repair controllers,
 portallocator/controller/repair.go and ipallocator/controller/repairip.go).
 
-Every server looks now and then: what is used is marked, what was marked for nothing is free again after some looks.
+Every server looks from time to time: it marks what is in use, and frees what was marked without use at several looks.
 """
 
 import asyncio
 import logging
-from typing import Any
 
 from pilothouse import errors
 from pilothouse.api import meta, times
 from pilothouse.api.fields import Object
 from pilothouse.controllers.recorder import Recorder
-from pilothouse.lifecycle import Background
+from pilothouse.lifecycle import BackgroundTask
 from pilothouse.registry.allocators import Addresses, AllocationError
 from pilothouse.registry.client import Client
 from pilothouse.registry.groups.service_objects import ALLOCATOR, FAMILY, MANAGED_BY, ip_address, ips_of
 from pilothouse.registry.node_ports import NodePorts, ports_of
+from pilothouse.registry.resource import Resource
 from pilothouse.storage.interface import StorageError
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,13 @@ GRACE = 60
 OBJECTS = "ipaddresses.networking.k8s.io"
 
 
-class ServiceRepair(Background):
-    """The loop of one server; `services` has the pools that are repaired."""
+class ServiceRepair(BackgroundTask):
+    """The loop of one server, over the cluster IPs and the node ports that it allocates."""
 
-    def __init__(self, client: Client, services: Any) -> None:
+    def __init__(self, client: Client, addresses: Addresses, node_ports: NodePorts) -> None:
         self._client = client
-        self._services = services
+        self._addresses = addresses
+        self._node_ports = node_ports
         self._leaks: dict[int, int] = {}
         self._ports_events = Recorder(client, "portallocator-repair-controller")
         self._address_events = Recorder(client, "ipallocator-repair-controller")
@@ -50,8 +51,8 @@ class ServiceRepair(Background):
 
     async def repair(self) -> None:
         """Look once; what goes wrong is said in the log and tried again at the next look."""
-        self._services.addresses.sweep()
-        self._services.node_ports.sweep()
+        self._addresses.sweep()
+        self._node_ports.sweep()
         for part in (self._repair_ports, self._repair_addresses):
             try:
                 await part()
@@ -63,7 +64,7 @@ class ServiceRepair(Background):
     # Node ports
 
     async def _repair_ports(self) -> None:
-        pool: NodePorts = self._services.node_ports
+        pool = self._node_ports
         owners: dict[int, Object] = {}
         for service in self._services_now():
             for port in sorted(ports_of(service)):
@@ -114,7 +115,7 @@ class ServiceRepair(Background):
 
     async def _repair_address(self, service: Object, ip: str) -> None:
         """Have an IPAddress stand for a service's address."""
-        pool: Addresses = self._services.addresses
+        pool = self._addresses
         namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
         at = f"[{_family(ip)}]: {ip}"
         if ip not in pool:
@@ -167,7 +168,7 @@ class ServiceRepair(Background):
         await self._client.delete(self._objects(), "", ip)
         await self._create(service, ip)
 
-    def _objects(self) -> Any:
+    def _objects(self) -> Resource:
         return self._client.resource("networking.k8s.io", "v1", "ipaddresses")
 
     def _parent(self, reference: Object) -> Object | None:

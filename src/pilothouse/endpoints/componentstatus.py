@@ -49,7 +49,7 @@ async def _status(verbs: Verbs, name: str) -> Object:
 async def _neighbour(verbs: Verbs, port: int) -> Object:
     url = f"https://127.0.0.1:{port}/healthz"
     try:
-        answer = await verbs.services.outbound.open("GET", url, trust=INSECURE, timeout=SECONDS)
+        answer = await verbs.relay.outbound.open("GET", url, trust=INSECURE, timeout=SECONDS)
         text = (await answer.read(LIMIT)).decode("utf-8", "replace")
     except ClientError as err:
         return _condition(False, f'Get "{url}": {err}')

@@ -6,7 +6,6 @@ from inspect import isawaitable
 from pilothouse import errors
 from pilothouse.api.identity import RequestInfo
 from pilothouse.endpoints import (
-    aggregator,
     connect,
     create,
     delete,
@@ -21,6 +20,7 @@ from pilothouse.endpoints import (
 from pilothouse.endpoints import (
     list as list_verb,
 )
+from pilothouse.endpoints.aggregator import Aggregator, version_of
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.negotiation import negotiation_for
@@ -70,6 +70,7 @@ class Dispatcher:
         discovery: Discovery,
         nonresource: NonResource,
         responder: Responder,
+        aggregator: Aggregator,
         consistent: ConsistentReads | None = None,
     ) -> None:
         """`consistent` makes the caches as new as the store, None where they always are."""
@@ -78,15 +79,16 @@ class Dispatcher:
         self.discovery = discovery
         self.nonresource = nonresource
         self.responder = responder
+        self.aggregator = aggregator
         self.consistent = consistent
 
     def dispatch(self, ctx: Context) -> Answer:
         """The answer, or an awaitable of it."""
         info = ctx.info
         if self.catalog.backends:
-            backend = self.catalog.backends.get(aggregator.version_of(info.path))
+            backend = self.catalog.backends.get(version_of(info.path))
             if backend is not None:
-                return aggregator.handle(self.verbs, ctx, backend)
+                return self.aggregator.handle(ctx, backend)
         if not info.is_resource:
             return self._path(ctx)
         resource = self.catalog.get(info.group, info.version, info.resource)

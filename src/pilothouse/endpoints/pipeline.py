@@ -45,7 +45,7 @@ SELECTOR_VERBS = frozenset(("list", "watch", "deletecollection"))
 
 @dataclass(slots=True)
 class Stages:
-    """What the pipeline leads through; built once by app.py."""
+    """What the pipeline leads through; built once by assembly/handlers.py."""
 
     authenticator: Authenticator
     impersonation: Impersonation

@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from functools import lru_cache
 from posixpath import join, normpath
-from typing import Any, Protocol
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pilothouse import errors
@@ -49,76 +47,67 @@ _TOKEN = "!#$&'*+-.^_`|~"
 """What may stand in a header's name beside letters and digits; a percent sign is escaped as well."""
 
 
-class Services(Protocol):
-    """What passing on needs of the server."""
-
-    options: Any
-    outbound: Outbound
-
-
-def passed_on(headers: Iterable[tuple[str, str]], options: Any) -> list[tuple[str, str]]:
-    """The headers of a client that the other side may see.
-
-    Those that concern one connection stay here (RFC 9110 7.6.1), and so do all in which a front proxy names a user:
-    the usual ones and those of --requestheader-*. The other side trusts us in them.
-    """
-    headers = list(headers)
-    hidden, prefixes = _identity(
-        (
-            *options.requestheader_username_headers,
-            *options.requestheader_uid_headers,
-            *options.requestheader_group_headers,
-        ),
-        tuple(options.requestheader_extra_headers_prefix),
-    )
-    dropped = hidden | _named_in_connection(headers)
-    return [(n, v) for n, v in headers if n not in dropped and not n.startswith(prefixes)]
-
-
-@lru_cache(maxsize=16)
-def _identity(names: tuple[str, ...], prefixes: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Names and prefixes of the headers that never come from a client."""
-    hidden = _HOP.union(_OURS, _IDENTITY, (name.lower() for name in names))
-    return hidden, (*_IDENTITY_PREFIXES, *(prefix.lower() for prefix in prefixes if prefix))
-
-
 def _named_in_connection(headers: Iterable[tuple[str, str]]) -> set[str]:
     """The further headers of which Connection says that they concern one connection."""
     values = [value for name, value in headers if name.lower() == "connection"]
     return {name.strip().lower() for value in values for name in value.split(",")}
 
 
-async def forward(
-    services: Services,
-    ctx: Context,
-    url: str,
-    trust: Trust,
-    *,
-    prepend: str = "",
-    more: list[tuple[str, str]] | None = None,
-    timeout: float | None = None,  # noqa: ASYNC109
-) -> Answer:
-    """Send a client's request to `url`; ServiceUnavailable when it cannot be reached.
+class Relay:
+    """Passes requests on to other servers.
 
-    `prepend` is the path of ours that stands for the other's root.
+    `identity_headers` and `extra_prefixes` are the headers in which a front proxy names a user to this server, and
+    beginnings of such (--requestheader-*): they are kept back, as are the usual ones.
     """
-    request = ctx.request
-    headers = passed_on(request.all_headers, services.options)
-    came_by = ", ".join(v for n, v in request.all_headers if n == "x-forwarded-for")
-    headers.append(("X-Forwarded-For", f"{came_by}, {request.peer[0]}" if came_by else request.peer[0]))
-    headers.append(("Audit-Id", ctx.audit_id))
-    path = urlsplit(url).path
-    seen = "/" + normpath(f"{prepend}/{path}").lstrip("/")  # normpath keeps two slashes at the start
-    headers.append(("X-Forwarded-Uri", seen if seen == "/" or not path.endswith("/") else f"{seen}/"))
-    headers.append(("X-Forwarded-Host", request.headers.get("host", "")))
-    headers.append(("X-Forwarded-Proto", "https"))
-    headers += more or []
-    try:
-        return await services.outbound.open(
-            request.method, url, headers=headers, body=request.body, trust=trust, timeout=timeout
-        )
-    except ClientError as err:
-        raise errors.ServiceUnavailable(f"error trying to reach service: {err}") from None
+
+    def __init__(
+        self, outbound: Outbound, identity_headers: Iterable[str] = (), extra_prefixes: Iterable[str] = ()
+    ) -> None:
+        self.outbound = outbound
+        self._hidden = _HOP.union(_OURS, _IDENTITY, (name.lower() for name in identity_headers))
+        self._prefixes = (*_IDENTITY_PREFIXES, *(prefix.lower() for prefix in extra_prefixes if prefix))
+
+    def passed_on(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The headers of a client that the other side may see.
+
+        Those that concern one connection stay here (RFC 9110 7.6.1), and so do all in which a front proxy names a
+        user: the other side trusts us in them.
+        """
+        headers = list(headers)
+        dropped = self._hidden | _named_in_connection(headers)
+        return [(n, v) for n, v in headers if n not in dropped and not n.startswith(self._prefixes)]
+
+    async def forward(
+        self,
+        ctx: Context,
+        url: str,
+        trust: Trust,
+        *,
+        prepend: str = "",
+        more: list[tuple[str, str]] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> Answer:
+        """Send a client's request to `url`; ServiceUnavailable when it cannot be reached.
+
+        `prepend` is the path of ours that stands for the other's root; `timeout` is in seconds.
+        """
+        request = ctx.request
+        headers = self.passed_on(request.all_headers)
+        came_by = ", ".join(v for n, v in request.all_headers if n == "x-forwarded-for")
+        headers.append(("X-Forwarded-For", f"{came_by}, {request.peer[0]}" if came_by else request.peer[0]))
+        headers.append(("Audit-Id", ctx.audit_id))
+        path = urlsplit(url).path
+        seen = "/" + normpath(f"{prepend}/{path}").lstrip("/")  # normpath keeps two slashes at the start
+        headers.append(("X-Forwarded-Uri", seen if seen == "/" or not path.endswith("/") else f"{seen}/"))
+        headers.append(("X-Forwarded-Host", request.headers.get("host", "")))
+        headers.append(("X-Forwarded-Proto", "https"))
+        headers += more or []
+        try:
+            return await self.outbound.open(
+                request.method, url, headers=headers, body=request.body, trust=trust, timeout=timeout
+            )
+        except ClientError as err:
+            raise errors.ServiceUnavailable(f"error trying to reach service: {err}") from None
 
 
 def identity_headers(user: User) -> list[tuple[str, str]]:

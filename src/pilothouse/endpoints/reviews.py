@@ -1,6 +1,7 @@
 """Reviews: virtual kinds that ask the authorizer or the authenticator and store nothing."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pilothouse import errors
@@ -23,26 +24,25 @@ class Judge(Authorizer, Protocol):
     def rules_for(self, user: User, namespace: str) -> Rules: ...
 
 
-class Services(Protocol):
-    """The parts of the server that answer reviews."""
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """Whom the reviews ask."""
 
-    @property
-    def authorizer(self) -> Judge: ...
-    @property
-    def authenticator(self) -> UnionAuthenticator: ...
+    authorizer: Judge
+    authenticator: UnionAuthenticator
 
 
 async def answer(
-    resource: Resource, obj: Object, user: User, services: Services, work: Work | Inline = INLINE_WORK
+    resource: Resource, obj: Object, user: User, judges: Judges, work: Work | Inline = INLINE_WORK
 ) -> Object:
     """The review with its status; `obj` is decoded, its namespace the one of the URL."""
-    reviewed: Object = await _KINDS[resource.kind](obj, user, services, work)
+    reviewed: Object = await _KINDS[resource.kind](obj, user, judges, work)
     return reviewed
 
 
-async def _subject_access(obj: Object, user: User, services: Services, work: Work | Inline) -> Object:
+async def _subject_access(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
     await work.run(_check_subject_access, obj)
-    return await _decide(obj, _subject(obj["spec"]), services, work)
+    return await _decide(obj, _subject(obj["spec"]), judges, work)
 
 
 def _check_subject_access(obj: Object) -> None:
@@ -53,9 +53,9 @@ def _check_subject_access(obj: Object) -> None:
     causes.raise_if_any(_GROUP, "", "")
 
 
-async def _local_subject_access(obj: Object, user: User, services: Services, work: Work | Inline) -> Object:
+async def _local_subject_access(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
     await work.run(_check_local_subject_access, obj)
-    return await _decide(obj, _subject(obj["spec"]), services, work)
+    return await _decide(obj, _subject(obj["spec"]), judges, work)
 
 
 def _check_local_subject_access(obj: Object) -> None:
@@ -73,9 +73,9 @@ def _check_local_subject_access(obj: Object) -> None:
     causes.raise_if_any(_GROUP, "", "")
 
 
-async def _self_subject_access(obj: Object, user: User, services: Services, work: Work | Inline) -> Object:
+async def _self_subject_access(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
     await work.run(_check_self_subject_access, obj)
-    return await _decide(obj, user, services, work)
+    return await _decide(obj, user, judges, work)
 
 
 def _check_self_subject_access(obj: Object) -> None:
@@ -85,17 +85,17 @@ def _check_self_subject_access(obj: Object) -> None:
     causes.raise_if_any(_GROUP, "", "")
 
 
-async def _decide(obj: Object, user: User, services: Services, work: Work | Inline) -> Object:
+async def _decide(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
     attributes, faults = await work.run(_attributes, obj["spec"], user)
-    decision = await decided(services.authorizer.authorize(attributes))
+    decision = await decided(judges.authorizer.authorize(attributes))
     return {**obj, "status": _access_status(decision, faults)}
 
 
-async def _self_subject_rules(obj: Object, user: User, services: Services, work: Work | Inline) -> Object:
+async def _self_subject_rules(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
     asked = (obj.get("spec") or {}).get("namespace", "")
     if not asked:
         raise errors.BadRequest("no namespace on request")
-    rules = services.authorizer.rules_for(user, asked)
+    rules = judges.authorizer.rules_for(user, asked)
     status: Object = {
         "resourceRules": rules.resource,
         "nonResourceRules": rules.non_resource,
@@ -106,12 +106,12 @@ async def _self_subject_rules(obj: Object, user: User, services: Services, work:
     return {**_head(obj), "metadata": {}, "spec": {}, "status": status}
 
 
-async def _token(obj: Object, user: User, services: Services, work: Work | Inline) -> Object:
+async def _token(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
     spec = obj.get("spec") or {}
     if not spec.get("token"):
         raise errors.BadRequest("token is required for TokenReview in authentication")
-    wanted = tuple(spec.get("audiences") or ()) or services.authenticator.audiences
-    review = services.authenticator.review(spec["token"], wanted)
+    wanted = tuple(spec.get("audiences") or ()) or judges.authenticator.audiences
+    review = judges.authenticator.review(spec["token"], wanted)
     if isinstance(review, Awaitable):
         review = await review
     status: Object = {"user": {}}
@@ -127,12 +127,12 @@ async def _token(obj: Object, user: User, services: Services, work: Work | Inlin
     return {**obj, "status": status}
 
 
-async def _self_subject(obj: Object, user: User, services: Services, work: Work | Inline) -> Object:
+async def _self_subject(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
     metadata = {"creationTimestamp": meta.now()}
     return {**_head(obj), "metadata": metadata, "status": {"userInfo": user_info(user)}}
 
 
-_KINDS: dict[str, Callable[[Object, User, Services, Work | Inline], Awaitable[Object]]] = {
+_KINDS: dict[str, Callable[[Object, User, Judges, Work | Inline], Awaitable[Object]]] = {
     "SubjectAccessReview": _subject_access,
     "LocalSubjectAccessReview": _local_subject_access,
     "SelfSubjectAccessReview": _self_subject_access,

@@ -2,32 +2,29 @@
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import Protocol
 
 from pilothouse.api import depth, meta
 from pilothouse.api.equality import identity
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes
-from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.authz import escalation
 from pilothouse.authz.authorizer import Authorizer, decided, forbidden
 from pilothouse.authz.escalation import Escalation
 from pilothouse.authz.rbac import GROUP as RBAC
 from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.kubelet import Kubelets
 from pilothouse.endpoints.params import WriteParams
+from pilothouse.endpoints.relay import Relay
 from pilothouse.endpoints.response import Responder
-from pilothouse.endpoints.reviews import Judge
+from pilothouse.endpoints.reviews import Judges
 from pilothouse.offload import Offload
-from pilothouse.options import Config
-from pilothouse.outbound.http import Outbound
-from pilothouse.registry import strategy
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.strategy import Services, Strategy, WriteContext
 from pilothouse.registry.write import Write, Written
 from pilothouse.server.request import Response
 
@@ -35,20 +32,6 @@ MANAGER_LIMIT = 128
 
 AGENT_LIMIT = 4096
 """Characters of a user agent among which the printable ones of a field manager are looked for."""
-
-
-class Services(strategy.Services, Protocol):
-    """What a few verbs need beside the store."""
-
-    options: Config
-    outbound: Outbound
-
-    @property
-    def issuer(self) -> TokenIssuer: ...
-    @property
-    def authenticator(self) -> UnionAuthenticator: ...
-    @property
-    def authorizer(self) -> Judge: ...
 
 
 @dataclass(slots=True)
@@ -62,8 +45,14 @@ class Verbs:
     authorizer: Authorizer
     responder: Responder
     services: Services
+    """What the hooks of a write find in WriteContext.services."""
     escalation: Escalation
     offload: Offload
+    relay: Relay
+    kubelets: Kubelets
+    judges: Judges
+    issuer: TokenIssuer | None = None
+    """Signs the tokens of service accounts; None in a server without a signing key."""
     watch_timeout: float = 1800.0
 
 

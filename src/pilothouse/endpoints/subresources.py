@@ -156,7 +156,8 @@ async def _charge(scope: RequestScope, budget: Object) -> bool:
 async def token(scope: RequestScope, body: Object) -> Response:
     """Sign a token for a service account (authentication.k8s.io/v1 TokenRequest)."""
     verbs, info, resource = scope.verbs, scope.ctx.info, scope.resource
-    issuer = verbs.services.issuer
+    issuer = verbs.issuer
+    assert issuer is not None
     verbs.store.find(resource, info.namespace, info.name)
     record = _body_record(resource, resource.subresources["token"])
     await scope.context.work.run(scope.track, None, body, record=record)
@@ -206,5 +207,5 @@ async def _reviewed(scope: RequestScope, body: Object) -> Response:
         await work.run(resource.strategy.validate, scope.context, body, errs)
         errs.raise_if_any(resource.group, resource.kind, body["metadata"].get("name", ""))
     await scope.validate(body, None)
-    answer = await reviews.answer(resource, body, scope.ctx.user, scope.verbs.services, work)
+    answer = await reviews.answer(resource, body, scope.ctx.user, scope.verbs.judges, work)
     return await work.run(scope.verbs.responder.plain, scope.ctx, answer, 201)

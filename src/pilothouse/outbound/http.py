@@ -1,10 +1,13 @@
-"""Outbound HTTP: kubelets, pods, services and aggregated servers. Needs aiohttp (extra `proxy`)."""
+"""The HTTP client for kubelets, pods, services, webhooks and aggregated servers. Needs aiohttp (extra `proxy`)."""
 
 import asyncio
 import base64
+import contextlib
 import ssl
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +26,8 @@ class ClientError(Exception):
 class Trust:
     """How the other side is known: by a CA bundle (PEM), by the system's when there is none, or not at all.
 
-    `server_name` replaces the address when its certificate is checked; cert_file and key_file are our own.
+    `server_name` replaces the address when its certificate is checked. Our own certificate and key are files
+    (`cert_file`, `key_file`) or PEM text (`cert`, `key`).
     """
 
     ca: bytes = b""
@@ -31,6 +35,8 @@ class Trust:
     server_name: str = ""
     cert_file: str = ""
     key_file: str = ""
+    cert: bytes = b""
+    key: bytes = field(default=b"", repr=False)
 
     def context(self) -> ssl.SSLContext:
         """A TLS context; ClientError when files or certificates cannot be used."""
@@ -39,11 +45,24 @@ class Trust:
             if self.insecure:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
-            if self.cert_file:
-                context.load_cert_chain(self.cert_file, self.key_file)
+            if self.cert_file or self.cert:
+                with self._files() as (cert_file, key_file):
+                    context.load_cert_chain(cert_file, key_file)
         except (OSError, ValueError) as err:
             raise ClientError(f"tls: {err}") from None
         return context
+
+    @contextlib.contextmanager
+    def _files(self) -> Iterator[tuple[str, str]]:
+        """Our certificate and key as files: OpenSSL reads them from no other place. What is made here is removed."""
+        with tempfile.TemporaryDirectory(prefix="pilothouse-") as made:  # mode 0700
+            paths = []
+            for name, data, path in (("crt", self.cert, self.cert_file), ("key", self.key, self.key_file)):
+                if data:
+                    path = f"{made}/tls.{name}"
+                    Path(path).write_bytes(data)
+                paths.append(path)
+            yield paths[0], paths[1]
 
 
 INSECURE = Trust(insecure=True)
@@ -91,8 +110,16 @@ class Answer:
         self._response.close()
 
 
+ANSWER_BYTES = 1 << 20
+"""Longest answer that `Outbound.exchange` reads."""
+
+
 class Outbound:
-    """Sends requests, with connections kept per address and trust. Redirects are answers like others."""
+    """Sends requests, with connections kept per address and trust. Redirects are answers like others.
+
+    Every request of this server to another one goes through `open`: a circuit breaker, which refuses for a while what
+    has just failed at the same address, belongs there.
+    """
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
@@ -110,15 +137,35 @@ class Outbound:
     ) -> Answer:
         """Send a request and read the head of its answer, within `timeout` seconds; raises ClientError."""
         request = self._request(method, url, headers, body, trust)
-        # a task of its own: a request's pipeline runs outside of any until it waits
+        # A task of its own: until a request first waits, its pipeline runs outside of any task.
         task = asyncio.get_running_loop().create_task(request)
         try:
             done, _ = await asyncio.wait((task,), timeout=timeout)
         finally:
-            task.cancel()  # does nothing to one that is done
+            task.cancel()  # has no effect on a task that is done
         if not done:
             raise ClientError(TIMED_OUT)
         return task.result()
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        trust: Trust = INSECURE,
+        timeout: float,  # noqa: ASYNC109
+    ) -> bytes:
+        """The whole body of a successful answer, 1 MiB at most; raises OSError for everything else."""
+        try:
+            answer = await self.open(method, url, headers=headers, body=body, trust=trust, timeout=timeout)
+            data = await answer.read(ANSWER_BYTES)
+        except ClientError as error:
+            raise OSError(str(error)) from None
+        if not 200 <= answer.status < 300:
+            raise OSError(f"{method} {url}: status code {answer.status}")
+        return data
 
     async def _request(
         self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, trust: Trust

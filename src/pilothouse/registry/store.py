@@ -8,7 +8,7 @@ from pilothouse import errors
 from pilothouse._watchcache import Entry
 from pilothouse.api import names
 from pilothouse.api.fields import Object
-from pilothouse.options import OBJECT_LIMIT
+from pilothouse.config import OBJECT_LIMIT
 from pilothouse.registry.fields import extractor
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import unavailable

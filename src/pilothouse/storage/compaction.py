@@ -4,13 +4,13 @@ import asyncio
 import logging
 from collections import deque
 
-from pilothouse.lifecycle import Background
+from pilothouse.lifecycle import BackgroundTask
 from pilothouse.storage.interface import Storage, StorageError
 
 log = logging.getLogger(__name__)
 
 
-class CompactionLoop(Background):
+class CompactionLoop(BackgroundTask):
     """Compacts every `interval` seconds to what was the newest revision `keep` seconds ago."""
 
     def __init__(self, storage: Storage, interval: float = 300.0, keep: float = 300.0) -> None:

@@ -121,9 +121,10 @@ class Plugin:
             nonce = dict(parse(request[4]))[2]
             return message((1, cipher.decrypt(nonce, request[1], None)))
         except KeyError:
-            return context.abort(grpc.StatusCode.NOT_FOUND, "no such key")
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such key")  # raises
         except InvalidTag:
-            return context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not encrypted with this key")
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not encrypted with this key")
+        raise AssertionError("abort() raises")
 
 
 def main(arguments: list[str]) -> int:

@@ -119,7 +119,7 @@ class InProcess(APIServer):
         import uvloop
 
         from pilothouse import options
-        from pilothouse.app import Server
+        from pilothouse.assembly.server import Server
 
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -420,6 +420,6 @@ async def test_metrics(runner: asyncio.Runner, plugin: Plugin) -> None:
 
 
 def test_a_server_without_plugins_does_not_load_grpc() -> None:
-    code = "import sys, pilothouse.app, pilothouse.storage.kms.provider; print('grpc' in sys.modules)"
+    code = "import sys, pilothouse.assembly.process, pilothouse.storage.kms.provider; print('grpc' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -326,8 +326,10 @@ class EncryptedStorage:
         await self.encryption.open()
 
     async def close(self) -> None:
-        await self.inner.close()
-        await self.encryption.close()
+        try:
+            await self.inner.close()
+        finally:
+            await self.encryption.close()
 
     async def current_revision(self) -> int:
         revision = await self.inner.current_revision()

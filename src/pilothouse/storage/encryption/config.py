@@ -15,7 +15,7 @@ import yaml
 
 from pilothouse.api.fields import OMIT, Errors, quote
 from pilothouse.flags import duration, show_duration
-from pilothouse.lifecycle import Background
+from pilothouse.lifecycle import BackgroundTask
 from pilothouse.storage.encryption.backend import (
     AesCbc,
     AesGcm,
@@ -287,7 +287,7 @@ def _resource_problem(name: str) -> str:
     return ""
 
 
-class Reload(Background):
+class Reload(BackgroundTask):
     """Looks for changes of the file; rules that can not be used leave the old ones in force."""
 
     def __init__(self, path: str, digest: str, encryption: Encryption, make: Make = KMS) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from pilothouse.lifecycle import Background
+from pilothouse.lifecycle import BackgroundTask
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.backend import EtcdStorage
@@ -15,7 +15,7 @@ KEY = b"compact_rev_key"
 """Its value is the revision compacted last, its version the number of turns: who raises it, compacts."""
 
 
-class EtcdCompaction(Background):
+class EtcdCompaction(BackgroundTask):
     """Every `interval` seconds one server compacts to what was the newest revision an interval ago."""
 
     def __init__(self, storage: EtcdStorage, interval: float = 300.0) -> None:

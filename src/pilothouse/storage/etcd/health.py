@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from pilothouse.lifecycle import Background
+from pilothouse.lifecycle import BackgroundTask
 from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.interface import StorageError
 
@@ -13,7 +13,7 @@ PERIOD = 1.0
 """Seconds between two looks."""
 
 
-class EtcdHealth(Background):
+class EtcdHealth(BackgroundTask):
     """Looks every PERIOD seconds whether etcd answers within `timeout` seconds."""
 
     def __init__(self, storage: EtcdStorage, timeout: float = 2.0) -> None:

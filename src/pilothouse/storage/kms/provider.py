@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from pilothouse.lifecycle import Background
+from pilothouse.lifecycle import BackgroundTask
 from pilothouse.storage.encryption.backend import EncryptionError, Remote, seal, unseal
 from pilothouse.storage.kms import wire as kms_wire
 from pilothouse.storage.kms.metrics import FROM_STORAGE, TO_STORAGE, EnvelopeMetrics, key_id_hash
@@ -104,7 +104,7 @@ class _Writing:
     source: bytes
 
 
-class KMS(Remote, Background):
+class KMS(Remote, BackgroundTask):
     """One plugin. Keys once known stay known, so reads of what they protect go on without the plugin."""
 
     def __init__(
@@ -120,6 +120,7 @@ class KMS(Remote, Background):
         self._metrics = metrics or EnvelopeMetrics()
         self._clock = clock
         self._plugin: Plugin
+        self._opened = False
         self._version = ""
         self._writing: _Writing | None = None
         self._until = 0.0
@@ -217,6 +218,7 @@ class KMS(Remote, Background):
             lambda method, code, seconds: self._metrics.calls.observe(seconds, code, method, settings.name),
         )
         self._plugin.open()
+        self._opened = True
         end = time.monotonic() + within
         await self._look()
         while self.problem and time.monotonic() < end:
@@ -225,7 +227,9 @@ class KMS(Remote, Background):
         self.start()
 
     async def close(self) -> None:
-        await Background.close(self)
+        if not self._opened:
+            return
+        await BackgroundTask.close(self)
         await self._plugin.close()
         if self._asked:
             await asyncio.wait(list(self._asked.values()))

@@ -66,8 +66,17 @@ class SqliteStorage:
         self._threads = ThreadPoolExecutor(1, "sqlite-reader")
         self._writer = Writer(self._directory, self._loop, self._deliver, self._feed.wants_previous)
         self._group = GroupCommit(self._loop, self._writer.put)
+        opening = self._loop.run_in_executor(self._threads, self._open_files)
         try:
-            await self._loop.run_in_executor(self._threads, self._open_files)
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait([opening])  # the thread cannot be stopped: what it opens is closed again
+            if opening.exception() is None:
+                await self._end_writer()
+                await self._close_files()
+            else:
+                self._threads.shutdown(wait=False)
+            raise
         except BaseException:
             self._threads.shutdown(wait=False)
             raise
@@ -83,12 +92,19 @@ class SqliteStorage:
         self._open = False
         self._expiry.close()
         self._group.flush()
-        self._writer.put(None)
-        await self._loop.run_in_executor(self._threads, self._writer.join)
+        await self._end_writer()
         await asyncio.sleep(0)
         for replay in self._replays:
             replay.cancel()
         self._feed.close(Unavailable("the store is closed"))
+        await self._close_files()
+
+    async def _end_writer(self) -> None:
+        """Have the writer finish what was accepted and close its file."""
+        self._writer.put(None)
+        await self._loop.run_in_executor(self._threads, self._writer.join)
+
+    async def _close_files(self) -> None:
         await self._loop.run_in_executor(self._threads, self._reader.close)
         self._threads.shutdown(wait=False)
         self._directory.unlock()

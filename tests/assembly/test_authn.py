@@ -8,13 +8,11 @@ import time
 import urllib.error
 import urllib.request
 
-import pytest
 from aiohttp import web
 from backend import Backend
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from pilothouse.remote import read_kubeconfig
 from pilothouse.testing.server import InProcess
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -127,26 +125,3 @@ async def test_a_provider_of_identities(runner, tmp_path):
             assert (await asyncio.to_thread(get, server, MAPS, token("other")))[0] == 401
         finally:
             await asyncio.to_thread(server.stop)
-
-
-@pytest.mark.parametrize(
-    ("user", "headers"),
-    [
-        ({}, []),
-        ({"token": "t"}, [("Authorization", "Bearer t")]),
-        ({"tokenFile": "token"}, [("Authorization", "Bearer from a file")]),
-        ({"username": "u", "password": "p"}, [("Authorization", "Basic dTpw")]),
-    ],
-)
-def test_who_asks(tmp_path, user, headers):
-    (tmp_path / "token").write_text("from a file\n")
-    url, found, trust = read_kubeconfig(kubeconfig(tmp_path, "https://h", b"pem", user))
-    assert (url, found[1:], trust.ca) == ("https://h", headers, b"pem")
-
-
-@pytest.mark.parametrize("text", ["{", "[]", "{}", "current-context: x\ncontexts: []"])
-def test_no_kubeconfig(tmp_path, text):
-    path = tmp_path / "bad"
-    path.write_text(text)
-    with pytest.raises(ValueError, match="invalid configuration"):
-        read_kubeconfig(path)

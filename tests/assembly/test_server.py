@@ -18,7 +18,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 import pilothouse
-from pilothouse import app, options, pki
+from pilothouse import options, pki
+from pilothouse.assembly.server import Server
+from pilothouse.assembly.services import advertised
 from pilothouse.storage.interface import Unavailable
 
 SOURCE = str(pathlib.Path(pilothouse.__file__).parents[1])
@@ -46,7 +48,7 @@ class Running:
         sock = socket.create_server(("127.0.0.1", 0))
         self.port = sock.getsockname()[1]
         config = options.parse(arguments(self.directory, self.port, *self.flags))
-        self.server = app.Server(config, sockets=[sock])
+        self.server = Server(config, sockets=[sock])
         try:
             await self.server.start()
         except BaseException:
@@ -206,12 +208,12 @@ def test_documents_about_tokens(tmp_path):
     ],
 )
 def test_the_address_that_is_told_to_others(flags, address):
-    assert app.advertised(options.parse(flags)) == address
+    assert advertised(options.parse(flags)) == address
 
 
 @pytest.mark.parametrize("bound", ["0.0.0.0", "127.0.0.1", "::"])
 def test_an_address_is_found_where_none_is_given(bound):
-    found = app.advertised(options.parse([f"--bind-address={bound}"]))
+    found = advertised(options.parse([f"--bind-address={bound}"]))
     assert socket.inet_aton(found) != bytes(4)
 
 

@@ -1,0 +1,151 @@
+"""Authenticators and the issuer of tokens, as the flags name them."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from pilothouse.assembly.services import advertised
+from pilothouse.authn import keys
+from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
+from pilothouse.authn.requestheader import RequestHeaderAuthenticator
+from pilothouse.authn.serviceaccount import ServiceAccountTokens, TokenIssuer, discovery_document
+from pilothouse.authn.tokens import BootstrapTokens, TokenFile
+from pilothouse.authn.x509 import CertificateAuthenticator
+from pilothouse.caches import Budget
+from pilothouse.config import Config
+from pilothouse.outbound.http import Outbound, Trust
+from pilothouse.outbound.reviews import post_to
+from pilothouse.pki import Files
+from pilothouse.registry.readers import Readers
+
+FETCH_SECONDS = 30.0
+"""Time for a document of an OpenID Connect provider."""
+
+
+def audiences_of(config: Config) -> tuple[str, ...]:
+    """The audiences of tokens for this API: --api-audiences, else the issuers."""
+    return config.api_audiences or config.issuers
+
+
+def public_keys(config: Config, files: Files) -> list[keys.VerifyKey]:
+    """The keys by which service account tokens are checked."""
+    paths = config.service_account_key_file or (files.signing_key,)
+    return [key for path in paths for key in keys.load_public(Path(path).read_bytes())]
+
+
+def token_issuer(config: Config, files: Files, readers: Readers) -> TokenIssuer:
+    """Signs the tokens of service accounts."""
+    return TokenIssuer(
+        config.issuers[0],
+        keys.load_private(Path(files.signing_key).read_bytes()),
+        readers,
+        audiences_of(config),
+        int(config.service_account_max_token_expiration),
+        config.service_account_extend_token_expiration,
+    )
+
+
+class IssuerDocuments:
+    """The documents by which others check this server's service account tokens."""
+
+    def __init__(self, config: Config, public: list[keys.VerifyKey]) -> None:
+        self._config = config
+        self._public = public
+
+    def jwks(self) -> dict[str, Any]:
+        """The public keys as a JWK set."""
+        return keys.jwks(self._public)
+
+    def configuration(self) -> dict[str, Any]:
+        """The document at /.well-known/openid-configuration."""
+        config = self._config
+        uri = (
+            config.service_account_jwks_uri
+            or f"https://{advertised(config)}:{config.secure_port}/openid/v1/jwks"
+        )
+        return discovery_document(config.issuers[0], uri, self._public)
+
+
+def authenticator(
+    config: Config,
+    files: Files,
+    readers: Readers,
+    *,
+    public: list[keys.VerifyKey],
+    outbound: Outbound,
+    caches: Budget | None = None,
+) -> UnionAuthenticator:
+    """All the ways in which a request may say who sends it, in upstream's order."""
+    methods: list[Authenticator] = []
+    if config.requestheader_client_ca_file:
+        methods.append(_front_proxy(config, caches))
+    client_ca = b"".join(Path(path).read_bytes() for path in files.client_ca)
+    methods.append(CertificateAuthenticator(client_ca, caches))
+    audiences = audiences_of(config)
+    tokens: list[TokenAuthenticator] = []
+    if config.token_auth_file:
+        tokens.append(TokenFile(Path(config.token_auth_file).read_text(), audiences, config.token_auth_file))
+    tokens.append(
+        ServiceAccountTokens(public, config.issuers, audiences, readers, config.service_account_lookup)
+    )
+    if config.enable_bootstrap_token_auth:
+        tokens.append(BootstrapTokens(readers, audiences))
+    if config.oidc_issuer_url:
+        tokens.append(_oidc_tokens(config, outbound))
+    if config.authentication_token_webhook_config_file:
+        tokens.append(_webhook_tokens(config, outbound, caches))
+    return UnionAuthenticator(methods, tokens, audiences, config.anonymous, caches)
+
+
+def _front_proxy(config: Config, caches: Budget | None) -> Authenticator:
+    return RequestHeaderAuthenticator(
+        Path(config.requestheader_client_ca_file).read_bytes(),
+        allowed_names=config.requestheader_allowed_names,
+        username_headers=config.requestheader_username_headers,
+        uid_headers=config.requestheader_uid_headers,
+        group_headers=config.requestheader_group_headers,
+        extra_prefixes=config.requestheader_extra_headers_prefix,
+        budget=caches,
+    )
+
+
+def _oidc_tokens(config: Config, outbound: Outbound) -> TokenAuthenticator:
+    """The tokens of the provider that --oidc-issuer-url names."""
+    from pilothouse.authn.oidc import OIDCIssuer, OIDCTokens, username_prefix
+
+    claim = config.oidc_username_claim
+    issuer = OIDCIssuer(
+        url=config.oidc_issuer_url,
+        audiences=(config.oidc_client_id,),
+        username_claim=claim,
+        username_prefix=username_prefix(claim, config.oidc_username_prefix, config.oidc_issuer_url),
+        groups_claim=config.oidc_groups_claim,
+        groups_prefix=config.oidc_groups_prefix,
+        required=dict(config.oidc_required_claim),
+        algorithms=tuple(config.oidc_signing_algs),
+    )
+    ca = Path(config.oidc_ca_file).read_bytes() if config.oidc_ca_file else b""
+    return OIDCTokens(issuer, _fetch_from(outbound, ca), audiences_of(config))
+
+
+def _fetch_from(outbound: Outbound, ca: bytes) -> Callable[[str], Awaitable[bytes]]:
+    """Reads https URLs whose servers `ca` (PEM; the host's CAs when empty) vouches for."""
+    trust = Trust(ca)
+
+    async def fetch(url: str) -> bytes:
+        return await outbound.exchange("GET", url, trust=trust, timeout=FETCH_SECONDS)
+
+    return fetch
+
+
+def _webhook_tokens(config: Config, outbound: Outbound, caches: Budget | None) -> TokenAuthenticator:
+    """The service behind --authentication-token-webhook-config-file."""
+    from pilothouse.authn.webhook import WebhookTokens
+
+    return WebhookTokens(
+        post_to(outbound, Path(config.authentication_token_webhook_config_file)),
+        audiences_of(config),
+        config.authentication_token_webhook_version,
+        config.authentication_token_webhook_cache_ttl,
+        caches,
+    )

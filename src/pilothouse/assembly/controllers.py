@@ -1,0 +1,123 @@
+"""What writes by itself: the objects of a fresh cluster, the controllers, and what tells of this server among others."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from pilothouse.api import meta
+from pilothouse.assembly.services import Services, advertised, client_for
+from pilothouse.assembly.storage import Registry
+from pilothouse.config import Config
+from pilothouse.controllers import bootstrap, flowschemas
+from pilothouse.controllers.apiservices import Announcements, APIServices
+from pilothouse.controllers.bootstrap import Planned
+from pilothouse.controllers.bootstrap_writer import BootstrapWriter
+from pilothouse.controllers.crds import CustomResourceDefinitions
+from pilothouse.controllers.flowschemas import FlowSchemaStatus
+from pilothouse.controllers.garbage import GarbageCollector
+from pilothouse.controllers.leases import IdentityLease, KubernetesEndpoints
+from pilothouse.controllers.namespaces import NamespaceDeletion
+from pilothouse.controllers.remote_discovery import RemoteDiscovery
+from pilothouse.controllers.serviceaccounts import NamespaceContents
+from pilothouse.controllers.services import ServiceRepair
+from pilothouse.lifecycle import Background
+from pilothouse.pki import Files
+from pilothouse.registry.admission import Admission
+from pilothouse.registry.client import Client
+from pilothouse.registry.crd import Definitions
+
+SERVER, MANAGER = "kube-apiserver", "kube-controller-manager"
+"""Field managers: of what upstream's API server does itself, and of what its controller manager does."""
+
+
+class Writers:
+    """Makes everything that writes to a registry by itself. `port` is the one on which this server listens."""
+
+    def __init__(
+        self,
+        config: Config,
+        files: Files,
+        registry: Registry,
+        services: Services,
+        admission: Admission,
+        port: int,
+    ) -> None:
+        self.config = config
+        self.files = files
+        self.registry = registry
+        self.services = services
+        self.admission = admission
+        self.port = port
+
+    def client(self, manager: str) -> Client:
+        """Reads and writes for one controller."""
+        return client_for(self.registry, self.services, manager, self.admission)
+
+    # Objects of a fresh cluster
+
+    def planned(self) -> list[Planned]:
+        """The objects that every cluster has."""
+        config = self.config
+        settings = bootstrap.Settings(
+            advertise_address=advertised(config),
+            secure_port=self.port,
+            service_cidrs=tuple(str(network) for network in config.service_networks),
+            hostname=self._hostname(),
+            now=meta.now(),
+            client_ca="".join(Path(path).read_text() for path in self.files.client_ca),
+            proxy_ca=_text(config.requestheader_client_ca_file),
+            proxy_names=config.requestheader_allowed_names,
+            username_headers=config.requestheader_username_headers,
+            uid_headers=config.requestheader_uid_headers,
+            group_headers=config.requestheader_group_headers,
+            extra_prefixes=config.requestheader_extra_headers_prefix,
+        )
+        return list(bootstrap.objects(settings))
+
+    def _hostname(self) -> str:
+        """The host's name; with the port where several servers may share one host."""
+        name = socket.gethostname()
+        return name if not self.registry.storage.shared or self.port == 6443 else f"{name}-{self.port}"
+
+    async def fill(self, planned: list[Planned]) -> list[Background]:
+        """Write what is missing of these objects; what goes on trying to write those that had to wait."""
+        if self.registry.storage.shared:  # leases tell of this server among others, see `presence`
+            planned = [one for one in planned if one.plural not in ("endpoints", "endpointslices")]
+        registry = self.registry
+        writer = BootstrapWriter(registry.store, registry.catalog, registry.readers, self.services)
+        waiting = await bootstrap.ensure(writer, planned)
+        return [bootstrap.Rest(writer, waiting)] if waiting else []
+
+    def presence(self, planned: list[Planned]) -> list[Background]:
+        """What tells of this server while it serves, in a store that others share: its lease, and its endpoint."""
+        if not self.registry.storage.shared:
+            return []
+        client = self.client(SERVER)
+        leases = [one.obj for one in planned if one.plural == "leases"]
+        out: list[Background] = [IdentityLease(client, lease) for lease in leases[:1]]
+        if self.config.endpoint_reconciler_type != "none":
+            out.append(KubernetesEndpoints(client, advertised(self.config), self.port))
+        return out
+
+    # Controllers
+
+    def controllers(self, discovery: Announcements, remote: RemoteDiscovery) -> list[Background]:
+        """Those that a server cannot do without, then those that --controllers leaves on; none is started."""
+        registry = self.registry
+        out: list[Background] = [
+            CustomResourceDefinitions(self.client(SERVER), Definitions(registry.store, registry.catalog)),
+            APIServices(self.client(SERVER), discovery, remote),
+            FlowSchemaStatus(self.client(flowschemas.MANAGER)),
+            ServiceRepair(self.client(SERVER), self.services.addresses, self.services.node_ports),
+        ]
+        ca = Path(self.files.ca_cert).read_text()
+        named: dict[str, Callable[[], Background]] = {
+            "namespace": lambda: NamespaceDeletion(self.client(MANAGER)),
+            "serviceaccount": lambda: NamespaceContents(self.client(MANAGER), ca),
+            "garbagecollector": lambda: GarbageCollector(self.client(MANAGER)),
+        }
+        return out + [make() for name, make in named.items() if self.config.runs(name)]
+
+
+def _text(path: str) -> str:
+    return Path(path).read_text() if path else ""

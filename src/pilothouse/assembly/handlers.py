@@ -1,0 +1,153 @@
+"""Everything between the registry and the listener: the stages of a request, and the handlers that answer it."""
+
+from dataclasses import dataclass
+
+from pilothouse.admission.chain import Chain
+from pilothouse.assembly.services import Services, advertised
+from pilothouse.assembly.storage import Registry
+from pilothouse.authn.authenticator import UnionAuthenticator
+from pilothouse.authn.impersonation import Impersonation
+from pilothouse.authn.serviceaccount import TokenIssuer
+from pilothouse.authz.authorizer import UnionAuthorizer, forbidden
+from pilothouse.authz.escalation import guard
+from pilothouse.caches import Budget
+from pilothouse.config import Config, all_flags
+from pilothouse.endpoints import kubelet
+from pilothouse.endpoints.aggregator import Aggregator
+from pilothouse.endpoints.discovery import Discovery
+from pilothouse.endpoints.dispatch import Dispatcher
+from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
+from pilothouse.endpoints.health import Health
+from pilothouse.endpoints.kubelet import Kubelets
+from pilothouse.endpoints.nonresource import Issuer, NonResource, version_info
+from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
+from pilothouse.endpoints.pipeline import Pipeline, Stages
+from pilothouse.endpoints.relay import Relay
+from pilothouse.endpoints.response import Responder
+from pilothouse.endpoints.reviews import Judges
+from pilothouse.endpoints.scope import Verbs
+from pilothouse.flowcontrol.classify import Classifier
+from pilothouse.metrics import Metrics
+from pilothouse.offload import Offload
+from pilothouse.outbound.http import Outbound
+from pilothouse.registry.consistent import ConsistentReads
+from pilothouse.registry.service_resolver import ServiceResolver
+
+
+@dataclass(slots=True, kw_only=True)
+class Inputs:
+    """The parts that the handlers are made of. A test hands in its own; `issuer` and `documents` may be missing.
+
+    `caches` is the budget of what is remembered between requests; None: each cache has one of its own.
+    """
+
+    config: Config
+    registry: Registry
+    services: Services
+    authenticator: UnionAuthenticator
+    authorizer: UnionAuthorizer
+    admission: Chain
+    outbound: Outbound
+    offload: Offload
+    health: Health
+    metrics: Metrics
+    caches: Budget | None = None
+    issuer: TokenIssuer | None = None
+    documents: Issuer | None = None
+
+
+class Handlers:
+    """The handlers of one server; `pipeline` is the one that the HTTP server calls."""
+
+    def __init__(self, given: Inputs) -> None:
+        config, registry = given.config, given.registry
+        catalog, readers = registry.catalog, registry.readers
+        self.resolver = ServiceResolver(
+            readers,
+            by_endpoints=config.enable_aggregator_routing,
+            cert_file=config.proxy_client_cert_file,
+            key_file=config.proxy_client_key_file,
+        )
+        self.relay = _relay(config, given.outbound)
+        self.responder = Responder(given.offload, given.caches)
+        self.discovery = Discovery(catalog, f"{advertised(config)}:{config.secure_port}")
+        self.verbs = self._verbs(given)
+        self.dispatcher = Dispatcher(
+            self.verbs,
+            catalog,
+            self.discovery,
+            self._nonresource(given),
+            self.responder,
+            Aggregator(
+                self.relay, self.resolver, reject_redirects=config.aggregator_reject_forwarding_redirect
+            ),
+            ConsistentReads(registry.store, given.metrics.consistent_reads)
+            if registry.storage.shared
+            else None,
+        )
+        stages = Stages(
+            authenticator=given.authenticator,
+            impersonation=Impersonation(given.authorizer.authorize, forbidden, given.caches),
+            classifier=Classifier(readers, given.caches),
+            authorizer=given.authorizer,
+            dispatcher=self.dispatcher,
+            responder=self.responder,
+            offload=given.offload,
+            metrics=given.metrics.requests,
+        )
+        self.pipeline = Pipeline(stages, config.request_timeout, config.goaway_chance)
+
+    def _verbs(self, given: Inputs) -> Verbs:
+        config, registry, authorizer = given.config, given.registry, given.authorizer
+        return Verbs(
+            store=registry.store,
+            catalog=registry.catalog,
+            readers=registry.readers,
+            admission=given.admission,
+            authorizer=authorizer,
+            responder=self.responder,
+            services=given.services,
+            escalation=guard(authorizer, registry.readers),
+            offload=given.offload,
+            relay=self.relay,
+            kubelets=Kubelets(
+                registry.readers,
+                config.kubelet_preferred_address_types,
+                kubelet.trust_of(
+                    config.kubelet_certificate_authority,
+                    config.kubelet_client_certificate,
+                    config.kubelet_client_key,
+                ),
+            ),
+            judges=Judges(authorizer, given.authenticator),
+            issuer=given.issuer,
+            watch_timeout=float(config.min_request_timeout),
+        )
+
+    def _nonresource(self, given: Inputs) -> NonResource:
+        given.metrics.set_build(version_info())
+        given.health.observe = given.metrics.observe_health
+        nonresource = NonResource(
+            self.discovery,
+            given.health,
+            metrics=given.metrics,
+            issuer=given.documents,
+            flags=lambda: flag_values(given.config),
+        )
+        OpenAPIHandlers(given.registry.catalog).install(nonresource)
+        FlowControlDumps(given.registry.readers).install(nonresource)
+        return nonresource
+
+
+def _relay(config: Config, outbound: Outbound) -> Relay:
+    names = (
+        *config.requestheader_username_headers,
+        *config.requestheader_uid_headers,
+        *config.requestheader_group_headers,
+    )
+    return Relay(outbound, names, config.requestheader_extra_headers_prefix)
+
+
+def flag_values(config: Config) -> dict[str, str]:
+    """The command line as /flagz shows it."""
+    return {flag.name: str(getattr(config, flag.name.replace("-", "_"), "")) for flag in all_flags()}

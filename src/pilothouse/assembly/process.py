@@ -1,0 +1,71 @@
+"""The process of one server: from its start to the signal that ends it."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+
+from pilothouse.assembly.server import Server
+from pilothouse.config import Config
+from pilothouse.heap import Trim, relax_collector, share_arena
+from pilothouse.lifecycle import Opened
+from pilothouse.server.accept import raise_descriptor_limit
+
+log = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def run(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; the process's exit status."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(config))
+
+
+async def _run(config: Config) -> int:
+    """A first signal ends the server, while it starts as well; a second one kills the process."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, ended.set)
+
+    def let_signals_kill() -> None:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+    before, after = raise_descriptor_limit()
+    if after > before:
+        log.info("limit of open files raised", extra={"kv": {"before": before, "after": after}})
+    share_arena()
+    return await serve(Server(config), ended, let_signals_kill)
+
+
+async def serve(server: Server, ended: asyncio.Event, closing: Callable[[], None] = lambda: None) -> int:
+    """Start a server and stop it once `ended` is set, in the middle of its start if need be.
+
+    `closing` is called before it is stopped. Returns 0, or 1 when the server could not be started.
+    """
+    end = asyncio.create_task(ended.wait())
+    starting = asyncio.create_task(server.start())
+    try:
+        await asyncio.wait((starting, end), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            closing()
+            starting.cancel()
+            await asyncio.wait((starting,))
+        if starting.cancelled():
+            return 0
+        if error := starting.exception():
+            log.error("cannot start: %s", error, exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
+            return 1
+        relax_collector()
+        async with Opened() as opened:
+            opened.start(Trim())
+            await end
+            closing()
+        await server.stop()
+        return 0
+    finally:
+        end.cancel()
+        starting.cancel()

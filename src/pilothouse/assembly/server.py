@@ -1,0 +1,256 @@
+"""One API server: opens its parts in order, and closes them in the opposite one."""
+
+import asyncio
+import logging
+import pathlib
+import socket
+
+from pilothouse import pki
+from pilothouse.admission.chain import Chain
+from pilothouse.admission.plugins import chain_of, enabled
+from pilothouse.admission.unsupported import stored_without_effect
+from pilothouse.assembly.authn import IssuerDocuments, authenticator, public_keys, token_issuer
+from pilothouse.assembly.authz import authorizer
+from pilothouse.assembly.controllers import Writers
+from pilothouse.assembly.handlers import Handlers, Inputs
+from pilothouse.assembly.services import Services, services_for
+from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
+from pilothouse.caches import Budget
+from pilothouse.config import Config
+from pilothouse.controllers.bootstrap import Planned
+from pilothouse.controllers.remote_discovery import RemoteDiscovery
+from pilothouse.endpoints.health import Health
+from pilothouse.endpoints.pipeline import Pipeline
+from pilothouse.lifecycle import Opened
+from pilothouse.metrics import Metrics
+from pilothouse.offload import Offload
+from pilothouse.outbound.http import Outbound
+from pilothouse.registry.catalog import default_catalog
+from pilothouse.server import tls
+from pilothouse.server.http1 import Limits
+from pilothouse.server.listener import Listener, activated, bind
+from pilothouse.storage.interface import Storage
+from pilothouse.storage.kms.metrics import EnvelopeMetrics
+from pilothouse.storage.watchcache import Cacher
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 60.0
+
+
+class Server:
+    """One API server. `start` returns when it is ready; `stop` when everything it took is given back.
+
+    It is started in stages, each a method that a subclass may replace:
+
+    1. `open_registry`: caches, the storage, the watch cache, threads, what looks after the storage
+    2. `wire`: the outbound client and the handlers
+    3. `bind`: sockets; nothing is accepted yet
+    4. `fill`: the objects of a fresh cluster
+    5. `start_controllers`
+    6. `listen`: requests are answered
+    7. `announce`: other servers are told of this one
+
+    What a stage opens it puts on `opened`. `stop` closes the last first: other servers are told, load balancers get
+    time to notice, controllers end, requests are drained, and then what requests need is closed: the outbound client,
+    what looks after the storage, threads, the watch cache, the storage. A start that fails or is cancelled closes what
+    has been opened so far, in the same order.
+    """
+
+    def __init__(
+        self, config: Config, *, sockets: list[socket.socket] | None = None, storage: Storage | None = None
+    ) -> None:
+        """Bound `sockets` and a `storage` that is not started are taken over; by default the flags name them."""
+        self.config = config
+        self._given_sockets = sockets
+        self._given_storage = storage
+        self.health = Health()
+        self.metrics = Metrics()
+        self.offload = Offload()
+        self.envelope = EnvelopeMetrics()
+        self.caches = Budget(config.cache_memory_mb << 20)
+        self.metrics.groups.append(self.caches)
+        self.files: pki.Files
+        self.registry: Registry
+        self.outbound: Outbound
+        self.services: Services
+        self.admission: Chain
+        self.handlers: Handlers
+        self.listener: Listener
+        self.writers: Writers
+        self.planned: list[Planned]
+        self._opened = Opened()
+        self._drain_seconds = 0.0
+
+    @property
+    def storage(self) -> Storage:
+        """Where the objects are kept."""
+        return self.registry.storage
+
+    @property
+    def cacher(self) -> Cacher:
+        """The watch cache."""
+        return self.registry.cacher
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The handler of requests."""
+        return self.handlers.pipeline
+
+    async def start(self) -> None:
+        """Open the store, make what is missing, listen; cancelled or failed, it closes what it has opened."""
+        async with Opened() as opened:
+            for sock in self._given_sockets or ():
+                opened.on_close("a socket", sock.close)
+            self.files = await asyncio.to_thread(pki.prepare, self.config)
+            await self.open_registry(opened)
+            self.wire(opened)
+            self.bind(opened)
+            await self.fill(opened)
+            self.start_controllers(opened)
+            await self.listen(opened)
+            self.announce(opened)
+            self.health.finish()
+            self._tell()
+            self._opened = opened.pop_all()
+
+    async def stop(self, drain: float = DRAIN_SECONDS) -> None:
+        """Fail readyz, wait for load balancers, drain requests and watches for `drain` seconds, close the store."""
+        self.health.shutting_down = True
+        self._drain_seconds = drain
+        await self._opened.aclose()
+
+    # The stages of a start
+
+    async def open_registry(self, opened: Opened) -> None:
+        """Open the storage, fill the watch cache, and start what looks after the storage."""
+        config = self.config
+        opened.start(self.caches)
+        storage = self._given_storage or open_storage(config)
+        catalog = default_catalog(config.runtime_config)
+        self.registry, reloads = registry_over(
+            storage, catalog, config, envelope=self.envelope, health=self.health, metrics=self.metrics
+        )
+        await self.registry.start(opened)
+        opened.on_close("threads", self.offload.close)
+        for one in (*watch_over(storage, config, self.health), *reloads):
+            opened.start(one)
+
+    def wire(self, opened: Opened) -> None:
+        """Make the handlers of requests."""
+        config, files, registry, caches = self.config, self.files, self.registry, self.caches
+        self.outbound = outbound = Outbound()
+        opened.on_close("connections to other servers", outbound.close)
+        public = public_keys(config, files)
+        judge = authorizer(config, registry.readers, outbound=outbound, caches=caches)
+        self.services = services_for(config, registry, caches)
+        self.admission = chain_of(config, judge)
+        self.handlers = Handlers(
+            Inputs(
+                config=config,
+                registry=registry,
+                services=self.services,
+                authenticator=authenticator(
+                    config, files, registry.readers, public=public, outbound=outbound, caches=caches
+                ),
+                authorizer=judge,
+                admission=self.admission,
+                outbound=outbound,
+                offload=self.offload,
+                health=self.health,
+                metrics=self.metrics,
+                caches=caches,
+                issuer=token_issuer(config, files, registry.readers),
+                documents=IssuerDocuments(config, public),
+            )
+        )
+
+    def bind(self, opened: Opened) -> None:
+        """Bind the sockets and load the certificates; nothing is accepted yet."""
+        config = self.config
+        sockets = self._given_sockets or activated()
+        sockets = sockets or [
+            bind(config.bind_address, config.secure_port, reuse_port=config.permit_port_sharing)
+        ]
+        for sock in sockets:
+            opened.on_close("a socket", sock.close)
+        settings = tls.Settings(
+            self.files.serving_cert,
+            self.files.serving_key,
+            tuple(filter(None, (*self.files.client_ca, config.requestheader_client_ca_file))),
+            config.tls_sni_cert_key,
+            config.tls_min_version,
+            config.tls_cipher_suites,
+        )
+        limits = Limits(strangers=config.max_unauthenticated_connections)
+        contexts = tls.Contexts(settings)
+        self.listener = Listener(self.pipeline.handle, sockets, contexts, limits, self.pipeline.admit)
+        opened.on_close("the listener", self._end_listener)
+        self.writers = Writers(
+            config, self.files, self.registry, self.services, self.admission, self.listener.port
+        )
+
+    async def _end_listener(self) -> None:
+        await self.listener.stop(self._drain_seconds, self.cacher.end_watches)
+
+    async def fill(self, opened: Opened) -> None:
+        """Write what is missing of the objects of a fresh cluster."""
+        self.planned = self.writers.planned()
+        self.envelope.server_id = next((one.name for one in self.planned if one.plural == "leases"), "")
+        for one in await self.writers.fill(self.planned):
+            opened.start(one)
+
+    def start_controllers(self, opened: Opened) -> None:
+        """Start the controllers that the flags leave on."""
+        remote = RemoteDiscovery(self.outbound, self.handlers.resolver)
+        for one in self.writers.controllers(self.handlers.discovery, remote):
+            opened.start(one)
+
+    async def listen(self, opened: Opened) -> None:
+        """Begin to answer requests."""
+        await self.listener.start()
+        opened.on_close("the pause for load balancers", self._let_balancers_notice)
+
+    async def _let_balancers_notice(self) -> None:
+        """Go on answering while load balancers take this server, whose readyz fails, out of their lists."""
+        if not self.health.shutting_down:  # the start has failed: nobody was told of this server
+            return
+        delay = self.config.shutdown_delay_duration
+        await asyncio.sleep(delay / 2)
+        self.pipeline.draining = True
+        await asyncio.sleep(delay / 2)
+
+    def announce(self, opened: Opened) -> None:
+        """Tell other servers of this one."""
+        for one in self.writers.presence(self.planned):
+            opened.start(one)
+
+    # What a server says once it serves
+
+    def _tell(self) -> None:
+        config = self.config
+        _tell_safeguards(config)
+        for resource, count, sentence in stored_without_effect(self.registry.readers):
+            log.warning(sentence, extra={"kv": {"resource": resource, "objects": count}})
+        if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
+            self._write_kubeconfig()
+        log.info("serving", extra={"kv": {"address": config.bind_address, "port": self.listener.port}})
+
+    def _write_kubeconfig(self) -> None:
+        path = pathlib.Path(self.config.write_kubeconfig or self.config.data_directory / "admin.kubeconfig")
+        pki.write_file(path, pki.admin_kubeconfig(self.config, self.files, self.listener.port))
+        log.info("kubeconfig written", extra={"kv": {"path": str(path)}})
+
+
+def _tell_safeguards(config: Config) -> None:
+    """Log what is on or off though no flag said so."""
+    if config.anonymous_auth and not config.anonymous:
+        log.warning(
+            "AnonymousAuth is not allowed with the AlwaysAllow authorizer. Resetting AnonymousAuth to false. "
+            "You should use a different authorizer"
+        )
+    if "NodeRestriction" in enabled(config) and "NodeRestriction" not in config.enable_admission_plugins:
+        log.info(
+            "admission plugin NodeRestriction is on, as the Node authorizer is; "
+            "--disable-admission-plugins=NodeRestriction switches it off"
+        )

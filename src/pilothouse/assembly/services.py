@@ -1,0 +1,62 @@
+"""What the rules of a few kinds need beside the objects, and the address that this server tells others."""
+
+import ipaddress
+import socket
+from dataclasses import dataclass, field
+
+from pilothouse.api.validate.pod.policy import PodPolicy
+from pilothouse.assembly.storage import Registry
+from pilothouse.caches import Budget
+from pilothouse.config import Config
+from pilothouse.registry.admission import Admission
+from pilothouse.registry.allocators import Addresses
+from pilothouse.registry.client import Client, Companions
+from pilothouse.registry.node_ports import NodePorts
+
+
+@dataclass(slots=True)
+class Services:
+    """What the hooks of a write find in `ctx.services`; implements registry.strategy.Services."""
+
+    options: Config
+    addresses: Addresses
+    node_ports: NodePorts
+    pod_policy: PodPolicy
+    companions: Companions = field(init=False)
+
+
+def services_for(config: Config, registry: Registry, caches: Budget | None = None) -> Services:
+    """What hooks need, over a registry that has been started: the allocators of cluster IPs and node ports among it."""
+    readers = registry.readers
+    addresses = Addresses([str(network) for network in config.service_networks])
+    addresses.follow(readers)
+    node_ports = NodePorts(registry.storage, registry.cacher, readers, *config.service_node_port_range)
+    services = Services(config, addresses, node_ports, PodPolicy(config.allow_privileged, caches))
+    services.companions = Companions(client_for(registry, services, "kube-apiserver"))
+    return services
+
+
+def client_for(
+    registry: Registry, services: Services, manager: str, admission: Admission | None = None
+) -> Client:
+    """Reads and writes as the server itself; `manager` is its name in managed fields.
+
+    With `admission` its writes pass the plugins as those of users do.
+    """
+    return Client(registry.store, registry.catalog, registry.readers, services, manager, admission)
+
+
+def advertised(config: Config) -> str:
+    """The address by which the members of the cluster reach this server: the loopback one only if there is no other."""
+    if config.advertise_address:
+        return config.advertise_address
+    bound = ipaddress.ip_address(config.bind_address or "::")
+    if not bound.is_unspecified and not bound.is_loopback:
+        return config.bind_address
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: the kernel only picks the route's address
+            address: str = probe.getsockname()[0]
+        except OSError:
+            return "127.0.0.1"
+    return address

@@ -1,0 +1,128 @@
+"""The storage that the flags ask for, and what reads and writes objects through it."""
+
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+
+from pilothouse.config import OBJECT_LIMIT, Config
+from pilothouse.endpoints.health import Health
+from pilothouse.lifecycle import Background, Opened
+from pilothouse.metrics import Metrics
+from pilothouse.registry import encoding
+from pilothouse.registry.cached import CachedReaders
+from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.store import Store
+from pilothouse.storage.compaction import CompactionLoop
+from pilothouse.storage.encryption import config as encryption_config
+from pilothouse.storage.encryption.backend import EncryptedStorage, Encryption
+from pilothouse.storage.interface import KeyValue, Storage, Unavailable
+from pilothouse.storage.kms.metrics import EnvelopeMetrics
+from pilothouse.storage.kms.provider import KMS
+from pilothouse.storage.watchcache import Cacher
+
+
+class Registry:
+    """The objects of one cluster: their storage, the watch cache, the catalog of resources, store and readers.
+
+    `transform` and `prepare` are the watch cache's: they make JSON of what is stored.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        catalog: Catalog,
+        *,
+        transform: Callable[[str, bytes], bytes] | None = None,
+        prepare: Callable[[Sequence[KeyValue]], Awaitable[None]] | None = None,
+        object_limit: int = OBJECT_LIMIT,
+    ) -> None:
+        self.storage = storage
+        self.catalog = catalog
+        self.cacher = Cacher(storage, transform, prepare)
+        self.store = Store(storage, self.cacher, object_limit)
+        self.readers = CachedReaders(self.store, catalog)
+
+    async def start(self, opened: Opened) -> None:
+        """Open the storage and fill the watch cache."""
+        opened.on_close("the storage", self.storage.close)
+        await self.storage.start()
+        opened.on_close("the watch cache", self.cacher.close)
+        await self.cacher.start()
+
+
+def open_storage(config: Config) -> Storage:
+    """The storage that the flags ask for, not started; Unavailable when what it needs is not installed."""
+    if config.backend == "etcd3":
+        return _etcd(config)
+    if config.backend == "memory":
+        from pilothouse.storage.memory import MemoryStorage
+
+        return MemoryStorage()
+    from pilothouse.storage.sqlite.backend import SqliteStorage
+
+    return SqliteStorage(config.data_directory)
+
+
+def _etcd(config: Config) -> Storage:
+    try:
+        from pilothouse.storage.etcd.backend import EtcdStorage
+        from pilothouse.storage.etcd.rpc import TLS
+    except ImportError as error:
+        why = f"--etcd-servers needs the package grpcio: pip install pilothouse[etcd] ({error})"
+        raise Unavailable(why) from error
+    tls = TLS(config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
+    return EtcdStorage(config.etcd_servers, tls, config.etcd_prefix, config.lease_reuse_duration_seconds)
+
+
+def registry_over(
+    storage: Storage,
+    catalog: Catalog,
+    config: Config,
+    *,
+    envelope: EnvelopeMetrics,
+    health: Health,
+    metrics: Metrics,
+) -> tuple[Registry, list[Background]]:
+    """The registry, and what is to run beside it. The storage is put behind encryption where that is configured."""
+    path = config.encryption_provider_config
+    if not path:
+        plain = Registry(storage, catalog, transform=encoding.to_json, object_limit=config.max_object_bytes)
+        return plain, []
+    reload = config.encryption_provider_config_automatic_reload
+    make = functools.partial(KMS, metrics=envelope)
+    rules, digest = encryption_config.load(path, make)
+    encryption = Encryption(rules, encoding.resources_by_key(catalog), "/" + config.etcd_prefix.strip("/"))
+    if reload or encryption.remotes:
+        health.add_check("kms-providers", encryption.check, endpoints=("healthz", "readyz"))
+        metrics.groups.append(envelope)
+
+    def to_json(key: str, value: bytes) -> bytes:
+        return encoding.to_json(key, encryption.decrypt(key, value))
+
+    registry = Registry(
+        EncryptedStorage(storage, encryption),
+        catalog,
+        transform=to_json,
+        prepare=encryption.prepare,
+        object_limit=config.max_object_bytes,
+    )
+    return registry, [encryption_config.Reload(path, digest, encryption, make)] if reload else []
+
+
+def watch_over(storage: Storage, config: Config, health: Health) -> list[Background]:
+    """What runs beside a storage: compaction, and for etcd a look whether it answers."""
+    interval = config.etcd_compaction_interval
+    if not storage.shared:
+        return [CompactionLoop(storage, interval)] if interval else []
+    from pilothouse.storage.etcd.backend import EtcdStorage
+    from pilothouse.storage.etcd.compaction import EtcdCompaction
+    from pilothouse.storage.etcd.health import EtcdHealth
+
+    assert isinstance(storage, EtcdStorage)
+    ready = EtcdHealth(storage, config.etcd_readycheck_timeout)
+    alive = ready
+    if config.etcd_healthcheck_timeout != config.etcd_readycheck_timeout:
+        alive = EtcdHealth(storage, config.etcd_healthcheck_timeout)
+    health.add_check("etcd", alive.check)
+    health.add_check("etcd-readiness", ready.check, endpoints=("readyz",))
+    out: list[Background] = [ready] if alive is ready else [ready, alive]
+    return [*out, EtcdCompaction(storage, interval)] if interval else out

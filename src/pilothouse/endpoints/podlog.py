@@ -1,0 +1,102 @@
+"""pods/log: the log of a container, passed on from its node's kubelet (registry core/pod rest.LogREST)."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from pilothouse import errors
+from pilothouse.api import times
+from pilothouse.api.fields import Errors, Object
+from pilothouse.endpoints import relay
+from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.kubelet import refused
+from pilothouse.endpoints.params import Query, boolean, first, integer
+from pilothouse.endpoints.scope import Verbs
+from pilothouse.outbound.http import ClientError, Trust
+from pilothouse.registry.resource import Resource
+from pilothouse.registry.store import decode
+from pilothouse.server.request import Response
+
+
+@dataclass(slots=True)
+class LogOptions:
+    """PodLogOptions as sent."""
+
+    container: str = ""
+    insecure: bool = False
+    params: tuple[tuple[str, str], ...] = ()
+
+
+def log_options(query: Query, name: str) -> LogOptions:
+    """Decode and check; BadRequest and Invalid as upstream."""
+    numbers = {key: integer(query, key) for key in ("sinceSeconds", "tailLines", "limitBytes")}
+    since = first(query, "sinceTime")
+    if since:
+        try:
+            since = times.time(since) or ""
+        except ValueError as err:
+            raise errors.BadRequest(str(err)) from None
+    _check_log(numbers, since, bool(query.get("stream")), name)
+    params = [(key, "true") for key in ("follow", "previous", "timestamps") if boolean(query, key)]
+    params += [(key, str(value)) for key, value in numbers.items() if value is not None]
+    if since:
+        params.append(("sinceTime", since))
+    insecure = bool(boolean(query, "insecureSkipTLSVerifyBackend"))
+    return LogOptions(first(query, "container"), insecure, tuple(sorted(params)))
+
+
+def _check_log(numbers: dict[str, int | None], since: str, stream: bool, name: str) -> None:
+    errs = Errors()
+    tail, limit, seconds = numbers["tailLines"], numbers["limitBytes"], numbers["sinceSeconds"]
+    if tail is not None and tail < 0:
+        errs.invalid("tailLines", tail, "must be greater than or equal to 0")
+    if limit is not None and limit < 1:
+        errs.invalid("limitBytes", limit, "must be greater than 0")
+    if seconds is not None and since:
+        errs.forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified")
+    elif seconds is not None and seconds < 1:
+        errs.invalid("sinceSeconds", seconds, "must be greater than 0")
+    if stream:
+        errs.forbidden("stream", "may not be specified")
+    errs.raise_if_any("", "PodLogOptions", name)
+
+
+def container_of(pod: Object, asked: str) -> str:
+    """The container a request is about; BadRequest when that is not clear (validateContainer)."""
+    spec, name = pod.get("spec") or {}, pod["metadata"]["name"]
+    lists = ("initContainers", "containers", "ephemeralContainers")
+    known = [c.get("name", "") for key in lists for c in spec.get(key) or ()]
+    if asked:
+        if asked not in known:
+            raise errors.BadRequest(f"container {asked} is not valid for pod {name}")
+        return asked
+    own = spec.get("containers") or []
+    if len(own) == 1:
+        only: str = own[0]["name"]
+        return only
+    text = f"a container name must be specified for pod {name}"
+    raise errors.BadRequest(f"{text}, choose one of: [{' '.join(known)}]" if own else text)
+
+
+async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
+    """The log as the kubelet sends it; 204 for a pod that has no node yet."""
+    info = ctx.info
+    options = log_options(ctx.query, info.name)
+    pod = decode(verbs.store.find(resource, info.namespace, info.name))
+    container = container_of(pod, options.container)
+    node = (pod.get("spec") or {}).get("nodeName", "")
+    if not node:
+        return Response(204, b"", "")
+    kubelet = verbs.kubelets.of(node, "pods")
+    url = f"{kubelet.base}/containerLogs/{info.namespace}/{info.name}/{container}"
+    if options.params:
+        url = f"{url}?{urlencode(options.params)}"
+    trust = kubelet.trust
+    if options.insecure:
+        trust = Trust(insecure=True, cert_file=trust.cert_file, key_file=trust.key_file)
+    try:
+        answer = await verbs.relay.outbound.open("GET", url, trust=trust)
+    except ClientError as err:
+        raise errors.Unknown(f'Get "{url}": {err}') from None
+    if not 200 <= answer.status <= 206:
+        raise await refused(answer, "pods/log", info.name)
+    return await relay.response_of(ctx, answer, "text/plain")

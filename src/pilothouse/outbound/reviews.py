@@ -1,0 +1,32 @@
+"""Sends reviews to webhooks: the services behind a kubeconfig that judge tokens, requests and objects."""
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from pilothouse.api.fields import Object
+from pilothouse.outbound.http import Outbound
+from pilothouse.outbound.kubeconfig import read_kubeconfig
+
+SECONDS = 30.0
+"""Time for an answer, as in upstream's webhook client."""
+
+Post = Callable[[Object], Awaitable[Object]]
+"""Sends a review and returns the answer; OSError when there is none, or one that is no success."""
+
+
+def post_to(outbound: Outbound, path: Path) -> Post:
+    """A sender to the cluster of a kubeconfig's current context; ValueError when the file names none."""
+    url, credentials, trust = read_kubeconfig(path)
+    headers = [("Content-Type", "application/json"), *credentials]
+
+    async def post(review: Object) -> Object:
+        body = json.dumps(review).encode()
+        answer = json.loads(
+            await outbound.exchange("POST", url, headers=headers, body=body, trust=trust, timeout=SECONDS)
+        )
+        if not isinstance(answer, dict):
+            raise OSError(f"{url}: no review in the answer")
+        return answer
+
+    return post

@@ -1,0 +1,114 @@
+"""The process of a server: a signal ends it at any time, its start included."""
+
+import asyncio
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+import pilothouse
+from pilothouse import options
+from pilothouse.assembly.process import serve
+from pilothouse.assembly.server import Server
+from pilothouse.config import Config
+from pilothouse.storage.interface import Unavailable
+from pilothouse.storage.memory import MemoryStorage
+
+SOURCE = str(pathlib.Path(pilothouse.__file__).parents[1])
+
+
+class Storage(MemoryStorage):
+    """Waits for ever to be opened, or fails, and notes its close."""
+
+    def __init__(self, fails: bool = False) -> None:
+        super().__init__()
+        self.fails = fails
+        self.closed = False
+        self.starting = asyncio.Event()
+
+    async def start(self) -> None:
+        self.starting.set()
+        if self.fails:
+            raise Unavailable("the disk is gone")
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        self.closed = True
+        await super().close()
+
+
+def config(directory: pathlib.Path, *more: str) -> Config:
+    return options.parse([f"--data-dir={directory}", "--bind-address=127.0.0.1", *more])
+
+
+def test_a_signal_ends_a_start(tmp_path: pathlib.Path) -> None:
+    async def main() -> None:
+        storage, ended, told = Storage(), asyncio.Event(), list[str]()
+        server = Server(config(tmp_path), storage=storage)
+        serving = asyncio.create_task(serve(server, ended, lambda: told.append("closing")))
+        await storage.starting.wait()
+        ended.set()
+        assert await serving == 0
+        assert storage.closed and told == ["closing"]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_a_start_that_fails_has_status_1(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        server = Server(config(tmp_path), storage=Storage(fails=True))
+        assert await serve(server, asyncio.Event()) == 1
+
+    asyncio.run(main())
+    assert "cannot start: the disk is gone" in caplog.text
+
+
+def test_a_server_serves_until_it_is_ended(tmp_path: pathlib.Path) -> None:
+    class Told(Server):
+        """Ends itself as soon as it serves."""
+
+        ended = asyncio.Event()
+
+        async def start(self) -> None:
+            await super().start()
+            self.ended.set()
+
+    async def main() -> None:
+        sock = socket.create_server(("127.0.0.1", 0))
+        server = Told(config(tmp_path, "--storage-backend=memory"), sockets=[sock])
+        assert await serve(server, server.ended) == 0
+        assert server.health.shutting_down and sock.fileno() == -1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_process_that_waits_for_etcd(tmp_path: pathlib.Path, number: signal.Signals) -> None:
+    """etcd takes the connection and never answers; the process is gone with status 0 within two seconds."""
+    pytest.importorskip("grpc")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(20)
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pilothouse", "serve", f"--data-dir={tmp_path}"),
+                "--bind-address=127.0.0.1",
+                f"--etcd-servers=http://127.0.0.1:{silent.getsockname()[1]}",
+            ],
+            env={**os.environ, "PYTHONPATH": SOURCE},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            connection, _ = silent.accept()
+            with connection:
+                process.send_signal(number)
+                output, _ = process.communicate(timeout=2)
+            assert (process.returncode, b"Traceback" in output) == (0, False), output
+        finally:
+            process.kill()
+            process.communicate()

@@ -1,0 +1,80 @@
+"""Kubeconfig files of other services."""
+
+import base64
+import json
+import pathlib
+from typing import Any
+
+import pytest
+
+from pilothouse.outbound.kubeconfig import read_kubeconfig
+from pilothouse.pki import Authority
+
+
+def kubeconfig(folder: pathlib.Path, url: str, ca: bytes, user: dict[str, Any]) -> pathlib.Path:
+    config = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "s", "user": "u"}}],
+        "clusters": [
+            {
+                "name": "s",
+                "cluster": {"server": url, "certificate-authority-data": base64.b64encode(ca).decode()},
+            }
+        ],
+        "users": [{"name": "u", "user": user}],
+    }
+    path = folder / "webhook.kubeconfig"
+    path.write_text(json.dumps(config))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("user", "headers"),
+    [
+        ({}, []),
+        ({"token": "t"}, [("Authorization", "Bearer t")]),
+        ({"tokenFile": "token"}, [("Authorization", "Bearer from a file")]),
+        ({"username": "u", "password": "p"}, [("Authorization", "Basic dTpw")]),
+    ],
+)
+def test_who_asks(tmp_path: pathlib.Path, user: dict[str, Any], headers: list[tuple[str, str]]) -> None:
+    (tmp_path / "token").write_text("from a file\n")
+    url, found, trust = read_kubeconfig(kubeconfig(tmp_path, "https://h", b"pem", user))
+    assert (url, found, trust.ca) == ("https://h", headers, b"pem")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "current-context: x\ncontexts: []"])
+def test_no_kubeconfig(tmp_path: pathlib.Path, text: str) -> None:
+    path = tmp_path / "bad"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="invalid configuration"):
+        read_kubeconfig(path)
+
+
+def test_an_inline_certificate_leaves_no_file(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL reads certificates from files alone: the one that is made for it is removed."""
+    cert, key = Authority.create("ca").issue("webhook", server=False)
+    user = {
+        "client-certificate-data": base64.b64encode(cert).decode(),
+        "client-key-data": base64.b64encode(key).decode(),
+    }
+    made = tmp_path / "made"
+    made.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(made))
+    trust = read_kubeconfig(kubeconfig(tmp_path, "https://h", b"", user)).trust
+    assert (trust.cert, trust.key, trust.cert_file, trust.key_file) == (cert, key, "", "")
+    trust.context()
+    assert list(made.iterdir()) == []
+    assert key.decode() not in repr(trust)
+
+
+def test_a_certificate_in_files_is_relative_to_the_kubeconfig(tmp_path: pathlib.Path) -> None:
+    cert, key = Authority.create("ca").issue("webhook", server=False)
+    (tmp_path / "c.pem").write_bytes(cert)
+    (tmp_path / "k.pem").write_bytes(key)
+    user = {"client-certificate": "c.pem", "client-key": "k.pem"}
+    trust = read_kubeconfig(kubeconfig(tmp_path, "https://h", b"", user)).trust
+    assert (trust.cert_file, trust.key_file) == (str(tmp_path / "c.pem"), str(tmp_path / "k.pem"))
+    trust.context()
