@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 
-from pilothouse.api import depth, meta
+from pilothouse.api import meta
 from pilothouse.api.equality import identity
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes
@@ -97,23 +97,12 @@ class RequestScope(Write):
             verbs.admission,
             strategy=strategy_of(ctx, resource),
             delete_options=delete_options,
+            manager=manager_name(ctx, params) if delete_options is None else "",
             present=present,
         )
         self.verbs = verbs
         self.ctx = ctx
         self.params = params
-
-    def track(
-        self, live: Object | None, obj: Object, *, record: Resource | None = None, now: str | None = None
-    ) -> None:
-        """As Write.track(), under the manager that the request names; a field set that is too deep is refused."""
-        self.manager = manager_name(self.ctx, self.params)
-        super().track(live, obj, record=record, now=now)
-        resource = record if record is not None else self.resource
-        if resource.codec is not None or (
-            resource.type_of is not None and depth.may_be_deep(resource.type_of())
-        ):
-            depth.refuse_too_deep(obj["metadata"].get("managedFields"), 2)
 
     def options(self, kind: str) -> Object:
         """As Write.options(), out of the query."""
@@ -187,7 +176,8 @@ class RequestScope(Write):
 
     async def answer(self, written: Written) -> Response:
         """The answer that shows what was written."""
-        self.warn()
+        for text in self.context.warnings:
+            self.ctx.warn(text)
         status = 201 if written.created else 200
         show = self.verbs.responder.value
         return await self.context.work.run(show, self.ctx, self.resource, written.value, status)

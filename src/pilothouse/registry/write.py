@@ -16,7 +16,7 @@ import orjson
 from pilothouse import errors
 from pilothouse._json import splice
 from pilothouse._watchcache import Entry
-from pilothouse.api import codec, managed, meta
+from pilothouse.api import codec, depth, managed, meta
 from pilothouse.api.fields import Errors, Object
 from pilothouse.registry.admission import Admission, AdmissionAttributes
 from pilothouse.registry.resource import Resource
@@ -117,17 +117,19 @@ class Write:
     ) -> None:
         """Bring managedFields up to date for a write that is no apply; both objects are in the request's version.
 
-        `record` is the resource of an object that is not the one of the request's resource.
+        `record` is the resource of an object that is not the one of the request's resource. BadRequest when a field
+        set is nested too deeply.
         """
         resource, strategy = self.resource, self.strategy
         if record is not None:
             resource, strategy = record, record.strategy
         if resource.type_of is None:
             return
+        type_ = resource.type_of()
         managed.update(
             live,
             obj,
-            type=resource.type_of(),
+            type=type_,
             manager=self.manager,
             api_version=resource.api_version,
             subresource=self.context.subresource,
@@ -135,6 +137,8 @@ class Write:
             reset=strategy.apply_reset,
             versions=resource.version_of,
         )
+        if resource.codec is not None or depth.may_be_deep(type_):
+            depth.refuse_too_deep(obj["metadata"].get("managedFields"), 2)
 
     def options(self, kind: str) -> Object:
         """The CreateOptions or UpdateOptions object that plugins see."""
