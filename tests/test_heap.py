@@ -18,7 +18,9 @@ def resident() -> int:
     return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not on this host: its C library has no malloc_trim")
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not on this host: its C library has no malloc_trim"
+)
 def test_what_is_freed_between_blocks_in_use_is_given_back() -> None:
     blocks: list[bytes | None] = [bytes([i % 255 + 1]) * SIZE for i in range(BLOCKS)]
     for i in range(BLOCKS):

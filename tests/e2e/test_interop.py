@@ -112,7 +112,9 @@ class Other(Subprocess):
         pytest.param(
             [REFERENCE],
             id="reference",
-            marks=pytest.mark.skipif(not REFERENCE, reason="on request: PILOTHOUSE_REFERENCE names a kube-apiserver"),
+            marks=pytest.mark.skipif(
+                not REFERENCE, reason="on request: PILOTHOUSE_REFERENCE names a kube-apiserver"
+            ),
         ),
     ],
 )

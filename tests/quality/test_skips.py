@@ -59,7 +59,9 @@ def test_what_is_not_installed_fails_in_ci(
         text=True,
         check=False,
     )
-    results = [line.split() for line in done.stdout.splitlines() if "test_skips.py::test_" in line and "%]" in line]
+    results = [
+        line.split() for line in done.stdout.splitlines() if "test_skips.py::test_" in line and "%]" in line
+    ]
 
     def named(*words: str) -> list[str]:
         return sorted(row[0].rpartition("::test_")[2] for row in results if row[1] in words)
