@@ -1,8 +1,9 @@
 """Sets of field paths for managed fields (structured-merge-diff fieldpath and typed).
 
-A set is what FieldsV1 is in JSON: nested dicts whose keys are path elements (`f:name`, `k:{...}`, `v:...`, `i:...`).
-An element is a member of the set when its dict is empty or holds ".", else it only leads to members. Sets are
-never changed once they are made, so that they may share their parts. `{}` as a whole is the empty set.
+A set is what FieldsV1 is in JSON: nested dicts whose keys are path elements (`f:name`, `k:{...}`, `v:...`,
+`i:...`). An element is a member of the set when its dict is empty or holds ".", else it only leads to
+members. Sets are never changed once they are made, so that they may share their parts. `{}` as a whole is the
+empty set.
 """
 
 from cpython.dict cimport PyDict_GetItem, PyDict_Next
@@ -94,7 +95,8 @@ cdef Node deduced():
 
 
 cdef dict SCALARS = {
-    "string": STRING, "bytes": STRING, "duration": STRING, "int32": NUMERIC, "int64": NUMERIC, "number": NUMERIC,
+    "string": STRING, "bytes": STRING, "duration": STRING, "int32": NUMERIC, "int64": NUMERIC,
+    "number": NUMERIC,
     "bool": BOOLEAN, "time": UNTYPED, "microtime": UNTYPED, "quantity": UNTYPED, "intorstring": UNTYPED,
 }
 

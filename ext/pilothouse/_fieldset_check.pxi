@@ -5,7 +5,8 @@ DEF MAX_TOLD = 65536  # characters of complaints, beyond which no more are looke
 
 
 cdef class Complaints:
-    """What is wrong with a value, and the way to where the walk is; only a complaint makes a text of that way."""
+    """What is wrong with a value, and the way to where the walk is; only a complaint makes a text of that
+    way."""
     cdef list texts
     cdef list way  # path elements, indexes as numbers
     cdef Py_ssize_t told
@@ -123,7 +124,8 @@ def go_type(value):
 def go_syntax(value):
     """Go's %#v of JSON data."""
     if isinstance(value, dict):
-        return go_type(value) + "{" + ", ".join([f"{_shown(k)}:{go_syntax(value[k])}" for k in sorted(value)]) + "}"
+        members = [f"{_shown(k)}:{go_syntax(value[k])}" for k in sorted(value)]
+        return go_type(value) + "{" + ", ".join(members) + "}"
     if isinstance(value, list):
         return go_type(value) + "{" + ", ".join([go_syntax(item) for item in value]) + "}"
     if value is None:

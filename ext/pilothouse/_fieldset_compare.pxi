@@ -1,8 +1,8 @@
 # Walks over values.
 
 
-# Whether two values are alike is asked before they are compared member by member, for nearly all are. Asked at each
-# level, a value is gone through as often as it is deep; so below this level it is asked no more.
+# Whether two values are alike is asked before they are compared member by member, for nearly all are. Asked
+# at each level, a value is gone through as often as it is deep; so below this level it is asked no more.
 DEF ASKED = 12
 
 
@@ -176,7 +176,8 @@ cdef bint handle(Node node, Form form, object old, object new, Changes out, Mark
     elif form == LIST:
         both_empty = (not isinstance(old, list) or not old) and (not isinstance(new, list) or not new)
         if not node.list_atomic and not both_empty:
-            differ_lists(node, old if isinstance(old, list) else [], new if isinstance(new, list) else [], out)
+            before = old if isinstance(old, list) else []
+            differ_lists(node, before, new if isinstance(new, list) else [], out)
             return False
     if old is _MISSING:
         mark[0] = ADDED

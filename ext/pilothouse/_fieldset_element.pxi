@@ -1,8 +1,9 @@
 # Path elements.
 
 
-# What was asked for before is remembered, for the names of containers, ports and volumes come again and again. All
-# of it is bounded by bytes: so many texts, none of them long. A text that is longer is worked out each time.
+# What was asked for before is remembered, for the names of containers, ports and volumes come again and
+# again. All of it is bounded by bytes: so many texts, none of them long. A text that is longer is worked out
+# each time.
 cdef dict _texts = {}
 DEF MAX_TEXTS = 4096
 DEF MAX_TEXT = 128  # of the longest keys that kinds have, a topology spread constraint's has 90
@@ -61,8 +62,8 @@ cdef str item_element(Node node, object item):
     if not parts:
         listed = " ".join([scalar_text(key) for key in node.keys])
         raise FieldError(
-            f"associative list with keys has an element that omits all key fields [{listed}] (and doesn't have"
-            " default values for any key fields)"
+            f"associative list with keys has an element that omits all key fields [{listed}]"
+            " (and doesn't have default values for any key fields)"
         )
     return "k:{" + ",".join(parts) + "}"
 

@@ -34,7 +34,8 @@ cdef dict ensure_named(Node node, dict fields):
 
 
 def remove(type, value, dict fields):
-    """The value without the items and members that are in the set; what is emptied inside of it stays, empty."""
+    """The value without the items and members that are in the set; what is emptied inside of it stays,
+    empty."""
     return take_out(compile_type(type), value, fields)
 
 
@@ -70,7 +71,8 @@ cdef object take_out(Node node, object value, dict fields):
             rest[name] = item
         elif not is_member(child):
             inside = True
-            rest[name] = take_out_inside(<Node>(<tuple>field)[1] if field is not None else node.element, item, child)
+            below = <Node>(<tuple>field)[1] if field is not None else node.element
+            rest[name] = take_out_inside(below, item, child)
     return rest if rest or inside else None
 
 
@@ -83,7 +85,8 @@ cdef object take_out_inside(Node node, object value, dict fields):
 
 
 def reconcile(type, dict fields):
-    """The set after types that have become atomic since it was written; the set itself when there are none."""
+    """The set after types that have become atomic since it was written; the set itself when there are
+    none."""
     node = compile_type(type)
     return reconcile_children(node, fields)
 

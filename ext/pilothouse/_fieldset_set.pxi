@@ -134,7 +134,8 @@ cdef dict order(dict fields):
 
 
 cdef list in_parts(list names, object key):
-    """Many names, sorted. A sort is one long step for other threads, so it is done in parts, which are merged then."""
+    """Many names, sorted. A sort is one long step for other threads, so it is done in parts, which are merged
+    then."""
     cdef Py_ssize_t at
     parts = []
     for at in range(0, len(names), PART):

@@ -1,9 +1,10 @@
 """Gzip streams put together from blocks that were compressed before (RFC 1951, RFC 1952).
 
-A block is raw deflate that ends at a byte's border, so that blocks can follow one another in a stream; the CRC of all is
-combined from theirs. A block may refer to the text of the object right before it, which in lists of like objects is most of
-what it says: it then fits only behind that very version of that object. Kept blocks belong to their object and go with
-it; all together they have a budget, from which those go first that no list has used for longest.
+A block is raw deflate that ends at a byte's border, so that blocks can follow one another in a stream; the
+CRC of all is combined from theirs. A block may refer to the text of the object right before it, which in
+lists of like objects is most of what it says: it then fits only behind that very version of that object. Kept
+blocks belong to their object and go with it; all together they have a budget, from which those go first that
+no list has used for longest.
 """
 
 import zlib
@@ -54,14 +55,16 @@ cdef uint32_t shift_by(uint64_t n) noexcept nogil:
 
 
 def combine(uint32_t first, uint32_t second, uint64_t size):
-    """The CRC-32 of two texts behind one another, out of theirs; `size` is the length of the second in bytes."""
+    """The CRC-32 of two texts behind one another, out of theirs; `size` is the length of the second in
+    bytes."""
     return times(first, shift_by(size)) ^ second
 
 
 # --- streams
 
 cdef Block compress(bytes text, object before):
-    """The block of a text that stands behind another one, b"" for none; the interpreter's lock is free meanwhile."""
+    """The block of a text that stands behind another one, b"" for none; the interpreter's lock is free
+    meanwhile."""
     cdef Block block = Block()
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -15, zdict=before)
     block.data = packer.compress(text) + packer.flush(zlib.Z_SYNC_FLUSH)
@@ -86,7 +89,8 @@ cdef bytes stored(bytes text, bint last):
 
 
 cdef class Member:
-    """A gzip stream that is being put together; its bytes are those of begin(), the data of each added block, end()."""
+    """A gzip stream that is being put together; its bytes are those of begin(), the data of each added block,
+    end()."""
 
     def __cinit__(self):
         global lists
@@ -108,10 +112,12 @@ cdef class Member:
         """A last text and the trailer."""
         self.crc = zlib.crc32(text, self.crc)
         self.size += PyBytes_GET_SIZE(text)
-        return stored(text, True) + self.crc.to_bytes(4, "little") + (self.size & 0xffffffff).to_bytes(4, "little")
+        size = (self.size & 0xffffffff).to_bytes(4, "little")
+        return stored(text, True) + self.crc.to_bytes(4, "little") + size
 
     cdef bint keep(self, Block block, PyObject** slot) except -1:
-        """Have an object keep a block; false when there is no room, for all others are in use by this list."""
+        """Have an object keep a block; false when there is no room, for all others are in use by this
+        list."""
         global held, count
         cdef Py_ssize_t weight = PyBytes_GET_SIZE(block.data) + OVERHEAD
         if slot[0] != NULL:

@@ -1,8 +1,9 @@
 """HTTP/1.1 over httptools: one object per connection is the asyncio protocol and the parser's callbacks.
 
-A request whose handler answers at once is parsed, answered and written inside the parser's callback: no task, no
-future. What has to wait (a task, a stream, a body larger than the transport takes) holds the connection as its
-`current` answer; requests that arrive meanwhile are kept in order, and reading pauses until they are answered.
+A request whose handler answers at once is parsed, answered and written inside the parser's callback: no task,
+no future. What has to wait (a task, a stream, a body larger than the transport takes) holds the connection as
+its `current` answer; requests that arrive meanwhile are kept in order, and reading pauses until they are
+answered.
 """
 
 import asyncio
@@ -30,7 +31,9 @@ cdef double LINGER = 2.0              # seconds in which a refused peer may go o
 
 cdef object log = logging.getLogger("pilothouse.server.http1")
 cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-cdef dict METHODS = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")}
+cdef dict METHODS = {
+    m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+}
 cdef int MAX_NAMES = 1024             # header names that are remembered
 cdef Py_ssize_t LONG_NAME = 64        # bytes; a longer name is not remembered
 cdef Py_ssize_t READ_AHEAD = 64 * 1024  # bytes that TLS may hold for a connection that is not read from
@@ -83,7 +86,8 @@ cdef class Connection(Answers):
     cdef Py_ssize_t quiet             # bytes read since the body grew
     cdef Py_ssize_t kept              # what `Unfinished` counts
     cdef bytearray held_back          # of a long head: what was read and not yet parsed
-    cdef Py_ssize_t expected          # the bytes that the body may have, once it is known that it is a long one
+    # the bytes that the body may have, once it is known that it is a long one
+    cdef Py_ssize_t expected
     cdef Py_ssize_t room              # of these, the bytes that `Bodies` has room for
     cdef Py_ssize_t mark              # of the body that had come
     cdef double marked                # at this time
@@ -114,8 +118,9 @@ cdef class Connection(Answers):
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None:
             self.certificates = service.peer_chain(ssl_object)
-            # Below TLS is a buffer already; ours is enough beside that. With TLS 1.2 the server's Finished is still in
-            # it, so this asks for a pause of writing at once. It ends when the transport has done its first read.
+            # Below TLS is a buffer already; ours is enough beside that. With TLS 1.2 the server's Finished is
+            # still in it, so this asks for a pause of writing at once. It ends when the transport has done
+            # its first read.
             transport.set_write_buffer_limits(high=1)
             transport.set_read_buffer_limits(high=READ_AHEAD)
         service.accepted += 1
@@ -276,7 +281,8 @@ cdef class Connection(Answers):
                 self.refuse(plain_error("431 Request Header Fields Too Large", ""))
 
     cdef feed_unknown_method(self):
-        """Read a request whose method the parser refuses: any token is one; the parser is shown POST instead."""
+        """Read a request whose method the parser refuses: any token is one; the parser is shown POST
+        instead."""
         cdef bytes raw = self.early.lstrip(b"\r\n"), method
         cdef Py_ssize_t end = raw.find(b" ")
         self.parser = None
@@ -298,7 +304,9 @@ cdef class Connection(Answers):
         if not self.admitted:
             if self.asking is None:
                 self.ask()
-        elif self.expected and not self.starved and (self.room == 0 or self.room < min(self.body_size, self.expected)):
+        elif self.expected and not self.starved and (
+            self.room == 0 or self.room < min(self.body_size, self.expected)
+        ):
             self.entered = True
             self.service.bodies.enter(self)
 
@@ -347,7 +355,9 @@ cdef class Connection(Answers):
         self.refuse(self.service.heads.head(response, len(body), True, old, False, shown), True)
 
     cdef send_continue(self):
-        if self.owes_continue and self.admitted and self.current is None and not self.waiting and not self.write_paused:
+        if self.owes_continue and self.admitted and self.current is None and not (
+            self.waiting or self.write_paused
+        ):
             self.owes_continue = False
             self.write(CONTINUE)
 
@@ -362,7 +372,8 @@ cdef class Connection(Answers):
             self.regulate()
 
     cdef settle(self, bint anew):
-        """Find the phase that the connection is in now; its time starts when it is another one than before."""
+        """Find the phase that the connection is in now; its time starts when it is another one than
+        before."""
         cdef Phase phase = ANSWERING
         if self.kept and not self.in_message and not self.waiting:
             self.service.unfinished.note(self, 0)
@@ -510,4 +521,6 @@ cdef class Connection(Answers):
         if method is None:
             raw = self.parser.get_method()
             method = METHODS.get(raw) or raw.decode()
-        return Request(method, self.target, self.headers, self.all_headers, body, self.peer, self.certificates, keep)
+        return Request(
+            method, self.target, self.headers, self.all_headers, body, self.peer, self.certificates, keep
+        )

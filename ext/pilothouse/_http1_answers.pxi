@@ -3,7 +3,8 @@
 cdef bytes CRLF = b"\r\n"
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 cdef int MAX_PIPELINED = 128          # requests waiting behind one that is being answered
-cdef int FEW = 4                      # pipelined requests that are answered in a turn of the loop in any case,
+# pipelined requests that are answered in a turn of the loop in any case,
+cdef int FEW = 4
 cdef double TURN = 0.001              # and seconds in which more are
 cdef Py_ssize_t SMALL = 64 * 1024     # a body up to here is copied behind its head, into one write
 cdef Py_ssize_t SLICE = 256 * 1024    # one write of a long body
@@ -21,7 +22,8 @@ cdef class Answers:
     cdef public object stranger       # counts the connection while nobody was authenticated on it, else None
     cdef object waiting               # (request, is HTTP/1.0) behind it; a ready refusal comes last
     cdef list out                     # queued buffers; of the first, bytes up to out_from are written
-    cdef object source                # an iterator over the rest of a long body, which is built as it goes out
+    # an iterator over the rest of a long body, which is built as it goes out
+    cdef object source
     cdef Py_ssize_t out_from, out_size
     cdef bint ended                   # nothing will be added to `out`: it is the rest of an answer
     cdef bint old, chunked, close_after  # the answer: to an HTTP/1.0 client, in chunks, the last one
@@ -73,8 +75,11 @@ cdef class Answers:
                 self.transport.resume_reading()
 
     cdef take_request(self, request, bint old):
-        """Answer a request now, or behind those that wait already; of those in one read the first has precedence."""
-        cdef bint free = self.current is None and not self.write_paused and not (self.read_paused and self.waiting)
+        """Answer a request now, or behind those that wait already; of those in one read the first has
+        precedence."""
+        cdef bint free = self.current is None and not (
+            self.write_paused or (self.read_paused and self.waiting)
+        )
         if free and (self.completed == 1 or self.service.may_go_on()):
             self.dispatch(request, old)
         elif len(self.waiting) >= MAX_PIPELINED:
@@ -289,7 +294,8 @@ cdef class Answers:
             self.waiting.append(answer)
 
     cdef send_refusal(self, bytes answer):
-        """Answer what could not be read. Unless it was malformed the peer may still be sending: let it finish."""
+        """Answer what could not be read. Unless it was malformed the peer may still be sending: let it
+        finish."""
         if answer:
             self.write(answer)
         if not answer or not self.judged and answer.startswith(b"HTTP/1.1 400"):
@@ -320,7 +326,8 @@ cdef class Answers:
     cdef pump(self):
         """Hand queued buffers to the transport, one slice to a write, until it has enough.
 
-        A peer that reads as fast as we write never lets it have enough: the loop gets its turn after each burst.
+        A peer that reads as fast as we write never lets it have enough: the loop gets its turn after each
+        burst.
         """
         cdef Py_ssize_t written = 0
         while (self.out_size or self.source is not None) and not self.write_paused and self.phase != CLOSED:

@@ -3,7 +3,8 @@
 cdef Py_ssize_t SHORT = 64 * 1024     # bodies up to here are neither counted nor held up
 cdef Py_ssize_t WINDOW = 256 * 1024   # bytes that a body is given room for at a time
 cdef int SHARES = 4                   # one payer has at most this part of the budget
-cdef double LOOK = 0.25               # seconds between two looks at how those come along who keep others waiting
+# seconds between two looks at how those come along who keep others waiting
+cdef double LOOK = 0.25
 cdef double PATIENCE = 1.0            # seconds that one of them has at least
 cdef double PACE = 32 * 1024          # bytes a second that it has to bring,
 cdef double DUE = 4.0                 # and so many that the whole body would take at most these seconds
@@ -12,13 +13,15 @@ cdef double DUE = 4.0                 # and so many that the whole body would ta
 cdef class Bodies:
     """The long bodies that are being received: together they stay within a budget of bytes.
 
-    A body has room for what has come of it and for a window more. More room is given only while it is certain that
-    the bodies can still come to their ends one after the other, in the order in which they were let in (Dijkstra's
-    banker). So nobody waits for ever, and slow senders hold little. A body that is alone is always let in.
+    A body has room for what has come of it and for a window more. More room is given only while it is certain
+    that the bodies can still come to their ends one after the other, in the order in which they were let in
+    (Dijkstra's banker). So nobody waits for ever, and slow senders hold little. A body that is alone is
+    always let in.
 
-    Each body has a payer: the user who sends it, or the address. A payer has a part of the budget only, and who has the
-    least room comes first. Who finds no room is not read from; meanwhile the bodies in the way that come too slowly
-    are refused. Without a judge of heads there are no payers: all bodies are the same one's.
+    Each body has a payer: the user who sends it, or the address. A payer has a part of the budget only, and
+    who has the least room comes first. Who finds no room is not read from; meanwhile the bodies in the way
+    that come too slowly are refused. Without a judge of heads there are no payers: all bodies are the same
+    one's.
     """
 
     cdef object loop

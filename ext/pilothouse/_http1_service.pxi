@@ -4,10 +4,10 @@
 cdef class Service:
     """What the connections of one listener share: the handler, limits (bytes, seconds) and counters.
 
-    `too_large` answers a body over the limit. `compress(stream, pieces)` writes a body compressed to a stream and
-    closes it; `peer_chain(ssl_object)` reads the client's certificates. `admit(request)` judges a request by its head
-    before more of a long body is read: None lets the body come, a Response refuses it, and so does what an awaitable
-    brings of these.
+    `too_large` answers a body over the limit. `compress(stream, pieces)` writes a body compressed to a stream
+    and closes it; `peer_chain(ssl_object)` reads the client's certificates. `admit(request)` judges a request
+    by its head before more of a long body is read: None lets the body come, a Response refuses it, and so
+    does what an awaitable brings of these.
     """
 
     cdef object handler, admit, loop, compress, peer_chain, too_large
@@ -27,8 +27,10 @@ cdef class Service:
     cdef readonly Bodies bodies
     cdef readonly Unfinished unfinished
 
-    def __init__(self, handler, loop, *, too_large, compress, peer_chain, max_header_bytes, max_body_bytes, body_budget,
-                 header_timeout, body_timeout, idle_timeout, gzip_above, unfinished_budget, admit=None):
+    def __init__(
+        self, handler, loop, *, too_large, compress, peer_chain, max_header_bytes, max_body_bytes,
+        body_budget, header_timeout, body_timeout, idle_timeout, gzip_above, unfinished_budget, admit=None
+    ):
         self.handler = handler
         self.admit = admit
         self.loop = loop

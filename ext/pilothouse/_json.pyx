@@ -1,8 +1,10 @@
-"""Splices resourceVersion into stored objects, frames served ones into watch events, and reads single members.
+"""Splices resourceVersion into stored objects, frames served ones into watch events, and reads single
+members.
 
-A stored value is `{"kind":"K","apiVersion":"V","metadata":{...},...}` without resourceVersion; a served one has
-`"resourceVersion":"N",` right after `"metadata":{`. `head` is where `"metadata"` starts: an item of a list of a
-built-in kind is `{` + value[head:]. Values with another member order take a slow way through orjson.
+A stored value is `{"kind":"K","apiVersion":"V","metadata":{...},...}` without resourceVersion; a served one
+has `"resourceVersion":"N",` right after `"metadata":{`. `head` is where `"metadata"` starts: an item of a
+list of a built-in kind is `{` + value[head:]. Values with another member order take a slow way through
+orjson.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -40,7 +42,8 @@ cdef uint64_t newest() noexcept:
 
 
 cdef class Encoded:
-    """Served bytes of an object, the offset of their `"metadata"`, and what it became in a compressed list."""
+    """Served bytes of an object, the offset of their `"metadata"`, and what it became in a compressed
+    list."""
 
     def __cinit__(self):
         global made
@@ -163,9 +166,13 @@ cdef bytes splice_at(bytes value, long long revision, Py_ssize_t* head):
     if head[0] < 0:
         return splice_foreign(value, revision, head)
     at = head[0] + METADATA_LEN
-    if memmem(s + at, n - at, REVISION, REVISION_LEN - 1) != NULL and find_member(s, at, n, b"resourceVersion") >= 0:
+    if memmem(s + at, n - at, REVISION, REVISION_LEN - 1) != NULL and (
+        find_member(s, at, n, b"resourceVersion") >= 0
+    ):
         return splice_foreign(value, revision, head)
-    room = snprintf(text, sizeof(text), b'"resourceVersion":"%lld"%s', revision, b"" if s[at] == c'}' else b",")
+    room = snprintf(
+        text, sizeof(text), b'"resourceVersion":"%lld"%s', revision, b"" if s[at] == c'}' else b","
+    )
     out = PyBytes_FromStringAndSize(NULL, n + room)
     o = PyBytes_AS_STRING(out)
     memcpy(o, s, at)

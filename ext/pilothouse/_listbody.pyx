@@ -1,7 +1,7 @@
 """Bodies of lists: served objects framed into one, slice by slice, plain or as a gzip stream.
 
-An item of a list of a built-in kind is `{` and what an object has from its `"metadata"` on; items of custom resources keep
-kind and apiVersion.
+An item of a list of a built-in kind is `{` and what an object has from its `"metadata"` on; items of custom
+resources keep kind and apiVersion.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -98,8 +98,9 @@ cdef class ListBody:
 cdef class Packing:
     """The gzip stream of a list's body, part by part, put together from blocks that the objects keep.
 
-    Each part is bytes; or, where much has to be compressed first, a call without arguments that does so and gives the
-    bytes: for a thread, since most of it leaves the interpreter's lock free. It is done before the next part is taken.
+    Each part is bytes; or, where much has to be compressed first, a call without arguments that does so and
+    gives the bytes: for a thread, since most of it leaves the interpreter's lock free. It is done before the
+    next part is taken.
     """
 
     cdef ListBody body
@@ -121,7 +122,8 @@ cdef class Packing:
         return self if self.gather() > INLINE else self()
 
     cdef Py_ssize_t gather(self) except -1:
-        """Take the next objects and their blocks where they fit; answers with the bytes that are to be compressed."""
+        """Take the next objects and their blocks where they fit; answers with the bytes that are to be
+        compressed."""
         cdef ListBody body = self.body
         cdef Py_ssize_t n = PyList_GET_SIZE(body.entries)
         cdef Py_ssize_t ready = 0, raw = 0

@@ -80,8 +80,12 @@ cdef class Objects:
         """The newest version of an object, None when there is none."""
         return self.by_key.get(key)
 
-    def list(self, str prefix_key not None, Selector selector=None, *, str after="", Py_ssize_t limit=0, long long at=0):
-        """A page of the objects under the resource's prefix or a namespace's, in key order, now or as of `at`.
+    def list(
+        self, str prefix_key not None, Selector selector=None, *, str after="", Py_ssize_t limit=0,
+        long long at=0
+    ):
+        """A page of the objects under the resource's prefix or a namespace's, in key order, now or as of
+        `at`.
 
         Raises Compacted when the ring does not reach back to `at`, FutureRevision when `at` is not reached.
         """
@@ -144,11 +148,13 @@ cdef class Objects:
         if len(selector.fields) + len(selector.labels) != 1 or selector.nothing:
             return False
         if selector.fields:
-            return len(selector.field_equalities) == 1 and next(iter(selector.field_equalities)) in self.field_paths
+            fields = selector.field_equalities
+            return len(fields) == 1 and next(iter(fields)) in self.field_paths
         return len(selector.equalities) == 1
 
     cdef list candidates(self, str prefix, Selector selector, str after, Py_ssize_t low, Py_ssize_t high):
-        """Entries that may match, from the smallest fitting index, in key order; None when only a scan will do."""
+        """Entries that may match, from the smallest fitting index, in key order; None when only a scan will
+        do."""
         cdef dict best = None
         cdef dict group
         cdef list keys
@@ -185,7 +191,8 @@ cdef class Objects:
         if selector.labels and not selector.matches_labels(entry.get_labels()):
             return False
         if selector.fields:
-            return selector.matches_fields(self.key_fields(entry.key) if plain else entry.get_fields(self.extract))
+            fields = self.key_fields(entry.key) if plain else entry.get_fields(self.extract)
+            return selector.matches_fields(fields)
         return True
 
     cdef dict key_fields(self, str key):

@@ -6,7 +6,9 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from pilothouse.api.identity import RequestInfo
 
 cdef object _Info = RequestInfo
-cdef dict _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+cdef dict _VERBS = {
+    "POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete",
+}
 cdef frozenset _NAMESPACE_SUBRESOURCES = frozenset(("status", "finalize"))
 DEF MAX_PARAMETERS = 10000  # net/url reads no query that has more
 DEF MAX_PARTS = 32  # segments of a path that are told apart: the last one may hold further slashes
@@ -58,7 +60,8 @@ def unescape_path(str path not None):
 
 
 def parse_query(str query not None):
-    """A query string as name -> list of values in order; pairs that cannot be decoded are dropped, as net/url does.
+    """A query string as name -> list of values in order; pairs that cannot be decoded are dropped, as net/url
+    does.
 
     A query of more than 10,000 parameters counts as empty, as in net/url.
     """
@@ -126,7 +129,9 @@ def parse(str method not None, str path not None, dict query not None):
         verb = "watch" if wants_watch(query) else "list"
     elif not name and verb == "delete":
         verb = "deletecollection"
-    return _Info(path, verb, True, prefix, group, version, namespace, resource, subresource, name, tuple(kept))
+    return _Info(
+        path, verb, True, prefix, group, version, namespace, resource, subresource, name, tuple(kept)
+    )
 
 
 def wants_watch(dict query not None):

@@ -2,9 +2,9 @@
 
 Unknown members are dropped and named, nulls and empty omitempty members dropped, members that are always
 written filled in, times and quantities brought to their canonical text, plain defaults set. A body that
-orjson read is walked once; whenever something is odd (a wrong type, a repeated member) `Odd` is raised and the
-caller walks what `scan` read instead, which keeps number literals and repeated members, so that the outcome and
-the message are exactly those of sigs.k8s.io/json.
+orjson read is walked once; whenever something is odd (a wrong type, a repeated member) `Odd` is raised and
+the caller walks what `scan` read instead, which keeps number literals and repeated members, so that the
+outcome and the message are exactly those of sigs.k8s.io/json.
 """
 
 from cpython.dict cimport PyDict_GetItem, PyDict_Next, PyDict_SetItem
@@ -47,14 +47,16 @@ cdef enum Kind:
 
 cdef dict KINDS = {
     "any": ANY, "struct": STRUCT, "map": MAP, "list": LIST, "string": STRING, "int32": INT32, "int64": INT64,
-    "number": NUMBER, "bool": BOOL, "bytes": BYTES, "time": TIME, "microtime": MICROTIME, "duration": DURATION,
+    "number": NUMBER, "bool": BOOL, "bytes": BYTES, "time": TIME, "microtime": MICROTIME,
+    "duration": DURATION,
     "quantity": QUANTITY, "intorstring": INTORSTRING, "schemaor": SCHEMAOR,
 }
 
 DEF MAX_STRICT_ERRORS = 100  # sigs.k8s.io/json stops there
 DEF MAX_STRICT_CHARS = 65536  # of their paths, so that one long key does not come back in each of them
 
-DEF MAX_STRUCTS = 200000  # in one body: each becomes some 500 bytes, even when two were sent; no kind's object has so many
+# in one body: each becomes some 500 bytes, even when two were sent; no kind's object has so many
+DEF MAX_STRUCTS = 200000
 DEF MAX_KNOWN = 4096  # quantities whose canonical text is remembered
 DEF MAX_KNOWN_LENGTH = 24
 
@@ -346,7 +348,9 @@ cdef class Walk:
             return 0
         if item is None:
             # A null empties what is nil in Go and leaves everything else as it was.
-            if self.exact and key in out and (member.pointer or kind in (LIST, MAP, ANY, BYTES, TIME, MICROTIME)):
+            if self.exact and key in out and (
+                member.pointer or kind in (LIST, MAP, ANY, BYTES, TIME, MICROTIME)
+            ):
                 del out[key]
             return 0
         frame.key = found
@@ -420,7 +424,8 @@ cdef class Walk:
         return value
 
     cdef object schema_or(self, Node node, object value, Frame *frame):
-        """JSONSchemaPropsOrBool, OrArray and OrStringArray: Go's own unmarshalling, blind to unknown members."""
+        """JSONSchemaPropsOrBool, OrArray and OrStringArray: Go's own unmarshalling, blind to unknown
+        members."""
         cdef bint before = self.lenient
         cdef list out
         if type(value) is dict or type(value) is Members:
@@ -489,7 +494,8 @@ cdef class Walk:
         return None
 
     cdef object wrong(self, object value, str go, Frame *frame, bint shown=False):
-        """A value of another type than `go`: saved, with its place when it is the first, a number as it is `shown`."""
+        """A value of another type than `go`: saved, with its place when it is the first, a number as it is
+        `shown`."""
         if self.exact and self.error is None:
             return self.save(mismatch(f"number {value}" if shown else describe(value), go, frame))
         return self.save("")

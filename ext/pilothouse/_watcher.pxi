@@ -8,8 +8,9 @@ cdef class Initial:
 cdef class Watcher:
     """One watch: what it selects and what waits to be written to its sink.
 
-    Live events go straight to the sink while it takes them. When it is full they wait here as references to shared
-    changes; when too much waits, the watch ends cleanly, so that the client resumes from what it has got.
+    Live events go straight to the sink while it takes them. When it is full they wait here as references to
+    shared changes; when too much waits, the watch ends cleanly, so that the client resumes from what it has
+    got.
     """
 
     cdef ResourceCache cache
@@ -25,7 +26,9 @@ cdef class Watcher:
     cdef Py_ssize_t queued
     cdef public int slot
 
-    def __init__(self, ResourceCache cache, str scope, str name, Selector selector, long long since, encoder, sink):
+    def __init__(
+        self, ResourceCache cache, str scope, str name, Selector selector, long long since, encoder, sink
+    ):
         self.cache = cache
         self.scope = scope
         self.name = name
@@ -58,7 +61,8 @@ cdef class Watcher:
             self.end()
 
     cdef enqueue(self, Change change, int kind):
-        """Have a change wait: by itself when it is to this watcher what it is to all, for many may wait for many."""
+        """Have a change wait: by itself when it is to this watcher what it is to all, for many may wait for
+        many."""
         self.queue.append(change if kind == natural(change) else (kind, change))
 
     cdef look(self):

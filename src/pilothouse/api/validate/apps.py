@@ -79,7 +79,7 @@ def _selector(spec: Object, kind: str, errs: Errors) -> None:
         return
     validate_label_selector(selector, "spec.selector", errs)
     if is_empty_selector(selector):
-        errs.invalid("spec.selector", selector, f"empty selector is invalid for {kind}")
+        errs.invalid("spec.selector", label_selector(selector), f"empty selector is invalid for {kind}")
 
 
 def _only_always(template: Object, path: str, kind: str, errs: Errors) -> None:
@@ -390,7 +390,7 @@ def validate_daemon_set(obj: Object, old: Object | None, errs: Errors, policy: P
     )
     check_template_labels(selector, template, "spec.template", errs)
     if selector is not None and is_empty_selector(selector):
-        errs.invalid("spec.selector", selector, "empty selector is invalid for daemonset")
+        errs.invalid("spec.selector", label_selector(selector), "empty selector is invalid for daemonset")
     validate_pod_template_spec(template, "spec.template", errs, options)
     _only_always(template, "spec.template", "DaemonSet", errs)
     validate_nonnegative(spec.get("minReadySeconds", 0), "spec.minReadySeconds", errs)

@@ -1,0 +1,43 @@
+"""What Go's encoding/json says of text that is no JSON."""
+
+import pytest
+
+from pilothouse.api.validate.go_json import syntax_error
+
+CASES: list[tuple[bytes, str]] = [
+    (b"", "unexpected end of JSON input"),
+    (b"{} x", "invalid character 'x' after top-level value"),
+    (b'{"a" 1}', "invalid character '1' after object key"),
+    (b'{"a": 1 2}', "invalid character '2' after object key:value pair"),
+    (b"{1: 2}", "invalid character '1' looking for beginning of object key string"),
+    (b'{"a": 1,}', "invalid character '}' looking for beginning of object key string"),
+    (b"[1 2]", "invalid character '2' after array element"),
+    (b"[1,", "unexpected end of JSON input"),
+    (b"[]]", "invalid character ']' after top-level value"),
+    (b"nul", "unexpected end of JSON input"),
+    (b"nulk", "invalid character 'k' in literal null (expecting 'l')"),
+    (b'"a', "unexpected end of JSON input"),
+    (b'"a\nb"', "invalid character '\\n' in string literal"),
+    (b'"\\x"', "invalid character 'x' in string escape code"),
+    (b'"\\u00g0"', "invalid character 'g' in \\u hexadecimal character escape"),
+    (b"-", "unexpected end of JSON input"),
+    (b"-x", "invalid character 'x' in numeric literal"),
+    (b"01", "invalid character '1' after top-level value"),
+    (b"1.", "unexpected end of JSON input"),
+    (b"1.x", "invalid character 'x' after decimal point in numeric literal"),
+    (b"1e", "unexpected end of JSON input"),
+    (b"1e+x", "invalid character 'x' in exponent of numeric literal"),
+    (b"?", "invalid character '?' looking for beginning of value"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES)
+def test_syntax_errors(text: bytes, expected: str) -> None:
+    assert syntax_error(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", [b"{}", b' {"a": [1, -0.5e+3, true, false, null, "\\u00e9\\n"], "b": {}, "c": []} ']
+)
+def test_what_is_json_has_none(text: bytes) -> None:
+    assert syntax_error(text) == ""
