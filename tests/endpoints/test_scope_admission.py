@@ -197,7 +197,7 @@ async def test_an_eviction_that_a_plugin_gives(rig):
 
 async def test_a_token_request_that_a_plugin_gives(rig):
     key = keys.load_private(keys.generate())
-    rig.services.issuer = TokenIssuer("https://me", key, rig.readers, ("api",), 86400)
+    rig.verbs.issuer = TokenIssuer("https://me", key, rig.readers, ("api",), 86400)
     accounts = "/api/v1/namespaces/default/serviceaccounts"
     await rig.ok("POST", accounts, {"metadata": {"name": "a"}})
     plug(rig, Replace(lambda obj: obj["spec"].update(audiences=["other"]), subresource="token"))

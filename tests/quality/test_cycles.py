@@ -11,11 +11,7 @@ SOURCE = ROOT / "src"
 COMPILED = ROOT / "ext/pilothouse"
 
 EXPECTED: set[tuple[str, str]] = {
-    ("endpoints.list", "endpoints.dispatch"),
-    ("endpoints.list", "endpoints.watch"),
     ("metrics", "registry.resource"),
-    ("registry.strategy", "registry.resource"),
-    ("registry.strategy", "registry.store"),
 }
 """Imports that close a cycle today. Whoever mends one takes it off this list; none is added."""
 

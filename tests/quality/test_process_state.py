@@ -38,7 +38,7 @@ FROM_THE_RELEASE = {
     "api/schema.py:_types",
     "api/schema.py:index",
     "api/scheme.py:served",
-    "options.py:all_flags",
+    "config.py:all_flags",
     "registry/groups/autoscaling.py:_VERSIONS",
     "registry/groups/core/resources.py:EVENT_VERSIONS",
     "registry/printers/tables.py:_builtin",
