@@ -15,6 +15,10 @@ SANITIZE = os.environ.get("PILOTHOUSE_SANITIZE") == "1"
 ONLY = [name for name in os.environ.get("PILOTHOUSE_ONLY", "").split(",") if name]
 
 MODULES = (
+    "_head",
+    "_budgets",
+    "_pump",
+    "_answers",
     "_http1",
     "_requestinfo",
     "_selectors",

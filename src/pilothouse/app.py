@@ -177,7 +177,7 @@ class Server:
             self.pipeline.handle,
             sockets,
             contexts,
-            Limits(strangers=config.max_unauthenticated_connections),
+            Limits(unauthenticated=config.max_unauthenticated_connections),
             self.pipeline.admit,
         )
         await self._bootstrap()

@@ -53,7 +53,7 @@ class Peer:
         self.clean = True
         self.ended.set()
 
-    def abort(self) -> None:
+    def abort(self, error: BaseException | None = None) -> None:
         self.ended.set()
 
     def leave(self) -> None:

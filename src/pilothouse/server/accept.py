@@ -17,7 +17,7 @@ from typing import Any
 
 from pilothouse.server import tls
 from pilothouse.server.http1 import Http1
-from pilothouse.server.strangers import Stranger, Strangers, origin
+from pilothouse.server.unauthenticated import Unauthenticated, UnauthenticatedConnection, origin
 
 ACCEPTS = 64
 """Connections that are accepted in one turn of the loop: about a millisecond."""
@@ -31,7 +31,7 @@ READY = 256
 RESERVE = 128
 """Descriptors that are kept for the store, the log and outbound connections, and for those that are being closed."""
 
-STRANGERS = 1024
+UNAUTHENTICATED = 1024
 """Connections from the handshake on, until somebody is authenticated; a flag changes it. Each has some 140 KB."""
 
 HANDSHAKE_TIMEOUT = 10.0
@@ -71,16 +71,16 @@ class Acceptor:
         self._contexts = contexts
         self._loop = asyncio.get_running_loop()
         self._limit = http1.limits.connections or most_connections()
-        self._most_strangers = http1.limits.strangers or min(STRANGERS, self._limit // 2)
-        self.early = Strangers()
+        self._most_unauthenticated = http1.limits.unauthenticated or min(UNAUTHENTICATED, self._limit // 2)
+        self.early = Unauthenticated()
         """Those whose handshake has not begun: they cost a descriptor only, and may have half of all."""
-        self.strangers = Strangers()
+        self.unauthenticated = Unauthenticated()
         """Those whose handshake has begun."""
-        self._silent: dict[int, tuple[socket.socket, Stranger, float]] = {}
-        self._lines: dict[str, deque[tuple[socket.socket, Stranger]]] = {}
+        self._silent: dict[int, tuple[socket.socket, UnauthenticatedConnection, float]] = {}
+        self._lines: dict[str, deque[tuple[socket.socket, UnauthenticatedConnection]]] = {}
         self._in_line = 0
         self._starting = False
-        self._shaking: dict[Stranger, asyncio.Task[None]] = {}
+        self._shaking: dict[UnauthenticatedConnection, asyncio.Task[None]] = {}
         self._epoll = select.epoll() if contexts is not None and hasattr(select, "epoll") else None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -104,10 +104,10 @@ class Acceptor:
         for sock in self._sockets:
             self._loop.remove_reader(sock.fileno())
             sock.close()
-        for sock, stranger, _ in list(self._silent.values()):
-            self._drop(sock, stranger)
-        for sock, stranger in [each for line in self._lines.values() for each in line]:
-            self._drop(sock, stranger)
+        for sock, entry, _ in list(self._silent.values()):
+            self._drop(sock, entry)
+        for sock, entry in [each for line in self._lines.values() for each in line]:
+            self._drop(sock, entry)
         self._lines.clear()
         for task in list(self._shaking.values()):
             task.cancel()
@@ -127,7 +127,7 @@ class Acceptor:
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     raise
-                self._refused(self.early.evict() or self.strangers.evict())
+                self._refused(self.early.evict() or self.unauthenticated.evict())
                 self._loop.remove_reader(listening.fileno())
                 self._loop.call_later(PAUSE, self._accept_again, listening)
                 return
@@ -143,15 +143,15 @@ class Acceptor:
         full = self.open >= self._limit
         if full or len(self.early) >= self._limit // 2:
             self._refused(True)
-            if not self.early.evict() and not self.strangers.evict():
+            if not self.early.evict() and not self.unauthenticated.evict():
                 sock.close()
                 return
         if self._epoll is None:
             self._begin(sock, origin)
             return
-        stranger = self.early.add(origin, sock.close)
-        stranger.end = functools.partial(self._drop, sock, stranger)
-        self._silent[sock.fileno()] = sock, stranger, time.monotonic()
+        entry = self.early.add(origin, sock.close)
+        entry.end = functools.partial(self._drop, sock, entry)
+        self._silent[sock.fileno()] = sock, entry, time.monotonic()
         self._epoll.register(sock.fileno(), select.EPOLLIN)
         if self._timer is None:
             self._timer = self._loop.call_later(1.0, self._sweep)
@@ -159,34 +159,34 @@ class Acceptor:
     def _refused(self, one: bool) -> None:
         self._http1.service.refused_connections += one
 
-    def _drop(self, sock: socket.socket, stranger: Stranger) -> None:
+    def _drop(self, sock: socket.socket, entry: UnauthenticatedConnection) -> None:
         """Close a connection that has no protocol yet."""
         if self._silent.pop(sock.fileno(), None) is not None and self._epoll is not None:
             self._epoll.unregister(sock.fileno())
         sock.close()
-        stranger.leave()
+        entry.leave()
 
     def _sweep(self) -> None:
         """Close who has been silent for too long."""
         self._timer = None
         until = time.monotonic() - HANDSHAKE_TIMEOUT
         while self._silent:
-            sock, stranger, since = next(iter(self._silent.values()))
+            sock, entry, since = next(iter(self._silent.values()))
             if since > until:
                 self._timer = self._loop.call_later(1.0, self._sweep)
                 return
-            self._drop(sock, stranger)
+            self._drop(sock, entry)
 
     def _heard(self) -> None:
         """First bytes have come: the connections step into line."""
         assert self._epoll is not None
         for fd, _ in self._epoll.poll(0, READY):
-            sock, stranger, _ = self._silent.pop(fd)
+            sock, entry, _ = self._silent.pop(fd)
             self._epoll.unregister(fd)
             if not _speaks(sock):
-                self._drop(sock, stranger)
+                self._drop(sock, entry)
                 continue
-            self._lines.setdefault(stranger.origin, deque()).append((sock, stranger))
+            self._lines.setdefault(entry.origin, deque()).append((sock, entry))
             self._in_line += 1
         if not self._starting:
             self._start_some()
@@ -198,33 +198,33 @@ class Acceptor:
         while self._lines and started < HANDSHAKES:
             origin, line = next(iter(self._lines.items()))
             del self._lines[origin]
-            sock, stranger = line.popleft()
+            sock, entry = line.popleft()
             self._in_line -= 1
             if line:
                 self._lines[origin] = line
             if sock.fileno() >= 0:  # it was not cut while it stood in line
-                stranger.leave()
-                self._begin(sock, stranger.origin)
+                entry.leave()
+                self._begin(sock, entry.origin)
                 started += 1
         if self._lines:
             self._starting = True
             self._loop.call_soon(self._start_some)
 
     def _begin(self, sock: socket.socket, origin: str) -> None:
-        if len(self.strangers) >= self._most_strangers:
-            self._refused(self.strangers.evict())
-        stranger = self.strangers.add(origin, sock.close)
-        task = self._loop.create_task(self._shake(sock, stranger))
-        stranger.end = task.cancel
-        self._shaking[stranger] = task
+        if len(self.unauthenticated) >= self._most_unauthenticated:
+            self._refused(self.unauthenticated.evict())
+        entry = self.unauthenticated.add(origin, sock.close)
+        task = self._loop.create_task(self._shake(sock, entry))
+        entry.end = task.cancel
+        self._shaking[entry] = task
 
-    async def _shake(self, sock: socket.socket, stranger: Stranger) -> None:
+    async def _shake(self, sock: socket.socket, entry: UnauthenticatedConnection) -> None:
         """The handshake of one connection, which from then on is its protocol's."""
 
         def protocol() -> Any:
             connection = self._http1()
-            connection.stranger = stranger
-            stranger.busy = connection.is_answering
+            connection.unauthenticated = entry
+            entry.busy = connection.is_answering
             return connection
 
         secure: dict[str, Any] = {}
@@ -236,14 +236,14 @@ class Acceptor:
             }
         try:
             transport, _ = await self._loop.connect_accepted_socket(protocol, sock, **secure)
-            stranger.end = transport.abort
+            entry.end = transport.abort
         except OSError:  # a failed handshake is the peer's affair
-            stranger.leave()
+            entry.leave()
         except BaseException:
-            stranger.leave()
+            entry.leave()
             raise
         finally:
-            self._shaking.pop(stranger, None)
+            self._shaking.pop(entry, None)
 
 
 def _speaks(sock: socket.socket) -> bool:
