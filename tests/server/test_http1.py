@@ -9,11 +9,11 @@ import re
 import threading
 import time
 import tracemalloc
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fake_transport import Peer, read_answers
+from fake_transport import Peer, read_answers, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,14 +21,6 @@ from pilothouse.server.http1 import Limits
 from pilothouse.server.request import Request, Response, Stream
 
 GET = b"GET /api?x=1 HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-def run(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    @functools.wraps(test)
-    def wrapper(*args: Any, **kwargs: Any) -> None:
-        asyncio.run(test(*args, **kwargs))  # type: ignore[arg-type]
-
-    return wrapper
 
 
 @run
