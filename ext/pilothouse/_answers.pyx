@@ -343,7 +343,7 @@ cdef class Answers(Sink):
         self.head_size = PyBytes_GET_SIZE(head)
         self.current = self.pump
         self.pump.begin(head)
-        self.pump.put_body(body)
+        self.pump.put_body(body, size)
 
     cdef write_head(self, bytes head, Py_ssize_t size):
         """Write a whole answer: a head, with the `size` bytes of its body behind it."""

@@ -34,7 +34,7 @@ cdef class Pump:
     cdef Stream begin_stream(self)
     cdef begin(self, bytes head)
     cdef put(self, bytes data)
-    cdef put_body(self, body)
+    cdef put_body(self, body, Py_ssize_t size)
     cdef end_stream(self)
     cdef wake(self)
     cdef run(self)

@@ -120,15 +120,14 @@ cdef class Pump:
         self.wake()
         return self.stream
 
-    cdef put_body(self, body):
-        """Queue a whole body, bytes, a list of buffers or Pieces, and write what the sink takes now."""
+    cdef put_body(self, body, Py_ssize_t size):
+        """Queue a whole body of `size` bytes: bytes, a list of buffers or Pieces; write what the sink takes now."""
         if type(body) is bytes:
             self.out.append(body)
-            self.size += PyBytes_GET_SIZE(body)
+            self.size += size
         elif type(body) is list:
             self.out.extend(body)
-            for piece in body:
-                self.size += len(piece)
+            self.size += size
         else:
             self.source = iter(body)
         self.ending = True
