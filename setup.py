@@ -27,6 +27,9 @@ MODULES = (
     "_listbody",
     "_schema",
     "_fieldset",
+    "_entry",
+    "_objects",
+    "_watchers",
     "_watchcache",
 )
 

@@ -7,7 +7,7 @@ from inspect import isawaitable
 import orjson
 
 from pilothouse import errors
-from pilothouse._watchcache import Entry
+from pilothouse._entry import Entry
 from pilothouse.api import names, selectors
 from pilothouse.api.selectors import Selector
 from pilothouse.endpoints import watch

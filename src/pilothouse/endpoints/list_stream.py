@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import orjson
 
-from pilothouse._watchcache import Entry
+from pilothouse._entry import Entry
 from pilothouse.api.fields import Object
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.yaml import reader as yaml

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 import orjson
 
 from pilothouse import errors
+from pilothouse._entry import Entry
 from pilothouse._json import JsonEncoder
-from pilothouse._watchcache import Entry, Watcher
+from pilothouse._watchers import Watcher
 from pilothouse.api import depth, json
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import negotiation

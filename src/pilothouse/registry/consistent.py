@@ -4,7 +4,7 @@ The caches are brought up to the store's revision first. When they do not get th
 """
 
 from pilothouse import errors
-from pilothouse._watchcache import Entry
+from pilothouse._entry import Entry
 from pilothouse.metrics import Counter
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, key_of, storage_error, unavailable

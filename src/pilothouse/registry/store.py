@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
+from pilothouse._entry import Entry
 from pilothouse._json import splice
-from pilothouse._watchcache import Entry
 from pilothouse.api import codec, meta, names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.semantic import same_meaning
