@@ -34,7 +34,7 @@ cdef object peer_left():
 
 
 cdef report(on_done, Py_ssize_t sent, error):
-    """Tell who wants to know that an answer has ended."""
+    """Call the on_done of an answer that has ended."""
     try:
         on_done(sent, error)
     except Exception:

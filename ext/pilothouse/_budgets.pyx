@@ -10,8 +10,8 @@ cdef Py_ssize_t WINDOW = 256 * 1024   # bytes that a body is given room for at a
 cdef int SHARES = 4                   # one payer has at most the budget divided by this
 cdef double INTERVAL = 0.25           # seconds between two checks of bodies that keep others waiting
 cdef double GRACE = 1.0               # seconds that one of them has at least
-cdef double MIN_RATE = 32 * 1024      # bytes a second that such a body has to bring,
-cdef double MAX_SECONDS = 4.0         # and so many that the whole body would take at most these seconds
+cdef double MIN_RATE = 32 * 1024      # bytes a second at which such a body has to come,
+cdef double MAX_SECONDS = 4.0         # or faster, so that the whole body takes at most these seconds
 cdef double FRESH = 1.0               # seconds in which a message is spared as long as others can make room
 
 
@@ -86,7 +86,7 @@ cdef class Bodies:
             self.held.pop(body.payer, None)
 
     cdef admit(self):
-        """Give room to who waits: to the oldest body, then to those whose payers have least."""
+        """Give room to waiting bodies: to the oldest one, then to those whose payers have least."""
         cdef Incoming body
         self.full = False
         self.crowded.clear()

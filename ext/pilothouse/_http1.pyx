@@ -36,7 +36,7 @@ cdef int MAX_NAMES = 1024             # header names that are remembered
 cdef Py_ssize_t LONG_NAME = 64        # bytes; a longer name is not remembered
 cdef Py_ssize_t READ_AHEAD = 64 * 1024  # bytes that TLS may hold for a connection that is not read from
 cdef Py_ssize_t HEADER = 150          # bytes that a header costs beside its text
-cdef int MAX_HEADERS = 4096           # so that a head costs little more than its length; upstream has no such limit
+cdef int MAX_HEADERS = 4096           # so that a head takes little more memory than its length; upstream has no such limit
 cdef Py_ssize_t WORTH_HOLDING = 16 * 1024   # a head that is longer is read line by line, or in growing parts
 cdef Py_ssize_t MAX_TRAILER = 16 * 1024     # bytes that may come within a body without bringing any of it
 
@@ -299,7 +299,7 @@ cdef class Connection(Answers):
     # --- long bodies, and those that are announced by an Expect
 
     cdef go_on_with_body(self):
-        """A body that did not come whole with its head: may it come, and is there room?"""
+        """Continue with a body that did not come whole with its head: have it judged, then get room for it."""
         cdef Incoming body = self.incoming
         if not self.admitted:
             if self.judging is None:
@@ -310,7 +310,7 @@ cdef class Connection(Answers):
                 self.service.bodies.enter(body)
 
     cdef ask(self):
-        """Have the head judged; until that is done nothing is read."""
+        """Have the head judged; nothing is read until that is done."""
         if self.service.admit is None:
             self.admitted = True
             self.judge(None, None)

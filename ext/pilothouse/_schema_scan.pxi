@@ -1,6 +1,6 @@
 # Reads JSON as Go's encoding/json does: its syntax errors, its repair of bad text. Number literals stay text and
-# every member of an object is kept in order, repeated ones too. Only bodies that orjson refuses, or that the walk
-# finds odd, come here. Included by _schema.pyx.
+# every member of an object is kept in order, repeated ones too. Used only for bodies that orjson refuses, or in which
+# the walk finds something odd. Part of _schema.pyx; it uses DEPTH_LIMIT and `step` (_turn.pxi) and nothing else of it.
 
 import codecs
 

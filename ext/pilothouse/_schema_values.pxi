@@ -1,4 +1,4 @@
-# What the walk needs to know of single values, and how Go words what is wrong with one. Included by _schema.pyx.
+# Part of _schema.pyx, whose Member, Kind and Frame it uses: checks of single values, and Go's words for their errors.
 
 cdef bint dropped(Member member, Kind kind, object value):
     """Whether a value of a member that is no pointer is not written: empty, or null instead of an empty list."""

@@ -1,4 +1,4 @@
-"""The watch cache of one resource: its objects, the ring of recent changes, and who watches them.
+"""The watch cache of one resource: its objects, the ring of recent changes, and its watchers.
 
 Everything runs on the loop's thread.
 """
@@ -29,7 +29,7 @@ cdef enum:                      # no products: Cython fails on them when overflo
 
 
 cdef class ResourceCache(Objects):
-    """The objects under one prefix, as `/registry/pods/`, their recent changes, and who watches them."""
+    """The objects under one prefix, as `/registry/pods/`, their recent changes, and their watchers."""
 
     cdef Py_ssize_t ring_bytes
     cdef Watchers watching
@@ -68,7 +68,7 @@ cdef class ResourceCache(Objects):
         self.set_ring([])
 
     def apply(self, str key not None, Entry cur, long long rev):
-        """Take in a change, cur None for a delete, and tell those who watch."""
+        """Take in a change, cur None for a delete, and tell watchers and listeners."""
         cdef Entry prev = self.by_key.get(key)
         cdef Py_ssize_t at
         cdef Change change

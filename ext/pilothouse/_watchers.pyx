@@ -21,13 +21,13 @@ cdef enum:                      # no products: Cython fails on them when overflo
 
 
 cdef class Frames:
-    """The frames of changes: each is built once, and those of the newest changes are kept for who replays them."""
+    """The frames of changes: each is built once, and those of the newest changes are kept for watches that start later."""
 
     def __init__(self):
         self.framed = deque()
 
     cdef bytes of(self, Change change, int kind, object encoder):
-        """The frame of a change, built once; those of the newest changes are kept for who replays them."""
+        """The frame of a change, built once; those of the newest changes are kept for watches that start later."""
         cdef Change old
         cdef tuple which = (encoder.key, kind)
         cdef bytes out
@@ -264,7 +264,7 @@ cdef class Watchers:
         self.objects.owner.left(watcher)
 
     cdef dispatch(self, Change change, list touched):
-        """Offer a change to the watchers that may want it; nobody else is looked at."""
+        """Offer a change to the watchers that may want it; the others cost nothing."""
         cdef str key = change.key
         cdef Py_ssize_t cut = key.rfind("/") + 1
         cdef str old, new
@@ -302,7 +302,7 @@ cdef class Watchers:
                     watcher.push(change, kind)
 
     cdef offer_exact(self, dict bucket, Change change, bint before, bint after):
-        """The same where an index has said what the change means for those who select one value."""
+        """Offer a change to watchers that select one value of an indexed field, where the index tells what it is to them."""
         cdef Watcher watcher
         cdef int kind
         if bucket is not None:

@@ -220,7 +220,7 @@ def test_the_end_closes_what_has_no_protocol_yet(door: Callable[..., Door]) -> N
     it = door()
     silent, half = it.raw(), it.raw()
     half.sendall(HELLO)
-    it.eventually(lambda: len(it.acceptor._shaking) == 1 and len(it.acceptor.early) == 1)
+    it.eventually(lambda: len(it.acceptor._handshakes) == 1 and len(it.acceptor.early) == 1)
     it.call(it.listener.stop(0.1))
     assert ended(silent) and ended(half)
     silent.close()
