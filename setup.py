@@ -17,6 +17,10 @@ TRACE = os.environ.get("PILOTHOUSE_TRACE") == "1"
 ONLY = [name for name in os.environ.get("PILOTHOUSE_ONLY", "").split(",") if name]
 
 MODULES = (
+    "_head",
+    "_budgets",
+    "_pump",
+    "_answers",
     "_http1",
     "_requestinfo",
     "_selectors",
@@ -25,6 +29,9 @@ MODULES = (
     "_listbody",
     "_schema",
     "_fieldset",
+    "_entry",
+    "_objects",
+    "_watchers",
     "_watchcache",
 )
 

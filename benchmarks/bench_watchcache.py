@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
+from pilothouse._entry import Entry
 from pilothouse._json import JsonEncoder
 from pilothouse._selectors import Requirement, Selector
-from pilothouse._watchcache import Entry, ResourceCache
+from pilothouse._watchcache import ResourceCache
 
 P = "/registry/pods/"
 COUNT = 5000
@@ -31,7 +32,7 @@ class Sink:
         return 0
 
     def close(self) -> None: ...
-    def abort(self) -> None: ...
+    def abort(self, error: BaseException | None = None) -> None: ...
     def on_close(self, callback: Callable[[], None]) -> None: ...
     def on_drain(self, callback: Callable[[], None]) -> None: ...
 

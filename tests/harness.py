@@ -61,7 +61,7 @@ class Stream:
             for callback in self._on_close:
                 callback()
 
-    def abort(self) -> None:
+    def abort(self, error: BaseException | None = None) -> None:
         self.aborted = True
         self.close()
 

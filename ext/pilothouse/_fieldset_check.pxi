@@ -1,4 +1,4 @@
-# Validation of an applied configuration.
+# Part of _fieldset.pyx, whose Node it walks: validation of an applied configuration (validate, check).
 
 
 DEF MAX_TOLD = 65536  # characters of complaints, beyond which no more are looked for: each repeats its path

@@ -1,4 +1,4 @@
-# Path elements.
+# Part of _fieldset.pyx: path elements, their canonical text, order and text in messages; needs Node only.
 
 
 # What was asked for before is remembered, for the names of containers, ports and volumes come again and

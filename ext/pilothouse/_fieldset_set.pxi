@@ -1,4 +1,4 @@
-# Sets.
+# Part of _fieldset.pyx: sets in themselves (parse, ordered, union and the like); needs path elements only.
 
 cdef Py_ssize_t PART = 20000  # elements that are sorted at a time
 

@@ -1,73 +1,76 @@
 """HTTP/1.1 over httptools: one object per connection is the asyncio protocol and the parser's callbacks.
 
-A request whose handler answers at once is parsed, answered and written inside the parser's callback: no task,
-no future. What has to wait (a task, a stream, a body larger than the transport takes) holds the connection as
-its `current` answer; requests that arrive meanwhile are kept in order, and reading pauses until they are
-answered.
+A request whose handler answers at once is parsed, answered and written inside the parser's callback: no task, no
+future. Reading pauses while an answer holds the connection and requests wait behind it. `_answers` is the other half.
 """
 
 import asyncio
 import logging
-from collections import deque
 
 from httptools import HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 
+from pilothouse._answers import Refused
 from pilothouse.server.request import Request, Response
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from posix.time cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
 
-cdef enum Phase:
-    NEW         # connection_made has not ended: what the transport holds is the rest of its handshake
-    IDLE        # between requests
-    HEAD        # part of a request's head has come
-    BODY        # part of its body
-    ANSWERING   # a task, a stream or a long body holds the connection
-    LINGERING   # refused; input is thrown away so that the peer gets to read why
-    CLOSED
+from pilothouse._answers cimport (
+    ANSWERING, BODY, CLOSED, HEAD, IDLE, LINGERING, NEW, Answers, Phase, Refusal, Service, peer_left,
+)
+from pilothouse._budgets cimport SHORT, Incoming
+from pilothouse._clock cimport now
+from pilothouse._head cimport is_token, plain_error
+from pilothouse._pump cimport Stream
+
+cdef extern from "Python.h":
+    int PyUnicode_KIND(object text)
 
 cdef int MAX_METHOD = 32
 cdef double LINGER = 2.0              # seconds in which a refused peer may go on sending
 
 cdef object log = logging.getLogger("pilothouse.server.http1")
 cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-cdef dict METHODS = {
-    m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-}
+cdef dict METHODS = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")}
 cdef int MAX_NAMES = 1024             # header names that are remembered
 cdef Py_ssize_t LONG_NAME = 64        # bytes; a longer name is not remembered
 cdef Py_ssize_t READ_AHEAD = 64 * 1024  # bytes that TLS may hold for a connection that is not read from
-
-include "_http1_head.pxi"
-include "_http1_answers.pxi"
-include "_http1_bodies.pxi"
-include "_http1_unfinished.pxi"
-
-cdef extern from "Python.h":
-    int PyUnicode_KIND(object text)
-
-
-cdef inline double now():
-    cdef timespec ts
-    clock_gettime(CLOCK_MONOTONIC, &ts)
-    return <double>ts.tv_sec + <double>ts.tv_nsec * 1e-9
-
-
-cdef inline double processor_time():
-    cdef timespec ts
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts)
-    return <double>ts.tv_sec + <double>ts.tv_nsec * 1e-9
+cdef Py_ssize_t HEADER = 150          # bytes that a header costs beside its text
+cdef int MAX_HEADERS = 4096           # so that a head takes little more memory than its length; upstream has no such limit
+cdef Py_ssize_t WORTH_HOLDING = 16 * 1024   # a head that is longer is read line by line, or in growing parts
+cdef Py_ssize_t MAX_TRAILER = 16 * 1024     # bytes that may come within a body without bringing any of it
 
 
 cdef inline bint looks_like_connect(bytes data):
     return PyBytes_AS_STRING(data)[0] == c'C' and b"CONNECT ".startswith(data[:8])
 
 
-class Refused(Exception):
-    """Stops the parser; `args[0]` is the ready answer, or b"" to close without one."""
+cdef object budget_used_up():
+    return ConnectionAbortedError("the budget of unfinished requests is used up")
 
 
-include "_http1_service.pxi"
+cdef class Input(Incoming):
+    """What a connection is receiving, as the budgets see it."""
+
+    cdef Connection connection        # None once it has gone
+
+    def __init__(self, Connection connection):
+        self.connection = connection
+
+    cdef regulate(self):
+        if self.connection is not None:
+            self.connection.regulate()
+
+    cdef refuse_slow(self):
+        if self.connection is not None:
+            self.connection.refuse(plain_error("408 Request Timeout", ""))
+
+    cdef double since(self):
+        return self.connection.since if self.connection is not None else 0.0
+
+    cdef shed(self):
+        if self.connection is not None:
+            self.connection.shed()
 
 
 cdef class Connection(Answers):
@@ -80,26 +83,18 @@ cdef class Connection(Answers):
     cdef list all_headers
     cdef object body                  # None, bytes, or a bytearray once it came in parts
     cdef bytes early                  # input up to the target, kept for methods that the parser does not know
-    cdef Py_ssize_t head_size, body_size
+    cdef Py_ssize_t head_length       # bytes of target and headers
     cdef Py_ssize_t head_read         # bytes of reads that did not end the head
     cdef Py_ssize_t wide              # bytes that its text takes beyond its length, where it is not ASCII
     cdef Py_ssize_t quiet             # bytes read since the body grew
-    cdef Py_ssize_t kept              # what `Unfinished` counts
     cdef bytearray held_back          # of a long head: what was read and not yet parsed
-    # the bytes that the body may have, once it is known that it is a long one
-    cdef Py_ssize_t expected
-    cdef Py_ssize_t room              # of these, the bytes that `Bodies` has room for
-    cdef Py_ssize_t mark              # of the body that had come
-    cdef double marked                # at this time
-    cdef object payer                 # whose part of the room it has; None = all have the same
     cdef bint entered                 # it takes part in `Bodies`
     cdef bint admitted                # the head was judged, the body may come
     cdef bint in_message, head_done
 
     def __init__(self, Service service):
-        self.service = service
-        self.waiting = deque()
-        self.out = []
+        Answers.__init__(self, service)
+        self.incoming = Input(self)
         self.certificates = ()
         self.early = b""
 
@@ -118,9 +113,8 @@ cdef class Connection(Answers):
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None:
             self.certificates = service.peer_chain(ssl_object)
-            # Below TLS is a buffer already; ours is enough beside that. With TLS 1.2 the server's Finished is
-            # still in it, so this asks for a pause of writing at once. It ends when the transport has done
-            # its first read.
+            # Below TLS is a buffer already; ours is enough beside that. With TLS 1.2 the server's Finished is still in
+            # it, so this asks for a pause of writing at once. It ends when the transport has done its first read.
             transport.set_write_buffer_limits(high=1)
             transport.set_read_buffer_limits(high=READ_AHEAD)
         service.accepted += 1
@@ -129,23 +123,28 @@ cdef class Connection(Answers):
         self.since = now()
 
     def connection_lost(self, exc):
-        service = self.service
+        cdef Service service = self.service
+        cdef Stream stream = self.pump.stream
+        cdef Py_ssize_t sent = self.body_sent()
+        current = self.current
+        error = exc or peer_left()
         service.connections.discard(self)
         service.leaving.discard(self)
         self.phase = CLOSED
         self.drop_body()
         self.held_back = None
-        service.unfinished.note(self, 0)
-        if self.stranger is not None:
-            self.stranger.leave()
-        current = self.current
-        self.parser = self.current = self.request = self.source = None
-        self.waiting.clear()
-        self.out, self.out_size, self.ended = [], 0, False
-        if type(current) is Stream:
-            (<Stream>current).closed()
+        service.unfinished.note(self.incoming, 0)
+        if self.unauthenticated is not None:
+            self.unauthenticated.leave()
+        self.drop_waiting(error)
+        self.parser = self.current = self.request = None
+        self.pump.leave()
+        (<Input>self.incoming).connection = None
+        if stream is not None:
+            stream.closed()
         elif isinstance(current, asyncio.Future):
             current.cancel()
+        self.finish(sent, error)
         if service.on_change is not None:
             service.on_change()
 
@@ -153,26 +152,26 @@ cdef class Connection(Answers):
         return False
 
     def pause_writing(self):
-        self.write_paused = True
+        self.pump.paused = True
         self.since = now()
-        if self.phase != NEW and type(self.current) is not Stream:
-            self.pause_reading()      # who does not take answers asks no more
+        if self.phase != NEW and self.pump.stream is None:
+            self.pause_reading()      # a peer that does not take answers gets no more requests read
 
     def resume_writing(self):
-        self.write_paused = False
-        self.pump()
-        if type(self.current) is not Stream:
+        self.pump.paused = False
+        self.pump.run()
+        if self.pump.stream is None:
             self.advance()
 
     def data_received(self, bytes data not None):
         self.service.bytes_in += PyBytes_GET_SIZE(data)
-        if self.deaf or self.phase >= LINGERING:
+        if self.input_ended or self.phase >= LINGERING:
             return
         if self.in_message and not self.head_done and self.head_read > WORTH_HOLDING:
             data = self.hold_back(data)
             if data is None:
                 return
-        cdef Py_ssize_t before = self.body_size if self.in_message and self.head_done else -1
+        cdef Py_ssize_t before = self.incoming.received if self.in_message and self.head_done else -1
         self.completed = 0
         if self.in_message:
             self.early = self.early + data if self.target is None else b""
@@ -186,15 +185,16 @@ cdef class Connection(Answers):
             self.early = b""
         elif self.completed:
             self.early = b"?"         # where the message began is not known: no method matches
-        if (self.expected or self.owes_continue) and self.in_message and self.head_done and not self.deaf:
-            self.go_on_with_body()
+        if self.in_message and self.head_done and not self.input_ended:
+            if self.incoming.expected or self.owes_continue:
+                self.go_on_with_body()
         if before >= 0 and self.in_message and not self.completed:
-            self.quiet = self.quiet + PyBytes_GET_SIZE(data) if self.body_size == before else 0
+            self.quiet = self.quiet + PyBytes_GET_SIZE(data) if self.incoming.received == before else 0
             if self.quiet > MAX_TRAILER:
                 self.refuse(plain_error("431 Request Header Fields Too Large", ""))
         self.settle(self.completed > 0)
-        if self.kept or self.in_message or self.read_paused:
-            self.service.unfinished.note(self, self.cost(PyBytes_GET_SIZE(data)))
+        if self.incoming.kept or self.in_message or self.read_paused:
+            self.service.unfinished.note(self.incoming, self.cost(PyBytes_GET_SIZE(data)))
 
     cdef bytes hold_back(self, bytes data):
         """Keep a part of a long head until it is worth parsing, or else give back all that was kept.
@@ -211,17 +211,17 @@ cdef class Connection(Answers):
             self.held_back = None
             return data
         else:
-            self.service.unfinished.note(self, self.cost(0))
+            self.service.unfinished.note(self.incoming, self.cost(0))
         return None
 
     cdef Py_ssize_t cost(self, Py_ssize_t read):
         """The memory that the requests of this connection take which are not being answered yet."""
         cdef Py_ssize_t size = read if self.waiting else 0
-        if self.in_message and not self.deaf:
-            size += max(self.head_read, self.head_size) + self.wide
+        if self.in_message and not self.input_ended:
+            size += max(self.head_read, self.head_length) + self.wide
             if self.all_headers is not None:
                 size += HEADER * len(self.all_headers)
-            size += max(0, self.body_size - self.room)
+            size += max(0, self.incoming.received - self.incoming.room)
             if self.held_back is not None:
                 size += len(self.held_back)
         return size
@@ -230,15 +230,15 @@ cdef class Connection(Answers):
         return self.all_headers is not None and len(self.all_headers) > MAX_HEADERS
 
     cdef shed(self):
-        """Make room for others."""
-        if self.waiting and self.write_paused:
-            self.waiting.clear()
-            self.deaf = True
+        """Drop what is kept of requests, so that others have room; this ends the connection."""
+        if self.waiting and self.pump.paused:
+            self.drop_waiting(budget_used_up())
+            self.input_ended = True
             self.drop_message()
             self.transport.abort()
-        elif self.deaf or self.waiting:
-            self.waiting.clear()
-            self.deaf = False
+        elif self.input_ended or self.waiting:
+            self.drop_waiting(budget_used_up())
+            self.input_ended = False
             self.refuse(b"")
         elif self.head_done:
             self.refuse(plain_error("408 Request Timeout", ""))
@@ -249,10 +249,10 @@ cdef class Connection(Answers):
         self.parser = self.headers = self.all_headers = self.held_back = None
         self.early = b""
         self.in_message = False
-        self.service.unfinished.note(self, 0)
+        self.service.unfinished.note(self.incoming, 0)
 
     cdef feed(self, bytes data):
-        cdef bint odd = False
+        cdef bint unknown_method = False
         cause = rest = None
         try:
             self.parser.feed_data(data)
@@ -260,15 +260,15 @@ cdef class Connection(Answers):
             # Not offered here, so ignored (RFC 9110, 7.8); the parser has stopped behind the request.
             rest = data[upgrade.args[0]:]
         except HttpParserInvalidMethodError:
-            odd = self.completed == 0 and self.target is None and self.method is None
-            cause = None if odd else Refused(plain_error("400 Bad Request", ""))
+            unknown_method = self.completed == 0 and self.target is None and self.method is None
+            cause = None if unknown_method else Refused(plain_error("400 Bad Request", ""))
         except Exception as error:
             cause = error.__context__ or Refused(plain_error("400 Bad Request", ""))
-        if odd:
+        if unknown_method:
             self.feed_unknown_method()
         elif rest is not None:
             self.parser = HttpRequestParser(self)
-            if rest and not self.deaf:
+            if rest and not self.input_ended:
                 self.feed(rest)
         elif isinstance(cause, Refused):
             self.refuse(cause.args[0])
@@ -281,8 +281,7 @@ cdef class Connection(Answers):
                 self.refuse(plain_error("431 Request Header Fields Too Large", ""))
 
     cdef feed_unknown_method(self):
-        """Read a request whose method the parser refuses: any token is one; the parser is shown POST
-        instead."""
+        """Read a request whose method the parser refuses: any token is one; the parser is shown POST instead."""
         cdef bytes raw = self.early.lstrip(b"\r\n"), method
         cdef Py_ssize_t end = raw.find(b" ")
         self.parser = None
@@ -300,18 +299,18 @@ cdef class Connection(Answers):
     # --- long bodies, and those that are announced by an Expect
 
     cdef go_on_with_body(self):
-        """A body that did not come whole with its head: may it come, and is there room?"""
+        """Continue with a body that did not come whole with its head: have it judged, then get room for it."""
+        cdef Incoming body = self.incoming
         if not self.admitted:
-            if self.asking is None:
+            if self.judging is None:
                 self.ask()
-        elif self.expected and not self.starved and (
-            self.room == 0 or self.room < min(self.body_size, self.expected)
-        ):
-            self.entered = True
-            self.service.bodies.enter(self)
+        elif body.expected and not body.awaits_room:
+            if body.room == 0 or body.room < min(body.received, body.expected):
+                self.entered = True
+                self.service.bodies.enter(body)
 
     cdef ask(self):
-        """Have the head judged; until that is done nothing is read."""
+        """Have the head judged; nothing is read until that is done."""
         if self.service.admit is None:
             self.admitted = True
             self.judge(None, None)
@@ -324,59 +323,72 @@ cdef class Connection(Answers):
         if verdict is None or type(verdict) is Response:
             self.judge(request, verdict)
             return
-        self.asking = asyncio.ensure_future(verdict, loop=self.service.loop)
+        self.judging = asyncio.ensure_future(verdict, loop=self.service.loop)
         self.regulate()
 
         def judged(task):
-            if self.asking is not task or task.cancelled():
-                if not task.cancelled():
-                    task.exception()  # seen: the request has ended otherwise
+            if self.judging is not task or task.cancelled():
+                if not task.cancelled() and task.exception() is None:
+                    self.discard(task.result(), peer_left())  # the request has ended otherwise
                 return
-            self.asking = None
+            self.judging = None
             error = task.exception()
             self.judge(request, task.result() if error is None else self.internal_error(request, error))
             self.regulate()
             self.settle(False)
 
-        self.asking.add_done_callback(judged)
+        self.judging.add_done_callback(judged)
 
     cdef judge(self, request, response):
+        """The head was judged: the body may come, or `response` refuses it."""
         if request is not None and request.caller:
-            self.recognize()
+            self.authenticated()
         if response is None:
             self.admitted = True
-            self.payer = None if request is None else request.caller or self.peer[0]
+            self.incoming.payer = None if request is None else request.caller or self.peer[0]
             self.go_on_with_body()
             self.send_continue()
             return
+        try:
+            refusal = self.refusal_of(request, response)
+        except Exception as error:
+            self.log_failure("answer was not written", request, error)
+            self.discard(response, error)
+            self.refuse(b"")
+            return
+        self.refuse_with(refusal)
+
+    cdef Refusal refusal_of(self, request, response):
+        """A judge's answer, put together."""
+        cdef Refusal refusal = Refusal()
         body = response.body if type(response.body) is bytes else b"".join(response.body)
-        old = self.parser.get_http_version() == "1.0"
+        http10 = self.parser.get_http_version() == "1.0"
         shown = None if request.method == "HEAD" else body
-        self.refuse(self.service.heads.head(response, len(body), True, old, False, shown), True)
+        refusal.answer = self.service.heads.head(response, len(body), True, http10, False, shown)
+        refusal.response = response
+        refusal.size = 0 if shown is None else len(body)
+        return refusal
 
     cdef send_continue(self):
-        if self.owes_continue and self.admitted and self.current is None and not (
-            self.waiting or self.write_paused
-        ):
+        if self.owes_continue and self.admitted and self.current is None and not self.waiting and not self.pump.paused:
             self.owes_continue = False
-            self.write(CONTINUE)
+            self.hand_over(CONTINUE)
 
     cdef drop_body(self):
         self.body = None
         if self.entered:
             self.entered = False
-            self.service.bodies.leave(self)
-        if self.asking is not None:
-            task, self.asking = self.asking, None
+            self.service.bodies.leave(self.incoming)
+        if self.judging is not None:
+            task, self.judging = self.judging, None
             task.cancel()
             self.regulate()
 
     cdef settle(self, bint anew):
-        """Find the phase that the connection is in now; its time starts when it is another one than
-        before."""
+        """Find the phase that the connection is in now; its time starts when the phase changes, or with `anew`."""
         cdef Phase phase = ANSWERING
-        if self.kept and not self.in_message and not self.waiting:
-            self.service.unfinished.note(self, 0)
+        if self.incoming.kept and not self.in_message and not self.waiting:
+            self.service.unfinished.note(self.incoming, 0)
         if self.phase >= LINGERING:
             return
         if self.current is None and not (self.read_paused and self.waiting):
@@ -386,6 +398,9 @@ cdef class Connection(Answers):
         elif phase != self.phase or anew:
             self.phase = phase
             self.since = now()
+
+    cdef bint is_idle(self):
+        return self.current is None and not self.in_message and not self.waiting
 
     cdef check(self, double at):
         cdef double limit
@@ -397,12 +412,12 @@ cdef class Connection(Answers):
             limit = self.service.body_timeout
         elif self.phase == LINGERING:
             limit = LINGER
-        elif self.phase == ANSWERING and self.write_paused and type(self.current) is not Stream:
+        elif self.phase == ANSWERING and self.pump.paused and self.pump.stream is None:
             limit = self.service.body_timeout
         else:
             return
         if at - self.since > limit:
-            if self.write_paused:
+            if self.pump.paused:
                 self.transport.abort()
             else:
                 self.close()
@@ -410,7 +425,7 @@ cdef class Connection(Answers):
     # --- httptools' callbacks
 
     def on_message_begin(self):
-        if self.deaf:
+        if self.input_ended:
             raise Refused(b"")
         self.in_message = True
         self.head_done = False
@@ -418,14 +433,14 @@ cdef class Connection(Answers):
         self.headers = {}
         self.all_headers = []
         self.body = None
-        self.head_size = self.head_read = self.wide = self.quiet = 0
-        self.body_size = self.expected = 0
+        self.head_length = self.head_read = self.wide = self.quiet = 0
+        self.incoming.received = self.incoming.expected = 0
         self.admitted = False
 
     def on_url(self, bytes url):
         text = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(url), PyBytes_GET_SIZE(url), "replace")
         self.target = text if self.target is None else self.target + text
-        self.head_size += PyBytes_GET_SIZE(url)
+        self.head_length += PyBytes_GET_SIZE(url)
         if PyUnicode_KIND(text) != 1:
             self.wide += 3 * PyBytes_GET_SIZE(url)
 
@@ -438,7 +453,7 @@ cdef class Connection(Answers):
             value = b""
         size = PyBytes_GET_SIZE(value)
         data = PyBytes_AS_STRING(value)
-        self.head_size += PyBytes_GET_SIZE(name) + size + 4
+        self.head_length += PyBytes_GET_SIZE(name) + size + 4
         key = self.service.names.get(name)
         if key is None:
             key = name.decode("latin-1").lower()
@@ -458,7 +473,7 @@ cdef class Connection(Answers):
     def on_headers_complete(self):
         cdef dict headers = self.headers
         self.head_done = True
-        if self.head_size > self.service.max_header_bytes or self.has_many_headers():
+        if self.head_length > self.service.max_header_bytes or self.has_many_headers():
             raise Refused(plain_error("431 Request Header Fields Too Large", ""))
         if self.target[0] != "/" and "://" in self.target:
             self.target = "/" + self.target.partition("://")[2].partition("/")[2]
@@ -470,7 +485,7 @@ cdef class Connection(Answers):
         if length is not None and int(length) > self.service.max_body_bytes:
             raise Refused(self.service.refusal_of_body())
         if length is not None and int(length) > SHORT:
-            self.expected = int(length)
+            self.incoming.expected = int(length)
         if "upgrade" in headers and has_body and self.parser.should_upgrade():
             # The parser takes what follows for another protocol and would not read this body.
             raise Refused(plain_error("400 Bad Request", ""))
@@ -480,11 +495,11 @@ cdef class Connection(Answers):
             self.owes_continue = has_body and self.parser.get_http_version() == "1.1"
 
     def on_body(self, bytes data):
-        self.body_size += PyBytes_GET_SIZE(data)
-        if self.body_size > self.service.max_body_bytes:
+        self.incoming.received += PyBytes_GET_SIZE(data)
+        if self.incoming.received > self.service.max_body_bytes:
             raise Refused(self.service.refusal_of_body())
-        if self.body_size > SHORT and not self.expected:
-            self.expected = self.service.max_body_bytes
+        if self.incoming.received > SHORT and not self.incoming.expected:
+            self.incoming.expected = self.service.max_body_bytes
         if self.body is None:
             self.body = data
         else:
@@ -494,16 +509,16 @@ cdef class Connection(Answers):
 
     def on_message_complete(self):
         cdef bint keep = self.parser.should_keep_alive()
-        cdef bint old = False
+        cdef bint http10 = False
         cdef dict headers = self.headers
         self.in_message = self.owes_continue = False
         self.completed += 1
         if not keep or "connection" in headers:
             version = self.parser.get_http_version()
-            old = version == "1.0"
-            if not old and version != "1.1":
+            http10 = version == "1.0"
+            if not http10 and version != "1.1":
                 raise Refused(plain_error("505 HTTP Version Not Supported: unsupported protocol version", ""))
-        if not old and "host" not in headers and self.method != "CONNECT":
+        if not http10 and "host" not in headers and self.method != "CONNECT":
             raise Refused(plain_error("400 Bad Request: missing required Host header", ""))
         body = self.body
         if body is None:
@@ -513,14 +528,12 @@ cdef class Connection(Answers):
         request = self.request_with(body, keep)
         self.method = self.target = self.headers = self.all_headers = None
         self.drop_body()
-        self.deaf = not keep
-        self.take_request(request, old)
+        self.input_ended = not keep
+        self.take_request(request, http10)
 
     cdef request_with(self, bytes body, bint keep):
         method = self.method
         if method is None:
             raw = self.parser.get_method()
             method = METHODS.get(raw) or raw.decode()
-        return Request(
-            method, self.target, self.headers, self.all_headers, body, self.peer, self.certificates, keep
-        )
+        return Request(method, self.target, self.headers, self.all_headers, body, self.peer, self.certificates, keep)

@@ -1,69 +1,9 @@
-import asyncio
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from pilothouse.server.request import Handler, Judge, Response
-from pilothouse.server.strangers import Stranger
+from pilothouse._answers import Answers
 
-class Bodies:
-    reserved: int
-    refused: int
-    def hurry(self, at: float = 0.0) -> None: ...
-
-class Unfinished:
-    held: int
-    refused: int
-
-class Service:
-    bodies: Bodies
-    unfinished: Unfinished
-    draining: bool
-    on_change: Callable[[], None] | None
-    connections: set[Connection]
-    leaving: set[Connection]
-    accepted: int
-    requests: int
-    bytes_in: int
-    bytes_out: int
-    refused_connections: int
-    def __init__(
-        self,
-        handler: Handler,
-        loop: asyncio.AbstractEventLoop,
-        *,
-        too_large: Response,
-        compress: Callable[[Any, Sequence[bytes]], None],
-        peer_chain: Callable[[Any], tuple[bytes, ...]],
-        max_header_bytes: int,
-        max_body_bytes: int,
-        body_budget: int,
-        header_timeout: float,
-        body_timeout: float,
-        idle_timeout: float,
-        gzip_above: int,
-        unfinished_budget: int,
-        admit: Judge | None = None,
-    ) -> None: ...
-    def __call__(self) -> Connection: ...
-    @property
-    def open(self) -> int: ...
-    def sweep(self, at: float = 0.0) -> None: ...
-    def drain(self) -> None: ...
-    def abort(self) -> None: ...
-    def flush(self) -> None: ...
-
-class Stream:
-    def write(self, data: bytes) -> None: ...
-    def buffered(self) -> int: ...
-    def close(self) -> None: ...
-    def abort(self) -> None: ...
-    def on_close(self, callback: Callable[[], None]) -> None: ...
-    def on_drain(self, callback: Callable[[], None]) -> None: ...
-
-class Connection:
-    stranger: Stranger | None
+class Connection(Answers):
     def is_answering(self) -> bool: ...
-    def __init__(self, service: Service) -> None: ...
     def connection_made(self, transport: Any) -> None: ...
     def connection_lost(self, exc: BaseException | None) -> None: ...
     def data_received(self, data: bytes) -> None: ...

@@ -1,13 +1,25 @@
 """A transport and a client without sockets, for tests of the protocol."""
 
+import asyncio
 import copy
+import functools
 import http.client
 import io
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pilothouse.server.http1 import Http1, Limits
 from pilothouse.server.request import Handler, Judge, Request, Response
+
+
+def run(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Run a test on a loop of its own."""
+
+    @functools.wraps(test)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))  # type: ignore[arg-type]
+
+    return wrapper
 
 
 class FakeTransport:
@@ -77,8 +89,8 @@ class Peer:
         self.http1 = Http1(record, limits, admit=admit)
         self.connect(room)
 
-    def connect(self, room: int = 1 << 40) -> None:
-        self.transport = FakeTransport(room)
+    def connect(self, room: int = 1 << 40, transport: FakeTransport | None = None) -> None:
+        self.transport = transport or FakeTransport(room)
         self.protocol = self.transport.protocol = self.http1()
         self.protocol.connection_made(self.transport)
 

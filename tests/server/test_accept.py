@@ -105,8 +105,8 @@ def door(tmp_path: pathlib.Path) -> Iterator[Callable[..., Door]]:
         yield make
 
 
-def test_strangers_make_room_and_the_known_stay(door: Callable[..., Door]) -> None:
-    it = door(strangers=10)
+def test_unauthenticated_connections_make_room_and_others_stay(door: Callable[..., Door]) -> None:
+    it = door(unauthenticated=10)
     known, probe = it.secure(), it.secure("127.0.0.2")
     assert ask(known, "jane") and ask(probe)
     waiting = it.secure("127.0.0.3")
@@ -117,7 +117,7 @@ def test_strangers_make_room_and_the_known_stay(door: Callable[..., Door]) -> No
         with contextlib.suppress(OSError):
             sock.sendall(HELLO)
     it.eventually(lambda: it.service.accepted == 3 and it.service.refused_connections == 22)
-    assert len(it.acceptor.strangers) == 10 and it.acceptor.open == 11
+    assert len(it.acceptor.unauthenticated) == 10 and it.acceptor.open == 11
     fresh = it.secure()
     assert ask(fresh, "kim") and ask(known, "jane") and ask(probe)
     waiting.settimeout(0.1)
@@ -125,7 +125,7 @@ def test_strangers_make_room_and_the_known_stay(door: Callable[..., Door]) -> No
         waiting.recv(1)
     for sock in (known, probe, waiting, fresh, *half):
         sock.close()
-    it.eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.strangers) == 0)
+    it.eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.unauthenticated) == 0)
 
 
 def test_the_silent_have_half_of_all_and_the_oldest_makes_room(door: Callable[..., Door]) -> None:
@@ -169,7 +169,7 @@ def test_who_says_nothing_is_closed_after_a_while(
     junk.settimeout(5)
     while not ended(junk):
         pass
-    it.eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.strangers) == 0)
+    it.eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.unauthenticated) == 0)
     it.eventually(lambda: len(it.acceptor.early) == 0)
     assert it.service.accepted == 0
     for sock in (silent, half, junk):
@@ -177,7 +177,7 @@ def test_who_says_nothing_is_closed_after_a_while(
 
 
 def test_too_many_handshakes_under_way_end_the_oldest(door: Callable[..., Door]) -> None:
-    it = door(strangers=5)
+    it = door(unauthenticated=5)
     half = [it.raw() for _ in range(20)]
     for sock in half:
         sock.sendall(HELLO)
@@ -189,7 +189,7 @@ def test_too_many_handshakes_under_way_end_the_oldest(door: Callable[..., Door])
     it.eventually(lambda: it.acceptor.open == 0)
 
 
-def test_without_descriptors_strangers_make_room(door: Callable[..., Door]) -> None:
+def test_without_descriptors_unauthenticated_connections_make_room(door: Callable[..., Door]) -> None:
     it = door()
     crowd = [it.raw() for _ in range(50)]
     it.eventually(lambda: len(it.acceptor.early) == 50)
@@ -220,7 +220,7 @@ def test_the_end_closes_what_has_no_protocol_yet(door: Callable[..., Door]) -> N
     it = door()
     silent, half = it.raw(), it.raw()
     half.sendall(HELLO)
-    it.eventually(lambda: len(it.acceptor._shaking) == 1 and len(it.acceptor.early) == 1)
+    it.eventually(lambda: len(it.acceptor._handshakes) == 1 and len(it.acceptor.early) == 1)
     it.call(it.listener.stop(0.1))
     assert ended(silent) and ended(half)
     silent.close()

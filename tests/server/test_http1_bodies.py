@@ -1,4 +1,4 @@
-"""Long bodies that come at the same time: they share a budget, and whoever dawdles makes room."""
+"""Long bodies that come at the same time: they share a budget, and those that come too slowly make room."""
 
 import asyncio
 import random

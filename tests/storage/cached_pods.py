@@ -32,7 +32,7 @@ class Sink:
     def close(self) -> None:
         self.closed = True
 
-    def abort(self) -> None:
+    def abort(self, error: BaseException | None = None) -> None:
         self.closed = True
 
     def on_close(self, callback: Callable[[], None]) -> None:

@@ -182,7 +182,7 @@ class Server:
             config.tls_min_version,
             config.tls_cipher_suites,
         )
-        limits = Limits(strangers=config.max_unauthenticated_connections)
+        limits = Limits(unauthenticated=config.max_unauthenticated_connections)
         contexts = tls.Contexts(settings)
         self.listener = Listener(self.pipeline.handle, sockets, contexts, limits, self.pipeline.admit)
         opened.on_close("the listener", self._end_listener)

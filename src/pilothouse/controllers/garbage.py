@@ -7,7 +7,8 @@ decoded.
 import asyncio
 
 from pilothouse import errors
-from pilothouse._watchcache import Entry, ResourceCache
+from pilothouse._entry import Entry
+from pilothouse._watchcache import ResourceCache
 from pilothouse.api.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background

@@ -13,12 +13,12 @@ from typing import Any, Protocol, TypeVar
 
 import orjson
 
-from pilothouse._watchcache import Entry
+from pilothouse._entry import Entry
 from pilothouse.api.fields import Object
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.offload import Offload, Work
-from pilothouse.server.pump import pump
+from pilothouse.server.pump import start_pump
 from pilothouse.server.request import Response, Stream
 
 T = TypeVar("T")
@@ -104,11 +104,10 @@ def slices(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 
 
 class Lists:
-    """Answers long lists with streams, and keeps their tasks while they run."""
+    """Answers long lists with streams."""
 
     def __init__(self, offload: Offload) -> None:
         self._offload = offload
-        self._tasks: set[asyncio.Task[None]] = set()
         self._held = 0
 
     def response(
@@ -142,14 +141,7 @@ class Lists:
 
         def start(stream: Stream) -> None:
             parts = _compressed(begin()) if compress else begin()
-            task = asyncio.get_running_loop().create_task(pump(stream, parts, AHEAD))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-            def cancel() -> None:
-                task.cancel()
-
-            stream.on_close(cancel)
+            start_pump(stream, parts, AHEAD)
 
         return Response(200, content_type=content_type, headers=headers, start=start)
 

@@ -1,6 +1,5 @@
 """Passing a request on and its answer back, with back-pressure (apimachinery util/proxy)."""
 
-import asyncio
 from collections.abc import Iterable
 from posixpath import join, normpath
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -9,6 +8,7 @@ from pilothouse import errors
 from pilothouse.api.identity import User
 from pilothouse.endpoints.context import Context
 from pilothouse.outbound.http import Answer, ClientError, Outbound, Trust
+from pilothouse.server.pump import start_pump
 from pilothouse.server.request import Response, Stream
 
 WHOLE = 1 << 20
@@ -156,33 +156,7 @@ async def response_of(ctx: Context, answer: Answer, content_type: str = "", loca
     return Response(answer.status, b"", kind, headers, start=lambda stream: pump(answer, stream))
 
 
-_running: set[asyncio.Task[None]] = set()
-
-
 def pump(answer: Answer, stream: Stream) -> None:
     """Write the body to the client as it comes, no faster than the client takes it."""
-    task = asyncio.get_running_loop().create_task(_pump(answer, stream))
-    _running.add(task)
-
-    def stop() -> None:
-        task.cancel()
-
-    task.add_done_callback(_running.discard)
-    stream.on_close(stop)
-
-
-async def _pump(answer: Answer, stream: Stream) -> None:
-    drained = asyncio.Event()
-    stream.on_drain(drained.set)
-    try:
-        async for piece in answer.pieces():
-            drained.clear()
-            stream.write(piece)
-            while stream.buffered() > AHEAD:
-                await drained.wait()
-                drained.clear()
-        stream.close()
-    except ClientError:
-        stream.abort()
-    finally:
-        answer.close()
+    stream.on_close(answer.close)
+    start_pump(stream, answer.pieces(), AHEAD)

@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 
 from pilothouse import errors
+from pilothouse._entry import Entry
 from pilothouse._json import JsonEncoder
 from pilothouse._listbody import ListBody
-from pilothouse._watchcache import Entry
 from pilothouse.api import depth, json
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.fields import Object

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import orjson
 
 from pilothouse import errors
-from pilothouse._watchcache import Entry
+from pilothouse._entry import Entry
 from pilothouse.api import names, selectors
 from pilothouse.api.selectors import Selector
 from pilothouse.endpoints.context import Context

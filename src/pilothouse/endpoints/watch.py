@@ -7,7 +7,8 @@ from typing import Protocol
 import orjson
 
 from pilothouse import errors
-from pilothouse._watchcache import Entry, Watcher
+from pilothouse._entry import Entry
+from pilothouse._watchers import Watcher
 from pilothouse.api import depth, json, selectors
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import negotiation, refusals

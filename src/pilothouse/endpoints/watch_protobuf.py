@@ -2,7 +2,7 @@
 
 import orjson
 
-from pilothouse._watchcache import Entry
+from pilothouse._entry import Entry
 from pilothouse.api import depth
 from pilothouse.api.fields import Object
 from pilothouse.api.protobuf.writer import dump, field, write

@@ -5,7 +5,7 @@ import base64
 import contextlib
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +94,7 @@ class Answer:
                 raise ClientError(f"the answer is longer than {limit} bytes")
         return bytes(out)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes; ClientError when it breaks off."""
         import aiohttp
 

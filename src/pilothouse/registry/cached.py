@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from pilothouse._entry import Entry
 from pilothouse._selectors import Selector
-from pilothouse._watchcache import Entry
 from pilothouse.api import depth
 from pilothouse.api.fields import Object
 from pilothouse.registry.catalog import Catalog

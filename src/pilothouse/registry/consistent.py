@@ -4,7 +4,7 @@ A read waits until the watch caches have the store's revision. When they take to
 """
 
 from pilothouse import errors
-from pilothouse._watchcache import Entry
+from pilothouse._entry import Entry
 from pilothouse.metrics import Counter
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import storage_error, unavailable

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pilothouse import errors
+from pilothouse._entry import Entry
 from pilothouse._json import splice
-from pilothouse._watchcache import Entry
 from pilothouse.api import codec, times
 from pilothouse.api.fields import Object
 from pilothouse.registry.resource import Resource

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 
 import orjson
 
-from pilothouse._watchcache import Entry
+from pilothouse._entry import Entry
 from pilothouse.api.fields import Object
 from pilothouse.registry.allocators import AllocationError
 from pilothouse.registry.readers import Readers

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import orjson
 
 from pilothouse import errors
-from pilothouse._watchcache import Entry
+from pilothouse._entry import Entry
 from pilothouse.api import names
 from pilothouse.api.fields import Object
 from pilothouse.config import OBJECT_LIMIT

@@ -14,8 +14,8 @@ from typing import TypeVar
 import orjson
 
 from pilothouse import errors
+from pilothouse._entry import Entry
 from pilothouse._json import splice
-from pilothouse._watchcache import Entry
 from pilothouse.api import codec, depth, managed, meta
 from pilothouse.api.fields import Errors, Object
 from pilothouse.registry.admission import Admission, AdmissionAttributes

@@ -1,8 +1,8 @@
-"""Takes connections in: how many there may be, who makes room for whom, and when a handshake begins.
+"""Accepts connections: how many there may be, which are cut when there are too many, and when handshakes begin.
 
 A connection over TLS that has sent nothing costs a descriptor and no more: it waits in an epoll set until the first
-bytes come. Then it stands in line, one line for each origin, and a few handshakes begin in each turn of the loop, so
-that a flood of them leaves the loop to others.
+bytes come. Then it is queued, in one queue for each origin, and a few handshakes begin in each turn of the loop, so
+that a flood of them does not block the loop.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Any
 
 from pilothouse.server import tls
 from pilothouse.server.http1 import Http1
-from pilothouse.server.strangers import Stranger, Strangers, origin
+from pilothouse.server.unauthenticated import Unauthenticated, UnauthenticatedConnection, origin
 
 ACCEPTS = 64
 """Connections that are accepted in one turn of the loop: about a millisecond."""
@@ -26,13 +26,13 @@ HANDSHAKES = 2
 """Handshakes that begin in one turn of the loop: each is a signature, 0.1 to 1 ms."""
 
 READY = 256
-"""Connections that step into line in one turn of the loop."""
+"""Connections that are queued for their handshake in one turn of the loop."""
 
 RESERVE = 128
 """Descriptors that are kept for the store, the log and outbound connections, and for those that are being closed."""
 
-STRANGERS = 1024
-"""Connections from the handshake on, until somebody is authenticated; a flag changes it. Each has some 140 KB."""
+UNAUTHENTICATED = 1024
+"""Connections from the handshake on, until somebody is authenticated; a flag changes it. Each takes about 140 KB."""
 
 HANDSHAKE_TIMEOUT = 10.0
 """Seconds to the first bytes, and as many for a TLS handshake, as in Go's default transport."""
@@ -71,16 +71,16 @@ class Acceptor:
         self._contexts = contexts
         self._loop = asyncio.get_running_loop()
         self._limit = http1.limits.connections or most_connections()
-        self._most_strangers = http1.limits.strangers or min(STRANGERS, self._limit // 2)
-        self.early = Strangers()
-        """Those whose handshake has not begun: they cost a descriptor only, and may have half of all."""
-        self.strangers = Strangers()
+        self._most_unauthenticated = http1.limits.unauthenticated or min(UNAUTHENTICATED, self._limit // 2)
+        self.early = Unauthenticated()
+        """Those whose handshake has not begun: they cost a descriptor only, and may be half of all."""
+        self.unauthenticated = Unauthenticated()
         """Those whose handshake has begun."""
-        self._silent: dict[int, tuple[socket.socket, Stranger, float]] = {}
-        self._lines: dict[str, deque[tuple[socket.socket, Stranger]]] = {}
-        self._in_line = 0
+        self._silent: dict[int, tuple[socket.socket, UnauthenticatedConnection, float]] = {}
+        self._queues: dict[str, deque[tuple[socket.socket, UnauthenticatedConnection]]] = {}
+        self._queued = 0
         self._starting = False
-        self._shaking: dict[Stranger, asyncio.Task[None]] = {}
+        self._handshakes: dict[UnauthenticatedConnection, asyncio.Task[None]] = {}
         self._epoll = select.epoll() if contexts is not None and hasattr(select, "epoll") else None
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -93,7 +93,7 @@ class Acceptor:
     def open(self) -> int:
         """Descriptors of connections in every state."""
         service = self._http1.service
-        early = len(self._silent) + self._in_line + len(self._shaking)
+        early = len(self._silent) + self._queued + len(self._handshakes)
         return early + service.open + len(service.leaving)
 
     def close(self) -> None:
@@ -104,12 +104,12 @@ class Acceptor:
         for sock in self._sockets:
             self._loop.remove_reader(sock.fileno())
             sock.close()
-        for sock, stranger, _ in list(self._silent.values()):
-            self._drop(sock, stranger)
-        for sock, stranger in [each for line in self._lines.values() for each in line]:
-            self._drop(sock, stranger)
-        self._lines.clear()
-        for task in list(self._shaking.values()):
+        for sock, entry, _ in list(self._silent.values()):
+            self._drop(sock, entry)
+        for sock, entry in [each for queue in self._queues.values() for each in queue]:
+            self._drop(sock, entry)
+        self._queues.clear()
+        for task in list(self._handshakes.values()):
             task.cancel()
         if self._epoll is not None:
             self._loop.remove_reader(self._epoll.fileno())
@@ -127,7 +127,7 @@ class Acceptor:
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     raise
-                self._refused(self.early.evict() or self.strangers.evict())
+                self._refused(self.early.evict() or self.unauthenticated.evict())
                 self._loop.remove_reader(listening.fileno())
                 self._loop.call_later(PAUSE, self._accept_again, listening)
                 return
@@ -139,19 +139,19 @@ class Acceptor:
             self._loop.add_reader(listening.fileno(), self._accept, listening)
 
     def _take(self, sock: socket.socket, origin: str) -> None:
-        """One more connection, in the place of another one when there are too many."""
+        """Take one more connection; when there are too many another one is cut."""
         full = self.open >= self._limit
         if full or len(self.early) >= self._limit // 2:
             self._refused(True)
-            if not self.early.evict() and not self.strangers.evict():
+            if not self.early.evict() and not self.unauthenticated.evict():
                 sock.close()
                 return
         if self._epoll is None:
             self._begin(sock, origin)
             return
-        stranger = self.early.add(origin, sock.close)
-        stranger.end = functools.partial(self._drop, sock, stranger)
-        self._silent[sock.fileno()] = sock, stranger, time.monotonic()
+        entry = self.early.add(origin, sock.close)
+        entry.end = functools.partial(self._drop, sock, entry)
+        self._silent[sock.fileno()] = sock, entry, time.monotonic()
         self._epoll.register(sock.fileno(), select.EPOLLIN)
         if self._timer is None:
             self._timer = self._loop.call_later(1.0, self._sweep)
@@ -159,72 +159,72 @@ class Acceptor:
     def _refused(self, one: bool) -> None:
         self._http1.service.refused_connections += one
 
-    def _drop(self, sock: socket.socket, stranger: Stranger) -> None:
+    def _drop(self, sock: socket.socket, entry: UnauthenticatedConnection) -> None:
         """Close a connection that has no protocol yet."""
         if self._silent.pop(sock.fileno(), None) is not None and self._epoll is not None:
             self._epoll.unregister(sock.fileno())
         sock.close()
-        stranger.leave()
+        entry.leave()
 
     def _sweep(self) -> None:
-        """Close who has been silent for too long."""
+        """Close connections that have sent nothing for too long."""
         self._timer = None
         until = time.monotonic() - HANDSHAKE_TIMEOUT
         while self._silent:
-            sock, stranger, since = next(iter(self._silent.values()))
+            sock, entry, since = next(iter(self._silent.values()))
             if since > until:
                 self._timer = self._loop.call_later(1.0, self._sweep)
                 return
-            self._drop(sock, stranger)
+            self._drop(sock, entry)
 
     def _heard(self) -> None:
-        """First bytes have come: the connections step into line."""
+        """First bytes have come: queue the connections for their handshakes."""
         assert self._epoll is not None
         for fd, _ in self._epoll.poll(0, READY):
-            sock, stranger, _ = self._silent.pop(fd)
+            sock, entry, _ = self._silent.pop(fd)
             self._epoll.unregister(fd)
             if not _speaks(sock):
-                self._drop(sock, stranger)
+                self._drop(sock, entry)
                 continue
-            self._lines.setdefault(stranger.origin, deque()).append((sock, stranger))
-            self._in_line += 1
+            self._queues.setdefault(entry.origin, deque()).append((sock, entry))
+            self._queued += 1
         if not self._starting:
-            self._start_some()
+            self._start_handshakes()
 
-    def _start_some(self) -> None:
+    def _start_handshakes(self) -> None:
         """Begin a few handshakes, of each origin in turn."""
         self._starting = False
         started = 0
-        while self._lines and started < HANDSHAKES:
-            origin, line = next(iter(self._lines.items()))
-            del self._lines[origin]
-            sock, stranger = line.popleft()
-            self._in_line -= 1
-            if line:
-                self._lines[origin] = line
-            if sock.fileno() >= 0:  # it was not cut while it stood in line
-                stranger.leave()
-                self._begin(sock, stranger.origin)
+        while self._queues and started < HANDSHAKES:
+            origin, queue = next(iter(self._queues.items()))
+            del self._queues[origin]
+            sock, entry = queue.popleft()
+            self._queued -= 1
+            if queue:
+                self._queues[origin] = queue
+            if sock.fileno() >= 0:  # it was not cut while it was queued
+                entry.leave()
+                self._begin(sock, entry.origin)
                 started += 1
-        if self._lines:
+        if self._queues:
             self._starting = True
-            self._loop.call_soon(self._start_some)
+            self._loop.call_soon(self._start_handshakes)
 
     def _begin(self, sock: socket.socket, origin: str) -> None:
-        if len(self.strangers) >= self._most_strangers:
-            self._refused(self.strangers.evict())
-        stranger = self.strangers.add(origin, sock.close)
-        task = self._loop.create_task(self._shake(sock, stranger))
-        stranger.end = task.cancel
-        self._shaking[stranger] = task
+        if len(self.unauthenticated) >= self._most_unauthenticated:
+            self._refused(self.unauthenticated.evict())
+        entry = self.unauthenticated.add(origin, sock.close)
+        task = self._loop.create_task(self._handshake(sock, entry))
+        entry.end = task.cancel
+        self._handshakes[entry] = task
 
-    async def _shake(self, sock: socket.socket, stranger: Stranger) -> None:
-        """The handshake of one connection, which from then on is its protocol's."""
+    async def _handshake(self, sock: socket.socket, entry: UnauthenticatedConnection) -> None:
+        """Do the handshake of one connection, then give it its protocol."""
 
         def protocol() -> Any:
             connection = self._http1()
-            connection.stranger = stranger
-            stranger.busy = connection.is_answering
+            connection.unauthenticated = entry
+            entry.busy = connection.is_answering
             return connection
 
         secure: dict[str, Any] = {}
@@ -236,14 +236,14 @@ class Acceptor:
             }
         try:
             transport, _ = await self._loop.connect_accepted_socket(protocol, sock, **secure)
-            stranger.end = transport.abort
-        except OSError:  # a failed handshake is the peer's affair
-            stranger.leave()
+            entry.end = transport.abort
+        except OSError:  # a failed handshake is no error of the server
+            entry.leave()
         except BaseException:
-            stranger.leave()
+            entry.leave()
             raise
         finally:
-            self._shaking.pop(stranger, None)
+            self._handshakes.pop(entry, None)
 
 
 def _speaks(sock: socket.socket) -> bool:

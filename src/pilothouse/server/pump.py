@@ -1,16 +1,19 @@
-"""Writes a body to a stream no faster than its peer takes it."""
+"""Writes a body whose parts are awaited to a stream, no faster than its peer takes it."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from pilothouse.server.request import Stream
 
+log = logging.getLogger("pilothouse.server")
+
 
 async def pump(stream: Stream, parts: AsyncGenerator[bytes, None], ahead: int) -> None:
     """Write parts and end the body; the next part is asked for when at most `ahead` bytes wait for the peer.
 
-    The loop has its turn between two parts. When a part can not be made the connection is cut, as the answer has
+    The loop has its turn between two parts. When a part cannot be made the connection is cut, as the answer has
     begun, and the error is raised.
     """
     drained = asyncio.Event()
@@ -25,6 +28,22 @@ async def pump(stream: Stream, parts: AsyncGenerator[bytes, None], ahead: int) -
                 else:
                     await asyncio.sleep(0)
         stream.close()
-    except BaseException:
-        stream.abort()
+    except BaseException as error:
+        stream.abort(error)
         raise
+
+
+def start_pump(stream: Stream, parts: AsyncGenerator[bytes, None], ahead: int) -> None:
+    """Run `pump` as a task that is cancelled when the stream ends; the stream keeps it. Errors are logged."""
+    task = asyncio.get_running_loop().create_task(pump(stream, parts, ahead))
+    task.add_done_callback(_log_failure)
+
+    def cancel() -> None:
+        task.cancel()
+
+    stream.on_close(cancel)
+
+
+def _log_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("a body was not written to its end", exc_info=task.exception())

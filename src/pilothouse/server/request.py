@@ -1,4 +1,4 @@
-"""The types that the HTTP server shares with the rooms above it."""
+"""The types that the HTTP server shares with the handlers."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol, runtime_checkable
@@ -10,7 +10,7 @@ class Request:
     `target` is the raw request target; `path` its part before `?`, still percent-encoded; `query` the part after it.
     `headers` maps lower-case names to the first value; `all_headers` holds every (lower-case name, value) pair.
     `peer` is the client's (host, port); `peer_certificates` the verified chain in DER, leaf first, or ().
-    The handler notes in `caller` as whom it has authenticated the request; "" is nobody.
+    The handler sets `caller` to the user as whom it has authenticated the request; "" is nobody.
     """
 
     __slots__ = (
@@ -62,8 +62,11 @@ class Stream(Protocol):
     def close(self) -> None:
         """End the body cleanly; the connection may serve another request."""
 
-    def abort(self) -> None:
-        """Cut the connection without the final chunk, so that the peer sees an unclean end."""
+    def abort(self, error: BaseException | None = None) -> None:
+        """Cut the connection without the final chunk, so that the peer sees an unclean end.
+
+        `Response.on_done` is given `error`, by default a ConnectionAbortedError.
+        """
 
     def on_close(self, callback: Callable[[], None]) -> None:
         """Called once, when the peer has gone or the body has ended."""
@@ -102,7 +105,8 @@ class Response:
     `headers` are (name, value) pairs beside Content-Type, Content-Length and Date, which the server writes.
     The server calls `on_done` exactly once, on the event loop, when the answer has ended: its last byte was handed to
     the transport, or the client or the server ended it before that. It is given how many bytes of the body were handed
-    over (as sent: compressed, without the framing of chunks) and the error that cut the answer short, None when it is whole.
+    over (as sent: compressed, without the framing of chunks) and the error that cut the answer short, None when it is
+    whole: an OSError, usually ConnectionResetError, when the connection was lost. What it raises is logged.
     """
 
     __slots__ = ("body", "content_type", "headers", "on_done", "start", "status")

@@ -10,7 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
-from pilothouse._watchcache import Entry, Listing, ResourceCache, Watcher
+from pilothouse._entry import Entry
+from pilothouse._objects import Listing
+from pilothouse._watchcache import ResourceCache
+from pilothouse._watchers import Watcher
 from pilothouse.api.fields import quote
 from pilothouse.storage.interface import Compacted, Event, KeyValue, Storage, StorageError, Subscription
 

@@ -1,8 +1,26 @@
+"""The objects under one prefix in memory: key order, indexes, and lists of them as of now or of a revision before.
+
+Entries never change once made, so a snapshot is a list of references.
+"""
+
+from collections import deque
+
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.unicode cimport PyUnicode_Compare
+
+from pilothouse._entry cimport Change, Entry, extracted, labels_of
+from pilothouse._json cimport read_text
+from pilothouse._selectors cimport Selector
+
+from pilothouse._entry import key_of
+from pilothouse.storage.interface import Compacted, FutureRevision
+
+cdef int MAX_LABEL_INDEXES = 8
+cdef str LAST = "\U0010ffff"
+
+
 cdef class Index:
     """Entries by a text value (of a label or a field)."""
-
-    cdef dict groups    # value -> {key: Entry}
-    cdef dict values    # key -> value
 
     def __init__(self):
         self.groups = {}
@@ -26,18 +44,18 @@ cdef class Index:
             self.values[entry.key] = value
 
 
+cdef class Listing:
+    """A page of a list. `remaining` = how many of the range follow, -1 when a selector makes that unknown."""
+
+    def __init__(self, list entries, long long revision, bint more, Py_ssize_t remaining):
+        self.entries = entries
+        self.revision = revision
+        self.more = more
+        self.remaining = remaining
+
+
 cdef class Objects:
     """The objects under one prefix, in key order, with the indexes that selected lists need."""
-
-    cdef readonly str prefix
-    cdef readonly tuple indexed_fields
-    cdef dict field_paths     # of the indexed fields, whose names are their paths
-    cdef readonly long long last_change
-    cdef readonly long long oldest
-    cdef object owner, extract, ring
-    cdef dict by_key
-    cdef list entries
-    cdef dict label_indexes, field_indexes
 
     def __init__(self, owner, str prefix, extract, tuple indexed_fields, long long oldest):
         self.owner = owner
@@ -263,3 +281,11 @@ cdef class Objects:
             return entry._fields.get(field)
         text = read_text(entry.value, entry.head, self.field_paths[field])
         return text if text is not None else extracted(self.extract, entry).get(field)
+
+
+cdef bint only_key_fields(Selector selector):
+    """True when the field selector asks for nothing that the key does not tell."""
+    for requirement in selector.fields:
+        if requirement[0] != "metadata.name" and requirement[0] != "metadata.namespace":
+            return False
+    return True

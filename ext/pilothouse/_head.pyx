@@ -1,4 +1,4 @@
-# Heads of answers, put together in one buffer. Included by _http1.pyx.
+"""The heads of HTTP/1 answers, each put together in one buffer, and the frames of chunks."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdio cimport snprintf
@@ -48,15 +48,7 @@ cdef bytes plain_error(str status, str text):
 
 
 cdef class Heads:
-    """Writes heads of answers, with a small body behind them, and chunks."""
-
-    cdef char* buffer
-    cdef Py_ssize_t room, used
-    cdef bint closing                 # the last head asked for the connection to be closed
-    cdef char date[40]
-    cdef time_t date_of
-    cdef dict status_lines
-    cdef bytes framed_data, frame     # the last chunk framed: one event goes to many watchers
+    """Writes the heads of answers, a small body behind them, and the frames of chunks (RFC 9112)."""
 
     def __cinit__(self):
         self.status_lines = {}
@@ -77,7 +69,7 @@ cdef class Heads:
         return 0
 
     cdef int put_text(self, text, bint is_name) except -1:
-        """Put a header's name or value; line breaks become blanks, so that no header can be smuggled in."""
+        """Put a header's name or value; line breaks become blanks, so that a value cannot add headers."""
         cdef Py_ssize_t size = 0, at
         cdef const char* data
         cdef unsigned char c
@@ -121,20 +113,20 @@ cdef class Heads:
             self.date_of = at
         return self.put(self.date, 37)
 
-    cdef bytes status_line(self, int status, bint old):
-        key = -status if old else status
+    cdef bytes status_line(self, int status, bint http10):
+        key = -status if http10 else status
         line = self.status_lines.get(key)
         if line is None:
             text = REASONS.get(status, f"status code {status}")
-            line = f"HTTP/1.{0 if old else 1} {status} {text}\r\n".encode()
+            line = f"HTTP/1.{0 if http10 else 1} {status} {text}\r\n".encode()
             self.status_lines[key] = line
         return line
 
-    cdef bytes head(self, response, Py_ssize_t length, bint close, bint old, bint gzip, bytes body):
+    cdef bytes head(self, response, Py_ssize_t length, bint close, bint http10, bint gzip, bytes body):
         """The head of an answer, and `body` behind it; a negative length means that the body is a stream."""
         cdef char number[48]
         cdef int status = response.status
-        cdef bytes line = self.status_line(status, old)
+        cdef bytes line = self.status_line(status, http10)
         cdef bint bare = status == 204 or status == 304 or status < 200
         self.used = 0
         self.closing = False
@@ -150,11 +142,11 @@ cdef class Heads:
             pass
         elif length >= 0:
             self.put(number, snprintf(number, 48, "Content-Length: %lld\r\n", <long long>length))
-        elif not old:
+        elif not http10:
             self.put("Transfer-Encoding: chunked\r\n", 28)
         if close or self.closing:
             self.put("Connection: close\r\n", 19)
-        elif old:
+        elif http10:
             self.put("Connection: keep-alive\r\n", 24)
         self.put("\r\n", 2)
         if body is not None:
@@ -162,6 +154,7 @@ cdef class Heads:
         return PyBytes_FromStringAndSize(self.buffer, self.used)
 
     cdef bytes frame_of(self, bytes data):
+        """The bytes as one chunk of a body."""
         if data is not self.framed_data:
             self.frame = b"%x\r\n%b\r\n" % (PyBytes_GET_SIZE(data), data)
             self.framed_data = data

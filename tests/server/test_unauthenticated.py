@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from pilothouse.server.strangers import Stranger, Strangers, origin
+from pilothouse.server.unauthenticated import Unauthenticated, UnauthenticatedConnection, origin
 
 
-def add(among: Strangers, origin: str, cut: list[Any], name: str = "") -> Stranger:
+def add(among: Unauthenticated, origin: str, cut: list[Any], name: str = "") -> UnauthenticatedConnection:
     return among.add(origin, lambda: cut.append(name or origin))
 
 
 def test_the_origin_with_most_loses_its_oldest_idle_one() -> None:
-    among, cut = Strangers(), list[str]()
+    among, cut = Unauthenticated(), list[str]()
     assert not among.evict()
     add(among, "probe", cut)
     flood = [add(among, "flood", cut, str(i)) for i in range(5)]
@@ -29,7 +29,12 @@ def test_the_origin_with_most_loses_its_oldest_idle_one() -> None:
 
 
 def test_counts_hold_whatever_happens() -> None:
-    pick, among, cut, live = random.Random(1), Strangers(), list[Any](), list[Stranger]()
+    pick, among, cut, live = (
+        random.Random(1),
+        Unauthenticated(),
+        list[Any](),
+        list[UnauthenticatedConnection](),
+    )
     for _ in range(5000):
         what = pick.random()
         if what < 0.5:

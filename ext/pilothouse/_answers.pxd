@@ -1,0 +1,91 @@
+from pilothouse._budgets cimport Bodies, Incoming, Unfinished
+from pilothouse._head cimport Heads
+from pilothouse._pump cimport Pump, Sink, Turns
+
+cdef enum Phase:
+    NEW         # connection_made has not ended: what the transport holds is the rest of its handshake
+    IDLE        # between requests
+    HEAD        # part of a request's head has come
+    BODY        # part of its body
+    ANSWERING   # a task, a stream or a long body holds the connection
+    LINGERING   # refused; input is thrown away so that the peer gets to read why
+    CLOSED
+
+cdef object peer_left()
+
+cdef class Refusal:
+    cdef bytes answer                 # b"" closes the connection without one
+    cdef object response              # whose answer it is, where a handler gave it, else None
+    cdef Py_ssize_t size              # bytes of that response's body
+
+cdef class Service:
+    cdef object handler, admit, loop, compress, peer_chain, too_large
+    cdef readonly set connections, leaving   # open; closed by us and not yet gone
+    cdef public bint draining
+    cdef public object on_change      # called when a connection was closed or has gone
+    cdef readonly long long accepted, requests, bytes_in
+    cdef public long long refused_connections
+    cdef Py_ssize_t max_header_bytes, max_body_bytes, gzip_above
+    cdef double header_timeout, body_timeout, idle_timeout
+    cdef dict names                   # header names as they came -> lower-case text; bounded
+    cdef object line                  # connections whose pipelined requests wait for a turn
+    cdef int extra                    # pipelined requests that were answered in this turn of the loop
+    cdef double turn_ends             # by the processor time of the thread
+    cdef Heads heads
+    cdef Turns turns
+    cdef readonly Bodies bodies
+    cdef readonly Unfinished unfinished
+
+    cdef bint may_go_on(self)
+    cdef line_up(self, Answers connection)
+    cdef bint turn_goes_on(self)
+    cdef bytes refusal_of_body(self)
+
+cdef class Answers(Sink):
+    cdef object transport
+    cdef Service service
+    cdef Pump pump
+    cdef Incoming incoming
+    cdef object current               # what holds the connection: a task, or the pump while it writes a body
+    cdef object request               # what the task answers
+    cdef object on_done               # the callback of the answer that is being written
+    cdef Py_ssize_t head_size         # bytes of its head
+    cdef public object unauthenticated  # counts the connection until somebody is authenticated on it, then None
+    cdef object waiting               # (request, is HTTP/1.0) behind it; a Refusal comes last
+    cdef bint http10, chunked, close_after  # the answer: to an HTTP/1.0 client, in chunks, the last one
+    cdef bint read_paused, advancing, owes_continue
+    cdef int completed                # messages that ended within the present feed
+    cdef bint lined_up                # it waits for its turn to go on with `waiting`
+    cdef object judging               # the task that judges a head, before more of the body is read
+    cdef bint stopped                 # the transport does not read, for one of these reasons
+    cdef bint input_ended             # the last request of the connection has been read
+    cdef Phase phase
+    cdef double since                 # when the phase began, or when the transport stopped taking data
+
+    cdef settle(self, bint anew)
+    cdef drop_body(self)
+    cdef drop_message(self)
+    cdef send_continue(self)
+    cdef check(self, double at)
+    cdef bint is_idle(self)
+    cdef close(self)
+    cdef pause_reading(self)
+    cdef regulate(self)
+    cdef take_request(self, request, bint http10)
+    cdef dispatch(self, request, bint http10)
+    cdef log_failure(self, text, request, error)
+    cdef internal_error(self, request, error)
+    cdef authenticated(self)
+    cdef answer(self, request, response)
+    cdef begin_answer(self, request, response)
+    cdef write_head(self, bytes head, Py_ssize_t size)
+    cdef bint takes_gzip(self, request, response) except -1
+    cdef begin_stream(self, response, bint bodyless, pieces)
+    cdef Py_ssize_t body_sent(self) except -1
+    cdef finish(self, Py_ssize_t sent, error)
+    cdef discard(self, response, error)
+    cdef drop_waiting(self, error)
+    cdef advance(self)
+    cdef refuse(self, bytes answer)
+    cdef refuse_with(self, Refusal refusal)
+    cdef send_refusal(self, Refusal refusal)

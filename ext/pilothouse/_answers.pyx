@@ -1,0 +1,487 @@
+"""The answering side of HTTP/1 connections, and what the connections of one listener share.
+
+Requests are answered in the order they came. What has to wait (a task, a stream, a body larger than the transport takes)
+holds the connection as its `current` answer; requests that arrive meanwhile are kept in order.
+"""
+
+import asyncio
+import logging
+from collections import deque
+
+from pilothouse.server.request import Response
+
+from cpython.bytes cimport PyBytes_GET_SIZE
+
+from pilothouse._budgets cimport Bodies, Unfinished
+from pilothouse._clock cimport now, processor_time
+from pilothouse._head cimport Heads
+from pilothouse._pump cimport Pump, Stream, Turns
+
+cdef object log = logging.getLogger("pilothouse.server.http1")
+cdef bytes LAST_CHUNK = b"0\r\n\r\n"
+cdef int MAX_PIPELINED = 128          # requests waiting behind one that is being answered
+cdef int FEW = 4                      # pipelined requests that are answered in a turn of the loop in any case,
+cdef double TURN = 0.001              # and seconds in which more are
+cdef Py_ssize_t SMALL = 64 * 1024     # a body up to here is copied behind its head, into one write
+
+
+class Refused(Exception):
+    """Stops the parser; `args[0]` is the ready answer, or b"" to close without one."""
+
+
+cdef object peer_left():
+    return ConnectionResetError("the client closed the connection")
+
+
+cdef report(on_done, Py_ssize_t sent, error):
+    """Call the on_done of an answer that has ended."""
+    try:
+        on_done(sent, error)
+    except Exception:
+        log.exception("on_done of an answer failed")
+
+
+cdef class Refusal:
+    """The answer that ends a connection whose further input is not read."""
+
+
+cdef class Service:
+    """What the connections of one listener share: the handler, limits (bytes, seconds) and counters.
+
+    `too_large` answers a body over the limit. `compress(stream, pieces)` writes a body compressed to a stream and
+    closes it; `peer_chain(ssl_object)` reads the client's certificates. `admit(request)` judges a request by its head
+    before more of a long body is read: None lets the body come, a Response refuses it, and so does what an awaitable
+    brings of these.
+    """
+
+    def __init__(self, handler, loop, *, too_large, compress, peer_chain, max_header_bytes, max_body_bytes, body_budget,
+                 header_timeout, body_timeout, idle_timeout, gzip_above, unfinished_budget, admit=None):
+        self.handler = handler
+        self.admit = admit
+        self.loop = loop
+        self.too_large = too_large
+        self.compress = compress
+        self.peer_chain = peer_chain
+        self.max_header_bytes = max_header_bytes
+        self.max_body_bytes = max_body_bytes
+        self.header_timeout = header_timeout
+        self.body_timeout = body_timeout
+        self.idle_timeout = idle_timeout
+        self.gzip_above = gzip_above
+        self.connections = set()
+        self.leaving = set()
+        self.names = {}
+        self.line = deque()
+        self.heads = Heads()
+        self.turns = Turns(loop)
+        self.bodies = Bodies(loop, body_budget)
+        self.unfinished = Unfinished(unfinished_budget)
+
+    @property
+    def open(self):
+        """Connections that are open now."""
+        return len(self.connections)
+
+    @property
+    def bytes_out(self):
+        """Bytes that were handed to transports."""
+        return self.turns.bytes_out
+
+    def sweep(self, double at=0.0):
+        """Close the connections whose time is up; `at` is the monotonic time to judge by."""
+        cdef Answers connection
+        if at == 0.0:
+            at = now()
+        for connection in list(self.connections):
+            connection.check(at)
+
+    def drain(self):
+        """Close idle connections; the others end with the answer they are giving."""
+        cdef Answers connection
+        self.draining = True
+        for connection in list(self.connections):
+            if connection.is_idle():
+                connection.close()
+
+    def abort(self):
+        """Cut every connection."""
+        cdef Answers connection
+        for connection in [*self.connections, *self.leaving]:
+            connection.transport.abort()
+
+    cdef bint may_go_on(self):
+        """Whether one more pipelined request may be answered in this turn of the loop."""
+        if self.extra == 0:
+            self.turn_ends = processor_time() + TURN
+            self.loop.call_soon(self.turn)
+        self.extra += 1
+        return self.extra <= FEW or processor_time() < self.turn_ends
+
+    cdef line_up(self, Answers connection):
+        """Have a connection go on with its pipelined requests when it is its turn."""
+        if not connection.lined_up:
+            connection.lined_up = True
+            self.line.append(connection)
+
+    def turn(self):
+        """Go on with pipelined requests, one connection after the other."""
+        cdef Answers connection
+        cdef Py_ssize_t left = len(self.line)
+        self.extra = 0
+        while left and self.turn_goes_on():
+            left -= 1
+            connection = self.line.popleft()
+            connection.lined_up = False
+            connection.advance()
+        if self.line and self.extra == 0:
+            self.extra = 1
+            self.loop.call_soon(self.turn)
+
+    cdef bint turn_goes_on(self):
+        return self.extra < FEW or processor_time() < self.turn_ends
+
+    cdef bytes refusal_of_body(self):
+        """The answer to a body that is too long."""
+        body = self.too_large.body
+        return self.heads.head(self.too_large, len(body), True, False, False, body)
+
+
+cdef class Answers(Sink):
+    """Answers the requests of one connection in the order they came; bodies go through a pump to the transport."""
+
+    def __init__(self, Service service):
+        self.service = service
+        self.pump = Pump(self, service.turns)
+        self.waiting = deque()
+
+    # --- for the receiving side
+
+    cdef settle(self, bint anew):
+        """Find the phase that the connection is in now."""
+
+    cdef drop_body(self):
+        """Forget what has come of a body."""
+
+    cdef drop_message(self):
+        """Forget what has come of a request: it is refused."""
+
+    cdef send_continue(self):
+        """Tell the peer to send its body, if that was asked for and the body may come."""
+
+    cdef check(self, double at):
+        """Close the connection if its time is up."""
+
+    cdef bint is_idle(self):
+        """Whether no request is coming or being answered."""
+        return self.current is None and not self.waiting
+
+    # --- the transport
+
+    cdef bint hand_over(self, data) except -1:
+        """Give bytes to the transport; false when it does not take any, because the connection has ended."""
+        if self.phase == CLOSED:
+            return False
+        self.service.turns.bytes_out += len(data)
+        try:
+            self.transport.write(data)
+        except RuntimeError:
+            return False              # uvloop: the peer has gone, connection_lost is on its way
+        return True
+
+    cdef Py_ssize_t buffered(self) except -1:
+        return self.transport.get_write_buffer_size()
+
+    cdef close(self):
+        """End the connection; what the transport holds still goes out."""
+        self.input_ended = True
+        self.phase = CLOSED
+        self.drop_body()
+        self.service.connections.discard(self)
+        self.service.leaving.add(self)
+        self.transport.close()
+        if self.service.on_change is not None:
+            self.service.on_change()
+
+    cdef pause_reading(self):
+        self.read_paused = True
+        self.regulate()
+
+    cdef regulate(self):
+        """Have the transport read, or not."""
+        cdef bint stop = self.read_paused or self.incoming.awaits_room or self.judging is not None
+        if stop != self.stopped and self.phase != CLOSED:
+            self.stopped = stop
+            if stop:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    # --- requests
+
+    cdef take_request(self, request, bint http10):
+        """Answer a request now, or behind those that wait already; of those in one read the first has precedence."""
+        cdef bint free = self.current is None and not self.pump.paused and not (self.read_paused and self.waiting)
+        if free and (self.completed == 1 or self.service.may_go_on()):
+            self.dispatch(request, http10)
+        elif len(self.waiting) >= MAX_PIPELINED:
+            raise Refused(b"")
+        else:
+            self.waiting.append((request, http10))
+            self.pause_reading()
+            if free:
+                self.service.line_up(self)
+
+    cdef dispatch(self, request, bint http10):
+        self.service.requests += 1
+        self.http10 = http10
+        try:
+            response = self.service.handler(request)
+            if type(response) is not Response:
+                task = asyncio.ensure_future(response, loop=self.service.loop)
+                self.current = task
+                self.request = request
+                task.add_done_callback(self.task_done)
+                return
+        except Exception as error:
+            response = self.internal_error(request, error)
+        self.answer(request, response)
+
+    cdef log_failure(self, text, request, error):
+        log.error(text, extra={"kv": {"method": request.method, "target": request.target}}, exc_info=error)
+
+    cdef internal_error(self, request, error):
+        self.log_failure("handler failed", request, error)
+        return Response(500, b"Internal Server Error\n", "text/plain; charset=utf-8")
+
+    def task_done(self, task):
+        """Write the answer of a task, then go on with what waited behind it."""
+        if self.current is not task or self.phase == CLOSED:
+            if not task.cancelled() and task.exception() is None:
+                self.discard(task.result(), peer_left())
+            return
+        request = self.request
+        self.current = self.request = None
+        if task.cancelled():
+            self.cut(ConnectionAbortedError("the handler was cancelled"))
+            return
+        error = task.exception()
+        self.answer(request, self.internal_error(request, error) if error is not None else task.result())
+        self.advance()
+
+    cdef advance(self):
+        """Answer what waited, in order; once nothing does, read on."""
+        if self.advancing:
+            return
+        self.advancing = True
+        try:
+            while self.current is None and self.waiting and not self.pump.paused and self.phase < LINGERING:
+                if not self.service.may_go_on():
+                    self.service.line_up(self)
+                    return
+                item = self.waiting.popleft()
+                if type(item) is Refusal:
+                    self.send_refusal(item)
+                else:
+                    self.dispatch(item[0], item[1])
+        finally:
+            self.advancing = False
+        if self.current is None and not self.pump.paused and self.phase < LINGERING:
+            self.send_continue()
+            self.read_paused = False
+            self.regulate()
+            self.settle(True)
+
+    # --- answers
+
+    cdef authenticated(self):
+        """Somebody was authenticated on this connection."""
+        if self.unauthenticated is not None:
+            self.unauthenticated.leave()
+            self.unauthenticated = None
+
+    cdef answer(self, request, response):
+        if self.unauthenticated is not None and request.caller:
+            self.authenticated()
+        try:
+            self.begin_answer(request, response)
+        except Exception as error:
+            self.log_failure("answer was not written", request, error)
+            self.cut(error)
+
+    cdef begin_answer(self, request, response):
+        cdef bint bodyless = request.method == "HEAD" or response.status in (204, 304)
+        cdef Py_ssize_t size = 0
+        cdef bytes head
+        body = response.body
+        self.on_done = response.on_done
+        self.head_size = 0
+        self.close_after = not request.keep_alive or self.service.draining
+        if response.start is not None:
+            self.begin_stream(response, bodyless, None)
+            return
+        if type(body) is bytes:
+            size = PyBytes_GET_SIZE(body)
+        elif type(body) is not list:
+            size = body.size
+        else:
+            for piece in body:
+                size += len(piece)
+        if size > self.service.gzip_above and self.takes_gzip(request, response):
+            self.begin_stream(response, bodyless, [body] if type(body) is bytes else body)
+            return
+        if bodyless or size > SMALL:
+            head = self.service.heads.head(response, size, self.close_after, self.http10, False, None)
+        else:
+            if type(body) is not bytes:
+                body = b"".join(body)
+            head = self.service.heads.head(response, size, self.close_after, self.http10, False, body)
+        self.close_after |= self.service.heads.closing
+        if bodyless or size <= SMALL:
+            self.write_head(head, 0 if bodyless else size)
+            return
+        self.chunked = False
+        self.head_size = PyBytes_GET_SIZE(head)
+        self.current = self.pump
+        self.pump.begin(head)
+        self.pump.put_body(body, size)
+
+    cdef write_head(self, bytes head, Py_ssize_t size):
+        """Write a whole answer: a head, with the `size` bytes of its body behind it."""
+        cdef bint handed = self.hand_over(head)
+        if self.on_done is not None:
+            self.finish(size if handed else 0, None if handed else peer_left())
+        if self.close_after:
+            self.close()
+
+    cdef bint takes_gzip(self, request, response) except -1:
+        accepted = request.headers.get("accept-encoding")
+        if accepted is None or "gzip" not in accepted:
+            return False
+        for name, _ in response.headers:
+            if name == "Content-Encoding":
+                return False
+        return any(token.partition(";")[0].strip() == "gzip" for token in accepted.split(","))
+
+    cdef begin_stream(self, response, bint bodyless, pieces):
+        """Begin a body without length: what the response's `start` writes, or else `pieces`, compressed."""
+        cdef Heads heads = self.service.heads
+        cdef Stream stream
+        if self.http10:
+            self.close_after = True   # only the end of the connection ends a body without length
+        head = heads.head(response, -1, self.close_after, self.http10, pieces is not None, None)
+        self.close_after |= heads.closing
+        if bodyless:
+            self.write_head(head, 0)
+            return
+        self.chunked = not self.http10
+        self.head_size = PyBytes_GET_SIZE(head)
+        self.current = self.pump
+        self.pump.begin(head)
+        stream = self.pump.begin_stream()
+        if pieces is None:
+            response.start(stream)
+        else:
+            self.service.compress(stream, pieces)
+
+    cdef bytes frame(self, bytes data):
+        return self.service.heads.frame_of(data) if self.chunked else data
+
+    cdef bytes last_frame(self):
+        return LAST_CHUNK if self.chunked else None
+
+    cdef body_ended(self):
+        """The answer has gone to the transport."""
+        self.current = self.request = None
+        if self.on_done is not None:
+            self.finish(self.body_sent(), None)
+        if self.close_after:
+            self.close()
+        else:
+            self.advance()
+
+    cdef cut(self, error):
+        """End the connection within an answer; what the transport still takes at once goes out."""
+        cdef Stream stream = self.pump.stream
+        cdef Py_ssize_t sent
+        self.current = self.request = None
+        self.pump.source = self.pump.stream = None
+        self.pump.ending = False
+        self.drop_waiting(error)
+        if not self.pump.paused:
+            self.pump.run()
+        sent = self.body_sent()
+        self.pump.stop()
+        if self.pump.paused:
+            self.phase = CLOSED
+            self.transport.abort()
+        elif self.phase != CLOSED:
+            self.close()
+        if stream is not None:
+            stream.closed()
+        self.finish(sent, error)
+
+    # --- the end of an answer
+
+    cdef Py_ssize_t body_sent(self) except -1:
+        """Bytes of the body that were handed to the transport, without the frames of chunks."""
+        cdef Py_ssize_t taken = self.pump.out_from, unsent = 0, start, size
+        if self.head_size == 0 or self.pump.handed <= self.head_size:
+            return 0
+        if not self.chunked:
+            return self.pump.handed - self.head_size
+        for chunk in self.pump.out:
+            start = chunk.find(b"\r\n") + 2
+            size = len(chunk) - start - 2
+            unsent += size - max(0, min(size, taken - start))
+            taken = 0
+        return self.pump.payload - unsent
+
+    cdef finish(self, Py_ssize_t sent, error):
+        """The answer that was being written has ended."""
+        on_done = self.on_done
+        self.on_done = None
+        if on_done is not None:
+            report(on_done, sent, error)
+
+    cdef discard(self, response, error):
+        """An answer came that cannot be sent any more."""
+        if type(response) is Response and response.on_done is not None:
+            report(response.on_done, 0, error)
+
+    cdef drop_waiting(self, error):
+        """Forget the requests that wait behind the current answer."""
+        last = self.waiting.pop() if self.waiting else None
+        self.waiting.clear()
+        if type(last) is Refusal:
+            self.discard((<Refusal>last).response, error)
+
+    # --- refusals
+
+    cdef refuse(self, bytes answer):
+        """Read no more; `answer`, unless it is empty, ends the connection after those that come before it."""
+        cdef Refusal refusal = Refusal()
+        refusal.answer = answer
+        self.refuse_with(refusal)
+
+    cdef refuse_with(self, Refusal refusal):
+        if self.input_ended:
+            self.discard(refusal.response, peer_left())
+            return
+        self.input_ended = True
+        self.drop_body()
+        self.drop_message()
+        if self.current is None and not self.waiting:
+            self.send_refusal(refusal)
+        else:
+            self.waiting.append(refusal)
+
+    cdef send_refusal(self, Refusal refusal):
+        """Answer what could not be read. Unless it was malformed the peer may still be sending: let it finish."""
+        cdef bint handed = not refusal.answer or self.hand_over(refusal.answer)
+        if refusal.response is not None and refusal.response.on_done is not None:
+            report(refusal.response.on_done, refusal.size if handed else 0, None if handed else peer_left())
+        if not refusal.answer or refusal.response is None and refusal.answer.startswith(b"HTTP/1.1 400"):
+            self.close()
+        else:
+            self.phase = LINGERING
+            self.since = now()

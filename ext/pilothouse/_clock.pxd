@@ -1,0 +1,17 @@
+# Clocks of the operating system, read without a call into Python.
+
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
+
+
+cdef inline double now() noexcept:
+    """Seconds of the monotonic clock, as `time.monotonic`."""
+    cdef timespec ts
+    clock_gettime(CLOCK_MONOTONIC, &ts)
+    return <double>ts.tv_sec + <double>ts.tv_nsec * 1e-9
+
+
+cdef inline double processor_time() noexcept:
+    """Seconds that this thread has had of a processor."""
+    cdef timespec ts
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts)
+    return <double>ts.tv_sec + <double>ts.tv_nsec * 1e-9

@@ -1,0 +1,49 @@
+from cpython.bytes cimport PyBytes_GET_SIZE
+
+from pilothouse._json cimport Encoded
+
+cdef enum:                            # what a change is to a watcher
+    ADDED
+    MODIFIED
+    DELETED
+
+cdef class Entry(Encoded):
+    cdef readonly str key
+    cdef readonly long long rev
+    cdef readonly long long create_rev
+    cdef dict _labels
+    cdef dict _fields
+
+    cdef dict get_labels(self)
+    cdef dict get_fields(self, extract)
+
+cdef class Change:
+    cdef readonly str key
+    cdef readonly long long rev
+    cdef readonly Entry cur, prev
+    cdef bytes gone
+    cdef dict frames
+    cdef Py_ssize_t framed            # bytes of the frames
+    cdef double at
+
+    cdef bytes last(self)
+    cdef bytes build(self, int kind, object encoder)
+
+cdef bytes added(Entry entry, object encoder)
+cdef dict extracted(extract, Entry entry)
+cdef dict labels_of(Entry entry)
+
+cdef inline int kind_of(bint before, bint after) noexcept:
+    """What a change is to a watcher that selects the object before, and after it; -1 for nothing."""
+    if after:
+        return MODIFIED if before else ADDED
+    return DELETED if before else -1
+
+cdef inline int natural(Change change) noexcept:
+    """What a change is to those who select every object."""
+    return kind_of(change.prev is not None, change.cur is not None)
+
+cdef inline Py_ssize_t weight(Change change) noexcept:
+    """What a change keeps in memory, in bytes."""
+    cdef Encoded entry = change.prev if change.prev is not None else change.cur
+    return PyBytes_GET_SIZE(entry.value) + 400

@@ -1,0 +1,331 @@
+"""Watches of the objects under one prefix: what each selects, and what waits to be written to its sink."""
+
+import logging
+from collections import deque
+
+from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+
+from pilothouse._entry cimport Change, Entry, added, kind_of, natural, weight
+from pilothouse._objects cimport Objects, only_key_fields
+from pilothouse._selectors cimport Selector
+
+log = logging.getLogger("pilothouse.storage.watchcache")
+
+cdef enum:                      # no products: Cython fails on them when overflow is checked
+    HIGH = 1_048_576            # bytes in a sink above which frames wait in the watcher's queue
+    CHECK = 65_536              # bytes written between two looks at the sink
+    MAX_QUEUED = 8_388_608
+    MAX_EVENTS = 10_000         # live events that may wait for a slow watcher
+    FRAMED_BYTES = 2_097_152    # bytes of frames that are kept
+
+
+cdef class Frames:
+    """The frames of changes: each is built once, and those of the newest changes are kept for watches that start later."""
+
+    def __init__(self):
+        self.framed = deque()
+
+    cdef bytes of(self, Change change, int kind, object encoder):
+        """The frame of a change, built once; those of the newest changes are kept for watches that start later."""
+        cdef Change old
+        cdef tuple which = (encoder.key, kind)
+        cdef bytes out
+        if change.frames is None:
+            change.frames = {}
+            self.framed.append(change)
+        out = change.frames.get(which)
+        if out is None:
+            out = change.frames[which] = change.build(kind, encoder)
+            change.framed += PyBytes_GET_SIZE(out)
+            self.size += PyBytes_GET_SIZE(out)
+            while self.size > FRAMED_BYTES and len(self.framed) > 1:
+                old = self.framed.popleft()
+                self.size -= old.framed
+                old.framed = 0
+                old.frames = None
+        return out
+
+
+cdef class Initial:
+    """Objects still to be sent as ADDED."""
+
+    cdef list entries
+    cdef Py_ssize_t at
+
+
+cdef class Watcher:
+    """One watch: what it selects and what waits to be written to its sink.
+
+    Live events go straight to the sink while it takes them. When it is full they wait here as references to shared
+    changes; when too much waits, the watch ends cleanly, so that the client resumes from what it has got.
+    """
+
+    def __init__(self, Watchers watchers, str scope, str name, Selector selector, long long since, encoder, sink):
+        self.watchers = watchers
+        self.scope = scope
+        self.name = name
+        self.selector = None if selector is None or selector.empty else selector
+        self.plain = self.selector is None or only_key_fields(selector)
+        self.since = self.revision = since
+        self.encoder = encoder
+        self.sink = sink
+        self.write = sink.write
+        self.buffered = sink.buffered
+        self.queue = deque()
+        self.slot = -1
+
+    cdef push(self, Change change, int kind):
+        """Take a live event."""
+        if self.stopped:
+            return
+        if self.queue or self.full:
+            self.enqueue(change, kind)
+            self.queued += weight(change)
+            if self.queued > MAX_QUEUED or len(self.queue) > MAX_EVENTS and self.queued > HIGH:
+                self.end()
+            return
+        try:
+            self.write(self.watchers.frames.of(change, kind, self.encoder))
+            self.revision = change.rev
+            self.look()
+        except Exception:
+            log.exception("a watch of %s ends, an event could not be sent", self.scope)
+            self.end()
+
+    cdef enqueue(self, Change change, int kind):
+        """Have a change wait: by itself when it is to this watcher what it is to all, for many may wait for many."""
+        self.queue.append(change if kind == natural(change) else (kind, change))
+
+    cdef look(self):
+        """See whether the sink is full."""
+        if not self.stopped and self.buffered() > HIGH:
+            self.full = True
+            if not self.rechecking:
+                self.rechecking = True
+                self.watchers.objects.owner.loop.call_soon(self.recheck)
+
+    def recheck(self):
+        """Go on in the next turn if the socket took everything at once: then no drain is ever called back."""
+        self.rechecking = False
+        if self.full and self.buffered() <= HIGH:
+            self.resume()
+
+    def resume(self):
+        """Write what waits, as far as the sink takes it."""
+        self.full = False
+        try:
+            self.write_waiting()
+        except Exception:
+            log.exception("a watch of %s ends, an event could not be sent", self.scope)
+            self.end()
+
+    cdef write_waiting(self):
+        cdef Py_ssize_t written = CHECK
+        cdef bytes data
+        while self.queue and not self.stopped:
+            if written >= CHECK:
+                self.look()
+                if self.full:
+                    return
+                written = 0
+            data = self.next_frame()
+            if data is not None:
+                written += PyBytes_GET_SIZE(data)
+                self.write(data)
+        if not self.queue:
+            self.queued = 0
+
+    cdef bytes next_frame(self):
+        """The next frame that waits, None when there is none in this step."""
+        cdef Initial initial
+        cdef Entry entry
+        cdef Change change
+        cdef int kind
+        item = self.queue[0]
+        if type(item) is Initial:
+            initial = <Initial>item
+            if initial.at == PyList_GET_SIZE(initial.entries):
+                self.queue.popleft()
+                return None
+            entry = <Entry>PyList_GET_ITEM(initial.entries, initial.at)
+            initial.at += 1
+            return added(entry, self.encoder)
+        self.queue.popleft()
+        if type(item) is bytes:
+            return item
+        if type(item) is Change:
+            change = <Change>item
+            kind = natural(change)
+        else:
+            kind, change = item
+        self.queued = max(0, self.queued - weight(change))
+        self.revision = max(self.revision, change.rev)
+        return self.watchers.frames.of(change, kind, self.encoder)
+
+    def initial(self, list entries not None):
+        """Send the objects of a list as ADDED events, before what comes later."""
+        cdef Initial initial = Initial()
+        initial.entries = entries
+        if not self.stopped:
+            self.queue.append(initial)
+            if not self.full:
+                self.resume()
+
+    def bookmark(self, long long revision, annotations=None):
+        """Send a BOOKMARK behind what waits."""
+        self.send(self.encoder.bookmark(revision, annotations))
+        self.revision = max(self.revision, revision)
+
+    def send(self, bytes data not None):
+        """Send a ready frame behind what waits (an ERROR event)."""
+        if self.stopped:
+            return
+        if self.queue or self.full:
+            self.queue.append(data)
+        else:
+            self.write(data)
+
+    def stop(self):
+        """Take no more events and drop what waits; the sink is left as it is."""
+        if not self.stopped:
+            self.stopped = True
+            self.queue.clear()
+            self.watchers.leave(self)
+
+    def end(self):
+        """Stop and end the body cleanly."""
+        if not self.stopped:
+            self.stop()
+            self.sink.close()
+
+
+cdef class Watchers:
+    """Who watches the objects under one prefix. A change is offered only to those that may want it."""
+
+    def __init__(self, Objects objects):
+        self.objects = objects
+        self.frames = Frames()
+        self.by_scope = {}
+        self.by_name = {}
+        self.by_field = {}
+        self.by_label = {}
+
+    cdef Py_ssize_t count(self) except -1:
+        """How many watch."""
+        maps = (self.by_scope, self.by_name, self.by_field, self.by_label)
+        return sum([len(bucket) for buckets in maps for bucket in buckets.values()])
+
+    cdef end(self):
+        """End every watch cleanly: the resource is served no longer."""
+        for buckets in (self.by_scope, self.by_name, self.by_field, self.by_label):
+            for bucket in list(buckets.values()):
+                for watcher in list(bucket):
+                    (<Watcher>watcher).end()
+
+    cdef enter(self, Watcher watcher):
+        """File a watcher under the one thing that every event it may want has."""
+        cdef Selector selector = watcher.selector
+        cdef dict buckets = self.by_scope
+        cdef object place = watcher.scope
+        if watcher.name:
+            buckets, place = self.by_name, watcher.name
+        elif selector is not None:
+            field = None
+            for name in self.objects.indexed_fields:
+                if name in selector.field_equalities:
+                    field = name
+                    break
+            if field is not None:
+                self.objects.field_index(field)
+                watcher.exact = len(selector.fields) == 1 and not selector.labels and not selector.nothing
+                buckets, place = self.by_field, (field, selector.field_equalities[field])
+            elif "metadata.name" in selector.field_equalities:
+                buckets, place = self.by_name, selector.field_equalities["metadata.name"]
+            elif selector.equalities:
+                buckets, place = self.by_label, selector.equalities[0]
+            if selector.fields and not watcher.plain and not watcher.exact:
+                self.field_readers += 1
+                watcher.reads_fields = True
+        bucket = buckets.get(place)
+        if bucket is None:
+            buckets[place] = bucket = {}
+        bucket[watcher] = None
+        watcher.buckets = buckets
+        watcher.place = place
+
+    cdef leave(self, Watcher watcher):
+        bucket = watcher.buckets[watcher.place]
+        bucket.pop(watcher, None)
+        if not bucket:
+            del watcher.buckets[watcher.place]
+        if watcher.reads_fields:
+            self.field_readers -= 1
+        self.objects.owner.left(watcher)
+
+    cdef dispatch(self, Change change, list touched):
+        """Offer a change to the watchers that may want it; the others cost nothing."""
+        cdef str key = change.key
+        cdef Py_ssize_t cut = key.rfind("/") + 1
+        cdef str old, new
+        if self.by_scope:
+            self.offer(self.by_scope.get(self.objects.prefix), change)
+            if cut != len(self.objects.prefix):
+                self.offer(self.by_scope.get(key[:cut]), change)
+        if self.by_name:
+            self.offer(self.by_name.get(key[cut:]), change)
+        if self.by_field:
+            for field, old, new in touched:
+                if old is not None and new is not None and old == new:
+                    self.offer_exact(self.by_field.get((field, new)), change, True, True)
+                else:
+                    if old is not None:
+                        self.offer_exact(self.by_field.get((field, old)), change, True, False)
+                    if new is not None:
+                        self.offer_exact(self.by_field.get((field, new)), change, False, True)
+        if self.by_label:
+            pairs = set()
+            if change.prev is not None:
+                pairs.update(change.prev.get_labels().items())
+            if change.cur is not None:
+                pairs.update(change.cur.get_labels().items())
+            for pair in pairs:
+                self.offer(self.by_label.get(pair), change)
+
+    cdef offer(self, dict bucket, Change change):
+        cdef Watcher watcher
+        cdef int kind
+        if bucket is not None:
+            for watcher in list(bucket):
+                kind = self.kind_for(watcher, change)
+                if kind >= 0:
+                    watcher.push(change, kind)
+
+    cdef offer_exact(self, dict bucket, Change change, bint before, bint after):
+        """Offer a change to watchers that select one value of an indexed field, where the index tells what it is to them."""
+        cdef Watcher watcher
+        cdef int kind
+        if bucket is not None:
+            for watcher in list(bucket):
+                if watcher.exact:
+                    kind = -1
+                    if change.rev > watcher.since and change.key.startswith(watcher.scope):
+                        kind = kind_of(before, after)
+                else:
+                    kind = self.kind_for(watcher, change)
+                if kind >= 0:
+                    watcher.push(change, kind)
+
+    cdef int kind_for(self, Watcher watcher, Change change) except -2:
+        """What a change is to a watcher: ADDED, MODIFIED, DELETED, or -1 for nothing."""
+        cdef bint before, after
+        if change.rev <= watcher.since or not change.key.startswith(watcher.scope):
+            return -1
+        if watcher.name and change.key[change.key.rfind("/") + 1:] != watcher.name:
+            return -1
+        before = change.prev is not None
+        after = change.cur is not None
+        if watcher.selector is not None:
+            before = before and self.objects.selects(watcher.selector, watcher.plain, change.prev)
+            after = after and self.objects.selects(watcher.selector, watcher.plain, change.cur)
+        return kind_of(before, after)

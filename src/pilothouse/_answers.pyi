@@ -1,0 +1,51 @@
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pilothouse._budgets import Bodies, Unfinished
+from pilothouse._pump import Stream
+from pilothouse.server.request import Handler, Judge, Response
+from pilothouse.server.unauthenticated import UnauthenticatedConnection
+
+class Refused(Exception): ...
+
+class Service:
+    bodies: Bodies
+    unfinished: Unfinished
+    draining: bool
+    on_change: Callable[[], None] | None
+    connections: set[Answers]
+    leaving: set[Answers]
+    accepted: int
+    requests: int
+    bytes_in: int
+    refused_connections: int
+    def __init__(
+        self,
+        handler: Handler,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        too_large: Response,
+        compress: Callable[[Stream, Iterable[bytes]], None],
+        peer_chain: Callable[[Any], tuple[bytes, ...]],
+        max_header_bytes: int,
+        max_body_bytes: int,
+        body_budget: int,
+        header_timeout: float,
+        body_timeout: float,
+        idle_timeout: float,
+        gzip_above: int,
+        unfinished_budget: int,
+        admit: Judge | None = None,
+    ) -> None: ...
+    @property
+    def bytes_out(self) -> int: ...
+    @property
+    def open(self) -> int: ...
+    def sweep(self, at: float = 0.0) -> None: ...
+    def drain(self) -> None: ...
+    def abort(self) -> None: ...
+
+class Answers:
+    unauthenticated: UnauthenticatedConnection | None
+    def __init__(self, service: Service) -> None: ...

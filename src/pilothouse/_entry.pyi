@@ -1,0 +1,15 @@
+from collections.abc import Callable
+from typing import Any
+
+from pilothouse._json import Encoded
+
+class Entry(Encoded):
+    key: str
+    rev: int
+    create_rev: int
+    def __init__(self, key: str, value: bytes, rev: int, create_rev: int = 0) -> None: ...
+    @property
+    def labels(self) -> dict[str, str]: ...
+    def fields(self, extract: Callable[[dict[str, Any]], dict[str, str]]) -> dict[str, str]: ...
+
+def key_of(entry: Entry) -> str: ...

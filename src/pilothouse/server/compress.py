@@ -1,0 +1,62 @@
+"""Writes answers as gzip streams; the compressor runs on a thread."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from functools import partial
+
+from pilothouse.server.pump import start_pump
+from pilothouse.server.request import Packable, Part, Stream
+
+SLICE = 256 * 1024
+"""Bytes given to one call of the compressor."""
+
+AHEAD = 1024 * 1024
+"""Compressed bytes that may wait for a slow peer before the compressor pauses."""
+
+
+def compress(stream: Stream, body: "Iterable[bytes] | Packable") -> None:
+    """Write a body to a stream as gzip, and end the stream."""
+    parts = body.gzip() if isinstance(body, Packable) else _gzip(body)
+    start_pump(stream, _made(parts), AHEAD)
+
+
+def _slices(pieces: Iterable[bytes]) -> "Iterator[list[bytes] | memoryview]":
+    """Group small pieces and cut long ones, so that each part has about SLICE bytes."""
+    group: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        if len(piece) > 2 * SLICE:
+            if group:
+                yield group
+                group, size = [], 0
+            view = memoryview(piece)
+            for at in range(0, len(piece), SLICE):
+                yield view[at : at + SLICE]
+            continue
+        group.append(piece)
+        size += len(piece)
+        if size >= SLICE:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _gzip(pieces: Iterable[bytes]) -> Iterator[Part]:
+    """A body as a gzip stream, level 1 as upstream."""
+    compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
+
+    def packed(part: "list[bytes] | memoryview") -> bytes:
+        return compressor.compress(b"".join(part) if isinstance(part, list) else part)
+
+    for part in _slices(pieces):
+        yield partial(packed, part)
+    yield compressor.flush
+
+
+async def _made(parts: Iterator[Part]) -> AsyncGenerator[bytes, None]:
+    """The parts of a body; those that take long are made on a thread."""
+    loop = asyncio.get_running_loop()
+    for part in parts:
+        yield part if isinstance(part, bytes) else await loop.run_in_executor(None, part)

@@ -1,0 +1,97 @@
+"""Connections on which nobody has been authenticated yet: how many there are, and which is cut when there are too many."""
+
+import ipaddress
+from collections.abc import Callable
+
+TRIES = 16
+"""Connections of one origin that are examined for one whose request is not being answered."""
+
+
+def origin(peer: object) -> str:
+    """The origin of a connection: its IPv4 address, or the 64 bits of its IPv6 network."""
+    if not isinstance(peer, tuple):
+        return ""
+    text = str(peer[0]).partition("%")[0]
+    if ":" not in text:
+        return text
+    address = ipaddress.IPv6Address(text)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Address(int(address) >> 64 << 64))
+
+
+class UnauthenticatedConnection:
+    """One of them. `end` cuts it; `busy` tells whether a request on it is being answered."""
+
+    __slots__ = ("_all", "busy", "end", "origin")
+
+    def __init__(self, all_: "Unauthenticated", origin: str, end: Callable[[], object]) -> None:
+        self._all: Unauthenticated | None = all_
+        self.origin = origin
+        self.end = end
+        self.busy: Callable[[], bool] = _no
+
+    def leave(self) -> None:
+        """Count it no more: it has gone, or somebody was authenticated on it."""
+        all_, self._all = self._all, None
+        if all_ is not None:
+            all_._remove(self)
+
+
+class Unauthenticated:
+    """All of them, by origin. Every call takes constant time, however many there are."""
+
+    def __init__(self) -> None:
+        self._by_origin: dict[str, dict[UnauthenticatedConnection, None]] = {}
+        self._origins: dict[int, dict[str, None]] = {}  # number of connections -> origins that have so many
+        self._most = 0
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, origin: str, end: Callable[[], object]) -> UnauthenticatedConnection:
+        """Count one more."""
+        connection = UnauthenticatedConnection(self, origin, end)
+        group = self._by_origin.setdefault(origin, {})
+        group[connection] = None
+        self._moved(origin, len(group) - 1, len(group))
+        return connection
+
+    def evict(self) -> bool:
+        """Cut one connection of the origin that has most, the oldest that is not being answered; False without any."""
+        if not self._count:
+            return False
+        group = self._by_origin[next(iter(self._origins[self._most]))]
+        connection = next(iter(group))
+        for _ in range(min(TRIES, len(group))):
+            connection = next(iter(group))
+            if not connection.busy():
+                break
+            del group[connection]
+            group[connection] = None
+        connection.leave()
+        connection.end()
+        return True
+
+    def _remove(self, connection: UnauthenticatedConnection) -> None:
+        group = self._by_origin[connection.origin]
+        del group[connection]
+        self._moved(connection.origin, len(group) + 1, len(group))
+        if not group:
+            del self._by_origin[connection.origin]
+
+    def _moved(self, origin: str, before: int, after: int) -> None:
+        self._count += after - before
+        if before:
+            del self._origins[before][origin]
+            if not self._origins[before]:
+                del self._origins[before]
+        if after:
+            self._origins.setdefault(after, {})[origin] = None
+        if after > self._most or self._most not in self._origins:
+            self._most = after
+
+
+def _no() -> bool:
+    return False
