@@ -1,7 +1,6 @@
 """CertificateApproval, CertificateSigning and CertificateSubjectRestriction: who may decide on which certificate."""
 
 from collections.abc import Awaitable
-from inspect import isawaitable
 
 from pilothouse.admission.chain import AdmissionAttributes, Plugin
 from pilothouse.api.fields import Object, quote
@@ -20,9 +19,7 @@ async def may(a: AdmissionAttributes, verb: str, signer: str) -> bool:
     domain = signer.partition("/")[0]
     for name in (signer, f"{domain}/*"):
         asked = AuthorizationAttributes(a.user, verb, "", True, GROUP, "*", "signers", "", "", name)
-        decision = a.services.authorizer.authorize(asked)
-        if isawaitable(decision):
-            decision = await decision
+        decision = await a.services.authorizer.authorize(asked)
         if decision.allowed:
             return True
     return False

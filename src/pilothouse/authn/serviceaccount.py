@@ -237,7 +237,7 @@ class ServiceAccountTokens:
         self.readers = readers
         self.lookup = lookup
 
-    def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
+    async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         parts = keys.read(token)
         issuer = parts[1].get("iss") if parts else None
         if parts is None or not isinstance(issuer, str):

@@ -41,14 +41,12 @@ class WebhookTokens:
             "tokens_webhook", budget or Budget(), lifetime=ttl
         )
 
-    def authenticate_token(
-        self, token: str, audiences: Sequence[str]
-    ) -> TokenIdentity | Awaitable[TokenIdentity | None] | None:
+    async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         wanted = tuple(audiences)
         known = self._known[short(token), tuple(map(short, wanted))]
         if known is not None and known[0] > time.monotonic():
             return known[1]
-        return self._ask(token, wanted)
+        return await self._ask(token, wanted)
 
     async def _ask(self, token: str, wanted: tuple[str, ...]) -> TokenIdentity | None:
         spec: Object = {"token": token, "audiences": list(wanted)} if wanted else {"token": token}

@@ -32,7 +32,7 @@ class CertificateAuthenticator:
             "certificates", budget or Budget(), largest=_LARGEST
         )
 
-    def authenticate(self, request: Request) -> User | None:
+    async def authenticate(self, request: Request) -> User | None:
         chain = request.peer_certificates
         if not chain:
             return None

@@ -157,7 +157,7 @@ class NodeAuthorizer:
             ("", "pods"): self._pod,
         }
 
-    def authorize(self, attributes: AuthorizationAttributes) -> Decision:
+    async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         node = node_name(attributes.user)
         if node is None:
             return NO_OPINION

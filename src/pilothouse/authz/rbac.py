@@ -125,7 +125,7 @@ class RBACAuthorizer:
         for resource in ("rolebindings", "clusterrolebindings"):
             readers.subscribe(f"{resource}.{GROUP}", self._binding_changed)
 
-    def authorize(self, attributes: AuthorizationAttributes) -> Decision:
+    async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         # PERF: the name is no part of the key, so that reads of many objects share one verdict.
         a, user = attributes, attributes.user
         key: tuple[object, ...]

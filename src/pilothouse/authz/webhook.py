@@ -46,14 +46,14 @@ class WebhookAuthorizer:
             "authorization_webhook", budget or Budget(), lifetime=max(allowed_ttl, other_ttl)
         )
 
-    def authorize(self, attributes: AuthorizationAttributes) -> Decision | Awaitable[Decision]:
+    async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         spec = review_spec(attributes, self.version)
         text = json.dumps(spec)
         key = short(text) if len(text) <= _MAX_CACHED else ""
         known = self._known[key]
         if known is not None and known[0] > time.monotonic():
             return known[1]
-        return self._ask(spec, key)
+        return await self._ask(spec, key)
 
     async def _ask(self, spec: Object, key: str | bytes) -> Decision:
         review = {

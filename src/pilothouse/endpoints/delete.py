@@ -1,7 +1,5 @@
 """DELETE of one object and of a collection."""
 
-from inspect import isawaitable
-
 from pilothouse import errors
 from pilothouse.api import codec, schema, scheme
 from pilothouse.api.fields import Object
@@ -104,8 +102,7 @@ async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> R
     query = select(verbs, ctx, resource)
     options = await delete_options(ctx)
     _warn(ctx, resource, options)
-    page = query.read()
-    listing = await page if isawaitable(page) else page
+    listing = await query.read()
     params = WriteParams(dry_run=bool(options.get("dryRun")))
     contexts = []
     checks: list[Validate | None] = []

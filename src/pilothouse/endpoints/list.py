@@ -1,8 +1,6 @@
 """GET of a collection: selectors, pages, snapshots and resourceVersion rules (handlers ListResource)."""
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
-from inspect import isawaitable
 
 import orjson
 
@@ -48,17 +46,17 @@ class Selection:
     behind: bool = False
     """The cache may be stale and the list may not."""
 
-    def read(self) -> Listing | Awaitable[Listing]:
+    async def read(self) -> Listing:
         """The page; from the store when the cache does not reach back that far, or is behind."""
         if self.behind and (self.at or self.params.token or not self.params.resource_version):
-            return self._from_store()
+            return await self._from_store()
         cache = self.store.readable(self.resource, self.prefix)
         if self.at > self.store.cacher.revision:
             raise too_large(self.at, self.store.cacher.revision)
         try:
             return cache.list(self.prefix, self.selector, after=self.after, limit=self.limit, at=self.at)
         except interface.Compacted:
-            return self._from_store()
+            return await self._from_store()
 
     async def _from_store(self) -> Listing:
         """Read the page of a snapshot, or of what is there now, from the store itself."""
@@ -170,24 +168,15 @@ def _place(s: Selection) -> None:
         raise too_large(revision, s.store.cacher.revision)
 
 
-def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response | Awaitable[Response]:
+async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """List, or watch when the query says so."""
     params = list_params(ctx.query)
-    if len(ctx.request.query) > INLINE:
-        return _long(verbs, ctx, resource, params)
-    return _handle(verbs, ctx, selection(verbs, ctx, resource, params))
-
-
-async def _long(verbs: Verbs, ctx: Context, resource: Resource, params: ListParams) -> Response:
-    """A list with long selectors: they are read beside the loop."""
-    ctx.work = work = Work(verbs.offload, ctx.user.name)
-    await work.enter(len(ctx.request.query))
-    answer = _handle(verbs, ctx, await work.run(selection, verbs, ctx, resource, params))
-    return await answer if isawaitable(answer) else answer
-
-
-def _handle(verbs: Verbs, ctx: Context, query: Selection) -> Response | Awaitable[Response]:
-    params, resource = query.params, query.resource
+    if len(ctx.request.query) > INLINE:  # long selectors are read beside the loop
+        ctx.work = work = Work(verbs.offload, ctx.user.name)
+        await work.enter(len(ctx.request.query))
+        query = await work.run(selection, verbs, ctx, resource, params)
+    else:
+        query = selection(verbs, ctx, resource, params)
     if ctx.media.transform == "Table":
         include_object(ctx)
     if params.watch:
@@ -195,18 +184,8 @@ def _handle(verbs: Verbs, ctx: Context, query: Selection) -> Response | Awaitabl
             raise errors.MethodNotAllowed(
                 "the server does not allow this method on the requested resource", details={}
             )
-        return watch.start(verbs, ctx, query)
-    listing = query.read()
-    if isawaitable(listing):
-        return _later(verbs, ctx, query, listing)
-    return _answer(verbs, ctx, query, listing)
-
-
-async def _later(verbs: Verbs, ctx: Context, query: Selection, listing: Awaitable[Listing]) -> Response:
-    return _answer(verbs, ctx, query, await listing)
-
-
-def _answer(verbs: Verbs, ctx: Context, query: Selection, listing: Listing) -> Response:
+        return await watch.start(verbs, ctx, query)
+    listing = await query.read()
     token, remaining = "", None
     if listing.more:
         revision = query.at or listing.revision
@@ -216,7 +195,7 @@ def _answer(verbs: Verbs, ctx: Context, query: Selection, listing: Listing) -> R
     return verbs.responder.list(ctx, query.resource, listing.entries, listing.revision, token, remaining)
 
 
-def handle_deprecated_watch(verbs: Verbs, ctx: Context, resource: Resource) -> Response | Awaitable[Response]:
+async def handle_deprecated_watch(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """The /watch/ paths: a watch of a collection, or of the one object that the path names."""
     from pilothouse.endpoints.dispatch import negotiation_for, not_allowed
 
@@ -237,4 +216,4 @@ def handle_deprecated_watch(verbs: Verbs, ctx: Context, resource: Resource) -> R
             params.field_selector = term
         if not ctx.query:
             ctx.query = {"fieldSelector": [term]}
-    return watch.start(verbs, ctx, selection(verbs, ctx, resource, params))
+    return await watch.start(verbs, ctx, selection(verbs, ctx, resource, params))

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from inspect import isawaitable
 from typing import Any
 
 from pilothouse import errors
@@ -152,9 +151,7 @@ def create_authorizer(
     )
 
     async def check() -> None:
-        decision = verbs.authorizer.authorize(attributes)
-        if isawaitable(decision):
-            decision = await decision
+        decision = await verbs.authorizer.authorize(attributes)
         if not decision.allowed:
             raise forbidden(attributes, decision.reason)
 

@@ -112,7 +112,7 @@ def encoder_of(ctx: Context, resource: Resource) -> Encoder:
     return Transformed(resource, media, include)
 
 
-def start(verbs: Verbs, ctx: Context, query: "Selection") -> Response:
+async def start(verbs: Verbs, ctx: Context, query: "Selection") -> Response:
     """The streaming answer; what is wrong with the request's resourceVersion is told inside the stream."""
     params, resource = query.params, query.resource
     query.store.readable(resource, query.prefix)

@@ -1,7 +1,6 @@
 """For which audiences a kubelet may ask for a token: those that the pod's volumes name, or that it was granted."""
 
 from collections.abc import Awaitable, Sequence
-from inspect import isawaitable
 
 from pilothouse import errors
 from pilothouse.admission.chain import AdmissionAttributes
@@ -54,9 +53,7 @@ async def _ask(a: AdmissionAttributes, audience: str) -> None:
         namespace=a.namespace,
         name=a.name,
     )
-    decision = a.services.authorizer.authorize(asked)
-    if isawaitable(decision):
-        decision = await decision
+    decision = await a.services.authorizer.authorize(asked)
     if not decision.allowed:
         raise a.refuse(
             f"audience {quote(audience)} not found in pod spec volume, {a.user.name} is not authorized to "
