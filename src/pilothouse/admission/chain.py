@@ -10,6 +10,7 @@ from pilothouse.api.identity import User
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
+from pilothouse.waiting import in_task
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ class Chain:
             if plugin.wants(a):
                 waiting = await a.work.run(plugin.mutate, a) if a.work.bytes else plugin.mutate(a)
                 if waiting is not None:
+                    await in_task()
                     await waiting
 
     async def validate(self, a: AdmissionAttributes) -> None:
@@ -86,4 +88,5 @@ class Chain:
             if plugin.wants(a):
                 waiting = await a.work.run(plugin.validate, a) if a.work.bytes else plugin.validate(a)
                 if waiting is not None:
+                    await in_task()
                     await waiting
