@@ -5,8 +5,8 @@ request's coroutine there with `send(None)`: one that never waits is answered at
 waits goes on as a task (`as_task`).
 
 So code that runs before the first wait has no current task, and `asyncio.timeout`, `asyncio.wait_for` and
-`asyncio.TaskGroup` fail in it. Code that needs them awaits `in_task()` first. Whoever calls code of others, such as a
-plugin that is a coroutine function, does it for them.
+`asyncio.TaskGroup` fail in it. Code that needs them awaits `in_task()` first. The admission chain does so before it
+awaits a plugin.
 """
 
 import asyncio

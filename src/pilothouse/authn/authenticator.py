@@ -1,4 +1,4 @@
-"""Stage 5, authentication: who is asking. The union of the methods, anonymous last, with a cache of token results."""
+"""Authentication: who is asking. The union of the methods, anonymous last, with a cache of token results."""
 
 import base64
 import time

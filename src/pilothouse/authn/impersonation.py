@@ -1,4 +1,4 @@
-"""Stage 7, impersonation: acting as another user, if the authorizer lets the caller (constrained impersonation, KEP-5284)."""
+"""Impersonation: acting as another user, if the authorizer lets the caller (constrained impersonation, KEP-5284)."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Stage 9, authorization: may they. The union of the authorizers in the order of --authorization-mode."""
+"""Authorization: may they. The union of the authorizers in the order of --authorization-mode."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

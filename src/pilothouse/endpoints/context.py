@@ -20,8 +20,7 @@ log = logging.getLogger(__name__)
 class Outcome:
     """How a request has ended.
 
-    status: the code of the answer; 504 when the client left before there was one, as upstream records it; 100 when
-    only the head of a request was judged and its body may come, which makes a request of its own.
+    status: the code of the answer; 504 when the client left before there was one, as upstream's time-out filter records.
     sent: bytes of the body that were handed to the transport. error: what cut the answer short, None when it is whole.
     """
 

@@ -1,4 +1,4 @@
-"""Stages 3 to 16: the way of every request, top to bottom, in the order of kube-apiserver's handler chain.
+"""The stages of every request, top to bottom, in the order of kube-apiserver's handler chain.
 
 `Pipeline.handle` runs the coroutine `_serve` up to its first wait. Nearly every read never waits, so it is answered
 inside the parser's callback; the rest goes on as a task (`pilothouse.waiting`). When the answer has been sent, or the
@@ -76,7 +76,8 @@ class Pipeline:
         return self._run(request, True)
 
     def admit(self, request: Request) -> Response | Awaitable[Response | None] | None:
-        """Judge a request by its head, before its body is read: stages 3 to 9. The answer refuses it, None lets the body be read."""
+        """Judge a request by its head, before its body is read: all stages up to authorization. The answer refuses it, and
+        is its end; None lets the body be read, after which `handle` leads the request through all stages."""
         return self._run(request, False)
 
     def _run(self, request: Request, whole: bool) -> Any:
@@ -92,40 +93,40 @@ class Pipeline:
         return task
 
     async def _serve(self, ctx: Context, whole: bool) -> Response | None:
-        """Lead a request through its stages; one of which only the head has come (not `whole`) up to 9, None when it may go on."""
+        """Lead a request through its stages; one of which only the head has come (not `whole`) up to authorization: None
+        when it may go on, and then nothing may be registered that waits for its end."""
         stages, request = self.stages, ctx.request
         try:
-            # 3 route: what it is about
+            # request info: what it is about
             try:
                 ctx.query = query = requestinfo.parse_query(request.query)
                 path = requestinfo.unescape_path(request.path)
                 ctx.info = info = requestinfo.parse(request.method, path, query)
             except ValueError as err:
                 return self._finish(ctx, _malformed(err))
-            # 4 enter: the deadline that the client asks for
+            # deadline: the one that the client asks for
             if "timeout" in query and not _runs_long(info):
                 _timeout(query)
-            # 5 who
+            # authentication: who is asking
             user = await stages.authenticator.authenticate(request)
             if user is None:
                 raise errors.Unauthorized("Unauthorized")
             ctx.user = ctx.caller = user
             if user.name != ANONYMOUS.name:
                 request.caller = user.name
-            # 7 acting as whom
+            # impersonation: as whom they want to act
             if stages.impersonation.wanted(request):
                 ctx.user = await stages.impersonation.effective(request, attributes_of(ctx))
-            # 8 when
+            # classification: by which flow schema and priority level
             ctx.priority = stages.classifier.classify(ctx.user, info)
-            # 9 may they
+            # authorization: may they
             attributes = attributes_of(ctx)
             decision = await stages.authorizer.authorize(attributes)
             if not decision.allowed:
                 raise refused(attributes, decision.reason)
             if not whole:
-                ctx.end(100, 0, None)
                 return None
-            # 10 to 15: the verb; what takes long of a write runs beside the loop
+            # dispatch: the verb; what takes long of a write runs beside the loop
             if request.method not in READS:
                 ctx.work = Work(stages.offload, ctx.user.name)
             response = await stages.dispatcher.dispatch(ctx)
@@ -147,7 +148,7 @@ class Pipeline:
         return self._finish(ctx, response)
 
     def _finish(self, ctx: Context, response: Response) -> Response:
-        """Stage 16, the answer: headers that every answer has, and who is told when it has been sent."""
+        """The answer: headers that every answer has, and who is told when it has been sent."""
         self.stages.responder.finish(ctx, response)
         ctx.status = response.status
         response.on_done = partial(self._end, ctx)
@@ -189,7 +190,7 @@ class Pipeline:
 
 
 def refused(attributes: AuthorizationAttributes, reason: str) -> errors.StatusError:
-    """The 403 of stage 9; browsers are told not to guess what it is."""
+    """The 403 of authorization; browsers are told not to guess what it is."""
     err = forbidden(attributes, reason)
     err.headers = [*err.headers, ("X-Content-Type-Options", "nosniff")]
     return err
