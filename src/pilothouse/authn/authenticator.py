@@ -14,27 +14,27 @@ from pilothouse.server.request import Request
 ALL_AUTHENTICATED = "system:authenticated"
 ALL_UNAUTHENTICATED = "system:unauthenticated"
 SUCCESS_TTL = 10.0
-"""Seconds for which a good token is not looked at again (kube-apiserver's TokenSuccessCacheTTL)."""
+"""Seconds for which a valid token is not checked again (kube-apiserver's TokenSuccessCacheTTL)."""
 _LONGEST = 2048
-"""Characters of a header that is looked up as it stands; a longer token is known by its digest."""
+"""The longest header, in characters, that is a cache key as it is; a longer token is known by its digest."""
 
 _LARGEST = 64 << 10
-"""Bytes of a token and its user that are kept: some users are in hundreds of groups."""
+"""The largest cached pair of a token and its user, in bytes: some users are in hundreds of groups."""
 
 _INVALID_TOKEN = "invalid bearer token"
 _PROTOCOL_PREFIX = "base64url.bearer.authorization.k8s.io."
 
 
 class Authenticator(Protocol):
-    """One method of authentication."""
+    """One method of authentication. It may begin in no task: see pilothouse.waiting."""
 
     async def authenticate(self, request: Request) -> User | None:
-        """The user; None: nothing here for this method; errors.Unauthorized when it is wrong."""
+        """The user; None when the request has no credentials of this method; errors.Unauthorized for wrong ones."""
 
 
 @dataclass(slots=True, frozen=True)
 class TokenIdentity:
-    """A user that a token stands for, and for which of the asked-for audiences it does so."""
+    """The user of a token, and those of the requested audiences for which the token is valid."""
 
     user: User
     audiences: tuple[str, ...] = ()
@@ -44,12 +44,12 @@ class TokenAuthenticator(Protocol):
     """One sort of bearer token."""
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
-        """The identity; None: no token of this sort; errors.Unauthorized, whose text says why it is void."""
+        """The identity; None for a token of another sort; errors.Unauthorized, with the reason, for an invalid one."""
 
 
 @dataclass(slots=True, frozen=True)
 class Review:
-    """What became of a token: an identity, or the reasons why not."""
+    """The result of a token review: an identity, or the reasons why there is none."""
 
     identity: TokenIdentity | None
     error: str = ""
@@ -62,7 +62,7 @@ def join(reasons: Sequence[str]) -> str:
 
 
 def with_authenticated(user: User) -> User:
-    """The user as a member of system:authenticated, unless the groups speak of that already."""
+    """The user with the group system:authenticated, unless the groups tell already whether they are authenticated."""
     groups = user.groups
     if user.name == ANONYMOUS.name or ALL_AUTHENTICATED in groups or ALL_UNAUTHENTICATED in groups:
         return user
@@ -133,7 +133,7 @@ class UnionAuthenticator:
         return await self._token(token, tuple(audiences) or self.audiences)
 
     def forget(self) -> None:
-        """Drop the remembered tokens."""
+        """Empty the cache of tokens."""
         self._cache.clear()
 
     async def _ask(self, request: Request) -> User:
@@ -184,7 +184,6 @@ class UnionAuthenticator:
 
 
 def _cache_key(token: str) -> str | bytes:
-    """By what a token is remembered: the header that has nothing beside it, so that what else a client writes there
-    makes no new entry."""
+    """The cache key of a token: the header with the token alone, so that other words in it make no further entry."""
     header = f"Bearer {token}"
     return header if len(header) <= _LONGEST else short(token)

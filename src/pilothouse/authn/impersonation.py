@@ -16,7 +16,7 @@ from pilothouse.server.request import Request
 
 
 class Decided(Protocol):
-    """What an authorizer answers (authz is not known here)."""
+    """An authorizer's decision; a protocol, as authn does not import authz."""
 
     @property
     def allowed(self) -> bool: ...
@@ -38,7 +38,8 @@ _SEVERAL = 4
 
 @dataclass(slots=True, frozen=True)
 class _Mode:
-    """One way in: `impersonate:NAME` on the wanted user and `impersonate-on:NAME:VERB` on the request."""
+    """A mode of impersonation: the caller needs `impersonate:NAME` on the wanted user and `impersonate-on:NAME:VERB`
+    on the request."""
 
     name: str
     fits: Callable[[User, User], bool]
@@ -48,7 +49,7 @@ class _Mode:
 class Impersonation:
     """Decides who a request acts as.
 
-    `authorize` judges attributes, `forbid` makes the 403 from them and a reason (authz is not known here).
+    `authorize` decides on attributes, `forbid` makes the 403 from them and a reason; authn does not import authz.
     """
 
     def __init__(self, authorize: Authorize, forbid: Forbid, budget: Budget | None = None) -> None:
@@ -69,7 +70,7 @@ class Impersonation:
         return attributes.user if wanted is None else await self._first_allowed(wanted, attributes)
 
     async def _first_allowed(self, wanted: User, attributes: AuthorizationAttributes) -> User:
-        """Try each mode, the one that worked for this caller last time first; the first refusal is told."""
+        """Try each mode, first the one that succeeded last for this caller; the first refusal is raised when all fail."""
         refusal: errors.StatusError | None = None
         caller = attributes.user.name
         last = self._last[caller]
@@ -240,11 +241,11 @@ _MODES = (
     _Mode("serviceaccount", lambda wanted, _: _only_name(wanted) and _account_of(wanted.name) is not None),
     _Mode("user-info", lambda wanted, _: _node_of(wanted.name) is None and _account_of(wanted.name) is None),
 )
-"""From the narrowest to the widest; after them comes the `impersonate` verb of old."""
+"""From the narrowest to the widest; the legacy `impersonate` verb comes after them."""
 
 
 def _fault_of_extra(extra: dict[str, list[str]]) -> str:
-    """What constrained impersonation does not let extras be, "" when they are well."""
+    """Why constrained impersonation refuses the extras, "" when it does not."""
     for key, values in extra.items():
         if not key:
             return "impersonating the empty string key in extra is not allowed"

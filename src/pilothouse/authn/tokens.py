@@ -98,7 +98,7 @@ def _is_valid(secret: Object, token_id: str, token_secret: str) -> bool:
 
 
 def _expired(when: str) -> bool:
-    """An expiration that cannot be read has passed."""
+    """Whether a secret has expired; one whose expiration cannot be parsed has."""
     if not when:
         return False
     try:

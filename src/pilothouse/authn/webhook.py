@@ -15,7 +15,7 @@ Post = Callable[[Object], Awaitable[Object]]
 
 
 class WebhookTokens:
-    """Asks the service about each token; what it says is believed for `ttl` seconds.
+    """Asks the service about each token; its answers are cached for `ttl` seconds.
 
     `version` is the one of authentication.k8s.io that the service speaks: v1 or v1beta1.
     """

@@ -27,8 +27,10 @@ ALLOW = Decision(True)
 
 
 class Authorizer(Protocol):
+    """One mode of authorization. It may begin in no task: see pilothouse.waiting."""
+
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
-        """Judge one request."""
+        """Decide on one request."""
 
 
 @dataclass(slots=True)
@@ -103,7 +105,7 @@ def from_modes(
     webhooks: Sequence[Authorizer] = (),
     budget: Budget | None = None,
 ) -> UnionAuthorizer:
-    """The authorizers that --authorization-mode names. ValueError for a mode that there is not.
+    """The authorizers that --authorization-mode names. ValueError for an unknown mode.
 
     `node_rules` are what every node may do: the rules of the bootstrap role system:node. `budget` is that of the
     server's caches.

@@ -18,11 +18,11 @@ Post = Callable[[Object], Awaitable[Object]]
 """Sends a SubjectAccessReview and returns the answered one; errors.StatusError or OSError when it cannot."""
 
 _MAX_CACHED = 10_000
-"""Characters of the attributes a client controls, above which a decision is not kept."""
+"""The longest review spec, in characters, whose decision is cached: clients choose most of its text."""
 
 
 class WebhookAuthorizer:
-    """Asks the service; keeps its decisions for the given seconds. When it fails it has no opinion."""
+    """Asks the service and caches its decisions for the given seconds. It has no opinion when the service fails."""
 
     def __init__(
         self,
