@@ -106,6 +106,8 @@ class Rig:
         if response.status >= 400 and response.status != 409:
             raise AssertionError(response.body)
         assert isinstance(response.body, bytes)
+        if response.on_done is not None:
+            response.on_done(len(response.body), None)
         return response.body
 
     def send(self, method: str, target: str, body: Any, content_type: str = "application/json") -> bytes:

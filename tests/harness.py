@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from inspect import isawaitable
 from typing import Any, NamedTuple, Self
 
 from pilothouse import options
@@ -40,10 +39,12 @@ PODS = "/api/v1/namespaces/default/pods"
 
 
 class Stream:
-    """The peer of a watch: keeps what was written."""
+    """The peer of a watch: keeps what was written, and tells at its end how much that was, as the server does."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_done: Callable[[int, BaseException | None], None] | None = None) -> None:
         self.data = b""
+        self.sent = 0
+        self._on_done = on_done
         self.closed = False
         self.aborted = False
         self._on_close: list[Callable[[], None]] = []
@@ -51,6 +52,7 @@ class Stream:
     def write(self, data: bytes) -> None:
         if not self.closed:
             self.data += data
+            self.sent += len(data)
 
     def buffered(self) -> int:
         return 0
@@ -60,6 +62,8 @@ class Stream:
             self.closed = True
             for callback in self._on_close:
                 callback()
+            if self._on_done is not None:
+                self._on_done(self.sent, ConnectionAbortedError() if self.aborted else None)
 
     def abort(self, error: BaseException | None = None) -> None:
         self.aborted = True
@@ -184,21 +188,41 @@ class Rig:
     def handle(self, *args: Any, **kwargs: Any) -> Response | Awaitable[Response]:
         return self.pipeline.handle(self.request(*args, **kwargs))
 
+    async def respond(self, *args: Any, **kwargs: Any) -> Response:
+        """The pipeline's answer. The loop calls the handler as it calls the parser: there is no current task."""
+        loop = asyncio.get_running_loop()
+        parsed: asyncio.Future[Response | Awaitable[Response]] = loop.create_future()
+
+        def parse() -> None:
+            try:
+                parsed.set_result(self.handle(*args, **kwargs))
+            except Exception as err:
+                parsed.set_exception(err)
+
+        turn = loop.call_soon(parse)
+        try:
+            found = await parsed
+        finally:
+            turn.cancel()
+        return found if isinstance(found, Response) else await found
+
     async def call(self, *args: Any, **kwargs: Any) -> Answer:
         """Send a request; a watch goes on in the answer's `stream`."""
-        found = self.handle(*args, **kwargs)
-        return self.answer(await found if isawaitable(found) else found)
+        return self.answer(await self.respond(*args, **kwargs))
 
     def answer(self, response: Response) -> Answer:
+        """What the client is sent, and the end of the request when it has that."""
         headers = {name.lower(): value for name, value in response.headers}
         headers["content-type"] = response.content_type
         texts = [v.removeprefix("299 - ")[1:-1] for n, v in response.headers if n == "Warning"]
         warnings = [re.sub(r"\\(.)", r"\1", text) for text in texts]
         if response.start is not None:
-            stream = Stream()
+            stream = Stream(response.on_done)
             response.start(stream)
             return Answer(response.status, headers, None, warnings, stream)
         data = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+        if response.on_done is not None:
+            response.on_done(len(data), None)
         body: Any = data
         if response.content_type.startswith("application/json"):
             body = json.loads(data)

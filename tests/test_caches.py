@@ -3,6 +3,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from coroutines import at_once
 
 from pilothouse import caches, metrics
 from pilothouse.api import managed, names, quantity
@@ -240,11 +241,11 @@ def test_decisions_on_long_and_on_many_paths_leave_little() -> None:
     user = User("system:anonymous", groups=("system:unauthenticated",))
     for n in range(100):
         path = f"/{n}" + "x" * 1_000_000
-        authorizer.authorize(AuthorizationAttributes(user, "get", path))
+        at_once(authorizer.authorize(AuthorizationAttributes(user, "get", path)))
         classifier._schema(user, RequestInfo(path, "get"))
     assert budget.used < 10_000
     for n in range(30_000):
         path = f"/{n}" + "x" * 200
-        authorizer.authorize(AuthorizationAttributes(user, "get", path))
+        at_once(authorizer.authorize(AuthorizationAttributes(user, "get", path)))
         classifier._schema(user, RequestInfo(path, "get"))
     assert budget.used <= 16 * MB

@@ -4,6 +4,7 @@ import asyncio
 import base64
 
 import pytest
+from coroutines import at_once
 
 from pilothouse import errors
 from pilothouse.api.identity import ANONYMOUS, User
@@ -47,27 +48,27 @@ def union() -> UnionAuthenticator:
 
 @pytest.mark.parametrize("header", ["Bearer t", "bearer t", " BEARER t ", "Bearer t more"])
 def test_a_bearer_token_is_found_whatever_the_case(union, header):
-    user = union.authenticate(request(authorization=header))
+    user = at_once(union.authenticate(request(authorization=header)))
     assert (user.name, user.groups) == ("alice", ("dev", "system:authenticated"))
-    assert union.authenticate(request(authorization=header)) is user
+    assert at_once(union.authenticate(request(authorization=header))) is user
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Basic t", "Bearer  t", "t"])
 def test_other_headers_carry_no_token(union, header):
     assert bearer_token(header) == ""
-    assert union.authenticate(request(authorization=header)) is ANONYMOUS
+    assert at_once(union.authenticate(request(authorization=header))) is ANONYMOUS
 
 
 def test_a_wrong_token_does_not_fall_back_to_anonymous(union):
     with pytest.raises(errors.Unauthorized, match=r"^Unauthorized$"):
-        union.authenticate(request(authorization="Bearer x"))
+        at_once(union.authenticate(request(authorization="Bearer x")))
 
 
 def test_no_credentials_are_anonymous_only_when_allowed(union):
-    assert union.authenticate(request()) is ANONYMOUS
+    assert at_once(union.authenticate(request())) is ANONYMOUS
     union.anonymous = False
     with pytest.raises(errors.Unauthorized):
-        union.authenticate(request())
+        at_once(union.authenticate(request()))
 
 
 def test_a_websocket_may_carry_its_token_as_a_subprotocol(union):
@@ -75,19 +76,20 @@ def test_a_websocket_may_carry_its_token_as_a_subprotocol(union):
         protocols = f"v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.{encoded}"
         return request(upgrade="websocket", sec_websocket_protocol=protocols)
 
-    assert union.authenticate(upgrade(base64.urlsafe_b64encode(b"t").decode().rstrip("="))).name == "alice"
+    assert (
+        at_once(union.authenticate(upgrade(base64.urlsafe_b64encode(b"t").decode().rstrip("=")))).name
+        == "alice"
+    )
     with pytest.raises(errors.Unauthorized):
-        union.authenticate(upgrade("!!"))
+        at_once(union.authenticate(upgrade("!!")))
 
 
 def test_a_method_that_waits_makes_the_whole_wait(union):
     slow = Slow({"s": User("sue")})
     union.tokens = (*union.tokens, slow)
-    assert union.authenticate(request(authorization="Bearer t")).name == "alice"
+    assert at_once(union.authenticate(request(authorization="Bearer t"))).name == "alice"
     for _ in range(2):
-        user = union.authenticate(request(authorization="Bearer s"))
-        if not isinstance(user, User):
-            user = asyncio.run(user)
+        user = asyncio.run(union.authenticate(request(authorization="Bearer s")))
         assert user.name == "sue"
     assert slow.calls == 1
     with pytest.raises(errors.Unauthorized, match=r"^Unauthorized$"):
@@ -95,7 +97,7 @@ def test_a_method_that_waits_makes_the_whole_wait(union):
 
 
 def test_a_review_tells_why_a_token_is_void(union):
-    review = union.review("nope")
+    review = at_once(union.review("nope"))
     assert (review.identity, review.error) == (None, "invalid bearer token")
     union.tokens = (*union.tokens, Slow({}))
     review = asyncio.run(union.review("void"))
@@ -103,27 +105,27 @@ def test_a_review_tells_why_a_token_is_void(union):
 
 
 def test_a_review_answers_for_the_audiences_both_know(union):
-    assert union.review("t").identity.audiences == ("api",)
-    assert union.review("t", ["api", "other"]).identity.audiences == ("api",)
-    assert union.review("t", ["other"]).identity is None
+    assert at_once(union.review("t")).identity.audiences == ("api",)
+    assert at_once(union.review("t", ["api", "other"])).identity.audiences == ("api",)
+    assert at_once(union.review("t", ["other"])).identity is None
 
 
 def test_the_first_method_to_succeed_wins_over_failures(union):
     class Fails:
-        def authenticate(self, request):
+        async def authenticate(self, request):
             raise errors.Unauthorized("no")
 
     class Knows:
-        def authenticate(self, request):
+        async def authenticate(self, request):
             return User("proxy", groups=("system:unauthenticated",))
 
     union.methods = (Fails(),)
-    assert union.authenticate(request(authorization="Bearer t")).name == "alice"
+    assert at_once(union.authenticate(request(authorization="Bearer t"))).name == "alice"
     union.forget()
     with pytest.raises(errors.Unauthorized):
-        union.authenticate(request(authorization="Basic x"))
+        at_once(union.authenticate(request(authorization="Basic x")))
     union.methods = (Fails(), Knows())
-    assert union.authenticate(request(authorization="Bearer x")).name == "proxy"
+    assert at_once(union.authenticate(request(authorization="Bearer x"))).name == "proxy"
 
 
 def test_authenticated_users_get_the_group_once():

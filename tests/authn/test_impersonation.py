@@ -19,7 +19,7 @@ class Judge:
         self.allowed = set(allowed)
         self.asked = []
 
-    def __call__(self, a):
+    async def __call__(self, a):
         resource = f"{a.resource}/{a.subresource}" if a.subresource else a.resource
         if a.namespace:
             resource = f"{a.namespace}:{resource}"
@@ -41,7 +41,8 @@ def request(user="", *headers):
 
 def run(judge, user, *headers, caller=CALLER, impersonation=None):
     attributes = AuthorizationAttributes(caller, "list", is_resource=True, resource="pods")
-    return (impersonation or Impersonation(judge, forbid)).effective(request(user, *headers), attributes)
+    impersonation = impersonation or Impersonation(judge, forbid)
+    return asyncio.run(impersonation.effective(request(user, *headers), attributes))
 
 
 def test_the_old_verb_lets_act_as_any_user():
@@ -151,11 +152,11 @@ def test_a_judge_may_take_its_time():
 
     async def slow(attributes):
         await asyncio.sleep(0)
-        return judge(attributes)
+        return await judge(attributes)
 
-    assert asyncio.run(run(slow, "jane")).name == "jane"
+    assert run(slow, "jane").name == "jane"
     with pytest.raises(errors.Forbidden):
-        asyncio.run(run(slow, "jim"))
+        run(slow, "jim")
 
 
 def test_a_user_must_be_named():

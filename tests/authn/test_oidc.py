@@ -8,7 +8,6 @@ import pytest
 
 from pilothouse import errors
 from pilothouse.authn import keys
-from pilothouse.authn.authenticator import TokenIdentity
 from pilothouse.authn.oidc import OIDCIssuer, OIDCTokens, username_prefix
 
 URL = "https://issuer.example"
@@ -44,8 +43,7 @@ def tokens(provider=None, **more):
 
 
 def ask(authenticator, text, *audiences):
-    answer = authenticator.authenticate_token(text, audiences)
-    return answer if answer is None or isinstance(answer, TokenIdentity) else asyncio.run(answer)
+    return asyncio.run(authenticator.authenticate_token(text, audiences))
 
 
 def test_claims_make_a_user_and_keys_are_fetched_once():

@@ -1,6 +1,7 @@
 """The front proxy's headers."""
 
 import pytest
+from coroutines import at_once
 
 from pilothouse import errors
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
@@ -27,21 +28,21 @@ def test_the_proxy_names_the_user(authority):
     )
     der = authority.client("proxy")
     for _ in range(2):
-        user = authenticator.authenticate(request(der))
+        user = at_once(authenticator.authenticate(request(der)))
         assert (user.name, user.uid, user.groups) == ("jane", "u1", ("a", "b"))
         assert user.extra == {"scopes": ["x", "y"], "acme.com/project": ["p"]}
-    assert authenticator.authenticate(request(der, headers=[])) is None
+    assert at_once(authenticator.authenticate(request(der, headers=[]))) is None
 
 
 def test_only_the_proxy_is_believed(authority, other_authority):
     authenticator = RequestHeaderAuthenticator(authority.pem, allowed_names=["proxy"])
-    assert authenticator.authenticate(request()) is None
+    assert at_once(authenticator.authenticate(request())) is None
     with pytest.raises(errors.Unauthorized, match="cn=jane is not in the allowed list"):
-        authenticator.authenticate(request(authority.client("jane")))
+        at_once(authenticator.authenticate(request(authority.client("jane"))))
     with pytest.raises(errors.Unauthorized, match="unknown authority"):
-        authenticator.authenticate(request(other_authority.client("proxy")))
+        at_once(authenticator.authenticate(request(other_authority.client("proxy"))))
 
 
 def test_any_name_will_do_when_none_is_listed(authority):
     authenticator = RequestHeaderAuthenticator(authority.pem)
-    assert authenticator.authenticate(request(authority.client("any"))).name == "jane"
+    assert at_once(authenticator.authenticate(request(authority.client("any")))).name == "jane"

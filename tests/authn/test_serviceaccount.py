@@ -6,6 +6,7 @@ import math
 import time
 
 import pytest
+from coroutines import at_once
 
 from pilothouse import errors
 from pilothouse.authn import keys, serviceaccount
@@ -73,7 +74,7 @@ def test_a_request_is_completed_with_defaults(issuer):
 
 def test_a_token_stands_for_its_account(issuer, tokens):
     token = issued(issuer)
-    found = tokens.authenticate_token(token, ())
+    found = at_once(tokens.authenticate_token(token, ()))
     assert found.user.name == "system:serviceaccount:ns:s" and found.user.uid == "sa-1"
     assert found.user.groups == ("system:serviceaccounts", "system:serviceaccounts:ns")
     jti = keys.read(token)[1]["jti"]
@@ -92,7 +93,7 @@ def test_a_token_stands_for_its_account(issuer, tokens):
 )
 def test_a_bound_token_dies_with_its_object(issuer, tokens, readers, ref, extra):
     token = issued(issuer, boundObjectRef=ref)
-    user = tokens.authenticate_token(token, ()).user
+    user = at_once(tokens.authenticate_token(token, ())).user
     rest = {k.rpartition("/")[2]: v[0] for k, v in user.extra.items()}
     del rest["credential-id"]
     assert rest == extra
@@ -100,13 +101,13 @@ def test_a_bound_token_dies_with_its_object(issuer, tokens, readers, ref, extra)
     kept = readers.objects[key]
     readers.objects[key] = {"metadata": {**kept["metadata"], "deletionTimestamp": "2020-01-01T00:00:00Z"}}
     with pytest.raises(errors.Unauthorized, match="token has been invalidated"):
-        tokens.authenticate_token(token, ())
+        at_once(tokens.authenticate_token(token, ()))
     readers.objects[key] = {"metadata": {**kept["metadata"], "uid": "new"}}
     with pytest.raises(errors.Unauthorized, match=r"UID \(new\) does not match service account"):
-        tokens.authenticate_token(token, ())
+        at_once(tokens.authenticate_token(token, ()))
     del readers.objects[key]
     with pytest.raises(errors.Unauthorized, match="token has been invalidated"):
-        tokens.authenticate_token(token, ())
+        at_once(tokens.authenticate_token(token, ()))
 
 
 def test_a_token_dies_with_its_account(issuer, tokens, readers):
@@ -116,20 +117,20 @@ def test_a_token_dies_with_its_account(issuer, tokens, readers):
     with pytest.raises(
         errors.Unauthorized, match=r"service account UID \(sa-2\) does not match claim \(sa-1\)"
     ):
-        tokens.authenticate_token(token, ())
+        at_once(tokens.authenticate_token(token, ()))
     account["metadata"]["deletionTimestamp"] = "2020-01-01T00:00:00Z"
     with pytest.raises(errors.Unauthorized, match="service account ns/s has been deleted"):
-        tokens.authenticate_token(token, ())
+        at_once(tokens.authenticate_token(token, ()))
     del readers.objects["serviceaccounts", "ns", "s"]
     with pytest.raises(errors.Unauthorized, match='serviceaccounts "s" not found'):
-        tokens.authenticate_token(token, ())
+        at_once(tokens.authenticate_token(token, ()))
 
 
 def test_a_token_is_for_its_audiences_only(issuer, tokens):
     token = issued(issuer, audiences=["vault"])
-    assert tokens.authenticate_token(token, ["vault", "x"]).audiences == ("vault",)
+    assert at_once(tokens.authenticate_token(token, ["vault", "x"])).audiences == ("vault",)
     with pytest.raises(errors.Unauthorized, match=r'audiences \["vault"\] is invalid for .* \["api"\]'):
-        tokens.authenticate_token(token, ())
+        at_once(tokens.authenticate_token(token, ()))
 
 
 @pytest.mark.parametrize(
@@ -210,18 +211,21 @@ def test_tokens_of_kubelets_live_a_year_and_warn(issuer):
 def test_claims_are_judged(tokens, claims, why):
     token = keys.load_private(PEM).sign({"iss": ISSUER, **claims})
     with pytest.raises(errors.Unauthorized, match=why):
-        tokens.authenticate_token(token, ())
+        at_once(tokens.authenticate_token(token, ()))
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_numbers_that_json_does_not_have_make_no_token(tokens, number):
-    assert tokens.authenticate_token(keys.load_private(PEM).sign({"iss": ISSUER, "exp": number}), ()) is None
+    assert (
+        at_once(tokens.authenticate_token(keys.load_private(PEM).sign({"iss": ISSUER, "exp": number}), ()))
+        is None
+    )
 
 
 def test_a_number_beyond_all_numbers_does_not_last_for_ever(tokens):
     token = raw_token({"alg": "RS256"}, f'{{"iss":"{ISSUER}","exp":1e400}}')
     with pytest.raises(errors.Unauthorized, match="NumericDate"):
-        tokens.authenticate_token(token, ())
+        at_once(tokens.authenticate_token(token, ()))
 
 
 @pytest.mark.parametrize(
@@ -230,7 +234,7 @@ def test_a_number_beyond_all_numbers_does_not_last_for_ever(tokens):
 def test_headers_that_ask_for_another_signature_are_refused(tokens, header):
     token = raw_token({"alg": "RS256", **header}, json.dumps({"iss": ISSUER}))
     with pytest.raises(errors.Unauthorized, match="error in cryptographic primitive"):
-        tokens.authenticate_token(token, ())
+        at_once(tokens.authenticate_token(token, ()))
 
 
 def raw_token(header, payload):
@@ -250,10 +254,10 @@ def raw_token(header, payload):
 def test_tokens_of_others_are_left_to_others(tokens):
     key = keys.load_private(PEM)
     for token in ("", "a.b.c", key.sign({"iss": "https://else"}), key.sign({"iss": 7})):
-        assert tokens.authenticate_token(token, ()) is None
+        assert at_once(tokens.authenticate_token(token, ())) is None
     stranger = keys.load_private(keys.generate()).sign({"iss": ISSUER})
     with pytest.raises(errors.Unauthorized, match="no keys found"):
-        tokens.authenticate_token(stranger, ())
+        at_once(tokens.authenticate_token(stranger, ()))
 
 
 def legacy(**changes):
@@ -273,18 +277,18 @@ def test_a_legacy_token_must_be_the_one_in_its_secret(tokens, readers):
     token = legacy()
     secret = obj("t", "secret-2", data={"token": base64.b64encode(token.encode()).decode()})
     with pytest.raises(errors.Unauthorized, match="invalidated"):
-        tokens.authenticate_token(token, ())
+        at_once(tokens.authenticate_token(token, ()))
     readers.add(("secrets", secret))
-    user = tokens.authenticate_token(token, ()).user
+    user = at_once(tokens.authenticate_token(token, ())).user
     assert (user.name, user.extra) == ("system:serviceaccount:ns:s", {})
     secret["metadata"]["labels"] = {"kubernetes.io/legacy-token-invalid-since": "2024-01-01"}
     with pytest.raises(errors.Unauthorized, match="has been marked invalid"):
-        tokens.authenticate_token(token, ())
+        at_once(tokens.authenticate_token(token, ()))
     secret["data"]["token"] = ""
     with pytest.raises(errors.Unauthorized, match="does not match server's copy"):
-        tokens.authenticate_token(token, ())
+        at_once(tokens.authenticate_token(token, ()))
     with pytest.raises(errors.Unauthorized, match="sub claim is invalid"):
-        tokens.authenticate_token(legacy(sub="system:serviceaccount:ns:o"), ())
+        at_once(tokens.authenticate_token(legacy(sub="system:serviceaccount:ns:o"), ()))
 
 
 def test_the_discovery_document_names_the_keys():

@@ -4,13 +4,14 @@ import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from coroutines import at_once
 
 from pilothouse.authn.tokens import BootstrapTokens, TokenFile
 
 
 def test_a_token_file_gives_users_with_uid_and_groups():
     tokens = TokenFile('a,alice,1\n\nb,bob,2,"x,y"\nc,cleo,3,z,more\n,nobody,4\n', ["api"])
-    users = {t: tokens.authenticate_token(t, ()) for t in ("a", "b", "c", "", "d")}
+    users = {t: at_once(tokens.authenticate_token(t, ())) for t in ("a", "b", "c", "", "d")}
     assert users["a"].user.groups == ()
     assert (users["b"].user.name, users["b"].user.uid, users["b"].user.groups) == ("bob", "2", ("x", "y"))
     assert users["c"].user.groups == ("z",)
@@ -18,7 +19,7 @@ def test_a_token_file_gives_users_with_uid_and_groups():
 
 
 def test_a_later_line_of_the_same_token_wins():
-    assert TokenFile("a,x,1\na,y,2").authenticate_token("a", ()).user.name == "y"
+    assert at_once(TokenFile("a,x,1\na,y,2").authenticate_token("a", ())).user.name == "y"
 
 
 def test_a_token_file_needs_three_columns(tmp_path):
@@ -50,7 +51,7 @@ class Secrets:
 
 
 def test_a_bootstrap_token_is_of_the_bootstrappers():
-    found = BootstrapTokens(Secrets()).authenticate_token("abcdef.0123456789abcdef", ())
+    found = at_once(BootstrapTokens(Secrets()).authenticate_token("abcdef.0123456789abcdef", ()))
     assert found.user.name == "system:bootstrap:abcdef"
     assert found.user.groups == (
         "system:bootstrappers",
@@ -72,9 +73,9 @@ def test_a_bootstrap_token_is_of_the_bootstrappers():
 )
 def test_a_bootstrap_token_is_void_when_its_secret_says_otherwise(changes):
     readers = Secrets(**changes)
-    assert BootstrapTokens(readers).authenticate_token("abcdef.0123456789abcdef", ()) is None
+    assert at_once(BootstrapTokens(readers).authenticate_token("abcdef.0123456789abcdef", ())) is None
 
 
 @pytest.mark.parametrize("token", ["", "abcdef", "ABCDEF.0123456789abcdef", "ghijkl.0123456789abcdef"])
 def test_other_tokens_are_not_bootstrap_tokens(token):
-    assert BootstrapTokens(Secrets()).authenticate_token(token, ()) is None
+    assert at_once(BootstrapTokens(Secrets()).authenticate_token(token, ())) is None

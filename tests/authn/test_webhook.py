@@ -24,8 +24,7 @@ JANE = {"username": "jane", "uid": "1", "groups": ["a"], "extra": {"k": ["v"]}}
 
 
 def ask(tokens, *audiences):
-    answer = tokens.authenticate_token("t", audiences)
-    return answer if answer is None or isinstance(answer, TokenIdentity) else asyncio.run(answer)
+    return asyncio.run(tokens.authenticate_token("t", audiences))
 
 
 def test_the_service_names_the_user_and_is_asked_once():

@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+from coroutines import at_once
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from pilothouse import errors
@@ -16,7 +17,7 @@ def request(*chain: bytes) -> Request:
 
 def test_the_subject_names_user_groups_and_uid(authority):
     der = authority.client("jane", groups=["a", "b"], uid=["7"])
-    user = CertificateAuthenticator(authority.pem).authenticate(request(der))
+    user = at_once(CertificateAuthenticator(authority.pem).authenticate(request(der)))
     assert (user.name, user.uid, user.groups) == ("jane", "7", ("a", "b", "system:authenticated"))
     assert user.extra == {CREDENTIAL_ID: [f"X509SHA256={hashlib.sha256(der).hexdigest()}"]}
 
@@ -24,23 +25,23 @@ def test_the_subject_names_user_groups_and_uid(authority):
 def test_a_chain_is_judged_once(authority):
     authenticator = CertificateAuthenticator(authority.pem)
     der = authority.client("jane")
-    user = authenticator.authenticate(request(der))
+    user = at_once(authenticator.authenticate(request(der)))
     authenticator.ca = b""
-    assert authenticator.authenticate(request(der)) is user
+    assert at_once(authenticator.authenticate(request(der))) is user
 
 
 def test_no_certificate_and_no_name_are_nothing(authority):
     authenticator = CertificateAuthenticator(authority.pem)
-    assert authenticator.authenticate(request()) is None
-    assert authenticator.authenticate(request(authority.client("", groups=["a"]))) is None
+    assert at_once(authenticator.authenticate(request())) is None
+    assert at_once(authenticator.authenticate(request(authority.client("", groups=["a"])))) is None
 
 
 def test_intermediates_of_the_peer_are_used(authority, intermediate):
     der = intermediate.client("jane")
     authenticator = CertificateAuthenticator(authority.pem)
-    assert authenticator.authenticate(request(der, intermediate.der)).name == "jane"
+    assert at_once(authenticator.authenticate(request(der, intermediate.der))).name == "jane"
     with pytest.raises(errors.Unauthorized, match="unknown authority"):
-        CertificateAuthenticator(authority.pem).authenticate(request(der))
+        at_once(CertificateAuthenticator(authority.pem).authenticate(request(der)))
 
 
 @pytest.mark.parametrize(
@@ -53,11 +54,13 @@ def test_intermediates_of_the_peer_are_used(authority, intermediate):
 )
 def test_what_is_wrong_with_a_certificate_is_told(authority, more, why):
     with pytest.raises(errors.Unauthorized, match=why):
-        CertificateAuthenticator(authority.pem).authenticate(request(authority.client("jane", **more)))
+        at_once(
+            CertificateAuthenticator(authority.pem).authenticate(request(authority.client("jane", **more)))
+        )
 
 
 def test_a_stranger_or_a_leaf_may_not_vouch(authority, other_authority):
     authenticator = CertificateAuthenticator(authority.pem)
     for chain in ([other_authority.client("jane")], [b"junk"]):
         with pytest.raises(errors.Unauthorized):
-            authenticator.authenticate(request(*chain))
+            at_once(authenticator.authenticate(request(*chain)))

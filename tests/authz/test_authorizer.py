@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from coroutines import at_once
 
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import (
@@ -21,12 +22,13 @@ class Says:
     def __init__(self, decision):
         self.decision = decision
 
-    def authorize(self, attributes):
+    async def authorize(self, attributes):
         return self.decision
 
 
 class Waits(Says):
     async def authorize(self, attributes):
+        await asyncio.sleep(0)
         return self.decision
 
 
@@ -45,13 +47,12 @@ def test_reasons_of_those_without_opinion_are_collected(kind):
 
 
 def resolve(union):
-    decision = union.authorize(ASK)
-    return decision if isinstance(decision, Decision) else asyncio.run(decision)
+    return asyncio.run(union.authorize(ASK))
 
 
 def test_superusers_may_do_anything():
     attributes = AuthorizationAttributes(User("x", groups=("system:masters",)), "get", path="/")
-    assert UnionAuthorizer([Says(Decision(False, denied=True))]).authorize(attributes).allowed
+    assert at_once(UnionAuthorizer([Says(Decision(False, denied=True))]).authorize(attributes)).allowed
 
 
 @pytest.mark.parametrize(

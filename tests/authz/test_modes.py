@@ -1,6 +1,7 @@
 """The authorizers that --authorization-mode names."""
 
 import pytest
+from coroutines import at_once
 
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW
@@ -15,15 +16,18 @@ class Says:
     def __init__(self, decision):
         self.decision = decision
 
-    def authorize(self, attributes):
+    async def authorize(self, attributes):
         return self.decision
 
 
 def test_modes_name_authorizers(readers):
-    assert from_modes(["AlwaysAllow"], readers).authorize(ASK).allowed
-    assert from_modes(["AlwaysDeny"], readers).authorize(ASK).reason == "Everything is forbidden."
-    assert from_modes(["Node", "RBAC", "Webhook"], readers, webhooks=[Says(ALLOW)]).authorize(ASK).allowed
-    assert not from_modes(["Node", "RBAC"], readers).authorize(ASK).allowed
+    def decide(*modes, webhooks=()):
+        return at_once(from_modes(modes, readers, webhooks=webhooks).authorize(ASK))
+
+    assert decide("AlwaysAllow").allowed
+    assert decide("AlwaysDeny").reason == "Everything is forbidden."
+    assert decide("Node", "RBAC", "Webhook", webhooks=[Says(ALLOW)]).allowed
+    assert not decide("Node", "RBAC").allowed
     with pytest.raises(ValueError, match="ABACX"):
         from_modes(["ABACX"], readers)
 

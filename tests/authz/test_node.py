@@ -1,6 +1,7 @@
 """The node authorizer."""
 
 import pytest
+from coroutines import at_once
 
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz import node as node_module
@@ -17,17 +18,19 @@ def ask(readers):
 
     def run(verb, resource, name="", *, group="", namespace="ns", selector="", user=NODE):
         resource, _, subresource = resource.partition("/")
-        return node.authorize(
-            AuthorizationAttributes(
-                user,
-                verb,
-                is_resource=True,
-                group=group,
-                resource=resource,
-                subresource=subresource,
-                namespace=namespace,
-                name=name,
-                field_selector=selector,
+        return at_once(
+            node.authorize(
+                AuthorizationAttributes(
+                    user,
+                    verb,
+                    is_resource=True,
+                    group=group,
+                    resource=resource,
+                    subresource=subresource,
+                    namespace=namespace,
+                    name=name,
+                    field_selector=selector,
+                )
             )
         )
 

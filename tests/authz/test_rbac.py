@@ -1,6 +1,7 @@
 """Role based access control."""
 
 import pytest
+from coroutines import at_once
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,10 +42,10 @@ def rbac(readers):
 
 def test_a_role_binding_grants_in_its_namespace(readers, rbac):
     readers.role("r", rule(), namespace="ns")
-    assert not rbac.authorize(ask()).allowed
+    assert not at_once(rbac.authorize(ask())).allowed
     readers.bind("b", "r", JANE, namespace="ns", kind="Role")
-    decision = rbac.authorize(ask())
-    assert decision.allowed and rbac.authorize(ask()) is decision
+    decision = at_once(rbac.authorize(ask()))
+    assert decision.allowed and at_once(rbac.authorize(ask())) is decision
     assert decision.reason == 'RBAC: allowed by RoleBinding "b/ns" of Role "r" to User "jane"'
     for other in (
         ask("list"),
@@ -53,19 +54,21 @@ def test_a_role_binding_grants_in_its_namespace(readers, rbac):
         ask(user="jim"),
         ask(resource="pods/log"),
     ):
-        assert not rbac.authorize(other).allowed
+        assert not at_once(rbac.authorize(other)).allowed
     readers.delete("rolebindings.rbac.authorization.k8s.io", "ns", "b")
-    assert not rbac.authorize(ask()).allowed
+    assert not at_once(rbac.authorize(ask())).allowed
 
 
 def test_a_cluster_role_binding_grants_everywhere(readers, rbac):
     readers.role("r", rule(), {"verbs": ["get"], "nonResourceURLs": ["/metrics", "/logs/*"]})
     readers.bind("b", "r", {"kind": "Group", "name": "dev"})
-    decision = rbac.authorize(ask(groups=["x", "dev"]))
+    decision = at_once(rbac.authorize(ask(groups=["x", "dev"])))
     assert decision.reason == 'RBAC: allowed by ClusterRoleBinding "b" of ClusterRole "r" to Group "dev"'
     for url, allowed in [("/metrics", True), ("/metrics/x", False), ("/logs/x", True), ("/logs", False)]:
         assert (
-            rbac.authorize(AuthorizationAttributes(User("x", groups=("dev",)), "get", path=url)).allowed
+            at_once(
+                rbac.authorize(AuthorizationAttributes(User("x", groups=("dev",)), "get", path=url))
+            ).allowed
             is allowed
         )
 
@@ -75,17 +78,17 @@ def test_service_accounts_are_subjects(readers, rbac, namespace):
     readers.role("r", rule())
     readers.bind("b", "r", {"kind": "ServiceAccount", "name": "s", "namespace": namespace}, namespace="ns")
     readers.bind("c", "r", {"kind": "ServiceAccount", "name": "s"})
-    decision = rbac.authorize(ask(user="system:serviceaccount:ns:s"))
+    decision = at_once(rbac.authorize(ask(user="system:serviceaccount:ns:s")))
     assert decision.reason.endswith('of ClusterRole "r" to ServiceAccount "s/ns"')
-    assert not rbac.authorize(ask(user="system:serviceaccount:ns:s", namespace="")).allowed
+    assert not at_once(rbac.authorize(ask(user="system:serviceaccount:ns:s", namespace=""))).allowed
 
 
 def test_names_limit_a_rule(readers, rbac):
     readers.role("r", rule(names="a b"), rule(names="b c", verbs="get list"))
     readers.bind("b", "r", JANE)
-    allowed = {n for n in ("", "a", "b", "c", "d") if rbac.authorize(ask(name=n)).allowed}
+    allowed = {n for n in ("", "a", "b", "c", "d") if at_once(rbac.authorize(ask(name=n))).allowed}
     assert allowed == {"a", "b", "c"}
-    assert not rbac.authorize(ask("list")).allowed
+    assert not at_once(rbac.authorize(ask("list"))).allowed
 
 
 def test_a_missing_role_shows_in_the_reason(readers, rbac):
@@ -95,13 +98,13 @@ def test_a_missing_role_shows_in_the_reason(readers, rbac):
         'RBAC: [clusterrole.rbac.authorization.k8s.io "gone" not found, '
         'role.rbac.authorization.k8s.io "gone" not found]'
     )
-    assert rbac.authorize(ask()).reason == text
+    assert at_once(rbac.authorize(ask())).reason == text
     assert rbac.rules_for(User("jane"), "ns").errors == [
         'clusterrole.rbac.authorization.k8s.io "gone" not found',
         'role.rbac.authorization.k8s.io "gone" not found',
     ]
     readers.role("gone", rule(), namespace="ns")
-    assert rbac.authorize(ask()).allowed
+    assert at_once(rbac.authorize(ask())).allowed
 
 
 def test_rules_are_listed_by_kind(readers, rbac):
@@ -185,6 +188,6 @@ def test_the_index_agrees_with_a_walk_over_everything(new_readers, writes, role_
         readers.bind(name, name, *subjects)
         bindings[name] = (name, subjects)
     expected = naive(bindings, roles, attributes)
-    assert rbac.authorize(attributes).allowed is bool(expected)
+    assert at_once(rbac.authorize(attributes)).allowed is bool(expected)
     if expected:
-        assert f'Binding "{expected.split()[0]}"' in rbac.authorize(attributes).reason
+        assert f'Binding "{expected.split()[0]}"' in at_once(rbac.authorize(attributes)).reason

@@ -32,8 +32,7 @@ class Service:
 
 
 def ask(authorizer, attributes=ASK):
-    decision = authorizer.authorize(attributes)
-    return decision if isinstance(decision, Decision) else asyncio.run(decision)
+    return asyncio.run(authorizer.authorize(attributes))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from coroutines import at_once
 
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.flowcontrol_dumps import PATH, FlowControlDumps
@@ -25,9 +26,9 @@ def test_pages(name: str, lines: list[str]) -> None:
     room = NonResource(Discovery(Catalog()), Health())
     FlowControlDumps(SimpleNamespace(list=lambda resource: levels)).install(room)  # type: ignore[arg-type]
     request = Request("GET", f"{PATH}/{name}", {}, [])
-    response = room.handle(request, request.path)
+    response = at_once(room.handle(request, request.path))
     assert response is not None and isinstance(response.body, bytes)
     text = response.body.decode()
     assert [line.split(" ")[0] for line in text.splitlines()] == lines
     assert response.content_type == "text/plain; charset=utf-8"
-    assert room.handle(request, f"{PATH}/nope") is None
+    assert at_once(room.handle(request, f"{PATH}/nope")) is None

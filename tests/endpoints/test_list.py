@@ -4,7 +4,6 @@ import asyncio
 import base64
 import gzip
 import json
-from inspect import isawaitable
 
 import pytest
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
@@ -301,9 +300,7 @@ def test_pages_together_are_the_list_at_their_revision(there, limit, writes):
 
 async def raw(rig, target, accept="application/json"):
     """The body of an answer as the HTTP server gets it."""
-    response = rig.handle("GET", target, headers={"Accept": accept})
-    if isawaitable(response):
-        response = await response
+    response = await rig.respond("GET", target, headers={"Accept": accept})
     assert response.status == 200
     return response.body
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-from inspect import isawaitable
 from typing import Any
 
 import pytest
@@ -76,8 +75,7 @@ async def fill(rig: Rig, size: int = 8000) -> None:
 
 
 async def answer(rig: Rig, target: str, accept: str, **headers: str) -> Response:
-    found = rig.handle("GET", target, headers={"Accept": accept, **headers})
-    return await found if isawaitable(found) else found
+    return await rig.respond("GET", target, headers={"Accept": accept, **headers})
 
 
 async def streamed(rig: Rig, target: str, accept: str, **headers: str) -> bytes:

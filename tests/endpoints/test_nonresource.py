@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from coroutines import at_once
 
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.health import HOOKS, Health
@@ -53,7 +54,7 @@ def room(health):
 def ask(room, target, accept=None, method="GET"):
     headers = {} if accept is None else {"accept": accept}
     request = Request(method, target, headers, list(headers.items()))
-    return room.handle(request, request.path)
+    return at_once(room.handle(request, request.path))
 
 
 @pytest.mark.parametrize(
@@ -166,10 +167,11 @@ def test_status_pages(room, path, line):
 
 
 def test_the_root_lists_what_there_is(room):
-    room.add("/debug/x", lambda request, path: Response(200), listed=False)
-    room.add_prefix(
-        "/openapi/v3", lambda request, path: Response(200), listed=("/openapi/v3", "/openapi/v3/")
-    )
+    async def page(request, path):
+        return Response(200)
+
+    room.add("/debug/x", page, listed=False)
+    room.add_prefix("/openapi/v3", page, listed=("/openapi/v3", "/openapi/v3/"))
     paths = json.loads(ask(room, "/", "text/html", "POST").body)["paths"]
     assert paths == sorted(paths)
     assert {"/api/v1", "/apis/", "/healthz", "/livez/etcd", "/openapi/v3/", "/metrics/slis", "/flagz"} <= set(

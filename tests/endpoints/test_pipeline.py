@@ -215,7 +215,7 @@ async def test_a_selected_name_counts_as_the_name_for_the_judge(rig):
     asked = []
 
     class Judge:
-        def authorize(self, attributes):
+        async def authorize(self, attributes):
             asked.append(attributes)
             return Decision(True)
 

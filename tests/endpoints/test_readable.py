@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from inspect import isawaitable
 from typing import Any
 
 import pytest
@@ -41,8 +40,7 @@ def revision(levels: int, make: str = "object", name: str = "a") -> Any:
 
 async def status(rig: Rig, path: str, accept: str) -> int:
     """The status of a GET whose body no test can decode."""
-    answer = rig.handle("GET", path, headers={"Accept": accept})
-    return (await answer if isawaitable(answer) else answer).status
+    return (await rig.respond("GET", path, headers={"Accept": accept})).status
 
 
 def with_fields(levels: int) -> Any:

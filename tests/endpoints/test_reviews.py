@@ -22,7 +22,7 @@ class Judge:
     def __init__(self):
         self.asked = None
 
-    def authorize(self, attributes):
+    async def authorize(self, attributes):
         self.asked = attributes
         return Decision(attributes.verb == "get", denied=attributes.verb == "drop", reason="because")
 

@@ -71,13 +71,11 @@ ANSWERS_OF_PURE_FUNCTIONS = {
     "endpoints/negotiation.py:_objects_or_tables",
     "endpoints/negotiation.py:_plain",
     "endpoints/negotiation.py:_unstructured",
-    "endpoints/relay.py:_identity",
 }
 """Bounded memory of functions whose answer depends on their argument alone, so it is right for every server."""
 
 OF_THE_PROCESS = {
     "caches.py:MEMOS": "sizes of the memos above, for metrics",
-    "endpoints/relay.py:_running": "holds tasks while they run; each ends with its client's connection",
     "logs.py:_allowed": "--v and --vmodule: standard error is one",
     "logs.py:_level": "--v and --vmodule: standard error is one",
     "logs.py:_modules": "--v and --vmodule: standard error is one",

@@ -1,6 +1,5 @@
 """What plugins ask the authorizer of the server; authz/ implements it."""
 
-from collections.abc import Awaitable
 from typing import Protocol
 
 from pilothouse.api.identity import AuthorizationAttributes
@@ -16,12 +15,9 @@ class Decision(Protocol):
 class Authorizer(Protocol):
     """Judges whether a user may do something."""
 
-    def authorize(self, attributes: AuthorizationAttributes) -> Decision | Awaitable[Decision]: ...
+    async def authorize(self, attributes: AuthorizationAttributes) -> Decision: ...
 
 
 async def allowed(authorizer: Authorizer, attributes: AuthorizationAttributes) -> bool:
     """Whether the authorizer allows it."""
-    decision = authorizer.authorize(attributes)
-    if isinstance(decision, Awaitable):
-        decision = await decision
-    return decision.allowed
+    return (await authorizer.authorize(attributes)).allowed

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Sequence
 
 from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
+from pilothouse.waiting import in_task
 
 
 class Plugin:
@@ -47,6 +48,7 @@ class Chain:
                     await a.pending()
                 changed = await a.work.run(plugin.mutate, a) if a.work.bytes else plugin.mutate(a)
                 if changed is not None and not isinstance(changed, dict):
+                    await in_task()
                     changed = await changed
                 if changed is not None:
                     a.obj = changed
@@ -60,4 +62,5 @@ class Chain:
                     await a.pending()
                 waiting = await a.work.run(plugin.validate, a) if a.work.bytes else plugin.validate(a)
                 if waiting is not None:
+                    await in_task()
                     await waiting

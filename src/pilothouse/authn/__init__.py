@@ -1,1 +1,1 @@
-"""Who is asking. Imports registry readers, server.request and api.identity."""
+"""Authentication: who is asking. Imports registry readers, server.request and api.identity."""

@@ -1,11 +1,10 @@
-"""Room 5: who is asking. The union of the methods, anonymous last, with a cache of token results."""
+"""Authentication: who is asking. The union of the methods, anonymous last, with a cache of token results."""
 
 import base64
-import inspect
 import time
-from collections.abc import Awaitable, Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from pilothouse import errors
 from pilothouse.api.identity import ANONYMOUS, User
@@ -15,28 +14,27 @@ from pilothouse.server.request import Request
 ALL_AUTHENTICATED = "system:authenticated"
 ALL_UNAUTHENTICATED = "system:unauthenticated"
 SUCCESS_TTL = 10.0
-"""Seconds for which a good token is not looked at again (kube-apiserver's TokenSuccessCacheTTL)."""
+"""Seconds for which a valid token is not checked again (kube-apiserver's TokenSuccessCacheTTL)."""
 _LONGEST = 2048
-"""Characters of a header that is looked up as it stands; a longer token is known by its digest."""
+"""The longest header, in characters, that is a cache key as it is; a longer token is known by its digest."""
 
 _LARGEST = 64 << 10
-"""Bytes of a token and its user that are kept: some users are in hundreds of groups."""
+"""The largest cached pair of a token and its user, in bytes: some users are in hundreds of groups."""
 
 _INVALID_TOKEN = "invalid bearer token"
-T = TypeVar("T")
 _PROTOCOL_PREFIX = "base64url.bearer.authorization.k8s.io."
 
 
 class Authenticator(Protocol):
-    """One method of authentication."""
+    """One method of authentication. It may begin in no task: see pilothouse.waiting."""
 
-    def authenticate(self, request: Request) -> User | Awaitable[User | None] | None:
-        """The user; None: nothing here for this method; errors.Unauthorized when it is wrong."""
+    async def authenticate(self, request: Request) -> User | None:
+        """The user; None when the request has no credentials of this method; errors.Unauthorized for wrong ones."""
 
 
 @dataclass(slots=True, frozen=True)
 class TokenIdentity:
-    """A user that a token stands for, and for which of the asked-for audiences it does so."""
+    """The user of a token, and those of the requested audiences for which the token is valid."""
 
     user: User
     audiences: tuple[str, ...] = ()
@@ -45,15 +43,13 @@ class TokenIdentity:
 class TokenAuthenticator(Protocol):
     """One sort of bearer token."""
 
-    def authenticate_token(
-        self, token: str, audiences: Sequence[str]
-    ) -> TokenIdentity | Awaitable[TokenIdentity | None] | None:
-        """The identity; None: no token of this sort; errors.Unauthorized, whose text says why it is void."""
+    async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
+        """The identity; None for a token of another sort; errors.Unauthorized, with the reason, for an invalid one."""
 
 
 @dataclass(slots=True, frozen=True)
 class Review:
-    """What became of a token: an identity, or the reasons why not."""
+    """The result of a token review: an identity, or the reasons why there is none."""
 
     identity: TokenIdentity | None
     error: str = ""
@@ -66,7 +62,7 @@ def join(reasons: Sequence[str]) -> str:
 
 
 def with_authenticated(user: User) -> User:
-    """The user as a member of system:authenticated, unless the groups speak of that already."""
+    """The user with the group system:authenticated, unless the groups tell already whether they are authenticated."""
     groups = user.groups
     if user.name == ANONYMOUS.name or ALL_AUTHENTICATED in groups or ALL_UNAUTHENTICATED in groups:
         return user
@@ -118,8 +114,8 @@ class UnionAuthenticator:
             "tokens", budget or Budget(), largest=_LARGEST, lifetime=SUCCESS_TTL
         )
 
-    def authenticate(self, request: Request) -> User | Awaitable[User]:
-        """The user behind a request, or errors.Unauthorized; an awaitable only where a webhook is asked."""
+    async def authenticate(self, request: Request) -> User:
+        """The user behind a request, or errors.Unauthorized."""
         # PERF: a known token costs one look-up by the header, unless that is long or odd.
         if not request.peer_certificates:
             header = request.headers.get("authorization")
@@ -130,21 +126,21 @@ class UnionAuthenticator:
                 known = self._cache[header]
                 if known is not None and known[0] > time.monotonic():
                     return known[1]
-        return run_steps(self._steps(request))
+        return await self._ask(request)
 
-    def review(self, token: str, audiences: Sequence[str] = ()) -> Review | Awaitable[Review]:
+    async def review(self, token: str, audiences: Sequence[str] = ()) -> Review:
         """What a TokenReview answers for a token, with no other credentials beside it."""
-        return run_steps(self._token(token, tuple(audiences) or self.audiences))
+        return await self._token(token, tuple(audiences) or self.audiences)
 
     def forget(self) -> None:
-        """Drop the remembered tokens."""
+        """Empty the cache of tokens."""
         self._cache.clear()
 
-    def _steps(self, request: Request) -> Generator[Any, Any, User]:
+    async def _ask(self, request: Request) -> User:
         reasons: list[str] = []
         for method in self.methods:
             try:
-                user = yield method.authenticate(request)
+                user = await method.authenticate(request)
             except errors.Unauthorized as error:
                 reasons.append(error.message)
                 continue
@@ -163,7 +159,7 @@ class UnionAuthenticator:
             known = self._cache[key] if header else None
             if known is not None and known[0] > time.monotonic():
                 return known[1]
-            review = yield from self._token(token, self.audiences)
+            review = await self._token(token, self.audiences)
             if review.identity is not None:
                 user = review.identity.user
                 if header:
@@ -174,11 +170,11 @@ class UnionAuthenticator:
             raise errors.Unauthorized("Unauthorized")
         return ANONYMOUS
 
-    def _token(self, token: str, audiences: tuple[str, ...]) -> Generator[Any, Any, Review]:
+    async def _token(self, token: str, audiences: tuple[str, ...]) -> Review:
         reasons = [_INVALID_TOKEN]
         for method in self.tokens:
             try:
-                identity = yield method.authenticate_token(token, audiences)
+                identity = await method.authenticate_token(token, audiences)
             except errors.Unauthorized as error:
                 reasons.append(error.message)
                 continue
@@ -188,35 +184,6 @@ class UnionAuthenticator:
 
 
 def _cache_key(token: str) -> str | bytes:
-    """By what a token is remembered: the header that has nothing beside it, so that what else a client writes there
-    makes no new entry."""
+    """The cache key of a token: the header with the token alone, so that other words in it make no further entry."""
     header = f"Bearer {token}"
     return header if len(header) <= _LONGEST else short(token)
-
-
-def run_steps(steps: Generator[Any, Any, T]) -> T | Awaitable[T]:
-    """Drive a generator that yields answers or awaitables: at once while none waits, else as a coroutine."""
-    answer = None
-    try:
-        while True:
-            answer = steps.send(answer)
-            if inspect.isawaitable(answer):
-                return _finish(steps, answer)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-
-
-async def _finish(steps: Generator[Any, Any, T], answer: Any) -> T:
-    try:
-        while True:
-            if inspect.isawaitable(answer):
-                try:
-                    answer = await answer
-                except errors.Unauthorized as error:
-                    answer = steps.throw(error)
-                    continue
-            answer = steps.send(answer)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result

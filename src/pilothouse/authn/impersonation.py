@@ -1,21 +1,31 @@
-"""Room 7: acting as another user, if the authorizer lets the caller (constrained impersonation, KEP-5284)."""
+"""Impersonation: acting as another user, if the authorizer lets the caller (constrained impersonation, KEP-5284)."""
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
 from pilothouse import errors
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, quote
 from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, User
 from pilothouse.authn import serviceaccount
-from pilothouse.authn.authenticator import ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, join, run_steps
+from pilothouse.authn.authenticator import ALL_AUTHENTICATED, ALL_UNAUTHENTICATED, join
 from pilothouse.authn.requestheader import unescape_key
 from pilothouse.caches import Budget, Cache
 from pilothouse.server.request import Request
 
-Steps = Generator[Any, Any, User | None]
-Authorize = Callable[[AuthorizationAttributes], Any]
+
+class Decided(Protocol):
+    """An authorizer's decision; a protocol, as authn does not import authz."""
+
+    @property
+    def allowed(self) -> bool: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
+Authorize = Callable[[AuthorizationAttributes], Awaitable[Decided]]
 Forbid = Callable[[AuthorizationAttributes, str], errors.StatusError]
 
 _GROUP = "authentication.k8s.io"
@@ -28,7 +38,8 @@ _SEVERAL = 4
 
 @dataclass(slots=True, frozen=True)
 class _Mode:
-    """One way in: `impersonate:NAME` on the wanted user and `impersonate-on:NAME:VERB` on the request."""
+    """A mode of impersonation: the caller needs `impersonate:NAME` on the wanted user and `impersonate-on:NAME:VERB`
+    on the request."""
 
     name: str
     fits: Callable[[User, User], bool]
@@ -38,7 +49,7 @@ class _Mode:
 class Impersonation:
     """Decides who a request acts as.
 
-    `authorize` judges attributes, `forbid` makes the 403 from them and a reason (authz is not known here).
+    `authorize` decides on attributes, `forbid` makes the 403 from them and a reason; authn does not import authz.
     """
 
     def __init__(self, authorize: Authorize, forbid: Forbid, budget: Budget | None = None) -> None:
@@ -53,13 +64,13 @@ class Impersonation:
         headers = request.headers
         return "impersonate-user" in headers or "\nimpersonate-" in "\n" + "\n".join(headers)
 
-    def effective(self, request: Request, attributes: AuthorizationAttributes) -> User | Awaitable[User]:
+    async def effective(self, request: Request, attributes: AuthorizationAttributes) -> User:
         """The user to act as, or Forbidden; `attributes` are those of the request with its caller."""
         wanted = wanted_user(request)
-        return attributes.user if wanted is None else run_steps(self._steps(wanted, attributes))
+        return attributes.user if wanted is None else await self._first_allowed(wanted, attributes)
 
-    def _steps(self, wanted: User, attributes: AuthorizationAttributes) -> Generator[Any, Any, User]:
-        """Try each mode, the one that worked for this caller last time first; the first refusal is told."""
+    async def _first_allowed(self, wanted: User, attributes: AuthorizationAttributes) -> User:
+        """Try each mode, first the one that succeeded last for this caller; the first refusal is raised when all fail."""
         refusal: errors.StatusError | None = None
         caller = attributes.user.name
         last = self._last[caller]
@@ -69,7 +80,7 @@ class Impersonation:
             order.insert(0, last)
         for i in order:
             try:
-                user = yield from self._try(i, wanted, attributes)
+                user = await self._try(i, wanted, attributes)
             except errors.Forbidden as error:
                 refusal = refusal or error
                 continue
@@ -79,9 +90,9 @@ class Impersonation:
                 return user
         raise refusal or self.forbid(attributes, "all impersonation modes failed")
 
-    def _try(self, i: int, wanted: User, attributes: AuthorizationAttributes) -> Steps:
+    async def _try(self, i: int, wanted: User, attributes: AuthorizationAttributes) -> User | None:
         if i == len(_MODES):
-            return (yield from self._as("impersonate", wanted, attributes.user, constrained=False))
+            return await self._as("impersonate", wanted, attributes.user, constrained=False)
         mode, caller = _MODES[i], attributes.user
         if not mode.fits(wanted, caller):
             return None
@@ -90,10 +101,10 @@ class Impersonation:
             keys = {"authentication.kubernetes.io/associated-node-keys": sorted(caller.extra)}
             caller = replace(caller, extra=keys)
         verb = f"impersonate-on:{mode.name}:{attributes.verb}"
-        yield from self._check(replace(attributes, user=caller, verb=verb))
-        return (yield from self._as(f"impersonate:{mode.name}", wanted, caller, constrained=True))
+        await self._check(replace(attributes, user=caller, verb=verb))
+        return await self._as(f"impersonate:{mode.name}", wanted, caller, constrained=True)
 
-    def _as(self, verb: str, wanted: User, caller: User, *, constrained: bool) -> Generator[Any, Any, User]:
+    async def _as(self, verb: str, wanted: User, caller: User, *, constrained: bool) -> User:
         group = _GROUP if constrained else ""
         target = AuthorizationAttributes(
             caller, verb, is_resource=True, group=group, version="v1", resource="users"
@@ -106,16 +117,14 @@ class Impersonation:
             target.resource = "serviceaccounts"
             target.namespace, target.name = account
             groups = groups or serviceaccount.groups(target.namespace)
-        yield from self._check(target)
+        await self._check(target)
         if wanted.uid:
-            yield from self._check(self._other(caller, verb, _GROUP, "uids", wanted.uid))
-        yield from self._check_groups(caller, verb, group, wanted.groups)
-        yield from self._check_extra(caller, verb, wanted.extra, constrained=constrained)
+            await self._check(self._other(caller, verb, _GROUP, "uids", wanted.uid))
+        await self._check_groups(caller, verb, group, wanted.groups)
+        await self._check_extra(caller, verb, wanted.extra, constrained=constrained)
         return replace(wanted, groups=_with_authentication(wanted.name, groups))
 
-    def _check_groups(
-        self, caller: User, verb: str, group: str, groups: tuple[str, ...]
-    ) -> Generator[Any, Any, None]:
+    async def _check_groups(self, caller: User, verb: str, group: str, groups: tuple[str, ...]) -> None:
         if not groups:
             return
         constrained = bool(group)
@@ -125,14 +134,14 @@ class Impersonation:
         if constrained and "system:masters" in groups:
             target.name = "system:masters"
             raise self.forbid(target, "impersonating the system:masters group is not allowed")
-        if constrained and len(groups) >= _SEVERAL and (yield from self._all_allowed(target)):
+        if constrained and len(groups) >= _SEVERAL and await self._all_allowed(target):
             return
         for name in groups:
-            yield from self._check(replace(target, name=name))
+            await self._check(replace(target, name=name))
 
-    def _check_extra(
+    async def _check_extra(
         self, caller: User, verb: str, extra: dict[str, list[str]], *, constrained: bool
-    ) -> Generator[Any, Any, None]:
+    ) -> None:
         if not extra:
             return
         target = self._other(caller, verb, _GROUP, "userextras", "")
@@ -141,11 +150,11 @@ class Impersonation:
             if fault:
                 raise self.forbid(target, fault)
             large = len(extra) >= _SEVERAL or sum(map(len, extra.values())) >= _SEVERAL
-            if large and (yield from self._all_allowed(replace(target, subresource="*"))):
+            if large and await self._all_allowed(replace(target, subresource="*")):
                 return
         for key, values in extra.items():
             for value in values:
-                yield from self._check(replace(target, subresource=key, name=value))
+                await self._check(replace(target, subresource=key, name=value))
 
     @staticmethod
     def _other(caller: User, verb: str, group: str, resource: str, name: str) -> AuthorizationAttributes:
@@ -153,12 +162,11 @@ class Impersonation:
             caller, verb, is_resource=True, group=group, version="v1", resource=resource, name=name
         )
 
-    def _all_allowed(self, target: AuthorizationAttributes) -> Generator[Any, Any, bool]:
-        decision = yield self.authorize(replace(target, name="*"))
-        return bool(decision.allowed)
+    async def _all_allowed(self, target: AuthorizationAttributes) -> bool:
+        return (await self.authorize(replace(target, name="*"))).allowed
 
-    def _check(self, attributes: AuthorizationAttributes) -> Generator[Any, Any, None]:
-        decision = yield self.authorize(attributes)
+    async def _check(self, attributes: AuthorizationAttributes) -> None:
+        decision = await self.authorize(attributes)
         if not decision.allowed:
             raise self.forbid(attributes, decision.reason)
 
@@ -233,11 +241,11 @@ _MODES = (
     _Mode("serviceaccount", lambda wanted, _: _only_name(wanted) and _account_of(wanted.name) is not None),
     _Mode("user-info", lambda wanted, _: _node_of(wanted.name) is None and _account_of(wanted.name) is None),
 )
-"""From the narrowest to the widest; after them comes the `impersonate` verb of old."""
+"""From the narrowest to the widest; the legacy `impersonate` verb comes after them."""
 
 
 def _fault_of_extra(extra: dict[str, list[str]]) -> str:
-    """What constrained impersonation does not let extras be, "" when they are well."""
+    """Why constrained impersonation refuses the extras, "" when it does not."""
     for key, values in extra.items():
         if not key:
             return "impersonating the empty string key in extra is not allowed"

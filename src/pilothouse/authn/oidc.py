@@ -66,16 +66,14 @@ class OIDCTokens:
         self._fetched = -_RETRY
         self._fetching: asyncio.Task[None] | None = None
 
-    def authenticate_token(
-        self, token: str, audiences: Sequence[str]
-    ) -> TokenIdentity | Awaitable[TokenIdentity | None] | None:
+    async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         parts = keys.read(token)
         if parts is None or _issuer_of(parts[1]) != self.issuer.url:
             return None
         header, claims = parts
         due = self._fetching is not None or time.monotonic() - self._fetched >= _RETRY
         if self._key(header) is None and due:
-            return self._after_fetch(token, header, claims, audiences)
+            return await self._after_fetch(token, header, claims, audiences)
         return self._identity(token, header, claims, audiences)
 
     async def _after_fetch(

@@ -46,7 +46,7 @@ class RequestHeaderAuthenticator:
             "proxy_certificates", budget or Budget(), share=1 / 64, largest=64 << 10
         )
 
-    def authenticate(self, request: Request) -> User | None:
+    async def authenticate(self, request: Request) -> User | None:
         if not request.peer_certificates:
             return None
         self._check_proxy(request.peer_certificates)

@@ -29,7 +29,7 @@ _LEEWAY = 60.0
 """Seconds of clock skew that are forgiven (go-jose's DefaultLeeway)."""
 _INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
 _WARN_ONLY = 3607
-"""The lifetime kubelets ask for in place of none; such tokens live a year and warn after it."""
+"""The lifetime, in seconds, that kubelets request by default; such tokens are valid for a year and warn after it."""
 _EXTENDED = 365 * 24 * 3600
 
 
@@ -237,7 +237,7 @@ class ServiceAccountTokens:
         self.readers = readers
         self.lookup = lookup
 
-    def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
+    async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         parts = keys.read(token)
         issuer = parts[1].get("iss") if parts else None
         if parts is None or not isinstance(issuer, str):

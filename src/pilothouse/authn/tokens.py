@@ -45,7 +45,7 @@ class TokenFile:
         with open(path, encoding="utf-8", newline="") as file:
             return cls(file.read(), audiences, path)
 
-    def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
+    async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         user = self.users.get(token)
         if user is None:
             return None
@@ -64,7 +64,7 @@ class BootstrapTokens:
         self.readers = readers
         self.audiences = tuple(audiences)
 
-    def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
+    async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         parts = _BOOTSTRAP.fullmatch(token)
         if parts is None:
             return None
@@ -98,7 +98,7 @@ def _is_valid(secret: Object, token_id: str, token_secret: str) -> bool:
 
 
 def _expired(when: str) -> bool:
-    """An expiration that cannot be read has passed."""
+    """Whether a secret has expired; one whose expiration cannot be parsed has."""
     if not when:
         return False
     try:

@@ -1,7 +1,7 @@
 """Tokens that a remote service judges by TokenReview (--authentication-token-webhook-config-file)."""
 
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pilothouse import errors
@@ -13,7 +13,7 @@ from pilothouse.outbound.reviews import Post
 
 
 class WebhookTokens:
-    """Asks the service about each token; what it says is believed for `ttl` seconds.
+    """Asks the service about each token; its answers are cached for `ttl` seconds.
 
     `version` is the one of authentication.k8s.io that the service speaks: v1 or v1beta1.
     """
@@ -39,14 +39,12 @@ class WebhookTokens:
             "tokens_webhook", budget or Budget(), lifetime=ttl
         )
 
-    def authenticate_token(
-        self, token: str, audiences: Sequence[str]
-    ) -> TokenIdentity | Awaitable[TokenIdentity | None] | None:
+    async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         wanted = tuple(audiences)
         known = self._known[short(token), tuple(map(short, wanted))]
         if known is not None and known[0] > time.monotonic():
             return known[1]
-        return self._ask(token, wanted)
+        return await self._ask(token, wanted)
 
     async def _ask(self, token: str, wanted: tuple[str, ...]) -> TokenIdentity | None:
         spec: Object = {"token": token, "audiences": list(wanted)} if wanted else {"token": token}

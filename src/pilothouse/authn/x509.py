@@ -19,12 +19,12 @@ CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
 _UID_OID = "1.3.6.1.4.1.57683.2"
 """The subject attribute that carries a user's uid (feature AllowParsingUserUIDFromCertAuth)."""
 _LARGEST = 64 << 10
-"""Bytes of a certificate and its user that are kept."""
+"""The largest cached pair of a certificate and its user, in bytes."""
 _MAX_DEPTH = 10
 
 
 class CertificateAuthenticator:
-    """Users by client certificate of `ca`, the PEM of --client-ca-file. A chain is judged once."""
+    """Users by client certificate of `ca`, the PEM of --client-ca-file. The result of a chain is cached."""
 
     def __init__(self, ca: bytes, budget: Budget | None = None) -> None:
         self.ca = ca
@@ -32,7 +32,7 @@ class CertificateAuthenticator:
             "certificates", budget or Budget(), largest=_LARGEST
         )
 
-    def authenticate(self, request: Request) -> User | None:
+    async def authenticate(self, request: Request) -> User | None:
         chain = request.peer_certificates
         if not chain:
             return None

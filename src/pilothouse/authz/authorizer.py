@@ -1,7 +1,6 @@
 """Who may do what. The union of the authorizers in the order of --authorization-mode."""
 
-import inspect
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,8 +25,10 @@ ALLOW = Decision(True)
 
 
 class Authorizer(Protocol):
-    def authorize(self, attributes: AuthorizationAttributes) -> Decision | Awaitable[Decision]:
-        """Judge one request."""
+    """One mode of authorization. It may begin in no task: see pilothouse.waiting."""
+
+    async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
+        """Decide on one request."""
 
 
 @dataclass(slots=True)
@@ -57,36 +58,17 @@ class UnionAuthorizer:
     def __init__(self, authorizers: Sequence[Authorizer]) -> None:
         self.authorizers = tuple(authorizers)
 
-    def authorize(self, attributes: AuthorizationAttributes) -> Decision | Awaitable[Decision]:
+    async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         if SUPERUSERS in attributes.user.groups:
             return ALLOW
         reasons: list[str] = []
-        for i, authorizer in enumerate(self.authorizers):
-            decision = authorizer.authorize(attributes)
-            if not isinstance(decision, Decision):
-                return self._wait(attributes, decision, reasons, i + 1)
+        for authorizer in self.authorizers:
+            decision = await authorizer.authorize(attributes)
             if decision.allowed or decision.denied:
                 return decision
             if decision.reason:
                 reasons.append(decision.reason)
-        return _no_opinion(reasons)
-
-    async def _wait(
-        self,
-        attributes: AuthorizationAttributes,
-        waiting: Awaitable[Decision],
-        reasons: list[str],
-        following: int,
-    ) -> Decision:
-        decision = await waiting
-        for authorizer in (*self.authorizers[following:], None):
-            if decision.allowed or decision.denied:
-                return decision
-            if decision.reason:
-                reasons.append(decision.reason)
-            if authorizer is not None:
-                decision = await decided(authorizer.authorize(attributes))
-        return _no_opinion(reasons)
+        return Decision(False, reason="\n".join(reasons)) if reasons else NO_OPINION
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         """The rules of all authorizers that can list them."""
@@ -100,13 +82,6 @@ class UnionAuthorizer:
 
 def _no_opinion(reasons: list[str]) -> Decision:
     return Decision(False, reason="\n".join(reasons)) if reasons else NO_OPINION
-
-
-async def decided(decision: Decision | Awaitable[Decision]) -> Decision:
-    """A decision, waited for where it must be."""
-    if inspect.isawaitable(decision):
-        return await decision
-    return decision
 
 
 def forbidden(attributes: AuthorizationAttributes, reason: str = "") -> errors.StatusError:

@@ -7,7 +7,7 @@ from pilothouse import errors
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.api.selectors import from_label_selector
-from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, UnionAuthorizer, decided
+from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, UnionAuthorizer
 from pilothouse.authz.cover import TooComplex, first_uncovered, uncovered
 from pilothouse.authz.rbac import GROUP, MissingRole, RBACAuthorizer, Rule
 from pilothouse.offload import INLINE_WORK, Inline, Work
@@ -98,7 +98,7 @@ class Escalation:
             namespace=namespace,
             name=name,
         )
-        return (await decided(self.authorizer.authorize(attributes))).allowed
+        return (await self.authorizer.authorize(attributes)).allowed
 
     def _missing_rights(self, user: User, resource: str, namespace: str, rules: Sequence[Rule]) -> str:
         """The text that lists what `user` lacks, "" when all is held."""

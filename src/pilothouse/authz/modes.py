@@ -14,7 +14,7 @@ from pilothouse.registry.readers import Readers
 class AlwaysAllow:
     """Lets everybody do everything."""
 
-    def authorize(self, attributes: AuthorizationAttributes) -> Decision:
+    async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         return ALLOW
 
     def rules_for(self, user: User, namespace: str) -> Rules:
@@ -27,7 +27,7 @@ class AlwaysAllow:
 class AlwaysDeny:
     """Lets nobody do anything."""
 
-    def authorize(self, attributes: AuthorizationAttributes) -> Decision:
+    async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         return Decision(False, reason="Everything is forbidden.")
 
 

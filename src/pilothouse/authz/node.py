@@ -15,7 +15,7 @@ _WRITES = ("get", "create", "update", "patch", "delete")
 
 
 _FORGOTTEN_AFTER = 600.0
-"""Seconds after which a node that asks for nothing any more makes room."""
+"""Seconds without a request after which what a node's pods refer to is forgotten."""
 
 
 class PodsOfNodes:
@@ -137,7 +137,7 @@ def _named(resource: str) -> Callable[[Object], Iterator[Vertex]]:
 
 
 class NodeAuthorizer:
-    """Judges nodes alone. `rules` say what any node may do with resources that are not told apart by node."""
+    """Decides on requests of nodes alone. `rules` say what every node may do with resources that belong to no node."""
 
     def __init__(self, readers: Readers, rules: Sequence[Rule]) -> None:
         self.graph = Graph(readers)
@@ -157,7 +157,7 @@ class NodeAuthorizer:
             ("", "pods"): self._pod,
         }
 
-    def authorize(self, attributes: AuthorizationAttributes) -> Decision:
+    async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         node = node_name(attributes.user)
         if node is None:
             return NO_OPINION

@@ -13,7 +13,7 @@ from pilothouse.registry.readers import Readers
 GROUP = "rbac.authorization.k8s.io"
 
 _LARGEST = 64 << 10
-"""Bytes of a verdict that is kept: a role may name a thousand objects, and a user be in hundreds of groups."""
+"""The largest cached verdict, in bytes: a role may name a thousand objects, and a user be in hundreds of groups."""
 
 Rule = Object
 """A PolicyRule: verbs, apiGroups, resources, resourceNames, nonResourceURLs."""
@@ -95,7 +95,7 @@ class _Verdict:
 
 @dataclass(slots=True, frozen=True)
 class MissingRole:
-    """A role that a binding refers to and that is not there."""
+    """A role that a binding refers to and that does not exist."""
 
     kind: str
     name: str
@@ -112,7 +112,7 @@ def _weigh(key: tuple[object, ...], verdict: _Verdict) -> int:
 
 
 class RBACAuthorizer:
-    """Decides from the roles and bindings of the readers; a change of any drops all earlier decisions."""
+    """Decides by the roles and bindings of the readers; a change of any of them empties the cache of decisions."""
 
     def __init__(self, readers: Readers, budget: Budget | None = None) -> None:
         self._roles: dict[tuple[str, str], list[Rule]] = {}
@@ -125,7 +125,7 @@ class RBACAuthorizer:
         for resource in ("rolebindings", "clusterrolebindings"):
             readers.subscribe(f"{resource}.{GROUP}", self._binding_changed)
 
-    def authorize(self, attributes: AuthorizationAttributes) -> Decision:
+    async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         # PERF: the name is no part of the key, so that reads of many objects share one verdict.
         a, user = attributes, attributes.user
         key: tuple[object, ...]

@@ -3,7 +3,6 @@
 import json
 import logging
 import time
-from collections.abc import Awaitable
 
 from pilothouse import errors
 from pilothouse.api import selectors
@@ -17,11 +16,11 @@ log = logging.getLogger(__name__)
 
 
 _MAX_CACHED = 10_000
-"""Characters of the attributes a client controls, above which a decision is not kept."""
+"""The longest review spec, in characters, whose decision is cached: clients choose most of its text."""
 
 
 class WebhookAuthorizer:
-    """Asks the service; keeps its decisions for the given seconds. When it fails it has no opinion."""
+    """Asks the service and caches its decisions for the given seconds. It has no opinion when the service fails."""
 
     def __init__(
         self,
@@ -45,14 +44,14 @@ class WebhookAuthorizer:
             "authorization_webhook", budget or Budget(), lifetime=max(allowed_ttl, other_ttl)
         )
 
-    def authorize(self, attributes: AuthorizationAttributes) -> Decision | Awaitable[Decision]:
+    async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         spec = review_spec(attributes, self.version)
         text = json.dumps(spec)
         key = short(text) if len(text) <= _MAX_CACHED else ""
         known = self._known[key]
         if known is not None and known[0] > time.monotonic():
             return known[1]
-        return self._ask(spec, key)
+        return await self._ask(spec, key)
 
     async def _ask(self, spec: Object, key: str | bytes) -> Decision:
         review = {

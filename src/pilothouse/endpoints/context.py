@@ -1,5 +1,9 @@
-"""What the rooms of one request share."""
+"""What the stages of one request share, and what they want to be told when it has ended."""
 
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pilothouse.api.identity import ANONYMOUS, RequestInfo, User
@@ -8,6 +12,21 @@ from pilothouse.endpoints.params import Query
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Request
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request has ended.
+
+    status: the code of the answer; 504 when the client left before there was one, as upstream's time-out filter records.
+    sent: bytes of the body that were handed to the transport. error: what cut the answer short, None when it is whole.
+    """
+
+    status: int
+    sent: int
+    error: BaseException | None
 
 
 class Context:
@@ -18,18 +37,25 @@ class Context:
     resource and subresource are set once the request is routed to one. media: the negotiated answer form.
     work: where the request's long steps run.
     behind: the cache can not be made as new as the store, so a read that may not be stale reads the store.
+    started: when the request came, by time.perf_counter(). status: the code of its answer, 504 until there is one.
+    expired: its deadline has passed. ended: the last stage has run.
     """
 
     __slots__ = (
+        "_finishers",
         "audit_id",
         "behind",
         "caller",
+        "ended",
+        "expired",
         "info",
         "media",
         "priority",
         "query",
         "request",
         "resource",
+        "started",
+        "status",
         "subresource",
         "user",
         "warnings",
@@ -50,9 +76,35 @@ class Context:
         self.media: Any = None
         self.behind = False
         self.work: Work | Inline = INLINE_WORK
+        self.started = time.perf_counter()
+        self.status = 504
+        self.expired = self.ended = False
+        self._finishers: list[Callable[[Outcome], None]] | None = None
 
     def warn(self, text: str) -> None:
         """Add a Warning header, once."""
         if self.warnings is None:
             self.warnings = Warnings()
         self.warnings.add(text)
+
+    def on_end(self, finisher: Callable[[Outcome], None]) -> None:
+        """Have `finisher` called when the request has ended, in whatever way; what was added last is called first.
+
+        It is called once, on the event loop, and must not wait: after the last byte of the answer was handed to the
+        transport, or when the client or the server gave the request up.
+        """
+        if self._finishers is None:
+            self._finishers = []
+        self._finishers.append(finisher)
+
+    def end(self, status: int, sent: int, error: BaseException | None) -> None:
+        """Call the finishers. One that fails is logged and keeps no other from its turn."""
+        finishers, self._finishers = self._finishers, None
+        if finishers is None:
+            return
+        outcome = Outcome(status, sent, error)
+        for finisher in reversed(finishers):
+            try:
+                finisher(outcome)
+            except Exception:
+                log.exception("the end of a request failed", extra={"kv": {"audit_id": self.audit_id}})

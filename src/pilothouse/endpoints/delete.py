@@ -1,7 +1,5 @@
 """DELETE of one object and of a collection."""
 
-from collections.abc import Awaitable
-
 from pilothouse import errors
 from pilothouse.api import codec, schema, scheme
 from pilothouse.api.fields import Object
@@ -93,8 +91,7 @@ async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> R
     query = select(verbs, ctx, resource)
     options = await delete_options(ctx)
     _warn(ctx, resource, options)
-    page = query.read()
-    listing = await page if isinstance(page, Awaitable) else page
+    listing = await query.read()
     names = (entry.key.rpartition("/")[2] for entry in listing.entries)
     scopes = [_scope(verbs, ctx, resource, options, name) for name in names]
     await deletion.delete_collection(scopes, options)

@@ -1,7 +1,6 @@
 """Which verb answers a routed request; 404 and 405 for those that none answers."""
 
 from collections.abc import Awaitable, Callable
-from inspect import isawaitable
 
 from pilothouse import errors
 from pilothouse.api.identity import RequestInfo
@@ -36,7 +35,7 @@ from pilothouse.registry.strategy import Raced
 from pilothouse.server.request import Response
 from pilothouse.storage.interface import Behind
 
-Answer = Response | Awaitable[Response]
+Answer = Awaitable[Response]
 Handler = Callable[[Verbs, Context, Resource], Answer]
 
 COLLECTION: dict[str, tuple[str, Handler]] = {
@@ -82,15 +81,15 @@ class Dispatcher:
         self.aggregator = aggregator
         self.consistent = consistent
 
-    def dispatch(self, ctx: Context) -> Answer:
-        """The answer, or an awaitable of it."""
+    async def dispatch(self, ctx: Context) -> Response:
+        """The answer of the verb, the discovery document or the path that a request is about."""
         info = ctx.info
         if self.catalog.backends:
             backend = self.catalog.backends.get(version_of(info.path))
             if backend is not None:
-                return self.aggregator.handle(ctx, backend)
+                return await self.aggregator.handle(ctx, backend)
         if not info.is_resource:
-            return self._path(ctx)
+            return await self._path(ctx)
         resource = self.catalog.get(info.group, info.version, info.resource)
         if resource is None:
             return self._unknown(ctx)
@@ -103,8 +102,8 @@ class Dispatcher:
             return refusals.outside(resource)
         consistent = self.consistent
         if consistent is not None and not resource.virtual and self._needs_newest(ctx):
-            return self._after(consistent, ctx, resource)
-        return self._resource(ctx, resource)
+            return await self._after(consistent, ctx, resource)
+        return await self._resource(ctx, resource)
 
     def _resource(self, ctx: Context, resource: Resource) -> Answer:
         return self._subresource(ctx, resource) if ctx.info.subresource else self._verb(ctx, resource)
@@ -122,8 +121,7 @@ class Dispatcher:
         )
         success = False
         try:
-            answer = self._resource(ctx, resource)
-            response = await answer if isawaitable(answer) else answer
+            response = await self._resource(ctx, resource)
             success = True
             return response
         except errors.NotFound:
@@ -142,11 +140,11 @@ class Dispatcher:
             return True
         return int(asked) > self.verbs.store.cacher.revision
 
-    def _path(self, ctx: Context) -> Answer:
+    async def _path(self, ctx: Context) -> Response:
         request, path = ctx.request, ctx.info.path
-        answer: Answer | None = self.discovery.handle(request, path)
+        answer = self.discovery.handle(request, path)
         if answer is None:
-            answer = self.nonresource.handle(request, path)
+            answer = await self.nonresource.handle(request, path)
         return answer if answer is not None else refusals.page_not_found()
 
     def _unknown(self, ctx: Context) -> Response:
@@ -180,8 +178,7 @@ class Dispatcher:
         """Retry a write whose hooks choose an address or a port while other servers claim what was chosen."""
         for attempt in range(ATTEMPTS):
             try:
-                answer = handler(self.verbs, ctx, resource)
-                return await answer if isawaitable(answer) else answer
+                return await handler(self.verbs, ctx, resource)
             except Raced:
                 if attempt == ATTEMPTS - 1:
                     raise

@@ -57,20 +57,20 @@ class FlowControlDumps:
     def __init__(self, readers: Readers) -> None:
         self.readers = readers
 
-    def install(self, room: NonResource) -> None:
+    def install(self, nonresource: NonResource) -> None:
         """Register the paths."""
-        room.add(f"{PATH}/dump_priority_levels", self._levels, listed=False)
-        room.add(f"{PATH}/dump_queues", self._queues, listed=False)
-        room.add(f"{PATH}/dump_requests", self._requests, listed=False)
+        nonresource.add(f"{PATH}/dump_priority_levels", self._levels, listed=False)
+        nonresource.add(f"{PATH}/dump_queues", self._queues, listed=False)
+        nonresource.add(f"{PATH}/dump_requests", self._requests, listed=False)
 
-    def _levels(self, request: Request, path: str) -> Response:
+    async def _levels(self, request: Request, path: str) -> Response:
         names = sorted(level["metadata"]["name"] for level in self.readers.list(LEVELS))
         return _page([LEVEL_COLUMNS, *((name, *[NONE] * (len(LEVEL_COLUMNS) - 1)) for name in names)])
 
-    def _queues(self, request: Request, path: str) -> Response:
+    async def _queues(self, request: Request, path: str) -> Response:
         return _page([QUEUE_COLUMNS])
 
-    def _requests(self, request: Request, path: str) -> Response:
+    async def _requests(self, request: Request, path: str) -> Response:
         return _page([REQUEST_COLUMNS])
 
 

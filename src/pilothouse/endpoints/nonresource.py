@@ -1,8 +1,7 @@
 """Paths that name no resource: health, version, metrics, keys, status pages, the list of paths at the root.
 
-Two tables, exact paths and path prefixes, hold a handler each; other rooms add theirs (OpenAPI, the dumps of
-flow control). What upstream serves through its router takes GET alone and answers in one media type; the rest
-takes any method.
+Two tables, exact paths and path prefixes, hold a handler each; OpenAPI and the dumps of flow control add theirs. What
+upstream serves through its router takes GET alone and answers in one media type; the rest takes any method.
 """
 
 import json
@@ -19,8 +18,7 @@ from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.health import NOSNIFF, TEXT, Health
 from pilothouse.server.request import Request, Response
 
-Answer = Response | Awaitable[Response]
-Handler = Callable[[Request, str], Answer | None]
+Handler = Callable[[Request, str], Awaitable[Response | None]]
 """Answers a path; None = not mine. May raise StatusError."""
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
@@ -129,7 +127,7 @@ class NonResource:
     ) -> None:
         """A document as upstream's router serves it: GET alone, one media type, a Status for paths below."""
 
-        def handler(request: Request, asked: str) -> Response:
+        async def handler(request: Request, asked: str) -> Response:
             if asked.rstrip("/") != path:
                 raise refusals.path_not_found()
             if request.method != "GET":
@@ -139,37 +137,37 @@ class NonResource:
 
         self.add_prefix(path, handler, listed=(path,))
 
-    def handle(self, request: Request, path: str) -> Answer | None:
+    async def handle(self, request: Request, path: str) -> Response | None:
         """The answer to a decoded path; None when nobody claims it. Raises StatusError."""
         handler = self._exact.get(path)
         if handler is not None:
-            return handler(request, path)
+            return await handler(request, path)
         response = self._health.handle(path, request.query)
         if response is not None:
             return response
         for prefix, handler in self._prefixes.items():
             if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
-                return handler(request, path)
+                return await handler(request, path)
         return None
 
     def paths(self) -> list[str]:
         """What the root lists."""
         return sorted({*self._listed, *self._health.paths(), *self._discovery.paths()})
 
-    def _root(self, request: Request, path: str) -> Response:
+    async def _root(self, request: Request, path: str) -> Response:
         return Response(200, _raw_json({"paths": self.paths()}))
 
     def _version_body(self) -> bytes:
         return _raw_json(self._version)
 
     def _add_metrics(self, metrics: Metrics) -> None:
-        def expose(request: Request, path: str) -> Response:
+        async def expose(request: Request, path: str) -> Response:
             if request.method == "DELETE":
                 metrics.reset()
                 return Response(200, b"metrics reset\n", TEXT)
             return Response(200, metrics.expose(), METRICS_TYPE)
 
-        def expose_slis(request: Request, path: str) -> Response:
+        async def expose_slis(request: Request, path: str) -> Response:
             return Response(200, metrics.expose_slis(), METRICS_TYPE)
 
         self.add("/metrics", expose)
@@ -185,7 +183,7 @@ class NonResource:
         self.add_routed("/.well-known/openid-configuration", "application/json", configuration, (KEYS_CACHE,))
         self.add_routed("/openid/v1/jwks", JWKS_TYPE, keys, (KEYS_CACHE,))
 
-    def _statusz(self, request: Request, path: str) -> Response:
+    async def _statusz(self, request: Request, path: str) -> Response:
         up = int(time.time() - self._started)
         started = datetime.fromtimestamp(self._started, UTC).strftime("%a %b %d %H:%M:%S UTC %Y")
         lines = [
@@ -198,7 +196,7 @@ class NonResource:
         ]
         return _status_page(request, "statusz", lines)
 
-    def _flagz(self, request: Request, path: str) -> Response:
+    async def _flagz(self, request: Request, path: str) -> Response:
         values = self._flags() if self._flags is not None else {}
         return _status_page(request, "flagz", [f"{name}={values[name]}" for name in sorted(values)])
 

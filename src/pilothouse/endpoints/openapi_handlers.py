@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import marshal
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -56,11 +56,11 @@ class OpenAPIHandlers:
         self._hashes: dict[str, str] = {}
         catalog.changed.append(self._forget)
 
-    def install(self, paths: NonResource) -> None:
-        """Register the handlers."""
-        paths.add("/openapi/v2", self.v2)
-        paths.add("/openapi/v3", self.index)
-        paths.add_prefix("/openapi/v3", self.v3, listed=("/openapi/v3/",))
+    def install(self, nonresource: "NonResource") -> None:
+        """Register the paths."""
+        nonresource.add("/openapi/v2", self.v2)
+        nonresource.add("/openapi/v3", self.index)
+        nonresource.add_prefix("/openapi/v3", self.v3, listed=("/openapi/v3/",))
 
     def _forget(self, group: str, version: str) -> None:
         self._index = None
@@ -68,7 +68,7 @@ class OpenAPIHandlers:
         for name in (f"apis/{group}/{version}", f"apis/{group}") if group else (f"api/{version}",):
             self._hashes.pop(name, None)
 
-    def v2(self, request: Request, path: str) -> Response | Awaitable[Response]:
+    async def v2(self, request: Request, path: str) -> Response:
         """The whole document of version 2, whatever the method."""
         headers = [("Vary", "Accept-Encoding"), ("Vary", "Accept")]
         form = _form(request.headers.get("accept"), V2_FORMS)
@@ -79,7 +79,7 @@ class OpenAPIHandlers:
             tag = self._v2_tags[form] = _tag(form, map(self._hash, self._openapi.names()))
         if _matches(request, tag):
             return Response(304, b"", "", [*headers, *self._validators(tag)])
-        return self._v2(form, tag, _takes_gzip(request.headers.get("accept-encoding", "")), headers)
+        return await self._v2(form, tag, _takes_gzip(request.headers.get("accept-encoding", "")), headers)
 
     async def _v2(self, form: str, tag: str, gzipped: bool, headers: list[tuple[str, str]]) -> Response:
         async with self._making:
@@ -114,7 +114,7 @@ class OpenAPIHandlers:
         tag = _tag(form, hashes)
         return tag, self._keep(tag, await asyncio.to_thread(_join, whole, parts))
 
-    def index(self, request: Request, path: str) -> Response:
+    async def index(self, request: Request, path: str) -> Response:
         """Where the documents of version 3 are."""
         if self._index is None:
             paths = {
@@ -129,7 +129,7 @@ class OpenAPIHandlers:
             return Response(304, b"", "", headers)
         return Response(200, body, "text/plain; charset=utf-8", headers)
 
-    def v3(self, request: Request, path: str) -> Response | Awaitable[Response]:
+    async def v3(self, request: Request, path: str) -> Response:
         """One document of version 3. With its hash it may be kept for ever, with another it is elsewhere."""
         name = path.removeprefix("/openapi/v3/")
         headers = [("Vary", "Accept")]
@@ -151,7 +151,7 @@ class OpenAPIHandlers:
         packed = self._again(tag)
         if packed is not None and len(packed) <= SMALL:
             return Response(200, gzip.decompress(packed), JSON, headers)
-        return self._v3(name, tag, headers)
+        return await self._v3(name, tag, headers)
 
     async def _v3(self, name: str, tag: str, headers: list[tuple[str, str]]) -> Response:
         """A document that is large, or that has to be made; one at a time is."""

@@ -1,20 +1,20 @@
-"""Stages 3 to 16: the way of every request, top to bottom, in the order of kube-apiserver's handler chain.
+"""The stages of every request, top to bottom, in the order of kube-apiserver's handler chain.
 
-`Pipeline.handle` runs the coroutine `_serve` up to its first real wait. Nearly every read never waits, so it is
-answered inside the parser's callback; the rest goes on as a task.
+`Pipeline.handle` runs the coroutine `_serve` up to its first wait. Nearly every read never waits, so it is answered
+inside the parser's callback; the rest goes on as a task (`pilothouse.waiting`). When the answer has been sent, or the
+client has left without one, the last stage runs (`_end`).
 """
 
 import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from inspect import isawaitable
-from types import coroutine
+from functools import partial
 from typing import Any
 
-from pilothouse import errors
+from pilothouse import errors, waiting
 from pilothouse.api import names
 from pilothouse.api.duration import go_duration
 from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, RequestInfo
@@ -76,7 +76,8 @@ class Pipeline:
         return self._run(request, True)
 
     def admit(self, request: Request) -> Response | Awaitable[Response | None] | None:
-        """Judge a request by its head, before its body is read: stages 3 to 9. The answer refuses it, None lets the body be read."""
+        """Judge a request by its head, before its body is read: all stages up to authorization. The answer refuses it, and
+        is its end; None lets the body be read, after which `handle` leads the request through all stages."""
         return self._run(request, False)
 
     def _run(self, request: Request, whole: bool) -> Any:
@@ -84,103 +85,112 @@ class Pipeline:
         ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, audit_id)
         coro = self._serve(ctx, whole)
         try:
-            waiting = coro.send(None)
+            awaited = coro.send(None)
         except StopIteration as done:
             return done.value
-        return self._within(_resume(coro, waiting), ctx)
+        task = waiting.as_task(coro, awaited)
+        self._limit(task, ctx)
+        return task
 
     async def _serve(self, ctx: Context, whole: bool) -> Response | None:
-        """Lead a request through its stages; one of which only the head has come (not `whole`) up to 9, None when it may go on."""
+        """Lead a request through its stages; one of which only the head has come (not `whole`) up to authorization: None
+        when it may go on, and then nothing may be registered that waits for its end."""
         stages, request = self.stages, ctx.request
-        started = time.perf_counter()
         try:
-            # 3 route: what it is about
+            # request info: what it is about
             try:
                 ctx.query = query = requestinfo.parse_query(request.query)
                 path = requestinfo.unescape_path(request.path)
                 ctx.info = info = requestinfo.parse(request.method, path, query)
             except ValueError as err:
-                return self._finish(ctx, _malformed(err), started)
-            # 4 enter: the deadline that the client asks for
+                return self._finish(ctx, _malformed(err))
+            # deadline: the one that the client asks for
             if "timeout" in query and not _runs_long(info):
                 _timeout(query)
-            # 5 who
-            user = stages.authenticator.authenticate(request)
-            if isawaitable(user):
-                user = await user
+            # authentication: who is asking
+            user = await stages.authenticator.authenticate(request)
             if user is None:
                 raise errors.Unauthorized("Unauthorized")
             ctx.user = ctx.caller = user
             if user.name != ANONYMOUS.name:
                 request.caller = user.name
-            # 7 acting as whom
+            # impersonation: as whom they want to act
             if stages.impersonation.wanted(request):
-                acting = stages.impersonation.effective(request, attributes_of(ctx))
-                ctx.user = await acting if isawaitable(acting) else acting
-            # 8 when
+                ctx.user = await stages.impersonation.effective(request, attributes_of(ctx))
+            # classification: by which flow schema and priority level
             ctx.priority = stages.classifier.classify(ctx.user, info)
-            # 9 may they
+            # authorization: may they
             attributes = attributes_of(ctx)
-            decision = stages.authorizer.authorize(attributes)
-            if isawaitable(decision):
-                decision = await decision
+            decision = await stages.authorizer.authorize(attributes)
             if not decision.allowed:
                 raise refused(attributes, decision.reason)
             if not whole:
                 return None
-            # 10 to 15: the verb; what takes long of a write runs beside the loop
+            # dispatch: the verb; what takes long of a write runs beside the loop
             if request.method not in READS:
                 ctx.work = Work(stages.offload, ctx.user.name)
-            answer = stages.dispatcher.dispatch(ctx)
-            response = await answer if isawaitable(answer) else answer
+            response = await stages.dispatcher.dispatch(ctx)
         except errors.StatusError as err:
             response = stages.responder.error(ctx, err)
+        except asyncio.CancelledError as err:
+            if not ctx.expired:
+                self._end(ctx, 0, err)
+                raise
+            response = self._timed_out(ctx)
         except Exception as err:
-            log.exception("request failed", extra={"audit_id": ctx.audit_id, "path": request.target})
+            pairs = {"audit_id": ctx.audit_id, "path": request.target}
+            log.exception("request failed", extra={"kv": pairs})
             response = stages.responder.error(
                 ctx, errors.InternalError(f"Internal error occurred: {type(err).__name__}")
             )
         finally:
             ctx.work.leave()
-        return self._finish(ctx, response, started)
+        return self._finish(ctx, response)
 
-    def _finish(self, ctx: Context, response: Response, started: float) -> Response:
-        """Room 16, the answer: headers that every answer has, metrics."""
+    def _finish(self, ctx: Context, response: Response) -> Response:
+        """The answer: headers that every answer has, and who is told when it has been sent."""
         self.stages.responder.finish(ctx, response)
-        self.stages.metrics.observe(ctx.info, ctx.resource, response.status, time.perf_counter() - started)
+        ctx.status = response.status
+        response.on_done = partial(self._end, ctx)
         return response
 
-    async def _within(self, answer: Awaitable[Response | None], ctx: Context) -> Response | None:
-        """Bound what waits by the request's deadline: the server's, or a shorter one that the client asks for."""
+    def _end(self, ctx: Context, sent: int, error: BaseException | None) -> None:
+        """The last stage, once for each request: `Response.on_done`, or the cancel of what has no answer yet."""
+        if ctx.ended:
+            return
+        ctx.ended = True
+        self.stages.metrics.observe(ctx.info, ctx.resource, ctx.status, time.perf_counter() - ctx.started)
+        ctx.end(ctx.status, sent, error)
+
+    def _limit(self, task: asyncio.Task[Response | None], ctx: Context) -> None:
+        """Cancel what waits at the request's deadline: the server's, or an earlier one that the client asks for."""
         if _runs_long(ctx.info):
-            return await answer
-        task = asyncio.current_task()
-        assert task is not None
-        expired = False
+            return
 
         def expire() -> None:
-            nonlocal expired
-            expired = True
+            ctx.expired = True
             task.cancel()
+
+        def stop(_: asyncio.Task[Response | None]) -> None:
+            timer.cancel()
 
         asked = _timeout(ctx.query)
         seconds = asked if 0 < asked < self.deadline else self.deadline
         timer = asyncio.get_running_loop().call_later(seconds, expire)
-        try:
-            return await answer
-        except asyncio.CancelledError:
-            if not expired:
-                raise
-            task.uncancel()
-            err = errors.Timeout("Timeout: request did not complete within the allotted timeout", details={})
-            err.headers = [("Retry-After", "1")]
-            return self._finish(ctx, self.stages.responder.error(ctx, err), time.perf_counter() - seconds)
-        finally:
-            timer.cancel()
+        task.add_done_callback(stop)
+
+    def _timed_out(self, ctx: Context) -> Response:
+        """The answer to a request that the deadline has cancelled; its task goes on to give it."""
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
+        err = errors.Timeout("Timeout: request did not complete within the allotted timeout", details={})
+        err.headers = [("Retry-After", "1")]
+        return self.stages.responder.error(ctx, err)
 
 
 def refused(attributes: AuthorizationAttributes, reason: str) -> errors.StatusError:
-    """The 403 of room 9; browsers are told not to guess what it is."""
+    """The 403 of authorization; browsers are told not to guess what it is."""
     err = forbidden(attributes, reason)
     err.headers = [*err.headers, ("X-Content-Type-Options", "nosniff")]
     return err
@@ -246,22 +256,3 @@ def _timeout(query: Query) -> float:
 
 def _malformed(err: ValueError) -> Response:
     return Response(400, f"400 Bad Request: {err}\n".encode(), "text/plain; charset=utf-8")
-
-
-@coroutine
-def _resume(coro: Coroutine[Any, Any, Response | None], waiting: Any) -> Generator[Any, Any, Response | None]:
-    """Go on with a coroutine that has already run up to `waiting`."""
-    while True:
-        try:
-            sent = yield waiting
-        except BaseException as err:
-            waiting = None  # a future that holds this error, which leads back to this frame
-            try:
-                waiting = coro.throw(err)
-            except StopIteration as done:
-                return done.value
-        else:
-            try:
-                waiting = coro.send(sent)
-            except StopIteration as done:
-                return done.value

@@ -1,4 +1,4 @@
-"""Room 3: what a request is about. The Python face of _requestinfo."""
+"""Request info: what a request is about. The Python face of _requestinfo."""
 
 from pilothouse._requestinfo import parse, parse_query, unescape_path, wants_watch
 

@@ -9,7 +9,7 @@ from pilothouse.api import meta, names, selectors
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authn.authenticator import UnionAuthenticator, join
-from pilothouse.authz.authorizer import Authorizer, Decision, Rules, decided
+from pilothouse.authz.authorizer import Authorizer, Decision, Rules
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.resource import Resource
 
@@ -87,7 +87,7 @@ def _check_self_subject_access(obj: Object) -> None:
 
 async def _decide(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
     attributes, faults = await work.run(_attributes, obj["spec"], user)
-    decision = await decided(judges.authorizer.authorize(attributes))
+    decision = await judges.authorizer.authorize(attributes)
     return {**obj, "status": _access_status(decision, faults)}
 
 
@@ -111,9 +111,7 @@ async def _token(obj: Object, user: User, judges: Judges, work: Work | Inline) -
     if not spec.get("token"):
         raise errors.BadRequest("token is required for TokenReview in authentication")
     wanted = tuple(spec.get("audiences") or ()) or judges.authenticator.audiences
-    review = judges.authenticator.review(spec["token"], wanted)
-    if isinstance(review, Awaitable):
-        review = await review
+    review = await judges.authenticator.review(spec["token"], wanted)
     status: Object = {"user": {}}
     if review.error:
         status["error"] = review.error

@@ -9,7 +9,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes
 from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.authz import escalation
-from pilothouse.authz.authorizer import Authorizer, decided, forbidden
+from pilothouse.authz.authorizer import Authorizer, forbidden
 from pilothouse.authz.escalation import Escalation
 from pilothouse.authz.rbac import GROUP as RBAC
 from pilothouse.endpoints.context import Context
@@ -165,7 +165,7 @@ class RequestScope(Write):
             info.namespace,
             self.context.name,
         )
-        decision = await decided(self.verbs.authorizer.authorize(attributes))
+        decision = await self.verbs.authorizer.authorize(attributes)
         if not decision.allowed:
             raise forbidden(attributes, decision.reason)
 

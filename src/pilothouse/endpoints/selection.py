@@ -1,6 +1,5 @@
 """Which objects a list, a watch or a deletecollection is about: selectors, pages and resourceVersion rules."""
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
 
 import orjson
@@ -44,17 +43,17 @@ class Selection:
     behind: bool = False
     """The cache may be stale and the list may not."""
 
-    def read(self) -> Listing | Awaitable[Listing]:
+    async def read(self) -> Listing:
         """The page; from the store when the cache does not reach back that far, or is behind."""
         if self.behind and (self.at or self.params.token or not self.params.resource_version):
-            return self._from_store()
+            return await self._from_store()
         cache = self.store.readable(self.resource, self.prefix)
         if self.at > self.store.cacher.revision:
             raise too_large(self.at, self.store.cacher.revision)
         try:
             return cache.list(self.prefix, self.selector, after=self.after, limit=self.limit, at=self.at)
         except interface.Compacted:
-            return self._from_store()
+            return await self._from_store()
 
     async def _from_store(self) -> Listing:
         """Read the page of a snapshot, or of what is there now, from the store itself."""

@@ -174,11 +174,11 @@ Action = Callable[[RequestScope, Object], Awaitable[Response]]
 ACTIONS: dict[str, Action] = {"binding": bind, "eviction": evict, "token": token}
 
 
-def virtual(verbs: Verbs, ctx: Context, resource: Resource) -> Response | Awaitable[Response]:
+async def virtual(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """A resource of which nothing is stored."""
     if resource.kind == "ComponentStatus":
-        return componentstatus.handle(verbs, ctx, resource)
-    return review(verbs, ctx, resource)
+        return await componentstatus.handle(verbs, ctx, resource)
+    return await review(verbs, ctx, resource)
 
 
 TRACKED = frozenset(

@@ -96,7 +96,7 @@ def encoder_of(verbs: Verbs, ctx: Context, resource: Resource) -> Encoder:
     return Transformed(resource, media, include)
 
 
-def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
+async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
     """The streaming answer; what is wrong with the request's resourceVersion is told inside the stream."""
     params, resource = query.params, query.resource
     query.store.readable(resource, query.prefix)
@@ -110,7 +110,7 @@ def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
     return Response(200, content_type=ctx.media.content_type, start=begin)
 
 
-def handle_deprecated(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
+async def handle_deprecated(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """The /watch/ paths: a watch of a collection, or of the one object that the path names."""
     if ctx.request.method != "GET" or "watch" not in resource.verbs:
         raise refusals.method_not_allowed()
@@ -129,7 +129,7 @@ def handle_deprecated(verbs: Verbs, ctx: Context, resource: Resource) -> Respons
             params.field_selector = term
         if not ctx.query:
             ctx.query = {"fieldSelector": [term]}
-    return start(verbs, ctx, selection(verbs, ctx, resource, params))
+    return await start(verbs, ctx, selection(verbs, ctx, resource, params))
 
 
 class _Session:

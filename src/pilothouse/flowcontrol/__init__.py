@@ -1,1 +1,1 @@
-"""When a request runs. Imports registry readers."""
+"""Flow control: which priority level a request belongs to. Imports registry readers."""

@@ -16,7 +16,7 @@ _ACCOUNT = "system:serviceaccount:"
 
 @dataclass(slots=True, frozen=True)
 class Flow:
-    """What a request is one of. `distinguisher` tells flows of one schema apart: a user or namespace."""
+    """The flow of a request: its schema, priority level, and the user or namespace that tells flows of a schema apart."""
 
     schema: str
     level: str

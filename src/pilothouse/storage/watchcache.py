@@ -16,6 +16,7 @@ from pilothouse._watchcache import ResourceCache
 from pilothouse._watchers import Watcher
 from pilothouse.api.fields import quote
 from pilothouse.storage.interface import Compacted, Event, KeyValue, Storage, StorageError, Subscription
+from pilothouse.waiting import in_task
 
 __all__ = ["Cacher", "Entry", "Listing", "ResourceCache", "UnreadableError", "Watcher"]
 
@@ -161,6 +162,7 @@ class Cacher:
         waiter = (revision, future)
         self._waiters.append(waiter)
         try:
+            await in_task()
             async with asyncio.timeout(timeout):
                 await future
         except TimeoutError:

@@ -40,7 +40,7 @@ class Authorizer:
     def __init__(self, *audiences):
         self.audiences, self.asked = audiences, []
 
-    def authorize(self, attributes):
+    async def authorize(self, attributes):
         self.asked.append(attributes)
         return ALLOW if attributes.resource in self.audiences else Decision(False)
 

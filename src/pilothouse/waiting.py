@@ -1,0 +1,70 @@
+"""How a request waits: plain coroutines, which become a task at their first wait and not before.
+
+The HTTP server calls the handler inside the parser's callback, where there is no current task. The pipeline runs a
+request's coroutine there with `send(None)`: one that never waits is answered at once, which most reads are. One that
+waits goes on as a task (`as_task`).
+
+So code that runs before the first wait has no current task, and `asyncio.timeout`, `asyncio.wait_for` and
+`asyncio.TaskGroup` fail in it. Code that needs them awaits `in_task()` first. The admission chain does so before it
+awaits a plugin.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Generator
+from types import coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def in_task() -> None:
+    """Return inside of a task: at once where there is one, else after the caller has been made one."""
+    if asyncio.current_task() is None:
+        await _suspend()
+
+
+def as_task(coro: Coroutine[Any, Any, T], awaited: Any) -> asyncio.Task[T]:
+    """Go on with a coroutine, as a task, from its first wait on: `awaited` is what `coro.send(None)` returned."""
+    rest = _rest(coro, awaited)
+    rest.send(
+        None
+    )  # so that it has begun: a cancel before the task's first step would pass by `coro` otherwise
+    return asyncio.get_running_loop().create_task(rest)
+
+
+async def _rest(coro: Coroutine[Any, Any, T], awaited: Any) -> T:
+    return await _resume(coro, awaited)
+
+
+@coroutine
+def _suspend() -> Generator[None, None, None]:
+    yield
+
+
+@coroutine
+def _resume(coro: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
+    """Yield nothing once, for as_task(); then `awaited`, unless that is nothing as well; then what `coro` yields."""
+    waiting, first = None, True
+    try:
+        while True:
+            try:
+                sent = yield waiting
+            except BaseException as err:
+                waiting = None  # a future that holds this error, which leads back to this frame
+                if first and _cancelled(awaited, err):
+                    waiting = awaited
+                else:
+                    awaited = None
+                    waiting = coro.throw(err)
+            else:
+                waiting = awaited if first and awaited is not None else coro.send(sent)
+            first, awaited = False, None
+    except StopIteration as done:
+        value: T = done.value
+        return value
+
+
+def _cancelled(awaited: Any, err: BaseException) -> bool:
+    """Whether a task that is cancelled before its first step has thereby cancelled what it waits for, as
+    asyncio.Task.cancel() does later: then the error comes back from there."""
+    return awaited is not None and isinstance(err, asyncio.CancelledError) and bool(awaited.cancel())

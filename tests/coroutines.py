@@ -1,0 +1,17 @@
+"""Runs coroutines that must not wait."""
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def at_once(coro: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns or raises without waiting for anything: no loop is needed."""
+    try:
+        waits_for = coro.send(None)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    coro.close()
+    raise AssertionError(f"it waits for {waits_for!r}")

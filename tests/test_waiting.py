@@ -1,0 +1,143 @@
+"""Coroutines that begin in no task, as requests do, and what they find when they wait."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from pilothouse.waiting import as_task, in_task
+
+
+async def begun(
+    coro: Coroutine[Any, Any, Any], then: Callable[[asyncio.Task[Any]], None] | None = None
+) -> Any:
+    """Begin a coroutine in a callback of the loop, as the parser does, and wait for its task."""
+    loop = asyncio.get_running_loop()
+    tasks: asyncio.Future[asyncio.Task[Any]] = loop.create_future()
+
+    def callback() -> None:
+        try:
+            task = as_task(coro, coro.send(None))
+        except BaseException as err:
+            tasks.set_exception(err)
+            return
+        if then is not None:
+            then(task)
+        tasks.set_result(task)
+
+    loop.call_soon(callback)
+    return await (await tasks)
+
+
+async def wait_for_both(first: float | None) -> list[str]:
+    """Waits in several ways; None = for a task, else for seconds."""
+    seen = []
+    if first is None:
+        await in_task()
+    else:
+        await asyncio.sleep(first)
+    assert asyncio.current_task() is not None
+    async with asyncio.timeout(1):
+        seen.append(await asyncio.sleep(0, "a"))
+        seen.append(await asyncio.sleep(0.001, "b"))
+    return seen
+
+
+@pytest.mark.parametrize("first", [None, 0, 0.001])
+def test_from_the_first_wait_on_there_is_a_task(first: float | None) -> None:
+    assert asyncio.run(begun(wait_for_both(first))) == ["a", "b"]
+
+
+def test_before_it_there_is_none() -> None:
+    async def too_early() -> None:
+        async with asyncio.timeout(1):
+            await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="task"):
+        asyncio.run(begun(too_early()))
+
+
+def test_inside_of_a_task_nothing_waits() -> None:
+    async def main() -> bool:
+        turned: list[bool] = []
+        asyncio.get_running_loop().call_soon(turned.append, True)
+        await in_task()
+        return bool(turned)
+
+    assert not asyncio.run(main())
+
+
+def test_errors_go_both_ways() -> None:
+    async def fails() -> str:
+        failed = asyncio.get_running_loop().create_future()
+        failed.set_exception(KeyError("inner"))
+        try:
+            await asyncio.gather(failed)
+        except KeyError:
+            await asyncio.sleep(0)
+            raise ValueError("outer") from None
+        return "no"
+
+    with pytest.raises(ValueError, match="outer"):
+        asyncio.run(begun(fails()))
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_cancel_reaches_the_coroutine_and_what_it_waits_for(early: bool) -> None:
+    """`early` is before the task's first step."""
+    events: list[str] = []
+
+    async def inner() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            events.append("inner")
+            raise
+
+    async def outer() -> None:
+        child = asyncio.ensure_future(inner())
+        try:
+            await child
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)  # clearing up may wait
+            events.append("outer" if child.cancelled() else "the child runs on")
+            raise
+
+    def then(task: asyncio.Task[Any]) -> None:
+        if early:
+            task.cancel()
+        else:
+            asyncio.get_running_loop().call_later(0.001, task.cancel)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(begun(outer(), then))
+    assert events == ["inner", "outer"]
+
+
+@pytest.mark.parametrize("first", [None, 0])
+def test_an_early_cancel_of_what_waits_for_a_turn(first: float | None) -> None:
+    cleared = []
+
+    async def outer() -> None:
+        try:
+            await wait_for_both(first)
+        finally:
+            cleared.append(True)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(begun(outer(), lambda task: task.cancel() and None))
+    assert cleared == [True]
+
+
+def test_a_cancel_may_be_taken_back() -> None:
+    async def stubborn() -> str:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            assert task is not None
+            task.uncancel()
+        return await asyncio.sleep(0, "done")
+
+    assert asyncio.run(begun(stubborn(), lambda task: task.cancel() and None)) == "done"
