@@ -42,7 +42,7 @@ def test_serve_runs_the_app(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setattr("pilothouse.app", app, raising=False)
     assert cli.kube_apiserver(["--secure-port=1234", "--kubelet-timeout=1s"]) == 7
     assert seen[0].secure_port == 1234
-    assert '"flags without effect" flags="kubelet-timeout"' in capsys.readouterr().err
+    assert '"Flags without effect were given" flags="kubelet-timeout"' in capsys.readouterr().err
     assert seen[0].strict_admission
     cli.main(["serve"])
     cli.kube_apiserver(["--strict-admission=false"])

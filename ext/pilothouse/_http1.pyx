@@ -6,11 +6,11 @@ future. What has to wait (a task, a stream, a body larger than the transport tak
 """
 
 import asyncio
-import logging
 from collections import deque
 
 from httptools import HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 
+from pilothouse.logs import Logger
 from pilothouse.server.request import Request, Response
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -28,7 +28,7 @@ cdef enum Phase:
 cdef int MAX_METHOD = 32
 cdef double LINGER = 2.0              # seconds in which a refused peer may go on sending
 
-cdef object log = logging.getLogger("pilothouse.server.http1")
+cdef object log = Logger("pilothouse.server.http1", "_http1.pyx")
 cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 cdef dict METHODS = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")}
 cdef int MAX_NAMES = 1024             # header names that are remembered
@@ -268,7 +268,7 @@ cdef class Connection(Answers):
         elif isinstance(cause, Refused):
             self.refuse(cause.args[0])
         elif cause is not None:
-            log.error("request was not read", exc_info=cause)
+            log.exception("A request was not read", err=cause)
             self.refuse(plain_error("400 Bad Request", ""))
         elif self.in_message and not self.head_done:
             self.head_read += len(data)

@@ -101,10 +101,10 @@ cdef class Answers:
         self.answer(request, response)
 
     cdef complain(self, text, request, error):
-        log.error(text, extra={"kv": {"method": request.method, "target": request.target}}, exc_info=error)
+        log.exception(text, err=error, method=request.method, path=request.target)
 
     cdef internal_error(self, request, error):
-        self.complain("handler failed", request, error)
+        self.complain("A request failed", request, error)
         return Response(500, b"Internal Server Error\n", "text/plain; charset=utf-8")
 
     def task_done(self, task):
@@ -134,7 +134,7 @@ cdef class Answers:
         try:
             self.begin_answer(request, response)
         except Exception as error:
-            self.complain("answer was not written", request, error)
+            self.complain("An answer was not written", request, error)
             self.cut()
 
     cdef begin_answer(self, request, response):
@@ -345,7 +345,7 @@ cdef class Answers:
         try:
             data = next(self.source, None)
         except Exception as error:
-            log.error("a body was not written to its end", exc_info=error)
+            log.exception("A body was not written to its end", err=error)
             self.source = None
             self.cut()
             return False
@@ -439,7 +439,7 @@ cdef class Stream:
                 try:
                     callback()
                 except Exception:
-                    log.exception("a stream could not go on")
+                    log.exception("A stream could not go on")
                     self.abort()
 
     cdef closed(self):

@@ -3,7 +3,6 @@
 Everything runs on the loop's thread. Entries never change once made, so a snapshot is a list of references.
 """
 
-import logging
 import time
 from collections import deque
 
@@ -17,10 +16,11 @@ import orjson
 from pilothouse._json cimport Encoded, frame, read_labels, read_text, revised, splice_at
 from pilothouse._selectors cimport Selector
 
+from pilothouse.logs import Logger
 from pilothouse.storage.interface import Compacted, FutureRevision
 from pilothouse._json import JsonEncoder
 
-log = logging.getLogger("pilothouse.storage.watchcache")
+log = Logger("pilothouse.storage.watchcache", "_watchcache.pyx")
 
 cdef enum:
     ADDED
@@ -215,7 +215,7 @@ cdef class ResourceCache(Objects):
             try:
                 listener(cur, prev)
             except Exception:
-                log.exception("a listener failed on %s", key)
+                log.exception("A listener failed on a change", key=key)
 
     cdef list reindex_fields(self, Change change):
         """Bring the field indexes up to date; answers with (field, old value, new value) of those that are watched."""
@@ -442,7 +442,7 @@ cdef dict extracted(extract, Entry entry):
     try:
         return extract(orjson.loads(entry.value))
     except Exception:
-        log.exception("the fields of %s can not be read", entry.key)
+        log.exception("The fields of an object cannot be read", key=entry.key)
         return {}
 
 

@@ -54,7 +54,7 @@ cdef class Watcher:
             self.revision = change.rev
             self.look()
         except Exception:
-            log.exception("a watch of %s ends, an event could not be sent", self.scope)
+            log.exception("A watch ends, an event could not be sent", prefix=self.scope)
             self.end()
 
     cdef enqueue(self, Change change, int kind):
@@ -81,7 +81,7 @@ cdef class Watcher:
         try:
             self.write_waiting()
         except Exception:
-            log.exception("a watch of %s ends, an event could not be sent", self.scope)
+            log.exception("A watch ends, an event could not be sent", prefix=self.scope)
             self.end()
 
     cdef write_waiting(self):

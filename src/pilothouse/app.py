@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import ipaddress
-import logging
 import pathlib
 import signal
 import socket
@@ -48,6 +47,7 @@ from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.heap import Trim, relax_collector, share_arena
+from pilothouse.logs import Logger
 from pilothouse.metrics import Metrics
 from pilothouse.offload import Offload
 from pilothouse.options import Config
@@ -73,7 +73,7 @@ from pilothouse.storage.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.kms.provider import KMS
 from pilothouse.storage.watchcache import Cacher
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 DRAIN_SECONDS = 60.0
 
@@ -189,10 +189,10 @@ class Server:
             each.start()
         self.health.finish()
         for resource, count, sentence in stored_without_effect(self.readers):
-            log.warning(sentence, extra={"kv": {"resource": resource, "objects": count}})
+            log.warning(sentence, resource=resource, objects=count)
         if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
             self._write_kubeconfig()
-        log.info("serving", extra={"address": config.bind_address, "port": self.listener.port})
+        log.info("Serving", address=config.bind_address, port=self.listener.port)
 
     def _cacher(self) -> Cacher:
         """The watch cache of the store, which is put behind encryption where that is configured."""
@@ -404,7 +404,7 @@ class Server:
     def _write_kubeconfig(self) -> None:
         path = pathlib.Path(self.config.write_kubeconfig or self.config.data_directory / "admin.kubeconfig")
         pki.write_file(path, pki.admin_kubeconfig(self.config, self.files, self.listener.port))
-        log.info("kubeconfig written", extra={"path": str(path)})
+        log.info("A kubeconfig was written", path=str(path))
 
     async def stop(self, drain: float = DRAIN_SECONDS) -> None:
         """Fail readyz, wait for load balancers, drain requests and watches, close the store."""
@@ -532,7 +532,7 @@ async def _run(config: Config) -> int:
         loop.add_signal_handler(number, ended.set)
     before, after = raise_descriptor_limit()
     if after > before:
-        log.info("limit of open files raised", extra={"before": before, "after": after})
+        log.info("The limit of open files was raised", before=before, after=after)
     share_arena()
     server, trim = Server(config), Trim()
     try:
@@ -540,7 +540,7 @@ async def _run(config: Config) -> int:
         relax_collector()
         trim.start()
     except Exception as err:
-        log.error("cannot start: %s", err, exc_info=log.isEnabledFor(logging.DEBUG))
+        log.error("The server cannot start", err=err)
         return 1
     await ended.wait()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,7 +9,6 @@ import datetime
 import fcntl
 import inspect
 import ipaddress
-import logging
 import os
 import pathlib
 import socket
@@ -19,13 +18,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pilothouse.logs import Logger
+
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
     from pilothouse.options import Config
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 CA_DAYS = 3650
 LEAF_DAYS = 365
@@ -248,16 +249,16 @@ def make_private(directory: pathlib.Path) -> None:
     mode = stat.S_IMODE(found.st_mode)
     if not mode & 0o077:
         return
-    kv = {"path": str(directory), "mode": f"{mode:04o}"}
+    pairs = {"path": str(directory), "mode": f"{mode:04o}"}
     if found.st_uid != os.geteuid() or mode & stat.S_ISVTX:
-        log.warning("others can enter the data directory", extra={"kv": kv})
+        log.warning("Others can enter the data directory", **pairs)
         return
     try:
         directory.chmod(mode & 0o700)
     except OSError as error:
-        log.warning("others can enter the data directory: %s", error, extra={"kv": kv})
+        log.warning("Others can enter the data directory", err=error, **pairs)
         return
-    log.info("the data directory was closed to others", extra={"kv": kv})
+    log.info("The data directory was closed to others", **pairs)
 
 
 def prepare(config: "Config") -> Files:

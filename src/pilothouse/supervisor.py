@@ -1,6 +1,5 @@
 """Several server processes on one port: starts them, restarts one that dies, ends them together."""
 
-import logging
 import signal
 import subprocess
 import threading
@@ -9,9 +8,10 @@ from collections.abc import Sequence
 from types import FrameType
 
 from pilothouse import pki
+from pilothouse.logs import Logger
 from pilothouse.options import Config
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 WORKER = ("--workers=1", "--permit-port-sharing=true")
 """What a worker's command line has beside the supervisor's; a later flag beats an earlier one."""
@@ -50,8 +50,7 @@ class Worker:
         self._failures = self._failures + 1 if lived < QUICK else 0
         first, longest = PAUSES
         self.due = now + (min(first * 2**self._failures, longest) if self._failures else 0.0)
-        kv = {"pid": self.process.pid, "status": status}
-        log.warning("a worker ended, it is started again", extra={"kv": kv})
+        log.warning("A worker ended, it is started again", pid=self.process.pid, status=status)
         self.process = None
 
     def end(self) -> None:
@@ -95,5 +94,5 @@ def run(command: Sequence[str], config: Config) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ended)
-    log.info("workers start", extra={"kv": {"count": config.workers}})
+    log.info("Workers start", count=config.workers)
     return supervisor.run()

@@ -1,7 +1,6 @@
 """Decisions of a remote service, asked by SubjectAccessReview (--authorization-webhook-config-file)."""
 
 import json
-import logging
 import time
 from collections.abc import Awaitable, Callable
 
@@ -11,8 +10,9 @@ from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import NO_OPINION, Decision, Rules
 from pilothouse.caches import Budget, Cache, short
+from pilothouse.logs import Logger
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 Post = Callable[[Object], Awaitable[Object]]
 """Sends a SubjectAccessReview and returns the answered one; errors.StatusError or OSError when it cannot."""
@@ -65,7 +65,7 @@ class WebhookAuthorizer:
         try:
             answer = await self.post(review)
         except (errors.StatusError, OSError) as error:
-            log.error("Failed to make webhook authorizer request: %s", error)
+            log.error("Failed to make webhook authorizer request", err=error)
             return NO_OPINION
         status = answer.get("status") or {}
         denied = status.get("denied") is True

@@ -5,7 +5,6 @@ Every server looks now and then: what is used is marked, what was marked for not
 """
 
 import asyncio
-import logging
 from typing import Any
 
 from pilothouse import errors
@@ -13,13 +12,14 @@ from pilothouse.api import meta, times
 from pilothouse.api.fields import Object
 from pilothouse.controllers.recorder import Recorder
 from pilothouse.lifecycle import Background
+from pilothouse.logs import Logger
 from pilothouse.registry.allocators import Addresses, AllocationError
 from pilothouse.registry.client import Client
 from pilothouse.registry.groups.service_objects import ALLOCATOR, FAMILY, MANAGED_BY, ip_address, ips_of
 from pilothouse.registry.node_ports import NodePorts, ports_of
 from pilothouse.storage.interface import StorageError
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 INTERVAL = 180.0
 """Seconds between two looks."""
@@ -56,9 +56,9 @@ class ServiceRepair(Background):
             try:
                 await part()
             except (StorageError, AllocationError, errors.StatusError) as err:
-                log.warning("the repair of services' ports and addresses failed, it is tried again: %s", err)
+                log.warning("The repair of services' ports and addresses failed, it is tried again", err=err)
             except Exception:
-                log.exception("the repair of services' ports and addresses failed, it is tried again")
+                log.exception("The repair of services' ports and addresses failed, it is tried again")
 
     # Node ports
 
@@ -89,7 +89,7 @@ class ServiceRepair(Background):
         await pool.change(edit, rebuild=True)
         for port, looks in leaks.items():
             if looks >= LEAK_LOOKS:
-                log.warning("the node port %d was marked for no service and is free again", port)
+                log.warning("A node port was marked for no service and is free again", port=port)
         self._leaks = {port: looks for port, looks in leaks.items() if looks < LEAK_LOOKS}
         for port in sorted(unmarked):
             note = f"Port {port} is not allocated; repairing"

@@ -1,12 +1,12 @@
 """/healthz, /livez and /readyz: named checks, together and one by one (apiserver server/healthz)."""
 
-import logging
 from collections.abc import Callable
 from urllib.parse import parse_qs
 
+from pilothouse.logs import Logger
 from pilothouse.server.request import Response
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 Check = Callable[[], None]
 """Returns when all is well, raises with the reason when it is not."""
@@ -117,7 +117,7 @@ class Health:
         try:
             check()
         except Exception as reason:
-            log.warning("%s check %s failed: %s", endpoint, name, reason)
+            log.warning("Health check failed", endpoint=endpoint, check=name, err=reason)
             self.observe(name, endpoint, False)
             return reason
         self.observe(name, endpoint, True)

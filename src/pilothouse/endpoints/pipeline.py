@@ -5,7 +5,6 @@ answered inside the parser's callback; the rest goes on as a task.
 """
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import Awaitable, Coroutine, Generator
@@ -29,11 +28,12 @@ from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.params import Query, first
 from pilothouse.endpoints.response import Responder
 from pilothouse.flowcontrol.classify import Classifier
+from pilothouse.logs import Logger
 from pilothouse.metrics import RequestMetrics
 from pilothouse.offload import Offload, Work
 from pilothouse.server.request import Request, Response
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 LONG_RUNNING_VERBS = frozenset(("watch", "proxy"))
 LONG_RUNNING_SUBRESOURCES = frozenset(("attach", "exec", "log", "portforward", "proxy"))
@@ -136,7 +136,9 @@ class Pipeline:
         except errors.StatusError as err:
             response = stages.responder.error(ctx, err)
         except Exception as err:
-            log.exception("request failed", extra={"audit_id": ctx.audit_id, "path": request.target})
+            log.exception(
+                "A request failed", auditID=ctx.audit_id, method=request.method, path=request.target
+            )
             response = stages.responder.error(
                 ctx, errors.InternalError(f"Internal error occurred: {type(err).__name__}")
             )

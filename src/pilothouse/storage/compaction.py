@@ -1,13 +1,13 @@
 """Has the store forget old history at a steady pace, as kube-apiserver's compactor does."""
 
 import asyncio
-import logging
 from collections import deque
 
 from pilothouse.lifecycle import Background
+from pilothouse.logs import Logger
 from pilothouse.storage.interface import Storage, StorageError
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 class CompactionLoop(Background):
@@ -31,4 +31,4 @@ class CompactionLoop(Background):
                 try:
                     await self._storage.compact(target)
                 except StorageError as error:
-                    log.warning("compaction to revision %d failed, it is tried again: %s", target, error)
+                    log.warning("Compaction failed, it is tried again", revision=target, err=error)

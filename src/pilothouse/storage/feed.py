@@ -2,13 +2,13 @@
 
 import asyncio
 import heapq
-import logging
 import time
 from collections.abc import Callable, Sequence
 
+from pilothouse.logs import Logger
 from pilothouse.storage.interface import Event, StorageError, Subscription, Unavailable
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 MAX_SLEEP = 3600.0
 """Seconds between two looks at the earliest deadline, so that a clock that was set is noticed."""
@@ -63,7 +63,7 @@ class Subscriber:
         try:
             self._on_events(events)
         except Exception as error:
-            log.exception("a watcher of the store failed")
+            log.exception("A watcher of the store failed")
             self.fail(Unavailable(f"watcher failed: {error}"))
 
     def fail(self, error: StorageError) -> None:

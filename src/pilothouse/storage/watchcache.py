@@ -4,7 +4,6 @@ An embedded store tells of a commit before its writer is answered: then reads of
 """
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from operator import attrgetter
@@ -12,11 +11,12 @@ from typing import Any
 
 from pilothouse._watchcache import Entry, Listing, ResourceCache, Watcher
 from pilothouse.api.fields import quote
+from pilothouse.logs import Logger
 from pilothouse.storage.interface import Compacted, Event, KeyValue, Storage, StorageError, Subscription
 
 __all__ = ["Cacher", "Entry", "Listing", "ResourceCache", "UnreadableError", "Watcher"]
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 ROOT = "/registry/"
 PAGE = 10_000
@@ -217,7 +217,10 @@ class Cacher:
     def _tell(self, *errors: UnreadableError) -> None:
         """Log them, unless many are known already."""
         for error in errors[: max(LOGGED - len(self.unreadable) + len(errors), 0)]:
-            log.error("the value of %s can not be read: %s", error.kv.key, error, exc_info=error.__cause__)
+            if error.__cause__ is None:
+                log.error("A stored value cannot be read", key=error.kv.key, err=error)
+            else:
+                log.exception("A stored value cannot be read", err=error.__cause__, key=error.kv.key)
 
     async def _try_again(self) -> None:
         delay, longest = RETRY
@@ -229,7 +232,7 @@ class Cacher:
                     await self._prepare([error.kv for error in self.unreadable.values()])
                 self._reveal()
             except Exception:
-                log.exception("what could not be read was not tried again")
+                log.exception("Stored values that could not be read were not tried again")
         self._retry = None
 
     def _reveal(self) -> None:
@@ -246,7 +249,7 @@ class Cacher:
             cache.apply(kv.key, entry, kv.mod)
             touched[cache.prefix] = cache
         for cache in touched.values():
-            log.info("values under %s can be read again", cache.prefix)
+            log.info("Stored values can be read again", prefix=cache.prefix)
             cache.forget_history(self.revision)
 
     def _take(self, kv: KeyValue, deleted: bool = False) -> None:
@@ -304,7 +307,7 @@ class Cacher:
     def _on_error(self, error: StorageError) -> None:
         self.ready = False
         if self._recovery is None or self._recovery.done():
-            log.warning("the watch of the store ended, starting over: %s", error)
+            log.warning("The watch of the store ended, it is started again", err=error)
             self._recovery = self.loop.create_task(self._recover())
 
     async def _recover(self) -> None:
@@ -316,7 +319,7 @@ class Cacher:
                 self._reconcile(await self._read(revision), revision)
                 self._follow()
             except StorageError as error:
-                log.warning("the store can not be read: %s", error)
+                log.warning("The store cannot be read", err=error)
             else:
                 self.ready = True
                 self._tell(*self.unreadable.values())

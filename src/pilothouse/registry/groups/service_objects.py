@@ -3,7 +3,6 @@
 A port is marked and an IPAddress exists before the service has them, so that no two servers can give them out.
 """
 
-import logging
 from dataclasses import replace
 from functools import partial
 from typing import NoReturn
@@ -11,6 +10,7 @@ from typing import NoReturn
 from pilothouse import errors
 from pilothouse.api import managed, names
 from pilothouse.api.fields import Errors, Object
+from pilothouse.logs import Logger
 from pilothouse.registry import deletion
 from pilothouse.registry.allocators import AllocationError
 from pilothouse.registry.node_ports import TAKEN, NodePorts, ports_of
@@ -19,7 +19,7 @@ from pilothouse.registry.store import Store, decode, storage_error
 from pilothouse.registry.strategy import Raced, WriteContext
 from pilothouse.storage.interface import StorageError
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 MANAGER = "kube-apiserver"
 FAMILY = "ipaddress.kubernetes.io/ip-family"
@@ -60,7 +60,7 @@ async def settle(store: Store, ctx: WriteContext, service: Object | None, old: O
     try:
         await _settle(store, ctx, service, old)
     except (StorageError, AllocationError, errors.StatusError) as err:
-        log.warning("something of a service was not given back, the next repair will: %s", err)
+        log.warning("Ports or addresses of a service were not released, the next repair does it", err=err)
 
 
 async def _settle(store: Store, ctx: WriteContext, service: Object | None, old: Object) -> None:

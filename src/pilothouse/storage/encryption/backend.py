@@ -3,7 +3,6 @@
 """
 
 import asyncio
-import logging
 import os
 from abc import ABC, abstractmethod
 from collections import deque
@@ -14,6 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from pilothouse.logs import Logger
 from pilothouse.storage.interface import (
     Behind,
     Event,
@@ -26,7 +26,7 @@ from pilothouse.storage.interface import (
     Unavailable,
 )
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 ENCRYPTED = b"k8s:enc:"
 NONCE = 12
@@ -476,7 +476,7 @@ class _Gate:
                     self._on_progress(what)
                 self._waiting.popleft()
         except Exception as error:
-            log.exception("a watcher of the store failed")
+            log.exception("A watcher of the store failed")
             self._on_error(Unavailable(f"watcher failed: {error}"))
         finally:
             self.task = None

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import binascii
 import hashlib
-import logging
 import pathlib
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ import yaml
 from pilothouse.api.fields import OMIT, Errors, quote
 from pilothouse.flags import duration, show_duration
 from pilothouse.lifecycle import Background
+from pilothouse.logs import Logger
 from pilothouse.storage.encryption.backend import (
     AesCbc,
     AesGcm,
@@ -29,7 +29,7 @@ from pilothouse.storage.encryption.backend import (
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.kms.provider import KMS, Settings
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 VERSION = "apiserver.config.k8s.io/v1"
 SIZES = {"aesgcm": (16, 24, 32), "aescbc": (16, 24, 32), "secretbox": (32,)}
@@ -305,11 +305,13 @@ class Reload(Background):
                 if digest != self._digest:
                     await self._encryption.replace(rules)
                     self._digest = digest
-                    log.info("encryption configuration read again")
+                    log.info("The encryption configuration was reloaded")
                 told = ""
             except Unavailable as error:
                 if str(error) != told:
-                    log.error("the old encryption configuration stays in force: %s", error)
+                    log.error(
+                        "The encryption configuration was not reloaded, the old one stays in force", err=error
+                    )
                 told = str(error)
 
     def _provider(self, settings: Settings) -> Remote:

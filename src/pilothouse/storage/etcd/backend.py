@@ -4,7 +4,6 @@ Any number of processes may use it at the same time. What is acknowledged has be
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -29,8 +28,6 @@ from pilothouse.storage.interface import (
     Subscription,
     Unavailable,
 )
-
-log = logging.getLogger(__name__)
 
 ROOT = "/registry"
 CATCH_UP = 3.0

@@ -1,13 +1,13 @@
 """Whether etcd answers: a quorum read now and then, for readyz and livez."""
 
 import asyncio
-import logging
 
 from pilothouse.lifecycle import Background
+from pilothouse.logs import Logger
 from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.interface import StorageError
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 PERIOD = 1.0
 """Seconds between two looks."""
@@ -35,7 +35,8 @@ class EtcdHealth(Background):
             except StorageError as error:
                 self._problem = str(error)
             if bool(before) != bool(self._problem):
-                log.warning("etcd does not answer: %s", self._problem) if self._problem else log.info(
-                    "etcd answers again"
-                )
+                if self._problem:
+                    log.warning("etcd does not answer", err=self._problem)
+                else:
+                    log.info("etcd answers again")
             await asyncio.sleep(PERIOD)

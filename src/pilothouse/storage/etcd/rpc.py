@@ -1,7 +1,6 @@
 """Calls to the members of an etcd cluster: TLS, failover, time-outs and etcd's errors as those of a store."""
 
 import asyncio
-import logging
 import os
 import pathlib
 import random
@@ -13,9 +12,10 @@ from urllib.parse import urlsplit
 import grpc
 import grpc.aio
 
+from pilothouse.logs import Logger
 from pilothouse.storage.interface import StorageError, Unavailable
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 RANGE = "/etcdserverpb.KV/Range"
 TXN = "/etcdserverpb.KV/Txn"
@@ -151,7 +151,9 @@ class Rpc:
         """Use another member than the one that failed."""
         if self._members and self._members[self._at] is failed and len(self._members) > 1:
             self._at = (self._at + 1) % len(self._members)
-            log.info("etcd member %s failed, going on with %s", failed.url, self.member.url)
+            log.info(
+                "A member of etcd failed, another one is used", failed=failed.url, member=self.member.url
+            )
 
     async def read(self, method: str, request: bytes, timeout: float = READ_TIMEOUT) -> bytes:  # noqa: ASYNC109
         """A call that may be repeated."""

@@ -1,13 +1,13 @@
 """A watch of etcd that outlives connections and members: every change once, in order, by whole revisions."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
 import grpc.aio
 
+from pilothouse.logs import Logger
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.rpc import Member, Rpc
@@ -15,7 +15,7 @@ from pilothouse.storage.etcd.wire import Change
 from pilothouse.storage.interface import Compacted, StorageError, Unavailable
 from pilothouse.storage.wire import WireError
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 CREATE_TIMEOUT = 3.0
 """Seconds in which a member must confirm a watch."""
@@ -108,7 +108,7 @@ class EtcdWatch:
                 position, since = self.position, loop.time()
             call = self._call
             if call is not None and loop.time() - since > STALL:
-                log.warning("the watch of etcd is stuck at revision %d, trying another member", position)
+                log.warning("The watch of etcd is stuck, another member is tried", revision=position)
                 since = loop.time()
                 call.cancel()
             elif call is not None and self._ready:
@@ -136,7 +136,7 @@ class EtcdWatch:
             except (Unavailable, WireError, TimeoutError, grpc.aio.AioRpcError) as error:
                 self._lost(error, attempt)
             except Exception as error:
-                log.exception("a watcher of the store failed")
+                log.exception("A watcher of the store failed")
                 self._fail(Unavailable(f"watcher failed: {error}"))
                 return
             self._rpc.turn(member)
@@ -147,7 +147,7 @@ class EtcdWatch:
         """Say so at the first failure in a row, and now and then."""
         if attempt & (attempt - 1) == 0:
             why = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error) or "no answer"
-            log.warning("the watch of etcd broke at revision %d: %s", self.position, why)
+            log.warning("The watch of etcd broke", revision=self.position, err=why)
 
     def _fail(self, error: StorageError) -> None:
         self._release()

@@ -6,7 +6,6 @@ of each value is derived. Reading needs the plugin once for each seed that some 
 
 import asyncio
 import hmac
-import logging
 import os
 import time
 import uuid
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pilothouse.lifecycle import Background
+from pilothouse.logs import Logger
 from pilothouse.storage.encryption.backend import EncryptionError, Remote, seal, unseal
 from pilothouse.storage.kms import wire as kms_wire
 from pilothouse.storage.kms.metrics import FROM_STORAGE, TO_STORAGE, EnvelopeMetrics, key_id_hash
@@ -26,7 +26,7 @@ from pilothouse.storage.kms.wire import KMSError
 if TYPE_CHECKING:
     from pilothouse.storage.kms.rpc import Plugin
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 VERSIONS = ("v2", "v2beta1")
 
@@ -236,7 +236,7 @@ class KMS(Remote, Background):
             try:
                 await self._look()
             except Exception:  # were this to end, so would all writes after WRITE_TTL
-                log.exception("the KMS plugin %s was not looked at", self.settings.name)
+                log.exception("The status of a KMS plugin was not read", provider=self.settings.name)
 
     async def _look(self) -> None:
         """Ask the plugin how it is, and for a new seed when its key has changed."""
@@ -254,9 +254,9 @@ class KMS(Remote, Background):
             text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
             self.problem = f"kmsv2 Provider {name} is not healthy, error: {text}" if problems else ""
         if self.problem and self.problem != before:
-            log.error("%s", self.problem)
+            log.error("A KMS plugin is not healthy", provider=name, err=self.problem)
         elif before and not self.problem:
-            log.info("the KMS plugin %s is well", name)
+            log.info("A KMS plugin is healthy again", provider=name)
 
     async def _problems(self, status: kms_wire.Status) -> list[str]:
         out = []
@@ -305,7 +305,7 @@ class KMS(Remote, Background):
                 seed, encoded = Seed(secret, key_id_hash(key_id)), source.encode()
                 self._keys[encoded] = seed
                 self._writing, self._until = _Writing(seed, key_id, encoded), until
-                log.info("the KMS plugin %s has a new key", self.settings.name)
+                log.info("A KMS plugin has a new key", provider=self.settings.name)
                 return ""
         return (
             f'failed to rotate DEK uid="{uid}", errGen={why}, statusKeyIDHash="{key_id_hash(key_id)}", '

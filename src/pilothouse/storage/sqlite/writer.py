@@ -1,7 +1,6 @@
 """The one thread that writes: group commit, compare-and-set, compaction and checkpoints."""
 
 import asyncio
-import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from pilothouse.logs import Logger
 from pilothouse.storage.interface import (
     Event,
     KeyExists,
@@ -21,7 +21,7 @@ from pilothouse.storage.interface import (
 from pilothouse.storage.sqlite import file as sqlite_file
 from pilothouse.storage.sqlite.file import BITS, DataDirectory
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 ROWS = 64
 """Rows of one INSERT: a statement gives up the interpreter lock once, however many rows it has."""
@@ -155,13 +155,13 @@ class Writer:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._db.close()
         except sqlite3.Error:
-            log.exception("the last checkpoint failed; the log is read at the next start")
+            log.exception("The last checkpoint failed, the log is read at the next start")
 
     def _send(self, batch: Batch) -> None:
         try:
             self._loop.call_soon_threadsafe(self._deliver, batch)
         except RuntimeError:
-            log.warning("the loop ended before a commit could be reported")
+            log.warning("The loop ended before a commit could be reported")
 
     def _answer(self, future: "asyncio.Future[Any]", result: Any) -> None:
         self._send(Batch(self.revision, answers=[(future, result)], complete=True))
@@ -179,7 +179,7 @@ class Writer:
             self._insert(plan.rows)
         except Exception as error:
             if not isinstance(error, sqlite3.Error):
-                log.exception("a commit failed")
+                log.exception("A commit failed")
             if self._db.in_transaction:
                 self._db.rollback()
             failure = Unavailable(f"the store can not be written: {error}")
@@ -298,7 +298,7 @@ class Writer:
             if pages > WAL_PAGES and moved < pages:
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error:
-            log.exception("a checkpoint failed; it is tried again")
+            log.exception("A checkpoint failed, it is tried again")
 
     # --- compaction
 
