@@ -17,8 +17,10 @@ ONLY = [name for name in os.environ.get("PILOTHOUSE_ONLY", "").split(",") if nam
 MODULES = (
     "_http1",
     "_requestinfo",
+    "_requestmetrics",
     "_selectors",
     "_gzip",
+    "_instruments",
     "_json",
     "_listbody",
     "_schema",

@@ -14,18 +14,21 @@ from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.api.identity import User
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.impersonation import Impersonation
+from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authn.tokens import TokenFile
 from pilothouse.authz.authorizer import forbidden, from_modes
 from pilothouse.authz.escalation import guard
+from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.health import Health
+from pilothouse.endpoints.metrics import RequestMetrics, WatchMetrics
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.endpoints.pipeline import Pipeline, Stages
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.flowcontrol.classify import Classifier
-from pilothouse.metrics import Metrics
+from pilothouse.instruments import Registry
 from pilothouse.offload import Offload
 from pilothouse.outbound.http import Outbound
 from pilothouse.registry.allocators import Addresses
@@ -33,6 +36,7 @@ from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Catalog, built_in
 from pilothouse.registry.client import Client
 from pilothouse.registry.consistent import ConsistentReads
+from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.registry.node_ports import NodePorts
 from pilothouse.registry.store import Store
 from pilothouse.server.request import Request, Response
@@ -154,13 +158,13 @@ class Rig:
             services=self.services,
             escalation=guard(authorizer, self.readers),
             offload=self.offload,
+            watch_metrics=WatchMetrics(),
         )
         self.discovery = discovery = Discovery(self.catalog, "127.0.0.1:6443")
-        nonresource = NonResource(discovery, Health(), metrics=Metrics())
-        self.metrics = Metrics()
-        consistent = (
-            ConsistentReads(self.store, self.metrics.consistent_reads) if self.storage.shared else None
-        )
+        self.metrics = Registry()
+        nonresource = NonResource(discovery, Health(), metrics=self.metrics)
+        self.consistent_reads = self.metrics.add(ConsistentReadMetrics())
+        consistent = ConsistentReads(self.store, self.consistent_reads) if self.storage.shared else None
         self.pipeline = Pipeline(
             Stages(
                 authenticator=self.authenticator,
@@ -172,7 +176,9 @@ class Rig:
                 ),
                 responder=self.responder,
                 offload=self.offload,
-                metrics=self.metrics.requests,
+                metrics=self.metrics.add(RequestMetrics()),
+                authentication=self.metrics.add(AuthenticationMetrics()),
+                authorization=self.metrics.add(AuthorizationMetrics()),
             )
         )
         for name in self.namespaces:

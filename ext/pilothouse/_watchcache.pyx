@@ -13,6 +13,7 @@ from cpython.unicode cimport PyUnicode_Compare
 
 import orjson
 
+from pilothouse._instruments cimport Distribution
 from pilothouse._json cimport Encoded, frame, read_labels, read_text, revised, splice_at
 from pilothouse._selectors cimport Selector
 
@@ -44,6 +45,9 @@ cdef enum:                      # no products: Cython fails on them when overflo
     FRAMED_BYTES = 2_097_152
     MAX_LABEL_INDEXES = 8
     MANY = 1000                 # objects from which on an index is not left to the first who asks: it would take long
+
+CAPACITY = RING_COUNT
+"""Changes that a resource's ring holds at most."""
 
 LAST = "\U0010ffff"
 JSON_KEY = JsonEncoder.key
@@ -141,6 +145,9 @@ cdef class ResourceCache(Objects):
     cdef dict by_scope, by_name, by_field, by_label
     cdef Py_ssize_t field_readers
     cdef list listeners
+    cdef readonly long long received         # changes that were taken in and offered to the watchers
+    cdef readonly long long initial_events   # events that told watchers what was there, or what they had missed
+    cdef readonly long long terminated       # watches that were ended because their clients were too slow
 
     def __init__(self, owner, str prefix, extract, tuple indexed_fields, long long oldest):
         Objects.__init__(self, owner, prefix, extract, indexed_fields, oldest)
@@ -186,6 +193,7 @@ cdef class ResourceCache(Objects):
         cdef list touched = None
         if prev is None and cur is None or prev is not None and prev.rev >= rev:
             return
+        self.received += 1
         at = self.lower(key)
         if cur is None:
             del self.by_key[key]
@@ -294,10 +302,10 @@ cdef class ResourceCache(Objects):
             raise Compacted(self.oldest)
 
     def watch(self, str prefix_key not None, str name, Selector selector, since, encoder, sink, *,
-              bint bookmarks=False):
+              bint bookmarks=False, Distribution sizes=None):
         """Send every change after `since` (None = from now on) of what is selected to `sink`, until it closes.
 
-        Raises Compacted when the ring does not reach back to `since`.
+        The bytes of each event are counted in `sizes`. Raises Compacted when the ring does not reach back to `since`.
         """
         cdef long long start = self.owner.revision if since is None else since
         cdef Watcher watcher
@@ -310,13 +318,14 @@ cdef class ResourceCache(Objects):
                 if change.rev <= start:
                     break
                 replay.append(change)
-        watcher = Watcher(self, prefix_key, name or "", selector, start, encoder, sink)
+        watcher = Watcher(self, prefix_key, name or "", selector, start, encoder, sink, sizes)
         self.enter(watcher)
         self.owner.joined(watcher, bookmarks)
         for change in reversed(replay):
             kind = self.kind_for(watcher, change)
             if kind >= 0:
                 watcher.enqueue(change, kind)
+                self.initial_events += 1
         watcher.resume()
         sink.on_drain(watcher.resume)
         sink.on_close(watcher.stop)

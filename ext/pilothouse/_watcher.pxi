@@ -20,12 +20,14 @@ cdef class Watcher:
     cdef readonly long long since
     cdef readonly long long revision
     cdef object encoder, sink, write, buffered, queue
+    cdef Distribution sizes
     cdef dict buckets
     cdef object place
     cdef Py_ssize_t queued
     cdef public int slot
 
-    def __init__(self, ResourceCache cache, str scope, str name, Selector selector, long long since, encoder, sink):
+    def __init__(self, ResourceCache cache, str scope, str name, Selector selector, long long since, encoder, sink,
+                 Distribution sizes):
         self.cache = cache
         self.scope = scope
         self.name = name
@@ -37,6 +39,7 @@ cdef class Watcher:
         self.write = sink.write
         self.buffered = sink.buffered
         self.queue = deque()
+        self.sizes = sizes
         self.slot = -1
 
     cdef push(self, Change change, int kind):
@@ -47,10 +50,11 @@ cdef class Watcher:
             self.enqueue(change, kind)
             self.queued += weight(change)
             if self.queued > MAX_QUEUED or len(self.queue) > MAX_EVENTS and self.queued > HIGH:
+                self.cache.terminated += 1
                 self.end()
             return
         try:
-            self.write(self.cache.frame_of(change, kind, self.encoder))
+            self.emit(self.cache.frame_of(change, kind, self.encoder))
             self.revision = change.rev
             self.look()
         except Exception:
@@ -96,9 +100,15 @@ cdef class Watcher:
             data = self.next_frame()
             if data is not None:
                 written += PyBytes_GET_SIZE(data)
-                self.write(data)
+                self.emit(data)
         if not self.queue:
             self.queued = 0
+
+    cdef emit(self, bytes data):
+        """Write an event to the sink and count it."""
+        if self.sizes is not None:
+            self.sizes.observe(PyBytes_GET_SIZE(data))
+        self.write(data)
 
     cdef bytes next_frame(self):
         """The next frame that waits, None when there is none in this step."""
@@ -133,6 +143,7 @@ cdef class Watcher:
         """Send the objects of a list as ADDED events, before what comes later."""
         cdef Initial initial = Initial()
         initial.entries = entries
+        self.cache.initial_events += PyList_GET_SIZE(entries)
         if not self.stopped:
             self.queue.append(initial)
             if not self.full:
@@ -150,7 +161,7 @@ cdef class Watcher:
         if self.queue or self.full:
             self.queue.append(data)
         else:
-            self.write(data)
+            self.emit(data)
 
     def stop(self):
         """Take no more events and drop what waits; the sink is left as it is."""

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from pilothouse._instruments import Distribution
 from pilothouse._json import Encoded
 from pilothouse._selectors import Selector
 from pilothouse.server.request import Stream
@@ -8,6 +9,8 @@ from pilothouse.storage.watchcache import Cacher
 
 Entries = list["Entry"]
 Keys = list[str]
+
+CAPACITY: int
 
 class Encoder(Protocol):
     @property
@@ -51,6 +54,9 @@ class ResourceCache:
     indexed_fields: tuple[str, ...]
     last_change: int
     oldest: int
+    received: int
+    initial_events: int
+    terminated: int
     def __init__(
         self,
         owner: Cacher,
@@ -92,6 +98,7 @@ class ResourceCache:
         sink: Stream,
         *,
         bookmarks: bool = False,
+        sizes: Distribution | None = None,
     ) -> Watcher: ...
 
 def key_of(entry: Entry) -> str: ...

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from pilothouse import pki, remote
 from pilothouse.admission.chain import Chain
+from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.plugins import chain_of, enabled
 from pilothouse.admission.unsupported import stored_without_effect
 from pilothouse.api import meta
@@ -19,12 +20,14 @@ from pilothouse.api.validate.pod.security import Capabilities
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
 from pilothouse.authn.impersonation import Impersonation
+from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.serviceaccount import ServiceAccountTokens, TokenIssuer
 from pilothouse.authn.tokens import BootstrapTokens, TokenFile
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.authz.authorizer import UnionAuthorizer, forbidden, from_modes
 from pilothouse.authz.escalation import guard
+from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.controllers import bootstrap, flowschemas
 from pilothouse.controllers.apiservices import APIServices
@@ -40,6 +43,7 @@ from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.health import Health
+from pilothouse.endpoints.metrics import HealthMetrics, RequestMetrics, WatchMetrics
 from pilothouse.endpoints.nonresource import NonResource, version_info
 from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
 from pilothouse.endpoints.pipeline import Pipeline, Stages
@@ -47,11 +51,12 @@ from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.verbs import Verbs
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.heap import Trim, relax_collector, share_arena
+from pilothouse.instruments import Registry
 from pilothouse.logs import Logger
-from pilothouse.metrics import Metrics
 from pilothouse.offload import Offload
 from pilothouse.options import Config
 from pilothouse.outbound.http import Outbound
+from pilothouse.process import BuildInfo, ProcessMetrics, StartTime
 from pilothouse.registry import encoding
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.cached import CachedReaders
@@ -59,18 +64,22 @@ from pilothouse.registry.catalog import Catalog, default_catalog
 from pilothouse.registry.client import Client
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.crd import Definitions
+from pilothouse.registry.metrics import AllocatorMetrics, ConsistentReadMetrics
 from pilothouse.registry.node_ports import NodePorts
 from pilothouse.registry.store import Store
 from pilothouse.server import tls
 from pilothouse.server.accept import raise_descriptor_limit
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, activated, bind
+from pilothouse.server.metrics import ConnectionMetrics
 from pilothouse.storage.compaction import CompactionLoop
 from pilothouse.storage.encryption import config as encryption_config
 from pilothouse.storage.encryption.backend import EncryptedStorage, Encryption
 from pilothouse.storage.interface import Storage, Unavailable
 from pilothouse.storage.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.kms.provider import KMS
+from pilothouse.storage.metered import MeteredStorage
+from pilothouse.storage.metrics import StorageMetrics, WatchCacheMetrics
 from pilothouse.storage.watchcache import Cacher
 
 log = Logger(__name__)
@@ -126,12 +135,14 @@ class Server:
     def __init__(self, config: Config, *, sockets: list[socket.socket] | None = None) -> None:
         self.config = config
         self._sockets = sockets
-        self.health = Health()
-        self.metrics = Metrics()
+        self.metrics, self.slis = Registry(), Registry()
+        self.metrics.add(ProcessMetrics())
+        self.slis.add(self.metrics.add(StartTime()))
+        self.health = Health(self.slis.add(HealthMetrics()))
         self.offload = Offload()
         self.envelope = EnvelopeMetrics()
         self.caches = Budget(config.cache_memory_mb << 20)
-        self.metrics.groups.append(self.caches)
+        self.metrics.add(self.caches)
         self.files: pki.Files
         self.storage: Storage
         self.cacher: Cacher
@@ -150,9 +161,12 @@ class Server:
         """Open the store, make what is missing, listen."""
         config = self.config
         self.files = await asyncio.to_thread(pki.prepare, config)
-        self.storage = inner = open_storage(config)
+        inner = open_storage(config)
         self.catalog = default_catalog(config.runtime_config)
+        resource_of = encoding.resources_by_key(self.catalog)
+        self.storage = MeteredStorage(inner, self.metrics.add(StorageMetrics(inner, resource_of)))
         self.cacher = self._cacher()
+        self.metrics.add(WatchCacheMetrics(self.cacher, resource_of))
         await self.storage.start()
         self.background += watch_over(inner, config, self.health)
         await self.cacher.start()
@@ -180,6 +194,7 @@ class Server:
             Limits(strangers=config.max_unauthenticated_connections),
             self.pipeline.admit,
         )
+        self.metrics.add(ConnectionMetrics(self.listener))
         await self._bootstrap()
         self._start_controllers()
         for one in self.background:
@@ -210,7 +225,7 @@ class Server:
             self.background.append(encryption_config.Reload(path, digest, encryption, make))
         if reload or encryption.remotes:
             self.health.add_check("kms-providers", encryption.check, endpoints=("healthz", "readyz"))
-            self.metrics.groups.append(self.envelope)
+            self.metrics.add(self.envelope)
         self.storage = EncryptedStorage(self.storage, encryption)
 
         def to_json(key: str, value: bytes) -> bytes:
@@ -231,8 +246,9 @@ class Server:
             if config.authorization_webhook_config_file
             else []
         )
+        authorization = self.metrics.add(AuthorizationMetrics())
         authorizer = from_modes(
-            config.authorization_modes, readers, bootstrap.node_rules(), webhooks, self.caches
+            config.authorization_modes, readers, bootstrap.node_rules(), webhooks, self.caches, authorization
         )
         issuer = TokenIssuer(
             config.issuers[0],
@@ -253,7 +269,8 @@ class Server:
             outbound=outbound,
         )
         self.services.addresses.follow(readers)
-        admission: Chain = chain_of(config)
+        self.metrics.add(AllocatorMetrics(self.services.addresses, self.services.node_ports))
+        admission: Chain = chain_of(config, self.metrics.add(AdmissionMetrics()))
         _tell_safeguards(config)
         responder = Responder(self.offload, self.caches)
         verbs = Verbs(
@@ -266,16 +283,16 @@ class Server:
             services=self.services,
             escalation=guard(authorizer, readers),
             offload=self.offload,
+            watch_metrics=self.metrics.add(WatchMetrics()),
             watch_timeout=float(config.min_request_timeout),
         )
         self.discovery = discovery = Discovery(self.catalog, f"{advertised(config)}:{config.secure_port}")
-        metrics = self.metrics
-        metrics.set_build(version_info())
-        self.health.observe = metrics.observe_health
+        self.metrics.add(BuildInfo(version_info()))
         nonresource = NonResource(
             discovery,
             self.health,
-            metrics=metrics,
+            metrics=self.metrics,
+            slis=self.slis,
             issuer=IssuerDocuments(config, public),
             flags=lambda: flag_values(config),
         )
@@ -283,7 +300,11 @@ class Server:
             nonresource
         )
         FlowControlDumps(readers).install(nonresource)
-        consistent = ConsistentReads(self.store, metrics.consistent_reads) if self.storage.shared else None
+        consistent = (
+            ConsistentReads(self.store, self.metrics.add(ConsistentReadMetrics()))
+            if self.storage.shared
+            else None
+        )
         dispatcher = Dispatcher(verbs, self.catalog, discovery, nonresource, responder, consistent)
         stages = Stages(
             authenticator=authenticator,
@@ -293,7 +314,9 @@ class Server:
             dispatcher=dispatcher,
             responder=responder,
             offload=self.offload,
-            metrics=metrics.requests,
+            metrics=self.metrics.add(RequestMetrics()),
+            authentication=self.metrics.add(AuthenticationMetrics()),
+            authorization=authorization,
         )
         self.pipeline = Pipeline(stages, config.request_timeout, config.goaway_chance)
 

@@ -7,13 +7,13 @@ number of entries, and follows from its declaration.
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from functools import lru_cache, wraps
 from hashlib import blake2b
 from sys import getsizeof
 from typing import Any, TypeVar
 
-from pilothouse.metrics import Gauge, Labels, Metric
+from pilothouse.instruments import Gauge, Group, Labels
 
 TOTAL = 64 << 20
 """Bytes of all caches of a server, when nothing else is said (--cache-memory-mb)."""
@@ -61,7 +61,7 @@ def short(text: str) -> str | bytes:
     )
 
 
-class Budget:
+class Budget(Group):
     """The bytes that all caches of one server may take together.
 
     When they take more, the largest one gives up its older half. It is also the group of metrics that tells of them.
@@ -72,8 +72,10 @@ class Budget:
         self.caches: list[Cache[Any, Any]] = []
         self._timer: asyncio.TimerHandle | None = None
         labels = ("cache",)
-        self._bytes = Gauge("pilothouse_cache_bytes", "[ALPHA] Bytes that a cache takes, at most.", labels)
-        self._entries = Gauge("pilothouse_cache_entries", "[ALPHA] Entries of a cache.", labels)
+        self._bytes = Gauge(
+            "pilothouse_cache_bytes", "[ALPHA] Bytes that a cache takes, at most.", labels, self._sizes
+        )
+        self._entries = Gauge("pilothouse_cache_entries", "[ALPHA] Entries of a cache.", labels, self._counts)
 
     @property
     def used(self) -> int:
@@ -104,21 +106,22 @@ class Budget:
         self.sweep()
         self.start()
 
-    def metrics(self) -> list[Metric]:
-        """The sizes of the caches and of the memos, as they stand."""
-        sizes: dict[Labels, float] = {}
-        counts: dict[Labels, float] = {}
-        for cache in self.caches:
-            sizes[cache.name,] = sizes.get((cache.name,), 0) + cache.young + cache.old
-            counts[cache.name,] = counts.get((cache.name,), 0) + cache.entries()
-        for one in MEMOS:
-            sizes[one.name,] = sizes.get((one.name,), 0) + one.bytes()
-            counts[one.name,] = counts.get((one.name,), 0) + one.count()
-        self._bytes.values, self._entries.values = sizes, counts
-        return [self._bytes, self._entries]
+    def _sizes(self) -> dict[Labels, float]:
+        """The bytes of the caches and of the memos, by name."""
+        return _sums(
+            [*((c.name, c.young + c.old) for c in self.caches), *((m.name, m.bytes()) for m in MEMOS)]
+        )
 
-    def reset(self) -> None:
-        """Sizes are measured when somebody asks; there is nothing to forget."""
+    def _counts(self) -> dict[Labels, float]:
+        """The entries of the caches and of the memos, by name."""
+        return _sums([*((c.name, c.entries()) for c in self.caches), *((m.name, m.count()) for m in MEMOS)])
+
+
+def _sums(values: Iterable[tuple[str, int]]) -> dict[Labels, float]:
+    out: dict[Labels, float] = {}
+    for name, value in values:
+        out[name,] = out.get((name,), 0) + value
+    return out
 
 
 class Cache(dict[K, V | None]):

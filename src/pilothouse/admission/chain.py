@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pilothouse import errors
+from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
 from pilothouse.offload import INLINE_WORK, Inline, Work
@@ -67,23 +68,28 @@ class Plugin:
 class Chain:
     """The plugins that are switched on, in order."""
 
-    def __init__(self, plugins: Sequence[Plugin]) -> None:
+    def __init__(self, plugins: Sequence[Plugin], metrics: AdmissionMetrics | None = None) -> None:
+        self.metrics = metrics or AdmissionMetrics()
         self.plugins = list(plugins)
         self.mutators = [p for p in plugins if type(p).mutate is not Plugin.mutate]
         self.validators = [p for p in plugins if type(p).validate is not Plugin.validate]
 
     async def mutate(self, a: AdmissionAttributes) -> None:
         """Let every plugin change the object; the first refusal ends it."""
-        for plugin in self.mutators:
-            if plugin.wants(a):
-                waiting = await a.work.run(plugin.mutate, a) if a.work.bytes else plugin.mutate(a)
-                if waiting is not None:
-                    await waiting
+        with self.metrics.step(ADMIT, a.operation):
+            for plugin in self.mutators:
+                if plugin.wants(a):
+                    with self.metrics.plugin(plugin.name, ADMIT, a.operation):
+                        waiting = await a.work.run(plugin.mutate, a) if a.work.bytes else plugin.mutate(a)
+                        if waiting is not None:
+                            await waiting
 
     async def validate(self, a: AdmissionAttributes) -> None:
         """Ask every plugin; the first refusal ends it."""
-        for plugin in self.validators:
-            if plugin.wants(a):
-                waiting = await a.work.run(plugin.validate, a) if a.work.bytes else plugin.validate(a)
-                if waiting is not None:
-                    await waiting
+        with self.metrics.step(VALIDATE, a.operation):
+            for plugin in self.validators:
+                if plugin.wants(a):
+                    with self.metrics.plugin(plugin.name, VALIDATE, a.operation):
+                        waiting = await a.work.run(plugin.validate, a) if a.work.bytes else plugin.validate(a)
+                        if waiting is not None:
+                            await waiting

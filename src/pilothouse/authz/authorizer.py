@@ -8,6 +8,7 @@ from typing import Protocol
 from pilothouse import errors
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.registry.readers import Readers
 
@@ -54,10 +55,20 @@ class RuleResolver(Protocol):
 
 
 class UnionAuthorizer:
-    """Superusers may do everything; for others the first authorizer with an opinion decides."""
+    """Superusers may do everything; for others the first authorizer with an opinion decides.
 
-    def __init__(self, authorizers: Sequence[Authorizer]) -> None:
+    `modes` name the authorizers in the metrics, one each.
+    """
+
+    def __init__(
+        self,
+        authorizers: Sequence[Authorizer],
+        modes: Sequence[str] = (),
+        metrics: AuthorizationMetrics | None = None,
+    ) -> None:
         self.authorizers = tuple(authorizers)
+        self._modes = tuple(modes) or ("Custom",) * len(self.authorizers)
+        self._metrics = metrics or AuthorizationMetrics()
 
     def authorize(self, attributes: AuthorizationAttributes) -> Decision | Awaitable[Decision]:
         if SUPERUSERS in attributes.user.groups:
@@ -68,10 +79,14 @@ class UnionAuthorizer:
             if not isinstance(decision, Decision):
                 return self._wait(attributes, decision, reasons, i + 1)
             if decision.allowed or decision.denied:
-                return decision
+                return self._decided(i, decision)
             if decision.reason:
                 reasons.append(decision.reason)
         return _no_opinion(reasons)
+
+    def _decided(self, which: int, decision: Decision) -> Decision:
+        self._metrics.count_decision(self._modes[which], decision.allowed)
+        return decision
 
     async def _wait(
         self,
@@ -81,9 +96,9 @@ class UnionAuthorizer:
         following: int,
     ) -> Decision:
         decision = await waiting
-        for authorizer in (*self.authorizers[following:], None):
+        for i, authorizer in enumerate((*self.authorizers[following:], None), following - 1):
             if decision.allowed or decision.denied:
-                return decision
+                return self._decided(i, decision)
             if decision.reason:
                 reasons.append(decision.reason)
             if authorizer is not None:
@@ -133,6 +148,7 @@ def from_modes(
     node_rules: Sequence[Object] = (),
     webhooks: Sequence[Authorizer] = (),
     budget: Budget | None = None,
+    metrics: AuthorizationMetrics | None = None,
 ) -> UnionAuthorizer:
     """The authorizers that --authorization-mode names. ValueError for a mode that there is not.
 
@@ -143,6 +159,7 @@ def from_modes(
     from pilothouse.authz.rbac import RBACAuthorizer
 
     authorizers: list[Authorizer] = []
+    names: list[str] = []
     for mode in modes:
         if mode == "RBAC":
             authorizers.append(RBACAuthorizer(readers, budget))
@@ -156,7 +173,8 @@ def from_modes(
             authorizers.extend(webhooks)
         else:
             raise ValueError(f'unknown authorization mode "{mode}"')
-    return UnionAuthorizer(authorizers)
+        names += [mode] * (len(authorizers) - len(names))
+    return UnionAuthorizer(authorizers, names, metrics)
 
 
 def forbidden(attributes: AuthorizationAttributes, reason: str = "") -> errors.StatusError:

@@ -18,6 +18,7 @@ from pilothouse.endpoints import negotiation
 from pilothouse.endpoints.discovery import NOT_FOUND, Discovery, method_not_allowed
 from pilothouse.endpoints.health import NOSNIFF, TEXT, Health
 from pilothouse.errors import NotFound
+from pilothouse.instruments import Registry
 from pilothouse.server.request import Request, Response
 
 Answer = Response | Awaitable[Response]
@@ -44,19 +45,6 @@ class Issuer(Protocol):
 
     def configuration(self) -> dict[str, Any]:
         """issuer, jwks_uri and the supported algorithms."""
-
-
-class Metrics(Protocol):
-    """The text forms of the metrics."""
-
-    def expose(self) -> bytes:
-        """All metrics."""
-
-    def expose_slis(self) -> bytes:
-        """Those of the health checks."""
-
-    def reset(self) -> None:
-        """Back to zero."""
 
 
 def version_info(git_commit: str = "", build_date: str = "1970-01-01T00:00:00Z") -> dict[str, str]:
@@ -91,7 +79,8 @@ class NonResource:
         health: Health,
         *,
         version: Mapping[str, str] | None = None,
-        metrics: Metrics | None = None,
+        metrics: Registry | None = None,
+        slis: Registry | None = None,
         issuer: Issuer | None = None,
         flags: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
@@ -110,7 +99,9 @@ class NonResource:
         if flags is not None:
             self.add("/flagz", self._flagz)
         if metrics is not None:
-            self._add_metrics(metrics)
+            self._add_metrics("/metrics", metrics)
+        if slis is not None:
+            self._add_metrics("/metrics/slis", slis)
         if issuer is not None:
             self._add_issuer(issuer)
 
@@ -163,18 +154,17 @@ class NonResource:
     def _version_body(self) -> bytes:
         return _raw_json(self._version)
 
-    def _add_metrics(self, metrics: Metrics) -> None:
-        def expose(request: Request, path: str) -> Response:
+    def _add_metrics(self, path: str, metrics: Registry) -> None:
+        async def expose(request: Request) -> Response:
+            return Response(200, await metrics.expose(), METRICS_TYPE)
+
+        def answer(request: Request, path: str) -> Answer:
             if request.method == "DELETE":
                 metrics.reset()
                 return Response(200, b"metrics reset\n", TEXT)
-            return Response(200, metrics.expose(), METRICS_TYPE)
+            return expose(request)
 
-        def expose_slis(request: Request, path: str) -> Response:
-            return Response(200, metrics.expose_slis(), METRICS_TYPE)
-
-        self.add("/metrics", expose)
-        self.add("/metrics/slis", expose_slis)
+        self.add(path, answer)
 
     def _add_issuer(self, issuer: Issuer) -> None:
         def configuration() -> bytes:

@@ -21,15 +21,17 @@ from pilothouse.api.meta import new_uid
 from pilothouse.api.selectors import field_terms
 from pilothouse.authn.authenticator import Authenticator
 from pilothouse.authn.impersonation import Impersonation
+from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authz.authorizer import Authorizer, forbidden
+from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.endpoints import requestinfo
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.dispatch import Dispatcher
+from pilothouse.endpoints.metrics import RequestMetrics
 from pilothouse.endpoints.params import Query, first
 from pilothouse.endpoints.response import Responder
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.logs import Logger
-from pilothouse.metrics import RequestMetrics
 from pilothouse.offload import Offload, Work
 from pilothouse.server.request import Request, Response
 
@@ -55,6 +57,8 @@ class Stages:
     responder: Responder
     offload: Offload
     metrics: RequestMetrics
+    authentication: AuthenticationMetrics
+    authorization: AuthorizationMetrics
 
 
 class Pipeline:
@@ -110,6 +114,8 @@ class Pipeline:
                 user = await user
             if user is None:
                 raise errors.Unauthorized("Unauthorized")
+            known = time.perf_counter()
+            stages.authentication.succeeded(known - started, user)
             ctx.user = ctx.caller = user
             if user.name != ANONYMOUS.name:
                 request.caller = user.name
@@ -117,6 +123,7 @@ class Pipeline:
             if stages.impersonation.wanted(request):
                 acting = stages.impersonation.effective(request, attributes_of(ctx))
                 ctx.user = await acting if isawaitable(acting) else acting
+                known = time.perf_counter()
             # 8 when
             ctx.priority = stages.classifier.classify(ctx.user, info)
             # 9 may they
@@ -124,6 +131,7 @@ class Pipeline:
             decision = stages.authorizer.authorize(attributes)
             if isawaitable(decision):
                 decision = await decision
+            stages.authorization.decided(time.perf_counter() - known, decision.allowed, decision.denied)
             if not decision.allowed:
                 raise refused(attributes, decision.reason)
             if not whole:
@@ -134,6 +142,9 @@ class Pipeline:
             answer = stages.dispatcher.dispatch(ctx)
             response = await answer if isawaitable(answer) else answer
         except errors.StatusError as err:
+            if isinstance(err, errors.Unauthorized) and ctx.caller is ANONYMOUS:
+                result = "error" if _presents_credentials(request) else "failure"
+                stages.authentication.failed(time.perf_counter() - started, result)
             response = stages.responder.error(ctx, err)
         except Exception as err:
             log.exception(
@@ -149,7 +160,18 @@ class Pipeline:
     def _finish(self, ctx: Context, response: Response, started: float) -> Response:
         """Room 16, the answer: headers that every answer has, metrics."""
         self.stages.responder.finish(ctx, response)
-        self.stages.metrics.observe(ctx.info, ctx.resource, response.status, time.perf_counter() - started)
+        metrics, body = self.stages.metrics, response.body
+        if response.start is not None and _runs_long(ctx.info):
+            metrics.follow(ctx.info, ctx.resource, response)
+        sent = (
+            len(body)
+            if isinstance(body, bytes)
+            else sum(map(len, body))
+            if isinstance(body, list)
+            else body.size
+        )
+        seconds = time.perf_counter() - started
+        metrics.observe(ctx.info, ctx.resource, response.status, seconds, len(ctx.request.body), sent)
         return response
 
     async def _within(self, answer: Awaitable[Response | None], ctx: Context) -> Response | None:
@@ -168,6 +190,7 @@ class Pipeline:
         asked = _timeout(ctx.query)
         seconds = asked if 0 < asked < self.deadline else self.deadline
         timer = asyncio.get_running_loop().call_later(seconds, expire)
+        self.stages.metrics.enter(ctx.info)
         try:
             return await answer
         except asyncio.CancelledError:
@@ -176,9 +199,11 @@ class Pipeline:
             task.uncancel()
             err = errors.Timeout("Timeout: request did not complete within the allotted timeout", details={})
             err.headers = [("Retry-After", "1")]
+            self.stages.metrics.terminate(ctx.info, ctx.resource, err.code)
             return self._finish(ctx, self.stages.responder.error(ctx, err), time.perf_counter() - seconds)
         finally:
             timer.cancel()
+            self.stages.metrics.leave(ctx.info)
 
 
 def refused(attributes: AuthorizationAttributes, reason: str) -> errors.StatusError:
@@ -228,6 +253,14 @@ def _selected_name(text: str) -> str:
         return ""
     name = next((value for field, op, value in terms if field == "metadata.name" and op == "="), "")
     return "" if names.path_segment(name) else name
+
+
+def _presents_credentials(request: Request) -> bool:
+    """Whether a client says who it is: without that, a 401 is a failure and no error in the metrics."""
+    headers = request.headers
+    return (
+        bool(request.peer_certificates) or "authorization" in headers or "sec-websocket-protocol" in headers
+    )
 
 
 def _runs_long(info: RequestInfo) -> bool:

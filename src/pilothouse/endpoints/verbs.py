@@ -17,6 +17,7 @@ from pilothouse.authz import escalation
 from pilothouse.authz.authorizer import Authorizer, forbidden
 from pilothouse.authz.escalation import Escalation
 from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.metrics import WatchMetrics
 from pilothouse.endpoints.params import WriteParams
 from pilothouse.endpoints.response import Responder
 from pilothouse.offload import Offload
@@ -45,6 +46,7 @@ class Verbs:
     services: Any
     escalation: Escalation
     offload: Offload
+    watch_metrics: WatchMetrics
     watch_timeout: float = 1800.0
 
 

@@ -13,6 +13,7 @@ from pilothouse.api import depth, json
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import negotiation
 from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.metrics import WatchMetrics
 from pilothouse.endpoints.params import resource_version
 from pilothouse.endpoints.response import include_object, partial
 from pilothouse.endpoints.verbs import Verbs
@@ -121,7 +122,7 @@ def start(verbs: Verbs, ctx: Context, query: "Selection") -> Response:
     seconds = max(params.timeout, 0) if params.timeout else verbs.watch_timeout * (1 + random.random())
 
     def begin(stream: Stream) -> None:
-        _Session(query, encoder, stream, revision).begin(seconds)
+        _Session(query, encoder, stream, revision, verbs.watch_metrics).begin(seconds)
 
     return Response(200, content_type=ctx.media.content_type, start=begin)
 
@@ -129,7 +130,10 @@ def start(verbs: Verbs, ctx: Context, query: "Selection") -> Response:
 class _Session:
     """One running watch."""
 
-    def __init__(self, query: "Selection", encoder: Encoder, stream: Stream, revision: int) -> None:
+    def __init__(
+        self, query: "Selection", encoder: Encoder, stream: Stream, revision: int, metrics: WatchMetrics
+    ) -> None:
+        self.metrics = metrics
         self.query = query
         self.encoder = encoder
         self.stream = stream
@@ -154,6 +158,8 @@ class _Session:
             return
         since = None if wants_state or self.revision == 0 else self.revision
         name = query.selector.field_equalities.get("metadata.name", "")
+        resource = query.resource
+        sizes = self.metrics.event_sizes.series(resource.group, resource.plural, resource.version)
         try:
             self.watcher = cache.watch(
                 query.prefix,
@@ -163,6 +169,7 @@ class _Session:
                 self.encoder,
                 self.stream,
                 bookmarks=params.bookmarks,
+                sizes=sizes,
             )
         except interface.Compacted as err:
             self._fail(errors.Expired(f"too old resource version: {self.revision} ({err.compacted})"))

@@ -5,7 +5,7 @@ The caches are brought up to the store's revision first. When they do not get th
 
 from pilothouse import errors
 from pilothouse._watchcache import Entry
-from pilothouse.metrics import Counter
+from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store, key_of, storage_error, unavailable
 from pilothouse.storage import interface
@@ -15,11 +15,11 @@ CATCH_UP = 3.0
 
 
 class ConsistentReads:
-    """Makes the caches as new as the store; many who wait share one look at it. `reads` counts the outcomes."""
+    """Makes the caches as new as the store; many who wait share one look at it."""
 
-    def __init__(self, store: Store, reads: Counter) -> None:
+    def __init__(self, store: Store, metrics: ConsistentReadMetrics) -> None:
         self.store = store
-        self._reads = reads
+        self._metrics = metrics
 
     async def catch_up(self) -> bool:
         """False when the store answers but the caches do not get as far in time; raises when it does not answer."""
@@ -33,7 +33,7 @@ class ConsistentReads:
 
     def count(self, resource: Resource, *, fallback: bool, success: bool) -> None:
         """Note how a read ended."""
-        self._reads.inc(_BOOL[fallback], resource.group, resource.plural, _BOOL[success])
+        self._metrics.reads.inc(_BOOL[fallback], resource.group, resource.plural, _BOOL[success])
 
 
 _BOOL = ("false", "true")

@@ -79,6 +79,7 @@ class Acceptor:
         self._silent: dict[int, tuple[socket.socket, Stranger, float]] = {}
         self._lines: dict[str, deque[tuple[socket.socket, Stranger]]] = {}
         self._in_line = 0
+        self.handshake_errors = 0
         self._starting = False
         self._shaking: dict[Stranger, asyncio.Task[None]] = {}
         self._epoll = select.epoll() if contexts is not None and hasattr(select, "epoll") else None
@@ -95,6 +96,11 @@ class Acceptor:
         service = self._http1.service
         early = len(self._silent) + self._in_line + len(self._shaking)
         return early + service.open + len(service.leaving)
+
+    @property
+    def unauthenticated(self) -> int:
+        """Connections on which nobody was authenticated yet."""
+        return len(self.early) + len(self.strangers)
 
     def close(self) -> None:
         """Close the listening sockets and what has no protocol yet."""
@@ -238,6 +244,7 @@ class Acceptor:
             transport, _ = await self._loop.connect_accepted_socket(protocol, sock, **secure)
             stranger.end = transport.abort
         except OSError:  # a failed handshake is the peer's affair
+            self.handshake_errors += self._contexts is not None
             stranger.leave()
         except BaseException:
             stranger.leave()

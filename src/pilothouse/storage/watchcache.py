@@ -5,7 +5,7 @@ An embedded store tells of a commit before its writer is answered: then reads of
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -69,6 +69,8 @@ class Cacher:
     ) -> None:
         self.revision = 0
         self.ready = False
+        self.initializations = 0
+        """How often the caches were filled from the store: at the start, and when its watch had ended."""
         self.unreadable: dict[str, UnreadableError] = {}
         self.loop: asyncio.AbstractEventLoop
         self._storage = storage
@@ -105,6 +107,7 @@ class Cacher:
             cache.load(loaded.pop(cache.prefix, []))
             cache.forget_history(base)
         self.revision = self._loaded = base
+        self.initializations += 1
         self._follow()
         await self._storage.current_revision()  # has a shared store tell how far its watch is
         await self.wait_for(newest)
@@ -142,6 +145,10 @@ class Cacher:
             self._find(prefix).move(prefix, found)
             self._resources[prefix] = found
         return found
+
+    def resources(self) -> Iterable[ResourceCache]:
+        """The caches of the resources that are served, whose prefixes tell them apart."""
+        return self._resources.values()
 
     def drop(self, prefix: str) -> None:
         """Forget a resource that is served no longer; its watches end, its objects stay in the store."""
@@ -344,4 +351,5 @@ class Cacher:
         self.revision = self._loaded = max(self.revision, revision)
         for cache in (self._unclaimed, *self._resources.values()):
             cache.forget_history(revision)
+        self.initializations += 1
         self._wake()
