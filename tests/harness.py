@@ -163,6 +163,7 @@ class Rig:
         self.discovery = discovery = Discovery(self.catalog, "127.0.0.1:6443")
         self.metrics = Registry()
         nonresource = NonResource(discovery, Health(), metrics=self.metrics)
+        self.requests = self.metrics.add(RequestMetrics())
         self.consistent_reads = self.metrics.add(ConsistentReadMetrics())
         consistent = ConsistentReads(self.store, self.consistent_reads) if self.storage.shared else None
         self.pipeline = Pipeline(
@@ -176,7 +177,7 @@ class Rig:
                 ),
                 responder=self.responder,
                 offload=self.offload,
-                metrics=self.metrics.add(RequestMetrics()),
+                metrics=self.requests,
                 authentication=self.metrics.add(AuthenticationMetrics()),
                 authorization=self.metrics.add(AuthorizationMetrics()),
             )
