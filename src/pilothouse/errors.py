@@ -98,10 +98,6 @@ class _WithContinue(StatusError):
         return out
 
 
-class Gone(StatusError):
-    code, reason = 410, "Gone"
-
-
 class Expired(_WithContinue):
     code, reason = 410, "Expired"
 
@@ -124,10 +120,6 @@ class TooManyRequests(StatusError):
 
 class InternalError(StatusError):
     code, reason = 500, "InternalError"
-
-
-class ServerTimeout(StatusError):
-    code, reason = 500, "ServerTimeout"
 
 
 class ServiceUnavailable(StatusError):

@@ -49,11 +49,6 @@ class Rules:
         self.errors += other.errors
 
 
-class RuleResolver(Protocol):
-    def rules_for(self, user: User, namespace: str) -> Rules:
-        """The rules of a user; may be fewer than they have."""
-
-
 class UnionAuthorizer:
     """Superusers may do everything; for others the first authorizer with an opinion decides.
 

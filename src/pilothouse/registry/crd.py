@@ -30,7 +30,6 @@ from pilothouse.registry.store import Store, put
 
 log = Logger(__name__)
 
-DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 TERMINATING_VERBS = ("delete", "deletecollection", "get", "list", "watch")
 

@@ -303,21 +303,12 @@ def test_list_metadata_is_kept():
     metadata = {"resourceVersion": "7", "continue": "x", "remainingItemCount": 3}
     table = tables.table_for(resource("", "pods"), [], metadata=metadata)
     assert (table["metadata"], table["rows"]) == (metadata, [])
-    assert tables.partial_list([], "v1", metadata)["metadata"] == metadata
 
 
 def test_include_object_is_checked():
     assert tables.include_object("") == "Metadata"
     with pytest.raises(BadRequest, match='includeObject: Invalid value: "All": must be'):
         tables.include_object("All")
-
-
-def test_metadata_forms_that_do_not_fit_name_the_type():
-    assert "(*apps.Deployment)" in tables.not_a_list(resource("apps", "deployments", "Deployment")).message
-    assert (
-        "(*rbac.RoleList)" in tables.is_a_list(resource("rbac.authorization.k8s.io", "roles", "Role")).message
-    )
-    assert "(*unstructured.UnstructuredList)" in tables.is_a_list(resource("x.io", "ys"), custom=True).message
 
 
 @pytest.mark.parametrize(

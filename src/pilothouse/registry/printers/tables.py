@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pilothouse.api import jsonpath
 from pilothouse.api.convert.kinds import as_internal
 from pilothouse.api.fields import Object, quote
-from pilothouse.errors import BadRequest, NotAcceptable
+from pilothouse.errors import BadRequest
 from pilothouse.registry.printers import cluster as tables_cluster
 from pilothouse.registry.printers import core as tables_core
 from pilothouse.registry.printers import workloads as tables_workloads
@@ -277,18 +277,6 @@ def partial_object(obj: Object, version: str = "v1") -> Object:
     }
 
 
-def partial_list(
-    objects: Iterable[Object], version: str = "v1", metadata: Mapping[str, Any] | None = None
-) -> Object:
-    """A list of metadata; `metadata` is the list's own."""
-    return {
-        "kind": "PartialObjectMetadataList",
-        "apiVersion": f"meta.k8s.io/{version}",
-        "metadata": dict(metadata or {}),
-        "items": [partial_object(obj, version) for obj in objects],
-    }
-
-
 _GO_PACKAGES = {"": "core", "events.k8s.io": "core", "flowcontrol.apiserver.k8s.io": "flowcontrol"}
 
 
@@ -298,17 +286,3 @@ def _go_type(resource: "Resource", custom: bool, suffix: str) -> str:
         return f"*unstructured.Unstructured{suffix}"
     package = _GO_PACKAGES.get(resource.group) or resource.group.partition(".")[0]
     return f"*{package}.{resource.kind}{suffix}"
-
-
-def not_a_list(resource: "Resource", custom: bool = False) -> NotAcceptable:
-    """The 406 of a PartialObjectMetadataList asked for one object."""
-    kind = _go_type(resource, custom, "")
-    return NotAcceptable(
-        f"you requested PartialObjectMetadataList, but the requested object is not a list ({kind})"
-    )
-
-
-def is_a_list(resource: "Resource", custom: bool = False) -> NotAcceptable:
-    """The 406 of a PartialObjectMetadata asked for a list."""
-    kind = _go_type(resource, custom, "List")
-    return NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list ({kind})")

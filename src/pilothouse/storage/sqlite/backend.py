@@ -155,10 +155,6 @@ class SqliteStorage:
     async def size(self) -> int:
         return self._directory.size()
 
-    async def snapshot(self, file: str | os.PathLike[str]) -> None:
-        """Write a compact copy of the database, as of now, to a file that must not exist."""
-        await self._read(0, lambda _: self._directory.copy(file))
-
     def _check_open(self) -> None:
         if not self._open:
             raise Unavailable("the store is closed")
