@@ -44,7 +44,7 @@ class StatusError(Exception):
 
 
 class Unknown(StatusError):
-    """An error that carries no reason, as upstream answers what it did not classify."""
+    """A 500 without a reason, as upstream answers errors that it does not classify."""
 
     reason = ""
 
@@ -89,7 +89,7 @@ class AlreadyExists(StatusError):
 
 class _WithContinue(StatusError):
     continue_token = ""
-    """Where a list may go on, in the Status's own metadata."""
+    """The continue token of the Status's own metadata, with which a list can be resumed."""
 
     def status(self) -> dict[str, Any]:
         out = super().status()

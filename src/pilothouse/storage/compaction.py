@@ -1,4 +1,4 @@
-"""Has the store forget old history at a steady pace, as kube-apiserver's compactor does."""
+"""Compacts the history of the embedded stores at regular intervals, as kube-apiserver's compactor does."""
 
 import asyncio
 from collections import deque
@@ -11,7 +11,7 @@ log = Logger(__name__)
 
 
 class CompactionLoop(Background):
-    """Compacts every `interval` seconds to what was the newest revision `keep` seconds ago."""
+    """Every `interval` seconds, compacts to the revision that was the newest one `keep` seconds ago."""
 
     def __init__(self, storage: Storage, interval: float = 300.0, keep: float = 300.0) -> None:
         self._storage = storage

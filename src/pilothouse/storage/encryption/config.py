@@ -1,4 +1,4 @@
-"""EncryptionConfiguration: read, checked, and read again when the file changes (encryptionconfig)."""
+"""Reads and validates the EncryptionConfiguration, and reloads it when the file changes (encryptionconfig)."""
 
 import asyncio
 import base64
@@ -41,14 +41,14 @@ KINDS: dict[str, Callable[[str, bytes], Provider]] = {
 NOT_STORED = ("apiserveripinfo", "serviceipallocations", "servicenodeportallocations")
 TIMEOUT = 3.0
 POLL = 10.0
-"""Seconds between two looks at the file."""
+"""Seconds between two checks of the file."""
 
 Make = Callable[[Settings], Remote]
 """Makes the provider of a KMS plugin; nothing is opened yet."""
 
 
 class EncryptionConfigError(Unavailable):
-    """The configuration can not be used; the message has every cause."""
+    """The configuration cannot be used; the message lists every cause."""
 
 
 def load(path: str, make: Make = KMS) -> tuple[list[Rule], str]:
@@ -288,7 +288,7 @@ def _resource_problem(name: str) -> str:
 
 
 class Reload(Background):
-    """Looks for changes of the file; rules that can not be used leave the old ones in force."""
+    """Polls the file for changes. Rules that cannot be used are ignored: the old ones stay in force."""
 
     def __init__(self, path: str, digest: str, encryption: Encryption, make: Make = KMS) -> None:
         self._path = path
@@ -315,7 +315,7 @@ class Reload(Background):
                 told = str(error)
 
     def _provider(self, settings: Settings) -> Remote:
-        """The one that is there already when nothing about it has changed."""
+        """The provider of a KMS plugin: the present one when its settings are the same, else a new one."""
         for remote in self._encryption.remotes:
             if isinstance(remote, KMS) and remote.settings == settings:
                 return remote
