@@ -14,7 +14,7 @@ class Background(ABC):
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
-        """Stop wherever it is, and wait until it has."""
+        """Cancel the task, and wait until it has ended."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -22,4 +22,4 @@ class Background(ABC):
 
     @abstractmethod
     async def _run(self) -> None:
-        """What is to be done; it goes on until it is cancelled."""
+        """The work; it runs until it is cancelled."""

@@ -1,6 +1,6 @@
 """Keys and certificates that a server makes for itself, and the kubeconfig that goes with them.
 
-They lie in the data directory: ca, admin and sa; apiserver.crt and its key in --cert-dir. What is there and
+They are files in the data directory: ca, admin and sa; apiserver.crt and its key are in --cert-dir. What is there and
 good is used; what is missing, broken or about to expire is made anew. Keys are ECDSA P-256.
 """
 
@@ -273,7 +273,7 @@ def prepare(config: "Config") -> Files:
 
 @contextlib.contextmanager
 def _alone(directory: pathlib.Path) -> Iterator[None]:
-    """Let one process after the other look what is missing."""
+    """Hold a file lock, so that only one process at a time makes what is missing."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

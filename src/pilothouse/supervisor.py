@@ -38,7 +38,7 @@ class Worker:
         self.process = subprocess.Popen(self._command)
 
     def look(self, now: float) -> None:
-        """Start it when it is due; notice when it has died."""
+        """Start the process when it is due; note when it has died."""
         if self.process is None:
             if now >= self.due:
                 self.start()
@@ -80,7 +80,7 @@ class Supervisor:
         return next((abs(status) for status in statuses if status not in (0, -signal.SIGTERM)), 0)
 
     def stop(self) -> None:
-        """End all workers, each in its own good time."""
+        """Ask all workers to end; each drains its connections first."""
         self._over.set()
 
 

@@ -31,11 +31,11 @@ class AuthenticationMetrics(Group):
         self.users = Counter(
             "authenticated_user_requests", "[ALPHA] Requests by user.", ("username",), self._users.counts
         )
-        self._success = self.seconds.series("success")
+        self._observe_success = self.seconds.series("success").observe
 
     def succeeded(self, seconds: float, user: User) -> None:
         """Count a request of a known user, or of the anonymous one."""
-        self._success.observe(seconds)
+        self._observe_success(seconds)
         self._users[user.name][0] += 1
 
     def failed(self, seconds: float, result: str) -> None:

@@ -23,12 +23,12 @@ class AuthorizationMetrics(Group):
             "[ALPHA] Decisions of each authorizer that ended the search.",
             ("decision", "name", "type"),
         )
-        self._allowed = self.seconds.series("allowed")
+        self._observe_allowed = self.seconds.series("allowed").observe
 
     def decided(self, seconds: float, allowed: bool, denied: bool) -> None:
         """Count a request."""
         if allowed:
-            self._allowed.observe(seconds)
+            self._observe_allowed(seconds)
         else:
             self.seconds.observe(seconds, "denied" if denied else "no-opinion")
 

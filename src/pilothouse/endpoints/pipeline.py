@@ -160,9 +160,9 @@ class Pipeline:
     def _finish(self, ctx: Context, response: Response, started: float) -> Response:
         """Room 16, the answer: headers that every answer has, metrics."""
         self.stages.responder.finish(ctx, response)
-        metrics, body = self.stages.metrics, response.body
+        body = response.body
         if response.start is not None and _runs_long(ctx.info):
-            metrics.follow(ctx.info, ctx.resource, response)
+            self.stages.metrics.follow(ctx.info, ctx.resource, response)
         sent = (
             len(body)
             if isinstance(body, bytes)
@@ -171,7 +171,9 @@ class Pipeline:
             else body.size
         )
         seconds = time.perf_counter() - started
-        metrics.observe(ctx.info, ctx.resource, response.status, seconds, len(ctx.request.body), sent)
+        self.stages.metrics.observe(
+            ctx.info, ctx.resource, response.status, seconds, len(ctx.request.body), sent
+        )
         return response
 
     async def _within(self, answer: Awaitable[Response | None], ctx: Context) -> Response | None:

@@ -1,4 +1,4 @@
-"""Where objects are stored, and the continue tokens that name a place among the keys."""
+"""The root of all keys, and the continue tokens that name a place among the keys."""
 
 import base64
 import json

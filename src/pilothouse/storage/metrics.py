@@ -1,4 +1,5 @@
-"""The metrics of the store and of the watch cache, under upstream's names (apiserver storage/etcd3/metrics, storage/cacher/metrics)."""
+"""The metrics of the store and of the watch cache, under upstream's names
+(apiserver storage/etcd3/metrics and storage/cacher/metrics)."""
 
 from collections.abc import Callable
 

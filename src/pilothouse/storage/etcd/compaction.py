@@ -12,7 +12,8 @@ from pilothouse.storage.interface import StorageError
 log = Logger(__name__)
 
 KEY = b"compact_rev_key"
-"""Its value is the revision compacted last, its version the number of turns: who raises it, compacts."""
+"""The key whose value is the revision compacted last, and whose version counts the turns. The server that raises it
+compacts."""
 
 
 class EtcdCompaction(Background):
@@ -33,7 +34,7 @@ class EtcdCompaction(Background):
                 log.warning("Compaction failed, it is tried again", err=error)
 
     async def turn(self) -> int:
-        """Compact if no other server has done so since our last turn; the revision compacted to, 0 = none."""
+        """Compact, unless another server has done so since our last turn. Returns the compacted revision, or 0."""
         request = etcd_wire.txn_request(
             [etcd_wire.version_is(KEY, self._version)],
             [etcd_wire.op_put(KEY, str(self._revision).encode())],

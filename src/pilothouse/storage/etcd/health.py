@@ -1,4 +1,4 @@
-"""Whether etcd answers: a quorum read now and then, for readyz and livez."""
+"""Checks with a quorum read at intervals whether etcd answers, for readyz and livez."""
 
 import asyncio
 
@@ -10,11 +10,11 @@ from pilothouse.storage.interface import StorageError
 log = Logger(__name__)
 
 PERIOD = 1.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 class EtcdHealth(Background):
-    """Looks every PERIOD seconds whether etcd answers within `timeout` seconds."""
+    """Checks every PERIOD seconds whether etcd answers within `timeout` seconds."""
 
     def __init__(self, storage: EtcdStorage, timeout: float = 2.0) -> None:
         self._storage = storage
@@ -22,7 +22,7 @@ class EtcdHealth(Background):
         self._problem = ""
 
     def check(self) -> None:
-        """Raise RuntimeError with the reason when the last look found etcd silent."""
+        """Raise RuntimeError with the reason when etcd did not answer the last check."""
         if self._problem:
             raise RuntimeError(f"error getting data from etcd: {self._problem}")
 

@@ -1,4 +1,7 @@
-"""A watch of etcd that outlives connections and members: every change once, in order, by whole revisions."""
+"""A watch of etcd that survives the loss of connections and members.
+
+It delivers every change once, in order, and in whole revisions.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +30,7 @@ STALL = 1.5
 """Seconds without progress, while somebody waits for it, after which another member is tried."""
 
 LEADER = (("hasleader", "true"),)
-"""Has a member end its watches when it has lost its leader, so that they go on elsewhere."""
+"""Makes a member end its watches when it has lost its leader, so that another member continues them."""
 
 
 def _ignore(told: object) -> None:
@@ -36,7 +39,7 @@ def _ignore(told: object) -> None:
 
 @dataclass(slots=True)
 class Listener:
-    """Who is told: of changes, of revisions reached without any, and of the error that ends the watch."""
+    """Gets the changes, the revisions reached without changes, and the error that ends the watch."""
 
     on_changes: Callable[[list[Change]], None] = _ignore
     on_progress: Callable[[int], None] = _ignore
@@ -44,7 +47,7 @@ class Listener:
 
 
 class EtcdWatch:
-    """Follows the keys in [start, end) from `revision` on. Up to `position` everything was told."""
+    """Follows the keys in [start, end) from `revision` on. Everything up to `position` was delivered."""
 
     def __init__(
         self,
@@ -67,18 +70,18 @@ class EtcdWatch:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def close(self) -> None:
-        """End; nothing is told after this."""
+        """End the watch; nothing is delivered after this."""
         self._task.cancel()
         if self._asking is not None:
             self._asking.cancel()
         self._release()
 
     async def closed(self) -> None:
-        """Wait until the connection is given back."""
+        """Wait until the connection is closed."""
         await asyncio.wait([self._task])
 
     async def reached(self, revision: int, timeout: float) -> bool:  # noqa: ASYNC109
-        """Wait until all up to `revision` was told; False after `timeout` seconds or when the watch ended."""
+        """Wait until everything up to `revision` was delivered; False after `timeout` seconds or when the watch ended."""
         if self.position >= revision:
             return True
         if self._task.done():
@@ -99,7 +102,7 @@ class EtcdWatch:
         return self.position >= revision
 
     async def _ask(self) -> None:
-        """While somebody waits, ask for progress; when none is made, leave the member."""
+        """Request progress while callers wait for it; without progress, change the member."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(FIRST_ASK)
         position, since = self.position, loop.time()
@@ -129,7 +132,7 @@ class EtcdWatch:
             except asyncio.CancelledError:
                 if self._task.cancelling():
                     raise
-                # else only the call was cancelled: _ask() gave the member up
+                # otherwise _ask() has cancelled the call, to change the member
             except Compacted as error:
                 self._fail(error)
                 return
@@ -144,7 +147,7 @@ class EtcdWatch:
             await asyncio.sleep(etcd_rpc.backoff(attempt) if attempt else 0)
 
     def _lost(self, error: Exception, attempt: int) -> None:
-        """Say so at the first failure in a row, and now and then."""
+        """Log the first failure in a row, and then ever fewer of the following ones."""
         if attempt & (attempt - 1) == 0:
             why = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error) or "no answer"
             log.warning("The watch of etcd broke", revision=self.position, err=why)
@@ -154,13 +157,13 @@ class EtcdWatch:
         self._listener.on_error(error)
 
     def _release(self) -> None:
-        """Let go who waits for a watch that is over."""
+        """Wake the callers that wait for a watch that has ended."""
         for _, future in self._waiters:
             if not future.done():
                 future.set_result(None)
 
     async def _stream(self, member: Member) -> None:
-        """One connection's worth of the watch; ends when the stream does."""
+        """Run the watch over one stream, until the stream ends."""
         call = member.stream(etcd_rpc.WATCH)(metadata=LEADER)
         self._call = call
         try:

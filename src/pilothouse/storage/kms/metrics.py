@@ -7,18 +7,18 @@ from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
 
 SECONDS = tuple(0.0001 * 2**n for n in range(20))
 REMEMBERED = 100
-"""Key IDs of which is told; the ones seen first make room."""
+"""The most key IDs that are shown; the oldest ones are dropped."""
 
 FROM_STORAGE, TO_STORAGE = "from_storage", "to_storage"
 
 
 def key_id_hash(key_id: str) -> str:
-    """How key IDs are shown, "" for none."""
+    """The hash that stands for a key ID in labels; "" for an empty one."""
     return f"sha256:{hashlib.sha256(key_id.encode()).hexdigest()}" if key_id else ""
 
 
 class EnvelopeMetrics(Group):
-    """What KMS providers count. `server_id` names this API server, as its lease is called."""
+    """The metrics of all KMS providers. `server_id` is the name of this API server's lease."""
 
     def __init__(self) -> None:
         self.server_id = ""
@@ -59,7 +59,7 @@ class EnvelopeMetrics(Group):
         self._named: dict[Labels, float] = {}
 
     def used(self, way: str, provider: str, key_id: str) -> None:
-        """Count one value that was written (TO_STORAGE) or read (FROM_STORAGE); `key_id` is hashed."""
+        """Count a value that was written (TO_STORAGE) or read (FROM_STORAGE); `key_id` is a hash."""
         row = self._uses.get((key_id, provider, way))
         if row is None:
             _make_room(self._uses)
@@ -68,7 +68,7 @@ class EnvelopeMetrics(Group):
         row[1] = time.time()
 
     def named(self, provider: str, key_id: str) -> None:
-        """Note the key ID of a plugin's status; it is hashed."""
+        """Note the time at which a plugin's status named a key ID; `key_id` is a hash."""
         if (key_id, provider) not in self._named:
             _make_room(self._named)
         self._named[key_id, provider] = time.time()

@@ -33,19 +33,19 @@ VERSIONS = ("v2", "v2beta1")
 HEALTHY_POLL = 60.0
 FAILING_POLL = 10.0
 OPENING_POLL = 0.1
-"""Seconds between two looks at a plugin: that is well, that is not, that must be before it is used."""
+"""Seconds between two status calls: to a healthy plugin, to an unhealthy one, and to one that is being opened."""
 
 WRITE_TTL = 180.0
-"""Seconds for which a seed may be written with after the plugin last said that its key is the current one."""
+"""Seconds for which a seed may encrypt after the plugin last confirmed that its key is the current one."""
 
 RETRY = 1.0
-"""Seconds after which a key that could not be decrypted is asked for again."""
+"""Seconds after which the decryption of a key is tried again."""
 
 PAUSE = 5.0
 """Times as long as a plugin let a call wait in vain, nothing is asked of it, lest everybody waits for it all the time."""
 
 CALLS = 16
-"""Keys that are asked for at a time."""
+"""The most keys that are decrypted at the same time."""
 
 SEED_SIZE = INFO_SIZE = 32
 
@@ -97,7 +97,7 @@ class Key:
 
 @dataclass(slots=True, frozen=True)
 class _Writing:
-    """What is written with: the seed, and the encoded source that tells readers how to get it."""
+    """The seed that encrypts writes, and its encoded source, which tells readers how to get it."""
 
     seed: Seed
     key_id: str
@@ -105,7 +105,7 @@ class _Writing:
 
 
 class KMS(Remote, Background):
-    """One plugin. Keys once known stay known, so reads of what they protect go on without the plugin."""
+    """The provider of one plugin. Known keys are kept, so values under them can be read without the plugin."""
 
     def __init__(
         self,
@@ -235,11 +235,11 @@ class KMS(Remote, Background):
             await asyncio.sleep(FAILING_POLL if self.problem else HEALTHY_POLL)
             try:
                 await self._look()
-            except Exception:  # were this to end, so would all writes after WRITE_TTL
+            except Exception:  # if this task ended, writes would fail after WRITE_TTL
                 log.exception("The status of a KMS plugin was not read", provider=self.settings.name)
 
     async def _look(self) -> None:
-        """Ask the plugin how it is, and for a new seed when its key has changed."""
+        """Read the plugin's status, and make a new seed when its key has changed."""
         name = self.settings.name
         before = self.problem
         try:

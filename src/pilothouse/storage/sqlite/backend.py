@@ -31,7 +31,7 @@ from pilothouse.storage.sqlite.writer import Batch, Compact, Write, Writer
 T = TypeVar("T")
 
 REPLAY = 500
-"""Events of a replay that are read at a time."""
+"""The events of a replay that are read in one step."""
 
 
 class SqliteStorage:
@@ -170,7 +170,7 @@ class SqliteStorage:
             raise
 
     async def _read(self, revision: int, read: Callable[..., T], *args: Any) -> T:
-        """Run a read on the reader's thread; history that was forgotten meanwhile is Compacted, too."""
+        """Run a read on the reader's thread. Raises Compacted as well when the history was compacted meanwhile."""
         self._check_open()
         if revision > self._revision:
             raise FutureRevision(self._revision)
@@ -195,7 +195,7 @@ class SqliteStorage:
         return await future
 
     def _deliver(self, batch: Batch) -> None:
-        """Tell the watchers of a commit, then the writers."""
+        """Deliver a commit to the watchers, then answer its writers."""
         self._revision = batch.revision
         events = batch.events
         if events:
@@ -216,7 +216,7 @@ class SqliteStorage:
             self._group.done(batch.writes)
 
     def _complete(self, batch: Batch) -> list[Event]:
-        """The events with what was before, for a watch that began while the batch was being written."""
+        """Add the previous values to events, for a watch that began while the batch was being written."""
         low, high = batch.events[0].kv.mod << BITS, (batch.revision + 1) << BITS
         try:
             db = self._directory.connect()
@@ -229,7 +229,7 @@ class SqliteStorage:
             return batch.events
 
     async def _replay(self, subscriber: Subscriber, end: int) -> None:
-        """Deliver the events up to revision `end`, then what came meanwhile."""
+        """Deliver the events up to revision `end`, then the live ones that came meanwhile."""
         low, high = subscriber.revision << BITS, end << BITS
         while low < high and not subscriber.closed:
             try:
