@@ -17,8 +17,8 @@ from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.tokens import TokenFile
 from pilothouse.authz.modes import from_modes
 from pilothouse.endpoints.health import Health
+from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Opened
-from pilothouse.metrics import Metrics
 from pilothouse.offload import Offload
 from pilothouse.outbound.http import Outbound
 from pilothouse.registry.admission import AdmissionAttributes
@@ -124,7 +124,7 @@ class Rig:
             tokens=[TokenFile(TOKENS, ("api",))], audiences=("api",), anonymous=anonymous
         )
         self.modes = modes
-        self.metrics = Metrics()
+        self.metrics = MetricsRegistry()
         self.outbound = Outbound()
         self.services: Services
         self.handlers: Handlers

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from coroutines import at_once
 
-from pilothouse import caches, metrics
+from pilothouse import caches
 from pilothouse.api import managed, names, quantity
 from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.caches import Budget, Cache, Known, Memo, memo, short, weight
+from pilothouse.instruments import MetricsRegistry, number
 
 MB = 1 << 20
 
@@ -156,26 +157,24 @@ def test_known_texts_are_few_and_short() -> None:
 
 
 def test_the_sizes_are_told() -> None:
-    told = metrics.Metrics()
-    budget = Budget()
-    told.groups.append(budget)
+    told = MetricsRegistry()
+    budget = told.add(Budget())
     cache: Cache[str, str] = Cache("texts", budget)
-    assert 'pilothouse_cache_entries{cache="texts"} 0\n' in told.expose().decode()
+    assert 'pilothouse_cache_entries{cache="texts"} 0\n' in asyncio.run(told.expose()).decode()
     fill(cache, 10)
-    shown = told.expose().decode()
+    shown = asyncio.run(told.expose()).decode()
     assert 'pilothouse_cache_entries{cache="texts"} 10\n' in shown
-    assert f'pilothouse_cache_bytes{{cache="texts"}} {metrics.number(cache.young)}\n' in shown
+    assert f'pilothouse_cache_bytes{{cache="texts"}} {number(cache.young)}\n' in shown
     told.reset()
-    assert 'cache_entries{cache="texts"} 10\n' in told.expose().decode()
+    assert 'cache_entries{cache="texts"} 10\n' in asyncio.run(told.expose()).decode()
 
 
 def test_a_memo_is_told_of() -> None:
     budget = Budget()
 
     def entries() -> float:
-        shown = budget.metrics()[1]
-        assert isinstance(shown, metrics.Gauge)
-        return shown.values["quantities",]
+        text = "".join(metric.text() for metric in budget.metrics())
+        return float(text.partition('pilothouse_cache_entries{cache="quantities"} ')[2].split()[0])
 
     before = entries()
     quantity.parse("1234567m")

@@ -52,7 +52,7 @@ def test_serve_runs_a_server(capsys: pytest.CaptureFixture[str]) -> None:
     served = Served(7)
     assert cli.kube_apiserver(["--secure-port=1234", "--kubelet-timeout=1s"], served) == 7
     assert served.configs[0].secure_port == 1234
-    assert '"flags without effect" flags="kubelet-timeout"' in capsys.readouterr().err
+    assert '"Flags without effect were given" flags="kubelet-timeout"' in capsys.readouterr().err
     assert served.configs[0].strict_admission
     cli.main(["serve"], served)
     cli.kube_apiserver(["--strict-admission=false"], served)

@@ -1,14 +1,19 @@
+import ast
+import asyncio
 import io
 import json
 import logging
+import pathlib
 import re
 from collections.abc import Iterator
 
 import pytest
+from harness import CONFIG_MAPS, Rig
 
+import pilothouse
 from pilothouse import logs
 
-log = logging.getLogger("pilothouse.test")
+log = logs.Logger("pilothouse.test")
 
 
 @pytest.fixture
@@ -24,18 +29,18 @@ def stream() -> Iterator[io.StringIO]:
 
 def test_text(stream: io.StringIO) -> None:
     listener = logs.setup("text", 0, (), stream)
-    log.info("listening", extra={"kv": {"port": 6443, "host": 'a "b"', "on": True}})
-    log.warning("odd %s", "thing", extra={"err": ValueError("bad")})
+    log.info("listening", port=6443, host='a "b"', on=True)
+    log.warning("odd thing", name="a", err=ValueError("bad"))
     logs.flush(listener)
     first, second = stream.getvalue().splitlines()
     head = r"I\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ test_logs\.py:\d+\] "
     assert re.fullmatch(head + r'"listening" port=6443 host="a \\"b\\"" on=true', first)
-    assert re.match(r"W\d{4} ", second) and second.endswith('"odd thing" err="bad"')
+    assert re.match(r"W\d{4} ", second) and second.endswith('"odd thing" err="bad" name="a"')
 
 
 def test_json(stream: io.StringIO) -> None:
     listener = logs.setup("json", 0, (), stream)
-    log.info("listening", extra={"kv": {"port": 6443}})
+    log.info("listening", port=6443)
     try:
         raise ValueError("bad")
     except ValueError:
@@ -49,20 +54,89 @@ def test_json(stream: io.StringIO) -> None:
 
 def test_verbosity(stream: io.StringIO) -> None:
     listener = logs.setup("json", 2, (), stream)
-    logs.verbose(log, 2, "shown", kind="pods")
-    logs.verbose(log, 3, "hidden")
-    log.debug("hidden")
+    log.verbose(2, "shown", kind="pods")
+    log.verbose(3, "hidden")
     logs.flush(listener)
     (line,) = map(json.loads, stream.getvalue().splitlines())
     assert (line["msg"], line["v"], line["kind"]) == ("shown", 2, "pods")
     assert line["caller"].startswith("test_logs.py:")
-    assert logs.enabled(2) and not logs.enabled(3)
 
 
 def test_verbosity_of_modules(stream: io.StringIO) -> None:
     listener = logs.setup("json", 2, (("test_*", 4), ("other", 9)), stream)
-    logs.verbose(log, 4, "shown")
-    logs.verbose(log, 5, "hidden")
+    log.verbose(4, "shown")
+    log.verbose(5, "hidden")
     logs.flush(listener)
     assert [json.loads(line)["msg"] for line in stream.getvalue().splitlines()] == ["shown"]
-    assert logs.enabled(9, "/x/other.py") and not logs.enabled(3, "/x/third.py")
+
+
+def test_other_libraries_are_logged_too(stream: io.StringIO) -> None:
+    listener = logs.setup("text", 0, (), stream)
+    logging.getLogger("some.library").warning("odd %s", "thing")
+    logs.flush(listener)
+    assert re.search(r" test_logs\.py:\d+\] \"odd thing\"$", stream.getvalue().strip())
+
+
+def test_the_lines_of_a_compiled_module_name_its_file(stream: io.StringIO) -> None:
+    listener = logs.setup("text", 2, (("_some", 4), ("_other", 3)), stream)
+    compiled = logs.Logger("pilothouse.test", "_some.pyx")
+    compiled.info("shown")
+    compiled.verbose(4, "detail")
+    logs.Logger("pilothouse.test", "_other.pyx").verbose(4, "hidden")
+    logs.flush(listener)
+    assert [line.partition(" _some.pyx] ")[2] for line in stream.getvalue().splitlines()] == [
+        '"shown"',
+        '"detail"',
+    ]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_500_is_logged_with_its_audit_id_path_and_error(stream: io.StringIO, form: str) -> None:
+    async def main() -> None:
+        async with Rig() as rig:
+            rig.verbs.store = None  # type: ignore[assignment]
+            await rig.fail(500, "GET", f"{CONFIG_MAPS}/a?pretty=true", headers={"Audit-ID": "some-id"})
+
+    listener = logs.setup(form, 0, (), stream)
+    asyncio.run(main())
+    logs.flush(listener)
+    path = f"{CONFIG_MAPS}/a?pretty=true"
+    if form == "json":
+        (line,) = map(json.loads, stream.getvalue().splitlines())
+        assert (line["auditID"], line["method"], line["path"]) == ("some-id", "GET", path)
+        assert line["err"].startswith("AttributeError: ") and "Traceback" in line["stacktrace"]
+        assert line["caller"].startswith("pipeline.py:")
+    else:
+        line, trace = stream.getvalue().split("\n", 1)
+        assert re.match(r"E\d{4} .* pipeline\.py:\d+\] \"A request failed\" err=\"AttributeError: ", line)
+        assert line.endswith(f'" auditID="some-id" method="GET" path="{path}"') and trace.startswith(
+            "Traceback"
+        )
+
+
+METHODS = ("info", "warning", "error", "exception")
+
+
+def test_all_logging_goes_through_the_helper() -> None:
+    """Messages are constants, what varies is in pairs: everything else would be lost or could not be searched for."""
+    root = pathlib.Path(pilothouse.__file__).parent
+    odd = []
+    for path in root.rglob("*.py"):
+        if path == root / "logs.py":
+            continue
+        text = path.read_text()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
+                if any(name.partition(".")[0] == "logging" for name in names):
+                    odd.append(f"{path.name}:{node.lineno}: imports logging")
+            if "log = Logger(" not in text or not isinstance(node, ast.Call):
+                continue
+            if not (isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "log"):
+                continue
+            message = node.args[1:] if node.func.attr == "verbose" else node.args
+            constant = len(message) == 1 and isinstance(message[0], ast.Constant | ast.Name)
+            plain = not any(keyword.arg in ("extra", "exc_info", "stacklevel") for keyword in node.keywords)
+            if node.func.attr not in (*METHODS, "verbose") or not constant or not plain:
+                odd.append(f"{path.name}:{node.lineno}: {ast.unparse(node)}")
+    assert odd == []

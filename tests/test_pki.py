@@ -169,9 +169,9 @@ def test_the_data_directory_is_closed_to_others(
     with caplog.at_level("INFO"):
         pki.make_private(old)
     assert old.stat().st_mode & 0o777 == 0o700
-    assert [r.getMessage() for r in caplog.records] == ["the data directory was closed to others"]
+    assert [r.getMessage() for r in caplog.records] == ["The data directory was closed to others"]
     shared.mkdir()
     shared.chmod(0o1777)
     pki.make_private(shared)
     assert shared.stat().st_mode & 0o7777 == 0o1777
-    assert caplog.records[-1].getMessage() == "others can enter the data directory"
+    assert caplog.records[-1].getMessage() == "Others can enter the data directory"

@@ -5,9 +5,9 @@ holds the connection as its `current` answer; requests that arrive meanwhile are
 """
 
 import asyncio
-import logging
 from collections import deque
 
+from pilothouse.logs import Logger
 from pilothouse.server.request import Response
 
 from cpython.bytes cimport PyBytes_GET_SIZE
@@ -17,7 +17,7 @@ from pilothouse._clock cimport now, processor_time
 from pilothouse._head cimport Heads
 from pilothouse._pump cimport Pump, Stream, Turns
 
-cdef object log = logging.getLogger("pilothouse.server.http1")
+cdef object log = Logger("pilothouse.server.http1", "_answers.pyx")
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 cdef int MAX_PIPELINED = 128          # requests waiting behind one that is being answered
 cdef int FEW = 4                      # pipelined requests that are answered in a turn of the loop in any case,
@@ -38,7 +38,7 @@ cdef report(on_done, Py_ssize_t sent, error):
     try:
         on_done(sent, error)
     except Exception:
-        log.exception("on_done of an answer failed")
+        log.exception("A callback at the end of an answer failed")
 
 
 cdef class Refusal:
@@ -247,10 +247,10 @@ cdef class Answers(Sink):
         self.answer(request, response)
 
     cdef log_failure(self, text, request, error):
-        log.error(text, extra={"kv": {"method": request.method, "target": request.target}}, exc_info=error)
+        log.exception(text, err=error, method=request.method, path=request.target)
 
     cdef internal_error(self, request, error):
-        self.log_failure("handler failed", request, error)
+        self.log_failure("A request failed", request, error)
         return Response(500, b"Internal Server Error\n", "text/plain; charset=utf-8")
 
     def task_done(self, task):
@@ -305,7 +305,7 @@ cdef class Answers(Sink):
         try:
             self.begin_answer(request, response)
         except Exception as error:
-            self.log_failure("answer was not written", request, error)
+            self.log_failure("An answer was not written", request, error)
             self.cut(error)
 
     cdef begin_answer(self, request, response):

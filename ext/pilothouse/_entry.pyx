@@ -1,7 +1,5 @@
 """Versions of objects and the changes between them: what the watch cache holds. Neither changes once it is made."""
 
-import logging
-
 cimport cython
 
 import orjson
@@ -9,8 +7,9 @@ import orjson
 from pilothouse._json cimport frame, read_labels, revised, splice_at
 
 from pilothouse._json import JsonEncoder
+from pilothouse.logs import Logger
 
-log = logging.getLogger("pilothouse.storage.watchcache")
+log = Logger("pilothouse.storage.watchcache", "_entry.pyx")
 
 cdef tuple KINDS = ("ADDED", "MODIFIED", "DELETED")
 cdef const char** KIND_BYTES = [b"ADDED", b"MODIFIED", b"DELETED"]
@@ -79,7 +78,7 @@ cdef dict extracted(extract, Entry entry):
     try:
         return extract(orjson.loads(entry.value))
     except Exception:
-        log.exception("the fields of %s cannot be read", entry.key)
+        log.exception("The fields of an object cannot be read", key=entry.key)
         return {}
 
 

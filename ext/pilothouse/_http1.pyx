@@ -5,11 +5,10 @@ future. Reading pauses while an answer holds the connection and requests wait be
 """
 
 import asyncio
-import logging
-
 from httptools import HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser
 
 from pilothouse._answers import Refused
+from pilothouse.logs import Logger
 from pilothouse.server.request import Request, Response
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -29,7 +28,7 @@ cdef extern from "Python.h":
 cdef int MAX_METHOD = 32
 cdef double LINGER = 2.0              # seconds in which a refused peer may go on sending
 
-cdef object log = logging.getLogger("pilothouse.server.http1")
+cdef object log = Logger("pilothouse.server.http1", "_http1.pyx")
 cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 cdef dict METHODS = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")}
 cdef int MAX_NAMES = 1024             # header names that are remembered
@@ -273,7 +272,7 @@ cdef class Connection(Answers):
         elif isinstance(cause, Refused):
             self.refuse(cause.args[0])
         elif cause is not None:
-            log.error("request was not read", exc_info=cause)
+            log.exception("A request was not read", err=cause)
             self.refuse(plain_error("400 Bad Request", ""))
         elif self.in_message and not self.head_done:
             self.head_read += len(data)

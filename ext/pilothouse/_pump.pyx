@@ -5,11 +5,11 @@ HTTP/1.1 (`_answers`) or one stream of HTTP/2: it frames, it tells by `Pump.paus
 has resumed it calls `Pump.run`.
 """
 
-import logging
-
 from cpython.bytes cimport PyBytes_GET_SIZE
 
-cdef object log = logging.getLogger("pilothouse.server")
+from pilothouse.logs import Logger
+
+cdef object log = Logger("pilothouse.server", "_pump.pyx")
 cdef Py_ssize_t BURST = 512 * 1024    # bytes written in one loop turn: under 1 ms with TLS
 
 
@@ -204,7 +204,7 @@ cdef class Pump:
         try:
             data = next(self.source, None)
         except Exception as error:
-            log.error("a body was not written to its end", exc_info=error)
+            log.exception("A body was not written to its end", err=error)
             self.source = None
             self.sink.cut(error)
             return False
@@ -291,7 +291,7 @@ cdef class Stream:
                 try:
                     callback()
                 except Exception as error:
-                    log.exception("a stream could not go on")
+                    log.exception("A stream could not go on")
                     self.abort(error)
 
     cdef closed(self):

@@ -3,21 +3,22 @@
 Everything runs on the loop's thread.
 """
 
-import logging
 import time
 from collections import deque
 
 from cpython.list cimport PyList_GET_SIZE
 
 from pilothouse._entry cimport Change, Entry, weight
+from pilothouse._instruments cimport Distribution
 from pilothouse._objects cimport MANY, Index, Objects
 from pilothouse._selectors cimport Selector
 from pilothouse._watchers cimport Watcher, Watchers
 
 from pilothouse._entry import rev_of
+from pilothouse.logs import Logger
 from pilothouse.storage.interface import Compacted
 
-log = logging.getLogger("pilothouse.storage.watchcache")
+log = Logger("pilothouse.storage.watchcache", "_watchcache.pyx")
 
 cdef enum:                      # no products: Cython fails on them when overflow is checked
     RING_COUNT = 10_000
@@ -27,6 +28,9 @@ cdef enum:                      # no products: Cython fails on them when overflo
     RING_SMALL = 1000           # up to so many changes are kept however old they are
     RING_SECONDS = 300
 
+CAPACITY = RING_COUNT
+"""The most changes that the ring of a resource holds."""
+
 
 cdef class ResourceCache(Objects):
     """The objects under one prefix, as `/registry/pods/`, their recent changes, and their watchers."""
@@ -34,6 +38,7 @@ cdef class ResourceCache(Objects):
     cdef Py_ssize_t ring_bytes
     cdef Watchers watching
     cdef list listeners
+    cdef readonly long long received         # changes that were taken in and offered to the watchers
 
     def __init__(self, owner, str prefix, extract, tuple indexed_fields, long long oldest):
         Objects.__init__(self, owner, prefix, extract, indexed_fields, oldest)
@@ -75,6 +80,7 @@ cdef class ResourceCache(Objects):
         cdef list touched = None
         if prev is None and cur is None or prev is not None and prev.rev >= rev:
             return
+        self.received += 1
         at = self.lower(key)
         if cur is None:
             del self.by_key[key]
@@ -104,7 +110,7 @@ cdef class ResourceCache(Objects):
             try:
                 listener(cur, prev)
             except Exception:
-                log.exception("a listener failed on %s", key)
+                log.exception("A listener failed on a change", key=key)
 
     cdef list reindex_fields(self, Change change):
         """Bring the field indexes up to date; answers with (field, old value, new value) of those that are watched."""
@@ -156,16 +162,26 @@ cdef class ResourceCache(Objects):
         """How many watch."""
         return self.watching.count()
 
+    @property
+    def initial_events(self):
+        """Events that told watchers what was there when they started, or what they had missed."""
+        return self.watching.initial_events
+
+    @property
+    def terminated(self):
+        """Watches that were ended because their clients were too slow."""
+        return self.watching.terminated
+
     def check(self, long long since):
         """Raise Compacted when a watch cannot start after this revision any more."""
         if since < self.oldest:
             raise Compacted(self.oldest)
 
     def watch(self, str prefix_key not None, str name, Selector selector, since, encoder, sink, *,
-              bint bookmarks=False):
+              bint bookmarks=False, Distribution sizes=None):
         """Send every change after `since` (None = from now on) of what is selected to `sink`, until it closes.
 
-        Raises Compacted when the ring does not reach back to `since`.
+        The bytes of each event are counted in `sizes`. Raises Compacted when the ring does not reach back to `since`.
         """
         cdef long long start = self.owner.revision if since is None else since
         cdef Watcher watcher
@@ -178,13 +194,14 @@ cdef class ResourceCache(Objects):
                 if change.rev <= start:
                     break
                 replay.append(change)
-        watcher = Watcher(self.watching, prefix_key, name or "", selector, start, encoder, sink)
+        watcher = Watcher(self.watching, prefix_key, name or "", selector, start, encoder, sink, sizes)
         self.watching.enter(watcher)
         self.owner.joined(watcher, bookmarks)
         for change in reversed(replay):
             kind = self.watching.kind_for(watcher, change)
             if kind >= 0:
                 watcher.enqueue(change, kind)
+                self.watching.initial_events += 1
         watcher.resume()
         sink.on_drain(watcher.resume)
         sink.on_close(watcher.stop)

@@ -1,4 +1,5 @@
 from pilothouse._entry cimport Change
+from pilothouse._instruments cimport Distribution
 from pilothouse._objects cimport Objects
 from pilothouse._selectors cimport Selector
 
@@ -17,6 +18,7 @@ cdef class Watcher:
     cdef readonly long long since
     cdef readonly long long revision
     cdef object encoder, sink, write, buffered, queue
+    cdef Distribution sizes           # of the events that were written, None when nobody counts them
     cdef dict buckets
     cdef object place
     cdef Py_ssize_t queued
@@ -26,6 +28,7 @@ cdef class Watcher:
     cdef enqueue(self, Change change, int kind)
     cdef look(self)
     cdef write_waiting(self)
+    cdef emit(self, bytes data)
     cdef bytes next_frame(self)
 
 cdef class Watchers:
@@ -33,6 +36,8 @@ cdef class Watchers:
     cdef Frames frames
     cdef dict by_scope, by_name, by_field, by_label
     cdef Py_ssize_t field_readers     # watchers that read fields without an index
+    cdef long long initial_events     # events that told watchers what was there, or what they had missed
+    cdef long long terminated         # watches that were ended because their clients were too slow
 
     cdef Py_ssize_t count(self) except -1
     cdef enter(self, Watcher watcher)

@@ -1,6 +1,5 @@
 """Watches of the objects under one prefix: what each selects, and what waits to be written to its sink."""
 
-import logging
 from collections import deque
 
 from cpython.bytes cimport PyBytes_GET_SIZE
@@ -8,9 +7,12 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 
 from pilothouse._entry cimport Change, Entry, added, kind_of, natural, weight
 from pilothouse._objects cimport Objects, only_key_fields
+from pilothouse._instruments cimport Distribution
 from pilothouse._selectors cimport Selector
 
-log = logging.getLogger("pilothouse.storage.watchcache")
+from pilothouse.logs import Logger
+
+log = Logger("pilothouse.storage.watchcache", "_watchers.pyx")
 
 cdef enum:                      # no products: Cython fails on them when overflow is checked
     HIGH = 1_048_576            # bytes in a sink above which frames wait in the watcher's queue
@@ -61,7 +63,8 @@ cdef class Watcher:
     changes; when too much waits, the watch ends cleanly, so that the client resumes from what it has got.
     """
 
-    def __init__(self, Watchers watchers, str scope, str name, Selector selector, long long since, encoder, sink):
+    def __init__(self, Watchers watchers, str scope, str name, Selector selector, long long since, encoder, sink,
+                 Distribution sizes):
         self.watchers = watchers
         self.scope = scope
         self.name = name
@@ -73,6 +76,7 @@ cdef class Watcher:
         self.write = sink.write
         self.buffered = sink.buffered
         self.queue = deque()
+        self.sizes = sizes
         self.slot = -1
 
     cdef push(self, Change change, int kind):
@@ -83,14 +87,15 @@ cdef class Watcher:
             self.enqueue(change, kind)
             self.queued += weight(change)
             if self.queued > MAX_QUEUED or len(self.queue) > MAX_EVENTS and self.queued > HIGH:
+                self.watchers.terminated += 1
                 self.end()
             return
         try:
-            self.write(self.watchers.frames.of(change, kind, self.encoder))
+            self.emit(self.watchers.frames.of(change, kind, self.encoder))
             self.revision = change.rev
             self.look()
         except Exception:
-            log.exception("a watch of %s ends, an event could not be sent", self.scope)
+            log.exception("A watch ends, an event could not be sent", prefix=self.scope)
             self.end()
 
     cdef enqueue(self, Change change, int kind):
@@ -117,7 +122,7 @@ cdef class Watcher:
         try:
             self.write_waiting()
         except Exception:
-            log.exception("a watch of %s ends, an event could not be sent", self.scope)
+            log.exception("A watch ends, an event could not be sent", prefix=self.scope)
             self.end()
 
     cdef write_waiting(self):
@@ -132,9 +137,15 @@ cdef class Watcher:
             data = self.next_frame()
             if data is not None:
                 written += PyBytes_GET_SIZE(data)
-                self.write(data)
+                self.emit(data)
         if not self.queue:
             self.queued = 0
+
+    cdef emit(self, bytes data):
+        """Write an event to the sink and count it."""
+        if self.sizes is not None:
+            self.sizes.observe(PyBytes_GET_SIZE(data))
+        self.write(data)
 
     cdef bytes next_frame(self):
         """The next frame that waits, None when there is none in this step."""
@@ -167,6 +178,7 @@ cdef class Watcher:
         """Send the objects of a list as ADDED events, before what comes later."""
         cdef Initial initial = Initial()
         initial.entries = entries
+        self.watchers.initial_events += PyList_GET_SIZE(entries)
         if not self.stopped:
             self.queue.append(initial)
             if not self.full:
@@ -184,7 +196,7 @@ cdef class Watcher:
         if self.queue or self.full:
             self.queue.append(data)
         else:
-            self.write(data)
+            self.emit(data)
 
     def stop(self):
         """Take no more events and drop what waits; the sink is left as it is."""

@@ -1,12 +1,20 @@
 from collections.abc import Callable
 
 from pilothouse._entry import Entry
+from pilothouse._instruments import Distribution
 from pilothouse._objects import Objects
 from pilothouse._selectors import Selector
 from pilothouse._watchers import Encoder, Watcher
 from pilothouse.server.request import Stream
 
+CAPACITY: int
+
 class ResourceCache(Objects):
+    received: int
+    @property
+    def initial_events(self) -> int: ...
+    @property
+    def terminated(self) -> int: ...
     @property
     def watchers(self) -> int: ...
     def move(self, prefix: str, other: ResourceCache) -> None: ...
@@ -25,4 +33,5 @@ class ResourceCache(Objects):
         sink: Stream,
         *,
         bookmarks: bool = False,
+        sizes: Distribution | None = None,
     ) -> Watcher: ...

@@ -1,4 +1,4 @@
-"""What is remembered between requests, bounded by bytes: the caches of a server under one budget, and memos.
+"""Caches that are bounded by bytes: those of a server share one budget; memos belong to functions.
 
 A `Cache` belongs to a server and its `Budget`, which all caches of the server share. A memo belongs to a function
 whose answer depends on its text alone, so one serves the whole process; its bound is the length of a text times the
@@ -7,31 +7,31 @@ number of entries, and follows from its declaration.
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from functools import lru_cache, wraps
 from hashlib import blake2b
 from sys import getsizeof
 from typing import Any, TypeVar
 
+from pilothouse.instruments import Gauge, Group, Labels
 from pilothouse.lifecycle import Background
-from pilothouse.metrics import Gauge, Labels, Metric
 
 TOTAL = 64 << 20
 """Bytes of all caches of a server, when nothing else is said (--cache-memory-mb)."""
 SHARE = 1 / 8
-"""Of the budget, that one cache may take: what a client can do is mostly to fill one or two of them."""
+"""The share of the budget that one cache may take: a client can usually fill only one or two caches."""
 LARGEST = 4096
-"""Bytes of an entry that is kept; what is larger is worked out anew each time, so that few cannot push out many."""
+"""Bytes of the largest entry that is kept. Larger ones are computed each time, so that a few cannot evict many."""
 LIFETIME = 600.0
-"""Seconds after which an entry that nobody asks for may go; it has gone after twice as many."""
+"""Seconds after which an unused entry may be evicted; after twice as many it is gone."""
 PERIOD = 5.0
-"""Seconds between two looks for what has been there too long."""
+"""Seconds between two sweeps for unused entries."""
 ENTRY = 104
-"""Bytes that a dict takes for an entry: hash, key, value and index, with the room it keeps free."""
+"""Bytes that a dict takes for an entry: hash, key, value and index, its free slots included."""
 FEW = 16
-"""Items, or characters, of a part of a key that are not too many."""
+"""Items, or characters, up to which a part of a key is weighed."""
 LONG = 256
-"""Characters of a text above which `short` makes it a digest."""
+"""Characters above which `short` replaces a text by its digest."""
 MEMO_ENTRY = 256
 """Bytes that an entry of a memo takes beside its text: a place in the table and a small value."""
 
@@ -62,10 +62,10 @@ def short(text: str) -> str | bytes:
     )
 
 
-class Budget(Background):
+class Budget(Group, Background):
     """The bytes that all caches of one server may take together.
 
-    When they take more, the largest one gives up its older half. It is also the group of metrics that tells of them.
+    When they take more, the largest cache evicts its older generation. The budget is also the group of their metrics.
     """
 
     def __init__(self, total: int = TOTAL) -> None:
@@ -73,8 +73,10 @@ class Budget(Background):
         self.caches: list[Cache[Any, Any]] = []
         self._timer: asyncio.TimerHandle | None = None
         labels = ("cache",)
-        self._bytes = Gauge("pilothouse_cache_bytes", "[ALPHA] Bytes that a cache takes, at most.", labels)
-        self._entries = Gauge("pilothouse_cache_entries", "[ALPHA] Entries of a cache.", labels)
+        self._bytes = Gauge(
+            "pilothouse_cache_bytes", "[ALPHA] Bytes that a cache takes, at most.", labels, self._sizes
+        )
+        self._entries = Gauge("pilothouse_cache_entries", "[ALPHA] Entries of a cache.", labels, self._counts)
 
     @property
     def used(self) -> int:
@@ -82,12 +84,12 @@ class Budget(Background):
         return sum([cache.young + cache.old for cache in self.caches])
 
     def relieve(self) -> None:
-        """Have the largest cache give up what is older, until all keep to the budget: small ones are left alone."""
+        """Evict the older generation of the largest cache, again and again, until all fit the budget."""
         while self.used > self.total:
             max(self.caches, key=lambda cache: cache.young + cache.old).age()
 
     def sweep(self) -> None:
-        """Let go of what nobody has asked for in its lifetime."""
+        """Evict the entries that were not used during their lifetime."""
         now = time.monotonic()
         for cache in self.caches:
             cache.sweep(now)
@@ -97,7 +99,7 @@ class Budget(Background):
         self._timer = asyncio.get_running_loop().call_later(PERIOD, self._tick)
 
     async def close(self) -> None:
-        """Sweep no longer."""
+        """Stop sweeping."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -105,21 +107,22 @@ class Budget(Background):
         self.sweep()
         self.start()
 
-    def metrics(self) -> list[Metric]:
-        """The sizes of the caches and of the memos, as they stand."""
-        sizes: dict[Labels, float] = {}
-        counts: dict[Labels, float] = {}
-        for cache in self.caches:
-            sizes[cache.name,] = sizes.get((cache.name,), 0) + cache.young + cache.old
-            counts[cache.name,] = counts.get((cache.name,), 0) + cache.entries()
-        for one in MEMOS:
-            sizes[one.name,] = sizes.get((one.name,), 0) + one.bytes()
-            counts[one.name,] = counts.get((one.name,), 0) + one.count()
-        self._bytes.values, self._entries.values = sizes, counts
-        return [self._bytes, self._entries]
+    def _sizes(self) -> dict[Labels, float]:
+        """The bytes of the caches and of the memos, by name."""
+        return _sums(
+            [*((c.name, c.young + c.old) for c in self.caches), *((m.name, m.bytes()) for m in MEMOS)]
+        )
 
-    def reset(self) -> None:
-        """Sizes are measured when somebody asks; there is nothing to forget."""
+    def _counts(self) -> dict[Labels, float]:
+        """The entries of the caches and of the memos, by name."""
+        return _sums([*((c.name, c.entries()) for c in self.caches), *((m.name, m.count()) for m in MEMOS)])
+
+
+def _sums(values: Iterable[tuple[str, int]]) -> dict[Labels, float]:
+    out: dict[Labels, float] = {}
+    for name, value in values:
+        out[name,] = out.get((name,), 0) + value
+    return out
 
 
 class Cache(dict[K, V | None]):
@@ -186,7 +189,7 @@ class Cache(dict[K, V | None]):
             self.age()
 
     def drop(self, key: K) -> None:
-        """Let go of one entry, if it is there."""
+        """Remove one entry, if it is there."""
         value = self.pop(key, None)
         if value is not None:
             self.young -= ENTRY + self._weigh(key, value)
@@ -194,7 +197,7 @@ class Cache(dict[K, V | None]):
             self.old -= ENTRY + self._weigh(key, value)
 
     def age(self) -> None:
-        """Let go of the old generation; the young one takes its place."""
+        """Evict the old generation; the young one becomes the old one."""
         self._older, self.old, self.young = dict(self), self.young, 0
         super().clear()
         self._aged = time.monotonic()
@@ -205,7 +208,7 @@ class Cache(dict[K, V | None]):
             self.age()
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Remove all entries."""
         super().clear()
         self._older = {}
         self.young = self.old = 0
@@ -223,18 +226,18 @@ class Memo:
         MEMOS.append(self)
 
     def bytes(self) -> int:
-        """The bytes that it takes at most with what it has now."""
+        """The most bytes that its present entries can take."""
         return self.count() * (self.longest + MEMO_ENTRY)
 
 
 MEMOS: list[Memo] = []
-"""All memos of the process; those of one name are told of as one."""
+"""All memos of the process; the metrics add up those of one name."""
 
 
 def memo(
     name: str, longest: int = 128, most: int = 1024
 ) -> Callable[[Callable[[str], Answer]], Callable[[str], Answer]]:
-    """Have a function remember its answers for texts up to `longest`, the `most` that were asked for last."""
+    """Remember the answers of a function for the `most` texts used last, of at most `longest` characters."""
 
     def decorate(function: Callable[[str], Answer]) -> Callable[[str], Answer]:
         known = lru_cache(maxsize=most)(function)
@@ -250,12 +253,12 @@ def memo(
 
 
 def _is_light(value: Any) -> bool:
-    """Whether a part of a key takes few bytes; no more than a few of its items are looked at."""
+    """Whether a part of a key takes few bytes; a part with many items is refused without weighing it."""
     return (not hasattr(value, "__len__") or len(value) <= FEW) and weight(value) <= LARGEST
 
 
 class Known(set[Any]):
-    """Texts that a rule has nothing against; when there are too many, all are forgotten."""
+    """Texts that have passed a validation rule; when there are too many, all are forgotten."""
 
     def __init__(self, name: str, longest: int = 128, most: int = 1024) -> None:
         super().__init__()
@@ -263,7 +266,7 @@ class Known(set[Any]):
         Memo(name, longest, most, self.__len__)
 
     def keep(self, text: str, *context: Any) -> None:
-        """Remember a text, or the tuple of it and of what it was judged in; nothing that is long."""
+        """Remember a text that passed, together with the context that the rule depends on; long ones are not kept."""
         if len(text) <= self._longest and all(map(_is_light, context)):
             if len(self) >= self._most:
                 self.clear()

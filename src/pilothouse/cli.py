@@ -131,9 +131,9 @@ def _etcd(arguments: Sequence[str]) -> int:
 
 def _tell_ignored(names: Sequence[str]) -> None:
     if names:
-        import logging
+        from pilothouse.logs import Logger
 
-        logging.getLogger(__name__).info("flags without effect", extra={"kv": {"flags": ",".join(names)}})
+        Logger(__name__).info("Flags without effect were given", flags=",".join(names))
 
 
 def _kubeconfig(arguments: Sequence[str]) -> int:

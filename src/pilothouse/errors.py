@@ -44,7 +44,7 @@ class StatusError(Exception):
 
 
 class Unknown(StatusError):
-    """An error that carries no reason, as upstream answers what it did not classify."""
+    """A 500 without a reason, as upstream answers errors that it does not classify."""
 
     reason = ""
 
@@ -89,17 +89,13 @@ class AlreadyExists(StatusError):
 
 class _WithContinue(StatusError):
     continue_token = ""
-    """Where a list may go on, in the Status's own metadata."""
+    """The continue token of the Status's own metadata, with which a list can be resumed."""
 
     def status(self) -> dict[str, Any]:
         out = super().status()
         if self.continue_token:
             out["metadata"] = {"continue": self.continue_token}
         return out
-
-
-class Gone(StatusError):
-    code, reason = 410, "Gone"
 
 
 class Expired(_WithContinue):
@@ -124,10 +120,6 @@ class TooManyRequests(StatusError):
 
 class InternalError(StatusError):
     code, reason = 500, "InternalError"
-
-
-class ServerTimeout(StatusError):
-    code, reason = 500, "ServerTimeout"
 
 
 class ServiceUnavailable(StatusError):

@@ -1,4 +1,4 @@
-"""The heap of the process: when its garbage is looked for, and when what is free goes back to the system."""
+"""The heap of the process: how often Python collects garbage, and when free pages go back to the system."""
 
 import asyncio
 import ctypes
@@ -11,18 +11,18 @@ PERIOD = 1.0
 """Seconds between two trims, at least."""
 
 SHARE = 0.001
-"""Of the time for trims: one takes well under a millisecond, with 200,000 objects 10 to 40, on a thread of its own."""
+"""The share of the time that trims may take. One takes less than a millisecond, and 10 to 40 with 200,000 objects."""
 
 
 FULL = 600.0
-"""Seconds between two looks for cycles among all objects, at least."""
+"""Seconds between two full garbage collections, at least."""
 
 _ARENA_MAX = -8
 """M_ARENA_MAX of glibc's malloc.h."""
 
 
 def share_arena() -> None:
-    """Have all threads that start from now on take memory from one heap.
+    """Make all threads that start from now on allocate from one heap.
 
     glibc gives each a heap of its own otherwise, and the end of those heaps never goes back to the system: after one
     large request some 60 MB would stay. Threads of an interpreter hardly ever ask for memory at the same time.
@@ -33,7 +33,7 @@ def share_arena() -> None:
 
 
 def relax_collector() -> None:
-    """Look for cycles seldom, in small steps, and not among what lives as long as the server.
+    """Collect garbage seldom and in small steps, and leave out the objects that live as long as the server.
 
     A collection holds up every thread: some 5 ms for 100,000 objects. So the generations are small, and all objects
     are looked at only when `Trim` says so. Decoded objects hold no cycles.
@@ -44,9 +44,9 @@ def relax_collector() -> None:
 
 
 class Trim(BackgroundTask):
-    """Gives pages back that lie, free, between blocks in use: glibc keeps them, after a burst most of the heap.
+    """Gives free pages between used blocks back to the system. glibc keeps them: after a burst that is most of the heap.
 
-    Where the C library has no malloc_trim (musl) it only looks for cycles among all objects from time to time.
+    Where the C library has no malloc_trim (musl) it only runs full garbage collections.
     """
 
     def __init__(self, period: float = PERIOD, full: float = FULL) -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 
-log = logging.getLogger(__name__)
+from pilothouse.logs import Logger
+
+log = Logger(__name__)
 
 
 class Background(ABC):
@@ -30,6 +31,7 @@ class BackgroundTask(Background):
         self._task = asyncio.get_running_loop().create_task(self._run(), name=type(self).__name__)
 
     async def close(self) -> None:
+        """Cancel the task, and wait until it has ended."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -37,7 +39,7 @@ class BackgroundTask(Background):
 
     @abstractmethod
     async def _run(self) -> None:
-        """What is to be done; it goes on until it is cancelled."""
+        """The work; it runs until it is cancelled."""
 
 
 class Opened(contextlib.AsyncExitStack):
@@ -58,7 +60,7 @@ class Opened(contextlib.AsyncExitStack):
                 if isinstance(waiting, Awaitable):
                     await waiting
             except Exception:
-                log.exception("cannot close %s", name)
+                log.exception("A part cannot be closed", part=name)
 
         self.push_async_callback(safely)
 

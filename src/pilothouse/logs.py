@@ -1,8 +1,9 @@
-"""Log lines in klog's text form or as JSON, written by a thread so that no caller waits for standard error.
+"""Structured logging: klog's text form or one JSON object a line, written by a thread so that no caller waits.
 
-Every message is a constant; what varies goes into pairs: `log.info("listening", extra={"kv": {"port": 1}})`.
-Detail has a level as in klog: `verbose(log, 4, "watch opened", kind="pods")` is written when --v, or
---vmodule for the file, is at least 4.
+A module makes `log = Logger(__name__)`. Every message is a constant, what varies goes into pairs:
+`log.info("listening", port=6443)`. Keys are written as upstream writes them (auditID, resourceVersion). Detail has
+a level as in klog: `log.verbose(4, "watch opened", kind="pods")` is written when --v, or --vmodule for the file,
+is at least 4.
 """
 
 import fnmatch
@@ -15,7 +16,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 _LETTERS = {
@@ -29,21 +30,61 @@ _level = 0
 _modules: tuple[tuple[str, int], ...] = ()
 
 
+class Logger:
+    """The log of one module. Pairs are keywords; `err` is the error that the line is about and comes first.
+
+    `source` names the file of a compiled module: its functions have no frames from which a line could be told.
+    """
+
+    __slots__ = ("_log", "_source")
+
+    def __init__(self, name: str, source: str = "") -> None:
+        self._log = logging.getLogger(name)
+        self._source = source
+
+    def info(self, message: str, /, **pairs: Any) -> None:
+        """What an administrator wants to know when all is well."""
+        self._write(logging.INFO, message, pairs)
+
+    def warning(self, message: str, /, **pairs: Any) -> None:
+        """What went wrong and mends itself, or may need a look."""
+        self._write(logging.WARNING, message, pairs)
+
+    def error(self, message: str, /, **pairs: Any) -> None:
+        """What failed, without a traceback."""
+        self._write(logging.ERROR, message, pairs)
+
+    def exception(self, message: str, /, *, err: BaseException | None = None, **pairs: Any) -> None:
+        """What failed and should not have: the traceback of `err`, or of the exception that is being handled."""
+        self._write(logging.ERROR, message, pairs, err or sys.exc_info()[1])
+
+    def verbose(self, level: int, message: str, /, **pairs: Any) -> None:
+        """Detail of a level, written when the caller's file is asked for that much."""
+        if not _modules and level > _level:
+            return
+        if level <= _allowed(self._source or sys._getframe(1).f_code.co_filename):
+            self._write(logging.INFO, message, pairs, v=level)
+
+    def _write(
+        self, level: int, message: str, pairs: dict[str, Any], error: BaseException | None = None, v: int = 0
+    ) -> None:
+        extra = {"kv": pairs, "v": v, "source": self._source}
+        self._log.log(level, message, exc_info=error, extra=extra, stacklevel=3)
+
+
 def _caller(record: logging.LogRecord) -> str:
-    return f"{record.filename}:{record.lineno}"
+    return getattr(record, "source", "") or f"{record.filename}:{record.lineno}"
 
 
 def _pairs(record: logging.LogRecord) -> dict[str, Any]:
     """The key/value pairs of a record, its error first."""
-    out: dict[str, Any] = {}
-    error = getattr(record, "err", None)
+    pairs: dict[str, Any] = getattr(record, "kv", {})
+    error = pairs.get("err")
     if error is None and record.exc_info and record.exc_info[1] is not None:
         error = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
-    if error is not None:
-        out["err"] = str(error)
-    pairs: Mapping[str, Any] = getattr(record, "kv", None) or {}
-    out.update(pairs)
-    return out
+    return (
+        {"err": str(error), **{k: v for k, v in pairs.items() if k != "err"}} if error is not None else pairs
+    )
 
 
 def _shown(value: Any) -> str:
@@ -133,20 +174,6 @@ def _allowed(filename: str) -> int:
         if fnmatch.fnmatchcase(name, pattern):
             return level
     return _level
-
-
-def enabled(level: int, filename: str = "") -> bool:
-    """Whether detail of this level is logged, in a source file when its name is given."""
-    return level <= (_allowed(filename) if _modules and filename else _level)
-
-
-def verbose(log: logging.Logger, level: int, message: str, **pairs: Any) -> None:
-    """Log detail of a level, when the caller's file is asked for that much."""
-    if not _modules and level > _level:
-        return
-    filename = sys._getframe(1).f_code.co_filename
-    if level <= _allowed(filename):
-        log.info(message, extra={"kv": pairs, "v": level}, stacklevel=2)
 
 
 def flush(listener: logging.handlers.QueueListener) -> None:

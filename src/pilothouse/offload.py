@@ -42,15 +42,15 @@ LOOK = 0.1
 """Seconds between two looks at the clock of a running step."""
 
 ROOM, ROOM_OF_USER = 8 << 20, 4 << 20
-"""Bytes of the bodies and objects that are worked on at a time, in all and of one user; decoded they take up to
-twenty times as much. One request is always let in."""
+"""Bytes of bodies and objects that may be worked on at the same time: in total, and by one user. Decoded objects take
+up to twenty times as much memory. One request is always admitted."""
 
 QUEUE, QUEUE_OF_USER = 64 << 20, 24 << 20
-"""Bytes that wait for room, in all and of one user; who comes beyond that is told to come again."""
+"""Bytes that may wait to be admitted: in total, and by one user. Requests above that are answered with 429."""
 
 
 class _Stopped(BaseException):
-    """Raised inside of a step whose time is up. Not an Exception, so that no handler of a rule takes it."""
+    """Raised inside a step that has used up its time. It is no Exception, so that `except Exception` does not catch it."""
 
 
 class _Step:
@@ -108,7 +108,7 @@ class _Step:
         del outcome, error
 
     def _leave(self, thread: int) -> None:
-        """From here on nobody raises anything in the thread; what was raised and has not arrived yet is taken back."""
+        """Protect the thread from `stop`: no exception is raised in it any more, and one that is pending is withdrawn."""
         while True:
             try:
                 with self._lock:
@@ -136,13 +136,13 @@ def _nothing() -> None:
 
 
 def _raise_in(thread: int, exception: type[BaseException] | None) -> None:
-    """Have an exception raised in a thread at its next step; None takes back one that was not raised yet."""
+    """Raise an exception in a thread at its next bytecode; None withdraws one that is still pending."""
     raised = ctypes.py_object(exception) if exception is not None else None
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
 
 
 class Work:
-    """The long work of one request: inline until `enter` finds that there is much of it.
+    """The long steps of one request. They run on the loop until `enter` finds that they are long.
 
     `leave` must be called when the request has been answered.
     """
@@ -153,14 +153,14 @@ class Work:
         self.offload = offload
         self.user = user
         self.bytes = 0
-        """What it was let in with, 0 = it is not in."""
+        """The bytes that the request was admitted with; 0 before it is admitted."""
         self.given = self.left = 0.0
-        """Processor seconds, in all and those that remain."""
+        """Processor seconds: the budget of the request, and what is left of it."""
 
     async def enter(self, size: int, *, patient: bool = False) -> None:
-        """Take the request off the loop when `size` bytes are too many for that.
+        """Have the request's steps run on a thread when `size` bytes are too many for the loop.
 
-        TooManyRequests when too many wait already; who is patient waits behind them all the same.
+        Raises TooManyRequests when too many bytes wait already.
         """
         if size <= INLINE or size <= self.bytes:
             return
@@ -180,7 +180,7 @@ class Work:
         return await self.offload._run(self, lambda: call(*args, **kwargs))
 
     def leave(self) -> None:
-        """The request is answered: make room."""
+        """Give back the request's share of the budget; called once it is answered."""
         if self.bytes:
             self.offload._leave(self)
             self.bytes = 0
@@ -194,26 +194,26 @@ class Work:
 
 
 class Inline:
-    """The work of who has no request: a controller's writes stay on the loop."""
+    """The work of callers that serve no request: writes of controllers run on the loop."""
 
     bytes = 0
 
     async def enter(self, size: int) -> None:
-        """Stay on the loop, whatever the size."""
+        """Do nothing: the work stays on the loop, whatever its size."""
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The outcome of a call."""
         return call(*args, **kwargs)
 
     def leave(self) -> None:
-        """Nothing was taken."""
+        """Do nothing: no budget was taken."""
 
 
 INLINE_WORK = Inline()
 
 
 class Offload:
-    """The threads of one server, and who is let in to them."""
+    """The threads of one server, and the admission of requests to them."""
 
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
@@ -233,7 +233,7 @@ class Offload:
         return len(self._running)
 
     def close(self) -> None:
-        """Stop what runs, forget what waits for a thread, and end the threads."""
+        """Stop running steps, drop those that wait for a thread, and end the threads."""
         for steps in self._steps.values():
             for step in steps:
                 step.future.cancel()
@@ -280,7 +280,7 @@ class Offload:
         self._in[work.user] = self._in.get(work.user, 0) + size
 
     def _grow(self, work: Work, size: int) -> None:
-        """Who is in already and turns out larger does not wait again."""
+        """Raise the size of a request that was admitted already; it does not wait again."""
         self._in[work.user] += size - work.bytes
         work.bytes = size
 
@@ -293,7 +293,7 @@ class Offload:
         self._let_in()
 
     def _let_in(self) -> None:
-        """Let in who waits, one of each user in turn, as far as there is room."""
+        """Admit waiting requests within the budget, one of each user in turn."""
         for user in list(self._waiting):
             waiting = self._waiting[user]
             while waiting:

@@ -1,6 +1,6 @@
 """Keys and certificates that a server makes for itself, and the kubeconfig that goes with them.
 
-They lie in the data directory: ca, admin and sa; apiserver.crt and its key in --cert-dir. What is there and
+They are files in the data directory: ca, admin and sa; apiserver.crt and its key are in --cert-dir. What is there and
 good is used; what is missing, broken or about to expire is made anew. Keys are ECDSA P-256.
 """
 
@@ -9,7 +9,6 @@ import datetime
 import fcntl
 import inspect
 import ipaddress
-import logging
 import os
 import pathlib
 import socket
@@ -20,12 +19,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pilothouse.config import Config
+from pilothouse.logs import Logger
 
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 CA_DAYS = 3650
 LEAF_DAYS = 365
@@ -248,16 +248,16 @@ def make_private(directory: pathlib.Path) -> None:
     mode = stat.S_IMODE(found.st_mode)
     if not mode & 0o077:
         return
-    kv = {"path": str(directory), "mode": f"{mode:04o}"}
+    pairs = {"path": str(directory), "mode": f"{mode:04o}"}
     if found.st_uid != os.geteuid() or mode & stat.S_ISVTX:
-        log.warning("others can enter the data directory", extra={"kv": kv})
+        log.warning("Others can enter the data directory", **pairs)
         return
     try:
         directory.chmod(mode & 0o700)
     except OSError as error:
-        log.warning("others can enter the data directory: %s", error, extra={"kv": kv})
+        log.warning("Others can enter the data directory", err=error, **pairs)
         return
-    log.info("the data directory was closed to others", extra={"kv": kv})
+    log.info("The data directory was closed to others", **pairs)
 
 
 def prepare(config: Config) -> Files:
@@ -272,7 +272,7 @@ def prepare(config: Config) -> Files:
 
 @contextlib.contextmanager
 def _alone(directory: pathlib.Path) -> Iterator[None]:
-    """Let one process after the other look what is missing."""
+    """Hold a file lock, so that only one process at a time makes what is missing."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

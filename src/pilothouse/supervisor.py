@@ -1,6 +1,5 @@
 """Several server processes on one port: starts them, restarts one that dies, ends them together."""
 
-import logging
 import signal
 import subprocess
 import threading
@@ -10,8 +9,9 @@ from types import FrameType
 
 from pilothouse import pki
 from pilothouse.config import Config
+from pilothouse.logs import Logger
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 WORKER = ("--workers=1", "--permit-port-sharing=true")
 """What a worker's command line has beside the supervisor's; a later flag beats an earlier one."""
@@ -38,7 +38,7 @@ class Worker:
         self.process = subprocess.Popen(self._command)
 
     def look(self, now: float) -> None:
-        """Start it when it is due; notice when it has died."""
+        """Start the process when it is due; note when it has died."""
         if self.process is None:
             if now >= self.due:
                 self.start()
@@ -50,8 +50,7 @@ class Worker:
         self._failures = self._failures + 1 if lived < QUICK else 0
         first, longest = PAUSES
         self.due = now + (min(first * 2**self._failures, longest) if self._failures else 0.0)
-        kv = {"pid": self.process.pid, "status": status}
-        log.warning("a worker ended, it is started again", extra={"kv": kv})
+        log.warning("A worker ended, it is started again", pid=self.process.pid, status=status)
         self.process = None
 
     def end(self) -> None:
@@ -85,7 +84,7 @@ class Supervisor:
         return next((abs(status) for status in statuses if status not in (0, -signal.SIGTERM)), 0)
 
     def stop(self) -> None:
-        """End all workers, each in its own good time."""
+        """Ask all workers to end; each drains its connections first."""
         self._over.set()
 
 
@@ -99,5 +98,5 @@ def run(command: Sequence[str], config: Config) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ended)
     pki.prepare(config)  # before there are several processes that would make the files
-    log.info("workers start", extra={"kv": {"count": config.workers}})
+    log.info("Workers start", count=config.workers)
     return supervisor.run()

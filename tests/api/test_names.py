@@ -66,9 +66,6 @@ def test_config_keys_and_variables():
     assert names.relaxed_env_var_name("1 x") == []
     assert names.relaxed_env_var_name("") == ["environment variable name must be non-empty"]
     assert len(names.relaxed_env_var_name("a=b")) == 1
-    assert names.env_var_name("1a")[0].startswith(
-        "a valid environment variable name must consist of alphabetic"
-    )
 
 
 def test_ports_and_ids():
@@ -127,10 +124,9 @@ def test_address_warnings():
 def test_rules_that_name_several_values():
     errs = Errors()
     names.domain_prefixed_path(errs, "a", "acme.io")
-    names.domain_prefixed_key(errs, "b", "foo")
     names.fully_qualified_name(errs, "c", "a.b")
     names.fully_qualified_domain_name(errs, "d", "a.b.")
-    assert [c["field"] for c in errs.causes] == ["a", "b", "c"]
+    assert [c["field"] for c in errs.causes] == ["a", "c"]
 
 
 @settings(max_examples=50)

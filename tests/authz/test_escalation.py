@@ -13,7 +13,6 @@ from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.cover import uncovered
 from pilothouse.authz.escalation import (
     Escalation,
-    aggregated_rules,
     compact,
     describe,
     guard,
@@ -171,25 +170,6 @@ def test_rules_are_merged_by_verb_for_the_message():
         '{APIGroups:[""], Resources:["pods"], Verbs:["watch" "get" "list"]}',
         '{APIGroups:["apps"], Resources:["pods"], Verbs:["get"]}',
     ]
-
-
-def test_aggregated_roles_gather_each_rule_once():
-    def role(name, labels, *rules, **more):
-        return {"metadata": {"name": name, "labels": labels}, "rules": list(rules), **more}
-
-    pods, secrets = rule("get", "pods"), rule("get", "secrets")
-    selectors = [
-        {"matchLabels": {"to": "view"}},
-        {"matchExpressions": [{"key": "also", "operator": "In", "values": ["yes"]}]},
-    ]
-    own = role("own", {"to": "view"}, rule("old", "x"), aggregationRule={"clusterRoleSelectors": selectors})
-    others = [
-        role("z", {"to": "view"}, pods),
-        role("a", {"to": "view"}, secrets, pods),
-        role("no", {"to": "edit"}, rule("get", "nope")),
-        role("also", {"also": "yes"}, rule("get", "nodes")),
-    ]
-    assert aggregated_rules(own, [own, *others]) == [secrets, pods, rule("get", "nodes")]
 
 
 def test_a_refusal_lists_so_many_rights(readers, check):

@@ -39,7 +39,7 @@ async def test_what_has_no_namespace_is_told_of_in_default(rig):
 async def test_what_can_not_be_written_is_let_go(rig, caplog):
     recorder = Recorder(rig.client("kube-apiserver"), "no controller's name")
     await recorder.warn(await rig.config_map("a"), "Odd", "Looking", "it is odd")
-    assert "an event was not written" in caplog.text
+    assert "An event was not written" in caplog.text
     assert (await rig.ok("GET", f"{EVENTS}/default/events"))["items"] == []
 
 

@@ -207,7 +207,7 @@ async def test_an_object_of_ours_that_stands_for_nothing_goes_after_a_while(rig,
 async def test_a_look_that_fails_is_tried_again(rig, repair, caplog):
     await rig.storage.create(KEY, b"nonsense")
     await repair.repair()
-    assert "the repair of services' ports and addresses failed" in caplog.text
+    assert "The repair of services' ports and addresses failed" in caplog.text
 
 
 async def test_the_loop_looks_at_once(rig, repair):

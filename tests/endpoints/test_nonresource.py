@@ -1,3 +1,4 @@
+import asyncio
 import json
 
 import pytest
@@ -7,6 +8,7 @@ from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.health import HOOKS, Health
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.errors import MethodNotAllowed, NotAcceptable, NotFound
+from pilothouse.instruments import Counter, Group, MetricsRegistry
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Request, Response
@@ -20,18 +22,10 @@ class Issuer:
         return {"issuer": "https://example.com"}
 
 
-class Metrics:
+class Metrics(Group):
     def __init__(self):
-        self.count = 3
-
-    def expose(self):
-        return f"requests {self.count}\n".encode()
-
-    def expose_slis(self):
-        return b"slis\n"
-
-    def reset(self):
-        self.count = 0
+        self.requests = Counter("requests", "Some.")
+        self.requests.inc(by=3)
 
 
 @pytest.fixture
@@ -48,7 +42,10 @@ def room(health):
     )
     discovery = Discovery(Catalog([pods]))
     flags = {"v": "2", "secure-port": "6443"}
-    return NonResource(discovery, health, metrics=Metrics(), issuer=Issuer(), flags=lambda: flags)
+    metrics, slis = MetricsRegistry(), MetricsRegistry()
+    metrics.add(Metrics())
+    slis.add(health.metrics)
+    return NonResource(discovery, health, metrics=metrics, slis=slis, issuer=Issuer(), flags=lambda: flags)
 
 
 def ask(room, target, accept=None, method="GET"):
@@ -97,15 +94,13 @@ def test_failures_are_always_verbose_but_keep_their_reason(room, health):
     def fail():
         raise RuntimeError("the disk is full")
 
-    seen = []
-    health.observe = lambda name, endpoint, ok: seen.append((name, endpoint, ok))
     health.add_check("etcd", fail)
     response = ask(room, "/readyz")
     assert response.status == 500
     assert b"[-]etcd failed: reason withheld\n" in response.body
     assert response.body.endswith(b"readyz check failed\n")
-    assert ("etcd", "readyz", False) in seen
-    assert ("ping", "readyz", True) in seen
+    last = health.metrics.last.values
+    assert (last["etcd", "readyz"], last["ping", "readyz"]) == (0, 1)
     assert ask(room, "/readyz?exclude=etcd").status == 200
     assert ask(room, "/readyz/etcd").body == b"internal server error: the disk is full\n"
 
@@ -148,11 +143,18 @@ def test_keys(room):
 
 
 def test_metrics(room):
-    response = ask(room, "/metrics", method="PUT")
-    assert (response.body, response.content_type.partition(";")[0]) == (b"requests 3\n", "text/plain")
+    def shown(path, method="GET"):
+        response = asyncio.run(ask(room, path, method=method))
+        assert response.content_type.partition(";")[0] == "text/plain"
+        return [line for line in response.body.decode().splitlines() if not line.startswith("#")]
+
+    assert shown("/metrics", "PUT") == ["requests 3"]
     assert ask(room, "/metrics", method="DELETE").body == b"metrics reset\n"
-    assert ask(room, "/metrics").body == b"requests 0\n"
-    assert ask(room, "/metrics/slis").body == b"slis\n"
+    assert shown("/metrics") == ["requests 0"]
+    assert shown("/metrics/slis") == []
+    ask(room, "/livez/ping")
+    assert 'kubernetes_healthcheck{name="ping",type="livez"} 1' in shown("/metrics/slis")
+    assert shown("/metrics") == ["requests 0"]
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,7 @@ async def test_a_path_that_is_no_path(rig, target):
 
 async def test_requests_are_counted(rig):
     await rig.call("GET", CONFIG_MAPS)
-    text = rig.metrics.expose().decode()
+    text = (await rig.metrics.expose()).decode()
     assert 'apiserver_request_total{code="200"' in text and 'resource="configmaps"' in text
 
 

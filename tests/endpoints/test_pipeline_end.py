@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -58,13 +58,35 @@ class Ends:
 
     def __init__(self, rig: Rig) -> None:
         self.counted: list[int] = []
+        self.waiting = 0
         self.outcomes: list[Outcome] = []
         self._dispatcher = rig.pipeline.stages.dispatcher
         rig.pipeline.stages = replace(rig.pipeline.stages, metrics=self, dispatcher=self)
 
-    def observe(self, info: RequestInfo, resource: Resource | None, status: int, seconds: float) -> None:
-        assert 0 <= seconds < 60
+    def observe(
+        self,
+        info: RequestInfo,
+        resource: Resource | None,
+        status: int,
+        seconds: float,
+        received: int,
+        sent: int,
+    ) -> None:
+        assert 0 <= seconds < 60 and received >= 0 and sent >= 0
         self.counted.append(status)
+
+    def enter(self, info: RequestInfo) -> None:
+        self.waiting += 1
+
+    def leave(self, info: RequestInfo) -> None:
+        self.waiting -= 1
+
+    def terminate(self, info: RequestInfo, resource: Resource | None, status: int) -> None:
+        assert status == 504
+
+    def follow(self, info: RequestInfo, resource: Resource | None) -> Callable[[], None]:
+        self.waiting += 1
+        return lambda: self.leave(info)
 
     async def dispatch(self, ctx: Context) -> Response:
         ctx.on_end(self.keep)
@@ -258,4 +280,4 @@ def test_finishers_run_from_the_last_to_the_first_and_none_stops_another(caplog:
         ctx.end(200, 5, None)
     assert seen == ["last", Outcome(200, 5, None)]
     (record,) = caplog.records
-    assert record.exc_info[1].args == ("a bug",) and record.kv == {"audit_id": "audit-1"}
+    assert record.exc_info[1].args == ("a bug",) and record.kv == {"auditID": "audit-1"}

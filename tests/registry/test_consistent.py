@@ -87,7 +87,7 @@ async def behind() -> AsyncIterator[tuple[Rig, Stalling]]:
 
 
 def counted(rig: Rig) -> dict[tuple[str, ...], float]:
-    return {k: v for k, v in rig.metrics.consistent_reads.values.items() if k[2] == "configmaps"}
+    return {k: v for k, v in rig.consistent_reads.reads.values.items() if k[2] == "configmaps"}
 
 
 @pytest.fixture(autouse=True)

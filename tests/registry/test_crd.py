@@ -407,6 +407,6 @@ async def test_rules_wait_for_a_valid_object(
 ) -> None:
     ruled = {**TEXT, "x-kubernetes-validations": [{"rule": "self != ''"}]}
     await define(version(properties={"a": ruled, "n": {"type": "integer"}}))
-    assert "rules of a definition are stored and not carried out" in caplog.messages
+    assert "Validation rules of a definition are stored and not evaluated" in caplog.messages
     why = await rig.fail(422, "POST", path(), widget(n="x"))
     assert why.endswith("correct the existing errors to complete validation]")

@@ -175,7 +175,7 @@ async def test_handler_that_raises_is_a_500(caplog: pytest.LogCaptureFixture) ->
 @run
 async def test_answer_that_cannot_be_written_cuts_the_connection(caplog: pytest.LogCaptureFixture) -> None:
     peer = Peer(lambda _: Response("no number", b"")).send(GET)  # type: ignore[arg-type]
-    assert peer.transport.closed and "answer was not written" in caplog.text
+    assert peer.transport.closed and "An answer was not written" in caplog.text
 
 
 @run
@@ -374,7 +374,7 @@ async def test_bodies_are_built_as_they_are_taken(caplog: pytest.LogCaptureFixtu
     assert body.built == 20 and peer.answers()[0][2] == b"x" * 4_000_000
     broken = Peer(lambda _: Response(200, Built([b"x" * 100_000], fails=True))).send(GET)
     assert broken.transport.closed and b"x" * 1000 in broken.transport.sent
-    assert "a body was not written to its end" in caplog.text
+    assert "A body was not written to its end" in caplog.text
 
 
 @run

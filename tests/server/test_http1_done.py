@@ -344,7 +344,7 @@ async def test_what_on_done_raises_is_logged_and_harms_nobody(caplog: pytest.Log
     peer = Peer(handler).send(GET * 3)
     await turns(20)
     assert [len(body) for _, _, body in peer.answers()] == [1, LONG, 1]
-    assert caplog.text.count("on_done of an answer failed") == 3 and not peer.transport.closed
+    assert caplog.text.count("A callback at the end of an answer failed") == 3 and not peer.transport.closed
 
 
 def body_of(sent: bytes, chunked: bool) -> int:

@@ -5,11 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse.storage.keys import (
-    builtin_prefix,
-    custom_prefix,
     decode_continue,
     encode_continue,
-    object_key,
 )
 
 P = "/registry/pods/"
@@ -18,14 +15,6 @@ P = "/registry/pods/"
 def token(text: str | bytes) -> str:
     raw = text if isinstance(text, bytes) else text.encode()
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def test_layout() -> None:
-    assert object_key(builtin_prefix("", "pods"), "ns", "a") == "/registry/pods/ns/a"
-    assert object_key(builtin_prefix("", "nodes"), "", "a") == "/registry/minions/a"
-    assert builtin_prefix("", "services") == "/registry/services/specs/"
-    assert builtin_prefix("apps", "deployments") == "/registry/deployments/"
-    assert custom_prefix("example.com", "widgets") == "/registry/example.com/widgets/"
 
 
 def test_token_is_upstreams() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Sequence
 
+from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
 from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.waiting import in_task
@@ -35,32 +36,43 @@ class Chain:
     A plugin's `def` runs beside the loop when the object is large; its `async def` runs on the loop.
     """
 
-    def __init__(self, plugins: Sequence[Plugin]) -> None:
+    def __init__(self, plugins: Sequence[Plugin], metrics: AdmissionMetrics | None = None) -> None:
+        self.metrics = metrics or AdmissionMetrics()
         self.plugins = list(plugins)
         self.mutators = [p for p in plugins if type(p).mutate is not Plugin.mutate]
         self.validators = [p for p in plugins if type(p).validate is not Plugin.validate]
 
     async def mutate(self, a: AdmissionAttributes) -> Object | None:
         """What every plugin in turn makes of the object; the first refusal ends it."""
-        for plugin in self.mutators:
-            if plugin.wants(a):
-                if a.pending is not None:
-                    await a.pending()
-                changed = await a.work.run(plugin.mutate, a) if a.work.bytes else plugin.mutate(a)
-                if changed is not None and not isinstance(changed, dict):
-                    await in_task()
-                    changed = await changed
-                if changed is not None:
-                    a.obj = changed
+        with self.metrics.step(ADMIT, a.operation):
+            for plugin in self.mutators:
+                if plugin.wants(a):
+                    with self.metrics.plugin(plugin.name, ADMIT, a.operation):
+                        await self._mutate(plugin, a)
         return a.obj
+
+    async def _mutate(self, plugin: Plugin, a: AdmissionAttributes) -> None:
+        if a.pending is not None:
+            await a.pending()
+        changed = await a.work.run(plugin.mutate, a) if a.work.bytes else plugin.mutate(a)
+        if changed is not None and not isinstance(changed, dict):
+            await in_task()
+            changed = await changed
+        if changed is not None:
+            a.obj = changed
 
     async def validate(self, a: AdmissionAttributes) -> None:
         """Ask every plugin; the first refusal ends it."""
-        for plugin in self.validators:
-            if plugin.wants(a):
-                if a.pending is not None:
-                    await a.pending()
-                waiting = await a.work.run(plugin.validate, a) if a.work.bytes else plugin.validate(a)
-                if waiting is not None:
-                    await in_task()
-                    await waiting
+        with self.metrics.step(VALIDATE, a.operation):
+            for plugin in self.validators:
+                if plugin.wants(a):
+                    with self.metrics.plugin(plugin.name, VALIDATE, a.operation):
+                        await self._validate(plugin, a)
+
+    async def _validate(self, plugin: Plugin, a: AdmissionAttributes) -> None:
+        if a.pending is not None:
+            await a.pending()
+        waiting = await a.work.run(plugin.validate, a) if a.work.bytes else plugin.validate(a)
+        if waiting is not None:
+            await in_task()
+            await waiting

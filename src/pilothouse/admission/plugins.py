@@ -11,6 +11,7 @@ from pilothouse.admission.certificates import (
 from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.ingressclass import DefaultIngressClass
 from pilothouse.admission.limitranger import LimitRanger
+from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.admission.noderestriction.plugin import NodeRestriction
 from pilothouse.admission.nodetaint import TaintNodesByCondition
@@ -64,8 +65,8 @@ def enabled(config: Config) -> set[str]:
     )
 
 
-def chain_of(config: Config, authorizer: Authorizer) -> Chain:
+def chain_of(config: Config, authorizer: Authorizer, metrics: AdmissionMetrics | None = None) -> Chain:
     """The chain of the plugins that are on. What this server cannot carry out is told or refused after them all."""
     on = enabled(config)
     plugins = [make(config, authorizer) for name, make in ORDER.items() if name in on]
-    return Chain([*plugins, Unsupported(config.strict_admission, config.warn_unsupported)])
+    return Chain([*plugins, Unsupported(config.strict_admission, config.warn_unsupported)], metrics)

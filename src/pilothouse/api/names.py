@@ -344,11 +344,6 @@ def http_header_name(value: str) -> list[str]:
     return _http_header.check(value)
 
 
-def env_var_name(value: str) -> list[str]:
-    """The strict rule, of variables that are made from the keys of a ConfigMap or Secret by older clients."""
-    return _env_var.check(value) + _parent_prefix(value)
-
-
 def relaxed_env_var_name(value: str) -> list[str]:
     """The rule of today: any printable ASCII but `=`."""
     if value and value.isascii() and value.isprintable() and "=" not in value:  # PERF: most have nothing else
@@ -427,18 +422,6 @@ def domain_prefixed_path(errs: "Errors", path: str, value: str) -> None:
         errs.invalid(path, host, wrong)
     for wrong in _http_path.check(rest):
         errs.invalid(path, rest, wrong)
-
-
-def domain_prefixed_key(errs: "Errors", path: str, value: str) -> None:
-    """`acme.io/foo`: a qualified name whose prefix is not left out."""
-    if not value:
-        errs.required(path)
-        return
-    wrong = qualified_name(value)
-    for text in wrong:
-        errs.invalid(path, value, text)
-    if not wrong and "/" not in value:
-        errs.invalid(path, value, 'must be a domain-prefixed key (such as "acme.io/foo")')
 
 
 # Addresses.

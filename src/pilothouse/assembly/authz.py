@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pilothouse.authz.authorizer import Authorizer, UnionAuthorizer
+from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.modes import from_modes
 from pilothouse.caches import Budget
 from pilothouse.config import Config
@@ -14,11 +15,16 @@ from pilothouse.registry.readers import Readers
 
 
 def authorizer(
-    config: Config, readers: Readers, *, outbound: Outbound, caches: Budget | None = None
+    config: Config,
+    readers: Readers,
+    *,
+    outbound: Outbound,
+    caches: Budget | None = None,
+    metrics: AuthorizationMetrics | None = None,
 ) -> UnionAuthorizer:
     """The authorizers of --authorization-mode, in their order."""
     webhooks = _webhooks(config, outbound, caches)
-    return from_modes(config.authorization_modes, readers, bootstrap.node_rules(), webhooks, caches)
+    return from_modes(config.authorization_modes, readers, bootstrap.node_rules(), webhooks, caches, metrics)
 
 
 def _webhooks(config: Config, outbound: Outbound, caches: Budget | None) -> Sequence[Authorizer]:

@@ -7,9 +7,11 @@ from pilothouse.assembly.services import Services, advertised
 from pilothouse.assembly.storage import Registry
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.impersonation import Impersonation
+from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.authz.authorizer import UnionAuthorizer, forbidden
 from pilothouse.authz.escalation import guard
+from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.config import Config, all_flags
 from pilothouse.endpoints import kubelet
@@ -19,6 +21,7 @@ from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.kubelet import Kubelets
+from pilothouse.endpoints.metrics import RequestMetrics, WatchMetrics
 from pilothouse.endpoints.nonresource import Issuer, NonResource, version_info
 from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
 from pilothouse.endpoints.pipeline import Pipeline, Stages
@@ -27,16 +30,21 @@ from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.reviews import Judges
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.flowcontrol.classify import Classifier
-from pilothouse.metrics import Metrics
+from pilothouse.instruments import MetricsRegistry
 from pilothouse.offload import Offload
 from pilothouse.outbound.http import Outbound
+from pilothouse.process import BuildInfo
 from pilothouse.registry.consistent import ConsistentReads
+from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.registry.service_resolver import ServiceResolver
 
 
 @dataclass(slots=True, kw_only=True)
 class Inputs:
     """The parts that the handlers are made of. A test hands in its own; `issuer` and `documents` may be missing.
+
+    The handlers add their metrics to `metrics`; `slis` are those of the health checks. `authorization` are the metrics
+    that the authorizer counts in.
 
     `caches` is the budget of what is remembered between requests; None: each cache has one of its own.
     """
@@ -50,7 +58,9 @@ class Inputs:
     outbound: Outbound
     offload: Offload
     health: Health
-    metrics: Metrics
+    metrics: MetricsRegistry
+    slis: MetricsRegistry | None = None
+    authorization: AuthorizationMetrics | None = None
     caches: Budget | None = None
     issuer: TokenIssuer | None = None
     documents: Issuer | None = None
@@ -81,10 +91,11 @@ class Handlers:
             Aggregator(
                 self.relay, self.resolver, reject_redirects=config.aggregator_reject_forwarding_redirect
             ),
-            ConsistentReads(registry.store, given.metrics.consistent_reads)
+            ConsistentReads(registry.store, given.metrics.add(ConsistentReadMetrics()))
             if registry.storage.shared
             else None,
         )
+        self.requests = given.metrics.add(RequestMetrics())
         stages = Stages(
             authenticator=given.authenticator,
             impersonation=Impersonation(given.authorizer.authorize, forbidden, given.caches),
@@ -93,7 +104,9 @@ class Handlers:
             dispatcher=self.dispatcher,
             responder=self.responder,
             offload=given.offload,
-            metrics=given.metrics.requests,
+            metrics=self.requests,
+            authentication=given.metrics.add(AuthenticationMetrics()),
+            authorization=given.authorization or given.metrics.add(AuthorizationMetrics()),
         )
         self.pipeline = Pipeline(stages, config.request_timeout, config.goaway_chance)
 
@@ -109,6 +122,7 @@ class Handlers:
             services=given.services,
             escalation=guard(authorizer, registry.readers),
             offload=given.offload,
+            watch_metrics=given.metrics.add(WatchMetrics()),
             relay=self.relay,
             kubelets=Kubelets(
                 registry.readers,
@@ -125,12 +139,12 @@ class Handlers:
         )
 
     def _nonresource(self, given: Inputs) -> NonResource:
-        given.metrics.set_build(version_info())
-        given.health.observe = given.metrics.observe_health
+        given.metrics.add(BuildInfo(version_info()))
         nonresource = NonResource(
             self.discovery,
             given.health,
             metrics=given.metrics,
+            slis=given.slis,
             issuer=given.documents,
             flags=lambda: flag_values(given.config),
         )

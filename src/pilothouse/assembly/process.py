@@ -1,7 +1,6 @@
 """The process of one server: from its start to the signal that ends it."""
 
 import asyncio
-import logging
 import signal
 from collections.abc import Callable
 
@@ -9,9 +8,10 @@ from pilothouse.assembly.server import Server
 from pilothouse.config import Config
 from pilothouse.heap import Trim, relax_collector, share_arena
 from pilothouse.lifecycle import Opened
+from pilothouse.logs import Logger
 from pilothouse.server.accept import raise_descriptor_limit
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -36,7 +36,7 @@ async def _run(config: Config) -> int:
 
     before, after = raise_descriptor_limit()
     if after > before:
-        log.info("limit of open files raised", extra={"kv": {"before": before, "after": after}})
+        log.info("The limit of open files was raised", before=before, after=after)
     share_arena()
     return await serve(Server(config), ended, let_signals_kill)
 
@@ -57,7 +57,7 @@ async def serve(server: Server, ended: asyncio.Event, closing: Callable[[], None
         if starting.cancelled():
             return 0
         if error := starting.exception():
-            log.error("cannot start: %s", error, exc_info=error if log.isEnabledFor(logging.DEBUG) else None)
+            log.error("The server cannot start", err=error)
             return 1
         relax_collector()
         async with Opened() as opened:

@@ -1,12 +1,12 @@
 """One API server: opens its parts in order, and closes them in the opposite one."""
 
 import asyncio
-import logging
 import pathlib
 import socket
 
 from pilothouse import pki
 from pilothouse.admission.chain import Chain
+from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.plugins import chain_of, enabled
 from pilothouse.admission.unsupported import stored_without_effect
 from pilothouse.assembly.authn import IssuerDocuments, authenticator, public_keys, token_issuer
@@ -15,25 +15,31 @@ from pilothouse.assembly.controllers import Writers
 from pilothouse.assembly.handlers import Handlers, Inputs
 from pilothouse.assembly.services import Services, services_for
 from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
+from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.config import Config
 from pilothouse.controllers.bootstrap import Planned
 from pilothouse.controllers.remote_discovery import RemoteDiscovery
 from pilothouse.endpoints.health import Health
+from pilothouse.endpoints.metrics import HealthMetrics
 from pilothouse.endpoints.pipeline import Pipeline
+from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Opened
-from pilothouse.metrics import Metrics
+from pilothouse.logs import Logger
 from pilothouse.offload import Offload
 from pilothouse.outbound.http import Outbound
+from pilothouse.process import ProcessMetrics, StartTime
 from pilothouse.registry.catalog import default_catalog
+from pilothouse.registry.metrics import AllocatorMetrics
 from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, activated, bind
+from pilothouse.server.metrics import ConnectionMetrics
 from pilothouse.storage.interface import Storage
 from pilothouse.storage.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.watchcache import Cacher
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 DRAIN_SECONDS = 60.0
 
@@ -64,12 +70,14 @@ class Server:
         self.config = config
         self._given_sockets = sockets
         self._given_storage = storage
-        self.health = Health()
-        self.metrics = Metrics()
+        self.metrics, self.slis = MetricsRegistry(), MetricsRegistry()
+        self.metrics.add(ProcessMetrics())
+        self.slis.add(self.metrics.add(StartTime()))
+        self.health = Health(self.slis.add(HealthMetrics()))
         self.offload = Offload()
         self.envelope = EnvelopeMetrics()
         self.caches = Budget(config.cache_memory_mb << 20)
-        self.metrics.groups.append(self.caches)
+        self.metrics.add(self.caches)
         self.files: pki.Files
         self.registry: Registry
         self.outbound: Outbound
@@ -142,9 +150,11 @@ class Server:
         self.outbound = outbound = Outbound()
         opened.on_close("connections to other servers", outbound.close)
         public = public_keys(config, files)
-        judge = authorizer(config, registry.readers, outbound=outbound, caches=caches)
+        authorization = self.metrics.add(AuthorizationMetrics())
+        judge = authorizer(config, registry.readers, outbound=outbound, caches=caches, metrics=authorization)
         self.services = services_for(config, registry, caches)
-        self.admission = chain_of(config, judge)
+        self.admission = chain_of(config, judge, self.metrics.add(AdmissionMetrics()))
+        self.metrics.add(AllocatorMetrics(self.services.addresses, self.services.node_ports))
         self.handlers = Handlers(
             Inputs(
                 config=config,
@@ -159,6 +169,8 @@ class Server:
                 offload=self.offload,
                 health=self.health,
                 metrics=self.metrics,
+                slis=self.slis,
+                authorization=authorization,
                 caches=caches,
                 issuer=token_issuer(config, files, registry.readers),
                 documents=IssuerDocuments(config, public),
@@ -185,6 +197,7 @@ class Server:
         limits = Limits(unauthenticated=config.max_unauthenticated_connections)
         contexts = tls.Contexts(settings)
         self.listener = Listener(self.pipeline.handle, sockets, contexts, limits, self.pipeline.admit)
+        self.metrics.add(ConnectionMetrics(self.listener))
         opened.on_close("the listener", self._end_listener)
         self.writers = Writers(
             config, self.files, self.registry, self.services, self.admission, self.listener.port
@@ -231,15 +244,15 @@ class Server:
         config = self.config
         _tell_safeguards(config)
         for resource, count, sentence in stored_without_effect(self.registry.readers):
-            log.warning(sentence, extra={"kv": {"resource": resource, "objects": count}})
+            log.warning(sentence, resource=resource, objects=count)
         if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
             self._write_kubeconfig()
-        log.info("serving", extra={"kv": {"address": config.bind_address, "port": self.listener.port}})
+        log.info("Serving", address=config.bind_address, port=self.listener.port)
 
     def _write_kubeconfig(self) -> None:
         path = pathlib.Path(self.config.write_kubeconfig or self.config.data_directory / "admin.kubeconfig")
         pki.write_file(path, pki.admin_kubeconfig(self.config, self.files, self.listener.port))
-        log.info("kubeconfig written", extra={"kv": {"path": str(path)}})
+        log.info("A kubeconfig was written", path=str(path))
 
 
 def _tell_safeguards(config: Config) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from pilothouse.config import OBJECT_LIMIT, Config
 from pilothouse.endpoints.health import Health
+from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Background, Opened
-from pilothouse.metrics import Metrics
 from pilothouse.registry import encoding
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Catalog
@@ -17,6 +17,8 @@ from pilothouse.storage.encryption.backend import EncryptedStorage, Encryption
 from pilothouse.storage.interface import KeyValue, Storage, Unavailable
 from pilothouse.storage.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.kms.provider import KMS
+from pilothouse.storage.metered import MeteredStorage
+from pilothouse.storage.metrics import StorageMetrics, WatchCacheMetrics
 from pilothouse.storage.watchcache import Cacher
 
 
@@ -80,9 +82,25 @@ def registry_over(
     *,
     envelope: EnvelopeMetrics,
     health: Health,
-    metrics: Metrics,
+    metrics: MetricsRegistry,
 ) -> tuple[Registry, list[Background]]:
     """The registry, and what is to run beside it. The storage is put behind encryption where that is configured."""
+    resource_of = encoding.resources_by_key(catalog)
+    storage = MeteredStorage(storage, metrics.add(StorageMetrics(storage, resource_of)))
+    registry, reloads = _registry(storage, catalog, config, resource_of, envelope, health, metrics)
+    metrics.add(WatchCacheMetrics(registry.cacher, resource_of))
+    return registry, reloads
+
+
+def _registry(
+    storage: Storage,
+    catalog: Catalog,
+    config: Config,
+    resource_of: Callable[[str], str],
+    envelope: EnvelopeMetrics,
+    health: Health,
+    metrics: MetricsRegistry,
+) -> tuple[Registry, list[Background]]:
     path = config.encryption_provider_config
     if not path:
         plain = Registry(storage, catalog, transform=encoding.to_json, object_limit=config.max_object_bytes)
@@ -90,10 +108,10 @@ def registry_over(
     reload = config.encryption_provider_config_automatic_reload
     make = functools.partial(KMS, metrics=envelope)
     rules, digest = encryption_config.load(path, make)
-    encryption = Encryption(rules, encoding.resources_by_key(catalog), "/" + config.etcd_prefix.strip("/"))
+    encryption = Encryption(rules, resource_of, "/" + config.etcd_prefix.strip("/"))
     if reload or encryption.remotes:
         health.add_check("kms-providers", encryption.check, endpoints=("healthz", "readyz"))
-        metrics.groups.append(envelope)
+        metrics.add(envelope)
 
     def to_json(key: str, value: bytes) -> bytes:
         return encoding.to_json(key, encryption.decrypt(key, value))

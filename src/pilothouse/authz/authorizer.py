@@ -7,6 +7,7 @@ from typing import Protocol
 from pilothouse import errors
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.authz.metrics import AuthorizationMetrics
 
 SUPERUSERS = "system:masters"
 
@@ -47,28 +48,38 @@ class Rules:
         self.errors += other.errors
 
 
-class RuleResolver(Protocol):
-    def rules_for(self, user: User, namespace: str) -> Rules:
-        """The rules of a user; may be fewer than they have."""
-
-
 class UnionAuthorizer:
-    """Superusers may do everything; for others the first authorizer with an opinion decides."""
+    """Superusers may do everything; for others the first authorizer with an opinion decides.
 
-    def __init__(self, authorizers: Sequence[Authorizer]) -> None:
+    `modes` name the authorizers in the metrics, one each.
+    """
+
+    def __init__(
+        self,
+        authorizers: Sequence[Authorizer],
+        modes: Sequence[str] = (),
+        metrics: AuthorizationMetrics | None = None,
+    ) -> None:
         self.authorizers = tuple(authorizers)
+        self._modes = tuple(modes) or ("Custom",) * len(self.authorizers)
+        self._metrics = metrics or AuthorizationMetrics()
 
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         if SUPERUSERS in attributes.user.groups:
             return ALLOW
         reasons: list[str] = []
-        for authorizer in self.authorizers:
+        for i, authorizer in enumerate(self.authorizers):
             decision = await authorizer.authorize(attributes)
             if decision.allowed or decision.denied:
-                return decision
+                return self._decided(i, decision)
             if decision.reason:
                 reasons.append(decision.reason)
         return Decision(False, reason="\n".join(reasons)) if reasons else NO_OPINION
+
+    def _decided(self, which: int, decision: Decision) -> Decision:
+        """Count the decision of an authorizer."""
+        self._metrics.count_decision(self._modes[which], decision.allowed)
+        return decision
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         """The rules of all authorizers that can list them."""

@@ -1,12 +1,10 @@
 """Nobody grants more than they hold: the checks on writes of roles and bindings, and aggregated roles."""
 
-import json
 from collections.abc import Iterable, Sequence
 
 from pilothouse import errors
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import AuthorizationAttributes, User
-from pilothouse.api.selectors import from_label_selector
 from pilothouse.authz.authorizer import SUPERUSERS, Authorizer, UnionAuthorizer
 from pilothouse.authz.cover import TooComplex, first_uncovered, uncovered
 from pilothouse.authz.rbac import GROUP, MissingRole, RBACAuthorizer, Rule
@@ -179,21 +177,3 @@ def _significant(obj: Object) -> Object:
     metadata = {k: v for k, v in obj["metadata"].items() if k not in dropped and v}
     rest = {k: v for k, v in obj.items() if k not in ("metadata", "kind", "apiVersion") and v}
     return {**rest, "metadata": metadata}
-
-
-def aggregated_rules(role: Object, roles: Iterable[Object]) -> list[Rule]:
-    """The rules that an aggregationRule gathers from the other cluster roles, each once, by role name."""
-    selectors = (role.get("aggregationRule") or {}).get("clusterRoleSelectors") or []
-    own = role["metadata"]["name"]
-    gathered: dict[str, Rule] = {}
-    for selector in selectors:
-        chosen = from_label_selector(selector)
-        matching = [
-            r
-            for r in roles
-            if r["metadata"]["name"] != own and chosen.matches_labels(r["metadata"].get("labels"))
-        ]
-        for other in sorted(matching, key=lambda r: r["metadata"]["name"]):
-            for rule in other.get("rules") or ():
-                gathered.setdefault(json.dumps(rule, sort_keys=True), rule)
-    return list(gathered.values())

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, Authorizer, Decision, Rules, UnionAuthorizer
+from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.node import NodeAuthorizer
 from pilothouse.authz.rbac import RBACAuthorizer
 from pilothouse.caches import Budget
@@ -37,6 +38,7 @@ def from_modes(
     node_rules: Sequence[Object] = (),
     webhooks: Sequence[Authorizer] = (),
     budget: Budget | None = None,
+    metrics: AuthorizationMetrics | None = None,
 ) -> UnionAuthorizer:
     """The authorizers that --authorization-mode names. ValueError for a mode that there is not.
 
@@ -44,6 +46,7 @@ def from_modes(
     server's caches.
     """
     authorizers: list[Authorizer] = []
+    names: list[str] = []
     for mode in modes:
         if mode == "RBAC":
             authorizers.append(RBACAuthorizer(readers, budget))
@@ -57,4 +60,5 @@ def from_modes(
             authorizers.extend(webhooks)
         else:
             raise ValueError(f'unknown authorization mode "{mode}"')
-    return UnionAuthorizer(authorizers)
+        names += [mode] * (len(authorizers) - len(names))
+    return UnionAuthorizer(authorizers, names, metrics)

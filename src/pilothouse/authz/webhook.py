@@ -1,7 +1,6 @@
 """Decisions of a remote service, asked by SubjectAccessReview (--authorization-webhook-config-file)."""
 
 import json
-import logging
 import time
 
 from pilothouse import errors
@@ -10,9 +9,10 @@ from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import NO_OPINION, Decision, Rules
 from pilothouse.caches import Budget, Cache, short
+from pilothouse.logs import Logger
 from pilothouse.outbound.reviews import Post
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 _MAX_CACHED = 10_000
@@ -63,7 +63,7 @@ class WebhookAuthorizer:
         try:
             answer = await self.post(review)
         except (errors.StatusError, OSError) as error:
-            log.error("Failed to make webhook authorizer request: %s", error)
+            log.error("Failed to make webhook authorizer request", err=error)
             return NO_OPINION
         status = answer.get("status") or {}
         denied = status.get("denied") is True

@@ -4,7 +4,6 @@ Three controllers of upstream's kube-aggregator in one: registration, availabili
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -14,13 +13,14 @@ from pilothouse.api.fields import Object
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.controllers.remote_discovery import RemoteDiscovery
 from pilothouse.lifecycle import Background
+from pilothouse.logs import Logger
 from pilothouse.registry.catalog import CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY
 from pilothouse.registry.client import Client
 from pilothouse.registry.groups.apiregistration import local_condition
 from pilothouse.registry.resource import Backend
 from pilothouse.registry.service_resolver import port_of
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 GROUP = "apiregistration.k8s.io"
 MANAGED = "kube-aggregator.kubernetes.io/automanaged"
@@ -261,7 +261,7 @@ class APIServices(Background):
         try:
             await self.client.change(self.apiservices, "", name, edit, subresource, uid)
         except (errors.NotFound, errors.Conflict):
-            log.debug("the API service %s is gone or another one by now", name)
+            log.verbose(4, "The API service is gone or was replaced", name=name)
 
 
 def backend_of(obj: Object) -> Backend:

@@ -5,7 +5,6 @@ import base64
 import copy
 import ipaddress
 import json
-import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,10 +18,11 @@ from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.authz.cover import uncovered
 from pilothouse.lifecycle import BackgroundTask
+from pilothouse.logs import Logger
 from pilothouse.storage.encryption.backend import EncryptionError
 from pilothouse.storage.interface import StorageError
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 AGAIN = 10.0
 """Seconds between two attempts to make what has to wait."""
@@ -109,7 +109,7 @@ async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
         try:
             live = writer.get(p)
         except errors.InternalError as err:
-            log.warning("%s %s has to wait: %s", p.plural, p.name, err)
+            log.warning("An object of a fresh cluster has to wait", resource=p.plural, name=p.name, err=err)
             waiting.append(p)
             continue
         if live is None:
@@ -119,13 +119,13 @@ async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
     try:
         await writer.create_missing(missing)
     except EncryptionError as err:
-        log.warning("%d objects of a fresh cluster have to wait: %s", len(missing), err)
+        log.warning("Objects of a fresh cluster have to wait", count=len(missing), err=err)
         waiting += missing
     for p, live in there:
         try:
             await _mend(writer, p, live)
         except errors.InternalError as err:
-            log.warning("%s %s has to wait: %s", p.plural, p.name, err)
+            log.warning("An object of a fresh cluster has to wait", resource=p.plural, name=p.name, err=err)
             waiting.append(p)
     return waiting
 
@@ -143,7 +143,7 @@ class Rest(BackgroundTask):
             try:
                 self._waiting = await ensure(self._writer, self._waiting)
             except (errors.StatusError, StorageError) as err:
-                log.warning("objects of a fresh cluster have to wait: %s", err)
+                log.warning("Objects of a fresh cluster have to wait", count=len(self._waiting), err=err)
 
 
 async def _mend(writer: Writer, planned: Planned, live: Object) -> None:

@@ -5,7 +5,6 @@ by group, one at a time, from an index of what is accepted; nothing is read from
 """
 
 import asyncio
-import logging
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -17,12 +16,13 @@ from pilothouse.api.fields import Object, quote
 from pilothouse.api.validate.crd import definition as rules
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.lifecycle import Background
+from pilothouse.logs import Logger
 from pilothouse.registry.client import Client
 from pilothouse.registry.crd import Definitions
 from pilothouse.registry.groups.apiextensions import CLEANUP, GROUP, set_condition
 from pilothouse.registry.resource import Resource
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 AGAIN = 0.25
 """Seconds between two looks at the objects of a definition that is going away."""
@@ -111,7 +111,7 @@ class CustomResourceDefinitions(Background):
         try:
             self._take_in(raw, orjson.loads(raw))
         except Exception:
-            log.exception("a definition cannot be read", extra={"kv": {"begins": repr(raw[:200])}})
+            log.exception("A definition cannot be read", begins=repr(raw[:200]))
 
     def _take_in(self, raw: bytes, obj: Object) -> None:
         name, group = obj["metadata"]["name"], obj["spec"].get("group", "")

@@ -6,7 +6,6 @@ Every server renews a short-lived key under masterleases; the addresses with suc
 
 import asyncio
 import ipaddress
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,10 +15,11 @@ from pilothouse import errors
 from pilothouse.api import meta, times
 from pilothouse.api.fields import Object
 from pilothouse.lifecycle import Background, BackgroundTask
+from pilothouse.logs import Logger
 from pilothouse.registry.client import Client
 from pilothouse.storage.interface import KeyExists, RevisionConflict, Storage, StorageError
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 PREFIX = "/registry/masterleases/"
 TTL = 12
@@ -49,9 +49,9 @@ class _Loop(BackgroundTask):
             try:
                 await self._turn()
             except (StorageError, errors.StatusError) as error:
-                log.warning("a lease was not renewed, it is tried again: %s", error)
+                log.warning("A lease was not renewed, it is tried again", err=error)
             except Exception:
-                log.exception("a lease was not renewed, it is tried again")
+                log.exception("A lease was not renewed, it is tried again")
             try:
                 async with asyncio.timeout(self._period):
                     await self._due.wait()
@@ -95,7 +95,7 @@ class KubernetesEndpoints(Background):
         except RevisionConflict:  # renewed meanwhile by another process at this address
             pass
         except (StorageError, errors.StatusError, TimeoutError) as error:
-            log.warning("the address was not taken out of the endpoints, it will run out: %s", error)
+            log.warning("The address was not taken out of the endpoints, its lease will expire", err=error)
 
     def _changed(self, new: Any, old: Any) -> None:
         if new is None or old is None:  # a server came or went

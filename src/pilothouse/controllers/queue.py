@@ -1,10 +1,11 @@
 """A work queue: each key is handled by one task at a time, once more when it came up meanwhile, later when it failed."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 
-log = logging.getLogger(__name__)
+from pilothouse.logs import Logger
+
+log = Logger(__name__)
 
 FIRST_DELAY, LAST_DELAY = 0.05, 30.0
 
@@ -57,7 +58,9 @@ class WorkQueue:
         except Exception:
             count = self._failures[key] = self._failures.get(key, 0) + 1
             later = min(FIRST_DELAY * 2**count, LAST_DELAY)
-            log.exception("controller %s failed on %s, again in %.1f s", self.name, key, later)
+            log.exception(
+                "A controller failed on an object", controller=self.name, key=key, againSeconds=later
+            )
         finally:
             self._running.pop(key, None)
         if key in self._again:

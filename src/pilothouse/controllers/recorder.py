@@ -1,15 +1,15 @@
 """Events about objects, as a controller tells of what it saw (client-go tools/events)."""
 
-import logging
 import socket
 
 from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.fields import Object
 from pilothouse.caches import short
+from pilothouse.logs import Logger
 from pilothouse.registry.client import Client
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 REMEMBERED = 4096
 """Warnings that are known to have been told; when there are more, all are forgotten."""
@@ -32,7 +32,7 @@ class Recorder:
         if len(self._told) >= REMEMBERED:
             self._told.clear()
         self._told.add(key)
-        log.warning("%s", note, extra={"kv": {"kind": about["kind"], "name": metadata["name"]}})
+        log.warning("An event is recorded", kind=about["kind"], name=metadata["name"], note=note)
         involved = {"kind": about["kind"], "apiVersion": about["apiVersion"], "name": metadata["name"]}
         involved |= {m: metadata[m] for m in ("namespace", "uid", "resourceVersion") if m in metadata}
         name = f"{metadata['name']}.{meta.new_uid()[:16].replace('-', '')}"
@@ -52,4 +52,4 @@ class Recorder:
         try:
             await self._client.create(self._client.resource("", "v1", "events"), event)
         except (errors.StatusError, KeyError) as err:
-            log.warning("an event was not written: %s", err)
+            log.warning("An event was not written", err=err)

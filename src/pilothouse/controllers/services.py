@@ -5,13 +5,13 @@ Every server looks from time to time: it marks what is in use, and frees what wa
 """
 
 import asyncio
-import logging
 
 from pilothouse import errors
 from pilothouse.api import meta, times
 from pilothouse.api.fields import Object
 from pilothouse.controllers.recorder import Recorder
 from pilothouse.lifecycle import BackgroundTask
+from pilothouse.logs import Logger
 from pilothouse.registry.allocators import Addresses, AllocationError
 from pilothouse.registry.client import Client
 from pilothouse.registry.groups.service_objects import ALLOCATOR, FAMILY, MANAGED_BY, ip_address, ips_of
@@ -19,7 +19,7 @@ from pilothouse.registry.node_ports import NodePorts, ports_of
 from pilothouse.registry.resource import Resource
 from pilothouse.storage.interface import StorageError
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 INTERVAL = 180.0
 """Seconds between two looks."""
@@ -57,9 +57,9 @@ class ServiceRepair(BackgroundTask):
             try:
                 await part()
             except (StorageError, AllocationError, errors.StatusError) as err:
-                log.warning("the repair of services' ports and addresses failed, it is tried again: %s", err)
+                log.warning("The repair of services' ports and addresses failed, it is tried again", err=err)
             except Exception:
-                log.exception("the repair of services' ports and addresses failed, it is tried again")
+                log.exception("The repair of services' ports and addresses failed, it is tried again")
 
     # Node ports
 
@@ -90,7 +90,7 @@ class ServiceRepair(BackgroundTask):
         await pool.change(edit, rebuild=True)
         for port, looks in leaks.items():
             if looks >= LEAK_LOOKS:
-                log.warning("the node port %d was marked for no service and is free again", port)
+                log.warning("A node port was marked for no service and is free again", port=port)
         self._leaks = {port: looks for port, looks in leaks.items() if looks < LEAK_LOOKS}
         for port in sorted(unmarked):
             note = f"Port {port} is not allocated; repairing"

@@ -1,6 +1,5 @@
 """What the stages of one request share, and what they want to be told when it has ended."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +8,12 @@ from typing import Any
 from pilothouse.api.identity import ANONYMOUS, RequestInfo, User
 from pilothouse.api.warnings import Warnings
 from pilothouse.endpoints.params import Query
+from pilothouse.logs import Logger
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.server.request import Request
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +107,4 @@ class Context:
             try:
                 finisher(outcome)
             except Exception:
-                log.exception("the end of a request failed", extra={"kv": {"audit_id": self.audit_id}})
+                log.exception("A callback at the end of a request failed", auditID=self.audit_id)

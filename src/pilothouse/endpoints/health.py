@@ -1,12 +1,13 @@
 """/healthz, /livez and /readyz: named checks, together and one by one (apiserver server/healthz)."""
 
-import logging
 from collections.abc import Callable
 from urllib.parse import parse_qs
 
+from pilothouse.endpoints.metrics import HealthMetrics
+from pilothouse.logs import Logger
 from pilothouse.server.request import Response
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 Check = Callable[[], None]
 """Returns when all is well, raises with the reason when it is not."""
@@ -59,12 +60,11 @@ class Health:
     are still served, so that load balancers turn away in time. The owner adds its checks with `add_check`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: HealthMetrics | None = None) -> None:
+        self.metrics = metrics or HealthMetrics()
         self.shutting_down = False
         self._pending = set(HOOKS)
         self._checks: dict[str, dict[str, Check]] = {endpoint: {} for endpoint in ENDPOINTS}
-        self.observe: Callable[[str, str, bool], None] = lambda name, endpoint, ok: None
-        """Called with (check, endpoint, whether it passed) each time one has run: the metrics of health."""
         self.add_check("ping", _pass)
         self.add_check("log", _pass)
         self.add_check("informer-sync", _pass, endpoints=("readyz",))
@@ -117,10 +117,10 @@ class Health:
         try:
             check()
         except Exception as reason:
-            log.warning("%s check %s failed: %s", endpoint, name, reason)
-            self.observe(name, endpoint, False)
+            log.warning("Health check failed", endpoint=endpoint, check=name, err=reason)
+            self.metrics.observe(name, endpoint, False)
             return reason
-        self.observe(name, endpoint, True)
+        self.metrics.observe(name, endpoint, True)
         return None
 
     def _together(self, endpoint: str, checks: dict[str, Check], query: str) -> Response:

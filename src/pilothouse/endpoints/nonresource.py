@@ -16,6 +16,7 @@ from pilothouse import __version__
 from pilothouse.endpoints import negotiation, refusals
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.health import NOSNIFF, TEXT, Health
+from pilothouse.instruments import MetricsRegistry
 from pilothouse.server.request import Request, Response
 
 Handler = Callable[[Request, str], Awaitable[Response | None]]
@@ -41,19 +42,6 @@ class Issuer(Protocol):
 
     def configuration(self) -> dict[str, Any]:
         """issuer, jwks_uri and the supported algorithms."""
-
-
-class Metrics(Protocol):
-    """The text forms of the metrics."""
-
-    def expose(self) -> bytes:
-        """All metrics."""
-
-    def expose_slis(self) -> bytes:
-        """Those of the health checks."""
-
-    def reset(self) -> None:
-        """Back to zero."""
 
 
 def version_info(git_commit: str = "", build_date: str = "1970-01-01T00:00:00Z") -> dict[str, str]:
@@ -88,7 +76,8 @@ class NonResource:
         health: Health,
         *,
         version: Mapping[str, str] | None = None,
-        metrics: Metrics | None = None,
+        metrics: MetricsRegistry | None = None,
+        slis: MetricsRegistry | None = None,
         issuer: Issuer | None = None,
         flags: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
@@ -107,7 +96,9 @@ class NonResource:
         if flags is not None:
             self.add("/flagz", self._flagz)
         if metrics is not None:
-            self._add_metrics(metrics)
+            self._add_metrics("/metrics", metrics)
+        if slis is not None:
+            self._add_metrics("/metrics/slis", slis)
         if issuer is not None:
             self._add_issuer(issuer)
 
@@ -160,18 +151,14 @@ class NonResource:
     def _version_body(self) -> bytes:
         return _raw_json(self._version)
 
-    def _add_metrics(self, metrics: Metrics) -> None:
-        async def expose(request: Request, path: str) -> Response:
+    def _add_metrics(self, path: str, metrics: MetricsRegistry) -> None:
+        async def answer(request: Request, path: str) -> Response:
             if request.method == "DELETE":
                 metrics.reset()
                 return Response(200, b"metrics reset\n", TEXT)
-            return Response(200, metrics.expose(), METRICS_TYPE)
+            return Response(200, await metrics.expose(), METRICS_TYPE)
 
-        async def expose_slis(request: Request, path: str) -> Response:
-            return Response(200, metrics.expose_slis(), METRICS_TYPE)
-
-        self.add("/metrics", expose)
-        self.add("/metrics/slis", expose_slis)
+        self.add(path, answer)
 
     def _add_issuer(self, issuer: Issuer) -> None:
         def configuration() -> bytes:

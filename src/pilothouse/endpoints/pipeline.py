@@ -6,7 +6,6 @@ client has left without one, the last stage runs (`_end`).
 """
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import Awaitable
@@ -22,18 +21,21 @@ from pilothouse.api.meta import new_uid
 from pilothouse.api.selectors import field_terms
 from pilothouse.authn.authenticator import Authenticator
 from pilothouse.authn.impersonation import Impersonation
+from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authz.authorizer import Authorizer, forbidden
+from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.endpoints import requestinfo
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.dispatch import Dispatcher
+from pilothouse.endpoints.metrics import RequestMetrics
 from pilothouse.endpoints.params import Query, first
 from pilothouse.endpoints.response import Responder
 from pilothouse.flowcontrol.classify import Classifier
-from pilothouse.metrics import RequestMetrics
+from pilothouse.logs import Logger
 from pilothouse.offload import Offload, Work
 from pilothouse.server.request import Request, Response
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 LONG_RUNNING_VERBS = frozenset(("watch", "proxy"))
 LONG_RUNNING_SUBRESOURCES = frozenset(("attach", "exec", "log", "portforward", "proxy"))
@@ -55,6 +57,8 @@ class Stages:
     responder: Responder
     offload: Offload
     metrics: RequestMetrics
+    authentication: AuthenticationMetrics
+    authorization: AuthorizationMetrics
 
 
 class Pipeline:
@@ -89,7 +93,9 @@ class Pipeline:
         except StopIteration as done:
             return done.value
         task = waiting.as_task(coro, awaited)
+        self.stages.metrics.enter(ctx.info)
         self._limit(task, ctx)
+        task.add_done_callback(lambda _: self.stages.metrics.leave(ctx.info))
         return task
 
     async def _serve(self, ctx: Context, whole: bool) -> Response | None:
@@ -111,17 +117,24 @@ class Pipeline:
             user = await stages.authenticator.authenticate(request)
             if user is None:
                 raise errors.Unauthorized("Unauthorized")
+            known = time.perf_counter()
+            if whole:
+                stages.authentication.succeeded(known - ctx.started, user)
             ctx.user = ctx.caller = user
             if user.name != ANONYMOUS.name:
                 request.caller = user.name
             # impersonation: as whom they want to act
             if stages.impersonation.wanted(request):
                 ctx.user = await stages.impersonation.effective(request, attributes_of(ctx))
+                known = time.perf_counter()
             # classification: by which flow schema and priority level
             ctx.priority = stages.classifier.classify(ctx.user, info)
             # authorization: may they
             attributes = attributes_of(ctx)
             decision = await stages.authorizer.authorize(attributes)
+            if whole:
+                seconds = time.perf_counter() - known
+                stages.authorization.decided(seconds, decision.allowed, decision.denied)
             if not decision.allowed:
                 raise refused(attributes, decision.reason)
             if not whole:
@@ -131,6 +144,9 @@ class Pipeline:
                 ctx.work = Work(stages.offload, ctx.user.name)
             response = await stages.dispatcher.dispatch(ctx)
         except errors.StatusError as err:
+            if isinstance(err, errors.Unauthorized) and ctx.caller is ANONYMOUS:
+                result = "error" if _presents_credentials(request) else "failure"
+                stages.authentication.failed(time.perf_counter() - ctx.started, result)
             response = stages.responder.error(ctx, err)
         except asyncio.CancelledError as err:
             if not ctx.expired:
@@ -138,8 +154,9 @@ class Pipeline:
                 raise
             response = self._timed_out(ctx)
         except Exception as err:
-            pairs = {"audit_id": ctx.audit_id, "path": request.target}
-            log.exception("request failed", extra={"kv": pairs})
+            log.exception(
+                "A request failed", auditID=ctx.audit_id, method=request.method, path=request.target
+            )
             response = stages.responder.error(
                 ctx, errors.InternalError(f"Internal error occurred: {type(err).__name__}")
             )
@@ -152,6 +169,9 @@ class Pipeline:
         self.stages.responder.finish(ctx, response)
         ctx.status = response.status
         response.on_done = partial(self._end, ctx)
+        if response.start is not None and _runs_long(ctx.info):
+            leave = self.stages.metrics.follow(ctx.info, ctx.resource)
+            ctx.on_end(lambda _: leave())
         return response
 
     def _end(self, ctx: Context, sent: int, error: BaseException | None) -> None:
@@ -159,7 +179,9 @@ class Pipeline:
         if ctx.ended:
             return
         ctx.ended = True
-        self.stages.metrics.observe(ctx.info, ctx.resource, ctx.status, time.perf_counter() - ctx.started)
+        seconds = time.perf_counter() - ctx.started
+        received = len(ctx.request.body)
+        self.stages.metrics.observe(ctx.info, ctx.resource, ctx.status, seconds, received, sent)
         ctx.end(ctx.status, sent, error)
 
     def _limit(self, task: asyncio.Task[Response | None], ctx: Context) -> None:
@@ -186,6 +208,7 @@ class Pipeline:
         task.uncancel()
         err = errors.Timeout("Timeout: request did not complete within the allotted timeout", details={})
         err.headers = [("Retry-After", "1")]
+        self.stages.metrics.terminate(ctx.info, ctx.resource, err.code)
         return self.stages.responder.error(ctx, err)
 
 
@@ -236,6 +259,14 @@ def _selected_name(text: str) -> str:
         return ""
     name = next((value for field, op, value in terms if field == "metadata.name" and op == "="), "")
     return "" if names.path_segment(name) else name
+
+
+def _presents_credentials(request: Request) -> bool:
+    """Whether a client says who it is: without that, a 401 is a failure and no error in the metrics."""
+    headers = request.headers
+    return (
+        bool(request.peer_certificates) or "authorization" in headers or "sec-websocket-protocol" in headers
+    )
 
 
 def _runs_long(info: RequestInfo) -> bool:

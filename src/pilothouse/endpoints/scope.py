@@ -14,6 +14,7 @@ from pilothouse.authz.escalation import Escalation
 from pilothouse.authz.rbac import GROUP as RBAC
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.kubelet import Kubelets
+from pilothouse.endpoints.metrics import WatchMetrics
 from pilothouse.endpoints.params import WriteParams
 from pilothouse.endpoints.relay import Relay
 from pilothouse.endpoints.response import Responder
@@ -48,6 +49,7 @@ class Verbs:
     """What the hooks of a write find in WriteContext.services."""
     escalation: Escalation
     offload: Offload
+    watch_metrics: WatchMetrics
     relay: Relay
     kubelets: Kubelets
     judges: Judges

@@ -13,6 +13,7 @@ from pilothouse.api import depth, json, selectors
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import negotiation, refusals
 from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.metrics import WatchMetrics
 from pilothouse.endpoints.params import list_params, resource_version
 from pilothouse.endpoints.response import include_object, partial
 from pilothouse.endpoints.scope import Verbs
@@ -105,7 +106,7 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
     seconds = max(params.timeout, 0) if params.timeout else verbs.watch_timeout * (1 + random.random())
 
     def begin(stream: Stream) -> None:
-        _Session(query, encoder, stream, revision).begin(seconds)
+        _Session(query, encoder, stream, revision, verbs.watch_metrics).begin(seconds)
 
     return Response(200, content_type=ctx.media.content_type, start=begin)
 
@@ -135,7 +136,10 @@ async def handle_deprecated(verbs: Verbs, ctx: Context, resource: Resource) -> R
 class _Session:
     """One running watch."""
 
-    def __init__(self, query: Selection, encoder: Encoder, stream: Stream, revision: int) -> None:
+    def __init__(
+        self, query: Selection, encoder: Encoder, stream: Stream, revision: int, metrics: WatchMetrics
+    ) -> None:
+        self.metrics = metrics
         self.query = query
         self.encoder = encoder
         self.stream = stream
@@ -160,6 +164,8 @@ class _Session:
             return
         since = None if wants_state or self.revision == 0 else self.revision
         name = query.selector.field_equalities.get("metadata.name", "")
+        resource = query.resource
+        sizes = self.metrics.event_sizes.series(resource.group, resource.plural, resource.version)
         try:
             self.watcher = cache.watch(
                 query.prefix,
@@ -169,6 +175,7 @@ class _Session:
                 self.encoder,
                 self.stream,
                 bookmarks=params.bookmarks,
+                sizes=sizes,
             )
         except interface.Compacted as err:
             self._fail(errors.Expired(f"too old resource version: {self.revision} ({err.compacted})"))

@@ -1,4 +1,4 @@
-"""Which flow schema a request goes by, and so which priority level."""
+"""Classifies requests: the flow schema that matches a request names its priority level (KEP-1040)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _ACCOUNT = "system:serviceaccount:"
 
 @dataclass(slots=True, frozen=True)
 class Flow:
-    """The flow of a request: its schema, priority level, and the user or namespace that tells flows of a schema apart."""
+    """The flow of a request. `distinguisher`, a user or a namespace, tells the flows of one schema apart."""
 
     schema: str
     level: str
@@ -34,7 +34,7 @@ class _Schema:
 
 
 class Classifier:
-    """Matches requests against flow schemas as the readers have them, in order of precedence, then name."""
+    """Matches requests against the flow schemas in the order of their precedence, then of their names."""
 
     def __init__(self, readers: Readers, budget: Budget | None = None) -> None:
         budget = budget or Budget()
@@ -51,7 +51,7 @@ class Classifier:
         readers.subscribe(_SCHEMAS, self._schema_changed)
 
     def classify(self, user: User, info: RequestInfo) -> tuple[str, str] | None:
-        """The uids of the flow schema and of its priority level; None while there is no schema at all."""
+        """The UIDs of the flow schema that matches and of its priority level; None while there are no schemas."""
         schema = self._schema(user, info)
         return None if schema is None else (schema.uid, schema.level_uid)
 
@@ -91,7 +91,7 @@ class Classifier:
         for schema, rules in self._rules_of(user):
             if any(matches(r, info) for rule in rules for r in rule.get(member) or ()):
                 return schema
-        # Only where catch-all is not there yet, or does not speak of this user.
+        # This is reached only while catch-all is missing or does not name this user.
         return next((s for s in self._ordered() if s.name == "catch-all"), None)
 
     def _rules_of(self, user: User) -> list[tuple[_Schema, list[Object]]]:
@@ -100,7 +100,7 @@ class Classifier:
         found = self._by_user[key]
         if found is None:
             matched = (
-                (schema, [r for r in schema.rules if _speaks_of(r.get("subjects") or (), user)])
+                (schema, [r for r in schema.rules if _names(r.get("subjects") or (), user)])
                 for schema in self._ordered()
             )
             found = [(schema, rules) for schema, rules in matched if rules]
@@ -161,7 +161,7 @@ def _precedence(item: tuple[str, Object]) -> tuple[int, str]:
     return (item[1]["spec"].get("matchingPrecedence", 1000), item[0])
 
 
-def _speaks_of(subjects: Iterable[Object], user: User) -> bool:
+def _names(subjects: Iterable[Object], user: User) -> bool:
     return any(_is_subject(subject, user) for subject in subjects)
 
 

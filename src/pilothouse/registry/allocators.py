@@ -127,6 +127,14 @@ class Addresses:
         if found is not None:
             found[0].pending.discard(found[1])
 
+    def usage(self) -> dict[str, tuple[int, int]]:
+        """How many addresses of each range (as `10.96.0.0/12`) are taken, and how many are free."""
+        out = {}
+        for pool in self._pools.values():
+            taken = len(pool.pending.union(pool.of_services))
+            out[str(pool.network)] = (taken, pool.last - pool.first + 1 - taken)
+        return out
+
     def sweep(self) -> None:
         """Release addresses that were already being written at the last sweep: their writes were cancelled."""
         with self._choosing:

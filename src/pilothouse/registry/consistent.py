@@ -5,7 +5,7 @@ A read waits until the watch caches have the store's revision. When they take to
 
 from pilothouse import errors
 from pilothouse._entry import Entry
-from pilothouse.metrics import Counter
+from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import storage_error, unavailable
 from pilothouse.registry.store import Store, key_of
@@ -16,11 +16,11 @@ CATCH_UP = 3.0
 
 
 class ConsistentReads:
-    """Waits until the caches are as new as the store. `reads` counts the outcomes."""
+    """Waits until the caches are as new as the store. Concurrent requests share one check."""
 
-    def __init__(self, store: Store, reads: Counter) -> None:
+    def __init__(self, store: Store, metrics: ConsistentReadMetrics) -> None:
         self.store = store
-        self._reads = reads
+        self._metrics = metrics
 
     async def catch_up(self) -> bool:
         """Wait for the caches; False when they take too long. Raises ServiceUnavailable when the store does not answer."""
@@ -34,7 +34,7 @@ class ConsistentReads:
 
     def count(self, resource: Resource, *, fallback: bool, success: bool) -> None:
         """Note how a read ended."""
-        self._reads.inc(_BOOL[fallback], resource.group, resource.plural, _BOOL[success])
+        self._metrics.reads.inc(_BOOL[fallback], resource.group, resource.plural, _BOOL[success])
 
 
 _BOOL = ("false", "true")

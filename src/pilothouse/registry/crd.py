@@ -7,7 +7,6 @@ its conditions show; it does not affect the others.
 import contextlib
 import functools
 import hashlib
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +21,7 @@ from pilothouse.api.schema import Type
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import StructuralCodec
 from pilothouse.api.validate.crd.definition import is_true
+from pilothouse.logs import Logger
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.crd_strategy import Checked, Instances, nested, split
@@ -33,9 +33,8 @@ from pilothouse.registry.rest import put
 from pilothouse.registry.store import Store
 from pilothouse.registry.versions import version_key
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
-DEFINITIONS = "customresourcedefinitions.apiextensions.k8s.io"
 VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 TERMINATING_VERBS = ("delete", "deletecollection", "get", "list", "watch")
 
@@ -341,7 +340,7 @@ class Definitions:
         try:
             self._apply(name, raw, obj)
         except Exception as err:
-            log.exception("a definition is not served", extra={"kv": {"name": name}})
+            log.exception("A definition is not served", name=name)
             self.remove(name)
             self._faults[name] = f"{type(err).__name__}: {err}"
 
@@ -366,9 +365,9 @@ class Definitions:
             return
         made = Definition(raw, obj, digests)
         if made.fault:
-            log.error("a definition is not served", extra={"kv": {"name": name, "reason": made.fault}})
+            log.error("A definition is not served", name=name, err=made.fault)
         if b'"x-kubernetes-validations"' in raw:
-            log.warning("rules of a definition are stored and not carried out", extra={"kv": {"name": name}})
+            log.warning("Validation rules of a definition are stored and not evaluated", name=name)
         if known is not None:
             self._withdraw(known, keep={(r.group, r.version, r.plural) for r in made.records})
             if known.hub.selectable or made.hub.selectable:

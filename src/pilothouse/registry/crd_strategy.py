@@ -1,6 +1,5 @@
 """What a write of a custom resource has to fulfil (apiextensions-apiserver pkg/registry/customresource)."""
 
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +12,10 @@ from pilothouse.api.structural.codec import whole_numbers
 from pilothouse.api.structural.rules import validate_embedded, validate_lists
 from pilothouse.api.structural.schema import Schema
 from pilothouse.api.structural.validate import Correlation, Validator, same, validate
+from pilothouse.logs import Logger
 from pilothouse.registry.strategy import Strategy, WriteContext
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 STANDARD_FINALIZERS = {"orphan", "foregroundDeletion", "kubernetes"}
 INT32_MAX = 2**31 - 1
@@ -87,7 +87,7 @@ class Checked:
             except errors.StatusError:  # the request is at its end, not the schema
                 raise
             except Exception as err:
-                log.exception("a schema cannot be compiled", extra={"kv": {"of": self.about}})
+                log.exception("A schema cannot be compiled", definition=self.about)
                 self._fault = f"{type(err).__name__}: {err}"
         raise errors.InternalError(f"the schema of {self.about} cannot be compiled: {self._fault}")
 

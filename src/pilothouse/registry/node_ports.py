@@ -83,6 +83,11 @@ class NodePorts:
         self._pending_bits |= self.bitmap([port])
         return port
 
+    def usage(self) -> tuple[int, int]:
+        """How many ports are taken, and how many are free."""
+        taken = (self._known() | self._pending_bits).bit_count()
+        return taken, self.last - self.first + 1 - taken
+
     def release(self, port: int) -> None:
         """Give back a port that was chosen and not claimed; any other is let pass."""
         self._settle([port])

@@ -1,16 +1,16 @@
 """The rules of a kind applied to an object before it is written (apiserver registry/rest BeforeCreate, BeforeUpdate)."""
 
-import logging
 from typing import Any
 
 from pilothouse import errors
 from pilothouse.api import codec, meta, names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.semantic import same_meaning
+from pilothouse.logs import Logger
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 def dig(obj: Any, path: Path) -> Any:
@@ -183,4 +183,4 @@ async def undo(ctx: WriteContext, keep: int = 0) -> None:
             if waiting is not None:
                 await waiting
         except Exception:
-            log.exception("a reservation of a write that did not happen was not given back")
+            log.exception("A reservation of a write that did not happen was not given back")

@@ -79,6 +79,7 @@ class Acceptor:
         self._silent: dict[int, tuple[socket.socket, UnauthenticatedConnection, float]] = {}
         self._queues: dict[str, deque[tuple[socket.socket, UnauthenticatedConnection]]] = {}
         self._queued = 0
+        self.handshake_errors = 0
         self._starting = False
         self._handshakes: dict[UnauthenticatedConnection, asyncio.Task[None]] = {}
         self._epoll = select.epoll() if contexts is not None and hasattr(select, "epoll") else None
@@ -95,6 +96,11 @@ class Acceptor:
         service = self._http1.service
         early = len(self._silent) + self._queued + len(self._handshakes)
         return early + service.open + len(service.leaving)
+
+    @property
+    def unauthenticated_connections(self) -> int:
+        """Connections on which nobody was authenticated yet."""
+        return len(self.early) + len(self.unauthenticated)
 
     def close(self) -> None:
         """Close the listening sockets and what has no protocol yet."""
@@ -238,6 +244,7 @@ class Acceptor:
             transport, _ = await self._loop.connect_accepted_socket(protocol, sock, **secure)
             entry.end = transport.abort
         except OSError:  # a failed handshake is no error of the server
+            self.handshake_errors += self._contexts is not None
             entry.leave()
         except BaseException:
             entry.leave()

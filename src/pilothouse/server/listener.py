@@ -74,6 +74,16 @@ class Listener:
         self._watcher: asyncio.Task[None] | None = None
 
     @property
+    def handshake_errors(self) -> int:
+        """How many TLS handshakes have failed."""
+        return self._acceptor.handshake_errors if self._acceptor is not None else 0
+
+    @property
+    def unauthenticated(self) -> int:
+        """How many connections are open on which nobody was authenticated yet."""
+        return self._acceptor.unauthenticated_connections if self._acceptor is not None else 0
+
+    @property
     def port(self) -> int:
         """The port of the first socket."""
         return int(self.sockets[0].getsockname()[1])

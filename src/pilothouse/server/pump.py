@@ -1,13 +1,13 @@
 """Writes a body whose parts are awaited to a stream, no faster than its peer takes it."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from pilothouse.logs import Logger
 from pilothouse.server.request import Stream
 
-log = logging.getLogger("pilothouse.server")
+log = Logger("pilothouse.server")
 
 
 async def pump(stream: Stream, parts: AsyncGenerator[bytes, None], ahead: int) -> None:
@@ -46,4 +46,4 @@ def start_pump(stream: Stream, parts: AsyncGenerator[bytes, None], ahead: int) -
 
 def _log_failure(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and task.exception() is not None:
-        log.error("a body was not written to its end", exc_info=task.exception())
+        log.exception("A body was not written to its end", err=task.exception())

@@ -6,14 +6,15 @@ it. Sessions are not resumed, so that a CA taken out of the files counts at once
 """
 
 import asyncio
-import logging
 import os
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-log = logging.getLogger(__name__)
+from pilothouse.logs import Logger
+
+log = Logger(__name__)
 
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
 """OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python's ssl has no name for."""
@@ -125,9 +126,9 @@ class Contexts:
         try:
             self._default, self._by_name = self._load()
         except (OSError, ValueError) as error:
-            log.warning("certificates were not reloaded", extra={"err": error})
+            log.warning("Certificates were not reloaded", err=error)
             return False
-        log.info("certificates were reloaded")
+        log.info("Certificates were reloaded")
         return True
 
     async def watch(self, interval: float = 5.0, reloaded: Callable[[], None] | None = None) -> None:

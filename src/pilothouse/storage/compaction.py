@@ -1,17 +1,17 @@
-"""Has the store forget old history at a steady pace, as kube-apiserver's compactor does."""
+"""Compacts the history of the embedded stores at regular intervals, as kube-apiserver's compactor does."""
 
 import asyncio
-import logging
 from collections import deque
 
 from pilothouse.lifecycle import BackgroundTask
+from pilothouse.logs import Logger
 from pilothouse.storage.interface import Storage, StorageError
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 
 class CompactionLoop(BackgroundTask):
-    """Compacts every `interval` seconds to what was the newest revision `keep` seconds ago."""
+    """Every `interval` seconds, compacts to the revision that was the newest one `keep` seconds ago."""
 
     def __init__(self, storage: Storage, interval: float = 300.0, keep: float = 300.0) -> None:
         self._storage = storage
@@ -31,4 +31,4 @@ class CompactionLoop(BackgroundTask):
                 try:
                     await self._storage.compact(target)
                 except StorageError as error:
-                    log.warning("compaction to revision %d failed, it is tried again: %s", target, error)
+                    log.warning("Compaction failed, it is tried again", revision=target, err=error)

@@ -1,14 +1,14 @@
-"""What the embedded stores share: whom to tell of a commit, and which keys to expire when."""
+"""Parts that the embedded stores share: the watches that get each commit, and the expiry of keys."""
 
 import asyncio
 import heapq
-import logging
 import time
 from collections.abc import Callable, Sequence
 
+from pilothouse.logs import Logger
 from pilothouse.storage.interface import Event, StorageError, Subscription, Unavailable
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 MAX_SLEEP = 3600.0
 """Seconds between two looks at the earliest deadline, so that a clock that was set is noticed."""
@@ -46,7 +46,7 @@ class Subscriber:
             self.deliver(events)
 
     def offer(self, events: Sequence[Event]) -> None:
-        """Pass on the events of one commit that were asked for."""
+        """Deliver those events of one commit that match the subscription."""
         prefix, revision = self.prefix, self.revision
         wanted = [e for e in events if e.kv.mod >= revision and e.kv.key.startswith(prefix)]
         if not wanted:
@@ -57,13 +57,13 @@ class Subscriber:
             self.deliver(wanted)
 
     def deliver(self, events: list[Event]) -> None:
-        """Call the watcher; one that raises is ended, as it has lost events."""
+        """Call the watcher. One that raises has lost events, so its watch ends."""
         if self.closed or not events:
             return
         try:
             self._on_events(events)
         except Exception as error:
-            log.exception("a watcher of the store failed")
+            log.exception("A watcher of the store failed")
             self.fail(Unavailable(f"watcher failed: {error}"))
 
     def fail(self, error: StorageError) -> None:
@@ -80,7 +80,7 @@ class Feed:
         self._subscribers: list[Subscriber] = []
 
     def add(self, subscriber: Subscriber) -> Subscription:
-        """Take a subscriber in; closing the answer lets it go."""
+        """Add a subscriber; closing the subscription removes it."""
         self._subscribers.append(subscriber)
 
         def close() -> None:
@@ -91,14 +91,14 @@ class Feed:
         return Subscription(close)
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Tell everybody of one commit; the events of a revision come together."""
+        """Send the events of one commit to all subscribers; the events of a revision stay together."""
         for subscriber in tuple(self._subscribers):
             subscriber.offer(events)
             if subscriber.closed and subscriber in self._subscribers:
                 self._subscribers.remove(subscriber)
 
     def wants_previous(self) -> bool:
-        """True if somebody wants the state before each change."""
+        """Whether a subscriber wants the state before each change."""
         return any(s.prev_kv for s in self._subscribers)
 
     def close(self, error: StorageError) -> None:
@@ -128,12 +128,12 @@ class Expiry:
         heapq.heapify(self._heap)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to expire what was and will be added."""
+        """Start to expire keys."""
         self._loop = loop
         self._arm()
 
     def close(self) -> None:
-        """Expire nothing more."""
+        """Stop expiring keys."""
         self._loop = None
         if self._timer is not None:
             self._timer.cancel()

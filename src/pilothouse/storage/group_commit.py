@@ -1,4 +1,4 @@
-"""Group commit: writes are gathered on the loop's thread, so that one commit carries those of many writers.
+"""Group commit: the loop's thread collects writes, so that one commit carries those of many writers.
 
 A commit costs the same however little it carries. While one is on its way to the disk writes wait for the next; and
 writers that were just answered are given a moment to come back, for most write again at once. Who writes alone never
@@ -30,14 +30,14 @@ class GroupCommit(Generic[Write]):
         self._waiting: list[Write] = []
         self._running = 0
         self._writers = 0
-        """How many are expected: those that the last commit answered, and those that waited meanwhile."""
+        """How many writes are expected: as many as the last commit answered, and as many as waited meanwhile."""
         self._answered = 0.0
         self._seen = 0
         self._timer: asyncio.Handle | None = None
         self._soon = False
 
     def add(self, write: Write) -> None:
-        """Take a write into the next group."""
+        """Add a write to the next group."""
         self._waiting.append(write)
         if not self._running and not self._soon:
             self._consider()
@@ -51,7 +51,7 @@ class GroupCommit(Generic[Write]):
             self._consider()
 
     def flush(self) -> None:
-        """Commit what waits."""
+        """Commit the writes that wait."""
         self._soon = False
         if self._timer is not None:
             self._timer.cancel()

@@ -50,7 +50,7 @@ class Unavailable(StorageError):
 
 
 class Behind(Unavailable):
-    """The store answers, but its watches have not told in time of all that it has."""
+    """The store answers, but its watches have not delivered all changes in time."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -105,8 +105,8 @@ class Subscription:
 class Storage(Protocol):
     """What a store can do. Keys are text (`/registry/pods/default/a`).
 
-    `shared` says that other processes write to it, too: what its watches told may be old until
-    current_revision() was awaited.
+    `shared` says that other processes write to it as well: what its watches have delivered may be stale until
+    current_revision() has returned.
     """
 
     shared: bool
@@ -128,7 +128,7 @@ class Storage(Protocol):
     async def current_revision(self) -> int:
         """The newest committed revision, linearizable (for etcd a quorum read, shared by all who wait).
 
-        Every watch has been told of all changes up to it when this answers; Behind when that takes too long."""
+        When it returns, every watch has got all changes up to that revision. Raises Behind when that takes too long."""
 
     async def get(self, key: str, revision: int = 0) -> KeyValue | None:
         """One key, now or as of a revision (Compacted, FutureRevision)."""

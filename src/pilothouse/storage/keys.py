@@ -1,4 +1,4 @@
-"""Where objects are stored, and the continue tokens that name a place among the keys."""
+"""The root of all keys, and the continue tokens that name a place among the keys."""
 
 import base64
 import json
@@ -8,36 +8,10 @@ from typing import Any
 
 ROOT = "/registry/"
 
-SPECIAL = {
-    ("", "services"): "services/specs",
-    ("", "endpoints"): "services/endpoints",
-    ("", "replicationcontrollers"): "controllers",
-    ("", "nodes"): "minions",
-    ("networking.k8s.io", "ingresses"): "ingress",
-    ("apiextensions.k8s.io", "customresourcedefinitions"): "apiextensions.k8s.io/customresourcedefinitions",
-    ("apiregistration.k8s.io", "apiservices"): "apiregistration.k8s.io/apiservices",
-}
-"""Built-in resources that are not stored under their plural name."""
-
 INVALID = "continue key is not valid"
 VERSION = "meta.k8s.io/v1"
 ALPHABET = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 MAX_INT64 = (1 << 63) - 1
-
-
-def builtin_prefix(group: str, plural: str) -> str:
-    """`/registry/pods/`: where a built-in resource is stored; the group is rarely part of it."""
-    return f"{ROOT}{SPECIAL.get((group, plural), plural)}/"
-
-
-def custom_prefix(group: str, plural: str) -> str:
-    """`/registry/example.com/widgets/`: where a custom resource is stored."""
-    return f"{ROOT}{group}/{plural}/"
-
-
-def object_key(prefix: str, namespace: str, name: str) -> str:
-    """An object's key; `namespace` is "" for cluster-scoped ones."""
-    return f"{prefix}{namespace}/{name}" if namespace else prefix + name
 
 
 def encode_continue(last_key: str, prefix: str, revision: int) -> str:

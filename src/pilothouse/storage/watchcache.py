@@ -4,9 +4,8 @@ An embedded store tells of a commit before its writer is answered: then reads of
 """
 
 import asyncio
-import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -15,12 +14,13 @@ from pilothouse._objects import Listing
 from pilothouse._watchcache import ResourceCache
 from pilothouse._watchers import Watcher
 from pilothouse.api.fields import quote
+from pilothouse.logs import Logger
 from pilothouse.storage.interface import Compacted, Event, KeyValue, Storage, StorageError, Subscription
 from pilothouse.waiting import in_task
 
 __all__ = ["Cacher", "Entry", "Listing", "ResourceCache", "UnreadableError", "Watcher"]
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 ROOT = "/registry/"
 PAGE = 10_000
@@ -30,26 +30,26 @@ HISTORY = 1000
 """Revisions before the newest that are replayed at start: clients of a restarted server can resume."""
 
 SLOTS = 60
-"""Seconds between two bookmarks of a watcher; each watcher has its slot among them."""
+"""Seconds between two bookmarks of a watcher; each watcher is in one of as many slots."""
 
 RETRY = (1.0, 10.0)
-"""Seconds between two attempts to read what could not be read: the first, and the longest."""
+"""Seconds between two attempts to read unreadable values: the first pause, and the longest."""
 
 LOGGED = 20
-"""Keys named in the log of those that can not be read at one time."""
+"""How many unreadable keys the log names at a time."""
 
 Extract = Callable[[dict[str, Any]], dict[str, str]]
 
 
 class UnreadableError(StorageError):
-    """What is stored under a key can not be read: its key is not to be had, it is damaged, or no object."""
+    """A stored value cannot be read: its encryption key is not available, or it is damaged or no object."""
 
     def __init__(self, kv: KeyValue, why: str) -> None:
         super().__init__(why)
         self.kv = kv
 
     def in_list(self) -> "UnreadableError":
-        """The same for who lists or watches: the message says which key it is."""
+        """The same error for a list or a watch: the message names the key."""
         return UnreadableError(self.kv, f"unable to transform key {quote(self.kv.key)}: {self}")
 
 
@@ -61,8 +61,8 @@ class Cacher:
     """The caches of all resources. `transform(key, bytes)` turns what is stored into JSON (decryption), after
     `prepare(pairs)` has fetched what that needs.
 
-    What can not be read is known by its key, so that nobody takes it for deleted: who reads it gets an error, who
-    lists or watches its resource too. It is tried again now and then.
+    A value that cannot be read is remembered by its key, so that it does not look deleted: reads of the object fail,
+    and so do lists and watches of its resource. Reading the value is retried from time to time.
     """
 
     def __init__(
@@ -73,6 +73,8 @@ class Cacher:
     ) -> None:
         self.revision = 0
         self.ready = False
+        self.initializations = 0
+        """How often the caches were filled from the store: at the start, and when its watch had ended."""
         self.unreadable: dict[str, UnreadableError] = {}
         self.loop: asyncio.AbstractEventLoop
         self._storage = storage
@@ -90,13 +92,13 @@ class Cacher:
         self._recovery: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Load everything and follow the store; what resources were registered before are filled."""
+        """Load all objects into the caches of the registered resources and follow the store."""
         self.loop = asyncio.get_running_loop()
         newest = await self._storage.current_revision()
         base = min(max(self._storage.compacted, newest - HISTORY, 1), newest)
         try:
             found = await self._read(base)
-        except Compacted:  # by somebody else, a moment ago
+        except Compacted:  # another server has compacted meanwhile
             base = newest
             found = await self._read(base)
         loaded: dict[str, list[Entry]] = {}
@@ -109,8 +111,9 @@ class Cacher:
             cache.load(loaded.pop(cache.prefix, []))
             cache.forget_history(base)
         self.revision = self._loaded = base
+        self.initializations += 1
         self._follow()
-        await self._storage.current_revision()  # has a shared store tell how far its watch is
+        await self._storage.current_revision()  # makes a shared store report the progress of its watch
         await self.wait_for(newest)
         self.ready = True
         self._tell(*self.unreadable.values())
@@ -147,15 +150,19 @@ class Cacher:
             self._resources[prefix] = found
         return found
 
+    def resources(self) -> Iterable[ResourceCache]:
+        """The caches of the resources that are served, whose prefixes tell them apart."""
+        return self._resources.values()
+
     def drop(self, prefix: str) -> None:
-        """Forget a resource that is served no longer; its watches end, its objects stay in the store."""
+        """Forget a resource that is no longer served. Its watches end, its objects stay in the store."""
         cache = self._resources.pop(prefix, None)
         if cache is not None:
             cache.end_watches()
             cache.move(prefix, self._unclaimed)
 
     async def wait_for(self, revision: int, timeout: float | None = None) -> bool:  # noqa: ASYNC109
-        """Wait until the cache has taken in `revision`; False when that did not happen in time (seconds)."""
+        """Wait until the cache has reached `revision`; False after `timeout` seconds."""
         if self.revision >= revision:
             return True
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -182,7 +189,7 @@ class Cacher:
         self._slots[watcher.slot].pop(watcher, None)
 
     def _tick(self) -> None:
-        """Once a second: bookmarks for one slot of the watchers, and a look at those who wait for room."""
+        """Once a second: send bookmarks to one slot of the watchers, and continue those whose sinks were full."""
         self._timer = self.loop.call_later(1, self._tick)
         self._slot = (self._slot + 1) % SLOTS
         for watcher, bookmarks in list(self._slots[self._slot].items()):
@@ -201,7 +208,7 @@ class Cacher:
             start = page.items[-1].key + "\0"
 
     def entry(self, kv: KeyValue) -> Entry:
-        """What is kept of a pair; UnreadableError when it can not be read."""
+        """The cache entry of a stored pair. Raises UnreadableError when it cannot be read."""
         try:
             value = kv.value if self._transform is None else self._transform(kv.key, kv.value)
             return Entry(kv.key, value, kv.mod, kv.create)
@@ -211,7 +218,7 @@ class Cacher:
             raise UnreadableError(kv, f"{kv.key} can not be decoded: {error}") from error
 
     def _hide(self, error: UnreadableError) -> None:
-        """Keep a pair that can not be read from those who would miss it: what is known of it stays as it was."""
+        """Remember a pair that cannot be read; the object's last known state stays in the cache."""
         self.unreadable[error.kv.key] = error
         if self.ready:
             self._tell(error)
@@ -220,9 +227,12 @@ class Cacher:
             self._retry = self.loop.create_task(self._try_again())
 
     def _tell(self, *errors: UnreadableError) -> None:
-        """Log them, unless many are known already."""
+        """Log unreadable values, unless many are known already."""
         for error in errors[: max(LOGGED - len(self.unreadable) + len(errors), 0)]:
-            log.error("the value of %s can not be read: %s", error.kv.key, error, exc_info=error.__cause__)
+            if error.__cause__ is None:
+                log.error("A stored value cannot be read", key=error.kv.key, err=error)
+            else:
+                log.exception("A stored value cannot be read", err=error.__cause__, key=error.kv.key)
 
     async def _try_again(self) -> None:
         delay, longest = RETRY
@@ -234,11 +244,11 @@ class Cacher:
                     await self._prepare([error.kv for error in self.unreadable.values()])
                 self._reveal()
             except Exception:
-                log.exception("what could not be read was not tried again")
+                log.exception("Stored values that could not be read were not tried again")
         self._retry = None
 
     def _reveal(self) -> None:
-        """Take in what can be read by now. Its revision is past, so watches of its resource begin anew after it."""
+        """Add values that have become readable. Their revisions are past, so the history of their resources starts anew."""
         touched = {}
         for kv in sorted((error.kv for error in self.unreadable.values()), key=attrgetter("mod")):
             try:
@@ -251,11 +261,11 @@ class Cacher:
             cache.apply(kv.key, entry, kv.mod)
             touched[cache.prefix] = cache
         for cache in touched.values():
-            log.info("values under %s can be read again", cache.prefix)
+            log.info("Stored values can be read again", prefix=cache.prefix)
             cache.forget_history(self.revision)
 
     def _take(self, kv: KeyValue, deleted: bool = False) -> None:
-        """Take in a change."""
+        """Apply a change to the cache of its resource."""
         cache = self._find(kv.key)
         try:
             entry = None if deleted else self.entry(kv)
@@ -288,7 +298,7 @@ class Cacher:
         )
 
     def _on_progress(self, revision: int) -> None:
-        """The store has written elsewhere; nothing of ours has changed up to this revision."""
+        """Advance to a revision up to which no key of ours has changed."""
         self.revision = max(self.revision, revision)
         self._wake()
 
@@ -309,11 +319,11 @@ class Cacher:
     def _on_error(self, error: StorageError) -> None:
         self.ready = False
         if self._recovery is None or self._recovery.done():
-            log.warning("the watch of the store ended, starting over: %s", error)
+            log.warning("The watch of the store ended, it is started again", err=error)
             self._recovery = self.loop.create_task(self._recover())
 
     async def _recover(self) -> None:
-        """Read everything again and tell the watchers of what has changed meanwhile."""
+        """Read everything again and send the watchers the changes that were missed."""
         delay = 0.05
         while True:
             try:
@@ -321,7 +331,7 @@ class Cacher:
                 self._reconcile(await self._read(revision), revision)
                 self._follow()
             except StorageError as error:
-                log.warning("the store can not be read: %s", error)
+                log.warning("The store cannot be read", err=error)
             else:
                 self.ready = True
                 self._tell(*self.unreadable.values())
@@ -346,4 +356,5 @@ class Cacher:
         self.revision = self._loaded = max(self.revision, revision)
         for cache in (self._unclaimed, *self._resources.values()):
             cache.forget_history(revision)
+        self.initializations += 1
         self._wake()

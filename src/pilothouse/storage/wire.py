@@ -1,4 +1,4 @@
-"""Protobuf's wire form: what small messages need that are written and read by hand.
+"""Encodes and decodes protobuf's wire format, for small messages without generated code.
 
 A message is built by `message((number, value), ...)` and read by `parse(data)`, field by field.
 """
@@ -14,7 +14,7 @@ class WireError(ValueError):
 
 
 def varint(value: int) -> bytes:
-    """A number in as few bytes as it needs; a negative one as its 64 bits say."""
+    """Encode a number as a varint; a negative one as its 64-bit two's complement."""
     value &= _MASK
     out = bytearray()
     while value > 0x7F:

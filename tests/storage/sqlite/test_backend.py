@@ -66,20 +66,6 @@ def test_second_process_is_told_who_has_the_directory(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_snapshot_is_a_database(tmp_path: Path) -> None:
-    async def main() -> None:
-        store = await opened(tmp_path / "one")
-        kv = await store.create(P + "a", b"1")
-        (tmp_path / "two").mkdir()
-        await store.snapshot(tmp_path / "two" / "state.db")
-        await store.close()
-        copy = await opened(tmp_path / "two")
-        assert await copy.get(P + "a") == kv
-        await copy.close()
-
-    asyncio.run(main())
-
-
 def test_small_start_is_quick(tmp_path: Path) -> None:
     async def main() -> float:
         store = await opened(tmp_path)

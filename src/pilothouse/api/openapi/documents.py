@@ -8,7 +8,6 @@ import functools
 import hashlib
 import importlib.util
 import json
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,8 +27,9 @@ from pilothouse.api.openapi.paths import (
     Paths,
     document_path,
 )
+from pilothouse.logs import Logger
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 V3, V2 = "#/components/schemas/", "#/definitions/"
 RELEASE = "v1.36.0-local"
@@ -269,7 +269,7 @@ class OpenAPI:
         try:
             return declared.document
         except Exception:
-            log.exception("a schema is left out of the OpenAPI documents", extra={"kv": {"kind": kind.kind}})
+            log.exception("A schema is left out of the OpenAPI documents", kind=kind.kind)
             return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
     def _custom_schemas(self, kinds: Iterable[Kind]) -> Iterator[tuple[str, Document]]:

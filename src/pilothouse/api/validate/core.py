@@ -85,18 +85,3 @@ def validate_binding(binding: Object, errs: Errors) -> None:
         errs.not_supported("target.kind", target["kind"], ("Node", "<empty>"))
     if not target.get("name"):
         errs.required("target.name")
-
-
-def validate_log_options(options: Object, errs: Errors) -> None:
-    """PodLogOptions; the choice of a stream is an alpha feature and off."""
-    lines, limit, seconds = (options.get(m) for m in ("tailLines", "limitBytes", "sinceSeconds"))
-    if lines is not None and lines < 0:
-        errs.invalid("tailLines", lines, "must be greater than or equal to 0")
-    if limit is not None and limit < 1:
-        errs.invalid("limitBytes", limit, "must be greater than 0")
-    if seconds is not None and options.get("sinceTime") is not None:
-        errs.forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified")
-    elif seconds is not None and seconds < 1:
-        errs.invalid("sinceSeconds", seconds, "must be greater than 0")
-    if options.get("stream") is not None:
-        errs.forbidden("stream", "may not be specified")

@@ -3,20 +3,20 @@
 A port is marked and an IPAddress exists before the service has them, so that no two servers can give them out.
 """
 
-import logging
 from functools import partial
 from typing import NoReturn
 
 from pilothouse import errors
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
+from pilothouse.logs import Logger
 from pilothouse.registry.allocators import AllocationError
 from pilothouse.registry.node_ports import TAKEN, ports_of
 from pilothouse.registry.storage_errors import storage_error
 from pilothouse.registry.strategy import Raced, WriteContext
 from pilothouse.storage.interface import StorageError
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 ADDRESSES = "ipaddresses.networking.k8s.io"
 FAMILY = "ipaddress.kubernetes.io/ip-family"
@@ -52,7 +52,7 @@ async def settle(ctx: WriteContext, service: Object | None, old: Object | None) 
     try:
         await _settle(ctx, service, old)
     except (StorageError, AllocationError, errors.StatusError) as err:
-        log.warning("something of a service was not given back, the next repair will: %s", err)
+        log.warning("Ports or addresses of a service were not released, the next repair does it", err=err)
 
 
 async def _settle(ctx: WriteContext, service: Object | None, old: Object) -> None:

@@ -3,7 +3,6 @@
 """
 
 import asyncio
-import logging
 import os
 from abc import ABC, abstractmethod
 from collections import deque
@@ -14,6 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from pilothouse.logs import Logger
 from pilothouse.storage.interface import (
     Behind,
     Event,
@@ -26,28 +26,28 @@ from pilothouse.storage.interface import (
     Unavailable,
 )
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 ENCRYPTED = b"k8s:enc:"
 NONCE = 12
 
 SETTLE_SECONDS = 3.0
-"""For keys to be fetched before who waits goes on without the events that need them."""
+"""Seconds that a read waits for events whose keys are being fetched."""
 
 READY_SECONDS = 10.0
 """For the providers of a new configuration to be usable, at least; longer when their time-outs are long."""
 
 
 class EncryptionError(StorageError):
-    """A value can not be written: there is no key to encrypt it with at the moment."""
+    """A value cannot be written because no key to encrypt it is available."""
 
 
 class DecryptionError(StorageError):
-    """A stored value can not be read: no key fits, it was changed, or its key can not be had at the moment."""
+    """A stored value cannot be read: no key fits, the value was changed, or its key is not available."""
 
 
 class Provider(ABC):
-    """One way to encrypt. `prefix` tells its values from others'."""
+    """A way to encrypt values. Values begin with the `prefix` of the provider that wrote them."""
 
     prefix: bytes
 
@@ -57,15 +57,15 @@ class Provider(ABC):
 
     @abstractmethod
     def decrypt(self, data: bytes, context: bytes) -> bytes:
-        """Raises ValueError for what this provider has not written."""
+        """Decrypt a value. Raises ValueError for a value that another provider wrote."""
 
     def stale(self, data: bytes) -> bool:
-        """Whether what this provider has written it would write with another key today."""
+        """Whether this provider would write the value with another key now."""
         return False
 
 
 class Remote(Provider):
-    """A provider that has its keys from elsewhere: a value can be decrypted once its key was fetched.
+    """A provider whose keys come from a plugin: a value can be decrypted once its key was fetched.
 
     encrypt() raises EncryptionError while there is no key to write with.
     """
@@ -74,23 +74,23 @@ class Remote(Provider):
     """Seconds, for one call."""
 
     problem: str
-    """What is wrong with it, "" when all is well."""
+    """Why the provider is not healthy, "" when it is."""
 
     @abstractmethod
     async def open(self, within: float = 0.0) -> None:
-        """Try to become usable, for this many seconds or once, and go on with it in the background."""
+        """Try for this many seconds, at least once, to become usable; later attempts run in the background."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Stop; calls that are under way fail."""
+        """Stop; pending calls fail."""
 
     @abstractmethod
     def unknown(self, data: bytes) -> bytes | None:
-        """What to fetch before a value can be decrypted, None when nothing would help."""
+        """The key that must be fetched before a value can be decrypted; None when no key is missing."""
 
     @abstractmethod
     async def fetch(self, source: bytes) -> None:
-        """Get one key; decrypt() tells of failure. Who asks for the same key waits for the same answer."""
+        """Fetch one key. Callers that want the same key share one request. A failure shows in decrypt()."""
 
 
 class PlainText(Provider):
@@ -108,13 +108,13 @@ class PlainText(Provider):
 
 
 def seal(cipher: AESGCM, data: bytes, context: bytes) -> bytes:
-    """Encrypt under a random nonce, which stands before what comes out."""
+    """Encrypt with a random nonce, which precedes the ciphertext."""
     nonce = os.urandom(NONCE)
     return nonce + cipher.encrypt(nonce, data, context)
 
 
 def unseal(cipher: AESGCM, data: bytes, context: bytes) -> bytes:
-    """What was sealed; ValueError, in Go's words, for everything else."""
+    """Decrypt what `seal` wrote. Raises ValueError, in Go's words, for anything else."""
     if len(data) < NONCE:
         raise ValueError("the stored data was shorter than the required size")
     try:
@@ -201,21 +201,21 @@ class Encryption:
         self.use(rules)
 
     def use(self, rules: Sequence[Rule]) -> None:
-        """Go on with other rules, whose providers are open."""
+        """Replace the rules by others, whose providers are open."""
         self._rules = rules
         self._known: dict[str, Sequence[Provider]] = {}
         self.remotes = _remotes(rules)
 
     async def open(self) -> None:
-        """Open what has its keys from elsewhere; what is not usable yet may become so later."""
+        """Open the remote providers; one that is not usable yet may become so later."""
         await asyncio.gather(*(remote.open() for remote in self.remotes))
 
     async def close(self) -> None:
-        """Close the same."""
+        """Close the remote providers."""
         await asyncio.gather(*(remote.close() for remote in self.remotes))
 
     async def replace(self, rules: Sequence[Rule]) -> None:
-        """Go on with other rules once their providers are usable; Unavailable, and no change, when they are not."""
+        """Replace the rules once the new providers are usable. Raises Unavailable, and keeps the rules, when they are not."""
         wanted = _remotes(rules)
         within = max(READY_SECONDS, 2 * sum(remote.timeout for remote in wanted))
         new = [remote for remote in wanted if remote not in self.remotes]
@@ -229,12 +229,12 @@ class Encryption:
             raise Unavailable("; ".join(problems))
 
     def encrypt(self, key: str, value: bytes) -> bytes:
-        """What is to be stored."""
+        """Encrypt a value for its key."""
         provider = self._providers(key)[0]
         return provider.prefix + provider.encrypt(value, self._context(key)) if provider.prefix else value
 
     def decrypt(self, key: str, data: bytes) -> bytes:
-        """What was stored; DecryptionError when no provider can read it."""
+        """Decrypt a stored value. Raises DecryptionError when no provider can read it."""
         problems: list[str] = []
         providers = self._providers(key)
         for provider in providers:
@@ -249,7 +249,7 @@ class Encryption:
         raise DecryptionError(text if problems else "no matching prefix found")
 
     def stale(self, key: str, data: bytes) -> bool:
-        """Whether it would be stored in another way today."""
+        """Whether the value would be stored in another way now."""
         provider = self._providers(key)[0]
         if not data.startswith(provider.prefix):
             return True
@@ -268,12 +268,12 @@ class Encryption:
         return found
 
     async def prepare(self, items: Sequence[KeyValue]) -> None:
-        """Fetch what these values need, each key once; what fails is told by decrypt()."""
+        """Fetch the keys of these values, each once. Failures show in decrypt()."""
         if self.remotes and (unknown := self.unknown(items)):
             await asyncio.gather(*(remote.fetch(source) for source, remote in unknown.items()))
 
     def check(self) -> None:
-        """Raise RuntimeError when a provider is not well: the health check `kms-providers`."""
+        """Raise RuntimeError when a provider is not healthy: the health check `kms-providers`."""
         problems = [
             f"kms-provider-{at}: {remote.problem}" for at, remote in enumerate(self.remotes) if remote.problem
         ]
@@ -293,7 +293,7 @@ class Encryption:
 
 
 def _remotes(rules: Sequence[Rule]) -> list[Remote]:
-    """Each once, in the order of the configuration."""
+    """The remote providers, each once, in the order of the configuration."""
     found = {
         provider: None for _, providers in rules for provider in providers if isinstance(provider, Remote)
     }
@@ -406,12 +406,12 @@ class EncryptedStorage:
         return Subscription(close)
 
     async def stale(self, key: str) -> bool:
-        """Whether a value should be written again though nothing in it changes: its key was replaced."""
+        """Whether a value should be written again because its encryption key was replaced."""
         kv = await self.inner.get(key)
         return kv is not None and self.encryption.stale(key, kv.value)
 
     async def _settle(self) -> bool:
-        """Wait until every watch has been told of what the store has told so far; False when that takes too long."""
+        """Wait until every watcher has got the events that the store has sent so far; False when that takes too long."""
         waiting = [gate.task for gate in self._gates if gate.task is not None]
         if not waiting:
             return True
@@ -420,7 +420,7 @@ class EncryptedStorage:
 
 
 class _Gate:
-    """Between a store and one who watches it: events wait, in their order, while keys for them are fetched."""
+    """Stands between a store and a watcher. Events wait here, in their order, while their keys are fetched."""
 
     def __init__(
         self,
@@ -456,7 +456,7 @@ class _Gate:
             self._wait(revision)
 
     def close(self) -> None:
-        """Tell nothing more: who watches begins anew, so what waits is of no use."""
+        """Drop the events that wait: the watcher starts again from the store."""
         self._closed = True
         self._waiting.clear()
         if self.task is not None:
@@ -478,7 +478,7 @@ class _Gate:
                     self._on_progress(what)
                 self._waiting.popleft()
         except Exception as error:
-            log.exception("a watcher of the store failed")
+            log.exception("A watcher of the store failed")
             self._on_error(Unavailable(f"watcher failed: {error}"))
         finally:
             self.task = None

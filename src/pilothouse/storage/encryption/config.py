@@ -1,10 +1,9 @@
-"""EncryptionConfiguration: read, checked, and read again when the file changes (encryptionconfig)."""
+"""Reads and validates the EncryptionConfiguration, and reloads it when the file changes (encryptionconfig)."""
 
 import asyncio
 import base64
 import binascii
 import hashlib
-import logging
 import pathlib
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ import yaml
 from pilothouse.api.fields import OMIT, Errors, quote
 from pilothouse.flags import duration, show_duration
 from pilothouse.lifecycle import BackgroundTask
+from pilothouse.logs import Logger
 from pilothouse.storage.encryption.backend import (
     AesCbc,
     AesGcm,
@@ -29,7 +29,7 @@ from pilothouse.storage.encryption.backend import (
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.kms.provider import KMS, Settings
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 VERSION = "apiserver.config.k8s.io/v1"
 SIZES = {"aesgcm": (16, 24, 32), "aescbc": (16, 24, 32), "secretbox": (32,)}
@@ -41,14 +41,14 @@ KINDS: dict[str, Callable[[str, bytes], Provider]] = {
 NOT_STORED = ("apiserveripinfo", "serviceipallocations", "servicenodeportallocations")
 TIMEOUT = 3.0
 POLL = 10.0
-"""Seconds between two looks at the file."""
+"""Seconds between two checks of the file."""
 
 Make = Callable[[Settings], Remote]
 """Makes the provider of a KMS plugin; nothing is opened yet."""
 
 
 class EncryptionConfigError(Unavailable):
-    """The configuration can not be used; the message has every cause."""
+    """The configuration cannot be used; the message lists every cause."""
 
 
 def load(path: str, make: Make = KMS) -> tuple[list[Rule], str]:
@@ -288,7 +288,7 @@ def _resource_problem(name: str) -> str:
 
 
 class Reload(BackgroundTask):
-    """Looks for changes of the file; rules that can not be used leave the old ones in force."""
+    """Polls the file for changes. Rules that cannot be used are ignored: the old ones stay in force."""
 
     def __init__(self, path: str, digest: str, encryption: Encryption, make: Make = KMS) -> None:
         self._path = path
@@ -305,15 +305,17 @@ class Reload(BackgroundTask):
                 if digest != self._digest:
                     await self._encryption.replace(rules)
                     self._digest = digest
-                    log.info("encryption configuration read again")
+                    log.info("The encryption configuration was reloaded")
                 told = ""
             except Unavailable as error:
                 if str(error) != told:
-                    log.error("the old encryption configuration stays in force: %s", error)
+                    log.error(
+                        "The encryption configuration was not reloaded, the old one stays in force", err=error
+                    )
                 told = str(error)
 
     def _provider(self, settings: Settings) -> Remote:
-        """The one that is there already when nothing about it has changed."""
+        """The provider of a KMS plugin: the present one when its settings are the same, else a new one."""
         for remote in self._encryption.remotes:
             if isinstance(remote, KMS) and remote.settings == settings:
                 return remote

@@ -1,4 +1,4 @@
-"""What an operator does with etcd (`pilothouse etcd`): look, compact, defragment, take alarms back."""
+"""The commands of `pilothouse etcd`: show status, compact, defragment, disarm alarms."""
 
 import sys
 import warnings
@@ -12,13 +12,13 @@ import etcd3.utils
 import requests
 
 TIMEOUT = 30.0
-"""Seconds for a call; a defragmentation of a full database takes a while."""
+"""Seconds for a call; the defragmentation of a full database takes long."""
 
 Row = Sequence[object]
 
 
 class Admin:
-    """The members at `servers`, asked one after another over etcd's JSON gateway."""
+    """Talks to the members at `servers`, one after another, over etcd's JSON gateway."""
 
     def __init__(self, servers: Sequence[str], ca: str = "", cert: str = "", key: str = "") -> None:
         self._servers = tuple(servers)
@@ -37,7 +37,7 @@ class Admin:
             settings = {"protocol": url.scheme, "timeout": TIMEOUT, **self._tls}
             try:
                 found = etcd3.Client(url.hostname, url.port or 2379, **settings)
-            except AttributeError:  # its way to say that it could not ask for the version
+            except AttributeError:  # etcd3-py raises it when the version cannot be read
                 raise requests.ConnectionError(f"{server} does not answer") from None
             found._session.trust_env = False  # REQUESTS_CA_BUNDLE would beat --etcd-cafile
             self._clients[server] = found
@@ -61,7 +61,7 @@ class Admin:
         return out
 
     def members(self) -> list[Row]:
-        """The members as the cluster knows them."""
+        """The members that the cluster lists."""
         out: list[Row] = [("ID", "NAME", "PEER", "CLIENT")]
         for member in self._any().member_list().members:
             urls = (",".join(member.peerURLs or ()), ",".join(member.clientURLs or ()))
@@ -69,19 +69,19 @@ class Admin:
         return out
 
     def alarms(self) -> list[Row]:
-        """What is wrong: NOSPACE, CORRUPT."""
+        """The active alarms: NOSPACE, CORRUPT."""
         out: list[Row] = [("MEMBER", "ALARM")]
         return out + [(f"{int(a['memberID']):x}", a["alarm"]) for a in self._alarms()]
 
     def compact(self) -> list[Row]:
-        """Forget all history up to now: continue tokens and watches from before end."""
+        """Compact all history up to now. Older continue tokens and watches expire."""
         client = self._any()
         revision = client.status().header.revision
         client.compact(revision, True)
         return [("COMPACTED TO",), (revision,)]
 
     def defragment(self) -> list[Row]:
-        """Give free pages back, member by member, each of which stands still meanwhile."""
+        """Defragment the members one by one; a member does not answer meanwhile."""
         out: list[Row] = [("ENDPOINT", "BEFORE", "AFTER")]
         for server in self._servers:
             client = self._client(server)
@@ -91,7 +91,7 @@ class Admin:
         return out
 
     def disarm(self) -> list[Row]:
-        """Take alarms back: writes are let in again."""
+        """Disarm the alarms, so that etcd accepts writes again."""
         client = self._any()
         for alarm in self._alarms():
             client.call_rpc("/maintenance/alarm", data={"action": "DEACTIVATE", **alarm}, raw=True)
@@ -103,7 +103,7 @@ class Admin:
         return found
 
     def _any(self) -> Any:
-        """A member that answers."""
+        """The first member that answers."""
         problem: Exception | None = None
         for server in self._servers:
             try:
@@ -127,7 +127,7 @@ COMMANDS: dict[str, Callable[[Admin], list[Row]]] = {
 
 
 def run(command: str, servers: Sequence[str], ca: str = "", cert: str = "", key: str = "") -> int:
-    """Do one command and print what it says; the process's exit status."""
+    """Run one command, print its output, and return the exit status of the process."""
     action = COMMANDS.get(command)
     if action is None:
         print(f"Error: etcd {command or '?'}: must be one of {', '.join(COMMANDS)}", file=sys.stderr)

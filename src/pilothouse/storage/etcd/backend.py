@@ -4,7 +4,6 @@ Any number of processes may use it at the same time. What is acknowledged has be
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -30,11 +29,9 @@ from pilothouse.storage.interface import (
     Unavailable,
 )
 
-log = logging.getLogger(__name__)
-
 ROOT = "/registry"
 CATCH_UP = 3.0
-"""Seconds for the watches to tell of what was read or written, as upstream gives its cache."""
+"""Seconds in which the watches must reach a revision that was read or written; upstream's limit for its cache."""
 
 NEVER = -1
 """A mod revision that no key has."""
@@ -247,7 +244,7 @@ class EtcdStorage:
         return (self.prefix + key.removeprefix(ROOT)).encode()
 
     def _span(self, prefix: str) -> tuple[bytes, bytes]:
-        """First key and end of what has a prefix; "" is all of ours."""
+        """The range of keys that have a prefix, as its first key and its end; "" stands for all our keys."""
         first = self._key(prefix or f"{ROOT}/")
         return first, first[:-1] + bytes((first[-1] + 1,))
 
@@ -269,7 +266,7 @@ class EtcdStorage:
             raise Unavailable("the store is closed")
 
     async def _guard(self, call: Awaitable[bytes]) -> bytes:
-        """A call, unless the store is closed."""
+        """Await a call; raise Unavailable when the store is closed."""
         if not self._open:
             if asyncio.iscoroutine(call):
                 call.close()
@@ -291,7 +288,7 @@ class EtcdStorage:
         return answer
 
     async def _put(self, key: str, value: bytes, expect: int, ttl: float) -> tuple[TxnAnswer, int]:
-        """Write if the key's revision is `expect`; the answer for a known key has its create revision."""
+        """Write a key if its revision is `expect`; the result of an update has the key's create revision."""
         self._check_open()
         raw = self._key(key)
         for attempt in (1, 2):
@@ -341,7 +338,7 @@ class EtcdStorage:
         return revision
 
     async def _learn_compacted(self) -> None:
-        """Find the oldest revision: etcd tells it only to a watch that asks for an older one."""
+        """Learn the compacted revision: etcd tells it only to a watch that starts before it."""
         told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def failed(error: StorageError) -> None:
@@ -364,6 +361,6 @@ class EtcdStorage:
 
 
 def _retrieve(task: "asyncio.Future[Any]") -> None:
-    """Take note of a failure that nobody may be waiting for."""
+    """Retrieve the exception of a future for which nobody may wait, so that asyncio does not log it."""
     if not task.cancelled():
         task.exception()

@@ -1,18 +1,19 @@
 """Compaction of an etcd that several servers share, kube-apiservers too (apiserver etcd3/compact.go)."""
 
 import asyncio
-import logging
 
 from pilothouse.lifecycle import BackgroundTask
+from pilothouse.logs import Logger
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.interface import StorageError
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 KEY = b"compact_rev_key"
-"""Its value is the revision compacted last, its version the number of turns: who raises it, compacts."""
+"""The key whose value is the revision compacted last, and whose version counts the turns. The server that raises it
+compacts."""
 
 
 class EtcdCompaction(BackgroundTask):
@@ -30,10 +31,10 @@ class EtcdCompaction(BackgroundTask):
             try:
                 await self.turn()
             except StorageError as error:
-                log.warning("compaction failed, it is tried again: %s", error)
+                log.warning("Compaction failed, it is tried again", err=error)
 
     async def turn(self) -> int:
-        """Compact if no other server has done so since our last turn; the revision compacted to, 0 = none."""
+        """Compact, unless another server has done so since our last turn. Returns the compacted revision, or 0."""
         request = etcd_wire.txn_request(
             [etcd_wire.version_is(KEY, self._version)],
             [etcd_wire.op_put(KEY, str(self._revision).encode())],

@@ -1,20 +1,20 @@
-"""Whether etcd answers: a quorum read now and then, for readyz and livez."""
+"""Checks with a quorum read at intervals whether etcd answers, for readyz and livez."""
 
 import asyncio
-import logging
 
 from pilothouse.lifecycle import BackgroundTask
+from pilothouse.logs import Logger
 from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.interface import StorageError
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 PERIOD = 1.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 
 class EtcdHealth(BackgroundTask):
-    """Looks every PERIOD seconds whether etcd answers within `timeout` seconds."""
+    """Checks every PERIOD seconds whether etcd answers within `timeout` seconds."""
 
     def __init__(self, storage: EtcdStorage, timeout: float = 2.0) -> None:
         self._storage = storage
@@ -22,7 +22,7 @@ class EtcdHealth(BackgroundTask):
         self._problem = ""
 
     def check(self) -> None:
-        """Raise RuntimeError with the reason when the last look found etcd silent."""
+        """Raise RuntimeError with the reason when etcd did not answer the last check."""
         if self._problem:
             raise RuntimeError(f"error getting data from etcd: {self._problem}")
 
@@ -35,7 +35,8 @@ class EtcdHealth(BackgroundTask):
             except StorageError as error:
                 self._problem = str(error)
             if bool(before) != bool(self._problem):
-                log.warning("etcd does not answer: %s", self._problem) if self._problem else log.info(
-                    "etcd answers again"
-                )
+                if self._problem:
+                    log.warning("etcd does not answer", err=self._problem)
+                else:
+                    log.info("etcd answers again")
             await asyncio.sleep(PERIOD)

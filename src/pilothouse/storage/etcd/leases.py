@@ -9,13 +9,13 @@ from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.rpc import Rpc
 
 REUSE_SECONDS = 60
-"""Longest time for which a lease takes in more keys (--lease-reuse-duration-seconds)."""
+"""Seconds for which a lease is used for more keys, at most (--lease-reuse-duration-seconds)."""
 
 REUSE_SHARE = 0.05
 """That time as a share of the lease's length, when that is less."""
 
 MAX_KEYS = 1000
-"""Keys on one lease: etcd deletes them all in one go."""
+"""The most keys on one lease; etcd deletes them all at once."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,6 @@
 """Calls to the members of an etcd cluster: TLS, failover, time-outs and etcd's errors as those of a store."""
 
 import asyncio
-import logging
 import os
 import pathlib
 import random
@@ -13,9 +12,10 @@ from urllib.parse import urlsplit
 import grpc
 import grpc.aio
 
+from pilothouse.logs import Logger
 from pilothouse.storage.interface import StorageError, Unavailable
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 RANGE = "/etcdserverpb.KV/Range"
 TXN = "/etcdserverpb.KV/Txn"
@@ -62,11 +62,11 @@ _NOT_SENT = (
 
 
 class CompactedError(StorageError):
-    """etcd says that the revision is compacted, but not which one is the oldest."""
+    """The revision is compacted; etcd does not say which one is the oldest."""
 
 
 class FutureError(StorageError):
-    """etcd says that the revision is still to come."""
+    """The revision is in the future."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -100,7 +100,7 @@ class Member:
         self._unary: dict[str, Any] = {}
 
     def unary(self, method: str) -> Any:
-        """A callable for one method, bytes to bytes."""
+        """A callable for one method, from request bytes to response bytes."""
         found = self._unary.get(method)
         if found is None:
             found = self._unary[method] = self.channel.unary_unary(method)
@@ -118,7 +118,7 @@ def _credentials(tls: TLS) -> grpc.ChannelCredentials:
 
 
 class Rpc:
-    """The members, of which one at a time is used; a failure moves on to the next."""
+    """The members of the cluster. One at a time is used; after a failure it is the next one's turn."""
 
     def __init__(self, servers: Sequence[str], tls: TLS | None = None) -> None:
         self._servers = tuple(servers)
@@ -151,14 +151,16 @@ class Rpc:
         """Use another member than the one that failed."""
         if self._members and self._members[self._at] is failed and len(self._members) > 1:
             self._at = (self._at + 1) % len(self._members)
-            log.info("etcd member %s failed, going on with %s", failed.url, self.member.url)
+            log.info(
+                "A member of etcd failed, another one is used", failed=failed.url, member=self.member.url
+            )
 
     async def read(self, method: str, request: bytes, timeout: float = READ_TIMEOUT) -> bytes:  # noqa: ASYNC109
-        """A call that may be repeated."""
+        """Make a call that may be repeated."""
         return await self._call(method, request, timeout, repeat=True)
 
     async def write(self, method: str, request: bytes, timeout: float = WRITE_TIMEOUT) -> bytes:  # noqa: ASYNC109
-        """A call that is repeated only when the one before can not have had an effect."""
+        """Make a call that is repeated only if the attempt before cannot have had an effect."""
         return await self._call(method, request, timeout, repeat=False)
 
     async def _call(self, method: str, request: bytes, timeout: float, repeat: bool) -> bytes:  # noqa: ASYNC109
@@ -188,7 +190,7 @@ class Rpc:
 
 
 def transient(error: grpc.aio.AioRpcError) -> bool:
-    """Whether another member, or the same one later, may answer."""
+    """Whether a retry, with another member or later, may succeed."""
     return error.code() in (
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -197,7 +199,7 @@ def transient(error: grpc.aio.AioRpcError) -> bool:
 
 
 def not_sent(error: grpc.aio.AioRpcError) -> bool:
-    """Whether the call can not have had an effect."""
+    """Whether the call cannot have had an effect."""
     if error.code() is not grpc.StatusCode.UNAVAILABLE:
         return False
     text = (error.details() or "").lower()
@@ -205,7 +207,7 @@ def not_sent(error: grpc.aio.AioRpcError) -> bool:
 
 
 def translate(error: grpc.aio.AioRpcError) -> StorageError:
-    """etcd's error as one of a store's."""
+    """The StorageError for an error of etcd."""
     details = error.details() or error.code().name
     if error.code() is grpc.StatusCode.OUT_OF_RANGE:
         if "compacted" in details:

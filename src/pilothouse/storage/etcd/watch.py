@@ -1,13 +1,16 @@
-"""A watch of etcd that outlives connections and members: every change once, in order, by whole revisions."""
+"""A watch of etcd that survives the loss of connections and members.
+
+It delivers every change once, in order, and in whole revisions.
+"""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
 import grpc.aio
 
+from pilothouse.logs import Logger
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.rpc import Member, Rpc
@@ -15,7 +18,7 @@ from pilothouse.storage.etcd.wire import Change
 from pilothouse.storage.interface import Compacted, StorageError, Unavailable
 from pilothouse.storage.wire import WireError
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 CREATE_TIMEOUT = 3.0
 """Seconds in which a member must confirm a watch."""
@@ -27,7 +30,7 @@ STALL = 1.5
 """Seconds without progress, while somebody waits for it, after which another member is tried."""
 
 LEADER = (("hasleader", "true"),)
-"""Has a member end its watches when it has lost its leader, so that they go on elsewhere."""
+"""Makes a member end its watches when it has lost its leader, so that another member continues them."""
 
 
 def _ignore(told: object) -> None:
@@ -36,7 +39,7 @@ def _ignore(told: object) -> None:
 
 @dataclass(slots=True)
 class Listener:
-    """Who is told: of changes, of revisions reached without any, and of the error that ends the watch."""
+    """Gets the changes, the revisions reached without changes, and the error that ends the watch."""
 
     on_changes: Callable[[list[Change]], None] = _ignore
     on_progress: Callable[[int], None] = _ignore
@@ -44,7 +47,7 @@ class Listener:
 
 
 class EtcdWatch:
-    """Follows the keys in [start, end) from `revision` on. Up to `position` everything was told."""
+    """Follows the keys in [start, end) from `revision` on. Everything up to `position` was delivered."""
 
     def __init__(
         self,
@@ -67,18 +70,18 @@ class EtcdWatch:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def close(self) -> None:
-        """End; nothing is told after this."""
+        """End the watch; nothing is delivered after this."""
         self._task.cancel()
         if self._asking is not None:
             self._asking.cancel()
         self._release()
 
     async def closed(self) -> None:
-        """Wait until the connection is given back."""
+        """Wait until the connection is closed."""
         await asyncio.wait([self._task])
 
     async def reached(self, revision: int, timeout: float) -> bool:  # noqa: ASYNC109
-        """Wait until all up to `revision` was told; False after `timeout` seconds or when the watch ended."""
+        """Wait until everything up to `revision` was delivered; False after `timeout` seconds or when the watch ended."""
         if self.position >= revision:
             return True
         if self._task.done():
@@ -99,7 +102,7 @@ class EtcdWatch:
         return self.position >= revision
 
     async def _ask(self) -> None:
-        """While somebody waits, ask for progress; when none is made, leave the member."""
+        """Request progress while callers wait for it; without progress, change the member."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(FIRST_ASK)
         position, since = self.position, loop.time()
@@ -108,7 +111,7 @@ class EtcdWatch:
                 position, since = self.position, loop.time()
             call = self._call
             if call is not None and loop.time() - since > STALL:
-                log.warning("the watch of etcd is stuck at revision %d, trying another member", position)
+                log.warning("The watch of etcd is stuck, another member is tried", revision=position)
                 since = loop.time()
                 call.cancel()
             elif call is not None and self._ready:
@@ -129,14 +132,14 @@ class EtcdWatch:
             except asyncio.CancelledError:
                 if self._task.cancelling():
                     raise
-                # else only the call was cancelled: _ask() gave the member up
+                # otherwise _ask() has cancelled the call, to change the member
             except Compacted as error:
                 self._fail(error)
                 return
             except (Unavailable, WireError, TimeoutError, grpc.aio.AioRpcError) as error:
                 self._lost(error, attempt)
             except Exception as error:
-                log.exception("a watcher of the store failed")
+                log.exception("A watcher of the store failed")
                 self._fail(Unavailable(f"watcher failed: {error}"))
                 return
             self._rpc.turn(member)
@@ -144,23 +147,23 @@ class EtcdWatch:
             await asyncio.sleep(etcd_rpc.backoff(attempt) if attempt else 0)
 
     def _lost(self, error: Exception, attempt: int) -> None:
-        """Say so at the first failure in a row, and now and then."""
+        """Log the first failure in a row, and then ever fewer of the following ones."""
         if attempt & (attempt - 1) == 0:
             why = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error) or "no answer"
-            log.warning("the watch of etcd broke at revision %d: %s", self.position, why)
+            log.warning("The watch of etcd broke", revision=self.position, err=why)
 
     def _fail(self, error: StorageError) -> None:
         self._release()
         self._listener.on_error(error)
 
     def _release(self) -> None:
-        """Let go who waits for a watch that is over."""
+        """Wake the callers that wait for a watch that has ended."""
         for _, future in self._waiters:
             if not future.done():
                 future.set_result(None)
 
     async def _stream(self, member: Member) -> None:
-        """One connection's worth of the watch; ends when the stream does."""
+        """Run the watch over one stream, until the stream ends."""
         call = member.stream(etcd_rpc.WATCH)(metadata=LEADER)
         self._call = call
         try:

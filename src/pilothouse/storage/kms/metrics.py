@@ -3,22 +3,22 @@
 import hashlib
 import time
 
-from pilothouse.metrics import Counter, Gauge, Histogram, Labels, Metric
+from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
 
 SECONDS = tuple(0.0001 * 2**n for n in range(20))
 REMEMBERED = 100
-"""Key IDs of which is told; the ones seen first make room."""
+"""The most key IDs that are shown; the oldest ones are dropped."""
 
 FROM_STORAGE, TO_STORAGE = "from_storage", "to_storage"
 
 
 def key_id_hash(key_id: str) -> str:
-    """How key IDs are shown, "" for none."""
+    """The hash that stands for a key ID in labels; "" for an empty one."""
     return f"sha256:{hashlib.sha256(key_id.encode()).hexdigest()}" if key_id else ""
 
 
-class EnvelopeMetrics:
-    """What KMS providers count. `server_id` names this API server, as its lease is called."""
+class EnvelopeMetrics(Group):
+    """The metrics of all KMS providers. `server_id` is the name of this API server's lease."""
 
     def __init__(self) -> None:
         self.server_id = ""
@@ -40,20 +40,26 @@ class EnvelopeMetrics:
             (),
         )
         used = ("apiserver_id_hash", "key_id_hash", "provider_name", "transformation_type")
-        self._total = Counter(f"{prefix}key_id_hash_total", "[ALPHA] Uses of each key ID.", used)
+        self._total = Counter(
+            f"{prefix}key_id_hash_total", "[ALPHA] Uses of each key ID.", used, lambda: self._used(0)
+        )
         self._last = Gauge(
-            f"{prefix}key_id_hash_last_timestamp_seconds", "[ALPHA] Last use of each key ID.", used
+            f"{prefix}key_id_hash_last_timestamp_seconds",
+            "[ALPHA] Last use of each key ID.",
+            used,
+            lambda: self._used(1),
         )
         self._status = Gauge(
             f"{prefix}key_id_hash_status_last_timestamp_seconds",
             "[ALPHA] Last time that a plugin named a key ID as its own.",
             used[:-1],
+            self._last_named,
         )
         self._uses: dict[Labels, list[float]] = {}
         self._named: dict[Labels, float] = {}
 
     def used(self, way: str, provider: str, key_id: str) -> None:
-        """Count one value that was written (TO_STORAGE) or read (FROM_STORAGE); `key_id` is hashed."""
+        """Count a value that was written (TO_STORAGE) or read (FROM_STORAGE); `key_id` is a hash."""
         row = self._uses.get((key_id, provider, way))
         if row is None:
             _make_room(self._uses)
@@ -62,24 +68,22 @@ class EnvelopeMetrics:
         row[1] = time.time()
 
     def named(self, provider: str, key_id: str) -> None:
-        """Note the key ID of a plugin's status; it is hashed."""
+        """Note the time at which a plugin's status named a key ID; `key_id` is a hash."""
         if (key_id, provider) not in self._named:
             _make_room(self._named)
         self._named[key_id, provider] = time.time()
 
-    def metrics(self) -> list[Metric]:
-        """The metrics as they stand."""
+    def _used(self, field: int) -> dict[Labels, float]:
         server = key_id_hash(self.server_id)
-        self._total.values = {(server, *labels): row[0] for labels, row in self._uses.items()}
-        self._last.values = {(server, *labels): row[1] for labels, row in self._uses.items()}
-        self._status.values = {(server, *labels): at for labels, at in self._named.items()}
-        return [self.calls, self.invalid_key_ids, self.misses, self._total, self._last, self._status]
+        return {(server, *labels): row[field] for labels, row in self._uses.items()}
+
+    def _last_named(self) -> dict[Labels, float]:
+        server = key_id_hash(self.server_id)
+        return {(server, *labels): at for labels, at in self._named.items()}
 
     def reset(self) -> None:
-        """Forget what was counted."""
         self._uses.clear()
-        for metric in (self.calls, self.invalid_key_ids, self.misses):
-            metric.reset()
+        super().reset()
 
 
 def _make_room(known: dict[Labels, list[float]] | dict[Labels, float]) -> None:

@@ -6,7 +6,6 @@ of each value is derived. Reading needs the plugin once for each seed that some 
 
 import asyncio
 import hmac
-import logging
 import os
 import time
 import uuid
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pilothouse.lifecycle import BackgroundTask
+from pilothouse.logs import Logger
 from pilothouse.storage.encryption.backend import EncryptionError, Remote, seal, unseal
 from pilothouse.storage.kms import wire as kms_wire
 from pilothouse.storage.kms.metrics import FROM_STORAGE, TO_STORAGE, EnvelopeMetrics, key_id_hash
@@ -26,26 +26,26 @@ from pilothouse.storage.kms.wire import KMSError
 if TYPE_CHECKING:
     from pilothouse.storage.kms.rpc import Plugin
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 VERSIONS = ("v2", "v2beta1")
 
 HEALTHY_POLL = 60.0
 FAILING_POLL = 10.0
 OPENING_POLL = 0.1
-"""Seconds between two looks at a plugin: that is well, that is not, that must be before it is used."""
+"""Seconds between two status calls: to a healthy plugin, to an unhealthy one, and to one that is being opened."""
 
 WRITE_TTL = 180.0
-"""Seconds for which a seed may be written with after the plugin last said that its key is the current one."""
+"""Seconds for which a seed may encrypt after the plugin last confirmed that its key is the current one."""
 
 RETRY = 1.0
-"""Seconds after which a key that could not be decrypted is asked for again."""
+"""Seconds after which the decryption of a key is tried again."""
 
 PAUSE = 5.0
 """Times as long as a plugin let a call wait in vain, nothing is asked of it, lest everybody waits for it all the time."""
 
 CALLS = 16
-"""Keys that are asked for at a time."""
+"""The most keys that are decrypted at the same time."""
 
 SEED_SIZE = INFO_SIZE = 32
 
@@ -97,7 +97,7 @@ class Key:
 
 @dataclass(slots=True, frozen=True)
 class _Writing:
-    """What is written with: the seed, and the encoded source that tells readers how to get it."""
+    """The seed that encrypts writes, and its encoded source, which tells readers how to get it."""
 
     seed: Seed
     key_id: str
@@ -105,7 +105,7 @@ class _Writing:
 
 
 class KMS(Remote, BackgroundTask):
-    """One plugin. Keys once known stay known, so reads of what they protect go on without the plugin."""
+    """The provider of one plugin. Known keys are kept, so values under them can be read without the plugin."""
 
     def __init__(
         self,
@@ -239,11 +239,11 @@ class KMS(Remote, BackgroundTask):
             await asyncio.sleep(FAILING_POLL if self.problem else HEALTHY_POLL)
             try:
                 await self._look()
-            except Exception:  # were this to end, so would all writes after WRITE_TTL
-                log.exception("the KMS plugin %s was not looked at", self.settings.name)
+            except Exception:  # if this task ended, writes would fail after WRITE_TTL
+                log.exception("The status of a KMS plugin was not read", provider=self.settings.name)
 
     async def _look(self) -> None:
-        """Ask the plugin how it is, and for a new seed when its key has changed."""
+        """Read the plugin's status, and make a new seed when its key has changed."""
         name = self.settings.name
         before = self.problem
         try:
@@ -258,9 +258,9 @@ class KMS(Remote, BackgroundTask):
             text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
             self.problem = f"kmsv2 Provider {name} is not healthy, error: {text}" if problems else ""
         if self.problem and self.problem != before:
-            log.error("%s", self.problem)
+            log.error("A KMS plugin is not healthy", provider=name, err=self.problem)
         elif before and not self.problem:
-            log.info("the KMS plugin %s is well", name)
+            log.info("A KMS plugin is healthy again", provider=name)
 
     async def _problems(self, status: kms_wire.Status) -> list[str]:
         out = []
@@ -309,7 +309,7 @@ class KMS(Remote, BackgroundTask):
                 seed, encoded = Seed(secret, key_id_hash(key_id)), source.encode()
                 self._keys[encoded] = seed
                 self._writing, self._until = _Writing(seed, key_id, encoded), until
-                log.info("the KMS plugin %s has a new key", self.settings.name)
+                log.info("A KMS plugin has a new key", provider=self.settings.name)
                 return ""
         return (
             f'failed to rotate DEK uid="{uid}", errGen={why}, statusKeyIDHash="{key_id_hash(key_id)}", '

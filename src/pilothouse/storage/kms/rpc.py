@@ -27,7 +27,7 @@ OPTIONS = (
 T = TypeVar("T")
 
 Observe = Callable[[str, str, float], None]
-"""Told of (method, gRPC code by Go's name, seconds) after each call."""
+"""Called with (method, gRPC code by Go's name, seconds) after each call."""
 
 
 class Plugin:
@@ -49,23 +49,23 @@ class Plugin:
         self._methods = {path: self._channel.unary_unary(path) for path in paths}
 
     async def close(self) -> None:
-        """Calls that are under way fail."""
+        """Close the channel; pending calls fail."""
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
 
     async def status(self) -> Status:
-        """What the plugin says of itself; waits for one that is only starting."""
+        """The status of the plugin; waits for a plugin that is starting."""
         return await self._call(kms_wire.STATUS, b"", kms_wire.status_answer, wait=True)
 
     async def encrypt(self, plaintext: bytes, uid: str, kind: int) -> Source:
-        """The source of a key; not checked."""
+        """Encrypt a key. Returns its source, which is not validated."""
         request = kms_wire.encrypt_request(plaintext, uid)
         read = partial(kms_wire.encrypt_answer, kind=kind)
         return await self._call(kms_wire.ENCRYPT, request, read, wait=True)
 
     async def decrypt(self, source: Source) -> bytes:
-        """The key of a source; fails at once when the plugin is not there."""
+        """The key of a source; fails at once when the plugin does not listen."""
         request = kms_wire.decrypt_request(source, str(uuid.uuid4()))
         return await self._call(kms_wire.DECRYPT, request, kms_wire.decrypt_answer, wait=False)
 

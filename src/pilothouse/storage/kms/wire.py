@@ -24,7 +24,7 @@ MAX_ANNOTATIONS = 32 * 1024
 
 
 class KMSError(Exception):
-    """A plugin can not be reached, or answered with an error; the text is that of Go's gRPC."""
+    """A plugin cannot be reached, or has answered with an error; the text is that of Go's gRPC."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -74,7 +74,7 @@ class Source:
 
 
 def key_id_problem(key_id: str) -> str:
-    """Why this can be no key ID; "" when it can."""
+    """Why a key ID is invalid; "" when it is valid."""
     size = len(key_id.encode())
     if not size:
         return "keyID is empty"
@@ -93,7 +93,7 @@ def _annotation_problems(annotations: dict[str, bytes]) -> list[str]:
 
 
 def join(encrypted: bytes, source: bytes) -> bytes:
-    """EncryptedObject: what split() takes apart."""
+    """Encode an EncryptedObject; the inverse of split()."""
     return message((1, encrypted)) + source
 
 
@@ -109,7 +109,7 @@ def split(data: bytes) -> tuple[bytes, bytes]:
 
 
 def source(data: bytes) -> Source:
-    """What Source.encode() wrote, checked; ValueError when it can not be right."""
+    """Decode and validate what Source.encode() wrote. Raises ValueError when it is invalid."""
     annotations: dict[str, bytes] = {}
     ciphertext, key_id, kind = b"", "", AES_GCM_KEY
     for number, value in parse(data):

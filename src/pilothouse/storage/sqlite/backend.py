@@ -31,7 +31,7 @@ from pilothouse.storage.sqlite.writer import Batch, Compact, Write, Writer
 T = TypeVar("T")
 
 REPLAY = 500
-"""Events of a replay that are read at a time."""
+"""The events of a replay that are read in one step."""
 
 
 class SqliteStorage:
@@ -171,10 +171,6 @@ class SqliteStorage:
     async def size(self) -> int:
         return self._directory.size()
 
-    async def snapshot(self, file: str | os.PathLike[str]) -> None:
-        """Write a compact copy of the database, as of now, to a file that must not exist."""
-        await self._read(0, lambda _: self._directory.copy(file))
-
     def _check_open(self) -> None:
         if not self._open:
             raise Unavailable("the store is closed")
@@ -190,7 +186,7 @@ class SqliteStorage:
             raise
 
     async def _read(self, revision: int, read: Callable[..., T], *args: Any) -> T:
-        """Run a read on the reader's thread; history that was forgotten meanwhile is Compacted, too."""
+        """Run a read on the reader's thread. Raises Compacted as well when the history was compacted meanwhile."""
         self._check_open()
         if revision > self._revision:
             raise FutureRevision(self._revision)
@@ -215,7 +211,7 @@ class SqliteStorage:
         return await future
 
     def _deliver(self, batch: Batch) -> None:
-        """Tell the watchers of a commit, then the writers."""
+        """Deliver a commit to the watchers, then answer its writers."""
         self._revision = batch.revision
         events = batch.events
         if events:
@@ -236,7 +232,7 @@ class SqliteStorage:
             self._group.done(batch.writes)
 
     def _complete(self, batch: Batch) -> list[Event]:
-        """The events with what was before, for a watch that began while the batch was being written."""
+        """Add the previous values to events, for a watch that began while the batch was being written."""
         low, high = batch.events[0].kv.mod << BITS, (batch.revision + 1) << BITS
         try:
             db = self._directory.connect()
@@ -249,7 +245,7 @@ class SqliteStorage:
             return batch.events
 
     async def _replay(self, subscriber: Subscriber, end: int) -> None:
-        """Deliver the events up to revision `end`, then what came meanwhile."""
+        """Deliver the events up to revision `end`, then the live ones that came meanwhile."""
         low, high = subscriber.revision << BITS, end << BITS
         while low < high and not subscriber.closed:
             try:

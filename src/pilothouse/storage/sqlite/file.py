@@ -54,7 +54,7 @@ def key_value(row: Row) -> KeyValue:
 
 
 class DataDirectory:
-    """A directory that belongs to this process: `state.db`, its write-ahead log and a lock file."""
+    """The data directory of one process: `state.db`, its write-ahead log and a lock file."""
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory)
@@ -62,7 +62,7 @@ class DataDirectory:
         self._lock: int | None = None
 
     def lock(self) -> None:
-        """Take the directory; Unavailable when another process has it."""
+        """Lock the directory. Raises Unavailable when another process has locked it."""
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -81,7 +81,7 @@ class DataDirectory:
         self._lock = lock
 
     def unlock(self) -> None:
-        """Leave the directory to others."""
+        """Unlock the directory."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -194,7 +194,7 @@ def read_range(db: sqlite3.Connection, prefix: str, start: str, limit: int, revi
 
 
 def read_events(db: sqlite3.Connection, low: int, high: int, limit: int) -> tuple[list[Event], int]:
-    """Some `limit` events with ids in [low, high), revisions whole, and the id to go on from."""
+    """About `limit` events with ids in [low, high), in whole revisions, and the id to continue from."""
     while True:
         rows = db.execute(EVENTS, (low, high, limit)).fetchall()
         if len(rows) < limit:

@@ -1,7 +1,6 @@
 """The one thread that writes: group commit, compare-and-set, compaction and checkpoints."""
 
 import asyncio
-import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from pilothouse.logs import Logger
 from pilothouse.storage.interface import (
     Event,
     KeyExists,
@@ -21,7 +21,7 @@ from pilothouse.storage.interface import (
 from pilothouse.storage.sqlite import file as sqlite_file
 from pilothouse.storage.sqlite.file import BITS, DataDirectory
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 ROWS = 64
 """Rows of one INSERT: a statement gives up the interpreter lock once, however many rows it has."""
@@ -58,7 +58,7 @@ class Compact:
 
 @dataclass(slots=True)
 class Batch:
-    """What one commit brought about; `complete` when the events carry what was before."""
+    """The outcome of one commit; `complete` tells that the events carry the previous values."""
 
     revision: int
     events: list[Event] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Batch:
 
 @dataclass(slots=True)
 class _Plan:
-    """A batch while it is put together: the rows to insert and what every key will be."""
+    """A batch in preparation: the rows to insert and the state of every key after it."""
 
     revision: int
     rows: list[tuple[int, str, int, int | None, int, bytes | None]] = field(default_factory=list)
@@ -82,7 +82,7 @@ class _Plan:
 
 
 class Writer:
-    """Takes jobs from a queue until it is told to stop.
+    """Runs jobs from a queue until it is told to stop.
 
     `deliver(batch)` is called on the loop's thread, once per commit. `_heads` maps a key to the revision of
     its creation and the id of its row, packed into one integer (half the memory of a tuple).
@@ -110,7 +110,7 @@ class Writer:
         self.compacted = 1
 
     def open(self) -> None:
-        """Open the file and learn what is in it; Unavailable when that fails."""
+        """Open the file and read its keys. Raises Unavailable when that fails."""
         self._db = self._directory.open()
         try:
             self.revision = sqlite_file.newest_id(self._db) >> BITS
@@ -129,7 +129,7 @@ class Writer:
         self._queue.put(job)
 
     def join(self) -> None:
-        """Wait for the thread's end."""
+        """Wait until the thread has ended."""
         self._thread.join()
 
     def _run(self) -> None:
@@ -155,13 +155,13 @@ class Writer:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._db.close()
         except sqlite3.Error:
-            log.exception("the last checkpoint failed; the log is read at the next start")
+            log.exception("The last checkpoint failed, the log is read at the next start")
 
     def _send(self, batch: Batch) -> None:
         try:
             self._loop.call_soon_threadsafe(self._deliver, batch)
         except RuntimeError:
-            log.warning("the loop ended before a commit could be reported")
+            log.warning("The loop ended before a commit could be reported")
 
     def _answer(self, future: "asyncio.Future[Any]", result: Any) -> None:
         self._send(Batch(self.revision, answers=[(future, result)], complete=True))
@@ -169,7 +169,7 @@ class Writer:
     # --- commits
 
     def _commit(self, writes: list[Write]) -> Batch:
-        """One durable transaction for all that fit; each is judged by what those before it leave behind."""
+        """Commit all writes whose conditions hold in one durable transaction; each sees the effect of those before it."""
         plan = _Plan(self.revision)
         try:
             for write in writes:
@@ -179,7 +179,7 @@ class Writer:
             self._insert(plan.rows)
         except Exception as error:
             if not isinstance(error, sqlite3.Error):
-                log.exception("a commit failed")
+                log.exception("A commit failed")
             if self._db.in_transaction:
                 self._db.rollback()
             failure = Unavailable(f"the store can not be written: {error}")
@@ -222,7 +222,7 @@ class Writer:
         plan.accepted.append((write, plan.revision, first, len(plan.rows)))
 
     def _read_before(self, plan: _Plan, complete: bool) -> dict[int, KeyValue]:
-        """The rows that answers and events have to show, by id."""
+        """The previous rows that answers and events show, by id."""
         wanted = {row for _, _, row in plan.refused if row}
         if complete:
             wanted.update(row[3] for row in plan.rows if row[3] is not None)
@@ -289,7 +289,7 @@ class Writer:
         return RevisionConflict(op.key, current)
 
     def _checkpoint(self) -> None:
-        """Move the write-ahead log into the file when it has grown; after the answers, not before."""
+        """Move a long write-ahead log into the file. It runs after the writers were answered."""
         if self._written < CHECKPOINT_BYTES:
             return
         self._written = 0
@@ -298,12 +298,12 @@ class Writer:
             if pages > WAL_PAGES and moved < pages:
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error:
-            log.exception("a checkpoint failed; it is tried again")
+            log.exception("A checkpoint failed, it is tried again")
 
     # --- compaction
 
     def _compact(self, compaction: Compact) -> None:
-        """One bounded step; at its end the next compaction begins."""
+        """Run one bounded step of compaction; the last step starts the next compaction."""
         try:
             done = self._clean(compaction.revision)
         except sqlite3.Error as error:
@@ -317,7 +317,7 @@ class Writer:
             self._answer(compaction.future, None)
 
     def _clean(self, revision: int) -> bool:
-        """Forget what rows before `revision` replaced, and the deletions among them; True when none is left.
+        """Delete the rows that were replaced before `revision`, and old deletions; True when none are left.
 
         What a read at or a watch from `revision` needs was not replaced before it, so it stays.
         """
@@ -340,7 +340,7 @@ class Writer:
         return last is None and self._vacuum()
 
     def _vacuum(self) -> bool:
-        """Give free pages back to the file system, some at a time; a quarter of the file stays in reserve."""
+        """Return free pages to the file system, a few at a time; a quarter of the file stays in reserve."""
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()
         surplus = free - max(VACUUM_PAGES, pages // 4)

@@ -183,10 +183,6 @@ def _one_of(value: str, valid: Sequence[str], path: str, errs: Errors) -> None:
         errs.not_supported(path, value, valid)
 
 
-def validate_pull_policy(policy: str, path: str, errs: Errors) -> None:
-    _one_of(policy, PULL_POLICIES, path, errs)
-
-
 def validate_image_of_pod(container: Object, path: str, errs: Errors) -> None:
     """A template may have blanks around an image, a pod may not."""
     image = container.get("image", "")

@@ -1,0 +1,25 @@
+from pilothouse._instruments import Distribution
+from pilothouse.api.identity import RequestInfo
+from pilothouse.instruments import Histogram
+from pilothouse.registry.resource import Resource
+
+DURATION: tuple[float, ...]
+RESPONSE_SIZES: tuple[float, ...]
+
+class Cell:
+    seconds: Distribution
+    sizes: Distribution | None
+    deprecated: bool
+
+class Cells:
+    cells: dict[tuple[str, str, str, str, str, str, int], Cell]
+    def __init__(self, body_sizes: Histogram) -> None: ...
+    def observe(
+        self,
+        info: RequestInfo,
+        resource: Resource | None,
+        status: int,
+        seconds: float,
+        received: int,
+        sent: int,
+    ) -> None: ...

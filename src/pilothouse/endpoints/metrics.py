@@ -1,0 +1,213 @@
+"""The metrics of requests, watches and health checks, under upstream's names, labels and buckets
+(apiserver endpoints/metrics, component-base prometheus/slis)."""
+
+from collections.abc import Callable, Iterable
+
+from pilothouse._instruments import Distribution
+from pilothouse._requestmetrics import DURATION, RESPONSE_SIZES, Cells
+from pilothouse.api.identity import RequestInfo
+from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
+from pilothouse.registry.resource import Resource
+
+SLI_DURATION = DURATION[2:]
+BODY_SIZES = tuple(50_000 + 100_000 * n for n in range(31))
+EVENT_SIZES = tuple(1024 * 2**n for n in range(8))
+
+VERBS = {
+    "get": "GET",
+    "list": "LIST",
+    "watch": "WATCH",
+    "create": "POST",
+    "update": "PUT",
+    "patch": "PATCH",
+    "apply": "APPLY",
+    "delete": "DELETE",
+    "deletecollection": "DELETECOLLECTION",
+    "connect": "CONNECT",
+}
+"""Upstream reports the HTTP method, but for the verbs that have a name of their own."""
+
+LONG_RUNNING = ("WATCH", "CONNECT")
+READ_ONLY = frozenset(("get", "list", "watch"))
+
+KIND = ("group", "resource")
+SORT = ("component", "group", "resource", "scope", "subresource", "verb", "version")
+"""The labels that tell one sort of request from another."""
+
+
+Key = tuple[str, str, str, str, str, str, int]
+"""verb, group, version, resource, subresource, scope and status code."""
+
+
+class RequestMetrics(Group):
+    """The metrics of requests. Series are made of the counts in cells when somebody asks for them."""
+
+    def __init__(self) -> None:
+        timed = ("component", "dry_run", *SORT[1:])
+        counted = ("code", *timed[:-2], "system_client", *timed[-2:])
+        prefix = "apiserver_request"
+        self.total = Counter(
+            f"{prefix}_total", "[STABLE] Requests by sort and status code.", counted, self._totals
+        )
+        self.duration = Histogram(
+            f"{prefix}_duration_seconds", "[STABLE] Seconds to answer.", timed, DURATION, self._durations
+        )
+        self.sli = Histogram(
+            f"{prefix}_sli_duration_seconds",
+            "[ALPHA] Seconds to answer requests that do not run long.",
+            SORT,
+            SLI_DURATION,
+            self._sli_durations,
+        )
+        self.deprecated = Gauge(
+            "apiserver_requested_deprecated_apis",
+            "[STABLE] Deprecated APIs that were asked for.",
+            ("group", "removed_release", "resource", "subresource", "version"),
+            self._deprecated,
+        )
+        self.response_sizes = Histogram(
+            "apiserver_response_sizes",
+            "[STABLE] Bytes of the answers to reads.",
+            SORT,
+            RESPONSE_SIZES,
+            self._sizes,
+        )
+        self.body_sizes = Histogram(
+            f"{prefix}_body_size_bytes", "[ALPHA] Bytes of request bodies.", (*KIND, "verb"), BODY_SIZES
+        )
+        self._requests = Cells(self.body_sizes)
+        self.observe = self._requests.observe
+        """Called once for each answered request: info, resource, status code, seconds, bytes of its body, bytes sent."""
+        self.in_flight = Gauge(
+            "apiserver_current_inflight_requests",
+            "[STABLE] Requests that wait for something.",
+            ("request_kind",),
+        )
+        self.in_flight.values = {("mutating",): 0, ("readOnly",): 0}
+        self.long_running = Gauge(
+            "apiserver_longrunning_requests", "[STABLE] Open watches and streams.", SORT
+        )
+        self.terminations = Counter(
+            f"{prefix}_terminations_total",
+            "[ALPHA] Requests that the server ended to protect itself.",
+            ("code", *SORT),
+        )
+
+    def enter(self, info: RequestInfo) -> None:
+        """Note that a request waits for something; `leave` takes it back."""
+        self.in_flight.inc(_kind(info))
+
+    def leave(self, info: RequestInfo) -> None:
+        """Note that a request no longer waits."""
+        self.in_flight.inc(_kind(info), by=-1)
+
+    def follow(self, info: RequestInfo, resource: Resource | None) -> Callable[[], None]:
+        """Count a request as long-running; what is returned must be called when it has ended."""
+        if resource is None:
+            return lambda: None
+        labels = _labels(*_sort(info))
+        self.long_running.inc(*labels)
+        return lambda: self.long_running.inc(*labels, by=-1)
+
+    def terminate(self, info: RequestInfo, resource: Resource | None, status: int) -> None:
+        """Count a request that the server ended by itself: it took too long, or there are too many."""
+        if resource is not None:
+            self.terminations.inc(str(status), *_labels(*_sort(info)))
+
+    def reset(self) -> None:
+        self._requests.cells.clear()
+        super().reset()
+
+    def _totals(self) -> dict[Labels, float]:
+        out = {}
+        for key, cell in self._requests.cells.items():
+            labels = _labels(*key[:-1])
+            out[str(key[-1]), "apiserver", "", *labels[1:-2], "", *labels[-2:]] = float(cell.seconds.count)
+        return out
+
+    def _durations(self) -> dict[Labels, Distribution]:
+        rows = (("apiserver", "", *labels[1:]) for labels in map(_key_labels, self._requests.cells))
+        return _merged(
+            zip(rows, (cell.seconds for cell in self._requests.cells.values()), strict=True), DURATION
+        )
+
+    def _sli_durations(self) -> dict[Labels, Distribution]:
+        rows = ((_key_labels(key), cell.seconds) for key, cell in self._requests.cells.items())
+        return _merged(
+            ((labels, row) for labels, row in rows if labels[-2] not in LONG_RUNNING), SLI_DURATION
+        )
+
+    def _sizes(self) -> dict[Labels, Distribution]:
+        rows = ((_key_labels(key), cell.sizes) for key, cell in self._requests.cells.items())
+        return _merged(((labels, row) for labels, row in rows if row is not None), RESPONSE_SIZES)
+
+    def _deprecated(self) -> dict[Labels, float]:
+        return {
+            (group, "", name, subresource, version): 1
+            for (_, group, version, name, subresource, _, _), cell in self._requests.cells.items()
+            if cell.deprecated
+        }
+
+
+class WatchMetrics(Group):
+    """The metrics of the events that watches send."""
+
+    def __init__(self) -> None:
+        labels = (*KIND, "version")
+        self.event_sizes = Histogram(
+            "apiserver_watch_events_sizes", "[ALPHA] Bytes of watch events.", labels, EVENT_SIZES
+        )
+        self.events = Counter(
+            "apiserver_watch_events_total", "[ALPHA] Watch events sent.", labels, self.event_sizes.counts
+        )
+
+
+class HealthMetrics(Group):
+    """The metrics of the health checks, which /metrics/slis shows."""
+
+    def __init__(self) -> None:
+        self.last = Gauge("kubernetes_healthcheck", "[STABLE] Whether a check passed last.", ("name", "type"))
+        self.runs = Counter(
+            "kubernetes_healthchecks_total", "[STABLE] Runs of each check.", ("name", "status", "type")
+        )
+
+    def observe(self, name: str, endpoint: str, ok: bool) -> None:
+        """Count one run of a check."""
+        self.last.set(1 if ok else 0, name, endpoint)
+        self.runs.inc(name, "success" if ok else "error", endpoint)
+
+
+def _scope(info: RequestInfo) -> str:
+    if info.name or info.verb == "create":
+        return "resource"
+    return "namespace" if info.namespace else "cluster"
+
+
+def _kind(info: RequestInfo) -> str:
+    return "readOnly" if info.verb in READ_ONLY else "mutating"
+
+
+def _sort(info: RequestInfo) -> tuple[str, str, str, str, str, str]:
+    return info.verb, info.group, info.version, info.resource, info.subresource, _scope(info)
+
+
+def _labels(verb: str, group: str, version: str, resource: str, subresource: str, scope: str) -> Labels:
+    """The values of the labels in SORT."""
+    return "apiserver", group, resource, scope, subresource, VERBS.get(verb, verb.upper()), version
+
+
+def _key_labels(key: Key) -> Labels:
+    return _labels(*key[:-1])
+
+
+def _merged(
+    rows: Iterable[tuple[Labels, Distribution]], bounds: tuple[float, ...]
+) -> dict[Labels, Distribution]:
+    """The sum of the rows that have the same labels."""
+    out: dict[Labels, Distribution] = {}
+    for labels, row in rows:
+        total = out.get(labels)
+        if total is None:
+            total = out[labels] = Distribution(bounds)
+        total.add(row)
+    return out

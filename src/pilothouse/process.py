@@ -1,0 +1,92 @@
+"""The metrics of the process and of the build; names as in Prometheus' Go client and in component-base."""
+
+import os
+import resource
+import time
+from collections.abc import Mapping
+
+from pilothouse.instruments import Counter, Gauge, Group, Labels
+
+BUILD_MEMBERS = {
+    "build_date": "buildDate",
+    "compiler": "compiler",
+    "git_commit": "gitCommit",
+    "git_tree_state": "gitTreeState",
+    "git_version": "gitVersion",
+    "go_version": "goVersion",
+    "major": "major",
+    "minor": "minor",
+    "platform": "platform",
+}
+"""The labels of the build information, and the members of /version that they are taken from."""
+
+
+class StartTime(Group):
+    """When the process started. Both /metrics and /metrics/slis show it."""
+
+    def __init__(self) -> None:
+        self.start = Gauge(
+            "process_start_time_seconds", "[ALPHA] When the process started, in seconds since the epoch."
+        )
+        self.start.set(time.time() - _seconds_since_start())
+
+
+class ProcessMetrics(Group):
+    """What the system knows of this process; a metric has no series where there is no /proc."""
+
+    def __init__(self) -> None:
+        self.cpu = Counter(
+            "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", (), _cpu_seconds
+        )
+        self.resident = Gauge(
+            "process_resident_memory_bytes", "Resident memory size in bytes.", (), lambda: _memory(1)
+        )
+        self.virtual = Gauge(
+            "process_virtual_memory_bytes", "Virtual memory size in bytes.", (), lambda: _memory(0)
+        )
+        self.open_files = Gauge("process_open_fds", "Number of open file descriptors.", (), _open_files)
+        self.max_files = Gauge("process_max_fds", "Maximum number of open file descriptors.", (), _max_files)
+
+
+class BuildInfo(Group):
+    """Which build is running, by the members of /version."""
+
+    def __init__(self, version: Mapping[str, str]) -> None:
+        self.info = Gauge("kubernetes_build_info", "[BETA] Version of the server.", tuple(BUILD_MEMBERS))
+        self.info.set(1, *(version.get(member, "") for member in BUILD_MEMBERS.values()))
+
+
+def _cpu_seconds() -> dict[Labels, float]:
+    times = os.times()
+    return {(): times.user + times.system}
+
+
+def _memory(field: int) -> dict[Labels, float]:
+    """A field of /proc/self/statm in bytes."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return {(): int(file.read().split()[field]) * os.sysconf("SC_PAGE_SIZE")}
+    except OSError:
+        return {}
+
+
+def _open_files() -> dict[Labels, float]:
+    try:
+        return {(): len(os.listdir("/proc/self/fd"))}
+    except OSError:
+        return {}
+
+
+def _max_files() -> dict[Labels, float]:
+    return {(): resource.getrlimit(resource.RLIMIT_NOFILE)[0]}
+
+
+def _seconds_since_start() -> float:
+    """Seconds that this process has been running, 0 where there is no /proc."""
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+        with open("/proc/uptime", "rb") as file:
+            return float(file.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return 0.0

@@ -1,0 +1,66 @@
+"""The metrics of connections."""
+
+from collections.abc import Callable
+
+from pilothouse.instruments import Counter, Gauge, Group, Labels
+from pilothouse.server.listener import Listener
+
+
+class ConnectionMetrics(Group):
+    """What a listener counts; one of the names is upstream's (apiserver server/filters and secure_serving)."""
+
+    def __init__(self, listener: Listener) -> None:
+        service = listener.http1.service
+
+        def counter(name: str, help: str, value: Callable[[], int]) -> Counter:
+            return Counter(name, help, (), lambda: {(): value()})
+
+        def gauge(name: str, help: str, value: Callable[[], int]) -> Gauge:
+            return Gauge(name, help, (), lambda: {(): value()})
+
+        self.handshake_errors = counter(
+            "apiserver_tls_handshake_errors_total",
+            "[ALPHA] TLS handshakes that failed.",
+            lambda: listener.handshake_errors,
+        )
+        self.accepted = counter(
+            "pilothouse_connections_accepted_total",
+            "[ALPHA] Connections whose handshake was completed.",
+            lambda: service.accepted,
+        )
+        self.open = gauge(
+            "pilothouse_connections_open", "[ALPHA] Connections that are open.", lambda: service.open
+        )
+        self.unauthenticated = gauge(
+            "pilothouse_connections_unauthenticated",
+            "[ALPHA] Connections on which no user was authenticated yet.",
+            lambda: listener.unauthenticated,
+        )
+        self.refused = counter(
+            "pilothouse_connections_refused_total",
+            "[ALPHA] Connections that were closed to make room for others.",
+            lambda: service.refused_connections,
+        )
+        self.requests = counter(
+            "pilothouse_http_requests_total",
+            "[ALPHA] HTTP requests that came whole.",
+            lambda: service.requests,
+        )
+        self.received = counter(
+            "pilothouse_http_received_bytes_total", "[ALPHA] Bytes received.", lambda: service.bytes_in
+        )
+        self.sent = counter(
+            "pilothouse_http_sent_bytes_total", "[ALPHA] Bytes sent.", lambda: service.bytes_out
+        )
+        self.bodies = Counter(
+            "pilothouse_http_refused_requests_total",
+            "[ALPHA] Requests that were refused before they came whole, by the budget that they were too much for.",
+            ("budget",),
+            lambda: _positive(
+                {("bodies",): service.bodies.refused, ("unfinished",): service.unfinished.refused}
+            ),
+        )
+
+
+def _positive(values: dict[Labels, float]) -> dict[Labels, float]:
+    return {labels: value for labels, value in values.items() if value}

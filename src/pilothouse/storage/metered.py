@@ -1,0 +1,98 @@
+"""A store whose requests are counted and timed."""
+
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import TypeVar
+
+from pilothouse.storage.interface import (
+    Event,
+    KeyExists,
+    KeyValue,
+    Op,
+    Page,
+    RevisionConflict,
+    Storage,
+    StorageError,
+    Subscription,
+)
+from pilothouse.storage.metrics import StorageMetrics
+
+T = TypeVar("T")
+
+
+class MeteredStorage:
+    """Passes all requests on to `inner`. A failed precondition is an answer of the store and no error."""
+
+    def __init__(self, inner: Storage, metrics: StorageMetrics) -> None:
+        self.inner = inner
+        self.shared = inner.shared
+        self._metrics = metrics
+
+    @property
+    def revision(self) -> int:
+        return self.inner.revision
+
+    @property
+    def compacted(self) -> int:
+        return self.inner.compacted
+
+    async def start(self) -> None:
+        await self.inner.start()
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    async def current_revision(self) -> int:
+        return await self.inner.current_revision()
+
+    async def get(self, key: str, revision: int = 0) -> KeyValue | None:
+        return await self._timed("get", key, self.inner.get(key, revision))
+
+    async def range(self, prefix: str, *, start: str = "", limit: int = 0, revision: int = 0) -> Page:
+        request = self.inner.range(prefix, start=start, limit=limit, revision=revision)
+        return await self._timed("list", prefix, request)
+
+    async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
+        return await self._timed("create", key, self.inner.create(key, value, ttl))
+
+    async def update(self, key: str, value: bytes, expect: int, ttl: int = 0) -> KeyValue:
+        return await self._timed("update", key, self.inner.update(key, value, expect, ttl))
+
+    async def delete(self, key: str, expect: int, last: bytes | None = None) -> KeyValue:
+        return await self._timed("delete", key, self.inner.delete(key, expect, last))
+
+    async def txn(self, ops: list[Op]) -> int:
+        return await self._timed("txn", ops[0].key if ops else "", self.inner.txn(ops))
+
+    def watch(
+        self,
+        prefix: str,
+        revision: int,
+        on_events: Callable[[list[Event]], None],
+        on_error: Callable[[StorageError], None],
+        *,
+        prev_kv: bool = True,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Subscription:
+        return self.inner.watch(
+            prefix, revision, on_events, on_error, prev_kv=prev_kv, on_progress=on_progress
+        )
+
+    async def compact(self, revision: int) -> None:
+        await self.inner.compact(revision)
+
+    async def size(self) -> int:
+        return await self.inner.size()
+
+    async def _timed(self, operation: str, key: str, request: Awaitable[T]) -> T:
+        started = perf_counter()
+        failed = False
+        try:
+            return await request
+        except (KeyExists, RevisionConflict):
+            raise
+        except StorageError:
+            failed = True
+            raise
+        finally:
+            self._metrics.observe(operation, key, perf_counter() - started, failed)

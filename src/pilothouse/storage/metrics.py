@@ -1,0 +1,136 @@
+"""The metrics of the store and of the watch cache, under upstream's names
+(apiserver storage/etcd3/metrics and storage/cacher/metrics)."""
+
+from collections.abc import Callable
+
+from pilothouse._watchcache import CAPACITY, ResourceCache
+from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
+from pilothouse.storage.interface import Storage, StorageError
+from pilothouse.storage.watchcache import Cacher
+
+SECONDS = (
+    0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
+)  # fmt: skip
+KIND = ("group", "resource")
+
+ResourceOf = Callable[[str], str]
+"""Tells which resource (`secrets`, `deployments.apps`) a key belongs to; "" for none."""
+
+
+class StorageMetrics(Group):
+    """The requests to a store, and the bytes that it takes."""
+
+    def __init__(self, storage: Storage, resource_of: ResourceOf) -> None:
+        self._storage = storage
+        self._resource_of = resource_of
+        labels = ("group", "operation", "resource")
+        self.seconds = Histogram(
+            "etcd_request_duration_seconds", "[ALPHA] Seconds of requests to the store.", labels, SECONDS
+        )
+        self.requests = Counter(
+            "etcd_requests_total", "[ALPHA] Requests to the store.", labels, self.seconds.counts
+        )
+        self.errors = Counter(
+            "etcd_request_errors_total", "[ALPHA] Requests that the store did not answer.", labels
+        )
+        self.size = Gauge(
+            "apiserver_storage_size_bytes", "[STABLE] Bytes that the store takes.", ("storage_cluster_id",)
+        )
+
+    def observe(self, operation: str, key: str, seconds: float, failed: bool) -> None:
+        """Count a request about a key."""
+        group, resource = _kind(self._resource_of(key))
+        self.seconds.observe(seconds, group, operation, resource)
+        if failed:
+            self.errors.inc(group, operation, resource)
+
+    async def refresh(self) -> None:
+        self.size.values.clear()
+        try:
+            self.size.set(await self._storage.size(), "etcd-0")
+        except StorageError:  # then there is no size to be shown
+            pass
+
+
+class WatchCacheMetrics(Group):
+    """What the watch caches hold and have passed on; all of it is counted by the caches themselves."""
+
+    def __init__(self, cacher: Cacher, resource_of: ResourceOf) -> None:
+        self._cacher = cacher
+        self._resource_of = resource_of
+        prefix = "apiserver_watch_cache"
+
+        def each(value: Callable[[ResourceCache], float]) -> Callable[[], dict[Labels, float]]:
+            return lambda: self._values(value)
+
+        def happened(value: Callable[[ResourceCache], float]) -> Callable[[], dict[Labels, float]]:
+            return lambda: {labels: count for labels, count in self._values(value).items() if count}
+
+        received = happened(lambda cache: cache.received)  # a cache offers a change to its watches at once
+
+        self.objects = Gauge(
+            "apiserver_resource_objects", "[ALPHA] Stored objects.", KIND, each(lambda cache: cache.count)
+        )
+        self.storage_objects = Gauge(
+            "apiserver_storage_objects", "[STABLE] Stored objects.", ("resource",), self._storage_objects
+        )
+        self.stored_events = Counter(
+            "apiserver_storage_events_received_total",
+            "[BETA] Changes that the store has told of.",
+            KIND,
+            received,
+        )
+        self.received = Counter(
+            f"{prefix}_events_received_total",
+            "[ALPHA] Changes that a cache has taken in.",
+            KIND,
+            received,
+        )
+        self.dispatched = Counter(
+            f"{prefix}_events_dispatched_total",
+            "[ALPHA] Changes that a cache has offered to its watches.",
+            KIND,
+            received,
+        )
+        self.initial = Counter(
+            "apiserver_init_events_total",
+            "[ALPHA] Events by which watches were told of what was there at their start.",
+            KIND,
+            happened(lambda cache: cache.initial_events),
+        )
+        self.terminated = Counter(
+            "apiserver_terminated_watchers_total",
+            "[ALPHA] Watches that were ended as their clients were too slow.",
+            KIND,
+            happened(lambda cache: cache.terminated),
+        )
+        self.initializations = Counter(
+            f"{prefix}_initializations_total",
+            "[ALPHA] Times that a cache was filled from the store.",
+            KIND,
+            each(lambda cache: cacher.initializations),
+        )
+        self.revision = Gauge(
+            f"{prefix}_resource_version",
+            "[ALPHA] The revision that a cache has reached.",
+            KIND,
+            each(lambda cache: cacher.revision),
+        )
+        self.capacity = Gauge(
+            "watch_cache_capacity",
+            "[ALPHA] Changes that a cache remembers at most.",
+            KIND,
+            each(lambda cache: CAPACITY),
+        )
+
+    def _values(self, value: Callable[[ResourceCache], float]) -> dict[Labels, float]:
+        return {_kind(self._resource_of(cache.prefix)): value(cache) for cache in self._cacher.resources()}
+
+    def _storage_objects(self) -> dict[Labels, float]:
+        return {(self._resource_of(cache.prefix),): cache.count for cache in self._cacher.resources()}
+
+
+def _kind(name: str) -> tuple[str, str]:
+    """Group and resource of `deployments.apps`."""
+    resource, _, group = name.partition(".")
+    return group, resource

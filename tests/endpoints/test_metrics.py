@@ -1,0 +1,156 @@
+import asyncio
+from typing import Any
+
+from harness import CONFIG_MAPS, Rig
+
+from pilothouse.api.identity import RequestInfo
+from pilothouse.endpoints.metrics import HealthMetrics, RequestMetrics
+from pilothouse.instruments import Group
+from pilothouse.registry.resource import Resource, Subresource
+from pilothouse.storage.interface import KeyValue
+from pilothouse.storage.memory import MemoryStorage
+
+PODS = Resource(
+    group="",
+    version="v1",
+    plural="pods",
+    kind="Pod",
+    singular="pod",
+    namespaced=True,
+    verbs=(),
+    subresources={"status": Subresource(name="status", kind="Pod", verbs=())},
+)
+
+
+def info(verb: str, name: str = "", namespace: str = "default", subresource: str = "") -> RequestInfo:
+    return RequestInfo("/x", verb, True, "api", "", "v1", namespace, "pods", subresource, name)
+
+
+def samples(group: Group) -> dict[str, str]:
+    """Sample name with its labels -> value."""
+    text = "".join(metric.text() for metric in group.metrics())
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return dict(line.rsplit(" ", 1) for line in lines)  # type: ignore[misc]
+
+
+def test_requests_are_told_apart() -> None:
+    metrics = RequestMetrics()
+    metrics.observe(info("list"), PODS, 200, 0.003, 0, 5_000)
+    metrics.observe(info("list"), PODS, 403, 0.03, 0, 100)
+    metrics.observe(info("get", "a"), PODS, 200, 0.1, 0, 100)
+    metrics.observe(info("create"), PODS, 201, 0.1, 60_000, 100)
+    metrics.observe(info("update", "a", subresource="status"), PODS, 201, 0.1, 0, 100)
+    metrics.observe(info("watch", namespace=""), PODS, 200, 30, 0, 0)
+    found = samples(metrics)
+    total = (
+        'apiserver_request_total{{code="{}",component="apiserver",dry_run="",group="",resource="pods",'
+        'scope="{}",subresource="{}",system_client="",verb="{}",version="v1"}}'
+    )
+    assert found[total.format(200, "namespace", "", "LIST")] == "1"
+    assert found[total.format(403, "namespace", "", "LIST")] == "1"
+    assert found[total.format(200, "resource", "", "GET")] == "1"
+    assert found[total.format(201, "resource", "", "POST")] == "1"
+    assert found[total.format(201, "resource", "status", "PUT")] == "1"
+    assert found[total.format(200, "cluster", "", "WATCH")] == "1"
+    labels = 'group="",resource="pods",scope="namespace",subresource="",verb="LIST",version="v1"'
+    timed = f'apiserver_request_duration_seconds_bucket{{component="apiserver",dry_run="",{labels},le='
+    assert [found[f'{timed}"{bound}"}}'] for bound in ("0.005", "0.025", "0.05", "+Inf")] == list("1122")
+    sli = f'apiserver_request_sli_duration_seconds_bucket{{component="apiserver",{labels},le="0.05"}}'
+    assert found[sli] == "2"
+    assert not any("sli" in name and "WATCH" in name for name in found)
+    sizes = f'apiserver_response_sizes_bucket{{component="apiserver",{labels},le='
+    assert [found[f'{sizes}"{bound}"}}'] for bound in ("1000", "10000")] == ["1", "2"]
+    assert not any("response_sizes" in name and "POST" in name for name in found)
+    bodies = 'apiserver_request_body_size_bytes_bucket{group="",resource="pods",verb="create",le='
+    assert [found[f'{bodies}"{bound}"}}'] for bound in ("50000", "150000")] == ["0", "1"]
+    assert not any("body_size" in name and "update" in name for name in found)
+
+
+def test_what_is_not_served_is_not_counted() -> None:
+    metrics = RequestMetrics()
+    metrics.observe(info("list"), None, 404, 0.1, 0, 10)
+    metrics.observe(info("get", "a", subresource="nonsense"), PODS, 404, 0.1, 0, 10)
+    assert not any("request_total" in name for name in samples(metrics))
+
+
+def test_asking_twice_tells_the_same() -> None:
+    metrics = RequestMetrics()
+    metrics.observe(info("list"), PODS, 200, 0.003, 0, 10)
+    assert samples(metrics) == samples(metrics)
+
+
+def test_deprecated_resources_are_marked() -> None:
+    metrics = RequestMetrics()
+    endpoints = Resource(
+        group="",
+        version="v1",
+        plural="endpoints",
+        kind="Endpoints",
+        singular="endpoints",
+        namespaced=True,
+        verbs=(),
+        deprecated="v1 Endpoints is deprecated",
+    )
+    asked = RequestInfo("/x", "list", True, "api", "", "v1", "", "endpoints")
+    metrics.observe(asked, endpoints, 200, 0.1, 0, 10)
+    marked = 'apiserver_requested_deprecated_apis{group="",removed_release="",resource="endpoints"'
+    assert any(name.startswith(marked) for name in samples(metrics))
+
+
+def test_reset() -> None:
+    metrics = RequestMetrics()
+    metrics.observe(info("create"), PODS, 200, 0.003, 10, 10)
+    metrics.enter(info("create"))
+    metrics.reset()
+    found = samples(metrics)
+    assert found.pop('apiserver_current_inflight_requests{request_kind="mutating"}') == "1"
+    assert found == {'apiserver_current_inflight_requests{request_kind="readOnly"}': "0"}
+
+
+def test_health_checks() -> None:
+    metrics = HealthMetrics()
+    metrics.observe("etcd", "livez", True)
+    metrics.observe("etcd", "livez", False)
+    found = samples(metrics)
+    assert found['kubernetes_healthcheck{name="etcd",type="livez"}'] == "0"
+    assert found['kubernetes_healthchecks_total{name="etcd",status="success",type="livez"}'] == "1"
+
+
+class Stuck(MemoryStorage):
+    """Does not answer a create of a config map until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+
+    async def create(self, key: str, value: bytes, ttl: int = 0) -> KeyValue:
+        if "/configmaps/" in key:
+            self.asked.set()
+            await self.go.wait()
+        return await super().create(key, value, ttl)
+
+
+def test_requests_in_flight_and_those_that_are_given_up() -> None:
+    def shown(rig: Any, name: str, *labels: str) -> list[str]:
+        found = samples(rig.requests)
+        return [v for k, v in found.items() if k.startswith(name) and all(label in k for label in labels)]
+
+    async def main() -> None:
+        storage = Stuck()
+        async with Rig(storage=storage) as rig:
+            flying = ("apiserver_current_inflight_requests", 'request_kind="mutating"')
+            body = {"metadata": {"name": "a"}}
+            writing = asyncio.ensure_future(rig.call("POST", CONFIG_MAPS, body))
+            await storage.asked.wait()
+            assert shown(rig, *flying) == ["1"]
+            storage.go.set()
+            assert (await writing).status == 201
+            assert shown(rig, *flying) == ["0"]
+            assert shown(rig, "apiserver_request_terminations_total") == []
+            storage.go.clear()
+            rig.pipeline.deadline = 0.005
+            assert (await rig.call("POST", CONFIG_MAPS, {"metadata": {"name": "b"}})).status == 504
+            assert shown(rig, *flying) == ["0"]
+            assert shown(rig, "apiserver_request_terminations_total", 'code="504"', 'verb="POST"') == ["1"]
+
+    asyncio.run(main())

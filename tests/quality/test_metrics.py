@@ -1,0 +1,405 @@
+"""Every metric that is declared is moved by what it says, so none can be declared without code that counts."""
+
+import asyncio
+import importlib
+import json
+import pathlib
+import pkgutil
+import re
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, Self
+
+import pytest
+from fake_transport import Peer
+from http_client import Connection
+
+import pilothouse
+from pilothouse import options
+from pilothouse.assembly.server import Server
+from pilothouse.instruments import Group
+from pilothouse.registry.metrics import ConsistentReadMetrics
+from pilothouse.server.http1 import Limits
+from pilothouse.server.metrics import ConnectionMetrics
+from pilothouse.storage.kms.metrics import TO_STORAGE, EnvelopeMetrics
+
+parser = pytest.importorskip("prometheus_client.parser")
+
+Values = dict[str, float]
+CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
+UPSTREAM = pathlib.Path(__file__).parents[1] / "data/metrics.json"
+"""Metrics as a running kube-apiserver v1.36 shows them: type, labels, stability and the bounds of buckets."""
+
+
+class Running:
+    """A server in this process, with an administrator's connection and one of somebody who has no name."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+        self.directory = directory
+        flags = [f"--data-dir={directory}", "--bind-address=127.0.0.1", f"--secure-port={self.port}"]
+        flags += ["--storage-backend=memory", "--max-unauthenticated-connections=3"]
+        self.server = Server(options.parse(flags), sockets=[self.sock])
+
+    async def __aenter__(self) -> Self:
+        await self.server.start()
+        tls = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
+        self.nobody = Connection(self.port, tls)
+        self.tls = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
+        self.tls.load_cert_chain(self.directory / "admin.crt", self.directory / "admin.key")
+        self.admin = Connection(self.port, self.tls)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.admin.close()
+        self.nobody.close()
+        await self.server.stop(drain=1.0)
+
+    async def ok(self, method: str, path: str, body: Any = None) -> Any:
+        status, answer = await self.admin.request(method, path, body)
+        assert status < 300, answer
+        return answer
+
+    async def values(self) -> Values:
+        text = await self.server.metrics.expose() + await self.server.slis.expose()
+        return parsed(text.decode())
+
+
+def parsed(text: str) -> Values:
+    """The sum over the series of each sample name, as the usual parser reads them; buckets are left out."""
+    out: Values = {}
+    for family in parser.text_string_to_metric_families(text):
+        for sample in family.samples:
+            if not sample.name.endswith("_bucket"):
+                out[sample.name] = out.get(sample.name, 0) + sample.value
+    return out
+
+
+def group_values(group: Group) -> Values:
+    return parsed("".join(metric.text() for metric in group.metrics()))
+
+
+Action = Callable[[Running], AbstractAsyncContextManager[None]]
+ACTIONS: dict[Action, tuple[str, ...]] = {}
+"""What is done, and the metrics that it moves while the action's context lasts."""
+
+
+def moves(*names: str) -> Callable[[Callable[[Running], AsyncIterator[None]]], Action]:
+    def decorate(function: Callable[[Running], AsyncIterator[None]]) -> Action:
+        action = asynccontextmanager(function)
+        ACTIONS[action] = names
+        return action
+
+    return decorate
+
+
+@moves(
+    "apiserver_request_total",
+    "apiserver_request_duration_seconds",
+    "apiserver_request_sli_duration_seconds",
+    "apiserver_response_sizes",
+    "authentication_attempts",
+    "authentication_duration_seconds",
+    "authenticated_user_requests",
+    "authorization_attempts_total",
+    "authorization_duration_seconds",
+    "pilothouse_http_requests_total",
+    "pilothouse_http_received_bytes_total",
+    "pilothouse_http_sent_bytes_total",
+    "process_cpu_seconds_total",
+)
+async def read(run: Running) -> AsyncIterator[None]:
+    await run.ok("GET", CONFIG_MAPS)
+    sum(range(1_000_000))  # what processor time is counted in: a hundredth of a second
+    yield
+
+
+@moves(
+    "apiserver_request_body_size_bytes",
+    "apiserver_admission_controller_admission_duration_seconds",
+    "apiserver_admission_step_admission_duration_seconds",
+    "etcd_requests_total",
+    "etcd_request_duration_seconds",
+    "apiserver_storage_size_bytes",
+    "apiserver_resource_objects",
+    "apiserver_storage_objects",
+    "apiserver_storage_events_received_total",
+    "apiserver_watch_cache_events_received_total",
+    "apiserver_watch_cache_events_dispatched_total",
+    "apiserver_watch_cache_resource_version",
+)
+async def write(run: Running) -> AsyncIterator[None]:
+    await run.ok("POST", CONFIG_MAPS, {"metadata": {"name": "written"}})
+    yield
+
+
+@moves("apiserver_requested_deprecated_apis")
+async def read_endpoints(run: Running) -> AsyncIterator[None]:
+    await run.ok("GET", "/api/v1/namespaces/default/endpoints")
+    yield
+
+
+@moves("apiserver_longrunning_requests", "apiserver_init_events_total", "apiserver_watch_events_total",
+       "apiserver_watch_events_sizes", "pilothouse_connections_open", "pilothouse_connections_accepted_total",
+       "process_open_fds")  # fmt: skip
+async def watch(run: Running) -> AsyncIterator[None]:
+    watching = Connection(run.port, run.tls)
+    events = await watching.watch(f"{CONFIG_MAPS}?watch=1&resourceVersion=0")
+    await events.next()
+    yield
+    watching.close()
+
+
+class Full:
+    """The stream of a client that takes nothing."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def buffered(self) -> int:
+        return 1 << 30
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def on_close(self, callback: Callable[[], None]) -> None: ...
+
+    def on_drain(self, callback: Callable[[], None]) -> None: ...
+
+
+@moves("apiserver_terminated_watchers_total")
+async def watch_without_reading(run: Running) -> AsyncIterator[None]:
+    from pilothouse._json import JsonEncoder
+
+    cache = next(c for c in run.server.cacher.resources() if c.prefix == "/registry/configmaps/")
+    cache.watch(cache.prefix, "", None, None, JsonEncoder("ConfigMap", "v1"), Full())
+    for n in range(12):
+        await run.ok("POST", CONFIG_MAPS, {"metadata": {"name": f"big-{n}"}, "data": {"k": "x" * 900_000}})
+        await run.ok("DELETE", f"{CONFIG_MAPS}/big-{n}")
+    yield
+
+
+@moves("apiserver_authorization_decisions_total")
+async def ask_without_a_name(run: Running) -> AsyncIterator[None]:
+    assert (await run.nobody.request("GET", "/version"))[0] == 200
+    yield
+
+
+@moves("kube_apiserver_clusterip_allocator_allocated_ips", "kube_apiserver_clusterip_allocator_available_ips",
+       "kube_apiserver_nodeport_allocator_allocated_ports", "kube_apiserver_nodeport_allocator_available_ports")  # fmt: skip
+async def make_a_service(run: Running) -> AsyncIterator[None]:
+    service = {"metadata": {"name": "s"}, "spec": {"type": "NodePort", "ports": [{"port": 1}]}}
+    await run.ok("POST", "/api/v1/namespaces/default/services", service)
+    yield
+
+
+@moves("pilothouse_cache_bytes", "pilothouse_cache_entries")
+async def ask_for_something_new(run: Running) -> AsyncIterator[None]:
+    await run.ok("GET", "/api/v1/namespaces/never-asked-for/configmaps")
+    yield
+
+
+@moves("kubernetes_healthcheck", "kubernetes_healthchecks_total")
+async def ask_for_health(run: Running) -> AsyncIterator[None]:
+    await run.ok("GET", "/livez/ping")
+    yield
+
+
+@moves("apiserver_tls_handshake_errors_total")
+async def speak_no_tls(run: Running) -> AsyncIterator[None]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    await reader.read()
+    writer.close()
+    yield
+
+
+@moves("pilothouse_connections_unauthenticated", "pilothouse_connections_refused_total")
+async def come_in_numbers(run: Running) -> AsyncIterator[None]:
+    tls = ssl.create_default_context(cafile=str(run.directory / "ca.crt"))
+    opened = [await asyncio.open_connection("127.0.0.1", run.port, ssl=tls) for _ in range(5)]
+    yield
+    for _, writer in opened:
+        writer.close()
+
+
+@moves("process_resident_memory_bytes", "process_virtual_memory_bytes")
+async def take_memory(run: Running) -> AsyncIterator[None]:
+    taken = b"x" * 50_000_000
+    yield
+    del taken
+
+
+@moves("etcd_request_errors_total")
+async def lose_the_store(run: Running) -> AsyncIterator[None]:
+    await run.server.storage.close()
+    status, _ = await run.admin.request("POST", CONFIG_MAPS, {"metadata": {"name": "lost"}})
+    assert status >= 500
+    yield
+
+
+AT_THE_START = {
+    "apiserver_watch_cache_initializations_total",
+    "kubernetes_build_info",
+    "process_max_fds",
+    "process_start_time_seconds",
+    "watch_cache_capacity",
+}
+"""What is told from the start and stays as it is."""
+
+ELSEWHERE = {
+    "apiserver_current_inflight_requests": "endpoints/test_metrics.py",
+    "apiserver_request_terminations_total": "endpoints/test_metrics.py",
+    "apiserver_watch_cache_consistent_read_total": "registry/test_consistent.py",
+    "pilothouse_http_refused_requests_total": "quality/test_metrics.py",
+}
+"""What needs more than a server with a store in memory, and the test that moves it."""
+
+ENVELOPE = {
+    "apiserver_envelope_encryption_invalid_key_id_from_status_total",
+    "apiserver_envelope_encryption_key_id_hash_last_timestamp_seconds",
+    "apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds",
+    "apiserver_envelope_encryption_key_id_hash_total",
+    "apiserver_envelope_encryption_kms_operations_latency_seconds",
+    "apiserver_storage_envelope_transformation_cache_misses_total",
+}
+"""What is declared where a KMS plugin is configured; storage/kms/test_provider.py moves it."""
+
+
+def moved(name: str, before: Values, after: Values) -> bool:
+    shown = (
+        name,
+        f"{name}_sum",
+        f"{name}_count",
+        f"{name}_total",
+    )  # the parser ends a counter's name in _total
+    found = [sample for sample in after if sample in shown]
+    return any(after[sample] != before.get(sample) for sample in found)
+
+
+def test_every_metric_is_moved_by_what_it_says(tmp_path: pathlib.Path) -> None:
+    async def main() -> None:
+        async with Running(tmp_path) as run:
+            start = await run.values()
+            assert set(start) >= AT_THE_START
+            still = []
+            for action, names in ACTIONS.items():
+                before = await run.values()
+                async with action(run):
+                    after = await run.values()
+                still += [name for name in names if not moved(name, before, after)]
+            assert still == []
+            declared = {m.name for m in (*run.server.metrics.metrics(), *run.server.slis.metrics())}
+            declared |= {m.name for m in ConsistentReadMetrics().metrics()}
+            tested = {name for names in ACTIONS.values() for name in names}
+            assert declared == tested | AT_THE_START | set(ELSEWHERE)
+
+    asyncio.run(main())
+
+
+def test_nothing_is_shown_before_it_has_happened(tmp_path: pathlib.Path) -> None:
+    async def main() -> None:
+        async with Running(tmp_path) as run:
+            text = (await run.server.metrics.expose()).decode()
+            zero = re.findall(r"^(\w+)(?:\{.*\})? 0$", text, re.M)
+            counts = {name for name in zero if not name.endswith("_bucket")}
+            # Go's client shows a counter without labels, and upstream both kinds of requests, from the start.
+            assert counts <= {
+                "apiserver_current_inflight_requests",
+                "apiserver_resource_objects",
+                "apiserver_storage_objects",
+                "apiserver_tls_handshake_errors_total",
+                "kube_apiserver_nodeport_allocator_allocated_ports",
+                "pilothouse_cache_bytes",
+                "pilothouse_cache_entries",
+                *(name for name in zero if name.startswith(("pilothouse_connections_", "pilothouse_http_"))),
+            }
+
+    asyncio.run(main())
+
+
+def test_two_servers_share_no_counts(tmp_path: pathlib.Path) -> None:
+    async def main() -> None:
+        async with Running(tmp_path / "one") as one, Running(tmp_path / "two") as two:
+            await one.ok("GET", "/api/v1/pods")
+            pods = b'apiserver_request_total{code="200",component="apiserver",dry_run="",group="",resource="pods"'
+            assert pods in await one.server.metrics.expose()
+            assert pods not in await two.server.metrics.expose()
+
+    asyncio.run(main())
+
+
+def test_refused_requests_are_counted() -> None:
+    async def main() -> None:
+        first = Peer(limits=Limits(unfinished_budget=1_000_000))
+        listener: Any = SimpleNamespace(http1=first.http1, handshake_errors=0, unauthenticated=0)
+        metrics = ConnectionMetrics(listener)
+        assert "pilothouse_http_refused_requests_total" not in group_values(metrics)
+        peers = [first.another().send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ") for _ in range(40)]
+        for peer in peers:
+            peer.send(b"x" * 90_000)
+        assert group_values(metrics)["pilothouse_http_refused_requests_total"] > 0
+        for peer in [first, *peers]:
+            peer.lose()
+
+    asyncio.run(main())
+
+
+def test_the_metrics_of_envelope_encryption() -> None:
+    metrics = EnvelopeMetrics()
+    assert {m.name for m in metrics.metrics()} == ENVELOPE
+    before = group_values(metrics)
+    metrics.used(TO_STORAGE, "p", "sha256:x")
+    metrics.named("p", "sha256:x")
+    metrics.calls.observe(0.1, "OK", "Status", "p")
+    metrics.misses.inc()
+    metrics.invalid_key_ids.inc("empty", "p")
+    after = group_values(metrics)
+    assert all(moved(name, before, after) for name in ENVELOPE)
+
+
+def test_declarations_are_sound(tmp_path: pathlib.Path) -> None:
+    async def main() -> None:
+        async with Running(tmp_path) as run:
+            shown = run.server.metrics.metrics()
+            declared = [*shown, *run.server.slis.metrics(), *EnvelopeMetrics().metrics()]
+            assert len({metric.name for metric in shown}) == len(shown)
+            for metric in declared:
+                assert re.fullmatch(r"[a-z][a-z0-9_]*", metric.name)
+                assert list(metric.labels) == sorted(metric.labels)
+                assert metric.help
+            known = {type(group) for group in (*run.server.metrics._groups, *run.server.slis._groups)}
+            assert set(subclasses(Group)) == known | {EnvelopeMetrics, ConsistentReadMetrics}
+
+    for module in pkgutil.walk_packages(pilothouse.__path__, "pilothouse."):
+        if module.name.endswith("metrics"):
+            importlib.import_module(module.name)
+    asyncio.run(main())
+
+
+def subclasses(kind: type) -> list[type]:
+    """The subclasses in the server's packages."""
+    return [each for each in kind.__subclasses__() if each.__module__.startswith("pilothouse.")]
+
+
+def test_names_types_labels_and_buckets_are_those_of_upstream(tmp_path: pathlib.Path) -> None:
+    facts = json.loads(UPSTREAM.read_text())
+
+    async def main() -> None:
+        async with Running(tmp_path) as run:
+            for metric in (*run.server.metrics.metrics(), *run.server.slis.metrics()):
+                fact = facts.get(metric.name)
+                if fact is None:
+                    continue
+                assert (metric.kind, list(metric.labels)) == (fact["type"], fact["labels"]), metric.name
+                stability = fact.get("stability")
+                assert stability is None or metric.help.startswith(f"[{stability}]"), metric.name
+                if fact.get("buckets"):
+                    bounds = [*metric.bounds, float("inf")]  # type: ignore[attr-defined]
+                    assert bounds == [float(b) for b in fact["buckets"]], metric.name
+
+    asyncio.run(main())

@@ -1,0 +1,132 @@
+import asyncio
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pilothouse.instruments import Counter, Distribution, Gauge, Group, Histogram, MetricsRegistry, number
+
+
+def samples(text: str) -> dict[str, str]:
+    """Sample name with its labels -> value."""
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return dict(line.rsplit(" ", 1) for line in lines)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (5, "5"),
+        (0.005, "0.005"),
+        (123456, "123456"),
+        (1000000, "1e+06"),
+        (1234567, "1.234567e+06"),
+        (0.0001, "0.0001"),
+        (0.00001, "1e-05"),
+        (-2.5, "-2.5"),
+        (float("inf"), "+Inf"),
+    ],
+)
+def test_numbers_are_written_as_go_does(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_are_exact(value: float) -> None:
+    assert float(number(value)) == value
+
+
+def test_counters_and_gauges() -> None:
+    counter = Counter("c", "Help\nme.", ("a", "b"))
+    assert counter.text() == ""
+    counter.inc("x", 'y"\\')
+    counter.inc("x", 'y"\\', by=2)
+    assert counter.text() == '# HELP c Help\\nme.\n# TYPE c counter\nc{a="x",b="y\\"\\\\"} 3\n'
+    gauge = Gauge("g", "Now.")
+    assert gauge.text() == ""
+    gauge.set(4)
+    assert gauge.text().endswith("# TYPE g gauge\ng 4\n")
+    gauge.reset()
+    assert gauge.text().endswith("g 4\n")
+    assert Counter("c", "Kept elsewhere.", (), lambda: {(): 7}).text().endswith("# TYPE c counter\nc 7\n")
+
+
+def test_a_counter_without_labels_starts_with_zero() -> None:
+    counter = Counter("c", "Some.")
+    assert counter.text().endswith("c 0\n")
+    counter.inc()
+    counter.reset()
+    assert counter.text().endswith("c 0\n")
+
+
+@given(
+    st.lists(st.floats(0, 20), min_size=1), st.lists(st.integers(0, 20), min_size=1, unique=True).map(sorted)
+)
+def test_histograms_count_what_is_at_most_the_bound(values: list[float], bounds: list[int]) -> None:
+    histogram = Histogram("h", "Spread.", ("l",), bounds)
+    for value in values:
+        histogram.observe(value, "x")
+    found = samples(histogram.text())
+    for bound in bounds:
+        assert int(found[f'h_bucket{{l="x",le="{bound}"}}']) == sum(value <= bound for value in values)
+    assert int(found['h_bucket{l="x",le="+Inf"}']) == int(found['h_count{l="x"}']) == len(values)
+    assert float(found['h_sum{l="x"}']) == pytest.approx(sum(values), rel=1e-6)
+    assert histogram.counts() == {("x",): len(values)}
+
+
+def test_a_series_that_has_no_value_is_not_shown() -> None:
+    histogram = Histogram("h", "Spread.", ("l",), (1, 2))
+    series = histogram.series("x")
+    assert histogram.text() == "" and histogram.counts() == {}
+    series.observe(1.5)
+    assert 'h_bucket{l="x",le="2"} 1\n' in histogram.text()
+    histogram.reset()
+    assert histogram.text() == ""
+    series.observe(3)  # code that holds a series may go on after a reset
+    assert 'h_count{l="x"} 1\n' in histogram.text()
+
+
+@given(st.lists(st.floats(0, 10)), st.sets(st.integers(1, 9)), st.sets(st.integers(1, 9)))
+def test_distributions_with_fewer_bounds_can_take_in_others(
+    values: list[float], few: set[int], more: set[int]
+) -> None:
+    fine, coarse = Distribution(tuple(sorted(few | more))), Distribution(tuple(sorted(few)))
+    expected = Distribution(tuple(sorted(few)))
+    for value in values:
+        fine.observe(value)
+        expected.observe(value)
+    coarse.add(fine)
+    assert coarse.buckets() == expected.buckets() and coarse.count == len(values)
+    assert coarse.sum == pytest.approx(expected.sum)
+    if more - few:
+        with pytest.raises(ValueError, match="bounds"):
+            fine.add(coarse)
+
+
+class Some(Group):
+    def __init__(self) -> None:
+        self.last = Counter("z_total", "Last.")
+        self.first = Gauge("a", "First.")
+        self.waited = 0
+
+    async def refresh(self) -> None:
+        self.waited += 1
+        self.first.set(self.waited)
+
+
+def test_a_registry_shows_its_groups_by_name() -> None:
+    registry = MetricsRegistry()
+    some = registry.add(Some())
+    some.last.inc()
+    assert re.findall(r"^\w+ \d+$", asyncio.run(registry.expose()).decode(), re.M) == ["a 1", "z_total 1"]
+    registry.reset()
+    assert re.findall(r"^\w+ \d+$", asyncio.run(registry.expose()).decode(), re.M) == ["a 2", "z_total 0"]
+
+
+def test_two_registries_share_nothing() -> None:
+    one, other = MetricsRegistry(), MetricsRegistry()
+    one.add(Some()).last.inc()
+    other.add(Some())
+    assert b"z_total 0\n" in asyncio.run(other.expose())
