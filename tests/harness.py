@@ -152,6 +152,8 @@ class Rig:
             )
         )
         self.verbs = self.handlers.verbs
+        self.requests = self.handlers.requests
+        self.consistent_reads = self.handlers.consistent_reads
         self.responder = self.handlers.responder
         self.discovery = self.handlers.discovery
         self.pipeline = self.handlers.pipeline

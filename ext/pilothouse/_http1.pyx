@@ -351,7 +351,7 @@ cdef class Connection(Answers):
         try:
             refusal = self.refusal_of(request, response)
         except Exception as error:
-            self.log_failure("answer was not written", request, error)
+            self.log_failure("An answer was not written", request, error)
             self.discard(response, error)
             self.refuse(b"")
             return

@@ -65,7 +65,8 @@ def test_a_start_that_fails_has_status_1(tmp_path: pathlib.Path, caplog: pytest.
         assert await serve(server, asyncio.Event()) == 1
 
     asyncio.run(main())
-    assert "cannot start: the disk is gone" in caplog.text
+    (line,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert (line.getMessage(), str(line.kv["err"])) == ("The server cannot start", "the disk is gone")
 
 
 def test_a_server_serves_until_it_is_ended(tmp_path: pathlib.Path) -> None:

@@ -1,4 +1,3 @@
-import asyncio
 import json
 
 import pytest
@@ -144,7 +143,7 @@ def test_keys(room):
 
 def test_metrics(room):
     def shown(path, method="GET"):
-        response = asyncio.run(ask(room, path, method=method))
+        response = ask(room, path, method=method)
         assert response.content_type.partition(";")[0] == "text/plain"
         return [line for line in response.body.decode().splitlines() if not line.startswith("#")]
 

@@ -82,6 +82,7 @@ class Handlers:
         self.responder = Responder(given.offload, given.caches)
         self.discovery = Discovery(catalog, f"{advertised(config)}:{config.secure_port}")
         self.verbs = self._verbs(given)
+        self.consistent_reads = given.metrics.add(ConsistentReadMetrics())
         self.dispatcher = Dispatcher(
             self.verbs,
             catalog,
@@ -91,9 +92,7 @@ class Handlers:
             Aggregator(
                 self.relay, self.resolver, reject_redirects=config.aggregator_reject_forwarding_redirect
             ),
-            ConsistentReads(registry.store, given.metrics.add(ConsistentReadMetrics()))
-            if registry.storage.shared
-            else None,
+            ConsistentReads(registry.store, self.consistent_reads) if registry.storage.shared else None,
         )
         self.requests = given.metrics.add(RequestMetrics())
         stages = Stages(

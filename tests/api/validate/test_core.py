@@ -1,4 +1,4 @@
-"""What namespaces, replication controllers, bindings and log options may say (pkg/apis/core/validation)."""
+"""What namespaces, replication controllers and bindings may say (pkg/apis/core/validation)."""
 
 import pytest
 from rules import GONE, Case, causes, put
@@ -12,7 +12,6 @@ NAMESPACE, FINALIZE, PHASE = (
     rules.validate_namespace_status,
 )
 CONTROLLER, STATUS = rules.validate_replication_controller, rules.validate_replication_controller_status
-LOGS = rules.validate_log_options
 DELETED = "2026-01-01T00:00:00Z"
 CONTAINER = {
     "name": "c",
@@ -149,22 +148,6 @@ CASES: list[Case] = [
             "target.name: Required value",
         ],
     ),
-    (LOGS, {"tailLines": 0, "limitBytes": 1, "sinceSeconds": 1}, []),
-    (
-        LOGS,
-        {"tailLines": -1, "limitBytes": 0, "sinceSeconds": 0},
-        [
-            "tailLines: Invalid value: -1: must be greater than or equal to 0",
-            "limitBytes: Invalid value: 0: must be greater than 0",
-            "sinceSeconds: Invalid value: 0: must be greater than 0",
-        ],
-    ),
-    (
-        LOGS,
-        {"sinceSeconds": 1, "sinceTime": DELETED},
-        [": Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"],
-    ),
-    (LOGS, {"stream": "Stdout"}, ["stream: Forbidden: may not be specified"]),
 ]
 
 
