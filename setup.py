@@ -24,6 +24,7 @@ MODULES = (
     "_schema",
     "_fieldset",
     "_watchcache",
+    "_cel",
 )
 
 DIRECTIVES = {
