@@ -81,22 +81,25 @@ cdef object member(object value, str key, bint typed):
 
 
 cdef class Select(Node):
-    """`operand.key`, or `operand.?key` when optional. `free`: the operand is a condition, which costs nothing itself."""
+    """`operand.key`, or `operand.?key` when optional. `whole`: its schema declares an integer."""
 
     cdef Node operand
     cdef str key
     cdef str shown
     cdef bint typed
     cdef bint optional
-    cdef bint relative
+    cdef bint whole
     cdef cost_t base
 
-    def __init__(self, Node operand not None, str key not None, str shown not None, bint typed, bint optional):
+    def __init__(
+        self, Node operand not None, str key not None, str shown not None, bint typed, bint optional, bint whole
+    ):
         self.operand = operand
         self.key = key
         self.shown = shown
         self.typed = typed
         self.optional = optional
+        self.whole = whole
         self.base = base_cost(operand)
 
     cdef object eval(self, Frame frame):
@@ -118,6 +121,8 @@ cdef class Select(Node):
             if optional:
                 return NONE
             raise EvaluationError("no such key: " + self.shown)
+        if self.whole and type(found) is float:
+            raise EvaluationError("invalid data, expected int, got float64")
         if optional:
             charge(frame, 1)
             return Optional(found)

@@ -1,7 +1,7 @@
 """Finds the type of each part of an expression, and which signatures its calls have (cel-go checker/checker.go)."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from pilothouse._cel import UInt
 from pilothouse.api.cel import types
@@ -21,7 +21,18 @@ from pilothouse.api.cel.ast import (
 from pilothouse.api.cel.errors import Issues
 from pilothouse.api.cel.functions import Functions, Overload
 from pilothouse.api.cel.parser import RESERVED
-from pilothouse.api.cel.types import BOOL, DYN, ERROR, INT, Mapping_, Type, list_of, map_of, optional, unwrap
+from pilothouse.api.cel.types import (
+    BOOL,
+    DYN,
+    ERROR,
+    INT,
+    Substitutions,
+    Type,
+    list_of,
+    map_of,
+    optional,
+    unwrap,
+)
 
 if TYPE_CHECKING:
     from pilothouse.api.cel.environment import Environment
@@ -42,7 +53,7 @@ class Checker:
         self.structs = environment.structs
         self.homogeneous = environment.homogeneous
         self.issues = issues
-        self.mapping = Mapping_()
+        self.mapping = Substitutions()
         self.scopes: list[dict[str, Type]] = []
         self.seen: list[Expr] = []
         self.free = 0
@@ -55,7 +66,8 @@ class Checker:
         return expr.type
 
     def check(self, expr: Expr) -> Type:
-        found = _CHECKS[type(expr)](self, expr)
+        check: Callable[[Checker, Any], Type] = _CHECKS[type(expr)]
+        found = check(self, expr)
         expr.type = found
         self.seen.append(expr)
         return found
@@ -215,7 +227,9 @@ class Checker:
         if result is None:
             shown = [str(self.mapping.substitute(one, dynamic=True)) for one in given]
             target = f"{shown.pop(0)}." if member else ""
-            words = f"found no matching overload for '{expr.function}' applied to '{target}({', '.join(shown)})'"
+            words = (
+                f"found no matching overload for '{expr.function}' applied to '{target}({', '.join(shown)})'"
+            )
             self.issues.add(expr.at, words)
             return ERROR
         expr.overloads = tuple(fitting)
@@ -225,7 +239,7 @@ class Checker:
         """What a signature takes and gives, with types of this expression for its parameters."""
         if not one.result.open and not any(param.open for param in one.params):
             return one.params, one.result
-        fresh = Mapping_()
+        fresh = Substitutions()
         for name in sorted({name for param in (*one.params, one.result) for name in _parameters(param)}):
             fresh.bound[name] = self.new_variable()
         return tuple(fresh.substitute(param) for param in one.params), fresh.substitute(one.result)
@@ -342,7 +356,9 @@ class Checker:
         if over.is_dynamic or over.kind == "param":
             self.mapping.assignable(DYN, over)
             return DYN, DYN
-        words = f"expression of type '{over}' cannot be range of a comprehension (must be list, map, or dynamic)"
+        words = (
+            f"expression of type '{over}' cannot be range of a comprehension (must be list, map, or dynamic)"
+        )
         self.issues.add(expr.over.at, words)
         return ERROR, ERROR
 
@@ -358,7 +374,7 @@ def _parameters(type: Type) -> list[str]:
 
 
 _OPTIONAL_FIELD = Overload("select_optional_field", (), DYN)
-_CHECKS = {
+_CHECKS: dict[type[Expr], Any] = {
     Literal: Checker.literal,
     Ident: Checker.ident,
     Select: Checker.select,

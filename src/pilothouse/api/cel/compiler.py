@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pilothouse import _cel
-from pilothouse._cel import EvaluationError, Node, UInt
+from pilothouse._cel import Node, UInt
 from pilothouse.api.cel.ast import (
     Call,
     Comprehension,
@@ -30,7 +30,11 @@ _PATTERNS = frozenset(("matches", "find", "findAll"))
 _GUARDS = frozenset(
     ("bool", "int", "uint", "double", "string", "bytes", "list", "map", "timestamp", "duration", "type")
 )
-_TYPE_VALUES = {"timestamp": "google.protobuf.Timestamp", "duration": "google.protobuf.Duration", "null": "null_type"}
+_TYPE_VALUES = {
+    "timestamp": "google.protobuf.Timestamp",
+    "duration": "google.protobuf.Duration",
+    "null": "null_type",
+}
 
 
 class Compiler:
@@ -73,7 +77,8 @@ class Compiler:
         operand = self.node(expr.operand)
         if expr.test:
             return _cel.Has(operand, expr.key, expr.typed)
-        return _cel.Select(operand, expr.key, expr.field, expr.typed, False)
+        whole = expr.typed and expr.type.kind == "int"
+        return _cel.Select(operand, expr.key, expr.field, expr.typed, False, whole)
 
     def new_list(self, expr: ListExpr) -> Node:
         items = [self.node(one) for one in expr.items]
@@ -99,7 +104,7 @@ class Compiler:
         if function == "_?._":
             assert expr.select is not None
             one = expr.select
-            return _cel.Select(self.node(one.operand), one.key, one.field, one.typed, True)
+            return _cel.Select(self.node(one.operand), one.key, one.field, one.typed, True, False)
         args = [self.node(one) for one in ([expr.target] if expr.target is not None else []) + expr.args]
         if (node := self.operator(expr, function, args)) is not None:
             return node
@@ -246,4 +251,3 @@ _NODES: dict[type, Any] = {
     StructExpr: Compiler.new_struct,
     Comprehension: Compiler.comprehension,
 }
-__all__ = ["Compiler", "EvaluationError"]

@@ -20,7 +20,7 @@ from pilothouse.api.cel.ast import (
     StructExpr,
 )
 from pilothouse.api.cel.functions import REGEX_FACTOR, STRING_FACTOR, Overload
-from pilothouse.api.cel.types import DYN, Type, unwrap
+from pilothouse.api.cel.types import Type, unwrap
 
 MOST = (1 << 64) - 1
 """Stands for no bound."""
@@ -488,6 +488,3 @@ def found(self: Estimator, target: Sized | None, args: list[Sized]) -> Estimate 
 def allocated(factor: float, size: Range) -> Estimate:
     """A function that makes a list."""
     return Estimate(size.times(factor) + fixed(1 + LIST_COST), size)
-
-
-__all__ = ["DYN", "MOST", "Estimate", "Estimator", "Path", "Range", "Sized", "Sizes", "fixed"]

@@ -1,8 +1,8 @@
 """Environments: which variables and functions an expression may use; and programs, which are compiled expressions.
 
-    environment = Environment({"self": STRING})
-    program = environment.compile("self.startsWith('a')", BOOL)
-    program.evaluate({"self": "abc"}, Budget(PER_OBJECT))
+environment = Environment({"self": STRING})
+program = environment.compile("self.startsWith('a')", BOOL)
+program.evaluate({"self": "abc"}, Budget(PER_OBJECT))
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -42,7 +42,9 @@ class Issues:
 
     def show(self) -> str:
         """All errors, sorted by place, each with the line it is in and a mark below."""
-        places = sorted([(*self._place(issue.at), issue.message) for issue in self.found], key=lambda one: one[:2])
+        places = sorted(
+            [(*self._place(issue.at), issue.message) for issue in self.found], key=lambda one: one[:2]
+        )
         lines = self.text.split("\n")
         out = [_show(lines, line, column, message) for line, column, message in places]
         if self.omitted:

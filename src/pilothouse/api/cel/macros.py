@@ -10,7 +10,6 @@ from pilothouse.api.cel.ast import (
     UNUSED,
     Call,
     Comprehension,
-    Entry,
     Expr,
     Ident,
     ListExpr,
@@ -101,22 +100,16 @@ def _list(at: int, over: Expr, names: tuple[str, str | None], test: Expr | None,
     if test is not None:
         step = Call(at, "_?_:_", [test, step, Ident(at, RESULT)])
     init, result = ListExpr(at, []), Ident(at, RESULT)
-    return Comprehension(
-        at, "list", over, names, RESULT, init, Literal(at, True), step, result, test, value
-    )
+    return Comprehension(at, "list", over, names, RESULT, init, Literal(at, True), step, result, test, value)
 
 
-def _to_map(
-    at: int, macro: str, over: Expr, names: tuple[str, str], test: Expr | None, value: Expr
-) -> Expr:
+def _to_map(at: int, macro: str, over: Expr, names: tuple[str, str], test: Expr | None, value: Expr) -> Expr:
     args = [Ident(at, RESULT), value] if macro == "entry" else [Ident(at, RESULT), Ident(at, names[0]), value]
     step: Expr = Call(at, "cel.@mapInsert", args)
     if test is not None:
         step = Call(at, "_?_:_", [test, step, Ident(at, RESULT)])
     init, result = MapExpr(at, []), Ident(at, RESULT)
-    return Comprehension(
-        at, macro, over, names, RESULT, init, Literal(at, True), step, result, test, value
-    )
+    return Comprehension(at, macro, over, names, RESULT, init, Literal(at, True), step, result, test, value)
 
 
 def _let(at: int, name: str, init: Expr, body: Expr) -> Expr:
@@ -221,4 +214,3 @@ OPTIONALS: Macros = {
 }
 BINDINGS: Macros = {("bind", 3, True): _bind}
 SORTING: Macros = {("sortBy", 2, True): _sort_by}
-__all__ = ["BINDINGS", "OPTIONALS", "SORTING", "STANDARD", "TWO_VARIABLES", "Entry", "MacroError", "Macros", "expand"]

@@ -4,7 +4,17 @@ from typing import Any
 
 from pilothouse._cel import UInt
 from pilothouse.api.cel import macros
-from pilothouse.api.cel.ast import Call, Entry, Expr, Ident, ListExpr, Literal, MapExpr, Select, StructExpr, qualified_name
+from pilothouse.api.cel.ast import (
+    Call,
+    Entry,
+    Expr,
+    Ident,
+    ListExpr,
+    Literal,
+    MapExpr,
+    Select,
+    StructExpr,
+)
 from pilothouse.api.cel.errors import CompileError, Issues
 from pilothouse.api.cel.limits import MAX_DEPTH, MAX_EXPRESSION
 from pilothouse.api.cel.tokens import EOF, Token, tokens, unquote, unquote_bytes
@@ -395,6 +405,3 @@ def _show(expected: frozenset[str]) -> str:
     """A set of tokens, in ANTLR's order."""
     names = sorted((one if one.isupper() else f"'{one}'" for one in expected), key=_PLACE.__getitem__)
     return names[0] if len(names) == 1 else "{" + ", ".join(names) + "}"
-
-
-__all__ = ["RESERVED", "parse", "qualified_name"]

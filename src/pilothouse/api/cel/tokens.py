@@ -16,9 +16,7 @@ class Token(NamedTuple):
     at: int
 
 
-_ESCAPE = (
-    r"\\(?:[abfnrtv\"'\\?`]|[0-3][0-7][0-7]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"
-)
+_ESCAPE = r"\\(?:[abfnrtv\"'\\?`]|[0-3][0-7][0-7]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"
 _STRING = (
     rf'"""(?:{_ESCAPE}|[^\\])*?"""|'
     rf"'''(?:{_ESCAPE}|[^\\])*?'''|"
@@ -40,7 +38,9 @@ _TOKEN = re.compile(
     r"|(?P<ESC_IDENTIFIER>`[A-Za-z0-9_./ -]+`)"
     r"|(?P<OPERATOR>==|!=|<=|>=|&&|\|\||[<>\[\]{}().,\-!?:+*/%])"
 )
-_BROKEN = re.compile(rf'"(?:{_ESCAPE}|[^\\"\n\r])*|' rf"'(?:{_ESCAPE}|[^\\'\n\r])*|" r"`[A-Za-z0-9_./ -]*|[=&|]")
+_BROKEN = re.compile(
+    rf'"(?:{_ESCAPE}|[^\\"\n\r])*|' rf"'(?:{_ESCAPE}|[^\\'\n\r])*|" r"`[A-Za-z0-9_./ -]*|[=&|]"
+)
 KEYWORDS = frozenset(("in", "true", "false", "null"))
 _SIMPLE = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"',

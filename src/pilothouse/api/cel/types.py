@@ -3,11 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-__all__ = [
-    "ANY", "BOOL", "BYTES", "DOUBLE", "DURATION", "DYN", "ERROR", "INT", "NULL", "STRING", "TIMESTAMP", "TYPE", "UINT",
-    "Field", "Mapping_", "Type", "list_of", "map_of", "opaque", "optional", "param", "struct", "type_of",
-]  # fmt: skip
-
 
 class Type:
     """A type: `kind` tells the sort, `params` are the types it is made of.
@@ -22,7 +17,7 @@ class Type:
         self.name = name or kind
         self.params = params
         self.fields: Mapping[str, Field] | None = None
-        self.open = kind == "param" or any(one.open for one in params)
+        self.open: bool = kind == "param" or any(one.open for one in params)
         self.text = self._text()
 
     def _text(self) -> str:
@@ -102,7 +97,7 @@ def same(left: Type, right: Type) -> bool:
     return left is right or (left.kind == right.kind and left.text == right.text)
 
 
-class Mapping_:
+class Substitutions:
     """What type parameters stand for, found while an expression is checked."""
 
     __slots__ = ("bound",)

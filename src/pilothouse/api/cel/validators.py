@@ -8,7 +8,11 @@ from pilothouse.api.cel.library.regex import compiled
 from pilothouse.api.cel.library.standard import to_duration, to_timestamp
 from pilothouse.api.cel.types import Type, same, unwrap
 
-_RUNTIME_NAMES = {"timestamp": "google.protobuf.Timestamp", "duration": "google.protobuf.Duration", "null": "null_type"}
+_RUNTIME_NAMES = {
+    "timestamp": "google.protobuf.Timestamp",
+    "duration": "google.protobuf.Duration",
+    "null": "null_type",
+}
 _TEXTUAL = frozenset(
     (
         "list", "map", "int", "uint", "double", "bool", "string", "timestamp", "bytes", "duration", "type", "null",
@@ -30,7 +34,12 @@ def validate(expr: Expr, issues: Issues) -> None:
     listed = _all(expr)
     for name, check in (("duration", _duration), ("timestamp", _timestamp), ("matches", _pattern)):
         for one in listed:
-            if isinstance(one, Call) and one.function == name and one.args and isinstance(one.args[0], Literal):
+            if (
+                isinstance(one, Call)
+                and one.function == name
+                and one.args
+                and isinstance(one.args[0], Literal)
+            ):
                 try:
                     check(one.args[0])
                 except EvaluationError:

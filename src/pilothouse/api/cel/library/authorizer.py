@@ -108,7 +108,8 @@ def _resource(group: GroupCheck, resource: str) -> ResourceCheck:
 
 def _with(attribute: str) -> Callable[[ResourceCheck, str], ResourceCheck]:
     def of(check: ResourceCheck, value: str) -> ResourceCheck:
-        return ResourceCheck(check.decide, replace(check.question, **{attribute: value}))
+        changes: dict[str, Any] = {attribute: value}
+        return ResourceCheck(check.decide, replace(check.question, **changes))
 
     return of
 

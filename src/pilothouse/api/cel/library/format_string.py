@@ -4,8 +4,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pilothouse._cel import CostLimitExceeded, Duration, EvaluationError, Timestamp, UInt, entries_of, items_of, type_name
-from pilothouse.api.cel.library.numbers import show_double
+from pilothouse._cel import (
+    CostLimitExceeded,
+    Duration,
+    EvaluationError,
+    Timestamp,
+    UInt,
+    entries_of,
+    items_of,
+    type_name,
+)
 from pilothouse.api.cel.limits import MAX_RESULT
 from pilothouse.api.fields import quote
 
@@ -76,7 +84,9 @@ def _precision(text: str, at: int) -> tuple[int, int]:
         raise EvaluationError(words + "could not find end of precision specifier")
     digits = text[at + 1 : end]
     if not digits:
-        raise EvaluationError(f'{words}error while converting precision to integer: strconv.Atoi: parsing "": invalid syntax')
+        raise EvaluationError(
+            f'{words}error while converting precision to integer: strconv.Atoi: parsing "": invalid syntax'
+        )
     precision = int(digits[:9])
     if precision > _MAX_PRECISION:
         raise EvaluationError(words + "precision is too large")
@@ -201,4 +211,3 @@ def _radix(value: Any, letter: str, precision: int) -> str:
 _FORMATS: dict[str, Callable[[Any, str, int], str]] = {
     "s": _text, "d": _decimal, "f": _fixed, "e": _fixed, "b": _radix, "x": _radix, "X": _radix, "o": _radix,
 }  # fmt: skip
-__all__ = ["WRONG", "format_string", "show_double", "walk"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cmp_to_key
+from itertools import pairwise
 from typing import Any
 
 from pilothouse._cel import (
@@ -12,7 +13,6 @@ from pilothouse._cel import (
     equal,
     items_of,
     order,
-    show,
     size_of,
     total,
     type_name,
@@ -61,7 +61,7 @@ def _traversal(value: Any, *_: Any) -> int:
 
 def _is_sorted(items: Any) -> bool:
     listed = items_of(items)
-    return all(order(one, other) <= 0 for one, other in zip(listed, listed[1:], strict=False))
+    return all(order(one, other) <= 0 for one, other in pairwise(listed))
 
 
 def _sum(start: Any) -> Callable[[Any], Any]:
@@ -130,9 +130,7 @@ KUBERNETES: Functions = {
         lambda one: _member(f"list_{one}_min_{one}", (list_of(one),), one, _extreme("min", 1), **_walked),
     ),
     "indexOf": (_member("list_a_index_of_int", (list_of(_A), _A), INT, _index_of, **_walked),),
-    "lastIndexOf": (
-        _member("list_a_last_index_of_int", (list_of(_A), _A), INT, _last_index_of, **_walked),
-    ),
+    "lastIndexOf": (_member("list_a_last_index_of_int", (list_of(_A), _A), INT, _last_index_of, **_walked),),
 }
 
 
@@ -170,7 +168,9 @@ def _sort(items: Any) -> list[Any]:
 def _sort_by(items: Any, keys: Any) -> list[Any]:
     listed, by = items_of(items), items_of(keys)
     if len(listed) != len(by):
-        words = "@sortByAssociatedKeys() expected a list of the same size as the associated keys list, but got"
+        words = (
+            "@sortByAssociatedKeys() expected a list of the same size as the associated keys list, but got"
+        )
         raise EvaluationError(f"{words} {len(listed)} and {len(by)} elements respectively")
     if not listed:
         return []
@@ -179,7 +179,11 @@ def _sort_by(items: Any, keys: Any) -> list[Any]:
         raise EvaluationError("list elements must be comparable")
     if any(type_name(one) != kind for one in by):
         raise EvaluationError("list elements must have the same type")
-    places = sorted(range(len(by)), key=cmp_to_key(lambda one, other: order(by[one], by[other])))
+
+    def compare(one: int, other: int) -> int:
+        return order(by[one], by[other])
+
+    places: list[int] = sorted(range(len(by)), key=cmp_to_key(compare))
     return [listed[place] for place in places]
 
 
@@ -190,7 +194,7 @@ def _range(count: int) -> list[int]:
 
 
 def _reverse(items: Any) -> list[Any]:
-    return items_of(items)[::-1]
+    return list(reversed(items_of(items)))
 
 
 def _distinct(items: Any) -> list[Any]:
@@ -342,4 +346,3 @@ SETS: Functions = {
     "sets.equivalent": _set("list_sets_equivalent_list", _equivalent, 2),
     "sets.intersects": _set("list_sets_intersects_list", _intersects, 1),
 }
-__all__ = ["EXTENSION", "KUBERNETES", "SETS", "show"]

@@ -4,7 +4,6 @@ from typing import Any
 
 from pilothouse._cel import NONE, Duration, EvaluationError, Optional, Struct, Timestamp, items_of, show
 from pilothouse.api.cel.functions import Functions, Overload
-from pilothouse.api.cel.library.standard import A
 from pilothouse.api.cel.types import BOOL, DYN, INT, Type, list_of, map_of, optional, param
 
 _K, _V = param("K"), param("V")
@@ -57,15 +56,11 @@ FUNCTIONS: Functions = {
     "optional.ofNonZeroValue": (Overload("optional_ofNonZeroValue", (_V,), _OPTIONAL, _of_non_zero),),
     "optional.none": (Overload("optional_none", (), _OPTIONAL, lambda: NONE),),
     "value": (Overload("optional_value", (_OPTIONAL,), _V, _value, member=True),),
-    "hasValue": (
-        Overload("optional_hasValue", (_OPTIONAL,), BOOL, lambda one: one.present, member=True),
-    ),
+    "hasValue": (Overload("optional_hasValue", (_OPTIONAL,), BOOL, lambda one: one.present, member=True),),
     "or": (Overload("optional_or_optional", (_OPTIONAL, _OPTIONAL), _OPTIONAL, member=True),),
     "orValue": (Overload("optional_orValue_value", (_OPTIONAL, _V), _V, member=True),),
     "optional.unwrap": (Overload("optional_unwrap", (list_of(_OPTIONAL),), list_of(_V), _unwrap),),
-    "unwrapOpt": (
-        Overload("optional_unwrapOpt", (list_of(_OPTIONAL),), list_of(_V), _unwrap, member=True),
-    ),
+    "unwrapOpt": (Overload("optional_unwrapOpt", (list_of(_OPTIONAL),), list_of(_V), _unwrap, member=True),),
     "first": (Overload("list_first", (list_of(_V),), _OPTIONAL, _first, member=True),),
     "last": (Overload("list_last", (list_of(_V),), _OPTIONAL, _last, member=True),),
     "_[?_]": (
@@ -86,4 +81,3 @@ MAP_INSERT: Functions = {
     ),
 }
 TYPE_NAMES: dict[str, Type] = {"optional_type": optional(DYN)}
-__all__ = ["FUNCTIONS", "MAP_INSERT", "TYPE_NAMES", "A"]

@@ -96,23 +96,15 @@ FUNCTIONS: Functions = {
         Overload("string_to_quantity", (STRING,), QUANTITY, _read, cost=walk, estimate=cost.walk_argument),
     ),
     "isQuantity": (
-        Overload(
-            "is_quantity_string", (STRING,), BOOL, _is_quantity, cost=walk, estimate=cost.walk_argument
-        ),
+        Overload("is_quantity_string", (STRING,), BOOL, _is_quantity, cost=walk, estimate=cost.walk_argument),
     ),
     "sign": _tells("quantity_sign", INT, lambda one: one.quantity.sign(), member=False),
     "isGreaterThan": _compares(
         "quantity_is_greater_than", BOOL, lambda one, other: one.quantity > other.quantity
     ),
-    "isLessThan": _compares(
-        "quantity_is_less_than", BOOL, lambda one, other: one.quantity < other.quantity
-    ),
-    "compareTo": _compares(
-        "quantity_compare_to", INT, lambda one, other: one.quantity.cmp(other.quantity)
-    ),
-    "asApproximateFloat": _tells(
-        "quantity_get_float", DOUBLE, lambda one: float(one.quantity.as_decimal())
-    ),
+    "isLessThan": _compares("quantity_is_less_than", BOOL, lambda one, other: one.quantity < other.quantity),
+    "compareTo": _compares("quantity_compare_to", INT, lambda one, other: one.quantity.cmp(other.quantity)),
+    "asApproximateFloat": _tells("quantity_get_float", DOUBLE, lambda one: float(one.quantity.as_decimal())),
     "asInteger": _tells("quantity_get_int", INT, _as_integer),
     "isInteger": _tells("quantity_is_integer", BOOL, lambda one: _whole(one) is not None),
     "add": _combines("add", lambda one, other: one + other),

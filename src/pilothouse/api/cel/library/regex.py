@@ -48,7 +48,13 @@ def _find_all(text: str, pattern: str, most: int = -1) -> list[str]:
 FUNCTIONS: Functions = {
     "find": (
         Overload(
-            "string_find_string", (STRING, STRING), STRING, _find, member=True, cost=search, estimate=cost.found
+            "string_find_string",
+            (STRING, STRING),
+            STRING,
+            _find,
+            member=True,
+            cost=search,
+            estimate=cost.found,
         ),
     ),
     "findAll": (

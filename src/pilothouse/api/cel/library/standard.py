@@ -111,16 +111,12 @@ OPERATORS: Functions = {
         for member in (False, True)
     ),
     "startsWith": (
-        Overload(
-            "starts_with_string", (STRING, STRING), BOOL, member=True, estimate=cost.walk_own_argument
-        ),
+        Overload("starts_with_string", (STRING, STRING), BOOL, member=True, estimate=cost.walk_own_argument),
     ),
     "endsWith": (
         Overload("ends_with_string", (STRING, STRING), BOOL, member=True, estimate=cost.walk_own_argument),
     ),
-    "contains": (
-        Overload("contains_string", (STRING, STRING), BOOL, member=True, estimate=cost.contained),
-    ),
+    "contains": (Overload("contains_string", (STRING, STRING), BOOL, member=True, estimate=cost.contained),),
     "matches": (
         Overload("matches", (STRING, STRING), BOOL, matches),
         Overload(
@@ -230,9 +226,7 @@ def to_duration(value: Any) -> Duration:
     return Duration(value) if type(value) is int else value
 
 
-def _conversion(
-    function: Callable[[Any], Any], result: Type, ids: dict[str, Type]
-) -> tuple[Overload, ...]:
+def _conversion(function: Callable[[Any], Any], result: Type, ids: dict[str, Type]) -> tuple[Overload, ...]:
     return tuple(Overload(id, (one,), result, function) for id, one in ids.items())
 
 

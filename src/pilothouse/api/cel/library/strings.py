@@ -7,7 +7,7 @@ from pilothouse.api.cel import cost
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, units, walk, walk_twice
 from pilothouse.api.cel.library.format_string import format_string
 from pilothouse.api.cel.limits import MAX_RESULT
-from pilothouse.api.cel.types import BOOL, DYN, INT, STRING, Type, list_of
+from pilothouse.api.cel.types import DYN, INT, STRING, Type, list_of
 
 _TEXTS = list_of(STRING)
 _LOWER = str.maketrans({chr(code): chr(code + 32) for code in range(65, 91)})
@@ -241,4 +241,3 @@ FUNCTIONS: Functions = {
         ),
     ),
 }  # fmt: skip
-__all__ = ["BOOL", "FUNCTIONS", "bounded", "index_estimate"]

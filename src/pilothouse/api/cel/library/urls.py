@@ -95,7 +95,5 @@ FUNCTIONS: Functions = {
     "getHostname": _part("hostname", Url.hostname),
     "getPort": _part("port", Url.port),
     "getEscapedPath": _part("escaped_path", Url.escaped_path),
-    "getQuery": (
-        Overload("url_get_query", (URL,), map_of(STRING, list_of(STRING)), Url.pairs, member=True),
-    ),
+    "getQuery": (Overload("url_get_query", (URL,), map_of(STRING, list_of(STRING)), Url.pairs, member=True),),
 }
