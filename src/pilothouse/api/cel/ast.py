@@ -19,6 +19,10 @@ class Expr:
         self.at = at
         self.type: Type = DYN
 
+    def children(self) -> "list[Expr]":
+        """The parts right below this one, in the order in which the text has them."""
+        return []
+
 
 class Literal(Expr):
     __slots__ = ("value",)
@@ -53,6 +57,9 @@ class Select(Expr):
         self.typed = False
         self.qualified: Ident | None = None
 
+    def children(self) -> list[Expr]:
+        return [self.operand]
+
 
 class Call(Expr):
     """`function(args)`, `target.function(args)`, and all operators. `overloads`: the signatures that fit."""
@@ -67,6 +74,9 @@ class Call(Expr):
         self.overloads: tuple[Overload, ...] = ()
         self.select: Select | None = None
 
+    def children(self) -> list[Expr]:
+        return self.args if self.target is None else [self.target, *self.args]
+
 
 class ListExpr(Expr):
     """`[a, ?b]`; `optional` are the indexes of those behind a question mark."""
@@ -77,6 +87,9 @@ class ListExpr(Expr):
         super().__init__(at)
         self.items = items
         self.optional = optional
+
+    def children(self) -> list[Expr]:
+        return self.items
 
 
 class Entry:
@@ -98,6 +111,9 @@ class MapExpr(Expr):
         super().__init__(at)
         self.entries = entries
 
+    def children(self) -> list[Expr]:
+        return [part for entry in self.entries for part in (entry.key, entry.value)]
+
 
 class StructExpr(Expr):
     """`name{field: value}`."""
@@ -108,6 +124,9 @@ class StructExpr(Expr):
         super().__init__(at)
         self.name = name
         self.entries = entries
+
+    def children(self) -> list[Expr]:
+        return [entry.value for entry in self.entries]
 
 
 class Comprehension(Expr):
@@ -136,22 +155,8 @@ class Comprehension(Expr):
         self.test = test
         self.value = value
 
-
-def children(expr: Expr) -> list[Expr]:
-    """The parts right below one, in the order in which the text has them."""
-    if isinstance(expr, Select):
-        return [expr.operand]
-    if isinstance(expr, Call):
-        return [*([expr.target] if expr.target is not None else ()), *expr.args]
-    if isinstance(expr, ListExpr):
-        return expr.items
-    if isinstance(expr, MapExpr):
-        return [part for entry in expr.entries for part in (entry.key, entry.value)]
-    if isinstance(expr, StructExpr):
-        return [entry.value for entry in expr.entries]
-    if isinstance(expr, Comprehension):
-        return [expr.over, expr.init, expr.condition, expr.step, expr.result]
-    return []
+    def children(self) -> list[Expr]:
+        return [self.over, self.init, self.condition, self.step, self.result]
 
 
 def qualified_name(expr: Expr) -> str | None:

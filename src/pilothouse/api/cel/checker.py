@@ -237,10 +237,11 @@ class Checker:
 
     def instance(self, one: Overload) -> tuple[tuple[Type, ...], Type]:
         """What a signature takes and gives, with types of this expression for its parameters."""
-        if not one.result.open and not any(param.open for param in one.params):
+        names = one.names
+        if not names:
             return one.params, one.result
         fresh = Substitutions()
-        for name in sorted({name for param in (*one.params, one.result) for name in _parameters(param)}):
+        for name in names:
             fresh.bound[name] = self.new_variable()
         return tuple(fresh.substitute(param) for param in one.params), fresh.substitute(one.result)
 
@@ -365,12 +366,6 @@ class Checker:
     def assert_type(self, expr: Expr, wanted: Type) -> None:
         if not self.mapping.assignable(wanted, expr.type):
             self.mismatch(expr.at, wanted, expr.type)
-
-
-def _parameters(type: Type) -> list[str]:
-    if type.kind == "param":
-        return [type.name]
-    return [name for one in type.params for name in _parameters(one)]
 
 
 _OPTIONAL_FIELD = Overload("select_optional_field", (), DYN)

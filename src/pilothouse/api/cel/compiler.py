@@ -15,7 +15,6 @@ from pilothouse.api.cel.ast import (
     MapExpr,
     Select,
     StructExpr,
-    children,
 )
 from pilothouse.api.cel.functions import Overload
 from pilothouse.api.cel.types import Type
@@ -191,7 +190,7 @@ def _used(expr: Expr, variables: Mapping[str, Type]) -> list[str]:
             if one.constant is None and one.name in variables:
                 found[one.name] = None
             continue
-        stack.extend(children(one))
+        stack.extend(one.children())
     return list(found)
 
 

@@ -1,7 +1,7 @@
 """How a function is declared: its signatures, what each does, what each costs."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pilothouse._cel import size_of
 from pilothouse.api.cel.types import Type
@@ -13,21 +13,41 @@ Estimating = Callable[["Estimator", "Sized | None", list["Sized"]], "Estimate | 
 """What a call may cost, from what is known of the sizes of target and arguments; None for the default of 1."""
 
 
-class Overload(NamedTuple):
+class Overload:
     """One signature. The types of a member begin with that of its target.
 
     cost: units of a call, or what computes them from the arguments. estimate: the same before the values are known.
-    guarded: whether arguments of another type are refused before the function sees them.
+    guarded: whether arguments of another type are refused before the function sees them. names: of its type parameters.
     """
 
-    id: str
-    params: tuple[Type, ...]
-    result: Type
-    function: Callable[..., Any] | None = None
-    member: bool = False
-    cost: int | Callable[..., int] = 1
-    estimate: "Estimating | None" = None
-    guarded: bool = True
+    __slots__ = ("cost", "estimate", "function", "guarded", "id", "member", "names", "params", "result")
+
+    def __init__(
+        self,
+        id: str,
+        params: tuple[Type, ...],
+        result: Type,
+        function: Callable[..., Any] | None = None,
+        member: bool = False,
+        cost: int | Callable[..., int] = 1,
+        estimate: Estimating | None = None,
+        guarded: bool = True,
+    ) -> None:
+        self.id = id
+        self.params = params
+        self.result = result
+        self.function = function
+        self.member = member
+        self.cost = cost
+        self.estimate = estimate
+        self.guarded = guarded
+        self.names = tuple(sorted({name for one in (*params, result) for name in _parameters(one)}))
+
+
+def _parameters(type: Type) -> list[str]:
+    if type.kind == "param":
+        return [type.name]
+    return [name for one in type.params for name in _parameters(one)]
 
 
 Functions = Mapping[str, tuple[Overload, ...]]

@@ -37,10 +37,12 @@ _START = frozenset(
         "IDENTIFIER",
     )
 )  # fmt: skip
-_RELATIONS = {"<": "_<_", "<=": "_<=_", ">=": "_>=_", ">": "_>_", "==": "_==_", "!=": "_!=_", "in": "@in"}
-_SUMS = {"+": "_+_", "-": "_-_"}
-_PRODUCTS = {"*": "_*_", "/": "_/_", "%": "_%_"}
-_STOPS = frozenset((*_RELATIONS, *_SUMS, *_PRODUCTS, "&&", "||", "?", ":", ",", ")", "]", "}", ".", "[", EOF))
+_BINARY = {
+    "<": (1, "_<_"), "<=": (1, "_<=_"), ">=": (1, "_>=_"), ">": (1, "_>_"), "==": (1, "_==_"), "!=": (1, "_!=_"),
+    "in": (1, "@in"), "+": (2, "_+_"), "-": (2, "_-_"), "*": (3, "_*_"), "/": (3, "_/_"), "%": (3, "_%_"),
+}  # fmt: skip
+"""The operators between two operands: their rank, from weak to strong, and the function that each is."""
+_STOPS = frozenset((*_BINARY, "&&", "||", "?", ":", ",", ")", "]", "}", ".", "[", EOF))
 """Where the parser goes on after an error."""
 
 
@@ -72,26 +74,24 @@ class _Parser:
         self.macros = known
         self.tokens = tokens(text, issues)
         self.place = 0
+        self.token = self.tokens[0]
         self.depth = 0
 
     # Tokens.
-
-    @property
-    def token(self) -> Token:
-        return self.tokens[self.place]
 
     def after(self) -> str:
         """The kind of the token behind this one."""
         return self.tokens[min(self.place + 1, len(self.tokens) - 1)].kind
 
     def take(self) -> Token:
-        token = self.tokens[self.place]
+        token = self.token
         if token.kind != EOF:
             self.place += 1
+            self.token = self.tokens[self.place]
         return token
 
     def accept(self, kind: str) -> Token | None:
-        return self.take() if self.tokens[self.place].kind == kind else None
+        return self.take() if self.token.kind == kind else None
 
     def enter(self, levels: int = 1) -> None:
         self.depth += levels
@@ -156,32 +156,25 @@ class _Parser:
         return Call(at, "_||_", terms)
 
     def both(self) -> Expr:
-        first = self.chain(_RELATIONS)
+        first = self.chain()
         if self.token.kind != "&&":
             return first
         at, terms = self.token.at, [first]
         while self.accept("&&"):
-            terms.append(self.chain(_RELATIONS))
+            terms.append(self.chain())
         return Call(at, "_&&_", terms)
 
-    def chain(self, operators: dict[str, str]) -> Expr:
-        """Operands with operators of one rank between them, from left to right."""
-        out = self.operand(operators)
+    def chain(self, rank: int = 1) -> Expr:
+        """Operands with operators of this or a stronger rank between them, those of one rank from left to right."""
+        out = self.unary()
         levels = 0
-        while (function := operators.get(self.token.kind)) is not None:
+        while (found := _BINARY.get(self.token.kind)) is not None and found[0] >= rank:
             at = self.take().at
             self.enter()
             levels += 1
-            out = Call(at, function, [out, self.operand(operators)])
+            out = Call(at, found[1], [out, self.chain(found[0] + 1)])
         self.depth -= levels
         return out
-
-    def operand(self, operators: dict[str, str]) -> Expr:
-        if operators is _RELATIONS:
-            return self.chain(_SUMS)
-        if operators is _SUMS:
-            return self.chain(_PRODUCTS)
-        return self.unary()
 
     def unary(self) -> Expr:
         kind = self.token.kind
@@ -283,7 +276,7 @@ class _Parser:
         prefix = "." if dot else ""
         if end := self.struct_name():
             names = [token.text] + [one.text for one in self.tokens[self.place : end] if one.kind != "."]
-            self.place = end
+            self.place, self.token = end, self.tokens[end]
             return self.new_struct(prefix + ".".join(names))
         opened = self.accept("(")
         if token.text in RESERVED:

@@ -29,15 +29,17 @@ _STRING = (
 )
 _TOKEN = re.compile(
     r"(?P<SPACE>[\t \r\n\f]+|//[^\n]*)"
-    rf"|(?P<BYTES>[bB](?:{_STRING}))"
+    r"|(?P<IDENTIFIER>(?![bB]?[rR]?[\"'])[A-Za-z_][A-Za-z0-9_]*)"
+    r"|(?P<OPERATOR>==|!=|<=|>=|&&|\|\||\.(?![0-9])|[<>\[\]{}(),\-!?:+*/%])"
     rf"|(?P<STRING>{_STRING})"
+    rf"|(?P<BYTES>[bB](?:{_STRING}))"
     r"|(?P<NUM_FLOAT>[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+|\.[0-9]+(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<NUM_UINT>0x[0-9a-fA-F]+[uU]|[0-9]+[uU])"
     r"|(?P<NUM_INT>0x[0-9a-fA-F]+|[0-9]+)"
-    r"|(?P<IDENTIFIER>[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<ESC_IDENTIFIER>`[A-Za-z0-9_./ -]+`)"
-    r"|(?P<OPERATOR>==|!=|<=|>=|&&|\|\||[<>\[\]{}().,\-!?:+*/%])"
+    r"|(?P<PREFIX>[bBrR]+)"
 )
+"""The most common tokens first; PREFIX is an identifier before a text that has no end."""
 _BROKEN = re.compile(
     rf'"(?:{_ESCAPE}|[^\\"\n\r])*|' rf"'(?:{_ESCAPE}|[^\\'\n\r])*|" r"`[A-Za-z0-9_./ -]*|[=&|]"
 )
@@ -61,9 +63,11 @@ def tokens(text: str, issues: Issues) -> list[Token]:
             continue
         kind = match.lastgroup or ""
         found = match.group()
-        if kind == "OPERATOR" or found in KEYWORDS:
-            kind = found
         if kind != "SPACE":
+            if kind == "OPERATOR" or found in KEYWORDS:
+                kind = found
+            elif kind == "PREFIX":
+                kind = "IDENTIFIER"
             out.append(Token(kind, found, at))
         at = match.end()
     out.append(Token(EOF, EOF, len(text)))

@@ -1,7 +1,7 @@
 """What is checked of an expression once its types are known (cel-go cel/validator.go, ext/formatting.go)."""
 
 from pilothouse._cel import EvaluationError
-from pilothouse.api.cel.ast import Call, Comprehension, Expr, ListExpr, Literal, MapExpr, children
+from pilothouse.api.cel.ast import Call, Comprehension, Expr, ListExpr, Literal, MapExpr
 from pilothouse.api.cel.errors import Issues
 from pilothouse.api.cel.library.format_string import WRONG, walk
 from pilothouse.api.cel.library.regex import compiled
@@ -31,22 +31,17 @@ _TAKEN = {
 
 def validate(expr: Expr, issues: Issues) -> None:
     """Report literals that have no meaning: durations, times, patterns, formats, lists of mixed types."""
-    listed = _all(expr)
+    calls = [one for one in _all(expr) if isinstance(one, Call)]
     for name, check in (("duration", _duration), ("timestamp", _timestamp), ("matches", _pattern)):
-        for one in listed:
-            if (
-                isinstance(one, Call)
-                and one.function == name
-                and one.args
-                and isinstance(one.args[0], Literal)
-            ):
+        for one in calls:
+            if one.function == name and one.args and isinstance(one.args[0], Literal):
                 try:
                     check(one.args[0])
                 except EvaluationError:
                     issues.add(one.args[0].at, f"invalid {name} argument")
     _homogeneous(expr, issues, exempt=False)
-    for one in listed:
-        if isinstance(one, Call) and one.function == "format" and isinstance(one.target, Literal):
+    for one in calls:
+        if one.function == "format" and isinstance(one.target, Literal):
             if isinstance(one.target.value, str) and len(one.args) == 1 and isinstance(one.args[0], ListExpr):
                 _format(one, one.target.value, one.args[0].items, issues)
 
@@ -56,7 +51,7 @@ def _all(expr: Expr) -> list[Expr]:
     while stack:
         one = stack.pop()
         out.append(one)
-        stack.extend(reversed(children(one)))
+        stack.extend(reversed(one.children()))
     return out
 
 
@@ -92,7 +87,7 @@ def _homogeneous(expr: Expr, issues: Issues, exempt: bool) -> None:
         for entry in expr.entries:
             keys = _joined(entry.key, keys, False, issues)
             values = _joined(entry.value, values, entry.optional, issues)
-    below = children(expr)
+    below = expr.children()
     if isinstance(expr, Comprehension):
         below = [expr.over, *(one for one in (expr.test, expr.value) if one is not None)]
         below += [expr.init, expr.result] if expr.macro == "bind" else []
@@ -136,7 +131,7 @@ def _unprintable(expr: Expr) -> Expr | None:
     """The part of a value that cannot be written as text, None if all can."""
     if not expr.type.is_dynamic and expr.type.kind not in _TEXTUAL:
         return expr
-    for one in children(expr) if isinstance(expr, ListExpr | MapExpr) else ():
+    for one in expr.children() if isinstance(expr, ListExpr | MapExpr) else ():
         if (found := _unprintable(one)) is not None:
             return found
     return None
