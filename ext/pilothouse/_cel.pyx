@@ -13,7 +13,7 @@ The cost is that of cel-go's interpreter (interpreter/runtimecost.go) with the c
 from cpython.dict cimport PyDict_GetItem
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
-from libc.math cimport ceil, isinf, isnan
+from libc.math cimport ceil, isnan
 
 cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object, int *) except? -1

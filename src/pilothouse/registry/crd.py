@@ -358,8 +358,6 @@ class Definitions:
         made = Definition(raw, obj, digests)
         if made.fault:
             log.error("a definition is not served", extra={"kv": {"name": name, "reason": made.fault}})
-        if b'"x-kubernetes-validations"' in raw:
-            log.warning("rules of a definition are stored and not carried out", extra={"kv": {"name": name}})
         if known is not None:
             self._withdraw(known, keep={(r.group, r.version, r.plural) for r in made.records})
             if known.hub.selectable or made.hub.selectable:

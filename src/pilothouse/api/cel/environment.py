@@ -14,7 +14,7 @@ from pilothouse.api.cel import macros, validators
 from pilothouse.api.cel.ast import Expr
 from pilothouse.api.cel.checker import Checker
 from pilothouse.api.cel.compiler import Compiler
-from pilothouse.api.cel.cost import Estimator, Range, Sizes
+from pilothouse.api.cel.cost import UNKNOWN, Estimator, Range, Sizes
 from pilothouse.api.cel.errors import CompileError, Issues
 from pilothouse.api.cel.functions import Functions, merge
 from pilothouse.api.cel.library import (
@@ -32,7 +32,7 @@ from pilothouse.api.cel.library import (
     strings,
     urls,
 )
-from pilothouse.api.cel.limits import PER_CALL
+from pilothouse.api.cel.limits import MAX_DEPTH, PER_CALL
 from pilothouse.api.cel.parser import parse
 from pilothouse.api.cel.types import Type, same
 
@@ -158,6 +158,13 @@ class Environment:
         constant in it cannot be computed.
         """
         issues = Issues(text)
+        try:
+            return self._compile(text, issues, results)
+        except RecursionError:
+            issues.add(-1, f"expression recursion limit exceeded: {MAX_DEPTH}")
+            raise CompileError(issues.show()) from None
+
+    def _compile(self, text: str, issues: Issues, results: tuple[Type, ...]) -> "Program":
         expr = parse(text, issues, self.macros)
         found = Checker(self, issues).whole(expr)
         issues.raise_any()
@@ -244,7 +251,10 @@ class Program:
     def estimate(self, sizes: Sizes) -> Range:
         """The least and the most that an evaluation may cost, given the sizes of what stands at a path."""
         assert self._expr is not None, "the tree was forgotten"
-        return Estimator(sizes).cost(self._expr)
+        try:
+            return Estimator(sizes).cost(self._expr)
+        except RecursionError:
+            return UNKNOWN
 
     def forget(self) -> None:
         """Drop what only an estimate needs."""

@@ -122,6 +122,13 @@ class _Parser:
         self.skip()
         return self.accept(kind) or Token(kind, "", self.token.at)
 
+    def colon(self) -> Token | None:
+        """The colon that has to come here, None when it does not."""
+        if self.token.kind != ":" and not self.unexpected(frozenset(":")):
+            self.skip()
+            return None
+        return self.take()
+
     def skip(self) -> None:
         """Go to where an expression may go on."""
         while self.token.kind not in _STOPS:
@@ -141,8 +148,8 @@ class _Parser:
         out = self.either()
         if operator := self.accept("?"):
             yes = self.either()
-            self.expect(":")
-            out = Call(operator.at, "_?_:_", [out, yes, self.expr()])
+            if self.colon() is not None:
+                out = Call(operator.at, "_?_:_", [out, yes, self.expr()])
         self.depth -= 1
         return out
 
@@ -216,6 +223,7 @@ class _Parser:
             else:
                 shown = "" if token.kind == EOF else token.text
                 self.syntax(f"no viable alternative at input '.{shown}'")
+                self.skip()
             return Literal(dot.at, None)
         self.take()
         if optional:
@@ -304,11 +312,17 @@ class _Parser:
                 break
             optional = self.accept("?") is not None
             if self.token.kind != "IDENTIFIER" and not self.unexpected(expected):
-                break
+                while self.token.kind not in ("}", EOF):
+                    self.take()
+                self.accept("}")
+                return StructExpr(brace.at, name, entries)
             if self.token.kind != "IDENTIFIER":
                 break
             key = self.take()
-            colon = self.expect(":")
+            colon = self.colon()
+            if colon is None:
+                self.accept("}")
+                return StructExpr(brace.at, name, entries)
             entries.append(Entry(colon.at, key.text, self.expr(), optional))
             if not self.accept(","):
                 break
@@ -334,13 +348,18 @@ class _Parser:
         brace = self.take()
         entries: list[Entry] = []
         if self.token.kind not in _START and self.token.kind not in ("}", ",", "?"):
-            self.unexpected(_START | {"}", ",", "?"})
+            if not self.unexpected(_START | {"}", ",", "?"}):
+                self.skip()
+                return MapExpr(brace.at, entries)
         while self.token.kind not in ("}", EOF):
             if not entries and self.token.kind == "," and self.accept(","):
                 break
             optional = self.accept("?") is not None
             key = self.expr()
-            colon = self.expect(":")
+            colon = self.colon()
+            if colon is None:
+                self.accept("}")
+                return MapExpr(brace.at, entries)
             entries.append(Entry(colon.at, key, self.expr(), optional))
             if not self.accept(","):
                 break

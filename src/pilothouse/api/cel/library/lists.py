@@ -206,7 +206,11 @@ def _distinct(items: Any) -> list[Any]:
 
 
 def _made(size: int, factor: float = 1) -> int:
-    return int(size * factor) + 1 + LIST_COST
+    return min(int(size * factor), _DEAR) + 1 + LIST_COST
+
+
+_DEAR = 1 << 62
+"""More than anything may cost."""
 
 
 def _compared(items: Any) -> int:
