@@ -35,6 +35,7 @@ MODULES = (
     "_objects",
     "_watchers",
     "_watchcache",
+    "_cel",
 )
 
 DIRECTIVES = {

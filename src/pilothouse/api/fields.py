@@ -140,7 +140,8 @@ class Errors:
         self.add("FieldValueNotSupported", path, f"{text}: supported values: {listed}" if listed else text)
 
     def duplicate(self, path: str, value: Any) -> None:
-        self.add("FieldValueDuplicate", path, f"Duplicate value: {show(value)}")
+        text = "Duplicate value" if value is OMIT else f"Duplicate value: {show(value)}"
+        self.add("FieldValueDuplicate", path, text)
 
     def forbidden(self, path: str, why: str) -> None:
         self.add("FieldValueForbidden", path, f"Forbidden: {why}" if why else "Forbidden")

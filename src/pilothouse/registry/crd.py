@@ -366,8 +366,6 @@ class Definitions:
         made = Definition(raw, obj, digests)
         if made.fault:
             log.error("A definition is not served", name=name, err=made.fault)
-        if b'"x-kubernetes-validations"' in raw:
-            log.warning("Validation rules of a definition are stored and not evaluated", name=name)
         if known is not None:
             self._withdraw(known, keep={(r.group, r.version, r.plural) for r in made.records})
             if known.hub.selectable or made.hub.selectable:

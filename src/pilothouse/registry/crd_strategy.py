@@ -6,6 +6,7 @@ from typing import Any
 
 from pilothouse import errors
 from pilothouse.api import gotext, names
+from pilothouse.api.cel.object_rules import ObjectRules, has_rules
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import whole_numbers
@@ -33,16 +34,6 @@ UNCHECKED = (
 _TERMINATING = "create not allowed while custom resource definition is terminating"
 
 
-class Rules:
-    """The CEL rules of a whole schema, wherever in it they stand; this one takes everything."""
-
-    def __init__(self, schema: Schema) -> None:
-        self.schema = schema
-
-    def validate(self, obj: Object, old: Object | None, errs: Errors) -> None:
-        """Add the causes against a new object, or with `old` against a changed one; both in the schema's version."""
-
-
 class Checked:
     """Schema and validators of one version, made on first use and shared by all its objects.
 
@@ -60,7 +51,7 @@ class Checked:
         self.schema: Schema | None = None
         self.whole: Validator
         self.status: Validator | None = None
-        self.rules: Rules | None = None
+        self.rules: ObjectRules | None = None
 
     def declared(self) -> Object:
         """The openAPIV3Schema, read anew."""
@@ -81,7 +72,7 @@ class Checked:
                 declared = self._load()
                 whole, schema = Validator(declared), structural.compile(declared)
                 self.whole, self.status = whole, whole.properties.get("status")
-                self.rules = Rules(schema) if structural.has_rules(schema) else None
+                self.rules = ObjectRules(declared, schema) if has_rules(declared) else None
                 self.schema = schema  # the last, for others look at it without the lock
                 return
             except errors.StatusError:  # the request is at its end, not the schema
@@ -188,7 +179,7 @@ class Instances:
         self._validate_scale(obj, errs, status_only=False)
         validate_embedded(obj, schema, errs)
         validate_lists(obj, schema, errs)
-        self._validate_rules(obj, None, errs)
+        self._validate_rules(ctx, obj, None, errs)
         self._finish(obj, errs)
 
     def _validate_update(self, ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
@@ -199,7 +190,7 @@ class Instances:
         self._validate_scale(obj, errs, status_only=False)
         validate_embedded(obj, schema, errs)
         self._validate_changed_lists(obj, live, schema, errs)
-        self._validate_rules(obj, live, errs)
+        self._validate_rules(ctx, obj, live, errs)
         self._finish(obj, errs)
 
     def _validate_status(self, ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
@@ -210,7 +201,7 @@ class Instances:
             validate(self.checked.status, obj["status"], errs, "status", correlation)
         self._validate_scale(obj, errs, status_only=True)
         self._validate_changed_lists(obj, live, schema, errs)
-        self._validate_rules(obj, live, errs)
+        self._validate_rules(ctx, obj, live, errs)
         self._finish(obj, errs)
 
     def _check_kind(self, obj: Object) -> None:
@@ -228,7 +219,7 @@ class Instances:
         if not before:
             validate_lists(obj, schema, errs)
 
-    def _validate_rules(self, obj: Object, live: Object | None, errs: Errors) -> None:
+    def _validate_rules(self, ctx: WriteContext, obj: Object, live: Object | None, errs: Errors) -> None:
         """CEL rules are looked at once the object has the form that they rely on."""
         rules = self.checked.rules
         if rules is None:
@@ -236,7 +227,7 @@ class Instances:
         if any(cause["reason"] in BLOCKING for cause in errs.causes):
             errs.invalid("<nil>", None, UNCHECKED)
         else:
-            rules.validate(obj, live, errs)
+            rules.validate(obj, live, errs, ctx.warnings)
 
     def _validate_scale(self, obj: Object, errs: Errors, *, status_only: bool) -> None:
         scale = self.scale

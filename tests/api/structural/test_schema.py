@@ -160,12 +160,6 @@ def test_the_type_tree() -> None:
     assert "metadata" in members["thing"].fields
 
 
-def test_where_rules_stand() -> None:
-    ruled = {**TEXT, "x-kubernetes-validations": [{"rule": "true"}]}
-    assert structural.has_rules(schema(f={"type": "array", "items": ruled}))
-    assert not structural.has_rules(schema(f={"type": "array", "items": TEXT}))
-
-
 NAMES = st.sampled_from("abc")
 SCALARS = st.sampled_from(["string", "integer", "boolean"])
 

@@ -3,7 +3,7 @@
 Upstream: apiextensions-apiserver pkg/apiserver/schema. The functions change the object they are given.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pilothouse.api import json
@@ -26,7 +26,7 @@ class Schema:
 
     type: "" where none is given. additional: the schema of further members, True or False where only that was said,
     None where nothing was. default: None where there is none; size: the bytes of its JSON. defaulted: the members that
-    have one. embeds: whether embedded resources stand here or below. rules: the CEL rules as they were declared.
+    have one. embeds: whether embedded resources stand here or below.
     """
 
     __slots__ = (
@@ -43,7 +43,6 @@ class Schema:
         "nullable",
         "preserve",
         "properties",
-        "rules",
         "size",
         "type",
     )
@@ -59,7 +58,6 @@ class Schema:
         self.list_type: str = declared.get("x-kubernetes-list-type") or ""
         self.list_keys: tuple[str, ...] = tuple(declared.get("x-kubernetes-list-map-keys") or ())
         self.map_type: str = declared.get("x-kubernetes-map-type") or ""
-        self.rules: Sequence[Object] = declared.get("x-kubernetes-validations") or ()
         items = declared.get("items")
         self.items = Schema(items) if isinstance(items, dict) else None
         self.properties: Mapping[str, Schema] = _NONE
@@ -173,11 +171,6 @@ def children(schema: Schema) -> list[Schema]:
     if schema.items is not None:
         out.append(schema.items)
     return out
-
-
-def has_rules(schema: Schema) -> bool:
-    """Whether CEL rules stand anywhere in a schema."""
-    return bool(schema.rules) or any(map(has_rules, children(schema)))
 
 
 # Nulls and defaults.

@@ -17,7 +17,6 @@ from pilothouse.api.validate.common import equal, immutable_field
 from pilothouse.api.validate.crd.paths import PathError, valid_path
 from pilothouse.api.validate.crd.schema import (
     Options,
-    Rules,
     atomic_set,
     go_schema,
     map_list_keys,
@@ -75,14 +74,13 @@ def definition_name(name: str, spec: Object) -> list[str]:
     return wrong
 
 
-def validate_create(obj: Object, errs: Errors, rules: Rules | None = None) -> None:
+def validate_create(obj: Object, errs: Errors) -> None:
     """A new definition; its name is checked with its metadata."""
-    options = Options(rules=rules or Rules())
-    _validate_spec(obj["spec"], "spec", options, True, True, set(), errs)
+    _validate_spec(obj["spec"], "spec", Options(), True, True, set(), errs)
     _validate_rest(obj, None, errs)
 
 
-def validate_update(obj: Object, old: Object, errs: Errors, rules: Rules | None = None) -> None:
+def validate_update(obj: Object, old: Object, errs: Errors) -> None:
     """A changed definition: what the stored one does not fulfil is not demanded of it."""
     spec, before = obj["spec"], old["spec"]
     internal = Internal.of(before)
@@ -94,7 +92,7 @@ def validate_update(obj: Object, old: Object, errs: Errors, rules: Rules | None 
         require_schema=whole,
         require_atomic_sets=not internal.any_schema(_breaks(atomic_set)),
         require_map_keys=not internal.any_schema(_breaks(map_list_keys)),
-        rules=rules or Rules(),
+        stored=internal.schemas(),
     )
     recognised = ((before.get("conversion") or {}).get("webhook") or {}).get("conversionReviewVersions") or []
     established = is_true(old, "Established")

@@ -1,11 +1,8 @@
-"""An openAPIV3Schema as part of a definition (apiextensions/validation ValidateCustomResourceDefinitionOpenAPISchema).
-
-CEL rules are taken as they are written: `Rules` is the place for a compiler.
-"""
+"""An openAPIV3Schema as part of a definition (apiextensions/validation ValidateCustomResourceDefinitionOpenAPISchema)."""
 
 import re
-from collections.abc import Iterator, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pilothouse.api.fields import Errors, Object
@@ -14,6 +11,7 @@ from pilothouse.api.structural.schema import TYPE_META
 from pilothouse.api.turns import sorted_members
 from pilothouse.api.validate.crd.defaults import validate_defaults
 from pilothouse.api.validate.crd.paths import PathError, valid_path
+from pilothouse.api.validate.crd.rules import go_rule, validate_rules
 from pilothouse.api.validate.crd.structural import unsupported, validate_structural, with_unsupported
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
@@ -87,13 +85,6 @@ _ZERO_FALSE = {
 }  # fmt: skip
 
 
-class Rules:
-    """Checks the CEL rules of a schema; this one takes whatever is written."""
-
-    def validate(self, declared: Object, path: str, errs: Errors) -> None:
-        """Add the causes against the rules of a whole schema that is valid otherwise."""
-
-
 @dataclass(frozen=True, slots=True)
 class Options:
     """What an update need not fulfil because the stored definition does not either."""
@@ -104,7 +95,8 @@ class Options:
     require_pruned: bool = True
     require_atomic_sets: bool = True
     require_map_keys: bool = True
-    rules: Rules = field(default_factory=Rules)
+    stored: Sequence[Object] = ()
+    """The schemas that are stored: what the rules of one that comes again may cost was accepted before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +154,7 @@ def validate_schema(schema: Object | None, status: bool, path: str, options: Opt
     if late and not found:
         found.invalid(path, "", late)
     if structural and not openapi:
-        options.rules.validate(declared, path, found)
+        validate_rules(declared, path, found, unchanged=declared in options.stored)
     errs.extend(found)
 
 
@@ -211,18 +203,6 @@ def go_schema(declared: Object) -> Object:
             value = [go_rule(rule) for rule in value]
         out[go] = value
     return out
-
-
-def go_rule(rule: Object) -> Object:
-    """A CEL rule as Go prints its internal struct."""
-    return {
-        "Rule": rule.get("rule", ""),
-        "Message": rule.get("message", ""),
-        "MessageExpression": rule.get("messageExpression", ""),
-        "Reason": rule.get("reason"),
-        "FieldPath": rule.get("fieldPath", ""),
-        "OptionalOldSelf": rule.get("optionalOldSelf"),
-    }
 
 
 def _validate(s: Object, path: Trail, place: _Place, root: bool, options: Options, errs: Errors) -> None:

@@ -1,0 +1,169 @@
+"""The tree of a parsed expression. `at` is the offset in the text that errors point to; the checker fills in `type`."""
+
+from typing import Any
+
+from pilothouse.api.cel.functions import Overload
+from pilothouse.api.cel.types import DYN, Type
+
+RESULT = "@result"
+"""The accumulator of a macro: no name that an expression can use."""
+UNUSED = "#unused"
+
+
+class Expr:
+    """A part of an expression."""
+
+    __slots__ = ("at", "type")
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.type: Type = DYN
+
+    def children(self) -> "list[Expr]":
+        """The parts right below this one, in the order in which the text has them."""
+        return []
+
+
+class Literal(Expr):
+    __slots__ = ("value",)
+
+    def __init__(self, at: int, value: Any) -> None:
+        super().__init__(at)
+        self.value = value
+
+
+class Ident(Expr):
+    """A name. `constant`: the type that it stands for, if it is the name of one."""
+
+    __slots__ = ("constant", "name")
+
+    def __init__(self, at: int, name: str) -> None:
+        super().__init__(at)
+        self.name = name
+        self.constant: str | None = None
+
+
+class Select(Expr):
+    """`operand.field`; with `test`, `has(operand.field)`. `key` is the member that the field stands for."""
+
+    __slots__ = ("field", "key", "operand", "qualified", "test", "typed")
+
+    def __init__(self, at: int, operand: Expr, field: str, test: bool = False) -> None:
+        super().__init__(at)
+        self.operand = operand
+        self.field = field
+        self.test = test
+        self.key = field
+        self.typed = False
+        self.qualified: Ident | None = None
+
+    def children(self) -> list[Expr]:
+        return [self.operand]
+
+
+class Call(Expr):
+    """`function(args)`, `target.function(args)`, and all operators. `overloads`: the signatures that fit."""
+
+    __slots__ = ("args", "function", "overloads", "select", "target")
+
+    def __init__(self, at: int, function: str, args: list[Expr], target: Expr | None = None) -> None:
+        super().__init__(at)
+        self.function = function
+        self.args = args
+        self.target = target
+        self.overloads: tuple[Overload, ...] = ()
+        self.select: Select | None = None
+
+    def children(self) -> list[Expr]:
+        return self.args if self.target is None else [self.target, *self.args]
+
+
+class ListExpr(Expr):
+    """`[a, ?b]`; `optional` are the indexes of those behind a question mark."""
+
+    __slots__ = ("items", "optional")
+
+    def __init__(self, at: int, items: list[Expr], optional: frozenset[int] = frozenset()) -> None:
+        super().__init__(at)
+        self.items = items
+        self.optional = optional
+
+    def children(self) -> list[Expr]:
+        return self.items
+
+
+class Entry:
+    """An entry of a map, or a field of a struct (there `key` is its name)."""
+
+    __slots__ = ("at", "key", "optional", "value")
+
+    def __init__(self, at: int, key: Any, value: Expr, optional: bool) -> None:
+        self.at = at
+        self.key = key
+        self.value = value
+        self.optional = optional
+
+
+class MapExpr(Expr):
+    __slots__ = ("entries",)
+
+    def __init__(self, at: int, entries: list[Entry]) -> None:
+        super().__init__(at)
+        self.entries = entries
+
+    def children(self) -> list[Expr]:
+        return [part for entry in self.entries for part in (entry.key, entry.value)]
+
+
+class StructExpr(Expr):
+    """`name{field: value}`."""
+
+    __slots__ = ("entries", "name")
+
+    def __init__(self, at: int, name: str, entries: list[Entry]) -> None:
+        super().__init__(at)
+        self.name = name
+        self.entries = entries
+
+    def children(self) -> list[Expr]:
+        return [entry.value for entry in self.entries]
+
+
+class Comprehension(Expr):
+    """A macro as cel-go expands it: for each item of `over`, while `condition` holds, `accu = step`; then `result`.
+
+    macro: what it was (all, exists, one, list, map, entry, bind); test, value: its own arguments.
+    """
+
+    __slots__ = (
+        "accu", "condition", "init", "macro", "over", "result", "step", "test", "value", "var", "var2",
+    )  # fmt: skip
+
+    def __init__(
+        self, at: int, macro: str, over: Expr, names: tuple[str, str | None], accu: str, init: Expr,
+        condition: Expr, step: Expr, result: Expr, test: Expr | None, value: Expr | None,
+    ) -> None:  # fmt: skip
+        super().__init__(at)
+        self.macro = macro
+        self.over = over
+        self.var, self.var2 = names
+        self.accu = accu
+        self.init = init
+        self.condition = condition
+        self.step = step
+        self.result = result
+        self.test = test
+        self.value = value
+
+    def children(self) -> list[Expr]:
+        return [self.over, self.init, self.condition, self.step, self.result]
+
+
+def qualified_name(expr: Expr) -> str | None:
+    """`a.b.c` for a chain of names, None for all else."""
+    if isinstance(expr, Ident):
+        return expr.name
+    if isinstance(expr, Select) and not expr.test:
+        prefix = qualified_name(expr.operand)
+        return None if prefix is None else f"{prefix}.{expr.field}"
+    return None

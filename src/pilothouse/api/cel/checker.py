@@ -1,0 +1,381 @@
+"""Finds the type of each part of an expression, and which signatures its calls have (cel-go checker/checker.go)."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pilothouse._cel import UInt
+from pilothouse.api.cel import types
+from pilothouse.api.cel.ast import (
+    Call,
+    Comprehension,
+    Entry,
+    Expr,
+    Ident,
+    ListExpr,
+    Literal,
+    MapExpr,
+    Select,
+    StructExpr,
+    qualified_name,
+)
+from pilothouse.api.cel.errors import Issues
+from pilothouse.api.cel.functions import Functions, Overload
+from pilothouse.api.cel.parser import RESERVED
+from pilothouse.api.cel.types import (
+    BOOL,
+    DYN,
+    ERROR,
+    INT,
+    Substitutions,
+    Type,
+    list_of,
+    map_of,
+    optional,
+    unwrap,
+)
+
+if TYPE_CHECKING:
+    from pilothouse.api.cel.environment import Environment
+
+_LITERALS = {
+    bool: BOOL, int: INT, UInt: types.UINT, float: types.DOUBLE, str: types.STRING, bytes: types.BYTES,
+    type(None): types.NULL,
+}  # fmt: skip
+
+
+class Checker:
+    """One check of one expression."""
+
+    def __init__(self, environment: "Environment", issues: Issues) -> None:
+        self.functions: Functions = environment.functions
+        self.variables: Mapping[str, Type] = environment.variables
+        self.type_names: Mapping[str, Type] = environment.type_names
+        self.structs = environment.structs
+        self.homogeneous = environment.homogeneous
+        self.issues = issues
+        self.mapping = Substitutions()
+        self.scopes: list[dict[str, Type]] = []
+        self.seen: list[Expr] = []
+        self.free = 0
+
+    def whole(self, expr: Expr) -> Type:
+        """The type of an expression; what is wrong with it stands in `issues`."""
+        self.check(expr)
+        for one in self.seen:
+            one.type = self.mapping.substitute(one.type, dynamic=True)
+        return expr.type
+
+    def check(self, expr: Expr) -> Type:
+        check: Callable[[Checker, Any], Type] = _CHECKS[type(expr)]
+        found = check(self, expr)
+        expr.type = found
+        self.seen.append(expr)
+        return found
+
+    def new_variable(self) -> Type:
+        """A type that is not known yet."""
+        self.free += 1
+        return types.param(f"_var{self.free - 1}")
+
+    def mismatch(self, at: int, expected: Type, found: Type) -> None:
+        self.issues.add(at, f"expected type '{expected}' but found '{found}'")
+
+    def undeclared(self, at: int, name: str) -> Type:
+        self.issues.add(at, f"undeclared reference to '{name}' (in container '')")
+        return ERROR
+
+    # Names.
+
+    def lookup(self, name: str) -> Type | None:
+        """The type of a variable; of a type's name, the type of that type."""
+        if name.startswith("."):
+            name = name[1:]
+        else:
+            for scope in reversed(self.scopes):
+                if name in scope:
+                    return scope[name]
+        found = self.variables.get(name)
+        if found is None and (named := self.named(name)) is not None:
+            return types.type_of(named)
+        return found
+
+    def named(self, name: str) -> Type | None:
+        """The type that has a name."""
+        found = self.type_names.get(name)
+        return found if found is not None else self.structs(name)
+
+    def literal(self, expr: Literal) -> Type:
+        return _LITERALS[type(expr.value)]
+
+    def ident(self, expr: Ident) -> Type:
+        found = self.lookup(expr.name)
+        if found is None:
+            return self.undeclared(expr.at, expr.name)
+        self.resolve(expr, expr.name)
+        return found
+
+    def resolve(self, expr: Ident, name: str) -> None:
+        """Note what a name stands for."""
+        plain = name.removeprefix(".")
+        local = not name.startswith(".") and any(name in scope for scope in self.scopes)
+        if not local and plain not in self.variables:
+            named = self.named(plain)
+            expr.constant = named.name if named is not None and named.kind == "struct" else plain
+        expr.name = plain if not local else name
+
+    # Fields.
+
+    def select(self, expr: Select) -> Type:
+        name = qualified_name(expr)
+        if name is not None and (found := self.lookup_qualified(name)) is not None:
+            expr.qualified = Ident(expr.at, name)
+            self.resolve(expr.qualified, name)
+            expr.qualified.type = found
+            return found
+        found = self.field(expr, expr.operand, expr.field, False)
+        return BOOL if expr.test else self.mapping.substitute(found)
+
+    def lookup_qualified(self, name: str) -> Type | None:
+        """A dotted name of a variable or type, unless its first part is a variable of the expression's own."""
+        first = name.split(".", 1)[0]
+        if any(first in scope for scope in self.scopes):
+            return None
+        return self.lookup(name)
+
+    def field(self, expr: Select, operand: Expr, field: str, is_optional: bool) -> Type:
+        """The type of a field; `expr` learns which member of the object it is."""
+        self.check(operand)
+        target, was_optional = unwrap(self.mapping.substitute(operand.type))
+        result = ERROR
+        if target.kind == "map":
+            result = target.params[1]
+        elif target.kind == "struct":
+            result = self.struct_field(expr, target, field)
+        elif target.kind == "param":
+            self.mapping.assignable(DYN, target)
+            result = DYN
+        else:
+            if not target.is_dynamic:
+                self.issues.add(expr.at, f"type '{target}' does not support field selection")
+            result = DYN
+        return optional(result) if was_optional or is_optional else result
+
+    def struct_field(self, expr: Select, target: Type, field: str) -> Type:
+        if target.fields is None:
+            return DYN
+        found = target.fields.get(field)
+        if found is None and field in RESERVED:
+            found = target.fields.get(f"__{field}__")
+        if found is None:
+            self.issues.add(expr.at, f"undefined field '{field}'")
+            return ERROR
+        expr.key, expr.typed = found.key, True
+        return found.type
+
+    # Calls.
+
+    def call(self, expr: Call) -> Type:
+        if expr.function == "_?._":
+            field = expr.args[1]
+            assert isinstance(field, Literal)
+            expr.select = Select(expr.at, expr.args[0], field.value)
+            found = self.field(expr.select, expr.args[0], field.value, True)
+            field.type = types.STRING
+            expr.overloads = (_OPTIONAL_FIELD,)
+            return self.mapping.substitute(found)
+        for one in expr.args:
+            self.check(one)
+        if expr.target is None:
+            function = expr.function.removeprefix(".")
+            overloads = self.functions.get(function)
+            if overloads is None:
+                return self.undeclared(expr.at, expr.function)
+            expr.function = function
+            return self.overload(expr, overloads, expr.args)
+        prefix = qualified_name(expr.target)
+        if prefix is not None:
+            overloads = self.functions.get(f"{prefix}.{expr.function}".removeprefix("."))
+            if overloads is not None:
+                expr.function, expr.target = f"{prefix}.{expr.function}".removeprefix("."), None
+                return self.overload(expr, overloads, expr.args)
+        self.check(expr.target)
+        overloads = self.functions.get(expr.function)
+        if overloads is None:
+            return self.undeclared(expr.at, expr.function)
+        return self.overload(expr, overloads, [expr.target, *expr.args])
+
+    def overload(self, expr: Call, overloads: tuple[Overload, ...], args: list[Expr]) -> Type:
+        """The type of a call; `expr` learns which signatures may be meant."""
+        if expr.function in ("_&&_", "_||_"):
+            return self.junction(expr, overloads, args)
+        given = tuple(one.type for one in args)
+        member = expr.target is not None
+        fitting: list[Overload] = []
+        result: Type | None = None
+        for one in overloads:
+            if one.member != member or len(one.params) != len(given):
+                continue
+            wanted, outcome = self.instance(one)
+            if not self.mapping.all_assignable(given, wanted):
+                continue
+            fitting.append(one)
+            outcome = self.mapping.substitute(outcome)
+            if result is None:
+                result = outcome
+            elif not result.is_dynamic and not types.same(result, outcome):
+                result = DYN
+        if result is None:
+            shown = [str(self.mapping.substitute(one, dynamic=True)) for one in given]
+            target = f"{shown.pop(0)}." if member else ""
+            words = (
+                f"found no matching overload for '{expr.function}' applied to '{target}({', '.join(shown)})'"
+            )
+            self.issues.add(expr.at, words)
+            return ERROR
+        expr.overloads = tuple(fitting)
+        return result
+
+    def instance(self, one: Overload) -> tuple[tuple[Type, ...], Type]:
+        """What a signature takes and gives, with types of this expression for its parameters."""
+        names = one.names
+        if not names:
+            return one.params, one.result
+        fresh = Substitutions()
+        for name in names:
+            fresh.bound[name] = self.new_variable()
+        return tuple(fresh.substitute(param) for param in one.params), fresh.substitute(one.result)
+
+    def junction(self, expr: Call, overloads: tuple[Overload, ...], args: list[Expr]) -> Type:
+        result = BOOL
+        for one in args:
+            if not self.mapping.assignable(one.type, BOOL):
+                self.mismatch(one.at, BOOL, one.type)
+                result = ERROR
+        expr.overloads = overloads
+        return result
+
+    # Literals of lists, maps and structs.
+
+    def new_list(self, expr: ListExpr) -> Type:
+        common: Type | None = None
+        for i, one in enumerate(expr.items):
+            found = self.check(one)
+            if i in expr.optional:
+                found = self.unwrapped(one, found)
+            common = self.join(one, common, found)
+        return list_of(common if common is not None else self.new_variable())
+
+    def unwrapped(self, expr: Expr, found: Type) -> Type:
+        """The type inside an optional one."""
+        inner, is_optional = unwrap(found)
+        if not is_optional and not inner.is_dynamic:
+            self.mismatch(expr.at, optional(inner), inner)
+        return inner
+
+    def new_map(self, expr: MapExpr) -> Type:
+        keys: Type | None = None
+        values: Type | None = None
+        for entry in expr.entries:
+            keys = self.join(entry.key, keys, self.check(entry.key))
+            found = self.check(entry.value)
+            if entry.optional:
+                found = self.unwrapped(entry.value, found)
+            values = self.join(entry.value, values, found)
+        if keys is None or values is None:
+            return map_of(self.new_variable(), self.new_variable())
+        return map_of(keys, values)
+
+    def join(self, expr: Expr, common: Type | None, found: Type) -> Type:
+        """The type that two items of a literal share."""
+        if common is None:
+            return found
+        if self.mapping.assignable(common, found):
+            return types.most_general(common, found)
+        if not self.homogeneous:
+            return DYN
+        self.mismatch(expr.at, common, found)
+        return ERROR
+
+    def new_struct(self, expr: StructExpr) -> Type:
+        name = expr.name.removeprefix(".")
+        found = self.named(name)
+        if found is None:
+            for entry in expr.entries:
+                self.check(entry.value)
+            return self.undeclared(expr.at, expr.name)
+        expr.name = name
+        if found.kind != "struct":
+            self.issues.add(expr.at, f"'{found.name}' is not a message type")
+            found = ERROR
+        for entry in expr.entries:
+            self.check_entry(found, entry)
+        return found
+
+    def check_entry(self, struct: Type, entry: Entry) -> None:
+        value = self.check(entry.value)
+        if entry.optional:
+            value = self.unwrapped(entry.value, value)
+        wanted = DYN
+        if struct.fields is not None:
+            field = struct.fields.get(entry.key)
+            if field is None:
+                self.issues.add(entry.at, f"undefined field '{entry.key}'")
+                return
+            wanted = field.type
+        if not self.mapping.assignable(wanted, value):
+            words = f"expected type of field '{entry.key}' is '{wanted}' but provided type is '{value}'"
+            self.issues.add(entry.at, words)
+
+    # Macros.
+
+    def comprehension(self, expr: Comprehension) -> Type:
+        self.check(expr.over)
+        accu = self.check(expr.init)
+        over = self.mapping.substitute(expr.over.type)
+        first, second = self.range_types(expr, over)
+        self.scopes.append({expr.accu: accu})
+        inner = {expr.var: first}
+        if expr.var2 is not None:
+            inner[expr.var2] = second
+        self.scopes.append(inner)
+        self.check(expr.condition)
+        self.assert_type(expr.condition, BOOL)
+        self.check(expr.step)
+        self.assert_type(expr.step, accu)
+        self.scopes.pop()
+        result = self.check(expr.result)
+        self.scopes.pop()
+        return self.mapping.substitute(result)
+
+    def range_types(self, expr: Comprehension, over: Type) -> tuple[Type, Type]:
+        """The types of the variables of a macro over a range."""
+        if over.kind == "list":
+            item = over.params[0]
+            return (INT, item) if expr.var2 is not None else (item, DYN)
+        if over.kind == "map":
+            return over.params[0], over.params[1]
+        if over.is_dynamic or over.kind == "param":
+            self.mapping.assignable(DYN, over)
+            return DYN, DYN
+        words = (
+            f"expression of type '{over}' cannot be range of a comprehension (must be list, map, or dynamic)"
+        )
+        self.issues.add(expr.over.at, words)
+        return ERROR, ERROR
+
+    def assert_type(self, expr: Expr, wanted: Type) -> None:
+        if not self.mapping.assignable(wanted, expr.type):
+            self.mismatch(expr.at, wanted, expr.type)
+
+
+_OPTIONAL_FIELD = Overload("select_optional_field", (), DYN)
+_CHECKS: dict[type[Expr], Any] = {
+    Literal: Checker.literal,
+    Ident: Checker.ident,
+    Select: Checker.select,
+    Call: Checker.call,
+    ListExpr: Checker.new_list,
+    MapExpr: Checker.new_map,
+    StructExpr: Checker.new_struct,
+    Comprehension: Checker.comprehension,
+}

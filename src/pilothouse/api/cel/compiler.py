@@ -1,0 +1,252 @@
+"""Turns a checked expression into the nodes that evaluate it (what cel-go's planner does, constants folded as it does)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pilothouse import _cel
+from pilothouse._cel import Node, UInt
+from pilothouse.api.cel.ast import (
+    Call,
+    Comprehension,
+    Expr,
+    Ident,
+    ListExpr,
+    Literal,
+    MapExpr,
+    Select,
+    StructExpr,
+)
+from pilothouse.api.cel.functions import Overload
+from pilothouse.api.cel.types import Type
+
+_CONVERSIONS = frozenset(
+    ("bool", "bytes", "double", "duration", "dyn", "int", "string", "timestamp", "type", "uint")
+)
+_COMPARISONS = frozenset(("_<_", "_<=_", "_>_", "_>=_"))
+_ARITHMETIC = frozenset(("_+_", "_-_", "_*_", "_/_", "_%_"))
+_TEXT_TESTS = frozenset(("startsWith", "endsWith", "contains"))
+_PATTERNS = frozenset(("matches", "find", "findAll"))
+_GUARDS = frozenset(
+    ("bool", "int", "uint", "double", "string", "bytes", "list", "map", "timestamp", "duration", "type")
+)
+_TYPE_VALUES = {
+    "timestamp": "google.protobuf.Timestamp",
+    "duration": "google.protobuf.Duration",
+    "null": "null_type",
+}
+
+
+class Compiler:
+    """The nodes of one expression. Variables of the environment that it uses get the first slots."""
+
+    def __init__(self, variables: Mapping[str, Type]) -> None:
+        self.variables = variables
+        self.names: dict[str, int] = {}
+        self.locals: list[tuple[str, int]] = []
+        self.slots = 0
+
+    def whole(self, expr: Expr) -> Node:
+        """The node of an expression; EvaluationError when a constant in it is wrong."""
+        for name in _used(expr, self.variables):
+            self.names[name] = self.slots
+            self.slots += 1
+        return self.node(expr)
+
+    def node(self, expr: Expr) -> Node:
+        return _NODES[type(expr)](self, expr)
+
+    def new_slot(self) -> int:
+        self.slots += 1
+        return self.slots - 1
+
+    def literal(self, expr: Literal) -> Node:
+        return _cel.Const(expr.value)
+
+    def ident(self, expr: Ident) -> Node:
+        if expr.constant is not None:
+            return _cel.Const(_cel.TypeValue(_TYPE_VALUES.get(expr.constant, expr.constant)))
+        for name, slot in reversed(self.locals):
+            if name == expr.name:
+                return _cel.Var(slot, name)
+        return _cel.Var(self.names[expr.name], expr.name)
+
+    def select(self, expr: Select) -> Node:
+        if expr.qualified is not None:
+            return self.ident(expr.qualified)
+        operand = self.node(expr.operand)
+        if expr.test:
+            return _cel.Has(operand, expr.key, expr.typed)
+        whole = expr.typed and expr.type.kind == "int"
+        return _cel.Select(operand, expr.key, expr.field, expr.typed, False, whole)
+
+    def new_list(self, expr: ListExpr) -> Node:
+        items = [self.node(one) for one in expr.items]
+        node = _cel.NewList(items, expr.optional)
+        return _fold(node) if not expr.optional and _constant(*items) else node
+
+    def new_map(self, expr: MapExpr) -> Node:
+        keys = [self.node(entry.key) for entry in expr.entries]
+        values = [self.node(entry.value) for entry in expr.entries]
+        optional = frozenset(i for i, entry in enumerate(expr.entries) if entry.optional)
+        node = _cel.NewMap(keys, values, optional)
+        return _fold(node) if not optional and _constant(*keys, *values) else node
+
+    def new_struct(self, expr: StructExpr) -> Node:
+        values = [self.node(entry.value) for entry in expr.entries]
+        optional = frozenset(i for i, entry in enumerate(expr.entries) if entry.optional)
+        return _cel.NewStruct(expr.name, [entry.key for entry in expr.entries], values, optional)
+
+    # Calls.
+
+    def call(self, expr: Call) -> Node:
+        function = expr.function
+        if function == "_?._":
+            assert expr.select is not None
+            one = expr.select
+            return _cel.Select(self.node(one.operand), one.key, one.field, one.typed, True, False)
+        args = [self.node(one) for one in ([expr.target] if expr.target is not None else []) + expr.args]
+        if (node := self.operator(expr, function, args)) is not None:
+            return node
+        candidates = [_candidate(one, expr) for one in expr.overloads]
+        call = _cel.Call(function, args, candidates)
+        if function in _CONVERSIONS and len(args) == 1 and _constant(*args):
+            return _fold(call)
+        if function in _PATTERNS and isinstance(args[1], _cel.Const) and isinstance(args[1].value, str):
+            _check_pattern(args[1].value)
+        return call
+
+    def operator(self, expr: Call, function: str, args: list[Node]) -> Node | None:
+        """The node of an operator or of a function that has a node of its own."""
+        if function == "_&&_":
+            return _cel.And(args)
+        if function == "_||_":
+            return _cel.Or(args)
+        if function == "_?_:_":
+            return _cel.Condition(*args)
+        if function in ("_==_", "_!=_"):
+            return _cel.Equals(args[0], args[1], function == "_!=_")
+        if function in ("_[_]", "_[?_]"):
+            return _cel.Index(args[0], args[1], function == "_[?_]")
+        if function == "!_":
+            return _cel.Not(args[0])
+        if function == "-_":
+            return _cel.Negate(args[0])
+        if function in _COMPARISONS:
+            return _cel.Order(function, args[0], args[1])
+        if function in _ARITHMETIC:
+            return _cel.Arithmetic(function, args[0], args[1])
+        if function == "@in":
+            return _membership(expr, args)
+        if function in _TEXT_TESTS and expr.target is not None:
+            return _cel.TextTest(function, args[0], args[1])
+        if function == "size":
+            return _cel.Size(args[0])
+        if function in ("or", "orValue"):
+            return _cel.Otherwise(args[0], args[1], function == "orValue")
+        return None
+
+    # Macros.
+
+    def comprehension(self, expr: Comprehension) -> Node:
+        if expr.macro == "bind":
+            return self.bind(expr)
+        over = self.node(expr.over)
+        first = self.new_slot()
+        second = self.new_slot() if expr.var2 is not None else -1
+        self.locals.append((expr.var, first))
+        if expr.var2 is not None:
+            self.locals.append((expr.var2, second))
+        test = self.node(expr.test) if expr.test is not None else None
+        value = self.node(expr.value) if expr.value is not None else None
+        del self.locals[-(1 if expr.var2 is None else 2) :]
+        if expr.macro in ("all", "exists"):
+            assert test is not None
+            return _cel.Quantifier(over, first, second, test, expr.macro == "exists")
+        if expr.macro == "one":
+            return _cel.ExistsOne(over, first, second, test, None)
+        assert value is not None
+        if expr.macro == "list":
+            return _cel.ToList(over, first, second, test, value)
+        return _cel.ToMap(over, first, second, test, value, expr.macro == "entry")
+
+    def bind(self, expr: Comprehension) -> Node:
+        init = self.node(expr.init)
+        slot = self.new_slot()
+        self.locals.append((expr.accu, slot))
+        body = self.node(expr.result)
+        self.locals.pop()
+        return _cel.Bind(slot, init, body)
+
+
+def _used(expr: Expr, variables: Mapping[str, Type]) -> list[str]:
+    """The variables of the environment that an expression may read."""
+    found: dict[str, None] = {}
+    stack = [expr]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, Select) and one.qualified is not None:
+            one = one.qualified
+        if isinstance(one, Ident):
+            if one.constant is None and one.name in variables:
+                found[one.name] = None
+            continue
+        stack.extend(one.children())
+    return list(found)
+
+
+def _constant(*nodes: Node) -> bool:
+    return all(isinstance(one, _cel.Const) for one in nodes)
+
+
+def _fold(node: Node) -> Node:
+    """The constant that a node of constants is."""
+    return _cel.Const(_cel.run(node, (), (), 0, {}, 1 << 62)[0])
+
+
+def _membership(expr: Call, args: list[Node]) -> Node:
+    """`in`; among constants, a look-up."""
+    known = args[1]
+    if len(expr.overloads) == 1 and expr.overloads[0].id == "in_list" and isinstance(known, _cel.Const):
+        values = known.value
+        if isinstance(values, list):
+            if not values:
+                return _cel.Const(False)
+            if all(type(one) in (str, int, bool, float, UInt) for one in values):
+                return _cel.InConstants(args[0], values)
+    return _cel.In(args[0], args[1])
+
+
+def _candidate(one: Overload, expr: Call) -> Any:
+    """A signature, and which of the values have to be looked at to see that it is meant."""
+    given = ([expr.target] if expr.target is not None else []) + expr.args
+    guards: list[str | None] = []
+    for param, arg in zip(one.params, given, strict=True):
+        sure = arg.type.kind == param.kind and len(expr.overloads) == 1
+        guards.append(None if sure or not one.guarded else _guard(param))
+    return _cel.Candidate(one.function, tuple(guards) if any(guards) else None, one.cost)
+
+
+def _guard(param: Type) -> str | None:
+    if param.kind in _GUARDS:
+        return param.kind
+    if param.kind == "null":
+        return "null_type"
+    return param.name if param.kind in ("opaque", "struct") else None
+
+
+def _check_pattern(pattern: str) -> None:
+    from pilothouse.api.cel.library.regex import compiled
+
+    compiled(pattern)
+
+
+_NODES: dict[type, Any] = {
+    Literal: Compiler.literal,
+    Ident: Compiler.ident,
+    Select: Compiler.select,
+    Call: Compiler.call,
+    ListExpr: Compiler.new_list,
+    MapExpr: Compiler.new_map,
+    StructExpr: Compiler.new_struct,
+    Comprehension: Compiler.comprehension,
+}

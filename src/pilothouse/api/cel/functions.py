@@ -1,0 +1,89 @@
+"""How a function is declared: its signatures, what each does, what each costs."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pilothouse._cel import size_of
+from pilothouse.api.cel.types import Type
+
+if TYPE_CHECKING:
+    from pilothouse.api.cel.cost import Estimate, Estimator, Sized
+
+Estimating = Callable[["Estimator", "Sized | None", list["Sized"]], "Estimate | None"]
+"""What a call may cost, from what is known of the sizes of target and arguments; None for the default of 1."""
+
+
+class Overload:
+    """One signature. The types of a member begin with that of its target.
+
+    cost: units of a call, or what computes them from the arguments. estimate: the same before the values are known.
+    guarded: whether arguments of another type are refused before the function sees them. names: of its type parameters.
+    """
+
+    __slots__ = ("cost", "estimate", "function", "guarded", "id", "member", "names", "params", "result")
+
+    def __init__(
+        self,
+        id: str,
+        params: tuple[Type, ...],
+        result: Type,
+        function: Callable[..., Any] | None = None,
+        member: bool = False,
+        cost: int | Callable[..., int] = 1,
+        estimate: Estimating | None = None,
+        guarded: bool = True,
+    ) -> None:
+        self.id = id
+        self.params = params
+        self.result = result
+        self.function = function
+        self.member = member
+        self.cost = cost
+        self.estimate = estimate
+        self.guarded = guarded
+        self.names = tuple(sorted({name for one in (*params, result) for name in _parameters(one)}))
+
+
+def _parameters(type: Type) -> list[str]:
+    if type.kind == "param":
+        return [type.name]
+    return [name for one in type.params for name in _parameters(one)]
+
+
+Functions = Mapping[str, tuple[Overload, ...]]
+
+
+def merge(libraries: Iterable[Functions]) -> dict[str, tuple[Overload, ...]]:
+    """The functions of several libraries; signatures of one name are put one behind the other."""
+    out: dict[str, tuple[Overload, ...]] = {}
+    for functions in libraries:
+        for name, overloads in functions.items():
+            out[name] = out.get(name, ()) + overloads
+    return out
+
+
+# What calls cost.
+
+STRING_FACTOR = 0.1
+REGEX_FACTOR = 0.25
+
+
+def units(size: int, factor: float) -> int:
+    """A size times what each of its units costs, rounded up."""
+    whole = size * factor
+    return int(whole) + (whole > int(whole))
+
+
+def walk(value: Any, *_: Any) -> int:
+    """One walk over a text."""
+    return units(size_of(value), STRING_FACTOR)
+
+
+def walk_twice(value: Any, *_: Any) -> int:
+    """A walk over a text, and the making of another one."""
+    return units(size_of(value), 2 * STRING_FACTOR)
+
+
+def search(text: Any, pattern: Any, *_: Any) -> int:
+    """The search for a regular expression in a text."""
+    return units(size_of(text) + 1, STRING_FACTOR) * units(size_of(pattern), REGEX_FACTOR)

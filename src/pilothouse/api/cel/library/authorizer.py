@@ -1,0 +1,169 @@
+"""Authorization checks (Kubernetes' pkg/cel/library/authz.go).
+
+Who asks and who decides is handed in: the variable `authorizer` is an `Authorizer`, `authorizer.requestResource` a
+`ResourceCheck`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from pilothouse._cel import EvaluationError, Opaque, size_of
+from pilothouse.api import names
+from pilothouse.api.cel import cost
+from pilothouse.api.cel.functions import Functions, Overload, units
+from pilothouse.api.cel.limits import AUTHORIZER_CHECK
+from pilothouse.api.cel.types import BOOL, STRING, Type, struct
+
+_PACKAGE = "kubernetes.authorization."
+AUTHORIZER = struct(_PACKAGE + "Authorizer", {})
+PATH_CHECK = struct(_PACKAGE + "PathCheck", {})
+GROUP_CHECK = struct(_PACKAGE + "GroupCheck", {})
+RESOURCE_CHECK = struct(_PACKAGE + "ResourceCheck", {})
+DECISION = struct(_PACKAGE + "Decision", {})
+
+
+class Decision(NamedTuple):
+    """What was decided. error: why nothing could be, "" if something was."""
+
+    allowed: bool
+    reason: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked for: a path, or a resource when `resource` is given. service_account: namespace and name of who asks
+    instead of the user of the request."""
+
+    verb: str
+    path: str = ""
+    group: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    field_selector: str = ""
+    label_selector: str = ""
+    service_account: tuple[str, str] | None = None
+
+
+Decide = Callable[[Question], Decision]
+
+
+@dataclass(frozen=True)
+class _Check(Opaque):
+    """What is known of a question before the verb is."""
+
+    decide: Decide = field(compare=False)
+    question: Question = Question("")
+
+
+class Authorizer(_Check):
+    type_name = _PACKAGE + "Authorizer"
+
+
+class PathCheck(_Check):
+    type_name = _PACKAGE + "PathCheck"
+
+
+class GroupCheck(_Check):
+    type_name = _PACKAGE + "GroupCheck"
+
+
+class ResourceCheck(_Check):
+    type_name = _PACKAGE + "ResourceCheck"
+
+
+@dataclass(frozen=True)
+class _Decided(Opaque):
+    decision: Decision
+
+    type_name = _PACKAGE + "Decision"
+
+
+def _path(authorizer: Authorizer, path: str) -> PathCheck:
+    if not path.strip():
+        raise EvaluationError("path must not be empty")
+    return PathCheck(authorizer.decide, replace(authorizer.question, path=path))
+
+
+def _group(authorizer: Authorizer, group: str) -> GroupCheck:
+    return GroupCheck(authorizer.decide, replace(authorizer.question, group=group))
+
+
+def _service_account(authorizer: Authorizer, namespace: str, name: str) -> Authorizer:
+    if names.dns_subdomain(name):
+        raise EvaluationError("Invalid service account name")
+    if names.dns_label(namespace):
+        raise EvaluationError("Invalid service account namespace")
+    return Authorizer(authorizer.decide, replace(authorizer.question, service_account=(namespace, name)))
+
+
+def _resource(group: GroupCheck, resource: str) -> ResourceCheck:
+    if not resource.strip():
+        raise EvaluationError("resource must not be empty")
+    return ResourceCheck(group.decide, replace(group.question, resource=resource))
+
+
+def _with(attribute: str) -> Callable[[ResourceCheck, str], ResourceCheck]:
+    def of(check: ResourceCheck, value: str) -> ResourceCheck:
+        changes: dict[str, Any] = {attribute: value}
+        return ResourceCheck(check.decide, replace(check.question, **changes))
+
+    return of
+
+
+def _check(check: _Check, verb: str) -> _Decided:
+    return _Decided(check.decide(replace(check.question, verb=verb)))
+
+
+def _selector_cost(check: ResourceCheck, selector: str) -> int:
+    size = size_of(selector)
+    return 10 + units(size, 0.1) + units(units(size, 0.5), 50)
+
+
+def _selector_estimate(self: cost.Estimator, target: object, args: list[cost.Sized]) -> cost.Estimate:
+    size = self.size_of(args[0])
+    return cost.Estimate(cost.fixed(10) + size.times(0.1) + size.times(0.5).times(50))
+
+
+def _fixed(self: cost.Estimator, target: object, args: list[cost.Sized]) -> cost.Estimate:
+    return cost.Estimate(cost.fixed(AUTHORIZER_CHECK))
+
+
+def _member(id: str, params: tuple[Type, ...], result: Type, function: Any, **more: Any) -> Overload:
+    return Overload(id, params, result, function, member=True, **more)
+
+
+def _attribute(id: str, name: str, **more: Any) -> tuple[Overload, ...]:
+    return (_member(id, (RESOURCE_CHECK, STRING), RESOURCE_CHECK, _with(name), **more),)
+
+
+def _told(name: str, result: Type, function: Callable[[Decision], Any]) -> tuple[Overload, ...]:
+    return (_member(f"decision_{name}", (DECISION,), result, lambda one: function(one.decision)),)
+
+
+_check_costs: dict[str, Any] = {"cost": AUTHORIZER_CHECK, "estimate": _fixed}
+_selector_costs: dict[str, Any] = {"cost": _selector_cost, "estimate": _selector_estimate}
+FUNCTIONS: Functions = {
+    "path": (_member("authorizer_path", (AUTHORIZER, STRING), PATH_CHECK, _path),),
+    "group": (_member("authorizer_group", (AUTHORIZER, STRING), GROUP_CHECK, _group),),
+    "serviceAccount": (
+        _member("authorizer_serviceaccount", (AUTHORIZER, STRING, STRING), AUTHORIZER, _service_account),
+    ),
+    "resource": (_member("groupcheck_resource", (GROUP_CHECK, STRING), RESOURCE_CHECK, _resource),),
+    "subresource": _attribute("resourcecheck_subresource", "subresource"),
+    "namespace": _attribute("resourcecheck_namespace", "namespace"),
+    "name": _attribute("resourcecheck_name", "name"),
+    "fieldSelector": _attribute("authorizer_fieldselector", "field_selector", **_selector_costs),
+    "labelSelector": _attribute("authorizer_labelselector", "label_selector", **_selector_costs),
+    "check": (
+        _member("pathcheck_check", (PATH_CHECK, STRING), DECISION, _check, **_check_costs),
+        _member("resourcecheck_check", (RESOURCE_CHECK, STRING), DECISION, _check, **_check_costs),
+    ),
+    "errored": _told("errored", BOOL, lambda one: bool(one.error)),
+    "error": _told("error", STRING, lambda one: one.error),
+    "allowed": _told("allowed", BOOL, lambda one: one.allowed),
+    "reason": _told("reason", STRING, lambda one: one.reason),
+}

@@ -1,0 +1,105 @@
+"""Named formats of text (Kubernetes' pkg/cel/library/format.go)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pilothouse._cel import NONE, Opaque, Optional
+from pilothouse.api import names
+from pilothouse.api.cel import cost
+from pilothouse.api.cel.functions import REGEX_FACTOR, STRING_FACTOR, Functions, Overload, units
+from pilothouse.api.cel.limits import MAX_NAME_REGEX
+from pilothouse.api.cel.types import STRING, list_of, optional, struct
+from pilothouse.api.fields import quote
+from pilothouse.api.structural import formats
+
+FORMAT = struct("kubernetes.NamedFormat", {})
+
+
+class Format(Opaque):
+    """A format: what it finds wrong with a text, and for how long a regular expression it counts."""
+
+    type_name = "kubernetes.NamedFormat"
+    __slots__ = ("check", "name", "pattern_size")
+
+    def __init__(self, name: str, check: Callable[[str], list[str]], pattern_size: int) -> None:
+        self.name = name
+        self.check = check
+        self.pattern_size = pattern_size
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Format) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+def _valid(name: str, words: str) -> Callable[[str], list[str]]:
+    test = formats.FORMATS[name]
+    return lambda text: [] if test(text) else [words]
+
+
+def _prefix(check: Callable[[str, bool], list[str]]) -> Callable[[str], list[str]]:
+    return lambda text: check(text, True)
+
+
+def _uri(text: str) -> list[str]:
+    if formats.request_uri(text):
+        return []
+    return [f"parse {quote(text)}: {'empty url' if not text else 'invalid URI for request'}"]
+
+
+_DATE_TIME = 117
+"""Characters of strfmt's patterns, which the cost counts."""
+_UUID = 91
+_NAMED = {
+    "dns1123Label": Format("DNS1123Label", names.dns_label, 30),
+    "dns1123Subdomain": Format("DNS1123Subdomain", names.dns_subdomain, 60),
+    "dns1035Label": Format("DNS1035Label", names.dns1035_label, 30),
+    "qualifiedName": Format("QualifiedName", names.qualified_name, 60),
+    "dns1123LabelPrefix": Format("DNS1123LabelPrefix", _prefix(names.dns_label), 30),
+    "dns1123SubdomainPrefix": Format("DNS1123SubdomainPrefix", _prefix(names.dns_subdomain), 60),
+    "dns1035LabelPrefix": Format("DNS1035LabelPrefix", _prefix(names.dns1035_label), 30),
+    "labelValue": Format("LabelValue", names.label_value, 40),
+    "uri": Format("URI", _uri, 1103),
+    "uuid": Format("uuid", _valid("uuid", "does not match the UUID format"), _UUID),
+    "byte": Format("byte", _valid("byte", "invalid base64"), 84),
+    "date": Format("date", _valid("date", "invalid date"), _DATE_TIME),
+    "datetime": Format("datetime", _valid("datetime", "invalid datetime"), _DATE_TIME),
+}
+
+
+def _named(name: str) -> Optional:
+    found = _NAMED.get(name)
+    return Optional(found) if found is not None else NONE
+
+
+def _validate(format: Format, text: str) -> Optional:
+    wrong = format.check(text)
+    return Optional(list(wrong)) if wrong else NONE
+
+
+def _cost(format: Format, text: str) -> int:
+    return units(len(text) + 1, STRING_FACTOR) * units(format.pattern_size, REGEX_FACTOR)
+
+
+def _estimate(self: cost.Estimator, target: object, args: list[cost.Sized]) -> cost.Estimate:
+    return cost.Estimate(self.size_of(args[0]).times(STRING_FACTOR).times(MAX_NAME_REGEX * REGEX_FACTOR))
+
+
+def _constant(format: Format) -> Any:
+    return lambda: format
+
+
+FUNCTIONS: Functions = {
+    "format.named": (Overload("format-named", (STRING,), optional(FORMAT), _named),),
+    "validate": (
+        Overload(
+            "format-validate", (FORMAT, STRING), optional(list_of(STRING)), _validate, member=True, cost=_cost,
+            estimate=_estimate,
+        ),
+    ),
+    **{
+        f"format.{name}": (Overload(f"format.{name}", (), FORMAT, _constant(format)),)
+        for name, format in _NAMED.items()
+    },
+}  # fmt: skip

@@ -1,0 +1,23 @@
+"""What the JSON patches of mutating policies are written with (Kubernetes' pkg/cel/library/jsonpatch.go)."""
+
+from pilothouse.api.cel.cost import Estimate, Estimator, Sized
+from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, walk
+from pilothouse.api.cel.types import STRING
+
+
+def _escape(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _estimate(self: Estimator, target: object, args: list[Sized]) -> Estimate:
+    size = self.size_of(args[0])
+    return Estimate(size.times(STRING_FACTOR), size)
+
+
+FUNCTIONS: Functions = {
+    "jsonpatch.escapeKey": (
+        Overload(
+            "string_jsonpatch_escapeKey_string", (STRING,), STRING, _escape, cost=walk, estimate=_estimate
+        ),
+    ),
+}

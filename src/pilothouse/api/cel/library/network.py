@@ -1,0 +1,282 @@
+"""IP addresses and networks (Kubernetes' pkg/cel/library/ip.go and cidr.go), read as Go's net/netip reads them."""
+
+import ipaddress
+from typing import Any
+
+from pilothouse._cel import EvaluationError, Opaque, size_of
+from pilothouse.api.cel import cost
+from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, units, walk, walk_twice
+from pilothouse.api.cel.types import BOOL, INT, STRING, Type, opaque
+from pilothouse.api.fields import quote
+
+IP, CIDR = opaque("net.IP"), opaque("net.CIDR")
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Ip(Opaque):
+    """An address."""
+
+    type_name = "net.IP"
+    __slots__ = ("address",)
+
+    def __init__(self, address: _Address) -> None:
+        self.address = address
+
+    @property
+    def cost_size(self) -> int:  # type: ignore[override]
+        return self.address.max_prefixlen // 8
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ip) and other.address == self.address
+
+    def __hash__(self) -> int:
+        return hash(self.address)
+
+
+class Cidr(Opaque):
+    """An address and the length of its network's prefix."""
+
+    type_name = "net.CIDR"
+    __slots__ = ("address", "bits")
+
+    def __init__(self, address: _Address, bits: int) -> None:
+        self.address = address
+        self.bits = bits
+
+    @property
+    def cost_size(self) -> int:  # type: ignore[override]
+        return -(-self.bits // 8)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cidr) and (other.address, other.bits) == (self.address, self.bits)
+
+    def __hash__(self) -> int:
+        return hash((self.address, self.bits))
+
+    def prefix(self) -> int:
+        """The bits that all addresses of the network share."""
+        return int(self.address) >> (self.address.max_prefixlen - self.bits)
+
+    def holds(self, address: _Address, bits: int) -> bool:
+        """Whether a network of the same family is part of this one."""
+        if address.version != self.address.version or bits < self.bits:
+            return False
+        return int(address) >> (address.max_prefixlen - self.bits) == self.prefix()
+
+
+def _wrong_v4(text: str) -> str:
+    """Why a text with dots is no IPv4 address."""
+    fields = text.split(".")
+    for i, field in enumerate(fields):
+        bad = next((at for at, char in enumerate(field) if char not in "0123456789"), None)
+        rest = ".".join(fields[i:])
+        if bad is not None:
+            return f"unexpected character (at {quote(rest[bad:])})"
+        if not field:
+            return f"IPv4 field must have at least one digit (at {quote(rest or '.')})"
+        if len(field) > 1 and field[0] == "0":
+            return "IPv4 field has octet with leading zero"
+        if int(field[:4]) > 255:
+            return "IPv4 field has value >255"
+    return "IPv4 address too short" if len(fields) < 4 else "IPv4 address too long"
+
+
+def _address(text: str) -> _Address:
+    """An address; ValueError with Go's words."""
+    sign = next((char for char in text[:64] if char in ".:%"), "")
+    words = ""
+    if sign in ("", "%"):
+        words = "missing IPv6 address" if sign else "unable to parse IP"
+    else:
+        try:
+            return ipaddress.ip_address(text)
+        except ValueError:
+            words = _wrong_v4(text) if sign == "." else "unable to parse IP"
+    raise ValueError(f"ParseAddr({quote(text)}): {words}")
+
+
+def _ip(text: str) -> Ip:
+    try:
+        address = _address(text)
+    except ValueError as err:
+        words = f"IP Address {quote(text)} parse error during conversion from string: {err}"
+        raise EvaluationError(words) from None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:
+            raise EvaluationError(f"IP address {quote(text)} with zone value is not allowed")
+        if address.ipv4_mapped is not None:
+            raise EvaluationError(f"IPv4-mapped IPv6 address {quote(text)} is not allowed")
+    return Ip(address)
+
+
+def _prefix(text: str) -> Cidr:
+    """A network; ValueError with Go's words."""
+    head, slash, bits = text.rpartition("/")
+    start = f"netip.ParsePrefix({quote(text)}): "
+    if not slash:
+        raise ValueError(f"{start}no '/'")
+    try:
+        address = _address(head)
+    except ValueError as err:
+        raise ValueError(f"{start}{err}") from None
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+        raise ValueError(f"{start}IPv6 zones cannot be present in a prefix")
+    if not (bits.isascii() and bits.isdigit()) or (len(bits) > 1 and bits[0] == "0"):
+        raise ValueError(f"{start}bad bits after slash: {quote(bits)}")
+    if len(bits) > 3 or int(bits) > address.max_prefixlen:
+        raise ValueError(f"{start}prefix length out of range")
+    return Cidr(address, int(bits))
+
+
+def _cidr(text: str) -> Cidr:
+    words = "network address parse error during conversion from string: "
+    try:
+        found = _prefix(text)
+    except ValueError as err:
+        raise EvaluationError(f"{words}{words}{err}") from None
+    if isinstance(found.address, ipaddress.IPv6Address) and found.address.ipv4_mapped is not None:
+        raise EvaluationError(f"{words}IPv4-mapped IPv6 address {quote(text)} is not allowed")
+    return found
+
+
+def _is(read: Any) -> Any:
+    def test(text: str) -> bool:
+        try:
+            read(text)
+        except EvaluationError:
+            return False
+        return True
+
+    return test
+
+
+def _is_canonical(text: str) -> bool:
+    return str(_ip(text).address) == text
+
+
+def _is_loopback(ip: Ip) -> bool:
+    return ip.address.is_loopback
+
+
+def _is_link_local_multicast(ip: Ip) -> bool:
+    value = int(ip.address)
+    if ip.address.version == 4:
+        return value >> 8 == 0xE00000
+    return value >> 120 == 0xFF and (value >> 112) & 0xF == 2
+
+
+def _is_global_unicast(ip: Ip) -> bool:
+    address = ip.address
+    if address.version == 4 and int(address) == 0xFFFFFFFF:
+        return False
+    return not (
+        address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local
+    )
+
+
+def _masked(cidr: Cidr) -> Cidr:
+    free = cidr.address.max_prefixlen - cidr.bits
+    return Cidr(type(cidr.address)(cidr.prefix() << free), cidr.bits)
+
+
+def _contains_ip(cidr: Cidr, ip: Ip) -> bool:
+    return cidr.holds(ip.address, ip.address.max_prefixlen)
+
+
+def _contains_cidr(cidr: Cidr, other: Cidr) -> bool:
+    return cidr.holds(other.address, other.bits)
+
+
+# Costs.
+
+
+def _double(value: Any) -> int:
+    return units(2 * size_of(value), STRING_FACTOR)
+
+
+def _ip_cost(cidr: Cidr, other: Any) -> int:
+    return _double(cidr)
+
+
+def _ip_text_cost(cidr: Cidr, other: str) -> int:
+    return _double(cidr) + walk(other)
+
+
+def _cidr_cost(cidr: Cidr, other: Any) -> int:
+    return _double(cidr) + walk(cidr) + 1
+
+
+def _cidr_text_cost(cidr: Cidr, other: str) -> int:
+    return _cidr_cost(cidr, other) + walk(other)
+
+
+_BYTES = cost.Range(4, 16)
+
+
+def _estimate(network: bool, text: bool) -> Any:
+    def estimate(self: cost.Estimator, target: object, args: list[cost.Sized]) -> cost.Estimate:
+        out = (_BYTES + _BYTES).times(STRING_FACTOR)
+        if network:
+            out = out + _BYTES.times(STRING_FACTOR) + cost.fixed(1)
+        if text:
+            out = out + self.size_of(args[0]).times(STRING_FACTOR)
+        return cost.Estimate(out)
+
+    return estimate
+
+
+def _twice(self: cost.Estimator, target: object, args: list[cost.Sized]) -> cost.Estimate:
+    return cost.Estimate(self.size_of(args[0]).times(2 * STRING_FACTOR))
+
+
+def _reads(id: str, result: Type, function: Any) -> tuple[Overload, ...]:
+    return (Overload(id, (STRING,), result, function, cost=walk, estimate=cost.walk_argument),)
+
+
+def _tells(id: str, of: Type, result: Type, function: Any) -> tuple[Overload, ...]:
+    return (Overload(id, (of,), result, function, member=True),)
+
+
+FUNCTIONS: Functions = {
+    "ip": _reads("string_to_ip", IP, _ip) + _tells("cidr_ip", CIDR, IP, lambda cidr: Ip(cidr.address)),
+    "isIP": _reads("is_ip", BOOL, _is(_ip)),
+    "ip.isCanonical": (
+        Overload("ip_is_canonical", (STRING,), BOOL, _is_canonical, cost=walk_twice, estimate=_twice),
+    ),
+    "family": _tells("ip_family", IP, INT, lambda ip: ip.address.version),
+    "isUnspecified": _tells("ip_is_unspecified", IP, BOOL, lambda ip: ip.address.is_unspecified),
+    "isLoopback": _tells("ip_is_loopback", IP, BOOL, _is_loopback),
+    "isLinkLocalMulticast": _tells("ip_is_link_local_multicast", IP, BOOL, _is_link_local_multicast),
+    "isLinkLocalUnicast": _tells("ip_is_link_local_unicast", IP, BOOL, lambda ip: ip.address.is_link_local),
+    "isGlobalUnicast": _tells("ip_is_global_unicast", IP, BOOL, _is_global_unicast),
+    "cidr": _reads("string_to_cidr", CIDR, _cidr),
+    "isCIDR": _reads("is_cidr", BOOL, _is(_cidr)),
+    "containsIP": (
+        Overload(
+            "cidr_contains_ip_string", (CIDR, STRING), BOOL, lambda cidr, text: _contains_ip(cidr, _ip(text)),
+            member=True, cost=_ip_text_cost, estimate=_estimate(False, True),
+        ),
+        Overload(
+            "cidr_contains_ip_ip", (CIDR, IP), BOOL, _contains_ip, member=True, cost=_ip_cost,
+            estimate=_estimate(False, False),
+        ),
+    ),
+    "containsCIDR": (
+        Overload(
+            "cidr_contains_cidr_string", (CIDR, STRING), BOOL,
+            lambda cidr, text: _contains_cidr(cidr, _cidr(text)),
+            member=True, cost=_cidr_text_cost, estimate=_estimate(True, True),
+        ),
+        Overload(
+            "cidr_contains_cidr", (CIDR, CIDR), BOOL, _contains_cidr, member=True, cost=_cidr_cost,
+            estimate=_estimate(True, False),
+        ),
+    ),
+    "prefixLength": _tells("cidr_prefix_length", CIDR, INT, lambda cidr: cidr.bits),
+    "masked": _tells("cidr_masked", CIDR, CIDR, _masked),
+    "string": (
+        Overload("ip_to_string", (IP,), STRING, lambda ip: str(ip.address)),
+        Overload("cidr_to_string", (CIDR,), STRING, lambda cidr: f"{cidr.address}/{cidr.bits}"),
+    ),
+}  # fmt: skip
+TYPE_NAMES: dict[str, Type] = {"net.IP": IP, "net.CIDR": CIDR}

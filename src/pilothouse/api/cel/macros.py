@@ -1,0 +1,216 @@
+"""Macros, expanded as cel-go expands them (parser/macro.go, ext/comprehensions.go, ext/bindings.go, cel/library.go).
+
+The loops that they become are what the checker and the estimate of costs see; the evaluator has nodes of its own for them.
+"""
+
+from collections.abc import Callable, Mapping
+
+from pilothouse.api.cel.ast import (
+    RESULT,
+    UNUSED,
+    Call,
+    Comprehension,
+    Expr,
+    Ident,
+    ListExpr,
+    Literal,
+    MapExpr,
+    Select,
+)
+
+
+class MacroError(Exception):
+    """A macro's arguments are not what it needs; `at` is where."""
+
+    def __init__(self, at: int, message: str) -> None:
+        super().__init__(message)
+        self.at = at
+
+
+Expander = Callable[[int, Expr | None, list[Expr]], Expr | None]
+Macros = Mapping[tuple[str, int, bool], Expander]
+"""By name, number of arguments, and whether it is a member."""
+
+
+def expand(known: Macros, at: int, name: str, target: Expr | None, args: list[Expr]) -> Expr | None:
+    """What a call stands for, None if it is no macro."""
+    expander = known.get((name, len(args), target is not None))
+    return expander(at, target, args) if expander is not None else None
+
+
+def _name(expr: Expr, message: str) -> str:
+    if not isinstance(expr, Ident):
+        raise MacroError(expr.at, message)
+    if expr.name in (RESULT, "__result__"):
+        raise MacroError(expr.at, "iteration variable overwrites accumulator variable")
+    return expr.name
+
+
+def _names(args: list[Expr]) -> tuple[str, str]:
+    words = "argument must be a simple name"
+    for one in args[:2]:
+        if not isinstance(one, Ident):
+            raise MacroError(one.at, words)
+    first, second = args[0], args[1]
+    assert isinstance(first, Ident) and isinstance(second, Ident)
+    if first.name == second.name:
+        raise MacroError(second.at, f"duplicate variable name: {first.name}")
+    return _name(first, words), _name(second, words)
+
+
+def _one_name(args: list[Expr], message: str = "argument must be a simple name") -> tuple[str, None]:
+    return _name(args[0], message), None
+
+
+def _has(at: int, target: Expr | None, args: list[Expr]) -> Expr:
+    operand = args[0]
+    if isinstance(operand, Select) and not operand.test:
+        return Select(at, operand.operand, operand.field, test=True)
+    raise MacroError(operand.at, "invalid argument to has() macro")
+
+
+def _all(at: int, over: Expr, names: tuple[str, str | None], test: Expr) -> Expr:
+    result = Ident(at, RESULT)
+    condition = Call(at, "@not_strictly_false", [Ident(at, RESULT)])
+    step = Call(at, "_&&_", [Ident(at, RESULT), test])
+    return Comprehension(
+        at, "all", over, names, RESULT, Literal(at, True), condition, step, result, test, None
+    )
+
+
+def _exists(at: int, over: Expr, names: tuple[str, str | None], test: Expr) -> Expr:
+    condition = Call(at, "@not_strictly_false", [Call(at, "!_", [Ident(at, RESULT)])])
+    step = Call(at, "_||_", [Ident(at, RESULT), test])
+    return Comprehension(
+        at, "exists", over, names, RESULT, Literal(at, False), condition, step, Ident(at, RESULT), test, None
+    )
+
+
+def _one(at: int, over: Expr, names: tuple[str, str | None], test: Expr) -> Expr:
+    more = Call(at, "_+_", [Ident(at, RESULT), Literal(at, 1)])
+    step = Call(at, "_?_:_", [test, more, Ident(at, RESULT)])
+    result = Call(at, "_==_", [Ident(at, RESULT), Literal(at, 1)])
+    return Comprehension(
+        at, "one", over, names, RESULT, Literal(at, 0), Literal(at, True), step, result, test, None
+    )
+
+
+def _list(at: int, over: Expr, names: tuple[str, str | None], test: Expr | None, value: Expr) -> Expr:
+    step: Expr = Call(at, "_+_", [Ident(at, RESULT), ListExpr(at, [value])])
+    if test is not None:
+        step = Call(at, "_?_:_", [test, step, Ident(at, RESULT)])
+    init, result = ListExpr(at, []), Ident(at, RESULT)
+    return Comprehension(at, "list", over, names, RESULT, init, Literal(at, True), step, result, test, value)
+
+
+def _to_map(at: int, macro: str, over: Expr, names: tuple[str, str], test: Expr | None, value: Expr) -> Expr:
+    args = [Ident(at, RESULT), value] if macro == "entry" else [Ident(at, RESULT), Ident(at, names[0]), value]
+    step: Expr = Call(at, "cel.@mapInsert", args)
+    if test is not None:
+        step = Call(at, "_?_:_", [test, step, Ident(at, RESULT)])
+    init, result = MapExpr(at, []), Ident(at, RESULT)
+    return Comprehension(at, macro, over, names, RESULT, init, Literal(at, True), step, result, test, value)
+
+
+def _let(at: int, name: str, init: Expr, body: Expr) -> Expr:
+    """`body` with a name for the value of `init`."""
+    step = Ident(at, name)
+    return Comprehension(
+        at, "bind", ListExpr(at, []), (UNUSED, None), name, init, Literal(at, False), step, body, None, None
+    )
+
+
+def _bind(at: int, target: Expr | None, args: list[Expr]) -> Expr | None:
+    if not isinstance(target, Ident) or target.name != "cel":
+        return None
+    if not isinstance(args[0], Ident):
+        raise MacroError(args[0].at, "cel.bind() variable names must be simple identifiers")
+    return _let(at, args[0].name, args[1], args[2])
+
+
+def _optional_map(flat: bool) -> Expander:
+    macro = "optFlatMap" if flat else "optMap"
+
+    def expander(at: int, target: Expr | None, args: list[Expr]) -> Expr:
+        assert target is not None
+        if not isinstance(args[0], Ident):
+            raise MacroError(args[0].at, f"{macro}() variable name must be a simple identifier")
+        inner = _let(at, args[0].name, Call(at, "value", [], target), args[1])
+        some = inner if flat else Call(at, "optional.of", [inner])
+        return Call(at, "_?_:_", [Call(at, "hasValue", [], target), some, Call(at, "optional.none", [])])
+
+    return expander
+
+
+def _sort_by(at: int, target: Expr | None, args: list[Expr]) -> Expr:
+    name = "@__sortBy_input__"
+    if not isinstance(target, ListExpr | Select | Ident | Comprehension | Call):
+        where = target.at if target is not None else at
+        words = "sortBy can only be applied to a list, identifier, comprehension, call or select expression"
+        raise MacroError(where, words)
+    names = _one_name(args, "argument is not an identifier")
+    keys = _list(at, Ident(at, name), names, None, args[1])
+    return _let(at, name, target, Call(at, "@sortByAssociatedKeys", [keys], Ident(at, name)))
+
+
+def _quantifier(build: Callable[[int, Expr, tuple[str, str | None], Expr], Expr], names: int) -> Expander:
+    def expander(at: int, target: Expr | None, args: list[Expr]) -> Expr:
+        assert target is not None
+        return build(at, target, _names(args) if names == 2 else _one_name(args), args[names])
+
+    return expander
+
+
+def _map(at: int, target: Expr | None, args: list[Expr]) -> Expr:
+    assert target is not None
+    names = _one_name(args, "argument is not an identifier")
+    return _list(at, target, names, args[1] if len(args) == 3 else None, args[-1])
+
+
+def _filter(at: int, target: Expr | None, args: list[Expr]) -> Expr:
+    assert target is not None
+    names = _one_name(args, "argument is not an identifier")
+    return _list(at, target, names, args[1], args[0])
+
+
+def _transform_list(at: int, target: Expr | None, args: list[Expr]) -> Expr:
+    assert target is not None
+    return _list(at, target, _names(args), args[2] if len(args) == 4 else None, args[-1])
+
+
+def _transform_map(macro: str) -> Expander:
+    def expander(at: int, target: Expr | None, args: list[Expr]) -> Expr:
+        assert target is not None
+        return _to_map(at, macro, target, _names(args), args[2] if len(args) == 4 else None, args[-1])
+
+    return expander
+
+
+STANDARD: Macros = {
+    ("has", 1, False): _has,
+    ("all", 2, True): _quantifier(_all, 1),
+    ("exists", 2, True): _quantifier(_exists, 1),
+    ("exists_one", 2, True): _quantifier(_one, 1),
+    ("existsOne", 2, True): _quantifier(_one, 1),
+    ("map", 2, True): _map,
+    ("map", 3, True): _map,
+    ("filter", 2, True): _filter,
+}
+TWO_VARIABLES: Macros = {
+    ("all", 3, True): _quantifier(_all, 2),
+    ("exists", 3, True): _quantifier(_exists, 2),
+    ("exists_one", 3, True): _quantifier(_one, 2),
+    ("existsOne", 3, True): _quantifier(_one, 2),
+    ("transformList", 3, True): _transform_list,
+    ("transformList", 4, True): _transform_list,
+    ("transformMap", 3, True): _transform_map("map"),
+    ("transformMap", 4, True): _transform_map("map"),
+    ("transformMapEntry", 3, True): _transform_map("entry"),
+    ("transformMapEntry", 4, True): _transform_map("entry"),
+}
+OPTIONALS: Macros = {
+    ("optMap", 2, True): _optional_map(flat=False),
+    ("optFlatMap", 2, True): _optional_map(flat=True),
+}
+BINDINGS: Macros = {("bind", 3, True): _bind}
+SORTING: Macros = {("sortBy", 2, True): _sort_by}

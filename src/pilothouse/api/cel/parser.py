@@ -1,0 +1,419 @@
+"""Parses an expression (cel-go parser/parser.go, CEL.g4). Syntax errors are told as ANTLR's parser tells them."""
+
+from typing import Any
+
+from pilothouse._cel import UInt
+from pilothouse.api.cel import macros
+from pilothouse.api.cel.ast import (
+    Call,
+    Entry,
+    Expr,
+    Ident,
+    ListExpr,
+    Literal,
+    MapExpr,
+    Select,
+    StructExpr,
+)
+from pilothouse.api.cel.errors import CompileError, Issues
+from pilothouse.api.cel.limits import MAX_DEPTH, MAX_EXPRESSION
+from pilothouse.api.cel.tokens import EOF, Token, tokens, unquote, unquote_bytes
+
+RESERVED = frozenset(
+    (
+        "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop",
+        "package", "namespace", "null", "return", "true", "var", "void", "while",
+    )
+)  # fmt: skip
+_NAMES = (
+    "'=='", "'!='", "'in'", "'<'", "'<='", "'>='", "'>'", "'&&'", "'||'", "'['", "']'", "'{'", "'}'", "'('", "')'",
+    "'.'", "','", "'-'", "'!'", "'?'", "':'", "'+'", "'*'", "'/'", "'%'", "'true'", "'false'", "'null'",
+    "NUM_FLOAT", "NUM_INT", "NUM_UINT", "STRING", "BYTES", "IDENTIFIER", "ESC_IDENTIFIER",
+)  # fmt: skip
+_PLACE = {name: place for place, name in enumerate(_NAMES)}
+_START = frozenset(
+    (
+        "[", "{", "(", ".", "-", "!", "true", "false", "null", "NUM_FLOAT", "NUM_INT", "NUM_UINT", "STRING", "BYTES",
+        "IDENTIFIER",
+    )
+)  # fmt: skip
+_BINARY = {
+    "<": (1, "_<_"), "<=": (1, "_<=_"), ">=": (1, "_>=_"), ">": (1, "_>_"), "==": (1, "_==_"), "!=": (1, "_!=_"),
+    "in": (1, "@in"), "+": (2, "_+_"), "-": (2, "_-_"), "*": (3, "_*_"), "/": (3, "_/_"), "%": (3, "_%_"),
+}  # fmt: skip
+"""The operators between two operands: their rank, from weak to strong, and the function that each is."""
+_STOPS = frozenset((*_BINARY, "&&", "||", "?", ":", ",", ")", "]", "}", ".", "[", EOF))
+"""Where the parser goes on after an error."""
+
+
+class _TooDeep(Exception):
+    pass
+
+
+def parse(text: str, issues: Issues, known: macros.Macros) -> Expr:
+    """The tree of an expression, macros expanded. CompileError if there is none, with whatever else is wrong."""
+    if len(text) > MAX_EXPRESSION:
+        size = f"size: {len(text)}, limit {MAX_EXPRESSION}"
+        issues.add(-1, f"expression code point size exceeds limit: {size}")
+        issues.raise_any()
+    parser = _Parser(text, issues, known)
+    try:
+        out = parser.whole()
+    except (_TooDeep, RecursionError):
+        issues.add(-1, f"expression recursion limit exceeded: {MAX_DEPTH}")
+        raise CompileError(issues.show()) from None
+    issues.raise_any()
+    return out
+
+
+class _Parser:
+    """Recursive descent; after an error it goes on where it can, to find further ones."""
+
+    def __init__(self, text: str, issues: Issues, known: macros.Macros) -> None:
+        self.issues = issues
+        self.macros = known
+        self.tokens = tokens(text, issues)
+        self.place = 0
+        self.token = self.tokens[0]
+        self.depth = 0
+
+    # Tokens.
+
+    def after(self) -> str:
+        """The kind of the token behind this one."""
+        return self.tokens[min(self.place + 1, len(self.tokens) - 1)].kind
+
+    def take(self) -> Token:
+        token = self.token
+        if token.kind != EOF:
+            self.place += 1
+            self.token = self.tokens[self.place]
+        return token
+
+    def accept(self, kind: str) -> Token | None:
+        return self.take() if self.token.kind == kind else None
+
+    def enter(self, levels: int = 1) -> None:
+        self.depth += levels
+        if self.depth > MAX_DEPTH:
+            raise _TooDeep
+
+    def syntax(self, message: str, token: Token | None = None) -> None:
+        self.issues.add((token or self.token).at, f"Syntax error: {message}")
+
+    def unexpected(self, expected: frozenset[str]) -> bool:
+        """Report the token; whether leaving it out helps, in which case it is left out."""
+        helps = self.after() in expected and self.token.kind != EOF
+        word = "extraneous" if helps else "mismatched"
+        self.syntax(f"{word} input '{self.token.text}' expecting {_show(expected)}")
+        if helps:
+            self.take()
+        return helps
+
+    def expect(self, kind: str, insert: bool = False) -> Token:
+        """The token of a kind. `insert`: what comes instead could well stand behind it."""
+        if found := self.accept(kind):
+            return found
+        if insert and self.token.kind in _STOPS and self.after() != kind:
+            self.syntax(f"missing {_show(frozenset((kind,)))} at '{self.token.text}'")
+            return Token(kind, "", self.token.at)
+        if self.unexpected(frozenset((kind,))):
+            return self.take()
+        self.skip()
+        return self.accept(kind) or Token(kind, "", self.token.at)
+
+    def colon(self) -> Token | None:
+        """The colon that has to come here, None when it does not."""
+        if self.token.kind != ":" and not self.unexpected(frozenset(":")):
+            self.skip()
+            return None
+        return self.take()
+
+    def skip(self) -> None:
+        """Go to where an expression may go on."""
+        while self.token.kind not in _STOPS:
+            self.take()
+
+    # Expressions, from the weakest operator to the strongest.
+
+    def whole(self) -> Expr:
+        out = self.expr()
+        if self.token.kind != EOF:
+            word = "extraneous" if self.after() == EOF else "mismatched"
+            self.syntax(f"{word} input '{self.token.text}' expecting <EOF>")
+        return out
+
+    def expr(self) -> Expr:
+        self.enter()
+        out = self.either()
+        if operator := self.accept("?"):
+            yes = self.either()
+            if self.colon() is not None:
+                out = Call(operator.at, "_?_:_", [out, yes, self.expr()])
+        self.depth -= 1
+        return out
+
+    def either(self) -> Expr:
+        first = self.both()
+        if self.token.kind != "||":
+            return first
+        at, terms = self.token.at, [first]
+        while self.accept("||"):
+            terms.append(self.both())
+        return Call(at, "_||_", terms)
+
+    def both(self) -> Expr:
+        first = self.chain()
+        if self.token.kind != "&&":
+            return first
+        at, terms = self.token.at, [first]
+        while self.accept("&&"):
+            terms.append(self.chain())
+        return Call(at, "_&&_", terms)
+
+    def chain(self, rank: int = 1) -> Expr:
+        """Operands with operators of this or a stronger rank between them, those of one rank from left to right."""
+        out = self.unary()
+        levels = 0
+        while (found := _BINARY.get(self.token.kind)) is not None and found[0] >= rank:
+            at = self.take().at
+            self.enter()
+            levels += 1
+            out = Call(at, found[1], [out, self.chain(found[0] + 1)])
+        self.depth -= levels
+        return out
+
+    def unary(self) -> Expr:
+        kind = self.token.kind
+        if kind == "!" or (kind == "-" and self.after() not in ("NUM_INT", "NUM_FLOAT")):
+            at, times = self.token.at, 0
+            while self.token.kind == kind and not (
+                kind == "-" and times and self.after() in ("NUM_INT", "NUM_FLOAT")
+            ):
+                self.take()
+                times += 1
+            out = self.member()
+            return Call(at, "!_" if kind == "!" else "-_", [out]) if times % 2 else out
+        return self.member()
+
+    def member(self) -> Expr:
+        out = self.primary()
+        levels = 0
+        while self.token.kind in (".", "["):
+            self.enter()
+            levels += 1
+            out = self.field(out) if self.token.kind == "." else self.index(out)
+        self.depth -= levels
+        return out
+
+    def field(self, operand: Expr) -> Expr:
+        dot = self.take()
+        optional = self.accept("?")
+        token = self.token
+        if token.kind == "ESC_IDENTIFIER":
+            self.take()
+            self.issues.add(dot.at, "unsupported syntax: '`'")
+            return Literal(token.at, None)
+        if token.kind != "IDENTIFIER":
+            if token.kind in ("true", "false", "null"):
+                self.syntax(f"mismatched input '{token.text}' expecting IDENTIFIER")
+                self.take()
+            elif optional:
+                self.unexpected(frozenset(("IDENTIFIER", "ESC_IDENTIFIER")))
+            else:
+                shown = "" if token.kind == EOF else token.text
+                self.syntax(f"no viable alternative at input '.{shown}'")
+                self.skip()
+            return Literal(dot.at, None)
+        self.take()
+        if optional:
+            return Call(dot.at, "_?._", [operand, Literal(token.at, token.text)])
+        if opened := self.accept("("):
+            return self.call(opened.at, token.text, operand)
+        return Select(dot.at, operand, token.text)
+
+    def index(self, operand: Expr) -> Expr:
+        bracket = self.take()
+        function = "_[?_]" if self.accept("?") else "_[_]"
+        key = self.expr()
+        self.expect("]", insert=True)
+        return Call(bracket.at, function, [operand, key])
+
+    def call(self, at: int, function: str, target: Expr | None) -> Expr:
+        args: list[Expr] = []
+        if self.token.kind != ")":
+            args.append(self.expr())
+            while self.accept(","):
+                args.append(self.expr())
+        self.expect(")", insert=True)
+        try:
+            expanded = macros.expand(self.macros, at, function, target, args)
+        except macros.MacroError as err:
+            self.issues.add(err.at, str(err))
+            return Literal(at, None)
+        return expanded if expanded is not None else Call(at, function, args, target)
+
+    def primary(self) -> Expr:
+        token = self.token
+        if token.kind not in _START or token.kind == "!":
+            if not self.unexpected(_START):
+                self.skip()
+                return Literal(token.at, None)
+            return self.unary()
+        if token.kind == "(":
+            self.take()
+            out = self.expr()
+            self.expect(")", insert=True)
+            return out
+        if token.kind == "[":
+            return self.new_list()
+        if token.kind == "{":
+            return self.new_map()
+        if token.kind in ("IDENTIFIER", "."):
+            return self.name()
+        return self.literal()
+
+    def name(self) -> Expr:
+        """`a`, `f(...)`, `.a`, `a.b.C{...}`."""
+        dot = self.accept(".")
+        if dot and self.token.kind != "IDENTIFIER":
+            shown = "" if self.token.kind == EOF else self.token.text
+            self.syntax(f"no viable alternative at input '.{shown}'")
+            return Literal(dot.at, None)
+        token = self.take()
+        prefix = "." if dot else ""
+        if end := self.struct_name():
+            names = [token.text] + [one.text for one in self.tokens[self.place : end] if one.kind != "."]
+            self.place, self.token = end, self.tokens[end]
+            return self.new_struct(prefix + ".".join(names))
+        opened = self.accept("(")
+        if token.text in RESERVED:
+            self.issues.add((dot or token).at, f"reserved identifier: {token.text}")
+            if opened:
+                self.call(opened.at, "", None)
+            return Literal(token.at, None)
+        if opened:
+            return self.call(opened.at, prefix + token.text, None)
+        return Ident(token.at, prefix + token.text)
+
+    def struct_name(self) -> int:
+        """The place of the brace of `.b.C{` that may come here, 0 when none does."""
+        at = self.place
+        while self.tokens[at].kind == "." and self.tokens[at + 1].kind == "IDENTIFIER":
+            at += 2
+        return at if self.tokens[at].kind == "{" else 0
+
+    def new_struct(self, name: str) -> Expr:
+        brace = self.take()
+        entries: list[Entry] = []
+        expected = frozenset(("}", ",", "?", "IDENTIFIER", "ESC_IDENTIFIER"))
+        while self.token.kind not in ("}", EOF):
+            if self.token.kind == "," and self.accept(","):
+                break
+            optional = self.accept("?") is not None
+            if self.token.kind != "IDENTIFIER" and not self.unexpected(expected):
+                while self.token.kind not in ("}", EOF):
+                    self.take()
+                self.accept("}")
+                return StructExpr(brace.at, name, entries)
+            if self.token.kind != "IDENTIFIER":
+                break
+            key = self.take()
+            colon = self.colon()
+            if colon is None:
+                self.accept("}")
+                return StructExpr(brace.at, name, entries)
+            entries.append(Entry(colon.at, key.text, self.expr(), optional))
+            if not self.accept(","):
+                break
+        self.close("}")
+        return StructExpr(brace.at, name, entries)
+
+    def new_list(self) -> Expr:
+        bracket = self.take()
+        items: list[Expr] = []
+        optional: list[int] = []
+        while self.token.kind not in ("]", EOF):
+            if not items and self.token.kind == "," and self.accept(","):
+                break
+            if self.accept("?"):
+                optional.append(len(items))
+            items.append(self.expr())
+            if not self.accept(","):
+                break
+        self.close("]")
+        return ListExpr(bracket.at, items, frozenset(optional))
+
+    def new_map(self) -> Expr:
+        brace = self.take()
+        entries: list[Entry] = []
+        if self.token.kind not in _START and self.token.kind not in ("}", ",", "?"):
+            if not self.unexpected(_START | {"}", ",", "?"}):
+                self.skip()
+                return MapExpr(brace.at, entries)
+        while self.token.kind not in ("}", EOF):
+            if not entries and self.token.kind == "," and self.accept(","):
+                break
+            optional = self.accept("?") is not None
+            key = self.expr()
+            colon = self.colon()
+            if colon is None:
+                self.accept("}")
+                return MapExpr(brace.at, entries)
+            entries.append(Entry(colon.at, key, self.expr(), optional))
+            if not self.accept(","):
+                break
+        self.close("}")
+        return MapExpr(brace.at, entries)
+
+    def close(self, kind: str) -> None:
+        if not self.accept(kind) and self.unexpected(frozenset((kind, ","))):
+            self.accept(kind)
+
+    def literal(self) -> Expr:
+        sign = self.accept("-")
+        token = self.take()
+        at = sign.at if sign else token.at
+        text = ("-" if sign else "") + token.text
+        try:
+            return Literal(at, _value(token.kind, text))
+        except OverflowError as err:
+            self.issues.add(at, f"invalid {err} literal")
+        except ValueError as err:
+            self.issues.add(at, str(err))
+        return Literal(at, None)
+
+
+def _value(kind: str, text: str) -> Any:
+    if kind == "NUM_INT":
+        value = _number(text)
+        if not -(1 << 63) <= value < 1 << 63:
+            raise OverflowError("int")
+        return value
+    if kind == "NUM_UINT":
+        value = _number(text[:-1])
+        if value >= 1 << 64:
+            raise OverflowError("uint")
+        return UInt(value)
+    if kind == "NUM_FLOAT":
+        number = float(text)
+        if number in (float("inf"), float("-inf")):
+            raise OverflowError("double")
+        return number
+    if kind == "STRING":
+        return unquote(text)
+    if kind == "BYTES":
+        return unquote_bytes(text[1:])
+    return {"true": True, "false": False, "null": None}[kind]
+
+
+def _number(text: str) -> int:
+    if len(text) > 100:  # no number of 64 bits, however many zeros it begins with
+        return 1 << 64
+    return int(text, 16) if "0x" in text else int(text)
+
+
+def _show(expected: frozenset[str]) -> str:
+    """A set of tokens, in ANTLR's order."""
+    names = sorted((one if one.isupper() else f"'{one}'" for one in expected), key=_PLACE.__getitem__)
+    return names[0] if len(names) == 1 else "{" + ", ".join(names) + "}"

@@ -1,0 +1,156 @@
+"""The text of an expression cut into tokens, with the lexical errors of cel-go (parser/gen/CEL.g4, unescape.go)."""
+
+import re
+from typing import NamedTuple
+
+from pilothouse.api.cel.errors import Issues
+
+EOF = "<EOF>"
+
+
+class Token(NamedTuple):
+    """kind: the text itself of operators and keywords, else NUM_INT, STRING, IDENTIFIER and so on, or <EOF>."""
+
+    kind: str
+    text: str
+    at: int
+
+
+_ESCAPE = r"\\(?:[abfnrtv\"'\\?`]|[0-3][0-7][0-7]|[xX][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"
+_STRING = (
+    rf'"""(?:{_ESCAPE}|[^\\])*?"""|'
+    rf"'''(?:{_ESCAPE}|[^\\])*?'''|"
+    rf'"(?:{_ESCAPE}|[^\\"\n\r])*"|'
+    rf"'(?:{_ESCAPE}|[^\\'\n\r])*'|"
+    r'[rR]"""[\s\S]*?"""|'
+    r"[rR]'''[\s\S]*?'''|"
+    r'[rR]"[^"\n\r]*"|'
+    r"[rR]'[^'\n\r]*'"
+)
+_TOKEN = re.compile(
+    r"(?P<SPACE>[\t \r\n\f]+|//[^\n]*)"
+    r"|(?P<IDENTIFIER>(?![bB]?[rR]?[\"'])[A-Za-z_][A-Za-z0-9_]*)"
+    r"|(?P<OPERATOR>==|!=|<=|>=|&&|\|\||\.(?![0-9])|[<>\[\]{}(),\-!?:+*/%])"
+    rf"|(?P<STRING>{_STRING})"
+    rf"|(?P<BYTES>[bB](?:{_STRING}))"
+    r"|(?P<NUM_FLOAT>[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+|\.[0-9]+(?:[eE][+-]?[0-9]+)?)"
+    r"|(?P<NUM_UINT>0x[0-9a-fA-F]+[uU]|[0-9]+[uU])"
+    r"|(?P<NUM_INT>0x[0-9a-fA-F]+|[0-9]+)"
+    r"|(?P<ESC_IDENTIFIER>`[A-Za-z0-9_./ -]+`)"
+    r"|(?P<PREFIX>[bBrR]+)"
+)
+"""The most common tokens first; PREFIX is an identifier before a text that has no end."""
+_BROKEN = re.compile(
+    rf'"(?:{_ESCAPE}|[^\\"\n\r])*|' rf"'(?:{_ESCAPE}|[^\\'\n\r])*|" r"`[A-Za-z0-9_./ -]*|[=&|]"
+)
+KEYWORDS = frozenset(("in", "true", "false", "null"))
+_SIMPLE = {
+    "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"',
+    "`": "`", "?": "?",
+}  # fmt: skip
+
+
+def tokens(text: str, issues: Issues) -> list[Token]:
+    """The tokens of an expression, the last one <EOF>; what is none is reported and left out."""
+    out: list[Token] = []
+    at = 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            end = _after_error(text, at)
+            issues.add(at, f"Syntax error: token recognition error at: '{_visible(text[at:end])}'")
+            at = end
+            continue
+        kind = match.lastgroup or ""
+        found = match.group()
+        if kind != "SPACE":
+            if kind == "OPERATOR" or found in KEYWORDS:
+                kind = found
+            elif kind == "PREFIX":
+                kind = "IDENTIFIER"
+            out.append(Token(kind, found, at))
+        at = match.end()
+    out.append(Token(EOF, EOF, len(text)))
+    return out
+
+
+def _after_error(text: str, at: int) -> int:
+    """Behind the character that no token could have there."""
+    match = _BROKEN.match(text, at)
+    end = match.end() if match is not None else at
+    if text[end : end + 1] == "\\" and end > at:
+        end += 1
+    return min(end + 1, len(text))
+
+
+def _visible(text: str) -> str:
+    return text.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def unquote(literal: str) -> str:
+    """The text of a string literal; ValueError with cel-go's words."""
+    return "".join(_parts(literal, False))
+
+
+def unquote_bytes(literal: str) -> bytes:
+    """The bytes of a literal, less its `b`; ValueError with cel-go's words."""
+    return b"".join(
+        part.encode("utf-8", "surrogatepass") if isinstance(part, str) else bytes((part,))
+        for part in _bytes_parts(literal)
+    )
+
+
+def _body(literal: str) -> tuple[str, bool]:
+    """What stands between the quotes, and whether it is raw."""
+    literal = literal.replace("\r\n", "\n").replace("\r", "\n")
+    raw = literal[0] in "rR"
+    if raw:
+        literal = literal[1:]
+    size = 3 if len(literal) >= 6 and literal[:3] in ('"""', "'''") else 1
+    return literal[size:-size], raw
+
+
+def _parts(literal: str, as_bytes: bool) -> list[str]:
+    body, raw = _body(literal)
+    if raw or "\\" not in body:
+        return [body]
+    out: list[str] = []
+    at = 0
+    while (where := body.find("\\", at)) >= 0:
+        out.append(body[at:where])
+        code, at = _escape(body, where)
+        if isinstance(code, str):
+            out.append(code)
+            continue
+        if code > 0x10FFFF or 0xD800 <= code < 0xE000:
+            raise ValueError("invalid unicode code point")
+        out.append(chr(code))
+    out.append(body[at:])
+    return out
+
+
+def _bytes_parts(literal: str) -> list[str | int]:
+    body, raw = _body(literal)
+    if raw or "\\" not in body:
+        return [body]
+    out: list[str | int] = []
+    at = 0
+    while (where := body.find("\\", at)) >= 0:
+        out.append(body[at:where])
+        if body[where + 1] in "uU":
+            raise ValueError("unable to unescape string")
+        code, at = _escape(body, where)
+        out.append(code)
+    out.append(body[at:])
+    return out
+
+
+def _escape(body: str, at: int) -> tuple[str | int, int]:
+    """The character of an escape sequence, or the number of its code, and where it ends."""
+    char = body[at + 1]
+    if char in _SIMPLE:
+        return _SIMPLE[char], at + 2
+    if char in "xXuU":
+        size = {"x": 2, "X": 2, "u": 4, "U": 8}[char]
+        return int(body[at + 2 : at + 2 + size], 16), at + 2 + size
+    return int(body[at + 1 : at + 4], 8), at + 4

@@ -1,0 +1,205 @@
+"""The types of expressions, and which is assignable to which (cel-go checker/types.go, mapping.go)."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+
+class Type:
+    """A type: `kind` tells the sort, `params` are the types it is made of.
+
+    fields: of a struct, by the names that expressions use; None when it has whatever fields are asked for, as dyn.
+    """
+
+    __slots__ = ("fields", "kind", "name", "open", "params", "text")
+
+    def __init__(self, kind: str, name: str = "", params: tuple["Type", ...] = ()) -> None:
+        self.kind = kind
+        self.name = name or kind
+        self.params = params
+        self.fields: Mapping[str, Field] | None = None
+        self.open: bool = kind == "param" or any(one.open for one in params)
+        self.text = self._text()
+
+    def _text(self) -> str:
+        if not self.params:
+            return self.name
+        return f"{self.name}({', '.join(one.text for one in self.params)})"
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def is_dynamic(self) -> bool:
+        return self.kind in ("dyn", "any", "error")
+
+
+class Field(NamedTuple):
+    """A field of a struct: its type, and the member of the object that it stands for."""
+
+    type: Type
+    key: str
+
+
+BOOL, INT, UINT, DOUBLE = Type("bool"), Type("int"), Type("uint"), Type("double")
+STRING, BYTES, NULL = Type("string"), Type("bytes"), Type("null")
+TIMESTAMP, DURATION = Type("timestamp"), Type("duration")
+DYN, ANY, ERROR, TYPE = Type("dyn"), Type("any"), Type("error", "!error!"), Type("type")
+
+_SCALARS = frozenset(("bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration", "any"))
+_NULLABLE = frozenset(("opaque", "struct", "any", "duration", "timestamp", "null"))
+
+
+def list_of(items: Type) -> Type:
+    return Type("list", params=(items,))
+
+
+def map_of(keys: Type, values: Type) -> Type:
+    return Type("map", params=(keys, values))
+
+
+def param(name: str) -> Type:
+    """A type parameter of a function, or a type that is not known yet."""
+    return Type("param", name)
+
+
+def opaque(name: str, *params: Type) -> Type:
+    """A type of a library that is known by its name."""
+    return Type("opaque", name, params)
+
+
+def optional(value: Type) -> Type:
+    return opaque("optional_type", value)
+
+
+def type_of(type: Type) -> Type:
+    """The type of a type."""
+    return Type("type", params=(type,))
+
+
+def struct(name: str, fields: Mapping[str, Field] | None) -> Type:
+    """An object type; without `fields` it has whatever fields are asked for."""
+    out = Type("struct", name)
+    out.fields = fields
+    return out
+
+
+def unwrap(type: Type) -> tuple[Type, bool]:
+    """The type inside an optional one, and whether it was one."""
+    if type.kind == "opaque" and type.name == "optional_type":
+        return type.params[0], True
+    return type, False
+
+
+def same(left: Type, right: Type) -> bool:
+    return left is right or (left.kind == right.kind and left.text == right.text)
+
+
+class Substitutions:
+    """What type parameters stand for, found while an expression is checked."""
+
+    __slots__ = ("bound",)
+
+    def __init__(self) -> None:
+        self.bound: dict[str, Type] = {}
+
+    def assignable(self, source: Type, target: Type) -> bool:
+        """Whether one type is assignable to the other; what parameters stand for is kept if so."""
+        if not source.open and not target.open:
+            return _fits(self.bound, source, target)
+        return self.all_assignable((source,), (target,))
+
+    def all_assignable(self, sources: Iterable[Type], targets: Iterable[Type]) -> bool:
+        """The same for lists of one length."""
+        bound = dict(self.bound)
+        for source, target in zip(sources, targets, strict=True):
+            if not _fits(bound, source, target):
+                return False
+        self.bound = bound
+        return True
+
+    def substitute(self, type: Type, dynamic: bool = False) -> Type:
+        """The type with its parameters replaced; with `dynamic`, unknown ones by dyn."""
+        if not type.open:
+            return type
+        if type.kind == "param":
+            found = self.bound.get(type.name)
+            if found is not None:
+                return self.substitute(found, dynamic)
+            return DYN if dynamic else type
+        return Type(type.kind, type.name, tuple(self.substitute(one, dynamic) for one in type.params))
+
+
+def _fits(bound: dict[str, Type], source: Type, target: Type) -> bool:
+    """cel-go internalIsAssignable."""
+    if target.kind == "param":
+        valid, known = _stands_for(bound, source, target)
+        if valid or known:
+            return valid
+    if source.kind == "param":
+        return _stands_for(bound, target, source)[0]
+    if source.is_dynamic or target.is_dynamic:
+        return True
+    if source.kind == "null" or target.kind == "null":
+        return (target if source.kind == "null" else source).kind in _NULLABLE
+    if source.kind != target.kind:
+        return False
+    if source.kind in _SCALARS or source.kind == "type":
+        return True
+    if source.kind == "struct":
+        return source.name == target.name
+    if source.name != target.name or len(source.params) != len(target.params):
+        return False
+    return all(_fits(bound, one, other) for one, other in zip(source.params, target.params, strict=True))
+
+
+def _stands_for(bound: dict[str, Type], type: Type, parameter: Type) -> tuple[bool, bool]:
+    """Whether the parameter can stand for the type, and whether it stood for one before."""
+    if same(type, parameter):
+        return True, True
+    found = bound.get(parameter.name)
+    if found is not None:
+        if same(type, found):
+            return True, True
+        if not _fits(bound, type, found):
+            return False, True
+        wider = most_general(type, found)
+        if _not_within(bound, parameter, wider):
+            bound[parameter.name] = wider
+        return True, True
+    if _not_within(bound, parameter, type):
+        bound[parameter.name] = type
+        return True, False
+    return False, False
+
+
+def _not_within(bound: dict[str, Type], parameter: Type, type: Type) -> bool:
+    if same(parameter, type):
+        return False
+    if type.kind == "param":
+        found = bound.get(type.name)
+        return found is None or _not_within(bound, parameter, found)
+    return all(_not_within(bound, parameter, one) for one in type.params)
+
+
+def most_general(left: Type, right: Type) -> Type:
+    """The more general of two types that are assignable to each other."""
+    return left if _is_no_narrower(left, right) else right
+
+
+def _is_no_narrower(left: Type, right: Type) -> bool:
+    if left.kind in ("dyn", "any", "param"):
+        return True
+    if right.kind in ("dyn", "any", "param") or left.kind != right.kind:
+        return False
+    if left.kind == "type":
+        return True
+    if left.kind in ("opaque", "list", "map"):
+        return (
+            left.name == right.name
+            and len(left.params) == len(right.params)
+            and all(_is_no_narrower(one, other) for one, other in zip(left.params, right.params, strict=True))
+        )
+    return same(left, right)

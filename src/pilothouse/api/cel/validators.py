@@ -1,0 +1,137 @@
+"""What is checked of an expression once its types are known (cel-go cel/validator.go, ext/formatting.go)."""
+
+from pilothouse._cel import EvaluationError
+from pilothouse.api.cel.ast import Call, Comprehension, Expr, ListExpr, Literal, MapExpr
+from pilothouse.api.cel.errors import Issues
+from pilothouse.api.cel.library.format_string import WRONG, walk
+from pilothouse.api.cel.library.regex import compiled
+from pilothouse.api.cel.library.standard import to_duration, to_timestamp
+from pilothouse.api.cel.types import Type, same, unwrap
+
+_RUNTIME_NAMES = {
+    "timestamp": "google.protobuf.Timestamp",
+    "duration": "google.protobuf.Duration",
+    "null": "null_type",
+}
+_TEXTUAL = frozenset(
+    (
+        "list", "map", "int", "uint", "double", "bool", "string", "timestamp", "bytes", "duration", "type", "null",
+    )
+)  # fmt: skip
+_TAKEN = {
+    "d": ("int", "uint"),
+    "f": ("double", "string"),
+    "e": ("double", "string"),
+    "b": ("int", "uint", "bool"),
+    "x": ("int", "uint", "string", "bytes"),
+    "X": ("int", "uint", "string", "bytes"),
+    "o": ("int", "uint"),
+}
+
+
+def validate(expr: Expr, issues: Issues) -> None:
+    """Report literals that have no meaning: durations, times, patterns, formats, lists of mixed types."""
+    calls = [one for one in _all(expr) if isinstance(one, Call)]
+    for name, check in (("duration", _duration), ("timestamp", _timestamp), ("matches", _pattern)):
+        for one in calls:
+            if one.function == name and one.args and isinstance(one.args[0], Literal):
+                try:
+                    check(one.args[0])
+                except EvaluationError:
+                    issues.add(one.args[0].at, f"invalid {name} argument")
+    _homogeneous(expr, issues, exempt=False)
+    for one in calls:
+        if one.function == "format" and isinstance(one.target, Literal):
+            if isinstance(one.target.value, str) and len(one.args) == 1 and isinstance(one.args[0], ListExpr):
+                _format(one, one.target.value, one.args[0].items, issues)
+
+
+def _all(expr: Expr) -> list[Expr]:
+    out, stack = [], [expr]
+    while stack:
+        one = stack.pop()
+        out.append(one)
+        stack.extend(reversed(one.children()))
+    return out
+
+
+def _duration(literal: Literal) -> None:
+    if isinstance(literal.value, str | int):
+        to_duration(literal.value)
+
+
+def _timestamp(literal: Literal) -> None:
+    if isinstance(literal.value, str | int):
+        to_timestamp(literal.value)
+
+
+def _pattern(literal: Literal) -> None:
+    if isinstance(literal.value, str):
+        compiled(literal.value)
+
+
+def _homogeneous(expr: Expr, issues: Issues, exempt: bool) -> None:
+    """Report the literals whose items have different types, but for those that are put into a format."""
+    if isinstance(expr, Call) and expr.function == "format":
+        exempt = True
+    if not exempt and isinstance(expr, ListExpr):
+        common: Type | None = None
+        for i, one in enumerate(expr.items):
+            before = len(issues.found)
+            common = _joined(one, common, i in expr.optional, issues)
+            if len(issues.found) > before:
+                break
+    elif not exempt and isinstance(expr, MapExpr):
+        keys: Type | None = None
+        values: Type | None = None
+        for entry in expr.entries:
+            keys = _joined(entry.key, keys, False, issues)
+            values = _joined(entry.value, values, entry.optional, issues)
+    below = expr.children()
+    if isinstance(expr, Comprehension):
+        below = [expr.over, *(one for one in (expr.test, expr.value) if one is not None)]
+        below += [expr.init, expr.result] if expr.macro == "bind" else []
+    for one in below:
+        _homogeneous(one, issues, exempt)
+
+
+def _joined(expr: Expr, common: Type | None, is_optional: bool, issues: Issues) -> Type:
+    found = unwrap(expr.type)[0] if is_optional else expr.type
+    if common is not None and not same(common, found):
+        issues.add(expr.at, f"expected type '{common}' but found '{found}'")
+    return found if common is None else common
+
+
+def _format(call: Call, text: str, items: list[Expr], issues: Issues) -> None:
+    where = call.at
+
+    def clause(index: int, letter: str, precision: int) -> str:
+        nonlocal where
+        item = items[index]
+        wrong = _unprintable(item) if letter == "s" else None
+        if letter != "s" and not item.type.is_dynamic and item.type.kind not in _TAKEN[letter]:
+            wrong = item
+        if wrong is not None:
+            where = wrong.at
+            name = _RUNTIME_NAMES.get(wrong.type.kind, wrong.type.name)
+            raise EvaluationError(f"error during formatting: {WRONG[letter]}{name}")
+        return ""
+
+    try:
+        _, used = walk(text, len(items), clause)
+    except EvaluationError as err:
+        issues.add(where, str(err))
+        return
+    if len(items) > used:
+        words = f"too many arguments supplied to string.format (expected {used}, got {len(items)})"
+        issues.add(call.at, words)
+
+
+def _unprintable(expr: Expr) -> Expr | None:
+    """The part of a value that cannot be written as text, None if all can."""
+    if not expr.type.is_dynamic and expr.type.kind not in _TEXTUAL:
+        return expr
+    for one in expr.children() if isinstance(expr, ListExpr | MapExpr) else ():
+        if (found := _unprintable(one)) is not None:
+            return found
+    return None
