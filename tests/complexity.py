@@ -47,7 +47,7 @@ def assert_linear(call: Callable[[Any], Any], make: Callable[[int], Any], n: int
     `make(n)` builds an input of size n, `call` does the work on it (and may raise nothing: wrap what refuses).
     `most` is greater where the small input is within a cache and the large one is not; quadratic work takes 100.
     """
-    while seconds(call, make, n, 1) < WORTH:
+    while seconds(call, make, n, 2) < WORTH:
         n *= 4
         if n > LARGE:
             return
