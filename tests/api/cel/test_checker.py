@@ -3,7 +3,7 @@
 import pytest
 
 from pilothouse.api.cel import types
-from pilothouse.api.cel.environment import BINDINGS, CompileError, Environment, ResultError
+from pilothouse.api.cel.environment import BINDINGS, CompileError, Environment, EvaluationError, ResultError
 from pilothouse.api.cel.types import BOOL, DYN, INT, STRING, Field, list_of, map_of, struct
 
 POINT = struct(
@@ -120,3 +120,16 @@ def test_objects_that_can_be_built_by_name() -> None:
         CompileError, match="expected type of field 'x' is 'int' but provided type is 'string'"
     ):
         known.compile("Point{x: 'a'}")
+
+
+def test_what_goes_into_a_format_may_be_of_many_types() -> None:
+    Environment({}).compile("'%s %s %e'.format([[1, 2], {'k': 1}, 1.5])")
+    with pytest.raises(CompileError, match="expected type 'int' but found 'string'"):
+        Environment({}).compile("[1, 'a'].size() == 2")
+
+
+def test_a_type_that_was_concluded_is_not_trusted() -> None:
+    program = Environment({"x": DYN}).compile("x.reverse().map(y, y.upperAscii())")
+    with pytest.raises(EvaluationError, match="no such overload"):
+        program.evaluate({"x": [1]})
+    assert program.evaluate({"x": ["a"]}) == ["A"]

@@ -20,9 +20,7 @@ from pilothouse.api.cel.environment import (
 from pilothouse.api.cel.limits import PER_CALL
 from pilothouse.api.cel.types import DYN, INT, list_of
 
-ANY = Environment(
-    {"x": DYN, "y": DYN, "n": INT, "list": list_of(INT)}, extra=[BINDINGS], homogeneous=False, validated=False
-)
+ANY = Environment({"x": DYN, "y": DYN, "n": INT, "list": list_of(INT)}, extra=[BINDINGS], validated=False)
 POD = {
     "metadata": {"name": "web", "labels": {"app": "web", "a/b": "c"}},
     "spec": {"containers": [{"name": "a", "image": "r/a:1"}, {"name": "b", "image": "r/b:2", "ports": [80]}]},

@@ -216,7 +216,7 @@ def test_case(case: dict[str, list[Any]]) -> None:
     except Unsupported as err:
         pytest.skip(str(err))
     text = case["expr"][0].decode()
-    environment = Environment(variables, extra=(BINDINGS, ENCODERS), homogeneous=False, validated=False)
+    environment = Environment(variables, extra=(BINDINGS, ENCODERS), validated=False)
     try:
         found = environment.compile(text).evaluate(bindings, Budget(10**9))
     except (EvaluationError, CompileError) as err:

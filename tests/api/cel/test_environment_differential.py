@@ -12,7 +12,7 @@ from pilothouse.api.cel.types import DYN
 
 cel = pytest.importorskip("cel_expr_python.cel")
 
-OURS = Environment({"x": DYN, "y": DYN}, homogeneous=False, validated=False)
+OURS = Environment({"x": DYN, "y": DYN}, validated=False)
 SCALARS = (
     st.none()
     | st.booleans()

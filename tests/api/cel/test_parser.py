@@ -8,7 +8,7 @@ from pilothouse._cel import UInt
 from pilothouse.api.cel.environment import CompileError, Environment
 
 PRIMARY = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
-EMPTY = Environment({}, homogeneous=False)
+EMPTY = Environment({})
 
 
 def value(text: str) -> Any:

@@ -51,7 +51,6 @@ class Checker:
         self.variables: Mapping[str, Type] = environment.variables
         self.type_names: Mapping[str, Type] = environment.type_names
         self.structs = environment.structs
-        self.homogeneous = environment.homogeneous
         self.issues = issues
         self.mapping = Substitutions()
         self.scopes: list[dict[str, Type]] = []
@@ -291,10 +290,7 @@ class Checker:
             return found
         if self.mapping.assignable(common, found):
             return types.most_general(common, found)
-        if not self.homogeneous:
-            return DYN
-        self.mismatch(expr.at, common, found)
-        return ERROR
+        return DYN
 
     def new_struct(self, expr: StructExpr) -> Type:
         name = expr.name.removeprefix(".")

@@ -217,11 +217,14 @@ def _membership(expr: Call, args: list[Node]) -> Node:
 
 
 def _candidate(one: Overload, expr: Call) -> Any:
-    """A signature, and which of the values have to be looked at to see that it is meant."""
+    """A signature, and which of the values have to be looked at to see that it is meant.
+
+    The type of anything but a literal may have been concluded from a use of a dynamic value elsewhere.
+    """
     given = ([expr.target] if expr.target is not None else []) + expr.args
     guards: list[str | None] = []
     for param, arg in zip(one.params, given, strict=True):
-        sure = arg.type.kind == param.kind and len(expr.overloads) == 1
+        sure = isinstance(arg, Literal) and len(expr.overloads) == 1
         guards.append(None if sure or not one.guarded else _guard(param))
     return _cel.Candidate(one.function, tuple(guards) if any(guards) else None, one.cost)
 

@@ -112,12 +112,11 @@ class Environment:
     """The variables, by name and type, and the libraries that expressions may use.
 
     shapes: how the values of variables are seen (schema_types.py). extra: libraries beside Kubernetes' own.
-    libraries: in place of Kubernetes' own. homogeneous: whether the items of a literal must have one type.
+    libraries: in place of Kubernetes' own. validated: whether literals are looked at that have no meaning.
     """
 
     __slots__ = (
         "functions",
-        "homogeneous",
         "macros",
         "shapes",
         "structs",
@@ -134,7 +133,6 @@ class Environment:
         structs: Structs = no_structs,
         extra: Iterable[Library] = (),
         libraries: Iterable[Library] | None = None,
-        homogeneous: bool = True,
         validated: bool = True,
     ) -> None:
         more = list(extra)
@@ -148,7 +146,6 @@ class Environment:
         self.functions: Functions = kit.functions
         self.macros: macros.Macros = kit.macros
         self.type_names: Mapping[str, Type] = kit.type_names
-        self.homogeneous = homogeneous
         self.validated = validated
 
     def compile(self, text: str, *results: Type) -> "Program":

@@ -12,6 +12,7 @@ from pilothouse.api.validate.common import (
     validate_label_selector,
     validate_qualified_name,
 )
+from pilothouse.api.validate.expressions import Expressions
 
 REVIEW_VERSIONS = ("v1", "v1beta1")
 FAILURE_POLICIES = ("Fail", "Ignore")
@@ -21,31 +22,6 @@ MAX_MATCH_CONDITIONS = 64
 _SIDE_EFFECTS = ("None", "NoneOnDryRun")
 _OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 _SCOPES = ("*", "Cluster", "Namespaced")
-
-
-class Expressions:
-    """Checks the CEL expressions of a policy or webhook; this one takes whatever is written.
-
-    A method adds the causes of one expression; `text` comes as it was written.
-    """
-
-    def match_condition(self, text: str, path: str, errs: Errors) -> None:
-        """Must evaluate to bool."""
-
-    def variable(self, name: str, text: str, path: str, errs: Errors) -> None:
-        """May be of any type; later expressions see it as `variables.name`, also when it was refused."""
-
-    def validation(self, text: str, path: str, errs: Errors) -> None:
-        """Must evaluate to bool."""
-
-    def message(self, text: str, path: str, errs: Errors) -> None:
-        """Must evaluate to string."""
-
-    def audit_value(self, text: str, path: str, errs: Errors) -> None:
-        """Must evaluate to string or null."""
-
-    def mutation(self, text: str, patch_type: str, path: str, errs: Errors) -> None:
-        """Must evaluate to an apply configuration or a list of JSON patches, by `patch_type`."""
 
 
 # What webhooks and policies share
@@ -132,23 +108,18 @@ def validate_match_conditions(
 # Webhook configurations
 
 
-def validate_validating_webhooks(
-    obj: Object, errs: Errors, old: Object | None = None, expressions: Expressions | None = None
-) -> None:
+def validate_validating_webhooks(obj: Object, errs: Errors, old: Object | None = None) -> None:
     """A new configuration, or with `old` a changed one, which may keep some of its mistakes."""
-    _webhooks(obj, errs, old, expressions or Expressions(), mutating=False)
+    _webhooks(obj, errs, old, mutating=False)
 
 
-def validate_mutating_webhooks(
-    obj: Object, errs: Errors, old: Object | None = None, expressions: Expressions | None = None
-) -> None:
+def validate_mutating_webhooks(obj: Object, errs: Errors, old: Object | None = None) -> None:
     """A new configuration, or with `old` a changed one, which may keep some of its mistakes."""
-    _webhooks(obj, errs, old, expressions or Expressions(), mutating=True)
+    _webhooks(obj, errs, old, mutating=True)
 
 
-def _webhooks(
-    obj: Object, errs: Errors, old: Object | None, expressions: Expressions, *, mutating: bool
-) -> None:
+def _webhooks(obj: Object, errs: Errors, old: Object | None, *, mutating: bool) -> None:
+    expressions = Expressions()
     hooks: list[Object] = (old or {}).get("webhooks") or []
     excuse_selector = any(
         selector_has_invalid_value(h.get(m)) for h in hooks for m in ("namespaceSelector", "objectSelector")

@@ -9,7 +9,6 @@ from pilothouse.api.validate.admissionregistration import (
     FAILURE_POLICIES,
     MATCH_POLICIES,
     REINVOCATION_POLICIES,
-    Expressions,
     validate_match_conditions,
     validate_operations_rule,
 )
@@ -20,6 +19,7 @@ from pilothouse.api.validate.common import (
     validate_label_selector,
     validate_qualified_name,
 )
+from pilothouse.api.validate.expressions import Expressions
 
 MAX_AUDIT_ANNOTATIONS = 20
 MAX_AUDIT_EXPRESSION = 5 * 1024
@@ -58,9 +58,9 @@ _RESERVED = frozenset(
 # Policies
 
 
-def validate_validating_policy(obj: Object, errs: Errors, expressions: Expressions | None = None) -> None:
-    expressions = expressions or Expressions()
+def validate_validating_policy(obj: Object, errs: Errors) -> None:
     spec, name = obj.get("spec") or {}, (obj.get("metadata") or {}).get("name", "")
+    expressions = Expressions(spec)
     _head(spec, errs, expressions, ())
     validations, annotations = spec.get("validations") or (), spec.get("auditAnnotations") or ()
     if not validations and not annotations:
@@ -72,9 +72,9 @@ def validate_validating_policy(obj: Object, errs: Errors, expressions: Expressio
     _audit_annotations(annotations, name, errs, expressions)
 
 
-def validate_mutating_policy(obj: Object, errs: Errors, expressions: Expressions | None = None) -> None:
-    expressions = expressions or Expressions()
+def validate_mutating_policy(obj: Object, errs: Errors) -> None:
     spec = obj.get("spec") or {}
+    expressions = Expressions(spec)
     _head(spec, errs, expressions, _MUTATING_OPERATIONS)
     if not spec.get("mutations"):
         errs.required("spec.mutations", "mutations must contain at least one item")

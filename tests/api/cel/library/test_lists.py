@@ -7,7 +7,7 @@ import pytest
 from pilothouse.api.cel.environment import Environment, EvaluationError
 from pilothouse.api.cel.types import DYN
 
-KNOWN = Environment({"x": DYN}, homogeneous=False, validated=False)
+KNOWN = Environment({"x": DYN}, validated=False)
 
 
 def value(text: str) -> Any:

@@ -7,7 +7,7 @@ import pytest
 from pilothouse.api.cel.environment import Environment, EvaluationError
 from pilothouse.api.cel.types import STRING
 
-KNOWN = Environment({"s": STRING}, homogeneous=False)
+KNOWN = Environment({"s": STRING})
 
 
 def value(text: str) -> Any:
