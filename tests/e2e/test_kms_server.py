@@ -379,11 +379,11 @@ async def test_two_servers_with_seeds_of_their_own(
         changed = await second.call("PUT", f"{SECRETS}/a", {**made, "data": {}})
         assert changed[0] == 200 and await first.call("GET", f"{SECRETS}/a") == changed
         assert plugin.calls["Encrypt"] == 2
-        plugin.delay = 2  # one that hangs: what is known goes on, at both
+        plugin.answering.clear()  # one that hangs: what is known goes on, at both
         for n in range(20):
             await first.create(f"s-{n}")
             status, listing = await second.call("GET", SECRETS)
             assert status == 200 and len(listing["items"]) == n + 2
-        plugin.delay = 0
+        plugin.answering.set()
         with contextlib.suppress(Lost):
             await second.other.end()

@@ -62,7 +62,8 @@ class Cacher:
     `prepare(pairs)` has fetched what that needs.
 
     What can not be read is known by its key, so that nobody takes it for deleted: who reads it gets an error, who
-    lists or watches its resource too. It is tried again now and then.
+    lists or watches its resource too. It is tried again, at growing distances: `retry` has the first and the longest
+    in seconds.
     """
 
     def __init__(
@@ -70,6 +71,8 @@ class Cacher:
         storage: Storage,
         transform: Callable[[str, bytes], bytes] | None = None,
         prepare: Callable[[Sequence[KeyValue]], Awaitable[None]] | None = None,
+        *,
+        retry: tuple[float, float] = RETRY,
     ) -> None:
         self.revision = 0
         self.ready = False
@@ -78,6 +81,7 @@ class Cacher:
         self._storage = storage
         self._transform = transform
         self._prepare = prepare
+        self._distances = retry
         self._retry: asyncio.Task[None] | None = None
         self._resources: dict[str, ResourceCache] = {}
         self._unclaimed = ResourceCache(self, ROOT, _no_fields, (), 0)
@@ -225,7 +229,7 @@ class Cacher:
             log.error("the value of %s can not be read: %s", error.kv.key, error, exc_info=error.__cause__)
 
     async def _try_again(self) -> None:
-        delay, longest = RETRY
+        delay, longest = self._distances
         while self.unreadable:
             await asyncio.sleep(delay)
             delay = min(2 * delay, longest)
