@@ -68,8 +68,9 @@ class Budget(Background):
     When they take more, the largest one gives up its older half. It is also the group of metrics that tells of them.
     """
 
-    def __init__(self, total: int = TOTAL) -> None:
+    def __init__(self, total: int = TOTAL, clock: Callable[[], float] = time.monotonic) -> None:
         self.total = total
+        self.clock = clock
         self.caches: list[Cache[Any, Any]] = []
         self._timer: asyncio.TimerHandle | None = None
         labels = ("cache",)
@@ -88,12 +89,12 @@ class Budget(Background):
 
     def sweep(self) -> None:
         """Let go of what nobody has asked for in its lifetime."""
-        now = time.monotonic()
+        now = self.clock()
         for cache in self.caches:
             cache.sweep(now)
 
     def start(self) -> None:
-        """Sweep from time to time, on the running loop."""
+        """Sweep every `PERIOD` seconds, on the running loop."""
         self._timer = asyncio.get_running_loop().call_later(PERIOD, self._tick)
 
     async def close(self) -> None:
@@ -161,7 +162,7 @@ class Cache(dict[K, V | None]):
         self._older: dict[K, V | None] = {}
         self._budget, self._largest, self._lifetime, self._weigh = budget, largest, lifetime, weigh
         self._limit = int(budget.total * share)
-        self._aged = time.monotonic()
+        self._aged = self._budget.clock()
         budget.caches.append(self)
 
     def __missing__(self, key: K) -> V | None:
@@ -197,7 +198,7 @@ class Cache(dict[K, V | None]):
         """Let go of the old generation; the young one takes its place."""
         self._older, self.old, self.young = dict(self), self.young, 0
         super().clear()
-        self._aged = time.monotonic()
+        self._aged = self._budget.clock()
 
     def sweep(self, now: float) -> None:
         """Age once in a lifetime."""
