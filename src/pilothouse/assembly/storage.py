@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 
+from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.config import OBJECT_LIMIT, Config
 from pilothouse.endpoints.health import Health
 from pilothouse.lifecycle import Background, Opened
@@ -17,13 +18,13 @@ from pilothouse.storage.encryption.backend import EncryptedStorage, Encryption
 from pilothouse.storage.interface import KeyValue, Storage, Unavailable
 from pilothouse.storage.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.kms.provider import KMS
-from pilothouse.storage.watchcache import Cacher
+from pilothouse.storage.watchcache import RETRY, Cacher
 
 
 class Registry:
     """The objects of one cluster: their storage, the watch cache, the catalog of resources, store and readers.
 
-    `transform` and `prepare` are the watch cache's: they make JSON of what is stored.
+    `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `retry` is its, too.
     """
 
     def __init__(
@@ -34,10 +35,11 @@ class Registry:
         transform: Callable[[str, bytes], bytes] | None = None,
         prepare: Callable[[Sequence[KeyValue]], Awaitable[None]] | None = None,
         object_limit: int = OBJECT_LIMIT,
+        retry: tuple[float, float] = RETRY,
     ) -> None:
         self.storage = storage
         self.catalog = catalog
-        self.cacher = Cacher(storage, transform, prepare)
+        self.cacher = Cacher(storage, transform, prepare, retry=retry)
         self.store = Store(storage, self.cacher, object_limit)
         self.readers = CachedReaders(self.store, catalog)
 
@@ -81,6 +83,7 @@ def registry_over(
     envelope: EnvelopeMetrics,
     health: Health,
     metrics: Metrics,
+    intervals: Intervals = DEFAULT_INTERVALS,
 ) -> tuple[Registry, list[Background]]:
     """The registry, and what is to run beside it. The storage is put behind encryption where that is configured."""
     path = config.encryption_provider_config
@@ -88,7 +91,7 @@ def registry_over(
         plain = Registry(storage, catalog, transform=encoding.to_json, object_limit=config.max_object_bytes)
         return plain, []
     reload = config.encryption_provider_config_automatic_reload
-    make = functools.partial(KMS, metrics=envelope)
+    make = functools.partial(KMS, metrics=envelope, intervals=intervals.kms)
     rules, digest = encryption_config.load(path, make)
     encryption = Encryption(rules, encoding.resources_by_key(catalog), "/" + config.etcd_prefix.strip("/"))
     if reload or encryption.remotes:
@@ -104,8 +107,12 @@ def registry_over(
         transform=to_json,
         prepare=encryption.prepare,
         object_limit=config.max_object_bytes,
+        retry=intervals.unreadable,
     )
-    return registry, [encryption_config.Reload(path, digest, encryption, make)] if reload else []
+    if not reload:
+        return registry, []
+    poll = intervals.encryption_file
+    return registry, [encryption_config.Reload(path, digest, encryption, make, poll=poll)]
 
 
 def watch_over(storage: Storage, config: Config, health: Health) -> list[Background]:
