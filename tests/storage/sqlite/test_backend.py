@@ -120,7 +120,8 @@ def crash(directory: Path, number: int) -> dict[str, tuple[int, str]]:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         begin = [child.stdout.readline() for _ in range(random.randrange(60))]
-        time.sleep(random.uniform(0.0, 0.01))
+        for _ in range(random.randrange(10)):
+            time.sleep(0.001)
         child.send_signal(signal.SIGKILL)
         lines = ("".join(begin) + child.stdout.read()).split("\n")[:-1]
     last: dict[str, tuple[int, str]] = {}
