@@ -6,6 +6,8 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Self
 
+from virtual_time import VirtualLoop
+
 from pilothouse import options
 from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.namespace import NamespaceLifecycle
@@ -132,6 +134,9 @@ class Rig:
 
     async def start(self) -> None:
         opened = self._opened
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, VirtualLoop):
+            loop.hold_while(lambda: self.offload.running)
         await self.registry.start(opened)
         opened.on_close("threads", self.offload.close)
         opened.on_close("connections to other servers", self.outbound.close)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from coroutines import at_once
+from virtual_time import VirtualLoop
 
 from pilothouse import caches
 from pilothouse.api import managed, names, quantity
@@ -91,20 +92,17 @@ def test_a_large_entry_is_not_kept_and_takes_the_place_of_none() -> None:
     assert cache.young == 0
 
 
-def test_what_nobody_asks_for_goes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caches, "PERIOD", 0.01)
-    budget = Budget()
-    cache: Cache[str, int] = Cache("short", budget, lifetime=0.05)
-    lasting: Cache[str, int] = Cache("long", budget)
-
-    async def run() -> None:
-        budget.start()
-        cache.put("a", 1)
-        lasting.put("a", 1)
-        await asyncio.sleep(0.3)
-        await budget.close()
-
-    asyncio.run(run())
+async def test_what_nobody_asks_for_goes_by_itself(virtual: VirtualLoop) -> None:
+    budget = Budget(clock=virtual.time)
+    cache: Cache[str, int] = Cache("short", budget, lifetime=caches.PERIOD)
+    lasting: Cache[str, int] = Cache("long", budget, lifetime=10 * caches.PERIOD)
+    budget.start()
+    cache.put("a", 1)
+    lasting.put("a", 1)
+    await virtual.advance(1.5 * caches.PERIOD)
+    assert cache.entries() == 1  # in the old generation
+    await virtual.advance(caches.PERIOD)
+    await budget.close()
     assert cache.entries() == 0
     assert lasting.entries() == 1
 
@@ -124,8 +122,7 @@ def test_long_texts_become_digests() -> None:
     assert short("\udc80" * 300)
 
 
-def test_a_memo_asks_anew_for_long_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caches, "MEMOS", [])
+def test_a_memo_asks_anew_for_long_texts() -> None:
     asked: list[str] = []
 
     @memo("lengths", longest=4, most=2)
@@ -136,7 +133,8 @@ def test_a_memo_asks_anew_for_long_texts(monkeypatch: pytest.MonkeyPatch) -> Non
     for text in ("a", "a", "12345", "12345", "b", "c", "a"):
         assert length(text) == len(text)
     assert asked == ["a", "12345", "12345", "b", "c", "a"]
-    (told,) = caches.MEMOS
+    told = caches.MEMOS.pop()
+    assert told.name == "lengths"
     assert (told.count(), told.bytes()) == (2, 2 * (4 + caches.MEMO_ENTRY))
 
 

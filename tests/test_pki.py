@@ -1,5 +1,4 @@
 import base64
-import datetime
 import ipaddress
 import os
 import pathlib
@@ -57,7 +56,7 @@ def test_what_is_made(tmp_path: pathlib.Path) -> None:
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.serving_cert, files.serving_key)
 
 
-def test_second_start_keeps_and_renews(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_start_keeps_what_is_good(tmp_path: pathlib.Path) -> None:
     _, first = prepare(tmp_path)
     before = {
         path: pathlib.Path(path).read_bytes()
@@ -69,10 +68,21 @@ def test_second_start_keeps_and_renews(tmp_path: pathlib.Path, monkeypatch: pyte
     names = load(first.serving_cert).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "api.example.com" in names.get_values_for_type(x509.DNSName)
     assert pathlib.Path(first.ca_cert).read_bytes() == before[first.ca_cert]
-    monkeypatch.setattr(pki, "RENEW_BEFORE", datetime.timedelta(days=366))
+
+
+@pytest.mark.parametrize(("days", "kept"), [(29, False), (31, True)])
+def test_what_expires_within_a_month_is_renewed(tmp_path: pathlib.Path, days: int, kept: bool) -> None:
+    _, files = prepare(tmp_path)
+    ca = pathlib.Path(files.ca_cert)
+    authority = pki.Authority.load(ca, ca.with_suffix(".key"))
+    assert authority is not None
+    cert, key = authority.issue("kubernetes-admin", ["system:masters"], server=False, days=days)
+    pathlib.Path(files.admin_cert).write_bytes(cert)
+    pathlib.Path(files.admin_key).write_bytes(key)
+    before = ca.read_bytes()
     prepare(tmp_path)
-    assert pathlib.Path(first.admin_cert).read_bytes() != before[first.admin_cert]
-    assert pathlib.Path(first.ca_cert).read_bytes() == before[first.ca_cert]
+    assert (pathlib.Path(files.admin_cert).read_bytes() == cert) is kept
+    assert ca.read_bytes() == before
 
 
 def test_new_authority_makes_new_certificates(tmp_path: pathlib.Path) -> None:

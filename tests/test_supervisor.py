@@ -3,15 +3,16 @@ import pathlib
 import signal
 import sys
 import threading
-import time
+
+from eventually import eventually
 
 from pilothouse.supervisor import Supervisor
 
 CHILD = """
-import os, pathlib, signal, sys, time
+import os, pathlib, signal, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(sys.argv[2])))
 pathlib.Path(sys.argv[1], str(os.getpid())).touch()
-time.sleep(60)
+signal.pause()
 """
 
 
@@ -20,10 +21,7 @@ def pids(directory: pathlib.Path) -> set[int]:
 
 
 def wait_for(directory: pathlib.Path, count: int) -> set[int]:
-    end = time.monotonic() + 10
-    while len(pids(directory)) < count:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    eventually(lambda: len(pids(directory)) >= count, f"{count} workers")
     return pids(directory)
 
 
@@ -57,7 +55,7 @@ def test_the_status_of_a_failure_is_told(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_worker_that_is_ended_before_it_is_ready_is_no_failure() -> None:
-    supervisor = Supervisor([sys.executable, "-c", "import time; time.sleep(60)"], 2)
+    supervisor = Supervisor([sys.executable, "-c", "import signal; signal.pause()"], 2)
     results: list[int] = []
     thread = threading.Thread(target=lambda: results.append(supervisor.run()))
     thread.start()

@@ -1,7 +1,8 @@
 """Coroutines that begin in no task, as requests do, and what they find when they wait."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,13 +31,10 @@ async def begun(
     return await (await tasks)
 
 
-async def wait_for_both(first: float | None) -> list[str]:
-    """Waits in several ways; None = for a task, else for seconds."""
+async def wait_for_both(first: Callable[[], Awaitable[None]]) -> list[str]:
+    """Waits in several ways, beginning with `first`."""
     seen = []
-    if first is None:
-        await in_task()
-    else:
-        await asyncio.sleep(first)
+    await first()
     assert asyncio.current_task() is not None
     async with asyncio.timeout(1):
         seen.append(await asyncio.sleep(0, "a"))
@@ -44,8 +42,12 @@ async def wait_for_both(first: float | None) -> list[str]:
     return seen
 
 
-@pytest.mark.parametrize("first", [None, 0, 0.001])
-def test_from_the_first_wait_on_there_is_a_task(first: float | None) -> None:
+@pytest.mark.parametrize(
+    "first",
+    [in_task, partial(asyncio.sleep, 0), partial(asyncio.sleep, 0.001)],
+    ids=["for a task", "for a turn", "for a timer"],
+)
+def test_from_the_first_wait_on_there_is_a_task(first: Callable[[], Awaitable[None]]) -> None:
     assert asyncio.run(begun(wait_for_both(first))) == ["a", "b"]
 
 
@@ -90,7 +92,7 @@ def test_a_cancel_reaches_the_coroutine_and_what_it_waits_for(early: bool) -> No
 
     async def inner() -> None:
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             events.append("inner")
             raise
@@ -115,8 +117,8 @@ def test_a_cancel_reaches_the_coroutine_and_what_it_waits_for(early: bool) -> No
     assert events == ["inner", "outer"]
 
 
-@pytest.mark.parametrize("first", [None, 0])
-def test_an_early_cancel_of_what_waits_for_a_turn(first: float | None) -> None:
+@pytest.mark.parametrize("first", [in_task, partial(asyncio.sleep, 0)], ids=["for a task", "for a turn"])
+def test_an_early_cancel_of_what_waits_for_a_turn(first: Callable[[], Awaitable[None]]) -> None:
     cleared = []
 
     async def outer() -> None:

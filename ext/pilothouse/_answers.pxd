@@ -19,7 +19,7 @@ cdef class Refusal:
     cdef Py_ssize_t size              # bytes of that response's body
 
 cdef class Service:
-    cdef object handler, admit, loop, compress, peer_chain, too_large
+    cdef object handler, admit, loop, clock, compress, peer_chain, too_large
     cdef readonly set connections, leaving   # open; closed by us and not yet gone
     cdef public bint draining
     cdef public object on_change      # called when a connection was closed or has gone

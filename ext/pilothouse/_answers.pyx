@@ -51,14 +51,15 @@ cdef class Service:
     `too_large` answers a body over the limit. `compress(stream, pieces)` writes a body compressed to a stream and
     closes it; `peer_chain(ssl_object)` reads the client's certificates. `admit(request)` judges a request by its head
     before more of a long body is read: None lets the body come, a Response refuses it, and so does what an awaitable
-    brings of these.
+    brings of these. `clock` is what time-outs are measured by, None for the monotonic clock.
     """
 
     def __init__(self, handler, loop, *, too_large, compress, peer_chain, max_header_bytes, max_body_bytes, body_budget,
-                 header_timeout, body_timeout, idle_timeout, gzip_above, unfinished_budget, admit=None):
+                 header_timeout, body_timeout, idle_timeout, gzip_above, unfinished_budget, admit=None, clock=None):
         self.handler = handler
         self.admit = admit
         self.loop = loop
+        self.clock = clock
         self.too_large = too_large
         self.compress = compress
         self.peer_chain = peer_chain
@@ -74,8 +75,8 @@ cdef class Service:
         self.line = deque()
         self.heads = Heads()
         self.turns = Turns(loop)
-        self.bodies = Bodies(loop, body_budget)
-        self.unfinished = Unfinished(unfinished_budget)
+        self.bodies = Bodies(loop, body_budget, clock)
+        self.unfinished = Unfinished(unfinished_budget, clock)
 
     @property
     def open(self):
@@ -88,10 +89,10 @@ cdef class Service:
         return self.turns.bytes_out
 
     def sweep(self, double at=0.0):
-        """Close the connections whose time is up; `at` is the monotonic time to judge by."""
+        """Close the connections whose time is up; `at` is the time to judge by."""
         cdef Answers connection
         if at == 0.0:
-            at = now()
+            at = now(self.clock)
         for connection in list(self.connections):
             connection.check(at)
 
@@ -484,4 +485,4 @@ cdef class Answers(Sink):
             self.close()
         else:
             self.phase = LINGERING
-            self.since = now()
+            self.since = now(self.service.clock)

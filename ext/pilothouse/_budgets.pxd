@@ -19,7 +19,7 @@ cdef class Incoming:
     cdef shed(self)
 
 cdef class Bodies:
-    cdef object loop
+    cdef object loop, clock
     cdef Py_ssize_t budget
     cdef readonly Py_ssize_t reserved
     cdef readonly long long refused   # bodies that came too slowly
@@ -39,6 +39,7 @@ cdef class Bodies:
     cdef bint safe(self, Py_ssize_t budget, Py_ssize_t held, payer)
 
 cdef class Unfinished:
+    cdef object clock
     cdef Py_ssize_t budget
     cdef readonly Py_ssize_t held
     cdef readonly long long refused

@@ -47,8 +47,9 @@ cdef class Bodies:
     and come too slowly are refused. Where no heads are judged all bodies have the same payer.
     """
 
-    def __init__(self, loop, Py_ssize_t budget):
+    def __init__(self, loop, Py_ssize_t budget, clock=None):
         self.loop = loop
+        self.clock = clock
         self.budget = budget
         self.admitted = {}
         self.waiting = {}
@@ -128,7 +129,7 @@ cdef class Bodies:
             del self.waiting[body]
             if anew or body.awaits_room:
                 body.mark = body.received
-                body.marked = now()
+                body.marked = now(self.clock)
             body.awaits_room = False
             body.regulate()
             return
@@ -158,7 +159,7 @@ cdef class Bodies:
         cdef double passed
         self.timer = None
         if at == 0.0:
-            at = now()
+            at = now(self.clock)
         for body in list(self.admitted):
             passed = at - body.marked
             if passed < GRACE or body in self.waiting or body not in self.admitted:
@@ -182,8 +183,9 @@ cdef class Unfinished:
     ordinary requests are spared. An eighth of the budget is made free at once, so that this happens seldom.
     """
 
-    def __init__(self, Py_ssize_t budget):
+    def __init__(self, Py_ssize_t budget, clock=None):
         self.budget = budget
+        self.clock = clock
         self.messages = set()
 
     cdef note(self, Incoming message, Py_ssize_t size):
@@ -197,7 +199,7 @@ cdef class Unfinished:
         self.held += size - message.kept
         message.kept = size
         if self.held > self.budget:
-            self.shed(now())
+            self.shed(now(self.clock))
 
     cdef shed(self, double at):
         cdef Incoming message

@@ -119,7 +119,7 @@ cdef class Connection(Answers):
         service.accepted += 1
         service.connections.add(self)
         self.phase = HEAD             # a new connection has the time of a head for its first request
-        self.since = now()
+        self.since = now(self.service.clock)
 
     def connection_lost(self, exc):
         cdef Service service = self.service
@@ -152,7 +152,7 @@ cdef class Connection(Answers):
 
     def pause_writing(self):
         self.pump.paused = True
-        self.since = now()
+        self.since = now(self.service.clock)
         if self.phase != NEW and self.pump.stream is None:
             self.pause_reading()      # a peer that does not take answers gets no more requests read
 
@@ -396,7 +396,7 @@ cdef class Connection(Answers):
             self.close()
         elif phase != self.phase or anew:
             self.phase = phase
-            self.since = now()
+            self.since = now(self.service.clock)
 
     cdef bint is_idle(self):
         return self.current is None and not self.in_message and not self.waiting

@@ -37,6 +37,7 @@ class Service:
         gzip_above: int,
         unfinished_budget: int,
         admit: Judge | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> None: ...
     @property
     def bytes_out(self) -> int: ...

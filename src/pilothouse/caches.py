@@ -68,8 +68,9 @@ class Budget(Group, Background):
     When they take more, the largest cache evicts its older generation. The budget is also the group of their metrics.
     """
 
-    def __init__(self, total: int = TOTAL) -> None:
+    def __init__(self, total: int = TOTAL, clock: Callable[[], float] = time.monotonic) -> None:
         self.total = total
+        self.clock = clock
         self.caches: list[Cache[Any, Any]] = []
         self._timer: asyncio.TimerHandle | None = None
         labels = ("cache",)
@@ -90,12 +91,12 @@ class Budget(Group, Background):
 
     def sweep(self) -> None:
         """Evict the entries that were not used during their lifetime."""
-        now = time.monotonic()
+        now = self.clock()
         for cache in self.caches:
             cache.sweep(now)
 
     def start(self) -> None:
-        """Sweep from time to time, on the running loop."""
+        """Sweep every `PERIOD` seconds, on the running loop."""
         self._timer = asyncio.get_running_loop().call_later(PERIOD, self._tick)
 
     async def close(self) -> None:
@@ -164,7 +165,7 @@ class Cache(dict[K, V | None]):
         self._older: dict[K, V | None] = {}
         self._budget, self._largest, self._lifetime, self._weigh = budget, largest, lifetime, weigh
         self._limit = int(budget.total * share)
-        self._aged = time.monotonic()
+        self._aged = self._budget.clock()
         budget.caches.append(self)
 
     def __missing__(self, key: K) -> V | None:
@@ -200,7 +201,7 @@ class Cache(dict[K, V | None]):
         """Evict the old generation; the young one becomes the old one."""
         self._older, self.old, self.young = dict(self), self.young, 0
         super().clear()
-        self._aged = time.monotonic()
+        self._aged = self._budget.clock()
 
     def sweep(self, now: float) -> None:
         """Age once in a lifetime."""

@@ -98,14 +98,20 @@ class Authority:
         return None if pair is None else cls(*pair)
 
     def issue(
-        self, name: str, organizations: Sequence[str] = (), hosts: Iterable[str] = (), *, server: bool
+        self,
+        name: str,
+        organizations: Sequence[str] = (),
+        hosts: Iterable[str] = (),
+        *,
+        server: bool,
+        days: int = LEAF_DAYS,
     ) -> tuple[bytes, bytes]:
-        """A certificate and its key in PEM, for a server under `hosts` or for a client."""
+        """A certificate and its key in PEM, for a server under `hosts` or for a client; it is good for `days`."""
         from cryptography import x509
         from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 
         key = _new_key()
-        builder = _builder(_name(name, organizations), self.certificate.subject, key, LEAF_DAYS)
+        builder = _builder(_name(name, organizations), self.certificate.subject, key, days)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(digital_signature=True), critical=True)
         purpose = Purpose.SERVER_AUTH if server else Purpose.CLIENT_AUTH

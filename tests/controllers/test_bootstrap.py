@@ -4,6 +4,7 @@ import asyncio
 import copy
 
 import pytest
+from virtual_time import VirtualLoop
 
 from pilothouse import errors
 from pilothouse.controllers import bootstrap
@@ -171,23 +172,19 @@ def test_other_errors_end_the_start():
         asyncio.run(ensure(writer, objects(settings())))
 
 
-def test_what_waits_is_tried_again(monkeypatch, caplog):
-    monkeypatch.setattr(bootstrap, "AGAIN", 0.01)
+async def test_what_waits_is_tried_again(virtual: VirtualLoop, caplog):
     writer, planned = Locked(), objects(settings())
-
-    async def main():
-        rest = bootstrap.Rest(writer, await ensure(writer, planned))
-        rest.start()
-        await asyncio.sleep(0.03)
-        writer.wrong = Unavailable("the store is gone")
-        await asyncio.sleep(0.03)
-        writer.wrong, writer.locked = None, False
-        await asyncio.wait_for(rest._task, 5)
-        await rest.close()
-
-    asyncio.run(main())
-    assert len(writer.objects) == len(planned)
+    rest = bootstrap.Rest(writer, await ensure(writer, planned))
+    rest.start()
+    await virtual.advance(1.5 * bootstrap.AGAIN)
+    assert len(writer.objects) < len(planned)
+    writer.wrong = Unavailable("the store is gone")
+    await virtual.advance(bootstrap.AGAIN)
     assert "the store is gone" in [str(r.kv.get("err")) for r in caplog.records]
+    writer.wrong, writer.locked = None, False
+    await virtual.advance(bootstrap.AGAIN)
+    assert len(writer.objects) == len(planned)
+    await rest.close()
 
 
 def role(*rules, **metadata):

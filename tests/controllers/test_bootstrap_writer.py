@@ -1,11 +1,12 @@
 """The objects of a fresh cluster through the store."""
 
 import pytest
-from harness import CONFIG_MAPS
+from harness import CONFIG_MAPS, Rig
 
 from pilothouse.controllers.bootstrap import Planned, Settings, ensure, objects
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
 from pilothouse.storage.encryption.backend import EncryptionError
+from pilothouse.storage.memory import MemoryStorage
 
 NOW = "2026-01-02T03:04:05Z"
 
@@ -22,6 +23,10 @@ def settings():
 
 @pytest.fixture
 def writer(rig):
+    return writer_of(rig)
+
+
+def writer_of(rig):
     return BootstrapWriter(rig.store, rig.catalog, rig.readers, rig.services)
 
 
@@ -58,23 +63,32 @@ async def test_each_object_has_a_revision_of_its_own(rig, writer):
     assert len({i["metadata"]["resourceVersion"] for i in listed["items"]}) == 5
 
 
-async def test_what_can_not_be_written_gives_back_what_it_took(rig, writer, one, monkeypatch):
+class Locked(MemoryStorage):
+    """A store that can write no service while it is `locked`."""
+
+    locked = True
+
+    async def txn(self, ops):
+        if self.locked and ops[0].key.startswith("/registry/services"):
+            raise EncryptionError("no key")
+        return await super().txn(ops)
+
+
+async def test_what_can_not_be_written_gives_back_what_it_took(runner, one):
+    storage = Locked()
+    async with Rig(storage=storage) as rig:
+        await gives_back(storage, writer_of(rig), one)
+
+
+async def gives_back(storage, writer, one):
     service = {"kind": "Service", "metadata": {"name": "s", "namespace": "default"}}
     spec = {"clusterIP": "10.0.0.77", "clusterIPs": ["10.0.0.77"], "ports": [{"port": 1}]}
     locked = planned({**service, "spec": spec}, "services")
-    txn = rig.storage.txn
-
-    async def refuse(ops):
-        if ops[0].key.startswith("/registry/services"):
-            raise EncryptionError("no key")
-        return await txn(ops)
-
-    monkeypatch.setattr(rig.storage, "txn", refuse)
     for _ in range(2):
         with pytest.raises(EncryptionError):
             await writer.create_missing([locked, one])
     assert writer.get(one) is not None
-    monkeypatch.undo()
+    storage.locked = False
     await writer.create_missing([locked])
     assert writer.get(locked)["spec"]["clusterIP"] == "10.0.0.77"
 

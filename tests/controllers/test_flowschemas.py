@@ -1,9 +1,13 @@
 """The condition Dangling of flow schemas."""
 
-import asyncio
 from typing import Any
 
+import pytest
+from eventually import aeventually
+
 from pilothouse.controllers.flowschemas import MANAGER, FlowSchemaStatus
+
+pytestmark = pytest.mark.usefixtures("virtual")
 
 PATH = "/apis/flowcontrol.apiserver.k8s.io/v1"
 SCHEMA = {
@@ -18,13 +22,13 @@ LEVEL = {
 
 async def dangling(rig: Any, status: str) -> Any:
     """Wait for a status of the condition; the object."""
-    for _ in range(1000):
+
+    async def reached() -> Any:
         schema = await rig.ok("GET", f"{PATH}/flowschemas/s")
         conditions = (schema.get("status") or {}).get("conditions") or [{}]
-        if conditions[0].get("status") == status:
-            return schema
-        await asyncio.sleep(0.01)
-    raise AssertionError(schema)
+        return schema if conditions[0].get("status") == status else None
+
+    return await aeventually(reached, f"Dangling is {status}")
 
 
 async def test_dangling_follows_the_level(rig):

@@ -4,10 +4,12 @@ from typing import Any
 
 import orjson
 import pytest
+from eventually import aeventually
+from virtual_time import VirtualLoop
 
 from pilothouse.api import meta
 from pilothouse.controllers import leases
-from pilothouse.controllers.leases import PREFIX, IdentityLease, KubernetesEndpoints
+from pilothouse.controllers.leases import PREFIX, RENEW, TTL, IdentityLease, KubernetesEndpoints
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.client import Client
@@ -18,7 +20,7 @@ from pilothouse.storage.watchcache import Cacher
 
 def run(check: Callable[[Client], Awaitable[None]]) -> None:
     async def main() -> None:
-        storage = MemoryStorage()
+        storage = MemoryStorage(asyncio.get_running_loop().time)
         await storage.start()
         cacher = Cacher(storage)
         await cacher.start()
@@ -29,7 +31,8 @@ def run(check: Callable[[Client], Awaitable[None]]) -> None:
             await cacher.close()
             await storage.close()
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(main())
 
 
 def addresses(client: Client) -> list[str]:
@@ -43,14 +46,13 @@ def addresses(client: Client) -> list[str]:
 
 
 async def until(reached: Callable[[], Any]) -> None:
-    for _ in range(300):
+    def check() -> Any:
         try:
-            if reached():
-                return
+            return reached()
         except AssertionError:
-            pass
-        await asyncio.sleep(0.01)
-    raise AssertionError("not reached")
+            return None
+
+    await aeventually(check, "the endpoints", 3)
 
 
 def test_every_live_server_is_an_endpoint() -> None:
@@ -64,10 +66,15 @@ def test_every_live_server_is_an_endpoint() -> None:
         kv = await client.store.storage.get(PREFIX + "192.0.2.9")
         assert kv is not None and kv.lease
         assert orjson.loads(kv.value)["subsets"] == [{"addresses": [{"ip": "192.0.2.9"}]}]
-        # killed: its key runs out, and the others hear of it at once
-        await client.store.storage.delete(kv.key, kv.mod)
-        await two._loop.close()
-        await until(lambda: addresses(client) == ["192.0.2.10"])
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        await loop.advance(10 * TTL)  # both renew their keys
+        assert addresses(client) == ["192.0.2.9", "192.0.2.10"]
+        await two._loop.close()  # killed: its key runs out, and the others hear of it at once
+        await loop.advance(TTL - RENEW)
+        assert addresses(client) == ["192.0.2.9", "192.0.2.10"]
+        await loop.advance(RENEW + 0.1)
+        assert addresses(client) == ["192.0.2.10"]
         await one.close()
         assert addresses(client) == []
 

@@ -89,7 +89,6 @@ def test_no_more_workers_than_are_allowed():
 
 def test_a_busy_key_does_not_starve_the_others():
     async def main():
-        work = WorkQueue("q", lambda key: handle(key), workers=1)  # noqa: PLW0108 - it is defined below
         order = []
 
         async def handle(key):
@@ -106,28 +105,24 @@ def test_a_busy_key_does_not_starve_the_others():
     asyncio.run(main())
 
 
-def test_a_key_may_be_looked_at_again_later():
-    async def main():
-        record = Recorder([0.001, None])
-        work = WorkQueue("q", record)
-        work.add("a")
-        await asyncio.sleep(0.02)
-        assert record.done == ["a", "a"]
+async def test_a_key_may_be_looked_at_again_later(virtual):
+    record = Recorder([10, None])
+    work = WorkQueue("q", record)
+    work.add("a")
+    await virtual.advance(9)
+    assert record.done == ["a"]
+    await virtual.advance(2)
+    assert record.done == ["a", "a"]
 
-    asyncio.run(main())
 
-
-def test_what_comes_up_before_its_time_is_handled_once():
-    async def main():
-        record = Recorder()
-        work = WorkQueue("q", record)
-        work.add_later("a", 0.005)
-        work.add_later("a", 0.002)
-        work.add("a")
-        await asyncio.sleep(0.02)
-        assert record.done == ["a"]
-
-    asyncio.run(main())
+async def test_what_comes_up_before_its_time_is_handled_once(virtual):
+    record = Recorder()
+    work = WorkQueue("q", record)
+    work.add_later("a", 5)
+    work.add_later("a", 2)
+    work.add("a")
+    await virtual.advance(10)
+    assert record.done == ["a"]
 
 
 def test_a_failure_is_tried_again_after_ever_longer(caplog):
@@ -152,23 +147,20 @@ def test_a_failure_is_tried_again_after_ever_longer(caplog):
     assert [(r.kv["controller"], r.kv["key"]) for r in caplog.records] == [("q", "a")] * 2
 
 
-def test_nothing_runs_after_close():
-    async def main():
-        record = Recorder()
-        record.gate.clear()
-        work = WorkQueue("q", record, workers=1)
-        work.add("a")
-        work.add("b")
-        work.add_later("c", 0.001)
-        await turns()
-        await work.close()
-        work.add("d")
-        work.add_later("e", 0)
-        record.gate.set()
-        await asyncio.sleep(0.01)
-        assert record.begun == ["a"] and record.done == [] and record.running == 0
-
-    asyncio.run(main())
+async def test_nothing_runs_after_close(virtual):
+    record = Recorder()
+    record.gate.clear()
+    work = WorkQueue("q", record, workers=1)
+    work.add("a")
+    work.add("b")
+    work.add_later("c", 1)
+    await turns()
+    await work.close()
+    work.add("d")
+    work.add_later("e", 0)
+    record.gate.set()
+    await virtual.advance(10)
+    assert record.begun == ["a"] and record.done == [] and record.running == 0
 
 
 @settings(max_examples=40, deadline=None)

@@ -43,9 +43,8 @@ async def test_what_can_not_be_written_is_let_go(rig, caplog):
     assert (await rig.ok("GET", f"{EVENTS}/default/events"))["items"] == []
 
 
-async def test_what_was_told_is_remembered_boundedly(rig, monkeypatch):
-    monkeypatch.setattr("pilothouse.controllers.recorder.REMEMBERED", 2)
-    recorder = Recorder(rig.client("kube-apiserver"), "some-controller")
+async def test_what_was_told_is_remembered_boundedly(rig):
+    recorder = Recorder(rig.client("kube-apiserver"), "some-controller", remembered=2)
     about = await rig.config_map("a")
     for note in ("a", "b", "c", "c", "a"):
         await recorder.warn(about, "Odd", "Looking", note)

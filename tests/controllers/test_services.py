@@ -1,9 +1,10 @@
 """The repair of node ports and of the objects that stand for cluster IPs."""
 
+import time
+
 import pytest
 
-from pilothouse.controllers import services
-from pilothouse.controllers.services import ServiceRepair
+from pilothouse.controllers.services import GRACE, ServiceRepair
 from pilothouse.registry.node_ports import KEY, decode, encode
 
 SERVICES = "/api/v1/namespaces/default/services"
@@ -180,7 +181,11 @@ async def test_an_address_of_two_services_and_one_of_no_range_are_told_of(rig, r
     ]
 
 
-async def test_an_object_of_ours_that_stands_for_nothing_goes_after_a_while(rig, repair, monkeypatch):
+async def test_an_object_of_ours_that_stands_for_nothing_goes_after_a_while(rig):
+    now = time.time()
+    repair = ServiceRepair(
+        rig.client("kube-apiserver"), rig.services.addresses, rig.services.node_ports, lambda: now
+    )
     ip = await plain(rig, "a")
     made = await rig.ok("GET", f"{ADDRESSES}/{ip}")
     other = await plain(rig, "b")
@@ -197,7 +202,7 @@ async def test_an_object_of_ours_that_stands_for_nothing_goes_after_a_while(rig,
     await rig.ok("POST", ADDRESSES, foreign)
     await repair.repair()
     assert await holder(rig, ip) == "a"
-    monkeypatch.setattr(services, "GRACE", -1)
+    now += GRACE + 2
     await repair.repair()
     await rig.fail(404, "GET", f"{ADDRESSES}/{ip}")
     await rig.fail(404, "GET", f"{ADDRESSES}/10.0.0.200")

@@ -62,7 +62,7 @@ class Connection:
     async def end(self) -> None:
         """Close, and let the loop take note."""
         self.close()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.01)
 
     def close(self) -> None:
         if self._streams is not None:

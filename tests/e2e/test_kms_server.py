@@ -3,22 +3,24 @@
 import asyncio
 import base64
 import contextlib
+import logging
 import pathlib
 import socket
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
+from eventually import aeventually
 from http_client import Connection, Lost
 
 from pilothouse import options
+from pilothouse.assembly.intervals import Intervals
 from pilothouse.assembly.server import Server
-from pilothouse.storage import watchcache
-from pilothouse.storage.encryption import config as encryption_config
 from pilothouse.storage.kms import provider as kms
 from pilothouse.storage.kms import wire as kms_wire
 from pilothouse.testing.etcd import BINARY, Cluster
@@ -35,13 +37,8 @@ SQLITE = ["--storage-backend=sqlite"]
 pytestmark = pytest.mark.timeout(60)
 
 
-@pytest.fixture(autouse=True)
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kms, "HEALTHY_POLL", 0.05)
-    monkeypatch.setattr(kms, "FAILING_POLL", 0.05)
-    monkeypatch.setattr(kms, "RETRY", 0.05)
-    monkeypatch.setattr(watchcache, "RETRY", (0.05, 0.2))
-    monkeypatch.setattr(encryption_config, "POLL", 0.05)
+KMS = kms.Intervals(healthy_poll=0.05, failing_poll=0.05, retry=0.05)
+QUICK = Intervals(kms=KMS, encryption_file=0.05, unreadable=(0.05, 0.2), missing=0.1)
 
 
 @pytest.fixture
@@ -70,7 +67,10 @@ def store(request: pytest.FixtureRequest) -> list[str]:
 class Rig:
     """A server in this process and one connection to it."""
 
-    def __init__(self, directory: pathlib.Path, plugin: Plugin, flags: list[str]) -> None:
+    def __init__(
+        self, directory: pathlib.Path, plugin: Plugin, flags: list[str], intervals: Intervals = QUICK
+    ) -> None:
+        self.intervals = intervals
         self.directory = directory
         self.plugin = plugin
         self.flags = flags
@@ -102,7 +102,7 @@ class Rig:
             f"--encryption-provider-config={self.config}",
             *self.flags,
         ]
-        self.server = Server(options.parse(arguments), sockets=[sock])
+        self.server = Server(options.parse(arguments), sockets=[sock], intervals=self.intervals)
         await self.server.start()
         tls = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
         tls.load_cert_chain(self.directory / "admin.crt", self.directory / "admin.key")
@@ -137,10 +137,11 @@ class Rig:
         return kms_wire.source(kms_wire.split(value[len(PREFIX) :])[1]).key_id
 
     async def until(self, what: Callable[[tuple[int, Any]], bool], path: str, method: str = "GET") -> Any:
-        async with asyncio.timeout(10):
-            while not what(answer := await self.call(method, path)):
-                await asyncio.sleep(0.02)
-        return answer
+        async def reached() -> Any:
+            answer = await self.call(method, path)
+            return answer if what(answer) else None
+
+        return await aeventually(reached, f"the wanted answer to {method} {path}")
 
 
 def on_disk(*directories: pathlib.Path, needle: str = MARK) -> list[pathlib.Path]:
@@ -166,9 +167,7 @@ async def test_rotation(
         status, same = await rig.call("PUT", f"{SECRETS}/a", made)
         assert (status, same) == (200, made)  # nothing has changed, so nothing is written
         plugin.rotate()
-        async with asyncio.timeout(5):
-            while plugin.calls["Encrypt"] < 2:
-                await asyncio.sleep(0.01)
+        await aeventually(lambda: plugin.calls["Encrypt"] == 2, "the new key is in use")
         await rig.create("b")
         assert await rig.key_id() == "key-1" and await rig.call("GET", f"{SECRETS}/a") == (200, made)
         status, rewritten = await rig.call("PUT", f"{SECRETS}/a", made)  # get | replace
@@ -236,21 +235,19 @@ async def test_the_plugin_is_away_at_the_start(
 
 
 async def test_the_plugin_goes_away(
-    runner: asyncio.Runner,
-    tmp_path: pathlib.Path,
-    plugin: Plugin,
-    store: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: Plugin, store: list[str]
 ) -> None:
-    monkeypatch.setattr(kms, "WRITE_TTL", 2.0)
-    rig = Rig(tmp_path / "server", plugin, store)
+    rig = Rig(tmp_path / "server", plugin, store, replace(QUICK, kms=replace(KMS, write_ttl=2.0)))
     async with rig.running():
         made = await rig.create()
         plugin.stop()
         await rig.create("b")
-        async with asyncio.timeout(10):
-            while (answer := await rig.call("POST", SECRETS, {"metadata": {"generateName": "x"}}))[0] == 201:
-                await asyncio.sleep(0.1)
+
+        async def refused() -> Any:
+            answer = await rig.call("POST", SECRETS, {"metadata": {"generateName": "x"}})
+            return answer if answer[0] != 201 else None
+
+        answer = await aeventually(refused, "the seed expires")
         assert answer[0] == 500 and answer[1]["reason"] == "InternalError"
         assert answer[1]["message"].startswith(
             'Internal error occurred: encryptedDEKSource with keyID hash "sha256:'
@@ -313,8 +310,13 @@ async def test_a_plugin_that_lost_its_keys(
 
 
 async def test_reload_from_a_local_key_to_a_plugin(
-    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: Plugin, store: list[str]
+    runner: asyncio.Runner,
+    tmp_path: pathlib.Path,
+    plugin: Plugin,
+    store: list[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO)
     rig = Rig(tmp_path / "server", plugin, [*store, "--encryption-provider-config-automatic-reload"])
     cbc = {"aescbc": {"keys": [{"name": "k", "secret": base64.b64encode(b"0" * 32).decode()}]}}
     rig.configure(cbc)
@@ -323,26 +325,22 @@ async def test_reload_from_a_local_key_to_a_plugin(
         made = await rig.create()
         assert (await rig.raw()).startswith(b"k8s:enc:aescbc:v1:k:")
         rig.configure(rig.kms(), cbc)
-        async with asyncio.timeout(10):
-            while not plugin.calls["Encrypt"]:
-                await asyncio.sleep(0.02)
-        await asyncio.sleep(0.2)
+        await aeventually(
+            lambda: caplog.text.count("The encryption configuration was reloaded") == 1, "a reload"
+        )
         status, rewritten = await rig.call("PUT", f"{SECRETS}/a", made)
         assert status == 200 and await rig.key_id() == "key-1"
         rig.configure(rig.kms())
-        await asyncio.sleep(0.3)
+        await aeventually(
+            lambda: caplog.text.count("The encryption configuration was reloaded") == 2, "a reload"
+        )
         assert await rig.call("GET", f"{SECRETS}/a") == (200, rewritten)
     assert on_disk(tmp_path) == []
 
 
 async def test_everything_is_encrypted_and_the_plugin_comes_late(
-    runner: asyncio.Runner,
-    tmp_path: pathlib.Path,
-    plugin: Plugin,
-    store: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+    runner: asyncio.Runner, tmp_path: pathlib.Path, plugin: Plugin, store: list[str]
 ) -> None:
-    monkeypatch.setattr("pilothouse.controllers.bootstrap.AGAIN", 0.1)
     rig = Rig(tmp_path / "server", plugin, store)
     rig.configure(rig.kms(), {"identity": {}}, resources=("*.*",))
     plugin.stop()
@@ -379,11 +377,11 @@ async def test_two_servers_with_seeds_of_their_own(
         changed = await second.call("PUT", f"{SECRETS}/a", {**made, "data": {}})
         assert changed[0] == 200 and await first.call("GET", f"{SECRETS}/a") == changed
         assert plugin.calls["Encrypt"] == 2
-        plugin.delay = 2  # one that hangs: what is known goes on, at both
+        plugin.answering.clear()  # one that hangs: what is known goes on, at both
         for n in range(20):
             await first.create(f"s-{n}")
             status, listing = await second.call("GET", SECRETS)
             assert status == 200 and len(listing["items"]) == n + 2
-        plugin.delay = 0
+        plugin.answering.set()
         with contextlib.suppress(Lost):
             await second.other.end()

@@ -1,11 +1,11 @@
 """Two servers on one etcd behave as one."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from eventually import aeventually
 from http_client import Connection
 
 from pilothouse.testing.etcd import BINARY, Cluster
@@ -55,10 +55,10 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Subproces
 
 
 async def until(wanted: int, connection: Connection, path: str, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while (await connection.request("GET", path))[0] != wanted:
-        assert time.monotonic() < end, f"no {wanted} from {path} within {seconds} s"
-        await asyncio.sleep(0.02)
+    async def reached() -> bool:
+        return (await connection.request("GET", path))[0] == wanted
+
+    await aeventually(reached, f"{wanted} from {path}", seconds)
 
 
 def test_a_definition_made_at_one_is_served_by_the_other_within_a_second(servers: list[Subprocess]) -> None:

@@ -4,10 +4,10 @@ import asyncio
 import os
 import pathlib
 import signal
-import time
 from collections.abc import Iterator
 
 import pytest
+from eventually import aeventually, eventually
 from http_client import Connection, Lost
 
 from pilothouse.testing.etcd import BINARY, Cluster
@@ -35,10 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subprocess]:
 
 def wait_for_all(server: Subprocess) -> None:
     """Until every worker listens; the server is ready when the first does."""
-    end = time.monotonic() + 30
-    while not all(sockets(pid, server.port, LISTENING) for pid in workers(server)):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    eventually(lambda: all(sockets(pid, server.port, LISTENING) for pid in workers(server)), "all listen", 30)
 
 
 def workers(server: Subprocess) -> list[int]:
@@ -95,10 +92,7 @@ def test_a_worker_that_dies_is_missed_by_its_own_clients_only(server: Subprocess
         assert 0 < broken <= lost
         for client in clients:
             assert (await client.request("GET", MAPS))[0] == 200, "the other one took them over"
-        end = time.monotonic() + 15
-        while len(workers(server)) < 2:
-            assert time.monotonic() < end
-            await asyncio.sleep(0.05)
+        await aeventually(lambda: len(workers(server)) == 2, "the worker is replaced", 15)
         assert before[1] in workers(server)
         for client in clients:
             await client.end()

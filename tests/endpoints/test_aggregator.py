@@ -105,7 +105,7 @@ async def test_requests_go_to_the_backend(rig, following, tmp_path):
         rig.handlers.dispatcher.aggregator = Aggregator(rig.verbs.relay, resolver)
         await service(rig, backend)
         await rig.ok("POST", APISERVICES, api_service(backend))
-        assert await condition(rig, "RememberedRule")
+        assert await condition(rig, "Passed")
         backend.requests.clear()
         answer = await rig.call("GET", "/apis/metrics.k8s.io/v1beta1/nodes?limit=5")
         assert answer.body == {"kind": "NodeMetricsList", "items": []}
@@ -123,7 +123,7 @@ async def test_the_backend_is_in_discovery(rig, following, tmp_path):
     async with Backend(tmp_path, metrics, ("m.default.svc",), ADDRESS) as backend:
         await service(rig, backend)
         await rig.ok("POST", APISERVICES, api_service(backend))
-        await condition(rig, "RememberedRule")
+        await condition(rig, "Passed")
         groups = (await rig.ok("GET", "/apis"))["groups"]
         assert groups[-1]["name"] == "metrics.k8s.io"
         for _ in range(500):
@@ -151,7 +151,7 @@ async def test_a_backend_with_another_certificate(rig, following, tmp_path):
         patch = {"spec": {"insecureSkipTLSVerify": True, "caBundle": None}}
         kind = {"Content-Type": "application/merge-patch+json"}
         await rig.ok("PATCH", f"{APISERVICES}/v1beta1.metrics.k8s.io", patch, headers=kind)
-        await condition(rig, "RememberedRule")
+        await condition(rig, "Passed")
         assert (await rig.call("GET", "/apis/metrics.k8s.io/v1beta1/nodes")).status == 200
 
 
@@ -200,7 +200,7 @@ async def test_nobody_names_himself_to_a_backend(rig, following, tmp_path):
         rig.handlers.dispatcher.aggregator = Aggregator(relay, resolver)
         await service(rig, backend)
         await rig.ok("POST", APISERVICES, api_service(backend))
-        await condition(rig, "RememberedRule")
+        await condition(rig, "Passed")
         backend.requests.clear()
         sent = {
             "X-User": "root",

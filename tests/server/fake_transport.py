@@ -78,6 +78,7 @@ class Peer:
         limits: Limits | None = None,
         room: int = 1 << 40,
         admit: Judge | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.seen: list[Request] = []
         answer: Callable[[Request], Any] = handler or (lambda _: Response(200, b"{}"))
@@ -86,7 +87,7 @@ class Peer:
             self.seen.append(request)
             return answer(request)
 
-        self.http1 = Http1(record, limits, admit=admit)
+        self.http1 = Http1(record, limits, admit=admit, clock=clock)
         self.connect(room)
 
     def connect(self, room: int = 1 << 40, transport: FakeTransport | None = None) -> None:

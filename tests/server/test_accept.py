@@ -8,12 +8,12 @@ import resource
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import uvloop
+from eventually import eventually
 
 from pilothouse.pki import Authority, write_file
 from pilothouse.server import accept, tls
@@ -58,7 +58,7 @@ class Door:
         return self.wait() if request.path == "/wait" else Response(200, b"hello")
 
     async def wait(self) -> Response:
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
         return Response(200)
 
     def raw(self, source: str = "127.0.0.1") -> socket.socket:
@@ -66,12 +66,6 @@ class Door:
 
     def secure(self, source: str = "127.0.0.1") -> ssl.SSLSocket:
         return self.context.wrap_socket(self.raw(source), server_hostname="localhost")
-
-    def eventually(self, test: Callable[[], bool]) -> None:
-        until = time.monotonic() + 10
-        while not test():
-            assert time.monotonic() < until
-            time.sleep(0.01)
 
     def close(self) -> None:
         self.call(self.listener.stop(0.1))
@@ -111,12 +105,12 @@ def test_unauthenticated_connections_make_room_and_others_stay(door: Callable[..
     assert ask(known, "jane") and ask(probe)
     waiting = it.secure("127.0.0.3")
     waiting.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
-    it.eventually(lambda: it.service.requests == 3)
+    eventually(lambda: it.service.requests == 3, "three requests")
     half = [it.raw("127.0.0.3") for _ in range(30)]
     for sock in half:
         with contextlib.suppress(OSError):
             sock.sendall(HELLO)
-    it.eventually(lambda: it.service.accepted == 3 and it.service.refused_connections == 22)
+    eventually(lambda: it.service.accepted == 3 and it.service.refused_connections == 22, "22 are cut")
     assert len(it.acceptor.unauthenticated) == 10 and it.acceptor.open == 11
     fresh = it.secure()
     assert ask(fresh, "kim") and ask(known, "jane") and ask(probe)
@@ -125,20 +119,20 @@ def test_unauthenticated_connections_make_room_and_others_stay(door: Callable[..
         waiting.recv(1)
     for sock in (known, probe, waiting, fresh, *half):
         sock.close()
-    it.eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.unauthenticated) == 0)
+    eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.unauthenticated) == 0, "all are gone")
 
 
 def test_the_silent_have_half_of_all_and_the_oldest_makes_room(door: Callable[..., Door]) -> None:
     it = door(connections=20)
     probe = it.raw("127.0.0.2")
     silent = [it.raw("127.0.0.3") for _ in range(30)]
-    it.eventually(lambda: it.service.refused_connections == 21)
+    eventually(lambda: it.service.refused_connections == 21, "21 are cut")
     assert len(it.acceptor.early) == 10 and all(ended(sock) for sock in silent[:21])
     with it.secure() as fresh, it.context.wrap_socket(probe, server_hostname="localhost") as honest:
         assert ask(fresh) and ask(honest)
     for sock in silent:
         sock.close()
-    it.eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.early) == 0)
+    eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.early) == 0, "all are gone")
 
 
 def test_when_all_are_known_one_more_is_refused(door: Callable[..., Door]) -> None:
@@ -149,18 +143,15 @@ def test_when_all_are_known_one_more_is_refused(door: Callable[..., Door]) -> No
     with it.raw() as more:
         assert ended(more)
     known.pop().close()
-    it.eventually(lambda: it.acceptor.open == 3)
+    eventually(lambda: it.acceptor.open == 3, "one is gone")
     known.append(it.secure())
     assert ask(known[-1], "jane") and all(ask(sock, "jane") for sock in known)
     for sock in known:
         sock.close()
 
 
-def test_who_says_nothing_is_closed_after_a_while(
-    door: Callable[..., Door], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(accept, "HANDSHAKE_TIMEOUT", 0.3)
-    it = door()
+def test_who_says_nothing_is_closed_after_a_while(door: Callable[..., Door]) -> None:
+    it = door(handshake_timeout=0.3)
     silent, half, gone, junk = it.raw(), it.raw(), it.raw(), it.raw()
     half.sendall(HELLO)
     junk.sendall(b"GET / HTTP/1.1\r\n\r\n")
@@ -169,8 +160,8 @@ def test_who_says_nothing_is_closed_after_a_while(
     junk.settimeout(5)
     while not ended(junk):
         pass
-    it.eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.unauthenticated) == 0)
-    it.eventually(lambda: len(it.acceptor.early) == 0)
+    eventually(lambda: it.acceptor.open == 0 and len(it.acceptor.unauthenticated) == 0, "all are gone")
+    eventually(lambda: len(it.acceptor.early) == 0, "nobody waits for a handshake")
     assert it.service.accepted == 0
     for sock in (silent, half, junk):
         sock.close()
@@ -181,18 +172,18 @@ def test_too_many_handshakes_under_way_end_the_oldest(door: Callable[..., Door])
     half = [it.raw() for _ in range(20)]
     for sock in half:
         sock.sendall(HELLO)
-    it.eventually(lambda: it.service.refused_connections == 15)
+    eventually(lambda: it.service.refused_connections == 15, "15 are cut")
     fresh = it.secure()
     assert ask(fresh)
     for sock in (fresh, *half):
         sock.close()
-    it.eventually(lambda: it.acceptor.open == 0)
+    eventually(lambda: it.acceptor.open == 0, "all are gone")
 
 
 def test_without_descriptors_unauthenticated_connections_make_room(door: Callable[..., Door]) -> None:
     it = door()
     crowd = [it.raw() for _ in range(50)]
-    it.eventually(lambda: len(it.acceptor.early) == 50)
+    eventually(lambda: len(it.acceptor.early) == 50, "50 wait for a handshake")
     accepting, failures = it.sock, iter([errno.EMFILE] * 3)
 
     class Exhausted:
@@ -220,7 +211,10 @@ def test_the_end_closes_what_has_no_protocol_yet(door: Callable[..., Door]) -> N
     it = door()
     silent, half = it.raw(), it.raw()
     half.sendall(HELLO)
-    it.eventually(lambda: len(it.acceptor._handshakes) == 1 and len(it.acceptor.early) == 1)
+    eventually(
+        lambda: len(it.acceptor._handshakes) == 1 and len(it.acceptor.early) == 1,
+        "one handshake is under way",
+    )
     it.call(it.listener.stop(0.1))
     assert ended(silent) and ended(half)
     silent.close()

@@ -8,6 +8,7 @@ import pytest
 from fake_transport import Peer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual_time import VirtualLoop
 
 from pilothouse.server.http1 import Limits
 from pilothouse.server.request import Request, Response
@@ -160,20 +161,16 @@ def test_too_long_or_malformed_bodies_leave_their_room(loop):
     loop(test)
 
 
-async def _timer() -> None:
-    peer = Peer(limits=LIMITS)
+async def test_a_timer_sees_to_it(virtual: VirtualLoop) -> None:
+    peer = Peer(limits=LIMITS, clock=virtual.time)
     stalled = [peer.another().send(start(200_000)) for _ in range(2)]
     waiting = peer.another().send(start(200_000))
-    until = time.monotonic() + 10
-    while waiting.transport.reading_paused and time.monotonic() < until:
-        await asyncio.sleep(0.05)
+    await virtual.advance(0.9)
+    assert waiting.transport.reading_paused
+    await virtual.advance(0.5)
     assert [p.transport.sent[:12] for p in stalled] == [b"HTTP/1.1 408", b""]
     waiting.send(b"x" * 199_000)
     assert waiting.answers()[0][0] == 200
-
-
-def test_a_timer_sees_to_it():
-    asyncio.run(_timer())
 
 
 async def _pipelined() -> None:

@@ -223,7 +223,7 @@ async def test_an_awaited_answer_that_comes_after_the_peer_has_gone() -> None:
 
     async def stubborn(_: Request) -> Response:
         try:
-            await asyncio.sleep(1000)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             pass
         return ends.watch(Response(200, b"x"))
@@ -288,7 +288,7 @@ async def test_the_answer_of_a_judge() -> None:
 
     async def judge(_: Request) -> Response:
         try:
-            await asyncio.sleep(1000)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             pass
         return ends.watch(Response(403, b"no"))

@@ -77,9 +77,10 @@ async def test_slow_short_bodies_are_counted_with_their_heads() -> None:
 
 @run
 async def test_what_has_just_begun_is_spared() -> None:
-    first = Peer(limits=Limits(unfinished_budget=1_000_000))
+    now = 1000.0
+    first = Peer(limits=Limits(unfinished_budget=1_000_000), clock=lambda: now)
     old = [first.another().send(BEGIN + part(40_000)) for _ in range(10)]
-    await asyncio.sleep(1.1)
+    now += 1.1
     fresh = [first.another().send(BEGIN + part(60_000)) for _ in range(13)]
     assert any(peer.transport.sent for peer in old) and not any(peer.transport.sent for peer in fresh)
 

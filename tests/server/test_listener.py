@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import uvloop
+from eventually import eventually
 
 from pilothouse.pki import Authority, write_file
 from pilothouse.server import tls
@@ -41,6 +42,8 @@ class Running:
         self.port = self.sock.getsockname()[1]
         self.loop = loop or uvloop.new_event_loop()
         self.listener: Any = None
+        self.finish = asyncio.Event()  # until then /slow is not answered
+        self.finish.set()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
         self.call(self._start())
@@ -61,7 +64,8 @@ class Running:
         return Response(200, [b"x" * 100_000] * 50 if request.path == "/long" else b"hello")
 
     async def slow(self) -> Response:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0)
+        await self.finish.wait()
         return Response(200, b"slow")
 
     def connect(
@@ -179,11 +183,12 @@ def test_stop_drains(running: Running) -> None:
     assert get(idle) == b"hello"
     watch.request("GET", "/watch")
     answer = watch.getresponse()
+    running.finish.clear()
     slow.request("GET", "/slow")
-    while len(running.requests) < 3:
-        pass
+    eventually(lambda: len(running.requests) == 3, "three requests")
 
     def end_streams() -> None:
+        running.finish.set()
         for stream in running.streams:
             stream.write(b"bye\n")
             stream.close()
@@ -206,8 +211,7 @@ def test_a_peer_that_does_not_read_leaves_little_with_its_transport(running: Run
     context = ssl.create_default_context(cadata=pem(running.ca).decode())
     with context.wrap_socket(raw, server_hostname="localhost") as peer:
         peer.sendall(b"GET /watch HTTP/1.1\r\nHost: a\r\n\r\n")
-        while not running.streams:
-            time.sleep(0.01)
+        eventually(lambda: running.streams, "the watch has begun")
 
         async def write() -> int:
             before = running.listener.http1.service.bytes_out
@@ -259,9 +263,7 @@ def test_half_sent_bodies_hold_up_neither_small_requests_nor_a_whole_body(runnin
     for thread in threads:
         thread.start()
     bodies = running.listener.http1.service.bodies
-    until = time.monotonic() + 10
-    while bodies.reserved < 2 * size and time.monotonic() < until:
-        time.sleep(0.01)
+    eventually(lambda: bodies.reserved >= 2 * size, "two bodies have all the room")
     small = running.connect()
     big = running.connect()
     answered: list[int] = []
@@ -277,7 +279,7 @@ def test_half_sent_bodies_hold_up_neither_small_requests_nor_a_whole_body(runnin
         begun = time.monotonic()
         assert get(small) == b"hello" and time.monotonic() - begun < 2
         assert bodies.reserved <= LIMITS.body_budget
-        time.sleep(0.02)
+        sender.join(0.02)
     sender.join()
     assert answered == [200]
     assert [len(r.body) for r in running.requests if r.body] == [size]

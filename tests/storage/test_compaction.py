@@ -1,23 +1,44 @@
-import asyncio
+import pytest
+from virtual_time import VirtualLoop
 
 from pilothouse.storage.compaction import CompactionLoop
+from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.memory import MemoryStorage
 
 
-def test_keeps_what_is_young() -> None:
-    async def main() -> None:
-        store = MemoryStorage()
-        await store.start()
-        kv = await store.create("/a", b"1")
-        loop = CompactionLoop(store, interval=0.01, keep=0.05)
-        loop.start()
-        await asyncio.sleep(0.03)
-        assert store.compacted == 1
-        kv = await store.update("/a", b"2", kv.mod)
-        await asyncio.sleep(0.15)
-        assert store.compacted == kv.mod
-        await store.close()
-        await asyncio.sleep(0.03)
-        await loop.close()
+class Storage(MemoryStorage):
+    """One that refuses to compact while it is `away`."""
 
-    asyncio.run(main())
+    away = False
+
+    async def compact(self, revision: int) -> None:
+        if self.away:
+            raise Unavailable("the store is away")
+        await super().compact(revision)
+
+
+async def test_keeps_what_is_young(virtual: VirtualLoop, caplog: pytest.LogCaptureFixture) -> None:
+    store = Storage()
+    await store.start()
+    first = await store.create("/a", b"1")
+    loop = CompactionLoop(store, interval=10, keep=50)
+    loop.start()
+    await virtual.advance(45)
+    assert store.compacted == 1
+    await virtual.advance(10)
+    assert store.compacted == first.mod
+    second = await store.update("/a", b"2", first.mod)
+    await virtual.advance(50)  # it was seen at 60
+    assert store.compacted == first.mod
+    await virtual.advance(10)
+    assert store.compacted == second.mod
+    third = await store.update("/a", b"3", second.mod)
+    store.away = True
+    await virtual.advance(65)
+    (line,) = {(r.getMessage(), r.kv["revision"], str(r.kv["err"])) for r in caplog.records}
+    assert line == ("Compaction failed, it is tried again", 4, "the store is away")
+    store.away = False
+    await virtual.advance(10)
+    assert store.compacted == third.mod
+    await loop.close()
+    await store.close()

@@ -1,24 +1,32 @@
-import asyncio
+from virtual_time import VirtualLoop
 
-from pilothouse.storage.feed import Expiry
+from pilothouse.storage.feed import MAX_SLEEP, Expiry
 
 
-def test_expiry_in_order_of_deadlines() -> None:
-    async def main() -> None:
-        now = 1000.0
-        due: list[tuple[str, int]] = []
-        expiry = Expiry(lambda key, mod: due.append((key, mod)), lambda: now)
-        assert expiry.deadline(0) == 0
-        expiry.load([(expiry.deadline(20), "b", 2), (expiry.deadline(10), "a", 1)])
-        expiry.start(asyncio.get_running_loop())
-        expiry.add(expiry.deadline(5), "c", 3)
-        now = 1010.0
-        expiry._arm()
-        await asyncio.sleep(0.01)
-        assert due == [("c", 3), ("a", 1)]
-        expiry.close()
-        now = 1030.0
-        await asyncio.sleep(0.01)
-        assert len(due) == 2
+async def test_expiry_in_order_of_deadlines(virtual: VirtualLoop) -> None:
+    begun = virtual.time()
+    due: list[tuple[str, int, float]] = []
+    expiry = Expiry(lambda key, mod: due.append((key, mod, virtual.time() - begun)), virtual.time)
+    assert expiry.deadline(0) == 0
+    expiry.load([(expiry.deadline(20), "b", 2), (expiry.deadline(10), "a", 1)])
+    expiry.start(virtual)
+    expiry.add(expiry.deadline(5), "c", 3)
+    await virtual.advance(12)
+    assert due == [("c", 3, 5), ("a", 1, 10)]
+    expiry.close()
+    await virtual.advance(30)
+    assert len(due) == 2
 
-    asyncio.run(main())
+
+async def test_a_clock_that_was_set_is_noticed(virtual: VirtualLoop) -> None:
+    ahead = 0.0
+    due: list[str] = []
+    expiry = Expiry(lambda key, mod: due.append(key), lambda: virtual.time() + ahead)
+    expiry.start(virtual)
+    expiry.add(expiry.deadline(100_000), "a", 1)
+    await virtual.advance(1)
+    assert not due
+    ahead = 200_000.0
+    await virtual.advance(MAX_SLEEP)
+    assert due == ["a"]
+    expiry.close()

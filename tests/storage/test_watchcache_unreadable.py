@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 from cached_pods import JSON, P, Sink, fields, pod
+from eventually import aeventually
+from virtual_time import VirtualLoop
 
 from pilothouse.storage import watchcache
 from pilothouse.storage.encryption.backend import DecryptionError
@@ -23,6 +25,7 @@ class Vault:
 
     def __init__(self) -> None:
         self.open = False
+        self.broken = False
         self.known: set[bytes] = set()
         self.asked = 0
 
@@ -36,6 +39,8 @@ class Vault:
     async def prepare(self, pairs: Sequence[KeyValue]) -> None:
         self.asked += 1
         await asyncio.sleep(0)
+        if self.broken:
+            raise RuntimeError("a bug")
         if self.open:
             self.known.update(kv.value for kv in pairs)
 
@@ -64,9 +69,9 @@ class Rig:
         return sink
 
     async def healed(self) -> None:
-        async with asyncio.timeout(5):
-            while self.cacher.unreadable:
-                await asyncio.sleep(0.005)
+        await aeventually(
+            lambda: not self.cacher.unreadable, "everything can be read", 2 * watchcache.RETRY[1]
+        )
 
 
 @asynccontextmanager
@@ -83,13 +88,8 @@ async def rig(*pairs: tuple[str, bytes]) -> AsyncIterator[Rig]:
     await store.close()
 
 
-@pytest.fixture(autouse=True)
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchcache, "RETRY", (0.01, 0.02))
-
-
 async def test_known_at_the_start_and_read_later(
-    runner: asyncio.Runner, caplog: pytest.LogCaptureFixture
+    virtual: VirtualLoop, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     async with rig((A, pod("a")), (B, sealed("b", "x")), (C, b"garbage")) as r:
@@ -100,9 +100,7 @@ async def test_known_at_the_start_and_read_later(
         known = r.cacher.revision
         sink = r.watch()
         r.vault.open = True
-        async with asyncio.timeout(5):
-            while B in r.cacher.unreadable:
-                await asyncio.sleep(0.005)
+        await aeventually(lambda: B not in r.cacher.unreadable, "b can be read")
         assert r.pods.keys == [A, B] and r.heard == [("+", "b")]
         assert [e.key for e in r.pods.list(P, None).entries] == [A, B]
         entry = r.pods.get(B)
@@ -116,7 +114,7 @@ async def test_known_at_the_start_and_read_later(
     assert [r.kv for r in caplog.records if "again" in r.getMessage()] == [{"prefix": P}]
 
 
-async def test_a_change_that_can_not_be_read_leaves_what_was_known(runner: asyncio.Runner) -> None:
+async def test_a_change_that_can_not_be_read_leaves_what_was_known(virtual: VirtualLoop) -> None:
     async with rig((A, pod("a", "x")), (B, pod("b"))) as r:
         sink = r.watch()
         await r.store.update(A, sealed("a", "y"), 2)
@@ -136,7 +134,7 @@ async def test_a_change_that_can_not_be_read_leaves_what_was_known(runner: async
         assert r.watch(5).events == []
 
 
-async def test_written_again_so_that_it_can_be_read(runner: asyncio.Runner) -> None:
+async def test_written_again_so_that_it_can_be_read(virtual: VirtualLoop) -> None:
     async with rig((A, sealed("a"))) as r:
         await r.store.update(A, pod("a"), 2)
         assert not r.cacher.unreadable and r.heard == [("+", "a")]
@@ -145,7 +143,7 @@ async def test_written_again_so_that_it_can_be_read(runner: asyncio.Runner) -> N
         assert r.watch(3).events == []
 
 
-async def test_deleted_while_it_can_not_be_read(runner: asyncio.Runner) -> None:
+async def test_deleted_while_it_can_not_be_read(virtual: VirtualLoop) -> None:
     async with rig((A, sealed("a")), (B, pod("b"))) as r:
         await r.store.update(B, sealed("b"), 3)
         assert sorted(r.cacher.unreadable) == [A, B]
@@ -157,15 +155,13 @@ async def test_deleted_while_it_can_not_be_read(runner: asyncio.Runner) -> None:
             r.watch(5)
 
 
-async def test_a_lost_watch(runner: asyncio.Runner) -> None:
+async def test_a_lost_watch(virtual: VirtualLoop) -> None:
     async with rig((A, sealed("a")), (B, pod("b")), (C, sealed("c"))) as r:
         r.cacher._subscription.close()  # type: ignore[union-attr]
         await r.store.delete(A, 2)
         await r.store.update(B, sealed("b"), 3)
         r.cacher._on_error(Compacted(1))
-        async with asyncio.timeout(5):
-            while not r.cacher.ready:
-                await asyncio.sleep(0.005)
+        await aeventually(lambda: r.cacher.ready, "the cache is filled again")
         assert sorted(r.cacher.unreadable) == [B, C]
         r.vault.open = True
         await r.healed()
@@ -175,26 +171,24 @@ async def test_a_lost_watch(runner: asyncio.Runner) -> None:
 
 
 async def test_attempts_grow_rarer_and_survive_errors(
-    runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    virtual: VirtualLoop, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(watchcache, "RETRY", (0.01, 0.04))
     async with rig((A, sealed("a"))) as r:
-
-        def broken() -> None:
-            raise RuntimeError("a bug")
-
-        monkeypatch.setattr(r.cacher, "_reveal", broken)
-        await asyncio.sleep(0.05)
-        monkeypatch.undo()
+        r.vault.broken = True
+        before, asked = r.vault.asked, []
+        for _ in range(42):
+            await virtual.advance(1)
+            asked.append(r.vault.asked - before)
         assert "Stored values that could not be read were not tried again" in caplog.text
-        assert r.vault.asked <= 4
-        r.vault.open = True
+        # after 1 second, then 2, 4, 8, 10 and 10
+        assert [asked.index(n) + 1 for n in range(1, 7)] == [1, 3, 7, 15, 25, 35]
+        r.vault.broken, r.vault.open = False, True
         await r.healed()
         assert r.pods.keys == [A]
 
 
 async def test_values_of_the_past_are_no_error(
-    runner: asyncio.Runner, caplog: pytest.LogCaptureFixture
+    virtual: VirtualLoop, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A start reads what was there some revisions ago, then what has changed."""
     store = MemoryStorage()
@@ -212,7 +206,7 @@ async def test_values_of_the_past_are_no_error(
 
 
 async def test_no_more_keys_in_the_log_than_help(
-    runner: asyncio.Runner, caplog: pytest.LogCaptureFixture
+    virtual: VirtualLoop, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with rig(*((f"{P}n/{n}", sealed(str(n))) for n in range(50))) as r:
         assert len(r.cacher.unreadable) == 50

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from pilothouse.testing import server as testing_server
 from pilothouse.testing.ports import free_ports
 from pilothouse.testing.server import MAKERS, APIServer, InProcess, Subprocess, environment
 
@@ -136,13 +135,12 @@ def test_comes_back_with_everything(tmp_path: pathlib.Path) -> None:
         denied.value.close()
 
 
-def test_another_port_is_used_when_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_port_is_used_when_one_is_taken() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = other.getsockname()[1]
         ports = [[taken], free_ports(1)]
-        monkeypatch.setattr(testing_server, "free_ports", lambda count: ports.pop(0))
-        with Subprocess() as server:
+        with Subprocess(choose=lambda count: ports.pop(0)) as server:
             assert server.port != taken and not ports
             assert names(server, MAPS) == {"kube-root-ca.crt"}

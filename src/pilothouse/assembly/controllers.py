@@ -31,7 +31,10 @@ SERVER, MANAGER = "kube-apiserver", "kube-controller-manager"
 
 
 class Writers:
-    """Makes everything that writes to a registry by itself. `port` is the one on which this server listens."""
+    """Makes everything that writes to a registry by itself. `port` is the one on which this server listens.
+
+    `pause` is between two attempts to write objects of a fresh cluster that had to wait, in seconds.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Writers:
         services: Services,
         admission: Admission,
         port: int,
+        pause: float = bootstrap.AGAIN,
     ) -> None:
         self.config = config
         self.files = files
@@ -48,6 +52,7 @@ class Writers:
         self.services = services
         self.admission = admission
         self.port = port
+        self.pause = pause
 
     def client(self, manager: str) -> Client:
         """Reads and writes for one controller."""
@@ -86,7 +91,7 @@ class Writers:
         registry = self.registry
         writer = BootstrapWriter(registry.store, registry.catalog, registry.readers, self.services)
         waiting = await bootstrap.ensure(writer, planned)
-        return [bootstrap.Rest(writer, waiting)] if waiting else []
+        return [bootstrap.Rest(writer, waiting, self.pause)] if waiting else []
 
     def presence(self, planned: list[Planned]) -> list[Background]:
         """What tells of this server while it serves, in a store that others share: its lease, and its endpoint."""

@@ -13,6 +13,7 @@ from pilothouse.assembly.authn import IssuerDocuments, authenticator, public_key
 from pilothouse.assembly.authz import authorizer
 from pilothouse.assembly.controllers import Writers
 from pilothouse.assembly.handlers import Handlers, Inputs
+from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.assembly.services import Services, services_for
 from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
 from pilothouse.authz.metrics import AuthorizationMetrics
@@ -64,7 +65,12 @@ class Server:
     """
 
     def __init__(
-        self, config: Config, *, sockets: list[socket.socket] | None = None, storage: Storage | None = None
+        self,
+        config: Config,
+        *,
+        sockets: list[socket.socket] | None = None,
+        storage: Storage | None = None,
+        intervals: Intervals = DEFAULT_INTERVALS,
     ) -> None:
         """Bound `sockets` and a `storage` that is not started are taken over; by default the flags name them."""
         self.config = config
@@ -74,6 +80,7 @@ class Server:
         self.metrics.add(ProcessMetrics())
         self.slis.add(self.metrics.add(StartTime()))
         self.health = Health(self.slis.add(HealthMetrics()))
+        self._intervals = intervals
         self.offload = Offload()
         self.envelope = EnvelopeMetrics()
         self.caches = Budget(config.cache_memory_mb << 20)
@@ -137,7 +144,13 @@ class Server:
         storage = self._given_storage or open_storage(config)
         catalog = default_catalog(config.runtime_config)
         self.registry, reloads = registry_over(
-            storage, catalog, config, envelope=self.envelope, health=self.health, metrics=self.metrics
+            storage,
+            catalog,
+            config,
+            envelope=self.envelope,
+            health=self.health,
+            metrics=self.metrics,
+            intervals=self._intervals,
         )
         await self.registry.start(opened)
         opened.on_close("threads", self.offload.close)
@@ -200,7 +213,13 @@ class Server:
         self.metrics.add(ConnectionMetrics(self.listener))
         opened.on_close("the listener", self._end_listener)
         self.writers = Writers(
-            config, self.files, self.registry, self.services, self.admission, self.listener.port
+            config,
+            self.files,
+            self.registry,
+            self.services,
+            self.admission,
+            self.listener.port,
+            self._intervals.missing,
         )
 
     async def _end_listener(self) -> None:

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 
+from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.config import OBJECT_LIMIT, Config
 from pilothouse.endpoints.health import Health
 from pilothouse.instruments import MetricsRegistry
@@ -19,13 +20,13 @@ from pilothouse.storage.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.kms.provider import KMS
 from pilothouse.storage.metered import MeteredStorage
 from pilothouse.storage.metrics import StorageMetrics, WatchCacheMetrics
-from pilothouse.storage.watchcache import Cacher
+from pilothouse.storage.watchcache import RETRY, Cacher
 
 
 class Registry:
     """The objects of one cluster: their storage, the watch cache, the catalog of resources, store and readers.
 
-    `transform` and `prepare` are the watch cache's: they make JSON of what is stored.
+    `transform` and `prepare` are the watch cache's: they make JSON of what is stored. `retry` is its, too.
     """
 
     def __init__(
@@ -36,10 +37,11 @@ class Registry:
         transform: Callable[[str, bytes], bytes] | None = None,
         prepare: Callable[[Sequence[KeyValue]], Awaitable[None]] | None = None,
         object_limit: int = OBJECT_LIMIT,
+        retry: tuple[float, float] = RETRY,
     ) -> None:
         self.storage = storage
         self.catalog = catalog
-        self.cacher = Cacher(storage, transform, prepare)
+        self.cacher = Cacher(storage, transform, prepare, retry=retry)
         self.store = Store(storage, self.cacher, object_limit)
         self.readers = CachedReaders(self.store, catalog)
 
@@ -83,11 +85,12 @@ def registry_over(
     envelope: EnvelopeMetrics,
     health: Health,
     metrics: MetricsRegistry,
+    intervals: Intervals = DEFAULT_INTERVALS,
 ) -> tuple[Registry, list[Background]]:
     """The registry, and what is to run beside it. The storage is put behind encryption where that is configured."""
     resource_of = encoding.resources_by_key(catalog)
     storage = MeteredStorage(storage, metrics.add(StorageMetrics(storage, resource_of)))
-    registry, reloads = _registry(storage, catalog, config, resource_of, envelope, health, metrics)
+    registry, reloads = _registry(storage, catalog, config, resource_of, envelope, health, metrics, intervals)
     metrics.add(WatchCacheMetrics(registry.cacher, resource_of))
     return registry, reloads
 
@@ -100,13 +103,14 @@ def _registry(
     envelope: EnvelopeMetrics,
     health: Health,
     metrics: MetricsRegistry,
+    intervals: Intervals,
 ) -> tuple[Registry, list[Background]]:
     path = config.encryption_provider_config
     if not path:
         plain = Registry(storage, catalog, transform=encoding.to_json, object_limit=config.max_object_bytes)
         return plain, []
     reload = config.encryption_provider_config_automatic_reload
-    make = functools.partial(KMS, metrics=envelope)
+    make = functools.partial(KMS, metrics=envelope, intervals=intervals.kms)
     rules, digest = encryption_config.load(path, make)
     encryption = Encryption(rules, resource_of, "/" + config.etcd_prefix.strip("/"))
     if reload or encryption.remotes:
@@ -122,8 +126,12 @@ def _registry(
         transform=to_json,
         prepare=encryption.prepare,
         object_limit=config.max_object_bytes,
+        retry=intervals.unreadable,
     )
-    return registry, [encryption_config.Reload(path, digest, encryption, make)] if reload else []
+    if not reload:
+        return registry, []
+    poll = intervals.encryption_file
+    return registry, [encryption_config.Reload(path, digest, encryption, make, poll=poll)]
 
 
 def watch_over(storage: Storage, config: Config, health: Health) -> list[Background]:

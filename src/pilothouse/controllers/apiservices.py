@@ -185,7 +185,7 @@ class APIServices(Background):
             "type": "Available",
             "status": "False" if reason else "True",
             "lastTransitionTime": meta.now(),
-            "reason": reason or "RememberedRule",
+            "reason": reason or "Passed",
             "message": message or "all checks passed",
         }
         await self._set_condition(name, obj, condition)

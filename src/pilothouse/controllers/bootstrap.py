@@ -131,15 +131,16 @@ async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
 
 
 class Rest(BackgroundTask):
-    """Tries again and again to make what had to wait."""
+    """Tries every `pause` seconds to make what had to wait."""
 
-    def __init__(self, writer: Writer, waiting: Sequence[Planned]) -> None:
+    def __init__(self, writer: Writer, waiting: Sequence[Planned], pause: float = AGAIN) -> None:
+        self._pause = pause
         self._writer = writer
         self._waiting = waiting
 
     async def _run(self) -> None:
         while self._waiting:
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(self._pause)
             try:
                 self._waiting = await ensure(self._writer, self._waiting)
             except (errors.StatusError, StorageError) as err:

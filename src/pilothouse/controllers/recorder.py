@@ -12,13 +12,17 @@ from pilothouse.registry.client import Client
 log = Logger(__name__)
 
 REMEMBERED = 4096
-"""Warnings that are known to have been told; when there are more, all are forgotten."""
+"""Warnings that are known to have been told."""
 
 
 class Recorder:
-    """Writes warnings, each one once; what can not be written is let go."""
+    """Writes warnings, each one once; what can not be written is let go.
 
-    def __init__(self, client: Client, controller: str) -> None:
+    When more than `remembered` have been told, all are forgotten.
+    """
+
+    def __init__(self, client: Client, controller: str, remembered: int = REMEMBERED) -> None:
+        self._remembered = remembered
         self._client = client
         self._controller = controller
         self._told: set[tuple[str, str | bytes]] = set()
@@ -29,7 +33,7 @@ class Recorder:
         key = (metadata.get("uid", ""), short(note))
         if key in self._told:
             return
-        if len(self._told) >= REMEMBERED:
+        if len(self._told) >= self._remembered:
             self._told.clear()
         self._told.add(key)
         log.warning("An event is recorded", kind=about["kind"], name=metadata["name"], note=note)

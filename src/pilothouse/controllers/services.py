@@ -5,9 +5,11 @@ Every server looks from time to time: it marks what is in use, and frees what wa
 """
 
 import asyncio
+import time
+from collections.abc import Callable
 
 from pilothouse import errors
-from pilothouse.api import meta, times
+from pilothouse.api import times
 from pilothouse.api.fields import Object
 from pilothouse.controllers.recorder import Recorder
 from pilothouse.lifecycle import BackgroundTask
@@ -34,9 +36,16 @@ OBJECTS = "ipaddresses.networking.k8s.io"
 
 
 class ServiceRepair(BackgroundTask):
-    """The loop of one server, over the cluster IPs and the node ports that it allocates."""
+    """The loop of one server, over the cluster IPs and the node ports that it allocates. `clock` is the Unix time."""
 
-    def __init__(self, client: Client, addresses: Addresses, node_ports: NodePorts) -> None:
+    def __init__(
+        self,
+        client: Client,
+        addresses: Addresses,
+        node_ports: NodePorts,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
         self._client = client
         self._addresses = addresses
         self._node_ports = node_ports
@@ -150,7 +159,7 @@ class ServiceRepair(BackgroundTask):
         if not _of_service(parent):
             reason = "IPAddressNotAllocated"
             note = f"IPAddress {ip} appears to have been modified, not referencing a Service: cleaning up"
-        elif (service is not None and ip in ips_of(service)) or _age(metadata) <= GRACE:
+        elif (service is not None and ip in ips_of(service)) or self._age(metadata) <= GRACE:
             return
         elif service is None:
             reason = "IPAddressNotAllocated"
@@ -168,6 +177,10 @@ class ServiceRepair(BackgroundTask):
         await self._client.delete(self._objects(), "", ip)
         await self._create(service, ip)
 
+    def _age(self, metadata: Object) -> int:
+        """Seconds since an object was made."""
+        return int(self._clock()) - times.to_unix(metadata["creationTimestamp"])[0]
+
     def _objects(self) -> Resource:
         return self._client.resource("networking.k8s.io", "v1", "ipaddresses")
 
@@ -183,10 +196,6 @@ class ServiceRepair(BackgroundTask):
 
 def _family(ip: str) -> str:
     return "IPv6" if ":" in ip else "IPv4"
-
-
-def _age(metadata: Object) -> int:
-    return times.to_unix(meta.now())[0] - times.to_unix(metadata["creationTimestamp"])[0]
 
 
 def _of_service(reference: Object) -> bool:

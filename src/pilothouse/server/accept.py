@@ -11,7 +11,6 @@ import functools
 import resource
 import select
 import socket
-import time
 from collections import deque
 from typing import Any
 
@@ -33,9 +32,6 @@ RESERVE = 128
 
 UNAUTHENTICATED = 1024
 """Connections from the handshake on, until somebody is authenticated; a flag changes it. Each takes about 140 KB."""
-
-HANDSHAKE_TIMEOUT = 10.0
-"""Seconds to the first bytes, and as many for a TLS handshake, as in Go's default transport."""
 
 CLOSE_TIMEOUT = 30.0
 """Seconds that a peer has to take the rest of an answer and to reply to TLS's close_notify."""
@@ -70,6 +66,8 @@ class Acceptor:
         self._sockets = sockets
         self._contexts = contexts
         self._loop = asyncio.get_running_loop()
+        self._patience = http1.limits.handshake_timeout
+        self._sweeps = min(1.0, self._patience)
         self._limit = http1.limits.connections or most_connections()
         self._most_unauthenticated = http1.limits.unauthenticated or min(UNAUTHENTICATED, self._limit // 2)
         self.early = Unauthenticated()
@@ -157,10 +155,10 @@ class Acceptor:
             return
         entry = self.early.add(origin, sock.close)
         entry.end = functools.partial(self._drop, sock, entry)
-        self._silent[sock.fileno()] = sock, entry, time.monotonic()
+        self._silent[sock.fileno()] = sock, entry, self._loop.time()
         self._epoll.register(sock.fileno(), select.EPOLLIN)
         if self._timer is None:
-            self._timer = self._loop.call_later(1.0, self._sweep)
+            self._timer = self._loop.call_later(self._sweeps, self._sweep)
 
     def _refused(self, one: bool) -> None:
         self._http1.service.refused_connections += one
@@ -175,11 +173,11 @@ class Acceptor:
     def _sweep(self) -> None:
         """Close connections that have sent nothing for too long."""
         self._timer = None
-        until = time.monotonic() - HANDSHAKE_TIMEOUT
+        until = self._loop.time() - self._patience
         while self._silent:
             sock, entry, since = next(iter(self._silent.values()))
             if since > until:
-                self._timer = self._loop.call_later(1.0, self._sweep)
+                self._timer = self._loop.call_later(self._sweeps, self._sweep)
                 return
             self._drop(sock, entry)
 
@@ -237,7 +235,7 @@ class Acceptor:
         if self._contexts is not None:
             secure = {
                 "ssl": self._contexts.context,
-                "ssl_handshake_timeout": HANDSHAKE_TIMEOUT,
+                "ssl_handshake_timeout": self._patience,
                 "ssl_shutdown_timeout": CLOSE_TIMEOUT,
             }
         try:

@@ -25,7 +25,8 @@ CLOSE_GRACE = 0.5
 class Limits:
     """Bounds on a connection, in bytes and seconds; the defaults are kube-apiserver's.
 
-    `body_budget` is what all bodies that are being received may have together, short ones not counted;
+    `handshake_timeout` is for the first bytes of a connection, and again for its TLS handshake (10 seconds as in Go's
+    default transport). `body_budget` is what all bodies that are being received may have together, short ones not counted;
     `unfinished_budget` is for heads and short bodies of which a part has come. At most `connections` are open, and on
     at most `unauthenticated` of them nobody was authenticated yet; 0 = as many as there are descriptors for.
     """
@@ -37,6 +38,7 @@ class Limits:
     header_timeout: float = 32.0
     body_timeout: float = 60.0
     idle_timeout: float = 90.0
+    handshake_timeout: float = 10.0
     gzip_above: int = 128 * 1024
     connections: int = 0
     unauthenticated: int = 0
@@ -45,7 +47,8 @@ class Limits:
 class Http1:
     """Makes the protocols of a listener's connections and ends them: a protocol factory for asyncio.
 
-    One timer sweeps over all connections; it runs only while there are any.
+    One timer sweeps over all connections; it runs only while there are any. `clock` is what time-outs are measured by,
+    in seconds; None is the monotonic clock, which is read without a call into Python.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Http1:
         peer_chain: Callable[[Any], tuple[bytes, ...]] = lambda _: (),
         loop: asyncio.AbstractEventLoop | None = None,
         admit: Judge | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self._loop = loop or asyncio.get_running_loop()
@@ -77,6 +81,7 @@ class Http1:
             gzip_above=self.limits.gzip_above,
             unfinished_budget=self.limits.unfinished_budget,
             admit=admit,
+            clock=clock,
         )
 
     def __call__(self) -> Connection:

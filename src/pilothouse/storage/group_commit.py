@@ -22,9 +22,13 @@ Write = TypeVar("Write")
 
 
 class GroupCommit(Generic[Write]):
-    """`commit` is called with the writes of each group; whoever carries it out calls done() once for each."""
+    """`commit` is called with the writes of each group, at most `limit`; whoever carries it out calls done() once for
+    each."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, commit: Callable[[list[Write]], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, commit: Callable[[list[Write]], None], limit: int = LIMIT
+    ) -> None:
+        self._limit = limit
         self._loop = loop
         self._commit = commit
         self._waiting: list[Write] = []
@@ -57,7 +61,7 @@ class GroupCommit(Generic[Write]):
             self._timer.cancel()
             self._timer = None
         while self._waiting:
-            group, self._waiting = self._waiting[:LIMIT], self._waiting[LIMIT:]
+            group, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
             self._running += 1
             self._commit(group)
 

@@ -62,7 +62,8 @@ class Cacher:
     `prepare(pairs)` has fetched what that needs.
 
     A value that cannot be read is remembered by its key, so that it does not look deleted: reads of the object fail,
-    and so do lists and watches of its resource. Reading the value is retried from time to time.
+    and so do lists and watches of its resource. Reading the value is retried at growing intervals: `retry` has
+    the first and the longest one in seconds.
     """
 
     def __init__(
@@ -70,6 +71,8 @@ class Cacher:
         storage: Storage,
         transform: Callable[[str, bytes], bytes] | None = None,
         prepare: Callable[[Sequence[KeyValue]], Awaitable[None]] | None = None,
+        *,
+        retry: tuple[float, float] = RETRY,
     ) -> None:
         self.revision = 0
         self.ready = False
@@ -80,6 +83,7 @@ class Cacher:
         self._storage = storage
         self._transform = transform
         self._prepare = prepare
+        self._distances = retry
         self._retry: asyncio.Task[None] | None = None
         self._resources: dict[str, ResourceCache] = {}
         self._unclaimed = ResourceCache(self, ROOT, _no_fields, (), 0)
@@ -235,7 +239,7 @@ class Cacher:
                 log.exception("A stored value cannot be read", err=error.__cause__, key=error.kv.key)
 
     async def _try_again(self) -> None:
-        delay, longest = RETRY
+        delay, longest = self._distances
         while self.unreadable:
             await asyncio.sleep(delay)
             delay = min(2 * delay, longest)

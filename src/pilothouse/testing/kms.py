@@ -7,7 +7,7 @@ made with one key when it is missing; a line that is added is the new key from t
 import base64
 import os
 import sys
-import time
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +24,7 @@ ANNOTATION = "nonce.kms.pilothouse.test"
 
 
 class Plugin:
-    """Serves on a path, or on `@name` in Linux's abstract namespace. What it answers can be bent: `healthz`, `version`, `delay` (seconds before each answer), `refuse` (an error).
+    """Serves on a path, or on `@name` in Linux's abstract namespace. What it answers can be bent: `healthz`, `version`, `refuse` (an error). While `answering` is cleared, calls come in and are not answered.
 
     `calls` counts the calls of each method, `current` is the ID of the key in use.
     """
@@ -34,7 +34,8 @@ class Plugin:
         self.keys = keys
         self.healthz = "ok"
         self.version = "v2"
-        self.delay = 0.0
+        self.answering = threading.Event()
+        self.answering.set()
         self.refuse = ""
         self.calls = {"Status": 0, "Encrypt": 0, "Decrypt": 0}
         self._server: Any = None
@@ -86,6 +87,7 @@ class Plugin:
         return self.start()
 
     def __exit__(self, *error: object) -> None:
+        self.answering.set()
         self.stop()
 
     def _known(self) -> dict[str, AESGCM]:
@@ -99,7 +101,7 @@ class Plugin:
 
         def handle(request: bytes, context: Any) -> bytes:
             self.calls[name] += 1
-            time.sleep(self.delay)
+            self.answering.wait()
             if self.refuse:
                 context.abort(grpc.StatusCode.INTERNAL, self.refuse)
             return answer(dict(parse(request)), context)

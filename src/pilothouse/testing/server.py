@@ -178,10 +178,11 @@ class InProcess(APIServer):
 
 
 class Subprocess(APIServer):
-    """A server in a process of its own; reset() starts it anew."""
+    """A server in a process of its own; reset() starts it anew. `choose(1)` chooses its port."""
 
-    def __init__(self, flags: Sequence[str] = ()) -> None:
+    def __init__(self, flags: Sequence[str] = (), choose: Callable[[int], list[int]] = free_ports) -> None:
         super().__init__(flags)
+        self._choose = choose
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -191,7 +192,7 @@ class Subprocess(APIServer):
 
     def start(self) -> Self:
         for attempt in range(ATTEMPTS):
-            [self.port] = free_ports(1)
+            [self.port] = self._choose(1)
             self._spawn()
             try:
                 self._wait()

@@ -4,6 +4,7 @@ import subprocess
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual_time import VirtualLoop
 
 from pilothouse.storage.encryption.backend import (
     AesCbc,
@@ -268,7 +269,8 @@ async def test_events_wait_in_order_for_keys(runner: asyncio.Runner) -> None:
     await inner.create("/registry/secrets/default/d", sealed("x", b"4"))
     later = asyncio.create_task(store.create("/registry/pods/e", b"5"))
     newest = asyncio.create_task(store.current_revision())
-    await asyncio.sleep(0.02)
+    for _ in range(20):
+        await asyncio.sleep(0)
     assert watcher.told == [("a", b"1")] and not later.done() and not newest.done()
     vault.gate.set()
     await asyncio.gather(later, newest)
@@ -279,8 +281,7 @@ async def test_events_wait_in_order_for_keys(runner: asyncio.Runner) -> None:
     await store.close()
 
 
-async def test_nobody_waits_for_ever(runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pilothouse.storage.encryption.backend.SETTLE_SECONDS", 0.05)
+async def test_nobody_waits_for_ever(virtual: VirtualLoop) -> None:
     inner = MemoryStorage()
     store = EncryptedStorage(inner, vaulted(Vault()))
     await store.start()
@@ -309,7 +310,8 @@ async def test_a_watch_that_ends_while_events_wait(runner: asyncio.Runner) -> No
     vault.gate.clear()
     await inner.create("/registry/secrets/default/b", sealed("y", b"1"))
     await inner.close()  # the end of the store: what waits is not told
-    await asyncio.sleep(0.02)
+    for _ in range(20):
+        await asyncio.sleep(0)
     assert len(second.told) == 2 and isinstance(second.told[1], str) and not store._gates
 
 

@@ -1,18 +1,20 @@
 import asyncio
 import base64
 import datetime
+import logging
 import pathlib
 import tempfile
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
+from eventually import aeventually
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual_time import VirtualLoop
 
 from pilothouse.storage.encryption.backend import Encryption
-from pilothouse.storage.encryption.config import EncryptionConfigError, Reload, load
+from pilothouse.storage.encryption.config import POLL, EncryptionConfigError, Reload, load
 from pilothouse.storage.kms.provider import KMS, Settings
 from pilothouse.testing.kms import Plugin
 
@@ -210,61 +212,55 @@ def test_no_error_shows_a_key(tmp_path: pathlib.Path) -> None:
     assert SECRET not in str(caught.value)
 
 
-async def until(what: Callable[[], bool], seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not what():
-            await asyncio.sleep(0.01)
-
-
 def written(encryption: Encryption) -> bytes:
     return encryption.encrypt(KEY, b"x")
 
 
-@pytest.fixture
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pilothouse.storage.encryption.config.POLL", 0.01)
-    monkeypatch.setattr("pilothouse.storage.encryption.backend.READY_SECONDS", 0.2)
-
-
-@pytest.mark.usefixtures("fast")
-async def test_reload(runner: asyncio.Runner, tmp_path: pathlib.Path) -> None:
+async def test_reload(virtual: VirtualLoop, tmp_path: pathlib.Path) -> None:
     path = write(tmp_path / "c", entry(aes("one")))
     rules, digest = load(path)
     encryption = Encryption(rules, lambda key: "secrets")
     reload = Reload(path, digest, encryption)
     reload.start()
     (tmp_path / "c").write_text("broken: [")
-    await asyncio.sleep(0.1)
+    await virtual.advance(2.5 * POLL)
     assert written(encryption).startswith(b"k8s:enc:aesgcm:v1:one:")
     write(tmp_path / "c", entry(aes("two")))
-    await until(lambda: written(encryption).startswith(b"k8s:enc:aesgcm:v1:two:"))
+    await virtual.advance(POLL)
+    assert written(encryption).startswith(b"k8s:enc:aesgcm:v1:two:")
     await reload.close()
 
 
-@pytest.mark.usefixtures("fast")
-async def test_reload_takes_a_plugin_once_it_is_well(runner: asyncio.Runner, tmp_path: pathlib.Path) -> None:
+async def test_reload_takes_a_plugin_once_it_is_well(
+    runner: asyncio.Runner, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told(text: str) -> int:
+        return caplog.text.count(text)
+
+    caplog.set_level(logging.INFO)
     plugin = Plugin(tmp_path / "kms", tmp_path / "keys")
     path = write(tmp_path / "c", entry(aes("one")))
     rules, digest = load(path)
-    encryption = Encryption(rules, lambda key: "secrets")
+    encryption = Encryption(rules, lambda key: "secrets", ready=0.2)
     old = written(encryption)
-    reload = Reload(path, digest, encryption)
+    reload = Reload(path, digest, encryption, poll=0.01)
     reload.start()
     both = [kms(endpoint=plugin.endpoint, timeout="100ms"), aes("one")]
     write(tmp_path / "c", {"resources": ["secrets"], "providers": both})
-    await asyncio.sleep(0.6)
+    await aeventually(lambda: told("the old one stays in force"), "a refusal")
     assert written(encryption).startswith(b"k8s:enc:aesgcm:v1:one:")
     with plugin:
-        await until(lambda: written(encryption).startswith(b"k8s:enc:kms:v2:one:"))
+        await aeventually(lambda: told("The encryption configuration was reloaded"), "the new configuration")
+        assert written(encryption).startswith(b"k8s:enc:kms:v2:one:")
         encryption.check()
         assert encryption.decrypt(KEY, old) == b"x" and encryption.stale(KEY, old)
         [remote] = encryption.remotes
         sealed = written(encryption)
         write(tmp_path / "c", entry(both[0], "secrets", "configmaps"))  # the plugin stays as it is
-        await until(lambda: len(encryption.remotes) == 1 and not encryption.stale(KEY, sealed))
-        await asyncio.sleep(0.1)
+        await aeventually(lambda: told("The encryption configuration was reloaded") == 2, "the next one")
         assert encryption.remotes == [remote] and plugin.calls["Encrypt"] == 1
+        assert not encryption.stale(KEY, sealed)
         write(tmp_path / "c", entry(aes("one")))
-        await until(lambda: not encryption.remotes)
+        await aeventually(lambda: not encryption.remotes, "the end of the plugin")
     await reload.close()
     await encryption.close()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from contract import Recorder
+from eventually import aeventually
 
 from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.etcd.watch import EtcdWatch
@@ -146,18 +147,23 @@ def test_members_are_paused_and_killed_under_writes(tmp_path: Path) -> None:
                     acknowledged.append((kv.mod, kv.key, False))
                     assert (kv.mod, kv.key, False) in recorder.seen[-200:]
                 except Unavailable:
-                    await asyncio.sleep(0.05)
+                    pass
                 await asyncio.sleep(0.005)
+
+        async def more() -> None:
+            """Wait until every writer has gone on for a while."""
+            enough = len(acknowledged) + 100
+            await aeventually(lambda: len(acknowledged) >= enough, "a hundred writes", 30)
 
         writers = [asyncio.ensure_future(write(n)) for n in range(4)]
         for index in range(3):
-            await asyncio.sleep(0.5)
+            await more()
             cluster.signal(index, signal.SIGSTOP)
-            await asyncio.sleep(3)
+            await more()
             cluster.signal(index, signal.SIGCONT)
-            await asyncio.sleep(0.5)
+            await more()
             cluster.kill(index)
-            await asyncio.sleep(1)
+            await more()
             cluster.start(index)
             await asyncio.to_thread(cluster.wait)
         going = False
@@ -201,7 +207,7 @@ def test_closing_frees_who_waits(tmp_path: Path) -> None:
         subscription = store.watch("", 1, recorder.on_events, recorder.on_error)
         watch: EtcdWatch = next(iter(store._watches))
         waiting = asyncio.ensure_future(watch.reached(10**6, 60))
-        await asyncio.sleep(0.05)
+        await aeventually(lambda: watch._waiters, "somebody waits")
         subscription.close()
         assert await asyncio.wait_for(waiting, 1) is False
 

@@ -5,19 +5,21 @@ import pathlib
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+from eventually import aeventually
 
 from pilothouse.storage.encryption.backend import EncryptionError
-from pilothouse.storage.kms import provider as kms
 from pilothouse.storage.kms import wire as kms_wire
 from pilothouse.storage.kms.metrics import EnvelopeMetrics, key_id_hash
-from pilothouse.storage.kms.provider import KMS, Key, Seed, Settings
+from pilothouse.storage.kms.provider import DEFAULT_INTERVALS, KMS, PAUSE, Intervals, Key, Seed, Settings
 from pilothouse.storage.kms.wire import AES_GCM_KEY
 from pilothouse.storage.wire import message
 from pilothouse.testing.kms import Plugin
@@ -27,9 +29,23 @@ CONTEXT = b"/registry/secrets/default/a"
 pytestmark = pytest.mark.usefixtures("runner")
 
 
+class Bent(Plugin):
+    """One whose status names another key than it uses (`named`), or that answers Encrypt with these bytes (`made`)."""
+
+    named: str | None = None
+    made: bytes | None = None
+
+    @property
+    def current(self) -> str:
+        return super().current if self.named is None else self.named
+
+    def _encrypt(self, request: dict[int, Any], context: Any) -> bytes:
+        return super()._encrypt(request, context) if self.made is None else self.made
+
+
 @pytest.fixture
-def plugin(tmp_path: pathlib.Path) -> Iterator[Plugin]:
-    with Plugin(tmp_path / "kms.sock", tmp_path / "keys") as plugin:
+def plugin(tmp_path: pathlib.Path) -> Iterator[Bent]:
+    with Bent(tmp_path / "kms.sock", tmp_path / "keys") as plugin:
         yield plugin
 
 
@@ -41,9 +57,14 @@ class Clock:
 
 
 @asynccontextmanager
-async def opened(plugin: Plugin, seconds: float = 3.0, clock: Clock | None = None) -> AsyncIterator[KMS]:
+async def opened(
+    plugin: Plugin,
+    seconds: float = 3.0,
+    clock: Callable[[], float] = time.monotonic,
+    intervals: Intervals = DEFAULT_INTERVALS,
+) -> AsyncIterator[KMS]:
     settings = Settings("one", plugin.endpoint, seconds)
-    provider = KMS(settings, clock=clock) if clock is not None else KMS(settings)
+    provider = KMS(settings, intervals=intervals, clock=clock, monotonic=clock)
     await provider.open()
     try:
         yield provider
@@ -160,17 +181,15 @@ async def test_rotation(runner: asyncio.Runner, plugin: Plugin) -> None:
         assert await read(provider, old) == b"x" and provider.stale(old)
 
 
-async def test_a_key_that_changes_between_status_and_encrypt(
-    runner: asyncio.Runner, plugin: Plugin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_key_that_changes_between_status_and_encrypt(runner: asyncio.Runner, plugin: Bent) -> None:
     async with opened(plugin) as provider:
-        monkeypatch.setattr(Plugin, "current", "another")
+        plugin.named = "another"
         await provider._look()
         assert "failed to rotate DEK" in provider.problem
         assert f'statusKeyIDHash="{key_id_hash("another")}"' in provider.problem
         assert f'encryptKeyIDHash="{key_id_hash("key-1")}"' in provider.problem
         assert provider.encrypt(b"x", CONTEXT)  # goes on with the old one
-        monkeypatch.undo()
+        plugin.named = None
         await provider._look()
         assert provider.problem == ""
 
@@ -184,7 +203,7 @@ async def test_a_seed_expires_while_the_plugin_is_away(runner: asyncio.Runner, p
         assert provider.problem.startswith(
             "failed to perform status section of the healthz check for KMS Provider one, error: rpc error: code = "
         )
-        clock.now += kms.WRITE_TTL
+        clock.now += DEFAULT_INTERVALS.write_ttl
         provider.encrypt(b"x", CONTEXT)
         clock.now += 1
         with pytest.raises(
@@ -201,67 +220,61 @@ async def test_a_seed_expires_while_the_plugin_is_away(runner: asyncio.Runner, p
     assert plugin.calls["Encrypt"] == 1
 
 
-async def test_no_plugin_at_the_start(
-    runner: asyncio.Runner, plugin: Plugin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kms, "FAILING_POLL", 0.05)
+async def test_no_plugin_at_the_start(runner: asyncio.Runner, plugin: Plugin) -> None:
     plugin.stop()
-    async with opened(plugin, 0.1) as provider:
+    async with opened(plugin, 0.1, intervals=Intervals(failing_poll=0.05)) as provider:
         with pytest.raises(EncryptionError, match="got unexpected nil transformer"):
             provider.encrypt(b"x", CONTEXT)
         assert not provider.stale(b"anything")
         plugin.start()
-        async with asyncio.timeout(10):
-            while provider.problem:
-                await asyncio.sleep(0.01)
+        await aeventually(lambda: not provider.problem, "the plugin is well")
         assert provider.decrypt(provider.encrypt(b"x", CONTEXT), CONTEXT) == b"x"
 
 
-async def test_reads_while_the_plugin_is_away_and_after(
-    runner: asyncio.Runner, plugin: Plugin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kms, "RETRY", 0.1)
+async def test_reads_while_the_plugin_is_away_and_after(runner: asyncio.Runner, plugin: Plugin) -> None:
+    clock = Clock()
     async with opened(plugin) as writer:
         data = writer.encrypt(b"x", CONTEXT)
-    async with opened(plugin) as provider:
+    async with opened(plugin, clock=clock) as provider:
         plugin.stop()
         loop = asyncio.get_running_loop()
         start = loop.time()
         with pytest.raises(ValueError, match="failed to decrypt DEK, error: rpc error: code = Unavailable"):
             await read(provider, data)
         assert loop.time() - start < 1.0
+        clock.now += DEFAULT_INTERVALS.retry
         assert provider.unknown(data) is None  # not asked for again at once
         plugin.start()
-        async with asyncio.timeout(10):
-            while provider.unknown(data) is None:
-                await asyncio.sleep(0.01)
-            while True:
-                try:
-                    assert await read(provider, data) == b"x"
-                    break
-                except ValueError:
-                    await asyncio.sleep(0.05)
+
+        async def again() -> bytes:
+            clock.now += 0.1 + DEFAULT_INTERVALS.retry
+            assert provider.unknown(data) is not None
+            try:
+                return await read(provider, data)
+            except ValueError:
+                return b""
+
+        assert await aeventually(again, "the key can be had") == b"x"
 
 
-async def test_a_plugin_that_hangs(
-    runner: asyncio.Runner, plugin: Plugin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_plugin_that_hangs(runner: asyncio.Runner, plugin: Plugin) -> None:
     """Nobody waits for it again and again."""
-    monkeypatch.setattr(kms, "RETRY", 0.01)
+    clock = Clock()
     async with opened(plugin) as writer, opened(plugin) as another:
         data, other = writer.encrypt(b"x", CONTEXT), another.encrypt(b"y", CONTEXT)
-    async with opened(plugin, 0.2) as provider:
-        plugin.delay = 0.5
+    async with opened(plugin, 0.3, clock) as provider:
+        plugin.answering.clear()
+        reading = asyncio.create_task(read(provider, data))
+        await aeventually(lambda: plugin.calls["Decrypt"], "the plugin is asked")
+        clock.now += 0.3
         with pytest.raises(ValueError, match="rpc error: code = DeadlineExceeded desc = "):
-            await read(provider, data)
-        plugin.delay = 0
-        await asyncio.sleep(0.1)
+            await reading
+        plugin.answering.set()
+        clock.now += PAUSE * 0.3 - 0.01
         assert provider.unknown(data) is None and provider.unknown(other) is None
         with pytest.raises(ValueError, match="the plugin was not asked"):
             await read(provider, other)
-        async with asyncio.timeout(5):
-            while provider.unknown(other) is None:
-                await asyncio.sleep(0.02)
+        clock.now += 0.02
         assert (await read(provider, data), await read(provider, other)) == (b"x", b"y")
 
 
@@ -329,10 +342,10 @@ async def test_what_a_plugin_says_of_itself(
     [("", "empty", "keyID is empty"), ("k" * 1025, "too_long", "keyID is 1025 bytes")],
 )
 async def test_key_ids_that_can_not_be_used(
-    runner: asyncio.Runner, plugin: Plugin, monkeypatch: pytest.MonkeyPatch, key_id: str, error: str, why: str
+    runner: asyncio.Runner, plugin: Bent, key_id: str, error: str, why: str
 ) -> None:
     metrics = EnvelopeMetrics()
-    monkeypatch.setattr(Plugin, "current", key_id)
+    plugin.named = key_id
     provider = KMS(Settings("one", plugin.endpoint, 3.0), metrics)
     await provider.open()
     await provider.close()
@@ -340,9 +353,7 @@ async def test_key_ids_that_can_not_be_used(
     assert metrics.invalid_key_ids.values == {(error, "one"): 1}
 
 
-async def test_answers_that_must_not_be_stored(
-    runner: asyncio.Runner, plugin: Plugin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_answers_that_must_not_be_stored(runner: asyncio.Runner, plugin: Bent) -> None:
     answers = [
         (message((2, b"key-1")), "encrypted DEK source is empty"),
         (message((1, b"x" * 2000), (2, b"key-1")), "which exceeds the max size of 1024"),
@@ -350,9 +361,7 @@ async def test_answers_that_must_not_be_stored(
         (b"\xff", "the plugin's answer can not be read"),
     ]
     for answer, why in answers:
-        monkeypatch.setattr(Plugin, "_encrypt", lambda self, request, context, answer=answer: answer)
-        plugin.stop()
-        plugin.start()
+        plugin.made = answer
         async with opened(plugin) as provider:
             assert why in provider.problem
             with pytest.raises(EncryptionError):
@@ -378,15 +387,12 @@ async def test_closing_ends_calls_under_way(runner: asyncio.Runner, plugin: Plug
     async with opened(plugin) as writer:
         data = writer.encrypt(b"x", CONTEXT)
     async with opened(plugin) as provider:
-        plugin.delay = 1.0
+        plugin.answering.clear()
         reading = asyncio.create_task(read(provider, data))
-        await asyncio.sleep(0.1)
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-    assert loop.time() - start < 0.8
+        await aeventually(lambda: plugin.calls["Decrypt"], "the plugin is asked")
+    # closed, though the plugin has not answered yet
     with pytest.raises(ValueError, match="failed to decrypt DEK"):
         await reading
-    plugin.delay = 0
 
 
 async def test_an_abstract_socket(runner: asyncio.Runner, tmp_path: pathlib.Path) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,24 +23,25 @@ class TestSqlite(StoreContract):
         return SqliteStorage(directory)
 
 
-async def opened(directory: Path) -> SqliteStorage:
-    store = SqliteStorage(directory)
+async def opened(directory: Path, clock: Callable[[], float] = time.time) -> SqliteStorage:
+    store = SqliteStorage(directory, clock)
     await store.start()
     return store
 
 
 def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     async def main() -> None:
-        store = await opened(tmp_path)
+        now = time.time()
+        store = await opened(tmp_path, lambda: now)
         a = await store.create(P + "a", b"1")
         a = await store.update(P + "a", b"2", a.mod)
         b = await store.create(P + "b", b"1")
-        await store.create(P + "due", b"1", ttl=0.05)  # type: ignore[arg-type]
+        await store.create(P + "due", b"1", ttl=60)
         await store.compact(a.mod)
         gone = await store.delete(P + "b", b.mod)
         await store.close()
-        await asyncio.sleep(0.06)
-        store = await opened(tmp_path)
+        now += 61
+        store = await opened(tmp_path, lambda: now)
         assert (store.revision, store.compacted) == (gone.mod, a.mod)
         assert await store.get(P + "a") == a
         recorder = Recorder()
@@ -103,9 +105,11 @@ def crash(directory: Path, number: int) -> dict[str, tuple[int, str]]:
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        time.sleep(random.uniform(0.0, 0.08))
+        begin = [child.stdout.readline() for _ in range(random.randrange(60))]
+        for _ in range(random.randrange(10)):
+            time.sleep(0.001)
         child.send_signal(signal.SIGKILL)
-        lines = child.stdout.read().split("\n")[:-1]
+        lines = ("".join(begin) + child.stdout.read()).split("\n")[:-1]
     last: dict[str, tuple[int, str]] = {}
     for line in lines:
         mod, key, value = line.split(" ", 2)

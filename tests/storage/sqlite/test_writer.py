@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from eventually import aeventually
 
 from pilothouse.storage.interface import Compacted, Event, KeyValue, Unavailable
 from pilothouse.storage.sqlite.backend import SqliteStorage
@@ -100,7 +101,8 @@ def test_compaction_advances_under_load(tmp_path: Path) -> None:
                 current = await store.update(P + "a", b"x", current.mod)
 
         loading = asyncio.create_task(load())
-        await asyncio.sleep(0.05)
+        begun = store.revision
+        await aeventually(lambda: store.revision > begun + 20, "writes are under way")
         target = store.revision
         await asyncio.wait_for(store.compact(target), 10)
         stop = True

@@ -1,6 +1,5 @@
 """The rules of a schema, carried out on an object (apiextensions pkg/apiserver/schema/cel/validation.go)."""
 
-import logging
 import re
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
@@ -16,8 +15,9 @@ from pilothouse.api.fields import OMIT, Errors, Object
 from pilothouse.api.structural.paths import Path, item, member, show
 from pilothouse.api.structural.schema import Schema
 from pilothouse.api.validate.crd.paths import PathError, valid_path
+from pilothouse.logs import Logger
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 _LINE_BREAK = re.compile("\n+")
 _OUT_OF_BUDGET = "running out of cost budget, no further validation rules will be run"
 
@@ -251,7 +251,7 @@ def _message(rule: Rule, program: Program, bindings: dict[str, Any], budget: Bud
         words = "no further validation rules will be run due to call cost exceeds limit for messageExpression"
         raise _MessageError(f"{words}: {rule.declared['messageExpression']!r}") from None
     except EvaluationError as err:
-        log.debug("messageExpression evaluation failed", extra={"kv": {"err": str(err)}})
+        log.verbose(5, "A messageExpression could not be evaluated", err=str(err))
         return ""
     text = text.strip() if isinstance(text, str) else ""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_MESSAGE_BYTES or _LINE_BREAK.search(text):

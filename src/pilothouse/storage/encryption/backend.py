@@ -191,11 +191,20 @@ PLAIN: Sequence[Provider] = (PlainText(),)
 
 
 class Encryption:
-    """The providers of every resource. `resource_of` tells from a key which resource is stored there."""
+    """The providers of every resource. `resource_of` tells from a key which resource is stored there.
+
+    The providers of new rules have `ready` seconds to become usable, at least.
+    """
 
     def __init__(
-        self, rules: Sequence[Rule], resource_of: Callable[[str], str], prefix: str = "/registry"
+        self,
+        rules: Sequence[Rule],
+        resource_of: Callable[[str], str],
+        prefix: str = "/registry",
+        *,
+        ready: float = READY_SECONDS,
     ) -> None:
+        self._ready = ready
         self._resource_of = resource_of
         self._prefix = prefix
         self.use(rules)
@@ -217,7 +226,7 @@ class Encryption:
     async def replace(self, rules: Sequence[Rule]) -> None:
         """Replace the rules once the new providers are usable. Raises Unavailable, and keeps the rules, when they are not."""
         wanted = _remotes(rules)
-        within = max(READY_SECONDS, 2 * sum(remote.timeout for remote in wanted))
+        within = max(self._ready, 2 * sum(remote.timeout for remote in wanted))
         new = [remote for remote in wanted if remote not in self.remotes]
         await asyncio.gather(*(remote.open(within) for remote in new))
         problems = [remote.problem for remote in new if remote.problem]

@@ -288,18 +288,21 @@ def _resource_problem(name: str) -> str:
 
 
 class Reload(BackgroundTask):
-    """Polls the file for changes. Rules that cannot be used are ignored: the old ones stay in force."""
+    """Polls the file for changes every `poll` seconds. Rules that cannot be used leave the old ones in force."""
 
-    def __init__(self, path: str, digest: str, encryption: Encryption, make: Make = KMS) -> None:
+    def __init__(
+        self, path: str, digest: str, encryption: Encryption, make: Make = KMS, *, poll: float = POLL
+    ) -> None:
         self._path = path
         self._digest = digest
         self._encryption = encryption
         self._make = make
+        self._poll = poll
 
     async def _run(self) -> None:
         told = ""
         while True:
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(self._poll)
             try:
                 rules, digest = await asyncio.to_thread(load, self._path, self._provider)
                 if digest != self._digest:

@@ -30,17 +30,6 @@ log = Logger(__name__)
 
 VERSIONS = ("v2", "v2beta1")
 
-HEALTHY_POLL = 60.0
-FAILING_POLL = 10.0
-OPENING_POLL = 0.1
-"""Seconds between two status calls: to a healthy plugin, to an unhealthy one, and to one that is being opened."""
-
-WRITE_TTL = 180.0
-"""Seconds for which a seed may encrypt after the plugin last confirmed that its key is the current one."""
-
-RETRY = 1.0
-"""Seconds after which the decryption of a key is tried again."""
-
 PAUSE = 5.0
 """Times as long as a plugin let a call wait in vain, nothing is asked of it, lest everybody waits for it all the time."""
 
@@ -57,6 +46,26 @@ class Settings:
     name: str
     endpoint: str
     timeout: float
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class Intervals:
+    """Seconds, by which a provider goes.
+
+    healthy_poll, failing_poll: between two looks at a plugin that is well, and at one that is not.
+    opening_poll: the same for one that must be well before it is used.
+    write_ttl: for these a seed may be written with after the plugin last said that its key is the current one.
+    retry: after these a key that could not be decrypted is asked for again.
+    """
+
+    healthy_poll: float = 60.0
+    failing_poll: float = 10.0
+    opening_poll: float = 0.1
+    write_ttl: float = 180.0
+    retry: float = 1.0
+
+
+DEFAULT_INTERVALS = Intervals()
 
 
 class Seed:
@@ -105,20 +114,28 @@ class _Writing:
 
 
 class KMS(Remote, BackgroundTask):
-    """The provider of one plugin. Known keys are kept, so values under them can be read without the plugin."""
+    """The provider of one plugin. Known keys are kept, so values under them can be read without the plugin.
+
+    `clock` gives the Unix time, by which seeds expire; `monotonic` what attempts and pauses are measured with.
+    """
 
     def __init__(
         self,
         settings: Settings,
         metrics: EnvelopeMetrics | None = None,
+        intervals: Intervals = DEFAULT_INTERVALS,
+        *,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.prefix = b"k8s:enc:kms:v2:" + settings.name.encode() + b":"
         self.timeout = settings.timeout
         self.problem = "the plugin was not asked yet"
         self._metrics = metrics or EnvelopeMetrics()
+        self._intervals = intervals
         self._clock = clock
+        self._monotonic = monotonic
         self._plugin: Plugin
         self._opened = False
         self._version = ""
@@ -176,7 +193,7 @@ class KMS(Remote, BackgroundTask):
             return None
         if source in self._keys:
             return None
-        now = time.monotonic()
+        now = self._monotonic()
         again, _ = self._failed.get(source, (0.0, ""))
         return source if now > again and now > self._paused else None
 
@@ -187,13 +204,13 @@ class KMS(Remote, BackgroundTask):
         await asyncio.wait([task])
 
     async def _ask(self, source: bytes) -> None:
-        start = time.monotonic()
+        start = self._monotonic()
         try:
             self._keys[source] = await self._decrypt(source)
             self._failed.pop(source, None)
         except (KMSError, ValueError) as error:
-            now = time.monotonic()
-            self._failed[source] = (now + RETRY, str(error))
+            now = self._monotonic()
+            self._failed[source] = (now + self._intervals.retry, str(error))
             if now - start >= self.timeout:
                 self._paused = now + PAUSE * (now - start)
         finally:
@@ -219,10 +236,10 @@ class KMS(Remote, BackgroundTask):
         )
         self._plugin.open()
         self._opened = True
-        end = time.monotonic() + within
+        end = self._monotonic() + within
         await self._look()
-        while self.problem and time.monotonic() < end:
-            await asyncio.sleep(OPENING_POLL)
+        while self.problem and self._monotonic() < end:
+            await asyncio.sleep(self._intervals.opening_poll)
             await self._look()
         self.start()
 
@@ -236,10 +253,11 @@ class KMS(Remote, BackgroundTask):
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(FAILING_POLL if self.problem else HEALTHY_POLL)
+            pause = self._intervals.failing_poll if self.problem else self._intervals.healthy_poll
+            await asyncio.sleep(pause)
             try:
                 await self._look()
-            except Exception:  # if this task ended, writes would fail after WRITE_TTL
+            except Exception:  # if this task ended, writes would fail after write_ttl
                 log.exception("The status of a KMS plugin was not read", provider=self.settings.name)
 
     async def _look(self) -> None:
@@ -287,9 +305,9 @@ class KMS(Remote, BackgroundTask):
     async def _rotate(self, key_id: str) -> str:
         """Go on writing with the seed of this key ID, or make one; the answer is what went wrong.
 
-        The seed before stays in use until then, but for no longer than WRITE_TTL.
+        The seed before stays in use until then, but for no longer than write_ttl.
         """
-        until = self._clock() + WRITE_TTL
+        until = self._clock() + self._intervals.write_ttl
         before = self._writing
         if before is not None and before.key_id == key_id:
             self._until = until

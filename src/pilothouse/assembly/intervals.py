@@ -1,0 +1,26 @@
+"""How often a server tries and looks by itself, where no flag says so."""
+
+from dataclasses import dataclass
+
+from pilothouse.controllers import bootstrap
+from pilothouse.storage import watchcache
+from pilothouse.storage.encryption import config as encryption_config
+from pilothouse.storage.kms import provider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervals:
+    """Seconds. The defaults are those of production; tests of whole servers shorten them.
+
+    kms: those of a KMS provider. encryption_file: between two looks at the encryption configuration. unreadable: the
+    first and the longest between two attempts to read what could not be read. missing: between two attempts to write
+    objects of a fresh cluster that had to wait.
+    """
+
+    kms: provider.Intervals = provider.DEFAULT_INTERVALS
+    encryption_file: float = encryption_config.POLL
+    unreadable: tuple[float, float] = watchcache.RETRY
+    missing: float = bootstrap.AGAIN
+
+
+DEFAULT_INTERVALS = Intervals()
