@@ -10,7 +10,7 @@ from pilothouse.endpoints import (
     delete,
     get,
     patch,
-    proxy,
+    podlog,
     refusals,
     subresources,
     update,
@@ -29,7 +29,7 @@ from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.consistent import ConsistentReads
-from pilothouse.registry.resource import Resource
+from pilothouse.registry.resource import Action, Resource
 from pilothouse.registry.storage_errors import unavailable
 from pilothouse.registry.strategy import Raced
 from pilothouse.server.request import Response
@@ -190,7 +190,9 @@ class Dispatcher:
         if sub is None:
             raise refusals.unknown_subresource(resource, info.name)
         ctx.subresource = sub
-        if sub.name in proxy.STREAMS:
+        if sub.action is Action.LOG:
+            return podlog.handle(self.verbs, ctx, resource)
+        if sub.action in connect.OPTIONS:
             return connect.handle(self.verbs, ctx, resource, sub)
         verb = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create", "DELETE": "delete"}.get(
             ctx.request.method

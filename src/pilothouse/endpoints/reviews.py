@@ -1,4 +1,4 @@
-"""Reviews: virtual kinds that ask the authorizer or the authenticator and store nothing."""
+"""Reviews: requests that ask the authorizer or the authenticator, and of which nothing is stored."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authn.authenticator import UnionAuthenticator, join
 from pilothouse.authz.authorizer import Authorizer, Decision, Rules
 from pilothouse.offload import INLINE_WORK, Inline, Work
-from pilothouse.registry.resource import Resource
+from pilothouse.registry.resource import Action
 
 _GROUP = "authorization.k8s.io"
 _BOTH = "cannot be specified in combination with resourceAttributes"
@@ -33,11 +33,10 @@ class Judges:
 
 
 async def answer(
-    resource: Resource, obj: Object, user: User, judges: Judges, work: Work | Inline = INLINE_WORK
+    action: Action, obj: Object, user: User, judges: Judges, work: Work | Inline = INLINE_WORK
 ) -> Object:
     """The review with its status; `obj` is decoded, its namespace the one of the URL."""
-    reviewed: Object = await _KINDS[resource.kind](obj, user, judges, work)
-    return reviewed
+    return await ANSWERS[action](obj, user, judges, work)
 
 
 async def _subject_access(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
@@ -130,14 +129,15 @@ async def _self_subject(obj: Object, user: User, judges: Judges, work: Work | In
     return {**_head(obj), "metadata": metadata, "status": {"userInfo": user_info(user)}}
 
 
-_KINDS: dict[str, Callable[[Object, User, Judges, Work | Inline], Awaitable[Object]]] = {
-    "SubjectAccessReview": _subject_access,
-    "LocalSubjectAccessReview": _local_subject_access,
-    "SelfSubjectAccessReview": _self_subject_access,
-    "SelfSubjectRulesReview": _self_subject_rules,
-    "TokenReview": _token,
-    "SelfSubjectReview": _self_subject,
+ANSWERS: dict[Action, Callable[[Object, User, Judges, Work | Inline], Awaitable[Object]]] = {
+    Action.SUBJECT_ACCESS_REVIEW: _subject_access,
+    Action.LOCAL_SUBJECT_ACCESS_REVIEW: _local_subject_access,
+    Action.SELF_SUBJECT_ACCESS_REVIEW: _self_subject_access,
+    Action.SELF_SUBJECT_RULES_REVIEW: _self_subject_rules,
+    Action.TOKEN_REVIEW: _token,
+    Action.SELF_SUBJECT_REVIEW: _self_subject,
 }
+"""What answers each review."""
 
 
 def user_info(user: User) -> Object:

@@ -8,10 +8,8 @@ from pilothouse.api.equality import identity
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes
 from pilothouse.authn.serviceaccount import TokenIssuer
-from pilothouse.authz import escalation
 from pilothouse.authz.authorizer import Authorizer, forbidden
 from pilothouse.authz.escalation import Escalation
-from pilothouse.authz.rbac import GROUP as RBAC
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.kubelet import Kubelets
 from pilothouse.endpoints.params import WriteParams
@@ -109,22 +107,25 @@ class RequestScope(Write):
         return self.params.options(kind)
 
     async def admit(self, obj: Object, old: Object | None) -> Object:
-        """As Write.admit(); refuses roles and bindings that grant more than the user holds."""
+        """As Write.admit(); refuses an object that grants more than the user holds."""
         obj = await super().admit(obj, old)
         resource, info, work = self.resource, self.ctx.info, self.context.work
-        if resource.group == RBAC and resource.plural in escalation.RESOURCES:
+        if resource.escalation_checked:
             await self.verbs.escalation.check(
                 self.ctx.user, resource.plural, info.namespace, info.name, obj=obj, old=old, work=work
             )
         await work.run(dedupe_owners, self.ctx, obj, True)
         return obj
 
-    async def admit_connect(self, options: Object) -> None:
-        """Both halves of admission for a CONNECT, of which plugins see the options object."""
+    async def admit_connect(self, options: Object) -> Object:
+        """Both halves of admission for a CONNECT, of which plugins see the options object; what they make of it."""
         attributes, admission = self.attributes, self.verbs.admission
         attributes.operation, attributes.obj = "CONNECT", options
-        attributes.obj = await admission.mutate(attributes)
+        changed = await admission.mutate(attributes)
+        assert changed is not None
+        attributes.obj = changed
         await admission.validate(attributes)
+        return changed
 
     async def edit(
         self,
@@ -176,8 +177,7 @@ class RequestScope(Write):
 
     async def answer(self, written: Written) -> Response:
         """The answer that shows what was written."""
-        for text in self.context.warnings:
-            self.ctx.warn(text)
+        self.warn()
         status = 201 if written.created else 200
         show = self.verbs.responder.value
         return await self.context.work.run(show, self.ctx, self.resource, written.value, status)

@@ -90,7 +90,7 @@ class Write:
         self.manager = manager
         self.present = present if present is not None else resource.from_storage
         namespace, name = context.namespace, context.name
-        if resource.group_resource == "namespaces":
+        if resource.names_namespace:
             namespace = name
         self.attributes = AdmissionAttributes(
             "CREATE",
@@ -137,7 +137,7 @@ class Write:
             reset=strategy.apply_reset,
             versions=resource.version_of,
         )
-        if resource.codec is not None or depth.may_be_deep(type_):
+        if not resource.conventions.go_types or depth.may_be_deep(type_):
             depth.refuse_too_deep(obj["metadata"].get("managedFields"), 2)
 
     def options(self, kind: str) -> Object:
