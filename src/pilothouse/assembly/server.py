@@ -143,8 +143,8 @@ class Server:
         opened.on_close("connections to other servers", outbound.close)
         public = public_keys(config, files)
         judge = authorizer(config, registry.readers, outbound=outbound, caches=caches)
-        self.services = services_for(config, registry, caches)
         self.admission = chain_of(config, judge)
+        self.services = services_for(config, registry, self.admission, caches)
         self.handlers = Handlers(
             Inputs(
                 config=config,

@@ -57,8 +57,7 @@ class Verbs:
 class RequestScope(Write):
     """The write of one request: Write with what its query, its user and its headers say.
 
-    name: of the object, "" where the body has it (a create). delete_options: the DeleteOptions of a delete; the
-    options of other verbs are made of `params`.
+    name: of the object, "" where the body has it (a create).
     """
 
     __slots__ = ("ctx", "params", "verbs")
@@ -71,7 +70,6 @@ class RequestScope(Write):
         params: WriteParams,
         name: str,
         *,
-        delete_options: Object | None = None,
         present: Callable[[Object], Object] | None = None,
     ) -> None:
         info = ctx.info
@@ -94,8 +92,7 @@ class RequestScope(Write):
             context,
             verbs.admission,
             strategy=strategy_of(ctx, resource),
-            delete_options=delete_options,
-            manager=manager_name(ctx, params) if delete_options is None else "",
+            manager="" if info.verb.startswith("delete") else manager_name(ctx, params),
             present=present,
         )
         self.verbs = verbs

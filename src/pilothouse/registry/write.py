@@ -64,8 +64,8 @@ class Write:
     """One write of one object.
 
     strategy: the rules of an update, the subresource's where it goes to one. admission: the chain to pass, None = it
-    passes none. delete_options: the DeleteOptions object that plugins see. manager: the field manager. present: what the request
-    shows of a stored object, None = the object as it is stored.
+    passes none. manager: the field manager. present: what the request shows of a stored object, None = the object as it
+    is stored.
     """
 
     __slots__ = ("admission", "attributes", "context", "manager", "present", "resource", "store", "strategy")
@@ -78,7 +78,6 @@ class Write:
         admission: Admission | None = None,
         *,
         strategy: Strategy | None = None,
-        delete_options: Object | None = None,
         manager: str = "",
         present: Callable[[Object], Object] | None = None,
     ) -> None:
@@ -101,7 +100,7 @@ class Write:
             None,
             None,
             context.user,
-            delete_options if delete_options is not None else {},
+            {},
             context.dry_run,
             context.readers,
             context.warnings,
