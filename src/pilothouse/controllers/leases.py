@@ -8,11 +8,11 @@ import asyncio
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import orjson
 
 from pilothouse import errors
+from pilothouse._entry import Entry
 from pilothouse.api import meta, times
 from pilothouse.api.fields import Object
 from pilothouse.lifecycle import Background, BackgroundTask
@@ -97,7 +97,7 @@ class KubernetesEndpoints(Background):
         except (StorageError, errors.StatusError, TimeoutError) as error:
             log.warning("the address was not taken out of the endpoints, it will run out: %s", error)
 
-    def _changed(self, new: Any, old: Any) -> None:
+    def _changed(self, new: Entry | None, old: Entry | None) -> None:
         if new is None or old is None:  # a server came or went
             self._loop.wake()
 

@@ -51,10 +51,6 @@ OBJECT: dict[str, tuple[str, Handler]] = {
 }
 
 
-FROM_STORE = ("", "status", "scale")
-"""Subresources that can be read from the store itself."""
-
-
 ATTEMPTS = 64
 """How often a write is tried while other servers claim the same IP address or port."""
 
@@ -113,7 +109,7 @@ class Dispatcher:
         info = ctx.info
         fallback = not await consistent.catch_up()
         if fallback:
-            if info.verb not in ("get", "list", "watch") or info.subresource not in FROM_STORE:
+            if info.verb not in ("get", "list", "watch") or not _reads_object(resource, info.subresource):
                 raise unavailable(Behind("the cache does not keep up with the store"))
             ctx.behind = True
         counted = info.verb in ("get", "list") and ctx.query.keys().isdisjoint(
@@ -203,6 +199,12 @@ class Dispatcher:
         if sub.strategy is None:
             return subresources.handle(self.verbs, ctx, resource, sub)
         return OBJECT[ctx.request.method][1](self.verbs, ctx, resource)
+
+
+def _reads_object(resource: Resource, subresource: str) -> bool:
+    """Whether a read shows the object or a view of it, which can come from the store itself."""
+    sub = resource.subresources.get(subresource)
+    return sub.action is None if sub is not None else not subresource
 
 
 def _unrouted(

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from pilothouse import errors
 from pilothouse.api import meta, names, selectors
@@ -294,7 +294,7 @@ def _attributes(spec: Object, user: User) -> tuple[AuthorizationAttributes, list
 def _text(
     resource: Object,
     member: str,
-    parse: Callable[[str], Any],
+    parse: Callable[[str], object],
     convert: Callable[[Object], str],
     faults: list[str],
 ) -> str:

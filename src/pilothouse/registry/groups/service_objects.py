@@ -4,6 +4,7 @@ A port is marked and an IPAddress exists before the service has them, so that no
 """
 
 import logging
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import NoReturn
 
@@ -51,25 +52,27 @@ async def settle(ctx: WriteContext, service: Object | None, old: Object | None) 
 
     The write has been done: what cannot be given back now is left to the repair of the pools.
     """
-    if old is None:
-        return
-    try:
-        await _settle(ctx, service, old)
-    except (StorageError, AllocationError, errors.StatusError) as err:
-        log.warning("something of a service was not given back, the next repair will: %s", err)
+    for step in _settling(ctx, service, old) if old is not None else ():
+        try:
+            await step()
+        except (StorageError, AllocationError, errors.StatusError) as err:
+            log.warning("something of a service was not given back, the next repair will: %s", err)
 
 
-async def _settle(ctx: WriteContext, service: Object | None, old: Object) -> None:
+def _settling(
+    ctx: WriteContext, service: Object | None, old: Object
+) -> Iterator[Callable[[], Awaitable[object]]]:
+    """The steps that give back what the service had; none depends on another."""
     ports = ports_of(old) - ports_of(service or {})
     if ports:
-        await ctx.services.node_ports.give_back(ports)
+        yield partial(ctx.services.node_ports.give_back, ports)
     parent = parent_of(old)
     for ip in _missing(old, service):
         if _parent(ctx, ip) == parent:
-            await _free_address(ctx, ip)
+            yield partial(_free_address, ctx, ip)
     if service is None:
-        companions = ctx.services.companions
-        await companions.delete("endpoints", parent["namespace"], parent["name"], direct=True)
+        companions, namespace, name = ctx.services.companions, parent["namespace"], parent["name"]
+        yield partial(companions.delete, "endpoints", namespace, name, direct=True)
 
 
 async def _free_address(ctx: WriteContext, ip: str) -> None:
