@@ -9,7 +9,7 @@ from pilothouse.endpoints.body import match_namespace, read_body
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import write_params
 from pilothouse.endpoints.scope import RequestScope, Verbs
-from pilothouse.registry.groups.core import actions
+from pilothouse.registry import actions
 from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.server.request import Response
 
