@@ -164,7 +164,7 @@ class Dispatcher:
         if resource.deprecated:
             ctx.warn(resource.deprecated)
         negotiation_for(ctx, resource)
-        if resource.virtual:
+        if resource.action is not None:
             return subresources.virtual(self.verbs, ctx, resource)
         if resource.strategy.claim is not None and method != "GET":
             return self._retried(found[1], ctx, resource)
