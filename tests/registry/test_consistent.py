@@ -170,7 +170,7 @@ def test_a_revision_that_no_store_has_is_too_large() -> None:
     async def main() -> None:
         async with behind() as (rig, storage):
             query = f"resourceVersionMatch=Exact&resourceVersion={storage.revision + 9}"
-            text = await rig.fail(500, "GET", f"{CONFIG_MAPS}?{query}")
+            text = await rig.fail(504, "GET", f"{CONFIG_MAPS}?{query}")
             assert text.endswith(f"{storage.revision + 9}, current: {storage.revision}")
 
     asyncio.run(main())
