@@ -141,7 +141,7 @@ class Rig:
         opened.on_close("threads", self.offload.close)
         opened.on_close("connections to other servers", self.outbound.close)
         authorizer = from_modes(self.modes, self.readers)
-        self.services = services_for(self.config, self.registry)
+        self.services = services_for(self.config, self.registry, self.chain)
         self.handlers = Handlers(
             Inputs(
                 config=self.config,

@@ -97,3 +97,24 @@ async def test_what_is_refused_before(rig):
 
 async def test_what_admission_allows_goes_on(rig):
     assert await rig.fail(404, "GET", PODS + "/a/exec") == 'pods "a" not found'
+
+
+class Change(Plugin):
+    """Changes the options of a CONNECT."""
+
+    def __init__(self, **options):
+        self.options = options
+
+    def wants(self, a):
+        return a.operation == "CONNECT"
+
+    def mutate(self, a):
+        return {**a.obj, **self.options}
+
+
+async def test_what_a_plugin_makes_of_the_options_counts(rig):
+    await rig.ok("POST", PODS, pod("a"))
+    assert await rig.fail(400, "GET", PODS + "/a/exec?container=c") == "pod a does not have a host assigned"
+    rig.chain.mutators.append(Change(container="other"))
+    message = await rig.fail(400, "GET", PODS + "/a/exec?container=c")
+    assert message == "container other is not valid for pod a"

@@ -3,6 +3,8 @@
 import pytest
 from harness import CONFIG_MAPS, PODS, causes, config_map, pod
 
+from pilothouse.admission.chain import Plugin
+
 A = CONFIG_MAPS + "/a"
 
 
@@ -172,3 +174,28 @@ async def test_a_service_gives_its_address_back(rig):
         await rig.ok("DELETE", path + "/s?dryRun=All")
         assert (await rig.call("POST", path, {**service, "metadata": {"name": "t"}})).status == 422
         await rig.ok("DELETE", path + "/s")
+
+
+class Orphan(Plugin):
+    """Has the dependents of what is deleted stay."""
+
+    def __init__(self):
+        self.seen = []
+
+    def wants(self, a):
+        return a.operation == "DELETE"
+
+    def mutate(self, a):
+        self.seen.append(dict(a.options))
+        a.options["propagationPolicy"] = "Orphan"
+
+
+async def test_what_a_plugin_makes_of_the_options_counts(rig):
+    plugin = Orphan()
+    rig.chain.mutators.append(plugin)
+    await rig.config_map("a")
+    await rig.ok("DELETE", CONFIG_MAPS + "/a", {"propagationPolicy": "Background"})
+    assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["metadata"]["finalizers"] == ["orphan"]
+    assert plugin.seen == [
+        {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", "propagationPolicy": "Background"}
+    ]

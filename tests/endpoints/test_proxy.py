@@ -5,9 +5,20 @@ from backend import Backend, own_address
 from harness import PODS
 from kubelets import kubelet, node, pod
 
+from pilothouse.admission.chain import Plugin
 from pilothouse.endpoints import proxy
 
 ADDRESS = own_address()
+
+
+class Elsewhere(Plugin):
+    """Changes the path of a proxy."""
+
+    def wants(self, a):
+        return a.operation == "CONNECT"
+
+    def mutate(self, a):
+        return {**a.obj, "path": "/else where"}
 
 
 async def test_streams_want_a_host(rig):
@@ -58,6 +69,9 @@ async def test_the_proxy_of_a_service(rig, tmp_path):
         assert (moved.status, moved.headers["location"]) == (302, f"https://api{root}/there?x=1")
         bare = await rig.call("GET", f"{root}?x=1")
         assert (bare.status, bare.headers["location"]) == (301, f"{root}/?x=1")
+        rig.chain.mutators.append(Elsewhere())
+        await rig.call("GET", f"{root}/here?x=1")
+        assert backend.requests[-1][1] == "/else%20where?x=1", "as a plugin has it"
 
 
 async def test_nodes_on_this_host_are_no_targets(rig, tmp_path):

@@ -11,8 +11,10 @@ from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.tokens import TokenFile
 from pilothouse.authz.authorizer import Decision, Rules
 from pilothouse.endpoints import reviews
+from pilothouse.registry.groups import authentication, authorization
 
 JANE = User("jane", "1", ("dev",), {"k": ["v"]})
+ACTIONS = {record.kind: record.action for record in (*authentication.RESOURCES, *authorization.RESOURCES)}
 AUTHZ, AUTHN = "authorization.k8s.io/v1", "authentication.k8s.io/v1"
 
 
@@ -43,7 +45,7 @@ def answer(services):
         obj = {"apiVersion": version, "kind": kind, "metadata": metadata or {}}
         if spec is not None:
             obj["spec"] = spec
-        return asyncio.run(reviews.answer(SimpleNamespace(kind=kind), obj, user, services))
+        return asyncio.run(reviews.answer(ACTIONS[kind], obj, user, services))
 
     return run
 

@@ -9,6 +9,9 @@ from harness import PODS, Rig, pod
 
 from pilothouse.authn import keys
 from pilothouse.authn.serviceaccount import TokenIssuer
+from pilothouse.endpoints import connect, subresources
+from pilothouse.registry.catalog import built_in
+from pilothouse.registry.resource import Action
 from pilothouse.storage.interface import RevisionConflict
 from pilothouse.storage.memory import MemoryStorage
 
@@ -231,3 +234,11 @@ async def test_bodies_that_are_none(rig, sub, body):
     await rig.ok("POST", PODS, pod("a"))
     answer = await rig.call("POST", f"{PODS}/a/{sub}", body)
     assert answer.status == 400 and answer.body["kind"] == "Status"
+
+
+def test_every_action_is_carried_out_in_one_place():
+    tables = [subresources.POSTED, connect.OPTIONS, (Action.LOG, Action.COMPONENT_STATUS)]
+    carried = [action for table in tables for action in table]
+    assert sorted(action.name for action in carried) == sorted(action.name for action in Action)
+    named = {r.action for r in built_in()} | {s.action for r in built_in() for s in r.subresources.values()}
+    assert named - {None} == set(Action), "and every one is some record's"

@@ -155,3 +155,55 @@ async def test_companions(rig):
     assert not await companions.delete(addresses, "", "10.0.0.9")
     assert not await companions.create("nothings.example.com", {"metadata": {"name": "a"}})
     assert not await companions.delete("nothings.example.com", "", "a")
+
+
+class See(Plugin):
+    """Notes the versions of what it sees, and the options."""
+
+    def __init__(self, plural):
+        self.plural = plural
+        self.seen = []
+
+    def wants(self, a):
+        return a.resource.plural == self.plural
+
+    def mutate(self, a):
+        objects = (a.obj, a.old)
+        self.seen.append((a.operation, *(obj and obj["apiVersion"] for obj in objects), a.options))
+
+
+async def test_admission_sees_the_version_that_a_controller_writes(rig, client):
+    path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers"
+    spec = {"scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}, "maxReplicas": 2}
+    await rig.ok("POST", path, {"metadata": {"name": "a"}, "spec": spec})
+    plugin = See("horizontalpodautoscalers")
+    rig.chain.mutators.append(plugin)
+    scalers = client.resource("autoscaling", "v1", "horizontalpodautoscalers")
+
+    def edit(obj):
+        obj["spec"]["targetCPUUtilizationPercentage"] = 50
+
+    await client.change(scalers, "default", "a", edit)
+    made = await rig.ok("GET", path + "/a")
+    assert made["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"] == 50
+    await client.apply(
+        scalers, "a", {"metadata": {"name": "a"}, "spec": {"maxReplicas": 3}}, namespace="default"
+    )
+    assert (await rig.ok("GET", path + "/a"))["spec"]["maxReplicas"] == 3
+    assert [seen[:3] for seen in plugin.seen] == [("UPDATE", "autoscaling/v1", "autoscaling/v1")] * 2
+
+
+async def test_admission_sees_how_a_controller_deletes(rig, client, config_maps):
+    plugin = See("configmaps")
+    rig.chain.mutators.append(plugin)
+    await rig.config_map("a")
+    await client.delete(config_maps, "default", "a", {"propagationPolicy": "Background"})
+    options = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", "propagationPolicy": "Background"}
+    operation, obj, _, seen = plugin.seen[-1]
+    assert (operation, obj, seen) == ("DELETE", None, options)
+
+
+async def test_an_apply_does_not_create(rig, client):
+    endpoints = client.resource("", "v1", "endpoints")
+    with pytest.raises(errors.NotFound):
+        await client.apply(endpoints, "none", {"metadata": {"name": "none"}}, namespace="default")

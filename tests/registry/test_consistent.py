@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from harness import CONFIG_MAPS, Rig, config_map
+from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 
 from pilothouse.registry import consistent
 from pilothouse.storage.interface import Behind, Event, StorageError, Subscription, Unavailable
@@ -227,3 +227,17 @@ def test_a_cache_that_is_late_is_waited_for() -> None:
             assert counted(rig) == {("false", "", "configmaps", "true"): 1}
 
     asyncio.run(main())
+
+
+def test_every_view_of_an_object_can_come_from_the_store() -> None:
+    async def scenario() -> None:
+        async with behind() as (rig, storage):
+            storage.release()
+            await rig.ok("POST", PODS, pod("p"))
+            storage.stalled = True
+            for sub in ("", "/status", "/ephemeralcontainers", "/resize"):
+                assert (await rig.ok("GET", f"{PODS}/p{sub}"))["metadata"]["name"] == "p"
+            await rig.fail(500, "GET", f"{PODS}/p/log")
+            await rig.fail(500, "GET", f"{PODS}/p/proxy/")
+
+    asyncio.run(scenario())

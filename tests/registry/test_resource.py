@@ -2,6 +2,7 @@
 
 import pytest
 
+from pilothouse import errors
 from pilothouse.registry.catalog import built_in
 from pilothouse.registry.resource import Resource
 
@@ -42,3 +43,43 @@ def test_a_record_is_whole(resource):
     assert (resource.to_storage is None) == (resource.from_storage is None)
     if resource.storage is not None:
         assert resource.storage.storage is None and resource.storage.key_prefix == resource.key_prefix
+
+
+@pytest.mark.parametrize("resource", RESOURCES, ids=lambda r: f"{r.group_resource}/{r.version}")
+def test_a_subresource_has_rules_or_a_view_or_an_action(resource):
+    for sub in resource.subresources.values():
+        assert [sub.strategy, sub.read, sub.action].count(None) == 2, sub.name
+        assert (sub.read is None) == (sub.write is None)
+
+
+def test_a_record_decodes_its_objects():
+    config_maps = next(r for r in RESOURCES if r.group_resource == "configmaps")
+    body = b'{"metadata":{"name":"a"},"data":{"k":"v"},"extra":1}'
+    obj, warnings = config_maps.decode(body, "application/json", "Warn")
+    wanted = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "a"}, "data": {"k": "v"}}
+    assert (obj, warnings) == (wanted, ['unknown field "extra"'])
+    assert config_maps.decode_value({"data": {"k": "v"}, "extra": 1}) == (
+        {**wanted, "metadata": {}},
+        ['unknown field "extra"'],
+    )
+    kept = {"k": object()}
+    obj, _ = config_maps.decode_value({"metadata": {}, "data": kept}, {"data": kept})
+    assert obj["data"] is kept, "what an update keeps is not decoded again"
+
+
+def test_a_body_may_name_further_versions():
+    pods = next(r for r in RESOURCES if r.group_resource == "pods")
+    sub = pods.subresources["eviction"]
+    record = pods.body_of(sub)
+    assert (record.api_version, record.kind, record.plural) == ("policy/v1", "Eviction", "pods")
+    old = b'{"apiVersion":"policy/v1beta1","kind":"Eviction","metadata":{"name":"a"}}'
+    with pytest.raises(errors.BadRequest):
+        record.decode(old, "application/json", "Warn")
+    obj, _ = record.decode(old, "application/json", "Warn", sub.accepted)
+    assert obj["apiVersion"] == "policy/v1"
+
+
+def test_what_is_particular_about_a_few():
+    assert [r.plural for r in RESOURCES if r.names_namespace] == ["namespaces"]
+    checked = ["clusterrolebindings", "clusterroles", "rolebindings", "roles"]
+    assert sorted(r.plural for r in RESOURCES if r.escalation_checked) == checked

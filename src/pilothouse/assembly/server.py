@@ -165,8 +165,8 @@ class Server:
         public = public_keys(config, files)
         authorization = self.metrics.add(AuthorizationMetrics())
         judge = authorizer(config, registry.readers, outbound=outbound, caches=caches, metrics=authorization)
-        self.services = services_for(config, registry, caches)
         self.admission = chain_of(config, judge, self.metrics.add(AdmissionMetrics()))
+        self.services = services_for(config, registry, self.admission, caches)
         self.metrics.add(AllocatorMetrics(self.services.addresses, self.services.node_ports))
         self.handlers = Handlers(
             Inputs(

@@ -25,14 +25,19 @@ class Services:
     companions: Companions = field(init=False)
 
 
-def services_for(config: Config, registry: Registry, caches: Budget | None = None) -> Services:
+def services_for(
+    config: Config, registry: Registry, admission: Admission, caches: Budget | None = None
+) -> Services:
     """What hooks need, over a registry that has been started: the allocators of cluster IPs and node ports among it."""
     readers = registry.readers
     addresses = Addresses([str(network) for network in config.service_networks])
     addresses.follow(readers)
     node_ports = NodePorts(registry.storage, registry.cacher, readers, *config.service_node_port_range)
     services = Services(config, addresses, node_ports, PodPolicy(config.allow_privileged, caches))
-    services.companions = Companions(client_for(registry, services, "kube-apiserver"))
+    services.companions = Companions(
+        client_for(registry, services, "kube-apiserver", admission),
+        client_for(registry, services, "kube-apiserver"),
+    )
     return services
 
 

@@ -11,9 +11,6 @@ from pilothouse.authz.rbac import GROUP, MissingRole, RBACAuthorizer, Rule
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.readers import Readers
 
-RESOURCES = frozenset({"roles", "clusterroles", "rolebindings", "clusterrolebindings"})
-"""What must be checked, all in rbac.authorization.k8s.io."""
-
 _FULL_AUTHORITY: list[Rule] = [
     {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
     {"verbs": ["*"], "nonResourceURLs": ["*"]},

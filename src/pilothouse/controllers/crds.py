@@ -6,11 +6,11 @@ by group, one at a time, from an index of what is accepted; nothing is read from
 
 import asyncio
 from collections import Counter, defaultdict
-from typing import Any
 
 import orjson
 
 from pilothouse import errors
+from pilothouse._entry import Entry
 from pilothouse.api import meta
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.validate.crd import definition as rules
@@ -100,7 +100,7 @@ class CustomResourceDefinitions(Background):
         await self._deleting.close()
         await self._compiling.close()
 
-    def _changed(self, new: Any, old: Any) -> None:
+    def _changed(self, new: Entry | None, old: Entry | None) -> None:
         if new is not None:
             self._seen(new.value)
         elif old is not None:

@@ -7,11 +7,11 @@ Every server renews a short-lived key under masterleases; the addresses with suc
 import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import orjson
 
 from pilothouse import errors
+from pilothouse._entry import Entry
 from pilothouse.api import meta, times
 from pilothouse.api.fields import Object
 from pilothouse.lifecycle import Background, BackgroundTask
@@ -97,7 +97,7 @@ class KubernetesEndpoints(Background):
         except (StorageError, errors.StatusError, TimeoutError) as error:
             log.warning("The address was not taken out of the endpoints, its lease will expire", err=error)
 
-    def _changed(self, new: Any, old: Any) -> None:
+    def _changed(self, new: Entry | None, old: Entry | None) -> None:
         if new is None or old is None:  # a server came or went
             self._loop.wake()
 

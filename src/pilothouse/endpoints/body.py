@@ -4,9 +4,6 @@ from collections.abc import Callable, Collection
 from typing import ParamSpec, TypeVar
 
 from pilothouse import errors
-from pilothouse.api import codec
-from pilothouse.api.convert import kinds as convert
-from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Object
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams
@@ -51,43 +48,12 @@ async def read_body(
 def _decode(
     ctx: Context, resource: Resource, params: WriteParams, accepted: Collection[tuple[str, str]]
 ) -> Object:
-    body, content_type = ctx.request.body, media_of(ctx)
-    if resource.codec is not None:
-        obj, notes = resource.codec.decode(body, content_type, params.validation)
-    else:
-        assert resource.type_of is not None
-        expected = (resource.group, resource.version, resource.kind)
-        obj, notes = codec.decode(
-            body, content_type, resource.type_of(), expected, params.validation, accepted
-        )
+    obj, notes = resource.decode(ctx.request.body, media_of(ctx), params.validation, accepted)
     for note in notes:
         ctx.warn(note)
     if not isinstance(obj.get("metadata"), dict):
         obj["metadata"] = {}
     return obj
-
-
-def decode_patched(resource: Resource, raw: Object, kept: Object | None = None) -> tuple[Object, list[str]]:
-    """A patched object, pruned, in canonical form and with its defaults; _schema.DecodeError when it does not decode.
-
-    `kept` are members that the patch did not touch and that the update keeps as they are stored: they are shared and
-    not decoded again.
-    """
-    if resource.codec is not None:
-        return resource.codec.decode_value(raw)
-    assert resource.type_of is not None
-    of = resource.type_of()
-    if kept:
-        obj, notes = codec.decode_value({n: v for n, v in raw.items() if n not in kept}, of)
-        obj = {name: kept.get(name, obj.get(name)) for name in of.fields if name in kept or name in obj}
-    else:
-        obj, notes = codec.decode_value(raw, of)
-    obj["kind"], obj["apiVersion"] = resource.kind, resource.api_version
-    if not isinstance(obj.get("metadata"), dict):
-        obj["metadata"] = {}
-    defaults.apply(obj, resource.group, resource.version, resource.kind)
-    convert.normalise(obj, resource.group, resource.kind)
-    return obj, notes
 
 
 def match_namespace(ctx: Context, resource: Resource, obj: Object) -> None:

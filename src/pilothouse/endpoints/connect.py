@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from pilothouse import errors
 from pilothouse.api.fields import Object
-from pilothouse.endpoints import proxy
+from pilothouse.endpoints import proxy, refusals
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams, boolean, first
 from pilothouse.endpoints.scope import RequestScope, Verbs
-from pilothouse.registry.resource import Resource, Subresource
+from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.server.request import Response
 
 _STREAM_METHODS = ("GET", "HEAD", "POST")
@@ -16,9 +16,9 @@ _INT32 = 2**31
 
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresource) -> Response:
-    """Ask admission, then connect. `log` is a GET of upstream's, and a method that is refused is no CONNECT."""
-    if sub.name == "log" or (sub.name != "proxy" and ctx.request.method not in _STREAM_METHODS):
-        return await proxy.handle(verbs, ctx, resource, sub)
+    """Ask admission, then connect with the options as plugins leave them. A method that is refused is no CONNECT."""
+    if sub.action not in proxy.TARGETS and ctx.request.method not in _STREAM_METHODS:
+        raise refusals.method_not_allowed()
     if ctx.query.get("dryRun"):
         raise errors.BadRequest("dryRun is not supported")
     scope = RequestScope(verbs, ctx, resource, WriteParams(), ctx.info.name)
@@ -26,14 +26,15 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
 
 
 async def _connected(scope: RequestScope, sub: Subresource) -> Response:
-    await scope.admit_connect(connect_options(scope.ctx, sub))
+    options = await scope.admit_connect(connect_options(scope.ctx, sub))
     scope.warn()
-    return await proxy.handle(scope.verbs, scope.ctx, scope.resource, sub)
+    return await proxy.handle(scope.verbs, scope.ctx, scope.resource, sub, options)
 
 
 def connect_options(ctx: Context, sub: Subresource) -> Object:
     """The options object of a CONNECT out of path and query (getRequestOptions); BadRequest for a bad port."""
-    return {"kind": sub.kind, "apiVersion": sub.version, **_OPTIONS[sub.name](ctx)}
+    assert sub.action is not None
+    return {"kind": sub.kind, "apiVersion": sub.version, **OPTIONS[sub.action](ctx)}
 
 
 def _exec(ctx: Context) -> Object:
@@ -67,20 +68,10 @@ def _int32(text: str) -> int:
     return value
 
 
-def _proxy(ctx: Context) -> Object:
-    """The path behind the proxied object, with the slashes at both its ends."""
-    info = ctx.info
-    path = "/".join(info.parts[3:])
-    if path and not path.startswith("/"):
-        path = f"/{path}"
-    if info.path.endswith("/") and not path.endswith("/"):
-        path += "/"
-    return {"path": path} if path else {}
-
-
-_OPTIONS: dict[str, Callable[[Context], Object]] = {
-    "exec": _exec,
-    "attach": _attach,
-    "portforward": _port_forward,
-    "proxy": _proxy,
+OPTIONS: dict[Action, Callable[[Context], Object]] = {
+    Action.EXEC: _exec,
+    Action.ATTACH: _attach,
+    Action.PORT_FORWARD: _port_forward,
+    **dict.fromkeys(proxy.TARGETS, proxy.options),
 }
+"""What makes the options of each action that is a CONNECT."""

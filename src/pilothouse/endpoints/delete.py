@@ -71,8 +71,7 @@ def _warn(ctx: Context, resource: Resource, options: Object) -> None:
 
 def _scope(verbs: Verbs, ctx: Context, resource: Resource, options: Object, name: str) -> RequestScope:
     params = WriteParams(dry_run=bool(options.get("dryRun")))
-    seen = {"kind": KIND[2], "apiVersion": "meta.k8s.io/v1", **options}
-    return RequestScope(verbs, ctx, resource, params, name, delete_options=seen)
+    return RequestScope(verbs, ctx, resource, params, name)
 
 
 def _success(resource: Resource, obj: Object) -> Object:

@@ -10,7 +10,7 @@ from pilothouse.endpoints import (
     delete,
     get,
     patch,
-    proxy,
+    podlog,
     refusals,
     subresources,
     update,
@@ -29,7 +29,7 @@ from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.consistent import ConsistentReads
-from pilothouse.registry.resource import Resource
+from pilothouse.registry.resource import Action, Resource
 from pilothouse.registry.storage_errors import unavailable
 from pilothouse.registry.strategy import Raced
 from pilothouse.server.request import Response
@@ -49,10 +49,6 @@ OBJECT: dict[str, tuple[str, Handler]] = {
     "PATCH": ("patch", patch.handle),
     "DELETE": ("delete", delete.handle),
 }
-
-
-FROM_STORE = ("", "status", "scale")
-"""Subresources that can be read from the store itself."""
 
 
 ATTEMPTS = 64
@@ -113,7 +109,7 @@ class Dispatcher:
         info = ctx.info
         fallback = not await consistent.catch_up()
         if fallback:
-            if info.verb not in ("get", "list", "watch") or info.subresource not in FROM_STORE:
+            if info.verb not in ("get", "list", "watch") or not _reads_object(resource, info.subresource):
                 raise unavailable(Behind("the cache does not keep up with the store"))
             ctx.behind = True
         counted = info.verb in ("get", "list") and ctx.query.keys().isdisjoint(
@@ -168,7 +164,7 @@ class Dispatcher:
         if resource.deprecated:
             ctx.warn(resource.deprecated)
         negotiation_for(ctx, resource)
-        if resource.virtual:
+        if resource.action is not None:
             return subresources.virtual(self.verbs, ctx, resource)
         if resource.strategy.claim is not None and method != "GET":
             return self._retried(found[1], ctx, resource)
@@ -190,7 +186,9 @@ class Dispatcher:
         if sub is None:
             raise refusals.unknown_subresource(resource, info.name)
         ctx.subresource = sub
-        if sub.name in proxy.STREAMS:
+        if sub.action is Action.LOG:
+            return podlog.handle(self.verbs, ctx, resource)
+        if sub.action in connect.OPTIONS:
             return connect.handle(self.verbs, ctx, resource, sub)
         verb = {"GET": "get", "PUT": "update", "PATCH": "patch", "POST": "create", "DELETE": "delete"}.get(
             ctx.request.method
@@ -201,6 +199,12 @@ class Dispatcher:
         if sub.strategy is None:
             return subresources.handle(self.verbs, ctx, resource, sub)
         return OBJECT[ctx.request.method][1](self.verbs, ctx, resource)
+
+
+def _reads_object(resource: Resource, subresource: str) -> bool:
+    """Whether a read shows the object or a view of it, which can come from the store itself."""
+    sub = resource.subresources.get(subresource)
+    return sub.action is None if sub is not None else not subresource
 
 
 def _unrouted(

@@ -10,7 +10,7 @@ from pilothouse._schema import DecodeError
 from pilothouse.api import apply, codec, depth, json, patch, strategic
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.yaml import reader as yaml
-from pilothouse.endpoints.body import decode_on, decode_patched, match_name, match_namespace
+from pilothouse.endpoints.body import decode_on, match_name, match_namespace
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.negotiation import unsupported_media_type
 from pilothouse.endpoints.params import WriteParams, patch_params
@@ -101,15 +101,15 @@ def patched(
 
 
 def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[Object, list[str]]:
-    """A patched document as an object, and the faults of a strict decoder; `kept` as in decode_patched().
+    """A patched document as an object, and the faults of a strict decoder; `kept` as in Resource.decode_value().
 
     Upstream merges into sorted keys and so reports faults in that order; a document without faults is not sorted.
     """
     if kind == MERGE_PATCH:
-        if resource.codec is None:
+        if resource.conventions.go_types:
             try:
                 _check_kind(resource, raw)
-                found = decode_patched(resource, raw, kept)
+                found = resource.decode_value(raw, kept)
                 if not found[1]:
                     return found
             except (DecodeError, errors.StatusError):
@@ -117,10 +117,10 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
         raw = patch.in_key_order(raw)
     if not isinstance(raw, dict):  # a JSON patch can replace the whole document
         _refuse_other(resource, raw)
-    if kind != STRATEGIC and resource.codec is None:
+    if kind != STRATEGIC and resource.conventions.go_types:
         _check_kind(resource, raw)
     try:
-        return decode_patched(resource, raw, kept)
+        return resource.decode_value(raw, kept)
     except DecodeError as err:
         raise _rejected(raw, str(err)) from None
 
@@ -169,10 +169,12 @@ def _apply(
         reset=strategy_of(ctx, resource).apply_reset,
         versions=resource.version_of,
     )
-    if resource.codec is not None:  # which changes what it is given
+    if (
+        not resource.conventions.go_types
+    ):  # an unstructured object is pruned in place, the live one has parts of it
         obj = patch.copy(obj)
     try:
-        obj, notes = decode_patched(resource, obj)
+        obj, notes = resource.decode_value(obj)
     except DecodeError as err:
         metadata = config.get("metadata") or {}
         what = f"{resource.group}/{resource.version}, Kind={resource.kind}"

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from pilothouse import errors
 from pilothouse.api import times
 from pilothouse.api.fields import Errors, Object
-from pilothouse.endpoints import relay
+from pilothouse.endpoints import refusals, relay
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.kubelet import refused
 from pilothouse.endpoints.params import Query, boolean, first, integer
@@ -80,6 +80,8 @@ def container_of(pod: Object, asked: str) -> str:
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """The log as the kubelet sends it; 204 for a pod that has no node yet."""
     info = ctx.info
+    if ctx.request.method not in ("GET", "HEAD"):
+        raise refusals.method_not_allowed()
     options = log_options(ctx.query, info.name)
     pod = decode(verbs.store.find(resource, info.namespace, info.name))
     container = container_of(pod, options.container)

@@ -1,55 +1,59 @@
-"""The proxy subresource of nodes, pods and services; logs and streams of a pod are handed on from here."""
+"""Where a CONNECT goes: the proxy subresource of nodes, pods and services, and the streams of a pod."""
 
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
+from urllib.parse import quote
 
 from pilothouse import errors
 from pilothouse.api.fields import Object
-from pilothouse.endpoints import podlog, refusals, relay
+from pilothouse.endpoints import podlog, relay
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.kubelet import Kubelet
-from pilothouse.endpoints.params import first
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.outbound.http import INSECURE, Trust
-from pilothouse.registry.resource import Resource, Subresource
+from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.registry.service_resolver import allowed, random_endpoint, url_host
 from pilothouse.registry.store import decode
 from pilothouse.server.request import Response
 
-STREAMS = frozenset(("log", "exec", "attach", "portforward", "proxy"))
 
-_VERBS = {
-    "GET": "get",
-    "HEAD": "get",
-    "POST": "create",
-    "PUT": "update",
-    "PATCH": "patch",
-    "DELETE": "delete",
-}
+async def handle(
+    verbs: Verbs, ctx: Context, resource: Resource, sub: Subresource, options: Object
+) -> Response:
+    """Find where the request must go and take it there; the errors are those of upstream's connecters.
 
-
-async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresource) -> Response:
-    """Find where the request must go and take it there; the errors are those of upstream's connecters."""
-    verb = _VERBS.get(ctx.request.method)
-    if sub.name != "proxy" and verb not in sub.verbs:
-        raise refusals.method_not_allowed()
-    if sub.name == "log":
-        return await podlog.handle(verbs, ctx, resource)
-    if sub.name == "proxy":
-        return await _proxy(verbs, ctx, resource)
-    _stream_location(verbs, ctx, resource, sub.name)
+    `options` is the options object of the CONNECT as admission leaves it.
+    """
+    assert sub.action is not None
+    target = TARGETS.get(sub.action)
+    if target is not None:
+        return await _proxy(verbs, ctx, options, await target(verbs, ctx, resource))
+    _stream_location(verbs, ctx, resource, sub.action, options)
     if "upgrade" not in ctx.request.headers.get("connection", "").lower():
         raise errors.BadRequest("Upgrade request required")
     raise errors.ServiceUnavailable("connections cannot be taken over by this server")
 
 
-def _stream_location(verbs: Verbs, ctx: Context, resource: Resource, sub: str) -> Kubelet:
+def options(ctx: Context) -> Object:
+    """The options of a proxy: the path behind the proxied object, with the slashes at both its ends."""
+    info = ctx.info
+    path = "/".join(info.parts[3:])
+    if path and not path.startswith("/"):
+        path = f"/{path}"
+    if info.path.endswith("/") and not path.endswith("/"):
+        path += "/"
+    return {"path": path} if path else {}
+
+
+def _stream_location(
+    verbs: Verbs, ctx: Context, resource: Resource, action: Action, options: Object
+) -> Kubelet:
     """The kubelet to which exec, attach or port-forward goes, after upstream's checks."""
     pod = _object(verbs, resource, ctx.info.namespace, ctx.info.name)
-    if sub != "portforward":
-        podlog.container_of(pod, first(ctx.query, "container"))
+    if action is not Action.PORT_FORWARD:
+        podlog.container_of(pod, options.get("container", ""))
     node = (pod.get("spec") or {}).get("nodeName", "")
     if not node:
         raise errors.BadRequest(f"pod {ctx.info.name} does not have a host assigned")
@@ -85,16 +89,17 @@ def split(text: str, kind: str) -> tuple[str, str, str]:
     return parts[0], parts[1], parts[2]
 
 
-async def _proxy(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
+async def _proxy(verbs: Verbs, ctx: Context, wanted: Object, target: Target) -> Response:
     info, request = ctx.info, ctx.request
-    target = await _TARGETS[resource.plural](verbs, ctx, resource)
     segments = request.path.split("/")
     depth = 8 if info.namespace else 6
-    prepend, rest = "/".join(segments[:depth]), segments[depth:]
-    if not rest and request.method in ("GET", "HEAD"):
+    prepend, path = "/".join(segments[:depth]), "/".join(segments[depth:])
+    if wanted.get("path", "") != options(ctx).get("path", ""):  # a plugin has changed it
+        path = quote(wanted.get("path", "").removeprefix("/"))
+    elif len(segments) <= depth and request.method in ("GET", "HEAD"):
         query = f"?{request.query}" if request.query else ""
         return Response(301, b"", "", [("Location", f"{request.path}/{query}")])
-    url = f"{target.base}/{'/'.join(rest)}"
+    url = f"{target.base}/{path}"
     if request.query:
         url = f"{url}?{request.query}"
     answer = await verbs.relay.forward(ctx, url, target.trust, prepend=prepend)
@@ -116,7 +121,7 @@ async def _node(verbs: Verbs, ctx: Context, resource: Resource) -> Target:
     return Target(f"{scheme or 'http'}://{_at(kubelet.host, port)}", INSECURE)
 
 
-async def _pod_target(verbs: Verbs, ctx: Context, resource: Resource) -> Target:
+async def _pod(verbs: Verbs, ctx: Context, resource: Resource) -> Target:
     scheme, name, port = split(ctx.info.name, "pod")
     pod = _object(verbs, resource, ctx.info.namespace, name)
     if not port:
@@ -160,8 +165,9 @@ _LONGEST = 18
 """Digits of a number that surely fits into 64 bits; no port has so many."""
 
 
-_TARGETS: dict[str, Callable[[Verbs, Context, Resource], Awaitable[Target]]] = {
-    "nodes": _node,
-    "pods": _pod_target,
-    "services": _service,
+TARGETS: dict[Action, Callable[[Verbs, Context, Resource], Awaitable[Target]]] = {
+    Action.PROXY_NODE: _node,
+    Action.PROXY_POD: _pod,
+    Action.PROXY_SERVICE: _service,
 }
+"""What finds the root behind each proxy subresource."""

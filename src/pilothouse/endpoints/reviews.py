@@ -1,21 +1,20 @@
-"""Reviews: virtual kinds that ask the authorizer or the authenticator and store nothing."""
+"""Reviews: requests that ask the authorizer or the authenticator, and of which nothing is stored."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from pilothouse import errors
-from pilothouse.api import meta, names, selectors
+from pilothouse.api import meta, selectors
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.validate import authorization as rules
 from pilothouse.authn.authenticator import UnionAuthenticator, join
 from pilothouse.authz.authorizer import Authorizer, Decision, Rules
 from pilothouse.offload import INLINE_WORK, Inline, Work
-from pilothouse.registry.resource import Resource
+from pilothouse.registry.resource import Action
 
 _GROUP = "authorization.k8s.io"
-_BOTH = "cannot be specified in combination with resourceAttributes"
-_NEITHER = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
 
 
 class Judge(Authorizer, Protocol):
@@ -33,56 +32,32 @@ class Judges:
 
 
 async def answer(
-    resource: Resource, obj: Object, user: User, judges: Judges, work: Work | Inline = INLINE_WORK
+    action: Action, obj: Object, user: User, judges: Judges, work: Work | Inline = INLINE_WORK
 ) -> Object:
     """The review with its status; `obj` is decoded, its namespace the one of the URL."""
-    reviewed: Object = await _KINDS[resource.kind](obj, user, judges, work)
-    return reviewed
+    return await ANSWERS[action](obj, user, judges, work)
 
 
 async def _subject_access(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
-    await work.run(_check_subject_access, obj)
+    await work.run(_check, rules.validate_subject_access, obj)
     return await _decide(obj, _subject(obj["spec"]), judges, work)
-
-
-def _check_subject_access(obj: Object) -> None:
-    spec, causes = obj.get("spec") or {}, Errors()
-    _validate_spec(spec, causes)
-    _validate_subject(spec, causes)
-    _validate_metadata(obj, causes, "must be empty")
-    causes.raise_if_any(_GROUP, "", "")
 
 
 async def _local_subject_access(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
-    await work.run(_check_local_subject_access, obj)
+    await work.run(_check, rules.validate_local_subject_access, obj)
     return await _decide(obj, _subject(obj["spec"]), judges, work)
 
 
-def _check_local_subject_access(obj: Object) -> None:
-    spec, causes = obj.get("spec") or {}, Errors()
-    _validate_spec(spec, causes)
-    _validate_subject(spec, causes)
-    own = (obj.get("metadata") or {}).get("namespace", "")
-    _validate_metadata(obj, causes, "must be empty except for namespace", "namespace")
-    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if resource is not None and resource.get("namespace", "") != own:
-        asked = resource.get("namespace", "")
-        causes.invalid("spec.resourceAttributes.namespace", asked, "must match metadata.namespace")
-    if path is not None:
-        causes.invalid("spec.nonResourceAttributes", _go_path(path), "disallowed on this kind of request")
-    causes.raise_if_any(_GROUP, "", "")
-
-
 async def _self_subject_access(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
-    await work.run(_check_self_subject_access, obj)
+    await work.run(_check, rules.validate_self_subject_access, obj)
     return await _decide(obj, user, judges, work)
 
 
-def _check_self_subject_access(obj: Object) -> None:
-    spec, causes = obj.get("spec") or {}, Errors()
-    _validate_spec(spec, causes)
-    _validate_metadata(obj, causes, "must be empty")
-    causes.raise_if_any(_GROUP, "", "")
+def _check(rule: Callable[[Object, Errors], None], obj: Object) -> None:
+    """Raise the 422 of what a rule finds; it names neither kind nor object, as upstream's does not."""
+    errs = Errors()
+    rule(obj, errs)
+    errs.raise_if_any(_GROUP, "", "")
 
 
 async def _decide(obj: Object, user: User, judges: Judges, work: Work | Inline) -> Object:
@@ -130,14 +105,15 @@ async def _self_subject(obj: Object, user: User, judges: Judges, work: Work | In
     return {**_head(obj), "metadata": metadata, "status": {"userInfo": user_info(user)}}
 
 
-_KINDS: dict[str, Callable[[Object, User, Judges, Work | Inline], Awaitable[Object]]] = {
-    "SubjectAccessReview": _subject_access,
-    "LocalSubjectAccessReview": _local_subject_access,
-    "SelfSubjectAccessReview": _self_subject_access,
-    "SelfSubjectRulesReview": _self_subject_rules,
-    "TokenReview": _token,
-    "SelfSubjectReview": _self_subject,
+ANSWERS: dict[Action, Callable[[Object, User, Judges, Work | Inline], Awaitable[Object]]] = {
+    Action.SUBJECT_ACCESS_REVIEW: _subject_access,
+    Action.LOCAL_SUBJECT_ACCESS_REVIEW: _local_subject_access,
+    Action.SELF_SUBJECT_ACCESS_REVIEW: _self_subject_access,
+    Action.SELF_SUBJECT_RULES_REVIEW: _self_subject_rules,
+    Action.TOKEN_REVIEW: _token,
+    Action.SELF_SUBJECT_REVIEW: _self_subject,
 }
+"""What answers each review."""
 
 
 def user_info(user: User) -> Object:
@@ -172,105 +148,6 @@ def _access_status(decision: Decision, faults: Sequence[str]) -> Object:
     return status
 
 
-def _validate_spec(spec: Object, causes: Errors) -> None:
-    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if resource is not None and path is not None:
-        causes.invalid("spec.nonResourceAttributes", _go_path(path), _BOTH)
-    if resource is None and path is None:
-        causes.invalid("spec.resourceAttributes", None, _NEITHER)
-    if resource is not None:
-        _validate_field_selector(resource.get("fieldSelector"), causes)
-        _validate_label_selector(resource.get("labelSelector"), causes)
-
-
-def _validate_subject(spec: Object, causes: Errors) -> None:
-    if not spec.get("user") and not spec.get("groups"):
-        causes.invalid("spec.user", spec.get("user", ""), "at least one of user or group must be specified")
-
-
-def _validate_metadata(obj: Object, causes: Errors, why: str, *allowed: str) -> None:
-    metadata = obj.get("metadata") or {}
-    if any(value for member, value in metadata.items() if member not in ("managedFields", *allowed)):
-        causes.invalid("metadata", {m: metadata[m] for m in _METADATA if metadata.get(m)}, why)
-
-
-_METADATA = (
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-)
-"""The members of ObjectMeta in the order in which Go shows them."""
-
-
-def _go_path(attributes: Object) -> Object:
-    """Non-resource attributes as a message shows them: the internal type has no JSON names."""
-    return {"Path": attributes.get("path", ""), "Verb": attributes.get("verb", "")}
-
-
-def _validate_selector(selector: Object, path: str, causes: Errors) -> None:
-    """The rule both selectors share: raw text or requirements."""
-    raw, requirements = selector.get("rawSelector", ""), selector.get("requirements") or []
-    if raw and requirements:
-        causes.invalid(f"{path}.rawSelector", raw, "may not specified at the same time as requirements")
-    if not raw and not requirements:
-        causes.required(
-            f"{path}.requirements",
-            f"when {path} is specified, requirements or rawSelector is required",
-        )
-
-
-def _validate_field_selector(selector: Object | None, causes: Errors) -> None:
-    path = "spec.resourceAttributes.fieldSelector"
-    if selector is None:
-        return
-    _validate_selector(selector, path, causes)
-    for i, requirement in enumerate(selector.get("requirements") or ()):
-        at = f"{path}.requirements[{i}]"
-        if not requirement.get("key"):
-            causes.required(f"{at}.key", "must be specified")
-        _validate_values(requirement, at, causes)
-
-
-def _validate_label_selector(selector: Object | None, causes: Errors) -> None:
-    path = "spec.resourceAttributes.labelSelector"
-    if selector is None:
-        return
-    _validate_selector(selector, path, causes)
-    for i, requirement in enumerate(selector.get("requirements") or ()):
-        at = f"{path}.requirements[{i}]"
-        _validate_values(requirement, at, causes)
-        for wrong in names.qualified_name(requirement.get("key", "")):
-            causes.invalid(f"{at}.key", requirement.get("key", ""), wrong)
-        if requirement.get("operator") in _SET_OPERATORS:
-            for j, value in enumerate(requirement.get("values") or ()):
-                for wrong in names.label_value(value):
-                    causes.invalid(f"{at}.values[{j}]", value, wrong)
-
-
-_SET_OPERATORS = ("In", "NotIn")
-
-
-def _validate_values(requirement: Object, at: str, causes: Errors) -> None:
-    """An operator that is not known passes: what it means is for the authorizer to ignore."""
-    operator, values = requirement.get("operator", ""), requirement.get("values") or []
-    if operator in _SET_OPERATORS and not values:
-        causes.required(f"{at}.values", "must be specified when `operator` is 'In' or 'NotIn'")
-    elif operator in ("Exists", "DoesNotExist") and values:
-        causes.forbidden(f"{at}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
-
-
 def _attributes(spec: Object, user: User) -> tuple[AuthorizationAttributes, list[str]]:
     """What to judge, and the texts about selectors that could not be understood."""
     path = spec.get("nonResourceAttributes")
@@ -294,7 +171,7 @@ def _attributes(spec: Object, user: User) -> tuple[AuthorizationAttributes, list
 def _text(
     resource: Object,
     member: str,
-    parse: Callable[[str], Any],
+    parse: Callable[[str], object],
     convert: Callable[[Object], str],
     faults: list[str],
 ) -> str:

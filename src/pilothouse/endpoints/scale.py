@@ -1,11 +1,9 @@
 """The `scale` subresource: a workload seen as an autoscaling/v1 Scale."""
 
-from dataclasses import replace
-
 import orjson
 
 from pilothouse import errors
-from pilothouse.api import apply, schema
+from pilothouse.api import apply
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patch import copy
 from pilothouse.endpoints import patch
@@ -19,32 +17,12 @@ from pilothouse.registry.resource import Resource, Subresource
 from pilothouse.registry.store import decode
 from pilothouse.server.request import Response
 
-GROUP, VERSION, KIND = "autoscaling", "v1", "Scale"
-UNNAMED = (
-    'no kind is registered for the type v1.Scale in scheme "pkg/apiserver/customresource_handler.go:781"'
-)
-
-
-def facet(resource: Resource, sub: Subresource) -> Resource:
-    """The record under which a Scale is decoded and shown; its objects are those of `resource`."""
-    return replace(
-        resource,
-        group=GROUP,
-        version=VERSION,
-        kind=KIND,
-        type_of=lambda: schema.for_kind(GROUP, VERSION, KIND),
-        codec=None,
-        to_storage=None,
-        from_storage=None,
-        storage=resource.storage or resource,
-    )
-
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresource) -> Response:
     """GET, PUT or PATCH of a Scale."""
     assert sub.read is not None
     info = ctx.info
-    shown = facet(resource, sub)
+    shown = resource.body_of(sub)
     method = ctx.request.method
     if method == "GET":
         if ctx.behind:
@@ -57,7 +35,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     scope = RequestScope(verbs, ctx, resource, params, info.name, present=sub.read)
     body: Object | None = None
     if not kind:
-        body = await _decode(ctx, resource, shown, params)
+        body = await _decode(ctx, sub, shown, params)
         match_namespace(ctx, resource, body)
         match_name(body, info.name, info.namespace)
 
@@ -91,25 +69,26 @@ async def _written(
     wanted = await scope.mutate(wanted, current)
     obj = decode_again(live)
     sub.write(obj, wanted)
-    version = wanted["metadata"].get("resourceVersion", "")
-    if resource.codec is None:
-        _check(wanted)
-        obj["metadata"]["resourceVersion"] = version
-    elif version:  # a custom resource checks itself, and only what was sent is a precondition
+    if sub.validate is not None:
+        errs = Errors()
+        sub.validate(wanted, errs)
+        errs.raise_if_any(sub.group, sub.kind, wanted["metadata"].get("name", ""))
+    version = wanted["metadata"].get("resourceVersion")
+    if version:  # only what was sent is a precondition
         obj["metadata"]["resourceVersion"] = version
     _check_uid(resource, wanted, live)
     scope.track(live, obj, now="")  # upstream keeps no time for it
     return obj
 
 
-async def _decode(ctx: Context, resource: Resource, shown: Resource, params: WriteParams) -> Object:
-    """The Scale in a body; upstream cannot name the type that a custom resource's handler expects."""
+async def _decode(ctx: Context, sub: Subresource, shown: Resource, params: WriteParams) -> Object:
+    """The Scale in a body; BadRequest."""
     try:
         return await read_body(ctx, shown, params)
     except errors.BadRequest:
-        if resource.codec is None:
+        if not sub.undecodable:
             raise
-        raise errors.BadRequest(UNNAMED) from None
+        raise errors.BadRequest(sub.undecodable) from None
 
 
 def _check_uid(resource: Resource, scale: Object, live: Object) -> None:
@@ -127,22 +106,14 @@ def decode_again(obj: Object) -> Object:
     return out
 
 
-def _check(scale: Object) -> None:
-    errs = Errors()
-    replicas = (scale.get("spec") or {}).get("replicas", 0)
-    if replicas < 0:
-        errs.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
-    errs.raise_if_any(GROUP, KIND, scale["metadata"].get("name", ""))
-
-
 async def _applied(scope: RequestScope, sub: Subresource, live: Object) -> Object:
     """Apply a Scale as the fields of the workload that it stands for."""
     ctx, resource, params = scope.ctx, scope.resource, scope.params
     assert resource.type_of is not None and sub.read is not None and sub.write is not None
     config = await patch.read_config(ctx)
-    if config.get("kind") != KIND:
+    if config.get("kind") != sub.kind:
         raise errors.BadRequest(
-            f"the kind in the data ({config.get('kind', '')}) does not match the expected kind ({KIND})"
+            f"the kind in the data ({config.get('kind', '')}) does not match the expected kind ({sub.kind})"
         )
     metadata = {"name": ctx.info.name}
     if resource.namespaced:

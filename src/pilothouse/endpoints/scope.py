@@ -8,10 +8,8 @@ from pilothouse.api.equality import identity
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes
 from pilothouse.authn.serviceaccount import TokenIssuer
-from pilothouse.authz import escalation
 from pilothouse.authz.authorizer import Authorizer, forbidden
 from pilothouse.authz.escalation import Escalation
-from pilothouse.authz.rbac import GROUP as RBAC
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.kubelet import Kubelets
 from pilothouse.endpoints.metrics import WatchMetrics
@@ -61,8 +59,7 @@ class Verbs:
 class RequestScope(Write):
     """The write of one request: Write with what its query, its user and its headers say.
 
-    name: of the object, "" where the body has it (a create). delete_options: the DeleteOptions of a delete; the
-    options of other verbs are made of `params`.
+    name: of the object, "" where the body has it (a create).
     """
 
     __slots__ = ("ctx", "params", "verbs")
@@ -75,7 +72,6 @@ class RequestScope(Write):
         params: WriteParams,
         name: str,
         *,
-        delete_options: Object | None = None,
         present: Callable[[Object], Object] | None = None,
     ) -> None:
         info = ctx.info
@@ -98,8 +94,7 @@ class RequestScope(Write):
             context,
             verbs.admission,
             strategy=strategy_of(ctx, resource),
-            delete_options=delete_options,
-            manager=manager_name(ctx, params) if delete_options is None else "",
+            manager="" if info.verb.startswith("delete") else manager_name(ctx, params),
             present=present,
         )
         self.verbs = verbs
@@ -111,22 +106,25 @@ class RequestScope(Write):
         return self.params.options(kind)
 
     async def admit(self, obj: Object, old: Object | None) -> Object:
-        """As Write.admit(); refuses roles and bindings that grant more than the user holds."""
+        """As Write.admit(); refuses an object that grants more than the user holds."""
         obj = await super().admit(obj, old)
         resource, info, work = self.resource, self.ctx.info, self.context.work
-        if resource.group == RBAC and resource.plural in escalation.RESOURCES:
+        if resource.escalation_checked:
             await self.verbs.escalation.check(
                 self.ctx.user, resource.plural, info.namespace, info.name, obj=obj, old=old, work=work
             )
         await work.run(dedupe_owners, self.ctx, obj, True)
         return obj
 
-    async def admit_connect(self, options: Object) -> None:
-        """Both halves of admission for a CONNECT, of which plugins see the options object."""
+    async def admit_connect(self, options: Object) -> Object:
+        """Both halves of admission for a CONNECT, of which plugins see the options object; what they make of it."""
         attributes, admission = self.attributes, self.verbs.admission
         attributes.operation, attributes.obj = "CONNECT", options
-        attributes.obj = await admission.mutate(attributes)
+        changed = await admission.mutate(attributes)
+        assert changed is not None
+        attributes.obj = changed
         await admission.validate(attributes)
+        return changed
 
     async def edit(
         self,
@@ -178,8 +176,7 @@ class RequestScope(Write):
 
     async def answer(self, written: Written) -> Response:
         """The answer that shows what was written."""
-        for text in self.context.warnings:
-            self.ctx.warn(text)
+        self.warn()
         status = 201 if written.created else 200
         show = self.verbs.responder.value
         return await self.context.work.run(show, self.ctx, self.resource, written.value, status)

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from pilothouse import errors
-from pilothouse.api import apply, codec, meta
+from pilothouse.api import apply, meta
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
+from pilothouse.api.patch import copy
 from pilothouse.registry import deletion
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.catalog import Catalog
@@ -103,15 +104,19 @@ class Client:
         write = self._write(resource, "update", namespace, name, subresource)
 
         async def make(live: Object | None) -> Object:
-            if live is None:  # of a kind that an update may create
-                raise errors.not_found(resource.group, resource.plural, name)
-            entry = self.store.entry(resource, namespace, name)
-            obj = decode(entry) if entry is not None else live
+            current = await self._current(write, live)
+            obj = copy(current)
             edit(obj)
-            write.track(live, obj)
-            return await write.mutate(obj, live)
+            write.track(current, obj)
+            return await write.admit(obj, current)
 
-        await write.update(make, uid=uid)
+        await write.update(make, uid=uid, shared=write.present is None)
+
+    async def _current(self, write: Write, live: Object | None) -> Object:
+        """The live object in the version that is written; NotFound when there is none, even if an update may create."""
+        if live is None:
+            raise errors.not_found(write.resource.group, write.resource.plural, write.context.name)
+        return await write.presented(live)
 
     async def apply(
         self,
@@ -130,8 +135,9 @@ class Client:
         named = {"kind": resource.kind, "apiVersion": resource.api_version}
 
         async def make(live: Object | None) -> Object:
+            current = await self._current(write, live)
             merged = apply.apply(
-                live,
+                current,
                 named | config,
                 type=type_,
                 manager=self.manager,
@@ -141,9 +147,10 @@ class Client:
                 subresource=subresource,
                 now=write.context.now,
                 reset=write.strategy.apply_reset,
+                versions=resource.version_of,
             )
-            obj, _ = codec.decode_value(merged, type_)
-            return await write.mutate({**obj, **named}, live)
+            obj, _ = resource.decode_value(copy(merged))  # a custom resource is decoded in place
+            return await write.admit(obj, current)
 
         await write.update(make, uid=uid)
 
@@ -160,10 +167,15 @@ class Client:
 
 
 class Companions:
-    """Objects that the server itself creates and deletes with others; implements strategy.Companions."""
+    """Objects that the server itself creates and deletes with others; implements strategy.Companions.
 
-    def __init__(self, client: Client) -> None:
+    Writes of `client` pass admission, as those of upstream's loopback client do. Those of `direct` do not: upstream
+    makes them through the storage of the other resource.
+    """
+
+    def __init__(self, client: Client, direct: Client) -> None:
         self._client = client
+        self._direct = direct
 
     def served(self, resource: str) -> bool:
         """Whether the server has such objects at all."""
@@ -174,7 +186,8 @@ class Companions:
         found = self._client.catalog.by_group_resource(resource)
         return found is not None and await self._client.create(found, obj)
 
-    async def delete(self, resource: str, namespace: str, name: str) -> bool:
-        """Delete an object; False when it was gone, or the resource is not served."""
+    async def delete(self, resource: str, namespace: str, name: str, *, direct: bool = False) -> bool:
+        """Delete an object; False when it was gone, or the resource is not served. `direct`: past admission."""
         found = self._client.catalog.by_group_resource(resource)
-        return found is not None and await self._client.delete(found, namespace, name)
+        client = self._direct if direct else self._client
+        return found is not None and await client.delete(found, namespace, name)

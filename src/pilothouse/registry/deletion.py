@@ -50,7 +50,7 @@ async def delete(write: Write, options: Object) -> Deleted:
         if entry is None:
             raise errors.not_found(resource.group, resource.plural, ctx.name)
         try:
-            return await _delete(write, dict(options), entry)
+            return await _delete(write, options, entry)
         except interface.RevisionConflict:
             await undo(ctx, reserved)
             await store.refresh(key)
@@ -68,7 +68,9 @@ async def _delete(write: Write, options: Object, entry: Entry) -> Deleted:
     reserved = len(ctx.undo)
     obj = decode(entry)
     _check(resource, obj, options)
+    write.attributes.options = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", **options}
     await write.admit_delete(obj)
+    options = write.attributes.options  # as plugins leave them
     if strategy.mark_deleting is not None:
         live = decode(entry)
         _collect_finalizers(resource, obj["metadata"], options)

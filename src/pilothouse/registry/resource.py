@@ -1,10 +1,13 @@
 """The record of a served resource: built-in kinds and custom resources alike."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from enum import Enum, auto
 
-from pilothouse.api.fields import Object
+from pilothouse.api import codec, schema
+from pilothouse.api.convert import kinds as convert
+from pilothouse.api.defaults import kinds as defaults
+from pilothouse.api.fields import Errors, Object
 from pilothouse.api.openapi.flavour import Flavour
 from pilothouse.api.openapi.paths import Declared
 from pilothouse.api.schema import Type
@@ -13,14 +16,31 @@ from pilothouse.registry.printers.common import Columns
 from pilothouse.registry.strategy import Path, Strategy
 
 
-class Codec(Declared, Protocol):
-    """Reads objects of a custom resource by the schema that its definition declares."""
+class Action(Enum):
+    """What a request does where it neither reads nor writes an object by the rules of a Strategy.
 
-    def decode(self, body: bytes, content_type: str, validation: str) -> tuple[Object, list[str]]:
-        """The object in a body, pruned and defaulted, and the warnings; BadRequest or UnsupportedMediaType."""
+    A record names its action. `endpoints/` has one function for each, which carries it out.
+    """
 
-    def decode_value(self, value: Object) -> tuple[Object, list[str]]:
-        """The same for a patched object: the object and what a strict reader objects to."""
+    BIND = auto()
+    EVICT = auto()
+    ISSUE_TOKEN = auto()
+
+    LOG = auto()
+    EXEC = auto()
+    ATTACH = auto()
+    PORT_FORWARD = auto()
+    PROXY_NODE = auto()
+    PROXY_POD = auto()
+    PROXY_SERVICE = auto()
+
+    COMPONENT_STATUS = auto()
+    SUBJECT_ACCESS_REVIEW = auto()
+    LOCAL_SUBJECT_ACCESS_REVIEW = auto()
+    SELF_SUBJECT_ACCESS_REVIEW = auto()
+    SELF_SUBJECT_RULES_REVIEW = auto()
+    TOKEN_REVIEW = auto()
+    SELF_SUBJECT_REVIEW = auto()
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -28,8 +48,9 @@ class Subresource:
     """`pods/status`, `deployments/scale`, `pods/eviction` ...
 
     group, version and kind are those of the body (`autoscaling/v1 Scale`, `policy/v1 Eviction`); for one whose body is
-    the object itself they repeat the resource's. `strategy` is given where PUT and PATCH write the object through
-    it (status, finalize, approval, ephemeralcontainers, resize).
+    the object itself they repeat the resource's. Each has one of three: `strategy` where PUT and PATCH write the object
+    through it (status, finalize, approval, ephemeralcontainers, resize); `read` and `write` where the body is a view of
+    the object (scale); `action` for the others (binding, exec ...).
     """
 
     name: str
@@ -38,10 +59,17 @@ class Subresource:
     version: str = "v1"
     verbs: tuple[str, ...] = ("get", "patch", "update")
     strategy: Strategy | None = None
+    action: Action | None = None
+    accepted: tuple[tuple[str, str], ...] = ()
+    """Further group versions that the body of an action may name."""
     read: Callable[[Object], Object] | None = None
-    """The body out of the object, for a body that is not the object itself (Scale)."""
+    """Makes the body out of the object, for a body that is a view of it (Scale)."""
     write: Callable[[Object, Object], None] | None = None
-    """Lays such a body into the object, in place: (object, body)."""
+    """Sets the members of the object that such a body shows, in place: (object, body)."""
+    validate: Callable[[Object, Errors], None] | None = None
+    """The rules of such a body; None = the object's own rules say it all."""
+    undecodable: str = ""
+    """The message of the 400 for such a body that does not decode; "" = what the decoder says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +102,9 @@ class Resource:
     siblings: by API version, the records of all versions that serve the same objects; empty where there is one alone.
     indexed: field labels that the watch cache keeps an index on.
     conventions: what differs between built-in and custom resources.
-    virtual: nothing is stored; `create` alone is answered by endpoints/reviews.py (SubjectAccessReview ...) .
+    action: what a request does to a resource of which nothing is stored (SubjectAccessReview ...).
+    names_namespace: an object's name is the namespace that admission sees (namespaces).
+    escalation_checked: an object grants rights, so whoever writes it must hold them (RBAC).
     """
 
     group: str
@@ -99,9 +129,9 @@ class Resource:
     siblings: "Mapping[str, Resource]" = field(default_factory=dict)
     indexed: tuple[str, ...] = ()
     conventions: Conventions = BUILT_IN
-    virtual: bool = False
-    codec: Codec | None = None
-    """Decodes bodies of a kind that is not built in; None = api/codec.py with `type_of`."""
+    action: Action | None = None
+    names_namespace: bool = False
+    escalation_checked: bool = False
     columns: Columns | None = None
     """What a definition declares for Tables; None = what its conventions say."""
     deprecated: str = ""
@@ -122,9 +152,14 @@ class Resource:
         return self.kind + "List"
 
     @property
+    def virtual(self) -> bool:
+        """Whether nothing of it is stored."""
+        return self.action is not None
+
+    @property
     def declared(self) -> Declared | None:
-        """The schema of a definition, for the OpenAPI documents."""
-        return self.codec
+        """The schema of a definition, for the OpenAPI documents; None for a built-in kind."""
+        return None
 
     @property
     def openapi(self) -> Flavour:
@@ -150,3 +185,48 @@ class Resource:
     def key(self, namespace: str, name: str) -> str:
         """The storage key of an object."""
         return f"{self.key_prefix}{namespace}/{name}" if self.namespaced else self.key_prefix + name
+
+    def decode(
+        self, body: bytes, content_type: str, validation: str, accepted: Collection[tuple[str, str]] = ()
+    ) -> tuple[Object, list[str]]:
+        """The object in a request's body, pruned, defaulted and in canonical form, and the warnings to send.
+
+        `validation` is the fieldValidation option; `accepted` are further group versions that the body may name.
+        Raises BadRequest or UnsupportedMediaType.
+        """
+        assert self.type_of is not None
+        expected = (self.group, self.version, self.kind)
+        return codec.decode(body, content_type, self.type_of(), expected, validation, accepted)
+
+    def decode_value(self, raw: Object, kept: Object | None = None) -> tuple[Object, list[str]]:
+        """The same of a patched or applied object, and what a strict reader objects to; _schema.DecodeError.
+
+        `kept` are members that the patch did not touch and that the update takes from the stored object: they are
+        shared and not decoded again.
+        """
+        assert self.type_of is not None
+        of = self.type_of()
+        if kept:
+            obj, notes = codec.decode_value({n: v for n, v in raw.items() if n not in kept}, of)
+            obj = {name: kept.get(name, obj.get(name)) for name in of.fields if name in kept or name in obj}
+        else:
+            obj, notes = codec.decode_value(raw, of)
+        obj["kind"], obj["apiVersion"] = self.kind, self.api_version
+        if not isinstance(obj.get("metadata"), dict):
+            obj["metadata"] = {}
+        defaults.apply(obj, self.group, self.version, self.kind)
+        convert.normalise(obj, self.group, self.kind)
+        return obj, notes
+
+    def body_of(self, sub: Subresource) -> "Resource":
+        """The record of the body that a subresource takes, where that is not the object: an Eviction, a Scale."""
+        return Resource(
+            group=sub.group,
+            version=sub.version,
+            plural=self.plural,
+            kind=sub.kind,
+            singular=sub.name,
+            namespaced=self.namespaced,
+            verbs=sub.verbs,
+            type_of=lambda: schema.for_kind(sub.group, sub.version, sub.kind),
+        )

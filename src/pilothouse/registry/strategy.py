@@ -68,10 +68,10 @@ class Companions(Protocol):
         """Whether the server has such objects at all."""
 
     async def create(self, resource: str, obj: Object) -> bool:
-        """Create an object; False when one of that name is there."""
+        """Create an object; False when one of that name is there. Raises what admission refuses it with."""
 
-    async def delete(self, resource: str, namespace: str, name: str) -> bool:
-        """Delete an object; False when it was gone."""
+    async def delete(self, resource: str, namespace: str, name: str, *, direct: bool = False) -> bool:
+        """Delete an object; False when it was gone. `direct`: admission is not asked."""
 
 
 class Settings(Protocol):

@@ -64,8 +64,8 @@ class Write:
     """One write of one object.
 
     strategy: the rules of an update, the subresource's where it goes to one. admission: the chain to pass, None = it
-    passes none. delete_options: the DeleteOptions object that plugins see. manager: the field manager. present: what the request
-    shows of a stored object, None = the object as it is stored.
+    passes none. manager: the field manager. present: what the request shows of a stored object, None = the object as it
+    is stored.
     """
 
     __slots__ = ("admission", "attributes", "context", "manager", "present", "resource", "store", "strategy")
@@ -78,7 +78,6 @@ class Write:
         admission: Admission | None = None,
         *,
         strategy: Strategy | None = None,
-        delete_options: Object | None = None,
         manager: str = "",
         present: Callable[[Object], Object] | None = None,
     ) -> None:
@@ -90,7 +89,7 @@ class Write:
         self.manager = manager
         self.present = present if present is not None else resource.from_storage
         namespace, name = context.namespace, context.name
-        if resource.group_resource == "namespaces":
+        if resource.names_namespace:
             namespace = name
         self.attributes = AdmissionAttributes(
             "CREATE",
@@ -101,7 +100,7 @@ class Write:
             None,
             None,
             context.user,
-            delete_options if delete_options is not None else {},
+            {},
             context.dry_run,
             context.readers,
             context.warnings,
@@ -137,7 +136,7 @@ class Write:
             reset=strategy.apply_reset,
             versions=resource.version_of,
         )
-        if resource.codec is not None or depth.may_be_deep(type_):
+        if not resource.conventions.go_types or depth.may_be_deep(type_):
             depth.refuse_too_deep(obj["metadata"].get("managedFields"), 2)
 
     def options(self, kind: str) -> Object:

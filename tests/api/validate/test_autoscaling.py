@@ -93,3 +93,12 @@ def test_an_old_target_may_stay() -> None:
 def test_status_counts() -> None:
     status: Object = {"status": {"currentReplicas": -1, "desiredReplicas": 1}}
     assert [f for f, _ in causes(rules.validate_autoscaler_status, status, {})] == ["status.currentReplicas"]
+
+
+def test_a_scale() -> None:
+    errs = Errors()
+    rules.validate_scale({"spec": {"replicas": 0}}, errs)
+    rules.validate_scale({}, errs)
+    assert errs.causes == []
+    rules.validate_scale({"spec": {"replicas": -1}}, errs)
+    assert [c["field"] for c in errs.causes] == ["spec.replicas"]

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from pilothouse.admission.chain import Plugin
 from pilothouse.registry.node_ports import KEY, TAKEN, decode, encode
 from pilothouse.storage.interface import Unavailable
 
@@ -198,3 +199,47 @@ async def test_what_can_not_be_given_back_does_not_fail_the_delete(rig, monkeypa
         await rig.ok("DELETE", f"{SERVICES}/a")
     assert "no leader" in str(caplog.records[-1].kv["err"])
     assert await marked(rig) == {30007}
+
+
+class Refuse(Plugin):
+    """Refuses the objects that come with a service."""
+
+    def __init__(self, *operations):
+        self.operations = operations
+        self.asked = []
+
+    def wants(self, a):
+        return a.resource.plural in ("ipaddresses", "endpoints") and a.operation in self.operations
+
+    def validate(self, a):
+        self.asked.append((a.operation, a.resource.plural, a.user.name))
+        raise a.refuse("no")
+
+
+async def test_an_address_passes_admission(rig):
+    before = await addresses(rig)
+    plugin = Refuse("CREATE")
+    rig.chain.validators.append(plugin)
+    message = await rig.fail(500, "POST", SERVICES, service("a"))
+    assert message.startswith("Internal error occurred: failed to allocate a serviceIP: ipaddresses")
+    assert message.endswith("is forbidden: no")
+    message = await rig.fail(422, "POST", SERVICES, service("a", clusterIP="10.0.0.77"))
+    assert "spec.clusterIPs: Invalid value" in message
+    assert (
+        'failed to allocate IP 10.0.0.77: ipaddresses.networking.k8s.io "10.0.0.77" is forbidden: no'
+        in message
+    )
+    assert plugin.asked == [("CREATE", "ipaddresses", "system:apiserver")] * 2
+    assert await addresses(rig) == before
+    await rig.fail(404, "GET", f"{SERVICES}/a")
+
+
+async def test_endpoints_go_without_admission(rig):
+    endpoints = "/api/v1/namespaces/default/endpoints"
+    await rig.ok("POST", SERVICES, service("a"))
+    await rig.ok("POST", endpoints, {"metadata": {"name": "a"}})
+    plugin = Refuse("DELETE")
+    rig.chain.validators.append(plugin)
+    await rig.ok("DELETE", f"{SERVICES}/a")
+    await rig.fail(404, "GET", endpoints + "/a")
+    assert plugin.asked == [("DELETE", "ipaddresses", "system:apiserver")]

@@ -12,6 +12,13 @@ _POLICIES = ("Percent", "Pods")
 _RAW_OR_UTILIZATION = "a target raw value {} a target utilization"
 
 
+def validate_scale(scale: Object, errs: Errors) -> None:
+    """A Scale of any workload."""
+    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    if replicas < 0:
+        errs.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
+
+
 def validate_autoscaler(obj: Object, old: Object | None, errs: Errors) -> None:
     """A new autoscaler, or with `old` a changed one, which may keep an API version that is no good."""
     spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}

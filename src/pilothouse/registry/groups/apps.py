@@ -14,9 +14,9 @@ from pilothouse.registry.groups.records import (
     on_update,
     pod_policy,
     resource,
-    scale,
     spec_of,
     status_strategy,
+    workload_scale,
 )
 from pilothouse.registry.groups.workloads import pod_template_warnings, scale_of, set_scale, workload_warnings
 from pilothouse.registry.strategy import Strategy, WriteContext
@@ -142,7 +142,7 @@ RESOURCES = [
         namespaced=True,
         short_names=("deploy",),
         categories=("all",),
-        subresources=(scale(scale_of, set_scale),),
+        subresources=(workload_scale(scale_of, set_scale),),
         status=status_strategy(
             DEPLOYMENT,
             rules.validate_deployment_status,
@@ -159,7 +159,7 @@ RESOURCES = [
         namespaced=True,
         short_names=("rs",),
         categories=("all",),
-        subresources=(scale(scale_of, set_scale),),
+        subresources=(workload_scale(scale_of, set_scale),),
         status=status_strategy(REPLICA_SET, rules.validate_replica_set_status),
     ),
     resource(
@@ -171,7 +171,7 @@ RESOURCES = [
         namespaced=True,
         short_names=("sts",),
         categories=("all",),
-        subresources=(scale(scale_of, set_scale),),
+        subresources=(workload_scale(scale_of, set_scale),),
         status=status_strategy(STATEFUL_SET, rules.validate_stateful_set_status),
     ),
 ]

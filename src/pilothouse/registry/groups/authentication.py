@@ -1,10 +1,11 @@
 """authentication.k8s.io/v1: who is this token, who am I."""
 
 from pilothouse.registry.groups.records import review
+from pilothouse.registry.resource import Action
 
 GROUP = "authentication.k8s.io"
 
 RESOURCES = [
-    review(GROUP, "SelfSubjectReview", "selfsubjectreviews"),
-    review(GROUP, "TokenReview", "tokenreviews"),
+    review(GROUP, "SelfSubjectReview", "selfsubjectreviews", Action.SELF_SUBJECT_REVIEW),
+    review(GROUP, "TokenReview", "tokenreviews", Action.TOKEN_REVIEW),
 ]

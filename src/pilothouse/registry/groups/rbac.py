@@ -1,4 +1,4 @@
-"""rbac.authorization.k8s.io/v1: roles and bindings; who may grant what is decided by the authorizer."""
+"""rbac.authorization.k8s.io/v1: roles and bindings; authz/escalation.py decides who may grant what."""
 
 from pilothouse.api import names
 from pilothouse.api.validate import rbac as rules
@@ -33,8 +33,23 @@ CLUSTER_BINDING = Strategy(
 )
 
 RESOURCES = [
-    resource(GROUP, "ClusterRoleBinding", "clusterrolebindings", "48tpQ8gZHFc=", CLUSTER_BINDING),
-    resource(GROUP, "ClusterRole", "clusterroles", "bYE5ZWDrJ44=", CLUSTER_ROLE),
-    resource(GROUP, "RoleBinding", "rolebindings", "eGsCzGH6b1g=", BINDING, namespaced=True),
-    resource(GROUP, "Role", "roles", "7FuwZcIIItM=", ROLE, namespaced=True),
+    resource(
+        GROUP,
+        "ClusterRoleBinding",
+        "clusterrolebindings",
+        "48tpQ8gZHFc=",
+        CLUSTER_BINDING,
+        escalation_checked=True,
+    ),
+    resource(GROUP, "ClusterRole", "clusterroles", "bYE5ZWDrJ44=", CLUSTER_ROLE, escalation_checked=True),
+    resource(
+        GROUP,
+        "RoleBinding",
+        "rolebindings",
+        "eGsCzGH6b1g=",
+        BINDING,
+        namespaced=True,
+        escalation_checked=True,
+    ),
+    resource(GROUP, "Role", "roles", "7FuwZcIIItM=", ROLE, namespaced=True, escalation_checked=True),
 ]

@@ -6,8 +6,9 @@ from typing import Any
 from pilothouse.api import schema
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.schema import Type
+from pilothouse.api.validate.autoscaling import validate_scale
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
-from pilothouse.registry.resource import Resource, Subresource
+from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.registry.strategy import Path, Strategy, WriteContext
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -91,15 +92,29 @@ def own(name: str, group: str, version: str, kind: str, strategy: Strategy) -> S
     return Subresource(name=name, kind=kind, group=group, version=version, strategy=strategy)
 
 
-def scale(read: Callable[[Object], Object], write: Callable[[Object, Object], None]) -> Subresource:
-    """The scale subresource of a workload: how its Scale is read and laid back into it."""
-    return Subresource(name="scale", kind="Scale", group="autoscaling", version="v1", read=read, write=write)
+def scale(
+    read: Callable[[Object], Object], write: Callable[[Object, Object], None], **more: Any
+) -> Subresource:
+    """The scale subresource: how a Scale is made of an object, and how its replicas are set in the object."""
+    return Subresource(
+        name="scale", kind="Scale", group="autoscaling", version="v1", read=read, write=write, **more
+    )
+
+
+def workload_scale(read: Callable[[Object], Object], write: Callable[[Object, Object], None]) -> Subresource:
+    """The scale subresource of a built-in workload, which checks the Scale by itself."""
+    return scale(read, write, validate=validate_scale)
 
 
 def review(
-    group: str, kind: str, plural: str, validate: Validate | None = None, namespaced: bool = False
+    group: str,
+    kind: str,
+    plural: str,
+    action: Action,
+    validate: Validate | None = None,
+    namespaced: bool = False,
 ) -> Resource:
-    """A question: created, answered and forgotten."""
+    """A question: created, answered and not stored."""
     return Resource(
         group=group,
         version="v1",
@@ -110,7 +125,7 @@ def review(
         verbs=("create",),
         type_of=type_of(group, "v1", kind),
         strategy=Strategy(name_check=any_name, validate=validate and on_create(validate)),
-        virtual=True,
+        action=action,
     )
 
 

@@ -3,6 +3,7 @@
 A port is marked and an IPAddress exists before the service has them, so that no two servers can give them out.
 """
 
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import NoReturn
 
@@ -36,7 +37,11 @@ async def claim(ctx: WriteContext, service: Object, old: Object | None) -> None:
     if not companions.served(ADDRESSES):
         return
     for ip in _missing(service, old):
-        if await companions.create(ADDRESSES, ip_address(service, ip)):
+        try:
+            created = await companions.create(ADDRESSES, ip_address(service, ip))
+        except errors.Forbidden as err:
+            raise _address_fault(ctx, service, ip, err.message) from None
+        if created:
             ctx.undo.append(partial(_free_address, ctx, ip))
         elif _parent(ctx, ip) != parent_of(service):
             _refuse_address(ctx, service, ip)
@@ -47,24 +52,27 @@ async def settle(ctx: WriteContext, service: Object | None, old: Object | None) 
 
     The write has been done: what cannot be given back now is left to the repair of the pools.
     """
-    if old is None:
-        return
-    try:
-        await _settle(ctx, service, old)
-    except (StorageError, AllocationError, errors.StatusError) as err:
-        log.warning("Ports or addresses of a service were not released, the next repair does it", err=err)
+    for step in _settling(ctx, service, old) if old is not None else ():
+        try:
+            await step()
+        except (StorageError, AllocationError, errors.StatusError) as err:
+            log.warning("Ports or addresses of a service were not released, the next repair does it", err=err)
 
 
-async def _settle(ctx: WriteContext, service: Object | None, old: Object) -> None:
+def _settling(
+    ctx: WriteContext, service: Object | None, old: Object
+) -> Iterator[Callable[[], Awaitable[object]]]:
+    """The steps that give back what the service had; none depends on another."""
     ports = ports_of(old) - ports_of(service or {})
     if ports:
-        await ctx.services.node_ports.give_back(ports)
+        yield partial(ctx.services.node_ports.give_back, ports)
     parent = parent_of(old)
     for ip in _missing(old, service):
         if _parent(ctx, ip) == parent:
-            await _free_address(ctx, ip)
+            yield partial(_free_address, ctx, ip)
     if service is None:
-        await ctx.services.companions.delete("endpoints", parent["namespace"], parent["name"])
+        companions, namespace, name = ctx.services.companions, parent["namespace"], parent["name"]
+        yield partial(companions.delete, "endpoints", namespace, name, direct=True)
 
 
 async def _free_address(ctx: WriteContext, ip: str) -> None:
@@ -137,12 +145,18 @@ def _parent(ctx: WriteContext, ip: str) -> Object | None:
     return parent
 
 
-def _refuse_address(ctx: WriteContext, service: Object, ip: str) -> None:
+def _refuse_address(ctx: WriteContext, service: Object, ip: str) -> NoReturn:
+    """Raise what is said of an address that another service has."""
+    fault = _address_fault(ctx, service, ip, "provided IP is already allocated")
     if ip in ctx.chosen:
-        raise Raced(
-            "Internal error occurred: failed to allocate a serviceIP: provided IP is already allocated"
-        )
+        raise Raced(fault.message)
+    raise fault
+
+
+def _address_fault(ctx: WriteContext, service: Object, ip: str, why: str) -> errors.StatusError:
+    """What is said of an address that cannot be had: the 422 of one that was asked for, or the 500 of a chosen one."""
+    if ip in ctx.chosen:
+        return _failed(f"failed to allocate a serviceIP: {why}")
     errs = Errors()
-    why = f"failed to allocate IP {ip}: provided IP is already allocated"
-    errs.invalid("spec.clusterIPs", service["spec"].get("clusterIPs"), why)
-    errs.raise_if_any("", "Service", service["metadata"].get("name", ""))
+    errs.invalid("spec.clusterIPs", service["spec"].get("clusterIPs"), f"failed to allocate IP {ip}: {why}")
+    return errors.invalid("", "Service", service["metadata"].get("name", ""), errs.causes)

@@ -11,8 +11,8 @@ from pilothouse.registry.groups.core import strategies as basic
 from pilothouse.registry.groups.core import subresources as core_subresources
 from pilothouse.registry.groups.core import volumes as core_volumes
 from pilothouse.registry.groups.core import workloads as core_workloads
-from pilothouse.registry.groups.records import ALL_VERBS, UNKNOWN_LABEL
-from pilothouse.registry.resource import Resource, Subresource
+from pilothouse.registry.groups.records import ALL_VERBS, UNKNOWN_LABEL, workload_scale
+from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.registry.strategy import Strategy
 
 _NOT_SUPPORTED = "field label not supported: {label}"
@@ -100,8 +100,33 @@ _POD_FIELDS: dict[str, tuple[str, ...] | Callable[[Object], str]] = {
 }
 
 
-def _connect(name: str, kind: str, verbs: tuple[str, ...]) -> Subresource:
-    return Subresource(name=name, kind=kind, verbs=verbs)
+_STREAM_VERBS = ("create", "get")
+
+
+def _connect(name: str, kind: str, action: Action, verbs: tuple[str, ...] = _STREAM_VERBS) -> Subresource:
+    return Subresource(name=name, kind=kind, verbs=verbs, action=action)
+
+
+def _proxy(kind: str, action: Action) -> Subresource:
+    return _connect("proxy", kind, action, _PROXY_VERBS)
+
+
+BIND = Subresource(name="binding", kind="Binding", verbs=("create",), action=Action.BIND)
+EVICT = Subresource(
+    name="eviction",
+    kind="Eviction",
+    group="policy",
+    verbs=("create",),
+    action=Action.EVICT,
+    accepted=(("policy", "v1beta1"),),
+)
+ISSUE_TOKEN = Subresource(
+    name="token",
+    kind="TokenRequest",
+    group="authentication.k8s.io",
+    verbs=("create",),
+    action=Action.ISSUE_TOKEN,
+)
 
 
 PODS = _record(
@@ -116,14 +141,14 @@ PODS = _record(
     field_error=_NOT_SUPPORTED,
     status=core_pods.STATUS,
     subresources=(
-        _connect("attach", "PodAttachOptions", ("create", "get")),
-        Subresource(name="binding", kind="Binding", verbs=("create",)),
+        _connect("attach", "PodAttachOptions", Action.ATTACH),
+        BIND,
         Subresource(name="ephemeralcontainers", kind="Pod", strategy=core_pods.EPHEMERAL_CONTAINERS),
-        Subresource(name="eviction", kind="Eviction", group="policy", verbs=("create",)),
-        _connect("exec", "PodExecOptions", ("create", "get")),
-        _connect("log", "Pod", ("get",)),
-        _connect("portforward", "PodPortForwardOptions", ("create", "get")),
-        _connect("proxy", "PodProxyOptions", _PROXY_VERBS),
+        EVICT,
+        _connect("exec", "PodExecOptions", Action.EXEC),
+        _connect("log", "Pod", Action.LOG, ("get",)),
+        _connect("portforward", "PodPortForwardOptions", Action.PORT_FORWARD),
+        _proxy("PodProxyOptions", Action.PROXY_POD),
         Subresource(name="resize", kind="Pod", strategy=core_pods.RESIZE),
     ),
 )
@@ -156,7 +181,7 @@ RESOURCES = [
         namespaced=True,
         verbs=("create",),
         type_of=_type("Binding"),
-        virtual=True,
+        action=Action.BIND,
     ),
     Resource(
         group="",
@@ -169,7 +194,7 @@ RESOURCES = [
         short_names=("cs",),
         type_of=_type("ComponentStatus"),
         field_error=UNKNOWN_LABEL,
-        virtual=True,
+        action=Action.COMPONENT_STATUS,
         deprecated="v1 ComponentStatus is deprecated in v1.19+",
     ),
     _record("ConfigMap", "configmaps", "qFsyl6wFWjQ=", basic.CONFIG_MAP, short_names=("cm",)),
@@ -194,6 +219,7 @@ RESOURCES = [
         short_names=("ns",),
         selectable={"status.phase": ("status", "phase")},
         field_error=_NOT_SUPPORTED,
+        names_namespace=True,
         status=basic.NAMESPACE_STATUS,
         subresources=(
             Subresource(
@@ -212,7 +238,7 @@ RESOURCES = [
         selectable={"spec.unschedulable": _text("spec", "unschedulable", default="false")},
         field_error=_NOT_SUPPORTED,
         status=basic.NODE_STATUS,
-        subresources=(_connect("proxy", "NodeProxyOptions", _PROXY_VERBS),),
+        subresources=(_proxy("NodeProxyOptions", Action.PROXY_NODE),),
     ),
     _record(
         "PersistentVolumeClaim",
@@ -244,15 +270,7 @@ RESOURCES = [
         selectable={"status.replicas": _text("status", "replicas", default="0")},
         field_error=_NOT_SUPPORTED,
         status=core_workloads.CONTROLLER_STATUS,
-        subresources=(
-            Subresource(
-                name="scale",
-                kind="Scale",
-                group="autoscaling",
-                read=core_subresources.scale_of,
-                write=core_subresources.set_scale,
-            ),
-        ),
+        subresources=(workload_scale(core_subresources.scale_of, core_subresources.set_scale),),
     ),
     _record(
         "ResourceQuota",
@@ -276,9 +294,7 @@ RESOURCES = [
         "pbx9ZvyFpBE=",
         basic.SERVICE_ACCOUNT,
         short_names=("sa",),
-        subresources=(
-            Subresource(name="token", kind="TokenRequest", group="authentication.k8s.io", verbs=("create",)),
-        ),
+        subresources=(ISSUE_TOKEN,),
     ),
     _record(
         "Service",
@@ -291,6 +307,6 @@ RESOURCES = [
         selectable={"spec.clusterIP": ("spec", "clusterIP"), "spec.type": ("spec", "type")},
         field_error=_NOT_SUPPORTED,
         status=core_workloads.SERVICE_STATUS,
-        subresources=(_connect("proxy", "ServiceProxyOptions", _PROXY_VERBS),),
+        subresources=(_proxy("ServiceProxyOptions", Action.PROXY_SERVICE),),
     ),
 ]
