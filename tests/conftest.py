@@ -7,16 +7,26 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+from virtual_time import VirtualLoop
 
 ACCEPTED = ("on request: ", "not on this host: ")
 """How the reason of a skip begins that is right in CI as well. Any other means that something is not installed."""
 
 
 @pytest.fixture
-def runner() -> Iterator[asyncio.Runner]:
-    """An event loop for one test."""
-    with asyncio.Runner() as runner:
+def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
+    """An event loop for one test; its time is virtual if the test takes the fixture `virtual`."""
+    factory = VirtualLoop if "virtual" in request.fixturenames else None
+    with asyncio.Runner(loop_factory=factory) as runner:
         yield runner
+
+
+@pytest.fixture
+def virtual(runner: asyncio.Runner) -> VirtualLoop:
+    """The test's loop, which jumps to its next timer when nothing else is left to do; see virtual_time.py."""
+    loop = runner.get_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
 
 
 @pytest.fixture

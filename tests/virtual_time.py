@@ -1,0 +1,71 @@
+"""An event loop whose time the test moves: timers, deadlines, back-off and leases without waiting for them."""
+
+import asyncio
+import selectors
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from typing import Any
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """A loop that jumps to its next timer when nothing else is left to do.
+
+    `time` is the clock to hand to code that reads one: in seconds, it moves with the timers and never by itself. It
+    stands still while a function runs in an executor of this loop, and inside `hold()`; the loop then waits for real.
+    A socket of another process or a thread that the loop did not start needs one of these, or a real loop.
+    """
+
+    def __init__(self, start: float = 1000.0) -> None:
+        self._now = start
+        self._holds = 0
+        super().__init__(_Selector(self._jump))
+
+    def time(self) -> float:
+        return self._now
+
+    async def advance(self, seconds: float) -> None:
+        """Let this many seconds pass, with all timers that are due in them."""
+        await asyncio.sleep(seconds)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Let no time pass: for what the loop waits for and does not know of."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = super().run_in_executor(executor, func, *args)
+        self._holds += 1
+        future.add_done_callback(self._release)
+        return future
+
+    def _release(self, _: object) -> None:
+        self._holds -= 1
+
+    def _jump(self, seconds: float) -> bool:
+        """Move the time on, unless it is held."""
+        if not self._holds:
+            self._now += seconds
+        return not self._holds
+
+
+class _Selector(selectors.DefaultSelector):
+    """What a loop waits with: looks once whether a file is ready, and has the loop jump when none is."""
+
+    def __init__(self, jump: Callable[[float], bool]) -> None:
+        super().__init__()
+        self._jump = jump
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is not None and self._jump(timeout):
+            return []
+        return super().select(None)
