@@ -1,12 +1,12 @@
 """Group versions that another server answers, from its APIService to its answers."""
 
-import asyncio
 import base64
 from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 from backend import Backend, own_address
+from eventually import aeventually
 from harness import ADMIN
 
 from pilothouse import errors
@@ -72,14 +72,14 @@ async def service(rig, backend):
 
 
 async def condition(rig, reason):
-    """Wait for a reason of the condition Available."""
-    for _ in range(1000):
+    """Wait for a reason of the condition Available; the condition."""
+
+    async def look():
         obj = await rig.ok("GET", f"{APISERVICES}/v1beta1.metrics.k8s.io")
-        found = (obj.get("status") or {}).get("conditions") or [{}]
-        if found[0].get("reason") == reason:
-            return found[0]
-        await asyncio.sleep(0.02)
-    raise AssertionError(found)
+        conditions = (obj.get("status") or {}).get("conditions") or ()
+        return next((found for found in conditions if found.get("reason") == reason), None)
+
+    return await aeventually(look, f"the reason {reason}", 20)
 
 
 @pytest.fixture
@@ -126,13 +126,13 @@ async def test_the_backend_is_in_discovery(rig, following, tmp_path):
         await condition(rig, "RememberedRule")
         groups = (await rig.ok("GET", "/apis"))["groups"]
         assert groups[-1]["name"] == "metrics.k8s.io"
-        for _ in range(500):
+
+        async def current():
             items = (await rig.ok("GET", "/apis", headers={"Accept": AGGREGATED}))["items"]
-            [found] = [i for i in items if i["metadata"]["name"] == "metrics.k8s.io"]
-            if found["versions"][0]["freshness"] == "Current":
-                break
-            await asyncio.sleep(0.02)
-        [resource] = found["versions"][0]["resources"]
+            [version] = [i["versions"][0] for i in items if i["metadata"]["name"] == "metrics.k8s.io"]
+            return version if version["freshness"] == "Current" else None
+
+        [resource] = (await aeventually(current, "the backend's resources in discovery"))["resources"]
         kind = {"group": "metrics.k8s.io", "version": "v1beta1", "kind": "NodeMetrics"}
         assert (resource["resource"], resource["responseKind"]) == ("nodes", kind)
         assert resource["subresources"][0]["subresource"] == "raw"
