@@ -5,6 +5,7 @@ import json
 import time
 
 import pytest
+from clocks import Clock
 
 from pilothouse import errors
 from pilothouse.authn import keys
@@ -146,3 +147,17 @@ def test_claims_of_wrong_types_are_refused(claims, why):
 def test_a_token_that_never_expires_is_none():
     assert ask(tokens(), token(exp=float("nan")), "api") is None
     assert ask(tokens(), token(exp=float("inf")), "api") is None
+
+
+def test_a_provider_is_asked_again_for_keys_that_are_unknown_but_not_at_once():
+    clock, provider = Clock(), Provider(keys.generate())
+    issuer = OIDCIssuer(url=URL, audiences=("me",))
+    authenticator = OIDCTokens(issuer, provider, ["api"], clock)
+    with pytest.raises(errors.Unauthorized, match="no key found"):
+        ask(authenticator, token())
+    provider.documents[f"{URL}/keys"] = keys.jwks(keys.load_public(PEM))
+    clock.now += 9.9
+    with pytest.raises(errors.Unauthorized, match="no key found"):
+        ask(authenticator, token())
+    clock.now += 0.1
+    assert ask(authenticator, token()).user.name == "jane"
