@@ -28,6 +28,16 @@ def certificate(key: ec.EllipticCurvePrivateKey) -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
+def expired(issuer: x509.Certificate, issuer_key: Key, common: str, *organizations: str) -> bytes:
+    """A client's certificate that was good until a minute ago, and its key."""
+    key, end = new_key(), datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=1)
+    builder = x509.CertificateBuilder().subject_name(name(common, *organizations)).issuer_name(issuer.subject)
+    builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(end - datetime.timedelta(minutes=4)).not_valid_after(end)
+    signed = builder.sign(issuer_key, hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.PEM) + private(key)
+
+
 def private(key: Key) -> bytes:
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return key.private_bytes(*form)

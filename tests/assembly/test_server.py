@@ -15,7 +15,9 @@ import urllib.error
 import urllib.request
 
 import pytest
+from certificates import expired
 from cryptography.hazmat.primitives import serialization
+from eventually import aeventually, eventually
 
 import pilothouse
 from pilothouse import options, pki
@@ -26,6 +28,25 @@ from pilothouse.storage.interface import Unavailable
 SOURCE = str(pathlib.Path(pilothouse.__file__).parents[1])
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
 SERVICES = "/api/v1/namespaces/default/services"
+
+
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+WIDGETS = {
+    "metadata": {"name": "widgets.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Cluster",
+        "names": {"plural": "widgets", "kind": "Widget"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object"}},
+            }
+        ],
+    },
+}
 
 
 def arguments(directory, port, *more):
@@ -125,16 +146,14 @@ def test_a_server_goes_on_where_it_was(tmp_path):
     assert (tmp_path / "ca.crt").read_bytes() == ca
 
 
-def test_an_expired_certificate_is_answered_with_a_401_and_a_token_beside_it_counts(tmp_path, monkeypatch):
+def test_an_expired_certificate_is_answered_with_a_401_and_a_token_beside_it_counts(tmp_path):
     (tmp_path / "tokens.csv").write_text('secret,jane,1,"system:masters"\n')
 
     async def body():
         async with Running(tmp_path, f"--token-auth-file={tmp_path}/tokens.csv") as running:
-            monkeypatch.setattr(pki, "LEAF_DAYS", -1 / 24 / 60)
             authority = pki.Authority.load(tmp_path / "ca.crt", tmp_path / "ca.key")
-            (tmp_path / "old.pem").write_bytes(
-                b"".join(authority.issue("jane", ["system:masters"], server=False))
-            )
+            old = expired(authority.certificate, authority.key, "jane", "system:masters")
+            (tmp_path / "old.pem").write_bytes(old)
             running.tls.load_cert_chain(tmp_path / "old.pem")
             status, answer = await running.call("GET", "/api/v1/nodes")
             assert (status, answer["reason"], answer["message"]) == (401, "Unauthorized", "Unauthorized")
@@ -177,15 +196,25 @@ def test_a_directory_belongs_to_one_server(tmp_path):
 
 
 def test_controllers_may_be_left_out(tmp_path):
+    async def found(running, path):
+        return (await running.call("GET", path))[0] == 200
+
     async def main(*flags):
         async with Running(tmp_path, "--storage-backend=memory", *flags) as running:
             await running.call("POST", "/api/v1/namespaces", {"metadata": {"name": "n"}})
-            await asyncio.sleep(0.05)
-            status, _ = await running.call("GET", "/api/v1/namespaces/n/serviceaccounts/default")
-            return status
+            account = "/api/v1/namespaces/n/serviceaccounts/default"
+            if not flags:
+                await aeventually(lambda: found(running, account), "the account of a new namespace")
+                return
+            assert (await running.call("POST", DEFINITIONS, WIDGETS))[0] == 201
+            served = "/apis/example.com/v1/widgets"
+            await aeventually(
+                lambda: found(running, served), "what a controller does that cannot be left out"
+            )
+            assert not await found(running, account)
 
-    assert asyncio.run(main()) == 200
-    assert asyncio.run(main("--controllers=-*")) == 404
+    asyncio.run(main())
+    asyncio.run(main("--controllers=-*"))
 
 
 def test_documents_about_tokens(tmp_path):
@@ -233,19 +262,18 @@ def free_port():
 
 
 def wait_ready(process, directory, port):
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+    def ready():
         assert process.poll() is None, process.stdout.read()
-        if (directory / "admin.kubeconfig").exists():
-            tls = ssl.create_default_context(cafile=str(directory / "ca.crt"))
-            tls.load_cert_chain(directory / "admin.crt", directory / "admin.key")
-            try:
-                if request(f"https://127.0.0.1:{port}/readyz", tls) == (200, "ok"):
-                    return tls
-            except OSError:
-                pass
-        time.sleep(0.02)
-    raise TimeoutError
+        if not (directory / "admin.kubeconfig").exists():
+            return None
+        tls = ssl.create_default_context(cafile=str(directory / "ca.crt"))
+        tls.load_cert_chain(directory / "admin.crt", directory / "admin.key")
+        try:
+            return tls if request(f"https://127.0.0.1:{port}/readyz", tls) == (200, "ok") else None
+        except OSError:
+            return None
+
+    return eventually(ready, "readyz", 20)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
