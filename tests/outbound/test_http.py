@@ -11,7 +11,7 @@ from pilothouse.outbound.http import ClientError, Outbound, Trust
 
 async def respond(request):
     if request.path == "/slow":
-        await asyncio.sleep(5)
+        await asyncio.Event().wait()
     if request.path == "/cut":
         answer = web.StreamResponse(headers={"Content-Length": "100"})
         await answer.prepare(request)
