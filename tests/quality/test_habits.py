@@ -1,0 +1,107 @@
+"""Tests neither wait for real time nor change our modules: they hand in a clock, a loop, a store or a function."""
+
+import ast
+import pathlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+TESTS = pathlib.Path(__file__).parents[1]
+LONGEST = 0.01
+"""Seconds that a test may sleep: a turn of the loop, or a poll of another process."""
+
+REPLACES = ("setattr", "setitem", "delattr", "delitem")
+LATER = ("controllers", "e2e", "server", "storage", "testing")
+"""Folders that are not held to this yet, nor are the tests that are in no folder."""
+
+SLEEPS = {
+    "fuzz/siege.py": "measures memory and processor time of another process over some seconds",
+    "virtual_time.py": "sleeps in virtual time",
+}
+PATCHES = {
+    "assembly/test_server_failures.py": "the directory of temporary files, which Python keeps for the whole process",
+    "outbound/test_kubeconfig.py": "the same",
+}
+FILES = [
+    path
+    for path in sorted(TESTS.rglob("*.py"))
+    if path.relative_to(TESTS).parts[0] not in LATER
+    and not (path.parent == TESTS and path.name.startswith("test_"))
+]
+
+
+def constants(tree: ast.Module) -> dict[str, float]:
+    """The numbers that have a name in a module."""
+    return {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name) and isinstance(node.value.value, (int, float))
+    }
+
+
+def sleeps(tree: ast.Module) -> Iterator[int]:
+    """The lines that sleep longer than LONGEST, or nobody knows how long."""
+    named = constants(tree)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not node.args or not ast.unparse(node.func).endswith("sleep"):
+            continue
+        seconds = node.args[0]
+        known = named.get(seconds.id) if isinstance(seconds, ast.Name) else getattr(seconds, "value", None)
+        if not isinstance(known, (int, float)) or known > LONGEST:
+            yield node.lineno
+
+
+def patches(tree: ast.Module) -> Iterator[int]:
+    """The lines that replace something in a module: by pytest's monkeypatch, by mock, or by an assignment."""
+    imported: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            imported |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+            if "mock" in imported or getattr(node, "module", None) == "unittest.mock":
+                yield node.lineno
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if ast.unparse(node.func.value) == "monkeypatch" and node.func.attr in REPLACES:
+                yield node.lineno
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                if (
+                    isinstance(target, ast.Attribute)
+                    and ast.unparse(target.value).partition(".")[0] in imported
+                ):
+                    yield node.lineno
+
+
+@pytest.mark.parametrize(("finds", "excused"), [(sleeps, SLEEPS), (patches, PATCHES)])
+def test_nothing_sleeps_or_patches(
+    finds: Callable[[ast.Module], Iterator[int]], excused: dict[str, str]
+) -> None:
+    found: dict[str, list[int]] = {}
+    for path in FILES:
+        lines = sorted(finds(ast.parse(path.read_text())))
+        if lines:
+            found[str(path.relative_to(TESTS))] = lines
+    assert not found.keys() - excused.keys(), {k: v for k, v in found.items() if k not in excused}
+    assert not excused.keys() - found.keys(), "an excuse that nobody needs any more"
+
+
+def test_both_are_found() -> None:
+    text = """
+import time
+from pilothouse import pki
+from pilothouse.api import patch
+WAIT = 0.5
+def test(monkeypatch):
+    time.sleep(WAIT)
+    asyncio.sleep(0)
+    time.sleep(0.01)
+    asyncio.sleep(2 * x)
+    monkeypatch.setattr(pki, "X", 1)
+    monkeypatch.setenv("X", "1")
+    patch.MAX = 3
+"""
+    tree = ast.parse(text)
+    assert sorted(sleeps(tree)) == [7, 10]
+    assert sorted(patches(tree)) == [11, 13]
