@@ -54,23 +54,25 @@ def sleeps(tree: ast.Module) -> Iterator[int]:
 
 
 def patches(tree: ast.Module) -> Iterator[int]:
-    """The lines that replace something in a module: by pytest's monkeypatch, by mock, or by an assignment."""
-    imported: set[str] = set()
+    """The lines that replace something: by pytest's monkeypatch, by mock, or by an assignment in a module of ours."""
+    ours: set[str] = set()
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            imported |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-            if "mock" in imported or getattr(node, "module", None) == "unittest.mock":
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        module = (node.module or "") + "." if isinstance(node, ast.ImportFrom) else ""
+        for alias in node.names:
+            name = module + alias.name
+            if "mock" in name.split("."):
                 yield node.lineno
+            if name.startswith("pilothouse"):
+                ours.add(alias.asname or alias.name.partition(".")[0])
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if ast.unparse(node.func.value) == "monkeypatch" and node.func.attr in REPLACES:
                 yield node.lineno
         elif isinstance(node, ast.Assign):
             for target in node.targets:
-                if (
-                    isinstance(target, ast.Attribute)
-                    and ast.unparse(target.value).partition(".")[0] in imported
-                ):
+                if isinstance(target, ast.Attribute) and ast.unparse(target.value).partition(".")[0] in ours:
                     yield node.lineno
 
 
