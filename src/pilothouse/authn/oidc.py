@@ -58,7 +58,8 @@ def username_prefix(claim: str, flag: str, issuer: str) -> str:
 class OIDCTokens:
     """Checks the tokens of one issuer; its keys are fetched whenever an unknown one signs a token.
 
-    Two fetches are at least _RETRY seconds of `clock` apart.
+    Two fetches are at least _RETRY seconds of `clock` apart; `now` gives the Unix seconds that a token's dates are
+    compared with.
     """
 
     def __init__(
@@ -67,12 +68,14 @@ class OIDCTokens:
         fetch: Fetch,
         audiences: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.issuer = issuer
         self.fetch = fetch
         self.audiences = tuple(audiences)
         self._keys: dict[str, Any] = {}
         self._clock = clock
+        self._now = now
         self._fetched = -_RETRY
         self._fetching: asyncio.Task[None] | None = None
 
@@ -164,7 +167,7 @@ class OIDCTokens:
             raise errors.Unauthorized(
                 f"oidc: verify token: oidc: expected audience in [{wanted}] got [{got}]"
             )
-        _check_times(dates, time.time())
+        _check_times(dates, self._now())
 
     def _user(self, claims: dict[str, Any]) -> User:
         issuer = self.issuer
