@@ -54,7 +54,7 @@ def test_what_is_not_installed_fails_in_ci(
     done = subprocess.run(
         command,
         cwd=tmp_path,
-        env={**os.environ, "PILOTHOUSE_CI": ci},
+        env={**os.environ, "PILOTHOUSE_CI": ci, "PYTHONPATH": str(CONFTEST.parent)},
         capture_output=True,
         text=True,
         check=False,

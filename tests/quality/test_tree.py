@@ -71,16 +71,17 @@ def test_directives_stand_in_one_place() -> None:
 
 
 def test_tests_mirror_the_tree() -> None:
-    """A test file is named after the module, the compiled module or the tool that it is about."""
+    """A test file is named after the module, the compiled module, the tool or the helper of tests that it is about."""
     tests = ROOT / "tests"
     tools = {p.stem for p in (ROOT / "tools").glob("*.py")}
     compiled = {p.stem.lstrip("_") for p in COMPILED.glob("*.pyx")}
+    helpers = {p.stem for p in tests.glob("*.py")} - {p.stem for p in tests.glob("test_*.py")}
     strays = []
     for path in tests.rglob("test_*.py"):
         folder = path.parent.relative_to(tests)
         if folder.parts and folder.parts[0] in DOORS:
             continue
-        modules = {p.stem for p in (PACKAGE / folder).glob("*.py")} | tools | compiled
+        modules = {p.stem for p in (PACKAGE / folder).glob("*.py")} | tools | compiled | helpers
         words = path.stem.removeprefix("test_").split("_")
         if not any("_".join(words[:n]) in modules for n in range(len(words), 0, -1)):
             strays.append(inside(path))
