@@ -57,6 +57,12 @@ async def test_a_rig_beside_it_runs_on_it(virtual: VirtualLoop, rig: Rig) -> Non
     assert (await rig.config_map("a"))["metadata"]["name"] == "a"
 
 
+async def test_time_stands_still_while_a_rig_works_on_a_thread(virtual: VirtualLoop, rig: Rig) -> None:
+    begun = virtual.time()
+    await rig.config_map("large", data={"k": "x" * 500_000})
+    assert virtual.time() == begun
+
+
 def test_a_wait_returns_what_it_found() -> None:
     answers = iter([0, 0, 7])
     assert eventually(lambda: next(answers), "seven") == 7

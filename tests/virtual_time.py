@@ -12,13 +12,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """A loop that jumps to its next timer when nothing else is left to do.
 
     `time` is the clock to hand to code that reads one: in seconds, it moves with the timers and never by itself. It
-    stands still while a function runs in an executor of this loop, and inside `hold()`; the loop then waits for real.
-    A socket of another process or a thread that the loop did not start needs one of these, or a real loop.
+    stands still while a function runs in an executor of this loop, inside `hold()`, and while something is under way
+    that it was told of by `hold_while()`; the loop then waits for real. A socket of another process or a thread that
+    the loop did not start needs one of these, or a real loop.
     """
 
     def __init__(self, start: float = 1000.0) -> None:
         self._now = start
         self._holds = 0
+        self._under_way: list[Callable[[], object]] = []
         super().__init__(_Selector(self._jump))
 
     def time(self) -> float:
@@ -37,6 +39,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         finally:
             self._holds -= 1
 
+    def hold_while(self, under_way: Callable[[], object]) -> None:
+        """Let no time pass, from here on, while this is true; it must end by a callback of the loop."""
+        self._under_way.append(under_way)
+
     def run_in_executor(
         self, executor: Executor | None, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
@@ -50,9 +56,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _jump(self, seconds: float) -> bool:
         """Move the time on, unless it is held."""
-        if not self._holds:
-            self._now += seconds
-        return not self._holds
+        if self._holds or any(check() for check in self._under_way):
+            return False
+        self._now += seconds
+        return True
 
 
 class _Selector(selectors.DefaultSelector):
