@@ -135,11 +135,15 @@ async def test_what_is_going_may_go(rig):
     await limits(rig, min={"cpu": "1"})
     obj = pod("p", deletionTimestamp="2026-01-01T00:00:00Z")
     LimitRanger().validate(rig.attributes(obj, obj, subresource="resize"))
+    with pytest.raises(errors.Forbidden):
+        LimitRanger().validate(rig.attributes(pod("p"), pod("p"), subresource="resize"))
 
 
 async def test_another_namespace_has_its_own(rig):
     await limits(rig, min={"cpu": "1"})
     LimitRanger().validate(rig.attributes(pod("p"), namespace="kube-system"))
+    with pytest.raises(errors.Forbidden):
+        LimitRanger().validate(rig.attributes(pod("p"), namespace="default"))
 
 
 async def test_what_it_looks_at(rig):

@@ -1,8 +1,10 @@
 """The same answer for short texts, which Python matches, and for long ones, which RE2 does."""
 
+import re
+
 import pytest
 
-from pilothouse.api import names, patterns
+from pilothouse.api import names
 from pilothouse.api.patterns import LONG, Pattern
 
 
@@ -11,9 +13,8 @@ from pilothouse.api.patterns import LONG, Pattern
 )
 @pytest.mark.parametrize("part", ["a", "a.", ".", "a-", "-", "_", "A", "\n", "\u00e9", "=", "\ud800"])
 @pytest.mark.parametrize("end", ["", "a", "!", "\n", "\u212a"])
-def test_long_texts_are_matched_as_short_ones(pattern, part, end, monkeypatch):
+def test_long_texts_are_matched_as_short_ones(pattern, part, end):
     text = part * LONG * 2 + end
     found = Pattern(pattern).fullmatch(text)
     assert found == Pattern(pattern).fullmatch(part * 4 + end)
-    monkeypatch.setattr(patterns, "LONG", 10**9)
-    assert found == Pattern(pattern).fullmatch(text)
+    assert found == (re.fullmatch(pattern, text) is not None)

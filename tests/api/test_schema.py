@@ -1,10 +1,14 @@
 """Types of built-in kinds from the generated data."""
 
-import time
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
 from pilothouse.api import schema
+
+SOURCE = str(pathlib.Path(schema.__file__).parents[2])
 
 
 def pod() -> schema.Type:
@@ -94,9 +98,13 @@ def test_every_kind_has_a_type() -> None:
             assert schema.for_kind(group, version, kind).kind == "struct"
 
 
-def test_a_pods_types_load_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "_types", {})
-    schema._package.cache_clear()
-    start = time.perf_counter()
-    pod()
-    assert time.perf_counter() - start < 0.1  # about 5 ms on a quiet machine
+def test_a_pods_types_load_quickly() -> None:
+    """In a process that has loaded none: types are kept once they are made. About 10 ms on a quiet machine."""
+    program = (
+        "import time; from pilothouse.api import schema; begun = time.process_time();"
+        "schema.for_kind('', 'v1', 'Pod'); print(time.process_time() - begun)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, env={"PYTHONPATH": SOURCE}, check=True
+    )
+    assert 0 < float(done.stdout) < 0.2

@@ -1,6 +1,7 @@
 """Starts that fail or are cancelled half-way, and closes that fail: everything is given back."""
 
 import asyncio
+import contextlib
 import os
 import pathlib
 import socket
@@ -9,6 +10,7 @@ import threading
 from typing import Any
 
 import pytest
+from eventually import aeventually
 
 from pilothouse import options
 from pilothouse.assembly.server import Server
@@ -122,12 +124,9 @@ def held() -> dict[str, Any]:
 
 async def released(before: dict[str, Any]) -> dict[str, Any]:
     """What is held in the end: threads need a moment to notice that they are over."""
-    for _ in range(200):
-        now = held()
-        if now == before:
-            return now
-        await asyncio.sleep(0.01)
-    return now
+    with contextlib.suppress(AssertionError):  # the caller's says what is still held
+        await aeventually(lambda: held() == before, "all to be given back", 2)
+    return held()
 
 
 @pytest.mark.parametrize("backend", ["memory", "sqlite"])

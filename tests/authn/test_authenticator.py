@@ -4,6 +4,7 @@ import asyncio
 import base64
 
 import pytest
+from clocks import Clock
 from coroutines import at_once
 
 from pilothouse import errors
@@ -94,6 +95,20 @@ def test_a_method_that_waits_makes_the_whole_wait(union):
     assert slow.calls == 1
     with pytest.raises(errors.Unauthorized, match=r"^Unauthorized$"):
         asyncio.run(union.authenticate(request(authorization="Bearer void")))
+
+
+@pytest.mark.parametrize("header", ["Bearer s", "bearer s  more"])
+def test_a_token_is_checked_again_after_ten_seconds(header):
+    clock, slow = Clock(), Slow({"s": User("sue")})
+    union = UnionAuthenticator(tokens=[slow], clock=clock)
+    for passed, calls in ((0, 1), (9.9, 1), (0.1, 2), (9.9, 2)):
+        clock.now += passed
+        assert asyncio.run(union.authenticate(request(authorization=header))).name == "sue"
+        assert slow.calls == calls
+    del slow.known["s"]
+    clock.now += 0.1
+    with pytest.raises(errors.Unauthorized):
+        asyncio.run(union.authenticate(request(authorization=header)))
 
 
 def test_a_review_tells_why_a_token_is_void(union):

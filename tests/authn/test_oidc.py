@@ -2,15 +2,16 @@
 
 import asyncio
 import json
-import time
 
 import pytest
+from clocks import Clock
 
 from pilothouse import errors
 from pilothouse.authn import keys
 from pilothouse.authn.oidc import OIDCIssuer, OIDCTokens, username_prefix
 
 URL = "https://issuer.example"
+NOW = 1_767_225_600
 PEM = keys.generate()
 SIGNING = keys.load_private(PEM)
 
@@ -34,12 +35,13 @@ class Provider:
 
 
 def token(**claims):
-    base = {"iss": URL, "aud": "me", "sub": "jane", "exp": int(time.time()) + 60}
+    base = {"iss": URL, "aud": "me", "sub": "jane", "exp": NOW + 60}
     return SIGNING.sign({k: v for k, v in {**base, **claims}.items() if v is not None})
 
 
 def tokens(provider=None, **more):
-    return OIDCTokens(OIDCIssuer(url=URL, audiences=("me",), **more), provider or Provider(), ["api"])
+    issuer = OIDCIssuer(url=URL, audiences=("me",), **more)
+    return OIDCTokens(issuer, provider or Provider(), ["api"], now=Clock(NOW))
 
 
 def ask(authenticator, text, *audiences):
@@ -82,9 +84,9 @@ def test_tokens_of_others_are_left_to_others(text):
 @pytest.mark.parametrize(
     ("claims", "more", "why"),
     [
-        ({"exp": 1}, {}, "token is expired"),
+        ({"exp": NOW - 1}, {}, "token is expired"),
         ({"exp": None}, {}, "token is expired"),
-        ({"nbf": time.time() + 900}, {}, "not before"),
+        ({"nbf": NOW + 301}, {}, "not before"),
         ({"aud": ["you"]}, {}, r'expected audience in \["me"\] got \["you"\]'),
         ({"sub": None}, {}, 'parse username claims "sub": claim not present'),
         ({"email": "j@x", "email_verified": False}, {"username_claim": "email"}, "email not verified"),
@@ -146,3 +148,17 @@ def test_claims_of_wrong_types_are_refused(claims, why):
 def test_a_token_that_never_expires_is_none():
     assert ask(tokens(), token(exp=float("nan")), "api") is None
     assert ask(tokens(), token(exp=float("inf")), "api") is None
+
+
+def test_a_provider_is_asked_again_for_keys_that_are_unknown_but_not_at_once():
+    clock, provider = Clock(), Provider(keys.generate())
+    issuer = OIDCIssuer(url=URL, audiences=("me",))
+    authenticator = OIDCTokens(issuer, provider, ["api"], clock, Clock(NOW))
+    with pytest.raises(errors.Unauthorized, match="no key found"):
+        ask(authenticator, token())
+    provider.documents[f"{URL}/keys"] = keys.jwks(keys.load_public(PEM))
+    clock.now += 9.9
+    with pytest.raises(errors.Unauthorized, match="no key found"):
+        ask(authenticator, token())
+    clock.now += 0.1
+    assert ask(authenticator, token()).user.name == "jane"

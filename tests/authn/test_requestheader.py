@@ -1,6 +1,9 @@
 """The front proxy's headers."""
 
+import time
+
 import pytest
+from clocks import Clock
 from coroutines import at_once
 
 from pilothouse import errors
@@ -46,3 +49,13 @@ def test_only_the_proxy_is_believed(authority, other_authority):
 def test_any_name_will_do_when_none_is_listed(authority):
     authenticator = RequestHeaderAuthenticator(authority.pem)
     assert at_once(authenticator.authenticate(request(authority.client("any")))).name == "jane"
+
+
+def test_a_proxy_is_believed_as_long_as_its_certificate_counts(authority):
+    clock = Clock(time.time())
+    authenticator = RequestHeaderAuthenticator(authority.pem, clock=clock)
+    der = authority.client("proxy", days=0.5)
+    assert at_once(authenticator.authenticate(request(der))).name == "jane"
+    clock.now += 13 * 3600
+    with pytest.raises(errors.Unauthorized, match="expired or is not yet valid"):
+        at_once(authenticator.authenticate(request(der)))

@@ -3,9 +3,9 @@
 import base64
 import json
 import math
-import time
 
 import pytest
+from clocks import Clock
 from coroutines import at_once
 
 from pilothouse import errors
@@ -14,6 +14,8 @@ from pilothouse.authn.serviceaccount import ServiceAccountTokens, TokenIssuer
 
 PEM = keys.generate()
 ISSUER = "https://issuer.example"
+NOW = 1_767_225_600
+"""2026-01-01T00:00:00Z"""
 
 
 def obj(name, uid, namespace="ns", **more):
@@ -36,13 +38,18 @@ def readers(fake_readers):
 
 
 @pytest.fixture
-def issuer(readers):
-    return TokenIssuer(ISSUER, keys.load_private(PEM), readers, ("api",))
+def clock():
+    return Clock(NOW)
 
 
 @pytest.fixture
-def tokens(readers):
-    return ServiceAccountTokens(keys.load_public(PEM), [ISSUER], ["api"], readers)
+def issuer(readers, clock):
+    return TokenIssuer(ISSUER, keys.load_private(PEM), readers, ("api",), clock=clock)
+
+
+@pytest.fixture
+def tokens(readers, clock):
+    return ServiceAccountTokens(keys.load_public(PEM), [ISSUER], ["api"], readers, clock=clock)
 
 
 def request(**spec):
@@ -126,6 +133,28 @@ def test_a_token_dies_with_its_account(issuer, tokens, readers):
         at_once(tokens.authenticate_token(token, ()))
 
 
+def test_a_token_ends_at_its_expiration_and_a_minute(issuer, tokens, clock):
+    answer, _ = issuer.request(request(expirationSeconds=600), "ns", "s")
+    assert answer["status"]["expirationTimestamp"] == "2026-01-01T00:10:00Z"
+    assert answer["metadata"]["creationTimestamp"] == "2026-01-01T00:00:00Z"
+    clock.now += 660
+    assert at_once(tokens.authenticate_token(answer["status"]["token"], ())) is not None
+    clock.now += 1
+    with pytest.raises(errors.Unauthorized, match="has expired"):
+        at_once(tokens.authenticate_token(answer["status"]["token"], ()))
+
+
+def test_an_account_that_is_being_deleted_counts_for_another_minute(issuer, tokens, readers, clock):
+    token = issued(issuer)
+    account = readers.objects["serviceaccounts", "ns", "s"]
+    account["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    clock.now += 60
+    assert at_once(tokens.authenticate_token(token, ())) is not None
+    clock.now += 1
+    with pytest.raises(errors.Unauthorized, match="has been deleted"):
+        at_once(tokens.authenticate_token(token, ()))
+
+
 def test_a_token_is_for_its_audiences_only(issuer, tokens):
     token = issued(issuer, audiences=["vault"])
     assert at_once(tokens.authenticate_token(token, ["vault", "x"])).audiences == ("vault",)
@@ -187,9 +216,9 @@ def test_tokens_of_kubelets_live_a_year_and_warn(issuer):
 @pytest.mark.parametrize(
     ("claims", "why"),
     [
-        ({"exp": 1}, "has expired"),
-        ({"nbf": time.time() + 600}, "not valid yet"),
-        ({"iat": time.time() + 600}, "future"),
+        ({"exp": NOW - 61}, "has expired"),
+        ({"nbf": NOW + 61}, "not valid yet"),
+        ({"iat": NOW + 61}, "future"),
         ({"exp": "soon"}, "expected number value to unmarshal NumericDate"),
         ({"exp": True}, "expected number value to unmarshal NumericDate"),
         ({"nbf": [1]}, "expected number value to unmarshal NumericDate"),

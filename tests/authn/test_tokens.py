@@ -1,9 +1,10 @@
 """The token file and bootstrap tokens."""
 
 import base64
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import pytest
+from clocks import Clock
 from coroutines import at_once
 
 from pilothouse.authn.tokens import BootstrapTokens, TokenFile
@@ -36,7 +37,7 @@ class Secrets:
             "token-secret": "0123456789abcdef",
             "usage-bootstrap-authentication": "true",
             "auth-extra-groups": "system:bootstrappers:b, system:bootstrappers:a",
-            "expiration": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
+            "expiration": "2026-01-01T01:00:00Z",
         }
         data.update(changes)
         self.secret = {
@@ -50,8 +51,14 @@ class Secrets:
         return self.secret if ours else None
 
 
+def ask(readers, token="abcdef.0123456789abcdef", at="2026-01-01T00:59:59Z"):
+    """Who a token stands for at a moment."""
+    clock = Clock(datetime.fromisoformat(at).timestamp())
+    return at_once(BootstrapTokens(readers, clock=clock).authenticate_token(token, ()))
+
+
 def test_a_bootstrap_token_is_of_the_bootstrappers():
-    found = at_once(BootstrapTokens(Secrets()).authenticate_token("abcdef.0123456789abcdef", ()))
+    found = ask(Secrets())
     assert found.user.name == "system:bootstrap:abcdef"
     assert found.user.groups == (
         "system:bootstrappers",
@@ -73,9 +80,14 @@ def test_a_bootstrap_token_is_of_the_bootstrappers():
 )
 def test_a_bootstrap_token_is_void_when_its_secret_says_otherwise(changes):
     readers = Secrets(**changes)
-    assert at_once(BootstrapTokens(readers).authenticate_token("abcdef.0123456789abcdef", ())) is None
+    assert ask(readers) is None
+
+
+def test_a_bootstrap_token_ends_with_its_expiration():
+    assert ask(Secrets(), at="2026-01-01T01:00:00Z") is None
+    assert ask(Secrets(expiration=""), at="2036-01-01T00:00:00Z") is not None
 
 
 @pytest.mark.parametrize("token", ["", "abcdef", "ABCDEF.0123456789abcdef", "ghijkl.0123456789abcdef"])
 def test_other_tokens_are_not_bootstrap_tokens(token):
-    assert at_once(BootstrapTokens(Secrets()).authenticate_token(token, ())) is None
+    assert ask(Secrets(), token) is None

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from clocks import Clock
 
 from pilothouse import errors
 from pilothouse.api.identity import User
@@ -76,3 +77,21 @@ def test_an_answer_that_is_no_json_lets_nobody_in():
 
     with pytest.raises(errors.Unauthorized, match="is no TokenReview: Expecting value"):
         ask(WebhookTokens(post, ["api"], "v1"), "api")
+
+
+@pytest.mark.parametrize(("ttl", "passed", "asked"), [(120, 119.9, 1), (120, 120, 2), (0, 0, 2)])
+def test_an_answer_counts_for_so_long(ttl, passed, asked):
+    clock, service = Clock(), Service(authenticated=True, user=JANE)
+    tokens = WebhookTokens(service, ["api"], ttl=ttl, clock=clock)
+    ask(tokens, "api")
+    clock.now += passed
+    ask(tokens, "api")
+    assert len(service.reviews) == asked
+
+
+def test_a_refusal_is_not_remembered():
+    service = Service(authenticated=False)
+    tokens = WebhookTokens(service, ["api"])
+    assert ask(tokens, "api") is None
+    service.status = {"authenticated": True, "user": JANE}
+    assert ask(tokens, "api").user.name == "jane"

@@ -1,8 +1,10 @@
 """Client certificates."""
 
 import hashlib
+import time
 
 import pytest
+from clocks import Clock
 from coroutines import at_once
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -28,6 +30,26 @@ def test_a_chain_is_judged_once(authority):
     user = at_once(authenticator.authenticate(request(der)))
     authenticator.ca = b""
     assert at_once(authenticator.authenticate(request(der))) is user
+
+
+def test_a_chain_that_was_good_is_judged_anew_when_it_has_expired(authority):
+    clock = Clock(time.time())
+    authenticator = CertificateAuthenticator(authority.pem, clock=clock)
+    der = authority.client("jane", days=0.5)
+    assert at_once(authenticator.authenticate(request(der))).name == "jane"
+    clock.now += 13 * 3600
+    for _ in range(2):
+        with pytest.raises(errors.Unauthorized, match="expired or is not yet valid"):
+            at_once(authenticator.authenticate(request(der)))
+
+
+@pytest.mark.parametrize("days", [-1, 400])
+def test_a_chain_counts_only_while_its_authority_does(authority, days):
+    clock = Clock(time.time() + days * 86400)
+    authenticator = CertificateAuthenticator(authority.pem, clock=clock)
+    der = authority.client("jane", days=500 if days > 0 else 1)
+    with pytest.raises(errors.Unauthorized, match=r"expired|unknown authority"):
+        at_once(authenticator.authenticate(request(der)))
 
 
 def test_no_certificate_and_no_name_are_nothing(authority):

@@ -1,5 +1,8 @@
 """Readers over plain dicts that tell their subscribers of every change."""
 
+import random
+from functools import partial
+
 import pytest
 
 
@@ -9,6 +12,8 @@ class LiveReaders:
         self.callbacks = {}
         self.changes = 0
         self.revisions = {}
+        self.loaded = []
+        """The objects that were decoded for `selected`, in that order."""
 
     def revision(self, resource):
         return self.changes
@@ -19,7 +24,11 @@ class LiveReaders:
             for name in field.split("."):
                 found = found.get(name, {})
             if place[0] == resource and found == value:
-                yield "/".join(place), self.revisions[place], lambda obj=obj: obj
+                yield "/".join(place), self.revisions[place], partial(self._load, obj)
+
+    def _load(self, obj):
+        self.loaded.append(obj)
+        return obj
 
     def subscribe(self, resource, callback):
         self.callbacks.setdefault(resource, []).append(callback)
@@ -63,6 +72,16 @@ class LiveReaders:
         }
         self.put(f"{resource}.rbac.authorization.k8s.io", obj)
         return obj
+
+
+@pytest.fixture(scope="session")
+def ever_new_overlaps():
+    """Held rules and wanted ones that take more steps to compare than are allowed."""
+    listed = [f"t{i}" for i in range(400)]
+    pick = random.Random(1).sample
+    held = [{name: pick(listed, 200) for name in ("verbs", "apiGroups", "resources")} for _ in range(60)]
+    held += [{"verbs": [t], "apiGroups": ["*"], "resources": ["*"]} for t in listed]
+    return held, [{"verbs": listed, "apiGroups": listed, "resources": listed}]
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,11 @@
 """The node authorizer."""
 
 import pytest
+from clocks import Clock
 from coroutines import at_once
 
 from pilothouse.api.identity import AuthorizationAttributes, User
-from pilothouse.authz import node as node_module
-from pilothouse.authz.node import NodeAuthorizer
-from pilothouse.authz.references import pod_vertices
+from pilothouse.authz.node import NodeAuthorizer, PodsOfNodes
 
 NODE = User("system:node:n", groups=("system:nodes", "system:authenticated"))
 RULES = [{"verbs": ["list"], "apiGroups": [""], "resources": ["services"]}]
@@ -98,9 +97,8 @@ def test_a_node_reads_what_its_pods_refer_to(readers, ask, resource, name, group
     assert not ask("get", resource, name, group=group).allowed
 
 
-def test_a_pod_is_looked_at_when_its_node_asks_and_once(readers, ask, monkeypatch):
-    looked = []
-    monkeypatch.setattr(node_module, "pod_vertices", lambda pod: looked.append(pod) or pod_vertices(pod))
+def test_a_pod_is_looked_at_when_its_node_asks_and_once(readers, ask):
+    looked = readers.loaded
     other = {"metadata": {"name": "q", "namespace": "ns"}, "spec": {"nodeName": "m"}}
     for pod in (POD, other):
         readers.put("pods", pod)
@@ -115,6 +113,27 @@ def test_a_pod_is_looked_at_when_its_node_asks_and_once(readers, ask, monkeypatc
     readers.put("pods", moved)
     assert not ask("get", "secrets", "vol").allowed
     assert looked == [POD, moved]
+
+
+def test_the_pods_of_a_node_that_is_silent_are_forgotten(readers):
+    clock = Clock()
+    pods = PodsOfNodes(readers, clock)
+    other = {"metadata": {"name": "q", "namespace": "ns"}, "spec": {"nodeName": "m"}}
+
+    def refer(node):
+        """A pod has changed somewhere, and a node asks; which pods have been looked at for that."""
+        readers.put("pods", {"metadata": {"name": "elsewhere", "namespace": "ns"}, "spec": {}})
+        readers.loaded.clear()
+        pods.refer_to(node, ("secrets", "ns", "vol"))
+        return list(readers.loaded)
+
+    readers.put("pods", POD)
+    readers.put("pods", other)
+    assert (refer("n"), refer("n"), refer("m")) == ([POD], [], [other])
+    clock.now += 599
+    assert (refer("m"), refer("n")) == ([], [])
+    clock.now += 601
+    assert (refer("m"), refer("n")) == ([], [POD]), "n was forgotten when m asked"
 
 
 def test_a_mirror_pod_grants_nothing(readers, ask):

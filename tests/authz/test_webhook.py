@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from clocks import Clock
 
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import Decision
@@ -86,3 +87,15 @@ def test_without_an_answer_it_has_no_opinion():
     assert WebhookAuthorizer(broken).rules_for(JANE, "ns").incomplete
     with pytest.raises(ValueError, match="v3"):
         WebhookAuthorizer(broken, "v3")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "passed", "asked"), [(True, 299.9, 1), (True, 300, 2), (False, 29.9, 1), (False, 30, 2)]
+)
+def test_a_decision_counts_for_so_long(allowed, passed, asked):
+    clock, service = Clock(), Service(allowed=allowed)
+    authorizer = WebhookAuthorizer(service, clock=clock)
+    ask(authorizer)
+    clock.now += passed
+    ask(authorizer)
+    assert len(service.asked) == asked

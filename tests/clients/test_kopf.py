@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import kubernetes
 import pytest
+from eventually import eventually
 from kubernetes.client import ApiextensionsV1Api, CoreV1Api, CustomObjectsApi
 
 from pilothouse.testing.server import APIServer, environment
@@ -41,11 +41,9 @@ def deleted(**_):
 """
 
 
-def eventually(check: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+def until(check: Callable[[], bool], what: str) -> None:
+    """Wait for what an operator does; a process that has just started needs some seconds."""
+    eventually(check, what, 20)
 
 
 @pytest.fixture
@@ -82,14 +80,19 @@ def test_an_operator(server: APIServer, core: CoreV1Api, tmp_path: os.PathLike[s
         def data() -> dict[str, str]:
             return core.read_namespaced_config_map("a", "default").data or {}
 
-        eventually(lambda: data().get("greeting") == "hello a")
+        until(lambda: data().get("greeting") == "hello a", "a greeting")
         assert core.read_namespaced_config_map("a", "default").metadata.finalizers
         core.patch_namespaced_config_map("a", "default", {"data": {"question": "why"}})
-        eventually(lambda: data().get("answer") == "you asked: why")
-        eventually(lambda: "Greeted" in {e.reason for e in core.list_namespaced_event("default").items})
+        until(lambda: data().get("answer") == "you asked: why", "an answer")
+        until(
+            lambda: "Greeted" in {e.reason for e in core.list_namespaced_event("default").items}, "an event"
+        )
         core.delete_namespaced_config_map("a", "default")
         chosen = "metadata.name=a"
-        eventually(lambda: not core.list_namespaced_config_map("default", field_selector=chosen).items)
+        until(
+            lambda: not core.list_namespaced_config_map("default", field_selector=chosen).items,
+            "the end of the object",
+        )
 
 
 def definition() -> dict[str, Any]:
@@ -171,7 +174,7 @@ def test_an_operator_of_a_custom_resource_with_two_versions(
         except kubernetes.client.ApiException:
             return False
 
-    eventually(served)
+    until(served, "the new kind to be served")
     with running(server, tmp_path, CLAIMS):
         cache = {"apiVersion": "example.com/v1beta1", "kind": "Cache", "metadata": {"name": "c"}}
         caches.create_namespaced_custom_object(*old, {**cache, "spec": {"size": "1Gi"}})
@@ -179,7 +182,7 @@ def test_an_operator_of_a_custom_resource_with_two_versions(
         def seen(version: str) -> dict[str, Any]:
             return caches.get_namespaced_custom_object("example.com", version, "default", "caches", "c")
 
-        eventually(lambda: seen("v1").get("status", {}).get("create") == {"claim": "c"})
+        until(lambda: seen("v1").get("status", {}).get("create") == {"claim": "c"}, "a status")
         found = seen("v1beta1")
         assert found["status"] == seen("v1")["status"] and found["spec"] == {"size": "1Gi", "keep": False}
         assert found["metadata"]["finalizers"] == ["kopf.zalando.org/KopfFinalizerMarker"]
@@ -191,7 +194,7 @@ def test_an_operator_of_a_custom_resource_with_two_versions(
         def labels() -> dict[str, str]:
             return core.read_namespaced_persistent_volume_claim("c", "default").metadata.labels or {}
 
-        eventually(lambda: labels().get("team") == "a")
+        until(lambda: labels().get("team") == "a", "a label")
         caches.delete_namespaced_custom_object(*old, "c")
-        eventually(lambda: not caches.list_namespaced_custom_object(*old)["items"])
+        until(lambda: not caches.list_namespaced_custom_object(*old)["items"], "the end of the object")
         assert core.read_namespaced_config_map("c-gone", "default")

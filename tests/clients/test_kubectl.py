@@ -2,10 +2,10 @@
 
 import json
 import re
-import time
 
 import pytest
 from drivers import MANIFESTS, Kubectl
+from eventually import eventually
 
 pytestmark = pytest.mark.kubectl
 
@@ -25,10 +25,7 @@ def words(line: str) -> list[str]:
 
 def until(kubectl: Kubectl, line: str, wanted: str, seconds: float = 10) -> None:
     """Wait until a command prints what is wanted."""
-    end = time.monotonic() + seconds
-    while (said := kubectl(line).strip()) != wanted:
-        assert time.monotonic() < end, said
-        time.sleep(0.05)
+    eventually(lambda: kubectl(line).strip() == wanted, f"`{line}` to print {wanted!r}", seconds)
 
 
 @pytest.fixture

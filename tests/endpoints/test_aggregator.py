@@ -1,12 +1,12 @@
 """Group versions that another server answers, from its APIService to its answers."""
 
-import asyncio
 import base64
 from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 from backend import Backend, own_address
+from eventually import aeventually
 from harness import ADMIN
 
 from pilothouse import errors
@@ -72,14 +72,14 @@ async def service(rig, backend):
 
 
 async def condition(rig, reason):
-    """Wait for a reason of the condition Available."""
-    for _ in range(1000):
+    """Wait for a reason of the condition Available; the condition."""
+
+    async def look():
         obj = await rig.ok("GET", f"{APISERVICES}/v1beta1.metrics.k8s.io")
-        found = (obj.get("status") or {}).get("conditions") or [{}]
-        if found[0].get("reason") == reason:
-            return found[0]
-        await asyncio.sleep(0.02)
-    raise AssertionError(found)
+        conditions = (obj.get("status") or {}).get("conditions") or ()
+        return next((found for found in conditions if found.get("reason") == reason), None)
+
+    return await aeventually(look, f"the reason {reason}", 20)
 
 
 @pytest.fixture
@@ -107,14 +107,17 @@ async def test_requests_go_to_the_backend(rig, following, tmp_path):
         await rig.ok("POST", APISERVICES, api_service(backend))
         assert await condition(rig, "Passed")
         backend.requests.clear()
+        backend.clients.clear()
         answer = await rig.call("GET", "/apis/metrics.k8s.io/v1beta1/nodes?limit=5")
         assert answer.body == {"kind": "NodeMetricsList", "items": []}
-        [(method, path, headers, _)] = [r for r in backend.requests if "nodes" in r[1]]
+        # The controller asks as well, by itself and as nobody.
+        asked = zip(backend.requests, backend.clients, strict=True)
+        [((method, path, headers, _), client)] = [(r, c) for r, c in asked if "nodes" in r[1]]
         assert (method, path) == ("GET", "/apis/metrics.k8s.io/v1beta1/nodes?limit=5")
         assert headers["x-remote-user"] == ["admin"] and headers["x-remote-uid"] == ["1"]
         assert headers["x-remote-group"] == ["system:masters", "system:authenticated"]
         assert "authorization" not in headers
-        assert backend.clients[-1] == "front-proxy"
+        assert client == "front-proxy"
         away = await rig.call("GET", "/apis/metrics.k8s.io/v1beta1/away")
         assert (away.status, away.body) == (502, aggregator.REDIRECTED.decode())
 
@@ -126,13 +129,13 @@ async def test_the_backend_is_in_discovery(rig, following, tmp_path):
         await condition(rig, "Passed")
         groups = (await rig.ok("GET", "/apis"))["groups"]
         assert groups[-1]["name"] == "metrics.k8s.io"
-        for _ in range(500):
+
+        async def current():
             items = (await rig.ok("GET", "/apis", headers={"Accept": AGGREGATED}))["items"]
-            [found] = [i for i in items if i["metadata"]["name"] == "metrics.k8s.io"]
-            if found["versions"][0]["freshness"] == "Current":
-                break
-            await asyncio.sleep(0.02)
-        [resource] = found["versions"][0]["resources"]
+            [version] = [i["versions"][0] for i in items if i["metadata"]["name"] == "metrics.k8s.io"]
+            return version if version["freshness"] == "Current" else None
+
+        [resource] = (await aeventually(current, "the backend's resources in discovery"))["resources"]
         kind = {"group": "metrics.k8s.io", "version": "v1beta1", "kind": "NodeMetrics"}
         assert (resource["resource"], resource["responseKind"]) == ("nodes", kind)
         assert resource["subresources"][0]["subresource"] == "raw"

@@ -2,7 +2,6 @@
 
 import threading
 
-import pytest
 from harness import CONFIG_MAPS, PODS, pod
 
 from pilothouse.offload import INLINE
@@ -12,35 +11,39 @@ YAML = {"Content-Type": "application/yaml"}
 PADDING = b"# a comment\n" * (INLINE // 10)
 
 
-@pytest.fixture
-def threads(monkeypatch):
-    """The names of the threads on which YAML was read."""
-    from pilothouse.api.yaml import reader as yaml
+class Body(bytes):
+    """A body that notes the names of the threads on which it is decoded."""
 
-    found, parse = [], yaml.parse
+    threads: list[str]
 
-    def noted(data):
-        found.append(threading.current_thread().name)
-        return parse(data)
-
-    monkeypatch.setattr(yaml, "parse", noted)
-    return found
+    def decode(self, *args, **kwargs):
+        self.threads.append(threading.current_thread().name)
+        return super().decode(*args, **kwargs)
 
 
-async def test_long_yaml_of_every_sort_is_read_on_a_thread(rig, threads):
+async def decoding_threads(rig, method, target, text):
+    """The threads on which the body of a request is decoded."""
+    body = Body(text)
+    body.threads = []
+    await rig.ok(method, target, body, headers=YAML)
+    return body.threads
+
+
+async def test_long_yaml_of_every_sort_is_read_on_a_thread(rig):
     await rig.ok("POST", PODS, pod("a"))
     await rig.config_map("a")
-    eviction = b"apiVersion: policy/v1\nkind: Eviction\nmetadata: {name: a}\n"
-    review = b"spec: {resourceAttributes: {verb: get, resource: pods}}\n"
-    await rig.ok("POST", REVIEWS, review + PADDING, headers=YAML)
-    await rig.ok("POST", CONFIG_MAPS, b"metadata: {name: b}\n" + PADDING, headers=YAML)
-    await rig.ok("POST", PODS + "/a/eviction", eviction + PADDING, headers=YAML)
-    await rig.ok("DELETE", CONFIG_MAPS + "/a", b"gracePeriodSeconds: 0\n" + PADDING, headers=YAML)
-    assert len(threads) == 4 and threading.main_thread().name not in threads
+    for method, target, text in (
+        ("POST", REVIEWS, b"spec: {resourceAttributes: {verb: get, resource: pods}}\n"),
+        ("POST", CONFIG_MAPS, b"metadata: {name: b}\n"),
+        ("POST", PODS + "/a/eviction", b"apiVersion: policy/v1\nkind: Eviction\nmetadata: {name: a}\n"),
+        ("DELETE", CONFIG_MAPS + "/a", b"gracePeriodSeconds: 0\n"),
+    ):
+        threads = await decoding_threads(rig, method, target, text + PADDING)
+        assert len(threads) == 1 and threads[0] != threading.main_thread().name, target
 
 
-async def test_short_bodies_are_read_at_once(rig, threads):
-    await rig.ok("POST", CONFIG_MAPS, b"metadata: {name: b}\n", headers=YAML)
+async def test_short_bodies_are_read_at_once(rig):
+    threads = await decoding_threads(rig, "POST", CONFIG_MAPS, b"metadata: {name: b}\n")
     assert threads == [threading.main_thread().name]
 
 

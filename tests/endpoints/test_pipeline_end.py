@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from harness import ADMIN, CONFIG_MAPS, Rig, config_map
+from virtual_time import VirtualLoop
 
 from pilothouse.admission.chain import AdmissionAttributes, Plugin
 from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
@@ -33,7 +34,7 @@ class Timed(Plugin):
                 return await asyncio.sleep(0)
             self.entered.set()
             try:
-                await asyncio.sleep(60)
+                await asyncio.Event().wait()
             except asyncio.CancelledError:
                 self.cancelled.set()
                 raise
@@ -188,13 +189,14 @@ def test_the_deadline_ends_a_request_when_its_answer_is_sent() -> None:
         plugin = Timed()
         async with Rig([plugin]) as rig:
             ends = Ends(rig)
-            response = await rig.respond("POST", CONFIG_MAPS + "?timeout=5ms", config_map("slow"))
+            response = await rig.respond("POST", CONFIG_MAPS + "?timeout=5s", config_map("slow"))
             assert response.status == 504 and plugin.cancelled.is_set()
             assert ends.take() == ([], [])
             rig.answer(response)
             assert ends.take() == ([504], [Outcome(504, len(bytes(response.body)), None)])
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(main())
 
 
 async def test_an_answer_ends_its_request_once(rig: Rig) -> None:
@@ -249,7 +251,7 @@ async def test_a_judged_head_ends_only_when_it_is_refused(rig: Rig) -> None:
 def test_a_judged_head_ends_when_its_client_leaves() -> None:
     class Far(TimedStage):
         async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
             return ALLOW
 
     async def main() -> None:

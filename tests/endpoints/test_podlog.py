@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from backend import Backend
+from eventually import aeventually
 from harness import PODS
 from kubelets import LONG, kubelet, node, pod
 
@@ -66,7 +67,7 @@ async def test_long_logs_go_no_faster_than_the_client(rig, tmp_path):
         peer = Peer()
         response.start(peer)
         while not peer.closed.is_set():
-            await asyncio.sleep(0.01)
+            await aeventually(lambda: peer.waiting or peer.closed.is_set(), "a part of the log, or its end")
             peer.take()
         peer.take()
         assert peer.taken == LONG and peer.most < 2 << 20

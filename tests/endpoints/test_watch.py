@@ -151,15 +151,15 @@ async def test_selectors_that_are_none(rig):
     await rig.fail(400, "GET", CONFIG_MAPS + "?watch=1&labelSelector=%3D")
 
 
-async def test_a_watch_ends_after_its_time(rig):
-    stream = await rig.watch(CONFIG_MAPS + "?watch=1&timeoutSeconds=1")
-    assert not stream.closed
-    stream = await rig.watch(CONFIG_MAPS + "?watch=1&timeoutSeconds=-5")
-    await asyncio.sleep(0.01)
-    assert stream.closed and not stream.aborted
-    rig.verbs.watch_timeout = 0.005
-    stream = await rig.watch(CONFIG_MAPS + "?watch=1")
-    await asyncio.sleep(0.03)
+@pytest.mark.parametrize(
+    ("query", "least", "most"), [("&timeoutSeconds=5", 5, 5), ("&timeoutSeconds=-5", 0, 0), ("", 1800, 3600)]
+)
+async def test_a_watch_ends_after_its_time(rig, virtual, query, least, most):
+    stream = await rig.watch(f"{CONFIG_MAPS}?watch=1{query}")
+    if least:
+        await virtual.advance(least - 0.1)
+        assert not stream.closed
+    await virtual.advance(most - least + 0.2)
     assert stream.closed and not stream.aborted
 
 

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import uvloop
+from eventually import aeventually
 
 from pilothouse._json import JsonEncoder
 from pilothouse._watchcache import ResourceCache
@@ -19,8 +20,9 @@ EVENTS = 300
 WATCHERS = 16
 
 
-async def read_events(port: int, wanted: int, pause: float) -> list[dict[str, Any]]:
-    """Watch until `wanted` events have come, with pauses now and then."""
+async def read_events(port: int, wanted: int, pause: int) -> list[dict[str, Any]]:
+    """Watch until `wanted` events have come; now and then read nothing for `pause` turns of the loop."""
+    chance = random.Random(pause)
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=8192)
     writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
@@ -32,8 +34,9 @@ async def read_events(port: int, wanted: int, pause: float) -> list[dict[str, An
         text += (await reader.readexactly(size + 2))[:-2]
         *lines, text = text.split(b"\n")
         events += [json.loads(line) for line in lines]
-        if pause and random.random() < 0.05:
-            await asyncio.sleep(pause)
+        if chance.random() < 0.05:
+            for _ in range(pause):
+                await asyncio.sleep(0)
     writer.close()
     return events
 
@@ -62,9 +65,8 @@ async def deliver(burst: int, size: int) -> None:
     port = server.sockets[0].getsockname()[1]
     try:
         async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-            readers = [group.create_task(read_events(port, EVENTS, 0.01 * (i % 3))) for i in range(WATCHERS)]
-            while pods.watchers < WATCHERS:
-                await asyncio.sleep(0.01)
+            readers = [group.create_task(read_events(port, EVENTS, 100 * (i % 3))) for i in range(WATCHERS)]
+            await aeventually(lambda: pods.watchers == WATCHERS, "all watches to begin")
             written = []
             for i in range(EVENTS):
                 value = {"kind": "Pod", "metadata": {"name": f"p{i}", "annotations": {"pad": "x" * size}}}

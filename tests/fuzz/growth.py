@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from eventually import aeventually
+
 from pilothouse import options
 from pilothouse.assembly.server import Server
 from pilothouse.heap import relax_collector
@@ -219,10 +221,6 @@ class Target:
     def run(self, work: Any) -> Any:
         return self.loop.run_until_complete(work)
 
-    def settle(self) -> None:
-        """Let the controllers do what has come up."""
-        self.run(asyncio.sleep(0.02))
-
     def close(self) -> None:
         self.run(self.server.stop(drain=0.1))
         self.loop.close()
@@ -231,6 +229,14 @@ class Target:
     def send(self, request: bytes) -> Wire:
         """Send a request on a connection of its own; the answer."""
         return self.run(self._send(request))
+
+    def wait_for(self, path: str) -> None:
+        """Wait until a path is served."""
+
+        async def served() -> bool:
+            return (await self._send(http("GET", path))).status == 200
+
+        self.run(aeventually(served, f"{path} to be served"))
 
     async def _send(self, request: bytes) -> Wire:
         wire = Wire(self.loop)
@@ -325,8 +331,8 @@ class Meter:
                 if (status := self.send(request).status) not in (200, 201, 409):
                     self._clean(case, size)
                     return f"not there first: {status}"
-            self.ready()
-            self._wait(case.ready)
+            if case.ready:
+                self.ready().wait_for(case.ready)
             request = case.make(size)
             started = time.process_time()
             try:
@@ -341,13 +347,6 @@ class Meter:
                 best = found
         assert best is not None
         return best
-
-    def _wait(self, path: str) -> None:
-        """Wait until a path is served."""
-        for _ in range(200):
-            if not path or self.send(http("GET", path)).status == 200:
-                return
-            self.ready().run(asyncio.sleep(0.01))
 
     def _clean(self, case: Case, size: int) -> None:
         for request in case.after(size):

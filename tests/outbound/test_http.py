@@ -11,7 +11,7 @@ from pilothouse.outbound.http import ClientError, Outbound, Trust
 
 async def respond(request):
     if request.path == "/slow":
-        await asyncio.sleep(5)
+        await asyncio.Event().wait()
     if request.path == "/cut":
         answer = web.StreamResponse(headers={"Content-Length": "100"})
         await answer.prepare(request)
@@ -65,7 +65,7 @@ def test_servers_that_cannot_be_trusted_or_reached(runner, tmp_path):
         with pytest.raises(ClientError, match="tls: "):
             await outbound.open("GET", base, trust=Trust(b"no certificate"))
         with pytest.raises(ClientError, match="deadline exceeded"):
-            await outbound.open("GET", f"{base}/slow", timeout=0.05)
+            await outbound.open("GET", f"{base}/slow", timeout=0.01)
         with pytest.raises(ClientError, match=r"dial tcp 127\.0\.0\.1:1: connect: connection refused"):
             await outbound.open("GET", "https://127.0.0.1:1/")
 

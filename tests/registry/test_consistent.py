@@ -1,14 +1,15 @@
 """Reads that may not be stale, while the cache can not follow the store."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
+from virtual_time import VirtualLoop
 
-from pilothouse.registry import consistent
+from pilothouse.registry.consistent import CATCH_UP
 from pilothouse.storage.interface import Behind, Event, StorageError, Subscription, Unavailable
 from pilothouse.storage.memory import MemoryStorage
 
@@ -90,10 +91,10 @@ def counted(rig: Rig) -> dict[tuple[str, ...], float]:
     return {k: v for k, v in rig.consistent_reads.reads.values.items() if k[2] == "configmaps"}
 
 
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(consistent, "CATCH_UP", 0.05)
-    yield
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a test in virtual time: nobody waits for the seconds that a read gives the cache."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(main)
 
 
 def test_an_object_is_read_from_the_store() -> None:
@@ -109,7 +110,7 @@ def test_an_object_is_read_from_the_store() -> None:
             assert (await rig.ok("GET", f"{CONFIG_MAPS}/c"))["data"] == {"v": "new"}
             assert counted(rig)["false", "", "configmaps", "true"] == 1
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_a_list_is_read_from_the_store() -> None:
@@ -128,7 +129,7 @@ def test_a_list_is_read_from_the_store() -> None:
             stale = await rig.ok("GET", f"{CONFIG_MAPS}?resourceVersion=0")
             assert len(stale["items"]) == 2
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_pages_are_of_one_revision() -> None:
@@ -145,7 +146,7 @@ def test_pages_are_of_one_revision() -> None:
             exact = f"{CONFIG_MAPS}?resourceVersionMatch=Exact&resourceVersion={meta['resourceVersion']}"
             assert [i["data"]["v"] for i in (await rig.ok("GET", exact))["items"]] == ["new", "old", "new"]
 
-    asyncio.run(main())
+    run(main())
 
 
 @pytest.mark.parametrize("path", [f"{CONFIG_MAPS}/a", CONFIG_MAPS])
@@ -163,7 +164,7 @@ def test_a_version_that_the_cache_has_not_reached_is_too_large(path: str) -> Non
             assert answer.body["message"] == wanted
             assert counted(rig) == {}
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_a_revision_that_no_store_has_is_too_large() -> None:
@@ -173,7 +174,7 @@ def test_a_revision_that_no_store_has_is_too_large() -> None:
             text = await rig.fail(504, "GET", f"{CONFIG_MAPS}?{query}")
             assert text.endswith(f"{storage.revision + 9}, current: {storage.revision}")
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_writes_and_reads_that_need_the_cache_say_why_not() -> None:
@@ -186,7 +187,7 @@ def test_writes_and_reads_that_need_the_cache_say_why_not() -> None:
             ):
                 assert "does not keep up" in await rig.fail(500, method, path, body)
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_watches_that_show_the_newest_state_are_refused_others_go_on() -> None:
@@ -206,7 +207,7 @@ def test_watches_that_show_the_newest_state_are_refused_others_go_on() -> None:
             storage.release()
             assert cached.seen() == stream.seen() == [("MODIFIED", "a"), ("ADDED", "c")]
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_a_store_that_is_gone_is_told() -> None:
@@ -215,18 +216,18 @@ def test_a_store_that_is_gone_is_told() -> None:
             storage.broken = True
             assert "no leader" in await rig.fail(500, "GET", f"{CONFIG_MAPS}/a")
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_a_cache_that_is_late_is_waited_for() -> None:
     async def main() -> None:
         async with behind() as (rig, storage):
             storage.current_revision = MemoryStorage.current_revision.__get__(storage)  # type: ignore[method-assign]
-            asyncio.get_running_loop().call_later(0.01, storage.release)
+            asyncio.get_running_loop().call_later(CATCH_UP - 0.1, storage.release)
             assert (await rig.ok("GET", f"{CONFIG_MAPS}/c"))["data"] == {"v": "new"}
             assert counted(rig) == {("false", "", "configmaps", "true"): 1}
 
-    asyncio.run(main())
+    run(main())
 
 
 def test_every_view_of_an_object_can_come_from_the_store() -> None:
@@ -240,4 +241,4 @@ def test_every_view_of_an_object_can_come_from_the_store() -> None:
             await rig.fail(500, "GET", f"{PODS}/p/log")
             await rig.fail(500, "GET", f"{PODS}/p/proxy/")
 
-    asyncio.run(scenario())
+    run(scenario())

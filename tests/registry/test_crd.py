@@ -7,7 +7,6 @@ import pytest
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
-from pilothouse.api.structural import schema as structural
 from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.crd import Definitions, storage_hash
@@ -194,17 +193,20 @@ async def test_a_schema_that_changes(rig: Any, runner: Any, define: Any) -> None
 
 
 async def test_a_schema_is_compiled_for_its_first_object_and_no_other(
-    rig: Any, runner: Any, define: Any, monkeypatch: pytest.MonkeyPatch
+    rig: Any, runner: Any, define: Any
 ) -> None:
-    compiled, compile = [], structural.compile
-    monkeypatch.setattr(structural, "compile", lambda declared: compiled.append(1) or compile(declared))
     await define()
+    checked = rig.catalog.get("example.com", "v1", "widgets").codec._checked
     await rig.ok("GET", path())
-    assert compiled == []
-    for n in range(3):
+    assert checked.schema is None
+    await rig.ok("POST", path(), widget("w0", n=0))
+    compiled = checked.schema
+    assert compiled is not None
+    for n in range(1, 3):
         await rig.ok("POST", path(), widget(f"w{n}", n=n))
         await rig.ok("PATCH", path(name=f"w{n}"), {"spec": {"a": "x"}}, headers=MERGE)
-    assert compiled == [1]
+    assert checked.schema is compiled
+    assert rig.catalog.get("example.com", "v1", "widgets").codec._checked is checked
 
 
 async def test_a_version_that_is_served_no_longer(rig: Any, runner: Any, define: Any) -> None:

@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -95,7 +95,8 @@ class UnionAuthenticator:
     """Asks each method in turn: front proxy and certificates, then tokens, then anonymous.
 
     `methods` look at the whole request; `tokens` at a bearer token. The first success wins; a failure counts
-    only when nothing succeeds, and then it keeps anonymous from being tried. `audiences` are the server's.
+    only when nothing succeeds, and then it keeps anonymous from being tried. `audiences` are the server's;
+    `clock` is the one by which a token's result is cached for SUCCESS_TTL seconds.
     """
 
     def __init__(
@@ -105,11 +106,13 @@ class UnionAuthenticator:
         audiences: Sequence[str] = (),
         anonymous: bool = True,
         budget: Budget | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.methods = tuple(methods)
         self.tokens = tuple(tokens)
         self.audiences = tuple(audiences)
         self.anonymous = anonymous
+        self._clock = clock
         self._cache: Cache[str | bytes, tuple[float, User]] = Cache(
             "tokens", budget or Budget(), largest=_LARGEST, lifetime=SUCCESS_TTL
         )
@@ -124,7 +127,7 @@ class UnionAuthenticator:
                     return ANONYMOUS
             else:
                 known = self._cache[header]
-                if known is not None and known[0] > time.monotonic():
+                if known is not None and known[0] > self._clock():
                     return known[1]
         return await self._ask(request)
 
@@ -157,13 +160,13 @@ class UnionAuthenticator:
         if token:
             key = _cache_key(token)
             known = self._cache[key] if header else None
-            if known is not None and known[0] > time.monotonic():
+            if known is not None and known[0] > self._clock():
                 return known[1]
             review = await self._token(token, self.audiences)
             if review.identity is not None:
                 user = review.identity.user
                 if header:
-                    self._cache.put(key, (time.monotonic() + SUCCESS_TTL, user))
+                    self._cache.put(key, (self._clock() + SUCCESS_TTL, user))
                 return user
             reasons.append(review.error)
         if reasons or not self.anonymous:

@@ -56,13 +56,26 @@ def username_prefix(claim: str, flag: str, issuer: str) -> str:
 
 
 class OIDCTokens:
-    """Checks the tokens of one issuer; its keys are fetched whenever an unknown one signs a token."""
+    """Checks the tokens of one issuer; its keys are fetched whenever an unknown one signs a token.
 
-    def __init__(self, issuer: OIDCIssuer, fetch: Fetch, audiences: Sequence[str] = ()) -> None:
+    Two fetches are at least _RETRY seconds of `clock` apart; `now` gives the Unix seconds that a token's dates are
+    compared with.
+    """
+
+    def __init__(
+        self,
+        issuer: OIDCIssuer,
+        fetch: Fetch,
+        audiences: Sequence[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self.issuer = issuer
         self.fetch = fetch
         self.audiences = tuple(audiences)
         self._keys: dict[str, Any] = {}
+        self._clock = clock
+        self._now = now
         self._fetched = -_RETRY
         self._fetching: asyncio.Task[None] | None = None
 
@@ -71,7 +84,7 @@ class OIDCTokens:
         if parts is None or _issuer_of(parts[1]) != self.issuer.url:
             return None
         header, claims = parts
-        due = self._fetching is not None or time.monotonic() - self._fetched >= _RETRY
+        due = self._fetching is not None or self._clock() - self._fetched >= _RETRY
         if self._key(header) is None and due:
             return await self._after_fetch(token, header, claims, audiences)
         return self._identity(token, header, claims, audiences)
@@ -94,7 +107,7 @@ class OIDCTokens:
     async def _load_keys(self) -> None:
         from joserfc.jwk import KeySet
 
-        self._fetched = time.monotonic()
+        self._fetched = self._clock()
         url = self.issuer.discovery_url or self.issuer.url.rstrip("/") + _WELL_KNOWN
         document = json.loads(await self.fetch(url))
         if document.get("issuer") != self.issuer.url:
@@ -154,7 +167,7 @@ class OIDCTokens:
             raise errors.Unauthorized(
                 f"oidc: verify token: oidc: expected audience in [{wanted}] got [{got}]"
             )
-        _check_times(dates, time.time())
+        _check_times(dates, self._now())
 
     def _user(self, claims: dict[str, Any]) -> User:
         issuer = self.issuer

@@ -1,8 +1,8 @@
 """Users that a front proxy names in headers, trusted by its client certificate (--requestheader-*)."""
 
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
 from pilothouse import errors
@@ -22,7 +22,7 @@ def unescape_key(key: str) -> str:
 class RequestHeaderAuthenticator:
     """Reads the user from headers when the peer's certificate is of `ca`.
 
-    Its CN must be among `allowed_names` unless that is empty.
+    Its CN must be among `allowed_names` unless that is empty. `clock` gives Unix seconds.
     """
 
     def __init__(
@@ -35,8 +35,10 @@ class RequestHeaderAuthenticator:
         group_headers: Sequence[str] = ("X-Remote-Group",),
         extra_prefixes: Sequence[str] = ("X-Remote-Extra-",),
         budget: Budget | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.ca = ca
+        self._clock = clock
         self.allowed_names = frozenset(allowed_names)
         self.username_headers = [h.lower() for h in username_headers]
         self.uid_headers = [h.lower() for h in uid_headers]
@@ -59,10 +61,11 @@ class RequestHeaderAuthenticator:
     def _check_proxy(self, chain: tuple[bytes, ...]) -> None:
         from cryptography.x509.oid import NameOID
 
-        if (self._trusted[chain[0]] or 0.0) > datetime.now(UTC).timestamp():
+        now = self._clock()
+        if (self._trusted[chain[0]] or 0.0) > now:
             return
         self._trusted.drop(chain[0])
-        leaf = verified(chain, self.ca)
+        leaf = verified(chain, self.ca, now)
         names = [str(a.value) for a in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         name = names[-1] if names else ""
         if self.allowed_names and name not in self.allowed_names:

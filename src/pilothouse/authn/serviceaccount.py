@@ -4,7 +4,7 @@ import base64
 import hmac
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -43,7 +43,10 @@ def groups(namespace: str) -> tuple[str, ...]:
 
 @dataclass(slots=True, frozen=True)
 class TokenIssuer:
-    """Answers TokenRequests. `audiences` are the API server's; `max_expiration` in seconds, 0 = no limit."""
+    """Answers TokenRequests. `audiences` are the API server's; `max_expiration` in seconds, 0 = no limit.
+
+    `clock` gives Unix seconds.
+    """
 
     issuer: str
     key: keys.SigningKey
@@ -51,6 +54,7 @@ class TokenIssuer:
     audiences: tuple[str, ...]
     max_expiration: int = 0
     extend_expiration: bool = True
+    clock: Callable[[], float] = time.time
 
     def request(self, obj: Object, namespace: str, name: str) -> tuple[Object, list[str]]:
         """The TokenRequest with a token for the service account, and warnings."""
@@ -78,7 +82,7 @@ class TokenIssuer:
                 f"the UID in the token request ({metadata['uid']}) does not match "
                 f"the UID of the service account ({uid})",
             )
-        metadata.update(name=name, namespace=namespace, uid=uid, creationTimestamp=_format(time.time()))
+        metadata.update(name=name, namespace=namespace, uid=uid, creationTimestamp=_format(self.clock()))
         given = obj.get("spec") or {}
         seconds = given.get("expirationSeconds")
         spec = {
@@ -107,7 +111,7 @@ class TokenIssuer:
             )
             seconds = self.max_expiration
             spec = {**spec, "expirationSeconds": seconds}
-        now = time.time()
+        now = self.clock()
         lifetime, warn_after = seconds, 0
         if self._extends(spec, bound):
             lifetime, warn_after = _EXTENDED, seconds
@@ -221,7 +225,10 @@ def discovery_document(issuer: str, jwks_uri: str, public: Sequence[keys.VerifyK
 
 
 class ServiceAccountTokens:
-    """Checks tokens that this cluster issued. Without `lookup` legacy tokens are good by signature alone."""
+    """Checks tokens that this cluster issued. Without `lookup` legacy tokens are good by signature alone.
+
+    `clock` gives Unix seconds.
+    """
 
     def __init__(
         self,
@@ -230,12 +237,14 @@ class ServiceAccountTokens:
         audiences: Sequence[str],
         readers: Readers,
         lookup: bool = True,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.public = tuple(public)
         self.issuers = frozenset(issuers)
         self.audiences = tuple(audiences)
         self.readers = readers
         self.lookup = lookup
+        self._clock = clock
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         parts = keys.read(token)
@@ -273,7 +282,7 @@ class ServiceAccountTokens:
         return both
 
     def _check_bound(self, claims: dict[str, Any], dates: dict[str, int], private: "_Claims") -> User:
-        now = time.time()
+        now = self._clock()
         _check_times(dates, now)
         namespace, name, uid = private.namespace, *private.ref("serviceaccount")
         account = self.readers.get("serviceaccounts", namespace, name)

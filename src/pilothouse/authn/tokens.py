@@ -5,7 +5,7 @@ import csv
 import hmac
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from pilothouse.api.fields import Object
@@ -58,18 +58,24 @@ _BOOTSTRAP_GROUP = re.compile(r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]")
 
 
 class BootstrapTokens:
-    """Tokens `id.secret` in the secrets kube-system/bootstrap-token-ID (--enable-bootstrap-token-auth)."""
+    """Tokens `id.secret` in the secrets kube-system/bootstrap-token-ID (--enable-bootstrap-token-auth).
 
-    def __init__(self, readers: Readers, audiences: Sequence[str] = ()) -> None:
+    `clock` gives Unix seconds.
+    """
+
+    def __init__(
+        self, readers: Readers, audiences: Sequence[str] = (), clock: Callable[[], float] = time.time
+    ) -> None:
         self.readers = readers
         self.audiences = tuple(audiences)
+        self._clock = clock
 
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         parts = _BOOTSTRAP.fullmatch(token)
         if parts is None:
             return None
         secret = self.readers.get("secrets", "kube-system", f"bootstrap-token-{parts[1]}")
-        if secret is None or not _is_valid(secret, parts[1], parts[2]):
+        if secret is None or not _is_valid(secret, parts[1], parts[2], self._clock()):
             return None
         groups = _extra_groups(_text(secret, "auth-extra-groups"))
         both = intersect(self.audiences, audiences)
@@ -86,18 +92,18 @@ def _text(secret: Object, key: str) -> str:
         return ""
 
 
-def _is_valid(secret: Object, token_id: str, token_secret: str) -> bool:
+def _is_valid(secret: Object, token_id: str, token_secret: str, now: float) -> bool:
     return (
         not secret["metadata"].get("deletionTimestamp")
         and secret.get("type") == "bootstrap.kubernetes.io/token"
         and hmac.compare_digest(_text(secret, "token-secret").encode(), token_secret.encode())
         and _text(secret, "token-id") == token_id
-        and not _expired(_text(secret, "expiration"))
+        and not _expired(_text(secret, "expiration"), now)
         and _text(secret, "usage-bootstrap-authentication") == "true"
     )
 
 
-def _expired(when: str) -> bool:
+def _expired(when: str, now: float) -> bool:
     """Whether a secret has expired; one whose expiration cannot be parsed has."""
     if not when:
         return False
@@ -105,7 +111,7 @@ def _expired(when: str) -> bool:
         moment = datetime.fromisoformat(when)
     except ValueError:
         return True
-    return moment.tzinfo is None or moment.timestamp() <= time.time()
+    return moment.tzinfo is None or moment.timestamp() <= now
 
 
 def _extra_groups(text: str) -> list[str] | None:

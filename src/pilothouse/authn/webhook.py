@@ -1,7 +1,7 @@
 """Tokens that a remote service judges by TokenReview (--authentication-token-webhook-config-file)."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pilothouse import errors
@@ -13,7 +13,7 @@ from pilothouse.outbound.reviews import Post
 
 
 class WebhookTokens:
-    """Asks the service about each token; its answers are cached for `ttl` seconds.
+    """Asks the service about each token; its answers are cached for `ttl` seconds of `clock`.
 
     `version` is the one of authentication.k8s.io that the service speaks: v1 or v1beta1.
     """
@@ -25,6 +25,7 @@ class WebhookTokens:
         version: str = "v1beta1",
         ttl: float = 120.0,
         budget: Budget | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if version not in ("v1", "v1beta1"):
             raise ValueError(
@@ -35,6 +36,7 @@ class WebhookTokens:
         self.audiences = tuple(audiences)
         self.version = version
         self.ttl = ttl
+        self._clock = clock
         self._known: Cache[tuple[str | bytes, tuple[str | bytes, ...]], tuple[float, TokenIdentity]] = Cache(
             "tokens_webhook", budget or Budget(), lifetime=ttl
         )
@@ -42,7 +44,7 @@ class WebhookTokens:
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         wanted = tuple(audiences)
         known = self._known[short(token), tuple(map(short, wanted))]
-        if known is not None and known[0] > time.monotonic():
+        if known is not None and known[0] > self._clock():
             return known[1]
         return await self._ask(token, wanted)
 
@@ -63,7 +65,7 @@ class WebhookTokens:
             raise errors.Unauthorized(f"the answer is no TokenReview: {error}") from None
         if identity is not None and self.ttl > 0:
             key = short(token), tuple(map(short, wanted))
-            self._known.put(key, (time.monotonic() + self.ttl, identity))
+            self._known.put(key, (self._clock() + self.ttl, identity))
         return identity
 
     def _identity(self, status: Any, wanted: tuple[str, ...]) -> TokenIdentity | None:

@@ -1,7 +1,8 @@
 """Client certificates: CN is the user, O the groups. Loads `cryptography` at the first certificate."""
 
 import functools
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -24,10 +25,16 @@ _MAX_DEPTH = 10
 
 
 class CertificateAuthenticator:
-    """Users by client certificate of `ca`, the PEM of --client-ca-file. The result of a chain is cached."""
+    """Users by client certificate of `ca`, the PEM of --client-ca-file. The result of a chain is cached.
 
-    def __init__(self, ca: bytes, budget: Budget | None = None) -> None:
+    `clock` gives Unix seconds.
+    """
+
+    def __init__(
+        self, ca: bytes, budget: Budget | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         self.ca = ca
+        self._clock = clock
         self._known: Cache[bytes, tuple[float, User | None]] = Cache(
             "certificates", budget or Budget(), largest=_LARGEST
         )
@@ -38,9 +45,10 @@ class CertificateAuthenticator:
             return None
         # PERF: the same bytes object on every request of a connection, so that its hash is computed once.
         known = self._known[chain[0]]
-        if known is None or known[0] <= datetime.now(UTC).timestamp():
+        now = self._clock()
+        if known is None or known[0] <= now:
             self._known.drop(chain[0])
-            leaf = verified(chain, self.ca)
+            leaf = verified(chain, self.ca, now)
             user = subject_user(leaf, chain[0])
             known = (leaf.not_valid_after_utc.timestamp(), user and with_authenticated(user))
             self._known.put(chain[0], known)
@@ -73,8 +81,11 @@ def _uid(leaf: "Certificate") -> str:
     return value
 
 
-def verified(chain: Sequence[bytes], ca: bytes) -> "Certificate":
-    """The leaf of a chain that leads to `ca` and may be used by clients now, or errors.Unauthorized."""
+def verified(chain: Sequence[bytes], ca: bytes, now: float) -> "Certificate":
+    """The leaf of a chain that leads to `ca` and may be used by clients at `now`, in Unix seconds.
+
+    Raises errors.Unauthorized when there is a fault.
+    """
     from cryptography import x509
 
     try:
@@ -82,7 +93,7 @@ def verified(chain: Sequence[bytes], ca: bytes) -> "Certificate":
     except ValueError as error:
         raise errors.Unauthorized(f"x509: {error}") from None
     leaf = certificates[0]
-    why = _fault(leaf, certificates[1:], _roots(ca))
+    why = _fault(leaf, certificates[1:], _roots(ca), datetime.fromtimestamp(now, UTC))
     if why:
         raise errors.Unauthorized(f"verifying certificate SN={leaf.serial_number} failed: {why}")
     return leaf
@@ -95,19 +106,21 @@ def _roots(ca: bytes) -> "tuple[Certificate, ...]":
     return tuple(x509.load_pem_x509_certificates(ca))
 
 
-def _fault(leaf: "Certificate", others: "list[Certificate]", roots: "tuple[Certificate, ...]") -> str:
+def _fault(
+    leaf: "Certificate", others: "list[Certificate]", roots: "tuple[Certificate, ...]", now: datetime
+) -> str:
     """Why a leaf cannot be trusted, "" when it can."""
-    if not _in_time(leaf):
+    if not _in_time(leaf, now):
         return "x509: certificate has expired or is not yet valid"
     if not _for_clients(leaf):
         return "x509: certificate specifies an incompatible key usage"
-    if not _leads_to(leaf, others, roots, 0):
+    if not _leads_to(leaf, others, roots, now, 0):
         return "x509: certificate signed by unknown authority"
     return ""
 
 
-def _in_time(certificate: "Certificate") -> bool:
-    return certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc
+def _in_time(certificate: "Certificate", now: datetime) -> bool:
+    return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
 
 
 def _for_clients(certificate: "Certificate") -> bool:
@@ -131,17 +144,21 @@ def _may_sign(certificate: "Certificate") -> bool:
 
 
 def _leads_to(
-    certificate: "Certificate", others: "list[Certificate]", roots: "tuple[Certificate, ...]", depth: int
+    certificate: "Certificate",
+    others: "list[Certificate]",
+    roots: "tuple[Certificate, ...]",
+    now: datetime,
+    depth: int,
 ) -> bool:
     if certificate in roots:
         return True
-    if any(_in_time(root) and _may_sign(root) and _signed_by(certificate, root) for root in roots):
+    if any(_in_time(root, now) and _may_sign(root) and _signed_by(certificate, root) for root in roots):
         return True
     return depth < _MAX_DEPTH and any(
-        _in_time(other)
+        _in_time(other, now)
         and _may_sign(other)
         and _signed_by(certificate, other)
-        and _leads_to(other, [o for o in others if o is not other], roots, depth + 1)
+        and _leads_to(other, [o for o in others if o is not other], roots, now, depth + 1)
         for other in others
     )
 

@@ -22,11 +22,12 @@ class PodsOfNodes:
     """What the pods of a node refer to. A pod is looked at when its node asks for something, and then remembered.
 
     So this is never more than there are pods, but for nodes that went away: the longest silent one goes when another
-    asks.
+    asks, _FORGOTTEN_AFTER seconds of `clock` after its pods were looked at.
     """
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, clock: Callable[[], float] = time.monotonic) -> None:
         self._readers = readers
+        self._clock = clock
         self._known: dict[str, tuple[int, float, dict[str, tuple[int, frozenset[Vertex]]]]] = {}
         """By node: the revision of all pods, when that was, and for each of the node's its own revision and what it
         refers to. The node that asked last stands last."""
@@ -46,13 +47,13 @@ class PodsOfNodes:
             now[key] = known if known and known[0] == rev else (rev, frozenset(pod_vertices(load())))
         self._known.pop(node, None)
         if now:
-            self._known[node] = (revision, time.monotonic(), now)
+            self._known[node] = (revision, self._clock(), now)
         self._forget_silent()
         return now
 
     def _forget_silent(self) -> None:
         silent = next(iter(self._known), None)
-        if silent is not None and self._known[silent][1] < time.monotonic() - _FORGOTTEN_AFTER:
+        if silent is not None and self._known[silent][1] < self._clock() - _FORGOTTEN_AFTER:
             del self._known[silent]
 
 

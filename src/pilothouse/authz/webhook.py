@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 
 from pilothouse import errors
 from pilothouse.api import selectors
@@ -20,7 +21,10 @@ _MAX_CACHED = 10_000
 
 
 class WebhookAuthorizer:
-    """Asks the service and caches its decisions for the given seconds. It has no opinion when the service fails."""
+    """Asks the service and caches its decisions for the given seconds of `clock`.
+
+    It has no opinion when the service fails.
+    """
 
     def __init__(
         self,
@@ -30,6 +34,7 @@ class WebhookAuthorizer:
         allowed_ttl: float = 300.0,
         other_ttl: float = 30.0,
         budget: Budget | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if version not in ("v1", "v1beta1"):
             raise ValueError(
@@ -40,6 +45,7 @@ class WebhookAuthorizer:
         self.version = version
         self.allowed_ttl = allowed_ttl
         self.other_ttl = other_ttl
+        self._clock = clock
         self._known: Cache[str | bytes, tuple[float, Decision]] = Cache(
             "authorization_webhook", budget or Budget(), lifetime=max(allowed_ttl, other_ttl)
         )
@@ -49,7 +55,7 @@ class WebhookAuthorizer:
         text = json.dumps(spec)
         key = short(text) if len(text) <= _MAX_CACHED else ""
         known = self._known[key]
-        if known is not None and known[0] > time.monotonic():
+        if known is not None and known[0] > self._clock():
             return known[1]
         return await self._ask(spec, key)
 
@@ -71,7 +77,7 @@ class WebhookAuthorizer:
         decision = Decision(allowed, denied, str(status.get("reason") or ""))
         ttl = self.allowed_ttl if allowed else self.other_ttl
         if ttl > 0 and key:
-            self._known.put(key, (time.monotonic() + ttl, decision))
+            self._known.put(key, (self._clock() + ttl, decision))
         return decision
 
     def rules_for(self, user: User, namespace: str) -> Rules:

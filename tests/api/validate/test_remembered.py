@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilothouse.api.fields import Errors
-from pilothouse.api.validate import remembered
-from pilothouse.api.validate.remembered import RememberedRule
+from pilothouse.api.validate.remembered import LARGEST, REMEMBERED, RememberedRule
 
 
 class Counted:
@@ -51,14 +50,13 @@ def test_a_value_without_a_cause_is_asked_about_once_in_each_context() -> None:
     assert len(inner.asked) == 4
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: Any) -> None:
-    monkeypatch.setattr(remembered, "REMEMBERED", 2)
+def test_what_is_remembered_is_bounded() -> None:
     inner = Counted()
     rule = RememberedRule(inner)
-    for number in (1, 2, 3, 1):
-        rule({"a": number}, "x", Errors())
-    assert len(inner.asked) == 4
-    large = {f"name-{i}": 1 for i in range(remembered.LARGEST)}
+    for number in (*range(REMEMBERED + 1), 0):
+        rule({"a": number}, "x", Errors(), REMEMBERED)
+    assert len(inner.asked) == REMEMBERED + 2, "the first is forgotten when there are too many"
+    large = {f"name-{i}": 1 for i in range(LARGEST)}
     rule(large, "x", Errors())
     rule(large, "x", Errors())
-    assert len(inner.asked) == 6
+    assert len(inner.asked) == REMEMBERED + 4

@@ -1,18 +1,57 @@
 """What comes and goes with a service: objects, node ports."""
 
 import logging
-import random
 
+import orjson
 import pytest
+from harness import Rig
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.registry.node_ports import KEY, TAKEN, decode, encode
 from pilothouse.storage.interface import Unavailable
+from pilothouse.storage.memory import MemoryStorage
 
 SERVICES = "/api/v1/namespaces/default/services"
 ADDRESSES = "/apis/networking.k8s.io/v1/ipaddresses"
 PORTS = [{"port": 80}]
 MERGE = {"Content-Type": "application/merge-patch+json"}
+
+
+class Contended(MemoryStorage):
+    """A store that other servers write to. Each of `rivals` is awaited once, before a write of a key below `contested`."""
+
+    def __init__(self):
+        super().__init__()
+        self.contested = KEY
+        self.rivals = []
+
+    async def create(self, key, value, ttl=0):
+        await self._let_rivals(key, value)
+        return await super().create(key, value, ttl)
+
+    async def update(self, key, value, expect, ttl=0):
+        await self._let_rivals(key, value)
+        return await super().update(key, value, expect, ttl)
+
+    async def _let_rivals(self, key, value):
+        if self.rivals and key.startswith(self.contested):
+            await self.rivals.pop(0)(key, value)
+
+    async def elsewhere(self, key, value):
+        """What another server writes."""
+        known = await self.get(key)
+        if known is None:
+            await super().create(key, value)
+        else:
+            await super().update(key, value, known.mod)
+
+
+@pytest.fixture
+def rig(runner):
+    rig = Rig(storage=Contended())
+    runner.run(rig.start())
+    yield rig
+    runner.run(rig.stop())
 
 
 def service(name, **spec):
@@ -120,24 +159,24 @@ async def test_a_health_check_port_is_marked(rig):
     assert await marked(rig) == set()
 
 
-def others_take(rig, monkeypatch, *numbers):
-    """Another server marks ports between our choice and our claim, once for each call."""
-    claim, left = rig.services.node_ports.claim, list(numbers)
+def others_take(rig, *numbers):
+    """Other servers mark ports between our choice and our claim, once for each number; 0 is the port we have chosen."""
 
-    async def late(wanted):
-        if left:
-            kv = await rig.storage.get(KEY)
-            bits = decode(kv.value)[1] if kv is not None else 0
-            bits |= 1 << (left.pop(0) or min(wanted)) - 30000
-            value = encode("30000-32767", bits)
-            await (rig.storage.update(KEY, value, kv.mod) if kv else rig.storage.create(KEY, value))
-        return await claim(wanted)
+    def rival(number):
+        async def take(key, value):
+            known = await rig.storage.get(KEY)
+            bits = decode(known.value)[1] if known is not None else 0
+            chosen = decode(value)[1] & ~bits
+            taken = 1 << number - 30000 if number else chosen & -chosen
+            await rig.storage.elsewhere(KEY, encode("30000-32767", bits | taken))
 
-    monkeypatch.setattr(rig.services.node_ports, "claim", late)
+        return take
+
+    rig.storage.rivals = [rival(number) for number in numbers]
 
 
-async def test_a_port_that_another_server_was_faster_to_take_is_refused(rig, monkeypatch):
-    others_take(rig, monkeypatch, 30007, 30009)
+async def test_a_port_that_another_server_was_faster_to_take_is_refused(rig):
+    others_take(rig, 30007, 30009)
     text = await rig.fail(422, "POST", SERVICES, service("a", type="NodePort", ports=ports(0, 30007)))
     assert f"spec.ports[1].nodePort: Invalid value: 30007: {TAKEN}" in text
     assert await marked(rig) == {30007} and await addresses(rig) == {}
@@ -148,11 +187,11 @@ async def test_a_port_that_another_server_was_faster_to_take_is_refused(rig, mon
 
 
 @pytest.mark.parametrize("verb", ["POST", "PUT", "apply", "change"])
-async def test_a_chosen_port_that_is_lost_is_chosen_anew(rig, monkeypatch, verb):
+async def test_a_chosen_port_that_is_lost_is_chosen_anew(rig, verb):
     wanted = service("a", type="NodePort", ports=ports(0))
     if verb == "change":
         await rig.ok("POST", SERVICES, service("a", ports=ports(0)))
-    others_take(rig, monkeypatch, 0, 0, 0)
+    others_take(rig, 0, 0, 0)
     if verb == "POST":
         made = await rig.ok("POST", SERVICES, wanted)
     elif verb == "PUT":
@@ -174,27 +213,29 @@ async def test_a_full_range_is_said(rig):
     assert text == "Internal error occurred: failed to allocate a nodePort: range is full"
 
 
-async def test_a_chosen_address_that_is_somebodys_is_chosen_anew(rig, monkeypatch):
-    mine = {"metadata": {"name": "10.0.0.77"}, "spec": {"parentRef": {"resource": "gateways", "name": "g"}}}
-    await rig.ok("POST", ADDRESSES, mine)
-    pool = rig.services.addresses._pools["IPv4"]
-    pool.of_objects.clear()  # as if it had been made elsewhere at this moment
-    wanted = [int(pool.network.network_address) + 77]
-    real = random.randint
-    monkeypatch.setattr(random, "randint", lambda low, high: wanted.pop() if wanted else real(low, high))
+async def test_a_chosen_address_that_is_somebodys_is_chosen_anew(rig):
+    taken = []
+
+    async def gateway(key, value):
+        obj = orjson.loads(value)
+        taken.append(obj["metadata"]["name"])
+        obj["spec"]["parentRef"] = {"resource": "gateways", "namespace": "default", "name": "g"}
+        await rig.storage.elsewhere(key, orjson.dumps(obj))
+
+    rig.storage.contested = "/registry/ipaddresses/"
+    rig.storage.rivals = [gateway, gateway]
     made = await rig.ok("POST", SERVICES, service("a"))
-    assert not wanted and made["spec"]["clusterIP"] != "10.0.0.77"
-    held = await addresses(rig)
-    assert held == {"10.0.0.77": "g", made["spec"]["clusterIP"]: "a"}
+    assert await addresses(rig) == {**dict.fromkeys(taken, "g"), made["spec"]["clusterIP"]: "a"}
+    assert len({*taken, made["spec"]["clusterIP"]}) == 3
 
 
-async def test_what_can_not_be_given_back_does_not_fail_the_delete(rig, monkeypatch, caplog):
+async def test_what_can_not_be_given_back_does_not_fail_the_delete(rig, caplog):
     await rig.ok("POST", SERVICES, service("a", type="NodePort", ports=ports(30007)))
 
-    async def broken(ports):
+    async def gone(key, value):
         raise Unavailable("no leader")
 
-    monkeypatch.setattr(rig.services.node_ports, "give_back", broken)
+    rig.storage.rivals = [gone]
     with caplog.at_level(logging.WARNING):
         await rig.ok("DELETE", f"{SERVICES}/a")
     assert "no leader" in str(caplog.records[-1].kv["err"])

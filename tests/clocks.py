@@ -1,0 +1,11 @@
+"""A clock that stands still until the test moves it."""
+
+
+class Clock:
+    """What code calls that takes a clock; `now` is in seconds."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
