@@ -74,7 +74,7 @@ class RequestScope(Write):
         name: str,
         *,
         delete_options: Object | None = None,
-        present: Callable[[Object], Object] | None = None,
+        view: Callable[[Object], Object] | None = None,
     ) -> None:
         info = ctx.info
         context = WriteContext(
@@ -98,7 +98,7 @@ class RequestScope(Write):
             strategy=strategy_of(ctx, resource),
             delete_options=delete_options,
             manager=manager_name(ctx, params) if delete_options is None else "",
-            present=present,
+            view=view,
         )
         self.verbs = verbs
         self.ctx = ctx
@@ -145,7 +145,7 @@ class RequestScope(Write):
         return await self.update(
             make,
             uid=uid,
-            shared=self.present is None,
+            shared=self.shows_rules_form,
             allow_create=allow_create,
             authorize_create=self.authorize_create,
         )
@@ -179,8 +179,7 @@ class RequestScope(Write):
         for text in self.context.warnings:
             self.ctx.warn(text)
         status = 201 if written.created else 200
-        show = self.verbs.responder.value
-        return await self.context.work.run(show, self.ctx, self.resource, written.value, status)
+        return await self.verbs.responder.answer(self.ctx, self.resource, written.value, status)
 
 
 def strategy_of(ctx: Context, resource: Resource) -> Strategy:

@@ -7,6 +7,7 @@ from pilothouse.api import apply, codec, meta
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
+from pilothouse.api.patch import copy
 from pilothouse.registry import deletion
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.catalog import Catalog
@@ -105,10 +106,9 @@ class Client:
         async def make(live: Object | None) -> Object:
             if live is None:  # of a kind that an update may create
                 raise errors.not_found(resource.group, resource.plural, name)
-            entry = self.store.entry(resource, namespace, name)
-            obj = decode(entry) if entry is not None else live
+            obj = copy(live)
             edit(obj)
-            write.track(live, obj)
+            await write.settle_fields(write.track, live, obj)
             return await write.mutate(obj, live)
 
         await write.update(make, uid=uid)

@@ -17,6 +17,7 @@ import orjson
 from pilothouse import errors
 from pilothouse.api import json, jsonpath
 from pilothouse.api.fields import Object
+from pilothouse.api.managed import Convert
 from pilothouse.api.patch import copy
 from pilothouse.api.schema import Type
 from pilothouse.api.structural import schema as structural
@@ -24,6 +25,7 @@ from pilothouse.api.structural.codec import StructuralCodec
 from pilothouse.api.validate.crd.definition import is_true
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.conventions import CUSTOM
+from pilothouse.registry.conversion import Conversion, Converter
 from pilothouse.registry.crd_strategy import Checked, Instances, nested, split
 from pilothouse.registry.groups.records import own
 from pilothouse.registry.printers.common import Columns
@@ -69,22 +71,26 @@ class CustomResource(Resource):
     def list_kind(self) -> str:
         return self.list_name or self.kind + "List"
 
-    def version_of(self, api_version: str) -> tuple[Type, Callable[[Object], Object]] | None:
+    def version_of(self, api_version: str) -> tuple[Type, Convert] | None:
         """As Resource.version_of, for versions that are not served too; only the API version changes."""
-        other = self.siblings.get(api_version)
-        if other is None or other.type_of is None:
+        type_ = self.type_of_version(api_version)
+        if type_ is None:
             return None
-        return other.type_of(), lambda obj: {**obj, "apiVersion": api_version}
+        return type_, lambda objects: [{**obj, "apiVersion": api_version} for obj in objects]
 
 
 class Definition:
     """One definition and its records. `raw` are its served bytes; `storage` is the record that is stored.
 
+    converter: what converts the objects between versions, None = only their API version changes.
     fault: why its resources are not served, "" when they are; the record that is stored is there all the same, for
     its objects have to be deleted.
     """
 
-    def __init__(self, raw: bytes, obj: Object, digests: "Digests") -> None:
+    def __init__(
+        self, raw: bytes, obj: Object, digests: "Digests", converter: Converter | None = None
+    ) -> None:
+        self.converter = converter
         self.digest = digests.whole
         self.fault = digests.fault
         self.name: str = obj["metadata"]["name"]
@@ -136,18 +142,11 @@ class Definition:
         codec = CustomCodec(group, name, self.kind, checked)
         subresources = version.get("subresources") or {}
 
-        def restore(obj: Object) -> Object:
-            return codec.restore(copy(obj))
-
-        def keep(obj: Object) -> None:
-            """Into the stored form, in place."""
-            if name != stored:
-                obj["apiVersion"] = f"{group}/{stored}"
-                structural.prune(obj, self._checked[stored].compiled())
-
-        as_stored = name == stored and not self._changed and not _defaults_status(version)
-        rules = Instances(group, name, self.kind, checked, subresources, keep, restore, self._is_terminating)
-        selectable = _selectable(version, None if as_stored else restore)
+        conversion = None
+        if name != stored or self._changed or _defaults_status(version):
+            conversion = self._conversion(codec, name, stored)
+        rules = Instances(group, name, self.kind, checked, subresources, self._is_terminating)
+        selectable = _selectable(version, self._field_form(conversion, stored))
         return CustomResource(
             group=group,
             version=name,
@@ -162,10 +161,10 @@ class Definition:
             key_prefix=f"/registry/{group}/{plural}/",
             type_of=functools.cache(lambda: structural.type_of(checked.compiled())),
             strategy=rules.strategy(),
-            subresources=_subresources(rules, subresources, (group, name, self.kind), restore),
+            subresources=_subresources(rules, subresources, (group, name, self.kind)),
             selectable=selectable,
             indexed=tuple(selectable),
-            from_storage=None if as_stored else restore,
+            conversion=conversion,
             conventions=CUSTOM,
             codec=codec,
             columns=_columns(version),
@@ -173,6 +172,39 @@ class Definition:
             siblings=siblings,
             list_name=accepted.get("listKind", ""),
         )
+
+    def _conversion(self, codec: CustomCodec, name: str, stored: str) -> Conversion:
+        """How objects come from the stored version to another one, or to the same one after the schema has changed."""
+
+        def present(obj: Object) -> Object:
+            return codec.restore(copy(obj))
+
+        def store(obj: Object) -> Object:
+            if name == stored:
+                return obj
+            obj = copy(obj)
+            obj["apiVersion"] = f"{self.group}/{stored}"
+            structural.prune(obj, self._checked[stored].compiled())
+            return obj
+
+        served = f"{self.group}/{name}"
+        return Conversion(
+            present=present,
+            store=store,
+            converter=self.converter,
+            served=served,
+            stored=f"{self.group}/{stored}",
+        )
+
+    def _field_form(self, conversion: Conversion | None, stored: str) -> Callable[[Object], Object] | None:
+        """What selectable fields are read from, given a stored object; None = the object itself.
+
+        Selecting cannot wait: where there is a converter the fields are those of the stored version.
+        """
+        if conversion is None or conversion.converter is None:
+            return conversion.present if conversion is not None else None
+        codec = CustomCodec(self.group, stored, self.kind, self._checked[stored])
+        return lambda obj: codec.restore(copy(obj))
 
     def compile(self) -> None:
         """Compile the schemas of what is served and stored; one that cannot be stays an error for its requests."""
@@ -184,15 +216,13 @@ class Definition:
         return self.terminating
 
 
-def _subresources(
-    rules: Instances, declared: Object, kind: tuple[str, str, str], restore: Callable[[Object], Object]
-) -> dict[str, Subresource]:
+def _subresources(rules: Instances, declared: Object, kind: tuple[str, str, str]) -> dict[str, Subresource]:
     """The subresources that a version declares; `kind` is the group, version and kind of its objects."""
     out: dict[str, Subresource] = {}
     if "status" in declared:
         out["status"] = own("status", *kind, rules.status_strategy())
     if declared.get("scale"):
-        out["scale"] = _scale(declared["scale"], restore)
+        out["scale"] = _scale(declared["scale"])
     return out
 
 
@@ -265,14 +295,13 @@ def _deprecation(version: Object, spec: Object, newest: str) -> str:
     return text
 
 
-def _scale(paths: Object, restore: Callable[[Object], Object]) -> Subresource:
-    """The scale subresource: how a Scale is read out of an object and laid back into it."""
+def _scale(paths: Object) -> Subresource:
+    """The scale subresource: how a Scale is read out of an object of the version and laid back into it."""
     replicas, current, selector = (
         paths.get(name, "") for name in ("specReplicasPath", "statusReplicasPath", "labelSelectorPath")
     )
 
     def read(obj: Object) -> Object:
-        obj = restore(obj)
         try:
             wanted, there = nested(obj, replicas, int), nested(obj, current, int)
             label = nested(obj, selector, str) if selector else None
@@ -307,10 +336,22 @@ def is_terminating(obj: Object) -> bool:
     return bool(obj["metadata"].get("deletionTimestamp")) or is_true(obj, "Terminating")
 
 
+def no_converter(definition: Object) -> Converter | None:
+    """Strategy None for every definition."""
+    return None
+
+
 class Definitions:
     """Adds the resources of definitions to the catalog, and removes them."""
 
-    def __init__(self, store: Store, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        converter_of: Callable[[Object], Converter | None] = no_converter,
+    ) -> None:
+        """`converter_of` gives what converts the objects of a definition, None where only the API version changes."""
+        self._converter_of = converter_of
         self._store = store
         self._catalog = catalog
         self._known: dict[str, Definition] = {}
@@ -364,7 +405,7 @@ class Definitions:
                 for record in known.records:
                     self._catalog.add(record)
             return
-        made = Definition(raw, obj, digests)
+        made = Definition(raw, obj, digests, self._converter_of(obj))
         if made.fault:
             log.error("a definition is not served", extra={"kv": {"name": name, "reason": made.fault}})
         if b'"x-kubernetes-validations"' in raw:
