@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from harness import Rig
 
 from pilothouse import errors
@@ -128,8 +129,6 @@ class Boxes:
         assert resource is not None
         entry = self.rig.store.entry(resource, "default", name)
         assert entry is not None
-        import orjson
-
         found: Object = orjson.loads(entry.value)
         return found
 

@@ -25,7 +25,7 @@ from pilothouse.api.structural.codec import StructuralCodec
 from pilothouse.api.validate.crd.definition import is_true
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.conventions import CUSTOM
-from pilothouse.registry.conversion import Conversion, Converter
+from pilothouse.registry.conversion import Conversion, Converter, OtherVersions
 from pilothouse.registry.crd_strategy import Checked, Instances, nested, split
 from pilothouse.registry.groups.records import own
 from pilothouse.registry.printers.common import Columns
@@ -62,10 +62,14 @@ class CustomCodec(StructuralCodec):
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class CustomResource(Resource):
-    """A record that comes from a definition. `siblings` are the records of all its versions, served or not."""
+    """A record that comes from a definition. `siblings` are the records of all its versions, served or not.
+
+    converter: what brings its objects to other versions, None = nothing but their API version changes.
+    """
 
     siblings: Mapping[str, "CustomResource"] = field(default_factory=dict)
     list_name: str = ""
+    converter: Converter | None = None
 
     @property
     def list_kind(self) -> str:
@@ -77,6 +81,10 @@ class CustomResource(Resource):
         if type_ is None:
             return None
         return type_, lambda objects: [{**obj, "apiVersion": api_version} for obj in objects]
+
+    def other_versions(self) -> OtherVersions | None:
+        """As Resource.other_versions()."""
+        return OtherVersions(self.converter, self.type_of_version) if self.converter is not None else None
 
 
 class Definition:
@@ -170,6 +178,7 @@ class Definition:
             columns=_columns(version),
             deprecated=_deprecation(version, spec, newest) if version.get("deprecated") else "",
             siblings=siblings,
+            converter=self.converter,
             list_name=accepted.get("listKind", ""),
         )
 

@@ -10,7 +10,7 @@ from pilothouse.api.openapi.flavour import Flavour
 from pilothouse.api.openapi.paths import Declared
 from pilothouse.api.schema import Type
 from pilothouse.registry.conventions import BUILT_IN, Conventions
-from pilothouse.registry.conversion import Conversion
+from pilothouse.registry.conversion import Conversion, OtherVersions
 from pilothouse.registry.printers.common import Columns
 from pilothouse.registry.strategy import Path, Strategy
 
@@ -153,6 +153,10 @@ class Resource:
             return stored if there is None else [there.present(obj) for obj in stored]
 
         return type_, convert
+
+    def other_versions(self) -> OtherVersions | None:
+        """Further versions of the objects of one write, where they have to be waited for; None where version_of() does."""
+        return None
 
     async def presented(self, stored: Object) -> Object:
         """A stored object in this version."""

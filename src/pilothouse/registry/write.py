@@ -25,7 +25,7 @@ from pilothouse.api.fields import Errors, Object
 from pilothouse.api.managed import Versions
 from pilothouse.api.patch import copy
 from pilothouse.registry.admission import Admission, AdmissionAttributes
-from pilothouse.registry.conversion import Conversion, OtherVersions
+from pilothouse.registry.conversion import Conversion
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.rest import (
     before_create,
@@ -113,11 +113,9 @@ class Write:
         conversion, by_version = resource.conversion, resource.conventions.by_version
         self._before_rules = None if by_version else conversion
         self._after_rules = conversion if by_version else None
-        self._others: OtherVersions | None = None
-        self.versions: Versions = resource.version_of
+        self._others = resource.other_versions()
+        self.versions: Versions = self._others if self._others is not None else resource.version_of
         """What the code that works out managed fields is given."""
-        if conversion is not None and conversion.converter is not None:
-            self.versions = self._others = OtherVersions(conversion.converter, resource.type_of_version)
         namespace, name = context.namespace, context.name
         if resource.group_resource == "namespaces":
             namespace = name
