@@ -295,6 +295,17 @@ async def test_an_applier_that_changes_its_version_gives_up_fields(
     assert "size" not in left.get("spec", {}) and managers(left) == [("one", "Apply", V1)]
 
 
+async def test_fields_that_cannot_be_compared(rig: Any, runner: Any, boxes: Boxes) -> None:
+    """Without its converter an update of the stored version goes on untracked, and an apply is refused."""
+    await rig.ok("PATCH", path(name="a") + "?fieldManager=one", box("a"), headers=APPLY)
+    boxes.fake.broken = "no converter today"
+    target = path("v1", "a") + "?fieldManager=two&force=true"
+    why = await rig.fail(500, "PATCH", target, {**box("a", V1), "spec": {"size": "4x4"}}, headers=APPLY)
+    assert why == "failed to convert old object: no converter today"
+    changed = await rig.ok("PATCH", path("v1", "a"), {"spec": {"size": "4x4"}}, headers=MERGE)
+    assert changed["spec"] == {"size": "4x4"} and "managedFields" not in changed["metadata"]
+
+
 class Looks(Plugin):
     """Notes the versions of the objects that it is shown."""
 

@@ -9,8 +9,9 @@ from typing import ParamSpec, Protocol, TypeVar
 
 import orjson
 
+from pilothouse import errors
 from pilothouse.api.fields import Object
-from pilothouse.api.managed import Convert, Unconverted
+from pilothouse.api.managed import ConversionError, Convert, Unconverted
 from pilothouse.api.schema import Type
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.waiting import in_task
@@ -84,14 +85,15 @@ class OtherVersions:
     """The objects of one write in further versions, for managed fields: they are worked out by code that cannot wait.
 
     An instance is the `versions` of that code. It raises Unconverted where it does not have an object in a version;
-    `settle` waits for that and runs the code anew.
+    `settle` waits for that and runs the code anew. Where the converter fails it raises ConversionError: an update then
+    goes on without managed fields (upstream's UpdateNoErrors), an apply is refused.
     """
 
     def __init__(self, converter: Converter, type_of: Callable[[str], Type | None]) -> None:
         """`type_of` gives the type of an API version, None for one that is not known."""
         self._converter = converter
         self._type_of = type_of
-        self._known: dict[tuple[str, bytes], list[Object]] = {}
+        self._known: dict[tuple[str, bytes], list[Object] | errors.StatusError] = {}
 
     def __call__(self, api_version: str) -> tuple[Type, Convert] | None:
         """The type of a version and the way there (api.managed.Versions)."""
@@ -104,6 +106,8 @@ class OtherVersions:
             found = self._known.get((api_version, content))
             if found is None:
                 raise Unconverted(content, api_version)
+            if isinstance(found, errors.StatusError):
+                raise ConversionError(f"failed to convert old object: {found.message}")
             return found
 
         return type_, convert
@@ -115,5 +119,8 @@ class OtherVersions:
                 return await work.run(call, *args, **kwargs)
             except Unconverted as missing:
                 content, to = missing.content, missing.to
-            self._known[to, content] = await converted(self._converter, orjson.loads(content), to)
+            try:
+                self._known[to, content] = await converted(self._converter, orjson.loads(content), to)
+            except errors.StatusError as err:
+                self._known[to, content] = err
         raise RuntimeError("managed fields are not settled by so many conversions")
