@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+from dataclasses import replace
 
 import pytest
 from harness import ADMIN, CONFIG_MAPS, PODS, Rig, config_map, pod
@@ -294,7 +295,7 @@ async def test_both_halves_see_a_scale(rig):
 async def test_nothing_is_converted_for_plugins_that_do_not_want_it(rig):
     converted = []
     resource = rig.catalog.get("autoscaling", "v1", "horizontalpodautoscalers")
-    before = resource.from_storage
+    before = resource.conversion.present
 
     class Blind(Plugin):
         def wants(self, a):
@@ -308,8 +309,9 @@ async def test_nothing_is_converted_for_plugins_that_do_not_want_it(rig):
         return before(obj)
 
     plug(rig, Blind())
+    resource = replace(resource, conversion=replace(resource.conversion, present=noted))
     ctx = WriteContext(ADMIN, "create", resource, "default", "a", readers=rig.readers)
-    write = Write(rig.store, resource, ctx, rig.chain, present=noted)
+    write = Write(rig.store, resource, ctx, rig.chain)
     await write.validate({"metadata": {"name": "a"}}, None)
     assert not converted
     watcher = plug(rig, Watcher())

@@ -40,7 +40,7 @@ def test_a_record_is_whole(resource):
         assert "delete" not in resource.verbs
         return
     assert resource.key_prefix.startswith("/registry/") and resource.key_prefix.endswith("/")
-    assert (resource.to_storage is None) == (resource.from_storage is None)
+    assert (resource.conversion is None) == (resource.storage is None)
     if resource.storage is not None:
         assert resource.storage.storage is None and resource.storage.key_prefix == resource.key_prefix
 

@@ -160,7 +160,7 @@ class _Attempt:
         ):
             return merged  # all of it is applied again
         type, convert = other
-        whole = convert(merged)
+        (whole,) = convert([merged])
         last_set = fieldset.with_named_members(type, last.fields)
         pruned = fieldset.remove(type, whole, last_set)
         pruned = self._add_back_owned(type, whole, pruned, last.api_version)
@@ -170,7 +170,10 @@ class _Attempt:
             return left
         # Out of the older version: remove from the merged object what is gone there.
         missing = fieldset.difference(_named(type, whole), _named(type, left))
-        return fieldset.remove(self.tracker.type, merged, missing)
+        try:
+            return fieldset.remove(self.tracker.type, merged, missing)
+        except FieldError:  # this version calls them otherwise
+            return self.tracker.back(left)
 
     def _add_back_owned(self, type: Type, whole: Object, pruned: Any, api_version: str) -> Any:
         """Bring back what another manager, or this one now, claims."""

@@ -18,10 +18,10 @@ from pilothouse.caches import Memo
 
 Path = tuple[str, ...]
 Set = dict[str, Any]
-Convert = Callable[[Object], Object]
+Convert = Callable[[list[Object]], list[Object]]
 Versions = Callable[[str], tuple[Type, Convert] | None]
-"""Gives for another API version its type and how an object of the request's version becomes one of it; None
-when the version is no longer known."""
+"""Gives for another API version its type and how objects of the request's version become objects of it; None when
+the version is no longer known. The conversion may raise Unconverted."""
 
 MAX_UPDATERS = 10
 """How many Update entries are kept apart; older ones share one."""
@@ -33,6 +33,18 @@ _STRIPPED = fieldset.of(
     [("f:apiVersion",), ("f:kind",), ("f:metadata",)]
     + [("f:metadata", f"f:{name}") for name in (*_SYSTEM, "managedFields", "resourceVersion")]
 )
+
+
+class Unconverted(Exception):
+    """Objects are not there in the API version `to` yet; `content` is the JSON list of them.
+
+    The caller converts them and calls again with the same arguments.
+    """
+
+    def __init__(self, content: bytes, to: str) -> None:
+        super().__init__(f"objects are not converted to {to} yet")
+        self.content = content
+        self.to = to
 
 
 class ConversionError(FieldError):
@@ -189,7 +201,7 @@ class Tracker:
                     del entries[key]
                     continue
                 type, convert = other
-                before, after = convert(live), convert(new)
+                before, after = convert([live, new])
                 _check_converted(type, before, "old")
                 _check_converted(type, after, "new")
                 added, modified, removed = self.compare(type, before, after)
@@ -201,8 +213,13 @@ class Tracker:
     def version(self, api_version: str) -> tuple[Type, Convert] | None:
         """The type of an entry's version and the way there; None for a version that is gone."""
         if api_version == self.api_version or self.versions is None:
-            return self.type, lambda obj: obj
+            return self.type, lambda objects: objects
         return self.versions(api_version)
+
+    def back(self, obj: Object) -> Object:
+        """An object of another version in the request's version."""
+        own = self.versions(self.api_version) if self.versions is not None else None
+        return own[1]([obj])[0] if own is not None else obj
 
     def take(self, entries: Entries, key: str, lost: Set, gone: Set) -> None:
         """Take fields that others write or that are gone from an entry, and the entry away when nothing is left."""
@@ -272,6 +289,10 @@ def update(
         tracker.update(entries, zero(type) if live is None else live, new, manager)
     except FieldError:  # as upstream: better untracked than refused
         return
+    except Unconverted:
+        if sent is not None:
+            metadata["managedFields"] = sent
+        raise
     if entries:
         metadata["managedFields"] = encode(entries)
 

@@ -17,7 +17,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     meta.wipe_system_fields(obj)
     match_namespace(ctx, resource, obj)
     scope = RequestScope(verbs, ctx, resource, params, obj["metadata"].get("name", ""))
-    await scope.context.work.run(_complete, scope, obj)
+    await scope.settle_fields(_complete, scope, obj)
     return await scope.answer(await scope.create(obj))
 
 

@@ -59,7 +59,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     if not done.gone and options.get("orphanDependents") is False:
         status = 202
     if done.value is not None:
-        return verbs.responder.value(ctx, resource, done.value, status)
+        return await verbs.responder.answer(ctx, resource, done.value, status)
     return verbs.responder.plain(ctx, _success(resource, done.obj))
 
 
@@ -96,4 +96,6 @@ async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> R
     await deletion.delete_collection(scopes, options)
     for scope in scopes:
         scope.warn()
+    if verbs.responder.waits(ctx, resource):
+        return await verbs.responder.converted_list(ctx, resource, listing.entries, listing.revision)
     return verbs.responder.list(ctx, resource, listing.entries, listing.revision)

@@ -25,9 +25,12 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         value = (await consistent.find(store, resource, ctx.info.namespace, ctx.info.name)).value
     else:
         value = store.find(resource, ctx.info.namespace, ctx.info.name).value
-    if len(value) <= INLINE or verbs.responder.sends_as_stored(ctx, resource):
-        return verbs.responder.value(ctx, resource, value)
+    responder = verbs.responder
+    if len(value) <= INLINE or responder.sends_as_stored(ctx, resource):
+        if resource.conversion is None or not responder.waits(ctx, resource):
+            return responder.value(ctx, resource, value)
+        return await responder.answer(ctx, resource, value)
     # A large object in another form than the one in which it is stored.
     ctx.work = work = Work(verbs.offload, ctx.user.name)
     await work.enter(len(value))
-    return await work.run(verbs.responder.value, ctx, resource, value)
+    return await responder.answer(ctx, resource, value)

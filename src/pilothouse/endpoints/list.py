@@ -34,4 +34,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         token = keys.encode_continue(listing.entries[-1].key, query.prefix, revision)
         if query.selector.empty:
             remaining = listing.remaining
-    return verbs.responder.list(ctx, query.resource, listing.entries, listing.revision, token, remaining)
+    show = verbs.responder
+    if resource.conversion is not None and show.waits(ctx, resource):
+        return await show.converted_list(ctx, resource, listing.entries, listing.revision, token, remaining)
+    return show.list(ctx, resource, listing.entries, listing.revision, token, remaining)

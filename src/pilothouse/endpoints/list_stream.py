@@ -17,11 +17,14 @@ from pilothouse._entry import Entry
 from pilothouse.api.fields import Object
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.yaml import reader as yaml
+from pilothouse.endpoints.readable import whole
 from pilothouse.offload import Offload, Work
+from pilothouse.registry.conversion import Conversion, converted
 from pilothouse.server.pump import start_pump
 from pilothouse.server.request import Response, Stream
 
 T = TypeVar("T")
+Show = Callable[[Object], Any]
 Parts = AsyncGenerator[bytes, None]
 
 ABOVE = 128 * 1024
@@ -145,6 +148,10 @@ class Lists:
 
         return Response(200, content_type=content_type, headers=headers, start=start)
 
+    def converted(self, content_type: str, slices: "Slices", *, compress: bool) -> Response:
+        """The streamed list of objects that are converted slice by slice."""
+        return self._streamed(content_type, slices.parts, compress)
+
     async def _parts(
         self, user: str, entries: Sequence[Entry], item: Callable[[bytes], Any], frame: Frame
     ) -> Parts:
@@ -209,6 +216,59 @@ class Lists:
             return await work.run(make, entries)
         finally:
             work.leave()
+
+
+class Slices:
+    """A long list whose objects have to be converted by waiting: each slice in one batch.
+
+    `show` makes of a converted object what `frame` writes.
+    """
+
+    def __init__(
+        self,
+        lists: Lists,
+        user: str,
+        entries: Sequence[Entry],
+        conversion: Conversion,
+        show: Show,
+        frame: Frame,
+    ) -> None:
+        self._lists = lists
+        self._user = user
+        self._slices = slices(entries)
+        self._conversion = conversion
+        self._show = show
+        self._frame = frame
+        self._first: bytes | None = None
+
+    async def begin(self) -> None:
+        """Make the first slice; StatusError when its objects cannot be converted."""
+        self._first = await self._next()
+
+    async def parts(self) -> Parts:
+        """The list's bytes, part by part."""
+        frame = self._frame
+        made, head = self._first, frame.head
+        while made is not None:
+            yield head + made
+            made, head = None, frame.between  # the last slice is let go before the next one is made
+            made = await self._next()
+        yield frame.tail
+
+    async def _next(self) -> bytes | None:
+        """The items of the next slice, None behind the last one."""
+        group = next(self._slices, None)
+        if group is None:
+            return None
+        conversion, off_loop = self._conversion, self._lists.off_loop
+        stored = await off_loop(self._user, group, lambda entries: [whole(e.value) for e in entries])
+        assert conversion.converter is not None
+        objects = await converted(conversion.converter, stored, conversion.served)
+        return await off_loop(self._user, group, lambda entries: self._written(objects))
+
+    def _written(self, objects: Sequence[Object]) -> bytes:
+        frame, present, show = self._frame, self._conversion.present, self._show
+        return frame.between.join([frame.write(show(present(obj))) for obj in objects])
 
 
 async def _compressed(parts: Parts) -> Parts:

@@ -38,7 +38,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         if kind == APPLY:
             config = first if first is not None else await read_config(ctx)
             first = None  # it becomes part of the object, and a retry starts from the body again
-        return await work.run(_made, scope, kind, live, config)
+        return await scope.settle_fields(_made, scope, kind, live, config)
 
     return await scope.answer(await scope.edit(change, allow_create=kind == APPLY))
 
@@ -48,7 +48,7 @@ def _made(scope: RequestScope, kind: str, current: Object | None, config: Object
     ctx, resource = scope.ctx, scope.resource
     info = ctx.info
     if config is not None:
-        obj = _apply(ctx, resource, scope.params, current, config, scope.context.now)
+        obj = _apply(scope, current, config)
     elif current is None:
         raise errors.not_found(resource.group, resource.plural, info.name)
     else:
@@ -152,9 +152,8 @@ def _rejected(raw: object, why: str) -> errors.Invalid:
     return errors.invalid("", "", "", errs.causes)
 
 
-def _apply(
-    ctx: Context, resource: Resource, params: WriteParams, live: Object | None, config: Object, now: str
-) -> Object:
+def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
+    ctx, resource, params = scope.ctx, scope.resource, scope.params
     assert resource.type_of is not None
     obj = apply.apply(
         live,
@@ -165,9 +164,9 @@ def _apply(
         api_version=resource.api_version,
         kind=resource.kind,
         subresource=ctx.info.subresource,
-        now=now,
-        reset=strategy_of(ctx, resource).apply_reset,
-        versions=resource.version_of,
+        now=scope.context.now,
+        reset=scope.strategy.apply_reset,
+        versions=scope.versions,
     )
     if (
         not resource.conventions.go_types

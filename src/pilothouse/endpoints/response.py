@@ -18,10 +18,11 @@ from pilothouse.api.yaml import reader as yaml
 from pilothouse.caches import Budget, Cache
 from pilothouse.endpoints import list_stream, negotiation, readable
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.list_stream import Lists, takes_gzip
+from pilothouse.endpoints.list_stream import Lists, Slices, takes_gzip
 from pilothouse.endpoints.negotiation import Media
 from pilothouse.endpoints.params import first
 from pilothouse.offload import Offload
+from pilothouse.registry.conversion import Conversion
 from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
@@ -107,7 +108,7 @@ class Responder:
         return (
             media.format == "json"
             and not media.transform
-            and resource.from_storage is None
+            and resource.conversion is None
             and not wants_pretty(ctx)
         )
 
@@ -116,6 +117,20 @@ class Responder:
         if self.sends_as_stored(ctx, resource):
             return Response(status, value + b"\n")
         return self.object(ctx, resource, self._source(ctx, resource, value), status)
+
+    def waits(self, ctx: Context, resource: Resource) -> bool:
+        """Whether an answer has to wait for a conversion; `value` and `list` do not make it then."""
+        conversion = needed(resource, ctx.media)
+        return conversion is not None and conversion.converter is not None
+
+    async def answer(self, ctx: Context, resource: Resource, value: bytes, status: int = 200) -> Response:
+        """As value(), also where the conversion has to be waited for; in the request's `work`."""
+        work = ctx.work
+        conversion = needed(resource, ctx.media)
+        if conversion is None or conversion.converter is None:
+            return await work.run(self.value, ctx, resource, value, status)
+        (obj,) = await conversion.presented((await work.run(readable.whole, value),), work)
+        return await work.run(self.object, ctx, resource, obj, status)
 
     def object(self, ctx: Context, resource: Resource, obj: Object, status: int = 200) -> Response:
         """One object in the version that was asked for, transformed as negotiated."""
@@ -171,6 +186,34 @@ class Responder:
             body = protobuf_writer.frame(raw, resource.api_version, resource.list_kind)
             return Response(200, body, media.content_type)
         return self.objects(ctx, resource, (self._source(ctx, resource, e.value) for e in entries), metadata)
+
+    async def converted_list(
+        self,
+        ctx: Context,
+        resource: Resource,
+        entries: Sequence[Entry],
+        revision: int,
+        token: str = "",
+        remaining: int | None = None,
+    ) -> Response:
+        """As list(), of objects whose conversion has to be waited for: a short list in one batch, a long one by slices.
+
+        The first slice of a long list is converted before the answer begins, so that a converter that does not work
+        is told by the status of the answer. The connection is cut when a later slice cannot be converted.
+        """
+        conversion = needed(resource, ctx.media)
+        assert conversion is not None
+        metadata = list_metadata(revision, token, remaining)
+        long = sum([len(entry.value) for entry in entries]) > self.stream_above
+        if not long or not tables.in_stored_order(resource):
+            stored = [readable.whole(entry.value) for entry in entries]
+            return self.objects(ctx, resource, await conversion.presented(stored), metadata)
+        around, member, show = self._shown(ctx, resource, metadata)
+        frame = list_stream.frame(ctx.media.format, around, member, pretty=wants_pretty(ctx))
+        slices = Slices(self._lists, ctx.user.name, entries, conversion, show, frame)
+        compress = takes_gzip(ctx.request.headers.get("accept-encoding", ""))
+        await slices.begin()
+        return self._lists.converted(ctx.media.content_type, slices, compress=compress)
 
     def _items(self, resource: Resource, entries: Sequence[Entry]) -> _Items:
         assert resource.type_of is not None
@@ -240,15 +283,12 @@ class Responder:
         return self._lists.protobuf(ctx.user.name, media.content_type, items, head, kind, compress=compress)
 
     def _source(self, ctx: Context, resource: Resource, value: bytes) -> Object:
-        """The object that an answer shows. Tables and metadata of kinds that convert show the stored version."""
+        """The object that an answer shows."""
         if not ctx.media.transform:
             return served(resource, value)
         obj = depth.outlined(value)
-        if resource.from_storage is None or (
-            include_object(ctx) != "Object" and resource.to_storage is not None
-        ):
-            return obj
-        return resource.from_storage(obj)
+        conversion = needed(resource, ctx.media, include_object(ctx))
+        return obj if conversion is None else conversion.present(obj)
 
     def objects(
         self, ctx: Context, resource: Resource, objects: Iterable[Object], metadata: Object
@@ -352,7 +392,20 @@ def write(obj: Any, form: str, *, pretty: bool = False) -> bytes:
 def served(resource: Resource, value: bytes) -> Object:
     """A stored object as a dict in the version of `resource`."""
     obj = readable.whole(value)
-    return resource.from_storage(obj) if resource.from_storage is not None else obj
+    return resource.conversion.present(obj) if resource.conversion is not None else obj
+
+
+def needed(resource: Resource, media: Media, include: str = "") -> Conversion | None:
+    """The conversion of the objects that an answer shows, None where it shows what is stored.
+
+    Metadata alone is that of the stored version. A Table of a built-in kind is filled from the stored version, too;
+    `include` is its includeObject.
+    """
+    if resource.conversion is None or not media.transform:
+        return resource.conversion
+    if media.transform == negotiation.TABLE and (resource.conventions.by_version or include == "Object"):
+        return resource.conversion
+    return None
 
 
 def partial(obj: Object, version: str) -> Object:

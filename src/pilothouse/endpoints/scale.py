@@ -29,10 +29,10 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
             entry = await consistent.find(verbs.store, resource, info.namespace, info.name)
         else:
             entry = verbs.store.find(resource, info.namespace, info.name)
-        return verbs.responder.object(ctx, shown, sub.read(decode(entry)))
+        return verbs.responder.object(ctx, shown, sub.read(await resource.presented(decode(entry))))
     kind = patch.patch_type(ctx, resource) if method == "PATCH" else ""
     params = patch_params(ctx.query, kind == APPLY) if kind else write_params(ctx.query, "UpdateOptions")
-    scope = RequestScope(verbs, ctx, resource, params, info.name, present=sub.read)
+    scope = RequestScope(verbs, ctx, resource, params, info.name, view=sub.read)
     body: Object | None = None
     if not kind:
         body = await _decode(ctx, sub, shown, params)
@@ -47,7 +47,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
 
     written = await scope.update(make)
     scope.warn()
-    return verbs.responder.object(ctx, shown, sub.read(orjson.loads(written.value)))
+    stored = orjson.loads(written.value)
+    return verbs.responder.object(ctx, shown, sub.read(await resource.presented(stored)))
 
 
 async def _written(
@@ -77,7 +78,7 @@ async def _written(
     if version:  # only what was sent is a precondition
         obj["metadata"]["resourceVersion"] = version
     _check_uid(resource, wanted, live)
-    scope.track(live, obj, now="")  # upstream keeps no time for it
+    await scope.settle_fields(scope.track, live, obj, now="")  # upstream keeps no time for it
     return obj
 
 
@@ -120,7 +121,8 @@ async def _applied(scope: RequestScope, sub: Subresource, live: Object) -> Objec
         metadata["namespace"] = ctx.info.namespace
     whole: Object = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
     sub.write(whole, config)
-    obj = apply.apply(
+    obj = await scope.settle_fields(
+        apply.apply,
         live,
         whole,
         type=resource.type_of(),
@@ -131,7 +133,7 @@ async def _applied(scope: RequestScope, sub: Subresource, live: Object) -> Objec
         kind=resource.kind,
         now=scope.context.now,
         reset=(),
-        versions=resource.version_of,
+        versions=scope.versions,
     )
     wanted = sub.read(obj)
     admitted = await scope.mutate(sub.read(obj), sub.read(live))

@@ -72,7 +72,7 @@ class RequestScope(Write):
         params: WriteParams,
         name: str,
         *,
-        present: Callable[[Object], Object] | None = None,
+        view: Callable[[Object], Object] | None = None,
     ) -> None:
         info = ctx.info
         context = WriteContext(
@@ -95,7 +95,7 @@ class RequestScope(Write):
             verbs.admission,
             strategy=strategy_of(ctx, resource),
             manager="" if info.verb.startswith("delete") else manager_name(ctx, params),
-            present=present,
+            view=view,
         )
         self.verbs = verbs
         self.ctx = ctx
@@ -145,7 +145,7 @@ class RequestScope(Write):
         return await self.update(
             make,
             uid=uid,
-            shared=self.present is None,
+            shared=self.shows_rules_form,
             allow_create=allow_create,
             authorize_create=self.authorize_create,
         )
@@ -178,8 +178,7 @@ class RequestScope(Write):
         """The answer that shows what was written."""
         self.warn()
         status = 201 if written.created else 200
-        show = self.verbs.responder.value
-        return await self.context.work.run(show, self.ctx, self.resource, written.value, status)
+        return await self.verbs.responder.answer(self.ctx, self.resource, written.value, status)
 
 
 def strategy_of(ctx: Context, resource: Resource) -> Strategy:

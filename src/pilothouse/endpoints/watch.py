@@ -15,9 +15,10 @@ from pilothouse.endpoints import negotiation, refusals
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.metrics import WatchMetrics
 from pilothouse.endpoints.params import list_params, resource_version
-from pilothouse.endpoints.response import include_object, partial
+from pilothouse.endpoints.response import include_object, needed, partial
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.endpoints.selection import Selection, selection
+from pilothouse.endpoints.watch_conversion import ConvertedSink, StoredEvents
 from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import too_large
@@ -48,19 +49,25 @@ class Transformed:
         self.resource = resource
         self.media = media
         self.include = include
+        self.conversion = needed(resource, media, include)
         self.headers_due = media.transform == negotiation.TABLE
         self.key: object = self if self.headers_due else (resource.api_version, resource.kind, media, include)
 
     def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
-        obj = depth.outlined(value) if type != "ERROR" else orjson.loads(value)
-        resource, media = self.resource, self.media
-        if type != "ERROR":
-            if resource.from_storage is not None and type != "BOOKMARK":
-                obj = resource.from_storage(obj)
-            if media.transform == negotiation.TABLE:
-                obj = self._table(obj)
-            elif media.transform:
-                obj = partial(obj, f"{media.group}/{media.version}")
+        if type == "ERROR":
+            return json.dump({"type": type, "object": orjson.loads(value)}) + b"\n"
+        obj = depth.outlined(value)
+        if self.conversion is not None and type != "BOOKMARK":
+            obj = self.conversion.present(obj)
+        return self.event(type, obj)
+
+    def event(self, type: str, obj: Object) -> bytes:
+        """The event of an object in the version that is shown."""
+        media = self.media
+        if media.transform == negotiation.TABLE:
+            obj = self._table(obj)
+        elif media.transform:
+            obj = partial(obj, f"{media.group}/{media.version}")
         return json.dump({"type": type, "object": obj}) + b"\n"
 
     def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
@@ -87,7 +94,7 @@ class Transformed:
 def encoder_of(verbs: Verbs, ctx: Context, resource: Resource) -> Encoder:
     """The encoder of what was negotiated."""
     media: negotiation.Media = ctx.media
-    if media.format == "json" and not media.transform and resource.from_storage is None:
+    if media.format == "json" and not media.transform and resource.conversion is None:
         return verbs.responder.event_encoder(resource)
     if media.format == "protobuf":
         from pilothouse.endpoints.watch_protobuf import ProtobufEncoder
@@ -166,14 +173,20 @@ class _Session:
         name = query.selector.field_equalities.get("metadata.name", "")
         resource = query.resource
         sizes = self.metrics.event_sizes.series(resource.group, resource.plural, resource.version)
+        encoder, sink = self.encoder, self.stream
+        conversion = encoder.conversion if isinstance(encoder, Transformed) else None
+        if conversion is not None and conversion.converter is not None:
+            assert isinstance(encoder, Transformed)
+            sink = ConvertedSink(sink, conversion, encoder)
+            encoder = StoredEvents(query.resource.kind, query.resource.api_version)
         try:
             self.watcher = cache.watch(
                 query.prefix,
                 name,
                 query.selector,
                 since,
-                self.encoder,
-                self.stream,
+                encoder,
+                sink,
                 bookmarks=params.bookmarks,
                 sizes=sizes,
             )

@@ -7,7 +7,7 @@ from pilothouse.api import depth
 from pilothouse.api.fields import Object
 from pilothouse.api.protobuf.writer import dump, field, write
 from pilothouse.endpoints.negotiation import Media
-from pilothouse.endpoints.response import partial
+from pilothouse.endpoints.response import needed, partial
 from pilothouse.registry.resource import Resource
 
 
@@ -17,14 +17,14 @@ class ProtobufEncoder:
     def __init__(self, resource: Resource, media: Media) -> None:
         self.resource = resource
         self.partial = f"{media.group}/{media.version}" if media.transform else ""
+        self._conversion = needed(resource, media)
         self.key: object = ("protobuf", resource.api_version, resource.kind, self.partial)
 
     def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
         if type == "ERROR":
             return _frame(type, dump(orjson.loads(value)))
         obj = depth.outlined(value)
-        resource = self.resource
-        return self._event(type, resource.from_storage(obj) if resource.from_storage is not None else obj)
+        return self._event(type, obj if self._conversion is None else self._conversion.present(obj))
 
     def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
         metadata: Object = {"resourceVersion": str(revision)}

@@ -107,10 +107,10 @@ class Client:
             current = await self._current(write, live)
             obj = copy(current)
             edit(obj)
-            write.track(current, obj)
+            await write.settle_fields(write.track, current, obj)
             return await write.admit(obj, current)
 
-        await write.update(make, uid=uid, shared=write.present is None)
+        await write.update(make, uid=uid, shared=write.shows_rules_form)
 
     async def _current(self, write: Write, live: Object | None) -> Object:
         """The live object in the version that is written; NotFound when there is none, even if an update may create."""

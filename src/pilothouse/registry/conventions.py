@@ -31,6 +31,8 @@ class Conventions:
     patch_types: media types of patches, as messages list them. patch_types_listed_for: media types of which the 415
     lists those that are accepted; the others are refused by the router.
     protobuf: objects have a protobuf form.
+    by_version: rules and columns are declared for each version and see objects in it; without it they are written for
+    the version that is stored.
     go_types: objects pass through Go types, which drop empty members and know quantities of the same meaning.
     go_type: the Go type that messages name, by group, kind and "" or "List".
     list_items_typed: items of lists carry kind and apiVersion. list_continue: a list's metadata always has `continue`.
@@ -46,6 +48,7 @@ class Conventions:
     patch_types: tuple[str, ...]
     patch_types_listed_for: frozenset[str]
     protobuf: bool
+    by_version: bool
     go_types: bool
     go_type: Callable[[str, str, str], str]
     list_items_typed: bool
@@ -92,6 +95,7 @@ BUILT_IN = Conventions(
     patch_types=(JSON_PATCH, MERGE_PATCH, STRATEGIC, APPLY),
     patch_types_listed_for=frozenset(),
     protobuf=True,
+    by_version=False,
     go_types=True,
     go_type=_internal_type,
     list_items_typed=False,
@@ -109,6 +113,7 @@ CUSTOM = Conventions(
     patch_types=(JSON_PATCH, MERGE_PATCH, APPLY),
     patch_types_listed_for=frozenset((STRATEGIC, "application/json", "")),
     protobuf=False,
+    by_version=True,
     go_types=False,
     go_type=_unstructured_type,
     list_items_typed=True,

@@ -16,6 +16,7 @@ import orjson
 from pilothouse import errors
 from pilothouse.api import json, jsonpath
 from pilothouse.api.fields import Object
+from pilothouse.api.managed import Convert
 from pilothouse.api.patch import copy
 from pilothouse.api.schema import Type
 from pilothouse.api.structural import schema as structural
@@ -24,6 +25,7 @@ from pilothouse.api.validate.crd.definition import is_true
 from pilothouse.logs import Logger
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.conventions import CUSTOM
+from pilothouse.registry.conversion import Conversion, Converter, OtherVersions
 from pilothouse.registry.crd_strategy import Checked, Instances, nested, split
 from pilothouse.registry.groups.records import own, scale
 from pilothouse.registry.printers.common import Columns
@@ -59,11 +61,15 @@ class CustomCodec(StructuralCodec):
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class CustomResource(Resource):
-    """A record that comes from a definition. `siblings` are the records of all its versions, served or not."""
+    """A record that comes from a definition. `siblings` are the records of all its versions, served or not.
+
+    converter: what brings its objects to other versions, None = nothing but their API version changes.
+    """
 
     codec: CustomCodec
     siblings: Mapping[str, "CustomResource"] = field(default_factory=dict)
     list_name: str = ""
+    converter: Converter | None = None
 
     @property
     def list_kind(self) -> str:
@@ -83,22 +89,30 @@ class CustomResource(Resource):
         """As Resource.decode_value, by the schema that the definition declares; `raw` is changed in place."""
         return self.codec.decode_value(raw)
 
-    def version_of(self, api_version: str) -> tuple[Type, Callable[[Object], Object]] | None:
+    def version_of(self, api_version: str) -> tuple[Type, Convert] | None:
         """As Resource.version_of, for versions that are not served too; only the API version changes."""
-        other = self.siblings.get(api_version)
-        if other is None or other.type_of is None:
+        type_ = self.type_of_version(api_version)
+        if type_ is None:
             return None
-        return other.type_of(), lambda obj: {**obj, "apiVersion": api_version}
+        return type_, lambda objects: [{**obj, "apiVersion": api_version} for obj in objects]
+
+    def other_versions(self) -> OtherVersions | None:
+        """As Resource.other_versions()."""
+        return OtherVersions(self.converter, self.type_of_version) if self.converter is not None else None
 
 
 class Definition:
     """One definition and its records. `raw` are its served bytes; `storage` is the record that is stored.
 
+    converter: what converts the objects between versions, None = only their API version changes.
     fault: why its resources are not served, "" when they are; the record that is stored is there all the same, for
     its objects have to be deleted.
     """
 
-    def __init__(self, raw: bytes, obj: Object, digests: "Digests") -> None:
+    def __init__(
+        self, raw: bytes, obj: Object, digests: "Digests", converter: Converter | None = None
+    ) -> None:
+        self.converter = converter
         self.digest = digests.whole
         self.fault = digests.fault
         self.name: str = obj["metadata"]["name"]
@@ -150,18 +164,11 @@ class Definition:
         codec = CustomCodec(group, name, self.kind, checked)
         subresources = version.get("subresources") or {}
 
-        def restore(obj: Object) -> Object:
-            return codec.restore(copy(obj))
-
-        def keep(obj: Object) -> None:
-            """Into the stored form, in place."""
-            if name != stored:
-                obj["apiVersion"] = f"{group}/{stored}"
-                structural.prune(obj, self._checked[stored].compiled())
-
-        as_stored = name == stored and not self._changed and not _defaults_status(version)
-        rules = Instances(group, name, self.kind, checked, subresources, keep, restore, self._is_terminating)
-        selectable = _selectable(version, None if as_stored else restore)
+        conversion = None
+        if name != stored or self._changed or _defaults_status(version):
+            conversion = self._conversion(codec, name, stored)
+        rules = Instances(group, name, self.kind, checked, subresources, self._is_terminating)
+        selectable = _selectable(version, self._field_form(conversion, stored))
         return CustomResource(
             group=group,
             version=name,
@@ -176,17 +183,51 @@ class Definition:
             key_prefix=f"/registry/{group}/{plural}/",
             type_of=functools.cache(lambda: structural.type_of(checked.compiled())),
             strategy=rules.strategy(),
-            subresources=_subresources(rules, subresources, (group, name, self.kind), restore),
+            subresources=_subresources(rules, subresources, (group, name, self.kind)),
             selectable=selectable,
             indexed=tuple(selectable),
-            from_storage=None if as_stored else restore,
+            conversion=conversion,
             conventions=CUSTOM,
             codec=codec,
             columns=_columns(version),
             deprecated=_deprecation(version, spec, newest) if version.get("deprecated") else "",
             siblings=siblings,
+            converter=self.converter,
             list_name=accepted.get("listKind", ""),
         )
+
+    def _conversion(self, codec: CustomCodec, name: str, stored: str) -> Conversion:
+        """How objects come from the stored version to another one, or to the same one after the schema has changed."""
+
+        def present(obj: Object) -> Object:
+            return codec.restore(copy(obj))
+
+        def store(obj: Object) -> Object:
+            if name == stored:
+                return obj
+            obj = copy(obj)
+            obj["apiVersion"] = f"{self.group}/{stored}"
+            structural.prune(obj, self._checked[stored].compiled())
+            return obj
+
+        served = f"{self.group}/{name}"
+        return Conversion(
+            present=present,
+            store=store,
+            converter=self.converter,
+            served=served,
+            stored=f"{self.group}/{stored}",
+        )
+
+    def _field_form(self, conversion: Conversion | None, stored: str) -> Callable[[Object], Object] | None:
+        """What selectable fields are read from, given a stored object; None = the object itself.
+
+        Selecting cannot wait: where there is a converter the fields are those of the stored version.
+        """
+        if conversion is None or conversion.converter is None:
+            return conversion.present if conversion is not None else None
+        codec = CustomCodec(self.group, stored, self.kind, self._checked[stored])
+        return lambda obj: codec.restore(copy(obj))
 
     def compile(self) -> None:
         """Compile the schemas of what is served and stored; one that cannot be stays an error for its requests."""
@@ -198,15 +239,13 @@ class Definition:
         return self.terminating
 
 
-def _subresources(
-    rules: Instances, declared: Object, kind: tuple[str, str, str], restore: Callable[[Object], Object]
-) -> dict[str, Subresource]:
+def _subresources(rules: Instances, declared: Object, kind: tuple[str, str, str]) -> dict[str, Subresource]:
     """The subresources that a version declares; `kind` is the group, version and kind of its objects."""
     out: dict[str, Subresource] = {}
     if "status" in declared:
         out["status"] = own("status", *kind, rules.status_strategy())
     if declared.get("scale"):
-        out["scale"] = _scale(declared["scale"], restore)
+        out["scale"] = _scale(declared["scale"])
     return out
 
 
@@ -285,14 +324,13 @@ UNNAMED_SCALE = (
 """Upstream's 400 for any Scale that does not decode: it cannot name the type that its handler expects."""
 
 
-def _scale(paths: Object, restore: Callable[[Object], Object]) -> Subresource:
-    """The scale subresource: how a Scale is read out of an object and laid back into it."""
+def _scale(paths: Object) -> Subresource:
+    """The scale subresource: how a Scale is read out of an object of the version and laid back into it."""
     replicas, current, selector = (
         paths.get(name, "") for name in ("specReplicasPath", "statusReplicasPath", "labelSelectorPath")
     )
 
     def read(obj: Object) -> Object:
-        obj = restore(obj)
         try:
             wanted, there = nested(obj, replicas, int), nested(obj, current, int)
             label = nested(obj, selector, str) if selector else None
@@ -327,10 +365,22 @@ def is_terminating(obj: Object) -> bool:
     return bool(obj["metadata"].get("deletionTimestamp")) or is_true(obj, "Terminating")
 
 
+def no_converter(definition: Object) -> Converter | None:
+    """Strategy None for every definition."""
+    return None
+
+
 class Definitions:
     """Adds the resources of definitions to the catalog, and removes them."""
 
-    def __init__(self, store: Store, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        converter_of: Callable[[Object], Converter | None] = no_converter,
+    ) -> None:
+        """`converter_of` gives what converts the objects of a definition, None where only the API version changes."""
+        self._converter_of = converter_of
         self._store = store
         self._catalog = catalog
         self._known: dict[str, Definition] = {}
@@ -384,7 +434,7 @@ class Definitions:
                 for record in known.records:
                     self._catalog.add(record)
             return
-        made = Definition(raw, obj, digests)
+        made = Definition(raw, obj, digests, self._converter_of(obj))
         if made.fault:
             log.error("A definition is not served", name=name, err=made.fault)
         if known is not None:

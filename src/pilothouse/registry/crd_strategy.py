@@ -8,6 +8,7 @@ from pilothouse import errors
 from pilothouse.api import gotext, names
 from pilothouse.api.cel.object_rules import ObjectRules, has_rules
 from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.patch import copy
 from pilothouse.api.structural import schema as structural
 from pilothouse.api.structural.codec import whole_numbers
 from pilothouse.api.structural.rules import validate_embedded, validate_lists
@@ -84,8 +85,7 @@ class Checked:
 
 
 class Instances:
-    """The hooks of one version. `store` turns an object into the stored form, in place; `restore` gives a copy of a
-    stored one in this version."""
+    """The hooks of one version; they see objects in it, the live ones too."""
 
     def __init__(
         self,
@@ -94,8 +94,6 @@ class Instances:
         kind: str,
         checked: Checked,
         subresources: Object,
-        store: Callable[[Object], None],
-        restore: Callable[[Object], Object],
         terminating: Callable[[], bool],
     ) -> None:
         self.group, self.kind = group, kind
@@ -103,8 +101,6 @@ class Instances:
         self.checked = checked
         self.has_status = "status" in subresources
         self.scale: Object | None = subresources.get("scale")
-        self._store = store
-        self._restore = restore
         self._terminating = terminating
 
     def strategy(self) -> Strategy:
@@ -140,22 +136,19 @@ class Instances:
             obj.pop("status", None)
 
     def _prepare_update(self, ctx: WriteContext, obj: Object, old: Object) -> None:
-        live = self._restore(old)
-        if ctx.subresource == "scale":  # laid into the stored form
-            obj["apiVersion"] = self.api_version
         if self.has_status:
-            if "status" in live:
-                obj["status"] = live["status"]
+            if "status" in old:
+                obj["status"] = copy(old["status"])
             else:
                 obj.pop("status", None)
         new = {name: value for name, value in obj.items() if name != "metadata"}
-        before = {name: value for name, value in live.items() if name != "metadata"}
+        before = {name: value for name, value in old.items() if name != "metadata"}
         if not same(new, before):
-            obj["metadata"]["generation"] = live["metadata"].get("generation", 0) + 1
+            obj["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
 
     def _prepare_status(self, ctx: WriteContext, obj: Object, old: Object) -> None:
         """All but the status and the tracked fields is as it was."""
-        live = self._restore(old)
+        live = copy(old)
         sent, metadata = dict(obj), obj["metadata"]
         tracked = metadata.get("managedFields")
         obj.clear()
@@ -185,23 +178,21 @@ class Instances:
     def _validate_update(self, ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
         schema = self.checked.compiled()
         self._check_kind(obj)
-        live = self._restore(old)
-        validate(self.checked.whole, obj, errs, "", Correlation(obj, live, schema))
+        validate(self.checked.whole, obj, errs, "", Correlation(obj, old, schema))
         self._validate_scale(obj, errs, status_only=False)
         validate_embedded(obj, schema, errs)
-        self._validate_changed_lists(obj, live, schema, errs)
-        self._validate_rules(ctx, obj, live, errs)
+        self._validate_changed_lists(obj, old, schema, errs)
+        self._validate_rules(ctx, obj, old, errs)
         self._finish(obj, errs)
 
     def _validate_status(self, ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
         schema = self.checked.compiled()
-        live = self._restore(old)
         if "status" in obj and self.checked.status is not None:
-            correlation = Correlation(obj, live, schema).key("status")
+            correlation = Correlation(obj, old, schema).key("status")
             validate(self.checked.status, obj["status"], errs, "status", correlation)
         self._validate_scale(obj, errs, status_only=True)
-        self._validate_changed_lists(obj, live, schema, errs)
-        self._validate_rules(ctx, obj, live, errs)
+        self._validate_changed_lists(obj, old, schema, errs)
+        self._validate_rules(ctx, obj, old, errs)
         self._finish(obj, errs)
 
     def _check_kind(self, obj: Object) -> None:
@@ -253,10 +244,9 @@ class Instances:
                 errs.invalid(path, "", str(err))
 
     def _finish(self, obj: Object, errs: Errors) -> None:
-        """What is valid takes the form in which it is stored."""
+        """What is valid gets its numbers in the form in which they are stored."""
         if not errs:
             whole_numbers(obj)
-            self._store(obj)
 
 
 def split(path: str) -> list[str]:

@@ -8,10 +8,12 @@ from pilothouse.api import codec, schema
 from pilothouse.api.convert import kinds as convert
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.managed import Convert
 from pilothouse.api.openapi.flavour import Flavour
 from pilothouse.api.openapi.paths import Declared
 from pilothouse.api.schema import Type
 from pilothouse.registry.conventions import BUILT_IN, Conventions
+from pilothouse.registry.conversion import Conversion, OtherVersions
 from pilothouse.registry.printers.common import Columns
 from pilothouse.registry.strategy import Path, Strategy
 
@@ -98,7 +100,8 @@ class Resource:
     metadata.name (and metadata.namespace when namespaced) are always there and need no entry.
     field_error: the text for an unknown field label, with `{label}` in it.
     storage: the record that is stored when another version or group serves the same objects (autoscaling/v1 on
-    autoscaling/v2, events.k8s.io/v1 on core events), else None; to_storage and from_storage convert.
+    autoscaling/v2, events.k8s.io/v1 on core events), else None.
+    conversion: how objects come from the stored version to this one and back; None where they are served as stored.
     siblings: by API version, the records of all versions that serve the same objects; empty where there is one alone.
     indexed: field labels that the watch cache keeps an index on.
     conventions: what differs between built-in and custom resources.
@@ -124,8 +127,7 @@ class Resource:
     selectable: Mapping[str, Path | Callable[[Object], str]] = field(default_factory=dict)
     field_error: str = "field label not supported: {label}"
     storage: "Resource | None" = None
-    to_storage: Callable[[Object], Object] | None = None
-    from_storage: Callable[[Object], Object] | None = None
+    conversion: Conversion | None = None
     siblings: "Mapping[str, Resource]" = field(default_factory=dict)
     indexed: tuple[str, ...] = ()
     conventions: Conventions = BUILT_IN
@@ -170,17 +172,35 @@ class Resource:
         """The columns of its Tables."""
         return self.conventions.table_columns(self)
 
-    def version_of(self, api_version: str) -> tuple[Type, Callable[[Object], Object]] | None:
-        """The type of another version of the kind, and how an object of this version becomes one of it."""
-        other = self if api_version == self.api_version else self.siblings.get(api_version)
-        if other is None or other.type_of is None:
+    def version_of(self, api_version: str) -> tuple[Type, Convert] | None:
+        """The type of another version of the kind, and how objects of this version become objects of it.
+
+        Only for conversions in process.
+        """
+        type_ = self.type_of_version(api_version)
+        if type_ is None:
             return None
+        other = self if api_version == self.api_version else self.siblings[api_version]
+        back, there = self.conversion, other.conversion
 
-        def convert(obj: Object) -> Object:
-            stored = self.to_storage(obj) if self.to_storage is not None else obj
-            return other.from_storage(stored) if other.from_storage is not None else stored
+        def convert(objects: list[Object]) -> list[Object]:
+            stored = objects if back is None else [back.store(obj) for obj in objects]
+            return stored if there is None else [there.present(obj) for obj in stored]
 
-        return other.type_of(), convert
+        return type_, convert
+
+    def other_versions(self) -> OtherVersions | None:
+        """Further versions of the objects of one write, where they have to be waited for; None where version_of() does."""
+        return None
+
+    async def presented(self, stored: Object) -> Object:
+        """A stored object in this version."""
+        return stored if self.conversion is None else (await self.conversion.presented((stored,)))[0]
+
+    def type_of_version(self, api_version: str) -> Type | None:
+        """The type of another version of the kind, None when it is not known."""
+        other = self if api_version == self.api_version else self.siblings.get(api_version)
+        return other.type_of() if other is not None and other.type_of is not None else None
 
     def key(self, namespace: str, name: str) -> str:
         """The storage key of an object."""

@@ -1,6 +1,10 @@
 """One write of an object: the sequence that users' requests and controllers share.
 
-    track -> mutate -> convert to the stored version -> prepare and validate -> admit -> store
+    track -> mutate -> convert -> prepare and validate -> admit -> store
+
+Rules of built-in kinds see the stored version, so a new object is converted before them, and back where admission looks
+at it again. Rules of custom resources see the version that the request names (`Conventions.by_version`), so the live
+object is converted to it first, and what is written is converted as the last step before the store.
 
 Whatever hooks and plugins have reserved on the way is given back unless the object was stored.
 """
@@ -9,7 +13,7 @@ import asyncio
 import operator
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import orjson
 
@@ -18,7 +22,10 @@ from pilothouse._entry import Entry
 from pilothouse._json import splice
 from pilothouse.api import codec, depth, managed, meta
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.managed import Versions
+from pilothouse.api.patch import copy
 from pilothouse.registry.admission import Admission, AdmissionAttributes
+from pilothouse.registry.conversion import Conversion
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.rest import (
     before_create,
@@ -42,13 +49,14 @@ LARGE = 256 * 1024
 TOO_LARGE = "etcdserver: request is too large"
 """The message of an object that is larger than the store takes; upstream's, whatever the store is."""
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 FAILED = (Exception, asyncio.CancelledError)
 """What ends a write without the store having been asked."""
 
 Make = Callable[[Object | None], Awaitable[Object]]
-"""Makes the object to write out of the live one; both are in the stored version."""
+"""Makes the object to write out of the live one; both are in the version that the rules of the kind see."""
 
 
 @dataclass(slots=True)
@@ -64,11 +72,24 @@ class Write:
     """One write of one object.
 
     strategy: the rules of an update, the subresource's where it goes to one. admission: the chain to pass, None = it
-    passes none. manager: the field manager. present: what the request shows of a stored object, None = the object as it
-    is stored.
+    passes none. manager: the field manager. view: what the request shows of an object in its version, None = the object
+    itself.
     """
 
-    __slots__ = ("admission", "attributes", "context", "manager", "present", "resource", "store", "strategy")
+    __slots__ = (
+        "_after_rules",
+        "_before_rules",
+        "_others",
+        "admission",
+        "attributes",
+        "context",
+        "manager",
+        "resource",
+        "store",
+        "strategy",
+        "versions",
+        "view",
+    )
 
     def __init__(
         self,
@@ -79,7 +100,7 @@ class Write:
         *,
         strategy: Strategy | None = None,
         manager: str = "",
-        present: Callable[[Object], Object] | None = None,
+        view: Callable[[Object], Object] | None = None,
     ) -> None:
         self.store = store
         self.resource = resource
@@ -87,7 +108,13 @@ class Write:
         self.strategy = strategy if strategy is not None else resource.strategy
         self.admission = admission
         self.manager = manager
-        self.present = present if present is not None else resource.from_storage
+        self.view = view
+        conversion, by_version = resource.conversion, resource.conventions.by_version
+        self._before_rules = None if by_version else conversion
+        self._after_rules = conversion if by_version else None
+        self._others = resource.other_versions()
+        self.versions: Versions = self._others if self._others is not None else resource.version_of
+        """What the code that works out managed fields is given."""
         namespace, name = context.namespace, context.name
         if resource.names_namespace:
             namespace = name
@@ -117,7 +144,7 @@ class Write:
         """Bring managedFields up to date for a write that is no apply; both objects are in the request's version.
 
         `record` is the resource of an object that is not the one of the request's resource. BadRequest when a field
-        set is nested too deeply.
+        set is nested too deeply. Called through settle_fields() where the resource may have further versions.
         """
         resource, strategy = self.resource, self.strategy
         if record is not None:
@@ -134,10 +161,20 @@ class Write:
             subresource=self.context.subresource,
             now=self.context.now if now is None else now,
             reset=strategy.apply_reset,
-            versions=resource.version_of,
+            versions=self.versions,
         )
         if not resource.conventions.go_types or depth.may_be_deep(type_):
             depth.refuse_too_deep(obj["metadata"].get("managedFields"), 2)
+
+    async def settle_fields(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The outcome of a call that works out managed fields with `versions`.
+
+        Where other versions have to be waited for, it is called again after each of them, with the same arguments.
+        """
+        work = self.context.work
+        if self._others is None:
+            return await work.run(call, *args, **kwargs)
+        return await self._others.settle(work, call, *args, **kwargs)
 
     def options(self, kind: str) -> Object:
         """The CreateOptions or UpdateOptions object that plugins see."""
@@ -157,17 +194,41 @@ class Write:
         return changed
 
     async def admit(self, obj: Object, old: Object | None) -> Object:
-        """The object as mutating admission leaves it, in the version that is stored."""
+        """The object as mutating admission leaves it, in the version that the rules see."""
         obj = await self.mutate(obj, old)
-        to_storage = self.resource.to_storage
-        return await self.context.work.run(to_storage, obj) if to_storage is not None else obj
+        return obj if self._before_rules is None else await self._kept(self._before_rules, obj)
+
+    @property
+    def shows_rules_form(self) -> bool:
+        """Whether the request shows objects as the rules see them."""
+        return self._before_rules is None and self.view is None
 
     async def presented(self, obj: Object) -> Object:
-        """A stored object in the version of the request."""
-        return await self.context.work.run(self.present, obj) if self.present is not None else obj
+        """What the request shows of an object that is in the version that the rules see."""
+        if self._before_rules is not None:
+            obj = await self._shown(self._before_rules, obj)
+        return obj if self.view is None else await self.context.work.run(self.view, obj)
+
+    async def live(self, obj: Object) -> Object:
+        """A stored object in the version that the rules see."""
+        return obj if self._after_rules is None else await self._shown(self._after_rules, obj)
+
+    async def _shown(self, conversion: Conversion, obj: Object) -> Object:
+        """The served form of a stored object."""
+        work = self.context.work
+        if conversion.converter is None:
+            return await work.run(conversion.present, obj)
+        return (await conversion.presented((obj,), work))[0]
+
+    async def _kept(self, conversion: Conversion, obj: Object) -> Object:
+        """The stored form of an object in the request's version."""
+        work = self.context.work
+        if conversion.converter is None:
+            return await work.run(conversion.store, obj)
+        return (await conversion.kept((obj,), work))[0]
 
     async def validate(self, obj: Object, old: Object | None) -> None:
-        """The validating half of admission; both objects are in the stored version."""
+        """The validating half of admission; both objects are in the version that the rules see."""
         if self.admission is None:
             return
         attributes = self.attributes
@@ -175,7 +236,7 @@ class Write:
         attributes.obj, attributes.old = obj, old
         if not self.context.name:
             attributes.name = obj["metadata"].get("name", "")
-        if self.present is not None:
+        if not self.shows_rules_form:
             attributes.pending = self._present
         await self.admission.validate(attributes)
         attributes.pending = None
@@ -187,20 +248,27 @@ class Write:
         attributes = self.attributes
         attributes.operation = "DELETE"
         attributes.obj, attributes.old = None, old
-        if self.present is not None:
-            attributes.pending = self._present
+        if self.resource.conversion is not None or self.view is not None:
+            attributes.pending = self._present_old
         await self.admission.mutate(attributes)
         await self.admission.validate(attributes)
         attributes.pending = None
 
     async def _present(self) -> None:
-        """Bring the objects of the attributes from the stored version to the request's."""
+        """Bring the objects of the attributes from the version that the rules see to the request's."""
         attributes = self.attributes
         attributes.pending = None
         if attributes.obj is not None:
             attributes.obj = await self.presented(attributes.obj)
         if attributes.old is not None:
             attributes.old = await self.presented(attributes.old)
+
+    async def _present_old(self) -> None:
+        """As _present(), of a stored object that is deleted."""
+        attributes = self.attributes
+        attributes.pending = None
+        assert attributes.old is not None
+        attributes.old = await self.presented(await self.live(attributes.old))
 
     async def commit(self, outcome: Awaitable[interface.KeyValue]) -> interface.KeyValue:
         """The outcome of what the store was asked to write.
@@ -262,7 +330,7 @@ class Write:
     async def _create(
         self, obj: Object, authorize_create: Callable[[], Awaitable[None]] | None = None
     ) -> Written:
-        """Prepare, validate and store a new object, which is in the stored version."""
+        """Prepare, validate and store a new object, which is in the version that the rules see."""
         resource, ctx, strategy = self.resource, self.context, self.resource.strategy
         metadata = obj["metadata"]
         metadata["creationTimestamp"] = ctx.now
@@ -275,6 +343,8 @@ class Write:
                 await authorize_create()
             await self.validate(obj, None)
             key = key_of(resource, ctx.namespace, metadata["name"])
+            if self._after_rules is not None:
+                obj = await self._kept(self._after_rules, obj)
             value = await ctx.work.run(self._encode_new, obj)
             if ctx.dry_run:
                 if self.store.get(resource, key) is not None:
@@ -363,12 +433,18 @@ class Write:
         resource, ctx, strategy = self.resource, self.context, self.strategy
         work = ctx.work
         await work.enter(len(entry.value))
-        old = await work.run(decode, entry)
-        check_uid(resource, ctx, uid, old["metadata"].get("uid", ""))
-        obj = await make(old if shared else await work.run(decode, entry))
+        stored = await work.run(decode, entry)
+        check_uid(resource, ctx, uid, stored["metadata"].get("uid", ""))
+        old = stored if self._after_rules is None else await self.live(stored)
+        if shared:
+            obj = await make(old)
+        else:
+            obj = await make(await work.run(decode, entry) if old is stored else await work.run(copy, old))
         self._check_version(obj["metadata"], old["metadata"], entry.rev)
         await work.run(settle_update, resource, ctx, strategy, obj, old)
         await self.validate(obj, old)
+        if self._after_rules is not None:
+            obj, old = await self._kept(self._after_rules, obj), stored
         if vanishes(strategy, obj, old):
             return await self._vanish(obj, old, entry)
         if await work.run(operator.eq, obj, old) and not await self._stale(entry.key):

@@ -4,6 +4,7 @@ from typing import Any
 
 from pilothouse.api.convert.kinds import convert
 from pilothouse.api.validate import autoscaling as rules
+from pilothouse.registry.conversion import Conversion
 from pilothouse.registry.groups.records import STATUS_APART, on_update, resource, status_strategy
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.strategy import Strategy
@@ -41,8 +42,10 @@ V2 = _record("v2")
 V1 = _record(
     "v1",
     storage=V2,
-    to_storage=lambda obj: convert(obj, KIND, GROUP, "v2"),
-    from_storage=lambda obj: convert(obj, KIND, GROUP, "v1"),
+    conversion=Conversion(
+        present=lambda obj: convert(obj, KIND, GROUP, "v1"),
+        store=lambda obj: convert(obj, KIND, GROUP, "v2"),
+    ),
 )
 _VERSIONS.update({record.api_version: record for record in (V1, V2)})
 

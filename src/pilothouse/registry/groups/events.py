@@ -3,6 +3,7 @@
 from pilothouse.api.convert.kinds import convert
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import event as rules
+from pilothouse.registry.conversion import Conversion
 from pilothouse.registry.groups.core import resources as core
 from pilothouse.registry.groups.core.strategies import EVENT as CORE_EVENT
 from pilothouse.registry.groups.records import resource
@@ -46,8 +47,10 @@ EVENTS = resource(
     field_error="field label not supported: {label}",
     storage=core.EVENTS,
     siblings=core.EVENT_VERSIONS,
-    to_storage=lambda event: convert(event, "Event", "", "v1"),
-    from_storage=lambda event: convert(event, "Event", GROUP, "v1"),
+    conversion=Conversion(
+        present=lambda event: convert(event, "Event", GROUP, "v1"),
+        store=lambda event: convert(event, "Event", "", "v1"),
+    ),
 )
 """Its selectable fields are read from the stored form, a core event."""
 

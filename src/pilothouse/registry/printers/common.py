@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from pilothouse.api.fields import Object
+from pilothouse.registry.conversion import Conversion
 
 Cells = list[Any]
 Printer = Callable[[Object, float], Cells]
@@ -59,8 +60,8 @@ class Printed(Protocol):
         """The record that is stored, None where it is this one."""
 
     @property
-    def to_storage(self) -> Callable[[Object], Object] | None:
-        """Makes the stored form of an object, None where it is the served one."""
+    def conversion(self) -> Conversion | None:
+        """How its objects are stored, None where they are stored as they are served."""
 
     @property
     def columns(self) -> Columns | None:

@@ -79,9 +79,15 @@ def columns(resource: Printed, kind: str = "") -> Columns:
 
 
 def columns_of_release(resource: Printed) -> Columns:
-    """The columns that the release has for a built-in kind, by the record that is stored."""
+    """The columns that the release has for a built-in kind; they are filled from its stored form."""
     stored = resource.storage or resource
-    return _builtin(stored.group, stored.plural)
+    shape = _builtin(stored.group, stored.plural)
+    if resource.conversion is None:
+        return shape
+    store = resource.conversion.store
+    return Columns(
+        shape.definitions, lambda obj, now: shape.cells(store(obj), now), shape.conditions, shape.order
+    )
 
 
 def columns_of_definition(resource: Printed) -> Columns:
@@ -198,7 +204,7 @@ def table_for(
     now = time.time() if now is None else now
     rows = []
     for obj in objects if shape.order is None else sorted(objects, key=shape.order):
-        row = _row(resource, shape, obj, now)
+        row = _row(shape, obj, now)
         row["object"] = _row_object(resource, obj, include, version)
         rows.append(row)
     return {
@@ -215,7 +221,7 @@ def rows_of(resource: Printed, include: str, version: str) -> tuple[list[Object]
     shape, now = columns(resource), time.time()
 
     def row(obj: Object) -> Object:
-        out = _row(resource, shape, obj, now)
+        out = _row(shape, obj, now)
         out["object"] = _row_object(resource, obj, include, version)
         return out
 
@@ -227,10 +233,8 @@ def in_stored_order(resource: Printed) -> bool:
     return resource.table_columns().order is None
 
 
-def _row(resource: Printed, shape: Columns, obj: Object, now: float) -> Object:
-    own_kind = obj.get("kind", resource.kind) == resource.kind
-    stored = resource.to_storage(obj) if own_kind and resource.to_storage is not None else obj
-    row: Object = {"cells": shape.cells(stored, now)}
+def _row(shape: Columns, obj: Object, now: float) -> Object:
+    row: Object = {"cells": shape.cells(obj, now)}
     if shape.conditions is not None:
         conditions = shape.conditions(obj)
         if conditions is not None:
