@@ -172,11 +172,11 @@ def test_other_errors_end_the_start():
 
 
 def test_what_waits_is_tried_again(monkeypatch, caplog):
-    monkeypatch.setattr(bootstrap, "AGAIN", 0.01)
+    monkeypatch.setattr(bootstrap, "RETRY_SECONDS", 0.01)
     writer, planned = Locked(), objects(settings())
 
     async def main():
-        rest = bootstrap.Rest(writer, await ensure(writer, planned))
+        rest = bootstrap.BootstrapRetry(writer, await ensure(writer, planned))
         rest.start()
         await asyncio.sleep(0.03)
         writer.wrong = Unavailable("the store is gone")

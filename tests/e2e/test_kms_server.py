@@ -342,7 +342,7 @@ async def test_everything_is_encrypted_and_the_plugin_comes_late(
     store: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pilothouse.controllers.bootstrap.AGAIN", 0.1)
+    monkeypatch.setattr("pilothouse.controllers.bootstrap.RETRY_SECONDS", 0.1)
     rig = Rig(tmp_path / "server", plugin, store)
     rig.configure(rig.kms(), {"identity": {}}, resources=("*.*",))
     plugin.stop()

@@ -1,4 +1,4 @@
-"""Admission: plugins in upstream's order, first all that change an object, then all that judge it."""
+"""Runs the admission plugins in upstream's order: first all that change an object, then all that validate it."""
 
 from collections.abc import Awaitable, Sequence
 
@@ -8,16 +8,16 @@ from pilothouse.waiting import in_task
 
 
 class Plugin:
-    """One admission plugin; `name` is upstream's. Refusals are raised as errors.StatusError.
+    """An admission plugin; `name` is upstream's. Plugins refuse a write by raising errors.StatusError.
 
-    Both methods may be `def` or `async def`. `mutate` changes `a.obj` in place, assigns it, or returns the object
-    that takes its place.
+    Both methods may be `def` or `async def`. `mutate` changes `a.obj` in place, assigns it, or returns the
+    object that replaces it.
     """
 
     name = ""
 
     def wants(self, a: AdmissionAttributes) -> bool:
-        """Cheap test by operation, resource, subresource and user; the objects may not be in their version yet."""
+        """Cheap check of operation, resource, subresource and user; objects may still be in another version."""
         return True
 
     def mutate(self, a: AdmissionAttributes) -> Object | Awaitable[Object | None] | None:
@@ -25,14 +25,14 @@ class Plugin:
         return None
 
     def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
-        """Judge the object."""
+        """Accept the object by returning, or refuse it by raising."""
         return None
 
 
 class Chain:
-    """The plugins that are switched on, in order; implements registry.admission.Admission.
+    """Runs the enabled plugins in order; implements registry.admission.Admission.
 
-    A plugin's `def` runs beside the loop when the object is large; its `async def` runs on the loop.
+    A plugin's `def` runs on a thread if the object is large; its `async def` runs on the event loop.
     """
 
     def __init__(self, plugins: Sequence[Plugin]) -> None:
@@ -41,7 +41,7 @@ class Chain:
         self.validators = [p for p in plugins if type(p).validate is not Plugin.validate]
 
     async def mutate(self, a: AdmissionAttributes) -> Object | None:
-        """What every plugin in turn makes of the object; the first refusal ends it."""
+        """Let each plugin in turn change the object and return the result; the first refusal stops the chain."""
         for plugin in self.mutators:
             if plugin.wants(a):
                 if a.pending is not None:
@@ -55,7 +55,7 @@ class Chain:
         return a.obj
 
     async def validate(self, a: AdmissionAttributes) -> None:
-        """Ask every plugin; the first refusal ends it."""
+        """Let each plugin in turn validate the object; the first refusal stops the chain."""
         for plugin in self.validators:
             if plugin.wants(a):
                 if a.pending is not None:

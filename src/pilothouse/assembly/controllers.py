@@ -86,7 +86,7 @@ class Writers:
         registry = self.registry
         writer = BootstrapWriter(registry.store, registry.catalog, registry.readers, self.services)
         waiting = await bootstrap.ensure(writer, planned)
-        return [bootstrap.Rest(writer, waiting)] if waiting else []
+        return [bootstrap.BootstrapRetry(writer, waiting)] if waiting else []
 
     def presence(self, planned: list[Planned]) -> list[Background]:
         """What tells of this server while it serves, in a store that others share: its lease, and its endpoint."""

@@ -1,4 +1,4 @@
-"""Events about objects, as a controller tells of what it saw (client-go tools/events)."""
+"""Records Events about objects on behalf of a controller (client-go tools/events)."""
 
 import logging
 import socket
@@ -12,11 +12,11 @@ from pilothouse.registry.client import Client
 log = logging.getLogger(__name__)
 
 REMEMBERED = 4096
-"""Warnings that are known to have been told; when there are more, all are forgotten."""
+"""Written warnings that are remembered; all are forgotten when there are more."""
 
 
 class Recorder:
-    """Writes warnings, each one once; what can not be written is let go."""
+    """Writes each warning once; one that cannot be written is dropped."""
 
     def __init__(self, client: Client, controller: str) -> None:
         self._client = client
@@ -24,7 +24,7 @@ class Recorder:
         self._told: set[tuple[str, str | bytes]] = set()
 
     async def warn(self, about: Object, reason: str, action: str, note: str) -> None:
-        """Tell of an object that has kind, apiVersion and metadata."""
+        """Record a warning about an object, which must have apiVersion, kind and metadata."""
         metadata = about["metadata"]
         key = (metadata.get("uid", ""), short(note))
         if key in self._told:
