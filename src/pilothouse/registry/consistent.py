@@ -1,6 +1,7 @@
-"""Consistent reads over a store that other servers write to (apiserver storage/cacher delegator).
+"""Consistent reads while other servers write to the same store (apiserver storage/cacher delegator).
 
-A read waits until the watch caches have the store's revision. When they take too long, it reads the store.
+A read waits until the watch cache has reached the store's revision. If that takes too long, it reads the
+store.
 """
 
 from pilothouse import errors
@@ -16,14 +17,14 @@ CATCH_UP = 3.0
 
 
 class ConsistentReads:
-    """Waits until the caches are as new as the store. `reads` counts the outcomes."""
+    """Waits until the watch caches have reached the store's revision; `reads` counts the outcomes."""
 
     def __init__(self, store: Store, reads: Counter) -> None:
         self.store = store
         self._reads = reads
 
     async def catch_up(self) -> bool:
-        """Wait for the caches; False when they take too long. Raises ServiceUnavailable when the store does not answer."""
+        """Wait for the caches; False if that takes too long. Raises ServiceUnavailable if the store does not answer."""
         try:
             revision = await self.store.storage.current_revision()
         except interface.Behind:
@@ -33,7 +34,7 @@ class ConsistentReads:
         return await self.store.cacher.wait_for(revision, CATCH_UP)
 
     def count(self, resource: Resource, *, fallback: bool, success: bool) -> None:
-        """Note how a read ended."""
+        """Count the outcome of a read."""
         self._reads.inc(_BOOL[fallback], resource.group, resource.plural, _BOOL[success])
 
 
@@ -41,7 +42,7 @@ _BOOL = ("false", "true")
 
 
 async def find(store: Store, resource: Resource, namespace: str, name: str) -> Entry:
-    """An object as the store has it; NotFound when it has none."""
+    """Read an object from the store; raises NotFound."""
     key = key_of(resource, namespace, name)
     try:
         kv = await store.storage.get(key)

@@ -1,4 +1,4 @@
-"""rbac.authorization.k8s.io/v1: roles and bindings; who may grant what is decided by the authorizer."""
+"""rbac.authorization.k8s.io/v1: roles and bindings. authz/escalation.py decides who may grant which permissions."""
 
 from pilothouse.api import names
 from pilothouse.api.validate import rbac as rules
