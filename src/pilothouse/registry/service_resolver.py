@@ -64,7 +64,7 @@ class ServiceResolver:
 
 
 def port_of(service: Object, number: int) -> Object | None:
-    """The port of a Service with this number; raises Unroutable."""
+    """The port of a Service with this number, None if there is none."""
     ports: list[Object] = (service.get("spec") or {}).get("ports") or []
     return next((port for port in ports if port.get("port") == number), None)
 
