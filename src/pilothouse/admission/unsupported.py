@@ -67,8 +67,7 @@ UNSUPPORTED: dict[str, tuple[Row, ...]] = {
 
 
 def stored_without_effect(readers: Readers) -> Iterator[tuple[str, int, str]]:
-    """Counts stored objects that contain such parts: (resource, number of objects, sentence), for the log at
-    start.
+    """Counts stored objects that contain such parts: (resource, number of objects, sentence), for the log at start.
 
     Resources with an object that cannot be decrypted are skipped.
     """

@@ -174,8 +174,7 @@ class Tracker:
     def losses(
         self, entries: Entries, live: Object, new: Object, writer: str, changes: tuple[Set, Set]
     ) -> list[tuple[str, Set, Set]]:
-        """For each entry except `writer`: (identity, its fields that the write changes, fields that it
-        removes).
+        """For each entry except `writer`: (identity, its fields that the write changes, fields that it removes).
 
         `changes` are (changed, removed) in the request's version. Entries of unknown versions are dropped.
         """

@@ -87,8 +87,7 @@ class Writer(Protocol):
         """A private copy of the stored object with the planned object's name; None if it does not exist."""
 
     async def create_missing(self, planned: Sequence[Planned]) -> None:
-        """Create objects that do not exist, in one transaction if the store supports it; existing ones are
-        kept.
+        """Create objects that do not exist, in one transaction if the store supports it; existing ones are kept.
 
         Raises EncryptionError if some could not be encrypted; the others are created.
         """

@@ -30,8 +30,7 @@ _PRIORITIES: dict[str, tuple[int, dict[str, int]]] = {
     "resource.k8s.io": (16200, {"v1": 21}),
     "flowcontrol.apiserver.k8s.io": (16100, {"v1": 21}),
 }
-"""Group -> (group priority, version priorities) of built-in APIs, as in the APIServices that upstream
-registers.
+"""Group -> (group priority, version priorities) of built-in APIs, as in the APIServices that upstream registers.
 
 apiregistration.k8s.io has no APIService; it is served before all others."""
 

@@ -102,8 +102,7 @@ class NodePorts:
             self._pending_bits &= ~self.bitmap(ports)
 
     async def claim(self, ports: Collection[int]) -> set[int]:
-        """Mark chosen ports in the store, all or none; returns those that others have claimed in the
-        meantime.
+        """Mark chosen ports in the store, all or none; returns those that others have claimed in the meantime.
 
         Raises StorageError, and AllocationError if the store's bitmap is for another range.
         """
@@ -126,8 +125,7 @@ class NodePorts:
         await self.change(lambda bits: bits & ~freed)
 
     async def change(self, edit: Callable[[int], int], *, rebuild: bool = False) -> None:
-        """Write the bitmap that `edit` returns for the stored one; calls `edit` again after a conflicting
-        write.
+        """Write the bitmap that `edit` returns for the stored one; calls `edit` again after a conflicting write.
 
         A missing bitmap is computed from the services. With `rebuild`, a bitmap for another range is
         converted, else AllocationError is raised.

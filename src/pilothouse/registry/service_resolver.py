@@ -109,8 +109,7 @@ _EMBEDDING = (
 
 
 def allowed(address: str) -> bool:
-    """Whether requests may be sent to an address: only unicast beyond this host and link (Go's
-    IsGlobalUnicast).
+    """Whether requests may be sent to an address: only unicast beyond this host and link (Go's IsGlobalUnicast).
 
     An IPv6 address that embeds an IPv4 address must pass for both.
     """

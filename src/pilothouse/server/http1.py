@@ -43,8 +43,7 @@ class Limits:
 
 
 class Http1:
-    """Protocol factory for asyncio: makes the connections of a listener, checks their time-outs and ends
-    them.
+    """Protocol factory for asyncio: makes the connections of a listener, checks their time-outs and ends them.
 
     One timer checks all connections; it runs only while there are any.
     """

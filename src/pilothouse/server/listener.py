@@ -93,8 +93,7 @@ class Listener:
             self._acceptor.close()
 
     async def stop(self, deadline: float = 10.0, drain: Callable[[], None] | None = None) -> bool:
-        """Stop accepting, let requests finish, call `drain` to end streams, cut the rest after `deadline`
-        seconds.
+        """Stop accepting, let requests finish, call `drain` to end streams, cut the rest after `deadline` seconds.
 
         Answers sent meanwhile carry `Connection: close`. Returns True if no connection had to be cut.
         """

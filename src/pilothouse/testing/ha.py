@@ -1,5 +1,4 @@
-"""Runs a highly available cluster on loopback: etcd members, API servers and HAProxy (`make ha`, `make
-ha-down`).
+"""Runs a highly available cluster on loopback: etcd members, API servers and HAProxy (`make ha`, `make ha-down`).
 
 python -m pilothouse.testing.ha up DIR      start it, print the kubeconfig, leave it running python -m
 pilothouse.testing.ha down DIR    stop it

@@ -1,5 +1,4 @@
-"""A KMS v2 plugin for tests: a gRPC server on a unix socket with keys from a file, the last of which
-encrypts.
+"""A KMS v2 plugin for tests: a gRPC server on a unix socket with keys from a file, the last of which encrypts.
 
 `python -m pilothouse.testing.kms SOCKET KEYS` runs it alone. The file has a line `ID BASE64` per key and is
 created with one key if it is missing; a line added to it is used from the next call on.

@@ -1,5 +1,4 @@
 """Builds OpenAPI documents on demand: version 3 documents per group version, and the parts of the version 2 document.
-document.
 
 A document depends only on the served resources and their schemas. Its hash is computed from these without
 building the document, so the index of version 3 is cheap.

@@ -1,5 +1,4 @@
-"""Encodes OpenAPI version 2 in protobuf (gnostic's OpenAPIv2.proto), which some clients request instead of
-JSON.
+"""Encodes OpenAPI version 2 in protobuf (gnostic's OpenAPIv2.proto), which some clients request instead of JSON.
 
 Each message is a table: JSON member -> field number and encoder of the value. Documents are joined from parts
 that were encoded separately.

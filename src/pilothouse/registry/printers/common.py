@@ -19,8 +19,7 @@ NONE, UNSET, UNKNOWN = "<none>", "<unset>", "<unknown>"
 
 
 class Columns:
-    """The columns of a kind and the function that makes their cells. `definitions` is shared and must not be
-    changed.
+    """The columns of a kind and the function that makes their cells. `definitions` is shared and must not be changed.
 
     `order` returns the sort key of a row; None keeps the stored order.
     """

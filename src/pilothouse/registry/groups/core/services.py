@@ -1,5 +1,4 @@
-"""Service strategy: sets defaults, allocates IPs and ports, keeps or drops fields
-(registry/core/service/storage).
+"""Service strategy: sets defaults, allocates IPs and ports, keeps or drops fields (registry/core/service/storage).
 
 What is chosen here is claimed when the service is written and released afterwards (service_objects.py).
 """

@@ -87,8 +87,7 @@ def can_ignore_budgets(pod: Object) -> bool:
 
 
 def evict(readers: Readers, namespace: str, pod: Object, options: Object) -> Object | None:
-    """Decide on an eviction. Returns the budget with one disruption less, which must be written first, or
-    None.
+    """Decide on an eviction. Returns the budget with one disruption less, which must be written first, or None.
 
     Raises TooManyRequests, Forbidden or Unknown. If the decision depends on the pod's current state, adds its
     resourceVersion to `options` (DeleteOptions) as a precondition.
