@@ -1,4 +1,4 @@
-"""Rules of the small core kinds: namespaces, replication controllers, bindings, log options."""
+"""Validates smaller core kinds: namespaces, replication controllers, bindings, pod log options."""
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
@@ -27,7 +27,7 @@ def validate_namespace_finalize(namespace: Object, old: Object, errs: Errors) ->
 
 
 def validate_namespace_status(namespace: Object, old: Object, errs: Errors) -> None:
-    """Active while it lives, Terminating once it is deleted."""
+    """The phase must be Terminating with a deletion time, else Active."""
     phase = (namespace.get("status") or {}).get("phase", "")
     deleting = bool(namespace["metadata"].get("deletionTimestamp"))
     wanted, when = ("Terminating", "is not empty") if deleting else ("Active", "is empty")
@@ -88,7 +88,7 @@ def validate_binding(binding: Object, errs: Errors) -> None:
 
 
 def validate_log_options(options: Object, errs: Errors) -> None:
-    """PodLogOptions; the choice of a stream is an alpha feature and off."""
+    """Validates PodLogOptions; `stream` is refused because its alpha feature is off."""
     lines, limit, seconds = (options.get(m) for m in ("tailLines", "limitBytes", "sinceSeconds"))
     if lines is not None and lines < 0:
         errs.invalid("tailLines", lines, "must be greater than or equal to 0")
