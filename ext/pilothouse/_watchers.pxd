@@ -32,7 +32,7 @@ cdef class Watchers:
     cdef Objects objects
     cdef Frames frames
     cdef dict by_scope, by_name, by_field, by_label
-    cdef Py_ssize_t field_readers     # watchers that read fields without an index
+    cdef Py_ssize_t field_readers     # watchers that use fields without an index
 
     cdef Py_ssize_t count(self) except -1
     cdef enter(self, Watcher watcher)

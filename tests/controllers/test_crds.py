@@ -1,4 +1,4 @@
-"""Definitions from their first name to their last object."""
+"""Definitions from the acceptance of their names to the deletion of their objects."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What namespaces, replication controllers, bindings and log options may say (pkg/apis/core/validation)."""
+"""Validation of namespaces, replication controllers, bindings and log options (pkg/apis/core/validation)."""
 
 import pytest
 from rules import GONE, Case, causes, put

@@ -1,4 +1,4 @@
-"""What changed between two objects, as text."""
+"""The text of the difference between two objects."""
 
 from pilothouse.api.validate.diff import MAX_LENGTH, MAX_VALUE, diff
 
