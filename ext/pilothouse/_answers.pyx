@@ -209,7 +209,7 @@ cdef class Answers(Sink):
 
     cdef regulate(self):
         """Pause or resume reading from the transport."""
-        cdef bint stop = self.read_paused or self.incoming.awaits_room or self.judging is not None
+        cdef bint stop = self.read_paused or self.incoming.awaits_grant or self.judging is not None
         if stop != self.stopped and self.phase != CLOSED:
             self.stopped = stop
             if stop:

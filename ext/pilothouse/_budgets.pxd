@@ -5,11 +5,11 @@ cdef class Incoming:
     # for a long body
     cdef Py_ssize_t received          # bytes of the body that have arrived
     cdef Py_ssize_t expected          # length of the body or its limit, once it is known to be long
-    cdef Py_ssize_t room              # bytes of these that `Bodies` has granted
+    cdef Py_ssize_t granted           # bytes of these that `Bodies` has granted
     cdef Py_ssize_t mark              # bytes that had arrived
     cdef double marked                # at this time
     cdef object payer                 # whose share of the budget it uses; None = all bodies share one
-    cdef bint awaits_room             # reading is paused until bytes are granted
+    cdef bint awaits_grant            # reading is paused until bytes are granted
     # for a head, or for a short body
     cdef Py_ssize_t kept              # bytes counted by `Unfinished`
 

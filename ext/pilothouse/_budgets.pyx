@@ -19,7 +19,7 @@ cdef class Incoming:
     """A message being received. A protocol implements how to stop reading it and how to refuse it."""
 
     cdef regulate(self):
-        """Pause or resume reading, according to `awaits_room`."""
+        """Pause or resume reading, according to `awaits_grant`."""
         raise NotImplementedError
 
     cdef refuse_slow(self):
@@ -62,7 +62,7 @@ cdef class Bodies:
         self.waiting[body] = None
         self.admit()
         if body in self.waiting:
-            body.awaits_room = True
+            body.awaits_grant = True
             body.regulate()
             if self.timer is None:
                 self.timer = self.loop.call_later(INTERVAL, self.hurry)
@@ -71,16 +71,16 @@ cdef class Bodies:
         """Remove a body that was completed or dropped."""
         if body in self.admitted:
             del self.admitted[body]
-            self.book(body, -body.room)
+            self.book(body, -body.granted)
         if body in self.waiting:
             del self.waiting[body]
-            body.awaits_room = False
+            body.awaits_grant = False
             body.regulate()
         self.admit()
 
     cdef book(self, Incoming body, Py_ssize_t size):
         cdef Py_ssize_t held = self.held.get(body.payer, 0) + size
-        body.room += size
+        body.granted += size
         self.reserved += size
         if held:
             self.held[body.payer] = held
@@ -116,7 +116,7 @@ cdef class Bodies:
 
     cdef grant(self, Incoming body):
         """Grant a body its next window, or record what prevents that."""
-        cdef Py_ssize_t more = min(body.expected, body.received + WINDOW) - body.room
+        cdef Py_ssize_t more = min(body.expected, body.received + WINDOW) - body.granted
         cdef bint anew = body not in self.admitted
         self.admitted[body] = None
         self.book(body, more)
@@ -128,10 +128,10 @@ cdef class Bodies:
             self.crowded.add(body.payer)
         else:
             del self.waiting[body]
-            if anew or body.awaits_room:
+            if anew or body.awaits_grant:
                 body.mark = body.received
                 body.marked = now()
-            body.awaits_room = False
+            body.awaits_grant = False
             body.regulate()
             return
         self.book(body, -more)
@@ -141,17 +141,17 @@ cdef class Bodies:
     cdef bint safe(self, Py_ssize_t budget, Py_ssize_t held, payer):
         """Whether the bodies, or those of one payer, can be completed one after the other."""
         cdef Incoming body
-        cdef Py_ssize_t room = budget - held
+        cdef Py_ssize_t free = budget - held
         cdef bint first = True
         for body in self.admitted:
             if payer is not None and body.payer != payer:
                 continue
-            if first and body.room == held:
+            if first and body.granted == held:
                 return True               # it is the only one
-            if room < 0 or body.expected - body.room > room:
+            if free < 0 or body.expected - body.granted > free:
                 return False
             first = False
-            room += body.room
+            free += body.granted
         return True
 
     def hurry(self, double at=0.0):

@@ -222,7 +222,7 @@ cdef class Connection(Answers):
             size += max(self.head_read, self.head_length) + self.wide
             if self.all_headers is not None:
                 size += HEADER * len(self.all_headers)
-            size += max(0, self.incoming.received - self.incoming.room)
+            size += max(0, self.incoming.received - self.incoming.granted)
             if self.held_back is not None:
                 size += len(self.held_back)
         return size
@@ -305,8 +305,8 @@ cdef class Connection(Answers):
         if not self.admitted:
             if self.judging is None:
                 self.ask()
-        elif body.expected and not body.awaits_room:
-            if body.room == 0 or body.room < min(body.received, body.expected):
+        elif body.expected and not body.awaits_grant:
+            if body.granted == 0 or body.granted < min(body.received, body.expected):
                 self.entered = True
                 self.service.bodies.enter(body)
 

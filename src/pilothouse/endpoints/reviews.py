@@ -1,4 +1,4 @@
-"""Reviews: virtual kinds that ask the authorizer or the authenticator and store nothing."""
+"""Virtual kinds that query the authorizer or the authenticator and store nothing: access and token reviews."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass

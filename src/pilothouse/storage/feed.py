@@ -1,4 +1,4 @@
-"""What the embedded stores share: whom to tell of a commit, and which keys to expire when."""
+"""Shared by the embedded storages: notifies watchers of commits, and expires keys."""
 
 import asyncio
 import heapq

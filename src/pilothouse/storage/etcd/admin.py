@@ -1,4 +1,4 @@
-"""What an operator does with etcd (`pilothouse etcd`): look, compact, defragment, take alarms back."""
+"""Maintenance of etcd for operators (`pilothouse etcd`): status, compaction, defragmentation, alarms."""
 
 import sys
 import warnings

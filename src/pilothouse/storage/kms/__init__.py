@@ -1,1 +1,1 @@
-"""Keys of encryption at rest that a KMS v2 plugin guards. Needs grpcio (extra `kms`)."""
+"""Encryption keys that a KMS v2 plugin protects. Needs grpcio (extra `kms`)."""
