@@ -197,7 +197,7 @@ def _conflict(conflicts: list[tuple[Entry, Path]]) -> errors.Conflict:
     """The Conflict that lists the fields and their managers."""
     causes: list[dict[str, str]] = []
     lines: list[str] = []
-    last, told = "", 0
+    last, length = "", 0
     for entry, path in conflicts:
         manager, field = _manager_text(entry), fieldset.path_text(path)
         message = f"conflict with {manager}"
@@ -209,8 +209,8 @@ def _conflict(conflicts: list[tuple[Entry, Path]]) -> errors.Conflict:
             last = entry.identity
             lines.append(f"conflicts with {manager}:")
         lines.append(f"- {field}")
-        told += len(field) + len(message)
-        if told > MAX_LISTED:
+        length += len(field) + len(message)
+        if length > MAX_LISTED:
             lines.append(f"... and {len(conflicts) - len(causes)} more")
             break
     count = "1 conflict" if len(conflicts) == 1 else f"{len(conflicts)} conflicts"

@@ -48,6 +48,7 @@ def media_type(content_type: str) -> str:
 
 
 def unsupported_media_type(accepted: tuple[str, ...]) -> errors.UnsupportedMediaType:
+    """The 415 for a body whose media type is not in `accepted`."""
     listed = ", ".join(accepted)
     return errors.UnsupportedMediaType(
         f"the body of the request was in an unknown format - accepted media types include: {listed}"

@@ -288,6 +288,7 @@ def annotation_key(value: str) -> list[str]:
 
 
 def label_value(value: str) -> list[str]:
+    """A label value: empty, or at most 63 letters, digits, `-`, `_` and `.` that begin and end alphanumerically."""
     if value in _label_value.known:
         return []
     errs = [max_bytes(LABEL_MAX)] if size(value) > LABEL_MAX else []

@@ -144,10 +144,10 @@ class _Notes:
     def __init__(self) -> None:
         self.texts: dict[str, None] = {}
         self.way: list[str | int] = []
-        self.told = 0
+        self.length = 0
 
     def full(self) -> bool:
-        return len(self.texts) >= MAX_NOTES or self.told >= MAX_NOTES_TEXT
+        return len(self.texts) >= MAX_NOTES or self.length >= MAX_NOTES_TEXT
 
     def add(self, what: str, name: str) -> None:
         if self.full():
@@ -156,7 +156,7 @@ class _Notes:
         for step in (*self.way, name):
             path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
         self.texts[f'{what} field "{path}"'] = None
-        self.told += len(path)
+        self.length += len(path)
 
     def find_repeated(self, value: Any) -> None:
         """Add messages about members that occur twice in one object."""

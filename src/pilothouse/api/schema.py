@@ -128,7 +128,7 @@ class Field:
 
 
 # Go struct -> members that are omitted if empty, although empty and absent differ in meaning.
-_TOLD_FROM_NONE = {"v1.ObjectMeta": ("managedFields",), "v2.HPAScalingRules": ("policies",)}
+_EMPTY_DIFFERS = {"v1.ObjectMeta": ("managedFields",), "v2.HPAScalingRules": ("policies",)}
 
 REFERENCE = "#/components/schemas/"
 
@@ -236,9 +236,9 @@ def empty_lists(type: Type) -> tuple[tuple[tuple[str, ...], bool], ...]:
 def _empty_lists(type: Type, above: tuple[Type, ...]) -> Iterator[tuple[tuple[str, ...], bool]]:
     if type.kind != "struct" or type in above:
         return
-    told = _TOLD_FROM_NONE.get(type.go, ())
+    kept = _EMPTY_DIFFERS.get(type.go, ())
     for name, field in type.fields.items():
-        if field.type.kind == "list" and (not field.omit or name in told):
+        if field.type.kind == "list" and (not field.omit or name in kept):
             yield (name,), not field.omit
         elif field.type.kind == "struct":
             for path, always in _empty_lists(field.type, (*above, type)):

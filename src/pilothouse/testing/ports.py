@@ -15,13 +15,13 @@ class EndedError(RuntimeError):
     """A process has ended instead of serving; the message is the end of its log."""
 
     def __init__(self, log: pathlib.Path) -> None:
-        self.said = log.read_text(errors="replace")[-4000:]
-        super().__init__(f"{log.name}: {self.said}")
+        self.output = log.read_text(errors="replace")[-4000:]
+        super().__init__(f"{log.name}: {self.output}")
 
     @property
     def port_taken(self) -> bool:
         """Whether the process has ended because its port was taken."""
-        return "address already in use" in self.said.lower()
+        return "address already in use" in self.output.lower()
 
 
 def check(process: "subprocess.Popen[bytes] | None", log: pathlib.Path) -> None:

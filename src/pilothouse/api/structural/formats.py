@@ -219,6 +219,7 @@ def date(text: str) -> bool:
 
 
 def date_time(text: str) -> bool:
+    """A date-time of RFC 3339."""
     parts = text.lower().split("t")
     if len(text) < 4 or len(parts) < 2 or not date(parts[0]):
         return False

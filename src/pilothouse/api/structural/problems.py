@@ -64,13 +64,13 @@ class Result:
 
 def report(problems: Iterable[Problem], prefix: str, errs: Errors) -> None:
     """Add problems as causes; `prefix` is prepended to their paths, "" for a whole resource."""
-    told: set[str] = set()
+    reported: set[str] = set()
     length = 0
     for problem in problems:
         text = problem.text()
-        if text in told:
+        if text in reported:
             continue
-        told.add(text)
+        reported.add(text)
         _add(problem, text, prefix, errs)
         length += len(text) + len(errs.causes[-1]["message"]) + len(errs.causes[-1]["field"])
         if length > MOST_TEXT:

@@ -66,8 +66,8 @@ def _job_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[st
 
 def _delete_warnings(options: Object) -> list[str]:
     """Warn that the job's pods are orphaned by default, because most clients do not expect this."""
-    asked = options.get("propagationPolicy") is not None or options.get("orphanDependents") is not None
-    return [] if asked else [_ORPHANS]
+    chosen = options.get("propagationPolicy") is not None or options.get("orphanDependents") is not None
+    return [] if chosen else [_ORPHANS]
 
 
 def _job_of(cron_job: Object) -> Object:
