@@ -1,7 +1,8 @@
-# Parses JSON as Go's encoding/json does: with its syntax errors and its replacement of invalid text. Number literals
-# remain text, and all members of an object are kept in order, also repeated ones. Used only for bodies that orjson
-# refuses, or in which the walk finds something unusual. Part of _schema.pyx, of which it uses only DEPTH_LIMIT and
-# `step` (_turn.pxi).
+# Part of _schema.pyx: parses JSON with the syntax errors of Go's encoding/json and its repair of invalid text.
+#
+# Number literals remain text, and all members of an object are kept in order, also repeated ones. Used only for bodies
+# that orjson refuses, or in which the walk finds something unusual. Of _schema.pyx it uses only DEPTH_LIMIT, and `step`
+# of _turn.pxi.
 
 import codecs
 

@@ -1,7 +1,6 @@
 """Validates names, keys and addresses (apimachinery util/validation, api/validation).
 
-A rule returns the list of messages for an invalid value, and an empty list for a valid one. Lengths are in
-UTF-8 bytes.
+A rule returns a list of messages, which is empty for a valid value. Lengths are in UTF-8 bytes.
 """
 
 import re
@@ -521,10 +520,7 @@ def ip_warnings(path: str, value: str) -> list[str]:
 
 
 def parse_cidr(value: str) -> tuple[Address, int] | None:
-    """Parse a CIDR to address and prefix length, ignoring leading zeros; None if it is invalid.
-
-    An IPv4-mapped IPv6 address becomes the IPv4 address, with the corresponding prefix length.
-    """
+    """Parse a CIDR to address and prefix length; None if it is invalid. Ignores leading zeros, unmaps IPv4 in IPv6."""
     text, slash, digits = value.partition("/")
     address = _sloppy_address(text)
     if not slash or address is None or not (digits.isascii() and digits.isdigit()):
