@@ -1,4 +1,4 @@
-"""Caches between requests, limited in bytes: those of a server share one budget; memos have fixed limits.
+"""What is remembered between requests, bounded by bytes: the caches of a server under one budget, and memos.
 
 A `Cache` belongs to a server and its `Budget`, which all caches of the server share. A memo belongs to a function
 whose answer depends on its text alone, so one serves the whole process; its bound is the length of a text times the

@@ -1,4 +1,4 @@
-"""Manages the process' heap: schedules garbage collection, and returns free memory to the system."""
+"""The heap of the process: when its garbage is looked for, and when what is free goes back to the system."""
 
 import asyncio
 import ctypes

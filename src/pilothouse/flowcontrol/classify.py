@@ -1,4 +1,4 @@
-"""Assigns a request to a flow schema, and thereby to a priority level."""
+"""Which flow schema a request goes by, and so which priority level."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

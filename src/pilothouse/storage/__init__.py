@@ -1,1 +1,1 @@
-"""Keys, values and revisions, and the watch cache over them. Imports api.json, api.selectors, base files."""
+"""Keys, values and revisions; the watch cache over them. Imports api.json, api.selectors, base files."""

@@ -1,4 +1,4 @@
-"""Periodically compacts the store's history, as kube-apiserver's compactor does."""
+"""Has the store forget old history at a steady pace, as kube-apiserver's compactor does."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Shared by the embedded storages: notifies watchers of commits, and expires keys."""
+"""What the embedded stores share: whom to tell of a commit, and which keys to expire when."""
 
 import asyncio
 import heapq

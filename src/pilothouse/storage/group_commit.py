@@ -1,4 +1,4 @@
-"""Group commit: collects writes on the event loop's thread, so that many writers share a commit.
+"""Group commit: writes are gathered on the loop's thread, so that one commit carries those of many writers.
 
 A commit costs the same however little it carries. While one is on its way to the disk writes wait for the next; and
 writers that were just answered are given a moment to come back, for most write again at once. Who writes alone never

@@ -1,4 +1,4 @@
-"""The interface of every storage: keys, values and revisions as in etcd v3.
+"""The contract of every store: keys, values and revisions as in etcd v3.
 
 All keys share one revision counter that never goes back. A value is bytes; the store knows nothing of JSON.
 Whatever a method acknowledges is durable. tests/storage/contract.py holds every implementation to this.

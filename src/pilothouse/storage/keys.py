@@ -1,4 +1,4 @@
-"""The keys of objects in the storage, and continue tokens, which encode a position among the keys."""
+"""Where objects are stored, and the continue tokens that name a place among the keys."""
 
 import base64
 import json

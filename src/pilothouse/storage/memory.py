@@ -1,4 +1,4 @@
-"""A storage in memory that loses everything when the process ends: for tests and throw-away servers."""
+"""A store that forgets everything when the process ends: for tests and throw-away servers."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Keeps every object below `/registry/` in memory, by resource, up to date by one watch of the storage.
+"""Every object under `/registry/` in memory, kept up to date by one watch of the store, by resource.
 
 An embedded store tells of a commit before its writer is answered: then reads of the cache are linearizable.
 """

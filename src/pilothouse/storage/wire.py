@@ -1,4 +1,4 @@
-"""Reads and writes protobuf's wire format for small hand-written messages.
+"""Protobuf's wire form: what small messages need that are written and read by hand.
 
 A message is built by `message((number, value), ...)` and read by `parse(data)`, field by field.
 """

@@ -1,1 +1,1 @@
-"""Encryption at rest: a storage that encrypts for another one, and its configuration file."""
+"""Encryption at rest: a store in front of the store, and its configuration file."""

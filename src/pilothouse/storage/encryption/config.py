@@ -1,4 +1,4 @@
-"""Reads and validates an EncryptionConfiguration, and reloads it when the file changes (encryptionconfig)."""
+"""EncryptionConfiguration: read, checked, and read again when the file changes (encryptionconfig)."""
 
 import asyncio
 import base64

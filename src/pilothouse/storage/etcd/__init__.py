@@ -1,1 +1,1 @@
-"""The storage for several servers: an etcd cluster. Needs grpcio (extra `etcd`)."""
+"""The store for more than one machine: an etcd cluster. Needs grpcio (extra `etcd`)."""

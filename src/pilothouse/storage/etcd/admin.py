@@ -1,4 +1,4 @@
-"""Maintenance of etcd for operators (`pilothouse etcd`): status, compaction, defragmentation, alarms."""
+"""What an operator does with etcd (`pilothouse etcd`): look, compact, defragment, take alarms back."""
 
 import sys
 import warnings

@@ -1,4 +1,4 @@
-"""Compacts an etcd shared by several servers, including kube-apiservers (apiserver etcd3/compact.go)."""
+"""Compaction of an etcd that several servers share, kube-apiservers too (apiserver etcd3/compact.go)."""
 
 import asyncio
 import logging

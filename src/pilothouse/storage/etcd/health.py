@@ -1,4 +1,4 @@
-"""Checks whether etcd answers, by periodic quorum reads, for readyz and livez."""
+"""Whether etcd answers: a quorum read now and then, for readyz and livez."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Calls the members of an etcd cluster: TLS, failover, time-outs, and translation of etcd's errors."""
+"""Calls to the members of an etcd cluster: TLS, failover, time-outs and etcd's errors as those of a store."""
 
 import asyncio
 import logging

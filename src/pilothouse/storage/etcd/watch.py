@@ -1,4 +1,4 @@
-"""A watch of etcd that survives lost connections and members: every change once, in order, by whole revisions."""
+"""A watch of etcd that outlives connections and members: every change once, in order, by whole revisions."""
 
 import asyncio
 import logging

@@ -1,1 +1,1 @@
-"""Encryption keys that a KMS v2 plugin protects. Needs grpcio (extra `kms`)."""
+"""Keys of encryption at rest that a KMS v2 plugin guards. Needs grpcio (extra `kms`)."""

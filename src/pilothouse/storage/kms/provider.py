@@ -1,4 +1,4 @@
-"""Encryption keys that a KMS plugin protects: the provider `kms` v2 of EncryptionConfiguration (KEP-3299).
+"""Keys that a KMS plugin guards: EncryptionConfiguration's provider `kms` in version 2 (KEP-3299).
 
 A seed of our own is encrypted by the plugin once, and again when the plugin's key has changed; from it the key
 of each value is derived. Reading needs the plugin once for each seed that some server has written with.

@@ -1,4 +1,4 @@
-"""Calls a KMS plugin with gRPC on its unix socket. Needs grpcio (extra `kms`)."""
+"""Calls to a KMS plugin, over gRPC on its unix socket. Needs grpcio (extra `kms`)."""
 
 import os
 import time

@@ -1,1 +1,1 @@
-"""The default storage: one SQLite file, written by one thread."""
+"""The default store: one SQLite file, written by one thread."""

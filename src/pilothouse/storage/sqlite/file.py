@@ -1,4 +1,4 @@
-"""The database file of the embedded storage: its lock, its tables, and all reads from it.
+"""The database file of the embedded store: its lock, its tables, and everything that is read from it.
 
 `history` has one row per write. Its id is the revision shifted left by BITS plus the place in the
 transaction: rows are appended in the order of revisions. `created` is the revision of the key's creation,

@@ -1,4 +1,4 @@
-"""The writer thread: group commit, compare-and-set, compaction and checkpoints."""
+"""The one thread that writes: group commit, compare-and-set, compaction and checkpoints."""
 
 import asyncio
 import logging
