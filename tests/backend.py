@@ -1,4 +1,4 @@
-"""Another server over TLS: a kubelet, or an aggregated API server, as a test needs it."""
+"""A TLS server that stands for a kubelet or an aggregated API server, with answers chosen by the test."""
 
 import pathlib
 import socket

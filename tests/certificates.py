@@ -1,4 +1,4 @@
-"""Certificates, keys and requests that tests make for themselves, in PEM."""
+"""Makes certificates, keys and certificate requests in PEM for tests."""
 
 import datetime
 

@@ -1,4 +1,4 @@
-"""Whether work grows in step with what it is given: processor time of n and of ten times as much."""
+"""Checks that work grows linearly: compares the CPU time for inputs of n and of ten times n."""
 
 import gc
 import sys

@@ -1,4 +1,4 @@
-"""Coroutine tests: one that takes the fixture `rig` runs on the rig's own loop. Skips that CI does not accept."""
+"""Runs coroutine tests, those with the fixture `rig` on the rig's loop; refuses some skips in CI."""
 
 import asyncio
 import inspect

@@ -1,4 +1,4 @@
-"""Runs coroutines that must not wait."""
+"""Runs coroutines that must complete without waiting."""
 
 from collections.abc import Coroutine
 from typing import Any, TypeVar

@@ -1,6 +1,6 @@
-"""Objects of a kind in which one field after the other is filled: many items, many keys, long text.
+"""Objects of a kind in which one field after the other is filled: with many items, many keys, long text.
 
-The type tree says which fields there are, so a kind that gets a new field has it tested without a word.
+The fields come from the type tree, so a new field of a kind is tested automatically.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""The programs of tools/, as modules."""
+"""Imports the programs of tools/ as modules."""
 
 import importlib.util
 import sys

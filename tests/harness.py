@@ -1,4 +1,4 @@
-"""A server in this process without sockets: the same assembly as in production, over a memory store."""
+"""An in-process server without sockets: the production assembly over a memory store."""
 
 import asyncio
 import json

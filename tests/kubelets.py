@@ -1,4 +1,4 @@
-"""A kubelet for tests, and the node and pods that lead to it."""
+"""A kubelet for tests, with its node and pods."""
 
 from typing import Any
 

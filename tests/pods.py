@@ -1,4 +1,4 @@
-"""Pods that are valid, to be changed by tests of rules."""
+"""Valid pods that tests of validation rules change."""
 
 from typing import Any
 

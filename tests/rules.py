@@ -1,4 +1,4 @@
-"""Tables of rules: an object goes in, the causes come out as lines `field: reason: detail`."""
+"""Tables of validation rules: an object, and its causes as lines `field: reason: detail`."""
 
 import copy
 import re

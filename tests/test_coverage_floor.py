@@ -1,4 +1,4 @@
-"""The floor under what tests reach: nothing falls below it, and it only rises."""
+"""Test coverage must not fall below the recorded floor, which only rises."""
 
 import json
 from pathlib import Path

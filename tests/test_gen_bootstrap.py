@@ -1,4 +1,4 @@
-"""The objects of a fresh cluster are those of the dumps in tools/data/bootstrap."""
+"""The objects of a fresh cluster equal the dumps in tools/data/bootstrap."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
-"""What is read of Go's declarations. The modules themselves cannot be had here, so they are compared by what
-OpenAPI says of the same types."""
+"""The Go declarations that were read match the OpenAPI documents of the same types, since the Go modules
+themselves are not available here."""
 
 import json
 from pathlib import Path

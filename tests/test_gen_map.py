@@ -1,4 +1,4 @@
-"""The tables of docs/architecture.md say what the files say."""
+"""The tables of docs/architecture.md contain the files' docstrings."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The generated type data is what its sources say."""
+"""The generated type data matches its sources."""
 
 from pathlib import Path
 

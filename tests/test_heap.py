@@ -1,4 +1,4 @@
-"""Pages that are free between blocks in use go back to the system."""
+"""Free pages between used blocks are returned to the system."""
 
 import asyncio
 import ctypes

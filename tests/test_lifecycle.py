@@ -1,4 +1,4 @@
-"""Parts of a server: started, and closed the last first, whatever goes wrong."""
+"""Parts of a server are closed in reverse order of their start, whatever fails."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Steps on threads: budgets that end them, room, and turns between users."""
+"""Steps on threads: budgets of CPU time and memory, and fairness between users."""
 
 import asyncio
 import sys

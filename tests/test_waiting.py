@@ -1,4 +1,4 @@
-"""Coroutines that begin in no task, as requests do, and what they find when they wait."""
+"""Coroutines that begin without a task, as requests do, and run in one once they wait."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine

@@ -5,32 +5,32 @@ from pilothouse._pump cimport Pump, Sink, Turns
 cdef enum Phase:
     NEW         # connection_made has not ended: what the transport holds is the rest of its handshake
     IDLE        # between requests
-    HEAD        # part of a request's head has come
+    HEAD        # part of a request's head has arrived
     BODY        # part of its body
     ANSWERING   # a task, a stream or a long body holds the connection
-    LINGERING   # refused; input is thrown away so that the peer gets to read why
+    LINGERING   # refused; input is discarded so that the peer can read the reason
     CLOSED
 
 cdef object peer_left()
 
 cdef class Refusal:
-    cdef bytes answer                 # b"" closes the connection without one
-    cdef object response              # whose answer it is, where a handler gave it, else None
+    cdef bytes answer                 # b"" closes the connection without an answer
+    cdef object response              # the response it was made from, if a handler gave it, else None
     cdef Py_ssize_t size              # bytes of that response's body
 
 cdef class Service:
     cdef object handler, admit, loop, clock, compress, peer_chain, too_large
     cdef readonly set connections, leaving   # open; closed by us and not yet gone
     cdef public bint draining
-    cdef public object on_change      # called when a connection was closed or has gone
+    cdef public object on_change      # called when a connection was closed or has ended
     cdef readonly long long accepted, requests, bytes_in
     cdef public long long refused_connections
     cdef Py_ssize_t max_header_bytes, max_body_bytes, gzip_above
     cdef double header_timeout, body_timeout, idle_timeout
-    cdef dict names                   # header names as they came -> lower-case text; bounded
-    cdef object line                  # connections whose pipelined requests wait for a turn
-    cdef int extra                    # pipelined requests that were answered in this turn of the loop
-    cdef double turn_ends             # by the processor time of the thread
+    cdef dict names                   # header names as received -> lower-case text; of limited size
+    cdef object line                  # connections with pipelined requests that wait for their turn
+    cdef int extra                    # pipelined requests answered in this turn of the loop
+    cdef double turn_ends             # in processor time of the thread
     cdef Heads heads
     cdef Turns turns
     cdef readonly Bodies bodies
@@ -46,21 +46,21 @@ cdef class Answers(Sink):
     cdef Service service
     cdef Pump pump
     cdef Incoming incoming
-    cdef object current               # what holds the connection: a task, or the pump while it writes a body
-    cdef object request               # what the task answers
+    cdef object current               # what occupies the connection: a task, or the pump while it writes a body
+    cdef object request               # the request that the task answers
     cdef object on_done               # the callback of the answer that is being written
     cdef Py_ssize_t head_size         # bytes of its head
-    cdef public object unauthenticated  # counts the connection until somebody is authenticated on it, then None
-    cdef object waiting               # (request, is HTTP/1.0) behind it; a Refusal comes last
-    cdef bint http10, chunked, close_after  # the answer: to an HTTP/1.0 client, in chunks, the last one
+    cdef public object unauthenticated  # counts the connection until a request on it is authenticated, then None
+    cdef object waiting               # (request, is HTTP/1.0) queued behind `current`; a Refusal comes last
+    cdef bint http10, chunked, close_after  # the answer: for an HTTP/1.0 client, in chunks, the last one
     cdef bint read_paused, advancing, owes_continue
-    cdef int completed                # messages that ended within the present feed
-    cdef bint lined_up                # it waits for its turn to go on with `waiting`
-    cdef object judging               # the task that judges a head, before more of the body is read
-    cdef bint stopped                 # the transport does not read, for one of these reasons
+    cdef int completed                # messages completed within the present feed
+    cdef bint lined_up                # waits for its turn to continue with `waiting`
+    cdef object judging               # the task that judges a head before more of the body is read
+    cdef bint stopped                 # whether reading is paused, for any reason
     cdef bint input_ended             # the last request of the connection has been read
     cdef Phase phase
-    cdef double since                 # when the phase began, or when the transport stopped taking data
+    cdef double since                 # when the phase began, or when the transport stopped accepting data
 
     cdef settle(self, bint anew)
     cdef drop_body(self)

@@ -1,7 +1,8 @@
-"""The answering side of HTTP/1 connections, and what the connections of one listener share.
+"""Answers the requests of HTTP/1 connections, and holds what the connections of one listener share.
 
-Requests are answered in the order they came. What has to wait (a task, a stream, a body larger than the transport takes)
-holds the connection as its `current` answer; requests that arrive meanwhile are kept in order.
+Requests are answered in the order in which they arrive. An answer that has to wait (a task, a stream, a body
+larger than the transport accepts) occupies the connection as `current`; requests that arrive meanwhile are
+queued.
 """
 
 import asyncio
@@ -19,14 +20,14 @@ from pilothouse._pump cimport Pump, Stream, Turns
 
 cdef object log = Logger("pilothouse.server.http1", "_answers.pyx")
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
-cdef int MAX_PIPELINED = 128          # requests waiting behind one that is being answered
-cdef int FEW = 4                      # pipelined requests that are answered in a turn of the loop in any case,
-cdef double TURN = 0.001              # and seconds in which more are
-cdef Py_ssize_t SMALL = 64 * 1024     # a body up to here is copied behind its head, into one write
+cdef int MAX_PIPELINED = 128          # requests queued behind the one being answered
+cdef int FEW = 4                      # pipelined requests that are always answered in one turn of the loop,
+cdef double TURN = 0.001              # and seconds during which further ones are
+cdef Py_ssize_t SMALL = 64 * 1024     # bytes; a body up to this size is written together with its head
 
 
 class Refused(Exception):
-    """Stops the parser; `args[0]` is the ready answer, or b"" to close without one."""
+    """Stops the parser; `args[0]` is the encoded answer, or b"" to close the connection without one."""
 
 
 cdef object peer_left():
@@ -34,7 +35,7 @@ cdef object peer_left():
 
 
 cdef report(on_done, Py_ssize_t sent, error):
-    """Call the on_done of an answer that has ended."""
+    """Call the on_done callback of an answer that has ended."""
     try:
         on_done(sent, error)
     except Exception:
@@ -46,7 +47,7 @@ cdef class Refusal:
 
 
 cdef class Service:
-    """What the connections of one listener share: the handler, limits (bytes, seconds) and counters.
+    """Shared by the connections of one listener: the handler, limits (bytes, seconds) and counters.
 
     `too_large` answers a body over the limit. `compress(stream, pieces)` writes a body compressed to a stream and
     closes it; `peer_chain(ssl_object)` reads the client's certificates. `admit(request)` judges a request by its head
@@ -80,12 +81,12 @@ cdef class Service:
 
     @property
     def open(self):
-        """Connections that are open now."""
+        """Number of open connections."""
         return len(self.connections)
 
     @property
     def bytes_out(self):
-        """Bytes that were handed to transports."""
+        """Bytes handed to transports."""
         return self.turns.bytes_out
 
     def sweep(self, double at=0.0):
@@ -97,7 +98,7 @@ cdef class Service:
             connection.check(at)
 
     def drain(self):
-        """Close idle connections; the others end with the answer they are giving."""
+        """Close idle connections; the others end after their current answer."""
         cdef Answers connection
         self.draining = True
         for connection in list(self.connections):
@@ -105,13 +106,13 @@ cdef class Service:
                 connection.close()
 
     def abort(self):
-        """Cut every connection."""
+        """Cut all connections."""
         cdef Answers connection
         for connection in [*self.connections, *self.leaving]:
             connection.transport.abort()
 
     cdef bint may_go_on(self):
-        """Whether one more pipelined request may be answered in this turn of the loop."""
+        """Whether another pipelined request may be answered in this turn of the loop."""
         if self.extra == 0:
             self.turn_ends = processor_time() + TURN
             self.loop.call_soon(self.turn)
@@ -119,13 +120,13 @@ cdef class Service:
         return self.extra <= FEW or processor_time() < self.turn_ends
 
     cdef line_up(self, Answers connection):
-        """Have a connection go on with its pipelined requests when it is its turn."""
+        """Queue a connection to continue with its pipelined requests."""
         if not connection.lined_up:
             connection.lined_up = True
             self.line.append(connection)
 
     def turn(self):
-        """Go on with pipelined requests, one connection after the other."""
+        """Continue with pipelined requests, one connection after the other."""
         cdef Answers connection
         cdef Py_ssize_t left = len(self.line)
         self.extra = 0
@@ -142,58 +143,58 @@ cdef class Service:
         return self.extra < FEW or processor_time() < self.turn_ends
 
     cdef bytes refusal_of_body(self):
-        """The answer to a body that is too long."""
+        """The answer for a body that is too long."""
         body = self.too_large.body
         return self.heads.head(self.too_large, len(body), True, False, False, body)
 
 
 cdef class Answers(Sink):
-    """Answers the requests of one connection in the order they came; bodies go through a pump to the transport."""
+    """Answers the requests of one connection in order; a pump writes the bodies to the transport."""
 
     def __init__(self, Service service):
         self.service = service
         self.pump = Pump(self, service.turns)
         self.waiting = deque()
 
-    # --- for the receiving side
+    # --- implemented by the receiving side
 
     cdef settle(self, bint anew):
-        """Find the phase that the connection is in now."""
+        """Set the phase that the connection is in now."""
 
     cdef drop_body(self):
-        """Forget what has come of a body."""
+        """Discard the received part of a body."""
 
     cdef drop_message(self):
-        """Forget what has come of a request: it is refused."""
+        """Discard the received part of a refused request."""
 
     cdef send_continue(self):
-        """Tell the peer to send its body, if that was asked for and the body may come."""
+        """Ask the peer to send its body, if it waits for that and the body is accepted."""
 
     cdef check(self, double at):
-        """Close the connection if its time is up."""
+        """Close the connection if its time-out has expired."""
 
     cdef bint is_idle(self):
-        """Whether no request is coming or being answered."""
+        """Whether no request is being received or answered."""
         return self.current is None and not self.waiting
 
     # --- the transport
 
     cdef bint hand_over(self, data) except -1:
-        """Give bytes to the transport; false when it does not take any, because the connection has ended."""
+        """Give bytes to the transport; returns false if the connection has ended."""
         if self.phase == CLOSED:
             return False
         self.service.turns.bytes_out += len(data)
         try:
             self.transport.write(data)
         except RuntimeError:
-            return False              # uvloop: the peer has gone, connection_lost is on its way
+            return False              # uvloop: the peer has gone, connection_lost follows
         return True
 
     cdef Py_ssize_t buffered(self) except -1:
         return self.transport.get_write_buffer_size()
 
     cdef close(self):
-        """End the connection; what the transport holds still goes out."""
+        """Close the connection; bytes that the transport holds are still sent."""
         self.input_ended = True
         self.phase = CLOSED
         self.drop_body()
@@ -208,8 +209,8 @@ cdef class Answers(Sink):
         self.regulate()
 
     cdef regulate(self):
-        """Have the transport read, or not."""
-        cdef bint stop = self.read_paused or self.incoming.awaits_room or self.judging is not None
+        """Pause or resume reading from the transport."""
+        cdef bint stop = self.read_paused or self.incoming.awaits_grant or self.judging is not None
         if stop != self.stopped and self.phase != CLOSED:
             self.stopped = stop
             if stop:
@@ -220,7 +221,7 @@ cdef class Answers(Sink):
     # --- requests
 
     cdef take_request(self, request, bint http10):
-        """Answer a request now, or behind those that wait already; of those in one read the first has precedence."""
+        """Answer a request, or queue it behind others; of several in one read the first goes first."""
         cdef bint free = self.current is None and not self.pump.paused and not (self.read_paused and self.waiting)
         if free and (self.completed == 1 or self.service.may_go_on()):
             self.dispatch(request, http10)
@@ -255,7 +256,7 @@ cdef class Answers(Sink):
         return Response(500, b"Internal Server Error\n", "text/plain; charset=utf-8")
 
     def task_done(self, task):
-        """Write the answer of a task, then go on with what waited behind it."""
+        """Write the answer of a task, then continue with queued requests."""
         if self.current is not task or self.phase == CLOSED:
             if not task.cancelled() and task.exception() is None:
                 self.discard(task.result(), peer_left())
@@ -270,7 +271,7 @@ cdef class Answers(Sink):
         self.advance()
 
     cdef advance(self):
-        """Answer what waited, in order; once nothing does, read on."""
+        """Answer queued requests in order; resume reading when none is left."""
         if self.advancing:
             return
         self.advancing = True
@@ -295,7 +296,7 @@ cdef class Answers(Sink):
     # --- answers
 
     cdef authenticated(self):
-        """Somebody was authenticated on this connection."""
+        """Note that a request on this connection was authenticated."""
         if self.unauthenticated is not None:
             self.unauthenticated.leave()
             self.unauthenticated = None
@@ -347,7 +348,7 @@ cdef class Answers(Sink):
         self.pump.put_body(body, size)
 
     cdef write_head(self, bytes head, Py_ssize_t size):
-        """Write a whole answer: a head, with the `size` bytes of its body behind it."""
+        """Write a whole answer: a head, followed by the `size` bytes of its body."""
         cdef bint handed = self.hand_over(head)
         if self.on_done is not None:
             self.finish(size if handed else 0, None if handed else peer_left())
@@ -364,11 +365,11 @@ cdef class Answers(Sink):
         return any(token.partition(";")[0].strip() == "gzip" for token in accepted.split(","))
 
     cdef begin_stream(self, response, bint bodyless, pieces):
-        """Begin a body without length: what the response's `start` writes, or else `pieces`, compressed."""
+        """Begin a body without a length: written by the response's `start`, or `pieces` compressed."""
         cdef Heads heads = self.service.heads
         cdef Stream stream
         if self.http10:
-            self.close_after = True   # only the end of the connection ends a body without length
+            self.close_after = True   # a body without a length ends with the connection
         head = heads.head(response, -1, self.close_after, self.http10, pieces is not None, None)
         self.close_after |= heads.closing
         if bodyless:
@@ -391,7 +392,7 @@ cdef class Answers(Sink):
         return LAST_CHUNK if self.chunked else None
 
     cdef body_ended(self):
-        """The answer has gone to the transport."""
+        """The answer was given to the transport."""
         self.current = self.request = None
         if self.on_done is not None:
             self.finish(self.body_sent(), None)
@@ -401,7 +402,7 @@ cdef class Answers(Sink):
             self.advance()
 
     cdef cut(self, error):
-        """End the connection within an answer; what the transport still takes at once goes out."""
+        """End the connection within an answer; bytes that the transport accepts at once are still sent."""
         cdef Stream stream = self.pump.stream
         cdef Py_ssize_t sent
         self.current = self.request = None
@@ -424,7 +425,7 @@ cdef class Answers(Sink):
     # --- the end of an answer
 
     cdef Py_ssize_t body_sent(self) except -1:
-        """Bytes of the body that were handed to the transport, without the frames of chunks."""
+        """Bytes of the body given to the transport, without chunk framing."""
         cdef Py_ssize_t taken = self.pump.out_from, unsent = 0, start, size
         if self.head_size == 0 or self.pump.handed <= self.head_size:
             return 0
@@ -438,19 +439,19 @@ cdef class Answers(Sink):
         return self.pump.payload - unsent
 
     cdef finish(self, Py_ssize_t sent, error):
-        """The answer that was being written has ended."""
+        """Finish the answer that was being written."""
         on_done = self.on_done
         self.on_done = None
         if on_done is not None:
             report(on_done, sent, error)
 
     cdef discard(self, response, error):
-        """An answer came that cannot be sent any more."""
+        """Drop an answer that can no longer be sent."""
         if type(response) is Response and response.on_done is not None:
             report(response.on_done, 0, error)
 
     cdef drop_waiting(self, error):
-        """Forget the requests that wait behind the current answer."""
+        """Drop the requests queued behind the current answer."""
         last = self.waiting.pop() if self.waiting else None
         self.waiting.clear()
         if type(last) is Refusal:
@@ -459,7 +460,7 @@ cdef class Answers(Sink):
     # --- refusals
 
     cdef refuse(self, bytes answer):
-        """Read no more; `answer`, unless it is empty, ends the connection after those that come before it."""
+        """Stop reading; `answer`, unless it is empty, is sent after the answers before it and ends the connection."""
         cdef Refusal refusal = Refusal()
         refusal.answer = answer
         self.refuse_with(refusal)
@@ -477,7 +478,7 @@ cdef class Answers(Sink):
             self.waiting.append(refusal)
 
     cdef send_refusal(self, Refusal refusal):
-        """Answer what could not be read. Unless it was malformed the peer may still be sending: let it finish."""
+        """Send the refusal. Unless the input was malformed, the peer may still be sending, so keep reading for a while."""
         cdef bint handed = not refusal.answer or self.hand_over(refusal.answer)
         if refusal.response is not None and refusal.response.on_done is not None:
             report(refusal.response.on_done, refusal.size if handed else 0, None if handed else peer_left())

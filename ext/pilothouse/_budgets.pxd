@@ -1,17 +1,17 @@
 cdef enum:
-    SHORT = 65536                     # bytes; bodies up to here are neither counted nor held up
+    SHORT = 65536                     # bytes; bodies up to this size are neither counted nor delayed
 
 cdef class Incoming:
-    # of a long body
-    cdef Py_ssize_t received          # bytes of the body that have come
-    cdef Py_ssize_t expected          # the bytes that the body may have, once it is known that it is a long one
-    cdef Py_ssize_t room              # of these, the bytes that `Bodies` has room for
-    cdef Py_ssize_t mark              # bytes that had come
+    # for a long body
+    cdef Py_ssize_t received          # bytes of the body that have arrived
+    cdef Py_ssize_t expected          # length of the body or its limit, once it is known to be long
+    cdef Py_ssize_t granted           # bytes of these that `Bodies` has granted
+    cdef Py_ssize_t mark              # bytes that had arrived
     cdef double marked                # at this time
-    cdef object payer                 # whose part of the room it has; None = all have the same
-    cdef bint awaits_room             # nothing is read until there is room
-    # of a head, or of a short body
-    cdef Py_ssize_t kept              # what `Unfinished` counts
+    cdef object payer                 # whose share of the budget it uses; None = all bodies share one
+    cdef bint awaits_grant            # reading is paused until bytes are granted
+    # for a head, or for a short body
+    cdef Py_ssize_t kept              # bytes counted by `Unfinished`
 
     cdef regulate(self)
     cdef refuse_slow(self)
@@ -22,12 +22,12 @@ cdef class Bodies:
     cdef object loop, clock
     cdef Py_ssize_t budget
     cdef readonly Py_ssize_t reserved
-    cdef readonly long long refused   # bodies that came too slowly
-    cdef dict admitted                # bodies, in the order in which they were let in
-    cdef dict waiting                 # those that need room, in order of arrival
-    cdef dict held                    # bytes of each payer
-    cdef bint full                    # somebody waits for the budget
-    cdef set crowded                  # payers who wait for their own part of it
+    cdef readonly long long refused   # bodies refused because they arrived too slowly
+    cdef dict admitted                # admitted bodies, in the order of admission
+    cdef dict waiting                 # bodies that wait for a grant, in order of arrival
+    cdef dict held                    # bytes granted per payer
+    cdef bint full                    # a body waits for the whole budget
+    cdef set crowded                  # payers whose bodies wait for their share
     cdef object timer
 
     cdef enter(self, Incoming body)

@@ -1,29 +1,29 @@
-"""How much of requests that have not come whole the server keeps: budgets of bytes for long bodies, and for the rest.
+"""Budgets of bytes for requests that have not arrived completely: one for long bodies, one for the rest.
 
-They know nothing of connections: a protocol has an `Incoming` for each message that it receives at a time, and the
-budgets tell it when to stop reading or to refuse.
+They are independent of connections: a protocol has an `Incoming` for the message it is receiving, and the
+budgets tell it when to stop reading or to refuse the message.
 """
 
 from pilothouse._clock cimport now
 
-cdef Py_ssize_t WINDOW = 256 * 1024   # bytes that a body is given room for at a time
-cdef int SHARES = 4                   # one payer has at most the budget divided by this
-cdef double INTERVAL = 0.25           # seconds between two checks of bodies that keep others waiting
-cdef double GRACE = 1.0               # seconds that one of them has at least
-cdef double MIN_RATE = 32 * 1024      # bytes a second at which such a body has to come,
-cdef double MAX_SECONDS = 4.0         # or faster, so that the whole body takes at most these seconds
-cdef double FRESH = 1.0               # seconds in which a message is spared as long as others can make room
+cdef Py_ssize_t WINDOW = 256 * 1024   # bytes granted to a body at a time
+cdef int SHARES = 4                   # one payer gets at most the budget divided by this
+cdef double INTERVAL = 0.25           # seconds between two checks of bodies that make others wait
+cdef double GRACE = 1.0               # seconds after a grant in which such a body is not refused
+cdef double MIN_RATE = 32 * 1024      # bytes per second at which such a body must arrive,
+cdef double MAX_SECONDS = 4.0         # or faster, so that the whole body takes at most this many seconds
+cdef double FRESH = 1.0               # seconds for which a message is spared while older ones can be refused instead
 
 
 cdef class Incoming:
-    """A message on its way in, as the budgets see it; a protocol says how to stop reading it and how to refuse it."""
+    """A message being received. A protocol implements how to stop reading it and how to refuse it."""
 
     cdef regulate(self):
-        """Read on or not, as `awaits_room` says."""
+        """Pause or resume reading, according to `awaits_grant`."""
         raise NotImplementedError
 
     cdef refuse_slow(self):
-        """Refuse the body: it comes too slowly while others wait for its room."""
+        """Refuse the body: it arrives too slowly while others wait."""
         raise NotImplementedError
 
     cdef double since(self):
@@ -31,20 +31,22 @@ cdef class Incoming:
         raise NotImplementedError
 
     cdef shed(self):
-        """Give up what is kept of the message: the budget is used up."""
+        """Drop the received part of the message, because the budget is exhausted."""
         raise NotImplementedError
 
 
 cdef class Bodies:
-    """The long bodies that are being received: together they stay within a budget of bytes.
+    """Keeps the long bodies that are being received within a budget of bytes.
 
-    A body has room for what has come of it and for a window more. More room is given only while it is certain that
-    the bodies can still come to their ends one after the other, in the order in which they were let in (Dijkstra's
-    banker's algorithm). So no body waits for ever, and slow senders hold little. A body that is alone is always let in.
+    A body is granted what has arrived of it and one window more. Further bytes are granted only while all
+    admitted bodies can still be completed one after the other, in the order of their admission (Dijkstra's
+    banker's algorithm). So no body waits for ever, and slow senders hold little. A body that is alone is
+    always granted bytes.
 
-    Each body has a payer: the user who sends it, or the address. One payer may use a part of the budget only, and the
-    payer with the least room is served first. A body without room is not read; meanwhile the bodies that hold the room
-    and come too slowly are refused. Where no heads are judged all bodies have the same payer.
+    Each body has a payer: the user who sends it, or the client's address. A payer may use only a share of the
+    budget, and the payer with the smallest grants is served first. A body without a grant is not read;
+    meanwhile bodies that hold grants and arrive too slowly are refused. Where heads are not judged, all
+    bodies have the same payer.
     """
 
     def __init__(self, loop, Py_ssize_t budget, clock=None):
@@ -57,29 +59,29 @@ cdef class Bodies:
         self.crowded = set()
 
     cdef enter(self, Incoming body):
-        """Let a body in or give it more room, or else stop reading it."""
+        """Admit a body or grant it more bytes, or else stop reading it."""
         self.waiting[body] = None
         self.admit()
         if body in self.waiting:
-            body.awaits_room = True
+            body.awaits_grant = True
             body.regulate()
             if self.timer is None:
                 self.timer = self.loop.call_later(INTERVAL, self.hurry)
 
     cdef leave(self, Incoming body):
-        """A body has ended one way or another."""
+        """Remove a body that was completed or dropped."""
         if body in self.admitted:
             del self.admitted[body]
-            self.book(body, -body.room)
+            self.book(body, -body.granted)
         if body in self.waiting:
             del self.waiting[body]
-            body.awaits_room = False
+            body.awaits_grant = False
             body.regulate()
         self.admit()
 
     cdef book(self, Incoming body, Py_ssize_t size):
         cdef Py_ssize_t held = self.held.get(body.payer, 0) + size
-        body.room += size
+        body.granted += size
         self.reserved += size
         if held:
             self.held[body.payer] = held
@@ -87,7 +89,7 @@ cdef class Bodies:
             self.held.pop(body.payer, None)
 
     cdef admit(self):
-        """Give room to waiting bodies: to the oldest one, then to those whose payers have least."""
+        """Grant bytes to waiting bodies: to the oldest one first, then to those whose payers have least."""
         cdef Incoming body
         self.full = False
         self.crowded.clear()
@@ -114,8 +116,8 @@ cdef class Bodies:
         return best
 
     cdef grant(self, Incoming body):
-        """Give one body room for its next window, or note what keeps it from that."""
-        cdef Py_ssize_t more = min(body.expected, body.received + WINDOW) - body.room
+        """Grant a body its next window, or record what prevents that."""
+        cdef Py_ssize_t more = min(body.expected, body.received + WINDOW) - body.granted
         cdef bint anew = body not in self.admitted
         self.admitted[body] = None
         self.book(body, more)
@@ -127,7 +129,7 @@ cdef class Bodies:
             self.crowded.add(body.payer)
         else:
             del self.waiting[body]
-            if anew or body.awaits_room:
+            if anew or body.awaits_grant:
                 body.mark = body.received
                 body.marked = now(self.clock)
             body.awaits_room = False
@@ -138,23 +140,23 @@ cdef class Bodies:
             del self.admitted[body]
 
     cdef bint safe(self, Py_ssize_t budget, Py_ssize_t held, payer):
-        """Whether the bodies, or those of one payer, can come to their ends one after the other."""
+        """Whether the bodies, or those of one payer, can be completed one after the other."""
         cdef Incoming body
-        cdef Py_ssize_t room = budget - held
+        cdef Py_ssize_t free = budget - held
         cdef bint first = True
         for body in self.admitted:
             if payer is not None and body.payer != payer:
                 continue
-            if first and body.room == held:
-                return True               # it is alone
-            if room < 0 or body.expected - body.room > room:
+            if first and body.granted == held:
+                return True               # it is the only one
+            if free < 0 or body.expected - body.granted > free:
                 return False
             first = False
-            room += body.room
+            free += body.granted
         return True
 
     def hurry(self, double at=0.0):
-        """Refuse bodies that come too slowly while others wait; `at` is the monotonic time to judge by."""
+        """Refuse bodies that arrive too slowly while others wait; `at` is the monotonic time to compare with, 0 for now."""
         cdef Incoming body
         cdef double passed
         self.timer = None
@@ -177,10 +179,11 @@ cdef class Bodies:
 
 
 cdef class Unfinished:
-    """Heads and short bodies of which a part has come: together they stay within a budget of bytes.
+    """Keeps partly received heads and short bodies within a budget of bytes.
 
-    When they exceed it, messages are refused: those older than a second first, and of these the largest, so that
-    ordinary requests are spared. An eighth of the budget is made free at once, so that this happens seldom.
+    When they exceed it, messages are refused: those older than a second first, and of these the largest, so
+    that ordinary requests are spared. An eighth of the budget is freed at once, so that this is rarely
+    necessary.
     """
 
     def __init__(self, Py_ssize_t budget, clock=None):
@@ -189,7 +192,7 @@ cdef class Unfinished:
         self.messages = set()
 
     cdef note(self, Incoming message, Py_ssize_t size):
-        """Count the bytes that a message takes now."""
+        """Record the bytes that a message takes now."""
         if size == message.kept:
             return
         if size == 0:

@@ -1,4 +1,4 @@
-# Clocks of the operating system, read without a call into Python.
+# Reads clocks of the operating system without a call into Python.
 
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
 
@@ -13,7 +13,7 @@ cdef inline double now(clock) except? -1.0:
 
 
 cdef inline double processor_time() noexcept:
-    """Seconds that this thread has had of a processor."""
+    """Seconds of processor time that this thread has used."""
     cdef timespec ts
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts)
     return <double>ts.tv_sec + <double>ts.tv_nsec * 1e-9

@@ -2,7 +2,7 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 
 from pilothouse._json cimport Encoded
 
-cdef enum:                            # what a change is to a watcher
+cdef enum:                            # type of a change for a watcher
     ADDED
     MODIFIED
     DELETED
@@ -34,16 +34,16 @@ cdef dict extracted(extract, Entry entry)
 cdef dict labels_of(Entry entry)
 
 cdef inline int kind_of(bint before, bint after) noexcept:
-    """What a change is to a watcher that selects the object before, and after it; -1 for nothing."""
+    """The change's type for a watcher that selects the object before, and after it; -1 for none."""
     if after:
         return MODIFIED if before else ADDED
     return DELETED if before else -1
 
 cdef inline int natural(Change change) noexcept:
-    """What a change is to those who select every object."""
+    """The change's type for watchers that select every object."""
     return kind_of(change.prev is not None, change.cur is not None)
 
 cdef inline Py_ssize_t weight(Change change) noexcept:
-    """What a change keeps in memory, in bytes."""
+    """Bytes of memory that a change occupies."""
     cdef Encoded entry = change.prev if change.prev is not None else change.cur
     return PyBytes_GET_SIZE(entry.value) + 400

@@ -1,4 +1,4 @@
-"""Versions of objects and the changes between them: what the watch cache holds. Neither changes once it is made."""
+"""Entries (object versions) and changes between them, as the watch cache holds them. Both are immutable."""
 
 cimport cython
 
@@ -20,7 +20,7 @@ cdef class Entry(Encoded):
     """One version of an object: its key, its served bytes and its revisions."""
 
     def __init__(self, str key not None, bytes value not None, long long rev, long long create_rev=0):
-        """`value` is the stored form; ValueError when it is no JSON object."""
+        """`value` is the stored form; raises ValueError if it is not a JSON object."""
         self.key = key
         self.value = splice_at(value, rev, &self.head)
         self.rev = rev
@@ -28,11 +28,11 @@ cdef class Entry(Encoded):
 
     @property
     def labels(self):
-        """metadata.labels; shared, not to be changed."""
+        """metadata.labels; shared, must not be changed."""
         return self.get_labels()
 
     def fields(self, extract):
-        """The values of the selectable fields; shared, not to be changed."""
+        """The values of the selectable fields; shared, must not be changed."""
         return self.get_fields(extract)
 
     cdef dict get_labels(self):
@@ -50,16 +50,16 @@ cdef class Entry(Encoded):
 
 
 cdef class Change:
-    """One event of the ring: what an object was before and what it is after `rev`."""
+    """An event in the ring: the object before and after the revision `rev`."""
 
     cdef bytes last(self):
-        """The previous object's bytes with the revision of the change: what a DELETED event shows."""
+        """The previous object's bytes with the revision of the change, as a DELETED event shows them."""
         if self.gone is None:
             self.gone = revised(self.prev.value, self.prev.head, self.rev)
         return self.gone
 
     cdef bytes build(self, int kind, object encoder):
-        """The frame in the encoder's format."""
+        """Build the frame in the encoder's format."""
         value = self.last() if kind == DELETED else self.cur.value
         if type(encoder) is JsonEncoder:
             return frame(KIND_BYTES[kind], value)
@@ -67,14 +67,14 @@ cdef class Change:
 
 
 cdef bytes added(Entry entry, object encoder):
-    """The frame that shows an object as ADDED."""
+    """The frame of an ADDED event for an object."""
     if type(encoder) is JsonEncoder:
         return frame(KIND_BYTES[ADDED], entry.value)
     return encoder.encode("ADDED", entry.value, entry)
 
 
 cdef dict extracted(extract, Entry entry):
-    """The selectable fields; none of an object that the extractor can not read."""
+    """The selectable fields; {} if the extractor cannot read the object."""
     try:
         return extract(orjson.loads(entry.value))
     except Exception:
@@ -83,15 +83,15 @@ cdef dict extracted(extract, Entry entry):
 
 
 cdef dict labels_of(Entry entry):
-    """The labels of an entry, not remembered: an index needs them once."""
+    """The labels of an entry, not cached, because an index needs them only once."""
     return entry._labels if entry._labels is not None else read_labels(entry.value, entry.head)
 
 
 def rev_of(Change change not None):
-    """The revision of a change: what the ring is sorted by."""
+    """The revision of a change, by which the ring is sorted."""
     return change.rev
 
 
 def key_of(Entry entry not None):
-    """The key of an entry: what lists are sorted by."""
+    """The key of an entry, by which lists are sorted."""
     return entry.key

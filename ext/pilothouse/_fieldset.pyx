@@ -20,7 +20,7 @@ include "_turn.pxi"
 MISSING = object()
 cdef object _MISSING = MISSING
 cdef str SELF = "."
-cdef dict LEAF = {}  # of every element that is a member and has none below it; sets share it
+cdef dict LEAF = {}  # the dict of all members without children; shared by all sets
 
 cdef enum Scalar:
     NONE
@@ -30,18 +30,18 @@ cdef enum Scalar:
     UNTYPED
 
 cdef enum Form:
-    WHOLE  # of no form that the type allows, null or absent
+    WHOLE  # null, absent, or of a form that the type does not allow
     MAP
     SCALAR
     LIST
 
 
 class FieldError(ValueError):
-    """A value does not fit its type, or a set cannot be read; the text is upstream's."""
+    """A value does not fit its type, or a set is malformed; the message is upstream's."""
 
 
 cdef class Node:
-    """A type, compiled for walks: which of scalar, list and map a value may be."""
+    """A compiled type: whether a value may be a scalar, a list or a map."""
     cdef public int scalar
     cdef public bint is_map
     cdef public bint map_atomic
@@ -68,7 +68,7 @@ cdef class Node:
         return SCALAR if self.scalar != NONE else WHOLE
 
     cdef Form handler(self, Form form):
-        """How a value of a form is treated."""
+        """How a value of this form is treated."""
         if form != WHOLE:
             return form
         return MAP if self.is_map else SCALAR if self.scalar != NONE else LIST
@@ -79,7 +79,7 @@ cdef Node _atomic = None
 
 
 cdef Node deduced():
-    """The type of what has no schema: maps are followed, lists are atomic."""
+    """The type of values without a schema: maps are granular, lists are atomic."""
     global _deduced, _atomic
     if _deduced is None:
         _atomic = Node()
@@ -101,12 +101,12 @@ cdef dict SCALARS = {
 }
 
 
-# The defaults that OpenAPI gives to members that are always written.
+# Defaults that OpenAPI declares for members that are always written.
 cdef dict KEY_ZEROS = {"string": "", "int32": 0, "int64": 0, "number": 0, "bool": False}
 
 
 def compile(type):
-    """The Node of a Type; kept on the type."""
+    """The Node of a Type; cached on the type."""
     return compile_type(type)
 
 
@@ -142,7 +142,7 @@ cdef Node compile_type(object type):
 
 
 cdef Node compile_member(object field):
-    """A list without a list type goes by the patch strategy of the member that holds it."""
+    """A list without a list type follows the patch strategy of the member that contains it."""
     type = field.type
     if type.kind != "list" or type.list_type or "merge" not in field.patch_strategy.split(","):
         return compile_type(type)

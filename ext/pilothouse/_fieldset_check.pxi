@@ -1,12 +1,11 @@
 # Part of _fieldset.pyx, whose Node it walks: validation of an applied configuration (validate, check).
 
 
-DEF MAX_TOLD = 65536  # characters of complaints, beyond which no more are looked for: each repeats its path
+DEF MAX_TOLD = 65536  # characters of messages, after which validation stops: each message contains its path
 
 
 cdef class Complaints:
-    """What is wrong with a value, and the way to where the walk is; only a complaint makes a text of that
-    way."""
+    """The errors in a value, and the path of the current element, which is formatted only for an error."""
     cdef list texts
     cdef list way  # path elements, indexes as numbers
     cdef Py_ssize_t told
@@ -29,7 +28,7 @@ cdef str step_text(object step):
 
 
 def validate(type, value, bint duplicates=False):
-    """What is wrong with a value, in upstream's words; `duplicates` lets lists repeat a key."""
+    """Validate a value; returns upstream's messages. `duplicates` allows lists to repeat a key."""
     cdef Complaints out = Complaints(duplicates)
     check(compile_type(type), value, out)
     return out.texts
@@ -98,7 +97,7 @@ cdef check_scalar(Node node, object value, Complaints out):
 
 
 def go(value):
-    """Go's %v of JSON data."""
+    """Format JSON data as Go's %v does."""
     if isinstance(value, dict):
         return f"map[{' '.join([f'{name}:{go(value[name])}' for name in sorted(value)])}]"
     if isinstance(value, list):
@@ -109,7 +108,7 @@ def go(value):
 
 
 def go_type(value):
-    """Go's %T of JSON data."""
+    """Format the type of JSON data as Go's %T does."""
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
@@ -122,7 +121,7 @@ def go_type(value):
 
 
 def go_syntax(value):
-    """Go's %#v of JSON data."""
+    """Format JSON data as Go's %#v does."""
     if isinstance(value, dict):
         members = [f"{_shown(k)}:{go_syntax(value[k])}" for k in sorted(value)]
         return go_type(value) + "{" + ", ".join(members) + "}"

@@ -1,20 +1,20 @@
 # Part of _fieldset.pyx, whose Node it walks: the set of a value (from_object) and what differs between two (compare).
 
 
-# Whether two values are alike is asked before they are compared member by member, for nearly all are. Asked
-# at each level, a value is gone through as often as it is deep; so below this level it is asked no more.
+# Values are tested for equality before their members are compared, because nearly all are equal. Testing at each level
+# would make the work quadratic in the depth, so below this level values are not tested any more.
 DEF ASKED = 12
 
 
 def from_object(type, value):
-    """The set of all fields that an applied configuration mentions."""
+    """The set of all fields that an applied configuration contains."""
     cdef dict out = {}
     collect(compile_type(type), value, out, None)
     return out
 
 
 cdef bint collect(Node node, object value, dict out, object unused) except -1:
-    """Put what is below `value` into `out`; true when the value itself is a leaf."""
+    """Add the paths below `value` to `out`; returns true if the value itself is a leaf."""
     cdef Form form = node.handler(node.form(value))
     step()
     if form == SCALAR:
@@ -69,7 +69,7 @@ cdef collect_list(Node node, list value, dict out):
 
 
 cdef class Changes:
-    """What is below one element: added, removed and modified; None while it is nothing."""
+    """Added, removed and modified paths below one element; None while there are none."""
     cdef dict added
     cdef dict removed
     cdef dict modified
@@ -99,7 +99,7 @@ cdef enum Mark:
 
 
 def same(a, b):
-    """Whether two JSON values are equal to the letter: 1, 1.0 and true are three."""
+    """Whether two JSON values are exactly equal: 1, 1.0 and true differ."""
     return alike(a, b)
 
 
@@ -133,7 +133,7 @@ cdef bint alike(object a, object b) except -1:
 
 
 def compare(type, old, new):
-    """The sets (added, modified, removed) of what is different in `new`."""
+    """The sets (added, modified, removed) of the differences in `new`."""
     cdef Changes out = Changes()
     if not (isinstance(old, dict) and alike(old, new)):
         differ(compile_type(type), old, new, out)
@@ -141,7 +141,7 @@ def compare(type, old, new):
 
 
 cdef Mark differ(Node node, object old, object new, Changes out) except *:
-    """Collect what changed below two values; how the element itself changed is returned."""
+    """Collect the changes below two values; returns how the element itself changed."""
     cdef Form before = node.form(old)
     cdef Form after = node.form(new)
     cdef Mark mark = UNCHANGED
@@ -166,7 +166,7 @@ cdef inline bint single(Node node):
 
 
 cdef bint handle(Node node, Form form, object old, object new, Changes out, Mark *mark) except -1:
-    """Compare two values as one form; true when they were compared as a whole."""
+    """Compare two values in one form; returns true if they were compared as a whole."""
     cdef bint both_empty
     if form == MAP:
         both_empty = (not isinstance(old, dict) or not old) and (not isinstance(new, dict) or not new)
@@ -218,7 +218,7 @@ cdef differ_member(Node node, str name, object old, object new, Changes out):
 
 
 cdef note(Node node, str element, object old, object new, Changes out):
-    """Compare the values of one element and put the outcome into the sets of its parent."""
+    """Compare the values of one element and add the result to the sets of its parent."""
     step()
     if old is _MISSING:
         out.added_to(element, whole(node, new))
@@ -238,7 +238,7 @@ cdef note(Node node, str element, object old, object new, Changes out):
 
 
 cdef dict whole(Node node, object value):
-    """The dict of an element that came or went as a whole: it and all below it are members."""
+    """The dict of an element that was added or removed as a whole: the element and all below it are members."""
     cdef Form form = node.handler(node.form(value))
     cdef dict out
     step()
@@ -276,7 +276,7 @@ cdef whole_map(Node node, dict value, dict out):
 
 
 cdef dict by_element(Node node, list items):
-    """Element -> the items that have it."""
+    """Path element -> the items that have it."""
     cdef dict out = {}
     for i, item in enumerate(items):
         step()

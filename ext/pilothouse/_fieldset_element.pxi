@@ -1,16 +1,15 @@
 # Part of _fieldset.pyx: path elements, their canonical text, order and text in messages; needs Node only.
 
 
-# What was asked for before is remembered, for the names of containers, ports and volumes come again and
-# again. All of it is bounded by bytes: so many texts, none of them long. A text that is longer is worked out
-# each time.
+# Results are cached, because the names of containers, ports and volumes occur again and again. The caches are limited
+# in bytes: they keep a number of short texts, and compute longer ones each time.
 cdef dict _texts = {}
 DEF MAX_TEXTS = 4096
-DEF MAX_TEXT = 128  # of the longest keys that kinds have, a topology spread constraint's has 90
+DEF MAX_TEXT = 128  # of the longest keys of built-in kinds, a topology spread constraint's has 90
 
 
 cdef str scalar_text(object value):
-    """A scalar as it stands in a path element: JSON, with < > & escaped as Go does."""
+    """A scalar in a path element: JSON in which < > & are escaped as by Go."""
     cdef PyObject *known
     if type(value) is str and len(<str>value) <= MAX_TEXT:
         known = PyDict_GetItem(_texts, value)
@@ -37,7 +36,7 @@ cdef str text_of(object value):
 
 
 cdef str item_element(Node node, object item):
-    """The path element of a list's item; FieldError when it can have none."""
+    """The path element of a list's item; raises FieldError if it cannot have one."""
     cdef list parts
     step()
     if not node.keys:
@@ -69,7 +68,7 @@ cdef str item_element(Node node, object item):
 
 
 cpdef str canonical_element(str element):
-    """A path element as a client may have written it in its one form; "" for one of an unknown sort."""
+    """The canonical form of a path element from a client; "" for one of an unknown type."""
     if is_field(element):
         return element
     return known_canonical(element) if len(element) <= MAX_TEXT else canonical_of(element)
@@ -103,7 +102,7 @@ cdef object known_canonical = _lru_cache(maxsize=MAX_TEXTS)(canonical_of)
 
 
 cpdef tuple sort_key(str element):
-    """The order of path elements: fields, keys, values, indexes; numbers before texts."""
+    """Sort key of path elements: fields, keys, values, indexes; numbers before texts."""
     return known_order(element) if len(element) <= MAX_TEXT else order_of(element)
 
 
@@ -130,7 +129,7 @@ def _rank(value):
 
 
 cpdef str element_text(str element):
-    """A path element as messages show it: `.name`, `[name="c"]`, `[="v"]`, `[0]`."""
+    """A path element in the form of messages: `.name`, `[name="c"]`, `[="v"]`, `[0]`."""
     return known_text(element) if len(element) <= MAX_TEXT else shown_element(element)
 
 
@@ -147,7 +146,7 @@ cdef object known_text = _lru_cache(maxsize=MAX_TEXTS)(shown_element)
 
 
 def remembered():
-    """How many texts are remembered, and how long one may be."""
+    """Number of cached texts, and the longest length that is cached."""
     count = len(_texts)
     for known in (known_canonical, known_order, known_text):
         count += known.cache_info().currsize

@@ -2,7 +2,7 @@
 
 
 def with_named_members(type, dict fields):
-    """The set with each declared field that leads to a member made a member itself."""
+    """The set in which each declared field that leads to a member is a member too."""
     return ensure_named(compile_type(type), fields)
 
 
@@ -34,8 +34,7 @@ cdef dict ensure_named(Node node, dict fields):
 
 
 def remove(type, value, dict fields):
-    """The value without the items and members that are in the set; what is emptied inside of it stays,
-    empty."""
+    """The value without the members and items in the set; maps and lists that become empty inside it remain."""
     return take_out(compile_type(type), value, fields)
 
 
@@ -77,7 +76,7 @@ cdef object take_out(Node node, object value, dict fields):
 
 
 cdef object take_out_inside(Node node, object value, dict fields):
-    """As take_out, but a map or list that loses everything is still there."""
+    """Like take_out, but a map or list that loses all its members remains, empty."""
     out = take_out(node, value, fields)
     if out is None and isinstance(value, (dict, list)):
         return type(value)()
@@ -85,8 +84,7 @@ cdef object take_out_inside(Node node, object value, dict fields):
 
 
 def reconcile(type, dict fields):
-    """The set after types that have become atomic since it was written; the set itself when there are
-    none."""
+    """Adapt a set to types that have become atomic since it was written; returns the same set if there are none."""
     node = compile_type(type)
     return reconcile_children(node, fields)
 
@@ -122,7 +120,7 @@ cdef dict reconcile_children(Node node, dict fields):
 
 
 def merge(type, live, config):
-    """The live value with an applied configuration merged in; both must fit the type."""
+    """Merge an applied configuration into the live value; both must fit the type."""
     merged = join(compile_type(type), live, config)
     return None if merged is _MISSING else merged
 
@@ -174,7 +172,7 @@ cdef object join_maps(Node node, dict live, dict config):
 
 
 cdef object join_lists(Node node, list live, list config):
-    """Items of the configuration in its order; live ones keep their places among those that both have."""
+    """Items of the configuration in its order; live items keep their position relative to common items."""
     cdef list wanted = [item_element(node, item) for item in config]
     cdef list there = [item_element(node, item) for item in live]
     cdef dict new = dict(zip(wanted, config))

@@ -1,6 +1,6 @@
 # Part of _fieldset.pyx: sets in themselves (parse, ordered, union and the like); needs path elements only.
 
-cdef Py_ssize_t PART = 20000  # elements that are sorted at a time
+cdef Py_ssize_t PART = 20000  # elements sorted in one step
 
 
 cdef inline bint is_member(dict child):
@@ -8,7 +8,7 @@ cdef inline bint is_member(dict child):
 
 
 cdef dict seal(dict children, bint member):
-    """The dict of an element that has these children, None when it is nothing."""
+    """The dict of an element with these children; None if it is empty and no member."""
     if not children:
         return LEAF if member else None
     if member:
@@ -17,7 +17,7 @@ cdef dict seal(dict children, bint member):
 
 
 def parse(fields):
-    """A set out of FieldsV1 as a client or the store gives it; FieldError when it is none."""
+    """Decode FieldsV1 from a client or the store; raises FieldError."""
     if fields is None:
         return {}
     if not isinstance(fields, dict):
@@ -27,11 +27,11 @@ def parse(fields):
 
 
 cdef dict read(dict fields):
-    """The same dict when it is in its one form already; each element is looked at once."""
+    """Returns the same dict if it is canonical; visits each element once."""
     cdef PyObject *key
     cdef PyObject *value
     cdef Py_ssize_t at = 0
-    cdef dict out = None  # what is read so far, as soon as it differs from what was given
+    cdef dict out = None  # the result so far, once it differs from the input
     cdef Py_ssize_t same = 0
     cdef dict child
     step()
@@ -79,13 +79,13 @@ cdef inline bint is_field(str element):
 
 
 def ordered(dict fields):
-    """The same set with its elements in the order in which upstream writes them."""
+    """The same set with its elements in upstream's order."""
     return order(fields)
 
 
 cdef dict order(dict fields):
-    """The same dict when it is in order already, here and below."""
-    cdef dict changed = None  # what is below an element, put in order, where it was not
+    """Returns the same dict if it and all dicts below are sorted already."""
+    cdef dict changed = None  # sorted children, where they were not sorted
     cdef dict out
     cdef dict child
     cdef list names
@@ -134,8 +134,7 @@ cdef dict order(dict fields):
 
 
 cdef list in_parts(list names, object key):
-    """Many names, sorted. A sort is one long step for other threads, so it is done in parts, which are merged
-    then."""
+    """Sort names. One sort holds the GIL, so it is done in parts, which are then merged."""
     cdef Py_ssize_t at
     parts = []
     for at in range(0, len(names), PART):
@@ -145,7 +144,7 @@ cdef list in_parts(list names, object key):
 
 
 cdef bint precedes(str one, str other) except -1:
-    """Whether an element, or the set's own membership, goes before another element."""
+    """Whether an element, or the set's own membership, is sorted before another element."""
     if one[0] == u"." or one[0] == u"f" and other[0] != u"f":
         return True
     if other[0] == u"f":
@@ -183,12 +182,12 @@ cdef dict unite(dict a, dict b):
 
 
 def union_all(sets):
-    """All members of any of the sets; each of their elements is looked at once."""
+    """All members of any of the sets; visits each of their elements once."""
     return unite_all([one for one in sets if one])
 
 
 cdef dict unite_all(list sets):
-    cdef dict parts = {}  # element -> what the sets have below it
+    cdef dict parts = {}  # element -> the children in each set
     cdef dict out = {}
     cdef dict child
     cdef bint member
@@ -225,7 +224,7 @@ cdef dict unite_all(list sets):
 
 
 def difference(dict a, dict b):
-    """The members of `a` that are not members of `b`; what is below a member of `b` stays."""
+    """The members of `a` that are not members of `b`; keeps members below a member of `b`."""
     return subtract(a, b, False)
 
 
@@ -299,7 +298,7 @@ def has(dict fields, tuple path):
 
 
 def paths(dict fields):
-    """All members as tuples of path elements: those of a level before those below them, each in order."""
+    """All members as tuples of path elements: each level before the levels below it, sorted."""
     out = []
     walk_paths(fields, (), out)
     return out
@@ -328,12 +327,12 @@ def of(members):
 
 
 def path_text(path):
-    """A path as messages show it: `.spec.containers[name="c"].image`."""
+    """A path in the form of messages: `.spec.containers[name="c"].image`."""
     return "".join([element_text(element) for element in path])
 
 
 def leaves(dict fields):
-    """The members that have no members below them."""
+    """The members without members below them."""
     out = {}
     for name, child in fields.items():
         step()

@@ -2,22 +2,22 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
 cdef class Block:
-    cdef readonly bytes data          # raw deflate, ended at a byte's border
-    cdef readonly Py_ssize_t size     # bytes of the text that it stands for
-    cdef uint32_t crc, shift          # of that text; x^(8 size), by which a CRC moves past it
-    cdef uint64_t after               # the number of the object that has to stand before it, 0 for none
-    cdef uint64_t made                # the number of the newest object when it was made
+    cdef readonly bytes data          # raw deflate that ends on a byte boundary
+    cdef readonly Py_ssize_t size     # bytes of the uncompressed text
+    cdef uint32_t crc, shift          # CRC of that text; x^(8 size), which shifts a CRC past the text
+    cdef uint64_t after               # number of the object that must precede it, 0 for none
+    cdef uint64_t made                # number of the newest object when it was made
     cdef bint typed
-    cdef int passed                   # times in a row that it did not fit
-    cdef uint64_t used                # the number of the newest list when one used it last
-    cdef PyObject** slot              # where its object points to it
+    cdef int passed                   # lists in a row in which it did not fit
+    cdef uint64_t used                # number of the newest list when it was last used
+    cdef PyObject** slot              # the pointer to it in its object
     cdef PyObject* older
     cdef PyObject* newer
 
 cdef class Member:
-    cdef uint32_t crc                 # of what is in it so far
-    cdef uint64_t size                # bytes of that
-    cdef uint64_t number              # of the list that it is made for
+    cdef uint32_t crc                 # of the content so far
+    cdef uint64_t size                # bytes of the content so far
+    cdef uint64_t number              # number of the list that it is made for
 
     cdef bytes begin(self, bytes text)
     cdef void add(self, Block block) noexcept

@@ -1,10 +1,9 @@
-"""Gzip streams put together from blocks that were compressed before (RFC 1951, RFC 1952).
+"""Assembles gzip streams from blocks that were compressed earlier (RFC 1951, RFC 1952).
 
-A block is raw deflate that ends at a byte's border, so that blocks can follow one another in a stream; the
-CRC of all is combined from theirs. A block may refer to the text of the object right before it, which in
-lists of like objects is most of what it says: it then fits only behind that very version of that object. Kept
-blocks belong to their object and go with it; all together they have a budget, from which those go first that
-no list has used for longest.
+A block is raw deflate that ends on a byte boundary, so blocks can be concatenated; the stream's CRC is
+combined from theirs. A block may refer to the text of the object before it, which compresses lists of similar
+objects well; it then fits only after that version of that object. Kept blocks belong to their object and are
+dropped with it. All of them share a budget, from which the least recently used ones are evicted.
 """
 
 import zlib
@@ -14,16 +13,16 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
 cdef enum:
-    OVERHEAD = 160                    # bytes of a kept block beside its data
+    OVERHEAD = 160                    # bytes of a kept block besides its data
 
-cdef int LEVEL = 3                    # where neighbours are alike smaller than level 1 and no slower
-cdef uint32_t POLYNOMIAL = 0xEDB88320U  # of CRC-32, the coefficient of x^0 in the highest bit
+cdef int LEVEL = 3                    # for similar neighbours smaller than level 1, and no slower
+cdef uint32_t POLYNOMIAL = 0xEDB88320U  # of CRC-32; the coefficient of x^0 is the highest bit
 cdef uint32_t ONE = 0x80000000U
 
 cdef Py_ssize_t budget = 64 * 1024 * 1024
 cdef Py_ssize_t held = 0              # bytes of the kept blocks with their overhead
 cdef Py_ssize_t count = 0
-cdef PyObject* oldest = NULL          # the kept blocks by when a list used them last
+cdef PyObject* oldest = NULL          # the kept blocks, least recently used first
 cdef PyObject* newest = NULL
 cdef uint64_t lists = 0
 
@@ -32,7 +31,7 @@ cdef uint64_t lists = 0
 
 @cython.overflowcheck(False)          # bits are shifted out
 cdef uint32_t times(uint32_t a, uint32_t b) noexcept nogil:
-    """The product of two remainders: a CRC times x^(8n) is what it becomes when n bytes of zeros follow."""
+    """The product of two remainders. A CRC times x^(8n) is the CRC after n bytes of zeros."""
     cdef uint32_t out = 0
     cdef int _
     for _ in range(32):
@@ -55,16 +54,14 @@ cdef uint32_t shift_by(uint64_t n) noexcept nogil:
 
 
 def combine(uint32_t first, uint32_t second, uint64_t size):
-    """The CRC-32 of two texts behind one another, out of theirs; `size` is the length of the second in
-    bytes."""
+    """The CRC-32 of two concatenated texts from theirs; `size` is the length of the second in bytes."""
     return times(first, shift_by(size)) ^ second
 
 
 # --- streams
 
 cdef Block compress(bytes text, object before):
-    """The block of a text that stands behind another one, b"" for none; the interpreter's lock is free
-    meanwhile."""
+    """Compress a text that follows another one (b"" for none); releases the GIL meanwhile."""
     cdef Block block = Block()
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -15, zdict=before)
     block.data = packer.compress(text) + packer.flush(zlib.Z_SYNC_FLUSH)
@@ -75,7 +72,7 @@ cdef Block compress(bytes text, object before):
 
 
 cdef bytes stored(bytes text, bint last):
-    """Text in deflate's blocks that are not compressed."""
+    """Text in deflate's uncompressed blocks."""
     cdef Py_ssize_t size = PyBytes_GET_SIZE(text)
     cdef Py_ssize_t at = 0
     cdef list out = []
@@ -89,8 +86,7 @@ cdef bytes stored(bytes text, bint last):
 
 
 cdef class Member:
-    """A gzip stream that is being put together; its bytes are those of begin(), the data of each added block,
-    end()."""
+    """A gzip stream under construction: the bytes of begin(), the data of each added block, and end()."""
 
     def __cinit__(self):
         global lists
@@ -98,13 +94,13 @@ cdef class Member:
         self.number = lists
 
     cdef bytes begin(self, bytes text):
-        """The header, which tells no time, and a first text."""
+        """The header, without a time, and a first text."""
         self.crc = zlib.crc32(text)
         self.size = PyBytes_GET_SIZE(text)
         return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff" + stored(text, False)
 
     cdef void add(self, Block block) noexcept:
-        """Take in what stands for a block's text."""
+        """Update the stream's CRC and size for a block."""
         self.crc = times(block.shift, self.crc) ^ block.crc
         self.size += block.size
 
@@ -116,8 +112,7 @@ cdef class Member:
         return stored(text, True) + self.crc.to_bytes(4, "little") + size
 
     cdef bint keep(self, Block block, PyObject** slot) except -1:
-        """Have an object keep a block; false when there is no room, for all others are in use by this
-        list."""
+        """Keep a block with its object; false if the budget is full of blocks that this list uses."""
         global held, count
         cdef Py_ssize_t weight = PyBytes_GET_SIZE(block.data) + OVERHEAD
         if slot[0] != NULL:
@@ -138,11 +133,11 @@ cdef class Member:
 # --- blocks that are kept
 
 cdef class Block:
-    """What an object became in a compressed list; it fits again behind the same object."""
+    """The compressed form of an object in a list; it can be used again after the same object."""
 
 
 cdef void drop(PyObject* kept) noexcept:
-    """Take a block from its object."""
+    """Remove a block from its object."""
     global held, count
     cdef Block block = <Block>kept
     unlink(block)
@@ -154,7 +149,7 @@ cdef void drop(PyObject* kept) noexcept:
 
 
 cdef void use(Block block) noexcept:
-    """A list has used a kept block."""
+    """Mark a kept block as used by a list."""
     block.passed = 0
     if <PyObject*>block != newest:
         unlink(block)
@@ -188,12 +183,12 @@ cdef void unlink(Block block) noexcept:
 
 
 def kept():
-    """How many blocks are kept, and their bytes in all."""
+    """Number of kept blocks, and their bytes."""
     return count, held
 
 
 def set_budget(Py_ssize_t size):
-    """Set the bytes that kept blocks may take together; answers with what it was. What is over it goes."""
+    """Set the budget for kept blocks in bytes and return the old one; evicts blocks that exceed it."""
     global budget
     old = budget
     budget = size

@@ -6,11 +6,11 @@ cdef bytes plain_error(str status, str text)
 cdef class Heads:
     cdef char* buffer
     cdef Py_ssize_t room, used
-    cdef bint closing                 # the last head asked for the connection to be closed
+    cdef bint closing                 # the last head asks for the connection to be closed
     cdef char date[40]
     cdef time_t date_of
     cdef dict status_lines
-    cdef bytes framed_data, frame     # the last chunk framed: one event goes to many watchers
+    cdef bytes framed_data, frame     # the last framed chunk, cached because one event goes to many watchers
 
     cdef int put(self, const char* data, Py_ssize_t size) except -1
     cdef int put_text(self, text, bint is_name) except -1

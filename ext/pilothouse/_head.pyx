@@ -1,4 +1,4 @@
-"""The heads of HTTP/1 answers, each put together in one buffer, and the frames of chunks."""
+"""Writes the heads of HTTP/1 answers into a buffer, and the framing of chunks."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdio cimport snprintf
@@ -9,7 +9,7 @@ from libc.time cimport gmtime, time, time_t, tm
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
-# Go's texts, which are not always those of Python's http module
+# Go's reason phrases, some of which differ from Python's http module
 cdef dict REASONS = {
     200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "Partial Content",
     301: "Moved Permanently", 302: "Found", 303: "See Other", 304: "Not Modified",
@@ -22,7 +22,7 @@ cdef dict REASONS = {
     504: "Gateway Timeout", 505: "HTTP Version Not Supported", 507: "Insufficient Storage",
 }
 
-cdef bint TOKEN[256]                  # characters of a method or header name (RFC 9110 token)
+cdef bint TOKEN[256]                  # characters allowed in a method or header name (RFC 9110 token)
 for _i in range(256):
     TOKEN[_i] = chr(_i).isalnum() and _i < 128 or chr(_i) in "!#$%&'*+-.^_`|~"
 
@@ -39,7 +39,7 @@ cdef bint is_token(bytes text):
 
 
 cdef bytes plain_error(str status, str text):
-    """An answer in the shape that Go's net/http gives to what it cannot parse."""
+    """An answer in the form in which Go's net/http answers requests that it cannot parse."""
     body = (text or status).encode()
     return (
         f"HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
@@ -48,7 +48,7 @@ cdef bytes plain_error(str status, str text):
 
 
 cdef class Heads:
-    """Writes the heads of answers, a small body behind them, and the frames of chunks (RFC 9112)."""
+    """Writes the heads of answers, small bodies after them, and chunk framing (RFC 9112)."""
 
     def __cinit__(self):
         self.status_lines = {}
@@ -69,7 +69,7 @@ cdef class Heads:
         return 0
 
     cdef int put_text(self, text, bint is_name) except -1:
-        """Put a header's name or value; line breaks become blanks, so that a value cannot add headers."""
+        """Write a header's name or value; line breaks become spaces, so that a value cannot add headers."""
         cdef Py_ssize_t size = 0, at
         cdef const char* data
         cdef unsigned char c
@@ -93,10 +93,10 @@ cdef class Heads:
     cdef int put_header(self, name, value) except -1:
         cdef Py_ssize_t start = self.used
         if name == "Connection":
-            self.closing = True       # the only thing that a handler can ask for here
+            self.closing = True       # the only option that a handler can set here
             return 0
         if self.put_text(name, True):
-            self.used = start         # as Go: a header with a bad name is left out
+            self.used = start         # as in Go: a header with an invalid name is left out
             return 0
         self.put(": ", 2)
         self.put_text(value, False)
@@ -123,7 +123,7 @@ cdef class Heads:
         return line
 
     cdef bytes head(self, response, Py_ssize_t length, bint close, bint http10, bint gzip, bytes body):
-        """The head of an answer, and `body` behind it; a negative length means that the body is a stream."""
+        """The head of an answer, followed by `body`; a negative length means that the body is a stream."""
         cdef char number[48]
         cdef int status = response.status
         cdef bytes line = self.status_line(status, http10)
@@ -154,7 +154,7 @@ cdef class Heads:
         return PyBytes_FromStringAndSize(self.buffer, self.used)
 
     cdef bytes frame_of(self, bytes data):
-        """The bytes as one chunk of a body."""
+        """Frame bytes as one chunk of a body."""
         if data is not self.framed_data:
             self.frame = b"%x\r\n%b\r\n" % (PyBytes_GET_SIZE(data), data)
             self.framed_data = data

@@ -1,7 +1,8 @@
-"""HTTP/1.1 over httptools: one object per connection is the asyncio protocol and the parser's callbacks.
+"""HTTP/1.1 over httptools: one object per connection is both asyncio protocol and receiver of the parser's callbacks.
 
-A request whose handler answers at once is parsed, answered and written inside the parser's callback: no task, no
-future. Reading pauses while an answer holds the connection and requests wait behind it. `_answers` is the other half.
+If the handler answers at once, a request is parsed, answered and written inside the parser's callback,
+without task or future. Reading pauses while an answer occupies the connection and requests are queued.
+`_answers` is the sending side.
 """
 
 import asyncio
@@ -26,18 +27,18 @@ cdef extern from "Python.h":
     int PyUnicode_KIND(object text)
 
 cdef int MAX_METHOD = 32
-cdef double LINGER = 2.0              # seconds in which a refused peer may go on sending
+cdef double LINGER = 2.0              # seconds in which a refused peer may continue to send
 
 cdef object log = Logger("pilothouse.server.http1", "_http1.pyx")
 cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 cdef dict METHODS = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")}
-cdef int MAX_NAMES = 1024             # header names that are remembered
-cdef Py_ssize_t LONG_NAME = 64        # bytes; a longer name is not remembered
-cdef Py_ssize_t READ_AHEAD = 64 * 1024  # bytes that TLS may hold for a connection that is not read from
-cdef Py_ssize_t HEADER = 150          # bytes that a header costs beside its text
-cdef int MAX_HEADERS = 4096           # so that a head takes little more memory than its length; upstream has no such limit
-cdef Py_ssize_t WORTH_HOLDING = 16 * 1024   # a head that is longer is read line by line, or in growing parts
-cdef Py_ssize_t MAX_TRAILER = 16 * 1024     # bytes that may come within a body without bringing any of it
+cdef int MAX_NAMES = 1024             # cached header names
+cdef Py_ssize_t LONG_NAME = 64        # bytes; longer names are not cached
+cdef Py_ssize_t READ_AHEAD = 64 * 1024  # bytes that TLS may buffer for a connection that is not being read
+cdef Py_ssize_t HEADER = 150          # bytes of memory per header besides its text
+cdef int MAX_HEADERS = 4096           # limits the memory of a head to about its length; upstream has no such limit
+cdef Py_ssize_t WORTH_HOLDING = 16 * 1024   # bytes; a longer head is parsed line by line, or in growing parts
+cdef Py_ssize_t MAX_TRAILER = 16 * 1024     # bytes that may arrive within a body without adding to it
 
 
 cdef inline bint looks_like_connect(bytes data):
@@ -49,9 +50,9 @@ cdef object budget_used_up():
 
 
 cdef class Input(Incoming):
-    """What a connection is receiving, as the budgets see it."""
+    """The message that a connection is receiving, for the budgets."""
 
-    cdef Connection connection        # None once it has gone
+    cdef Connection connection        # None once it has ended
 
     def __init__(self, Connection connection):
         self.connection = connection
@@ -73,22 +74,22 @@ cdef class Input(Incoming):
 
 
 cdef class Connection(Answers):
-    """One connection: asyncio's protocol and httptools' callbacks; what is read goes to be answered."""
+    """One connection: asyncio's protocol and httptools' callbacks; passes requests on to be answered."""
 
     cdef object parser
     cdef tuple peer, certificates
     cdef str method, target
     cdef dict headers
     cdef list all_headers
-    cdef object body                  # None, bytes, or a bytearray once it came in parts
+    cdef object body                  # None, bytes, or a bytearray if it arrived in parts
     cdef bytes early                  # input up to the target, kept for methods that the parser does not know
     cdef Py_ssize_t head_length       # bytes of target and headers
-    cdef Py_ssize_t head_read         # bytes of reads that did not end the head
-    cdef Py_ssize_t wide              # bytes that its text takes beyond its length, where it is not ASCII
-    cdef Py_ssize_t quiet             # bytes read since the body grew
-    cdef bytearray held_back          # of a long head: what was read and not yet parsed
-    cdef bint entered                 # it takes part in `Bodies`
-    cdef bint admitted                # the head was judged, the body may come
+    cdef Py_ssize_t head_read         # bytes of reads that did not complete the head
+    cdef Py_ssize_t wide              # additional bytes of text in memory that is not ASCII
+    cdef Py_ssize_t quiet             # bytes read since the body last grew
+    cdef bytearray held_back          # part of a long head that was read and not yet parsed
+    cdef bint entered                 # registered with `Bodies`
+    cdef bint admitted                # the head was judged and the body is accepted
     cdef bint in_message, head_done
 
     def __init__(self, Service service):
@@ -112,8 +113,8 @@ cdef class Connection(Answers):
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None:
             self.certificates = service.peer_chain(ssl_object)
-            # Below TLS is a buffer already; ours is enough beside that. With TLS 1.2 the server's Finished is still in
-            # it, so this asks for a pause of writing at once. It ends when the transport has done its first read.
+            # TLS has its own buffer, so a small one is enough here. With TLS 1.2 that buffer still holds the server's Finished
+            # message, so this pauses writing at once, until the transport has done its first read.
             transport.set_write_buffer_limits(high=1)
             transport.set_read_buffer_limits(high=READ_AHEAD)
         service.accepted += 1
@@ -154,7 +155,7 @@ cdef class Connection(Answers):
         self.pump.paused = True
         self.since = now(self.service.clock)
         if self.phase != NEW and self.pump.stream is None:
-            self.pause_reading()      # a peer that does not take answers gets no more requests read
+            self.pause_reading()      # do not read more requests from a peer that does not read answers
 
     def resume_writing(self):
         self.pump.paused = False
@@ -183,7 +184,7 @@ cdef class Connection(Answers):
         if not self.in_message or self.target is not None:
             self.early = b""
         elif self.completed:
-            self.early = b"?"         # where the message began is not known: no method matches
+            self.early = b"?"         # the beginning of the message is unknown: no method matches
         if self.in_message and self.head_done and not self.input_ended:
             if self.incoming.expected or self.owes_continue:
                 self.go_on_with_body()
@@ -196,9 +197,9 @@ cdef class Connection(Answers):
             self.service.unfinished.note(self.incoming, self.cost(PyBytes_GET_SIZE(data)))
 
     cdef bytes hold_back(self, bytes data):
-        """Keep a part of a long head until it is worth parsing, or else give back all that was kept.
+        """Keep a part of a long head until it is worth parsing, or return all parts kept so far.
 
-        The parser copies an unfinished line with every part that is added to it.
+        The parser would copy an unfinished line for each part added to it.
         """
         if self.held_back is None:
             self.held_back = bytearray()
@@ -214,13 +215,13 @@ cdef class Connection(Answers):
         return None
 
     cdef Py_ssize_t cost(self, Py_ssize_t read):
-        """The memory that the requests of this connection take which are not being answered yet."""
+        """Bytes of memory for this connection's requests that are not being answered yet."""
         cdef Py_ssize_t size = read if self.waiting else 0
         if self.in_message and not self.input_ended:
             size += max(self.head_read, self.head_length) + self.wide
             if self.all_headers is not None:
                 size += HEADER * len(self.all_headers)
-            size += max(0, self.incoming.received - self.incoming.room)
+            size += max(0, self.incoming.received - self.incoming.granted)
             if self.held_back is not None:
                 size += len(self.held_back)
         return size
@@ -229,7 +230,7 @@ cdef class Connection(Answers):
         return self.all_headers is not None and len(self.all_headers) > MAX_HEADERS
 
     cdef shed(self):
-        """Drop what is kept of requests, so that others have room; this ends the connection."""
+        """Drop the requests kept in memory for the benefit of others; this ends the connection."""
         if self.waiting and self.pump.paused:
             self.drop_waiting(budget_used_up())
             self.input_ended = True
@@ -256,7 +257,7 @@ cdef class Connection(Answers):
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            # Not offered here, so ignored (RFC 9110, 7.8); the parser has stopped behind the request.
+            # An upgrade is not supported here and is ignored (RFC 9110, 7.8); the parser has stopped after the request.
             rest = data[upgrade.args[0]:]
         except HttpParserInvalidMethodError:
             unknown_method = self.completed == 0 and self.target is None and self.method is None
@@ -280,7 +281,7 @@ cdef class Connection(Answers):
                 self.refuse(plain_error("431 Request Header Fields Too Large", ""))
 
     cdef feed_unknown_method(self):
-        """Read a request whose method the parser refuses: any token is one; the parser is shown POST instead."""
+        """Read a request whose method the parser does not know, since any token is allowed: parse it as POST."""
         cdef bytes raw = self.early.lstrip(b"\r\n"), method
         cdef Py_ssize_t end = raw.find(b" ")
         self.parser = None
@@ -295,21 +296,21 @@ cdef class Connection(Answers):
             self.parser = HttpRequestParser(self)
             self.feed(b"POST" + raw[end:])
 
-    # --- long bodies, and those that are announced by an Expect
+    # --- long bodies, and those announced by `Expect: 100-continue`
 
     cdef go_on_with_body(self):
-        """Continue with a body that did not come whole with its head: have it judged, then get room for it."""
+        """Continue with a body that did not arrive with its head: have it judged, then get a budget for it."""
         cdef Incoming body = self.incoming
         if not self.admitted:
             if self.judging is None:
                 self.ask()
-        elif body.expected and not body.awaits_room:
-            if body.room == 0 or body.room < min(body.received, body.expected):
+        elif body.expected and not body.awaits_grant:
+            if body.granted == 0 or body.granted < min(body.received, body.expected):
                 self.entered = True
                 self.service.bodies.enter(body)
 
     cdef ask(self):
-        """Have the head judged; nothing is read until that is done."""
+        """Have the head judged; nothing is read until then."""
         if self.service.admit is None:
             self.admitted = True
             self.judge(None, None)
@@ -339,7 +340,7 @@ cdef class Connection(Answers):
         self.judging.add_done_callback(judged)
 
     cdef judge(self, request, response):
-        """The head was judged: the body may come, or `response` refuses it."""
+        """The head was judged: accept the body, or refuse it with `response`."""
         if request is not None and request.caller:
             self.authenticated()
         if response is None:
@@ -358,7 +359,7 @@ cdef class Connection(Answers):
         self.refuse_with(refusal)
 
     cdef Refusal refusal_of(self, request, response):
-        """A judge's answer, put together."""
+        """Encode a judge's answer."""
         cdef Refusal refusal = Refusal()
         body = response.body if type(response.body) is bytes else b"".join(response.body)
         http10 = self.parser.get_http_version() == "1.0"
@@ -384,7 +385,7 @@ cdef class Connection(Answers):
             self.regulate()
 
     cdef settle(self, bint anew):
-        """Find the phase that the connection is in now; its time starts when the phase changes, or with `anew`."""
+        """Set the phase of the connection; its time starts when the phase changes, or with `anew`."""
         cdef Phase phase = ANSWERING
         if self.incoming.kept and not self.in_message and not self.waiting:
             self.service.unfinished.note(self.incoming, 0)
@@ -447,7 +448,7 @@ cdef class Connection(Answers):
         cdef Py_ssize_t size
         cdef const char* data
         if self.head_done:
-            return                    # a trailer: nothing here reads them
+            return                    # a trailer, which nothing here uses
         if value is None:
             value = b""
         size = PyBytes_GET_SIZE(value)
@@ -486,7 +487,7 @@ cdef class Connection(Answers):
         if length is not None and int(length) > SHORT:
             self.incoming.expected = int(length)
         if "upgrade" in headers and has_body and self.parser.should_upgrade():
-            # The parser takes what follows for another protocol and would not read this body.
+            # The parser assumes that another protocol follows, and would not read this body.
             raise Refused(plain_error("400 Bad Request", ""))
         if "expect" in headers:
             if headers["expect"].lower() != "100-continue":

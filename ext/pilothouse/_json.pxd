@@ -4,8 +4,8 @@ from libc.stdint cimport uint64_t
 cdef class Encoded:
     cdef readonly bytes value
     cdef readonly Py_ssize_t head
-    cdef uint64_t number              # in the order in which they were made; no other ever has the same
-    cdef PyObject* block              # of a compressed list, see _gzip
+    cdef uint64_t number              # sequence number of this object; never reused
+    cdef PyObject* block              # its block in compressed lists, see _gzip
 
 cdef uint64_t newest() noexcept
 cdef bytes splice_at(bytes value, long long revision, Py_ssize_t* head)

@@ -1,10 +1,9 @@
-"""Splices resourceVersion into stored objects, frames served ones into watch events, and reads single
-members.
+"""Splices resourceVersion into stored objects, frames served ones as watch events, and reads single members.
 
 A stored value is `{"kind":"K","apiVersion":"V","metadata":{...},...}` without resourceVersion; a served one
-has `"resourceVersion":"N",` right after `"metadata":{`. `head` is where `"metadata"` starts: an item of a
-list of a built-in kind is `{` + value[head:]. Values with another member order take a slow way through
-orjson.
+has `"resourceVersion":"N",` directly after `"metadata":{`. `head` is the offset of `"metadata"`: an item in a
+list of a built-in kind is `{` + value[head:]. Values with another order of members are converted by orjson,
+which is slower.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -26,14 +25,14 @@ cdef const char* KIND = b'{"kind":"'
 cdef const char* API_VERSION = b',"apiVersion":"'
 cdef const char* METADATA = b',"metadata":{'
 cdef const char* REVISION = b'"resourceVersion":"'
-cdef Py_ssize_t METADATA_LEN = 12     # of `"metadata":{`
+cdef Py_ssize_t METADATA_LEN = 12     # length of `"metadata":{`
 cdef Py_ssize_t REVISION_LEN = 19
-cdef dict INTERNED = {}               # texts of labels, so that equal ones of many objects are one
+cdef dict INTERNED = {}               # shares equal label texts between objects
 DEF MAX_INTERNED = 20000
 DEF MAX_INTERNED_LENGTH = 128
 
 
-cdef uint64_t made = 0                # objects so far
+cdef uint64_t made = 0                # number of objects made so far
 
 
 cdef uint64_t newest() noexcept:
@@ -42,8 +41,7 @@ cdef uint64_t newest() noexcept:
 
 
 cdef class Encoded:
-    """Served bytes of an object, the offset of their `"metadata"`, and what it became in a compressed
-    list."""
+    """Served bytes of an object, the offset of their `"metadata"`, and their block in compressed lists."""
 
     def __cinit__(self):
         global made
@@ -59,7 +57,7 @@ cdef class Encoded:
         self.head = head
 
 
-# --- a small JSON scanner: offsets in, offsets out, -1 for what is no JSON
+# --- a small JSON scanner on offsets; -1 means invalid JSON
 
 cdef inline Py_ssize_t skip_space(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
     while i < n and (s[i] == c' ' or s[i] == c'\n' or s[i] == c'\r' or s[i] == c'\t'):
@@ -68,7 +66,7 @@ cdef inline Py_ssize_t skip_space(const char* s, Py_ssize_t i, Py_ssize_t n) noe
 
 
 cdef Py_ssize_t skip_string(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
-    """The offset behind the string whose opening quote is at `i`."""
+    """The offset after the string whose opening quote is at `i`."""
     cdef const char* end
     cdef Py_ssize_t j, k
     j = i + 1
@@ -87,7 +85,7 @@ cdef Py_ssize_t skip_string(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept 
 
 
 cdef Py_ssize_t skip_value(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
-    """The offset behind the value that starts at `i`; brackets are counted, not paired."""
+    """The offset after the value that starts at `i`; brackets are counted, not matched."""
     cdef Py_ssize_t depth = 0
     while i < n:
         if s[i] == c'"':
@@ -112,7 +110,7 @@ cdef Py_ssize_t skip_value(const char* s, Py_ssize_t i, Py_ssize_t n) noexcept n
 
 
 cdef Py_ssize_t find_member(const char* s, Py_ssize_t i, Py_ssize_t n, const char* name) noexcept nogil:
-    """The offset of a member's value in the object whose content starts at `i`; -1 when it has none."""
+    """The offset of a member's value in the object whose content starts at `i`; -1 if it is absent."""
     cdef Py_ssize_t size = strlen(name)
     cdef Py_ssize_t start, end
     while True:
@@ -139,7 +137,7 @@ cdef Py_ssize_t find_member(const char* s, Py_ssize_t i, Py_ssize_t n, const cha
 
 
 cdef Py_ssize_t find_head(const char* s, Py_ssize_t n) noexcept nogil:
-    """Where `"metadata"` starts in a value with our member order; -1 in any other."""
+    """The offset of `"metadata"` in a value with the usual member order; -1 for any other order."""
     cdef Py_ssize_t i
     if n < 9 or memcmp(s, KIND, 9) != 0:
         return -1
@@ -155,7 +153,7 @@ cdef Py_ssize_t find_head(const char* s, Py_ssize_t n) noexcept nogil:
 # --- resourceVersion
 
 cdef bytes splice_at(bytes value, long long revision, Py_ssize_t* head):
-    """The served bytes of a stored value; sets `head`. Raises ValueError for what is no object."""
+    """The served bytes of a stored value; sets `head`. Raises ValueError if the value is not an object."""
     cdef const char* s = PyBytes_AS_STRING(value)
     cdef Py_ssize_t n = PyBytes_GET_SIZE(value)
     cdef Py_ssize_t at, room
@@ -182,7 +180,7 @@ cdef bytes splice_at(bytes value, long long revision, Py_ssize_t* head):
 
 
 cdef bytes dump(dict obj):
-    """JSON, of values that are nested more deeply than orjson writes, too."""
+    """JSON, also of values that are nested more deeply than orjson's limit."""
     try:
         return orjson.dumps(obj)
     except TypeError:
@@ -190,7 +188,7 @@ cdef bytes dump(dict obj):
 
 
 cdef bytes splice_foreign(bytes value, long long revision, Py_ssize_t* head):
-    """The same for a value with another member order or with a resourceVersion of its own."""
+    """Like splice_at, for a value with another member order or with its own resourceVersion."""
     obj = orjson.loads(value)
     if not isinstance(obj, dict):
         raise ValueError("the stored value is no JSON object")
@@ -208,7 +206,7 @@ cdef bytes splice_foreign(bytes value, long long revision, Py_ssize_t* head):
 
 
 cdef bytes revised(bytes served, Py_ssize_t head, long long revision):
-    """Served bytes with another resourceVersion."""
+    """Replace the resourceVersion in served bytes."""
     cdef const char* s = PyBytes_AS_STRING(served)
     cdef Py_ssize_t n = PyBytes_GET_SIZE(served)
     cdef Py_ssize_t at = head + METADATA_LEN + REVISION_LEN
@@ -229,13 +227,13 @@ cdef bytes revised(bytes served, Py_ssize_t head, long long revision):
 
 
 def splice(bytes value not None, long long revision):
-    """The served bytes of a stored value; ValueError when it is no object."""
+    """The served bytes of a stored value; raises ValueError if it is not an object."""
     cdef Py_ssize_t head
     return splice_at(value, revision, &head)
 
 
 def encoded(bytes value not None, long long revision):
-    """The same with the offset of `"metadata"`, as list bodies want it."""
+    """Like splice(), with the offset of `"metadata"`, which list bodies need."""
     cdef Py_ssize_t head
     cdef bytes out = splice_at(value, revision, &head)
     return Encoded(out, head)
@@ -259,7 +257,7 @@ def strip(bytes served not None):
 
 
 def head_of(bytes value not None):
-    """The offset of `"metadata"`; ValueError when the members stand in another order."""
+    """The offset of `"metadata"`; raises ValueError if the members are in another order."""
     cdef Py_ssize_t head = find_head(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
     if head < 0:
         raise ValueError("kind, apiVersion and metadata do not come first")
@@ -269,7 +267,7 @@ def head_of(bytes value not None):
 # --- labels
 
 cdef str read_string(const char* s, Py_ssize_t start, Py_ssize_t end):
-    """The text of the JSON string that spans [start, end) with its quotes; short ones are shared."""
+    """The text of the JSON string in [start, end), including its quotes; short texts are shared."""
     cdef str text
     if memchr(s + start, c'\\', end - start) == NULL:
         text = PyUnicode_DecodeUTF8(s + start + 1, end - start - 2, b"replace")
@@ -286,7 +284,7 @@ cdef str read_string(const char* s, Py_ssize_t start, Py_ssize_t end):
 
 
 def remembered():
-    """How many texts are remembered, and how long one may be."""
+    """Number of shared texts, and the longest length that is shared."""
     return len(INTERNED), MAX_INTERNED_LENGTH
 
 
@@ -349,7 +347,7 @@ cdef Py_ssize_t locate(const char* s, Py_ssize_t i, Py_ssize_t n, list path):
 
 
 cdef str read_text(bytes value, Py_ssize_t head, list path):
-    """The text at a path of a served value; None when there is none or something else."""
+    """The text at a path in a served value; None if it is absent or not a text."""
     cdef const char* s = PyBytes_AS_STRING(value)
     cdef Py_ssize_t n = PyBytes_GET_SIZE(value)
     cdef Py_ssize_t i = locate(s, head, n, path)
@@ -361,7 +359,7 @@ cdef str read_text(bytes value, Py_ssize_t head, list path):
 
 
 def text(bytes value not None, path not None):
-    """The text at a path of member names, read without decoding the rest; None when there is none."""
+    """The text at a path of member names, read without decoding the rest; None if there is none."""
     return read_text(value, 0, [name.encode() for name in path])
 
 
@@ -382,15 +380,15 @@ cdef bytes frame(const char* kind, bytes value):
 
 
 def event(str kind not None, bytes value not None):
-    """A watch event in JSON, with its line feed."""
+    """A watch event in JSON with a line feed."""
     cdef bytes text = kind.encode()
     return frame(text, value)
 
 
 class JsonEncoder:
-    """Frames watch events of objects that are served as they are stored.
+    """Frames watch events for objects that are served as they are stored.
 
-    `rest` is what an empty object of the kind has behind its metadata, as a bookmark shows it (`,"spec":{}`).
+    `rest` is what follows the metadata in an empty object of the kind, as in a bookmark (`,"spec":{}`).
     """
 
     key = "json"

@@ -1,6 +1,6 @@
-"""Bodies of lists: served objects framed into one, slice by slice, plain or as a gzip stream.
+"""Bodies of lists: joins served objects slice by slice, plain or as a gzip stream.
 
-An item of a list of a built-in kind is `{` and what an object has from its `"metadata"` on; items of custom
+An item in a list of a built-in kind is `{` followed by the object from its `"metadata"` on; items of custom
 resources keep kind and apiVersion.
 """
 
@@ -13,17 +13,17 @@ from pilothouse._gzip cimport Block, Member, compress, use
 from pilothouse._json cimport Encoded, newest
 
 cdef enum:                # no products: Cython fails on them when overflow is checked
-    SLICE = 245_760       # bytes of a body that are built at a time: with the last object still one write
-    RAW_SLICE = 262_144   # bytes that are compressed at a time
-    INLINE = 32_768       # up to so many bytes are compressed at once: a thread would take longer to wake
+    SLICE = 245_760       # bytes of a body built at a time; with the last object it still fits one write
+    RAW_SLICE = 262_144   # bytes compressed at a time
+    INLINE = 32_768       # bytes; up to this size compression is faster than waking a thread
     MOST = 2048           # objects in a slice of a compressed list
-    PASSES = 2            # a kept block that did not fit so many times in a row is replaced
+    PASSES = 2            # a kept block that did not fit this many times in a row is replaced
 
 
 cdef class ListBody:
-    """A list's body, built slice by slice as it is iterated; it may be iterated again.
+    """A list's body, built slice by slice when it is iterated; it may be iterated again.
 
-    `prefix` ends with `"items":[`, `suffix` starts with `]`. Items keep kind and apiVersion when `typed`.
+    `prefix` ends with `"items":[`, `suffix` starts with `]`. With `typed`, items keep kind and apiVersion.
     """
 
     cdef bytes prefix, suffix
@@ -48,7 +48,7 @@ cdef class ListBody:
         return PyBytes_GET_SIZE(entry.value) if self.typed else PyBytes_GET_SIZE(entry.value) - entry.head + 1
 
     cdef bytes build(self, Py_ssize_t start, Py_ssize_t end, Py_ssize_t room):
-        """The items of [start, end) with what belongs before and behind them; `room` is their size."""
+        """The items [start, end) with prefix or suffix at the ends of the list; `room` is their size in bytes."""
         cdef bytes out = PyBytes_FromStringAndSize(NULL, room)
         cdef char* o = PyBytes_AS_STRING(out)
         cdef Py_ssize_t i, size
@@ -91,22 +91,22 @@ cdef class ListBody:
             room = 0
 
     def gzip(self):
-        """The same as a gzip stream: the parts of a `Packing`."""
+        """The body as a gzip stream: the parts of a `Packing`."""
         return Packing(self)
 
 
 cdef class Packing:
-    """The gzip stream of a list's body, part by part, put together from blocks that the objects keep.
+    """The gzip stream of a list's body in parts, assembled from blocks that the objects keep.
 
-    Each part is bytes; or, where much has to be compressed first, a call without arguments that does so and
-    gives the bytes: for a thread, since most of it leaves the interpreter's lock free. It is done before the
-    next part is taken.
+    A part is bytes, or, if much must be compressed first, a call without arguments that does so and returns
+    the bytes. The call is meant for a thread, since it mostly runs without the GIL, and must be done before
+    the next part is taken.
     """
 
     cdef ListBody body
     cdef Member member
-    cdef Py_ssize_t start, end        # the objects of the part in hand
-    cdef list blocks                  # theirs; None for those to be made
+    cdef Py_ssize_t start, end        # the objects of the current part
+    cdef list blocks                  # their blocks; None for those to be compressed
     cdef bint begun
 
     def __cinit__(self, ListBody body not None):
@@ -122,8 +122,7 @@ cdef class Packing:
         return self if self.gather() > INLINE else self()
 
     cdef Py_ssize_t gather(self) except -1:
-        """Take the next objects and their blocks where they fit; answers with the bytes that are to be
-        compressed."""
+        """Take the next objects and their blocks where these fit; returns the number of bytes to compress."""
         cdef ListBody body = self.body
         cdef Py_ssize_t n = PyList_GET_SIZE(body.entries)
         cdef Py_ssize_t ready = 0, raw = 0
@@ -145,11 +144,11 @@ cdef class Packing:
         return raw
 
     cdef inline uint64_t before(self, Py_ssize_t i) noexcept:
-        """The number of the object that stands before one, 0 for none."""
+        """The number of the object before this one, 0 for none."""
         return (<Encoded>PyList_GET_ITEM(self.body.entries, i - 1)).number if i else 0
 
     def __call__(self):
-        """Compress what has to be and give the bytes of the part in hand."""
+        """Compress what is needed and return the bytes of the current part."""
         cdef list out = []
         cdef Block block
         cdef Py_ssize_t i = self.start
@@ -168,7 +167,7 @@ cdef class Packing:
         return b"".join(out)
 
     cdef Block make(self, Py_ssize_t i):
-        """Compress object `i`, in view of the one before it."""
+        """Compress object `i` with reference to the one before it."""
         cdef Encoded entry = <Encoded>PyList_GET_ITEM(self.body.entries, i)
         cdef Encoded before
         cdef bytes lead = (b"," if i else b"") + (b"" if self.body.typed else b"{")
@@ -182,7 +181,7 @@ cdef class Packing:
         return entry.value if self.body.typed else memoryview(entry.value)[entry.head:]
 
     cdef offer(self, Py_ssize_t i, Block block):
-        """Have object `i` keep its block, unless it has one that fits into lists of other objects still."""
+        """Let object `i` keep its block, unless it has one that still fits in lists of other objects."""
         cdef Encoded entry = <Encoded>PyList_GET_ITEM(self.body.entries, i)
         cdef Block old
         block.after = self.before(i)

@@ -2,7 +2,7 @@ from pilothouse._entry cimport Entry
 from pilothouse._selectors cimport Selector
 
 cdef enum:
-    MANY = 1000                       # objects from which on indexes are built ahead, not by the first who asks
+    MANY = 1000                       # from this number of objects on, indexes are built in advance instead of on first use
 
 cdef class Index:
     cdef dict groups                  # value -> {key: Entry}

@@ -1,6 +1,6 @@
-"""The objects under one prefix in memory: key order, indexes, and lists of them as of now or of a revision before.
+"""The objects under one prefix in memory: ordered by key, indexed, and listed as of now or of an earlier revision.
 
-Entries never change once made, so a snapshot is a list of references.
+Entries are immutable, so a snapshot is a list of references.
 """
 
 from collections import deque
@@ -27,7 +27,7 @@ cdef class Index:
         self.values = {}
 
     cdef void put(self, Entry entry, str value):
-        """Set or, with value None, forget an object's value."""
+        """Set an object's value, or remove it if the value is None."""
         cdef str old = self.values.get(entry.key)
         if old is not None and old != value:
             group = self.groups[old]
@@ -45,7 +45,7 @@ cdef class Index:
 
 
 cdef class Listing:
-    """A page of a list. `remaining` = how many of the range follow, -1 when a selector makes that unknown."""
+    """A page of a list. `remaining` is the number of objects after it, -1 if a selector makes it unknown."""
 
     def __init__(self, list entries, long long revision, bint more, Py_ssize_t remaining):
         self.entries = entries
@@ -55,7 +55,7 @@ cdef class Listing:
 
 
 cdef class Objects:
-    """The objects under one prefix, in key order, with the indexes that selected lists need."""
+    """The objects under one prefix in key order, with indexes for lists with selectors."""
 
     def __init__(self, owner, str prefix, extract, tuple indexed_fields, long long oldest):
         self.owner = owner
@@ -71,7 +71,7 @@ cdef class Objects:
         self.oldest = self.last_change = oldest
 
     def load(self, list entries not None):
-        """Take over objects that are not new: no event tells of them."""
+        """Load objects without events, because they are not new."""
         for entry in entries:
             self.by_key[entry.key] = entry
         self.entries = sorted(self.by_key.values(), key=key_of)
@@ -91,21 +91,20 @@ cdef class Objects:
 
     @property
     def count(self):
-        """How many objects there are."""
+        """The number of objects."""
         return PyList_GET_SIZE(self.entries)
 
     def get(self, str key not None):
-        """The newest version of an object, None when there is none."""
+        """The newest version of an object, None if it does not exist."""
         return self.by_key.get(key)
 
     def list(
         self, str prefix_key not None, Selector selector=None, *, str after="", Py_ssize_t limit=0,
         long long at=0
     ):
-        """A page of the objects under the resource's prefix or a namespace's, in key order, now or as of
-        `at`.
+        """A page of the objects under the resource's or a namespace's prefix, in key order, now or as of `at`.
 
-        Raises Compacted when the ring does not reach back to `at`, FutureRevision when `at` is not reached.
+        Raises Compacted if the ring does not reach back to `at`, FutureRevision if `at` is not reached yet.
         """
         cdef long long revision = self.owner.revision
         cdef dict undone = None
@@ -162,7 +161,7 @@ cdef class Objects:
         return Listing(found, revision, more, -1)
 
     cdef bint settled(self, Selector selector) except -1:
-        """True when an index tells all that a selector asks: one indexed field, or one label, that equals."""
+        """Whether one index decides a selector: it requires one value of an indexed field or of one label."""
         if len(selector.fields) + len(selector.labels) != 1 or selector.nothing:
             return False
         if selector.fields:
@@ -171,8 +170,7 @@ cdef class Objects:
         return len(selector.equalities) == 1
 
     cdef list candidates(self, str prefix, Selector selector, str after, Py_ssize_t low, Py_ssize_t high):
-        """Entries that may match, from the smallest fitting index, in key order; None when only a scan will
-        do."""
+        """Entries that may match, from the smallest suitable index, in key order; None if all must be scanned."""
         cdef dict best = None
         cdef dict group
         cdef list keys
@@ -198,7 +196,7 @@ cdef class Objects:
         return [best[key] for key in keys]
 
     cdef bint is_leaf(self, str prefix):
-        """True when objects stand right under this prefix: a namespace, or a cluster-scoped resource."""
+        """Whether objects are directly under this prefix: a namespace, or a cluster-scoped resource."""
         if len(prefix) > len(self.prefix):
             return True
         return bool(self.entries) and "/" not in (<Entry>self.entries[0]).key[len(self.prefix):]
@@ -214,13 +212,13 @@ cdef class Objects:
         return True
 
     cdef dict key_fields(self, str key):
-        """metadata.name and metadata.namespace, out of the key."""
+        """metadata.name and metadata.namespace, from the key."""
         cdef Py_ssize_t cut = key.rfind("/")
         cdef Py_ssize_t start = len(self.prefix)
         return {"metadata.name": key[cut + 1:], "metadata.namespace": key[start:cut] if cut > start else ""}
 
     cdef Py_ssize_t lower(self, str key):
-        """The index of the first entry whose key is not below `key`."""
+        """The position of the first entry whose key is not less than `key`."""
         cdef Py_ssize_t low = 0
         cdef Py_ssize_t high = PyList_GET_SIZE(self.entries)
         cdef Py_ssize_t middle
@@ -233,7 +231,7 @@ cdef class Objects:
         return low
 
     cdef dict undo(self, long long at, str prefix, str after):
-        """What the keys changed since `at` were then, None for those that were not."""
+        """The entries of keys changed since `at` as they were then, None for those that did not exist."""
         cdef Change change
         cdef dict out = {}
         if at < self.oldest:
@@ -262,7 +260,7 @@ cdef class Objects:
         return index
 
     cdef Index label_index(self, str key):
-        """The index on a label; the one unused for longest makes room when there are too many."""
+        """The index on a label; evicts the least recently used one if there are too many."""
         cdef Index index = self.label_indexes.pop(key, None)
         cdef Entry entry
         if index is None:
@@ -275,7 +273,7 @@ cdef class Objects:
         return index
 
     cdef str field_of(self, Entry entry, str field):
-        """One field of an entry: its fields are not remembered, an index needs them once."""
+        """One field of an entry, not cached, because an index needs it only once."""
         cdef str text
         if entry._fields is not None:
             return entry._fields.get(field)
@@ -284,7 +282,7 @@ cdef class Objects:
 
 
 cdef bint only_key_fields(Selector selector):
-    """True when the field selector asks for nothing that the key does not tell."""
+    """Whether the field selector uses only fields that are in the key."""
     for requirement in selector.fields:
         if requirement[0] != "metadata.name" and requirement[0] != "metadata.namespace":
             return False

@@ -1,6 +1,6 @@
 cdef enum:
-    SLICE = 262144                    # bytes of one write of a long body
-    PART = 32768                      # bytes of one write of a stream: many streams may be stuck at a time
+    SLICE = 262144                    # bytes in one write of a long body
+    PART = 32768                      # bytes in one write of a stream; small because many streams may be blocked at a time
 
 cdef class Sink:
     cdef bint hand_over(self, data) except -1
@@ -12,23 +12,23 @@ cdef class Sink:
 
 cdef class Turns:
     cdef object loop
-    cdef list dirty                   # pumps that were written to in this turn of the loop
-    cdef long long bytes_out          # that sinks have handed to their transports
+    cdef list dirty                   # pumps written to in this turn of the loop
+    cdef long long bytes_out          # bytes given to transports
     cdef schedule(self, Pump pump)
 
 cdef class Pump:
     cdef Sink sink
     cdef Turns turns
-    cdef Stream stream                # who writes the body bit by bit, if that is how it comes
-    cdef list out                     # queued buffers; of the first, bytes up to out_from are written
-    cdef object source                # an iterator over the rest of a long body, which is built as it goes out
+    cdef Stream stream                # the stream that supplies the body, if it is written piece by piece
+    cdef list out                     # queued buffers; the first one is written up to out_from
+    cdef object source                # an iterator over the rest of a long body, which is built while it is sent
     cdef Py_ssize_t out_from, size    # size: bytes that are queued
-    cdef Py_ssize_t taken, taken_from # buffers that the slice under way empties; where the next one begins
+    cdef Py_ssize_t taken, taken_from # buffers that the current slice uses up; where the next one begins
     cdef Py_ssize_t part              # most bytes of one write
-    cdef Py_ssize_t handed            # bytes that the sink has taken of this answer, head and frames included
-    cdef Py_ssize_t payload           # bytes that the stream was given, without frames
-    cdef bint ending                  # nothing will be added to `out`: it is the rest of an answer
-    cdef bint paused                  # the sink takes no more
+    cdef Py_ssize_t handed            # bytes of this answer that the sink has taken, including head and framing
+    cdef Py_ssize_t payload           # bytes written to the stream, without framing
+    cdef bint ending                  # nothing will be added to `out`: it holds the rest of an answer
+    cdef bint paused                  # the sink accepts no more for now
     cdef bint scheduled
 
     cdef Stream begin_stream(self)
@@ -46,6 +46,6 @@ cdef class Pump:
 cdef class Stream:
     cdef Pump pump
     cdef list closers, drainers
-    cdef bint open, asked             # asked: the writer has seen that much waits, and may be waiting too
+    cdef bint open, asked             # asked: the writer has seen a backlog, and may be waiting for it to be sent
     cdef taken(self)
     cdef closed(self)

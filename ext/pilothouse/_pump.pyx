@@ -1,8 +1,8 @@
-"""Writes the body of an answer to a sink no faster than the sink takes it; it knows nothing of HTTP/1.1's framing.
+"""Writes the body of an answer to a sink, no faster than the sink accepts it; independent of HTTP/1.1's framing.
 
-A body is bytes, a list of buffers, Pieces that are built as they go out, or a stream. The sink is a connection of
-HTTP/1.1 (`_answers`) or one stream of HTTP/2: it frames, it tells by `Pump.paused` whether it takes more, and after it
-has resumed it calls `Pump.run`.
+A body is bytes, a list of buffers, Pieces that are built while they are sent, or a stream. The sink is an
+HTTP/1.1 connection (`_answers`) or a stream of HTTP/2. It frames the body, sets `Pump.paused` while it
+accepts no more, and calls `Pump.run` when it does again.
 """
 
 from cpython.bytes cimport PyBytes_GET_SIZE
@@ -14,35 +14,35 @@ cdef Py_ssize_t BURST = 512 * 1024    # bytes written in one loop turn: under 1 
 
 
 cdef class Sink:
-    """Where a pump hands its bytes."""
+    """The destination of a pump's bytes."""
 
     cdef bint hand_over(self, data) except -1:
-        """Give bytes to the transport; false when it does not take any, because the peer has gone."""
+        """Give bytes to the transport; returns false if the peer has gone."""
         raise NotImplementedError
 
     cdef Py_ssize_t buffered(self) except -1:
-        """Bytes that were handed over and that the socket has not taken yet."""
+        """Bytes given to the transport that the socket has not taken yet."""
         raise NotImplementedError
 
     cdef bytes frame(self, bytes data):
-        """One part of a stream as it goes out."""
+        """Frame one part of a stream."""
         raise NotImplementedError
 
     cdef bytes last_frame(self):
-        """What ends a stream, None when nothing does."""
+        """The bytes that end a stream, None if there are none."""
         raise NotImplementedError
 
     cdef body_ended(self):
-        """The whole body was handed over."""
+        """Called when the whole body has been handed over."""
         raise NotImplementedError
 
     cdef cut(self, error):
-        """End the answer before its end, because of `error`."""
+        """End the answer prematurely because of `error`."""
         raise NotImplementedError
 
 
 cdef class Gone(Sink):
-    """Stands for a sink that has gone, so that pump and sink do not keep each other alive."""
+    """Replaces a sink that has gone, so that pump and sink do not keep each other alive."""
 
     cdef bint hand_over(self, data) except -1:
         return False
@@ -67,21 +67,21 @@ cdef Sink GONE = Gone()
 
 
 cdef class Turns:
-    """Runs the pumps that were written to in one turn of the loop at the end of it, so that writes are joined."""
+    """Runs the pumps written to in a turn of the loop at its end, so that their writes are joined."""
 
     def __init__(self, loop):
         self.loop = loop
         self.dirty = []
 
     cdef schedule(self, Pump pump):
-        """Have a pump run at the end of this turn of the loop."""
+        """Run a pump at the end of this turn of the loop."""
         pump.scheduled = True
         if not self.dirty:
             self.loop.call_soon(self.flush)
         self.dirty.append(pump)
 
     def flush(self):
-        """Run the pumps; after a burst of bytes the rest waits until the loop has done what else is due."""
+        """Run the pumps; after a burst of bytes the rest waits for the next turn of the loop."""
         cdef Pump pump
         cdef Py_ssize_t done = 0
         cdef long long end = self.bytes_out + BURST
@@ -99,7 +99,7 @@ cdef class Turns:
 
 
 cdef class Pump:
-    """The queue between answers and one sink; it serves one answer at a time."""
+    """The queue between answers and one sink; serves one answer at a time."""
 
     def __init__(self, Sink sink, Turns turns):
         self.sink = sink
@@ -114,14 +114,14 @@ cdef class Pump:
         self.size = PyBytes_GET_SIZE(head)
 
     cdef Stream begin_stream(self):
-        """The body comes bit by bit."""
+        """Begin a body that is written piece by piece."""
         self.part = PART
         self.stream = Stream(self)
         self.wake()
         return self.stream
 
     cdef put_body(self, body, Py_ssize_t size):
-        """Queue a whole body of `size` bytes: bytes, a list of buffers or Pieces; write what the sink takes now."""
+        """Queue a body of `size` bytes: bytes, a list of buffers or Pieces; writes what the sink accepts now."""
         if type(body) is bytes:
             self.out.append(body)
             self.size += size
@@ -134,13 +134,13 @@ cdef class Pump:
         self.run()
 
     cdef put(self, bytes data):
-        """Queue bytes; what is queued in one turn of the loop leaves in one write."""
+        """Queue bytes; all that is queued in one turn of the loop is sent in one write."""
         self.out.append(data)
         self.size += PyBytes_GET_SIZE(data)
         self.wake()
 
     cdef end_stream(self):
-        """The stream's body is complete."""
+        """End the stream's body."""
         cdef Stream stream = self.stream
         cdef bytes last = self.sink.last_frame()
         if last is not None:
@@ -152,14 +152,14 @@ cdef class Pump:
         stream.closed()
 
     cdef wake(self):
-        """Run at the end of this turn of the loop, unless the sink takes no more."""
+        """Run at the end of this turn of the loop, unless the sink accepts no more."""
         if not self.scheduled and not self.paused:
             self.turns.schedule(self)
 
     cdef run(self):
-        """Hand queued buffers to the sink, one slice to a write, until it has enough.
+        """Hand queued buffers to the sink, one slice per write, until it accepts no more.
 
-        A peer that reads as fast as we write never lets it have enough: the loop gets its turn after each burst.
+        A peer that reads as fast as this writes would never stop this, so other tasks run after each burst.
         """
         cdef Py_ssize_t written = 0, size
         while (self.size or self.source is not None) and not self.paused:
@@ -172,7 +172,7 @@ cdef class Pump:
                 data = self.take()
                 size = len(data)
                 if not self.sink.hand_over(data):
-                    self.paused = True    # for good
+                    self.paused = True    # permanently
                     return
                 written += size
                 self.handed += size
@@ -187,12 +187,12 @@ cdef class Pump:
                 self.stream.taken()
 
     cdef leave(self):
-        """The sink has gone."""
+        """Detach from a sink that has gone."""
         self.stop()
         self.sink = GONE
 
     cdef stop(self):
-        """Forget what is queued: it will not be sent."""
+        """Drop queued bytes, which will not be sent."""
         self.out = []
         self.out_from = self.size = 0
         self.source = self.stream = None
@@ -200,7 +200,7 @@ cdef class Pump:
         self.part = SLICE
 
     cdef bint refill(self) except -1:
-        """Have the next part of a long body built; false when that failed, which cuts the answer."""
+        """Build the next part of a long body; false if that failed, which cuts the answer."""
         try:
             data = next(self.source, None)
         except Exception as error:
@@ -216,7 +216,7 @@ cdef class Pump:
         return True
 
     cdef take(self):
-        """The next slice of what is queued, buffers joined or a part of a long one; `run` removes it once it is sent."""
+        """The next slice of the queue: joined buffers or a part of a long one; `run` removes it after sending."""
         cdef list out = self.out
         cdef Py_ssize_t end = 1, size, more
         first = out[0]
@@ -239,7 +239,7 @@ cdef class Pump:
 
 
 cdef class Stream:
-    """The body of an answer that is written bit by bit: `server.request.Stream` over a pump."""
+    """The body of an answer written piece by piece: `server.request.Stream` over a pump."""
 
     def __init__(self, Pump pump):
         self.pump = pump
@@ -248,13 +248,13 @@ cdef class Stream:
         self.drainers = []
 
     def write(self, bytes data not None):
-        """Queue one chunk; what is queued in one loop turn leaves in one write."""
+        """Queue one chunk; all that is queued in one turn of the loop is sent in one write."""
         if self.open and PyBytes_GET_SIZE(data):
             self.pump.payload += PyBytes_GET_SIZE(data)
             self.pump.put(self.pump.sink.frame(data))
 
     def buffered(self):
-        """Bytes that were written and not yet taken by the socket."""
+        """Bytes written but not yet taken by the socket."""
         cdef Py_ssize_t size
         if not self.open:
             return 0
@@ -263,12 +263,12 @@ cdef class Stream:
         return size
 
     def close(self):
-        """End the body cleanly; the connection may serve another request."""
+        """End the body properly; the connection may serve another request."""
         if self.open:
             self.pump.end_stream()
 
     def abort(self, error=None):
-        """Cut the connection without the final chunk, so that the peer sees an unclean end."""
+        """Cut the connection without the final chunk, so that the peer notices that the body is incomplete."""
         if self.open:
             self.pump.sink.cut(error or ConnectionAbortedError("the body was cut short"))
 
@@ -280,11 +280,11 @@ cdef class Stream:
             callback()
 
     def on_drain(self, callback):
-        """Call back each time there is room again after `buffered` had shown much."""
+        """Call back whenever a backlog of written bytes has been sent."""
         self.drainers.append(callback)
 
     cdef taken(self):
-        """All that was written is with the transport, which can take more."""
+        """All written bytes are with the transport, which can take more."""
         if self.asked:
             self.asked = False
             for callback in list(self.drainers):
@@ -295,7 +295,7 @@ cdef class Stream:
                     self.abort(error)
 
     cdef closed(self):
-        """The body has ended one way or another."""
+        """The body has ended, completely or not."""
         if not self.open:
             return
         self.open = False

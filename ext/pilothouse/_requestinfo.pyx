@@ -1,4 +1,4 @@
-"""Method and path to request info (apiserver endpoints/request RequestInfoFactory), and query strings."""
+"""Parses method and path to request info (apiserver endpoints/request RequestInfoFactory), and query strings."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -10,8 +10,8 @@ cdef dict _VERBS = {
     "POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete",
 }
 cdef frozenset _NAMESPACE_SUBRESOURCES = frozenset(("status", "finalize"))
-DEF MAX_PARAMETERS = 10000  # net/url reads no query that has more
-DEF MAX_PARTS = 32  # segments of a path that are told apart: the last one may hold further slashes
+DEF MAX_PARAMETERS = 10000  # net/url refuses queries with more
+DEF MAX_PARTS = 32  # path segments that are split; the last one may contain further slashes
 
 
 cdef inline int _hex(unsigned char c) noexcept nogil:
@@ -24,7 +24,7 @@ cdef inline int _hex(unsigned char c) noexcept nogil:
 
 
 cdef str _unescape(str text, bint plus):
-    """Percent-decode; ValueError on a broken escape, as Go's net/url has it."""
+    """Percent-decode; raises ValueError for an invalid escape, as Go's net/url does."""
     cdef bytes given, out
     cdef const unsigned char *s
     cdef char *o
@@ -55,15 +55,14 @@ cdef str _unescape(str text, bint plus):
 
 
 def unescape_path(str path not None):
-    """The decoded path; ValueError on a broken escape."""
+    """The decoded path; raises ValueError for an invalid escape."""
     return _unescape(path, False)
 
 
 def parse_query(str query not None):
-    """A query string as name -> list of values in order; pairs that cannot be decoded are dropped, as net/url
-    does.
+    """Parse a query string to name -> list of values in order; drops pairs that cannot be decoded, as net/url does.
 
-    A query of more than 10,000 parameters counts as empty, as in net/url.
+    A query with more than 10,000 parameters counts as empty, as in net/url.
     """
     cdef dict out = {}
     cdef str pair, name, value
@@ -89,7 +88,7 @@ def parse_query(str query not None):
 
 
 def parse(str method not None, str path not None, dict query not None):
-    """The RequestInfo of a decoded path. ValueError when a `/watch` path names nothing."""
+    """The RequestInfo of a decoded path. Raises ValueError if a `/watch` path names no resource."""
     cdef list parts, kept
     cdef str verb, prefix, group = "", version, namespace = "", resource = "", name = "", subresource = ""
     cdef Py_ssize_t count
@@ -135,7 +134,7 @@ def parse(str method not None, str path not None, dict query not None):
 
 
 def wants_watch(dict query not None):
-    """Whether `watch` is set: anything but false and 0 is true, an empty value too."""
+    """Whether `watch` is set: anything but `false` and `0` is true, also an empty value."""
     cdef list values = query.get("watch")
     if not values:
         return False

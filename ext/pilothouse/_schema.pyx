@@ -1,10 +1,10 @@
-"""Walks a decoded body by its type: what Go's decoding into a struct and encoding it again would leave.
+"""Decodes a parsed body by its type: the result equals Go's decoding into a struct and encoding it again.
 
-Unknown members are dropped and named, nulls and empty omitempty members dropped, members that are always
-written filled in, times and quantities brought to their canonical text, plain defaults set. A body that
-orjson read is walked once; whenever something is odd (a wrong type, a repeated member) `Odd` is raised and
-the caller walks what `scan` read instead, which keeps number literals and repeated members, so that the
-outcome and the message are exactly those of sigs.k8s.io/json.
+Unknown members are dropped and reported, nulls and empty omitempty members are dropped, members that are
+always written are added, times and quantities become canonical, plain defaults are set. A body parsed by
+orjson is walked once. For anything unusual (a wrong type, a repeated member) `Odd` is raised, and the caller
+walks the output of `scan` instead, which keeps number literals and repeated members, so that result and
+messages equal those of sigs.k8s.io/json.
 """
 
 from cpython.dict cimport PyDict_GetItem, PyDict_Next, PyDict_SetItem
@@ -19,7 +19,7 @@ cdef extern from "Python.h":
 from binascii import b2a_base64
 
 cdef enum:
-    DEPTH_LIMIT = 200  # levels of objects and arrays; api/depth.py tells why
+    DEPTH_LIMIT = 200  # levels of objects and arrays; api/depth.py has the reason
 
 MAX_DEPTH = DEPTH_LIMIT
 
@@ -53,11 +53,11 @@ cdef dict KINDS = {
 }
 
 DEF MAX_STRICT_ERRORS = 100  # sigs.k8s.io/json stops there
-DEF MAX_STRICT_CHARS = 65536  # of their paths, so that one long key does not come back in each of them
+DEF MAX_STRICT_CHARS = 65536  # of their paths, so that one long key is not repeated in each of them
 
-# in one body: each becomes some 500 bytes, even when two were sent; no kind's object has so many
+# limit per body: each takes about 500 bytes, even if it was two bytes of JSON; no kind's object has as many
 DEF MAX_STRUCTS = 200000
-DEF MAX_KNOWN = 4096  # quantities whose canonical text is remembered
+DEF MAX_KNOWN = 4096  # quantities whose canonical text is cached
 DEF MAX_KNOWN_LENGTH = 24
 
 cdef dict known_quantities = {}
@@ -70,7 +70,7 @@ cdef object parse_base64 = None
 
 
 def set_parsers(quantity, quantity_milli, time, microtime, base64):
-    """Install the functions that canonicalise text; each raises ValueError with Go's message."""
+    """Set the functions that canonicalise texts; each raises ValueError with Go's message."""
     global parse_quantity, parse_milli, parse_time, parse_microtime, parse_base64
     parse_quantity = quantity
     parse_milli = quantity_milli
@@ -80,16 +80,16 @@ def set_parsers(quantity, quantity_milli, time, microtime, base64):
 
 
 def remembered():
-    """How many texts are remembered, and how long one may be."""
+    """Number of cached texts, and the longest length that is cached."""
     return len(known_quantities) + len(known_milli), MAX_KNOWN_LENGTH
 
 
 class Odd(Exception):
-    """Something that the fast walk leaves to the exact one."""
+    """The fast walk cannot decode the value; the exact one must."""
 
 
 class DecodeError(Exception):
-    """The value does not fit its type; the text is Go's."""
+    """The value does not fit its type; the message is Go's."""
 
 
 cdef class Member:
@@ -102,19 +102,19 @@ cdef class Member:
 
 
 cdef class Node:
-    """A Type made ready for the walk."""
+    """A Type prepared for the walk."""
     cdef Kind kind
     cdef str go
     cdef dict members
     cdef Node items
-    cdef list always  # members that are written even when nothing was given
+    cdef list always  # members that are written even if absent
     cdef list defaulted
     cdef bint preserve_unknown
 
 
 cdef struct Frame:
     Frame *up
-    PyObject *owner  # the Node of the struct whose member this is, else NULL
+    PyObject *owner  # the Node of the struct that has this member, else NULL
     PyObject *key  # a Member, a map's key, or NULL for a list's item
     Py_ssize_t index
     int depth
@@ -160,7 +160,7 @@ cdef void add_member(Node node, object field):
 
 
 cdef object zero_of(Node node):
-    """A type's zero value as Go encodes it; what is nil in Go is None."""
+    """A type's zero value as Go encodes it; None for Go's nil."""
     cdef Kind kind = node.kind
     if kind == STRUCT:
         return zero_struct(node)
@@ -184,7 +184,7 @@ cdef dict zero_struct(Node node):
 
 
 cdef void complete(Node node, dict out):
-    """Set the defaults and the zero values of members that are always written."""
+    """Set defaults, and the zero values of members that are always written."""
     cdef Member member
     for member in node.defaulted:
         if member.name not in out or (not member.pointer and not out[member.name]):
@@ -219,7 +219,7 @@ cdef class Walk:
         self.members = 0
 
     def run(self, type, value):
-        """The walked value; DecodeError or, unless exact, Odd."""
+        """The decoded value; raises DecodeError or, unless exact, Odd."""
         cdef Frame frame
         frame.up = NULL
         frame.owner = NULL
@@ -347,7 +347,7 @@ cdef class Walk:
             PyDict_SetItem(out, key, item)
             return 0
         if item is None:
-            # A null empties what is nil in Go and leaves everything else as it was.
+            # Null clears what is nil in Go and leaves any other value unchanged.
             if self.exact and key in out and (
                 member.pointer or kind in (LIST, MAP, ANY, BYTES, TIME, MICROTIME)
             ):
@@ -408,7 +408,7 @@ cdef class Walk:
         return out
 
     cdef object element(self, Node node, object value, Frame *frame):
-        """An item of a list or a map, which is written whatever it is."""
+        """Decode an item of a list or map, which is written even if it is empty."""
         step()
         if value is not None:
             value = self.walk(node, value, frame)
@@ -417,15 +417,14 @@ cdef class Walk:
         return "" if node.kind == BYTES else zero_of(node)
 
     cdef object any(self, object value, int depth):
-        """A value without a type, within `depth` levels."""
+        """Decode a value without a type, of at most `depth` levels."""
         if self.exact:
             return plain(value, depth)
         self.members += count_members(value, depth)
         return value
 
     cdef object schema_or(self, Node node, object value, Frame *frame):
-        """JSONSchemaPropsOrBool, OrArray and OrStringArray: Go's own unmarshalling, blind to unknown
-        members."""
+        """JSONSchemaPropsOrBool, OrArray and OrStringArray: Go's custom unmarshalling, which ignores unknown members."""
         cdef bint before = self.lenient
         cdef list out
         if type(value) is dict or type(value) is Members:
@@ -467,7 +466,7 @@ cdef class Walk:
             return self.save(str(error))
 
     cdef object byte_list(self, list value, Frame *frame):
-        """Go takes an array of small numbers for bytes as well."""
+        """Decode an array of small numbers as bytes, as Go does."""
         cdef bytearray out = bytearray()
         for item in value:
             step()
@@ -486,7 +485,7 @@ cdef class Walk:
             return self.abort(str(error))
 
     cdef object save(self, str message):
-        """Go reports the first of these when the walk is over."""
+        """Save the error; Go reports the first one at the end of the walk."""
         if not self.exact:
             raise Odd
         if self.error is None:
@@ -494,14 +493,13 @@ cdef class Walk:
         return None
 
     cdef object wrong(self, object value, str go, Frame *frame, bint shown=False):
-        """A value of another type than `go`: saved, with its place when it is the first, a number as it is
-        `shown`."""
+        """Save the error of a value that is not a `go`, with its path if it is the first; a number appears as `shown`."""
         if self.exact and self.error is None:
             return self.save(mismatch(f"number {value}" if shown else describe(value), go, frame))
         return self.save("")
 
     cdef object abort(self, str message):
-        """An error of a Go UnmarshalJSON ends the walk."""
+        """Abort the walk, as an error in a Go UnmarshalJSON does."""
         if not self.exact:
             raise Odd
         raise DecodeError(message)

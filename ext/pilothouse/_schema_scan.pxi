@@ -1,6 +1,8 @@
-# Reads JSON as Go's encoding/json does: its syntax errors, its repair of bad text. Number literals stay text and
-# every member of an object is kept in order, repeated ones too. Used only for bodies that orjson refuses, or in which
-# the walk finds something odd. Part of _schema.pyx; it uses DEPTH_LIMIT and `step` (_turn.pxi) and nothing else of it.
+# Part of _schema.pyx: parses JSON with the syntax errors of Go's encoding/json and its repair of invalid text.
+#
+# Number literals remain text, and all members of an object are kept in order, also repeated ones. Used only for bodies
+# that orjson refuses, or in which the walk finds something unusual. Of _schema.pyx it uses only DEPTH_LIMIT, and `step`
+# of _turn.pxi.
 
 import codecs
 
@@ -17,7 +19,7 @@ cdef dict CHARS = {0x07: "\\a", 0x08: "\\b", 0x0C: "\\f", 0x0A: "\\n", 0x0D: "\\
 
 
 def _replace_each_byte(error):
-    """Go puts one U+FFFD in place of every byte that is not UTF-8."""
+    """Replace every byte that is not UTF-8 by U+FFFD, as Go does."""
     return "\ufffd" * (error.end - error.start), error.end
 
 
@@ -35,7 +37,7 @@ class Literal(str):
 
 
 cdef class Members:
-    """An object: every member in order."""
+    """An object with all members in order."""
     cdef public list pairs
 
 
@@ -63,9 +65,9 @@ cdef class Scanner:
             if not char.isprintable():
                 char = f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
         return ScanError(f"invalid character '{char}' {context}")
-
+# the innermost open container: Members, list or None
     cdef unsigned char skip_space(self):
-        """The next byte that is no white space, 0 at the end (and for a NUL, which no state accepts)."""
+        """The next byte that is not white space, 0 at the end (and for a NUL, which no state accepts)."""
         cdef unsigned char c
         while self.at < self.size:
             c = self.text[self.at]
@@ -258,7 +260,7 @@ cdef class Scanner:
 
 
 def scan(bytes data not None):
-    """The value that `data` holds: Members, list, str, Literal, bool or None; ScanError when it is no JSON."""
+    """Parse JSON to Members, list, str, Literal, bool or None; raises ScanError."""
     cdef Scanner scanner = Scanner()
     scanner.data = data
     scanner.text = data
@@ -268,7 +270,7 @@ def scan(bytes data not None):
 
 
 def shape(bytes data not None):
-    """How many members, objects and arrays, and commas valid JSON has: what stands outside of its strings."""
+    """The numbers of members, of objects and arrays, and of commas in valid JSON, not counting its strings."""
     cdef const unsigned char *text = data
     cdef const unsigned char *end = text + len(data)
     cdef Py_ssize_t members = 0, containers = 0, commas = 0
@@ -289,7 +291,7 @@ def shape(bytes data not None):
 
 
 def count_colons(bytes data not None):
-    """How many colons of valid JSON stand outside its strings, which is how many members its objects have."""
+    """The number of colons outside strings in valid JSON, which is the number of its objects' members."""
     cdef const unsigned char *text = data
     cdef const unsigned char *end = text + len(data)
     cdef Py_ssize_t found = 0

@@ -1,7 +1,7 @@
-# Part of _schema.pyx, whose Member, Kind and Frame it uses: checks of single values, and Go's words for their errors.
+# Part of _schema.pyx, whose Member, Kind and Frame it uses: checks of single values, and Go's messages about them.
 
 cdef bint dropped(Member member, Kind kind, object value):
-    """Whether a value of a member that is no pointer is not written: empty, or null instead of an empty list."""
+    """Whether a member that is no pointer in Go is omitted: empty, or null instead of an empty list."""
     if kind == LIST or kind == MAP:
         return not value
     if not member.omit or kind == ANY or kind == QUANTITY or kind == INTORSTRING or kind == SCHEMAOR:
@@ -12,7 +12,7 @@ cdef bint dropped(Member member, Kind kind, object value):
 
 
 cdef bint is_plain_time(str text):
-    """Whether a time is in its canonical form already, and surely exists: no day after the 28th is looked at."""
+    """Whether a time is canonical and certainly exists; false for days after the 28th."""
     cdef const unsigned char *c
     cdef Py_ssize_t i
     if len(text) != 20 or not text.isascii():
@@ -43,7 +43,7 @@ cdef int two_digits(const unsigned char *c):
 
 
 cdef str describe(object value):
-    """What Go calls a JSON value of the wrong type."""
+    """Go's name for a JSON value of the wrong type."""
     if type(value) is str:
         return "string"
     if type(value) is bool:
@@ -54,7 +54,7 @@ cdef str describe(object value):
 
 
 cdef str mismatch(str what, str go, Frame *frame):
-    """Go's UnmarshalTypeError at this place."""
+    """Go's UnmarshalTypeError at this path."""
     cdef Member member
     cdef str struct = None
     cdef list names = []
@@ -72,7 +72,7 @@ cdef str mismatch(str what, str go, Frame *frame):
 
 
 cdef str strict_path(Frame *frame):
-    """The path that strict errors show: `spec.containers[0].ports`."""
+    """The path in strict errors: `spec.containers[0].ports`."""
     cdef list parts = []
     while frame is not NULL:
         if frame.owner is not NULL:
@@ -87,7 +87,7 @@ cdef str strict_path(Frame *frame):
 
 
 cdef object integer(object literal, object bits):
-    """Go's ParseInt of a number's text, None when it does not fit."""
+    """Go's ParseInt for the text of a number, None if it does not fit."""
     try:
         value = int(literal)
     except ValueError:
@@ -96,7 +96,7 @@ cdef object integer(object literal, object bits):
 
 
 cdef object number_of(object literal):
-    """The number as sigs.k8s.io/json keeps it in an untyped place: an int64 when it is one; None for infinity."""
+    """The number as sigs.k8s.io/json keeps it without a type: an int64 if it is one; None for infinity."""
     value = integer(literal, 63)
     if value is None:
         value = float(literal)
@@ -106,7 +106,7 @@ cdef object number_of(object literal):
 
 
 cdef object raw_text(object value):
-    """The text that Quantity's own unmarshalling sees, None when only the exact walk knows it."""
+    """The text that Quantity's own unmarshalling gets, None if only the exact walk knows it."""
     if type(value) is str or type(value) is Literal:
         return value
     if type(value) is float:
@@ -115,7 +115,7 @@ cdef object raw_text(object value):
 
 
 cdef object plain(object value, int depth):
-    """Scanned JSON, within `depth` levels, as ordinary objects; the last of repeated members stays."""
+    """Scanned JSON, of at most `depth` levels, as ordinary objects; the last of repeated members counts."""
     cdef dict members
     cdef list items
     step()
@@ -137,12 +137,12 @@ cdef object plain(object value, int depth):
 
 
 def as_plain(value):
-    """What `scan` read, as dicts, lists and numbers; DecodeError when it is nested too deeply."""
+    """The output of `scan` as dicts, lists and numbers; raises DecodeError if it is nested too deeply."""
     return plain(value, 0)
 
 
 cdef Py_ssize_t count_members(object value, int depth) except -1:
-    """The members of all objects in a value within `depth` levels; Odd when it is nested too deeply."""
+    """The number of members in all objects, for at most `depth` levels; raises Odd if it is nested more deeply."""
     cdef Py_ssize_t found = 0
     if type(value) is dict:
         if depth >= DEPTH_LIMIT:
@@ -181,7 +181,7 @@ cdef bint deeper(object value, int levels) except -1:
 
 
 def is_deeper(value, int levels):
-    """Whether a value has more than so many levels of dicts and lists."""
+    """Whether a value has more than `levels` levels of dicts and lists."""
     return deeper(value, levels)
 
 
@@ -203,9 +203,9 @@ cdef Py_ssize_t indentation(object value, int depth) except -1:
 
 
 def indented(value):
-    """About how many spaces stand before the members and items of a value that is written with indentation.
+    """The approximate number of spaces before the members and items of a value that is written with indentation.
 
-    The value has fewer than the 1,024 levels that orjson reads.
+    The value must have fewer than the 1,024 levels that orjson reads.
     """
     return indentation(value, 1)
 

@@ -1,4 +1,4 @@
-"""Match of label and field selectors against an object's labels and field values."""
+"""Matches label and field selectors against an object's labels and field values."""
 
 from cpython.dict cimport PyDict_GetItem
 from cpython.ref cimport PyObject
@@ -28,7 +28,7 @@ cdef dict NO_LABELS = {}
 
 
 cdef bint parse_int(str text, long long* out) except -1:
-    """Read a decimal int64 as Go's strconv.ParseInt does; false when it is none."""
+    """Parse a decimal int64 as Go's strconv.ParseInt does; returns false if it is invalid."""
     cdef str digits = text[1:] if text[:1] in ("+", "-") else text
     if not digits or not digits.isascii() or not digits.isdigit():
         return False
@@ -108,10 +108,10 @@ cdef class Requirement:
 
 
 cdef class Selector:
-    """What a list or watch selects: label terms in key order and field terms `(field, "=" or "!=", value)`.
+    """The selector of a list or watch: label terms in key order and field terms `(field, "=" or "!=", value)`.
 
-    `equalities` are the label terms that an index can answer, `field_equalities` the field terms.
-    `nothing` selects no object (a LabelSelector that is null).
+    `equalities` are the label terms that an index can answer, `field_equalities` the field terms. With
+    `nothing` it matches no object (a LabelSelector that is null).
     """
 
     def __init__(self, labels=(), fields=(), bint nothing=False):
@@ -128,7 +128,7 @@ cdef class Selector:
         self.field_equalities = {name: value for name, op, value in self.fields if op == "="}
 
     cpdef bint matches_labels(self, dict labels) except -1:
-        """Whether an object's labels (None = none) are selected."""
+        """Whether an object's labels (None = none) match."""
         cdef Requirement term
         if self.nothing:
             return False
@@ -140,7 +140,7 @@ cdef class Selector:
         return True
 
     cpdef bint matches_fields(self, dict fields) except -1:
-        """Whether an object's selectable fields are selected; one that is absent counts as empty text."""
+        """Whether an object's selectable fields match; an absent one counts as ""."""
         cdef PyObject* found
         cdef tuple term
         if self.nothing:

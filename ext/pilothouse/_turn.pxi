@@ -1,19 +1,17 @@
-# Long walks let other threads run now and then. Included by each module that walks values; it leans on
-# nothing there.
+# Lets other threads run during long walks. Included by each module that walks values; it uses nothing of them.
 
 cdef enum:
-    TURN = 2000  # steps between two looks at what the interpreter has to do: a fraction of a millisecond
+    TURN = 2000  # steps between two calls of `pause`: a fraction of a millisecond
 
 cdef int steps = 0
-cdef object pause = eval("lambda: None")  # in Python, not compiled: a call is where the interpreter looks
+cdef object pause = eval("lambda: None")  # a Python function, not compiled: the interpreter switches threads at its calls
 
 
 cdef inline int step() except -1:
-    """Count one value of a long walk; now and then hand over to a thread that waits, and let the walk be
-    stopped.
+    """Count one value of a long walk; from time to time lets another thread run, and lets signals stop the walk.
 
-    To release the interpreter and to take it again at once would not do: the waiting thread wakes up too
-    late, and starts to wait anew each time.
+    Releasing the GIL and taking it again at once would not suffice: the waiting thread would wake up too late
+    and start waiting again each time.
     """
     global steps
     steps += 1

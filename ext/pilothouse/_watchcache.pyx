@@ -1,6 +1,6 @@
 """The watch cache of one resource: its objects, the ring of recent changes, and its watchers.
 
-Everything runs on the loop's thread.
+All of it runs on the event loop's thread.
 """
 
 import time
@@ -23,9 +23,9 @@ log = Logger("pilothouse.storage.watchcache", "_watchcache.pyx")
 cdef enum:                      # no products: Cython fails on them when overflow is checked
     RING_COUNT = 10_000
     RING_BYTES = 16_777_216
-    LARGE = 65_536              # bytes of a change that is not kept once there are RING_LARGE bytes
-    RING_LARGE = 6_291_456      # so that few objects that are written again and again do not fill memory
-    RING_SMALL = 1000           # up to so many changes are kept however old they are
+    LARGE = 65_536              # bytes; larger changes are not kept while the ring exceeds RING_LARGE bytes
+    RING_LARGE = 6_291_456      # so that few objects that change often do not fill the memory
+    RING_SMALL = 1000           # this many changes are kept whatever their age
     RING_SECONDS = 300
 
 CAPACITY = RING_COUNT
@@ -33,7 +33,7 @@ CAPACITY = RING_COUNT
 
 
 cdef class ResourceCache(Objects):
-    """The objects under one prefix, as `/registry/pods/`, their recent changes, and their watchers."""
+    """The objects under one prefix such as `/registry/pods/`, their recent changes, and their watchers."""
 
     cdef Py_ssize_t ring_bytes
     cdef Watchers watching
@@ -48,7 +48,7 @@ cdef class ResourceCache(Objects):
     # --- changes
 
     def move(self, str prefix not None, ResourceCache other not None):
-        """Hand the objects under a prefix, and what the ring knows of them, to another cache; no event tells of it."""
+        """Move the objects under a prefix, and their changes in the ring, to another cache, without events."""
         cdef list kept = [e for e in self.entries if not e.key.startswith(prefix)]
         other.load([e for e in self.entries if e.key.startswith(prefix)])
         other.oldest = max(other.oldest, self.oldest)
@@ -68,12 +68,12 @@ cdef class ResourceCache(Objects):
             self.last_change = max(self.last_change, change.rev)
 
     def forget_history(self, long long revision):
-        """Start the ring anew: changes up to `revision` may have been missed."""
+        """Clear the ring, because changes up to `revision` may have been missed."""
         self.oldest = self.last_change = revision
         self.set_ring([])
 
     def apply(self, str key not None, Entry cur, long long rev):
-        """Take in a change, cur None for a delete, and tell watchers and listeners."""
+        """Apply a change (`cur` None for a delete) and notify watchers and listeners."""
         cdef Entry prev = self.by_key.get(key)
         cdef Py_ssize_t at
         cdef Change change
@@ -113,7 +113,7 @@ cdef class ResourceCache(Objects):
                 log.exception("A listener failed on a change", key=key)
 
     cdef list reindex_fields(self, Change change):
-        """Bring the field indexes up to date; answers with (field, old value, new value) of those that are watched."""
+        """Update the field indexes; returns (field, old value, new value) for those with watchers."""
         cdef Entry subject = change.cur if change.cur is not None else change.prev
         cdef Index index
         cdef list touched = []
@@ -135,7 +135,7 @@ cdef class ResourceCache(Objects):
             index.put(subject, labels.get(key))
 
     cdef remember(self, Change change):
-        """Keep a change in the ring, and no more of them than count, bytes and age allow."""
+        """Add a change to the ring, and drop old ones by number, bytes and age."""
         cdef Change old
         change.at = time.monotonic()
         self.ring.append(change)
@@ -151,7 +151,7 @@ cdef class ResourceCache(Objects):
             self.oldest = old.rev
 
     def subscribe(self, listener):
-        """Call back with (new, old) Entry, None for none, at every change; the answer ends it."""
+        """Call back with (new, old) Entry, None for none, at every change; call the result to unsubscribe."""
         self.listeners.append(listener)
         return lambda: self.listeners.remove(listener)
 
@@ -159,7 +159,7 @@ cdef class ResourceCache(Objects):
 
     @property
     def watchers(self):
-        """How many watch."""
+        """The number of watchers."""
         return self.watching.count()
 
     @property
@@ -173,7 +173,7 @@ cdef class ResourceCache(Objects):
         return self.watching.terminated
 
     def check(self, long long since):
-        """Raise Compacted when a watch cannot start after this revision any more."""
+        """Raise Compacted if a watch can no longer start after this revision."""
         if since < self.oldest:
             raise Compacted(self.oldest)
 
@@ -208,5 +208,5 @@ cdef class ResourceCache(Objects):
         return watcher
 
     def end_watches(self):
-        """End every watch cleanly: the resource is served no longer."""
+        """End every watch cleanly, because the resource is no longer served."""
         self.watching.end()

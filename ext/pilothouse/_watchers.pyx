@@ -1,4 +1,4 @@
-"""Watches of the objects under one prefix: what each selects, and what waits to be written to its sink."""
+"""Watchers of the objects under one prefix: what each selects, and the events queued for its sink."""
 
 from collections import deque
 
@@ -16,20 +16,20 @@ log = Logger("pilothouse.storage.watchcache", "_watchers.pyx")
 
 cdef enum:                      # no products: Cython fails on them when overflow is checked
     HIGH = 1_048_576            # bytes in a sink above which frames wait in the watcher's queue
-    CHECK = 65_536              # bytes written between two looks at the sink
+    CHECK = 65_536              # bytes written between two checks of the sink
     MAX_QUEUED = 8_388_608
-    MAX_EVENTS = 10_000         # live events that may wait for a slow watcher
+    MAX_EVENTS = 10_000         # live events that may be queued for a slow watcher
     FRAMED_BYTES = 2_097_152    # bytes of frames that are kept
 
 
 cdef class Frames:
-    """The frames of changes: each is built once, and those of the newest changes are kept for watches that start later."""
+    """The frames of changes: each is built once; those of the newest changes are kept for later watches."""
 
     def __init__(self):
         self.framed = deque()
 
     cdef bytes of(self, Change change, int kind, object encoder):
-        """The frame of a change, built once; those of the newest changes are kept for watches that start later."""
+        """The frame of a change, built once and kept while the change is among the newest."""
         cdef Change old
         cdef tuple which = (encoder.key, kind)
         cdef bytes out
@@ -57,10 +57,11 @@ cdef class Initial:
 
 
 cdef class Watcher:
-    """One watch: what it selects and what waits to be written to its sink.
+    """One watch: its selector, and the events queued for its sink.
 
-    Live events go straight to the sink while it takes them. When it is full they wait here as references to shared
-    changes; when too much waits, the watch ends cleanly, so that the client resumes from what it has got.
+    Live events go directly to the sink while it accepts them. Then they are queued as references to shared
+    changes. If the queue becomes too long, the watch ends cleanly, so that the client resumes after the last
+    event it got.
     """
 
     def __init__(self, Watchers watchers, str scope, str name, Selector selector, long long since, encoder, sink,
@@ -99,11 +100,11 @@ cdef class Watcher:
             self.end()
 
     cdef enqueue(self, Change change, int kind):
-        """Have a change wait: by itself when it is to this watcher what it is to all, for many may wait for many."""
+        """Queue a change; only the change itself if its type is the usual one, which saves memory with many watchers."""
         self.queue.append(change if kind == natural(change) else (kind, change))
 
     cdef look(self):
-        """See whether the sink is full."""
+        """Check whether the sink is full."""
         if not self.stopped and self.buffered() > HIGH:
             self.full = True
             if not self.rechecking:
@@ -111,13 +112,13 @@ cdef class Watcher:
                 self.watchers.objects.owner.loop.call_soon(self.recheck)
 
     def recheck(self):
-        """Go on in the next turn if the socket took everything at once: then no drain is ever called back."""
+        """Continue in the next turn if the socket took everything at once, because then no drain callback follows."""
         self.rechecking = False
         if self.full and self.buffered() <= HIGH:
             self.resume()
 
     def resume(self):
-        """Write what waits, as far as the sink takes it."""
+        """Write queued events, as far as the sink accepts them."""
         self.full = False
         try:
             self.write_waiting()
@@ -148,7 +149,7 @@ cdef class Watcher:
         self.write(data)
 
     cdef bytes next_frame(self):
-        """The next frame that waits, None when there is none in this step."""
+        """The next queued frame, None if there is none in this step."""
         cdef Initial initial
         cdef Entry entry
         cdef Change change
@@ -175,7 +176,7 @@ cdef class Watcher:
         return self.watchers.frames.of(change, kind, self.encoder)
 
     def initial(self, list entries not None):
-        """Send the objects of a list as ADDED events, before what comes later."""
+        """Send the objects of a list as ADDED events, before later ones."""
         cdef Initial initial = Initial()
         initial.entries = entries
         self.watchers.initial_events += PyList_GET_SIZE(entries)
@@ -185,12 +186,12 @@ cdef class Watcher:
                 self.resume()
 
     def bookmark(self, long long revision, annotations=None):
-        """Send a BOOKMARK behind what waits."""
+        """Send a BOOKMARK after the queued events."""
         self.send(self.encoder.bookmark(revision, annotations))
         self.revision = max(self.revision, revision)
 
     def send(self, bytes data not None):
-        """Send a ready frame behind what waits (an ERROR event)."""
+        """Send an encoded frame (an ERROR event) after the queued events."""
         if self.stopped:
             return
         if self.queue or self.full:
@@ -199,21 +200,21 @@ cdef class Watcher:
             self.emit(data)
 
     def stop(self):
-        """Take no more events and drop what waits; the sink is left as it is."""
+        """Take no more events and drop queued ones; leaves the sink as it is."""
         if not self.stopped:
             self.stopped = True
             self.queue.clear()
             self.watchers.leave(self)
 
     def end(self):
-        """Stop and end the body cleanly."""
+        """Stop, and end the body cleanly."""
         if not self.stopped:
             self.stop()
             self.sink.close()
 
 
 cdef class Watchers:
-    """Who watches the objects under one prefix. A change is offered only to those that may want it."""
+    """The watchers of the objects under one prefix. A change is offered only to those that may select it."""
 
     def __init__(self, Objects objects):
         self.objects = objects
@@ -224,19 +225,19 @@ cdef class Watchers:
         self.by_label = {}
 
     cdef Py_ssize_t count(self) except -1:
-        """How many watch."""
+        """The number of watchers."""
         maps = (self.by_scope, self.by_name, self.by_field, self.by_label)
         return sum([len(bucket) for buckets in maps for bucket in buckets.values()])
 
     cdef end(self):
-        """End every watch cleanly: the resource is served no longer."""
+        """End every watch cleanly, because the resource is no longer served."""
         for buckets in (self.by_scope, self.by_name, self.by_field, self.by_label):
             for bucket in list(buckets.values()):
                 for watcher in list(bucket):
                     (<Watcher>watcher).end()
 
     cdef enter(self, Watcher watcher):
-        """File a watcher under the one thing that every event it may want has."""
+        """Index a watcher by the one property that every event it may select has."""
         cdef Selector selector = watcher.selector
         cdef dict buckets = self.by_scope
         cdef object place = watcher.scope
@@ -276,7 +277,7 @@ cdef class Watchers:
         self.objects.owner.left(watcher)
 
     cdef dispatch(self, Change change, list touched):
-        """Offer a change to the watchers that may want it; the others cost nothing."""
+        """Offer a change to the watchers that may select it; others cost nothing."""
         cdef str key = change.key
         cdef Py_ssize_t cut = key.rfind("/") + 1
         cdef str old, new
@@ -314,7 +315,7 @@ cdef class Watchers:
                     watcher.push(change, kind)
 
     cdef offer_exact(self, dict bucket, Change change, bint before, bint after):
-        """Offer a change to watchers that select one value of an indexed field, where the index tells what it is to them."""
+        """Offer a change to watchers of one value of an indexed field; the index knows its type for them."""
         cdef Watcher watcher
         cdef int kind
         if bucket is not None:
@@ -329,7 +330,7 @@ cdef class Watchers:
                     watcher.push(change, kind)
 
     cdef int kind_for(self, Watcher watcher, Change change) except -2:
-        """What a change is to a watcher: ADDED, MODIFIED, DELETED, or -1 for nothing."""
+        """The change's type for a watcher: ADDED, MODIFIED, DELETED, or -1 for none."""
         cdef bint before, after
         if change.rev <= watcher.since or not change.key.startswith(watcher.scope):
             return -1

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: one sentence for each cause, in upstream's words where it has some."""
+"""Validates a configuration: one sentence per error, with upstream's message where it has one."""
 
 import ipaddress
 import re

@@ -1,4 +1,4 @@
-"""The configuration of a server: every flag in one table, typed."""
+"""The typed configuration of a server: one table with every flag."""
 
 import ipaddress
 import os

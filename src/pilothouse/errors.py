@@ -1,4 +1,4 @@
-"""Errors that reach a client: one class per Status reason, each turned into a Status object."""
+"""Errors for clients: one class per Status reason, each of which becomes a Status object."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

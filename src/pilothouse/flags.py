@@ -1,4 +1,4 @@
-"""Command lines in Go's forms: what pflag accepts, and the words it uses for what it refuses."""
+"""Parses command lines with pflag's syntax and error messages."""
 
 import csv
 import ipaddress

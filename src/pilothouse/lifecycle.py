@@ -1,4 +1,4 @@
-"""Things that run from start() to close(), and how a server closes what it has opened."""
+"""Parts with start() and close(), and the stack on which a server opens and closes them."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Long work beside the event loop: on two threads, within a budget of processor time, fair between users.
+"""Runs long steps on two threads beside the event loop, within a budget of CPU time and fairly between users.
 
 A request whose body, or whose object, is larger than INLINE bytes enters the `Offload` of its server: it is let in
 while the bytes of those that are in stay within bounds, and each of its long steps (decoding, patching, validating)

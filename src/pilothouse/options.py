@@ -1,4 +1,4 @@
-"""From a command line to a configuration that can work."""
+"""Turns a command line into a validated configuration."""
 
 from collections.abc import Sequence
 

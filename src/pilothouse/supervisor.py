@@ -1,4 +1,4 @@
-"""Several server processes on one port: starts them, restarts one that dies, ends them together."""
+"""Runs several server processes on one port: starts them, restarts failed ones, stops them together."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""How a request waits: plain coroutines, which become a task at their first wait and not before.
+"""How a request waits: its coroutines run without a task until their first wait, and in one from then on.
 
 The HTTP server calls the handler inside the parser's callback, where there is no current task. The pipeline runs a
 request's coroutine there with `send(None)`: one that never waits is answered at once, which most reads are. One that

@@ -1,4 +1,4 @@
-"""Who may decide on which certificate."""
+"""The certificate plugins: users who may approve, sign and request."""
 
 import base64
 

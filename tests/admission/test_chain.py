@@ -1,4 +1,4 @@
-"""The order of plugins, and what stops them."""
+"""The order of plugins, and refusals that stop the chain."""
 
 import asyncio
 

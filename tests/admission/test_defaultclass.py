@@ -1,4 +1,4 @@
-"""Which of several default classes counts."""
+"""The choice among several default classes."""
 
 import pytest
 

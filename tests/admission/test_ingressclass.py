@@ -1,4 +1,4 @@
-"""An ingress that names no class gets the default one."""
+"""An ingress without a class gets the default one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Defaults and bounds of a namespace."""
+"""Default resources and limits of a namespace."""
 
 import pytest
 from complexity import assert_linear

@@ -1,4 +1,4 @@
-"""Nothing is created in a namespace that is missing or going away."""
+"""Creates in missing and terminating namespaces are refused."""
 
 import pytest
 from harness import CONFIG_MAPS, causes, config_map

@@ -1,4 +1,4 @@
-"""A new node takes no pods yet."""
+"""New nodes are tainted as not ready."""
 
 from pilothouse.admission.nodetaint import TAINT, TaintNodesByCondition
 

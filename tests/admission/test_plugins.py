@@ -1,4 +1,4 @@
-"""Which plugins are on."""
+"""The plugins that flags enable."""
 
 from pilothouse import options
 from pilothouse.admission.plugins import DEFAULT, ORDER, chain_of

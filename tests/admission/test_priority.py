@@ -1,4 +1,4 @@
-"""A pod's priority comes from its class."""
+"""Priority and preemption policy come from the pod's class."""
 
 import pytest
 from harness import pod

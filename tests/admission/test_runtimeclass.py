@@ -1,4 +1,4 @@
-"""A pod takes over what its runtime class says."""
+"""Overhead and scheduling come from the pod's runtime class."""
 
 import pytest
 from harness import pod

@@ -1,4 +1,4 @@
-"""Pods get an account and its token; what they may not refer to is refused."""
+"""Pods get an account and its token; forbidden references are refused."""
 
 import re
 

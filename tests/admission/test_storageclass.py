@@ -1,4 +1,4 @@
-"""Everyday rules of volumes."""
+"""The plugins for volumes and claims."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Pods stay for a while on a node that stops answering."""
+"""Pods get default tolerations for unreachable and not-ready nodes."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is stored and not carried out."""
+"""Warnings and refusals for fields without effect."""
 
 import pytest
 

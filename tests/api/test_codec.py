@@ -1,4 +1,4 @@
-"""Bodies of built-in kinds: what is kept, what is said, and that nothing else is ever raised."""
+"""Bodies of built-in kinds: decoded objects, warnings and errors, and no other exceptions."""
 
 import json
 import threading

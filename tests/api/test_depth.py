@@ -1,4 +1,4 @@
-"""How many levels objects may have."""
+"""The limit for the nesting of objects."""
 
 from typing import Any
 

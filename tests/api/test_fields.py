@@ -1,4 +1,4 @@
-"""Paths and causes, in the words of field.Error."""
+"""Field paths, and causes with the messages of field.Error."""
 
 import json
 

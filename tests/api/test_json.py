@@ -1,4 +1,4 @@
-"""JSON as Go reads it, against the standard library and orjson."""
+"""JSON as Go reads it, compared with the standard library and orjson."""
 
 import json as std
 from typing import Any

@@ -1,4 +1,4 @@
-"""The same answer for short texts, which Python matches, and for long ones, which RE2 does."""
+"""Short texts, which `re` matches, and long ones, which RE2 matches, give the same result."""
 
 import re
 

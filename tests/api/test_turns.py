@@ -1,4 +1,4 @@
-"""What is done in parts is what would be done at once."""
+"""Sorting in parts gives the same result as sorting at once."""
 
 from complexity import assert_linear
 from hypothesis import given

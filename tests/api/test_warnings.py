@@ -1,4 +1,4 @@
-"""What becomes of many warnings, and of long ones."""
+"""Limits for many and for long warnings."""
 
 import tracemalloc
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Services outside that judge tokens and requests, beside a whole server that was told of them by flags."""
+"""Webhooks that judge tokens and requests, with a whole server that is configured by flags."""
 
 import asyncio
 import base64

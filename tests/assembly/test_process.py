@@ -1,4 +1,4 @@
-"""The process of a server: a signal ends it at any time, its start included."""
+"""A signal stops the server's process at any time, also during its start."""
 
 import asyncio
 import os

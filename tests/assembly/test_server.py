@@ -1,4 +1,4 @@
-"""A server as a whole: start, stop, start again where it was, drain."""
+"""A whole server: start, stop, restart with the same data, drain."""
 
 import asyncio
 import http.client

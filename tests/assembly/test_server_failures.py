@@ -1,4 +1,4 @@
-"""Starts that fail or are cancelled half-way, and closes that fail: everything is given back."""
+"""Starts that fail or are cancelled, and closes that fail, release everything that was opened."""
 
 import asyncio
 import contextlib

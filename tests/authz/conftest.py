@@ -1,4 +1,4 @@
-"""Readers over plain dicts that tell their subscribers of every change."""
+"""Readers over plain dicts that notify their subscribers of every change."""
 
 import random
 from functools import partial

@@ -1,4 +1,4 @@
-"""What rules grant and others cover, compared with the product of all combinations."""
+"""Whether rules cover other rules, compared with the product of all combinations."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Nobody grants more than they hold."""
+"""Users cannot grant permissions that they do not have."""
 
 import asyncio
 

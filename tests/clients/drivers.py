@@ -1,4 +1,4 @@
-"""kubectl and plain requests, as tests with real clients use them."""
+"""Runs kubectl and sends plain requests, for tests with real clients."""
 
 import http.client
 import json

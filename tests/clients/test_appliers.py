@@ -1,4 +1,4 @@
-"""Tools that apply: the request sequences of kubectl, Helm, Terraform and Argo CD."""
+"""The request sequences of tools that apply: kubectl, Helm, Terraform and Argo CD."""
 
 import json
 from collections.abc import Iterator

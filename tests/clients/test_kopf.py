@@ -1,4 +1,4 @@
-"""Small operators on `kopf` that run as processes of their own."""
+"""Small operators with `kopf`, each in its own process."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The client `kr8s`: objects, selectors, scale, watch, which is written in kubectl's spirit."""
+"""The client `kr8s`: objects, selectors, scale, watch."""
 
 import kr8s
 import pytest

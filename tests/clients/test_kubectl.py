@@ -1,4 +1,4 @@
-"""The everyday commands of kubectl, each with what it must print."""
+"""The everyday commands of kubectl and their exact output."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Custom resources of cert-manager, Gateway API, Argo CD, the Prometheus operator and KEDA, as their users meet them."""
+"""Custom resources of cert-manager, Gateway API, Argo CD, the Prometheus operator and KEDA, as users use them."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""APIServices of our own group versions; those of others are tested with the aggregator."""
+"""APIServices of local group versions; the tests of the aggregator cover those of other servers."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""The objects of a fresh cluster and how old ones are mended."""
+"""The objects of a fresh cluster, and the reconciliation of existing ones."""
 
 import asyncio
 import copy

@@ -1,4 +1,4 @@
-"""The objects of a fresh cluster through the store."""
+"""Writing the objects of a fresh cluster to the store."""
 
 import pytest
 from harness import CONFIG_MAPS, Rig

@@ -1,4 +1,4 @@
-"""Definitions from their first name to their last object."""
+"""Definitions from the acceptance of their names to the deletion of their objects."""
 
 import asyncio
 import json
@@ -270,7 +270,7 @@ async def test_it_is_served_once_it_is_mended(rig: Any, runner: Any, started: An
 )
 async def test_what_is_no_definition_is_left_alone(rig: Any, runner: Any, value: bytes, started: Any) -> None:
     controller = await started(widgets=stored("widgets", deep(1)))
-    controller._seen(value)
+    controller._process(value)
     await rig.ok("GET", WIDGETS)
 
 

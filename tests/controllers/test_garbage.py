@@ -1,4 +1,4 @@
-"""What becomes of dependents when their owners go."""
+"""Dependents whose owners are deleted."""
 
 import asyncio
 

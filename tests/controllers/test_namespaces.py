@@ -1,4 +1,4 @@
-"""A deleted namespace is emptied, then let go."""
+"""A deleted namespace is emptied and then removed."""
 
 import pytest
 from harness import config_map, pod

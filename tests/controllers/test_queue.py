@@ -1,4 +1,4 @@
-"""Keys one at a time, again when they came up meanwhile, later when they failed."""
+"""One task per key at a time, repetition of changed keys, retry of failed ones."""
 
 import asyncio
 import logging

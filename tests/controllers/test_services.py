@@ -1,4 +1,4 @@
-"""The repair of node ports and of the objects that stand for cluster IPs."""
+"""The repair of node ports and of the IPAddress objects of cluster IPs."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Stands between a server and etcd, and can keep the answers of watches back while all other calls go through."""
+"""A proxy between a server and etcd that can delay the answers of watches while it forwards all other calls."""
 
 import threading
 from collections.abc import Iterator

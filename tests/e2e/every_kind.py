@@ -1,4 +1,4 @@
-"""An object of every kind that is stored, by the path of its collection; each has a member or two that must survive."""
+"""An object of every stored kind by the path of its collection, with some members that must be preserved."""
 
 import base64
 from typing import Any

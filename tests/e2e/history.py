@@ -1,7 +1,7 @@
-"""What clients of a cluster did, and whether it could have happened one after another (linearizability per key).
+"""Checks a history of client operations for linearizability per key.
 
-Every write has a place of its own, its revision; a read must find a place between others that agrees with what
-it saw and with the order in time: who began after somebody else had ended, comes after him.
+Each write has its position, its revision. A read must fit between two writes, so that it agrees with the
+value it saw and with real time: an operation that began after another had ended must come after it.
 """
 
 import heapq

@@ -1,4 +1,4 @@
-"""A bare HTTPS client for tests that count every answer: no retries, no pools, one connection at a time."""
+"""A minimal HTTPS client for tests that count every answer: no retries, no pool, one connection at a time."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Crowds of connections by nobody: an administrator is answered all the while."""
+"""Many unauthenticated connections do not prevent an administrator's requests."""
 
 import asyncio
 import contextlib

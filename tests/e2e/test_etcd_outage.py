@@ -1,4 +1,4 @@
-"""One server on one etcd that goes away and comes back."""
+"""One server with one etcd that stops and starts again."""
 
 import asyncio
 import base64

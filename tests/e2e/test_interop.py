@@ -1,6 +1,6 @@
-"""Two servers on one etcd, of which each reads and changes what the other wrote: an object of every kind, both ways.
+"""Two servers with one etcd read and change each other's objects: one of every kind, in both directions.
 
-The other server is a second one of ours, and kube-apiserver where PILOTHOUSE_REFERENCE names its binary:
+The other server is a second Pilothouse, or kube-apiserver if PILOTHOUSE_REFERENCE is the path of its binary:
 
     PILOTHOUSE_REFERENCE=/path/to/kube-apiserver make test-interop
 """

@@ -1,4 +1,4 @@
-"""Whole servers whose secrets a KMS plugin guards, over the embedded store and over etcd."""
+"""Whole servers that encrypt secrets with a KMS plugin, with the embedded store and with etcd."""
 
 import asyncio
 import base64

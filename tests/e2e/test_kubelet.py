@@ -1,4 +1,4 @@
-"""A node's credential against a whole server: what a kubelet does works, and nothing makes it an administrator."""
+"""A kubelet's credential and a whole server: its usual requests work, and it cannot become an administrator."""
 
 import json
 import ssl

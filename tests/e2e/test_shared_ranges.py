@@ -1,4 +1,4 @@
-"""Two servers on one etcd give out the node ports and cluster IPs of small ranges, at the same time."""
+"""Two servers with one etcd allocate node ports and cluster IPs from small ranges at the same time."""
 
 import asyncio
 import base64

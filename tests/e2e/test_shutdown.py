@@ -1,4 +1,4 @@
-"""The order in which a server goes: readyz, a delay for load balancers, the port, watches, the process."""
+"""The order of a shutdown: readyz, the delay for load balancers, the port, watches, the process."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""A server whose watch of etcd says nothing: reads that may not be stale come from etcd itself."""
+"""While a server's watch of etcd is silent, reads that must not be stale are answered from etcd."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Two servers in one process, configured differently in everything: neither sees what the other is told."""
+"""Two servers in one process with different configurations do not affect each other."""
 
 import json
 import ssl

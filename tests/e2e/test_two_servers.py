@@ -1,4 +1,4 @@
-"""Two servers on one etcd behave as one."""
+"""Two servers with one etcd act as one."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Several processes that share a port, over one etcd."""
+"""Several processes that share a port, with one etcd."""
 
 import asyncio
 import os

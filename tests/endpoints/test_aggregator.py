@@ -1,4 +1,4 @@
-"""Group versions that another server answers, from its APIService to its answers."""
+"""Group versions that another server answers, from the APIService to the answer."""
 
 import base64
 from types import SimpleNamespace

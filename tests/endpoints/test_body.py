@@ -1,4 +1,4 @@
-"""Bodies that take long to read do not hold up the loop."""
+"""Bodies that take long to decode do not block the event loop."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""CONNECT passes admission before anything is sent to a kubelet, a pod or a service."""
+"""CONNECT requests pass admission before anything is sent to a kubelet, a pod or a service."""
 
 import pytest
 from harness import PODS, pod

@@ -1,4 +1,4 @@
-"""What the rooms of one request share."""
+"""The context that the stages of a request share."""
 
 from pilothouse.api.identity import ANONYMOUS, RequestInfo
 from pilothouse.endpoints.context import Context

@@ -1,4 +1,4 @@
-"""POST: what is stored, what is refused, what is only tried."""
+"""POST: objects that are stored, refused, or created as a dry run."""
 
 import pytest
 from harness import CONFIG_MAPS, PODS, causes, config_map, pod

@@ -1,4 +1,4 @@
-"""Which verb answers, and 404, 405, 406 and 415 where none does."""
+"""The choice of the verb, and 404, 405, 406 and 415 where there is none."""
 
 import pytest
 from harness import CONFIG_MAPS, PODS, config_map

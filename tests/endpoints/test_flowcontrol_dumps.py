@@ -23,12 +23,12 @@ from pilothouse.server.request import Request
 )
 def test_pages(name: str, lines: list[str]) -> None:
     levels = [{"metadata": {"name": name}} for name in ("b", "a")]
-    room = NonResource(Discovery(Catalog()), Health())
-    FlowControlDumps(SimpleNamespace(list=lambda resource: levels)).install(room)  # type: ignore[arg-type]
+    nonresource = NonResource(Discovery(Catalog()), Health())
+    FlowControlDumps(SimpleNamespace(list=lambda resource: levels)).install(nonresource)  # type: ignore[arg-type]
     request = Request("GET", f"{PATH}/{name}", {}, [])
-    response = at_once(room.handle(request, request.path))
+    response = at_once(nonresource.handle(request, request.path))
     assert response is not None and isinstance(response.body, bytes)
     text = response.body.decode()
     assert [line.split(" ")[0] for line in text.splitlines()] == lines
     assert response.content_type == "text/plain; charset=utf-8"
-    assert at_once(room.handle(request, f"{PATH}/nope")) is None
+    assert at_once(nonresource.handle(request, f"{PATH}/nope")) is None

@@ -1,4 +1,4 @@
-"""One object as it is now."""
+"""GET of one object."""
 
 import pytest
 from harness import CONFIG_MAPS, PODS, config_map, pod

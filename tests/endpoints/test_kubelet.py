@@ -1,4 +1,4 @@
-"""How kubelets are found and known."""
+"""The addresses of kubelets and how their certificates are checked."""
 
 import pytest
 from backend import Backend

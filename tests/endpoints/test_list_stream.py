@@ -1,4 +1,4 @@
-"""Long lists in slices: the same bytes as when they are made at once."""
+"""Long lists in slices have the same bytes as lists made at once."""
 
 import asyncio
 import gzip

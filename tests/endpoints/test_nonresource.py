@@ -35,7 +35,7 @@ def health():
 
 
 @pytest.fixture
-def room(health):
+def nonresource(health):
     pods = Resource(
         group="", version="v1", plural="pods", kind="Pod", singular="pod", namespaced=True, verbs=()
     )
@@ -47,18 +47,18 @@ def room(health):
     return NonResource(discovery, health, metrics=metrics, slis=slis, issuer=Issuer(), flags=lambda: flags)
 
 
-def ask(room, target, accept=None, method="GET"):
+def ask(nonresource, target, accept=None, method="GET"):
     headers = {} if accept is None else {"accept": accept}
     request = Request(method, target, headers, list(headers.items()))
-    return at_once(room.handle(request, request.path))
+    return at_once(nonresource.handle(request, request.path))
 
 
 @pytest.mark.parametrize(
     "path", ["/healthz", "/livez", "/readyz", "/livez/ping", "/readyz/shutdown", "/livez/etcd"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_healthy(room, path, method):
-    response = ask(room, path, method=method)
+def test_healthy(nonresource, path, method):
+    response = ask(nonresource, path, method=method)
     assert (response.status, response.body, response.content_type) == (
         200,
         b"ok",
@@ -70,12 +70,14 @@ def test_healthy(room, path, method):
 @pytest.mark.parametrize(
     "path", ["/healthz/", "/livez/nope", "/livez/shutdown", "/healthz/poststarthook", "/nope", "/Version"]
 )
-def test_unknown_paths_are_not_answered(room, path):
-    assert ask(room, path) is None
+def test_unknown_paths_are_not_answered(nonresource, path):
+    assert ask(nonresource, path) is None
 
 
-def test_verbose_health(room):
-    lines = ask(room, "/livez?exclude=etcd&exclude=nope&exclude=nada&verbose").body.decode().splitlines()
+def test_verbose_health(nonresource):
+    lines = (
+        ask(nonresource, "/livez?exclude=etcd&exclude=nope&exclude=nada&verbose").body.decode().splitlines()
+    )
     assert lines[:4] == [
         "[+]ping ok",
         "[+]log ok",
@@ -89,12 +91,12 @@ def test_verbose_health(room):
     assert len(lines) == 4 + len(HOOKS) + 2
 
 
-def test_failures_are_always_verbose_but_keep_their_reason(room, health):
+def test_failures_are_always_verbose_but_keep_their_reason(nonresource, health):
     def fail():
         raise RuntimeError("the disk is full")
 
     health.add_check("etcd", fail)
-    response = ask(room, "/readyz")
+    response = ask(nonresource, "/readyz")
     assert response.status == 500
     assert b"[-]etcd failed: reason withheld\n" in response.body
     assert response.body.endswith(b"readyz check failed\n")
@@ -104,41 +106,44 @@ def test_failures_are_always_verbose_but_keep_their_reason(room, health):
     assert ask(room, "/readyz/etcd").body == b"internal server error: the disk is full\n"
 
 
-def test_start_and_shutdown(room, health):
+def test_start_and_shutdown(nonresource, health):
     fresh = Health()
     assert fresh.handle("/livez", "").status == 500
     fresh.finish("poststarthook/rbac/bootstrap-roles")
     assert fresh.handle("/livez/poststarthook/rbac/bootstrap-roles", "").status == 200
     assert fresh.handle("/livez/autoregister-completion", "").body == b"internal server error: not finished\n"
     health.shutting_down = True
-    assert ask(room, "/readyz").status == 500
-    assert ask(room, "/livez").status == 200
+    assert ask(nonresource, "/readyz").status == 500
+    assert ask(nonresource, "/livez").status == 200
 
 
 @pytest.mark.parametrize("path", ["/version", "/version/"])
-def test_version(room, path):
-    found = json.loads(ask(room, path).body)
+def test_version(nonresource, path):
+    found = json.loads(ask(nonresource, path).body)
     assert (found["major"], found["minor"], found["emulationMinor"]) == ("1", "36", "36")
     assert found["gitVersion"].startswith("v1.36.0+")
 
 
-def test_version_is_routed(room):
+def test_version_is_routed(nonresource):
     with pytest.raises(NotFound):
-        ask(room, "/version/nope")
+        ask(nonresource, "/version/nope")
     with pytest.raises(MethodNotAllowed):
-        ask(room, "/version", method="HEAD")
+        ask(nonresource, "/version", method="HEAD")
     with pytest.raises(NotAcceptable, match=r"Available representations: application/json$"):
-        ask(room, "/version", "text/html")
+        ask(nonresource, "/version", "text/html")
 
 
-def test_keys(room):
-    response = ask(room, "/openid/v1/jwks", "*/*")
+def test_keys(nonresource):
+    response = ask(nonresource, "/openid/v1/jwks", "*/*")
     assert (response.content_type, json.loads(response.body)) == ("application/jwk-set+json", {"keys": []})
     assert ("Cache-Control", "public, max-age=3600") in response.headers
     with pytest.raises(NotAcceptable, match="representations: application/jwk-set"):
-        ask(room, "/openid/v1/jwks", "application/json")
-    assert json.loads(ask(room, "/.well-known/openid-configuration").body)["issuer"] == "https://example.com"
-    assert ask(room, "/openid/v1") is None
+        ask(nonresource, "/openid/v1/jwks", "application/json")
+    assert (
+        json.loads(ask(nonresource, "/.well-known/openid-configuration").body)["issuer"]
+        == "https://example.com"
+    )
+    assert ask(nonresource, "/openid/v1") is None
 
 
 def test_metrics(room):
@@ -159,25 +164,25 @@ def test_metrics(room):
 @pytest.mark.parametrize(
     ("path", "line"), [("/statusz", "Emulation version: 1.36"), ("/flagz", "secure-port=6443")]
 )
-def test_status_pages(room, path, line):
-    response = ask(room, path, "*/*")
+def test_status_pages(nonresource, path, line):
+    response = ask(nonresource, path, "*/*")
     assert response.status == 200
     assert line in response.body.decode().splitlines()
     with pytest.raises(NotAcceptable):
-        ask(room, path, "text/html")
+        ask(nonresource, path, "text/html")
 
 
-def test_the_root_lists_what_there_is(room):
+def test_the_root_lists_what_there_is(nonresource):
     async def page(request, path):
         return Response(200)
 
-    room.add("/debug/x", page, listed=False)
-    room.add_prefix("/openapi/v3", page, listed=("/openapi/v3", "/openapi/v3/"))
-    paths = json.loads(ask(room, "/", "text/html", "POST").body)["paths"]
+    nonresource.add("/debug/x", page, listed=False)
+    nonresource.add_prefix("/openapi/v3", page, listed=("/openapi/v3", "/openapi/v3/"))
+    paths = json.loads(ask(nonresource, "/", "text/html", "POST").body)["paths"]
     assert paths == sorted(paths)
     assert {"/api/v1", "/apis/", "/healthz", "/livez/etcd", "/openapi/v3/", "/metrics/slis", "/flagz"} <= set(
         paths
     )
     assert "/debug/x" not in paths
-    assert ask(room, "/openapi/v3/api/v1").status == 200
-    assert ask(room, "/openapi/v3x") is None
+    assert ask(nonresource, "/openapi/v3/api/v1").status == 200
+    assert ask(nonresource, "/openapi/v3x") is None

@@ -22,93 +22,96 @@ def catalog():
 
 
 @pytest.fixture
-def room(catalog):
+def nonresource(catalog):
     out = NonResource(Discovery(catalog), Health())
     OpenAPIHandlers(catalog).install(out)
     return out
 
 
-def ask(room, target, method="GET", **headers):
+def ask(nonresource, target, method="GET", **headers):
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     request = Request(method, target, headers, list(headers.items()))
-    return asyncio.run(room.handle(request, request.path))
+    return asyncio.run(nonresource.handle(request, request.path))
 
 
 def header(response, name):
     return dict(response.headers).get(name)
 
 
-def test_the_index_leads_to_documents_that_may_be_kept(room):
-    index = ask(room, "/openapi/v3")
+def test_the_index_leads_to_documents_that_may_be_kept(nonresource):
+    index = ask(nonresource, "/openapi/v3")
     assert index.content_type == "text/plain; charset=utf-8"
     url = json.loads(index.body)["paths"]["apis/batch/v1"]["serverRelativeURL"]
-    response = ask(room, url)
+    response = ask(nonresource, url)
     assert header(response, "Cache-Control") == "public, immutable"
     assert header(response, "Vary") == "Accept"
     assert f"hash={header(response, 'Etag')[1:-1]}" in url
     assert "/apis/batch/v1/jobs" in json.loads(response.body)["paths"]
-    assert ask(room, "/openapi/v3", if_none_match=header(index, "Etag")).status == 304
+    assert ask(nonresource, "/openapi/v3", if_none_match=header(index, "Etag")).status == 304
 
 
-def test_another_hash_redirects(room):
-    response = ask(room, f"{NAME}?hash=0000")
+def test_another_hash_redirects(nonresource):
+    response = ask(nonresource, f"{NAME}?hash=0000")
     assert (response.status, response.body) == (301, b"")
-    assert ask(room, header(response, "Location")).status == 200
-    assert header(ask(room, f"{NAME}?hash="), "Cache-Control") is None
+    assert ask(nonresource, header(response, "Location")).status == 200
+    assert header(ask(nonresource, f"{NAME}?hash="), "Cache-Control") is None
 
 
-def test_tags(room):
-    tag = header(ask(room, NAME), "Etag")
+def test_tags(nonresource):
+    tag = header(ask(nonresource, NAME), "Etag")
     for given in (tag, f"W/{tag}", f'"a", {tag}', "*"):
-        response = ask(room, NAME, if_none_match=given)
+        response = ask(nonresource, NAME, if_none_match=given)
         assert (response.status, response.body, response.content_type) == (304, b"", "")
-    assert ask(room, NAME, if_none_match='"0"').status == 200
-    assert ask(room, NAME, method="HEAD").status == 200
+    assert ask(nonresource, NAME, if_none_match='"0"').status == 200
+    assert ask(nonresource, NAME, method="HEAD").status == 200
 
 
-def test_what_is_not_there(room):
-    assert ask(room, "/openapi/v3/").status == 404
-    assert ask(room, "/openapi/v3/apis/nope/v1").status == 404
-    assert ask(room, "/openapi/v2/") is None
-    assert ask(room, "/openapi") is None
+def test_what_is_not_there(nonresource):
+    assert ask(nonresource, "/openapi/v3/").status == 404
+    assert ask(nonresource, "/openapi/v3/apis/nope/v1").status == 404
+    assert ask(nonresource, "/openapi/v2/") is None
+    assert ask(nonresource, "/openapi") is None
 
 
 @pytest.mark.parametrize("path", [NAME, "/openapi/v2"])
-def test_only_json_is_written(room, path):
-    assert ask(room, path, accept="text/html, application/json;q=0.1").status == 200
-    assert ask(room, path, accept="*/*").status == 200
-    response = ask(room, path, accept="text/html")
+def test_only_json_is_written(nonresource, path):
+    assert ask(nonresource, path, accept="text/html, application/json;q=0.1").status == 200
+    assert ask(nonresource, path, accept="*/*").status == 200
+    response = ask(nonresource, path, accept="text/html")
     assert (response.status, response.content_type) == (406, "")
 
 
 @pytest.mark.parametrize("mark", ["@", "."])
-def test_version_2_in_protobuf(room, mark):
+def test_version_2_in_protobuf(nonresource, mark):
     response = ask(
-        room, "/openapi/v2", accept=f"application/com.github.proto-openapi.spec.v2{mark}v1.0+protobuf"
+        nonresource, "/openapi/v2", accept=f"application/com.github.proto-openapi.spec.v2{mark}v1.0+protobuf"
     )
     assert response.content_type == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
     assert response.body.startswith(b"\x0a\x032.0")
-    assert header(response, "Etag") != header(ask(room, "/openapi/v2"), "Etag")
+    assert header(response, "Etag") != header(ask(nonresource, "/openapi/v2"), "Etag")
 
 
-def test_version_2(room):
-    response = ask(room, "/openapi/v2", method="POST")
+def test_version_2(nonresource):
+    response = ask(nonresource, "/openapi/v2", method="POST")
     assert [value for name, value in response.headers if name == "Vary"] == ["Accept-Encoding", "Accept"]
     document = json.loads(response.body)
     assert document["swagger"] == "2.0"
-    packed = ask(room, "/openapi/v2", accept_encoding="deflate, gzip;q=0.5")
+    packed = ask(nonresource, "/openapi/v2", accept_encoding="deflate, gzip;q=0.5")
     assert header(packed, "Content-Encoding") == "gzip"
     assert json.loads(gzip.decompress(packed.body)) == document
-    assert header(ask(room, "/openapi/v2", accept_encoding="gzip;q=0"), "Content-Encoding") is None
-    assert ask(room, "/openapi/v2", if_none_match=header(response, "Etag")).status == 304
+    assert header(ask(nonresource, "/openapi/v2", accept_encoding="gzip;q=0"), "Content-Encoding") is None
+    assert ask(nonresource, "/openapi/v2", if_none_match=header(response, "Etag")).status == 304
 
 
-def test_changes_of_the_table_change_the_documents(room, catalog):
-    tags = [header(ask(room, path), "Etag") for path in (NAME, "/openapi/v2", "/openapi/v3")]
+def test_changes_of_the_table_change_the_documents(nonresource, catalog):
+    tags = [header(ask(nonresource, path), "Etag") for path in (NAME, "/openapi/v2", "/openapi/v3")]
     catalog.add(other("batch", "v1"))
-    again = [header(ask(room, path), "Etag") for path in (NAME, "/openapi/v2", "/openapi/v3")]
+    again = [header(ask(nonresource, path), "Etag") for path in (NAME, "/openapi/v2", "/openapi/v3")]
     assert all(new != old for new, old in zip(again, tags, strict=True))
-    assert "/apis/batch/v1/namespaces/{namespace}/others/{name}" in json.loads(ask(room, NAME).body)["paths"]
+    assert (
+        "/apis/batch/v1/namespaces/{namespace}/others/{name}"
+        in json.loads(ask(nonresource, NAME).body)["paths"]
+    )
 
 
 def other(group, version):
@@ -119,34 +122,34 @@ def other(group, version):
 
 @pytest.mark.parametrize("accept", ["application/json", V2_PROTOBUF])
 def test_a_change_makes_only_its_own_part_of_version_2_anew(catalog, accept):
-    room, handlers = (
+    nonresource, handlers = (
         NonResource(Discovery(catalog), Health()),
         OpenAPIHandlers(catalog),
     )
-    handlers.install(room)
+    handlers.install(nonresource)
     made, part = [], handlers._openapi.part_v2
     handlers._openapi.part_v2 = lambda name: (made.append(name), part(name))[1]
     catalog.add(other("example.com", "v1"))
-    first = ask(room, "/openapi/v2", accept=accept)
+    first = ask(nonresource, "/openapi/v2", accept=accept)
     assert {"apis/batch/v1", "apis/example.com/v1"} <= set(made)
-    assert ask(room, "/openapi/v2", accept=accept).body == first.body
+    assert ask(nonresource, "/openapi/v2", accept=accept).body == first.body
     made.clear()
     catalog.add(other("example.com", "v2"))
-    second = ask(room, "/openapi/v2", accept=accept)
+    second = ask(nonresource, "/openapi/v2", accept=accept)
     assert made == ["apis/example.com/v2"] and second.body != first.body
     catalog.remove("example.com", "v2", "others")
-    assert ask(room, "/openapi/v2", accept=accept).body == first.body
+    assert ask(nonresource, "/openapi/v2", accept=accept).body == first.body
     assert made == ["apis/example.com/v2"]
 
 
 def test_requests_are_answered_while_version_2_is_made(catalog):
     for number in range(20):
         catalog.add(other(f"g{number}.example.com", "v1"))
-    room = NonResource(Discovery(catalog), Health())
-    OpenAPIHandlers(catalog).install(room)
+    nonresource = NonResource(Discovery(catalog), Health())
+    OpenAPIHandlers(catalog).install(nonresource)
 
     async def main():
-        answer = asyncio.create_task(room.handle(Request("GET", "/openapi/v2", {}, []), "/openapi/v2"))
+        answer = asyncio.create_task(nonresource.handle(Request("GET", "/openapi/v2", {}, []), "/openapi/v2"))
         turns = 0
         while not answer.done():
             await asyncio.sleep(0)
@@ -160,7 +163,7 @@ def test_requests_are_answered_while_version_2_is_made(catalog):
     assert turns > 20
     assert not any("g10.example.com" in path for path in paths)
     assert any("g19.example.com" in path for path in paths)
-    latest = json.loads(ask(room, "/openapi/v2").body)["paths"]
+    latest = json.loads(ask(nonresource, "/openapi/v2").body)["paths"]
     assert any("late.example.com" in path for path in latest)
 
 

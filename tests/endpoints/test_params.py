@@ -1,4 +1,4 @@
-"""Query strings to checked options."""
+"""Decoding and checking of query parameters."""
 
 import pytest
 from harness import causes

@@ -1,4 +1,4 @@
-"""The way of every request: who, may they, what went wrong, how long it may take."""
+"""The stages of every request: authentication, authorization, errors, time-outs."""
 
 import asyncio
 import json

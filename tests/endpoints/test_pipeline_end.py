@@ -1,4 +1,4 @@
-"""How requests wait and how they end: in the rig, and behind a socket; see pilothouse.waiting and Context.on_end."""
+"""How requests wait and end, in the rig and with sockets; see pilothouse.waiting and Context.on_end."""
 
 import asyncio
 import contextlib

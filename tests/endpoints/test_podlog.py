@@ -1,4 +1,4 @@
-"""Logs of containers, with a kubelet that is there."""
+"""Logs of containers, with a real TLS server as kubelet."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Proxies of nodes, pods and services, with a kubelet that is there."""
+"""Proxies of nodes, pods and services, with a real TLS server as kubelet."""
 
 import pytest
 from backend import Backend, own_address

@@ -1,4 +1,4 @@
-"""The depth that objects may have: what lies within is read, kept and shown in every form, what lies beyond is refused."""
+"""Objects up to the depth limit are read, stored and shown in every form; deeper ones are refused."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Room 3 against the standard library and against the table in upstream's RequestInfoFactory."""
+"""Request info compared with the standard library and with the table of upstream's RequestInfoFactory."""
 
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 

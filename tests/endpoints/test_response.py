@@ -1,4 +1,4 @@
-"""What answers look like in every form."""
+"""Answers in every form."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What plugins may do to a write, and what they see of it: every verb, in the version of the request."""
+"""The changes that plugins may make and the objects they get: every verb, in the request's version."""
 
 import asyncio
 import copy

@@ -1,4 +1,4 @@
-"""Binding, eviction, tokens, and what stores nothing."""
+"""Binding, eviction, tokens, and virtual resources."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""PUT: compare-and-set, what makes no change, what creates."""
+"""PUT: compare-and-set, updates without a change, creation by update."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Watches over real sockets: whoever reads slowly still gets every event once, in order."""
+"""Watches over real sockets: slow readers get every event once and in order."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Requests that are made to stop a server, keep its memory or have it take a great deal at once: one row each."""
+"""Requests that try to stop a server or use up its memory or time: one row each."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The server that garbage is thrown at."""
+"""The server under test."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How garbage is sent, and what every answer to it must be."""
+"""Sends malformed requests, and checks the properties that every answer must have."""
 
 import contextlib
 import http.client

@@ -1,4 +1,4 @@
-"""Objects that a server takes, one or two for each of many kinds: what is made wrong in tests."""
+"""Valid objects of many kinds, which tests make invalid."""
 
 import base64
 

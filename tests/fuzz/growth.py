@@ -1,6 +1,7 @@
-"""Whether a request costs in step with its size: a server in this process, driven without sockets, and a meter.
+"""Measures whether the cost of a request grows linearly with its size, on an in-process server without sockets.
 
-A `Case` makes a request of any size. `Meter.judge` sends it small and ten times as large, and says what is wrong.
+A `Case` makes a request of any size. `Meter.judge` sends it small and ten times as large, and reports what
+grows faster.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Cases of what changes an object that is there: PUT, every kind of patch, subresources, and the options of a DELETE."""
+"""Cases that change an existing object: PUT, every kind of patch, subresources, and options of DELETE."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""Cases of custom resources: for every keyword of a schema, bodies that grow; and definitions that grow."""
+"""Cases with custom resources: growing bodies for every keyword of a schema, and growing definitions."""
 
 import json
 from collections.abc import Iterator

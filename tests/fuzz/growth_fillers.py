@@ -1,4 +1,4 @@
-"""What a member of an object is filled with, by its type: JSON text of about a given number of bytes."""
+"""Values for a member by its type: JSON text of about a given number of bytes."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Cases of every kind that is built in: each member of its type filled in each way, and created as JSON, YAML, protobuf."""
+"""Cases for every built-in kind: each member filled in each way, created as JSON, YAML and protobuf."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Cases without a body: long paths, queries and headers, of an administrator and of nobody."""
+"""Cases without a body: long paths, queries and headers, of an administrator and of an anonymous user."""
 
 from collections.abc import Callable, Iterator
 

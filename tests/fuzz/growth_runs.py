@@ -1,7 +1,7 @@
-"""All cases there are, a sample of them by a seed, and a run that takes as long as it may.
+"""All cases, a random sample of them by a seed, and a run with a time limit.
 
-`python tests/fuzz/growth_runs.py` is the long run of `make fuzz`. GROWTH_SECONDS bounds it (default: all cases),
-GROWTH_SEED orders the cases, GROWTH_ONLY keeps those whose name has this text.
+`python tests/fuzz/growth_runs.py` is the long run of `make fuzz`. GROWTH_SECONDS limits it (default: all
+cases), GROWTH_SEED orders the cases, GROWTH_ONLY selects those whose name contains a text.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""A server in a process of its own under attack, and what that does to others and to its memory."""
+"""A server process under attack, and the effects on other clients and on its memory."""
 
 import contextlib
 import pathlib

@@ -1,4 +1,4 @@
-"""No request makes another client wait, takes much memory at once or leaves much behind: attacks on a server over TLS."""
+"""No request delays another client, uses much memory or leaves much behind: attacks on a server over TLS."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""Bodies that no client should send."""
+"""Malformed bodies."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Patches, replacements and statuses that no client should send."""
+"""Malformed patches, replacements and statuses."""
 
 import json
 from collections.abc import Iterator

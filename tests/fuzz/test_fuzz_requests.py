@@ -1,4 +1,4 @@
-"""Paths, queries and headers that no client should send, and bytes that are no HTTP at all."""
+"""Malformed paths, queries and headers, and bytes that are not HTTP."""
 
 import re
 

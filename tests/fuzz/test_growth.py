@@ -1,4 +1,4 @@
-"""Ten times the bytes cost about ten times the time, and nothing of them is kept: a sample of all cases."""
+"""Ten times the bytes cost about ten times the time, and nothing is kept: a sample of all cases."""
 
 import logging
 import os

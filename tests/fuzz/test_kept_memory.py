@@ -1,4 +1,4 @@
-"""What requests leave behind: little, whatever they bring and however many come."""
+"""Requests leave little memory behind, whatever they contain and however many there are."""
 
 import asyncio
 import gc

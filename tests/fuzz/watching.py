@@ -1,6 +1,7 @@
-"""A client of its own that reads all the time while others attack: how long it waits is what an attack does to others.
+"""A client process that reads continuously while others attack; its delays measure the effect of an attack.
 
-Run as a program with the server's port, directory and a path; a line on its input asks what it has seen since the last.
+Arguments are the server's port, directory and a path; each line on its input requests a report since the last
+one.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The outbound client against a server over TLS, and against none."""
+"""The outbound client with a TLS server, and without one."""
 
 import asyncio
 

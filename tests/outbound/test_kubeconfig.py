@@ -1,4 +1,4 @@
-"""Kubeconfig files of other services."""
+"""Kubeconfig files for other services."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Start, memory and import time against what is aimed at; twice as much is let through, for machines that are busy."""
+"""Start time, memory and import time compared with their goals; twice the goal is allowed on busy machines."""
 
 import importlib
 import pathlib

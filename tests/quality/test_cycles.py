@@ -1,4 +1,4 @@
-"""No file imports itself by way of others: imports inside functions, for types only and of compiled modules count."""
+"""No import cycles between files; counts imports inside functions, for types only and of compiled modules."""
 
 import ast
 import pathlib

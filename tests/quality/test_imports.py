@@ -1,4 +1,4 @@
-"""Who may import whom, that each module can be imported alone, and how long the package takes to import."""
+"""Import rules between layers, import of each module alone, and the import time of the package."""
 
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""What belongs to the process and not to a server: a list that is kept by hand, with a reason for each entry."""
+"""State that belongs to the process instead of a server must be in a list, with a reason for each entry."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What PILOTHOUSE_CI=1 makes of skipped tests; see tests/conftest.py."""
+"""PILOTHOUSE_CI=1 turns skipped tests into failures; see tests/conftest.py."""
 
 import os
 import pathlib

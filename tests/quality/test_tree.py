@@ -1,4 +1,4 @@
-"""The shape of the tree: docstrings, the map, the tests' mirror, sizes."""
+"""Rules for the source tree: docstrings, the map of files, a test for each file, sizes."""
 
 import ast
 import pathlib

@@ -1,4 +1,4 @@
-"""Cluster addresses: what is taken, refused and given back."""
+"""Cluster IPs: allocation, refusal and release."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The resource catalog: order, settings, changes."""
+"""The resource catalog: order, runtime configuration, changes."""
 
 import json
 from dataclasses import FrozenInstanceError, replace

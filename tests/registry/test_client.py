@@ -1,4 +1,4 @@
-"""How controllers read and write."""
+"""The client with which controllers read and write."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Reads that may not be stale, while the cache can not follow the store."""
+"""Reads that must not be stale while the cache cannot follow the store."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine

@@ -1,4 +1,4 @@
-"""Custom resources as records of the table: versions, schemas that change, subresources, columns, selectable fields."""
+"""Custom resources in the catalog: versions, changing schemas, subresources, columns, selectable fields."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Grace, finalizers and propagation; a state machine against a small model."""
+"""Grace period, finalizers and propagation; a state machine compared with a small model."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Rows of the resource table."""
+"""Resource records."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The rules of a kind before an object is written."""
+"""The rules that apply before an object is written."""
 
 from harness import ADMIN
 from hypothesis import given

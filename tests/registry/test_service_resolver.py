@@ -1,4 +1,4 @@
-"""Where the Service of a backend leads, and which addresses may be called."""
+"""Resolution of Services to URLs, and the addresses to which requests are allowed."""
 
 import base64
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What clients are told of the errors of a store."""
+"""Storage errors as clients see them."""
 
 from pilothouse.registry.storage_errors import storage_error
 from pilothouse.storage import interface

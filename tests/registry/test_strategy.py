@@ -1,4 +1,4 @@
-"""The rules of every built-in kind hold together."""
+"""The strategies of all built-in kinds are consistent."""
 
 import pytest
 from harness import ADMIN

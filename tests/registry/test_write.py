@@ -1,4 +1,4 @@
-"""Create and update below the verbs: retries, errors of the store, undo."""
+"""Create and update without the verbs: retries, storage errors, undo."""
 
 import asyncio
 

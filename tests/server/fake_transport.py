@@ -1,4 +1,4 @@
-"""A transport and a client without sockets, for tests of the protocol."""
+"""A transport and a client without sockets, for tests of the HTTP protocol."""
 
 import asyncio
 import copy

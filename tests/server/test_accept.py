@@ -1,4 +1,4 @@
-"""Connections that come in numbers, on real sockets: silent ones, half handshakes, floods, no descriptor left."""
+"""Many connections on real sockets: silent ones, unfinished handshakes, floods, exhausted descriptors."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The protocol without sockets; answers are read back by the standard library's client."""
+"""The HTTP/1.1 protocol without sockets; the standard library's client parses the answers."""
 
 import asyncio
 import functools

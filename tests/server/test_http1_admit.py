@@ -1,4 +1,4 @@
-"""Long bodies come only after their heads were judged, and no payer has all the room."""
+"""Long bodies are read only after their heads were judged, and each payer has a share of the budget."""
 
 import asyncio
 import functools

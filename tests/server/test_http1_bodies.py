@@ -1,4 +1,4 @@
-"""Long bodies that come at the same time: they share a budget, and those that come too slowly make room."""
+"""Concurrent long bodies share a budget, and those that arrive too slowly are refused."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Heads and short bodies that do not come to their end, and requests that are pipelined: nobody else has to suffer."""
+"""Unfinished heads and short bodies, and pipelined requests, do not affect other connections."""
 
 import asyncio
 import functools

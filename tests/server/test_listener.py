@@ -1,4 +1,4 @@
-"""One listener on real sockets: TLS, client certificates, SNI, reload, keep-alive, streams and the end."""
+"""One listener on real sockets: TLS, client certificates, SNI, reload, keep-alive, streams and shutdown."""
 
 import asyncio
 import contextlib

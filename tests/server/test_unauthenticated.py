@@ -1,4 +1,4 @@
-"""Who makes room among connections on which nobody was authenticated."""
+"""The choice of the unauthenticated connection that is evicted."""
 
 import random
 from collections import Counter

@@ -1,7 +1,6 @@
-"""What every store must do. A store's test module subclasses StoreContract and says how one is made.
+"""Tests that every storage must pass. A test module subclasses StoreContract and creates its storage in `make`.
 
-class TestMine(StoreContract):
-    def make(self, directory): return MyStorage(directory)
+class TestMine(StoreContract):     def make(self, directory): return MyStorage(directory)
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Who writes alone is committed at once; who writes with others goes with them."""
+"""A single writer's writes are committed at once; concurrent writes share a commit."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

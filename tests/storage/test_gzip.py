@@ -1,4 +1,4 @@
-"""CRCs of joined texts, with zlib as the oracle, and the budget of the blocks that are kept."""
+"""CRCs of joined texts compared with zlib, and the budget of the kept blocks."""
 
 import gzip
 import os

@@ -1,4 +1,4 @@
-"""The splicer and the framers of _json, with orjson as the oracle."""
+"""The splicer and the framers of _json compared with orjson."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Bodies of lists, plain and compressed: both have to say the same."""
+"""List bodies: the plain and the compressed form have the same content."""
 
 import gzip
 import json

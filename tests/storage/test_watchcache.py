@@ -1,4 +1,4 @@
-"""The watch cache against naive filtering of all past states, over both embedded stores."""
+"""The watch cache compared with naive filtering of all past states, over both embedded stores."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Values that can not be read, at the moment or at all: nobody takes them for deleted."""
+"""Values that cannot be read, temporarily or permanently, are never treated as deleted."""
 
 import asyncio
 import logging

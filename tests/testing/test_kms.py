@@ -1,4 +1,4 @@
-"""The KMS plugin as gRPC's own client sees it, without the server's code for calls."""
+"""The KMS plugin with gRPC's own client instead of the server's."""
 
 import pathlib
 import subprocess

@@ -1,4 +1,4 @@
-"""The server for tests: both kinds, reset, and a durable one that comes back."""
+"""Servers for tests: both kinds, reset, and a durable one that is restarted."""
 
 import base64
 import json

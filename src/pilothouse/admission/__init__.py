@@ -1,1 +1,1 @@
-"""The last look at a write: change it or refuse it. Imports registry readers and api."""
+"""Admission plugins: change an object before it is written, or refuse the write. Imports registry readers and api."""

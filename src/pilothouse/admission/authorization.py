@@ -1,4 +1,4 @@
-"""What plugins ask the authorizer of the server; authz/ implements it."""
+"""The interface through which plugins ask the server's authorizer; authz/ implements it."""
 
 from typing import Protocol
 
@@ -19,5 +19,5 @@ class Authorizer(Protocol):
 
 
 async def allowed(authorizer: Authorizer, attributes: AuthorizationAttributes) -> bool:
-    """Whether the authorizer allows it."""
+    """Whether the authorizer allows the request that the attributes describe."""
     return (await authorizer.authorize(attributes)).allowed

@@ -1,4 +1,4 @@
-"""CertificateApproval, CertificateSigning and CertificateSubjectRestriction: who may decide on which certificate."""
+"""CertificateApproval, CertificateSigning and CertificateSubjectRestriction: protect certificate signing requests."""
 
 from collections.abc import Awaitable
 
@@ -17,7 +17,7 @@ MASTERS = "system:masters"
 
 
 async def may(authorizer: Authorizer, user: User, verb: str, signer: str) -> bool:
-    """Whether the user has a verb on a signer, or on all signers of its domain."""
+    """Whether the user may use the verb on this signer, or on all signers of its domain (`domain/*`)."""
     domain = signer.partition("/")[0]
     for name in (signer, f"{domain}/*"):
         asked = AuthorizationAttributes(user, verb, "", True, GROUP, "*", "signers", "", "", name)
@@ -27,7 +27,7 @@ async def may(authorizer: Authorizer, user: User, verb: str, signer: str) -> boo
 
 
 class CertificateApproval(Plugin):
-    """Who approves or denies a request needs the right to do so for its signer."""
+    """Requires the right to `approve` the signer from users who approve or deny a request."""
 
     name = "CertificateApproval"
 
@@ -47,7 +47,7 @@ class CertificateApproval(Plugin):
 
 
 class CertificateSigning(Plugin):
-    """Who issues a certificate, or says that it failed, needs the right to sign for the signer."""
+    """Requires the right to `sign` for the signer from users who set the certificate or a Failed condition."""
 
     name = "CertificateSigning"
 
@@ -70,7 +70,7 @@ class CertificateSigning(Plugin):
 
 
 class CertificateSubjectRestriction(Plugin):
-    """Nobody gets a client certificate for the group that may do everything."""
+    """Refuses client certificates for the group system:masters, which every authorizer allows everything."""
 
     name = "CertificateSubjectRestriction"
 

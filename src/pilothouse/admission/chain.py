@@ -1,4 +1,4 @@
-"""Admission: plugins in upstream's order, first all that change an object, then all that judge it."""
+"""Runs the admission plugins in upstream's order: first all that change an object, then all that validate it."""
 
 from collections.abc import Awaitable, Sequence
 
@@ -9,16 +9,16 @@ from pilothouse.waiting import in_task
 
 
 class Plugin:
-    """One admission plugin; `name` is upstream's. Refusals are raised as errors.StatusError.
+    """An admission plugin; `name` is upstream's. Plugins refuse a write by raising errors.StatusError.
 
-    Both methods may be `def` or `async def`. `mutate` changes `a.obj` in place, assigns it, or returns the object
-    that takes its place.
+    Both methods may be `def` or `async def`. `mutate` changes `a.obj` in place, assigns it, or returns the
+    object that replaces it.
     """
 
     name = ""
 
     def wants(self, a: AdmissionAttributes) -> bool:
-        """Cheap test by operation, resource, subresource and user; the objects may not be in their version yet."""
+        """Cheap check of operation, resource, subresource and user; objects may still be in another version."""
         return True
 
     def mutate(self, a: AdmissionAttributes) -> Object | Awaitable[Object | None] | None:
@@ -26,14 +26,14 @@ class Plugin:
         return None
 
     def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
-        """Judge the object."""
+        """Accept the object by returning, or refuse it by raising."""
         return None
 
 
 class Chain:
-    """The plugins that are switched on, in order; implements registry.admission.Admission.
+    """Runs the enabled plugins in order; implements registry.admission.Admission.
 
-    A plugin's `def` runs beside the loop when the object is large; its `async def` runs on the loop.
+    A plugin's `def` runs on a thread if the object is large; its `async def` runs on the event loop.
     """
 
     def __init__(self, plugins: Sequence[Plugin], metrics: AdmissionMetrics | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Which of several classes marked as default counts."""
+"""Chooses the default among several classes that are marked as default."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ from pilothouse.api.fields import Object
 
 
 def default_class(classes: Iterable[Object], annotations: Sequence[str]) -> Object | None:
-    """The newest class with a true default annotation; of equally old ones the first by name."""
+    """The newest class with a true default annotation; classes of the same age are chosen by name."""
     marked = [
         c
         for c in classes

@@ -1,4 +1,4 @@
-"""DefaultIngressClass: an ingress that names no class gets the default one."""
+"""DefaultIngressClass: sets the default class on an ingress without one."""
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.defaultclass import default_class

@@ -1,4 +1,4 @@
-"""LimitRanger: the LimitRanges of a namespace give containers their defaults and bound what pods and claims ask for."""
+"""LimitRanger: sets default resources on containers and enforces a namespace's LimitRanges for pods and claims."""
 
 from collections.abc import Callable, Iterable
 
@@ -130,10 +130,10 @@ def _pod_faults(pod: Object, limit: Object) -> Iterable[str]:
 
 
 def _pod_amounts(spec: Object, member: str) -> Amounts:
-    """What a pod asks for in all: its containers together, or the largest init container where that is more.
+    """The pod's total: the sum of its containers, or the largest init container if that is more.
 
-    Sidecars count beside the containers, and beside each init container that starts after them. Amounts stated for
-    the pod itself come first.
+    Sidecars (restartable init containers) count together with the containers and with each init container
+    that starts after them. Amounts set for the pod as a whole override the total.
     """
     total: dict[str, Quantity] = {}
     for container in spec.get("containers") or []:
@@ -142,12 +142,15 @@ def _pod_amounts(spec: Object, member: str) -> Amounts:
     peak: dict[str, Quantity] = {}
     for container in spec.get("initContainers") or []:
         own = (container.get("resources") or {}).get(member) or {}
-        stage = {name: running[name] for name in own if name in running}
-        _add(stage, container, member)
+        together = {name: running[name] for name in own if name in running}
+        _add(together, container, member)
         if container.get("restartPolicy") == "Always":
             _add(total, container, member)
-            running.update(stage)
-        for name, amount in stage.items():  # what the others add up to has been seen before
+            running.update(together)
+        for (
+            name,
+            amount,
+        ) in together.items():  # amounts of other resources were compared at an earlier init container
             if name not in peak or amount > peak[name]:
                 peak[name] = amount
     for name, amount in peak.items():

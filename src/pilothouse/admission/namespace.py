@@ -1,4 +1,4 @@
-"""NamespaceLifecycle: nothing is created in a namespace that is missing or going away; three namespaces stay for ever."""
+"""NamespaceLifecycle: refuses creates in missing or terminating namespaces; three namespaces cannot be deleted."""
 
 from pilothouse import errors
 from pilothouse.admission.chain import Plugin
@@ -9,7 +9,7 @@ REVIEWS = frozenset(("localsubjectaccessreviews.authorization.k8s.io",))
 
 
 class NamespaceLifecycle(Plugin):
-    """Upstream runs this one in the mutating half, before any other plugin sees the object."""
+    """Runs in the mutating phase, as upstream's does: before any other plugin gets the object."""
 
     name = "NamespaceLifecycle"
 

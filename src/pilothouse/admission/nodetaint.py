@@ -1,4 +1,4 @@
-"""TaintNodesByCondition: a new node takes no pods until its kubelet or controller says it is ready."""
+"""TaintNodesByCondition: taints new nodes as not ready, until the node lifecycle controller removes the taint."""
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.registry.admission import AdmissionAttributes

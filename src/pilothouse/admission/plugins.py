@@ -1,4 +1,4 @@
-"""Which admission plugins there are, in upstream's order, and which of them are on."""
+"""Lists the admission plugins in upstream's order and selects those that the flags enable."""
 
 from collections.abc import Callable
 
@@ -46,17 +46,18 @@ ORDER: dict[str, Callable[[Config, Authorizer], Plugin]] = {
     "CertificateSubjectRestriction": lambda config, authorizer: CertificateSubjectRestriction(),
     "DefaultIngressClass": lambda config, authorizer: DefaultIngressClass(),
 }
-"""Name -> maker, in the order in which they run."""
+"""Name -> constructor, in the order in which the plugins run."""
 
 DEFAULT = frozenset(ORDER) - {"NodeRestriction"}
-"""Those that are on when no flag says otherwise; NodeRestriction is where the Node authorizer is."""
+"""Plugins enabled by default. NodeRestriction is enabled together with the Node authorizer."""
 
 
 def enabled(config: Config) -> set[str]:
-    """The names of the plugins that the flags leave on.
+    """The names of the plugins that the flags enable.
 
-    --admission-control names all of them; the other two flags add to the default ones and take from them.
-    NodeRestriction goes with the Node authorizer, without which a kubelet could make itself an administrator.
+    --admission-control lists all of them; --enable-admission-plugins and --disable-admission-plugins change
+    the default set. NodeRestriction is enabled if the Node authorizer is, because otherwise kubelets could
+    make themselves administrators.
     """
     with_nodes = {"NodeRestriction"} if "Node" in config.authorization_modes else set()
     default = set(config.admission_control) if config.admission_control else set(DEFAULT)

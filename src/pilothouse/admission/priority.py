@@ -1,4 +1,4 @@
-"""Priority: a pod's priority and preemption policy come from its class; one class at most is the global default."""
+"""Priority: sets a pod's priority and preemption policy from its class, and allows one global default class only."""
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object
@@ -78,6 +78,6 @@ def _admit_pod(a: AdmissionAttributes, spec: Object) -> None:
 
 
 def _default(a: AdmissionAttributes) -> Object | None:
-    """The global default class; of several the one with the lowest value, as upstream chooses."""
+    """The global default class; among several the one with the lowest value, as upstream."""
     defaults = [c for c in a.readers.list(CLASSES) if c.get("globalDefault")]
     return min(defaults, key=lambda c: c.get("value", 0), default=None)

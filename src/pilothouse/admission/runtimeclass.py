@@ -1,4 +1,4 @@
-"""RuntimeClass: a pod takes the overhead and the scheduling rules of its runtime class."""
+"""RuntimeClass: copies overhead and scheduling rules from a pod's runtime class into the pod."""
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object

@@ -1,4 +1,4 @@
-"""ServiceAccount: pods get an account, its pull secrets and a token volume; what they may not refer to is refused."""
+"""ServiceAccount: gives pods an account, its pull secrets and a token volume, and refuses forbidden references."""
 
 import secrets
 from typing import Any
@@ -83,7 +83,7 @@ def _check_mirror(a: AdmissionAttributes, spec: Object) -> None:
 
 
 def _references_secrets(node: Any) -> bool:
-    """Whether any reference to a secret stands anywhere in a pod spec."""
+    """Whether a pod spec refers to a secret anywhere."""
     if isinstance(node, list):
         return any(_references_secrets(item) for item in node)
     if not isinstance(node, dict):
@@ -106,7 +106,7 @@ def _automount(account: Object, spec: Object) -> bool:
 
 
 def _mount_token(spec: Object) -> None:
-    """Add the projected token volume, and mount it wherever nothing else is mounted at its path."""
+    """Add the projected token volume, and mount it in containers that mount nothing else at its path."""
     volumes = spec.get("volumes") or []
     name = next((v["name"] for v in volumes if str(v.get("name", "")).startswith(VOLUME_PREFIX)), "")
     add = not name
@@ -139,7 +139,7 @@ def _token_volume(name: str) -> Object:
 
 
 def _limit_secrets(a: AdmissionAttributes, account: Object, spec: Object) -> None:
-    """With the annotation, a pod may only use the secrets that its account lists."""
+    """If the account has the annotation, refuse secrets that the account does not list."""
     who = account["metadata"]["name"]
     mountable = {ref.get("name") for ref in account.get("secrets") or []}
     tail = f"is not allowed because service account {who} does not reference that"

@@ -1,4 +1,4 @@
-"""DefaultStorageClass, PersistentVolumeClaimResize and StorageObjectInUseProtection: everyday rules of volumes."""
+"""DefaultStorageClass, PersistentVolumeClaimResize and StorageObjectInUseProtection: rules for volumes and claims."""
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.defaultclass import default_class
@@ -21,7 +21,7 @@ REFUSED = "only dynamically provisioned pvc can be resized and the storageclass 
 
 
 class DefaultStorageClass(Plugin):
-    """A claim that names no class gets the default one; of several the newest."""
+    """Sets the default class on a claim without one; among several default classes the newest."""
 
     name = "DefaultStorageClass"
 
@@ -44,7 +44,7 @@ class DefaultStorageClass(Plugin):
 
 
 class StorageObjectInUseProtection(Plugin):
-    """Volumes, claims and attribute classes get a finalizer that keeps them while they are in use."""
+    """Adds the finalizer that keeps volumes, claims and attribute classes while they are in use."""
 
     name = "StorageObjectInUseProtection"
 
@@ -60,7 +60,7 @@ class StorageObjectInUseProtection(Plugin):
 
 
 class PersistentVolumeClaimResize(Plugin):
-    """A claim grows only when its class allows that."""
+    """Refuses to grow a claim unless its storage class allows expansion."""
 
     name = "PersistentVolumeClaimResize"
 

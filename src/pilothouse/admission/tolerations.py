@@ -1,4 +1,4 @@
-"""DefaultTolerationSeconds: pods stay five minutes on a node that stops answering, unless they say otherwise."""
+"""DefaultTolerationSeconds: lets pods tolerate unreachable and not-ready nodes for five minutes by default."""
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.api.fields import Object

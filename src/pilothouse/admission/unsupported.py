@@ -1,8 +1,8 @@
-"""What is stored and not carried out: whoever writes it is told, and refused where --strict-admission is on.
+"""Warns about fields that are stored but have no effect in this server; --strict-admission refuses them.
 
-A feature that gets built loses its row here. CEL rules and conversion webhooks of definitions
-are not in it: nearly every operator's definitions have some, and they guard the operator's own objects. The log names
-them.
+Remove a feature's row here when it is implemented. CEL rules and conversion webhooks of definitions are not
+listed, because most operators' definitions contain some and they protect the operator's own objects only; the
+log names them.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
 
 POD_SECURITY = tuple(f"pod-security.kubernetes.io/{mode}" for mode in ("enforce", "audit", "warn"))
-"""The labels that ask for pod security on a namespace, unless they say that all is allowed."""
+"""The labels by which a namespace asks for pod security, unless their value is `privileged`."""
 ALL_ALLOWED = "privileged"
 
 
 class Row(NamedTuple):
-    """A part of a kind that has no effect. `part` returns it, or something empty when an object has none of it."""
+    """A part of a kind that has no effect. `part` returns it, or an empty value if the object has none."""
 
     part: Callable[[Object], Any]
     sentence: str
@@ -67,9 +67,9 @@ UNSUPPORTED: dict[str, tuple[Row, ...]] = {
 
 
 def stored_without_effect(readers: Readers) -> Iterator[tuple[str, int, str]]:
-    """What the cluster holds of it: resource, number of objects and sentence, for the log of a start.
+    """Counts stored objects that contain such parts: (resource, number of objects, sentence), for the log at start.
 
-    A resource of which something can not be read (its key is not to be had) is not counted.
+    Resources with an object that cannot be decrypted are skipped.
     """
     for resource, rows in UNSUPPORTED.items():
         counts = [0] * len(rows)
@@ -83,7 +83,7 @@ def stored_without_effect(readers: Readers) -> Iterator[tuple[str, int, str]]:
 
 
 class Unsupported(Plugin):
-    """Warns of every row that an object touches; with `strict` refuses what a write adds or changes of it."""
+    """Warns about each row that applies to the object; with `strict`, refuses writes that add or change its part."""
 
     name = "Unsupported"
 

@@ -1,1 +1,1 @@
-"""Objects without I/O: types, codecs, defaults, validation, patches. Imports the base files only."""
+"""API objects without I/O: types, codecs, defaults, validation, patches. Imports only the base files."""

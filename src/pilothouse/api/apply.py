@@ -1,4 +1,4 @@
-"""Server-side apply: merge a configuration into the live object and settle who owns what.
+"""Server-side apply: merges a configuration into the live object and updates the ownership of its fields.
 
 Upstream: structured-merge-diff merge/update.go and apimachinery util/managedfields.
 """
@@ -20,9 +20,9 @@ from pilothouse.api.schema import Type
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 KUBECTL = "kubectl"
-"""The manager that takes over what client-side apply set before."""
+"""The field manager that takes over the fields which kubectl set by client-side apply."""
 BEFORE_FIRST_APPLY = "before-first-apply"
-"""Owner of what an untracked object holds when something is applied to it."""
+"""The manager recorded as owner of all fields of an object without managedFields when it is first applied to."""
 
 
 def apply(
@@ -39,12 +39,11 @@ def apply(
     reset: tuple[Path, ...] = (),
     versions: Versions | None = None,
 ) -> Object:
-    """The live object (None: an empty one) with `config` merged in and its managedFields settled.
+    """Merge `config` into the live object (None: an empty one) and return it with its new managedFields.
 
-    What is not changed is shared with `live` and `config`.
-
-    `live` is in the request's version. The outcome is neither defaulted nor canonical yet. Raises BadRequest
-    for a configuration of another kind, errors.Unknown (500) for one that does not fit the type, Conflict.
+    Unchanged parts are shared with `live` and `config`. `live` is in the request's version. The result is
+    neither defaulted nor canonical yet. Raises BadRequest for a configuration of another kind, errors.Unknown
+    (500) for one that does not fit the type, and Conflict.
     """
     _check_identity(config, api_version, kind)
     tracker = Tracker(type, api_version, subresource, now, reset, versions)
@@ -64,7 +63,7 @@ def apply(
         conflicts = [one for one in conflicts if not fieldset.has(allowed, one[1])]
     if conflicts:
         raise _conflict(conflicts)
-    obj = attempt.settle()
+    obj = attempt.result()
     if manager == KUBECTL:
         _keep_last_applied(obj, config)
     return obj
@@ -78,7 +77,7 @@ def _check_identity(config: Object, api_version: str, kind: str) -> None:
 
 
 def _kind_text(api_version: str, kind: str) -> str:
-    """Go's text of a GroupVersionKind: `apps/v1, Kind=Deployment`."""
+    """Go's text for a GroupVersionKind: `apps/v1, Kind=Deployment`."""
     group, _, version = api_version.rpartition("/")
     return f"{group}/{version}, Kind={kind}"
 
@@ -97,7 +96,7 @@ def _check_config(type: Type, config: Object) -> None:
 
 
 def _track_existing(tracker: Tracker, entries: Entries, live: Object) -> None:
-    """Make an entry for what an untracked object holds already."""
+    """Create an entry that owns all fields of an object without managedFields."""
     try:
         tracker.update(entries, managed.zero(tracker.type), live, BEFORE_FIRST_APPLY)
     except FieldError as err:
@@ -105,7 +104,7 @@ def _track_existing(tracker: Tracker, entries: Entries, live: Object) -> None:
 
 
 class _Attempt:
-    """One apply: the merged object, and what it takes from others."""
+    """One apply: the merged object, and the fields that it takes from other managers."""
 
     def __init__(
         self, tracker: Tracker, live: Object, config: Object, entry: Entry, entries: Entries
@@ -128,12 +127,12 @@ class _Attempt:
             raise errors.Unknown(f"failed to merge config: {err}") from None
 
     def conflicts(self) -> list[tuple[Entry, Path]]:
-        """Fields of others that would change, sorted by manager and path."""
+        """Fields of other managers that would change, sorted by manager and path."""
         found = sorted((key, lost) for key, lost, _ in self.losses if lost)
         return [(self.entries[key], path) for key, lost in found for path in fieldset.paths(lost)]
 
-    def settle(self) -> Object:
-        """The outcome with its managedFields; the entry's time stays when the object is as it was."""
+    def result(self) -> Object:
+        """The merged object with its managedFields; the entry's time is kept if the object is unchanged."""
         for key, lost, removed in self.losses:
             self.tracker.take(self.entries, key, lost, removed)
         own = self.entries[self.key]
@@ -151,14 +150,14 @@ class _Attempt:
         return obj
 
     def _prune(self, merged: Object, last: Entry) -> Object:
-        """Remove what the manager applied last time, does not apply now, and nobody else owns."""
+        """Remove fields that the manager applied last time but not now, unless another manager owns them."""
         other = self.tracker.version(last.api_version)
         if not last.fields or other is None:
             return merged
         if last.api_version == self.tracker.api_version and not fieldset.difference(
             last.fields, self.entries[self.key].fields
         ):
-            return merged  # all of it is applied again
+            return merged  # all of these fields are applied again
         type, convert = other
         (whole,) = convert([merged])
         last_set = fieldset.with_named_members(type, last.fields)
@@ -168,7 +167,7 @@ class _Attempt:
         left = fieldset.remove(type, whole, fieldset.intersection(gone, last_set))
         if last.api_version == self.tracker.api_version:
             return left
-        # Out of the older version: remove from the merged object what is gone there.
+        # The last apply was in another version: remove from the merged object what was removed there.
         missing = fieldset.difference(_named(type, whole), _named(type, left))
         try:
             return fieldset.remove(self.tracker.type, merged, missing)
@@ -176,7 +175,7 @@ class _Attempt:
             return self.tracker.back(left)
 
     def _add_back_owned(self, type: Type, whole: Object, pruned: Any, api_version: str) -> Any:
-        """Bring back what another manager, or this one now, claims."""
+        """Restore fields that another manager, or this configuration, owns."""
         claimed = fieldset.union_all(
             entry.fields
             for entry in self.entries.values()
@@ -190,18 +189,18 @@ def _named(type: Type, value: Any) -> Set:
     return fieldset.with_named_members(type, fieldset.from_object(type, value))
 
 
-# Conflicts.
+# Conflicts
 
 
-MAX_TOLD = 64 * 1024
-"""Characters of the paths that a conflict names; there may be as many as the object has fields, each with its keys."""
+MAX_LISTED = 64 * 1024
+"""Characters of paths that a conflict lists; an object may have very many fields, each with long list keys."""
 
 
 def _conflict(conflicts: list[tuple[Entry, Path]]) -> errors.Conflict:
-    """The 409 that names the fields and their managers."""
+    """The Conflict that lists the fields and their managers."""
     causes: list[dict[str, str]] = []
     lines: list[str] = []
-    last, told = "", 0
+    last, length = "", 0
     for entry, path in conflicts:
         manager, field = _manager_text(entry), fieldset.path_text(path)
         message = f"conflict with {manager}"
@@ -213,8 +212,8 @@ def _conflict(conflicts: list[tuple[Entry, Path]]) -> errors.Conflict:
             last = entry.identity
             lines.append(f"conflicts with {manager}:")
         lines.append(f"- {field}")
-        told += len(field) + len(message)
-        if told > MAX_TOLD:
+        length += len(field) + len(message)
+        if length > MAX_LISTED:
             lines.append(f"... and {len(conflicts) - len(causes)} more")
             break
     count = "1 conflict" if len(conflicts) == 1 else f"{len(conflicts)} conflicts"
@@ -229,11 +228,11 @@ def _manager_text(entry: Entry) -> str:
     return f"{text} using {entry.api_version}" if entry.operation == UPDATE else text
 
 
-# What kubectl applied on the client's side before.
+# Migration from kubectl's client-side apply
 
 
 def _kept_since_last_applied(type: Type, live: Object, api_version: str) -> Set:
-    """Fields that the last-applied annotation holds and that are still so: kubectl may take them over."""
+    """Fields in the last-applied annotation that are unchanged, which kubectl may take over."""
     text = ((live.get("metadata") or {}).get("annotations") or {}).get(LAST_APPLIED)
     if not text:
         return {}
@@ -253,7 +252,7 @@ def _kept_since_last_applied(type: Type, live: Object, api_version: str) -> Set:
 
 
 def _keep_last_applied(obj: Object, config: Object) -> None:
-    """Keep the annotation in step for clients that still apply on their side."""
+    """Update the last-applied annotation, for clients that still use client-side apply."""
     annotations = obj["metadata"].get("annotations") or {}
     if not annotations.get(LAST_APPLIED):
         return

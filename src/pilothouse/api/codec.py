@@ -1,6 +1,6 @@
-"""A request's body to an object of a kind, and an object to the bytes that are kept and served.
+"""Decodes request bodies into objects of a kind, and encodes objects into the bytes that are stored and served.
 
-The order of checks and every message are those of kube-apiserver's create and update handlers over
+Checks, their order and all messages are those of kube-apiserver's create and update handlers with
 apimachinery's JSON and YAML serializers.
 """
 
@@ -34,11 +34,11 @@ _schema.set_parsers(quantity.canonical, quantity.canonical_milli, times.time, ti
 
 
 class Undecodable(ValueError):
-    """A body that does not decode; the text is upstream's without the words around it."""
+    """A body cannot be decoded; the message is upstream's without its prefix."""
 
 
 def media_type(content_type: str) -> str:
-    """The media type of a Content-Type header; 415 when bodies of it are not read. None means JSON."""
+    """The media type of a Content-Type header, JSON for None; raises 415 if such bodies are not supported."""
     text = content_type.partition(";")[0].strip().lower()
     if not content_type:
         return JSON
@@ -48,6 +48,7 @@ def media_type(content_type: str) -> str:
 
 
 def unsupported_media_type(accepted: tuple[str, ...]) -> errors.UnsupportedMediaType:
+    """The 415 for a body whose media type is not in `accepted`."""
     listed = ", ".join(accepted)
     return errors.UnsupportedMediaType(
         f"the body of the request was in an unknown format - accepted media types include: {listed}"
@@ -62,10 +63,10 @@ def decode(
     validation: str = IGNORE,
     accepted: Collection[tuple[str, str]] = (),
 ) -> tuple[Object, list[str]]:
-    """The object of a built-in kind that a body holds, with all defaults, and the warnings to send.
+    """Decode a body into an object of a built-in kind with all defaults, and return it with the warnings to send.
 
-    `expected` is group, version and kind of the resource; `validation` the fieldValidation option; `accepted`
-    are further group versions that the body may claim. Raises BadRequest or UnsupportedMediaType.
+    `expected` is group, version and kind of the resource; `validation` is the option fieldValidation;
+    `accepted` are further group versions that the body may have. Raises BadRequest or UnsupportedMediaType.
     """
     media = media_type(content_type)
     actual: scheme.GroupVersionKind | None = None
@@ -108,9 +109,9 @@ def decode(
 
 
 def decode_value(value: Any, type: Type, validation: str = STRICT) -> tuple[Any, list[str]]:
-    """The same walk over a value that is decoded already (a patched object): the value and the strict errors.
+    """Decode a value that is parsed already (a patched object): returns it with the errors of strict validation.
 
-    Nothing is defaulted but what the schema states. DecodeError carries Go's message.
+    Sets only the defaults in the schema. Raises DecodeError with Go's message.
     """
     try:
         out = _run(value, False, type)
@@ -121,14 +122,14 @@ def decode_value(value: Any, type: Type, validation: str = STRICT) -> tuple[Any,
 
 
 def prune(value: Any, type: Type) -> Any:
-    """The value with nothing in it that its type does not know, canonical, plain defaults set."""
+    """The value without unknown members, in canonical form and with the schema's plain defaults."""
     return decode_value(value, type)[0]
 
 
 def refuse(
     message: str, actual: scheme.GroupVersionKind | None, expected: scheme.GroupVersionKind, body: bytes
 ) -> NoReturn:
-    """transformDecodeError: the 400 that names what the body claims to be, or shows how it begins."""
+    """The 400 that names the kind in the body or quotes its beginning (transformDecodeError)."""
     if actual is not None and actual[2]:
         text = f'{actual[2]} in version "{actual[1]}" cannot be handled as a {expected[2]}: {message}'
     else:
@@ -146,23 +147,23 @@ def _summary(body: bytes) -> str:
 
 
 def warnings_of(strict: str) -> list[str]:
-    """The warnings for one strict error: YAML's come as one text with a line each."""
+    """The warnings for one strict error; an error from YAML has one line per warning."""
     if strict.startswith("yaml: "):
         return [line.strip() for line in strict.split("\n")[1:]]
     return [strict]
 
 
 def _from_yaml(body: bytes) -> tuple[bytes, str]:
-    """The JSON that YAML stands for, and what the strict converter says of it.
+    """Convert a YAML body to JSON and return it with the errors of the strict converter.
 
-    Members are in the order in which Go writes a map, which is the order of later messages.
+    Members are sorted as Go writes a map, which determines the order of later messages.
     """
     document = yaml.parse(body)
     return json.dump(document.value, sort=True), document.strict_error()
 
 
 def _read(data: bytes) -> tuple[Any, bool]:
-    """The body's JSON, and whether the exact scanner read it."""
+    """Parse a JSON body; also returns whether the exact scanner was used."""
     if not json.takes_long(data):
         try:
             return orjson.loads(data), False
@@ -175,7 +176,7 @@ def _read(data: bytes) -> tuple[Any, bool]:
 
 
 def _from_protobuf(body: bytes, expected: scheme.GroupVersionKind) -> Object:
-    """The JSON object that a protobuf body stands for."""
+    """Convert a protobuf body to the JSON object that it encodes."""
     api_version, kind, raw = protobuf.read(body)
     out: Object = {"apiVersion": api_version, "kind": kind}
     actual = kind_of(out, expected)
@@ -191,9 +192,9 @@ def not_interpreted(message: str) -> Undecodable:
 
 
 def kind_of(value: Any, expected: scheme.GroupVersionKind) -> scheme.GroupVersionKind:
-    """What the body says it is, completed by what is expected (Interpret, gvkWithDefaults).
+    """The body's group, version and kind, with missing parts taken from `expected` (Interpret, gvkWithDefaults).
 
-    Go's own decoder reads these two members, which does not mind the case of their names.
+    Go decodes these two members with its own decoder, which ignores the case of member names.
     """
     found = {"apiversion": "", "kind": ""}
     if value is not None:
@@ -227,7 +228,7 @@ def _members(value: Any) -> Any:
 
 
 def _describe(value: Any) -> str:
-    """What Go calls a JSON value of the wrong type."""
+    """Go's name for the type of a JSON value that has the wrong type."""
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, (int, float, _schema.Literal)):
@@ -243,7 +244,7 @@ def _check_kind(actual: scheme.GroupVersionKind, expected: scheme.GroupVersionKi
 
 
 def _type_of(actual: scheme.GroupVersionKind, expected: scheme.GroupVersionKind, type: Type) -> Type:
-    """The type that the body is decoded into; kinds of old versions are not known in detail."""
+    """The type into which the body is decoded; kinds of old versions have no type of their own."""
     if actual == expected:
         return type
     try:
@@ -258,7 +259,7 @@ def _check_conversion(actual: scheme.GroupVersionKind, expected: scheme.GroupVer
 
 
 def _walk(value: Any, exact: bool, type: Type, data: bytes) -> tuple[Object, list[str]]:
-    """Drop, complete and canonicalise; the strict errors beside it."""
+    """Prune, default and canonicalise a value; returns it with the errors of strict validation."""
     if value is None:
         value = {}
     if not exact:
@@ -273,12 +274,12 @@ def _run(value: Any, exact: bool, type: Type, data: bytes | None = None) -> tupl
     walk = _schema.Walk(exact)
     out = walk.run(type, value)
     if data is not None and walk.members != _schema.count_colons(data):
-        raise _schema.Odd  # some member is repeated
+        raise _schema.Odd  # a member is repeated
     return out, [f"{what} {quote(path)}" for what, path in walk.strict]
 
 
 def _keep_empty(value: Any, obj: Any, of: Type) -> None:
-    """Put back the empty lists that were given where Go tells them from none: the tracking of fields sees them."""
+    """Restore empty lists that Go distinguishes from absent ones, because field tracking needs them."""
     for path, _ in schema.empty_lists(of):
         *head, last = path
         given, kept = value, obj
@@ -291,7 +292,7 @@ def _keep_empty(value: Any, obj: Any, of: Type) -> None:
 
 
 def drop_empty(obj: Object, of: Type) -> None:
-    """Make those empty lists what they are in storage: null where the member is always written, else nothing."""
+    """Convert those empty lists to their stored form: null if the member is always written, else absent."""
     for path, always in schema.empty_lists(of):
         *head, last = path
         owner: Any = obj
@@ -305,12 +306,12 @@ def drop_empty(obj: Object, of: Type) -> None:
 
 
 def encode(obj: Object, kind: str, api_version: str) -> bytes:
-    """The bytes that are kept and served: kind, apiVersion, metadata first; resourceVersion is left out."""
+    """The stored and served bytes: kind, apiVersion and metadata come first; resourceVersion is left out."""
     return json.dump(_in_order(obj, kind, api_version))
 
 
 def encode_large(obj: Object, kind: str, api_version: str, limit: int) -> bytes | None:
-    """As encode(), part by part; None beyond `limit` bytes."""
+    """Like encode(), but in parts, so that other threads can run; None if it exceeds `limit` bytes."""
     return json.dump_parts(_in_order(obj, kind, api_version), limit)
 
 

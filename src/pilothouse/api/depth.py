@@ -1,8 +1,8 @@
-"""How deeply objects may be nested: one limit for JSON, YAML and protobuf, held when something comes in.
+"""Limits how deeply objects may be nested: one limit for JSON, YAML and protobuf, checked on input.
 
-The limit lies below what everything bears that an object meets later. orjson writes 254 levels, lists, tables and
-watch events put up to four around an object, and walks in Python take up to three calls for a level of the 1,000
-that Python allows. Real objects stay below 100: the deepest are schemas of custom resource definitions.
+The limit is below those of all later steps. orjson writes 254 levels; lists, tables and watch events add up
+to four levels around an object; recursive functions use up to three of Python's 1,000 frames per level. Real
+objects have fewer than 100 levels: the deepest are the schemas of custom resource definitions.
 """
 
 from functools import cache
@@ -18,19 +18,20 @@ from pilothouse.api.schema import Type
 __all__ = ["MAX_DEPTH", "TOO_DEEP", "is_too_deep", "may_be_deep", "outlined", "readable", "refuse_too_deep"]
 
 TOO_DEEP = "exceeded max depth"
-"""What Go's decoder says of JSON beyond its own limit."""
+"""The message of Go's decoder for JSON that is nested more deeply than its own limit."""
 
 
 def is_too_deep(value: Any, around: int = 0) -> bool:
-    """Whether a decoded value, within `around` levels, has more levels of objects and arrays than anything may have."""
+    """Whether a decoded value, within `around` outer levels, has more levels of objects and arrays than allowed."""
     return is_deeper(value, MAX_DEPTH - around)
 
 
 @cache
 def may_be_deep(type: Type) -> bool:
-    """Whether values of a built-in type can be nested without end: in a free form, or as the type contains itself.
+    """Whether values of a built-in type can be nested without limit: free-form or recursive types.
 
-    Those of custom resources are not asked about: they come and go, and a definition may have 100,000 members. Managed fields do not count: they are as deep as what they tell of.
+    Types of custom resources are always treated as possibly deep, because definitions change and may have
+    100,000 members. Managed fields do not count: they are as deep as the object that they describe.
     """
     return _endless(type, ())
 
@@ -45,21 +46,21 @@ def _endless(type: Type, within: tuple[Type, ...]) -> bool:
 
 
 def refuse_too_deep(value: Any, around: int = 0) -> None:
-    """BadRequest when a value is too deep: what a request makes of an object, rather than its body."""
+    """Raise BadRequest if a value that a request produces (rather than its body) is too deep."""
     if is_too_deep(value, around):
         raise errors.BadRequest(f"the object would be nested too deeply: {TOO_DEEP}")
 
 
-# What is stored already may be deeper: another server wrote it, or an older one.
+# Stored objects may be deeper than the limit, if another or an older server wrote them.
 
-_ROOM = 20
-"""Levels beyond the limit that can still be written within lists and tables."""
+_WRAPPING_LEVELS = 20
+"""Levels beyond the limit that can still be encoded within lists and tables."""
 
 _TEXTS = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
 def readable(value: bytes) -> Object:
-    """A stored object; one that is too deep to be read is reduced to its outline."""
+    """Decode a stored object; one that is too deep to be decoded is reduced to its type and metadata."""
     try:
         obj: Object = orjson.loads(value)
     except orjson.JSONDecodeError:
@@ -68,13 +69,13 @@ def readable(value: bytes) -> Object:
 
 
 def outlined(value: bytes) -> Object:
-    """A stored object for a table or for its metadata; one that is too deep to be written is reduced to its outline."""
+    """Decode a stored object for a table or its metadata; reduces it to its type and metadata if it is too deep."""
     obj = readable(value)
-    return _outline(value) if is_deeper(obj, MAX_DEPTH + _ROOM) else obj
+    return _outline(value) if is_deeper(obj, MAX_DEPTH + _WRAPPING_LEVELS) else obj
 
 
 def _outline(value: bytes) -> Object:
-    """Who an object is, read without decoding the rest."""
+    """Type and identifying metadata of an object, read without decoding the rest."""
     metadata: Object = {}
     for member in _TEXTS:
         text = _json.text(value, ("metadata", member))

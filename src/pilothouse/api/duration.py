@@ -1,4 +1,4 @@
-"""Go's time.Duration as text: `1h30m`, `1.5s`, `100ms`."""
+"""Parses and formats Go's time.Duration: `1h30m`, `1.5s`, `100ms`."""
 
 import re
 
@@ -15,13 +15,13 @@ _UNITS = {
 _PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]*)")
 _LIMIT = 2**63
 LONGEST = 16_384
-"""Characters of a duration; Go has no such limit, but nobody writes a longer one."""
+"""Longest duration that is parsed, in characters; Go has no such limit."""
 _DIGITS = 40
-"""More than any duration has; int() refuses texts of thousands."""
+"""More digits than any duration has; Python's int() refuses thousands of digits."""
 
 
 def go_duration(text: str) -> int:
-    """Nanoseconds of a duration; ValueError in the words of time.ParseDuration."""
+    """Parse a duration to nanoseconds; raises ValueError with the message of time.ParseDuration."""
     negative = text[:1] == "-"
     at = 1 if text[:1] in ("+", "-") else 0
     if text[at:] == "0":
@@ -50,7 +50,7 @@ def go_duration(text: str) -> int:
 
 
 def _quote(text: str) -> str:
-    """The quotes of package time, which shows bytes outside ASCII as such."""
+    """Quote as Go's package time does: bytes outside ASCII are escaped."""
     out = "".join(
         f"\\x{byte:02x}" if byte >= 0x80 or byte < 0x20 else "\\" + chr(byte) if byte in b'"\\' else chr(byte)
         for byte in text.encode("utf-8", "surrogateescape")
@@ -59,7 +59,7 @@ def _quote(text: str) -> str:
 
 
 def show_duration(nanoseconds: int) -> str:
-    """The text of a duration as time.Duration.String writes it."""
+    """Format nanoseconds as time.Duration.String does."""
     if nanoseconds == 0:
         return "0s"
     sign, left = ("-", -nanoseconds) if nanoseconds < 0 else ("", nanoseconds)

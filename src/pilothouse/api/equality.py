@@ -1,4 +1,4 @@
-"""When two decoded JSON values are the same for Go: true is not 1, and 1 is not 1.0."""
+"""Equality of decoded JSON values as in Go: true differs from 1, and 1 differs from 1.0."""
 
 import hashlib
 import json
@@ -11,17 +11,17 @@ from pilothouse.api.fields import Object
 from pilothouse.api.structural.schema import Schema
 
 DIGEST_BYTES = 16
-"""Of composite values only a digest is remembered: what orjson writes keeps a kilobyte, however short it is."""
+"""Size of the digest that is kept for composite values, because orjson's output takes at least a kilobyte."""
 _FEW_KEYS = 8
 _ABSENT = (None,)
 
 
 def same(a: Any, b: Any) -> bool:
-    """Go's reflect.DeepEqual of decoded JSON."""
+    """Go's reflect.DeepEqual for decoded JSON."""
     if isinstance(a, dict):
         if not isinstance(b, dict) or len(a) != len(b):
             return False
-        for name, value in a.items():  # noqa: SIM110 - a generator would be one more frame for each level
+        for name, value in a.items():  # noqa: SIM110 - a generator would add a stack frame per level
             if name not in b or not same(value, b[name]):
                 return False
         return True
@@ -36,7 +36,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def identity(value: Any) -> Hashable:
-    """Something small that two values have in common when they are the same, and only then."""
+    """A small hashable value that is equal for two JSON values if and only if they are the same."""
     if value is None or isinstance(value, str) or value is _ABSENT:
         return value
     if isinstance(value, dict | list):
@@ -47,12 +47,12 @@ def identity(value: Any) -> Hashable:
 def _sorted(value: Any) -> bytes:
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # an integer of more than 64 bits, or nested more deeply than orjson goes
+    except TypeError:  # an integer of more than 64 bits, or deeper than orjson's limit
         return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def key_identity(keys: tuple[str, ...]) -> Callable[[Object], Hashable]:
-    """What tells the items of a list map apart, in as many steps as an item has members or the list has keys."""
+    """Distinguishes the items of a list map; takes steps in proportion to the item's members or the list's keys."""
     if len(keys) == 1:
         name = keys[0]
         return lambda item: identity(item.get(name, _ABSENT))
@@ -63,7 +63,7 @@ def key_identity(keys: tuple[str, ...]) -> Callable[[Object], Hashable]:
 
 
 class Correlation:
-    """A new value, the old one in its place, and their schema (apiserver cel/common CorrelatedObject)."""
+    """A new value, the old value at the same place, and their schema (apiserver cel/common CorrelatedObject)."""
 
     __slots__ = ("_children", "_equal", "_identify", "_old_items", "new", "old", "schema")
 
@@ -74,7 +74,7 @@ class Correlation:
         self._old_items: dict[Hashable, Any] | None = None
 
     def equal(self) -> bool:
-        """Whether nothing has changed; items of lists without a type count as changed once one of them has."""
+        """Whether the value is unchanged; lists without a type count as changed if any item has changed."""
         if self._equal is None:
             new, old = self.new, self.old
             if isinstance(new, dict) and isinstance(old, dict):
@@ -96,7 +96,7 @@ class Correlation:
         return self._equal
 
     def key(self, name: str) -> "Correlation | None":
-        """The same for a member of both."""
+        """The correlation of a member of both objects."""
         found = self._children.get(name) if self._children is not None else None
         if found is not None:
             return found
@@ -108,7 +108,7 @@ class Correlation:
         return self._child(name, Correlation(self.new[name], self.old[name], below))
 
     def index(self, i: int) -> "Correlation | None":
-        """The same for an item, which only lists of type map know again."""
+        """The correlation of a list item; only lists of type map can correlate items."""
         found = self._children.get(i) if self._children is not None else None
         if found is not None:
             return found

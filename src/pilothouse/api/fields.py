@@ -1,7 +1,7 @@
-"""Field paths and the causes of an Invalid Status (apimachinery util/validation/field).
+"""Field paths, and the causes of an Invalid Status (apimachinery util/validation/field).
 
-A path is plain text: `f"{path}.containers[{i}]"`; `key(path, name)` for a map member. A validator takes an
-`Errors` list and adds to it in the order in which upstream checks, for that order is what a client sees.
+A path is plain text: `f"{path}.containers[{i}]"`; `key(path, name)` for a map member. Validators append to an
+`Errors` list in the order in which upstream checks, because clients see the causes in this order.
 """
 
 import json
@@ -11,30 +11,30 @@ from typing import Any
 from pilothouse import errors
 
 Object = dict[str, Any]
-"""A decoded API object: JSON types only, absent members mean their zero value."""
+"""A decoded API object: JSON types only; absent members have their zero value."""
 
 
 class _Omit:
-    """Marks a cause whose message shows no value."""
+    """Marks a cause whose message contains no value."""
 
 
 OMIT = _Omit()
 
 
 def key(path: str, name: str) -> str:
-    """The path of a map member: `metadata.labels[name]`."""
+    """The path of a map's member: `metadata.labels[name]`."""
     return f"{path}[{name}]"
 
 
 def quote(text: str) -> str:
-    """Go's strconv.Quote for the text of a message."""
+    """Quote a text for a message as Go's strconv.Quote does."""
     if text.isprintable():
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return f'"{text.translate(_ESCAPES)}"'
 
 
 class _Escapes(dict[int, str]):
-    """Character codes and what is written for them; what can be printed stands for itself."""
+    """Maps character codes to their escaped form; printable characters map to themselves."""
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
@@ -51,7 +51,7 @@ _ESCAPES = _Escapes(
 
 
 def show(value: Any) -> str:
-    """A value as upstream prints it inside a cause: quoted text, bare numbers, JSON for the rest."""
+    """Format a value as upstream does in a cause: quoted text, plain numbers, JSON for the rest."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -65,22 +65,21 @@ def show(value: Any) -> str:
 
 
 MOST, MOST_CHARACTERS = 1000, 256 * 1024
-"""Causes that are kept, and the characters of all of them: nobody reads more, and an answer that repeats a body
-hundreds of times is larger than what was sent. Upstream has no such limit."""
-
+"""Limits of the causes that are kept: their number, and the characters of all together. Without them an
+answer could be much larger than the request that causes it. Upstream has no such limit."""
 LONGEST = 64 * 1024
-"""Characters of one message; the rest of a longer one is left out."""
+"""Longest message of one cause, in characters; the rest is cut."""
 
 
 class Errors:
-    """The causes found so far, each `{reason, message, field}`: the first ones, and how many came after them."""
+    """The causes found so far, each `{reason, message, field}`, and the number of further ones that were omitted."""
 
     __slots__ = ("_characters", "causes", "omitted")
 
     def __init__(self) -> None:
         self.causes: list[dict[str, str]] = []
         self.omitted = 0
-        """Causes that were found when there were MOST already."""
+        """Number of causes that were not kept because there were MOST already."""
         self._characters = 0
 
     def __bool__(self) -> bool:
@@ -90,7 +89,7 @@ class Errors:
         return len(self.causes) + self.omitted
 
     def add(self, reason: str, path: str, message: str) -> None:
-        """A cause in its final wording; the methods below are the usual ways to it."""
+        """Add a cause with its final message; the other methods format the usual messages."""
         if self._full():
             return
         if len(message) > LONGEST:
@@ -106,12 +105,12 @@ class Errors:
         self.omitted += other.omitted
 
     def clear(self) -> None:
-        """Forget all causes."""
+        """Remove all causes."""
         self.causes.clear()
         self.omitted = self._characters = 0
 
     def _full(self) -> bool:
-        """Whether a further cause is only counted, which this does then."""
+        """Whether the limits are reached; if so, counts the cause as omitted."""
         if len(self.causes) < MOST and self._characters < MOST_CHARACTERS:
             return False
         self.omitted += 1
@@ -121,7 +120,7 @@ class Errors:
         self.add("FieldValueRequired", path, f"Required value: {why}" if why else "Required value")
 
     def invalid(self, path: str, value: Any, why: str) -> None:
-        if self._characters >= MOST_CHARACTERS and self._full():  # before the value is written out
+        if self._characters >= MOST_CHARACTERS and self._full():  # before the value is formatted
             return
         text = "Invalid value" if value is OMIT else f"Invalid value: {show(value)}"
         self.add("FieldValueInvalid", path, f"{text}: {why}" if why else text)
@@ -132,7 +131,7 @@ class Errors:
         self.add("FieldValueTypeInvalid", path, f"Invalid value: {show(value)}: {why}")
 
     def not_supported(self, path: str, value: Any, valid: Iterable[str]) -> None:
-        """`valid` is listed in the order given; upstream sorts sets before it gets here."""
+        """`valid` is listed in the given order; upstream sorts sets before this call."""
         if self._characters >= MOST_CHARACTERS and self._full():
             return
         listed = ", ".join(quote(v) for v in valid)
@@ -150,7 +149,7 @@ class Errors:
         self.add("FieldValueNotFound", path, f"Not found: {show(value)}")
 
     def too_long(self, path: str, limit: int) -> None:
-        """Limit in bytes; the value is not shown (field.TooLong)."""
+        """Add a TooLong cause; `limit` is in bytes, and the value is not shown (field.TooLong)."""
         unit = "byte" if limit == 1 else "bytes"
         self.add("FieldValueTooLong", path, f"Too long: may not be more than {limit} {unit}")
 
@@ -162,12 +161,12 @@ class Errors:
         self.add("InternalError", path, f"Internal error: {why}")
 
     def raise_if_any(self, group: str, kind: str, name: str) -> None:
-        """Raise the 422 of `kind` `name` when there is a cause."""
+        """Raise Invalid for the object `kind` `name` if there are causes."""
         if self.causes:
             raise errors.invalid(group, kind, name, self.listed())
 
     def listed(self) -> list[dict[str, str]]:
-        """The causes as an answer lists them: the last one says how many more there are."""
+        """The causes for the answer; the last one counts the omitted ones."""
         if not self.omitted:
             return self.causes
         more = f"Too many: {len(self)}: only the first {len(self.causes)} causes are listed"

@@ -1,4 +1,4 @@
-"""JSON data as Go's fmt writes it, for the texts of errors."""
+"""Formats JSON data as Go's package fmt does, for error messages."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ TYPES: dict[type, str] = {
     dict: "map[string]interface {}",
     type(None): "<nil>",
 }
-"""What %T says of each type; bool, which is an int too, stands before it."""
+"""Python type -> Go type name for %T; bool is first because it is a subclass of int."""
 
 
 def value(data: Any) -> str:
-    """Go's %v."""
+    """Format a value as Go's %v does."""
     if isinstance(data, dict):
         return f"map[{' '.join(f'{name}:{value(data[name])}' for name in sorted(data))}]"
     if isinstance(data, list):
@@ -26,5 +26,5 @@ def value(data: Any) -> str:
 
 
 def type_name(data: Any) -> str:
-    """Go's %T."""
+    """Name a value's type as Go's %T does."""
     return next(name for kind, name in TYPES.items() if isinstance(data, kind))

@@ -1,4 +1,4 @@
-"""Who asks, and what about: the values that authentication, authorization, admission and audit share."""
+"""Users, request info and authorization attributes: shared by authentication, authorization, admission and audit."""
 
 from dataclasses import dataclass, field
 
@@ -16,13 +16,13 @@ class User:
 ANONYMOUS = User("system:anonymous", groups=("system:unauthenticated",))
 
 NODE_PREFIX = "system:node:"
-"""What the user names of kubelets begin with; the name of the node follows."""
+"""Prefix of kubelets' user names; the node's name follows."""
 NODES = "system:nodes"
-"""The group of kubelets."""
+"""The group of all kubelets."""
 
 
 def node_name(user: User) -> str | None:
-    """The node a user is ("" when it has no name), None for users that are no nodes."""
+    """The node that a user is: "" if the name is missing, None if the user is no node."""
     if user.name.startswith(NODE_PREFIX) and NODES in user.groups:
         return user.name[len(NODE_PREFIX) :]
     return None
@@ -30,11 +30,11 @@ def node_name(user: User) -> str | None:
 
 @dataclass(slots=True)
 class RequestInfo:
-    """What a request is about, read from its method and path (apiserver request.RequestInfo).
+    """Describes a request by its method and path (apiserver request.RequestInfo).
 
     `verb` is get, list, watch, create, update, patch, delete, deletecollection or, for a path that names no
-    resource, the lower-case HTTP method. `subresource` is "" for the object itself; `parts` are the path segments
-    from the resource on (after the namespace), so a proxy's rest path is parts[3:].
+    resource, the lower-case HTTP method. `subresource` is "" for the object itself. `parts` are the path
+    segments from the resource on (after the namespace), so the path behind a proxy subresource is parts[3:].
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""JSON as Go reads and writes it: orjson for what is ordinary, the exact scanner for the rest."""
+"""Reads and writes JSON as Go does: with orjson where that is equivalent, else with the exact scanner."""
 
 import json as _json
 from collections.abc import Iterator
@@ -20,19 +20,19 @@ __all__ = [
 ]
 
 MAX_CONTAINERS = 200_000
-"""Objects and arrays in one document: each takes some 60 bytes even when two were sent, and all are freed in one go, for
-which every thread waits. No kind's objects have so many."""
+"""Objects and arrays allowed in one document. Even an empty one takes about 60 bytes, and freeing all of them
+stops every thread. No built-in kind has as many."""
 
 MAX_VALUES = 500_000
-"""Values in one document, for the same reason: the exact scanner makes an object of each number."""
+"""Values allowed in one document, for the same reason: the exact scanner allocates an object for each number."""
 
 MANY_MEMBERS = 100_000
-"""Members from which on the exact scanner reads a document: it takes twice as long as orjson, but lets other threads
-run meanwhile."""
+"""Members from which on the exact scanner reads a document: it takes twice as long as orjson, but lets other
+threads run."""
 
 
 def takes_long(data: bytes) -> bool:
-    """Whether orjson would hold up all threads with a document; DecodeError when it has too many objects and arrays."""
+    """Whether orjson would block all threads for long; raises DecodeError for too many objects and arrays."""
     if len(data) < 2 * MAX_CONTAINERS:
         return False
     members, containers, commas = shape(data)
@@ -44,10 +44,10 @@ def takes_long(data: bytes) -> bool:
 
 
 def parse(data: bytes) -> Any:
-    """The value that `data` holds.
+    """Parse JSON as Go does: invalid UTF-8 is replaced, and the last of repeated members is kept.
 
-    Text that is no UTF-8 is repaired and the last of repeated members stays, as in Go. ScanError carries Go's
-    message; DecodeError says that the value is nested too deeply, or has too many parts.
+    Raises ScanError with Go's message, and DecodeError if the value is nested too deeply or has too many
+    parts.
     """
     if takes_long(data):
         return as_plain(scan(data))
@@ -61,21 +61,21 @@ def parse(data: bytes) -> Any:
 
 
 def dump(value: Any, *, sort: bool = False) -> bytes:
-    """Compact JSON, in UTF-8; `sort` puts the members of objects in order."""
+    """Write compact JSON in UTF-8; `sort` sorts the members of objects."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort else None)
     except (orjson.JSONEncodeError, TypeError):
-        # Nested more deeply than orjson goes, or an integer of more than 64 bits.
+        # Nested more deeply than orjson's limit, or an integer of more than 64 bits.
         text = _json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=sort)
         return text.encode("utf-8", "replace")
 
 
 PART = 1000
-"""Members or items that are written in one go by `dump_parts`."""
+"""Members or items that `dump_parts` writes in one step."""
 
 
 def dump_parts(value: Any, limit: int) -> bytes | None:
-    """As dump(), for what is large: part by part, so that other threads run meanwhile; None beyond `limit` bytes."""
+    """Like dump() for large values: in parts, so that other threads can run; None if it exceeds `limit` bytes."""
     out: list[bytes] = []
     size = 0
     for part in _parts(value, 0):
@@ -87,7 +87,7 @@ def dump_parts(value: Any, limit: int) -> bytes | None:
 
 
 def _parts(value: Any, depth: int) -> Iterator[bytes]:
-    """The text of a value in pieces: objects and arrays near the root are taken apart, the others are whole."""
+    """Yield a value's JSON in pieces: large objects and arrays near the root are split, others written whole."""
     if depth > 6 or not isinstance(value, dict | list) or not value:
         yield dump(value)
     elif isinstance(value, list):
@@ -118,7 +118,7 @@ def _parts(value: Any, depth: int) -> Iterator[bytes]:
 
 
 def pretty(data: bytes) -> bytes:
-    """The same JSON indented by two spaces; as it is when it is nested more deeply than orjson goes."""
+    """Indent JSON by two spaces; unchanged if it is nested more deeply than orjson's limit."""
     try:
         return orjson.dumps(orjson.loads(data), option=orjson.OPT_INDENT_2)
     except (orjson.JSONDecodeError, TypeError):

@@ -1,7 +1,7 @@
-"""The JSONPath dialect of kubectl, for printer columns of custom resources (client-go util/jsonpath).
+"""kubectl's dialect of JSONPath, for printer columns of custom resources (client-go util/jsonpath).
 
-A path is what would stand between braces in a kubectl template: `.spec.names[0]`, `..name`, `.a['b.c']`,
-`.items[?(@.type=="Ready")].status`, `[0:2]`, `[*]`, `[0,2]`. Missing members find nothing.
+A path is written as between the braces of a kubectl template: `.spec.names[0]`, `..name`, `.a['b.c']`,
+`.items[?(@.type=="Ready")].status`, `[0:2]`, `[*]`, `[0,2]`. Missing members yield no values.
 """
 
 import operator
@@ -11,14 +11,14 @@ from typing import Any
 
 Find = Callable[[Any], list[Any]]
 Left = list[int]
-"""How many values may still be looked at; one number that all steps of a path count down."""
+"""Number of values that may still be visited; all steps of a path decrement the same number."""
 Step = Callable[[list[Any], Left], list[Any]]
 
 MOST_VALUES = 10_000
-"""Values that a path may look at in one object. Unions, filters and descents in a row multiply what they find; a cell
-of a table shows only the first, so a path that needs more is one that fits no object."""
+"""Values that a path may visit in one object. Successive unions, filters and recursive descents multiply
+their results; a table cell shows only the first, so no useful path needs more."""
 MOST_CHARACTERS = 4096
-"""Of a path; each of its steps is kept for as long as its definition is served."""
+"""Longest path, in characters; its compiled steps are kept as long as its definition is served."""
 
 _KEY = re.compile(r"'([^']*)'")
 _SLICE = re.compile(r"(-?[0-9]*)(:-?[0-9]*)?(:-?[0-9]*)?")
@@ -32,11 +32,11 @@ _ESCAPES = {
 
 
 class PathError(ValueError):
-    """A path that cannot be read, or that does not fit the value it is used on; the text is upstream's."""
+    """A path is invalid, or does not fit the value that it is applied to; the message is upstream's."""
 
 
 def compile(path: str) -> Find:
-    """A function that gives what `path` finds in a value; it raises PathError, as does this one."""
+    """Compile a path to a function that returns the values it finds; both raise PathError."""
     if len(path) > MOST_CHARACTERS:
         raise PathError(f"a path of more than {MOST_CHARACTERS} characters")
     steps = _Parser(f"{{{path}}}").parse()
@@ -55,14 +55,14 @@ def _run(steps: list[Step], values: list[Any], left: Left) -> list[Any]:
 
 
 def _count(left: Left, values: int) -> None:
-    """Count values before they are put together; one is counted even for none."""
+    """Count values before they are collected, at least one; raises PathError beyond MOST_VALUES."""
     left[0] -= values or 1
     if left[0] < 0:
         raise PathError(f"more than {MOST_VALUES} values to look at")
 
 
 class _Parser:
-    """Reads a template; only its first action counts, for that is what a column shows."""
+    """Parses a template; only its first action counts, because a column shows only that."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -209,7 +209,7 @@ def _word(char: str) -> bool:
 
 
 def _bounds(found: re.Match[str]) -> tuple[int, int | None, int | None, bool]:
-    """First, end, capacity (None where not given), and whether the end only follows from the first."""
+    """Start, end and capacity (None if absent), and whether the end is derived from the start."""
     first, end, limit = found.groups()
     try:
         low = int(first) if first else 0
@@ -234,7 +234,7 @@ def _unquote(text: str) -> str:
     return re.sub(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", escape, text, flags=re.DOTALL)
 
 
-# Steps: each makes of the values found so far those of the next step.
+# Steps: each computes the values for the next step from the values found so far.
 
 
 def _member(name: str) -> Step:
@@ -272,7 +272,7 @@ def _wildcard(values: list[Any], left: Left) -> list[Any]:
 
 
 def _recursive(values: list[Any], left: Left) -> list[Any]:
-    """All that has members or items, what is around first."""
+    """All values below, including the given ones, each before the values inside it."""
     out: list[Any] = []
     waiting = values[::-1]
     while waiting:

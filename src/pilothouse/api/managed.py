@@ -1,7 +1,7 @@
-"""metadata.managedFields: which manager set which field (apimachinery util/managedfields).
+"""metadata.managedFields: records which field manager set which field (apimachinery util/managedfields).
 
-Entries are held by an identity, the JSON text upstream sorts them by. Whoever writes a field by another verb
-than apply takes it from all others.
+Entries are keyed by an identity: the JSON text by which upstream sorts them. A manager that changes a field
+by another verb than apply takes it from all other managers.
 """
 
 import json
@@ -24,7 +24,7 @@ Versions = Callable[[str], tuple[Type, Convert] | None]
 the version is no longer known. The conversion may raise Unconverted."""
 
 MAX_UPDATERS = 10
-"""How many Update entries are kept apart; older ones share one."""
+"""Number of Update entries that are kept separate; older ones are merged into one."""
 ANCIENT = "ancient-changes"
 APPLY, UPDATE = "Apply", "Update"
 
@@ -48,12 +48,12 @@ class Unconverted(Exception):
 
 
 class ConversionError(FieldError):
-    """An object has no form in the version of one of its entries."""
+    """An object cannot be converted to the version of an entry."""
 
 
 @dataclass(slots=True)
 class Entry:
-    """A ManagedFieldsEntry; `time` is RFC 3339 text or "", `fields` a set."""
+    """A ManagedFieldsEntry; `time` is RFC 3339 text or "", `fields` is a field set."""
 
     manager: str
     operation: str
@@ -64,7 +64,7 @@ class Entry:
 
     @property
     def identity(self) -> str:
-        """Applying again in another version goes to the same entry, updating does not."""
+        """The entry's key. Applying in another version updates the same entry; other writes make one per version."""
         return identity(self.manager, self.operation, self.api_version, self.subresource)
 
     def encode(self) -> Object:
@@ -85,7 +85,7 @@ Entries = dict[str, Entry]
 
 
 def identity(manager: str, operation: str, api_version: str, subresource: str) -> str:
-    """The text that tells entries apart, and by which conflicts are sorted (BuildManagerIdentifier)."""
+    """The text that identifies an entry and sorts conflicts (BuildManagerIdentifier)."""
     if len(manager) + len(api_version) + len(subresource) > _LONG_IDENTITY:
         return _identity(manager, operation, api_version, subresource)
     return _known_identity(manager, operation, api_version, subresource)
@@ -102,13 +102,13 @@ def _identity(manager: str, operation: str, api_version: str, subresource: str) 
 
 
 _LONG_IDENTITY = 256
-"""Characters above which an identity is not remembered."""
+"""Longest identity that is cached, in characters."""
 _known_identity = lru_cache(maxsize=1024)(_identity)
 Memo("managers", 2 * _LONG_IDENTITY, 1024, lambda: _known_identity.cache_info().currsize)
 
 
 def decode(encoded: list[Object] | None) -> Entries:
-    """The entries of managedFields; FieldError says what is wrong with one."""
+    """Decode managedFields to entries; raises FieldError for an invalid one."""
     out: Entries = {}
     for i, one in enumerate(encoded or ()):
         fields_type = one.get("fieldsType", "")
@@ -133,7 +133,7 @@ def decode(encoded: list[Object] | None) -> Entries:
 
 
 def encode(entries: Entries) -> list[Object]:
-    """managedFields: appliers before updaters, older entries first."""
+    """Encode entries as managedFields: Apply entries before Update entries, older ones first."""
 
     def order(entry: Entry) -> tuple[str, ...]:
         return entry.operation, entry.time, entry.manager, entry.api_version, entry.subresource
@@ -143,10 +143,10 @@ def encode(entries: Entries) -> list[Object]:
 
 @dataclass(slots=True)
 class Tracker:
-    """What a write knows when it works out who owns what.
+    """Computes field ownership for one write.
 
-    reset: paths that this endpoint never lets anyone own. versions: see `Versions`; without it every entry is
-    taken to be in the form of the request's version.
+    `reset` are paths that cannot be owned through this endpoint. `versions`: see `Versions`; if None, all
+    entries are assumed to be in the request's version.
     """
 
     type: Type
@@ -157,7 +157,7 @@ class Tracker:
     versions: Versions | None = None
 
     def update(self, entries: Entries, live: Object, new: Object, manager: str) -> None:
-        """Give `manager` what is different in `new` (an Update)."""
+        """Make `manager` the owner of all fields that differ in `new` (an Update)."""
         self.reconcile(entries)
         added, modified, removed = self.compare(self.type, live, new)
         changed = fieldset.union(modified, added)
@@ -174,7 +174,7 @@ class Tracker:
         cap(entries)
 
     def compare(self, type: Type, old: Object, new: Object) -> tuple[Set, Set, Set]:
-        """The sets (added, modified, removed), less what the endpoint resets."""
+        """The sets (added, modified, removed) without the paths in `reset`."""
         added, modified, removed = fieldset.compare(type, old, new)
         return self.filtered(added), self.filtered(modified), self.filtered(removed)
 
@@ -186,9 +186,9 @@ class Tracker:
     def losses(
         self, entries: Entries, live: Object, new: Object, writer: str, changes: tuple[Set, Set]
     ) -> list[tuple[str, Set, Set]]:
-        """Per entry other than `writer`: (identity, its fields that are written, fields that are removed).
+        """For each entry except `writer`: (identity, its fields that the write changes, fields that it removes).
 
-        `changes` are (changed, removed) in the request's version. Entries of forgotten versions are dropped.
+        `changes` are (changed, removed) in the request's version. Entries of unknown versions are dropped.
         """
         known = {self.api_version: changes}
         out = []
@@ -211,7 +211,7 @@ class Tracker:
         return out
 
     def version(self, api_version: str) -> tuple[Type, Convert] | None:
-        """The type of an entry's version and the way there; None for a version that is gone."""
+        """The type of an entry's version and the conversion to it; None if the version is not served any more."""
         if api_version == self.api_version or self.versions is None:
             return self.type, lambda objects: objects
         return self.versions(api_version)
@@ -222,9 +222,9 @@ class Tracker:
         return own[1]([obj])[0] if own is not None else obj
 
     def take(self, entries: Entries, key: str, lost: Set, gone: Set) -> None:
-        """Take fields that others write or that are gone from an entry, and the entry away when nothing is left."""
+        """Remove fields from an entry that others have changed or that were removed; delete it once it is empty."""
         entry = entries[key]
-        # Not one difference from a union: there may be many entries, and all that is gone is the same for each.
+        # Two differences instead of one with a union: `gone` is the same set for each of possibly many entries.
         left = fieldset.difference(fieldset.difference(entry.fields, lost), gone)
         if not left:
             del entries[key]
@@ -232,7 +232,7 @@ class Tracker:
             entries[key] = replace(entry, fields=left)
 
     def reconcile(self, entries: Entries) -> None:
-        """Let entries own an atomic field as a whole that was granular when they were written."""
+        """Make entries own an atomic field as a whole if it was granular when they were written."""
         for key, entry in list(entries.items()):
             other = self.version(entry.api_version)
             if other is None:
@@ -244,7 +244,7 @@ class Tracker:
 
 
 def _check_converted(type: Type, obj: Object, which: str) -> None:
-    """What one version has and another does not know shows only here."""
+    """Raise ConversionError if the converted object has members that its type does not know."""
     wrong = fieldset.validate(type, obj, True)
     if wrong:
         text = wrong[0] if len(wrong) == 1 else "\n  ".join(["errors:", *wrong])
@@ -257,7 +257,7 @@ def _set_of(members: tuple[Path, ...]) -> Set:
 
 
 def strip(fields: Set) -> Set:
-    """A set without the fields that nobody owns: the object's identity and what the server sets."""
+    """The set without fields that nobody can own: the object's identity and fields set by the server."""
     return fieldset.difference(fields, _STRIPPED)
 
 
@@ -273,10 +273,11 @@ def update(
     reset: tuple[Path, ...] = (),
     versions: Versions | None = None,
 ) -> None:
-    """Set new.metadata.managedFields for any write but an apply; both objects are in the request's version.
+    """Set new.metadata.managedFields for any write except apply; both objects are in the request's version.
 
-    What the client sent there counts as the state before, unless it is void or the write is one of a
-    subresource; an empty list, or one empty entry, clears it. An object that has no entries stays untracked.
+    The managedFields that the client sent are the state before the write, unless they are invalid or the
+    write is to a subresource. An empty list, or one with one empty entry, clears them. An object without
+    entries stays untracked.
     """
     metadata = new.setdefault("metadata", {})
     sent = metadata.pop("managedFields", None)
@@ -287,7 +288,7 @@ def update(
     tracker = Tracker(type, api_version, subresource, now, reset, versions)
     try:
         tracker.update(entries, zero(type) if live is None else live, new, manager)
-    except FieldError:  # as upstream: better untracked than refused
+    except FieldError:  # as upstream: an untracked object is better than a refused write
         return
     except Unconverted:
         if sent is not None:
@@ -298,7 +299,7 @@ def update(
 
 
 def _base(live: list[Object] | None, sent: list[Object] | None, subresource: str) -> Entries:
-    """The entries a write starts from (decodeLiveOrNew)."""
+    """The entries from which a write starts (decodeLiveOrNew)."""
     if not subresource and sent is not None:
         if sent in ([], [{}]):
             return {}
@@ -314,14 +315,14 @@ def _base(live: list[Object] | None, sent: list[Object] | None, subresource: str
 
 
 def cap(entries: Entries) -> None:
-    """Join the oldest Update entries of a version into one while there are too many."""
+    """Merge the oldest Update entries of each version while there are too many."""
     updaters = sorted(
         (key for key, entry in entries.items() if entry.operation == UPDATE),
         key=lambda key: (entries[key].time, key),
     )
     count = len(updaters)
     first: dict[str, str] = {}
-    joined: dict[str, list[Set]] = {}  # what goes into each bucket; united at the end, once for all
+    joined: dict[str, list[Set]] = {}  # sets to merge per bucket, united once at the end
     for key in updaters:
         if count <= MAX_UPDATERS:
             break
@@ -344,7 +345,7 @@ def cap(entries: Entries) -> None:
 
 
 def zero(type: Type) -> Any:
-    """An object of a type as Go writes an empty one: what a new object is compared with."""
+    """An empty object of a type as Go writes it, with which new objects are compared."""
     if type.kind != "struct":
         return _ZEROS.get(type.kind)
     return {one.name: _zero_member(one) for one in type.fields.values() if not one.omit}

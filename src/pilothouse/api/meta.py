@@ -1,4 +1,4 @@
-"""Metadata of objects: what the server fills in and what it demands (apimachinery api/validation)."""
+"""Object metadata: sets the server's fields and validates the rest (apimachinery api/validation)."""
 
 import os
 import random
@@ -12,13 +12,13 @@ from pilothouse.api.selectors import validate_labels
 
 SYSTEM_FIELDS = ("creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 ANNOTATIONS_MAX = 256 * 1024
-"""Bytes of all keys and values of an object's annotations."""
+"""Limit for the bytes of all keys and values of an object's annotations."""
 MANAGER_MAX = 128
 SUBRESOURCE_MAX = 256
 IMMUTABLE = "field is immutable"
 
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-"""No vowels, no digits that look like letters: no word can come of it (apimachinery util/rand)."""
+"""Without vowels, and without digits that look like letters, so that no words arise (apimachinery util/rand)."""
 _SUFFIX_LENGTH = 5
 _GENERATED_BASE_MAX = 63 - _SUFFIX_LENGTH
 _STANDARD_FINALIZERS = {"kubernetes", "orphan", "foregroundDeletion"}
@@ -34,7 +34,7 @@ def new_uid() -> str:
 
 
 def now(clock: float | None = None) -> str:
-    """Now (or `clock`, in Unix seconds) as meta/v1 Time: RFC 3339 in UTC, whole seconds."""
+    """The current time (or `clock`, in Unix seconds) as meta/v1 Time: RFC 3339 in UTC, whole seconds."""
     return _second(int(time.time() if clock is None else clock))
 
 
@@ -44,26 +44,26 @@ def _second(clock: int) -> str:
 
 
 def now_micro(clock: float | None = None) -> str:
-    """Now (or `clock`, in Unix seconds) as meta/v1 MicroTime: RFC 3339 in UTC, six decimals."""
+    """The current time (or `clock`, in Unix seconds) as meta/v1 MicroTime: RFC 3339 in UTC, six decimals."""
     micros = time.time_ns() // 1000 if clock is None else int(clock * 1_000_000)
     whole, part = divmod(micros, 1_000_000)
     return f"{now(whole)[:-1]}.{part:06d}Z"
 
 
 def generate_name(base: str) -> str:
-    """A generateName made into a name: 5 random characters behind at most 58 of it."""
+    """Make a name from a generateName: at most 58 characters of it and 5 random ones."""
     return base[:_GENERATED_BASE_MAX] + "".join(_choices(_SUFFIX_ALPHABET, k=_SUFFIX_LENGTH))
 
 
 def wipe_system_fields(obj: Object) -> None:
-    """Drop what only the server sets from an object to be created (rest.WipeObjectMetaSystemFields)."""
+    """Remove the fields that only the server sets from a new object (rest.WipeObjectMetaSystemFields)."""
     metadata = obj["metadata"]
     for name in SYSTEM_FIELDS:
         metadata.pop(name, None)
 
 
 def validate_create(obj: Object, namespaced: bool, name_check: Any, errs: Errors) -> None:
-    """What is wrong with new metadata, once a name is generated (ValidateObjectMetaAccessor)."""
+    """Validate a new object's metadata, after its name is generated (ValidateObjectMetaAccessor)."""
     metadata = obj.get("metadata") or {}
     prefix, name = metadata.get("generateName", ""), metadata.get("name", "")
     if prefix:
@@ -85,9 +85,9 @@ def validate_create(obj: Object, namespaced: bool, name_check: Any, errs: Errors
 
 
 def validate_update(obj: Object, old: Object, errs: Errors, checked: bool = False) -> None:
-    """What is wrong with changed metadata (ValidateObjectMetaAccessorUpdate).
+    """Validate changed metadata (ValidateObjectMetaAccessorUpdate).
 
-    checked: validate_create has found nothing in it, so what both ask need not be asked again.
+    `checked` tells that validate_create has found no errors, so that checks common to both can be skipped.
     """
     metadata, before = obj.get("metadata") or {}, old.get("metadata") or {}
     if before.get("deletionTimestamp"):
@@ -124,7 +124,7 @@ _IMMUTABLE_FIELDS: tuple[tuple[str, Any], ...] = (
 
 
 def validate_finalizer_names(obj: Object, errs: Errors) -> None:
-    """The further rule of built-in kinds: a finalizer is a standard one or has a domain."""
+    """Validate finalizers of built-in kinds: each must be a standard one or have a domain."""
     for i, name in enumerate((obj.get("metadata") or {}).get("finalizers") or ()):
         if "/" not in name and name not in _STANDARD_FINALIZERS:
             errs.invalid(
@@ -135,7 +135,7 @@ def validate_finalizer_names(obj: Object, errs: Errors) -> None:
 
 
 def validate_annotations(errs: Errors, path: str, annotations: dict[str, str] | None) -> None:
-    """The causes against annotations: their keys, and the size of them all."""
+    """Validate annotations: their keys and their total size."""
     if not annotations:
         return
     total = 0
@@ -148,7 +148,7 @@ def validate_annotations(errs: Errors, path: str, annotations: dict[str, str] | 
 
 
 def validate_manager(errs: Errors, path: str, manager: str) -> None:
-    """The causes against the name of a field manager: 128 bytes, printable."""
+    """Validate the name of a field manager: at most 128 bytes, printable."""
     if names.size(manager) > MANAGER_MAX:
         errs.too_long(path, MANAGER_MAX)
     if manager.isprintable():
@@ -215,7 +215,7 @@ def _validate_owner(owner: Object, path: str, errs: Errors) -> None:
 
 
 def _owner_value(owner: Object) -> Object:
-    """An owner reference as messages show it: members in the order of the type, the first four always."""
+    """An owner reference as messages show it: in the type's member order, the first four members always."""
     return {
         name: owner.get(name, "")
         for name in _OWNER_FIELDS

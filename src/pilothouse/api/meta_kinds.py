@@ -1,4 +1,4 @@
-"""Types of kinds that are only ever answers and in no OpenAPI document: metadata alone, discovery."""
+"""Types of kinds that occur only in answers and in no OpenAPI document: partial metadata, discovery."""
 
 from functools import cache
 
@@ -11,7 +11,7 @@ _TEXTS = Type("list", items=_TEXT, go="[]string")
 
 
 def for_answer(group: str, version: str, kind: str) -> Type:
-    """The type of anything that is answered; KeyError when there is none."""
+    """The type of any kind of answer; raises KeyError."""
     made = _own().get((group, kind))
     if made is not None:
         return made

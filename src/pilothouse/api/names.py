@@ -1,6 +1,6 @@
-"""Rules for names, keys and addresses (apimachinery util/validation, api/validation).
+"""Validates names, keys and addresses (apimachinery util/validation, api/validation).
 
-A rule gives the list of what is wrong with a value, empty when nothing is. Lengths count UTF-8 bytes.
+A rule returns a list of messages, which is empty for a valid value. Lengths are in UTF-8 bytes.
 """
 
 import re
@@ -43,7 +43,7 @@ _RELAXED_ENV_VAR_TEXT = (
 
 
 def size(text: str) -> int:
-    """The UTF-8 bytes of a text: what every limit counts."""
+    """The length of a text in UTF-8 bytes, in which all limits are given."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
@@ -52,7 +52,7 @@ def max_len(limit: int) -> str:
 
 
 def max_bytes(limit: int) -> str:
-    """The newer wording of max_len, used for label keys and values."""
+    """Newer wording of max_len, used for label keys and values."""
     return f"must be no more than {limit} bytes"
 
 
@@ -61,7 +61,7 @@ def in_range(low: int, high: int) -> str:
 
 
 def pattern_text(what: str, pattern: str, *examples: str) -> str:
-    """What to say of a value that does not match a pattern."""
+    """The message for a value that does not match a pattern."""
     if not examples:
         return f"{what} (regex used for validation is '{pattern}')"
     listed = " or ".join(f"'{example}', " for example in examples)
@@ -69,11 +69,11 @@ def pattern_text(what: str, pattern: str, *examples: str) -> str:
 
 
 REMEMBERED = 1024
-"""Texts of each sort that are known to be right: the same few come with every write."""
+"""Valid texts that each rule remembers, because the same few occur in most writes."""
 
 
 class _Pattern:
-    """A pattern with its message."""
+    """A regular expression with its error message."""
 
     __slots__ = ("known", "limit", "match", "message")
 
@@ -191,27 +191,27 @@ _condition_reason = _Pattern(
 )
 
 
-# Names of objects: `prefix` says that the value is a generateName, after which more characters come.
+# Names of objects. `prefix` means that the value is a generateName, to which more characters are added.
 
 
 def _mask_trailing_dash(name: str) -> str:
-    """A dash at the end of a prefix is no fault; as upstream, the last two characters give way to one."""
+    """Replace a dash at the end of a prefix, where it is allowed; as upstream, together with the character before."""
     return name[:-2] + "a" if len(name) > 1 and name.endswith("-") else name
 
 
 def dns_subdomain(name: str, prefix: bool = False) -> list[str]:
-    """RFC 1123 subdomain: lower case, digits, `-` and `.`, 253 bytes."""
+    """RFC 1123 subdomain: lower case letters, digits, `-` and `.`, at most 253 bytes."""
     return _subdomain.check(_mask_trailing_dash(name) if prefix else name)
 
 
 def long_name(name: str, prefix: bool = False) -> list[str]:
-    """An RFC 1123 subdomain by a declared rule (k8s-long-name), which words the length in bytes."""
+    """RFC 1123 subdomain by the declarative rule k8s-long-name, whose message gives the length in bytes."""
     long = max_len(SUBDOMAIN_MAX)
     return [max_bytes(SUBDOMAIN_MAX) if text == long else text for text in dns_subdomain(name, prefix)]
 
 
 def dns_label(name: str, prefix: bool = False) -> list[str]:
-    """RFC 1123 label: lower case, digits and `-`, 63 bytes."""
+    """RFC 1123 label: lower case letters, digits and `-`, at most 63 bytes."""
     if prefix:
         name = _mask_trailing_dash(name)
     errs = _label.check(name)
@@ -221,18 +221,18 @@ def dns_label(name: str, prefix: bool = False) -> list[str]:
 
 
 def dns1035_label(name: str, prefix: bool = False) -> list[str]:
-    """RFC 1035 label: as an RFC 1123 label, but its first character is a letter."""
+    """RFC 1035 label: like an RFC 1123 label, but it begins with a letter."""
     return _dns1035.check(_mask_trailing_dash(name) if prefix else name)
 
 
 def path_segment(name: str, prefix: bool = False) -> list[str]:
-    """Anything that can stand between two slashes of a path."""
+    """A valid segment of a URL path."""
     if not prefix and name in {".", ".."}:
         return [f"may not be '{name}'"]
     return [f"may not contain '{bad}'" for bad in "/%" if bad in name]
 
 
-# Names inside of objects.
+# Names inside objects
 
 
 def dns_subdomain_caseless(value: str) -> list[str]:
@@ -240,17 +240,17 @@ def dns_subdomain_caseless(value: str) -> list[str]:
 
 
 def dns_subdomain_underscore(value: str) -> list[str]:
-    """RFC 1123 subdomain whose labels may start with or hold underscores."""
+    """RFC 1123 subdomain whose labels may also contain and begin with underscores."""
     return _subdomain_underscore.check(value)
 
 
 def wildcard_subdomain(value: str) -> list[str]:
-    """`*.` and an RFC 1123 subdomain."""
+    """`*.` followed by an RFC 1123 subdomain."""
     return _wildcard.check(value)
 
 
 def qualified_name(value: str) -> list[str]:
-    """A label key: a name of 63 bytes with an optional `subdomain/` before it."""
+    """A label key: a name of up to 63 bytes, with an optional prefix `subdomain/`."""
     if value in _qualified:
         return []
     head, slash, name = value.rpartition("/")
@@ -282,11 +282,12 @@ _qualified = Known("names", most=REMEMBERED)
 
 
 def annotation_key(value: str) -> list[str]:
-    """A qualified name in any case."""
+    """A qualified name in upper or lower case."""
     return qualified_name(value.lower())
 
 
 def label_value(value: str) -> list[str]:
+    """A label value: empty, or at most 63 letters, digits, `-`, `_` and `.` that begin and end alphanumerically."""
     if value in _label_value.known:
         return []
     errs = [max_bytes(LABEL_MAX)] if size(value) > LABEL_MAX else []
@@ -306,7 +307,7 @@ def port_number(value: int) -> list[str]:
 
 
 def user_id(value: int) -> list[str]:
-    """A Unix user id; group ids follow the same rule."""
+    """A Unix user ID; group IDs follow the same rule."""
     return [] if 0 <= value <= 2**31 - 1 else [in_range(0, 2**31 - 1)]
 
 
@@ -345,8 +346,10 @@ def http_header_name(value: str) -> list[str]:
 
 
 def relaxed_env_var_name(value: str) -> list[str]:
-    """The rule of today: any printable ASCII but `=`."""
-    if value and value.isascii() and value.isprintable() and "=" not in value:  # PERF: most have nothing else
+    """The current rule: any printable ASCII characters except `=`."""
+    if (
+        value and value.isascii() and value.isprintable() and "=" not in value
+    ):  # PERF: sufficient for most names
         return []
     errs = [] if value else ["environment variable name must be non-empty"]
     if not _RELAXED_ENV_VAR(value):
@@ -364,7 +367,7 @@ def condition_reason(value: str) -> list[str]:
 
 
 def decimal_integer(value: str) -> list[str]:
-    """An integer as people write it: no plus, no leading zeros."""
+    """A decimal integer without plus sign and leading zeros."""
     if not value:
         return ["must be non-empty"]
     ok = re.fullmatch("0|-?[1-9][0-9]*", value)
@@ -377,11 +380,11 @@ def _parent_prefix(value: str) -> list[str]:
     return ["must not start with '..'"] if value.startswith("..") else []
 
 
-# Rules that name more than one value, and so add to `errs` themselves.
+# Rules that report more than one value and therefore append to `errs` themselves
 
 
 def fully_qualified_name(errs: "Errors", path: str, name: str) -> None:
-    """A subdomain of three or more labels."""
+    """A subdomain of at least three labels."""
     if not name:
         errs.required(path)
     elif wrong := dns_subdomain(name):
@@ -391,7 +394,7 @@ def fully_qualified_name(errs: "Errors", path: str, name: str) -> None:
 
 
 def fully_qualified_domain_name(errs: "Errors", path: str, name: str) -> None:
-    """A subdomain of two or more DNS labels; one dot at its end is allowed."""
+    """A subdomain of at least two DNS labels, with an optional dot at the end."""
     if not name:
         errs.required(path)
         return
@@ -410,7 +413,7 @@ def fully_qualified_domain_name(errs: "Errors", path: str, name: str) -> None:
 
 
 def domain_prefixed_path(errs: "Errors", path: str, value: str) -> None:
-    """`acme.io/foo`: a subdomain, a slash, and what an HTTP path may hold."""
+    """`acme.io/foo`: a subdomain, a slash and a valid HTTP path."""
     if not value:
         errs.required(path)
         return
@@ -429,11 +432,13 @@ def domain_prefixed_path(errs: "Errors", path: str, value: str) -> None:
 Address = IPv4Address | IPv6Address
 
 
-_MAX_ADDRESS = 1024  # characters; an IPv6 address needs 45, but upstream ignores any number of leading zeros
+_MAX_ADDRESS = (
+    1024  # characters; an IPv6 address has at most 45, but upstream ignores any number of leading zeros
+)
 
 
 def _sloppy_address(value: str) -> Address | None:
-    """An address without regard to leading zeros, which old versions of Go ignored."""
+    """Parse an address and ignore leading zeros, as older versions of Go did."""
     if len(value) > _MAX_ADDRESS or not value.isascii() or "%" in value or "/" in value:
         return None
     plain = re.sub(r"(?<![0-9A-Fa-f])0+(?=[0-9A-Fa-f])", "", value)
@@ -445,7 +450,7 @@ def _sloppy_address(value: str) -> Address | None:
 
 @memo("addresses", longest=48, most=REMEMBERED)
 def parse_ip(value: str) -> Address | None:
-    """The address a text means, None when it means none; an IPv4-mapped one is the IPv4 address."""
+    """Parse an IP address, None if it is invalid; an IPv4-mapped IPv6 address becomes the IPv4 address."""
     address = _sloppy_address(value)
     return getattr(address, "ipv4_mapped", None) or address
 
@@ -465,7 +470,7 @@ def _mapped(address: Address | None) -> bool:
 
 
 def ip_legacy(value: str, strict: bool = True) -> list[str]:
-    """The rule of fields that are older than strict IP validation: canonical form is not demanded."""
+    """For fields older than strict IP validation: the canonical form is not required."""
     if parse_ip(value) is None:
         return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
     if not strict:
@@ -485,7 +490,7 @@ def ip(value: str) -> list[str]:
 
 
 def ip_warnings(path: str, value: str) -> list[str]:
-    """Warnings for an address that ip_legacy accepts, but that is not in the form one should use."""
+    """Warnings for an address that ip_legacy accepts although it is not canonical."""
     address = parse_ip(value)
     if address is None:
         return []
@@ -498,10 +503,7 @@ def ip_warnings(path: str, value: str) -> list[str]:
 
 
 def parse_cidr(value: str) -> tuple[Address, int] | None:
-    """The address and prefix length a CIDR text means, leading zeros ignored; None when it means none.
-
-    IPv4-mapped addresses give the IPv4 address, with the prefix length that is left of theirs.
-    """
+    """Parse a CIDR to address and prefix length; None if it is invalid. Ignores leading zeros, unmaps IPv4 in IPv6."""
     text, slash, digits = value.partition("/")
     address = _sloppy_address(text)
     if not slash or address is None or not (digits.isascii() and digits.isdigit()):
@@ -520,7 +522,7 @@ def _network(address: Address, length: int) -> str:
 
 
 def cidr_legacy(value: str, strict: bool = True) -> list[str]:
-    """The rule of CIDR fields that are older than strict validation: canonical form is not demanded."""
+    """For CIDR fields older than strict validation: the canonical form is not required."""
     parsed = parse_cidr(value)
     if parsed is None:
         return ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
@@ -547,7 +549,7 @@ def cidr(value: str) -> list[str]:
 
 
 def cidr_warnings(path: str, value: str) -> list[str]:
-    """Warnings for a CIDR text that cidr_legacy accepts, but that is not in the form one should use."""
+    """Warnings for a CIDR that cidr_legacy accepts although it is not canonical."""
     parsed = parse_cidr(value)
     if parsed is None:
         return []
@@ -571,7 +573,7 @@ def cidr_warnings(path: str, value: str) -> list[str]:
 
 
 def interface_address(value: str) -> list[str]:
-    """An address with the length of its subnet: `192.168.1.5/24`, in canonical form."""
+    """An address with its subnet's prefix length, in canonical form: `192.168.1.5/24`."""
     parsed = parse_cidr(value)
     if parsed is None:
         return ["must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)"]

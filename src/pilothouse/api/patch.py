@@ -1,7 +1,7 @@
-"""JSON patch (RFC 6902) and JSON merge patch (RFC 7386), as upstream's json-patch library reads them.
+"""JSON patch (RFC 6902) and JSON merge patch (RFC 7386) with the behaviour of upstream's json-patch library.
 
-Each function leaves the live document alone and gives the patched one, with the texts of what
-fieldValidation would complain about in the patch itself: repeated and unknown members.
+Functions do not change the live document. They return the patched one, and the messages of fieldValidation
+about the patch itself: repeated and unknown members.
 """
 
 import re
@@ -18,14 +18,14 @@ from pilothouse.api.turns import sorted_members
 
 MAX_OPERATIONS = 10_000
 MAX_COPY_BYTES = 3 * 1024 * 1024
-"""How much the copy operations of one patch may add."""
+"""Bytes that the copy operations of one patch may add."""
 MAX_MOVED = 100_000_000
-"""By how many places the operations of one patch may shift items of lists, which is a tenth of a second of work. Ten
-thousand operations on a list of ten thousand items do less."""
+"""List positions by which the operations of one patch may shift items in total: about 0.1 s of work. Ten
+thousand operations on a list of ten thousand items stay below this."""
 MAX_NOTES = 100
-"""How many complaints are kept."""
+"""Messages that are kept."""
 MAX_NOTES_TEXT = 64 * 1024
-"""Characters of complaints, beyond which no more are kept: each names a path, which may be long."""
+"""Characters of messages, beyond which no more are kept; each contains a path, which may be long."""
 PANIC = "This request caused apiserver to panic. Look in the logs for details."
 
 _REJECTED = "the server rejected our request due to an error in our request"
@@ -35,11 +35,11 @@ _MISSING = object()
 
 
 class Inapplicable(Exception):
-    """An operation that does not fit the document; the text is for logs, clients get a general one."""
+    """An operation cannot be applied to the document; the message is for logs, clients get a general one."""
 
 
 def apply_json_patch(live: Object, body: bytes, strict: bool = True) -> tuple[Any, list[str]]:
-    """The document after all operations, or an error that leaves nothing done (422), or BadRequest."""
+    """Apply all operations or none; raises Invalid (422) or BadRequest."""
     operations, notes = _operations(body, strict)
     if len(operations) > MAX_OPERATIONS:
         raise errors.RequestEntityTooLarge(
@@ -50,21 +50,21 @@ def apply_json_patch(live: Object, body: bytes, strict: bool = True) -> tuple[An
     try:
         for operation in operations:
             document.apply(operation)
-        if is_too_deep(document.root):  # each operation can nest it by one level more
+        if is_too_deep(document.root):  # each operation can add one level
             raise Inapplicable("nested too deeply")
     except (
         Inapplicable,
         RecursionError,
         orjson.JSONDecodeError,
-    ):  # the latter on the way to what is too deep
+    ):  # the latter while it computes what is too deep
         raise errors.Unprocessable(_REJECTED, details={}) from None
     return document.ordered(), notes
 
 
 def apply_merge_patch(live: Object, body: bytes, strict: bool = True) -> tuple[Any, list[str]]:
-    """The document with a merge patch laid over it; nulls in the patch remove members.
+    """Merge a patch into the document; nulls in the patch remove members.
 
-    What the patch does not touch is shared with the live document.
+    Parts that the patch does not change are shared with the live document.
     """
     notes: list[str] = []
     if strict:
@@ -90,14 +90,14 @@ def copy(value: Any) -> Any:
 
 
 def in_key_order(value: Any) -> Any:
-    """The order in which upstream decodes what it merged, and so reports what is wrong with it."""
+    """Sort members as upstream does when it decodes a merged object, since messages follow this order."""
     return orjson.loads(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
 
 
 def decode_object(body: bytes) -> tuple[Any, list[str]]:
-    """The JSON object (or null) of a patch and what strict decoding complains about.
+    """Parse the JSON object (or null) of a patch and return it with the messages of strict decoding.
 
-    ValueError carries Go's message for what is no JSON or no object.
+    Raises ValueError with Go's message for anything else.
     """
     value = _parse(body)
     if value is not None and not isinstance(value, dict):
@@ -108,7 +108,7 @@ def decode_object(body: bytes) -> tuple[Any, list[str]]:
 
 
 def repeated_members(body: bytes, value: Any) -> list[str]:
-    """The complaints about members that stand twice in one object: `duplicate field "data.a"`."""
+    """Messages about members that occur twice in one object: `duplicate field "data.a"`."""
     if _count_members(value) == count_colons(body):
         return []
     notes = _Notes()
@@ -117,7 +117,7 @@ def repeated_members(body: bytes, value: Any) -> list[str]:
 
 
 def go_kind(value: Any) -> str:
-    """What Go's decoder calls a JSON value in its messages."""
+    """The name of a JSON value's type in the messages of Go's decoder."""
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, (int, float)):
@@ -139,15 +139,15 @@ def _count_members(value: Any) -> int:
 
 
 class _Notes:
-    """Complaints about members, each once, and the way to where the walk is."""
+    """Collects messages about members, each once, and tracks the path of the current value."""
 
     def __init__(self) -> None:
         self.texts: dict[str, None] = {}
         self.way: list[str | int] = []
-        self.told = 0
+        self.length = 0
 
     def full(self) -> bool:
-        return len(self.texts) >= MAX_NOTES or self.told >= MAX_NOTES_TEXT
+        return len(self.texts) >= MAX_NOTES or self.length >= MAX_NOTES_TEXT
 
     def add(self, what: str, name: str) -> None:
         if self.full():
@@ -156,10 +156,10 @@ class _Notes:
         for step in (*self.way, name):
             path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
         self.texts[f'{what} field "{path}"'] = None
-        self.told += len(path)
+        self.length += len(path)
 
     def find_repeated(self, value: Any) -> None:
-        """Complain about members that stand twice in one object."""
+        """Add messages about members that occur twice in one object."""
         if self.full():
             return
         if isinstance(value, Members):
@@ -179,11 +179,11 @@ class _Notes:
         self.way.pop()
 
 
-# The operations of a JSON patch.
+# Operations of a JSON patch
 
 
 def _operations(body: bytes, strict: bool) -> tuple[list[Object], list[str]]:
-    """The operations, each with the members it gives; a member `value` may be None or missing."""
+    """The operations, each with its members; `value` may be None or missing."""
     lead, what = ("error decoding patch: ", "[]handlers.jsonPatchOp") if strict else ("", "jsonpatch.Patch")
     item = "handlers.jsonPatchOp" if strict else "jsonpatch.Operation"
     try:
@@ -234,7 +234,7 @@ def _complain(operation: Members, notes: _Notes) -> None:
 
 
 class _Document:
-    """The document while a JSON patch is at work on it."""
+    """The document while the operations of a JSON patch are applied."""
 
     def __init__(self, root: Any) -> None:
         self.root = root
@@ -243,10 +243,10 @@ class _Document:
         self.opened: dict[int, Object] = {}
 
     def ordered(self) -> Any:
-        """The document, with the keys of opened objects in order; values put in stay as they are."""
+        """The document with the members of changed objects sorted; inserted values stay as they are."""
         for one in (self.root, *self.opened.values()):
             if isinstance(one, dict):
-                members = sorted(one.items(), key=_first)
+                members = sorted(one.items(), key=_key)
                 one.clear()
                 one.update(members)
         return self.root
@@ -345,7 +345,7 @@ class _Document:
             )
 
     def _find(self, path: str) -> tuple[Any, str]:
-        """The container that a pointer's last part is a key of; what precedes the first slash is ignored."""
+        """The container in which the last part of a pointer is a key; text before the first slash is ignored."""
         parts = path.split("/")
         if len(parts) < 2:
             raise Inapplicable(f"doc is missing path: {path}")
@@ -359,7 +359,7 @@ class _Document:
         return container, _unescape(parts[-1])
 
 
-def _first(pair: tuple[str, Any]) -> str:
+def _key(pair: tuple[str, Any]) -> str:
     return pair[0]
 
 
@@ -375,7 +375,7 @@ def _unescape(part: str) -> str:
 
 
 def _position(container: list[Any], key: str, extra: int = 0) -> int:
-    """The index a key means; negative ones count from the end (`extra` beyond it, for an insertion)."""
+    """The index that a key denotes; negative ones count from the end, or one further (`extra`) for an insertion."""
     if not _INDEX.fullmatch(key):
         raise Inapplicable(f"value was not a proper array index: {key}")
     size = len(container) + extra
@@ -386,12 +386,12 @@ def _position(container: list[Any], key: str, extra: int = 0) -> int:
 
 
 def _value_at(container: Any, key: str) -> Any:
-    """The value of a key; that of an absent member is None, which upstream takes for no error."""
+    """The value at a key; None for an absent member, which upstream does not treat as an error."""
     return container[_position(container, key)] if isinstance(container, list) else container.get(key)
 
 
 def equal(a: Any, b: Any) -> bool:
-    """Equality of JSON data that tells 1, 1.0 and true apart."""
+    """Equality of JSON data in which 1, 1.0 and true differ."""
     if type(a) is not type(b):
         return False
     if isinstance(a, dict):
@@ -401,7 +401,7 @@ def equal(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-# The merge of a merge patch.
+# Merging of a merge patch
 
 
 def _merged(live: Object, change: Object) -> Object:
@@ -421,7 +421,7 @@ def _merged(live: Object, change: Object) -> Object:
 
 
 def _without_nulls(value: Any) -> Any:
-    """A value of the patch that replaces what was there: its objects lose their null members."""
+    """A value of the patch that replaces the old one: null members of its objects are removed."""
     if isinstance(value, dict):
         return {name: _without_nulls(member) for name, member in value.items() if member is not None}
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value

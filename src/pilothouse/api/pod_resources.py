@@ -1,4 +1,4 @@
-"""What a pod's containers ask for together (component-helpers resource), and pod-level resources from it."""
+"""Total resources of a pod's containers (component-helpers resource), and defaults for pod-level resources."""
 
 from collections.abc import Iterable
 
@@ -11,12 +11,12 @@ HUGE_PAGES = "hugepages-"
 
 
 def amounts(listed: Object | None) -> Amounts:
-    """A ResourceList with its quantities parsed."""
+    """Parse the quantities of a ResourceList."""
     return {name: quantity.parse(text) for name, text in (listed or {}).items()}
 
 
 def is_pod_level(name: str) -> bool:
-    """Whether a resource may be set for the pod as a whole."""
+    """Whether a resource can be set for a pod as a whole."""
     return name in ("cpu", "memory") or name.startswith(HUGE_PAGES)
 
 
@@ -36,9 +36,9 @@ def _raise(total: Amounts, other: Amounts) -> None:
 
 
 def aggregate(spec: Object, member: str) -> Amounts:
-    """The effective `requests` or `limits` of all containers: those that run together, or one start-up step.
+    """The effective `requests` or `limits` of a pod: the maximum over its start-up steps and its normal operation.
 
-    Init containers run one after another before the others, beside the sidecars started before them.
+    Init containers run one after another before the others, together with the sidecars started before them.
     """
     total: Amounts = {}
     for container in spec.get("containers") or ():
@@ -53,13 +53,13 @@ def aggregate(spec: Object, member: str) -> Amounts:
             step = {name: sidecars[name] for name in step}
         else:
             step = {n: a + sidecars[n] if n in sidecars else a for n, a in step.items()}
-        _raise(startup, step)  # sidecars that the step adds nothing to stand there since they were started
+        _raise(startup, step)  # resources that only the sidecars use are in `startup` already
     _raise(total, startup)
     return total
 
 
 def default_pod_level(spec: Object) -> None:
-    """Complete `spec.resources` when it is partly given (KEP-2837)."""
+    """Set defaults in `spec.resources` if some of its values are set (KEP-2837)."""
     resources = spec.get("resources")
     if not resources or not (resources.get("limits") or resources.get("requests")):
         return

@@ -1,7 +1,7 @@
 """Resource quantities: `500m`, `1536Mi`, `1e3` (apimachinery pkg/api/resource).
 
-An amount is an exact integer times a power of ten. A quantity remembers the text it was given when upstream
-would reuse it, so that "+5" is answered as "+5" while "1000m" becomes "1".
+An amount is an exact integer times a power of ten. A quantity keeps its original text where upstream would
+reuse it, so that "+5" stays "+5" while "1000m" becomes "1".
 """
 
 from decimal import Decimal
@@ -28,18 +28,18 @@ _DIGITS = frozenset("0123456789")
 
 _MAX_INT64_FACTORS = 18
 _MAX_DIGITS = 3000
-"""Digits of an amount that can be read. Upstream has no such limit; Python writes no number of more than 4300, which
-the sum of two amounts may have a thousand more of."""
+"""Longest amount that is parsed, in digits. Upstream has no such limit; Python writes at most 4300 digits,
+and a sum may have 1000 digits more than its addends."""
 _MAX_SPREAD = 1000
-"""Powers of ten between two amounts beyond which the smaller one is lost, to keep absurd sums affordable."""
+"""If two amounts differ by more powers of ten, the smaller one is ignored, which keeps extreme sums cheap."""
 
 
 class QuantityError(ValueError):
-    """The text is no quantity."""
+    """The text is not a quantity."""
 
 
 class Quantity:
-    """An immutable amount: `unscaled` times ten to the power of `scale`, shown in one of three formats."""
+    """An immutable amount: `unscaled` times ten to the power of `scale`, written in one of three formats."""
 
     __slots__ = ("format", "scale", "text", "unscaled")
 
@@ -101,18 +101,18 @@ class Quantity:
         return (self.unscaled > 0) - (self.unscaled < 0)
 
     def cmp(self, other: "Quantity") -> int:
-        """-1, 0 or 1."""
+        """Compare: -1, 0 or 1."""
         if self.scale == other.scale:
             return (self.unscaled > other.unscaled) - (self.unscaled < other.unscaled)
         mine, theirs = self.as_decimal(), other.as_decimal()
         return (mine > theirs) - (mine < theirs)
 
     def value(self) -> int:
-        """In whole units, rounded away from zero; 0 when it does not fit an int64, as upstream has it."""
+        """The amount in whole units, rounded away from zero; 0 if it does not fit an int64, as upstream."""
         return self.scaled_value(0)
 
     def milli_value(self) -> int:
-        """In thousandths, rounded away from zero."""
+        """The amount in thousandths, rounded away from zero."""
         return self.scaled_value(MILLI)
 
     def scaled_value(self, scale: int) -> int:
@@ -122,13 +122,13 @@ class Quantity:
         return value if -MAX_INT64 <= value <= MAX_INT64 else 0
 
     def rounded_up(self, scale: int) -> "Quantity":
-        """With nothing finer than `scale` left, rounded away from zero (RoundUp)."""
+        """The amount without digits finer than `scale`, rounded away from zero (RoundUp)."""
         if self.scale >= scale:
             return self
         return Quantity(_at_scale(self.unscaled, self.scale, scale), scale, self.format)
 
     def canonical(self) -> str:
-        """The text of the amount in its format, whatever text it was made from."""
+        """The canonical text in the amount's format, independent of its original text."""
         if not self.unscaled:
             return "0"
         if self.format == BINARY_SI and self.as_decimal().copy_abs() >= 1024:
@@ -147,18 +147,18 @@ class Quantity:
 
 
 def _decimal(unscaled: int, scale: int) -> Decimal:
-    """Exact, whatever the size: Decimal's own arithmetic would round and overflow."""
+    """Exact for any size: Decimal's own arithmetic would round and overflow."""
     sign, digits, _ = Decimal(unscaled).as_tuple()
     return Decimal((sign, digits, scale))
 
 
 def _at_scale(unscaled: int, scale: int, wanted: int) -> int:
-    """The integer that stands for the amount at another power of ten, rounded away from zero."""
+    """The integer for the amount at another power of ten, rounded away from zero."""
     if scale >= wanted:
         return unscaled * int(10 ** (scale - wanted))
     if (
         wanted - scale > unscaled.bit_length()
-    ):  # less than one, for ten to that power is greater than two to it
+    ):  # less than one, because ten to that power is more than two to it
         return (unscaled > 0) - (unscaled < 0)
     quotient, rest = divmod(abs(unscaled), 10 ** (wanted - scale))
     quotient += rest > 0
@@ -166,20 +166,20 @@ def _at_scale(unscaled: int, scale: int, wanted: int) -> int:
 
 
 def _without_tens(number: int) -> tuple[int, int]:
-    """The number without the zeros at its end, and how many these are."""
+    """The number without trailing decimal zeros, and how many were removed."""
     text = str(number)
     kept = text.rstrip("0")
     return int(kept), len(text) - len(kept)
 
 
 def _without_kibis(number: int) -> tuple[int, int]:
-    """The number without factors of 1024, and how many these are."""
+    """The number without factors of 1024, and how many were removed."""
     times = ((number & -number).bit_length() - 1) // 10
     return number >> 10 * times, times
 
 
 def _span(text: str, start: int, chars: frozenset[str]) -> int:
-    """The first position from `start` on that is none of `chars`."""
+    """The first position from `start` whose character is not in `chars`."""
     end = start
     while end < len(text) and text[end] in chars:
         end += 1
@@ -187,7 +187,7 @@ def _span(text: str, start: int, chars: frozenset[str]) -> int:
 
 
 def _split(text: str) -> tuple[bool, str, str, str]:
-    """Positive or not, digits before and after the point, suffix; leading zeros are gone."""
+    """Split into sign, digits before and after the point, and suffix; removes leading zeros."""
     at = 1 if text[0] in "+-" else 0
     at = _span(text, at, frozenset("0"))
     end = _span(text, at, _DIGITS)
@@ -206,7 +206,7 @@ def _split(text: str) -> tuple[bool, str, str, str]:
 
 
 def _suffix(suffix: str) -> tuple[int, int, str]:
-    """Base, exponent and format."""
+    """Base, exponent and format of a suffix."""
     if suffix in _DECIMAL:
         return 10, _DECIMAL[suffix], DECIMAL_SI
     if suffix in _BINARY:
@@ -223,7 +223,7 @@ def _suffix(suffix: str) -> tuple[int, int, str]:
 
 @memo("quantities", longest=40, most=4096)
 def parse(text: str) -> Quantity:
-    """The quantity that `text` means; QuantityError with upstream's words otherwise."""
+    """Parse a quantity; raises QuantityError with upstream's message."""
     if not text:
         raise QuantityError(FORMAT_WRONG)
     if text == "0":
@@ -255,17 +255,17 @@ def parse(text: str) -> Quantity:
 
 
 def _is_small(base: int, exponent: int, whole: str, fraction: str) -> bool:
-    """Whether upstream keeps the amount in an int64 (and may reuse its text)."""
+    """Whether upstream keeps the amount in an int64 and may reuse its text."""
     if base == 10:
         return len(whole) + len(fraction) <= _MAX_INT64_FACTORS
     return not fraction and 15 - len(whole) - int(exponent * 3 / 10) - 1 >= 0
 
 
 def canonical(text: str) -> str:
-    """The text that a quantity is answered with; QuantityError when `text` is none."""
+    """The text in which a quantity is answered; raises QuantityError."""
     return str(parse(text.strip()))
 
 
 def canonical_milli(text: str) -> str:
-    """The same inside a ResourceList, which rounds up to thousandths (SetDefaults_ResourceList)."""
+    """Like canonical() inside a ResourceList, which rounds up to thousandths (SetDefaults_ResourceList)."""
     return str(parse(text.strip()).rounded_up(MILLI))

@@ -1,8 +1,8 @@
-"""The type tree of an object: what decoding, defaulting, patching and server-side apply walk.
+"""The type tree of a kind, used by decoding, defaulting, patching and server-side apply.
 
-Built-in kinds come from the generated data in schemas/ (`builtin`), custom resources from their structural
-schema. A struct type is made once and shared wherever it is used; lists and maps belong to the field that
-holds them.
+Types of built-in kinds come from the generated data in schemas/ (`builtin`), those of custom resources from
+their structural schemas. A struct type is created once and shared by all its uses; lists and maps belong to
+the field that contains them.
 """
 
 import functools
@@ -15,17 +15,16 @@ import orjson
 
 
 class Type:
-    """One node.
+    """A node of the type tree.
 
     kind: struct (known `fields`), map (string keys, values of `items`), list (of `items`), string, int32,
-    int64, number, bool, bytes (base64 text), time, microtime, duration, quantity, intorstring, any (whatever
-    JSON), schemaor (a JSON schema, the struct `items`, or instead a bool, a list of schemas or of names).
-    name: the OpenAPI definition's name for a struct, else "".
-    list_type: atomic | set | map; list_keys: the keys of a `map` list, in order. "" counts as atomic.
-    map_type: atomic | granular ("" counts as granular), for structs and maps.
-    go: the type's name in Go, which messages about wrong JSON types show.
-    node: what the compiled walk keeps about the type (see codec); paths: the same of field sets (see managed);
-    empties: what `empty_lists` found.
+    int64, number, bool, bytes (base64 text), time, microtime, duration, quantity, intorstring, any (arbitrary
+    JSON), schemaor (a JSON schema, which is the struct `items`; or a bool, a list of schemas or a list of
+    names). name: the OpenAPI definition's name for a struct, else "". list_type: atomic | set | map;
+    list_keys: the keys of a `map` list, in order. "" counts as atomic. map_type: atomic | granular ("" counts
+    as granular), for structs and maps. go: the type's name in Go, for messages about wrong JSON types. node:
+    data of the compiled decoder about the type (see codec); paths: data of field sets (see managed); empties:
+    the result of `empty_lists`.
     """
 
     __slots__ = (
@@ -78,13 +77,13 @@ class Type:
 class Field:
     """A member of a struct.
 
-    omit: left out of JSON when zero (Go omitempty); pointer: may be absent, and an empty value is kept.
-    A field that is not omitted is always written, with its zero value when nothing was given; that of a
-    pointer, list, map or time is null.
-    default: the schema's plain default, None where there is none or it is Go's zero value; declared: the same
-    with such defaults, by which items of lists with keys are told apart. patch_strategy: merge | replace |
-    retainKeys or a comma-separated pair; patch_merge_key: the key of a strategic-merge list.
-    embedded: dotted names of the Go structs that the member is flattened from, "" for the struct's own.
+    omit: left out of JSON if it has its zero value (Go omitempty); pointer: may be absent, and an empty value
+    is kept. A field without `omit` is always written, with its zero value if it is absent; the zero value of
+    a pointer, list, map or time is null. default: the schema's plain default, None if there is none or it is
+    Go's zero value; declared: the same including Go zero values, which distinguish items of lists with keys.
+    patch_strategy: merge | replace | retainKeys or a comma-separated pair; patch_merge_key: the key of a
+    strategic-merge list. embedded: dotted names of the embedded Go structs that contain the member, "" for
+    the struct's own.
     """
 
     __slots__ = (
@@ -128,12 +127,12 @@ class Field:
         return f"<Field {self.name}: {self.type!r}>"
 
 
-# Members that are left out when empty and yet mean something then, by the Go struct that has them.
-_TOLD_FROM_NONE = {"v1.ObjectMeta": ("managedFields",), "v2.HPAScalingRules": ("policies",)}
+# Go struct -> members that are omitted if empty, although empty and absent differ in meaning.
+_EMPTY_DIFFERS = {"v1.ObjectMeta": ("managedFields",), "v2.HPAScalingRules": ("policies",)}
 
 REFERENCE = "#/components/schemas/"
 
-# Definitions whose JSON form is not that of their Go struct, by their last two names.
+# Definitions whose JSON form differs from their Go struct, by their last two names.
 _SPECIAL = {
     "resource.Quantity": "quantity",
     "intstr.IntOrString": "intorstring",
@@ -147,7 +146,7 @@ _SPECIAL = {
     "v1.JSONSchemaPropsOrBool": "schemaor",
     "v1.JSONSchemaPropsOrStringArray": "schemaor",
 }
-# Go structs are never empty for omitempty, whatever their JSON form.
+# Go's omitempty never omits structs, whatever their JSON form.
 _GO_STRUCTS = {"struct", "time", "microtime", "duration", "quantity", "intorstring"}
 
 _types: dict[str, Type] = {}
@@ -155,14 +154,14 @@ _scalars: dict[tuple[str, str], Type] = {}
 
 
 def load(name: str) -> Any:
-    """The content of one file of schemas/, parsed; FileNotFoundError when there is none."""
+    """The parsed content of a file in schemas/; raises FileNotFoundError."""
     data = (resources.files("pilothouse.api") / "schemas" / f"{name}.z").read_bytes()
     return orjson.loads(zlib.decompress(data))
 
 
 @functools.cache
 def index() -> dict[str, Any]:
-    """What is known about all kinds: see tools/gen_schemas.py."""
+    """The index of all kinds, written by tools/gen_schemas.py."""
     found: dict[str, Any] = load("index")
     return found
 
@@ -177,14 +176,14 @@ def _package(package: str) -> dict[str, Any]:
 
 
 def definition(name: str) -> dict[str, Any]:
-    """The OpenAPI v3 definition of `name`, without descriptions; shared, so not to be changed."""
+    """The OpenAPI v3 definition `name` without descriptions; it is shared and must not be changed."""
     package, _, short = name.rpartition(".")
     found: dict[str, Any] = _package(package)["definitions"][short]
     return found
 
 
 def definitions(group: str, version: str) -> list[str]:
-    """The names of all definitions that the kinds of a group version reach, sorted."""
+    """The names of all definitions that the kinds of a group version reference, sorted."""
     group_version = f"{group}/{version}" if group else version
     waiting = list(index()["kinds"].get(group_version, {}).values())
     seen: set[str] = set()
@@ -209,13 +208,13 @@ def _references(schema: dict[str, Any]) -> list[str]:
 
 
 def builtin(name: str) -> Type:
-    """The type of a definition, for example `io.k8s.api.core.v1.Pod`; KeyError when there is none."""
+    """The type of a definition, for example `io.k8s.api.core.v1.Pod`; raises KeyError."""
     found = _types.get(name)
     return found if found is not None else _build(name)
 
 
 def for_kind(group: str, version: str, kind: str) -> Type:
-    """The type of a kind that is served or taken as options; KeyError when there is none."""
+    """The type of a kind that is served or used as options; raises KeyError."""
     group_version = f"{group}/{version}" if group else version
     found = index()
     name = found["kinds"].get(group_version, {}).get(kind) or found["everywhere"].get(kind)
@@ -225,9 +224,9 @@ def for_kind(group: str, version: str, kind: str) -> Type:
 
 
 def empty_lists(type: Type) -> tuple[tuple[tuple[str, ...], bool], ...]:
-    """The lists, outside of other lists and maps, of which an empty one differs from none until the object is stored.
+    """Lists, not inside other lists or maps, for which empty and absent differ until the object is stored.
 
-    Each with whether the member is always written. Kept on the type.
+    Returns (path, whether the member is always written) for each; cached on the type.
     """
     if type.empties is None:
         type.empties = tuple(_empty_lists(type, ()))
@@ -237,9 +236,9 @@ def empty_lists(type: Type) -> tuple[tuple[tuple[str, ...], bool], ...]:
 def _empty_lists(type: Type, above: tuple[Type, ...]) -> Iterator[tuple[tuple[str, ...], bool]]:
     if type.kind != "struct" or type in above:
         return
-    told = _TOLD_FROM_NONE.get(type.go, ())
+    kept = _EMPTY_DIFFERS.get(type.go, ())
     for name, field in type.fields.items():
-        if field.type.kind == "list" and (not field.omit or name in told):
+        if field.type.kind == "list" and (not field.omit or name in kept):
             yield (name,), not field.omit
         elif field.type.kind == "struct":
             for path, always in _empty_lists(field.type, (*above, type)):
@@ -271,7 +270,7 @@ def _field(name: str, schema: dict[str, Any], parts: list[str], required: bool) 
     struct = type_.kind in _GO_STRUCTS or type_.go == "runtime.RawExtension"
     default = declared = schema.get("default")
     if not pointer and not default:
-        default = None  # what an absent member means anyhow
+        default = None  # the value of an absent member anyway
     if type_.kind == "struct" and schema.get("x-kubernetes-map-type", type_.map_type) != type_.map_type:
         type_ = _of_map_type(type_, schema["x-kubernetes-map-type"])
     return Field(
@@ -289,7 +288,7 @@ def _field(name: str, schema: dict[str, Any], parts: list[str], required: bool) 
 
 
 def _of_map_type(type: Type, map_type: str) -> Type:
-    """A struct as one member has it: tracked as a whole or by its members, otherwise than its definition says."""
+    """The struct with this map_type, where a member overrides that of its definition."""
     made = Type(type.kind, type.name, type.fields, map_type=map_type, go=type.go)
     made.preserve_unknown = type.preserve_unknown
     return made

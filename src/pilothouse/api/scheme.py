@@ -1,7 +1,7 @@
-"""Groups, versions and kinds: what is registered, what is served, and how Go names it.
+"""Groups, versions and kinds: which are registered, which are served, and their names in Go.
 
-Registered is more than served: a body in an old version of a kind (apps/v1beta1) is understood and then
-refused for its version, one in an unknown version is not understood at all.
+More is registered than served: a body in an old version of a kind (apps/v1beta1) is decoded and then refused
+because of its version; one in an unknown version cannot be decoded.
 """
 
 import functools
@@ -28,7 +28,7 @@ OPTION_KINDS = frozenset(
 UNVERSIONED_KINDS = frozenset(
     {"APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "List", "Status"}
 )
-"""Kinds that Go registers in v1 beside the core structs."""
+"""Kinds that Go registers in v1 besides the core types."""
 
 _UNREGISTERED_GROUPS = frozenset({"admission.k8s.io", "apidiscovery.k8s.io", "meta.k8s.io"})
 _SCHEMES = {
@@ -37,13 +37,13 @@ _SCHEMES = {
 }
 _SCHEME = "pkg/api/legacyscheme/scheme.go:30"
 
-# Kinds of the extensions group became part of these groups' internal types.
+# Kinds of the group `extensions` share the internal types of these groups.
 _EXTENSIONS_KINDS = {"NetworkPolicy": "networking", "Ingress": "networking", "PodSecurityPolicy": "policy"}
 
 
 @dataclass(slots=True, frozen=True)
 class ServedResource:
-    """One row of discovery: a resource or a subresource, in one group version."""
+    """One entry of discovery: a resource or subresource in one group version."""
 
     group: str
     version: str
@@ -61,12 +61,12 @@ class ServedResource:
 
 
 def group_version(group: str, version: str) -> str:
-    """`apps/v1`, or `v1` in the core group: the apiVersion of an object."""
+    """The apiVersion of an object: `apps/v1`, or `v1` in the core group."""
     return f"{group}/{version}" if group else version
 
 
 def parse_group_version(text: str) -> tuple[str, str]:
-    """The group and version of an apiVersion; ValueError with upstream's words when it is none."""
+    """Split an apiVersion into group and version; raises ValueError with upstream's message."""
     group, slash, version = text.rpartition("/")
     if slash and "/" in group:
         raise ValueError(f"unexpected GroupVersion string: {text}")
@@ -79,7 +79,7 @@ def _registered() -> dict[str, Any]:
 
 
 def is_registered(group: str, version: str, kind: str) -> bool:
-    """Whether the built-in schemes know the kind, in the group's own scheme."""
+    """Whether the kind is registered in the built-in schemes, in its group's own scheme."""
     found = _registered().get(group_version(group, version))
     if found is None or group in _UNREGISTERED_GROUPS:
         return False
@@ -89,23 +89,23 @@ def is_registered(group: str, version: str, kind: str) -> bool:
 
 
 def definition_name(group: str, version: str, kind: str) -> str:
-    """The OpenAPI name of a kind; KeyError when it has no definition."""
+    """The OpenAPI name of a kind; raises KeyError if it has no definition."""
     return schema.for_kind(group, version, kind).name
 
 
 def scheme_name(group: str) -> str:
-    """How messages name the Go scheme that holds the group."""
+    """The name of the group's Go scheme in messages."""
     return _SCHEMES.get(group, _SCHEME)
 
 
 def not_registered(scheme_group: str, group: str, version: str, kind: str) -> str:
-    """Upstream's words for a kind that the scheme of `scheme_group` does not know."""
+    """Upstream's message for a kind that the scheme of `scheme_group` does not know."""
     versions = group_version(group, version)
     return f'no kind "{kind}" is registered for version "{versions}" in scheme "{scheme_name(scheme_group)}"'
 
 
 def internal_package(group: str, version: str, kind: str) -> str:
-    """The Go package of a kind's internal type: `core`, `apps`; kinds that convert to each other share it."""
+    """The Go package of a kind's internal type: `core`, `apps`. Kinds with the same one convert to each other."""
     found = _registered().get(group_version(group, version))
     package: str = found["package"].rsplit(".", 2)[-2] if found else group.partition(".")[0]
     if package == "events":
@@ -116,19 +116,19 @@ def internal_package(group: str, version: str, kind: str) -> str:
 
 
 def same_internal_type(one: GroupVersionKind, other: GroupVersionKind) -> bool:
-    """Whether an object of one kind is converted to the other without more ado."""
+    """Whether objects of one kind can be converted to the other through their internal type."""
     return one[2] == other[2] and internal_package(*one) == internal_package(*other)
 
 
 def unknown_conversion(actual: GroupVersionKind, expected: GroupVersionKind) -> str:
-    """Upstream's words for a body of another kind."""
+    """Upstream's message for a body of another kind."""
     package = internal_package(*expected)
     return f"converting ({actual[1]}.{actual[2]}) to ({package}.{expected[2]}): unknown conversion"
 
 
 @functools.cache
 def served() -> tuple[ServedResource, ...]:
-    """Everything that discovery lists in the default configuration, in its order."""
+    """All entries of discovery in the default configuration, in order."""
     return tuple(_served(row) for row in schema.index()["resources"])
 
 

@@ -1,6 +1,6 @@
-"""Label and field selectors: parsing and messages (apimachinery labels, fields, meta/v1 LabelSelector).
+"""Parses label and field selectors (apimachinery labels, fields, meta/v1 LabelSelector).
 
-Errors are BadRequest, with the text of upstream's parser.
+Errors are BadRequest with the message of upstream's parser.
 """
 
 import re
@@ -34,8 +34,8 @@ EVERYTHING = Selector()
 NOTHING = Selector(nothing=True)
 
 MAX_TERMS = 256
-"""Terms of a selector in a query: each object of a list is asked about each of them. Upstream's limit is that of a
-request's head, which holds half a million."""
+"""Terms allowed in a query's selector, because each object of a list is matched against all of them.
+Upstream's only limit is the size of a request's head, which allows half a million."""
 
 _TOKEN = re.compile(
     r"[ \t\r\n]*(?:(?P<end>\Z|\0)|(?P<symbol>[=!]=|[=!(),<>])|(?P<word>[^=!(),<> \t\r\n\0]+\0?))"
@@ -47,19 +47,19 @@ _LABEL_SELECTOR_OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "
 
 
 def parse(label_text: str, field_text: str) -> Selector:
-    """The selector that a request's labelSelector and fieldSelector ask for."""
+    """The selector for a request's labelSelector and fieldSelector."""
     if not label_text and not field_text:
         return EVERYTHING
     return Selector(label_terms(label_text), field_terms(field_text))
 
 
 def label_terms(text: str) -> list[Requirement]:
-    """The terms of a label selector, in key order."""
+    """The terms of a label selector, sorted by key."""
     return sorted(_Parser(_tokens(text)).terms(), key=lambda term: term.key)
 
 
 def field_terms(text: str) -> list[tuple[str, str, str]]:
-    """The terms of a field selector, each `(field, "=" or "!=", value)`, in the order of their texts."""
+    """The terms of a field selector, each `(field, "=" or "!=", value)`, sorted by their texts."""
     terms = [term for term in sorted(_split_terms(text)) if term]
     _limit(len(terms))
     return [_field_term(text, term) for term in terms]
@@ -71,7 +71,7 @@ def _limit(terms: int) -> None:
 
 
 def _split_terms(text: str) -> list[str]:
-    """Cut at commas, but for those behind a backslash that is not itself behind one."""
+    """Split at commas that are not escaped by a backslash."""
     terms: list[str] = []
     parts: list[str] = []
     for part in text.split(","):
@@ -108,8 +108,8 @@ def _unescape(value: str) -> str:
     return "".join(out)
 
 
-# A token is (kind, text). Kinds: end, word, error, and each symbol is its own kind. The words in and notin
-# are operators where an operator may stand.
+# A token is (kind, text). Kinds: end, word, error, and each symbol is its own kind. The words `in` and `notin`
+# are operators where the grammar allows an operator.
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
@@ -125,7 +125,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
 
 
 class _Parser:
-    """Recursive descent over the tokens of a label selector."""
+    """Recursive descent parser over the tokens of a label selector."""
 
     def __init__(self, tokens: Iterator[tuple[str, str]]) -> None:
         self.tokens = tokens
@@ -204,7 +204,7 @@ class _Parser:
         return out
 
     def listed(self) -> list[str]:
-        """The values between parentheses; leaves the closing one. Nothing before or between commas is ""."""
+        """The values between parentheses, up to the closing one; an empty item counts as ""."""
         out: list[str] = []
         while True:
             kind, text = self.take()
@@ -224,14 +224,14 @@ class _Parser:
                 raise ValueError(f"found '{text}', expected: ',', or identifier")
 
 
-_MAX_TOLD = 64 * 1024
-"""Characters of wrong values that a message names; each comes with the key, which may be wrong and long, too."""
+_MAX_LISTED = 64 * 1024
+"""Characters of invalid values that a message lists; each is preceded by the key, which may be long as well."""
 
 
 def _requirement(name: str, op: str, values: tuple[str, ...]) -> Requirement:
-    """A checked term; raises ValueError with upstream's list of what is wrong."""
+    """A validated term; raises ValueError with upstream's list of errors."""
     errs = Errors()
-    told = 0
+    listed = 0
     if wrong := names.qualified_name(name):
         errs.invalid("key", name, "; ".join(wrong))
     if op in {"in", "notin"} and not values:
@@ -245,8 +245,8 @@ def _requirement(name: str, op: str, values: tuple[str, ...]) -> Requirement:
     for i, value in enumerate(values):
         if wrong := names.label_value(value):
             errs.invalid(key(f"values[{i}]", name), value, "; ".join(wrong))
-            told += len(name) + len(value)
-            if told > _MAX_TOLD:
+            listed += len(name) + len(value)
+            if listed > _MAX_LISTED:
                 break
     if errs:
         texts = list(dict.fromkeys(f"{cause['field']}: {cause['message']}" for cause in errs.causes))
@@ -262,7 +262,7 @@ def _is_int64(text: str) -> bool:
 
 
 def label_requirements(selector: dict[str, Any]) -> list[Requirement]:
-    """The terms of a meta/v1 LabelSelector, in key order."""
+    """The terms of a meta/v1 LabelSelector, sorted by key."""
     terms = []
     try:
         for name, value in (selector.get("matchLabels") or {}).items():
@@ -280,7 +280,7 @@ def label_requirements(selector: dict[str, Any]) -> list[Requirement]:
 
 
 def from_label_selector(selector: dict[str, Any] | None) -> Selector:
-    """A meta/v1 LabelSelector to match with: null selects nothing, an empty one everything."""
+    """Convert a meta/v1 LabelSelector for matching: null matches nothing, an empty one everything."""
     if selector is None:
         return NOTHING
     terms = label_requirements(selector)
@@ -288,12 +288,12 @@ def from_label_selector(selector: dict[str, Any] | None) -> Selector:
 
 
 def from_labels(labels: dict[str, str] | None) -> Selector:
-    """A selector that asks for exactly these labels, unchecked; none select everything."""
+    """A selector for exactly these labels, without validation; no labels match everything."""
     return Selector([Requirement(name, "=", (value,)) for name, value in sorted((labels or {}).items())])
 
 
 def format_label_selector(selector: dict[str, Any] | None) -> str:
-    """A LabelSelector as table columns show it (meta/v1 FormatLabelSelector)."""
+    """Format a LabelSelector for table columns (meta/v1 FormatLabelSelector)."""
     try:
         return from_label_selector(selector).label_text or "<none>"
     except BadRequest:
@@ -303,7 +303,7 @@ def format_label_selector(selector: dict[str, Any] | None) -> str:
 def validate_label_selector(
     errs: Errors, path: str, selector: dict[str, Any] | None, *, allow_invalid_values: bool = False
 ) -> None:
-    """The causes against a meta/v1 LabelSelector; old objects may keep values that are no label values."""
+    """Validate a meta/v1 LabelSelector; `allow_invalid_values` is for updates of objects that contain invalid ones."""
     if selector is None:
         return
     validate_labels(errs, f"{path}.matchLabels", selector.get("matchLabels"))
@@ -330,7 +330,7 @@ def validate_label_selector(
 
 
 def validate_labels(errs: Errors, path: str, labels: dict[str, str] | None) -> None:
-    """The causes against a map of labels; a bad value is reported with its text, not its key."""
+    """Validate a map of labels; an invalid value is reported with its text, not its key."""
     for name, value in (labels or {}).items():
         for wrong in names.qualified_name(name):
             errs.invalid(path, name, wrong)
@@ -339,7 +339,7 @@ def validate_labels(errs: Errors, path: str, labels: dict[str, str] | None) -> N
 
 
 def join(selectors: Iterable[Selector]) -> Selector:
-    """A selector that asks for all that the given ones do."""
+    """A selector that matches what all given selectors match."""
     listed = list(selectors)
     labels = sorted((term for one in listed for term in one.labels), key=lambda term: term.key)
     fields = [term for one in listed for term in one.fields]

@@ -1,4 +1,4 @@
-"""Equality of objects by what they mean (apimachinery equality.Semantic)."""
+"""Semantic equality of objects (apimachinery equality.Semantic)."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from pilothouse.api.schema import Type
 
 
 def same_meaning(type: Type, a: Any, b: Any) -> bool:
-    """Whether two values of a type say the same: 1Gi and 1024Mi, an empty list or map and none."""
+    """Whether two values mean the same: 1Gi equals 1024Mi, and an empty list or map equals none."""
     if a == b:
         return True
     match type.kind:

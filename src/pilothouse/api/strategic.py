@@ -1,7 +1,7 @@
-"""Strategic merge patch (apimachinery util/strategicpatch): a merge patch that knows lists by merge keys.
+"""Strategic merge patch (apimachinery util/strategicpatch): a merge patch that merges lists by keys.
 
 Directives: `$patch` (replace, delete, merge), `$retainKeys`, `$deleteFromPrimitiveList/field` and
-`$setElementOrder/field`. What upstream reports without a reason is errors.Unknown here (500).
+`$setElementOrder/field`. Errors for which upstream has no reason are errors.Unknown (500).
 """
 
 from collections import deque
@@ -25,7 +25,7 @@ List = list[Any]
 
 
 def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> tuple[Any, list[str]]:
-    """The live object with the patch merged in, and what strict decoding complains about in the patch."""
+    """Merge the patch into the live object; returns it with the messages of strict decoding about the patch."""
     try:
         patch, notes = decode_object(body)
     except ValueError as err:
@@ -34,7 +34,7 @@ def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> t
     try:
         for name, member in type.fields.items():
             value = patched.get(name)
-            if value is not live.get(name):  # what is shared has the shape it had
+            if value is not live.get(name):  # shared parts keep their valid form
                 _check_shape(value, member.type)
     except ValueError as err:
         errs = Errors()
@@ -44,9 +44,9 @@ def apply_patch(live: Object, body: bytes, type: Type, strict: bool = True) -> t
 
 
 def apply(live: Object, patch: Object, type: Type) -> Object:
-    """A new object: `live` with `patch` merged in by the patch strategies of `type`.
+    """Merge `patch` into `live` by the patch strategies of `type`, and return a new object.
 
-    Members of `live` that the patch does not name are shared with it.
+    Members of `live` that the patch does not contain are shared with it.
     """
     named = {name.rpartition("/")[2] for name in patch}
     original = {name: copy(value) if name in named else value for name, value in live.items()}
@@ -54,7 +54,7 @@ def apply(live: Object, patch: Object, type: Type) -> Object:
 
 
 def _merge_map(original: Object, patch: Object, type: Type) -> Object:
-    """Merge `patch` into `original`; both are used up."""
+    """Merge `patch` into `original`; both are consumed."""
     if _PATCH in patch:
         return _replaced_map(patch)
     _retain_keys(original, patch)
@@ -93,7 +93,7 @@ def _replaced_map(patch: Object) -> Object:
 
 
 def _retain_keys(original: Object, patch: Object) -> None:
-    """Drop what `$retainKeys` does not name; what the patch sets must be named."""
+    """Drop members that `$retainKeys` does not list; members set by the patch must be listed."""
     if _RETAIN not in patch:
         return
     keys = patch.pop(_RETAIN)
@@ -108,7 +108,7 @@ def _retain_keys(original: Object, patch: Object) -> None:
 
 
 def _merge_ordered_lists(original: Object, patch: Object, type: Type) -> None:
-    """Merge each list that has a `$setElementOrder`, and put it into that order."""
+    """Merge each list that has a `$setElementOrder`, and sort it into that order."""
     for directive in [name for name in patch if name.startswith(_ORDER)]:
         order = _list(patch.pop(directive))
         name = _field_of(directive, _ORDER, _BAD_ORDER)
@@ -130,7 +130,7 @@ def _merge_ordered_lists(original: Object, patch: Object, type: Type) -> None:
 
 
 def _check_order(change: List, order: List, key: str) -> None:
-    """The items of the patch must stand in `order`, in the same sequence; deleted ones need not."""
+    """Check that the patch's items occur in `order` in the same sequence; deleted items need not."""
     if not order or not change:
         return
     items = change
@@ -174,13 +174,13 @@ def _merge_list(original: List, patch: List, type: Type, key: str, deleting: boo
             continue
         at = found[0]
         merged[at] = _merge_map(merged[at], item, type)
-        if key not in merged[at]:  # the patch's item has the key, so it can be lost, but not become another
+        if key not in merged[at]:  # the patch's item has the key, so it can be removed but not changed
             found.popleft()
     return _in_order(merged, patch, original, key, kind)
 
 
 def _places(items: List, key: str) -> dict[Any, deque[int]]:
-    """Where the items with each value of the merge key stand, the first one first."""
+    """Merge key's value -> positions of the items with it, in order."""
     out: dict[Any, deque[int]] = {}
     for at, item in enumerate(items):
         if key in item:
@@ -189,7 +189,7 @@ def _places(items: List, key: str) -> dict[Any, deque[int]]:
 
 
 def _without_special(original: List, patch: List, key: str) -> tuple[List, List]:
-    """Both lists once the items of the patch that carry a directive have done their work."""
+    """Apply the patch's items that have a directive, and return both lists without them."""
     plain: List = []
     gone = set()
     replace = False
@@ -213,8 +213,8 @@ def _without_special(original: List, patch: List, key: str) -> tuple[List, List]
     return original, plain
 
 
-# Order: what the patch names stands in the patch's order; the rest keeps that of the live list, and goes
-# before an item of the patch where it did so in the live list.
+# Order: items in the patch have the patch's order; the others keep that of the live list, and precede an item of the
+# patch if they do so in the live list.
 
 
 def _in_order(merged: List, order: List, live: List, key: str, kind: type) -> List:
@@ -250,18 +250,18 @@ def _place_id(item: Any, key: str) -> Any:
 
 
 def _sorted(items: List, where: dict[Any, int], key: str) -> List:
-    """Stable sort; items that carry `$patch: delete` go last."""
+    """Stable sort that puts items with `$patch: delete` last."""
     last = [item for item in items if isinstance(item, dict) and item.get(_PATCH) == "delete"]
     first = [item for item in items if not (isinstance(item, dict) and item.get(_PATCH) == "delete")]
     return sorted(first, key=lambda item: where.get(_place_id(item, key), -1)) + last
 
 
-# What the patched object must be to become a typed one again (runtime unstructured converter). Times,
-# quantities and the like have rules of their own, which decoding applies.
+# Conditions for decoding the patched object into its type (runtime unstructured converter). Times, quantities
+# and similar types have rules of their own, which decoding applies.
 
 
 def _check_shape(value: Any, type: Type | None) -> None:
-    """ValueError, in upstream's words, for the first value that has no form of its type."""
+    """Raise ValueError with upstream's message for the first value that does not fit its type."""
     if value is None or type is None:
         return
     kind = type.kind
@@ -304,7 +304,7 @@ def _reflect_kind(value: Any) -> str:
     return "map" if isinstance(value, dict) else "slice" if isinstance(value, list) else _go_type(value)
 
 
-# Look-ups in the type.
+# Lookups in the type
 
 
 def _lookup(type: Type, name: str) -> tuple[str, str, Type]:
@@ -337,14 +337,14 @@ def _lookup_list(type: Type, name: str) -> tuple[str, str, Type]:
 
 
 def _field_of(directive: str, prefix: str, wrong: str) -> str:
-    """The field that a directive such as `$setElementOrder/containers` is about."""
+    """The field to which a directive such as `$setElementOrder/containers` refers."""
     head, slash, name = directive.partition("/")
     if not slash or head != prefix:
         raise errors.BadRequest(wrong)
     return name
 
 
-# Values.
+# Values
 
 
 def _put(original: Object, name: str, value: Any) -> None:
@@ -361,7 +361,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _without_directives(value: Any) -> Any:
-    """A value that is taken over whole: maps in it that carry a directive are left out."""
+    """A value that replaces the old one as a whole, without maps that have a directive."""
     if isinstance(value, dict):
         return {name: _without_directives(member) for name, member in value.items() if not _special(member)}
     if isinstance(value, list):
@@ -374,12 +374,12 @@ def _special(value: Any) -> bool:
 
 
 def _kind(value: Any) -> type:
-    """What two values must have in common to be merged: Go's dynamic type."""
+    """Go's dynamic type, which must be equal for two values to be merged."""
     return type(value)
 
 
 def _element_kind(*lists: List) -> type:
-    """The one type of all elements; upstream panics when the first is null."""
+    """The common type of all elements; upstream panics if the first is null."""
     found: type | None = None
     for item in (item for one in lists for item in one):
         if found is None:
@@ -418,7 +418,7 @@ def _same_key(a: Any, b: Any, key: str) -> bool:
 
 
 def _id(value: Any) -> Any:
-    """A scalar as something to compare and hash by; 1, 1.0 and true differ. Go panics for maps and lists."""
+    """A hashable key for a scalar, in which 1, 1.0 and true differ. Go panics for maps and lists."""
     if isinstance(value, (dict, list)):
         raise errors.InternalError(PANIC)
     return (type(value), value)
@@ -431,7 +431,7 @@ def _go_text(value: Any) -> str:
 
 
 def _go_type(value: Any) -> str:
-    """What %s makes of a value's reflected type."""
+    """The text of a value's reflected type for %s."""
     return "%!s(<nil>)" if value is None else gotext.type_name(value)
 
 

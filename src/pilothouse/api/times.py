@@ -1,4 +1,4 @@
-"""Times and base64 text in an object: what Go's parsers take, their messages, and how it is written back."""
+"""Parses and formats times and base64 text as Go does, with Go's error messages."""
 
 import binascii
 import re
@@ -8,13 +8,13 @@ MICROSECONDS = "2006-01-02T15:04:05.000000Z07:00"
 
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _UNIX_EPOCH = 719162 * 86400
-"""Seconds from the start of year 1 to that of 1970."""
+"""Seconds from the start of the year 1 to that of 1970."""
 
 _DIGITS = frozenset("0123456789")
 
 
 class _Reader:
-    """Go's time.Parse for the two layouts of the API."""
+    """Parses time texts as Go's time.Parse does, for the two layouts of the API."""
 
     def __init__(self, text: str, layout: str) -> None:
         self.text = text
@@ -32,13 +32,13 @@ class _Reader:
         return ValueError(f"parsing time {_quote(self.text)}: {what} out of range")
 
     def digits(self, count: int) -> str:
-        """The next `count` digits, or "" when there are fewer."""
+        """The next `count` digits, or "" if there are fewer."""
         found = self.text[self.at : self.at + count]
         return found if len(found) == count and _DIGITS.issuperset(found) else ""
 
     def number(self, element: str, width: int = 2, low: int = 0, high: int = 9999, what: str = "") -> int:
         found = self.digits(width)
-        if not found and element == "15":  # Go takes an hour of one digit
+        if not found and element == "15":  # Go accepts an hour with one digit
             found = self.digits(1)
         if not found:
             raise self.bad(element)
@@ -53,7 +53,7 @@ class _Reader:
         self.at += 1
 
     def micro(self) -> int:
-        """Exactly six decimals, as the layout for microseconds demands."""
+        """Read exactly six decimals, as the layout for microseconds requires."""
         at = self.at
         if self.text[at : at + 1] not in (".", ","):
             raise self.bad(".000000")
@@ -71,7 +71,7 @@ class _Reader:
                 self.at += 1
 
     def offset(self) -> int:
-        """Seconds east of Greenwich."""
+        """Seconds east of UTC."""
         rest = self.text[self.at :]
         if rest[:1] == "Z":
             self.at += 1
@@ -89,7 +89,7 @@ class _Reader:
 
 
 def _quote(text: str) -> str:
-    """Go's quoting in package time: bytes that are no printable ASCII are escaped."""
+    """Quote as Go's package time does: bytes that are not printable ASCII are escaped."""
     out = []
     for char in text:
         if char in '"\\':
@@ -102,7 +102,7 @@ def _quote(text: str) -> str:
 
 
 def _parse(text: str, layout: str) -> tuple[int, int]:
-    """Seconds since the first of January of year 1 and microseconds."""
+    """Seconds since the start of the year 1, and microseconds."""
     reader = _Reader(text, layout)
     year = reader.number("2006", width=4)
     reader.literal("-")
@@ -138,7 +138,7 @@ def _days_in(month: int, year: int) -> int:
 
 
 def _days_before(year: int) -> int:
-    """From the start of year 1; negative for year 0."""
+    """Days from the start of the year 1; negative for the year 0."""
     past = year - 1
     return past * 365 + past // 4 - past // 100 + past // 400
 
@@ -165,7 +165,7 @@ _is_canonical_micro = re.compile(rf"{_DATE}T{_CLOCK}\.\d{{6}}Z", re.ASCII).fullm
 
 
 def time(text: str) -> str | None:
-    """A meta/v1 Time in UTC with whole seconds, None for the zero time; ValueError with Go's message."""
+    """Convert to a meta/v1 Time in UTC with whole seconds, None for the zero time; ValueError with Go's message."""
     if _is_canonical(text):
         return text
     seconds, _ = _parse(text, SECONDS)
@@ -173,7 +173,7 @@ def time(text: str) -> str | None:
 
 
 def micro_time(text: str) -> str | None:
-    """A meta/v1 MicroTime in UTC with six decimals, None when it is the zero time."""
+    """Convert to a meta/v1 MicroTime in UTC with six decimals, None for the zero time; raises ValueError."""
     if _is_canonical_micro(text):
         return text
     seconds, micro = _parse(text, MICROSECONDS)
@@ -181,12 +181,12 @@ def micro_time(text: str) -> str | None:
 
 
 def from_unix(seconds: int) -> str:
-    """`2026-01-02T03:04:05`, in UTC, of seconds since 1970."""
+    """Format seconds since 1970 as `2026-01-02T03:04:05` in UTC."""
     return _format(seconds + _UNIX_EPOCH)
 
 
 def to_unix(text: str) -> tuple[int, int]:
-    """Seconds since 1970 and microseconds of a canonical time of either sort."""
+    """Seconds since 1970 and microseconds of a canonical Time or MicroTime."""
     seconds, micro = _parse(text, MICROSECONDS if "." in text else SECONDS)
     return seconds - _UNIX_EPOCH, micro
 
@@ -195,7 +195,7 @@ _ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 
 
 def base64(text: str) -> str:
-    """Base64 as it is written back; ValueError with Go's message when it is none."""
+    """Canonical base64 of a base64 text; raises ValueError with Go's message."""
     try:
         data = binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError):
@@ -204,7 +204,7 @@ def base64(text: str) -> str:
 
 
 def _without_newlines(text: str) -> str:
-    """Go's decoder passes over line ends; what else it refuses is refused at the same place."""
+    """Remove line ends, which Go's decoder skips; other invalid characters are reported at their position."""
     kept: list[str] = []
     at = 0
     raw = text.encode("utf-8", "surrogatepass").decode("latin-1")
@@ -227,7 +227,7 @@ def _without_newlines(text: str) -> str:
 
 
 def _padding(raw: str, at: int, have: int) -> int:
-    """The position after the padding whose first `=` stands before `at`."""
+    """The position after the padding, whose first `=` is before `at`."""
     if have < 2:
         raise _corrupt(at - 1)
     if have == 2:

@@ -1,4 +1,4 @@
-"""Long steps in parts, between which other threads may run."""
+"""Sorts large collections in parts, so that other threads can run between them."""
 
 from collections.abc import Iterable
 from heapq import merge
@@ -7,11 +7,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PART = 8000
-"""Texts that are sorted in one go, in some milliseconds."""
+"""Texts that are sorted in one step, which takes some milliseconds."""
 
 
 def in_order(texts: Iterable[str]) -> list[str]:
-    """The texts, sorted. A sort is one step for other threads, so many are sorted in parts, which are merged then."""
+    """Sort texts. One sort holds the GIL, so large inputs are sorted in parts, which are then merged."""
     texts = list(texts)
     if len(texts) <= PART:
         return sorted(texts)
@@ -19,7 +19,7 @@ def in_order(texts: Iterable[str]) -> list[str]:
 
 
 def sorted_members(value: dict[str, T]) -> dict[str, T]:
-    """The same object with its members in order."""
+    """The object with its members sorted by name."""
     if len(value) <= PART:
         return dict(sorted(value.items()))
     return {name: value[name] for name in in_order(value)}

@@ -1,1 +1,1 @@
-"""Builds a server out of its parts, starts them, and closes them: the one package that knows all others."""
+"""Builds a server from its parts, starts and closes them; the only package that imports all others."""

@@ -1,4 +1,4 @@
-"""Authenticators and the issuer of tokens, as the flags name them."""
+"""Creates the authenticators and the token issuer that the flags configure."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path

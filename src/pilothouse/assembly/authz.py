@@ -1,4 +1,4 @@
-"""The authorizers that the flags name."""
+"""Creates the authorizers that the flags configure."""
 
 from collections.abc import Sequence
 from pathlib import Path

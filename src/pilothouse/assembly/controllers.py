@@ -1,4 +1,4 @@
-"""What writes by itself: the objects of a fresh cluster, the controllers, and what tells of this server among others."""
+"""Creates what writes on its own: bootstrap objects, this server's lease and endpoint, and the controllers."""
 
 import socket
 from collections.abc import Callable
@@ -94,7 +94,7 @@ class Writers:
         return [bootstrap.Rest(writer, waiting, self.pause)] if waiting else []
 
     def presence(self, planned: list[Planned]) -> list[Background]:
-        """What tells of this server while it serves, in a store that others share: its lease, and its endpoint."""
+        """The publishers of this server's identity lease and endpoint, for stores shared with other servers."""
         if not self.registry.storage.shared:
             return []
         client = self.client(SERVER)

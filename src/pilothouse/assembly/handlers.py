@@ -1,4 +1,4 @@
-"""Everything between the registry and the listener: the stages of a request, and the handlers that answer it."""
+"""Creates the request pipeline and the handlers, which connect the listener to the registry."""
 
 from dataclasses import dataclass
 

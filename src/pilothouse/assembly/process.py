@@ -1,4 +1,4 @@
-"""The process of one server: from its start to the signal that ends it."""
+"""Runs the process of one server, from its start to the signal that stops it."""
 
 import asyncio
 import signal

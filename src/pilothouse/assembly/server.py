@@ -1,4 +1,4 @@
-"""One API server: opens its parts in order, and closes them in the opposite one."""
+"""One API server: opens its parts in order, and closes them in reverse order."""
 
 import asyncio
 import pathlib

@@ -1,4 +1,4 @@
-"""What the rules of a few kinds need beside the objects, and the address that this server tells others."""
+"""Creates the allocators and policies that a few kinds need for writes, and determines the advertised address."""
 
 import ipaddress
 import socket

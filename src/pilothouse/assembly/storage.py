@@ -1,4 +1,4 @@
-"""The storage that the flags ask for, and what reads and writes objects through it."""
+"""Opens the storage that the flags configure, with encryption and watch cache, and creates the store over it."""
 
 import functools
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,4 +1,4 @@
-"""Authentication: who is asking. The union of the methods, anonymous last, with a cache of token results."""
+"""Determines the user of a request: tries all methods, anonymous last, and caches the results of tokens."""
 
 import base64
 import time

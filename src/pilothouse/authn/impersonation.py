@@ -1,4 +1,4 @@
-"""Impersonation: acting as another user, if the authorizer lets the caller (constrained impersonation, KEP-5284)."""
+"""Impersonation: requests on behalf of other users, if the authorizer allows it (KEP-5284)."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Keys that sign and check JSON web tokens: PEM in, JWKS out. Loads its libraries at the first key."""
+"""Keys that sign and verify JSON web tokens: read from PEM, published as JWKS. Imports its libraries lazily."""
 
 import base64
 import functools

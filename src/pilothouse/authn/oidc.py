@@ -1,4 +1,4 @@
-"""ID tokens of OpenID Connect providers (--oidc-*, and the jwt part of AuthenticationConfiguration)."""
+"""Verifies ID tokens of OpenID Connect providers (--oidc-*, and the jwt part of AuthenticationConfiguration)."""
 
 import asyncio
 import json

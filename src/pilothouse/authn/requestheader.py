@@ -1,4 +1,4 @@
-"""Users that a front proxy names in headers, trusted by its client certificate (--requestheader-*)."""
+"""Users from the headers of a front proxy, which its client certificate authenticates (--requestheader-*)."""
 
 import re
 import time

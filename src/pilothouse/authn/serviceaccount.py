@@ -1,4 +1,4 @@
-"""Service account tokens: issuing bound ones, checking bound and legacy ones, the discovery document."""
+"""Service account tokens: issues bound ones, verifies bound and legacy ones, publishes the discovery document."""
 
 import base64
 import hmac

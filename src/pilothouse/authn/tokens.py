@@ -1,4 +1,4 @@
-"""Tokens that are looked up: the static token file and the bootstrap tokens among kube-system's secrets."""
+"""Looks up tokens in the static token file and among the bootstrap token secrets of kube-system."""
 
 import base64
 import csv

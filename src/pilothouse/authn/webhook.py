@@ -1,4 +1,4 @@
-"""Tokens that a remote service judges by TokenReview (--authentication-token-webhook-config-file)."""
+"""Authenticates tokens by TokenReview at a webhook (--authentication-token-webhook-config-file)."""
 
 import time
 from collections.abc import Callable, Sequence

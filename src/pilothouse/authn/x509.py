@@ -1,4 +1,4 @@
-"""Client certificates: CN is the user, O the groups. Loads `cryptography` at the first certificate."""
+"""Authenticates client certificates: CN is the user, O the groups. Imports `cryptography` lazily."""
 
 import functools
 import time

@@ -1,4 +1,4 @@
-"""Who may do what. The union of the authorizers in the order of --authorization-mode."""
+"""Decides whether a request is allowed: asks the authorizers in the order of --authorization-mode."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Nobody grants more than they hold: the checks on writes of roles and bindings, and aggregated roles."""
+"""Prevents privilege escalation by writes of roles and bindings, and computes aggregated roles."""
 
 from collections.abc import Iterable, Sequence
 

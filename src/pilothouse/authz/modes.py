@@ -1,4 +1,4 @@
-"""The authorizers that --authorization-mode names."""
+"""Creates the authorizers for the names in --authorization-mode."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What kubelets may do: their own node and lease, and the objects that pods on their node refer to."""
+"""The Node authorizer: kubelets may use their own node and lease, and objects that pods on their node refer to."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Role based access control: an index of bindings by subject, and the decisions taken from it."""
+"""Role based access control: indexes bindings by subject and decides requests by them."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What pods and volumes refer to: service accounts, secrets, config maps and claims (upstream's visitors)."""
+"""Finds the service accounts, secrets, config maps and claims that pods and volumes refer to (upstream's visitors)."""
 
 from collections.abc import Iterator
 

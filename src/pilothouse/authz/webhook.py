@@ -1,4 +1,4 @@
-"""Decisions of a remote service, asked by SubjectAccessReview (--authorization-webhook-config-file)."""
+"""Asks a webhook for decisions by SubjectAccessReview (--authorization-webhook-config-file)."""
 
 import json
 import time

@@ -1,1 +1,1 @@
-"""Optional in-process controllers; they use the same store as users. Imports registry."""
+"""Optional controllers within the server's process; they use the same store as users do. Imports registry."""

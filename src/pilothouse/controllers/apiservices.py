@@ -1,6 +1,6 @@
-"""APIServices: what others serve, whether they can be reached, and an object for each custom group version.
+"""Registers APIServices, checks whether their backends are available, and creates those of custom resources.
 
-Three controllers of upstream's kube-aggregator in one: registration, availability and autoregistration.
+Combines three controllers of upstream's kube-aggregator: registration, availability and autoregistration.
 """
 
 import asyncio
@@ -26,24 +26,24 @@ GROUP = "apiregistration.k8s.io"
 MANAGED = "kube-aggregator.kubernetes.io/automanaged"
 ATTEMPTS = 5
 RECHECK, RETRY = 30.0, 1.0
-"""Seconds after which a backend is looked at again: one that answered, one that did not."""
+"""Seconds until a backend is checked again: after a success, after a failure."""
 
 
 class Announcements(Protocol):
-    """Where the group versions are told of: the discovery documents of this server."""
+    """Receives the group versions to announce: implemented by this server's discovery documents."""
 
     def announce(self, group: str, version: str) -> None:
-        """Name a version that has an APIService and that this server answers itself."""
+        """Announce a version that has an APIService and that this server answers itself."""
 
     def set_remote(self, group: str, version: str, resources: list[Object] | None) -> None:
-        """Tell of a version that another server answers; None: it does not say what it serves."""
+        """Announce a version that another server answers; `resources` None means that they are unknown."""
 
     def remove_remote(self, group: str, version: str) -> None:
-        """Tell of a version no longer."""
+        """Stop announcing a version."""
 
 
 class APIServices(Background):
-    """Follows APIServices, and the Services and EndpointSlices that they lead to."""
+    """Follows APIServices, and the Services and EndpointSlices behind them."""
 
     def __init__(self, client: Client, discovery: Announcements, remote: RemoteDiscovery) -> None:
         self.client = client
@@ -52,10 +52,10 @@ class APIServices(Background):
         self.remote = remote
         self.queue = WorkQueue("apiservices", self._sync)
         self._wanted: set[str] = set()
-        self._behind: dict[tuple[str, str], set[str]] = {}
-        """Service (namespace, name) -> the APIServices that lead to it."""
+        self._by_service: dict[tuple[str, str], set[str]] = {}
+        """Service (namespace, name) -> the APIServices that point to it."""
         self._versions: dict[str, tuple[str, str]] = {}
-        """APIService -> its group version as it was last registered."""
+        """APIService -> the group version under which it is registered."""
 
     def start(self) -> None:
         catalog = self.client.catalog
@@ -69,7 +69,7 @@ class APIServices(Background):
     async def close(self) -> None:
         await self.queue.close()
 
-    # What has changed
+    # Changes
 
     def _changed(self, key: str, new: Object | None, old: Object | None) -> None:
         name = key.rpartition("/")[2]
@@ -81,20 +81,20 @@ class APIServices(Background):
 
     def _service(self, key: str, new: Object | None, old: Object | None) -> None:
         namespace, name = key.split("/")[-2:]
-        self._touch(namespace, name)
+        self._recheck(namespace, name)
 
     def _slice(self, key: str, new: Object | None, old: Object | None) -> None:
         obj = new or old
         if obj is not None:
             labels = obj["metadata"].get("labels") or {}
-            self._touch(obj["metadata"]["namespace"], labels.get("kubernetes.io/service-name", ""))
+            self._recheck(obj["metadata"]["namespace"], labels.get("kubernetes.io/service-name", ""))
 
-    def _touch(self, namespace: str, name: str) -> None:
-        for apiservice in self._behind.get((namespace, name), ()):
+    def _recheck(self, namespace: str, name: str) -> None:
+        for apiservice in self._by_service.get((namespace, name), ()):
             self.queue.add(apiservice)
 
     def _catalog_changed(self, group: str, version: str) -> None:
-        """Have an APIService for what custom resources add, and take it away with the last of them."""
+        """Create an APIService for a group version of custom resources; delete it with the last of its resources."""
         if group == GROUP:
             return
         name, resources = f"{version}.{group}", self.client.catalog.resources(group, version)
@@ -109,7 +109,7 @@ class APIServices(Background):
     # Registration
 
     def _register(self, name: str, obj: Object) -> None:
-        """Take a group version into the catalog and into discovery."""
+        """Register a group version in the catalog and in discovery."""
         spec = obj["spec"]
         version = (spec.get("group", ""), spec.get("version", ""))
         catalog, priority = self.client.catalog, (spec["groupPriorityMinimum"], spec["versionPriority"])
@@ -122,7 +122,7 @@ class APIServices(Background):
             catalog.backends.pop(version, None)
             self.discovery.announce(*version)
             return
-        self._behind.setdefault((service["namespace"], service["name"]), set()).add(name)
+        self._by_service.setdefault((service["namespace"], service["name"]), set()).add(name)
         self._route(version, backend_of(obj))
 
     def _route(self, version: tuple[str, str], backend: Backend) -> None:
@@ -139,12 +139,12 @@ class APIServices(Background):
             self.discovery.remove_remote(*version)
 
     def _forget_service(self, name: str) -> None:
-        for key, names in list(self._behind.items()):
+        for key, names in list(self._by_service.items()):
             names.discard(name)
             if not names:
-                del self._behind[key]
+                del self._by_service[key]
 
-    # Keeping in step
+    # Reconciliation
 
     async def _sync(self, name: str) -> float | None:
         obj = self.client.get(self.apiservices, "", name)
@@ -159,7 +159,7 @@ class APIServices(Background):
         return await self._check(name, obj)
 
     async def _automanage(self, name: str, obj: Object | None) -> bool:
-        """Create, mend or delete the object of a group version of ours; whether that was all."""
+        """Create, correct or delete the APIService of a local group version; returns whether nothing is left to do."""
         wanted = _local(name) if name in self._wanted else None
         if obj is None:
             if wanted is not None:
@@ -176,7 +176,7 @@ class APIServices(Background):
         return False
 
     async def _check(self, name: str, obj: Object) -> float:
-        """Judge whether a backend can be reached, and say so in the condition."""
+        """Check whether a backend is available and set the condition Available."""
         reason, message = self._fault(obj)
         if not reason:
             message = await self._probe(obj)
@@ -195,7 +195,7 @@ class APIServices(Background):
         return RECHECK
 
     def _fault(self, obj: Object) -> tuple[str, str]:
-        """Reason and message of what the cluster's objects tell already."""
+        """Reason and message of a failure that shows in the cluster's objects; upstream's order and texts."""
         ref, readers = obj["spec"]["service"], self.client.readers
         namespace, name, number = ref["namespace"], ref["name"], ref.get("port", 443)
         service = readers.get("services", namespace, name)
@@ -221,11 +221,11 @@ class APIServices(Background):
         return "", ""
 
     async def _probe(self, obj: Object) -> str:
-        """What the last of some attempts failed of, "" as soon as one succeeds."""
+        """Probe the backend several times at once: "" as soon as one attempt succeeds, else the last error."""
         spec, message = obj["spec"], ""
         backend, group, version = backend_of(obj), spec.get("group", ""), spec["version"]
-        calls = [self.remote.probe(backend, group, version) for _ in range(ATTEMPTS)]
-        tasks = [asyncio.ensure_future(call) for call in calls]
+        attempts = [self.remote.probe(backend, group, version) for _ in range(ATTEMPTS)]
+        tasks = [asyncio.ensure_future(call) for call in attempts]
         try:
             for done in asyncio.as_completed(tasks):
                 message = await done
@@ -237,7 +237,7 @@ class APIServices(Background):
         return message
 
     async def _announce(self, obj: Object) -> None:
-        """Show in discovery what a backend serves; as stale while it does not tell."""
+        """Announce a backend's resources in discovery; as stale if the backend does not list them."""
         version = (obj["spec"].get("group", ""), obj["spec"]["version"])
         backend = self.client.catalog.backends.get(version)
         if backend is None or backend.uid != obj["metadata"]["uid"]:
@@ -265,7 +265,7 @@ class APIServices(Background):
 
 
 def backend_of(obj: Object) -> Backend:
-    """What an APIService with a Service says."""
+    """The backend that an APIService with a Service describes."""
     spec, service = obj["spec"], obj["spec"]["service"]
     conditions = (obj.get("status") or {}).get("conditions") or ()
     return Backend(
@@ -301,7 +301,7 @@ def _serves(slice_: Object, port_name: str) -> bool:
 
 
 def _with_condition(status: Object | None, condition: Object) -> Object:
-    """The status with a condition set; the time stays while the status does (SetAPIServiceCondition)."""
+    """Set a condition in a status; its transition time changes only with its status (SetAPIServiceCondition)."""
     conditions = list((status or {}).get("conditions") or ())
     for at, old in enumerate(conditions):
         if old["type"] == condition["type"]:

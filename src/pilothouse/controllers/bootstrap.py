@@ -1,4 +1,4 @@
-"""The objects that a server makes when it starts, and how it mends those that it finds."""
+"""Creates the objects of a fresh cluster at start, and reconciles those that exist."""
 
 import asyncio
 import base64
@@ -24,8 +24,8 @@ from pilothouse.storage.interface import StorageError
 
 log = Logger(__name__)
 
-AGAIN = 10.0
-"""Seconds between two attempts to make what has to wait."""
+RETRY_SECONDS = 10.0
+"""Seconds between two attempts to create the objects that could not be created."""
 
 _RBAC = "rbac.authorization.k8s.io"
 _AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
@@ -39,7 +39,7 @@ _MANDATORY = frozenset({"exempt", "catch-all"})
 
 @dataclass(slots=True, frozen=True, kw_only=True)
 class Settings:
-    """What the objects tell of this server. The authorities are PEM texts; `now` is an RFC 3339 time."""
+    """Settings of this server that its bootstrap objects contain. CAs are PEM texts; `now` is an RFC 3339 time."""
 
     advertise_address: str
     secure_port: int
@@ -57,9 +57,9 @@ class Settings:
 
 @dataclass(slots=True, frozen=True)
 class Planned:
-    """An object that must be there, without the fields that a write gives it (uid, times, managed fields).
+    """A bootstrap object, without the fields that a write sets (uid, times, managed fields).
 
-    `manager` owns everything but the status; `status_manager` applied that to the status subresource.
+    `manager` owns everything except the status; `status_manager` has applied the status subresource.
     """
 
     group: str
@@ -81,30 +81,30 @@ class Planned:
 
 
 class Writer(Protocol):
-    """How objects are read and written, in the name of a field manager."""
+    """Reads and writes bootstrap objects on behalf of a field manager."""
 
     def get(self, planned: Planned) -> Object | None:
-        """A private copy of the object that stands in the place of a planned one."""
+        """A private copy of the stored object with the planned object's name; None if it does not exist."""
 
     async def create_missing(self, planned: Sequence[Planned]) -> None:
-        """Create these objects, in one transaction where the store can; one that is there is left.
+        """Create objects that do not exist, in one transaction if the store supports it; existing ones are kept.
 
-        EncryptionError when some could not be encrypted; the others were made.
+        Raises EncryptionError if some could not be encrypted; the others are created.
         """
 
     async def change(self, planned: Planned, edit: Callable[[Object], None]) -> None:
-        """Read, edit in place and write."""
+        """Read the stored object, edit it in place and write it."""
 
     async def delete(self, planned: Planned) -> None:
-        """Delete what stands in the place of a planned object."""
+        """Delete the stored object with the planned object's name."""
 
 
 async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
-    """Create what is missing, then bring what stands there up to date.
+    """Create missing objects and reconcile existing ones.
 
-    The answer is what has to wait: what stands there can not be read now, or nothing can be encrypted.
+    Returns the objects to retry later: those that cannot be decrypted or encrypted now.
     """
-    missing, there, waiting = [], [], []
+    missing, existing, waiting = [], [], []
     for p in planned:
         try:
             live = writer.get(p)
@@ -115,15 +115,15 @@ async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
         if live is None:
             missing.append(p)
         else:
-            there.append((p, live))
+            existing.append((p, live))
     try:
         await writer.create_missing(missing)
     except EncryptionError as err:
         log.warning("Objects of a fresh cluster have to wait", count=len(missing), err=err)
         waiting += missing
-    for p, live in there:
+    for p, live in existing:
         try:
-            await _mend(writer, p, live)
+            await _reconcile(writer, p, live)
         except errors.InternalError as err:
             log.warning("An object of a fresh cluster has to wait", resource=p.plural, name=p.name, err=err)
             waiting.append(p)
@@ -147,14 +147,14 @@ class Rest(BackgroundTask):
                 log.warning("Objects of a fresh cluster have to wait", count=len(self._waiting), err=err)
 
 
-async def _mend(writer: Writer, planned: Planned, live: Object) -> None:
+async def _reconcile(writer: Writer, planned: Planned, live: Object) -> None:
     if planned.plural in ("roles", "clusterroles"):
         await _write(writer, planned, live, reconciled_role(live, planned.obj))
     elif planned.plural in ("rolebindings", "clusterrolebindings"):
         if _protected(live):
             return
         if live.get("roleRef") != planned.obj["roleRef"]:
-            # A roleRef cannot be changed.
+            # A roleRef is immutable.
             await writer.delete(planned)
             await writer.create_missing([planned])
             return
@@ -196,7 +196,7 @@ _RESTORED = {
     "configmaps": ("data",),
     "leases": ("spec",),
 }
-"""Members that are put back to what is planned at every start."""
+"""Resource -> members that are reset to their planned value at every start."""
 
 
 def _restored(live: Object, planned: Object, members: tuple[str, ...]) -> Object:
@@ -212,11 +212,11 @@ def _restored(live: Object, planned: Object, members: tuple[str, ...]) -> Object
 
 
 _MERGED_DATA = frozenset({"kube-apiserver-legacy-service-account-token-tracking"})
-"""Config maps whose first value stays."""
+"""Config maps in which existing data keeps precedence."""
 
 
 def reconciled_role(live: Object, expected: Object) -> Object:
-    """The role with what it lacks added; nothing is ever taken away, and a protected role is left alone."""
+    """The role with missing rules added. Nothing is removed; a role without autoupdate is unchanged."""
     if _protected(live):
         return live
     role = {**live, "metadata": _merged_metadata(live, expected)}
@@ -232,7 +232,7 @@ def reconciled_role(live: Object, expected: Object) -> Object:
 
 
 def reconciled_binding(live: Object, expected: Object) -> Object:
-    """The binding with the subjects it lacks added, unless it is protected."""
+    """The binding with missing subjects added, unless autoupdate is off."""
     if _protected(live):
         return live
     own = live.get("subjects") or []
@@ -244,7 +244,7 @@ def reconciled_binding(live: Object, expected: Object) -> Object:
 
 
 def reconciled_flow(live: Object, expected: Object) -> Object:
-    """A flow schema or priority level at its built-in spec, unless its owner wants to keep an edited one."""
+    """A flow schema or priority level with its built-in spec, unless autoupdate is off or its user has edited it."""
     annotations = live["metadata"].get("annotations") or {}
     mandatory = expected["metadata"]["name"] in _MANDATORY
     autoupdate = annotations.get(_FLOW_AUTOUPDATE)
@@ -273,7 +273,7 @@ def _merged_metadata(live: Object, expected: Object) -> Object:
 
 
 def objects(settings: Settings) -> list[Planned]:
-    """All that a server with these settings makes, in the order in which it should be made."""
+    """All bootstrap objects of a server with these settings, in the order in which they are created."""
     return [
         *_data("namespaces", "", "v1"),
         *_data("rbac", _RBAC, "v1"),
@@ -287,7 +287,7 @@ def objects(settings: Settings) -> list[Planned]:
 
 
 def node_rules() -> list[Object]:
-    """What every node may do: the rules of the role system:node."""
+    """The rules of the cluster role system:node, which every node has."""
     found = next(
         o for o in _load("rbac") if o["kind"] == "ClusterRole" and o["metadata"]["name"] == "system:node"
     )
@@ -352,7 +352,7 @@ def _api_services(settings: Settings) -> Iterator[Planned]:
 
 
 def _network(settings: Settings) -> Iterator[Planned]:
-    """The Service `kubernetes` with its address, endpoints and the range it is from."""
+    """The Service `kubernetes` with its IP address, endpoints and ServiceCIDR."""
     networks = [ipaddress.ip_network(cidr, strict=False) for cidr in settings.service_cidrs]
     ip = str(networks[0].network_address + 1)
     family = f"IPv{networks[0].version}"
@@ -408,7 +408,7 @@ def _kubernetes_service(settings: Settings, ip: str, family: str) -> Object:
 
 def _endpoints(settings: Settings) -> Iterator[Planned]:
     address = ipaddress.ip_address(settings.advertise_address)
-    if address.is_loopback:  # no rule of endpoints lets it in, and nobody else could use it
+    if address.is_loopback:  # endpoints may not be loopback addresses
         return
     port = {"name": "https", "port": settings.secure_port, "protocol": "TCP"}
     endpoints = _object(
@@ -460,7 +460,7 @@ def _list(texts: tuple[str, ...]) -> str:
 
 
 def _identity(settings: Settings) -> Planned:
-    """The lease that tells that this server is there."""
+    """The identity lease of this server."""
     digest = sha256(settings.hostname.encode()).digest()[:16]
     name = "apiserver-" + base64.b32encode(digest).decode().rstrip("=").lower()
     host = settings.advertise_address

@@ -1,4 +1,4 @@
-"""Writes the objects of a fresh cluster: what is missing in one transaction, the rest as any client would."""
+"""Writes bootstrap objects: all missing ones in one transaction, later changes as any client does."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ class BootstrapWriter:
         self.services = services
 
     def _resource(self, planned: Planned) -> Resource | None:
-        """None when the group is switched off."""
+        """The planned object's resource; None if its group is disabled."""
         return self.catalog.get(planned.group, planned.version, planned.plural)
 
     def _client(self, planned: Planned) -> Client:
@@ -46,7 +46,7 @@ class BootstrapWriter:
             if resource is not None:
                 ctx = self._context(resource, one)
                 writes.append((ctx, self._op(resource, ctx, one)))
-        # Each object has a revision of its own; what is asked for together leaves in one commit.
+        # One operation per transaction, so that each object has its own revision; the store commits them together.
         tasks = (self.store.storage.txn([op]) for _, op in writes)
         failed: BaseException | None = None
         for (ctx, _), result in zip(
@@ -55,7 +55,7 @@ class BootstrapWriter:
             if isinstance(result, BaseException) and not isinstance(result, RevisionConflict):
                 await undo(ctx)
                 failed = failed or result
-        if failed is not None:  # a conflict is none: another instance is starting too
+        if failed is not None:  # a conflict is no failure: another server is starting too
             raise failed
 
     def _context(self, resource: Resource, planned: Planned) -> WriteContext:
@@ -120,7 +120,7 @@ class BootstrapWriter:
 
 
 def _track_status(resource: Resource, planned: Planned, obj: Object, now: str) -> None:
-    """The status was applied, by a manager of its own."""
+    """Record in managedFields that a separate manager applied the status."""
     config = {member: obj[member] for member in ("kind", "apiVersion", "status")}
     applied = apply.apply(
         obj,

@@ -1,7 +1,7 @@
-"""Accepts the names of custom resource definitions, serves them, and empties those that are deleted.
+"""Accepts the names of custom resource definitions, serves them, and deletes their objects with them.
 
-Upstream: apiextensions-apiserver pkg/controller/{status,establish,apiapproval,finalizer}. Names are worked out group
-by group, one at a time, from an index of what is accepted; nothing is read from the store for it.
+Upstream: apiextensions-apiserver pkg/controller/{status,establish,apiapproval,finalizer}. Names are resolved
+one group at a time from an index of accepted names, without reading the store.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from pilothouse.registry.resource import Resource
 
 log = Logger(__name__)
 
-AGAIN = 0.25
-"""Seconds between two looks at the objects of a definition that is going away."""
+RETRY_SECONDS = 0.25
+"""Seconds between two checks of the remaining objects of a definition that is being deleted."""
 BATCH = 256
 LARGE = 128 << 10
-"""Bytes of a definition from which on its schemas take milliseconds to compile."""
+"""Bytes; the schemas of definitions above this size take milliseconds to compile, so a thread does it."""
 
 FAULT = "NonStructuralSchema"
-"""The condition of a definition that is stored and cannot be served."""
+"""The condition of a stored definition that cannot be served."""
 
 APPROVAL = {
     "invalid": ("False", "InvalidAnnotation"),
@@ -42,7 +42,7 @@ APPROVAL = {
 
 
 class _Accepted:
-    """The accepted names of the definitions of one group, and how many definitions have each of them."""
+    """The accepted names of each definition of a group, and the number of definitions for each name."""
 
     def __init__(self) -> None:
         self.names: dict[str, Object] = {}
@@ -50,7 +50,7 @@ class _Accepted:
         self.kinds: Counter[str] = Counter()
 
     def put(self, definition: str, names: Object | None) -> Object | None:
-        """Note the names of a definition, None when it is gone; gives those that it had."""
+        """Set a definition's names, None if it is deleted; returns its previous names."""
         before = self.names.pop(definition, None)
         if before is not None:
             self._count(before, -1)
@@ -72,27 +72,27 @@ class _Accepted:
 
 
 class CustomResourceDefinitions(Background):
-    """Follows the definitions; always on, for without it none of them is served."""
+    """Follows the definitions. Always enabled, because custom resources are served only through it."""
 
     def __init__(self, client: Client, definitions: Definitions) -> None:
         self.client = client
         self.definitions = definitions
         self.resource = client.resource(GROUP, "v1", "customresourcedefinitions")
         self._accepted: dict[str, _Accepted] = defaultdict(_Accepted)
-        """The accepted names of every definition, by group."""
+        """Group -> accepted names of its definitions."""
         self._waiting: dict[str, dict[str, None]] = defaultdict(dict)
-        """Definitions whose status is not what it should be, by group."""
+        """Group -> definitions whose status must be updated."""
         self._refused: dict[str, set[str]] = defaultdict(set)
-        """Those of them that wait for another's names."""
+        """Group -> definitions that wait for names which another definition has."""
         self._naming = WorkQueue("crd-naming", self._name_group)
         self._deleting = WorkQueue("crd-deletion", self._empty, workers=4)
         self._compiling = WorkQueue("crd-compilation", self._compile, workers=1)
 
     def start(self) -> None:
-        """Serve what there is, and follow what happens."""
+        """Serve the existing definitions and follow their changes."""
         cache = self.client.store.cache(self.resource)
         for entry in cache.list(self.resource.key_prefix, None).entries:
-            self._seen(entry.value)
+            self._process(entry.value)
         cache.subscribe(self._changed)
 
     async def close(self) -> None:
@@ -102,18 +102,18 @@ class CustomResourceDefinitions(Background):
 
     def _changed(self, new: Entry | None, old: Entry | None) -> None:
         if new is not None:
-            self._seen(new.value)
+            self._process(new.value)
         elif old is not None:
-            self._gone(orjson.loads(old.value))
+            self._unregister(orjson.loads(old.value))
 
-    def _seen(self, raw: bytes) -> None:
-        """A definition as it is now; one that nothing can be made of keeps no other from being served."""
+    def _process(self, raw: bytes) -> None:
+        """Process a stored definition; one that cannot be processed does not stop the others."""
         try:
-            self._take_in(raw, orjson.loads(raw))
+            self._register(raw, orjson.loads(raw))
         except Exception:
             log.exception("A definition cannot be read", begins=repr(raw[:200]))
 
-    def _take_in(self, raw: bytes, obj: Object) -> None:
+    def _register(self, raw: bytes, obj: Object) -> None:
         name, group = obj["metadata"]["name"], obj["spec"].get("group", "")
         accepted = (obj.get("status") or {}).get("acceptedNames") or {}
         before = self._accepted[group].put(name, accepted)
@@ -129,7 +129,7 @@ class CustomResourceDefinitions(Background):
         if metadata.get("deletionTimestamp") and CLEANUP in (metadata.get("finalizers") or ()):
             self._deleting.add(name)
 
-    def _gone(self, obj: Object) -> None:
+    def _unregister(self, obj: Object) -> None:
         name, group = obj["metadata"]["name"], obj["spec"].get("group", "")
         self._accepted[group].put(name, None)
         self._refused[group].discard(name)
@@ -140,19 +140,19 @@ class CustomResourceDefinitions(Background):
                 index.pop(group, None)
 
     def _retry(self, group: str) -> None:
-        """Names have come free: look again at those that wait for some."""
+        """Names were released: process the definitions again that wait for names."""
         if self._refused[group]:
             self._waiting[group].update(dict.fromkeys(self._refused[group]))
             self._refused[group].clear()
             self._naming.add(group)
 
     async def _compile(self, name: str) -> None:
-        """Compile the schemas of a large definition on a thread, so that its first object holds up nobody."""
+        """Compile a large definition's schemas on a thread, so that its first request does not block the loop."""
         definition = self.definitions.get(name)
         if definition is not None:
             await asyncio.to_thread(definition.compile)
 
-    # Names and conditions.
+    # Names and conditions
 
     async def _name_group(self, group: str) -> float | None:
         waiting = self._waiting[group]
@@ -182,7 +182,7 @@ class CustomResourceDefinitions(Background):
         await self.client.change(self.resource, "", name, edit, "status", obj["metadata"]["uid"])
 
     def _status(self, group: str, obj: Object, now: str) -> Object:
-        """The status that a definition should have."""
+        """The status that a definition should have now."""
         out: Object = {"status": dict(obj["status"])}
         names, wrong = self._names(group, obj)
         status: Object = out["status"]
@@ -219,7 +219,7 @@ class CustomResourceDefinitions(Background):
             set_condition(out, "Established", "True", "InitialNamesAccepted", why, now)
 
     def _names(self, group: str, obj: Object) -> tuple[Object, tuple[str, str] | None]:
-        """The names that are accepted, and reason and message when one that is asked for is not."""
+        """The accepted names; and reason and message if a requested name is taken."""
         asked, have = obj["spec"]["names"], obj["status"].get("acceptedNames") or {}
         resources, kinds = self._accepted[group].resources, self._accepted[group].kinds
         out: Object = dict(have)
@@ -242,14 +242,14 @@ class CustomResourceDefinitions(Background):
                 texts = list(dict.fromkeys(f"{quote(name)} is already in use" for name in clashes))
                 wrong = reason, texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
             else:
-                _take(out, member, asked)
-        _take(out, "categories", asked)
+                _copy_name(out, member, asked)
+        _copy_name(out, "categories", asked)
         return out, wrong
 
-    # Deletion.
+    # Deletion
 
     async def _empty(self, name: str) -> float | None:
-        """Delete a definition's objects; once none is left, let it go."""
+        """Delete a definition's objects, and remove its finalizer once none is left."""
         obj = self.client.get(self.resource, "", name)
         if obj is None or not obj["metadata"].get("deletionTimestamp"):
             return None
@@ -262,7 +262,7 @@ class CustomResourceDefinitions(Background):
         else:
             if await self._delete_all(definition.storage):
                 await self._report(name, uid)
-                return AGAIN
+                return RETRY_SECONDS
             outcome = ("InstanceDeletionCompleted", "removed all instances")
 
         def finish(live: Object) -> None:
@@ -279,7 +279,7 @@ class CustomResourceDefinitions(Background):
         return None
 
     async def _delete_all(self, resource: Resource) -> bool:
-        """Delete every object; whether some are left, because something holds them."""
+        """Delete all objects of a resource; returns whether some remain, for example because of finalizers."""
         cache, after = self.client.store.readable(resource), ""
         while True:
             listing = cache.list(resource.key_prefix, None, after=after, limit=BATCH)
@@ -303,8 +303,8 @@ class CustomResourceDefinitions(Background):
             return
 
 
-def _take(out: Object, member: str, asked: Object) -> None:
-    """Take over a name that is asked for, or its absence."""
+def _copy_name(out: Object, member: str, asked: Object) -> None:
+    """Copy a requested name into the accepted names, or remove it."""
     if asked.get(member) is None:
         out.pop(member, None)
     else:
@@ -312,7 +312,7 @@ def _take(out: Object, member: str, asked: Object) -> None:
 
 
 def _unfinished(obj: Object, fault: str) -> bool:
-    """Whether the status of a definition may have to change."""
+    """Whether the definition's status may have to be updated."""
     status = obj.get("status") or {}
     if bool(fault) != rules.is_true(obj, FAULT):
         return True

@@ -1,4 +1,4 @@
-"""Tells in a flow schema's condition Dangling whether the priority level that it names exists."""
+"""Sets the condition Dangling of flow schemas: whether their priority level exists."""
 
 from pilothouse import errors
 from pilothouse.api import meta

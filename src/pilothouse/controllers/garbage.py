@@ -1,6 +1,7 @@
-"""Garbage collection by owner references: background, foreground and orphan (kube-controller-manager's garbage collector).
+"""Garbage collection by owner references: background, foreground and orphan (kube-controller-manager's
+garbagecollector).
 
-Objects without owner references cost nothing here: the cache's bytes are searched for the member before anything is
+Objects without owner references are cheap: the cached bytes are searched for the member name before they are
 decoded.
 """
 
@@ -23,7 +24,7 @@ WAITS = [f'"{finalizer}"'.encode() for finalizer in (FOREGROUND, ORPHAN)]
 
 
 class GarbageCollector(Background):
-    """Knows which objects name which owner, and acts when an owner goes away or is being deleted."""
+    """Indexes objects by their owners and acts when an owner is deleted or is being deleted."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -35,7 +36,7 @@ class GarbageCollector(Background):
         self.deleting = WorkQueue("garbage-owners", self._finish)
 
     def start(self) -> None:
-        """Follow every stored resource, and those that are served later on."""
+        """Follow every stored resource, including those that are added later."""
         self.client.catalog.changed.append(lambda group, version: self._follow())
         self._follow()
 
@@ -58,7 +59,7 @@ class GarbageCollector(Background):
                 cache.subscribe(self._changed)
 
     def _resource_of(self, key: str) -> Resource | None:
-        """The resource of a key, by the longest prefix."""
+        """The resource of a key, found by the longest matching prefix."""
         at = key.rfind("/")
         while at > 0:
             found = self.prefixes.get(key[: at + 1])
@@ -87,7 +88,7 @@ class GarbageCollector(Background):
                 self.deleting.add(new.key)
 
     def _index(self, key: str, owners: tuple[str, ...]) -> bool:
-        """Note an object's owners; whether they changed. Waiting owners are looked at again when one is left."""
+        """Store an object's owners and return whether they changed. Requeues waiting owners that it no longer names."""
         before = self.owners.get(key, ())
         if before == owners:
             return False
@@ -112,7 +113,7 @@ class GarbageCollector(Background):
             self.objects.add(key)
 
     async def _collect(self, key: str) -> float | None:
-        """Look at one dependent: delete it, or take dangling references off it."""
+        """Process a dependent: delete it if no owner exists, else remove its dangling references."""
         resource = self._resource_of(key)
         entry = self.client.store.get(resource, key) if resource is not None else None
         if resource is None or entry is None:
@@ -124,23 +125,23 @@ class GarbageCollector(Background):
             return None
         namespace = metadata.get("namespace", "")
         solid, waiting, dangling = [], [], []
-        owners: dict[tuple[str, str, str], Object | None] = {}  # each is read once, however often it is named
+        owners: dict[tuple[str, str, str], Object | None] = {}  # caches each owner for repeated references
         for ref in refs:
             place = (ref.get("apiVersion", ""), ref.get("kind", ""), ref.get("name", ""))
             if place not in owners:
                 owners[place] = self._owner(ref, namespace)
-                await asyncio.sleep(0)  # others have their turn: owners may be many and large
+                await asyncio.sleep(0)  # yield to other tasks: owners may be many and large
             owner = owners[place]
             if owner is None or (owner is not _UNKNOWN and owner["uid"] != ref.get("uid")):
                 dangling.append(ref["uid"])
-            elif _waits(owner) and ref.get("blockOwnerDeletion"):
+            elif _in_foreground_deletion(owner) and ref.get("blockOwnerDeletion"):
                 waiting.append(ref["uid"])
             else:
                 solid.append(ref["uid"])
         if not dangling and not waiting:
             return None
         now = self.client.store.get(resource, key)
-        if now is None or now.value != entry.value:  # what was just worked out is about another state
+        if now is None or now.value != entry.value:  # it has changed since the decision was made
             self.objects.add(key)
             return None
         if solid:
@@ -152,11 +153,11 @@ class GarbageCollector(Background):
         return None
 
     def _owner(self, ref: Object, namespace: str) -> Object | None:
-        """The metadata of the object that a reference names, whatever its uid; None when there is none."""
+        """The metadata of the object that a reference names, whatever its uid; None if it does not exist."""
         group, _, version = ref.get("apiVersion", "").rpartition("/")
         resource = self.client.catalog.by_kind(group, version, ref.get("kind", ""))
         if resource is None:
-            return _UNKNOWN  # not served now: nothing can be said, so nothing is deleted
+            return _UNKNOWN  # the resource is not served now: nothing is known, so nothing is deleted
         if resource.namespaced and not namespace:
             return _UNKNOWN
         entry = self.client.store.entry(resource, namespace, ref.get("name", ""))
@@ -185,7 +186,7 @@ class GarbageCollector(Background):
             return
 
     async def _finish(self, key: str) -> float | None:
-        """Look at an owner that is being deleted and waits for the collector."""
+        """Process an owner that is being deleted and has the foreground or orphan finalizer."""
         resource = self._resource_of(key)
         entry = self.client.store.get(resource, key) if resource is not None else None
         if resource is None or entry is None:
@@ -238,16 +239,16 @@ class GarbageCollector(Background):
 
 
 _UNKNOWN: Object = {}
-"""Stands for an owner that cannot be looked up, and so counts as there."""
+"""Stands for an owner whose existence is unknown; it is treated as existing."""
 
 
-def _waits(metadata: Object) -> bool:
-    """An owner in foreground deletion waits for its dependents."""
+def _in_foreground_deletion(metadata: Object) -> bool:
+    """Whether the object is in foreground deletion and waits for its dependents."""
     return bool(metadata.get("deletionTimestamp")) and FOREGROUND in (metadata.get("finalizers") or [])
 
 
 def _policy(metadata: Object) -> str:
-    """A dependent's own finalizers say how it is deleted."""
+    """The propagation policy for deleting a dependent, from its own finalizers."""
     finalizers = metadata.get("finalizers") or []
     if ORPHAN in finalizers:
         return "Orphan"

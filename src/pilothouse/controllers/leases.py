@@ -1,7 +1,7 @@
-"""Which API servers are alive: identity leases, and the endpoints of the service `kubernetes` (kube-apiserver
-reconcilers/lease.go, controlplane/controller/kubernetesservice).
+"""Publishes live API servers: identity leases and the endpoints of the Service `kubernetes`.
 
-Every server renews a short-lived key under masterleases; the addresses with such a key are the endpoints.
+Every server renews a short-lived key below masterleases; the addresses of existing keys are the endpoints.
+Upstream: kube-apiserver reconcilers/lease.go and controlplane/controller/kubernetesservice.
 """
 
 import asyncio
@@ -23,18 +23,18 @@ log = Logger(__name__)
 
 PREFIX = "/registry/masterleases/"
 TTL = 12
-"""Seconds after which a server that does not renew its key is dead; upstream's 15 less the time to notice."""
+"""Seconds after which a server's key expires; upstream's 15 s minus the time until a watcher notices."""
 
 RENEW = 4.0
 IDENTITY_RENEW = 10.0
 COLLECT = 3600.0
-"""Seconds between looks for identity leases that have run out."""
+"""Seconds between two deletions of expired identity leases."""
 
 IDENTITY = "apiserver.kubernetes.io/identity"
 
 
 class _Loop(BackgroundTask):
-    """Runs `turn` now, every `period` seconds, and when it is woken."""
+    """Runs `turn` immediately, then every `period` seconds and whenever `wake` is called."""
 
     def __init__(self, period: float, turn: Callable[[], Awaitable[None]]) -> None:
         self._period = period
@@ -61,7 +61,7 @@ class _Loop(BackgroundTask):
 
 
 class KubernetesEndpoints(Background):
-    """Keeps this server's address, and those of all live ones, in the endpoints of default/kubernetes."""
+    """Keeps the addresses of all live servers, including this one, in the endpoints of default/kubernetes."""
 
     def __init__(self, client: Client, address: str, port: int) -> None:
         self._client = client
@@ -76,12 +76,12 @@ class KubernetesEndpoints(Background):
         self._forget: Callable[[], None] = cache.subscribe(self._changed)
 
     def start(self) -> None:
-        """Begin; a loopback address is of no use to others and is left out."""
+        """Start; a loopback address is not published because other hosts cannot reach it."""
         if self._usable:
             self._loop.start()
 
     async def close(self) -> None:
-        """Take this server's address out, then stop."""
+        """Remove this server's address, then stop."""
         self._forget()
         await self._loop.close()
         if not self._usable:
@@ -92,7 +92,7 @@ class KubernetesEndpoints(Background):
                 if kv is not None:
                     await self._storage.delete(self._key, kv.mod)
                 await self._reconcile()
-        except RevisionConflict:  # renewed meanwhile by another process at this address
+        except RevisionConflict:  # another process with this address has renewed it
             pass
         except (StorageError, errors.StatusError, TimeoutError) as error:
             log.warning("The address was not taken out of the endpoints, its lease will expire", err=error)
@@ -120,7 +120,7 @@ class KubernetesEndpoints(Background):
                 else:
                     await self._storage.update(self._key, value, kv.mod, TTL)
                 return
-            except (KeyExists, RevisionConflict):  # another process at the same address
+            except (KeyExists, RevisionConflict):  # another process with this address was faster
                 await asyncio.sleep(0.05)
 
     async def _reconcile(self) -> None:
@@ -131,7 +131,7 @@ class KubernetesEndpoints(Background):
         await self._put("discovery.k8s.io", "v1", "endpointslices", self._slice(alive, ports))
 
     def _ports(self) -> list[Object]:
-        """What stands there; only a server that starts sets it, lest servers on several ports contend."""
+        """The current ports; only a starting server sets them, so that servers on different ports do not compete."""
         live = self._client.get(self._client.resource("", "v1", "endpoints"), "default", "kubernetes")
         if not self._starting and live is not None and live.get("subsets"):
             return live["subsets"][0].get("ports") or []
@@ -184,7 +184,7 @@ class KubernetesEndpoints(Background):
 
 
 class IdentityLease(Background):
-    """Renews the lease that tells of this server, and deletes those of servers that are gone for good."""
+    """Renews this server's identity lease and deletes the leases of servers that have expired."""
 
     def __init__(self, client: Client, lease: Object) -> None:
         self._client = client
@@ -194,12 +194,12 @@ class IdentityLease(Background):
         self._collecting = _Loop(COLLECT, self._collect)
 
     def start(self) -> None:
-        """Begin, on the running loop."""
+        """Start the renewal on the running event loop."""
         self._renewing.start()
         self._collecting.start()
 
     async def close(self) -> None:
-        """Stop; the lease stays until it runs out, as a restart is expected."""
+        """Stop; the lease remains until it expires, because the server is expected to restart."""
         await self._renewing.close()
         await self._collecting.close()
 
@@ -230,7 +230,7 @@ def _order(ip: str) -> tuple[int, int]:
 
 
 def _expired(spec: Object, now: int) -> bool:
-    """Whether nobody holds a lease any more; one without times counts as held by nobody."""
+    """Whether a lease has expired; one without times counts as expired."""
     renewed, seconds = spec.get("renewTime"), spec.get("leaseDurationSeconds")
     if not renewed or not seconds:
         return True

@@ -1,4 +1,4 @@
-"""A namespace that was deleted is emptied, then its finalizer is taken off (kube-controller-manager's namespace controller)."""
+"""Empties deleted namespaces, then removes their finalizer (kube-controller-manager's namespace controller)."""
 
 import asyncio
 from collections import Counter
@@ -13,11 +13,11 @@ from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode
 
 FINALIZER = "kubernetes"
-AGAIN = 1.0
+RETRY_SECONDS = 1.0
 BATCH = 256
 
 REMAINING, HELD = "NamespaceContentRemaining", "NamespaceFinalizersRemaining"
-WELL = {
+PROGRESSING = {
     "NamespaceDeletionDiscoveryFailure": ("ResourcesDiscovered", "All resources successfully discovered"),
     "NamespaceDeletionGroupVersionParsingFailure": (
         "ParsedGroupVersions",
@@ -30,11 +30,11 @@ WELL = {
     REMAINING: ("ContentRemoved", "All content successfully removed"),
     HELD: ("ContentHasNoFinalizers", "All content-preserving finalizers finished"),
 }
-"""The conditions of a namespace that goes away: reason and message of each while all is well."""
+"""Condition type -> reason and message while the deletion of a namespace proceeds without problems."""
 
 
 class NamespaceDeletion(Background):
-    """Follows namespaces; each one with a deletion time is emptied resource by resource."""
+    """Follows namespaces; those with a deletion time are emptied one resource at a time."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -70,7 +70,7 @@ class NamespaceDeletion(Background):
         try:
             if remaining:
                 await self._report(name, namespace["metadata"]["uid"], remaining, finalizers)
-                return AGAIN
+                return RETRY_SECONDS
             await self.client.change(
                 self.namespaces, "", name, _finalize, "finalize", namespace["metadata"]["uid"]
             )
@@ -79,7 +79,7 @@ class NamespaceDeletion(Background):
         return None
 
     def _contents(self) -> list[Resource]:
-        """Every stored namespaced resource, once."""
+        """Every stored namespaced resource, each once."""
         found: dict[str, Resource] = {}
         for resource in self.client.catalog.all():
             if resource.namespaced and "delete" in resource.verbs and resource.key_prefix:
@@ -96,7 +96,7 @@ class NamespaceDeletion(Background):
                 return
             names = []
             for entry in listing.entries:
-                if b'"deletionTimestamp"' in entry.value and not self._abandoned(resource, decode(entry)):
+                if b'"deletionTimestamp"' in entry.value and not self._is_orphaned(resource, decode(entry)):
                     continue
                 names.append((entry.key.rpartition("/")[2], self._options(resource, decode(entry))))
             await asyncio.gather(
@@ -106,8 +106,8 @@ class NamespaceDeletion(Background):
                 return
             after = listing.entries[-1].key
 
-    def _abandoned(self, resource: Resource, obj: Object) -> bool:
-        """A pod on a node that is not there: no kubelet will ever end it (pod garbage collection's rule)."""
+    def _is_orphaned(self, resource: Resource, obj: Object) -> bool:
+        """Whether the pod's node no longer exists, so that no kubelet will end the pod (rule of pod GC)."""
         if resource.group_resource != "pods":
             return False
         node = (obj.get("spec") or {}).get("nodeName")
@@ -115,7 +115,7 @@ class NamespaceDeletion(Background):
 
     def _options(self, resource: Resource, obj: Object) -> Object:
         out: Object = {"propagationPolicy": "Background", "preconditions": {"uid": obj["metadata"]["uid"]}}
-        if self._abandoned(resource, obj):
+        if self._is_orphaned(resource, obj):
             out["gracePeriodSeconds"] = 0
         return out
 
@@ -125,15 +125,13 @@ class NamespaceDeletion(Background):
         prefix = f"{resource.key_prefix}{namespace}/"
         listing = self.client.store.readable(resource, prefix).list(prefix, None)
         if listing.entries:
-            remaining[f"{resource.plural}.{resource.group}"] = len(
-                listing.entries
-            )  # "pods." as upstream has it
+            remaining[f"{resource.plural}.{resource.group}"] = len(listing.entries)  # "pods." as upstream
         for entry in listing.entries:
             if b'"finalizers"' in entry.value:
                 finalizers.update(decode(entry)["metadata"].get("finalizers") or [])
 
     async def _report(self, name: str, uid: str, remaining: Counter[str], finalizers: Counter[str]) -> None:
-        """Say in the namespace's conditions what keeps it."""
+        """Set the namespace's conditions to what still blocks its deletion."""
         left = ", ".join(f"{kind} has {n} resource instances" for kind, n in sorted(remaining.items()))
         held = ", ".join(
             f"{finalizer} in {n} resource instances" for finalizer, n in sorted(finalizers.items())
@@ -145,7 +143,9 @@ class NamespaceDeletion(Background):
         }
         if not finalizers:
             del found[HELD]
-        conditions = [_condition(kind, kind in found, *found.get(kind, well)) for kind, well in WELL.items()]
+        conditions = [
+            _condition(kind, kind in found, *found.get(kind, well)) for kind, well in PROGRESSING.items()
+        ]
 
         def edit(obj: Object) -> None:
             status = obj.setdefault("status", {})

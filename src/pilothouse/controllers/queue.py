@@ -1,4 +1,4 @@
-"""A work queue: each key is handled by one task at a time, once more when it came up meanwhile, later when it failed."""
+"""Work queue of a controller: one task per key at a time, with repetition of changed keys and retry of failed ones."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ FIRST_DELAY, LAST_DELAY = 0.05, 30.0
 
 
 class WorkQueue:
-    """`handle(key)` returns None when done, or the seconds after which the key is looked at again."""
+    """Runs `handle(key)`, which returns None, or the number of seconds after which to handle the key again."""
 
     def __init__(self, name: str, handle: Callable[[str], Awaitable[float | None]], workers: int = 8) -> None:
         self.name = name
@@ -25,7 +25,7 @@ class WorkQueue:
         self._closed = False
 
     def add(self, key: str) -> None:
-        """Handle a key soon."""
+        """Queue a key now."""
         if self._closed:
             return
         timer = self._timers.pop(key, None)
@@ -39,7 +39,7 @@ class WorkQueue:
             self._waiting[key] = None
 
     def add_later(self, key: str, seconds: float) -> None:
-        """Handle a key after a while, unless it comes up before."""
+        """Queue a key after a number of seconds, unless it is queued earlier."""
         if self._closed or key in self._running or key in self._waiting:
             return
         timer = self._timers.pop(key, None)
@@ -74,7 +74,7 @@ class WorkQueue:
             self._start(following)
 
     async def close(self) -> None:
-        """Drop what waits, cancel what runs and wait until it has ended."""
+        """Drop queued keys, cancel running tasks and wait until they have ended."""
         self._closed = True
         for timer in self._timers.values():
             timer.cancel()

@@ -1,4 +1,4 @@
-"""Events about objects, as a controller tells of what it saw (client-go tools/events)."""
+"""Records Events about objects on behalf of a controller (client-go tools/events)."""
 
 import socket
 
@@ -28,7 +28,7 @@ class Recorder:
         self._told: set[tuple[str, str | bytes]] = set()
 
     async def warn(self, about: Object, reason: str, action: str, note: str) -> None:
-        """Tell of an object that has kind, apiVersion and metadata."""
+        """Record a warning about an object, which must have apiVersion, kind and metadata."""
         metadata = about["metadata"]
         key = (metadata.get("uid", ""), short(note))
         if key in self._told:

@@ -1,6 +1,6 @@
-"""What another API server serves: whether it answers at all, and the resources of a group version.
+"""Probes aggregated API servers and reads which resources they serve.
 
-It tells them in one aggregated document, or else in the list of each version.
+Reads the aggregated discovery document if the server has one, else the resource list of the version.
 """
 
 import orjson
@@ -12,24 +12,24 @@ from pilothouse.registry.service_resolver import ServiceResolver, Unroutable
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 LIMIT = 16 << 20
-"""Bytes of a document at most."""
+"""Largest document that is read, in bytes."""
 
 SECONDS = 5.0
-"""Time for the head of an answer."""
+"""Seconds to wait for the head of an answer."""
 
 SYSTEM = (("X-Remote-User", "system:kube-aggregator"), ("X-Remote-Group", "system:masters"))
-"""In whose name this server asks by itself."""
+"""The user as whom this server sends requests of its own."""
 
 
 class RemoteDiscovery:
-    """Asks backends what they serve."""
+    """Asks backends which resources they serve."""
 
     def __init__(self, outbound: Outbound, resolver: ServiceResolver) -> None:
         self._outbound = outbound
         self._resolver = resolver
 
     async def probe(self, backend: Backend, group: str, version: str) -> str:
-        """Ask a backend for its discovery document; what is wrong, "" when it answers."""
+        """Request a backend's discovery document; returns the error, "" if it answers."""
         try:
             base = self._resolver.url(backend)
         except Unroutable as err:
@@ -45,7 +45,7 @@ class RemoteDiscovery:
         return ""
 
     async def resources_of(self, backend: Backend, group: str, version: str) -> list[Object] | None:
-        """The APIResourceDiscovery objects of a group version, None when they cannot be had."""
+        """The APIResourceDiscovery objects of a group version; None if they cannot be read."""
         try:
             base = self._resolver.url(backend)
             found, document = await self._get(f"{base}/apis", AGGREGATED, backend)
@@ -57,7 +57,7 @@ class RemoteDiscovery:
             return None
 
     async def _get(self, url: str, accept: str, backend: Backend) -> tuple[str, Object]:
-        """Content type and document; the type is "" where the answer is another than asked for."""
+        """Content type and document; the type is "" if the answer has none of the accepted types."""
         answer = await self._open(url, backend, accept)
         body = await answer.read(LIMIT)
         if answer.status != 200:
@@ -89,7 +89,7 @@ def _of_version(document: Object, group: str, version: str) -> list[Object]:
 
 
 def _converted(document: Object, group: str, version: str) -> list[Object]:
-    """An APIResourceList in the aggregated form (endpoints.ConvertGroupVersionIntoToDiscovery)."""
+    """Convert an APIResourceList into the aggregated form (endpoints.ConvertGroupVersionIntoToDiscovery)."""
     made: dict[str, Object] = {}
     for entry in document.get("resources") or ():
         plural, _, sub = entry["name"].partition("/")

@@ -1,4 +1,4 @@
-"""Every namespace has a `default` service account and the cluster's CA in `kube-root-ca.crt`; both come back when lost."""
+"""Keeps the service account `default` and the config map `kube-root-ca.crt` in every namespace."""
 
 from pilothouse.api.fields import Object
 from pilothouse.controllers.queue import WorkQueue
@@ -14,7 +14,7 @@ ABOUT = {
 
 
 class NamespaceContents(Background):
-    """What kube-controller-manager's serviceaccount and root-ca-cert-publisher controllers do."""
+    """Combines kube-controller-manager's serviceaccount and root-ca-cert-publisher controllers."""
 
     def __init__(self, client: Client, ca_pem: str) -> None:
         self.client = client
@@ -24,7 +24,7 @@ class NamespaceContents(Background):
         self.queue = WorkQueue("namespace-contents", self._ensure)
 
     def start(self) -> None:
-        """Follow namespaces, and what was made in them."""
+        """Follow namespaces, and the service accounts and config maps in them."""
         readers = self.client.readers
         readers.subscribe("namespaces", self._namespace)
         readers.subscribe("serviceaccounts", self._content)

@@ -1,7 +1,8 @@
-"""Brings the records of node ports and cluster IPs in line with what services have (upstream's repair controllers,
-portallocator/controller/repair.go and ipallocator/controller/repairip.go).
+"""Repairs the allocations of node ports and cluster IPs (portallocator/controller/repair.go,
+ipallocator/.../repairip.go).
 
-Every server looks from time to time: it marks what is in use, and frees what was marked without use at several looks.
+Every server compares allocations with services periodically: it allocates what is used, and releases what was
+unused at several comparisons.
 """
 
 import asyncio
@@ -24,13 +25,13 @@ from pilothouse.storage.interface import StorageError
 log = Logger(__name__)
 
 INTERVAL = 180.0
-"""Seconds between two looks."""
+"""Seconds between two comparisons."""
 
 LEAK_LOOKS = 3
-"""Looks at which a port must have been marked for nothing until it is freed: a write may be under way."""
+"""Comparisons at which a port must be unused before it is released, because a write may still be in progress."""
 
 GRACE = 60
-"""Seconds for a service to appear after the IPAddress that was made for it."""
+"""Seconds that a service may take to appear after its IPAddress was created."""
 
 OBJECTS = "ipaddresses.networking.k8s.io"
 
@@ -59,7 +60,7 @@ class ServiceRepair(BackgroundTask):
             await asyncio.sleep(INTERVAL)
 
     async def repair(self) -> None:
-        """Look once; what goes wrong is said in the log and tried again at the next look."""
+        """Compare once; errors are logged and retried at the next comparison."""
         self._addresses.sweep()
         self._node_ports.sweep()
         for part in (self._repair_ports, self._repair_addresses):
@@ -113,7 +114,7 @@ class ServiceRepair(BackgroundTask):
     async def _repair_addresses(self) -> None:
         try:
             self._client.resource("networking.k8s.io", "v1", "ipaddresses")
-        except KeyError:  # switched off
+        except KeyError:  # the group is disabled
             return
         for service in self._services_now():
             for ip in ips_of(service):
@@ -123,7 +124,7 @@ class ServiceRepair(BackgroundTask):
                 await self._repair_object(obj)
 
     async def _repair_address(self, service: Object, ip: str) -> None:
-        """Have an IPAddress stand for a service's address."""
+        """Create or correct the IPAddress of a service's cluster IP."""
         pool = self._addresses
         namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
         at = f"[{_family(ip)}]: {ip}"
@@ -142,19 +143,19 @@ class ServiceRepair(BackgroundTask):
         if not _of_service(parent) or other is None:
             note = f"the ClusterIP {at} for Service {namespace}/{name} has a wrong reference; repairing"
             await self._about_address(service, "ClusterIPNotAllocated", note)
-            await self._create_anew(service, ip)
+            await self._recreate(service, ip)
         elif other["metadata"]["uid"] != service["metadata"]["uid"]:
             if ip in ips_of(other):
                 note = f"Cluster IP [{_family(ip)}]:{ip} was assigned to multiple services; please recreate service"
                 await self._about_address(service, "ClusterIPAlreadyAllocated", note)
         elif not _labelled(obj):
-            await self._create_anew(service, ip)
+            await self._recreate(service, ip)
 
     async def _repair_object(self, obj: Object) -> None:
-        """Delete an IPAddress of ours that stands for no service's address."""
+        """Delete an IPAddress that this controller manages and no service uses."""
         metadata = obj["metadata"]
         ip, parent = metadata["name"], (obj.get("spec") or {}).get("parentRef") or {}
-        whose = f"{parent.get('namespace', '')}/{parent.get('name', '')}"
+        owner = f"{parent.get('namespace', '')}/{parent.get('name', '')}"
         service = self._parent(parent)
         if not _of_service(parent):
             reason = "IPAddressNotAllocated"
@@ -163,17 +164,17 @@ class ServiceRepair(BackgroundTask):
             return
         elif service is None:
             reason = "IPAddressNotAllocated"
-            note = f"IPAddress: {ip} for Service {whose} appears to have leaked: cleaning up"
+            note = f"IPAddress: {ip} for Service {owner} appears to have leaked: cleaning up"
         else:
             reason = "IPAddressWrongReference"
-            note = f"IPAddress: {ip} for Service {whose} has a wrong reference; cleaning up"
+            note = f"IPAddress: {ip} for Service {owner} has a wrong reference; cleaning up"
         await self._address_events.warn(obj, reason, "IPAddressAllocation", note)
         await self._client.delete(self._objects(), "", ip, {"preconditions": {"uid": metadata["uid"]}})
 
     async def _create(self, service: Object, ip: str) -> None:
         await self._client.create(self._objects(), ip_address(service, ip))
 
-    async def _create_anew(self, service: Object, ip: str) -> None:
+    async def _recreate(self, service: Object, ip: str) -> None:
         await self._client.delete(self._objects(), "", ip)
         await self._create(service, ip)
 

@@ -1,1 +1,1 @@
-"""The API over HTTP: the pipeline and one file per verb. Imports every package below it."""
+"""The Kubernetes API over HTTP: the request pipeline and one file per verb. Imports every package below it."""

@@ -1,4 +1,4 @@
-"""Requests to group versions that other API servers answer (kube-aggregator's proxy handler)."""
+"""Forwards requests for group versions that aggregated API servers answer (kube-aggregator's proxy handler)."""
 
 from pilothouse import errors
 from pilothouse.endpoints import relay
@@ -10,14 +10,14 @@ from pilothouse.registry.service_resolver import ServiceResolver, Unroutable
 from pilothouse.server.request import Response
 
 DISCOVERY_SECONDS = 5.0
-"""Time for a request for the document of a group version."""
+"""Seconds that a discovery document of a group version may take."""
 
 UNAVAILABLE = "service unavailable"
 REDIRECTED = b"the backend attempted to redirect this request, which is not permitted"
 
 
 def version_of(path: str) -> tuple[str, str]:
-    """Group and version of a path, ("", "") of one that has none."""
+    """Group and version of a path; ("", "") if it has none."""
     parts = path.split("/", 4)
     if len(parts) > 3 and parts[1] == "apis":
         return parts[2], parts[3]
@@ -25,9 +25,10 @@ def version_of(path: str) -> tuple[str, str]:
 
 
 class Aggregator:
-    """Passes requests on to backends, as the users who sent them.
+    """Forwards requests to aggregated servers on behalf of the users who sent them.
 
-    `reject_redirects` answers 502 for a redirect of a backend (--aggregator-reject-forwarding-redirect).
+    With `reject_redirects`, a backend's redirect is answered with 502
+    (--aggregator-reject-forwarding-redirect).
     """
 
     def __init__(self, relay: Relay, resolver: ServiceResolver, *, reject_redirects: bool = True) -> None:
@@ -36,7 +37,7 @@ class Aggregator:
         self._reject_redirects = reject_redirects
 
     async def handle(self, ctx: Context, backend: Backend) -> Response:
-        """The answer of a backend; 503 while it cannot be reached."""
+        """Return the backend's answer, or a 503 if it cannot be reached."""
         if not backend.available:
             return _text(503, UNAVAILABLE)
         try:
@@ -44,7 +45,7 @@ class Aggregator:
         except Unroutable:
             return _text(503, UNAVAILABLE)
         request, info = ctx.request, ctx.info
-        # A target without a slash must not name another host.
+        # Without this slash a request target such as `@other.host/` would change the host of the URL.
         url = f"{base}/{request.target.removeprefix('/')}"
         discovery = not info.is_resource and len(info.path.strip("/").split("/")) == 3
         try:

@@ -1,4 +1,4 @@
-"""componentstatuses: the health of the control plane, asked for at the moment."""
+"""Serves componentstatuses: the health of the control plane, checked at each request."""
 
 import asyncio
 

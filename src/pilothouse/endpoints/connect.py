@@ -1,4 +1,4 @@
-"""CONNECT: exec, attach, port-forward and proxy pass admission before anything is sent on (handlers ConnectResource)."""
+"""Admission of CONNECT requests (exec, attach, port-forward, proxy), before they are forwarded (ConnectResource)."""
 
 from collections.abc import Callable
 

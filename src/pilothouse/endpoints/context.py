@@ -1,4 +1,4 @@
-"""What the stages of one request share, and what they want to be told when it has ended."""
+"""The context of one request, which its stages share, with callbacks for its end."""
 
 import time
 from collections.abc import Callable

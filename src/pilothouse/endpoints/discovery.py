@@ -1,4 +1,4 @@
-"""/api and /apis: which groups, versions and resources there are, in the plain and in the aggregated form.
+"""Serves /api and /apis: the discovery of groups, versions and resources, plain and aggregated.
 
 Each document is built and encoded on first use and kept until the resource catalog changes.
 """
@@ -20,10 +20,11 @@ Document = dict[str, Any]
 
 
 class Discovery:
-    """Answers the discovery paths out of a resource catalog.
+    """Answers the discovery paths from a resource catalog.
 
-    `server_address` is host:port as clients reach the server. What aggregated API servers serve is announced
-    by `set_remote`, as APIResourceDiscovery objects, or None while the server cannot be reached.
+    `server_address` is the host:port by which clients reach the server. `set_remote` announces what an
+    aggregated API server serves: a list of APIResourceDiscovery objects, or None while that server cannot be
+    reached.
     """
 
     def __init__(self, catalog: Catalog, server_address: str = "") -> None:
@@ -40,28 +41,29 @@ class Discovery:
         self._bodies.clear()
 
     def announce(self, group: str, version: str) -> None:
-        """Name a version in the plain lists, whether or not we serve anything in it: it has an APIService."""
+        """List a version in the plain documents because it has an APIService, even if nothing here serves it."""
         remote = self._remote.pop((group, version), self) is not self
         if remote or (group, version) not in self._announced:
             self._announced.add((group, version))
             self._forget(group, version)
 
     def set_remote(self, group: str, version: str, resources: list[Document] | None) -> None:
-        """Announce a version that another server serves."""
+        """Announce a version that an aggregated server serves; `resources` None marks it as stale."""
         self._announced.add((group, version))
         self._remote[group, version] = resources
         self._forget(group, version)
 
     def remove_remote(self, group: str, version: str) -> None:
-        """Announce it no longer."""
+        """Stop announcing a version that an aggregated server served."""
         self._announced.discard((group, version))
         self._remote.pop((group, version), None)
         self._forget(group, version)
 
     def handle(self, request: Request, path: str) -> Response | None:
-        """The answer to a discovery path (with or without a slash behind it); None for every other path.
+        """Answer a discovery path, with or without a trailing slash; None for every other path.
 
-        Raises StatusError. A version of a built-in group that is not served is a Status, else plain text.
+        Raises StatusError. An unserved version of a built-in group gets a Status, any other one a plain-text
+        404.
         """
         if path != "/api" and not path.startswith(("/api/", "/apis")):
             return None
@@ -78,13 +80,13 @@ class Discovery:
         return self._version(request, parts, accept)
 
     def missing(self, group: str, version: str) -> Response:
-        """The answer to a path under a version that is not served: text, or a Status by exception."""
+        """The 404 for a path below an unserved version: plain text, or NotFound raised for a built-in group."""
         if version and self._is_routed(group):
             raise refusals.path_not_found()
         return refusals.page_not_found()
 
     def paths(self) -> list[str]:
-        """The paths that `/` lists for groups and versions."""
+        """The group and version paths that `/` lists."""
         out = ["/api", *(f"/api/{version}" for version in self._versions("")), "/apis", "/apis/"]
         for group in self._group_names():
             out.append(f"/apis/{group}")
@@ -144,9 +146,9 @@ class Discovery:
     def _aggregated(self, request: Request, name: str, media: Media) -> Response:
         document = self._document("aggregated", name)
         assert document is not None
-        body, tag = self._body(request, name, document, media)
-        headers = [("ETag", tag), ("Vary", "Accept"), ("Cache-Control", "public")]
-        if request.headers.get("if-none-match") == tag:
+        body, etag = self._body(request, name, document, media)
+        headers = [("ETag", etag), ("Vary", "Accept"), ("Cache-Control", "public")]
+        if request.headers.get("if-none-match") == etag:
             return Response(304, b"", "", headers)
         return Response(200, body, media.content_type, headers)
 
@@ -157,8 +159,8 @@ class Discovery:
         key = (name, media.content_type, pretty)
         found = self._bodies.get(key)
         if found is None:
-            tag = f'"{hashlib.sha512(orjson.dumps(document)).hexdigest().upper()}"'
-            found = self._bodies[key] = (negotiation.encode(document, media, pretty), tag)
+            etag = f'"{hashlib.sha512(orjson.dumps(document)).hexdigest().upper()}"'
+            found = self._bodies[key] = (negotiation.encode(document, media, pretty), etag)
         return found
 
     def _document(self, form: str, name: str) -> Document | None:
@@ -171,7 +173,7 @@ class Discovery:
         return self._documents[key]
 
     def _group_names(self, *, announced: bool = True) -> list[str]:
-        """The named groups by priority, those of aggregated servers among them."""
+        """The names of all groups but core, highest priority first, including those of aggregated servers."""
         best: dict[str, int] = {}
         more = self._announced if announced else self._remote
         for group in [*self._catalog.groups(), *(group for group, _ in more if group)]:
@@ -256,13 +258,13 @@ class Discovery:
 
 
 def _subresources(resource: Resource) -> Iterable[Subresource]:
-    """In the order in which upstream lists them."""
+    """The subresources in upstream's order: built-in ones by name, those of a definition as declared."""
     found = resource.subresources.values()
     return sorted(found, key=lambda sub: sub.name) if resource.conventions.sorted_subresources else found
 
 
 def _foreign(resource: Resource, sub: Subresource) -> bool:
-    """Whether a subresource's body is of another group or version."""
+    """Whether the subresource's kind belongs to another group or version than the resource."""
     return (sub.group, sub.version) != (resource.group, resource.version)
 
 

@@ -1,4 +1,4 @@
-"""Which verb answers a routed request; 404 and 405 for those that none answers."""
+"""Dispatches a resource request to the function of its verb; 404 and 405 where there is none."""
 
 from collections.abc import Awaitable, Callable
 

@@ -1,6 +1,6 @@
-"""The dumps of priority and fairness: what each priority level has waiting, as text for people.
+"""Serves the debug dumps of API priority and fairness as text tables.
 
-Requests are classified and not queued, so that no level has queues: upstream's form for that is `<none>`.
+Requests are classified but not queued, so no level has queues. Upstream prints `<none>` for such a level.
 """
 
 from collections.abc import Iterable
@@ -52,13 +52,13 @@ REQUEST_COLUMNS = (
 
 
 class FlowControlDumps:
-    """Answers the paths under PATH."""
+    """Answers the three paths below PATH."""
 
     def __init__(self, readers: Readers) -> None:
         self.readers = readers
 
     def install(self, nonresource: NonResource) -> None:
-        """Register the paths."""
+        """Register the paths with `nonresource`."""
         nonresource.add(f"{PATH}/dump_priority_levels", self._levels, listed=False)
         nonresource.add(f"{PATH}/dump_queues", self._queues, listed=False)
         nonresource.add(f"{PATH}/dump_requests", self._requests, listed=False)
@@ -75,9 +75,9 @@ class FlowControlDumps:
 
 
 def _page(rows: Iterable[Iterable[str]]) -> Response:
-    """Comma-separated cells, set in columns of at least 8."""
+    """A page of comma-separated cells, in columns of at least 8 characters."""
     table = [[f"{cell}," for cell in row] for row in rows]
-    widths = [max(8, *(len(row[at]) + 1 for row in table)) for at in range(len(table[0]))]
+    widths = [max(8, *(len(row[column]) + 1 for row in table)) for column in range(len(table[0]))]
     lines = ("".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table)
     text = "".join(line.rstrip().rstrip(",") + "\n" for line in lines)
     return Response(200, text.encode(), TEXT, [NOSNIFF])

@@ -1,4 +1,4 @@
-"""/healthz, /livez and /readyz: named checks, together and one by one (apiserver server/healthz)."""
+"""Serves /healthz, /livez and /readyz: named checks, all together or one by one (apiserver server/healthz)."""
 
 from collections.abc import Callable
 from urllib.parse import parse_qs
@@ -10,7 +10,7 @@ from pilothouse.server.request import Response
 log = Logger(__name__)
 
 Check = Callable[[], None]
-"""Returns when all is well, raises with the reason when it is not."""
+"""Returns if the check passes, raises an exception with the reason if it fails."""
 
 TEXT = "text/plain; charset=utf-8"
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
@@ -50,14 +50,14 @@ HOOKS = (
     "poststarthook/apiservice-openapi-controller",
     "poststarthook/apiservice-openapiv3-controller",
 )
-"""Steps of the start, by upstream's names for them: a probe that asks for one by name must find it."""
+"""Start-up steps by their upstream names, because probes may ask for one of these by name."""
 
 
 class Health:
-    """The checks in the order in which they are listed.
+    """Holds the checks in the order in which they are listed.
 
-    Every step in HOOKS fails until `finish` has named it. `shutting_down` makes readyz fail while requests
-    are still served, so that load balancers turn away in time. The owner adds its checks with `add_check`.
+    Each step in HOOKS fails until `finish` is called for it. `shutting_down` makes readyz fail while requests
+    are still served, so that load balancers stop sending new ones. Further checks are added by `add_check`.
     """
 
     def __init__(self, metrics: HealthMetrics | None = None) -> None:
@@ -76,31 +76,31 @@ class Health:
         self.add_check("shutdown", self._shutdown, endpoints=("readyz",))
 
     def add_check(self, name: str, check: Check, *, endpoints: tuple[str, ...] = ENDPOINTS) -> None:
-        """Add a check, or put one in the place of the check of that name."""
+        """Add a check, or replace the one with the same name."""
         for endpoint in endpoints:
             self._checks[endpoint][name] = check
 
     def finish(self, *hooks: str) -> None:
-        """Steps of the start that are done; none named = all."""
+        """Mark start-up steps as done; without arguments, all of them."""
         self._pending.difference_update(hooks or HOOKS)
 
     def paths(self) -> list[str]:
-        """Every path that is answered."""
+        """All paths that `handle` answers."""
         out = []
         for endpoint, checks in self._checks.items():
             out += [f"/{endpoint}", *(f"/{endpoint}/{name}" for name in checks)]
         return out
 
     def handle(self, path: str, query: str) -> Response | None:
-        """The answer to a health path, whatever the method; None for every other path."""
+        """Answer a health path, whatever the method; None for every other path."""
         endpoint, _, name = path[1:].partition("/")
         checks = self._checks.get(endpoint)
         if checks is None:
             return None
         if path == f"/{endpoint}":
-            return self._together(endpoint, checks, query)
+            return self._run_all(endpoint, checks, query)
         check = checks.get(name)
-        return None if check is None else self._alone(endpoint, name, check)
+        return None if check is None else self._run_one(endpoint, name, check)
 
     def _hook(self, name: str) -> Check:
         def check() -> None:
@@ -123,8 +123,8 @@ class Health:
         self.metrics.observe(name, endpoint, True)
         return None
 
-    def _together(self, endpoint: str, checks: dict[str, Check], query: str) -> Response:
-        """Reasons are withheld here, for everybody may ask."""
+    def _run_all(self, endpoint: str, checks: dict[str, Check], query: str) -> Response:
+        """Run all checks of an endpoint. The answer withholds the reasons of failures, since anybody may ask for it."""
         parameters = parse_qs(query, keep_blank_values=True)
         excluded = set(parameters.get("exclude", ()))
         lines, failed = [], False
@@ -146,7 +146,7 @@ class Health:
             return Response(200, b"ok", TEXT, [NOSNIFF])
         return Response(200, f"{''.join(lines)}{endpoint} check passed\n".encode(), TEXT, [NOSNIFF])
 
-    def _alone(self, endpoint: str, name: str, check: Check) -> Response:
+    def _run_one(self, endpoint: str, name: str, check: Check) -> Response:
         reason = self._run(endpoint, name, check)
         if reason is not None:
             return Response(500, f"internal server error: {reason}\n".encode(), TEXT, [NOSNIFF])
@@ -154,4 +154,4 @@ class Health:
 
 
 def _pass() -> None:
-    """For what is healthy as long as the process answers at all."""
+    """Check that passes as long as the process answers at all."""

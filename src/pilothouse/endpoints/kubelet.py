@@ -1,4 +1,4 @@
-"""Kubelets: where the one of a node answers, how it is known, and what its refusals are told as."""
+"""Finds the kubelet of a node: its address, its TLS trust, and the errors for its refusals."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,13 +10,13 @@ from pilothouse.registry.readers import Readers
 from pilothouse.registry.service_resolver import url_host
 
 PORT = 10250
-"""Where a kubelet listens whose node does not say so."""
+"""The port of a kubelet whose node declares none."""
 
 _ERROR_BYTES = 50_000
 
 
 class Kubelet(NamedTuple):
-    """Where a node's kubelet answers, and how it is known."""
+    """The address of a node's kubelet and how its certificate is checked."""
 
     host: str
     port: int
@@ -24,12 +24,12 @@ class Kubelet(NamedTuple):
 
     @property
     def base(self) -> str:
-        """The URL of its root."""
+        """The URL of the kubelet's root, without a trailing slash."""
         return f"https://{url_host(self.host)}:{self.port}"
 
 
 class Kubelets:
-    """Finds the kubelets of nodes. `address_types` are tried in turn (--kubelet-preferred-address-types)."""
+    """Finds the kubelets of nodes; tries `address_types` in order (--kubelet-preferred-address-types)."""
 
     def __init__(self, readers: Readers, address_types: Sequence[str], trust: Trust) -> None:
         self._readers = readers
@@ -37,7 +37,7 @@ class Kubelets:
         self._trust = trust
 
     def of(self, name: str, resource: str = "nodes") -> Kubelet:
-        """The kubelet of a node; the 404 of a node that is not there names `resource`, as upstream's does."""
+        """The kubelet of a node. Raises NotFound that names `resource`, as upstream does, or Unknown without an address."""
         node = self._readers.get("nodes", "", name)
         if node is None:
             raise errors.not_found("", resource, name)
@@ -55,7 +55,7 @@ class Kubelets:
 
 
 def trust_of(authority: str, cert_file: str, key_file: str) -> Trust:
-    """How kubelets are checked: by the CAs in the file `authority`; not at all without one, as upstream."""
+    """TLS trust for kubelets: the CAs in the file `authority`, or no check without one, as upstream."""
     ca = b""
     if authority:
         with open(authority, "rb") as file:
@@ -64,7 +64,7 @@ def trust_of(authority: str, cert_file: str, key_file: str) -> Trust:
 
 
 async def refused(answer: Answer, resource: str, name: str) -> errors.StatusError:
-    """What a kubelet's refusal is told as (GenericHttpResponseChecker, NewGenericServerResponse)."""
+    """Turn a kubelet's error answer into a StatusError (GenericHttpResponseChecker, NewGenericServerResponse)."""
     try:
         text = (await answer.read(_ERROR_BYTES)).decode("utf-8", "replace")
     except ClientError as err:

@@ -1,8 +1,8 @@
-"""Which representation an Accept header asks for (apiserver endpoints/handlers/negotiation).
+"""Chooses the media type and kind of an answer from the Accept header (apiserver handlers/negotiation).
 
-Two questions, as upstream asks them: the router's (`acceptable`: is any listed type one that the route
-produces) and the handler's (`negotiate`: the best clause whose parameters the endpoint allows). Built-in
-resources face both, custom resources only the second.
+Upstream checks twice. The router (`acceptable`) requires that one listed type is among those that the route
+produces. The handler (`negotiate`) takes the best clause whose parameters the endpoint allows. Requests for
+built-in resources pass both checks, those for custom resources only the second.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,13 +32,13 @@ TABLE, PARTIAL, PARTIAL_LIST = "Table", "PartialObjectMetadata", "PartialObjectM
 DISCOVERY_TARGET = ("apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList")
 
 Target = tuple[str, str, str]
-"""Group, version and kind that a clause wants the answer converted to."""
+"""Group, version and kind into which a clause asks for the answer to be converted."""
 
 CACHE_LIMIT, CACHED_LIMIT = 1024, 512
-"""Most Accept texts that a negotiator keeps before it forgets all, and the most characters of one that is kept."""
+"""Accept headers whose outcome a negotiator keeps before it clears them, and the longest that it keeps (characters)."""
 
 ACCEPT_LIMIT, RANGES_LIMIT = 4096, 100
-"""Characters and media ranges of an Accept header that are read; the rest is ignored."""
+"""Characters and media ranges of an Accept header that are evaluated; the rest is ignored."""
 
 
 class Clause(NamedTuple):
@@ -53,8 +53,9 @@ class Clause(NamedTuple):
 class Media(NamedTuple):
     """The negotiated representation.
 
-    format: json | yaml | protobuf. transform: "" or the kind to convert to, with its `version` (and `group`).
-    pretty: asked for by a parameter of the clause. profile: of aggregated discovery.
+    `format` is json, yaml or protobuf. `transform` is the kind to convert to, with its `version` and `group`;
+    "" for none. `pretty` is set by the clause's parameter `pretty=1`; `profile` is a parameter of aggregated
+    discovery.
     """
 
     format: str
@@ -70,13 +71,13 @@ PLAIN_JSON = Media("json", JSON)
 
 
 def parse_accept(header: str) -> list[Clause]:
-    """The clauses in order of preference, malformed ones dropped (goautoneg.ParseAccept)."""
+    """The clauses, most preferred first, without malformed ones (goautoneg.ParseAccept)."""
     clauses: list[Clause] = []
     for part in _ranges(header):
         clause = _parse_clause(part)
         if clause is None:
             continue
-        # An insertion sort as upstream's: the relation is not transitive, so sorted() would differ.
+        # Upstream sorts by insertion. The relation is not transitive, so sorted() would give another order.
         at = len(clauses)
         while at and _before(clause, clauses[at - 1]):
             at -= 1
@@ -85,7 +86,7 @@ def parse_accept(header: str) -> list[Clause]:
 
 
 def _ranges(header: str) -> list[str]:
-    """The media ranges of a header, as far as they count."""
+    """The media ranges of a header within ACCEPT_LIMIT and RANGES_LIMIT."""
     if len(header) > ACCEPT_LIMIT:
         header = header[:ACCEPT_LIMIT].rpartition(",")[0]
     return header.split(",", RANGES_LIMIT)[:RANGES_LIMIT]
@@ -124,7 +125,7 @@ def _before(a: Clause, b: Clause) -> bool:
 
 
 def acceptable(accept: str | None, produces: Iterable[str] = PRODUCES) -> None:
-    """The router's check, blind to weights and parameters; raises its 406 (go-restful's detectRoute)."""
+    """The router's check, which ignores weights and parameters; raises its 406 (go-restful's detectRoute)."""
     if not accept:
         return
     produces = tuple(produces)
@@ -207,7 +208,7 @@ def _is_meta(target: Target) -> bool:
 
 
 class _Negotiator:
-    """Negotiates for one kind of endpoint and keeps the outcome of each Accept text."""
+    """Negotiates for one type of endpoint and remembers the outcome for each Accept header."""
 
     __slots__ = ("allows", "cache", "server_version")
 
@@ -240,10 +241,10 @@ _discovery = _Negotiator(_aggregated)
 def negotiate(
     accept: str | None, *, stream: bool = False, tables: bool = True, protobuf: bool = True
 ) -> Media:
-    """The representation of a resource endpoint; raises the handler's 406.
+    """The representation for a resource endpoint; raises the handler's 406.
 
-    `stream` is for a watch, which YAML cannot be; `tables` is False where the answer cannot be a Table
-    (reviews, bindings, tokens), `protobuf` where the objects have no protobuf form.
+    `stream` is True for a watch, which cannot be YAML. `tables` is False where the answer cannot be a Table
+    (reviews, bindings, tokens), `protobuf` is False where the objects have no protobuf form.
     """
     if not accept:
         return PLAIN_JSON
@@ -260,7 +261,7 @@ def negotiate(
 
 
 def negotiation_for(ctx: Context, resource: Resource, *, tables: bool = True) -> None:
-    """Negotiate the answer of a request to a resource: first as upstream's router does, then as its handler does."""
+    """Set `ctx.media` for a request to a resource: the router's check first, then the handler's."""
     accept = ctx.request.headers.get("accept")
     if not accept or accept == JSON:
         ctx.media = PLAIN_JSON
@@ -277,7 +278,7 @@ def negotiation_for(ctx: Context, resource: Resource, *, tables: bool = True) ->
 
 
 def negotiate_plain(accept: str | None) -> Media:
-    """The representation where no conversion is allowed: legacy discovery and reviews."""
+    """The representation where no conversion is allowed: plain discovery and reviews."""
     if not accept:
         return PLAIN_JSON
     media = _plain(accept)
@@ -287,7 +288,7 @@ def negotiate_plain(accept: str | None) -> Media:
 
 
 def negotiate_discovery(accept: str | None) -> Media | None:
-    """The aggregated form, when any clause asks for it, whatever the weights of the others; else None."""
+    """The aggregated form if any clause asks for it, whatever the weights of the others; else None."""
     if not accept:
         return None
     media = _discovery(accept)
@@ -299,7 +300,7 @@ def negotiate_discovery(accept: str | None) -> Media | None:
 
 
 def negotiate_error(accept: str | None) -> Media:
-    """How a Status is written: as asked for when that is possible, else as JSON; never raises."""
+    """The format of a Status: the requested one if it is supported, else JSON; never raises."""
     if not accept:
         return PLAIN_JSON
     return _plain(accept) or PLAIN_JSON
@@ -311,7 +312,7 @@ def not_acceptable(accepted: Iterable[str] = PRODUCES) -> NotAcceptable:
 
 
 def unsupported_media_type(accepted: Iterable[str] = PRODUCES) -> UnsupportedMediaType:
-    """The 415 of a body in a format that is not served."""
+    """The 415 for a body in an unsupported format."""
     return UnsupportedMediaType(
         "the body of the request was in an unknown format - accepted media types include: "
         + ", ".join(accepted)
@@ -319,9 +320,10 @@ def unsupported_media_type(accepted: Iterable[str] = PRODUCES) -> UnsupportedMed
 
 
 def wants_pretty(query: str, user_agent: str = "") -> bool:
-    """Whether indented JSON is due: the `pretty` parameter, else a client that a person looks at.
+    """Whether JSON is indented: as the `pretty` parameter says, else for curl, wget and browsers.
 
-    `query` is the raw query string; the parameter's first value counts, false when it is not a boolean.
+    `query` is the raw query string. The parameter's first value counts; one that is not a boolean means
+    false.
     """
     if "pretty" in query:
         value = first(parse_query(query), "pretty")
@@ -331,7 +333,7 @@ def wants_pretty(query: str, user_agent: str = "") -> bool:
 
 
 def encode(document: Any, media: Media, pretty: bool = False) -> bytes:
-    """A small document (discovery, a Status) in what was agreed on."""
+    """Encode a small document (discovery, a Status) in the negotiated format."""
     if media.format == "yaml":
         from pilothouse.api.yaml import reader as yaml
 

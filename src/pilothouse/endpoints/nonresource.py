@@ -1,7 +1,7 @@
-"""Paths that name no resource: health, version, metrics, keys, status pages, the list of paths at the root.
+"""Serves the paths that name no resource: version, metrics, health, token keys, status pages, the list of paths.
 
-Two tables, exact paths and path prefixes, hold a handler each; OpenAPI and the dumps of flow control add theirs. What
-upstream serves through its router takes GET alone and answers in one media type; the rest takes any method.
+Handlers are registered by exact path or by path prefix; OpenAPI and the flow control dumps add theirs. Paths
+that upstream serves through its router accept only GET and one media type; the others accept every method.
 """
 
 import json
@@ -20,7 +20,7 @@ from pilothouse.instruments import MetricsRegistry
 from pilothouse.server.request import Request, Response
 
 Handler = Callable[[Request, str], Awaitable[Response | None]]
-"""Answers a path; None = not mine. May raise StatusError."""
+"""Answers a path, or returns None if it does not serve that path. May raise StatusError."""
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 JWKS_TYPE = "application/jwk-set+json"
@@ -35,17 +35,17 @@ STATUS_WARNING = (
 
 
 class Issuer(Protocol):
-    """What service account tokens can be checked with (OpenID Connect discovery)."""
+    """Publishes how service account tokens are verified (OpenID Connect discovery)."""
 
     def jwks(self) -> dict[str, Any]:
         """The public keys as a JWK set."""
 
     def configuration(self) -> dict[str, Any]:
-        """issuer, jwks_uri and the supported algorithms."""
+        """The OpenID configuration: issuer, jwks_uri and the supported algorithms."""
 
 
 def version_info(git_commit: str = "", build_date: str = "1970-01-01T00:00:00Z") -> dict[str, str]:
-    """What /version tells: the Kubernetes version that is spoken, and what speaks it."""
+    """The answer of /version: the Kubernetes version that is emulated, and this server's build."""
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     return {
         "major": str(MAJOR),
@@ -65,9 +65,10 @@ def version_info(git_commit: str = "", build_date: str = "1970-01-01T00:00:00Z")
 
 
 class NonResource:
-    """Answers the paths that name no resource, but for discovery.
+    """Answers the paths that name no resource, except discovery.
 
-    `discovery` is asked which paths it has; `flags` gives the values of the command line for /flagz.
+    `discovery` lists its own paths for `/`; `flags` returns the values of the command line's flags for
+    /flagz.
     """
 
     def __init__(
@@ -103,20 +104,24 @@ class NonResource:
             self._add_issuer(issuer)
 
     def add(self, path: str, handler: Handler, *, listed: bool = True) -> None:
-        """Answer one path; `listed` = named in the list at the root."""
+        """Register a handler for one path; `listed` puts the path into the list at `/`."""
         self._exact[path] = handler
         if listed:
             self._listed.append(path)
 
     def add_prefix(self, prefix: str, handler: Handler, *, listed: tuple[str, ...] = ()) -> None:
-        """Answer a path and all below it (`prefix` has no slash at its end)."""
+        """Register a handler for a path and all paths below it; `prefix` has no trailing slash."""
         self._prefixes[prefix] = handler
         self._listed += listed
 
     def add_routed(
         self, path: str, media_type: str, body: Callable[[], bytes], headers: tuple[tuple[str, str], ...] = ()
     ) -> None:
-        """A document as upstream's router serves it: GET alone, one media type, a Status for paths below."""
+        """Register a document that is served as by upstream's router.
+
+        It accepts GET and `media_type` only; other methods get a 405 and paths below it a 404, both as a
+        Status.
+        """
 
         async def handler(request: Request, asked: str) -> Response:
             if asked.rstrip("/") != path:
@@ -129,7 +134,7 @@ class NonResource:
         self.add_prefix(path, handler, listed=(path,))
 
     async def handle(self, request: Request, path: str) -> Response | None:
-        """The answer to a decoded path; None when nobody claims it. Raises StatusError."""
+        """Answer a decoded path; None if no handler serves it. Raises StatusError."""
         handler = self._exact.get(path)
         if handler is not None:
             return await handler(request, path)
@@ -142,7 +147,7 @@ class NonResource:
         return None
 
     def paths(self) -> list[str]:
-        """What the root lists."""
+        """All paths that `/` lists."""
         return sorted({*self._listed, *self._health.paths(), *self._discovery.paths()})
 
     async def _root(self, request: Request, path: str) -> Response:
@@ -189,12 +194,12 @@ class NonResource:
 
 
 def _status_page(request: Request, name: str, lines: list[str]) -> Response:
-    """A page for people; no other form of it is served."""
+    """A status page as plain text; any other accepted type is a 406."""
     negotiation.acceptable(request.headers.get("accept"), ("text/plain",))
     text = "\n".join([f"{COMPONENT} {name}", STATUS_WARNING, "", *lines, ""])
     return Response(200, text.encode(), TEXT, [NOSNIFF])
 
 
 def _raw_json(document: Mapping[str, Any]) -> bytes:
-    """As upstream's WriteRawJSON: always indented."""
+    """Encode as upstream's WriteRawJSON does: always indented."""
     return json.dumps(document, indent=2, ensure_ascii=False).encode()

@@ -1,7 +1,8 @@
-"""/openapi/v2 and /openapi/v3: the documents with their tags, hashes and redirects (kube-openapi handler3).
+"""Serves /openapi/v2 and /openapi/v3: documents with ETags, hashes and redirects (kube-openapi handler3).
 
-Documents are kept compressed and within a bound, for a client asks for them rarely, and then for all at once. The one
-document of version 2 is put together from parts, one for each group version, so that a change makes only one anew.
+Clients ask for the documents rarely, but then for all of them, so they are kept compressed and within a size
+limit. The document of version 2 is joined from one part per group version: a change rebuilds only the part it
+affects.
 """
 
 import asyncio
@@ -30,15 +31,15 @@ V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 V2_PROTOBUF_DEPRECATED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 V2_FORMS = {JSON: JSON, V2_PROTOBUF_DEPRECATED: V2_PROTOBUF, V2_PROTOBUF: V2_PROTOBUF}
 V3_FORMS = {JSON: JSON}
-"""Media types that are accepted -> what the answer says that it is."""
+"""Accepted media type -> Content-Type of the answer."""
 SMALL = 16 << 10
-"""Bytes of a compressed document that is unpacked on the loop: it takes less than a millisecond."""
+"""Bytes; compressed documents up to this size are unpacked on the event loop, in less than a millisecond."""
 KEPT_BYTES = 8 << 20
-"""Compressed documents kept; all of a cluster without custom resources are well below it."""
+"""Bytes of compressed documents that are kept; all built-in documents together are well below this."""
 
 
 class OpenAPIHandlers:
-    """Answers the OpenAPI paths; `kept_bytes` bounds the compressed documents that are kept."""
+    """Answers the OpenAPI paths. `kept_bytes` limits the compressed documents that are kept in memory."""
 
     def __init__(self, catalog: Catalog, kept_bytes: int = KEPT_BYTES) -> None:
         def versions() -> Iterable[tuple[str, str]]:
@@ -57,7 +58,7 @@ class OpenAPIHandlers:
         catalog.changed.append(self._forget)
 
     def install(self, nonresource: "NonResource") -> None:
-        """Register the paths."""
+        """Register the paths with `nonresource`."""
         nonresource.add("/openapi/v2", self.v2)
         nonresource.add("/openapi/v3", self.index)
         nonresource.add_prefix("/openapi/v3", self.v3, listed=("/openapi/v3/",))
@@ -69,7 +70,7 @@ class OpenAPIHandlers:
             self._hashes.pop(name, None)
 
     async def v2(self, request: Request, path: str) -> Response:
-        """The whole document of version 2, whatever the method."""
+        """Serve the document of version 2, whatever the request's method."""
         headers = [("Vary", "Accept-Encoding"), ("Vary", "Accept")]
         form = _form(request.headers.get("accept"), V2_FORMS)
         if form is None:
@@ -92,7 +93,7 @@ class OpenAPIHandlers:
         return Response(200, await asyncio.to_thread(gzip.decompress, packed), form, headers)
 
     async def _make_v2(self, form: str) -> tuple[str, bytes]:
-        """The document as it is by now with its tag, compressed; requests are answered between its parts."""
+        """Build the current document and return its ETag and gzip bytes; the loop serves requests between its parts."""
         write, whole = V2_WRITERS[form]
 
         def make(name: str) -> bytes:
@@ -102,11 +103,11 @@ class OpenAPIHandlers:
         for name in self._openapi.names():
             try:
                 found = self._hash(name)
-            except KeyError:  # it has gone meanwhile
+            except KeyError:  # removed while this was waiting
                 continue
             key = f"{form} {found}"
             hashes.append(found)
-            packed = self._again(key)
+            packed = self._recall(key)
             if packed is None:
                 with self._openapi.hold(name):
                     packed = self._keep(key, await asyncio.to_thread(make, name))
@@ -115,7 +116,7 @@ class OpenAPIHandlers:
         return tag, self._keep(tag, await asyncio.to_thread(_join, whole, parts))
 
     async def index(self, request: Request, path: str) -> Response:
-        """Where the documents of version 3 are."""
+        """Serve the index of the version 3 documents: one path with a hash per group version."""
         if self._index is None:
             paths = {
                 name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={self._hash(name)}"}
@@ -130,7 +131,11 @@ class OpenAPIHandlers:
         return Response(200, body, "text/plain; charset=utf-8", headers)
 
     async def v3(self, request: Request, path: str) -> Response:
-        """One document of version 3. With its hash it may be kept for ever, with another it is elsewhere."""
+        """Serve one document of version 3.
+
+        A request that carries the current hash may be cached for a year; one with an outdated hash is
+        redirected.
+        """
         name = path.removeprefix("/openapi/v3/")
         headers = [("Vary", "Accept")]
         if _form(request.headers.get("accept"), V3_FORMS) is None:
@@ -148,24 +153,24 @@ class OpenAPIHandlers:
             headers.append(("Expires", _date(datetime.now(UTC) + timedelta(days=365))))
         if _matches(request, tag):
             return Response(304, b"", "", headers)
-        packed = self._again(tag)
+        packed = self._recall(tag)
         if packed is not None and len(packed) <= SMALL:
             return Response(200, gzip.decompress(packed), JSON, headers)
         return await self._v3(name, tag, headers)
 
     async def _v3(self, name: str, tag: str, headers: list[tuple[str, str]]) -> Response:
-        """A document that is large, or that has to be made; one at a time is."""
+        """Serve a document that is large or not built yet; at most one is built at a time."""
 
         def make() -> bytes:
             return _compress(json.dump(self._openapi.document(name)))
 
         async with self._making_v3:
-            packed = self._again(tag)
+            packed = self._recall(tag)
             if packed is None:
                 try:
                     with self._openapi.hold(name):
                         packed = self._keep(tag, await asyncio.to_thread(make))
-                except KeyError:  # it has gone meanwhile
+                except KeyError:  # removed while this was waiting
                     return Response(404, b"", "", headers)
         return Response(200, await asyncio.to_thread(gzip.decompress, packed), JSON, headers)
 
@@ -179,11 +184,11 @@ class OpenAPIHandlers:
         return [("Etag", f'"{tag}"'), ("Last-Modified", _date(self._started))]
 
     def _packed(self, tag: str, make: Callable[[], bytes]) -> bytes:
-        """A document compressed, made when it is not kept."""
-        return self._again(tag) or self._keep(tag, _compress(make()))
+        """The compressed document with this ETag, built if it is not kept."""
+        return self._recall(tag) or self._keep(tag, _compress(make()))
 
-    def _again(self, tag: str) -> bytes | None:
-        """A document that is kept, compressed, or None; the ones asked for last are kept longest."""
+    def _recall(self, tag: str) -> bytes | None:
+        """The kept compressed document or None; marks it as used most recently."""
         found = self._kept.get(tag)
         if found is not None:
             self._kept.move_to_end(tag)
@@ -194,8 +199,8 @@ class OpenAPIHandlers:
         self._kept[tag] = packed
         self._kept_bytes += len(packed)
         while self._kept_bytes > self._most_bytes and len(self._kept) > 1:
-            _, gone = self._kept.popitem(last=False)
-            self._kept_bytes -= len(gone)
+            _, dropped = self._kept.popitem(last=False)
+            self._kept_bytes -= len(dropped)
         return packed
 
 
@@ -204,12 +209,12 @@ def _compress(data: bytes) -> bytes:
 
 
 def _tag(form: str, hashes: Iterable[str]) -> str:
-    """The tag of the document of version 2 that is made of parts with these hashes."""
+    """The ETag of a version 2 document: a hash over its media type and the hashes of its parts."""
     return hashlib.sha512("".join((form, *hashes)).encode()).hexdigest().upper()
 
 
 def _json_part(paths: Any, definitions: Mapping[str, Any]) -> tuple[bytes, dict[str, bytes]]:
-    """Members of `paths`, and of `definitions` by name, as they stand between the braces."""
+    """Encode the members of `paths`, and each definition by name, without the surrounding braces."""
     return json.dump(paths)[1:-1], {
         name: json.dump({name: schema})[1:-1] for name, schema in definitions.items()
     }
@@ -224,11 +229,11 @@ V2_WRITERS: dict[str, tuple[Callable[..., Any], Callable[..., bytes]]] = {
     JSON: (_json_part, _json_whole),
     V2_PROTOBUF: (openapi_protobuf.part, openapi_protobuf.whole),
 }
-"""How a part is written, and how a document is put together from parts, in each form."""
+"""Media type -> (encoder of a part, function that joins encoded parts into a document)."""
 
 
 def _join(whole: Callable[..., bytes], parts: list[bytes]) -> bytes:
-    """A document out of its parts, all of them compressed."""
+    """Join compressed parts into a compressed document; `whole` writes it."""
     paths: list[bytes] = []
     definitions: dict[str, bytes] = {}
     for packed in parts:
@@ -243,7 +248,7 @@ def _date(moment: datetime) -> str:
 
 
 def _form(accept: str | None, forms: Mapping[str, str]) -> str | None:
-    """The media type of the answer by the best clause that any form meets; parameters do not matter."""
+    """The Content-Type of the most preferred media range that a form matches; parameters are ignored."""
     for clause in parse_accept(accept or "*/*"):
         for accepted, written in forms.items():
             kind, _, subtype = accepted.partition("/")
@@ -261,7 +266,7 @@ def _takes_gzip(accept_encoding: str) -> bool:
 
 
 def _matches(request: Request, tag: str) -> bool:
-    """Whether If-None-Match names the tag, by weak comparison (RFC 9110 13.1.2, Go's http.ServeContent)."""
+    """Whether If-None-Match contains the ETag, by weak comparison (RFC 9110 13.1.2, Go's http.ServeContent)."""
     given = request.headers.get("if-none-match", "").strip()
     if not given or request.method not in ("GET", "HEAD"):
         return False

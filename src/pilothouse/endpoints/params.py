@@ -1,4 +1,4 @@
-"""Query strings and delete bodies to checked options (meta/v1 ListOptions, CreateOptions, DeleteOptions ...)."""
+"""Decodes and checks query parameters and delete options (meta/v1 ListOptions, CreateOptions, DeleteOptions ...)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +10,13 @@ Query = dict[str, list[str]]
 
 FIELD_MANAGER_LIMIT = 128
 LONGEST = 100
-"""Digits of a number, zeros in front included: int() refuses texts of thousands."""
+"""Digits of a number including leading zeros; Python's int() refuses texts of thousands of digits."""
 _INT64 = 2**63
 
 
 @dataclass(slots=True)
 class ListParams:
-    """ListOptions as sent; `limit` below 1 means all, `send_initial` None means not given."""
+    """ListOptions as the client sent them. `limit` below 1 means no limit, `send_initial` None means not given."""
 
     label_selector: str = ""
     field_selector: str = ""
@@ -32,7 +32,7 @@ class ListParams:
 
 @dataclass(slots=True)
 class WriteParams:
-    """CreateOptions, UpdateOptions and PatchOptions in one; `validation` is Strict, Warn or Ignore."""
+    """CreateOptions, UpdateOptions and PatchOptions in one record; `validation` is Strict, Warn or Ignore."""
 
     dry_run: bool = False
     field_manager: str = ""
@@ -40,7 +40,7 @@ class WriteParams:
     force: bool = False
 
     def options(self, kind: str) -> Object:
-        """The options object that admission sees."""
+        """The options object that admission plugins get; `kind` names its type."""
         out: Object = {"kind": kind, "apiVersion": "meta.k8s.io/v1"}
         if self.dry_run:
             out["dryRun"] = ["All"]
@@ -52,13 +52,13 @@ class WriteParams:
 
 
 def first(query: Query, name: str) -> str:
-    """The first value of a parameter, "" without one."""
+    """The first value of a parameter, "" if it is absent."""
     values = query.get(name)
     return values[0] if values else ""
 
 
 def boolean(query: Query, name: str) -> bool | None:
-    """Go's conversion of a query value: anything but `false` and `0` is true; None when absent."""
+    """Convert a value as Go does: anything but `false` and `0` is true; None if the parameter is absent."""
     values = query.get(name)
     if not values:
         return None
@@ -66,7 +66,7 @@ def boolean(query: Query, name: str) -> bool | None:
 
 
 def integer(query: Query, name: str) -> int | None:
-    """An int64 parameter; BadRequest in the words of strconv."""
+    """An int64 parameter, None if it is absent; raises BadRequest with strconv's message."""
     values = query.get(name)
     if not values:
         return None
@@ -74,7 +74,7 @@ def integer(query: Query, name: str) -> int | None:
 
 
 def parse_int(text: str) -> int:
-    """strconv.ParseInt of base 10 with its errors as BadRequest."""
+    """strconv.ParseInt in base 10, with its errors raised as BadRequest."""
     digits = text[1:] if text[:1] in "+-" else text
     if not digits.isascii() or not digits.isdigit():
         raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax')
@@ -85,7 +85,7 @@ def parse_int(text: str) -> int:
 
 
 def uint_error(text: str) -> str:
-    """Why strconv.ParseUint refuses a text, "" when it does not."""
+    """The error of strconv.ParseUint for a text, "" if the text is a valid uint64."""
     if not text.isascii() or not text.isdigit():
         return f'strconv.ParseUint: parsing "{text}": invalid syntax'
     if len(text) > 19 and (len(text) > LONGEST or int(text) >= 2**64):
@@ -94,7 +94,7 @@ def uint_error(text: str) -> str:
 
 
 def resource_version(text: str) -> int:
-    """A list or watch resourceVersion as a number, 0 when empty; BadRequest otherwise (storage ParseResourceVersion)."""
+    """A list or watch resourceVersion as a number, 0 if empty; raises BadRequest (storage ParseResourceVersion)."""
     if not text:
         return 0
     why = uint_error(text)
@@ -104,7 +104,7 @@ def resource_version(text: str) -> int:
 
 
 def list_params(query: Query) -> ListParams:
-    """Decode and check ListOptions; 400 for what is no number, 422 for combinations (ValidateListOptions)."""
+    """Decode ListOptions with upstream's defaults; raises BadRequest for malformed numbers."""
     if not query:
         return ListParams()
     out = ListParams(
@@ -127,7 +127,7 @@ def list_params(query: Query) -> ListParams:
 
 
 def check_list(p: ListParams) -> None:
-    """The rules of ValidateListOptions for lists and watches."""
+    """Check ListOptions for a list or watch; raises Invalid (ValidateListOptions)."""
     errs = Errors()
     (_check_watch if p.watch else _check_list)(p, errs)
     errs.raise_if_any("meta.k8s.io", "ListOptions", "")
@@ -164,7 +164,7 @@ def _check_watch(p: ListParams, errs: Errors) -> None:
 
 
 def write_params(query: Query, kind: str) -> WriteParams:
-    """Options of a create, update or patch; `kind` names them in a 422 (CreateOptions ...)."""
+    """Decode the options of a create, update or patch; `kind` names them in the 422 (CreateOptions ...)."""
     if not query:
         return WriteParams()
     errs = Errors()
@@ -179,7 +179,7 @@ def write_params(query: Query, kind: str) -> WriteParams:
 
 
 def patch_params(query: Query, apply: bool) -> WriteParams:
-    """PatchOptions; an apply needs a field manager, the others may not force (ValidatePatchOptions)."""
+    """Decode PatchOptions: apply needs a field manager, other patches may not force (ValidatePatchOptions)."""
     errs = Errors()
     force = boolean(query, "force")
     if apply:
@@ -201,7 +201,7 @@ def patch_params(query: Query, apply: bool) -> WriteParams:
 def _check_manager(manager: str, errs: Errors) -> None:
     if len(manager.encode()) > FIELD_MANAGER_LIMIT:
         errs.too_long("fieldManager", FIELD_MANAGER_LIMIT)
-        manager = manager[:FIELD_MANAGER_LIMIT]  # what is wrong behind that is not told
+        manager = manager[:FIELD_MANAGER_LIMIT]  # upstream reports no errors behind the limit
     position = 0
     for char in manager:
         if not char.isprintable():
@@ -217,7 +217,7 @@ def _check_dry_run(values: list[str], errs: Errors) -> None:
 
 
 def delete_from_query(query: Query) -> Object:
-    """DeleteOptions out of a query string; they count only when there is no body."""
+    """DeleteOptions from the query string; they apply only to a request without a body."""
     out: Object = {}
     grace = integer(query, "gracePeriodSeconds")
     if grace is not None:
@@ -237,7 +237,7 @@ def delete_from_query(query: Query) -> Object:
 
 
 def check_delete(options: Object) -> None:
-    """ValidateDeleteOptions: 422 of DeleteOptions."""
+    """Check DeleteOptions; raises Invalid (ValidateDeleteOptions)."""
     errs = Errors()
     policy: Any = options.get("propagationPolicy")
     if policy is not None:

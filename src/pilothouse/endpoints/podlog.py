@@ -1,4 +1,4 @@
-"""pods/log: the log of a container, passed on from its node's kubelet (registry core/pod rest.LogREST)."""
+"""Serves pods/log: a container's log, streamed from its node's kubelet (registry core/pod rest.LogREST)."""
 
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -19,7 +19,7 @@ from pilothouse.server.request import Response
 
 @dataclass(slots=True)
 class LogOptions:
-    """PodLogOptions as sent."""
+    """PodLogOptions as the client sent them; `params` are the query parameters for the kubelet."""
 
     container: str = ""
     insecure: bool = False
@@ -27,7 +27,7 @@ class LogOptions:
 
 
 def log_options(query: Query, name: str) -> LogOptions:
-    """Decode and check; BadRequest and Invalid as upstream."""
+    """Decode and check PodLogOptions; raises BadRequest and Invalid as upstream does."""
     numbers = {key: integer(query, key) for key in ("sinceSeconds", "tailLines", "limitBytes")}
     since = first(query, "sinceTime")
     if since:
@@ -61,7 +61,7 @@ def _check_log(numbers: dict[str, int | None], since: str, stream: bool, name: s
 
 
 def container_of(pod: Object, asked: str) -> str:
-    """The container a request is about; BadRequest when that is not clear (validateContainer)."""
+    """The requested container, or the only one; BadRequest if it does not exist or is ambiguous (validateContainer)."""
     spec, name = pod.get("spec") or {}, pod["metadata"]["name"]
     lists = ("initContainers", "containers", "ephemeralContainers")
     known = [c.get("name", "") for key in lists for c in spec.get(key) or ()]
@@ -78,7 +78,7 @@ def container_of(pod: Object, asked: str) -> str:
 
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
-    """The log as the kubelet sends it; 204 for a pod that has no node yet."""
+    """Stream the log from the kubelet; 204 for a pod that is not assigned to a node yet."""
     info = ctx.info
     if ctx.request.method not in ("GET", "HEAD"):
         raise refusals.method_not_allowed()

@@ -65,22 +65,22 @@ def _object(verbs: Verbs, resource: Resource, namespace: str, name: str) -> Obje
 
 
 def _at(host: str, port: str) -> str:
-    """host:port of a URL. A port that is no number would say where else to go: `80@127.0.0.1`."""
+    """host:port for a URL. Refuses a port that is not a number: `80@127.0.0.1` would change the host."""
     if not (port.isascii() and port.isdigit()):
-        why = f"dial tcp: lookup {url_host(host)}:{port}: no such host"
-        raise errors.ServiceUnavailable(f"error trying to reach service: {why}")
+        reason = f"dial tcp: lookup {url_host(host)}:{port}: no such host"
+        raise errors.ServiceUnavailable(f"error trying to reach service: {reason}")
     return f"{url_host(host)}:{port}"
 
 
 class Target(NamedTuple):
-    """The root that a proxied path is put behind."""
+    """The base URL to which the rest of a proxied path is appended, and how its certificate is checked."""
 
     base: str
     trust: Trust
 
 
 def split(text: str, kind: str) -> tuple[str, str, str]:
-    """Scheme, name and port out of `[scheme:]name[:port]`."""
+    """Split `[scheme:]name[:port]`; raises BadRequest for any other form."""
     parts = text.split(":")
     if len(parts) < 3:
         parts = ["", *parts, *([""] * (2 - len(parts)))]
@@ -154,7 +154,7 @@ async def _service(verbs: Verbs, ctx: Context, resource: Resource) -> Target:
 
 
 def _number(text: str) -> int | None:
-    """A decimal number of 64 bits (strconv.ParseInt), None for any other text."""
+    """A decimal number of 64 bits (strconv.ParseInt); None for any other text."""
     digits = text[1:] if text[:1] in ("+", "-") else text
     if not (digits.isascii() and digits.isdigit()) or len(digits) > _LONGEST:
         return None
@@ -162,7 +162,7 @@ def _number(text: str) -> int | None:
 
 
 _LONGEST = 18
-"""Digits of a number that surely fits into 64 bits; no port has so many."""
+"""Digits that certainly fit into 64 bits; no valid port has as many."""
 
 
 TARGETS: dict[Action, Callable[[Verbs, Context, Resource], Awaitable[Target]]] = {

@@ -1,7 +1,8 @@
-"""Stored objects as they are shown in other forms than the stored bytes.
+"""Decodes stored objects for answers in other forms than the stored bytes.
 
-What is stored may be deeper than what is taken today: another server wrote it, or an older one. It is served by its
-bytes as ever; where it has to be read, it is shown without what is too deep, or refused alone.
+A stored object may be nested deeper than what is accepted now, if an older or another server wrote it. Its
+bytes are still served unchanged. Where it must be decoded, the part that is too deep is left out, or the
+answer is an error.
 """
 
 from typing import Any
@@ -13,11 +14,11 @@ from pilothouse._schema import indented
 from pilothouse.api.fields import Object
 
 INDENTED_SHARE, INDENTED_FREE = 8, 1 << 20
-"""Spaces that indentation may take: so many for a byte of the text, and so many at any rate."""
+"""Bytes that indentation may add: this many times the unindented size, plus a fixed number."""
 
 
 def whole(value: bytes) -> Object:
-    """A stored object; InternalError for one that is too deep to be read."""
+    """Decode a stored object; raises InternalError if it is nested too deeply to be decoded."""
     try:
         obj: Object = orjson.loads(value)
     except orjson.JSONDecodeError:
@@ -29,5 +30,5 @@ def whole(value: bytes) -> Object:
 
 
 def bears_indentation(value: Any, size: int) -> bool:
-    """Whether indentation leaves an answer in proportion to its `size` bytes without."""
+    """Whether indentation stays in proportion to the `size` bytes of the unindented answer."""
     return bool(indented(value) <= INDENTED_SHARE * size + INDENTED_FREE)

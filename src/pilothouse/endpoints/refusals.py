@@ -1,4 +1,4 @@
-"""What is answered when no handler takes a request: each 404 and 405 of upstream, in its own words."""
+"""The 404 and 405 errors for requests that no handler serves, with upstream's messages."""
 
 from pilothouse import errors
 from pilothouse.registry.resource import Resource

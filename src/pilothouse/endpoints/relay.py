@@ -1,4 +1,4 @@
-"""Passing a request on and its answer back, with back-pressure (apimachinery util/proxy)."""
+"""Forwards requests to other servers and streams their answers back with back-pressure (apimachinery util/proxy)."""
 
 from collections.abc import Iterable
 from posixpath import join, normpath
@@ -12,10 +12,10 @@ from pilothouse.server.pump import start_pump
 from pilothouse.server.request import Response, Stream
 
 WHOLE = 1 << 20
-"""Bytes of an answer of known length that are read before they are passed on."""
+"""Bytes; answers of known length up to this size are read whole before they are passed on."""
 
 AHEAD = 1 << 20
-"""Bytes that may wait for a slow client before reading pauses."""
+"""Bytes that may be queued for a slow client before reading from the other server pauses."""
 
 _HOP = frozenset(
     (
@@ -40,24 +40,24 @@ _OURS = (
     "x-forwarded-host",
     "x-forwarded-proto",
 )
-"""Headers that a client cannot pass on: the other side believes what we say in them."""
+"""Headers that clients cannot set for the other server, because it trusts this server's values."""
 _IDENTITY = ("x-remote-user", "x-remote-uid", "x-remote-group")
 _IDENTITY_PREFIXES = ("x-remote-extra-", "x-remote-", "impersonate-")
 _TOKEN = "!#$&'*+-.^_`|~"
-"""What may stand in a header's name beside letters and digits; a percent sign is escaped as well."""
+"""Characters allowed in a header's name beside letters and digits; a percent sign is escaped as well."""
 
 
 def _named_in_connection(headers: Iterable[tuple[str, str]]) -> set[str]:
-    """The further headers of which Connection says that they concern one connection."""
+    """The names that Connection headers list: these headers concern one connection only (RFC 9110 7.6.1)."""
     values = [value for name, value in headers if name.lower() == "connection"]
     return {name.strip().lower() for value in values for name in value.split(",")}
 
 
 class Relay:
-    """Passes requests on to other servers.
+    """Forwards requests to other servers.
 
-    `identity_headers` and `extra_prefixes` are the headers in which a front proxy names a user to this server, and
-    beginnings of such (--requestheader-*): they are kept back, as are the usual ones.
+    `identity_headers` and `extra_prefixes` come from --requestheader-*: names, and prefixes of names, of the
+    headers in which a front proxy names a user to this server. They are removed, as are the usual ones.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class Relay:
         self._prefixes = (*_IDENTITY_PREFIXES, *(prefix.lower() for prefix in extra_prefixes if prefix))
 
     def passed_on(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The headers of a client that the other side may see.
+        """The client's headers that are forwarded.
 
-        Those that concern one connection stay here (RFC 9110 7.6.1), and so do all in which a front proxy names a
-        user: the other side trusts us in them.
+        Headers that concern one connection are removed (RFC 9110 7.6.1), and so are all headers that name a
+        user, because the other server trusts this server's values for them.
         """
         headers = list(headers)
         dropped = self._hidden | _named_in_connection(headers)
@@ -87,17 +87,20 @@ class Relay:
         more: list[tuple[str, str]] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> Answer:
-        """Send a client's request to `url`; ServiceUnavailable when it cannot be reached.
+        """Send a client's request to `url`; raises ServiceUnavailable if it cannot be reached.
 
-        `prepend` is the path of ours that stands for the other's root; `timeout` is in seconds.
+        `prepend` is the path prefix on this server that stands for the other server's root; `more` are
+        further headers; `timeout` is in seconds.
         """
         request = ctx.request
         headers = self.passed_on(request.all_headers)
-        came_by = ", ".join(v for n, v in request.all_headers if n == "x-forwarded-for")
-        headers.append(("X-Forwarded-For", f"{came_by}, {request.peer[0]}" if came_by else request.peer[0]))
+        forwarded_for = ", ".join(v for n, v in request.all_headers if n == "x-forwarded-for")
+        headers.append(
+            ("X-Forwarded-For", f"{forwarded_for}, {request.peer[0]}" if forwarded_for else request.peer[0])
+        )
         headers.append(("Audit-Id", ctx.audit_id))
         path = urlsplit(url).path
-        seen = "/" + normpath(f"{prepend}/{path}").lstrip("/")  # normpath keeps two slashes at the start
+        seen = "/" + normpath(f"{prepend}/{path}").lstrip("/")  # normpath keeps two leading slashes
         headers.append(("X-Forwarded-Uri", seen if seen == "/" or not path.endswith("/") else f"{seen}/"))
         headers.append(("X-Forwarded-Host", request.headers.get("host", "")))
         headers.append(("X-Forwarded-Proto", "https"))
@@ -111,7 +114,7 @@ class Relay:
 
 
 def identity_headers(user: User) -> list[tuple[str, str]]:
-    """The headers of a front proxy that say for whom it asks (transport.SetAuthProxyHeaders)."""
+    """The front proxy headers that name the user to the other server (transport.SetAuthProxyHeaders)."""
     out = [("X-Remote-User", user.name)]
     if user.uid:
         out.append(("X-Remote-Uid", user.uid))
@@ -122,7 +125,7 @@ def identity_headers(user: User) -> list[tuple[str, str]]:
 
 
 def own_location(ctx: Context, answer: Answer, url: str, prepend: str) -> str:
-    """A Location header of the other side, made to lead through us where it stays there."""
+    """The answer's Location header, rewritten to lead through this server if it points to the same host."""
     target, source = urlsplit(answer.header("location")), urlsplit(url)
     host = ctx.request.headers.get("host", "")
     elsewhere = target.netloc not in ("", source.netloc, host)
@@ -135,11 +138,11 @@ def own_location(ctx: Context, answer: Answer, url: str, prepend: str) -> str:
 
 
 _KEPT_BACK = _HOP.union(("content-type", "date", "location", "audit-id"))
-"""Headers of an answer that are ours to give."""
+"""Headers of the other server's answer that this server replaces with its own."""
 
 
 async def response_of(ctx: Context, answer: Answer, content_type: str = "", location: str = "") -> Response:
-    """The answer as ours: read whole when it is short, else passed on as it comes."""
+    """The client's response: read whole if the answer is short, else streamed as it arrives."""
     dropped = _KEPT_BACK | _named_in_connection(answer.headers)
     headers = [(name, value) for name, value in answer.headers if name.lower() not in dropped]
     if location:
@@ -157,6 +160,6 @@ async def response_of(ctx: Context, answer: Answer, content_type: str = "", loca
 
 
 def pump(answer: Answer, stream: Stream) -> None:
-    """Write the body to the client as it comes, no faster than the client takes it."""
+    """Stream the answer's body to the client, no faster than the client reads it."""
     stream.on_close(answer.close)
     start_pump(stream, answer.pieces(), AHEAD)

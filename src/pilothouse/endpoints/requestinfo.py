@@ -1,4 +1,4 @@
-"""Request info: what a request is about. The Python face of _requestinfo."""
+"""Request info: verb, group, version, resource and name of a request. Re-exports the compiled _requestinfo."""
 
 from pilothouse._requestinfo import parse, parse_query, unescape_path, wants_watch
 

@@ -1,4 +1,4 @@
-"""Which objects a list, a watch or a deletecollection is about: selectors, pages and resourceVersion rules."""
+"""Decodes the selection of a list, watch or deletecollection: selectors, pages and resourceVersion rules."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Watch events in protobuf: four bytes of length, then a meta.v1 WatchEvent around the object's body."""
+"""Encodes watch events in protobuf: a length of four bytes, then a meta.v1 WatchEvent with the object."""
 
 import orjson
 

@@ -1,1 +1,1 @@
-"""Flow control: which priority level a request belongs to. Imports registry readers."""
+"""Flow control: assigns requests to priority levels. Imports registry readers."""

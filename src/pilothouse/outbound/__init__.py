@@ -1,1 +1,1 @@
-"""HTTP to other servers: kubelets, services, webhooks. Needs aiohttp (extra `proxy`)."""
+"""HTTP client for other servers: kubelets, services, webhooks. Needs aiohttp (extra `proxy`)."""

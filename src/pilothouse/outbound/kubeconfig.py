@@ -1,4 +1,4 @@
-"""Kubeconfig files of services that this server calls: where they answer, how they are known, and as whom we ask."""
+"""Reads the kubeconfig files of webhooks: the URL, the TLS trust, and this server's credentials."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Sends reviews to webhooks: the services behind a kubeconfig that judge tokens, requests and objects."""
+"""Sends reviews of tokens, requests and objects to the webhooks that kubeconfig files describe."""
 
 import json
 from collections.abc import Awaitable, Callable

@@ -1,1 +1,1 @@
-"""What each resource is, and the verbs over the store. Imports storage and api."""
+"""Resources: their records, strategies and storage operations. Imports storage and api."""

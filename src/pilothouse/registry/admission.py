@@ -1,4 +1,4 @@
-"""The question that admission is asked: attributes of a request, and the protocol of the chain that answers."""
+"""Admission attributes, which describe a write to plugins, and the protocol of the admission chain."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field

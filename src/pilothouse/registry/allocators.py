@@ -1,6 +1,6 @@
-"""Allocates cluster IPs from memory. IPAddress objects keep two servers from giving out one IP (service_objects.py).
+"""Allocates cluster IPs from memory; IPAddress objects prevent two servers from allocating the same IP.
 
-`WriteContext.undo` releases the IPs of a write that failed.
+`WriteContext.undo` releases the IPs of a write that failed; see registry/groups/service_objects.py.
 """
 
 import ipaddress
@@ -16,16 +16,16 @@ from pilothouse.registry.readers import Readers
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 STATIC_MIN, STATIC_MAX, STATIC_STEP = 16, 256, 16
-"""The lower part of a range is left to users to choose from: a sixteenth of it, 16 to 256 (KEP-3070)."""
+"""The static band at the start of a range, preferred for IPs that users choose: 1/16 of it, 16 to 256 (KEP-3070)."""
 TRIES = 32
 
 
 class AllocationError(ValueError):
-    """An IP address or port cannot be allocated; the text is upstream's."""
+    """An IP address or port cannot be allocated; the message is upstream's."""
 
 
 class _Pool:
-    """The addresses of one network: those of services, those of IPAddress objects, those that are being written."""
+    """The addresses in use in one network: of services, of IPAddress objects, and of writes in progress."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
@@ -45,7 +45,7 @@ class _Pool:
         return number in self.of_services or number in self.pending
 
     def pick(self) -> int | None:
-        """A free address, from the static band only when all above it are taken; None when the range is full."""
+        """A free address, from the static band only if all others are taken; None if the range is full."""
         for low, high in ((self.preferred, self.last), (self.first, self.preferred - 1)):
             number = self._free(low, high)
             if number is not None:
@@ -57,20 +57,20 @@ class _Pool:
             return None
         for _ in range(TRIES):
             number = random.randint(low, high)
-            if not self._avoid(number):
+            if not self._in_use(number):
                 return number
         size = high - low + 1
         start = random.randrange(size)
         most = len(self.of_services) + len(self.of_objects) + len(self.pending) + 1
         tried = (low + (start + i) % size for i in range(min(size, most)))
-        return next((n for n in tried if not self._avoid(n)), None)
+        return next((n for n in tried if not self._in_use(n)), None)
 
-    def _avoid(self, number: int) -> bool:
+    def _in_use(self, number: int) -> bool:
         return number in self.of_objects or self.taken(number)
 
 
 class Addresses:
-    """The cluster IPs of one or two ranges, one for each family; the first range's family is the default."""
+    """The cluster IPs of one or two ranges, one per IP family; the first range's family is the default."""
 
     def __init__(self, cidrs: Sequence[str]) -> None:
         networks = [ipaddress.ip_network(cidr, strict=False) for cidr in cidrs]
@@ -79,23 +79,23 @@ class Addresses:
 
     @property
     def families(self) -> tuple[str, ...]:
-        """The configured families, the default one first."""
+        """The configured IP families, the default one first."""
         return tuple(self._pools)
 
     def __contains__(self, ip: str) -> bool:
-        """Whether an address is in one of the ranges."""
+        """Whether an IP address is in one of the ranges."""
         found = self._find(ip)
         return found is not None and found[0].first <= found[1] <= found[0].last
 
     def follow(self, readers: Readers) -> None:
-        """Note what services and IPAddress objects have, now and at every change, whoever made it."""
+        """Track the addresses of all services and IPAddress objects, now and at every change by any server."""
         readers.subscribe("services", self._service_changed)
         readers.subscribe("ipaddresses.networking.k8s.io", self._object_changed)
 
     def allocate(self, ip: str | None = None, family: str = "", *, dry_run: bool = False) -> str:
-        """Allocate the given address, or any of `family`; raises AllocationError.
+        """Allocate the given address, or any free one of `family`; raises AllocationError.
 
-        A dry run with a given address does not check whether it is free, like upstream's.
+        Like upstream's, a dry run with a given address does not check whether the address is free.
         """
         with self._choosing:
             return self._allocate(ip, family, dry_run)
@@ -122,7 +122,7 @@ class Addresses:
         return ip
 
     def release(self, ip: str) -> None:
-        """Release an address whose write failed; an address that is not being written stays as it is."""
+        """Release an address whose write failed; does nothing if no write of it is in progress."""
         found = self._find(ip)
         if found is not None:
             found[0].pending.discard(found[1])
@@ -136,7 +136,7 @@ class Addresses:
         return out
 
     def sweep(self) -> None:
-        """Release addresses that were already being written at the last sweep: their writes were cancelled."""
+        """Release addresses that were pending at the previous sweep too: their writes were cancelled."""
         with self._choosing:
             for pool in self._pools.values():
                 pool.pending -= pool.suspects

@@ -1,4 +1,4 @@
-"""Readers over the watch cache. They keep decoded objects by resourceVersion."""
+"""Readers over the watch cache; they keep decoded objects by resourceVersion."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,11 +13,11 @@ from pilothouse.registry.store import Store, decode
 
 REMEMBERED = 8192
 REMEMBERED_BYTES = 4 * 1024 * 1024
-"""Bytes of the objects that are kept decoded, counted as JSON; as dicts they take about six times as much."""
+"""Bytes of JSON of the objects that are kept decoded; as dicts they take about six times as much memory."""
 
 
 class CachedReaders:
-    """Implements readers.Readers."""
+    """Implements readers.Readers over a store's watch caches."""
 
     def __init__(self, store: Store, catalog: Catalog) -> None:
         self.store = store

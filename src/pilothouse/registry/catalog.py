@@ -1,4 +1,4 @@
-"""The resource catalog of a server: which groups, versions and resources it serves, in which order."""
+"""The resource catalog: the groups, versions and resources that a server serves, and their order."""
 
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
@@ -30,12 +30,12 @@ _PRIORITIES: dict[str, tuple[int, dict[str, int]]] = {
     "resource.k8s.io": (16200, {"v1": 21}),
     "flowcontrol.apiserver.k8s.io": (16100, {"v1": 21}),
 }
-"""Group and version priorities of what is built in: the APIServices that upstream registers for itself.
+"""Group -> (group priority, version priorities) of built-in APIs, as in the APIServices that upstream registers.
 
-apiregistration.k8s.io has no APIService; it is served in front of all others."""
+apiregistration.k8s.io has no APIService; it is served before all others."""
 
 CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY = 1000, 100
-"""What upstream registers for a custom resource's group and version."""
+"""The priorities that upstream registers for the groups and versions of custom resources."""
 
 _FILES = (
     "core.resources",
@@ -63,7 +63,7 @@ _FILES = (
 
 
 def built_in() -> list[Resource]:
-    """Every built-in resource, in the order of discovery. The records never change, so all servers share them."""
+    """All built-in resources in discovery order. The records are immutable, so all servers share them."""
     out: list[Resource] = []
     for file in _FILES:
         out += import_module(f"pilothouse.registry.groups.{file}").RESOURCES
@@ -71,7 +71,7 @@ def built_in() -> list[Resource]:
 
 
 class Catalog:
-    """The resources that are served now. `changed` are called with (group, version) after every change."""
+    """The resources served now. Each callback in `changed` is called with (group, version) after a change."""
 
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
         self._versions: dict[tuple[str, str], dict[str, Resource]] = {}
@@ -80,7 +80,7 @@ class Catalog:
         self._priorities: dict[tuple[str, str], tuple[int, int]] = {}
         self.changed: list[Callable[[str, str], None]] = []
         self.backends: dict[tuple[str, str], Backend] = {}
-        """Group versions that other servers answer; those come before our own resources."""
+        """Group versions that aggregated servers answer; they take precedence over this server's own resources."""
         for resource in resources:
             self.add(resource)
 
@@ -92,12 +92,12 @@ class Catalog:
         return self._kinds.get((group, version, kind))
 
     def by_group_resource(self, name: str) -> Resource | None:
-        """`pods` or `deployments.apps`, in the version that is preferred."""
+        """The resource named like `pods` or `deployments.apps`, in its preferred version."""
         plural, _, group = name.partition(".")
         return next((r for v in self.versions(group) if (r := self.get(group, v, plural)) is not None), None)
 
     def groups(self) -> list[str]:
-        """The named groups (not the core group ""), in the order of /apis."""
+        """All groups except the core group "", in the order of /apis."""
         best: dict[str, int] = {}
         for group, version in self._versions:
             if group:
@@ -110,7 +110,7 @@ class Catalog:
         return sorted(found, key=lambda v: (self.priority(group, v)[1], version_key(v)), reverse=True)
 
     def resources(self, group: str, version: str) -> list[Resource]:
-        """The resources of a group and version, by name."""
+        """The resources of a group and version, sorted by name."""
         found = self._versions.get((group, version), {})
         return [found[plural] for plural in sorted(found)]
 
@@ -118,7 +118,7 @@ class Catalog:
         return [r for found in self._versions.values() for r in found.values()]
 
     def priority(self, group: str, version: str) -> tuple[int, int]:
-        """(group priority, version priority) as in an APIService."""
+        """(group priority, version priority), as in an APIService."""
         own = self._priorities.get((group, version))
         if own is not None:
             return own
@@ -128,12 +128,12 @@ class Catalog:
         return CUSTOM_GROUP_PRIORITY, CUSTOM_VERSION_PRIORITY
 
     def set_priority(self, group: str, version: str, group_priority: int, version_priority: int) -> None:
-        """What an APIService says; it stays after the resources are gone."""
+        """Set the priorities from an APIService; they stay when the resources are removed."""
         self._priorities[group, version] = (group_priority, version_priority)
-        self._tell(group, version)
+        self._notify(group, version)
 
     def add(self, resource: Resource) -> None:
-        """Serve a resource, in place of one of the same name."""
+        """Serve a resource; replaces one with the same group, version and plural."""
         group, version = resource.group, resource.version
         found = self._versions.setdefault((group, version), {})
         self._groups.setdefault(group, set()).add(version)
@@ -142,10 +142,10 @@ class Catalog:
             self._kinds.pop((group, version, previous.kind), None)
         found[resource.plural] = resource
         self._kinds[group, version, resource.kind] = resource
-        self._tell(group, version)
+        self._notify(group, version)
 
     def remove(self, group: str, version: str, plural: str) -> Resource | None:
-        """Serve it no longer; None when it was not served."""
+        """Stop serving a resource and return it; None if it was not served."""
         found = self._versions.get((group, version), {})
         resource = found.pop(plural, None)
         if resource is None:
@@ -155,16 +155,16 @@ class Catalog:
         if not found:
             del self._versions[group, version]
             self._groups[group].discard(version)
-        self._tell(group, version)
+        self._notify(group, version)
         return resource
 
-    def _tell(self, group: str, version: str) -> None:
+    def _notify(self, group: str, version: str) -> None:
         for callback in self.changed:
             callback(group, version)
 
 
 def default_catalog(runtime_config: Mapping[str, str] | None = None) -> Catalog:
-    """The built-in resources that the settings leave on; raises RuntimeConfigError."""
+    """The built-in resources that --runtime-config enables; raises RuntimeConfigError."""
     resources = built_in()
     config = RuntimeConfig(runtime_config or {}, resources)
     return Catalog(r for r in resources if config.enabled(r))

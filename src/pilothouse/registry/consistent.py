@@ -1,6 +1,7 @@
-"""Consistent reads over a store that other servers write to (apiserver storage/cacher delegator).
+"""Consistent reads while other servers write to the same store (apiserver storage/cacher delegator).
 
-A read waits until the watch caches have the store's revision. When they take too long, it reads the store.
+A read waits until the watch cache has reached the store's revision. If that takes too long, it reads the
+store.
 """
 
 from pilothouse import errors
@@ -23,7 +24,7 @@ class ConsistentReads:
         self._metrics = metrics
 
     async def catch_up(self) -> bool:
-        """Wait for the caches; False when they take too long. Raises ServiceUnavailable when the store does not answer."""
+        """Wait for the caches; False if that takes too long. Raises ServiceUnavailable if the store does not answer."""
         try:
             revision = await self.store.storage.current_revision()
         except interface.Behind:
@@ -41,7 +42,7 @@ _BOOL = ("false", "true")
 
 
 async def find(store: Store, resource: Resource, namespace: str, name: str) -> Entry:
-    """An object as the store has it; NotFound when it has none."""
+    """Read an object from the store; raises NotFound."""
     key = key_of(resource, namespace, name)
     try:
         kv = await store.storage.get(key)

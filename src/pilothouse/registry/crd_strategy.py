@@ -1,4 +1,4 @@
-"""What a write of a custom resource has to fulfil (apiextensions-apiserver pkg/registry/customresource)."""
+"""The strategy of custom resources: rules for their writes (apiextensions-apiserver pkg/registry/customresource)."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Deleting: preconditions, grace, finalizers and propagation (apiserver registry/generic/registry Store.Delete)."""
+"""Deletion: preconditions, grace, finalizers and propagation (apiserver registry/generic/registry Store.Delete)."""
 
 import asyncio
 from collections.abc import Sequence

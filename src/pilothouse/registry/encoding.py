@@ -1,4 +1,4 @@
-"""Decodes what other API servers have stored: built-in kinds in protobuf become JSON."""
+"""Decodes values stored by other API servers: built-in kinds in protobuf are converted to JSON."""
 
 from collections.abc import Callable
 
@@ -15,15 +15,15 @@ RANGES = {
     f"{node_ports.PREFIX}serviceips": "serviceipallocations",
     f"{node_ports.PREFIX}servicenodeports": "servicenodeportallocations",
 }
-"""Keys of objects that no API serves, and the resource name under which each is encrypted."""
+"""Keys of stored objects that no API serves -> the resource name under which each is encrypted."""
 
 
 def to_json(key: str, value: bytes) -> bytes:
-    """A stored value as JSON without resourceVersion; ValueError when it can not be read."""
+    """Convert a stored value to JSON without resourceVersion; raises ValueError if it cannot be decoded."""
     if not value.startswith(protobuf.MAGIC):
         return value
     api_version, kind, raw = protobuf.read(value)
-    if (api_version, kind) == ("v1", "RangeAllocation"):  # served by nobody, so it has no schema
+    if (api_version, kind) == ("v1", "RangeAllocation"):  # it is not served, so it has no schema
         return _range_allocation(raw)
     group, _, version = api_version.rpartition("/")
     type_ = schema.for_kind(group, version, kind)
@@ -40,7 +40,7 @@ def _range_allocation(raw: bytes) -> bytes:
 
 
 def resources_by_key(catalog: Catalog) -> Callable[[str], str]:
-    """A function that tells which resource (`secrets`, `deployments.apps`) a key belongs to; "" for none."""
+    """Returns a function from a key to the resource it belongs to (`secrets`, `deployments.apps`), "" for none."""
     prefixes = {r.key_prefix: r.group_resource for r in catalog.all() if not r.virtual and r.storage is None}
 
     def resource_of(key: str) -> str:

@@ -1,4 +1,4 @@
-"""Selectable fields of a resource: what `fieldSelector` may name and how the value is read."""
+"""Selectable fields: the names allowed in a resource's `fieldSelector`, and how their values are read."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +20,7 @@ def _text(obj: Object, path: Path) -> str:
 
 
 def extractor(resource: Resource) -> Callable[[Object], dict[str, str]]:
-    """A function from an object to the values of all its selectable fields."""
+    """Returns a function from an object to the values of all its selectable fields."""
     readers = [
         (label, source if callable(source) else partial(_text, path=source))
         for label, source in resource.selectable.items()
@@ -40,7 +40,7 @@ def extractor(resource: Resource) -> Callable[[Object], dict[str, str]]:
 
 
 def stored_label(resource: Resource, label: str) -> str | None:
-    """The name under which the stored record knows a field label of `resource`; None when the label is not selectable."""
+    """The stored record's name for a field label of `resource`; None if the label is not selectable."""
     if label == "metadata.name":
         return label
     if label == "metadata.namespace":

@@ -1,5 +1,7 @@
-"""Node ports: which are taken. Like kube-apiserver's they are a bitmap in the store, changed by compare-and-set
-(registry/core/service/portallocator, allocator/storage), so any number of servers of either kind share one range.
+"""Allocates node ports: a bitmap in the store, as kube-apiserver's, changed by compare-and-set.
+
+Any number of servers of either kind can share a range (registry/core/service/portallocator,
+allocator/storage).
 """
 
 import asyncio
@@ -25,9 +27,9 @@ TAKEN = "provided port is already allocated"
 
 
 class NodePorts:
-    """The ports of `--service-node-port-range`. A port is chosen in memory, then claimed in the store.
+    """The ports of --service-node-port-range. A port is chosen in memory and then claimed in the store.
 
-    Bit n of the bitmap is the port `first` + n.
+    Bit n of the bitmap stands for the port `first` + n.
     """
 
     def __init__(
@@ -37,7 +39,7 @@ class NodePorts:
         size = last - first + 1
         self._mask = (1 << size) - 1
         self._static = min(max(16, size // 32), 128) if size > 16 else 0
-        """Ports of the lower part, which are left to users to choose from (KEP-3668)."""
+        """Ports in the static band at the start of the range, preferred for ports that users choose (KEP-3668)."""
         self._storage = storage
         self._cacher = cacher
         self._readers = readers
@@ -46,14 +48,14 @@ class NodePorts:
         self._revision = 0
         self._pending: set[int] = set()
         self._pending_bits = 0
-        """The bitmap of `_pending`, which each choice looks at."""
+        """The bitmap of `_pending`, which every allocation reads."""
         self._suspects: set[int] = set()
         self._lock = asyncio.Lock()
         self._choosing = threading.Lock()  # large services are prepared on threads
 
     @property
     def range(self) -> str:
-        """As it is stored and shown: `30000-32767`."""
+        """The range as it is stored and shown, for example `30000-32767`."""
         return f"{self.first}-{self.last}"
 
     def __contains__(self, port: int) -> bool:
@@ -61,9 +63,9 @@ class NodePorts:
         return self.first <= port <= self.last
 
     def allocate(self, port: int | None = None, *, dry_run: bool = False) -> int:
-        """Choose a port: the one asked for, else any; AllocationError when it cannot be had.
+        """Choose the given port, or any free one; raises AllocationError.
 
-        A dry run that names its port does not ask whether it is in the range, as upstream's does not.
+        Like upstream's, a dry run with a given port does not check whether the port is in the range.
         """
         with self._choosing:
             return self._allocate(port, dry_run)
@@ -89,25 +91,25 @@ class NodePorts:
         return taken, self.last - self.first + 1 - taken
 
     def release(self, port: int) -> None:
-        """Give back a port that was chosen and not claimed; any other is let pass."""
-        self._settle([port])
+        """Release a port that was chosen but not claimed; does nothing for other ports."""
+        self._forget_pending([port])
 
     def sweep(self) -> None:
-        """Let go of ports that were being written at the sweep before already: the write was cut off."""
-        self._settle(self._suspects)
+        """Release ports that were pending at the previous sweep too: their writes were cancelled."""
+        self._forget_pending(self._suspects)
         with self._choosing:
             self._suspects = set(self._pending)
 
-    def _settle(self, ports: Collection[int]) -> None:
-        """Ports that are no longer on their way to the store."""
+    def _forget_pending(self, ports: Collection[int]) -> None:
+        """Remove ports from the pending ones."""
         with self._choosing:
             self._pending.difference_update(ports)
             self._pending_bits &= ~self.bitmap(ports)
 
     async def claim(self, ports: Collection[int]) -> set[int]:
-        """Take chosen ports in the store, all or none; the answer is those that others have taken meanwhile.
+        """Mark chosen ports in the store, all or none; returns those that others have claimed in the meantime.
 
-        Raises StorageError, and AllocationError when the store has another range.
+        Raises StorageError, and AllocationError if the store's bitmap is for another range.
         """
         wanted = self.bitmap(ports)
         lost = 0
@@ -119,18 +121,19 @@ class NodePorts:
 
         await self.change(edit)
         if not lost:
-            self._settle(ports)
+            self._forget_pending(ports)
         return self.ports(lost)
 
     async def give_back(self, ports: Collection[int]) -> None:
-        """Free ports in the store; those that are free or in no range are let pass."""
+        """Free ports in the store; ports that are free already or out of range are ignored."""
         freed = self.bitmap(ports)
         await self.change(lambda bits: bits & ~freed)
 
     async def change(self, edit: Callable[[int], int], *, rebuild: bool = False) -> None:
-        """Write what `edit` makes of the stored bitmap; it is called again when another server was faster.
+        """Write the bitmap that `edit` returns for the stored one; calls `edit` again after a conflicting write.
 
-        A bitmap that is not there is made of the services that are. `rebuild` takes over one of another range.
+        A missing bitmap is computed from the services. With `rebuild`, a bitmap for another range is
+        converted, else AllocationError is raised.
         """
         async with self._lock:
             entry = self._cache.get(KEY)
@@ -142,7 +145,7 @@ class NodePorts:
                     if before != self.range:
                         if not rebuild:
                             raise AllocationError(MISMATCH)
-                        bits = self._moved(before, bits)
+                        bits = self._shifted(before, bits)
                     self._learn(bits, entry.rev)
                 new = edit(bits)
                 if before == self.range and new == bits:
@@ -155,7 +158,7 @@ class NodePorts:
                     return
 
     def bitmap(self, ports: Iterable[int]) -> int:
-        """The bitmap of ports; those outside the range are left out."""
+        """The bitmap of ports; those outside the range are ignored."""
         out = 0
         for port in ports:
             if port in self:
@@ -163,7 +166,7 @@ class NodePorts:
         return out
 
     def ports(self, bits: int) -> set[int]:
-        """The ports of a bitmap."""
+        """The ports in a bitmap."""
         return {self.first + n for n in range(bits.bit_length()) if bits >> n & 1}
 
     async def _write(self, value: bytes, entry: Entry | None) -> int:
@@ -172,21 +175,21 @@ class NodePorts:
         return (await self._storage.update(KEY, value, entry.rev)).mod
 
     def _known(self) -> int:
-        """The bitmap as it was seen last."""
+        """The latest bitmap that this server knows."""
         entry = self._cache.get(KEY)
         if entry is None:
             return self.bitmap(self._used())
         if entry.rev > self._revision:
             spec, bits = decode(entry.value)
-            self._learn(bits if spec == self.range else self._moved(spec, bits), entry.rev)
+            self._learn(bits if spec == self.range else self._shifted(spec, bits), entry.rev)
         return self._bits
 
     def _learn(self, bits: int, revision: int) -> None:
         if revision > self._revision:
             self._bits, self._revision = bits, revision
 
-    def _moved(self, spec: str, bits: int) -> int:
-        """The bitmap of another range as one of this range."""
+    def _shifted(self, spec: str, bits: int) -> int:
+        """Convert the bitmap of another range into one of this range."""
         first = spec.partition("-")[0]
         offset = (int(first) if first.isdigit() else self.first) - self.first
         return (bits << offset if offset > 0 else bits >> -offset) & self._mask
@@ -195,7 +198,7 @@ class NodePorts:
         return {port for service in self._readers.list("services") for port in ports_of(service)}
 
     def _pick(self, taken: int) -> int | None:
-        """A random free port, above the static band if there are any."""
+        """A random free port, from the static band only if all others are taken; None if the range is full."""
         size = self.last - self.first + 1
         for low, high in ((self._static, size), (0, self._static)):
             for _ in range(TRIES if low < high else 0):
@@ -209,20 +212,20 @@ class NodePorts:
 
 
 def ports_of(service: Object) -> set[int]:
-    """The node ports that a service has."""
+    """The node ports of a service, including its health check port."""
     spec = service.get("spec") or {}
     ports = {port.get("nodePort", 0) for port in spec.get("ports") or ()}
     return (ports | {spec.get("healthCheckNodePort", 0)}) - {0, None}
 
 
 def encode(spec: str, bits: int) -> bytes:
-    """The stored form, a core/v1 RangeAllocation: its data is the bitmap as a big-endian number."""
+    """The stored form: a core/v1 RangeAllocation whose data is the bitmap as a big-endian number."""
     data = bits.to_bytes((bits.bit_length() + 7) // 8, "big")
     obj: Object = {"kind": "RangeAllocation", "apiVersion": "v1", "metadata": {}, "range": spec}
     return orjson.dumps({**obj, "data": base64.b64encode(data).decode()})
 
 
 def decode(value: bytes) -> tuple[str, int]:
-    """Range and bitmap."""
+    """Range and bitmap of a stored RangeAllocation."""
     obj = orjson.loads(value)
     return obj.get("range") or "", int.from_bytes(base64.b64decode(obj.get("data") or ""), "big")

@@ -1,4 +1,4 @@
-"""Read-only access to cached objects, for those who judge requests."""
+"""Read-only access to cached objects, for code that judges requests."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -7,24 +7,24 @@ from pilothouse.api.fields import Object
 
 
 class Readers(Protocol):
-    """Objects as the watch cache has them. A resource is named `pods` or `deployments.apps`.
+    """Objects from the watch cache. A resource is named like `pods` or `deployments.apps`.
 
-    What is returned is shared: never change it. Decoding is remembered per object version.
+    Returned objects are shared and must not be changed. Each version of an object is decoded once.
     """
 
     def get(self, resource: str, namespace: str, name: str) -> Object | None:
-        """One object, None when absent; `namespace` is "" for cluster-scoped resources."""
+        """One object, None if it does not exist; `namespace` is "" for cluster-scoped resources."""
 
     def list(self, resource: str, namespace: str = "") -> Iterable[Object]:
         """All objects of a resource, or those of one namespace, in key order."""
 
     def revision(self, resource: str) -> int:
-        """The revision of the resource's last change: what a cache of answers is kept under."""
+        """The revision of the resource's last change; callers key their own caches by it."""
 
     def selected(
         self, resource: str, field: str, value: str
     ) -> Iterable[tuple[str, int, Callable[[], Object]]]:
-        """Key and revision of all objects of which an indexed field has a value, and a call that decodes each."""
+        """(key, revision, decode) for each object whose indexed `field` has the value; `decode` returns the object."""
 
     def subscribe(self, resource: str, callback: Callable[[str, Object | None, Object | None], None]) -> None:
-        """Call back with (key, new, old) for every object now (old None) and at every change; new None = deleted."""
+        """Call back with (key, new, old): at once for each object (old None), then per change (new None: deleted)."""

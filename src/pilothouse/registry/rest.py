@@ -1,4 +1,4 @@
-"""The rules of a kind applied to an object before it is written (apiserver registry/rest BeforeCreate, BeforeUpdate)."""
+"""Applies a kind's rules to an object before it is written (apiserver registry/rest BeforeCreate, BeforeUpdate)."""
 
 from typing import Any
 

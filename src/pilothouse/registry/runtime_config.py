@@ -1,4 +1,4 @@
-"""`--runtime-config`: which built-in versions and resources a server serves (apiserver resourceconfig)."""
+"""--runtime-config: selects the built-in versions and resources that a server serves (apiserver resourceconfig)."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,11 +10,11 @@ _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 class RuntimeConfigError(ValueError):
-    """`--runtime-config` cannot be understood; the message is upstream's."""
+    """--runtime-config is invalid; the message is upstream's."""
 
 
 class RuntimeConfig:
-    """`--runtime-config`: which of the built-in versions and resources are on."""
+    """The parsed --runtime-config."""
 
     def __init__(self, settings: Mapping[str, str], resources: Iterable[Resource]) -> None:
         self._settings = dict(settings)
@@ -23,13 +23,13 @@ class RuntimeConfig:
             self._check(key)
 
     def enabled(self, resource: Resource) -> bool:
-        """Whether a resource is served: its own setting first, its version's next, then the sweeping ones."""
+        """Whether a resource is served: its own setting decides first, then its version's, then the general ones."""
         prefix = f"{resource.group}/{resource.version}"
         for key in (f"{prefix}/{resource.plural}", prefix):
             if key in self._settings:
-                return _truth(key, self._settings[key])
+                return _parse_bool(key, self._settings[key])
         out = True
-        for key, applies in _sweeping(resource.version):
+        for key, applies in _general_settings(resource.version):
             if applies and key in self._settings:
                 out = self._settings[key] == "true"
         return out
@@ -48,7 +48,7 @@ class RuntimeConfig:
             raise RuntimeConfigError(f"unknown api groups {group}")
         if (group, version) not in self._known:
             raise RuntimeConfigError(f"group version {group}/{version} that has not been registered")
-        _truth(key, value)
+        _parse_bool(key, value)
         if len(tokens) == 3 and tokens[2].lower() != tokens[2]:
             raise RuntimeConfigError(
                 f"invalid key {key}: group/version/resource and resource is always lowercase plural, "
@@ -56,15 +56,15 @@ class RuntimeConfig:
             )
 
 
-def _sweeping(version: str) -> list[tuple[str, bool]]:
-    """The settings that speak of many versions, weakest first, and whether they speak of this one."""
+def _general_settings(version: str) -> list[tuple[str, bool]]:
+    """The general keys (api/all, api/ga ...), weakest first, and whether each applies to this version."""
     return [
         ("api/all", True),
         *((f"api/{stage}", stage == stage_of(version)) for stage in ("ga", "beta", "alpha")),
     ]
 
 
-def _truth(key: str, value: str) -> bool:
+def _parse_bool(key: str, value: str) -> bool:
     if value == "" or value in _TRUE:
         return True
     if value in _FALSE:

@@ -1,4 +1,4 @@
-"""Where the Service of an APIService or of a webhook answers, and how it is known (apiserver util/proxy)."""
+"""Resolves the Service of an APIService or webhook to a URL and TLS trust (apiserver util/proxy)."""
 
 import ipaddress
 import random
@@ -10,14 +10,15 @@ from pilothouse.registry.resource import Backend
 
 
 class Unroutable(Exception):
-    """A Service that leads nowhere; the text is upstream's."""
+    """No URL can be found for a Service; the message is upstream's."""
 
 
 class ServiceResolver:
-    """Finds the URL of a backend, and how to trust it.
+    """Finds the URL of a backend and how to verify its certificate.
 
-    `by_endpoints` asks for the address of an endpoint in place of the Service's (--enable-aggregator-routing).
-    `cert_file` and `key_file` are by what the backend knows this server (--proxy-client-*).
+    `by_endpoints` selects the address of an endpoint instead of the Service's cluster IP
+    (--enable-aggregator-routing). `cert_file` and `key_file` are the client certificate for backends
+    (--proxy-client-cert-file, --proxy-client-key-file).
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class ServiceResolver:
         self._key_file = key_file
 
     def trust(self, backend: Backend) -> Trust:
-        """The backend is checked by its caBundle, under its Service's name."""
+        """TLS trust for a backend: its caBundle and the DNS name of its Service."""
         return Trust(
             b"" if backend.insecure else bundle(backend.ca_bundle),
             backend.insecure,
@@ -39,7 +40,7 @@ class ServiceResolver:
         )
 
     def url(self, backend: Backend) -> str:
-        """The URL of a backend's root; raises Unroutable when there is none."""
+        """The URL of a backend's root; raises Unroutable."""
         service = self._readers.get("services", backend.namespace, backend.name)
         if service is None:
             raise Unroutable(f'service "{backend.name}" not found')
@@ -63,13 +64,13 @@ class ServiceResolver:
 
 
 def port_of(service: Object, number: int) -> Object | None:
-    """The port of a Service that has a number."""
+    """The port of a Service with this number, None if there is none."""
     ports: list[Object] = (service.get("spec") or {}).get("ports") or []
     return next((port for port in ports if port.get("port") == number), None)
 
 
 def random_endpoint(readers: Readers, service: Object, port_name: str) -> str | None:
-    """host:port of a ready endpoint of a service, of its first IP family where there is one."""
+    """host:port of a random ready endpoint, of the service's first IP family if possible; None without any."""
     metadata = service["metadata"]
     families = (service.get("spec") or {}).get("ipFamilies") or [""]
     slices = [
@@ -92,7 +93,7 @@ def random_endpoint(readers: Readers, service: Object, port_name: str) -> str | 
 
 
 def url_host(address: str) -> str:
-    """An address as it stands in a URL: IPv6 in brackets."""
+    """An address in the form that URLs need: IPv6 in brackets."""
     return f"[{address}]" if ":" in address else address
 
 
@@ -101,16 +102,16 @@ _EMBEDDING = (
     (_IPv6("::ffff:0:0/96"), 0),  # IPv4-mapped
     (_IPv6("::/96"), 0),  # IPv4-compatible
     (_IPv6("64:ff9b::/96"), 0),  # NAT64
-    (_IPv6("64:ff9b:1::/48"), 0),  # NAT64 with a prefix of the site's own, the shortest
+    (_IPv6("64:ff9b:1::/48"), 0),  # NAT64 with a site-specific prefix; /48 is the shortest
     (_IPv6("2002::/16"), 80),  # 6to4
 )
-"""Networks whose addresses lead to an IPv4 one, and how many bits from the end that stands."""
+"""IPv6 networks that embed IPv4 addresses, and the number of bits that follow the embedded address."""
 
 
 def allowed(address: str) -> bool:
-    """Whether requests may go there: a unicast address beyond this host and this link (IsGlobalUnicast).
+    """Whether requests may be sent to an address: only unicast beyond this host and link (Go's IsGlobalUnicast).
 
-    An IPv6 address that only stands for an IPv4 one is judged by both.
+    An IPv6 address that embeds an IPv4 address must pass for both.
     """
     try:
         ip = ipaddress.ip_address(address)

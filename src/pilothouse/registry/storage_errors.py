@@ -1,4 +1,4 @@
-"""Storage errors as Status errors: the one place where they are translated."""
+"""Translates storage errors to Status errors; the only place that does so."""
 
 from pilothouse import errors
 from pilothouse.registry.strategy import Resource

@@ -1,4 +1,4 @@
-"""Reads of objects from the watch cache, by key; writes are in registry/write.py."""
+"""Reads objects from the watch cache by key; registry/write.py has the writes."""
 
 from collections.abc import Awaitable, Callable
 

@@ -1,4 +1,4 @@
-"""What differs from kind to kind in a write: declared rules and hooks (apiserver registry/rest strategies)."""
+"""Strategies: the declared rules and hooks by which kinds differ in writes (apiserver registry/rest strategies)."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field

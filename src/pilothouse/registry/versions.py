@@ -1,4 +1,4 @@
-"""API versions: how mature one is, and which of several is preferred (apimachinery version.CompareKubeAwareVersionStrings)."""
+"""API versions: their stage and their order of preference (apimachinery version.CompareKubeAwareVersionStrings)."""
 
 import re
 
@@ -7,13 +7,13 @@ _STAGES = {"alpha": 0, "beta": 1, "ga": 2}
 
 
 def stage_of(version: str) -> str:
-    """`alpha`, `beta` or `ga`, "" for a name that is not of Kubernetes' form."""
+    """`alpha`, `beta` or `ga`; "" for a name that does not follow Kubernetes' pattern."""
     match = _VERSION.fullmatch(version)
     return (match.group(2) or "ga") if match is not None else ""
 
 
 def version_key(version: str) -> tuple[int, int, int, str]:
-    """Sorts by upstream's preference: v1alpha1 < v1beta1 < v1 < v2; other names come before, z first."""
+    """Sort key, lowest preference first: v1alpha1 < v1beta1 < v1 < v2. Other names rank lower, z lowest."""
     match = _VERSION.fullmatch(version)
     if match is None:
         return (-1, 0, 0, "".join(chr(0x10FFFF - ord(c)) for c in version) + chr(0x10FFFF))

@@ -1,1 +1,1 @@
-"""HTTP over TLS that knows nothing of Kubernetes. Imports the base files only."""
+"""HTTP over TLS, without knowledge of Kubernetes. Imports only the base files."""

@@ -1,8 +1,8 @@
-"""Accepts connections: how many there may be, which are cut when there are too many, and when handshakes begin.
+"""Accepts connections: limits their number, evicts some when there are too many, and paces TLS handshakes.
 
-A connection over TLS that has sent nothing costs a descriptor and no more: it waits in an epoll set until the first
-bytes come. Then it is queued, in one queue for each origin, and a few handshakes begin in each turn of the loop, so
-that a flood of them does not block the loop.
+A TLS connection that has sent nothing costs only a file descriptor: it stays in an epoll set until its first
+bytes arrive. Then it is queued by origin, and each turn of the event loop begins a few handshakes, so that a
+flood of them does not block the loop.
 """
 
 import asyncio
@@ -19,47 +19,47 @@ from pilothouse.server.http1 import Http1
 from pilothouse.server.unauthenticated import Unauthenticated, UnauthenticatedConnection, origin
 
 ACCEPTS = 64
-"""Connections that are accepted in one turn of the loop: about a millisecond."""
+"""Connections accepted in one turn of the event loop: takes about a millisecond."""
 
 HANDSHAKES = 2
-"""Handshakes that begin in one turn of the loop: each is a signature, 0.1 to 1 ms."""
+"""TLS handshakes begun in one turn of the event loop; each makes a signature, which takes 0.1 to 1 ms."""
 
 READY = 256
-"""Connections that are queued for their handshake in one turn of the loop."""
+"""Connections queued for their handshake in one turn of the event loop."""
 
 RESERVE = 128
-"""Descriptors that are kept for the store, the log and outbound connections, and for those that are being closed."""
+"""Descriptors kept free for the store, the log, outbound connections and connections that are being closed."""
 
 UNAUTHENTICATED = 1024
-"""Connections from the handshake on, until somebody is authenticated; a flag changes it. Each takes about 140 KB."""
+"""Default limit of connections that have begun a handshake but are not authenticated; each takes about 140 KB."""
 
 CLOSE_TIMEOUT = 30.0
-"""Seconds that a peer has to take the rest of an answer and to reply to TLS's close_notify."""
+"""Seconds for a peer to read the rest of an answer and to reply to TLS's close_notify."""
 
 PAUSE = 0.05
-"""Seconds without accepting when the system has no descriptor left."""
+"""Seconds without accepting after the system has run out of descriptors."""
 
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
 def raise_descriptor_limit() -> tuple[int, int]:
-    """Raise the limit of open files as far as the system allows; the limit before and after."""
+    """Raise the limit of open files as far as the system allows; returns the limits before and after."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (ValueError, OSError):  # some systems allow less than they tell
+    except (ValueError, OSError):  # some systems allow less than getrlimit reports
         pass
     return soft, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def most_connections() -> int:
-    """Connections for which there are descriptors."""
+    """Number of connections for which descriptors are available."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(16, (1 << 20 if soft == resource.RLIM_INFINITY else soft) - RESERVE)
 
 
 class Acceptor:
-    """Accepts on listening sockets and gives connections their protocol; plain ones without `contexts`."""
+    """Accepts on listening sockets and creates the protocol of each connection; without `contexts`, plain HTTP."""
 
     def __init__(self, http1: Http1, sockets: list[socket.socket], contexts: tls.Contexts | None) -> None:
         self._http1 = http1
@@ -71,9 +71,9 @@ class Acceptor:
         self._limit = http1.limits.connections or most_connections()
         self._most_unauthenticated = http1.limits.unauthenticated or min(UNAUTHENTICATED, self._limit // 2)
         self.early = Unauthenticated()
-        """Those whose handshake has not begun: they cost a descriptor only, and may be half of all."""
+        """Connections whose handshake has not begun. They cost only a descriptor and may be half of all."""
         self.unauthenticated = Unauthenticated()
-        """Those whose handshake has begun."""
+        """Connections whose handshake has begun."""
         self._silent: dict[int, tuple[socket.socket, UnauthenticatedConnection, float]] = {}
         self._queues: dict[str, deque[tuple[socket.socket, UnauthenticatedConnection]]] = {}
         self._queued = 0
@@ -84,13 +84,13 @@ class Acceptor:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         if self._epoll is not None:
-            self._loop.add_reader(self._epoll.fileno(), self._heard)
+            self._loop.add_reader(self._epoll.fileno(), self._on_readable)
         for sock in sockets:
             self._loop.add_reader(sock.fileno(), self._accept, sock)
 
     @property
     def open(self) -> int:
-        """Descriptors of connections in every state."""
+        """Number of open descriptors of connections, in every state."""
         service = self._http1.service
         early = len(self._silent) + self._queued + len(self._handshakes)
         return early + service.open + len(service.leaving)
@@ -101,7 +101,7 @@ class Acceptor:
         return len(self.early) + len(self.unauthenticated)
 
     def close(self) -> None:
-        """Close the listening sockets and what has no protocol yet."""
+        """Close the listening sockets and all connections that have no protocol yet."""
         if self._closed:
             return
         self._closed = True
@@ -131,22 +131,22 @@ class Acceptor:
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     raise
-                self._refused(self.early.evict() or self.unauthenticated.evict())
+                self._count_refused(self.early.evict() or self.unauthenticated.evict())
                 self._loop.remove_reader(listening.fileno())
                 self._loop.call_later(PAUSE, self._accept_again, listening)
                 return
             sock.setblocking(False)
-            self._take(sock, origin(peer))
+            self._add(sock, origin(peer))
 
     def _accept_again(self, listening: socket.socket) -> None:
         if not self._closed:
             self._loop.add_reader(listening.fileno(), self._accept, listening)
 
-    def _take(self, sock: socket.socket, origin: str) -> None:
-        """Take one more connection; when there are too many another one is cut."""
+    def _add(self, sock: socket.socket, origin: str) -> None:
+        """Add a connection; if there are too many, evict another one."""
         full = self.open >= self._limit
         if full or len(self.early) >= self._limit // 2:
-            self._refused(True)
+            self._count_refused(True)
             if not self.early.evict() and not self.unauthenticated.evict():
                 sock.close()
                 return
@@ -160,7 +160,7 @@ class Acceptor:
         if self._timer is None:
             self._timer = self._loop.call_later(self._sweeps, self._sweep)
 
-    def _refused(self, one: bool) -> None:
+    def _count_refused(self, one: bool) -> None:
         self._http1.service.refused_connections += one
 
     def _drop(self, sock: socket.socket, entry: UnauthenticatedConnection) -> None:
@@ -171,7 +171,7 @@ class Acceptor:
         entry.leave()
 
     def _sweep(self) -> None:
-        """Close connections that have sent nothing for too long."""
+        """Close connections that have been silent for longer than HANDSHAKE_TIMEOUT."""
         self._timer = None
         until = self._loop.time() - self._patience
         while self._silent:
@@ -181,13 +181,13 @@ class Acceptor:
                 return
             self._drop(sock, entry)
 
-    def _heard(self) -> None:
-        """First bytes have come: queue the connections for their handshakes."""
+    def _on_readable(self) -> None:
+        """Queue connections whose first bytes have arrived for their handshakes."""
         assert self._epoll is not None
         for fd, _ in self._epoll.poll(0, READY):
             sock, entry, _ = self._silent.pop(fd)
             self._epoll.unregister(fd)
-            if not _speaks(sock):
+            if not _has_data(sock):
                 self._drop(sock, entry)
                 continue
             self._queues.setdefault(entry.origin, deque()).append((sock, entry))
@@ -196,7 +196,7 @@ class Acceptor:
             self._start_handshakes()
 
     def _start_handshakes(self) -> None:
-        """Begin a few handshakes, of each origin in turn."""
+        """Begin a few handshakes, taking the origins in turn."""
         self._starting = False
         started = 0
         while self._queues and started < HANDSHAKES:
@@ -206,7 +206,7 @@ class Acceptor:
             self._queued -= 1
             if queue:
                 self._queues[origin] = queue
-            if sock.fileno() >= 0:  # it was not cut while it was queued
+            if sock.fileno() >= 0:  # it was not evicted while it was queued
                 entry.leave()
                 self._begin(sock, entry.origin)
                 started += 1
@@ -216,14 +216,14 @@ class Acceptor:
 
     def _begin(self, sock: socket.socket, origin: str) -> None:
         if len(self.unauthenticated) >= self._most_unauthenticated:
-            self._refused(self.unauthenticated.evict())
+            self._count_refused(self.unauthenticated.evict())
         entry = self.unauthenticated.add(origin, sock.close)
         task = self._loop.create_task(self._handshake(sock, entry))
         entry.end = task.cancel
         self._handshakes[entry] = task
 
     async def _handshake(self, sock: socket.socket, entry: UnauthenticatedConnection) -> None:
-        """Do the handshake of one connection, then give it its protocol."""
+        """Do the TLS handshake of a connection, then attach its protocol."""
 
         def protocol() -> Any:
             connection = self._http1()
@@ -251,8 +251,8 @@ class Acceptor:
             self._handshakes.pop(entry, None)
 
 
-def _speaks(sock: socket.socket) -> bool:
-    """Whether bytes have come, and not the end of the connection."""
+def _has_data(sock: socket.socket) -> bool:
+    """Whether the peer has sent bytes rather than closed the connection."""
     try:
         return bool(sock.recv(1, socket.MSG_PEEK))
     except OSError:

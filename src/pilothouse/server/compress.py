@@ -1,4 +1,4 @@
-"""Writes answers as gzip streams; the compressor runs on a thread."""
+"""Compresses bodies with gzip on a thread and writes them to streams."""
 
 import asyncio
 import zlib
@@ -9,20 +9,20 @@ from pilothouse.server.pump import start_pump
 from pilothouse.server.request import Packable, Part, Stream
 
 SLICE = 256 * 1024
-"""Bytes given to one call of the compressor."""
+"""Bytes passed to one call of the compressor."""
 
 AHEAD = 1024 * 1024
-"""Compressed bytes that may wait for a slow peer before the compressor pauses."""
+"""Compressed bytes that may be queued for a slow peer before the compressor pauses."""
 
 
 def compress(stream: Stream, body: "Iterable[bytes] | Packable") -> None:
-    """Write a body to a stream as gzip, and end the stream."""
+    """Write a body to a stream as gzip and end the stream."""
     parts = body.gzip() if isinstance(body, Packable) else _gzip(body)
-    start_pump(stream, _made(parts), AHEAD)
+    start_pump(stream, _produced(parts), AHEAD)
 
 
 def _slices(pieces: Iterable[bytes]) -> "Iterator[list[bytes] | memoryview]":
-    """Group small pieces and cut long ones, so that each part has about SLICE bytes."""
+    """Group small pieces and cut long ones into parts of about SLICE bytes."""
     group: list[bytes] = []
     size = 0
     for piece in pieces:
@@ -44,19 +44,19 @@ def _slices(pieces: Iterable[bytes]) -> "Iterator[list[bytes] | memoryview]":
 
 
 def _gzip(pieces: Iterable[bytes]) -> Iterator[Part]:
-    """A body as a gzip stream, level 1 as upstream."""
+    """A body as a gzip stream, at level 1 as upstream."""
     compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
 
-    def packed(part: "list[bytes] | memoryview") -> bytes:
+    def compressed(part: "list[bytes] | memoryview") -> bytes:
         return compressor.compress(b"".join(part) if isinstance(part, list) else part)
 
     for part in _slices(pieces):
-        yield partial(packed, part)
+        yield partial(compressed, part)
     yield compressor.flush
 
 
-async def _made(parts: Iterator[Part]) -> AsyncGenerator[bytes, None]:
-    """The parts of a body; those that take long are made on a thread."""
+async def _produced(parts: Iterator[Part]) -> AsyncGenerator[bytes, None]:
+    """Yield the bytes of each part; parts that are calls run on a thread."""
     loop = asyncio.get_running_loop()
     for part in parts:
         yield part if isinstance(part, bytes) else await loop.run_in_executor(None, part)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 connections of one listener: their limits and time-outs, and how they end."""
+"""HTTP/1.1 connections of one listener: their limits, time-outs and draining."""
 
 import asyncio
 import ctypes
@@ -15,15 +15,15 @@ from pilothouse.server.compress import compress
 from pilothouse.server.request import Handler, Judge, Response
 
 TRIM_AFTER = 64
-"""Connections that have to end before memory is given back to the system: each had up to 512 KiB of buffers."""
+"""Connections that end before free memory is returned to the system; each had up to 512 KiB of buffers."""
 
 CLOSE_GRACE = 0.5
-"""Seconds that peers have, when the server stops, to take what was sent and to close their side."""
+"""Seconds for peers to read what was sent and to close their side when the server stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on a connection, in bytes and seconds; the defaults are kube-apiserver's.
+    """Limits on connections, in bytes and seconds; the defaults are kube-apiserver's.
 
     `handshake_timeout` is for the first bytes of a connection, and again for its TLS handshake (10 seconds as in Go's
     default transport). `body_budget` is what all bodies that are being received may have together, short ones not counted;
@@ -45,7 +45,7 @@ class Limits:
 
 
 class Http1:
-    """Makes the protocols of a listener's connections and ends them: a protocol factory for asyncio.
+    """Protocol factory for asyncio: makes the connections of a listener, checks their time-outs and ends them.
 
     One timer sweeps over all connections; it runs only while there are any. `clock` is what time-outs are measured by,
     in seconds; None is the monotonic clock, which is read without a call into Python.
@@ -63,7 +63,7 @@ class Http1:
         self.limits = limits or Limits()
         self._loop = loop or asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._gone = 0
+        self._ended = 0
         shortest = min(self.limits.header_timeout, self.limits.body_timeout, self.limits.idle_timeout)
         self._interval = max(0.05, min(4.0, shortest / 8))
         self.service = Service(
@@ -93,15 +93,18 @@ class Http1:
     def _sweep(self) -> None:
         self._timer = None
         self.service.sweep()
-        gone = self.service.accepted - self.service.open
-        if gone - self._gone > TRIM_AFTER:
-            self._gone = gone
+        ended = self.service.accepted - self.service.open
+        if ended - self._ended > TRIM_AFTER:
+            self._ended = ended
             self._loop.run_in_executor(None, _trim)
         if self.service.open:
             self._timer = self._loop.call_later(self._interval, self._sweep)
 
     async def drain(self, deadline: float) -> bool:
-        """Close idle connections, let the others finish their answer, cut what is left after `deadline` s."""
+        """Close idle connections, let others finish their answer, cut the rest after `deadline` seconds.
+
+        Returns True if no connection had to be cut.
+        """
         changed = asyncio.Event()
         self.service.on_change = changed.set
         self.service.drain()
@@ -122,7 +125,7 @@ class Http1:
             pass
 
     def close(self) -> None:
-        """Cut all connections now."""
+        """Cut all connections immediately."""
         self.service.abort()
         if self._timer is not None:
             self._timer.cancel()
@@ -130,7 +133,7 @@ class Http1:
 
 
 def _trim() -> None:
-    """Have glibc give free pages inside its heap back to the system; other allocators do so by themselves."""
+    """Make glibc return free heap memory to the system; other allocators do so by themselves."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError):

@@ -1,4 +1,4 @@
-"""Sockets of the server: bind, accept over TLS, and end gracefully."""
+"""Binds the server's sockets, accepts connections over TLS and stops gracefully."""
 
 import asyncio
 import os
@@ -14,9 +14,9 @@ BACKLOG = 4096
 
 
 def bind(address: str, port: int, *, reuse_port: bool = False) -> socket.socket:
-    """A bound socket; `::` takes IPv4 as well, and so does 0.0.0.0 take IPv6 where the host has it.
+    """Bind a socket. `::` accepts IPv4 as well; 0.0.0.0 accepts IPv6 as well if the host supports it.
 
-    Raises OSError when the address is not this host's or the port is taken.
+    Raises OSError if the address is not this host's or the port is in use.
     """
     anywhere = address in ("0.0.0.0", "::", "")
     if anywhere and socket.has_dualstack_ipv6():
@@ -46,7 +46,7 @@ def _bound(family: int, address: str, port: int, reuse_port: bool, dual: bool = 
 
 
 def activated() -> list[socket.socket]:
-    """Sockets handed over by systemd (LISTEN_PID, LISTEN_FDS)."""
+    """The sockets that systemd has passed to this process (LISTEN_PID, LISTEN_FDS)."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     count = int(os.environ.get("LISTEN_FDS", "0"))
@@ -54,7 +54,7 @@ def activated() -> list[socket.socket]:
 
 
 class Listener:
-    """Accepts connections for a handler. Without `contexts` it speaks plain HTTP (unix sockets, tests).
+    """Accepts connections for a handler; without `contexts`, over plain HTTP (unix sockets, tests).
 
     `http1.service` has the counters: accepted, open, requests, bytes_in, bytes_out, refused_connections.
     """
@@ -89,7 +89,7 @@ class Listener:
         return int(self.sockets[0].getsockname()[1])
 
     async def start(self) -> None:
-        """Begin to accept."""
+        """Begin to accept connections."""
         for sock in self.sockets:
             sock.setblocking(False)
             sock.listen(BACKLOG)
@@ -98,14 +98,14 @@ class Listener:
             self._watcher = asyncio.get_running_loop().create_task(self._contexts.watch())
 
     def stop_accepting(self) -> None:
-        """Close the listening sockets; open connections go on."""
+        """Close the listening sockets; open connections stay."""
         if self._acceptor is not None:
             self._acceptor.close()
 
     async def stop(self, deadline: float = 10.0, drain: Callable[[], None] | None = None) -> bool:
-        """Stop accepting, let requests finish, `drain` the streams; cut what is left after `deadline`.
+        """Stop accepting, let requests finish, call `drain` to end streams, cut the rest after `deadline` seconds.
 
-        Answers given meanwhile say `Connection: close`. True when nothing had to be cut.
+        Answers sent meanwhile carry `Connection: close`. Returns True if no connection had to be cut.
         """
         self.stop_accepting()
         if self._watcher is not None:

@@ -1,4 +1,4 @@
-"""Writes a body whose parts are awaited to a stream, no faster than its peer takes it."""
+"""Writes a body from an async generator to a stream, no faster than the peer reads it."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,10 +11,10 @@ log = Logger("pilothouse.server")
 
 
 async def pump(stream: Stream, parts: AsyncGenerator[bytes, None], ahead: int) -> None:
-    """Write parts and end the body; the next part is asked for when at most `ahead` bytes wait for the peer.
+    """Write all parts, then end the body. Waits before the next part while more than `ahead` bytes are queued.
 
-    The loop has its turn between two parts. When a part cannot be made the connection is cut, as the answer has
-    begun, and the error is raised.
+    Other tasks of the loop run between two parts. If a part raises, the connection is cut, because the answer
+    has already begun, and the error is raised again.
     """
     drained = asyncio.Event()
     stream.on_drain(drained.set)
@@ -34,7 +34,7 @@ async def pump(stream: Stream, parts: AsyncGenerator[bytes, None], ahead: int) -
 
 
 def start_pump(stream: Stream, parts: AsyncGenerator[bytes, None], ahead: int) -> None:
-    """Run `pump` as a task that is cancelled when the stream ends; the stream keeps it. Errors are logged."""
+    """Run `pump` as a task that is cancelled when the stream ends and kept alive by it. Errors are logged."""
     task = asyncio.get_running_loop().create_task(pump(stream, parts, ahead))
     task.add_done_callback(_log_failure)
 

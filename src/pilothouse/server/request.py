@@ -1,16 +1,17 @@
-"""The types that the HTTP server shares with the handlers."""
+"""Request, Response and Stream: the types shared by the HTTP server and the handlers."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol, runtime_checkable
 
 
 class Request:
-    """One parsed HTTP request, its body read whole.
+    """A parsed HTTP request with its whole body.
 
-    `target` is the raw request target; `path` its part before `?`, still percent-encoded; `query` the part after it.
-    `headers` maps lower-case names to the first value; `all_headers` holds every (lower-case name, value) pair.
-    `peer` is the client's (host, port); `peer_certificates` the verified chain in DER, leaf first, or ().
-    The handler sets `caller` to the user as whom it has authenticated the request; "" is nobody.
+    `target` is the raw request target, `path` its part before `?`, still percent-encoded, and `query` the
+    part after. `headers` maps lower-case names to their first value; `all_headers` has every (lower-case
+    name, value) pair. `peer` is the client's (host, port). `peer_certificates` is the verified chain in DER,
+    leaf first, or (). The handler sets `caller` to the name of the authenticated user; "" means that nobody
+    was authenticated.
     """
 
     __slots__ = (
@@ -51,62 +52,63 @@ class Request:
 
 
 class Stream(Protocol):
-    """A response that is written bit by bit (a watch). Each `write` is one chunk and returns at once."""
+    """A response body that is written piece by piece (a watch). Each `write` is one chunk and returns at once."""
 
     def write(self, data: bytes) -> None:
-        """Queue bytes; after the peer is gone this does nothing."""
+        """Queue bytes to be sent; does nothing once the peer has gone."""
 
     def buffered(self) -> int:
-        """Bytes that were written and not yet taken by the socket."""
+        """Number of bytes written but not yet taken by the socket."""
 
     def close(self) -> None:
-        """End the body cleanly; the connection may serve another request."""
+        """End the body properly; the connection may serve another request."""
 
     def abort(self, error: BaseException | None = None) -> None:
-        """Cut the connection without the final chunk, so that the peer sees an unclean end.
+        """Cut the connection without the final chunk, so that the peer notices that the body is incomplete.
 
-        `Response.on_done` is given `error`, by default a ConnectionAbortedError.
+        `Response.on_done` gets `error`; the default is a ConnectionAbortedError.
         """
 
     def on_close(self, callback: Callable[[], None]) -> None:
-        """Called once, when the peer has gone or the body has ended."""
+        """Register a callback that is called once, when the peer has gone or the body has ended."""
 
     def on_drain(self, callback: Callable[[], None]) -> None:
-        """Called each time there is room again after `buffered` had shown more than a burst."""
+        """Register a callback that is called whenever a backlog of written bytes has been sent."""
 
 
 class Pieces(Protocol):
-    """A long body that is built while it is written; it may be iterated more than once."""
+    """A long body that is built while it is sent; it may be iterated more than once."""
 
     @property
     def size(self) -> int:
-        """All its bytes."""
+        """The length of the body in bytes."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """The parts, each at most about a quarter of a megabyte."""
+        """Yield the parts, each at most about 256 KiB."""
 
 
 Part = bytes | Callable[[], bytes]
-"""Bytes of a body, or a call that makes them: it takes long, so a thread runs it, before the next part is asked for."""
+"""Bytes of a body, or a slow call that returns them; a thread runs the call before the next part is requested."""
 
 
 @runtime_checkable
 class Packable(Protocol):
-    """A long body that knows of a better way to its gzip stream than to be built and compressed."""
+    """A long body that can make its gzip stream in a cheaper way than by building and compressing all of it."""
 
     def gzip(self) -> Iterator[Part]:
-        """The stream, part by part."""
+        """Yield the parts of the gzip stream."""
 
 
 class Response:
-    """An answer. `body` is bytes, or buffers or Pieces written one after another with back-pressure.
+    """An HTTP response. `body` is bytes, or buffers or Pieces that are written in order with back-pressure.
 
-    When `start` is given the body is chunked: the head goes out at once and `start(stream)` is called.
-    `headers` are (name, value) pairs beside Content-Type, Content-Length and Date, which the server writes.
-    The server calls `on_done` exactly once, on the event loop, when the answer has ended: its last byte was handed to
-    the transport, or the client or the server ended it before that. It is given how many bytes of the body were handed
-    over (as sent: compressed, without the framing of chunks) and the error that cut the answer short, None when it is
-    whole: an OSError, usually ConnectionResetError, when the connection was lost. What it raises is logged.
+    If `start` is given, the body is chunked: the server sends the head at once and calls `start(stream)`.
+    `headers` are (name, value) pairs; the server adds Content-Type, Content-Length and Date itself. The
+    server calls `on_done` exactly once, on the event loop, when the answer has ended: after its last byte was
+    given to the transport, or when the client or the server has ended it earlier. Its arguments are the
+    number of body bytes given to the transport (as sent: compressed, without chunk framing), and the error
+    that cut the answer short or None. The error is an OSError, usually ConnectionResetError, if the
+    connection was lost. Exceptions it raises are logged.
     """
 
     __slots__ = ("body", "content_type", "headers", "on_done", "start", "status")
@@ -128,10 +130,10 @@ class Response:
 
 
 Handler = Callable[[Request], "Response | Awaitable[Response]"]
-"""Answers a request: at once where nothing needs waiting for, else by an awaitable that the server runs as a task.
+"""Answers a request: directly, or with an awaitable that the server runs as a task.
 
-A handler never raises: what goes wrong it answers itself. The awaitable is cancelled when the peer goes away.
+A handler never raises: it answers its own errors. The awaitable is cancelled when the peer disconnects.
 """
 
 Judge = Callable[[Request], "Response | Awaitable[Response | None] | None"]
-"""Judges the head of a request, before a long body is read: None lets it come, a Response refuses it."""
+"""Judges the head of a request before a long body is read: None accepts the body, a Response refuses it."""

@@ -1,8 +1,9 @@
 """TLS contexts of the listener: versions and ciphers by Go's names, client certificates, SNI and reload.
 
-A client certificate is asked for when a client CA is known. Python's ssl checks it within the handshake: one of
-another CA ends it, where upstream goes on and answers 401. How long it is valid is left to whoever authenticates by
-it. Sessions are not resumed, so that a CA taken out of the files counts at once.
+Clients are asked for a certificate if client CAs are configured. Python's ssl verifies it within the
+handshake, so a certificate of another CA ends the connection, where upstream continues and answers 401. The
+validity period is checked later, by the authenticator. Sessions are not resumed, so the removal of a CA takes
+effect at once.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from pilothouse.logs import Logger
 log = Logger(__name__)
 
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
-"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which Python's ssl has no name for."""
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, for which Python's ssl has no name."""
 
 _TLS12 = {
     f"TLS_ECDHE_{key}_WITH_{go}": f"ECDHE-{key}-{openssl}"
@@ -44,7 +45,7 @@ _TLS13 = dict.fromkeys(
 )
 
 CIPHERS = {**_TLS12, **_RSA, **_TLS13}
-"""Go's name of each cipher suite -> OpenSSL's; "" for those of TLS 1.3, which are always on."""
+"""Go's name of a cipher suite -> OpenSSL's; "" for the suites of TLS 1.3, which are always enabled."""
 
 _VERSIONS = {
     "VersionTLS10": ssl.TLSVersion.TLSv1,
@@ -56,7 +57,7 @@ _VERSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What contexts are made of. `sni`: (certificate, key, names); without names the certificate's."""
+    """What contexts are made from. `sni` has (certificate, key, names); without names, those in the certificate."""
 
     cert_file: str
     key_file: str
@@ -66,13 +67,13 @@ class Settings:
     ciphers: tuple[str, ...] = ()
 
     def files(self) -> list[str]:
-        """Every file whose change asks for new contexts."""
+        """All files that are watched for changes."""
         pairs = [path for cert, key, _ in self.sni for path in (cert, key)]
         return [self.cert_file, self.key_file, *self.client_ca_files, *pairs]
 
 
 def make_context(cert: str, key: str, settings: Settings) -> ssl.SSLContext:
-    """One context. Raises OSError (as ssl.SSLError is) for unreadable files and pairs that do not match."""
+    """Make one context. Raises OSError (which ssl.SSLError is) for unreadable files and pairs that do not match."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[settings.min_version or "VersionTLS12"]
     names = [CIPHERS[name] for name in settings.ciphers if CIPHERS[name]]
@@ -91,7 +92,7 @@ def make_context(cert: str, key: str, settings: Settings) -> ssl.SSLContext:
 
 
 class Contexts:
-    """The contexts in force: the listener gets `context`, and each handshake is served by the newest."""
+    """The current contexts: the listener uses `context`, and each handshake switches to the newest one."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -118,7 +119,7 @@ class Contexts:
         sock.context = chosen
 
     def reload(self) -> bool:
-        """Read the files again if one has changed, all or none. True when new contexts are in force."""
+        """Read all files again if one has changed. Returns True if new contexts are in use; on errors keeps the old."""
         state = _state(self._settings.files())
         if state == self._state:
             return False
@@ -132,7 +133,7 @@ class Contexts:
         return True
 
     async def watch(self, interval: float = 5.0, reloaded: Callable[[], None] | None = None) -> None:
-        """Look at the files every `interval` seconds, until cancelled."""
+        """Check the files every `interval` seconds until cancelled; calls `reloaded` after each reload."""
         while True:
             await asyncio.sleep(interval)
             if self.reload() and reloaded is not None:
@@ -140,7 +141,7 @@ class Contexts:
 
 
 def _state(paths: Sequence[str]) -> tuple[Any, ...]:
-    """What tells that a file was changed or replaced; a missing one differs from any that is there."""
+    """Inode, time and size of each file, which change when it is edited or replaced; None for a missing file."""
     out: list[Any] = []
     for path in paths:
         try:
@@ -165,7 +166,7 @@ def _names_in(cert_file: str) -> list[str]:
 
 
 def peer_chain(ssl_object: Any) -> tuple[bytes, ...]:
-    """The verified chain of the client in DER, leaf first; () without a certificate."""
+    """The client's verified chain in DER, leaf first; () without a certificate."""
     leaf = ssl_object.getpeercert(binary_form=True)
     if not leaf:
         return ()

@@ -1,14 +1,14 @@
-"""Connections on which nobody has been authenticated yet: how many there are, and which is cut when there are too many."""
+"""Counts connections without an authenticated request by origin, and evicts one when there are too many."""
 
 import ipaddress
 from collections.abc import Callable
 
 TRIES = 16
-"""Connections of one origin that are examined for one whose request is not being answered."""
+"""Connections of one origin that are examined to find one whose request is not being answered."""
 
 
 def origin(peer: object) -> str:
-    """The origin of a connection: its IPv4 address, or the 64 bits of its IPv6 network."""
+    """The origin of a connection: its IPv4 address, or its IPv6 /64 network."""
     if not isinstance(peer, tuple):
         return ""
     text = str(peer[0]).partition("%")[0]
@@ -21,7 +21,7 @@ def origin(peer: object) -> str:
 
 
 class UnauthenticatedConnection:
-    """One of them. `end` cuts it; `busy` tells whether a request on it is being answered."""
+    """A counted connection. `end` cuts it; `busy` returns whether a request on it is being answered."""
 
     __slots__ = ("_all", "busy", "end", "origin")
 
@@ -32,18 +32,18 @@ class UnauthenticatedConnection:
         self.busy: Callable[[], bool] = _no
 
     def leave(self) -> None:
-        """Count it no more: it has gone, or somebody was authenticated on it."""
+        """Stop counting the connection: it was closed, or a request on it was authenticated."""
         all_, self._all = self._all, None
         if all_ is not None:
             all_._remove(self)
 
 
 class Unauthenticated:
-    """All of them, by origin. Every call takes constant time, however many there are."""
+    """All unauthenticated connections by origin. Every operation takes constant time."""
 
     def __init__(self) -> None:
         self._by_origin: dict[str, dict[UnauthenticatedConnection, None]] = {}
-        self._origins: dict[int, dict[str, None]] = {}  # number of connections -> origins that have so many
+        self._origins: dict[int, dict[str, None]] = {}  # number of connections -> origins with that number
         self._most = 0
         self._count = 0
 
@@ -51,7 +51,7 @@ class Unauthenticated:
         return self._count
 
     def add(self, origin: str, end: Callable[[], object]) -> UnauthenticatedConnection:
-        """Count one more."""
+        """Count one more connection."""
         connection = UnauthenticatedConnection(self, origin, end)
         group = self._by_origin.setdefault(origin, {})
         group[connection] = None
@@ -59,7 +59,10 @@ class Unauthenticated:
         return connection
 
     def evict(self) -> bool:
-        """Cut one connection of the origin that has most, the oldest that is not being answered; False without any."""
+        """Cut the oldest idle connection of the origin with the most; returns False if there is none.
+
+        If the first TRIES connections of that origin are all being answered, one of those is cut.
+        """
         if not self._count:
             return False
         group = self._by_origin[next(iter(self._origins[self._most]))]

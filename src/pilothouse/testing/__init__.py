@@ -1,1 +1,1 @@
-"""A server for tests: in process or as a subprocess, and the pytest fixtures. Imports app."""
+"""Real API servers for tests, in process or as subprocesses, and pytest fixtures. Imports assembly."""

@@ -1,4 +1,4 @@
-"""Starts etcd members of its own on free loopback ports: for tests, and for `make ha`."""
+"""Starts etcd clusters on free loopback ports, for tests and for `make ha`."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ BINARY = shutil.which("etcd")
 
 
 class Cluster:
-    """Some members; `urls` are their client addresses. Members can be killed, paused and started again."""
+    """A cluster of etcd members that can be killed, paused and restarted; `urls` are their client addresses."""
 
     def __init__(self, directory: Path, members: int = 1, *flags: str, scheme: str = "http") -> None:
         self.directory = directory
@@ -36,7 +36,7 @@ class Cluster:
         return self
 
     def start_all(self) -> None:
-        """Returns when all members take connections; on other ports when somebody has taken one of theirs."""
+        """Start all members and wait until they accept connections; tries other ports if one is taken."""
         for attempt in range(ATTEMPTS):
             for index in range(len(self.urls)):
                 self.start(index)
@@ -55,7 +55,7 @@ class Cluster:
         raise AssertionError("unreachable")
 
     def _forget(self) -> None:
-        """Remove what members of other addresses have left."""
+        """Delete the data of members with other addresses."""
         for index in range(len(self.urls)):
             shutil.rmtree(self.directory / f"m{index}", ignore_errors=True)
             self._log(index).unlink()
@@ -93,7 +93,7 @@ class Cluster:
             )
 
     def wait(self, seconds: float = 20.0) -> None:
-        """Until every member takes connections; the store's own start does the rest. EndedError when one ended."""
+        """Wait until every member accepts connections; raises EndedError if one has ended."""
         end = time.monotonic() + seconds
         for index, url in enumerate(self.urls):
             host, _, port = url.rpartition("/")[2].partition(":")

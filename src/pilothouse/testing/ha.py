@@ -1,7 +1,7 @@
-"""A whole cluster of servers on loopback: etcd members, API servers and HAProxy (`make ha`, `make ha-down`).
+"""Runs a highly available cluster on loopback: etcd members, API servers and HAProxy (`make ha`, `make ha-down`).
 
-python -m pilothouse.testing.ha up DIR      start it, print the kubeconfig, leave it running
-python -m pilothouse.testing.ha down DIR    end it
+python -m pilothouse.testing.ha up DIR      start it, print the kubeconfig, leave it running python -m
+pilothouse.testing.ha down DIR    stop it
 """
 
 import json
@@ -20,20 +20,20 @@ from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.ports import ATTEMPTS, EndedError, check, free_ports
 
 CONFIG = pathlib.Path(__file__).parents[3] / "deploy/haproxy.cfg"
-"""Found in a checkout only."""
+"""Exists in a checkout only, not in an installed package."""
 
 MEMBERS = 3
 START_SECONDS = 30.0
 
 
 def missing() -> list[str]:
-    """The programs that are needed and not installed."""
+    """The required programs that are not installed."""
     out = ["etcd"] if BINARY is None else []
     return out + ([] if shutil.which("haproxy") else ["haproxy"])
 
 
 class Ha:
-    """Three of each in `directory`; processes survive the object unless stop() is called."""
+    """Three etcd members, three servers and HAProxy in `directory`; they keep running unless stop() is called."""
 
     def __init__(self, directory: pathlib.Path, port: int = 0, flags: tuple[str, ...] = ()) -> None:
         self.directory = directory
@@ -58,12 +58,12 @@ class Ha:
         return context
 
     def start(self) -> "Ha":
-        """Returns when every server is ready and HAProxy passes requests on."""
+        """Start everything and wait until all servers are ready and HAProxy forwards requests."""
         self.data.mkdir(parents=True, exist_ok=True)
         self._kubeconfig()
         self.etcd.start_all()
         try:
-            # the first one makes what a fresh cluster has, so that the others need not contend
+            # it creates the objects of a fresh cluster, so that the others do not compete for them
             self._start_servers([0])
             self._start_servers(list(range(1, MEMBERS)))
             self._start_proxy()
@@ -74,7 +74,7 @@ class Ha:
         return self
 
     def _start_servers(self, indexes: list[int]) -> None:
-        """Start servers and wait until they are ready; on another port when somebody has taken theirs."""
+        """Start servers and wait until they are ready; tries other ports if one is taken."""
         for index in indexes:
             self.start_server(index)
         for index in indexes:
@@ -90,7 +90,7 @@ class Ha:
                     self.start_server(index)
 
     def start_server(self, index: int) -> None:
-        """Start one API server (again); the first also runs the built-in controllers."""
+        """Start or restart one API server; the first also runs the built-in controllers."""
         command = [
             *(sys.executable, "-m", "pilothouse", "serve"),
             f"--data-dir={self.data}",
@@ -111,7 +111,7 @@ class Ha:
             env[f"PILOTHOUSE_SERVER_{number}"] = f"127.0.0.1:{port}"
         program = shutil.which("haproxy")
         assert program is not None
-        # -C gives the process a trace of its directory, by which `down` knows it again
+        # `down` finds the process by this directory in its command line
         self.proxy = self._spawn("haproxy", [program, "-C", str(self.directory), "-f", str(CONFIG)], env)
 
     def _log(self, name: str) -> pathlib.Path:
@@ -122,13 +122,13 @@ class Ha:
             return subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
 
     def _kubeconfig(self) -> None:
-        """Make the certificates, and the kubeconfig for HAProxy's address."""
+        """Create the certificates and a kubeconfig with HAProxy's address."""
         command = [sys.executable, "-m", "pilothouse", "kubeconfig", f"--data-dir={self.data}"]
         command += [f"--secure-port={self.port}", f"--write-kubeconfig={self.kubeconfig}"]
         subprocess.run(command, check=True)
 
     def wait_server(self, index: int) -> None:
-        """Until a server is ready; EndedError when it ended instead."""
+        """Wait until a server is ready; raises EndedError if it has ended."""
         self.wait(self.ports[index], watched=(self.servers[index], self._log(f"server{index}")))
 
     def wait(
@@ -137,7 +137,7 @@ class Ha:
         seconds: float = START_SECONDS,
         watched: "tuple[subprocess.Popen[bytes] | None, pathlib.Path] | None" = None,
     ) -> None:
-        """Until /readyz says yes; EndedError when the process that is watched has ended."""
+        """Wait until /readyz answers 200; raises EndedError if the watched process has ended."""
         end = time.monotonic() + seconds
         context = self.context()
         while True:
@@ -151,13 +151,13 @@ class Ha:
                 time.sleep(0.1)
 
     def processes(self) -> dict[str, int]:
-        """What runs, by name."""
+        """The running processes by name."""
         out = {f"m{i}": p.pid for i, p in enumerate(self.etcd.processes) if p is not None}
         out |= {f"server{i}": p.pid for i, p in enumerate(self.servers) if p is not None}
         return out | ({"haproxy": self.proxy.pid} if self.proxy is not None else {})
 
     def stop(self) -> None:
-        """End everything: HAProxy, the servers in good order, etcd."""
+        """Stop HAProxy, then the servers, then etcd."""
         running = [p for p in (self.proxy, *self.servers) if p is not None]
         for process in running:
             process.send_signal(signal.SIGCONT)
@@ -172,7 +172,7 @@ class Ha:
 
 
 def up(directory: pathlib.Path, port: int) -> int:
-    """Start a cluster that stays."""
+    """Start a cluster that keeps running after this process."""
     lacking = missing()
     if lacking:
         print(f"needs {' and '.join(lacking)}: apt-get install etcd-server haproxy", file=sys.stderr)
@@ -187,12 +187,12 @@ def up(directory: pathlib.Path, port: int) -> int:
     print(f"export KUBECONFIG={cluster.kubeconfig}")
     for process in (*cluster.etcd.processes, *cluster.servers, cluster.proxy):
         if process is not None:
-            process.returncode = 0  # they go on without us
+            process.returncode = 0  # prevents a ResourceWarning: the processes outlive this one
     return 0
 
 
 def down(directory: pathlib.Path, seconds: float = 10.0) -> int:
-    """End a cluster that `up` has started: only processes whose command line names the directory."""
+    """Stop a cluster started by `up`: only processes whose command line contains the directory."""
     pids = directory / "pids.json"
     if not pids.exists():
         print(f"nothing runs in {directory}", file=sys.stderr)
@@ -208,7 +208,7 @@ def down(directory: pathlib.Path, seconds: float = 10.0) -> int:
 
 
 def _end(pids: list[int], directory: pathlib.Path, seconds: float) -> None:
-    """Ask those of the processes that are still ours to end, and kill what has not in time."""
+    """Terminate those of the processes that still belong to the cluster; kill the ones that do not end in time."""
     number, end = signal.SIGTERM, time.monotonic() + seconds
     while ours := [pid for pid in pids if _is_ours(pid, directory)]:
         for pid in ours:
@@ -225,7 +225,7 @@ def _is_ours(pid: int, directory: pathlib.Path) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Run `up` or `down`."""
+    """Command line entry point: runs `up` or `down`."""
     if len(arguments) < 2 or arguments[0] not in ("up", "down"):
         print(__doc__, file=sys.stderr)
         return 2

@@ -1,7 +1,7 @@
-"""A KMS v2 plugin for tests: a gRPC server on a unix socket whose keys lie in a file, the last of them in use.
+"""A KMS v2 plugin for tests: a gRPC server on a unix socket with keys from a file, the last of which encrypts.
 
-`python -m pilothouse.testing.kms SOCKET KEYS` runs it by itself. The file has a line `ID BASE64` for each key and is
-made with one key when it is missing; a line that is added is the new key from the next call on.
+`python -m pilothouse.testing.kms SOCKET KEYS` runs it alone. The file has a line `ID BASE64` per key and is
+created with one key if it is missing; a line added to it is used from the next call on.
 """
 
 import base64
@@ -26,7 +26,8 @@ ANNOTATION = "nonce.kms.pilothouse.test"
 class Plugin:
     """Serves on a path, or on `@name` in Linux's abstract namespace. What it answers can be bent: `healthz`, `version`, `refuse` (an error). While `answering` is cleared, calls come in and are not answered.
 
-    `calls` counts the calls of each method, `current` is the ID of the key in use.
+    Tests can change its answers by `healthz`, `version`, `delay` (seconds before each answer) and `refuse`
+    (an error). `calls` counts the calls of each method; `current` is the ID of the key that encrypts.
     """
 
     def __init__(self, socket: Path | str, keys: Path) -> None:
@@ -51,7 +52,7 @@ class Plugin:
         return list(self._known())[-1]
 
     def rotate(self) -> str:
-        """Add a key and use it; its ID."""
+        """Add a key that encrypts from now on; returns its ID."""
         known = self._known() if self.keys.exists() else {}
         name = f"key-{len(known) + 1}"
         with open(self.keys, "a", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
@@ -59,7 +60,7 @@ class Plugin:
         return name
 
     def start(self) -> Self:
-        """Begin to serve, in threads of its own."""
+        """Start to serve, on its own threads."""
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         self._server = grpc.server(ThreadPoolExecutor(4))
         handlers = {
@@ -78,7 +79,7 @@ class Plugin:
         return self
 
     def stop(self) -> None:
-        """End at once; start() begins anew with the same keys."""
+        """Stop immediately; start() serves again with the same keys."""
         if self._server is not None:
             self._server.stop(0).wait()
             self._server = None
@@ -123,7 +124,7 @@ class Plugin:
             nonce = dict(parse(request[4]))[2]
             return message((1, cipher.decrypt(nonce, request[1], None)))
         except KeyError:
-            context.abort(grpc.StatusCode.NOT_FOUND, "no such key")  # raises
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such key")  # abort raises
         except InvalidTag:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not encrypted with this key")
         raise AssertionError("abort() raises")

@@ -1,6 +1,6 @@
-"""pytest fixtures: `kube_apiserver` for a session, `kube` for a test, which finds the cluster fresh.
+"""pytest fixtures: `kube_apiserver` for a session, `kube` for a test that needs a fresh cluster.
 
-Options: --kube-apiserver=thread|process, and --kube-apiserver-flag=... for the server's own flags (repeatable).
+Options: --kube-apiserver=thread|process, and --kube-apiserver-flag=... for flags of the server (repeatable).
 """
 
 from collections.abc import Iterator
@@ -32,6 +32,6 @@ def kube_apiserver(request: pytest.FixtureRequest) -> "Iterator[APIServer]":
 
 @pytest.fixture
 def kube(kube_apiserver: "APIServer") -> "Iterator[APIServer]":
-    """The session's server, reset after the test."""
+    """The session's server; it is reset after the test."""
     yield kube_apiserver
     kube_apiserver.reset()

@@ -1,4 +1,4 @@
-"""Loopback ports for processes that tests start, and what to do when one is taken all the same."""
+"""Free loopback ports for processes that tests start, and detection of ports that are taken nevertheless."""
 
 import pathlib
 import random
@@ -6,34 +6,35 @@ import socket
 import subprocess
 
 ATTEMPTS = 3
-"""Times that something is started on other ports."""
+"""Number of attempts to start a process on other ports."""
 
 _given: set[int] = set()
 
 
 class EndedError(RuntimeError):
-    """A process ended instead of serving; the message is the end of its log."""
+    """A process has ended instead of serving; the message is the end of its log."""
 
     def __init__(self, log: pathlib.Path) -> None:
-        self.said = log.read_text(errors="replace")[-4000:]
-        super().__init__(f"{log.name}: {self.said}")
+        self.output = log.read_text(errors="replace")[-4000:]
+        super().__init__(f"{log.name}: {self.output}")
 
     @property
     def port_taken(self) -> bool:
-        """Whether it ended because somebody else had its port."""
-        return "address already in use" in self.said.lower()
+        """Whether the process has ended because its port was taken."""
+        return "address already in use" in self.output.lower()
 
 
 def check(process: "subprocess.Popen[bytes] | None", log: pathlib.Path) -> None:
-    """Raise EndedError when a process that should run has ended."""
+    """Raise EndedError if a process that should be running has ended."""
     if process is not None and process.poll() is not None:
         raise EndedError(log)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on which nobody listens, each given once.
+    """Ports on which no process listens; each is returned once.
 
-    They are below those that the kernel gives to clients: of these one might be in use before its server starts.
+    They are below the kernel's ephemeral range: a client could take a port in that range before the server
+    starts.
     """
     out: list[int] = []
     candidates = list(_candidates())

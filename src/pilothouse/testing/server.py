@@ -1,4 +1,4 @@
-"""A real API server for tests: in this process on a thread of its own, or as a subprocess."""
+"""Real API servers for tests: on a thread of this process, or as a subprocess."""
 
 import asyncio
 import os
@@ -26,11 +26,11 @@ NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 FILLED = {f"/registry/serviceaccounts/{name}/default" for name in NAMESPACES} | {
     f"/registry/configmaps/{name}/kube-root-ca.crt" for name in NAMESPACES
 }
-"""Keys of what the controllers make in the first namespaces."""
+"""Keys of the objects that controllers create in the first namespaces."""
 
 
 class APIServer:
-    """What both kinds offer: `url`, `kubeconfig` (a path), `ca_file`, `client_cert` and `client_key` (paths)."""
+    """Base of both kinds: `url`, and the paths `kubeconfig`, `ca_file`, `client_cert` and `client_key`."""
 
     def __init__(self, flags: Sequence[str] = ()) -> None:
         self.flags = tuple(flags)
@@ -58,7 +58,7 @@ class APIServer:
         return self.directory / "admin.key"
 
     def arguments(self) -> list[str]:
-        """The command line, without the program."""
+        """The command line without the program."""
         return [
             f"--data-dir={self.directory}",
             "--bind-address=127.0.0.1",
@@ -69,7 +69,7 @@ class APIServer:
         ]
 
     def fills_namespaces(self) -> bool:
-        """Whether a controller gives every namespace its service account."""
+        """Whether a controller creates a service account in every namespace."""
         from pilothouse import options
 
         return options.parse(self.arguments()).runs("serviceaccount")
@@ -81,15 +81,15 @@ class APIServer:
         return context
 
     def start(self) -> Self:
-        """Start; returns when the server is ready."""
+        """Start the server and wait until it is ready."""
         raise NotImplementedError
 
     def stop(self) -> None:
-        """Stop, and remove what was made."""
+        """Stop the server and remove its files."""
         raise NotImplementedError
 
     def reset(self) -> None:
-        """Bring the cluster back to what it was when it had just started."""
+        """Restore the state of a freshly started cluster."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -106,7 +106,7 @@ class APIServer:
 
 
 class InProcess(APIServer):
-    """A server on a thread with an event loop of its own."""
+    """A server on a thread with its own event loop."""
 
     def __init__(self, flags: Sequence[str] = ()) -> None:
         super().__init__(flags)
@@ -134,11 +134,11 @@ class InProcess(APIServer):
         return self
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the server's loop and wait for it."""
+        """Run a coroutine on the server's event loop and wait for its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(START_SECONDS)
 
     async def _snapshot(self) -> None:
-        """Remember the fresh cluster, once the controllers have filled the first namespaces."""
+        """Save the state of the fresh cluster once the controllers have filled the first namespaces."""
         storage = self._server.storage
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -157,7 +157,7 @@ class InProcess(APIServer):
         from pilothouse.storage.interface import Op
 
         storage = self._server.storage
-        storage = getattr(storage, "inner", storage)  # what is encrypted goes back as it was
+        storage = getattr(storage, "inner", storage)  # encrypted values are restored as they are
         page = await storage.range("/registry/")
         now = {kv.key: kv.value for kv in page.items}
         ops = [Op(key, None) for key in now if key not in self._fresh]
@@ -187,7 +187,7 @@ class Subprocess(APIServer):
 
     @property
     def log(self) -> pathlib.Path:
-        """What the server has said."""
+        """The server's log."""
         return self.directory / "server.log"
 
     def start(self) -> Self:
@@ -238,7 +238,7 @@ class Subprocess(APIServer):
 
 
 def ready(server: APIServer) -> bool:
-    """Whether a server serves, and has filled the first namespaces where it does that."""
+    """Whether a server is ready and, if a controller does that, has filled the first namespaces."""
     paths = ["/readyz"]
     if server.fills_namespaces():
         paths += [f"/api/v1/namespaces/{namespace}/configmaps/kube-root-ca.crt" for namespace in NAMESPACES]
@@ -253,7 +253,7 @@ def ready(server: APIServer) -> bool:
 
 
 def environment(server: APIServer) -> dict[str, str]:
-    """The environment for a client program such as kubectl."""
+    """Environment variables for a client program such as kubectl."""
     return {**os.environ, "KUBECONFIG": str(server.kubeconfig)}
 
 

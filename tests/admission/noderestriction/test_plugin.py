@@ -1,4 +1,4 @@
-"""What a kubelet may change."""
+"""NodeRestriction: the writes that kubelets may and may not make."""
 
 import base64
 import copy

@@ -1,4 +1,4 @@
-"""Versions of a kind, and the way through the internal type."""
+"""Conversion between the versions of a kind, and through its internal type."""
 
 import json
 from typing import Any

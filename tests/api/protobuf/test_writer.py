@@ -1,4 +1,4 @@
-"""What is written is what is read, for every kind; and the bytes themselves where they are known."""
+"""Encoding and decoding give the same object for every kind; and the exact bytes for some."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Work on custom resources grows in step with their bytes, whatever keyword of a schema they meet."""
+"""The work on custom resources grows linearly with their size, for every keyword of a schema."""
 
 import functools
 import gc

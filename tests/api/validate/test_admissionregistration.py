@@ -1,4 +1,4 @@
-"""What webhook configurations may say."""
+"""Validation of webhook configurations."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What API services may say (kube-aggregator pkg/apis/apiregistration/validation)."""
+"""Validation of APIServices (kube-aggregator pkg/apis/apiregistration/validation)."""
 
 import pytest
 from rules import GONE, Case, causes, put

@@ -1,4 +1,4 @@
-"""What workloads may say, templates apart."""
+"""Validation of workloads, except their templates."""
 
 from collections.abc import Callable
 

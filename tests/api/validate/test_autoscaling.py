@@ -1,4 +1,4 @@
-"""What autoscalers may say."""
+"""Validation of autoscalers."""
 
 from collections.abc import Callable
 

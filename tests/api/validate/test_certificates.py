@@ -1,4 +1,4 @@
-"""What signing requests may say, and how they change."""
+"""Validation of certificate signing requests and of their changes."""
 
 import base64
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Rules over long lists: each item is looked at once, whatever else is in the list."""
+"""Rules over long lists take linear time."""
 
 import pytest
 from complexity import assert_linear

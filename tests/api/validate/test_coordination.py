@@ -1,4 +1,4 @@
-"""What leases may say (pkg/apis/coordination/validation)."""
+"""Validation of leases (pkg/apis/coordination/validation)."""
 
 import pytest
 from rules import Case, causes

@@ -1,4 +1,4 @@
-"""What nodes may say (pkg/apis/core/validation)."""
+"""Validation of nodes (pkg/apis/core/validation)."""
 
 import json
 

@@ -1,6 +1,6 @@
-"""What changed between two objects, as text."""
+"""The text of the difference between two objects."""
 
-from pilothouse.api.validate.diff import MAX_TOLD, MAX_VALUE, diff
+from pilothouse.api.validate.diff import MAX_LENGTH, MAX_VALUE, diff
 
 
 def test_lines():
@@ -21,5 +21,5 @@ def test_much_is_cut_short():
     text = diff({"a": list(range(100_000))}, {"a": "x" * 100_000})
     assert len(text) < 3 * MAX_VALUE
     text = diff({"a": [0] * 100_000}, {"a": [1] * 100_000})
-    assert MAX_TOLD < len(text) < 2 * MAX_TOLD
+    assert MAX_LENGTH < len(text) < 2 * MAX_LENGTH
     assert text.endswith("...\n")

@@ -1,4 +1,4 @@
-"""What endpoint slices may say."""
+"""Validation of endpoint slices."""
 
 from collections.abc import Callable
 

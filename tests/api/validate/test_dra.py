@@ -1,4 +1,4 @@
-"""What resource claims and slices may say."""
+"""Validation of resource claims and slices."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What Go's encoding/json says of text that is no JSON."""
+"""The messages of Go's encoding/json for invalid JSON."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Lists of indexes."""
+"""Compressed lists of job indexes."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""How the status of a job may change."""
+"""Valid and invalid changes of a job's status."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Certificates and keys of TLS secrets, as far as their PEM goes."""
+"""PEM errors in certificates and keys of TLS secrets."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""Keys that go with a certificate, and keys that do not."""
+"""Keys that match a certificate, and keys that do not."""
 
 import certificates
 from cryptography.hazmat.primitives.asymmetric import ed25519

@@ -1,4 +1,4 @@
-"""What ingresses, policies and addresses may say."""
+"""Validation of ingresses, policies and addresses."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What runtime classes may say (pkg/apis/node/validation)."""
+"""Validation of runtime classes (pkg/apis/node/validation)."""
 
 import pytest
 from rules import Case, causes

@@ -1,4 +1,4 @@
-"""What admission policies and their bindings may say."""
+"""Validation of admission policies and their bindings."""
 
 from collections.abc import Callable
 

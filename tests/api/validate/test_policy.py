@@ -1,4 +1,4 @@
-"""What pod disruption budgets may say (pkg/apis/policy/validation)."""
+"""Validation of pod disruption budgets (pkg/apis/policy/validation)."""
 
 import pytest
 from rules import Case, causes

@@ -1,4 +1,4 @@
-"""What roles and bindings may say."""
+"""Validation of roles and bindings."""
 
 from collections.abc import Callable
 

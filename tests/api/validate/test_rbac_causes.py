@@ -1,4 +1,4 @@
-"""What roles and bindings may say (pkg/apis/rbac/validation)."""
+"""Every cause that roles and bindings can have (pkg/apis/rbac/validation)."""
 
 import pytest
 from rules import Case, causes

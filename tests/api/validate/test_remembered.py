@@ -1,4 +1,4 @@
-"""A rule that remembers what it had nothing against answers as the rule itself does."""
+"""A remembered rule gives the same causes as the rule itself."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What priority classes may say (pkg/apis/scheduling/validation)."""
+"""Validation of priority classes (pkg/apis/scheduling/validation)."""
 
 import pytest
 from rules import Case, causes

@@ -1,4 +1,4 @@
-"""Secrets and config maps, and Go's words for bad JSON."""
+"""Secrets and config maps, and Go's messages for invalid JSON."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What classes, drivers and attachments may say."""
+"""Validation of classes, drivers and attachments."""
 
 from collections.abc import Callable
 

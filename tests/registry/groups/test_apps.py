@@ -1,4 +1,4 @@
-"""Hooks of apps: generations of templates, scale, what the features drop."""
+"""Hooks of apps: template generation, scale, fields of disabled features."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Hooks of batch: the selector that a job gets, warnings, the selectable field."""
+"""Hooks of batch: the generated selector of a job, warnings, the selectable field."""
 
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User

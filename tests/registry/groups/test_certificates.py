@@ -1,4 +1,4 @@
-"""Hooks of certificates: who asks, who approves, who signs."""
+"""Hooks of certificates: requesting user, approval, status."""
 
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import User

@@ -1,4 +1,4 @@
-"""What comes and goes with a service: objects, node ports."""
+"""Objects and node ports that are created and released with a service."""
 
 import logging
 

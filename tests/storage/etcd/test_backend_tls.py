@@ -1,4 +1,4 @@
-"""Connections to an etcd that asks for certificates."""
+"""Connections to an etcd that requires client certificates."""
 
 import asyncio
 import pathlib

@@ -1,4 +1,4 @@
-"""The KMS provider against a plugin: a gRPC server on a unix socket."""
+"""The KMS provider with a plugin: a gRPC server on a unix socket."""
 
 import asyncio
 import pathlib

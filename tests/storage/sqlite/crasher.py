@@ -1,4 +1,4 @@
-"""Writes under load, prints a line for every acknowledged write, and is killed by test_sqlite.py."""
+"""Writes continuously, prints a line for every acknowledged write, and is killed by the backend's tests."""
 
 import asyncio
 import sys

@@ -1,1 +1,1 @@
-"""The plugin NodeRestriction: what a kubelet may change."""
+"""The plugin NodeRestriction: limits what kubelets may change. Imports the admission chain."""

@@ -1,4 +1,4 @@
-"""NodeRestriction: a kubelet changes its own node and what belongs to it, and nothing else."""
+"""NodeRestriction: limits the writes of a kubelet to its own node and the objects that belong to it."""
 
 from collections.abc import Awaitable, Callable
 
@@ -33,19 +33,19 @@ KUBELET_LABELS = frozenset(
         "topology.kubernetes.io/zone",
     )
 )
-"""The labels of kubernetes.io and k8s.io that a kubelet may set on its node."""
+"""Labels in the domains kubernetes.io and k8s.io that a kubelet may set on its node."""
 KUBELET_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
-"""Domains in which, and below which, a kubelet may set any label."""
+"""Domains in which, and in whose subdomains, a kubelet may set any label."""
 KUBERNETES_DOMAINS = ("kubernetes.io", "k8s.io")
 RESTRICTED = "node-restriction.kubernetes.io"
-"""The domain that is kept for administrators, in which no kubelet sets a label."""
+"""The domain reserved for administrators: kubelets may not set labels in it."""
 
 _NOT_COMPARED = ("capacity", "conditions", "allocatedResourceStatuses", "allocatedResources")
-"""Members of a claim's status that kubelets write."""
+"""Members of a claim's status that kubelets may write."""
 
 
 class NodeRestriction(Plugin):
-    """Judges the writes of kubelets; those of other users are not its concern."""
+    """Judges the writes of kubelets and ignores those of other users."""
 
     name = "NodeRestriction"
 
@@ -53,7 +53,7 @@ class NodeRestriction(Plugin):
         self._authorizer = authorizer
 
     def wants(self, a: AdmissionAttributes) -> bool:
-        return a.operation != "CONNECT" and a.resource.group_resource in _JUDGED
+        return a.operation != "CONNECT" and a.resource.group_resource in _RESTRICTED_RESOURCES
 
     def mutate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
         node = node_name(a.user)
@@ -63,11 +63,11 @@ class NodeRestriction(Plugin):
             raise a.refuse(f"could not determine node from user {quote(a.user.name)}")
         if a.resource.group_resource == "serviceaccounts":
             return self._token(node, a)
-        _JUDGES[a.resource.group_resource](node, a)
+        _CHECKS[a.resource.group_resource](node, a)
         return None
 
     def _token(self, node: str, a: AdmissionAttributes) -> Awaitable[None] | None:
-        """A token only for the account of a pod that runs on the node, bound to the pod, for an audience it may have."""
+        """Allow tokens only for a pod that runs on the node, bound to that pod, with a permitted audience."""
         if a.operation != "CREATE" or a.subresource != "token":
             return None
         assert a.obj is not None
@@ -81,12 +81,12 @@ class NodeRestriction(Plugin):
 
 def _pod(node: str, a: AdmissionAttributes) -> None:
     if a.subresource:
-        judge = _POD_PARTS.get(a.subresource)
-        if judge is None:
+        check = _POD_PARTS.get(a.subresource)
+        if check is None:
             raise a.refuse(
                 f"unexpected pod subresource {quote(a.subresource)}, only 'status' and 'eviction' are allowed"
             )
-        judge(node, a)
+        check(node, a)
     elif a.operation == "CREATE":
         _pod_create(node, a)
     elif a.operation == "DELETE":
@@ -101,31 +101,33 @@ def _pod(node: str, a: AdmissionAttributes) -> None:
 
 def _pod_create(node: str, a: AdmissionAttributes) -> None:
     assert a.obj is not None
-    me, metadata = quote(node), a.obj["metadata"]
+    quoted, metadata = quote(node), a.obj["metadata"]
     if MIRROR not in (metadata.get("annotations") or {}):
-        raise a.refuse(f"pod does not have {quote(MIRROR)} annotation, node {me} can only create mirror pods")
+        raise a.refuse(
+            f"pod does not have {quote(MIRROR)} annotation, node {quoted} can only create mirror pods"
+        )
     if _node_of(a.obj) != node:
-        raise a.refuse(f"node {me} can only create pods with spec.nodeName set to itself")
+        raise a.refuse(f"node {quoted} can only create pods with spec.nodeName set to itself")
     _check_owner(node, a, metadata.get("ownerReferences") or [])
     kind, fault = api_reference(a.obj)
     if fault:
         raise a.refuse(f"error checking mirror pod for API references: {fault}")
     if kind:
-        raise a.refuse(f"node {me} can not create pods that reference {kind}")
+        raise a.refuse(f"node {quoted} can not create pods that reference {kind}")
 
 
 def _check_owner(node: str, a: AdmissionAttributes, owners: list[Object]) -> None:
-    """A mirror pod is owned by its node, and by nobody else."""
-    me = quote(node)
+    """Require the node as the only owner of a mirror pod."""
+    quoted = quote(node)
     if len(owners) > 1:
-        raise a.refuse(f"node {me} can only create pods with a single owner reference set to itself")
+        raise a.refuse(f"node {quoted} can only create pods with a single owner reference set to itself")
     owner = owners[0] if owners else {}
     if (owner.get("apiVersion"), owner.get("kind"), owner.get("name")) != ("v1", "Node", node):
-        raise a.refuse(f"node {me} can only create pods with an owner reference set to itself")
+        raise a.refuse(f"node {quoted} can only create pods with an owner reference set to itself")
     if not owner.get("controller"):
-        raise a.refuse(f"node {me} can only create pods with a controller owner reference set to itself")
+        raise a.refuse(f"node {quoted} can only create pods with a controller owner reference set to itself")
     if owner.get("blockOwnerDeletion"):
-        raise a.refuse(f"node {me} must not set blockOwnerDeletion on an owner reference")
+        raise a.refuse(f"node {quoted} must not set blockOwnerDeletion on an owner reference")
     found = a.readers.get("nodes", "", node)
     if found is None:
         raise errors.not_found("", "node", node)
@@ -135,18 +137,18 @@ def _check_owner(node: str, a: AdmissionAttributes, owners: list[Object]) -> Non
 
 
 def _pod_status(node: str, a: AdmissionAttributes) -> None:
-    me = quote(node)
+    quoted = quote(node)
     if a.operation != "UPDATE" or a.obj is None or a.old is None:
         raise a.refuse(f"unexpected operation {quote(a.operation)}")
     if _node_of(a.old) != node:
-        raise a.refuse(f"node {me} can only update pod status for pods with spec.nodeName set to itself")
+        raise a.refuse(f"node {quoted} can only update pod status for pods with spec.nodeName set to itself")
     if (a.old["metadata"].get("labels") or {}) != (a.obj["metadata"].get("labels") or {}):
-        raise a.refuse(f"node {me} cannot update labels through pod status")
+        raise a.refuse(f"node {quoted} cannot update labels through pod status")
     before, now = a.old.get("status") or {}, a.obj.get("status") or {}
     if not same_claim_statuses(before.get("resourceClaimStatuses"), now.get("resourceClaimStatuses")):
-        raise a.refuse(f"node {me} cannot update resource claim statues")
+        raise a.refuse(f"node {quoted} cannot update resource claim statues")
     if not _same_extended(before.get("extendedResourceClaimStatus"), now.get("extendedResourceClaimStatus")):
-        raise a.refuse(f"node {me} cannot update extended resource claim status")
+        raise a.refuse(f"node {quoted} cannot update extended resource claim status")
 
 
 def _same_extended(old: Object | None, new: Object | None) -> bool:
@@ -200,7 +202,7 @@ def _node(node: str, a: AdmissionAttributes) -> None:
 
 
 def forbidden_labels(new: dict[str, str], old: dict[str, str]) -> list[str]:
-    """The labels that were added, changed or removed and that no kubelet may touch, sorted."""
+    """The added, changed and removed labels that kubelets may not touch, sorted."""
     changed = [key for key in new.keys() | old.keys() if new.get(key) != old.get(key)]
     return sorted(key for key in changed if not _may_label(key))
 
@@ -235,7 +237,7 @@ def _claim(node: str, a: AdmissionAttributes) -> None:
 
 
 def _comparable(claim: Object) -> Object:
-    """A claim without what a kubelet writes, and without what every write changes."""
+    """The claim without the fields that a kubelet may write or that every write changes."""
     metadata, status = dict(claim["metadata"]), dict(claim.get("status") or {})
     for member in ("resourceVersion", "managedFields"):
         metadata.pop(member, None)
@@ -246,7 +248,7 @@ def _comparable(claim: Object) -> Object:
 
 
 def _pod_of_token(node: str, a: AdmissionAttributes, spec: Object) -> Object:
-    """The pod that a requested token is bound to, which must run on the node."""
+    """The pod to which a requested token is bound; refuses pods of other nodes."""
     ref = spec.get("boundObjectRef") or {}
     if ref.get("apiVersion") != "v1" or ref.get("kind") != "Pod" or not ref.get("name"):
         raise a.refuse("node requested token not bound to a pod")
@@ -267,7 +269,7 @@ def _pod_of_token(node: str, a: AdmissionAttributes, spec: Object) -> Object:
 
 
 def _pod_certificate(node: str, a: AdmissionAttributes) -> None:
-    # The feature is off in this release; where it is on, upstream compares node, pod and account.
+    # The feature is disabled in 1.36; with it, upstream compares node, pod and service account.
     raise a.refuse("PodCertificateRequest feature gate is disabled")
 
 
@@ -284,7 +286,7 @@ def _csi_node(node: str, a: AdmissionAttributes) -> None:
 
 
 def _own_name(a: AdmissionAttributes) -> str:
-    """The name that counts: that in the body of a create, that in the path of anything else."""
+    """The object's name: from the body of a create, else from the path."""
     if a.operation == "CREATE" and a.obj is not None:
         return str(a.obj["metadata"].get("name", ""))
     return a.name
@@ -299,7 +301,7 @@ def _slice(node: str, a: AdmissionAttributes) -> None:
 
 
 def _certificate(node: str, a: AdmissionAttributes) -> None:
-    """A request for a kubelet's certificate must be for the node itself."""
+    """Refuse a certificate request for a kubelet other than this node's."""
     if a.operation != "CREATE" or a.obj is None:
         return
     spec = a.obj.get("spec") or {}
@@ -317,7 +319,7 @@ def _node_of(obj: Object | None) -> str:
     return str(((obj or {}).get("spec") or {}).get("nodeName") or "")
 
 
-_JUDGES: dict[str, Callable[[str, AdmissionAttributes], None]] = {
+_CHECKS: dict[str, Callable[[str, AdmissionAttributes], None]] = {
     "pods": _pod,
     "nodes": _node,
     "persistentvolumeclaims": _claim,
@@ -327,4 +329,4 @@ _JUDGES: dict[str, Callable[[str, AdmissionAttributes], None]] = {
     "resourceslices.resource.k8s.io": _slice,
     "certificatesigningrequests.certificates.k8s.io": _certificate,
 }
-_JUDGED = frozenset((*_JUDGES, "serviceaccounts"))
+_RESTRICTED_RESOURCES = frozenset((*_CHECKS, "serviceaccounts"))

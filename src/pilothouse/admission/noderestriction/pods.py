@@ -1,4 +1,4 @@
-"""What a mirror pod may not refer to, and which parts of a pod's status a kubelet leaves alone."""
+"""Checks of pods that kubelets write: API objects that a mirror pod references, and claim statuses."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from pilothouse.api.fields import Object, quote
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 _SECRET_REFS = ("cephfs", "cinder", "flexVolume", "rbd", "scaleIO", "iscsi", "storageos")
 """Volume sources whose `secretRef` names a secret."""
-_HARMLESS = frozenset(
+_WITHOUT_REFERENCES = frozenset(
     (
         "awsElasticBlockStore",
         "azureDisk",
@@ -34,7 +34,7 @@ _HARMLESS = frozenset(
         "vsphereVolume",
     )
 )
-"""Volume sources that lead to no object of the API."""
+"""Volume sources that refer to no API object."""
 _VOLUMES = {
     "csi": "csidrivers (via CSI volumes)",
     "glusterfs": "endpoints (via glusterFS volumes)",
@@ -50,7 +50,7 @@ _PROJECTED = {
 
 
 def api_reference(pod: Object) -> tuple[str, str]:
-    """What kind of object a pod refers to, "" for none; and what is wrong with a source that is not known."""
+    """The resource of an API object that the pod refers to, "" for none, and an error for an unknown source."""
     spec = pod.get("spec") or {}
     if spec.get("serviceAccountName"):
         return "serviceaccounts", ""
@@ -68,9 +68,9 @@ def api_reference(pod: Object) -> tuple[str, str]:
 
 
 def _volume(volume: Object) -> tuple[str, str]:
-    """The same for one volume that names neither a secret nor a config map."""
+    """Like `api_reference` for one volume that refers to neither a secret nor a config map."""
     sources = {name for name, value in volume.items() if name != "name" and value is not None}
-    if sources & _HARMLESS:
+    if sources & _WITHOUT_REFERENCES:
         return "", ""
     for name, kind in _VOLUMES.items():
         if name in sources:
@@ -123,7 +123,7 @@ def _projections(volume: Object, kind: str) -> Iterator[Any]:
 
 
 def same_claim_statuses(old: Sequence[Object] | None, new: Sequence[Object] | None) -> bool:
-    """Whether two lists name the same claims in the same order."""
+    """Whether both lists name the same claims in the same order."""
     return _claims(old) == _claims(new)
 
 

@@ -1,4 +1,4 @@
-"""For which audiences a kubelet may ask for a token: those that the pod's volumes name, or that it was granted."""
+"""Checks the audience of a token that a kubelet requests: named by the pod's volumes, or granted by the authorizer."""
 
 from collections.abc import Awaitable, Sequence
 
@@ -19,13 +19,13 @@ MIGRATED = {
     "portworxVolume": "pxd.portworx.com",
     "vsphereVolume": "csi.vsphere.vmware.com",
 }
-"""The CSI driver that replaced an in-tree volume source."""
+"""In-tree volume source -> the CSI driver that replaced it."""
 
 
 def check_audience(
     authorizer: Authorizer, a: AdmissionAttributes, audiences: Sequence[str], pod: Object
 ) -> Awaitable[None] | None:
-    """Raise Forbidden unless the pod names the audience or the kubelet has the right to ask for it."""
+    """Raise Forbidden unless the pod's volumes or the authorizer allow the audience."""
     if len(audiences) > 1:
         raise a.refuse("node may only request 0 or 1 audiences")
     audience = audiences[0] if audiences else ""
@@ -41,8 +41,8 @@ def check_audience(
             faults.append(error.message)
     if faults:
         unique = list(dict.fromkeys(faults))
-        why = unique[0] if len(unique) == 1 else f"[{', '.join(unique)}]"
-        raise a.refuse(f"error validating audience {quote(audience)}: {why}")
+        message = unique[0] if len(unique) == 1 else f"[{', '.join(unique)}]"
+        raise a.refuse(f"error validating audience {quote(audience)}: {message}")
     return _ask(authorizer, a, audience)
 
 
@@ -72,7 +72,7 @@ def _projects(volume: Object, audience: str) -> bool:
 
 
 def _driver(a: AdmissionAttributes, pod: Object, volume: Object) -> str:
-    """The CSI driver that mounts a volume, "" for none; NotFound when its claim or volume is not there."""
+    """The CSI driver that mounts a volume, "" for none; raises NotFound if its claim or volume does not exist."""
     if (volume.get("ephemeral") or {}).get("volumeClaimTemplate") is not None:
         return _driver_of_claim(a, f"{pod['metadata']['name']}-{volume['name']}")
     if volume.get("persistentVolumeClaim") is not None:
@@ -99,7 +99,7 @@ def _migrated(sources: Object) -> str:
 
 
 def _of_driver(a: AdmissionAttributes, name: str) -> set[str]:
-    """The audiences of the tokens that a driver is given."""
+    """The audiences of the tokens that a CSI driver receives."""
     driver = a.readers.get("csidrivers.storage.k8s.io", "", name)
     if driver is None:
         raise errors.not_found("storage.k8s.io", "csidriver", name)

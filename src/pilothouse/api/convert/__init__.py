@@ -1,1 +1,1 @@
-"""Built-in kinds from one version to another."""
+"""Converts built-in kinds between versions."""

@@ -1,6 +1,6 @@
-"""HorizontalPodAutoscaler between autoscaling/v1 and v2.
+"""Converts HorizontalPodAutoscaler between autoscaling/v1 and v2.
 
-What v1 has no members for travels in annotations, which only v1 shows (upstream pkg/apis/autoscaling/v1).
+Fields that v1 lacks are stored in annotations, which only v1 shows (upstream pkg/apis/autoscaling/v1).
 """
 
 from typing import Any
@@ -17,15 +17,15 @@ BEHAVIOR = "autoscaling.alpha.kubernetes.io/behavior"
 _ANNOTATIONS = (METRICS, CURRENT_METRICS, CONDITIONS, BEHAVIOR)
 
 _MAX_DEPTH = 16
-"""How deeply the values of these annotations are nested at most; metrics have six levels. What stands in them becomes
-part of the object, whose own depth was checked before."""
+"""Deepest nesting allowed in the values of these annotations; metrics have six levels. The values become part
+of the object, whose own depth was checked earlier."""
 
 _KINDS = ("object", "pods", "resource", "containerResource", "external")
 _STATUS_COMMON = ("observedGeneration", "lastScaleTime")
 
 
 def to_v1(obj: Object) -> Object:
-    """A v2 autoscaler as v1."""
+    """Convert a v2 autoscaler to v1."""
     spec, status = obj["spec"], obj["status"]
     out = _without_annotations(obj)
     annotations: dict[str, str] = {}
@@ -56,7 +56,7 @@ def to_v1(obj: Object) -> Object:
 
 
 def to_v2(obj: Object) -> Object:
-    """A v1 autoscaler as v2; annotations that do not parse are dropped."""
+    """Convert a v1 autoscaler to v2; annotations that cannot be parsed are dropped."""
     given = obj["metadata"].get("annotations") or {}
     spec, status = obj["spec"], obj["status"]
     out = _without_annotations(obj)
@@ -94,7 +94,7 @@ def _without_annotations(obj: Object) -> Object:
 
 
 def _cpu(metric: Object, side: str) -> int | None:
-    """The utilization of a plain CPU metric; `side` is "target" in a spec and "current" in a status."""
+    """The utilization of a plain CPU metric; `side` is "target" for a spec and "current" for a status."""
     resource = metric.get("resource")
     if metric.get("type") != "Resource" or not resource or resource.get("name") != "cpu":
         return None
@@ -138,7 +138,7 @@ def _source_to_v1(kind: str, source: Object, side: str) -> Object:
                 average: value.get("averageValue"),
             }
         case _:
-            # A status has no pointer here, so that its value is always written.
+            # This value is no pointer in a status, so it is always written.
             members = {
                 "name": source.get("name", ""),
                 f"{side}AverageUtilization": value.get("averageUtilization"),
@@ -191,7 +191,7 @@ def _target_type(kind: str, value: Object) -> str:
 
 
 def _behavior_to_annotation(behavior: Object) -> Object:
-    """Upstream writes its internal type here: Go's names, every member."""
+    """Encode as upstream does: the internal type with Go's field names and every member."""
     return {
         name[0].upper() + name[1:]: _rules_to_annotation(behavior.get(name))
         for name in ("scaleUp", "scaleDown")
@@ -214,7 +214,7 @@ def _rules_to_annotation(rules: Object | None) -> Object | None:
 
 
 def _behavior_from_annotation(value: Any) -> Any:
-    """Go reads its own names whatever their case; nulls are members that were not given."""
+    """Decode with Go's field names in any case; nulls count as absent."""
     if isinstance(value, dict):
         return {
             key[:1].lower() + key[1:]: _behavior_from_annotation(item)
@@ -227,7 +227,7 @@ def _behavior_from_annotation(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Go's JSON, which escapes what could end a script element."""
+    """Go's JSON, which escapes <, > and &."""
     text = json.dump(value).decode()
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 

@@ -1,6 +1,6 @@
-"""What an object loses and gains on its way through upstream's internal types, and from version to version.
+"""Converts objects between versions, and applies the changes of upstream's conversion to internal types.
 
-`normalise` is the way there and back within one version; `convert` goes to another version of the kind.
+`normalise` converts to the internal type and back to the same version; `convert` converts to another version.
 """
 
 import base64
@@ -11,7 +11,7 @@ from pilothouse.api.convert import hpa as convert_hpa
 from pilothouse.api.fields import Object, quote
 
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
-"""The annotation in which apps/v1 carries the template generation of a daemon set."""
+"""The annotation in which apps/v1 stores the template generation of a daemon set."""
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _INIT_CONTAINER_ANNOTATIONS = frozenset(
@@ -33,7 +33,7 @@ _EVENT_NAMES = {
 
 
 def normalise(obj: Object, group: str, kind: str) -> None:
-    """Set in place what the conversion to the internal type and back changes; ValueError where there is no way."""
+    """Apply the conversion to the internal type and back, in place; ValueError if the object cannot be converted."""
     function = _NORMALISE.get((group, kind))
     if function is not None:
         function(obj)
@@ -57,7 +57,7 @@ def _template(template: Object | None) -> None:
 
 
 def _pod_spec(spec: Object) -> None:
-    """serviceAccount is the old name of serviceAccountName and says the same; a negative grace period reads 1."""
+    """Copy serviceAccountName to the deprecated serviceAccount; set a negative grace period to 1."""
     name = spec.get("serviceAccountName") or spec.get("serviceAccount")
     if name:
         spec["serviceAccountName"] = spec["serviceAccount"] = name
@@ -75,9 +75,9 @@ def _drop_init_annotations(metadata: Object) -> None:
 
 
 def _align(owner: Object, single: str, many: list[str]) -> list[str]:
-    """An old single member and the values of the list that replaced it: what the list then holds.
+    """Align a deprecated single member with the list that replaced it, and return the list's values.
 
-    The single one wins when they differ, and shows the list's first when it was not given.
+    The single member wins if they differ; if it is absent, it is set to the list's first value.
     """
     one = owner.get(single)
     if one:
@@ -95,7 +95,7 @@ def _node(obj: Object) -> None:
 
 
 def _secret(obj: Object) -> None:
-    """stringData is written into data and never read."""
+    """Merge stringData into data; stringData is write-only."""
     given = obj.pop("stringData", None)
     if given:
         data = obj.setdefault("data", {})
@@ -108,7 +108,7 @@ def _spec_template(obj: Object) -> None:
 
 
 def template_generation(obj: Object) -> int:
-    """The template generation that a daemon set's annotation tells, 0 when there is none; ValueError in Go's words."""
+    """The template generation in a daemon set's annotation, 0 without one; raises ValueError with Go's message."""
     text = (obj["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION)
     if text is None:
         return 0
@@ -126,13 +126,13 @@ def set_template_generation(obj: Object, number: int) -> None:
 
 
 def _daemon_set(obj: Object) -> None:
-    """The internal type has a number where v1 has an annotation, which is always written."""
+    """Rewrite the template generation's annotation, which the internal type stores as a number."""
     _spec_template(obj)
     set_template_generation(obj, template_generation(obj))
 
 
 def _autoscaler(obj: Object) -> None:
-    """v1 goes through v2, which knows its default metric and drops annotations that do not parse."""
+    """Convert v1 through v2, which adds the default metric and drops annotations that cannot be parsed."""
     if obj.get("apiVersion") == "autoscaling/v1":
         whole = convert_hpa.to_v1(convert_hpa.to_v2(obj))
         obj.clear()
@@ -140,7 +140,7 @@ def _autoscaler(obj: Object) -> None:
 
 
 def as_internal(metadata: Object) -> Object:
-    """Metadata without the annotation that stands for a member of the internal type."""
+    """Metadata without the annotation for a member of the internal type."""
     annotations = metadata.get("annotations")
     if not annotations or TEMPLATE_GENERATION not in annotations:
         return metadata
@@ -165,10 +165,10 @@ _NORMALISE: dict[tuple[str, str], Callable[[Object], None]] = {
 
 
 def convert(obj: Object, kind: str, to_group: str, to_version: str) -> Object:
-    """The object in another group version of its kind; the object itself when it is in that version already.
+    """Convert an object to another group version of its kind; returns the same object if it has that version.
 
-    Horizontal pod autoscalers and events change their shape, other kinds only their apiVersion. Members that
-    are not changed are shared with the given object.
+    Horizontal pod autoscalers and events change their form, other kinds only their apiVersion. Unchanged
+    members are shared with the given object.
     """
     wanted = f"{to_group}/{to_version}" if to_group else to_version
     given = obj.get("apiVersion")
@@ -210,7 +210,7 @@ def _event_to_core(obj: Object) -> Object:
 
 
 def _event_zeros(out: Object, prefix: str, subject: str) -> None:
-    """Members that are always written."""
+    """Set the zero values of members that are always written."""
     for name in ("firstTimestamp", "lastTimestamp", "source"):
         member = prefix + name[0].upper() + name[1:] if prefix else name
         out.setdefault(member, {} if name == "source" else None)

@@ -1,1 +1,1 @@
-"""Defaults of the built-in kinds that no schema can say."""
+"""Defaults of built-in kinds that a schema cannot express."""

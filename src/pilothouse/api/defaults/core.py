@@ -1,4 +1,4 @@
-"""Defaults of the core group: pods and everything that holds a pod's spec, services, volumes."""
+"""Defaults of the core group: pods and all kinds with a pod spec, services, volumes."""
 
 import re
 from typing import Any
@@ -21,30 +21,30 @@ _REFERENCE = re.compile(
 _IDENTIFIER = re.compile(r"[a-f0-9]{64}\Z")
 _MAX_REPOSITORY = 255
 _MAX_REFERENCE = 4096
-"""Characters of an image reference. Upstream bounds the path alone; a host name has 253 and a tag 128."""
+"""Longest image reference, in characters. Upstream limits only the path; a host has up to 253, a tag up to 128."""
 
 
 def fill(obj: Object, **members: Any) -> None:
-    """Set members that Go holds as pointers and that were not given."""
+    """Set members that are absent; for fields that are pointers in Go."""
     for name, value in members.items():
         if obj.get(name) is None:
             obj[name] = value
 
 
 def fill_empty(obj: Object, **members: Any) -> None:
-    """Set members that are empty, which for plain Go values is the same as not given."""
+    """Set members that are absent or empty; for Go fields in which these are the same."""
     for name, value in members.items():
         if not obj.get(name):
             obj[name] = value
 
 
 def each(obj: Object, *names: str) -> list[Object]:
-    """The items of the lists `names`, one list after another."""
+    """Yield the items of several lists, one list after another."""
     return [item for name in names for item in obj.get(name) or ()]
 
 
 def image_tag(image: str) -> str:
-    """The tag that an image reference means: "latest" when it says none, "" for a digest or no reference."""
+    """The tag of an image reference: "latest" if it has none, "" for a digest or an invalid reference."""
     match = _REFERENCE.match(image) if len(image) <= _MAX_REFERENCE else None
     if match is None or _IDENTIFIER.match(image) or len(match["path"]) > _MAX_REPOSITORY:
         return ""
@@ -79,7 +79,7 @@ def pod_template(obj: Object) -> None:
 
 
 def pod_spec(spec: Object) -> None:
-    """What every pod's spec gets, in a pod or in a template."""
+    """Set the defaults of any pod spec, in a pod or in a template."""
     fill_empty(spec, dnsPolicy="ClusterFirst", restartPolicy="Always", schedulerName="default-scheduler")
     if spec.get("securityContext") is None:
         spec["securityContext"] = {}
@@ -157,7 +157,7 @@ def persistent_volume(obj: Object) -> None:
 
 
 def volume_spec(spec: Object) -> None:
-    """The part of a PersistentVolume's spec that also a VolumeAttachment may hold."""
+    """Set the defaults of volume sources, in a PersistentVolume or an inline VolumeAttachment."""
     if "hostPath" in spec:
         fill(spec["hostPath"], type="")
 

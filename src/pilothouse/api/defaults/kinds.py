@@ -1,6 +1,6 @@
-"""Defaults that no schema can say, per kind (upstream pkg/apis/*/v1/defaults.go).
+"""Defaults per kind that a schema cannot express (upstream pkg/apis/*/v1/defaults.go).
 
-The schema's own defaults and the zero values of members that are always written are set while decoding.
+The schema's own defaults, and the zero values of members that are always written, are set by decoding.
 """
 
 from collections.abc import Callable
@@ -55,7 +55,7 @@ _BY_KIND: dict[tuple[str, str], Callable[[Object], None]] = {
 
 
 def apply(obj: Object, group: str, version: str, kind: str) -> None:
-    """Set in place what upstream's defaulting functions set for the kind."""
+    """Set the defaults of upstream's defaulting functions for the kind, in place."""
     function = _BY_KIND.get((group, kind))
     if function is not None:
         function(obj)

@@ -1,4 +1,4 @@
-"""Defaults of the smaller groups."""
+"""Defaults of the smaller API groups."""
 
 import datetime
 

@@ -1,4 +1,4 @@
-"""Defaults of the controllers of pods: apps, batch, autoscaling and the ReplicationController."""
+"""Defaults of the workload kinds: apps, batch, autoscaling and the ReplicationController."""
 
 from pilothouse.api.defaults.core import each, fill, fill_empty, persistent_volume_claim, pod_spec
 from pilothouse.api.fields import Object
@@ -100,7 +100,7 @@ def job(obj: Object) -> None:
 
 
 def _job_spec(spec: Object) -> None:
-    """What a Job's spec gets in a CronJob as well."""
+    """Set the defaults of a job's spec, in a Job or in a CronJob's template."""
     for rule in each(spec.get("podFailurePolicy") or {}, "rules"):
         for pattern in each(rule, "onPodConditions"):
             fill_empty(pattern, status="True")
@@ -115,13 +115,13 @@ def cron_job(obj: Object) -> None:
 
 
 def cpu_utilization_metric(percentage: int = DEFAULT_CPU_UTILIZATION) -> Object:
-    """The metric of an autoscaler that asks for nothing else."""
+    """The metric of an autoscaler that specifies none."""
     target = {"type": "Utilization", "averageUtilization": percentage}
     return {"type": "Resource", "resource": {"name": "cpu", "target": target}}
 
 
 def horizontal_pod_autoscaler(obj: Object) -> None:
-    """Both versions: v1 has neither metrics nor behavior of its own."""
+    """Set the defaults of both versions; v1 has neither metrics nor behavior."""
     spec = obj["spec"]
     fill(spec, minReplicas=1)
     if obj.get("apiVersion") == "autoscaling/v1":

@@ -1,1 +1,1 @@
-"""The OpenAPI documents of versions 2 and 3."""
+"""OpenAPI documents in versions 2 and 3."""

@@ -1,7 +1,7 @@
-"""The OpenAPI documents of version 3, and the parts of the one of version 2, made on demand for a group version at a time.
+"""Builds OpenAPI documents on demand: version 3 documents per group version, and the parts of the version 2 document.
 
-A document follows from the served resources and the schemas alone, so its hash is taken over those and known
-before the document is made; the index of version 3 costs nothing.
+A document depends only on the served resources and their schemas. Its hash is computed from these without
+building the document, so the index of version 3 is cheap.
 """
 
 import functools
@@ -46,7 +46,7 @@ FRAME_V2: Document = {
     },
     "security": [{"BearerToken": []}],
 }
-"""The document of version 2 without its `paths` and `definitions`, which all names add to."""
+"""The version 2 document without `paths` and `definitions`, to which all parts contribute."""
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 _API_VERSION = (
@@ -93,7 +93,7 @@ PLAIN_PATHS: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
 
 
 class Descriptions:
-    """What the fields of built-in kinds mean, where the package kubernetes-validate is installed."""
+    """Descriptions of the fields of built-in kinds, if the package kubernetes-validate is installed."""
 
     def __init__(self) -> None:
         found = importlib.util.find_spec("kubernetes_validate")
@@ -106,7 +106,7 @@ class Descriptions:
         return self._folder is not None
 
     def of(self, name: str) -> Document:
-        """The description of a definition and of its `properties`, as a schema without anything else."""
+        """The descriptions of a definition and its `properties`, as a schema without other members."""
         return _described(self._folder, name) if self._folder is not None else {}
 
 
@@ -123,9 +123,9 @@ def _described(folder: Path, name: str) -> Document:
 
 
 class OpenAPI:
-    """Makes the documents of the resources that are served.
+    """Builds the documents for the served resources.
 
-    `versions()` lists (group, version); `resources(group, version)` the records served there.
+    `versions()` lists (group, version); `resources(group, version)` returns the records served there.
     """
 
     def __init__(
@@ -137,10 +137,10 @@ class OpenAPI:
         self._resources = resources
         self._descriptions = Descriptions()
         self._held: dict[str, list[list[Kind]]] = {}
-        """By the name of a document, for each of those who make it now."""
+        """Document name -> the records that each builder now at work uses."""
 
     def names(self) -> list[str]:
-        """The documents of version 3, each named as its path without the slash in front."""
+        """The names of the version 3 documents: their paths without the leading slash."""
         found = dict.fromkeys(PLAIN_PATHS)
         for group, version in self._versions():
             found[f"apis/{group}/{version}" if group else f"api/{version}"] = None
@@ -149,7 +149,7 @@ class OpenAPI:
         return list(found)
 
     def hash(self, name: str) -> str:
-        """The hash of a document, upper-case SHA-512 in hex; KeyError when there is no such document."""
+        """The hash of a document: upper-case hexadecimal SHA-512; raises KeyError."""
         parts = self._parts(name)
         basis: list[Any] = [name, INSTALLED.version, __version__, bool(self._descriptions)]
         if parts is not None:
@@ -157,7 +157,7 @@ class OpenAPI:
         return hashlib.sha512(json.dumps(basis, sort_keys=True).encode()).hexdigest().upper()
 
     def kinds(self, name: str) -> list[Kind]:
-        """The records that a document tells of; KeyError when there is no such document."""
+        """The resource records that a document describes; raises KeyError."""
         held = self._held.get(name)
         return held[-1] if held else self._kinds(name)
 
@@ -167,7 +167,7 @@ class OpenAPI:
 
     @contextmanager
     def hold(self, name: str) -> Iterator[None]:
-        """Keep to the records as they are now while a document is made on a thread; KeyError as `kinds`."""
+        """Keep the current records for a document while a thread builds it; raises KeyError like `kinds`."""
         kinds = self._kinds(name)
         held = self._held.setdefault(name, [])
         held.append(kinds)
@@ -179,7 +179,7 @@ class OpenAPI:
                 self._held.pop(name, None)
 
     def document(self, name: str) -> Document:
-        """A document of version 3; KeyError when there is none."""
+        """Build a version 3 document; raises KeyError."""
         kinds = self.kinds(name)
         flavour = kinds[0].openapi if kinds else INSTALLED
         operations = self._operations(name, kinds)
@@ -201,7 +201,7 @@ class OpenAPI:
         }
 
     def part_v2(self, name: str) -> tuple[Document, Document]:
-        """The paths and the definitions that a name adds to the document of version 2; KeyError when there is none."""
+        """The paths and definitions that a group version adds to the version 2 document; raises KeyError."""
         kinds = self.kinds(name)
         paths: Document = {}
         operations = self._operations(name, kinds)
@@ -213,7 +213,7 @@ class OpenAPI:
         return all(kind.openapi.group_paths for kind in self._resources(group, version))
 
     def _parts(self, name: str) -> tuple[str, str] | None:
-        """Group and version of a document's name; None for those of single paths."""
+        """Group and version of a document name; None for documents of single paths."""
         if name in PLAIN_PATHS:
             return None
         parts = name.split("/")
@@ -249,7 +249,7 @@ class OpenAPI:
     def _schemas(
         self, operations: Iterable[Operation], kinds: Iterable[Kind]
     ) -> Iterator[tuple[str, Document]]:
-        """Every definition that the operations reach, in OpenAPI version 3."""
+        """All definitions that the operations reference, directly or indirectly, in OpenAPI version 3."""
         own = dict(self._custom_schemas(kinds))
         yield from own.items()
         waiting = sorted({ref for op in operations for ref in (op.answer, op.body) if ref}, reverse=True)
@@ -265,7 +265,7 @@ class OpenAPI:
             yield name, _to_v3(found, self._descriptions.of(name))
 
     def _schema(self, kind: Kind, declared: Declared) -> Document:
-        """A declared schema; one that cannot be read is told as allowing anything, so that the others are told."""
+        """A declared schema; an unreadable one is replaced by one that allows anything, so others are served."""
         try:
             return declared.document
         except Exception:
@@ -281,7 +281,7 @@ class OpenAPI:
 
 
 def _definitions(kinds: Iterable[Kind]) -> Callable[[str, str, str], str]:
-    """The name of the definition of a group, version and kind, "" for none (options of connecting subresources)."""
+    """Returns a function from group, version and kind to a definition's name, "" if it has none."""
     custom = {
         (k.group, k.version, kind)
         for k in kinds
@@ -305,7 +305,7 @@ def custom_name(group: str, version: str, kind: str) -> str:
 
 
 def custom_schema(kind: Kind, declared: Document) -> Document:
-    """A custom resource's own schema, completed by the members that every object has."""
+    """A custom resource's own schema, with the members that every object has."""
     out = _int_or_string(declared)
     out["type"] = "object"
     properties = dict(out.get("properties") or {})
@@ -338,7 +338,7 @@ def _group_version_kind(kind: Kind, name: str) -> Document:
 
 
 def _int_or_string(declared: Document) -> Document:
-    """A copy in which fields that are an integer or a string say so to those who know no extension."""
+    """Copy a schema and describe int-or-string fields for clients that ignore the x-kubernetes extension."""
     out = dict(declared)
     if out.get("x-kubernetes-int-or-string") and not ("anyOf" in out or "allOf" in out):
         out["anyOf"] = [{"type": "integer"}, {"type": "string"}]
@@ -351,7 +351,7 @@ def _int_or_string(declared: Document) -> Document:
 
 
 def _references(found: Document) -> list[str]:
-    """The definitions that a schema names."""
+    """The definitions that a schema references."""
     out = [found["$ref"].removeprefix(V3)] if "$ref" in found else []
     out += [entry["$ref"].removeprefix(V3) for entry in found.get("allOf", ()) if "$ref" in entry]
     for key in ("items", "additionalProperties"):
@@ -363,7 +363,7 @@ def _references(found: Document) -> list[str]:
 
 
 def _to_v3(found: Document, described: Document) -> Document:
-    """A stored definition with its descriptions, references that have company put into allOf."""
+    """A stored definition with its descriptions; references with sibling members are moved into allOf."""
     out = dict(found)
     if described.get("description"):
         out["description"] = described["description"]
@@ -392,7 +392,7 @@ def _member(member: Document, description: str) -> Document:
 
 
 def _element(element: Document) -> Document:
-    """What a list or a map holds: a struct defaults to an empty one."""
+    """The items of a list or map; a struct defaults to an empty one."""
     if "$ref" not in element:
         return _member(element, "")
     if schema.definition(element["$ref"].removeprefix(V3)).get("type") != "object":
@@ -404,7 +404,7 @@ _V2_DROPPED = ("default", "nullable", "oneOf", "anyOf", "allOf", "not")
 
 
 def _to_v2(found: Document) -> Document:
-    """A definition as version 2 can say it: no defaults, no alternatives."""
+    """Convert a definition to version 2, which has no defaults and no alternatives."""
     out = {key: value for key, value in found.items() if key not in _V2_DROPPED}
     if "$ref" in found:
         return {"$ref": found["$ref"].replace(V3, V2)}

@@ -1,4 +1,4 @@
-"""How the OpenAPI documents of a group version read: upstream makes them in two places, which differ in details."""
+"""Differences between the OpenAPI documents of built-in and custom resources, which upstream builds in two places."""
 
 from dataclasses import dataclass
 
@@ -16,13 +16,13 @@ _PATCHES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flavour:
-    """What the document of a group version says beside the names of its resources.
+    """The properties of a group version's document besides its resources.
 
-    media_types: of answers. stream_types: those that a watch adds to a list's. body_types, patch_types: what requests
-    may bring. patch_codes: the statuses of a patch that succeeds.
-    watch_paths: the deprecated paths below /watch/ are listed, and a list is said to be a watch as well.
-    group_paths: the paths that describe the group and the group version themselves are listed.
-    subresource_kinds: the operations of a subresource name the kind of its body, instead of the resource's.
+    media_types: of answers. stream_types: added to a list's media types by its watch. body_types,
+    patch_types: accepted in requests. patch_codes: the statuses of a successful patch. watch_paths: the
+    deprecated paths below /watch/ are listed, and a list's description mentions watch. group_paths: the
+    discovery paths of the group and the group version are listed. subresource_kinds: operations on a
+    subresource name the kind of its body instead of the resource's kind.
     """
 
     title: str
@@ -49,7 +49,7 @@ INSTALLED = Flavour(
     group_paths=True,
     subresource_kinds=True,
 )
-"""As apiserver's endpoints/installer.go describes what is compiled in."""
+"""Built-in resources, as described by apiserver's endpoints/installer.go."""
 
 DEFINED = Flavour(
     title="Kubernetes CRD Swagger",
@@ -63,4 +63,4 @@ DEFINED = Flavour(
     group_paths=False,
     subresource_kinds=False,
 )
-"""As apiextensions' controller/openapi/builder describes what definitions add."""
+"""Custom resources, as described by apiextensions' controller/openapi/builder."""

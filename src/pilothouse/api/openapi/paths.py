@@ -1,6 +1,6 @@
-"""The operations on a resource, as an OpenAPI document tells of them (apiserver endpoints/installer.go).
+"""Lists the operations on a resource for OpenAPI documents (apiserver endpoints/installer.go).
 
-Operations are kept apart from how version 2 and version 3 of OpenAPI write them down.
+Operations are independent of how OpenAPI versions 2 and 3 encode them.
 """
 
 import re
@@ -18,11 +18,11 @@ PATCH, WATCH_EVENT, RESOURCE_LIST = f"{_META}.Patch", f"{_META}.WatchEvent", f"{
 SCALE = "io.k8s.api.autoscaling.v1.Scale"
 
 DEFINITION = "io.k8s."
-"""What names of built-in definitions begin with; every other type of an answer is a plain JSON type."""
+"""Prefix of the names of built-in definitions; all other types of answers are plain JSON types."""
 
 
 class Sub(Protocol):
-    """A subresource: what is needed of registry.resource.Subresource."""
+    """The attributes of registry.resource.Subresource that are used here."""
 
     @property
     def name(self) -> str: ...
@@ -45,15 +45,15 @@ class Declared(Protocol):
 
     @property
     def digest(self) -> bytes:
-        """Another one for another schema."""
+        """A digest that differs for different schemas."""
 
     @property
     def document(self) -> Document:
-        """The openAPIV3Schema as it was declared; raises what makes it unreadable."""
+        """The declared openAPIV3Schema; raises an exception if it cannot be read."""
 
 
 class Kind(Protocol):
-    """A served resource: what is needed of registry.resource.Resource."""
+    """The attributes of registry.resource.Resource that are used here."""
 
     @property
     def group(self) -> str: ...
@@ -75,19 +75,19 @@ class Kind(Protocol):
 
     @property
     def subresources(self) -> Mapping[str, Sub]:
-        """By name."""
+        """The subresources by name."""
 
     @property
     def declared(self) -> Declared | None:
-        """The schema that the resource brings, None where the release has a definition."""
+        """The schema from a definition; None for a built-in kind."""
 
     @property
     def openapi(self) -> Flavour:
-        """How the document of its group version reads."""
+        """The properties of the document of its group version."""
 
 
 class Parameter:
-    """A parameter of a path or of the query."""
+    """A parameter in a path or in the query."""
 
     __slots__ = ("description", "name", "place", "type")
 
@@ -100,7 +100,7 @@ class Parameter:
 
 @dataclass(slots=True, kw_only=True)
 class Operation:
-    """One method of one path. `answer` and `body` name a definition, or a plain JSON type."""
+    """One method of one path. `answer` and `body` name a definition or a plain JSON type."""
 
     path: str
     method: str
@@ -196,14 +196,14 @@ _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DE
 
 
 def identifier(text: str, capital: bool) -> str:
-    """Text as part of an operation's id: other characters than letters and digits begin a new capital."""
+    """Convert text to a part of an operation's ID: letters and digits, with a capital after any other character."""
     parts = [part for part in re.split(r"[^A-Za-z0-9]+", text) if part]
     joined = "".join(part[0].upper() + part[1:] for part in parts)
     return joined if capital or not joined else parts[0][0] + joined[1:]
 
 
 def name_of(path: str, verb: str, rest: str) -> tuple[str, list[str]]:
-    """The id and the tags of an operation, by its path, its verb and what is left of its name."""
+    """The ID and tags of an operation, from its path, its verb and the rest of its name."""
     parts = path.strip("/").split("/")
     if parts[0] == "api":
         parts = ["apis", "core", *parts[1:]]
@@ -217,13 +217,13 @@ def name_of(path: str, verb: str, rest: str) -> tuple[str, list[str]]:
 
 
 class Paths:
-    """Makes the operations of resources. `definition` gives the name of a kind's definition, "" for none."""
+    """Makes the operations of resources. `definition` returns the name of a kind's definition, "" if it has none."""
 
     def __init__(self, definition: Callable[[str, str, str], str]) -> None:
         self._definition = definition
 
     def of(self, kind: Kind) -> list[Operation]:
-        """All operations of a resource and its subresources."""
+        """All operations on a resource and its subresources."""
         root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
         scope = "/namespaces/{namespace}" if kind.namespaced else ""
         collection = f"{root}{scope}/{kind.plural}"
@@ -244,7 +244,7 @@ class Paths:
 
 @dataclass(slots=True)
 class _Maker:
-    """Makes the operations of one resource."""
+    """Makes the operations on one resource."""
 
     kind: Kind
     definition: Callable[[str, str, str], str]
@@ -438,7 +438,7 @@ class _Maker:
         return out
 
     def _connect(self, path: str, sub: Sub) -> list[Operation]:
-        """Every method that connects; a proxy takes HEAD and OPTIONS too, and paths below its own."""
+        """All methods of a connect subresource; proxy also has HEAD, OPTIONS and paths below it."""
         methods = [method for method, verb in _VERBS.items() if verb in sub.verbs]
         out = []
         for suffix in ("", "/{path}") if sub.name == "proxy" else ("",):
@@ -470,7 +470,7 @@ def _title(sub: str) -> str:
 
 
 def document_path(path: str, rest: str, description: str, answer: str, types: Iterable[str]) -> Operation:
-    """A GET of a path that names no resource."""
+    """A GET on a path that names no resource."""
     id, tags = name_of(path, "get", rest)
     return Operation(
         path=path,

@@ -1,7 +1,7 @@
-"""OpenAPI version 2 in protobuf (gnostic's OpenAPIv2.proto), which some clients read rather than JSON.
+"""Encodes OpenAPI version 2 in protobuf (gnostic's OpenAPIv2.proto), which some clients request instead of JSON.
 
-Each message is a table: member of the JSON form -> field number and how its value is written. A document is put
-together from parts that were written by themselves.
+Each message is a table: JSON member -> field number and encoder of the value. Documents are joined from parts
+that were encoded separately.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,13 +16,13 @@ LENGTH_DELIMITED, VARINT = 2, 0
 
 
 def part(paths: Mapping[str, Any], definitions: Mapping[str, Any]) -> tuple[bytes, dict[str, bytes]]:
-    """Some paths of a document, and some of its definitions by name."""
+    """Encode a part: its paths, and its definitions by name."""
     written = {name: field(1, _named(name, _schema(schema))) for name, schema in definitions.items()}
     return _map(_path_item, 2)(paths), written
 
 
 def whole(frame: Mapping[str, Any], paths: Iterable[bytes], definitions: Iterable[bytes]) -> bytes:
-    """A document of parts, and of the other members in `frame`."""
+    """Join encoded parts into a document with the other members of `frame`."""
     found = _members(frame, _DOCUMENT, 16)
     found += [(8, field(8, b"".join(paths))), (9, field(9, b"".join(definitions)))]
     return _in_order(found)
@@ -46,12 +46,12 @@ def text(value: str) -> bytes:
 
 
 def _flag(value: Any) -> bytes:
-    """Marks a bool field: a varint, left out when false."""
+    """Marks a bool field: a varint that is left out if false."""
     return b"\x01"
 
 
 def message(value: Mapping[str, Any], fields: Fields, extension: int = 0) -> bytes:
-    """Members in the order of their numbers; `extension` is the field of those that begin with x-."""
+    """Encode members in the order of field numbers; members with the prefix x- go to the field `extension`."""
     return _in_order(_members(value, fields, extension))
 
 
@@ -86,19 +86,19 @@ def _named(name: str, value: bytes) -> bytes:
 
 
 def _any(value: Any) -> bytes:
-    """A value of no known shape, as YAML (of which JSON is a part)."""
+    """A value of any type, encoded as YAML (of which JSON is a subset)."""
     return field(2, json.dump(value) + b"\n")
 
 
 def _map(write: Write, number: int = 1) -> Write:
-    """A message that is a map, as its (name, value) pairs."""
+    """A message that is a map, encoded as (name, value) pairs."""
     return lambda value: b"".join(
         field(number, _named(name, write(member))) for name, member in value.items()
     )
 
 
 def _schema(value: Mapping[str, Any]) -> bytes:
-    """A schema; those below it take one call for each level, for definitions may be nested deeply."""
+    """Encode a schema. Recursion uses one Python call per level, because definitions may be deeply nested."""
     found: list[tuple[int, bytes]] = []
     for name, member in value.items():
         if name == "properties":
@@ -118,7 +118,7 @@ def _schema(value: Mapping[str, Any]) -> bytes:
 
 
 def _parameter(value: Mapping[str, Any]) -> bytes:
-    """ParametersItem > Parameter > the message of the parameter's place."""
+    """Encode a parameter: ParametersItem > Parameter > the message for the parameter's place."""
     if value.get("in") == "body":
         inner = field(1, message(value, _BODY_PARAMETER, 6))
     elif value.get("in") == "path":

@@ -1,1 +1,1 @@
-"""The protobuf form of the built-in kinds."""
+"""Protobuf encoding of the built-in kinds."""

@@ -1,7 +1,7 @@
-"""The wire form of built-in kinds, and how it is read: magic bytes, a runtime.Unknown, the object's message.
+"""Decodes the protobuf form of built-in kinds: magic bytes, a runtime.Unknown, and the object's message.
 
-Messages follow from the types: a member's number comes from schemas/, its wire type from its kind. What is
-read goes through the same walk as JSON, so that it needs no checks here.
+Messages are derived from the types: field numbers come from schemas/, wire types from the members' kinds. The
+result goes through the same decoding as JSON, so no further checks are needed here.
 """
 
 import base64
@@ -20,13 +20,13 @@ _PREFIX = str(list(MAGIC)).replace(",", "")
 _MASK = (1 << 64) - 1
 _MAX_DEPTH = 100
 _ITEMS = ("ExtraValue", "Verbs")
-"""Go's names of lists that are messages of their own."""
+"""Go names of list types that are messages of their own."""
 
 Table = dict[int, "Field | Table"]
 
 
 class ProtobufError(ValueError):
-    """The bytes are no such message."""
+    """The bytes are not a valid message."""
 
 
 @functools.cache
@@ -71,7 +71,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Number and raw value of every field: an unsigned int, or bytes."""
+    """Yield number and raw value of every field: an unsigned integer, or bytes."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
@@ -111,7 +111,7 @@ def _number(value: Any) -> int:
 
 
 def read(data: bytes) -> tuple[str, str, bytes]:
-    """apiVersion, kind and the object's own message; ProtobufError for anything else."""
+    """Read apiVersion, kind and the object's own message; raises ProtobufError."""
     if not data.startswith(MAGIC):
         raise ProtobufError(
             f"provided data does not appear to be a protobuf message, expected prefix {_PREFIX}"
@@ -127,7 +127,7 @@ def read(data: bytes) -> tuple[str, str, bytes]:
 
 
 def decode(data: bytes, type: Type, depth: int = 0) -> Object:
-    """A struct's message as the JSON object it stands for; numbers that are not known are passed over."""
+    """Decode a struct's message to a JSON object; unknown field numbers are skipped."""
     out: Object = {}
     _decode_into(out, data, table(type), depth)
     return out
@@ -162,7 +162,7 @@ def _entry(data: bytes, items: Type, depth: int) -> tuple[str, Any]:
 
 
 def is_message(type: Type) -> bool:
-    """Whether a list is a message of its own, with the list in it."""
+    """Whether a list type is a message that contains the list."""
     return type.go.rpartition(".")[2] in _ITEMS
 
 

@@ -1,6 +1,6 @@
-"""Objects to protobuf, by a plan made once per type: how each member is written, in the order of numbers.
+"""Encodes objects in protobuf, by a plan per type: how each member is written, in the order of field numbers.
 
-A member that is no pointer is written when it was not given as well, as gogo's generated code does.
+A member that is not a pointer in Go is written even if it is absent, as gogo's generated code does.
 """
 
 import base64
@@ -17,17 +17,17 @@ from pilothouse.api.schema import Field, Type
 from pilothouse.caches import memo
 
 Put = Callable[[Any, bytearray], None]
-"""Writes a value, its tag included."""
+"""Writes a value with its tag."""
 
 Content = Callable[[Any], bytes]
-"""A value without tag and length."""
+"""Returns a value without tag and length."""
 
 _MASK = (1 << 64) - 1
 _KNOWN = 4096
 
 
 def varint(value: int) -> bytes:
-    """A number as protobuf has it; negative ones take ten bytes."""
+    """Encode an integer as a varint; negative ones take ten bytes."""
     if 0 <= value < _KNOWN:
         return _SHORT[value]
     return _varint(value & _MASK)
@@ -47,7 +47,7 @@ _EMPTY = b""
 
 
 def field(number: int, content: bytes) -> bytes:
-    """A field of bytes, text or a message."""
+    """Encode a field of bytes, text or a message."""
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
@@ -59,38 +59,38 @@ def _number(number: int, value: int) -> bytes:
 
 
 def dump(obj: Object) -> bytes:
-    """A whole body of an object that says what it is."""
+    """A complete body for an object with kind and apiVersion."""
     return write(obj, obj.get("apiVersion", ""), obj.get("kind", ""))
 
 
 def write(obj: Object, api_version: str, kind: str) -> bytes:
-    """A whole body; the object's kind need not be in `obj`."""
+    """A complete body; kind and apiVersion need not be in `obj`."""
     group, _, version = api_version.rpartition("/")
     return frame(encode(obj, for_answer(group, version, kind)), api_version, kind)
 
 
 def frame(raw: bytes, api_version: str, kind: str) -> bytes:
-    """A whole body around an object's message: magic bytes and a runtime.Unknown."""
+    """A complete body around an object's message: magic bytes and a runtime.Unknown."""
     return b"".join((frame_head(len(raw), api_version, kind), raw, FRAME_TAIL))
 
 
 FRAME_TAIL = b"\x1a\x00\x22\x00"
-"""What stands behind an object's message in a body."""
+"""The bytes after an object's message in a body."""
 
 
 def frame_head(size: int, api_version: str, kind: str) -> bytes:
-    """What stands before an object's message of `size` bytes in a body."""
+    """The bytes before an object's message of `size` bytes in a body."""
     meta = field(1, api_version.encode()) + field(2, kind.encode())
     return b"".join((MAGIC, field(1, meta), b"\x12", varint(size)))
 
 
 def list_head(metadata: Object) -> bytes:
-    """How the message of a list begins: every kind's list has the same two members, metadata and items."""
+    """The beginning of a list's message; the lists of all kinds have the same members, metadata and items."""
     return field(1, encode(metadata, for_answer("", "v1", "PodList").fields["metadata"].type))
 
 
 def list_items(messages: Iterable[bytes]) -> bytes:
-    """Messages as items of a list's message."""
+    """Encode messages as the items of a list's message."""
     parts: list[bytes] = []
     for message in messages:
         parts += (b"\x12", varint(len(message)), message)
@@ -98,7 +98,7 @@ def list_items(messages: Iterable[bytes]) -> bytes:
 
 
 def list_message(metadata: Object, items: Iterable[bytes]) -> bytes:
-    """The message of a list of messages."""
+    """The message of a list whose items are messages."""
     return list_head(metadata) + list_items(items)
 
 
@@ -111,7 +111,7 @@ def encode(obj: Object, type: Type) -> bytes:
 
 
 class Plan:
-    """How the members of a message are written; made on first use, since types contain themselves."""
+    """How the members of a message are written; built on first use, because types may be recursive."""
 
     __slots__ = ("_members", "_steps")
 
@@ -140,7 +140,7 @@ def _plan(type: Type) -> Plan:
 
 
 def _step(number: int, member: "Field | Table") -> tuple[str, Put, bytes]:
-    """A member's name, how it is written, and what is written without it; no name = the whole object."""
+    """A member's name, its writer, and the bytes written if it is absent; without a name, for the whole object."""
     if isinstance(member, dict):
         return "", _message(number, Plan(member).encode), _EMPTY
     type = member.type
@@ -279,7 +279,7 @@ def _listed(put: Put) -> Content:
 
 @memo(
     "protobuf_times", longest=40, most=4096
-)  # PERF: the times of one object, and of its neighbours, are mostly the same
+)  # PERF: times within an object and between neighbouring objects often repeat
 def _time(value: Any) -> bytes:
     return _number(1, times.to_unix(value)[0]) + _number(2, 0) if value else _EMPTY
 

@@ -1,1 +1,1 @@
-"""Structural schemas of custom resources: compiled, pruned by, defaulted by, validated against."""
+"""Structural schemas of custom resources: compilation, pruning, defaulting and validation."""

@@ -1,4 +1,4 @@
-"""Reads custom resources: bodies, patched objects, and what is stored (apiextensions crdHandler's codecs)."""
+"""Decodes custom resources: request bodies, patched objects and stored objects (apiextensions crdHandler's codecs)."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -18,7 +18,7 @@ _INT_MAX = 2**63 - 1
 
 
 class StructuralCodec:
-    """The codec of one group, version and kind; `schema` gives the compiled schema of that version."""
+    """The codec of one group, version and kind; `schema` returns the compiled schema of that version."""
 
     def __init__(self, group: str, version: str, kind: str, schema: Callable[[], Schema]) -> None:
         self.expected = (group, version, kind)
@@ -26,7 +26,7 @@ class StructuralCodec:
         self._schema = schema
 
     def decode(self, body: bytes, content_type: str, validation: str) -> tuple[Object, list[str]]:
-        """The object in a body, pruned and defaulted, and the warnings; BadRequest or UnsupportedMediaType."""
+        """Decode a body; returns the pruned, defaulted object and warnings. Raises BadRequest, UnsupportedMediaType."""
         media = codec.media_type(content_type)
         if media == codec.PROTOBUF:
             raise codec.unsupported_media_type(codec.MEDIA_TYPES)
@@ -57,7 +57,7 @@ class StructuralCodec:
         ] if validation == codec.WARN else []
 
     def decode_value(self, value: Object) -> tuple[Object, list[str]]:
-        """The same for a patched object: the object and what a strict reader objects to; _schema.DecodeError."""
+        """Decode a patched object; returns it with the errors of strict decoding. Raises _schema.DecodeError."""
         if not value.get("kind"):
             text = json.dump(value).decode()
             raise _schema.DecodeError(f"Object 'Kind' is missing in '{text}'")
@@ -69,7 +69,7 @@ class StructuralCodec:
             raise _schema.DecodeError(str(error)) from None
 
     def normalise(self, obj: Object) -> list[str]:
-        """Prune, drop nulls and default in place; what is unknown. ValueError for metadata that does not fit."""
+        """Prune, drop nulls and set defaults in place; returns unknown fields. ValueError for invalid metadata."""
         notes: list[str] = []
         found = "metadata" in obj
         if found:
@@ -85,7 +85,7 @@ class StructuralCodec:
         return notes
 
     def restore(self, obj: Object) -> Object:
-        """A stored object in this version: its API version swapped, pruned and defaulted by the schema; in place."""
+        """Convert a stored object to this version in place: sets its apiVersion, prunes and sets defaults."""
         schema = self._schema()
         obj["apiVersion"] = self.api_version
         structural.prune(obj, schema)
@@ -99,7 +99,7 @@ class StructuralCodec:
 
 
 def _parse(body: bytes, media: str) -> tuple[Any, list[str]]:
-    """The value of a body and what is repeated in it."""
+    """Parse a body; returns its value and the repeated members."""
     strict: list[str] = []
     if media == codec.YAML:
         document = yaml.parse(body)
@@ -115,7 +115,7 @@ def _parse(body: bytes, media: str) -> tuple[Any, list[str]]:
 
 
 def plain(value: Any) -> Any:
-    """JSON as Go decodes it without a type: integers beyond 64 bits are floats."""
+    """JSON as Go decodes it without a type: integers beyond 64 bits become floats."""
     if isinstance(value, dict):
         for name, item in value.items():
             if isinstance(item, dict | list) or (
@@ -143,7 +143,7 @@ def _group_version(obj: Object) -> tuple[str, str]:
 
 
 def whole_numbers(value: Any) -> Any:
-    """Floats without a fraction as the integers that they are written as; in place."""
+    """Convert floats without a fraction to integers, as they are written, in place."""
     if isinstance(value, dict):
         for name, item in value.items():
             if isinstance(item, dict | list | float):

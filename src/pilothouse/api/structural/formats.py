@@ -1,6 +1,6 @@
-"""The string formats that custom resources may ask for (kube-openapi pkg/validation/strfmt).
+"""Validates the string formats of custom resources (kube-openapi pkg/validation/strfmt).
 
-Patterns with repeats of groups are RE2, for a text may be as long as a request allows.
+Patterns with repeated groups use RE2, because a text may be as long as a request.
 """
 
 import datetime
@@ -38,7 +38,7 @@ _DURATION_UNITS = (
 _SHORT_NAME = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x{80}-\x{10ffff}-]+"
 _BLANKS = r"\t-\r\x1c-\x20\x85\xa0\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
-"""What str.isspace says yes to."""
+"""The characters for which str.isspace is true."""
 _BLANK = f"[{_BLANKS}]"
 _QUOTED = r'"(?:[^"\\\r\n]|\\[^\r\n])*"'
 _DOMAIN = rf"\[[^\[\]\\{_BLANKS}]+\]"
@@ -68,7 +68,7 @@ def _uuid(version: str, variant: str) -> Callable[[str], bool]:
 
 
 def hostname(text: str) -> bool:
-    """RFC 1123 names, symbols and letters of any script among them; a name of several labels ends in letters."""
+    """RFC 1123 names, also with symbols and letters of any script; the last of several labels consists of letters."""
     if len(text.encode()) > 255:
         return False
     *labels, last = text.split(".")
@@ -95,7 +95,7 @@ def _category(char: str) -> str:
 
 
 _ASCII_SYMBOLS = dict.fromkeys(map(ord, "$+<=>^`|~"), "a")
-"""ASCII characters of the category S, which count as letters do."""
+"""ASCII characters of the Unicode category S, which are treated as letters."""
 
 
 def request_uri(text: str) -> bool:
@@ -129,7 +129,7 @@ def _authority(text: str) -> bool:
         _, closing, port = host.rpartition("]")
         return bool(closing) and _port(port)
     _, colon, port = host.rpartition(":")
-    if "%" in host:  # only bytes beyond ASCII may be escaped in a host
+    if "%" in host:  # in a host only bytes beyond ASCII may be escaped
         return all(part[:1] in "89abcdefABCDEF" and _escapes("%" + part) for part in host.split("%")[1:])
     return _port(colon + port) if colon else True
 
@@ -143,7 +143,7 @@ def _escapes(text: str) -> bool:
 
 
 def ipv4(text: str) -> bool:
-    """Leading zeros are let through, as upstream has always done."""
+    """An IPv4 address; leading zeros are allowed, as upstream."""
     return "." in text and names.parse_ip(text) is not None
 
 
@@ -162,7 +162,7 @@ def cidr(text: str) -> bool:
 
 
 def mac(text: str) -> bool:
-    """6, 8 or 20 bytes in the groupings that Go's net.ParseMAC takes."""
+    """6, 8 or 20 bytes in the groupings of Go's net.ParseMAC."""
     if len(text) < 14:
         return False
     size, sign = (4, ".") if text[4] == "." else (2, text[2])
@@ -190,7 +190,7 @@ def isbn13(text: str) -> bool:
 
 
 def credit_card(text: str) -> bool:
-    """A number of a known issuer whose Luhn sum is right; what is no digit is left out."""
+    """A number of a known issuer with a valid Luhn checksum; characters other than digits are ignored."""
     digits = re.sub("[^0-9]+", "", text)
     if not _CARD.fullmatch(digits):
         return False
@@ -206,19 +206,20 @@ def ssn(text: str) -> bool:
 
 
 def date(text: str) -> bool:
-    """A full-date of RFC 3339; the year 0 is one."""
+    """A full-date of RFC 3339; the year 0 is allowed."""
     match = _DATE.fullmatch(text)
     if match is None:
         return False
     year, month, day = map(int, match.groups())
     try:
-        datetime.date(year or 4, month, day)  # the year 0 is a leap year
+        datetime.date(year or 4, month, day)  # the year 0 is a leap year, as is 4
     except ValueError:
         return False
     return True
 
 
 def date_time(text: str) -> bool:
+    """A date-time of RFC 3339."""
     parts = text.lower().split("t")
     if len(text) < 4 or len(parts) < 2 or not date(parts[0]):
         return False
@@ -227,7 +228,7 @@ def date_time(text: str) -> bool:
 
 
 def duration(text: str) -> bool:
-    """A Go duration, or numbers with spelled-out units as Scala has them."""
+    """A Go duration, or numbers with spelled-out units as in Scala."""
     try:
         go_duration(text)
     except ValueError:
@@ -249,7 +250,7 @@ def byte(text: str) -> bool:
 
 
 def email(text: str) -> bool:
-    """An address, alone or behind a name and in angle brackets (RFC 5322)."""
+    """An email address, alone or after a name and in angle brackets (RFC 5322)."""
     return _EMAIL.fullmatch(text) is not None
 
 
@@ -281,18 +282,18 @@ FORMATS: dict[str, Callable[[str], bool]] = {
     "k8sshortname": lambda text: len(text) <= 63 and _SHORT(text),
     "k8slongname": lambda text: len(text) <= 253 and _LONG(text),
 }
-"""By normalised name."""
+"""Normalised name -> function that validates a text."""
 
 _NUMBER_FORMATS = {"integer": ("int32", "int64"), "number": ("float", "double")}
 
 
 def normalise(name: str) -> str:
-    """Dashes in a format's name do not matter."""
+    """A format's name without dashes, which are not significant."""
     return name.replace("-", "")
 
 
 def known(type: str, format: str) -> bool:
-    """Whether a format means something for values of a type ("" for any)."""
+    """Whether a format is known for values of a type ("" for any type)."""
     if type in ("", "string"):
         return normalise(format) in FORMATS
     return format in _NUMBER_FORMATS.get(type, ())

@@ -1,25 +1,25 @@
-"""Paths of values inside a custom resource, put into words only when a message needs them.
+"""Paths of values in a custom resource, formatted only when a message needs them.
 
-A value with a long key can have many members. Writing out the path of each of them would copy that key again and again.
+A value with a long key may have many members. Formatting the path of each would copy the key every time.
 """
 
 from typing import Any
 
 Path = tuple[Any, str, str | int, str] | None
-"""The path of what is around, a text, a name or an index, a text; None for the root."""
+"""(parent's path, text, name or index, text); None for the root."""
 MOST_PATH = 128 << 10
-"""Characters of a path that are written out; an error shows fewer."""
+"""Characters of a path that are formatted; an error shows fewer."""
 MOST_TEXT = 1 << 20
-"""Characters of paths that are written out for one list of what is unknown."""
+"""Characters of all paths that are formatted for one list of unknown fields."""
 
 
 def root(text: str) -> Path:
-    """The path that a text stands for."""
+    """The path for a prefix text."""
     return (None, "", text, "") if text else None
 
 
 def member(path: Path, name: str) -> Path:
-    """`path.name`, at the root the name alone."""
+    """`path.name`; at the root the name alone."""
     return (path, "." if path is not None else "", name, "")
 
 
@@ -29,7 +29,7 @@ def item(path: Path, index: int | str) -> Path:
 
 
 def show(path: Path) -> str:
-    """A path in words."""
+    """Format a path."""
     parts: list[str] = []
     while path is not None:
         path, before, name, after = path
@@ -38,7 +38,7 @@ def show(path: Path) -> str:
 
 
 def _join(parts: list[str]) -> str:
-    """The parts of a path, the last one first, as one text; no more of it than an error shows."""
+    """Join the parts of a path, given last part first, up to the length that an error shows."""
     out: list[str] = []
     left = MOST_PATH
     for part in reversed(parts):
@@ -50,7 +50,7 @@ def _join(parts: list[str]) -> str:
 
 
 def show_all(paths: list[Path]) -> list[str]:
-    """Paths in words, sorted; those beyond MOST_TEXT are left out."""
+    """Format paths, sorted; paths beyond MOST_TEXT are left out."""
     out: list[str] = []
     length = 0
     for path in paths:
@@ -63,7 +63,7 @@ def show_all(paths: list[Path]) -> list[str]:
 
 
 class Trail:
-    """A path of a schema that is put into words by `f"{trail}"`, which an error does."""
+    """A schema's path that is formatted by `f"{trail}"`, when an error needs it."""
 
     __slots__ = ("_around", "_text")
 
@@ -72,7 +72,7 @@ class Trail:
         self._around = around
 
     def below(self, text: str) -> "Trail":
-        """The path with a text behind it."""
+        """The path with an appended text."""
         return Trail(text, self)
 
     def __str__(self) -> str:

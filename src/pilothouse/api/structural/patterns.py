@@ -1,6 +1,6 @@
-"""Patterns of schemas as programs of RE2, with the limits of Go's regexp/syntax and two of our own.
+"""Compiles schema patterns to RE2 programs, with the limits of Go's regexp/syntax and two further ones.
 
-A program is made when a text is first checked, and forgotten when others are used more.
+A program is compiled when it is first used, and dropped when others are used more recently.
 """
 
 import functools
@@ -9,19 +9,19 @@ from typing import Any
 import re2
 
 SMALL_BYTES, LARGE_BYTES = 256 << 10, 4 << 20
-"""Memory that one program and its states may take: nearly all patterns are small, `.{1,1000}` is large."""
+"""Memory that a program and its states may use: most patterns are small; `.{1,1000}`, for example, is large."""
 SMALL_KEPT, LARGE_KEPT = 64, 2
-"""Programs that are kept, so all of them take 24 MB at most."""
+"""Programs that are kept, so that all together use at most 24 MB."""
 MOST_STEPS = 1 << 29
-"""Bytes of a text times instructions of a program: RE2 may need so many steps, and we let nobody wait for more."""
+"""Limit for bytes of the text times instructions of the program, the number of steps that RE2 may need."""
 
 
 class TooLong(ValueError):
-    """A text that is too long to be checked by a pattern of that size."""
+    """A text is too long to be matched with a pattern of this size."""
 
 
 def compile_pattern(text: str) -> Any:
-    """The RE2 program of a pattern; ValueError carries Go's message when it is none."""
+    """Compile a pattern; raises ValueError with Go's message."""
     try:
         return _small(text)
     except re2.error as err:
@@ -34,7 +34,7 @@ def compile_pattern(text: str) -> Any:
 
 
 def matches(pattern: str, value: str) -> bool:
-    """Whether a pattern is found in a text; TooLong when that would take too many steps."""
+    """Whether a pattern occurs in a text; raises TooLong if that could take too many steps."""
     program = compile_pattern(pattern)
     if len(value) * program.programsize > MOST_STEPS:
         raise TooLong(f"too long to be checked by a pattern of {program.programsize} instructions")
@@ -55,11 +55,11 @@ def _compile(text: str, most_bytes: int) -> Any:
     options = re2.Options()
     options.log_errors = False
     options.max_mem = most_bytes
-    return re2._Regexp(text, options)  # re2.compile keeps 128 programs of any size
+    return re2._Regexp(text, options)  # re2.compile would keep 128 programs of any size
 
 
 def _go_message(message: str) -> str:
-    """RE2's complaint in the words of Go's regexp/syntax."""
+    """Translate RE2's error message to that of Go's regexp/syntax."""
     for theirs, ours in _GO_WORDS:
         if message.startswith(theirs):
             at = message.removeprefix(theirs).removeprefix(": ")

@@ -1,4 +1,4 @@
-"""What is wrong with a value, kept small until it is told: its words are put together only for the causes of an error."""
+"""Validation problems in a compact form; messages are formatted only for the causes of an error."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -8,17 +8,17 @@ from pilothouse.api.fields import Errors, quote
 from pilothouse.api.structural.paths import Path, show
 
 MOST_PROBLEMS = 2000
-"""Problems that are kept of one value: more than an error lists. Each takes some 500 bytes."""
+"""Problems that are kept per value: more than an error lists. Each takes about 500 bytes."""
 MOST_TEXT = 512 << 10
-"""Characters of causes that are written out for one value; the first cause is always told."""
+"""Characters of causes that are formatted per value; the first cause is always included."""
 
 
 class Problem(NamedTuple):
-    """One thing wrong.
+    """One validation problem.
 
-    path: where; words: a format of its text with {path}, {quoted} (the path in quotes), {value} and the `args`.
-    Problems with the same of these are one. what: the sort; value and valid: what the cause shows; name: the path of the
-    cause where it is another than `path`.
+    path: of the value; words: a format string with {path}, {quoted} (the path in quotes), {value} and the
+    `args`; problems with equal path, words and args are the same. what: the reason; value and valid: shown by
+    the cause; name: the cause's path if it differs from `path`.
     """
 
     path: Path
@@ -30,7 +30,7 @@ class Problem(NamedTuple):
     name: Path = None
 
     def text(self) -> str:
-        """The problem in words."""
+        """The formatted message."""
         path = show(self.path)
         quoted = quote(path) if "{quoted}" in self.words else ""
         value = quote(self.value) if "{value}" in self.words else ""
@@ -38,7 +38,7 @@ class Problem(NamedTuple):
 
 
 class Result:
-    """Problems, none twice, and how many checks a value passed (by which the best alternative is found)."""
+    """Distinct problems, and the number of checks that the value passed, which selects the best alternative."""
 
     __slots__ = ("count", "problems")
 
@@ -51,7 +51,7 @@ class Result:
             self.problems.setdefault(problem[:3], problem)
 
     def merge(self, other: "Result") -> None:
-        """Take over what another one found; it must not be used any more."""
+        """Take the problems of another result, which must not be used afterwards."""
         self.count += other.count
         if not other.problems:
             return
@@ -63,14 +63,14 @@ class Result:
 
 
 def report(problems: Iterable[Problem], prefix: str, errs: Errors) -> None:
-    """Problems as causes; their paths go below `prefix`, "" for a whole resource."""
-    told: set[str] = set()
+    """Add problems as causes; `prefix` is prepended to their paths, "" for a whole resource."""
+    reported: set[str] = set()
     length = 0
     for problem in problems:
         text = problem.text()
-        if text in told:
+        if text in reported:
             continue
-        told.add(text)
+        reported.add(text)
         _add(problem, text, prefix, errs)
         length += len(text) + len(errs.causes[-1]["message"]) + len(errs.causes[-1]["field"])
         if length > MOST_TEXT:
@@ -105,7 +105,7 @@ def _allowed(value: Any) -> str:
 
 
 def show_number(value: float) -> str:
-    """A number as Go prints it with %v."""
+    """Format a number as Go's %v does."""
     if isinstance(value, int):
         return str(value)
     if value == int(value) and abs(value) < 1e21:

@@ -1,4 +1,4 @@
-"""Rules of structural schemas beyond OpenAPI: lists that are sets or maps, and embedded resources.
+"""Rules of structural schemas beyond OpenAPI: list types set and map, and embedded resources.
 
 Upstream: apiextensions-apiserver pkg/apiserver/schema/{listtype,objectmeta}.
 """
@@ -15,11 +15,11 @@ from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.structural.paths import Path, item, member, root, show, show_all
 from pilothouse.api.structural.schema import MOST_UNKNOWN, OBJECT_META, TYPE_META, Schema
 
-# Lists.
+# Lists
 
 
 def validate_lists(value: Any, schema: Schema | None, errs: Errors, path: Path = None) -> None:
-    """Items of sets must differ, and items of maps in their keys."""
+    """Check that the items of sets are distinct, and those of maps by their keys."""
     if schema is None:
         return
     if isinstance(value, dict):
@@ -42,7 +42,7 @@ def validate_lists(value: Any, schema: Schema | None, errs: Errors, path: Path =
 
 
 def _nested(value: Object) -> list[str]:
-    """The members that have something below them, sorted."""
+    """The members whose values are objects or lists, sorted."""
     return sorted([name for name, one in value.items() if isinstance(one, dict | list)])
 
 
@@ -59,7 +59,7 @@ def _validate_map(value: list[Any], list_keys: tuple[str, ...], errs: Errors, pa
 
 
 def _repeated(values: Iterable[Hashable]) -> list[int]:
-    """Where values stand for the second time; further times do not count."""
+    """Positions at which a value occurs for the second time; later repetitions do not count."""
     seen: set[Hashable] = set()
     twice: set[Hashable] = set()
     out = []
@@ -72,11 +72,11 @@ def _repeated(values: Iterable[Hashable]) -> list[int]:
     return out
 
 
-# Metadata of whole resources and of embedded ones.
+# Metadata of whole resources and of embedded ones
 
 
 def read_metadata(value: Any) -> tuple[Object, list[str]]:
-    """Metadata as its Go type would hold it, and what is unknown in it; ValueError when it does not fit the type."""
+    """Decode metadata into its Go type; returns it with its unknown fields. Raises ValueError if it does not fit."""
     if value is None:
         return {}, []
     try:
@@ -87,9 +87,9 @@ def read_metadata(value: Any) -> tuple[Object, list[str]]:
 
 
 def coerce(value: Any, schema: Schema | None, path: str = "", *, drop: bool = False) -> list[str]:
-    """Bring embedded resources' own metadata into form, below the root; what is unknown in them, sorted.
+    """Decode the metadata of embedded resources below the root; returns their unknown fields, sorted.
 
-    `drop`: what does not fit goes. ValueError otherwise, with the words of a cause.
+    `drop` removes metadata that does not fit; otherwise raises ValueError with a cause's message.
     """
     unknown: list[Path] = []
     if schema is not None and schema.embeds:
@@ -118,7 +118,7 @@ def _coerce(value: Any, schema: Schema, path: Path, unknown: list[Path], drop: b
 
 
 def _below(schema: Schema, path: Path, name: str) -> tuple[Schema | None, Path]:
-    """The schema and the path of a member."""
+    """The schema and path of a member."""
     below = schema.properties.get(name)
     if below is None and isinstance(schema.additional, Schema):
         return schema.additional, item(path, name)
@@ -151,7 +151,7 @@ def _invalid(path: Path, value: Any, why: str) -> str:
 
 
 def validate_embedded(value: Any, schema: Schema | None, errs: Errors, path: str = "") -> None:
-    """Embedded resources need a kind and an API version, and metadata like any object's."""
+    """Validate embedded resources: they need a kind, an apiVersion and valid metadata."""
     if schema is not None:
         _validate_embedded(value, schema, errs, root(path))
 
@@ -176,7 +176,7 @@ def _validate_embedded(value: Any, schema: Schema, errs: Errors, path: Path) -> 
 
 
 def validate_resource(value: Object, errs: Errors, path: str) -> None:
-    """Kind, API version and metadata of one embedded resource."""
+    """Validate kind, apiVersion and metadata of one embedded resource."""
     prefix = f"{path}." if path else ""
     for name in TYPE_META[:2]:
         if name not in value:
@@ -224,5 +224,5 @@ def _validate_metadata(value: Any, path: str, errs: Errors) -> None:
 
 
 def unknown_field(path: str) -> str:
-    """What a strict reader says of a member that the schema does not have."""
+    """The message of strict decoding about a field that the schema does not have."""
     return f"unknown field {quote(path)}"

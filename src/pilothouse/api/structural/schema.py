@@ -1,6 +1,6 @@
-"""Structural schemas of custom resources, compiled: pruning, null handling, defaulting, and the type tree.
+"""Compiled structural schemas of custom resources: pruning, dropping nulls, defaulting, and the type tree.
 
-Upstream: apiextensions-apiserver pkg/apiserver/schema. The functions change the object they are given.
+Upstream: apiextensions-apiserver pkg/apiserver/schema. The functions change the given object.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,13 +16,13 @@ from pilothouse.api.structural.paths import Path, item, member, show_all
 TYPE_META = ("apiVersion", "kind", "metadata")
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 MOST_UNKNOWN = 1000
-"""Unknown members of one object that a client is told of."""
+"""Unknown fields of one object that are reported to the client."""
 MOST_DEFAULTED = 16 << 20
-"""Bytes of JSON that the defaults of a schema may add to one object: a small object must not become a huge one."""
+"""Bytes of JSON that defaults may add to one object, so that a small object cannot become a huge one."""
 
 
 class Schema:
-    """One node of a structural schema.
+    """A node of a structural schema.
 
     type: "" where none is given. additional: the schema of further members, True or False where only that was said,
     None where nothing was. default: None where there is none; size: the bytes of its JSON. defaulted: the members that
@@ -71,7 +71,7 @@ class Schema:
         self.defaulted = tuple([name for name, one in self.properties.items() if one.default is not None])
 
     def member(self, name: str) -> "Schema | None":
-        """The schema of an object's member, None where it has none."""
+        """The schema of an object's member, None if it has none."""
         found = self.properties.get(name)
         if found is None and isinstance(self.additional, Schema):
             return self.additional
@@ -82,24 +82,24 @@ _NONE: Mapping[str, Any] = {}
 
 
 def compile(declared: Object) -> Schema:
-    """The compiled form of an openAPIV3Schema that was checked (api/validate/crd/definition.py); its defaults are pruned."""
+    """Compile an openAPIV3Schema that api/validate/crd/definition.py has validated; prunes its defaults."""
     out = Schema(declared)
     prune_defaults(out)
     return out
 
 
-# Pruning.
+# Pruning
 
 
 def prune(obj: Object, schema: Schema) -> list[str]:
-    """Drop what the schema of a whole resource does not know; the paths of that, sorted. Its metadata is left alone."""
+    """Drop fields that a resource's schema does not have; returns their sorted paths. Leaves metadata unchanged."""
     unknown: list[Path] = []
     _prune_object(obj, schema, None, unknown, skip=schema.preserve, embedded=True)
     return show_all(unknown)
 
 
 def prune_value(value: Any, schema: Schema, *, root: bool = False) -> None:
-    """The same for a value somewhere inside; `root` where it is a whole resource."""
+    """Like prune() for a value inside a resource, or for a whole one if `root`."""
     if root and isinstance(value, dict):
         prune(value, schema)
     else:
@@ -107,7 +107,7 @@ def prune_value(value: Any, schema: Schema, *, root: bool = False) -> None:
 
 
 def _prune(value: Any, schema: Schema | None, path: Path, unknown: list[Path], *, skip: bool = False) -> None:
-    """`skip`: unknown members stay, but what is known below is pruned by its own schema."""
+    """With `skip`, unknown members are kept, but known members below are pruned by their own schemas."""
     skip = schema is not None and (schema.preserve or skip)
     if isinstance(value, dict):
         _prune_object(
@@ -147,7 +147,7 @@ def _prune_object(
 
 
 def _note(names: Iterable[str], path: Path, unknown: list[Path]) -> None:
-    """Remember members that are unknown, as long as there is room."""
+    """Record unknown members, up to MOST_UNKNOWN."""
     for name in names:
         if len(unknown) >= MOST_UNKNOWN:
             return
@@ -155,7 +155,7 @@ def _note(names: Iterable[str], path: Path, unknown: list[Path]) -> None:
 
 
 def prune_defaults(schema: Schema) -> None:
-    """Take unknown members out of the defaults themselves."""
+    """Prune the defaults of a schema."""
     if isinstance(schema.default, dict | list):
         schema.default = copy(schema.default)
         prune_value(schema.default, schema)
@@ -164,7 +164,7 @@ def prune_defaults(schema: Schema) -> None:
 
 
 def children(schema: Schema) -> list[Schema]:
-    """The schemas right below one."""
+    """The schemas directly below a node."""
     out = list(schema.properties.values())
     if isinstance(schema.additional, Schema):
         out.append(schema.additional)
@@ -196,13 +196,13 @@ def drop_nulls(value: Any, schema: Schema | None) -> None:
 
 
 def default(value: Any, schema: Schema | None) -> None:
-    """Set the defaults of absent members, and of nulls that are not allowed; ValueError when they are too many."""
+    """Set defaults for absent members and for nulls that are not allowed; ValueError if they are too large."""
     if schema is not None:
         _default(value, schema, [MOST_DEFAULTED])
 
 
 def _default(value: Any, schema: Schema, left: list[int]) -> None:
-    """`left` holds the bytes that defaults may still take."""
+    """`left` holds the number of bytes that defaults may still add."""
     if isinstance(value, dict):
         for name in schema.defaulted:
             below = schema.properties[name]
@@ -232,14 +232,14 @@ def _take(schema: Schema, left: list[int]) -> Any:
 
 
 _MEMBER = 16
-"""Bytes that a member takes beside its value."""
+"""Bytes that a member takes besides its value."""
 
 
-# The type tree, for managed fields and server-side apply.
+# The type tree, for managed fields and server-side apply
 
 
 def type_of(schema: Schema | None) -> Type:
-    """The type of a resource with this schema: every member may be absent; kind, apiVersion and metadata are there."""
+    """The type of a resource with this schema: all members are optional; adds kind, apiVersion and metadata."""
     root = _type(schema) if schema is not None else Type("struct", preserve_unknown=True)
     if root.kind != "struct":
         root = Type("struct", preserve_unknown=True)

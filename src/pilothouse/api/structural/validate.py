@@ -1,6 +1,7 @@
-"""Values against an OpenAPI schema, with the errors of upstream in its order (kube-openapi pkg/validation/validate).
+"""Validates values against an OpenAPI schema, with upstream's errors in its order (kube-openapi
+pkg/validation/validate).
 
-An update need not mend what it does not touch: errors of a part that is as it was are dropped (ratcheting).
+Errors about parts that an update does not change are dropped (ratcheting).
 """
 
 import math
@@ -22,7 +23,7 @@ _NONE: Mapping[str, Any] = {}
 
 
 class Validator:
-    """The checks of one node of an OpenAPI schema, nested alternatives included."""
+    """The checks for one node of an OpenAPI schema, including nested alternatives."""
 
     __slots__ = (
         "additional",
@@ -92,7 +93,7 @@ class Validator:
             self.properties = {name: Validator(properties[name]) for name in sorted(properties)}
 
     def check(self, value: Any, path: Path, correlation: Correlation | None = None) -> Result:
-        """What is wrong with a value, less what an update left as it was."""
+        """Validate a value; errors about parts that the update does not change are left out."""
         result = self._check(value, path, correlation)
         if result.problems and correlation is not None and correlation.equal():
             result.problems.clear()
@@ -240,7 +241,7 @@ class Validator:
                 check(value, float(bound), exclusive, path, out)
 
     def _range(self, value: Any, kind: str, prefix: str, path: Path, out: Result) -> bool:
-        """Whether a number fits the type and format that are asked for."""
+        """Whether a number fits the declared type and format."""
         form = self.format if self.format in ("int32", "int64", "float", "double") and kind else ""
         if kind == "integer":
             limit = 2**31 if form == "int32" else 2**63
@@ -292,15 +293,15 @@ class Validator:
                 out.add(Problem(inner, "{path} in body is required", (), "required"))
 
     def _known(self, value: Object) -> list[str]:
-        """The members that have a schema, sorted; it takes no more steps than the smaller of both has members."""
+        """The members that have a schema, sorted; iterates over the smaller of schema and value."""
         if len(value) < len(self.properties):
             return sorted([name for name in value if name in self.properties])
         return [name for name in self.properties if name in value]
 
-    # Enums.
+    # Enums
 
     def _is_one(self, value: Any) -> bool:
-        """Whether a value is one of the enum; a number is converted to the kind of number that the enum has."""
+        """Whether a value is in the enum; a number is first converted to the enum's type of numbers."""
         if self.allowed is None:
             self.allowed = frozenset(identity(one) for one in self.enum if one is not None)
             self.has_composites = any(isinstance(one, dict | list) for one in self.enum)
@@ -333,7 +334,7 @@ def _below(correlation: Correlation | None, path: Path, name: str) -> Correlatio
 
 
 def _kind(value: Any) -> tuple[str, str]:
-    """The JSON schema type of a value and the format that its Go type stands for."""
+    """The JSON schema type of a value, and the format of its Go type."""
     if isinstance(value, bool):
         return "boolean", ""
     if isinstance(value, str):
@@ -350,7 +351,7 @@ def _type_problem(path: Path, wanted: str, found: str) -> Problem:
 
 
 def is_whole(value: float) -> bool:
-    """Whether a float counts as an integer: within what a float holds exactly, and nearly whole."""
+    """Whether a float counts as an integer: within the exact range of floats, and nearly whole."""
     if not math.isfinite(value) or abs(value) > _EXACT_FLOAT:
         return False
     whole = float(int(value))
@@ -392,5 +393,5 @@ def _minimum(value: Any, limit: Any, exclusive: bool, path: Path, out: Result) -
 def validate(
     validator: Validator, value: Any, errs: Errors, prefix: str = "", correlation: Correlation | None = None
 ) -> None:
-    """Add the causes against a value."""
+    """Validate a value and add causes for its errors."""
     report(validator.check(value, None, correlation).problems.values(), prefix, errs)

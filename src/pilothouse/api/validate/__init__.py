@@ -1,1 +1,1 @@
-"""Cross-field rules of the built-in kinds, one file per API group. Imports api only."""
+"""Validation rules of the built-in kinds beyond their schemas, one file per API group. Imports api only."""

@@ -1,4 +1,4 @@
-"""Rules that webhook configurations and admission policies share, and those of webhook configurations."""
+"""Validates webhook configurations, and the parts that they share with admission policies."""
 
 from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
@@ -28,11 +28,11 @@ _SCOPES = ("*", "Cluster", "Namespaced")
 
 
 def validate_operations_rule(rule: Object, path: str, errs: Errors) -> None:
-    """Operations, groups, versions, resources and scope that are matched."""
+    """Validates a rule's operations, groups, versions, resources and scope."""
     operations = rule.get("operations") or []
     if not operations:
         errs.required(f"{path}.operations")
-    _alone(operations, "operations", f"{path}.operations", errs)
+    _check_wildcard(operations, "operations", f"{path}.operations", errs)
     for i, operation in enumerate(operations):
         if operation not in _OPERATIONS:
             errs.not_supported(f"{path}.operations[{i}]", operation, _OPERATIONS)
@@ -40,7 +40,7 @@ def validate_operations_rule(rule: Object, path: str, errs: Errors) -> None:
         values = rule.get(member) or []
         if not values:
             errs.required(f"{path}.{member}")
-        _alone(values, what, f"{path}.{member}", errs)
+        _check_wildcard(values, what, f"{path}.{member}", errs)
     for i, version in enumerate(rule.get("apiVersions") or ()):
         if not version:
             errs.required(f"{path}.apiVersions[{i}]")
@@ -50,7 +50,7 @@ def validate_operations_rule(rule: Object, path: str, errs: Errors) -> None:
         errs.not_supported(f"{path}.scope", scope, _SCOPES)
 
 
-def _alone(values: list[str], what: str, path: str, errs: Errors) -> None:
+def _check_wildcard(values: list[str], what: str, path: str, errs: Errors) -> None:
     if len(values) > 1 and "*" in values:
         errs.invalid(path, values, f"if '*' is present, must not specify other {what}")
 
@@ -187,7 +187,7 @@ def _webhook(hook: Object, path: str, errs: Errors, excuse_selector: bool, mutat
 
 
 def validate_client_config(config: Object, path: str, errs: Errors) -> None:
-    """Where a webhook is called: at a URL or at a service."""
+    """Validates where a webhook is called: at a URL or a service."""
     url, service = config.get("url"), config.get("service")
     if (url is None) == (service is None):
         errs.required(path, "exactly one of url or service is required")
@@ -201,7 +201,7 @@ _URL_FORM = "; desired format: https://host[/path]"
 
 
 def validate_webhook_url(url: str, path: str, errs: Errors) -> None:
-    """An https URL with nothing but a host and a path (webhook.ValidateWebhookURL)."""
+    """Validates an https URL that consists of a host and a path only (webhook.ValidateWebhookURL)."""
     try:
         parts = urlsplit(url)
         host = parts.netloc
@@ -213,10 +213,10 @@ def validate_webhook_url(url: str, path: str, errs: Errors) -> None:
         errs.invalid(path, parts.scheme, why)
     if not host:
         errs.invalid(path, host, f"host must be specified{_URL_FORM}")
-    _nothing_more(parts, path, errs)
+    _only_host_and_path(parts, path, errs)
 
 
-def _nothing_more(parts: SplitResult, path: str, errs: Errors) -> None:
+def _only_host_and_path(parts: SplitResult, path: str, errs: Errors) -> None:
     if "@" in parts.netloc:
         user = parts.netloc.rpartition("@")[0]
         errs.invalid(path, user, "user information is not permitted in the URL")
@@ -227,9 +227,9 @@ def _nothing_more(parts: SplitResult, path: str, errs: Errors) -> None:
 
 
 def validate_webhook_service(service: Object, path: str, errs: Errors) -> None:
-    """A service with a port and perhaps a path.
+    """Validates a reference to a service with a port and an optional path.
 
-    Upstream hands name and namespace over in the wrong order: what is missing is reported as the other.
+    Upstream swaps name and namespace in this check, so a missing one is reported as the other.
     """
     for member, reported in (("namespace", "name"), ("name", "namespace")):
         if not service.get(member):

@@ -1,4 +1,4 @@
-"""Rules of apiregistration.k8s.io/v1: API services."""
+"""Validates apiregistration.k8s.io/v1: APIServices."""
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, quote

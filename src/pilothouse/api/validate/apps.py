@@ -1,4 +1,4 @@
-"""Rules of apps/v1: deployments, replica sets, stateful sets, daemon sets, controller revisions."""
+"""Validates apps/v1: deployments, replica sets, stateful sets, daemon sets, controller revisions."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ _RETENTION_MEMBERS = ("whenDeleted", "whenScaled")
 
 
 def template_options(obj: Object, old: Object | None, policy: PodPolicy) -> PodOptions:
-    """What the stored object's template excuses."""
+    """Exceptions from the rules for values that the stored object's template has."""
     if old is None:
         return options_for(None, policy=policy)
     template = (old.get("spec") or {}).get("template") or {}
@@ -48,12 +48,12 @@ def template_options(obj: Object, old: Object | None, policy: PodPolicy) -> PodO
 
 
 def template_labels(template: Object) -> dict[str, str] | None:
-    """The labels of a pod template, None when it has none: that is how a message shows them."""
+    """The labels of a pod template; None if it has none, as messages show it."""
     return sorted_map((template.get("metadata") or {}).get("labels"))
 
 
 def compile_selector(selector: Object | None) -> selectors.Selector | None:
-    """A LabelSelector ready to match, None when it is no selector (LabelSelectorAsSelector fails)."""
+    """Compile a LabelSelector for matching; None if it is invalid (LabelSelectorAsSelector fails)."""
     try:
         return selectors.from_label_selector(selector)
     except BadRequest:
@@ -65,14 +65,14 @@ def is_empty_selector(selector: Object) -> bool:
 
 
 def check_template_labels(selector: Object | None, template: Object, path: str, errs: Errors) -> None:
-    """The labels of the template at `path` must be selected."""
+    """Check that the selector matches the labels of the template at `path`."""
     compiled = compile_selector(selector)
     if compiled is not None and not compiled.matches_labels(template_labels(template) or {}):
         errs.invalid(f"{path}.metadata.labels", template_labels(template), MISMATCH)
 
 
 def _selector(spec: Object, kind: str, errs: Errors) -> None:
-    """The selector that deployments, replica sets and stateful sets demand."""
+    """Check the selector, which deployments, replica sets and stateful sets require."""
     selector = spec.get("selector")
     if selector is None:
         errs.required("spec.selector")
@@ -83,7 +83,7 @@ def _selector(spec: Object, kind: str, errs: Errors) -> None:
 
 
 def _only_always(template: Object, path: str, kind: str, errs: Errors) -> None:
-    """What a long-running workload's template may not say."""
+    """Refuse pod settings that the templates of long-running workloads may not have."""
     spec = template.get("spec") or {}
     if spec.get("restartPolicy", "") != "Always":
         errs.not_supported(f"{path}.spec.restartPolicy", spec.get("restartPolicy", ""), ("Always",))
@@ -94,7 +94,7 @@ def _only_always(template: Object, path: str, kind: str, errs: Errors) -> None:
 
 
 def check_counts(status: Object, members: tuple[str, ...], errs: Errors) -> None:
-    """Each of these counters, where it is set, is not negative."""
+    """Check that counters which are set are not negative."""
     for member in members:
         validate_nonnegative(status.get(member) or 0, f"status.{member}", errs)
 
@@ -113,7 +113,7 @@ def _available_within_ready(status: Object, what: str, errs: Errors) -> None:
 
 
 def _collisions(obj: Object, old: Object, errs: Errors) -> None:
-    """The collision count never goes down, nor away."""
+    """Check that the collision count is neither decreased nor removed."""
     new = (obj.get("status") or {}).get("collisionCount")
     before = (old.get("status") or {}).get("collisionCount")
     if before is not None and (new is None or new < before):
@@ -124,7 +124,7 @@ def _collisions(obj: Object, old: Object, errs: Errors) -> None:
 
 
 def validate_int_or_percent(value: Any, path: str, errs: Errors) -> None:
-    """A number that is not negative, or text such as `25%` (ValidatePositiveIntOrPercent)."""
+    """Check a non-negative number or a text such as `25%` (ValidatePositiveIntOrPercent)."""
     if isinstance(value, str):
         report(path, value, names.percent(value), errs)
     else:
@@ -135,7 +135,7 @@ _MAX_INT = 2**63 - 1
 
 
 def _atoi(text: str) -> int:
-    """The number of a text of digits; one that is too large becomes the largest, as Go's Atoi has it."""
+    """The number in a text of digits; like Go's Atoi, one that is too large becomes the maximum."""
     sign, digits = (-1, text[1:]) if text.startswith("-") else (1, text)
     digits = digits.lstrip("0")
     return sign * (min(int(digits or "0"), _MAX_INT) if len(digits) < 20 else _MAX_INT)
@@ -148,7 +148,7 @@ def _percent(value: Any) -> int | None:
 
 
 def int_or_percent(value: Any) -> int:
-    """The number, also in front of a percent sign; other text counts as what Atoi makes of it."""
+    """The number, without a percent sign; other texts count as the result of Atoi."""
     percent = _percent(value)
     if percent is not None:
         return percent
@@ -167,7 +167,7 @@ def validate_at_most_100_percent(value: Any, path: str, errs: Errors) -> None:
 
 
 def validate_deployment(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """A new deployment, or with `old` a changed one."""
+    """Validates a new deployment; with `old`, a changed one."""
     spec = obj.get("spec") or {}
     replicated_template(spec, "deployment", errs, template_options(obj, old, policy), ready_first=False)
     _deployment_strategy(spec.get("strategy") or {}, errs)
@@ -183,7 +183,7 @@ def validate_deployment(obj: Object, old: Object | None, errs: Errors, policy: P
 def replicated_template(
     spec: Object, kind: str, errs: Errors, options: PodOptions, ready_first: bool
 ) -> None:
-    """Replicas, selector and template, as deployments and replica sets share them."""
+    """Check replicas, selector and template, for deployments and replica sets."""
     validate_nonnegative(spec.get("replicas") or 0, "spec.replicas", errs)
     if ready_first:
         validate_nonnegative(spec.get("minReadySeconds", 0), "spec.minReadySeconds", errs)
@@ -214,7 +214,7 @@ def _deployment_strategy(strategy: Object, errs: Errors) -> None:
 
 
 def _strategy_shown(kind: str, rolling: Object | None) -> Object:
-    """A strategy as upstream's internal type prints."""
+    """A strategy as upstream's internal type is printed."""
     shown = None
     if rolling is not None:
         shown = {"MaxUnavailable": rolling.get("maxUnavailable", 0), "MaxSurge": rolling.get("maxSurge", 0)}
@@ -236,7 +236,7 @@ def validate_deployment_update(obj: Object, old: Object, errs: Errors, policy: P
 
 
 def fixed_selector(obj: Object, old: Object, errs: Errors) -> None:
-    """The selector stays as it is."""
+    """Check that the selector is unchanged."""
     new, before = ((o.get("spec") or {}).get("selector") for o in (obj, old))
     immutable_field(label_selector(new), label_selector(before), "spec.selector", errs)
 
@@ -259,7 +259,7 @@ def validate_replica_set(obj: Object, old: Object | None, errs: Errors, policy: 
 
 
 def validate_replica_set_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """The whole of it twice: upstream's strategy runs the rules of new and of changed objects."""
+    """Validates everything twice, because upstream's strategy runs the rules for new and for changed objects."""
     validate_replica_set(obj, old, errs, policy)
     validate_replica_set(obj, old, errs, policy)
     fixed_selector(obj, old, errs)
@@ -273,7 +273,7 @@ def validate_replica_set_status(obj: Object, old: Object, errs: Errors) -> None:
 
 
 def check_replicas_within(status: Object, errs: Errors) -> None:
-    """Counters of a replica set stay below its replicas."""
+    """Check that the counters of a replica set do not exceed its replicas."""
     _within(status, ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"), errs)
     _available_within_ready(status, "readyReplicas", errs)
 
@@ -282,7 +282,7 @@ def check_replicas_within(status: Object, errs: Errors) -> None:
 
 
 def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """A new stateful set, or with `old` a changed one."""
+    """Validates a new stateful set; with `old`, a changed one."""
     spec = obj.get("spec") or {}
     _pod_management(spec.get("podManagementPolicy", ""), errs)
     _stateful_set_strategy(spec.get("updateStrategy") or {}, errs)
@@ -314,7 +314,7 @@ def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy:
 
 
 def _stateful_set_template(spec: Object, errs: Errors, options: PodOptions) -> None:
-    """The template as its pods will be: the claims are volumes of theirs."""
+    """The template with the claims as volumes, as pods will have it."""
     template = dict(spec.get("template") or {})
     claims = spec.get("volumeClaimTemplates") or ()
     if claims:
@@ -422,7 +422,7 @@ def _daemon_set_rolling(rolling: Object, path: str, errs: Errors) -> None:
 
 
 def validate_daemon_set_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """The whole of it twice, as for replica sets; the selector never changes."""
+    """Validates everything twice, as for replica sets; the selector is immutable."""
     validate_daemon_set(obj, old, errs, policy)
     validate_daemon_set(obj, old, errs, policy)
     fixed_selector(obj, old, errs)

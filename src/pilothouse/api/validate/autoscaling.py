@@ -1,4 +1,4 @@
-"""Rules of autoscaling: horizontal pod autoscalers in their v2 form."""
+"""Validates autoscaling: horizontal pod autoscalers in their v2 form."""
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
@@ -20,7 +20,7 @@ def validate_scale(scale: Object, errs: Errors) -> None:
 
 
 def validate_autoscaler(obj: Object, old: Object | None, errs: Errors) -> None:
-    """A new autoscaler, or with `old` a changed one, which may keep an API version that is no good."""
+    """Validates a new autoscaler; with `old`, a changed one, which may keep an invalid apiVersion."""
     spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}
     least, most = spec.get("minReplicas"), spec.get("maxReplicas", 0)
     bound = 0 if before.get("minReplicas") == 0 else 1
@@ -152,7 +152,7 @@ _SOURCES = {
     "resource": _resource,
     "containerResource": _container_resource,
 }
-"""In upstream's order: the first that is present is the one looked into."""
+"""Metric sources in upstream's order: the first one present is validated."""
 
 
 def _utilization(source: Object, path: str, errs: Errors) -> None:
@@ -168,7 +168,7 @@ def _utilization(source: Object, path: str, errs: Errors) -> None:
 
 
 def _identified(source: Object, path: str, errs: Errors) -> Object:
-    """Check the metric's name and the target, and give the target."""
+    """Check the metric's name and target, and return the target."""
     name = (source.get("metric") or {}).get("name", "")
     if not name:
         errs.required(f"{path}.metric.name", "must specify a metric name")

@@ -1,4 +1,4 @@
-"""Rules of batch/v1 specs: jobs and cron jobs (the status of jobs has a file of its own)."""
+"""Validates the specs of batch/v1: jobs and cron jobs; job_status.py validates the status of jobs."""
 
 import re
 from itertools import pairwise
@@ -42,7 +42,7 @@ _COUNTS = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit"
 
 
 def validate_job(obj: Object, old: Object | None, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """The rules of a new job, which upstream runs over changed ones too."""
+    """Rules for new jobs, which upstream also applies to changed ones."""
     metadata, spec = obj.get("metadata") or {}, obj.get("spec") or {}
     _generated_selector(obj, old, errs)
     _whole_spec(spec, errs, template_options(obj, old, policy))
@@ -55,7 +55,7 @@ def validate_job(obj: Object, old: Object | None, errs: Errors, policy: PodPolic
 
 
 def _generated_selector(obj: Object, old: Object | None, errs: Errors) -> None:
-    """A selector that was generated and its labels must still be what the generator makes."""
+    """Check that a generated selector and its labels equal those that the generator makes."""
     metadata, spec = obj.get("metadata") or {}, obj.get("spec") or {}
     selector = spec.get("selector")
     if spec.get("manualSelector") or selector is None:
@@ -74,7 +74,7 @@ def _generated_selector(obj: Object, old: Object | None, errs: Errors) -> None:
 
 
 def _has_prefixed_labels(old: Object | None) -> bool:
-    """New jobs must have them; old ones may come from a time before."""
+    """Whether prefixed labels are required: they are for new jobs; old jobs may lack them."""
     if old is None:
         return True
     labels = _labels((old.get("spec") or {}).get("template") or {})
@@ -106,7 +106,7 @@ def _whole_spec(spec: Object, errs: Errors, options: PodOptions) -> None:
 
 
 def _spec(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    """What the specs of jobs and of cron jobs' templates share (validateJobSpec)."""
+    """Rules shared by jobs and the job templates of cron jobs (validateJobSpec)."""
     for member in (*_COUNTS, "backoffLimitPerIndex", "maxFailedIndexes"):
         validate_nonnegative(spec.get(member) or 0, f"{path}.{member}", errs)
     if spec.get("maxFailedIndexes") is not None and spec.get("backoffLimitPerIndex") is None:
@@ -325,7 +325,7 @@ def _failure_rule_shown(rule: Object) -> Object:
 
 
 def validate_job_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """The rules of new jobs and those of changed ones, as upstream's strategy adds them up."""
+    """Applies the rules for new jobs and those for changed ones, as upstream's strategy does."""
     validate_job(obj, old, errs, policy)
     spec, before = obj.get("spec") or {}, old.get("spec") or {}
     _whole_spec(spec, errs, template_options(obj, old, policy))
@@ -361,11 +361,11 @@ def _fixed_completions(spec: Object, before: Object, errs: Errors) -> None:
 
 
 def _fixed_template(obj: Object, old: Object, errs: Errors) -> None:
-    """The template is fixed; while a job is suspended, where its pods go and what they need may change."""
+    """Check that the template is unchanged, except scheduling and resources of a suspended job."""
     new = (obj.get("spec") or {}).get("template") or {}
     before = (old.get("spec") or {}).get("template") or {}
     if _is_suspended(old):
-        before = _excused(new, before)
+        before = _with_mutable_fields(new, before)
         if not equal(new.get("spec"), before.get("spec")):
             errs.invalid("spec.template.spec", new.get("spec"), "field is immutable")
             return
@@ -384,21 +384,21 @@ def _is_suspended(job: Object) -> bool:
     )
 
 
-def _excused(new: Object, before: Object) -> Object:
-    """The old template with what may change as the new one has it; what stays is shared, not copied."""
+def _with_mutable_fields(new: Object, before: Object) -> Object:
+    """The old template with the new values of fields that may change; unchanged parts are shared, not copied."""
     before = {**before, "metadata": {**before.get("metadata", {})}, "spec": {**before.get("spec", {})}}
-    _excuse_scheduling(new, before)
-    _excuse_resources(new, before)
+    _copy_scheduling(new, before)
+    _copy_resources(new, before)
     return before
 
 
-def _excuse_scheduling(new: Object, before: Object) -> None:
-    """Copy what decides about the place into the old template (KEP-2926)."""
+def _copy_scheduling(new: Object, before: Object) -> None:
+    """Copy the fields for scheduling into the old template (KEP-2926)."""
     for member in ("annotations", "labels"):
-        _take(before["metadata"], new.get("metadata") or {}, member)
+        _copy_member(before["metadata"], new.get("metadata") or {}, member)
     new_spec, spec = new.get("spec") or {}, before["spec"]
     for member in _SCHEDULING_MEMBERS:
-        _take(spec, new_spec, member)
+        _copy_member(spec, new_spec, member)
     affinity, old_affinity = new_spec.get("affinity"), spec.get("affinity")
     if affinity is None and old_affinity is not None:
         spec["affinity"] = {k: v for k, v in old_affinity.items() if k != "nodeAffinity"}
@@ -406,12 +406,12 @@ def _excuse_scheduling(new: Object, before: Object) -> None:
             del spec["affinity"]
     elif affinity is not None:
         spec["affinity"] = {**spec.get("affinity", {})}
-        _take(spec["affinity"], affinity, "nodeAffinity")
+        _copy_member(spec["affinity"], affinity, "nodeAffinity")
     if not before["metadata"]:
         del before["metadata"]
 
 
-def _excuse_resources(new: Object, before: Object) -> None:
+def _copy_resources(new: Object, before: Object) -> None:
     """Copy the containers' resources into the old template (KEP-5440)."""
     for member in ("containers", "initContainers"):
         changed = {c.get("name"): c for c in (new.get("spec") or {}).get(member) or ()}
@@ -419,12 +419,12 @@ def _excuse_resources(new: Object, before: Object) -> None:
         for container in before["spec"].get(member) or ():
             kept.append(dict(container))
             if container.get("name") in changed:
-                _take(kept[-1], changed[container["name"]], "resources")
+                _copy_member(kept[-1], changed[container["name"]], "resources")
         if kept:
             before["spec"][member] = kept
 
 
-def _take(target: Object, source: Object, member: str) -> None:
+def _copy_member(target: Object, source: Object, member: str) -> None:
     if member in source:
         target[member] = source[member]
     else:

@@ -1,4 +1,4 @@
-"""Rules of certificates.k8s.io/v1: signing requests, in each of the three ways in which they change."""
+"""Validates certificates.k8s.io/v1: new signing requests, and their changes by update, status and approval."""
 
 import base64
 import binascii
@@ -49,7 +49,7 @@ _HEADER = re.compile(rb"^[^\s:]+:.*$", re.MULTILINE)
 
 @dataclass(slots=True, frozen=True)
 class _Excuses:
-    """What an old object may keep although a new one may not have it."""
+    """Invalid values that a changed object may keep because the old one has them."""
 
     legacy_signer: bool = False
     both_approved_and_denied: bool = False
@@ -135,12 +135,12 @@ def _conditions(conditions: Sequence[Object], excuses: _Excuses, errs: Errors) -
 
 
 def validate_request_update(obj: Object, old: Object, errs: Errors) -> None:
-    """Through the resource itself neither certificate nor approval may be set."""
+    """Validates an update of the resource itself, which may set neither certificate nor approval."""
     _validate_update(obj, old, errs)
 
 
 def validate_request_status(obj: Object, old: Object, errs: Errors) -> None:
-    """Through status the certificate is set, once."""
+    """Validates an update of status, which may set the certificate once."""
     _validate_update(obj, old, errs, sets_certificate=True)
 
 
@@ -197,7 +197,7 @@ def _decoded(text: str | None) -> bytes:
 
 
 def request_fault(text: str | None) -> str:
-    """What is wrong with a PEM request in base64, its signature included; "" when nothing."""
+    """The error in a base64-encoded PEM request, including its signature; "" for a valid one."""
     block = next(_blocks(_decoded(text)), None)
     if block is None or block[0] != "CERTIFICATE REQUEST":
         return "PEM block type must be CERTIFICATE REQUEST"
@@ -213,7 +213,7 @@ def request_fault(text: str | None) -> str:
 
 
 def organizations(text: str | None) -> list[str]:
-    """The organizations in the subject of a request that has no fault; they become groups."""
+    """The organizations in the subject of a valid request, which become the user's groups."""
     block = next(_blocks(_decoded(text)), None)
     if block is None:
         return []
@@ -225,7 +225,7 @@ def organizations(text: str | None) -> list[str]:
 
 
 def common_name(text: str | None) -> str:
-    """The common name in the subject of a request, the last one when there are several; ValueError for no request."""
+    """The last common name in the subject of a request; raises ValueError if it is no request."""
     block = next(_blocks(_decoded(text)), None)
     if block is None or block[0] != "CERTIFICATE REQUEST":
         raise ValueError("PEM block type must be CERTIFICATE REQUEST")
@@ -234,7 +234,7 @@ def common_name(text: str | None) -> str:
 
 
 def certificate_fault(text: str | None) -> str:
-    """What is wrong with PEM certificates in base64; "" when nothing, or when there are none."""
+    """The error in base64-encoded PEM certificates; "" if there is none, or no certificate."""
     data = _decoded(text)
     if not data:
         return ""

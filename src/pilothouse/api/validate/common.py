@@ -1,4 +1,4 @@
-"""What the rules of many kinds share: labels, selectors, numbers, immutability, conditions, references."""
+"""Validation shared by many kinds: labels, selectors, numbers, immutability, conditions, references."""
 
 from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from typing import Any
@@ -16,13 +16,13 @@ CONDITION_STATUSES = ("False", "True", "Unknown")
 
 
 def report(path: str, value: Any, messages: Iterable[str], errs: Errors) -> None:
-    """One Invalid cause for each message."""
+    """Add an Invalid cause for each message."""
     for message in messages:
         errs.invalid(path, value, message)
 
 
 class Repeated:
-    """An Invalid cause that many items have in common: it is worded once, for it shows what they are part of."""
+    """An Invalid cause for many items that shows the same value; its message is formatted only once."""
 
     __slots__ = ("_message", "_value", "_why")
 
@@ -30,7 +30,7 @@ class Repeated:
         self._value, self._why, self._message = value, why, ""
 
     def add_to(self, errs: Errors, path: str) -> None:
-        """Add the cause once more."""
+        """Add the cause at another path."""
         if not self._message:
             one = Errors()
             one.invalid(path, self._value, self._why)
@@ -44,14 +44,14 @@ def validate_nonnegative(value: int, path: str, errs: Errors) -> None:
 
 
 def immutable_field(new: Any, old: Any, path: str, errs: Errors) -> None:
-    """The two must be equal; absent and empty count as the same for maps and lists (semantic equality)."""
+    """Check that both values are equal; absent and empty maps and lists are the same (semantic equality)."""
     if not equal(new, old):
         errs.invalid(path, new, IMMUTABLE)
 
 
 def equal(a: Any, b: Any) -> bool:
-    """Semantic equality of two JSON values: an absent, null or empty map or list are the same."""
-    if same(a, b):  # PERF: nearly always, and in C
+    """Semantic equality of two JSON values: absent, null and empty maps and lists are the same."""
+    if same(a, b):  # PERF: true for nearly all calls, and compares in C
         return True
     if isinstance(a, dict) or isinstance(b, dict):
         if not isinstance(a or {}, dict) or not isinstance(b or {}, dict):
@@ -67,7 +67,7 @@ def equal(a: Any, b: Any) -> bool:
 
 
 def _equal_member(a: Any, b: Any) -> bool:
-    """An empty struct differs from none, an empty list does not (decoding drops empty maps)."""
+    """An empty struct differs from an absent one, an empty list does not (decoding drops empty maps)."""
     if a is None or b is None:
         other = b if a is None else a
         return other is None or other == []
@@ -75,7 +75,7 @@ def _equal_member(a: Any, b: Any) -> bool:
 
 
 def doubles(values: Iterable[Hashable]) -> list[int]:
-    """The positions of values that stand further ahead already."""
+    """Positions of values that also occur earlier."""
     seen: set[Hashable] = set()
     out = []
     for i, value in enumerate(values):
@@ -94,13 +94,13 @@ def validate_dns_subdomain(value: str, path: str, errs: Errors) -> None:
 
 
 def validate_ip(value: str, path: str, errs: Errors, old: Container[str] = ()) -> None:
-    """An address in a field older than strict validation; what the old object had stays allowed."""
+    """Validates an IP address in a field older than strict validation; values of the old object are allowed."""
     if value not in old:
         report(path, value, names.ip_legacy(value), errs)
 
 
 def validate_cidr(value: str, path: str, errs: Errors, old: Container[str] = ()) -> None:
-    """A subnet in a field older than strict validation; what the old object had stays allowed."""
+    """Validates a CIDR in a field older than strict validation; values of the old object are allowed."""
     if value not in old:
         report(path, value, names.cidr_legacy(value), errs)
 
@@ -115,7 +115,7 @@ def validate_port(port: int, path: str, errs: Errors) -> None:
 
 
 def validate_port_number_or_name(port: Any, path: str, errs: Errors) -> None:
-    """An IntOrString that names a port."""
+    """Validates an IntOrString that is a port's number or name."""
     if isinstance(port, str):
         report(path, port, names.port_name(port), errs)
     else:
@@ -127,7 +127,7 @@ def validate_qualified_name(value: str, path: str, errs: Errors) -> None:
 
 
 def validate_name(check: Callable[[str, bool], Sequence[str]], value: str, path: str, errs: Errors) -> None:
-    """A full name (not a prefix) by one of the rules in names."""
+    """Validates a complete name (not a generateName) by one of the rules in names.py."""
     report(path, value, check(value, False), errs)
 
 
@@ -138,7 +138,7 @@ def validate_labels(labels: Mapping[str, str] | None, path: str, errs: Errors) -
 
 
 def validate_annotations(annotations: Mapping[str, str] | None, path: str, errs: Errors) -> None:
-    """The annotations of a template; those of an object itself are checked with its metadata."""
+    """Validates a template's annotations; those of an object are validated with its metadata."""
     total = 0
     for name, value in sorted((annotations or {}).items()):
         report(path, name, names.annotation_key(name), errs)
@@ -155,7 +155,7 @@ def validate_label_selector(
     allow_invalid_values: bool = False,
     allow_unknown_operator: bool = False,
 ) -> None:
-    """A meta/v1 LabelSelector; `allow_invalid_values` when the stored object already had one."""
+    """Validates a meta/v1 LabelSelector; `allow_invalid_values` if the stored object's has invalid ones."""
     if selector is None:
         return
     validate_labels(selector.get("matchLabels"), f"{path}.matchLabels", errs)
@@ -177,7 +177,7 @@ def _requirement(requirement: Object, path: str, errs: Errors, any_value: bool, 
 
 
 def check_values_by_operator(operator: str, values: Sequence[str], path: str, errs: Errors) -> None:
-    """In and NotIn need values, Exists and DoesNotExist take none."""
+    """In and NotIn need values; Exists and DoesNotExist must not have any."""
     if operator in ("In", "NotIn") and not values:
         errs.required(path, "must be specified when `operator` is 'In' or 'NotIn'")
     if operator in ("Exists", "DoesNotExist") and values:
@@ -185,13 +185,13 @@ def check_values_by_operator(operator: str, values: Sequence[str], path: str, er
 
 
 def selector_has_invalid_value(selector: Object | None) -> bool:
-    """Whether an expression carries a value that is no label value (only old objects can)."""
+    """Whether an expression has a value that is no valid label value, which only older objects can have."""
     expressions = (selector or {}).get("matchExpressions") or ()
     return any(names.label_value(v) for e in expressions for v in e.get("values") or ())
 
 
 def validate_conditions(conditions: Sequence[Object] | None, path: str, errs: Errors) -> None:
-    """A list of meta/v1 Condition."""
+    """Validates a list of meta/v1 Condition."""
     seen: set[str] = set()
     for i, condition in enumerate(conditions or ()):
         kind = condition.get("type", "")
@@ -231,5 +231,5 @@ def validate_condition(condition: Object, path: str, errs: Errors) -> None:
 
 
 def go_quote_list(values: Iterable[str]) -> str:
-    """Go's %q of a list of text: `["a" "b"]`."""
+    """Format a list of texts as Go's %q does: `["a" "b"]`."""
     return "[" + " ".join(quote(v) for v in values) + "]"

@@ -1,4 +1,4 @@
-"""Rules of coordination.k8s.io/v1: leases."""
+"""Validates coordination.k8s.io/v1: leases."""
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import report, validate_nonnegative, validate_qualified_name
@@ -17,7 +17,7 @@ def validate_lease(obj: Object, errs: Errors) -> None:
 
 
 def _strategy(strategy: str, errs: Errors) -> None:
-    """The only one that is built in, or a qualified name of somebody's own."""
+    """The strategy must be the built-in one or a qualified name."""
     if "/" not in strategy:
         if strategy != "OldestEmulationVersion":
             errs.not_supported("spec.strategy", strategy, ("OldestEmulationVersion",))

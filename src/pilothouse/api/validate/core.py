@@ -1,4 +1,4 @@
-"""Rules of the small core kinds: namespaces, replication controllers, bindings, log options."""
+"""Validates smaller core kinds: namespaces, replication controllers, bindings, pod log options."""
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
@@ -27,7 +27,7 @@ def validate_namespace_finalize(namespace: Object, old: Object, errs: Errors) ->
 
 
 def validate_namespace_status(namespace: Object, old: Object, errs: Errors) -> None:
-    """Active while it lives, Terminating once it is deleted."""
+    """The phase must be Terminating with a deletion time, else Active."""
     phase = (namespace.get("status") or {}).get("phase", "")
     deleting = bool(namespace["metadata"].get("deletionTimestamp"))
     wanted, when = ("Terminating", "is not empty") if deleting else ("Active", "is empty")

@@ -1,4 +1,4 @@
-"""Rules of nodes (apis/core/validation)."""
+"""Validates nodes (apis/core/validation)."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ def validate_taints(taints: Sequence[Object], path: str, errs: Errors) -> None:
 
 
 def _annotations(annotations: Object, errs: Errors) -> None:
-    """The taints and avoided pods of old, kept as JSON in annotations."""
+    """Validates the deprecated annotations for taints and avoided pods, which contain JSON."""
     path = "metadata.annotations"
     if annotations.get(TAINTS):
         taints = _listed(annotations[TAINTS])
@@ -111,7 +111,7 @@ def _pod_cidrs(cidrs: Sequence[str], errs: Errors) -> None:
 
 
 def validate_node_update(node: Object, old: Object, errs: Errors) -> None:
-    """Pod CIDRs and the provider's id are set once."""
+    """Validates a changed node; pod CIDRs and the provider ID can be set only once."""
     spec, before, status = node.get("spec") or {}, old.get("spec") or {}, node.get("status") or {}
     _annotations(node["metadata"].get("annotations") or {}, errs)
     _resources(node, errs)
@@ -137,7 +137,7 @@ def validate_node_update(node: Object, old: Object, errs: Errors) -> None:
 
 
 def _config_sources(spec: Object, status: Object, errs: Errors) -> None:
-    """Where the kubelet's settings came from: a feature that is gone, but whose members are still checked."""
+    """Validates the kubelet's configuration sources: the feature was removed, but its fields are still validated."""
     source = spec.get("configSource")
     if source is not None:
         config = source.get("configMap")

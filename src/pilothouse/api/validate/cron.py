@@ -1,4 +1,4 @@
-"""The cron dialect of CronJobs: five fields, names, descriptors (robfig/cron's standard parser)."""
+"""Parses the cron dialect of CronJobs: five fields, names, descriptors (robfig/cron's standard parser)."""
 
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,7 @@ _DESCRIPTORS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midni
 
 
 def schedule_fault(spec: str) -> str:
-    """What the parser says against a schedule, "" when it takes it."""
+    """The parser's error for a schedule, "" if it is valid."""
     try:
         _parse(spec)
     except ValueError as err:
@@ -28,11 +28,11 @@ def schedule_fault(spec: str) -> str:
 
 
 MAX_ZONE = 255
-"""Characters of a time zone's name: no zone has as many, and each dot in it would cost an import."""
+"""Longest name of a time zone: no zone's name is longer, and each dot in it would cost an import."""
 
 
 def zone_fault(name: str) -> str:
-    """What Go's time.LoadLocation says against a time zone, "" when it knows it."""
+    """The error of Go's time.LoadLocation for a time zone, "" if it is known."""
     if len(name) > MAX_ZONE:
         return f"unknown time zone {name}"
     try:
@@ -75,7 +75,7 @@ def _descriptor(spec: str) -> None:
 
 
 def _range(text: str, low: int, high: int, names: dict[str, int]) -> None:
-    """`*`, `n`, `n-m`, each perhaps with `/step`."""
+    """Parse `*`, `n` or `n-m`, each with an optional `/step`."""
     span, *steps = text.split("/")
     ends = span.split("-")
     if ends[0] in ("*", "?"):

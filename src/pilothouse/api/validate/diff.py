@@ -1,4 +1,4 @@
-"""What changed between two objects, as text in the manner of go-cmp, for the messages of immutable specs."""
+"""Formats the difference of two objects like go-cmp, for messages about immutable specs."""
 
 import json
 from collections.abc import Iterator
@@ -7,22 +7,22 @@ from typing import Any
 
 _encoder = json.JSONEncoder(ensure_ascii=False)
 
-MAX_TOLD = 16 * 1024
-"""Characters of a difference, after which it is cut short: the two objects may have nothing in common."""
+MAX_LENGTH = 16 * 1024
+"""Characters of a difference, after which it is cut, because two objects may have nothing in common."""
 MAX_VALUE = 2048
-"""Characters of one value in it."""
+"""Characters of one value in a difference."""
 
 
 def diff(old: Any, new: Any, name: str = "") -> str:
-    """Lines that start with "-" for what went, "+" for what came; equal neighbours are counted, not shown."""
+    """Lines with "-" for removed and "+" for added values; equal neighbours are counted, not shown."""
     out: list[str] = []
-    told = 0
+    length = 0
     for line in _lines(old, new, name, ""):
-        if told > MAX_TOLD:
+        if length > MAX_LENGTH:
             out.append("...\n")
             break
         out.append(line + "\n")
-        told += len(line)
+        length += len(line)
     return "".join(out)
 
 
@@ -68,7 +68,7 @@ def _text(value: Any) -> str:
     if value is None:
         return "nil"
     text = ""
-    for part in _encoder.iterencode(value):  # no more of it than is shown
+    for part in _encoder.iterencode(value):  # stops at the limit
         text += part
         if len(text) > MAX_VALUE:
             return f"{text[:MAX_VALUE]}..."

@@ -1,4 +1,4 @@
-"""Rules of discovery.k8s.io/v1: endpoint slices."""
+"""Validates discovery.k8s.io/v1: endpoint slices."""
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
@@ -18,9 +18,9 @@ _PROTOCOLS = ("SCTP", "TCP", "UDP")
 
 
 def validate_slice(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """A new slice, or with `old` a changed one, which may keep its addresses in any spelling.
+    """Validates a new slice; with `old`, a changed one, which may keep addresses that are not canonical.
 
-    What upstream declares with the types (the address type, the number of addresses) is reported last.
+    Rules that upstream declares with the types (address type, number of addresses) are reported last.
     """
     declared = Errors()
     kind = obj.get("addressType", "")

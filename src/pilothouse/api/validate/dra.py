@@ -1,4 +1,4 @@
-"""Rules of resource.k8s.io/v1: resource claims and their templates, device classes."""
+"""Validates resource.k8s.io/v1: resource claims and their templates, device classes."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ _NO_NEW_CONSUMERS = (
 
 Item = Callable[[Any, str, Errors], None]
 Requests = dict[str, set[str]]
-"""The names of a claim's requests, each with the names of its alternatives."""
+"""Names of a claim's requests -> names of their alternatives."""
 
 
 def each(
@@ -52,7 +52,7 @@ def each(
     *,
     key: Callable[[Any], Any] | None = None,
 ) -> None:
-    """Check a list's length and items, and with `key` that no two are alike."""
+    """Validates a list's length and items, and with `key` that items are distinct."""
     items = items or ()
     if 0 <= limit < len(items):
         errs.too_many(path, len(items), limit)
@@ -77,7 +77,7 @@ def validate_claim(obj: Object, errs: Errors) -> None:
 
 
 def validate_claim_update(obj: Object, old: Object, errs: Errors) -> None:
-    """The spec never changes."""
+    """Validates a changed claim; its spec is immutable."""
     if not equal(obj.get("spec") or {}, old.get("spec") or {}):
         errs.invalid("spec", obj.get("spec"), "field is immutable")
 
@@ -132,7 +132,7 @@ def _alternative(request: Object, path: str, errs: Errors) -> None:
 
 
 def _device_request(request: Object, path: str, errs: Errors) -> None:
-    """What an exact request and an alternative have in common."""
+    """Rules shared by exact requests and alternatives."""
     device_class, mode, count = (
         request.get("deviceClassName", ""),
         request.get("allocationMode", ""),
@@ -197,7 +197,7 @@ def _full_name(name: str, path: str, errs: Errors) -> None:
 
 
 def validate_attribute_name(name: str, path: str, errs: Errors) -> None:
-    """`name` or `domain/name`, the name a C identifier."""
+    """Validates `name` or `domain/name`; the name must be a C identifier."""
     domain, slash, local = name.partition("/")
     if not slash:
         _identifier(name, path, errs)
@@ -246,7 +246,7 @@ def _configuration(config: Object, path: str, errs: Errors) -> None:
 
 
 def validate_raw(value: Any, path: str, errs: Errors) -> None:
-    """Parameters that only a driver understands: an object of limited size."""
+    """Validates a driver's opaque parameters: an object of limited size."""
     if value is None:
         errs.required(path)
     elif len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()) > MAX_PARAMETERS:
@@ -255,7 +255,7 @@ def validate_raw(value: Any, path: str, errs: Errors) -> None:
         errs.invalid(path, "<value omitted>", "must be a valid JSON object")
 
 
-# The status of claims
+# Status of claims
 
 
 def validate_claim_status(obj: Object, old: Object, errs: Errors) -> None:
@@ -301,7 +301,7 @@ def _device_place(device: Object, path: str, errs: Errors) -> None:
 
 
 def validate_pool_name(name: str, path: str, errs: Errors) -> None:
-    """DNS names with slashes between them."""
+    """Validates DNS names separated by slashes."""
     if not name:
         errs.required(path)
         return
@@ -359,7 +359,7 @@ def _allocation(allocation: Object, path: str, errs: Errors, known: Requests) ->
 
 
 def validate_binding(device: Object, path: str, errs: Errors) -> None:
-    """Conditions that a binding waits for, and those that end it: both or none."""
+    """Conditions that binding waits for and conditions that make it fail must both be given, or neither."""
     ready, failed = device.get("bindingConditions") or [], device.get("bindingFailureConditions") or []
     for member, listed in (("bindingConditions", ready), ("bindingFailureConditions", failed)):
         each(listed, MAX_BINDING, f"{path}.{member}", errs, _label_key, key=lambda name: name)

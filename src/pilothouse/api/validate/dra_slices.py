@@ -1,4 +1,4 @@
-"""Rules of resource.k8s.io/v1: the slices in which drivers publish their devices."""
+"""Validates resource.k8s.io/v1: the slices in which drivers publish their devices."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def _name(item: Object) -> str:
 
 
 def validate_slice(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """A new slice, or with `old` a changed one."""
+    """Validates a new slice; with `old`, a changed one."""
     spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}
     pool = spec.get("pool") or {}
     validate_driver_name(spec.get("driver", ""), "spec.driver", errs)
@@ -208,7 +208,7 @@ def _counters(holder: Object, name_member: str, path: str, errs: Errors) -> None
         validate_dns_label(key, f"{path}.counters", errs)
 
 
-# What one request may take of a capacity
+# Policies for how much of a capacity one request may take
 
 
 def _capacity(capacity: Object, shared: bool, path: str, errs: Errors) -> None:
@@ -275,7 +275,7 @@ def _valid_range(span: Object, default: Quantity, most: Quantity, path: str, err
 
 
 def _steps(step: Quantity, values: list[Quantity], most: Quantity, path: str, errs: Errors) -> None:
-    """`values` are the lowest that may be asked for, then those that must be some steps above it."""
+    """Check `values`: the first is the lowest possible, the others must exceed it by multiples of the step."""
     low, *others = values
     if low + step > most:
         errs.invalid(path, str(step), f"one step {low + step} is larger than capacity value: {most}")

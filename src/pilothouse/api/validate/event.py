@@ -1,6 +1,6 @@
-"""Rules of events, by the API group they are written through (apis/core/validation events.go).
+"""Validates events, by the API group through which they are written (apis/core/validation events.go).
 
-An event is checked in its stored form, that of core/v1, whichever group it came by.
+Both groups' events are validated in their stored form, which is that of core/v1.
 """
 
 from pilothouse.api import names
@@ -30,7 +30,7 @@ _ZERO = {"count": 0, "involvedObject": {}, "source": {}}
 
 
 def validate_event(event: Object, errs: Errors, *, strict: bool) -> None:
-    """A new event; `strict` when it came through events.k8s.io."""
+    """Validates a new event; `strict` if it was written through events.k8s.io."""
     _legacy(event, errs, "reportingController" if strict else "reportingComponent")
     if not strict:
         return
@@ -49,7 +49,7 @@ def validate_event(event: Object, errs: Errors, *, strict: bool) -> None:
 
 
 def validate_event_update(event: Object, old: Object, errs: Errors, *, strict: bool) -> None:
-    """Through events.k8s.io only the series of an event may change."""
+    """Validates a changed event; through events.k8s.io only its series may change."""
     _legacy(event, errs, "reportingController" if strict else "reportingComponent")
     if not strict:
         return

@@ -1,4 +1,4 @@
-"""Rules of flowcontrol.apiserver.k8s.io/v1: flow schemas and priority levels."""
+"""Validates flowcontrol.apiserver.k8s.io/v1: flow schemas and priority levels."""
 
 from math import ceil, log2
 
@@ -16,7 +16,7 @@ _NAMESPACE_INTRO = "each member of this list must be '*' or a DNS-1123 label; "
 
 
 def _everything(*groups: str) -> list[Object]:
-    """Rules for every request of these groups."""
+    """Rules that match every request of these groups."""
     return [
         {
             "subjects": [{"kind": "Group", "group": {"name": group}} for group in groups],
@@ -58,7 +58,7 @@ MANDATORY_LEVELS: dict[str, Object] = {
         },
     },
 }
-"""What the objects that every cluster must have say, and go on to say."""
+"""Specs of the mandatory objects, which must not be changed."""
 
 
 # Flow schemas
@@ -85,7 +85,7 @@ def validate_flow_schema(obj: Object, errs: Errors) -> None:
 
 
 def _schema_shown(spec: Object) -> Object:
-    """A schema's spec as upstream's internal type prints."""
+    """A flow schema's spec as upstream's internal type is printed."""
     method, listed = spec.get("distinguisherMethod"), spec.get("rules")
     return {
         "PriorityLevelConfiguration": {
@@ -134,7 +134,7 @@ def validate_flow_schema_update(obj: Object, old: Object, errs: Errors) -> None:
 
 
 def validate_conditions_status(obj: Object, old: Object, errs: Errors) -> None:
-    """The status of flow schemas as well as of priority levels."""
+    """Validates the status of a flow schema or priority level."""
     _conditions(obj, errs)
 
 
@@ -208,12 +208,12 @@ def _verbs(verbs: list[str], path: str, errs: Errors) -> None:
     if not verbs:
         errs.required(path, "verbs must contain at least one value")
     elif "*" in verbs:
-        _alone(verbs, "verbs", path, errs)
+        _check_wildcard(verbs, "verbs", path, errs)
     elif not set(verbs) <= set(_VERBS):
         errs.not_supported(path, verbs, _VERBS)
 
 
-def _alone(values: list[str], what: str, path: str, errs: Errors) -> None:
+def _check_wildcard(values: list[str], what: str, path: str, errs: Errors) -> None:
     if len(values) > 1 and "*" in values:
         errs.invalid(path, values, f"if '*' is present, must not specify other {what}")
 
@@ -224,15 +224,15 @@ def _resource_rule(rule: Object, path: str, errs: Errors) -> None:
     _verbs(rule.get("verbs") or [], f"{path}.verbs", errs)
     if not groups:
         errs.required(f"{path}.apiGroups", "resource rules must supply at least one api group")
-    _alone(groups, "api groups", f"{path}.apiGroups", errs)
+    _check_wildcard(groups, "api groups", f"{path}.apiGroups", errs)
     if not resources:
         errs.required(f"{path}.resources", "resource rules must supply at least one resource")
-    _alone(resources, "resources", f"{path}.resources", errs)
+    _check_wildcard(resources, "resources", f"{path}.resources", errs)
     if not namespaces and not rule.get("clusterScope"):
         why = "resource rules that are not cluster scoped must supply at least one namespace"
         errs.required(f"{path}.namespaces", why)
     elif "*" in namespaces:
-        _alone(namespaces, "namespaces", f"{path}.namespaces", errs)
+        _check_wildcard(namespaces, "namespaces", f"{path}.namespaces", errs)
     else:
         for i, namespace in enumerate(namespaces):
             wrong = [_NAMESPACE_INTRO + m for m in names.dns_label(namespace)]
@@ -245,7 +245,7 @@ def _non_resource_rule(rule: Object, path: str, errs: Errors) -> None:
     if not urls:
         errs.required(f"{path}.nonResourceURLs", "nonResourceURLs must contain at least one value")
     elif "*" in urls:
-        _alone(urls, "non-resource URLs", f"{path}.nonResourceURLs", errs)
+        _check_wildcard(urls, "non-resource URLs", f"{path}.nonResourceURLs", errs)
     else:
         for i, url in enumerate(urls):
             fault = _url_fault(url)
@@ -310,7 +310,7 @@ def _fixed_level(name: str, spec: Object, errs: Errors) -> None:
 
 
 def _level_shown(spec: Object) -> Object:
-    """A level's spec as upstream's internal type prints."""
+    """A priority level's spec as upstream's internal type is printed."""
     limited, exempt = spec.get("limited"), spec.get("exempt")
     shares = ("nominalConcurrencyShares", "lendablePercent")
     return {
@@ -392,5 +392,5 @@ def _queuing(queuing: Object, path: str, errs: Errors) -> None:
 
 
 def entropy_bits(queues: int, hand: int) -> int:
-    """Bits of hash that dealing a hand out of so many queues takes (shufflesharding.RequiredEntropyBits)."""
+    """Bits of hash needed to deal a hand out of so many queues (shufflesharding.RequiredEntropyBits)."""
     return ceil(log2(queues) * hand)

@@ -1,4 +1,4 @@
-"""What Go's encoding/json says of text that is no JSON, for messages that repeat it."""
+"""Finds the syntax error that Go's encoding/json reports for invalid JSON, for messages that contain it."""
 
 _SPACE = b" \t\r\n"
 _LITERALS = {ord("t"): b"true", ord("f"): b"false", ord("n"): b"null"}
@@ -10,11 +10,11 @@ _SHOWN = {ord("'"): r"'\''", ord("\\"): r"'\\'", 9: r"'\t'", 10: r"'\n'", 13: r"
 
 
 class _Fault(Exception):
-    """The message of the first fault."""
+    """The message of the first syntax error."""
 
 
 def syntax_error(data: bytes) -> str:
-    """The message for the first syntax error, "" when there is none."""
+    """The message for the first syntax error, "" if there is none."""
     try:
         scanner = _Scanner(data)
         scanner.value("looking for beginning of value")
@@ -23,13 +23,13 @@ def syntax_error(data: bytes) -> str:
             scanner.fail("after top-level value")
     except _Fault as fault:
         return str(fault)
-    except RecursionError:  # upstream bears ten thousand levels
+    except RecursionError:  # upstream's limit is ten thousand levels
         return _TOO_DEEP
     return ""
 
 
 class _Scanner:
-    """Walks one JSON text and raises at its first fault."""
+    """Scans a JSON text and raises at the first syntax error."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data

@@ -1,10 +1,10 @@
-"""Compressed lists of indexes, `0-2,5`, as indexed jobs keep them."""
+"""Parses compressed lists of indexes, such as `0-2,5`, in the status of indexed jobs."""
 
 from pilothouse.api.fields import quote
 
 
 def parse_indexes(text: str, completions: int) -> int:
-    """How many indexes a list names; ValueError when it is malformed, not increasing or too large."""
+    """The number of indexes in a list; raises ValueError if it is malformed, not increasing or out of range."""
     last: int | None = None
     total = 0
     for interval in text.split(",") if text else ():
@@ -17,7 +17,7 @@ def parse_indexes(text: str, completions: int) -> int:
 
 
 def overlap(completed: str, failed: str, completions: int) -> int | None:
-    """The first index that both lists name, None when there is none; malformed intervals are passed over."""
+    """The first index in both lists, None without one; malformed intervals are skipped."""
     if not completed or not failed:
         return None
     ours, theirs = _intervals(completed, completions), _intervals(failed, completions)

@@ -1,4 +1,4 @@
-"""Rules of a job's status: its terminal conditions never contradict its counters or its times."""
+"""Validates a job's status: terminal conditions must be consistent with its counters and times."""
 
 from pilothouse.api.fields import OMIT, Errors, Object
 from pilothouse.api.validate.apps import check_counts
@@ -8,7 +8,7 @@ _CONDITIONS = "status.conditions"
 
 
 class _Job:
-    """A job as the rules look at it."""
+    """The parts of a job that the rules use."""
 
     def __init__(self, obj: Object) -> None:
         self.spec: Object = obj.get("spec") or {}
@@ -23,7 +23,7 @@ class _Job:
 
 
 def validate_job_status(obj: Object, old: Object, errs: Errors) -> None:
-    """Only what the write changes is judged, so that jobs of older servers can still be finished."""
+    """Validates only what the update changes, so that jobs of older servers can still be completed."""
     new, before = _Job(obj), _Job(old)
     check_counts(new.status, ("active", "succeeded", "failed", "ready", "terminating"), errs)
     _uncounted(new.status.get("uncountedTerminatedPods") or {}, errs)
@@ -36,7 +36,7 @@ def validate_job_status(obj: Object, old: Object, errs: Errors) -> None:
 
 
 def _changed(new: _Job, before: _Job, *members: str) -> bool:
-    """Whether one of these members of the status changes, or with `@` an answer about the conditions."""
+    """Whether one of these status fields changes, or with `@`, whether a condition's status changes."""
     for member in members:
         if member[0] == "@":
             if getattr(new, member[1:]) != getattr(before, member[1:]):

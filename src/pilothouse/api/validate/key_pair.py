@@ -1,4 +1,4 @@
-"""What Go's crypto/tls says of a certificate and its key, for the warning about TLS secrets."""
+"""Reports the error of Go's crypto/tls for a certificate and its key, for the warning about TLS secrets."""
 
 import base64
 import binascii
@@ -8,7 +8,7 @@ from pilothouse.api.validate import pem
 
 
 def key_pair_fault(certificate: bytes, key: bytes) -> str:
-    """The first fault as tls.X509KeyPair words it, "" when the two are a pair."""
+    """The first error of tls.X509KeyPair, "" if certificate and key are a pair."""
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
 
@@ -48,7 +48,7 @@ def key_pair_fault(certificate: bytes, key: bytes) -> str:
 
 
 def _blocks(data: bytes, wanted: Callable[[str], bool]) -> tuple[list[bytes], list[str]]:
-    """The contents of the blocks of a wanted kind, and the kinds of the others."""
+    """Contents of the blocks of the wanted kind, and the kinds of the other blocks."""
     found, skipped = [], []
     for kind, text in pem.blocks(data):
         try:

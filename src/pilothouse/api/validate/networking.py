@@ -1,4 +1,4 @@
-"""Rules of networking.k8s.io/v1: ingresses, their classes, network policies, IP addresses, service CIDRs."""
+"""Validates networking.k8s.io/v1: ingresses, ingress classes, network policies, IP addresses, service CIDRs."""
 
 from collections.abc import Iterator
 
@@ -159,7 +159,7 @@ def _service(service: Object, path: str, errs: Errors) -> None:
 
 
 def _local_reference(reference: Object, path: str, errs: Errors, *, explain: bool) -> None:
-    """A reference by group, kind and name; `explain` for the wording of the rules that are not declared."""
+    """Validates a reference by group, kind and name; `explain` selects the messages of hand-written rules."""
     group = reference.get("apiGroup")
     if group is not None:
         validate_dns_subdomain(group, f"{path}.apiGroup", errs)
@@ -236,7 +236,7 @@ def _parameters(parameters: Object, path: str, errs: Errors) -> None:
 
 
 def validate_network_policy(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """A new policy, or with `old` a changed one, which may keep the subnets and label values it has."""
+    """Validates a new policy; with `old`, a changed one, which may keep its CIDRs and label values."""
     spec = obj.get("spec") or {}
     excuse = _has_bad_selector(old)
     known = {cidr for _, cidr in policy_cidrs(old)} if old is not None else set()
@@ -266,7 +266,7 @@ def _has_bad_selector(old: Object | None) -> bool:
 
 
 def policy_cidrs(obj: Object) -> Iterator[tuple[str, str]]:
-    """Every subnet that a policy names: (path, text)."""
+    """Yield every CIDR in a policy as (path, text)."""
     spec = obj.get("spec") or {}
     for direction, peers in (("ingress", "from"), ("egress", "to")):
         for i, rule in enumerate(spec.get(direction) or ()):
@@ -342,7 +342,7 @@ def network_policy_warnings(obj: Object) -> list[str]:
 
 
 def ip_address_name(name: str, prefix: bool = False) -> list[str]:
-    """The name of an IPAddress is that address, in canonical form."""
+    """Name rule: the name of an IPAddress is the address in canonical form."""
     return list(names.ip(name))
 
 
@@ -395,7 +395,7 @@ def _is_dual_stack(cidrs: list[str]) -> bool:
 
 
 def validate_service_cidr_update(obj: Object, old: Object, errs: Errors) -> None:
-    """A single-stack range may get a second one, nothing else may change."""
+    """Validates a changed ServiceCIDR: a single-stack range may get a second CIDR, nothing else may change."""
     new, before = ((o.get("spec") or {}).get("cidrs") or [] for o in (obj, old))
     if len(new) == len(before):
         for i, (cidr, was) in enumerate(zip(new, before, strict=True)):

@@ -1,4 +1,4 @@
-"""Rules of node.k8s.io/v1: runtime classes."""
+"""Validates node.k8s.io/v1: runtime classes."""
 
 from collections.abc import Hashable
 
@@ -28,7 +28,7 @@ def _node_selector(selector: dict[str, str] | None, errs: Errors) -> None:
 
 
 def _tolerations(tolerations: list[Object], errs: Errors) -> None:
-    """As those of pods, and no two alike."""
+    """Tolerations as in pods, but without duplicates."""
     path = "scheduling.tolerations"
     validate_tolerations(tolerations, path, errs)
     seen: set[Hashable] = set()

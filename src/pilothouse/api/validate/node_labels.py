@@ -1,4 +1,4 @@
-"""Deprecated node labels, and the warnings for selectors that still use them (pkg/api/node)."""
+"""Warns about node selectors that use deprecated node labels (pkg/api/node)."""
 
 from pilothouse.api import names
 from pilothouse.api.fields import Object
@@ -24,7 +24,7 @@ DEPRECATED = {
 
 
 def term_warnings(term: Object, path: str, *, check_values: bool = False) -> list[str]:
-    """Warnings for a node selector term; with `check_values` for values that can match no label, too."""
+    """Warnings for a node selector term; with `check_values` also for values that match no valid label."""
     out = []
     for i, expression in enumerate(term.get("matchExpressions") or ()):
         key, at = expression.get("key", ""), f"{path}.matchExpressions[{i}]"

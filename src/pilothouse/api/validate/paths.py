@@ -1,10 +1,10 @@
-"""Rules for file paths in volumes and mounts (apis/core/validation)."""
+"""Validates file paths in volumes and mounts (apis/core/validation)."""
 
 from pilothouse.api.fields import Errors
 
 
 def has_backsteps(path_text: str) -> bool:
-    """Whether one of the names of a path is `..`."""
+    """Whether a path contains the component `..`."""
     return "/../" in f"/{path_text}/"
 
 
@@ -14,14 +14,14 @@ def validate_no_backsteps(path_text: str, path: str, errs: Errors) -> None:
 
 
 def validate_descending(path_text: str, path: str, errs: Errors) -> None:
-    """A relative path that never goes up."""
+    """The path must be relative and must not contain `..`."""
     if path_text.startswith("/"):
         errs.invalid(path, path_text, "must be a relative path")
     validate_no_backsteps(path_text, path, errs)
 
 
 def validate_local_path(path_text: str, path: str, errs: Errors) -> None:
-    """A descending path whose first name does not start with two dots (ValidateLocalNonReservedPath)."""
+    """Like validate_descending; also, its first component must not begin with `..` (ValidateLocalNonReservedPath)."""
     validate_descending(path_text, path, errs)
     if path_text.startswith("..") and not path_text.startswith("../"):
         errs.invalid(path, path_text, "must not start with '..'")

@@ -1,18 +1,18 @@
-"""PEM blocks in text that may hold anything."""
+"""Finds PEM blocks in arbitrary text."""
 
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
 
 _MARK = re.compile(rb"-----(BEGIN|END) ([^-\n]{0,64})-----")
-"""Either end of a block. The kind is bounded, so each place of the text is looked at a bounded number of times."""
+"""Begin or end of a block. The length of the kind is limited, which bounds the work per character of the text."""
 _REST_OF_LINE = re.compile(rb"[ \t]*\r?\n")
 
 
 def blocks(data: bytes, *, own_line: bool = False) -> Iterator[tuple[str, bytes]]:
-    """Kind and text of each block: from a BEGIN to the next END of its kind, whatever stands between them.
+    """Kind and text of each block, from a BEGIN to the next END of the same kind, with anything in between.
 
-    own_line: nothing else may stand on the line of the BEGIN, and the text begins behind it.
+    With `own_line`, the BEGIN must be the only text on its line, and the block's text starts after that line.
     """
     ends: dict[bytes, list[int]] = {}
     for mark in _MARK.finditer(data):

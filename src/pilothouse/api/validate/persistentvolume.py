@@ -1,4 +1,4 @@
-"""Rules of persistent volumes (apis/core/validation)."""
+"""Validates persistent volumes (apis/core/validation)."""
 
 import posixpath
 
@@ -86,7 +86,7 @@ def validate_volume_spec(
     inline: bool = False,
     any_affinity_value: bool = False,
 ) -> None:
-    """A PersistentVolumeSpec; `inline` = one that stands in a VolumeAttachment."""
+    """Validates a PersistentVolumeSpec; `inline` if it is part of a VolumeAttachment."""
     if inline:
         _inline(spec, path, errs)
     if not spec.get("accessModes"):
@@ -212,7 +212,7 @@ def validate_volume(volume: Object, errs: Errors, old: Object | None = None) -> 
 
 
 def validate_volume_update(volume: Object, old: Object, errs: Errors) -> None:
-    """The source, the mode and a node affinity once given are fixed."""
+    """Validates a changed volume; source, mode and an existing node affinity are immutable."""
     validate_volume(volume, errs, old)
     spec, before = volume.get("spec") or {}, old.get("spec") or {}
     new_source, old_source = ({m: s[m] for m in SOURCES if m in s} for s in (spec, before))
@@ -232,7 +232,7 @@ def validate_volume_update(volume: Object, old: Object, errs: Errors) -> None:
 
 
 def _relabelled(old: Object, new: Object) -> Object:
-    """The old affinity with the beta labels renamed wherever the new one did so."""
+    """The old affinity with beta labels renamed where the new one renames them."""
     old_terms = (old.get("required") or {}).get("nodeSelectorTerms") or []
     new_terms = (new.get("required") or {}).get("nodeSelectorTerms") or []
     if len(old_terms) != len(new_terms):

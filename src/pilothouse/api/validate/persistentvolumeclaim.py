@@ -1,4 +1,4 @@
-"""Rules of persistent volume claims and of claim templates (apis/core/validation)."""
+"""Validates persistent volume claims and claim templates (apis/core/validation)."""
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
@@ -44,7 +44,7 @@ def validate_access_modes(modes: list[str], path: str, errs: Errors) -> None:
 
 
 def validate_claim_template(template: Object, path: str, errs: Errors) -> None:
-    """The template of a claim inside a pod: only labels and annotations of its metadata count."""
+    """Validates a claim template in a pod; only labels and annotations of its metadata are used."""
     metadata = template.get("metadata") or {}
     validate_annotations(metadata.get("annotations"), f"{path}.metadata.annotations", errs)
     validate_labels(metadata.get("labels"), f"{path}.metadata.labels", errs)
@@ -57,7 +57,7 @@ def validate_claim_template(template: Object, path: str, errs: Errors) -> None:
 def validate_claim_spec(
     spec: Object, path: str, errs: Errors, *, any_selector: bool = False, any_group: bool = False
 ) -> None:
-    """A PersistentVolumeClaimSpec; the flags excuse what the old object had."""
+    """Validates a PersistentVolumeClaimSpec; the flags allow invalid values that the old object has."""
     modes = spec.get("accessModes") or []
     if not modes:
         errs.required(f"{path}.accessModes", "at least 1 access mode is required")
@@ -132,12 +132,12 @@ def validate_claim(claim: Object, errs: Errors, old: Object | None = None) -> No
 
 
 def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
-    """A claim's spec is fixed, but for growing a bound one, its attributes class and the binding itself."""
+    """Validates a changed claim: immutable except a bound claim's size, its attributes class and its binding."""
     validate_claim(claim, errs, old)
     spec, before = claim.get("spec") or {}, old.get("spec") or {}
     new_spec, old_spec = dict(spec), dict(before)
     if not before.get("volumeName"):
-        _take(old_spec, new_spec, "volumeName")
+        _copy_member(old_spec, new_spec, "volumeName")
     _check_class(claim, old, new_spec, errs)
     bound = (claim.get("status") or {}).get("phase") == "Bound"
     requests = (new_spec.get("resources") or {}).get("requests")
@@ -146,7 +146,7 @@ def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
     if bound and requests is not None:
         new_spec["resources"] = {**new_spec["resources"], "requests": {**requests, "storage": old_size}}
     if bound and new_spec.get("volumeAttributesClassName") is not None:
-        _take(new_spec, old_spec, "volumeAttributesClassName")
+        _copy_member(new_spec, old_spec, "volumeAttributesClassName")
     if not equal(new_spec, old_spec):
         what = "spec is immutable after creation except resources.requests and volumeAttributesClassName"
         shown = diff(old_spec, new_spec, "core.PersistentVolumeClaimSpec")
@@ -159,7 +159,7 @@ def validate_claim_update(claim: Object, old: Object, errs: Errors) -> None:
     _check_attributes_class(spec, before, errs)
 
 
-def _take(target: Object, source: Object, member: str) -> None:
+def _copy_member(target: Object, source: Object, member: str) -> None:
     if member in source:
         target[member] = source[member]
     else:
@@ -167,7 +167,7 @@ def _take(target: Object, source: Object, member: str) -> None:
 
 
 def _check_class(claim: Object, old: Object, new_spec: Object, errs: Errors) -> None:
-    """The class may move from the beta annotation to the spec, and be given once where there was none."""
+    """The class may move from the beta annotation to the spec, and may be set once if there was none."""
     annotations, before = claim["metadata"].get("annotations") or {}, old["metadata"].get("annotations") or {}
     name, old_name = new_spec.get("storageClassName"), (old.get("spec") or {}).get("storageClassName")
     noted = before.get(BETA_CLASS)

@@ -1,4 +1,4 @@
-"""Rules of validating and mutating admission policies and their bindings."""
+"""Validates validating and mutating admission policies and their bindings."""
 
 import re
 from collections.abc import Sequence
@@ -88,7 +88,7 @@ def validate_mutating_policy(obj: Object, errs: Errors) -> None:
 
 
 def _head(spec: Object, errs: Errors, expressions: Expressions, operations: tuple[str, ...]) -> None:
-    """What both kinds of policy begin with; `operations` are those that are allowed, () = all."""
+    """Validates the fields common to both kinds; `operations` are the allowed ones, () = all."""
     policy, constraints = spec.get("failurePolicy"), spec.get("matchConstraints")
     if policy is None:
         errs.required("spec.failurePolicy")
@@ -285,7 +285,7 @@ def validate_policy_status(obj: Object, old: Object, errs: Errors) -> None:
 
 
 def validate_validating_binding(obj: Object, errs: Errors) -> None:
-    """The absence of a policy name and of actions is declared with the types upstream, and reported last."""
+    """Upstream declares the required policy name and actions with the types, so they are reported last."""
     spec, declared = obj.get("spec") or {}, Errors()
     _binding(spec, errs, declared)
     _validation_actions(spec.get("validationActions") or [], errs, declared)

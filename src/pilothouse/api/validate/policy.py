@@ -1,4 +1,4 @@
-"""Rules of policy/v1: pod disruption budgets."""
+"""Validates policy/v1: pod disruption budgets."""
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.apps import validate_at_most_100_percent, validate_int_or_percent
@@ -13,7 +13,7 @@ _EVICTION_POLICIES = ("AlwaysAllow", "IfHealthyBudget")
 
 
 def validate_budget(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """A new budget, or with `old` a changed one, whose selector may keep values that are no label values."""
+    """Validates a new budget; with `old`, a changed one, whose selector may keep invalid label values."""
     spec = obj.get("spec") or {}
     available, unavailable = spec.get("minAvailable"), spec.get("maxUnavailable")
     policy = spec.get("unhealthyPodEvictionPolicy")

@@ -1,4 +1,4 @@
-"""Rules of resource quotas and limit ranges (apis/core/validation)."""
+"""Validates resource quotas and limit ranges (apis/core/validation)."""
 
 from collections.abc import Sequence
 
@@ -56,7 +56,7 @@ def _quota_spec(spec: Object, errs: Errors) -> None:
 
 
 class _Misfits:
-    """How many of a quota's resources a scope cannot apply to; worked out once for each scope."""
+    """Counts the resources of a quota to which a scope cannot apply, once for each scope."""
 
     def __init__(self, hard: Object) -> None:
         self._standard = [name for name in hard if is_quota_standard(name)]
@@ -119,7 +119,7 @@ def _scope_selector(spec: Object, hard: Object, errs: Errors) -> None:
 
 
 def _shown_selector(expressions: Sequence[Object]) -> Object:
-    """The selector with the member names of upstream's internal type, as its messages have it."""
+    """The selector with the field names of upstream's internal type, as messages show it."""
     return {
         "MatchExpressions": [
             {
@@ -133,7 +133,7 @@ def _shown_selector(expressions: Sequence[Object]) -> Object:
 
 
 def validate_quota_update(quota: Object, old: Object, errs: Errors) -> None:
-    """Scopes are fixed."""
+    """Validates a changed quota; its scopes are immutable."""
     spec = quota.get("spec") or {}
     _quota_spec(spec, errs)
     if set(spec.get("scopes") or ()) != set((old.get("spec") or {}).get("scopes") or ()):
@@ -141,7 +141,7 @@ def validate_quota_update(quota: Object, old: Object, errs: Errors) -> None:
 
 
 def quota_warnings(quota: Object) -> list[str]:
-    """Warnings for hard limits that make no sense together (resourcequota strategy)."""
+    """Warnings for hard limits that are useless together (resourcequota strategy)."""
     hard, out = (quota.get("spec") or {}).get("hard") or {}, []
     for name in ("cpu", "memory"):
         shown, limit = f"requests.{name}" if f"requests.{name}" in hard else name, f"limits.{name}"
@@ -187,7 +187,7 @@ def _limit(limit: Object, kind: str, path: str, errs: Errors) -> None:
 
 
 def _bounds(name: str, given: dict[str, str], path: str, errs: Errors) -> None:
-    """The bounds of one resource against each other."""
+    """Validates the bounds of one resource against each other."""
 
     def above(one: str, two: str, field: str, shown: str, what: str) -> None:
         if one in given and two in given and amount(given[one]) > amount(given[two]):

@@ -1,4 +1,4 @@
-"""Rules of rbac.authorization.k8s.io/v1: roles and role bindings."""
+"""Validates rbac.authorization.k8s.io/v1: roles and role bindings."""
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
@@ -20,7 +20,7 @@ def validate_role_update(obj: Object, old: Object, errs: Errors) -> None:
 
 
 def validate_cluster_role(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """A new cluster role, or with `old` a changed one, whose selectors may keep bad label values."""
+    """Validates a new cluster role; with `old`, a changed one, whose selectors may keep invalid label values."""
     for i, rule in enumerate(obj.get("rules") or ()):
         _rule(rule, f"rules[{i}]", False, errs)
     aggregation = obj.get("aggregationRule")

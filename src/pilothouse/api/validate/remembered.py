@@ -1,4 +1,4 @@
-"""Rules that remember what they had nothing against: the pods of one template bring the same parts again and again."""
+"""Caches values that passed a rule, because pods made from one template have the same parts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,15 +9,15 @@ from pilothouse.api.fields import Errors
 from pilothouse.caches import Known
 
 REMEMBERED = 1024
-"""Values of each rule; when there are more, all are forgotten."""
+"""Values that are remembered per rule; all are dropped when there are more."""
 LARGEST = 1024
-"""Characters of a value that is remembered; larger ones are asked about each time."""
+"""Longest value that is remembered, in characters of JSON."""
 
 
 class RememberedRule:
-    """A rule (value, path, errs, *context) that is asked once for each JSON value in each context.
+    """A rule (value, path, errs, *context) that is evaluated once per JSON value and context.
 
-    The rule must depend on nothing else. Only values without a cause are remembered, so paths do not matter.
+    The rule must depend on nothing else. Only valid values are remembered, so paths do not matter.
     """
 
     __slots__ = ("_known", "_rule")
@@ -27,7 +27,7 @@ class RememberedRule:
         self._known = Known("pod_parts", LARGEST, REMEMBERED)
 
     def __call__(self, value: Any, path: str, errs: Errors, *context: Any) -> None:
-        text = orjson.dumps(value).decode()  # the bytes of orjson take 4 KB, however short they are
+        text = orjson.dumps(value).decode()  # orjson's bytes objects take 4 KB, however short
         if ((text, *context) if context else text) in self._known:
             return
         before = len(errs)

@@ -1,4 +1,4 @@
-"""Resource names and quantities: of containers, pods, nodes, quotas, limit ranges (apis/core/helper)."""
+"""Validates resource names and quantities of containers, pods, nodes, quotas, limit ranges (apis/core/helper)."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -32,22 +32,22 @@ NameRule = Callable[[str, str, Errors], None]
 
 
 LISTED_LIMIT = 1024
-"""Characters of the pod's claims that a message names: it stands there for each wrong one. Upstream names all."""
+"""Characters of the pod's claims that a message lists, because each wrong claim repeats it. Upstream lists all."""
 
 amount = quantity.parse
-"""The number a quantity stands for; short texts are remembered, for the same few come again and again."""
+"""Parses a quantity; short texts are cached, because the same few occur very often."""
 
 
 @memo("quantities", longest=40, most=4096)
 def is_whole(text: str) -> bool:
-    """Whether there is no fraction, to the thousandth; what is too large wraps as upstream's int64 does."""
+    """Whether there is no fraction down to thousandths; values beyond an int64 wrap as in upstream."""
     number = amount(text)
     if abs(number.unscaled) < 2**63:
         return number.milli_value() % 1000 == 0
     thousandths = number.rounded_up(quantity.MILLI)
     exponent = thousandths.scale - quantity.MILLI
     if exponent >= 64:
-        return True  # a multiple of 2**64: nothing is left of it in an int64
+        return True  # a multiple of 2**64 is 0 in an int64
     milli = thousandths.unscaled * 10**exponent & (2**64 - 1)
     return (milli - 2**64 if milli >= 2**63 else milli) % 1000 == 0
 
@@ -67,7 +67,7 @@ def is_extended(name: str) -> bool:
 
 
 def overcommits(name: str) -> bool:
-    """Whether a request may be lower than the limit."""
+    """Whether the request may be lower than the limit."""
     return is_native(name) and not is_huge_page(name)
 
 
@@ -119,7 +119,7 @@ def validate_positive_quantity(text: str, path: str, errs: Errors) -> None:
 
 
 def validate_quantity(name: str, text: str, path: str, errs: Errors) -> None:
-    """An amount of a resource: not negative, and whole where things are counted."""
+    """Validates an amount: not negative, and an integer for countable resources."""
     validate_nonnegative_quantity(text, path, errs)
     if (name in COUNTED or is_extended(name)) and not is_whole(text):
         errs.invalid(path, text, NOT_INTEGER)
@@ -132,14 +132,14 @@ def validate_basic_quantity(text: str, path: str, errs: Errors) -> None:
 
 
 def validate_quantities(listed: Mapping[str, str] | None, path: str, errs: Errors, rule: NameRule) -> None:
-    """A ResourceList whose names follow `rule`."""
+    """Validates a ResourceList, with `rule` for the names."""
     for name, text in sorted((listed or {}).items()):
         rule(name, f"{path}[{name}]", errs)
         validate_quantity(name, text, f"{path}[{name}]", errs)
 
 
 def huge_page_fault(name: str, text: str) -> bool:
-    """Whether an amount of huge pages is no multiple of their size; False for other resources."""
+    """Whether an amount of huge pages is not a multiple of their size; False for other resources."""
     if not is_huge_page(name):
         return False
     try:
@@ -148,7 +148,7 @@ def huge_page_fault(name: str, text: str) -> bool:
         return True
     if size.sign() <= 0 or size.milli_value() % 1000 != 0:
         return True
-    whole = size.value()  # 0 when it is too large for an int64: no amount is a multiple of that
+    whole = size.value()  # 0 if it exceeds an int64: no amount is a multiple of that
     return whole == 0 or amount(text).value() % whole != 0
 
 
@@ -166,7 +166,7 @@ def validate_requirements(
     claims: frozenset[str] = frozenset(),
     any_huge_page: bool = False,
 ) -> None:
-    """Requests and limits of a container or a whole pod; `claims` are the names of the pod's claims."""
+    """Validates requests and limits of a container or pod; `claims` are the names of the pod's claims."""
     limits, requests = requirements.get("limits") or {}, requirements.get("requests") or {}
     limits_path, requests_path = f"{path}.limits", f"{path}.requests"
     for name, text in sorted(limits.items()):
@@ -194,9 +194,9 @@ def validate_requirements(
 
 
 def validate_claim_names(claims: list[Object], path: str, errs: Errors, known: frozenset[str]) -> None:
-    """The claims a container uses: each once, and each one of the pod's."""
+    """Validates the claims that a container uses: each once, and each must be one of the pod's."""
     seen: set[str] = set()
-    parts: Counter[str] = Counter()  # how often a claim stands in `seen`, whole or one request of it
+    parts: Counter[str] = Counter()  # how often a claim is in `seen`, as a whole or with one of its requests
     shown = claims and _listed(known)
     for i, claim in enumerate(claims):
         at, name, request = f"{path}[{i}]", claim.get("name", ""), claim.get("request", "")
@@ -223,7 +223,7 @@ def validate_claim_names(claims: list[Object], path: str, errs: Errors, known: f
 
 
 def _listed(known: frozenset[str]) -> str:
-    """The names of the pod's claims as the end of a message."""
+    """The names of the pod's claims, for the end of a message."""
     if not known:
         return " which is empty"
     text = ", ".join(sorted(known))
@@ -231,7 +231,7 @@ def _listed(known: frozenset[str]) -> str:
 
 
 def fractional_warning(path: str, listed: Mapping[str, str] | None, name: str) -> list[str]:
-    """The warning for a byte amount that has a fraction."""
+    """The warning for a fractional number of bytes."""
     text = (listed or {}).get(name)
     if text is None or is_whole(text):
         return []

@@ -1,4 +1,4 @@
-"""Rules of scheduling.k8s.io/v1: priority classes."""
+"""Validates scheduling.k8s.io/v1: priority classes."""
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import immutable_field

@@ -1,4 +1,4 @@
-"""Rules of secrets and config maps (apis/core/validation)."""
+"""Validates secrets and config maps (apis/core/validation)."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ _NEEDED = {
 
 
 def _bytes(text: str) -> int:
-    """How many bytes a base64 text stands for."""
+    """The number of bytes that a base64 text encodes."""
     return len(text) // 4 * 3 - text.count("=", -2) if text else 0
 
 

@@ -1,4 +1,4 @@
-"""Rules of services and endpoints (apis/core/validation)."""
+"""Validates services and endpoints (apis/core/validation)."""
 
 from collections.abc import Sequence
 
@@ -46,7 +46,7 @@ def needs_health_check(spec: Object) -> bool:
 
 
 def validate_service(service: Object, errs: Errors, old: Object | None = None) -> None:
-    """A service as it is to be stored; `old` excuses addresses it had before."""
+    """Validates a service as it will be stored; addresses in `old` are allowed."""
     spec, before = service.get("spec") or {}, (old or {}).get("spec") or {}
     kind, ports, headless = spec.get("type", ""), spec.get("ports") or [], is_headless(spec)
     _topology(service["metadata"].get("annotations") or {}, errs)
@@ -154,7 +154,7 @@ def _session_affinity(spec: Object, errs: Errors) -> None:
 
 
 def validate_cluster_ip_fields(spec: Object, errs: Errors, before: Object | None = None) -> None:
-    """The members about cluster IPs fit together; also asked before addresses are given."""
+    """Check that the fields about cluster IPs are consistent; also called before addresses are allocated."""
     if spec.get("type") == "ExternalName":
         return
     single, listed = spec.get("clusterIP", ""), spec.get("clusterIPs") or []
@@ -203,7 +203,7 @@ def _cluster_ips_bad(listed: Sequence[str], path: str, errs: Errors, old: frozen
 
 
 def validate_non_special_ip(address: str, path: str, errs: Errors) -> None:
-    """No address that means something else on every node (ValidateNonSpecialIP)."""
+    """Refuse unspecified, loopback, link-local and multicast addresses (ValidateNonSpecialIP)."""
     parsed = names.parse_ip(address)
     if parsed is None:
         errs.invalid(path, address, "must be a valid IP address")
@@ -221,7 +221,7 @@ def validate_non_special_ip(address: str, path: str, errs: Errors) -> None:
 
 
 def _port_numbers(ports: Sequence[Object], kind: str, errs: Errors) -> None:
-    """Node ports only where the type has them, and no pair of protocol and port twice."""
+    """Node ports need a type that uses them, and each pair of protocol and node port must be unique."""
     if kind == "ClusterIP":
         for i, port in enumerate(ports):
             if port.get("nodePort"):
@@ -304,7 +304,7 @@ def _internal_traffic(spec: Object, errs: Errors) -> None:
 
 
 def validate_service_update(service: Object, old: Object, errs: Errors) -> None:
-    """What may change, then all the rules of a new one."""
+    """Validates what may change, then applies all rules for new services."""
     spec, before = service.get("spec") or {}, old.get("spec") or {}
     if "ExternalName" not in (spec.get("type"), before.get("type")):
         _cluster_ips_change(spec, before, errs)
@@ -373,7 +373,7 @@ def validate_service_status_update(service: Object, old: Object, errs: Errors) -
 def validate_load_balancer_status(
     status: Object, kind: str, path: str, errs: Errors, old_ips: set[str] | frozenset[str] = frozenset()
 ) -> None:
-    """Where a load balancer is reached; `kind` is the type of its service."""
+    """Validates the addresses of a load balancer; `kind` is the type of its service."""
     ingress = status.get("ingress") or []
     if kind != "LoadBalancer" and ingress:
         errs.forbidden(f"{path}.ingress", "may only be used when `spec.type` is 'LoadBalancer'")
@@ -431,7 +431,7 @@ def service_warnings(service: Object) -> list[str]:
 
 
 def validate_endpoints(endpoints: Object, errs: Errors, old: Object | None = None) -> None:
-    """The subsets of Endpoints; addresses that the old object had are let pass."""
+    """Validates the subsets of Endpoints; addresses in the old object are allowed."""
     before = (old or {}).get("subsets") or ()
     members = ("addresses", "notReadyAddresses")
     old_ips = {a.get("ip", "") for s in before for m in members for a in s.get(m) or ()}

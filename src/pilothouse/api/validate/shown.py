@@ -1,4 +1,4 @@
-"""Values as messages print them where upstream's types decide: map keys sorted, Go member names."""
+"""Formats values as messages show upstream's internal types: sorted map keys, Go field names."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,12 +7,12 @@ from pilothouse.api.fields import Object
 
 
 def sorted_map(members: Mapping[str, Any] | None) -> Object | None:
-    """A map with its keys in order, None when it is empty: Go has no empty map from a missing member."""
+    """A map with sorted keys; None if it is empty, because absent and empty maps are the same in Go."""
     return dict(sorted(members.items())) if members else None
 
 
 def label_selector(selector: Object | None) -> Object | None:
-    """A meta/v1 LabelSelector: its members in the order of the type."""
+    """A meta/v1 LabelSelector with its fields in the type's order."""
     if selector is None:
         return None
     out: Object = {}
@@ -24,7 +24,7 @@ def label_selector(selector: Object | None) -> Object | None:
 
 
 def node_selector(selector: Object | None) -> Object | None:
-    """A core NodeSelector, whose internal type has no JSON names."""
+    """A core NodeSelector with Go field names, since its internal type has no JSON names."""
     if selector is None:
         return None
     return {"NodeSelectorTerms": node_selector_terms(selector.get("nodeSelectorTerms") or ())}
@@ -36,7 +36,7 @@ def node_selector_terms(terms: Sequence[Object]) -> list[Object] | None:
 
 
 def node_selector_term(term: Object) -> Object:
-    """One of those terms."""
+    """One term of a core NodeSelector."""
     return {m[0].upper() + m[1:]: _requirements(term.get(m)) for m in ("matchExpressions", "matchFields")}
 
 

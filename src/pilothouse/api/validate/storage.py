@@ -1,4 +1,4 @@
-"""Rules of storage.k8s.io/v1: classes, CSI drivers and nodes, capacities, attachments."""
+"""Validates storage.k8s.io/v1: classes, CSI drivers and nodes, capacities, attachments."""
 
 from typing import Any
 
@@ -181,7 +181,7 @@ def validate_csi_driver_update(obj: Object, old: Object, errs: Errors) -> None:
 
 
 def csi_driver_warnings(obj: Object) -> list[str]:
-    """Tokens that go to a driver in its volume context end up in logs (KEP-5538)."""
+    """Warns about tokens that a driver gets in its volume context, where they may be logged (KEP-5538)."""
     spec = _spec(obj)
     if not spec.get("tokenRequests") or spec.get("serviceAccountTokenInSecrets") is not None:
         return []
@@ -232,7 +232,7 @@ def _node_driver(driver: Object, path: str, seen: set[str], errs: Errors) -> Non
 
 
 def validate_csi_node_update(obj: Object, old: Object, errs: Errors) -> None:
-    """Of a driver that is there only the count of volumes may change."""
+    """Validates a changed CSINode: of existing drivers only the volume count may change."""
     validate_csi_node(obj, errs)
     by_name: dict[str, list[Object]] = {}
     for driver in _spec(obj).get("drivers") or ():
@@ -255,7 +255,7 @@ def _driver_shown(driver: Object) -> Object:
 
 
 def validate_capacity(obj: Object, errs: Errors, old: Object | None = None) -> None:
-    """A new capacity, or with `old` a changed one, whose topology may keep bad label values."""
+    """Validates a new capacity; with `old`, a changed one, whose topology may keep invalid label values."""
     excuse = old is not None and selector_has_invalid_value(old.get("nodeTopology"))
     validate_label_selector(obj.get("nodeTopology"), "nodeTopology", errs, allow_invalid_values=excuse)
     validate_dns_subdomain(obj.get("storageClassName", ""), "storageClassName", errs)
@@ -276,7 +276,7 @@ def validate_capacity_update(obj: Object, old: Object, errs: Errors) -> None:
 
 
 def validate_attachment(obj: Object, errs: Errors) -> None:
-    """A new attachment; v1 looks at the names more closely than the older versions did."""
+    """Validates a new attachment; v1 checks names more strictly than older versions."""
     _attachment(obj, errs)
     spec = _spec(obj)
     attacher, volume = spec.get("attacher", ""), (spec.get("source") or {}).get("persistentVolumeName")
@@ -319,7 +319,7 @@ def _volume_error(error: Object, path: str, errs: Errors) -> None:
 
 
 def validate_attachment_update(obj: Object, old: Object, errs: Errors) -> None:
-    """The rules of new attachments twice, as upstream's strategy adds them up; the spec never changes."""
+    """Applies the rules for new attachments twice, as upstream's strategy does; the spec is immutable."""
     _attachment(obj, errs)
     _attachment(obj, errs)
     immutable_field(_attachment_shown(_spec(obj)), _attachment_shown(_spec(old)), "spec", errs)

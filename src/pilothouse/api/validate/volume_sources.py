@@ -1,4 +1,4 @@
-"""Volume sources that pods and persistent volumes share, and those of each (apis/core/validation)."""
+"""Validates volume sources of pods and of persistent volumes (apis/core/validation)."""
 
 from collections.abc import Callable, Mapping
 
@@ -32,7 +32,7 @@ _BLOB_URI = "https://{account-name}.blob.core.windows.net/{container-name}/{disk
 
 
 def need(*members: str) -> Rule:
-    """A rule that only asks for members."""
+    """Returns a rule that only requires fields."""
 
     def rule(source: Object, path: str, errs: Errors) -> None:
         for member in members:
@@ -84,7 +84,7 @@ def nfs(source: Object, path: str, errs: Errors) -> None:
 
 
 def _initiator_fault(name: str) -> str:
-    """What is wrong with an iSCSI name: "prefix", "format" or nothing."""
+    """The error in an iSCSI name: "prefix", "format" or none."""
     for prefix, pattern in (("iqn", _IQN), ("eui", _EUI), ("naa", _NAA)):
         if name.startswith(prefix):
             good = pattern.search(name) if pattern is _IQN else pattern.fullmatch(name)
@@ -121,7 +121,7 @@ def iscsi(source: Object, path: str, errs: Errors) -> None:
 
 
 def iscsi_name_too_long(name: str, source: Object) -> str:
-    """The message for a volume name that leaves no room in an initiator name, "" when it fits."""
+    """The message for a volume name that makes the initiator name too long, "" if it is short enough."""
     if source.get("initiatorName") is None or names.size(f"{name}:{source.get('targetPortal', '')}") <= 64:
         return ""
     return (
@@ -177,7 +177,7 @@ def quobyte(source: Object, path: str, errs: Errors) -> None:
 
 
 def _is_host_port(text: str) -> bool:
-    """Whether Go's net.SplitHostPort takes it."""
+    """Whether Go's net.SplitHostPort accepts a text."""
     host, colon, _ = text.rpartition(":")
     if not colon:
         return False
@@ -327,10 +327,10 @@ def _secret_reference(reference: Object, path: str, errs: Errors) -> None:
 def validate_one_source(
     holder: Object, path: str, errs: Errors, rules: Mapping[str, Rule], shown: Mapping[str, str]
 ) -> None:
-    """Apply the rule of the only source.
+    """Check that exactly one source is set, and apply its rule.
 
-    `shown` has the paths that upstream names otherwise than the member, those for a second source under
-    "+member", "" there where a second one is let pass.
+    `shown` has the paths for which upstream does not use the field's name; "+field" is the path for a second
+    source, and "" allows that field as a second source.
     """
     count = 0
     for member, rule in rules.items():

@@ -1,1 +1,1 @@
-"""The JSON subset of YAML, read and written."""
+"""Reads and writes the JSON subset of YAML."""

@@ -1,7 +1,7 @@
-"""The JSON subset of YAML that the API accepts, as sigs.k8s.io/yaml turns it into JSON.
+"""Reads the JSON subset of YAML that the API accepts, as sigs.k8s.io/yaml converts it to JSON.
 
-The events of libyaml's parser become plain values one by one: no tree of nodes is built, so that a body takes
-little more memory than its value.
+Events of libyaml's parser are converted to plain values one by one without a node tree, so that reading takes
+little more memory than the resulting value.
 """
 
 from typing import Any
@@ -25,16 +25,16 @@ from pilothouse.api.yaml.writer import dump
 __all__ = ["Document", "YAMLError", "dump", "parse"]
 
 MAX_ALIASED = 3 * 1024 * 1024
-"""Bytes of JSON that the aliases of a document may add: as much as a whole body may have."""
+"""Bytes of JSON that a document's aliases may add: as many as a whole body may have."""
 
 MAX_REPEATED, MAX_REPEATED_CHARS = 100, 64 * 1024
-"""Repeated keys that are told, as many as sigs.k8s.io/json tells errors, and their characters together."""
+"""Repeated keys that are reported, as many as sigs.k8s.io/json reports, and the characters of all together."""
 
 MAX_TAGS = 100
-"""%TAG directives of a stream: libyaml compares each with all before it."""
+"""%TAG directives allowed in a stream, because libyaml compares each with all earlier ones."""
 
 _FEW, _MANY = 400_000, 4_000_000
-"""Values up to which 99 of 100 may come from aliases, and from which on 10 of 100 may (go-yaml allowedAliasRatio)."""
+"""Up to _FEW values, 99 % may come from aliases; from _MANY values on, 10 % (go-yaml allowedAliasRatio)."""
 
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT_TAGS = frozenset(("!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:binary"))
@@ -46,14 +46,14 @@ _MERGE: Any = object()
 
 
 class Document:
-    """One parsed document: its value, and the lines of keys that were set before."""
+    """A parsed document: its value, and the lines of repeated keys."""
 
     def __init__(self, value: Any, repeated: list[tuple[int, str]]) -> None:
         self.value = value
         self.repeated = repeated
 
     def strict_error(self) -> str:
-        """What the strict converter says of repeated keys, "" when there are none."""
+        """The strict converter's message about repeated keys, "" if there are none."""
         if not self.repeated:
             return ""
         lines = [f"  line {line}: key {_show_key(key)} already set in map" for line, key in self.repeated]
@@ -65,10 +65,10 @@ def _show_key(key: str) -> str:
 
 
 class _Frame:
-    """A mapping or sequence that is not complete yet, or a complete value.
+    """A mapping or sequence under construction, or a complete value.
 
-    size: about the bytes of JSON that it takes. nodes: the values in it, as go-yaml counts them. height: its levels.
-    key: of a mapping, the key whose value comes next.
+    size: approximate bytes of its JSON. nodes: number of values in it, as go-yaml counts them. height: its
+    levels. key: in a mapping, the key whose value comes next.
     """
 
     __slots__ = ("anchor", "height", "key", "merged", "nodes", "size", "value")
@@ -84,7 +84,7 @@ class _Frame:
 
 
 class _Builder:
-    """Puts the value of one document together."""
+    """Builds the value of one document from parser events."""
 
     def __init__(self) -> None:
         self.value: Any = None
@@ -95,7 +95,7 @@ class _Builder:
         self.decoded = self.aliased = self.added = 0
 
     def scalar(self, event: Any) -> None:
-        """Take a scalar: a key, a merge key, an item or a member's value."""
+        """Add a scalar: a key, a merge key, an item or a member's value."""
         text, stack = event.value, self.stack
         self.decoded += 1
         frame = stack[-1] if stack else None
@@ -136,7 +136,7 @@ class _Builder:
         self.put(frame.value, frame.size, frame.nodes, frame.height, event)
 
     def alias(self, event: Any) -> None:
-        """Put a copy of what an anchor names, as far as the whole stays in proportion."""
+        """Add a copy of an anchor's value, within the limits for aliases."""
         found = self.anchors.get(event.anchor)
         if found is None:
             raise YAMLError(f"yaml: unknown anchor '{event.anchor}' referenced")
@@ -152,7 +152,7 @@ class _Builder:
         self.put(_copy(found.value), found.size, 1 + found.nodes, found.height, event)
 
     def put(self, value: Any, size: int, nodes: int, height: int, event: Any) -> None:
-        """Give a complete value to the mapping or sequence that it stands in."""
+        """Add a complete value to the innermost open mapping or sequence."""
         if not self.stack:
             self.value = value
             return
@@ -173,7 +173,7 @@ class _Builder:
             frame.key = _NO_KEY
 
     def key(self, frame: _Frame, value: Any, event: Any) -> None:
-        """Take a key; a repeated one is noted."""
+        """Add a key; records repeated ones."""
         if isinstance(value, dict | list):
             raise YAMLError(f"yaml: invalid map key: {_sort(value)}")
         frame.key = key = key_text(value)
@@ -187,12 +187,12 @@ class _Builder:
 
 
 def _sort(value: Any) -> str:
-    """What Go calls a mapping or a sequence."""
+    """Go's name for a mapping or a sequence."""
     return "map" if isinstance(value, dict) else "slice"
 
 
 def _merge(merged: dict[str, Any] | None, value: Any) -> dict[str, Any]:
-    """The members that merge keys bring in: the first of several counts."""
+    """The members from merge keys; the first of several values for a key counts."""
     out = {} if merged is None else merged
     for part in value if isinstance(value, list) else [value]:
         if not isinstance(part, dict):
@@ -203,7 +203,7 @@ def _merge(merged: dict[str, Any] | None, value: Any) -> dict[str, Any]:
 
 
 def _is_excessive(aliased: int, decoded: int) -> bool:
-    """Whether too large a share of the values comes from aliases."""
+    """Whether too many of the values come from aliases."""
     if aliased <= 100 or decoded <= 1000:
         return False
     if decoded <= _FEW:
@@ -216,14 +216,14 @@ def _is_excessive(aliased: int, decoded: int) -> bool:
 
 
 def _copy(value: Any) -> Any:
-    """A copy: later steps change what they are given."""
+    """Copy a value, because later steps change it in place."""
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
 def parse(data: bytes) -> Document:
-    """The first document of a YAML stream; YAMLError with upstream's words."""
+    """Parse the first document of a YAML stream; raises YAMLError with upstream's message."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -243,7 +243,7 @@ def parse(data: bytes) -> Document:
 
 
 def _read(parser: Any) -> Document:
-    """The document as its events come in; what is no YAML at all is told before what stands for no JSON."""
+    """Build the document from events; YAML syntax errors take precedence over values that JSON does not have."""
     builder, event = _Builder(), parser.get_event
     try:
         while True:
@@ -259,7 +259,7 @@ def _read(parser: Any) -> Document:
                 builder.end(found)
             elif kind is AliasEvent:
                 builder.alias(found)
-            elif kind in _ENDS:  # what follows the first document is not read
+            elif kind in _ENDS:  # text after the first document is not read
                 return Document(builder.value, builder.repeated)
     except YAMLError:
         while not isinstance(event(), _ENDS):
@@ -268,7 +268,7 @@ def _read(parser: Any) -> Document:
 
 
 def _message(error: yaml.MarkedYAMLError) -> str:
-    """libyaml's problem as go-yaml words it: a parser's lines count from 0, and line 0 is not shown."""
+    """Convert libyaml's message to go-yaml's: the parser counts lines from 0, and line 0 is not shown."""
     line = 0
     for mark in (error.problem_mark, error.context_mark):
         if mark is not None and mark.line:

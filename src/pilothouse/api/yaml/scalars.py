@@ -1,4 +1,4 @@
-"""What a plain scalar of YAML stands for: null, a boolean, a number or text, as go-yaml resolves it."""
+"""Resolves plain YAML scalars as go-yaml does: null, a boolean, a number or text."""
 
 import math
 import re
@@ -11,18 +11,18 @@ FALSE = frozenset(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off",
 NULL = frozenset(("", "~", "null", "Null", "NULL"))
 
 LONGEST_NUMBER = 400
-"""Characters of a number: longer ones are text, so that no expression looks through megabytes."""
+"""Longest number in characters; longer scalars are text, so that regular expressions never scan megabytes."""
 
 _WORDS: dict[str, Any] = dict.fromkeys(NULL) | dict.fromkeys(TRUE, True) | dict.fromkeys(FALSE, False)
 _NUMERIC = frozenset("0123456789+-.")
 
 
 class YAMLError(ValueError):
-    """The text is no YAML, or no YAML that stands for JSON; the message is upstream's."""
+    """The text is not YAML, or has values that JSON does not have; the message is upstream's."""
 
 
 def resolve(text: str) -> Any:
-    """The JSON value of a plain scalar; YAMLError for a number that JSON does not have."""
+    """The JSON value of a plain scalar; raises YAMLError for a number that JSON does not have."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _NUMERIC or len(text) > LONGEST_NUMBER:
@@ -37,7 +37,7 @@ def resolve(text: str) -> Any:
 
 
 def key_text(value: Any) -> str:
-    """A scalar as the key of a JSON object: numbers and booleans are spelt out."""
+    """A scalar as the key of a JSON object; numbers and booleans become text."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -62,7 +62,7 @@ def _integer(text: str) -> Any:
             value = sign * int(digits, 0)
         else:
             value = sign * int(digits, 8 if len(digits) > 1 and digits.startswith("0") else 10)
-    except ValueError:  # a prefix and nothing but underscores
+    except ValueError:  # a prefix followed only by underscores
         return text
     if -(1 << 63) <= value < 1 << 64:
         return value
@@ -70,7 +70,7 @@ def _integer(text: str) -> Any:
 
 
 def _whole(number: str, text: str) -> Any:
-    """JSON has one sort of number: Go writes a whole float without a point. What no float holds stays text."""
+    """A whole float as an integer, since Go writes it without a point; a text that exceeds floats stays text."""
     value = float(number)
     if math.isinf(value):
         return text

@@ -1,6 +1,6 @@
-"""JSON data as YAML, as go-yaml writes it: its order of keys, quotes where text would be read back as something else.
+"""Writes JSON data as YAML like go-yaml: same order of keys, quotes around text that would be read as another type.
 
-Events go to libyaml's emitter one by one, without a tree of nodes and without a call for each level.
+Events are sent to libyaml's emitter one by one, without a node tree and without recursion.
 """
 
 import functools
@@ -39,14 +39,14 @@ _LIST, _LIST_END = SequenceStartEvent(None, None, True, flow_style=False), Seque
 
 
 def dump(value: Any) -> bytes:
-    """JSON data as YAML, keys in go-yaml's order."""
+    """Write JSON data as YAML with go-yaml's order of keys."""
     out = io.BytesIO()
     dumper = _Dumper(out, allow_unicode=True, encoding="utf-8")
     emit = dumper.emit
     try:
         emit(StreamStartEvent(encoding="utf-8"))
         emit(DocumentStartEvent(explicit=False))
-        pending = [value]  # the last one comes next
+        pending = [value]  # a stack: the last value is written next
         while pending:
             item = pending.pop()
             if isinstance(item, dict):
@@ -85,7 +85,7 @@ def _scalar(value: Any) -> ScalarEvent:
 
 
 def _is_plain_text(text: str) -> bool:
-    """Whether PyYAML would read the plain text as text, too."""
+    """Whether PyYAML would read the plain text as text too."""
     if len(text) > LONGEST_NUMBER:
         return True
     return not any(pattern.match(text) for _, pattern in _RESOLVERS.get(text[:1], ()))
@@ -101,7 +101,7 @@ def _looks_like_no_text(text: str) -> bool:
 
 
 def _compare(a: str, b: str) -> int:
-    """Letters after everything else, runs of digits by what they count (go-yaml's keyList)."""
+    """Compare keys: letters after other characters, runs of digits by their value (go-yaml's keyList)."""
     at = _common(a, b)
     if at == min(len(a), len(b)):
         return len(a) - len(b)
@@ -118,7 +118,7 @@ def _compare(a: str, b: str) -> int:
 
 
 def _common(a: str, b: str) -> int:
-    """How many characters two texts have in common at their beginning."""
+    """Length of the common prefix of two texts."""
     low, high = 0, min(len(a), len(b))
     while low < high:
         middle = (low + high + 1) // 2
@@ -130,7 +130,7 @@ def _common(a: str, b: str) -> int:
 
 
 def _digits(text: str, at: int) -> str:
-    """The run of digits that starts at a place."""
+    """The run of digits that starts at a position."""
     end = at
     while end < len(text) and "0" <= text[end] <= "9":
         end += 1
@@ -138,7 +138,7 @@ def _digits(text: str, at: int) -> str:
 
 
 def _counts_before(text: str, at: int) -> bool:
-    """Whether the digits just before a place are more than zeros."""
+    """Whether the digits before a position include others than zeros."""
     while at and "0" <= text[at - 1] <= "9":
         at -= 1
         if text[at] != "0":

@@ -1,1 +1,1 @@
-"""The records of the built-in resources and their strategies, one file per API group."""
+"""Records and strategies of the built-in resources, one file per API group."""

@@ -16,11 +16,11 @@ from pilothouse.registry.strategy import Strategy, WriteContext
 
 GROUP = "apiextensions.k8s.io"
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
-"""The finalizer under which a definition's objects are removed before it goes itself."""
+"""The finalizer that keeps a definition until its objects are deleted."""
 
 
 def _prepare_create(ctx: WriteContext, obj: Object) -> None:
-    """The status of a new definition knows nothing but the version that is stored."""
+    """Reset the status of a new definition to `storedVersions` with the stored version only."""
     stored = [v.get("name", "") for v in obj["spec"].get("versions") or () if v.get("storage")][:1]
     obj["status"] = {
         "acceptedNames": {"kind": "", "plural": ""},
@@ -30,7 +30,7 @@ def _prepare_create(ctx: WriteContext, obj: Object) -> None:
 
 
 def _prepare_update(ctx: WriteContext, obj: Object, old: Object) -> None:
-    """Remember every version that was ever stored."""
+    """Add the storage version to `status.storedVersions`, which keeps every version that was ever stored."""
     status = obj["status"]
     for version in obj["spec"].get("versions") or ():
         if version.get("storage"):
@@ -66,7 +66,7 @@ def _warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
 
 
 def _mark_deleting(ctx: WriteContext, obj: Object) -> bool:
-    """The first delete marks the definition and keeps it until its objects are gone."""
+    """Mark the definition as terminating; the cleanup finalizer keeps it until its objects are deleted."""
     metadata = obj["metadata"]
     if any(c.get("type") == "Terminating" for c in obj["status"].get("conditions") or ()):
         return False
@@ -80,7 +80,7 @@ def _mark_deleting(ctx: WriteContext, obj: Object) -> bool:
 
 
 def set_condition(obj: Object, kind: str, status: str, reason: str, message: str, now: str) -> None:
-    """Add or change a condition; its time is that of the last change of its status."""
+    """Set a condition; its transition time changes only when its status does."""
     conditions = obj["status"]["conditions"] = list(obj["status"].get("conditions") or ())
     new = {"type": kind, "status": status, "lastTransitionTime": now, "reason": reason, "message": message}
     for i, condition in enumerate(conditions):

@@ -1,4 +1,4 @@
-"""apiregistration.k8s.io/v1: API services, local and aggregated."""
+"""apiregistration.k8s.io/v1: APIServices, local and aggregated."""
 
 from pilothouse.api import names
 from pilothouse.api.fields import Object
@@ -19,7 +19,7 @@ GROUP = "apiregistration.k8s.io"
 
 
 def local_condition(now: str) -> Object:
-    """The condition of an API service that this server answers itself."""
+    """The condition Available of an APIService whose group version this server answers itself."""
     return {
         "type": "Available",
         "status": "True",

@@ -31,7 +31,7 @@ def _prepare_daemon_set(ctx: WriteContext, obj: Object) -> None:
 
 
 def _prepare_daemon_set_update(ctx: WriteContext, obj: Object, old: Object) -> None:
-    """The template generation is the server's: one more with every change of the template."""
+    """Increment the template generation, which clients cannot set, whenever the template changes."""
     changed = not equal(spec_of(obj).get("template"), spec_of(old).get("template"))
     set_template_generation(obj, template_generation(old) + changed)
 
@@ -49,7 +49,7 @@ def _max_unavailable(obj: Object) -> Object:
 
 
 def _prepare_stateful_set(ctx: WriteContext, obj: Object) -> None:
-    """Without the feature MaxUnavailableStatefulSet the field is dropped, unless the old object has it."""
+    """Drop maxUnavailable, because its feature gate MaxUnavailableStatefulSet is off, unless the old object has it."""
     _max_unavailable(obj).pop("maxUnavailable", None)
 
 

@@ -1,4 +1,4 @@
-"""authentication.k8s.io/v1: who is this token, who am I."""
+"""authentication.k8s.io/v1: token reviews and self subject reviews."""
 
 from pilothouse.registry.groups.records import review
 from pilothouse.registry.resource import Action

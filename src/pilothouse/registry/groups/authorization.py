@@ -1,4 +1,4 @@
-"""authorization.k8s.io/v1: may someone do something."""
+"""authorization.k8s.io/v1: access reviews."""
 
 from pilothouse.registry.groups.records import review
 from pilothouse.registry.resource import Action

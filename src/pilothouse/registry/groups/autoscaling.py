@@ -1,4 +1,4 @@
-"""autoscaling/v2 horizontal pod autoscalers, and v1 as another face of them."""
+"""autoscaling/v2 horizontal pod autoscalers, and v1 as a converted form of the same stored objects."""
 
 from typing import Any
 

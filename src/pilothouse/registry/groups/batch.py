@@ -30,7 +30,7 @@ _ORPHANS = (
 
 
 def _prepare_job(ctx: WriteContext, obj: Object) -> None:
-    """Give the job a selector of its own by its UID, unless it brings one (manualSelector)."""
+    """Set a selector and labels from the job's UID, unless the client manages the selector (manualSelector)."""
     spec = obj.setdefault("spec", {})
     if spec.get("manualSelector"):
         return
@@ -43,7 +43,7 @@ def _prepare_job(ctx: WriteContext, obj: Object) -> None:
         labels.setdefault(label, uid)
     selector = spec["selector"] = dict(spec.get("selector") or {})
     selector["matchLabels"] = {rules.CONTROLLER_UID: uid, **(selector.get("matchLabels") or {})}
-    # What upstream's defaults do when the stored job is read; a name that is no label is refused before that.
+    # Upstream's defaulting does this when it reads the stored job; a name that is no label fails validation first.
     if not obj["metadata"].get("labels") and not label_value(name):
         obj["metadata"]["labels"] = dict(labels)
 
@@ -65,9 +65,9 @@ def _job_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[st
 
 
 def _delete_warnings(options: Object) -> list[str]:
-    """Pods of a job are orphaned unless the client says otherwise, which surprises."""
-    asked = options.get("propagationPolicy") is not None or options.get("orphanDependents") is not None
-    return [] if asked else [_ORPHANS]
+    """Warn that the job's pods are orphaned by default, because most clients do not expect this."""
+    chosen = options.get("propagationPolicy") is not None or options.get("orphanDependents") is not None
+    return [] if chosen else [_ORPHANS]
 
 
 def _job_of(cron_job: Object) -> Object:

@@ -1,4 +1,4 @@
-"""certificates.k8s.io/v1: signing requests, their approval and their certificate."""
+"""certificates.k8s.io/v1: certificate signing requests, their approval and status."""
 
 from pilothouse.api import names
 from pilothouse.api.fields import Object
@@ -18,23 +18,23 @@ GROUP, KIND = "certificates.k8s.io", "CertificateSigningRequest"
 
 
 def _prepare(ctx: WriteContext, obj: Object) -> None:
-    """The request says who makes it, and nobody else can."""
+    """Set the spec's user fields to the requesting user; clients cannot set them."""
     user = ctx.user
-    said = {
+    identity = {
         "username": user.name,
         "uid": user.uid,
         "groups": list(user.groups),
         "extra": {k: list(v) for k, v in user.extra.items()},
     }
     spec = obj.setdefault("spec", {})
-    for member, value in said.items():
+    for member, value in identity.items():
         spec.pop(member, None)
         if value:
             spec[member] = value
 
 
 def _prepare_status(ctx: WriteContext, obj: Object, old: Object) -> None:
-    """Approval is not status's to change: conditions of approval stay as they are stored."""
+    """Keep the stored approval conditions, because only the approval subresource may change them."""
     new, before = _conditions(obj), _conditions(old)
     for kind in (rules.APPROVED, rules.DENIED):
         stored = [c for c in before if c.get("type") == kind]
@@ -46,7 +46,7 @@ def _prepare_status(ctx: WriteContext, obj: Object, old: Object) -> None:
 
 
 def _prepare_approval(ctx: WriteContext, obj: Object, old: Object) -> None:
-    """Only the conditions change."""
+    """Take only the conditions from the client."""
     conditions = _conditions(obj)
     _set_times(ctx, conditions, _conditions(old))
     status = dict(old.get("status") or {})
@@ -69,7 +69,7 @@ def _set_times(ctx: WriteContext, new: list[Object], before: list[Object]) -> No
 
 
 def _transition(condition: Object, before: list[Object]) -> str | None:
-    """When a condition of this type took on this status."""
+    """The time of an earlier condition with the same type and status, None without one."""
     for old in before:
         same = all(old.get(m) == condition.get(m) for m in ("type", "status"))
         if same and old.get("lastTransitionTime"):

@@ -8,7 +8,7 @@ from pilothouse.registry.strategy import Strategy, WriteContext
 GROUP = "coordination.k8s.io"
 
 _ELECTION = ("strategy", "preferredHolder")
-"""Members of the feature CoordinatedLeaderElection, which is off: new objects lose them."""
+"""Members of the disabled feature CoordinatedLeaderElection; they are dropped from new objects."""
 
 
 def _prepare(ctx: WriteContext, obj: Object) -> None:

@@ -10,7 +10,7 @@ GROUP = "discovery.k8s.io"
 
 
 def _prepare(ctx: WriteContext, obj: Object) -> None:
-    """v1 has a node name and a zone in place of the old topology, which is dropped."""
+    """Drop deprecatedTopology, which v1 replaces by nodeName and zone."""
     for endpoint in obj.get("endpoints") or ():
         endpoint.pop("deprecatedTopology", None)
 

@@ -23,7 +23,7 @@ ADMIN_LABEL = "resource.kubernetes.io/admin-access"
 
 
 def _admin_access(ctx: WriteContext, spec: Object, errs: Errors) -> None:
-    """Devices that others use may be had only in namespaces that are marked for it (KEP-5018)."""
+    """Allow admin access to devices only in namespaces with the label for it (KEP-5018)."""
     requests = (spec.get("devices") or {}).get("requests") or ()
     if not any((r.get("exactly") or {}).get("adminAccess") for r in requests):
         return

@@ -1,4 +1,4 @@
-"""events.k8s.io/v1: another face of core events, over the same stored objects."""
+"""events.k8s.io/v1: events, a converted form of the stored core events."""
 
 from pilothouse.api.convert.kinds import convert
 from pilothouse.api.fields import Errors, Object
@@ -52,7 +52,7 @@ EVENTS = resource(
         store=lambda event: convert(event, "Event", "", "v1"),
     ),
 )
-"""Its selectable fields are read from the stored form, a core event."""
+"""Its selectable fields are read from the stored form, which is a core event."""
 
 core.EVENT_VERSIONS.update({record.api_version: record for record in (core.EVENTS, EVENTS)})
 

@@ -1,4 +1,4 @@
-"""Short forms in which the group files write down their records and strategies."""
+"""Helpers with which the group files declare their resources and strategies."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,10 +22,10 @@ STATUS_APART: dict[str, Any] = {
     "keep_on_update": (STATUS,),
     "apply_reset": (STATUS,),
 }
-"""What the main resource of a kind with a status subresource does with that status."""
+"""Strategy fields by which a kind's main resource ignores the status, because a subresource writes it."""
 
 COUNTS_SPEC: dict[str, Any] = {"generation_on_create": 1, "generation_fields": (SPEC,)}
-"""The usual generation: 1 at first, one more for each change of the spec."""
+"""Strategy fields of the usual generation: 1 at creation, incremented by every change of the spec."""
 
 KEPT_METADATA: tuple[Path, ...] = tuple(
     ("metadata", member)
@@ -39,7 +39,7 @@ KEPT_METADATA: tuple[Path, ...] = tuple(
         "selfLink",
     )
 )
-"""What metav1.ResetObjectMetaForStatus takes from the stored object."""
+"""Metadata that a status update keeps from the stored object (metav1.ResetObjectMetaForStatus)."""
 
 _DEFINITIONS = {
     "apiextensions.k8s.io": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions",
@@ -65,7 +65,7 @@ def resource(
     namespaced: bool = False,
     **more: Any,
 ) -> Resource:
-    """A stored resource with all verbs; `status` adds the subresource of that name."""
+    """Declare a stored resource with all verbs; `status` is the strategy of the `status` subresource, if any."""
     named = {sub.name: sub for sub in subresources}
     if status is not None:
         named["status"] = own("status", group, version, kind, status)
@@ -88,7 +88,7 @@ def resource(
 
 
 def own(name: str, group: str, version: str, kind: str, strategy: Strategy) -> Subresource:
-    """A subresource whose body is the object itself."""
+    """Declare a subresource whose body is the object itself."""
     return Subresource(name=name, kind=kind, group=group, version=version, strategy=strategy)
 
 
@@ -130,13 +130,13 @@ def review(
 
 
 def type_of(group: str, version: str, kind: str) -> Callable[[], Type]:
-    """Gives the type tree of a built-in kind when it is first asked for."""
+    """Returns a function that loads the type tree of a built-in kind."""
     base = _DEFINITIONS.get(group) or f"io.k8s.api.{group.split('.', maxsplit=1)[0]}"
     return lambda: schema.builtin(f"{base}.{version}.{kind}")
 
 
 def status_strategy(main: Strategy, check: ValidateUpdate | None = None, **more: Any) -> Strategy:
-    """The strategy of `status`: spec stays as it is stored, the rest by the main strategy's rules."""
+    """The strategy of `status`: it keeps the stored spec and otherwise follows the main strategy."""
     more.setdefault("keep_on_update", (SPEC,))
     more.setdefault("apply_reset", (SPEC,))
     return Strategy(
@@ -148,27 +148,27 @@ def status_strategy(main: Strategy, check: ValidateUpdate | None = None, **more:
 
 
 def on_create(check: Validate) -> Callable[[WriteContext, Object, Errors], None]:
-    """A rule that looks at nothing but the object, as a hook."""
+    """Turn a check of one object into a strategy hook."""
     return lambda ctx, obj, errs: check(obj, errs)
 
 
 def on_update(check: ValidateUpdate) -> Callable[[WriteContext, Object, Object, Errors], None]:
-    """A rule that looks at the new and the old object, as a hook."""
+    """Turn a check of the new and the old object into a strategy hook."""
     return lambda ctx, obj, old, errs: check(obj, old, errs)
 
 
 def pod_policy(ctx: WriteContext) -> PodPolicy:
-    """The server's policy for pods."""
+    """The server's policy for pods (for example --allow-privileged)."""
     if ctx.services is None:
         return STRICT
     return ctx.services.pod_policy
 
 
 def spec_of(obj: Object) -> Object:
-    """The spec, empty when the object has none."""
+    """The object's spec, {} if it has none."""
     return obj.get("spec") or {}
 
 
 def any_name(name: str, prefix: bool = False) -> list[str]:
-    """The name rule of kinds that leave the name to another rule."""
+    """Name check that accepts everything, for kinds that check names elsewhere."""
     return []

@@ -1,6 +1,7 @@
-"""What comes and goes with a service: its node ports, an IPAddress for each cluster IP, and its Endpoints.
+"""Objects that belong to a service: node ports, an IPAddress for each cluster IP, and Endpoints.
 
-A port is marked and an IPAddress exists before the service has them, so that no two servers can give them out.
+Ports and IPAddresses are claimed before the service is written, so that two servers cannot allocate the same
+ones.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -26,9 +27,9 @@ ALLOCATOR = "ipallocator.k8s.io"
 
 
 async def claim(ctx: WriteContext, service: Object, old: Object | None) -> None:
-    """Take the node ports and addresses that the service did not have.
+    """Claim the node ports and addresses that the service did not have before.
 
-    One that another service has is Invalid when the client asked for it, and Raced when the server chose it.
+    If another service has one of them, raises Invalid if the client chose it and Raced if the server did.
     """
     ports = ports_of(service) - ports_of(old or {})
     if ports:
@@ -47,10 +48,10 @@ async def claim(ctx: WriteContext, service: Object, old: Object | None) -> None:
             _refuse_address(ctx, service, ip)
 
 
-async def settle(ctx: WriteContext, service: Object | None, old: Object | None) -> None:
-    """Give back what the service no longer needs; `service` is None once it is gone.
+async def release_unused(ctx: WriteContext, service: Object | None, old: Object | None) -> None:
+    """Release what the service no longer uses; `service` is None after its deletion.
 
-    The write has been done: what cannot be given back now is left to the repair of the pools.
+    The service is written already, so errors are only logged; the repair controller releases the rest.
     """
     for step in _settling(ctx, service, old) if old is not None else ():
         try:
@@ -67,7 +68,7 @@ def _settling(
     if ports:
         yield partial(ctx.services.node_ports.give_back, ports)
     parent = parent_of(old)
-    for ip in _missing(old, service):
+    for ip in _difference(old, service):
         if _parent(ctx, ip) == parent:
             yield partial(_free_address, ctx, ip)
     if service is None:
@@ -84,7 +85,7 @@ async def _claim_ports(ctx: WriteContext, service: Object, ports: set[int]) -> N
     try:
         lost = await node_ports.claim(ports)
     except AllocationError as err:
-        raise _failed(f"failed to allocate a nodePort: {err}") from None
+        raise _allocation_failed(f"failed to allocate a nodePort: {err}") from None
     except StorageError as err:
         raise storage_error(ctx.resource, ctx.name, err) from err
     if not lost:
@@ -96,28 +97,28 @@ async def _claim_ports(ctx: WriteContext, service: Object, ports: set[int]) -> N
 
 
 def _refuse_ports(service: Object, lost: set[int]) -> NoReturn:
-    """What prepare_create() would have said, had it known."""
+    """Raise the error that prepare_create would have raised for a port that another service has."""
     for i, port in enumerate(service["spec"].get("ports") or ()):
         if port.get("nodePort") in lost:
             errs = Errors()
             errs.invalid(f"spec.ports[{i}].nodePort", port["nodePort"], TAKEN)
             errs.raise_if_any("", "Service", service["metadata"].get("name", ""))
     port = service["spec"].get("healthCheckNodePort")
-    raise _failed(f"failed to allocate requested HealthCheck NodePort {port}: {TAKEN}")
+    raise _allocation_failed(f"failed to allocate requested HealthCheck NodePort {port}: {TAKEN}")
 
 
-def _failed(text: str) -> errors.InternalError:
+def _allocation_failed(text: str) -> errors.InternalError:
     return errors.InternalError(f"Internal error occurred: {text}", details={"causes": [{"message": text}]})
 
 
-def _missing(service: Object, other: Object | None) -> list[str]:
-    """The cluster IPs of a service that another one has not."""
+def _difference(service: Object, other: Object | None) -> list[str]:
+    """The cluster IPs of a service that the other one does not have."""
     have = ips_of(other) if other is not None else []
     return [ip for ip in ips_of(service) if ip not in have]
 
 
 def ips_of(service: Object) -> list[str]:
-    """Cluster IPs in the form in which they are names."""
+    """The cluster IPs in canonical form, as they name IPAddress objects."""
     listed = (service.get("spec") or {}).get("clusterIPs") or []
     return [str(address) for address in map(names.parse_ip, listed) if address is not None]
 
@@ -128,7 +129,7 @@ def parent_of(service: Object) -> Object:
 
 
 def ip_address(service: Object, ip: str) -> Object:
-    """The object that stands for a cluster IP of a service."""
+    """The IPAddress object for a cluster IP of a service."""
     labels = {FAMILY: "IPv6" if ":" in ip else "IPv4", MANAGED_BY: ALLOCATOR}
     return {
         "kind": "IPAddress",
@@ -139,7 +140,7 @@ def ip_address(service: Object, ip: str) -> Object:
 
 
 def _parent(ctx: WriteContext, ip: str) -> Object | None:
-    """What holds an address."""
+    """The parentRef of the IPAddress object for an address; None if there is none."""
     found = ctx.readers.get(ADDRESSES, "", ip)
     parent: Object | None = (found.get("spec") or {}).get("parentRef") if found is not None else None
     return parent

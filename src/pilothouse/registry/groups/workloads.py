@@ -1,4 +1,4 @@
-"""What the strategies of all kinds with a pod template share: warnings and the Scale object."""
+"""Shared by the strategies of all kinds with a pod template: warnings and the Scale object."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ TEMPLATE = "spec.template"
 
 
 def name_warnings(obj: Object, used_in: str) -> list[str]:
-    """A name that is no DNS label makes host names that surprise."""
+    """Warn about a name that is not a DNS label, because pods use it in their host names."""
     wrong = names.dns_label((obj.get("metadata") or {}).get("name", ""))
     if not wrong:
         return []
@@ -25,7 +25,7 @@ def name_warnings(obj: Object, used_in: str) -> list[str]:
 
 
 def pod_template_warnings(obj: Object, old: Object | None) -> list[str]:
-    """Warnings about spec.template; those of an update only when it changes the generation."""
+    """Warnings about spec.template; for an update only if it changes the generation."""
     if old is not None and not generation_changes(obj, old):
         return []
     return template_warnings(spec_of(obj).get("template") or {}, TEMPLATE)
@@ -36,7 +36,7 @@ def generation_changes(obj: Object, old: Object) -> bool:
 
 
 def workload_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
-    """Those of deployments and replica sets."""
+    """Warnings of deployments and replica sets."""
     out = name_warnings(obj, "Pod names and hostnames") if old is None else []
     return out + pod_template_warnings(obj, old)
 
@@ -60,5 +60,5 @@ def scale_of(obj: Object) -> Object:
 
 
 def set_scale(obj: Object, scale: Object) -> None:
-    """Give the workload the replicas that a Scale asks for."""
+    """Set the workload's replicas from a Scale."""
     obj.setdefault("spec", {})["replicas"] = spec_of(scale).get("replicas", 0)

@@ -1,1 +1,1 @@
-"""Objects as rows of tables, for every kind."""
+"""Prints objects as table rows: the columns and cells of every kind."""

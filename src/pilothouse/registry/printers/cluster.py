@@ -1,4 +1,4 @@
-"""Cells of networking, storage, rbac, admission, flow control and the other groups about the cluster."""
+"""Table cells of the kinds for networking, storage, RBAC, admission, flow control and other cluster-wide groups."""
 
 from pilothouse.api.fields import Object
 from pilothouse.errors import qualified
@@ -31,13 +31,13 @@ DEFAULT_CLASS = {
 
 
 def _class_name(obj: Object, plural: str) -> str:
-    """The name, marked when the class is the cluster's default."""
+    """The name, with a mark if the class is the cluster's default."""
     marked = any(annotations(obj).get(key) == "true" for key in DEFAULT_CLASS[plural])
     return f"{name(obj)} (default)" if marked else name(obj)
 
 
 def _hosts(rules: list[Object]) -> str:
-    """Up to three hosts; the count of the rest is of rules, as upstream's is."""
+    """The first three hosts, and the number of the remaining rules (not hosts), as upstream."""
     shown: list[str] = []
     more = False
     for rule in rules:
@@ -75,7 +75,7 @@ def _network_policy(obj: Object, now: float) -> Cells:
 
 
 def _ip_address(obj: Object, now: float) -> Cells:
-    """One cell more than there are columns, as upstream has it."""
+    """Returns one cell more than there are columns, as upstream does."""
     parent = spec(obj).get("parentRef")
     text = NONE
     if parent is not None:
@@ -184,7 +184,7 @@ def _mutating_policy(obj: Object, now: float) -> Cells:
 
 
 def _go_selector(selector: Object) -> str:
-    """A LabelSelector as Go prints its struct, which is what upstream shows here."""
+    """A LabelSelector as Go prints its struct; upstream shows it in this form."""
     labels = "".join(f"{k}: {v}," for k, v in sorted((selector.get("matchLabels") or {}).items()))
     rules = "".join(
         f"LabelSelectorRequirement{{Key:{rule.get('key', '')},Operator:{rule.get('operator', '')},"
@@ -318,7 +318,7 @@ _FLOWCONTROL, _RESOURCE = "flowcontrol.apiserver.k8s.io", "resource.k8s.io"
 
 
 def _precedence(schema: Object) -> tuple[int, str]:
-    """Flow schemas come in the order in which they are tried."""
+    """Sort flow schemas in the order in which they are matched."""
     return spec(schema).get("matchingPrecedence", 0), name(schema)
 
 

@@ -1,4 +1,4 @@
-"""What cells of several kinds are made of: ages, selectors, lists cut short (printers/internalversion)."""
+"""Shared parts of table cells: ages, selectors, conditions, shortened lists (printers/internalversion)."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -9,20 +9,20 @@ from pilothouse.registry.conversion import Conversion
 
 Cells = list[Any]
 Printer = Callable[[Object, float], Cells]
-"""The cells of one object; the second argument is now, in seconds since the epoch."""
+"""Returns an object's cells; the second argument is the current time in seconds since the epoch."""
 
 RowConditions = Callable[[Object], list[Object] | None]
-"""The conditions of one object's row, None for a row without any."""
+"""Returns the conditions of an object's row, None for a row without any."""
 RowOrder = Callable[[Object], tuple[int, str]]
-"""What the rows of a Table are sorted by."""
+"""Returns the sort key of an object's row."""
 
 NONE, UNSET, UNKNOWN = "<none>", "<unset>", "<unknown>"
 
 
 class Columns:
-    """The columns of a kind and the function that fills them. `definitions` is shared: never change it.
+    """The columns of a kind and the function that makes their cells. `definitions` is shared and must not be changed.
 
-    order: what rows are sorted by, None = as they are stored.
+    `order` returns the sort key of a row; None keeps the stored order.
     """
 
     __slots__ = ("cells", "conditions", "definitions", "order")
@@ -41,7 +41,7 @@ class Columns:
 
 
 class Printed(Protocol):
-    """A served resource: what Tables need of registry.resource.Resource."""
+    """The attributes of registry.resource.Resource that tables use."""
 
     @property
     def group(self) -> str: ...
@@ -57,7 +57,7 @@ class Printed(Protocol):
 
     @property
     def storage(self) -> "Printed | None":
-        """The record that is stored, None where it is this one."""
+        """The record under which objects are stored, None if it is this one."""
 
     @property
     def conversion(self) -> Conversion | None:
@@ -68,7 +68,7 @@ class Printed(Protocol):
         """The columns that a definition declares."""
 
     def table_columns(self) -> Columns:
-        """The columns of its Tables."""
+        """The columns of the resource's tables."""
 
 
 def spec(obj: Object) -> Object:
@@ -92,7 +92,7 @@ def deleting(obj: Object) -> bool:
 
 
 def seconds(timestamp: str) -> float:
-    """Seconds since the epoch of an RFC 3339 text; ValueError when it is none."""
+    """An RFC 3339 time as seconds since the epoch; raises ValueError."""
     moment = datetime.fromisoformat(timestamp)
     if moment.tzinfo is None:
         raise ValueError(f"no zone in {timestamp!r}")
@@ -100,7 +100,7 @@ def seconds(timestamp: str) -> float:
 
 
 def human_duration(length: float) -> str:
-    """A length in seconds to two or three significant figures (util/duration.HumanDuration)."""
+    """Format a number of seconds with two or three significant figures (util/duration.HumanDuration)."""
     total = int(length)
     if total < -1:
         return "<invalid>"
@@ -130,7 +130,7 @@ def human_duration(length: float) -> str:
 
 
 def since(timestamp: str | None, now: float) -> str:
-    """How long ago a time was."""
+    """The time since a timestamp, formatted."""
     if not timestamp:
         return UNKNOWN
     try:
@@ -140,12 +140,12 @@ def since(timestamp: str | None, now: float) -> str:
 
 
 def age(obj: Object, now: float) -> str:
-    """How long ago the object was made."""
+    """The time since the object's creation, formatted."""
     return since((obj.get("metadata") or {}).get("creationTimestamp"), now)
 
 
 def labels_text(labels: Mapping[str, str] | None) -> str:
-    """`a=b,c=d`, sorted (labels.FormatLabels)."""
+    """Labels as `a=b,c=d`, sorted (labels.FormatLabels)."""
     return ",".join(f"{key}={value}" for key, value in sorted((labels or {}).items())) or NONE
 
 
@@ -158,7 +158,7 @@ _OPERATORS = {
 
 
 def selector_string(selector: Object | None) -> str:
-    """A LabelSelector as its requirements in the order of their keys, "" when it has none."""
+    """A LabelSelector as text, its requirements sorted by key; "" if it is empty."""
     selector = selector or {}
     parts = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
     for rule in selector.get("matchExpressions") or ():
@@ -171,12 +171,12 @@ def selector_string(selector: Object | None) -> str:
 
 
 def selector_text(selector: Object | None) -> str:
-    """The same with a word for the empty one (metav1.FormatLabelSelector)."""
+    """A LabelSelector as text, `<none>` if it is empty (metav1.FormatLabelSelector)."""
     return selector_string(selector) or NONE
 
 
 def containers_text(template: Object | None) -> tuple[str, str]:
-    """Names and images of a pod template's containers, or of a pod's."""
+    """Names and images of the containers in a pod or pod template."""
     containers = spec(template or {}).get("containers") or ()
     return (
         ",".join(container.get("name", "") for container in containers),
@@ -185,7 +185,7 @@ def containers_text(template: Object | None) -> tuple[str, str]:
 
 
 def cut(items: Iterable[str], most: int = 3) -> str:
-    """The first few of a list and how many more there are."""
+    """The first items of a list, and the number of the others."""
     items = list(items)
     text = ",".join(items[:most])
     if len(items) > most:
@@ -194,7 +194,7 @@ def cut(items: Iterable[str], most: int = 3) -> str:
 
 
 def condition(obj: Object, kind: str) -> Object | None:
-    """The status condition of one type."""
+    """The status condition of the given type; None if there is none."""
     for entry in status(obj).get("conditions") or ():
         if entry.get("type") == kind:
             return entry
@@ -215,13 +215,13 @@ _ACCESS_MODES = {
 
 
 def access_modes(modes: Iterable[str] | None) -> str:
-    """Short names of access modes, each once, in their fixed order."""
+    """Abbreviated access modes, each once, in a fixed order."""
     given = set(modes or ())
     return ",".join(short for mode, short in _ACCESS_MODES.items() if mode in given)
 
 
 def go_float(value: float) -> str:
-    """A float as Go's %v prints it."""
+    """A float as Go's %v formats it."""
     if value == int(value) and abs(value) < 1e21:
         return str(int(value))
     text = repr(value)

@@ -1,4 +1,4 @@
-"""Cells of the core group's kinds."""
+"""Table cells of the core group's kinds."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -31,7 +31,7 @@ STORAGE_CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 
 
 class _Restarts:
-    """Restarts so far and when the last one was."""
+    """Counts a pod's restarts and keeps the time of the last one."""
 
     __slots__ = ("count", "last")
 
@@ -62,7 +62,7 @@ def _exit_text(terminated: Object) -> str:
 def _initializing(
     pod: Object, sidecars: set[str], restarts: _Restarts, sidecar_restarts: _Restarts
 ) -> tuple[str, int]:
-    """Why the pod is still initializing ("" when it is not), and how many sidecars are ready."""
+    """Why the pod is still initializing ("" if it is not), and the number of ready sidecars."""
     ready = 0
     for index, container in enumerate(status(pod).get("initContainerStatuses") or ()):
         restarts.add(container)
@@ -85,7 +85,7 @@ def _initializing(
 
 
 def _running(pod: Object, reason: str, restarts: _Restarts) -> tuple[str, int]:
-    """The reason by the main containers, the first one's winning, and how many are ready."""
+    """The pod's reason from its main containers, of which the first decides, and the number of ready ones."""
     ready = 0
     failure = ""
     for container in reversed(status(pod).get("containerStatuses") or ()):
@@ -108,7 +108,7 @@ def _running(pod: Object, reason: str, restarts: _Restarts) -> tuple[str, int]:
 
 
 def _pod_state(pod: Object) -> tuple[str, int, int, _Restarts]:
-    """Reason, containers ready, containers in all, restarts."""
+    """Reason, number of ready containers, number of containers, restarts."""
     phase = status(pod).get("phase", "")
     reason = status(pod).get("reason") or phase
     if any(
@@ -170,7 +170,7 @@ _COMPLETED = {
 
 
 def pod_row_conditions(pod: Object) -> list[Object] | None:
-    """The Completed condition of a finished pod's row."""
+    """The condition Completed for the row of a pod that has ended."""
     phase = status(pod).get("phase", "")
     message = _COMPLETED.get(phase)
     if message is None:
@@ -200,7 +200,7 @@ def _replication_controller(obj: Object, now: float) -> Cells:
 
 
 def load_balancer_text(balancer: Object | None) -> str:
-    """Addresses of a load balancer, sorted, each once."""
+    """The addresses of a load balancer, sorted and without duplicates."""
     entries = (balancer or {}).get("ingress") or ()
     return ",".join(sorted({e.get("ip") or e.get("hostname", "") for e in entries} - {""}))
 
@@ -244,7 +244,7 @@ def _endpoints_text(obj: Object) -> str:
 
 
 def _each_endpoint(subsets: list[Object]) -> Iterator[str]:
-    """Every address at every port of its subset: too many to make a list of."""
+    """Yield every address with every port of its subset; a generator, because there may be very many."""
     for subset in subsets:
         for port in subset.get("ports") or (None,):
             for address in subset.get("addresses") or ():
@@ -365,7 +365,7 @@ def _persistent_volume_claim(obj: Object, now: float) -> Cells:
 
 
 def _event(obj: Object, now: float) -> Cells:
-    """An event in its core form."""
+    """Cells of an event in its core form."""
     first = since(obj.get("firstTimestamp") or obj.get("eventTime"), now)
     last = since(obj["lastTimestamp"], now) if obj.get("lastTimestamp") else first
     count = obj.get("count") or 1

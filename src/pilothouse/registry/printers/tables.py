@@ -1,4 +1,4 @@
-"""Objects as meta.k8s.io Tables and as their metadata alone (apiserver handlers/response.go, printers)."""
+"""Converts objects to meta.k8s.io Tables and PartialObjectMetadata (apiserver handlers/response.go, printers)."""
 
 import json
 import time
@@ -33,7 +33,7 @@ PRINTERS: dict[tuple[str, str], Printer] = {
 
 @lru_cache(maxsize=1)
 def _data() -> dict[str, Any]:
-    """Descriptions that many columns share, and the columns of every kind that has its own."""
+    """Load the shared column descriptions and the columns of each kind."""
     text = resources.files("pilothouse.api.schemas").joinpath("tables.json").read_bytes()
     data: dict[str, Any] = json.loads(text)
     return data
@@ -74,7 +74,7 @@ def _builtin(group: str, plural: str) -> Columns:
 
 
 def columns(resource: Printed, kind: str = "") -> Columns:
-    """The columns of a resource, or of its scale when `kind` says that it is one."""
+    """The columns of a resource, or of its Scale if `kind` is Scale."""
     return _builtin("autoscaling", "scale") if kind == "Scale" != resource.kind else resource.table_columns()
 
 
@@ -91,12 +91,12 @@ def columns_of_release(resource: Printed) -> Columns:
 
 
 def columns_of_definition(resource: Printed) -> Columns:
-    """The columns that a definition declares for the version, Name and Age without any."""
+    """The columns that a definition's version declares; Name and Age if it declares none."""
     return resource.columns or custom_columns(None)
 
 
 def custom_columns(printer_columns: Sequence[Object] | None) -> Columns:
-    """The columns of a custom resource: its version's additionalPrinterColumns, Age alone without any."""
+    """The columns of a custom resource from additionalPrinterColumns; Name and Age if there are none."""
     definitions = [_column("Name", "string", "name", 0, None)]
     if not printer_columns:
         definitions.append(_column("Age", "date", "", 0, None))
@@ -129,7 +129,7 @@ def _creation_timestamp(obj: Object) -> Sequence[Any]:
 
 
 def _finder(path: str) -> Callable[[Object], Sequence[Any]] | None:
-    """The values that a JSONPath finds in an object; None when the path cannot be read."""
+    """Compile a JSONPath to a function that returns the values found in an object; None if the path is invalid."""
     try:
         return jsonpath.compile(path)
     except ValueError:
@@ -151,7 +151,7 @@ def _custom_cells(fillers: list[tuple[str, Callable[[Object], Sequence[Any]]]]) 
 
 
 def custom_cell(kind: str, value: Any, now: float) -> Any:
-    """A value as a column of type `kind` shows it, None where it does not fit."""
+    """The cell of a value in a column of type `kind`; None if the value has another type."""
     if kind == "string":
         return _text(value)
     if isinstance(value, bool):
@@ -169,7 +169,7 @@ def custom_cell(kind: str, value: Any, now: float) -> Any:
 
 
 def _text(value: Any) -> str:
-    """How a JSONPath template prints one result: JSON for lists and maps, Go's %v for the rest."""
+    """Format one JSONPath result: JSON for lists and maps, Go's %v for other values."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -194,10 +194,11 @@ def table_for(
     no_headers: bool = False,
     now: float | None = None,
 ) -> Object:
-    """A Table of objects in the served version.
+    """Make a Table of objects in the served version.
 
-    `include` is Metadata, None or Object; `version` that of meta.k8s.io; `metadata` the list's own, or the
-    one object's resourceVersion. A watch leaves the headers out after its first event.
+    `include` is None, Metadata or Object. `version` is the version of meta.k8s.io. `metadata` is the list's,
+    or holds a single object's resourceVersion. `no_headers` omits the column definitions, as a watch does
+    after its first event.
     """
     objects = list(objects)
     shape = columns(resource, objects[0].get("kind", "") if objects else "")
@@ -217,7 +218,7 @@ def table_for(
 
 
 def rows_of(resource: Printed, include: str, version: str) -> tuple[list[Object], Callable[[Object], Object]]:
-    """The column definitions of a long list, and what makes the row of one object (as table_for does)."""
+    """The column definitions of a long list, and a function that makes the row of an object, as in table_for."""
     shape, now = columns(resource), time.time()
 
     def row(obj: Object) -> Object:
@@ -229,7 +230,7 @@ def rows_of(resource: Printed, include: str, version: str) -> tuple[list[Object]
 
 
 def in_stored_order(resource: Printed) -> bool:
-    """Whether a Table shows objects in the order in which they are stored."""
+    """Whether the rows of a resource's Table have the stored order."""
     return resource.table_columns().order is None
 
 
@@ -252,7 +253,7 @@ def _row_object(resource: Printed, obj: Object, include: str, version: str) -> O
 
 
 def partial_object(obj: Object, version: str = "v1") -> Object:
-    """An object's metadata alone."""
+    """Convert an object to PartialObjectMetadata."""
     return {
         "kind": "PartialObjectMetadata",
         "apiVersion": f"meta.k8s.io/{version}",

@@ -1,4 +1,4 @@
-"""Cells of apps, batch, autoscaling and policy."""
+"""Table cells of the kinds in apps, batch, autoscaling and policy."""
 
 from pilothouse.api.fields import Object
 from pilothouse.registry.printers.common import (
@@ -161,11 +161,11 @@ _METRIC_MEMBERS = {
 }
 
 _NIL = "<nil>"
-"""How Go prints the quantity that a status should have had."""
+"""Go's text for a quantity that is missing from a status."""
 
 
 def _metric_text(metric: Object, now_status: Object | None) -> str:
-    """One metric of an autoscaler, `current/target`; `now_status` is its current reading, if any."""
+    """One metric of an autoscaler as `current/target`; `now_status` is its current value, if known."""
     kind = metric.get("type", "")
     member = _METRIC_MEMBERS.get(kind)
     if member is None:
@@ -208,7 +208,7 @@ def _targets(obj: Object) -> str:
 
 
 def _horizontal_pod_autoscaler(obj: Object, now: float) -> Cells:
-    """An autoscaler in its v2 form."""
+    """Cells of an autoscaler in its v2 form."""
     target = spec(obj).get("scaleTargetRef") or {}
     least = spec(obj).get("minReplicas")
     return [
@@ -223,7 +223,7 @@ def _horizontal_pod_autoscaler(obj: Object, now: float) -> Cells:
 
 
 def scale(obj: Object, now: float) -> Cells:
-    """The scale of any workload."""
+    """Cells of the Scale of any workload."""
     return [name(obj), spec(obj).get("replicas", 0), status(obj).get("replicas", 0), age(obj, now)]
 
 

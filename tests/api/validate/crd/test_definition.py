@@ -1,4 +1,4 @@
-"""What definitions of custom resources may say."""
+"""Validation of custom resource definitions."""
 
 import copy
 from typing import Any

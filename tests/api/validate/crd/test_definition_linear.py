@@ -1,4 +1,4 @@
-"""Definitions are validated, compiled and told of in steps with their bytes."""
+"""Validating, compiling and describing definitions takes time in proportion to their size."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Schemas as part of a definition: what makes them structural, what their defaults and extensions may be."""
+"""Schemas in definitions: structural rules, defaults and extensions."""
 
 from typing import Any
 

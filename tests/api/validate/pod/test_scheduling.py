@@ -1,4 +1,4 @@
-"""Every cause that what places a pod can have (pkg/apis/core/validation)."""
+"""Every cause that scheduling fields of pods can have (pkg/apis/core/validation)."""
 
 import pytest
 from pods import pod

@@ -1,4 +1,4 @@
-"""Pods: what is refused, with which words, in which order."""
+"""Pods that are refused: messages and their order."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Single rules that were quadratic, or could be made to work for ever by a short text."""
+"""Rules that took quadratic time, or that a short text could keep busy for very long."""
 
 import gc
 from collections.abc import Callable, Iterator

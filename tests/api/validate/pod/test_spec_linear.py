@@ -1,6 +1,6 @@
-"""Rules, defaults, warnings and printers of pods, workloads and networks take time in step with what they are given.
+"""Rules, defaults, warnings and printers of pods, workloads and networks take time linear in their input.
 
-Every field of every kind is filled; see filled.py. A run that is fast is not looked at twice.
+Every field of every kind is filled; see filled.py. A fast run is not repeated.
 """
 
 import copy

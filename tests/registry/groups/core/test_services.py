@@ -1,4 +1,4 @@
-"""What a service is given: families, addresses, node ports; and what a change of type takes away."""
+"""Services: families, addresses and node ports that are allocated, and fields that a change of type clears."""
 
 from types import SimpleNamespace
 

@@ -1,1 +1,1 @@
-"""Rules of custom resource definitions."""
+"""Validates custom resource definitions."""

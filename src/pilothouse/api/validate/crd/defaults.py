@@ -1,4 +1,4 @@
-"""Defaults of a structural schema must fit it (apiserver/schema/defaulting/validation.go)."""
+"""Validates the defaults in a structural schema against that schema (apiserver/schema/defaulting/validation.go)."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -11,11 +11,11 @@ from pilothouse.api.structural.schema import TYPE_META, Schema, prune_value
 from pilothouse.api.structural.validate import Validator, same, validate
 
 Surround = Callable[[Any], Object]
-"""Puts a value where it belongs in a resource that has nothing else."""
+"""Returns a resource that contains only the given value, at its place."""
 
 
 def validate_defaults(declared: Object, path: str, errs: Errors, *, require_pruned: bool = True) -> None:
-    """The causes against the defaults of a schema that is structural."""
+    """Validates the defaults in a structural schema."""
     whole = {**declared, "x-kubernetes-embedded-resource": True}
     if any(node.get("default") is not None for node in _below(whole)):
         checks = _Checks(Schema(whole), Validator(whole), require_pruned, errs)
@@ -23,7 +23,7 @@ def validate_defaults(declared: Object, path: str, errs: Errors, *, require_prun
 
 
 def _below(declared: Object) -> Iterator[Object]:
-    """The schemas whose defaults are checked."""
+    """The schemas whose defaults are validated."""
     waiting = [declared]
     while waiting:
         one = waiting.pop()
@@ -34,7 +34,7 @@ def _below(declared: Object) -> Iterator[Object]:
 
 
 class _Checks(NamedTuple):
-    """One node of the schema as its defaults are checked by; it is compiled once for all of them."""
+    """A node of the schema, compiled once for validating all its defaults."""
 
     schema: Schema
     validator: Validator
@@ -84,7 +84,7 @@ def _child(surround: Surround, name: str) -> Surround:
 
 
 def _inside_meta(checks: _Checks, value: Any, path: str, surround: Surround) -> None:
-    """A default somewhere in metadata: the resource around it must be valid."""
+    """Validates a default inside metadata: a resource that contains it must be valid."""
     obj = surround(copy(value))
     found = Errors()
     validate_resource(obj, found, "")

@@ -1,6 +1,7 @@
-"""CustomResourceDefinitions (apiextensions-apiserver pkg/apis/apiextensions/validation).
+"""Validates CustomResourceDefinitions (apiextensions-apiserver pkg/apis/apiextensions/validation).
 
-Upstream checks an internal form in which what all versions share stands once, above them; its paths show.
+Upstream validates an internal form that has values common to all versions at the top level; error paths show
+it.
 """
 
 from collections.abc import Callable
@@ -37,7 +38,7 @@ _SHARED = ("schema", "subresources", "additionalPrinterColumns", "selectableFiel
 
 @dataclass(slots=True)
 class Internal:
-    """A spec in upstream's internal form: `top` holds what all versions have in common."""
+    """A spec in upstream's internal form: `top` holds the values that all versions have in common."""
 
     spec: Object
     versions: list[Object]
@@ -57,7 +58,7 @@ class Internal:
         return cls(spec, versions, top)
 
     def schemas(self) -> list[Object]:
-        """Every schema that is given, once."""
+        """All distinct schemas."""
         holders = [self.top, *self.versions]
         found = [(holder.get("schema") or {}).get("openAPIV3Schema") for holder in holders]
         return [schema for schema in found if schema is not None]
@@ -67,7 +68,7 @@ class Internal:
 
 
 def definition_name(name: str, spec: Object) -> list[str]:
-    """The name rule: a DNS subdomain, and the plural with the group behind it."""
+    """Name rule: a DNS subdomain of the form `plural.group`."""
     wrong = names.dns_subdomain(name)
     if name != f"{(spec.get('names') or {}).get('plural', '')}.{spec.get('group', '')}":
         wrong = [*wrong, 'must be spec.names.plural+"."+spec.group']
@@ -118,7 +119,7 @@ def validate_update(obj: Object, old: Object, errs: Errors) -> None:
 
 
 def validate_status_update(obj: Object, errs: Errors) -> None:
-    """A changed status."""
+    """Validates a changed status."""
     _validate_names((obj.get("status") or {}).get("acceptedNames") or {}, "status.acceptedNames", errs)
 
 
@@ -138,7 +139,7 @@ def _breaks(rule: Callable[[Object, Trail, Errors], None]) -> Callable[[Object],
 
 
 def _too_many(before: Internal, now: Internal) -> set[str]:
-    """The versions ("" for all) whose too many selectable fields are as they were."""
+    """Versions ("" for all) that have too many selectable fields, unchanged from the stored definition."""
     out = set()
     was, fields = before.top.get("selectableFields") or [], now.top.get("selectableFields")
     if len(was) > MAX_SELECTABLE_FIELDS and equal(fields, was):
@@ -152,7 +153,7 @@ def _too_many(before: Internal, now: Internal) -> set[str]:
 
 
 def is_true(definition: Object, condition: str) -> bool:
-    """Whether a condition of a definition is true."""
+    """Whether a condition of a definition is True."""
     conditions = (definition.get("status") or {}).get("conditions") or ()
     return any(c.get("type") == condition and c.get("status") == "True" for c in conditions)
 
@@ -171,7 +172,7 @@ def _validate_rest(obj: Object, old: Object | None, errs: Errors) -> None:
         )
 
 
-# The spec.
+# Spec
 
 
 def _validate_spec(
@@ -183,7 +184,7 @@ def _validate_spec(
     many: set[str],
     errs: Errors,
 ) -> None:
-    """recognised: a known review version is demanded; any_bundle: a CA bundle need not be valid yet."""
+    """`recognised` requires a known review version; `any_bundle` accepts an invalid CA bundle."""
     internal = Internal.of(spec)
     _validate_group(spec.get("group") or "", f"{path}.group", errs)
     _enum(spec.get("scope") or "", ("Cluster", "Namespaced"), f"{path}.scope", errs)
@@ -475,7 +476,7 @@ _BUNDLE = "Invalid value: <cert bundle>: unable to load root certificates: unabl
 
 
 def is_bundle(bundle: str) -> bool:
-    """Whether base64 text holds PEM certificates."""
+    """Whether a base64 text contains PEM certificates."""
     import base64
 
     from cryptography import x509
@@ -502,7 +503,7 @@ def _validate_reviews(versions: list[str], recognised: bool, path: str, errs: Er
         errs.invalid(path, versions, f"must include at least one of {', '.join(REVIEW_VERSIONS)}")
 
 
-# The status.
+# Status
 
 
 def _validate_stored(stored: list[str] | None, versions: list[Object], path: str, errs: Errors) -> None:
@@ -524,11 +525,11 @@ def _validate_stored(stored: list[str] | None, versions: list[Object], path: str
             )
 
 
-# Groups of the community.
+# Protected groups
 
 
 def is_protected(group: str) -> bool:
-    """Whether a group is one of those that Kubernetes keeps for itself."""
+    """Whether a group is reserved for Kubernetes (`*.k8s.io`, `*.kubernetes.io`)."""
     return group in ("k8s.io", "kubernetes.io") or group.endswith((".k8s.io", ".kubernetes.io"))
 
 
@@ -562,11 +563,11 @@ def _validate_approval(obj: Object, old: Object | None, errs: Errors) -> None:
         errs.invalid(path, (annotations or {}).get(APPROVED, ""), reason)
 
 
-# Warnings.
+# Warnings
 
 
 def warnings(obj: Object, old: Object | None) -> list[str]:
-    """Formats that mean nothing here, as far as an update brings them in."""
+    """Warnings about unknown formats that the update adds."""
     before = set(_unknown_formats(old["spec"])) if old is not None else set()
     return [
         f"unrecognized format {quote(form)}" for form in _unknown_formats(obj["spec"]) if form not in before

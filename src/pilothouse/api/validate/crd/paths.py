@@ -1,4 +1,4 @@
-"""Paths into a schema, as selectable fields and CEL rules name them (apiserver/schema/cel ValidFieldPath)."""
+"""Resolves field paths of selectable fields and CEL rules in a schema (apiserver/schema/cel ValidFieldPath)."""
 
 import re
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ _TOKEN = re2.compile(r"(?s)'(?:[^'\\]|\\.)*'|[.\[\]]|[^.\[\]']+|.")
 
 
 class PathError(ValueError):
-    """A path that leads nowhere; the text is upstream's."""
+    """A path does not exist in the schema; the message is upstream's."""
 
 
 def valid_path(path: str, declared: Object, *, arrays: bool = True) -> tuple[str, Object]:
-    """The normal form of a path and the schema it leads to; PathError when there is none.
+    """The normal form of a path and the schema that it leads to; raises PathError.
 
-    `arrays` allows `['name']` beside `.name`.
+    `arrays` allows `['name']` besides `.name`.
     """
-    tokens = (found.group() for found in _TOKEN.finditer(path))  # up to the first that is wrong
+    tokens = (found.group() for found in _TOKEN.finditer(path))  # up to the first invalid one
     out = ""
     for token in tokens:
         if token == "[":

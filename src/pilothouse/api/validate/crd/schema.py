@@ -27,7 +27,7 @@ _NOT_SUPPORTED = (
     ("$ref", "$ref"),
 )
 
-# Members that a root schema may have beside a status subresource, in the order of the Go struct.
+# Fields allowed at the root of a schema with a status subresource, in the order of the Go struct.
 _GO_NAMES = {
     "id": "ID",
     "$schema": "Schema",
@@ -87,7 +87,7 @@ _ZERO_FALSE = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an update need not fulfil because the stored definition does not either."""
+    """Rules that an update need not fulfil because the stored definition breaks them too."""
 
     require_structural: bool = True
     require_types: bool = True
@@ -101,16 +101,16 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where in a schema the walk is."""
+    """Context of the current node in the schema."""
 
     no_defaults: str | None = None
     inside_meta: bool = False
     unsupported: Set[int] = frozenset()
-    """Of the whole schema: the ids of those that cannot be tried as structural ones."""
+    """IDs of the nodes that cannot be checked as structural schemas."""
 
 
 def walk(declared: Any) -> Iterator[Object]:
-    """A schema and all below it, in upstream's order of looking at them."""
+    """Yield a schema and all schemas below it, in upstream's order."""
     waiting = [declared]
     while waiting:
         one = waiting.pop()
@@ -127,7 +127,7 @@ def walk(declared: Any) -> Iterator[Object]:
 
 
 def validate_schema(schema: Object | None, status: bool, path: str, options: Options, errs: Errors) -> None:
-    """The `schema` of a version, or the one of them all; `status`: its root is restricted."""
+    """Validates the `schema` of a version or of all; with `status`, its root may have certain fields only."""
     if schema is None or schema.get("openAPIV3Schema") is None:
         return
     declared = schema["openAPIV3Schema"]
@@ -348,7 +348,7 @@ def _list_map(s: Object, keys: list[str], path: Trail, errs: Errors) -> None:
 
 
 def atomic_set(s: Object, path: Trail, errs: Errors) -> None:
-    """Items of a set must be atomic."""
+    """Check that items of a set are atomic."""
     items = s.get("items")
     if s.get("x-kubernetes-list-type") != "set" or not isinstance(items, dict):
         return
@@ -361,7 +361,7 @@ def atomic_set(s: Object, path: Trail, errs: Errors) -> None:
 
 
 def map_list_keys(s: Object, path: Trail, errs: Errors) -> None:
-    """Items of sets and maps are never null, and the keys of a map always there."""
+    """Check that items of sets and maps are not nullable, and keys of maps are required or have defaults."""
     items, list_type = s.get("items"), s.get("x-kubernetes-list-type")
     if not isinstance(items, dict) or list_type not in ("set", "map"):
         return
@@ -385,7 +385,7 @@ def map_list_keys(s: Object, path: Trail, errs: Errors) -> None:
 
 
 def _rule(s: Object, rule: Object, path: Trail, place: _Place, errs: Errors) -> None:
-    """The plain members of one CEL rule."""
+    """Validates the fields of one CEL rule except its expressions."""
     text, message = rule.get("rule") or "", rule.get("message") or ""
     expression, field_path = rule.get("messageExpression") or "", rule.get("fieldPath") or ""
     if not text.strip():

@@ -1,6 +1,6 @@
-"""What makes a schema structural, in the order in which upstream reports it (apiserver/schema/validation.go).
+"""Checks that a schema is structural, with upstream's errors (apiserver/schema/validation.go).
 
-Causes come sorted by their whole text.
+Causes are sorted by their complete text.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ _EMPTY_TYPE = {
 }
 _INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
 
-# Members of the schema under a junctor that must not be set there: name, and what is said of it.
+# Fields that schemas below a junctor (allOf, anyOf, oneOf, not) must not set: name and message.
 _FORBIDDEN = (
     ("type", "must be empty to be structural"),
     ("additionalProperties", "must be undefined to be structural"),
@@ -36,7 +36,7 @@ _FORBIDDEN = (
 
 
 def unsupported(declared: Object) -> str:
-    """Why a schema cannot even be tried as a structural one; "" when it can (structural NewStructural)."""
+    """Why a schema cannot be converted to a structural one; "" if it can (structural NewStructural)."""
     why = _unsupported_here(declared)
     if not why:
         for below in below_all(declared):
@@ -69,7 +69,7 @@ _UNSUPPORTED = (
 
 
 def with_unsupported(declared: Object) -> set[int]:
-    """The ids of the schemas that `unsupported` has something to say of, at or below one."""
+    """IDs of the schemas that have such an error at or below them."""
     out: set[int] = set()
     _mark_unsupported(declared, out)
     return out
@@ -85,7 +85,7 @@ def _mark_unsupported(declared: Object, out: set[int]) -> bool:
 
 
 def below_all(declared: Object) -> list[Object]:
-    """Every schema right below one, junctors included."""
+    """All schemas directly below one, including those of junctors."""
     out = [
         declared[name]
         for name in ("not", "items", "additionalProperties")
@@ -98,7 +98,7 @@ def below_all(declared: Object) -> list[Object]:
 
 
 def validate_structural(declared: Object, path: str, errs: Errors) -> None:
-    """The causes against a schema that `unsupported` let through."""
+    """Validates a schema for which `unsupported` returns ""."""
     found = Errors()
     trail = Trail(path)
     _invariants(declared, ROOT, trail, found)
@@ -222,7 +222,7 @@ def _nested(v: Object, skip_any: bool, path: Trail, errs: Errors) -> None:
 
 
 def _completeness(v: Object, s: Object | None, s_path: Trail, v_path: Trail, errs: Errors) -> None:
-    """What junctors speak of must be declared outside of them as well."""
+    """Check that fields in junctors are also declared outside of them."""
     if isinstance(v.get("not"), dict):
         _nested_completeness(v["not"], s, s_path, v_path.below(".not"), errs)
     for name in ("allOf", "anyOf", "oneOf"):

@@ -1,1 +1,1 @@
-"""Rules of pods and pod templates."""
+"""Validates pods and pod templates."""

@@ -1,4 +1,4 @@
-"""Annotations of pods that have a meaning: mirror pods, deletion cost, old forms of security profiles."""
+"""Validates pod annotations with a meaning: mirror pods, deletion cost, deprecated security profiles."""
 
 import json
 from collections.abc import Mapping
@@ -71,7 +71,7 @@ def _seccomp(profile: str, path: str, errs: Errors) -> None:
 def validate_annotations_match_fields(
     annotations: Mapping[str, str], spec: Object, path: str, errs: Errors
 ) -> None:
-    """Where a profile is given as an annotation and as a field, both say the same."""
+    """Check that profiles given by both annotation and field are the same."""
     pod = spec.get("securityContext") or {}
     containers = _containers(spec, path)
     if SECCOMP_POD in annotations:
@@ -113,7 +113,7 @@ def _match(text: str, profile: Object | None, path: str, errs: Errors, what: str
 def validate_annotation_updates(
     new: Mapping[str, str], old: Mapping[str, str], path: str, errs: Errors
 ) -> None:
-    """AppArmor and mirror annotations are fixed."""
+    """Check that AppArmor and mirror annotations are unchanged."""
     for name, value in sorted(old.items()):
         if new.get(name) == value:
             continue

@@ -1,4 +1,4 @@
-"""Containers of every sort: names, ports, images, resize policies, restart rules (apis/core/validation)."""
+"""Validates containers of all types: names, ports, images, resize policies, restart rules (apis/core/validation)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,12 +34,12 @@ _NOT_EPHEMERAL = (
     "startupProbe",
     "lifecycle",
 )
-"""Members an ephemeral container must not have, in the order of the Go type."""
+"""Fields that an ephemeral container must not have, in the order of the Go type."""
 
 
 @dataclass(slots=True, frozen=True)
 class Surroundings:
-    """What the rules of a container look at outside it: the pod's volumes, claims, restart policy, grace."""
+    """Pod settings that container rules depend on: volumes, claims, restart policy, grace period."""
 
     volumes: Mapping[str, Object]
     claims: frozenset[str]
@@ -50,14 +50,14 @@ class Surroundings:
 
 
 def visit(spec: Object, path: str) -> Iterator[tuple[Object, str]]:
-    """Every container of a pod with its path: init, regular, ephemeral (VisitContainersWithPath)."""
+    """Yield every container of a pod with its path: init, regular, ephemeral (VisitContainersWithPath)."""
     for member in ("initContainers", "containers", "ephemeralContainers"):
         for i, container in enumerate(spec.get(member) or ()):
             yield container, f"{path}.{member}[{i}]"
 
 
 def is_sidecar(container: Object) -> bool:
-    """An init container that keeps running beside the others."""
+    """Whether an init container keeps running besides the regular ones."""
     return container.get("restartPolicy") == "Always"
 
 
@@ -168,7 +168,7 @@ _without_claims = RememberedRule(_requirements)
 
 
 def _resources(requirements: Object, path: str, errs: Errors, around: Surroundings) -> None:
-    """Those that name claims are asked about each time: the claims of a pod are too many to remember."""
+    """Requirements that name claims are validated each time, because a pod's claims are too many to remember."""
     huge = around.options.allow_indivisible_huge_pages
     if requirements.get("claims"):
         validate_requirements(requirements, path, errs, claims=around.claims, any_huge_page=huge)
@@ -184,7 +184,7 @@ def _one_of(value: str, valid: Sequence[str], path: str, errs: Errors) -> None:
 
 
 def validate_image_of_pod(container: Object, path: str, errs: Errors) -> None:
-    """A template may have blanks around an image, a pod may not."""
+    """Whitespace around an image is allowed in a template, but not in a pod."""
     image = container.get("image", "")
     if image != image.strip():
         errs.invalid(f"{path}.image", image, "must not have leading or trailing whitespace")
@@ -214,7 +214,7 @@ _ports = RememberedRule(validate_ports)
 
 
 def check_host_ports(containers: Sequence[Object], path: str, errs: Errors) -> None:
-    """A host port may be asked for once."""
+    """Each host port may be requested only once."""
     seen: set[str] = set()
     for i, container in enumerate(containers):
         for j, port in enumerate(container.get("ports") or ()):
@@ -236,7 +236,7 @@ _probe = RememberedRule(validate_probe)
 
 
 def _restart_policy(container: Object, path: str, errs: Errors) -> None:
-    """A container's own restart policy and the rules that go with it (KEP-5307)."""
+    """Validates a container's own restart policy and its rules (KEP-5307)."""
     policy, rules = container.get("restartPolicy"), container.get("restartPolicyRules") or []
     if policy is None:
         if rules:

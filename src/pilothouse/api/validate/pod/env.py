@@ -1,4 +1,4 @@
-"""Environment variables and the fields they may refer to (apis/core/validation, apis/core/pods)."""
+"""Validates environment variables and the fields that they refer to (apis/core/validation, apis/core/pods)."""
 
 from collections.abc import Sequence
 
@@ -94,7 +94,7 @@ def _value_from(variable: Object, path: str, errs: Errors) -> None:
 
 
 def validate_field_ref(ref: Object, allowed: Sequence[str], path: str, errs: Errors) -> None:
-    """An ObjectFieldSelector of the downward API; `allowed` are the fields without a subscript."""
+    """Validates an ObjectFieldSelector of the downward API; `allowed` are the fields without a subscript."""
     version, field = ref.get("apiVersion", ""), ref.get("fieldPath", "")
     if not version:
         errs.required(f"{path}.apiVersion")
@@ -122,7 +122,7 @@ def validate_field_ref(ref: Object, allowed: Sequence[str], path: str, errs: Err
 
 
 def _subscripted(field: str) -> tuple[str, str | None]:
-    """The path and the subscript of `path['subscript']`; the subscript is None when there is none."""
+    """Path and subscript of `path['subscript']`; the subscript is None if there is none."""
     base, opening, rest = field.partition("['")
     if base and opening and rest.endswith("']"):
         return base, rest.removesuffix("']")
@@ -130,7 +130,7 @@ def _subscripted(field: str) -> tuple[str, str | None]:
 
 
 def validate_resource_ref(ref: Object, path: str, errs: Errors, *, in_volume: bool) -> None:
-    """A ResourceFieldSelector: of a named container in a volume, of the own one in a variable."""
+    """Validates a ResourceFieldSelector: in a volume it names a container, in a variable it means the own one."""
     resource = ref.get("resource", "")
     if in_volume and not ref.get("containerName"):
         errs.required(f"{path}.containerName")
@@ -165,7 +165,7 @@ def _key_ref(ref: Object, path: str, errs: Errors) -> None:
 
 
 def _file_ref(ref: Object, path: str, errs: Errors) -> None:
-    """A variable read from a file in a volume (KEP-3721)."""
+    """Validates a variable that is read from a file in a volume (KEP-3721)."""
     key, file = ref.get("key", ""), ref.get("path", "")
     if not ref.get("volumeName"):
         errs.required(f"{path}.volumeName")

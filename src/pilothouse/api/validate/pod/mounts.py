@@ -1,4 +1,4 @@
-"""Volume mounts and devices of containers (apis/core/validation)."""
+"""Validates volume mounts and devices of containers (apis/core/validation)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ def validate_volume_mounts(
     *,
     container: Object | None = None,
 ) -> None:
-    """`volumes` are the valid volumes of the pod by name; `container` None = it is not known yet."""
+    """`volumes` are the pod's valid volumes by name; `container` is None while it is unknown."""
     device_paths = {d.get("name", ""): d.get("devicePath", "") for d in devices}
     taken = set(device_paths.values())
     seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""What an old object excuses in a pod or template (podutil.GetValidationOptionsFromPodSpecAndMeta)."""
+"""Exceptions from pod rules for values that the old object has (podutil.GetValidationOptionsFromPodSpecAndMeta)."""
 
 from dataclasses import dataclass, field
 
@@ -14,10 +14,10 @@ DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 @dataclass(slots=True, frozen=True)
 class PodOptions:
-    """Exceptions to the rules; those that an old object brings are False for a new one.
+    """Exceptions from the rules; those that depend on an old object are False for a new one.
 
-    is_pod: the spec is a pod's own, not a template's. old_ips: addresses the old object had, as spelled.
-    allow_privileged: the server's setting, whatever the old object was.
+    is_pod: the spec is that of a pod, not of a template. old_ips: addresses in the old object, as written.
+    allow_privileged: the server's setting, independent of the old object.
     """
 
     is_pod: bool = False
@@ -42,7 +42,7 @@ def options_for(
     is_pod: bool = False,
     policy: PodPolicy = STRICT,
 ) -> PodOptions:
-    """The options for a spec that replaces `old_spec`; those of a new one when there is none."""
+    """The options for a spec that replaces `old_spec`; without one, those for a new spec."""
     if not old_spec:
         return PodOptions(is_pod=is_pod, allow_privileged=policy.allow_privileged)
     affinity = old_spec.get("affinity") or {}
@@ -62,13 +62,13 @@ def options_for(
 
 
 def deletion_cost_bad(old_meta: Object) -> bool:
-    """Whether the old object has a deletion cost that is no number."""
+    """Whether the old object has a deletion cost that is not a number."""
     cost = (old_meta.get("annotations") or {}).get(DELETION_COST)
     return cost is not None and not is_int32(cost)
 
 
 def is_int32(text: str) -> bool:
-    """Whether Go's ParseInt(text, 10, 32) takes it, without a plus sign or leading zeros."""
+    """Whether Go's ParseInt(text, 10, 32) accepts a text that has no plus sign and no leading zeros."""
     if text and (text[0] == "+" or (text[0] == "0" and text != "0") or text.startswith("-0")):
         return False
     digits = text.removeprefix("-")

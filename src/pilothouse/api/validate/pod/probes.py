@@ -1,4 +1,4 @@
-"""Probes and lifecycle handlers of containers (apis/core/validation)."""
+"""Validates probes and lifecycle handlers of containers (apis/core/validation)."""
 
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
@@ -10,7 +10,7 @@ _COUNTS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThr
 
 
 def validate_probe(probe: Object, path: str, errs: Errors, member: str) -> None:
-    """A probe; `member` says which of the three it is."""
+    """Validates a probe; `member` is livenessProbe, readinessProbe or startupProbe."""
     _handler(probe, path, errs, _PROBE_HANDLERS, None)
     for count in _COUNTS:
         validate_nonnegative(probe.get(count, 0), f"{path}.{count}", errs)
@@ -26,7 +26,7 @@ def validate_probe(probe: Object, path: str, errs: Errors, member: str) -> None:
 
 
 def validate_lifecycle(lifecycle: Object, path: str, errs: Errors, grace: int | None) -> None:
-    """`grace` is the pod's termination grace, None when that is missing and so is an error of its own."""
+    """`grace` is the pod's termination grace period; None if it is missing, which is reported elsewhere."""
     for member in ("postStart", "preStop"):
         if lifecycle.get(member) is not None:
             _handler(lifecycle[member], f"{path}.{member}", errs, _LIFECYCLE_HANDLERS, grace)

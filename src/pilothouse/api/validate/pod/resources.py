@@ -1,4 +1,4 @@
-"""Requests and limits of a whole pod, and its quality of service (component-helpers/resource, helper/qos)."""
+"""Validates pod-level requests and limits; computes a pod's QoS class (component-helpers/resource, helper/qos)."""
 
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.pod_resources import aggregate
@@ -13,7 +13,7 @@ from pilothouse.api.validate.resources import (
 
 
 def validate_pod_resources(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    """The requirements of the pod as a whole, against those of its containers."""
+    """Validates the requirements of the pod as a whole against those of its containers."""
     own = spec.get("resources")
     if own is None:
         return
@@ -41,7 +41,7 @@ def validate_pod_resources(spec: Object, path: str, errs: Errors, options: PodOp
 
 
 def quality_of_service(spec: Object) -> str:
-    """The QoS class that a spec earns (qos.ComputePodQOS)."""
+    """The QoS class of a spec (qos.ComputePodQOS)."""
     own = spec.get("resources")
     if own is not None and _compute(own):
         holders = [own]
@@ -66,7 +66,7 @@ def quality_of_service(spec: Object) -> str:
 
 
 def _positive(listed: Object) -> dict[str, Quantity]:
-    """What there is above zero of cpu and memory."""
+    """The amounts of cpu and memory that are above zero."""
     out = {}
     for name in COMPUTE:
         text = listed.get(name)
@@ -78,7 +78,7 @@ def _positive(listed: Object) -> dict[str, Quantity]:
 
 
 def _compute(resources: Object) -> bool:
-    """Whether anything is said at the level of the pod (IsPodLevelResourcesSet)."""
+    """Whether pod-level resources are set (IsPodLevelResourcesSet)."""
     for member in ("requests", "limits"):
         for name in resources.get(member) or ():
             if name in COMPUTE or name.startswith("hugepages-"):

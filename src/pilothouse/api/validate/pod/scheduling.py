@@ -1,4 +1,4 @@
-"""Where a pod may run: affinity, tolerations, spread constraints, gates (apis/core/validation)."""
+"""Validates scheduling fields: affinity, tolerations, spread constraints, gates (apis/core/validation)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
 def validate_node_selector(selector: Object, path: str, errs: Errors, *, any_value: bool = False) -> None:
-    """A NodeSelector; `any_value` when the stored object already had a value that is no label value."""
+    """Validates a NodeSelector; `any_value` if the stored object has a value that is no valid label value."""
     path = f"{path}.nodeSelectorTerms"
     terms = selector.get("nodeSelectorTerms") or []
     if not terms:
@@ -125,7 +125,7 @@ def _pod_term(term: Object, path: str, errs: Errors, any_value: bool) -> None:
 
 
 def _label_keys(term: Object, path: str, errs: Errors) -> None:
-    """matchLabelKeys and mismatchLabelKeys; the selector has their expressions merged into it already."""
+    """Validates matchLabelKeys and mismatchLabelKeys; their expressions are already merged into the selector."""
     match, mismatch = term.get("matchLabelKeys") or [], term.get("mismatchLabelKeys") or []
     selector = term.get("labelSelector")
     for member, keys in (("matchLabelKeys", match), ("mismatchLabelKeys", mismatch)):
@@ -183,7 +183,7 @@ def _toleration(toleration: Object, path: str, errs: Errors) -> None:
         if value:
             errs.invalid(f"{path}.operator", value, "value must be empty when `operator` is 'Exists'")
     else:
-        compares = operator in ("Lt", "Gt")  # alpha operators, off; refused with a list that has them
+        compares = operator in ("Lt", "Gt")  # alpha operators; refused together with the list of valid ones
         valid = ("Equal", "Exists", "Lt", "Gt") if compares else ("Equal", "Exists")
         errs.not_supported(f"{path}.operator", operator, valid)
     if effect:
@@ -191,7 +191,7 @@ def _toleration(toleration: Object, path: str, errs: Errors) -> None:
 
 
 def validate_added_tolerations(new: Sequence[Object], old: Sequence[Object], path: str, errs: Errors) -> None:
-    """Old tolerations stay, but for their tolerationSeconds; others may join them."""
+    """Old tolerations must stay, except their tolerationSeconds; new ones may be added."""
 
     def plain(toleration: Object) -> tuple[tuple[str, str], ...]:
         return tuple(sorted((k, v) for k, v in toleration.items() if k != "tolerationSeconds"))
@@ -214,7 +214,7 @@ def validate_scheduling_gates(gates: Sequence[Object] | None, path: str, errs: E
 
 
 def validate_deleted_gates(new: Sequence[Object], old: Sequence[Object], path: str, errs: Errors) -> None:
-    """Gates may go, none may come."""
+    """Gates may be removed but not added."""
     kept = {gate.get("name", "") for gate in old}
     for i, gate in enumerate(new):
         name = gate.get("name", "")
@@ -244,7 +244,7 @@ def validate_spread_constraints(
         if action not in ("DoNotSchedule", "ScheduleAnyway"):
             errs.not_supported(f"{at}.whenUnsatisfiable", action, ("DoNotSchedule", "ScheduleAnyway"))
         left[key, action] -= 1
-        if left[key, action]:  # another one with the same pair comes after this one
+        if left[key, action]:  # another constraint with the same pair follows
             errs.duplicate(f"{at}.{{topologyKey, whenUnsatisfiable}}", f"{{{key}, {action}}}")
         _min_domains(constraint.get("minDomains"), action, f"{at}.minDomains", errs)
         for member in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
@@ -270,7 +270,7 @@ def _min_domains(count: int | None, action: str, path: str, errs: Errors) -> Non
 
 
 def _spread_label_keys(constraint: Object, path: str, errs: Errors) -> None:
-    """The selector has the keys merged into it: a key is doubled when it stands there twice."""
+    """The keys are merged into the selector already, so a key that occurs twice there is a duplicate."""
     keys, selector = constraint.get("matchLabelKeys") or [], constraint.get("labelSelector")
     if not keys:
         return
@@ -290,14 +290,14 @@ def _spread_label_keys(constraint: Object, path: str, errs: Errors) -> None:
 
 
 def validate_node_selector_additions(new: Object, old: Object, path: str, errs: Errors) -> None:
-    """A gated pod's nodeSelector may grow only."""
+    """The nodeSelector of a pod with gates may only get additional entries."""
     if any(new.get(k) != v for k, v in old.items()):
         why = "only additions to spec.nodeSelector are allowed (no mutations or deletions)"
         errs.invalid(path, sorted_map(new), why)
 
 
 def validate_node_affinity_additions(new: Object | None, old: Object | None, path: str, errs: Errors) -> None:
-    """A gated pod's required node affinity may get stricter only."""
+    """The required node affinity of a pod with gates may only become stricter."""
     before = ((old or {}).get(_REQUIRED) or {}).get("nodeSelectorTerms") or []
     if not before:
         return

@@ -1,4 +1,4 @@
-"""Security contexts of pods and containers (apis/core/validation)."""
+"""Validates security contexts of pods and containers (apis/core/validation)."""
 
 import re
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ _NOT_WINDOWS_POD = (
     "seLinuxChangePolicy",
 )
 _OF_SPEC = ("hostUsers", "hostPID", "hostIPC", "shareProcessNamespace")
-"""Members that stand in the spec, though upstream keeps them with the security context."""
+"""Fields of the spec that upstream's internal type has in the security context."""
 _NOT_WINDOWS_CONTAINER = (
     "appArmorProfile",
     "seLinuxOptions",
@@ -63,7 +63,7 @@ _NOT_WINDOWS_CONTAINER = (
 
 
 def validate_pod_security_context(spec: Object, path: str, errs: Errors, options: PodOptions) -> None:
-    """The pod's security context; `path` is that of the spec."""
+    """Validates the pod's security context; `path` is that of the spec."""
     context = spec.get("securityContext") or {}
     path = f"{path}.securityContext"
     for member in ("fsGroup", "runAsUser", "runAsGroup"):
@@ -108,7 +108,7 @@ def _sysctls(sysctls: Sequence[Object], spec: Object, path: str, errs: Errors, o
 
 
 def _host_sysctl(name: str, spec: Object, path: str, errs: Errors) -> None:
-    """A namespaced sysctl makes no sense where the host's namespace is used."""
+    """Refuse a namespaced sysctl if the pod uses that namespace of the host."""
     dotted = _dotted(name)
     if spec.get("hostNetwork") and dotted.startswith(_NET_SYSCTLS):
         errs.invalid(path, name, "may not be specified when 'hostNetwork' is true")
@@ -117,7 +117,7 @@ def _host_sysctl(name: str, spec: Object, path: str, errs: Errors) -> None:
 
 
 def _dotted(name: str) -> str:
-    """A sysctl in dot notation: where the first separator is a slash, dots and slashes change places."""
+    """A sysctl in dot notation; if its first separator is a slash, dots and slashes are swapped."""
     first = next((c for c in name if c in "./"), ".")
     return name.translate(str.maketrans("./", "/.")) if first == "/" else name
 
@@ -125,7 +125,7 @@ def _dotted(name: str) -> str:
 def validate_security_context(
     context: Object | None, path: str, errs: Errors, host_users: bool, allow_privileged: bool = False
 ) -> None:
-    """A container's security context."""
+    """Validates a container's security context."""
     if context is None:
         return
     if context.get("privileged") and not allow_privileged:
@@ -182,7 +182,7 @@ _GO_NAMES = {
 
 
 def shown_context(context: Object, part: str = "") -> Object:
-    """A security context as messages print it: upstream's internal type with all its members."""
+    """A security context as messages print it: upstream's internal type with all fields."""
     out: Object = {}
     for member in _SHOWN[part]:
         value = context.get(member)
@@ -309,7 +309,7 @@ def _host_process(context: Object | None) -> bool | None:
 
 
 def validate_host_users(spec: Object, path: str, errs: Errors) -> None:
-    """A user namespace of its own excludes the host's other namespaces."""
+    """A user namespace of its own excludes the other namespaces of the host."""
     if spec.get("hostUsers") is not False:
         return
     for member, shown in (("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")):
@@ -318,7 +318,7 @@ def validate_host_users(spec: Object, path: str, errs: Errors) -> None:
 
 
 def validate_os(spec: Object, containers: Sequence[tuple[Object, str]], path: str, errs: Errors) -> None:
-    """The operating system, and what its pods must leave unset."""
+    """Validates the operating system, and the fields that must be unset for it."""
     system = spec.get("os")
     if system is None:
         return

@@ -1,4 +1,4 @@
-"""Rules of pods and pod templates at their creation (apis/core/validation, ValidatePodSpec)."""
+"""Validates new pods and pod templates (apis/core/validation, ValidatePodSpec)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -64,7 +64,7 @@ MAX_HOSTNAME = 64
 
 
 def validate_pod_template_spec(template: Object, path: str, errs: Errors, options: PodOptions = NEW) -> None:
-    """A PodTemplateSpec at `path` (`spec.template`); one that replaces another has options_for() it."""
+    """Validates a PodTemplateSpec at `path` (`spec.template`); `options` from options_for() if it replaces another."""
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
     annotations = metadata.get("annotations")
     validate_labels(metadata.get("labels"), f"{path}.labels", errs)
@@ -80,14 +80,14 @@ def validate_pod_template_spec(template: Object, path: str, errs: Errors, option
 def validate_pod_template(
     template: Object, errs: Errors, old: Object | None = None, policy: PodPolicy = STRICT
 ) -> None:
-    """A PodTemplate object."""
+    """Validates a PodTemplate object."""
     before = (old or {}).get("template") or {}
     options = options_for(before.get("spec"), before.get("metadata"), policy=policy)
     validate_pod_template_spec(template.get("template") or {}, "template", errs, options)
 
 
 def validate_pod(pod: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """A new pod."""
+    """Validates a new pod."""
     spec = pod.get("spec") or {}
     validate_pod_metadata_and_spec(pod, errs, options_for(None, is_pod=True, policy=policy))
     if spec.get("ephemeralContainers"):
@@ -98,7 +98,7 @@ def validate_pod(pod: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
 
 
 def validate_pod_metadata_and_spec(pod: Object, errs: Errors, options: PodOptions) -> None:
-    """What holds for a pod at its creation and after every change."""
+    """Rules for a pod at its creation and after every update."""
     metadata, spec = pod["metadata"], pod.get("spec") or {}
     annotations, any_cost = metadata.get("annotations") or {}, options.allow_invalid_deletion_cost
     validate_pod_annotations(annotations, spec, "metadata.annotations", errs, any_cost=any_cost)
@@ -117,7 +117,7 @@ def validate_pod_metadata_and_spec(pod: Object, errs: Errors, options: PodOption
 def validate_pod_spec(
     spec: Object, path: str, errs: Errors, options: PodOptions = NEW, *, meta: Object | None = None
 ) -> None:
-    """A PodSpec at `path`; `meta` is the pod's own metadata, None for a template."""
+    """Validates a PodSpec at `path`; `meta` is the pod's metadata, None for a template."""
     grace = spec.get("terminationGracePeriodSeconds")
     if grace is None:
         errs.required(f"{path}.terminationGracePeriodSeconds")
@@ -203,7 +203,7 @@ def _resource_claims(claims: Sequence[Object], path: str, errs: Errors) -> None:
 
 
 def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
-    """A variable can be read from a file of an emptyDir volume only (KEP-3721)."""
+    """Variables can be read only from files in an emptyDir volume (KEP-3721)."""
     volumes: Mapping[str, Object] = {v.get("name", ""): v for v in spec.get("volumes") or ()}
     for container, at in visit(spec, path):
         for i, variable in enumerate(container.get("env") or ()):
@@ -220,7 +220,7 @@ def _file_volumes(spec: Object, path: str, errs: Errors) -> None:
 
 
 def _host_ports(containers: Sequence[Object], path: str, errs: Errors, options: PodOptions) -> None:
-    """In the host's network a port is the host's; a template may leave that to the pod's defaults."""
+    """With the host's network, ports must equal host ports; a template may leave that to the pod's defaults."""
     for i, container in enumerate(containers):
         for j, port in enumerate(container.get("ports") or ()):
             host = port.get("hostPort", 0)

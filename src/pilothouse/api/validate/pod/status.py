@@ -1,4 +1,4 @@
-"""Rules for a pod's status (apis/core/validation, ValidatePodStatusUpdate)."""
+"""Validates changes of a pod's status (apis/core/validation, ValidatePodStatusUpdate)."""
 
 from collections.abc import Sequence
 
@@ -70,7 +70,7 @@ def _transitions(
     restart: str,
     sidecars: set[str],
 ) -> None:
-    """A container that ended for good stays ended."""
+    """A terminated container that is not restarted must stay terminated."""
     if restart == "Always":
         return
     going = {s.get("name", "") for s in new if (s.get("state") or {}).get("terminated") is None}
@@ -98,7 +98,7 @@ def _claim_statuses(statuses: Sequence[Object], spec: Object, errs: Errors) -> N
 
 
 def _ips(status: Object, before: Object, errs: Errors) -> None:
-    """The pod's and its node's addresses: one of each family."""
+    """Validates the addresses of the pod and its node: at most one per IP family."""
     why = "may specify no more than one IP for each IP family"
     for member in ("podIPs", "hostIPs"):
         path, listed = f"status.{member}", [e.get("ip", "") for e in status.get(member) or ()]
@@ -141,7 +141,7 @@ def _users(statuses: Sequence[Object], path: str, errs: Errors, system: str) -> 
 
 
 def _allocated(statuses: Sequence[Object], containers: Sequence[Object], path: str, errs: Errors) -> None:
-    """The health of devices: of resources that the container has asked for."""
+    """Validates the health of devices, which must belong to resources that the container requests."""
     by_name = {c.get("name", ""): c.get("resources") or {} for c in containers}
     claims: dict[str, set[str]] = {}
     for i, status in enumerate(statuses):
@@ -165,7 +165,7 @@ def _allocated(statuses: Sequence[Object], containers: Sequence[Object], path: s
 
 
 def _claimed(resources: Object) -> set[str]:
-    """The claims of a container as statuses of devices name them."""
+    """The container's claims in the form in which device statuses name them."""
     claims = resources.get("claims") or ()
     return {f"claim:{c.get('name', '')}" + (f"/{c['request']}" if c.get("request") else "") for c in claims}
 

@@ -1,4 +1,4 @@
-"""What may change in a pod: by update, through ephemeralcontainers and through resize."""
+"""Validates changes of pods: by update, through ephemeralcontainers and through resize."""
 
 from collections.abc import Sequence
 
@@ -45,7 +45,7 @@ def _annotations(pod: Object) -> Object:
 
 
 def validate_pod_update(pod: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Images, a shorter deadline, more tolerations, fewer gates; of a gated pod also stricter placement."""
+    """Mutable are images, a shorter deadline, more tolerations, fewer gates; with gates also stricter placement."""
     spec, before = pod.get("spec") or {}, old.get("spec") or {}
     if same(spec, before) and policy.found_valid(pod):
         _annotations_alone(pod, old, errs)
@@ -79,7 +79,7 @@ def validate_pod_update(pod: Object, old: Object, errs: Errors, policy: PodPolic
 
 
 def _annotations_alone(pod: Object, old: Object, errs: Errors) -> None:
-    """The rest when a spec that was found valid stays as it is."""
+    """Validates the annotations of an update that leaves a valid spec unchanged."""
     new, before = _annotations(pod), _annotations(old)
     if new == before:
         return
@@ -89,14 +89,14 @@ def _annotations_alone(pod: Object, old: Object, errs: Errors) -> None:
     validate_pod_annotations(new, spec, "metadata.annotations", errs, any_cost=any_cost)
 
 
-def _again_annotations(pod: Object, old: Object, errs: Errors) -> None:
-    """Upstream asks the rules of annotations twice in an update: with the metadata and with their changes."""
+def _annotations_again(pod: Object, old: Object, errs: Errors) -> None:
+    """Validates annotations once more: upstream does so with the metadata and with their changes."""
     spec, any_cost = pod.get("spec") or {}, deletion_cost_bad(old["metadata"])
     validate_pod_annotations(_annotations(pod), spec, "metadata.annotations", errs, any_cost=any_cost)
 
 
 def _images(new: Sequence[Object], old: Sequence[Object], path: str, errs: Errors) -> bool:
-    """False when the number of containers changed, which ends the comparison."""
+    """Validates changed images; False if the number of containers differs, which stops the comparison."""
     if len(new) != len(old):
         errs.forbidden(path, "pod updates may not add or remove containers")
         return False
@@ -125,7 +125,7 @@ def _deadline(spec: Object, before: Object, errs: Errors) -> bool:
     return True
 
 
-def _take(target: Object, source: Object, *members: str) -> None:
+def _copy_members(target: Object, source: Object, *members: str) -> None:
     for member in members:
         if member in source:
             target[member] = source[member]
@@ -134,14 +134,14 @@ def _take(target: Object, source: Object, *members: str) -> None:
 
 
 def _without_allowed_changes(spec: Object, before: Object) -> Object:
-    """The new spec with everything that may change set back."""
+    """The new spec with the old values of all mutable fields."""
     munged = dict(spec)
     for member in ("containers", "initContainers"):
         if spec.get(member):
             munged[member] = [dict(container) for container in spec[member]]
         for container, old in zip(munged.get(member) or (), before.get(member) or (), strict=True):
-            _take(container, old, "image")
-    _take(munged, before, "activeDeadlineSeconds", "schedulingGates", "tolerations")
+            _copy_members(container, old, "image")
+    _copy_members(munged, before, "activeDeadlineSeconds", "schedulingGates", "tolerations")
     grace = "terminationGracePeriodSeconds"
     if (before.get(grace) or 0) < 0 and munged.get(grace) == 1:
         munged[grace] = before[grace]
@@ -149,11 +149,11 @@ def _without_allowed_changes(spec: Object, before: Object) -> Object:
 
 
 def _gated(munged: Object, before: Object, errs: Errors) -> None:
-    """A pod that waits at a gate may still be told more closely where to run."""
+    """The placement of a pod with scheduling gates may become stricter."""
     new, old = munged.get("nodeSelector") or {}, before.get("nodeSelector") or {}
     if new != old:
         validate_node_selector_additions(new, old, "spec.nodeSelector", errs)
-        _take(munged, before, "nodeSelector")
+        _copy_members(munged, before, "nodeSelector")
     affinity, old_affinity = munged.get("affinity"), before.get("affinity")
     node, old_node = (affinity or {}).get("nodeAffinity"), (old_affinity or {}).get("nodeAffinity")
     if equal(node, old_node) and (node is None) == (old_node is None):
@@ -165,18 +165,18 @@ def _gated(munged: Object, before: Object, errs: Errors) -> None:
         del munged["affinity"]
     else:
         munged["affinity"] = dict(affinity)
-        _take(munged["affinity"], old_affinity or {}, "nodeAffinity")
+        _copy_members(munged["affinity"], old_affinity or {}, "nodeAffinity")
 
 
 def validate_ephemeral_update(pod: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Ephemeral containers can be added, never changed or removed."""
+    """Ephemeral containers can be added, but not changed or removed."""
     if MIRROR in _annotations(old):
         errs.clear()
         errs.forbidden("", "static pods do not support ephemeral containers")
         return
     validate_pod_metadata_and_spec(pod, errs, pod_options(old, policy))
     validate_annotation_updates(_annotations(pod), _annotations(old), "metadata.annotations", errs)
-    _again_annotations(pod, old, errs)
+    _annotations_again(pod, old, errs)
     found = {c.get("name", ""): c for c in (pod.get("spec") or {}).get("ephemeralContainers") or ()}
     path = "spec.ephemeralContainers"
     for container in (old.get("spec") or {}).get("ephemeralContainers") or ():
@@ -190,7 +190,7 @@ def validate_ephemeral_update(pod: Object, old: Object, errs: Errors, policy: Po
 
 
 def validate_resize(pod: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Only cpu and memory may change, nothing may go, and the class of service stays."""
+    """Only cpu and memory may change, nothing may be removed, and the QoS class must stay."""
     spec, before = pod.get("spec") or {}, old.get("spec") or {}
     refusal = ""
     if MIRROR in _annotations(old):
@@ -226,7 +226,7 @@ def validate_resize(pod: Object, old: Object, errs: Errors, policy: PodPolicy = 
 
 
 def _supports_resize(pod: Object) -> bool:
-    """A running container without `resources` in its status runs on a node that knows nothing of resizing."""
+    """Whether the node supports resize: if not, a running container has no `resources` in its status."""
     for status in (pod.get("status") or {}).get("containerStatuses") or ():
         if (status.get("state") or {}).get("running") is not None:
             return status.get("resources") is not None
@@ -240,7 +240,7 @@ def _removed(new: Object, old: Object, path: str, errs: Errors) -> None:
 
 
 def _resized_pod_level(spec: Object, before: Object, errs: Errors) -> None:
-    """Requests and limits of the pod as a whole follow the same rules (KEP-5419)."""
+    """Pod-level requests and limits follow the same rules (KEP-5419)."""
     new, old = spec.get("resources") or {}, before.get("resources") or {}
     _removed(new, old, "spec.resources", errs)
     if not equal(_with_compute(new, old), old):
@@ -261,7 +261,7 @@ def _with_compute(new: Object, old: Object) -> Object:
 
 
 def _only_compute_changed(munged: Object, before: Object, errs: Errors) -> None:
-    """Set cpu and memory of all containers back; what differs then is not mutable."""
+    """Reset cpu and memory of all containers; any remaining difference is a change of immutable fields."""
     what = {
         "containers": "only cpu and memory resources are mutable",
         "initContainers": "only cpu and memory resources for sidecar containers are mutable",
@@ -277,4 +277,4 @@ def _only_compute_changed(munged: Object, before: Object, errs: Errors) -> None:
     if munged.get("resources") is not None or before.get("resources") is not None:
         restored = _with_compute(munged.get("resources") or {}, before.get("resources") or {})
         if equal(restored, before.get("resources") or {}):
-            _take(munged, before, "resources")
+            _copy_members(munged, before, "resources")

@@ -1,4 +1,4 @@
-"""Volumes of a pod (apis/core/validation, ValidateVolumes)."""
+"""Validates the volumes of a pod (apis/core/validation, ValidateVolumes)."""
 
 from collections.abc import Sequence
 
@@ -27,9 +27,9 @@ _SHOWN = {
 def validate_volumes(
     volumes: Sequence[Object], pod_name: str, path: str, errs: Errors, options: PodOptions
 ) -> dict[str, Object]:
-    """Check all volumes and give the valid ones by name; `pod_name` is "" for a template."""
+    """Validates all volumes and returns the valid ones by name; `pod_name` is "" for a template."""
     if names.size(pod_name) > names.SUBDOMAIN_MAX:
-        pod_name = ""  # it is refused for itself, and each claim would be as long
+        pod_name = ""  # it is invalid anyway, and would make each claim's name as long
     made = {f"{pod_name}-{v.get('name', '')}" for v in volumes if pod_name and v.get("ephemeral") is not None}
     valid: dict[str, Object] = {}
     for i, volume in enumerate(volumes):
@@ -96,7 +96,7 @@ def _source(volume: Object, pod_name: str, path: str, errs: Errors, options: Pod
 
 
 def _in_context(source: Object, path: str, errs: Errors) -> None:
-    """Holds the place, and so the order, of a source whose rule looks at more than itself."""
+    """Placeholder that keeps a source's position; the rule for it needs more than the source itself."""
     raise AssertionError(path)
 
 
@@ -111,7 +111,7 @@ def _mode(mode: int | None, path: str, errs: Errors) -> None:
 
 
 def _keys(name_member: str) -> sources.Rule:
-    """A secret or config map as files."""
+    """Rule for a secret or config map as files."""
 
     def rule(source: Object, path: str, errs: Errors) -> None:
         if not source.get(name_member):
@@ -156,7 +156,7 @@ def _downward_file(item: Object, path: str, errs: Errors) -> None:
 
 
 def _projections(listed: Sequence[Object], path: str, errs: Errors, options: PodOptions) -> None:
-    """The sources of a projected volume; no two of them may write the same file."""
+    """Validates the sources of a projected volume; two of them must not write the same file."""
     taken: set[str] = set()
 
     def claim(file: str, double: Repeated) -> None:
@@ -240,7 +240,7 @@ def _trust_bundle(bundle: Object, path: str, errs: Errors) -> None:
 
 
 def _trust_bundle_shown(bundle: Object) -> Object:
-    """A source as upstream's internal type prints."""
+    """A source as upstream's internal type is printed."""
     return {
         "Name": bundle["name"],
         "SignerName": bundle["signerName"],
@@ -251,7 +251,7 @@ def _trust_bundle_shown(bundle: Object) -> Object:
 
 
 def trust_bundle_name(name: str, signer: str = "") -> list[str]:
-    """Faults of a ClusterTrustBundle's name: one of a signer starts with the signer's name and a colon."""
+    """Errors in a ClusterTrustBundle's name, which begins with its signer's name and a colon if it has one."""
     if not signer and ":" in name:
         signer = name.rpartition(":")[0].replace(":", "/", 1)
     if not signer:
@@ -263,7 +263,7 @@ def trust_bundle_name(name: str, signer: str = "") -> list[str]:
 
 
 def validate_signer_name(signer: str, path: str, errs: Errors) -> None:
-    """`domain/path` as certificate signers are named (ValidateSignerName)."""
+    """Validates the name of a certificate signer: `domain/path` (ValidateSignerName)."""
     if not signer:
         errs.required(path)
         return
@@ -319,4 +319,4 @@ _RULES: dict[str, sources.Rule] = {
     "ephemeral": _in_context,
     "image": _in_context,
 }
-"""The sources in the order in which upstream looks for them."""
+"""Volume sources in upstream's order."""

@@ -1,4 +1,4 @@
-"""Warnings for pods and pod templates that are accepted but dubious (podutil.GetWarningsForPod)."""
+"""Warnings about valid but questionable pods and pod templates (podutil.GetWarningsForPod)."""
 
 from collections.abc import Iterable, Iterator
 from heapq import merge
@@ -41,7 +41,7 @@ _PROFILE_FIELD = 'non-functional in v1.27+; use the "seccompProfile" field inste
 
 
 def pod_warnings(pod: Object) -> list[str]:
-    """Those of a new pod, its name included; an update of a pod gives none."""
+    """Warnings for a new pod, including its name; an update of a pod gives none."""
     wrong = names.dns_label(pod["metadata"].get("name", ""))
     out = []
     if wrong:
@@ -51,12 +51,12 @@ def pod_warnings(pod: Object) -> list[str]:
 
 
 def template_warnings(template: Object, path: str) -> list[str]:
-    """Those of a pod template at `path` (`spec.template`)."""
+    """Warnings for a pod template at `path` (`spec.template`)."""
     return enough(_warnings(template, path + "."))
 
 
 def _warnings(pod: Object, prefix: str) -> Iterator[str]:
-    """`prefix` is the path of the template with a dot, "" for a pod itself."""
+    """`prefix` is the template's path with a trailing dot, "" for a pod."""
     spec, annotations = pod.get("spec") or {}, (pod.get("metadata") or {}).get("annotations") or {}
     path, noted = f"{prefix}spec", f"{prefix}metadata.annotations"
     yield from _placement(spec, path)
@@ -87,7 +87,7 @@ def _warnings(pod: Object, prefix: str) -> Iterator[str]:
 def _profiles(
     container: Object, context: Object, annotations: Object, noted: str, *, templated: bool
 ) -> Iterator[str]:
-    """Annotations of old that name a container's profile; `context` is the pod's security context."""
+    """Warns about deprecated annotations with a container's profile; `context` is the pod's security context."""
     own = container.get("securityContext") or {}
     key = SECCOMP_CONTAINER + container.get("name", "")
     if own.get("seccompProfile") is None and key in annotations:
@@ -133,7 +133,7 @@ def _volumes(spec: Object, path: str) -> Iterator[str]:
 
 
 def _token_paths(spec: Object, path: str) -> Iterator[str]:
-    """Files of a projected volume that hide a service account token."""
+    """Warns about files of a projected volume that hide a service account token."""
     if not any("projected" in volume for volume in spec.get("volumes") or ()):
         return
     volumes = [((v.get("projected") or {}).get("sources") or ()) for v in spec.get("volumes") or ()]
@@ -198,8 +198,8 @@ def _shown_port(port: Object) -> str:
     return f"{{{' '.join(shown)}}}"
 
 
-class _Alike:
-    """Ports of one number and protocol in the order of the pod, found by their host ports and addresses."""
+class _SamePorts:
+    """Ports with the same number and protocol in the pod's order, indexed by host port and host address."""
 
     __slots__ = ("_all", "_by_host", "_by_sort")
 
@@ -209,14 +209,14 @@ class _Alike:
         self._by_sort: dict[tuple[int, bool], list[tuple[int, str]]] = {}
 
     def add(self, at: str, port: int, host: str) -> None:
-        """Note a port that stands at a path."""
+        """Add a port that is at a path."""
         entry = (len(self._all), at)
         self._all.append((*entry, port, host))
         self._by_host.setdefault((port, host), []).append(entry)
         self._by_sort.setdefault((port, bool(host)), []).append(entry)
 
     def clashes(self, port: int, host: str) -> Iterator[tuple[str, str]]:
-        """Those that do not go with a new port, in their order: what is wrong, and the path of the other."""
+        """Ports that conflict with a new one, in order: the conflict, and the other port's path."""
         if not port:
             for _, at, other_port, other_host in self._all:
                 yield _DOUBLE if (other_port, other_host) == (port, host) else _OVERLAPPING, at
@@ -224,19 +224,19 @@ class _Alike:
         found = [(self._by_host.get((port, host), ()), _DOUBLE)]
         found += [(self._by_sort.get((0, has_host), ()), _OVERLAPPING) for has_host in (False, True)]
         found.append((self._by_sort.get((port, not host), ()), _AMBIGUOUS))
-        for _, at, what in merge(*(_told(entries, what) for entries, what in found)):
+        for _, at, what in merge(*(_conflicts(entries, what) for entries, what in found)):
             yield what, at
 
 
 _DOUBLE, _OVERLAPPING, _AMBIGUOUS = "duplicate", "overlapping", "dangerously ambiguous"
 
 
-def _told(entries: Iterable[tuple[int, str]], what: str) -> Iterator[tuple[int, str, str]]:
+def _conflicts(entries: Iterable[tuple[int, str]], what: str) -> Iterator[tuple[int, str, str]]:
     return ((index, at, what) for index, at in entries)
 
 
 def _ports(spec: Object, path: str) -> Iterator[str]:
-    known: dict[tuple[int, str], _Alike] = {}
+    known: dict[tuple[int, str], _SamePorts] = {}
     named: dict[str, str] = {}
     for container, where in visit(spec, path):
         for i, port in enumerate(container.get("ports") or ()):
@@ -244,7 +244,7 @@ def _ports(spec: Object, path: str) -> Iterator[str]:
             host, host_port = port.get("hostIP", ""), port.get("hostPort", 0)
             if host and not host_port:
                 yield f"{at}: hostIP set without hostPort: {_shown_port(port)}"
-            alike = known.setdefault((port.get("containerPort", 0), port.get("protocol", "")), _Alike())
+            alike = known.setdefault((port.get("containerPort", 0), port.get("protocol", "")), _SamePorts())
             for what, other in alike.clashes(host_port, host):
                 yield f"{at}: {what} port definition with {other}"
             alike.add(at, host_port, host)

@@ -1,1 +1,1 @@
-"""The core group: its records, strategies and subresources."""
+"""The core group: its records, strategies and actions on subresources."""

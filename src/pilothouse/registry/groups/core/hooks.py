@@ -1,4 +1,4 @@
-"""How the rules of core kinds become the hooks of their strategies."""
+"""Turns the validation functions of core kinds into strategy hooks."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,9 @@ CheckUpdate = Callable[[WriteContext, Object, Object, Errors], None]
 
 
 def checked(check: Callable[..., None], *, pods: bool = False) -> Check:
-    """The rules for a new object, those of its finalizers first.
+    """Hook that validates a new object, its finalizers first.
 
-    `pods`: the rules take the server's policy for pods as their argument `policy`.
+    With `pods`, `check` also takes the server's pod policy as its argument `policy`.
     """
 
     def hook(ctx: WriteContext, obj: Object, errs: Errors) -> None:
@@ -28,16 +28,16 @@ def checked(check: Callable[..., None], *, pods: bool = False) -> Check:
 
 
 def checked_update(check: Callable[..., None] | None, *, whole: int = 1, pods: bool = False) -> CheckUpdate:
-    """The rules for a change; `pods` as in checked().
+    """Hook that validates an update; `pods` as in checked().
 
-    `whole` is how often upstream also asks the rules for a whole object, metadata included: each cause
-    against the metadata stands there as often.
+    `whole` is the number of times that upstream also runs the validation of new objects on an update: errors
+    about metadata are reported once more for each.
     """
 
     def hook(ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
         meta.validate_finalizer_names(obj, errs)
         for _ in range(whole):
-            if errs:  # nothing to be found a second time otherwise
+            if errs:  # a second run reports the same errors, so it is needed only if there are any
                 meta.validate_create(obj, ctx.resource.namespaced, ctx.resource.strategy.name_check, errs)
                 meta.validate_finalizer_names(obj, errs)
         if check is not None and pods:
@@ -49,16 +49,16 @@ def checked_update(check: Callable[..., None] | None, *, whole: int = 1, pods: b
 
 
 def updated(check: Validate) -> ValidateUpdate:
-    """For kinds where a change is judged by the rules for new objects only."""
+    """Validate an update by the rules for new objects only."""
     return lambda obj, old, errs: check(obj, errs)
 
 
 def nothing(obj: Object, errs: Errors) -> None:
-    """For kinds without rules beyond those of metadata."""
+    """For kinds that validate nothing but metadata."""
 
 
 def keep(target: Object, source: Object, member: str) -> None:
-    """Give the target the source's member, or none when the source has none."""
+    """Copy a member from the source to the target, or remove it if the source does not have it."""
     if member in source:
         target[member] = source[member]
     else:

@@ -1,4 +1,4 @@
-"""Pods: what is set at creation, dropped, kept and bumped, and how long they are given to end."""
+"""Pod strategies: prepares creates, updates, status, resize and ephemeral containers; computes the grace period."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
 def drop_disabled_fields(spec: Object, old: Object | None = None) -> None:
-    """Clear members of alpha features that are off, unless the old spec uses them (DropDisabledPodFields)."""
+    """Clear fields of disabled alpha features unless the old spec uses them (DropDisabledPodFields)."""
     before = old or {}
     if before.get("schedulingGroup") is None:
         spec.pop("schedulingGroup", None)
@@ -66,7 +66,7 @@ def _gated(now: str) -> Object:
 
 
 def _merge_label_keys(pod: Object) -> None:
-    """Write the pod's own values of matchLabelKeys and mismatchLabelKeys into the selectors."""
+    """Merge the pod's values of matchLabelKeys and mismatchLabelKeys into its label selectors."""
     labels, spec = pod["metadata"].get("labels") or {}, pod["spec"]
     for kind in ("podAffinity", "podAntiAffinity"):
         rules = (spec.get("affinity") or {}).get(kind) or {}
@@ -85,14 +85,14 @@ def _merge(holder: Object, member: str, operator: str, labels: Object) -> None:
     added = [
         {"key": k, "operator": operator, "values": [labels[k]]}
         for k in holder.get(member) or ()
-        if k in labels and len(labels[k]) <= names.LABEL_MAX  # a longer one is refused where it stands
+        if k in labels and len(labels[k]) <= names.LABEL_MAX  # validation refuses longer values
     ]
     if added:
         selector["matchExpressions"] = [*(selector.get("matchExpressions") or ()), *added]
 
 
 def _sync_apparmor(ctx: WriteContext, pod: Object) -> None:
-    """A profile given by the annotation of old becomes a field (KEP-24, version skew)."""
+    """Copy AppArmor profiles from the deprecated annotations into fields (KEP-24, version skew)."""
     spec, annotations = pod["spec"], pod["metadata"].get("annotations") or {}
     if (spec.get("os") or {}).get("name") == "windows":
         return
@@ -126,18 +126,18 @@ def _apparmor_field(text: str) -> Object | None:
     return {"type": "Localhost", "localhostProfile": file}
 
 
-def _bump(pod: Object, old: Object) -> None:
+def _increment_generation(pod: Object, old: Object) -> None:
     if not equal(pod["spec"], old["spec"]):
         pod["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
 
 
 def _prepare_update(ctx: WriteContext, pod: Object, old: Object) -> None:
     drop_disabled_fields(pod["spec"], old["spec"])
-    _bump(pod, old)
+    _increment_generation(pod, old)
 
 
 def _prepare_status(ctx: WriteContext, pod: Object, old: Object) -> None:
-    """The status through which kubelets report; what old ones leave out stays."""
+    """Prepare a kubelet's status update; keeps fields that older kubelets do not send."""
     pod["metadata"].pop("deletionTimestamp", None)
     status, before = pod.setdefault("status", {}), old.get("status") or {}
     if not status.get("qosClass") and before.get("qosClass"):
@@ -161,11 +161,11 @@ def _prepare_ephemeral(ctx: WriteContext, pod: Object, old: Object) -> None:
         pod["spec"]["ephemeralContainers"] = sent
     else:
         pod["spec"].pop("ephemeralContainers", None)
-    _bump(pod, old)
+    _increment_generation(pod, old)
 
 
 def _prepare_resize(ctx: WriteContext, pod: Object, old: Object) -> None:
-    """All but resources and resize policies stay; containers added or renamed are left to the rules."""
+    """Take only resources and resize policies from the client; validation refuses added or renamed containers."""
     spec, before = pod["spec"], old["spec"]
     lists = {m: (spec.get(m) or [], before.get(m) or []) for m in ("containers", "initContainers")}
     if all(len(new) == len(listed) for new, listed in lists.values()):
@@ -176,7 +176,7 @@ def _prepare_resize(ctx: WriteContext, pod: Object, old: Object) -> None:
         else:
             kept.pop("resources", None)
         pod["spec"] = kept
-    _bump(pod, old)
+    _increment_generation(pod, old)
 
 
 def _resized(new: list[Object], old: list[Object]) -> list[Object]:
@@ -195,7 +195,7 @@ def _resized(new: list[Object], old: list[Object]) -> list[Object]:
 
 
 def grace_period(pod: Object, asked: int | None) -> int:
-    """Seconds a pod is given to end: none when it runs nowhere or has ended (CheckGracefulDelete)."""
+    """The pod's grace period in seconds; 0 if it is not assigned to a node or has ended (CheckGracefulDelete)."""
     spec, phase = pod.get("spec") or {}, (pod.get("status") or {}).get("phase")
     period = asked if asked is not None else spec.get("terminationGracePeriodSeconds") or 0
     if not spec.get("nodeName") or phase in ("Failed", "Succeeded"):

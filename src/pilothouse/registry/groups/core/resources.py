@@ -1,4 +1,4 @@
-"""The core group, v1: its records; the strategies stand in the files beside this one."""
+"""Records of the core group, v1; the other files of this package have their strategies."""
 
 from collections.abc import Callable
 from typing import Any
@@ -95,7 +95,7 @@ _POD_FIELDS: dict[str, tuple[str, ...] | Callable[[Object], str]] = {
     "spec.hostNetwork": _text("spec", "hostNetwork", default="false"),
     "status.phase": _text("status", "phase"),
     "status.podIP": _pod_ip,
-    "status.podIPs": lambda pod: "",  # a label that upstream knows, but has no value for
+    "status.podIPs": lambda pod: "",  # upstream accepts this label but has no value for it
     "status.nominatedNodeName": _text("status", "nominatedNodeName"),
 }
 
@@ -153,7 +153,7 @@ PODS = _record(
     ),
 )
 EVENT_VERSIONS: dict[str, Resource] = {}
-"""The records of events in both of their groups."""
+"""The records of events in both of their groups, by group."""
 EVENTS = _record(
     "Event",
     "events",

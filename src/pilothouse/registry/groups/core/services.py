@@ -1,6 +1,6 @@
-"""Services: what is filled in, chosen for them, kept and dropped (registry/core/service/storage).
+"""Service strategy: sets defaults, allocates IPs and ports, keeps or drops fields (registry/core/service/storage).
 
-What is chosen here is claimed when the service is written, and let go after that (service_objects.py).
+What is chosen here is claimed when the service is written and released afterwards (service_objects.py).
 """
 
 from pilothouse import errors
@@ -18,7 +18,7 @@ from pilothouse.registry.strategy import Addresses, NodePorts, WriteContext
 
 
 def prepare_create(ctx: WriteContext, service: Object) -> None:
-    """Fill in families and addresses; raises Invalid when what is asked for cannot be had."""
+    """Set IP families, addresses and ports; raises Invalid if a requested one is not available."""
     spec = service.setdefault("spec", {})
     if spec.get("clusterIP") and not spec.get("clusterIPs"):
         spec["clusterIPs"] = [spec["clusterIP"]]
@@ -31,7 +31,7 @@ def prepare_create(ctx: WriteContext, service: Object) -> None:
 
 
 def prepare_update(ctx: WriteContext, service: Object, old: Object) -> None:
-    """Keep what was allocated, choose what is needed, drop what has no use."""
+    """Keep allocated values, allocate newly needed ones and drop those without use."""
     spec, before = service.setdefault("spec", {}), old.get("spec") or {}
     _keep_allocated(spec, before)
     _sync_cluster_ips(spec, before)
@@ -70,7 +70,7 @@ def _node_ports(spec: Object) -> list[int]:
 
 
 def _keep_allocated(spec: Object, before: Object) -> None:
-    """A PUT that leaves out allocated values means the old ones (patchAllocatedValues)."""
+    """Copy allocated values from the old service if an update omits them (patchAllocatedValues)."""
     if _needs_cluster_ip(before) and _needs_cluster_ip(spec):
         if not spec.get("clusterIP") and before.get("clusterIP"):
             spec["clusterIP"] = before["clusterIP"]
@@ -91,7 +91,7 @@ def _keep_allocated(spec: Object, before: Object) -> None:
 
 
 def _sync_cluster_ips(spec: Object, before: Object) -> None:
-    """A client that knows only clusterIP changes clusterIPs with it (normalizeClusterIPs)."""
+    """Update clusterIPs from clusterIP for clients that know only the latter (normalizeClusterIPs)."""
     new, old = spec.get("clusterIP", ""), before.get("clusterIP", "")
     listed = spec.get("clusterIPs") or []
     if new == old or listed not in ([], before.get("clusterIPs") or []):
@@ -102,8 +102,8 @@ def _sync_cluster_ips(spec: Object, before: Object) -> None:
         spec.pop("clusterIPs", None)
 
 
-def _settled(spec: Object, before: Object) -> bool:
-    """A PreferDualStack service is never changed just because the cluster's families did."""
+def _keeps_families(spec: Object, before: Object) -> bool:
+    """Whether a PreferDualStack service keeps its families, although the cluster's families may have changed."""
     return (
         spec.get("ipFamilyPolicy") == "PreferDualStack"
         and before.get("ipFamilyPolicy") in (None, "PreferDualStack")
@@ -115,9 +115,9 @@ def _settled(spec: Object, before: Object) -> bool:
 
 
 def _init_families(ctx: WriteContext, service: Object, old: Object | None) -> None:
-    """Default ipFamilyPolicy and ipFamilies by what the cluster has (initIPFamilyFields)."""
+    """Set ipFamilyPolicy and ipFamilies by the cluster's configuration (initIPFamilyFields)."""
     spec, before = service["spec"], (old or {}).get("spec")
-    if spec.get("type") == "ExternalName" or (before is not None and _settled(spec, before)):
+    if spec.get("type") == "ExternalName" or (before is not None and _keeps_families(spec, before)):
         return
     headless, selector = spec.get("clusterIP") == "None", spec.get("selector")
     if spec.get("ipFamilyPolicy") is None:
@@ -130,7 +130,7 @@ def _init_families(ctx: WriteContext, service: Object, old: Object | None) -> No
     _refuse(service, errs)
     configured = _pools(ctx)[0].families
     if before is not None:
-        _fit_to_policy(spec, before, errs)
+        _drop_secondary(spec, before, errs)
     _check_policy(spec, errs)
     _infer_families(spec, configured, errs)
     _refuse(service, errs)
@@ -158,8 +158,8 @@ def _other(family: str) -> str:
     return "IPv6" if family == "IPv4" else "IPv4"
 
 
-def _fit_to_policy(spec: Object, before: Object, errs: Errors) -> None:
-    """SingleStack is intent enough to drop the second of everything; anything else must not lose one."""
+def _drop_secondary(spec: Object, before: Object, errs: Errors) -> None:
+    """Drop the secondary IP and family if the policy becomes SingleStack; refuse to lose them otherwise."""
     policy = spec.get("ipFamilyPolicy")
     for member, what in (("clusterIPs", "cluster IP"), ("ipFamilies", "IP family")):
         new, old = spec.get(member) or [], before.get(member) or []
@@ -235,7 +235,7 @@ def _allocate(ctx: WriteContext, service: Object, family: str, wanted: str) -> s
 
 def _update_addresses(ctx: WriteContext, service: Object, before: Object) -> None:
     spec = service["spec"]
-    if _settled(spec, before):
+    if _keeps_families(spec, before):
         return
     kind, old_kind = spec.get("type"), before.get("type")
     if old_kind == "ExternalName" and kind != "ExternalName":
@@ -269,11 +269,11 @@ def _allocate_port(ctx: WriteContext, service: Object, wanted: int, path: str) -
         errs.invalid(path, wanted, str(err))
         _refuse(service, errs)
         raise
-    _note_port(ctx, port, wanted)
+    _record_port(ctx, port, wanted)
     return port
 
 
-def _note_port(ctx: WriteContext, port: int, wanted: int) -> None:
+def _record_port(ctx: WriteContext, port: int, wanted: int) -> None:
     ports = _pools(ctx)[1]
     if not wanted:
         ctx.chosen.add(port)
@@ -281,21 +281,21 @@ def _note_port(ctx: WriteContext, port: int, wanted: int) -> None:
 
 
 def _init_node_ports(ctx: WriteContext, service: Object) -> None:
-    """Ports of the same number share a node port, unless they ask for different ones (initNodePorts)."""
+    """Give ports with the same number the same node port, unless they request different ones (initNodePorts)."""
     spec = service["spec"]
     shared: dict[int, int] = {}
     ports = spec.get("ports") or []
-    asked: dict[int, int] = {}  # the first node port that is asked for with each number
+    requested: dict[int, int] = {}  # port number -> the first requested node port
     for port in ports:
         if port.get("nodePort"):
-            asked.setdefault(port.get("port", 0), port["nodePort"])
+            requested.setdefault(port.get("port", 0), port["nodePort"])
     for i, port in enumerate(ports):
         wanted, number = port.get("nodePort", 0), port.get("port", 0)
         if not wanted and not _allocates_node_ports(spec):
             continue
         path = f"spec.ports[{i}].nodePort"
         if number not in shared:
-            port["nodePort"] = _allocate_port(ctx, service, asked.get(number, 0), path)
+            port["nodePort"] = _allocate_port(ctx, service, requested.get(number, 0), path)
             shared[number] = port["nodePort"]
         elif not wanted:
             port["nodePort"] = shared[number]
@@ -307,7 +307,7 @@ def _update_node_ports(ctx: WriteContext, service: Object, before: Object) -> No
     spec = service["spec"]
     if spec.get("type") not in ("NodePort", "LoadBalancer"):
         return
-    taken = set(_node_ports(before))
+    known = set(_node_ports(before))
     seen: set[tuple[str, int]] = set()
     for i, port in enumerate(spec.get("ports") or ()):
         wanted = port.get("nodePort", 0)
@@ -315,9 +315,9 @@ def _update_node_ports(ctx: WriteContext, service: Object, before: Object) -> No
             continue
         if not wanted:
             port["nodePort"] = _allocate_port(ctx, service, 0, "")
-        elif wanted not in taken:
+        elif wanted not in known:
             _allocate_port(ctx, service, wanted, f"spec.ports[{i}].nodePort")
-        taken.add(port["nodePort"])
+        known.add(port["nodePort"])
         pair = (port.get("protocol", ""), port["nodePort"])
         if pair in seen:
             raise errors.Unknown(f"duplicate nodePort: {{{pair[0]} {pair[1]}}}")
@@ -329,12 +329,12 @@ def _allocate_health_port(ctx: WriteContext, spec: Object) -> None:
     try:
         port = ports.allocate(wanted or None)
     except AllocationError as err:
-        asked = f"requested HealthCheck NodePort {wanted}" if wanted else "a HealthCheck NodePort 0"
-        text = f"failed to allocate {asked}: {err}"
+        requested = f"requested HealthCheck NodePort {wanted}" if wanted else "a HealthCheck NodePort 0"
+        text = f"failed to allocate {requested}: {err}"
         raise errors.InternalError(
             f"Internal error occurred: {text}", details={"causes": [{"message": text}]}
         ) from None
-    _note_port(ctx, port, wanted)
+    _record_port(ctx, port, wanted)
     spec["healthCheckNodePort"] = port
 
 
@@ -344,7 +344,7 @@ def _update_health_port(ctx: WriteContext, spec: Object, before: Object) -> None
 
 
 def _drop_by_type(spec: Object, before: Object) -> None:
-    """Clear what the new type does not use, where it was not touched (dropTypeDependentFields)."""
+    """Clear unchanged fields that the new type does not use (dropTypeDependentFields)."""
 
     def untouched(member: str) -> bool:
         return (spec.get(member) or None) == (before.get(member) or None)

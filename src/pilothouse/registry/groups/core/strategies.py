@@ -9,7 +9,7 @@ from pilothouse.registry.groups.core.hooks import checked, checked_update, keep,
 from pilothouse.registry.groups.records import SPEC, STATUS, STATUS_APART, status_strategy
 from pilothouse.registry.strategy import Strategy, WriteContext
 
-# Namespaces.
+# Namespaces
 
 
 def _prepare_namespace(ctx: WriteContext, namespace: Object) -> None:
@@ -28,7 +28,7 @@ def _prepare_namespace_update(ctx: WriteContext, namespace: Object, old: Object)
 
 
 def _name_label(namespace: Object) -> None:
-    """Every namespace bears its name as a label; one of upstream's defaults, so it cannot be taken off."""
+    """Set the label with the namespace's name; upstream does so in defaulting, so clients cannot remove it."""
     metadata = namespace["metadata"]
     if metadata.get("name"):
         metadata["labels"] = {
@@ -38,7 +38,7 @@ def _name_label(namespace: Object) -> None:
 
 
 def _mark_namespace(ctx: WriteContext, namespace: Object) -> bool:
-    """The first delete only marks a namespace; it goes once its finalizers are through."""
+    """Mark a namespace as Terminating on its first delete; it is removed once its finalizers are gone."""
     namespace["metadata"].setdefault("deletionTimestamp", ctx.now)
     status = namespace.get("status") or {}
     if status.get("phase") != "Terminating":
@@ -80,17 +80,17 @@ NAMESPACE_FINALIZE = Strategy(
 )
 
 
-# Secrets and config maps.
+# Secrets and config maps
 
 
 def _prepare_secret_update(ctx: WriteContext, obj: Object, old: Object) -> None:
-    """An update without a type keeps the old one."""
+    """Keep the old type if an update has none."""
     if not obj.get("type"):
         keep(obj, old, "type")
 
 
 def _secret_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
-    """What Go's tls.X509KeyPair would say of the pair (secret strategy)."""
+    """Warn about a TLS secret whose pair Go's tls.X509KeyPair would refuse (secret strategy)."""
     if obj.get("type") != "kubernetes.io/tls" or (old is not None and obj.get("data") == old.get("data")):
         return []
     from pilothouse.api.validate.key_pair import key_pair_fault
@@ -112,11 +112,11 @@ CONFIG_MAP = Strategy(
 )
 
 
-# Service accounts, nodes, events.
+# Service accounts, nodes, events
 
 
 def _prepare_service_account(ctx: WriteContext, account: Object) -> None:
-    """Only the names of secrets are kept."""
+    """Keep only the names in the account's secret references."""
     if account.get("secrets"):
         account["secrets"] = [{"name": s["name"]} if s.get("name") else {} for s in account["secrets"]]
 
@@ -141,7 +141,7 @@ SERVICE_ACCOUNT = Strategy(
 
 
 def _node_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
-    """Warnings for members that do nothing any more, when they are newly set (node strategy)."""
+    """Warn about newly set fields that have no effect any more (node strategy)."""
     spec, before = obj.get("spec") or {}, (old or {}).get("spec") or {}
     out = []
     if spec.get("configSource") is not None:
@@ -184,11 +184,11 @@ EVENT = Strategy(
 )
 
 
-# Limits and quotas.
+# Limits and quotas
 
 
 def _name_limits(ctx: WriteContext, obj: Object) -> None:
-    """A LimitRange without a name gets a UUID for one."""
+    """Give a LimitRange without a name a UUID as its name."""
     if not obj["metadata"].get("name"):
         obj["metadata"]["name"] = meta.new_uid()
 

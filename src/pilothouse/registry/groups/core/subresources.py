@@ -1,4 +1,4 @@
-"""Actions on core objects: binding a pod, evicting it, and the Scale of a replication controller."""
+"""Actions on core objects: bind a pod, evict a pod, read and set the Scale of a replication controller."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from pilothouse.registry.readers import Readers
 from pilothouse.registry.strategy import Strategy, WriteContext
 
 BINDING = Strategy()
-"""A binding writes the pod as it stands: nothing is prepared, nothing but the binding is checked."""
+"""The strategy for binding: the pod is written as it is, only the binding is validated."""
 
 MAX_DISRUPTED = 2000
-"""Evictions that the disruption controller has not seen yet, above which no more are allowed."""
+"""Evictions not yet confirmed by the disruption controller, above which further ones are refused."""
 BUDGET = "poddisruptionbudget"
 _WOULD_VIOLATE = "Cannot evict pod as it would violate the pod's disruption budget."
 
 
 def check_binding(binding: Object) -> None:
-    """Raise when the binding names no node: a bare 500, for upstream returns the causes as any error."""
+    """Raise InternalError if the binding names no node; upstream returns the causes as an untyped error too."""
     errs = Errors()
     validate_binding(binding, errs)
     texts = [f"{c['field']}: {c['message']}" for c in errs.causes]
@@ -28,7 +28,7 @@ def check_binding(binding: Object) -> None:
 
 
 def apply_binding(ctx: WriteContext, pod: Object, binding: Object) -> None:
-    """Give the pod its node, in place; raises Conflict when it has one, is going, or waits at a gate."""
+    """Assign the pod to the node, in place; raises Conflict if it has a node, is being deleted or has gates."""
     metadata, spec = pod["metadata"], pod.setdefault("spec", {})
     name, wanted = metadata.get("name", ""), binding["metadata"]
     uid, version = wanted.get("uid"), _version(binding)
@@ -55,7 +55,7 @@ def apply_binding(ctx: WriteContext, pod: Object, binding: Object) -> None:
             metadata[member] = {**(metadata.get(member) or {}), **wanted[member]}
     status = pod.setdefault("status", {})
     status.pop("nominatedNodeName", None)
-    _scheduled(status, ctx.now)
+    _set_scheduled(status, ctx.now)
 
 
 def _version(obj: Object) -> str:
@@ -66,7 +66,7 @@ def _conflict(name: str, why: str) -> errors.Conflict:
     return errors.conflict("", "pods/binding", name, why)
 
 
-def _scheduled(status: Object, now: str) -> None:
+def _set_scheduled(status: Object, now: str) -> None:
     condition = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
     conditions = list(status.get("conditions") or ())
     for i, old in enumerate(conditions):
@@ -81,21 +81,21 @@ def _scheduled(status: Object, now: str) -> None:
 
 
 def can_ignore_budgets(pod: Object) -> bool:
-    """A pod that has ended, does not run yet, or is going disturbs nobody."""
+    """Whether no budget applies: the pod has ended, is not running yet, or is being deleted."""
     phase = (pod.get("status") or {}).get("phase")
     return phase in ("Succeeded", "Failed", "Pending") or bool(pod["metadata"].get("deletionTimestamp"))
 
 
 def evict(readers: Readers, namespace: str, pod: Object, options: Object) -> Object | None:
-    """Decide on an eviction: the budget with one disruption less, to be written first, or None.
+    """Decide on an eviction. Returns the budget with one disruption less, which must be written first, or None.
 
-    Raises TooManyRequests, Forbidden or Unknown. `options` (DeleteOptions) get the pod's resourceVersion as a
-    precondition where the decision hangs on the state just seen.
+    Raises TooManyRequests, Forbidden or Unknown. If the decision depends on the pod's current state, adds its
+    resourceVersion to `options` (DeleteOptions) as a precondition.
     """
     phase = (pod.get("status") or {}).get("phase")
     if can_ignore_budgets(pod):
         if phase not in ("Succeeded", "Failed") and not pod["metadata"].get("deletionTimestamp"):
-            _demand_version(pod, options)
+            _require_version(pod, options)
         return None
     budgets = matching_budgets(readers, namespace, pod)
     if len(budgets) > 1:
@@ -108,12 +108,12 @@ def evict(readers: Readers, namespace: str, pod: Object, options: Object) -> Obj
     budget = budgets[0]
     status = budget.get("status") or {}
     if not _is_ready(pod) and _may_go_unready(budget, status):
-        _demand_version(pod, options)
+        _require_version(pod, options)
         return None
     return charge(budget, pod["metadata"].get("name", ""))
 
 
-def _demand_version(pod: Object, options: Object) -> None:
+def _require_version(pod: Object, options: Object) -> None:
     preconditions = dict(options.get("preconditions") or {})
     if preconditions.get("resourceVersion") is None:
         preconditions["resourceVersion"] = pod["metadata"].get("resourceVersion", "")
@@ -121,7 +121,7 @@ def _demand_version(pod: Object, options: Object) -> None:
 
 
 def matching_budgets(readers: Readers, namespace: str, pod: Object) -> list[Object]:
-    """The budgets whose selector takes the pod; one that cannot be read takes none."""
+    """The budgets whose selector matches the pod; one with an invalid selector matches none."""
     labels = pod["metadata"].get("labels") or {}
     out = []
     for budget in readers.list("poddisruptionbudgets.policy", namespace):
@@ -140,7 +140,7 @@ def _is_ready(pod: Object) -> bool:
 
 
 def _may_go_unready(budget: Object, status: Object) -> bool:
-    """A pod that is not ready counts for nothing, if the policy says so or enough others are healthy."""
+    """Whether a pod that is not ready may be evicted: by the budget's policy, or if enough others are healthy."""
     if (budget.get("spec") or {}).get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
         return True
     desired = status.get("desiredHealthy", 0)
@@ -148,7 +148,7 @@ def _may_go_unready(budget: Object, status: Object) -> bool:
 
 
 def charge(budget: Object, pod_name: str) -> Object:
-    """A copy of the budget that allows one disruption less; raises when it allows none."""
+    """A copy of the budget with one disruption less; raises TooManyRequests or Forbidden if none is allowed."""
     status, name = dict(budget.get("status") or {}), budget["metadata"].get("name", "")
     if status.get("observedGeneration", 0) < budget["metadata"].get("generation", 0):
         raise _too_many(f"The disruption budget {name} is still being processed by the server.", 10)
@@ -164,7 +164,7 @@ def charge(budget: Object, pod_name: str) -> Object:
     status["disruptionsAllowed"] = allowed - 1
     now = meta.now()
     if allowed == 1:
-        status["conditions"] = _no_more(status.get("conditions") or [], budget, now)
+        status["conditions"] = _disallow_disruptions(status.get("conditions") or [], budget, now)
     disrupted[pod_name] = now
     status["disruptedPods"] = disrupted
     return {**budget, "metadata": dict(budget["metadata"]), "status": status}
@@ -190,8 +190,8 @@ def _too_many(cause: str, seconds: int) -> errors.TooManyRequests:
     return errors.TooManyRequests(_WOULD_VIOLATE, details=details, headers=headers)
 
 
-def _no_more(conditions: list[Object], budget: Object, now: str) -> list[Object]:
-    """The condition says that the last allowed disruption is spent."""
+def _disallow_disruptions(conditions: list[Object], budget: Object, now: str) -> list[Object]:
+    """Set the condition DisruptionAllowed to False, since the last allowed disruption is used."""
     condition = {
         "type": "DisruptionAllowed",
         "status": "False",
@@ -208,7 +208,7 @@ def _no_more(conditions: list[Object], budget: Object, now: str) -> list[Object]
 
 
 def scale_of(controller: Object) -> Object:
-    """The autoscaling/v1 Scale of a replication controller, whose selector is a plain map."""
+    """The autoscaling/v1 Scale of a replication controller, whose selector is a plain map of labels."""
     metadata, spec = controller["metadata"], controller.get("spec") or {}
     members = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     status: Object = {"replicas": (controller.get("status") or {}).get("replicas", 0)}
@@ -226,5 +226,5 @@ def scale_of(controller: Object) -> Object:
 
 
 def set_scale(controller: Object, scale: Object) -> None:
-    """Give the controller the replicas that a Scale asks for, in place."""
+    """Set the controller's replicas from a Scale, in place."""
     controller.setdefault("spec", {})["replicas"] = (scale.get("spec") or {}).get("replicas", 0)

@@ -13,7 +13,7 @@ def _prepare_volume(ctx: WriteContext, obj: Object) -> None:
 
 
 def _prepare_volume_status(ctx: WriteContext, obj: Object, old: Object) -> None:
-    """The time of a change of phase is the server's to note, unless the client says it (KEP-3762)."""
+    """Set the time of a phase change unless the client sets it (KEP-3762)."""
     status, before = obj.setdefault("status", {}), old.get("status") or {}
     member = "lastPhaseTransitionTime"
     given, known = status.get(member), before.get(member)
@@ -47,14 +47,14 @@ def _prepare_claim(ctx: WriteContext, obj: Object) -> None:
 
 
 def _prepare_claim_update(ctx: WriteContext, obj: Object, old: Object) -> None:
-    """An old claim without dataSourceRef is completed on both sides, so that the two compare equal."""
+    """Set dataSourceRef on an old claim without it as well, so that the two versions compare equal."""
     _drop_cross_namespace(obj, old)
     _same_sources(obj.get("spec") or {})
     _same_sources(old.get("spec") or {})
 
 
 def _drop_cross_namespace(obj: Object, old: Object | None) -> None:
-    """CrossNamespaceVolumeDataSource is alpha and off."""
+    """Drop the reference's namespace: the alpha feature CrossNamespaceVolumeDataSource is off."""
     before = (((old or {}).get("spec") or {}).get("dataSourceRef") or {}).get("namespace")
     reference = (obj.get("spec") or {}).get("dataSourceRef")
     if reference is not None and before is None and "namespace" in reference:
@@ -62,7 +62,7 @@ def _drop_cross_namespace(obj: Object, old: Object | None) -> None:
 
 
 def _same_sources(spec: Object) -> None:
-    """dataSource and dataSourceRef say the same; a source of another kind is dropped."""
+    """Copy dataSource to dataSourceRef or back; drop a source of an unsupported kind."""
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
     if source is not None and reference is None:
         if not _supported_source(source):
@@ -74,7 +74,7 @@ def _same_sources(spec: Object) -> None:
 
 
 def _supported_source(source: Object) -> bool:
-    """The only sources that the old member may name."""
+    """Whether `dataSource` names a claim or a volume snapshot, the only kinds that it supports."""
     kind, group = source.get("kind"), source.get("apiGroup") or ""
     return (kind == "PersistentVolumeClaim" and not group) or (
         kind == "VolumeSnapshot" and group == "snapshot.storage.k8s.io"

@@ -70,7 +70,7 @@ def _controller_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> 
 
 
 def _validate_controller_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy) -> None:
-    """Upstream's strategy runs the rules for new objects, and those for changed ones."""
+    """Validate an update by the rules for new objects and those for updates, as upstream's strategy does."""
     core.validate_replication_controller(obj, errs, old, policy)
     core.validate_replication_controller(obj, errs, old, policy)
 
@@ -80,7 +80,7 @@ def _prepare_controller_status(ctx: WriteContext, obj: Object, old: Object) -> N
 
 
 def _label_controller(obj: Object) -> None:
-    """A controller without labels has those of its template, whenever it is read."""
+    """Give a controller without labels those of its template, whenever it is read."""
     labels = (_controller_template(obj).get("metadata") or {}).get("labels")
     if labels and not obj["metadata"].get("labels"):
         obj["metadata"]["labels"] = dict(labels)
@@ -135,7 +135,7 @@ SERVICE = Strategy(
     validate_update=checked_update(service.validate_service_update),
     warnings=core_services.warnings,
     claim=service_objects.claim,
-    settle=service_objects.settle,
+    settle=service_objects.release_unused,
     return_deleted=True,
 )
 SERVICE_STATUS = status_strategy(SERVICE, service.validate_service_status_update)
