@@ -132,7 +132,7 @@ cdef class Bodies:
             if anew or body.awaits_grant:
                 body.mark = body.received
                 body.marked = now(self.clock)
-            body.awaits_room = False
+            body.awaits_grant = False
             body.regulate()
             return
         self.book(body, -more)

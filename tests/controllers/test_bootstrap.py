@@ -174,15 +174,15 @@ def test_other_errors_end_the_start():
 
 async def test_what_waits_is_tried_again(virtual: VirtualLoop, caplog):
     writer, planned = Locked(), objects(settings())
-    rest = bootstrap.Rest(writer, await ensure(writer, planned))
+    rest = bootstrap.BootstrapRetry(writer, await ensure(writer, planned))
     rest.start()
-    await virtual.advance(1.5 * bootstrap.AGAIN)
+    await virtual.advance(1.5 * bootstrap.RETRY_SECONDS)
     assert len(writer.objects) < len(planned)
     writer.wrong = Unavailable("the store is gone")
-    await virtual.advance(bootstrap.AGAIN)
+    await virtual.advance(bootstrap.RETRY_SECONDS)
     assert "the store is gone" in [str(r.kv.get("err")) for r in caplog.records]
     writer.wrong, writer.locked = None, False
-    await virtual.advance(bootstrap.AGAIN)
+    await virtual.advance(bootstrap.RETRY_SECONDS)
     assert len(writer.objects) == len(planned)
     await rest.close()
 

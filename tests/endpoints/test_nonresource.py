@@ -102,8 +102,8 @@ def test_failures_are_always_verbose_but_keep_their_reason(nonresource, health):
     assert response.body.endswith(b"readyz check failed\n")
     last = health.metrics.last.values
     assert (last["etcd", "readyz"], last["ping", "readyz"]) == (0, 1)
-    assert ask(room, "/readyz?exclude=etcd").status == 200
-    assert ask(room, "/readyz/etcd").body == b"internal server error: the disk is full\n"
+    assert ask(nonresource, "/readyz?exclude=etcd").status == 200
+    assert ask(nonresource, "/readyz/etcd").body == b"internal server error: the disk is full\n"
 
 
 def test_start_and_shutdown(nonresource, health):
@@ -148,15 +148,15 @@ def test_keys(nonresource):
 
 def test_metrics(room):
     def shown(path, method="GET"):
-        response = ask(room, path, method=method)
+        response = ask(nonresource, path, method=method)
         assert response.content_type.partition(";")[0] == "text/plain"
         return [line for line in response.body.decode().splitlines() if not line.startswith("#")]
 
     assert shown("/metrics", "PUT") == ["requests 3"]
-    assert ask(room, "/metrics", method="DELETE").body == b"metrics reset\n"
+    assert ask(nonresource, "/metrics", method="DELETE").body == b"metrics reset\n"
     assert shown("/metrics") == ["requests 0"]
     assert shown("/metrics/slis") == []
-    ask(room, "/livez/ping")
+    ask(nonresource, "/livez/ping")
     assert 'kubernetes_healthcheck{name="ping",type="livez"} 1' in shown("/metrics/slis")
     assert shown("/metrics") == ["requests 0"]
 

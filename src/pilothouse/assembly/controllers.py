@@ -44,7 +44,7 @@ class Writers:
         services: Services,
         admission: Admission,
         port: int,
-        pause: float = bootstrap.AGAIN,
+        pause: float = bootstrap.RETRY_SECONDS,
     ) -> None:
         self.config = config
         self.files = files
@@ -91,7 +91,7 @@ class Writers:
         registry = self.registry
         writer = BootstrapWriter(registry.store, registry.catalog, registry.readers, self.services)
         waiting = await bootstrap.ensure(writer, planned)
-        return [bootstrap.Rest(writer, waiting, self.pause)] if waiting else []
+        return [bootstrap.BootstrapRetry(writer, waiting, self.pause)] if waiting else []
 
     def presence(self, planned: list[Planned]) -> list[Background]:
         """The publishers of this server's identity lease and endpoint, for stores shared with other servers."""

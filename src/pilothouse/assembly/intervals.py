@@ -20,7 +20,7 @@ class Intervals:
     kms: provider.Intervals = provider.DEFAULT_INTERVALS
     encryption_file: float = encryption_config.POLL
     unreadable: tuple[float, float] = watchcache.RETRY
-    missing: float = bootstrap.AGAIN
+    missing: float = bootstrap.RETRY_SECONDS
 
 
 DEFAULT_INTERVALS = Intervals()

@@ -130,10 +130,10 @@ async def ensure(writer: Writer, planned: Sequence[Planned]) -> list[Planned]:
     return waiting
 
 
-class Rest(BackgroundTask):
+class BootstrapRetry(BackgroundTask):
     """Tries every `pause` seconds to make what had to wait."""
 
-    def __init__(self, writer: Writer, waiting: Sequence[Planned], pause: float = AGAIN) -> None:
+    def __init__(self, writer: Writer, waiting: Sequence[Planned], pause: float = RETRY_SECONDS) -> None:
         self._pause = pause
         self._writer = writer
         self._waiting = waiting

@@ -37,7 +37,7 @@ async def claim(ctx: WriteContext, service: Object, old: Object | None) -> None:
     companions = ctx.services.companions
     if not companions.served(ADDRESSES):
         return
-    for ip in _missing(service, old):
+    for ip in _difference(service, old):
         try:
             created = await companions.create(ADDRESSES, ip_address(service, ip))
         except errors.Forbidden as err:
@@ -157,7 +157,7 @@ def _refuse_address(ctx: WriteContext, service: Object, ip: str) -> NoReturn:
 def _address_fault(ctx: WriteContext, service: Object, ip: str, why: str) -> errors.StatusError:
     """What is said of an address that cannot be had: the 422 of one that was asked for, or the 500 of a chosen one."""
     if ip in ctx.chosen:
-        return _failed(f"failed to allocate a serviceIP: {why}")
+        return _allocation_failed(f"failed to allocate a serviceIP: {why}")
     errs = Errors()
     errs.invalid("spec.clusterIPs", service["spec"].get("clusterIPs"), f"failed to allocate IP {ip}: {why}")
     return errors.invalid("", "Service", service["metadata"].get("name", ""), errs.causes)
