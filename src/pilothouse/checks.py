@@ -56,40 +56,41 @@ def check(config: Config, all_flags: Iterable[Flag]) -> Iterator[str]:
 
 
 PLUGINS = (
+    "AlwaysAdmit",
+    "NamespaceAutoProvision",
     "NamespaceLifecycle",
+    "NamespaceExists",
+    "LimitPodHardAntiAffinityTopology",
     "LimitRanger",
     "ServiceAccount",
     "NodeRestriction",
     "TaintNodesByCondition",
+    "AlwaysPullImages",
+    "PodSecurity",
+    "PodNodeSelector",
     "Priority",
     "DefaultTolerationSeconds",
+    "PodTolerationRestriction",
+    "EventRateLimit",
+    "ExtendedResourceToleration",
     "DefaultStorageClass",
     "StorageObjectInUseProtection",
+    "OwnerReferencesPermissionEnforcement",
     "PersistentVolumeClaimResize",
     "RuntimeClass",
     "CertificateApproval",
     "CertificateSigning",
+    "ClusterTrustBundleAttest",
     "CertificateSubjectRestriction",
     "DefaultIngressClass",
+    "DenyServiceExternalIPs",
+    "AlwaysDeny",
 )
 """The admission plugins that there are."""
 
 OTHER_PLUGINS = (
-    "AlwaysAdmit",
-    "NamespaceAutoProvision",
-    "NamespaceExists",
-    "LimitPodHardAntiAffinityTopology",
-    "AlwaysPullImages",
     "ImagePolicyWebhook",
-    "PodSecurity",
-    "PodNodeSelector",
-    "PodTolerationRestriction",
-    "EventRateLimit",
-    "ExtendedResourceToleration",
     "PodGroupProtection",
-    "OwnerReferencesPermissionEnforcement",
-    "ClusterTrustBundleAttest",
-    "DenyServiceExternalIPs",
     "PodTopologyLabels",
     "PodGroupWorkloadExists",
     "NodeDeclaredFeatureValidator",
@@ -100,7 +101,6 @@ OTHER_PLUGINS = (
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionWebhook",
     "ResourceQuota",
-    "AlwaysDeny",
 )
 """Those of kube-apiserver that are missing here. Who asks for one by name must not believe that it works."""
 
@@ -230,7 +230,6 @@ def _check_auth(config: Config) -> Iterator[str]:
         "authentication-config",
         "authorization-config",
         "authorization-policy-file",
-        "admission-control-config-file",
     ):
         if getattr(config, name.replace("-", "_")):
             yield f"--{name} is not supported yet"  # to go on without it would let in what it keeps out

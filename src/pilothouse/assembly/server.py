@@ -153,7 +153,9 @@ class Server:
         authorization = self.metrics.add(AuthorizationMetrics())
         judge = authorizer(config, registry.readers, outbound=outbound, caches=caches, metrics=authorization)
         self.services = services_for(config, registry, caches)
-        self.admission = chain_of(config, judge, self.metrics.add(AdmissionMetrics()))
+        self.admission = chain_of(
+            config, judge, registry.catalog, self.services.companions, self.metrics.add(AdmissionMetrics())
+        )
         self.metrics.add(AllocatorMetrics(self.services.addresses, self.services.node_ports))
         self.handlers = Handlers(
             Inputs(
