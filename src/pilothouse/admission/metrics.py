@@ -31,7 +31,7 @@ class AdmissionMetrics(Group):
         self.pod_security_evaluations = Counter(
             "pod_security_evaluations_total",
             "[ALPHA] Pods and pod templates that were held against a policy.",
-            ("decision", "policy_level", "policy_version", "mode", *request),
+            ("decision", "mode", "policy_level", "policy_version", *request),
         )
         self.pod_security_exemptions = Counter(
             "pod_security_exemptions_total", "[ALPHA] Requests that are exempt from pod security.", request

@@ -253,7 +253,7 @@ class PodSecurity(Plugin):
         version = "latest" if level.level == PRIVILEGED else version_text(level.version)
         if level.level != PRIVILEGED and SERVED < level.version < LATEST:
             version = "future"
-        self._metrics.pod_security_evaluations.inc(decision, level.level, version, mode, *_labels(a))
+        self._metrics.pod_security_evaluations.inc(decision, mode, level.level, version, *_labels(a))
 
 
 def _labels(a: AdmissionAttributes) -> tuple[str, str, str]:
