@@ -43,7 +43,7 @@ class NamespaceAutoProvision(Plugin):
         if a.readers.get("namespaces", "", a.namespace) is not None:
             return
         try:
-            await self._creator.ensure("namespaces", {"metadata": {"name": a.namespace}})
+            await self._creator.ensure("namespaces", {"metadata": {"name": a.namespace}, "status": {}})
         except errors.StatusError as err:
             raise a.refuse(err.message) from err
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.certificates import (
@@ -31,9 +31,16 @@ from pilothouse.admission.storageclass import (
 )
 from pilothouse.admission.tolerations import DefaultTolerationSeconds
 from pilothouse.admission.unsupported import Unsupported
+from pilothouse.api.fields import Object
 from pilothouse.config import Config
 from pilothouse.registry.catalog import Catalog
-from pilothouse.registry.client import Companions
+
+
+class Creator(Protocol):
+    """Creates objects as the server itself (registry/client.py)."""
+
+    async def ensure(self, resource: str, obj: Object) -> None:
+        """Create an object unless it is there; by then readers see it."""
 
 
 class Parts(NamedTuple):
@@ -42,7 +49,7 @@ class Parts(NamedTuple):
     config: Config
     authorizer: Authorizer
     catalog: Catalog
-    companions: Companions
+    creator: Creator
     metrics: AdmissionMetrics
     configuration: AdmissionConfiguration = AdmissionConfiguration()
 
@@ -68,9 +75,7 @@ def _section(name: str) -> Callable[[Parts], object]:
 
 ORDER: dict[str, Make] = {
     "AlwaysAdmit": _lazy("always", "AlwaysAdmit"),
-    "NamespaceAutoProvision": _lazy(
-        "namespaceexists", "NamespaceAutoProvision", lambda parts: parts.companions
-    ),
+    "NamespaceAutoProvision": _lazy("namespaceexists", "NamespaceAutoProvision", lambda parts: parts.creator),
     "NamespaceLifecycle": lambda parts: NamespaceLifecycle(),
     "NamespaceExists": _lazy("namespaceexists", "NamespaceExists"),
     "LimitPodHardAntiAffinityTopology": _lazy("antiaffinity", "LimitPodHardAntiAffinityTopology"),
@@ -153,7 +158,7 @@ def chain_of(
     config: Config,
     authorizer: Authorizer,
     catalog: Catalog,
-    companions: Companions,
+    creator: Creator,
     metrics: AdmissionMetrics | None = None,
 ) -> Chain:
     """The chain of the plugins that are on. What this server cannot carry out is told or refused after them all.
@@ -163,6 +168,6 @@ def chain_of(
     on = enabled(config)
     metrics = metrics or AdmissionMetrics()
     configuration = load(config.admission_control_config_file)
-    parts = Parts(config, authorizer, catalog, companions, metrics, configuration)
+    parts = Parts(config, authorizer, catalog, creator, metrics, configuration)
     plugins = [make(parts) for name, make in ORDER.items() if name in on]
     return Chain([*plugins, Unsupported(config.strict_admission, config.warn_unsupported)], metrics)
