@@ -10,7 +10,7 @@ from pilothouse.admission.configuration import AdmissionConfiguration, Configura
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.plugins import DEFAULT, OFF, ORDER, Parts, chain_of
 from pilothouse.authz.modes import AlwaysAllow
-from pilothouse.checks import OTHER_PLUGINS, PLUGINS
+from pilothouse.checks import GATED_PLUGINS, OTHER_PLUGINS, PLUGINS
 from pilothouse.registry.catalog import Catalog
 
 AUTHORIZER = AlwaysAllow()
@@ -83,7 +83,7 @@ def test_the_configuration_file_reaches_its_plugins(tmp_path):
     assert plugins["PodSecurity"].configuration.defaults.enforce.level == "baseline"
     assert plugins["PodNodeSelector"].selectors == {"clusterDefaultNodeSelector": "a=b"}
     path.write_text(CONFIG.replace("baseline", "none"))
-    with pytest.raises(ConfigurationError, match="defaults.enforce"):
+    with pytest.raises(ConfigurationError, match=r"defaults\.enforce"):
         chain(*flags)
 
 
@@ -110,7 +110,9 @@ def test_what_is_off_can_be_switched_on():
 
 def test_every_plugin_of_the_command_line_is_there():
     assert tuple(ORDER) == PLUGINS
-    assert not set(PLUGINS) & set(OTHER_PLUGINS) and len({*PLUGINS, *OTHER_PLUGINS}) == 41
+    every = (*PLUGINS, *GATED_PLUGINS, *OTHER_PLUGINS)
+    assert len(every) == len(set(every)) == 41
+    assert names(f"--enable-admission-plugins={','.join(GATED_PLUGINS)}") == names()
 
 
 def test_kubelets_are_restricted_wherever_they_are_authorized():

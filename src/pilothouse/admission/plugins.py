@@ -19,8 +19,10 @@ from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.admission.noderestriction.plugin import NodeRestriction
 from pilothouse.admission.nodetaint import TaintNodesByCondition
+from pilothouse.admission.podresize import PodResizeValidator
 from pilothouse.admission.podsecurity import configuration as podsecurity
 from pilothouse.admission.podsecurity.plugin import PodSecurity
+from pilothouse.admission.podtopology import PodTopologyLabels
 from pilothouse.admission.priority import Priority
 from pilothouse.admission.runtimeclass import RuntimeClass
 from pilothouse.admission.serviceaccount import ServiceAccount
@@ -114,6 +116,8 @@ ORDER: dict[str, Make] = {
     "CertificateSubjectRestriction": lambda parts: CertificateSubjectRestriction(),
     "DefaultIngressClass": lambda parts: DefaultIngressClass(),
     "DenyServiceExternalIPs": _lazy("externalips", "DenyServiceExternalIPs"),
+    "PodTopologyLabels": lambda parts: PodTopologyLabels(),
+    "PodResizeValidator": lambda parts: PodResizeValidator(),
     "AlwaysDeny": _lazy("always", "AlwaysDeny"),
 }
 """Name -> maker, in the order in which they run."""

@@ -121,6 +121,13 @@ class RequestScope(Write):
         await work.run(dedupe_owners, self.ctx, obj, True)
         return obj
 
+    async def create(self, obj: Object) -> Written:
+        """As Write.create(); what hooks and plugins warn of is told also when the write fails, as upstream does."""
+        try:
+            return await super().create(obj)
+        finally:
+            self.warn()
+
     async def admit_connect(self, options: Object) -> None:
         """Both halves of admission for a CONNECT, of which plugins see the options object."""
         attributes, admission = self.attributes, self.verbs.admission
@@ -144,13 +151,16 @@ class RequestScope(Write):
             current = await self.presented(live) if live is not None else None
             return await self.admit(await change(current), current)
 
-        return await self.update(
-            make,
-            uid=uid,
-            shared=self.present is None,
-            allow_create=allow_create,
-            authorize_create=self.authorize_create,
-        )
+        try:
+            return await self.update(
+                make,
+                uid=uid,
+                shared=self.present is None,
+                allow_create=allow_create,
+                authorize_create=self.authorize_create,
+            )
+        finally:
+            self.warn()
 
     async def authorize_create(self) -> None:
         """A PUT or apply that creates needs the right to create as well (handlers withAuthorization)."""
@@ -178,8 +188,6 @@ class RequestScope(Write):
 
     async def answer(self, written: Written) -> Response:
         """The answer that shows what was written."""
-        for text in self.context.warnings:
-            self.ctx.warn(text)
         status = 201 if written.created else 200
         show = self.verbs.responder.value
         return await self.context.work.run(show, self.ctx, self.resource, written.value, status)

@@ -87,6 +87,12 @@ def test_everything_over_http(runner):
             assert name.startswith("p-") and answer.body["message"] == (
                 f'pods "{name}" is forbidden: violates PodSecurity "baseline:latest": {HOST_TEXT}'
             )
+            volume = {"name": "v", "gitRepo": {"repository": "r"}}
+            answer = await rig.call("POST", PODS, pod("w", spec={**HOST, "volumes": [volume]}))
+            assert answer.status == 403  # and the warnings of the pod's own rules are told all the same
+            assert answer.warnings == [
+                "spec.volumes[0].gitRepo: deprecated in v1.11, and disabled by default in v1.33+"
+            ]
             await rig.ok("POST", PODS, pod("p"))
             body = {"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"a": "b"}}}}
             body["spec"]["template"] = {
