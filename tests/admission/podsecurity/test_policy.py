@@ -42,7 +42,7 @@ def labels(**members):
 )
 def test_labels(given, expected):
     policy, problems = namespace_policy(labels(**given) | {"kubernetes.io/metadata.name": "n"}, Policy())
-    assert (policy, problems.causes) == (expected, [])
+    assert (policy, list(problems)) == (expected, [])
 
 
 def test_defaults_stand_where_there_are_no_labels():
@@ -60,7 +60,7 @@ def test_labels_that_cannot_be_read():
     levels = "must be one of privileged, baseline, restricted"
     versions = 'must be "latest" or "v1.x"'
     at = "metadata.labels[pod-security.kubernetes.io/"
-    assert [(cause["field"], cause["message"]) for cause in problems.causes] == [
+    assert [(cause["field"], cause["message"]) for cause in problems] == [
         (f"{at}enforce]", f'Invalid value: "x": {levels}'),
         (f"{at}enforce-version]", f'Invalid value: "1.2": {versions}'),
         (f"{at}audit]", f'Invalid value: "": {levels}'),

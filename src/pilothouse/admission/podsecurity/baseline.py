@@ -14,6 +14,9 @@ from pilothouse.admission.podsecurity.checks import (
 )
 from pilothouse.api.fields import Object, quote
 
+HANDLERS = frozenset(("livenessProbe", "readinessProbe", "startupProbe", "lifecycle"))
+"""Members of a container that may name a host."""
+
 APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
 SECCOMP_CONTAINER = "container.seccomp.security.alpha.kubernetes.io/"
@@ -125,7 +128,7 @@ def _probe_hosts(pod: Pod) -> Violation | None:
     who: set[str] = set()
     found: set[str] = set()
     for name, _, container in pod.containers:
-        hosts = set(_hosts(container))
+        hosts = set(_hosts(container)) if not HANDLERS.isdisjoint(container) else None
         if hosts:
             who.add(name)
             found |= hosts
@@ -141,10 +144,13 @@ def _probe_hosts(pod: Pod) -> Violation | None:
 def _hosts(container: Object) -> Iterator[str]:
     """The hosts that a container's probes and lifecycle handlers name."""
     lifecycle = container.get("lifecycle") or EMPTY
-    handlers = [container.get(probe) for probe in ("livenessProbe", "readinessProbe", "startupProbe")]
-    for handler in (*handlers, lifecycle.get("postStart"), lifecycle.get("preStop")):
+    handlers = (
+        *(container.get(probe) for probe in ("livenessProbe", "readinessProbe", "startupProbe")),
+        *(lifecycle.get(event) for event in ("postStart", "preStop")),
+    )
+    for handler in filter(None, handlers):
         for action in ("httpGet", "tcpSocket"):
-            if host := ((handler or EMPTY).get(action) or EMPTY).get("host"):
+            if host := (handler.get(action) or EMPTY).get("host"):
                 yield host
 
 

@@ -76,4 +76,6 @@ def containers_named(names: Sequence[str]) -> str:
 
 def setters(pod: bool, containers: Sequence[str]) -> list[str]:
     """Who sets something that is forbidden, to be joined by `and`."""
+    if not pod and not containers:  # PERF: nearly always
+        return []
     return [*(["pod"] if pod else []), *([containers_named(containers)] if containers else [])]

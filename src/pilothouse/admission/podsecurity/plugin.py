@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from pilothouse import errors
 from pilothouse.admission.chain import Plugin
@@ -23,7 +23,7 @@ from pilothouse.admission.podsecurity.policy import (
     stricter,
     version_text,
 )
-from pilothouse.api.fields import Errors, Object, quote
+from pilothouse.api.fields import Object, quote
 from pilothouse.registry.admission import AdmissionAttributes
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -135,7 +135,7 @@ class PodSecurity(Plugin):
         self,
         a: AdmissionAttributes,
         policy: Policy,
-        problems: Errors,
+        problems: Sequence[Mapping[str, str]],
         metadata: Object,
         spec: Object,
         *,
@@ -181,11 +181,9 @@ class PodSecurity(Plugin):
         defaults = self.configuration.defaults
         name = a.name or a.obj["metadata"].get("name", "")
         policy, problems = namespace_policy(labels_of(a.obj), defaults)
-        before, old_problems = (
-            namespace_policy(labels_of(a.old), defaults) if a.old is not None else (None, Errors())
-        )
-        if problems and problems.causes != old_problems.causes:
-            raise errors.invalid(a.resource.group, a.resource.kind, name, problems.causes)
+        before, known = namespace_policy(labels_of(a.old), defaults) if a.old is not None else (None, ())
+        if problems and problems != known:
+            raise errors.invalid(a.resource.group, a.resource.kind, name, problems)
         if before is not None and not _is_stricter(policy.enforce, before.enforce):
             return None
         if name in self.configuration.namespaces:
@@ -266,8 +264,8 @@ def _missing(a: AdmissionAttributes) -> str:
     return errors.not_found("", "namespaces", a.namespace).message
 
 
-def _joined(problems: Errors) -> str:
-    texts = [f"{cause['field']}: {cause['message']}" for cause in problems.causes]
+def _joined(problems: Sequence[Mapping[str, str]]) -> str:
+    texts = [f"{cause['field']}: {cause['message']}" for cause in problems]
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 

@@ -1,7 +1,7 @@
 """Levels and versions of the pod security standards, and the policy that a namespace's labels ask for (KEP-2579)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pilothouse.api.fields import Errors, Object, key
@@ -15,6 +15,7 @@ LEVELS = (PRIVILEGED, BASELINE, RESTRICTED)
 
 MODES = ("enforce", "audit", "warn")
 LABELS = tuple(PREFIX + mode + suffix for mode in MODES for suffix in ("", "-version"))
+_ASKED = frozenset(LABELS)
 
 LATEST = 1 << 62
 """The minor version that `latest` stands for: newer than any other."""
@@ -45,7 +46,7 @@ class Policy(NamedTuple):
     @property
     def free(self) -> bool:
         """Whether everything is allowed in all modes."""
-        return all(mode.level == PRIVILEGED for mode in self)
+        return self.enforce.level == self.audit.level == self.warn.level == PRIVILEGED
 
     def equivalent(self, other: "Policy") -> bool:
         """Whether two policies have the same effect: the version of the level `privileged` has none."""
@@ -81,22 +82,24 @@ def stricter(a: str, b: str) -> bool:
     return LEVELS.index(a) > LEVELS.index(b)
 
 
-def namespace_policy(labels: Mapping[str, str] | None, defaults: Policy) -> tuple[Policy, Errors]:
-    """The policy of a namespace, and what is wrong with its labels (upstream's PolicyToEvaluate).
+def namespace_policy(
+    labels: Mapping[str, str] | None, defaults: Policy
+) -> tuple[Policy, Sequence[Mapping[str, str]]]:
+    """The policy of a namespace, and the causes of labels that are wrong (upstream's PolicyToEvaluate).
 
     A label that is missing takes its default. One that cannot be read stands for `restricted` where it enforces, for
     `privileged` elsewhere, and for the version `latest`.
     """
+    if not labels or _ASKED.isdisjoint(labels):  # PERF: nearly always
+        return defaults, ()
     errs = Errors()
-    if not labels or not any(label in labels for label in LABELS):
-        return defaults, errs
     found = [_mode(mode, labels, default, errs) for mode, default in zip(MODES, defaults, strict=True)]
     enforce, audit, warn = found
     asked = labels.get(PREFIX + "enforce")
     if PREFIX + "warn" not in labels and asked in LEVELS and stricter(enforce.level, warn.level):
         version = warn.version if PREFIX + "warn-version" in labels else enforce.version
         warn = LevelVersion(enforce.level, version)
-    return Policy(enforce, audit, warn), errs
+    return Policy(enforce, audit, warn), errs.causes
 
 
 def _mode(mode: str, labels: Mapping[str, str], default: LevelVersion, errs: Errors) -> LevelVersion:
