@@ -13,7 +13,7 @@ from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.api.identity import User
 from pilothouse.assembly.handlers import Handlers, Inputs
-from pilothouse.assembly.services import Services, client_for, services_for
+from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.tokens import TokenFile
@@ -141,7 +141,8 @@ class Rig:
         opened.on_close("threads", self.offload.close)
         opened.on_close("connections to other servers", self.outbound.close)
         authorizer = from_modes(self.modes, self.readers)
-        self.services = services_for(self.config, self.registry, self.chain)
+        self.services = services_for(self.config, self.registry)
+        self.services.companions = companions_for(self.registry, self.services, self.chain)
         self.handlers = Handlers(
             Inputs(
                 config=self.config,

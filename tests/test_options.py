@@ -137,9 +137,11 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
         (["--disable-admission-plugins=Nonsense"], 'disable-admission-plugins plugin "Nonsense" is unknown'),
         (["--admission-control=Nonsense"], 'admission-control plugin "Nonsense" is unknown'),
         (["--admission-control=Priority", "--enable-admission-plugins=Priority"], "mutually exclusive"),
-        (["--enable-admission-plugins=PodSecurity"], 'plugin "PodSecurity" is not supported yet'),
+        (
+            ["--enable-admission-plugins=ImagePolicyWebhook"],
+            'plugin "ImagePolicyWebhook" is not supported yet',
+        ),
         (["--admission-control=ResourceQuota"], 'plugin "ResourceQuota" is not supported yet'),
-        (["--admission-control-config-file=/dev/null"], "--admission-control-config-file is not supported"),
         (["--audit-log-mode=fast"], "invalid audit log mode fast"),
         (["--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16"], "different IP families"),
         (["--request-timeout=-1s"], "--request-timeout can not be a negative value"),
@@ -256,7 +258,7 @@ def test_any_value_is_read_or_refused(name: str, value: str) -> None:
 
 
 def test_a_plugin_that_is_missing_may_be_switched_off() -> None:
-    assert options.parse(["--disable-admission-plugins=PodSecurity,ResourceQuota"])
+    assert options.parse(["--disable-admission-plugins=ImagePolicyWebhook,ResourceQuota"])
 
 
 def test_anonymous_access_and_always_allow_do_not_go_together() -> None:

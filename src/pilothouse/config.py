@@ -291,7 +291,7 @@ class Config:
     admission_control: tuple[str, ...] = _admission((), "strings",
         "The admission plugins, in full.", gone="Use --enable-admission-plugins or --disable-admission-plugins instead.")
     admission_control_config_file: str = _admission("", "file",
-        "AdmissionConfiguration: settings of admission plugins; refused, as nothing reads it yet.")
+        "AdmissionConfiguration: settings of admission plugins.")
     default_not_ready_toleration_seconds: int = _admission(300, "int",
         "Toleration of not-ready that is added to every pod without one.")
     default_unreachable_toleration_seconds: int = _admission(300, "int",

@@ -1,6 +1,7 @@
 """The certificate plugins: users who may approve, sign and request."""
 
 import base64
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
@@ -15,6 +16,7 @@ from pilothouse.admission.certificates import (
     CertificateApproval,
     CertificateSigning,
     CertificateSubjectRestriction,
+    ClusterTrustBundleAttest,
 )
 from pilothouse.api.identity import User
 from pilothouse.authz.authorizer import Decision
@@ -81,3 +83,34 @@ async def test_no_client_certificate_for_masters(rig):
         plugin.validate(bad)
     plugin.validate(rig.attributes(request(CLIENT_SIGNER, "dev"), resource=RESOURCE))
     plugin.validate(rig.attributes(request("example.com/s", "system:masters"), resource=RESOURCE))
+
+
+def bundle(signer, **metadata):
+    return {"metadata": {"name": "b", **metadata}, "spec": {"signerName": signer} if signer else {}}
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "allowed", "passes"),
+    [
+        (bundle(""), None, (), True),
+        (bundle("a.b/c"), None, (), False),
+        (bundle("a.b/c"), None, [("attest", "a.b/c")], True),
+        (bundle("a.b/c"), None, [("attest", "a.b/*")], True),
+        (bundle("a.b/c"), None, [("sign", "a.b/c")], False),
+        (bundle("a.b/c"), bundle("a.b/c", labels={"a": "b"}), (), False),
+        (bundle("a.b/c", finalizers=["a.b/c"]), bundle("a.b/c", ownerReferences=[{"uid": "u"}]), (), True),
+    ],
+)
+async def test_who_attests(rig, new, old, allowed, passes):
+    asked = attributes(rig, new, old, "")
+    asked.resource = replace(
+        asked.resource, plural="clustertrustbundles"
+    )  # which this server does not have yet
+    assert ClusterTrustBundleAttest(Authorizer()).wants(asked)
+    waiting = ClusterTrustBundleAttest(Authorizer(*allowed)).validate(asked)
+    try:
+        if waiting is not None:
+            await waiting
+        assert passes
+    except errors.Forbidden as err:
+        assert not passes and err.message.endswith('user not permitted to attest for signerName "a.b/c"')

@@ -162,3 +162,28 @@ def test_sums_over_init_containers_take_linear_time():
 
     assert_linear(lambda spec: _pod_amounts(spec, "requests"), make, 200)
     assert _pod_amounts(make(3), "requests") == {f"example.com/r{i}": "3" if not i else "1" for i in range(3)}
+
+
+async def test_a_fault_of_several_containers_is_told_once(rig):
+    await limits(rig, max={"cpu": "1"})
+    assert faults(rig, container("a"), container("b")) == (
+        "maximum cpu usage per Container is 1.  No limit is specified"
+    )
+    assert faults(rig, container("a"), container("b", limits={"cpu": "2"})).startswith("[maximum cpu usage")
+
+
+async def test_a_resize_gets_defaults(rig):
+    await limits(rig, default={"cpu": "1"})
+    obj = pod("p", spec={"containers": [container("a")]})
+    LimitRanger().mutate(rig.attributes(obj, pod("p"), subresource="resize"))
+    assert obj["spec"]["containers"][0]["resources"]["limits"] == {"cpu": "1"}
+
+
+async def test_what_is_being_deleted_has_no_limits(rig):
+    await limits(rig, max={"cpu": "1"}, default={"cpu": "1"})
+    old = pod("p", deletionTimestamp="2030-01-01T00:00:00Z")
+    obj = pod("p", spec={"containers": [container("a", limits={"cpu": "2"})]})
+    asked = rig.attributes(obj, old, subresource="resize")
+    LimitRanger().mutate(asked)
+    LimitRanger().validate(asked)
+    assert obj["spec"]["containers"][0]["resources"] == {"limits": {"cpu": "2"}}

@@ -1,16 +1,36 @@
 """The plugins that flags enable."""
 
+import subprocess
+import sys
+
+import pytest
+
 from pilothouse import options
-from pilothouse.admission.plugins import DEFAULT, ORDER, chain_of
+from pilothouse.admission.configuration import AdmissionConfiguration, ConfigurationError
+from pilothouse.admission.metrics import AdmissionMetrics
+from pilothouse.admission.plugins import DEFAULT, OFF, ORDER, Parts, chain_of
 from pilothouse.authz.modes import AlwaysAllow
-from pilothouse.checks import OTHER_PLUGINS, PLUGINS
+from pilothouse.checks import GATED_PLUGINS, OTHER_PLUGINS, PLUGINS
+from pilothouse.registry.catalog import Catalog
 
 AUTHORIZER = AlwaysAllow()
+CATALOG = Catalog()
+
+
+class Nobody:
+    """Creates nothing."""
+
+    async def ensure(self, resource, obj):
+        raise AssertionError
+
+
+def chain(*flags):
+    return chain_of(options.parse(list(flags)), AUTHORIZER, CATALOG, Nobody())
 
 
 def names(*flags):
     """Upstream's plugins that are on; behind them always stands our own."""
-    *found, last = [plugin.name for plugin in chain_of(options.parse(list(flags)), AUTHORIZER).plugins]
+    *found, last = [plugin.name for plugin in chain(*flags).plugins]
     assert last == "Unsupported"
     return found
 
@@ -21,10 +41,12 @@ def test_the_default_ones_are_on_in_order():
 
 
 def test_every_plugin_has_the_name_that_it_is_known_by():
-    config = options.parse([])
-    assert {name: make(config, AUTHORIZER).name for name, make in ORDER.items()} == {
-        name: name for name in ORDER
-    }
+    limits = {"apiVersion": "eventratelimit.admission.k8s.io/v1alpha1", "kind": "Configuration"}
+    configuration = AdmissionConfiguration(
+        {"EventRateLimit": limits | {"limits": [{"type": "Server", "qps": 1, "burst": 1}]}}
+    )
+    parts = Parts(options.parse([]), AUTHORIZER, CATALOG, Nobody(), AdmissionMetrics(), configuration)
+    assert {name: make(parts).name for name, make in ORDER.items()} == {name: name for name in ORDER}
 
 
 def test_flags_switch_them():
@@ -34,14 +56,63 @@ def test_flags_switch_them():
 
 
 def test_settings_reach_their_plugin():
-    config = options.parse(["--default-not-ready-toleration-seconds=7"])
-    (plugin,) = [p for p in chain_of(config, AUTHORIZER).plugins if p.name == "DefaultTolerationSeconds"]
-    assert plugin.seconds["node.kubernetes.io/not-ready"] == 7
+    plugins = {p.name: p for p in chain("--default-not-ready-toleration-seconds=7").plugins}
+    assert plugins["DefaultTolerationSeconds"].seconds["node.kubernetes.io/not-ready"] == 7
+
+
+CONFIG = """apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+- name: PodNodeSelector
+  configuration: {podNodeSelectorPluginConfig: {clusterDefaultNodeSelector: a=b}}
+- name: PodSecurity
+  configuration:
+    apiVersion: pod-security.admission.config.k8s.io/v1
+    kind: PodSecurityConfiguration
+    defaults: {enforce: baseline}
+- name: NoSuchPlugin
+  configuration: {}
+"""
+
+
+def test_the_configuration_file_reaches_its_plugins(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG)
+    flags = (f"--admission-control-config-file={path}", "--enable-admission-plugins=PodNodeSelector")
+    plugins = {p.name: p for p in chain(*flags).plugins}
+    assert plugins["PodSecurity"].configuration.defaults.enforce.level == "baseline"
+    assert plugins["PodNodeSelector"].selectors == {"clusterDefaultNodeSelector": "a=b"}
+    path.write_text(CONFIG.replace("baseline", "none"))
+    with pytest.raises(ConfigurationError, match=r"defaults\.enforce"):
+        chain(*flags)
+
+
+def test_a_limit_of_events_needs_its_configuration():
+    with pytest.raises(ConfigurationError, match="limits: "):
+        chain("--enable-admission-plugins=EventRateLimit")
+
+
+def test_what_is_off_is_not_imported():
+    program = "import pilothouse.admission.plugins, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "pilothouse.admission.podsecurity.plugin" in loaded
+    for module in ("always", "eventratelimit", "ownerreferences", "podnodeselector", "podtolerations"):
+        assert f"pilothouse.admission.{module}" not in loaded
+
+
+def test_what_is_off_can_be_switched_on():
+    off = OFF - {"EventRateLimit"}
+    flags = [f"--enable-admission-plugins={','.join(sorted(off))}"]
+    assert names(*flags) == [name for name in ORDER if name in DEFAULT | off]
 
 
 def test_every_plugin_of_the_command_line_is_there():
     assert tuple(ORDER) == PLUGINS
-    assert not set(PLUGINS) & set(OTHER_PLUGINS) and len({*PLUGINS, *OTHER_PLUGINS}) == 41
+    every = (*PLUGINS, *GATED_PLUGINS, *OTHER_PLUGINS)
+    assert len(every) == len(set(every)) == 41
+    assert names(f"--enable-admission-plugins={','.join(GATED_PLUGINS)}") == names()
 
 
 def test_kubelets_are_restricted_wherever_they_are_authorized():

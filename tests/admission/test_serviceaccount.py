@@ -184,3 +184,14 @@ async def test_what_it_looks_at(rig):
     assert wants(rig.attributes({}))
     assert not wants(rig.attributes({}, {})) and not wants(rig.attributes({}, subresource="binding"))
     assert not wants(rig.attributes({}, resource=("", "v1", "nodes")))
+
+
+async def test_the_mutating_half_refuses_as_well(rig):
+    """So the answer is this 403 and not the 422 of the pod's own rules, which come in between."""
+    mirror = pod("p", annotations={MIRROR: "x"}, spec={"serviceAccountName": "default"})
+    with pytest.raises(errors.Forbidden, match="a mirror pod may not reference service accounts"):
+        ServiceAccount().mutate(rig.attributes(mirror))
+    await account(rig, annotations={ENFORCE: "true"})
+    volumes = [{"name": "v", "secret": {"secretName": "s"}}]
+    with pytest.raises(errors.Forbidden, match="volume with secret"):
+        ServiceAccount().mutate(rig.attributes(pod("p", spec={"volumes": volumes})))

@@ -146,7 +146,7 @@ def test_keys(nonresource):
     assert ask(nonresource, "/openid/v1") is None
 
 
-def test_metrics(room):
+def test_metrics(nonresource):
     def shown(path, method="GET"):
         response = ask(nonresource, path, method=method)
         assert response.content_type.partition(";")[0] == "text/plain"

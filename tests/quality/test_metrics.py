@@ -137,6 +137,16 @@ async def write(run: Running) -> AsyncIterator[None]:
     yield
 
 
+@moves("pod_security_evaluations_total")
+async def judge_a_pod(run: Running) -> AsyncIterator[None]:
+    template = {"spec": {"containers": [{"name": "c", "image": "i"}], "hostNetwork": True}}
+    labels = {"pod-security.kubernetes.io/warn": "baseline"}
+    await run.ok("POST", "/api/v1/namespaces", {"metadata": {"name": "judged", "labels": labels}})
+    body = {"metadata": {"name": "t"}, "template": template}
+    await run.ok("POST", "/api/v1/namespaces/judged/podtemplates", body)
+    yield
+
+
 @moves("apiserver_requested_deprecated_apis")
 async def read_endpoints(run: Running) -> AsyncIterator[None]:
     await run.ok("GET", "/api/v1/namespaces/default/endpoints")
@@ -255,6 +265,8 @@ ELSEWHERE = {
     "apiserver_current_inflight_requests": "endpoints/test_metrics.py",
     "apiserver_request_terminations_total": "endpoints/test_metrics.py",
     "apiserver_watch_cache_consistent_read_total": "registry/test_consistent.py",
+    "pod_security_errors_total": "admission/podsecurity/test_plugin.py",
+    "pod_security_exemptions_total": "admission/podsecurity/test_plugin.py",
     "pilothouse_http_refused_requests_total": "quality/test_metrics.py",
 }
 """What needs more than a server with a store in memory, and the test that moves it."""

@@ -20,6 +20,7 @@ EMPTY = {
 KEEPING = {"Known", "RememberedRule", "Cache", "_Negotiator", "lru_cache", "cache", "memo"}
 
 CONSTANTS = {
+    "admission/podsecurity/checks.py:EMPTY",
     "api/structural/schema.py:_NONE",
     "api/structural/validate.py:_NONE",
     "controllers/garbage.py:_UNKNOWN",
@@ -27,6 +28,7 @@ CONSTANTS = {
 """Empty, and nothing is ever put into them."""
 
 FROM_THE_RELEASE = {
+    "admission/podsecurity/evaluator.py:checks",
     "api/depth.py:may_be_deep",
     "api/meta_kinds.py:_own",
     "api/openapi/documents.py:_described",
@@ -48,6 +50,7 @@ FROM_THE_RELEASE = {
 """Data of the release in a form that is made on first use. The same for every server."""
 
 ANSWERS_OF_PURE_FUNCTIONS = {
+    "api/cel/admission.py:_plain",
     "api/defaults/core.py:pull_policy",
     "api/managed.py:_known_identity",
     "api/managed.py:_set_of",

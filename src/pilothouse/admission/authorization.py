@@ -10,6 +10,8 @@ class Decision(Protocol):
 
     @property
     def allowed(self) -> bool: ...
+    @property
+    def reason(self) -> str: ...
 
 
 class Authorizer(Protocol):

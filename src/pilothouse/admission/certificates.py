@@ -1,4 +1,7 @@
-"""CertificateApproval, CertificateSigning and CertificateSubjectRestriction: protect certificate signing requests."""
+"""CertificateApproval, CertificateSigning, CertificateSubjectRestriction and ClusterTrustBundleAttest.
+
+They check who may decide on a certificate signing request, and who may act for a signer.
+"""
 
 from collections.abc import Awaitable
 
@@ -11,6 +14,7 @@ from pilothouse.api.validate.common import equal
 from pilothouse.registry.admission import AdmissionAttributes
 
 GROUP = "certificates.k8s.io"
+BUNDLES = "clustertrustbundles.certificates.k8s.io"
 REQUESTS = "certificatesigningrequests.certificates.k8s.io"
 CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
 MASTERS = "system:masters"
@@ -82,6 +86,42 @@ class CertificateSubjectRestriction(Plugin):
         spec = a.obj.get("spec") or {}
         if spec.get("signerName") == CLIENT_SIGNER and MASTERS in organizations(spec.get("request")):
             raise a.refuse(f"use of {CLIENT_SIGNER} signer with {MASTERS} group is not allowed")
+
+
+class ClusterTrustBundleAttest(Plugin):
+    """Who publishes the certificates of a signer needs the right to attest for it."""
+
+    name = "ClusterTrustBundleAttest"
+
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+
+    def wants(self, a: AdmissionAttributes) -> bool:
+        return a.resource.group_resource == BUNDLES and a.operation in ("CREATE", "UPDATE")
+
+    def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
+        assert a.obj is not None
+        signer = _signer(a.obj)
+        if not signer or (a.old is not None and _only_garbage_collection(a.obj, a.old)):
+            return None
+        return self._check(a, signer)
+
+    async def _check(self, a: AdmissionAttributes, signer: str) -> None:
+        if not await may(self._authorizer, a.user, "attest", signer):
+            raise a.refuse(f"user not permitted to attest for signerName {quote(signer)}")
+
+
+def _only_garbage_collection(new: Object, old: Object) -> bool:
+    """Whether a write changes nothing but owners, finalizers and managed fields (rbac.IsOnlyMutatingGCFields)."""
+
+    def rest(obj: Object) -> Object:
+        metadata = {k: v for k, v in obj["metadata"].items() if k not in _GARBAGE_COLLECTION}
+        return {**obj, "metadata": metadata}
+
+    return equal(rest(new), rest(old))
+
+
+_GARBAGE_COLLECTION = ("ownerReferences", "finalizers", "managedFields", "resourceVersion")
 
 
 def _signer(request: Object) -> str:

@@ -14,6 +14,8 @@ Amounts = dict[str, str]
 
 
 class LimitRanger(Plugin):
+    """Faults that several containers share are told once, as upstream does."""
+
     name = "LimitRanger"
 
     def wants(self, a: AdmissionAttributes) -> bool:
@@ -25,7 +27,8 @@ class LimitRanger(Plugin):
         return kind == "persistentvolumeclaims" and not a.subresource and a.operation in ("CREATE", "UPDATE")
 
     def mutate(self, a: AdmissionAttributes) -> None:
-        if a.resource.group_resource != "pods" or a.operation != "CREATE":
+        """Upstream gives defaults on a resize, too."""
+        if a.resource.group_resource != "pods" or _is_going(a):
             return
         assert a.obj is not None
         for limit_range in a.readers.list("limitranges", a.namespace):
@@ -33,13 +36,19 @@ class LimitRanger(Plugin):
 
     def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
-        if a.obj["metadata"].get("deletionTimestamp"):
+        if _is_going(a):
             return
         check = _pod_faults if a.resource.group_resource == "pods" else _claim_faults
         for limit_range in a.readers.list("limitranges", a.namespace):
-            faults = [f for limit in limit_range["spec"].get("limits") or [] for f in check(a.obj, limit)]
+            limits = limit_range["spec"].get("limits") or []
+            faults = list(dict.fromkeys(f for limit in limits for f in check(a.obj, limit)))
             if faults:
                 raise a.refuse(faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]")
+
+
+def _is_going(a: AdmissionAttributes) -> bool:
+    """Whether the stored object is being deleted: limits do not keep it from that."""
+    return a.old is not None and bool(a.old["metadata"].get("deletionTimestamp"))
 
 
 def _set_defaults(pod: Object, limit_range: Object) -> None:

@@ -3,7 +3,7 @@
 from time import perf_counter
 from types import TracebackType
 
-from pilothouse.instruments import Group, Histogram, Labels
+from pilothouse.instruments import Counter, Group, Histogram, Labels
 
 SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5)
 ADMIT, VALIDATE = "admit", "validate"
@@ -11,7 +11,7 @@ ADMIT, VALIDATE = "admit", "validate"
 
 
 class AdmissionMetrics(Group):
-    """How long admission takes, as a whole and in each plugin."""
+    """How long admission takes, as a whole and in each plugin, and what PodSecurity decides."""
 
     def __init__(self) -> None:
         labels = ("operation", "rejected", "type")
@@ -26,6 +26,20 @@ class AdmissionMetrics(Group):
             "[STABLE] Seconds in all admission plugins of a type.",
             labels,
             SECONDS,
+        )
+        request = ("request_operation", "resource", "subresource")
+        self.pod_security_evaluations = Counter(
+            "pod_security_evaluations_total",
+            "[ALPHA] Pods and pod templates that were held against a policy.",
+            ("decision", "mode", "policy_level", "policy_version", *request),
+        )
+        self.pod_security_exemptions = Counter(
+            "pod_security_exemptions_total", "[ALPHA] Requests that are exempt from pod security.", request
+        )
+        self.pod_security_errors = Counter(
+            "pod_security_errors_total",
+            "[ALPHA] Requests whose policy could not be had or read.",
+            ("fatal", *request),
         )
 
     def step(self, kind: str, operation: str) -> "Timed":

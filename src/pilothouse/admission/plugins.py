@@ -1,20 +1,28 @@
 """Lists the admission plugins in upstream's order and selects those that the flags enable."""
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import NamedTuple, Protocol
 
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.certificates import (
     CertificateApproval,
     CertificateSigning,
     CertificateSubjectRestriction,
+    ClusterTrustBundleAttest,
 )
 from pilothouse.admission.chain import Chain, Plugin
+from pilothouse.admission.configuration import AdmissionConfiguration, load
 from pilothouse.admission.ingressclass import DefaultIngressClass
 from pilothouse.admission.limitranger import LimitRanger
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.admission.noderestriction.plugin import NodeRestriction
 from pilothouse.admission.nodetaint import TaintNodesByCondition
+from pilothouse.admission.podresize import PodResizeValidator
+from pilothouse.admission.podsecurity import configuration as podsecurity
+from pilothouse.admission.podsecurity.plugin import PodSecurity
+from pilothouse.admission.podtopology import PodTopologyLabels
 from pilothouse.admission.priority import Priority
 from pilothouse.admission.runtimeclass import RuntimeClass
 from pilothouse.admission.serviceaccount import ServiceAccount
@@ -25,30 +33,115 @@ from pilothouse.admission.storageclass import (
 )
 from pilothouse.admission.tolerations import DefaultTolerationSeconds
 from pilothouse.admission.unsupported import Unsupported
+from pilothouse.api.fields import Object
 from pilothouse.config import Config
+from pilothouse.registry.catalog import Catalog
 
-ORDER: dict[str, Callable[[Config, Authorizer], Plugin]] = {
-    "NamespaceLifecycle": lambda config, authorizer: NamespaceLifecycle(),
-    "LimitRanger": lambda config, authorizer: LimitRanger(),
-    "ServiceAccount": lambda config, authorizer: ServiceAccount(),
-    "NodeRestriction": lambda config, authorizer: NodeRestriction(authorizer),
-    "TaintNodesByCondition": lambda config, authorizer: TaintNodesByCondition(),
-    "Priority": lambda config, authorizer: Priority(),
-    "DefaultTolerationSeconds": lambda config, authorizer: DefaultTolerationSeconds(
-        config.default_not_ready_toleration_seconds, config.default_unreachable_toleration_seconds
+
+class Creator(Protocol):
+    """Creates objects as the server itself (registry/client.py)."""
+
+    async def ensure(self, resource: str, obj: Object) -> None:
+        """Create an object unless it is there; by then readers see it."""
+
+
+class Parts(NamedTuple):
+    """What plugins are made of."""
+
+    config: Config
+    authorizer: Authorizer
+    catalog: Catalog
+    creator: Creator
+    metrics: AdmissionMetrics
+    configuration: AdmissionConfiguration = AdmissionConfiguration()
+
+
+Make = Callable[[Parts], Plugin]
+
+
+def _lazy(module: str, name: str, *parts: Callable[[Parts], object]) -> Make:
+    """Makes a plugin whose module is imported only where it is on; `parts` give its arguments."""
+
+    def make(given: Parts) -> Plugin:
+        plugin: Plugin = getattr(import_module(f"pilothouse.admission.{module}"), name)(
+            *(part(given) for part in parts)
+        )
+        return plugin
+
+    return make
+
+
+def _section(name: str) -> Callable[[Parts], object]:
+    return lambda parts: parts.configuration.section(name)
+
+
+ORDER: dict[str, Make] = {
+    "AlwaysAdmit": _lazy("always", "AlwaysAdmit"),
+    "NamespaceAutoProvision": _lazy("namespaceexists", "NamespaceAutoProvision", lambda parts: parts.creator),
+    "NamespaceLifecycle": lambda parts: NamespaceLifecycle(),
+    "NamespaceExists": _lazy("namespaceexists", "NamespaceExists"),
+    "LimitPodHardAntiAffinityTopology": _lazy("antiaffinity", "LimitPodHardAntiAffinityTopology"),
+    "LimitRanger": lambda parts: LimitRanger(),
+    "ServiceAccount": lambda parts: ServiceAccount(),
+    "NodeRestriction": lambda parts: NodeRestriction(parts.authorizer),
+    "TaintNodesByCondition": lambda parts: TaintNodesByCondition(),
+    "AlwaysPullImages": _lazy("alwayspullimages", "AlwaysPullImages"),
+    "PodSecurity": lambda parts: PodSecurity(
+        podsecurity.read(parts.configuration.section("PodSecurity")), parts.metrics
     ),
-    "DefaultStorageClass": lambda config, authorizer: DefaultStorageClass(),
-    "StorageObjectInUseProtection": lambda config, authorizer: StorageObjectInUseProtection(),
-    "PersistentVolumeClaimResize": lambda config, authorizer: PersistentVolumeClaimResize(),
-    "RuntimeClass": lambda config, authorizer: RuntimeClass(),
-    "CertificateApproval": lambda config, authorizer: CertificateApproval(authorizer),
-    "CertificateSigning": lambda config, authorizer: CertificateSigning(authorizer),
-    "CertificateSubjectRestriction": lambda config, authorizer: CertificateSubjectRestriction(),
-    "DefaultIngressClass": lambda config, authorizer: DefaultIngressClass(),
+    "PodNodeSelector": _lazy("podnodeselector", "PodNodeSelector", _section("PodNodeSelector")),
+    "Priority": lambda parts: Priority(),
+    "DefaultTolerationSeconds": lambda parts: DefaultTolerationSeconds(
+        parts.config.default_not_ready_toleration_seconds,
+        parts.config.default_unreachable_toleration_seconds,
+    ),
+    "PodTolerationRestriction": _lazy(
+        "podtolerations", "PodTolerationRestriction", _section("PodTolerationRestriction")
+    ),
+    "EventRateLimit": _lazy("eventratelimit", "EventRateLimit", _section("EventRateLimit")),
+    "ExtendedResourceToleration": _lazy("extendedresources", "ExtendedResourceToleration"),
+    "DefaultStorageClass": lambda parts: DefaultStorageClass(),
+    "StorageObjectInUseProtection": lambda parts: StorageObjectInUseProtection(),
+    "OwnerReferencesPermissionEnforcement": _lazy(
+        "ownerreferences",
+        "OwnerReferencesPermissionEnforcement",
+        lambda parts: parts.authorizer,
+        lambda parts: parts.catalog,
+    ),
+    "PersistentVolumeClaimResize": lambda parts: PersistentVolumeClaimResize(),
+    "RuntimeClass": lambda parts: RuntimeClass(),
+    "CertificateApproval": lambda parts: CertificateApproval(parts.authorizer),
+    "CertificateSigning": lambda parts: CertificateSigning(parts.authorizer),
+    "ClusterTrustBundleAttest": lambda parts: ClusterTrustBundleAttest(parts.authorizer),
+    "CertificateSubjectRestriction": lambda parts: CertificateSubjectRestriction(),
+    "DefaultIngressClass": lambda parts: DefaultIngressClass(),
+    "DenyServiceExternalIPs": _lazy("externalips", "DenyServiceExternalIPs"),
+    "PodTopologyLabels": lambda parts: PodTopologyLabels(),
+    "PodResizeValidator": lambda parts: PodResizeValidator(),
+    "AlwaysDeny": _lazy("always", "AlwaysDeny"),
 }
 """Name -> constructor, in the order in which the plugins run."""
 
-DEFAULT = frozenset(ORDER) - {"NodeRestriction"}
+OFF = frozenset(
+    (
+        "AlwaysAdmit",
+        "NamespaceAutoProvision",
+        "NamespaceExists",
+        "LimitPodHardAntiAffinityTopology",
+        "NodeRestriction",
+        "AlwaysPullImages",
+        "PodNodeSelector",
+        "PodTolerationRestriction",
+        "EventRateLimit",
+        "ExtendedResourceToleration",
+        "OwnerReferencesPermissionEnforcement",
+        "DenyServiceExternalIPs",
+        "AlwaysDeny",
+    )
+)
+"""Plugins that are off unless a flag names them."""
+
+DEFAULT = frozenset(ORDER) - OFF
 """Plugins enabled by default. NodeRestriction is enabled together with the Node authorizer."""
 
 
@@ -66,8 +159,20 @@ def enabled(config: Config) -> set[str]:
     )
 
 
-def chain_of(config: Config, authorizer: Authorizer, metrics: AdmissionMetrics | None = None) -> Chain:
-    """The chain of the plugins that are on. What this server cannot carry out is told or refused after them all."""
+def chain_of(
+    config: Config,
+    authorizer: Authorizer,
+    catalog: Catalog,
+    creator: Creator,
+    metrics: AdmissionMetrics | None = None,
+) -> Chain:
+    """The chain of the plugins that are on. What this server cannot carry out is told or refused after them all.
+
+    ConfigurationError when the file of --admission-control-config-file cannot be used.
+    """
     on = enabled(config)
-    plugins = [make(config, authorizer) for name, make in ORDER.items() if name in on]
+    metrics = metrics or AdmissionMetrics()
+    configuration = load(config.admission_control_config_file)
+    parts = Parts(config, authorizer, catalog, creator, metrics, configuration)
+    plugins = [make(parts) for name, make in ORDER.items() if name in on]
     return Chain([*plugins, Unsupported(config.strict_admission, config.warn_unsupported)], metrics)

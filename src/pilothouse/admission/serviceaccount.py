@@ -13,6 +13,7 @@ ENFORCE = "kubernetes.io/enforce-mountable-secrets"
 MIRROR = "kubernetes.io/config.mirror"
 VOLUME_PREFIX = "kube-api-access-"
 TOKEN_SECONDS = 3607
+TRUE = ("1", "t", "T", "TRUE", "true", "True")
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -31,6 +32,7 @@ class ServiceAccount(Plugin):
         assert a.obj is not None
         spec = a.obj.setdefault("spec", {})
         if _is_mirror(a.obj):
+            self.validate(a)  # before the pod's own rules, as upstream does
             return
         if not spec.get("serviceAccountName"):
             spec["serviceAccountName"] = spec.get("serviceAccount") or DEFAULT
@@ -40,6 +42,7 @@ class ServiceAccount(Plugin):
             _mount_token(spec)
         if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
             spec["imagePullSecrets"] = [dict(ref) for ref in account["imagePullSecrets"]]
+        _enforce(a, account, spec)
 
     def validate(self, a: AdmissionAttributes) -> None:
         assert a.obj is not None
@@ -47,16 +50,13 @@ class ServiceAccount(Plugin):
         if a.operation == "CREATE" and _is_mirror(a.obj):
             _check_mirror(a, spec)
             return
-        account = _account(a, spec.get("serviceAccountName") or DEFAULT)
-        if (account["metadata"].get("annotations") or {}).get(ENFORCE) in (
-            "1",
-            "t",
-            "T",
-            "TRUE",
-            "true",
-            "True",
-        ):
-            _limit_secrets(a, account, spec)
+        _enforce(a, _account(a, spec.get("serviceAccountName") or DEFAULT), spec)
+
+
+def _enforce(a: AdmissionAttributes, account: Object, spec: Object) -> None:
+    """Hold a pod to the secrets that its account lists, where the account says so."""
+    if (account["metadata"].get("annotations") or {}).get(ENFORCE) in TRUE:
+        _limit_secrets(a, account, spec)
 
 
 def _is_mirror(pod: Object) -> bool:

@@ -14,10 +14,6 @@ from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
 
-POD_SECURITY = tuple(f"pod-security.kubernetes.io/{mode}" for mode in ("enforce", "audit", "warn"))
-"""The labels by which a namespace asks for pod security, unless their value is `privileged`."""
-ALL_ALLOWED = "privileged"
-
 
 class Row(NamedTuple):
     """A part of a kind that has no effect. `part` returns it, or an empty value if the object has none."""
@@ -28,11 +24,6 @@ class Row(NamedTuple):
 
 def _member(name: str) -> Callable[[Object], Any]:
     return lambda obj: obj.get(name)
-
-
-def _pod_security(namespace: Object) -> dict[str, str]:
-    labels = namespace["metadata"].get("labels") or {}
-    return {key: labels[key] for key in POD_SECURITY if labels.get(key, ALL_ALLOWED) != ALL_ALLOWED}
 
 
 _WEBHOOKS = "this server does not call admission webhooks yet: the configuration is stored and has no effect"
@@ -54,13 +45,6 @@ UNSUPPORTED: dict[str, tuple[Row, ...]] = {
         Row(
             lambda quota: (quota.get("spec") or {}).get("hard"),
             "this server does not carry out resource quotas yet: the quota is stored and limits nothing",
-        ),
-    ),
-    "namespaces": (
-        Row(
-            _pod_security,
-            "this server does not carry out pod security yet: the labels pod-security.kubernetes.io/* have no "
-            "effect",
         ),
     ),
 }

@@ -58,6 +58,15 @@ def aggregate(spec: Object, member: str) -> Amounts:
     return total
 
 
+def effective_requests(spec: Object) -> Amounts:
+    """What a node must have for a pod: its containers or, where it says so, the pod as a whole, and its overhead."""
+    total = aggregate(spec, "requests")
+    own = amounts((spec.get("resources") or {}).get("requests"))
+    total.update((name, amount) for name, amount in own.items() if is_pod_level(name))
+    _add(total, amounts(spec.get("overhead")))
+    return total
+
+
 def default_pod_level(spec: Object) -> None:
     """Set defaults in `spec.resources` if some of its values are set (KEP-2837)."""
     resources = spec.get("resources")

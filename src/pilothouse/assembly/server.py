@@ -14,7 +14,7 @@ from pilothouse.assembly.authz import authorizer
 from pilothouse.assembly.controllers import Writers
 from pilothouse.assembly.handlers import Handlers, Inputs
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
-from pilothouse.assembly.services import Services, services_for
+from pilothouse.assembly.services import Services, companions_for, services_for
 from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
@@ -165,8 +165,11 @@ class Server:
         public = public_keys(config, files)
         authorization = self.metrics.add(AuthorizationMetrics())
         judge = authorizer(config, registry.readers, outbound=outbound, caches=caches, metrics=authorization)
-        self.admission = chain_of(config, judge, self.metrics.add(AdmissionMetrics()))
-        self.services = services_for(config, registry, self.admission, caches)
+        self.services = services_for(config, registry, caches)
+        self.admission = chain_of(
+            config, judge, registry.catalog, self.services, self.metrics.add(AdmissionMetrics())
+        )
+        self.services.companions = companions_for(registry, self.services, self.admission)
         self.metrics.add(AllocatorMetrics(self.services.addresses, self.services.node_ports))
         self.handlers = Handlers(
             Inputs(

@@ -4,6 +4,7 @@ import ipaddress
 import socket
 from dataclasses import dataclass, field
 
+from pilothouse.api.fields import Object
 from pilothouse.api.validate.pod.policy import PodPolicy
 from pilothouse.assembly.storage import Registry
 from pilothouse.caches import Budget
@@ -23,22 +24,28 @@ class Services:
     node_ports: NodePorts
     pod_policy: PodPolicy
     companions: Companions = field(init=False)
+    """Set by companions_for(), as they pass the plugins, some of which create objects by these services."""
+
+    async def ensure(self, resource: str, obj: Object) -> None:
+        """As Companions.ensure()."""
+        await self.companions.ensure(resource, obj)
 
 
-def services_for(
-    config: Config, registry: Registry, admission: Admission, caches: Budget | None = None
-) -> Services:
+def services_for(config: Config, registry: Registry, caches: Budget | None = None) -> Services:
     """What hooks need, over a registry that has been started: the allocators of cluster IPs and node ports among it."""
     readers = registry.readers
     addresses = Addresses([str(network) for network in config.service_networks])
     addresses.follow(readers)
     node_ports = NodePorts(registry.storage, registry.cacher, readers, *config.service_node_port_range)
-    services = Services(config, addresses, node_ports, PodPolicy(config.allow_privileged, caches))
-    services.companions = Companions(
+    return Services(config, addresses, node_ports, PodPolicy(config.allow_privileged, caches))
+
+
+def companions_for(registry: Registry, services: Services, admission: Admission) -> Companions:
+    """What creates and deletes the objects that belong to others."""
+    return Companions(
         client_for(registry, services, "kube-apiserver", admission),
         client_for(registry, services, "kube-apiserver"),
     )
-    return services
 
 
 def client_for(

@@ -116,6 +116,13 @@ class RequestScope(Write):
         await work.run(dedupe_owners, self.ctx, obj, True)
         return obj
 
+    async def create(self, obj: Object) -> Written:
+        """As Write.create(); warnings of hooks and plugins are sent also when the write fails, as upstream does."""
+        try:
+            return await super().create(obj)
+        finally:
+            self.warn()
+
     async def admit_connect(self, options: Object) -> Object:
         """Both halves of admission for a CONNECT, of which plugins see the options object; what they make of it."""
         attributes, admission = self.attributes, self.verbs.admission
@@ -142,13 +149,16 @@ class RequestScope(Write):
             current = await self.presented(live) if live is not None else None
             return await self.admit(await change(current), current)
 
-        return await self.update(
-            make,
-            uid=uid,
-            shared=self.shows_rules_form,
-            allow_create=allow_create,
-            authorize_create=self.authorize_create,
-        )
+        try:
+            return await self.update(
+                make,
+                uid=uid,
+                shared=self.shows_rules_form,
+                allow_create=allow_create,
+                authorize_create=self.authorize_create,
+            )
+        finally:
+            self.warn()
 
     async def authorize_create(self) -> None:
         """A PUT or apply that creates needs the right to create as well (handlers withAuthorization)."""
@@ -176,7 +186,6 @@ class RequestScope(Write):
 
     async def answer(self, written: Written) -> Response:
         """The answer that shows what was written."""
-        self.warn()
         status = 201 if written.created else 200
         return await self.verbs.responder.answer(self.ctx, self.resource, written.value, status)
 

@@ -186,6 +186,14 @@ class Companions:
         found = self._client.catalog.by_group_resource(resource)
         return found is not None and await self._client.create(found, obj)
 
+    async def ensure(self, resource: str, obj: Object) -> None:
+        """Create an object of a resource that is served, unless it exists; afterwards readers see it."""
+        found = self._client.catalog.by_group_resource(resource)
+        assert found is not None
+        if await self._client.create(found, obj):
+            metadata = obj["metadata"]
+            await self._client.store.refresh(found.key(metadata.get("namespace", ""), metadata["name"]))
+
     async def delete(self, resource: str, namespace: str, name: str, *, direct: bool = False) -> bool:
         """Delete an object; False when it was gone, or the resource is not served. `direct`: past admission."""
         found = self._client.catalog.by_group_resource(resource)

@@ -1,0 +1,52 @@
+"""NamespaceExists and NamespaceAutoProvision: what happens in a namespace that is missing."""
+
+from typing import Protocol
+
+from pilothouse import errors
+from pilothouse.admission.chain import Plugin
+from pilothouse.api.fields import Object
+from pilothouse.registry.admission import AdmissionAttributes
+
+
+class Creator(Protocol):
+    """Creates objects as the server itself (registry/client.py)."""
+
+    async def ensure(self, resource: str, obj: Object) -> None:
+        """Create an object unless it is there; by then readers see it."""
+
+
+class NamespaceExists(Plugin):
+    """Nothing is written or deleted in a namespace that is missing."""
+
+    name = "NamespaceExists"
+
+    def wants(self, a: AdmissionAttributes) -> bool:
+        return a.operation in ("CREATE", "UPDATE", "DELETE") and _is_in_namespace(a)
+
+    def validate(self, a: AdmissionAttributes) -> None:
+        if a.readers.get("namespaces", "", a.namespace) is None:
+            raise errors.not_found("", "namespaces", a.namespace)
+
+
+class NamespaceAutoProvision(Plugin):
+    """A namespace that is missing is created for the first object in it."""
+
+    name = "NamespaceAutoProvision"
+
+    def __init__(self, creator: Creator) -> None:
+        self._creator = creator
+
+    def wants(self, a: AdmissionAttributes) -> bool:
+        return a.operation == "CREATE" and not a.dry_run and _is_in_namespace(a)
+
+    async def mutate(self, a: AdmissionAttributes) -> None:
+        if a.readers.get("namespaces", "", a.namespace) is not None:
+            return
+        try:
+            await self._creator.ensure("namespaces", {"metadata": {"name": a.namespace}, "status": {}})
+        except errors.StatusError as err:
+            raise a.refuse(err.message) from err
+
+
+def _is_in_namespace(a: AdmissionAttributes) -> bool:
+    return bool(a.namespace) and a.kind[::2] != ("", "Namespace")

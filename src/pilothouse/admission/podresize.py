@@ -1,0 +1,54 @@
+"""PodResizeValidator: a pod on a node is not resized beyond what the node has (KEP-1287)."""
+
+from pilothouse import errors
+from pilothouse.admission.chain import Plugin
+from pilothouse.api.fields import Object, quote
+from pilothouse.api.pod_resources import effective_requests
+from pilothouse.api.quantity import parse
+from pilothouse.registry.admission import AdmissionAttributes
+
+OS_LABEL = "kubernetes.io/os"
+
+
+class PodResizeValidator(Plugin):
+    name = "PodResizeValidator"
+
+    def wants(self, a: AdmissionAttributes) -> bool:
+        return a.operation == "UPDATE" and a.subresource == "resize" and a.resource.group_resource == "pods"
+
+    def validate(self, a: AdmissionAttributes) -> None:
+        """Refuse a resize that changes the pod, as its generation tells, and that its node cannot give it."""
+        assert a.obj is not None and a.old is not None
+        name = a.obj["spec"].get("nodeName")
+        if not name or a.obj["metadata"].get("generation") == a.old["metadata"].get("generation"):
+            return
+        node = a.readers.get("nodes", "", name)
+        if node is None:
+            raise a.refuse(f"node {quote(name)} not found")
+        system = (node["metadata"].get("labels") or {}).get(OS_LABEL, "linux")
+        if system != "linux":
+            why = f"pod resize is only supported on linux nodes, node {quote(name)} is {quote(system)}"
+            raise _refuse(a, why, "UnsupportedPlatform")
+        short = _missing(a.obj["spec"], (node.get("status") or {}).get("allocatable") or {})
+        if short:
+            raise _refuse(
+                a, f"node didn't have enough allocatable resources: {'; '.join(short)}", "NodeCapacity"
+            )
+
+
+def _missing(spec: Object, allocatable: Object) -> list[str]:
+    """What a pod requests of processors (in thousandths) and memory (in bytes) and the node does not have."""
+    requests = effective_requests(spec)
+    out = []
+    for name in ("cpu", "memory"):
+        wanted, there = requests.get(name), parse(allocatable.get(name, "0"))
+        if wanted is not None and wanted > there:
+            numbers = (q.milli_value() if name == "cpu" else q.value() for q in (wanted, there))
+            out.append("{}, requested: {}, allocatable: {}".format(name, *numbers))
+    return out
+
+
+def _refuse(a: AdmissionAttributes, why: str, reason: str) -> errors.Forbidden:
+    err = a.refuse(why)
+    err.details = {**(err.details or {}), "causes": [{"reason": reason}]}
+    return err

@@ -1,0 +1,102 @@
+"""What a namespace's labels ask for."""
+
+import pytest
+
+from pilothouse.admission.podsecurity.policy import (
+    BASELINE,
+    LATEST,
+    PREFIX,
+    PRIVILEGED,
+    RESTRICTED,
+    LevelVersion,
+    Policy,
+    namespace_policy,
+    parse_version,
+    stricter,
+)
+
+FREE, BASE = LevelVersion(PRIVILEGED), LevelVersion(BASELINE)
+STRICT, OLD = LevelVersion(RESTRICTED), LevelVersion(RESTRICTED, 22)
+
+
+def labels(**members):
+    return {PREFIX + name.replace("_", "-"): value for name, value in members.items()}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, Policy()),
+        ({"enforce": "privileged"}, Policy()),
+        ({"enforce": "baseline"}, Policy(BASE, FREE, BASE)),
+        ({"enforce": "restricted", "enforce_version": "v1.22"}, Policy(OLD, FREE, OLD)),
+        ({"enforce": "baseline", "warn": "restricted"}, Policy(BASE, FREE, STRICT)),
+        ({"enforce": "restricted", "warn": "privileged"}, Policy(STRICT, FREE, FREE)),
+        (
+            {"enforce": "restricted", "warn_version": "v1.7"},
+            Policy(STRICT, FREE, LevelVersion(RESTRICTED, 7)),
+        ),
+        ({"audit": "restricted", "audit_version": "v1.22"}, Policy(FREE, OLD, FREE)),
+        ({"enforce_version": "v1.3"}, Policy(LevelVersion(PRIVILEGED, 3), FREE, FREE)),
+    ],
+)
+def test_labels(given, expected):
+    policy, problems = namespace_policy(labels(**given) | {"kubernetes.io/metadata.name": "n"}, Policy())
+    assert (policy, list(problems)) == (expected, [])
+
+
+def test_defaults_stand_where_there_are_no_labels():
+    defaults = Policy(BASE, STRICT, STRICT)
+    assert namespace_policy(None, defaults)[0] == defaults
+    assert namespace_policy({"a": "b"}, defaults)[0] == defaults
+    assert namespace_policy(labels(enforce="restricted"), defaults)[0] == Policy(STRICT, STRICT, STRICT)
+    assert namespace_policy(labels(enforce="privileged"), defaults)[0] == Policy(FREE, STRICT, STRICT)
+
+
+def test_labels_that_cannot_be_read():
+    given = labels(enforce="x", enforce_version="1.2", audit="", audit_version="v2.0", warn="Baseline")
+    policy, problems = namespace_policy(given, Policy())
+    assert policy == Policy(STRICT, FREE, FREE)
+    levels = "must be one of privileged, baseline, restricted"
+    versions = 'must be "latest" or "v1.x"'
+    at = "metadata.labels[pod-security.kubernetes.io/"
+    assert [(cause["field"], cause["message"]) for cause in problems] == [
+        (f"{at}enforce]", f'Invalid value: "x": {levels}'),
+        (f"{at}enforce-version]", f'Invalid value: "1.2": {versions}'),
+        (f"{at}audit]", f'Invalid value: "": {levels}'),
+        (f"{at}audit-version]", f'Invalid value: "v2.0": {versions}'),
+        (f"{at}warn]", f'Invalid value: "Baseline": {levels}'),
+    ]
+    assert namespace_policy(labels(enforce="x"), Policy())[0].warn == FREE  # a wrong level has no consequence
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("latest", LATEST),
+        ("v1.0", 0),
+        ("v1.36", 36),
+        ("v1.999", 999),
+        ("v1.01", None),
+        ("v1.", None),
+        ("V1.1", None),
+        ("v1.1\n", None),
+        ("v1.-1", None),
+        ("v1.1.0", None),
+        ("v1." + "9" * 40, None),
+        ("", None),
+    ],
+)
+def test_versions(text, expected):
+    assert parse_version(text) == expected
+
+
+def test_comparisons():
+    assert (
+        stricter(RESTRICTED, BASELINE) and stricter(BASELINE, PRIVILEGED) and not stricter(BASELINE, BASELINE)
+    )
+    assert (
+        Policy(LevelVersion(PRIVILEGED, 3)).equivalent(Policy()) and Policy(LevelVersion(PRIVILEGED, 3)).free
+    )
+    assert not Policy(BASE).equivalent(Policy(LevelVersion(BASELINE, 3)))
+    assert str(OLD) == "restricted:v1.22" and str(STRICT) == "restricted:latest"

@@ -1,0 +1,53 @@
+"""Images are pulled for every pod anew."""
+
+import pytest
+from harness import pod
+
+from pilothouse import errors
+from pilothouse.admission.alwayspullimages import AlwaysPullImages
+
+KINDS = ("initContainers", "containers", "ephemeralContainers")
+
+
+def with_policies(*policies):
+    """A pod with a container of each policy in each list."""
+    named = [{"name": f"c{n}", "image": "i", "imagePullPolicy": policy} for n, policy in enumerate(policies)]
+    return pod("p", spec={kind: [dict(one) for one in named] for kind in KINDS})
+
+
+def policies(obj):
+    return {container.get("imagePullPolicy") for kind in KINDS for container in obj["spec"].get(kind, ())}
+
+
+async def test_every_container(rig):
+    obj = with_policies("Never", "IfNotPresent", "Always")
+    AlwaysPullImages().mutate(rig.attributes(obj))
+    assert policies(obj) == {"Always"}
+    AlwaysPullImages().validate(rig.attributes(obj))
+
+
+@pytest.mark.parametrize(("image", "expected"), [("i", {"Never"}), ("new", {"Always"})])
+async def test_updates_count_where_they_bring_an_image(rig, image, expected):
+    old, new = with_policies("Never"), with_policies("Never")
+    new["spec"]["containers"][0]["image"] = image
+    AlwaysPullImages().mutate(rig.attributes(new, old))
+    assert policies(new) == expected
+
+
+async def test_what_a_later_plugin_has_changed(rig):
+    obj = pod("p", spec={"initContainers": [{"name": "i", "imagePullPolicy": "Never"}]})
+    with pytest.raises(errors.Unknown) as caught:
+        AlwaysPullImages().validate(rig.attributes(obj))
+    where = (
+        'pods "p" is forbidden: spec.{}[0].imagePullPolicy: Unsupported value: {}: supported values: "Always"'
+    )
+    first, second = where.format("initContainers", '"Never"'), where.format("containers", '""')
+    assert caught.value.message == f"[{first}, {second}]"
+    AlwaysPullImages().validate(rig.attributes(obj, obj))
+
+
+async def test_what_it_looks_at(rig):
+    wants = AlwaysPullImages().wants
+    assert wants(rig.attributes({})) and wants(rig.attributes({}, {}))
+    assert not wants(rig.attributes({}, {}, subresource="status"))
+    assert not wants(rig.attributes(None, {}, operation="DELETE"))

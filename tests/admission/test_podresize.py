@@ -1,0 +1,66 @@
+"""Pods do not outgrow their node."""
+
+import pytest
+from harness import pod
+
+from pilothouse import errors
+from pilothouse.admission.podresize import PodResizeValidator
+
+
+async def node(rig, allocatable, system="linux"):
+    body = {"metadata": {"name": "n", "labels": {"kubernetes.io/os": system}}}
+    await rig.ok("POST", "/api/v1/nodes", body)
+    await rig.ok("PUT", "/api/v1/nodes/n/status", {**body, "status": {"allocatable": allocatable}})
+
+
+def sized(generation, node="n", requests=None, **spec):
+    containers = [{"name": "c", "image": "i", "resources": {"requests": requests or {}}}]
+    return pod("p", generation=generation, spec={"containers": containers, "nodeName": node, **spec})
+
+
+def refusal(rig, new, generation=1):
+    asked = rig.attributes(new, sized(generation), subresource="resize")
+    assert PodResizeValidator().wants(asked)
+    try:
+        PodResizeValidator().validate(asked)
+    except errors.Forbidden as err:
+        causes = [cause["reason"] for cause in err.details.get("causes", ())]
+        return err.message.removeprefix('pods "p" is forbidden: '), causes
+    return "", []
+
+
+MUCH = {"cpu": "3", "memory": "2Gi"}
+SHORT = "node didn't have enough allocatable resources: "
+CPU, MEMORY = (
+    "cpu, requested: 3000, allocatable: 2500",
+    "memory, requested: 2147483648, allocatable: 1073741824",
+)
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        (sized(2, requests={"cpu": "2500m", "memory": "1Gi"}), ("", [])),
+        (sized(2, requests={"cpu": "3"}), (SHORT + CPU, ["NodeCapacity"])),
+        (sized(2, requests=MUCH), (f"{SHORT}{CPU}; {MEMORY}", ["NodeCapacity"])),
+        (sized(2, requests={"cpu": "2"}, overhead={"cpu": "1"}), (SHORT + CPU, ["NodeCapacity"])),
+        (sized(2, resources={"requests": {"cpu": "3"}}), (SHORT + CPU, ["NodeCapacity"])),
+        (sized(1, requests=MUCH), ("", [])),  # nothing of its spec has changed
+        (sized(2, node="", requests=MUCH), ("", [])),
+        (sized(2, node="gone"), ('node "gone" not found', [])),
+    ],
+)
+async def test_what_a_node_has(rig, new, expected):
+    await node(rig, {"cpu": "2500m", "memory": "1Gi"})
+    assert refusal(rig, new) == expected
+
+
+async def test_other_systems(rig):
+    await node(rig, {}, "windows")
+    why = 'pod resize is only supported on linux nodes, node "n" is "windows"'
+    assert refusal(rig, sized(2)) == (why, ["UnsupportedPlatform"])
+
+
+async def test_what_it_looks_at(rig):
+    wants = PodResizeValidator().wants
+    assert not wants(rig.attributes({}, {})) and not wants(rig.attributes({}, subresource="resize"))
