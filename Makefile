@@ -75,10 +75,13 @@ fuzz: $(READY)
 siege: $(READY)
 	SIEGE=1 $(BIN)/python -m pytest -q -rA tests/fuzz/test_bystander.py
 
+# The stubs of the compiled modules, which are held against the modules themselves.
+STUBS := $(patsubst src/pilothouse/%.pyi,pilothouse.%,$(wildcard src/pilothouse/_*.pyi))
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/stubtest --mypy-config-file pyproject.toml --ignore-missing-stub --ignore-disjoint-bases $(STUBS)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint ext
 	$(BIN)/lint-imports
 

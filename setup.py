@@ -56,7 +56,11 @@ elif DEBUG:
 else:
     MODE, FLAGS = "", ["-O2"]
 
-TRACE_MACROS = [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
+TRACE_MACROS: list[tuple[str, str | None]] = [
+    ("CYTHON_TRACE", "1"),
+    ("CYTHON_TRACE_NOGIL", "1"),
+    ("CYTHON_USE_SYS_MONITORING", "0"),
+]
 """Lines are told to the old trace function (PEP 669's monitoring takes no plugin, and coverage needs Cython's)."""
 
 extensions = [

@@ -161,6 +161,7 @@ class _Attempt:
             return merged  # all of it is applied again
         type, convert = other
         whole = convert(merged)
+        left: Object
         last_set = fieldset.with_named_members(type, last.fields)
         pruned = fieldset.remove(type, whole, last_set)
         pruned = self._add_back_owned(type, whole, pruned, last.api_version)
@@ -170,7 +171,8 @@ class _Attempt:
             return left
         # Out of the older version: remove from the merged object what is gone there.
         missing = fieldset.difference(_named(type, whole), _named(type, left))
-        return fieldset.remove(self.tracker.type, merged, missing)
+        left = fieldset.remove(self.tracker.type, merged, missing)
+        return left
 
     def _add_back_owned(self, type: Type, whole: Object, pruned: Any, api_version: str) -> Any:
         """Bring back what another manager, or this one now, claims."""

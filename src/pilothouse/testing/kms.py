@@ -61,7 +61,7 @@ class Plugin:
         """Begin to serve, in threads of its own."""
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         self._server = grpc.server(ThreadPoolExecutor(4))
-        handlers = {
+        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             path.rpartition("/")[2]: grpc.unary_unary_rpc_method_handler(self._method(path, answer))
             for path, answer in (
                 (kms_wire.STATUS, self._status),

@@ -79,7 +79,8 @@ def status(obj: Object) -> Object:
 
 
 def name(obj: Object) -> str:
-    return (obj.get("metadata") or {}).get("name", "")
+    named: str = (obj.get("metadata") or {}).get("name", "")
+    return named
 
 
 def annotations(obj: Object) -> Mapping[str, str]:
@@ -194,10 +195,8 @@ def cut(items: Iterable[str], most: int = 3) -> str:
 
 def condition(obj: Object, kind: str) -> Object | None:
     """The status condition of one type."""
-    for entry in status(obj).get("conditions") or ():
-        if entry.get("type") == kind:
-            return entry
-    return None
+    conditions: Iterable[Object] = status(obj).get("conditions") or ()
+    return next((entry for entry in conditions if entry.get("type") == kind), None)
 
 
 def condition_true(obj: Object, kind: str) -> bool:

@@ -44,7 +44,7 @@ class Write:
 
     ops: list[tuple[Op, int]]
     """Each with its deadline in Unix milliseconds, 0 = none."""
-    future: "asyncio.Future[Any]"
+    future: "asyncio.Future[int | KeyValue]"
     many: bool = False
     need_last: bool = False
     """The answer shows the value that is deleted."""
@@ -341,6 +341,8 @@ class Writer:
 
     def _vacuum(self) -> bool:
         """Give free pages back to the file system, some at a time; a quarter of the file stays in reserve."""
+        free: int
+        pages: int
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()
         surplus = free - max(VACUUM_PAGES, pages // 4)
