@@ -50,7 +50,7 @@ cdef class Answers(Sink):
     cdef object request               # what the task answers
     cdef object on_done               # the callback of the answer that is being written
     cdef Py_ssize_t head_size         # bytes of its head
-    cdef public object unauthenticated  # counts the connection until somebody is authenticated on it, then None
+    cdef public object unauthenticated  # counts the connection until somebody is authenticated on it
     cdef object waiting               # (request, is HTTP/1.0) behind it; a Refusal comes last
     cdef bint http10, chunked, close_after  # the answer: to an HTTP/1.0 client, in chunks, the last one
     cdef bint read_paused, advancing, owes_continue

@@ -1,7 +1,8 @@
 """The answering side of HTTP/1 connections, and what the connections of one listener share.
 
-Requests are answered in the order they came. What has to wait (a task, a stream, a body larger than the transport takes)
-holds the connection as its `current` answer; requests that arrive meanwhile are kept in order.
+Requests are answered in the order they came. What has to wait (a task, a stream, a body larger than
+the transport takes) holds the connection as its `current` answer; requests that arrive meanwhile
+are kept in order.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from pilothouse._pump cimport Pump, Stream, Turns
 cdef object log = logging.getLogger("pilothouse.server.http1")
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 cdef int MAX_PIPELINED = 128          # requests waiting behind one that is being answered
-cdef int FEW = 4                      # pipelined requests that are answered in a turn of the loop in any case,
+cdef int FEW = 4                      # pipelined requests that are answered in a turn of the loop anyway,
 cdef double TURN = 0.001              # and seconds in which more are
 cdef Py_ssize_t SMALL = 64 * 1024     # a body up to here is copied behind its head, into one write
 
@@ -48,14 +49,15 @@ cdef class Refusal:
 cdef class Service:
     """What the connections of one listener share: the handler, limits (bytes, seconds) and counters.
 
-    `too_large` answers a body over the limit. `compress(stream, pieces)` writes a body compressed to a stream and
-    closes it; `peer_chain(ssl_object)` reads the client's certificates. `admit(request)` judges a request by its head
-    before more of a long body is read: None lets the body come, a Response refuses it, and so does what an awaitable
-    brings of these.
+    `too_large` answers a body over the limit. `compress(stream, pieces)` writes a body compressed to a stream
+    and closes it; `peer_chain(ssl_object)` reads the client's certificates. `admit(request)` judges a request
+    by its head before more of a long body is read: None lets the body come, a Response refuses it, and so
+    does what an awaitable brings of these.
     """
 
-    def __init__(self, handler, loop, *, too_large, compress, peer_chain, max_header_bytes, max_body_bytes, body_budget,
-                 header_timeout, body_timeout, idle_timeout, gzip_above, unfinished_budget, admit=None):
+    def __init__(self, handler, loop, *, too_large, compress, peer_chain, max_header_bytes, max_body_bytes,
+                 body_budget, header_timeout, body_timeout, idle_timeout, gzip_above, unfinished_budget,
+                 admit=None):
         self.handler = handler
         self.admit = admit
         self.loop = loop
@@ -147,7 +149,8 @@ cdef class Service:
 
 
 cdef class Answers(Sink):
-    """Answers the requests of one connection in the order they came; bodies go through a pump to the transport."""
+    """Answers the requests of one connection in the order they came;
+    bodies go through a pump to the transport."""
 
     def __init__(self, Service service):
         self.service = service
@@ -219,8 +222,11 @@ cdef class Answers(Sink):
     # --- requests
 
     cdef take_request(self, request, bint http10):
-        """Answer a request now, or behind those that wait already; of those in one read the first has precedence."""
-        cdef bint free = self.current is None and not self.pump.paused and not (self.read_paused and self.waiting)
+        """Answer a request now, or behind those that wait already;
+        of those in one read the first has precedence."""
+        cdef bint free = (
+            self.current is None and not self.pump.paused and not (self.read_paused and self.waiting)
+        )
         if free and (self.completed == 1 or self.service.may_go_on()):
             self.dispatch(request, http10)
         elif len(self.waiting) >= MAX_PIPELINED:
@@ -476,7 +482,8 @@ cdef class Answers(Sink):
             self.waiting.append(refusal)
 
     cdef send_refusal(self, Refusal refusal):
-        """Answer what could not be read. Unless it was malformed the peer may still be sending: let it finish."""
+        """Answer what could not be read. Unless it was malformed the peer may still be
+        sending: let it finish."""
         cdef bint handed = not refusal.answer or self.hand_over(refusal.answer)
         if refusal.response is not None and refusal.response.on_done is not None:
             report(refusal.response.on_done, refusal.size if handed else 0, None if handed else peer_left())

@@ -4,7 +4,7 @@ cdef enum:
 cdef class Incoming:
     # of a long body
     cdef Py_ssize_t received          # bytes of the body that have come
-    cdef Py_ssize_t expected          # the bytes that the body may have, once it is known that it is a long one
+    cdef Py_ssize_t expected          # bytes that the body may have, once it is known to be a long one
     cdef Py_ssize_t room              # of these, the bytes that `Bodies` has room for
     cdef Py_ssize_t mark              # bytes that had come
     cdef double marked                # at this time

@@ -1,7 +1,8 @@
-"""How much of requests that have not come whole the server keeps: budgets of bytes for long bodies, and for the rest.
+"""How much of requests that have not come whole the server keeps:
+budgets of bytes for long bodies, and for the rest.
 
-They know nothing of connections: a protocol has an `Incoming` for each message that it receives at a time, and the
-budgets tell it when to stop reading or to refuse.
+They know nothing of connections: a protocol has an `Incoming` for each message that it receives at a time,
+and the budgets tell it when to stop reading or to refuse.
 """
 
 from pilothouse._clock cimport now
@@ -16,7 +17,8 @@ cdef double FRESH = 1.0               # seconds in which a message is spared as 
 
 
 cdef class Incoming:
-    """A message on its way in, as the budgets see it; a protocol says how to stop reading it and how to refuse it."""
+    """A message on its way in, as the budgets see it;
+    a protocol says how to stop reading it and how to refuse it."""
 
     cdef regulate(self):
         """Read on or not, as `awaits_room` says."""
@@ -38,13 +40,15 @@ cdef class Incoming:
 cdef class Bodies:
     """The long bodies that are being received: together they stay within a budget of bytes.
 
-    A body has room for what has come of it and for a window more. More room is given only while it is certain that
-    the bodies can still come to their ends one after the other, in the order in which they were let in (Dijkstra's
-    banker's algorithm). So no body waits for ever, and slow senders hold little. A body that is alone is always let in.
+    A body has room for what has come of it and for a window more. More room is given only while it is certain
+    that the bodies can still come to their ends one after the other, in the order in which they were let in
+    (Dijkstra's banker's algorithm). So no body waits for ever, and slow senders hold little. A body that is
+    alone is always let in.
 
-    Each body has a payer: the user who sends it, or the address. One payer may use a part of the budget only, and the
-    payer with the least room is served first. A body without room is not read; meanwhile the bodies that hold the room
-    and come too slowly are refused. Where no heads are judged all bodies have the same payer.
+    Each body has a payer: the user who sends it, or the address. One payer may use a part of the budget
+    only, and the payer with the least room is served first. A body without room is not read; meanwhile
+    the bodies that hold the room and come too slowly are refused. Where no heads are judged all bodies
+    have the same payer.
     """
 
     def __init__(self, loop, Py_ssize_t budget):
@@ -178,8 +182,9 @@ cdef class Bodies:
 cdef class Unfinished:
     """Heads and short bodies of which a part has come: together they stay within a budget of bytes.
 
-    When they exceed it, messages are refused: those older than a second first, and of these the largest, so that
-    ordinary requests are spared. An eighth of the budget is made free at once, so that this happens seldom.
+    When they exceed it, messages are refused: those older than a second first, and of these the largest,
+    so that ordinary requests are spared. An eighth of the budget is made free at once, so that this
+    happens seldom.
     """
 
     def __init__(self, Py_ssize_t budget):

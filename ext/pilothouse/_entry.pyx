@@ -1,4 +1,5 @@
-"""Versions of objects and the changes between them: what the watch cache holds. Neither changes once it is made."""
+"""Versions of objects and the changes between them: what the watch cache holds.
+Neither changes once it is made."""
 
 import logging
 

@@ -1,4 +1,5 @@
-# Part of _fieldset.pyx, whose Node it walks: the set of a value (from_object) and what differs between two (compare).
+# Part of _fieldset.pyx, whose Node it walks: the set of a value (from_object) and what differs between
+# two (compare).
 
 
 # Whether two values are alike is asked before they are compared member by member, for nearly all are. Asked

@@ -1,7 +1,8 @@
 """HTTP/1.1 over httptools: one object per connection is the asyncio protocol and the parser's callbacks.
 
-A request whose handler answers at once is parsed, answered and written inside the parser's callback: no task, no
-future. Reading pauses while an answer holds the connection and requests wait behind it. `_answers` is the other half.
+A request whose handler answers at once is parsed, answered and written inside the parser's callback: no
+task, no future. Reading pauses while an answer holds the connection and requests wait behind it.
+`_answers` is the other half.
 """
 
 import asyncio
@@ -31,12 +32,14 @@ cdef double LINGER = 2.0              # seconds in which a refused peer may go o
 
 cdef object log = logging.getLogger("pilothouse.server.http1")
 cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-cdef dict METHODS = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")}
+cdef dict METHODS = {
+    m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+}
 cdef int MAX_NAMES = 1024             # header names that are remembered
 cdef Py_ssize_t LONG_NAME = 64        # bytes; a longer name is not remembered
 cdef Py_ssize_t READ_AHEAD = 64 * 1024  # bytes that TLS may hold for a connection that is not read from
 cdef Py_ssize_t HEADER = 150          # bytes that a header costs beside its text
-cdef int MAX_HEADERS = 4096           # so that a head takes little more memory than its length; upstream has no such limit
+cdef int MAX_HEADERS = 4096           # bounds the memory of a head beside its text; upstream has no limit
 cdef Py_ssize_t WORTH_HOLDING = 16 * 1024   # a head that is longer is read line by line, or in growing parts
 cdef Py_ssize_t MAX_TRAILER = 16 * 1024     # bytes that may come within a body without bringing any of it
 
@@ -113,8 +116,9 @@ cdef class Connection(Answers):
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None:
             self.certificates = service.peer_chain(ssl_object)
-            # Below TLS is a buffer already; ours is enough beside that. With TLS 1.2 the server's Finished is still in
-            # it, so this asks for a pause of writing at once. It ends when the transport has done its first read.
+            # Below TLS is a buffer already; ours is enough beside that. With TLS 1.2 the server's Finished is
+            # still in it, so this asks for a pause of writing at once. It ends when the transport has done
+            # its first read.
             transport.set_write_buffer_limits(high=1)
             transport.set_read_buffer_limits(high=READ_AHEAD)
         service.accepted += 1
@@ -281,7 +285,8 @@ cdef class Connection(Answers):
                 self.refuse(plain_error("431 Request Header Fields Too Large", ""))
 
     cdef feed_unknown_method(self):
-        """Read a request whose method the parser refuses: any token is one; the parser is shown POST instead."""
+        """Read a request whose method the parser refuses: any token is one;
+        the parser is shown POST instead."""
         cdef bytes raw = self.early.lstrip(b"\r\n"), method
         cdef Py_ssize_t end = raw.find(b" ")
         self.parser = None
@@ -299,7 +304,8 @@ cdef class Connection(Answers):
     # --- long bodies, and those that are announced by an Expect
 
     cdef go_on_with_body(self):
-        """Continue with a body that did not come whole with its head: have it judged, then get room for it."""
+        """Continue with a body that did not come whole with its head:
+        have it judged, then get room for it."""
         cdef Incoming body = self.incoming
         if not self.admitted:
             if self.judging is None:
@@ -370,7 +376,9 @@ cdef class Connection(Answers):
         return refusal
 
     cdef send_continue(self):
-        if self.owes_continue and self.admitted and self.current is None and not self.waiting and not self.pump.paused:
+        if not (self.owes_continue and self.admitted):
+            return
+        if self.current is None and not self.waiting and not self.pump.paused:
             self.owes_continue = False
             self.hand_over(CONTINUE)
 
@@ -385,7 +393,8 @@ cdef class Connection(Answers):
             self.regulate()
 
     cdef settle(self, bint anew):
-        """Find the phase that the connection is in now; its time starts when the phase changes, or with `anew`."""
+        """Find the phase that the connection is in now;
+        its time starts when the phase changes, or with `anew`."""
         cdef Phase phase = ANSWERING
         if self.incoming.kept and not self.in_message and not self.waiting:
             self.service.unfinished.note(self.incoming, 0)
@@ -536,4 +545,6 @@ cdef class Connection(Answers):
         if method is None:
             raw = self.parser.get_method()
             method = METHODS.get(raw) or raw.decode()
-        return Request(method, self.target, self.headers, self.all_headers, body, self.peer, self.certificates, keep)
+        return Request(
+            method, self.target, self.headers, self.all_headers, body, self.peer, self.certificates, keep
+        )

@@ -2,7 +2,7 @@ from pilothouse._entry cimport Entry
 from pilothouse._selectors cimport Selector
 
 cdef enum:
-    MANY = 1000                       # objects from which on indexes are built ahead, not by the first who asks
+    MANY = 1000                       # from so many objects on, indexes are built ahead of who asks
 
 cdef class Index:
     cdef dict groups                  # value -> {key: Entry}

@@ -1,4 +1,5 @@
-"""The objects under one prefix in memory: key order, indexes, and lists of them as of now or of a revision before.
+"""The objects under one prefix in memory: key order, indexes,
+and lists of them as of now or of a revision before.
 
 Entries never change once made, so a snapshot is a list of references.
 """

@@ -21,9 +21,9 @@ cdef class Pump:
     cdef Turns turns
     cdef Stream stream                # who writes the body bit by bit, if that is how it comes
     cdef list out                     # queued buffers; of the first, bytes up to out_from are written
-    cdef object source                # an iterator over the rest of a long body, which is built as it goes out
+    cdef object source                # an iterator over the rest of a body that is built as it goes out
     cdef Py_ssize_t out_from, size    # size: bytes that are queued
-    cdef Py_ssize_t taken, taken_from # buffers that the slice under way empties; where the next one begins
+    cdef Py_ssize_t taken, taken_from  # buffers that the slice under way empties; where the next one begins
     cdef Py_ssize_t part              # most bytes of one write
     cdef Py_ssize_t handed            # bytes that the sink has taken of this answer, head and frames included
     cdef Py_ssize_t payload           # bytes that the stream was given, without frames

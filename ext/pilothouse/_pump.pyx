@@ -1,8 +1,9 @@
-"""Writes the body of an answer to a sink no faster than the sink takes it; it knows nothing of HTTP/1.1's framing.
+"""Writes the body of an answer to a sink no faster than the sink takes it;
+it knows nothing of HTTP/1.1's framing.
 
-A body is bytes, a list of buffers, Pieces that are built as they go out, or a stream. The sink is a connection of
-HTTP/1.1 (`_answers`) or one stream of HTTP/2: it frames, it tells by `Pump.paused` whether it takes more, and after it
-has resumed it calls `Pump.run`.
+A body is bytes, a list of buffers, Pieces that are built as they go out, or a stream. The sink is a
+connection of HTTP/1.1 (`_answers`) or one stream of HTTP/2: it frames, it tells by `Pump.paused` whether it
+takes more, and after it has resumed it calls `Pump.run`.
 """
 
 import logging
@@ -67,7 +68,8 @@ cdef Sink GONE = Gone()
 
 
 cdef class Turns:
-    """Runs the pumps that were written to in one turn of the loop at the end of it, so that writes are joined."""
+    """Runs the pumps that were written to in one turn of the loop at the end of it,
+    so that writes are joined."""
 
     def __init__(self, loop):
         self.loop = loop
@@ -121,7 +123,8 @@ cdef class Pump:
         return self.stream
 
     cdef put_body(self, body, Py_ssize_t size):
-        """Queue a whole body of `size` bytes: bytes, a list of buffers or Pieces; write what the sink takes now."""
+        """Queue a whole body of `size` bytes: bytes, a list of buffers or Pieces;
+        write what the sink takes now."""
         if type(body) is bytes:
             self.out.append(body)
             self.size += size
@@ -159,7 +162,8 @@ cdef class Pump:
     cdef run(self):
         """Hand queued buffers to the sink, one slice to a write, until it has enough.
 
-        A peer that reads as fast as we write never lets it have enough: the loop gets its turn after each burst.
+        A peer that reads as fast as we write never lets it have enough:
+        the loop gets its turn after each burst.
         """
         cdef Py_ssize_t written = 0, size
         while (self.size or self.source is not None) and not self.paused:
@@ -216,7 +220,8 @@ cdef class Pump:
         return True
 
     cdef take(self):
-        """The next slice of what is queued, buffers joined or a part of a long one; `run` removes it once it is sent."""
+        """The next slice of what is queued, buffers joined or a part of a long one;
+        `run` removes it once it is sent."""
         cdef list out = self.out
         cdef Py_ssize_t end = 1, size, more
         first = out[0]

@@ -1,6 +1,7 @@
-# Reads JSON as Go's encoding/json does: its syntax errors, its repair of bad text. Number literals stay text and
-# every member of an object is kept in order, repeated ones too. Used only for bodies that orjson refuses, or in which
-# the walk finds something odd. Part of _schema.pyx; it uses DEPTH_LIMIT and `step` (_turn.pxi) and nothing else of it.
+# Reads JSON as Go's encoding/json does: its syntax errors, its repair of bad text. Number literals stay text
+# and every member of an object is kept in order, repeated ones too. Used only for bodies that orjson refuses,
+# or in which the walk finds something odd. Part of _schema.pyx; it uses DEPTH_LIMIT and `step` (_turn.pxi)
+# and nothing else of it.
 
 import codecs
 
@@ -258,7 +259,8 @@ cdef class Scanner:
 
 
 def scan(bytes data not None):
-    """The value that `data` holds: Members, list, str, Literal, bool or None; ScanError when it is no JSON."""
+    """The value that `data` holds: Members, list, str, Literal, bool or None;
+    ScanError when it is no JSON."""
     cdef Scanner scanner = Scanner()
     scanner.data = data
     scanner.text = data

@@ -1,7 +1,9 @@
-# Part of _schema.pyx, whose Member, Kind and Frame it uses: checks of single values, and Go's words for their errors.
+# Part of _schema.pyx, whose Member, Kind and Frame it uses:
+# checks of single values, and Go's words for their errors.
 
 cdef bint dropped(Member member, Kind kind, object value):
-    """Whether a value of a member that is no pointer is not written: empty, or null instead of an empty list."""
+    """Whether a value of a member that is no pointer is not written:
+    empty, or null instead of an empty list."""
     if kind == LIST or kind == MAP:
         return not value
     if not member.omit or kind == ANY or kind == QUANTITY or kind == INTORSTRING or kind == SCHEMAOR:
@@ -12,7 +14,8 @@ cdef bint dropped(Member member, Kind kind, object value):
 
 
 cdef bint is_plain_time(str text):
-    """Whether a time is in its canonical form already, and surely exists: no day after the 28th is looked at."""
+    """Whether a time is in its canonical form already, and surely exists:
+    no day after the 28th is looked at."""
     cdef const unsigned char *c
     cdef Py_ssize_t i
     if len(text) != 20 or not text.isascii():
@@ -96,7 +99,8 @@ cdef object integer(object literal, object bits):
 
 
 cdef object number_of(object literal):
-    """The number as sigs.k8s.io/json keeps it in an untyped place: an int64 when it is one; None for infinity."""
+    """The number as sigs.k8s.io/json keeps it in an untyped place: an int64 when it is one;
+    None for infinity."""
     value = integer(literal, 63)
     if value is None:
         value = float(literal)

@@ -43,7 +43,8 @@ cdef class ResourceCache(Objects):
     # --- changes
 
     def move(self, str prefix not None, ResourceCache other not None):
-        """Hand the objects under a prefix, and what the ring knows of them, to another cache; no event tells of it."""
+        """Hand the objects under a prefix, and what the ring knows of them, to another cache;
+        no event tells of it."""
         cdef list kept = [e for e in self.entries if not e.key.startswith(prefix)]
         other.load([e for e in self.entries if e.key.startswith(prefix)])
         other.oldest = max(other.oldest, self.oldest)
@@ -107,7 +108,8 @@ cdef class ResourceCache(Objects):
                 log.exception("a listener failed on %s", key)
 
     cdef list reindex_fields(self, Change change):
-        """Bring the field indexes up to date; answers with (field, old value, new value) of those that are watched."""
+        """Bring the field indexes up to date; answers with (field, old value,
+        new value) of those that are watched."""
         cdef Entry subject = change.cur if change.cur is not None else change.prev
         cdef Index index
         cdef list touched = []
@@ -163,7 +165,8 @@ cdef class ResourceCache(Objects):
 
     def watch(self, str prefix_key not None, str name, Selector selector, since, encoder, sink, *,
               bint bookmarks=False):
-        """Send every change after `since` (None = from now on) of what is selected to `sink`, until it closes.
+        """Send every change after `since` (None = from now on) of what is selected to
+        `sink`, until it closes.
 
         Raises Compacted when the ring does not reach back to `since`.
         """

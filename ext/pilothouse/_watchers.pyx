@@ -21,13 +21,15 @@ cdef enum:                      # no products: Cython fails on them when overflo
 
 
 cdef class Frames:
-    """The frames of changes: each is built once, and those of the newest changes are kept for watches that start later."""
+    """The frames of changes: each is built once,
+    and those of the newest changes are kept for watches that start later."""
 
     def __init__(self):
         self.framed = deque()
 
     cdef bytes of(self, Change change, int kind, object encoder):
-        """The frame of a change, built once; those of the newest changes are kept for watches that start later."""
+        """The frame of a change, built once; those of the newest changes are kept for
+        watches that start later."""
         cdef Change old
         cdef tuple which = (encoder.key, kind)
         cdef bytes out
@@ -57,11 +59,14 @@ cdef class Initial:
 cdef class Watcher:
     """One watch: what it selects and what waits to be written to its sink.
 
-    Live events go straight to the sink while it takes them. When it is full they wait here as references to shared
-    changes; when too much waits, the watch ends cleanly, so that the client resumes from what it has got.
+    Live events go straight to the sink while it takes them. When it is full they wait here as
+    references to shared changes; when too much waits, the watch ends cleanly, so that the client
+    resumes from what it has got.
     """
 
-    def __init__(self, Watchers watchers, str scope, str name, Selector selector, long long since, encoder, sink):
+    def __init__(
+        self, Watchers watchers, str scope, str name, Selector selector, long long since, encoder, sink
+    ):
         self.watchers = watchers
         self.scope = scope
         self.name = name
@@ -94,7 +99,8 @@ cdef class Watcher:
             self.end()
 
     cdef enqueue(self, Change change, int kind):
-        """Have a change wait: by itself when it is to this watcher what it is to all, for many may wait for many."""
+        """Have a change wait: by itself when it is to this watcher what it is to all,
+        for many may wait for many."""
         self.queue.append(change if kind == natural(change) else (kind, change))
 
     cdef look(self):
@@ -302,7 +308,8 @@ cdef class Watchers:
                     watcher.push(change, kind)
 
     cdef offer_exact(self, dict bucket, Change change, bint before, bint after):
-        """Offer a change to watchers that select one value of an indexed field, where the index tells what it is to them."""
+        """Offer a change to watchers that select one value of an indexed field,
+        where the index tells what it is to them."""
         cdef Watcher watcher
         cdef int kind
         if bucket is not None:
