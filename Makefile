@@ -69,7 +69,8 @@ TRACED = PILOTHOUSE_TRACE=1 COVERAGE_FILE=$(COVERAGE)/compiled COVERAGE_RCFILE=.
 # Every member of every kind, filled in every way, small and ten times as large: FUZZ_SECONDS, FUZZ_SEED and FUZZ_ONLY (a
 # part of the cases' names) bound it; without them it takes many hours. What grows faster than its size is printed.
 fuzz: $(READY)
-	GROWTH_SECONDS=$(FUZZ_SECONDS) GROWTH_SEED=$(FUZZ_SEED) GROWTH_ONLY="$(FUZZ_ONLY)" $(BIN)/python tests/fuzz/growth_runs.py
+	GROWTH_SECONDS=$(FUZZ_SECONDS) GROWTH_SEED=$(FUZZ_SEED) GROWTH_ONLY="$(FUZZ_ONLY)" \
+		PYTHONPATH=tests $(BIN)/python -m fuzz.growth_runs
 
 # Every attack of tests/fuzz/attacks.py on a server beside which another client reads.
 siege: $(READY)

@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from drivers import MANIFESTS, Kubectl
+from clients.drivers import MANIFESTS, Kubectl
 
 pytestmark = pytest.mark.kubectl
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from history import Log, Operation, check
-from http_client import Connection, Lost
+from e2e.history import Log, Operation, check
+from e2e.http_client import Connection, Lost
 
 from pilothouse.testing.ha import MEMBERS, Ha, missing
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from http_client import Connection, Lost
+from e2e.http_client import Connection, Lost
 
 from pilothouse import options
 from pilothouse.assembly.server import Server

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from http_client import Connection, Lost
+from e2e.http_client import Connection, Lost
 
 from pilothouse.testing.server import Subprocess
 

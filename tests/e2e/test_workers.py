@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from http_client import Connection, Lost
+from e2e.http_client import Connection, Lost
 
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.server import Subprocess

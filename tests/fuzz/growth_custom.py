@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from growth import Case, Group, http
-from growth_fillers import Filler, fillers, numbered, repeated, text
+from fuzz.growth import Case, Group, http
+from fuzz.growth_fillers import Filler, fillers, numbered, repeated, text
 
 from pilothouse.api.schema import Field, Type
 

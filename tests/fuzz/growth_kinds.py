@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from good_objects import GOOD
-from growth import Case, Group, NotMadeError, http
-from growth_fillers import NUMBERED, Filler, dumped, example, fillers
+from fuzz.good_objects import GOOD
+from fuzz.growth import Case, Group, NotMadeError, http
+from fuzz.growth_fillers import NUMBERED, Filler, dumped, example, fillers
 
 from pilothouse.api.protobuf.writer import write
 from pilothouse.api.schema import Type

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from growth import Case, http
+from fuzz.growth import Case, http
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 ONE = f"{MAPS}/kube-root-ca.crt"

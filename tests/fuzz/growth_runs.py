@@ -1,6 +1,6 @@
 """All cases there are, a sample of them by a seed, and a run that takes as long as it may.
 
-`python tests/fuzz/growth_runs.py` is the long run of `make fuzz`. GROWTH_SECONDS bounds it (default: all cases),
+`PYTHONPATH=tests python -m fuzz.growth_runs` is the long run of `make fuzz`. GROWTH_SECONDS bounds it (default: all cases),
 GROWTH_SEED orders the cases, GROWTH_ONLY keeps those whose name has this text.
 """
 
@@ -13,12 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-import growth_changes
-import growth_custom
-import growth_kinds
-import growth_requests
-from growth import Case, CutError, Group, Meter, Verdict, one_by_one
-from growth_fillers import TEXTS
+from fuzz import growth_changes, growth_custom, growth_kinds, growth_requests
+from fuzz.growth import Case, CutError, Group, Meter, Verdict, one_by_one
+from fuzz.growth_fillers import TEXTS
 
 Source = Callable[[], Iterator[Group]]
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from fuzzing import JSON, MAPS, WRONG, Target, refused, variants
-from good_objects import GOOD
+from fuzz.fuzzing import JSON, MAPS, WRONG, Target, refused, variants
+from fuzz.good_objects import GOOD
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

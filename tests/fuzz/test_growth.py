@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from growth import Case, Meter, http
-from growth_runs import run, sample, sources
+from fuzz.growth import Case, Meter, http
+from fuzz.growth_runs import run, sample, sources
 
 pytestmark = pytest.mark.timeout(300)
 

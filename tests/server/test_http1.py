@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fake_transport import Peer, read_answers, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from server.fake_transport import Peer, read_answers, run
 
 from pilothouse.server.http1 import Limits
 from pilothouse.server.request import Request, Response, Stream

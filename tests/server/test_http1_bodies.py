@@ -5,9 +5,9 @@ import random
 import time
 
 import pytest
-from fake_transport import Peer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from server.fake_transport import Peer
 
 from pilothouse.server.http1 import Limits
 from pilothouse.server.request import Request, Response

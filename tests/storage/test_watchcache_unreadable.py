@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
-from cached_pods import JSON, P, Sink, fields, pod
+from storage.cached_pods import JSON, P, Sink, fields, pod
 
 from pilothouse.storage import watchcache
 from pilothouse.storage.encryption.backend import DecryptionError

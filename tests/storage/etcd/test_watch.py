@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from contract import Recorder
+from storage.contract import Recorder
 
 from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.etcd.watch import EtcdWatch

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from contract import Recorder, StoreContract
+from storage.contract import Recorder, StoreContract
 
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite.backend import SqliteStorage
