@@ -249,10 +249,12 @@ class Rig:
         return answer.stream
 
     async def namespace(self, name: str) -> Object:
-        return await self.ok("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        made: Object = await self.ok("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        return made
 
     async def config_map(self, name: str, **members: Any) -> Object:
-        return await self.ok("POST", CONFIG_MAPS, config_map(name, **members))
+        made: Object = await self.ok("POST", CONFIG_MAPS, config_map(name, **members))
+        return made
 
     def client(self, manager: str = "test") -> Client:
         return client_for(self.registry, self.services, manager, self.chain)

@@ -234,7 +234,7 @@ def test_nothing_is_lost(ha: Ha) -> None:
         clients = [Client(n, ha, operations) for n in range(CLIENTS)]
         trouble = Trouble(ha)
         await asyncio.gather(trouble.run(until), *(c.run(until) for c in clients))
-        status, last = 0, {}
+        status, last = 0, dict[str, Any]()
         end = time.monotonic() + 30
         while status not in (201, 409):
             assert time.monotonic() < end

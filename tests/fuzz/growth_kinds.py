@@ -84,9 +84,9 @@ def holed(type: Type, value: Any, path: Path) -> Any:
     step, rest = path[0], path[1:]
     if type.kind == "list":
         assert type.items is not None
-        there = list(value) if isinstance(value, list) else []
-        first = there[0] if there else _zeroed(example(type.items))
-        return [holed(type.items, first, rest), *there[1:]]
+        items = list(value) if isinstance(value, list) else []
+        first = items[0] if items else _zeroed(example(type.items))
+        return [holed(type.items, first, rest), *items[1:]]
     if type.kind == "map":
         assert type.items is not None
         return {**(value or {}), step: holed(type.items, (value or {}).get(step), rest)}
