@@ -1,10 +1,10 @@
 from collections.abc import Iterable
-from typing import Any, type_check_only
+from typing import Any, TypeAlias, type_check_only
 
 from pilothouse.api.schema import Type
 
-_Set = dict[str, Any]
-_Path = tuple[str, ...]
+_Set: TypeAlias = dict[str, Any]
+_Path: TypeAlias = tuple[str, ...]
 
 MISSING: object
 

@@ -1,20 +1,18 @@
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
-from typing import Any, Protocol, type_check_only
+from typing import Any, Protocol, TypeAlias, type_check_only
 
 from pilothouse._entry import Entry
 from pilothouse._selectors import Selector
 from pilothouse._watchers import Watcher
 
-_Entries = list[Entry]
-_Keys = list[str]
+_Entries: TypeAlias = list[Entry]
+_Keys: TypeAlias = list[str]
 
 @type_check_only
 class Owner(Protocol):
-    """What a cache asks of the watch cache that it belongs to."""
-
+    # What a cache asks of the watch cache that it belongs to; `revision` is the newest that all caches have taken in.
     revision: int
-    """The newest revision that all caches have taken in."""
     @property
     def loop(self) -> AbstractEventLoop: ...
     def joined(self, watcher: Watcher, bookmarks: bool) -> None: ...

@@ -6,8 +6,7 @@ from pilothouse.server.request import Stream
 
 @type_check_only
 class Encoder(Protocol):
-    """Makes the bytes of a watch's events; encoders with equal keys make equal bytes."""
-
+    # Makes the bytes of a watch's events; encoders with equal keys make equal bytes.
     @property
     def key(self) -> object: ...
     def encode(self, kind: str, value: bytes, entry: Any) -> bytes: ...

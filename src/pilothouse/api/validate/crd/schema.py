@@ -4,7 +4,8 @@ CEL rules are taken as they are written: `Rules` is the place for a compiler.
 """
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -113,7 +114,7 @@ class _Place:
 
     no_defaults: str | None = None
     inside_meta: bool = False
-    unsupported: Set[int] = frozenset()
+    unsupported: AbstractSet[int] = frozenset()
     """Of the whole schema: the ids of those that cannot be tried as structural ones."""
 
 
