@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,11 +12,11 @@ from pilothouse.registry.resource import Resource
 PODS = Resource(group="", version="v1", plural="pods", kind="Pod", singular="pod", namespaced=True, verbs=())
 
 
-def info(verb, name="", namespace="default", subresource=""):
+def info(verb: str, name: str = "", namespace: str = "default", subresource: str = "") -> RequestInfo:
     return RequestInfo("/x", verb, True, "api", "", "v1", namespace, "pods", subresource, name)
 
 
-def samples(text):
+def samples(text: str) -> dict[str, Any]:
     """Sample name with its labels -> value."""
     lines = [line for line in text.decode().splitlines() if not line.startswith("#")]
     return dict(line.rsplit(" ", 1) for line in lines)
@@ -36,16 +37,16 @@ def samples(text):
         (float("inf"), "+Inf"),
     ],
 )
-def test_numbers_are_written_as_go_does(value, text):
+def test_numbers_are_written_as_go_does(value: float, text: str) -> None:
     assert number(value) == text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_numbers_are_exact(value):
+def test_numbers_are_exact(value: Any) -> None:
     assert float(number(value)) == value
 
 
-def test_counters_and_gauges():
+def test_counters_and_gauges() -> None:
     counter = Counter("c", "Help\nme.", ("a", "b"))
     assert counter.text() == ""
     counter.inc("x", 'y"\\')
@@ -61,7 +62,7 @@ def test_counters_and_gauges():
 @given(
     st.lists(st.floats(0, 20), min_size=1), st.lists(st.integers(0, 20), min_size=1, unique=True).map(sorted)
 )
-def test_histograms_count_what_is_at_most_the_bound(values, bounds):
+def test_histograms_count_what_is_at_most_the_bound(values: Any, bounds: Any) -> None:
     histogram = Histogram("h", "Spread.", ("l",), bounds)
     for value in values:
         histogram.observe(value, "x")
@@ -72,7 +73,7 @@ def test_histograms_count_what_is_at_most_the_bound(values, bounds):
     assert float(found['h_sum{l="x"}']) == pytest.approx(sum(values))
 
 
-def test_requests_are_told_apart():
+def test_requests_are_told_apart() -> None:
     metrics = Metrics()
     observe = metrics.requests.observe
     observe(info("list"), PODS, 200, 0.003)
@@ -99,7 +100,7 @@ def test_requests_are_told_apart():
     assert not any("sli" in name and "WATCH" in name for name in found)
 
 
-def test_asking_twice_tells_the_same():
+def test_asking_twice_tells_the_same() -> None:
     metrics = Metrics()
     metrics.requests.observe(info("list"), PODS, 200, 0.003)
     first, second = samples(metrics.expose()), samples(metrics.expose())
@@ -108,7 +109,7 @@ def test_asking_twice_tells_the_same():
     }
 
 
-def test_deprecated_resources_are_marked():
+def test_deprecated_resources_are_marked() -> None:
     metrics = Metrics()
     endpoints = Resource(
         group="",
@@ -128,7 +129,7 @@ def test_deprecated_resources_are_marked():
     )
 
 
-def test_reset():
+def test_reset() -> None:
     metrics = Metrics()
     metrics.requests.observe(info("list"), PODS, 200, 0.003)
     metrics.audit_events.inc()
@@ -139,7 +140,7 @@ def test_reset():
     assert b"process_resident_memory_bytes" in text
 
 
-def test_health_checks_are_told_apart_from_the_rest():
+def test_health_checks_are_told_apart_from_the_rest() -> None:
     metrics = Metrics()
     metrics.observe_health("etcd", "livez", True)
     metrics.observe_health("etcd", "livez", False)
@@ -149,7 +150,7 @@ def test_health_checks_are_told_apart_from_the_rest():
     assert not any(name.startswith("kubernetes_healthcheck") for name in samples(metrics.expose()))
 
 
-def test_declarations_are_sound():
+def test_declarations_are_sound() -> None:
     metrics = Metrics()
     declared = [*metrics._metrics, *metrics._slis, *metrics.requests.metrics()]
     names = [metric.name for metric in declared if metric.name != "process_start_time_seconds"]
@@ -160,7 +161,7 @@ def test_declarations_are_sound():
         assert metric.help
 
 
-def test_the_usual_parser_reads_it():
+def test_the_usual_parser_reads_it() -> None:
     parser = pytest.importorskip("prometheus_client.parser")
     metrics = Metrics()
     metrics.set_build({"major": "1", "minor": "36", "gitVersion": 'v1"\\'})

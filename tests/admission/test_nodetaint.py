@@ -1,11 +1,13 @@
 """A new node takes no pods yet."""
 
+from harness import Rig
+
 from pilothouse.admission.nodetaint import TAINT, TaintNodesByCondition
 
 NODES = ("", "v1", "nodes")
 
 
-async def test_a_new_node_is_tainted(rig):
+async def test_a_new_node_is_tainted(rig: Rig) -> None:
     plugin = TaintNodesByCondition()
     for spec, taints in (
         ({}, [TAINT]),
@@ -21,7 +23,7 @@ async def test_a_new_node_is_tainted(rig):
     assert node["spec"]["taints"] == [TAINT]
 
 
-async def test_what_it_looks_at(rig):
+async def test_what_it_looks_at(rig: Rig) -> None:
     wants = TaintNodesByCondition().wants
     assert wants(rig.attributes({}, resource=NODES))
     assert not wants(rig.attributes({}, {}, resource=NODES))

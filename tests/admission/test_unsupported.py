@@ -1,6 +1,9 @@
 """What is stored and not carried out."""
 
+from typing import Any
+
 import pytest
+from harness import Rig
 
 from pilothouse.admission.unsupported import UNSUPPORTED, Unsupported
 
@@ -39,7 +42,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("resource", "obj"), CASES)
-async def test_what_has_no_effect_is_said_or_refused(rig, resource, obj):
+async def test_what_has_no_effect_is_said_or_refused(rig: Rig, resource: Any, obj: Any) -> None:
     for operation, old in (("CREATE", None), ("UPDATE", {"metadata": obj["metadata"] | {"labels": {}}})):
         asked = rig.attributes(obj, old, resource=resource, operation=operation)
         assert Unsupported().wants(asked)
@@ -51,14 +54,14 @@ async def test_what_has_no_effect_is_said_or_refused(rig, resource, obj):
 
 
 @pytest.mark.parametrize(("resource", "obj"), CASES)
-async def test_what_was_stored_before_may_be_changed_elsewhere(rig, resource, obj):
+async def test_what_was_stored_before_may_be_changed_elsewhere(rig: Rig, resource: Any, obj: Any) -> None:
     changed = {**obj, "metadata": {**obj["metadata"], "finalizers": []}}
     asked = rig.attributes(changed, obj, resource=resource)
     Unsupported(strict=True).validate(asked)
     assert len(asked.warnings) == 1
 
 
-async def test_warnings_may_be_left_out_but_not_refusals(rig):
+async def test_warnings_may_be_left_out_but_not_refusals(rig: Rig) -> None:
     resource, obj = CASES[6]
     asked = rig.attributes(obj, resource=resource)
     Unsupported(warn=False).validate(asked)
@@ -67,7 +70,7 @@ async def test_warnings_may_be_left_out_but_not_refusals(rig):
         Unsupported(strict=True, warn=False).validate(asked)
 
 
-async def test_the_rest_passes(rig):
+async def test_the_rest_passes(rig: Rig) -> None:
     plugin = Unsupported(strict=True)
     for resource, obj in (
         (("", "v1", "namespaces"), {"metadata": {"name": "a", "labels": {"b": "c"}}}),
@@ -98,12 +101,12 @@ async def test_the_rest_passes(rig):
     )
 
 
-async def test_every_row_names_a_resource(rig):
+async def test_every_row_names_a_resource(rig: Rig) -> None:
     known = {resource.group_resource for resource in rig.catalog.all()}
     assert set(UNSUPPORTED) <= known
 
 
-async def test_a_client_sees_the_warning_also_of_a_dry_run(rig):
+async def test_a_client_sees_the_warning_also_of_a_dry_run(rig: Rig) -> None:
     rig.chain.validators.append(Unsupported())
     path = "/api/v1/namespaces/default/resourcequotas"
     body = {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}}

@@ -444,7 +444,7 @@ def test_objects_in_one_body_are_bounded() -> None:
 
 def test_a_long_walk_lets_other_threads_run() -> None:
     """A thread that sleeps for a millisecond is not kept waiting until a long walk is over."""
-    value = [[] for _ in range(1_000_000)]
+    value: list[Any] = [[] for _ in range(1_000_000)]
     longest, done = [0.0], threading.Event()
 
     def tick() -> None:

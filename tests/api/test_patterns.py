@@ -1,5 +1,7 @@
 """The same answer for short texts, which Python matches, and for long ones, which RE2 does."""
 
+from typing import Any
+
 import pytest
 
 from pilothouse.api import names, patterns
@@ -11,7 +13,9 @@ from pilothouse.api.patterns import LONG, Pattern
 )
 @pytest.mark.parametrize("part", ["a", "a.", ".", "a-", "-", "_", "A", "\n", "\u00e9", "=", "\ud800"])
 @pytest.mark.parametrize("end", ["", "a", "!", "\n", "\u212a"])
-def test_long_texts_are_matched_as_short_ones(pattern, part, end, monkeypatch):
+def test_long_texts_are_matched_as_short_ones(
+    pattern: Any, part: str, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = part * LONG * 2 + end
     found = Pattern(pattern).fullmatch(text)
     assert found == Pattern(pattern).fullmatch(part * 4 + end)

@@ -2,6 +2,8 @@
 
 import base64
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from coroutines import at_once
@@ -9,7 +11,7 @@ from coroutines import at_once
 from pilothouse.authn.tokens import BootstrapTokens, TokenFile
 
 
-def test_a_token_file_gives_users_with_uid_and_groups():
+def test_a_token_file_gives_users_with_uid_and_groups() -> None:
     tokens = TokenFile('a,alice,1\n\nb,bob,2,"x,y"\nc,cleo,3,z,more\n,nobody,4\n', ["api"])
     users = {t: at_once(tokens.authenticate_token(t, ())) for t in ("a", "b", "c", "", "d")}
     assert users["a"].user.groups == ()
@@ -18,11 +20,11 @@ def test_a_token_file_gives_users_with_uid_and_groups():
     assert users[""] is None and users["d"] is None
 
 
-def test_a_later_line_of_the_same_token_wins():
+def test_a_later_line_of_the_same_token_wins() -> None:
     assert at_once(TokenFile("a,x,1\na,y,2").authenticate_token("a", ())).user.name == "y"
 
 
-def test_a_token_file_needs_three_columns(tmp_path):
+def test_a_token_file_needs_three_columns(tmp_path: Path) -> None:
     path = tmp_path / "tokens.csv"
     path.write_text("a,b\n")
     with pytest.raises(ValueError, match=r"must have at least 3 columns .* found 2"):
@@ -30,7 +32,7 @@ def test_a_token_file_needs_three_columns(tmp_path):
 
 
 class Secrets:
-    def __init__(self, **changes) -> None:
+    def __init__(self, **changes: Any) -> None:
         data = {
             "token-id": "abcdef",
             "token-secret": "0123456789abcdef",
@@ -45,12 +47,12 @@ class Secrets:
             "data": {k: base64.b64encode(v.encode()).decode() for k, v in data.items()},
         }
 
-    def get(self, resource, namespace, name):
+    def get(self, resource: Any, namespace: str, name: str) -> Any:
         ours = (resource, namespace, name) == ("secrets", "kube-system", "bootstrap-token-abcdef")
         return self.secret if ours else None
 
 
-def test_a_bootstrap_token_is_of_the_bootstrappers():
+def test_a_bootstrap_token_is_of_the_bootstrappers() -> None:
     found = at_once(BootstrapTokens(Secrets()).authenticate_token("abcdef.0123456789abcdef", ()))
     assert found.user.name == "system:bootstrap:abcdef"
     assert found.user.groups == (
@@ -71,11 +73,11 @@ def test_a_bootstrap_token_is_of_the_bootstrappers():
         {"expiration": "tomorrow"},
     ],
 )
-def test_a_bootstrap_token_is_void_when_its_secret_says_otherwise(changes):
+def test_a_bootstrap_token_is_void_when_its_secret_says_otherwise(changes: dict[str, Any]) -> None:
     readers = Secrets(**changes)
     assert at_once(BootstrapTokens(readers).authenticate_token("abcdef.0123456789abcdef", ())) is None
 
 
 @pytest.mark.parametrize("token", ["", "abcdef", "ABCDEF.0123456789abcdef", "ghijkl.0123456789abcdef"])
-def test_other_tokens_are_not_bootstrap_tokens(token):
+def test_other_tokens_are_not_bootstrap_tokens(token: str) -> None:
     assert at_once(BootstrapTokens(Secrets()).authenticate_token(token, ())) is None

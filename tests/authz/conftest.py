@@ -1,19 +1,22 @@
 """Readers over plain dicts that tell their subscribers of every change."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 
 class LiveReaders:
-    def __init__(self):
-        self.objects = {}
-        self.callbacks = {}
+    def __init__(self) -> None:
+        self.objects: dict[Any, Any] = {}
+        self.callbacks: dict[Any, Any] = {}
         self.changes = 0
-        self.revisions = {}
+        self.revisions: dict[Any, Any] = {}
 
-    def revision(self, resource):
+    def revision(self, resource: Any) -> Any:
         return self.changes
 
-    def selected(self, resource, field, value):
+    def selected(self, resource: Any, field: Any, value: Any) -> Iterator[Any]:
         for place, obj in self.objects.items():
             found = obj
             for name in field.split("."):
@@ -21,40 +24,42 @@ class LiveReaders:
             if place[0] == resource and found == value:
                 yield "/".join(place), self.revisions[place], lambda obj=obj: obj
 
-    def subscribe(self, resource, callback):
+    def subscribe(self, resource: Any, callback: Any) -> None:
         self.callbacks.setdefault(resource, []).append(callback)
         for (kind, namespace, name), obj in self.objects.items():
             if kind == resource:
                 callback(f"/{namespace}/{name}", obj, None)
 
-    def put(self, resource, obj):
+    def put(self, resource: Any, obj: Any) -> None:
         metadata = obj["metadata"]
         place = (resource, metadata.get("namespace", ""), metadata["name"])
         self._tell(place, obj)
         self.objects[place] = obj
 
-    def delete(self, resource, namespace, name):
+    def delete(self, resource: Any, namespace: str, name: str) -> None:
         self._tell((resource, namespace, name), None)
         del self.objects[resource, namespace, name]
 
-    def _tell(self, place, new):
+    def _tell(self, place: Any, new: Any) -> None:
         self.changes += 1
         self.revisions[place] = self.changes
         for callback in self.callbacks.get(place[0], ()):
             callback("/".join(place), new, self.objects.get(place))
 
-    def get(self, resource, namespace, name):
+    def get(self, resource: Any, namespace: str, name: str) -> Any:
         return self.objects.get((resource, namespace, name))
 
     # RBAC in short.
 
-    def role(self, name, *rules, namespace="", **more):
+    def role(self, name: str, *rules: Any, namespace: str = "", **more: Any) -> Any:
         kind = "roles" if namespace else "clusterroles"
         obj = {"metadata": {"name": name, "namespace": namespace}, "rules": list(rules), **more}
         self.put(f"{kind}.rbac.authorization.k8s.io", obj)
         return obj
 
-    def bind(self, name, role, *subjects, namespace="", kind="ClusterRole"):
+    def bind(
+        self, name: str, role: Any, *subjects: Any, namespace: str = "", kind: str = "ClusterRole"
+    ) -> Any:
         resource = "rolebindings" if namespace else "clusterrolebindings"
         obj = {
             "metadata": {"name": name, "namespace": namespace},
@@ -66,10 +71,10 @@ class LiveReaders:
 
 
 @pytest.fixture(scope="session")
-def new_readers():
+def new_readers() -> Any:
     return LiveReaders
 
 
 @pytest.fixture
-def readers():
+def readers() -> LiveReaders:
     return LiveReaders()

@@ -108,7 +108,7 @@ def definition() -> dict[str, Any]:
             "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
         },
     }
-    versions = [
+    versions: list[Any] = [
         {
             "name": name,
             "served": True,

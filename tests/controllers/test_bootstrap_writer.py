@@ -1,7 +1,9 @@
 """The objects of a fresh cluster through the store."""
 
+from typing import Any
+
 import pytest
-from harness import CONFIG_MAPS
+from harness import CONFIG_MAPS, Rig
 
 from pilothouse.controllers.bootstrap import Planned, Settings, ensure, objects
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
@@ -10,7 +12,7 @@ from pilothouse.storage.encryption.backend import EncryptionError
 NOW = "2026-01-02T03:04:05Z"
 
 
-def settings():
+def settings() -> Settings:
     return Settings(
         advertise_address="192.0.2.2",
         secure_port=6443,
@@ -21,20 +23,20 @@ def settings():
 
 
 @pytest.fixture
-def writer(rig):
+def writer(rig: Rig) -> BootstrapWriter:
     return BootstrapWriter(rig.store, rig.catalog, rig.readers, rig.services)
 
 
-def planned(obj, plural="configmaps", manager="boss"):
+def planned(obj: Any, plural: str = "configmaps", manager: str = "boss") -> Planned:
     return Planned("", "v1", plural, {"apiVersion": "v1", "kind": "ConfigMap", **obj}, manager)
 
 
 @pytest.fixture
-def one():
+def one() -> Any:
     return planned({"metadata": {"name": "a", "namespace": "default"}, "data": {"k": "v"}})
 
 
-async def test_what_is_missing_is_made(rig, writer, one):
+async def test_what_is_missing_is_made(rig: Rig, writer: BootstrapWriter, one: Any) -> None:
     assert writer.get(one) is None
     await writer.create_missing([one])
     made = await rig.ok("GET", CONFIG_MAPS + "/a")
@@ -45,26 +47,28 @@ async def test_what_is_missing_is_made(rig, writer, one):
     assert "uid" not in one.obj["metadata"], "the plan is not touched"
 
 
-async def test_what_is_there_is_left(rig, writer, one):
+async def test_what_is_there_is_left(rig: Rig, writer: BootstrapWriter, one: Any) -> None:
     before = await rig.config_map("a")
     await writer.create_missing([one])
     assert await rig.ok("GET", CONFIG_MAPS + "/a") == before
 
 
-async def test_each_object_has_a_revision_of_its_own(rig, writer):
+async def test_each_object_has_a_revision_of_its_own(rig: Rig, writer: BootstrapWriter) -> None:
     names = [f"n{i}" for i in range(5)]
     await writer.create_missing([planned({"metadata": {"name": n, "namespace": "default"}}) for n in names])
     listed = await rig.ok("GET", CONFIG_MAPS)
     assert len({i["metadata"]["resourceVersion"] for i in listed["items"]}) == 5
 
 
-async def test_what_can_not_be_written_gives_back_what_it_took(rig, writer, one, monkeypatch):
+async def test_what_can_not_be_written_gives_back_what_it_took(
+    rig: Rig, writer: BootstrapWriter, one: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     service = {"kind": "Service", "metadata": {"name": "s", "namespace": "default"}}
     spec = {"clusterIP": "10.0.0.77", "clusterIPs": ["10.0.0.77"], "ports": [{"port": 1}]}
     locked = planned({**service, "spec": spec}, "services")
     txn = rig.storage.txn
 
-    async def refuse(ops):
+    async def refuse(ops: Any) -> Any:
         if ops[0].key.startswith("/registry/services"):
             raise EncryptionError("no key")
         return await txn(ops)
@@ -79,7 +83,7 @@ async def test_what_can_not_be_written_gives_back_what_it_took(rig, writer, one,
     assert writer.get(locked)["spec"]["clusterIP"] == "10.0.0.77"
 
 
-async def test_change_and_delete(rig, writer, one):
+async def test_change_and_delete(rig: Rig, writer: BootstrapWriter, one: Any) -> None:
     await writer.create_missing([one])
     await writer.change(one, lambda obj: obj.update(data={"k": "w"}))
     assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["data"] == {"k": "w"}
@@ -87,7 +91,9 @@ async def test_change_and_delete(rig, writer, one):
     assert writer.get(one) is None
 
 
-async def test_a_group_that_is_switched_off_is_passed_over(rig, writer, one):
+async def test_a_group_that_is_switched_off_is_passed_over(
+    rig: Rig, writer: BootstrapWriter, one: Any
+) -> None:
     rig.catalog.remove("", "v1", "configmaps")
     await writer.create_missing([one])
     await writer.change(one, lambda obj: obj.clear())
@@ -96,7 +102,7 @@ async def test_a_group_that_is_switched_off_is_passed_over(rig, writer, one):
     assert await rig.storage.get("/registry/configmaps/default/a") is None
 
 
-async def test_a_whole_cluster(rig, writer):
+async def test_a_whole_cluster(rig: Rig, writer: BootstrapWriter) -> None:
     """And a second start finds nothing to do."""
     planned = objects(settings())
     await ensure(writer, planned)
@@ -114,7 +120,7 @@ async def test_a_whole_cluster(rig, writer):
     assert rig.storage.revision == before
 
 
-async def test_what_was_damaged_is_mended(rig, writer):
+async def test_what_was_damaged_is_mended(rig: Rig, writer: BootstrapWriter) -> None:
     await ensure(writer, objects(settings()))
     path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin"
     role = await rig.ok("GET", path)

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+from harness import Rig
+
 from pilothouse.controllers.flowschemas import MANAGER, FlowSchemaStatus
 
 PATH = "/apis/flowcontrol.apiserver.k8s.io/v1"
@@ -27,7 +29,7 @@ async def dangling(rig: Any, status: str) -> Any:
     raise AssertionError(schema)
 
 
-async def test_dangling_follows_the_level(rig):
+async def test_dangling_follows_the_level(rig: Rig) -> None:
     controller = FlowSchemaStatus(rig.client(MANAGER))
     controller.start()
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,14 +15,14 @@ from pilothouse.controllers.queue import WorkQueue
 class Recorder:
     """Handles keys one step at a time; `gate` lets them through."""
 
-    def __init__(self, answers=()):
+    def __init__(self, answers: Any = ()) -> None:
         self.begun, self.done = [], []
         self.running = self.most = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.answers = list(answers)
 
-    async def __call__(self, key):
+    async def __call__(self, key: str) -> Any:
         self.begun.append(key)
         self.running += 1
         self.most = max(self.most, self.running)
@@ -36,13 +37,13 @@ class Recorder:
         return answer
 
 
-async def turns(count=10):
+async def turns(count: int = 10) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
 
 
-def test_a_key_is_handled_once():
-    async def main():
+def test_a_key_is_handled_once() -> None:
+    async def main() -> None:
         record = Recorder()
         work = WorkQueue("q", record)
         work.add("a")
@@ -53,8 +54,8 @@ def test_a_key_is_handled_once():
     asyncio.run(main())
 
 
-def test_a_key_that_comes_up_while_it_is_handled_is_handled_once_more():
-    async def main():
+def test_a_key_that_comes_up_while_it_is_handled_is_handled_once_more() -> None:
+    async def main() -> None:
         record = Recorder()
         record.gate.clear()
         work = WorkQueue("q", record)
@@ -70,8 +71,8 @@ def test_a_key_that_comes_up_while_it_is_handled_is_handled_once_more():
     asyncio.run(main())
 
 
-def test_no_more_workers_than_are_allowed():
-    async def main():
+def test_no_more_workers_than_are_allowed() -> None:
+    async def main() -> None:
         record = Recorder()
         record.gate.clear()
         work = WorkQueue("q", record, workers=2)
@@ -87,12 +88,12 @@ def test_no_more_workers_than_are_allowed():
     asyncio.run(main())
 
 
-def test_a_busy_key_does_not_starve_the_others():
-    async def main():
+def test_a_busy_key_does_not_starve_the_others() -> None:
+    async def main() -> None:
         work = WorkQueue("q", lambda key: handle(key), workers=1)  # noqa: PLW0108 - it is defined below
         order = []
 
-        async def handle(key):
+        async def handle(key: str) -> None:
             order.append(key)
             if key == "busy" and len(order) < 10:
                 work.add("busy")
@@ -106,8 +107,8 @@ def test_a_busy_key_does_not_starve_the_others():
     asyncio.run(main())
 
 
-def test_a_key_may_be_looked_at_again_later():
-    async def main():
+def test_a_key_may_be_looked_at_again_later() -> None:
+    async def main() -> None:
         record = Recorder([0.001, None])
         work = WorkQueue("q", record)
         work.add("a")
@@ -117,8 +118,8 @@ def test_a_key_may_be_looked_at_again_later():
     asyncio.run(main())
 
 
-def test_what_comes_up_before_its_time_is_handled_once():
-    async def main():
+def test_what_comes_up_before_its_time_is_handled_once() -> None:
+    async def main() -> None:
         record = Recorder()
         work = WorkQueue("q", record)
         work.add_later("a", 0.005)
@@ -130,8 +131,8 @@ def test_what_comes_up_before_its_time_is_handled_once():
     asyncio.run(main())
 
 
-def test_a_failure_is_tried_again_after_ever_longer(caplog):
-    async def main():
+def test_a_failure_is_tried_again_after_ever_longer(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
         record = Recorder([KeyError("x"), KeyError("x"), None])
         work = WorkQueue("q", record)
         work.add("a")
@@ -152,8 +153,8 @@ def test_a_failure_is_tried_again_after_ever_longer(caplog):
     assert "controller q failed on a" in caplog.text
 
 
-def test_nothing_runs_after_close():
-    async def main():
+def test_nothing_runs_after_close() -> None:
+    async def main() -> None:
         record = Recorder()
         record.gate.clear()
         work = WorkQueue("q", record, workers=1)
@@ -173,15 +174,15 @@ def test_nothing_runs_after_close():
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from("abcd") | st.just(""), max_size=20), st.integers(1, 3))
-def test_every_key_is_handled_after_it_was_last_added(actions, workers):
+def test_every_key_is_handled_after_it_was_last_added(actions: Any, workers: Any) -> None:
     """ "" lets the loop turn."""
 
-    async def main():
+    async def main() -> None:
         last, seen = {}, {}
         clock = iter(range(10**6))
         busy = set()
 
-        async def handle(key):
+        async def handle(key: str) -> None:
             assert key not in busy
             busy.add(key)
             seen[key] = next(clock)
@@ -202,8 +203,8 @@ def test_every_key_is_handled_after_it_was_last_added(actions, workers):
 
 
 @pytest.mark.parametrize("workers", [1, 8])
-def test_an_idle_queue_holds_nothing(workers):
-    async def main():
+def test_an_idle_queue_holds_nothing(workers: int) -> None:
+    async def main() -> None:
         work = WorkQueue("q", Recorder(), workers)
         for n in range(50):
             work.add(str(n))

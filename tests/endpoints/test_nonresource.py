@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from coroutines import at_once
@@ -13,36 +14,36 @@ from pilothouse.server.request import Request, Response
 
 
 class Issuer:
-    def jwks(self):
+    def jwks(self) -> dict[str, Any]:
         return {"keys": []}
 
-    def configuration(self):
+    def configuration(self) -> dict[str, Any]:
         return {"issuer": "https://example.com"}
 
 
 class Metrics:
-    def __init__(self):
+    def __init__(self) -> None:
         self.count = 3
 
-    def expose(self):
+    def expose(self) -> bytes:
         return f"requests {self.count}\n".encode()
 
-    def expose_slis(self):
+    def expose_slis(self) -> bytes:
         return b"slis\n"
 
-    def reset(self):
+    def reset(self) -> None:
         self.count = 0
 
 
 @pytest.fixture
-def health():
+def health() -> Any:
     out = Health()
     out.finish()
     return out
 
 
 @pytest.fixture
-def room(health):
+def room(health: Any) -> NonResource:
     pods = Resource(
         group="", version="v1", plural="pods", kind="Pod", singular="pod", namespaced=True, verbs=()
     )
@@ -51,7 +52,7 @@ def room(health):
     return NonResource(discovery, health, metrics=Metrics(), issuer=Issuer(), flags=lambda: flags)
 
 
-def ask(room, target, accept=None, method="GET"):
+def ask(room: Any, target: Any, accept: Any = None, method: str = "GET") -> Any:
     headers = {} if accept is None else {"accept": accept}
     request = Request(method, target, headers, list(headers.items()))
     return at_once(room.handle(request, request.path))
@@ -61,7 +62,7 @@ def ask(room, target, accept=None, method="GET"):
     "path", ["/healthz", "/livez", "/readyz", "/livez/ping", "/readyz/shutdown", "/livez/etcd"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_healthy(room, path, method):
+def test_healthy(room: NonResource, path: str, method: str) -> None:
     response = ask(room, path, method=method)
     assert (response.status, response.body, response.content_type) == (
         200,
@@ -74,11 +75,11 @@ def test_healthy(room, path, method):
 @pytest.mark.parametrize(
     "path", ["/healthz/", "/livez/nope", "/livez/shutdown", "/healthz/poststarthook", "/nope", "/Version"]
 )
-def test_unknown_paths_are_not_answered(room, path):
+def test_unknown_paths_are_not_answered(room: NonResource, path: str) -> None:
     assert ask(room, path) is None
 
 
-def test_verbose_health(room):
+def test_verbose_health(room: NonResource) -> None:
     lines = ask(room, "/livez?exclude=etcd&exclude=nope&exclude=nada&verbose").body.decode().splitlines()
     assert lines[:4] == [
         "[+]ping ok",
@@ -93,8 +94,8 @@ def test_verbose_health(room):
     assert len(lines) == 4 + len(HOOKS) + 2
 
 
-def test_failures_are_always_verbose_but_keep_their_reason(room, health):
-    def fail():
+def test_failures_are_always_verbose_but_keep_their_reason(room: NonResource, health: Any) -> None:
+    def fail() -> None:
         raise RuntimeError("the disk is full")
 
     seen = []
@@ -110,7 +111,7 @@ def test_failures_are_always_verbose_but_keep_their_reason(room, health):
     assert ask(room, "/readyz/etcd").body == b"internal server error: the disk is full\n"
 
 
-def test_start_and_shutdown(room, health):
+def test_start_and_shutdown(room: NonResource, health: Any) -> None:
     fresh = Health()
     assert fresh.handle("/livez", "").status == 500
     fresh.finish("poststarthook/rbac/bootstrap-roles")
@@ -122,13 +123,13 @@ def test_start_and_shutdown(room, health):
 
 
 @pytest.mark.parametrize("path", ["/version", "/version/"])
-def test_version(room, path):
+def test_version(room: NonResource, path: str) -> None:
     found = json.loads(ask(room, path).body)
     assert (found["major"], found["minor"], found["emulationMinor"]) == ("1", "36", "36")
     assert found["gitVersion"].startswith("v1.36.0+")
 
 
-def test_version_is_routed(room):
+def test_version_is_routed(room: NonResource) -> None:
     with pytest.raises(NotFound):
         ask(room, "/version/nope")
     with pytest.raises(MethodNotAllowed):
@@ -137,7 +138,7 @@ def test_version_is_routed(room):
         ask(room, "/version", "text/html")
 
 
-def test_keys(room):
+def test_keys(room: NonResource) -> None:
     response = ask(room, "/openid/v1/jwks", "*/*")
     assert (response.content_type, json.loads(response.body)) == ("application/jwk-set+json", {"keys": []})
     assert ("Cache-Control", "public, max-age=3600") in response.headers
@@ -147,7 +148,7 @@ def test_keys(room):
     assert ask(room, "/openid/v1") is None
 
 
-def test_metrics(room):
+def test_metrics(room: NonResource) -> None:
     response = ask(room, "/metrics", method="PUT")
     assert (response.body, response.content_type.partition(";")[0]) == (b"requests 3\n", "text/plain")
     assert ask(room, "/metrics", method="DELETE").body == b"metrics reset\n"
@@ -158,7 +159,7 @@ def test_metrics(room):
 @pytest.mark.parametrize(
     ("path", "line"), [("/statusz", "Emulation version: 1.36"), ("/flagz", "secure-port=6443")]
 )
-def test_status_pages(room, path, line):
+def test_status_pages(room: NonResource, path: str, line: str) -> None:
     response = ask(room, path, "*/*")
     assert response.status == 200
     assert line in response.body.decode().splitlines()
@@ -166,8 +167,8 @@ def test_status_pages(room, path, line):
         ask(room, path, "text/html")
 
 
-def test_the_root_lists_what_there_is(room):
-    async def page(request, path):
+def test_the_root_lists_what_there_is(room: NonResource) -> None:
+    async def page(request: Any, path: str) -> Response:
         return Response(200)
 
     room.add("/debug/x", page, listed=False)

@@ -1,6 +1,7 @@
 import asyncio
 import gzip
 import json
+from typing import Any
 
 import pytest
 
@@ -17,28 +18,28 @@ NAME = "/openapi/v3/apis/batch/v1"
 
 
 @pytest.fixture
-def catalog():
+def catalog() -> Catalog:
     return Catalog(batch.RESOURCES)
 
 
 @pytest.fixture
-def room(catalog):
+def room(catalog: Catalog) -> Any:
     out = NonResource(Discovery(catalog), Health())
     OpenAPIHandlers(catalog).install(out)
     return out
 
 
-def ask(room, target, method="GET", **headers):
+def ask(room: Any, target: Any, method: str = "GET", **headers: Any) -> Any:
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     request = Request(method, target, headers, list(headers.items()))
     return asyncio.run(room.handle(request, request.path))
 
 
-def header(response, name):
+def header(response: Any, name: str) -> Any:
     return dict(response.headers).get(name)
 
 
-def test_the_index_leads_to_documents_that_may_be_kept(room):
+def test_the_index_leads_to_documents_that_may_be_kept(room: Any) -> None:
     index = ask(room, "/openapi/v3")
     assert index.content_type == "text/plain; charset=utf-8"
     url = json.loads(index.body)["paths"]["apis/batch/v1"]["serverRelativeURL"]
@@ -50,14 +51,14 @@ def test_the_index_leads_to_documents_that_may_be_kept(room):
     assert ask(room, "/openapi/v3", if_none_match=header(index, "Etag")).status == 304
 
 
-def test_another_hash_redirects(room):
+def test_another_hash_redirects(room: Any) -> None:
     response = ask(room, f"{NAME}?hash=0000")
     assert (response.status, response.body) == (301, b"")
     assert ask(room, header(response, "Location")).status == 200
     assert header(ask(room, f"{NAME}?hash="), "Cache-Control") is None
 
 
-def test_tags(room):
+def test_tags(room: Any) -> None:
     tag = header(ask(room, NAME), "Etag")
     for given in (tag, f"W/{tag}", f'"a", {tag}', "*"):
         response = ask(room, NAME, if_none_match=given)
@@ -66,7 +67,7 @@ def test_tags(room):
     assert ask(room, NAME, method="HEAD").status == 200
 
 
-def test_what_is_not_there(room):
+def test_what_is_not_there(room: Any) -> None:
     assert ask(room, "/openapi/v3/").status == 404
     assert ask(room, "/openapi/v3/apis/nope/v1").status == 404
     assert ask(room, "/openapi/v2/") is None
@@ -74,7 +75,7 @@ def test_what_is_not_there(room):
 
 
 @pytest.mark.parametrize("path", [NAME, "/openapi/v2"])
-def test_only_json_is_written(room, path):
+def test_only_json_is_written(room: Any, path: Any) -> None:
     assert ask(room, path, accept="text/html, application/json;q=0.1").status == 200
     assert ask(room, path, accept="*/*").status == 200
     response = ask(room, path, accept="text/html")
@@ -82,7 +83,7 @@ def test_only_json_is_written(room, path):
 
 
 @pytest.mark.parametrize("mark", ["@", "."])
-def test_version_2_in_protobuf(room, mark):
+def test_version_2_in_protobuf(room: Any, mark: str) -> None:
     response = ask(
         room, "/openapi/v2", accept=f"application/com.github.proto-openapi.spec.v2{mark}v1.0+protobuf"
     )
@@ -91,7 +92,7 @@ def test_version_2_in_protobuf(room, mark):
     assert header(response, "Etag") != header(ask(room, "/openapi/v2"), "Etag")
 
 
-def test_version_2(room):
+def test_version_2(room: Any) -> None:
     response = ask(room, "/openapi/v2", method="POST")
     assert [value for name, value in response.headers if name == "Vary"] == ["Accept-Encoding", "Accept"]
     document = json.loads(response.body)
@@ -103,7 +104,7 @@ def test_version_2(room):
     assert ask(room, "/openapi/v2", if_none_match=header(response, "Etag")).status == 304
 
 
-def test_changes_of_the_table_change_the_documents(room, catalog):
+def test_changes_of_the_table_change_the_documents(room: Any, catalog: Catalog) -> None:
     tags = [header(ask(room, path), "Etag") for path in (NAME, "/openapi/v2", "/openapi/v3")]
     catalog.add(other("batch", "v1"))
     again = [header(ask(room, path), "Etag") for path in (NAME, "/openapi/v2", "/openapi/v3")]
@@ -111,14 +112,14 @@ def test_changes_of_the_table_change_the_documents(room, catalog):
     assert "/apis/batch/v1/namespaces/{namespace}/others/{name}" in json.loads(ask(room, NAME).body)["paths"]
 
 
-def other(group, version):
+def other(group: Any, version: Any) -> Resource:
     return Resource(
         group=group, version=version, plural="others", kind="Job", singular="other", namespaced=True, verbs=("get",)
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("accept", ["application/json", V2_PROTOBUF])
-def test_a_change_makes_only_its_own_part_of_version_2_anew(catalog, accept):
+def test_a_change_makes_only_its_own_part_of_version_2_anew(catalog: Catalog, accept: Any) -> None:
     room, handlers = (
         NonResource(Discovery(catalog), Health()),
         OpenAPIHandlers(catalog),
@@ -139,13 +140,13 @@ def test_a_change_makes_only_its_own_part_of_version_2_anew(catalog, accept):
     assert made == ["apis/example.com/v2"]
 
 
-def test_requests_are_answered_while_version_2_is_made(catalog):
+def test_requests_are_answered_while_version_2_is_made(catalog: Catalog) -> None:
     for number in range(20):
         catalog.add(other(f"g{number}.example.com", "v1"))
     room = NonResource(Discovery(catalog), Health())
     OpenAPIHandlers(catalog).install(room)
 
-    async def main():
+    async def main() -> tuple[Any, Any]:
         answer = asyncio.create_task(room.handle(Request("GET", "/openapi/v2", {}, []), "/openapi/v2"))
         turns = 0
         while not answer.done():
@@ -164,7 +165,7 @@ def test_requests_are_answered_while_version_2_is_made(catalog):
     assert any("late.example.com" in path for path in latest)
 
 
-def test_the_memory_for_documents_is_bounded(catalog):
+def test_the_memory_for_documents_is_bounded(catalog: Catalog) -> None:
     handlers = OpenAPIHandlers(catalog, kept_bytes=2000)
     for number in range(20):
         handlers._packed(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fuzz.fuzzing import JSON, MAPS, WRONG, Target, refused, variants
@@ -126,7 +127,7 @@ def pointers() -> st.SearchStrategy[str]:
 
 def operations() -> st.SearchStrategy[dict[str, object]]:
     names = st.sampled_from(["add", "remove", "replace", "move", "copy", "test"])
-    values = st.none() | st.text(max_size=3) | st.integers() | st.just({}) | st.just([])
+    values: Any = st.none() | st.text(max_size=3) | st.integers() | st.just({}) | st.just([])
     return st.fixed_dictionaries(
         {"op": names, "path": pointers()}, optional={"from": pointers(), "value": values}
     )

@@ -1,5 +1,7 @@
 """Rows of the resource table."""
 
+from typing import Any
+
 import pytest
 
 from pilothouse.registry.catalog import built_in
@@ -8,23 +10,23 @@ from pilothouse.registry.resource import Resource
 RESOURCES = built_in()
 
 
-def record(**members):
+def record(**members: Any) -> Resource:
     values = {"group": "", "version": "v1", "plural": "xs", "kind": "X", "singular": "x", "verbs": ("get",)}
     return Resource(**{"namespaced": True, "key_prefix": "/registry/xs/", **values, **members})
 
 
-def test_names():
+def test_names() -> None:
     core, named = record(), record(group="example.com", version="v2")
     assert (core.api_version, core.group_resource, core.list_kind) == ("v1", "xs", "XList")
     assert (named.api_version, named.group_resource) == ("example.com/v2", "xs.example.com")
 
 
-def test_keys():
+def test_keys() -> None:
     assert record().key("n", "a") == "/registry/xs/n/a"
     assert record(namespaced=False).key("", "a") == record(namespaced=False).key("n", "a") == "/registry/xs/a"
 
 
-def test_no_two_kinds_are_stored_in_one_place():
+def test_no_two_kinds_are_stored_in_one_place() -> None:
     stored = [r.key_prefix for r in RESOURCES if r.key_prefix and r.storage is None]
     assert len(set(stored)) == len(stored)
     for one in stored:
@@ -32,7 +34,7 @@ def test_no_two_kinds_are_stored_in_one_place():
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda r: f"{r.group_resource}/{r.version}")
-def test_a_record_is_whole(resource):
+def test_a_record_is_whole(resource: Any) -> None:
     assert resource.plural == resource.plural.lower() and resource.kind[0].isupper()
     assert resource.type_of is not None and resource.type_of() is not None
     if resource.virtual:

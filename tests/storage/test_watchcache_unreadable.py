@@ -159,7 +159,7 @@ async def test_deleted_while_it_can_not_be_read(runner: asyncio.Runner) -> None:
 
 async def test_a_lost_watch(runner: asyncio.Runner) -> None:
     async with rig((A, sealed("a")), (B, pod("b")), (C, sealed("c"))) as r:
-        r.cacher._subscription.close()  # type: ignore[union-attr]
+        r.cacher._subscription.close()
         await r.store.delete(A, 2)
         await r.store.update(B, sealed("b"), 3)
         r.cacher._on_error(Compacted(1))

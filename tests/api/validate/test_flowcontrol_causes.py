@@ -49,7 +49,7 @@ def resources(**members: object) -> Object:
 def urls(*listed: str, verbs: object = ("get",)) -> Object:
     return put(
         BASE, {"spec.rules.0.nonResourceRules": [{"verbs": list(verbs), "nonResourceURLs": list(listed)}]}
-    )  # type: ignore[call-overload]
+    )
 
 
 def limited(**members: object) -> Object:

@@ -2,8 +2,10 @@
 
 import logging
 import random
+from typing import Any
 
 import pytest
+from harness import Rig
 
 from pilothouse.registry.node_ports import KEY, TAKEN, decode, encode
 from pilothouse.storage.interface import Unavailable
@@ -14,16 +16,16 @@ PORTS = [{"port": 80}]
 MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
-def service(name, **spec):
+def service(name: str, **spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": {"ports": PORTS, **spec}}
 
 
-async def addresses(rig):
+async def addresses(rig: Rig) -> dict[Any, Any]:
     items = (await rig.ok("GET", ADDRESSES))["items"]
     return {item["metadata"]["name"]: item["spec"]["parentRef"]["name"] for item in items}
 
 
-async def test_an_address_lives_as_long_as_its_service_has_it(rig):
+async def test_an_address_lives_as_long_as_its_service_has_it(rig: Rig) -> None:
     before = await addresses(rig)
     ip = (await rig.ok("POST", SERVICES, service("a")))["spec"]["clusterIP"]
     made = await rig.ok("GET", f"{ADDRESSES}/{ip}")
@@ -41,7 +43,7 @@ async def test_an_address_lives_as_long_as_its_service_has_it(rig):
     assert await addresses(rig) == before
 
 
-async def test_what_is_not_written_leaves_no_address(rig):
+async def test_what_is_not_written_leaves_no_address(rig: Rig) -> None:
     before = await addresses(rig)
     await rig.ok("POST", SERVICES + "?dryRun=All", service("a"))
     await rig.ok("POST", SERVICES, service("headless", clusterIP="None"))
@@ -50,7 +52,7 @@ async def test_what_is_not_written_leaves_no_address(rig):
     assert await addresses(rig) == {**before, taken["spec"]["clusterIP"]: "b"}
 
 
-async def test_an_address_that_somebody_made_is_taken(rig):
+async def test_an_address_that_somebody_made_is_taken(rig: Rig) -> None:
     ip = (await rig.ok("POST", SERVICES, service("a")))["spec"]["clusterIP"]
     await rig.ok("DELETE", f"{SERVICES}/a")
     mine = {"metadata": {"name": ip}, "spec": {"parentRef": {"resource": "gateways", "name": "g"}}}
@@ -61,7 +63,7 @@ async def test_an_address_that_somebody_made_is_taken(rig):
     await rig.ok("POST", SERVICES, service("a", clusterIP=ip))
 
 
-async def test_endpoints_go_with_their_service(rig):
+async def test_endpoints_go_with_their_service(rig: Rig) -> None:
     await rig.ok("POST", SERVICES, service("a"))
     endpoints = "/api/v1/namespaces/default/endpoints"
     await rig.ok("POST", endpoints, {"metadata": {"name": "a"}})
@@ -73,20 +75,20 @@ async def test_endpoints_go_with_their_service(rig):
     await rig.ok("GET", endpoints + "/b")
 
 
-async def marked(rig):
+async def marked(rig: Rig) -> Any:
     kv = await rig.storage.get(KEY)
     bits = decode(kv.value)[1] if kv is not None else 0
     return {30000 + n for n in range(bits.bit_length()) if bits >> n & 1}
 
 
-def ports(*numbers):
+def ports(*numbers: Any) -> list[Any]:
     return [
         {"name": f"p{i}", "port": i, "nodePort": n} if n else {"name": f"p{i}", "port": i}
         for i, n in enumerate(numbers, 1)
     ]
 
 
-async def test_a_node_port_is_marked_as_long_as_its_service_has_it(rig):
+async def test_a_node_port_is_marked_as_long_as_its_service_has_it(rig: Rig) -> None:
     made = await rig.ok("POST", SERVICES, service("a", type="NodePort", ports=ports(30007, 0)))
     chosen = made["spec"]["ports"][1]["nodePort"]
     assert await marked(rig) == {30007, chosen}
@@ -101,7 +103,7 @@ async def test_a_node_port_is_marked_as_long_as_its_service_has_it(rig):
     assert await marked(rig) == set()
 
 
-async def test_what_is_not_written_marks_no_port(rig):
+async def test_what_is_not_written_marks_no_port(rig: Rig) -> None:
     wanted = service("a", type="NodePort", ports=ports(30007))
     await rig.ok("POST", SERVICES + "?dryRun=All", wanted)
     assert await marked(rig) == set()
@@ -111,7 +113,7 @@ async def test_what_is_not_written_marks_no_port(rig):
     await rig.ok("POST", SERVICES, service("b", type="NodePort", ports=ports(30008)))
 
 
-async def test_a_health_check_port_is_marked(rig):
+async def test_a_health_check_port_is_marked(rig: Rig) -> None:
     spec = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30009}
     await rig.ok("POST", SERVICES, service("a", **spec, allocateLoadBalancerNodePorts=False))
     assert await marked(rig) == {30009}
@@ -119,11 +121,11 @@ async def test_a_health_check_port_is_marked(rig):
     assert await marked(rig) == set()
 
 
-def others_take(rig, monkeypatch, *numbers):
+def others_take(rig: Rig, monkeypatch: pytest.MonkeyPatch, *numbers: Any) -> None:
     """Another server marks ports between our choice and our claim, once for each call."""
     claim, left = rig.services.node_ports.claim, list(numbers)
 
-    async def late(wanted):
+    async def late(wanted: Any) -> Any:
         if left:
             kv = await rig.storage.get(KEY)
             bits = decode(kv.value)[1] if kv is not None else 0
@@ -135,7 +137,9 @@ def others_take(rig, monkeypatch, *numbers):
     monkeypatch.setattr(rig.services.node_ports, "claim", late)
 
 
-async def test_a_port_that_another_server_was_faster_to_take_is_refused(rig, monkeypatch):
+async def test_a_port_that_another_server_was_faster_to_take_is_refused(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     others_take(rig, monkeypatch, 30007, 30009)
     text = await rig.fail(422, "POST", SERVICES, service("a", type="NodePort", ports=ports(0, 30007)))
     assert f"spec.ports[1].nodePort: Invalid value: 30007: {TAKEN}" in text
@@ -147,7 +151,9 @@ async def test_a_port_that_another_server_was_faster_to_take_is_refused(rig, mon
 
 
 @pytest.mark.parametrize("verb", ["POST", "PUT", "apply", "change"])
-async def test_a_chosen_port_that_is_lost_is_chosen_anew(rig, monkeypatch, verb):
+async def test_a_chosen_port_that_is_lost_is_chosen_anew(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
     wanted = service("a", type="NodePort", ports=ports(0))
     if verb == "change":
         await rig.ok("POST", SERVICES, service("a", ports=ports(0)))
@@ -167,13 +173,15 @@ async def test_a_chosen_port_that_is_lost_is_chosen_anew(rig, monkeypatch, verb)
     assert len(await addresses(rig)) == 1
 
 
-async def test_a_full_range_is_said(rig):
+async def test_a_full_range_is_said(rig: Rig) -> None:
     await rig.storage.create(KEY, encode("30000-32767", (1 << 2768) - 1))
     text = await rig.fail(500, "POST", SERVICES, service("a", type="NodePort", ports=ports(0)))
     assert text == "Internal error occurred: failed to allocate a nodePort: range is full"
 
 
-async def test_a_chosen_address_that_is_somebodys_is_chosen_anew(rig, monkeypatch):
+async def test_a_chosen_address_that_is_somebodys_is_chosen_anew(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mine = {"metadata": {"name": "10.0.0.77"}, "spec": {"parentRef": {"resource": "gateways", "name": "g"}}}
     await rig.ok("POST", ADDRESSES, mine)
     pool = rig.services.addresses._pools["IPv4"]
@@ -187,10 +195,12 @@ async def test_a_chosen_address_that_is_somebodys_is_chosen_anew(rig, monkeypatc
     assert held == {"10.0.0.77": "g", made["spec"]["clusterIP"]: "a"}
 
 
-async def test_what_can_not_be_given_back_does_not_fail_the_delete(rig, monkeypatch, caplog):
+async def test_what_can_not_be_given_back_does_not_fail_the_delete(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     await rig.ok("POST", SERVICES, service("a", type="NodePort", ports=ports(30007)))
 
-    async def broken(ports):
+    async def broken(ports: Any) -> None:
         raise Unavailable("no leader")
 
     monkeypatch.setattr(rig.services.node_ports, "give_back", broken)

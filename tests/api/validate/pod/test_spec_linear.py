@@ -96,7 +96,7 @@ RECORDS = {r.plural: r for group in (core, apps, batch, networking, discovery) f
 
 def services() -> Any:
     storage = MemoryStorage()
-    ports = NodePorts(storage, Cacher(storage), SimpleNamespace(list=lambda resource: []))  # type: ignore[arg-type]
+    ports = NodePorts(storage, Cacher(storage), SimpleNamespace(list=lambda resource: []))
     return SimpleNamespace(
         addresses=Addresses(["10.0.0.0/24", "fd00::/112"]), node_ports=ports, options=None, pod_policy=STRICT
     )
