@@ -7,7 +7,7 @@ import pytest
 from pilothouse import errors
 
 
-def all_classes(base: Any = errors.StatusError) -> Any:
+def all_classes(base: type[errors.StatusError] = errors.StatusError) -> set[type[errors.StatusError]]:
     return {base}.union(*(all_classes(sub) for sub in base.__subclasses__()))
 
 

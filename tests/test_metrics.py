@@ -16,7 +16,7 @@ def info(verb: str, name: str = "", namespace: str = "default", subresource: str
     return RequestInfo("/x", verb, True, "api", "", "v1", namespace, "pods", subresource, name)
 
 
-def samples(text: str) -> dict[str, Any]:
+def samples(text: bytes) -> dict[str, Any]:
     """Sample name with its labels -> value."""
     lines = [line for line in text.decode().splitlines() if not line.startswith("#")]
     return dict(line.rsplit(" ", 1) for line in lines)

@@ -1,5 +1,7 @@
 """A new node takes no pods yet."""
 
+from typing import Any
+
 from harness import Rig
 
 from pilothouse.admission.nodetaint import TAINT, TaintNodesByCondition
@@ -15,7 +17,7 @@ async def test_a_new_node_is_tainted(rig: Rig) -> None:
         ({"taints": [TAINT]}, [TAINT]),
         ({"taints": [{**TAINT, "effect": "NoExecute"}]}, [{**TAINT, "effect": "NoExecute"}, TAINT]),
     ):
-        node = {"metadata": {"name": "n"}, "spec": spec}
+        node: Any = {"metadata": {"name": "n"}, "spec": spec}
         plugin.mutate(rig.attributes(node, resource=NODES))
         assert node["spec"]["taints"] == taints
     node = {"metadata": {"name": "n"}}

@@ -4,6 +4,7 @@ from typing import Any
 
 from pilothouse import options
 from pilothouse.admission.plugins import DEFAULT, ORDER, chain_of
+from pilothouse.admission.tolerations import DefaultTolerationSeconds
 from pilothouse.authz.modes import AlwaysAllow
 from pilothouse.checks import OTHER_PLUGINS, PLUGINS
 
@@ -38,6 +39,7 @@ def test_flags_switch_them() -> None:
 def test_settings_reach_their_plugin() -> None:
     config = options.parse(["--default-not-ready-toleration-seconds=7"])
     (plugin,) = [p for p in chain_of(config, AUTHORIZER).plugins if p.name == "DefaultTolerationSeconds"]
+    assert isinstance(plugin, DefaultTolerationSeconds)
     assert plugin.seconds["node.kubernetes.io/not-ready"] == 7
 
 

@@ -73,7 +73,8 @@ async def test_an_account_that_is_missing(rig: Rig) -> None:
 async def test_a_token_may_be_declined(
     rig: Rig, of_account: bool | None, of_pod: bool | None, mounted: bool
 ) -> None:
-    await account(rig, **({} if of_account is None else {"automountServiceAccountToken": of_account}))
+    members: dict[str, Any] = {} if of_account is None else {"automountServiceAccountToken": of_account}
+    await account(rig, **members)
     spec = admit(rig, pod("p", spec={} if of_pod is None else {"automountServiceAccountToken": of_pod}))
     assert ("volumes" in spec) == mounted
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from harness import Rig
 
+from pilothouse import errors
 from pilothouse.admission.unsupported import UNSUPPORTED, Unsupported
 
 HOOK = {
@@ -26,7 +27,7 @@ CRD = {
 }
 
 ADMISSION = "admissionregistration.k8s.io"
-CASES = [
+CASES: list[tuple[tuple[str, str, str], dict[str, Any]]] = [
     ((ADMISSION, "v1", "validatingwebhookconfigurations"), {"metadata": {"name": "a"}, "webhooks": [HOOK]}),
     ((ADMISSION, "v1", "mutatingwebhookconfigurations"), {"metadata": {"name": "a"}, "webhooks": [HOOK]}),
     ((ADMISSION, "v1", "validatingadmissionpolicies"), {"metadata": {"name": "a"}, "spec": {"x": 1}}),
@@ -48,7 +49,7 @@ async def test_what_has_no_effect_is_said_or_refused(rig: Rig, resource: Any, ob
         assert Unsupported().wants(asked)
         Unsupported().validate(asked)
         assert len(asked.warnings) == 1 and "this server does not" in asked.warnings[0]
-        with pytest.raises(Exception, match="and --strict-admission is on") as caught:
+        with pytest.raises(errors.StatusError, match="and --strict-admission is on") as caught:
             Unsupported(strict=True).validate(rig.attributes(obj, old, resource=resource))
         assert caught.value.code == 403
 
@@ -66,7 +67,7 @@ async def test_warnings_may_be_left_out_but_not_refusals(rig: Rig) -> None:
     asked = rig.attributes(obj, resource=resource)
     Unsupported(warn=False).validate(asked)
     assert asked.warnings == []
-    with pytest.raises(Exception, match="--strict-admission is on"):
+    with pytest.raises(errors.StatusError, match="--strict-admission is on"):
         Unsupported(strict=True, warn=False).validate(asked)
 
 
@@ -92,7 +93,7 @@ async def test_the_rest_passes(rig: Rig) -> None:
         plugin.validate(asked)
         assert asked.warnings == []
     assert not plugin.wants(rig.attributes(CRD, resource=("", "v1", "pods")))
-    quota = CASES[6][1]
+    quota: Any = CASES[6][1]
     assert not plugin.wants(
         rig.attributes(quota, quota, resource=("", "v1", "resourcequotas"), subresource="status")
     )

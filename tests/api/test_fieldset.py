@@ -129,7 +129,8 @@ def test_parts_are_written_in_one_form() -> None:
         'k:{"a":2,"b":1}': {},
         "f:x": {},
     }
-    for bad in ({"x": {}}, {"fx": {}}, {"v:{": {}}, {"i:x": {}}, {"f:a": 1}, []):
+    wrong: list[Any] = [{"x": {}}, {"fx": {}}, {"v:{": {}}, {"i:x": {}}, {"f:a": 1}, []]
+    for bad in wrong:
         with pytest.raises(fieldset.FieldError):
             fieldset.parse(bad)
 
@@ -156,7 +157,8 @@ def test_paths_as_text() -> None:
 
 
 def test_parents_and_children_are_apart() -> None:
-    parent, child = {"f:a": {}}, {"f:a": {"f:b": {}}}
+    parent: dict[str, Any] = {"f:a": {}}
+    child: dict[str, Any] = {"f:a": {"f:b": {}}}
     both: dict[str, Any] = {"f:a": {".": {}, "f:b": {}}}
     assert fieldset.union(parent, child) == both
     assert fieldset.difference(parent, child) == parent

@@ -85,7 +85,9 @@ def test_refused(text: str, message: str) -> None:
 def test_value_is_the_decimal_rounded_up_to_nanos(number: int, places: int, suffix: str) -> None:
     text = f"{Decimal(number).scaleb(-places):f}{suffix}"
     exact = Decimal(text.removesuffix(suffix) if suffix else text) * SUFFIXES[suffix]
-    expected = exact.quantize(Decimal("1e-9"), ROUND_UP) if exact.as_tuple().exponent < -9 else exact
+    exponent = exact.as_tuple().exponent
+    assert isinstance(exponent, int)
+    expected = exact.quantize(Decimal("1e-9"), ROUND_UP) if exponent < -9 else exact
     if suffix.endswith("i"):
         expected = max(min(expected, Decimal(quantity.MAX_INT64)), Decimal(-quantity.MAX_INT64))
     parsed = quantity.parse(text)

@@ -104,7 +104,7 @@ async def test_a_provider_of_identities(runner: asyncio.Runner, tmp_path: Path) 
             return web.json_response({"keys": [key.as_dict(private=False)]})
         return web.json_response({"issuer": url, "jwks_uri": f"{url}/keys"})
 
-    def token(audience: Any) -> bytes:
+    def token(audience: Any) -> str:
         claims = {"iss": url, "aud": audience, "sub": "jane", "exp": int(time.time()) + 60, "teams": ["a"]}
         return jwt.encode({"alg": "RS256", "kid": "k"}, claims, key)
 

@@ -108,7 +108,7 @@ def test_a_server_goes_on_where_it_was(tmp_path: pathlib.Path) -> None:
         async with Running(tmp_path) as running:
             assert await running.call("GET", f"{CONFIG_MAPS}/a") == (200, made)
             assert await running.call("GET", "/api/v1/namespaces/kube-system") == (200, system)
-            taken = {"metadata": {"name": "t"}, "spec": {"ports": [{"port": 1}]}}
+            taken: dict[str, Any] = {"metadata": {"name": "t"}, "spec": {"ports": [{"port": 1}]}}
             taken["spec"]["clusterIP"] = service["spec"]["clusterIP"]
             status, answer = await running.call("POST", SERVICES, taken)
             assert status == 422 and "already allocated" in answer["message"]
@@ -362,4 +362,4 @@ def test_what_is_stored_without_effect_is_said_at_the_start(
 
     asyncio.run(go())
     [found] = [r for r in caplog.records if "does not carry out resource quotas" in r.getMessage()]
-    assert found.kv == {"resource": "resourcequotas", "objects": 1}
+    assert vars(found)["kv"] == {"resource": "resourcequotas", "objects": 1}

@@ -52,7 +52,7 @@ class Authority:
         *,
         groups: Any = (),
         uid: str | tuple[Any, ...] = (),
-        key: str | None = None,
+        key: ec.EllipticCurvePrivateKey | None = None,
         ca: bool = False,
         days: int = 1,
         usage: Any = None,

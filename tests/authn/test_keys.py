@@ -14,7 +14,7 @@ from pilothouse.authn import keys
 RSA = keys.generate()
 
 
-def pem(key: str) -> bytes:
+def pem(key: Any) -> bytes:
     return key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from coroutines import at_once
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pilothouse import errors
 from pilothouse.authn import keys, serviceaccount
@@ -258,7 +259,9 @@ def raw_token(header: Any, payload: Any) -> str:
         return base64.urlsafe_b64encode(data).rstrip(b"=")
 
     signed = part(json.dumps(header).encode()) + b"." + part(payload.encode())
-    signature = load_pem_private_key(PEM, None).sign(signed, padding.PKCS1v15(), hashes.SHA256())
+    key = load_pem_private_key(PEM, None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    signature = key.sign(signed, padding.PKCS1v15(), hashes.SHA256())
     return (signed + b"." + part(signature)).decode()
 
 

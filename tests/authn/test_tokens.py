@@ -52,8 +52,12 @@ class Secrets:
         return self.secret if ours else None
 
 
+def tokens_of(readers: Any) -> BootstrapTokens:
+    return BootstrapTokens(readers)
+
+
 def test_a_bootstrap_token_is_of_the_bootstrappers() -> None:
-    found = at_once(BootstrapTokens(Secrets()).authenticate_token("abcdef.0123456789abcdef", ()))
+    found = at_once(tokens_of(Secrets()).authenticate_token("abcdef.0123456789abcdef", ()))
     assert found.user.name == "system:bootstrap:abcdef"
     assert found.user.groups == (
         "system:bootstrappers",
@@ -75,9 +79,9 @@ def test_a_bootstrap_token_is_of_the_bootstrappers() -> None:
 )
 def test_a_bootstrap_token_is_void_when_its_secret_says_otherwise(changes: dict[str, Any]) -> None:
     readers = Secrets(**changes)
-    assert at_once(BootstrapTokens(readers).authenticate_token("abcdef.0123456789abcdef", ())) is None
+    assert at_once(tokens_of(readers).authenticate_token("abcdef.0123456789abcdef", ())) is None
 
 
 @pytest.mark.parametrize("token", ["", "abcdef", "ABCDEF.0123456789abcdef", "ghijkl.0123456789abcdef"])
 def test_other_tokens_are_not_bootstrap_tokens(token: str) -> None:
-    assert at_once(BootstrapTokens(Secrets()).authenticate_token(token, ())) is None
+    assert at_once(tokens_of(Secrets()).authenticate_token(token, ())) is None

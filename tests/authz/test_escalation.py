@@ -1,6 +1,7 @@
 """Nobody grants more than they hold."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ JANE = User("jane", groups=("dev",))
 SUBJECT = {"kind": "User", "name": "jane"}
 
 
-def rule(verbs: Any, resources: Any, groups: tuple[str] = ("",), **more: Any) -> dict[str, Any]:
+def rule(verbs: Any, resources: Any, groups: Sequence[str] = ("",), **more: Any) -> dict[str, Any]:
     return {"verbs": verbs.split(), "apiGroups": list(groups), "resources": resources.split(), **more}
 
 
@@ -121,7 +122,10 @@ def test_a_binding_needs_the_rights_or_the_bind_verb(readers: Any, check: Any) -
 
 def test_the_garbage_collector_needs_no_rights(check: Any) -> None:
     old = {"metadata": {"name": "x", "finalizers": ["a"], "uid": "1"}, "rules": [rule("*", "*")]}
-    new = {"metadata": {"name": "x", "uid": "1", "ownerReferences": []}, "rules": [rule("*", "*")]}
+    new: dict[str, Any] = {
+        "metadata": {"name": "x", "uid": "1", "ownerReferences": []},
+        "rules": [rule("*", "*")],
+    }
     check("roles", new, old)
     assert only_garbage_fields(new, old)
     assert not only_garbage_fields({**new, "rules": []}, old)

@@ -48,7 +48,7 @@ def ask(readers: Any) -> Any:
     return run
 
 
-POD = {
+POD: dict[str, Any] = {
     "metadata": {"name": "p", "namespace": "ns"},
     "spec": {
         "nodeName": "n",
@@ -114,8 +114,13 @@ def test_a_node_reads_what_its_pods_refer_to(
 def test_a_pod_is_looked_at_when_its_node_asks_and_once(
     readers: Any, ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked = []
-    monkeypatch.setattr(node_module, "pod_vertices", lambda pod: looked.append(pod) or pod_vertices(pod))
+    looked: list[Any] = []
+
+    def noted(pod: Any) -> Any:
+        looked.append(pod)
+        return pod_vertices(pod)
+
+    monkeypatch.setattr(node_module, "pod_vertices", noted)
     other = {"metadata": {"name": "q", "namespace": "ns"}, "spec": {"nodeName": "m"}}
     for pod in (POD, other):
         readers.put("pods", pod)

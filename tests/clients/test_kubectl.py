@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from typing import Any
 
 import pytest
 from clients.drivers import MANIFESTS, Kubectl
@@ -204,7 +205,7 @@ def test_patch_merge(kubectl: Kubectl, web: str) -> None:
 
 
 def test_patch_json(kubectl: Kubectl, web: str) -> None:
-    patch = [
+    patch: list[dict[str, Any]] = [
         {"op": "test", "path": "/spec/replicas", "value": 2},
         {"op": "add", "path": "/metadata/labels/a~1b", "value": "c"},
     ]

@@ -131,7 +131,7 @@ class Locked(Memory):
     def __init__(self) -> None:
         super().__init__()
         self.locked = True
-        self.wrong = None
+        self.wrong: Exception | None = None
 
     def get(self, planned: Any) -> Any:
         found = super().get(planned)

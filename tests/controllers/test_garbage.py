@@ -280,7 +280,12 @@ async def test_an_owner_is_read_once_however_often_it_is_named(
     refs = [ref(owner, uid=f"u{i}") for i in range(200)]
     read = []
     find = collector._owner
-    monkeypatch.setattr(collector, "_owner", lambda *args: read.append(args) or find(*args))
+
+    def noted(*args: Any) -> Any:
+        read.append(args)
+        return find(*args)
+
+    monkeypatch.setattr(collector, "_owner", noted)
     await owned(rig, "dependent", ref(owner), *refs)
     await rig.settle()
     assert len((await metadata(rig, "dependent"))["ownerReferences"]) == 1

@@ -16,7 +16,8 @@ class Recorder:
     """Handles keys one step at a time; `gate` lets them through."""
 
     def __init__(self, answers: Any = ()) -> None:
-        self.begun, self.done = [], []
+        self.begun: list[Any] = []
+        self.done: list[Any] = []
         self.running = self.most = 0
         self.gate = asyncio.Event()
         self.gate.set()

@@ -164,7 +164,7 @@ async def test_reasons_follow_the_cluster(rig: Rig, following: Any) -> None:
     assert found["message"] == 'service/m in "default" is not present'
     stale = (await rig.ok("GET", "/apis", headers={"Accept": AGGREGATED}))["items"][-1]
     assert stale["versions"] == [{"version": "v1beta1", "freshness": "Stale"}]
-    made = {"metadata": {"name": "m"}, "spec": {"ports": [{"port": 1}]}}
+    made: dict[str, Any] = {"metadata": {"name": "m"}, "spec": {"ports": [{"port": 1}]}}
     await rig.ok("POST", SERVICES, made)
     found = await condition(rig, "ServicePortError")
     assert found["message"] == 'service/m in "default" is not listening on port 443'
@@ -258,12 +258,12 @@ class Asked(Relay):
 async def test_a_target_without_a_slash_names_no_other_host(rig: Rig) -> None:
     relay = Asked(rig.outbound)
     passing = Aggregator(relay, Here(rig.readers))
-    backend = SimpleNamespace(available=True)
+    backend: Any = SimpleNamespace(available=True)
     for target, path in (
         ("/apis/a/v1/b?c", "/apis/a/v1/b?c"),
         ("x@127.0.0.1:1/apis/a/v1/b", "/x@127.0.0.1:1/apis/a/v1/b"),
     ):
         info = SimpleNamespace(is_resource=True, path=target)
-        ctx = SimpleNamespace(request=rig.request("GET", target), info=info, user=ADMIN)
+        ctx: Any = SimpleNamespace(request=rig.request("GET", target), info=info, user=ADMIN)
         await passing.handle(ctx, backend)
         assert relay.url == f"https://10.0.0.5:443{path}"

@@ -1,6 +1,7 @@
 import asyncio
 import gzip
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -125,8 +126,15 @@ def test_a_change_makes_only_its_own_part_of_version_2_anew(catalog: Catalog, ac
         OpenAPIHandlers(catalog),
     )
     handlers.install(room)
-    made, part = [], handlers._openapi.part_v2
-    handlers._openapi.part_v2 = lambda name: (made.append(name), part(name))[1]
+    made: list[str] = []
+    openapi: Any = handlers._openapi
+    part = openapi.part_v2
+
+    def noted(name: str) -> Any:
+        made.append(name)
+        return part(name)
+
+    openapi.part_v2 = noted
     catalog.add(other("example.com", "v1"))
     first = ask(room, "/openapi/v2", accept=accept)
     assert {"apis/batch/v1", "apis/example.com/v1"} <= set(made)
@@ -155,7 +163,8 @@ def test_requests_are_answered_while_version_2_is_made(catalog: Catalog) -> None
             if turns == 3:
                 catalog.remove("g10.example.com", "v1", "others")
                 catalog.add(other("late.example.com", "v1"))
-        return turns, json.loads(answer.result().body)["paths"]
+        body: Any = answer.result().body
+        return turns, json.loads(body)["paths"]
 
     turns, paths = asyncio.run(main())
     assert turns > 20
@@ -165,10 +174,12 @@ def test_requests_are_answered_while_version_2_is_made(catalog: Catalog) -> None
     assert any("late.example.com" in path for path in latest)
 
 
+def multiples(number: int) -> bytes:
+    return b"".join(b"%d" % (n * number) for n in range(300))
+
+
 def test_the_memory_for_documents_is_bounded(catalog: Catalog) -> None:
     handlers = OpenAPIHandlers(catalog, kept_bytes=2000)
     for number in range(20):
-        handlers._packed(
-            str(number), lambda number=number: b"".join(b"%d" % (n * number) for n in range(300))
-        )
+        handlers._packed(str(number), partial(multiples, number))
     assert sum(map(len, handlers._kept.values())) == handlers._kept_bytes <= 2000

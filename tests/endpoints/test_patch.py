@@ -86,7 +86,7 @@ async def test_an_apply_conflicts_with_other_managers(rig: Rig, live: Any) -> No
 
 
 async def test_an_apply_drops_what_it_no_longer_says(rig: Rig) -> None:
-    config = {
+    config: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "a"},

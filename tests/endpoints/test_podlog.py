@@ -30,7 +30,8 @@ class Peer:
     def close(self) -> None:
         self.closed.set()
 
-    abort = close
+    def abort(self, error: BaseException | None = None) -> None:
+        self.close()
 
     def on_close(self, callback: Any) -> None:
         pass

@@ -7,6 +7,7 @@ from backend import Backend, own_address
 from harness import PODS, Rig
 from kubelets import kubelet, node, pod
 
+from pilothouse import errors
 from pilothouse.endpoints import proxy
 
 ADDRESS = own_address()
@@ -84,7 +85,7 @@ def test_names_of_targets(text: str, parts: tuple[str, str, str]) -> None:
 
 @pytest.mark.parametrize("text", ["a:b:c:d", "", "ftp:a:1", ":1"])
 def test_names_that_are_none(text: str) -> None:
-    with pytest.raises(proxy.errors.BadRequest, match="invalid pod request"):
+    with pytest.raises(errors.BadRequest, match="invalid pod request"):
         proxy.split(text, "pod")
 
 

@@ -38,13 +38,14 @@ def services() -> SimpleNamespace:
 
 
 @pytest.fixture
-def answer(services: SimpleNamespace) -> Any:
+def answer(services: Any) -> Any:
     def run(kind: str, spec: Any = None, metadata: Any = None, user: Any = JANE) -> Any:
         version = AUTHN if kind in ("TokenReview", "SelfSubjectReview") else AUTHZ
         obj = {"apiVersion": version, "kind": kind, "metadata": metadata or {}}
         if spec is not None:
             obj["spec"] = spec
-        return asyncio.run(reviews.answer(SimpleNamespace(kind=kind), obj, user, services))
+        resource: Any = SimpleNamespace(kind=kind)
+        return asyncio.run(reviews.answer(resource, obj, user, services))
 
     return run
 

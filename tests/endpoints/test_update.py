@@ -266,7 +266,7 @@ async def test_an_empty_list_is_tracked_and_stored_as_none(rig: Rig) -> None:
     roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles"
     rule = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}
     await rig.ok("POST", roles + "?fieldManager=one", {"metadata": {"name": "r"}, "rules": [rule]})
-    put = {"metadata": {"name": "r"}, "rules": []}
+    put: dict[str, Any] = {"metadata": {"name": "r"}, "rules": []}
     emptied = await rig.ok("PUT", roles + "/r?fieldManager=two", put)
     assert emptied["rules"] is None
     owners = {e["manager"]: e["fieldsV1"] for e in emptied["metadata"]["managedFields"]}

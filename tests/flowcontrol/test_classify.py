@@ -31,12 +31,12 @@ class Live:
 
 
 @pytest.fixture
-def live() -> Live:
+def live() -> Any:
     return Live()
 
 
 @pytest.fixture
-def classifier(live: Live) -> Any:
+def classifier(live: Any) -> Any:
     classifier = Classifier(live)
     settings = bootstrap.Settings(
         advertise_address="192.0.2.2",
@@ -120,7 +120,7 @@ def schema(
     return {"metadata": {"name": name, "uid": name}, "spec": spec}
 
 
-def test_a_new_schema_counts_at_once_and_by_precedence(live: Live, classifier: Any) -> None:
+def test_a_new_schema_counts_at_once_and_by_precedence(live: Any, classifier: Any) -> None:
     jane = user("jane")
     assert classifier.flow(jane, resource(namespace="a")).schema == "global-default"
     live.put("flowschemas", schema("b", 50))
@@ -134,12 +134,12 @@ def test_a_new_schema_counts_at_once_and_by_precedence(live: Live, classifier: A
     assert classifier.flow(jane, resource(namespace="a")).schema == "b"
 
 
-def test_cluster_scope_is_asked_for(live: Live, classifier: Any) -> None:
+def test_cluster_scope_is_asked_for(live: Any, classifier: Any) -> None:
     live.put("flowschemas", schema("s", 50, clusterScope=True))
     assert classifier.flow(user("jane"), resource()).schema == "s"
 
 
-def test_a_schema_without_its_level_is_not_there(live: Live, classifier: Any) -> None:
+def test_a_schema_without_its_level_is_not_there(live: Any, classifier: Any) -> None:
     live.put("flowschemas", schema("s", 50, level="mine"))
     assert classifier.flow(user("jane"), resource(namespace="a")).schema == "global-default"
     live.put("prioritylevelconfigurations", {"metadata": {"name": "mine", "uid": "m"}})
@@ -148,5 +148,5 @@ def test_a_schema_without_its_level_is_not_there(live: Live, classifier: Any) ->
     assert classifier.flow(user("jane"), resource(namespace="a")).schema == "global-default"
 
 
-def test_an_empty_cluster_has_no_schemas(live: Live) -> None:
+def test_an_empty_cluster_has_no_schemas(live: Any) -> None:
     assert Classifier(live).classify(user("jane"), path("/")) is None

@@ -133,9 +133,9 @@ def bystander(server: APIServer, stop: threading.Event, slowest: list[float]) ->
     other.close()
 
 
-def variants(value: object, wrong: object) -> list[object]:
+def variants(value: object, wrong: object) -> list[Any]:
     """Copies of a value with one member, at any depth, replaced."""
-    out: list[object] = []
+    out: list[Any] = []
     if isinstance(value, dict):
         for key, inner in value.items():
             out.append(value | {key: wrong})

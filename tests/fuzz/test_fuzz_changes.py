@@ -188,7 +188,7 @@ def test_patches_with_one_thing_wrong(
     target: Target, stored: dict[str, dict[str, object]], at: int, kind: str
 ) -> None:
     path, obj = list(stored.items())[at]
-    body: dict[str, object] = {
+    body: dict[str, Any] = {
         k: v for k, v in obj.items() if k in ("spec", "data", "rules", "subjects", "ports")
     }
     if kind == "apply":
@@ -196,7 +196,7 @@ def test_patches_with_one_thing_wrong(
         body["metadata"] = {"name": obj["metadata"]["name"]}  # type: ignore[index]
     for wrong in WRONG[at % 3 :: 3]:
         for changed in variants(body, wrong):
-            patch: object = changed
+            patch: Any = changed
             if kind == "json":
                 patch = [{"op": "add", "path": f"/{key}", "value": value} for key, value in changed.items()]
             query = "dryRun=All&fieldManager=m&force=true" if kind == "apply" else "dryRun=All"

@@ -149,7 +149,7 @@ async def test_companions(rig: Rig) -> None:
     assert companions.served(addresses) and not companions.served("nothings.example.com")
     spec = {"parentRef": {"resource": "services", "namespace": "default", "name": "s"}}
     labels = {"ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "x"}
-    obj = {"metadata": {"name": "10.0.0.9", "labels": labels}, "spec": spec}
+    obj: dict[str, Any] = {"metadata": {"name": "10.0.0.9", "labels": labels}, "spec": spec}
     assert await companions.create(addresses, {**obj, "metadata": dict(obj["metadata"])})
     assert not await companions.create(addresses, {**obj, "metadata": dict(obj["metadata"])})
     assert await companions.delete(addresses, "", "10.0.0.9")

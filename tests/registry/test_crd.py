@@ -196,8 +196,14 @@ async def test_a_schema_that_changes(rig: Any, runner: Any, define: Any) -> None
 async def test_a_schema_is_compiled_for_its_first_object_and_no_other(
     rig: Any, runner: Any, define: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compiled, compile = [], structural.compile
-    monkeypatch.setattr(structural, "compile", lambda declared: compiled.append(1) or compile(declared))
+    compiled: list[Any] = []
+    compile = structural.compile
+
+    def counted(declared: Any) -> Any:
+        compiled.append(1)
+        return compile(declared)
+
+    monkeypatch.setattr(structural, "compile", counted)
     await define()
     await rig.ok("GET", path())
     assert compiled == []

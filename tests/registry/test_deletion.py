@@ -28,10 +28,11 @@ def later(seconds: Any, start: Any = NOW) -> Any:
 async def delete(
     rig: Rig, name: str = "a", resource: Any = POD, now: Any = NOW, dry_run: bool = False, **options: Any
 ) -> Any:
+    record = rig.catalog.get(*resource)
     ctx = WriteContext(
         user=ADMIN,
         verb="delete",
-        resource=rig.catalog.get(*resource),
+        resource=record,
         namespace="default",
         name=name,
         now=now,
@@ -39,7 +40,7 @@ async def delete(
         readers=rig.readers,
         services=rig.services,
     )
-    return await deletion.delete(Write(rig.store, ctx.resource, ctx), options)
+    return await deletion.delete(Write(rig.store, record, ctx), options)
 
 
 async def live(rig: Rig, name: str = "a", path: str = PODS) -> Any:
@@ -249,7 +250,10 @@ class Model:
     """What becomes of one pod with a node, by the rules in the documentation of Kubernetes."""
 
     def __init__(self) -> None:
-        self.there, self.finalizers, self.until, self.grace = True, [], None, None
+        self.there = True
+        self.finalizers: list[str] = []
+        self.until: Any = None
+        self.grace: int | None = None
 
     def deleting(self) -> bool:
         return self.until is not None

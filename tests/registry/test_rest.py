@@ -20,7 +20,7 @@ def context(rig: Rig) -> WriteContext:
 
 
 def test_dig_and_put() -> None:
-    obj = {"a": {"b": 1}}
+    obj: dict[str, Any] = {"a": {"b": 1}}
     assert rest.dig(obj, ("a", "b")) == 1
     assert rest.dig(obj, ("a", "x")) is None and rest.dig(obj, ("a", "b", "c")) is None
     rest.put(obj, ("a", "c", "d"), 2)
@@ -44,7 +44,10 @@ async def test_members_that_a_kind_keeps_or_resets(rig: Rig) -> None:
     strategy = Strategy(
         reset_on_create=(("data", "secret"),), keep_on_update=(("data",),), generation_on_create=1
     )
-    obj = {"metadata": {"name": "a", "namespace": "default"}, "data": {"secret": "1", "k": "v"}}
+    obj: dict[str, Any] = {
+        "metadata": {"name": "a", "namespace": "default"},
+        "data": {"secret": "1", "k": "v"},
+    }
     rest.before_create(resource, context(rig), strategy, obj)
     assert obj["data"] == {"k": "v"} and obj["metadata"]["generation"] == 1
     made = await rig.config_map("a", data={"k": "v"})

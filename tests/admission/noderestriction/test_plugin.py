@@ -40,7 +40,8 @@ class Authorizer:
     """Allows one audience, and keeps what was asked."""
 
     def __init__(self, *audiences: Any) -> None:
-        self.audiences, self.asked = audiences, []
+        self.audiences = audiences
+        self.asked: list[Any] = []
 
     async def authorize(self, attributes: Any) -> Any:
         self.asked.append(attributes)
@@ -106,7 +107,8 @@ def ask(rig: Rig) -> Any:
             namespace=namespace,
             name=name,
         )
-        a.user, a.readers = user, Readers(**{**objects, **more})
+        known: Any = Readers(**{**objects, **more})
+        a.user, a.readers = user, known
         plugin = NodeRestriction(authorizer or Authorizer())
         if not plugin.wants(a):
             return ""
@@ -362,7 +364,11 @@ async def test_labels(ask: Any, label: str, allowed: bool) -> None:
 
 
 async def test_claims_only_by_their_status(ask: Any) -> None:
-    old = {"metadata": {"name": "c", "resourceVersion": "1"}, "spec": {"volumeName": "v"}, "status": {}}
+    old: dict[str, Any] = {
+        "metadata": {"name": "c", "resourceVersion": "1"},
+        "spec": {"volumeName": "v"},
+        "status": {},
+    }
     new = copy.deepcopy(old)
     new["metadata"] |= {"resourceVersion": "", "managedFields": [{}]}
     new["status"] = {"capacity": {"storage": "1Gi"}, "conditions": [{}], "allocatedResources": {"a": "1"}}

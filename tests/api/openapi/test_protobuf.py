@@ -42,7 +42,8 @@ def encode(document: Any) -> Any:
 
 def fields(data: Any) -> Any:
     """Field number -> the values, as a plain reader of the wire format sees them."""
-    out, at = {}, 0
+    out: dict[int, list[Any]] = {}
+    at = 0
 
     def varint() -> Any:
         nonlocal at

@@ -9,7 +9,7 @@ from complexity import assert_linear
 from pilothouse.api.validate.key_pair import key_pair_fault
 
 
-def block(kind: str, body: bytes = b"abc") -> bytes:
+def block(kind: bytes, body: bytes = b"abc") -> bytes:
     return b"-----BEGIN %b-----\n%b\n-----END %b-----\n" % (kind, base64.b64encode(body), kind)
 
 

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -445,10 +446,11 @@ def test_printers_take_linear_time() -> None:
         addresses, ports = [{"ip": f"10.0.0.{i}"} for i in range(n)], [{"port": i} for i in range(n)]
         return {"metadata": {"name": "e"}, "subsets": [{"addresses": addresses, "ports": ports}] * 2}
 
+    def print_cells(plural: str, obj: dict[str, Any]) -> object:
+        return tables_core.PRINTERS["", plural](obj, 0.0)
+
     for resource, make in (("pods", pod), ("endpoints", endpoints)):
-        assert_linear(
-            lambda obj, resource=resource: tables_core.PRINTERS["", resource](obj, 0.0), make, 500, 40.0
-        )
+        assert_linear(partial(print_cells, resource), make, 500, 40.0)
     assert tables_core.PRINTERS["", "endpoints"](endpoints(1000), 0.0)[1] == (
         "10.0.0.0:0,10.0.0.1:0,10.0.0.2:0 + 1999997 more..."
     )

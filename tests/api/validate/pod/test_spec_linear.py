@@ -7,6 +7,7 @@ import copy
 import gc
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -164,8 +165,7 @@ class Work:
                 continue
             ctx, errs = self._context(), Errors()
             if strategy.prepare_update is not None:
-                prepare = strategy.prepare_update
-                refused(lambda prepare=prepare, ctx=ctx: prepare(ctx, obj, old))
+                refused(partial(strategy.prepare_update, ctx, obj, old))
             if strategy.validate_update is not None:
                 strategy.validate_update(ctx, obj, old, errs)
             if strategy.warnings is not None:
