@@ -41,7 +41,7 @@ def test_details_are_a_copy() -> None:
     assert details == {"name": "a"} and str(err) == "c"
 
 
-@pytest.mark.parametrize("kind", sorted(all_classes(), key=lambda c: c.__name__), ids=lambda c: c.__name__)
+@pytest.mark.parametrize("kind", sorted(all_classes(), key=str), ids=lambda c: c.__name__)
 def test_every_class_has_a_code_of_http(kind: Any) -> None:
     assert 400 <= kind.code < 600
     assert kind("x").status()["code"] == kind.code

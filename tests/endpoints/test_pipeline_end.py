@@ -174,7 +174,7 @@ def test_the_deadline_ends_a_request_when_its_answer_is_sent() -> None:
             rig.answer(response)
             assert isinstance(response.body, bytes)
 
-    assert ends.take() == ([504], [Outcome(504, len(response.body), None)])
+            assert ends.take() == ([504], [Outcome(504, len(response.body), None)])
 
     asyncio.run(main())
 
