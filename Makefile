@@ -13,7 +13,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run test test-fast test-interop test-asan test-pythons coverage fuzz siege check bench load load-ha map build clean
+.PHONY: ha ha-down run test test-fast test-interop test-asan test-pythons coverage fuzz siege check stubs bench load load-ha map build clean
 
 $(READY): pyproject.toml setup.py $(wildcard ext/pilothouse/*)
 	$(PYTHON) -m venv $(VENV)
@@ -76,15 +76,18 @@ fuzz: $(READY)
 siege: $(READY)
 	SIEGE=1 $(BIN)/python -m pytest -q -rA tests/fuzz/test_bystander.py
 
-# The stubs of the compiled modules, which are held against the modules themselves.
-STUBS := $(patsubst src/pilothouse/%.pyi,pilothouse.%,$(wildcard src/pilothouse/_*.pyi))
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/stubtest --mypy-config-file pyproject.toml --ignore-missing-stub --ignore-disjoint-bases $(STUBS)
+	$(MAKE) --no-print-directory stubs
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint ext
 	$(BIN)/lint-imports
+
+# The stubs of the compiled modules, held against the modules themselves.
+STUBS := $(patsubst src/pilothouse/%.pyi,pilothouse.%,$(wildcard src/pilothouse/_*.pyi))
+stubs: $(READY)
+	$(BIN)/stubtest --mypy-config-file pyproject.toml --ignore-missing-stub --ignore-disjoint-bases $(STUBS)
 
 # Ours and kube-apiserver on one etcd: PILOTHOUSE_REFERENCE=/path/to/kube-apiserver make test-interop
 test-interop: $(READY)

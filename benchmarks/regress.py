@@ -2,8 +2,8 @@
 
     python benchmarks/regress.py [--update] [--allow 0.25]
 
-Times are ratios to a loop of plain Python and orjson that is timed beside each of them, so that they can be compared
-between machines and between hours of a shared one.
+Times are ratios to a loop of plain Python and orjson that is timed beside each of them,
+so that they can be compared between machines and between hours of a shared one.
 """
 
 import argparse

@@ -11,7 +11,7 @@ _Keys: TypeAlias = list[str]
 
 @type_check_only
 class Owner(Protocol):
-    # What a cache asks of the watch cache that it belongs to; `revision` is the newest that all caches have taken in.
+    # What a cache asks of the watch cache; `revision` is the newest that all caches have taken in.
     revision: int
     @property
     def loop(self) -> AbstractEventLoop: ...
