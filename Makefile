@@ -13,7 +13,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run test test-fast test-interop test-asan test-pythons coverage fuzz siege check bench load load-ha map build clean
+.PHONY: ha ha-down run test test-fast test-interop test-asan test-pythons coverage fuzz siege check stubs bench load load-ha map build clean
 
 $(READY): pyproject.toml setup.py $(wildcard ext/pilothouse/*)
 	$(PYTHON) -m venv $(VENV)
@@ -69,7 +69,8 @@ TRACED = PILOTHOUSE_TRACE=1 COVERAGE_FILE=$(COVERAGE)/compiled COVERAGE_RCFILE=.
 # Every member of every kind, filled in every way, small and ten times as large: FUZZ_SECONDS, FUZZ_SEED and FUZZ_ONLY (a
 # part of the cases' names) bound it; without them it takes many hours. What grows faster than its size is printed.
 fuzz: $(READY)
-	GROWTH_SECONDS=$(FUZZ_SECONDS) GROWTH_SEED=$(FUZZ_SEED) GROWTH_ONLY="$(FUZZ_ONLY)" $(BIN)/python tests/fuzz/growth_runs.py
+	GROWTH_SECONDS=$(FUZZ_SECONDS) GROWTH_SEED=$(FUZZ_SEED) GROWTH_ONLY="$(FUZZ_ONLY)" \
+		PYTHONPATH=tests $(BIN)/python -m fuzz.growth_runs
 
 # Every attack of tests/fuzz/attacks.py on a server beside which another client reads.
 siege: $(READY)
@@ -79,8 +80,14 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(MAKE) --no-print-directory stubs
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/cython-lint ext
 	$(BIN)/lint-imports
+
+# The stubs of the compiled modules, held against the modules themselves.
+STUBS := $(patsubst src/pilothouse/%.pyi,pilothouse.%,$(wildcard src/pilothouse/_*.pyi))
+stubs: $(READY)
+	$(BIN)/stubtest --mypy-config-file pyproject.toml --ignore-missing-stub --ignore-disjoint-bases $(STUBS)
 
 # Ours and kube-apiserver on one etcd: PILOTHOUSE_REFERENCE=/path/to/kube-apiserver make test-interop
 test-interop: $(READY)

@@ -1,8 +1,8 @@
 """Build of the compiled hot path; everything else about the package stands in pyproject.toml.
 
-PILOTHOUSE_DEBUG=1 builds with checks of bounds, overflow and None, with assertions and without much optimization.
-PILOTHOUSE_SANITIZE=1 builds for AddressSanitizer and UndefinedBehaviorSanitizer (`make test-asan`).
-PILOTHOUSE_TRACE=1 builds modules whose lines coverage can count (`make coverage`).
+PILOTHOUSE_DEBUG=1 builds with checks of bounds, overflow and None, with assertions and without much
+optimization. PILOTHOUSE_SANITIZE=1 builds for AddressSanitizer and UndefinedBehaviorSanitizer (`make
+test-asan`). PILOTHOUSE_TRACE=1 builds modules whose lines coverage can count (`make coverage`).
 PILOTHOUSE_ONLY=_http1,_json builds just these modules (for work on one of them).
 """
 
@@ -48,7 +48,8 @@ DIRECTIVES = {
     "embedsignature": True,
     "linetrace": TRACE,
 }
-"""Of all modules: a `# cython:` line at the head of a file would win over them and switch checks off again."""
+"""Of all modules: a `# cython:` line at the head of a file would win over them and switch
+checks off again."""
 
 if SANITIZE:
     MODE, FLAGS = "asan", ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
@@ -59,8 +60,13 @@ elif DEBUG:
 else:
     MODE, FLAGS = "", ["-O2"]
 
-TRACE_MACROS = [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
-"""Lines are told to the old trace function (PEP 669's monitoring takes no plugin, and coverage needs Cython's)."""
+TRACE_MACROS: list[tuple[str, str | None]] = [
+    ("CYTHON_TRACE", "1"),
+    ("CYTHON_TRACE_NOGIL", "1"),
+    ("CYTHON_USE_SYS_MONITORING", "0"),
+]
+"""Lines are told to the old trace function (PEP 669's monitoring takes no plugin,
+and coverage needs Cython's)."""
 
 extensions = [
     Extension(

@@ -1,4 +1,4 @@
-"""Evaluation and compilation of expressions, beside plain Python and, where it is installed, cel-expr-python."""
+"""Evaluation and compilation of expressions, beside plain Python and cel-expr-python."""
 
 from typing import Any
 
@@ -10,8 +10,9 @@ from pilothouse.api.cel.schema_types import declare
 from pilothouse.api.cel.types import BOOL, DYN
 
 RULE = (
-    "object.metadata.name.startsWith('web') && has(object.spec.nodeSelector) && object.spec.restartPolicy == 'Always' "
-    "&& object.spec.replicas < 10 && !('skip' in object.metadata.labels)"
+    "object.metadata.name.startsWith('web') && has(object.spec.nodeSelector) "
+    "&& object.spec.restartPolicy == 'Always' && object.spec.replicas < 10 "
+    "&& !('skip' in object.metadata.labels)"
 )
 WALK = "object.spec.containers.all(c, c.image.startsWith('registry/') && c.name != '')"
 POD: dict[str, Any] = {

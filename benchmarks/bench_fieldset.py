@@ -31,7 +31,7 @@ def pod() -> Object:
         "metadata": {"name": "p", "namespace": "default", "labels": {"app": "web"}},
         "spec": spec,
     }
-    obj = codec.decode_value(raw, POD)[0]
+    obj: Object = codec.decode_value(raw, POD)[0]
     managed.update(None, obj, type=POD, manager="client", api_version="v1", now=NOW)
     return obj
 

@@ -1,4 +1,5 @@
-"""Method and path of a request to what it is about, compiled against the plain version kept here (pytest-benchmark)."""
+"""Method and path of a request to what it is about,
+compiled against the plain version kept here (pytest-benchmark)."""
 
 import re
 from typing import Any

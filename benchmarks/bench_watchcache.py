@@ -1,5 +1,6 @@
 """Lists and fan-out of the watch cache against plain Python: `pytest benchmarks/bench_watchcache.py`."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,10 @@ COUNT = 5000
 
 class Owner:
     revision = COUNT
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
 
     def joined(self, watcher: object, bookmarks: bool) -> None: ...
     def left(self, watcher: object) -> None: ...
@@ -59,7 +64,7 @@ def fields(obj: dict[str, Any]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def cache() -> ResourceCache:
-    made = ResourceCache(Owner(), P, fields, ("spec.nodeName",), 0)  # type: ignore[arg-type]
+    made = ResourceCache(Owner(), P, fields, ("spec.nodeName",), 0)
     made.load([Entry(f"{P}default/pod-{i:05}", pod(i), i + 1, i + 1) for i in range(COUNT)])
     return made
 

@@ -192,7 +192,8 @@ OPENAPI = {"/openapi/v2": "application/json", DOCUMENT: "application/json"}
 
 
 async def follow(server: Server) -> float:
-    """The longest time from the answer to a change to the first request for the group version's OpenAPI that shows it.
+    """The longest time from the answer to a change to the first request for the group version's OpenAPI
+    that shows it.
 
     A definition is made, gets another field and is deleted. The other documents must show it then too.
     """

@@ -1,10 +1,11 @@
-"""Flame graphs of the server while it answers one sort of request: what the time of a get, a list, a create, an event is.
+"""Flame graphs of the server while it answers one sort of request:
+what the time of a get, a list, a create, an event is.
 
     python benchmarks/flame.py --loadgen build/loadgen [--out docs] [STEP ...]
 
-Each step of the load generator (see versus.py) runs for some seconds against one server, which `py-spy` (extra `bench`)
-samples with its compiled frames. Frames are as wide as their share of the samples; those under a fifth of a percent are
-left out, which keeps a picture below 200 KB.
+Each step of the load generator (see versus.py) runs for some seconds against one server, which `py-spy`
+(extra `bench`) samples with its compiled frames. Frames are as wide as their share of the samples; those
+under a fifth of a percent are left out, which keeps a picture below 200 KB.
 """
 
 import argparse
@@ -49,7 +50,8 @@ class Frame:
 
 
 def names(stack: str) -> list[str]:
-    """The functions of a stack, outermost first, from the loop on; those of libraries without symbols by the library."""
+    """The functions of a stack, outermost first, from the loop on;
+    those of libraries without symbols by the library."""
     out = [""]
     for frame in stack.split(";"):
         name = re.sub(r":\d+\)$", ")", re.sub(r"^0x\w+ \((.*)\)$", r"\1", frame))
@@ -59,7 +61,8 @@ def names(stack: str) -> list[str]:
 
 
 def tree(raw: str) -> Frame:
-    """The frames of `py-spy record --format raw`: a stack a line, and how often it was seen; threads that wait left out."""
+    """The frames of `py-spy record --format raw`: a stack a line, and how often it was seen;
+    threads that wait left out."""
     root = Frame("all")
     for line in raw.splitlines():
         stack, _, count = line.rpartition(" ")
@@ -94,7 +97,8 @@ def picture(root: Frame, title: str) -> str:
     drawn = list(boxes(root, 0, 0, WIDTH / max(root.samples, 1)))
     bottom = (max(depth for _, _, depth, _ in drawn) + 1) * HEIGHT + 24
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{bottom}" viewBox="0 0 {WIDTH} {bottom}"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{bottom}"'
+        f' viewBox="0 0 {WIDTH} {bottom}"'
         f' font-family="monospace" font-size="11"><text x="4" y="14">{escape(title)}</text>'
     ]
     for frame, x, depth, width in drawn:
@@ -102,7 +106,8 @@ def picture(root: Frame, title: str) -> str:
         share = f"{frame.samples / root.samples:.1%}"
         shown = frame.name[: int((width - 4) / CHARACTER)] if width > 4 * CHARACTER else ""
         parts.append(
-            f'<g><title>{escape(frame.name)} {share}</title><rect x="{x:.1f}" y="{y}" width="{max(width - 0.4, 0.2):.1f}"'
+            f'<g><title>{escape(frame.name)} {share}</title><rect x="{x:.1f}" y="{y}"'
+            f' width="{max(width - 0.4, 0.2):.1f}"'
             f' height="{HEIGHT - 1}" fill="{COLOURS[sort_of(frame.name)]}"/>'
             + (f'<text x="{x + 2:.1f}" y="{y + 12}">{escape(shown)}</text>' if shown else "")
             + "</g>"

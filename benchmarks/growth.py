@@ -1,9 +1,10 @@
-"""What a server with more objects costs: memory, one object, a list by node, by label, and the start with all of them.
+"""What a server with more objects costs: memory, one object, a list by node, by label,
+and the start with all of them.
 
     python benchmarks/growth.py --loadgen build/loadgen [--markdown FILE] [PODS ...]
 
-Pods of 6 KB on the embedded store; a node has 1 of 500 of them, a label 1 of 100. CPU is the server's for one operation;
-for lists also for one pod in the answer, since a list costs what it returns.
+Pods of 6 KB on the embedded store; a node has 1 of 500 of them, a label 1 of 100. CPU is the server's for one
+operation; for lists also for one pod in the answer, since a list costs what it returns.
 """
 
 import argparse
@@ -24,7 +25,8 @@ HEAD = "| pods | memory | a pod | create | get | by node | a pod of it | by labe
 
 
 def run(args: argparse.Namespace, count: int) -> dict[str, float]:
-    """One server's life: microseconds of each step, megabytes with all pods, seconds until the next start is ready."""
+    """One server's life: microseconds of each step, megabytes with all pods,
+    seconds until the next start is ready."""
     with tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
         port = startup.free_port()

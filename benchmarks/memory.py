@@ -1,4 +1,5 @@
-"""Many ConfigMaps of 1 KB through a server's whole life with them: created, listed in pages, watched, deleted.
+"""Many ConfigMaps of 1 KB through a server's whole life with them:
+created, listed in pages, watched, deleted.
 
 usage: python benchmarks/memory.py [COUNT]
 """

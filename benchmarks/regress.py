@@ -2,11 +2,12 @@
 
     python benchmarks/regress.py [--update] [--allow 0.25]
 
-Times are ratios to a loop of plain Python and orjson that is timed beside each of them, so that they can be compared
-between machines and between hours of a shared one.
+Times are ratios to a loop of plain Python and orjson that is timed beside each of them,
+so that they can be compared between machines and between hours of a shared one.
 """
 
 import argparse
+import functools
 import json
 import pathlib
 import sys
@@ -47,11 +48,12 @@ def ratios() -> dict[str, float]:
     rig = Rig()
     out = {}
     for name, operation in OPERATIONS.items():
-        seconds(lambda run=operation: run(rig), WARM_UP)  # type: ignore[misc]
+        run = functools.partial(operation, rig)
+        seconds(run, WARM_UP)
         best = unit = float("inf")
         for _ in range(ROUNDS):
             unit = min(unit, seconds(calibrate, 200))
-            best = min(best, seconds(lambda run=operation: run(rig), TIMES))  # type: ignore[misc]
+            best = min(best, seconds(run, TIMES))
         out[name] = round(best / unit, 2)
     rig.close()
     return out

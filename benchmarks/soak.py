@@ -2,8 +2,8 @@
 
     python benchmarks/soak.py --loadgen build/loadgen [--minutes 20]
 
-Exits with 1 when memory moves by more than 5 % after the first five minutes, for which what has changed is kept for watches
-to resume from.
+Exits with 1 when memory moves by more than 5 % after the first five minutes,
+for which what has changed is kept for watches to resume from.
 """
 
 import argparse

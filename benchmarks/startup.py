@@ -1,4 +1,5 @@
-"""How long a server takes until it is ready, how much memory it has then, how long the package takes to import.
+"""How long a server takes until it is ready, how much memory it has then,
+how long the package takes to import.
 
 usage: python benchmarks/startup.py [ROUNDS]
 """

@@ -1,11 +1,14 @@
-"""Runs one load generator against this server, the floor of its stack and a kube-apiserver; prints a table, draws bars.
+"""Runs one load generator against this server, the floor of its stack and a kube-apiserver;
+prints a table, draws bars.
 
-    python benchmarks/versus.py --loadgen build/loadgen [--floor FLOOR.py] [--svg FILE] [--markdown FILE] [STEP ...]
+    python benchmarks/versus.py --loadgen build/loadgen [--floor FLOOR.py] [--svg FILE]
+        [--markdown FILE] [STEP ...]
 
-The load generator is a program that takes -server, -token, -pid, -pods, -seconds, -json and step names, and prints one
-JSON object a step. Without --floor that column is left out. PILOTHOUSE_REFERENCE names a kube-apiserver binary; it needs
-`etcd` on the path. CPU is that of the server's processes, divided by the operations; the server is pinned to one core and
-the load generator to another where there are two. Beside each figure of ours stands what is aimed at.
+The load generator is a program that takes -server, -token, -pid, -pods, -seconds, -json and step names, and
+prints one JSON object a step. Without --floor that column is left out. PILOTHOUSE_REFERENCE names a
+kube-apiserver binary; it needs `etcd` on the path. CPU is that of the server's processes, divided by the
+operations; the server is pinned to one core and the load generator to another where there are two. Beside
+each figure of ours stands what is aimed at.
 """
 
 import argparse
@@ -70,7 +73,8 @@ GOALS = {
 """Microseconds of CPU for one operation."""
 
 MEMORY_GOALS = (80, 140, 180, 0)
-"""Megabytes: empty, with 5,000 pods, after the whole run, and when the server had nothing to do for REST_SECONDS."""
+"""Megabytes: empty, with 5,000 pods, after the whole run,
+and when the server had nothing to do for REST_SECONDS."""
 
 REST_SECONDS = 35
 
@@ -80,7 +84,8 @@ READY_GOAL = 0.6
 
 @dataclass
 class Figures:
-    """What one server took: microseconds of CPU an operation by row, seconds to ready, megabytes four times."""
+    """What one server took: microseconds of CPU an operation by row, seconds to ready,
+    megabytes four times."""
 
     ready: float
     empty: float
@@ -133,7 +138,8 @@ def measure(
     path: str = "/readyz",
     rest: float = 0.0,
 ) -> Figures:
-    """Wait for a server that was just started, run the steps against it, then let it rest for some seconds."""
+    """Wait for a server that was just started, run the steps against it,
+    then let it rest for some seconds."""
     figures = Figures(wait_ready(url, process, path), 0)
     time.sleep(2)  # what a server does by itself after its start is over
     figures.empty = resident(process.pid)
@@ -243,7 +249,8 @@ def rows(results: dict[str, Figures]) -> Iterator[Row]:
 
 
 def markdown(results: dict[str, Figures]) -> str:
-    """A table: each figure of ours, bold when it misses its goal, and how many times as much the others take."""
+    """A table: each figure of ours, bold when it misses its goal,
+    and how many times as much the others take."""
     first, *others = results
     head = ["", first, "goal", *[cell for name in others for cell in (name, "ratio")]]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]

@@ -1,10 +1,12 @@
-"""Many watchers on one server: memory for each, how long an event takes to reach all, what others notice meanwhile.
+"""Many watchers on one server: memory for each, how long an event takes to reach all,
+what others notice meanwhile.
 
 usage: python benchmarks/watchers.py [WATCHERS]
 
-Each watcher is a TLS connection of its own that watches the config maps of one namespace with a bearer token. They live in
-a second process, the requests of the bystander in a third. `Bare` says what the same connections cost a server of uvloop
-and TLS that answers each with one head and does nothing else: what is above it is ours.
+Each watcher is a TLS connection of its own that watches the config maps of one namespace with a bearer
+token. They live in a second process, the requests of the bystander in a third. `Bare` says what the same
+connections cost a server of uvloop and TLS that answers each with one head and does nothing else: what is
+above it is ours.
 """
 
 import asyncio
@@ -103,7 +105,8 @@ class Bare(asyncio.Protocol):
 
 
 def bare(pipe: Pipe, directory: str, count: int) -> None:
-    """A server of `Bare` with the same certificate; sends its port, then what the connections cost when asked."""
+    """A server of `Bare` with the same certificate;
+    sends its port, then what the connections cost when asked."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + 1000, count + 1000))
     pid = os.getpid()
 
@@ -171,7 +174,8 @@ async def write(port: int, directory: str, names: list[str]) -> float:
 
 
 def measure(count: int = WATCHERS) -> dict[str, float]:
-    """KB of the server for each idle watcher, seconds for one and for several events to reach all, p99 of a GET in ms."""
+    """KB of the server for each idle watcher, seconds for one and for several events to reach all,
+    p99 of a GET in ms."""
     spawn = multiprocessing.get_context("spawn")
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + 1000, count + 1000))
     with tempfile.TemporaryDirectory() as directory:

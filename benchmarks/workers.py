@@ -1,13 +1,14 @@
 """How much more two workers answer than one: GETs over etcd, each worker held to a share of a core.
 
-    python benchmarks/workers.py --loadgen PROGRAM [--share 0.3] [--seconds 6] [--rounds 3] [--connections 128]
+    python benchmarks/workers.py --loadgen PROGRAM [--share 0.3] [--seconds 6] [--rounds 3]
+        [--connections 128]
 
-On a machine with few cores the load generator competes with the servers, so that two of them can not show what they are
-worth. Here each worker has a cgroup that gives it a share of a core, no more and no less; etcd and the load generator have
-the rest, and what all of them used is shown. The load generator is the program that versus.py takes. GETs carry no
-resourceVersion: each waits for a read of etcd's revision, which all share that a worker has in hand at that moment. With
-few connections two workers share less than one does, so that many are what shows the worth of a second one. It needs root,
-for the cgroups, and `etcd` on the path.
+On a machine with few cores the load generator competes with the servers, so that two of them can not show
+what they are worth. Here each worker has a cgroup that gives it a share of a core, no more and no less; etcd
+and the load generator have the rest, and what all of them used is shown. The load generator is the program
+that versus.py takes. GETs carry no resourceVersion: each waits for a read of etcd's revision, which all share
+that a worker has in hand at that moment. With few connections two workers share less than one does, so that
+many are what shows the worth of a second one. It needs root, for the cgroups, and `etcd` on the path.
 """
 
 import argparse
@@ -35,7 +36,8 @@ V1, V2 = pathlib.Path("/sys/fs/cgroup/cpu"), pathlib.Path("/sys/fs/cgroup")
 
 @dataclass
 class Row:
-    """One run: GETs a second, cores used by each worker and by the load generator, connections of each worker."""
+    """One run: GETs a second, cores used by each worker and by the load generator,
+    connections of each worker."""
 
     rate: float
     cores: list[float]

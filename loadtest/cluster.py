@@ -1,4 +1,5 @@
-"""What a real cluster asks of its API server: kubelets, controllers, people, and those who overdo it. For Locust.
+"""What a real cluster asks of its API server: kubelets, controllers, people,
+and those who overdo it. For Locust.
 
 usage: make load-ha (against `make ha`), or
        locust -f loadtest/cluster.py --headless -u 40 -r 10 -t 60s [Kubelet Controller ...]

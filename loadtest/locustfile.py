@@ -1,8 +1,8 @@
 """A bounded mix of everyday requests against the server of `make run`, for Locust.
 
 usage: make load, or locust -f loadtest/locustfile.py --headless with your own numbers.
-Only loopback addresses are accepted, the number of users is bounded, and everything happens in one namespace that is
-deleted at the end.
+Only loopback addresses are accepted, the number of users is bounded,
+and everything happens in one namespace that is deleted at the end.
 """
 
 import os

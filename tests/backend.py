@@ -27,7 +27,7 @@ class Backend:
         self.authority = Authority.create("backend")
         self.address = address
         self.clients_ca = clients_of.ca if clients_of is not None else b""
-        self.ca = _pem(self.authority.certificate)
+        self.ca: bytes = _pem(self.authority.certificate)
         self.hosts = hosts
         self.folder = folder
         self.handler = handler

@@ -43,7 +43,7 @@ def rig(runner: asyncio.Runner) -> Iterator[Any]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     runner = pyfuncitem.funcargs.get("runner")
-    if runner is None or not inspect.iscoroutinefunction(pyfuncitem.obj):
+    if not isinstance(runner, asyncio.Runner) or not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     names = inspect.signature(pyfuncitem.obj).parameters
     runner.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))

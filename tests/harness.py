@@ -193,7 +193,8 @@ class Rig:
             named.setdefault("content-type", "application/json")
         return Request(method, target, named, list(named.items()), data)
 
-    def handle(self, *args: Any, **kwargs: Any) -> Response | Awaitable[Response]:
+    def handle(self, *args: Any, **kwargs: Any) -> Any:
+        """What the pipeline says at once: a Response, or an awaitable of one. The test knows which."""
         return self.pipeline.handle(self.request(*args, **kwargs))
 
     async def respond(self, *args: Any, **kwargs: Any) -> Response:
@@ -257,10 +258,12 @@ class Rig:
         return answer.stream
 
     async def namespace(self, name: str) -> Object:
-        return await self.ok("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        made: Object = await self.ok("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        return made
 
     async def config_map(self, name: str, **members: Any) -> Object:
-        return await self.ok("POST", CONFIG_MAPS, config_map(name, **members))
+        made: Object = await self.ok("POST", CONFIG_MAPS, config_map(name, **members))
+        return made
 
     def client(self, manager: str = "test") -> Client:
         return client_for(self.registry, self.services, manager, self.chain)

@@ -1,15 +1,17 @@
 """Errors as Status objects, in upstream's words."""
 
+from typing import Any
+
 import pytest
 
 from pilothouse import errors
 
 
-def all_classes(base=errors.StatusError):
+def all_classes(base: type[errors.StatusError] = errors.StatusError) -> set[type[errors.StatusError]]:
     return {base}.union(*(all_classes(sub) for sub in base.__subclasses__()))
 
 
-def test_a_status_leaves_out_what_is_empty():
+def test_a_status_leaves_out_what_is_empty() -> None:
     assert errors.Unknown("bare").status() == {
         "kind": "Status",
         "apiVersion": "v1",
@@ -32,15 +34,15 @@ def test_a_status_leaves_out_what_is_empty():
     assert status["details"] == {}
 
 
-def test_details_are_a_copy():
+def test_details_are_a_copy() -> None:
     details = {"name": "a"}
     err = errors.Conflict("c", details=details)
     err.status()["details"]["name"] = "b"
     assert details == {"name": "a"} and str(err) == "c"
 
 
-@pytest.mark.parametrize("kind", sorted(all_classes(), key=lambda c: c.__name__), ids=lambda c: c.__name__)
-def test_every_class_has_a_code_of_http(kind):
+@pytest.mark.parametrize("kind", sorted(all_classes(), key=str), ids=lambda c: c.__name__)
+def test_every_class_has_a_code_of_http(kind: Any) -> None:
     assert 400 <= kind.code < 600
     assert kind("x").status()["code"] == kind.code
     assert isinstance(kind.reason, str)
@@ -78,12 +80,12 @@ def test_every_class_has_a_code_of_http(kind):
         (errors.forbidden("", "", "", "why"), 403, "forbidden: why", {}),
     ],
 )
-def test_the_usual_ones(err, code, message, details):
+def test_the_usual_ones(err: Any, code: int, message: str, details: dict[str, Any]) -> None:
     status = err.status()
     assert (status["code"], status["message"], status["details"]) == (code, message, details)
 
 
-def cause(field, message="Required value"):
+def cause(field: Any, message: str = "Required value") -> dict[str, Any]:
     return {"reason": "FieldValueRequired", "message": message, "field": field}
 
 
@@ -96,13 +98,13 @@ def cause(field, message="Required value"):
         ([cause("a"), cause("a")], ": a: Required value"),
     ],
 )
-def test_causes(causes, tail):
+def test_causes(causes: list[Any], tail: str) -> None:
     err = errors.invalid("", "Pod", "p", causes)
     assert err.message == f'Pod "p" is invalid{tail}'
     assert err.status()["details"] == {"name": "p", "kind": "Pod", "causes": causes}
 
 
-def test_an_expired_list_may_go_on():
+def test_an_expired_list_may_go_on() -> None:
     err = errors.Expired("too old")
     assert err.status()["metadata"] == {}
     err.continue_token = "t"

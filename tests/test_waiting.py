@@ -11,7 +11,7 @@ from pilothouse.waiting import as_task, in_task
 
 
 async def begun(
-    coro: Coroutine[Any, Any, Any], then: Callable[[asyncio.Task[Any]], None] | None = None
+    coro: Coroutine[Any, Any, Any], then: Callable[[asyncio.Task[Any]], object] | None = None
 ) -> Any:
     """Begin a coroutine in a callback of the loop, as the parser does, and wait for its task."""
     loop = asyncio.get_running_loop()
@@ -128,7 +128,7 @@ def test_an_early_cancel_of_what_waits_for_a_turn(first: Callable[[], Awaitable[
             cleared.append(True)
 
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(begun(outer(), lambda task: task.cancel() and None))
+        asyncio.run(begun(outer(), lambda task: task.cancel()))
     assert cleared == [True]
 
 
@@ -142,4 +142,4 @@ def test_a_cancel_may_be_taken_back() -> None:
             task.uncancel()
         return await asyncio.sleep(0, "done")
 
-    assert asyncio.run(begun(stubborn(), lambda task: task.cancel() and None)) == "done"
+    assert asyncio.run(begun(stubborn(), lambda task: task.cancel())) == "done"

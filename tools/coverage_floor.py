@@ -4,8 +4,8 @@
 
 A report is written by `coverage json`. A line of the floor is a folder and the least percentage of lines and
 branches that tests reach in it; after the word `each` it counts for every file of the folder. A folder that
-has risen gets its new floor at once, a little below the measurement, for timing decides what some tests reach.
-Ends with 1 when something is below the floor or was not measured.
+has risen gets its new floor at once, a little below the measurement,
+for timing decides what some tests reach. Ends with 1 when something is below the floor or was not measured.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Coverage plugin: counts the lines of compiled modules that were built with PILOTHOUSE_TRACE=1.
 
-Cython's own plugin looks for the C file beside the source and fails when the first line that runs stands in an
-included file; here the C files of the build say which lines there are.
+Cython's own plugin looks for the C file beside the source and fails when the first line that runs stands in
+an included file; here the C files of the build say which lines there are.
 """
 
 import functools

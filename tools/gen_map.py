@@ -36,7 +36,8 @@ def about(path: pathlib.Path) -> str:
         )
         said = re.sub(r"^# ", "", found[1], flags=re.M) if found else ""
     if not said and path.suffix == ".pxi":
-        said = f"Included by {' and '.join(p.name for p in sorted(path.parent.glob('*.p*')) if _includes(p, path))}."
+        users = [p.name for p in sorted(path.parent.glob("*.p*")) if _includes(p, path)]
+        said = f"Included by {' and '.join(users)}."
     if not said and path.suffix == ".pxd":
         said = "What other compiled modules may cimport."
     first = " ".join(said.split("\n\n")[0].split())

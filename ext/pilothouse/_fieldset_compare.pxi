@@ -1,4 +1,5 @@
-# Part of _fieldset.pyx, whose Node it walks: the set of a value (from_object) and what differs between two (compare).
+# Part of _fieldset.pyx, whose Node it walks: the set of a value (from_object) and what differs between
+# two (compare).
 
 
 # Values are tested for equality before their members are compared, because nearly all are equal. Testing at each level

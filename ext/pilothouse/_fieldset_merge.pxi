@@ -1,4 +1,5 @@
-# Part of _fieldset.pyx, whose Node it walks: values changed by sets and by configurations (remove, merge, reconcile).
+# Part of _fieldset.pyx, whose Node it walks: values changed by sets and by configurations (remove, merge,
+# reconcile).
 
 
 def with_named_members(type, dict fields):

@@ -370,7 +370,9 @@ cdef class Connection(Answers):
         return refusal
 
     cdef send_continue(self):
-        if self.owes_continue and self.admitted and self.current is None and not self.waiting and not self.pump.paused:
+        if not (self.owes_continue and self.admitted):
+            return
+        if self.current is None and not self.waiting and not self.pump.paused:
             self.owes_continue = False
             self.hand_over(CONTINUE)
 
@@ -536,4 +538,6 @@ cdef class Connection(Answers):
         if method is None:
             raw = self.parser.get_method()
             method = METHODS.get(raw) or raw.decode()
-        return Request(method, self.target, self.headers, self.all_headers, body, self.peer, self.certificates, keep)
+        return Request(
+            method, self.target, self.headers, self.all_headers, body, self.peer, self.certificates, keep
+        )

@@ -1,6 +1,6 @@
 import asyncio
+import ssl
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from pilothouse._budgets import Bodies, Unfinished
 from pilothouse._pump import Stream
@@ -27,7 +27,7 @@ class Service:
         *,
         too_large: Response,
         compress: Callable[[Stream, Iterable[bytes]], None],
-        peer_chain: Callable[[Any], tuple[bytes, ...]],
+        peer_chain: Callable[[ssl.SSLObject], tuple[bytes, ...]],
         max_header_bytes: int,
         max_body_bytes: int,
         body_budget: int,

@@ -1,12 +1,13 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import TypeVar
 
 from pilothouse._json import Encoded
 
+_E = TypeVar("_E", bound=Encoded)
+
 class ListBody:
     size: int
-    def __init__(
-        self, prefix: bytes, entries: Sequence[Encoded], suffix: bytes, typed: bool = False
-    ) -> None: ...
+    def __init__(self, prefix: bytes, entries: list[_E], suffix: bytes, typed: bool = False) -> None: ...
     def __iter__(self) -> Iterator[bytes]: ...
     def gzip(self) -> Packing: ...
 

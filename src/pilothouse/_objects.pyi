@@ -1,19 +1,29 @@
+from asyncio import AbstractEventLoop
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TypeAlias, type_check_only
 
 from pilothouse._entry import Entry
 from pilothouse._selectors import Selector
-from pilothouse.storage.watchcache import Cacher
+from pilothouse._watchers import Watcher
 
-Entries = list[Entry]
-Keys = list[str]
+_Entries: TypeAlias = list[Entry]
+_Keys: TypeAlias = list[str]
+
+@type_check_only
+class Owner(Protocol):
+    # What a cache asks of the watch cache; `revision` is the newest that all caches have taken in.
+    revision: int
+    @property
+    def loop(self) -> AbstractEventLoop: ...
+    def joined(self, watcher: Watcher, bookmarks: bool) -> None: ...
+    def left(self, watcher: Watcher) -> None: ...
 
 class Listing:
-    entries: Entries
+    entries: _Entries
     revision: int
     more: bool
     remaining: int
-    def __init__(self, entries: Entries, revision: int, more: bool, remaining: int) -> None: ...
+    def __init__(self, entries: _Entries, revision: int, more: bool, remaining: int) -> None: ...
 
 class Objects:
     prefix: str
@@ -22,7 +32,7 @@ class Objects:
     oldest: int
     def __init__(
         self,
-        owner: Cacher,
+        owner: Owner,
         prefix: str,
         extract: Callable[[dict[str, Any]], dict[str, str]],
         indexed_fields: tuple[str, ...],
@@ -31,7 +41,7 @@ class Objects:
     @property
     def count(self) -> int: ...
     @property
-    def keys(self) -> Keys: ...
+    def keys(self) -> _Keys: ...
     def get(self, key: str) -> Entry | None: ...
     def list(
         self,
@@ -42,4 +52,4 @@ class Objects:
         limit: int = 0,
         at: int = 0,
     ) -> Listing: ...
-    def load(self, entries: Entries) -> None: ...
+    def load(self, entries: _Entries) -> None: ...

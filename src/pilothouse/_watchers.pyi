@@ -1,12 +1,19 @@
-from typing import Any, Protocol
+from typing import Any, Protocol, type_check_only
 
 from pilothouse._entry import Entry
+from pilothouse._selectors import Selector
+from pilothouse.server.request import Stream
 
+@type_check_only
 class Encoder(Protocol):
+    # Makes the bytes of a watch's events; encoders with equal keys make equal bytes.
     @property
     def key(self) -> object: ...
     def encode(self, kind: str, value: bytes, entry: Any) -> bytes: ...
     def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> bytes: ...
+
+@type_check_only
+class _Watchers: ...
 
 class Watcher:
     scope: str
@@ -15,6 +22,16 @@ class Watcher:
     revision: int
     stopped: bool
     slot: int
+    def __init__(
+        self,
+        watchers: _Watchers,
+        scope: str,
+        name: str | None,
+        selector: Selector | None,
+        since: int,
+        encoder: Encoder,
+        sink: Stream,
+    ) -> None: ...
     def initial(self, entries: list[Entry]) -> None: ...
     def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> None: ...
     def send(self, data: bytes) -> None: ...

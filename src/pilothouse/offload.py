@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from pilothouse import errors
 
@@ -53,14 +53,14 @@ class _Stopped(BaseException):
     """Raised inside a step that has used up its time. It is no Exception, so that `except Exception` does not catch it."""
 
 
-class _Step:
+class _Step(Generic[T]):
     """One call that a thread runs; its outcome goes to a future of the loop."""
 
-    def __init__(self, work: "Work", call: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, work: "Work", call: Callable[[], T | None], loop: asyncio.AbstractEventLoop) -> None:
         self.work = work
         self.call = call
         self.loop = loop
-        self.future: asyncio.Future[Any] = loop.create_future()
+        self.future: asyncio.Future[T] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
         self._lock = threading.Lock()
         self._thread = 0
@@ -218,10 +218,10 @@ class Offload:
     def __init__(self) -> None:
         self._threads: list[threading.Thread] = []
         self._wake = threading.Condition()
-        self._ready: deque[_Step] = deque()
+        self._ready: deque[_Step[Any]] = deque()
         self._closed = False
-        self._steps: dict[str, deque[_Step]] = {}  # by user, those that wait for a thread
-        self._running: dict[_Step, None] = {}
+        self._steps: dict[str, deque[_Step[Any]]] = {}  # by user, those that wait for a thread
+        self._running: dict[_Step[Any], None] = {}
         self._waiting: dict[str, deque[tuple[Work, int, asyncio.Future[None]]]] = {}  # for room, by user
         self._in: dict[str, int] = {}
         self._queued: dict[str, int] = {}
@@ -334,7 +334,7 @@ class Offload:
         finally:
             del step  # its future holds the error, which leads back to this frame
 
-    def _drop(self, step: _Step) -> None:
+    def _drop(self, step: _Step[Any]) -> None:
         waiting = self._steps.get(step.work.user)
         if waiting is not None and step in waiting:
             waiting.remove(step)
@@ -355,7 +355,7 @@ class Offload:
                 self._steps[user] = steps
             self._begin(step)
 
-    def _begin(self, step: _Step) -> None:
+    def _begin(self, step: _Step[Any]) -> None:
         if not self._running:
             sys.setswitchinterval(SWITCH)
             self._timer = step.loop.call_later(LOOK, self._look)
@@ -368,7 +368,7 @@ class Offload:
             self._ready.append(step)
             self._wake.notify()
 
-    def _ended(self, step: _Step) -> None:
+    def _ended(self, step: _Step[Any]) -> None:
         del self._running[step]
         step.ended.set_result(None)
         self._dispatch()

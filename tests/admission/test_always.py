@@ -1,5 +1,7 @@
 """One plugin lets everything pass, the other nothing."""
 
+import asyncio
+
 import pytest
 from harness import CONFIG_MAPS, Rig, config_map
 
@@ -10,8 +12,8 @@ from pilothouse.storage.memory import MemoryStorage
 TEXT = 'configmaps "a" is forbidden: admission control is denying all modifications'
 
 
-def test_nothing_is_written(runner):
-    async def main():
+def test_nothing_is_written(runner: asyncio.Runner) -> None:
+    async def main() -> None:
         storage = MemoryStorage()
         async with Rig([AlwaysAdmit()], storage=storage) as rig:
             await rig.config_map("a")
@@ -23,7 +25,7 @@ def test_nothing_is_written(runner):
     runner.run(main())
 
 
-async def test_both_halves_refuse(rig):
+async def test_both_halves_refuse(rig: Rig) -> None:
     asked = rig.attributes(config_map("a"), resource=("", "v1", "configmaps"))
     for half in (AlwaysDeny().mutate, AlwaysDeny().validate):
         with pytest.raises(errors.Forbidden) as caught:

@@ -1,7 +1,9 @@
 """Images are pulled for every pod anew."""
 
+from typing import Any
+
 import pytest
-from harness import pod
+from harness import Rig, pod
 
 from pilothouse import errors
 from pilothouse.admission.alwayspullimages import AlwaysPullImages
@@ -9,17 +11,17 @@ from pilothouse.admission.alwayspullimages import AlwaysPullImages
 KINDS = ("initContainers", "containers", "ephemeralContainers")
 
 
-def with_policies(*policies):
+def with_policies(*policies: Any) -> Any:
     """A pod with a container of each policy in each list."""
     named = [{"name": f"c{n}", "image": "i", "imagePullPolicy": policy} for n, policy in enumerate(policies)]
     return pod("p", spec={kind: [dict(one) for one in named] for kind in KINDS})
 
 
-def policies(obj):
+def policies(obj: Any) -> Any:
     return {container.get("imagePullPolicy") for kind in KINDS for container in obj["spec"].get(kind, ())}
 
 
-async def test_every_container(rig):
+async def test_every_container(rig: Rig) -> None:
     obj = with_policies("Never", "IfNotPresent", "Always")
     AlwaysPullImages().mutate(rig.attributes(obj))
     assert policies(obj) == {"Always"}
@@ -27,14 +29,14 @@ async def test_every_container(rig):
 
 
 @pytest.mark.parametrize(("image", "expected"), [("i", {"Never"}), ("new", {"Always"})])
-async def test_updates_count_where_they_bring_an_image(rig, image, expected):
+async def test_updates_count_where_they_bring_an_image(rig: Rig, image: str, expected: set[str]) -> None:
     old, new = with_policies("Never"), with_policies("Never")
     new["spec"]["containers"][0]["image"] = image
     AlwaysPullImages().mutate(rig.attributes(new, old))
     assert policies(new) == expected
 
 
-async def test_what_a_later_plugin_has_changed(rig):
+async def test_what_a_later_plugin_has_changed(rig: Rig) -> None:
     obj = pod("p", spec={"initContainers": [{"name": "i", "imagePullPolicy": "Never"}]})
     with pytest.raises(errors.Unknown) as caught:
         AlwaysPullImages().validate(rig.attributes(obj))
@@ -46,7 +48,7 @@ async def test_what_a_later_plugin_has_changed(rig):
     AlwaysPullImages().validate(rig.attributes(obj, obj))
 
 
-async def test_what_it_looks_at(rig):
+async def test_what_it_looks_at(rig: Rig) -> None:
     wants = AlwaysPullImages().wants
     assert wants(rig.attributes({})) and wants(rig.attributes({}, {}))
     assert not wants(rig.attributes({}, {}, subresource="status"))

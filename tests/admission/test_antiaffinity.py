@@ -1,7 +1,9 @@
 """Pods keep others off their node only."""
 
+from typing import Any
+
 import pytest
-from harness import pod
+from harness import Rig, pod
 
 from pilothouse import errors
 from pilothouse.admission.antiaffinity import LimitPodHardAntiAffinityTopology
@@ -10,7 +12,7 @@ PLUGIN = LimitPodHardAntiAffinityTopology()
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
-def repelling(*keys, kind=REQUIRED):
+def repelling(*keys: Any, kind: str = REQUIRED) -> Any:
     return pod("p", spec={"affinity": {"podAntiAffinity": {kind: [{"topologyKey": key} for key in keys]}}})
 
 
@@ -24,12 +26,12 @@ def repelling(*keys, kind=REQUIRED):
         repelling("zone", kind="preferredDuringSchedulingIgnoredDuringExecution"),
     ],
 )
-async def test_what_is_allowed(rig, obj):
+async def test_what_is_allowed(rig: Rig, obj: Any) -> None:
     assert PLUGIN.wants(rig.attributes(obj))
     PLUGIN.validate(rig.attributes(obj))
 
 
-async def test_a_whole_zone(rig):
+async def test_a_whole_zone(rig: Rig) -> None:
     with pytest.raises(errors.Forbidden) as caught:
         PLUGIN.validate(rig.attributes(repelling("kubernetes.io/hostname", "zone")))
     assert caught.value.message == (

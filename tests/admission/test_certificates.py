@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from harness import Rig
 
 from pilothouse import errors
 from pilothouse.admission.certificates import (
@@ -25,7 +27,7 @@ RESOURCE = ("certificates.k8s.io", "v1", "certificatesigningrequests")
 KEY = ec.generate_private_key(ec.SECP256R1())
 
 
-def request(signer="example.com/s", *organizations):
+def request(signer: str = "example.com/s", *organizations: Any) -> dict[str, Any]:
     subject = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, o) for o in organizations]
     csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject)).sign(KEY, hashes.SHA256())
     pem = base64.b64encode(csr.public_bytes(Encoding.PEM)).decode()
@@ -35,22 +37,22 @@ def request(signer="example.com/s", *organizations):
 class Authorizer:
     """Allows what is listed."""
 
-    def __init__(self, *allowed):
+    def __init__(self, *allowed: Any) -> None:
         self.allowed = allowed
 
-    async def authorize(self, asked):
+    async def authorize(self, asked: Any) -> Decision:
         assert (asked.group, asked.resource, asked.is_resource) == ("certificates.k8s.io", "signers", True)
         return Decision(allowed=(asked.verb, asked.name) in self.allowed)
 
 
-def attributes(rig, new, old, subresource):
+def attributes(rig: Rig, new: Any, old: Any, subresource: Any) -> Any:
     a = rig.attributes(new, old, resource=RESOURCE, subresource=subresource)
     a.user = User("jane")
     return a
 
 
 @pytest.mark.parametrize("scope", ["example.com/s", "example.com/*"])
-async def test_approving_takes_the_right_for_the_signer(rig, scope):
+async def test_approving_takes_the_right_for_the_signer(rig: Rig, scope: str) -> None:
     a = attributes(rig, request(), request(), "approval")
     plugin = CertificateApproval(Authorizer(("approve", scope)))
     assert plugin.wants(a)
@@ -63,7 +65,7 @@ async def test_approving_takes_the_right_for_the_signer(rig, scope):
     assert not plugin.wants(attributes(rig, request(), request(), "status"))
 
 
-async def test_signing_takes_the_right_for_the_signer(rig):
+async def test_signing_takes_the_right_for_the_signer(rig: Rig) -> None:
     plugin = CertificateSigning(Authorizer(("sign", "example.com/s")))
     signed = request() | {"status": {"certificate": "eA=="}}
     a = attributes(rig, signed, request(), "status")
@@ -75,7 +77,7 @@ async def test_signing_takes_the_right_for_the_signer(rig):
     assert plugin.validate(a) is None
 
 
-async def test_no_client_certificate_for_masters(rig):
+async def test_no_client_certificate_for_masters(rig: Rig) -> None:
     plugin = CertificateSubjectRestriction()
     bad = rig.attributes(request(CLIENT_SIGNER, "dev", "system:masters"), resource=RESOURCE)
     assert plugin.wants(bad)
@@ -85,7 +87,7 @@ async def test_no_client_certificate_for_masters(rig):
     plugin.validate(rig.attributes(request("example.com/s", "system:masters"), resource=RESOURCE))
 
 
-def bundle(signer, **metadata):
+def bundle(signer: Any, **metadata: Any) -> dict[str, Any]:
     return {"metadata": {"name": "b", **metadata}, "spec": {"signerName": signer} if signer else {}}
 
 
@@ -101,7 +103,9 @@ def bundle(signer, **metadata):
         (bundle("a.b/c", finalizers=["a.b/c"]), bundle("a.b/c", ownerReferences=[{"uid": "u"}]), (), True),
     ],
 )
-async def test_who_attests(rig, new, old, allowed, passes):
+async def test_who_attests(
+    rig: Rig, new: Any, old: Any, allowed: list[tuple[str, str]] | tuple[Any, ...], passes: bool
+) -> None:
     asked = attributes(rig, new, old, "")
     asked.resource = replace(
         asked.resource, plural="clustertrustbundles"

@@ -1,45 +1,49 @@
 """The order of plugins, and refusals that stop the chain."""
 
 import asyncio
+from typing import Any
 
 import pytest
+from harness import Rig
 
 from pilothouse import errors
 from pilothouse.admission.chain import Chain, Plugin
 
 
 class Noted(Plugin):
-    def __init__(self, name, log, *, wanted=True, error=None, waits=False):
+    def __init__(
+        self, name: str, log: Any, *, wanted: bool = True, error: Any = None, waits: bool = False
+    ) -> None:
         self.name, self.log = name, log
         self.wanted, self.error, self.waits = wanted, error, waits
 
-    def wants(self, a):
+    def wants(self, a: Any) -> Any:
         return self.wanted
 
-    def _run(self, half):
+    def _run(self, half: Any) -> Any:
         self.log.append(f"{self.name} {half}")
         if self.error:
             raise self.error
         return self._later(half) if self.waits else None
 
-    async def _later(self, half):
+    async def _later(self, half: Any) -> None:
         await asyncio.sleep(0)
         self.log.append(f"{self.name} waited")
 
-    def mutate(self, a):
+    def mutate(self, a: Any) -> Any:
         return self._run("mutates")
 
-    def validate(self, a):
+    def validate(self, a: Any) -> Any:
         return self._run("validates")
 
 
 class Mutator(Plugin):
-    def mutate(self, a):
+    def mutate(self, a: Any) -> None:
         return None
 
 
-async def test_plugins_run_in_order(rig):
-    log = []
+async def test_plugins_run_in_order(rig: Rig) -> None:
+    log: list[Any] = []
     chain = Chain([Noted("a", log), Noted("b", log, waits=True), Noted("c", log)])
     attributes = rig.attributes({"metadata": {"name": "x"}})
     await chain.mutate(attributes)
@@ -56,21 +60,21 @@ async def test_plugins_run_in_order(rig):
     ]
 
 
-async def test_a_refusal_ends_it(rig):
-    log = []
+async def test_a_refusal_ends_it(rig: Rig) -> None:
+    log: list[Any] = []
     chain = Chain([Noted("a", log, error=errors.Forbidden("no")), Noted("b", log)])
     with pytest.raises(errors.Forbidden):
         await chain.mutate(rig.attributes({"metadata": {}}))
     assert log == ["a mutates"]
 
 
-async def test_who_does_not_want_is_not_asked(rig):
-    log = []
+async def test_who_does_not_want_is_not_asked(rig: Rig) -> None:
+    log: list[Any] = []
     await Chain([Noted("a", log, wanted=False)]).validate(rig.attributes({"metadata": {}}))
     assert log == []
 
 
-def test_a_plugin_takes_part_in_the_halves_that_it_has():
+def test_a_plugin_takes_part_in_the_halves_that_it_has() -> None:
     chain = Chain([Mutator(), Plugin()])
     assert [type(p) for p in chain.mutators] == [Mutator] and chain.validators == []
     assert len(chain.plugins) == 2
@@ -85,7 +89,7 @@ def test_a_plugin_takes_part_in_the_halves_that_it_has():
         ("", {}, 'pods "Unknown"'),
     ],
 )
-async def test_a_refusal_names_the_object(rig, name, metadata, shown):
+async def test_a_refusal_names_the_object(rig: Rig, name: str, metadata: dict[str, Any], shown: str) -> None:
     err = rig.attributes({"metadata": metadata}, name=name).refuse("because")
     assert err.message == f"{shown} is forbidden: because"
     assert err.details["kind"] == "pods"

@@ -1,6 +1,8 @@
 """The file of --admission-control-config-file."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,11 +11,11 @@ from pilothouse.admission.configuration import ConfigurationError, load
 HEAD = "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\n"
 
 
-def test_no_file():
+def test_no_file() -> None:
     assert load("").section("PodSecurity") is None
 
 
-def test_inline_and_in_a_file(tmp_path):
+def test_inline_and_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text("limits: []\n")
     (tmp_path / "config.yaml").write_text(
         HEAD
@@ -24,7 +26,7 @@ def test_inline_and_in_a_file(tmp_path):
     assert [found.section(name) for name in "ABCD"] == [{"kind": "K"}, {"limits": []}, None, None]
 
 
-def test_json_of_the_old_version(tmp_path):
+def test_json_of_the_old_version(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
     plugins = [{"name": "A", "configuration": {"a": 1}}]
     config = {"apiVersion": "apiserver.k8s.io/v1alpha1", "kind": "AdmissionConfiguration", "plugins": plugins}
@@ -32,7 +34,7 @@ def test_json_of_the_old_version(tmp_path):
     assert load(str(path)).section("A") == {"a": 1}
 
 
-def test_a_file_that_is_the_configuration_of_one_plugin(tmp_path):
+def test_a_file_that_is_the_configuration_of_one_plugin(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("podNodeSelectorPluginConfig:\n  clusterDefaultNodeSelector: a=b\n")
     assert load(str(path)).section("PodNodeSelector") == {
@@ -59,7 +61,7 @@ def test_a_file_that_is_the_configuration_of_one_plugin(tmp_path):
         (HEAD + "plugins: [1]\n", "plugins[0]: it must be an object"),
     ],
 )
-def test_what_is_wrong(tmp_path, text, part):
+def test_what_is_wrong(tmp_path: Path, text: Any, part: str) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(text)
     with pytest.raises(ConfigurationError) as caught:
@@ -67,6 +69,6 @@ def test_what_is_wrong(tmp_path, text, part):
     assert part in str(caught.value)
 
 
-def test_a_file_that_is_missing():
+def test_a_file_that_is_missing() -> None:
     with pytest.raises(ConfigurationError, match="unable to read admission control configuration"):
         load("/absent")

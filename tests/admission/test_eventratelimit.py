@@ -1,6 +1,9 @@
 """Events that come too fast are refused."""
 
+from typing import Any
+
 import pytest
+from harness import Rig
 
 from pilothouse import errors
 from pilothouse.admission.configuration import ConfigurationError
@@ -10,23 +13,25 @@ from pilothouse.api.identity import User
 EVENTS = ("", "v1", "events")
 
 
-def section(*limits):
+def section(*limits: Any) -> dict[str, Any]:
     return {"apiVersion": VERSIONS[0], "kind": "Configuration", "limits": list(limits)}
 
 
-def limit(kind, qps=1, burst=2, **more):
+def limit(kind: str, qps: int = 1, burst: int = 2, **more: Any) -> dict[str, Any]:
     return {"type": kind, "qps": qps, "burst": burst, **more}
 
 
 class Limited:
     """A plugin with a clock that the test moves."""
 
-    def __init__(self, rig, *limits):
+    def __init__(self, rig: Rig, *limits: Any) -> None:
         self.rig = rig
         self.now = 100.0
         self.plugin = EventRateLimit(section(*limits), lambda: self.now)
 
-    def send(self, namespace="default", user="jane", name="p", component="kubelet"):
+    def send(
+        self, namespace: str = "default", user: str = "jane", name: str = "p", component: str = "kubelet"
+    ) -> Any:
         """The message of the refusal, "" where there is none."""
         event = {"metadata": {"name": "e"}, "source": {"component": component, "host": "h"}}
         event["involvedObject"] = {"kind": "Pod", "namespace": namespace, "name": name, "apiVersion": "v1"}
@@ -41,7 +46,7 @@ class Limited:
         return ""
 
 
-async def test_tokens_come_back(rig):
+async def test_tokens_come_back(rig: Rig) -> None:
     limited = Limited(rig, limit("Server"))
     assert [bool(limited.send()) for _ in range(3)] == [False, False, True]
     limited.now += 0.5
@@ -61,28 +66,28 @@ async def test_tokens_come_back(rig):
         ("SourceAndObject", "name", "kubelethPoddefaultpv1"),
     ],
 )
-async def test_keys(rig, kind, member, key):
+async def test_keys(rig: Rig, kind: str, member: str, key: str) -> None:
     limited = Limited(rig, limit(kind, burst=1))
     assert not limited.send()
     assert limited.send() == f"Too many requests: limit reached on type {kind} for key {key}"
     assert not limited.send(**{member: "kube-system"})
 
 
-async def test_every_limit_counts_and_the_last_refusal_is_told(rig):
+async def test_every_limit_counts_and_the_last_refusal_is_told(rig: Rig) -> None:
     limited = Limited(rig, limit("Server", burst=1), limit("User", burst=2))
     assert not limited.send()
     assert "Server" in limited.send()
     assert "User" in limited.send()
 
 
-async def test_the_oldest_key_is_forgotten(rig):
+async def test_the_oldest_key_is_forgotten(rig: Rig) -> None:
     limited = Limited(rig, limit("User", burst=1, cacheSize=2))
     for user in "abc":
         assert not limited.send(user=user)
     assert limited.send(user="c") and not limited.send(user="a")
 
 
-async def test_only_events_of_the_core_group(rig):
+async def test_only_events_of_the_core_group(rig: Rig) -> None:
     plugin = EventRateLimit(section(limit("Server")))
     group = "events.k8s.io"
     assert not plugin.wants(rig.attributes({}, resource=(group, "v1", "events")))
@@ -90,7 +95,7 @@ async def test_only_events_of_the_core_group(rig):
     assert not plugin.wants(rig.attributes(None, {}, resource=EVENTS, operation="DELETE"))
 
 
-def test_configuration():
+def test_configuration() -> None:
     assert read(section(limit("Server"), limit("User", 5, 6, cacheSize=7))) == [
         Limit("Server", 1, 2, KEPT),
         Limit("User", 5, 6, 7),
@@ -112,7 +117,7 @@ def test_configuration():
         ({"kind": "Configuration"}, 'no kind "Configuration" is registered for version ""'),
     ],
 )
-def test_what_is_wrong(config, message):
+def test_what_is_wrong(config: Any, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         EventRateLimit(config)
     assert str(caught.value).startswith(message)

@@ -1,16 +1,18 @@
 """Devices bring the tolerations of their nodes."""
 
+from typing import Any
+
 import pytest
-from harness import pod
+from harness import Rig, pod
 
 from pilothouse.admission.extendedresources import ExtendedResourceToleration
 
 
-def device(name):
+def device(name: str) -> dict[str, Any]:
     return {"key": name, "operator": "Exists", "effect": "NoSchedule"}
 
 
-def asking(*names, kind="containers", tolerations=None):
+def asking(*names: Any, kind: str = "containers", tolerations: Any = None) -> Any:
     containers = [{"name": "c", "resources": {"requests": dict.fromkeys(names, "1")}}]
     spec = {"containers": [{"name": "d"}], kind: containers}
     return pod("p", spec=spec if tolerations is None else spec | {"tolerations": tolerations})
@@ -32,7 +34,7 @@ OTHER = {"key": GPU, "operator": "Equal", "value": "x", "effect": "NoSchedule"}
         (asking(GPU, tolerations=[{**device(GPU), "tolerationSeconds": 3}, OTHER]), [device(GPU), OTHER]),
     ],
 )
-async def test_tolerations(rig, obj, expected):
+async def test_tolerations(rig: Rig, obj: Any, expected: list[Any] | None) -> None:
     asked = rig.attributes(obj)
     assert ExtendedResourceToleration().wants(asked)
     ExtendedResourceToleration().mutate(asked)

@@ -1,6 +1,9 @@
 """Services take no new external IPs."""
 
+from typing import Any
+
 import pytest
+from harness import Rig
 
 from pilothouse import errors
 from pilothouse.admission.externalips import DenyServiceExternalIPs
@@ -8,7 +11,7 @@ from pilothouse.admission.externalips import DenyServiceExternalIPs
 SERVICES = ("", "v1", "services")
 
 
-def service(*ips):
+def service(*ips: Any) -> dict[str, Any]:
     return {"metadata": {"name": "s"}, "spec": {"externalIPs": list(ips)} if ips else {}}
 
 
@@ -22,7 +25,7 @@ def service(*ips):
         (service(), service("1.2.3.4"), True),
     ],
 )
-async def test_external_ips(rig, new, old, allowed):
+async def test_external_ips(rig: Rig, new: Any, old: Any, allowed: bool) -> None:
     asked = rig.attributes(new, old, resource=SERVICES)
     assert DenyServiceExternalIPs().wants(asked)
     try:

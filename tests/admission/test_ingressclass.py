@@ -1,6 +1,9 @@
 """An ingress without a class gets the default one."""
 
+from typing import Any
+
 import pytest
+from harness import Rig
 
 from pilothouse.admission.ingressclass import IS_DEFAULT, OLD_ANNOTATION, DefaultIngressClass
 
@@ -8,7 +11,7 @@ INGRESSES = ("networking.k8s.io", "v1", "ingresses")
 CLASSES = "/apis/networking.k8s.io/v1/ingressclasses"
 
 
-async def classes(rig):
+async def classes(rig: Rig) -> None:
     for name, annotations in (("plain", {}), ("chosen", {IS_DEFAULT[0]: "true"})):
         body = {
             "metadata": {"name": name, "annotations": annotations},
@@ -26,19 +29,19 @@ async def classes(rig):
         ({"metadata": {"annotations": {OLD_ANNOTATION: "x"}}, "spec": {}}, None),
     ],
 )
-async def test_the_default_class(rig, ingress, name):
+async def test_the_default_class(rig: Rig, ingress: dict[str, Any], name: str | None) -> None:
     await classes(rig)
     DefaultIngressClass().mutate(rig.attributes(ingress, resource=INGRESSES))
     assert ingress["spec"].get("ingressClassName") == name
 
 
-async def test_without_a_default_nothing_is_set(rig):
-    ingress = {"metadata": {}, "spec": {}}
+async def test_without_a_default_nothing_is_set(rig: Rig) -> None:
+    ingress: dict[str, Any] = {"metadata": {}, "spec": {}}
     DefaultIngressClass().mutate(rig.attributes(ingress, resource=INGRESSES))
     assert ingress["spec"] == {}
 
 
-async def test_what_it_looks_at(rig):
+async def test_what_it_looks_at(rig: Rig) -> None:
     wants = DefaultIngressClass().wants
     assert wants(rig.attributes({}, resource=INGRESSES))
     assert not wants(rig.attributes({}, {}, resource=INGRESSES))

@@ -1,8 +1,10 @@
 """Default resources and limits of a namespace."""
 
+from typing import Any
+
 import pytest
 from complexity import assert_linear
-from harness import pod
+from harness import Rig, pod
 
 from pilothouse import errors
 from pilothouse.admission.limitranger import ANNOTATION, LimitRanger, _pod_amounts
@@ -11,20 +13,20 @@ RANGES = "/api/v1/namespaces/default/limitranges"
 CLAIM = ("", "v1", "persistentvolumeclaims")
 
 
-async def limits(rig, kind="Container", name="l", **members):
+async def limits(rig: Rig, kind: str = "Container", name: str = "l", **members: Any) -> None:
     item = {"type": kind, **members}
     await rig.ok("POST", RANGES, {"metadata": {"name": name}, "spec": {"limits": [item]}})
 
 
-def resources(requests=None, limits=None):
+def resources(requests: Any = None, limits: Any = None) -> dict[Any, Any]:
     return {k: v for k, v in (("requests", requests), ("limits", limits)) if v}
 
 
-def container(name="c", requests=None, limits=None, **more):
+def container(name: str = "c", requests: Any = None, limits: Any = None, **more: Any) -> dict[str, Any]:
     return {"name": name, "image": "i", "resources": resources(requests, limits), **more}
 
 
-def faults(rig, *containers, init=(), **spec):
+def faults(rig: Rig, *containers: Any, init: Any = (), **spec: Any) -> str | None:
     obj = pod("p", spec={"containers": list(containers), "initContainers": list(init), **spec})
     try:
         LimitRanger().validate(rig.attributes(obj))
@@ -33,7 +35,7 @@ def faults(rig, *containers, init=(), **spec):
     return None
 
 
-async def test_defaults(rig):
+async def test_defaults(rig: Rig) -> None:
     await limits(rig, default={"cpu": "1", "memory": "1Gi"}, defaultRequest={"cpu": "500m"})
     obj = pod("p", spec={"containers": [container("a"), container("b", {"cpu": "2"}, {"cpu": "3"})]})
     obj["spec"]["initContainers"] = [container("i", limits={"cpu": "1", "memory": "1Gi"})]
@@ -49,14 +51,14 @@ async def test_defaults(rig):
     assert "cpu request for init container i" in note or "cpu, memory request for init container i" in note
 
 
-async def test_nothing_to_say_leaves_no_note(rig):
+async def test_nothing_to_say_leaves_no_note(rig: Rig) -> None:
     await limits(rig, max={"cpu": "2"}, default={"cpu": "1"}, defaultRequest={"cpu": "1"})
     obj = pod("p", spec={"containers": [container("a", {"cpu": "1"}, {"cpu": "1"})]})
     LimitRanger().mutate(rig.attributes(obj))
     assert "annotations" not in obj["metadata"]
 
 
-async def test_least(rig):
+async def test_least(rig: Rig) -> None:
     await limits(rig, min={"cpu": "100m"})
     assert faults(rig, container(requests={"cpu": "100m"})) is None
     assert faults(rig, container()) == "minimum cpu usage per Container is 100m.  No request is specified"
@@ -65,7 +67,7 @@ async def test_least(rig):
     )
 
 
-async def test_most(rig):
+async def test_most(rig: Rig) -> None:
     await limits(rig, max={"cpu": "1"})
     assert faults(rig, container(limits={"cpu": "1000m"})) is None
     assert faults(rig, container(requests={"cpu": "1"})) == (
@@ -76,7 +78,7 @@ async def test_most(rig):
     )
 
 
-async def test_ratio(rig):
+async def test_ratio(rig: Rig) -> None:
     await limits(rig, maxLimitRequestRatio={"cpu": "2"})
     assert faults(rig, container(requests={"cpu": "1"}, limits={"cpu": "2"})) is None
     assert faults(rig, container(requests={"cpu": "1"}, limits={"cpu": "3"})) == (
@@ -87,7 +89,7 @@ async def test_ratio(rig):
     )
 
 
-async def test_all_faults_are_told(rig):
+async def test_all_faults_are_told(rig: Rig) -> None:
     await limits(rig, max={"cpu": "1", "memory": "1Gi"})
     assert faults(
         rig, container(limits={"cpu": "2", "memory": "2Gi"}), container("d", limits={"cpu": "1"})
@@ -98,7 +100,7 @@ async def test_all_faults_are_told(rig):
     )
 
 
-async def test_a_pod_in_all(rig):
+async def test_a_pod_in_all(rig: Rig) -> None:
     await limits(rig, "Pod", max={"cpu": "2"})
     one = container(limits={"cpu": "1"})
     assert faults(rig, one, one) is None
@@ -119,7 +121,7 @@ async def test_a_pod_in_all(rig):
         ("4Gi", "maximum storage usage per PersistentVolumeClaim is 3Gi, but request is 4Gi"),
     ],
 )
-async def test_claims(rig, size, why):
+async def test_claims(rig: Rig, size: str, why: str | None) -> None:
     await limits(rig, "PersistentVolumeClaim", min={"storage": "2Gi"}, max={"storage": "3Gi"})
     claim = {"metadata": {"name": "c"}, "spec": {"resources": {"requests": {"storage": size}}}}
     attributes = rig.attributes(claim, resource=CLAIM)
@@ -131,7 +133,7 @@ async def test_claims(rig, size, why):
         assert caught.value.message == f'persistentvolumeclaims "c" is forbidden: {why}'
 
 
-async def test_what_is_going_may_go(rig):
+async def test_what_is_going_may_go(rig: Rig) -> None:
     await limits(rig, min={"cpu": "1"})
     obj = pod("p", deletionTimestamp="2026-01-01T00:00:00Z")
     LimitRanger().validate(rig.attributes(obj, obj, subresource="resize"))
@@ -139,14 +141,14 @@ async def test_what_is_going_may_go(rig):
         LimitRanger().validate(rig.attributes(pod("p"), pod("p"), subresource="resize"))
 
 
-async def test_another_namespace_has_its_own(rig):
+async def test_another_namespace_has_its_own(rig: Rig) -> None:
     await limits(rig, min={"cpu": "1"})
     LimitRanger().validate(rig.attributes(pod("p"), namespace="kube-system"))
     with pytest.raises(errors.Forbidden):
         LimitRanger().validate(rig.attributes(pod("p"), namespace="default"))
 
 
-async def test_what_it_looks_at(rig):
+async def test_what_it_looks_at(rig: Rig) -> None:
     wants = LimitRanger().wants
     assert wants(rig.attributes({})) and not wants(rig.attributes({}, {}))
     assert wants(rig.attributes({}, {}, subresource="resize"))
@@ -154,8 +156,8 @@ async def test_what_it_looks_at(rig):
     assert not wants(rig.attributes({}, resource=("", "v1", "services")))
 
 
-def test_sums_over_init_containers_take_linear_time():
-    def make(n):
+def test_sums_over_init_containers_take_linear_time() -> None:
+    def make(n: Any) -> dict[str, Any]:
         sidecar = container("s", {f"example.com/r{i}": "1" for i in range(n)}, restartPolicy="Always")
         init = [container(f"i{i}", {"example.com/r0": str(i)}) for i in range(n)]
         return {"containers": [container()], "initContainers": [sidecar, *init]}
@@ -164,7 +166,7 @@ def test_sums_over_init_containers_take_linear_time():
     assert _pod_amounts(make(3), "requests") == {f"example.com/r{i}": "3" if not i else "1" for i in range(3)}
 
 
-async def test_a_fault_of_several_containers_is_told_once(rig):
+async def test_a_fault_of_several_containers_is_told_once(rig: Rig) -> None:
     await limits(rig, max={"cpu": "1"})
     assert faults(rig, container("a"), container("b")) == (
         "maximum cpu usage per Container is 1.  No limit is specified"
@@ -172,14 +174,14 @@ async def test_a_fault_of_several_containers_is_told_once(rig):
     assert faults(rig, container("a"), container("b", limits={"cpu": "2"})).startswith("[maximum cpu usage")
 
 
-async def test_a_resize_gets_defaults(rig):
+async def test_a_resize_gets_defaults(rig: Rig) -> None:
     await limits(rig, default={"cpu": "1"})
     obj = pod("p", spec={"containers": [container("a")]})
     LimitRanger().mutate(rig.attributes(obj, pod("p"), subresource="resize"))
     assert obj["spec"]["containers"][0]["resources"]["limits"] == {"cpu": "1"}
 
 
-async def test_what_is_being_deleted_has_no_limits(rig):
+async def test_what_is_being_deleted_has_no_limits(rig: Rig) -> None:
     await limits(rig, max={"cpu": "1"}, default={"cpu": "1"})
     old = pod("p", deletionTimestamp="2030-01-01T00:00:00Z")
     obj = pod("p", spec={"containers": [container("a", limits={"cpu": "2"})]})

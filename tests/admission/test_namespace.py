@@ -1,7 +1,9 @@
 """Creates in missing and terminating namespaces are refused."""
 
+from typing import Any
+
 import pytest
-from harness import CONFIG_MAPS, causes, config_map
+from harness import CONFIG_MAPS, Rig, causes, config_map
 
 from pilothouse import errors
 from pilothouse.admission.namespace import NamespaceLifecycle
@@ -9,13 +11,13 @@ from pilothouse.admission.namespace import NamespaceLifecycle
 NAMESPACES = ("", "v1", "namespaces")
 
 
-async def test_a_missing_namespace(rig):
+async def test_a_missing_namespace(rig: Rig) -> None:
     assert await rig.fail(404, "POST", "/api/v1/namespaces/none/configmaps", config_map("a")) == (
         'namespaces "none" not found'
     )
 
 
-async def terminating(rig):
+async def terminating(rig: Rig) -> Any:
     """A namespace that is being deleted, with an object in it."""
     path = "/api/v1/namespaces/n/configmaps"
     await rig.namespace("n")
@@ -24,7 +26,7 @@ async def terminating(rig):
     return path
 
 
-async def test_a_namespace_that_is_going_takes_nothing_new(rig):
+async def test_a_namespace_that_is_going_takes_nothing_new(rig: Rig) -> None:
     path = await terminating(rig)
     answer = await rig.call("POST", path, config_map("a"))
     assert (answer.status, answer.body["reason"]) == (403, "Forbidden")
@@ -41,14 +43,14 @@ async def test_a_namespace_that_is_going_takes_nothing_new(rig):
     assert causes(answer.body) == ["metadata.namespace: namespace n is being terminated"]
 
 
-async def test_what_is_in_it_may_be_changed_and_deleted(rig):
+async def test_what_is_in_it_may_be_changed_and_deleted(rig: Rig) -> None:
     path = await terminating(rig)
     await rig.ok("PUT", path + "/old", config_map("old", data={"k": "v"}))
     await rig.ok("DELETE", path + "/old")
 
 
 @pytest.mark.parametrize("name", ["default", "kube-system", "kube-public"])
-async def test_three_namespaces_stay_for_ever(rig, name):
+async def test_three_namespaces_stay_for_ever(rig: Rig, name: str) -> None:
     with pytest.raises(errors.Forbidden) as caught:
         NamespaceLifecycle().mutate(
             rig.attributes(None, {}, resource=NAMESPACES, operation="DELETE", name=name)
@@ -58,7 +60,7 @@ async def test_three_namespaces_stay_for_ever(rig, name):
     NamespaceLifecycle().mutate(other)
 
 
-async def test_what_it_looks_at(rig):
+async def test_what_it_looks_at(rig: Rig) -> None:
     wants = NamespaceLifecycle().wants
     assert wants(rig.attributes({}))
     assert not wants(rig.attributes({}, {}, operation="UPDATE"))
@@ -66,7 +68,7 @@ async def test_what_it_looks_at(rig):
     assert wants(rig.attributes(None, {}, resource=NAMESPACES, operation="DELETE"))
 
 
-async def test_a_review_needs_no_namespace(rig):
+async def test_a_review_needs_no_namespace(rig: Rig) -> None:
     spec = {"user": "jane", "resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "none"}}
     path = "/apis/authorization.k8s.io/v1/namespaces/none/localsubjectaccessreviews"
     assert (await rig.call("POST", path, {"spec": spec})).status == 201

@@ -1,5 +1,8 @@
 """Namespaces that are missing: nothing happens in them, or they are made."""
 
+import asyncio
+from typing import Any
+
 import pytest
 from harness import Rig, config_map
 
@@ -15,15 +18,15 @@ NAMESPACES = ("", "v1", "namespaces")
 class Server:
     """Stands for the client of a server that is made after its plugins."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rig = None
 
-    async def ensure(self, resource, obj):
+    async def ensure(self, resource: Any, obj: Any) -> None:
         await self.rig.services.companions.ensure(resource, obj)
 
 
-def test_a_namespace_is_made(runner):
-    async def main():
+def test_a_namespace_is_made(runner: asyncio.Runner) -> None:
+    async def main() -> None:
         server = Server()
         async with Rig([NamespaceAutoProvision(server), NamespaceLifecycle()]) as rig:
             server.rig = rig
@@ -37,7 +40,7 @@ def test_a_namespace_is_made(runner):
     runner.run(main())
 
 
-async def test_who_was_faster_does_not_matter(rig):
+async def test_who_was_faster_does_not_matter(rig: Rig) -> None:
     companions = rig.services.companions
     await companions.ensure("namespaces", {"metadata": {"name": "default"}, "status": {}})
     asked = rig.attributes(config_map("a"), resource=RESOURCE, namespace="other")
@@ -45,7 +48,7 @@ async def test_who_was_faster_does_not_matter(rig):
     assert rig.readers.get("namespaces", "", "other")
 
 
-async def test_a_namespace_that_cannot_be_made(rig):
+async def test_a_namespace_that_cannot_be_made(rig: Rig) -> None:
     asked = rig.attributes(config_map("a"), resource=RESOURCE, namespace="No")
     with pytest.raises(errors.Forbidden) as caught:
         await NamespaceAutoProvision(rig.services.companions).mutate(asked)
@@ -54,7 +57,7 @@ async def test_a_namespace_that_cannot_be_made(rig):
     )
 
 
-async def test_it_must_exist(rig):
+async def test_it_must_exist(rig: Rig) -> None:
     plugin = NamespaceExists()
     plugin.validate(rig.attributes(config_map("a"), resource=RESOURCE))
     with pytest.raises(errors.NotFound) as caught:
@@ -62,7 +65,7 @@ async def test_it_must_exist(rig):
     assert caught.value.message == 'namespaces "none" not found'
 
 
-async def test_what_they_look_at(rig):
+async def test_what_they_look_at(rig: Rig) -> None:
     exists, provides = NamespaceExists().wants, NamespaceAutoProvision(None).wants
     assert exists(rig.attributes({}, {})) and exists(rig.attributes(None, {}, operation="DELETE"))
     assert provides(rig.attributes({})) and not provides(rig.attributes({}, {}))

@@ -1,11 +1,15 @@
 """New nodes are tainted as not ready."""
 
+from typing import Any
+
+from harness import Rig
+
 from pilothouse.admission.nodetaint import TAINT, TaintNodesByCondition
 
 NODES = ("", "v1", "nodes")
 
 
-async def test_a_new_node_is_tainted(rig):
+async def test_a_new_node_is_tainted(rig: Rig) -> None:
     plugin = TaintNodesByCondition()
     for spec, taints in (
         ({}, [TAINT]),
@@ -13,7 +17,7 @@ async def test_a_new_node_is_tainted(rig):
         ({"taints": [TAINT]}, [TAINT]),
         ({"taints": [{**TAINT, "effect": "NoExecute"}]}, [{**TAINT, "effect": "NoExecute"}, TAINT]),
     ):
-        node = {"metadata": {"name": "n"}, "spec": spec}
+        node: Any = {"metadata": {"name": "n"}, "spec": spec}
         plugin.mutate(rig.attributes(node, resource=NODES))
         assert node["spec"]["taints"] == taints
     node = {"metadata": {"name": "n"}}
@@ -21,7 +25,7 @@ async def test_a_new_node_is_tainted(rig):
     assert node["spec"]["taints"] == [TAINT]
 
 
-async def test_what_it_looks_at(rig):
+async def test_what_it_looks_at(rig: Rig) -> None:
     wants = TaintNodesByCondition().wants
     assert wants(rig.attributes({}, resource=NODES))
     assert not wants(rig.attributes({}, {}, resource=NODES))

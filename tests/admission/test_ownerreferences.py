@@ -1,7 +1,9 @@
 """Who may make an object depend on another."""
 
+from typing import Any
+
 import pytest
-from harness import config_map
+from harness import Rig, config_map
 
 from pilothouse import errors
 from pilothouse.admission.ownerreferences import OwnerReferencesPermissionEnforcement
@@ -22,18 +24,18 @@ NODE = ("update", "", "nodes", "finalizers", "", "n")
 class Authorizer:
     """Allows what is listed, and notes what it was asked."""
 
-    def __init__(self, allowed):
+    def __init__(self, allowed: Any) -> None:
         self.allowed = allowed
         self.asked = []
 
-    async def authorize(self, asked):
+    async def authorize(self, asked: Any) -> Decision:
         assert asked.is_resource and asked.version == "*"
         key = (asked.verb, asked.group, asked.resource, asked.subresource, asked.namespace, asked.name)
         self.asked.append(key)
         return Decision(key in self.allowed, reason="why")
 
 
-async def judge(rig, new, old, *allowed):
+async def judge(rig: Rig, new: Any, old: Any, *allowed: Any) -> tuple[Any, str]:
     """What was asked, and the message of a refusal."""
     authorizer = Authorizer(allowed)
     plugin = OwnerReferencesPermissionEnforcement(authorizer, rig.catalog)
@@ -75,11 +77,13 @@ NO_KIND = (
         ([UNKNOWN], None, [], [EVERYTHING], NO_KIND),
     ],
 )
-async def test_owners(rig, new, old, allowed, asked, message):
+async def test_owners(
+    rig: Rig, new: list[Any], old: list[Any] | None, allowed: list[Any], asked: list[Any], message: Any
+) -> None:
     assert await judge(rig, new, old, *allowed) == (asked, message)
 
 
-async def test_what_it_looks_at(rig):
+async def test_what_it_looks_at(rig: Rig) -> None:
     wants = OwnerReferencesPermissionEnforcement(Authorizer([]), rig.catalog).wants
     assert wants(rig.attributes({})) and wants(rig.attributes({}, {}))
     assert wants(rig.attributes({}, {}, resource=("apps", "v1", "deployments"), subresource="status"))

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,27 +22,27 @@ CATALOG = Catalog()
 class Nobody:
     """Creates nothing."""
 
-    async def ensure(self, resource, obj):
+    async def ensure(self, resource: Any, obj: Any) -> None:
         raise AssertionError
 
 
-def chain(*flags):
+def chain(*flags: Any) -> Any:
     return chain_of(options.parse(list(flags)), AUTHORIZER, CATALOG, Nobody())
 
 
-def names(*flags):
+def names(*flags: Any) -> Any:
     """Upstream's plugins that are on; behind them always stands our own."""
     *found, last = [plugin.name for plugin in chain(*flags).plugins]
     assert last == "Unsupported"
     return found
 
 
-def test_the_default_ones_are_on_in_order():
+def test_the_default_ones_are_on_in_order() -> None:
     assert names("--authorization-mode=RBAC") == [name for name in ORDER if name in DEFAULT]
     assert names()[0] == "NamespaceLifecycle"
 
 
-def test_every_plugin_has_the_name_that_it_is_known_by():
+def test_every_plugin_has_the_name_that_it_is_known_by() -> None:
     limits = {"apiVersion": "eventratelimit.admission.k8s.io/v1alpha1", "kind": "Configuration"}
     configuration = AdmissionConfiguration(
         {"EventRateLimit": limits | {"limits": [{"type": "Server", "qps": 1, "burst": 1}]}}
@@ -49,13 +51,13 @@ def test_every_plugin_has_the_name_that_it_is_known_by():
     assert {name: make(parts).name for name, make in ORDER.items()} == {name: name for name in ORDER}
 
 
-def test_flags_switch_them():
+def test_flags_switch_them() -> None:
     assert "Priority" not in names("--disable-admission-plugins=Priority,LimitRanger")
     assert len(names("--disable-admission-plugins=Priority,LimitRanger")) == len(names()) - 2
     assert names("--enable-admission-plugins=Priority") == names()
 
 
-def test_settings_reach_their_plugin():
+def test_settings_reach_their_plugin() -> None:
     plugins = {p.name: p for p in chain("--default-not-ready-toleration-seconds=7").plugins}
     assert plugins["DefaultTolerationSeconds"].seconds["node.kubernetes.io/not-ready"] == 7
 
@@ -75,7 +77,7 @@ plugins:
 """
 
 
-def test_the_configuration_file_reaches_its_plugins(tmp_path):
+def test_the_configuration_file_reaches_its_plugins(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(CONFIG)
     flags = (f"--admission-control-config-file={path}", "--enable-admission-plugins=PodNodeSelector")
@@ -87,12 +89,12 @@ def test_the_configuration_file_reaches_its_plugins(tmp_path):
         chain(*flags)
 
 
-def test_a_limit_of_events_needs_its_configuration():
+def test_a_limit_of_events_needs_its_configuration() -> None:
     with pytest.raises(ConfigurationError, match="limits: "):
         chain("--enable-admission-plugins=EventRateLimit")
 
 
-def test_what_is_off_is_not_imported():
+def test_what_is_off_is_not_imported() -> None:
     program = "import pilothouse.admission.plugins, sys; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -102,20 +104,20 @@ def test_what_is_off_is_not_imported():
         assert f"pilothouse.admission.{module}" not in loaded
 
 
-def test_what_is_off_can_be_switched_on():
+def test_what_is_off_can_be_switched_on() -> None:
     off = OFF - {"EventRateLimit"}
     flags = [f"--enable-admission-plugins={','.join(sorted(off))}"]
     assert names(*flags) == [name for name in ORDER if name in DEFAULT | off]
 
 
-def test_every_plugin_of_the_command_line_is_there():
+def test_every_plugin_of_the_command_line_is_there() -> None:
     assert tuple(ORDER) == PLUGINS
     every = (*PLUGINS, *GATED_PLUGINS, *OTHER_PLUGINS)
     assert len(every) == len(set(every)) == 41
     assert names(f"--enable-admission-plugins={','.join(GATED_PLUGINS)}") == names()
 
 
-def test_kubelets_are_restricted_wherever_they_are_authorized():
+def test_kubelets_are_restricted_wherever_they_are_authorized() -> None:
     assert "NodeRestriction" in names()
     assert names().index("NodeRestriction") == names().index("ServiceAccount") + 1
     assert "NodeRestriction" not in names("--authorization-mode=RBAC")
@@ -125,6 +127,6 @@ def test_kubelets_are_restricted_wherever_they_are_authorized():
     assert "NodeRestriction" not in names("--disable-admission-plugins=NodeRestriction")
 
 
-def test_the_flag_of_old_names_all_plugins():
+def test_the_flag_of_old_names_all_plugins() -> None:
     assert names("--admission-control=Priority", "--authorization-mode=RBAC") == ["Priority"]
     assert names("--admission-control=Priority") == ["NodeRestriction", "Priority"]

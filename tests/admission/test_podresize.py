@@ -1,24 +1,26 @@
 """Pods do not outgrow their node."""
 
+from typing import Any
+
 import pytest
-from harness import pod
+from harness import Rig, pod
 
 from pilothouse import errors
 from pilothouse.admission.podresize import PodResizeValidator
 
 
-async def node(rig, allocatable, system="linux"):
+async def node(rig: Rig, allocatable: Any, system: str = "linux") -> None:
     body = {"metadata": {"name": "n", "labels": {"kubernetes.io/os": system}}}
     await rig.ok("POST", "/api/v1/nodes", body)
     await rig.ok("PUT", "/api/v1/nodes/n/status", {**body, "status": {"allocatable": allocatable}})
 
 
-def sized(generation, node="n", requests=None, **spec):
+def sized(generation: Any, node: str = "n", requests: Any = None, **spec: Any) -> Any:
     containers = [{"name": "c", "image": "i", "resources": {"requests": requests or {}}}]
     return pod("p", generation=generation, spec={"containers": containers, "nodeName": node, **spec})
 
 
-def refusal(rig, new, generation=1):
+def refusal(rig: Rig, new: Any, generation: int = 1) -> tuple[str, Any]:
     asked = rig.attributes(new, sized(generation), subresource="resize")
     assert PodResizeValidator().wants(asked)
     try:
@@ -50,17 +52,17 @@ CPU, MEMORY = (
         (sized(2, node="gone"), ('node "gone" not found', [])),
     ],
 )
-async def test_what_a_node_has(rig, new, expected):
+async def test_what_a_node_has(rig: Rig, new: Any, expected: tuple[Any, Any]) -> None:
     await node(rig, {"cpu": "2500m", "memory": "1Gi"})
     assert refusal(rig, new) == expected
 
 
-async def test_other_systems(rig):
+async def test_other_systems(rig: Rig) -> None:
     await node(rig, {}, "windows")
     why = 'pod resize is only supported on linux nodes, node "n" is "windows"'
     assert refusal(rig, sized(2)) == (why, ["UnsupportedPlatform"])
 
 
-async def test_what_it_looks_at(rig):
+async def test_what_it_looks_at(rig: Rig) -> None:
     wants = PodResizeValidator().wants
     assert not wants(rig.attributes({}, {})) and not wants(rig.attributes({}, subresource="resize"))

@@ -1,9 +1,10 @@
 """Tolerations that a namespace gives, and those that it allows."""
 
 import json
+from typing import Any
 
 import pytest
-from harness import pod
+from harness import Rig, pod
 
 from pilothouse import errors
 from pilothouse.admission.configuration import ConfigurationError
@@ -45,7 +46,7 @@ REFUSED = "pod tolerations (possibly merged with namespace default tolerations) 
         ({**A, "effect": "NoExecute"}, A, False),
     ],
 )
-def test_what_covers_what(wide, narrow, expected):
+def test_what_covers_what(wide: Any, narrow: Any, expected: bool) -> None:
     assert covers(wide, narrow) is expected
 
 
@@ -60,11 +61,11 @@ def test_what_covers_what(wide, narrow, expected):
         ([A], [ALL], [ALL]),
     ],
 )
-def test_merging(first, second, expected):
+def test_merging(first: list[Any], second: list[Any], expected: list[Any]) -> None:
     assert merged(first, second) == expected
 
 
-async def annotate(rig, **lists):
+async def annotate(rig: Rig, **lists: Any) -> None:
     named = {"defaults": DEFAULTS, "allowed": ALLOWED}
     annotations = {named[n]: v if isinstance(v, str) else json.dumps(v) for n, v in lists.items()}
     await rig.ok(
@@ -72,7 +73,7 @@ async def annotate(rig, **lists):
     )
 
 
-def tolerated(rig, own=(), section=None, old=None, **spec):
+def tolerated(rig: Rig, own: Any = (), section: Any = None, old: Any = None, **spec: Any) -> Any:
     """The pod's tolerations after the plugin; the message of a refusal."""
     obj = pod("p", spec={"tolerations": list(own), **spec})
     try:
@@ -103,32 +104,34 @@ CONFIG = {"apiVersion": VERSIONS[0], "kind": "Configuration", "default": [A], "w
         ({"defaults": "null"}, [A], None, [A]),
     ],
 )
-async def test_pods(rig, annotations, own, section, expected):
+async def test_pods(
+    rig: Rig, annotations: dict[str, Any], own: list[Any], section: Any, expected: Any
+) -> None:
     await annotate(rig, **annotations)
     assert tolerated(rig, own, section) == expected
 
 
-async def test_updates_get_no_defaults(rig):
+async def test_updates_get_no_defaults(rig: Rig) -> None:
     assert tolerated(rig, [SOON], CONFIG, old=pod("p")) == [SOON]
 
 
-async def test_who_reserves_memory_may_stay_under_pressure(rig):
+async def test_who_reserves_memory_may_stay_under_pressure(rig: Rig) -> None:
     limits = {"containers": [{"name": "c", "resources": {"requests": {"memory": "1"}}}]}
     assert tolerated(rig, **limits) == [MEMORY_PRESSURE]
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[1]"])
-async def test_annotations_that_are_none(rig, text):
+async def test_annotations_that_are_none(rig: Rig, text: str) -> None:
     await annotate(rig, defaults=text)
     assert "annotation" in tolerated(rig) or "json: cannot unmarshal" in tolerated(rig)
 
 
-async def test_a_namespace_that_is_missing(rig):
+async def test_a_namespace_that_is_missing(rig: Rig) -> None:
     with pytest.raises(errors.NotFound):
         PodTolerationRestriction().mutate(rig.attributes(pod("p"), namespace="none"))
 
 
-def test_configuration():
+def test_configuration() -> None:
     for section in ({"kind": "Configuration"}, {**CONFIG, "default": {"key": "a"}}, {**CONFIG, "x": 1}):
         with pytest.raises(ConfigurationError):
             PodTolerationRestriction(section)

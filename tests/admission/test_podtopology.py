@@ -1,5 +1,8 @@
 """Pods take the zone of their node."""
 
+import asyncio
+from typing import Any
+
 import pytest
 from harness import PODS, Rig, pod
 
@@ -10,7 +13,7 @@ NODE = {"metadata": {"name": "n", "labels": {ZONE: "z", REGION: "r", "other": "x
 PLACED = {ZONE: "z", REGION: "r"}
 
 
-def binding(node, kind="Node"):
+def binding(node: Any, kind: str = "Node") -> dict[str, Any]:
     return {"metadata": {"name": "p"}, "target": {"kind": kind, "name": node}}
 
 
@@ -25,7 +28,7 @@ def binding(node, kind="Node"):
         (binding("n", "Other"), "binding", None),
     ],
 )
-async def test_labels(rig, obj, subresource, expected):
+async def test_labels(rig: Rig, obj: Any, subresource: str, expected: Any) -> None:
     await rig.ok("POST", "/api/v1/nodes", NODE)
     asked = rig.attributes(obj, subresource=subresource)
     assert PodTopologyLabels().wants(asked)
@@ -33,8 +36,8 @@ async def test_labels(rig, obj, subresource, expected):
     assert obj["metadata"].get("labels") == expected
 
 
-def test_a_binding_hands_them_on(runner):
-    async def main():
+def test_a_binding_hands_them_on(runner: asyncio.Runner) -> None:
+    async def main() -> None:
         async with Rig([PodTopologyLabels()]) as rig:
             await rig.ok("POST", "/api/v1/nodes", NODE)
             await rig.ok("POST", PODS, pod("p"))
@@ -44,6 +47,6 @@ def test_a_binding_hands_them_on(runner):
     runner.run(main())
 
 
-async def test_what_it_looks_at(rig):
+async def test_what_it_looks_at(rig: Rig) -> None:
     wants = PodTopologyLabels().wants
     assert not wants(rig.attributes({}, {})) and not wants(rig.attributes({}, subresource="eviction"))

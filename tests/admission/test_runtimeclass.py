@@ -1,7 +1,9 @@
 """Overhead and scheduling come from the pod's runtime class."""
 
+from typing import Any
+
 import pytest
-from harness import pod
+from harness import Rig, pod
 
 from pilothouse import errors
 from pilothouse.admission.runtimeclass import RuntimeClass
@@ -11,11 +13,11 @@ FIXED = {"cpu": "100m"}
 TOLERATION = {"key": "k", "operator": "Exists"}
 
 
-async def make(rig, name="r", **members):
+async def make(rig: Rig, name: str = "r", **members: Any) -> None:
     await rig.ok("POST", CLASSES, {"metadata": {"name": name}, "handler": "h", **members})
 
 
-def admit(rig, **spec):
+def admit(rig: Rig, **spec: Any) -> Any:
     obj = pod("p", spec=spec)
     attributes = rig.attributes(obj)
     plugin = RuntimeClass()
@@ -24,24 +26,24 @@ def admit(rig, **spec):
     return obj["spec"]
 
 
-def refused(rig, **spec):
+def refused(rig: Rig, **spec: Any) -> str:
     with pytest.raises(errors.Forbidden) as caught:
         admit(rig, **spec)
     return caught.value.message.removeprefix('pods "p" is forbidden: ')
 
 
-async def test_a_pod_without_a_class(rig):
+async def test_a_pod_without_a_class(rig: Rig) -> None:
     assert "overhead" not in admit(rig)
     assert refused(rig, overhead=FIXED) == (
         "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
     )
 
 
-async def test_a_class_that_is_missing(rig):
+async def test_a_class_that_is_missing(rig: Rig) -> None:
     assert refused(rig, runtimeClassName="none") == 'pod rejected: RuntimeClass "none" not found'
 
 
-async def test_overhead(rig):
+async def test_overhead(rig: Rig) -> None:
     await make(rig, overhead={"podFixed": FIXED})
     assert admit(rig, runtimeClassName="r")["overhead"] == FIXED
     assert admit(rig, runtimeClassName="r", overhead=FIXED)["overhead"] == FIXED
@@ -50,7 +52,7 @@ async def test_overhead(rig):
     )
 
 
-async def test_where_it_runs(rig):
+async def test_where_it_runs(rig: Rig) -> None:
     await make(rig, scheduling={"nodeSelector": {"a": "1"}, "tolerations": [TOLERATION]})
     spec = admit(rig, runtimeClassName="r", nodeSelector={"b": "2"})
     assert spec["nodeSelector"] == {"a": "1", "b": "2"} and spec["tolerations"] == [TOLERATION]
@@ -61,7 +63,7 @@ async def test_where_it_runs(rig):
     )
 
 
-async def test_what_it_looks_at(rig):
+async def test_what_it_looks_at(rig: Rig) -> None:
     wants = RuntimeClass().wants
     assert wants(rig.attributes({}))
     assert not wants(rig.attributes({}, {})) and not wants(rig.attributes({}, subresource="eviction"))

@@ -1,9 +1,10 @@
 """Pods get an account and its token; forbidden references are refused."""
 
 import re
+from typing import Any
 
 import pytest
-from harness import pod
+from harness import Rig, pod
 
 from pilothouse import errors
 from pilothouse.admission.serviceaccount import ENFORCE, MIRROR, MOUNT_PATH, ServiceAccount
@@ -11,11 +12,11 @@ from pilothouse.admission.serviceaccount import ENFORCE, MIRROR, MOUNT_PATH, Ser
 ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
 
 
-async def account(rig, name="default", *, annotations=None, **members):
+async def account(rig: Rig, name: str = "default", *, annotations: Any = None, **members: Any) -> None:
     await rig.ok("POST", ACCOUNTS, {"metadata": {"name": name, "annotations": annotations or {}}, **members})
 
 
-def admit(rig, obj):
+def admit(rig: Rig, obj: Any) -> Any:
     attributes = rig.attributes(obj)
     plugin = ServiceAccount()
     plugin.mutate(attributes)
@@ -23,13 +24,13 @@ def admit(rig, obj):
     return obj["spec"]
 
 
-def refused(rig, obj):
+def refused(rig: Rig, obj: Any) -> str:
     with pytest.raises(errors.Forbidden) as caught:
         admit(rig, obj)
     return caught.value.message.removeprefix('pods "p" is forbidden: ')
 
 
-async def test_the_default_account_and_its_token(rig):
+async def test_the_default_account_and_its_token(rig: Rig) -> None:
     await account(rig)
     spec = admit(rig, pod("p", spec={"initContainers": [{"name": "i", "image": "x"}]}))
     assert spec["serviceAccountName"] == spec["serviceAccount"] == "default"
@@ -47,13 +48,13 @@ async def test_the_default_account_and_its_token(rig):
 
 
 @pytest.mark.parametrize("member", ["serviceAccountName", "serviceAccount"])
-async def test_an_account_by_name(rig, member):
+async def test_an_account_by_name(rig: Rig, member: str) -> None:
     await account(rig, "own")
     spec = admit(rig, pod("p", spec={member: "own"}))
     assert spec["serviceAccountName"] == spec["serviceAccount"] == "own"
 
 
-async def test_an_account_that_is_missing(rig):
+async def test_an_account_that_is_missing(rig: Rig) -> None:
     why = 'error looking up service account default/{0}: serviceaccount "{0}" not found'
     assert refused(rig, pod("p")) == why.format("default")
     assert refused(rig, pod("p", spec={"serviceAccountName": "none"})) == why.format("none")
@@ -69,13 +70,16 @@ async def test_an_account_that_is_missing(rig):
         (None, False, False),
     ],
 )
-async def test_a_token_may_be_declined(rig, of_account, of_pod, mounted):
-    await account(rig, **({} if of_account is None else {"automountServiceAccountToken": of_account}))
+async def test_a_token_may_be_declined(
+    rig: Rig, of_account: bool | None, of_pod: bool | None, mounted: bool
+) -> None:
+    members: dict[str, Any] = {} if of_account is None else {"automountServiceAccountToken": of_account}
+    await account(rig, **members)
     spec = admit(rig, pod("p", spec={} if of_pod is None else {"automountServiceAccountToken": of_pod}))
     assert ("volumes" in spec) == mounted
 
 
-async def test_a_mount_of_its_own_is_kept(rig):
+async def test_a_mount_of_its_own_is_kept(rig: Rig) -> None:
     await account(rig)
     container = {"name": "c", "image": "i", "volumeMounts": [{"name": "v", "mountPath": MOUNT_PATH}]}
     spec = admit(rig, pod("p", spec={"containers": [container], "volumes": [{"name": "v", "emptyDir": {}}]}))
@@ -83,14 +87,14 @@ async def test_a_mount_of_its_own_is_kept(rig):
     assert spec["containers"][0]["volumeMounts"] == [{"name": "v", "mountPath": MOUNT_PATH}]
 
 
-async def test_a_volume_that_is_there_is_used(rig):
+async def test_a_volume_that_is_there_is_used(rig: Rig) -> None:
     await account(rig)
     spec = admit(rig, pod("p", spec={"volumes": [{"name": "kube-api-access-mine", "emptyDir": {}}]}))
     assert [v["name"] for v in spec["volumes"]] == ["kube-api-access-mine"]
     assert spec["containers"][0]["volumeMounts"][0]["name"] == "kube-api-access-mine"
 
 
-async def test_pull_secrets_of_the_account(rig):
+async def test_pull_secrets_of_the_account(rig: Rig) -> None:
     await account(rig, imagePullSecrets=[{"name": "s"}])
     assert admit(rig, pod("p"))["imagePullSecrets"] == [{"name": "s"}]
     assert admit(rig, pod("p", spec={"imagePullSecrets": [{"name": "own"}]}))["imagePullSecrets"] == [
@@ -114,7 +118,7 @@ async def test_pull_secrets_of_the_account(rig):
         ),
     ],
 )
-async def test_mirror_pods_have_none(rig, spec, why):
+async def test_mirror_pods_have_none(rig: Rig, spec: dict[str, Any], why: str | None) -> None:
     obj = pod("p", annotations={MIRROR: "x"}, spec=spec)
     if why is None:
         assert "serviceAccountName" not in admit(rig, obj) and "volumes" not in obj["spec"]
@@ -125,7 +129,7 @@ async def test_mirror_pods_have_none(rig, spec, why):
 TAIL = "is not allowed because service account default does not reference that"
 
 
-def with_env(kind, **env):
+def with_env(kind: str, **env: Any) -> dict[str, Any]:
     return {kind: [{"name": "x", "image": "i", **env}]}
 
 
@@ -158,7 +162,7 @@ def with_env(kind, **env):
         ),
     ],
 )
-async def test_secrets_of_an_account_that_limits_them(rig, spec, why):
+async def test_secrets_of_an_account_that_limits_them(rig: Rig, spec: Any, why: str | None) -> None:
     await account(
         rig, annotations={ENFORCE: "true"}, secrets=[{"name": "mine"}], imagePullSecrets=[{"name": "pull"}]
     )
@@ -168,7 +172,7 @@ async def test_secrets_of_an_account_that_limits_them(rig, spec, why):
         assert refused(rig, pod("p", spec=spec)) == why
 
 
-async def test_an_ephemeral_container_is_judged_too(rig):
+async def test_an_ephemeral_container_is_judged_too(rig: Rig) -> None:
     await account(rig, annotations={ENFORCE: "true"})
     env = [{"name": "E", "valueFrom": {"secretKeyRef": {"name": "other"}}}]
     obj = pod("p", spec=with_env("ephemeralContainers", env=env))
@@ -179,14 +183,14 @@ async def test_an_ephemeral_container_is_judged_too(rig):
         ServiceAccount().validate(attributes)
 
 
-async def test_what_it_looks_at(rig):
+async def test_what_it_looks_at(rig: Rig) -> None:
     wants = ServiceAccount().wants
     assert wants(rig.attributes({}))
     assert not wants(rig.attributes({}, {})) and not wants(rig.attributes({}, subresource="binding"))
     assert not wants(rig.attributes({}, resource=("", "v1", "nodes")))
 
 
-async def test_the_mutating_half_refuses_as_well(rig):
+async def test_the_mutating_half_refuses_as_well(rig: Rig) -> None:
     """So the answer is this 403 and not the 422 of the pod's own rules, which come in between."""
     mirror = pod("p", annotations={MIRROR: "x"}, spec={"serviceAccountName": "default"})
     with pytest.raises(errors.Forbidden, match="a mirror pod may not reference service accounts"):

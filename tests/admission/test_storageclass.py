@@ -1,6 +1,9 @@
 """The plugins for volumes and claims."""
 
+from typing import Any
+
 import pytest
+from harness import Rig
 
 from pilothouse import errors
 from pilothouse.admission.storageclass import (
@@ -15,18 +18,18 @@ CLAIM, VOLUME = ("", "v1", "persistentvolumeclaims"), ("", "v1", "persistentvolu
 CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 
 
-def claim(size="1Gi", **spec):
+def claim(size: str = "1Gi", **spec: Any) -> dict[str, Any]:
     spec = {"resources": {"requests": {"storage": size}}, **spec}
     return {"metadata": {"name": "c"}, "spec": spec}
 
 
-async def make(rig, name, *, annotation="", **members):
+async def make(rig: Rig, name: str, *, annotation: str = "", **members: Any) -> None:
     metadata = {"name": name, "annotations": {annotation: "true"} if annotation else {}}
     await rig.ok("POST", CLASSES, {"metadata": metadata, "provisioner": "example.com/p", **members})
 
 
 @pytest.mark.parametrize("annotation", IS_DEFAULT)
-async def test_the_default_class(rig, annotation):
+async def test_the_default_class(rig: Rig, annotation: Any) -> None:
     await make(rig, "plain")
     await make(rig, "chosen", annotation=annotation)
     obj = claim()
@@ -34,7 +37,7 @@ async def test_the_default_class(rig, annotation):
     assert obj["spec"]["storageClassName"] == "chosen"
 
 
-async def test_who_names_a_class_keeps_it(rig):
+async def test_who_names_a_class_keeps_it(rig: Rig) -> None:
     await make(rig, "chosen", annotation=IS_DEFAULT[0])
     for own in ("", "own"):
         obj = claim(storageClassName=own)
@@ -54,7 +57,7 @@ async def test_who_names_a_class_keeps_it(rig):
         (("storage.k8s.io", "v1", "volumeattributesclasses"), "kubernetes.io/vac-protection"),
     ],
 )
-async def test_volumes_are_protected(rig, resource, finalizer):
+async def test_volumes_are_protected(rig: Rig, resource: Any, finalizer: str) -> None:
     plugin = StorageObjectInUseProtection()
     for have, left in (
         (None, [finalizer]),
@@ -69,16 +72,16 @@ async def test_volumes_are_protected(rig, resource, finalizer):
     assert not plugin.wants(rig.attributes({}, {}, resource=resource))
 
 
-def resize(rig, size, old):
+def resize(rig: Rig, size: Any, old: Any) -> None:
     PersistentVolumeClaimResize().validate(rig.attributes(claim(size), old, resource=CLAIM))
 
 
 @pytest.mark.parametrize("how", ["field", "annotation"])
-async def test_a_claim_grows_when_its_class_allows_that(rig, how):
+async def test_a_claim_grows_when_its_class_allows_that(rig: Rig, how: str) -> None:
     await make(rig, "grows", allowVolumeExpansion=True)
     await make(rig, "stays")
 
-    def old(name):
+    def old(name: str) -> Any:
         if how == "field":
             return claim(storageClassName=name)
         obj = claim()
@@ -97,7 +100,7 @@ async def test_a_claim_grows_when_its_class_allows_that(rig, how):
         )
 
 
-async def test_what_they_look_at(rig):
+async def test_what_they_look_at(rig: Rig) -> None:
     assert DefaultStorageClass().wants(rig.attributes({}, resource=CLAIM))
     assert not DefaultStorageClass().wants(rig.attributes({}, {}, resource=CLAIM))
     assert PersistentVolumeClaimResize().wants(rig.attributes({}, {}, resource=CLAIM))

@@ -1,11 +1,14 @@
 """Pods get default tolerations for unreachable and not-ready nodes."""
 
+from typing import Any
+
 import pytest
+from harness import Rig
 
 from pilothouse.admission.tolerations import NOT_READY, UNREACHABLE, DefaultTolerationSeconds
 
 
-def toleration(key, seconds=300):
+def toleration(key: str, seconds: int = 300) -> dict[str, Any]:
     return {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
 
 
@@ -24,19 +27,19 @@ BOTH = [toleration(NOT_READY), toleration(UNREACHABLE)]
         ([{"operator": "Exists", "effect": "NoSchedule"}], BOTH),
     ],
 )
-async def test_what_is_missing_is_added(rig, own, added):
+async def test_what_is_missing_is_added(rig: Rig, own: list[Any], added: Any) -> None:
     pod = {"metadata": {}, "spec": {"tolerations": own} if own else {}}
     DefaultTolerationSeconds().mutate(rig.attributes(pod))
     assert pod["spec"].get("tolerations", []) == own + added
 
 
-async def test_seconds_are_settings(rig):
-    pod = {"metadata": {}, "spec": {}}
+async def test_seconds_are_settings(rig: Rig) -> None:
+    pod: dict[str, Any] = {"metadata": {}, "spec": {}}
     DefaultTolerationSeconds(1, 2).mutate(rig.attributes(pod))
     assert pod["spec"]["tolerations"] == [toleration(NOT_READY, 1), toleration(UNREACHABLE, 2)]
 
 
-async def test_what_it_looks_at(rig):
+async def test_what_it_looks_at(rig: Rig) -> None:
     wants = DefaultTolerationSeconds().wants
     assert wants(rig.attributes({})) and wants(rig.attributes({}, {}))
     assert not wants(rig.attributes({}, {}, subresource="status"))

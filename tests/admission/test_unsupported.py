@@ -1,7 +1,11 @@
 """Warnings and refusals for fields without effect."""
 
-import pytest
+from typing import Any
 
+import pytest
+from harness import Rig
+
+from pilothouse import errors
 from pilothouse.admission.unsupported import UNSUPPORTED, Unsupported
 
 HOOK = {
@@ -23,7 +27,7 @@ CRD = {
 }
 
 ADMISSION = "admissionregistration.k8s.io"
-CASES = [
+CASES: list[tuple[tuple[str, str, str], dict[str, Any]]] = [
     ((ADMISSION, "v1", "validatingwebhookconfigurations"), {"metadata": {"name": "a"}, "webhooks": [HOOK]}),
     ((ADMISSION, "v1", "mutatingwebhookconfigurations"), {"metadata": {"name": "a"}, "webhooks": [HOOK]}),
     ((ADMISSION, "v1", "validatingadmissionpolicies"), {"metadata": {"name": "a"}, "spec": {"x": 1}}),
@@ -35,42 +39,42 @@ CASES = [
 
 
 @pytest.mark.parametrize(("resource", "obj"), CASES)
-async def test_what_has_no_effect_is_said_or_refused(rig, resource, obj):
+async def test_what_has_no_effect_is_said_or_refused(rig: Rig, resource: Any, obj: Any) -> None:
     for operation, old in (("CREATE", None), ("UPDATE", {"metadata": obj["metadata"] | {"labels": {}}})):
         asked = rig.attributes(obj, old, resource=resource, operation=operation)
         assert Unsupported().wants(asked)
         Unsupported().validate(asked)
         assert len(asked.warnings) == 1 and "this server does not" in asked.warnings[0]
-        with pytest.raises(Exception, match="and --strict-admission is on") as caught:
+        with pytest.raises(errors.StatusError, match="and --strict-admission is on") as caught:
             Unsupported(strict=True).validate(rig.attributes(obj, old, resource=resource))
         assert caught.value.code == 403
 
 
 @pytest.mark.parametrize(("resource", "obj"), CASES)
-async def test_what_was_stored_before_may_be_changed_elsewhere(rig, resource, obj):
+async def test_what_was_stored_before_may_be_changed_elsewhere(rig: Rig, resource: Any, obj: Any) -> None:
     changed = {**obj, "metadata": {**obj["metadata"], "finalizers": []}}
     asked = rig.attributes(changed, obj, resource=resource)
     Unsupported(strict=True).validate(asked)
     assert len(asked.warnings) == 1
 
 
-async def test_warnings_may_be_left_out_but_not_refusals(rig):
+async def test_warnings_may_be_left_out_but_not_refusals(rig: Rig) -> None:
     resource, obj = CASES[6]
     asked = rig.attributes(obj, resource=resource)
     Unsupported(warn=False).validate(asked)
     assert asked.warnings == []
-    with pytest.raises(Exception, match="--strict-admission is on"):
+    with pytest.raises(errors.StatusError, match="--strict-admission is on"):
         Unsupported(strict=True, warn=False).validate(asked)
 
 
-async def test_the_rest_passes(rig):
+async def test_the_rest_passes(rig: Rig) -> None:
     plugin = Unsupported(strict=True)
     asked = rig.attributes({"metadata": {"name": "a"}, "spec": {}}, resource=("", "v1", "resourcequotas"))
     plugin.validate(asked)
     assert asked.warnings == []
     assert not plugin.wants(rig.attributes({"metadata": {"name": "a"}}, resource=("", "v1", "namespaces")))
     assert not plugin.wants(rig.attributes(CRD, resource=("", "v1", "pods")))
-    quota = CASES[6][1]
+    quota: Any = CASES[6][1]
     assert not plugin.wants(
         rig.attributes(quota, quota, resource=("", "v1", "resourcequotas"), subresource="status")
     )
@@ -79,12 +83,12 @@ async def test_the_rest_passes(rig):
     )
 
 
-async def test_every_row_names_a_resource(rig):
+async def test_every_row_names_a_resource(rig: Rig) -> None:
     known = {resource.group_resource for resource in rig.catalog.all()}
     assert set(UNSUPPORTED) <= known
 
 
-async def test_a_client_sees_the_warning_also_of_a_dry_run(rig):
+async def test_a_client_sees_the_warning_also_of_a_dry_run(rig: Rig) -> None:
     rig.chain.validators.append(Unsupported())
     path = "/api/v1/namespaces/default/resourcequotas"
     body = {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}}

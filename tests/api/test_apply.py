@@ -1,4 +1,5 @@
 import copy
+from typing import Any
 
 import orjson
 import pytest
@@ -51,14 +52,16 @@ TYPED = "failed to create typed patch object (/n; /v1, Kind=Thing): "
 T1, T2, T3 = (f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3))
 
 
-def config(spec=None, **metadata):
+def config(spec: Any = None, **metadata: Any) -> Any:
     out = {"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "n", **metadata}}
     if spec is not None:
         out["spec"] = spec
     return out
 
 
-def apply(live, spec, manager="m1", force=False, now=T1, **metadata):
+def apply(
+    live: Any, spec: Any, manager: str = "m1", force: bool = False, now: Any = T1, **metadata: Any
+) -> Any:
     return apply_module.apply(
         live,
         config(spec, **metadata),
@@ -71,11 +74,11 @@ def apply(live, spec, manager="m1", force=False, now=T1, **metadata):
     )
 
 
-def owners(obj):
+def owners(obj: Any) -> dict[Any, Any]:
     return {e["manager"]: e["fieldsV1"] for e in obj["metadata"].get("managedFields", [])}
 
 
-def test_create_and_repeat():
+def test_create_and_repeat() -> None:
     first = apply(None, {"a": "1"})
     assert first["spec"] == {"a": "1"}
     assert first["metadata"]["managedFields"] == [
@@ -91,7 +94,7 @@ def test_create_and_repeat():
     assert apply(first, {"a": "1"}, now=T2) == first
 
 
-def test_dropped_fields_go_unless_shared():
+def test_dropped_fields_go_unless_shared() -> None:
     first = apply(None, {"a": "1", "b": "1", "env": [{"name": "x"}, {"name": "y"}], "set": ["p", "q"]})
     shared = apply(first, {"b": "1", "env": [{"name": "y", "value": "v"}]}, manager="m2", now=T2)
     last = apply(shared, {"set": ["q"]}, now=T3)
@@ -99,14 +102,14 @@ def test_dropped_fields_go_unless_shared():
     assert owners(last)["m1"] == {"f:spec": {"f:set": {'v:"q"': {}}}}
 
 
-def test_fields_nobody_owns_stay():
+def test_fields_nobody_owns_stay() -> None:
     live = apply(None, {"a": "1", "inner": {"name": "x"}})
     live["spec"]["inner"]["value"] = "by a controller that is not tracked"
     last = apply(live, {"a": "1"}, now=T2)
     assert last["spec"]["a"] == "1"
 
 
-def test_conflicts_and_force():
+def test_conflicts_and_force() -> None:
     live = apply(None, {"a": "1", "b": "1"})
     with pytest.raises(errors.Conflict) as caught:
         apply(live, {"a": "2"}, manager="m2")
@@ -119,7 +122,7 @@ def test_conflicts_and_force():
     assert owners(forced) == {"m1": {"f:spec": {"f:b": {}}}, "m2": {"f:spec": {"f:a": {}}}}
 
 
-def test_conflicts_with_an_updater_and_several_fields():
+def test_conflicts_with_an_updater_and_several_fields() -> None:
     live = apply(None, {"a": "1"})
     new = {**copy.deepcopy(live), "spec": {"a": "1", "b": "2", "n": 3}}
     managed.update(live, new, type=TYPE, manager="u", api_version="v1", subresource="status", now=T2)
@@ -131,7 +134,7 @@ def test_conflicts_with_an_updater_and_several_fields():
     )
 
 
-def test_an_untracked_object_gets_an_owner_first():
+def test_an_untracked_object_gets_an_owner_first() -> None:
     live = config({"a": "1"}, uid="u")
     with pytest.raises(errors.Conflict, match=r'conflict with "before-first-apply" using v1: \.spec\.a'):
         apply(live, {"a": "2"})
@@ -158,7 +161,7 @@ def test_an_untracked_object_gets_an_owner_first():
         ),
     ],
 )
-def test_bad_configurations(change, kind, message):
+def test_bad_configurations(change: dict[str, Any], kind: Any, message: str) -> None:
     with pytest.raises(kind) as caught:
         apply_module.apply(
             None,
@@ -173,7 +176,7 @@ def test_bad_configurations(change, kind, message):
     assert caught.value.message == message
 
 
-def test_kubectl_takes_over_what_it_applied_on_the_clients_side():
+def test_kubectl_takes_over_what_it_applied_on_the_clients_side() -> None:
     last = orjson.dumps(config({"a": "1"})).decode()
     live = config({"a": "1", "b": "1"}, uid="u", annotations={apply_module.LAST_APPLIED: last})
     entry = managed.Entry("client", "Update", "v1", time=T1, fields={"f:spec": {"f:a": {}, "f:b": {}}})
@@ -189,7 +192,7 @@ def test_kubectl_takes_over_what_it_applied_on_the_clients_side():
         apply(live, {"a": "2"}, manager="other", now=T2)
 
 
-def test_items_are_ordered_as_applied():
+def test_items_are_ordered_as_applied() -> None:
     live = apply(None, {"env": [{"name": "a"}, {"name": "b"}]})
     more = apply(live, {"env": [{"name": "c"}, {"name": "a"}]}, manager="m2", now=T2)
     assert [item["name"] for item in more["spec"]["env"]] == ["c", "a", "b"]
@@ -214,8 +217,8 @@ SPECS = st.fixed_dictionaries(
 )
 
 
-def content(obj):
-    def clean(value):
+def content(obj: Any) -> tuple[Any, dict[Any, Any]]:
+    def clean(value: Any) -> Any:
         if isinstance(value, dict):
             return {k: clean(v) for k, v in value.items() if v not in (None, [], {})}
         return (
@@ -229,7 +232,7 @@ def content(obj):
 
 @settings(max_examples=100)
 @given(SPECS, SPECS)
-def test_applying_twice_is_applying_once(a, b):
+def test_applying_twice_is_applying_once(a: Any, b: Any) -> None:
     live = apply(apply(None, a), b, manager="m2", force=True, now=T2)
     once = apply(live, a, force=True, now=T3)
     assert apply(once, a, force=True, now=T3) == once
@@ -237,21 +240,21 @@ def test_applying_twice_is_applying_once(a, b):
 
 @settings(max_examples=100)
 @given(SPECS, SPECS)
-def test_what_is_dropped_is_gone(a, b):
+def test_what_is_dropped_is_gone(a: Any, b: Any) -> None:
     assert content(apply(apply(None, a), b, now=T2)) == content(apply(None, b))
 
 
 @settings(max_examples=100)
 @given(SPECS, SPECS)
-def test_disjoint_configurations_commute(a, b):
+def test_disjoint_configurations_commute(a: Any, b: Any) -> None:
     b = {name: value for name, value in b.items() if name not in a}
     one = apply(apply(None, a), b, manager="m2")
     other = apply(apply(None, b, manager="m2"), a)
     assert content(one) == content(other)
 
 
-def test_many_items_are_applied_in_linear_time():
-    def make(n):
+def test_many_items_are_applied_in_linear_time() -> None:
+    def make(n: Any) -> tuple[Any, dict[str, Any]]:
         env = [{"name": f"e{i}", "value": "1"} for i in range(n)]
         live = apply(None, {"env": env, "set": [f"s{i}" for i in range(n)]}, "other")
         live = apply(live, {"env": env[: n // 2]})
@@ -260,8 +263,8 @@ def test_many_items_are_applied_in_linear_time():
     assert_linear(lambda given: apply(*given), make, 300, CACHED)
 
 
-def test_many_appliers_take_linear_time():
-    def make(n):
+def test_many_appliers_take_linear_time() -> None:
+    def make(n: Any) -> dict[str, Any]:
         entries = [
             {
                 "manager": f"m{i}",
@@ -278,7 +281,7 @@ def test_many_appliers_take_linear_time():
     assert_linear(lambda live: apply(live, {"b": "1"}, "m1"), make, 300, CACHED)
 
 
-def test_a_conflict_names_so_many_fields():
+def test_a_conflict_names_so_many_fields() -> None:
     env = [{"name": "x" * 1000 + str(i), "value": "1"} for i in range(1000)]
     live = apply(None, {"env": env}, "other")
     with pytest.raises(errors.Conflict, match=r"\Q1000 conflicts".replace("\\Q", "")) as caught:

@@ -10,7 +10,7 @@ from complexity import seconds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilothouse import errors
+from pilothouse import _schema, errors
 from pilothouse.api import codec, schema
 
 POD = ("", "v1", "Pod")
@@ -289,7 +289,8 @@ def test_json_schemas_in_place_of_other_things() -> None:
     assert read["additionalProperties"] == {"type": "string"}  # Go is blind to unknown members there
     assert read["default"] == {"a": [1.5, None]}
     assert warnings == []
-    root["additionalProperties"] = 5
+    wrong: dict[str, Any] = {**root, "additionalProperties": 5}
+    versions[0]["schema"] = {"openAPIV3Schema": wrong}
     assert refused({"spec": {"versions": versions}}, kind).endswith("boolean or JSON schema expected")
 
 
@@ -360,16 +361,16 @@ def test_both_walks_agree(case: tuple[tuple[str, str, str], Any]) -> None:
         return
     type_ = schema.for_kind(*kind)
     data = json.dumps(value).encode()
-    quick, exact = codec._schema.Walk(False), codec._schema.Walk(True)
+    quick, exact = _schema.Walk(False), _schema.Walk(True)
     try:
-        expected = exact.run(type_, codec._schema.scan(data))
-    except codec._schema.DecodeError:
-        with pytest.raises(codec._schema.Odd):
+        expected = exact.run(type_, _schema.scan(data))
+    except _schema.DecodeError:
+        with pytest.raises(_schema.Odd):
             quick.run(type_, json.loads(data))
         return
     try:
         found = quick.run(type_, json.loads(data))
-    except codec._schema.Odd:
+    except _schema.Odd:
         return
     assert found == expected and quick.strict == exact.strict
 

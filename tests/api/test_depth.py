@@ -46,5 +46,5 @@ def test_what_is_stored_and_deeper_is_outlined() -> None:
         (("resource.k8s.io", "v1", "ResourceClaim"), True),
     ],
 )
-def test_kinds_that_may_be_deep(kind, deep):
+def test_kinds_that_may_be_deep(kind: tuple[str, str, str], deep: bool) -> None:
     assert depth.may_be_deep(schema.for_kind(*kind)) is deep

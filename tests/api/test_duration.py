@@ -1,5 +1,7 @@
 """Go's durations."""
 
+from typing import Any
+
 import pytest
 from complexity import assert_linear
 from hypothesis import given
@@ -34,7 +36,7 @@ SECOND = 10**9
         ("0.830103483285477580700h", 2988372539827),
     ],
 )
-def test_what_is_read(text, nanoseconds):
+def test_what_is_read(text: str, nanoseconds: Any) -> None:
     assert go_duration(text) == nanoseconds
 
 
@@ -63,7 +65,7 @@ def test_what_is_read(text, nanoseconds):
         ('1"\n\\', 'unknown unit "\\"\\x0a\\\\" in duration "1\\"\\x0a\\\\"'),
     ],
 )
-def test_what_is_none(text, why):
+def test_what_is_none(text: str, why: str) -> None:
     with pytest.raises(ValueError) as caught:
         go_duration(text)
     assert str(caught.value) == f"time: {why}"
@@ -86,23 +88,23 @@ def test_what_is_none(text, why):
         (-(2**63), "-2562047h47m16.854775808s"),
     ],
 )
-def test_what_is_written(nanoseconds, text):
+def test_what_is_written(nanoseconds: Any, text: str) -> None:
     assert show_duration(nanoseconds) == text
 
 
 @given(st.integers(-(2**63), 2**63 - 1))
-def test_what_is_written_is_read(nanoseconds):
+def test_what_is_written_is_read(nanoseconds: Any) -> None:
     assert go_duration(show_duration(nanoseconds)) == nanoseconds
 
 
-def test_texts_of_thousands_of_digits():
+def test_texts_of_thousands_of_digits() -> None:
     assert go_duration("0" * 5000 + "1." + "5" * 5000 + "s") // 10**6 == 1555
     with pytest.raises(ValueError, match="invalid duration"):
         go_duration("1" * 5000 + "s")
 
 
-def test_long_texts_are_read_in_linear_time_or_refused():
-    def attempt(text):
+def test_long_texts_are_read_in_linear_time_or_refused() -> None:
+    def attempt(text: str) -> str:
         try:
             go_duration(text)
         except ValueError as error:

@@ -1,6 +1,7 @@
 """Field paths, and causes with the messages of field.Error."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ from pilothouse.api.fields import OMIT, Errors, key, quote, show
         (["ä"], '["ä"]'),
     ],
 )
-def test_values_as_upstream_shows_them(value, text):
+def test_values_as_upstream_shows_them(value: Any, text: str) -> None:
     assert show(value) == text
 
 
@@ -41,16 +42,16 @@ def test_values_as_upstream_shows_them(value, text):
         ("\u2028", '"\\u2028"'),
     ],
 )
-def test_quotes_of_go(text, quoted):
+def test_quotes_of_go(text: str, quoted: str) -> None:
     assert quote(text) == quoted
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
-def test_printable_ascii_is_quoted_as_in_json(text):
+def test_printable_ascii_is_quoted_as_in_json(text: Any) -> None:
     assert json.loads(quote(text)) == text
 
 
-def test_the_causes():
+def test_the_causes() -> None:
     errs = Errors()
     assert not errs and len(errs) == 0
     errs.required("a")
@@ -91,7 +92,7 @@ def test_the_causes():
     ]
 
 
-def test_a_list_of_causes_becomes_a_422():
+def test_a_list_of_causes_becomes_a_422() -> None:
     errs, more = Errors(), Errors()
     errs.raise_if_any("apps", "Deployment", "d")
     more.required("spec.x")
@@ -101,7 +102,7 @@ def test_a_list_of_causes_becomes_a_422():
     assert caught.value.message == 'Deployment.apps "d" is invalid: spec.x: Required value'
 
 
-def test_causes_beyond_the_most_are_counted():
+def test_causes_beyond_the_most_are_counted() -> None:
     errs = Errors()
     for i in range(5000):
         errs.required(f"spec.items[{i}]")
@@ -122,7 +123,7 @@ def test_causes_beyond_the_most_are_counted():
     assert not errs and len(errs) == 0 and errs.listed() == []
 
 
-def test_an_answer_does_not_repeat_a_large_value_for_ever():
+def test_an_answer_does_not_repeat_a_large_value_for_ever() -> None:
     errs = Errors()
     for i in range(1000):
         errs.invalid(f"spec.items[{i}]", "x" * 1_000_000, "no")
@@ -132,7 +133,7 @@ def test_an_answer_does_not_repeat_a_large_value_for_ever():
 
 
 @given(st.text())
-def test_quoting_is_go_s(text):
+def test_quoting_is_go_s(text: Any) -> None:
     out = []
     for char in text:
         code = ord(char)

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from complexity import assert_linear
@@ -43,7 +44,7 @@ ROOT = Type(
 )
 
 
-def test_set_of_an_object():
+def test_set_of_an_object() -> None:
     value = {
         "text": "x",
         "labels": {"a": "1"},
@@ -100,7 +101,13 @@ def test_set_of_an_object():
         ),
     ],
 )
-def test_compare(old, new, added, modified, removed):
+def test_compare(
+    old: dict[str, Any],
+    new: dict[str, Any],
+    added: dict[str, Any],
+    modified: dict[str, Any],
+    removed: dict[str, Any],
+) -> None:
     got = fieldset.compare(ROOT, old, new)
     if "free" in old:
         assert got[0]["f:free"].keys() >= {"f:a"}
@@ -108,7 +115,7 @@ def test_compare(old, new, added, modified, removed):
     assert got == (added, modified, removed)
 
 
-def test_a_number_is_no_truth_value():
+def test_a_number_is_no_truth_value() -> None:
     for old, new, element in [
         ({"free": {"a": 1}}, {"free": {"a": True}}, {"f:free": {"f:a": {}}}),
         ({"whole": [0]}, {"whole": [False]}, {"f:whole": {}}),
@@ -117,18 +124,19 @@ def test_a_number_is_no_truth_value():
         assert fieldset.compare(ROOT, old, new) == ({}, element, {})
 
 
-def test_parts_are_written_in_one_form():
+def test_parts_are_written_in_one_form() -> None:
     assert fieldset.parse({'k:{"b": 1, "a": 2.0}': {}, "f:x": {".": {}}, "z:later": {}}) == {
         'k:{"a":2,"b":1}': {},
         "f:x": {},
     }
-    for bad in ({"x": {}}, {"fx": {}}, {"v:{": {}}, {"i:x": {}}, {"f:a": 1}, []):
+    wrong: list[Any] = [{"x": {}}, {"fx": {}}, {"v:{": {}}, {"i:x": {}}, {"f:a": 1}, []]
+    for bad in wrong:
         with pytest.raises(fieldset.FieldError):
             fieldset.parse(bad)
 
 
-def test_order_is_upstreams():
-    mixed = {
+def test_order_is_upstreams() -> None:
+    mixed: dict[str, Any] = {
         "i:10": {},
         "v:2": {},
         'v:"a"': {},
@@ -143,14 +151,15 @@ def test_order_is_upstreams():
     ]  # fmt: skip
 
 
-def test_paths_as_text():
+def test_paths_as_text() -> None:
     path = ("f:items", 'k:{"name":"a","port":80}', "f:names", 'v:"x"')
     assert fieldset.path_text(path) == '.items[name="a",port=80].names[="x"]'
 
 
-def test_parents_and_children_are_apart():
-    parent, child = {"f:a": {}}, {"f:a": {"f:b": {}}}
-    both = {"f:a": {".": {}, "f:b": {}}}
+def test_parents_and_children_are_apart() -> None:
+    parent: dict[str, Any] = {"f:a": {}}
+    child: dict[str, Any] = {"f:a": {"f:b": {}}}
+    both: dict[str, Any] = {"f:a": {".": {}, "f:b": {}}}
     assert fieldset.union(parent, child) == both
     assert fieldset.difference(parent, child) == parent
     assert fieldset.difference(child, parent) == child
@@ -162,16 +171,20 @@ def test_parents_and_children_are_apart():
     assert fieldset.leaves(both) == child
 
 
-def test_removal():
+def test_removal() -> None:
     value = {"items": [{"name": "a", "value": "x"}, {"name": "b"}], "labels": {"l": "1"}, "text": "t"}
     gone = {"f:items": {'k:{"name":"a"}': {"f:value": {}}, 'k:{"name":"b"}': {}}, "f:labels": {"f:l": {}}}
     assert fieldset.remove(ROOT, value, gone) == {"items": [{"name": "a"}], "labels": {}, "text": "t"}
 
 
-def test_what_became_atomic_is_owned_as_a_whole():
-    before = {"f:selector": {".": {}, "f:a": {}}, "f:whole": {"i:0": {}}, "f:labels": {"f:a": {}}}
+def test_what_became_atomic_is_owned_as_a_whole() -> None:
+    before: dict[str, Any] = {
+        "f:selector": {".": {}, "f:a": {}},
+        "f:whole": {"i:0": {}},
+        "f:labels": {"f:a": {}},
+    }
     assert fieldset.reconcile(ROOT, before) == {"f:selector": {}, "f:whole": {}, "f:labels": {"f:a": {}}}
-    same = {"f:labels": {"f:a": {}}}
+    same: dict[str, Any] = {"f:labels": {"f:a": {}}}
     assert fieldset.reconcile(ROOT, same) is same
 
 
@@ -195,11 +208,11 @@ def test_what_became_atomic_is_owned_as_a_whole():
         ({"text": None, "free": {"a": [1, {"b": 2}]}}, []),
     ],
 )
-def test_validation(value, wrong):
+def test_validation(value: dict[str, Any], wrong: list[str]) -> None:
     assert fieldset.validate(ROOT, value) == wrong
 
 
-def named(*names):
+def named(*names: Any) -> list[Any]:
     return [{"name": name} for name in names]
 
 
@@ -213,7 +226,7 @@ def named(*names):
         (named("a", "b", "c"), named("a", "n", "c"), named("a", "b", "n", "c")),
     ],
 )
-def test_order_of_merged_items(live, config, merged):
+def test_order_of_merged_items(live: Any, config: Any, merged: Any) -> None:
     got = fieldset.merge(ROOT, {"items": live}, {"items": config})["items"]
     assert sorted(got, key=str) == sorted(merged, key=str)
     wanted = [item for item in got if item in config]
@@ -243,8 +256,8 @@ SETS = ROOTS.map(lambda value: fieldset.from_object(ROOT, value))
 
 @settings(max_examples=100)
 @given(SETS, SETS)
-def test_sets_are_sets_of_paths(a, b):
-    def members(fields):
+def test_sets_are_sets_of_paths(a: Any, b: Any) -> None:
+    def members(fields: Any) -> Any:
         return set(fieldset.paths(fields))
 
     assert members(fieldset.union(a, b)) == members(a) | members(b)
@@ -256,7 +269,7 @@ def test_sets_are_sets_of_paths(a, b):
 
 @settings(max_examples=100)
 @given(ROOTS, ROOTS)
-def test_changes_are_the_changed_paths(a, b):
+def test_changes_are_the_changed_paths(a: Any, b: Any) -> None:
     added, modified, removed = fieldset.compare(ROOT, a, b)
     back = fieldset.compare(ROOT, b, a)
     assert (back[0], back[2]) == (removed, added)
@@ -268,7 +281,7 @@ def test_changes_are_the_changed_paths(a, b):
 
 @settings(max_examples=100)
 @given(ROOTS, ROOTS)
-def test_merging_keeps_what_is_applied(live, config):
+def test_merging_keeps_what_is_applied(live: Any, config: Any) -> None:
     merged = fieldset.merge(ROOT, live, config)
     added, modified, _ = fieldset.compare(ROOT, config, merged)
     changed = fieldset.intersection(fieldset.from_object(ROOT, config), fieldset.union(added, modified))
@@ -286,7 +299,7 @@ SAMPLES = st.recursive(
 
 @settings(max_examples=50)
 @given(SAMPLES, SAMPLES)
-def test_same_tells_numbers_and_truths_apart(a, b):
+def test_same_tells_numbers_and_truths_apart(a: Any, b: Any) -> None:
     assert fieldset.same(a, b) == (json.dumps(a, sort_keys=True) == json.dumps(b, sort_keys=True))
     assert fieldset.same({"a": [a]}, {"a": [json.loads(json.dumps(a))]})
 
@@ -294,7 +307,7 @@ def test_same_tells_numbers_and_truths_apart(a, b):
 ELEMENTS = st.sampled_from(
     ["f:a", "f:b", 'k:{"name":"x"}', 'k:{ "name": "y" }', 'v:"1"', "v:1.0", "i:3", "?:1"]
 )
-WRITTEN = st.recursive(
+WRITTEN: Any = st.recursive(
     st.just({}),
     lambda inner: st.dictionaries(st.one_of(ELEMENTS, st.just(".")), inner, max_size=4).map(
         lambda one: {name: {} if name == "." else child for name, child in one.items()}
@@ -303,7 +316,7 @@ WRITTEN = st.recursive(
 )
 
 
-def read_again(written):
+def read_again(written: Any) -> Any:
     """The one form of a set, put together from nothing."""
     out = {}
     for name, inner in written.items():
@@ -316,7 +329,7 @@ def read_again(written):
 
 @given(WRITTEN)
 @settings(max_examples=300, deadline=None)
-def test_sets_are_read_and_put_in_order_whatever_way_they_are_written(written):
+def test_sets_are_read_and_put_in_order_whatever_way_they_are_written(written: Any) -> None:
     wanted = {name: child for name, child in read_again(written).items() if name != "."}
     found = fieldset.parse(written)
     assert found == wanted
@@ -330,39 +343,39 @@ def test_sets_are_read_and_put_in_order_whatever_way_they_are_written(written):
 
 @given(st.lists(WRITTEN, max_size=5))
 @settings(max_examples=200, deadline=None)
-def test_a_union_of_many_is_that_of_one_after_the_other(sets):
+def test_a_union_of_many_is_that_of_one_after_the_other(sets: Any) -> None:
     sets = [fieldset.parse(one) for one in sets]
-    wanted = {}
+    wanted: dict[str, Any] = {}
     for one in sets:
         wanted = fieldset.union(wanted, one)
     assert fieldset.ordered(fieldset.union_all(sets)) == fieldset.ordered(wanted)
 
 
-def nest(element, depth, inner):
+def nest(element: Any, depth: Any, inner: Any) -> Any:
     for _ in range(depth):
         inner = {element: inner}
     return inner
 
 
-def test_depth_does_not_multiply():
+def test_depth_does_not_multiply() -> None:
     """Sets and values that are deep are gone through once, not once or twice for each level."""
     assert fieldset.parse(nest("f:a", 200, {'v: "x"': {}})) == nest("f:a", 200, {'v:"x"': {}})
     assert fieldset.ordered(nest("f:a", 200, {"f:b": {}, "f:a": {}})) == nest(
         "f:a", 200, {"f:a": {}, "f:b": {}}
     )
 
-    def make(depth):
+    def make(depth: Any) -> tuple[Any, Any]:
         wide = {f"k{i}": {"n": i} for i in range(2000)}
         return nest("free", 1, nest("a", depth, {**wide, "z": 1})), nest(
             "free", 1, nest("a", depth, {**wide, "z": 2})
         )
 
-    def compare(pair):
+    def compare(pair: Any) -> None:
         assert fieldset.compare(ROOT, *pair)[1] == nest(
             "f:free", 1, nest("f:a", len_of(pair[0]), {"f:z": {}})
         )
 
-    def len_of(value):
+    def len_of(value: Any) -> Any:
         depth, value = 0, value["free"]
         while "a" in value:
             depth, value = depth + 1, value["a"]
@@ -385,7 +398,7 @@ MANY = [
 
 
 @pytest.mark.parametrize("make", MANY, ids=range(len(MANY)))
-def test_walks_take_linear_time(make):
+def test_walks_take_linear_time(make: Any) -> None:
     assert_linear(lambda value: fieldset.validate(ROOT, value), make, 500, CACHED)
     if fieldset.validate(ROOT, make(3), True):
         return
@@ -397,7 +410,7 @@ def test_walks_take_linear_time(make):
     )
 
 
-def test_complaints_about_a_value_end():
+def test_complaints_about_a_value_end() -> None:
     """Each repeats the path, which may be long."""
     wrong = fieldset.validate(ROOT, {"items": [{"name": "x" * 1000, "value": i} for i in range(10_000)]})
     assert 60 <= len(wrong) <= 70
@@ -408,6 +421,6 @@ def test_complaints_about_a_value_end():
     "element",
     ["v:1e999", "v:NaN", "v:" + "9" * 5000, "i:" + "9" * 5000, "v:" + "[" * 100_000, 'k:{"a":1e999}'],
 )
-def test_elements_that_python_cannot_hold_are_refused(element):
+def test_elements_that_python_cannot_hold_are_refused(element: str) -> None:
     with pytest.raises(fieldset.FieldError):
         fieldset.parse({element: {}})

@@ -116,14 +116,14 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING)
-def test_parts_make_the_whole(value):
+def test_parts_make_the_whole(value: Any) -> None:
     whole = json.dump(value)
     assert json.dump_parts(value, len(whole)) == whole
     assert json.dump_parts(value, len(whole) - 1) is None
 
 
 @pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 2500])
-def test_long_values_in_parts(count):
+def test_long_values_in_parts(count: int) -> None:
     for value in (
         list(range(count)),
         {f"k{i}": {"a": [i]} for i in range(count)},
@@ -132,7 +132,7 @@ def test_long_values_in_parts(count):
         assert json.dump_parts(value, 1 << 30) == json.dump(value)
 
 
-def test_documents_with_too_many_parts_are_refused():
+def test_documents_with_too_many_parts_are_refused() -> None:
     with pytest.raises(json.DecodeError, match="more than 200000 objects and arrays"):
         json.parse(b'{"a":[' + b"[]," * 250_000 + b"[]]}")
     with pytest.raises(json.DecodeError, match="more than 500000 values"):
@@ -141,7 +141,7 @@ def test_documents_with_too_many_parts_are_refused():
     assert json.parse(text) == orjson.loads(text)  # in a string they are none
 
 
-def test_documents_with_many_members_are_the_same():
+def test_documents_with_many_members_are_the_same() -> None:
     value = {f"k{i}": [i, "x"] for i in range(120_000)}
     data = orjson.dumps(value)
     assert json.takes_long(data) and json.parse(data) == value

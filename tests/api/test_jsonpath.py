@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,7 +48,7 @@ OBJECT = {
         (".metadata.name}{.spec.n", ["a"]),
     ],
 )
-def test_paths(path, found):
+def test_paths(path: str, found: list[Any]) -> None:
     assert jsonpath.compile(path)(OBJECT) == found
 
 
@@ -63,7 +65,7 @@ def test_paths(path, found):
         ("1.2.3", "cannot parse number 1.2.3"),
     ],
 )
-def test_paths_that_cannot_be_read(path, message):
+def test_paths_that_cannot_be_read(path: str, message: str) -> None:
     with pytest.raises(jsonpath.PathError) as caught:
         jsonpath.compile(path)
     assert str(caught.value) == message
@@ -79,7 +81,7 @@ def test_paths_that_cannot_be_read(path, message):
         ("nothing", "unrecognized identifier nothing"),
     ],
 )
-def test_paths_that_do_not_fit(path, message):
+def test_paths_that_do_not_fit(path: str, message: str) -> None:
     with pytest.raises(jsonpath.PathError) as caught:
         jsonpath.compile(path)(OBJECT)
     assert str(caught.value) == message
@@ -87,7 +89,7 @@ def test_paths_that_do_not_fit(path, message):
 
 @settings(max_examples=150)
 @given(st.text(alphabet=".[]{}?()@'\"*:,-0a=\\ \n", max_size=12))
-def test_any_text_is_a_path_or_an_error(text):
+def test_any_text_is_a_path_or_an_error(text: Any) -> None:
     try:
         jsonpath.compile(text)(OBJECT)
     except jsonpath.PathError:

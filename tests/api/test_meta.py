@@ -1,5 +1,6 @@
 import re
 import uuid
+from typing import Any
 
 import pytest
 from complexity import assert_linear
@@ -8,25 +9,25 @@ from pilothouse.api import meta, names
 from pilothouse.api.fields import Errors
 
 
-def causes(check, *args):
+def causes(check: Any, *args: Any) -> list[str]:
     errs = Errors()
     check(*args, errs)
     return [f"{cause['field']}: {cause['message']}" for cause in errs.causes]
 
 
-def pod(**metadata):
+def pod(**metadata: Any) -> dict[str, Any]:
     return {"metadata": {"name": "a", "namespace": "default", "resourceVersion": "1", **metadata}}
 
 
-def created(**metadata):
+def created(**metadata: Any) -> Any:
     return causes(meta.validate_create, pod(**metadata), True, names.dns_subdomain)
 
 
-def updated(new, old):
+def updated(new: Any, old: Any) -> Any:
     return causes(meta.validate_update, pod(**new), pod(**old))
 
 
-def test_uids_are_random_uuids():
+def test_uids_are_random_uuids() -> None:
     uids = {meta.new_uid() for _ in range(50)}
     assert len(uids) == 50
     for uid in uids:
@@ -35,29 +36,29 @@ def test_uids_are_random_uuids():
         assert (parsed.version, parsed.variant) == (4, uuid.RFC_4122)
 
 
-def test_times():
+def test_times() -> None:
     assert meta.now(0) == "1970-01-01T00:00:00Z"
     assert meta.now_micro(1.5) == "1970-01-01T00:00:01.500000Z"
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", meta.now_micro())
 
 
-def test_generated_names():
+def test_generated_names() -> None:
     assert re.fullmatch("job-[bcdfghjklmnpqrstvwxz2456789]{5}", meta.generate_name("job-"))
     assert len(meta.generate_name("x" * 100)) == 63
 
 
-def test_system_fields_are_wiped():
+def test_system_fields_are_wiped() -> None:
     obj = pod(uid="u", creationTimestamp="t", selfLink="s", deletionGracePeriodSeconds=1, generation=4)
     meta.wipe_system_fields(obj)
     assert obj == pod(generation=4)
 
 
-def test_good_metadata():
+def test_good_metadata() -> None:
     assert created(labels={"a": "b"}, annotations={"X/y": "Z"}, finalizers=["a.b/c", "orphan"]) == []
 
 
-def test_names():
-    nameless = {"metadata": {}}
+def test_names() -> None:
+    nameless: dict[str, Any] = {"metadata": {}}
     assert causes(meta.validate_create, nameless, False, names.dns_subdomain) == [
         "metadata.name: Required value: name or generateName is required"
     ]
@@ -71,7 +72,7 @@ def test_names():
     assert [text.split(":")[0] for text in found] == ["metadata.generateName", "metadata.name"]
 
 
-def test_owners():
+def test_owners() -> None:
     owner = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u", "controller": True}
     assert created(ownerReferences=[owner]) == []
     assert created(ownerReferences=[owner, {**owner, "kind": "Job"}]) == [
@@ -92,7 +93,7 @@ def test_owners():
     ]
 
 
-def test_finalizers():
+def test_finalizers() -> None:
     assert created(finalizers=["orphan", "foregroundDeletion"]) == [
         'metadata.finalizers: Invalid value: ["orphan","foregroundDeletion"]: finalizer orphan and'
         " foregroundDeletion cannot be both set"
@@ -103,14 +104,14 @@ def test_finalizers():
     ]
 
 
-def test_annotations_size():
+def test_annotations_size() -> None:
     assert created(annotations={"a": "x" * 262143}) == []
     assert created(annotations={"a": "x" * 262144}) == [
         "metadata.annotations: Too long: may not be more than 262144 bytes"
     ]
 
 
-def test_managed_fields():
+def test_managed_fields() -> None:
     entry = {"operation": "Patch", "fieldsType": "V2", "manager": "a\nb", "subresource": "s" * 257}
     assert created(managedFields=[entry]) == [
         'metadata.managedFields[0].operation: Invalid value: "Patch": must be `Apply` or `Update`',
@@ -155,12 +156,12 @@ def test_managed_fields():
         ),
     ],
 )
-def test_updates(new, old, wrong):
+def test_updates(new: dict[str, Any], old: dict[str, Any], wrong: list[str]) -> None:
     assert updated(new, old) == wrong
 
 
-def test_metadata_is_checked_in_linear_time():
-    def check(metadata):
+def test_metadata_is_checked_in_linear_time() -> None:
+    def check(metadata: Any) -> None:
         causes(
             meta.validate_create,
             {"metadata": {"name": "a", "namespace": "b", **metadata}},
@@ -174,11 +175,11 @@ def test_metadata_is_checked_in_linear_time():
     assert_linear(check, lambda n: {"annotations": {f"example.com/a{i}": "v" for i in range(n)}}, 1000)
 
 
-def test_characters_of_a_manager_are_counted_in_linear_time():
+def test_characters_of_a_manager_are_counted_in_linear_time() -> None:
     """Only the place of each is counted here; how many causes there may be is the matter of Errors."""
 
     class Quiet(Errors):
-        def invalid(self, path, value, why):
+        def invalid(self, path: str, value: Any, why: Any) -> None:
             pass
 
     assert_linear(lambda text: meta.validate_manager(Quiet(), "m", text), lambda n: "\u00e9\x01" * n, 2000)

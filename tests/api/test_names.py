@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,12 +9,12 @@ from pilothouse.api.fields import Errors
 
 
 @pytest.mark.parametrize("name", ["a", "a.b", "0-9", "a" * 253, "x--y.z"])
-def test_subdomains(name):
+def test_subdomains(name: str) -> None:
     assert names.dns_subdomain(name) == []
 
 
 @pytest.mark.parametrize("name", ["", "A", "-a", "a-", "a..b", "a_b", "a\n", "ä"])
-def test_no_subdomains(name):
+def test_no_subdomains(name: str) -> None:
     assert names.dns_subdomain(name) == [
         "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and"
         " must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is"
@@ -20,30 +22,30 @@ def test_no_subdomains(name):
     ]
 
 
-def test_length_is_told_before_form():
+def test_length_is_told_before_form() -> None:
     assert names.dns_subdomain("a" * 254) == ["must be no more than 253 characters"]
     assert len(names.dns_label("A" * 64)) == 2
 
 
-def test_prefix_may_end_in_a_dash():
+def test_prefix_may_end_in_a_dash() -> None:
     assert names.dns_subdomain("job-", True) == []
     assert names.dns_subdomain("job-", False)
     assert names.dns_label("a-", True) == []
     assert names.dns1035_label("1a-", True)
 
 
-def test_label_with_dots():
+def test_label_with_dots() -> None:
     assert names.dns_label("a.b") == ["must not contain dots"]
 
 
-def test_path_segment():
+def test_path_segment() -> None:
     assert names.path_segment("..") == ["may not be '..'"]
     assert names.path_segment("..", True) == []
     assert names.path_segment("a%b/c") == ["may not contain '/'", "may not contain '%'"]
     assert names.path_segment("system:A b") == []
 
 
-def test_qualified_names():
+def test_qualified_names() -> None:
     assert names.qualified_name("example.com/My_Name.1") == []
     assert names.qualified_name("/a") == ["prefix part must be non-empty"]
     assert names.qualified_name("a/")[0] == "name part must be non-empty"
@@ -53,13 +55,13 @@ def test_qualified_names():
     assert names.annotation_key("Example.COM/x") == []
 
 
-def test_label_values():
+def test_label_values() -> None:
     assert names.label_value("") == []
     assert names.label_value("a" * 64) == ["must be no more than 63 bytes"]
     assert "(e.g. 'MyValue',  or 'my_value',  or '12345', regex used" in names.label_value("-")[0]
 
 
-def test_config_keys_and_variables():
+def test_config_keys_and_variables() -> None:
     assert names.config_map_key("a.b_c-D") == []
     assert names.config_map_key("..") == ["must not be '..'"]
     assert names.config_map_key("..a") == ["must not start with '..'"]
@@ -68,7 +70,7 @@ def test_config_keys_and_variables():
     assert len(names.relaxed_env_var_name("a=b")) == 1
 
 
-def test_ports_and_ids():
+def test_ports_and_ids() -> None:
     assert names.port_name("http-2") == []
     assert names.port_name("-1--") == [
         "must contain at least one letter (a-z)",
@@ -91,7 +93,7 @@ def test_ports_and_ids():
         ("fe80::1%eth0", ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]),
     ],
 )
-def test_addresses(value, wrong):
+def test_addresses(value: str, wrong: list[str]) -> None:
     assert names.ip(value) == wrong
 
 
@@ -107,11 +109,11 @@ def test_addresses(value, wrong):
         ("10.0.0.0/33", ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]),
     ],
 )
-def test_subnets(value, wrong):
+def test_subnets(value: str, wrong: list[str]) -> None:
     assert names.cidr(value) == wrong
 
 
-def test_address_warnings():
+def test_address_warnings() -> None:
     assert names.ip_warnings("a", "010.0.0.1") == [
         'a: non-standard IP address "010.0.0.1" is invalid: use "10.0.0.1"'
     ]
@@ -121,7 +123,7 @@ def test_address_warnings():
     assert names.interface_address("10.0.0.1/8") == []
 
 
-def test_rules_that_name_several_values():
+def test_rules_that_name_several_values() -> None:
     errs = Errors()
     names.domain_prefixed_path(errs, "a", "acme.io")
     names.fully_qualified_name(errs, "c", "a.b")
@@ -131,7 +133,7 @@ def test_rules_that_name_several_values():
 
 @settings(max_examples=50)
 @given(st.text(max_size=40))
-def test_no_value_breaks_a_rule(value):
+def test_no_value_breaks_a_rule(value: Any) -> None:
     for rule in (
         names.dns_label,
         names.qualified_name,

@@ -1,4 +1,6 @@
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import jsonpatch
 import orjson
@@ -13,11 +15,11 @@ from pilothouse.api import patch
 LIVE = {"data": {"a": "1", "b": None}, "list": ["x", "y"], "deep": {"m": {"n": 1}}}
 
 
-def apply(operations, live=LIVE, strict=True):
+def apply(operations: Any, live: Any = LIVE, strict: bool = True) -> Any:
     return patch.apply_json_patch(live, orjson.dumps(operations), strict)[0]
 
 
-def test_every_operation():
+def test_every_operation() -> None:
     out = apply(
         [
             {"op": "test", "path": "/data/a", "value": "1"},
@@ -39,7 +41,7 @@ def test_every_operation():
     assert LIVE["list"] == ["x", "y"]
 
 
-def test_what_upstream_lets_pass():
+def test_what_upstream_lets_pass() -> None:
     assert apply([{"op": "replace", "path": "/data/new", "value": 1}])["data"]["new"] == 1
     assert apply([{"op": "copy", "from": "/data/none", "path": "/data/a"}])["data"]["a"] is None
     assert apply([{"op": "add", "path": "/data/a"}])["data"]["a"] is None
@@ -77,7 +79,7 @@ def test_what_upstream_lets_pass():
         None,
     ],
 )
-def test_what_does_not_apply(operation):
+def test_what_does_not_apply(operation: dict[str, Any] | None) -> None:
     with pytest.raises(errors.Unprocessable) as caught:
         apply([operation])
     assert caught.value.message == "the server rejected our request due to an error in our request"
@@ -110,13 +112,13 @@ GO = "json: cannot unmarshal"
         (b"[", False, "unexpected end of JSON input"),
     ],
 )
-def test_json_patches_that_do_not_decode(body, strict, message):
+def test_json_patches_that_do_not_decode(body: bytes, strict: bool, message: str) -> None:
     with pytest.raises(errors.BadRequest) as caught:
         patch.apply_json_patch(LIVE, body, strict)
     assert caught.value.message == message
 
 
-def test_complaints_about_a_json_patch():
+def test_complaints_about_a_json_patch() -> None:
     body = b'[{"op":"add","path":"/x","value":{"a":1,"a":2},"note":1},{"op":"test","op":"add","path":"/y"}]'
     assert patch.apply_json_patch({}, body)[1] == [
         'json patch duplicate field "[0].value.a"',
@@ -126,7 +128,7 @@ def test_complaints_about_a_json_patch():
     assert patch.apply_json_patch({}, body, strict=False)[1] == []
 
 
-def test_limits():
+def test_limits() -> None:
     with pytest.raises(errors.RequestEntityTooLarge, match="is 10000, got 10001"):
         apply([{"op": "test", "path": "/x"}] * 10001)
     big = {"a": "x" * 1_000_000}
@@ -147,7 +149,7 @@ def test_limits():
         ({"a": 1}, {}, {"a": 1}),
     ],
 )
-def test_merge_patches(live, change, out):
+def test_merge_patches(live: dict[str, Any], change: dict[str, Any], out: dict[str, Any]) -> None:
     before = copy.deepcopy(live)
     assert patch.apply_merge_patch(live, orjson.dumps(change))[0] == out
     assert live == before
@@ -167,20 +169,20 @@ def test_merge_patches(live, change, out):
         (b"{", False, "Invalid JSON Patch"),
     ],
 )
-def test_merge_patches_that_do_not_decode(body, strict, message):
+def test_merge_patches_that_do_not_decode(body: bytes, strict: bool, message: str) -> None:
     with pytest.raises(errors.BadRequest) as caught:
         patch.apply_merge_patch({}, body, strict)
     assert caught.value.message == message
 
 
-def test_repeated_members_of_a_merge_patch():
+def test_repeated_members_of_a_merge_patch() -> None:
     body = b'{"a":{"b":1,"b":2},"c":[{"d":1,"d":1}],"a":{"b":1,"b":3}}'
     out, notes = patch.apply_merge_patch({}, body)
     assert out == {"a": {"b": 3}, "c": [{"d": 1}]}
     assert notes == ['duplicate field "a.b"', 'duplicate field "c[0].d"', 'duplicate field "a"']
 
 
-def test_members_come_out_in_order():
+def test_members_come_out_in_order() -> None:
     live = {"b": {"y": 1}, "a": 1}
     assert list(patch.apply_merge_patch(live, b'{"aa":{"d":1,"c":2}}')[0]) == ["a", "aa", "b"]
     out = apply([{"op": "add", "path": "/b/x", "value": {"d": 1, "c": 2}}], live)
@@ -199,13 +201,13 @@ DOCUMENTS = st.dictionaries(st.text("ab", min_size=1, max_size=2), JSON, max_siz
 
 @settings(max_examples=100)
 @given(DOCUMENTS, DOCUMENTS)
-def test_patches_made_by_the_jsonpatch_library(a, b):
+def test_patches_made_by_the_jsonpatch_library(a: Any, b: Any) -> None:
     operations = jsonpatch.make_patch(a, b).patch
     assert apply(operations, a, strict=False) == jsonpatch.apply_patch(a, operations)
     assert patch.equal(apply(operations, a), b) or a == b
 
 
-def merge_patch(a, b):
+def merge_patch(a: Any, b: Any) -> Any:
     out = {name: None for name in a if name not in b}
     for name, value in b.items():
         if isinstance(value, dict) and isinstance(a.get(name), dict):
@@ -217,16 +219,16 @@ def merge_patch(a, b):
 
 @settings(max_examples=100)
 @given(DOCUMENTS, DOCUMENTS)
-def test_merge_patches_lead_from_one_document_to_the_other(a, b):
+def test_merge_patches_lead_from_one_document_to_the_other(a: Any, b: Any) -> None:
     assert patch.apply_merge_patch(a, orjson.dumps(merge_patch(a, b)))[0] == b
 
 
-def rejected(operations, live=LIVE):
+def rejected(operations: Any, live: Any = LIVE) -> None:
     with pytest.raises(errors.Unprocessable):
         apply(operations, live)
 
 
-def test_items_of_lists_are_moved_by_so_many_places():
+def test_items_of_lists_are_moved_by_so_many_places() -> None:
     times = 200
     long = [0] * (2 * patch.MAX_MOVED // times)
     for operation in (
@@ -241,9 +243,9 @@ def test_items_of_lists_are_moved_by_so_many_places():
     assert len(apply([at_the_end] * times, {"list": long})["list"]) == len(long) + times
 
 
-def test_what_becomes_too_deep_is_rejected():
+def test_what_becomes_too_deep_is_rejected() -> None:
     """One object is moved into the next: short operations that nest without end."""
-    live = {f"k{i}": {} for i in range(3000)}
+    live: dict[Any, Any] = {f"k{i}": {} for i in range(3000)}
     rejected([{"op": "move", "from": f"/k{i}", "path": f"/k{i + 1}/x"} for i in range(2999)], live)
     rejected(
         [{"op": "move", "from": f"/k{i}", "path": f"/k{i + 1}/x"} for i in range(2000)]
@@ -254,7 +256,7 @@ def test_what_becomes_too_deep_is_rejected():
     assert "x" in deep["k100"]
 
 
-def test_complaints_end():
+def test_complaints_end() -> None:
     repeated = (
         b'{"' + b"k" * 2000 + b'": {' + b",".join(b'"a": 1, "a": 2, "b%d": 1' % i for i in range(500)) + b"}}"
     )
@@ -278,12 +280,12 @@ def test_complaints_end():
     ],
     ids=["long path", "repeated", "list"],
 )
-def test_merge_patches_take_linear_time(make):
+def test_merge_patches_take_linear_time(make: Callable[..., Any]) -> None:
     assert_linear(lambda body: patch.apply_merge_patch(LIVE, body), make, 500)
 
 
-def test_operations_take_linear_time():
-    def make(n):
+def test_operations_take_linear_time() -> None:
+    def make(n: Any) -> list[Any]:
         return [
             operation
             for i in range(n)

@@ -1,6 +1,8 @@
 """Resource quantities, against decimal arithmetic."""
 
+from collections.abc import Callable
 from decimal import ROUND_UP, Decimal
+from typing import Any
 
 import pytest
 from complexity import assert_linear, seconds
@@ -83,7 +85,9 @@ def test_refused(text: str, message: str) -> None:
 def test_value_is_the_decimal_rounded_up_to_nanos(number: int, places: int, suffix: str) -> None:
     text = f"{Decimal(number).scaleb(-places):f}{suffix}"
     exact = Decimal(text.removesuffix(suffix) if suffix else text) * SUFFIXES[suffix]
-    expected = exact.quantize(Decimal("1e-9"), ROUND_UP) if exact.as_tuple().exponent < -9 else exact
+    exponent = exact.as_tuple().exponent
+    assert isinstance(exponent, int)
+    expected = exact.quantize(Decimal("1e-9"), ROUND_UP) if exponent < -9 else exact
     if suffix.endswith("i"):
         expected = max(min(expected, Decimal(quantity.MAX_INT64)), Decimal(-quantity.MAX_INT64))
     parsed = quantity.parse(text)
@@ -119,7 +123,7 @@ def test_format_of_a_sum() -> None:
     assert str(quantity.parse("100m") * 3) == "300m"
 
 
-def canonical_or_not(text):
+def canonical_or_not(text: str) -> Any:
     try:
         return quantity.canonical(text)
     except quantity.QuantityError:
@@ -139,14 +143,14 @@ def canonical_or_not(text):
     ],
     ids=range(7),
 )
-def test_long_texts_take_linear_time(make):
+def test_long_texts_take_linear_time(make: Callable[..., Any]) -> None:
     assert_linear(canonical_or_not, make, 1000)
 
 
-def test_many_long_amounts_are_no_more_work_than_their_texts():
+def test_many_long_amounts_are_no_more_work_than_their_texts() -> None:
     """Zeros at the end are taken off at once, not one by one."""
 
-    def run(texts):
+    def run(texts: Any) -> None:
         for text in texts:
             quantity.canonical(text)
 
@@ -159,7 +163,7 @@ def test_many_long_amounts_are_no_more_work_than_their_texts():
         quantity.canonical("1" * 3001)
 
 
-def test_more_digits_than_python_writes_are_no_error_of_ours():
+def test_more_digits_than_python_writes_are_no_error_of_ours() -> None:
     for text in (
         "1" * 4299 + "e1",
         "1" * 4300,
@@ -172,5 +176,5 @@ def test_more_digits_than_python_writes_are_no_error_of_ours():
     assert str(total)
 
 
-def test_an_amount_of_many_digits_on_both_sides_is_rounded_not_lost():
+def test_an_amount_of_many_digits_on_both_sides_is_rounded_not_lost() -> None:
     assert quantity.parse("1" * 2000 + "." + "1" * 900).rounded_up(0).unscaled == int("1" * 1999 + "2")

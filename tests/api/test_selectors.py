@@ -1,5 +1,6 @@
 import contextlib
 import time
+from typing import Any
 
 import pytest
 from complexity import assert_linear
@@ -11,7 +12,7 @@ from pilothouse.api.fields import Errors
 from pilothouse.errors import BadRequest
 
 
-def label_text(text):
+def label_text(text: str) -> Any:
     return selectors.parse(text, "").label_text
 
 
@@ -29,7 +30,7 @@ def label_text(text):
         ("a in (,)", "a in ()"),
     ],
 )
-def test_label_selectors(text, canonical):
+def test_label_selectors(text: str, canonical: str) -> None:
     assert label_text(text) == canonical
 
 
@@ -53,13 +54,13 @@ def test_label_selectors(text, canonical):
         ),
     ],
 )
-def test_label_selector_errors(text, message):
+def test_label_selector_errors(text: str, message: str) -> None:
     with pytest.raises(BadRequest) as caught:
         selectors.parse(text, "")
     assert caught.value.message == message
 
 
-def test_bad_label_keys_and_values():
+def test_bad_label_keys_and_values() -> None:
     with pytest.raises(
         BadRequest, match=r'^unable to parse requirement: <nil>: Invalid value: "a_/b": prefix part'
     ):
@@ -70,7 +71,7 @@ def test_bad_label_keys_and_values():
         selectors.parse("a=_", "")
 
 
-def test_field_selectors():
+def test_field_selectors() -> None:
     one = selectors.parse("", r"b!=x\,y,a==1,,c=\\\=")
     assert one.fields == (("a", "=", "1"), ("b", "!=", "x,y"), ("c", "=", "\\="))
     assert one.field_text == r"a=1,b!=x\,y,c=\\\="
@@ -89,20 +90,20 @@ def test_field_selectors():
         ("a=b\\", "invalid field selector: invalid escape sequence: \\"),
     ],
 )
-def test_field_selector_errors(text, message):
+def test_field_selector_errors(text: str, message: str) -> None:
     with pytest.raises(BadRequest) as caught:
         selectors.parse("", text)
     assert caught.value.message == message
 
 
-def test_what_an_index_can_answer():
+def test_what_an_index_can_answer() -> None:
     one = selectors.parse("a=b,c in (d),e in (f,g),!h", "")
     assert one.equalities == (("a", "b"), ("c", "d"))
     assert not one.empty
     assert selectors.parse("", "").empty
 
 
-def test_numbers():
+def test_numbers() -> None:
     more = selectors.parse("n>5", "")
     assert more.matches_labels({"n": "+6"})
     assert not more.matches_labels({"n": "5"})
@@ -111,7 +112,7 @@ def test_numbers():
     assert not more.matches_labels(None)
 
 
-def test_label_selector_objects():
+def test_label_selector_objects() -> None:
     one = selectors.from_label_selector(
         {
             "matchLabels": {"b": "1"},
@@ -127,7 +128,7 @@ def test_label_selector_objects():
     assert selectors.format_label_selector(None) == "<none>"
 
 
-def test_causes_against_a_label_selector():
+def test_causes_against_a_label_selector() -> None:
     errs = Errors()
     selectors.validate_label_selector(
         errs,
@@ -164,7 +165,7 @@ TERMS = st.one_of(
 )
 
 
-def naive(term, labels):
+def naive(term: Any, labels: Any) -> Any:
     key, op, values = term
     if op in {"gt", "lt"}:
         number = labels.get(key, "")
@@ -178,7 +179,7 @@ def naive(term, labels):
 
 @settings(max_examples=100)
 @given(st.lists(TERMS, max_size=3), st.dictionaries(KEYS, VALUES))
-def test_matches_as_a_naive_selector(terms, labels):
+def test_matches_as_a_naive_selector(terms: Any, labels: Any) -> None:
     one = selectors.Selector([selectors.Requirement(*term) for term in terms])
     assert one.matches_labels(labels) == all(naive(term, labels) for term in terms)
     again = selectors.parse(one.label_text, "")
@@ -187,7 +188,7 @@ def test_matches_as_a_naive_selector(terms, labels):
 
 @settings(max_examples=100)
 @given(st.text(alphabet="ab=!(),<> \\\0", max_size=12))
-def test_any_text_is_a_selector_or_a_bad_request(text):
+def test_any_text_is_a_selector_or_a_bad_request(text: Any) -> None:
     for parse in (selectors.label_terms, selectors.field_terms):
         try:
             parse(text)
@@ -196,12 +197,12 @@ def test_any_text_is_a_selector_or_a_bad_request(text):
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b"]), st.text(max_size=5)))
-def test_field_text_round_trips(values):
+def test_field_text_round_trips(values: Any) -> None:
     one = selectors.Selector((), [(name, "=", value) for name, value in sorted(values.items())])
     assert set(selectors.field_terms(one.field_text)) == set(one.fields)
 
 
-def parsed(text):
+def parsed(text: str) -> None:
     with contextlib.suppress(BadRequest):
         selectors.parse(text, "")
     with contextlib.suppress(BadRequest):
@@ -211,17 +212,17 @@ def parsed(text):
 @pytest.mark.parametrize(
     "part", ["(", ",", "a,", "!", "=", "a=b,", "!!=", " ", "a in (", "x", "\\,", "\\", "a!=b,", "\0"]
 )
-def test_long_selectors_take_linear_time(part):
+def test_long_selectors_take_linear_time(part: str) -> None:
     assert_linear(parsed, lambda n: part * n, 500)
 
 
-def test_sets_take_linear_time():
+def test_sets_take_linear_time() -> None:
     assert_linear(parsed, lambda n: "a in (" + ",".join(f"v{i}" for i in range(n)) + ")", 500)
     assert_linear(parsed, lambda n: "a in (" + "-," * n + ")", 500)
     values = tuple(f"v{i}" for i in range(20_000))
     selector = selectors.Selector([selectors.Requirement("a", "in", values)])
 
-    def match(labels):
+    def match(labels: Any) -> None:
         for one in labels:
             assert selector.matches_labels(one)
 
@@ -234,14 +235,14 @@ def test_sets_take_linear_time():
     assert time.thread_time() - started < 0.1
 
 
-def test_a_query_has_so_many_terms():
+def test_a_query_has_so_many_terms() -> None:
     listed = ",".join(f"a{i}" for i in range(selectors.MAX_TERMS + 1))
     for labels, fields in ((listed, ""), ("", listed.replace(",", "=x,") + "=x")):
         with pytest.raises(BadRequest, match="more than 256 terms"):
             selectors.parse(labels, fields)
 
 
-def test_long_numbers_in_terms():
+def test_long_numbers_in_terms() -> None:
     assert selectors.parse("a>" + "0" * 60 + "12", "").matches_labels({"a": "13"})
     with pytest.raises(BadRequest, match="must be an integer"):
         selectors.parse("a>" + "9" * 5000, "")

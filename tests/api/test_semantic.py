@@ -1,5 +1,7 @@
 """Equality by meaning."""
 
+from typing import Any
+
 import pytest
 
 from pilothouse.api import schema
@@ -28,6 +30,8 @@ def pod(**container: object) -> dict[str, object]:
         ({"stdin": True}, {"stdin": True}, True),
     ],
 )
-def test_values_that_are_written_otherwise_may_mean_the_same(a: dict, b: dict, same: bool) -> None:
+def test_values_that_are_written_otherwise_may_mean_the_same(
+    a: dict[str, Any], b: dict[str, Any], same: bool
+) -> None:
     assert same_meaning(POD, pod(**a), pod(**b)) is same
     assert same_meaning(POD, pod(**b), pod(**a)) is same

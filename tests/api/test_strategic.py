@@ -1,4 +1,6 @@
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import orjson
 import pytest
@@ -40,14 +42,14 @@ ROOT = Type(
 )
 
 
-def apply(live, change):
+def apply(live: Any, change: Any) -> Any:
     before = copy.deepcopy(live)
     out = strategic.apply_patch(live, orjson.dumps(change), ROOT)[0]
     assert live == before
     return out
 
 
-def named(*names):
+def named(*names: Any) -> list[Any]:
     return [{"name": name} for name in names]
 
 
@@ -112,7 +114,7 @@ def named(*names):
         ({"count": 1}, {"count": 2.0}, {"count": 2.0}),
     ],
 )
-def test_patches(live, change, out):
+def test_patches(live: dict[str, Any], change: dict[str, Any], out: dict[str, Any]) -> None:
     assert apply(live, change) == out
 
 
@@ -173,13 +175,13 @@ def test_patches(live, change, out):
         ({}, {"$deleteFromPrimitiveListx": []}, errors.BadRequest, "invalid patch format of primitive list"),
     ],
 )
-def test_bad_patches(live, change, kind, message):
+def test_bad_patches(live: dict[str, Any], change: dict[str, Any], kind: Any, message: Any) -> None:
     with pytest.raises(kind) as caught:
         apply(live, change)
     assert message is None or caught.value.message == message
 
 
-def test_patches_that_do_not_decode():
+def test_patches_that_do_not_decode() -> None:
     with pytest.raises(errors.BadRequest, match=r"^unexpected end of JSON input$"):
         strategic.apply_patch({}, b"{", ROOT)
     out, notes = strategic.apply_patch({}, b'{"count":1,"count":2}', ROOT)
@@ -198,16 +200,16 @@ def test_patches_that_do_not_decode():
         ({"count": 1.5}, "cannot convert float64 to int32"),
     ],
 )
-def test_outcomes_of_no_type(change, why):
+def test_outcomes_of_no_type(change: dict[str, Any], why: str) -> None:
     with pytest.raises(errors.Invalid) as caught:
         apply({"count": 1}, change)
     assert caught.value.message.endswith(f'": {why}')
     assert caught.value.message.startswith(' "" is invalid: patch: Invalid value: "map[')
 
 
-def diff(a, b, type):
+def diff(a: Any, b: Any, type: Any) -> Any:
     """A patch that makes `b` of `a`, as kubectl would write it."""
-    out = {}
+    out: dict[str, Any] = {}
     for name in a.keys() - b.keys():
         out[name] = None
     for name, value in b.items():
@@ -236,7 +238,7 @@ def diff(a, b, type):
     return out
 
 
-def diff_lists(name, before, after, field):
+def diff_lists(name: str, before: Any, after: Any, field: Any) -> Any:
     key = field.patch_merge_key
     out = {}
     if not key:
@@ -264,7 +266,7 @@ def diff_lists(name, before, after, field):
 NAMES = st.sampled_from(["a", "b", "c"])
 
 
-def keyed(element):
+def keyed(element: Any) -> Any:
     return st.lists(element, min_size=1, max_size=3, unique_by=lambda item: item["name"])
 
 
@@ -290,13 +292,13 @@ ROOTS = st.fixed_dictionaries(
 
 @settings(max_examples=150)
 @given(ROOTS, ROOTS)
-def test_a_diff_leads_from_one_object_to_the_other(a, b):
+def test_a_diff_leads_from_one_object_to_the_other(a: Any, b: Any) -> None:
     change = diff(a, b, ROOT)
     assert apply(a, change) == b
     assert strategic.apply(b, {}, ROOT) == b
 
 
-def merged_one_by_one(live, change):
+def merged_one_by_one(live: Any, change: Any) -> Any:
     """What a patch of env means, item by item, with a search of the whole list for each."""
     kept = list(live)
     for item in change:
@@ -325,7 +327,7 @@ CHANGES = st.lists(
 
 @given(live=ITEMS, change=CHANGES)
 @settings(max_examples=200, deadline=None)
-def test_items_are_found_as_a_search_would_find_them(live, change):
+def test_items_are_found_as_a_search_would_find_them(live: Any, change: Any) -> None:
     """Repeated names too: the first one counts."""
     if not live and not change:
         return
@@ -334,7 +336,7 @@ def test_items_are_found_as_a_search_would_find_them(live, change):
     assert sorted(map(str, out["containers"][0].get("env", []))) == sorted(map(str, wanted))
 
 
-def big(n):
+def big(n: Any) -> list[Any]:
     return [{"name": f"e{i}", "value": "x"} for i in range(n)]
 
 
@@ -348,17 +350,21 @@ def big(n):
     ],
     ids=["merged", "deleted", "turned", "repeated"],
 )
-def test_lists_are_merged_in_linear_time(change):
-    def make(n):
+def test_lists_are_merged_in_linear_time(change: Callable[..., Any]) -> None:
+    def make(n: Any) -> tuple[dict[str, Any], Any]:
         items = big(n)
         patch = {"containers": [{"name": "c", "env": change(items)}]}
         return {"containers": [{"name": "c", "env": items}]}, orjson.dumps(patch)
 
-    assert_linear(lambda given: strategic.apply_patch(*given, ROOT), make, 1000)
+    assert_linear(merged, make, 1000)
 
 
-def test_orders_and_lists_of_texts_are_merged_in_linear_time():
-    def make(n):
+def merged(given: tuple[dict[str, Any], Any]) -> object:
+    return strategic.apply_patch(*given, ROOT)
+
+
+def test_orders_and_lists_of_texts_are_merged_in_linear_time() -> None:
+    def make(n: Any) -> tuple[dict[str, Any], Any]:
         texts = [f"t{i}" for i in range(n)]
         patch = {
             "$setElementOrder/finalizers": texts[::-1] + texts[:1],
@@ -367,10 +373,10 @@ def test_orders_and_lists_of_texts_are_merged_in_linear_time():
         }
         return {"finalizers": texts, "containers": [{"name": "c", "env": big(n)}]}, orjson.dumps(patch)
 
-    assert_linear(lambda given: strategic.apply_patch(*given, ROOT), make, 1000)
+    assert_linear(merged, make, 1000)
 
-    def remove(n):
+    def remove(n: Any) -> tuple[dict[str, Any], Any]:
         texts = [f"t{i}" for i in range(n)]
         return {"finalizers": texts}, orjson.dumps({"$deleteFromPrimitiveList/finalizers": texts})
 
-    assert_linear(lambda given: strategic.apply_patch(*given, ROOT), remove, 1000)
+    assert_linear(merged, remove, 1000)

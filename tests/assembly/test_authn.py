@@ -7,6 +7,8 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from backend import Backend
@@ -18,7 +20,7 @@ from pilothouse.testing.server import InProcess
 MAPS = "/api/v1/namespaces/default/configmaps"
 
 
-def kubeconfig(folder, url, ca, user):
+def kubeconfig(folder: Any, url: str, ca: Any, user: Any) -> Any:
     config = {
         "current-context": "c",
         "contexts": [{"name": "c", "context": {"cluster": "s", "user": "u"}}],
@@ -35,7 +37,7 @@ def kubeconfig(folder, url, ca, user):
     return path
 
 
-def get(server, path, token):
+def get(server: Any, path: str, token: Any) -> tuple[Any, Any]:
     """Status and body of a GET."""
     request = urllib.request.Request(
         f"https://127.0.0.1:{server.port}{path}", headers={"Authorization": f"Bearer {token}"}
@@ -49,7 +51,7 @@ def get(server, path, token):
             return error.code, json.load(error)
 
 
-async def judge(request):
+async def judge(request: Any) -> Any:
     """Knows the token "good", and lets user remote read configmaps."""
     if request.headers.get("Authorization") != "Bearer secret":
         return web.Response(status=401)
@@ -67,7 +69,7 @@ async def judge(request):
     return web.json_response(review)
 
 
-async def test_webhooks_judge_tokens_and_requests(runner, tmp_path):
+async def test_webhooks_judge_tokens_and_requests(runner: asyncio.Runner, tmp_path: Path) -> None:
     async with Backend(tmp_path, judge) as backend:
         path = kubeconfig(tmp_path, f"https://127.0.0.1:{backend.port}/", backend.ca, {"token": "secret"})
         server = InProcess(
@@ -93,16 +95,16 @@ async def test_webhooks_judge_tokens_and_requests(runner, tmp_path):
             await asyncio.to_thread(server.stop)
 
 
-async def test_a_provider_of_identities(runner, tmp_path):
+async def test_a_provider_of_identities(runner: asyncio.Runner, tmp_path: Path) -> None:
     key = RSAKey.generate_key(2048, parameters={"kid": "k", "alg": "RS256", "use": "sig"})
 
-    async def provide(request):
+    async def provide(request: Any) -> Any:
         url = f"https://127.0.0.1:{backend.port}"
         if request.path == "/keys":
             return web.json_response({"keys": [key.as_dict(private=False)]})
         return web.json_response({"issuer": url, "jwks_uri": f"{url}/keys"})
 
-    def token(audience):
+    def token(audience: Any) -> str:
         claims = {"iss": url, "aud": audience, "sub": "jane", "exp": int(time.time()) + 60, "teams": ["a"]}
         return jwt.encode({"alg": "RS256", "kid": "k"}, claims, key)
 

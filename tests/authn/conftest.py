@@ -1,6 +1,7 @@
 """Throw-away certificates and readers over plain dicts."""
 
 import datetime
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -12,40 +13,50 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 class FakeReaders:
     """Cached objects by (resource, namespace, name)."""
 
-    def __init__(self, *objects):
-        self.objects = {}
+    def __init__(self, *objects: Any) -> None:
+        self.objects: dict[Any, Any] = {}
         self.add(*objects)
 
-    def add(self, *objects):
+    def add(self, *objects: Any) -> None:
         for resource, obj in objects:
             metadata = obj["metadata"]
             self.objects[resource, metadata.get("namespace", ""), metadata["name"]] = obj
 
-    def get(self, resource, namespace, name):
+    def get(self, resource: Any, namespace: str, name: str) -> Any:
         return self.objects.get((resource, namespace, name))
 
-    def list(self, resource, namespace=""):
+    def list(self, resource: Any, namespace: str = "") -> list[Any]:
         return [o for (r, n, _), o in self.objects.items() if r == resource and namespace in ("", n)]
 
 
 class Authority:
     """A certificate authority, or one under another."""
 
-    def __init__(self, name="ca", parent=None, **issue):
+    def __init__(self, name: str = "ca", parent: Any = None, **issue: Any) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = name
         self.parent = parent
         self.certificate = (parent or self).issue(name, key=self.key, ca=True, **issue)
 
     @property
-    def pem(self):
+    def pem(self) -> Any:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     @property
-    def der(self):
+    def der(self) -> Any:
         return self.certificate.public_bytes(serialization.Encoding.DER)
 
-    def issue(self, name, *, groups=(), uid=(), key=None, ca=False, days=1, usage=None):
+    def issue(
+        self,
+        name: str,
+        *,
+        groups: Any = (),
+        uid: str | tuple[Any, ...] = (),
+        key: ec.EllipticCurvePrivateKey | None = None,
+        ca: bool = False,
+        days: int = 1,
+        usage: Any = None,
+    ) -> Any:
         attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, g) for g in groups]
         attributes += [x509.NameAttribute(ObjectIdentifier("1.3.6.1.4.1.57683.2"), u) for u in uid]
         if name:
@@ -68,26 +79,26 @@ class Authority:
             builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
-    def client(self, name, **more):
+    def client(self, name: str, **more: Any) -> Any:
         """A client certificate in DER."""
         return self.issue(name, **more).public_bytes(serialization.Encoding.DER)
 
 
 @pytest.fixture
-def fake_readers():
+def fake_readers() -> Any:
     return FakeReaders
 
 
 @pytest.fixture(scope="session")
-def authority():
+def authority() -> Authority:
     return Authority()
 
 
 @pytest.fixture(scope="session")
-def other_authority():
+def other_authority() -> Authority:
     return Authority("other")
 
 
 @pytest.fixture(scope="session")
-def intermediate(authority):
+def intermediate(authority: Authority) -> Authority:
     return Authority("middle", parent=authority)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from typing import Any
 
 import pytest
 from clocks import Clock
@@ -34,7 +35,7 @@ class Slow:
         self.known = known
         self.calls = 0
 
-    async def authenticate_token(self, token, audiences):
+    async def authenticate_token(self, token: Any, audiences: Any) -> Any:
         self.calls += 1
         await asyncio.sleep(0)
         if token == "void":
@@ -48,31 +49,31 @@ def union() -> UnionAuthenticator:
 
 
 @pytest.mark.parametrize("header", ["Bearer t", "bearer t", " BEARER t ", "Bearer t more"])
-def test_a_bearer_token_is_found_whatever_the_case(union, header):
+def test_a_bearer_token_is_found_whatever_the_case(union: UnionAuthenticator, header: str) -> None:
     user = at_once(union.authenticate(request(authorization=header)))
     assert (user.name, user.groups) == ("alice", ("dev", "system:authenticated"))
     assert at_once(union.authenticate(request(authorization=header))) is user
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Basic t", "Bearer  t", "t"])
-def test_other_headers_carry_no_token(union, header):
+def test_other_headers_carry_no_token(union: UnionAuthenticator, header: str) -> None:
     assert bearer_token(header) == ""
     assert at_once(union.authenticate(request(authorization=header))) is ANONYMOUS
 
 
-def test_a_wrong_token_does_not_fall_back_to_anonymous(union):
+def test_a_wrong_token_does_not_fall_back_to_anonymous(union: UnionAuthenticator) -> None:
     with pytest.raises(errors.Unauthorized, match=r"^Unauthorized$"):
         at_once(union.authenticate(request(authorization="Bearer x")))
 
 
-def test_no_credentials_are_anonymous_only_when_allowed(union):
+def test_no_credentials_are_anonymous_only_when_allowed(union: UnionAuthenticator) -> None:
     assert at_once(union.authenticate(request())) is ANONYMOUS
     union.anonymous = False
     with pytest.raises(errors.Unauthorized):
         at_once(union.authenticate(request()))
 
 
-def test_a_websocket_may_carry_its_token_as_a_subprotocol(union):
+def test_a_websocket_may_carry_its_token_as_a_subprotocol(union: UnionAuthenticator) -> None:
     def upgrade(encoded: str) -> Request:
         protocols = f"v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.{encoded}"
         return request(upgrade="websocket", sec_websocket_protocol=protocols)
@@ -85,7 +86,7 @@ def test_a_websocket_may_carry_its_token_as_a_subprotocol(union):
         at_once(union.authenticate(upgrade("!!")))
 
 
-def test_a_method_that_waits_makes_the_whole_wait(union):
+def test_a_method_that_waits_makes_the_whole_wait(union: UnionAuthenticator) -> None:
     slow = Slow({"s": User("sue")})
     union.tokens = (*union.tokens, slow)
     assert at_once(union.authenticate(request(authorization="Bearer t"))).name == "alice"
@@ -98,7 +99,7 @@ def test_a_method_that_waits_makes_the_whole_wait(union):
 
 
 @pytest.mark.parametrize("header", ["Bearer s", "bearer s  more"])
-def test_a_token_is_checked_again_after_ten_seconds(header):
+def test_a_token_is_checked_again_after_ten_seconds(header: str) -> None:
     clock, slow = Clock(), Slow({"s": User("sue")})
     union = UnionAuthenticator(tokens=[slow], clock=clock)
     for passed, calls in ((0, 1), (9.9, 1), (0.1, 2), (9.9, 2)):
@@ -111,7 +112,7 @@ def test_a_token_is_checked_again_after_ten_seconds(header):
         asyncio.run(union.authenticate(request(authorization=header)))
 
 
-def test_a_review_tells_why_a_token_is_void(union):
+def test_a_review_tells_why_a_token_is_void(union: UnionAuthenticator) -> None:
     review = at_once(union.review("nope"))
     assert (review.identity, review.error) == (None, "invalid bearer token")
     union.tokens = (*union.tokens, Slow({}))
@@ -119,19 +120,19 @@ def test_a_review_tells_why_a_token_is_void(union):
     assert review.error == "[invalid bearer token, it is void]"
 
 
-def test_a_review_answers_for_the_audiences_both_know(union):
+def test_a_review_answers_for_the_audiences_both_know(union: UnionAuthenticator) -> None:
     assert at_once(union.review("t")).identity.audiences == ("api",)
     assert at_once(union.review("t", ["api", "other"])).identity.audiences == ("api",)
     assert at_once(union.review("t", ["other"])).identity is None
 
 
-def test_the_first_method_to_succeed_wins_over_failures(union):
+def test_the_first_method_to_succeed_wins_over_failures(union: UnionAuthenticator) -> None:
     class Fails:
-        async def authenticate(self, request):
+        async def authenticate(self, request: Any) -> None:
             raise errors.Unauthorized("no")
 
     class Knows:
-        async def authenticate(self, request):
+        async def authenticate(self, request: Any) -> User:
             return User("proxy", groups=("system:unauthenticated",))
 
     union.methods = (Fails(),)
@@ -143,14 +144,14 @@ def test_the_first_method_to_succeed_wins_over_failures(union):
     assert at_once(union.authenticate(request(authorization="Bearer x"))).name == "proxy"
 
 
-def test_authenticated_users_get_the_group_once():
+def test_authenticated_users_get_the_group_once() -> None:
     once = with_authenticated(ALICE)
     assert once.groups == ("dev", "system:authenticated")
     assert with_authenticated(once) is once
     assert with_authenticated(ANONYMOUS) is ANONYMOUS
 
 
-def test_reasons_are_joined_without_repeats():
+def test_reasons_are_joined_without_repeats() -> None:
     assert join([]) == ""
     assert join(["a", "a"]) == "a"
     assert join(["a", "b", "a"]) == "[a, b]"

@@ -1,6 +1,7 @@
 """Acting as another user."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -15,11 +16,11 @@ CALLER = User("boss", groups=("system:authenticated",))
 class Judge:
     """Allows what is listed: "verb resource[/sub] name"."""
 
-    def __init__(self, *allowed, reason=""):
+    def __init__(self, *allowed: Any, reason: str = "") -> None:
         self.allowed = set(allowed)
-        self.asked = []
+        self.asked: list[Any] = []
 
-    async def __call__(self, a):
+    async def __call__(self, a: Any) -> Any:
         resource = f"{a.resource}/{a.subresource}" if a.subresource else a.resource
         if a.namespace:
             resource = f"{a.namespace}:{resource}"
@@ -28,24 +29,24 @@ class Judge:
         return type("Decision", (), {"allowed": asked in self.allowed, "reason": ""})
 
 
-def forbid(attributes, reason):
+def forbid(attributes: Any, reason: Any) -> Any:
     what = f"{attributes.verb} {attributes.resource} {attributes.name}".strip()
     return errors.Forbidden(f"{what}: {reason}" if reason else what)
 
 
-def request(user="", *headers):
+def request(user: str = "", *headers: Any) -> Request:
     pairs = [("impersonate-user", user)] if user else []
     pairs += headers
     return Request("GET", "/api", dict(reversed(pairs)), pairs)
 
 
-def run(judge, user, *headers, caller=CALLER, impersonation=None):
+def run(judge: Any, user: Any, *headers: Any, caller: Any = CALLER, impersonation: Any = None) -> Any:
     attributes = AuthorizationAttributes(caller, "list", is_resource=True, resource="pods")
     impersonation = impersonation or Impersonation(judge, forbid)
     return asyncio.run(impersonation.effective(request(user, *headers), attributes))
 
 
-def test_the_old_verb_lets_act_as_any_user():
+def test_the_old_verb_lets_act_as_any_user() -> None:
     user = run(Judge("impersonate users jane"), "jane")
     assert (user.name, user.groups, user.uid) == ("jane", ("system:authenticated",), "")
 
@@ -58,12 +59,14 @@ def test_the_old_verb_lets_act_as_any_user():
         ("system:anonymous", [], ("system:unauthenticated",)),
     ],
 )
-def test_groups_tell_whether_the_user_is_authenticated(name, groups, expected):
+def test_groups_tell_whether_the_user_is_authenticated(
+    name: str, groups: list[str], expected: tuple[str, ...]
+) -> None:
     judge = Judge(f"impersonate users {name}", *[f"impersonate groups {g}" for g in groups])
     assert run(judge, name, *[("impersonate-group", g) for g in groups]).groups == expected
 
 
-def test_every_part_is_checked():
+def test_every_part_is_checked() -> None:
     headers = [("impersonate-uid", "u"), ("impersonate-group", "g"), ("impersonate-extra-a%2fb", "x")]
     judge = Judge()
     with pytest.raises(errors.Forbidden, match=r"^impersonate-on:user-info:list pods$"):
@@ -78,14 +81,14 @@ def test_every_part_is_checked():
     assert (user.uid, user.groups, user.extra) == ("u", ("g", "system:authenticated"), {"a/b": ["x"]})
 
 
-def test_service_accounts_get_their_groups():
+def test_service_accounts_get_their_groups() -> None:
     user = run(Judge("impersonate ns:serviceaccounts s"), "system:serviceaccount:ns:s")
     assert user.groups == ("system:serviceaccounts", "system:serviceaccounts:ns", "system:authenticated")
     for name in ("system:serviceaccount:bad name:s", "system:serviceaccount:ns"):
         assert run(Judge(f"impersonate users {name}"), name).name == name
 
 
-def test_a_user_can_be_impersonated_for_one_verb():
+def test_a_user_can_be_impersonated_for_one_verb() -> None:
     judge = Judge("impersonate-on:user-info:list pods", "impersonate:user-info users jane")
     assert run(judge, "jane").name == "jane"
     with pytest.raises(errors.Forbidden, match=r"^impersonate:user-info users jim$"):
@@ -103,13 +106,13 @@ def test_a_user_can_be_impersonated_for_one_verb():
         ([("impersonate-extra-a.b/c", "")], "the empty string value in extra is not allowed"),
     ],
 )
-def test_constrained_impersonation_has_its_limits(headers, why):
+def test_constrained_impersonation_has_its_limits(headers: list[tuple[str, str]], why: str) -> None:
     judge = Judge("impersonate-on:user-info:list pods", "impersonate:user-info users jane")
     with pytest.raises(errors.Forbidden, match=why):
         run(judge, "jane", *headers)
 
 
-def test_many_groups_are_asked_for_at_once():
+def test_many_groups_are_asked_for_at_once() -> None:
     judge = Judge(
         "impersonate-on:user-info:list pods",
         "impersonate:user-info users jane",
@@ -120,7 +123,7 @@ def test_many_groups_are_asked_for_at_once():
     assert len(judge.asked) == 3
 
 
-def test_nodes_and_accounts_have_modes_of_their_own():
+def test_nodes_and_accounts_have_modes_of_their_own() -> None:
     node = "system:node:n"
     judge = Judge("impersonate-on:arbitrary-node:list pods", "impersonate:arbitrary-node nodes n")
     assert run(judge, node).groups == ("system:nodes", "system:authenticated")
@@ -136,7 +139,7 @@ def test_nodes_and_accounts_have_modes_of_their_own():
         run(judge, "system:node:other", caller=agent)
 
 
-def test_the_mode_that_worked_last_is_tried_first():
+def test_the_mode_that_worked_last_is_tried_first() -> None:
     judge = Judge("impersonate users jane")
     impersonation = Impersonation(judge, forbid)
     run(judge, "jane", impersonation=impersonation)
@@ -147,10 +150,10 @@ def test_the_mode_that_worked_last_is_tried_first():
         run(judge, "jim", impersonation=impersonation)
 
 
-def test_a_judge_may_take_its_time():
+def test_a_judge_may_take_its_time() -> None:
     judge = Judge("impersonate users jane")
 
-    async def slow(attributes):
+    async def slow(attributes: Any) -> Any:
         await asyncio.sleep(0)
         return await judge(attributes)
 
@@ -159,7 +162,7 @@ def test_a_judge_may_take_its_time():
         run(slow, "jim")
 
 
-def test_a_user_must_be_named():
+def test_a_user_must_be_named() -> None:
     assert not Impersonation.wanted(request())
     assert run(Judge(), "") is CALLER
     for headers, shown in [

@@ -1,6 +1,7 @@
 """Signing keys and key sets."""
 
 import base64
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization as s
@@ -13,7 +14,7 @@ from pilothouse.authn import keys
 RSA = keys.generate()
 
 
-def pem(key) -> bytes:
+def pem(key: Any) -> bytes:
     return key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
 
 
@@ -26,7 +27,7 @@ def pem(key) -> bytes:
         (pem(ec.generate_private_key(ec.SECP521R1())), "ES512", {"crv", "x", "y"}),
     ],
 )
-def test_what_a_key_signs_its_public_half_verifies(private, alg, members):
+def test_what_a_key_signs_its_public_half_verifies(private: Any, alg: str, members: set[str]) -> None:
     signing, public = keys.load_private(private), keys.load_public(private)
     token = signing.sign({"sub": "x"})
     header, claims = keys.read(token)
@@ -37,19 +38,19 @@ def test_what_a_key_signs_its_public_half_verifies(private, alg, members):
     assert keys.algorithms(public) == [alg]
 
 
-def test_a_file_may_hold_several_keys_and_certificates(authority):
+def test_a_file_may_hold_several_keys_and_certificates(authority: Any) -> None:
     text = RSA + authority.pem
     loaded = keys.load_public(text)
     assert [k.alg for k in loaded] == ["RS256", "ES256"]
 
 
 @pytest.mark.parametrize("text", [b"", b"junk", pem(ed25519.Ed25519PrivateKey.generate())])
-def test_other_keys_are_refused(text):
+def test_other_keys_are_refused(text: Any) -> None:
     with pytest.raises(ValueError, match="key"):
         keys.load_public(text)
 
 
-def test_a_token_of_another_key_or_algorithm_is_refused():
+def test_a_token_of_another_key_or_algorithm_is_refused() -> None:
     signing = keys.load_private(RSA)
     token = signing.sign({})
     header, _ = keys.read(token)
@@ -62,11 +63,11 @@ def test_a_token_of_another_key_or_algorithm_is_refused():
 
 @settings(max_examples=50)
 @given(st.text(alphabet="ab.{}[]eyJ-_=", max_size=30))
-def test_any_text_is_read_without_a_crash(text):
+def test_any_text_is_read_without_a_crash(text: Any) -> None:
     keys.read(text)
 
 
-def parts(header, claims="{}"):
+def parts(header: Any, claims: str = "{}") -> str:
     return ".".join(base64.urlsafe_b64encode(t.encode()).rstrip(b"=").decode() for t in (header, claims, "s"))
 
 
@@ -84,12 +85,12 @@ def parts(header, claims="{}"):
         ("{}", '{"n":' + "1" * 5000 + "}"),
     ],
 )
-def test_what_go_jose_does_not_read_is_no_token(header, claims):
+def test_what_go_jose_does_not_read_is_no_token(header: str, claims: str) -> None:
     assert keys.read(parts(header, claims)) is None
     assert keys.read(parts("{}")) == ({}, {})
 
 
-def test_padding_and_other_encodings_make_no_token():
+def test_padding_and_other_encodings_make_no_token() -> None:
     assert keys.read("e30=.e30.c2ln") is None
     utf16 = base64.urlsafe_b64encode("{}".encode("utf-16")).rstrip(b"=").decode()
     assert keys.read(f"{utf16}.e30.c2ln") is None

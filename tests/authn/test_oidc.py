@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from clocks import Clock
@@ -19,14 +20,14 @@ SIGNING = keys.load_private(PEM)
 class Provider:
     """A provider's documents by URL."""
 
-    def __init__(self, public=PEM, issuer=URL):
-        self.fetched = []
+    def __init__(self, public: Any = PEM, issuer: Any = URL) -> None:
+        self.fetched: list[Any] = []
         self.documents = {
             f"{URL}/.well-known/openid-configuration": {"issuer": issuer, "jwks_uri": f"{URL}/keys"},
             f"{URL}/keys": keys.jwks(keys.load_public(public)),
         }
 
-    async def __call__(self, url):
+    async def __call__(self, url: str) -> bytes:
         self.fetched.append(url)
         await asyncio.sleep(0)
         if url not in self.documents:
@@ -34,21 +35,21 @@ class Provider:
         return json.dumps(self.documents[url]).encode()
 
 
-def token(**claims):
+def token(**claims: Any) -> Any:
     base = {"iss": URL, "aud": "me", "sub": "jane", "exp": NOW + 60}
     return SIGNING.sign({k: v for k, v in {**base, **claims}.items() if v is not None})
 
 
-def tokens(provider=None, **more):
+def tokens(provider: Any = None, **more: Any) -> OIDCTokens:
     issuer = OIDCIssuer(url=URL, audiences=("me",), **more)
     return OIDCTokens(issuer, provider or Provider(), ["api"], now=Clock(NOW))
 
 
-def ask(authenticator, text, *audiences):
+def ask(authenticator: Any, text: str, *audiences: Any) -> Any:
     return asyncio.run(authenticator.authenticate_token(text, audiences))
 
 
-def test_claims_make_a_user_and_keys_are_fetched_once():
+def test_claims_make_a_user_and_keys_are_fetched_once() -> None:
     provider = Provider()
     authenticator = tokens(
         provider, username_prefix="oidc:", groups_claim="roles", groups_prefix="g:", uid_claim="id"
@@ -63,11 +64,11 @@ def test_claims_make_a_user_and_keys_are_fetched_once():
     assert ask(authenticator, token(id="7"), "other") is None
 
 
-def test_requests_that_come_together_wait_for_one_fetch():
+def test_requests_that_come_together_wait_for_one_fetch() -> None:
     provider = Provider()
     authenticator = tokens(provider)
 
-    async def both():
+    async def both() -> Any:
         return await asyncio.gather(*[authenticator.authenticate_token(token(), ()) for _ in range(3)])
 
     assert [i.user.name for i in asyncio.run(both())] == ["jane"] * 3
@@ -77,7 +78,7 @@ def test_requests_that_come_together_wait_for_one_fetch():
 @pytest.mark.parametrize(
     "text", ["", "a.b.c", SIGNING.sign({"iss": "https://else"}), SIGNING.sign({"iss": 1})]
 )
-def test_tokens_of_others_are_left_to_others(text):
+def test_tokens_of_others_are_left_to_others(text: Any) -> None:
     assert ask(tokens(), text) is None
 
 
@@ -96,12 +97,12 @@ def test_tokens_of_others_are_left_to_others(text):
         ({}, {"algorithms": ("ES256",)}, "failed to verify signature"),
     ],
 )
-def test_why_a_token_is_void(claims, more, why):
+def test_why_a_token_is_void(claims: dict[str, Any], more: dict[str, Any], why: str) -> None:
     with pytest.raises(errors.Unauthorized, match=why):
         ask(tokens(**more), token(**claims))
 
 
-def test_a_provider_must_be_the_issuer_and_be_there():
+def test_a_provider_must_be_the_issuer_and_be_there() -> None:
     with pytest.raises(errors.Unauthorized, match="not initialized: oidc: issuer did not match"):
         ask(tokens(Provider(issuer="https://else")), token())
     absent = Provider()
@@ -115,7 +116,7 @@ def test_a_provider_must_be_the_issuer_and_be_there():
         ask(tokens(Provider(keys.generate())), token())
 
 
-def test_the_prefix_flag_has_its_own_language():
+def test_the_prefix_flag_has_its_own_language() -> None:
     assert username_prefix("sub", "", URL) == URL + "#"
     assert username_prefix("email", "", URL) == ""
     assert username_prefix("sub", "-", URL) == ""
@@ -123,7 +124,7 @@ def test_the_prefix_flag_has_its_own_language():
 
 
 @pytest.mark.parametrize("more", [{"url": "http://x"}, {"url": URL, "algorithms": ("HS256",)}])
-def test_an_issuer_must_be_safe(more):
+def test_an_issuer_must_be_safe(more: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="oidc"):
         OIDCIssuer(audiences=("me",), **more)
 
@@ -140,17 +141,17 @@ def test_an_issuer_must_be_safe(more):
         ({"aud": ["me", 7]}, "failed to unmarshal claims"),
     ],
 )
-def test_claims_of_wrong_types_are_refused(claims, why):
+def test_claims_of_wrong_types_are_refused(claims: dict[str, Any], why: str) -> None:
     with pytest.raises(errors.Unauthorized, match=why):
         ask(tokens(), token(**claims), "api")
 
 
-def test_a_token_that_never_expires_is_none():
+def test_a_token_that_never_expires_is_none() -> None:
     assert ask(tokens(), token(exp=float("nan")), "api") is None
     assert ask(tokens(), token(exp=float("inf")), "api") is None
 
 
-def test_a_provider_is_asked_again_for_keys_that_are_unknown_but_not_at_once():
+def test_a_provider_is_asked_again_for_keys_that_are_unknown_but_not_at_once() -> None:
     clock, provider = Clock(), Provider(keys.generate())
     issuer = OIDCIssuer(url=URL, audiences=("me",))
     authenticator = OIDCTokens(issuer, provider, ["api"], clock, Clock(NOW))

@@ -1,6 +1,7 @@
 """The front proxy's headers."""
 
 import time
+from typing import Any
 
 import pytest
 from clocks import Clock
@@ -21,11 +22,11 @@ HEADERS = [
 ]
 
 
-def request(*chain: bytes, headers=HEADERS) -> Request:
+def request(*chain: bytes, headers: Any = HEADERS) -> Request:
     return Request("GET", "/api", dict(reversed(headers)), headers, peer_certificates=chain)
 
 
-def test_the_proxy_names_the_user(authority):
+def test_the_proxy_names_the_user(authority: Any) -> None:
     authenticator = RequestHeaderAuthenticator(
         authority.pem, allowed_names=["proxy"], uid_headers=["X-Remote-Uid"]
     )
@@ -37,7 +38,7 @@ def test_the_proxy_names_the_user(authority):
     assert at_once(authenticator.authenticate(request(der, headers=[]))) is None
 
 
-def test_only_the_proxy_is_believed(authority, other_authority):
+def test_only_the_proxy_is_believed(authority: Any, other_authority: Any) -> None:
     authenticator = RequestHeaderAuthenticator(authority.pem, allowed_names=["proxy"])
     assert at_once(authenticator.authenticate(request())) is None
     with pytest.raises(errors.Unauthorized, match="cn=jane is not in the allowed list"):
@@ -46,12 +47,12 @@ def test_only_the_proxy_is_believed(authority, other_authority):
         at_once(authenticator.authenticate(request(other_authority.client("proxy"))))
 
 
-def test_any_name_will_do_when_none_is_listed(authority):
+def test_any_name_will_do_when_none_is_listed(authority: Any) -> None:
     authenticator = RequestHeaderAuthenticator(authority.pem)
     assert at_once(authenticator.authenticate(request(authority.client("any")))).name == "jane"
 
 
-def test_a_proxy_is_believed_as_long_as_its_certificate_counts(authority):
+def test_a_proxy_is_believed_as_long_as_its_certificate_counts(authority: Any) -> None:
     clock = Clock(time.time())
     authenticator = RequestHeaderAuthenticator(authority.pem, clock=clock)
     der = authority.client("proxy", days=0.5)

@@ -3,10 +3,12 @@
 import base64
 import json
 import math
+from typing import Any
 
 import pytest
 from clocks import Clock
 from coroutines import at_once
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pilothouse import errors
 from pilothouse.authn import keys, serviceaccount
@@ -18,7 +20,7 @@ NOW = 1_767_225_600
 """2026-01-01T00:00:00Z"""
 
 
-def obj(name, uid, namespace="ns", **more):
+def obj(name: str, uid: str, namespace: str = "ns", **more: Any) -> dict[str, Any]:
     metadata = {"name": name, "uid": uid}
     if namespace:
         metadata["namespace"] = namespace
@@ -26,7 +28,7 @@ def obj(name, uid, namespace="ns", **more):
 
 
 @pytest.fixture
-def readers(fake_readers):
+def readers(fake_readers: Any) -> Any:
     return fake_readers(
         ("serviceaccounts", obj("s", "sa-1")),
         ("pods", obj("p", "pod-1", spec={"serviceAccountName": "s", "nodeName": "n"})),
@@ -38,34 +40,34 @@ def readers(fake_readers):
 
 
 @pytest.fixture
-def clock():
+def clock() -> Clock:
     return Clock(NOW)
 
 
 @pytest.fixture
-def issuer(readers, clock):
+def issuer(readers: Any, clock: Clock) -> TokenIssuer:
     return TokenIssuer(ISSUER, keys.load_private(PEM), readers, ("api",), clock=clock)
 
 
 @pytest.fixture
-def tokens(readers, clock):
+def tokens(readers: Any, clock: Clock) -> ServiceAccountTokens:
     return ServiceAccountTokens(keys.load_public(PEM), [ISSUER], ["api"], readers, clock=clock)
 
 
-def request(**spec):
+def request(**spec: Any) -> dict[str, Any]:
     return {"kind": "TokenRequest", "metadata": {}, "spec": spec}
 
 
-def bound(kind, name, uid=""):
+def bound(kind: str, name: str, uid: str = "") -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": kind, "name": name, **({"uid": uid} if uid else {})}
 
 
-def issued(issuer, **spec):
+def issued(issuer: Any, **spec: Any) -> Any:
     answer, _ = issuer.request(request(**spec), "ns", "s")
     return answer["status"]["token"]
 
 
-def test_a_request_is_completed_with_defaults(issuer):
+def test_a_request_is_completed_with_defaults(issuer: TokenIssuer) -> None:
     answer, warnings = issuer.request(request(), "ns", "s")
     assert warnings == []
     assert answer["spec"] == {"audiences": ["api"], "expirationSeconds": 3600, "boundObjectRef": None}
@@ -79,7 +81,7 @@ def test_a_request_is_completed_with_defaults(issuer):
     }
 
 
-def test_a_token_stands_for_its_account(issuer, tokens):
+def test_a_token_stands_for_its_account(issuer: TokenIssuer, tokens: ServiceAccountTokens) -> None:
     token = issued(issuer)
     found = at_once(tokens.authenticate_token(token, ()))
     assert found.user.name == "system:serviceaccount:ns:s" and found.user.uid == "sa-1"
@@ -98,7 +100,9 @@ def test_a_token_stands_for_its_account(issuer, tokens):
         (bound("Secret", "x"), {}),
     ],
 )
-def test_a_bound_token_dies_with_its_object(issuer, tokens, readers, ref, extra):
+def test_a_bound_token_dies_with_its_object(
+    issuer: TokenIssuer, tokens: ServiceAccountTokens, readers: Any, ref: Any, extra: dict[str, Any]
+) -> None:
     token = issued(issuer, boundObjectRef=ref)
     user = at_once(tokens.authenticate_token(token, ())).user
     rest = {k.rpartition("/")[2]: v[0] for k, v in user.extra.items()}
@@ -117,7 +121,9 @@ def test_a_bound_token_dies_with_its_object(issuer, tokens, readers, ref, extra)
         at_once(tokens.authenticate_token(token, ()))
 
 
-def test_a_token_dies_with_its_account(issuer, tokens, readers):
+def test_a_token_dies_with_its_account(
+    issuer: TokenIssuer, tokens: ServiceAccountTokens, readers: Any
+) -> None:
     token = issued(issuer)
     account = readers.objects["serviceaccounts", "ns", "s"]
     account["metadata"]["uid"] = "sa-2"
@@ -133,7 +139,9 @@ def test_a_token_dies_with_its_account(issuer, tokens, readers):
         at_once(tokens.authenticate_token(token, ()))
 
 
-def test_a_token_ends_at_its_expiration_and_a_minute(issuer, tokens, clock):
+def test_a_token_ends_at_its_expiration_and_a_minute(
+    issuer: TokenIssuer, tokens: ServiceAccountTokens, clock: Clock
+) -> None:
     answer, _ = issuer.request(request(expirationSeconds=600), "ns", "s")
     assert answer["status"]["expirationTimestamp"] == "2026-01-01T00:10:00Z"
     assert answer["metadata"]["creationTimestamp"] == "2026-01-01T00:00:00Z"
@@ -144,7 +152,9 @@ def test_a_token_ends_at_its_expiration_and_a_minute(issuer, tokens, clock):
         at_once(tokens.authenticate_token(answer["status"]["token"], ()))
 
 
-def test_an_account_that_is_being_deleted_counts_for_another_minute(issuer, tokens, readers, clock):
+def test_an_account_that_is_being_deleted_counts_for_another_minute(
+    issuer: TokenIssuer, tokens: ServiceAccountTokens, readers: Any, clock: Clock
+) -> None:
     token = issued(issuer)
     account = readers.objects["serviceaccounts", "ns", "s"]
     account["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
@@ -155,7 +165,7 @@ def test_an_account_that_is_being_deleted_counts_for_another_minute(issuer, toke
         at_once(tokens.authenticate_token(token, ()))
 
 
-def test_a_token_is_for_its_audiences_only(issuer, tokens):
+def test_a_token_is_for_its_audiences_only(issuer: TokenIssuer, tokens: ServiceAccountTokens) -> None:
     token = issued(issuer, audiences=["vault"])
     assert at_once(tokens.authenticate_token(token, ["vault", "x"])).audiences == ("vault",)
     with pytest.raises(errors.Unauthorized, match=r'audiences \["vault"\] is invalid for .* \["api"\]'):
@@ -176,7 +186,9 @@ def test_a_token_is_for_its_audiences_only(issuer, tokens):
         ({"boundObjectRef": bound("Pod", "p", "u")}, 409, r'cannot be fulfilled on Pod "p": the UID .*\(u\)'),
     ],
 )
-def test_what_a_request_may_not_ask_for(issuer, spec, code, message):
+def test_what_a_request_may_not_ask_for(
+    issuer: TokenIssuer, spec: dict[str, Any], code: int, message: str
+) -> None:
     with pytest.raises(errors.StatusError, match=message) as caught:
         issuer.request(request(**spec), "ns", "s")
     assert caught.value.code == code
@@ -185,26 +197,28 @@ def test_what_a_request_may_not_ask_for(issuer, spec, code, message):
 @pytest.mark.parametrize(
     ("metadata", "code"), [({"name": "x"}, 422), ({"namespace": "x"}, 422), ({"uid": "x"}, 409)]
 )
-def test_a_request_may_not_speak_of_another_account(issuer, metadata, code):
+def test_a_request_may_not_speak_of_another_account(
+    issuer: TokenIssuer, metadata: dict[str, Any], code: int
+) -> None:
     with pytest.raises(errors.StatusError) as caught:
         issuer.request({"metadata": metadata, "spec": {}}, "ns", "s")
     assert caught.value.code == code
     assert caught.value.details["name"] == "s"
 
 
-def test_an_account_must_exist(issuer):
+def test_an_account_must_exist(issuer: TokenIssuer) -> None:
     with pytest.raises(errors.NotFound, match='serviceaccounts "gone" not found'):
         issuer.request(request(), "ns", "gone")
 
 
-def test_too_long_a_life_is_cut_with_a_warning(readers):
+def test_too_long_a_life_is_cut_with_a_warning(readers: Any) -> None:
     issuer = TokenIssuer(ISSUER, keys.load_private(PEM), readers, ("api",), max_expiration=3600)
     answer, warnings = issuer.request(request(expirationSeconds=7200), "ns", "s")
     assert warnings == ["requested expiration of 7200 seconds shortened to 3600 seconds"]
     assert answer["spec"]["expirationSeconds"] == 3600
 
 
-def test_tokens_of_kubelets_live_a_year_and_warn(issuer):
+def test_tokens_of_kubelets_live_a_year_and_warn(issuer: TokenIssuer) -> None:
     token = issued(issuer, expirationSeconds=3607, boundObjectRef=bound("Pod", "p"))
     claims = keys.read(token)[1]
     assert claims["exp"] - claims["iat"] == 365 * 24 * 3600
@@ -237,21 +251,21 @@ def test_tokens_of_kubelets_live_a_year_and_warn(issuer):
         ({"kubernetes.io": {"warnafter": "x"}}, "expected number value to unmarshal NumericDate"),
     ],
 )
-def test_claims_are_judged(tokens, claims, why):
+def test_claims_are_judged(tokens: ServiceAccountTokens, claims: dict[str, Any], why: str) -> None:
     token = keys.load_private(PEM).sign({"iss": ISSUER, **claims})
     with pytest.raises(errors.Unauthorized, match=why):
         at_once(tokens.authenticate_token(token, ()))
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-def test_numbers_that_json_does_not_have_make_no_token(tokens, number):
+def test_numbers_that_json_does_not_have_make_no_token(tokens: ServiceAccountTokens, number: Any) -> None:
     assert (
         at_once(tokens.authenticate_token(keys.load_private(PEM).sign({"iss": ISSUER, "exp": number}), ()))
         is None
     )
 
 
-def test_a_number_beyond_all_numbers_does_not_last_for_ever(tokens):
+def test_a_number_beyond_all_numbers_does_not_last_for_ever(tokens: ServiceAccountTokens) -> None:
     token = raw_token({"alg": "RS256"}, f'{{"iss":"{ISSUER}","exp":1e400}}')
     with pytest.raises(errors.Unauthorized, match="NumericDate"):
         at_once(tokens.authenticate_token(token, ()))
@@ -260,27 +274,31 @@ def test_a_number_beyond_all_numbers_does_not_last_for_ever(tokens):
 @pytest.mark.parametrize(
     "header", [{"b64": False}, {"b64": False, "crit": ["b64"]}, {"crit": ["exp"], "exp": 1}, {"b64": "x"}]
 )
-def test_headers_that_ask_for_another_signature_are_refused(tokens, header):
+def test_headers_that_ask_for_another_signature_are_refused(
+    tokens: ServiceAccountTokens, header: dict[str, Any]
+) -> None:
     token = raw_token({"alg": "RS256", **header}, json.dumps({"iss": ISSUER}))
     with pytest.raises(errors.Unauthorized, match="error in cryptographic primitive"):
         at_once(tokens.authenticate_token(token, ()))
 
 
-def raw_token(header, payload):
+def raw_token(header: Any, payload: Any) -> str:
     """A token as signed by the cluster's key over any header and any text."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import padding
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    def part(data):
+    def part(data: Any) -> Any:
         return base64.urlsafe_b64encode(data).rstrip(b"=")
 
     signed = part(json.dumps(header).encode()) + b"." + part(payload.encode())
-    signature = load_pem_private_key(PEM, None).sign(signed, padding.PKCS1v15(), hashes.SHA256())
+    key = load_pem_private_key(PEM, None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    signature = key.sign(signed, padding.PKCS1v15(), hashes.SHA256())
     return (signed + b"." + part(signature)).decode()
 
 
-def test_tokens_of_others_are_left_to_others(tokens):
+def test_tokens_of_others_are_left_to_others(tokens: ServiceAccountTokens) -> None:
     key = keys.load_private(PEM)
     for token in ("", "a.b.c", key.sign({"iss": "https://else"}), key.sign({"iss": 7})):
         assert at_once(tokens.authenticate_token(token, ())) is None
@@ -289,7 +307,7 @@ def test_tokens_of_others_are_left_to_others(tokens):
         at_once(tokens.authenticate_token(stranger, ()))
 
 
-def legacy(**changes):
+def legacy(**changes: Any) -> Any:
     prefix = "kubernetes.io/serviceaccount/"
     claims = {
         "iss": serviceaccount.LEGACY_ISSUER,
@@ -302,7 +320,7 @@ def legacy(**changes):
     return keys.load_private(PEM).sign({**claims, **changes})
 
 
-def test_a_legacy_token_must_be_the_one_in_its_secret(tokens, readers):
+def test_a_legacy_token_must_be_the_one_in_its_secret(tokens: ServiceAccountTokens, readers: Any) -> None:
     token = legacy()
     secret = obj("t", "secret-2", data={"token": base64.b64encode(token.encode()).decode()})
     with pytest.raises(errors.Unauthorized, match="invalidated"):
@@ -320,7 +338,7 @@ def test_a_legacy_token_must_be_the_one_in_its_secret(tokens, readers):
         at_once(tokens.authenticate_token(legacy(sub="system:serviceaccount:ns:o"), ()))
 
 
-def test_the_discovery_document_names_the_keys():
+def test_the_discovery_document_names_the_keys() -> None:
     document = serviceaccount.discovery_document(ISSUER, "https://host/jwks", keys.load_public(PEM))
     assert document["issuer"] == ISSUER and document["jwks_uri"] == "https://host/jwks"
     assert document["id_token_signing_alg_values_supported"] == ["RS256"]

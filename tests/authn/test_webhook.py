@@ -1,6 +1,7 @@
 """Tokens that a remote service judges."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from clocks import Clock
@@ -12,11 +13,11 @@ from pilothouse.authn.webhook import WebhookTokens
 
 
 class Service:
-    def __init__(self, **status):
+    def __init__(self, **status: Any) -> None:
         self.status = status
-        self.reviews = []
+        self.reviews: list[Any] = []
 
-    async def __call__(self, review):
+    async def __call__(self, review: Any) -> dict[str, Any]:
         self.reviews.append(review)
         return {"status": self.status}
 
@@ -24,11 +25,11 @@ class Service:
 JANE = {"username": "jane", "uid": "1", "groups": ["a"], "extra": {"k": ["v"]}}
 
 
-def ask(tokens, *audiences):
+def ask(tokens: Any, *audiences: Any) -> Any:
     return asyncio.run(tokens.authenticate_token("t", audiences))
 
 
-def test_the_service_names_the_user_and_is_asked_once():
+def test_the_service_names_the_user_and_is_asked_once() -> None:
     service = Service(authenticated=True, user=JANE)
     tokens = WebhookTokens(service, ["api"], "v1")
     for _ in range(2):
@@ -39,20 +40,20 @@ def test_the_service_names_the_user_and_is_asked_once():
 
 
 @pytest.mark.parametrize(("said", "found"), [(["vault", "api"], ("vault",)), ([], None), (["api"], None)])
-def test_audiences_must_meet(said, found):
+def test_audiences_must_meet(said: list[str], found: tuple[str] | None) -> None:
     tokens = WebhookTokens(Service(authenticated=True, user=JANE, audiences=said), ["api"])
     identity = ask(tokens, "vault")
     assert (identity and identity.audiences) == found
 
 
-def test_a_refusal_may_have_a_reason():
+def test_a_refusal_may_have_a_reason() -> None:
     assert ask(WebhookTokens(Service(authenticated=False), ["api"]), "api") is None
     with pytest.raises(errors.Unauthorized, match="too old"):
         ask(WebhookTokens(Service(error="too old"), ["api"]), "api")
 
 
-def test_a_service_that_fails_lets_nobody_in():
-    async def broken(review):
+def test_a_service_that_fails_lets_nobody_in() -> None:
+    async def broken(review: Any) -> None:
         raise OSError("refused")
 
     with pytest.raises(errors.Unauthorized, match="refused"):
@@ -64,15 +65,15 @@ def test_a_service_that_fails_lets_nobody_in():
 @pytest.mark.parametrize(
     "status", [[1], "x", {"authenticated": True, "user": [1]}, {"authenticated": True, "user": {"extra": 5}}]
 )
-def test_an_answer_of_another_form_lets_nobody_in(status):
+def test_an_answer_of_another_form_lets_nobody_in(status: Any) -> None:
     service = Service()
     service.status = status
     with pytest.raises(errors.Unauthorized, match="is no TokenReview"):
         ask(WebhookTokens(service, ["api"], "v1"), "api")
 
 
-def test_an_answer_that_is_no_json_lets_nobody_in():
-    async def post(review):
+def test_an_answer_that_is_no_json_lets_nobody_in() -> None:
+    async def post(review: Any) -> None:
         raise ValueError("Expecting value")
 
     with pytest.raises(errors.Unauthorized, match="is no TokenReview: Expecting value"):
@@ -80,7 +81,7 @@ def test_an_answer_that_is_no_json_lets_nobody_in():
 
 
 @pytest.mark.parametrize(("ttl", "passed", "asked"), [(120, 119.9, 1), (120, 120, 2), (0, 0, 2)])
-def test_an_answer_counts_for_so_long(ttl, passed, asked):
+def test_an_answer_counts_for_so_long(ttl: int, passed: float, asked: int) -> None:
     clock, service = Clock(), Service(authenticated=True, user=JANE)
     tokens = WebhookTokens(service, ["api"], ttl=ttl, clock=clock)
     ask(tokens, "api")
@@ -89,7 +90,7 @@ def test_an_answer_counts_for_so_long(ttl, passed, asked):
     assert len(service.reviews) == asked
 
 
-def test_a_refusal_is_not_remembered():
+def test_a_refusal_is_not_remembered() -> None:
     service = Service(authenticated=False)
     tokens = WebhookTokens(service, ["api"])
     assert ask(tokens, "api") is None

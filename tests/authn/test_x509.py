@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from typing import Any
 
 import pytest
 from clocks import Clock
@@ -17,14 +18,14 @@ def request(*chain: bytes) -> Request:
     return Request("GET", "/api", {}, [], peer_certificates=chain)
 
 
-def test_the_subject_names_user_groups_and_uid(authority):
+def test_the_subject_names_user_groups_and_uid(authority: Any) -> None:
     der = authority.client("jane", groups=["a", "b"], uid=["7"])
     user = at_once(CertificateAuthenticator(authority.pem).authenticate(request(der)))
     assert (user.name, user.uid, user.groups) == ("jane", "7", ("a", "b", "system:authenticated"))
     assert user.extra == {CREDENTIAL_ID: [f"X509SHA256={hashlib.sha256(der).hexdigest()}"]}
 
 
-def test_a_chain_is_judged_once(authority):
+def test_a_chain_is_judged_once(authority: Any) -> None:
     authenticator = CertificateAuthenticator(authority.pem)
     der = authority.client("jane")
     user = at_once(authenticator.authenticate(request(der)))
@@ -32,7 +33,7 @@ def test_a_chain_is_judged_once(authority):
     assert at_once(authenticator.authenticate(request(der))) is user
 
 
-def test_a_chain_that_was_good_is_judged_anew_when_it_has_expired(authority):
+def test_a_chain_that_was_good_is_judged_anew_when_it_has_expired(authority: Any) -> None:
     clock = Clock(time.time())
     authenticator = CertificateAuthenticator(authority.pem, clock=clock)
     der = authority.client("jane", days=0.5)
@@ -44,7 +45,7 @@ def test_a_chain_that_was_good_is_judged_anew_when_it_has_expired(authority):
 
 
 @pytest.mark.parametrize("days", [-1, 400])
-def test_a_chain_counts_only_while_its_authority_does(authority, days):
+def test_a_chain_counts_only_while_its_authority_does(authority: Any, days: int) -> None:
     clock = Clock(time.time() + days * 86400)
     authenticator = CertificateAuthenticator(authority.pem, clock=clock)
     der = authority.client("jane", days=500 if days > 0 else 1)
@@ -52,13 +53,13 @@ def test_a_chain_counts_only_while_its_authority_does(authority, days):
         at_once(authenticator.authenticate(request(der)))
 
 
-def test_no_certificate_and_no_name_are_nothing(authority):
+def test_no_certificate_and_no_name_are_nothing(authority: Any) -> None:
     authenticator = CertificateAuthenticator(authority.pem)
     assert at_once(authenticator.authenticate(request())) is None
     assert at_once(authenticator.authenticate(request(authority.client("", groups=["a"])))) is None
 
 
-def test_intermediates_of_the_peer_are_used(authority, intermediate):
+def test_intermediates_of_the_peer_are_used(authority: Any, intermediate: Any) -> None:
     der = intermediate.client("jane")
     authenticator = CertificateAuthenticator(authority.pem)
     assert at_once(authenticator.authenticate(request(der, intermediate.der))).name == "jane"
@@ -74,14 +75,14 @@ def test_intermediates_of_the_peer_are_used(authority, intermediate):
         ({"uid": ["1", "2"]}, "multiple"),
     ],
 )
-def test_what_is_wrong_with_a_certificate_is_told(authority, more, why):
+def test_what_is_wrong_with_a_certificate_is_told(authority: Any, more: dict[str, Any], why: str) -> None:
     with pytest.raises(errors.Unauthorized, match=why):
         at_once(
             CertificateAuthenticator(authority.pem).authenticate(request(authority.client("jane", **more)))
         )
 
 
-def test_a_stranger_or_a_leaf_may_not_vouch(authority, other_authority):
+def test_a_stranger_or_a_leaf_may_not_vouch(authority: Any, other_authority: Any) -> None:
     authenticator = CertificateAuthenticator(authority.pem)
     for chain in ([other_authority.client("jane")], [b"junk"]):
         with pytest.raises(errors.Unauthorized):

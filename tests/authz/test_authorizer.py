@@ -1,6 +1,7 @@
 """The union of authorizers and the text of a 403."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from coroutines import at_once
@@ -19,21 +20,21 @@ ASK = AuthorizationAttributes(JANE, "get", is_resource=True, resource="pods", na
 
 
 class Says:
-    def __init__(self, decision):
+    def __init__(self, decision: Any) -> None:
         self.decision = decision
 
-    async def authorize(self, attributes):
+    async def authorize(self, attributes: Any) -> Any:
         return self.decision
 
 
 class Waits(Says):
-    async def authorize(self, attributes):
+    async def authorize(self, attributes: Any) -> Any:
         await asyncio.sleep(0)
         return self.decision
 
 
 @pytest.mark.parametrize("kind", [Says, Waits])
-def test_the_first_opinion_decides(kind):
+def test_the_first_opinion_decides(kind: Any) -> None:
     denied = Decision(False, denied=True, reason="never")
     assert resolve(UnionAuthorizer([kind(NO_OPINION), Says(denied), kind(ALLOW)])) is denied
     assert resolve(UnionAuthorizer([Says(NO_OPINION), kind(ALLOW)])) is ALLOW
@@ -41,16 +42,16 @@ def test_the_first_opinion_decides(kind):
 
 
 @pytest.mark.parametrize("kind", [Says, Waits])
-def test_reasons_of_those_without_opinion_are_collected(kind):
+def test_reasons_of_those_without_opinion_are_collected(kind: Any) -> None:
     union = UnionAuthorizer([Says(Decision(False, reason="a")), kind(Decision(False, reason="b"))])
     assert resolve(union) == Decision(False, reason="a\nb")
 
 
-def resolve(union):
+def resolve(union: Any) -> Any:
     return asyncio.run(union.authorize(ASK))
 
 
-def test_superusers_may_do_anything():
+def test_superusers_may_do_anything() -> None:
     attributes = AuthorizationAttributes(User("x", groups=("system:masters",)), "get", path="/")
     assert at_once(UnionAuthorizer([Says(Decision(False, denied=True))]).authorize(attributes)).allowed
 
@@ -82,6 +83,8 @@ def test_superusers_may_do_anything():
         ),
     ],
 )
-def test_a_403_says_who_may_not_do_what(attributes, reason, message, details):
+def test_a_403_says_who_may_not_do_what(
+    attributes: Any, reason: str, message: str, details: dict[str, Any]
+) -> None:
     error = forbidden(attributes, reason)
     assert (error.code, error.message, dict(error.details)) == (403, message, details)

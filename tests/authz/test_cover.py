@@ -1,6 +1,8 @@
 """Whether rules cover other rules, compared with the product of all combinations."""
 
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from complexity import assert_linear
@@ -11,7 +13,7 @@ from pilothouse.authz import cover
 from pilothouse.authz.cover import TooComplex, first_uncovered, uncovered
 
 
-def atoms(rule):
+def atoms(rule: Any) -> Iterator[Any]:
     """One after the other, as upstream breaks rules down."""
     for group in rule.get("apiGroups") or ():
         for resource in rule.get("resources") or ():
@@ -26,7 +28,7 @@ def atoms(rule):
             yield {"nonResourceURLs": [url], "verbs": [verb]}
 
 
-def covers(own, atom):
+def covers(own: Any, atom: Any) -> Any:
     if "*" not in own["verbs"] and atom["verbs"][0] not in own["verbs"]:
         return False
     names = own.get("resourceNames") or ()
@@ -46,11 +48,11 @@ def covers(own, atom):
     return "*" in resources or resource in resources or ("/" in resource and f"*/{below}" in resources)
 
 
-def by_product(held, wanted):
+def by_product(held: Any, wanted: Any) -> list[Any]:
     return [atom for rule in wanted for atom in atoms(rule) if not any(covers(own, atom) for own in held)]
 
 
-def texts(*some):
+def texts(*some: Any) -> Any:
     return st.lists(st.sampled_from(some), max_size=3)
 
 
@@ -70,17 +72,17 @@ RULES = st.lists(
 
 @given(RULES, RULES)
 @settings(max_examples=1000, deadline=None)
-def test_the_product_gives_the_same(held, wanted):
+def test_the_product_gives_the_same(held: Any, wanted: Any) -> None:
     assert uncovered(held, wanted) == by_product(held, wanted)
     assert first_uncovered(held, wanted) == (by_product(held, wanted), True)
 
 
-def wide(n, **more):
+def wide(n: Any, **more: Any) -> dict[str, Any]:
     listed = [f"text{i}" for i in range(n)]
     return {"verbs": listed, "apiGroups": listed, "resources": listed, **more}
 
 
-def one_by_one(n):
+def one_by_one(n: Any) -> list[Any]:
     return [{"verbs": ["get"], "apiGroups": [""], "resources": [f"r{i}"]} for i in range(n)]
 
 
@@ -99,18 +101,20 @@ def one_by_one(n):
     ],
     ids=["same", "none", "single", "many for one", "names", "any name"],
 )
-def test_comparing_takes_linear_time(make):
+def test_comparing_takes_linear_time(make: Callable[..., Any]) -> None:
     assert_linear(lambda given: first_uncovered(*given), make, 300)
 
 
-def test_rules_that_overlap_in_ever_new_ways_are_given_up(ever_new_overlaps):
+def test_rules_that_overlap_in_ever_new_ways_are_given_up(
+    ever_new_overlaps: tuple[Any, list[dict[str, Any]]],
+) -> None:
     started = time.thread_time()
     with pytest.raises(TooComplex):
         first_uncovered(*ever_new_overlaps)
     assert time.thread_time() - started < 5
 
 
-def test_what_is_told_is_bounded():
+def test_what_is_told_is_bounded() -> None:
     found, whole = first_uncovered([], [wide(150)])
     assert not whole
     told = sum(len(one[0]) for atom in found for one in atom.values())

@@ -1,6 +1,8 @@
 """Users cannot grant permissions that they do not have."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,16 +25,16 @@ JANE = User("jane", groups=("dev",))
 SUBJECT = {"kind": "User", "name": "jane"}
 
 
-def rule(verbs, resources, groups=("",), **more):
+def rule(verbs: Any, resources: Any, groups: Sequence[str] = ("",), **more: Any) -> dict[str, Any]:
     return {"verbs": verbs.split(), "apiGroups": list(groups), "resources": resources.split(), **more}
 
 
 @pytest.fixture
-def check(readers):
+def check(readers: Any) -> Any:
     rbac = RBACAuthorizer(readers)
     escalation = Escalation(UnionAuthorizer([rbac]), rbac)
 
-    def run(resource, obj, old=None, name="", user=JANE):
+    def run(resource: Any, obj: Any, old: Any = None, name: str = "", user: Any = JANE) -> None:
         namespace = "" if resource.startswith("cluster") else "ns"
         obj.setdefault("metadata", {"name": "x"})
         asyncio.run(escalation.check(user, resource, namespace, name, obj=obj, old=old))
@@ -40,12 +42,12 @@ def check(readers):
     return run
 
 
-def hold(readers, *rules, name="held"):
+def hold(readers: Any, *rules: Any, name: str = "held") -> None:
     readers.role(name, *rules)
     readers.bind(name, name, SUBJECT)
 
 
-def test_a_role_may_hold_what_its_author_holds(readers, check):
+def test_a_role_may_hold_what_its_author_holds(readers: Any, check: Any) -> None:
     hold(readers, rule("get", "pods"), rule("*", "secrets"))
     check("roles", {"rules": [rule("get", "pods"), rule("get delete", "secrets")]})
     with pytest.raises(errors.Forbidden) as caught:
@@ -59,7 +61,7 @@ def test_a_role_may_hold_what_its_author_holds(readers, check):
     )
 
 
-def test_superusers_and_escalators_are_free(readers, check):
+def test_superusers_and_escalators_are_free(readers: Any, check: Any) -> None:
     check("roles", {"rules": [rule("*", "*")]}, user=User("x", groups=("system:masters",)))
     hold(readers, rule("escalate", "roles", ["rbac.authorization.k8s.io"], resourceNames=["ok"]))
     check("roles", {"rules": [rule("*", "*")]}, name="ok")
@@ -67,13 +69,13 @@ def test_superusers_and_escalators_are_free(readers, check):
         check("roles", {"rules": [rule("*", "*")]}, name="")
 
 
-def test_the_checks_share_the_authorizer_where_there_is_one(readers):
+def test_the_checks_share_the_authorizer_where_there_is_one(readers: Any) -> None:
     rbac = RBACAuthorizer(readers)
     assert guard(UnionAuthorizer([rbac]), readers).rbac is rbac
     assert guard(UnionAuthorizer([]), readers).rbac is not rbac
 
 
-def test_unresolved_roles_are_told(readers, check):
+def test_unresolved_roles_are_told(readers: Any, check: Any) -> None:
     readers.bind("b", "gone", SUBJECT)
     with pytest.raises(errors.Forbidden) as caught:
         check("clusterroles", {"rules": [rule("get", "pods")]})
@@ -82,7 +84,7 @@ def test_unresolved_roles_are_told(readers, check):
     )
 
 
-def test_an_aggregation_rule_needs_everything(readers, check):
+def test_an_aggregation_rule_needs_everything(readers: Any, check: Any) -> None:
     obj = {"aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]}}
     with pytest.raises(
         errors.Forbidden, match="must have cluster-admin privileges to use the aggregationRule"
@@ -94,14 +96,14 @@ def test_an_aggregation_rule_needs_everything(readers, check):
     check("clusterroles", obj)
 
 
-def binding(name="role", kind="Role"):
+def binding(name: str = "role", kind: str = "Role") -> dict[str, Any]:
     return {
         "metadata": {"name": "b"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
     }
 
 
-def test_a_binding_needs_the_rights_or_the_bind_verb(readers, check):
+def test_a_binding_needs_the_rights_or_the_bind_verb(readers: Any, check: Any) -> None:
     readers.role("role", rule("get", "pods"), namespace="ns")
     with pytest.raises(errors.Forbidden, match=r'rolebindings.* "b" is forbidden: user "jane"'):
         check("rolebindings", binding())
@@ -116,9 +118,12 @@ def test_a_binding_needs_the_rights_or_the_bind_verb(readers, check):
         check("rolebindings", binding("role", "ClusterRole"))
 
 
-def test_the_garbage_collector_needs_no_rights(check):
+def test_the_garbage_collector_needs_no_rights(check: Any) -> None:
     old = {"metadata": {"name": "x", "finalizers": ["a"], "uid": "1"}, "rules": [rule("*", "*")]}
-    new = {"metadata": {"name": "x", "uid": "1", "ownerReferences": []}, "rules": [rule("*", "*")]}
+    new: dict[str, Any] = {
+        "metadata": {"name": "x", "uid": "1", "ownerReferences": []},
+        "rules": [rule("*", "*")],
+    }
     check("roles", new, old)
     assert only_garbage_fields(new, old)
     assert not only_garbage_fields({**new, "rules": []}, old)
@@ -146,7 +151,7 @@ def test_the_garbage_collector_needs_no_rights(check):
         (rule("*", "*", ["*"]), {"verbs": ["get"], "nonResourceURLs": ["/a"]}, False),
     ],
 )
-def test_what_covers_what(held, wanted, covered):
+def test_what_covers_what(held: Any, wanted: Any, covered: bool) -> None:
     assert (uncovered([held], [wanted]) == []) is covered
 
 
@@ -158,12 +163,12 @@ ANY_RULE = st.fixed_dictionaries(
 
 @settings(max_examples=50)
 @given(st.lists(ANY_RULE, max_size=3), st.lists(ANY_RULE, max_size=3))
-def test_rules_cover_themselves_and_adding_never_uncovers(held, wanted):
+def test_rules_cover_themselves_and_adding_never_uncovers(held: Any, wanted: Any) -> None:
     assert uncovered(wanted, wanted) == []
     assert len(uncovered(held + wanted[:1], wanted)) <= len(uncovered(held, wanted))
 
 
-def test_rules_are_merged_by_verb_for_the_message():
+def test_rules_are_merged_by_verb_for_the_message() -> None:
     atoms = uncovered([], [rule("watch", "pods"), rule("get list", "pods"), rule("get", "pods", ["apps"])])
     assert [describe(r) for r in compact(atoms)] == [
         '{APIGroups:[""], Resources:["pods"], Verbs:["watch" "get" "list"]}',
@@ -171,7 +176,7 @@ def test_rules_are_merged_by_verb_for_the_message():
     ]
 
 
-def test_a_refusal_lists_so_many_rights(readers, check):
+def test_a_refusal_lists_so_many_rights(readers: Any, check: Any) -> None:
     wide = [str(i) for i in range(150)]
     with pytest.raises(errors.Forbidden) as caught:
         check("roles", {"rules": [{"verbs": wide, "apiGroups": wide, "resources": wide}]})
@@ -179,7 +184,9 @@ def test_a_refusal_lists_so_many_rights(readers, check):
     assert caught.value.message.endswith("\n... and more")
 
 
-def test_what_is_too_much_to_compare_is_refused(readers, check, ever_new_overlaps):
+def test_what_is_too_much_to_compare_is_refused(
+    readers: Any, check: Any, ever_new_overlaps: tuple[Any, list[dict[str, Any]]]
+) -> None:
     held, wanted = ever_new_overlaps
     hold(readers, *held)
     with pytest.raises(errors.Forbidden, match=r'user "jane" is attempting to grant .* too many to compare'):

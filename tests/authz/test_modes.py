@@ -1,5 +1,7 @@
 """The authorizers that --authorization-mode names."""
 
+from typing import Any
+
 import pytest
 from coroutines import at_once
 
@@ -13,15 +15,15 @@ ASK = AuthorizationAttributes(
 
 
 class Says:
-    def __init__(self, decision):
+    def __init__(self, decision: Any) -> None:
         self.decision = decision
 
-    async def authorize(self, attributes):
+    async def authorize(self, attributes: Any) -> Any:
         return self.decision
 
 
-def test_modes_name_authorizers(readers):
-    def decide(*modes, webhooks=()):
+def test_modes_name_authorizers(readers: Any) -> None:
+    def decide(*modes: Any, webhooks: Any = ()) -> Any:
         return at_once(from_modes(modes, readers, webhooks=webhooks).authorize(ASK))
 
     assert decide("AlwaysAllow").allowed
@@ -32,7 +34,7 @@ def test_modes_name_authorizers(readers):
         from_modes(["ABACX"], readers)
 
 
-def test_rules_of_all_authorizers_are_put_together(readers):
+def test_rules_of_all_authorizers_are_put_together(readers: Any) -> None:
     union = from_modes(["Node", "AlwaysAllow", "AlwaysDeny"], readers)
     rules = union.rules_for(User("system:node:n", groups=("system:nodes",)), "ns")
     assert rules.incomplete and rules.errors == ["node authorizer does not support user rule resolution"]

@@ -1,5 +1,7 @@
 """The node authorizer."""
 
+from typing import Any
+
 import pytest
 from clocks import Clock
 from coroutines import at_once
@@ -12,10 +14,19 @@ RULES = [{"verbs": ["list"], "apiGroups": [""], "resources": ["services"]}]
 
 
 @pytest.fixture
-def ask(readers):
+def ask(readers: Any) -> Any:
     node = NodeAuthorizer(readers, RULES)
 
-    def run(verb, resource, name="", *, group="", namespace="ns", selector="", user=NODE):
+    def run(
+        verb: str,
+        resource: Any,
+        name: str = "",
+        *,
+        group: str = "",
+        namespace: str = "ns",
+        selector: str = "",
+        user: Any = NODE,
+    ) -> Any:
         resource, _, subresource = resource.partition("/")
         return at_once(
             node.authorize(
@@ -36,7 +47,7 @@ def ask(readers):
     return run
 
 
-POD = {
+POD: dict[str, Any] = {
     "metadata": {"name": "p", "namespace": "ns"},
     "spec": {
         "nodeName": "n",
@@ -83,7 +94,9 @@ REFERENCED = [
 
 
 @pytest.mark.parametrize(("resource", "name", "group"), REFERENCED)
-def test_a_node_reads_what_its_pods_refer_to(readers, ask, resource, name, group):
+def test_a_node_reads_what_its_pods_refer_to(
+    readers: Any, ask: Any, resource: Any, name: Any, group: Any
+) -> None:
     assert ask("get", resource, name, group=group).reason == (
         "no relationship found between node 'n' and this object"
     )
@@ -97,7 +110,7 @@ def test_a_node_reads_what_its_pods_refer_to(readers, ask, resource, name, group
     assert not ask("get", resource, name, group=group).allowed
 
 
-def test_a_pod_is_looked_at_when_its_node_asks_and_once(readers, ask):
+def test_a_pod_is_looked_at_when_its_node_asks_and_once(readers: Any, ask: Any) -> None:
     looked = readers.loaded
     other = {"metadata": {"name": "q", "namespace": "ns"}, "spec": {"nodeName": "m"}}
     for pod in (POD, other):
@@ -115,12 +128,12 @@ def test_a_pod_is_looked_at_when_its_node_asks_and_once(readers, ask):
     assert looked == [POD, moved]
 
 
-def test_the_pods_of_a_node_that_is_silent_are_forgotten(readers):
+def test_the_pods_of_a_node_that_is_silent_are_forgotten(readers: Any) -> None:
     clock = Clock()
     pods = PodsOfNodes(readers, clock)
     other = {"metadata": {"name": "q", "namespace": "ns"}, "spec": {"nodeName": "m"}}
 
-    def refer(node):
+    def refer(node: Any) -> Any:
         """A pod has changed somewhere, and a node asks; which pods have been looked at for that."""
         readers.put("pods", {"metadata": {"name": "elsewhere", "namespace": "ns"}, "spec": {}})
         readers.loaded.clear()
@@ -136,14 +149,14 @@ def test_the_pods_of_a_node_that_is_silent_are_forgotten(readers):
     assert (refer("m"), refer("n")) == ([], [POD]), "n was forgotten when m asked"
 
 
-def test_a_mirror_pod_grants_nothing(readers, ask):
+def test_a_mirror_pod_grants_nothing(readers: Any, ask: Any) -> None:
     annotations = {"kubernetes.io/config.mirror": "x"}
     readers.put("pods", {**POD, "metadata": {**POD["metadata"], "annotations": annotations}})
     assert ask("get", "pods", "p").allowed
     assert not ask("get", "secrets", "vol").allowed
 
 
-def test_volumes_are_reached_through_claims(readers, ask):
+def test_volumes_are_reached_through_claims(readers: Any, ask: Any) -> None:
     volume = {
         "metadata": {"name": "pv"},
         "spec": {
@@ -167,7 +180,7 @@ def test_volumes_are_reached_through_claims(readers, ask):
     ("resource", "group"),
     [("volumeattachments", "storage.k8s.io"), ("resourceslices", "resource.k8s.io")],
 )
-def test_objects_that_name_a_node_are_its_own(readers, ask, resource, group):
+def test_objects_that_name_a_node_are_its_own(readers: Any, ask: Any, resource: str, group: str) -> None:
     readers.put(f"{resource}.{group}", {"metadata": {"name": "x"}, "spec": {"nodeName": "n"}})
     assert ask("get", resource, "x", group=group, namespace="").allowed
     assert not ask("get", resource, "y", group=group, namespace="").allowed
@@ -191,7 +204,7 @@ ALLOWED = [
 
 
 @pytest.mark.parametrize(("verb", "resource", "name", "more"), ALLOWED)
-def test_what_every_node_may_do(ask, verb, resource, name, more):
+def test_what_every_node_may_do(ask: Any, verb: Any, resource: Any, name: Any, more: Any) -> None:
     assert ask(verb, resource, name, **more).allowed
 
 
@@ -225,13 +238,13 @@ DENIED = [
 
 
 @pytest.mark.parametrize("case", DENIED)
-def test_what_no_node_may_do(ask, case):
+def test_what_no_node_may_do(ask: Any, case: Any) -> None:
     verb, resource, name, more, reason = case
     decision = ask(verb, resource, name, **more)
     assert (decision.allowed, decision.reason) == (False, reason)
 
 
-def test_only_nodes_are_judged(ask):
+def test_only_nodes_are_judged(ask: Any) -> None:
     assert ask("list", "services", user=User("system:node:n")).reason == ""
     assert ask("list", "services", user=User("n", groups=("system:nodes",))).reason == ""
     nameless = ask("list", "services", user=User("system:node:", groups=("system:nodes",)))

@@ -1,5 +1,7 @@
 """Role based access control."""
 
+from typing import Any
+
 import pytest
 from coroutines import at_once
 from hypothesis import given, settings
@@ -9,12 +11,21 @@ from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.rbac import RBACAuthorizer, rule_applies
 
 
-def rule(verbs="get", resources="pods", groups="", names=None):
+def rule(verbs: str = "get", resources: str = "pods", groups: str = "", names: Any = None) -> Any:
     out = {"verbs": verbs.split(), "apiGroups": groups.split(",") or [""], "resources": resources.split()}
     return {**out, "resourceNames": names.split()} if names else out
 
 
-def ask(verb="get", resource="pods", *, user="jane", groups=(), namespace="ns", name="", group=""):
+def ask(
+    verb: str = "get",
+    resource: str = "pods",
+    *,
+    user: str = "jane",
+    groups: Any = (),
+    namespace: str = "ns",
+    name: str = "",
+    group: str = "",
+) -> AuthorizationAttributes:
     resource, _, subresource = resource.partition("/")
     return AuthorizationAttributes(
         User(user, groups=tuple(groups)),
@@ -28,7 +39,7 @@ def ask(verb="get", resource="pods", *, user="jane", groups=(), namespace="ns", 
     )
 
 
-def path(verb, url, user="jane"):
+def path(verb: str, url: str, user: str = "jane") -> AuthorizationAttributes:
     return AuthorizationAttributes(User(user), verb, path=url)
 
 
@@ -36,11 +47,11 @@ JANE = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}
 
 
 @pytest.fixture
-def rbac(readers):
+def rbac(readers: Any) -> RBACAuthorizer:
     return RBACAuthorizer(readers)
 
 
-def test_a_role_binding_grants_in_its_namespace(readers, rbac):
+def test_a_role_binding_grants_in_its_namespace(readers: Any, rbac: RBACAuthorizer) -> None:
     readers.role("r", rule(), namespace="ns")
     assert not at_once(rbac.authorize(ask())).allowed
     readers.bind("b", "r", JANE, namespace="ns", kind="Role")
@@ -59,7 +70,7 @@ def test_a_role_binding_grants_in_its_namespace(readers, rbac):
     assert not at_once(rbac.authorize(ask())).allowed
 
 
-def test_a_cluster_role_binding_grants_everywhere(readers, rbac):
+def test_a_cluster_role_binding_grants_everywhere(readers: Any, rbac: RBACAuthorizer) -> None:
     readers.role("r", rule(), {"verbs": ["get"], "nonResourceURLs": ["/metrics", "/logs/*"]})
     readers.bind("b", "r", {"kind": "Group", "name": "dev"})
     decision = at_once(rbac.authorize(ask(groups=["x", "dev"])))
@@ -74,7 +85,7 @@ def test_a_cluster_role_binding_grants_everywhere(readers, rbac):
 
 
 @pytest.mark.parametrize("namespace", ["", "ns"])
-def test_service_accounts_are_subjects(readers, rbac, namespace):
+def test_service_accounts_are_subjects(readers: Any, rbac: RBACAuthorizer, namespace: str) -> None:
     readers.role("r", rule())
     readers.bind("b", "r", {"kind": "ServiceAccount", "name": "s", "namespace": namespace}, namespace="ns")
     readers.bind("c", "r", {"kind": "ServiceAccount", "name": "s"})
@@ -83,7 +94,7 @@ def test_service_accounts_are_subjects(readers, rbac, namespace):
     assert not at_once(rbac.authorize(ask(user="system:serviceaccount:ns:s", namespace=""))).allowed
 
 
-def test_names_limit_a_rule(readers, rbac):
+def test_names_limit_a_rule(readers: Any, rbac: RBACAuthorizer) -> None:
     readers.role("r", rule(names="a b"), rule(names="b c", verbs="get list"))
     readers.bind("b", "r", JANE)
     allowed = {n for n in ("", "a", "b", "c", "d") if at_once(rbac.authorize(ask(name=n))).allowed}
@@ -91,7 +102,7 @@ def test_names_limit_a_rule(readers, rbac):
     assert not at_once(rbac.authorize(ask("list"))).allowed
 
 
-def test_a_missing_role_shows_in_the_reason(readers, rbac):
+def test_a_missing_role_shows_in_the_reason(readers: Any, rbac: RBACAuthorizer) -> None:
     readers.bind("b", "gone", JANE, namespace="ns", kind="Role")
     readers.bind("c", "gone", JANE)
     text = (
@@ -107,7 +118,7 @@ def test_a_missing_role_shows_in_the_reason(readers, rbac):
     assert at_once(rbac.authorize(ask())).allowed
 
 
-def test_rules_are_listed_by_kind(readers, rbac):
+def test_rules_are_listed_by_kind(readers: Any, rbac: RBACAuthorizer) -> None:
     readers.role("r", rule(names="a"), {"verbs": ["get"], "nonResourceURLs": ["/x"]})
     readers.bind("b", "r", JANE)
     rules = rbac.rules_for(User("jane"), "any")
@@ -128,7 +139,7 @@ def test_rules_are_listed_by_kind(readers, rbac):
         ("pods/status", "pods", False),
     ],
 )
-def test_subresources_are_resources_of_their_own(resources, asked, applies):
+def test_subresources_are_resources_of_their_own(resources: str, asked: str, applies: bool) -> None:
     assert rule_applies(ask(resource=asked), rule(resources=resources)) is applies
 
 
@@ -149,7 +160,7 @@ RULES = st.builds(
 )
 
 
-def naive(bindings, roles, attributes):
+def naive(bindings: Any, roles: Any, attributes: Any) -> str:
     for name, (role, subjects) in sorted(bindings.items()):
         for subject in subjects:
             mine = {
@@ -177,7 +188,9 @@ def naive(bindings, roles, attributes):
         name=st.sampled_from(["", "a", "b"]),
     ),
 )
-def test_the_index_agrees_with_a_walk_over_everything(new_readers, writes, role_rules, attributes):
+def test_the_index_agrees_with_a_walk_over_everything(
+    new_readers: Any, writes: Any, role_rules: Any, attributes: Any
+) -> None:
     readers = new_readers()
     rbac = RBACAuthorizer(readers)
     roles = dict(zip("abcd", role_rules, strict=True))

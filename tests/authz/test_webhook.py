@@ -1,6 +1,7 @@
 """Decisions of a remote service."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from clocks import Clock
@@ -23,16 +24,16 @@ ASK = AuthorizationAttributes(
 
 
 class Service:
-    def __init__(self, **status):
+    def __init__(self, **status: Any) -> None:
         self.status = status
-        self.asked = []
+        self.asked: list[Any] = []
 
-    async def __call__(self, review):
+    async def __call__(self, review: Any) -> dict[str, Any]:
         self.asked.append(review)
         return {"status": self.status}
 
 
-def ask(authorizer, attributes=ASK):
+def ask(authorizer: Any, attributes: Any = ASK) -> Any:
     return asyncio.run(authorizer.authorize(attributes))
 
 
@@ -45,14 +46,14 @@ def ask(authorizer, attributes=ASK):
         ({"denied": True, "allowed": True}, Decision(False, denied=True)),
     ],
 )
-def test_the_service_decides_and_is_asked_once(status, decision):
+def test_the_service_decides_and_is_asked_once(status: dict[str, Any], decision: Any) -> None:
     service = Service(**status)
     authorizer = WebhookAuthorizer(service)
     assert ask(authorizer) == decision and ask(authorizer) == decision
     assert len(service.asked) == 1
 
 
-def test_it_is_told_all_there_is_to_know():
+def test_it_is_told_all_there_is_to_know() -> None:
     spec = review_spec(ASK, "v1")
     assert (spec["user"], spec["uid"], spec["groups"], spec["extra"]) == ("jane", "1", ["dev"], {"k": ["v"]})
     assert spec["resourceAttributes"] == {
@@ -79,8 +80,8 @@ def test_it_is_told_all_there_is_to_know():
     assert "group" in review_spec(ASK, "v1beta1")
 
 
-def test_without_an_answer_it_has_no_opinion():
-    async def broken(review):
+def test_without_an_answer_it_has_no_opinion() -> None:
+    async def broken(review: Any) -> None:
         raise OSError("refused")
 
     assert ask(WebhookAuthorizer(broken)) == Decision(False)
@@ -92,7 +93,7 @@ def test_without_an_answer_it_has_no_opinion():
 @pytest.mark.parametrize(
     ("allowed", "passed", "asked"), [(True, 299.9, 1), (True, 300, 2), (False, 29.9, 1), (False, 30, 2)]
 )
-def test_a_decision_counts_for_so_long(allowed, passed, asked):
+def test_a_decision_counts_for_so_long(allowed: bool, passed: float, asked: int) -> None:
     clock, service = Clock(), Service(allowed=allowed)
     authorizer = WebhookAuthorizer(service, clock=clock)
     ask(authorizer)

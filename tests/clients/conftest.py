@@ -4,7 +4,7 @@ import gc
 from collections.abc import Iterator
 
 import pytest
-from drivers import Kubectl
+from clients.drivers import Kubectl
 
 from pilothouse.testing.server import APIServer, InProcess, Subprocess
 

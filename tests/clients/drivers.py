@@ -39,7 +39,7 @@ class Kubectl:
 
     def __call__(self, line: str, *arguments: str, stdin: str | None = None, **more: str) -> str:
         """Run `kubectl LINE ARGUMENTS`, which must succeed; its output."""
-        done = self.run(*line.split(), *arguments, stdin=stdin, **more)
+        done = self.run(*line.split(), *arguments, stdin=stdin, timeout=30, **more)
         assert done.returncode == 0, f"kubectl {line}: {done.stderr or done.stdout}"
         return done.stdout
 

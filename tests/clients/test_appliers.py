@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from drivers import Kubectl, Raw
+from clients.drivers import Kubectl, Raw
 
 from pilothouse.testing.server import APIServer
 

@@ -111,7 +111,7 @@ def definition() -> dict[str, Any]:
             "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
         },
     }
-    versions = [
+    versions: list[Any] = [
         {
             "name": name,
             "served": True,
@@ -180,7 +180,8 @@ def test_an_operator_of_a_custom_resource_with_two_versions(
         caches.create_namespaced_custom_object(*old, {**cache, "spec": {"size": "1Gi"}})
 
         def seen(version: str) -> dict[str, Any]:
-            return caches.get_namespaced_custom_object("example.com", version, "default", "caches", "c")
+            found: Any = caches.get_namespaced_custom_object("example.com", version, "default", "caches", "c")
+            return dict(found)
 
         until(lambda: seen("v1").get("status", {}).get("create") == {"claim": "c"}, "a status")
         found = seen("v1beta1")

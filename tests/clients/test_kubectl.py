@@ -2,9 +2,10 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
-from drivers import MANIFESTS, Kubectl
+from clients.drivers import MANIFESTS, Kubectl
 from eventually import eventually
 
 pytestmark = pytest.mark.kubectl
@@ -201,7 +202,7 @@ def test_patch_merge(kubectl: Kubectl, web: str) -> None:
 
 
 def test_patch_json(kubectl: Kubectl, web: str) -> None:
-    patch = [
+    patch: list[dict[str, Any]] = [
         {"op": "test", "path": "/spec/replicas", "value": 2},
         {"op": "add", "path": "/metadata/labels/a~1b", "value": "c"},
     ]

@@ -7,7 +7,7 @@ import kubernetes
 import pytest
 from kubernetes import dynamic, utils, watch
 from kubernetes.client import ApiClient, AppsV1Api, AuthorizationV1Api, CoreV1Api, V1ConfigMap, V1ObjectMeta
-from kubernetes.client.rest import ApiException
+from kubernetes.client.exceptions import ApiException
 
 from pilothouse.testing.server import APIServer
 

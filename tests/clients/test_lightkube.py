@@ -1,6 +1,7 @@
 """The client `lightkube`: typed objects, server-side apply, watch, wait, both sync and async."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from lightkube import ApiError, AsyncClient, Client, KubeConfig
@@ -73,7 +74,7 @@ def test_watch_and_wait(server: APIServer) -> None:
         async for how, item in client.watch(ConfigMap, resource_version=version, server_timeout=10):
             assert (how, item.metadata.name) == ("ADDED", "w")
             break
-        web = Deployment.from_dict(DEPLOYMENT)
+        web: Any = Deployment.from_dict(DEPLOYMENT)
         await client.create(web)
         waiting = asyncio.create_task(client.wait(Deployment, "web", for_conditions=["Available"]))
         web.status = DeploymentStatus(conditions=[DeploymentCondition(type="Available", status="True")])

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import public_crds
 import pytest
 import yaml
-from drivers import MANIFESTS, Kubectl, Raw
+from clients import public_crds
+from clients.drivers import MANIFESTS, Kubectl, Raw
 
 from pilothouse.testing.server import APIServer, Subprocess
 

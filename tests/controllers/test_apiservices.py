@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from eventually import aeventually
+from harness import Rig
 
 from pilothouse.controllers.apiservices import MANAGED, APIServices
 from pilothouse.controllers.remote_discovery import RemoteDiscovery
@@ -54,7 +55,7 @@ async def until(rig: Any, status: int) -> Any:
     return await aeventually(reached, f"status {status}")
 
 
-async def test_a_custom_group_version_has_one(rig, following):
+async def test_a_custom_group_version_has_one(rig: Rig, following: Any) -> None:
     rig.catalog.add(custom())
     made = await until(rig, 200)
     assert made["spec"] == SPEC and made["metadata"]["labels"] == {MANAGED: "true"}
@@ -63,7 +64,7 @@ async def test_a_custom_group_version_has_one(rig, following):
     await until(rig, 404)
 
 
-async def test_it_comes_back_and_is_mended(rig, following):
+async def test_it_comes_back_and_is_mended(rig: Rig, following: Any) -> None:
     rig.catalog.add(custom())
     await until(rig, 200)
     await rig.ok("DELETE", f"{PATH}/v1.a.example.com")
@@ -76,7 +77,7 @@ async def test_it_comes_back_and_is_mended(rig, following):
     await aeventually(mended, "it is mended")
 
 
-async def test_one_without_the_label_is_left_alone(rig, following):
+async def test_one_without_the_label_is_left_alone(rig: Rig, following: Any) -> None:
     rig.catalog.add(custom())
     await until(rig, 200)
     patch = {"metadata": {"labels": None}, "spec": {"versionPriority": 5}}
@@ -86,7 +87,7 @@ async def test_one_without_the_label_is_left_alone(rig, following):
     assert (await until(rig, 200))["spec"]["versionPriority"] == 5
 
 
-async def test_local_ones_are_in_the_plain_lists(rig, following):
+async def test_local_ones_are_in_the_plain_lists(rig: Rig, following: Any) -> None:
     await rig.ok("POST", PATH, {"metadata": {"name": "v1.a.example.com"}, "spec": SPEC})
     groups = (await rig.ok("GET", "/apis"))["groups"]
     assert groups[-1]["name"] == "a.example.com"

@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+from typing import Any
 
 import pytest
 from virtual_time import VirtualLoop
@@ -13,7 +14,7 @@ from pilothouse.storage.encryption.backend import EncryptionError
 from pilothouse.storage.interface import Unavailable
 
 
-def settings(**changes):
+def settings(**changes: Any) -> Settings:
     values = {
         "advertise_address": "192.0.2.2",
         "secure_port": 6443,
@@ -24,7 +25,7 @@ def settings(**changes):
     return Settings(**{**values, **changes})
 
 
-def find(planned, plural, name):
+def find(planned: Any, plural: str, name: str) -> Any:
     (found,) = [p for p in planned if p.plural == plural and p.name == name]
     return found.obj
 
@@ -32,29 +33,29 @@ def find(planned, plural, name):
 class Memory:
     """A writer over a dict."""
 
-    def __init__(self):
-        self.objects = {}
-        self.written = []
+    def __init__(self) -> None:
+        self.objects: dict[Any, Any] = {}
+        self.written: list[Any] = []
 
-    def key(self, p):
+    def key(self, p: Any) -> tuple[Any, Any, Any, Any]:
         return (p.group, p.plural, p.namespace, p.name)
 
-    def get(self, planned):
+    def get(self, planned: Any) -> Any:
         return copy.deepcopy(self.objects.get(self.key(planned)))
 
-    async def create_missing(self, planned):
+    async def create_missing(self, planned: Any) -> None:
         for p in planned:
             self.objects.setdefault(self.key(p), copy.deepcopy(p.obj))
 
-    async def change(self, planned, edit):
+    async def change(self, planned: Any, edit: Any) -> None:
         edit(self.objects[self.key(planned)])
         self.written.append(planned.name)
 
-    async def delete(self, planned):
+    async def delete(self, planned: Any) -> None:
         del self.objects[self.key(planned)]
 
 
-def test_the_objects_are_there_once_and_whole():
+def test_the_objects_are_there_once_and_whole() -> None:
     planned = objects(settings())
     keys = {(p.group, p.plural, p.namespace, p.name) for p in planned}
     assert len(keys) == len(planned)
@@ -69,7 +70,7 @@ def test_the_objects_are_there_once_and_whole():
     ("cidr", "address", "ip", "family"),
     [("10.0.0.0/16", "192.0.2.2", "10.0.0.1", "IPv4"), ("fd00::/108", "2001:db8::5", "fd00::1", "IPv6")],
 )
-def test_the_kubernetes_service_leads_to_the_server(cidr, address, ip, family):
+def test_the_kubernetes_service_leads_to_the_server(cidr: str, address: str, ip: str, family: str) -> None:
     planned = objects(settings(service_cidrs=(cidr,), advertise_address=address))
     spec = find(planned, "services", "kubernetes")["spec"]
     assert (spec["clusterIP"], spec["ipFamilies"], spec["ports"][0]["targetPort"]) == (ip, [family], 6443)
@@ -82,7 +83,7 @@ def test_the_kubernetes_service_leads_to_the_server(cidr, address, ip, family):
     assert find(planned, "endpoints", "kubernetes")["subsets"][0]["addresses"] == [{"ip": address}]
 
 
-def test_the_authorities_are_published():
+def test_the_authorities_are_published() -> None:
     name = "extension-apiserver-authentication"
     assert "data" not in find(objects(settings()), "configmaps", name)
     planned = objects(settings(client_ca="PEM", proxy_ca="P", proxy_names=("a",), group_headers=("G",)))
@@ -91,7 +92,7 @@ def test_the_authorities_are_published():
     assert data["requestheader-group-headers"] == '["G"]' and data["requestheader-uid-headers"] == "[]"
 
 
-def test_the_identity_is_one_of_the_host():
+def test_the_identity_is_one_of_the_host() -> None:
     (one,), (two,) = (
         [p.obj for p in objects(settings()) if p.plural == "leases"],
         [p.obj for p in objects(settings(advertise_address="fd00::1")) if p.plural == "leases"],
@@ -102,11 +103,11 @@ def test_the_identity_is_one_of_the_host():
     assert two["metadata"]["annotations"][peer] == "[fd00::1]:6443"
 
 
-def test_nodes_may_read_services():
+def test_nodes_may_read_services() -> None:
     assert any("services" in rule["resources"] for rule in node_rules())
 
 
-def test_a_fresh_store_is_filled_and_then_left_alone():
+def test_a_fresh_store_is_filled_and_then_left_alone() -> None:
     writer, planned = Memory(), objects(settings())
     asyncio.run(ensure(writer, planned))
     assert len(writer.objects) == len(planned)
@@ -115,7 +116,7 @@ def test_a_fresh_store_is_filled_and_then_left_alone():
     assert writer.objects == before and writer.written == []
 
 
-def test_what_moved_is_brought_up_to_date():
+def test_what_moved_is_brought_up_to_date() -> None:
     writer = Memory()
     asyncio.run(ensure(writer, objects(settings())))
     asyncio.run(ensure(writer, objects(settings(advertise_address="192.0.2.9", now="2027-01-01T00:00:00Z"))))
@@ -128,31 +129,31 @@ def test_what_moved_is_brought_up_to_date():
 class Locked(Memory):
     """Config maps can neither be read nor encrypted; `wrong` is what happens to the rest."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.locked = True
-        self.wrong = None
+        self.wrong: Exception | None = None
 
-    def get(self, planned):
+    def get(self, planned: Any) -> Any:
         found = super().get(planned)
         if self.locked and planned.plural == "configmaps" and found is not None:
             raise errors.InternalError("no key")
         return found
 
-    async def create_missing(self, planned):
+    async def create_missing(self, planned: Any) -> None:
         if self.wrong is not None:
             raise self.wrong
         await super().create_missing([p for p in planned if not self.locked or p.plural != "configmaps"])
         if self.locked and any(p.plural == "configmaps" for p in planned):
             raise EncryptionError("no key")
 
-    async def change(self, planned, edit):
+    async def change(self, planned: Any, edit: Any) -> None:
         if self.locked and planned.plural == "configmaps":
             raise errors.InternalError("no key")
         await super().change(planned, edit)
 
 
-def test_what_can_not_be_encrypted_waits():
+def test_what_can_not_be_encrypted_waits() -> None:
     writer, planned = Locked(), objects(settings())
     waiting = asyncio.run(ensure(writer, planned))
     maps = [p for p in planned if p.plural == "configmaps"]
@@ -165,14 +166,14 @@ def test_what_can_not_be_encrypted_waits():
     assert asyncio.run(ensure(writer, planned)) == maps
 
 
-def test_other_errors_end_the_start():
+def test_other_errors_end_the_start() -> None:
     writer = Locked()
     writer.wrong = Unavailable("the store is gone")
     with pytest.raises(Unavailable):
         asyncio.run(ensure(writer, objects(settings())))
 
 
-async def test_what_waits_is_tried_again(virtual: VirtualLoop, caplog):
+async def test_what_waits_is_tried_again(virtual: VirtualLoop, caplog: pytest.LogCaptureFixture) -> None:
     writer, planned = Locked(), objects(settings())
     rest = bootstrap.BootstrapRetry(writer, await ensure(writer, planned))
     rest.start()
@@ -187,7 +188,7 @@ async def test_what_waits_is_tried_again(virtual: VirtualLoop, caplog):
     await rest.close()
 
 
-def role(*rules, **metadata):
+def role(*rules: Any, **metadata: Any) -> dict[str, Any]:
     return {"metadata": {"name": "r", **metadata}, "rules": list(rules)}
 
 
@@ -196,7 +197,7 @@ LIST = {"verbs": ["list"], "apiGroups": [""], "resources": ["pods"]}
 PROTECTED = {"rbac.authorization.kubernetes.io/autoupdate": "false"}
 
 
-def test_a_role_gets_what_it_lacks_and_keeps_the_rest():
+def test_a_role_gets_what_it_lacks_and_keeps_the_rest() -> None:
     expected = role(GET, labels={"a": "b"})
     mended = bootstrap.reconciled_role(role(LIST, labels={"c": "d"}), expected)
     assert mended["rules"] == [LIST, GET] and mended["metadata"]["labels"] == {"a": "b", "c": "d"}
@@ -208,7 +209,7 @@ def test_a_role_gets_what_it_lacks_and_keeps_the_rest():
     assert mended["aggregationRule"] == aggregated["aggregationRule"]
 
 
-def binding(role="r", *subjects, **metadata):
+def binding(role: str = "r", *subjects: Any, **metadata: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": "b", **metadata},
         "roleRef": {"kind": "ClusterRole", "name": role},
@@ -216,11 +217,11 @@ def binding(role="r", *subjects, **metadata):
     }
 
 
-def test_a_binding_gets_subjects_and_is_made_anew_for_another_role():
+def test_a_binding_gets_subjects_and_is_made_anew_for_another_role() -> None:
     jane, jim = {"kind": "User", "name": "jane"}, {"kind": "User", "name": "jim"}
     assert bootstrap.reconciled_binding(binding("r", jane), binding("r", jim))["subjects"] == [jane, jim]
 
-    def run(live):
+    def run(live: Any) -> Any:
         writer = Memory()
         planned = Planned("rbac.authorization.k8s.io", "v1", "clusterrolebindings", binding("r", jim))
         writer.objects[writer.key(planned)] = live
@@ -241,7 +242,9 @@ def test_a_binding_gets_subjects_and_is_made_anew_for_another_role():
         ("catch-all", None, 2, True),
     ],
 )
-def test_a_flow_schema_is_kept_as_its_annotation_says(name, annotation, generation, mended):
+def test_a_flow_schema_is_kept_as_its_annotation_says(
+    name: str, annotation: str | None, generation: int, mended: bool
+) -> None:
     annotations = {"apf.kubernetes.io/autoupdate-spec": annotation} if annotation else {}
     metadata = {"name": name, "generation": generation, "annotations": annotations}
     live = {"metadata": metadata, "spec": {"matchingPrecedence": 1}}

@@ -1,5 +1,8 @@
 """Writing the objects of a fresh cluster to the store."""
 
+import asyncio
+from typing import Any
+
 import pytest
 from harness import CONFIG_MAPS, Rig
 
@@ -11,7 +14,7 @@ from pilothouse.storage.memory import MemoryStorage
 NOW = "2026-01-02T03:04:05Z"
 
 
-def settings():
+def settings() -> Settings:
     return Settings(
         advertise_address="192.0.2.2",
         secure_port=6443,
@@ -22,24 +25,24 @@ def settings():
 
 
 @pytest.fixture
-def writer(rig):
+def writer(rig: Rig) -> Any:
     return writer_of(rig)
 
 
-def writer_of(rig):
+def writer_of(rig: Rig) -> BootstrapWriter:
     return BootstrapWriter(rig.store, rig.catalog, rig.readers, rig.services)
 
 
-def planned(obj, plural="configmaps", manager="boss"):
+def planned(obj: Any, plural: str = "configmaps", manager: str = "boss") -> Planned:
     return Planned("", "v1", plural, {"apiVersion": "v1", "kind": "ConfigMap", **obj}, manager)
 
 
 @pytest.fixture
-def one():
+def one() -> Any:
     return planned({"metadata": {"name": "a", "namespace": "default"}, "data": {"k": "v"}})
 
 
-async def test_what_is_missing_is_made(rig, writer, one):
+async def test_what_is_missing_is_made(rig: Rig, writer: BootstrapWriter, one: Any) -> None:
     assert writer.get(one) is None
     await writer.create_missing([one])
     made = await rig.ok("GET", CONFIG_MAPS + "/a")
@@ -50,13 +53,13 @@ async def test_what_is_missing_is_made(rig, writer, one):
     assert "uid" not in one.obj["metadata"], "the plan is not touched"
 
 
-async def test_what_is_there_is_left(rig, writer, one):
+async def test_what_is_there_is_left(rig: Rig, writer: BootstrapWriter, one: Any) -> None:
     before = await rig.config_map("a")
     await writer.create_missing([one])
     assert await rig.ok("GET", CONFIG_MAPS + "/a") == before
 
 
-async def test_each_object_has_a_revision_of_its_own(rig, writer):
+async def test_each_object_has_a_revision_of_its_own(rig: Rig, writer: BootstrapWriter) -> None:
     names = [f"n{i}" for i in range(5)]
     await writer.create_missing([planned({"metadata": {"name": n, "namespace": "default"}}) for n in names])
     listed = await rig.ok("GET", CONFIG_MAPS)
@@ -68,19 +71,19 @@ class Locked(MemoryStorage):
 
     locked = True
 
-    async def txn(self, ops):
+    async def txn(self, ops: Any) -> Any:
         if self.locked and ops[0].key.startswith("/registry/services"):
             raise EncryptionError("no key")
         return await super().txn(ops)
 
 
-async def test_what_can_not_be_written_gives_back_what_it_took(runner, one):
+async def test_what_can_not_be_written_gives_back_what_it_took(runner: asyncio.Runner, one: Any) -> None:
     storage = Locked()
     async with Rig(storage=storage) as rig:
         await gives_back(storage, writer_of(rig), one)
 
 
-async def gives_back(storage, writer, one):
+async def gives_back(storage: Any, writer: Any, one: Any) -> None:
     service = {"kind": "Service", "metadata": {"name": "s", "namespace": "default"}}
     spec = {"clusterIP": "10.0.0.77", "clusterIPs": ["10.0.0.77"], "ports": [{"port": 1}]}
     locked = planned({**service, "spec": spec}, "services")
@@ -93,7 +96,7 @@ async def gives_back(storage, writer, one):
     assert writer.get(locked)["spec"]["clusterIP"] == "10.0.0.77"
 
 
-async def test_change_and_delete(rig, writer, one):
+async def test_change_and_delete(rig: Rig, writer: BootstrapWriter, one: Any) -> None:
     await writer.create_missing([one])
     await writer.change(one, lambda obj: obj.update(data={"k": "w"}))
     assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["data"] == {"k": "w"}
@@ -101,7 +104,9 @@ async def test_change_and_delete(rig, writer, one):
     assert writer.get(one) is None
 
 
-async def test_a_group_that_is_switched_off_is_passed_over(rig, writer, one):
+async def test_a_group_that_is_switched_off_is_passed_over(
+    rig: Rig, writer: BootstrapWriter, one: Any
+) -> None:
     rig.catalog.remove("", "v1", "configmaps")
     await writer.create_missing([one])
     await writer.change(one, lambda obj: obj.clear())
@@ -110,7 +115,7 @@ async def test_a_group_that_is_switched_off_is_passed_over(rig, writer, one):
     assert await rig.storage.get("/registry/configmaps/default/a") is None
 
 
-async def test_a_whole_cluster(rig, writer):
+async def test_a_whole_cluster(rig: Rig, writer: BootstrapWriter) -> None:
     """And a second start finds nothing to do."""
     planned = objects(settings())
     await ensure(writer, planned)
@@ -128,7 +133,7 @@ async def test_a_whole_cluster(rig, writer):
     assert rig.storage.revision == before
 
 
-async def test_what_was_damaged_is_mended(rig, writer):
+async def test_what_was_damaged_is_mended(rig: Rig, writer: BootstrapWriter) -> None:
     await ensure(writer, objects(settings()))
     path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/cluster-admin"
     role = await rig.ok("GET", path)

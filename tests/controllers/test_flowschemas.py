@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from eventually import aeventually
+from harness import Rig
 
 from pilothouse.controllers.flowschemas import MANAGER, FlowSchemaStatus
 
@@ -31,7 +32,7 @@ async def dangling(rig: Any, status: str) -> Any:
     return await aeventually(reached, f"Dangling is {status}")
 
 
-async def test_dangling_follows_the_level(rig):
+async def test_dangling_follows_the_level(rig: Rig) -> None:
     controller = FlowSchemaStatus(rig.client(MANAGER))
     controller.start()
     try:

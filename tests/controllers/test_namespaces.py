@@ -1,7 +1,11 @@
 """A deleted namespace is emptied and then removed."""
 
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
-from harness import config_map, pod
+from harness import Rig, config_map, pod
 
 from pilothouse.controllers.namespaces import NamespaceDeletion
 
@@ -10,14 +14,14 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
 @pytest.fixture
-def controller(rig, runner):
+def controller(rig: Rig, runner: asyncio.Runner) -> Iterator[Any]:
     controller = NamespaceDeletion(rig.client("namespace-controller"))
 
-    async def start():
+    async def start() -> None:
         controller.start()
         await rig.namespace("n")
 
-    async def stop():
+    async def stop() -> None:
         await controller.close()
         await rig.settle()
 
@@ -26,21 +30,21 @@ def controller(rig, runner):
     runner.run(stop())
 
 
-async def delete(rig):
+async def delete(rig: Rig) -> None:
     await rig.ok("DELETE", PATH)
     await rig.settle()
 
 
-async def gone(rig, path=PATH):
+async def gone(rig: Rig, path: str = PATH) -> bool:
     return (await rig.call("GET", path)).status == 404
 
 
-async def test_an_empty_namespace_goes_at_once(rig, controller):
+async def test_an_empty_namespace_goes_at_once(rig: Rig, controller: Any) -> None:
     await delete(rig)
     assert await gone(rig)
 
 
-async def test_a_namespace_that_is_not_deleted_stays(rig, controller):
+async def test_a_namespace_that_is_not_deleted_stays(rig: Rig, controller: Any) -> None:
     await rig.ok("POST", PATH + "/configmaps", config_map("a"))
     controller.queue.add("n")
     controller.queue.add("none")
@@ -48,7 +52,7 @@ async def test_a_namespace_that_is_not_deleted_stays(rig, controller):
     assert not await gone(rig, PATH + "/configmaps/a")
 
 
-async def test_its_contents_go_with_it_and_no_others(rig, controller):
+async def test_its_contents_go_with_it_and_no_others(rig: Rig, controller: Any) -> None:
     for n in range(5):
         await rig.ok("POST", PATH + "/configmaps", config_map(f"c{n}"))
     await rig.ok("POST", PATH + "/secrets", {"metadata": {"name": "s"}})
@@ -63,7 +67,7 @@ async def test_its_contents_go_with_it_and_no_others(rig, controller):
         assert [i["metadata"]["name"] for i in left] == (["other"] if path.endswith("configmaps") else [])
 
 
-async def test_what_keeps_it_is_told(rig, controller):
+async def test_what_keeps_it_is_told(rig: Rig, controller: Any) -> None:
     await rig.ok("POST", PATH + "/configmaps", config_map("a", finalizers=["example.com/f"]))
     await rig.ok("POST", PATH + "/configmaps", config_map("b"))
     await delete(rig)
@@ -107,7 +111,7 @@ async def test_what_keeps_it_is_told(rig, controller):
     assert await gone(rig)
 
 
-async def test_finalizers_of_others_keep_the_namespace(rig, controller):
+async def test_finalizers_of_others_keep_the_namespace(rig: Rig, controller: Any) -> None:
     live = await rig.ok("GET", PATH)
     live["spec"]["finalizers"] = ["example.com/mine", "kubernetes"]
     await rig.ok("PUT", PATH + "/finalize", live)
@@ -121,7 +125,7 @@ async def test_finalizers_of_others_keep_the_namespace(rig, controller):
     assert await gone(rig)
 
 
-async def test_finalizers_in_the_metadata_keep_it_too(rig, controller):
+async def test_finalizers_in_the_metadata_keep_it_too(rig: Rig, controller: Any) -> None:
     await rig.ok("PATCH", PATH, {"metadata": {"finalizers": ["example.com/f"]}}, headers=MERGE)
     await delete(rig)
     live = await rig.ok("GET", PATH)
@@ -130,7 +134,7 @@ async def test_finalizers_in_the_metadata_keep_it_too(rig, controller):
     assert await gone(rig)
 
 
-async def test_pods_end_gracefully_where_somebody_can_end_them(rig, controller):
+async def test_pods_end_gracefully_where_somebody_can_end_them(rig: Rig, controller: Any) -> None:
     await rig.ok("POST", "/api/v1/nodes", {"metadata": {"name": "here"}})
     await rig.ok("POST", PATH + "/pods", pod("running", spec={"nodeName": "here"}))
     await rig.ok("POST", PATH + "/pods", pod("lost", spec={"nodeName": "nowhere"}))
@@ -144,7 +148,7 @@ async def test_pods_end_gracefully_where_somebody_can_end_them(rig, controller):
     assert await gone(rig)
 
 
-async def test_a_namespace_that_was_deleted_before_the_start(rig):
+async def test_a_namespace_that_was_deleted_before_the_start(rig: Rig) -> None:
     await rig.namespace("n")
     await rig.ok("DELETE", PATH)
     controller = NamespaceDeletion(rig.client())

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,14 +15,15 @@ from pilothouse.controllers.queue import WorkQueue
 class Recorder:
     """Handles keys one step at a time; `gate` lets them through."""
 
-    def __init__(self, answers=()):
-        self.begun, self.done = [], []
+    def __init__(self, answers: Any = ()) -> None:
+        self.begun: list[Any] = []
+        self.done: list[Any] = []
         self.running = self.most = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.answers = list(answers)
 
-    async def __call__(self, key):
+    async def __call__(self, key: str) -> Any:
         self.begun.append(key)
         self.running += 1
         self.most = max(self.most, self.running)
@@ -36,13 +38,13 @@ class Recorder:
         return answer
 
 
-async def turns(count=10):
+async def turns(count: int = 10) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
 
 
-def test_a_key_is_handled_once():
-    async def main():
+def test_a_key_is_handled_once() -> None:
+    async def main() -> None:
         record = Recorder()
         work = WorkQueue("q", record)
         work.add("a")
@@ -53,8 +55,8 @@ def test_a_key_is_handled_once():
     asyncio.run(main())
 
 
-def test_a_key_that_comes_up_while_it_is_handled_is_handled_once_more():
-    async def main():
+def test_a_key_that_comes_up_while_it_is_handled_is_handled_once_more() -> None:
+    async def main() -> None:
         record = Recorder()
         record.gate.clear()
         work = WorkQueue("q", record)
@@ -70,8 +72,8 @@ def test_a_key_that_comes_up_while_it_is_handled_is_handled_once_more():
     asyncio.run(main())
 
 
-def test_no_more_workers_than_are_allowed():
-    async def main():
+def test_no_more_workers_than_are_allowed() -> None:
+    async def main() -> None:
         record = Recorder()
         record.gate.clear()
         work = WorkQueue("q", record, workers=2)
@@ -87,11 +89,11 @@ def test_no_more_workers_than_are_allowed():
     asyncio.run(main())
 
 
-def test_a_busy_key_does_not_starve_the_others():
-    async def main():
+def test_a_busy_key_does_not_starve_the_others() -> None:
+    async def main() -> None:
         order = []
 
-        async def handle(key):
+        async def handle(key: str) -> None:
             order.append(key)
             if key == "busy" and len(order) < 10:
                 work.add("busy")
@@ -105,7 +107,7 @@ def test_a_busy_key_does_not_starve_the_others():
     asyncio.run(main())
 
 
-async def test_a_key_may_be_looked_at_again_later(virtual):
+async def test_a_key_may_be_looked_at_again_later(virtual: Any) -> None:
     record = Recorder([10, None])
     work = WorkQueue("q", record)
     work.add("a")
@@ -115,7 +117,7 @@ async def test_a_key_may_be_looked_at_again_later(virtual):
     assert record.done == ["a", "a"]
 
 
-async def test_what_comes_up_before_its_time_is_handled_once(virtual):
+async def test_what_comes_up_before_its_time_is_handled_once(virtual: Any) -> None:
     record = Recorder()
     work = WorkQueue("q", record)
     work.add_later("a", 5)
@@ -125,8 +127,8 @@ async def test_what_comes_up_before_its_time_is_handled_once(virtual):
     assert record.done == ["a"]
 
 
-def test_a_failure_is_tried_again_after_ever_longer(caplog):
-    async def main():
+def test_a_failure_is_tried_again_after_ever_longer(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
         record = Recorder([KeyError("x"), KeyError("x"), None])
         work = WorkQueue("q", record)
         work.add("a")
@@ -147,7 +149,7 @@ def test_a_failure_is_tried_again_after_ever_longer(caplog):
     assert [(r.kv["controller"], r.kv["key"]) for r in caplog.records] == [("q", "a")] * 2
 
 
-async def test_nothing_runs_after_close(virtual):
+async def test_nothing_runs_after_close(virtual: Any) -> None:
     record = Recorder()
     record.gate.clear()
     work = WorkQueue("q", record, workers=1)
@@ -165,15 +167,15 @@ async def test_nothing_runs_after_close(virtual):
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from("abcd") | st.just(""), max_size=20), st.integers(1, 3))
-def test_every_key_is_handled_after_it_was_last_added(actions, workers):
+def test_every_key_is_handled_after_it_was_last_added(actions: Any, workers: Any) -> None:
     """ "" lets the loop turn."""
 
-    async def main():
+    async def main() -> None:
         last, seen = {}, {}
         clock = iter(range(10**6))
         busy = set()
 
-        async def handle(key):
+        async def handle(key: str) -> None:
             assert key not in busy
             busy.add(key)
             seen[key] = next(clock)
@@ -194,8 +196,8 @@ def test_every_key_is_handled_after_it_was_last_added(actions, workers):
 
 
 @pytest.mark.parametrize("workers", [1, 8])
-def test_an_idle_queue_holds_nothing(workers):
-    async def main():
+def test_an_idle_queue_holds_nothing(workers: int) -> None:
+    async def main() -> None:
         work = WorkQueue("q", Recorder(), workers)
         for n in range(50):
             work.add(str(n))

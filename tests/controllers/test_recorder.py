@@ -1,11 +1,14 @@
 """Events that a controller writes."""
 
+import pytest
+from harness import Rig
+
 from pilothouse.controllers.recorder import Recorder
 
 EVENTS = "/apis/events.k8s.io/v1/namespaces"
 
 
-async def test_a_warning_is_written_once(rig):
+async def test_a_warning_is_written_once(rig: Rig) -> None:
     recorder = Recorder(rig.client("kube-apiserver"), "some-controller")
     about = await rig.config_map("a")
     for _ in range(2):
@@ -28,7 +31,7 @@ async def test_a_warning_is_written_once(rig):
     assert len((await rig.ok("GET", f"{EVENTS}/default/events"))["items"]) == 2
 
 
-async def test_what_has_no_namespace_is_told_of_in_default(rig):
+async def test_what_has_no_namespace_is_told_of_in_default(rig: Rig) -> None:
     recorder = Recorder(rig.client("kube-apiserver"), "some-controller")
     about = await rig.ok("GET", "/api/v1/namespaces/kube-system")
     await recorder.warn(about, "Odd", "Looking", "it is odd")
@@ -36,14 +39,14 @@ async def test_what_has_no_namespace_is_told_of_in_default(rig):
     assert event["regarding"]["name"] == "kube-system"
 
 
-async def test_what_can_not_be_written_is_let_go(rig, caplog):
+async def test_what_can_not_be_written_is_let_go(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     recorder = Recorder(rig.client("kube-apiserver"), "no controller's name")
     await recorder.warn(await rig.config_map("a"), "Odd", "Looking", "it is odd")
     assert "An event was not written" in caplog.text
     assert (await rig.ok("GET", f"{EVENTS}/default/events"))["items"] == []
 
 
-async def test_what_was_told_is_remembered_boundedly(rig):
+async def test_what_was_told_is_remembered_boundedly(rig: Rig) -> None:
     recorder = Recorder(rig.client("kube-apiserver"), "some-controller", remembered=2)
     about = await rig.config_map("a")
     for note in ("a", "b", "c", "c", "a"):

@@ -1,7 +1,11 @@
 """The account and the CA bundle of every namespace."""
 
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
-from harness import config_map
+from harness import Rig, config_map
 
 from pilothouse.controllers.serviceaccounts import ABOUT, ACCOUNT, CONFIG_MAP, NamespaceContents
 
@@ -11,14 +15,14 @@ BUNDLE_PATH = "/api/v1/namespaces/{}/configmaps/" + CONFIG_MAP
 
 
 @pytest.fixture
-def controller(rig, runner):
+def controller(rig: Rig, runner: asyncio.Runner) -> Iterator[Any]:
     controller = NamespaceContents(rig.client("kube-controller-manager"), CA)
 
-    async def start():
+    async def start() -> None:
         controller.start()
         await rig.settle()
 
-    async def stop():
+    async def stop() -> None:
         await controller.close()
         await rig.settle()
 
@@ -27,7 +31,7 @@ def controller(rig, runner):
     runner.run(stop())
 
 
-async def test_namespaces_that_are_there_and_that_come(rig, controller):
+async def test_namespaces_that_are_there_and_that_come(rig: Rig, controller: Any) -> None:
     await rig.namespace("new")
     await rig.settle()
     for namespace in ("default", "kube-system", "new"):
@@ -38,7 +42,7 @@ async def test_namespaces_that_are_there_and_that_come(rig, controller):
         assert entry["manager"] == "kube-controller-manager"
 
 
-async def test_both_come_back(rig, controller):
+async def test_both_come_back(rig: Rig, controller: Any) -> None:
     account, bundle = ACCOUNT_PATH.format("default"), BUNDLE_PATH.format("default")
     before = await rig.ok("GET", account)
     await rig.ok("DELETE", account)
@@ -48,7 +52,7 @@ async def test_both_come_back(rig, controller):
     assert (await rig.ok("GET", bundle))["data"] == {"ca.crt": CA}
 
 
-async def test_a_changed_bundle_is_set_right(rig, controller):
+async def test_a_changed_bundle_is_set_right(rig: Rig, controller: Any) -> None:
     bundle = BUNDLE_PATH.format("default")
     for data in ({"ca.crt": "forged"}, {}, {"ca.crt": CA, "more": "x"}):
         await rig.ok("PUT", bundle, config_map(CONFIG_MAP, data=data, labels={"mine": "yes"}))
@@ -57,7 +61,7 @@ async def test_a_changed_bundle_is_set_right(rig, controller):
         assert live["data"] == {"ca.crt": CA} and live["metadata"]["labels"] == {"mine": "yes"}
 
 
-async def test_when_all_is_well_nothing_is_written(rig, controller):
+async def test_when_all_is_well_nothing_is_written(rig: Rig, controller: Any) -> None:
     before = rig.storage.revision
     for namespace in ("default", "none"):
         controller.queue.add(namespace)
@@ -68,7 +72,7 @@ async def test_when_all_is_well_nothing_is_written(rig, controller):
     assert rig.storage.revision == before + 1
 
 
-async def test_a_namespace_that_goes_gets_nothing(rig, controller):
+async def test_a_namespace_that_goes_gets_nothing(rig: Rig, controller: Any) -> None:
     await rig.namespace("n")
     await rig.settle()
     await rig.ok("DELETE", "/api/v1/namespaces/n")

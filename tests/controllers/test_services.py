@@ -1,8 +1,10 @@
 """The repair of node ports and of the IPAddress objects of cluster IPs."""
 
 import time
+from typing import Any
 
 import pytest
+from harness import Rig
 
 from pilothouse.controllers.services import GRACE, ServiceRepair
 from pilothouse.registry.node_ports import KEY, decode, encode
@@ -12,36 +14,36 @@ ADDRESSES = "/apis/networking.k8s.io/v1/ipaddresses"
 EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
 
 
-def node_port(name, port, **spec):
+def node_port(name: str, port: Any, **spec: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": name},
         "spec": {"type": "NodePort", "ports": [{"port": 1, "nodePort": port}], **spec},
     }
 
 
-async def marked(rig):
+async def marked(rig: Rig) -> Any:
     bits = decode((await rig.storage.get(KEY)).value)[1]
     return {30000 + n for n in range(bits.bit_length()) if bits >> n & 1}
 
 
-async def mark(rig, *ports, spec="30000-32767", first=30000):
+async def mark(rig: Rig, *ports: Any, spec: str = "30000-32767", first: int = 30000) -> None:
     """Write a bitmap as another server, or an operator, might."""
     value = encode(spec, sum(1 << port - first for port in ports))
     kv = await rig.storage.get(KEY)
     await (rig.storage.update(KEY, value, kv.mod) if kv else rig.storage.create(KEY, value))
 
 
-async def told(rig):
+async def told(rig: Rig) -> Any:
     items = (await rig.ok("GET", EVENTS))["items"]
     return sorted((e["reason"], e["regarding"]["name"], e["note"]) for e in items)
 
 
 @pytest.fixture
-def repair(rig):
+def repair(rig: Rig) -> ServiceRepair:
     return ServiceRepair(rig.client("kube-apiserver"), rig.services.addresses, rig.services.node_ports)
 
 
-async def test_a_fresh_store_gets_a_bitmap(rig, repair):
+async def test_a_fresh_store_gets_a_bitmap(rig: Rig, repair: ServiceRepair) -> None:
     await repair.repair()
     assert decode((await rig.storage.get(KEY)).value) == ("30000-32767", 0)
     revision = rig.storage.revision
@@ -49,7 +51,7 @@ async def test_a_fresh_store_gets_a_bitmap(rig, repair):
     assert rig.storage.revision == revision
 
 
-async def test_a_port_that_is_not_marked_is_marked_and_told_of(rig, repair):
+async def test_a_port_that_is_not_marked_is_marked_and_told_of(rig: Rig, repair: ServiceRepair) -> None:
     await rig.ok("POST", SERVICES, node_port("a", 30007))
     await mark(rig)
     await repair.repair()
@@ -61,7 +63,9 @@ async def test_a_port_that_is_not_marked_is_marked_and_told_of(rig, repair):
     await rig.fail(422, "POST", SERVICES, node_port("b", 30007))
 
 
-async def test_a_port_that_is_marked_for_nothing_is_free_after_three_looks(rig, repair):
+async def test_a_port_that_is_marked_for_nothing_is_free_after_three_looks(
+    rig: Rig, repair: ServiceRepair
+) -> None:
     await rig.ok("POST", SERVICES, node_port("a", 30007))
     await mark(rig, 30007, 30008)
     for _ in range(2):
@@ -73,7 +77,7 @@ async def test_a_port_that_is_marked_for_nothing_is_free_after_three_looks(rig, 
     assert await told(rig) == []
 
 
-async def test_a_leak_that_is_used_meanwhile_is_none(rig, repair):
+async def test_a_leak_that_is_used_meanwhile_is_none(rig: Rig, repair: ServiceRepair) -> None:
     await mark(rig, 30008)
     await repair.repair()
     await repair.repair()
@@ -86,7 +90,9 @@ async def test_a_leak_that_is_used_meanwhile_is_none(rig, repair):
     assert await marked(rig) == {30008}
 
 
-async def test_ports_of_another_range_and_of_two_services_are_told_of(rig, repair):
+async def test_ports_of_another_range_and_of_two_services_are_told_of(
+    rig: Rig, repair: ServiceRepair
+) -> None:
     await mark(rig, 29990, 30007, spec="29990-30010", first=29990)
     first = await rig.ok("POST", SERVICES, {"metadata": {"name": "a"}, "spec": {"ports": [{"port": 1}]}})
     for name, port in (("a", 30007), ("b", 30007), ("c", 80)):
@@ -110,7 +116,7 @@ async def test_ports_of_another_range_and_of_two_services_are_told_of(rig, repai
     ]
 
 
-async def put(rig, key, obj):
+async def put(rig: Rig, key: str, obj: Any) -> None:
     import orjson
 
     kv = await rig.storage.get(key)
@@ -118,18 +124,18 @@ async def put(rig, key, obj):
     await (rig.storage.update(key, value, kv.mod) if kv else rig.storage.create(key, value))
 
 
-async def holder(rig, ip):
+async def holder(rig: Rig, ip: Any) -> Any:
     return (await rig.ok("GET", f"{ADDRESSES}/{ip}"))["spec"]["parentRef"]["name"]
 
 
-async def plain(rig, name, **spec):
+async def plain(rig: Rig, name: str, **spec: Any) -> Any:
     made = await rig.ok(
         "POST", SERVICES, {"metadata": {"name": name}, "spec": {"ports": [{"port": 1}], **spec}}
     )
     return made["spec"]["clusterIP"]
 
 
-async def test_an_address_without_an_object_gets_one(rig, repair):
+async def test_an_address_without_an_object_gets_one(rig: Rig, repair: ServiceRepair) -> None:
     ip = await plain(rig, "a")
     await rig.ok("DELETE", f"{ADDRESSES}/{ip}")
     await repair.repair()
@@ -146,7 +152,9 @@ async def test_an_address_without_an_object_gets_one(rig, repair):
     "parent",
     [{"resource": "gateways", "name": "g"}, {"resource": "services", "namespace": "default", "name": "x"}],
 )
-async def test_an_object_that_stands_for_something_else_is_made_anew(rig, repair, parent):
+async def test_an_object_that_stands_for_something_else_is_made_anew(
+    rig: Rig, repair: ServiceRepair, parent: dict[str, Any]
+) -> None:
     ip = await plain(rig, "a")
     await rig.ok("DELETE", f"{ADDRESSES}/{ip}")
     await rig.ok("POST", ADDRESSES, {"metadata": {"name": ip}, "spec": {"parentRef": parent}})
@@ -156,7 +164,7 @@ async def test_an_object_that_stands_for_something_else_is_made_anew(rig, repair
     assert reason == "ClusterIPNotAllocated" and "has a wrong reference; repairing" in note
 
 
-async def test_an_object_without_our_labels_gets_them(rig, repair):
+async def test_an_object_without_our_labels_gets_them(rig: Rig, repair: ServiceRepair) -> None:
     ip = await plain(rig, "a")
     await rig.ok("DELETE", f"{ADDRESSES}/{ip}")
     parent = {"resource": "services", "namespace": "default", "name": "a"}
@@ -166,7 +174,9 @@ async def test_an_object_without_our_labels_gets_them(rig, repair):
     assert labels["ipaddress.kubernetes.io/managed-by"] == "ipallocator.k8s.io"
 
 
-async def test_an_address_of_two_services_and_one_of_no_range_are_told_of(rig, repair):
+async def test_an_address_of_two_services_and_one_of_no_range_are_told_of(
+    rig: Rig, repair: ServiceRepair
+) -> None:
     ip = await plain(rig, "a")
     made = await rig.ok("GET", f"{SERVICES}/a")
     for name, taken in (("b", ip), ("c", "192.0.2.1")):
@@ -181,7 +191,7 @@ async def test_an_address_of_two_services_and_one_of_no_range_are_told_of(rig, r
     ]
 
 
-async def test_an_object_of_ours_that_stands_for_nothing_goes_after_a_while(rig):
+async def test_an_object_of_ours_that_stands_for_nothing_goes_after_a_while(rig: Rig) -> None:
     now = time.time()
     repair = ServiceRepair(
         rig.client("kube-apiserver"), rig.services.addresses, rig.services.node_ports, lambda: now
@@ -209,13 +219,15 @@ async def test_an_object_of_ours_that_stands_for_nothing_goes_after_a_while(rig)
     assert await holder(rig, "10.0.0.201") == "a" and await holder(rig, other) == "b"
 
 
-async def test_a_look_that_fails_is_tried_again(rig, repair, caplog):
+async def test_a_look_that_fails_is_tried_again(
+    rig: Rig, repair: ServiceRepair, caplog: pytest.LogCaptureFixture
+) -> None:
     await rig.storage.create(KEY, b"nonsense")
     await repair.repair()
     assert "The repair of services' ports and addresses failed" in caplog.text
 
 
-async def test_the_loop_looks_at_once(rig, repair):
+async def test_the_loop_looks_at_once(rig: Rig, repair: ServiceRepair) -> None:
     repair.start()
     await rig.settle()
     await repair.close()

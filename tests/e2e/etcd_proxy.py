@@ -10,7 +10,7 @@ import grpc
 WATCH = "/etcdserverpb.Watch/Watch"
 
 
-class EtcdProxy(grpc.GenericRpcHandler):  # type: ignore[misc]
+class EtcdProxy(grpc.GenericRpcHandler):
     """Serves on a free loopback port while it is entered; `url` is its address."""
 
     def __init__(self, target: str) -> None:
@@ -31,7 +31,7 @@ class EtcdProxy(grpc.GenericRpcHandler):  # type: ignore[misc]
     def service(self, details: Any) -> Any:
         if details.method == WATCH:
             return grpc.stream_stream_rpc_method_handler(self._watch)
-        call = self._channel.unary_unary(details.method)
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(details.method)
         return grpc.unary_unary_rpc_method_handler(
             lambda request, context: self._pass_on(call, request, context)
         )
@@ -45,7 +45,8 @@ class EtcdProxy(grpc.GenericRpcHandler):  # type: ignore[misc]
             raise
 
     def _watch(self, requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
-        call = self._channel.stream_stream(WATCH)(requests)
+        stream: grpc.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(WATCH)
+        call = stream(requests)
         context.add_callback(call.cancel)
         try:
             for answer in call:

@@ -9,6 +9,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Self
 
 import pytest
 
@@ -40,7 +41,7 @@ class Administrator:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> "Administrator":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from e2e.http_client import Connection
 from eventually import aeventually
-from http_client import Connection
 
 from pilothouse import cli
 from pilothouse.testing.etcd import BINARY, Cluster

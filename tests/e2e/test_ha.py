@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from e2e.history import Log, Operation, check
+from e2e.http_client import Connection, Lost
 from eventually import aeventually
-from history import Log, Operation, check
-from http_client import Connection, Lost
 
 from pilothouse.testing.ha import MEMBERS, Ha, missing
 
@@ -239,7 +239,7 @@ def test_nothing_is_lost(ha: Ha) -> None:
         clients = [Client(n, ha, operations) for n in range(CLIENTS)]
         trouble = Trouble(ha)
         await asyncio.gather(trouble.run(until), *(c.run(until) for c in clients))
-        status, last = 0, {}
+        status, last = 0, dict[str, Any]()
         end = time.monotonic() + 30
         while status not in (201, 409):
             assert time.monotonic() < end

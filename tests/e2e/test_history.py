@@ -1,5 +1,5 @@
 import pytest
-from history import Log, Operation, check
+from e2e.history import Log, Operation, check
 
 
 def log(*changes: tuple[int, bool]) -> dict[str, Log]:

@@ -16,9 +16,9 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import pytest
+from e2e.every_kind import IN, NAMESPACE, definition, every_kind
+from e2e.http_client import Connection
 from eventually import aeventually, eventually
-from every_kind import IN, NAMESPACE, definition, every_kind
-from http_client import Connection
 
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.testing.etcd import BINARY, Cluster

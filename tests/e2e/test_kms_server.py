@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 import yaml
+from e2e.http_client import Connection, Lost
 from eventually import aeventually
-from http_client import Connection, Lost
 
 from pilothouse import options
 from pilothouse.assembly.intervals import Intervals

@@ -146,7 +146,7 @@ def test_its_own_node_within_limits(admin: User, kubelet: User) -> None:
         patch = {"metadata": {"labels": {label: "x"}}}
         for path in (own, f"{own}/status"):
             assert f"is not allowed to modify labels: {label}" in kubelet.refused("PATCH", path, patch, MERGE)
-    taints = {"spec": {"taints": []}}
+    taints: dict[str, Any] = {"spec": {"taints": []}}
     assert "not allowed to modify taints" in kubelet.refused("PATCH", own, taints, MERGE)
     kubelet.ok("PATCH", own, {"metadata": {"labels": {"node.kubernetes.io/x": "y", "a": "b"}}}, MERGE)
     ready = {"type": "Ready", "status": "True", "reason": "r", "message": "m"}

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from e2e.http_client import Connection, Lost
 from eventually import aeventually
-from http_client import Connection, Lost
 
 from pilothouse.testing.server import Subprocess
 

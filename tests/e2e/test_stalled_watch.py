@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from etcd_proxy import EtcdProxy
-from http_client import Connection
+from e2e.etcd_proxy import EtcdProxy
+from e2e.http_client import Connection
 
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.server import Subprocess

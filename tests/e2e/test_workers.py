@@ -7,8 +7,8 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from e2e.http_client import Connection, Lost
 from eventually import aeventually, eventually
-from http_client import Connection, Lost
 
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.server import Subprocess

@@ -1,13 +1,17 @@
 """Group versions that another server answers, from the APIService to the answer."""
 
+import asyncio
 import base64
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiohttp import web
 from backend import Backend, own_address
 from eventually import aeventually
-from harness import ADMIN
+from harness import ADMIN, Rig
 
 from pilothouse import errors
 from pilothouse.controllers.apiservices import APIServices
@@ -27,7 +31,7 @@ AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 pytestmark = pytest.mark.skipif(not ADDRESS, reason="not on this host: it has the loopback address only")
 
 
-async def metrics(request):
+async def metrics(request: Any) -> Any:
     if request.path == "/apis":
         return web.Response(status=406)
     if request.path == "/apis/metrics.k8s.io/v1beta1":
@@ -47,7 +51,7 @@ async def metrics(request):
     return web.json_response({"kind": "NodeMetricsList", "items": []})
 
 
-def api_service(backend, **spec):
+def api_service(backend: Any, **spec: Any) -> dict[str, Any]:
     base = {
         "group": "metrics.k8s.io",
         "version": "v1beta1",
@@ -60,7 +64,7 @@ def api_service(backend, **spec):
     return {"metadata": {"name": "v1beta1.metrics.k8s.io"}, "spec": base | spec}
 
 
-async def service(rig, backend):
+async def service(rig: Rig, backend: Any) -> None:
     await rig.ok("POST", SERVICES, {"metadata": {"name": "m"}, "spec": {"ports": [{"port": 443}]}})
     slice_ = {
         "metadata": {"name": "m-1", "labels": {"kubernetes.io/service-name": "m"}},
@@ -71,10 +75,10 @@ async def service(rig, backend):
     await rig.ok("POST", SLICES, slice_)
 
 
-async def condition(rig, reason):
+async def condition(rig: Rig, reason: Any) -> Any:
     """Wait for a reason of the condition Available; the condition."""
 
-    async def look():
+    async def look() -> Any:
         obj = await rig.ok("GET", f"{APISERVICES}/v1beta1.metrics.k8s.io")
         conditions = (obj.get("status") or {}).get("conditions") or ()
         return next((found for found in conditions if found.get("reason") == reason), None)
@@ -83,14 +87,14 @@ async def condition(rig, reason):
 
 
 @pytest.fixture
-def following(rig, runner):
+def following(rig: Rig, runner: asyncio.Runner) -> Iterator[Any]:
     """The controller over the rig, with endpoints as the way to services."""
     resolver = ServiceResolver(rig.readers, by_endpoints=True)
     rig.handlers.dispatcher.aggregator = Aggregator(rig.verbs.relay, resolver)
     remote = RemoteDiscovery(rig.outbound, resolver)
     controller = APIServices(rig.client("kube-apiserver"), rig.discovery, remote)
 
-    async def start():
+    async def start() -> None:
         controller.start()
 
     runner.run(start())
@@ -98,7 +102,7 @@ def following(rig, runner):
     runner.run(controller.close())
 
 
-async def test_requests_go_to_the_backend(rig, following, tmp_path):
+async def test_requests_go_to_the_backend(rig: Rig, following: Any, tmp_path: Path) -> None:
     async with Backend(tmp_path, metrics, ("m.default.svc",), ADDRESS) as backend:
         cert, key = backend.client_files("front-proxy")
         resolver = ServiceResolver(rig.readers, by_endpoints=True, cert_file=cert, key_file=key)
@@ -122,7 +126,7 @@ async def test_requests_go_to_the_backend(rig, following, tmp_path):
         assert (away.status, away.body) == (502, aggregator.REDIRECTED.decode())
 
 
-async def test_the_backend_is_in_discovery(rig, following, tmp_path):
+async def test_the_backend_is_in_discovery(rig: Rig, following: Any, tmp_path: Path) -> None:
     async with Backend(tmp_path, metrics, ("m.default.svc",), ADDRESS) as backend:
         await service(rig, backend)
         await rig.ok("POST", APISERVICES, api_service(backend))
@@ -130,7 +134,7 @@ async def test_the_backend_is_in_discovery(rig, following, tmp_path):
         groups = (await rig.ok("GET", "/apis"))["groups"]
         assert groups[-1]["name"] == "metrics.k8s.io"
 
-        async def current():
+        async def current() -> Any:
             items = (await rig.ok("GET", "/apis", headers={"Accept": AGGREGATED}))["items"]
             [version] = [i["versions"][0] for i in items if i["metadata"]["name"] == "metrics.k8s.io"]
             return version if version["freshness"] == "Current" else None
@@ -144,7 +148,7 @@ async def test_the_backend_is_in_discovery(rig, following, tmp_path):
         assert (gone.status, gone.body) == (404, "404 page not found\n")
 
 
-async def test_a_backend_with_another_certificate(rig, following, tmp_path):
+async def test_a_backend_with_another_certificate(rig: Rig, following: Any, tmp_path: Path) -> None:
     async with Backend(tmp_path, metrics, ("other.default.svc",), ADDRESS) as backend:
         await service(rig, backend)
         await rig.ok("POST", APISERVICES, api_service(backend))
@@ -158,13 +162,13 @@ async def test_a_backend_with_another_certificate(rig, following, tmp_path):
         assert (await rig.call("GET", "/apis/metrics.k8s.io/v1beta1/nodes")).status == 200
 
 
-async def test_reasons_follow_the_cluster(rig, following):
+async def test_reasons_follow_the_cluster(rig: Rig, following: Any) -> None:
     await rig.ok("POST", APISERVICES, api_service(None, insecureSkipTLSVerify=True))
     found = await condition(rig, "ServiceNotFound")
     assert found["message"] == 'service/m in "default" is not present'
     stale = (await rig.ok("GET", "/apis", headers={"Accept": AGGREGATED}))["items"][-1]
     assert stale["versions"] == [{"version": "v1beta1", "freshness": "Stale"}]
-    made = {"metadata": {"name": "m"}, "spec": {"ports": [{"port": 1}]}}
+    made: dict[str, Any] = {"metadata": {"name": "m"}, "spec": {"ports": [{"port": 1}]}}
     await rig.ok("POST", SERVICES, made)
     found = await condition(rig, "ServicePortError")
     assert found["message"] == 'service/m in "default" is not listening on port 443'
@@ -192,11 +196,11 @@ async def test_reasons_follow_the_cluster(rig, following):
         ("/healthz", ("", "")),
     ],
 )
-def test_versions_of_paths(path, version):
+def test_versions_of_paths(path: str, version: tuple[str, str]) -> None:
     assert aggregator.version_of(path) == version
 
 
-async def test_nobody_names_himself_to_a_backend(rig, following, tmp_path):
+async def test_nobody_names_himself_to_a_backend(rig: Rig, following: Any, tmp_path: Path) -> None:
     async with Backend(tmp_path, metrics, ("m.default.svc",), ADDRESS) as backend:
         relay = Relay(rig.outbound, ("X-User", "X-Other", "X-Id", "X-Group"), ("X-More-",))
         resolver = ServiceResolver(rig.readers, by_endpoints=True)
@@ -240,30 +244,30 @@ async def test_nobody_names_himself_to_a_backend(rig, following, tmp_path):
 class Here(ServiceResolver):
     """Every backend answers at one address."""
 
-    def url(self, backend):
+    def url(self, backend: Any) -> str:
         return "https://10.0.0.5:443"
 
-    def trust(self, backend):
+    def trust(self, backend: Any) -> Any:
         return INSECURE
 
 
 class Asked(Relay):
     """Notes where a request would go."""
 
-    async def forward(self, ctx, url, *args, **kwargs):
+    async def forward(self, ctx: Any, url: str, *args: Any, **kwargs: Any) -> None:
         self.url = url
         raise errors.ServiceUnavailable("enough")
 
 
-async def test_a_target_without_a_slash_names_no_other_host(rig):
+async def test_a_target_without_a_slash_names_no_other_host(rig: Rig) -> None:
     relay = Asked(rig.outbound)
     passing = Aggregator(relay, Here(rig.readers))
-    backend = SimpleNamespace(available=True)
+    backend: Any = SimpleNamespace(available=True)
     for target, path in (
         ("/apis/a/v1/b?c", "/apis/a/v1/b?c"),
         ("x@127.0.0.1:1/apis/a/v1/b", "/x@127.0.0.1:1/apis/a/v1/b"),
     ):
         info = SimpleNamespace(is_resource=True, path=target)
-        ctx = SimpleNamespace(request=rig.request("GET", target), info=info, user=ADMIN)
+        ctx: Any = SimpleNamespace(request=rig.request("GET", target), info=info, user=ADMIN)
         await passing.handle(ctx, backend)
         assert relay.url == f"https://10.0.0.5:443{path}"

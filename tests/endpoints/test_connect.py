@@ -1,7 +1,9 @@
 """CONNECT requests pass admission before anything is sent to a kubelet, a pod or a service."""
 
+from typing import Any
+
 import pytest
-from harness import PODS, pod
+from harness import PODS, Rig, pod
 
 from pilothouse.admission.chain import Plugin
 
@@ -12,21 +14,21 @@ STREAMS = {"stdout": True, "stderr": True}
 class Refuse(Plugin):
     """Keeps what it sees of a CONNECT, and refuses it in one of the halves."""
 
-    def __init__(self, half):
+    def __init__(self, half: Any) -> None:
         self.half = half
-        self.seen = []
+        self.seen: list[Any] = []
 
-    def wants(self, a):
+    def wants(self, a: Any) -> bool:
         return a.operation == "CONNECT"
 
-    def mutate(self, a):
+    def mutate(self, a: Any) -> None:
         if self.half == "mutate":
             self._refuse(a)
 
-    async def validate(self, a):
+    async def validate(self, a: Any) -> None:
         self._refuse(a)
 
-    def _refuse(self, a):
+    def _refuse(self, a: Any) -> None:
         place = (a.resource.plural, a.subresource, a.namespace, a.name)
         self.seen.append((a.kind, place, a.obj, a.old, a.dry_run))
         raise a.refuse("not here")
@@ -50,7 +52,9 @@ class Refuse(Plugin):
         ("/api/v1/nodes/a/proxy/metrics", "NodeProxyOptions", {"path": "/metrics"}),
     ],
 )
-async def test_what_a_plugin_sees_of_a_connect(rig, half, target, kind, members):
+async def test_what_a_plugin_sees_of_a_connect(
+    rig: Rig, half: str, target: Any, kind: str, members: dict[str, Any]
+) -> None:
     plugin = Refuse(half)
     rig.chain.mutators.append(plugin)
     rig.chain.validators.append(plugin)
@@ -68,7 +72,7 @@ async def test_what_a_plugin_sees_of_a_connect(rig, half, target, kind, members)
     assert plugin.seen == [(("", "v1", kind), place, obj, None, False)]
 
 
-async def test_every_method_of_a_proxy_is_a_connect(rig):
+async def test_every_method_of_a_proxy_is_a_connect(rig: Rig) -> None:
     plugin = Refuse("validate")
     rig.chain.validators.append(plugin)
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
@@ -76,7 +80,7 @@ async def test_every_method_of_a_proxy_is_a_connect(rig):
     assert [place[3] for _, place, *_ in plugin.seen] == ["https:a:443"] * 5
 
 
-async def test_a_log_is_none(rig):
+async def test_a_log_is_none(rig: Rig) -> None:
     plugin = Refuse("validate")
     rig.chain.validators.append(plugin)
     await rig.ok("POST", PODS, pod("a"))
@@ -84,7 +88,7 @@ async def test_a_log_is_none(rig):
     assert plugin.seen == []
 
 
-async def test_what_is_refused_before(rig):
+async def test_what_is_refused_before(rig: Rig) -> None:
     plugin = Refuse("validate")
     rig.chain.validators.append(plugin)
     assert await rig.fail(400, "GET", PODS + "/a/exec?dryRun=All") == "dryRun is not supported"
@@ -95,24 +99,24 @@ async def test_what_is_refused_before(rig):
     assert plugin.seen == []
 
 
-async def test_what_admission_allows_goes_on(rig):
+async def test_what_admission_allows_goes_on(rig: Rig) -> None:
     assert await rig.fail(404, "GET", PODS + "/a/exec") == 'pods "a" not found'
 
 
 class Change(Plugin):
     """Changes the options of a CONNECT."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         self.options = options
 
-    def wants(self, a):
+    def wants(self, a: Any) -> bool:
         return a.operation == "CONNECT"
 
-    def mutate(self, a):
+    def mutate(self, a: Any) -> dict[str, Any]:
         return {**a.obj, **self.options}
 
 
-async def test_what_a_plugin_makes_of_the_options_counts(rig):
+async def test_what_a_plugin_makes_of_the_options_counts(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     assert await rig.fail(400, "GET", PODS + "/a/exec?container=c") == "pod a does not have a host assigned"
     rig.chain.mutators.append(Change(container="other"))

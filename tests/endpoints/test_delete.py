@@ -1,14 +1,16 @@
 """DELETE of one object and of a collection."""
 
+from typing import Any
+
 import pytest
-from harness import CONFIG_MAPS, PODS, causes, config_map, pod
+from harness import CONFIG_MAPS, PODS, Rig, causes, config_map, pod
 
 from pilothouse.admission.chain import Plugin
 
 A = CONFIG_MAPS + "/a"
 
 
-async def test_the_answer_is_a_status_with_the_uid(rig):
+async def test_the_answer_is_a_status_with_the_uid(rig: Rig) -> None:
     made = await rig.config_map("a")
     answer = await rig.call("DELETE", A)
     assert answer.status == 200
@@ -23,13 +25,13 @@ async def test_the_answer_is_a_status_with_the_uid(rig):
     assert await rig.fail(404, "DELETE", A) == 'configmaps "a" not found'
 
 
-async def test_some_kinds_answer_with_the_object(rig):
+async def test_some_kinds_answer_with_the_object(rig: Rig) -> None:
     made = await rig.ok("POST", PODS, pod("a"))
     deleted = await rig.ok("DELETE", PODS + "/a")
     assert deleted["kind"] == "Pod" and deleted["metadata"]["uid"] == made["metadata"]["uid"]
 
 
-async def test_preconditions(rig):
+async def test_preconditions(rig: Rig) -> None:
     made = await rig.config_map("a")
     have, revision = made["metadata"]["uid"], made["metadata"]["resourceVersion"]
     message = await rig.fail(409, "DELETE", A, {"preconditions": {"uid": "other"}})
@@ -45,7 +47,7 @@ async def test_preconditions(rig):
     await rig.ok("DELETE", A, {"preconditions": {"uid": have, "resourceVersion": revision}})
 
 
-async def test_a_dry_run_deletes_nothing(rig):
+async def test_a_dry_run_deletes_nothing(rig: Rig) -> None:
     made = await rig.config_map("a", finalizers=["example.com/f"])
     await rig.config_map("b")
     for body, query in (({"dryRun": ["All"]}, ""), (None, "?dryRun=All")):
@@ -56,7 +58,7 @@ async def test_a_dry_run_deletes_nothing(rig):
     assert (await rig.call("GET", CONFIG_MAPS + "/b")).status == 200
 
 
-async def test_options_that_are_none(rig):
+async def test_options_that_are_none(rig: Rig) -> None:
     await rig.config_map("a")
     answer = await rig.call("DELETE", A, {"propagationPolicy": "No"})
     assert answer.status == 422
@@ -70,19 +72,19 @@ async def test_options_that_are_none(rig):
 
 
 @pytest.mark.parametrize("version", ["v1", "meta.k8s.io/v1", "apps/v1", ""])
-async def test_options_of_every_group_version(rig, version):
+async def test_options_of_every_group_version(rig: Rig, version: str) -> None:
     await rig.config_map("a")
     body = {"kind": "DeleteOptions", "apiVersion": version} if version else {}
     assert (await rig.ok("DELETE", A, body))["status"] == "Success"
 
 
-async def test_a_body_hides_the_query(rig):
+async def test_a_body_hides_the_query(rig: Rig) -> None:
     await rig.config_map("a")
     await rig.ok("DELETE", A + "?dryRun=All", {"gracePeriodSeconds": 0})
     assert (await rig.call("GET", A)).status == 404
 
 
-async def test_finalizers_keep_an_object(rig):
+async def test_finalizers_keep_an_object(rig: Rig) -> None:
     await rig.config_map("a", finalizers=["example.com/f"])
     first = await rig.ok("DELETE", A)
     live = await rig.ok("GET", A)
@@ -93,7 +95,7 @@ async def test_finalizers_keep_an_object(rig):
     assert rig.storage.revision == before, "nothing more to write"
 
 
-async def test_foreground_and_orphan(rig):
+async def test_foreground_and_orphan(rig: Rig) -> None:
     await rig.config_map("a")
     await rig.config_map("b")
     await rig.ok("DELETE", A, {"propagationPolicy": "Foreground"})
@@ -104,7 +106,7 @@ async def test_foreground_and_orphan(rig):
     assert (await rig.call("GET", A)).status == 404
 
 
-async def test_orphan_dependents_of_old(rig):
+async def test_orphan_dependents_of_old(rig: Rig) -> None:
     await rig.config_map("a")
     answer = await rig.call("DELETE", A, {"orphanDependents": True})
     assert answer.status == 200
@@ -114,16 +116,16 @@ async def test_orphan_dependents_of_old(rig):
     assert answer.status == 202
 
 
-async def fill(rig):
+async def fill(rig: Rig) -> None:
     for name in "abc":
         await rig.config_map(name, labels={"odd": str(name != "b").lower()})
 
 
-def names(body):
+def names(body: Any) -> list[Any]:
     return [item["metadata"]["name"] for item in body["items"]]
 
 
-async def test_a_collection(rig):
+async def test_a_collection(rig: Rig) -> None:
     await fill(rig)
     await rig.ok("POST", "/api/v1/namespaces/kube-system/configmaps", config_map("other"))
     deleted = await rig.ok("DELETE", CONFIG_MAPS)
@@ -140,13 +142,13 @@ async def test_a_collection(rig):
         ("labelSelector=odd%3Dno", ["a", "b", "c"]),
     ],
 )
-async def test_a_selected_part_of_a_collection(rig, query, left):
+async def test_a_selected_part_of_a_collection(rig: Rig, query: str, left: list[str]) -> None:
     await fill(rig)
     await rig.ok("DELETE", f"{CONFIG_MAPS}?{query}")
     assert names(await rig.ok("GET", CONFIG_MAPS)) == left
 
 
-async def test_a_collection_with_finalizers_and_propagation(rig):
+async def test_a_collection_with_finalizers_and_propagation(rig: Rig) -> None:
     await rig.config_map("a", finalizers=["example.com/f"])
     await rig.config_map("b")
     await rig.ok("DELETE", CONFIG_MAPS, {"propagationPolicy": "Orphan"})
@@ -154,19 +156,19 @@ async def test_a_collection_with_finalizers_and_propagation(rig):
     assert [i["metadata"]["finalizers"] for i in left["items"]] == [["example.com/f", "orphan"], ["orphan"]]
 
 
-async def test_a_collection_that_cannot_be_selected(rig):
+async def test_a_collection_that_cannot_be_selected(rig: Rig) -> None:
     await fill(rig)
     await rig.fail(400, "DELETE", CONFIG_MAPS + "?labelSelector=%3D")
     await rig.fail(422, "DELETE", CONFIG_MAPS, {"propagationPolicy": "No"})
     assert len((await rig.ok("GET", CONFIG_MAPS))["items"]) == 3
 
 
-async def test_immortal_namespaces(rig):
+async def test_immortal_namespaces(rig: Rig) -> None:
     message = await rig.fail(403, "DELETE", "/api/v1/namespaces/default")
     assert message == 'namespaces "default" is forbidden: this namespace may not be deleted'
 
 
-async def test_a_service_gives_its_address_back(rig):
+async def test_a_service_gives_its_address_back(rig: Rig) -> None:
     service = {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 1}], "clusterIP": "10.0.0.9"}}
     path = "/api/v1/namespaces/default/services"
     for _ in range(2):
@@ -179,18 +181,18 @@ async def test_a_service_gives_its_address_back(rig):
 class Orphan(Plugin):
     """Has the dependents of what is deleted stay."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.seen = []
 
-    def wants(self, a):
+    def wants(self, a: Any) -> bool:
         return a.operation == "DELETE"
 
-    def mutate(self, a):
+    def mutate(self, a: Any) -> None:
         self.seen.append(dict(a.options))
         a.options["propagationPolicy"] = "Orphan"
 
 
-async def test_what_a_plugin_makes_of_the_options_counts(rig):
+async def test_what_a_plugin_makes_of_the_options_counts(rig: Rig) -> None:
     plugin = Orphan()
     rig.chain.mutators.append(plugin)
     await rig.config_map("a")

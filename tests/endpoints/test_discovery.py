@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +19,13 @@ AGGREGATED_DOCUMENTS = json.loads((DATA / "discovery_aggregated.json").read_text
 
 
 @pytest.fixture(scope="module")
-def served():
+def served() -> Discovery:
     return Discovery(default_catalog(), "<advertise-address>:<secure-port>")
 
 
-def resource(group="example.com", version="v1", plural="fans", kind="Fan", **more):
+def resource(
+    group: str = "example.com", version: str = "v1", plural: str = "fans", kind: str = "Fan", **more: Any
+) -> Resource:
     return Resource(
         group=group,
         version=version,
@@ -36,12 +39,12 @@ def resource(group="example.com", version="v1", plural="fans", kind="Fan", **mor
 
 
 @pytest.fixture
-def small():
+def small() -> tuple[Any, Any]:
     catalog = Catalog([resource("", "v1", "pods", "Pod"), resource("apps", "v1", "things", "Thing")])
     return catalog, Discovery(catalog)
 
 
-def ask(discovery, path, accept=None, method="GET", **headers):
+def ask(discovery: Any, path: str, accept: Any = None, method: str = "GET", **headers: Any) -> Any:
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     if accept is not None:
         headers["accept"] = accept
@@ -49,21 +52,21 @@ def ask(discovery, path, accept=None, method="GET", **headers):
 
 
 @pytest.mark.parametrize("path", sorted(PLAIN_DOCUMENTS))
-def test_plain_documents(served, path):
+def test_plain_documents(served: Discovery, path: Any) -> None:
     response = ask(served, path)
     assert response.content_type == "application/json"
     assert json.loads(response.body) == PLAIN_DOCUMENTS[path]
 
 
 @pytest.mark.parametrize("path", sorted(AGGREGATED_DOCUMENTS))
-def test_aggregated_documents(served, path):
+def test_aggregated_documents(served: Discovery, path: Any) -> None:
     response = ask(served, path, f"application/json,{AGGREGATED}")
     assert response.content_type == AGGREGATED
     assert json.loads(response.body) == AGGREGATED_DOCUMENTS[path]
     assert ("Vary", "Accept") in response.headers
 
 
-def test_documents_in_protobuf(served):
+def test_documents_in_protobuf(served: Discovery) -> None:
     for path in ("/api", "/apis", "/api/v1", "/apis/apps", "/apis/apps/v1"):
         response = ask(served, path, "application/vnd.kubernetes.protobuf")
         assert response.content_type == "application/vnd.kubernetes.protobuf"
@@ -76,7 +79,7 @@ def test_documents_in_protobuf(served):
     assert response.body.count(b"deployments") == 1
 
 
-def test_unchanged_documents_need_not_be_sent_again(small):
+def test_unchanged_documents_need_not_be_sent_again(small: tuple[Any, Any]) -> None:
     _, discovery = small
     tag = dict(ask(discovery, "/apis", AGGREGATED).headers)["ETag"]
     response = ask(discovery, "/apis", AGGREGATED, if_none_match=tag)
@@ -85,7 +88,7 @@ def test_unchanged_documents_need_not_be_sent_again(small):
         assert ask(discovery, "/apis", AGGREGATED, if_none_match=other).status == 200
 
 
-def test_changes_of_the_table_show_at_once(small):
+def test_changes_of_the_table_show_at_once(small: tuple[Any, Any]) -> None:
     catalog, discovery = small
     tag = dict(ask(discovery, "/apis", AGGREGATED).headers)["ETag"]
     assert ask(discovery, "/apis/example.com").status == 404
@@ -96,7 +99,7 @@ def test_changes_of_the_table_show_at_once(small):
     assert ask(discovery, "/apis/example.com").status == 404
 
 
-def test_custom_resources_are_listed_as_declared(small):
+def test_custom_resources_are_listed_as_declared(small: tuple[Any, Any]) -> None:
     catalog, discovery = small
     subs = {
         "status": Subresource(name="status", kind="Fan", group="example.com"),
@@ -112,7 +115,7 @@ def test_custom_resources_are_listed_as_declared(small):
     assert ask(discovery, "/apis/example.com/v1", method="POST").status == 200
 
 
-def test_aggregated_servers_are_listed_and_marked_stale(small):
+def test_aggregated_servers_are_listed_and_marked_stale(small: tuple[Any, Any]) -> None:
     _, discovery = small
     discovery.set_remote("metrics.k8s.io", "v1beta1", None)
     assert "metrics.k8s.io" in [g["name"] for g in json.loads(ask(discovery, "/apis").body)["groups"]]
@@ -125,12 +128,12 @@ def test_aggregated_servers_are_listed_and_marked_stale(small):
 
 
 @pytest.mark.parametrize("path", ["/apis", "/apis/", "/apis/apps", "/apis/apps/"])
-def test_group_lists_take_any_method(small, path):
+def test_group_lists_take_any_method(small: tuple[Any, Any], path: str) -> None:
     assert ask(small[1], path, method="DELETE").status == 200
 
 
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/v1", "/apis/apps/v1", "/apis/apps/v1/"])
-def test_routed_documents_take_get_alone(small, path):
+def test_routed_documents_take_get_alone(small: tuple[Any, Any], path: str) -> None:
     assert ask(small[1], path).status == 200
     with pytest.raises(MethodNotAllowed) as caught:
         ask(small[1], path, method="HEAD")
@@ -140,30 +143,30 @@ def test_routed_documents_take_get_alone(small, path):
 @pytest.mark.parametrize(
     ("path", "details"), [("/api/v1", {}), ("/apis/apps/v1", {}), ("/apis", None), ("/apis/apps", None)]
 )
-def test_the_two_refusals(small, path, details):
+def test_the_two_refusals(small: tuple[Any, Any], path: str, details: dict[str, Any] | None) -> None:
     with pytest.raises(NotAcceptable) as caught:
         ask(small[1], path, "text/html")
     assert caught.value.details == details
 
 
-def test_aggregated_form_only_at_the_roots(small):
+def test_aggregated_form_only_at_the_roots(small: tuple[Any, Any]) -> None:
     with pytest.raises(NotAcceptable, match="only the following"):
         ask(small[1], "/apis/apps", AGGREGATED)
 
 
 @pytest.mark.parametrize("path", ["/api/v9", "/api/V1", "/apis/apps/v9"])
-def test_unknown_versions_of_built_in_groups(small, path):
+def test_unknown_versions_of_built_in_groups(small: tuple[Any, Any], path: str) -> None:
     with pytest.raises(NotFound) as caught:
         ask(small[1], path)
     assert caught.value.details == {}
 
 
 @pytest.mark.parametrize("path", ["/apis/nope", "/apis/nope/v1", "/apis/Apps/v1"])
-def test_unknown_groups(small, path):
+def test_unknown_groups(small: tuple[Any, Any], path: str) -> None:
     response = ask(small[1], path)
     assert (response.status, response.body) == (404, b"404 page not found\n")
 
 
 @pytest.mark.parametrize("path", ["/", "/version", "/apisx", "/api/v1/pods", "/apis/apps/v1/things", "/apix"])
-def test_other_paths_are_left_alone(small, path):
+def test_other_paths_are_left_alone(small: tuple[Any, Any], path: str) -> None:
     assert ask(small[1], path) is None

@@ -1,7 +1,9 @@
 """The choice of the verb, and 404, 405, 406 and 415 where there is none."""
 
+from typing import Any
+
 import pytest
-from harness import CONFIG_MAPS, PODS, config_map
+from harness import CONFIG_MAPS, PODS, Rig, config_map
 
 JSON_BODY = {"Content-Type": "application/json"}
 
@@ -20,7 +22,7 @@ JSON_BODY = {"Content-Type": "application/json"}
         "/api/v1/namespaces/default/configmaps//a",
     ],
 )
-async def test_what_a_served_group_does_not_have(rig, target):
+async def test_what_a_served_group_does_not_have(rig: Rig, target: str) -> None:
     answer = await rig.call("GET", target)
     assert (answer.status, answer.body["reason"]) == (404, "NotFound")
     assert answer.body["message"] == "the server could not find the requested resource"
@@ -28,7 +30,7 @@ async def test_what_a_served_group_does_not_have(rig, target):
 
 
 @pytest.mark.parametrize("target", ["/apis/none.example/v1/x", "/nothing", "/apis/none.example"])
-async def test_paths_that_lead_nowhere(rig, target):
+async def test_paths_that_lead_nowhere(rig: Rig, target: str) -> None:
     answer = await rig.call("GET", target)
     assert answer.status == 404 and answer.body == "404 page not found\n"
 
@@ -53,37 +55,37 @@ async def test_paths_that_lead_nowhere(rig, target):
         ("DELETE", "/api/v1/namespaces/default/services/x/status"),
     ],
 )
-async def test_methods_that_a_resource_does_not_have(rig, method, target):
+async def test_methods_that_a_resource_does_not_have(rig: Rig, method: str, target: Any) -> None:
     answer = await rig.call(method, target)
     assert (answer.status, answer.body["reason"]) == (405, "MethodNotAllowed")
     assert answer.body["message"] == "the server does not allow this method on the requested resource"
 
 
-async def test_a_collection_may_be_read_across_namespaces(rig):
+async def test_a_collection_may_be_read_across_namespaces(rig: Rig) -> None:
     await rig.config_map("a")
     body = await rig.ok("GET", "/api/v1/configmaps")
     assert [i["metadata"]["name"] for i in body["items"]] == ["a"]
 
 
-async def test_a_form_that_nobody_writes(rig):
+async def test_a_form_that_nobody_writes(rig: Rig) -> None:
     for target in (CONFIG_MAPS, CONFIG_MAPS + "/a"):
         answer = await rig.call("GET", target, headers={"Accept": "text/html"})
         assert answer.status == 406
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded"])
-async def test_a_body_that_nobody_reads(rig, kind):
+async def test_a_body_that_nobody_reads(rig: Rig, kind: str) -> None:
     answer = await rig.call("POST", CONFIG_MAPS, config_map("a"), headers={"Content-Type": kind})
     assert (answer.status, answer.body["reason"]) == (415, "UnsupportedMediaType")
 
 
-async def test_deprecated_kinds_warn(rig):
+async def test_deprecated_kinds_warn(rig: Rig) -> None:
     answer = await rig.call("GET", "/api/v1/namespaces/default/endpoints")
     assert answer.warnings == ["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"]
     assert (await rig.call("GET", CONFIG_MAPS)).warnings == []
 
 
-async def test_a_watch_path_of_old(rig):
+async def test_a_watch_path_of_old(rig: Rig) -> None:
     await rig.config_map("a")
     await rig.config_map("b")
     stream = await rig.watch("/api/v1/watch/namespaces/default/configmaps")
@@ -96,7 +98,7 @@ async def test_a_watch_path_of_old(rig):
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 @pytest.mark.parametrize("path", ["/api/v1/proxy", "//api/v1/proxy", "///api/v1/watch"])
-async def test_paths_of_old_lead_to_no_other_verb(rig, method, path):
+async def test_paths_of_old_lead_to_no_other_verb(rig: Rig, method: str, path: str) -> None:
     await rig.config_map("a")
     body = config_map("a", data={"changed": "1"}) if method == "PUT" else None
     answer = await rig.call(method, f"{path}/namespaces/default/configmaps/a", body)
@@ -106,14 +108,14 @@ async def test_paths_of_old_lead_to_no_other_verb(rig, method, path):
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("path", ["/api/v1/proxy", "///api/v1/watch"])
-async def test_paths_of_old_lead_to_no_collection(rig, method, path):
+async def test_paths_of_old_lead_to_no_collection(rig: Rig, method: str, path: str) -> None:
     await rig.config_map("a")
     body = config_map("b") if method == "POST" else None
     assert (await rig.call(method, f"{path}/namespaces/default/configmaps", body)).status == 404
     assert [m["metadata"]["name"] for m in (await rig.call("GET", CONFIG_MAPS)).body["items"]] == ["a"]
 
 
-async def test_a_resource_that_is_taken_off_the_table_is_gone(rig):
+async def test_a_resource_that_is_taken_off_the_table_is_gone(rig: Rig) -> None:
     await rig.config_map("a")
     rig.catalog.remove("", "v1", "configmaps")
     assert (await rig.call("GET", CONFIG_MAPS)).status == 404

@@ -1,10 +1,10 @@
 """GET of one object."""
 
 import pytest
-from harness import CONFIG_MAPS, PODS, config_map, pod
+from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 
 
-async def test_what_was_written_is_read_at_once(rig):
+async def test_what_was_written_is_read_at_once(rig: Rig) -> None:
     made = await rig.config_map("a", data={"k": "v"})
     assert await rig.ok("GET", CONFIG_MAPS + "/a") == made
     changed = await rig.ok("PUT", CONFIG_MAPS + "/a", config_map("a", data={"k": "w"}))
@@ -12,7 +12,7 @@ async def test_what_was_written_is_read_at_once(rig):
     assert int(changed["metadata"]["resourceVersion"]) > int(made["metadata"]["resourceVersion"])
 
 
-async def test_what_is_not_there(rig):
+async def test_what_is_not_there(rig: Rig) -> None:
     answer = await rig.call("GET", CONFIG_MAPS + "/a")
     assert answer.status == 404
     assert answer.body == {
@@ -30,7 +30,7 @@ async def test_what_is_not_there(rig):
     assert answer.body["details"] == {"name": "x", "group": "apps", "kind": "deployments"}
 
 
-async def test_a_version_is_a_lower_bound(rig):
+async def test_a_version_is_a_lower_bound(rig: Rig) -> None:
     made = await rig.config_map("a")
     revision = int(made["metadata"]["resourceVersion"])
     for asked in ("", "0", "1", str(revision)):
@@ -46,24 +46,24 @@ async def test_a_version_is_a_lower_bound(rig):
     }
 
 
-async def test_a_version_that_is_none(rig):
+async def test_a_version_that_is_none(rig: Rig) -> None:
     await rig.config_map("a")
     message = await rig.fail(500, "GET", CONFIG_MAPS + "/a?resourceVersion=x")
     assert message == 'resourceVersion: Invalid value: "x": strconv.ParseUint: parsing "x": invalid syntax'
 
 
 @pytest.mark.parametrize("name", ["..", "a%2Fb", "a%25b"])
-async def test_a_name_that_can_be_none(rig, name):
+async def test_a_name_that_can_be_none(rig: Rig, name: str) -> None:
     assert (await rig.call("GET", f"{CONFIG_MAPS}/{name}")).status in (400, 404)
 
 
-async def test_a_subresource_that_shows_the_object(rig):
+async def test_a_subresource_that_shows_the_object(rig: Rig) -> None:
     made = await rig.ok("POST", PODS, pod("a"))
     assert await rig.ok("GET", PODS + "/a/status") == made
     assert await rig.fail(404, "GET", PODS + "/b/status") == 'pods "b" not found'
 
 
-async def test_another_version_of_the_same_object(rig):
+async def test_another_version_of_the_same_object(rig: Rig) -> None:
     spec = {"scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}, "maxReplicas": 3}
     path = "/apis/autoscaling/{}/namespaces/default/horizontalpodautoscalers"
     spec["targetCPUUtilizationPercentage"] = 40

@@ -1,8 +1,10 @@
 """The addresses of kubelets and how their certificates are checked."""
 
+from pathlib import Path
+
 import pytest
 from backend import Backend
-from harness import PODS
+from harness import PODS, Rig
 from kubelets import kubelet, node, pod
 
 from pilothouse import errors
@@ -10,7 +12,7 @@ from pilothouse.endpoints.kubelet import PORT, Kubelets, trust_of
 from pilothouse.outbound.http import INSECURE
 
 
-async def test_kubelets_are_checked_and_know_us(rig, tmp_path):
+async def test_kubelets_are_checked_and_know_us(rig: Rig, tmp_path: Path) -> None:
     async with Backend(tmp_path, kubelet) as backend:
         ca = tmp_path / "ca.crt"
         ca.write_bytes(backend.ca)
@@ -29,7 +31,7 @@ async def test_kubelets_are_checked_and_know_us(rig, tmp_path):
             assert answer.body == "hello\n"
 
 
-async def test_a_kubelet_that_is_not_there(rig, tmp_path):
+async def test_a_kubelet_that_is_not_there(rig: Rig, tmp_path: Path) -> None:
     async with Backend(tmp_path, kubelet) as backend:
         await node(rig, backend)
     await pod(rig, "a")
@@ -39,7 +41,7 @@ async def test_a_kubelet_that_is_not_there(rig, tmp_path):
     )
 
 
-async def test_the_preferred_address_of_a_node(rig):
+async def test_the_preferred_address_of_a_node(rig: Rig) -> None:
     addresses = [{"type": "InternalIP", "address": "10.0.0.1"}, {"type": "Hostname", "address": "n"}]
     await rig.ok("POST", "/api/v1/nodes", {"metadata": {"name": "n"}, "status": {"addresses": addresses}})
     found = Kubelets(rig.readers, ["Hostname", "InternalIP"], INSECURE).of("n")
@@ -50,5 +52,5 @@ async def test_the_preferred_address_of_a_node(rig):
         Kubelets(rig.readers, ["Hostname"], INSECURE).of("x", "pods")
 
 
-def test_kubelets_are_not_checked_without_a_ca():
+def test_kubelets_are_not_checked_without_a_ca() -> None:
     assert trust_of("", "", "").insecure

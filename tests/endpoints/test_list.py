@@ -4,30 +4,32 @@ import asyncio
 import base64
 import gzip
 import json
+from typing import Any
 
 import pytest
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pilothouse._listbody import ListBody
 from pilothouse.server.request import Packable
 
 EXPIRED = "The provided continue parameter is too old to display a consistent list result."
 
 
-def names(body):
+def names(body: Any) -> list[Any]:
     return [item["metadata"]["name"] for item in body["items"]]
 
 
-def version(body):
+def version(body: Any) -> int:
     return int(body["metadata"]["resourceVersion"])
 
 
 @pytest.fixture
-def three(rig, runner):
+def three(rig: Rig, runner: asyncio.Runner) -> Any:
     """Three config maps; the list as it is with them."""
 
-    async def fill():
+    async def fill() -> Any:
         for name in "abc":
             await rig.config_map(name, labels={"n": name, "odd": str(name != "b").lower()})
         return await rig.ok("GET", CONFIG_MAPS)
@@ -35,7 +37,7 @@ def three(rig, runner):
     return runner.run(fill())
 
 
-async def test_an_empty_collection(rig):
+async def test_an_empty_collection(rig: Rig) -> None:
     assert await rig.ok("GET", CONFIG_MAPS) == {
         "kind": "ConfigMapList",
         "apiVersion": "v1",
@@ -44,7 +46,7 @@ async def test_an_empty_collection(rig):
     }
 
 
-async def test_items_stand_in_the_order_of_keys_and_without_their_kind(rig, three):
+async def test_items_stand_in_the_order_of_keys_and_without_their_kind(rig: Rig, three: Any) -> None:
     assert names(three) == ["a", "b", "c"]
     assert all("kind" not in item and "apiVersion" not in item for item in three["items"])
     await rig.ok("POST", "/api/v1/namespaces/kube-system/configmaps", config_map("A-before".lower()))
@@ -52,7 +54,7 @@ async def test_items_stand_in_the_order_of_keys_and_without_their_kind(rig, thre
     assert names(everywhere) == ["a", "b", "c", "a-before"]
 
 
-async def test_a_version_of_a_list_is_the_newest_of_all(rig, three):
+async def test_a_version_of_a_list_is_the_newest_of_all(rig: Rig, three: Any) -> None:
     await rig.namespace("later")
     assert version(await rig.ok("GET", CONFIG_MAPS)) == rig.storage.revision > version(three)
 
@@ -71,18 +73,18 @@ async def test_a_version_of_a_list_is_the_newest_of_all(rig, three):
         ("fieldSelector=metadata.name%3Da&labelSelector=odd%3Dfalse", []),
     ],
 )
-async def test_selectors(rig, three, selector, found):
+async def test_selectors(rig: Rig, three: Any, selector: str, found: list[str]) -> None:
     body = await rig.ok("GET", f"{CONFIG_MAPS}?{selector}")
     assert names(body) == found and version(body) == version(three)
 
 
-async def test_a_namespace_selected_by_field(rig, three):
+async def test_a_namespace_selected_by_field(rig: Rig, three: Any) -> None:
     await rig.ok("POST", "/api/v1/namespaces/kube-system/configmaps", config_map("s"))
     body = await rig.ok("GET", "/api/v1/configmaps?fieldSelector=metadata.namespace%3Dkube-system")
     assert names(body) == ["s"]
 
 
-async def test_selectors_that_are_none(rig):
+async def test_selectors_that_are_none(rig: Rig) -> None:
     message = await rig.fail(400, "GET", CONFIG_MAPS + "?fieldSelector=data%3Dx")
     assert message == '"data" is not a known field selector: only "metadata.name", "metadata.namespace"'
     message = await rig.fail(400, "GET", PODS + "?fieldSelector=spec.nothing%3Dx")
@@ -91,7 +93,7 @@ async def test_selectors_that_are_none(rig):
     assert message.startswith("unable to parse requirement: ") or "found" in message
 
 
-async def test_fields_of_pods(rig):
+async def test_fields_of_pods(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a", spec={"nodeName": "n1"}))
     await rig.ok("POST", PODS, pod("b"))
     for selector, found in (
@@ -104,7 +106,7 @@ async def test_fields_of_pods(rig):
         assert names(await rig.ok("GET", f"{PODS}?fieldSelector={selector}")) == found, selector
 
 
-async def test_pages(rig, three):
+async def test_pages(rig: Rig, three: Any) -> None:
     page = await rig.ok("GET", CONFIG_MAPS + "?limit=2")
     assert names(page) == ["a", "b"] and page["metadata"]["remainingItemCount"] == 1
     rest = await rig.ok("GET", f"{CONFIG_MAPS}?limit=2&continue={page['metadata']['continue']}")
@@ -114,7 +116,7 @@ async def test_pages(rig, three):
     assert names(whole) == ["a", "b", "c"] and "continue" not in whole["metadata"]
 
 
-async def test_how_many_are_left_is_not_told_with_a_selector(rig, three):
+async def test_how_many_are_left_is_not_told_with_a_selector(rig: Rig, three: Any) -> None:
     page = await rig.ok("GET", CONFIG_MAPS + "?limit=1&labelSelector=odd%3Dtrue")
     assert names(page) == ["a"] and "remainingItemCount" not in page["metadata"]
     token = page["metadata"]["continue"]
@@ -123,11 +125,11 @@ async def test_how_many_are_left_is_not_told_with_a_selector(rig, three):
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=1&resourceVersion=0"])
-async def test_limits_that_are_none(rig, three, query):
+async def test_limits_that_are_none(rig: Rig, three: Any, query: str) -> None:
     assert names(await rig.ok("GET", f"{CONFIG_MAPS}?{query}")) == ["a", "b", "c"]
 
 
-async def test_pages_show_the_snapshot_of_the_first(rig, three):
+async def test_pages_show_the_snapshot_of_the_first(rig: Rig, three: Any) -> None:
     page = await rig.ok("GET", CONFIG_MAPS + "?limit=1")
     token = page["metadata"]["continue"]
     await rig.ok("DELETE", CONFIG_MAPS + "/b")
@@ -138,7 +140,7 @@ async def test_pages_show_the_snapshot_of_the_first(rig, three):
     assert names(await rig.ok("GET", CONFIG_MAPS)) == ["a", "bb", "c"]
 
 
-async def test_versions_of_lists(rig, three):
+async def test_versions_of_lists(rig: Rig, three: Any) -> None:
     """The table of resourceVersion and resourceVersionMatch."""
     old = version(three)
     await rig.config_map("d")
@@ -162,14 +164,14 @@ async def test_versions_of_lists(rig, three):
 @pytest.mark.parametrize(
     "match", ["", "&resourceVersionMatch=NotOlderThan", "&resourceVersionMatch=Exact", "&limit=2"]
 )
-async def test_a_version_of_the_future(rig, three, match):
+async def test_a_version_of_the_future(rig: Rig, three: Any, match: str) -> None:
     asked, now = rig.storage.revision + 5, rig.storage.revision
     answer = await rig.call("GET", f"{CONFIG_MAPS}?resourceVersion={asked}{match}")
     assert (answer.status, answer.headers["retry-after"]) == (504, "1")
     assert answer.body["message"] == f"Timeout: Too large resource version: {asked}, current: {now}"
 
 
-async def test_versions_that_are_none(rig):
+async def test_versions_that_are_none(rig: Rig) -> None:
     message = await rig.fail(400, "GET", CONFIG_MAPS + "?resourceVersion=-1")
     assert message.startswith(
         'invalid resource version: resourceVersion: Invalid value: "-1": strconv.ParseUint'
@@ -182,13 +184,13 @@ async def test_versions_that_are_none(rig):
     )
 
 
-async def expire(rig, at):
+async def expire(rig: Rig, at: Any) -> None:
     """Forget what was before a revision, in the cache and in the store."""
     await rig.storage.compact(at)
     rig.store.cache(rig.catalog.get("", "v1", "configmaps")).forget_history(at)
 
 
-async def test_an_old_snapshot_comes_out_of_the_store(rig, three):
+async def test_an_old_snapshot_comes_out_of_the_store(rig: Rig, three: Any) -> None:
     """The cache forgets sooner than the store."""
     old = version(three)
     await rig.ok("DELETE", CONFIG_MAPS + "/a")
@@ -206,7 +208,7 @@ async def test_an_old_snapshot_comes_out_of_the_store(rig, three):
     assert rest["items"] == [three["items"][2]] and rest["metadata"] == {"resourceVersion": str(old)}
 
 
-async def test_a_snapshot_that_is_gone(rig, three):
+async def test_a_snapshot_that_is_gone(rig: Rig, three: Any) -> None:
     old = version(three)
     await rig.config_map("d")
     await expire(rig, rig.storage.revision)
@@ -216,7 +218,7 @@ async def test_a_snapshot_that_is_gone(rig, three):
     assert answer.body["metadata"] == {}
 
 
-async def test_an_expired_token_is_answered_with_one_that_goes_on(rig, three):
+async def test_an_expired_token_is_answered_with_one_that_goes_on(rig: Rig, three: Any) -> None:
     page = await rig.ok("GET", CONFIG_MAPS + "?limit=1")
     await rig.config_map("bb")
     await rig.config_map("x")
@@ -245,14 +247,14 @@ async def test_an_expired_token_is_answered_with_one_that_goes_on(rig, three):
         ({"v": "meta.k8s.io/v1", "rv": 5, "start": "../../a\0"}, "../../a\0"),
     ],
 )
-async def test_tokens_that_are_none(rig, token, why):
+async def test_tokens_that_are_none(rig: Rig, token: dict[str, Any] | str, why: str) -> None:
     if isinstance(token, dict):
         token = base64.urlsafe_b64encode(json.dumps(token).encode()).decode().rstrip("=")
     message = await rig.fail(400, "GET", f"{CONFIG_MAPS}?limit=1&continue={token}")
     assert message.startswith("invalid continue token: continue key is not valid: ") and why in message
 
 
-async def test_a_token_goes_with_no_version(rig, three):
+async def test_a_token_goes_with_no_version(rig: Rig, three: Any) -> None:
     page = await rig.ok("GET", CONFIG_MAPS + "?limit=1")
     token = page["metadata"]["continue"]
     message = await rig.fail(400, "GET", f"{CONFIG_MAPS}?continue={token}&resourceVersion={version(three)}")
@@ -266,10 +268,10 @@ async def test_a_token_goes_with_no_version(rig, three):
     st.integers(1, 4),
     st.lists(st.tuples(st.sampled_from(["put", "delete"]), st.sampled_from("abcdefgh")), max_size=12),
 )
-def test_pages_together_are_the_list_at_their_revision(there, limit, writes):
+def test_pages_together_are_the_list_at_their_revision(there: Any, limit: Any, writes: Any) -> None:
     """While others write between the pages."""
 
-    async def main():
+    async def main() -> None:
         async with Rig() as rig:
             for name in there:
                 await rig.config_map(name)
@@ -298,17 +300,17 @@ def test_pages_together_are_the_list_at_their_revision(there, limit, writes):
     asyncio.run(main())
 
 
-async def raw(rig, target, accept="application/json"):
+async def raw(rig: Rig, target: Any, accept: str = "application/json") -> Any:
     """The body of an answer as the HTTP server gets it."""
     response = await rig.respond("GET", target, headers={"Accept": accept})
     assert response.status == 200
     return response.body
 
 
-async def test_a_compressed_list_says_what_the_plain_one_says(rig):
-    async def check(target):
+async def test_a_compressed_list_says_what_the_plain_one_says(rig: Rig) -> None:
+    async def check(target: Any) -> Any:
         body = await raw(rig, target)
-        assert isinstance(body, Packable)
+        assert isinstance(body, ListBody)
         parts = [part if isinstance(part, bytes) else part() for part in body.gzip()]
         plain = b"".join(body)
         assert gzip.decompress(b"".join(parts)) == plain and len(plain) == body.size
@@ -335,7 +337,7 @@ async def test_a_compressed_list_says_what_the_plain_one_says(rig):
         await check(f"{CONFIG_MAPS}?resourceVersion={old}&resourceVersionMatch=Exact")
 
 
-async def test_other_forms_of_a_list_are_compressed_as_any_answer(rig, three):
+async def test_other_forms_of_a_list_are_compressed_as_any_answer(rig: Rig, three: Any) -> None:
     table = "application/json;as=Table;g=meta.k8s.io;v=v1"
     for accept in (table, "application/vnd.kubernetes.protobuf", "application/yaml"):
         assert not isinstance(await raw(rig, CONFIG_MAPS, accept), Packable)

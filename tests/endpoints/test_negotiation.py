@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +38,7 @@ DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLis
         ("application/json;stream=watch", "json", ""),
     ],
 )
-def test_negotiated(accept, form, transform):
+def test_negotiated(accept: Any, form: str, transform: str) -> None:
     media = negotiate(accept)
     assert (media.format, media.transform) == (form, transform)
     assert media.content_type == {v: k for k, v in negotiation.FORMATS.items()}[form]
@@ -60,7 +62,7 @@ def test_negotiated(accept, form, transform):
         "application/json;sv=v2",
     ],
 )
-def test_not_acceptable(accept):
+def test_not_acceptable(accept: str) -> None:
     with pytest.raises(NotAcceptable) as caught:
         negotiate(accept)
     assert caught.value.message == (
@@ -70,20 +72,20 @@ def test_not_acceptable(accept):
     assert caught.value.details is None
 
 
-def test_tables_only_where_they_are_possible():
+def test_tables_only_where_they_are_possible() -> None:
     with pytest.raises(NotAcceptable):
         negotiate(TABLE, tables=False)
     assert negotiate(PARTIAL, tables=False).transform == "PartialObjectMetadata"
 
 
-def test_custom_resources_have_no_protobuf():
+def test_custom_resources_have_no_protobuf() -> None:
     with pytest.raises(NotAcceptable):
         negotiate("application/vnd.kubernetes.protobuf", protobuf=False)
     accept = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
     assert negotiate(accept, protobuf=False).format == "protobuf"
 
 
-def test_streams():
+def test_streams() -> None:
     assert negotiate("*/*", stream=True).content_type == "application/json"
     protobuf = negotiate("application/vnd.kubernetes.protobuf;stream=watch", stream=True)
     assert protobuf.content_type == "application/vnd.kubernetes.protobuf;stream=watch"
@@ -94,14 +96,14 @@ def test_streams():
 @pytest.mark.parametrize(
     "accept", [None, "", "*/*", "text/html, */*", "text/html,application/json;q=0.1", f"{TABLE}"]
 )
-def test_acceptable_to_the_router(accept):
+def test_acceptable_to_the_router(accept: str | None) -> None:
     negotiation.acceptable(accept)
 
 
 @pytest.mark.parametrize(
     "accept", ["text/html", "application/*", "text/*", "APPLICATION/JSON", "application/jsonx"]
 )
-def test_not_acceptable_to_the_router(accept):
+def test_not_acceptable_to_the_router(accept: str) -> None:
     with pytest.raises(NotAcceptable) as caught:
         negotiation.acceptable(accept)
     assert caught.value.message == (
@@ -111,7 +113,7 @@ def test_not_acceptable_to_the_router(accept):
     assert caught.value.details == {}
 
 
-def test_aggregated_discovery():
+def test_aggregated_discovery() -> None:
     assert negotiate_discovery(None) is None
     assert negotiate_discovery("*/*") is None
     assert negotiate_discovery(DISCOVERY.replace("v2", "v2beta1")) is None
@@ -120,7 +122,7 @@ def test_aggregated_discovery():
     assert (media.content_type, media.profile) == (DISCOVERY, "nopeer")
 
 
-def test_errors_are_always_written():
+def test_errors_are_always_written() -> None:
     assert negotiate_error("text/html").format == "json"
     assert negotiate_error(TABLE).format == "json"
     assert negotiate_error("application/yaml").format == "yaml"
@@ -139,24 +141,24 @@ def test_errors_are_always_written():
         ("", "kubectl/v1.36", False),
     ],
 )
-def test_pretty(query, agent, wanted):
+def test_pretty(query: str, agent: str, wanted: bool) -> None:
     assert negotiation.wants_pretty(query, agent) is wanted
 
 
 @given(st.text("a/*;=,q.0 1sv"))
-def test_any_header_is_parsed(header):
+def test_any_header_is_parsed(header: Any) -> None:
     for clause in parse_accept(header):
         assert clause.type or clause.subtype
     negotiate_error(header)
 
 
-def test_a_client_cannot_fill_the_memory():
+def test_a_client_cannot_fill_the_memory() -> None:
     for number in range(3 * negotiation.CACHE_LIMIT):
         negotiate(f"application/json;x={number}")
     assert len(negotiation._objects_or_tables.cache) <= negotiation.CACHE_LIMIT
 
 
-def test_a_header_of_many_ranges_counts_in_part():
+def test_a_header_of_many_ranges_counts_in_part() -> None:
     negotiation._objects_or_tables.cache.clear()
     many = "text/html," * 450_000
     assert len(negotiation.parse_accept(many)) <= negotiation.RANGES_LIMIT

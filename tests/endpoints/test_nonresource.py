@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from coroutines import at_once
@@ -14,28 +15,28 @@ from pilothouse.server.request import Request, Response
 
 
 class Issuer:
-    def jwks(self):
+    def jwks(self) -> dict[str, Any]:
         return {"keys": []}
 
-    def configuration(self):
+    def configuration(self) -> dict[str, Any]:
         return {"issuer": "https://example.com"}
 
 
 class Metrics(Group):
-    def __init__(self):
+    def __init__(self) -> None:
         self.requests = Counter("requests", "Some.")
         self.requests.inc(by=3)
 
 
 @pytest.fixture
-def health():
+def health() -> Any:
     out = Health()
     out.finish()
     return out
 
 
 @pytest.fixture
-def nonresource(health):
+def nonresource(health: Any) -> NonResource:
     pods = Resource(
         group="", version="v1", plural="pods", kind="Pod", singular="pod", namespaced=True, verbs=()
     )
@@ -47,7 +48,7 @@ def nonresource(health):
     return NonResource(discovery, health, metrics=metrics, slis=slis, issuer=Issuer(), flags=lambda: flags)
 
 
-def ask(nonresource, target, accept=None, method="GET"):
+def ask(nonresource: Any, target: Any, accept: Any = None, method: str = "GET") -> Any:
     headers = {} if accept is None else {"accept": accept}
     request = Request(method, target, headers, list(headers.items()))
     return at_once(nonresource.handle(request, request.path))
@@ -57,7 +58,7 @@ def ask(nonresource, target, accept=None, method="GET"):
     "path", ["/healthz", "/livez", "/readyz", "/livez/ping", "/readyz/shutdown", "/livez/etcd"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-def test_healthy(nonresource, path, method):
+def test_healthy(nonresource: NonResource, path: str, method: str) -> None:
     response = ask(nonresource, path, method=method)
     assert (response.status, response.body, response.content_type) == (
         200,
@@ -70,11 +71,11 @@ def test_healthy(nonresource, path, method):
 @pytest.mark.parametrize(
     "path", ["/healthz/", "/livez/nope", "/livez/shutdown", "/healthz/poststarthook", "/nope", "/Version"]
 )
-def test_unknown_paths_are_not_answered(nonresource, path):
+def test_unknown_paths_are_not_answered(nonresource: NonResource, path: str) -> None:
     assert ask(nonresource, path) is None
 
 
-def test_verbose_health(nonresource):
+def test_verbose_health(nonresource: NonResource) -> None:
     lines = (
         ask(nonresource, "/livez?exclude=etcd&exclude=nope&exclude=nada&verbose").body.decode().splitlines()
     )
@@ -91,8 +92,8 @@ def test_verbose_health(nonresource):
     assert len(lines) == 4 + len(HOOKS) + 2
 
 
-def test_failures_are_always_verbose_but_keep_their_reason(nonresource, health):
-    def fail():
+def test_failures_are_always_verbose_but_keep_their_reason(nonresource: NonResource, health: Any) -> None:
+    def fail() -> None:
         raise RuntimeError("the disk is full")
 
     health.add_check("etcd", fail)
@@ -106,7 +107,7 @@ def test_failures_are_always_verbose_but_keep_their_reason(nonresource, health):
     assert ask(nonresource, "/readyz/etcd").body == b"internal server error: the disk is full\n"
 
 
-def test_start_and_shutdown(nonresource, health):
+def test_start_and_shutdown(nonresource: NonResource, health: Any) -> None:
     fresh = Health()
     assert fresh.handle("/livez", "").status == 500
     fresh.finish("poststarthook/rbac/bootstrap-roles")
@@ -118,13 +119,13 @@ def test_start_and_shutdown(nonresource, health):
 
 
 @pytest.mark.parametrize("path", ["/version", "/version/"])
-def test_version(nonresource, path):
+def test_version(nonresource: NonResource, path: str) -> None:
     found = json.loads(ask(nonresource, path).body)
     assert (found["major"], found["minor"], found["emulationMinor"]) == ("1", "36", "36")
     assert found["gitVersion"].startswith("v1.36.0+")
 
 
-def test_version_is_routed(nonresource):
+def test_version_is_routed(nonresource: NonResource) -> None:
     with pytest.raises(NotFound):
         ask(nonresource, "/version/nope")
     with pytest.raises(MethodNotAllowed):
@@ -133,7 +134,7 @@ def test_version_is_routed(nonresource):
         ask(nonresource, "/version", "text/html")
 
 
-def test_keys(nonresource):
+def test_keys(nonresource: NonResource) -> None:
     response = ask(nonresource, "/openid/v1/jwks", "*/*")
     assert (response.content_type, json.loads(response.body)) == ("application/jwk-set+json", {"keys": []})
     assert ("Cache-Control", "public, max-age=3600") in response.headers
@@ -146,8 +147,8 @@ def test_keys(nonresource):
     assert ask(nonresource, "/openid/v1") is None
 
 
-def test_metrics(nonresource):
-    def shown(path, method="GET"):
+def test_metrics(nonresource: NonResource) -> None:
+    def shown(path: str, method: str = "GET") -> list[Any]:
         response = ask(nonresource, path, method=method)
         assert response.content_type.partition(";")[0] == "text/plain"
         return [line for line in response.body.decode().splitlines() if not line.startswith("#")]
@@ -164,7 +165,7 @@ def test_metrics(nonresource):
 @pytest.mark.parametrize(
     ("path", "line"), [("/statusz", "Emulation version: 1.36"), ("/flagz", "secure-port=6443")]
 )
-def test_status_pages(nonresource, path, line):
+def test_status_pages(nonresource: NonResource, path: str, line: str) -> None:
     response = ask(nonresource, path, "*/*")
     assert response.status == 200
     assert line in response.body.decode().splitlines()
@@ -172,8 +173,8 @@ def test_status_pages(nonresource, path, line):
         ask(nonresource, path, "text/html")
 
 
-def test_the_root_lists_what_there_is(nonresource):
-    async def page(request, path):
+def test_the_root_lists_what_there_is(nonresource: NonResource) -> None:
+    async def page(request: Any, path: str) -> Response:
         return Response(200)
 
     nonresource.add("/debug/x", page, listed=False)

@@ -1,6 +1,8 @@
 import asyncio
 import gzip
 import json
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -17,28 +19,28 @@ NAME = "/openapi/v3/apis/batch/v1"
 
 
 @pytest.fixture
-def catalog():
+def catalog() -> Catalog:
     return Catalog(batch.RESOURCES)
 
 
 @pytest.fixture
-def nonresource(catalog):
+def nonresource(catalog: Catalog) -> Any:
     out = NonResource(Discovery(catalog), Health())
     OpenAPIHandlers(catalog).install(out)
     return out
 
 
-def ask(nonresource, target, method="GET", **headers):
+def ask(nonresource: Any, target: Any, method: str = "GET", **headers: Any) -> Any:
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     request = Request(method, target, headers, list(headers.items()))
     return asyncio.run(nonresource.handle(request, request.path))
 
 
-def header(response, name):
+def header(response: Any, name: str) -> Any:
     return dict(response.headers).get(name)
 
 
-def test_the_index_leads_to_documents_that_may_be_kept(nonresource):
+def test_the_index_leads_to_documents_that_may_be_kept(nonresource: Any) -> None:
     index = ask(nonresource, "/openapi/v3")
     assert index.content_type == "text/plain; charset=utf-8"
     url = json.loads(index.body)["paths"]["apis/batch/v1"]["serverRelativeURL"]
@@ -50,14 +52,14 @@ def test_the_index_leads_to_documents_that_may_be_kept(nonresource):
     assert ask(nonresource, "/openapi/v3", if_none_match=header(index, "Etag")).status == 304
 
 
-def test_another_hash_redirects(nonresource):
+def test_another_hash_redirects(nonresource: Any) -> None:
     response = ask(nonresource, f"{NAME}?hash=0000")
     assert (response.status, response.body) == (301, b"")
     assert ask(nonresource, header(response, "Location")).status == 200
     assert header(ask(nonresource, f"{NAME}?hash="), "Cache-Control") is None
 
 
-def test_tags(nonresource):
+def test_tags(nonresource: Any) -> None:
     tag = header(ask(nonresource, NAME), "Etag")
     for given in (tag, f"W/{tag}", f'"a", {tag}', "*"):
         response = ask(nonresource, NAME, if_none_match=given)
@@ -66,7 +68,7 @@ def test_tags(nonresource):
     assert ask(nonresource, NAME, method="HEAD").status == 200
 
 
-def test_what_is_not_there(nonresource):
+def test_what_is_not_there(nonresource: Any) -> None:
     assert ask(nonresource, "/openapi/v3/").status == 404
     assert ask(nonresource, "/openapi/v3/apis/nope/v1").status == 404
     assert ask(nonresource, "/openapi/v2/") is None
@@ -74,7 +76,7 @@ def test_what_is_not_there(nonresource):
 
 
 @pytest.mark.parametrize("path", [NAME, "/openapi/v2"])
-def test_only_json_is_written(nonresource, path):
+def test_only_json_is_written(nonresource: Any, path: Any) -> None:
     assert ask(nonresource, path, accept="text/html, application/json;q=0.1").status == 200
     assert ask(nonresource, path, accept="*/*").status == 200
     response = ask(nonresource, path, accept="text/html")
@@ -82,7 +84,7 @@ def test_only_json_is_written(nonresource, path):
 
 
 @pytest.mark.parametrize("mark", ["@", "."])
-def test_version_2_in_protobuf(nonresource, mark):
+def test_version_2_in_protobuf(nonresource: Any, mark: str) -> None:
     response = ask(
         nonresource, "/openapi/v2", accept=f"application/com.github.proto-openapi.spec.v2{mark}v1.0+protobuf"
     )
@@ -91,7 +93,7 @@ def test_version_2_in_protobuf(nonresource, mark):
     assert header(response, "Etag") != header(ask(nonresource, "/openapi/v2"), "Etag")
 
 
-def test_version_2(nonresource):
+def test_version_2(nonresource: Any) -> None:
     response = ask(nonresource, "/openapi/v2", method="POST")
     assert [value for name, value in response.headers if name == "Vary"] == ["Accept-Encoding", "Accept"]
     document = json.loads(response.body)
@@ -103,7 +105,7 @@ def test_version_2(nonresource):
     assert ask(nonresource, "/openapi/v2", if_none_match=header(response, "Etag")).status == 304
 
 
-def test_changes_of_the_table_change_the_documents(nonresource, catalog):
+def test_changes_of_the_table_change_the_documents(nonresource: Any, catalog: Catalog) -> None:
     tags = [header(ask(nonresource, path), "Etag") for path in (NAME, "/openapi/v2", "/openapi/v3")]
     catalog.add(other("batch", "v1"))
     again = [header(ask(nonresource, path), "Etag") for path in (NAME, "/openapi/v2", "/openapi/v3")]
@@ -114,14 +116,14 @@ def test_changes_of_the_table_change_the_documents(nonresource, catalog):
     )
 
 
-def other(group, version):
+def other(group: Any, version: Any) -> Resource:
     return Resource(
         group=group, version=version, plural="others", kind="Job", singular="other", namespaced=True, verbs=("get",)
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("accept", ["application/json", V2_PROTOBUF])
-def test_a_change_makes_only_its_own_part_of_version_2_anew(catalog, accept):
+def test_a_change_makes_only_its_own_part_of_version_2_anew(catalog: Catalog, accept: Any) -> None:
     nonresource, handlers = (
         NonResource(Discovery(catalog), Health()),
         OpenAPIHandlers(catalog),
@@ -142,13 +144,13 @@ def test_a_change_makes_only_its_own_part_of_version_2_anew(catalog, accept):
     assert made == ["apis/example.com/v2"]
 
 
-def test_requests_are_answered_while_version_2_is_made(catalog):
+def test_requests_are_answered_while_version_2_is_made(catalog: Catalog) -> None:
     for number in range(20):
         catalog.add(other(f"g{number}.example.com", "v1"))
     nonresource = NonResource(Discovery(catalog), Health())
     OpenAPIHandlers(catalog).install(nonresource)
 
-    async def main():
+    async def main() -> tuple[Any, Any]:
         answer = asyncio.create_task(nonresource.handle(Request("GET", "/openapi/v2", {}, []), "/openapi/v2"))
         turns = 0
         while not answer.done():
@@ -157,7 +159,8 @@ def test_requests_are_answered_while_version_2_is_made(catalog):
             if turns == 3:
                 catalog.remove("g10.example.com", "v1", "others")
                 catalog.add(other("late.example.com", "v1"))
-        return turns, json.loads(answer.result().body)["paths"]
+        body: Any = answer.result().body
+        return turns, json.loads(body)["paths"]
 
     turns, paths = asyncio.run(main())
     assert turns > 20
@@ -167,10 +170,12 @@ def test_requests_are_answered_while_version_2_is_made(catalog):
     assert any("late.example.com" in path for path in latest)
 
 
-def test_the_memory_for_documents_is_bounded(catalog):
+def multiples(number: int) -> bytes:
+    return b"".join(b"%d" % (n * number) for n in range(300))
+
+
+def test_the_memory_for_documents_is_bounded(catalog: Catalog) -> None:
     handlers = OpenAPIHandlers(catalog, kept_bytes=2000)
     for number in range(20):
-        handlers._packed(
-            str(number), lambda number=number: b"".join(b"%d" % (n * number) for n in range(300))
-        )
+        handlers._packed(str(number), partial(multiples, number))
     assert sum(map(len, handlers._kept.values())) == handlers._kept_bytes <= 2000

@@ -1,5 +1,7 @@
 """Decoding and checking of query parameters."""
 
+from typing import Any
+
 import pytest
 from harness import causes
 from hypothesis import given
@@ -22,14 +24,14 @@ NO_INITIAL = (
 )
 
 
-def refused(query):
+def refused(query: Any) -> Any:
     with pytest.raises(errors.Invalid) as caught:
         params.check_list(params.list_params(query))
     assert caught.value.message.startswith('ListOptions.meta.k8s.io "" is invalid: ')
     return causes(caught.value.status())
 
 
-def query(**members):
+def query(**members: Any) -> dict[Any, Any]:
     return {name: [value] for name, value in members.items()}
 
 
@@ -46,12 +48,12 @@ def query(**members):
         ("False", False),
     ],
 )
-def test_anything_but_false_and_zero_is_true(text, value):
+def test_anything_but_false_and_zero_is_true(text: str | None, value: bool | None) -> None:
     assert params.boolean({} if text is None else {"watch": [text]}, "watch") is value
 
 
 @given(st.integers(-(2**65), 2**65))
-def test_integers_are_those_of_64_bits(number):
+def test_integers_are_those_of_64_bits(number: Any) -> None:
     if -(2**63) <= number < 2**63:
         assert params.parse_int(str(number)) == number
     else:
@@ -59,7 +61,7 @@ def test_integers_are_those_of_64_bits(number):
             params.parse_int(str(number))
 
 
-def test_numbers_of_thousands_of_digits():
+def test_numbers_of_thousands_of_digits() -> None:
     for text in ("9" * 5000, "-" + "9" * 5000):
         with pytest.raises(errors.BadRequest, match="value out of range"):
             params.parse_int(text)
@@ -67,7 +69,7 @@ def test_numbers_of_thousands_of_digits():
 
 
 @pytest.mark.parametrize("text", ["", "+", "x", "1x", "1.0", "0x1", "١", "--1", " 1"])
-def test_what_is_no_integer(text):
+def test_what_is_no_integer(text: str) -> None:
     with pytest.raises(errors.BadRequest) as caught:
         params.integer({"limit": [text]}, "limit")
     assert caught.value.message == f'strconv.ParseInt: parsing "{text}": invalid syntax'
@@ -85,11 +87,11 @@ def test_what_is_no_integer(text):
         ("a", "invalid syntax"),
     ],
 )
-def test_unsigned_numbers(text, why):
+def test_unsigned_numbers(text: str, why: str) -> None:
     assert params.uint_error(text) == (f'strconv.ParseUint: parsing "{text}": {why}' if why else "")
 
 
-def test_a_resource_version_is_a_number():
+def test_a_resource_version_is_a_number() -> None:
     assert params.resource_version("") == 0
     assert params.resource_version("12") == 12
     with pytest.raises(errors.BadRequest) as caught:
@@ -131,7 +133,7 @@ def test_a_resource_version_is_a_number():
         ),
     ],
 )
-def test_combinations_of_a_list(rv, match, token, wrong):
+def test_combinations_of_a_list(rv: str, match: str, token: str, wrong: list[Any]) -> None:
     asked = query(resourceVersion=rv, resourceVersionMatch=match, **{"continue": token})
     if wrong:
         assert refused(asked) == wrong
@@ -139,7 +141,7 @@ def test_combinations_of_a_list(rv, match, token, wrong):
         params.check_list(params.list_params(asked))
 
 
-def test_a_list_sends_no_initial_events():
+def test_a_list_sends_no_initial_events() -> None:
     asked = query(sendInitialEvents="false")
     assert refused(asked) == ["sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list"]
 
@@ -164,7 +166,7 @@ def test_a_list_sends_no_initial_events():
         ({**INITIAL, "continue": ["t"]}, [BOTH]),
     ],
 )
-def test_combinations_of_a_watch(asked, wrong):
+def test_combinations_of_a_watch(asked: Any, wrong: list[Any]) -> None:
     asked = {**asked, "watch": ["1"]}
     if wrong:
         assert refused(asked) == wrong
@@ -173,11 +175,11 @@ def test_combinations_of_a_watch(asked, wrong):
 
 
 @pytest.mark.parametrize(("rv", "initial"), [("", True), ("0", True), ("7", None)])
-def test_a_watch_without_a_version_starts_with_what_is_there(rv, initial):
+def test_a_watch_without_a_version_starts_with_what_is_there(rv: str, initial: bool | None) -> None:
     assert params.list_params(query(watch="true", resourceVersion=rv)).send_initial is initial
 
 
-def test_options_of_writes():
+def test_options_of_writes() -> None:
     assert params.write_params({}, "CreateOptions") == params.WriteParams()
     asked = query(dryRun="All", fieldManager="me", fieldValidation="Strict")
     found = params.write_params(asked, "CreateOptions")
@@ -207,13 +209,13 @@ def test_options_of_writes():
         ),
     ],
 )
-def test_what_writes_refuse(asked, wrong):
+def test_what_writes_refuse(asked: Any, wrong: str) -> None:
     with pytest.raises(errors.Invalid) as caught:
         params.write_params(asked, "UpdateOptions")
     assert caught.value.message == f'UpdateOptions.meta.k8s.io "" is invalid: {wrong}'
 
 
-def test_an_apply_needs_a_manager_and_alone_may_force():
+def test_an_apply_needs_a_manager_and_alone_may_force() -> None:
     assert params.patch_params(query(fieldManager="m", force="true"), True).force
     with pytest.raises(errors.Invalid, match="fieldManager: Required value: is required for apply patch"):
         params.patch_params({}, True)
@@ -224,7 +226,7 @@ def test_an_apply_needs_a_manager_and_alone_may_force():
     assert [c.partition(":")[0] for c in causes(caught.value.status())] == ["fieldManager", "dryRun"]
 
 
-def test_delete_options_of_a_query():
+def test_delete_options_of_a_query() -> None:
     asked = query(gracePeriodSeconds="5", orphanDependents="false", propagationPolicy="Orphan", dryRun="All")
     assert params.delete_from_query(asked) == {
         "gracePeriodSeconds": 5,
@@ -235,7 +237,7 @@ def test_delete_options_of_a_query():
     assert params.delete_from_query({}) == {}
 
 
-def test_delete_options_exclude_each_other():
+def test_delete_options_exclude_each_other() -> None:
     params.check_delete({"propagationPolicy": "Foreground"})
     params.check_delete({"orphanDependents": True})
     with pytest.raises(errors.Invalid) as caught:

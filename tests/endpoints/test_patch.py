@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from harness import CONFIG_MAPS, PODS, Rig, causes, config_map, pod
@@ -19,11 +20,11 @@ A = CONFIG_MAPS + "/a"
 
 
 @pytest.fixture
-def live(rig, runner):
+def live(rig: Rig, runner: asyncio.Runner) -> Any:
     return runner.run(rig.config_map("a", data={"k": "v"}, labels={"l": "1"}))
 
 
-async def test_a_json_patch(rig, live):
+async def test_a_json_patch(rig: Rig, live: Any) -> None:
     patch = [
         {"op": "test", "path": "/data/k", "value": "v"},
         {"op": "add", "path": "/data/n", "value": "w"},
@@ -33,12 +34,12 @@ async def test_a_json_patch(rig, live):
     assert changed["data"] == {"k": "v", "n": "w"} and "labels" not in changed["metadata"]
 
 
-async def test_a_merge_patch(rig, live):
+async def test_a_merge_patch(rig: Rig, live: Any) -> None:
     changed = await rig.ok("PATCH", A, {"data": {"k": None, "n": "w"}}, headers=MERGE)
     assert changed["data"] == {"n": "w"}
 
 
-async def test_a_strategic_merge_patch(rig):
+async def test_a_strategic_merge_patch(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     patch = {"spec": {"containers": [{"name": "c", "image": "other"}]}}
     changed = await rig.ok("PATCH", PODS + "/a", patch, headers=STRATEGIC)
@@ -56,13 +57,15 @@ async def test_a_strategic_merge_patch(rig):
         (JSON, [{"op": "replace", "path": "/data/k", "value": "v"}]),
     ],
 )
-async def test_what_changes_nothing_is_not_written(rig, live, headers, patch):
+async def test_what_changes_nothing_is_not_written(
+    rig: Rig, live: Any, headers: Any, patch: dict[str, Any] | list[dict[str, Any]]
+) -> None:
     before = rig.storage.revision
     assert await rig.ok("PATCH", A, patch, headers=headers) == live
     assert rig.storage.revision == before
 
 
-async def test_an_apply_creates_then_changes_nothing(rig):
+async def test_an_apply_creates_then_changes_nothing(rig: Rig) -> None:
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}}
     answer = await rig.call("PATCH", A + "?fieldManager=m", config, headers=APPLY)
     assert answer.status == 201
@@ -72,7 +75,7 @@ async def test_an_apply_creates_then_changes_nothing(rig):
     assert answer2.status == 200 and answer2.body == answer.body
 
 
-async def test_an_apply_conflicts_with_other_managers(rig, live):
+async def test_an_apply_conflicts_with_other_managers(rig: Rig, live: Any) -> None:
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "mine"}}
     answer = await rig.call("PATCH", A + "?fieldManager=m", config, headers=APPLY)
     assert (answer.status, answer.body["reason"]) == (409, "Conflict")
@@ -82,8 +85,8 @@ async def test_an_apply_conflicts_with_other_managers(rig, live):
     assert changed["data"] == {"k": "mine"}
 
 
-async def test_an_apply_drops_what_it_no_longer_says(rig):
-    config = {
+async def test_an_apply_drops_what_it_no_longer_says(rig: Rig) -> None:
+    config: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "a"},
@@ -95,13 +98,13 @@ async def test_an_apply_drops_what_it_no_longer_says(rig):
     assert changed["data"] == {"l": "2"}
 
 
-async def test_an_apply_needs_a_manager(rig):
+async def test_an_apply_needs_a_manager(rig: Rig) -> None:
     answer = await rig.call("PATCH", A, config_map("a"), headers=APPLY)
     assert answer.status == 422
     assert causes(answer.body) == ["fieldManager: Required value: is required for apply patch"]
 
 
-async def test_an_apply_that_creates_needs_the_right_to(rig):
+async def test_an_apply_that_creates_needs_the_right_to(rig: Rig) -> None:
     rule = {"verbs": ["patch"], "apiGroups": [""], "resources": ["configmaps"]}
     api = "/apis/rbac.authorization.k8s.io/v1"
     await rig.ok("POST", f"{api}/clusterroles", {"metadata": {"name": "r"}, "rules": [rule]})
@@ -120,12 +123,12 @@ async def test_an_apply_that_creates_needs_the_right_to(rig):
 
 
 @pytest.mark.parametrize("headers", [JSON, MERGE, STRATEGIC])
-async def test_what_is_not_there(rig, headers):
-    body = [] if headers is JSON else {}
+async def test_what_is_not_there(rig: Rig, headers: Any) -> None:
+    body: Any = [] if headers is JSON else {}
     assert await rig.fail(404, "PATCH", A, body, headers=headers) == 'configmaps "a" not found'
 
 
-async def test_kinds_of_patches_that_are_none(rig, live):
+async def test_kinds_of_patches_that_are_none(rig: Rig, live: Any) -> None:
     for kind in ("application/json", "text/plain", "application/yaml"):
         answer = await rig.call("PATCH", A, {}, headers={"Content-Type": kind})
         assert (answer.status, answer.body["reason"]) == (415, "UnsupportedMediaType")
@@ -152,20 +155,20 @@ async def test_kinds_of_patches_that_are_none(rig, live):
         (MERGE, {"data": {"/": "x"}}, 422),
     ],
 )
-async def test_patches_that_do_not_fit(rig, live, headers, body, status):
+async def test_patches_that_do_not_fit(rig: Rig, live: Any, headers: Any, body: Any, status: int) -> None:
     answer = await rig.call("PATCH", A, body, headers=headers)
     assert (answer.status, answer.body["kind"]) == (status, "Status"), answer.body
     assert await rig.ok("GET", A) == live
 
 
-async def test_a_patch_cannot_rename(rig, live):
+async def test_a_patch_cannot_rename(rig: Rig, live: Any) -> None:
     message = await rig.fail(400, "PATCH", A, {"metadata": {"name": "b"}}, headers=MERGE)
     assert message == "the name of the object (b) does not match the name on the URL (a)"
     message = await rig.fail(400, "PATCH", A, {"metadata": {"namespace": "b"}}, headers=MERGE)
     assert message == "the namespace of the provided object does not match the namespace sent on the request"
 
 
-async def test_a_patch_may_name_the_version_that_it_is_for(rig, live):
+async def test_a_patch_may_name_the_version_that_it_is_for(rig: Rig, live: Any) -> None:
     old = live["metadata"]["resourceVersion"]
     await rig.ok("PATCH", A, {"metadata": {"resourceVersion": old}, "data": {"a": "1"}}, headers=MERGE)
     patch = {"metadata": {"resourceVersion": old}, "data": {"a": "2"}}
@@ -173,7 +176,7 @@ async def test_a_patch_may_name_the_version_that_it_is_for(rig, live):
     assert (await rig.ok("GET", A))["data"]["a"] == "1"
 
 
-async def test_unknown_fields(rig, live):
+async def test_unknown_fields(rig: Rig, live: Any) -> None:
     patch = {"nothing": 1, "data": {"n": "1"}}
     answer = await rig.call("PATCH", A, patch, headers=MERGE)
     assert answer.warnings == ['unknown field "nothing"'] and answer.body["data"]["n"] == "1"
@@ -182,20 +185,20 @@ async def test_unknown_fields(rig, live):
     assert (await rig.call("PATCH", A + "?fieldValidation=Ignore", patch, headers=MERGE)).warnings == []
 
 
-async def test_a_dry_run_changes_nothing(rig, live):
+async def test_a_dry_run_changes_nothing(rig: Rig, live: Any) -> None:
     changed = await rig.ok("PATCH", A + "?dryRun=All", {"data": {"n": "1"}}, headers=MERGE)
     assert changed["data"] == {"k": "v", "n": "1"}
     assert await rig.ok("GET", A) == live
 
 
-async def test_the_last_finalizer_by_patch(rig):
+async def test_the_last_finalizer_by_patch(rig: Rig) -> None:
     await rig.config_map("a", finalizers=["example.com/f"])
     await rig.ok("DELETE", A)
     await rig.ok("PATCH", A, {"metadata": {"finalizers": None}}, headers=MERGE)
     assert (await rig.call("GET", A)).status == 404
 
 
-async def test_a_patch_of_a_status(rig):
+async def test_a_patch_of_a_status(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     patch = {"status": {"reason": "R"}, "spec": {"activeDeadlineSeconds": 5}}
     changed = await rig.ok("PATCH", PODS + "/a/status", patch, headers=MERGE)
@@ -217,8 +220,8 @@ PATCH = st.dictionaries(
 
 @settings(max_examples=60, deadline=None)
 @given(PATCH | VALUES, st.sampled_from([MERGE, STRATEGIC, JSON, APPLY]))
-def test_no_patch_is_the_server_s_fault(patch, headers):
-    async def main():
+def test_no_patch_is_the_server_s_fault(patch: Any, headers: Any) -> None:
+    async def main() -> None:
         async with Rig() as rig:
             await rig.config_map("a", data={"k": "v"})
             query = "?fieldManager=m" if headers is APPLY else ""
@@ -246,14 +249,14 @@ JSON_VALUES = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), JSON_VALUES))
 @settings(max_examples=200, deadline=None)
-def test_a_configuration_in_json_means_what_it_means_as_yaml(value):
+def test_a_configuration_in_json_means_what_it_means_as_yaml(value: Any) -> None:
     body = json.dumps(value).encode()
     got = apply_config(body)
     wanted = yaml.parse(body).value or {}
     assert json.dumps(got) == json.dumps(wanted)
 
 
-async def test_much_yaml_does_not_hold_up_others(rig, live):
+async def test_much_yaml_does_not_hold_up_others(rig: Rig, live: Any) -> None:
     lines = "".join(f"  k{n}: 'value {n}'\n" for n in range(8000))
     body = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: big\ndata:\n{lines}".encode()
     writing = asyncio.ensure_future(rig.ok("PATCH", CONFIG_MAPS + "/big?fieldManager=m", body, headers=APPLY))

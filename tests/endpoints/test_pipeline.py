@@ -5,6 +5,7 @@ import json
 import logging
 from dataclasses import replace
 from inspect import isawaitable
+from typing import Any
 
 import pytest
 from harness import CONFIG_MAPS, PODS, Rig, Stream, config_map, pod
@@ -24,11 +25,11 @@ from pilothouse.server.request import Request, Response
 class Trip(Plugin):
     """Fails as it is told, by the name of the object."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.entered = asyncio.Event()
         self.cancelled = False
 
-    def mutate(self, a):
+    def mutate(self, a: Any) -> Any:
         if a.name == "bug":
             raise KeyError("secret detail")
         if a.name == "value":
@@ -39,7 +40,7 @@ class Trip(Plugin):
             raise errors.TooManyRequests("later", headers=[("Retry-After", "7")])
         return self._wait() if a.name in ("slow", "soon") else None
 
-    async def _wait(self):
+    async def _wait(self) -> None:
         self.entered.set()
         try:
             await asyncio.Event().wait()
@@ -48,10 +49,10 @@ class Trip(Plugin):
             raise
 
 
-def tripping(scene):
+def tripping(scene: Any) -> None:
     """Run a scene on a rig with the plugin above, in virtual time."""
 
-    async def main():
+    async def main() -> None:
         trip = Trip()
         async with Rig([trip]) as rig:
             await scene(rig, trip)
@@ -60,7 +61,7 @@ def tripping(scene):
         runner.run(main())
 
 
-async def test_a_read_needs_no_task(rig):
+async def test_a_read_needs_no_task(rig: Rig) -> None:
     await rig.config_map("a")
     for target in (CONFIG_MAPS, CONFIG_MAPS + "/a", CONFIG_MAPS + "/b", "/api", "/version", "/nowhere"):
         assert isinstance(rig.handle("GET", target), Response), target
@@ -68,7 +69,7 @@ async def test_a_read_needs_no_task(rig):
     assert isinstance(rig.handle("GET", CONFIG_MAPS, user="jane"), Response)
 
 
-async def test_unauthorized(rig):
+async def test_unauthorized(rig: Rig) -> None:
     message = await rig.fail(401, "GET", CONFIG_MAPS, user="nobody")
     assert message == "Unauthorized"
     answer = await rig.call("POST", CONFIG_MAPS, config_map("a"), user="nobody")
@@ -83,8 +84,8 @@ async def test_unauthorized(rig):
     }
 
 
-def test_without_anonymous_requests_a_token_is_needed():
-    async def main():
+def test_without_anonymous_requests_a_token_is_needed() -> None:
+    async def main() -> None:
         async with Rig(anonymous=False) as rig:
             await rig.fail(401, "GET", CONFIG_MAPS, user="")
             assert (await rig.call("GET", CONFIG_MAPS)).status == 200
@@ -92,7 +93,7 @@ def test_without_anonymous_requests_a_token_is_needed():
     asyncio.run(main())
 
 
-async def test_forbidden_tells_who_and_what(rig):
+async def test_forbidden_tells_who_and_what(rig: Rig) -> None:
     answer = await rig.call("GET", CONFIG_MAPS + "/a", user="jane")
     assert (answer.status, answer.body["reason"]) == (403, "Forbidden")
     assert answer.body["message"] == (
@@ -104,14 +105,14 @@ async def test_forbidden_tells_who_and_what(rig):
     assert message == 'forbidden: User "system:anonymous" cannot get path "/metrics"'
 
 
-async def test_forbidden_comes_before_not_found(rig):
+async def test_forbidden_comes_before_not_found(rig: Rig) -> None:
     """Who may not ask learns nothing about what is there."""
     assert (await rig.call("GET", "/apis/none.example/v1/x", user="jane")).status == 403
     assert (await rig.call("GET", CONFIG_MAPS + "?limit=x", user="jane")).status == 403
     assert (await rig.call("PUT", CONFIG_MAPS + "/a", b"{", user="jane")).status == 403
 
 
-async def test_a_head_is_judged_before_its_body_is_read(rig):
+async def test_a_head_is_judged_before_its_body_is_read(rig: Rig) -> None:
     for user, target, status, caller in (
         ("admin", CONFIG_MAPS, None, "admin"),
         ("jane", CONFIG_MAPS, 403, "jane"),
@@ -129,7 +130,7 @@ async def test_a_head_is_judged_before_its_body_is_read(rig):
             assert answer == (await rig.call("POST", target, user=user))._replace(headers=answer.headers)
 
 
-async def test_every_answer_has_an_audit_id_and_is_not_cached(rig):
+async def test_every_answer_has_an_audit_id_and_is_not_cached(rig: Rig) -> None:
     for target in (CONFIG_MAPS, CONFIG_MAPS + "/none", "/nowhere", "/version"):
         answer = await rig.call("GET", target)
         assert len(answer.headers["audit-id"]) == 36, target
@@ -138,15 +139,15 @@ async def test_every_answer_has_an_audit_id_and_is_not_cached(rig):
     assert answer.headers["audit-id"] == "mine"
 
 
-async def test_impersonation(rig):
+async def test_impersonation(rig: Rig) -> None:
     acting = {"Impersonate-User": "jane"}
     assert 'User "jane" cannot list' in await rig.fail(403, "GET", CONFIG_MAPS, headers=acting)
     message = await rig.fail(403, "GET", CONFIG_MAPS, user="jane", headers={"Impersonate-User": "admin"})
     assert 'User "jane" cannot impersonate' in message
 
 
-def test_a_bug_becomes_a_status_without_details(caplog):
-    async def scene(rig, trip):
+def test_a_bug_becomes_a_status_without_details(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(rig: Rig, trip: Any) -> None:
         for name in ("bug", "deep"):
             answer = await rig.call("POST", CONFIG_MAPS, config_map(name))
             assert (answer.status, answer.body["kind"], answer.body["reason"]) == (
@@ -162,16 +163,16 @@ def test_a_bug_becomes_a_status_without_details(caplog):
         tripping(scene)
 
 
-def test_a_status_error_keeps_its_code_and_headers():
-    async def scene(rig, trip):
+def test_a_status_error_keeps_its_code_and_headers() -> None:
+    async def scene(rig: Rig, trip: Any) -> None:
         answer = await rig.call("POST", CONFIG_MAPS, config_map("teapot"))
         assert (answer.status, answer.headers["retry-after"]) == (429, "7")
 
     tripping(scene)
 
 
-def test_what_takes_too_long_times_out():
-    async def scene(rig, trip):
+def test_what_takes_too_long_times_out() -> None:
+    async def scene(rig: Rig, trip: Any) -> None:
         answer = await rig.call("POST", CONFIG_MAPS + "?timeout=20s", config_map("slow"))
         assert (answer.status, answer.body["reason"]) == (504, "Timeout")
         assert "request did not complete within" in answer.body["message"]
@@ -184,13 +185,13 @@ def test_what_takes_too_long_times_out():
 @pytest.mark.parametrize(
     ("text", "why"), [("x", 'time: invalid duration "x"'), ("5", 'missing unit in duration "5"')]
 )
-async def test_a_timeout_is_a_duration(rig, text, why):
+async def test_a_timeout_is_a_duration(rig: Rig, text: str, why: str) -> None:
     message = await rig.fail(400, "GET", f"{CONFIG_MAPS}?timeout={text}")
     assert message.startswith("invalid timeout specified in the request URL - ") and why in message
 
 
-def test_a_peer_that_goes_away_cancels_its_request():
-    async def scene(rig, trip):
+def test_a_peer_that_goes_away_cancels_its_request() -> None:
+    async def scene(rig: Rig, trip: Any) -> None:
         task = asyncio.ensure_future(rig.handle("POST", CONFIG_MAPS, config_map("slow")))
         await asyncio.sleep(0)
         task.cancel()
@@ -202,9 +203,9 @@ def test_a_peer_that_goes_away_cancels_its_request():
     tripping(scene)
 
 
-async def test_a_judge_that_waits(rig):
+async def test_a_judge_that_waits(rig: Rig) -> None:
     class Remote:
-        async def authorize(self, attributes):
+        async def authorize(self, attributes: Any) -> Decision:
             await asyncio.sleep(0)
             return Decision(attributes.verb == "get", reason="asked far away")
 
@@ -213,11 +214,11 @@ async def test_a_judge_that_waits(rig):
     assert (await rig.fail(403, "GET", CONFIG_MAPS)).endswith(": asked far away")
 
 
-async def test_a_selected_name_counts_as_the_name_for_the_judge(rig):
+async def test_a_selected_name_counts_as_the_name_for_the_judge(rig: Rig) -> None:
     asked = []
 
     class Judge:
-        async def authorize(self, attributes):
+        async def authorize(self, attributes: Any) -> Decision:
             asked.append(attributes)
             return Decision(True)
 
@@ -230,8 +231,8 @@ async def test_a_selected_name_counts_as_the_name_for_the_judge(rig):
     assert asked[-1].label_selector == ""
 
 
-def test_a_wrong_value_inside_is_no_fault_of_the_client(caplog):
-    async def scene(rig, trip):
+def test_a_wrong_value_inside_is_no_fault_of_the_client(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(rig: Rig, trip: Any) -> None:
         answer = await rig.call("POST", CONFIG_MAPS, config_map("value"))
         assert (answer.status, answer.body["reason"]) == (500, "InternalError")
 
@@ -239,9 +240,9 @@ def test_a_wrong_value_inside_is_no_fault_of_the_client(caplog):
         tripping(scene)
 
 
-async def test_the_server_s_own_deadline(rig, virtual):
+async def test_the_server_s_own_deadline(rig: Rig, virtual: Any) -> None:
     class Slow:
-        async def authorize(self, attributes):
+        async def authorize(self, attributes: Any) -> None:
             await asyncio.Event().wait()
 
     rig.pipeline.stages = replace(rig.pipeline.stages, authorizer=Slow())
@@ -256,18 +257,18 @@ async def test_the_server_s_own_deadline(rig, virtual):
 
 
 @pytest.mark.parametrize("target", ["/api/v1/%zz", "/%"])
-async def test_a_path_that_is_no_path(rig, target):
+async def test_a_path_that_is_no_path(rig: Rig, target: str) -> None:
     answer = await rig.call("GET", target)
     assert answer.status == 400 and answer.headers["content-type"].startswith("text/plain")
 
 
-async def test_requests_are_counted(rig):
+async def test_requests_are_counted(rig: Rig) -> None:
     await rig.call("GET", CONFIG_MAPS)
     text = (await rig.metrics.expose()).decode()
     assert 'apiserver_request_total{code="200"' in text and 'resource="configmaps"' in text
 
 
-def words(text):
+def words(text: str) -> Any:
     return text.split()
 
 
@@ -365,8 +366,10 @@ BODIES = st.binary(max_size=8) | JSON.map(lambda v: json.dumps(v).encode()) | st
     TYPES,
     BODIES,
 )
-def test_no_request_is_the_server_s_fault(method, path, query, accept, content_type, body):
-    async def main():
+def test_no_request_is_the_server_s_fault(
+    method: Any, path: Any, query: Any, accept: Any, content_type: Any, body: Any
+) -> None:
+    async def main() -> None:
         async with Rig() as rig:
             await rig.config_map("a", data={"k": "v"})
             await rig.ok("POST", PODS, pod("p"))
@@ -402,7 +405,7 @@ def test_no_request_is_the_server_s_fault(method, path, query, accept, content_t
         ("GET", "/apis/apps/v1/watch/deployments?fieldSelector=metadata.name%3Da", ""),
     ],
 )
-def test_the_name_that_a_field_selector_stands_for(method, target, name):
+def test_the_name_that_a_field_selector_stands_for(method: str, target: Any, name: str) -> None:
     request = Request(method, target, {}, [])
     query = requestinfo.parse_query(request.query)
     info = requestinfo.parse(method, requestinfo.unescape_path(request.path), query)
@@ -410,14 +413,14 @@ def test_the_name_that_a_field_selector_stands_for(method, target, name):
 
 
 @pytest.mark.parametrize(("chance", "kept"), [(0.0, True), (1.0, False)])
-async def test_a_chance_that_a_client_is_sent_elsewhere(rig, chance, kept):
+async def test_a_chance_that_a_client_is_sent_elsewhere(rig: Rig, chance: float, kept: bool) -> None:
     rig.pipeline.goaway_chance = chance
     request = rig.request("GET", CONFIG_MAPS)
     rig.pipeline.handle(request)
     assert request.keep_alive is kept
 
 
-async def test_while_a_server_goes_every_client_is_sent_elsewhere(rig):
+async def test_while_a_server_goes_every_client_is_sent_elsewhere(rig: Rig) -> None:
     rig.pipeline.draining = True
     request = rig.request("GET", CONFIG_MAPS)
     rig.pipeline.handle(request)

@@ -11,10 +11,11 @@ import pytest
 from harness import ADMIN, CONFIG_MAPS, Rig, config_map
 from virtual_time import VirtualLoop
 
-from pilothouse.admission.chain import AdmissionAttributes, Plugin
+from pilothouse.admission.chain import Plugin
 from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.authz.authorizer import ALLOW, Decision
 from pilothouse.endpoints.context import Context, Outcome
+from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.resource import Resource
 from pilothouse.server.http1 import Http1
 from pilothouse.server.request import Request, Response
@@ -62,7 +63,8 @@ class Ends:
         self.waiting = 0
         self.outcomes: list[Outcome] = []
         self._dispatcher = rig.pipeline.stages.dispatcher
-        rig.pipeline.stages = replace(rig.pipeline.stages, metrics=self, dispatcher=self)
+        ours: Any = self
+        rig.pipeline.stages = replace(rig.pipeline.stages, metrics=ours, dispatcher=ours)
 
     def observe(
         self,
@@ -106,7 +108,7 @@ class Ends:
 @contextlib.asynccontextmanager
 async def served(rig: Rig) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to the rig's pipeline behind the HTTP/1 server."""
-    http1 = Http1(rig.pipeline.handle)
+    http1: Any = Http1(rig.pipeline.handle)
     server = await asyncio.get_running_loop().create_server(http1, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     try:
@@ -132,7 +134,7 @@ def test_a_stage_may_bound_its_first_wait(stage: str, socket: bool) -> None:
     async def main() -> None:
         async with Rig([Timed()] if stage == "plugin" else []) as rig:
             if stage != "plugin":
-                rig.pipeline.stages = replace(rig.pipeline.stages, **{stage: TimedStage()})
+                rig.pipeline.stages = replace(rig.pipeline.stages, **dict[str, Any]({stage: TimedStage()}))
             if not socket:
                 assert (await rig.call("POST", CONFIG_MAPS, config_map("a"))).status == 201
                 return
@@ -193,7 +195,9 @@ def test_the_deadline_ends_a_request_when_its_answer_is_sent() -> None:
             assert response.status == 504 and plugin.cancelled.is_set()
             assert ends.take() == ([], [])
             rig.answer(response)
-            assert ends.take() == ([504], [Outcome(504, len(bytes(response.body)), None)])
+            assert isinstance(response.body, bytes)
+
+            assert ends.take() == ([504], [Outcome(504, len(response.body), None)])
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(main())

@@ -1,11 +1,13 @@
 """Logs of containers, with a real TLS server as kubelet."""
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import pytest
 from backend import Backend
 from eventually import aeventually
-from harness import PODS
+from harness import PODS, Rig
 from kubelets import LONG, kubelet, node, pod
 
 from pilothouse.server.request import Response
@@ -14,37 +16,38 @@ from pilothouse.server.request import Response
 class Peer:
     """A client that takes nothing until it is asked to."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.taken, self.waiting, self.most = 0, 0, 0
         self.closed = asyncio.Event()
-        self.callbacks = []
+        self.callbacks: list[Any] = []
 
-    def write(self, data):
+    def write(self, data: Any) -> None:
         self.waiting += len(data)
         self.most = max(self.most, self.waiting)
 
-    def buffered(self):
+    def buffered(self) -> Any:
         return self.waiting
 
-    def close(self):
+    def close(self) -> None:
         self.closed.set()
 
-    abort = close
+    def abort(self, error: BaseException | None = None) -> None:
+        self.close()
 
-    def on_close(self, callback):
+    def on_close(self, callback: Any) -> None:
         pass
 
-    def on_drain(self, callback):
+    def on_drain(self, callback: Any) -> None:
         self.callbacks.append(callback)
 
-    def take(self):
+    def take(self) -> None:
         self.taken += self.waiting
         self.waiting = 0
         for callback in self.callbacks:
             callback()
 
 
-async def test_logs_come_from_the_kubelet(rig, tmp_path):
+async def test_logs_come_from_the_kubelet(rig: Rig, tmp_path: Path) -> None:
     async with Backend(tmp_path, kubelet) as backend:
         await node(rig, backend)
         await pod(rig, "a")
@@ -58,7 +61,7 @@ async def test_logs_come_from_the_kubelet(rig, tmp_path):
         assert "authorization" not in backend.requests[0][2]
 
 
-async def test_long_logs_go_no_faster_than_the_client(rig, tmp_path):
+async def test_long_logs_go_no_faster_than_the_client(rig: Rig, tmp_path: Path) -> None:
     async with Backend(tmp_path, kubelet) as backend:
         await node(rig, backend)
         await pod(rig, "long")
@@ -73,7 +76,7 @@ async def test_long_logs_go_no_faster_than_the_client(rig, tmp_path):
         assert peer.taken == LONG and peer.most < 2 << 20
 
 
-async def test_what_the_kubelet_refuses(rig, tmp_path):
+async def test_what_the_kubelet_refuses(rig: Rig, tmp_path: Path) -> None:
     async with Backend(tmp_path, kubelet) as backend:
         await node(rig, backend)
         await pod(rig, "gone")
@@ -83,7 +86,7 @@ async def test_what_the_kubelet_refuses(rig, tmp_path):
         assert await rig.fail(500, "GET", f"{PODS}/broken/log") == "Internal error occurred: oops"
 
 
-async def test_containers(rig):
+async def test_containers(rig: Rig) -> None:
     await pod(rig, "two", "", ("a", "b"))
     assert await rig.fail(400, "GET", f"{PODS}/two/log") == (
         "a container name must be specified for pod two, choose one of: [a b]"
@@ -108,5 +111,5 @@ async def test_containers(rig):
         ),
     ],
 )
-async def test_log_options(rig, query, status, message):
+async def test_log_options(rig: Rig, query: str, status: int, message: str) -> None:
     assert await rig.fail(status, "GET", f"{PODS}/p/log?{query}") == message

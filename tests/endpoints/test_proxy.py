@@ -1,10 +1,14 @@
 """Proxies of nodes, pods and services, with a real TLS server as kubelet."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from backend import Backend, own_address
-from harness import PODS
+from harness import PODS, Rig
 from kubelets import kubelet, node, pod
 
+from pilothouse import errors
 from pilothouse.admission.chain import Plugin
 from pilothouse.endpoints import proxy
 
@@ -14,21 +18,21 @@ ADDRESS = own_address()
 class Elsewhere(Plugin):
     """Changes the path of a proxy."""
 
-    def wants(self, a):
+    def wants(self, a: Any) -> bool:
         return a.operation == "CONNECT"
 
-    def mutate(self, a):
+    def mutate(self, a: Any) -> dict[str, Any]:
         return {**a.obj, "path": "/else where"}
 
 
-async def test_streams_want_a_host(rig):
+async def test_streams_want_a_host(rig: Rig) -> None:
     await pod(rig, "two", "", ("a", "b"))
     assert (
         await rig.fail(400, "POST", f"{PODS}/two/exec?container=a") == "pod two does not have a host assigned"
     )
 
 
-async def test_streams_want_an_upgrade(rig, tmp_path):
+async def test_streams_want_an_upgrade(rig: Rig, tmp_path: Path) -> None:
     async with Backend(tmp_path, kubelet) as backend:
         await node(rig, backend)
         await pod(rig, "a")
@@ -39,7 +43,7 @@ async def test_streams_want_an_upgrade(rig, tmp_path):
 
 
 @pytest.mark.skipif(not ADDRESS, reason="not on this host: it has the loopback address only")
-async def test_the_proxy_of_a_service(rig, tmp_path):
+async def test_the_proxy_of_a_service(rig: Rig, tmp_path: Path) -> None:
     async with Backend(tmp_path, kubelet, address=ADDRESS) as backend:
         services, slices = (
             "/api/v1/namespaces/default/services",
@@ -74,7 +78,7 @@ async def test_the_proxy_of_a_service(rig, tmp_path):
         assert backend.requests[-1][1] == "/else%20where?x=1", "as a plugin has it"
 
 
-async def test_nodes_on_this_host_are_no_targets(rig, tmp_path):
+async def test_nodes_on_this_host_are_no_targets(rig: Rig, tmp_path: Path) -> None:
     async with Backend(tmp_path, kubelet) as backend:
         await node(rig, backend)
         assert await rig.fail(400, "GET", "/api/v1/nodes/n1/proxy/healthz") == "address not allowed"
@@ -90,18 +94,18 @@ async def test_nodes_on_this_host_are_no_targets(rig, tmp_path):
         (":a:x", ("", "a", "x")),
     ],
 )
-def test_names_of_targets(text, parts):
+def test_names_of_targets(text: str, parts: tuple[str, str, str]) -> None:
     assert proxy.split(text, "pod") == parts
 
 
 @pytest.mark.parametrize("text", ["a:b:c:d", "", "ftp:a:1", ":1"])
-def test_names_that_are_none(text):
-    with pytest.raises(proxy.errors.BadRequest, match="invalid pod request"):
+def test_names_that_are_none(text: str) -> None:
+    with pytest.raises(errors.BadRequest, match="invalid pod request"):
         proxy.split(text, "pod")
 
 
 @pytest.mark.parametrize("address", ["::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::127.0.0.1"])
-async def test_a_node_pod_or_service_leads_to_no_disguised_loopback(rig, address):
+async def test_a_node_pod_or_service_leads_to_no_disguised_loopback(rig: Rig, address: str) -> None:
     made = await rig.ok("POST", "/api/v1/nodes", {"metadata": {"name": "n9"}})
     made["status"] = {"addresses": [{"type": "InternalIP", "address": address}]}
     await rig.ok("PUT", "/api/v1/nodes/n9/status", made)
@@ -112,7 +116,7 @@ async def test_a_node_pod_or_service_leads_to_no_disguised_loopback(rig, address
 @pytest.mark.parametrize(
     "port", ["80@127.0.0.1", "80%40127.0.0.1", "%4010.0.0.9", "http", "80%23", "80%3F", "-1"]
 )
-async def test_a_port_leads_nowhere_else(rig, port):
+async def test_a_port_leads_nowhere_else(rig: Rig, port: str) -> None:
     made = await rig.ok("POST", "/api/v1/nodes", {"metadata": {"name": "n8"}})
     made["status"] = {"addresses": [{"type": "InternalIP", "address": "198.51.100.1"}]}
     await rig.ok("PUT", "/api/v1/nodes/n8/status", made)
@@ -125,7 +129,7 @@ async def test_a_port_leads_nowhere_else(rig, port):
         assert "no such host" in await rig.fail(503, "GET", path)
 
 
-async def test_ports_of_a_service_that_are_no_numbers_are_names(rig):
+async def test_ports_of_a_service_that_are_no_numbers_are_names(rig: Rig) -> None:
     services = "/api/v1/namespaces/default/services"
     await rig.ok("POST", services, {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 443}]}})
     for port in ("%C2%B2", "--5", "9" * 5000, "+", "x"):

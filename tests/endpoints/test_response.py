@@ -1,21 +1,22 @@
 """Answers in every form."""
 
 import json
+from typing import Any
 
 import pytest
 import yaml
-from harness import CONFIG_MAPS, PODS, pod
+from harness import CONFIG_MAPS, PODS, Rig, pod
 
 TABLE = "application/json;as=Table;g=meta.k8s.io;v=v1"
 PARTIAL = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 PARTIALS = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
-async def get(rig, target, accept, **headers):
+async def get(rig: Rig, target: Any, accept: Any, **headers: Any) -> Any:
     return await rig.call("GET", target, headers={"Accept": accept, **headers})
 
 
-async def test_yaml_says_what_json_says(rig):
+async def test_yaml_says_what_json_says(rig: Rig) -> None:
     made = await rig.config_map("a", data={"k": "v", "yes": "no", "n": "1"})
     answer = await get(rig, CONFIG_MAPS + "/a", "application/yaml")
     assert answer.headers["content-type"] == "application/yaml"
@@ -24,14 +25,14 @@ async def test_yaml_says_what_json_says(rig):
     assert yaml.safe_load(answer.body) == await rig.ok("GET", CONFIG_MAPS)
 
 
-async def test_protobuf_begins_with_its_magic(rig):
+async def test_protobuf_begins_with_its_magic(rig: Rig) -> None:
     await rig.config_map("a")
     for target in (CONFIG_MAPS, CONFIG_MAPS + "/a"):
         answer = await get(rig, target, "application/vnd.kubernetes.protobuf")
         assert answer.status == 200 and answer.body.startswith(b"k8s\0")
 
 
-async def test_json_is_one_line_with_its_end(rig):
+async def test_json_is_one_line_with_its_end(rig: Rig) -> None:
     await rig.config_map("a")
     for target in (CONFIG_MAPS, CONFIG_MAPS + "/a", CONFIG_MAPS + "/none"):
         body = rig.handle("GET", target).body
@@ -39,7 +40,7 @@ async def test_json_is_one_line_with_its_end(rig):
         assert body.count(b"\n") == 1 and body.endswith(b"}\n"), target
 
 
-async def test_indented_json(rig):
+async def test_indented_json(rig: Rig) -> None:
     await rig.config_map("a")
     plain = rig.handle("GET", CONFIG_MAPS + "/a").body
     pretty = rig.handle("GET", CONFIG_MAPS + "/a?pretty=true").body
@@ -48,7 +49,7 @@ async def test_indented_json(rig):
     assert b"\n  " in listed
 
 
-async def test_a_table_of_a_list(rig):
+async def test_a_table_of_a_list(rig: Rig) -> None:
     await rig.config_map("a", data={"k": "v"})
     await rig.config_map("b")
     answer = await get(rig, CONFIG_MAPS, TABLE)
@@ -62,7 +63,7 @@ async def test_a_table_of_a_list(rig):
 @pytest.mark.parametrize(
     ("include", "kind"), [("Metadata", "PartialObjectMetadata"), ("Object", "ConfigMap"), ("None", None)]
 )
-async def test_what_rows_carry(rig, include, kind):
+async def test_what_rows_carry(rig: Rig, include: str, kind: str | None) -> None:
     await rig.config_map("a")
     for target in (CONFIG_MAPS, CONFIG_MAPS + "/a"):
         answer = await get(rig, f"{target}?includeObject={include}", TABLE)
@@ -72,7 +73,7 @@ async def test_what_rows_carry(rig, include, kind):
     assert answer.status == 400 and "must be 'Metadata', 'Object', 'None', or empty" in answer.body["message"]
 
 
-async def test_pages_of_a_table(rig):
+async def test_pages_of_a_table(rig: Rig) -> None:
     for name in "abc":
         await rig.config_map(name)
     answer = await get(rig, CONFIG_MAPS + "?limit=2", TABLE)
@@ -82,7 +83,7 @@ async def test_pages_of_a_table(rig):
     assert [r["cells"][0] for r in answer.body["rows"]] == ["c"]
 
 
-async def test_metadata_alone(rig):
+async def test_metadata_alone(rig: Rig) -> None:
     made = await rig.config_map("a", data={"k": "v"})
     answer = await get(rig, CONFIG_MAPS + "/a", PARTIAL)
     assert answer.body == {
@@ -95,7 +96,7 @@ async def test_metadata_alone(rig):
     assert answer.body["items"][0]["metadata"] == made["metadata"]
 
 
-async def test_forms_that_do_not_fit(rig):
+async def test_forms_that_do_not_fit(rig: Rig) -> None:
     await rig.config_map("a")
     answer = await get(rig, CONFIG_MAPS, PARTIAL)
     assert (answer.status, answer.body["reason"]) == (406, "NotAcceptable")
@@ -106,33 +107,33 @@ async def test_forms_that_do_not_fit(rig):
     assert answer.status == 406 and "is not a list (*" in answer.body["message"]
 
 
-async def test_the_next_form_counts_where_the_first_is_none(rig):
+async def test_the_next_form_counts_where_the_first_is_none(rig: Rig) -> None:
     await rig.config_map("a")
     answer = await get(rig, CONFIG_MAPS + "/a", "text/html, application/json")
     assert answer.status == 200 and answer.body["kind"] == "ConfigMap"
 
 
-async def test_an_error_is_no_table(rig):
+async def test_an_error_is_no_table(rig: Rig) -> None:
     answer = await get(rig, CONFIG_MAPS + "/none", TABLE)
     assert (answer.status, answer.body["kind"]) == (404, "Status")
     answer = await get(rig, CONFIG_MAPS + "/none", "application/yaml")
     assert yaml.safe_load(answer.body)["reason"] == "NotFound"
 
 
-async def test_items_of_a_deleted_collection_in_every_form(rig):
+async def test_items_of_a_deleted_collection_in_every_form(rig: Rig) -> None:
     await rig.config_map("a")
     answer = await rig.call("DELETE", CONFIG_MAPS, headers={"Accept": TABLE})
     assert [r["cells"][0] for r in answer.body["rows"]] == ["a"]
 
 
-async def test_warnings_become_headers(rig):
+async def test_warnings_become_headers(rig: Rig) -> None:
     obj = {**pod("a"), 'b"\\c': 1}
     response = rig.handle("POST", PODS, obj)
     (header,) = [value for name, value in response.headers if name == "Warning"]
     assert header == '299 - "unknown field \\"b\\\\\\"\\\\\\\\c\\""'
 
 
-async def test_lists_of_another_version(rig):
+async def test_lists_of_another_version(rig: Rig) -> None:
     spec = {"scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}, "maxReplicas": 3}
     path = "/apis/autoscaling/{}/namespaces/default/horizontalpodautoscalers"
     await rig.ok("POST", path.format("v2"), {"metadata": {"name": "h"}, "spec": spec})
@@ -141,7 +142,7 @@ async def test_lists_of_another_version(rig):
     assert "metrics" not in listed["items"][0]["spec"] and "kind" not in listed["items"][0]
 
 
-async def test_what_is_written_in_unicode_is_answered_so(rig):
+async def test_what_is_written_in_unicode_is_answered_so(rig: Rig) -> None:
     made = await rig.config_map("a", data={"k": "ä<&>\u2028😀"})
     assert made["data"] == {"k": "ä<&>\u2028😀"}
     assert await rig.ok("GET", CONFIG_MAPS + "/a") == made

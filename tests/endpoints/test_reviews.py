@@ -2,6 +2,7 @@
 
 import asyncio
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -21,26 +22,26 @@ AUTHZ, AUTHN = "authorization.k8s.io/v1", "authentication.k8s.io/v1"
 class Judge:
     """Allows to get; remembers what it was asked."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.asked = None
 
-    async def authorize(self, attributes):
+    async def authorize(self, attributes: Any) -> Decision:
         self.asked = attributes
         return Decision(attributes.verb == "get", denied=attributes.verb == "drop", reason="because")
 
-    def rules_for(self, user, namespace):
+    def rules_for(self, user: Any, namespace: str) -> Rules:
         return Rules([{"verbs": ["get"]}], [], True, ["a", "b"])
 
 
 @pytest.fixture
-def services():
+def services() -> SimpleNamespace:
     authenticator = UnionAuthenticator(tokens=[TokenFile("t,jim,7,ops", ["api"])], audiences=["api"])
     return SimpleNamespace(authorizer=Judge(), authenticator=authenticator)
 
 
 @pytest.fixture
-def answer(services):
-    def run(kind, spec=None, metadata=None, user=JANE):
+def answer(services: SimpleNamespace) -> Any:
+    def run(kind: str, spec: Any = None, metadata: Any = None, user: Any = JANE) -> Any:
         version = AUTHN if kind in ("TokenReview", "SelfSubjectReview") else AUTHZ
         obj = {"apiVersion": version, "kind": kind, "metadata": metadata or {}}
         if spec is not None:
@@ -53,11 +54,11 @@ def answer(services):
 GET_PODS = {"verb": "get", "resource": "pods"}
 
 
-def causes(caught):
+def causes(caught: Any) -> list[str]:
     return [f"{c['field']}: {c['message']}" for c in caught.value.details["causes"]]
 
 
-def test_a_subject_is_judged_as_it_is_described(answer, services):
+def test_a_subject_is_judged_as_it_is_described(answer: Any, services: SimpleNamespace) -> None:
     spec = {"user": "u", "uid": "x", "groups": ["g"], "extra": {"e": ["1"]}, "resourceAttributes": GET_PODS}
     assert answer("SubjectAccessReview", spec)["status"] == {"allowed": True, "reason": "because"}
     asked = services.authorizer.asked
@@ -69,7 +70,7 @@ def test_a_subject_is_judged_as_it_is_described(answer, services):
     assert (services.authorizer.asked.path, services.authorizer.asked.is_resource) == ("/x", False)
 
 
-def test_the_caller_is_judged_in_self_reviews(answer, services):
+def test_the_caller_is_judged_in_self_reviews(answer: Any, services: SimpleNamespace) -> None:
     assert answer("SelfSubjectAccessReview", {"resourceAttributes": GET_PODS})["status"]["allowed"]
     assert services.authorizer.asked.user is JANE
 
@@ -134,14 +135,16 @@ def test_the_caller_is_judged_in_self_reviews(answer, services):
         ),
     ],
 )
-def test_what_an_access_review_must_say(answer, spec, expected):
+def test_what_an_access_review_must_say(
+    answer: Any, spec: dict[str, Any] | None, expected: list[str]
+) -> None:
     with pytest.raises(errors.Invalid) as caught:
         answer("SubjectAccessReview", spec)
     assert causes(caught) == expected
     assert caught.value.message.startswith('.authorization.k8s.io "" is invalid: ')
 
 
-def test_an_access_review_has_no_metadata(answer):
+def test_an_access_review_has_no_metadata(answer: Any) -> None:
     metadata = {"labels": {"a": "b"}, "name": "n", "managedFields": [{"manager": "m"}]}
     with pytest.raises(errors.Invalid) as caught:
         answer("SelfSubjectAccessReview", {"resourceAttributes": GET_PODS}, metadata)
@@ -150,7 +153,7 @@ def test_an_access_review_has_no_metadata(answer):
     answer("SelfSubjectAccessReview", {"resourceAttributes": GET_PODS}, {"managedFields": [{}], "labels": {}})
 
 
-def test_a_local_review_stays_in_its_namespace(answer):
+def test_a_local_review_stays_in_its_namespace(answer: Any) -> None:
     spec = {"user": "u", "resourceAttributes": {**GET_PODS, "namespace": "ns"}}
     assert answer("LocalSubjectAccessReview", spec, {"namespace": "ns"})["status"]["allowed"]
     with pytest.raises(errors.Invalid, match=r"must match metadata\.namespace"):
@@ -186,7 +189,9 @@ def test_a_local_review_stays_in_its_namespace(answer):
         ),
     ],
 )
-def test_selectors_reach_the_authorizer(answer, services, case):
+def test_selectors_reach_the_authorizer(
+    answer: Any, services: SimpleNamespace, case: tuple[str, dict[str, Any], str, str]
+) -> None:
     member, selector, text, fault = case
     status = answer("SelfSubjectAccessReview", {"resourceAttributes": {**GET_PODS, member: selector}})[
         "status"
@@ -197,7 +202,7 @@ def test_selectors_reach_the_authorizer(answer, services, case):
     assert status.get("evaluationError") == error
 
 
-def test_rules_are_listed_with_what_could_not_be_evaluated(answer):
+def test_rules_are_listed_with_what_could_not_be_evaluated(answer: Any) -> None:
     out = answer("SelfSubjectRulesReview", {"namespace": "ns"}, {"name": "x"})
     assert (out["metadata"], out["spec"]) == ({}, {})
     assert out["status"] == {
@@ -210,7 +215,7 @@ def test_rules_are_listed_with_what_could_not_be_evaluated(answer):
         answer("SelfSubjectRulesReview", {})
 
 
-def test_a_token_is_reviewed(answer):
+def test_a_token_is_reviewed(answer: Any) -> None:
     assert answer("TokenReview", {"token": "t"})["status"] == {
         "authenticated": True,
         "audiences": ["api"],
@@ -223,7 +228,7 @@ def test_a_token_is_reviewed(answer):
         answer("TokenReview", {})
 
 
-def test_a_caller_may_ask_who_it_is(answer):
+def test_a_caller_may_ask_who_it_is(answer: Any) -> None:
     out = answer("SelfSubjectReview", None, {"name": "x", "labels": {"a": "b"}})
     assert set(out["metadata"]) == {"creationTimestamp"}
     user = {"username": "jane", "uid": "1", "groups": ["dev"], "extra": {"k": ["v"]}}

@@ -1,7 +1,10 @@
 """The scale of a workload."""
 
+import asyncio
+from typing import Any
+
 import pytest
-from harness import causes
+from harness import Rig, causes
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 MERGE = {"Content-Type": "application/merge-patch+json"}
@@ -10,7 +13,7 @@ SCALE = DEPLOYMENTS + "/d/scale"
 
 
 @pytest.fixture
-def deployment(rig, runner):
+def deployment(rig: Rig, runner: asyncio.Runner) -> Any:
     labels = {"app": "d"}
     spec = {
         "replicas": 2,
@@ -20,7 +23,7 @@ def deployment(rig, runner):
     return runner.run(rig.ok("POST", DEPLOYMENTS, {"metadata": {"name": "d"}, "spec": spec}))
 
 
-async def test_what_is_shown(rig, deployment):
+async def test_what_is_shown(rig: Rig, deployment: Any) -> None:
     metadata = deployment["metadata"]
     assert await rig.ok("GET", SCALE) == {
         "kind": "Scale",
@@ -34,7 +37,7 @@ async def test_what_is_shown(rig, deployment):
     assert await rig.fail(404, "GET", DEPLOYMENTS + "/x/scale") == 'deployments.apps "x" not found'
 
 
-async def test_a_put(rig, deployment):
+async def test_a_put(rig: Rig, deployment: Any) -> None:
     scale = await rig.ok("GET", SCALE)
     scale["spec"]["replicas"] = 5
     assert (await rig.ok("PUT", SCALE, scale))["spec"] == {"replicas": 5}
@@ -44,12 +47,12 @@ async def test_a_put(rig, deployment):
     assert (await rig.call("PUT", SCALE, scale)).status == 409, "the version is the old one"
 
 
-async def test_a_patch(rig, deployment):
+async def test_a_patch(rig: Rig, deployment: Any) -> None:
     assert (await rig.ok("PATCH", SCALE, {"spec": {"replicas": 3}}, headers=MERGE))["spec"] == {"replicas": 3}
     assert (await rig.ok("GET", DEPLOYMENTS + "/d"))["spec"]["replicas"] == 3
 
 
-async def test_an_apply(rig, deployment):
+async def test_an_apply(rig: Rig, deployment: Any) -> None:
     scale = {
         "apiVersion": "autoscaling/v1",
         "kind": "Scale",
@@ -60,7 +63,7 @@ async def test_an_apply(rig, deployment):
     assert answer.status == 200 and answer.body["spec"] == {"replicas": 7}
 
 
-async def test_what_is_refused(rig, deployment):
+async def test_what_is_refused(rig: Rig, deployment: Any) -> None:
     answer = await rig.call("PATCH", SCALE, {"spec": {"replicas": -1}}, headers=MERGE)
     assert answer.status == 422
     assert causes(answer.body) == ["spec.replicas: Invalid value: -1: must be greater than or equal to 0"]
@@ -77,12 +80,12 @@ async def test_what_is_refused(rig, deployment):
     assert (await rig.ok("GET", DEPLOYMENTS + "/d")) == deployment
 
 
-async def test_a_dry_run(rig, deployment):
+async def test_a_dry_run(rig: Rig, deployment: Any) -> None:
     scale = await rig.ok("PATCH", SCALE + "?dryRun=All", {"spec": {"replicas": 3}}, headers=MERGE)
     assert scale["spec"] == {"replicas": 3}
     assert await rig.ok("GET", DEPLOYMENTS + "/d") == deployment
 
 
-async def test_what_changes_nothing(rig, deployment):
+async def test_what_changes_nothing(rig: Rig, deployment: Any) -> None:
     await rig.ok("PATCH", SCALE, {"spec": {"replicas": 2}}, headers=MERGE)
     assert await rig.ok("GET", DEPLOYMENTS + "/d") == deployment

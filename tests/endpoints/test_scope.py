@@ -1,8 +1,10 @@
 """Steps that several verbs share."""
 
+from typing import Any
+
 import pytest
 from complexity import assert_linear
-from harness import ADMIN, CONFIG_MAPS, PODS, config_map, pod
+from harness import ADMIN, CONFIG_MAPS, PODS, Rig, config_map, pod
 
 from pilothouse import errors
 from pilothouse.admission.chain import Plugin
@@ -16,7 +18,7 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "u1"}
 
 
-def context(agent="", namespace="default"):
+def context(agent: str = "", namespace: str = "default") -> Any:
     headers = {"user-agent": agent} if agent else {}
     ctx = Context(
         Request("PUT", "/x", headers, []), RequestInfo("/x", "update", namespace=namespace), {}, "id"
@@ -37,12 +39,12 @@ def context(agent="", namespace="default"):
     ],
     ids=lambda text: text[:9] or "none",
 )
-def test_a_manager_is_named_after_its_program(agent, manager):
+def test_a_manager_is_named_after_its_program(agent: str, manager: str) -> None:
     assert scope.manager_name(context(agent), WriteParams()) == manager
     assert scope.manager_name(context(agent), WriteParams(field_manager="own")) == "own"
 
 
-def test_a_body_of_another_name():
+def test_a_body_of_another_name() -> None:
     body.match_name({"metadata": {"name": "a"}}, "a", "default")
     for metadata, why in (
         ({}, "the name of the object (a based on URL) was undeterminable: name must be provided"),
@@ -57,9 +59,9 @@ def test_a_body_of_another_name():
         assert caught.value.message == why
 
 
-async def test_a_body_of_another_namespace(rig):
+async def test_a_body_of_another_namespace(rig: Rig) -> None:
     config_maps, nodes = rig.catalog.get("", "v1", "configmaps"), rig.catalog.get("", "v1", "nodes")
-    obj = {}
+    obj: dict[str, Any] = {}
     body.match_namespace(context(), config_maps, obj)
     assert obj == {"metadata": {"namespace": "default"}}
     obj = {"metadata": {"namespace": "x"}}
@@ -72,7 +74,7 @@ async def test_a_body_of_another_namespace(rig):
 @pytest.mark.parametrize(
     ("after", "when"), [(False, "entries;"), (True, "entries after mutating admission happens;")]
 )
-def test_doubled_owners(after, when):
+def test_doubled_owners(after: bool, when: str) -> None:
     ctx = context()
     other = {**OWNER, "uid": "u2"}
     obj = {"metadata": {"ownerReferences": [OWNER, other, OWNER, OWNER]}}
@@ -87,27 +89,27 @@ def test_doubled_owners(after, when):
 class Plug(Plugin):
     """Keeps what it was asked about."""
 
-    def __init__(self, mutate=None):
-        self.asked = []
+    def __init__(self, mutate: Any = None) -> None:
+        self.asked: list[Any] = []
         self.change = mutate
 
-    def mutate(self, a):
+    def mutate(self, a: Any) -> None:
         self.asked.append(("mutate", a.operation, a.name, a.namespace, a.dry_run))
         if self.change and a.obj is not None:
             self.change(a)
 
-    def validate(self, a):
+    def validate(self, a: Any) -> None:
         self.asked.append(("validate", a.operation, a.name, a.namespace, a.dry_run))
 
 
-def plug(rig, **options):
+def plug(rig: Rig, **options: Any) -> Any:
     plugin = Plug(**options)
     rig.chain.mutators.append(plugin)
     rig.chain.validators.append(plugin)
     return plugin
 
 
-async def test_admission_sees_every_write(rig):
+async def test_admission_sees_every_write(rig: Rig) -> None:
     plugin = plug(rig)
     await rig.config_map("a")
     await rig.ok("PUT", CONFIG_MAPS + "/a", config_map("a", data={"k": "v"}))
@@ -127,13 +129,13 @@ async def test_admission_sees_every_write(rig):
     assert plugin.asked == expected
 
 
-async def test_a_generated_name_is_known_to_the_last_word_alone(rig):
+async def test_a_generated_name_is_known_to_the_last_word_alone(rig: Rig) -> None:
     plugin = plug(rig)
     made = await rig.ok("POST", CONFIG_MAPS, {"metadata": {"generateName": "g-"}})
     assert [asked[2] for asked in plugin.asked] == ["", made["metadata"]["name"]]
 
 
-async def test_a_namespace_is_judged_as_its_own(rig):
+async def test_a_namespace_is_judged_as_its_own(rig: Rig) -> None:
     plugin = plug(rig)
     await rig.namespace("n")
     assert plugin.asked[0][2:4] == ("n", "n")
@@ -141,21 +143,21 @@ async def test_a_namespace_is_judged_as_its_own(rig):
     assert plugin.asked[-1][2:4] == ("x", "")
 
 
-async def test_what_admission_changes_is_validated_and_stored(rig):
+async def test_what_admission_changes_is_validated_and_stored(rig: Rig) -> None:
     plug(rig, mutate=lambda a: a.obj["metadata"].setdefault("labels", {}).update(new="yes"))
     assert (await rig.config_map("a"))["metadata"]["labels"] == {"new": "yes"}
     plug(rig, mutate=lambda a: a.obj["metadata"]["labels"].update(bad="-"))
     assert (await rig.call("POST", CONFIG_MAPS, config_map("b"))).status == 422
 
 
-async def test_owners_that_admission_doubles(rig):
+async def test_owners_that_admission_doubles(rig: Rig) -> None:
     plug(rig, mutate=lambda a: a.obj["metadata"].update(ownerReferences=[OWNER, OWNER]))
     answer = await rig.call("POST", CONFIG_MAPS, config_map("a"))
     assert answer.body["metadata"]["ownerReferences"] == [OWNER]
     assert "after mutating admission happens" in answer.warnings[0]
 
 
-async def test_warnings_of_admission_reach_the_client(rig):
+async def test_warnings_of_admission_reach_the_client(rig: Rig) -> None:
     plug(rig, mutate=lambda a: a.warnings.append("careful"))
     for call in (
         ("POST", CONFIG_MAPS, config_map("a")),
@@ -164,7 +166,7 @@ async def test_warnings_of_admission_reach_the_client(rig):
         assert (await rig.call(*call)).warnings == ["careful"], call
 
 
-async def test_nobody_grants_more_than_they_hold(rig):
+async def test_nobody_grants_more_than_they_hold(rig: Rig) -> None:
     rule = {"verbs": ["create", "update", "patch"], "apiGroups": ["*"], "resources": ["roles"]}
     await rig.ok("POST", f"{RBAC}/clusterroles", {"metadata": {"name": "r"}, "rules": [rule]})
     binding = {
@@ -189,7 +191,7 @@ async def test_nobody_grants_more_than_they_hold(rig):
     assert "is attempting to grant RBAC permissions not currently held" in message
 
 
-async def test_a_subresource_goes_by_its_own_rules(rig):
+async def test_a_subresource_goes_by_its_own_rules(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     ctx = context()
     pods = rig.catalog.get("", "v1", "pods")
@@ -198,8 +200,8 @@ async def test_a_subresource_goes_by_its_own_rules(rig):
     assert scope.strategy_of(ctx, pods) is pods.subresources["status"].strategy
 
 
-def test_owners_are_deduplicated_in_linear_time():
-    def make(n):
+def test_owners_are_deduplicated_in_linear_time() -> None:
+    def make(n: Any) -> dict[str, Any]:
         return {"metadata": {"ownerReferences": [{**OWNER, "uid": f"u{i % (n - 1)}"} for i in range(n)]}}
 
     assert_linear(lambda obj: scope.dedupe_owners(context(), obj, False), make, 1000, 40.0)

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from harness import ADMIN, CONFIG_MAPS, PODS, Rig, config_map, pod
@@ -28,15 +29,15 @@ REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 class Replace(Plugin):
     """Gives another object in place of the one that is written; `how` says by which of the ways."""
 
-    def __init__(self, edit, how="return", subresource=""):
+    def __init__(self, edit: Any, how: str = "return", subresource: str = "") -> None:
         self.edit = edit
         self.how = how
         self.subresource = subresource
 
-    def wants(self, a):
+    def wants(self, a: Any) -> Any:
         return a.subresource == self.subresource and a.operation in ("CREATE", "UPDATE")
 
-    def mutate(self, a):
+    def mutate(self, a: Any) -> Any:
         if self.how == "wait":
             return self._later(a)
         other = self._other(a)
@@ -45,12 +46,12 @@ class Replace(Plugin):
             return None
         return other
 
-    async def _later(self, a):
+    async def _later(self, a: Any) -> Any:
         async with asyncio.timeout(5):
             await asyncio.sleep(0)
         return self._other(a)
 
-    def _other(self, a):
+    def _other(self, a: Any) -> Any:
         other = copy.deepcopy(a.obj)
         a.obj.clear()  # nobody may go on with the one that was replaced
         self.edit(other)
@@ -60,62 +61,62 @@ class Replace(Plugin):
 class Watcher(Plugin):
     """Keeps copies of what both halves see."""
 
-    def __init__(self, subresource=""):
+    def __init__(self, subresource: str = "") -> None:
         self.subresource = subresource
-        self.seen = []
+        self.seen: list[Any] = []
 
-    def wants(self, a):
+    def wants(self, a: Any) -> bool:
         return a.subresource == self.subresource
 
-    def mutate(self, a):
+    def mutate(self, a: Any) -> None:
         self._note("mutate", a)
 
-    def validate(self, a):
+    def validate(self, a: Any) -> None:
         self._note("validate", a)
 
-    def _note(self, half, a):
+    def _note(self, half: Any, a: Any) -> None:
         self.seen.append((half, a.operation, a.kind, copy.deepcopy(a.obj), copy.deepcopy(a.old), a.options))
 
 
 class Reserve(Plugin):
     """Reserves one of something in each half."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.taken = 0
         self.undone = 0
 
-    def wants(self, a):
+    def wants(self, a: Any) -> Any:
         return a.resource.plural in ("configmaps", "pods") and a.user.name == "admin"
 
-    def mutate(self, a):
+    def mutate(self, a: Any) -> None:
         self._take(a)
 
-    def validate(self, a):
+    def validate(self, a: Any) -> None:
         self._take(a)
 
-    def _take(self, a):
+    def _take(self, a: Any) -> None:
         self.taken += 1
         a.undo.append(self._undo)
 
-    async def _undo(self):
+    async def _undo(self) -> None:
         self.undone += 1
 
     @property
-    def kept(self):
+    def kept(self) -> Any:
         return self.taken - self.undone
 
 
-def plug(rig, plugin):
+def plug(rig: Rig, plugin: Any) -> Any:
     rig.chain.mutators.append(plugin)
     rig.chain.validators.append(plugin)
     return plugin
 
 
-def label(obj):
+def label(obj: Any) -> None:
     obj["metadata"].setdefault("labels", {})["by"] = "plugin"
 
 
-async def deploy(rig):
+async def deploy(rig: Rig) -> None:
     labels = {"app": "d"}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
@@ -127,7 +128,7 @@ async def deploy(rig):
 
 @pytest.mark.parametrize("how", ["return", "assign", "wait"])
 @pytest.mark.parametrize("verb", ["create", "update", "patch", "apply", "put that creates"])
-async def test_what_a_plugin_gives_is_stored(rig, verb, how):
+async def test_what_a_plugin_gives_is_stored(rig: Rig, verb: str, how: str) -> None:
     if verb in ("update", "patch"):
         await rig.config_map("a")
     plug(rig, Replace(label, how))
@@ -150,7 +151,7 @@ async def test_what_a_plugin_gives_is_stored(rig, verb, how):
 
 
 @pytest.mark.parametrize("verb", ["PUT", "PATCH", "apply"])
-async def test_a_scale_that_a_plugin_gives(rig, verb):
+async def test_a_scale_that_a_plugin_gives(rig: Rig, verb: str) -> None:
     await deploy(rig)
     plug(rig, Replace(lambda scale: scale["spec"].update(replicas=9), subresource="scale"))
     scale = {
@@ -171,14 +172,14 @@ async def test_a_scale_that_a_plugin_gives(rig, verb):
     assert (await rig.ok("GET", DEPLOYMENTS + "/d"))["spec"]["replicas"] == 9
 
 
-async def test_a_status_that_a_plugin_gives(rig):
+async def test_a_status_that_a_plugin_gives(rig: Rig) -> None:
     made = await rig.ok("POST", PODS, pod("a"))
     plug(rig, Replace(lambda obj: obj["status"].update(message="plugin"), subresource="status"))
     await rig.ok("PUT", PODS + "/a/status", made)
     assert (await rig.ok("GET", PODS + "/a"))["status"]["message"] == "plugin"
 
 
-async def test_a_binding_that_a_plugin_gives(rig):
+async def test_a_binding_that_a_plugin_gives(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     plug(rig, Replace(lambda obj: obj["target"].update(name="other"), subresource="binding"))
     binding = {"metadata": {"name": "a"}, "target": {"kind": "Node", "name": "n"}}
@@ -186,7 +187,7 @@ async def test_a_binding_that_a_plugin_gives(rig):
     assert (await rig.ok("GET", PODS + "/a"))["spec"]["nodeName"] == "other"
 
 
-async def test_an_eviction_that_a_plugin_gives(rig):
+async def test_an_eviction_that_a_plugin_gives(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     refused = {"uid": "another"}
     plug(
@@ -196,7 +197,7 @@ async def test_an_eviction_that_a_plugin_gives(rig):
     assert (await rig.call("GET", PODS + "/a")).status == 200
 
 
-async def test_a_token_request_that_a_plugin_gives(rig):
+async def test_a_token_request_that_a_plugin_gives(rig: Rig) -> None:
     key = keys.load_private(keys.generate())
     rig.verbs.issuer = TokenIssuer("https://me", key, rig.readers, ("api",), 86400)
     accounts = "/api/v1/namespaces/default/serviceaccounts"
@@ -206,16 +207,16 @@ async def test_a_token_request_that_a_plugin_gives(rig):
     assert answer["spec"]["audiences"] == ["other"]
 
 
-async def test_a_review_that_a_plugin_gives(rig):
+async def test_a_review_that_a_plugin_gives(rig: Rig) -> None:
     plug(rig, Replace(lambda obj: obj["spec"]["resourceAttributes"].update(verb="list")))
     spec = {"resourceAttributes": {"verb": "get", "resource": "pods"}}
     answer = await rig.ok("POST", REVIEWS, {"spec": spec})
     assert answer["spec"]["resourceAttributes"]["verb"] == "list"
 
 
-async def test_a_refusal_after_a_wait(rig):
+async def test_a_refusal_after_a_wait(rig: Rig) -> None:
     class Refuse(Plugin):
-        async def validate(self, a):
+        async def validate(self, a: Any) -> None:
             async with asyncio.timeout(5):
                 await asyncio.sleep(0)
             raise a.refuse("no")
@@ -228,7 +229,7 @@ async def test_a_refusal_after_a_wait(rig):
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-async def test_an_autoscaler_is_seen_in_the_version_of_the_request(rig, api):
+async def test_an_autoscaler_is_seen_in_the_version_of_the_request(rig: Rig, api: str) -> None:
     watcher = plug(rig, Watcher())
     spec = {**SPEC, "targetCPUUtilizationPercentage": 70} if api == "v1" else SPEC
     path = AUTOSCALERS.format(api)
@@ -250,8 +251,8 @@ async def test_an_autoscaler_is_seen_in_the_version_of_the_request(rig, api):
             assert ("targetCPUUtilizationPercentage" in one["spec"]) == (api == "v1")
 
 
-async def test_what_a_plugin_gives_in_the_version_of_the_request_is_converted(rig):
-    def edit(obj):
+async def test_what_a_plugin_gives_in_the_version_of_the_request_is_converted(rig: Rig) -> None:
+    def edit(obj: Any) -> None:
         obj["spec"]["targetCPUUtilizationPercentage"] = 55
 
     plug(rig, Replace(edit))
@@ -260,7 +261,7 @@ async def test_what_a_plugin_gives_in_the_version_of_the_request_is_converted(ri
     assert metric["resource"]["target"]["averageUtilization"] == 55
 
 
-async def test_an_event_is_seen_as_it_was_sent(rig):
+async def test_an_event_is_seen_as_it_was_sent(rig: Rig) -> None:
     watcher = plug(rig, Watcher())
     event = {
         "metadata": {"name": "e"},
@@ -282,7 +283,7 @@ async def test_an_event_is_seen_as_it_was_sent(rig):
             assert one["note"] == "hello" and "message" not in one and "involvedObject" not in one
 
 
-async def test_both_halves_see_a_scale(rig):
+async def test_both_halves_see_a_scale(rig: Rig) -> None:
     await deploy(rig)
     watcher = plug(rig, Watcher("scale"))
     await rig.ok("PATCH", DEPLOYMENTS + "/d/scale", {"spec": {"replicas": 3}}, headers=MERGE)
@@ -292,19 +293,19 @@ async def test_both_halves_see_a_scale(rig):
         assert (obj["spec"], old["spec"]) == ({"replicas": 3}, {"replicas": 2})
 
 
-async def test_nothing_is_converted_for_plugins_that_do_not_want_it(rig):
+async def test_nothing_is_converted_for_plugins_that_do_not_want_it(rig: Rig) -> None:
     converted = []
     resource = rig.catalog.get("autoscaling", "v1", "horizontalpodautoscalers")
     before = resource.conversion.present
 
     class Blind(Plugin):
-        def wants(self, a):
+        def wants(self, a: Any) -> bool:
             return False
 
-        def validate(self, a):
+        def validate(self, a: Any) -> None:
             raise AssertionError("not asked")
 
-    def noted(obj):
+    def noted(obj: Any) -> Any:
         converted.append(obj)
         return before(obj)
 
@@ -321,7 +322,7 @@ async def test_nothing_is_converted_for_plugins_that_do_not_want_it(rig):
     assert len(converted) == 1 and watcher.seen[0][3]["apiVersion"] == "autoscaling/v1"
 
 
-async def test_the_options_of_a_request(rig):
+async def test_the_options_of_a_request(rig: Rig) -> None:
     watcher = plug(rig, Watcher())
     await rig.ok("POST", CONFIG_MAPS + "?fieldManager=m", config_map("a"))
     await rig.ok("PUT", CONFIG_MAPS + "/a", config_map("a", data={"k": "v"}))
@@ -333,7 +334,7 @@ async def test_the_options_of_a_request(rig):
     assert watcher.seen[-1][-1]["dryRun"] == ["All"] and watcher.seen[-1][-1]["gracePeriodSeconds"] == 0
 
 
-async def test_a_collection_is_judged_one_by_one(rig):
+async def test_a_collection_is_judged_one_by_one(rig: Rig) -> None:
     for name in "ab":
         await rig.config_map(name)
     watcher = plug(rig, Watcher())
@@ -345,7 +346,7 @@ async def test_a_collection_is_judged_one_by_one(rig):
 # What plugins reserve
 
 
-async def test_what_was_reserved_is_kept_with_the_object(rig):
+async def test_what_was_reserved_is_kept_with_the_object(rig: Rig) -> None:
     plugin = plug(rig, Reserve())
     for call in (
         ("POST", CONFIG_MAPS, config_map("a")),
@@ -391,7 +392,9 @@ async def test_what_was_reserved_is_kept_with_the_object(rig):
     ],
     ids=lambda value: f"{value[0]} {value[1].rpartition('/')[2]}" if isinstance(value, tuple) else str(value),
 )
-async def test_what_was_reserved_for_nothing_is_given_back(rig, status, call):
+async def test_what_was_reserved_for_nothing_is_given_back(
+    rig: Rig, status: int, call: tuple[Any, ...]
+) -> None:
     await rig.config_map("a")
     await rig.ok("POST", PODS, pod("p"))
     plugin = plug(rig, Reserve())
@@ -400,9 +403,9 @@ async def test_what_was_reserved_for_nothing_is_given_back(rig, status, call):
     assert plugin.taken or call[0] == "DELETE" or status == 409
 
 
-async def test_a_later_refusal_gives_back_what_was_reserved(rig):
+async def test_a_later_refusal_gives_back_what_was_reserved(rig: Rig) -> None:
     class Refuse(Plugin):
-        def mutate(self, a):
+        def mutate(self, a: Any) -> None:
             raise a.refuse("no")
 
     plugin = plug(rig, Reserve())
@@ -417,14 +420,14 @@ class Racing(MemoryStorage):
     races = 0
     stuck: asyncio.Event | None = None
 
-    async def update(self, key, value, expect, ttl=0):
+    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0) -> Any:
         if self.races and "configmaps" in key:
             self.races -= 1
             current = await self.get(key)
             await super().update(key, current.value, current.mod)
         return await super().update(key, value, expect, ttl)
 
-    async def create(self, key, value, ttl=0):
+    async def create(self, key: str, value: Any, ttl: int = 0) -> Any:
         if self.races and "configmaps" in key:
             self.races -= 1
             await super().create(key, value, ttl)
@@ -434,7 +437,7 @@ class Racing(MemoryStorage):
             await asyncio.Event().wait()
         return kv
 
-    async def delete(self, key, expect, last=None):
+    async def delete(self, key: str, expect: Any, last: Any = None) -> Any:
         if self.races and "configmaps" in key:
             self.races -= 1
             current = await self.get(key)
@@ -451,10 +454,10 @@ class Racing(MemoryStorage):
     ],
     ids=["update", "delete", "generated name"],
 )
-def test_each_attempt_gives_back_its_own(races, call, undone):
+def test_each_attempt_gives_back_its_own(races: int, call: tuple[Any, ...], undone: int) -> None:
     """Names are generated after the object was mutated, once: only what validation has reserved is given back."""
 
-    async def main():
+    async def main() -> None:
         storage = Racing()
         async with Rig(storage=storage) as rig:
             await rig.config_map("a")
@@ -466,10 +469,10 @@ def test_each_attempt_gives_back_its_own(races, call, undone):
     asyncio.run(main())
 
 
-def test_nobody_knows_what_became_of_a_write_that_was_cut_off():
+def test_nobody_knows_what_became_of_a_write_that_was_cut_off() -> None:
     """The store may have carried it out, so what was reserved for it stays."""
 
-    async def main():
+    async def main() -> None:
         storage = Racing()
         async with Rig(storage=storage) as rig:
             plugin = plug(rig, Reserve())
@@ -486,15 +489,15 @@ def test_nobody_knows_what_became_of_a_write_that_was_cut_off():
     asyncio.run(main())
 
 
-def test_a_store_that_cannot_be_reached_may_have_written():
+def test_a_store_that_cannot_be_reached_may_have_written() -> None:
     class Lost(MemoryStorage):
-        async def create(self, key, value, ttl=0):
+        async def create(self, key: str, value: Any, ttl: int = 0) -> Any:
             kv = await super().create(key, value, ttl)
             if "configmaps" in key:
                 raise interface.Unavailable("connection lost")
             return kv
 
-    async def main():
+    async def main() -> None:
         async with Rig(storage=Lost()) as rig:
             plugin = plug(rig, Reserve())
             await rig.fail(500, "POST", CONFIG_MAPS, config_map("a"))
@@ -503,9 +506,9 @@ def test_a_store_that_cannot_be_reached_may_have_written():
     asyncio.run(main())
 
 
-async def test_a_plugin_that_ends_with_an_error_of_its_own(rig):
+async def test_a_plugin_that_ends_with_an_error_of_its_own(rig: Rig) -> None:
     class Broken(Plugin):
-        async def validate(self, a):
+        async def validate(self, a: Any) -> None:
             raise errors.InternalError("broken")
 
     plugin = plug(rig, Reserve())

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from typing import Any
 
 import pytest
 from harness import PODS, Rig, pod
@@ -19,15 +20,15 @@ POLICY = "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
 AUTHZ = "/apis/authorization.k8s.io/v1"
 
 
-def binding(name, node="n1"):
+def binding(name: str, node: str = "n1") -> dict[str, Any]:
     return {"metadata": {"name": name}, "target": {"kind": "Node", "name": node}}
 
 
-def eviction(name, **options):
+def eviction(name: str, **options: Any) -> dict[str, Any]:
     return {"metadata": {"name": name}, **({"deleteOptions": options} if options else {})}
 
 
-async def running(rig, name, ready=True, **members):
+async def running(rig: Rig, name: str, ready: bool = True, **members: Any) -> Any:
     """A pod that counts for its budgets."""
     made = await rig.ok("POST", PODS, pod(name, spec={"nodeName": "n1"}, **members))
     condition = {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": None}
@@ -35,7 +36,7 @@ async def running(rig, name, ready=True, **members):
     return await rig.ok("PUT", f"{PODS}/{name}/status", made)
 
 
-async def budget(rig, allowed, name="b", **status):
+async def budget(rig: Rig, allowed: Any, name: str = "b", **status: Any) -> Any:
     spec = {"selector": {"matchLabels": {"app": "x"}}, "minAvailable": 1}
     made = await rig.ok("POST", POLICY, {"metadata": {"name": name}, "spec": spec})
     made["status"] = {
@@ -49,7 +50,7 @@ async def budget(rig, allowed, name="b", **status):
     return await rig.ok("PUT", f"{POLICY}/{name}/status", made)
 
 
-async def test_a_binding_gives_a_pod_its_node(rig):
+async def test_a_binding_gives_a_pod_its_node(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     answer = await rig.call("POST", PODS + "/a/binding", binding("a"))
     assert (answer.status, answer.body["status"], answer.body["code"]) == (201, "Success", 201)
@@ -62,13 +63,13 @@ async def test_a_binding_gives_a_pod_its_node(rig):
     )
 
 
-async def test_a_binding_by_its_own_resource(rig):
+async def test_a_binding_by_its_own_resource(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     await rig.ok("POST", "/api/v1/namespaces/default/bindings", binding("a"))
     assert (await rig.ok("GET", PODS + "/a"))["spec"]["nodeName"] == "n1"
 
 
-async def test_bindings_that_are_refused(rig):
+async def test_bindings_that_are_refused(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     message = await rig.fail(400, "POST", PODS + "/a/binding", binding("b"))
     assert message == "name in URL does not match name in Binding object"
@@ -82,7 +83,7 @@ async def test_bindings_that_are_refused(rig):
     assert "nodeName" not in (await rig.ok("GET", PODS + "/a"))["spec"]
 
 
-async def test_a_pod_without_budgets_is_evicted(rig):
+async def test_a_pod_without_budgets_is_evicted(rig: Rig) -> None:
     await running(rig, "a")
     answer = await rig.call("POST", PODS + "/a/eviction?dryRun=All", eviction("a"))
     assert answer.status == 201 and "deletionTimestamp" not in (await rig.ok("GET", PODS + "/a"))["metadata"]
@@ -93,7 +94,7 @@ async def test_a_pod_without_budgets_is_evicted(rig):
     assert (await rig.call("GET", PODS + "/a")).status == 404
 
 
-async def test_a_budget_is_charged(rig):
+async def test_a_budget_is_charged(rig: Rig) -> None:
     await budget(rig, 1)
     await running(rig, "a", labels={"app": "x"})
     await running(rig, "b", labels={"app": "x"})
@@ -109,14 +110,14 @@ async def test_a_budget_is_charged(rig):
     assert "deletionTimestamp" not in (await rig.ok("GET", PODS + "/b"))["metadata"]
 
 
-async def test_a_budget_that_is_not_computed_yet(rig):
+async def test_a_budget_that_is_not_computed_yet(rig: Rig) -> None:
     await budget(rig, 1, observedGeneration=0)
     await running(rig, "a", labels={"app": "x"})
     answer = await rig.call("POST", PODS + "/a/eviction", eviction("a"))
     assert (answer.status, answer.headers["retry-after"]) == (429, "10")
 
 
-async def test_two_budgets_for_one_pod(rig):
+async def test_two_budgets_for_one_pod(rig: Rig) -> None:
     await budget(rig, 1)
     await budget(rig, 1, name="c")
     await running(rig, "a", labels={"app": "x"})
@@ -124,7 +125,7 @@ async def test_two_budgets_for_one_pod(rig):
     assert message.startswith("This pod has more than one PodDisruptionBudget")
 
 
-async def test_a_pod_that_serves_nobody_costs_nothing(rig):
+async def test_a_pod_that_serves_nobody_costs_nothing(rig: Rig) -> None:
     await budget(rig, 0)
     await rig.ok("POST", PODS, pod("pending", labels={"app": "x"}))
     await running(rig, "unready", ready=False, labels={"app": "x"})
@@ -133,7 +134,7 @@ async def test_a_pod_that_serves_nobody_costs_nothing(rig):
     assert (await rig.ok("GET", POLICY + "/b"))["status"]["disruptionsAllowed"] == 0
 
 
-async def test_evictions_that_are_refused(rig):
+async def test_evictions_that_are_refused(rig: Rig) -> None:
     made = await rig.ok("POST", PODS, pod("a"))
     message = await rig.fail(400, "POST", PODS + "/a/eviction", eviction("b"))
     assert message == "name in URL does not match name in Eviction object"
@@ -149,14 +150,14 @@ class Contested(MemoryStorage):
 
     on = False
 
-    async def update(self, key, value, expect, ttl=0):
+    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0) -> Any:
         if self.on and "poddisruptionbudgets" in key:
             raise RevisionConflict(key, None)
         return await super().update(key, value, expect, ttl)
 
 
-def test_a_budget_that_cannot_be_charged_saves_its_pod():
-    async def main():
+def test_a_budget_that_cannot_be_charged_saves_its_pod() -> None:
+    async def main() -> None:
         storage = Contested()
         async with Rig(storage=storage) as rig:
             await budget(rig, 1)
@@ -172,7 +173,7 @@ def test_a_budget_that_cannot_be_charged_saves_its_pod():
     asyncio.run(main())
 
 
-async def test_a_token(rig):
+async def test_a_token(rig: Rig) -> None:
     accounts = "/api/v1/namespaces/default/serviceaccounts"
     rig.verbs.issuer = TokenIssuer(
         "https://me", keys.load_private(keys.generate()), rig.readers, ("api",), 86400
@@ -190,7 +191,7 @@ async def test_a_token(rig):
     assert answer.status == 422
 
 
-async def test_reviews_store_nothing(rig):
+async def test_reviews_store_nothing(rig: Rig) -> None:
     before = rig.storage.revision
     spec = {"user": "jane", "resourceAttributes": {"verb": "get", "resource": "pods"}}
     answer = await rig.call("POST", AUTHZ + "/subjectaccessreviews", {"spec": spec})
@@ -200,7 +201,7 @@ async def test_reviews_store_nothing(rig):
     assert rig.storage.revision == before
 
 
-async def test_a_local_review_is_one_of_its_namespace(rig):
+async def test_a_local_review_is_one_of_its_namespace(rig: Rig) -> None:
     spec = {"user": "jane", "resourceAttributes": {"verb": "get", "resource": "pods", "namespace": "default"}}
     path = AUTHZ + "/namespaces/{}/localsubjectaccessreviews"
     answer = await rig.call("POST", path.format("default"), {"spec": spec})
@@ -209,7 +210,7 @@ async def test_a_local_review_is_one_of_its_namespace(rig):
     assert answer.status == 422
 
 
-async def test_component_statuses(rig):
+async def test_component_statuses(rig: Rig) -> None:
     listed = await rig.ok("GET", "/api/v1/componentstatuses")
     assert [i["metadata"]["name"] for i in listed["items"]] == ["controller-manager", "scheduler", "etcd-0"]
     one = await rig.ok("GET", "/api/v1/componentstatuses/etcd-0")
@@ -217,7 +218,7 @@ async def test_component_statuses(rig):
     assert (await rig.call("GET", "/api/v1/componentstatuses/x")).status == 404
 
 
-async def test_ephemeral_containers_are_added(rig):
+async def test_ephemeral_containers_are_added(rig: Rig) -> None:
     made = await rig.ok("POST", PODS, pod("a"))
     made["spec"]["ephemeralContainers"] = [{"name": "debug", "image": "i"}]
     changed = await rig.ok("PUT", PODS + "/a/ephemeralcontainers", made)
@@ -230,13 +231,13 @@ async def test_ephemeral_containers_are_added(rig):
 
 @pytest.mark.parametrize("body", [b"", b"{", {"kind": "Pod", "apiVersion": "v1"}])
 @pytest.mark.parametrize("sub", ["binding", "eviction"])
-async def test_bodies_that_are_none(rig, sub, body):
+async def test_bodies_that_are_none(rig: Rig, sub: str, body: bytes | dict[str, Any]) -> None:
     await rig.ok("POST", PODS, pod("a"))
     answer = await rig.call("POST", f"{PODS}/a/{sub}", body)
     assert answer.status == 400 and answer.body["kind"] == "Status"
 
 
-def test_every_action_is_carried_out_in_one_place():
+def test_every_action_is_carried_out_in_one_place() -> None:
     tables = [subresources.POSTED, connect.OPTIONS, (Action.LOG, Action.COMPONENT_STATUS)]
     carried = [action for table in tables for action in table]
     assert sorted(action.name for action in carried) == sorted(action.name for action in Action)

@@ -1,9 +1,10 @@
 """PUT: compare-and-set, updates without a change, creation by update."""
 
 import asyncio
+from typing import Any
 
 import pytest
-from harness import CONFIG_MAPS, PODS, causes, config_map, pod
+from harness import CONFIG_MAPS, PODS, Rig, causes, config_map, pod
 
 from pilothouse.admission.chain import Plugin
 
@@ -11,11 +12,11 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 
-def lease(name, **members):
+def lease(name: str, **members: Any) -> dict[str, Any]:
     return {"metadata": {"name": name, **members}, "spec": {"holderIdentity": "me"}}
 
 
-async def test_an_old_version_conflicts(rig):
+async def test_an_old_version_conflicts(rig: Rig) -> None:
     made = await rig.config_map("a", data={"k": "1"})
     changed = await rig.ok("PUT", CONFIG_MAPS + "/a", {**made, "data": {"k": "2"}})
     assert changed["data"] == {"k": "2"} and changed["metadata"]["uid"] == made["metadata"]["uid"]
@@ -26,14 +27,14 @@ async def test_an_old_version_conflicts(rig):
     assert await rig.ok("GET", CONFIG_MAPS + "/a") == changed
 
 
-async def test_without_a_version_the_last_one_wins(rig):
+async def test_without_a_version_the_last_one_wins(rig: Rig) -> None:
     await rig.config_map("a")
     for value in "12":
         await rig.ok("PUT", CONFIG_MAPS + "/a", config_map("a", data={"k": value}))
     assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["data"] == {"k": "2"}
 
 
-async def test_some_kinds_demand_a_version(rig):
+async def test_some_kinds_demand_a_version(rig: Rig) -> None:
     made = await rig.ok("POST", LEASES, lease("a"))
     answer = await rig.call("PUT", LEASES + "/a", lease("a"))
     assert answer.status == 422
@@ -44,7 +45,7 @@ async def test_some_kinds_demand_a_version(rig):
     await rig.ok("PUT", LEASES + "/a", made)
 
 
-async def test_what_changes_nothing_is_not_written(rig):
+async def test_what_changes_nothing_is_not_written(rig: Rig) -> None:
     made = await rig.config_map("a", data={"k": "v"})
     before = rig.storage.revision
     stream = await rig.watch(f"{CONFIG_MAPS}?watch=1&resourceVersion={before}")
@@ -53,7 +54,7 @@ async def test_what_changes_nothing_is_not_written(rig):
     assert rig.storage.revision == before and stream.events() == []
 
 
-async def test_another_manager_of_the_same_change_is_a_change(rig):
+async def test_another_manager_of_the_same_change_is_a_change(rig: Rig) -> None:
     made = await rig.config_map("a", data={"k": "v"})
     changed = await rig.ok("PUT", CONFIG_MAPS + "/a?fieldManager=other", config_map("a", data={"k": "w"}))
     managers = {e["manager"] for e in changed["metadata"]["managedFields"]}
@@ -62,7 +63,7 @@ async def test_another_manager_of_the_same_change_is_a_change(rig):
     )
 
 
-async def test_names_and_namespaces_are_those_of_the_url(rig):
+async def test_names_and_namespaces_are_those_of_the_url(rig: Rig) -> None:
     await rig.config_map("a")
     message = await rig.fail(400, "PUT", CONFIG_MAPS + "/a", config_map("b"))
     assert message == "the name of the object (b) does not match the name on the URL (a)"
@@ -72,7 +73,7 @@ async def test_names_and_namespaces_are_those_of_the_url(rig):
     assert message == "the namespace of the provided object does not match the namespace sent on the request"
 
 
-async def test_a_uid_is_a_precondition(rig):
+async def test_a_uid_is_a_precondition(rig: Rig) -> None:
     made = await rig.config_map("a")
     have = made["metadata"]["uid"]
     message = await rig.fail(409, "PUT", CONFIG_MAPS + "/a", config_map("a", uid="other"))
@@ -82,13 +83,13 @@ async def test_a_uid_is_a_precondition(rig):
     assert "UID in precondition: other, UID in object meta: " in message
 
 
-async def test_a_version_that_is_none(rig):
+async def test_a_version_that_is_none(rig: Rig) -> None:
     await rig.config_map("a")
     message = await rig.fail(500, "PUT", CONFIG_MAPS + "/a", config_map("a", resourceVersion="x"))
     assert 'strconv.ParseUint: parsing "x": invalid syntax' in message
 
 
-async def test_what_a_client_says_of_system_fields_does_not_count(rig):
+async def test_what_a_client_says_of_system_fields_does_not_count(rig: Rig) -> None:
     made = await rig.config_map("a")
     sent = config_map("a", creationTimestamp="2001-01-01T00:00:00Z", deletionTimestamp=None)
     changed = await rig.ok("PUT", CONFIG_MAPS + "/a", {**sent, "data": {"k": "v"}})
@@ -96,7 +97,7 @@ async def test_what_a_client_says_of_system_fields_does_not_count(rig):
         assert changed["metadata"][member] == made["metadata"][member]
 
 
-async def test_some_kinds_are_created_by_put(rig):
+async def test_some_kinds_are_created_by_put(rig: Rig) -> None:
     answer = await rig.call("PUT", LEASES + "/a", lease("a"))
     assert answer.status == 201 and answer.body["metadata"]["name"] == "a"
     message = await rig.fail(404, "PUT", CONFIG_MAPS + "/a", config_map("a"))
@@ -106,7 +107,7 @@ async def test_some_kinds_are_created_by_put(rig):
     assert answer.status == 201 and rig.storage.revision == before
 
 
-async def grant(rig, verbs, resources=("leases",)):
+async def grant(rig: Rig, verbs: Any, resources: tuple[str] = ("leases",)) -> None:
     """Let jane do something everywhere."""
     rule = {"verbs": verbs, "apiGroups": ["*"], "resources": list(resources)}
     api = "/apis/rbac.authorization.k8s.io/v1"
@@ -119,7 +120,7 @@ async def grant(rig, verbs, resources=("leases",)):
     await rig.ok("POST", f"{api}/clusterrolebindings", binding)
 
 
-async def test_a_put_that_creates_needs_the_right_to_create(rig):
+async def test_a_put_that_creates_needs_the_right_to_create(rig: Rig) -> None:
     await grant(rig, ["update"])
     message = await rig.fail(403, "PUT", LEASES + "/a", lease("a"), user="jane")
     assert 'User "jane" cannot create resource "leases" in API group "coordination.k8s.io"' in message
@@ -128,7 +129,7 @@ async def test_a_put_that_creates_needs_the_right_to_create(rig):
     await rig.ok("PUT", LEASES + "/a", made, user="jane")
 
 
-async def test_a_dry_run_changes_nothing(rig):
+async def test_a_dry_run_changes_nothing(rig: Rig) -> None:
     made = await rig.config_map("a")
     changed = await rig.ok("PUT", CONFIG_MAPS + "/a?dryRun=All", config_map("a", data={"k": "v"}))
     assert changed["data"] == {"k": "v"}
@@ -136,7 +137,7 @@ async def test_a_dry_run_changes_nothing(rig):
     assert await rig.ok("GET", CONFIG_MAPS + "/a") == made
 
 
-async def test_the_last_finalizer_of_a_deleted_object(rig):
+async def test_the_last_finalizer_of_a_deleted_object(rig: Rig) -> None:
     await rig.config_map("a", finalizers=["example.com/a", "example.com/b"])
     deleted = await rig.ok("DELETE", CONFIG_MAPS + "/a")
     assert (
@@ -158,7 +159,7 @@ async def test_the_last_finalizer_of_a_deleted_object(rig):
     assert stream.seen() == [("DELETED", "a")]
 
 
-async def test_a_deleted_object_takes_no_new_finalizers(rig):
+async def test_a_deleted_object_takes_no_new_finalizers(rig: Rig) -> None:
     await rig.config_map("a", finalizers=["example.com/a"])
     await rig.ok("DELETE", CONFIG_MAPS + "/a")
     obj = config_map("a", finalizers=["example.com/a", "example.com/new"])
@@ -167,7 +168,7 @@ async def test_a_deleted_object_takes_no_new_finalizers(rig):
     assert "no new finalizers can be added if the object is being deleted" in answer.body["message"]
 
 
-async def test_a_status_and_its_object_do_not_write_each_other(rig):
+async def test_a_status_and_its_object_do_not_write_each_other(rig: Rig) -> None:
     made = await rig.ok("POST", PODS, pod("a"))
     sent = {**made, "spec": {**made["spec"], "activeDeadlineSeconds": 9}, "status": {"reason": "R"}}
     changed = await rig.ok("PUT", PODS + "/a/status", sent)
@@ -181,31 +182,31 @@ async def test_a_status_and_its_object_do_not_write_each_other(rig):
 class Turn(Plugin):
     """Lets a second writer in between the first one's read and its write."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.waiting = asyncio.Event()
         self.go = asyncio.Event()
         self.seen = 0
 
-    def wants(self, a):
+    def wants(self, a: Any) -> Any:
         return a.operation == "UPDATE" and (a.obj.get("data") or {}).get("slow") == "1"
 
-    def validate(self, a):
+    def validate(self, a: Any) -> Any:
         self.seen += 1
         return self._wait() if self.seen == 1 else None
 
-    async def _wait(self):
+    async def _wait(self) -> None:
         self.waiting.set()
         await self.go.wait()
 
 
 @pytest.fixture
-def turn(rig):
+def turn(rig: Rig) -> Any:
     turn = Turn()
     rig.chain.validators.append(turn)
     return turn
 
 
-async def race(rig, turn, *slow):
+async def race(rig: Rig, turn: Any, *slow: Any) -> Any:
     """A slow write begins, another one comes in between, the slow one goes on."""
     first = asyncio.ensure_future(rig.handle(*slow))
     await turn.waiting.wait()
@@ -214,21 +215,21 @@ async def race(rig, turn, *slow):
     return rig.answer(await first)
 
 
-async def test_of_two_writers_with_a_version_one_loses(rig, turn):
+async def test_of_two_writers_with_a_version_one_loses(rig: Rig, turn: Any) -> None:
     made = await rig.config_map("a")
     answer = await race(rig, turn, "PUT", CONFIG_MAPS + "/a", {**made, "data": {"slow": "1"}})
     assert answer.status == 409 and answer.body["message"].endswith(MODIFIED)
     assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["data"] == {"fast": "1"}
 
 
-async def test_a_writer_without_a_version_tries_again(rig, turn):
+async def test_a_writer_without_a_version_tries_again(rig: Rig, turn: Any) -> None:
     await rig.config_map("a")
     answer = await race(rig, turn, "PUT", CONFIG_MAPS + "/a", config_map("a", data={"slow": "1"}))
     assert answer.status == 200 and turn.seen == 2
     assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["data"] == {"slow": "1"}
 
 
-async def test_a_patch_is_laid_over_what_is_there_by_then(rig, turn):
+async def test_a_patch_is_laid_over_what_is_there_by_then(rig: Rig, turn: Any) -> None:
     await rig.config_map("a")
     headers = {"Content-Type": "application/merge-patch+json"}
     first = asyncio.ensure_future(
@@ -240,7 +241,7 @@ async def test_a_patch_is_laid_over_what_is_there_by_then(rig, turn):
     assert rig.answer(await first).body["data"] == {"fast": "1", "slow": "1"}
 
 
-async def test_a_writer_whose_object_is_deleted_meanwhile(rig, turn):
+async def test_a_writer_whose_object_is_deleted_meanwhile(rig: Rig, turn: Any) -> None:
     await rig.config_map("a")
     first = asyncio.ensure_future(rig.handle("PUT", CONFIG_MAPS + "/a", config_map("a", data={"slow": "1"})))
     await turn.waiting.wait()
@@ -250,7 +251,7 @@ async def test_a_writer_whose_object_is_deleted_meanwhile(rig, turn):
     assert (answer.status, answer.body["message"]) == (404, 'configmaps "a" not found')
 
 
-async def test_many_writers_at_once_all_succeed(rig):
+async def test_many_writers_at_once_all_succeed(rig: Rig) -> None:
     await rig.config_map("a")
     headers = {"Content-Type": "application/merge-patch+json"}
     patches = [
@@ -261,11 +262,11 @@ async def test_many_writers_at_once_all_succeed(rig):
     assert len((await rig.ok("GET", CONFIG_MAPS + "/a"))["data"]) == 20
 
 
-async def test_an_empty_list_is_tracked_and_stored_as_none(rig):
+async def test_an_empty_list_is_tracked_and_stored_as_none(rig: Rig) -> None:
     roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles"
     rule = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}
     await rig.ok("POST", roles + "?fieldManager=one", {"metadata": {"name": "r"}, "rules": [rule]})
-    put = {"metadata": {"name": "r"}, "rules": []}
+    put: dict[str, Any] = {"metadata": {"name": "r"}, "rules": []}
     emptied = await rig.ok("PUT", roles + "/r?fieldManager=two", put)
     assert emptied["rules"] is None
     owners = {e["manager"]: e["fieldsV1"] for e in emptied["metadata"]["managedFields"]}

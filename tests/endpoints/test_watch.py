@@ -1,6 +1,7 @@
 """Watches: start, events and end."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
@@ -12,11 +13,11 @@ TABLE = {"Accept": "application/json;as=Table;g=meta.k8s.io;v=v1"}
 PARTIAL = {"Accept": "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}
 
 
-async def change(rig, name, **members):
+async def change(rig: Rig, name: str, **members: Any) -> Any:
     return await rig.ok("PUT", f"{CONFIG_MAPS}/{name}", config_map(name, **members))
 
 
-async def test_events_are_the_objects_as_they_are_read(rig):
+async def test_events_are_the_objects_as_they_are_read(rig: Rig) -> None:
     before = rig.storage.revision
     stream = await rig.watch(f"{CONFIG_MAPS}?watch=true&resourceVersion={before}")
     made = await rig.config_map("a")
@@ -32,7 +33,7 @@ async def test_events_are_the_objects_as_they_are_read(rig):
     assert deleted["object"] == changed
 
 
-async def test_nothing_is_lost_between_a_list_and_a_watch(rig):
+async def test_nothing_is_lost_between_a_list_and_a_watch(rig: Rig) -> None:
     listed = await rig.ok("GET", CONFIG_MAPS)
     await rig.config_map("a")
     await rig.ok("DELETE", CONFIG_MAPS + "/a")
@@ -40,7 +41,7 @@ async def test_nothing_is_lost_between_a_list_and_a_watch(rig):
     assert stream.seen() == [("ADDED", "a"), ("DELETED", "a")]
 
 
-async def test_a_watch_sees_its_namespace_and_resource_alone(rig):
+async def test_a_watch_sees_its_namespace_and_resource_alone(rig: Rig) -> None:
     here = await rig.watch(f"{CONFIG_MAPS}?watch=1&resourceVersion={rig.storage.revision}")
     everywhere = await rig.watch(f"/api/v1/configmaps?watch=1&resourceVersion={rig.storage.revision}")
     await rig.ok("POST", "/api/v1/namespaces/kube-system/configmaps", config_map("other"))
@@ -51,7 +52,7 @@ async def test_a_watch_sees_its_namespace_and_resource_alone(rig):
 
 
 @pytest.mark.parametrize("query", ["", "&resourceVersion=0", "&resourceVersion="])
-async def test_without_a_version_what_is_there_comes_first(rig, query):
+async def test_without_a_version_what_is_there_comes_first(rig: Rig, query: str) -> None:
     await rig.config_map("b")
     await rig.config_map("a")
     stream = await rig.watch(f"{CONFIG_MAPS}?watch=1{query}")
@@ -60,7 +61,7 @@ async def test_without_a_version_what_is_there_comes_first(rig, query):
     assert stream.seen() == [("ADDED", "c")]
 
 
-async def test_an_object_enters_and_leaves_a_selection(rig):
+async def test_an_object_enters_and_leaves_a_selection(rig: Rig) -> None:
     await rig.config_map("a", labels={"on": "no"})
     selector = f"labelSelector=on%3Dyes&resourceVersion={rig.storage.revision}"
     stream = await rig.watch(f"{CONFIG_MAPS}?watch=1&{selector}")
@@ -81,7 +82,7 @@ async def test_an_object_enters_and_leaves_a_selection(rig):
     assert stream.seen() == []
 
 
-async def test_one_object(rig):
+async def test_one_object(rig: Rig) -> None:
     await rig.config_map("a")
     stream = await rig.watch(f"{CONFIG_MAPS}?watch=1&fieldSelector=metadata.name%3Da")
     await rig.config_map("b")
@@ -89,7 +90,7 @@ async def test_one_object(rig):
     assert stream.seen() == [("ADDED", "a"), ("MODIFIED", "a")]
 
 
-async def test_initial_events_end_with_a_bookmark(rig):
+async def test_initial_events_end_with_a_bookmark(rig: Rig) -> None:
     await rig.config_map("a")
     query = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
     stream = await rig.watch(f"{CONFIG_MAPS}?{query}")
@@ -103,7 +104,7 @@ async def test_initial_events_end_with_a_bookmark(rig):
     assert stream.seen() == [("ADDED", "a")]
 
 
-async def test_initial_events_may_be_declined(rig):
+async def test_initial_events_may_be_declined(rig: Rig) -> None:
     await rig.config_map("a")
     query = "watch=1&sendInitialEvents=false&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
     stream = await rig.watch(f"{CONFIG_MAPS}?{query}")
@@ -111,7 +112,7 @@ async def test_initial_events_may_be_declined(rig):
     assert stream.seen() == [("ADDED", "b")]
 
 
-async def test_initial_events_of_the_future(rig):
+async def test_initial_events_of_the_future(rig: Rig) -> None:
     asked, now = rig.storage.revision + 9, rig.storage.revision
     query = f"watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion={asked}"
     stream = await rig.watch(f"{CONFIG_MAPS}?{query}")
@@ -121,7 +122,7 @@ async def test_initial_events_of_the_future(rig):
     assert stream.closed
 
 
-async def test_a_watch_of_the_future_waits(rig):
+async def test_a_watch_of_the_future_waits(rig: Rig) -> None:
     stream = await rig.watch(f"{CONFIG_MAPS}?watch=1&resourceVersion={rig.storage.revision + 1}")
     await rig.config_map("a")
     assert stream.seen() == [], "it asked for what comes after this one"
@@ -129,7 +130,7 @@ async def test_a_watch_of_the_future_waits(rig):
     assert stream.seen() == [("ADDED", "b")]
 
 
-async def test_a_version_that_is_too_old(rig):
+async def test_a_version_that_is_too_old(rig: Rig) -> None:
     old = rig.storage.revision
     await rig.config_map("a")
     rig.store.cache(rig.catalog.get("", "v1", "configmaps")).forget_history(rig.storage.revision)
@@ -141,12 +142,12 @@ async def test_a_version_that_is_too_old(rig):
     assert status["message"] == f"too old resource version: {old - 1} ({rig.storage.revision})"
 
 
-async def test_a_version_that_is_none(rig):
+async def test_a_version_that_is_none(rig: Rig) -> None:
     message = await rig.fail(400, "GET", CONFIG_MAPS + "?watch=1&resourceVersion=x")
     assert message.startswith("invalid resource version")
 
 
-async def test_selectors_that_are_none(rig):
+async def test_selectors_that_are_none(rig: Rig) -> None:
     await rig.fail(400, "GET", CONFIG_MAPS + "?watch=1&fieldSelector=data%3Dx")
     await rig.fail(400, "GET", CONFIG_MAPS + "?watch=1&labelSelector=%3D")
 
@@ -154,7 +155,7 @@ async def test_selectors_that_are_none(rig):
 @pytest.mark.parametrize(
     ("query", "least", "most"), [("&timeoutSeconds=5", 5, 5), ("&timeoutSeconds=-5", 0, 0), ("", 1800, 3600)]
 )
-async def test_a_watch_ends_after_its_time(rig, virtual, query, least, most):
+async def test_a_watch_ends_after_its_time(rig: Rig, virtual: Any, query: str, least: int, most: int) -> None:
     stream = await rig.watch(f"{CONFIG_MAPS}?watch=1{query}")
     if least:
         await virtual.advance(least - 0.1)
@@ -163,7 +164,7 @@ async def test_a_watch_ends_after_its_time(rig, virtual, query, least, most):
     assert stream.closed and not stream.aborted
 
 
-async def test_a_peer_that_goes_away_ends_its_watch(rig):
+async def test_a_peer_that_goes_away_ends_its_watch(rig: Rig) -> None:
     cache = rig.store.cache(rig.catalog.get("", "v1", "configmaps"))
     stream = await rig.watch(CONFIG_MAPS + "?watch=1")
     assert cache.watchers == 1
@@ -173,13 +174,13 @@ async def test_a_peer_that_goes_away_ends_its_watch(rig):
     assert stream.seen() == []
 
 
-async def test_watches_end_cleanly_with_the_server(rig):
+async def test_watches_end_cleanly_with_the_server(rig: Rig) -> None:
     stream = await rig.watch(CONFIG_MAPS + "?watch=1")
     rig.cacher.end_watches()
     assert stream.closed and not stream.aborted
 
 
-async def test_metadata_alone(rig):
+async def test_metadata_alone(rig: Rig) -> None:
     answer = await rig.call("GET", CONFIG_MAPS + "?watch=1", headers=PARTIAL)
     made = await rig.config_map("a", data={"k": "v"})
     (event,) = answer.stream.events()
@@ -191,7 +192,7 @@ async def test_metadata_alone(rig):
     assert answer.headers["content-type"].startswith("application/json")
 
 
-async def test_the_first_table_alone_has_columns(rig):
+async def test_the_first_table_alone_has_columns(rig: Rig) -> None:
     stream = await rig.watch(CONFIG_MAPS + "?watch=1", headers=TABLE)
     made = await rig.config_map("a", data={"k": "v"})
     await change(rig, "a")
@@ -205,12 +206,12 @@ async def test_the_first_table_alone_has_columns(rig):
     assert all(not o.get("columnDefinitions") for o in others)
 
 
-async def test_a_table_of_unknown_contents(rig):
+async def test_a_table_of_unknown_contents(rig: Rig) -> None:
     answer = await rig.call("GET", CONFIG_MAPS + "?watch=1&includeObject=x", headers=TABLE)
     assert answer.status == 400
 
 
-async def test_events_in_another_version(rig):
+async def test_events_in_another_version(rig: Rig) -> None:
     spec = {"scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}, "maxReplicas": 3}
     path = "/apis/autoscaling/{}/namespaces/default/horizontalpodautoscalers"
     stream = await rig.watch(path.format("v1") + "?watch=1")
@@ -219,7 +220,7 @@ async def test_events_in_another_version(rig):
     assert event["object"] == await rig.ok("GET", path.format("v1") + "/h")
 
 
-async def test_an_error_of_a_table_is_a_status(rig):
+async def test_an_error_of_a_table_is_a_status(rig: Rig) -> None:
     await rig.config_map("a")
     rig.store.cache(rig.catalog.get("", "v1", "configmaps")).forget_history(rig.storage.revision)
     stream = await rig.watch(CONFIG_MAPS + "?watch=1&resourceVersion=1", headers=TABLE)
@@ -232,11 +233,11 @@ ACTION = st.tuples(st.sampled_from(["create", "on", "off", "delete"]), st.sample
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(ACTION, max_size=12), st.integers(0, 12), st.booleans())
-def test_a_client_that_follows_has_what_is_listed(actions, begin, selected):
+def test_a_client_that_follows_has_what_is_listed(actions: Any, begin: Any, selected: Any) -> None:
     """An informer's mirror, begun anywhere among the writes, equals the list at the end."""
     selector = "&labelSelector=on%3Dyes" if selected else ""
 
-    async def act(rig, action, name):
+    async def act(rig: Rig, action: Any, name: str) -> None:
         if action == "create":
             await rig.call("POST", CONFIG_MAPS, config_map(name, labels={"on": "yes"}))
         elif action == "delete":
@@ -245,7 +246,7 @@ def test_a_client_that_follows_has_what_is_listed(actions, begin, selected):
             labels = {"on": "yes" if action == "on" else "no"}
             await rig.call("PUT", f"{CONFIG_MAPS}/{name}", config_map(name, labels=labels))
 
-    async def main():
+    async def main() -> None:
         async with Rig() as rig:
             for action, name in actions[:begin]:
                 await act(rig, action, name)

@@ -60,7 +60,7 @@ async def deliver(burst: int, size: int) -> None:
     await cacher.start()
     pods = cacher.resource(PREFIX, lambda obj: {})
     loop = asyncio.get_running_loop()
-    http1 = Http1(watching(pods), loop=loop)
+    http1: Any = Http1(watching(pods), loop=loop)
     server = await loop.create_server(http1, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness import CONFIG_MAPS, PODS
+from harness import CONFIG_MAPS, PODS, Rig
 
 from pilothouse.api import codec, meta_kinds
 from pilothouse.api.protobuf import reader as protobuf
@@ -41,7 +41,7 @@ async def ask(rig: Any, method: str, path: str, body: bytes | None = None, accep
     return answer if answer.stream else (answer.status, read(answer.body))
 
 
-async def test_verbs(rig):
+async def test_verbs(rig: Rig) -> None:
     body = write({"metadata": {"name": "a"}, "data": {"x": "y"}}, "v1", "ConfigMap")
     status, made = await ask(rig, "POST", CONFIG_MAPS, body)
     assert (status, made["kind"], made["data"]) == (201, "ConfigMap", {"x": "y"})
@@ -58,7 +58,7 @@ async def test_verbs(rig):
     assert (status, gone["kind"], len(gone["items"])) == (200, "ConfigMapList", 1)
 
 
-async def test_errors_and_metadata(rig):
+async def test_errors_and_metadata(rig: Rig) -> None:
     status, missing = await ask(rig, "GET", f"{CONFIG_MAPS}/x")
     assert (status, missing["kind"], missing["details"]["name"]) == (404, "Status", "x")
     status, broken = await ask(rig, "POST", CONFIG_MAPS, b"k8s\x00\x0a\xff")
@@ -70,7 +70,7 @@ async def test_errors_and_metadata(rig):
     assert listed["items"][0]["metadata"]["name"] == "a"
 
 
-async def test_subresources(rig):
+async def test_subresources(rig: Rig) -> None:
     await rig.ok(
         "POST", PODS, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     )
@@ -91,7 +91,7 @@ async def test_subresources(rig):
 
 
 @pytest.mark.parametrize("accept", [f"{PROTOBUF};stream=watch", PARTIAL])
-async def test_watches(rig, accept):
+async def test_watches(rig: Rig, accept: Any) -> None:
     await rig.config_map("a")
     query = "watch=1&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan"
     answer = await ask(rig, "GET", f"{CONFIG_MAPS}?{query}", accept=accept)
@@ -105,14 +105,14 @@ async def test_watches(rig, accept):
     assert kinds == {"PartialObjectMetadata" if accept == PARTIAL else "ConfigMap"}
 
 
-async def test_what_is_wrong_with_a_watch_is_told_in_it(rig):
+async def test_what_is_wrong_with_a_watch_is_told_in_it(rig: Rig) -> None:
     query = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=99999"
     answer = await ask(rig, "GET", f"{CONFIG_MAPS}?{query}")
     [(kind, status)] = events(answer.stream.data)
     assert (kind, status["kind"], status["reason"]) == ("ERROR", "Status", "Timeout")
 
 
-async def test_discovery(rig):
+async def test_discovery(rig: Rig) -> None:
     _, groups = await ask(rig, "GET", "/apis")
     assert groups["kind"] == "APIGroupList"
     _, plain = await ask(rig, "GET", "/api/v1")

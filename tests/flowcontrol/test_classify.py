@@ -1,5 +1,7 @@
 """Matching requests against flow schemas."""
 
+from typing import Any
+
 import pytest
 
 from pilothouse.api.identity import RequestInfo, User
@@ -12,29 +14,29 @@ GROUP = "flowcontrol.apiserver.k8s.io"
 class Live:
     """Objects whose every change is told."""
 
-    def __init__(self):
-        self.callbacks = {}
-        self.objects = {}
+    def __init__(self) -> None:
+        self.callbacks: dict[Any, Any] = {}
+        self.objects: dict[Any, Any] = {}
 
-    def subscribe(self, resource, callback):
+    def subscribe(self, resource: Any, callback: Any) -> None:
         self.callbacks[resource] = callback
 
-    def put(self, plural, obj):
+    def put(self, plural: str, obj: Any) -> None:
         key = (plural, obj["metadata"]["name"])
         self.callbacks[f"{plural}.{GROUP}"]("k", obj, self.objects.get(key))
         self.objects[key] = obj
 
-    def delete(self, plural, name):
+    def delete(self, plural: str, name: str) -> None:
         self.callbacks[f"{plural}.{GROUP}"]("k", None, self.objects.pop((plural, name)))
 
 
 @pytest.fixture
-def live():
+def live() -> Any:
     return Live()
 
 
 @pytest.fixture
-def classifier(live):
+def classifier(live: Any) -> Any:
     classifier = Classifier(live)
     settings = bootstrap.Settings(
         advertise_address="192.0.2.2",
@@ -51,15 +53,15 @@ def classifier(live):
     return classifier
 
 
-def user(name, *groups):
+def user(name: str, *groups: Any) -> User:
     return User(name, groups=(*groups, "system:authenticated"))
 
 
-def path(url, verb="get"):
+def path(url: str, verb: str = "get") -> RequestInfo:
     return RequestInfo(url, verb)
 
 
-def resource(verb="get", name="pods", namespace="", group=""):
+def resource(verb: str = "get", name: str = "pods", namespace: str = "", group: str = "") -> RequestInfo:
     name, _, sub = name.partition("/")
     return RequestInfo("/", verb, True, "api", group, "v1", namespace, name, sub)
 
@@ -95,14 +97,18 @@ ACCOUNT = user(
         (User("x"), path("/x"), "catch-all", "catch-all"),
     ],
 )
-def test_the_built_in_schemas_know_everybody(classifier, who, info, schema, level):
+def test_the_built_in_schemas_know_everybody(
+    classifier: Any, who: Any, info: Any, schema: str, level: str
+) -> None:
     for _ in range(2):
         assert classifier.classify(who, info) == (f"f:{schema}", f"p:{level}")
     flow = classifier.flow(who, info)
     assert (flow.schema, flow.level) == (schema, level)
 
 
-def schema(name, precedence, method="ByNamespace", level="system", **rule):
+def schema(
+    name: str, precedence: Any, method: str = "ByNamespace", level: str = "system", **rule: Any
+) -> dict[str, Any]:
     rules = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["pods"], "namespaces": ["a"], **rule}]
     subjects = [{"kind": "User", "user": {"name": "jane"}}]
     spec = {
@@ -114,7 +120,7 @@ def schema(name, precedence, method="ByNamespace", level="system", **rule):
     return {"metadata": {"name": name, "uid": name}, "spec": spec}
 
 
-def test_a_new_schema_counts_at_once_and_by_precedence(live, classifier):
+def test_a_new_schema_counts_at_once_and_by_precedence(live: Any, classifier: Any) -> None:
     jane = user("jane")
     assert classifier.flow(jane, resource(namespace="a")).schema == "global-default"
     live.put("flowschemas", schema("b", 50))
@@ -128,12 +134,12 @@ def test_a_new_schema_counts_at_once_and_by_precedence(live, classifier):
     assert classifier.flow(jane, resource(namespace="a")).schema == "b"
 
 
-def test_cluster_scope_is_asked_for(live, classifier):
+def test_cluster_scope_is_asked_for(live: Any, classifier: Any) -> None:
     live.put("flowschemas", schema("s", 50, clusterScope=True))
     assert classifier.flow(user("jane"), resource()).schema == "s"
 
 
-def test_a_schema_without_its_level_is_not_there(live, classifier):
+def test_a_schema_without_its_level_is_not_there(live: Any, classifier: Any) -> None:
     live.put("flowschemas", schema("s", 50, level="mine"))
     assert classifier.flow(user("jane"), resource(namespace="a")).schema == "global-default"
     live.put("prioritylevelconfigurations", {"metadata": {"name": "mine", "uid": "m"}})
@@ -142,5 +148,5 @@ def test_a_schema_without_its_level_is_not_there(live, classifier):
     assert classifier.flow(user("jane"), resource(namespace="a")).schema == "global-default"
 
 
-def test_an_empty_cluster_has_no_schemas(live):
+def test_an_empty_cluster_has_no_schemas(live: Any) -> None:
     assert Classifier(live).classify(user("jane"), path("/")) is None

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from growth_fillers import numbered, repeated, text
-from growth_requests import MAPS, ONE
+from fuzz.growth_fillers import numbered, repeated, text
+from fuzz.growth_requests import MAPS, ONE
 
 BODY = 3 * 1024 * 1024 - 4096
 """Bytes of a body, just below what is read."""

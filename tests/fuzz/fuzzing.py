@@ -8,12 +8,28 @@ import socket
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from pilothouse.testing.server import APIServer, Subprocess
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 JSON = {"Content-Type": "application/json"}
-WRONG = (None, True, -1, 1.5, 2**70, "", "\x00", "x" * 300, [], [None], {}, {"a": None}, [[]], [{}])
+WRONG: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    1.5,
+    2**70,
+    "",
+    "\x00",
+    "x" * 300,
+    [],
+    [None],
+    {},
+    {"a": None},
+    [[]],
+    [{}],
+)
 """What a member is replaced with."""
 
 
@@ -117,9 +133,9 @@ def bystander(server: APIServer, stop: threading.Event, slowest: list[float]) ->
     other.close()
 
 
-def variants(value: object, wrong: object) -> list[object]:
+def variants(value: object, wrong: object) -> list[Any]:
     """Copies of a value with one member, at any depth, replaced."""
-    out: list[object] = []
+    out: list[Any] = []
     if isinstance(value, dict):
         for key, inner in value.items():
             out.append(value | {key: wrong})

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -78,7 +79,7 @@ Group = Callable[[], Iterable[Case]]
 def one_by_one(cases: Iterable[Case]) -> Iterator[Group]:
     """Each case as a group of its own."""
     for case in cases:
-        yield lambda case=case: (case,)
+        yield partial(iter, (case,))
 
 
 def http(method: str, path: str, body: bytes | None = None, /, user: str = "admin", **headers: str) -> bytes:
@@ -100,7 +101,7 @@ class NotMadeError(Exception):
     """A case has no body of this size in its encoding; it says nothing."""
 
 
-class Wire:
+class Wire(asyncio.Transport):
     """The transport of one connection: keeps what is written and says when an answer is whole."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -108,8 +109,8 @@ class Wire:
         self.closed = False
         self.whole: asyncio.Future[None] = loop.create_future()
 
-    def get_extra_info(self, name: str) -> Any:
-        return ("10.1.2.3", 4567) if name == "peername" else None
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("10.1.2.3", 4567) if name == "peername" else default
 
     def write(self, data: Any) -> None:
         self.data += data
@@ -130,7 +131,7 @@ class Wire:
     def resume_reading(self) -> None:
         pass
 
-    def set_write_buffer_limits(self, **_: int) -> None:
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
     def get_write_buffer_size(self) -> int:
@@ -229,7 +230,8 @@ class Target:
 
     def send(self, request: bytes) -> Wire:
         """Send a request on a connection of its own; the answer."""
-        return self.run(self._send(request))
+        wire: Wire = self.run(self._send(request))
+        return wire
 
     def wait_for(self, path: str) -> None:
         """Wait until a path is served."""
@@ -276,7 +278,7 @@ def limited(wire: Wire) -> Iterator[None]:
 
 def where(frame: FrameType | None) -> str:
     """The innermost places of our own code, outermost last."""
-    places = []
+    places: list[str] = []
     while frame is not None and len(places) < 4:
         if "pilothouse/" in frame.f_code.co_filename:
             file = frame.f_code.co_filename.rpartition("pilothouse/")[2]

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from growth import Case, Group, http
-from growth_fillers import Filler, dumped, example, fillers, numbered
-from growth_kinds import HOLE, Path, around, collection, good, holed, members, shown, tree
-from growth_requests import MAPS, ONE
+from fuzz.growth import Case, Group, http
+from fuzz.growth_fillers import Filler, dumped, example, fillers, numbered
+from fuzz.growth_kinds import HOLE, Path, around, collection, good, holed, members, shown, tree
+from fuzz.growth_requests import MAPS, ONE
 
 from pilothouse.api import schema
 from pilothouse.api.schema import Type

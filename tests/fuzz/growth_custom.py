@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from growth import Case, Group, http
-from growth_fillers import Filler, fillers, numbered, repeated, text
+from fuzz.growth import Case, Group, http
+from fuzz.growth_fillers import Filler, fillers, numbered, repeated, text
 
 from pilothouse.api.schema import Field, Type
 
@@ -176,6 +176,10 @@ def items(name: str) -> Iterator[Group]:
         yield partial(_items, f"custom {name}: {filler}", made, fill)
 
 
+def whatever_size(request: bytes) -> Filler:
+    return lambda size: request
+
+
 def _items(label: str, made: dict[str, Any], fill: Filler) -> Iterator[Case]:
     names = made["spec"]["names"]
     where = f"/apis/fuzz.example.com/v1/namespaces/default/{names['plural']}"
@@ -213,7 +217,7 @@ def _items(label: str, made: dict[str, Any], fill: Filler) -> Iterator[Case]:
     for kind, headers in READS.items():
         yield Case(
             f"{kind} {label}",
-            lambda _, headers=headers: http("GET", where, **headers),
+            whatever_size(http("GET", where, **headers)),
             full,
             lambda _: last,
             ready=where,
@@ -235,6 +239,19 @@ def more_fillers(shape: str) -> Iterator[tuple[str, Filler]]:
     yield "nested long lists", lambda n: b"[" + b",".join([repeated(b"0")(int(n**0.5))] * int(n**0.5)) + b"]"
     yield "fractions", numbered(b"0.\\u00001")
     yield "text instead", text("k")
+
+
+def posted(where: str, before: bytes, fill: Filler, after: bytes) -> Filler:
+    """A POST whose body grows in its middle."""
+    return lambda size: http("POST", where, before + fill(size) + after)
+
+
+def nothing(size: int) -> list[bytes]:
+    return []
+
+
+def removal(size: int) -> list[bytes]:
+    return [http("DELETE", f"{DEFINITIONS}/fgrown.fuzz.example.com")]
 
 
 def definitions() -> Iterator[Case]:
@@ -286,12 +303,8 @@ def definitions() -> Iterator[Case]:
             where = DEFINITIONS + ("?dryRun=All" if method == "dry" else "")
             yield Case(
                 f"define ({method}): {name}",
-                lambda n, before=before, fill=fill, after=after, where=where: http(
-                    "POST", where, before + fill(n) + after
-                ),
-                after=lambda _, method=method: (
-                    [] if method == "dry" else [http("DELETE", f"{DEFINITIONS}/fgrown.fuzz.example.com")]
-                ),
+                posted(where, before, fill, after),
+                after=nothing if method == "dry" else removal,
             )
     for name in ("versions", "names"):
         item = (
@@ -309,7 +322,5 @@ def definitions() -> Iterator[Case]:
         before, after = json.dumps(base).encode().split(b'"\\u0002"')
         yield Case(
             f"define (dry): {name}",
-            lambda n, b=before, a=after, item=item: http(
-                "POST", f"{DEFINITIONS}?dryRun=All", b + numbered(item)(n) + a
-            ),
+            posted(f"{DEFINITIONS}?dryRun=All", before, numbered(item), after),
         )

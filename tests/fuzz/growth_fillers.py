@@ -71,6 +71,11 @@ def number(sign: str = "", after: str = "") -> Filler:
     return lambda size: sign.encode() + b"9" * size + after.encode()
 
 
+def keyed(key: Filler, value: bytes) -> Filler:
+    """An object of one member whose key grows."""
+    return lambda size: b"{" + key(size) + b":" + value + b"}"
+
+
 def repeated(item: bytes, opening: bytes = b"[", closing: bytes = b"]") -> Filler:
     """The same item over and over."""
     return lambda size: opening + b",".join([item] * (size // (len(item) + 1))) + closing
@@ -282,7 +287,7 @@ def _map(type: Type) -> Iterator[tuple[str, Filler]]:
     yield "long key", lambda size: b'{"' + b"k" * size + b'":' + value.replace(b"\\u0000", b"0") + b"}"
     for name in ("letters", "slashes", "dots", "labels", "dashes", "upper", "accents"):
         key_text = text(TEXTS[name])
-        yield f"long key of {name}", lambda size, key=key_text: b"{" + key(size) + b":" + value + b"}"
+        yield f"long key of {name}", keyed(key_text, value)
     if _items(type).kind == "string":
         yield "invalid values", numbered(b'"k\\u0000":"-K \\u0000"', b"{", b"}")
         yield "long values", numbered(b'"k\\u0000":"' + b"v" * 300 + b'"', b"{", b"}")

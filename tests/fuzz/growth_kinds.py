@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from good_objects import GOOD
-from growth import Case, Group, NotMadeError, http
-from growth_fillers import NUMBERED, Filler, dumped, example, fillers
+from fuzz.good_objects import GOOD
+from fuzz.growth import Case, Group, NotMadeError, http
+from fuzz.growth_fillers import NUMBERED, Filler, dumped, example, fillers
 
 from pilothouse.api.protobuf.writer import write
 from pilothouse.api.schema import Type
@@ -84,9 +84,9 @@ def holed(type: Type, value: Any, path: Path) -> Any:
     step, rest = path[0], path[1:]
     if type.kind == "list":
         assert type.items is not None
-        there = list(value) if isinstance(value, list) else []
-        first = there[0] if there else _zeroed(example(type.items))
-        return [holed(type.items, first, rest), *there[1:]]
+        items = list(value) if isinstance(value, list) else []
+        first = items[0] if items else _zeroed(example(type.items))
+        return [holed(type.items, first, rest), *items[1:]]
     if type.kind == "map":
         assert type.items is not None
         return {**(value or {}), step: holed(type.items, (value or {}).get(step), rest)}

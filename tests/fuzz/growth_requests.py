@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from growth import Case, http
+from fuzz.growth import Case, http
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 ONE = f"{MAPS}/kube-root-ca.crt"
@@ -167,6 +167,23 @@ def repeated(unit: str, size: int) -> str:
     return unit * (size // len(unit))
 
 
+def growing(unit: str, before: str = "", after: str = "") -> Callable[[int], str]:
+    """A text with a unit over and over."""
+    return lambda size: before + repeated(unit, size) + after
+
+
+def different(name: str) -> Callable[[int], str]:
+    """Lines of one header, each with another value."""
+    return lambda size: "".join(f"{name}: k{i}\r\n" for i in range(size // (len(name) + 9)))
+
+
+def long_path(
+    method: str, path: Callable[[int], str], body: bytes | None, user: str
+) -> Callable[[int], bytes]:
+    """A request whose path grows."""
+    return lambda size: http(method, path(size), body, user=user)
+
+
 def ways() -> dict[str, tuple[str, str, bytes | None]]:
     """The requests that a parameter is added to."""
     body = b'{"metadata":{"name":"a"}}'
@@ -209,11 +226,11 @@ def queries(user: str = "admin") -> Iterator[Case]:
             for value, unit in VALUES.items():
                 yield _case(
                     f"{user or 'nobody'} {way} ?{parameter}: {value}",
-                    make(lambda n, p=parameter, u=unit: f"{p}={repeated(u, n)}"),
+                    make(growing(unit, f"{parameter}=")),
                 )
             yield _case(
                 f"{user or 'nobody'} {way} ?{parameter}: again and again",
-                make(lambda n, p=parameter: "&".join([f"{p}=a"] * (n // (len(p) + 3)))),
+                make(growing(f"{parameter}=a&")),
             )
         yield _case(
             f"{user or 'nobody'} {way} ?: many names",
@@ -257,17 +274,15 @@ def headers(user: str = "admin") -> Iterator[Case]:
             prefix = "Bearer " if name == "authorization" else ""
             yield _case(
                 f"{who} header {name}: {value}",
-                raw(
-                    lambda n, name=name, unit=unit, prefix=prefix: f"{name}: {prefix}{repeated(unit, n)}\r\n"
-                ),
+                raw(growing(unit, f"{name}: {prefix}", "\r\n")),
             )
         yield _case(
             f"{who} header {name}: again and again",
-            raw(lambda n, name=name: f"{name}: a\r\n" * (n // (len(name) + 5))),
+            raw(growing(f"{name}: a\r\n")),
         )
         yield _case(
             f"{who} header {name}: again with others",
-            raw(lambda n, name=name: "".join(f"{name}: k{i}\r\n" for i in range(n // (len(name) + 9)))),
+            raw(different(name)),
         )
     yield _case(
         f"{who} header authorization: Basic", raw(lambda n: f"authorization: Basic {'QUJD' * (n // 4)}\r\n")
@@ -310,8 +325,6 @@ def paths(user: str = "admin") -> Iterator[Case]:
             body = b"{}" if method in ("POST", "PUT", "PATCH") else None
             yield _case(
                 f"{user or 'nobody'} {method} path: {name}",
-                lambda n, method=method, unit=unit, before=before, body=body: http(
-                    method, before + repeated(unit, n), body, user=user
-                ),
+                long_path(method, growing(unit, before), body, user),
             )
     yield _case(f"{user or 'nobody'} long method", lambda n: http("A" * n, MAPS, user=user))

@@ -13,12 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-import growth_changes
-import growth_custom
-import growth_kinds
-import growth_requests
-from growth import Case, CutError, Group, Meter, Verdict, one_by_one
-from growth_fillers import TEXTS
+from fuzz import growth_changes, growth_custom, growth_kinds, growth_requests
+from fuzz.growth import Case, CutError, Group, Meter, Verdict, one_by_one
+from fuzz.growth_fillers import TEXTS
 
 Source = Callable[[], Iterator[Group]]
 

@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
-from attacks import Attack
-from watching import Bystander, context
+from fuzz.attacks import Attack
+from fuzz.watching import Bystander, context
 
 from pilothouse.testing.server import Subprocess
 

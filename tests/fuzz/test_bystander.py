@@ -5,8 +5,8 @@ import pathlib
 from collections.abc import Iterator
 
 import pytest
-from attacks import BODIES, FLOODS, HEADS, Attack
-from siege import Damage, Siege
+from fuzz.attacks import BODIES, FLOODS, HEADS, Attack
+from fuzz.siege import Damage, Siege
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

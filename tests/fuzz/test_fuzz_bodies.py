@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from fuzzing import JSON, MAPS, WRONG, Target, refused, variants
-from good_objects import GOOD
+from fuzz.fuzzing import JSON, MAPS, WRONG, Target, refused, variants
+from fuzz.good_objects import GOOD
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from fuzzing import JSON, MAPS, WRONG, Target, refused, variants
-from good_objects import GOOD
+from fuzz.fuzzing import JSON, MAPS, WRONG, Target, refused, variants
+from fuzz.good_objects import GOOD
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -126,7 +127,7 @@ def pointers() -> st.SearchStrategy[str]:
 
 def operations() -> st.SearchStrategy[dict[str, object]]:
     names = st.sampled_from(["add", "remove", "replace", "move", "copy", "test"])
-    values = st.none() | st.text(max_size=3) | st.integers() | st.just({}) | st.just([])
+    values: Any = st.none() | st.text(max_size=3) | st.integers() | st.just({}) | st.just([])
     return st.fixed_dictionaries(
         {"op": names, "path": pointers()}, optional={"from": pointers(), "value": values}
     )
@@ -187,7 +188,7 @@ def test_patches_with_one_thing_wrong(
     target: Target, stored: dict[str, dict[str, object]], at: int, kind: str
 ) -> None:
     path, obj = list(stored.items())[at]
-    body: dict[str, object] = {
+    body: dict[str, Any] = {
         k: v for k, v in obj.items() if k in ("spec", "data", "rules", "subjects", "ports")
     }
     if kind == "apply":
@@ -195,7 +196,7 @@ def test_patches_with_one_thing_wrong(
         body["metadata"] = {"name": obj["metadata"]["name"]}  # type: ignore[index]
     for wrong in WRONG[at % 3 :: 3]:
         for changed in variants(body, wrong):
-            patch: object = changed
+            patch: Any = changed
             if kind == "json":
                 patch = [{"op": "add", "path": f"/{key}", "value": value} for key, value in changed.items()]
             query = "dryRun=All&fieldManager=m&force=true" if kind == "apply" else "dryRun=All"

@@ -3,11 +3,14 @@
 import logging
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from growth import Case, Meter, http
-from growth_runs import run, sample, sources
+from fuzz.growth import Case, Meter, http
+from fuzz.growth_runs import run, sample, sources
+
+from pilothouse.server.request import Request
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -48,15 +51,15 @@ def test_the_meter_finds_what_grows_faster() -> None:
         meter.close()
 
 
-def judged(meter: Meter, work: "object") -> str:
+def judged(meter: Meter, work: Callable[[int], object]) -> str:
     """What the meter says of a request whose answer takes this work."""
     target = meter.ready()
     handle = target.server.pipeline.handle
 
-    def slow(request: object) -> object:
-        if "x-size" in request.headers:  # type: ignore[attr-defined]
-            work(int(request.headers["x-size"]))  # type: ignore[operator, attr-defined]
-        return handle(request)  # type: ignore[arg-type]
+    def slow(request: Request) -> Any:
+        if "x-size" in request.headers:
+            work(int(request.headers["x-size"]))
+        return handle(request)
 
     target.http1 = target.protocols(slow)
     verdict = meter.judge(Case("work", lambda size: http("GET", "/version", x_size=str(size))))

@@ -1,6 +1,8 @@
 """The outbound client with a TLS server, and without one."""
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -9,7 +11,7 @@ from backend import Backend
 from pilothouse.outbound.http import ClientError, Outbound, Trust
 
 
-async def respond(request):
+async def respond(request: Any) -> Any:
     if request.path == "/slow":
         await asyncio.Event().wait()
     if request.path == "/cut":
@@ -21,10 +23,10 @@ async def respond(request):
     return web.Response(text=request.headers.get("X-A", "") + request.raw_path, headers={"X-B": "c"})
 
 
-def run(runner, folder, test):
+def run(runner: asyncio.Runner, folder: Any, test: Any) -> None:
     """Run `test(outbound, base URL, backend)`."""
 
-    async def whole():
+    async def whole() -> None:
         outbound = Outbound()
         try:
             async with Backend(folder, respond, ("name.svc",)) as backend:
@@ -35,8 +37,8 @@ def run(runner, folder, test):
     runner.run(whole())
 
 
-def test_answers_are_read(runner, tmp_path):
-    async def test(outbound, base, backend):
+def test_answers_are_read(runner: asyncio.Runner, tmp_path: Path) -> None:
+    async def test(outbound: Any, base: Any, backend: Any) -> None:
         trust = Trust(backend.ca, server_name="name.svc")
         answer = await outbound.open("GET", f"{base}/x%2Fy?z=%20", headers=[("X-A", "1")], trust=trust)
         assert (answer.status, answer.header("x-b"), answer.header("x-c")) == (200, "c", "")
@@ -46,8 +48,8 @@ def test_answers_are_read(runner, tmp_path):
     run(runner, tmp_path, test)
 
 
-def test_answers_that_are_too_long_or_broken(runner, tmp_path):
-    async def test(outbound, base, backend):
+def test_answers_that_are_too_long_or_broken(runner: asyncio.Runner, tmp_path: Path) -> None:
+    async def test(outbound: Any, base: Any, backend: Any) -> None:
         with pytest.raises(ClientError, match="longer than 2 bytes"):
             await (await outbound.open("GET", f"{base}/abc")).read(2)
         with pytest.raises(ClientError, match="unexpected EOF"):
@@ -56,8 +58,8 @@ def test_answers_that_are_too_long_or_broken(runner, tmp_path):
     run(runner, tmp_path, test)
 
 
-def test_servers_that_cannot_be_trusted_or_reached(runner, tmp_path):
-    async def test(outbound, base, backend):
+def test_servers_that_cannot_be_trusted_or_reached(runner: asyncio.Runner, tmp_path: Path) -> None:
+    async def test(outbound: Any, base: Any, backend: Any) -> None:
         with pytest.raises(ClientError, match="tls: failed to verify certificate: x509: Hostname mismatch"):
             await outbound.open("GET", base, trust=Trust(backend.ca, server_name="other.svc"))
         with pytest.raises(ClientError, match="tls: failed to verify certificate"):

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
-from fake_transport import Peer
-from http_client import Connection
+from e2e.http_client import Connection
+from server.fake_transport import Peer
 
 import pilothouse
 from pilothouse import options

@@ -94,9 +94,9 @@ def kept(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and is_store(node.value):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             yield from (ast.unparse(target) for target in targets)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Global):
-            yield from node.names
+    for inner in ast.walk(tree):
+        if isinstance(inner, ast.Global):
+            yield from inner.names
 
 
 def name_of(node: ast.expr) -> str:

@@ -1,11 +1,13 @@
 """Readers over the watch cache."""
 
-from harness import CONFIG_MAPS, PODS, config_map, pod
+from typing import Any
+
+from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 
 from pilothouse.registry.cached import CachedReaders
 
 
-async def test_objects_are_those_of_the_cache(rig):
+async def test_objects_are_those_of_the_cache(rig: Rig) -> None:
     made = await rig.config_map("a", data={"k": "v"})
     found = rig.readers.get("configmaps", "default", "a")
     assert found == made
@@ -16,12 +18,12 @@ async def test_objects_are_those_of_the_cache(rig):
     assert rig.readers.get("nothings.example.com", "", "a") is None
 
 
-async def test_lists_are_in_the_order_of_keys(rig):
+async def test_lists_are_in_the_order_of_keys(rig: Rig) -> None:
     for name in "ba":
         await rig.config_map(name)
     await rig.ok("POST", "/api/v1/namespaces/kube-system/configmaps", config_map("c"))
 
-    def names(*args):
+    def names(*args: Any) -> list[Any]:
         return [o["metadata"]["name"] for o in rig.readers.list(*args)]
 
     assert names("configmaps") == ["a", "b", "c"]
@@ -30,7 +32,7 @@ async def test_lists_are_in_the_order_of_keys(rig):
     assert names("nothings.example.com") == []
 
 
-async def test_a_revision_changes_with_the_resource_alone(rig):
+async def test_a_revision_changes_with_the_resource_alone(rig: Rig) -> None:
     await rig.config_map("a")
     before = rig.readers.revision("configmaps")
     await rig.ok("POST", PODS, pod("p"))
@@ -40,11 +42,11 @@ async def test_a_revision_changes_with_the_resource_alone(rig):
     assert rig.readers.revision("nothings.example.com") == 0
 
 
-async def test_subscribers_see_what_is_there_and_what_comes(rig):
+async def test_subscribers_see_what_is_there_and_what_comes(rig: Rig) -> None:
     await rig.config_map("a")
     seen = []
 
-    def note(key, new, old):
+    def note(key: str, new: Any, old: Any) -> None:
         name = key.rpartition("/")[2]
         seen.append((name, *(o and (o.get("data") or {}).get("k", "") for o in (new, old))))
 
@@ -55,7 +57,7 @@ async def test_subscribers_see_what_is_there_and_what_comes(rig):
     assert seen == [("a", "", None), ("a", "v", ""), ("a", None, "v")]
 
 
-async def test_a_resource_that_is_served_later_is_found(rig):
+async def test_a_resource_that_is_served_later_is_found(rig: Rig) -> None:
     resource = rig.catalog.remove("", "v1", "configmaps")
     assert rig.readers.get("configmaps", "default", "a") is None
     rig.catalog.add(resource)
@@ -63,7 +65,7 @@ async def test_a_resource_that_is_served_later_is_found(rig):
     assert rig.readers.get("configmaps", "default", "a") == made
 
 
-async def test_another_version_is_read_in_the_stored_one(rig):
+async def test_another_version_is_read_in_the_stored_one(rig: Rig) -> None:
     spec = {"scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}, "maxReplicas": 3}
     path = "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers"
     await rig.ok("POST", path, {"metadata": {"name": "h"}, "spec": spec})

@@ -37,7 +37,7 @@ def test_events_of_both_groups_are_one() -> None:
 
 def test_storage_keys_leave_the_group_out() -> None:
     catalog = default_catalog()
-    assert catalog.get("networking.k8s.io", "v1", "ingresses").key("a", "b") == "/registry/ingress/a/b"  # type: ignore[union-attr]
+    assert catalog.get("networking.k8s.io", "v1", "ingresses").key("a", "b") == "/registry/ingress/a/b"
     crds = catalog.get("apiextensions.k8s.io", "v1", "customresourcedefinitions")
     assert (
         crds is not None and crds.key("", "x") == "/registry/apiextensions.k8s.io/customresourcedefinitions/x"

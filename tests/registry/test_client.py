@@ -1,9 +1,10 @@
 """The client with which controllers read and write."""
 
 import asyncio
+from typing import Any
 
 import pytest
-from harness import CONFIG_MAPS, config_map
+from harness import CONFIG_MAPS, Rig, config_map
 
 from pilothouse import errors
 from pilothouse.admission.chain import Plugin
@@ -11,21 +12,21 @@ from pilothouse.registry.client import Client
 
 
 @pytest.fixture
-def client(rig):
+def client(rig: Rig) -> Any:
     return rig.client("robot")
 
 
 @pytest.fixture
-def config_maps(client):
+def config_maps(client: Any) -> Any:
     return client.resource("", "v1", "configmaps")
 
 
-async def test_a_resource_must_be_there(client):
+async def test_a_resource_must_be_there(client: Any) -> None:
     with pytest.raises(KeyError):
         client.resource("example.com", "v1", "nothings")
 
 
-async def test_create(rig, client, config_maps):
+async def test_create(rig: Rig, client: Any, config_maps: Any) -> None:
     obj = config_map("a", namespace="default", data={"k": "v"})
     assert await client.create(config_maps, obj)
     assert not await client.create(config_maps, config_map("a", namespace="default"))
@@ -35,7 +36,7 @@ async def test_create(rig, client, config_maps):
     assert made["data"] == {"k": "v"} and made["metadata"]["uid"]
 
 
-async def test_a_copy_is_private(rig, client, config_maps):
+async def test_a_copy_is_private(rig: Rig, client: Any, config_maps: Any) -> None:
     await rig.config_map("a", data={"k": "v"})
     copy = client.get(config_maps, "default", "a")
     copy["data"]["k"] = "changed"
@@ -43,7 +44,7 @@ async def test_a_copy_is_private(rig, client, config_maps):
     assert client.get(config_maps, "default", "b") is None
 
 
-async def test_change(rig, client, config_maps):
+async def test_change(rig: Rig, client: Any, config_maps: Any) -> None:
     made = await rig.config_map("a", data={"k": "u"})
     uid = made["metadata"]["uid"]
     await client.change(config_maps, "default", "a", lambda obj: obj.update(data={"k": "v"}), uid=uid)
@@ -61,21 +62,21 @@ async def test_change(rig, client, config_maps):
             await client.change(resource, "default", "none", lambda obj: None)
 
 
-async def test_changes_at_once_all_count(rig, client, config_maps):
+async def test_changes_at_once_all_count(rig: Rig, client: Any, config_maps: Any) -> None:
     await rig.config_map("a", data={"n": "0"})
 
-    def add(obj):
+    def add(obj: Any) -> None:
         obj["data"]["n"] = str(int(obj["data"]["n"]) + 1)
 
     await asyncio.gather(*(client.change(config_maps, "default", "a", add) for _ in range(10)))
     assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["data"] == {"n": "10"}
 
 
-async def test_a_status_is_changed_by_its_own_rules(rig, client):
+async def test_a_status_is_changed_by_its_own_rules(rig: Rig, client: Any) -> None:
     namespaces = client.resource("", "v1", "namespaces")
     condition = {"type": "X", "status": "True", "reason": "R", "message": "m", "lastTransitionTime": None}
 
-    def edit(obj):
+    def edit(obj: Any) -> None:
         obj["status"]["conditions"] = [condition]
         obj["spec"] = {}
 
@@ -84,7 +85,7 @@ async def test_a_status_is_changed_by_its_own_rules(rig, client):
     assert live["status"]["conditions"][0]["type"] == "X" and live["spec"] == {"finalizers": ["kubernetes"]}
 
 
-async def test_delete(rig, client, config_maps):
+async def test_delete(rig: Rig, client: Any, config_maps: Any) -> None:
     made = await rig.config_map("a")
     assert not await client.delete(config_maps, "default", "a", {"preconditions": {"uid": "other"}})
     options = {"preconditions": {"uid": made["metadata"]["uid"]}, "propagationPolicy": "Foreground"}
@@ -97,23 +98,23 @@ async def test_delete(rig, client, config_maps):
 class Note(Plugin):
     """Notes what it is asked, and adds a label by giving another object."""
 
-    def __init__(self):
-        self.asked = []
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
 
-    def wants(self, a):
+    def wants(self, a: Any) -> bool:
         return a.resource.plural == "configmaps"
 
-    def mutate(self, a):
+    def mutate(self, a: Any) -> dict[str, Any] | None:
         self.asked.append(("mutate", a.operation, a.user.name))
         if a.obj is None:
             return None
         return {**a.obj, "metadata": {**a.obj["metadata"], "labels": {"by": "plugin"}}}
 
-    def validate(self, a):
+    def validate(self, a: Any) -> None:
         self.asked.append(("validate", a.operation, a.user.name))
 
 
-async def test_admission_sees_what_controllers_write(rig, client, config_maps):
+async def test_admission_sees_what_controllers_write(rig: Rig, client: Any, config_maps: Any) -> None:
     plugin = Note()
     rig.chain.mutators.append(plugin)
     rig.chain.validators.append(plugin)
@@ -130,9 +131,9 @@ async def test_admission_sees_what_controllers_write(rig, client, config_maps):
     ]
 
 
-async def test_admission_refuses_a_controller_as_any_other(rig, config_maps):
+async def test_admission_refuses_a_controller_as_any_other(rig: Rig, config_maps: Any) -> None:
     class Refuse(Plugin):
-        def validate(self, a):
+        def validate(self, a: Any) -> None:
             raise a.refuse("no")
 
     rig.chain.validators.append(Refuse())
@@ -142,13 +143,13 @@ async def test_admission_refuses_a_controller_as_any_other(rig, config_maps):
     assert await free.create(config_maps, config_map("a", namespace="default")), "passes no chain"
 
 
-async def test_companions(rig):
+async def test_companions(rig: Rig) -> None:
     addresses = "ipaddresses.networking.k8s.io"
     companions = rig.services.companions
     assert companions.served(addresses) and not companions.served("nothings.example.com")
     spec = {"parentRef": {"resource": "services", "namespace": "default", "name": "s"}}
     labels = {"ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "x"}
-    obj = {"metadata": {"name": "10.0.0.9", "labels": labels}, "spec": spec}
+    obj: dict[str, Any] = {"metadata": {"name": "10.0.0.9", "labels": labels}, "spec": spec}
     assert await companions.create(addresses, {**obj, "metadata": dict(obj["metadata"])})
     assert not await companions.create(addresses, {**obj, "metadata": dict(obj["metadata"])})
     assert await companions.delete(addresses, "", "10.0.0.9")
@@ -160,19 +161,19 @@ async def test_companions(rig):
 class See(Plugin):
     """Notes the versions of what it sees, and the options."""
 
-    def __init__(self, plural):
+    def __init__(self, plural: str) -> None:
         self.plural = plural
         self.seen = []
 
-    def wants(self, a):
+    def wants(self, a: Any) -> bool:
         return a.resource.plural == self.plural
 
-    def mutate(self, a):
+    def mutate(self, a: Any) -> None:
         objects = (a.obj, a.old)
         self.seen.append((a.operation, *(obj and obj["apiVersion"] for obj in objects), a.options))
 
 
-async def test_admission_sees_the_version_that_a_controller_writes(rig, client):
+async def test_admission_sees_the_version_that_a_controller_writes(rig: Rig, client: Any) -> None:
     path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers"
     spec = {"scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}, "maxReplicas": 2}
     await rig.ok("POST", path, {"metadata": {"name": "a"}, "spec": spec})
@@ -180,7 +181,7 @@ async def test_admission_sees_the_version_that_a_controller_writes(rig, client):
     rig.chain.mutators.append(plugin)
     scalers = client.resource("autoscaling", "v1", "horizontalpodautoscalers")
 
-    def edit(obj):
+    def edit(obj: Any) -> None:
         obj["spec"]["targetCPUUtilizationPercentage"] = 50
 
     await client.change(scalers, "default", "a", edit)
@@ -193,7 +194,7 @@ async def test_admission_sees_the_version_that_a_controller_writes(rig, client):
     assert [seen[:3] for seen in plugin.seen] == [("UPDATE", "autoscaling/v1", "autoscaling/v1")] * 2
 
 
-async def test_admission_sees_how_a_controller_deletes(rig, client, config_maps):
+async def test_admission_sees_how_a_controller_deletes(rig: Rig, client: Any, config_maps: Any) -> None:
     plugin = See("configmaps")
     rig.chain.mutators.append(plugin)
     await rig.config_map("a")
@@ -203,7 +204,7 @@ async def test_admission_sees_how_a_controller_deletes(rig, client, config_maps)
     assert (operation, obj, seen) == ("DELETE", None, options)
 
 
-async def test_an_apply_does_not_create(rig, client):
+async def test_an_apply_does_not_create(rig: Rig, client: Any) -> None:
     endpoints = client.resource("", "v1", "endpoints")
     with pytest.raises(errors.NotFound):
         await client.apply(endpoints, "none", {"metadata": {"name": "none"}}, namespace="default")

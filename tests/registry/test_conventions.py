@@ -27,7 +27,7 @@ def info(path: str) -> RequestInfo:
         ("/api/v1/namespaces/n/pods//status", True, False, True),
     ],
 )
-def test_paths_below_a_resource(path, namespaced, routed, custom):
+def test_paths_below_a_resource(path: str, namespaced: bool, routed: bool, custom: bool) -> None:
     assert BUILT_IN.path_exists(info(path), namespaced) is routed
     assert CUSTOM.path_exists(info(path), namespaced) is custom
 
@@ -41,16 +41,16 @@ def test_paths_below_a_resource(path, namespaced, routed, custom):
         ("events.k8s.io", "Event", "*core.EventList"),
     ],
 )
-def test_messages_name_the_internal_type(group, kind, name):
+def test_messages_name_the_internal_type(group: str, kind: str, name: str) -> None:
     assert BUILT_IN.go_type(group, kind, "List") == name
     assert CUSTOM.go_type(group, kind, "") == "*unstructured.Unstructured"
 
 
-def test_all_that_is_compiled_in_has_the_same_conventions():
+def test_all_that_is_compiled_in_has_the_same_conventions() -> None:
     assert {resource.conventions for resource in built_in()} == {BUILT_IN}
 
 
-def test_nobody_outside_the_registry_asks_which_sort_a_resource_is():
+def test_nobody_outside_the_registry_asks_which_sort_a_resource_is() -> None:
     asks = re.compile(
         r"registry\.conventions import .*\b(BUILT_IN|CUSTOM)\b|import .*\bCustomResource\b|conventions (is|[!=]=) "
     )

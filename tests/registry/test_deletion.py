@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from harness import ADMIN, CONFIG_MAPS, PODS, Rig, pod
@@ -19,16 +20,19 @@ POD, CONFIG_MAP, REPLICA_SETS = ("", "v1", "pods"), ("", "v1", "configmaps"), ("
 F = "example.com/f"
 
 
-def later(seconds, start=NOW):
+def later(seconds: Any, start: Any = NOW) -> Any:
     moment = datetime.fromisoformat(start) + timedelta(seconds=seconds)
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def delete(rig, name="a", resource=POD, now=NOW, dry_run=False, **options):
+async def delete(
+    rig: Rig, name: str = "a", resource: Any = POD, now: Any = NOW, dry_run: bool = False, **options: Any
+) -> Any:
+    record = rig.catalog.get(*resource)
     ctx = WriteContext(
         user=ADMIN,
         verb="delete",
-        resource=rig.catalog.get(*resource),
+        resource=record,
         namespace="default",
         name=name,
         now=now,
@@ -36,21 +40,21 @@ async def delete(rig, name="a", resource=POD, now=NOW, dry_run=False, **options)
         readers=rig.readers,
         services=rig.services,
     )
-    return await deletion.delete(Write(rig.store, ctx.resource, ctx), options)
+    return await deletion.delete(Write(rig.store, record, ctx), options)
 
 
-async def live(rig, name="a", path=PODS):
+async def live(rig: Rig, name: str = "a", path: str = PODS) -> Any:
     """The metadata of an object, None when it is gone."""
     answer = await rig.call("GET", f"{path}/{name}")
     return answer.body["metadata"] if answer.status == 200 else None
 
 
-async def bound(rig, name="a", **members):
+async def bound(rig: Rig, name: str = "a", **members: Any) -> Any:
     """A pod on a node: it ends gracefully."""
     return await rig.ok("POST", PODS, pod(name, spec={"nodeName": "n"}, **members))
 
 
-async def test_a_pod_gets_its_grace(rig):
+async def test_a_pod_gets_its_grace(rig: Rig) -> None:
     await bound(rig)
     done = await delete(rig)
     assert not done.gone
@@ -58,13 +62,13 @@ async def test_a_pod_gets_its_grace(rig):
     assert (metadata["deletionTimestamp"], metadata["deletionGracePeriodSeconds"]) == (later(30), 30)
 
 
-async def test_a_pod_without_a_node_goes_at_once(rig):
+async def test_a_pod_without_a_node_goes_at_once(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a"))
     assert (await delete(rig)).gone and await live(rig) is None
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
-async def test_a_pod_that_has_ended_goes_at_once(rig, phase):
+async def test_a_pod_that_has_ended_goes_at_once(rig: Rig, phase: str) -> None:
     made = await bound(rig)
     made["status"]["phase"] = phase
     await rig.ok("PUT", PODS + "/a/status", made)
@@ -72,20 +76,20 @@ async def test_a_pod_that_has_ended_goes_at_once(rig, phase):
 
 
 @pytest.mark.parametrize(("asked", "seconds"), [(5, 5), (0, None), (-1, 1)])
-async def test_the_grace_that_is_asked_for(rig, asked, seconds):
+async def test_the_grace_that_is_asked_for(rig: Rig, asked: int, seconds: int | None) -> None:
     await bound(rig)
     await delete(rig, gracePeriodSeconds=asked)
     metadata = await live(rig)
     assert (metadata and metadata["deletionGracePeriodSeconds"]) == seconds
 
 
-async def test_a_pod_s_own_grace(rig):
+async def test_a_pod_s_own_grace(rig: Rig) -> None:
     await rig.ok("POST", PODS, pod("a", spec={"nodeName": "n", "terminationGracePeriodSeconds": 7}))
     await delete(rig)
     assert (await live(rig))["deletionGracePeriodSeconds"] == 7
 
 
-async def test_a_second_delete_changes_nothing(rig):
+async def test_a_second_delete_changes_nothing(rig: Rig) -> None:
     await bound(rig)
     await delete(rig)
     before = rig.storage.revision
@@ -94,7 +98,7 @@ async def test_a_second_delete_changes_nothing(rig):
     assert rig.storage.revision == before
 
 
-async def test_grace_may_be_shortened(rig):
+async def test_grace_may_be_shortened(rig: Rig) -> None:
     await bound(rig)
     await delete(rig)
     await delete(rig, now=later(5), gracePeriodSeconds=10)
@@ -109,7 +113,7 @@ async def test_grace_may_be_shortened(rig):
     assert await live(rig) is None
 
 
-async def test_finalizers_outlast_grace(rig):
+async def test_finalizers_outlast_grace(rig: Rig) -> None:
     await bound(rig, finalizers=[F])
     await delete(rig)
     await delete(rig, gracePeriodSeconds=0)
@@ -127,7 +131,7 @@ async def test_finalizers_outlast_grace(rig):
     assert await live(rig) is None
 
 
-async def test_a_finalizer_taken_off_while_grace_runs_does_not_end_it(rig):
+async def test_a_finalizer_taken_off_while_grace_runs_does_not_end_it(rig: Rig) -> None:
     await bound(rig, finalizers=[F])
     await delete(rig)
     headers = {"Content-Type": "application/merge-patch+json"}
@@ -137,7 +141,7 @@ async def test_a_finalizer_taken_off_while_grace_runs_does_not_end_it(rig):
     assert await live(rig) is None
 
 
-async def test_a_generation_counts_the_mark(rig):
+async def test_a_generation_counts_the_mark(rig: Rig) -> None:
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
     path = "/apis/apps/v1/namespaces/default/replicasets"
@@ -169,7 +173,9 @@ async def test_a_generation_counts_the_mark(rig):
         (["foregroundDeletion"], {"orphanDependents": True}, ["orphan"]),
     ],
 )
-async def test_propagation(rig, have, options, left):
+async def test_propagation(
+    rig: Rig, have: list[Any], options: dict[str, Any], left: list[Any] | None
+) -> None:
     await rig.config_map("a", finalizers=have)
     done = await delete(rig, resource=CONFIG_MAP, **options)
     metadata = await live(rig, path=CONFIG_MAPS)
@@ -177,7 +183,7 @@ async def test_propagation(rig, have, options, left):
     assert done.gone == (left is None)
 
 
-async def test_the_policy_may_change_while_it_waits(rig):
+async def test_the_policy_may_change_while_it_waits(rig: Rig) -> None:
     await rig.config_map("a", finalizers=[F])
     for policy, left in (
         ("Foreground", [F, "foregroundDeletion"]),
@@ -189,7 +195,7 @@ async def test_the_policy_may_change_while_it_waits(rig):
         assert metadata["finalizers"] == left and metadata["deletionTimestamp"] == NOW
 
 
-async def test_a_dry_run_leaves_everything(rig):
+async def test_a_dry_run_leaves_everything(rig: Rig) -> None:
     await bound(rig)
     await rig.config_map("a")
     before = rig.storage.revision
@@ -199,7 +205,7 @@ async def test_a_dry_run_leaves_everything(rig):
     assert rig.storage.revision == before
 
 
-async def test_a_namespace_waits_for_its_finalizers(rig):
+async def test_a_namespace_waits_for_its_finalizers(rig: Rig) -> None:
     await rig.namespace("n")
     done = await delete(rig, "n", resource=("", "v1", "namespaces"))
     assert not done.gone
@@ -210,7 +216,7 @@ async def test_a_namespace_waits_for_its_finalizers(rig):
     assert (await rig.call("GET", "/api/v1/namespaces/n")).status == 404
 
 
-def deletes(rig, *names, admission=None):
+def deletes(rig: Rig, *names: Any, admission: Any = None) -> list[Any]:
     resource = rig.catalog.get(*CONFIG_MAP)
     contexts = (
         WriteContext(user=ADMIN, verb="delete", resource=resource, namespace="default", name=name, now=NOW)
@@ -219,7 +225,7 @@ def deletes(rig, *names, admission=None):
     return [Write(rig.store, resource, ctx, admission) for ctx in contexts]
 
 
-async def test_what_is_gone_in_a_collection_does_not_matter(rig):
+async def test_what_is_gone_in_a_collection_does_not_matter(rig: Rig) -> None:
     for name in "ab":
         await rig.config_map(name)
     await deletion.delete_collection(deletes(rig, "a", "gone", "b"), {})
@@ -227,12 +233,12 @@ async def test_what_is_gone_in_a_collection_does_not_matter(rig):
 
 
 class Refuse(Plugin):
-    def validate(self, a):
+    def validate(self, a: Any) -> None:
         if a.name == "b":
             raise errors.Forbidden(a.old["metadata"]["name"])
 
 
-async def test_the_first_error_of_a_collection_counts_and_the_others_go(rig):
+async def test_the_first_error_of_a_collection_counts_and_the_others_go(rig: Rig) -> None:
     for name in "abc":
         await rig.config_map(name)
     with pytest.raises(errors.Forbidden, match="b"):
@@ -243,17 +249,20 @@ async def test_the_first_error_of_a_collection_counts_and_the_others_go(rig):
 class Model:
     """What becomes of one pod with a node, by the rules in the documentation of Kubernetes."""
 
-    def __init__(self):
-        self.there, self.finalizers, self.until, self.grace = True, [], None, None
+    def __init__(self) -> None:
+        self.there = True
+        self.finalizers: list[str] = []
+        self.until: Any = None
+        self.grace: int | None = None
 
-    def deleting(self):
+    def deleting(self) -> bool:
         return self.until is not None
 
-    def drop_if_free(self):
+    def drop_if_free(self) -> None:
         if self.deleting() and not self.finalizers and self.grace == 0:
             self.there = False
 
-    def delete(self, asked, now):
+    def delete(self, asked: Any, now: Any) -> None:
         if not self.there:
             return
         if not self.deleting():
@@ -266,7 +275,7 @@ class Model:
             self.until, self.grace = until, asked
         self.drop_if_free()
 
-    def set_finalizers(self, finalizers):
+    def set_finalizers(self, finalizers: Any) -> None:
         if self.there and not (self.deleting() and set(finalizers) - set(self.finalizers)):
             self.finalizers = finalizers
             self.drop_if_free()
@@ -281,8 +290,8 @@ ACTIONS = st.one_of(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(ACTIONS, max_size=8))
-def test_a_pod_s_end_against_a_model(actions):
-    async def main():
+def test_a_pod_s_end_against_a_model(actions: Any) -> None:
+    async def main() -> None:
         async with Rig() as rig:
             await bound(rig)
             model, now = Model(), 0

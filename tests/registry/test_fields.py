@@ -1,5 +1,7 @@
 """Selectable fields."""
 
+from typing import Any
+
 import pytest
 
 from pilothouse.registry.catalog import Catalog, built_in
@@ -7,7 +9,7 @@ from pilothouse.registry.fields import extractor, stored_label
 from pilothouse.registry.resource import Resource
 
 
-def record(**members):
+def record(**members: Any) -> Resource:
     values = {"group": "", "version": "v1", "plural": "xs", "kind": "X", "singular": "x", "verbs": ("get",)}
     return Resource(**{"namespaced": True, **values, **members})
 
@@ -15,12 +17,12 @@ def record(**members):
 @pytest.mark.parametrize(
     ("value", "text"), [("v", "v"), (None, ""), (True, "true"), (False, "false"), (5, "5"), ({}, "{}")]
 )
-def test_values_are_texts(value, text):
+def test_values_are_texts(value: Any, text: str) -> None:
     read = extractor(record(selectable={"spec.f": ("spec", "f")}))
     assert read({"metadata": {"name": "a"}, "spec": {"f": value}})["spec.f"] == text
 
 
-def test_what_is_absent_is_empty():
+def test_what_is_absent_is_empty() -> None:
     read = extractor(record(selectable={"spec.f": ("spec", "f"), "g": lambda obj: "made"}))
     assert read({"metadata": {"name": "a", "namespace": "n"}}) == {
         "metadata.name": "a",
@@ -32,7 +34,7 @@ def test_what_is_absent_is_empty():
     assert extractor(record(namespaced=False))({"metadata": {"name": "a"}}) == {"metadata.name": "a"}
 
 
-def test_labels_that_are_known():
+def test_labels_that_are_known() -> None:
     resource = record(selectable={"spec.f": ("spec", "f")})
     assert stored_label(resource, "metadata.name") == "metadata.name"
     assert stored_label(resource, "metadata.namespace") == "metadata.namespace"
@@ -41,7 +43,7 @@ def test_labels_that_are_known():
     assert stored_label(record(namespaced=False), "metadata.namespace") is None
 
 
-def test_labels_that_are_stored_under_another_name():
+def test_labels_that_are_stored_under_another_name() -> None:
     catalog = Catalog(built_in())
     events = catalog.get("events.k8s.io", "v1", "events")
     assert stored_label(events, "regarding.name") == "involvedObject.name"
@@ -49,7 +51,7 @@ def test_labels_that_are_stored_under_another_name():
     assert stored_label(catalog.get("", "v1", "events"), "involvedObject.name") == "involvedObject.name"
 
 
-def test_fields_that_have_an_index():
+def test_fields_that_have_an_index() -> None:
     catalog = Catalog(built_in())
     assert catalog.get("", "v1", "pods").indexed == ("spec.nodeName",)
     assert catalog.get("", "v1", "configmaps").indexed == ()

@@ -38,7 +38,8 @@ async def servers(
     cachers = [Cacher(storage) for _ in range(count)]
     for cacher in cachers:
         await cacher.start()
-    pools = [NodePorts(storage, c, services or Services(), first, last) for c in cachers]
+    readers: Any = services or Services()
+    pools = [NodePorts(storage, c, readers, first, last) for c in cachers]
     try:
         yield *pools, storage
     finally:
@@ -131,7 +132,10 @@ def test_two_servers_never_have_the_same_port() -> None:
         async with servers(2) as (one, two, storage):
             assert one.allocate(30001) == two.allocate(30001) == 30001
             two.allocate(30002)
-            assert await asyncio.gather(one.claim({30001}), two.claim({30001, 30002})) == [set(), {30001}]
+            assert list(await asyncio.gather(one.claim({30001}), two.claim({30001, 30002}))) == [
+                set(),
+                {30001},
+            ]
             assert await marked(storage) == {30001}
             two.release(30001)
             with pytest.raises(AllocationError):

@@ -1,5 +1,7 @@
 """Resource records."""
 
+from typing import Any
+
 import pytest
 
 from pilothouse import errors
@@ -9,23 +11,23 @@ from pilothouse.registry.resource import Resource
 RESOURCES = built_in()
 
 
-def record(**members):
+def record(**members: Any) -> Resource:
     values = {"group": "", "version": "v1", "plural": "xs", "kind": "X", "singular": "x", "verbs": ("get",)}
     return Resource(**{"namespaced": True, "key_prefix": "/registry/xs/", **values, **members})
 
 
-def test_names():
+def test_names() -> None:
     core, named = record(), record(group="example.com", version="v2")
     assert (core.api_version, core.group_resource, core.list_kind) == ("v1", "xs", "XList")
     assert (named.api_version, named.group_resource) == ("example.com/v2", "xs.example.com")
 
 
-def test_keys():
+def test_keys() -> None:
     assert record().key("n", "a") == "/registry/xs/n/a"
     assert record(namespaced=False).key("", "a") == record(namespaced=False).key("n", "a") == "/registry/xs/a"
 
 
-def test_no_two_kinds_are_stored_in_one_place():
+def test_no_two_kinds_are_stored_in_one_place() -> None:
     stored = [r.key_prefix for r in RESOURCES if r.key_prefix and r.storage is None]
     assert len(set(stored)) == len(stored)
     for one in stored:
@@ -33,7 +35,7 @@ def test_no_two_kinds_are_stored_in_one_place():
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda r: f"{r.group_resource}/{r.version}")
-def test_a_record_is_whole(resource):
+def test_a_record_is_whole(resource: Any) -> None:
     assert resource.plural == resource.plural.lower() and resource.kind[0].isupper()
     assert resource.type_of is not None and resource.type_of() is not None
     if resource.virtual:
@@ -46,13 +48,13 @@ def test_a_record_is_whole(resource):
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda r: f"{r.group_resource}/{r.version}")
-def test_a_subresource_has_rules_or_a_view_or_an_action(resource):
+def test_a_subresource_has_rules_or_a_view_or_an_action(resource: Any) -> None:
     for sub in resource.subresources.values():
         assert [sub.strategy, sub.read, sub.action].count(None) == 2, sub.name
         assert (sub.read is None) == (sub.write is None)
 
 
-def test_a_record_decodes_its_objects():
+def test_a_record_decodes_its_objects() -> None:
     config_maps = next(r for r in RESOURCES if r.group_resource == "configmaps")
     body = b'{"metadata":{"name":"a"},"data":{"k":"v"},"extra":1}'
     obj, warnings = config_maps.decode(body, "application/json", "Warn")
@@ -67,7 +69,7 @@ def test_a_record_decodes_its_objects():
     assert obj["data"] is kept, "what an update keeps is not decoded again"
 
 
-def test_a_body_may_name_further_versions():
+def test_a_body_may_name_further_versions() -> None:
     pods = next(r for r in RESOURCES if r.group_resource == "pods")
     sub = pods.subresources["eviction"]
     record = pods.body_of(sub)
@@ -79,7 +81,7 @@ def test_a_body_may_name_further_versions():
     assert obj["apiVersion"] == "policy/v1"
 
 
-def test_what_is_particular_about_a_few():
+def test_what_is_particular_about_a_few() -> None:
     assert [r.plural for r in RESOURCES if r.names_namespace] == ["namespaces"]
     checked = ["clusterrolebindings", "clusterroles", "rolebindings", "roles"]
     assert sorted(r.plural for r in RESOURCES if r.escalation_checked) == checked

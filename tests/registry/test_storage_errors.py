@@ -1,10 +1,12 @@
 """Storage errors as clients see them."""
 
+from harness import Rig
+
 from pilothouse.registry.storage_errors import storage_error
 from pilothouse.storage import interface
 
 
-async def test_errors_of_the_store(rig):
+async def test_errors_of_the_store(rig: Rig) -> None:
     resource = rig.catalog.get("", "v1", "configmaps")
     kv = interface.KeyValue("/k", b"", 1)
     for err, code in (

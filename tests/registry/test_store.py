@@ -1,6 +1,7 @@
 """Keys and cached objects."""
 
 import pytest
+from harness import Rig
 
 from pilothouse import errors
 from pilothouse.registry import store
@@ -8,7 +9,7 @@ from pilothouse.registry import store
 CONFIG_MAP = ("", "v1", "configmaps")
 
 
-async def test_names_that_can_be_no_key(rig):
+async def test_names_that_can_be_no_key(rig: Rig) -> None:
     resource = rig.catalog.get(*CONFIG_MAP)
     assert store.key_of(resource, "n", "a") == "/registry/configmaps/n/a"
     for namespace, name, why in (

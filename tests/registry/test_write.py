@@ -1,6 +1,7 @@
 """Create and update without the verbs: retries, storage errors, undo."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from harness import ADMIN, CONFIG_MAPS, Rig, config_map
@@ -19,7 +20,7 @@ CONFIG_MAP = ("", "v1", "configmaps")
 NOW = "2026-01-02T03:04:05Z"
 
 
-def context(rig, name="a", **more):
+def context(rig: Rig, name: str = "a", **more: Any) -> WriteContext:
     return WriteContext(
         user=ADMIN,
         verb="create",
@@ -36,35 +37,35 @@ def context(rig, name="a", **more):
 class Judge(Plugin):
     """Asks a coroutine function of (new, old)."""
 
-    def __init__(self, judge):
+    def __init__(self, judge: Any) -> None:
         self.judge = judge
 
-    async def validate(self, a):
+    async def validate(self, a: Any) -> None:
         await self.judge(a.obj, a.old)
 
 
-def write_of(rig, ctx, judge=None):
+def write_of(rig: Rig, ctx: Any, judge: Any = None) -> Write:
     return Write(rig.store, ctx.resource, ctx, Chain([Judge(judge)]) if judge is not None else None)
 
 
-async def create(rig, ctx, obj, judge=None):
+async def create(rig: Rig, ctx: Any, obj: Any, judge: Any = None) -> Any:
     return await write_of(rig, ctx, judge).create(obj)
 
 
-async def put(rig, name="a", **data):
+async def put(rig: Rig, name: str = "a", **data: Any) -> Any:
     """An update without conditions."""
 
-    async def make(live):
+    async def make(live: Any) -> dict[str, Any]:
         return {**live, "data": data}
 
     return await write_of(rig, context(rig, name)).update(make)
 
 
-async def test_a_generated_name_is_tried_again_when_it_is_taken(rig):
+async def test_a_generated_name_is_tried_again_when_it_is_taken(rig: Rig) -> None:
     """Each try is judged anew."""
     judged, taken = [], []
 
-    async def judge(new, old):
+    async def judge(new: Any, old: Any) -> None:
         name = new["metadata"]["name"]
         judged.append(name)
         if len(judged) <= 3:  # somebody else takes the name before it is written
@@ -81,8 +82,8 @@ async def test_a_generated_name_is_tried_again_when_it_is_taken(rig):
     assert judged[-1].encode() in written.value and judged[-1] not in taken
 
 
-async def test_a_generated_name_is_given_up_at_last(rig):
-    async def judge(new, old):
+async def test_a_generated_name_is_given_up_at_last(rig: Rig) -> None:
+    async def judge(new: Any, old: Any) -> None:
         value = b'{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"x","uid":"u"}}'
         await rig.storage.create(f"/registry/configmaps/default/{new['metadata']['name']}", value)
 
@@ -95,22 +96,22 @@ async def test_a_generated_name_is_given_up_at_last(rig):
     assert err.details["retryAfterSeconds"] == 1 and ("Retry-After", "1") in err.headers
 
 
-async def test_what_a_hook_took_is_given_back_when_a_write_fails(rig):
+async def test_what_a_hook_took_is_given_back_when_a_write_fails(rig: Rig) -> None:
     """By whatever it fails: a rule, a judge, the store, a bug, a cancellation before the store was asked."""
     given_back = []
 
-    async def attempt(judge, obj):
+    async def attempt(judge: Any, obj: Any) -> None:
         ctx = context(rig)
         ctx.undo.append(lambda: given_back.append(1))
         await create(rig, ctx, obj, judge)
 
-    async def refuse(new, old):
+    async def refuse(new: Any, old: Any) -> None:
         raise errors.Forbidden("no")
 
-    async def bug(new, old):
+    async def bug(new: Any, old: Any) -> None:
         raise KeyError("bug")
 
-    async def leave(new, old):
+    async def leave(new: Any, old: Any) -> None:
         raise asyncio.CancelledError
 
     await rig.config_map("taken")
@@ -131,7 +132,7 @@ async def test_what_a_hook_took_is_given_back_when_a_write_fails(rig):
     assert not given_back
 
 
-async def test_a_dry_run_gives_back_what_it_took(rig):
+async def test_a_dry_run_gives_back_what_it_took(rig: Rig) -> None:
     given_back = []
     ctx = context(rig, dry_run=True)
     ctx.undo.append(lambda: given_back.append(1))
@@ -144,24 +145,24 @@ class Broken(MemoryStorage):
 
     error: Exception | None = None
 
-    async def create(self, key, value, ttl=0):
+    async def create(self, key: str, value: Any, ttl: int = 0) -> Any:
         if self.error is not None:
             raise self.error
         return await super().create(key, value, ttl)
 
-    async def update(self, key, value, expect, ttl=0):
+    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0) -> Any:
         if self.error is not None:
             raise self.error
         return await super().update(key, value, expect, ttl)
 
-    async def delete(self, key, expect, last=None):
+    async def delete(self, key: str, expect: Any, last: Any = None) -> Any:
         if self.error is not None:
             raise self.error
         return await super().delete(key, expect, last)
 
 
-def test_a_store_that_cannot_be_written_is_a_500():
-    async def main():
+def test_a_store_that_cannot_be_written_is_a_500() -> None:
+    async def main() -> None:
         storage = Broken()
         async with Rig(storage=storage) as rig:
             await rig.config_map("a")
@@ -185,7 +186,7 @@ class Racing(MemoryStorage):
     races = 0
     lost = 0
 
-    async def update(self, key, value, expect, ttl=0):
+    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0) -> Any:
         if self.races and "configmaps" in key:
             self.races -= 1
             current = await self.get(key)
@@ -196,7 +197,7 @@ class Racing(MemoryStorage):
             self.lost += 1
             raise
 
-    async def delete(self, key, expect, last=None):
+    async def delete(self, key: str, expect: Any, last: Any = None) -> Any:
         if self.races and "configmaps" in key:
             self.races -= 1
             current = await self.get(key)
@@ -208,8 +209,8 @@ class Racing(MemoryStorage):
             raise
 
 
-def racing(races, scene):
-    async def main():
+def racing(races: Any, scene: Any) -> None:
+    async def main() -> None:
         storage = Racing()
         async with Rig(storage=storage) as rig:
             await rig.config_map("a")
@@ -220,8 +221,8 @@ def racing(races, scene):
 
 
 @pytest.mark.parametrize("races", [0, 1, 7])
-def test_a_lost_race_is_run_again(races):
-    async def scene(rig, storage):
+def test_a_lost_race_is_run_again(races: int) -> None:
+    async def scene(rig: Rig, storage: Any) -> None:
         written = await put(rig, n="1")
         assert written.changed and storage.lost == races
         assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["data"] == {"n": "1"}
@@ -229,8 +230,8 @@ def test_a_lost_race_is_run_again(races):
     racing(races, scene)
 
 
-def test_a_race_that_is_always_lost_is_a_conflict():
-    async def scene(rig, storage):
+def test_a_race_that_is_always_lost_is_a_conflict() -> None:
+    async def scene(rig: Rig, storage: Any) -> None:
         with pytest.raises(errors.Conflict, match="the object has been modified"):
             await put(rig, n="1")
         assert storage.lost == write.CONFLICT_ATTEMPTS
@@ -239,18 +240,18 @@ def test_a_race_that_is_always_lost_is_a_conflict():
 
 
 @pytest.mark.parametrize("races", [0, 1, 7])
-def test_a_delete_that_lost_a_race_is_tried_again(races):
-    async def scene(rig, storage):
+def test_a_delete_that_lost_a_race_is_tried_again(races: int) -> None:
+    async def scene(rig: Rig, storage: Any) -> None:
         await rig.ok("DELETE", CONFIG_MAPS + "/a")
         assert storage.lost == races and (await rig.call("GET", CONFIG_MAPS + "/a")).status == 404
 
     racing(races, scene)
 
 
-def test_a_lost_race_does_not_hide_an_old_version():
+def test_a_lost_race_does_not_hide_an_old_version() -> None:
     """A write that names the version it saw is not run again with a newer one."""
 
-    async def scene(rig, storage):
+    async def scene(rig: Rig, storage: Any) -> None:
         made = await rig.ok("GET", CONFIG_MAPS + "/a")
         answer = await rig.call("PUT", CONFIG_MAPS + "/a", {**made, "data": {"k": "v"}})
         assert answer.status == 409 and storage.lost == 1
@@ -258,14 +259,14 @@ def test_a_lost_race_does_not_hide_an_old_version():
     racing(1, scene)
 
 
-async def test_what_changes_nothing_is_not_written(rig):
+async def test_what_changes_nothing_is_not_written(rig: Rig) -> None:
     await rig.config_map("a", data={"k": "v"})
     before = rig.storage.revision
     written = await put(rig, k="v")
     assert not written.changed and rig.storage.revision == before
 
 
-async def test_the_cache_shows_a_write_before_it_is_answered(rig):
+async def test_the_cache_shows_a_write_before_it_is_answered(rig: Rig) -> None:
     written = await create(rig, context(rig), {"metadata": {"name": "a", "namespace": "default"}})
     entry = rig.store.find(rig.catalog.get(*CONFIG_MAP), "default", "a")
     assert entry.value == written.value and entry.rev == rig.storage.revision
@@ -276,15 +277,15 @@ async def test_the_cache_shows_a_write_before_it_is_answered(rig):
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2)), min_size=1, max_size=8))
-def test_writers_at_once_are_as_good_as_one_after_another(writes):
+def test_writers_at_once_are_as_good_as_one_after_another(writes: Any) -> None:
     """Each adds one to a counter of its own under retries: none is lost."""
 
-    async def main():
+    async def main() -> None:
         async with Rig() as rig:
             await rig.config_map("a", data={})
 
-            async def add(key):
-                async def make(live):
+            async def add(key: str) -> None:
+                async def make(live: Any) -> dict[str, Any]:
                     await asyncio.sleep(0)
                     data = live.get("data") or {}
                     return {**live, "data": {**data, key: str(int(data.get(key, "0")) + 1)}}
@@ -292,7 +293,7 @@ def test_writers_at_once_are_as_good_as_one_after_another(writes):
                 await write_of(rig, context(rig)).update(make)
 
             await asyncio.gather(*(add(key) for key, _ in writes))
-            expected = {}
+            expected: dict[str, Any] = {}
             for key, _ in writes:
                 expected[key] = str(int(expected.get(key, "0")) + 1)
             assert (await rig.ok("GET", CONFIG_MAPS + "/a"))["data"] == expected
@@ -300,7 +301,7 @@ def test_writers_at_once_are_as_good_as_one_after_another(writes):
     asyncio.run(main())
 
 
-async def test_what_is_too_large_for_the_store_is_not_written(rig):
+async def test_what_is_too_large_for_the_store_is_not_written(rig: Rig) -> None:
     rig.store.object_limit = 2000
     await rig.config_map("small", data={"k": "x" * 100})
     large = {"metadata": {"name": "large"}, "data": {"k": "x" * 2000}}

@@ -22,7 +22,7 @@ def run(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     return wrapper
 
 
-class FakeTransport:
+class FakeTransport(asyncio.Transport):
     """Keeps what is written; `room` bytes are taken before it asks the protocol to pause."""
 
     def __init__(self, room: int = 1 << 40) -> None:
@@ -32,8 +32,8 @@ class FakeTransport:
         self.held = 0
         self.closed = self.aborted = self.reading_paused = False
 
-    def get_extra_info(self, name: str) -> Any:
-        return ("10.1.2.3", 4567) if name == "peername" else None
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("10.1.2.3", 4567) if name == "peername" else default
 
     def write(self, data: Any) -> None:
         assert not self.closed
@@ -128,7 +128,8 @@ class _Kept(io.BytesIO):
 
 
 def read_answers(data: bytes, *methods: str) -> list[tuple[int, dict[str, str], bytes]]:
-    file, out = _Kept(data), []
+    file = _Kept(data)
+    out: list[tuple[int, dict[str, str], bytes]] = []
     while file.tell() < len(data):
         method = methods[len(out)] if len(out) < len(methods) else "GET"
         response = http.client.HTTPResponse(_Socket(file), method=method)  # type: ignore[arg-type]

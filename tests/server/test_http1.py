@@ -14,14 +14,19 @@ from typing import Any
 
 import pytest
 from eventually import aeventually
-from fake_transport import Peer, read_answers, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from server.fake_transport import Peer, read_answers, run
 
 from pilothouse.server.http1 import Limits
 from pilothouse.server.request import Request, Response, Stream
 
 GET = b"GET /api?x=1 HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def always(body: Any) -> Callable[[Request], Response]:
+    """A handler whose answers have this body."""
+    return lambda _: Response(200, body)
 
 
 @run
@@ -383,7 +388,7 @@ async def test_long_bodies_are_written_in_slices() -> None:
     pieces = [bytes([65 + i % 26]) * (6000 + i) for i in range(500)] + [b"L" * 1_000_000]
     body = b"".join(pieces)
     for answer in (pieces, body, Built(pieces)):
-        peer = Peer(lambda _, answer=answer: Response(200, answer), room=300_000)
+        peer = Peer(always(answer), room=300_000)
         peer.send(GET + GET)
         assert len(peer.transport.sent) < 600_000 and peer.transport.reading_paused
         for _ in range(100):
@@ -540,7 +545,7 @@ async def test_one_frame_serves_all_watchers() -> None:
 async def test_gzip(accept: str, size: int, packed: bool) -> None:
     body = b'{"kind":"Pod"}' * (size // 14) + b" " * (size % 14)
     for answer in (body, [body[:1000], body[1000:]]):
-        peer = Peer(lambda _, answer=answer: Response(200, answer))
+        peer = Peer(always(answer))
         peer.send(b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: " + accept.encode() + b"\r\n\r\n")
         for _ in range(200):
             if b"\r\n0\r\n\r\n" in peer.transport.sent or not packed:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from fake_transport import Peer
+from server.fake_transport import Peer
 
 from pilothouse.server.http1 import Limits
 from pilothouse.server.request import Request, Response
@@ -130,7 +130,7 @@ async def test_continue_is_sent_to_the_admitted_only() -> None:
     judge.later = asyncio.get_running_loop().create_future()
     late = peer.another().send(head(more=expect))
     await asyncio.sleep(0)
-    assert not late.transport.sent
+    assert len(late.transport.sent) == 0
     judge.later.set_result(None)
     await asyncio.sleep(0.01)
     assert late.transport.sent == b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -3,11 +3,13 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from fake_transport import Peer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from server.fake_transport import Peer
 from virtual_time import VirtualLoop
 
 from pilothouse.server.http1 import Limits
@@ -30,15 +32,15 @@ def chunk(size: int) -> bytes:
 
 
 @pytest.fixture
-def loop():
-    async def main(test):
+def loop() -> Callable[..., Any]:
+    async def main(test: Any) -> Any:
         return test()
 
     return lambda test: asyncio.run(main(test))
 
 
-def test_who_finds_no_room_waits_for_the_others_in_order(loop):
-    def test():
+def test_who_finds_no_room_waits_for_the_others_in_order(loop: Callable[..., Any]) -> None:
+    def test() -> None:
         first = Peer(limits=LIMITS).send(start(200_000))
         second, third, fourth = (first.another().send(start(200_000)) for _ in range(3))
         service = first.http1.service
@@ -62,8 +64,8 @@ def test_who_finds_no_room_waits_for_the_others_in_order(loop):
     loop(test)
 
 
-def test_short_bodies_never_wait(loop):
-    def test():
+def test_short_bodies_never_wait(loop: Callable[..., Any]) -> None:
+    def test() -> None:
         peer = Peer(limits=LIMITS)
         for _ in range(10):
             peer.another().send(start(200_000))
@@ -79,8 +81,10 @@ def test_short_bodies_never_wait(loop):
     loop(test)
 
 
-def test_a_body_of_unknown_length_counts_with_what_it_may_have_once_it_is_long(loop):
-    def test():
+def test_a_body_of_unknown_length_counts_with_what_it_may_have_once_it_is_long(
+    loop: Callable[..., Any],
+) -> None:
+    def test() -> None:
         peer = Peer(limits=LIMITS).send(start(None, SHORT))
         bodies = peer.http1.service.bodies
         assert bodies.reserved == 0
@@ -92,8 +96,8 @@ def test_a_body_of_unknown_length_counts_with_what_it_may_have_once_it_is_long(l
     loop(test)
 
 
-def test_one_body_is_let_in_whatever_the_budget(loop):
-    def test():
+def test_one_body_is_let_in_whatever_the_budget(loop: Callable[..., Any]) -> None:
+    def test() -> None:
         limits = Limits(body_bytes=200_000, body_budget=0)
         first = Peer(limits=limits).send(start(200_000))
         second = first.another().send(start(100_000))
@@ -105,8 +109,8 @@ def test_one_body_is_let_in_whatever_the_budget(loop):
     loop(test)
 
 
-def test_who_keeps_others_waiting_has_to_come_along(loop):
-    def test():
+def test_who_keeps_others_waiting_has_to_come_along(loop: Callable[..., Any]) -> None:
+    def test() -> None:
         quick = Peer(limits=LIMITS)
         slow, stalled, spared = quick.another(), quick.another(), quick.another()
         bodies = quick.http1.service.bodies
@@ -138,8 +142,8 @@ def test_who_keeps_others_waiting_has_to_come_along(loop):
     loop(test)
 
 
-def test_the_time_of_a_body_goes_on_while_it_waits(loop):
-    def test():
+def test_the_time_of_a_body_goes_on_while_it_waits(loop: Callable[..., Any]) -> None:
+    def test() -> None:
         first = Peer(limits=LIMITS)
         peers = [first.another().send(start(200_000)) for _ in range(4)]
         first.http1.service.sweep(time.monotonic() + 61)
@@ -149,8 +153,8 @@ def test_the_time_of_a_body_goes_on_while_it_waits(loop):
     loop(test)
 
 
-def test_too_long_or_malformed_bodies_leave_their_room(loop):
-    def test():
+def test_too_long_or_malformed_bodies_leave_their_room(loop: Callable[..., Any]) -> None:
+    def test() -> None:
         for rest in (chunk(140_000), b"no chunk\r\n"):
             peer = Peer(limits=LIMITS).send(start(None, 70_000))
             assert peer.http1.service.bodies.reserved == 200_000
@@ -194,7 +198,7 @@ async def _pipelined() -> None:
     assert len(behind.answers()) == 3
 
 
-def test_pipelined_bodies_wait_too():
+def test_pipelined_bodies_wait_too() -> None:
     asyncio.run(_pipelined())
 
 
@@ -206,20 +210,22 @@ STEPS = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(STEPS, st.integers(0, 2**32), st.sampled_from([0, 100_000, 450_000]))
-def test_whatever_happens_the_budget_holds_and_the_honest_come_through(steps, seed, budget):
+def test_whatever_happens_the_budget_holds_and_the_honest_come_through(
+    steps: Any, seed: Any, budget: Any
+) -> None:
     pick = random.Random(seed)
     limits = Limits(body_bytes=200_000, body_budget=budget)
 
-    def test():
+    def test() -> None:
         peer = Peer(limits=limits)
         bodies = peer.http1.service.bodies
         clients: dict[int, tuple[Peer, int]] = {}
         at = time.monotonic()
 
-        def over(one):
+        def over(one: Any) -> Any:
             return one.transport.closed or one.transport.sent
 
-        def send(i, most):
+        def send(i: Any, most: Any) -> None:
             if i not in clients or over(clients[i][0]):
                 size = pick.choice([500, SHORT, SHORT + 1, 150_000, 200_000])
                 clients[i] = (peer.another().send(start(size, 0)), size)
@@ -248,7 +254,7 @@ def test_whatever_happens_the_budget_holds_and_the_honest_come_through(steps, se
             assert over(one), "nobody waits for ever"
         assert bodies.reserved == 0
 
-    async def main():
+    async def main() -> None:
         test()
 
     asyncio.run(main())

@@ -1,14 +1,15 @@
 """`Response.on_done`: called exactly once for every answer of a handler, however it ends."""
 
 import asyncio
+import functools
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from fake_transport import FakeTransport, Peer, read_answers, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from server.fake_transport import FakeTransport, Peer, read_answers, run
 
 from pilothouse.server.http1 import Limits
 from pilothouse.server.request import Request, Response, Stream
@@ -16,6 +17,10 @@ from pilothouse.server.request import Request, Response, Stream
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 GZIP = b"GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n"
 LONG = 400_000
+
+
+def same(answer: Any, _: Request) -> Any:
+    return answer
 
 
 class Ends:
@@ -305,7 +310,7 @@ async def test_the_answer_of_a_judge_that_waits_behind_another() -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + b"x" * 70_000
     for how in ("answer", "lose"):
         ends, first = Ends(), asyncio.get_running_loop().create_future()
-        peer = Peer(lambda _, first=first: first, admit=ends.handler(403, b"no")).send(GET, head)
+        peer = Peer(functools.partial(same, first), admit=ends.handler(403, b"no")).send(GET, head)
         assert ends.ended[0] == []
         if how == "lose":
             peer.lose()

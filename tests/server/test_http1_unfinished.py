@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from complexity import assert_linear
-from fake_transport import Peer
+from server.fake_transport import Peer
 
 from pilothouse.server.http1 import Limits
 from pilothouse.server.request import Request, Response

@@ -154,7 +154,8 @@ def served_name(running: Running, name: str) -> str:
     context.check_hostname = False
     raw = socket.create_connection(("127.0.0.1", running.port))
     with context.wrap_socket(raw, server_hostname=name) as sock:
-        subject = dict(part[0] for part in sock.getpeercert()["subject"])
+        certificate: Any = sock.getpeercert()
+    subject = dict(part[0] for part in certificate["subject"])
     return str(subject["commonName"])
 
 

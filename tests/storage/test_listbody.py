@@ -42,7 +42,7 @@ def test_plain(typed: bool, count: int, pad: int) -> None:
 
 def test_takes_encoded_only() -> None:
     with pytest.raises(TypeError):
-        ListBody(b"[", [b"x"], b"]")  # type: ignore[list-item]
+        ListBody(b"[", [b"x"], b"]")  # type: ignore[type-var]
     assert list(ListBody(b"[", [Encoded(b'{"a":1}', 1)], b"]")) == [b'[{"a":1}]']
 
 

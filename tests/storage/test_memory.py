@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from contract import StoreContract
+from storage.contract import StoreContract
 
 from pilothouse.storage.memory import MemoryStorage
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cached_pods import JSON, P, Sink, fields, pod
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from storage.cached_pods import JSON, P, Sink, fields, pod
 
 from pilothouse._json import JsonEncoder
 from pilothouse._selectors import Requirement, Selector

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
-from cached_pods import JSON, P, Sink, fields, pod
 from eventually import aeventually
+from storage.cached_pods import JSON, P, Sink, fields, pod
 from virtual_time import VirtualLoop
 
 from pilothouse.storage import watchcache
@@ -157,7 +157,7 @@ async def test_deleted_while_it_can_not_be_read(virtual: VirtualLoop) -> None:
 
 async def test_a_lost_watch(virtual: VirtualLoop) -> None:
     async with rig((A, sealed("a")), (B, pod("b")), (C, sealed("c"))) as r:
-        r.cacher._subscription.close()  # type: ignore[union-attr]
+        r.cacher._subscription.close()
         await r.store.delete(A, 2)
         await r.store.update(B, sealed("b"), 3)
         r.cacher._on_error(Compacted(1))

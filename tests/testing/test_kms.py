@@ -13,9 +13,10 @@ from pilothouse.testing.kms import ANNOTATION, Plugin, main
 
 def call(socket: pathlib.Path, method: str, request: bytes = b"") -> dict[int, bytes]:
     with grpc.insecure_channel(f"unix:{socket}") as channel:
-        answer = channel.unary_unary(f"/v2.KeyManagementService/{method}")(
-            request, timeout=5, wait_for_ready=True
+        ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            f"/v2.KeyManagementService/{method}"
         )
+        answer = ask(request, timeout=5, wait_for_ready=True)
     return dict(parse(answer))
 
 

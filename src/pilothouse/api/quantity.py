@@ -160,7 +160,7 @@ def _at_scale(unscaled: int, scale: int, wanted: int) -> int:
         wanted - scale > unscaled.bit_length()
     ):  # less than one, because ten to that power is more than two to it
         return (unscaled > 0) - (unscaled < 0)
-    quotient, rest = divmod(abs(unscaled), 10 ** (wanted - scale))
+    quotient, rest = divmod(abs(unscaled), int(10 ** (wanted - scale)))
     quotient += rest > 0
     return quotient if unscaled > 0 else -quotient
 

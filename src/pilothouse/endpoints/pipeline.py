@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal, overload
 
 from pilothouse import errors, waiting
 from pilothouse.api import names
@@ -84,6 +84,12 @@ class Pipeline:
         is its end; None lets the body be read, after which `handle` leads the request through all stages."""
         return self._run(request, False)
 
+    @overload
+    def _run(self, request: Request, whole: Literal[True]) -> Response | Awaitable[Response]: ...
+    @overload
+    def _run(
+        self, request: Request, whole: Literal[False]
+    ) -> Response | Awaitable[Response | None] | None: ...
     def _run(self, request: Request, whole: bool) -> Any:
         audit_id = request.headers.get("audit-id") or new_uid()
         ctx = Context(request, RequestInfo(request.path, request.method.lower()), {}, audit_id)

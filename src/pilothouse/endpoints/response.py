@@ -27,6 +27,7 @@ from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 
+Entries = list[Entry]
 NO_CACHE = ("Cache-Control", "no-cache, private")
 
 
@@ -166,7 +167,7 @@ class Responder:
         self,
         ctx: Context,
         resource: Resource,
-        entries: Sequence[Entry],
+        entries: Entries,
         revision: int,
         token: str = "",
         remaining: int | None = None,

@@ -138,7 +138,7 @@ def _known_fields(resource: Resource, selector: Selector) -> Selector:
         if stored is None:
             raise errors.BadRequest(resource.field_error.replace("{label}", label))
         terms.append((stored, op, value))
-    return selector if terms == selector.fields else Selector(selector.labels, terms)
+    return selector if tuple(terms) == selector.fields else Selector(selector.labels, terms)
 
 
 def _place(s: Selection) -> None:

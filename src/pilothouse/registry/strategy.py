@@ -115,6 +115,7 @@ class WriteContext:
     dry_run: bool = False
     now: str = ""
     warnings: list[str] = field(default_factory=list)
+    # Given by whoever serves a request; hooks that ask neither are tested without.
     readers: Readers = None  # type: ignore[assignment]
     services: Services = None  # type: ignore[assignment]
     undo: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)

@@ -9,6 +9,7 @@ import subprocess
 import time
 import urllib.request
 from pathlib import Path
+from typing import Self
 
 from pilothouse.testing.ports import ATTEMPTS, EndedError, check, free_ports
 
@@ -31,7 +32,7 @@ class Cluster:
         self._peers = [f"http://127.0.0.1:{port}" for port in ports[:members]]
         self.urls = [f"{self._scheme}://127.0.0.1:{port}" for port in ports[members:]]
 
-    def __enter__(self) -> "Cluster":
+    def __enter__(self) -> Self:
         self.start_all()
         return self
 

@@ -63,7 +63,7 @@ class Plugin:
         """Start to serve, on its own threads."""
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         self._server = grpc.server(ThreadPoolExecutor(4))
-        handlers = {
+        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             path.rpartition("/")[2]: grpc.unary_unary_rpc_method_handler(self._method(path, answer))
             for path, answer in (
                 (kms_wire.STATUS, self._status),

@@ -2,12 +2,14 @@
 
 import base64
 import copy
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from harness import Rig
 
 from pilothouse import errors
 from pilothouse.admission.noderestriction.plugin import NodeRestriction, forbidden_labels
@@ -23,10 +25,10 @@ MIRROR = "kubernetes.io/config.mirror"
 class Readers:
     """Objects by resource, namespace and name."""
 
-    def __init__(self, **objects):
+    def __init__(self, **objects: Any) -> None:
         self.objects = objects
 
-    def get(self, resource, namespace, name):
+    def get(self, resource: Any, namespace: str, name: str) -> Any:
         for obj in self.objects.get(resource.partition(".")[0], ()):
             metadata = obj["metadata"]
             if (metadata.get("namespace", ""), metadata["name"]) == (namespace, name):
@@ -37,22 +39,23 @@ class Readers:
 class Authorizer:
     """Allows one audience, and keeps what was asked."""
 
-    def __init__(self, *audiences):
-        self.audiences, self.asked = audiences, []
+    def __init__(self, *audiences: Any) -> None:
+        self.audiences = audiences
+        self.asked: list[Any] = []
 
-    async def authorize(self, attributes):
+    async def authorize(self, attributes: Any) -> Any:
         self.asked.append(attributes)
         return ALLOW if attributes.resource in self.audiences else Decision(False)
 
 
-def pod(name="p", node="n1", **spec):
+def pod(name: str = "p", node: str = "n1", **spec: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": name, "namespace": "default", "uid": f"uid-{name}"},
         "spec": {"nodeName": node, "containers": [{"name": "c"}], **spec},
     }
 
 
-def mirror(node="n1", **spec):
+def mirror(node: str = "n1", **spec: Any) -> Any:
     owner = {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": UID, "controller": True}
     out = pod("m", node, **spec)
     out["metadata"] |= {"annotations": {MIRROR: "x"}, "ownerReferences": [owner]}
@@ -78,22 +81,22 @@ OBJECTS = {
 
 
 @pytest.fixture
-def ask(rig):
+def ask(rig: Rig) -> Any:
     """Let the plugin judge a write; the message of its refusal, "" when it has none."""
 
     async def run(
-        resource,
-        obj=None,
-        old=None,
-        operation="",
-        subresource="",
-        namespace="default",
-        name="",
-        user=NODE,
-        objects=OBJECTS,
-        authorizer=None,
-        **more,
-    ):
+        resource: Any,
+        obj: Any = None,
+        old: Any = None,
+        operation: str = "",
+        subresource: str = "",
+        namespace: str = "default",
+        name: str = "",
+        user: Any = NODE,
+        objects: Any = OBJECTS,
+        authorizer: Any = None,
+        **more: Any,
+    ) -> Any:
         group, version, plural = RESOURCES[resource]
         a = rig.attributes(
             obj,
@@ -104,7 +107,8 @@ def ask(rig):
             namespace=namespace,
             name=name,
         )
-        a.user, a.readers = user, Readers(**{**objects, **more})
+        known: Any = Readers(**{**objects, **more})
+        a.user, a.readers = user, known
         plugin = NodeRestriction(authorizer or Authorizer())
         if not plugin.wants(a):
             return ""
@@ -132,7 +136,7 @@ RESOURCES = {
 }
 
 
-async def test_only_nodes_are_judged(ask):
+async def test_only_nodes_are_judged(ask: Any) -> None:
     for user in (
         User("jane"),
         User("system:node:n1"),
@@ -147,7 +151,7 @@ async def test_only_nodes_are_judged(ask):
     assert await ask("pods", pod(), operation="CONNECT", subresource="exec") == ""
 
 
-async def test_a_mirror_pod_of_its_own_is_created(ask):
+async def test_a_mirror_pod_of_its_own_is_created(ask: Any) -> None:
     assert await ask("pods", mirror()) == ""
     volumes = [{"name": "a", "hostPath": {"path": "/"}}, {"name": "b", "emptyDir": {}}]
     down = {"name": "c", "projected": {"sources": [{"downwardAPI": {}}]}}
@@ -177,7 +181,7 @@ OWNER = 'node "n1" can only create pods with '
         ({"ownerReferences": [{"uid": "x"}]}, f"node n1 UID mismatch: expected x got {UID}"),
     ],
 )
-async def test_what_a_mirror_pod_must_have(ask, change, why):
+async def test_what_a_mirror_pod_must_have(ask: Any, change: dict[str, Any], why: Any) -> None:
     made = mirror()
     [owner] = made["metadata"]["ownerReferences"]
     for key, value in change.items():
@@ -186,16 +190,16 @@ async def test_what_a_mirror_pod_must_have(ask, change, why):
     assert await ask("pods", made) == why
 
 
-async def test_a_mirror_pod_elsewhere_or_of_a_node_that_is_not_there(ask):
+async def test_a_mirror_pod_elsewhere_or_of_a_node_that_is_not_there(ask: Any) -> None:
     assert await ask("pods", mirror("n2")) == OWNER + "spec.nodeName set to itself"
     assert await ask("pods", mirror(), nodes=[]) == '404 node "n1" not found'
 
 
-def volume(**source):
+def volume(**source: Any) -> dict[str, Any]:
     return {"volumes": [{"name": "v", **source}]}
 
 
-def projected(**source):
+def projected(**source: Any) -> Any:
     return volume(projected={"sources": [source]})
 
 
@@ -226,19 +230,19 @@ def projected(**source):
         ({"resourceClaims": [{"name": "a"}]}, "resourceclaims"),
     ],
 )
-async def test_a_mirror_pod_refers_to_nothing(ask, spec, kind):
+async def test_a_mirror_pod_refers_to_nothing(ask: Any, spec: Any, kind: str) -> None:
     assert await ask("pods", mirror(**spec)) == f'node "n1" can not create pods that reference {kind}'
     assert api_reference(mirror(**spec)) == (kind, "")
 
 
-async def test_sources_that_are_not_known_are_refused(ask):
+async def test_sources_that_are_not_known_are_refused(ask: Any) -> None:
     why = "error checking mirror pod for API references: "
     found = await ask("pods", mirror(**volume(new={})))
     assert found == why + 'unknown volume type for volume  "v"'
     assert await ask("pods", mirror(**projected(new={}))) == why + 'unknown source for projected volume "v"'
 
 
-async def test_only_pods_of_its_own_are_deleted_and_evicted(ask):
+async def test_only_pods_of_its_own_are_deleted_and_evicted(ask: Any) -> None:
     assert await ask("pods", None, pod("mine"), "DELETE") == ""
     why = 'node "n1" can only delete pods with spec.nodeName set to itself'
     assert await ask("pods", None, pod("other", "n2"), "DELETE") == why
@@ -251,7 +255,7 @@ async def test_only_pods_of_its_own_are_deleted_and_evicted(ask):
     assert await ask("pods", {"metadata": {}}, **evict) == "could not determine pod from request data"
 
 
-async def test_a_pod_itself_is_never_changed(ask):
+async def test_a_pod_itself_is_never_changed(ask: Any) -> None:
     why = 'unexpected operation "UPDATE", node "n1" can only create and delete mirror pods'
     assert await ask("pods", pod("mine"), pod("mine")) == why
     for part in ("binding", "ephemeralcontainers", "resize"):
@@ -279,7 +283,9 @@ async def test_a_pod_itself_is_never_changed(ask):
         ),
     ],
 )
-async def test_the_status_of_its_pods(ask, node, labels, status, why):
+async def test_the_status_of_its_pods(
+    ask: Any, node: str, labels: dict[str, Any], status: dict[str, Any], why: str
+) -> None:
     old = pod("mine", node)
     new = copy.deepcopy(old)
     new["metadata"]["labels"] = labels
@@ -287,17 +293,17 @@ async def test_the_status_of_its_pods(ask, node, labels, status, why):
     assert await ask("pods", new, old, subresource="status") == why
 
 
-def test_claims_are_compared_by_name_and_order():
+def test_claims_are_compared_by_name_and_order() -> None:
     a, b = {"name": "a", "resourceClaimName": "x"}, {"name": "b"}
     assert same_claim_statuses([a, b], [dict(a), dict(b)]) and same_claim_statuses(None, [])
     assert not same_claim_statuses([a, b], [b, a]) and not same_claim_statuses([a], [{"name": "a"}])
 
 
-def node(name="n1", labels=None, **spec):
+def node(name: str = "n1", labels: Any = None, **spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": labels or {}}, "spec": spec}
 
 
-async def test_only_its_own_node(ask):
+async def test_only_its_own_node(ask: Any) -> None:
     assert await ask("nodes", node(taints=[{"key": "a"}])) == ""
     for operation, obj, old in (("CREATE", node("n2"), None), ("UPDATE", node("n2"), node("n2"))):
         why = 'node "n1" is not allowed to modify node "n2"'
@@ -307,7 +313,7 @@ async def test_only_its_own_node(ask):
     assert await ask("nodes", None, node(), "DELETE") == ""
 
 
-async def test_taints_and_configuration_stay(ask):
+async def test_taints_and_configuration_stay(ask: Any) -> None:
     taint = {"key": "a", "effect": "NoSchedule"}
     assert await ask("nodes", node(taints=[taint]), node(taints=[taint])) == ""
     assert await ask("nodes", node(taints=[]), node()) == ""
@@ -346,7 +352,7 @@ async def test_taints_and_configuration_stay(ask):
         ("notnode.kubernetes.io/a", False),
     ],
 )
-async def test_labels(ask, label, allowed):
+async def test_labels(ask: Any, label: str, allowed: bool) -> None:
     assert (forbidden_labels({label: "a"}, {}) == []) is allowed
     assert (forbidden_labels({label: "a"}, {label: "b"}) == []) is allowed
     assert (forbidden_labels({}, {label: "b"}) == []) is allowed
@@ -357,8 +363,12 @@ async def test_labels(ask, label, allowed):
     assert changed == ("" if allowed else f"is not allowed to modify labels: {label}")
 
 
-async def test_claims_only_by_their_status(ask):
-    old = {"metadata": {"name": "c", "resourceVersion": "1"}, "spec": {"volumeName": "v"}, "status": {}}
+async def test_claims_only_by_their_status(ask: Any) -> None:
+    old: dict[str, Any] = {
+        "metadata": {"name": "c", "resourceVersion": "1"},
+        "spec": {"volumeName": "v"},
+        "status": {},
+    }
     new = copy.deepcopy(old)
     new["metadata"] |= {"resourceVersion": "", "managedFields": [{}]}
     new["status"] = {"capacity": {"storage": "1Gi"}, "conditions": [{}], "allocatedResources": {"a": "1"}}
@@ -374,7 +384,7 @@ async def test_claims_only_by_their_status(ask):
     assert await ask("claims", None, old, "DELETE") == "may only update PVC status"
 
 
-async def test_leases_and_csi_nodes_of_its_own_name(ask):
+async def test_leases_and_csi_nodes_of_its_own_name(ask: Any) -> None:
     own, other = {"metadata": {"name": "n1"}}, {"metadata": {"name": "n2"}}
     for resource, what, namespace in (
         ("leases", "node lease", "kube-node-lease"),
@@ -389,7 +399,7 @@ async def test_leases_and_csi_nodes_of_its_own_name(ask):
     assert await ask("leases", own, namespace="kube-system") == why
 
 
-async def test_slices_of_its_own(ask):
+async def test_slices_of_its_own(ask: Any) -> None:
     own, other = ({"metadata": {"name": "s"}, "spec": {"nodeName": n}} for n in ("n1", "n2"))
     shared = {"metadata": {"name": "s"}, "spec": {"allNodes": True}}
     assert await ask("slices", own) == await ask("slices", None, own, "DELETE") == ""
@@ -400,15 +410,15 @@ async def test_slices_of_its_own(ask):
     assert await ask("slices", other, own) == ""  # the authorizer has looked at it
 
 
-def request_for(name):
+def request_for(name: str) -> str:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     made = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
     return base64.b64encode(made.public_bytes(serialization.Encoding.PEM)).decode()
 
 
-async def test_certificates_of_its_own(ask):
-    def csr(request, signer="kubernetes.io/kubelet-serving"):
+async def test_certificates_of_its_own(ask: Any) -> None:
+    def csr(request: Any, signer: str = "kubernetes.io/kubelet-serving") -> dict[str, Any]:
         return {"metadata": {"name": "r"}, "spec": {"request": request, "signerName": signer}}
 
     assert await ask("requests", csr(request_for("system:node:n1"))) == ""
@@ -421,7 +431,7 @@ async def test_certificates_of_its_own(ask):
     )
 
 
-def token(name="mine", uid="uid-mine", audiences=(), **ref):
+def token(name: str = "mine", uid: str = "uid-mine", audiences: Any = (), **ref: Any) -> dict[str, Any]:
     bound = {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid} | ref
     return {"metadata": {"name": "sa"}, "spec": {"audiences": list(audiences), "boundObjectRef": bound}}
 
@@ -450,7 +460,7 @@ def token(name="mine", uid="uid-mine", audiences=(), **ref):
         ),
     ],
 )
-async def test_tokens_for_pods_of_its_own(ask, body, why):
+async def test_tokens_for_pods_of_its_own(ask: Any, body: Any, why: str) -> None:
     assert await ask("accounts", body, operation="CREATE", subresource="token", name="sa") == why
 
 
@@ -479,14 +489,14 @@ CLAIM = {"persistentVolumeClaim": {"claimName": "claim"}}
         ({"hostPath": {"path": "/"}}, "a", "not found in pod spec volume"),
     ],
 )
-async def test_audiences_that_the_pod_names(ask, source, audience, why):
+async def test_audiences_that_the_pod_names(ask: Any, source: Any, audience: str, why: str) -> None:
     body = token(audiences=[audience] if audience else [])
     pods = [pod("mine", volumes=[{"name": "v", **source}])]
     found = await ask("accounts", body, operation="CREATE", subresource="token", name="sa", pods=pods)
     assert found == why if not why else why in found
 
 
-async def test_an_audience_may_be_granted(ask):
+async def test_an_audience_may_be_granted(ask: Any) -> None:
     authorizer = Authorizer("registry")
     asked = {"operation": "CREATE", "subresource": "token", "name": "sa", "authorizer": authorizer}
     assert await ask("accounts", token(audiences=["registry"]), **asked) == ""

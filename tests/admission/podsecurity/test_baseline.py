@@ -1,5 +1,7 @@
 """What pods of the level `baseline` may not do."""
 
+from typing import Any
+
 import pytest
 
 from pilothouse.admission.podsecurity.checks import Pod
@@ -11,12 +13,12 @@ ALPHA = "seccomp.security.alpha.kubernetes.io/pod"
 ALPHA_C = "container.seccomp.security.alpha.kubernetes.io/"
 
 
-def found(spec, annotations=None, version=LATEST):
+def found(spec: Any, annotations: Any = None, version: Any = LATEST) -> list[str]:
     pod = Pod({"annotations": annotations} if annotations else {}, spec)
     return [str(violation) for violation in evaluate(LevelVersion(BASELINE, version), pod)]
 
 
-def containers(*contexts, **more):
+def containers(*contexts: Any, **more: Any) -> dict[str, Any]:
     """A pod whose containers a, b, ... have these security contexts."""
     named = [
         {"name": name, "image": "i", "securityContext": c} for name, c in zip("abcd", contexts, strict=False)
@@ -24,7 +26,7 @@ def containers(*contexts, **more):
     return {"containers": named, **more}
 
 
-def probe(host, action="httpGet"):
+def probe(host: Any, action: str = "httpGet") -> dict[str, Any]:
     return {action: {"host": host, "port": 80}}
 
 
@@ -115,7 +117,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("spec", "expected"), CASES)
-def test_what_is_forbidden(spec, expected):
+def test_what_is_forbidden(spec: Any, expected: Any) -> None:
     assert found(spec) == [expected]
 
 
@@ -146,11 +148,11 @@ def test_what_is_forbidden(spec, expected):
         ({ALPHA: "unconfined"}, 19, []),
     ],
 )
-def test_annotations(annotations, version, expected):
+def test_annotations(annotations: dict[str, Any], version: Any, expected: list[str]) -> None:
     assert found(containers({}), annotations, version) == expected
 
 
-def names(*sysctls):
+def names(*sysctls: Any) -> dict[str, Any]:
     return {"securityContext": {"sysctls": [{"name": name} for name in sysctls]}}
 
 
@@ -164,23 +166,23 @@ def names(*sysctls):
         (containers({"procMount": "Unmasked"}, hostUsers=False), 34, 35),
     ],
 )
-def test_what_later_versions_allow(spec, version, later):
+def test_what_later_versions_allow(spec: Any, version: int, later: int) -> None:
     assert found(spec, version=version) and not found(spec, version=later) and not found(spec)
 
 
-def test_what_later_versions_forbid():
+def test_what_later_versions_forbid() -> None:
     hosts = {"containers": [{"name": "a", "livenessProbe": probe("h")}]}
     assert not found(hosts, version=33) and found(hosts, version=34)
     profile = containers({"seccompProfile": {"type": "Unconfined"}})
     assert not found(profile, version=18) and found(profile, version=19)
 
 
-def test_sysctls_of_a_version_to_come():
+def test_sysctls_of_a_version_to_come() -> None:
     assert found(names("net.ipv4.tcp_notsent_lowat")) and found(
         names("net.ipv4.tcp_notsent_lowat"), version=37
     )
 
 
-def test_a_harmless_pod():
+def test_a_harmless_pod() -> None:
     spec = containers({"capabilities": {"add": ["CHOWN"]}, "runAsUser": 0}, hostUsers=False)
     assert found(spec) == found({}) == []

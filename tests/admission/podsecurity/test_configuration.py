@@ -1,5 +1,7 @@
 """Settings of the plugin."""
 
+from typing import Any
+
 import pytest
 
 from pilothouse.admission.configuration import ConfigurationError
@@ -9,12 +11,12 @@ from pilothouse.admission.podsecurity.policy import LevelVersion, Policy
 HEAD = {"apiVersion": VERSIONS[0], "kind": "PodSecurityConfiguration"}
 
 
-def test_without_any():
+def test_without_any() -> None:
     assert read(None) == read(HEAD) == Configuration()
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta1", "v1alpha1"])
-def test_everything(version):
+def test_everything(version: str) -> None:
     found = read(
         {
             **HEAD,
@@ -53,7 +55,7 @@ def test_everything(version):
         ),
     ],
 )
-def test_what_is_wrong(section, message):
+def test_what_is_wrong(section: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read(section)
     assert str(caught.value).startswith(message)

@@ -1,5 +1,8 @@
 """Pods, workloads and namespaces before the pod security standards."""
 
+import asyncio
+from typing import Any
+
 import pytest
 from harness import PODS, Rig, pod
 
@@ -17,16 +20,18 @@ NAMESPACES = ("", "v1", "namespaces")
 NAMESPACE = "/api/v1/namespaces/default"
 
 
-def labels(**members):
+def labels(**members: Any) -> dict[Any, Any]:
     return {PREFIX + name.replace("_", "-"): value for name, value in members.items()}
 
 
-async def label(rig, **members):
+async def label(rig: Rig, **members: Any) -> None:
     """Give the namespace `default` these labels."""
     await rig.ok("PUT", NAMESPACE, {"metadata": {"name": "default", "labels": labels(**members)}})
 
 
-def judge(rig, obj=None, old=None, *, plugin=None, user="", **more):
+def judge(
+    rig: Rig, obj: Any = None, old: Any = None, *, plugin: Any = None, user: str = "", **more: Any
+) -> tuple[Any, Any, Any]:
     """The attributes after the plugin has had its say, and the message of its refusal."""
     asked = rig.attributes(obj or pod("p", spec=HOST), old, **more)
     if user:
@@ -42,7 +47,7 @@ def judge(rig, obj=None, old=None, *, plugin=None, user="", **more):
     return refused, asked.warnings, notes
 
 
-async def test_all_is_allowed_without_labels(rig):
+async def test_all_is_allowed_without_labels(rig: Rig) -> None:
     metrics = AdmissionMetrics()
     assert judge(rig, plugin=PodSecurity(metrics=metrics)) == (
         "",
@@ -53,7 +58,7 @@ async def test_all_is_allowed_without_labels(rig):
     assert metrics.pod_security_evaluations.values == series
 
 
-async def test_a_pod_is_refused(rig):
+async def test_a_pod_is_refused(rig: Rig) -> None:
     await label(rig, enforce="baseline", audit="restricted", warn="restricted")
     refused, warnings, notes = judge(rig)
     assert refused == f'pods "p" is forbidden: violates PodSecurity "baseline:latest": {HOST_TEXT}'
@@ -64,7 +69,7 @@ async def test_a_pod_is_refused(rig):
     )
 
 
-async def test_a_pod_is_warned_of(rig):
+async def test_a_pod_is_warned_of(rig: Rig) -> None:
     await label(rig, warn="baseline", warn_version="v1.20", audit="baseline")
     assert judge(rig) == (
         "",
@@ -77,8 +82,8 @@ async def test_a_pod_is_warned_of(rig):
     assert judge(rig, pod("p")) == ("", [], {"enforce-policy": "privileged:latest"})
 
 
-def test_everything_over_http(runner):
-    async def main():
+def test_everything_over_http(runner: asyncio.Runner) -> None:
+    async def main() -> None:
         async with Rig([NamespaceLifecycle(), PodSecurity()]) as rig:
             await label(rig, enforce="baseline")
             answer = await rig.call("POST", PODS, pod("", generateName="p-", spec=HOST))
@@ -106,7 +111,7 @@ def test_everything_over_http(runner):
 
 
 @pytest.mark.parametrize("resource", TEMPLATES)
-async def test_templates_are_warned_of(rig, resource):
+async def test_templates_are_warned_of(rig: Rig, resource: Any) -> None:
     await label(rig, enforce="baseline", audit="baseline")
     plural, _, group = resource.partition(".")
     found = rig.catalog.by_group_resource(resource)
@@ -120,7 +125,7 @@ async def test_templates_are_warned_of(rig, resource):
     assert judge(rig, {"metadata": {"name": "o"}, "spec": {}}, resource=asked) == ("", [], {})
 
 
-async def test_templates_are_not_looked_at_where_nobody_is_told(rig):
+async def test_templates_are_not_looked_at_where_nobody_is_told(rig: Rig) -> None:
     await label(rig, enforce="baseline", warn="privileged")
     obj = {"metadata": {"name": "o"}, "spec": {"template": pod("", spec=HOST)}}
     assert judge(rig, obj, resource=("apps", "v1", "replicasets")) == ("", [], {})
@@ -134,7 +139,7 @@ async def test_templates_are_not_looked_at_where_nobody_is_told(rig):
         (Configuration(runtime_classes=frozenset(("r",))), "", "runtimeClass"),
     ],
 )
-async def test_who_is_exempt(rig, configuration, user, why):
+async def test_who_is_exempt(rig: Rig, configuration: Any, user: str, why: str) -> None:
     await label(rig, enforce="baseline")
     metrics = AdmissionMetrics()
     plugin = PodSecurity(configuration, metrics)
@@ -146,7 +151,7 @@ async def test_who_is_exempt(rig, configuration, user, why):
         assert judge(rig, other, plugin=plugin, user="other")[0]
 
 
-async def test_defaults_of_the_cluster(rig):
+async def test_defaults_of_the_cluster(rig: Rig) -> None:
     plugin = PodSecurity(
         Configuration(Policy(enforce=LevelVersion("baseline", 40))), metrics := AdmissionMetrics()
     )
@@ -164,7 +169,7 @@ async def test_defaults_of_the_cluster(rig):
     ) in metrics.pod_security_evaluations.values
 
 
-async def test_labels_that_cannot_be_read_stand_for_the_strictest(rig):
+async def test_labels_that_cannot_be_read_stand_for_the_strictest(rig: Rig) -> None:
     plugin = PodSecurity(metrics=(metrics := AdmissionMetrics()))
     await label(rig, enforce="nonsense")  # no plugin of the rig refuses it
     refused, warnings, notes = judge(rig, plugin=plugin)
@@ -177,7 +182,7 @@ async def test_labels_that_cannot_be_read_stand_for_the_strictest(rig):
     assert metrics.pod_security_errors.values == {("false", "create", "pod", ""): 1}
 
 
-async def test_a_namespace_that_is_missing(rig):
+async def test_a_namespace_that_is_missing(rig: Rig) -> None:
     plugin = PodSecurity(metrics=(metrics := AdmissionMetrics()))
     refused, _, notes = judge(rig, plugin=plugin, namespace="none")
     assert refused == 'Internal error occurred: failed to lookup namespace "none"'
@@ -207,13 +212,13 @@ DEBUGGER = {"ephemeralContainers": [{"name": "e", "image": "e"}]}
         (DEBUGGER, True),
     ],
 )
-async def test_updates_of_a_pod(rig, changed, judged):
+async def test_updates_of_a_pod(rig: Rig, changed: Any, judged: bool) -> None:
     await label(rig, enforce="baseline")
     refused, _, _ = judge(rig, pod("p", spec={**HOST, **changed}), pod("p", spec=HOST))
     assert bool(refused) is judged
 
 
-async def test_a_debugger_that_is_there_already(rig):
+async def test_a_debugger_that_is_there_already(rig: Rig) -> None:
     await label(rig, enforce="baseline")
     there = pod("p", spec={**HOST, **DEBUGGER})
     assert judge(rig, there, there, subresource="ephemeralcontainers") == ("", [], {})
@@ -225,7 +230,7 @@ async def test_a_debugger_that_is_there_already(rig):
     ("subresource", "wanted"),
     [("", True), ("ephemeralcontainers", True), ("resize", True), ("status", False), ("binding", False)],
 )
-async def test_what_it_looks_at(rig, subresource, wanted):
+async def test_what_it_looks_at(rig: Rig, subresource: str, wanted: bool) -> None:
     assert PodSecurity().wants(rig.attributes({}, {}, subresource=subresource)) is wanted
     assert not PodSecurity().wants(rig.attributes(None, {}, operation="DELETE"))
     assert not PodSecurity().wants(rig.attributes({}, resource=("", "v1", "services")))
@@ -234,11 +239,11 @@ async def test_what_it_looks_at(rig, subresource, wanted):
     )
 
 
-def namespace(name="default", **members):
+def namespace(name: str = "default", **members: Any) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": labels(**members)}}
 
 
-async def of_namespace(rig, new, old=None, plugin=None):
+async def of_namespace(rig: Rig, new: Any, old: Any = None, plugin: Any = None) -> Any:
     """The warnings that a write of a namespace brings."""
     asked = rig.attributes(new, old, resource=NAMESPACES)
     waiting = (plugin or PodSecurity()).validate(asked)
@@ -247,7 +252,7 @@ async def of_namespace(rig, new, old=None, plugin=None):
     return asked.warnings
 
 
-async def test_labels_are_checked(rig):
+async def test_labels_are_checked(rig: Rig) -> None:
     with pytest.raises(errors.Invalid) as caught:
         await of_namespace(rig, namespace(enforce="x", warn_version="y"))
     at = f"metadata.labels[{PREFIX}"
@@ -260,7 +265,7 @@ async def test_labels_are_checked(rig):
     assert await of_namespace(rig, namespace(enforce="x"), namespace(enforce="x")) == []
 
 
-async def with_pods(rig, *pods):
+async def with_pods(rig: Rig, *pods: Any) -> None:
     for one in pods:
         await rig.ok("POST", PODS, one)
 
@@ -269,7 +274,7 @@ OWNER = {"apiVersion": "v1", "kind": "ReplicationController", "name": "r", "uid"
 EXISTING = 'existing pods in namespace "default" violate the new PodSecurity enforce level "baseline:latest"'
 
 
-async def test_existing_pods_are_told(rig):
+async def test_existing_pods_are_told(rig: Rig) -> None:
     await with_pods(
         rig,
         pod("a"),
@@ -295,17 +300,19 @@ async def test_existing_pods_are_told(rig):
         ({"warn": "baseline"}, {}, False),
     ],
 )
-async def test_when_existing_pods_are_judged(rig, new, old, told):
+async def test_when_existing_pods_are_judged(
+    rig: Rig, new: dict[str, Any], old: dict[str, Any], told: bool
+) -> None:
     await with_pods(rig, pod("p", spec=HOST))
     assert bool(await of_namespace(rig, namespace(**new), namespace(**old))) is told
 
 
-async def test_a_new_namespace_has_no_pods(rig):
+async def test_a_new_namespace_has_no_pods(rig: Rig) -> None:
     await with_pods(rig, pod("p", spec=HOST))
     assert await of_namespace(rig, namespace(enforce="baseline")) == []
 
 
-async def test_pods_of_one_controller_come_last_but_one(rig):
+async def test_pods_of_one_controller_come_last_but_one(rig: Rig) -> None:
     """When the time is up, each controller had one of its pods judged."""
     times = iter([0.0, 0.0, 0.1, 1.5])
     plugin = PodSecurity(clock=lambda: next(times))
@@ -318,13 +325,13 @@ async def test_pods_of_one_controller_come_last_but_one(rig):
     ]
 
 
-async def test_exempt_classes_are_left_out(rig):
+async def test_exempt_classes_are_left_out(rig: Rig) -> None:
     plugin = PodSecurity(Configuration(runtime_classes=frozenset(("r",))))
     await with_pods(rig, pod("p", spec={**HOST, "runtimeClassName": "r"}))
     assert await of_namespace(rig, namespace(enforce="baseline"), namespace(), plugin) == []
 
 
-async def test_labels_of_an_exempt_namespace(rig):
+async def test_labels_of_an_exempt_namespace(rig: Rig) -> None:
     plugin = PodSecurity(Configuration(namespaces=frozenset(("default",))))
     told = [
         'namespace "default" is exempt from Pod Security, and the policy (enforce=baseline:latest) will be ignored'

@@ -1,5 +1,7 @@
 """What a namespace's labels ask for."""
 
+from typing import Any
+
 import pytest
 
 from pilothouse.admission.podsecurity.policy import (
@@ -19,7 +21,7 @@ FREE, BASE = LevelVersion(PRIVILEGED), LevelVersion(BASELINE)
 STRICT, OLD = LevelVersion(RESTRICTED), LevelVersion(RESTRICTED, 22)
 
 
-def labels(**members):
+def labels(**members: Any) -> dict[Any, Any]:
     return {PREFIX + name.replace("_", "-"): value for name, value in members.items()}
 
 
@@ -40,12 +42,12 @@ def labels(**members):
         ({"enforce_version": "v1.3"}, Policy(LevelVersion(PRIVILEGED, 3), FREE, FREE)),
     ],
 )
-def test_labels(given, expected):
+def test_labels(given: dict[str, Any], expected: Any) -> None:
     policy, problems = namespace_policy(labels(**given) | {"kubernetes.io/metadata.name": "n"}, Policy())
     assert (policy, list(problems)) == (expected, [])
 
 
-def test_defaults_stand_where_there_are_no_labels():
+def test_defaults_stand_where_there_are_no_labels() -> None:
     defaults = Policy(BASE, STRICT, STRICT)
     assert namespace_policy(None, defaults)[0] == defaults
     assert namespace_policy({"a": "b"}, defaults)[0] == defaults
@@ -53,7 +55,7 @@ def test_defaults_stand_where_there_are_no_labels():
     assert namespace_policy(labels(enforce="privileged"), defaults)[0] == Policy(FREE, STRICT, STRICT)
 
 
-def test_labels_that_cannot_be_read():
+def test_labels_that_cannot_be_read() -> None:
     given = labels(enforce="x", enforce_version="1.2", audit="", audit_version="v2.0", warn="Baseline")
     policy, problems = namespace_policy(given, Policy())
     assert policy == Policy(STRICT, FREE, FREE)
@@ -87,11 +89,11 @@ def test_labels_that_cannot_be_read():
         ("", None),
     ],
 )
-def test_versions(text, expected):
+def test_versions(text: str, expected: Any) -> None:
     assert parse_version(text) == expected
 
 
-def test_comparisons():
+def test_comparisons() -> None:
     assert (
         stricter(RESTRICTED, BASELINE) and stricter(BASELINE, PRIVILEGED) and not stricter(BASELINE, BASELINE)
     )

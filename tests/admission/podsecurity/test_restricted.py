@@ -1,5 +1,7 @@
 """What pods of the level `restricted` must do."""
 
+from typing import Any
+
 import pytest
 
 from pilothouse.admission.podsecurity.checks import Pod
@@ -14,15 +16,15 @@ GOOD = {
 }
 
 
-def found(spec, version=LATEST):
+def found(spec: Any, version: Any = LATEST) -> list[str]:
     return [str(violation) for violation in evaluate(LevelVersion(RESTRICTED, version), Pod({}, spec))]
 
 
-def without(*members, **more):
+def without(*members: Any, **more: Any) -> Any:
     return {k: v for k, v in GOOD.items() if k not in members} | more
 
 
-def containers(*contexts, **more):
+def containers(*contexts: Any, **more: Any) -> dict[str, Any]:
     named = [{"name": name, "securityContext": c} for name, c in zip("abcd", contexts, strict=False)]
     return {"containers": named, **more}
 
@@ -91,11 +93,11 @@ CASES = [
 
 
 @pytest.mark.parametrize(("spec", "expected"), CASES)
-def test_what_is_forbidden(spec, expected):
+def test_what_is_forbidden(spec: Any, expected: Any) -> None:
     assert ", ".join(found(spec)) == expected
 
 
-def test_a_good_pod():
+def test_a_good_pod() -> None:
     allowed = ("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim")
     volumes = [{"name": kind, kind: {}} for kind in (*allowed, "projected", "secret")]
     assert found(containers(GOOD, volumes=volumes)) == []
@@ -103,19 +105,19 @@ def test_a_good_pod():
     assert found(containers(without("runAsNonRoot", "seccompProfile"), securityContext=pod)) == []
 
 
-def test_the_pod_does_not_excuse_a_container():
+def test_the_pod_does_not_excuse_a_container() -> None:
     pod = {"runAsNonRoot": True, "seccompProfile": {"type": "Localhost"}}
     bad = without(runAsNonRoot=False, seccompProfile={"type": "Unconfined"})
     assert len(found(containers(bad, securityContext=pod))) == 2
 
 
-def test_users_of_a_namespace_of_their_own_may_be_root():
+def test_users_of_a_namespace_of_their_own_may_be_root() -> None:
     spec = containers(without("runAsNonRoot", runAsUser=0), hostUsers=False)
     assert found(spec) == [] and len(found(spec, 34)) == 2
     assert len(found({**spec, "hostUsers": True})) == 2
 
 
-def test_windows_has_other_means():
+def test_windows_has_other_means() -> None:
     spec = containers(
         without("allowPrivilegeEscalation", "capabilities", "seccompProfile"), os={"name": "windows"}
     )
@@ -133,11 +135,11 @@ def test_windows_has_other_means():
         (without(runAsUser=0), 23),
     ],
 )
-def test_since_when(context, since):
+def test_since_when(context: Any, since: int) -> None:
     assert [version for version in range(37) if found(containers(context), version)] == list(range(since, 37))
 
 
-def test_old_versions_keep_the_checks_of_baseline():
+def test_old_versions_keep_the_checks_of_baseline() -> None:
     spec = containers(without(capabilities={"add": ["BPF"]}))
     assert found(spec, 21)[0].startswith("non-default capabilities")
     assert [text.partition(" (")[0] for text in found(spec, 22)] == ["unrestricted capabilities"]

@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from pilothouse.registry.conventions import CUSTOM
 from pilothouse.registry.groups import apps, batch
 from pilothouse.registry.resource import Resource, Subresource
 
-WIDGET_SCHEMA = {
+WIDGET_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "spec": {
@@ -28,9 +29,14 @@ WIDGET_SCHEMA = {
 class Schema:
     """A declared schema as a codec has it."""
 
-    def __init__(self, document):
+    def __init__(self, document: Any) -> None:
         self.document = document
         self.digest = json.dumps(document).encode()
+
+
+def _codec(declared: dict[str, Any]) -> Any:
+    """Only the schema of a codec."""
+    return Schema(declared)
 
 
 WIDGET = Resource(
@@ -42,7 +48,7 @@ WIDGET = Resource(
     namespaced=True,
     verbs=("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"),
     conventions=CUSTOM,
-    codec=Schema(WIDGET_SCHEMA),
+    codec=_codec(WIDGET_SCHEMA),
     subresources={
         "status": Subresource(name="status", kind="Widget", group="x.example.com"),
         "scale": Subresource(name="scale", kind="Scale", group="autoscaling"),
@@ -72,19 +78,19 @@ SERVED = {
 
 
 @pytest.fixture(scope="module")
-def openapi():
-    def resources(group, version):
+def openapi() -> OpenAPI:
+    def resources(group: Any, version: Any) -> Any:
         return SERVED.get((group, version), [])
 
     return OpenAPI(lambda: list(SERVED), resources)
 
 
 @pytest.fixture(scope="module")
-def documents(openapi):
+def documents(openapi: OpenAPI) -> dict[Any, Any]:
     return {name: openapi.document(name) for name in openapi.names()}
 
 
-def test_there_is_a_document_for_each_version_group_and_plain_path(openapi):
+def test_there_is_a_document_for_each_version_group_and_plain_path(openapi: OpenAPI) -> None:
     names = set(openapi.names())
     assert {"api", "apis", "version", "openid/v1/jwks", "api/v1", "apis/apps", "apis/apps/v1"} <= names
     assert "apis/x.example.com/v1" in names
@@ -95,7 +101,7 @@ def test_there_is_a_document_for_each_version_group_and_plain_path(openapi):
         openapi.hash("apis/nope/v1")
 
 
-def test_every_reference_is_resolved(openapi, documents):
+def test_every_reference_is_resolved(openapi: OpenAPI, documents: dict[Any, Any]) -> None:
     for document in documents.values():
         wanted = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
         assert wanted == set(document["components"]["schemas"]) & wanted
@@ -106,7 +112,7 @@ def test_every_reference_is_resolved(openapi, documents):
         assert "#/components/" not in text
 
 
-def test_operation_ids_are_unique(openapi):
+def test_operation_ids_are_unique(openapi: OpenAPI) -> None:
     ids = [
         operation["operationId"]
         for name in openapi.names()
@@ -159,11 +165,11 @@ def test_operation_ids_are_unique(openapi):
         ("version", "/version/", "get", "getCodeVersion"),
     ],
 )
-def test_operation_ids(documents, name, path, method, id):
+def test_operation_ids(documents: dict[Any, Any], name: str, path: str, method: str, id: str) -> None:
     assert documents[name]["paths"][path][method]["operationId"] == id
 
 
-def test_operations_tell_what_they_act_on(documents):
+def test_operations_tell_what_they_act_on(documents: dict[Any, Any]) -> None:
     paths = documents["api/v1"]["paths"]
     eviction = paths["/api/v1/namespaces/{namespace}/pods/{name}/eviction"]["post"]
     assert eviction["x-kubernetes-action"] == "post"
@@ -183,7 +189,7 @@ def test_operations_tell_what_they_act_on(documents):
     assert [(p["name"], p["required"]) for p in named] == [("name", True), ("namespace", True)]
 
 
-def test_schemas_are_those_of_the_server(documents):
+def test_schemas_are_those_of_the_server(documents: dict[Any, Any]) -> None:
     schemas = documents["apis/batch/v1"]["components"]["schemas"]
     job = schemas["io.k8s.api.batch.v1.Job"]
     assert job["x-kubernetes-group-version-kind"] == [{"group": "batch", "kind": "Job", "version": "v1"}]
@@ -196,7 +202,7 @@ def test_schemas_are_those_of_the_server(documents):
     assert quantity["oneOf"] == [{"type": "string"}, {"type": "number"}]
 
 
-def test_version_2_says_it_more_simply(openapi):
+def test_version_2_says_it_more_simply(openapi: OpenAPI) -> None:
     _, definitions = openapi.part_v2("apis/batch/v1")
     spec = definitions["io.k8s.api.batch.v1.Job"]["properties"]["spec"]
     assert spec["$ref"] == "#/definitions/io.k8s.api.batch.v1.JobSpec"
@@ -205,7 +211,7 @@ def test_version_2_says_it_more_simply(openapi):
     assert definitions["io.k8s.apimachinery.pkg.api.resource.Quantity"]["type"] == "string"
 
 
-def test_custom_resources(documents):
+def test_custom_resources(documents: dict[Any, Any]) -> None:
     document = documents["apis/x.example.com/v1"]
     schemas = document["components"]["schemas"]
     widget = schemas["com.example.x.v1.Widget"]
@@ -234,18 +240,18 @@ def test_custom_resources(documents):
     assert paths[item]["get"]["tags"] == ["xExampleCom_v1"]
 
 
-def test_the_hash_follows_what_is_served():
+def test_the_hash_follows_what_is_served() -> None:
     served = [WIDGET]
     openapi = OpenAPI(lambda: [("x.example.com", "v1")], lambda group, version: served)
     name = "apis/x.example.com/v1"
     hashes = {openapi.hash(name), openapi.hash(name)}
     assert len(hashes) == 1
-    served[0] = replace(WIDGET, codec=Schema({**WIDGET_SCHEMA, "description": "new"}))
+    served[0] = replace(WIDGET, codec=_codec({**WIDGET_SCHEMA, "description": "new"}))
     assert openapi.hash(name) not in hashes
     assert re.fullmatch("[0-9A-F]{128}", openapi.hash(name))
 
 
-def test_descriptions_come_from_the_package_where_it_is_installed():
+def test_descriptions_come_from_the_package_where_it_is_installed() -> None:
     pytest.importorskip("kubernetes_validate")
     descriptions = Descriptions()
     assert descriptions
@@ -263,11 +269,11 @@ def test_descriptions_come_from_the_package_where_it_is_installed():
         ("", True, ""),
     ],
 )
-def test_identifiers(text, capital, wanted):
+def test_identifiers(text: str, capital: bool, wanted: str) -> None:
     assert identifier(text, capital) == wanted
 
 
-def test_names():
+def test_names() -> None:
     assert name_of("/apis/rbac.authorization.k8s.io/v1/roles", "list", "Role") == (
         "listRbacAuthorizationV1Role",
         ["rbacAuthorization_v1"],

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 from pilothouse.api.openapi.protobuf import part, whole
 
@@ -31,7 +32,7 @@ DOCUMENT = {
 }
 
 
-def encode(document):
+def encode(document: Any) -> Any:
     """A document of two parts: its paths and its definitions."""
     frame = {name: value for name, value in document.items() if name not in ("paths", "definitions")}
     paths, _ = part(document.get("paths", {}), {})
@@ -39,11 +40,12 @@ def encode(document):
     return whole(frame, [paths], definitions.values())
 
 
-def fields(data):
+def fields(data: Any) -> Any:
     """Field number -> the values, as a plain reader of the wire format sees them."""
-    out, at = {}, 0
+    out: dict[int, list[Any]] = {}
+    at = 0
 
-    def varint():
+    def varint() -> Any:
         nonlocal at
         value = shift = 0
         while True:
@@ -67,13 +69,13 @@ def fields(data):
     return out
 
 
-def path(data, *numbers):
+def path(data: Any, *numbers: Any) -> Any:
     for number in numbers:
         data = fields(data)[number][0]
     return data
 
 
-def test_a_document_is_read_back():
+def test_a_document_is_read_back() -> None:
     data = encode(DOCUMENT)
     assert path(data, 1) == b"2.0"
     assert (path(data, 2, 1), path(data, 2, 2)) == (b"T", b"v1")
@@ -94,7 +96,7 @@ def test_a_document_is_read_back():
     assert path(named, 2, 9, 1, 2, 4, 1) == 1
 
 
-def test_schemas_are_read_back():
+def test_schemas_are_read_back() -> None:
     named = path(encode(DOCUMENT), 9, 1)
     assert path(named, 1) == b"D"
     schema = path(named, 2)
@@ -107,13 +109,13 @@ def test_schemas_are_read_back():
     assert json.loads(path(schema, 31, 2, 2)) == [{"kind": "D"}]
 
 
-def test_security_is_read_back():
+def test_security_is_read_back() -> None:
     data = encode(DOCUMENT)
     assert path(data, 12, 1, 1) == b"BearerToken"
     assert path(data, 13, 1, 2, 2, 2) == b"authorization"
 
 
-def test_true_and_false_for_any_other_member():
+def test_true_and_false_for_any_other_member() -> None:
     for value, number in ((True, 1), (False, 0)):
         data = encode({"definitions": {"D": {"additionalProperties": value}}})
         assert path(data, 9, 1, 2, 21, 2) == number

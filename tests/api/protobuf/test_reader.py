@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pilothouse import errors
 from pilothouse.api import codec, depth, schema
+from pilothouse.api.json import DecodeError
 from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.api.protobuf.writer import field
@@ -105,7 +106,7 @@ def test_broken_bodies_are_refused() -> None:
 def test_any_bytes_are_decoded_or_refused(data: bytes) -> None:
     try:
         protobuf.decode(data, schema.for_kind(*POD))
-    except (protobuf.ProtobufError, ValueError, codec.json.DecodeError):
+    except (protobuf.ProtobufError, ValueError, DecodeError):
         pass
 
 
@@ -114,7 +115,7 @@ def test_bodies_in_protobuf_are_decoded() -> None:
     data = protobuf_writer.write(obj, "v1", "Pod")
     found, warnings = codec.decode(data, codec.PROTOBUF, schema.for_kind(*POD), POD, codec.STRICT)
     assert found == obj and warnings == []
-    with pytest.raises(codec.errors.BadRequest):
+    with pytest.raises(errors.BadRequest):
         codec.decode(b"k8s\x00\x0a\xff", codec.PROTOBUF, schema.for_kind(*POD), POD)
 
 

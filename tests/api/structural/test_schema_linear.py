@@ -175,6 +175,8 @@ CASES = {
 
 def build(case: str, n: int) -> tuple[Object, Any]:
     """The schema of `spec` and a value for it."""
+    declared: Any
+    value: Any
     declared, value = CASES[case]
     return (declared(n) if callable(declared) else declared), value(n)
 

@@ -1,5 +1,7 @@
 """Rules over long lists take linear time."""
 
+from typing import Any
+
 import pytest
 from complexity import assert_linear
 
@@ -15,18 +17,18 @@ from pilothouse.api.validate import (
     storage,
 )
 
-OLD = {"metadata": {}}
+OLD: dict[str, Any] = {"metadata": {}}
 
 
-def hook(i, **more):
+def hook(i: Any, **more: Any) -> dict[str, Any]:
     return {"name": f"h{i}.example.com", "matchConditions": [{"name": f"c{i}", "expression": "true"}], **more}
 
 
-def driver(i):
+def driver(i: Any) -> dict[str, Any]:
     return {"name": f"d{i}.example.com", "nodeID": "n", "topologyKeys": ["example.com/zone"]}
 
 
-def expressions(n):
+def expressions(n: Any) -> Any:
     return [{"scopeName": "BestEffort", "operator": "Exists"}] * n
 
 
@@ -110,7 +112,7 @@ RULES = {
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_long_lists_take_linear_time(name):
+def test_long_lists_take_linear_time(name: Any) -> None:
     check, make = RULES[name]
     assert_linear(
         lambda obj: check(obj, Errors()), make, 200, 40.0
@@ -129,11 +131,11 @@ PARTS = [
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_blocks_of_requests_take_linear_time(part):
+def test_blocks_of_requests_take_linear_time(part: Any) -> None:
     assert_linear(lambda data: list(certificates._blocks(data)), lambda n: part * n, 500)
 
 
-def test_a_scope_is_weighed_against_each_resource():
+def test_a_scope_is_weighed_against_each_resource() -> None:
     errs = Errors()
     hard = {"pods": "1", "cpu": "1", "services": "1", "example.com/a": "1"}
     quota.validate_quota({"spec": {"hard": hard, "scopes": ["BestEffort", "BestEffort"]}}, errs)

@@ -3,7 +3,7 @@
 from pilothouse.api.validate.diff import MAX_LENGTH, MAX_VALUE, diff
 
 
-def test_lines():
+def test_lines() -> None:
     old = {"a": 1, "b": [1, 2, 3], "c": {"d": None, "e": "x"}, "gone": "y"}
     new = {"a": 1, "b": [1, 4], "c": {"d": {"f": 1}, "e": "x"}, "new": True}
     assert diff(old, new, "T") == (
@@ -17,7 +17,7 @@ def test_lines():
     )
 
 
-def test_much_is_cut_short():
+def test_much_is_cut_short() -> None:
     text = diff({"a": list(range(100_000))}, {"a": "x" * 100_000})
     assert len(text) < 3 * MAX_VALUE
     text = diff({"a": [0] * 100_000}, {"a": [1] * 100_000})

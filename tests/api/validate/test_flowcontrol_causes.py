@@ -1,5 +1,7 @@
 """Every cause that flow schemas and priority levels can have (pkg/apis/flowcontrol/validation)."""
 
+from collections.abc import Iterable
+
 import pytest
 from rules import GONE, Case, causes, put
 
@@ -46,10 +48,10 @@ def resources(**members: object) -> Object:
     return put(BASE, {"spec.rules.0.resourceRules": [{**RESOURCES, **members}]})
 
 
-def urls(*listed: str, verbs: object = ("get",)) -> Object:
+def urls(*listed: str, verbs: Iterable[str] = ("get",)) -> Object:
     return put(
         BASE, {"spec.rules.0.nonResourceRules": [{"verbs": list(verbs), "nonResourceURLs": list(listed)}]}
-    )  # type: ignore[call-overload]
+    )
 
 
 def limited(**members: object) -> Object:

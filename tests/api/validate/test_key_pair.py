@@ -1,6 +1,7 @@
 """PEM errors in certificates and keys of TLS secrets."""
 
 import base64
+from typing import Any
 
 import pytest
 from complexity import assert_linear
@@ -8,7 +9,7 @@ from complexity import assert_linear
 from pilothouse.api.validate.key_pair import key_pair_fault
 
 
-def block(kind, body=b"abc"):
+def block(kind: bytes, body: bytes = b"abc") -> bytes:
     return b"-----BEGIN %b-----\n%b\n-----END %b-----\n" % (kind, base64.b64encode(body), kind)
 
 
@@ -40,7 +41,7 @@ NONE = "tls: failed to find any PEM data in certificate input"
     ],
     ids=range(7),
 )
-def test_blocks(certificate, fault):
+def test_blocks(certificate: Any, fault: Any) -> None:
     assert key_pair_fault(certificate, b"") == fault
 
 
@@ -60,6 +61,6 @@ def test_blocks(certificate, fault):
         b"-----BEGIN A-----",
     ],
 )
-def test_blocks_are_found_in_linear_time(text):
+def test_blocks_are_found_in_linear_time(text: Any) -> None:
     assert_linear(lambda data: key_pair_fault(data, b""), lambda n: text * n, 1000)
     assert_linear(lambda data: key_pair_fault(data, b""), lambda n: b"-----BEGIN " + text * n, 1000)

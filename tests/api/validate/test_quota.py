@@ -1,5 +1,7 @@
 """Every cause that resource quotas and limit ranges can have (pkg/apis/core/validation)."""
 
+from typing import Any
+
 import pytest
 from rules import Case, causes
 
@@ -27,7 +29,8 @@ def limit(kind: str = "Container", **members: object) -> Object:
 
 
 def cpu(**members: str) -> Object:
-    return limit(**{name: {"cpu": value} for name, value in members.items()})
+    amounts: dict[str, Any] = {name: {"cpu": value} for name, value in members.items()}
+    return limit(**amounts)
 
 
 CASES: list[Case] = [

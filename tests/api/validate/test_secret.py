@@ -101,7 +101,7 @@ def test_bad_json_is_told_as_python_does(data: bytes) -> None:
         assert syntax_error(data) == ""
 
 
-def test_json_nested_too_deeply_is_a_cause():
+def test_json_nested_too_deeply_is_a_cause() -> None:
     errs = Errors()
     validate_secret(secret("kubernetes.io/dockercfg", **{".dockercfg": "[" * 100_000}), errs)
     assert found(errs) == [

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import yaml as pyyaml
 from complexity import assert_linear
@@ -17,7 +19,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=150)
 @given(VALUES)
-def test_what_is_written_is_read_back(value):
+def test_what_is_written_is_read_back(value: Any) -> None:
     assert yaml.parse(yaml.dump(value)).value == value
 
 
@@ -42,11 +44,11 @@ def test_what_is_written_is_read_back(value):
         ("-", "'-'"),
     ],
 )
-def test_text_is_quoted_as_go_does(text, written):
+def test_text_is_quoted_as_go_does(text: str, written: str) -> None:
     assert yaml.dump({"k": text}) == f"k: {written}\n".encode()
 
 
-def test_shape():
+def test_shape() -> None:
     value = {"b": {"d": [1, {"y": 0.5, "x": None}], "c": "1\n2\n"}, "a": [], "e": {}}
     assert (
         yaml.dump(value)
@@ -54,13 +56,13 @@ def test_shape():
     )
 
 
-def test_keys_are_in_natural_order():
+def test_keys_are_in_natural_order() -> None:
     keys = ["a10", "a2", "b", "B", "a", ".", "1", "a02", "f:x", "-"]
     found = list(pyyaml.safe_load(yaml.dump(dict.fromkeys(keys, 0))))
     assert [str(key) for key in found] == ["-", ".", "1", "B", "a", "a2", "a02", "a10", "b", "f:x"]
 
 
-def test_nothing_is_written_as_an_alias():
+def test_nothing_is_written_as_an_alias() -> None:
     shared = {"k": ["v"]}
     assert yaml.dump([shared, shared]) == b"- k:\n  - v\n- k:\n  - v\n"
 

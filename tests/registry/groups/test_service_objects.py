@@ -1,6 +1,9 @@
 """Objects and node ports that are created and released with a service."""
 
+import asyncio
 import logging
+from collections.abc import Iterator
+from typing import Any
 
 import orjson
 import pytest
@@ -20,24 +23,24 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 class Contended(MemoryStorage):
     """A store that other servers write to. Each of `rivals` is awaited once, before a write of a key below `contested`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.contested = KEY
         self.rivals = []
 
-    async def create(self, key, value, ttl=0):
+    async def create(self, key: str, value: Any, ttl: int = 0) -> Any:
         await self._let_rivals(key, value)
         return await super().create(key, value, ttl)
 
-    async def update(self, key, value, expect, ttl=0):
+    async def update(self, key: str, value: Any, expect: Any, ttl: int = 0) -> Any:
         await self._let_rivals(key, value)
         return await super().update(key, value, expect, ttl)
 
-    async def _let_rivals(self, key, value):
+    async def _let_rivals(self, key: str, value: Any) -> None:
         if self.rivals and key.startswith(self.contested):
             await self.rivals.pop(0)(key, value)
 
-    async def elsewhere(self, key, value):
+    async def elsewhere(self, key: str, value: Any) -> None:
         """What another server writes."""
         known = await self.get(key)
         if known is None:
@@ -47,23 +50,23 @@ class Contended(MemoryStorage):
 
 
 @pytest.fixture
-def rig(runner):
+def rig(runner: asyncio.Runner) -> Iterator[Any]:
     rig = Rig(storage=Contended())
     runner.run(rig.start())
     yield rig
     runner.run(rig.stop())
 
 
-def service(name, **spec):
+def service(name: str, **spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": {"ports": PORTS, **spec}}
 
 
-async def addresses(rig):
+async def addresses(rig: Rig) -> dict[Any, Any]:
     items = (await rig.ok("GET", ADDRESSES))["items"]
     return {item["metadata"]["name"]: item["spec"]["parentRef"]["name"] for item in items}
 
 
-async def test_an_address_lives_as_long_as_its_service_has_it(rig):
+async def test_an_address_lives_as_long_as_its_service_has_it(rig: Rig) -> None:
     before = await addresses(rig)
     ip = (await rig.ok("POST", SERVICES, service("a")))["spec"]["clusterIP"]
     made = await rig.ok("GET", f"{ADDRESSES}/{ip}")
@@ -81,7 +84,7 @@ async def test_an_address_lives_as_long_as_its_service_has_it(rig):
     assert await addresses(rig) == before
 
 
-async def test_what_is_not_written_leaves_no_address(rig):
+async def test_what_is_not_written_leaves_no_address(rig: Rig) -> None:
     before = await addresses(rig)
     await rig.ok("POST", SERVICES + "?dryRun=All", service("a"))
     await rig.ok("POST", SERVICES, service("headless", clusterIP="None"))
@@ -90,7 +93,7 @@ async def test_what_is_not_written_leaves_no_address(rig):
     assert await addresses(rig) == {**before, taken["spec"]["clusterIP"]: "b"}
 
 
-async def test_an_address_that_somebody_made_is_taken(rig):
+async def test_an_address_that_somebody_made_is_taken(rig: Rig) -> None:
     ip = (await rig.ok("POST", SERVICES, service("a")))["spec"]["clusterIP"]
     await rig.ok("DELETE", f"{SERVICES}/a")
     mine = {"metadata": {"name": ip}, "spec": {"parentRef": {"resource": "gateways", "name": "g"}}}
@@ -101,7 +104,7 @@ async def test_an_address_that_somebody_made_is_taken(rig):
     await rig.ok("POST", SERVICES, service("a", clusterIP=ip))
 
 
-async def test_endpoints_go_with_their_service(rig):
+async def test_endpoints_go_with_their_service(rig: Rig) -> None:
     await rig.ok("POST", SERVICES, service("a"))
     endpoints = "/api/v1/namespaces/default/endpoints"
     await rig.ok("POST", endpoints, {"metadata": {"name": "a"}})
@@ -113,20 +116,20 @@ async def test_endpoints_go_with_their_service(rig):
     await rig.ok("GET", endpoints + "/b")
 
 
-async def marked(rig):
+async def marked(rig: Rig) -> Any:
     kv = await rig.storage.get(KEY)
     bits = decode(kv.value)[1] if kv is not None else 0
     return {30000 + n for n in range(bits.bit_length()) if bits >> n & 1}
 
 
-def ports(*numbers):
+def ports(*numbers: Any) -> list[Any]:
     return [
         {"name": f"p{i}", "port": i, "nodePort": n} if n else {"name": f"p{i}", "port": i}
         for i, n in enumerate(numbers, 1)
     ]
 
 
-async def test_a_node_port_is_marked_as_long_as_its_service_has_it(rig):
+async def test_a_node_port_is_marked_as_long_as_its_service_has_it(rig: Rig) -> None:
     made = await rig.ok("POST", SERVICES, service("a", type="NodePort", ports=ports(30007, 0)))
     chosen = made["spec"]["ports"][1]["nodePort"]
     assert await marked(rig) == {30007, chosen}
@@ -141,7 +144,7 @@ async def test_a_node_port_is_marked_as_long_as_its_service_has_it(rig):
     assert await marked(rig) == set()
 
 
-async def test_what_is_not_written_marks_no_port(rig):
+async def test_what_is_not_written_marks_no_port(rig: Rig) -> None:
     wanted = service("a", type="NodePort", ports=ports(30007))
     await rig.ok("POST", SERVICES + "?dryRun=All", wanted)
     assert await marked(rig) == set()
@@ -151,7 +154,7 @@ async def test_what_is_not_written_marks_no_port(rig):
     await rig.ok("POST", SERVICES, service("b", type="NodePort", ports=ports(30008)))
 
 
-async def test_a_health_check_port_is_marked(rig):
+async def test_a_health_check_port_is_marked(rig: Rig) -> None:
     spec = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30009}
     await rig.ok("POST", SERVICES, service("a", **spec, allocateLoadBalancerNodePorts=False))
     assert await marked(rig) == {30009}
@@ -159,11 +162,11 @@ async def test_a_health_check_port_is_marked(rig):
     assert await marked(rig) == set()
 
 
-def others_take(rig, *numbers):
+def others_take(rig: Rig, *numbers: Any) -> None:
     """Other servers mark ports between our choice and our claim, once for each number; 0 is the port we have chosen."""
 
-    def rival(number):
-        async def take(key, value):
+    def rival(number: Any) -> Any:
+        async def take(key: str, value: Any) -> None:
             known = await rig.storage.get(KEY)
             bits = decode(known.value)[1] if known is not None else 0
             chosen = decode(value)[1] & ~bits
@@ -175,7 +178,7 @@ def others_take(rig, *numbers):
     rig.storage.rivals = [rival(number) for number in numbers]
 
 
-async def test_a_port_that_another_server_was_faster_to_take_is_refused(rig):
+async def test_a_port_that_another_server_was_faster_to_take_is_refused(rig: Rig) -> None:
     others_take(rig, 30007, 30009)
     text = await rig.fail(422, "POST", SERVICES, service("a", type="NodePort", ports=ports(0, 30007)))
     assert f"spec.ports[1].nodePort: Invalid value: 30007: {TAKEN}" in text
@@ -187,7 +190,7 @@ async def test_a_port_that_another_server_was_faster_to_take_is_refused(rig):
 
 
 @pytest.mark.parametrize("verb", ["POST", "PUT", "apply", "change"])
-async def test_a_chosen_port_that_is_lost_is_chosen_anew(rig, verb):
+async def test_a_chosen_port_that_is_lost_is_chosen_anew(rig: Rig, verb: str) -> None:
     wanted = service("a", type="NodePort", ports=ports(0))
     if verb == "change":
         await rig.ok("POST", SERVICES, service("a", ports=ports(0)))
@@ -207,16 +210,16 @@ async def test_a_chosen_port_that_is_lost_is_chosen_anew(rig, verb):
     assert len(await addresses(rig)) == 1
 
 
-async def test_a_full_range_is_said(rig):
+async def test_a_full_range_is_said(rig: Rig) -> None:
     await rig.storage.create(KEY, encode("30000-32767", (1 << 2768) - 1))
     text = await rig.fail(500, "POST", SERVICES, service("a", type="NodePort", ports=ports(0)))
     assert text == "Internal error occurred: failed to allocate a nodePort: range is full"
 
 
-async def test_a_chosen_address_that_is_somebodys_is_chosen_anew(rig):
+async def test_a_chosen_address_that_is_somebodys_is_chosen_anew(rig: Rig) -> None:
     taken = []
 
-    async def gateway(key, value):
+    async def gateway(key: str, value: Any) -> None:
         obj = orjson.loads(value)
         taken.append(obj["metadata"]["name"])
         obj["spec"]["parentRef"] = {"resource": "gateways", "namespace": "default", "name": "g"}
@@ -229,10 +232,12 @@ async def test_a_chosen_address_that_is_somebodys_is_chosen_anew(rig):
     assert len({*taken, made["spec"]["clusterIP"]}) == 3
 
 
-async def test_what_can_not_be_given_back_does_not_fail_the_delete(rig, caplog):
+async def test_what_can_not_be_given_back_does_not_fail_the_delete(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
     await rig.ok("POST", SERVICES, service("a", type="NodePort", ports=ports(30007)))
 
-    async def gone(key, value):
+    async def gone(key: str, value: Any) -> None:
         raise Unavailable("no leader")
 
     rig.storage.rivals = [gone]
@@ -245,19 +250,19 @@ async def test_what_can_not_be_given_back_does_not_fail_the_delete(rig, caplog):
 class Refuse(Plugin):
     """Refuses the objects that come with a service."""
 
-    def __init__(self, *operations):
+    def __init__(self, *operations: Any) -> None:
         self.operations = operations
         self.asked = []
 
-    def wants(self, a):
+    def wants(self, a: Any) -> Any:
         return a.resource.plural in ("ipaddresses", "endpoints") and a.operation in self.operations
 
-    def validate(self, a):
+    def validate(self, a: Any) -> None:
         self.asked.append((a.operation, a.resource.plural, a.user.name))
         raise a.refuse("no")
 
 
-async def test_an_address_passes_admission(rig):
+async def test_an_address_passes_admission(rig: Rig) -> None:
     before = await addresses(rig)
     plugin = Refuse("CREATE")
     rig.chain.validators.append(plugin)
@@ -275,7 +280,7 @@ async def test_an_address_passes_admission(rig):
     await rig.fail(404, "GET", f"{SERVICES}/a")
 
 
-async def test_endpoints_go_without_admission(rig):
+async def test_endpoints_go_without_admission(rig: Rig) -> None:
     endpoints = "/api/v1/namespaces/default/endpoints"
     await rig.ok("POST", SERVICES, service("a"))
     await rig.ok("POST", endpoints, {"metadata": {"name": "a"}})

@@ -1,4 +1,6 @@
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from complexity import assert_linear
@@ -26,29 +28,29 @@ def resource(group: str, plural: str, kind: str = "Thing") -> Resource:
     )
 
 
-def cells(group: str, plural: str, obj: dict) -> list:
+def cells(group: str, plural: str, obj: dict[str, Any]) -> list[Any]:
     obj = {"metadata": {"name": "a", "creationTimestamp": MADE}, **obj}
     return tables.table_for(resource(group, plural), [obj], now=NOW)["rows"][0]["cells"]
 
 
 @pytest.mark.parametrize("key", sorted(tables.PRINTERS))
-def test_an_empty_object_fills_every_column(key):
+def test_an_empty_object_fills_every_column(key: Any) -> None:
     shape = tables.columns(resource(*key))
     extra = 1 if key == ("networking.k8s.io", "ipaddresses") else 0
     assert len(shape.cells({"metadata": {"name": "a"}}, NOW)) == len(shape.definitions) + extra
 
 
-def test_every_kind_with_columns_has_a_printer():
+def test_every_kind_with_columns_has_a_printer() -> None:
     assert {tuple(key.split("/")) for key in tables._data()["columns"]} == set(tables.PRINTERS)
 
 
-def test_columns_are_complete():
+def test_columns_are_complete() -> None:
     name = tables.columns(resource("", "pods")).definitions[0]
     assert name["format"] == "name"
     assert name["description"].startswith("Name must be unique within a namespace.")
 
 
-def test_kinds_without_their_own_columns_show_the_creation_time():
+def test_kinds_without_their_own_columns_show_the_creation_time() -> None:
     table = tables.table_for(
         resource("", "limitranges"), [{"metadata": {"name": "l", "creationTimestamp": MADE}}]
     )
@@ -56,7 +58,7 @@ def test_kinds_without_their_own_columns_show_the_creation_time():
     assert table["rows"][0]["cells"] == ["l", MADE]
 
 
-def container(name: str, **state):
+def container(name: str, **state: Any) -> dict[str, Any]:
     return {"name": name, "restartCount": 0, "ready": False, **state}
 
 
@@ -107,7 +109,7 @@ COMPLETED = {"terminated": {"exitCode": 0, "reason": "Completed"}}
         ),
     ],
 )
-def test_pod_state(status, ready, reason):
+def test_pod_state(status: dict[str, Any], ready: str, reason: str) -> None:
     pod = {"spec": {"containers": [{"name": "a"}, {"name": "b"}]}, "status": status}
     assert cells("", "pods", pod)[1:3] == [ready, reason]
 
@@ -123,13 +125,13 @@ def test_pod_state(status, ready, reason):
         ([container("i", state=COMPLETED)], "Pending"),
     ],
 )
-def test_pod_initializing(init, reason):
+def test_pod_initializing(init: list[Any], reason: str) -> None:
     spec = {"containers": [{"name": "a"}], "initContainers": [{"name": "i"}]}
     pod = {"spec": spec, "status": {"phase": "Pending", "initContainerStatuses": init}}
     assert cells("", "pods", pod)[1:3] == ["0/1", reason]
 
 
-def test_sidecars_count_as_containers():
+def test_sidecars_count_as_containers() -> None:
     spec = {"containers": [{"name": "a"}], "initContainers": [{"name": "s", "restartPolicy": "Always"}]}
     sidecar = container("s", state=RUNNING) | {"started": True, "ready": True, "restartCount": 2}
     main = container("a", state=RUNNING) | {"ready": True}
@@ -137,7 +139,7 @@ def test_sidecars_count_as_containers():
     assert cells("", "pods", {"spec": spec, "status": status})[1:4] == ["2/2", "Running", "2"]
 
 
-def test_last_restart_is_told():
+def test_last_restart_is_told() -> None:
     ended = {"terminated": {"exitCode": 1, "finishedAt": "2026-01-01T23:00:00Z"}}
     main = container("a", state=RUNNING) | {"restartCount": 3, "lastState": ended}
     pod = {"spec": {"containers": [{"name": "a"}]}, "status": {"containerStatuses": [main]}}
@@ -152,12 +154,12 @@ def test_last_restart_is_told():
         ({"phase": "Failed"}, "Failed"),
     ],
 )
-def test_pod_being_deleted(status, reason):
+def test_pod_being_deleted(status: dict[str, Any], reason: str) -> None:
     pod = {"metadata": {"name": "a", "deletionTimestamp": MADE}, "status": status}
     assert cells("", "pods", pod)[2] == reason
 
 
-def test_finished_pods_have_a_row_condition():
+def test_finished_pods_have_a_row_condition() -> None:
     pods = [{"metadata": {"name": p}, "status": {"phase": p}} for p in ("Running", "Succeeded", "Failed")]
     rows = tables.table_for(resource("", "pods"), pods)["rows"]
     assert [row.get("conditions", [{}])[0].get("reason") for row in rows] == [None, "Succeeded", "Failed"]
@@ -177,16 +179,16 @@ def test_finished_pods_have_a_row_condition():
         ({}, {}, "<unknown>"),
     ],
 )
-def test_service_external_ip(spec, status, wanted):
+def test_service_external_ip(spec: dict[str, Any], status: dict[str, Any], wanted: str) -> None:
     assert cells("", "services", {"spec": spec, "status": status})[3] == wanted
 
 
-def test_service_ports():
+def test_service_ports() -> None:
     ports = [{"port": 80, "protocol": "TCP"}, {"port": 53, "protocol": "UDP", "nodePort": 30053}]
     assert cells("", "services", {"spec": {"ports": ports}})[4] == "80/TCP,53:30053/UDP"
 
 
-def test_endpoints_are_cut_short():
+def test_endpoints_are_cut_short() -> None:
     addresses = [{"ip": f"192.0.2.{n}"} for n in (1, 2)]
     subset = {"addresses": addresses, "ports": [{"port": 80}, {"port": 81}]}
     assert (
@@ -195,7 +197,7 @@ def test_endpoints_are_cut_short():
     )
 
 
-def test_node_roles_and_status():
+def test_node_roles_and_status() -> None:
     labels = {
         "node-role.kubernetes.io/infra": "",
         "kubernetes.io/role": "edge",
@@ -218,17 +220,17 @@ def test_node_roles_and_status():
     ("spec", "wanted"),
     [({"completions": 3}, "1/3"), ({"parallelism": 2}, "1/1 of 2"), ({"parallelism": 1}, "1/1"), ({}, "1/1")],
 )
-def test_job_completions(spec, wanted):
+def test_job_completions(spec: dict[str, Any], wanted: str) -> None:
     assert cells("batch", "jobs", {"spec": spec, "status": {"succeeded": 1}})[2] == wanted
 
 
-def test_job_duration():
+def test_job_duration() -> None:
     status = {"startTime": "2026-01-01T00:00:00Z", "completionTime": "2026-01-01T00:01:40Z"}
     assert cells("batch", "jobs", {"status": status})[3] == "100s"
 
 
-def test_autoscaler_targets():
-    def metric(kind, member, **rest):
+def test_autoscaler_targets() -> None:
+    def metric(kind: str, member: Any, **rest: Any) -> dict[str, Any]:
         return {"type": kind, member: rest}
 
     metrics = [
@@ -241,8 +243,8 @@ def test_autoscaler_targets():
     assert row[2] == "cpu: 35%/80%, <unknown>/10 + 1 more..."
 
 
-def test_flow_schemas_come_by_precedence():
-    def schema(name, precedence):
+def test_flow_schemas_come_by_precedence() -> None:
+    def schema(name: str, precedence: Any) -> dict[str, Any]:
         return {"metadata": {"name": name}, "spec": {"matchingPrecedence": precedence}}
 
     kind = resource("flowcontrol.apiserver.k8s.io", "flowschemas")
@@ -262,16 +264,16 @@ def test_flow_schemas_come_by_precedence():
         ),
     ],
 )
-def test_policy_binding_parameters(reference, wanted):
+def test_policy_binding_parameters(reference: dict[str, Any], wanted: str) -> None:
     kind = "validatingadmissionpolicybindings"
     assert cells("admissionregistration.k8s.io", kind, {"spec": {"paramRef": reference}})[2] == wanted
 
 
-def test_rows_carry_what_was_asked_for():
+def test_rows_carry_what_was_asked_for() -> None:
     kind = resource("", "configmaps", "ConfigMap")
     obj = {"metadata": {"name": "a"}, "data": {"k": "v"}}
 
-    def row_object(include, version="v1"):
+    def row_object(include: Any, version: str = "v1") -> Any:
         return tables.table_for(kind, [obj], include=include, version=version)["rows"][0]["object"]
 
     assert row_object("None") is None
@@ -283,7 +285,7 @@ def test_rows_carry_what_was_asked_for():
     }
 
 
-def test_the_bookmark_that_ends_initial_events_keeps_its_metadata():
+def test_the_bookmark_that_ends_initial_events_keeps_its_metadata() -> None:
     bookmark = {"metadata": {"annotations": {"k8s.io/initial-events-end": "true"}, "resourceVersion": "5"}}
     table = tables.table_for(resource("", "secrets"), [bookmark], include="None", no_headers=True)
     assert table["columnDefinitions"] is None
@@ -291,14 +293,14 @@ def test_the_bookmark_that_ends_initial_events_keeps_its_metadata():
     assert table["rows"][0]["cells"] == ["", "", 0, "<unknown>"]
 
 
-def test_the_scale_of_a_workload_has_columns_of_its_own():
+def test_the_scale_of_a_workload_has_columns_of_its_own() -> None:
     scale = {"kind": "Scale", "metadata": {"name": "d"}, "spec": {"replicas": 3}, "status": {"replicas": 2}}
     table = tables.table_for(resource("apps", "deployments", "Deployment"), [scale])
     assert [c["name"] for c in table["columnDefinitions"]] == ["Name", "Desired", "Available", "Age"]
     assert table["rows"][0]["cells"][:3] == ["d", 3, 2]
 
 
-def test_list_metadata_is_kept():
+def test_list_metadata_is_kept() -> None:
     metadata = {"resourceVersion": "7", "continue": "x", "remainingItemCount": 3}
     table = tables.table_for(resource("", "pods"), [], metadata=metadata)
     assert (table["metadata"], table["rows"]) == (metadata, [])
@@ -325,11 +327,11 @@ def test_list_metadata_is_kept():
         ("date", 3, None),
     ],
 )
-def test_custom_cells(kind, value, wanted):
+def test_custom_cells(kind: str, value: Any, wanted: Any) -> None:
     assert tables.custom_cell(kind, value, NOW) == wanted
 
 
-def test_custom_columns_are_filled_by_their_paths():
+def test_custom_columns_are_filled_by_their_paths() -> None:
     shape = tables.custom_columns(
         [
             {"name": "Size", "type": "integer", "jsonPath": ".spec.size", "description": "how big"},
@@ -350,12 +352,12 @@ def test_custom_columns_are_filled_by_their_paths():
     assert shape.cells({"metadata": {"name": "c"}, "spec": "odd"}, NOW) == ["c", None, None, None]
 
 
-def test_a_path_that_cannot_be_read_ends_the_columns():
+def test_a_path_that_cannot_be_read_ends_the_columns() -> None:
     shape = tables.custom_columns([{"name": "Bad", "type": "string", "jsonPath": ".a["}])
     assert [c["name"] for c in shape.definitions] == ["Name"]
 
 
-def test_custom_resources_without_columns_show_their_age():
+def test_custom_resources_without_columns_show_their_age() -> None:
     shape = tables.custom_columns(None)
     assert [(c["name"], c["type"]) for c in shape.definitions] == [("Name", "string"), ("Age", "date")]
     assert shape.cells({"metadata": {"name": "a", "creationTimestamp": MADE}}, NOW) == ["a", "24h"]
@@ -382,13 +384,13 @@ def test_custom_resources_without_columns_show_their_age():
         (8 * 365 * 86400, "8y"),
     ],
 )
-def test_human_duration(seconds, text):
+def test_human_duration(seconds: Any, text: str) -> None:
     assert human_duration(seconds) == text
 
 
 @settings(max_examples=50)
 @given(st.integers(0, 10**9))
-def test_human_duration_never_says_more_than_there_was(seconds):
+def test_human_duration_never_says_more_than_there_was(seconds: Any) -> None:
     units = {"y": 365 * 86400, "d": 86400, "h": 3600, "m": 60, "s": 1}
     total, number = 0, ""
     for char in human_duration(seconds):
@@ -403,7 +405,7 @@ def test_human_duration_never_says_more_than_there_was(seconds):
 
 @settings(max_examples=30)
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2026, 1, 1)))
-def test_since_reads_both_forms_of_time(moment):
+def test_since_reads_both_forms_of_time(moment: Any) -> None:
     moment = moment.replace(tzinfo=UTC)
     now = (moment + timedelta(hours=3)).timestamp()
     assert since(moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), now) in ("3h", "179m")
@@ -411,7 +413,7 @@ def test_since_reads_both_forms_of_time(moment):
     assert since(None, now) == "<unknown>"
 
 
-def test_selectors_are_sorted_by_key():
+def test_selectors_are_sorted_by_key() -> None:
     selector = {
         "matchLabels": {"z": "1", "a": "b"},
         "matchExpressions": [
@@ -428,26 +430,27 @@ def test_selectors_are_sorted_by_key():
     ("value", "text"),
     [(1.5, "1.5"), (2.0, "2"), (1e21, "1e+21"), (1e-7, "1e-07"), (1e20, "100000000000000000000")],
 )
-def test_go_float(value, text):
+def test_go_float(value: float, text: str) -> None:
     assert go_float(value) == text
 
 
-def test_printers_take_linear_time():
-    def pod(n):
+def test_printers_take_linear_time() -> None:
+    def pod(n: Any) -> dict[str, Any]:
         return {
             "metadata": {"name": "p"},
             "spec": {"readinessGates": [{"conditionType": f"g{i}"} for i in range(n)]},
             "status": {"conditions": [{"type": f"g{i}", "status": "True"} for i in range(n)]},
         }
 
-    def endpoints(n):
+    def endpoints(n: Any) -> dict[str, Any]:
         addresses, ports = [{"ip": f"10.0.0.{i}"} for i in range(n)], [{"port": i} for i in range(n)]
         return {"metadata": {"name": "e"}, "subsets": [{"addresses": addresses, "ports": ports}] * 2}
 
+    def print_cells(plural: str, obj: dict[str, Any]) -> object:
+        return tables_core.PRINTERS["", plural](obj, 0.0)
+
     for resource, make in (("pods", pod), ("endpoints", endpoints)):
-        assert_linear(
-            lambda obj, resource=resource: tables_core.PRINTERS["", resource](obj, 0.0), make, 500, 40.0
-        )
+        assert_linear(partial(print_cells, resource), make, 500, 40.0)
     assert tables_core.PRINTERS["", "endpoints"](endpoints(1000), 0.0)[1] == (
         "10.0.0.0:0,10.0.0.1:0,10.0.0.2:0 + 1999997 more..."
     )

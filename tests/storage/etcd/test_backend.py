@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from contract import StoreContract
+from storage.contract import StoreContract
 
 from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.testing.etcd import BINARY, Cluster

@@ -2,8 +2,8 @@ import asyncio
 from typing import Any
 
 from pilothouse.storage.etcd import leases as etcd_leases
-from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.leases import Leases
+from pilothouse.storage.wire import message, parse
 
 
 class Rpc:
@@ -13,9 +13,9 @@ class Rpc:
         self.lengths: list[int] = []
 
     async def write(self, method: str, request: bytes) -> bytes:
-        self.lengths.append(dict(etcd_wire.parse(request))[1])
+        self.lengths.append(dict(parse(request))[1])
         await asyncio.sleep(0)
-        return etcd_wire.message((2, len(self.lengths)))
+        return message((2, len(self.lengths)))
 
 
 def test_many_keys_share_a_lease() -> None:

@@ -4,8 +4,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from contract import Recorder
 from eventually import aeventually
+from storage.contract import Recorder
 
 from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.etcd.watch import EtcdWatch
@@ -85,10 +85,10 @@ def test_readers_share_one_read(tmp_path: Path) -> None:
         calls = 0
         read = store._read_revision
 
-        async def counted(seconds: float) -> int:
+        async def counted(timeout: float = 1.0) -> int:  # noqa: ASYNC109 (the name of what it stands for)
             nonlocal calls
             calls += 1
-            return await read(seconds)
+            return await read(timeout)
 
         store._read_revision = counted  # type: ignore[method-assign]
         await asyncio.gather(*(store.current_revision() for _ in range(500)))

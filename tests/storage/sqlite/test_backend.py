@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from contract import Recorder, StoreContract
+from storage.contract import Recorder, StoreContract
 
 from pilothouse.storage.interface import Unavailable
 from pilothouse.storage.sqlite.backend import SqliteStorage

@@ -347,10 +347,10 @@ class _Parser:
     def new_map(self) -> Expr:
         brace = self.take()
         entries: list[Entry] = []
-        if self.token.kind not in _START and self.token.kind not in ("}", ",", "?"):
-            if not self.unexpected(_START | {"}", ",", "?"}):
-                self.skip()
-                return MapExpr(brace.at, entries)
+        begins = self.token.kind in _START or self.token.kind in ("}", ",", "?")
+        if not begins and not self.unexpected(_START | {"}", ",", "?"}):
+            self.skip()
+            return MapExpr(brace.at, entries)
         while self.token.kind not in ("}", EOF):
             if not entries and self.token.kind == "," and self.accept(","):
                 break

@@ -41,9 +41,11 @@ def validate(expr: Expr, issues: Issues) -> None:
                     issues.add(one.args[0].at, f"invalid {name} argument")
     _homogeneous(expr, issues, exempt=False)
     for one in calls:
-        if one.function == "format" and isinstance(one.target, Literal):
-            if isinstance(one.target.value, str) and len(one.args) == 1 and isinstance(one.args[0], ListExpr):
-                _format(one, one.target.value, one.args[0].items, issues)
+        target = one.target.value if isinstance(one.target, Literal) else None
+        if one.function != "format" or not isinstance(target, str) or len(one.args) != 1:
+            continue
+        if isinstance(one.args[0], ListExpr):
+            _format(one, target, one.args[0].items, issues)
 
 
 def _all(expr: Expr) -> list[Expr]:

@@ -32,7 +32,8 @@ def pod_template_warnings(obj: Object, old: Object | None) -> list[str]:
 
 
 def generation_changes(obj: Object, old: Object) -> bool:
-    return obj["metadata"].get("generation") != old["metadata"].get("generation")
+    new, before = obj["metadata"].get("generation"), old["metadata"].get("generation")
+    return bool(new != before)
 
 
 def workload_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:

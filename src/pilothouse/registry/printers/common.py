@@ -80,7 +80,8 @@ def status(obj: Object) -> Object:
 
 
 def name(obj: Object) -> str:
-    return (obj.get("metadata") or {}).get("name", "")
+    named: str = (obj.get("metadata") or {}).get("name", "")
+    return named
 
 
 def annotations(obj: Object) -> Mapping[str, str]:

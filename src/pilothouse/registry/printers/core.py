@@ -1,6 +1,6 @@
 """Table cells of the core group's kinds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from pilothouse.api.fields import Object
@@ -52,8 +52,9 @@ class _Restarts:
 
 
 def _exit_text(terminated: Object) -> str:
-    if terminated.get("reason"):
-        return terminated["reason"]
+    reason: str | None = terminated.get("reason")
+    if reason:
+        return reason
     if terminated.get("signal"):
         return f"Signal:{terminated['signal']}"
     return f"ExitCode:{terminated.get('exitCode', 0)}"
@@ -213,7 +214,8 @@ def _external_ip(service: Object) -> str:
         balanced = load_balancer_text(status(service).get("loadBalancer"))
         return ",".join([balanced, *external] if balanced else external) or "<pending>"
     if kind == "ExternalName":
-        return spec(service).get("externalName", "")
+        name: str = spec(service).get("externalName", "")
+        return name
     return UNKNOWN
 
 
@@ -260,10 +262,8 @@ def _endpoints(obj: Object, now: float) -> Cells:
 
 
 def _node_address(node: Object, kind: str) -> str:
-    for address in status(node).get("addresses") or ():
-        if address.get("type") == kind:
-            return address.get("address", "")
-    return NONE
+    addresses: Iterable[Object] = status(node).get("addresses") or ()
+    return next((entry.get("address", "") for entry in addresses if entry.get("type") == kind), NONE)
 
 
 def _node_roles(node: Object) -> str:

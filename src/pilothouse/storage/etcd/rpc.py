@@ -81,7 +81,7 @@ class TLS:
 def backoff(attempt: int) -> float:
     """Seconds to wait before an attempt: doubled each time, spread so that clients do not come at once."""
     first, longest = BACKOFF
-    return min(first * 2 ** min(attempt, 10), longest) * random.uniform(0.5, 1.0)
+    return min(first * float(2 ** min(attempt, 10)), longest) * random.uniform(0.5, 1.0)
 
 
 class Member:

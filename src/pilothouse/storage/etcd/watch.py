@@ -64,7 +64,7 @@ class EtcdWatch:
         self._prev_kv = prev_kv
         self._listener = listener
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
-        self._call: grpc.aio.StreamStreamCall | None = None
+        self._call: grpc.aio.StreamStreamCall[bytes, bytes] | None = None
         self._ready = False
         self._asking: asyncio.Task[None] | None = None
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -190,9 +190,9 @@ class EtcdWatch:
             self._call, self._ready = None, False
             call.cancel()
 
-    async def _read(self, call: grpc.aio.StreamStreamCall) -> etcd_wire.WatchAnswer | None:
+    async def _read(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> etcd_wire.WatchAnswer | None:
         data = await call.read()
-        return None if data is grpc.aio.EOF else etcd_wire.watch_answer(data)
+        return etcd_wire.watch_answer(data) if isinstance(data, bytes) else None
 
     def _tell(self, changes: list[Change]) -> None:
         position = self.position

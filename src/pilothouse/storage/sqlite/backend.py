@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 from pilothouse.storage.feed import Expiry, Feed, Subscriber
 from pilothouse.storage.group_commit import GroupCommit
@@ -200,12 +200,16 @@ class SqliteStorage:
             raise Compacted(self._compacted)
         return found
 
-    async def _write(self, ops: list[Op], many: bool = False, need_last: bool = False) -> Any:
+    @overload
+    async def _write(self, ops: list[Op], *, many: Literal[True]) -> int: ...
+    @overload
+    async def _write(self, ops: list[Op], *, need_last: bool = False) -> KeyValue: ...
+    async def _write(self, ops: list[Op], *, many: bool = False, need_last: bool = False) -> int | KeyValue:
         self._check_open()
         for op in ops:
             if not op.key.isascii():
                 op.key.encode()
-        future = self._loop.create_future()
+        future: asyncio.Future[int | KeyValue] = self._loop.create_future()
         timed = [(op, self._expiry.deadline(op.ttl)) for op in ops]
         self._group.add(Write(timed, future, many, need_last))
         return await future

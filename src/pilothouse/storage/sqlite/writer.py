@@ -44,7 +44,7 @@ class Write:
 
     ops: list[tuple[Op, int]]
     """Each with its deadline in Unix milliseconds, 0 = none."""
-    future: "asyncio.Future[Any]"
+    future: "asyncio.Future[int | KeyValue]"
     many: bool = False
     need_last: bool = False
     """The answer shows the value that is deleted."""

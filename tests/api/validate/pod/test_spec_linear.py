@@ -7,6 +7,7 @@ import copy
 import gc
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -96,7 +97,7 @@ RECORDS = {r.plural: r for group in (core, apps, batch, networking, discovery) f
 
 def services() -> Any:
     storage = MemoryStorage()
-    ports = NodePorts(storage, Cacher(storage), SimpleNamespace(list=lambda resource: []))  # type: ignore[arg-type]
+    ports = NodePorts(storage, Cacher(storage), SimpleNamespace(list=lambda resource: []))
     return SimpleNamespace(
         addresses=Addresses(["10.0.0.0/24", "fd00::/112"]), node_ports=ports, options=None, pod_policy=STRICT
     )
@@ -164,8 +165,7 @@ class Work:
                 continue
             ctx, errs = self._context(), Errors()
             if strategy.prepare_update is not None:
-                prepare = strategy.prepare_update
-                refused(lambda prepare=prepare, ctx=ctx: prepare(ctx, obj, old))
+                refused(partial(strategy.prepare_update, ctx, obj, old))
             if strategy.validate_update is not None:
                 strategy.validate_update(ctx, obj, old, errs)
             if strategy.warnings is not None:

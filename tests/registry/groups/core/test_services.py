@@ -21,7 +21,7 @@ SERVICES = next(r for r in core.RESOURCES if r.plural == "services")
 @pytest.fixture
 def ctx() -> WriteContext:
     storage, nothing = MemoryStorage(), SimpleNamespace(list=lambda resource: [])
-    ports = NodePorts(storage, Cacher(storage), nothing)  # type: ignore[arg-type]
+    ports = NodePorts(storage, Cacher(storage), nothing)
     pools = SimpleNamespace(
         addresses=Addresses(["10.0.0.0/24", "fd00::/112"]), node_ports=ports, options=None
     )

@@ -156,8 +156,5 @@ def go_rule(rule: Object) -> Object:
 
 def _too_expensive(about: str, units: int, limit: int) -> str:
     factor = units / limit
-    if factor > 100:
-        shown = "more than 100x"
-    else:
-        shown = f"{factor:.6f}x" if factor < 1.5 else f"{factor:.1f}x"
+    shown = "more than 100x" if factor > 100 else f"{factor:.6f}x" if factor < 1.5 else f"{factor:.1f}x"
     return f"{about} exceeds budget by factor of {shown} {_HINT}"

@@ -1,7 +1,8 @@
 """An openAPIV3Schema as part of a definition (apiextensions/validation ValidateCustomResourceDefinitionOpenAPISchema)."""
 
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,7 +106,7 @@ class _Place:
 
     no_defaults: str | None = None
     inside_meta: bool = False
-    unsupported: Set[int] = frozenset()
+    unsupported: AbstractSet[int] = frozenset()
     """IDs of the nodes that cannot be checked as structural schemas."""
 
 
