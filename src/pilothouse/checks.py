@@ -71,6 +71,7 @@ PLUGINS = (
     "CertificateSigning",
     "CertificateSubjectRestriction",
     "DefaultIngressClass",
+    "ResourceQuota",
 )
 """The admission plugins that there are."""
 
@@ -99,7 +100,6 @@ OTHER_PLUGINS = (
     "MutatingAdmissionWebhook",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionWebhook",
-    "ResourceQuota",
     "AlwaysDeny",
 )
 """Those of kube-apiserver that are missing here. Who asks for one by name must not believe that it works."""

@@ -30,7 +30,6 @@ CASES = [
     ((ADMISSION, "v1", "mutatingadmissionpolicies"), {"metadata": {"name": "a"}, "spec": {"x": 1}}),
     ((ADMISSION, "v1", "validatingadmissionpolicybindings"), {"metadata": {"name": "a"}, "spec": {"x": 1}}),
     ((ADMISSION, "v1", "mutatingadmissionpolicybindings"), {"metadata": {"name": "a"}, "spec": {"x": 1}}),
-    (("", "v1", "resourcequotas"), {"metadata": {"name": "a"}, "spec": {"hard": {"pods": "0"}}}),
     (
         ("", "v1", "namespaces"),
         {"metadata": {"name": "a", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},

@@ -16,6 +16,8 @@ from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.admission.noderestriction.plugin import NodeRestriction
 from pilothouse.admission.nodetaint import TaintNodesByCondition
 from pilothouse.admission.priority import Priority
+from pilothouse.admission.quota.ledger import Ledger
+from pilothouse.admission.quota.plugin import ResourceQuota
 from pilothouse.admission.runtimeclass import RuntimeClass
 from pilothouse.admission.serviceaccount import ServiceAccount
 from pilothouse.admission.storageclass import (
@@ -45,6 +47,7 @@ ORDER: dict[str, Callable[[Config, Authorizer], Plugin]] = {
     "CertificateSigning": lambda config, authorizer: CertificateSigning(authorizer),
     "CertificateSubjectRestriction": lambda config, authorizer: CertificateSubjectRestriction(),
     "DefaultIngressClass": lambda config, authorizer: DefaultIngressClass(),
+    "ResourceQuota": lambda config, authorizer: ResourceQuota(),
 }
 """Name -> maker, in the order in which they run."""
 
@@ -70,3 +73,8 @@ def chain_of(config: Config, authorizer: Authorizer, metrics: AdmissionMetrics |
     on = enabled(config)
     plugins = [make(config, authorizer) for name, make in ORDER.items() if name in on]
     return Chain([*plugins, Unsupported(config.strict_admission, config.warn_unsupported)], metrics)
+
+
+def ledger_of(chain: Chain) -> Ledger:
+    """The ledger by which a chain charges quotas; where ResourceQuota is off, one that nothing is charged to."""
+    return next((p.ledger for p in chain.plugins if isinstance(p, ResourceQuota)), None) or Ledger()

@@ -7,13 +7,14 @@ import socket
 from pilothouse import pki
 from pilothouse.admission.chain import Chain
 from pilothouse.admission.metrics import AdmissionMetrics
-from pilothouse.admission.plugins import chain_of, enabled
+from pilothouse.admission.plugins import chain_of, enabled, ledger_of
+from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.admission.unsupported import stored_without_effect
 from pilothouse.assembly.authn import IssuerDocuments, authenticator, public_keys, token_issuer
 from pilothouse.assembly.authz import authorizer
-from pilothouse.assembly.controllers import Writers
+from pilothouse.assembly.controllers import SERVER, Writers
 from pilothouse.assembly.handlers import Handlers, Inputs
-from pilothouse.assembly.services import Services, services_for
+from pilothouse.assembly.services import Services, client_for, services_for
 from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
@@ -83,6 +84,7 @@ class Server:
         self.outbound: Outbound
         self.services: Services
         self.admission: Chain
+        self.quotas: Ledger
         self.handlers: Handlers
         self.listener: Listener
         self.writers: Writers
@@ -154,6 +156,9 @@ class Server:
         judge = authorizer(config, registry.readers, outbound=outbound, caches=caches, metrics=authorization)
         self.services = services_for(config, registry, caches)
         self.admission = chain_of(config, judge, self.metrics.add(AdmissionMetrics()))
+        self.quotas = ledger_of(self.admission)
+        self.quotas.follow(client_for(registry, self.services, SERVER))
+        opened.on_close("charges to quotas", self.quotas.close)
         self.metrics.add(AllocatorMetrics(self.services.addresses, self.services.node_ports))
         self.handlers = Handlers(
             Inputs(
@@ -200,7 +205,7 @@ class Server:
         self.metrics.add(ConnectionMetrics(self.listener))
         opened.on_close("the listener", self._end_listener)
         self.writers = Writers(
-            config, self.files, self.registry, self.services, self.admission, self.listener.port
+            config, self.files, self.registry, self.services, self.admission, self.quotas, self.listener.port
         )
 
     async def _end_listener(self) -> None:

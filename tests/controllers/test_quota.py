@@ -1,0 +1,137 @@
+"""The use that quotas tell follows what is there."""
+
+import asyncio
+
+import pytest
+from harness import Rig, config_map, pod
+
+from pilothouse.admission.namespace import NamespaceLifecycle
+from pilothouse.admission.quota.plugin import ResourceQuota
+from pilothouse.controllers.quota import ResourceQuotas
+
+NS = "/api/v1/namespaces/default"
+QUOTAS = f"{NS}/resourcequotas"
+MERGE = {"Content-Type": "application/merge-patch+json"}
+
+
+@pytest.fixture
+def rig(runner):
+    """A server with the plugin and the controller."""
+    plugin = ResourceQuota()
+    rig = Rig((NamespaceLifecycle(), plugin))
+
+    async def start():
+        await rig.start()
+        plugin.ledger.follow(rig.client("kube-apiserver"))
+        rig.controller = ResourceQuotas(rig.client("kube-controller-manager"), plugin.ledger, delay=0)
+        rig.controller.start()
+
+    async def stop():
+        await rig.controller.close()
+        await plugin.ledger.close()
+        await rig.stop()
+
+    runner.run(start())
+    yield rig
+    runner.run(stop())
+
+
+async def quota(rig, hard, **spec):
+    await rig.ok("POST", QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": hard, **spec}})
+    await rig.settle()
+
+
+async def status(rig):
+    await rig.settle()
+    return (await rig.ok("GET", f"{QUOTAS}/q"))["status"]
+
+
+async def used(rig):
+    return (await status(rig))["used"]
+
+
+async def test_a_new_quota_counts_what_is_there(rig):
+    for name in ("a", "b"):
+        await rig.ok("POST", f"{NS}/pods", pod(name))
+        await rig.config_map(name)
+    hard = {"pods": "3", "count/pods": "3", "configmaps": "9", "count/nothings.example.com": "1"}
+    await quota(rig, hard)
+    counted = {"pods": "2", "count/pods": "2", "configmaps": "2"}
+    assert await status(rig) == {"hard": hard, "used": counted}
+
+
+async def test_use_falls_when_objects_go(rig):
+    await quota(rig, {"pods": "2", "secrets": "1"})
+    await rig.ok("POST", f"{NS}/pods", pod("a"))
+    await rig.ok("POST", f"{NS}/secrets", {"metadata": {"name": "s"}})
+    assert await used(rig) == {"pods": "1", "secrets": "1"}
+    await rig.ok("DELETE", f"{NS}/pods/a?gracePeriodSeconds=0")
+    await rig.ok("DELETE", f"{NS}/secrets/s")
+    assert await used(rig) == {"pods": "0", "secrets": "0"}
+
+
+async def test_a_pod_that_has_ended_is_only_an_object(rig):
+    await quota(rig, {"pods": "2", "count/pods": "2"})
+    await rig.ok("POST", f"{NS}/pods", pod("a"))
+    await rig.ok("PATCH", f"{NS}/pods/a/status", {"status": {"phase": "Succeeded"}}, headers=MERGE)
+    assert await used(rig) == {"pods": "0", "count/pods": "1"}
+
+
+async def test_a_change_of_the_limits(rig):
+    await quota(rig, {"configmaps": "1"})
+    await rig.config_map("a")
+    assert await used(rig) == {"configmaps": "1"}
+    new = {"configmaps": None, "pods": "1", "count/configmaps": "5"}
+    await rig.ok("PATCH", f"{QUOTAS}/q", {"spec": {"hard": new}}, headers=MERGE)
+    assert await status(rig) == {
+        "hard": {"pods": "1", "count/configmaps": "5"},
+        "used": {"pods": "0", "count/configmaps": "1"},
+    }
+
+
+async def test_scopes(rig):
+    await rig.ok("POST", f"{NS}/pods", pod("a"))
+    await rig.ok("POST", f"{NS}/pods", pod("b", spec={"activeDeadlineSeconds": 9}))
+    await quota(rig, {"pods": "5"}, scopes=["NotTerminating"])
+    assert await used(rig) == {"pods": "1"}
+    await rig.ok("PATCH", f"{NS}/pods/a", {"spec": {"activeDeadlineSeconds": 5}}, headers=MERGE)
+    assert await used(rig) == {"pods": "0"}
+
+
+async def test_a_service_that_shrinks(rig):
+    await quota(rig, {"services.nodeports": "5"})
+    spec = {"type": "NodePort", "ports": [{"port": 80}]}
+    await rig.ok("POST", f"{NS}/services", {"metadata": {"name": "s"}, "spec": spec})
+    assert await used(rig) == {"services.nodeports": "1"}
+    await rig.ok("PATCH", f"{NS}/services/s", {"spec": {"type": "ClusterIP"}}, headers=MERGE)
+    assert await used(rig) == {"services.nodeports": "0"}
+
+
+async def test_creators_and_deleters_together(rig):
+    """What was charged and is not there yet is not lost by a count in between."""
+    await quota(rig, {"configmaps": "10"})
+
+    async def churn(number):
+        most = 0
+        for n in range(12):
+            name = f"{number}-{n}"
+            answer = await rig.call("POST", f"{NS}/configmaps", config_map(name))
+            listed = (await rig.ok("GET", f"{NS}/configmaps"))["items"]
+            most = max(most, len(listed))
+            if answer.status == 201 and n % 3:
+                await rig.ok("DELETE", f"{NS}/configmaps/{name}")
+        return most
+
+    most = await asyncio.gather(*(churn(n) for n in range(16)))
+    assert max(most) == 10
+    there = len((await rig.ok("GET", f"{NS}/configmaps"))["items"])
+    assert await used(rig) == {"configmaps": str(there)}
+
+
+async def test_a_count_that_nothing_calls_for(rig):
+    """A status that somebody has written is put right by the periodic count."""
+    await quota(rig, {"configmaps": "10"})
+    await rig.ok("PATCH", f"{QUOTAS}/q/status", {"status": {"used": {"configmaps": "7"}}}, headers=MERGE)
+    assert await used(rig) == {"configmaps": "7"}
+    rig.controller.queue.add("default/q")
+    assert await used(rig) == {"configmaps": "0"}
