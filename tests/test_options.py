@@ -138,7 +138,7 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
         (["--admission-control=Nonsense"], 'admission-control plugin "Nonsense" is unknown'),
         (["--admission-control=Priority", "--enable-admission-plugins=Priority"], "mutually exclusive"),
         (["--enable-admission-plugins=PodSecurity"], 'plugin "PodSecurity" is not supported yet'),
-        (["--admission-control=ResourceQuota"], 'plugin "ResourceQuota" is not supported yet'),
+        (["--admission-control=AlwaysDeny"], 'plugin "AlwaysDeny" is not supported yet'),
         (["--admission-control-config-file=/dev/null"], "--admission-control-config-file is not supported"),
         (["--audit-log-mode=fast"], "invalid audit log mode fast"),
         (["--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16"], "different IP families"),

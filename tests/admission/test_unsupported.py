@@ -82,19 +82,15 @@ async def test_the_rest_passes(rig):
                 }
             },
         ),
-        (("", "v1", "resourcequotas"), {"metadata": {"name": "a"}, "spec": {}}),
+        ((ADMISSION, "v1", "validatingwebhookconfigurations"), {"metadata": {"name": "a"}}),
     ):
         asked = rig.attributes(obj, resource=resource)
         plugin.validate(asked)
         assert asked.warnings == []
     assert not plugin.wants(rig.attributes(CRD, resource=("", "v1", "pods")))
-    quota = CASES[6][1]
-    assert not plugin.wants(
-        rig.attributes(quota, quota, resource=("", "v1", "resourcequotas"), subresource="status")
-    )
-    assert not plugin.wants(
-        rig.attributes(None, quota, resource=("", "v1", "resourcequotas"), operation="DELETE")
-    )
+    resource, policy = CASES[2]
+    assert not plugin.wants(rig.attributes(policy, policy, resource=resource, subresource="status"))
+    assert not plugin.wants(rig.attributes(None, policy, resource=resource, operation="DELETE"))
 
 
 async def test_every_row_names_a_resource(rig):
@@ -104,16 +100,18 @@ async def test_every_row_names_a_resource(rig):
 
 async def test_a_client_sees_the_warning_also_of_a_dry_run(rig):
     rig.chain.validators.append(Unsupported())
-    path = "/api/v1/namespaces/default/resourcequotas"
-    body = {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}}
+    path = f"/apis/{ADMISSION}/v1/mutatingwebhookconfigurations"
+    body = {"metadata": {"name": "q"}, "webhooks": [HOOK]}
     for query, times in (("?dryRun=All", 1), ("", 1)):
         answer = await rig.call("POST", path + query, body)
         assert answer.status == 201 and len(answer.warnings) == times
-        assert "the quota is stored and limits nothing" in answer.warnings[0]
+        assert "the configuration is stored and has no effect" in answer.warnings[0]
     rig.chain.validators[-1] = Unsupported(strict=True)
     refused = await rig.fail(403, "POST", path, {**body, "metadata": {"name": "r"}})
-    assert refused.startswith('resourcequotas "r" is forbidden: this server does not carry out')
-    patch = {"spec": {"hard": {"pods": "1"}}}
+    assert refused.startswith(
+        f'mutatingwebhookconfigurations.{ADMISSION} "r" is forbidden: this server does not call'
+    )
+    patch = {"webhooks": [HOOK | {"name": "d.e.f"}]}
     headers = {"Content-Type": "application/merge-patch+json"}
     assert "strict" in await rig.fail(403, "PATCH", f"{path}/q", patch, headers=headers)
     assert (await rig.call("DELETE", f"{path}/q")).status == 200

@@ -21,6 +21,8 @@ PERIOD = 300.0
 """Seconds between two counts of a quota of which nothing is heard (--resource-quota-sync-period)."""
 DELAY = 0.1
 """Seconds in which what happens is counted together."""
+OTHERS = 5.0
+"""Seconds after which a quota is counted that other servers charge, too: one that was killed gives nothing back."""
 
 
 class ResourceQuotas(Background):
@@ -98,11 +100,19 @@ class ResourceQuotas(Background):
         limits = amounts((new.get("spec") or {}).get("hard"))
         if old is None or limits != amounts((new.get("status") or {}).get("hard")):
             self._soon("/".join(key.split("/")[-2:]))
+        elif self.client.store.storage.shared:
+            self._soon("/".join(key.split("/")[-2:]), OTHERS)
 
-    def _soon(self, key: str) -> None:
-        if key not in self._timers:
-            loop = asyncio.get_running_loop()
-            self._timers[key] = loop.call_later(self.delay, self._due, key)
+    def _soon(self, key: str, delay: float | None = None) -> None:
+        """Count a quota within `delay` seconds."""
+        loop = asyncio.get_running_loop()
+        at = loop.time() + (self.delay if delay is None else delay)
+        timer = self._timers.get(key)
+        if timer is not None and timer.when() <= at:
+            return
+        if timer is not None:
+            timer.cancel()
+        self._timers[key] = loop.call_at(at, self._due, key)
 
     def _due(self, key: str) -> None:
         self._timers.pop(key, None)
