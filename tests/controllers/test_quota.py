@@ -6,8 +6,12 @@ import pytest
 from harness import Rig, config_map, pod
 
 from pilothouse.admission.namespace import NamespaceLifecycle
+from pilothouse.admission.quota.ledger import SETTLE, Ledger
 from pilothouse.admission.quota.plugin import ResourceQuota
+from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.controllers.quota import ResourceQuotas
+from pilothouse.registry.crd import Definitions
+from pilothouse.storage.memory import MemoryStorage
 
 NS = "/api/v1/namespaces/default"
 QUOTAS = f"{NS}/resourcequotas"
@@ -135,3 +139,65 @@ async def test_a_count_that_nothing_calls_for(rig):
     assert await used(rig) == {"configmaps": "7"}
     rig.controller.queue.add("default/q")
     assert await used(rig) == {"configmaps": "0"}
+
+
+DEFINITION = {
+    "metadata": {"name": "widgets.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"plural": "widgets", "kind": "Widget"},
+        "versions": [
+            {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+        ],
+    },
+}
+
+
+async def test_custom_resources_are_counted_once_they_are_served(rig):
+    definitions = CustomResourceDefinitions(rig.client(), Definitions(rig.store, rig.catalog))
+    definitions.start()
+    await quota(rig, {"count/widgets.example.com": "1"})
+    assert await used(rig) == {}
+    await rig.ok("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", DEFINITION)
+    assert await used(rig) == {"count/widgets.example.com": "0"}
+    widgets = "/apis/example.com/v1/namespaces/default/widgets"
+    widget = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a"}}
+    await rig.ok("POST", widgets, widget)
+    assert await used(rig) == {"count/widgets.example.com": "1"}
+    why = await rig.fail(403, "POST", widgets, {**widget, "metadata": {"name": "b"}})
+    assert why.startswith('widgets.example.com "b" is forbidden: exceeded quota: q')
+    await rig.ok("DELETE", f"{widgets}/a")
+    assert await used(rig) == {"count/widgets.example.com": "0"}
+    await definitions.close()
+
+
+class SharedStorage(MemoryStorage):
+    shared = True
+
+
+async def test_a_count_waits_for_what_other_servers_have_charged(runner):
+    now = 100.0
+    ledger = Ledger(clock=lambda: now)
+    async with Rig((NamespaceLifecycle(), ResourceQuota(ledger)), storage=SharedStorage()) as rig:
+        ledger.follow(rig.client("kube-apiserver"))
+        ledger.counter = rig.client("kube-controller-manager")
+        await rig.ok("POST", QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "5"}}})
+        assert await ledger.recount("default", "q").outcome() is None
+        body = {"status": {"used": {"pods": "1"}}}  # another server's charge, whose pod is not there yet
+        await rig.ok("PATCH", f"{QUOTAS}/q/status", body, headers=MERGE)
+        now += SETTLE / 4
+        assert await ledger.recount("default", "q").outcome() == SETTLE * 3 / 4
+        assert await used(rig) == {"pods": "1"}
+        now += SETTLE
+        assert await ledger.recount("default", "q").outcome() is None
+        assert await used(rig) == {"pods": "0"}
+        await ledger.close()
+
+
+async def test_counts_and_charges_are_written_under_their_own_names(rig):
+    await quota(rig, {"pods": "5"})
+    await rig.ok("POST", f"{NS}/pods", pod("a"))
+    fields = (await rig.ok("GET", f"{QUOTAS}/q"))["metadata"]["managedFields"]
+    managers = {f["manager"] for f in fields if f.get("subresource") == "status"}
+    assert managers == {"kube-apiserver", "kube-controller-manager"}

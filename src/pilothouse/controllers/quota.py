@@ -39,16 +39,25 @@ class ResourceQuotas(Background):
 
     def start(self) -> None:
         """Follow every resource that can be counted, and those that are served later on."""
-        self.ledger.recounted = True
-        self.client.catalog.changed.append(lambda group, version: self._follow())
+        self.ledger.counter = self.client
+        self.client.catalog.changed.append(lambda group, version: self._served())
         self._follow()
         self.client.readers.subscribe("resourcequotas", self._quota_changed)
 
     async def close(self) -> None:
-        self.ledger.recounted = False
+        self.ledger.counter = None
         for timer in self._timers.values():
             timer.cancel()
         await self.queue.close()
+
+    def _served(self) -> None:
+        """The served resources have changed: quotas may name some that were not served when they were counted."""
+        self._follow()
+        for namespace, quotas in self.ledger.quotas.items():
+            for name, quota in quotas.items():
+                used = (quota.get("status") or {}).get("used") or {}
+                if any(limit not in used for limit in (quota.get("spec") or {}).get("hard") or ()):
+                    self._soon(f"{namespace}/{name}")
 
     def _follow(self) -> None:
         for resource in self.client.catalog.all():

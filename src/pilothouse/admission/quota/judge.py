@@ -68,7 +68,10 @@ class Question(NamedTuple):
     limited: Sequence[Limited] = ()
 
     def deltas(self, accounts: Iterable[Account]) -> dict[str, Amounts]:
-        """What to charge to each quota, by name; Forbidden when one is exceeded. The accounts are not changed."""
+        """What to charge to each quota, by name; Forbidden when one is exceeded. The accounts are not changed.
+
+        A scope that the configuration limits and no quota covers is a 500, as upstream has it.
+        """
         a, evaluator = self.attributes, self.evaluator
         assert a.obj is not None
         accounts = list(accounts)
@@ -161,4 +164,4 @@ class Question(NamedTuple):
                 f"{{{r.get('scopeName', '')} {r.get('operator', '')} [{' '.join(r.get('values') or ())}]}}"
                 for r in bare
             )
-            raise a.refuse(f"insufficient quota to match these scopes: [{listed}]")
+            raise errors.Unknown(f"insufficient quota to match these scopes: [{listed}]")

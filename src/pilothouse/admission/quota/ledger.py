@@ -191,8 +191,8 @@ class Ledger:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.quotas: dict[str, dict[str, Object]] = {}
-        self.recounted = False
-        """Whether a controller counts anew, so that charges have to be known until their objects are there."""
+        self.counter: Client | None = None
+        """Writes what a controller has counted anew. With it, charges are known until their objects are there."""
         self._clock = clock
         self._client: Client
         self._todo: dict[str, list[Step]] = {}
@@ -254,13 +254,14 @@ class Ledger:
         try:
             while batch := self._todo.pop(namespace, []):
                 for kind in (Count, Refund, Charge):
-                    await self._serve(namespace, [step for step in batch if isinstance(step, kind)])
+                    client = (kind is Count and self.counter) or self._client
+                    await self._serve(namespace, client, [step for step in batch if isinstance(step, kind)])
         finally:
             for step in (*batch, *self._todo.pop(namespace, ())):
                 step.done.cancel()
             del self._tasks[namespace]
 
-    async def _serve(self, namespace: str, steps: Sequence[Step]) -> None:
+    async def _serve(self, namespace: str, client: Client, steps: Sequence[Step]) -> None:
         """Carry out steps of one sort; each ends with an outcome."""
         try:
             for _ in range(ATTEMPTS):
@@ -274,27 +275,35 @@ class Ledger:
                     except errors.StatusError as err:
                         step.fail(err)
                 steps = [step for step in steps if not step.done.done()]
-                moved = await self._store(namespace, [a for a in accounts.values() if a.touched])
+                touched = [account for account in accounts.values() if account.touched]
+                moved, error = await self._store(namespace, client, touched)
                 for step in steps:
                     step.written(moved)
                 steps = [step for step in steps if not step.done.done()]
-            raise errors.InternalError("resource quota evaluation timed out")
+                if error is not None:
+                    raise error
+            raise errors.InternalError("Internal error occurred: resource quota evaluation timed out")
         except Exception as err:
             for step in steps:
                 step.fail(err)
 
-    async def _store(self, namespace: str, accounts: list[Account]) -> set[str]:
-        """Write the status of quotas; the names of those that have moved."""
-        moved = set()
+    async def _store(
+        self, namespace: str, client: Client, accounts: list[Account]
+    ) -> tuple[set[str], Exception | None]:
+        """Write the status of quotas: the names of those that were not written, and what else than a race was why."""
+        moved, error = set(), None
         for account in accounts:
             try:
-                await self._write(namespace, account)
+                await self._write(namespace, client, account)
             except (Moved, errors.NotFound, errors.Conflict):
                 moved.add(account.name)
-        return moved
+            except errors.StatusError as err:
+                moved.add(account.name)
+                error = err
+        return moved, error
 
-    async def _write(self, namespace: str, account: Account) -> None:
-        resource = self._client.resource("", "v1", "resourcequotas")
+    async def _write(self, namespace: str, client: Client, account: Account) -> None:
+        resource = client.resource("", "v1", "resourcequotas")
 
         def edit(quota: Object) -> None:
             if quota["metadata"]["resourceVersion"] != account.version:
@@ -303,13 +312,13 @@ class Ledger:
             status["hard"] = {name: str(amount) for name, amount in account.hard.items()}
             status["used"] = {name: str(amount) for name, amount in account.used.items()}
 
-        await self._client.change(resource, namespace, account.name, edit, "status")
+        await client.change(resource, namespace, account.name, edit, "status")
 
     # What was charged and is not there yet
 
     def wait_for(self, charge: Charge) -> None:
         """Remember a charge until its object is there."""
-        if self.recounted and charge.taken:
+        if self.counter is not None and charge.taken:
             self._coming.setdefault(charge.key, []).append(charge)
 
     def landed(self, key: str) -> None:

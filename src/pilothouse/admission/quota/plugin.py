@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Sequence
 
 from pilothouse.admission.chain import Plugin
-from pilothouse.admission.quota.evaluators import IGNORED, evaluator
+from pilothouse.admission.quota.evaluators import IGNORED, SPECIAL, evaluator
 from pilothouse.admission.quota.judge import Limited, Question
 from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.registry.admission import AdmissionAttributes
@@ -25,7 +25,9 @@ class ResourceQuota(Plugin):
     def wants(self, a: AdmissionAttributes) -> bool:
         return (
             (a.namespace in self.ledger.quotas or bool(self.limited and a.namespace))
-            and a.operation in ("CREATE", "UPDATE")
+            and (
+                a.operation == "CREATE" or (a.operation == "UPDATE" and a.resource.group_resource in SPECIAL)
+            )
             and (not a.subresource or (a.subresource == "resize" and a.resource.group_resource == "pods"))
             and a.resource.namespaced
             and bool(a.resource.key_prefix)
