@@ -83,7 +83,7 @@ class ResourceQuotas(Background):
             quotas = self.ledger.quotas.get(namespace)
             if quotas is None:
                 return
-            self.ledger.landed(entry.key)
+            self.ledger.landed(entry.key, new.value if new is not None else b"")
             if old is None or (new is not None and not counts.by_content):
                 return
             for name, quota in quotas.items():

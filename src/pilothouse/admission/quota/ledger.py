@@ -79,6 +79,14 @@ class Charge(Step):
         self._judged = False
         self._abandoned = False
 
+    def is_in(self, value: bytes) -> bool:
+        """Whether what is stored at the key by now has what was charged, or shows that it will never have."""
+        a = self.question.attributes
+        if a.operation != "CREATE":
+            return True
+        assert a.obj is not None
+        return f'"uid":"{a.obj["metadata"].get("uid", "")}"'.encode() in value
+
     async def enter(self, accounts: dict[str, Account]) -> None:
         self.entered = {}
         if self._abandoned:
@@ -321,16 +329,20 @@ class Ledger:
         if self.counter is not None and charge.taken:
             self._coming.setdefault(charge.key, []).append(charge)
 
-    def landed(self, key: str) -> None:
-        """An object was written. What was charged for it before is in it, or the write of who was charged fails.
+    def landed(self, key: str, value: bytes) -> None:
+        """An object was written (`value`) or deleted (b"").
 
-        That one gives back what it has taken, unless the quota was counted without it by then. Of a write that went
-        well nothing but its undo list, which is gone, has known the charge.
+        A create has landed when the object is its own. An update has landed, too, when the object is another's write:
+        then it fails for its resourceVersion and gives back what it has taken, unless the quota was counted without it
+        by then. Of a write that went well only its undo list, which is gone, has known the charge.
         """
-        self._landed.update(self._coming.pop(key, ()))
+        for charge in list(self._coming.get(key, ())):
+            if charge.is_in(value):
+                self.forget(charge)
+                self._landed.add(charge)
 
     def forget(self, charge: Charge) -> None:
-        """A charge was given back."""
+        """A charge is no longer waited for."""
         found = self._coming.get(charge.key)
         if found is not None and charge in found:
             found.remove(charge)
