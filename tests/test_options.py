@@ -141,7 +141,10 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
             ["--enable-admission-plugins=ImagePolicyWebhook"],
             'plugin "ImagePolicyWebhook" is not supported yet',
         ),
-        (["--admission-control=ResourceQuota"], 'plugin "ResourceQuota" is not supported yet'),
+        (
+            ["--admission-control=NodeDeclaredFeatureValidator"],
+            'plugin "NodeDeclaredFeatureValidator" is not supported yet',
+        ),
         (["--audit-log-mode=fast"], "invalid audit log mode fast"),
         (["--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16"], "different IP families"),
         (["--request-timeout=-1s"], "--request-timeout can not be a negative value"),

@@ -86,6 +86,7 @@ PLUGINS = (
     "DenyServiceExternalIPs",
     "PodTopologyLabels",
     "PodResizeValidator",
+    "ResourceQuota",
     "AlwaysDeny",
 )
 """The admission plugins that there are."""
@@ -97,7 +98,6 @@ OTHER_PLUGINS = (
     "MutatingAdmissionWebhook",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionWebhook",
-    "ResourceQuota",
 )
 """Those of kube-apiserver that are missing here. Who asks for one by name must not believe that it works."""
 

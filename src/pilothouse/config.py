@@ -368,7 +368,7 @@ class Config:
         "Built-in controllers to run: * for all, NAME for one, -NAME for all but one; -* for none. "
         "Over etcd none runs unless this is given.")
     strict_admission: bool = _own(False, "bool",
-        "Refuse to store what has no effect here: webhook configurations, admission policies, quotas, pod "
+        "Refuse to store what has no effect here: webhook configurations, admission policies, pod "
         "security labels, CEL rules. Otherwise their writers are warned. Default: true for the command "
         "kube-apiserver.")
     data_dir: str = _own("", "string",

@@ -34,7 +34,6 @@ CASES: list[tuple[tuple[str, str, str], dict[str, Any]]] = [
     ((ADMISSION, "v1", "mutatingadmissionpolicies"), {"metadata": {"name": "a"}, "spec": {"x": 1}}),
     ((ADMISSION, "v1", "validatingadmissionpolicybindings"), {"metadata": {"name": "a"}, "spec": {"x": 1}}),
     ((ADMISSION, "v1", "mutatingadmissionpolicybindings"), {"metadata": {"name": "a"}, "spec": {"x": 1}}),
-    (("", "v1", "resourcequotas"), {"metadata": {"name": "a"}, "spec": {"hard": {"pods": "0"}}}),
 ]
 
 
@@ -59,7 +58,7 @@ async def test_what_was_stored_before_may_be_changed_elsewhere(rig: Rig, resourc
 
 
 async def test_warnings_may_be_left_out_but_not_refusals(rig: Rig) -> None:
-    resource, obj = CASES[6]
+    resource, obj = CASES[2]
     asked = rig.attributes(obj, resource=resource)
     Unsupported(warn=False).validate(asked)
     assert asked.warnings == []
@@ -69,18 +68,14 @@ async def test_warnings_may_be_left_out_but_not_refusals(rig: Rig) -> None:
 
 async def test_the_rest_passes(rig: Rig) -> None:
     plugin = Unsupported(strict=True)
-    asked = rig.attributes({"metadata": {"name": "a"}, "spec": {}}, resource=("", "v1", "resourcequotas"))
+    hooks: Any = {"metadata": {"name": "a"}}
+    asked = rig.attributes(hooks, resource=(ADMISSION, "v1", "validatingwebhookconfigurations"))
     plugin.validate(asked)
     assert asked.warnings == []
-    assert not plugin.wants(rig.attributes({"metadata": {"name": "a"}}, resource=("", "v1", "namespaces")))
     assert not plugin.wants(rig.attributes(CRD, resource=("", "v1", "pods")))
-    quota: Any = CASES[6][1]
-    assert not plugin.wants(
-        rig.attributes(quota, quota, resource=("", "v1", "resourcequotas"), subresource="status")
-    )
-    assert not plugin.wants(
-        rig.attributes(None, quota, resource=("", "v1", "resourcequotas"), operation="DELETE")
-    )
+    resource, policy = CASES[2]
+    assert not plugin.wants(rig.attributes(policy, policy, resource=resource, subresource="status"))
+    assert not plugin.wants(rig.attributes(None, policy, resource=resource, operation="DELETE"))
 
 
 async def test_every_row_names_a_resource(rig: Rig) -> None:
@@ -90,16 +85,18 @@ async def test_every_row_names_a_resource(rig: Rig) -> None:
 
 async def test_a_client_sees_the_warning_also_of_a_dry_run(rig: Rig) -> None:
     rig.chain.validators.append(Unsupported())
-    path = "/api/v1/namespaces/default/resourcequotas"
-    body = {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}}
+    path = f"/apis/{ADMISSION}/v1/mutatingwebhookconfigurations"
+    body = {"metadata": {"name": "q"}, "webhooks": [HOOK]}
     for query, times in (("?dryRun=All", 1), ("", 1)):
         answer = await rig.call("POST", path + query, body)
         assert answer.status == 201 and len(answer.warnings) == times
-        assert "the quota is stored and limits nothing" in answer.warnings[0]
+        assert "the configuration is stored and has no effect" in answer.warnings[0]
     rig.chain.validators[-1] = Unsupported(strict=True)
     refused = await rig.fail(403, "POST", path, {**body, "metadata": {"name": "r"}})
-    assert refused.startswith('resourcequotas "r" is forbidden: this server does not carry out')
-    patch = {"spec": {"hard": {"pods": "1"}}}
+    assert refused.startswith(
+        f'mutatingwebhookconfigurations.{ADMISSION} "r" is forbidden: this server does not call'
+    )
+    patch = {"webhooks": [HOOK | {"name": "d.e.f"}]}
     headers = {"Content-Type": "application/merge-patch+json"}
     assert "strict" in await rig.fail(403, "PATCH", f"{path}/q", patch, headers=headers)
     assert (await rig.call("DELETE", f"{path}/q")).status == 200

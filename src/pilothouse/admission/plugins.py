@@ -24,6 +24,9 @@ from pilothouse.admission.podsecurity import configuration as podsecurity
 from pilothouse.admission.podsecurity.plugin import PodSecurity
 from pilothouse.admission.podtopology import PodTopologyLabels
 from pilothouse.admission.priority import Priority
+from pilothouse.admission.quota.judge import limited_from
+from pilothouse.admission.quota.ledger import Ledger
+from pilothouse.admission.quota.plugin import ResourceQuota
 from pilothouse.admission.runtimeclass import RuntimeClass
 from pilothouse.admission.serviceaccount import ServiceAccount
 from pilothouse.admission.storageclass import (
@@ -118,6 +121,9 @@ ORDER: dict[str, Make] = {
     "DenyServiceExternalIPs": _lazy("externalips", "DenyServiceExternalIPs"),
     "PodTopologyLabels": lambda parts: PodTopologyLabels(),
     "PodResizeValidator": lambda parts: PodResizeValidator(),
+    "ResourceQuota": lambda parts: ResourceQuota(
+        limited=limited_from(parts.configuration.section("ResourceQuota") or {})
+    ),
     "AlwaysDeny": _lazy("always", "AlwaysDeny"),
 }
 """Name -> constructor, in the order in which the plugins run."""
@@ -176,3 +182,8 @@ def chain_of(
     parts = Parts(config, authorizer, catalog, creator, metrics, configuration)
     plugins = [make(parts) for name, make in ORDER.items() if name in on]
     return Chain([*plugins, Unsupported(config.strict_admission, config.warn_unsupported)], metrics)
+
+
+def ledger_of(chain: Chain) -> Ledger:
+    """The ledger by which a chain charges quotas; where ResourceQuota is off, one that nothing is charged to."""
+    return next((p.ledger for p in chain.plugins if isinstance(p, ResourceQuota)), None) or Ledger()

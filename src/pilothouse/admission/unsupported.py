@@ -41,12 +41,6 @@ UNSUPPORTED: dict[str, tuple[Row, ...]] = {
     f"mutatingadmissionpolicies.{_ADMISSION}": (Row(_member("spec"), _POLICIES),),
     f"validatingadmissionpolicybindings.{_ADMISSION}": (Row(_member("spec"), _BINDINGS),),
     f"mutatingadmissionpolicybindings.{_ADMISSION}": (Row(_member("spec"), _BINDINGS),),
-    "resourcequotas": (
-        Row(
-            lambda quota: (quota.get("spec") or {}).get("hard"),
-            "this server does not carry out resource quotas yet: the quota is stored and limits nothing",
-        ),
-    ),
 }
 
 

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.api import meta
 from pilothouse.assembly.services import Services, advertised, client_for
 from pilothouse.assembly.storage import Registry
@@ -17,6 +18,7 @@ from pilothouse.controllers.flowschemas import FlowSchemaStatus
 from pilothouse.controllers.garbage import GarbageCollector
 from pilothouse.controllers.leases import IdentityLease, KubernetesEndpoints
 from pilothouse.controllers.namespaces import NamespaceDeletion
+from pilothouse.controllers.quota import ResourceQuotas
 from pilothouse.controllers.remote_discovery import RemoteDiscovery
 from pilothouse.controllers.serviceaccounts import NamespaceContents
 from pilothouse.controllers.services import ServiceRepair
@@ -43,6 +45,7 @@ class Writers:
         registry: Registry,
         services: Services,
         admission: Admission,
+        quotas: Ledger,
         port: int,
         pause: float = bootstrap.RETRY_SECONDS,
     ) -> None:
@@ -51,6 +54,7 @@ class Writers:
         self.registry = registry
         self.services = services
         self.admission = admission
+        self.quotas = quotas
         self.port = port
         self.pause = pause
 
@@ -120,6 +124,7 @@ class Writers:
             "namespace": lambda: NamespaceDeletion(self.client(MANAGER)),
             "serviceaccount": lambda: NamespaceContents(self.client(MANAGER), ca),
             "garbagecollector": lambda: GarbageCollector(self.client(MANAGER)),
+            "resourcequota": lambda: ResourceQuotas(self.client(MANAGER), self.quotas),
         }
         return out + [make() for name, make in named.items() if self.config.runs(name)]
 

@@ -7,14 +7,15 @@ import socket
 from pilothouse import pki
 from pilothouse.admission.chain import Chain
 from pilothouse.admission.metrics import AdmissionMetrics
-from pilothouse.admission.plugins import chain_of, enabled
+from pilothouse.admission.plugins import chain_of, enabled, ledger_of
+from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.admission.unsupported import stored_without_effect
 from pilothouse.assembly.authn import IssuerDocuments, authenticator, public_keys, token_issuer
 from pilothouse.assembly.authz import authorizer
-from pilothouse.assembly.controllers import Writers
+from pilothouse.assembly.controllers import SERVER, Writers
 from pilothouse.assembly.handlers import Handlers, Inputs
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
-from pilothouse.assembly.services import Services, companions_for, services_for
+from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
@@ -90,6 +91,7 @@ class Server:
         self.outbound: Outbound
         self.services: Services
         self.admission: Chain
+        self.quotas: Ledger
         self.handlers: Handlers
         self.listener: Listener
         self.writers: Writers
@@ -170,6 +172,9 @@ class Server:
             config, judge, registry.catalog, self.services, self.metrics.add(AdmissionMetrics())
         )
         self.services.companions = companions_for(registry, self.services, self.admission)
+        self.quotas = ledger_of(self.admission)
+        self.quotas.follow(client_for(registry, self.services, SERVER))
+        opened.on_close("charges to quotas", self.quotas.close)
         self.metrics.add(AllocatorMetrics(self.services.addresses, self.services.node_ports))
         self.handlers = Handlers(
             Inputs(
@@ -221,6 +226,7 @@ class Server:
             self.registry,
             self.services,
             self.admission,
+            self.quotas,
             self.listener.port,
             self._intervals.missing,
         )
