@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pilothouse.api.cel.cost import MOST
+from pilothouse.api.cel.sizes import MOST
 from pilothouse.api.cel.escaping import escape
 from pilothouse.api.cel.limits import DEFINITION_ESTIMATE, RULE_ESTIMATE
 from pilothouse.api.cel.schema_rules import Rule, compile_rules
