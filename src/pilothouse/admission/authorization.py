@@ -11,6 +11,9 @@ class Decision(Protocol):
     @property
     def allowed(self) -> bool: ...
 
+    @property
+    def reason(self) -> str: ...
+
 
 class Authorizer(Protocol):
     """Judges whether a user may do something."""

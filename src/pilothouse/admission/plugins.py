@@ -15,6 +15,8 @@ from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.admission.noderestriction.plugin import NodeRestriction
 from pilothouse.admission.nodetaint import TaintNodesByCondition
+from pilothouse.admission.policies.mutating import MutatingAdmissionPolicy
+from pilothouse.admission.policies.validating import ValidatingAdmissionPolicy
 from pilothouse.admission.priority import Priority
 from pilothouse.admission.runtimeclass import RuntimeClass
 from pilothouse.admission.serviceaccount import ServiceAccount
@@ -45,6 +47,8 @@ ORDER: dict[str, Callable[[Config, Authorizer], Plugin]] = {
     "CertificateSigning": lambda config, authorizer: CertificateSigning(authorizer),
     "CertificateSubjectRestriction": lambda config, authorizer: CertificateSubjectRestriction(),
     "DefaultIngressClass": lambda config, authorizer: DefaultIngressClass(),
+    "MutatingAdmissionPolicy": lambda config, authorizer: MutatingAdmissionPolicy(authorizer),
+    "ValidatingAdmissionPolicy": lambda config, authorizer: ValidatingAdmissionPolicy(authorizer),
 }
 """Name -> maker, in the order in which they run."""
 

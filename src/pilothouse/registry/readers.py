@@ -6,6 +6,19 @@ from typing import Protocol
 from pilothouse.api.fields import Object
 
 
+class ServedKind(Protocol):
+    """What readers tell of the resource that is served for a kind; a registry.resource.Resource."""
+
+    @property
+    def group_resource(self) -> str: ...
+    @property
+    def api_version(self) -> str: ...
+    @property
+    def namespaced(self) -> bool: ...
+    @property
+    def from_storage(self) -> Callable[[Object], Object] | None: ...
+
+
 class Readers(Protocol):
     """Objects as the watch cache has them. A resource is named `pods` or `deployments.apps`.
 
@@ -17,6 +30,9 @@ class Readers(Protocol):
 
     def list(self, resource: str, namespace: str = "") -> Iterable[Object]:
         """All objects of a resource, or those of one namespace, in key order."""
+
+    def by_kind(self, group: str, version: str, kind: str) -> ServedKind | None:
+        """The resource that is served for a kind."""
 
     def revision(self, resource: str) -> int:
         """The revision of the resource's last change: what a cache of answers is kept under."""

@@ -22,6 +22,7 @@ from pilothouse.api.cel.types import (
 )
 
 VARIABLES = "variables"
+AUTHORIZER_NAME = "authorizer"
 REQUEST_RESOURCE = "authorizer.requestResource"
 _PACKAGE = "kubernetes."
 _PLAIN = frozenset(
@@ -153,7 +154,7 @@ def _variables(params: bool, authorizer: bool) -> dict[str, Type]:
     if params:
         variables["params"] = DYN
     if authorizer:
-        variables["authorizer"] = AUTHORIZER
+        variables[AUTHORIZER_NAME] = AUTHORIZER
         variables[REQUEST_RESOURCE] = RESOURCE_CHECK
     return variables
 
