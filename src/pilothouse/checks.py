@@ -71,6 +71,8 @@ PLUGINS = (
     "CertificateSigning",
     "CertificateSubjectRestriction",
     "DefaultIngressClass",
+    "MutatingAdmissionPolicy",
+    "ValidatingAdmissionPolicy",
 )
 """The admission plugins that there are."""
 
@@ -95,9 +97,7 @@ OTHER_PLUGINS = (
     "NodeDeclaredFeatureValidator",
     "JobValidation",
     "PodResizeValidator",
-    "MutatingAdmissionPolicy",
     "MutatingAdmissionWebhook",
-    "ValidatingAdmissionPolicy",
     "ValidatingAdmissionWebhook",
     "ResourceQuota",
     "AlwaysDeny",
