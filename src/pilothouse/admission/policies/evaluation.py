@@ -215,7 +215,7 @@ class Scope:
     obj, old: the objects in the version that was matched. namespace: that of the request, None where it has none.
     """
 
-    __slots__ = ("_request", "attributes", "authority", "matched", "namespace", "obj", "old")
+    __slots__ = ("_shared", "attributes", "authority", "matched", "namespace", "obj", "old")
 
     def __init__(
         self,
@@ -232,7 +232,7 @@ class Scope:
         self.old = old
         self.namespace = _seen_namespace(namespace)
         self.authority = authority
-        self._request: Object | None = None
+        self._shared: dict[str, Any] | None = None
 
     def evaluation(
         self,
@@ -247,27 +247,37 @@ class Scope:
 
         namespaced: whether they see the namespace. authorized: whether they may ask for permissions.
         """
-        if self._request is None:
-            self._request = _request(self.attributes, self.matched)
-        bindings: dict[str, Any] = {
-            "object": self.obj,
-            "oldObject": self.old,
-            "request": self._request,
-            "namespaceObject": self.namespace if namespaced else None,
-            "params": params,
-        }
-        if authorized:
-            a, decide = self.attributes, self.authority.decide
-            bindings[admission.AUTHORIZER_NAME] = cel.Authorizer(decide)
-            bindings[admission.REQUEST_RESOURCE] = cel.ResourceCheck(
-                decide,
-                cel.Question(
-                    "", group=a.resource.group, resource=a.resource.plural, subresource=a.subresource,
-                    namespace=a.namespace, name=a.name,
-                ),
-            )  # fmt: skip
+        bindings = self._bindings()
+        bindings["params"] = params
+        if not namespaced:
+            bindings["namespaceObject"] = None
+        if not authorized:
+            del bindings[admission.AUTHORIZER_NAME], bindings[admission.REQUEST_RESOURCE]
         shared = budget if isinstance(budget, Budget) else Budget(budget)
         return Evaluation(self, bindings, variables, shared)
+
+    def _bindings(self) -> dict[str, Any]:
+        """The variables that every expression sees; the caller may change the dict."""
+        if self._shared is None:
+            a, decide = self.attributes, self.authority.decide
+            question = cel.Question(
+                "",
+                group=a.resource.group,
+                resource=a.resource.plural,
+                subresource=a.subresource,
+                namespace=a.namespace,
+                name=a.name,
+            )
+            self._shared = {
+                "oldObject": self.old,
+                "request": _request(a, self.matched),
+                "namespaceObject": self.namespace,
+                admission.AUTHORIZER_NAME: cel.Authorizer(decide),
+                admission.REQUEST_RESOURCE: cel.ResourceCheck(decide, question),
+            }
+        bindings = self._shared.copy()
+        bindings["object"] = self.obj
+        return bindings
 
 
 class MatchConditions:

@@ -10,6 +10,9 @@ from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 
+REMEMBERED = 1024
+"""Kinds of requests of which it is remembered which rules are about them."""
+
 
 class Matched(NamedTuple):
     """As what a request has matched: its own resource, or the same one in another version or group."""
@@ -57,11 +60,12 @@ class Rule:
 class Criteria:
     """The matchConstraints of a policy, or the matchResources of a binding."""
 
-    __slots__ = ("equivalent", "excluded", "namespace_selector", "object_selector", "rules")
+    __slots__ = ("_known", "equivalent", "excluded", "namespace_selector", "object_selector", "rules")
 
     def __init__(self, spec: Object) -> None:
         self.rules = [Rule(rule) for rule in spec.get("resourceRules") or ()]
         self.excluded = [Rule(rule) for rule in spec.get("excludeResourceRules") or ()]
+        self._known: dict[tuple[str, Resource, str], tuple[tuple[Rule, ...], tuple[Rule, ...]]] = {}
         self.equivalent = spec.get("matchPolicy") == "Equivalent"
         self.namespace_selector = selectors.from_label_selector(spec.get("namespaceSelector") or {})
         self.object_selector = selectors.from_label_selector(spec.get("objectSelector") or {})
@@ -84,19 +88,34 @@ class Criteria:
                 return None
         except errors.StatusError as err:
             missing = err
-        if not _selected(self.object_selector, a) or self._by(self.excluded, a) is not None:
+        if not _selected(self.object_selector, a):
             return None
-        found = Matched(a.resource, a.kind) if not self.rules else self._by(self.rules, a)
+        excluded, rules = self._about(a)
+        if self.excluded and self._by(excluded, self.excluded, a) is not None:
+            return None
+        found = Matched(a.resource, a.kind) if not self.rules else self._by(rules, self.rules, a)
         if found is not None and missing is not None:
             raise missing
         return found
 
-    def _by(self, rules: list[Rule], a: AdmissionAttributes) -> Matched | None:
+    def _about(self, a: AdmissionAttributes) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+        """The excluding rules and the rules that are about the request's own resource."""
+        key = (a.operation, a.resource, a.subresource)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            excluded = tuple(rule for rule in self.excluded if rule.about(*key))
+            found = self._known[key] = excluded, tuple(rule for rule in self.rules if rule.about(*key))
+        return found
+
+    def _by(self, own: tuple[Rule, ...], rules: list[Rule], a: AdmissionAttributes) -> Matched | None:
+        """As what one of the rules matches; `own` are those about the request's own resource."""
         resource, sub = a.resource, a.subresource
-        for rule in rules:
-            if rule.about(a.operation, resource, sub) and rule.fits(a):
+        for rule in own:
+            if rule.fits(a):
                 return Matched(resource, a.kind)
-        if not (self.equivalent and rules and len(resource.siblings) > 1):
+        if not self.equivalent or len(resource.siblings) < 2:
             return None
         others = equivalents(resource, a.readers)
         for rule in rules:

@@ -1,5 +1,6 @@
 """MutatingAdmissionPolicy: expressions that change an object (apiserver plugin/policy/mutating)."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from pilothouse.admission.policies.patches import (
     patched,
     type_of,
 )
-from pilothouse.admission.policies.request import Invocation, PolicyRequest
+from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
 from pilothouse.admission.policies.source import Binding, Hook, PolicySource
 from pilothouse.api import equality
 from pilothouse.api.cel import admission
@@ -129,7 +130,10 @@ class MutatingAdmissionPolicy(Plugin):
             source.hooks and a.operation != "DELETE" and source.about(a.operation, a.resource, a.subresource)
         )
 
-    async def mutate(self, a: AdmissionAttributes) -> None:
+    def mutate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
+        return begun(self._change(a), a)
+
+    async def _change(self, a: AdmissionAttributes) -> None:
         request = PolicyRequest(a, self._authorizer)
         faults = _Faults(a)
         invocations: list[Invocation[CompiledMutation]] = []

@@ -1,7 +1,7 @@
 """What both kinds of policies do with a request: which of them it matches, with which objects and parameters."""
 
-from collections.abc import Iterator
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.policies.evaluation import Authority, Scope
@@ -10,6 +10,7 @@ from pilothouse.admission.policies.params import collect
 from pilothouse.admission.policies.source import Binding, Hook
 from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
+from pilothouse.waiting import as_task
 
 C = TypeVar("C")
 
@@ -58,18 +59,35 @@ class PolicyRequest:
             if other is not scope:
                 other.obj = converted(a.obj, a, other.matched)
 
-    def invocations(self, hook: Hook[C], matched: Matched, binding: Binding) -> Iterator[Invocation[C]]:
+    def invocations(self, hook: Hook[C], matched: Matched, binding: Binding) -> Sequence[Invocation[C]]:
         """The evaluations that a binding asks for, none when it is not about the request.
 
         ConfigurationError, NotFound.
         """
         a = self.attributes
         if not binding.matches(a):
-            return
-        resource = hook.param_resource(a.readers)
-        kind, ref = hook.spec.get("paramKind"), binding.spec.get("paramRef")
-        for params in collect(a.readers, kind, resource, ref, a.namespace):
-            yield Invocation(hook, binding, matched, params)
+            return ()
+        kind = hook.spec.get("paramKind")
+        if kind is None:
+            return (Invocation(hook, binding, matched, None),)
+        found = collect(
+            a.readers, kind, hook.param_resource(a.readers), binding.spec.get("paramRef"), a.namespace
+        )
+        return [Invocation(hook, binding, matched, params) for params in found]
+
+
+def begun(evaluating: Coroutine[Any, Any, None], a: AdmissionAttributes) -> Awaitable[None] | None:
+    """Run an evaluation up to its first wait; None when it has ended there, as nearly all do.
+
+    That of a large object waits for threads in any case, and is left to the caller.
+    """
+    if a.work.bytes:
+        return evaluating
+    try:
+        awaited = evaluating.send(None)
+    except StopIteration:
+        return None
+    return as_task(evaluating, awaited)
 
 
 def converted(obj: Object | None, a: AdmissionAttributes, matched: Matched) -> Object | None:

@@ -1,5 +1,6 @@
 """ValidatingAdmissionPolicy: expressions that refuse, warn or annotate (apiserver plugin/policy/validating)."""
 
+from collections.abc import Awaitable, Sequence
 from typing import NamedTuple
 
 from pilothouse import errors
@@ -13,7 +14,7 @@ from pilothouse.admission.policies.evaluation import (
     Scope,
 )
 from pilothouse.admission.policies.params import ConfigurationError
-from pilothouse.admission.policies.request import Invocation, PolicyRequest
+from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
 from pilothouse.admission.policies.source import Binding, Hook, PolicySource
 from pilothouse.api import names
 from pilothouse.api.cel import admission
@@ -242,7 +243,10 @@ class ValidatingAdmissionPolicy(Plugin):
         source = self._source or self._followed(a.readers)
         return bool(source.hooks and source.about(a.operation, a.resource, a.subresource))
 
-    async def validate(self, a: AdmissionAttributes) -> None:
+    def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
+        return begun(self._judge(a), a)
+
+    async def _judge(self, a: AdmissionAttributes) -> None:
         request = PolicyRequest(a, self._authorizer)
         verdict = Verdict(a)
         for hook in self._followed(a.readers).about(a.operation, a.resource, a.subresource):
@@ -258,7 +262,7 @@ class ValidatingAdmissionPolicy(Plugin):
             annotations: dict[str, dict[str, None]] = {}
             for binding in hook.bindings:
                 try:
-                    invocations = list(request.invocations(hook, matched, binding))
+                    invocations = request.invocations(hook, matched, binding)
                 except (ConfigurationError, errors.StatusError) as err:
                     if not hook.compiled.ignore:
                         verdict.deny(hook, binding, Denial(hook.config_error(err, binding)))
@@ -271,7 +275,7 @@ class ValidatingAdmissionPolicy(Plugin):
     async def _evaluate(
         self,
         request: PolicyRequest,
-        invocations: list[Invocation[CompiledValidation]],
+        invocations: Sequence[Invocation[CompiledValidation]],
         verdict: Verdict,
         annotations: dict[str, dict[str, None]],
     ) -> None:
