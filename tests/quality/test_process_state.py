@@ -48,6 +48,7 @@ FROM_THE_RELEASE = {
 """Data of the release in a form that is made on first use. The same for every server."""
 
 ANSWERS_OF_PURE_FUNCTIONS = {
+    "api/cel/admission.py:_plain",
     "api/defaults/core.py:pull_policy",
     "api/managed.py:_known_identity",
     "api/managed.py:_set_of",

@@ -144,6 +144,21 @@ def environment(
     return _build({**_variables(params, authorizer), VARIABLES: composition.type}, patches)
 
 
+def typed_environment(object: Type, params: Type | None, composition: Composition) -> Environment:
+    """The environment in which the types of a policy are checked: `object` and `params` have those of their schemas."""
+    variables: dict[str, Type] = {
+        "object": object,
+        "oldObject": object,
+        "namespaceObject": NAMESPACE,
+        "request": REQUEST,
+        AUTHORIZER_NAME: AUTHORIZER,
+        VARIABLES: composition.type,
+    }
+    if params is not None:
+        variables["params"] = params
+    return Environment(variables)
+
+
 @cache
 def _plain(params: bool, authorizer: bool, patches: bool) -> Environment:
     return _build(_variables(params, authorizer), patches)
