@@ -18,7 +18,7 @@ from pilothouse.api.cel.environment import (
 )
 from pilothouse.api.cel.library import authorizer as cel
 from pilothouse.api.cel.limits import MATCH_CONDITIONS, PER_CALL
-from pilothouse.api.cel.types import Type
+from pilothouse.api.cel.types import BOOL, Type
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.offload import INLINE
@@ -306,6 +306,30 @@ class MatchConditions:
         if self._ignore:
             return Result(False)
         return Result(None, texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
+
+
+class CompiledPolicy:
+    """What both kinds of policies have: variables, match conditions and what becomes of errors.
+
+    `seen` is the environment of their expressions; `composition` are the variables, None where there are none.
+    """
+
+    def __init__(self, spec: Object) -> None:
+        self.has_params = spec.get("paramKind") is not None
+        self.ignore = spec.get("failurePolicy") == "Ignore"
+        self.composition = admission.Composition() if spec.get("variables") else None
+        self.seen = admission.environment(params=self.has_params, composition=self.composition)
+        self.variables: dict[str, Expression] = {}
+        for one in spec.get("variables") or ():
+            expression = Expression(self.seen, one["expression"])
+            self.variables[one["name"]] = expression
+            assert self.composition is not None
+            found = expression.program.type if expression.program is not None else None
+            self.composition.add(one["name"], found)
+        conditions = [
+            Expression(self.seen, one["expression"], BOOL) for one in spec.get("matchConditions") or ()
+        ]
+        self.conditions = MatchConditions(conditions, spec.get("failurePolicy") or "Fail")
 
 
 def _seen_namespace(namespace: Object | None) -> Object | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pilothouse import errors
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
-from pilothouse.admission.policies.evaluation import Expression, MatchConditions, OutOfBudget, Scope
+from pilothouse.admission.policies.evaluation import CompiledPolicy, Expression, OutOfBudget, Scope
 from pilothouse.admission.policies.params import ConfigurationError
 from pilothouse.admission.policies.patches import (
     APPLY_CONFIGURATION,
@@ -23,7 +23,7 @@ from pilothouse.admission.policies.source import Binding, Hook, PolicySource
 from pilothouse.api import equality
 from pilothouse.api.cel import admission
 from pilothouse.api.cel.limits import PER_OBJECT
-from pilothouse.api.cel.types import BOOL, list_of
+from pilothouse.api.cel.types import list_of
 from pilothouse.api.fields import Object
 from pilothouse.api.patch import copy
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
@@ -41,25 +41,12 @@ class Mutation(NamedTuple):
     expression: Expression
 
 
-class CompiledMutation:
+class CompiledMutation(CompiledPolicy):
     """The expressions of a policy."""
 
     def __init__(self, spec: Object) -> None:
-        params = spec.get("paramKind") is not None
-        composition = admission.Composition() if spec.get("variables") else None
-        seen = admission.environment(params=params, composition=composition)
-        making = admission.environment(params=params, patches=True, composition=composition)
-        self.ignore = spec.get("failurePolicy") == "Ignore"
-        self.variables: dict[str, Expression] = {}
-        for one in spec.get("variables") or ():
-            expression = Expression(seen, one["expression"])
-            self.variables[one["name"]] = expression
-            assert composition is not None
-            composition.add(one["name"], expression.program.type if expression.program is not None else None)
-        self.conditions = MatchConditions(
-            [Expression(seen, one["expression"], BOOL) for one in spec.get("matchConditions") or ()],
-            spec.get("failurePolicy") or "Fail",
-        )
+        super().__init__(spec)
+        making = admission.environment(params=self.has_params, patches=True, composition=self.composition)
         self.mutations: list[Mutation] = []
         for one in spec.get("mutations") or ():
             if one.get("patchType") == JSON_PATCH:

@@ -7,8 +7,8 @@ from pilothouse import errors
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.policies.evaluation import (
+    CompiledPolicy,
     Expression,
-    MatchConditions,
     OutOfBudget,
     Result,
     Scope,
@@ -33,7 +33,6 @@ FAILURE = "validation.policy.admission.k8s.io/validation_failure"
 """The audit annotation of failed validations of bindings with the action Audit."""
 MAX_ANNOTATION_BYTES = 10 * 1024
 _CODES = {"Forbidden": 403, "Unauthorized": 401, "RequestEntityTooLarge": 413}
-_OUT_OF_BUDGET = "failed messageExpression: {}"
 
 
 class Validation(NamedTuple):
@@ -55,25 +54,13 @@ class Denial(NamedTuple):
     place: int = 0
 
 
-class CompiledValidation:
+class CompiledValidation(CompiledPolicy):
     """The expressions of a policy."""
 
     def __init__(self, spec: Object) -> None:
-        params = spec.get("paramKind") is not None
-        composition = admission.Composition() if spec.get("variables") else None
-        seen = admission.environment(params=params, composition=composition)
-        told = admission.environment(params=params, authorizer=False, composition=composition)
-        self.ignore = spec.get("failurePolicy") == "Ignore"
-        self.variables: dict[str, Expression] = {}
-        for one in spec.get("variables") or ():
-            expression = Expression(seen, one["expression"])
-            self.variables[one["name"]] = expression
-            assert composition is not None
-            composition.add(one["name"], expression.program.type if expression.program is not None else None)
-        self.conditions = MatchConditions(
-            [Expression(seen, one["expression"], BOOL) for one in spec.get("matchConditions") or ()],
-            spec.get("failurePolicy") or "Fail",
-        )
+        super().__init__(spec)
+        seen = self.seen
+        told = admission.environment(params=self.has_params, authorizer=False, composition=self.composition)
         self.validations = [
             Validation(
                 Expression(seen, one["expression"], BOOL),
@@ -131,7 +118,7 @@ class CompiledValidation:
                 for one in self.validations
             ]
         except OutOfBudget as err:
-            spent, texts = _OUT_OF_BUDGET.format(err), [None] * len(results)
+            spent, texts = f"failed messageExpression: {err}", [None] * len(results)
         out: list[Denial] = []
         for i, (one, result, text) in enumerate(zip(self.validations, results, texts, strict=True)):
             why = result.error or spent
