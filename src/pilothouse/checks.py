@@ -86,6 +86,8 @@ PLUGINS = (
     "DenyServiceExternalIPs",
     "PodTopologyLabels",
     "PodResizeValidator",
+    "MutatingAdmissionPolicy",
+    "ValidatingAdmissionPolicy",
     "ResourceQuota",
     "AlwaysDeny",
 )
@@ -94,9 +96,7 @@ PLUGINS = (
 OTHER_PLUGINS = (
     "ImagePolicyWebhook",
     "NodeDeclaredFeatureValidator",
-    "MutatingAdmissionPolicy",
     "MutatingAdmissionWebhook",
-    "ValidatingAdmissionPolicy",
     "ValidatingAdmissionWebhook",
 )
 """Those of kube-apiserver that are missing here. Who asks for one by name must not believe that it works."""

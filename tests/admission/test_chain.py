@@ -8,6 +8,7 @@ from harness import Rig
 
 from pilothouse import errors
 from pilothouse.admission.chain import Chain, Plugin
+from pilothouse.registry.admission import Reinvocation
 
 
 class Noted(Plugin):
@@ -93,3 +94,23 @@ async def test_a_refusal_names_the_object(rig: Rig, name: str, metadata: dict[st
     err = rig.attributes({"metadata": metadata}, name=name).refuse("because")
     assert err.message == f"{shown} is forbidden: because"
     assert err.details["kind"] == "pods"
+
+
+async def test_the_mutating_half_runs_once_more_when_a_plugin_asks_for_it(rig):
+    class Asks(Plugin):
+        name = "asks"
+
+        def __init__(self):
+            self.seen = []
+
+        def mutate(self, a):
+            self.seen.append(a.reinvocation is not None and a.reinvocation.again)
+            a.reinvocation = a.reinvocation or Reinvocation()
+            a.reinvocation.needed = True
+
+    asks, log = Asks(), []
+    chain = Chain([Noted("a", log), asks])
+    for _ in range(2):  # attributes are used again when a write is retried
+        attributes = rig.attributes({"metadata": {"name": "x"}})
+        await chain.mutate(attributes)
+    assert asks.seen == [False, True] * 2 and log == ["a mutates"] * 4

@@ -30,10 +30,6 @@ ADMISSION = "admissionregistration.k8s.io"
 CASES: list[tuple[tuple[str, str, str], dict[str, Any]]] = [
     ((ADMISSION, "v1", "validatingwebhookconfigurations"), {"metadata": {"name": "a"}, "webhooks": [HOOK]}),
     ((ADMISSION, "v1", "mutatingwebhookconfigurations"), {"metadata": {"name": "a"}, "webhooks": [HOOK]}),
-    ((ADMISSION, "v1", "validatingadmissionpolicies"), {"metadata": {"name": "a"}, "spec": {"x": 1}}),
-    ((ADMISSION, "v1", "mutatingadmissionpolicies"), {"metadata": {"name": "a"}, "spec": {"x": 1}}),
-    ((ADMISSION, "v1", "validatingadmissionpolicybindings"), {"metadata": {"name": "a"}, "spec": {"x": 1}}),
-    ((ADMISSION, "v1", "mutatingadmissionpolicybindings"), {"metadata": {"name": "a"}, "spec": {"x": 1}}),
 ]
 
 
@@ -58,7 +54,7 @@ async def test_what_was_stored_before_may_be_changed_elsewhere(rig: Rig, resourc
 
 
 async def test_warnings_may_be_left_out_but_not_refusals(rig: Rig) -> None:
-    resource, obj = CASES[2]
+    resource, obj = CASES[0]
     asked = rig.attributes(obj, resource=resource)
     Unsupported(warn=False).validate(asked)
     assert asked.warnings == []
@@ -73,7 +69,7 @@ async def test_the_rest_passes(rig: Rig) -> None:
     plugin.validate(asked)
     assert asked.warnings == []
     assert not plugin.wants(rig.attributes(CRD, resource=("", "v1", "pods")))
-    resource, policy = CASES[2]
+    resource, policy = CASES[0]
     assert not plugin.wants(rig.attributes(policy, policy, resource=resource, subresource="status"))
     assert not plugin.wants(rig.attributes(None, policy, resource=resource, operation="DELETE"))
 

@@ -43,13 +43,23 @@ class Chain:
         self.validators = [p for p in plugins if type(p).validate is not Plugin.validate]
 
     async def mutate(self, a: AdmissionAttributes) -> Object | None:
-        """What every plugin in turn makes of the object; the first refusal ends it."""
+        """What every plugin in turn makes of the object; the first refusal ends it.
+
+        All of them run once more when one asks for it (Reinvocation).
+        """
         with self.metrics.step(ADMIT, a.operation):
-            for plugin in self.mutators:
-                if plugin.wants(a):
-                    with self.metrics.plugin(plugin.name, ADMIT, a.operation):
-                        await self._mutate(plugin, a)
+            a.reinvocation = None
+            await self._mutate_all(a)
+            if a.reinvocation is not None and a.reinvocation.needed:
+                a.reinvocation.again = True
+                await self._mutate_all(a)
         return a.obj
+
+    async def _mutate_all(self, a: AdmissionAttributes) -> None:
+        for plugin in self.mutators:
+            if plugin.wants(a):
+                with self.metrics.plugin(plugin.name, ADMIT, a.operation):
+                    await self._mutate(plugin, a)
 
     async def _mutate(self, plugin: Plugin, a: AdmissionAttributes) -> None:
         if a.pending is not None:

@@ -23,6 +23,8 @@ from pilothouse.admission.podresize import PodResizeValidator
 from pilothouse.admission.podsecurity import configuration as podsecurity
 from pilothouse.admission.podsecurity.plugin import PodSecurity
 from pilothouse.admission.podtopology import PodTopologyLabels
+from pilothouse.admission.policies.mutating import MutatingAdmissionPolicy
+from pilothouse.admission.policies.validating import ValidatingAdmissionPolicy
 from pilothouse.admission.priority import Priority
 from pilothouse.admission.quota.judge import limited_from
 from pilothouse.admission.quota.ledger import Ledger
@@ -121,6 +123,8 @@ ORDER: dict[str, Make] = {
     "DenyServiceExternalIPs": _lazy("externalips", "DenyServiceExternalIPs"),
     "PodTopologyLabels": lambda parts: PodTopologyLabels(),
     "PodResizeValidator": lambda parts: PodResizeValidator(),
+    "MutatingAdmissionPolicy": lambda parts: MutatingAdmissionPolicy(parts.authorizer),
+    "ValidatingAdmissionPolicy": lambda parts: ValidatingAdmissionPolicy(parts.authorizer),
     "ResourceQuota": lambda parts: ResourceQuota(
         limited=limited_from(parts.configuration.section("ResourceQuota") or {})
     ),

@@ -27,20 +27,11 @@ def _member(name: str) -> Callable[[Object], Any]:
 
 
 _WEBHOOKS = "this server does not call admission webhooks yet: the configuration is stored and has no effect"
-_POLICIES = (
-    "this server does not carry out admission policies yet: the policy is stored and nothing is refused or "
-    "changed by it"
-)
-_BINDINGS = "this server does not carry out admission policies yet: the binding is stored and has no effect"
 _ADMISSION = "admissionregistration.k8s.io"
 
 UNSUPPORTED: dict[str, tuple[Row, ...]] = {
     f"validatingwebhookconfigurations.{_ADMISSION}": (Row(_member("webhooks"), _WEBHOOKS),),
     f"mutatingwebhookconfigurations.{_ADMISSION}": (Row(_member("webhooks"), _WEBHOOKS),),
-    f"validatingadmissionpolicies.{_ADMISSION}": (Row(_member("spec"), _POLICIES),),
-    f"mutatingadmissionpolicies.{_ADMISSION}": (Row(_member("spec"), _POLICIES),),
-    f"validatingadmissionpolicybindings.{_ADMISSION}": (Row(_member("spec"), _BINDINGS),),
-    f"mutatingadmissionpolicybindings.{_ADMISSION}": (Row(_member("spec"), _BINDINGS),),
 }
 
 

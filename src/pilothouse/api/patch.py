@@ -5,6 +5,8 @@ about the patch itself: repeated and unknown members.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -12,7 +14,7 @@ import orjson
 from pilothouse import errors
 from pilothouse._schema import Members, count_colons, scan
 from pilothouse.api.depth import is_too_deep
-from pilothouse.api.fields import Object
+from pilothouse.api.fields import Object, quote
 from pilothouse.api.json import DecodeError, ScanError, dump, parse
 from pilothouse.api.turns import sorted_members
 
@@ -35,7 +37,13 @@ _MISSING = object()
 
 
 class Inapplicable(Exception):
-    """An operation cannot be applied to the document; the message is for logs, clients get a general one."""
+    """An operation that does not fit the document, in the words of upstream's library. Clients that send a patch get a
+    general text instead.
+    """
+
+
+class TestFailed(Inapplicable):
+    """A test operation that does not hold."""
 
 
 def apply_json_patch(live: Object, body: bytes, strict: bool = True) -> tuple[Any, list[str]]:
@@ -46,19 +54,23 @@ def apply_json_patch(live: Object, body: bytes, strict: bool = True) -> tuple[An
             "Request entity too large: The allowed maximum operations in a JSON patch is"
             f" {MAX_OPERATIONS}, got {len(operations)}"
         )
+    try:
+        return apply_operations(live, operations), notes
+    except Inapplicable:
+        raise errors.Unprocessable(_REJECTED, details={}) from None
+
+
+def apply_operations(live: Object, operations: list[Object]) -> Any:
+    """The document after all operations of a JSON patch, or Inapplicable and nothing done."""
     document = _Document(copy(live))
     try:
         for operation in operations:
             document.apply(operation)
         if is_too_deep(document.root):  # each operation can add one level
             raise Inapplicable("nested too deeply")
-    except (
-        Inapplicable,
-        RecursionError,
-        orjson.JSONDecodeError,
-    ):  # the latter while it computes what is too deep
-        raise errors.Unprocessable(_REJECTED, details={}) from None
-    return document.ordered(), notes
+    except (RecursionError, orjson.JSONDecodeError):  # the latter on the way to what is too deep
+        raise Inapplicable("nested too deeply") from None
+    return document.ordered()
 
 
 def apply_merge_patch(live: Object, body: bytes, strict: bool = True) -> tuple[Any, list[str]]:
@@ -259,20 +271,25 @@ class _Document:
         getattr(self, f"_{kind}")(operation)
 
     def _add(self, operation: Object) -> None:
-        container, key = self._find(_text(operation, "path"))
-        self._insert(container, key, operation.get("value"))
+        path = _text(operation, "path")
+        container, key = self._find(path, 'add operation does not apply: doc is missing path: "{}"')
+        with _place("add", path):
+            self._insert(container, key, operation.get("value"))
 
     def _remove(self, operation: Object) -> None:
-        container, key = self._find(_text(operation, "path"))
-        self._delete(container, key)
+        path = _text(operation, "path")
+        container, key = self._find(path, 'remove operation does not apply: doc is missing path: "{}"')
+        with _place("remove", path):
+            self._delete(container, key)
 
     def _replace(self, operation: Object) -> None:
         path = _text(operation, "path")
         value = operation.get("value")
         if path:
-            container, key = self._find(path)
+            container, key = self._find(path, "replace operation does not apply: doc is missing path: {}")
             if isinstance(container, list):
-                container[_position(container, key)] = value
+                with _place("remove", path):
+                    container[_position(container, key)] = value
             else:
                 container[key] = value
         elif "value" not in operation:
@@ -283,30 +300,42 @@ class _Document:
             self.root = value
 
     def _move(self, operation: Object) -> None:
-        container, key = self._find(_text(operation, "from"))
-        value = _value_at(container, key)
-        self._delete(container, key)
-        container, key = self._find(_text(operation, "path"))
-        self._insert(container, key, value)
+        value, container, key = self._taken(operation, "move")
+        with _place("move", key):
+            self._delete(container, key)
+        self._put(operation, "move", value)
 
     def _copy(self, operation: Object) -> None:
-        container, key = self._find(_text(operation, "from"))
-        value = _value_at(container, key)
-        container, key = self._find(_text(operation, "path"))
+        value = self._taken(operation, "copy")[0]
         if value is not None:
             data = dump(value)
             value = orjson.loads(data)
             self.copied += len(data)
             if self.copied > MAX_COPY_BYTES:
                 raise Inapplicable(f"copies of {self.copied} bytes, more than {MAX_COPY_BYTES}")
-        self._insert(container, key, value)
+        self._put(operation, "copy", value)
+
+    def _taken(self, operation: Object, kind: str) -> tuple[Any, Any, str]:
+        """The value at `from`, its container and its key."""
+        missing = kind + " operation does not apply: doc is missing from path: {}"
+        container, key = self._find(_text(operation, "from"), missing)
+        with _place(kind, key):
+            return _value_at(container, key), container, key
+
+    def _put(self, operation: Object, kind: str, value: Any) -> None:
+        path = _text(operation, "path")
+        missing = kind + " operation does not apply: doc is missing destination path: {}"
+        container, key = self._find(path, missing)
+        with _place(kind, path):
+            self._insert(container, key, value)
 
     def _test(self, operation: Object) -> None:
         path = _text(operation, "path")
         wanted = operation.get("value", _MISSING)
         if path:
-            container, key = self._find(path)
-            value = _value_at(container, key)
+            container, key = self._find(path, "test operation does not apply: is missing path: {}")
+            with _place("test", path):
+                value = _value_at(container, key)
             if value is None and (wanted is None or wanted is _MISSING):
                 return
         elif wanted is _MISSING:
@@ -314,7 +343,7 @@ class _Document:
         else:
             value = self.root
         if wanted is _MISSING or not equal(value, wanted):
-            raise Inapplicable(f"testing value {path} failed")
+            raise TestFailed(f"testing value {path} failed")
 
     def _insert(self, container: Any, key: str, value: Any) -> None:
         if not isinstance(container, list):
@@ -334,7 +363,7 @@ class _Document:
         elif key in container:
             del container[key]
         else:
-            raise Inapplicable(f"Unable to remove nonexistent key: {key}")
+            raise Inapplicable(f"Unable to remove nonexistent key: {key}: missing value")
 
     def _move_items(self, count: int) -> None:
         self.moved += count
@@ -344,19 +373,31 @@ class _Document:
                 f" {MAX_MOVED} places"
             )
 
-    def _find(self, path: str) -> tuple[Any, str]:
-        """The container in which the last part of a pointer is a key; text before the first slash is ignored."""
+    def _find(self, path: str, missing: str) -> tuple[Any, str]:
+        """The container that a pointer's last part is a key of; what precedes the first slash is ignored.
+
+        `missing` are the words for a document that has none.
+        """
         parts = path.split("/")
         if len(parts) < 2:
-            raise Inapplicable(f"doc is missing path: {path}")
+            raise Inapplicable(missing.format(path) + ": missing value")
         container = self.root
         for part in parts[1:-1]:
             container = _value_at(container, _unescape(part))
             if not isinstance(container, (dict, list)):
-                raise Inapplicable(f"doc is missing path: {path}")
+                raise Inapplicable(missing.format(path) + ": missing value")
             if isinstance(container, dict):
                 self.opened[id(container)] = container
         return container, _unescape(parts[-1])
+
+
+@contextmanager
+def _place(kind: str, path: str) -> Iterator[None]:
+    """Names operation and path in the text of what does not fit."""
+    try:
+        yield
+    except Inapplicable as err:
+        raise type(err)(f"error in {kind} for path: '{path}': {err}") from None
 
 
 def _key(pair: tuple[str, Any]) -> str:
@@ -377,11 +418,13 @@ def _unescape(part: str) -> str:
 def _position(container: list[Any], key: str, extra: int = 0) -> int:
     """The index that a key denotes; negative ones count from the end, or one further (`extra`) for an insertion."""
     if not _INDEX.fullmatch(key):
-        raise Inapplicable(f"value was not a proper array index: {key}")
+        raise Inapplicable(
+            f"value was not a proper array index: '{key}': strconv.Atoi: parsing {quote(key)}: invalid syntax"
+        )
     size = len(container) + extra
     index = int(key)
     if not -size <= index < size:
-        raise Inapplicable(f"Unable to access invalid index: {index}")
+        raise Inapplicable(f"Unable to access invalid index: {index}: invalid index referenced")
     return index + size if index < 0 else index
 
 

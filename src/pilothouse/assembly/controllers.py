@@ -9,7 +9,7 @@ from pilothouse.api import meta
 from pilothouse.assembly.services import Services, advertised, client_for
 from pilothouse.assembly.storage import Registry
 from pilothouse.config import Config
-from pilothouse.controllers import bootstrap, flowschemas
+from pilothouse.controllers import bootstrap, flowschemas, policies
 from pilothouse.controllers.apiservices import Announcements, APIServices
 from pilothouse.controllers.bootstrap import Planned
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
@@ -18,6 +18,7 @@ from pilothouse.controllers.flowschemas import FlowSchemaStatus
 from pilothouse.controllers.garbage import GarbageCollector
 from pilothouse.controllers.leases import IdentityLease, KubernetesEndpoints
 from pilothouse.controllers.namespaces import NamespaceDeletion
+from pilothouse.controllers.policies import PolicyStatus
 from pilothouse.controllers.quota import ResourceQuotas
 from pilothouse.controllers.remote_discovery import RemoteDiscovery
 from pilothouse.controllers.serviceaccounts import NamespaceContents
@@ -123,6 +124,7 @@ class Writers:
         named: dict[str, Callable[[], Background]] = {
             "namespace": lambda: NamespaceDeletion(self.client(MANAGER)),
             "serviceaccount": lambda: NamespaceContents(self.client(MANAGER), ca),
+            policies.MANAGER: lambda: PolicyStatus(self.client(policies.MANAGER)),
             "garbagecollector": lambda: GarbageCollector(self.client(MANAGER)),
             "resourcequota": lambda: ResourceQuotas(self.client(MANAGER), self.quotas),
         }

@@ -93,6 +93,8 @@ async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> R
     listing = await query.read()
     names = (entry.key.rpartition("/")[2] for entry in listing.entries)
     scopes = [_scope(verbs, ctx, resource, options, name) for name in names]
+    for scope in scopes:
+        scope.attributes.name = ""  # plugins are told what the request names, and it names no object
     await deletion.delete_collection(scopes, options)
     for scope in scopes:
         scope.warn()

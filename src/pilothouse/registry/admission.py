@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from pilothouse import errors
 from pilothouse.api.fields import Object
@@ -10,6 +10,19 @@ from pilothouse.api.identity import User
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
+
+
+@dataclass(slots=True)
+class Reinvocation:
+    """Whether the mutating half runs a second time (apiserver admission ReinvocationContext).
+
+    needed: a plugin has changed the object in a way that earlier ones may have to see. again: it is the second time.
+    state: what plugins remember from the first, by their names.
+    """
+
+    needed: bool = False
+    again: bool = False
+    state: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -39,6 +52,8 @@ class AdmissionAttributes:
     undo: list[Callable[[], Awaitable[None] | None]] = field(default_factory=list)
     work: Work | Inline = INLINE_WORK
     """Where plugins run when the object is large."""
+    reinvocation: Reinvocation | None = None
+    """None until a plugin needs it."""
     pending: Callable[[], Awaitable[None]] | None = None
     """Brings `obj` and `old` from the stored version to the request's; the chain awaits it before the first plugin
     that wants them. None = they are in the request's version."""

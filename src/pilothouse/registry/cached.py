@@ -62,6 +62,9 @@ class CachedReaders:
         for entry in self.store.readable(found, prefix).list(prefix, None).entries:
             yield self._object(entry)
 
+    def by_kind(self, group: str, version: str, kind: str) -> Resource | None:
+        return self.catalog.by_kind(group, version, kind)
+
     def revision(self, resource: str) -> int:
         found = self._resource(resource)
         return self.store.cache(found).last_change if found is not None else 0

@@ -6,6 +6,20 @@ from typing import Protocol
 from pilothouse.api.fields import Object
 
 
+class ServedKind(Protocol):
+    """What readers tell of the resource that is served for a kind; a registry.resource.Resource."""
+
+    @property
+    def group_resource(self) -> str: ...
+    @property
+    def api_version(self) -> str: ...
+    @property
+    def namespaced(self) -> bool: ...
+
+    async def presented(self, stored: Object) -> Object:
+        """A stored object in the version that is served."""
+
+
 class Readers(Protocol):
     """Objects from the watch cache. A resource is named like `pods` or `deployments.apps`.
 
@@ -17,6 +31,9 @@ class Readers(Protocol):
 
     def list(self, resource: str, namespace: str = "") -> Iterable[Object]:
         """All objects of a resource, or those of one namespace, in key order."""
+
+    def by_kind(self, group: str, version: str, kind: str) -> ServedKind | None:
+        """The resource that is served for a kind."""
 
     def revision(self, resource: str) -> int:
         """The revision of the resource's last change; callers key their own caches by it."""

@@ -22,6 +22,7 @@ from pilothouse.api.cel.types import (
 )
 
 VARIABLES = "variables"
+AUTHORIZER_NAME = "authorizer"
 REQUEST_RESOURCE = "authorizer.requestResource"
 _PACKAGE = "kubernetes."
 _PLAIN = frozenset(
@@ -143,6 +144,21 @@ def environment(
     return _build({**_variables(params, authorizer), VARIABLES: composition.type}, patches)
 
 
+def typed_environment(object: Type, params: Type | None, composition: Composition) -> Environment:
+    """The environment in which the types of a policy are checked: `object` and `params` have those of their schemas."""
+    variables: dict[str, Type] = {
+        "object": object,
+        "oldObject": object,
+        "namespaceObject": NAMESPACE,
+        "request": REQUEST,
+        AUTHORIZER_NAME: AUTHORIZER,
+        VARIABLES: composition.type,
+    }
+    if params is not None:
+        variables["params"] = params
+    return Environment(variables)
+
+
 @cache
 def _plain(params: bool, authorizer: bool, patches: bool) -> Environment:
     return _build(_variables(params, authorizer), patches)
@@ -153,7 +169,7 @@ def _variables(params: bool, authorizer: bool) -> dict[str, Type]:
     if params:
         variables["params"] = DYN
     if authorizer:
-        variables["authorizer"] = AUTHORIZER
+        variables[AUTHORIZER_NAME] = AUTHORIZER
         variables[REQUEST_RESOURCE] = RESOURCE_CHECK
     return variables
 

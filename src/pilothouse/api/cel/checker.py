@@ -1,7 +1,7 @@
 """Finds the type of each part of an expression, and which signatures its calls have (cel-go checker/checker.go)."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from pilothouse._cel import UInt
 from pilothouse.api.cel import types
@@ -34,19 +34,33 @@ from pilothouse.api.cel.types import (
     unwrap,
 )
 
-if TYPE_CHECKING:
-    from pilothouse.api.cel.environment import Environment
-
 _LITERALS = {
     bool: BOOL, int: INT, UInt: types.UINT, float: types.DOUBLE, str: types.STRING, bytes: types.BYTES,
     type(None): types.NULL,
 }  # fmt: skip
 
 
+Structs = Callable[[str], Type | None]
+"""The object type that a name stands for, None when it is none."""
+
+
+class Declarations(Protocol):
+    """What an environment declares."""
+
+    @property
+    def functions(self) -> Functions: ...
+    @property
+    def variables(self) -> Mapping[str, Type]: ...
+    @property
+    def type_names(self) -> Mapping[str, Type]: ...
+    @property
+    def structs(self) -> Structs: ...
+
+
 class Checker:
     """One check of one expression."""
 
-    def __init__(self, environment: "Environment", issues: Issues) -> None:
+    def __init__(self, environment: Declarations, issues: Issues) -> None:
         self.functions: Functions = environment.functions
         self.variables: Mapping[str, Type] = environment.variables
         self.type_names: Mapping[str, Type] = environment.type_names

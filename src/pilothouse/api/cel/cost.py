@@ -3,8 +3,6 @@
 The figures decide which definitions are accepted, so they are upstream's to the unit.
 """
 
-import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 from pilothouse.api.cel.ast import (
@@ -19,79 +17,23 @@ from pilothouse.api.cel.ast import (
     Select,
     StructExpr,
 )
-from pilothouse.api.cel.functions import REGEX_FACTOR, STRING_FACTOR, Overload
+from pilothouse.api.cel.estimates import LIST_COST, known
+from pilothouse.api.cel.functions import STRING_FACTOR, Overload
+from pilothouse.api.cel.sizes import (
+    MOST,
+    NOTHING,
+    UNKNOWN,
+    Entries,
+    Estimate,
+    Path,
+    Range,
+    Sized,
+    Sizes,
+    fixed,
+)
 from pilothouse.api.cel.types import Type, unwrap
 
-MOST = (1 << 64) - 1
-"""Stands for no bound."""
-LIST_COST, MAP_COST, STRUCT_COST = 10, 30, 40
-
-Path = tuple[str, ...]
-
-
-class Range(NamedTuple):
-    """The least and the most that a size or a cost may be."""
-
-    least: int
-    most: int
-
-    def __add__(self, other: "Range") -> "Range":  # type: ignore[override]
-        return Range(min(self.least + other.least, MOST), min(self.most + other.most, MOST))
-
-    def __mul__(self, other: "Range") -> "Range":  # type: ignore[override]
-        return Range(min(self.least * other.least, MOST), min(self.most * other.most, MOST))
-
-    def times(self, factor: float) -> "Range":
-        """Times what each unit costs, rounded up."""
-        return Range(_times(self.least, factor), _times(self.most, factor))
-
-    def union(self, other: "Range") -> "Range":
-        return Range(min(self.least, other.least), max(self.most, other.most))
-
-
-def _times(size: int, factor: float) -> int:
-    if size > 0 and factor > 0 and float(size) > MOST / factor:
-        return MOST
-    return min(math.ceil(float(size) * factor), MOST)
-
-
-def fixed(size: int) -> Range:
-    return Range(size, size)
-
-
-UNKNOWN = Range(0, MOST)
-NOTHING = fixed(0)
-Sizes = Callable[[Path], Range | None]
-"""The size of what stands at a path, which begins with a variable; None where nothing is known."""
-
-
-class Entries(NamedTuple):
-    """The sizes of the keys and values of a list or map that an expression makes."""
-
-    container: str
-    key: Range
-    value: Range
-
-    def union(self, other: "Entries | None") -> "Entries | None":
-        if other is None:
-            return None
-        return Entries(self.container, self.key.union(other.key), self.value.union(other.value))
-
-
-class Sized(NamedTuple):
-    """A part of an expression: where its value comes from, its type, its size if the expression tells it."""
-
-    path: Path
-    type: Type
-    expr: Expr | None
-    size: Range | None
-
-
-class Estimate(NamedTuple):
-    """The cost of a call, and the size of its result if it is known."""
-
-    cost: Range
-    size: Range | None = None
+MAP_COST, STRUCT_COST = 30, 40
 
 
 class _Local(NamedTuple):
@@ -195,7 +137,7 @@ class Estimator:
         path = self.path(expr)
         if path and path[0] == RESULT:
             path = ()
-        return Sized(path, expr.type, expr, self.size(expr))
+        return Sized(path, expr.type, expr.value if isinstance(expr, Literal) else None, self.size(expr))
 
     def size_of(self, one: Sized) -> Range:
         """The size of a part of an expression, unbounded when nothing tells it."""
@@ -368,12 +310,8 @@ def _condition(
     entries = self.entry_sizes(yes)
     if entries is not None and (joined := entries.union(self.entry_sizes(no))) is not None:
         self.entries[id(expr)] = joined
-    size = _known(args[1]).union(_known(args[2]))
+    size = known(args[1]).union(known(args[2]))
     return Estimate(costs[0] + costs[1].union(costs[2]), size)
-
-
-def _known(one: Sized) -> Range:
-    return one.size if one.size is not None else UNKNOWN
 
 
 def _addition(
@@ -381,7 +319,7 @@ def _addition(
 ) -> Estimate | None:
     if overload.id not in ("add_string", "add_bytes", "add_list"):
         return None
-    size = _known(args[0]) + _known(args[1])
+    size = known(args[0]) + known(args[1])
     entries = self.entry_sizes(expr.args[0])
     if entries is not None and (joined := entries.union(self.entry_sizes(expr.args[1]))) is not None:
         self.entries[id(expr)] = joined
@@ -396,7 +334,7 @@ def _comparison(
         return None
     if overload.id == "equals" and (cost := _library_equality(args)) is not None:
         return Estimate(cost + total)
-    most = min(_known(args[0]).most, _known(args[1]).most)
+    most = min(known(args[0]).most, known(args[1]).most)
     return Estimate(Range(1 if most > 0 else 0, most).times(STRING_FACTOR) + total)
 
 
@@ -428,7 +366,7 @@ def _library_equality(args: list[Sized]) -> Range | None:
 def _membership(
     self: Estimator, expr: Call, overload: Overload, args: list[Sized], costs: list[Range], total: Range
 ) -> Estimate | None:
-    return Estimate(_known(args[1]) + total) if overload.id == "in_list" else None
+    return Estimate(known(args[1]) + total) if overload.id == "in_list" else None
 
 
 _SPECIAL = {
@@ -439,52 +377,3 @@ _SPECIAL = {
     "@in": _membership,
     **dict.fromkeys(("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"), _comparison),
 }
-
-
-# Estimates that several functions share.
-
-
-def walk_target(self: Estimator, target: Sized | None, args: list[Sized]) -> Estimate | None:
-    """A walk over the target, which the result is as long as."""
-    if target is None:
-        return None
-    size = self.size_of(target)
-    return Estimate(size.times(STRING_FACTOR), size)
-
-
-def walk_argument(self: Estimator, target: Sized | None, args: list[Sized]) -> Estimate:
-    """A walk over the argument."""
-    return Estimate(self.size_of(args[0]).times(STRING_FACTOR))
-
-
-def walk_own_argument(self: Estimator, target: Sized | None, args: list[Sized]) -> Estimate:
-    """The same where only what the expression itself tells counts."""
-    return Estimate(_known(args[0]).times(STRING_FACTOR))
-
-
-def contained(self: Estimator, target: Sized | None, args: list[Sized]) -> Estimate | None:
-    if target is None:
-        return None
-    return Estimate(_known(target).times(STRING_FACTOR) * _known(args[0]).times(STRING_FACTOR))
-
-
-def matched(self: Estimator, target: Sized | None, args: list[Sized]) -> Estimate | None:
-    """The search for a regular expression."""
-    if target is None:
-        return None
-    text = (_known(target) + fixed(1)).times(STRING_FACTOR)
-    return Estimate(text * _known(args[0]).times(REGEX_FACTOR))
-
-
-def found(self: Estimator, target: Sized | None, args: list[Sized]) -> Estimate | None:
-    """The same with a result no longer than the text."""
-    if target is None:
-        return None
-    size = self.size_of(target)
-    text = (size + fixed(1)).times(STRING_FACTOR)
-    return Estimate(text * self.size_of(args[0]).times(REGEX_FACTOR), Range(0, size.most))
-
-
-def allocated(factor: float, size: Range) -> Estimate:
-    """A function that makes a list."""
-    return Estimate(size.times(factor) + fixed(1 + LIST_COST), size)

@@ -5,16 +5,16 @@ program = environment.compile("self.startsWith('a')", BOOL)
 program.evaluate({"self": "abc"}, Budget(PER_OBJECT))
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pilothouse import _cel
 from pilothouse._cel import CostLimitExceeded, EvaluationError, Node, Shape
 from pilothouse.api.cel import macros, validators
 from pilothouse.api.cel.ast import Expr
-from pilothouse.api.cel.checker import Checker
+from pilothouse.api.cel.checker import Checker, Structs
 from pilothouse.api.cel.compiler import Compiler
-from pilothouse.api.cel.cost import UNKNOWN, Estimator, Range, Sizes
+from pilothouse.api.cel.cost import Estimator
 from pilothouse.api.cel.errors import CompileError, Issues
 from pilothouse.api.cel.functions import Functions, merge
 from pilothouse.api.cel.library import (
@@ -34,10 +34,8 @@ from pilothouse.api.cel.library import (
 )
 from pilothouse.api.cel.limits import MAX_DEPTH, PER_CALL
 from pilothouse.api.cel.parser import parse
+from pilothouse.api.cel.sizes import UNKNOWN, Range, Sizes
 from pilothouse.api.cel.types import Type, same
-
-Structs = Callable[[str], Type | None]
-"""The object type that a name stands for, None when it is none."""
 
 
 class Library:

@@ -1,15 +1,13 @@
 """How a function is declared: its signatures, what each does, what each costs."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pilothouse._cel import size_of
+from pilothouse.api.cel.sizes import Estimate, Sized, Sizer
 from pilothouse.api.cel.types import Type
 
-if TYPE_CHECKING:
-    from pilothouse.api.cel.cost import Estimate, Estimator, Sized
-
-Estimating = Callable[["Estimator", "Sized | None", list["Sized"]], "Estimate | None"]
+Estimating = Callable[[Sizer, Sized | None, list[Sized]], Estimate | None]
 """What a call may cost, from what is known of the sizes of target and arguments; None for the default of 1."""
 
 

@@ -6,8 +6,8 @@ seen when an expression reads them (`shape`), and what the estimate of costs ass
 
 from pilothouse._cel import Shape
 from pilothouse.api.cel import limits, types
-from pilothouse.api.cel.cost import Path, Range, Sizes
 from pilothouse.api.cel.escaping import escape
+from pilothouse.api.cel.sizes import Path, Range, Sizes
 from pilothouse.api.cel.types import Field, Type
 from pilothouse.api.fields import Object
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pilothouse._cel import EvaluationError, Opaque, size_of
 from pilothouse.api import names
-from pilothouse.api.cel import cost
+from pilothouse.api.cel import sizes
 from pilothouse.api.cel.functions import Functions, Overload, units
 from pilothouse.api.cel.limits import AUTHORIZER_CHECK
 from pilothouse.api.cel.types import BOOL, STRING, Type, struct
@@ -123,13 +123,13 @@ def _selector_cost(check: ResourceCheck, selector: str) -> int:
     return 10 + units(size, 0.1) + units(units(size, 0.5), 50)
 
 
-def _selector_estimate(self: cost.Estimator, target: object, args: list[cost.Sized]) -> cost.Estimate:
+def _selector_estimate(self: sizes.Sizer, target: object, args: list[sizes.Sized]) -> sizes.Estimate:
     size = self.size_of(args[0])
-    return cost.Estimate(cost.fixed(10) + size.times(0.1) + size.times(0.5).times(50))
+    return sizes.Estimate(sizes.fixed(10) + size.times(0.1) + size.times(0.5).times(50))
 
 
-def _fixed(self: cost.Estimator, target: object, args: list[cost.Sized]) -> cost.Estimate:
-    return cost.Estimate(cost.fixed(AUTHORIZER_CHECK))
+def _fixed(self: sizes.Sizer, target: object, args: list[sizes.Sized]) -> sizes.Estimate:
+    return sizes.Estimate(sizes.fixed(AUTHORIZER_CHECK))
 
 
 def _member(id: str, params: tuple[Type, ...], result: Type, function: Any, **more: Any) -> Overload:

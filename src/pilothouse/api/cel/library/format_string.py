@@ -178,7 +178,7 @@ def _fixed(value: Any, letter: str, precision: int) -> str:
         return f"{number:,.{digits}f}"
     mantissa, _, exponent = f"{number:.{digits}e}".partition("e")
     power = int(exponent)
-    return f"{mantissa}\u202f×\u202f10{_superscript(power)}"
+    return f"{mantissa}×10{_superscript(power)}"  # Kubernetes names no language: no spaces around ×
 
 
 def _superscript(power: int) -> str:

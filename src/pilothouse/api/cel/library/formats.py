@@ -5,7 +5,7 @@ from typing import Any
 
 from pilothouse._cel import NONE, Opaque, Optional
 from pilothouse.api import names
-from pilothouse.api.cel import cost
+from pilothouse.api.cel import sizes
 from pilothouse.api.cel.functions import REGEX_FACTOR, STRING_FACTOR, Functions, Overload, units
 from pilothouse.api.cel.limits import MAX_NAME_REGEX
 from pilothouse.api.cel.types import STRING, list_of, optional, struct
@@ -82,8 +82,8 @@ def _cost(format: Format, text: str) -> int:
     return units(len(text) + 1, STRING_FACTOR) * units(format.pattern_size, REGEX_FACTOR)
 
 
-def _estimate(self: cost.Estimator, target: object, args: list[cost.Sized]) -> cost.Estimate:
-    return cost.Estimate(self.size_of(args[0]).times(STRING_FACTOR).times(MAX_NAME_REGEX * REGEX_FACTOR))
+def _estimate(self: sizes.Sizer, target: object, args: list[sizes.Sized]) -> sizes.Estimate:
+    return sizes.Estimate(self.size_of(args[0]).times(STRING_FACTOR).times(MAX_NAME_REGEX * REGEX_FACTOR))
 
 
 def _constant(format: Format) -> Any:

@@ -1,7 +1,7 @@
 """What the JSON patches of mutating policies are written with (Kubernetes' pkg/cel/library/jsonpatch.go)."""
 
-from pilothouse.api.cel.cost import Estimate, Estimator, Sized
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, walk
+from pilothouse.api.cel.sizes import Estimate, Sized, Sizer
 from pilothouse.api.cel.types import STRING
 
 
@@ -9,7 +9,7 @@ def _escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def _estimate(self: Estimator, target: object, args: list[Sized]) -> Estimate:
+def _estimate(self: Sizer, target: object, args: list[Sized]) -> Estimate:
     size = self.size_of(args[0])
     return Estimate(size.times(STRING_FACTOR), size)
 

@@ -17,8 +17,8 @@ from pilothouse._cel import (
     total,
     type_name,
 )
-from pilothouse.api.cel import cost
-from pilothouse.api.cel.cost import LIST_COST
+from pilothouse.api.cel import estimates, sizes
+from pilothouse.api.cel.estimates import LIST_COST
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload
 from pilothouse.api.cel.library.strings import index_estimate
 from pilothouse.api.cel.types import (
@@ -226,40 +226,40 @@ def _flatten_cost(items: Any, depth: int = 1) -> int:
     return _made(size_of(items), max(depth, 0))
 
 
-def _literal(one: cost.Sized, otherwise: int) -> int:
-    value = getattr(one.expr, "value", None)
+def _literal(one: sizes.Sized, otherwise: int) -> int:
+    value = one.literal
     return max(value, 0) if type(value) is int else otherwise
 
 
-def _slice_estimate(self: cost.Estimator, target: Any, args: list[cost.Sized]) -> cost.Estimate:
+def _slice_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate:
     end = _literal(args[1], self.size_of(target).most)
-    return cost.allocated(1, cost.fixed((end - _literal(args[0], 0)) & cost.MOST))
+    return estimates.allocated(1, sizes.fixed((end - _literal(args[0], 0)) & sizes.MOST))
 
 
-def _flatten_estimate(self: cost.Estimator, target: Any, args: list[cost.Sized]) -> cost.Estimate:
-    depth = _literal(args[0], cost.MOST) if args else 1
-    return cost.allocated(float(depth), self.size_of(target))
+def _flatten_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate:
+    depth = _literal(args[0], sizes.MOST) if args else 1
+    return estimates.allocated(float(depth), self.size_of(target))
 
 
-def _range_estimate(self: cost.Estimator, target: Any, args: list[cost.Sized]) -> cost.Estimate:
-    return cost.allocated(1, cost.fixed(_literal(args[0], cost.MOST)))
+def _range_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate:
+    return estimates.allocated(1, sizes.fixed(_literal(args[0], sizes.MOST)))
 
 
-def _reverse_estimate(self: cost.Estimator, target: Any, args: list[cost.Sized]) -> cost.Estimate:
-    return cost.allocated(1, self.size_of(target))
+def _reverse_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate:
+    return estimates.allocated(1, self.size_of(target))
 
 
-def _distinct_estimate(self: cost.Estimator, target: Any, args: list[cost.Sized]) -> cost.Estimate:
+def _distinct_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate:
     size = self.size_of(target)
-    return cost.allocated(2, size * size)
+    return estimates.allocated(2, size * size)
 
 
 def _sort_estimate(kind: Type, by_keys: bool) -> Any:
     factor = 2 + (STRING_FACTOR if kind.kind in ("string", "bytes") else 0)
 
-    def estimate(self: cost.Estimator, target: Any, args: list[cost.Sized]) -> cost.Estimate:
+    def estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate:
         size = self.size_of(args[0] if by_keys else target)
-        return cost.allocated(factor, size * size)
+        return estimates.allocated(factor, size * size)
 
     return estimate
 
@@ -339,8 +339,8 @@ def _set(id: str, function: Any, factor: int) -> tuple[Overload, ...]:
     def units(items: Any, others: Any) -> int:
         return size_of(items) * size_of(others) * factor + 1
 
-    def estimate(self: cost.Estimator, target: Any, args: list[cost.Sized]) -> cost.Estimate:
-        return cost.Estimate((self.size_of(args[0]) * self.size_of(args[1])).times(factor) + cost.fixed(1))
+    def estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate:
+        return sizes.Estimate((self.size_of(args[0]) * self.size_of(args[1])).times(factor) + sizes.fixed(1))
 
     return (Overload(id, (_LIST, _LIST), BOOL, function, cost=units, estimate=estimate),)
 

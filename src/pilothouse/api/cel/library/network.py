@@ -4,7 +4,7 @@ import ipaddress
 from typing import Any
 
 from pilothouse._cel import EvaluationError, Opaque, size_of
-from pilothouse.api.cel import cost
+from pilothouse.api.cel import estimates, sizes
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, units, walk, walk_twice
 from pilothouse.api.cel.types import BOOL, INT, STRING, Type, opaque
 from pilothouse.api.fields import quote
@@ -210,27 +210,27 @@ def _cidr_text_cost(cidr: Cidr, other: str) -> int:
     return _cidr_cost(cidr, other) + walk(other)
 
 
-_BYTES = cost.Range(4, 16)
+_BYTES = sizes.Range(4, 16)
 
 
 def _estimate(network: bool, text: bool) -> Any:
-    def estimate(self: cost.Estimator, target: object, args: list[cost.Sized]) -> cost.Estimate:
+    def estimate(self: sizes.Sizer, target: object, args: list[sizes.Sized]) -> sizes.Estimate:
         out = (_BYTES + _BYTES).times(STRING_FACTOR)
         if network:
-            out = out + _BYTES.times(STRING_FACTOR) + cost.fixed(1)
+            out = out + _BYTES.times(STRING_FACTOR) + sizes.fixed(1)
         if text:
             out = out + self.size_of(args[0]).times(STRING_FACTOR)
-        return cost.Estimate(out)
+        return sizes.Estimate(out)
 
     return estimate
 
 
-def _twice(self: cost.Estimator, target: object, args: list[cost.Sized]) -> cost.Estimate:
-    return cost.Estimate(self.size_of(args[0]).times(2 * STRING_FACTOR))
+def _twice(self: sizes.Sizer, target: object, args: list[sizes.Sized]) -> sizes.Estimate:
+    return sizes.Estimate(self.size_of(args[0]).times(2 * STRING_FACTOR))
 
 
 def _reads(id: str, result: Type, function: Any) -> tuple[Overload, ...]:
-    return (Overload(id, (STRING,), result, function, cost=walk, estimate=cost.walk_argument),)
+    return (Overload(id, (STRING,), result, function, cost=walk, estimate=estimates.walk_argument),)
 
 
 def _tells(id: str, of: Type, result: Type, function: Any) -> tuple[Overload, ...]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from pilothouse._cel import INT_MAX, INT_MIN, EvaluationError, Opaque
 from pilothouse.api import quantity
-from pilothouse.api.cel import cost
+from pilothouse.api.cel import estimates
 from pilothouse.api.cel.functions import Functions, Overload, walk
 from pilothouse.api.cel.types import BOOL, DOUBLE, INT, STRING, Type, struct
 
@@ -93,10 +93,14 @@ def _combines(name: str, function: Any) -> tuple[Overload, ...]:
 
 FUNCTIONS: Functions = {
     "quantity": (
-        Overload("string_to_quantity", (STRING,), QUANTITY, _read, cost=walk, estimate=cost.walk_argument),
+        Overload(
+            "string_to_quantity", (STRING,), QUANTITY, _read, cost=walk, estimate=estimates.walk_argument
+        ),
     ),
     "isQuantity": (
-        Overload("is_quantity_string", (STRING,), BOOL, _is_quantity, cost=walk, estimate=cost.walk_argument),
+        Overload(
+            "is_quantity_string", (STRING,), BOOL, _is_quantity, cost=walk, estimate=estimates.walk_argument
+        ),
     ),
     "sign": _tells("quantity_sign", INT, lambda one: one.quantity.sign(), member=False),
     "isGreaterThan": _compares(

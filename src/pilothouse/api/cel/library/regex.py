@@ -3,7 +3,7 @@
 from typing import Any
 
 from pilothouse._cel import CostLimitExceeded, EvaluationError
-from pilothouse.api.cel import cost
+from pilothouse.api.cel import estimates
 from pilothouse.api.cel.functions import Functions, Overload, search
 from pilothouse.api.cel.types import INT, STRING, list_of
 from pilothouse.api.structural.patterns import MOST_STEPS, compile_pattern
@@ -54,7 +54,7 @@ FUNCTIONS: Functions = {
             _find,
             member=True,
             cost=search,
-            estimate=cost.found,
+            estimate=estimates.found,
         ),
     ),
     "findAll": (
@@ -65,7 +65,7 @@ FUNCTIONS: Functions = {
             _find_all,
             member=True,
             cost=search,
-            estimate=cost.found,
+            estimate=estimates.found,
         ),
         Overload(
             "string_find_all_string_int",
@@ -74,7 +74,7 @@ FUNCTIONS: Functions = {
             _find_all,
             member=True,
             cost=search,
-            estimate=cost.found,
+            estimate=estimates.found,
         ),
     ),
 }

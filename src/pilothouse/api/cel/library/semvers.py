@@ -3,7 +3,7 @@
 from typing import Any
 
 from pilothouse._cel import EvaluationError, Opaque
-from pilothouse.api.cel import cost
+from pilothouse.api.cel import estimates
 from pilothouse.api.cel.functions import Functions, Overload, walk
 from pilothouse.api.cel.types import BOOL, INT, STRING, Type, struct
 from pilothouse.api.fields import quote
@@ -124,7 +124,7 @@ def _is_semver(text: str, normalise: bool = False) -> bool:
 
 
 def _reads(id: str, result: Type, function: Any) -> tuple[Overload, ...]:
-    more: dict[str, Any] = {"cost": walk, "estimate": cost.walk_argument}
+    more: dict[str, Any] = {"cost": walk, "estimate": estimates.walk_argument}
     plain, normalising = id.split()
     return (
         Overload(plain, (STRING,), result, function, **more),

@@ -20,7 +20,7 @@ from pilothouse._cel import (
     show,
     type_name,
 )
-from pilothouse.api.cel import cost, types
+from pilothouse.api.cel import estimates, sizes, types
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, merge, search, walk
 from pilothouse.api.cel.library.numbers import read_float, read_int, read_uint, show_double
 from pilothouse.api.cel.library.regex import matches
@@ -111,16 +111,28 @@ OPERATORS: Functions = {
         for member in (False, True)
     ),
     "startsWith": (
-        Overload("starts_with_string", (STRING, STRING), BOOL, member=True, estimate=cost.walk_own_argument),
+        Overload(
+            "starts_with_string", (STRING, STRING), BOOL, member=True, estimate=estimates.walk_own_argument
+        ),
     ),
     "endsWith": (
-        Overload("ends_with_string", (STRING, STRING), BOOL, member=True, estimate=cost.walk_own_argument),
+        Overload(
+            "ends_with_string", (STRING, STRING), BOOL, member=True, estimate=estimates.walk_own_argument
+        ),
     ),
-    "contains": (Overload("contains_string", (STRING, STRING), BOOL, member=True, estimate=cost.contained),),
+    "contains": (
+        Overload("contains_string", (STRING, STRING), BOOL, member=True, estimate=estimates.contained),
+    ),
     "matches": (
         Overload("matches", (STRING, STRING), BOOL, matches),
         Overload(
-            "matches_string", (STRING, STRING), BOOL, matches, member=True, cost=search, estimate=cost.matched
+            "matches_string",
+            (STRING, STRING),
+            BOOL,
+            matches,
+            member=True,
+            cost=search,
+            estimate=estimates.matched,
         ),
     ),
 }
@@ -233,12 +245,12 @@ def _conversion(function: Callable[[Any], Any], result: Type, ids: dict[str, Typ
 def _text_size(factor: int) -> Any:
     """The estimate of a conversion between text and bytes: of each character up to four bytes."""
 
-    def estimate(self: cost.Estimator, target: Any, args: list[cost.Sized]) -> cost.Estimate:
-        size = args[0].size if args[0].size is not None else cost.UNKNOWN
-        result = cost.Range(size.least, min(size.most * 4, cost.MOST))
+    def estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate:
+        size = args[0].size if args[0].size is not None else sizes.UNKNOWN
+        result = sizes.Range(size.least, min(size.most * 4, sizes.MOST))
         if factor < 0:
-            result = cost.Range(size.least // 4, size.most)
-        return cost.Estimate(size.times(STRING_FACTOR), result)
+            result = sizes.Range(size.least // 4, size.most)
+        return sizes.Estimate(size.times(STRING_FACTOR), result)
 
     return estimate
 

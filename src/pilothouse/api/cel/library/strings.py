@@ -3,7 +3,7 @@
 from typing import Any
 
 from pilothouse._cel import CostLimitExceeded, EvaluationError, items_of, show, size_of
-from pilothouse.api.cel import cost
+from pilothouse.api.cel import estimates, sizes
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, units, walk, walk_twice
 from pilothouse.api.cel.library.format_string import format_string
 from pilothouse.api.cel.limits import MAX_RESULT
@@ -104,77 +104,77 @@ def _format_cost(text: Any, *_: Any) -> int:
 # Estimates.
 
 
-def index_estimate(self: cost.Estimator, target: Any, args: list[cost.Sized]) -> cost.Estimate | None:
+def index_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate | None:
     """The search of a list for an item, or of a text for a part."""
     if target is None:
         return None
     item = self.item_of(target)
     if item is None:
-        return cost.Estimate(self.size_of(target).times(STRING_FACTOR))
-    each = cost.fixed(1)
+        return sizes.Estimate(self.size_of(target).times(STRING_FACTOR))
+    each = sizes.fixed(1)
     if item.type.kind in ("string", "bytes"):
         each = each + self.size_of(item).times(STRING_FACTOR)
-    return cost.Estimate(self.size_of(target) * each)
+    return sizes.Estimate(self.size_of(target) * each)
 
 
-def _replace_estimate(self: cost.Estimator, target: Any, args: list[cost.Sized]) -> cost.Estimate | None:
+def _replace_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate | None:
     if target is None or len(args) < 2:
         return None
     size, old, new = self.size_of(target), self.size_of(args[0]), self.size_of(args[1])
     most, kept_most, least, kept_least = 0, 0, 0, 0
     if old.least == 0:
-        most, kept_most = min(size.most + 1, cost.MOST), size.most
+        most, kept_most = min(size.most + 1, sizes.MOST), size.most
     elif new.most <= old.least:
         kept_most = size.most
     else:
         most = _quotient(size.most, old.least)
     if old.most == 0:
-        least, kept_least = min(size.least + 1, cost.MOST), size.least
+        least, kept_least = min(size.least + 1, sizes.MOST), size.least
     elif old.most <= new.least:
         kept_least = size.least
     else:
         least = _quotient(size.least, old.most)
-    result = cost.Range(least, most) * new + cost.Range(kept_least, kept_most)
-    return cost.Estimate(size.times(2 * STRING_FACTOR), result)
+    result = sizes.Range(least, most) * new + sizes.Range(kept_least, kept_most)
+    return sizes.Estimate(size.times(2 * STRING_FACTOR), result)
 
 
 def _quotient(size: int, divisor: int) -> int:
-    return min(-(-size // divisor), cost.MOST)
+    return min(-(-size // divisor), sizes.MOST)
 
 
-def _split_estimate(self: cost.Estimator, target: Any, args: list[cost.Sized]) -> cost.Estimate | None:
+def _split_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate | None:
     if target is None:
         return None
     size = self.size_of(target)
     most = size.most
-    if len(args) > 1 and args[1].expr is not None:
-        value = getattr(args[1].expr, "value", None)
+    if len(args) > 1:
+        value = args[1].literal
         if type(value) is int:
-            most = value & cost.MOST
-    return cost.Estimate(size.times(2 * STRING_FACTOR), cost.Range(0, most))
+            most = value & sizes.MOST
+    return sizes.Estimate(size.times(2 * STRING_FACTOR), sizes.Range(0, most))
 
 
-def _join_estimate(self: cost.Estimator, target: Any, args: list[cost.Sized]) -> cost.Estimate | None:
+def _join_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate | None:
     if target is None:
         return None
-    count, size = self.size_of(target), cost.fixed(0)
+    count, size = self.size_of(target), sizes.fixed(0)
     if (item := self.item_of(target)) is not None:
         size = count * self.size_of(item)
     if args:
-        gaps = cost.Range(max(count.least - 1, 0), max(count.most - 1, 0))
+        gaps = sizes.Range(max(count.least - 1, 0), max(count.most - 1, 0))
         size = size + self.size_of(args[0]) * gaps
-    return cost.Estimate(size.times(STRING_FACTOR), size)
+    return sizes.Estimate(size.times(STRING_FACTOR), size)
 
 
-def _format_estimate(self: cost.Estimator, target: Any, args: list[cost.Sized]) -> cost.Estimate:
-    size = target.size if target.size is not None else cost.UNKNOWN
-    return cost.Estimate(size.times(STRING_FACTOR))
+def _format_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate:
+    size = target.size if target.size is not None else sizes.UNKNOWN
+    return sizes.Estimate(size.times(STRING_FACTOR))
 
 
-def _quote_estimate(self: cost.Estimator, target: Any, args: list[cost.Sized]) -> cost.Estimate:
-    size = args[0].size if args[0].size is not None else cost.UNKNOWN
-    result = cost.Range(size.least + 2, min(size.most * 2 + 2, cost.MOST))
-    return cost.Estimate(size.times(STRING_FACTOR), result)
+def _quote_estimate(self: sizes.Sizer, target: Any, args: list[sizes.Sized]) -> sizes.Estimate:
+    size = args[0].size if args[0].size is not None else sizes.UNKNOWN
+    result = sizes.Range(size.least + 2, min(size.most * 2 + 2, sizes.MOST))
+    return sizes.Estimate(size.times(STRING_FACTOR), result)
 
 
 def _member(
@@ -184,7 +184,7 @@ def _member(
 
 
 def _walked(id: str, function: Any, *params: Type) -> Overload:
-    return _member(id, function, *params, result=STRING, cost=walk, estimate=cost.walk_target)
+    return _member(id, function, *params, result=STRING, cost=walk, estimate=estimates.walk_target)
 
 
 FUNCTIONS: Functions = {

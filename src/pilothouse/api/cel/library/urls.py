@@ -5,7 +5,7 @@ from urllib.parse import quote as percent_encode
 from urllib.parse import unquote, unquote_plus
 
 from pilothouse._cel import EvaluationError, Opaque
-from pilothouse.api.cel import cost
+from pilothouse.api.cel import sizes
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, walk
 from pilothouse.api.cel.types import BOOL, STRING, list_of, map_of, struct
 from pilothouse.api.fields import quote
@@ -78,9 +78,9 @@ def _url(text: str) -> Url:
     return Url(text)
 
 
-def _estimate(self: cost.Estimator, target: object, args: list[cost.Sized]) -> cost.Estimate:
+def _estimate(self: sizes.Sizer, target: object, args: list[sizes.Sized]) -> sizes.Estimate:
     size = self.size_of(args[0])
-    return cost.Estimate(size.times(STRING_FACTOR), size)
+    return sizes.Estimate(size.times(STRING_FACTOR), size)
 
 
 def _part(name: str, function: object) -> tuple[Overload, ...]:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pilothouse.api.cel.cost import MOST
 from pilothouse.api.cel.escaping import escape
 from pilothouse.api.cel.limits import DEFINITION_ESTIMATE, RULE_ESTIMATE
 from pilothouse.api.cel.schema_rules import Rule, compile_rules
 from pilothouse.api.cel.schema_types import Declared, declare
+from pilothouse.api.cel.sizes import MOST
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.structural.paths import Trail
 from pilothouse.api.turns import sorted_members

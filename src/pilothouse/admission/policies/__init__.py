@@ -1,0 +1,1 @@
+"""ValidatingAdmissionPolicy and MutatingAdmissionPolicy (apiserver pkg/admission/plugin/policy)."""

@@ -1,0 +1,373 @@
+"""Evaluates the expressions of policies for one request (apiserver pkg/admission/plugin/cel)."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pilothouse import errors
+from pilothouse._cel import CostLimitExceeded, EvaluationError, Lookup
+from pilothouse.admission.authorization import Authorizer
+from pilothouse.admission.policies.matching import Matched
+from pilothouse.api.cel import admission
+from pilothouse.api.cel.environment import (
+    Budget,
+    BudgetExceeded,
+    CompileError,
+    Environment,
+    Program,
+    ResultError,
+)
+from pilothouse.api.cel.library import authorizer as cel
+from pilothouse.api.cel.limits import MATCH_CONDITIONS, PER_CALL
+from pilothouse.api.cel.types import BOOL, Type
+from pilothouse.api.fields import Object
+from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.offload import INLINE
+from pilothouse.registry.admission import AdmissionAttributes
+from pilothouse.waiting import in_task
+
+OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
+SHORT = 50_000
+"""Units of cost up to which an evaluation runs on the loop: some milliseconds. One that needs more begins anew, on a
+thread."""
+_NAMESPACE_METADATA = (
+    "name", "generateName", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
+    "deletionGracePeriodSeconds", "labels", "annotations", "finalizers",
+)  # fmt: skip
+
+
+class OutOfBudget(Exception):
+    """Expressions that share a budget have used it up; the text is upstream's."""
+
+    def __init__(self) -> None:
+        super().__init__(OUT_OF_BUDGET)
+
+
+class Expression:
+    """One expression of a policy: its program, or why it has none."""
+
+    __slots__ = ("error", "program", "text")
+
+    def __init__(self, environment: Environment, text: str, *results: Type) -> None:
+        self.text = text
+        self.error = ""
+        self.program: Program | None = None
+        try:
+            self.program = environment.compile(text, *results)
+            self.program.forget()
+        except ResultError as err:
+            self.error = f"must evaluate to {' or '.join(str(one) for one in results)} but got {err.found}"
+        except CompileError as err:
+            self.error = f"compilation failed: {err}"
+
+
+class Result(NamedTuple):
+    """The value of an expression; with an error there is none."""
+
+    value: Any
+    error: str = ""
+
+
+class _Unanswered(Exception):
+    """The authorizer has not been asked yet."""
+
+    def __init__(self, question: cel.Question) -> None:
+        super().__init__()
+        self.question = question
+
+
+class _TooLong(Exception):
+    """An evaluation costs more than may be spent on the loop."""
+
+
+class Authority:
+    """Answers the authorization checks of one request; each question is asked once.
+
+    An expression cannot wait: it ends at a question without an answer, and is evaluated again when there is one.
+    """
+
+    def __init__(self, authorizer: Authorizer, user: User) -> None:
+        self._authorizer = authorizer
+        self._user = user
+        self._decisions: dict[cel.Question, cel.Decision] = {}
+
+    def decide(self, question: cel.Question) -> cel.Decision:
+        """The answer that is known."""
+        try:
+            return self._decisions[question]
+        except KeyError:
+            raise _Unanswered(question) from None
+
+    async def ask(self, question: cel.Question) -> None:
+        """Have the answer known."""
+        user = self._user
+        if question.service_account is not None:
+            namespace, name = question.service_account
+            user = User(
+                f"system:serviceaccount:{namespace}:{name}",
+                groups=("system:serviceaccounts", f"system:serviceaccounts:{namespace}"),
+            )
+        if question.resource:
+            attributes = AuthorizationAttributes(
+                user, question.verb, "", True, question.group, "*", question.resource, question.subresource,
+                question.namespace, question.name, question.field_selector, question.label_selector,
+            )  # fmt: skip
+        else:
+            attributes = AuthorizationAttributes(user, question.verb, question.path)
+        try:
+            decision = await self._authorizer.authorize(attributes)
+        except errors.StatusError as err:
+            self._decisions[question] = cel.Decision(False, error=err.message)
+            return
+        self._decisions[question] = cel.Decision(decision.allowed, decision.reason)
+
+
+class _Variables(Lookup):
+    """The variables of a policy: each is evaluated when it is read first, and its cost counts with the reader's."""
+
+    def __init__(self, evaluation: "Evaluation", named: dict[str, Expression]) -> None:
+        self.evaluation = evaluation
+        self.named = named
+        self.values: dict[str, Any] = {}
+
+    def find(self, name: str) -> Any:
+        known = self.values
+        if name not in known:
+            expression = self.named[name]  # KeyError: there is none
+            try:
+                known[name] = self.evaluation.value_of(expression)
+            except EvaluationError as err:
+                known[name] = EvaluationError(f'composited variable "{name}" fails to evaluate: {err}')
+        value = known[name]
+        if isinstance(value, EvaluationError):
+            raise EvaluationError(str(value))
+        return value
+
+
+class Evaluation:
+    """Evaluates expressions with the same variables, one after another, within one budget."""
+
+    __slots__ = ("_limit", "_scope", "bindings", "budget", "variables")
+
+    def __init__(
+        self, scope: "Scope", bindings: dict[str, Any], named: dict[str, Expression], budget: Budget
+    ) -> None:
+        self._scope = scope
+        self._limit = SHORT
+        self.bindings = bindings
+        self.budget = budget
+        self.variables = _Variables(self, named) if named else None
+        if self.variables is not None:
+            bindings[admission.VARIABLES] = self.variables
+
+    def value_of(self, expression: Expression) -> Any:
+        """The value of an expression; EvaluationError, _Unanswered, _TooLong."""
+        program = expression.program
+        if program is None:
+            raise EvaluationError(expression.error)
+        limit = self._limit if admission.AUTHORIZER_NAME not in program.text else PER_CALL
+        try:
+            return program.evaluate(self.bindings, self.budget, limit)
+        except BudgetExceeded:
+            raise
+        except CostLimitExceeded:
+            if limit < PER_CALL:
+                raise _TooLong from None
+            raise
+
+    async def result(self, expression: Expression) -> Result:
+        """The value of an expression, or what went wrong in upstream's words; OutOfBudget."""
+        if expression.program is None:
+            return Result(None, f"compilation error: {expression.error}")
+        a, budget = self._scope.attributes, self.budget
+        kept, seen = budget.left, len(self.variables.values) if self.variables is not None else 0
+        while True:
+            try:
+                value = (
+                    await a.work.run(self.value_of, expression) if a.work.bytes else self.value_of(expression)
+                )
+            except EvaluationError as err:
+                if budget.left < 0:
+                    raise OutOfBudget from None
+                return Result(None, f"expression '{expression.text}' resulted in error: {err}")
+            except _Unanswered as err:
+                await self._scope.authority.ask(err.question)
+            except _TooLong:
+                self._limit = PER_CALL
+                await in_task()
+                await a.work.enter(INLINE + 1)
+            else:
+                if budget.left < 0:
+                    raise OutOfBudget
+                return Result(value)
+            budget.left = kept
+            if self.variables is not None:
+                for name in list(self.variables.values)[seen:]:
+                    del self.variables.values[name]
+
+    async def results(self, expressions: Sequence[Expression]) -> list[Result]:
+        """The results of all expressions."""
+        return [await self.result(one) for one in expressions]
+
+
+class Scope:
+    """What the expressions of policies see of one request that has matched.
+
+    obj, old: the objects in the version that was matched. namespace: that of the request, None where it has none.
+    """
+
+    __slots__ = ("_shared", "attributes", "authority", "matched", "namespace", "obj", "old")
+
+    def __init__(
+        self,
+        a: AdmissionAttributes,
+        matched: Matched,
+        obj: Object | None,
+        old: Object | None,
+        namespace: Object | None,
+        authority: Authority,
+    ) -> None:
+        self.attributes = a
+        self.matched = matched
+        self.obj = obj
+        self.old = old
+        self.namespace = _seen_namespace(namespace)
+        self.authority = authority
+        self._shared: dict[str, Any] | None = None
+
+    def evaluation(
+        self,
+        params: Object | None,
+        variables: dict[str, Expression],
+        budget: int | Budget,
+        *,
+        namespaced: bool = True,
+        authorized: bool = True,
+    ) -> Evaluation:
+        """Evaluates expressions with `params`, from no variable on.
+
+        namespaced: whether they see the namespace. authorized: whether they may ask for permissions.
+        """
+        bindings = self._bindings()
+        bindings["params"] = params
+        if not namespaced:
+            bindings["namespaceObject"] = None
+        if not authorized:
+            del bindings[admission.AUTHORIZER_NAME], bindings[admission.REQUEST_RESOURCE]
+        shared = budget if isinstance(budget, Budget) else Budget(budget)
+        return Evaluation(self, bindings, variables, shared)
+
+    def _bindings(self) -> dict[str, Any]:
+        """The variables that every expression sees; the caller may change the dict."""
+        if self._shared is None:
+            a, decide = self.attributes, self.authority.decide
+            question = cel.Question(
+                "",
+                group=a.resource.group,
+                resource=a.resource.plural,
+                subresource=a.subresource,
+                namespace=a.namespace,
+                name=a.name,
+            )
+            self._shared = {
+                "oldObject": self.old,
+                "request": _request(a, self.matched),
+                "namespaceObject": self.namespace,
+                admission.AUTHORIZER_NAME: cel.Authorizer(decide),
+                admission.REQUEST_RESOURCE: cel.ResourceCheck(decide, question),
+            }
+        bindings = self._shared.copy()
+        bindings["object"] = self.obj
+        return bindings
+
+
+class MatchConditions:
+    """The matchConditions of a policy (apiserver plugin/webhook/matchconditions)."""
+
+    __slots__ = ("_conditions", "_ignore")
+
+    def __init__(self, conditions: Sequence[Expression], failure_policy: str) -> None:
+        self._conditions = conditions
+        self._ignore = failure_policy == "Ignore"
+
+    async def match(self, scope: Scope, params: Object | None, variables: dict[str, Expression]) -> Result:
+        """Whether all of them are true. The first false one decides; errors count only where none is false."""
+        if not self._conditions:
+            return Result(True)
+        evaluation = scope.evaluation(params, variables, MATCH_CONDITIONS, namespaced=False)
+        try:
+            results = await evaluation.results(self._conditions)
+        except OutOfBudget as err:
+            return Result(False) if self._ignore else Result(None, str(err))
+        if any(not one.error and one.value is False for one in results):
+            return Result(False)
+        texts = list(dict.fromkeys(one.error for one in results if one.error))
+        if not texts:
+            return Result(True)
+        if self._ignore:
+            return Result(False)
+        return Result(None, texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
+
+
+class CompiledPolicy:
+    """What both kinds of policies have: variables, match conditions and what becomes of errors.
+
+    `seen` is the environment of their expressions; `composition` are the variables, None where there are none.
+    """
+
+    def __init__(self, spec: Object) -> None:
+        self.has_params = spec.get("paramKind") is not None
+        self.ignore = spec.get("failurePolicy") == "Ignore"
+        self.composition = admission.Composition() if spec.get("variables") else None
+        self.seen = admission.environment(params=self.has_params, composition=self.composition)
+        self.variables: dict[str, Expression] = {}
+        for one in spec.get("variables") or ():
+            expression = Expression(self.seen, one["expression"])
+            self.variables[one["name"]] = expression
+            assert self.composition is not None
+            found = expression.program.type if expression.program is not None else None
+            self.composition.add(one["name"], found)
+        conditions = [
+            Expression(self.seen, one["expression"], BOOL) for one in spec.get("matchConditions") or ()
+        ]
+        self.conditions = MatchConditions(conditions, spec.get("failurePolicy") or "Fail")
+
+
+def _seen_namespace(namespace: Object | None) -> Object | None:
+    """What expressions see of a namespace (CreateNamespaceObject)."""
+    if namespace is None:
+        return None
+    metadata = namespace["metadata"]
+    return {
+        "metadata": {name: metadata[name] for name in _NAMESPACE_METADATA if name in metadata},
+        "spec": namespace.get("spec") or {},
+        "status": namespace.get("status") or {},
+    }
+
+
+def _request(a: AdmissionAttributes, matched: Matched) -> Object:
+    """The request of a review, without uid and objects (CreateAdmissionRequest)."""
+    user, own, resource = a.user, a.resource, matched.resource
+    group, version, kind = a.kind
+    info: Object = {"username": user.name, "uid": user.uid}
+    info = {name: value for name, value in info.items() if value}
+    if user.groups:
+        info["groups"] = list(user.groups)
+    if user.extra:
+        info["extra"] = user.extra
+    out: Object = {
+        "kind": dict(zip(("group", "version", "kind"), matched.kind, strict=True)),
+        "resource": {"group": resource.group, "version": resource.version, "resource": resource.plural},
+        "requestKind": {"group": group, "version": version, "kind": kind},
+        "requestResource": {"group": own.group, "version": own.version, "resource": own.plural},
+        "operation": a.operation,
+        "userInfo": info,
+        "dryRun": a.dry_run,
+        "options": a.options,
+    }
+    if a.subresource:
+        out["subResource"] = out["requestSubResource"] = a.subresource
+    if a.name:
+        out["name"] = a.name
+    if a.namespace:
+        out["namespace"] = a.namespace
+    return out

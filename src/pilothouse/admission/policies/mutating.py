@@ -1,0 +1,230 @@
+"""MutatingAdmissionPolicy: expressions that change an object (apiserver plugin/policy/mutating)."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pilothouse import errors
+from pilothouse.admission.authorization import Authorizer
+from pilothouse.admission.chain import Plugin
+from pilothouse.admission.policies.evaluation import CompiledPolicy, Expression, OutOfBudget, Scope
+from pilothouse.admission.policies.params import ConfigurationError
+from pilothouse.admission.policies.patches import (
+    APPLY_CONFIGURATION,
+    JSON_PATCH,
+    Unusable,
+    applied,
+    completed,
+    patched,
+    type_of,
+)
+from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
+from pilothouse.admission.policies.source import Binding, Hook, PolicySource
+from pilothouse.api import equality
+from pilothouse.api.cel import admission
+from pilothouse.api.cel.limits import PER_OBJECT
+from pilothouse.api.cel.types import list_of
+from pilothouse.api.fields import Object
+from pilothouse.api.patch import copy
+from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
+from pilothouse.registry.readers import Readers
+
+NAME = "MutatingAdmissionPolicy"
+Key = tuple[str, str, str, str]
+"""An invocation: policy, binding, namespace and name of the parameters."""
+
+
+class Mutation(NamedTuple):
+    """One mutation of a policy."""
+
+    patch_type: str
+    expression: Expression
+
+
+class CompiledMutation(CompiledPolicy):
+    """The expressions of a policy."""
+
+    def __init__(self, spec: Object) -> None:
+        super().__init__(spec)
+        making = admission.environment(params=self.has_params, patches=True, composition=self.composition)
+        self.mutations: list[Mutation] = []
+        for one in spec.get("mutations") or ():
+            if one.get("patchType") == JSON_PATCH:
+                text, wanted = one["jsonPatch"]["expression"], list_of(admission.JSON_PATCH_OPERATION)
+            else:
+                text, wanted = one["applyConfiguration"]["expression"], admission.APPLY_CONFIGURATION
+            self.mutations.append(Mutation(one.get("patchType", ""), Expression(making, text, wanted)))
+
+    async def mutate(self, scope: Scope, params: Object | None, mutation: Mutation) -> None:
+        """Change the object of the scope; Unusable, and StatusErrors that end the request."""
+        obj, matched = scope.obj, scope.matched
+        assert obj is not None
+        type = type_of(matched.resource, matched.kind)
+        if mutation.expression.error:
+            raise Unusable(mutation.expression.error)
+        evaluation = scope.evaluation(params, self.variables, PER_OBJECT)
+        try:
+            result = await evaluation.result(mutation.expression)
+        except OutOfBudget as err:
+            raise Unusable(str(err)) from None
+        if result.error:
+            raise Unusable(result.error)
+        work = scope.attributes.work
+        if mutation.patch_type == APPLY_CONFIGURATION:
+            raw = await work.run(applied, obj, result.value, type)
+        else:
+            raw = await work.run(patched, obj, result.value)
+        strict = mutation.patch_type == JSON_PATCH
+        scope.obj = await work.run(completed, matched.resource, matched.kind, raw, type, strict)
+
+
+@dataclass(slots=True)
+class Reinvocations:
+    """Which policies of a request run again when a later plugin has changed the object.
+
+    Only policies with the reinvocationPolicy IfNeeded do, and only those that ran before the change.
+    """
+
+    ran: set[Key] = field(default_factory=set)
+    due: set[Key] = field(default_factory=set)
+    output: Object | None = None
+
+    def changed(self) -> None:
+        """The object has changed: those that ran are due."""
+        self.due |= self.ran
+        self.ran = set()
+
+
+class MutatingAdmissionPolicy(Plugin):
+    """Has the policies that are about a request change its object."""
+
+    name = NAME
+
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+        self._source: PolicySource[CompiledMutation] | None = None
+
+    def _followed(self, readers: Readers) -> PolicySource[CompiledMutation]:
+        if self._source is None:
+            self._source = PolicySource(
+                readers, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings", CompiledMutation
+            )
+        return self._source
+
+    def wants(self, a: AdmissionAttributes) -> bool:
+        source = self._source or self._followed(a.readers)
+        return bool(
+            source.hooks and a.operation != "DELETE" and source.about(a.operation, a.resource, a.subresource)
+        )
+
+    def mutate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
+        return begun(self._change(a), a)
+
+    async def _change(self, a: AdmissionAttributes) -> None:
+        request = PolicyRequest(a, self._authorizer)
+        faults = _Faults(a)
+        invocations: list[Invocation[CompiledMutation]] = []
+        for hook in self._followed(a.readers).about(a.operation, a.resource, a.subresource):
+            await self._select(request, hook, invocations, faults)
+        if invocations:
+            await self._run(request, invocations, faults)
+        faults.raise_any()
+
+    async def _select(
+        self,
+        request: PolicyRequest,
+        hook: Hook[CompiledMutation],
+        invocations: list[Invocation[CompiledMutation]],
+        faults: "_Faults",
+    ) -> None:
+        a, binding = request.attributes, None
+        try:
+            matched = hook.criteria.match(a)
+            if matched is None:
+                return
+            hook.param_resource(a.readers)
+        except (ConfigurationError, errors.StatusError) as err:
+            faults.add(hook, None, hook.config_error(err, None))
+            return
+        for binding in hook.bindings:
+            try:
+                invocations += await request.invocations(hook, matched, binding)
+            except (ConfigurationError, errors.StatusError) as err:
+                faults.add(hook, binding, hook.config_error(err, binding))
+
+    async def _run(
+        self, request: PolicyRequest, invocations: list[Invocation[CompiledMutation]], faults: "_Faults"
+    ) -> None:
+        a = request.attributes
+        request.namespace()
+        if a.reinvocation is None:
+            a.reinvocation = Reinvocation()
+        chain = a.reinvocation
+        state: Reinvocations = chain.state.setdefault(NAME, Reinvocations())
+        if chain.again and state.output is not None and not equality.same(state.output, a.obj):
+            state.changed()
+        for one in invocations:
+            await self._invoke(request, one, chain, faults)
+        state.output = copy(a.obj) if state.ran and a.obj is not None else None
+
+    async def _invoke(
+        self,
+        request: PolicyRequest,
+        one: Invocation[CompiledMutation],
+        chain: Reinvocation,
+        faults: "_Faults",
+    ) -> None:
+        compiled, state = one.hook.compiled, chain.state[NAME]
+        scope = request.scope(one.matched)
+        matches = await compiled.conditions.match(scope, one.params, compiled.variables)
+        if matches.error:
+            faults.add(one.hook, one.binding, matches.error, "Invalid")
+            return
+        key = _key(one)
+        if not matches.value or (chain.again and key not in state.due):
+            return
+        before = scope.obj
+        for mutation in compiled.mutations:
+            if scope.obj is None:
+                break
+            try:
+                await compiled.mutate(scope, one.params, mutation)
+            except Unusable as err:
+                faults.add(one.hook, one.binding, str(err), "Invalid")
+        if scope.obj is not before:
+            if not equality.same(scope.obj, before):
+                state.changed()
+                chain.needed = True
+            request.keep(scope)
+        if one.hook.spec.get("reinvocationPolicy") == "IfNeeded":
+            state.ran.add(key)
+
+
+def _key(one: Invocation[CompiledMutation]) -> Key:
+    metadata = (one.params or {}).get("metadata") or {}
+    return one.hook.name, one.binding.name, metadata.get("namespace", ""), metadata.get("name", "")
+
+
+class _Faults:
+    """Policies that could not be carried out, those with the failure policy Ignore left out."""
+
+    def __init__(self, a: AdmissionAttributes) -> None:
+        self._attributes = a
+        self._found: list[tuple[str, str]] = []
+
+    def add(self, hook: Hook[CompiledMutation], binding: Binding | None, why: str, reason: str = "") -> None:
+        if hook.compiled.ignore:
+            return
+        by = f"policy '{hook.name}' with binding '{binding.name}'" if binding else f'policy "{hook.name}"'
+        self._found.append((f"{by} denied request: {why}", reason))
+
+    def raise_any(self) -> None:
+        """The 403 that names all of them, in the words and with the reason of the first."""
+        if not self._found:
+            return
+        message, reason = self._found[0]
+        err = self._attributes.refuse(message)
+        err.message = message
+        err.reason = reason or err.reason
+        err.details = {**(err.details or {}), "causes": [{"message": text} for text, _ in self._found]}
+        raise err

@@ -1,0 +1,139 @@
+"""Follows policies and their bindings (apiserver plugin/policy/generic policy_source.go)."""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from pilothouse.admission.policies.matching import Criteria
+from pilothouse.admission.policies.params import ConfigurationError, param_resource
+from pilothouse.api.fields import Object
+from pilothouse.registry.admission import AdmissionAttributes
+from pilothouse.registry.readers import Readers, ServedKind
+from pilothouse.registry.resource import Resource
+
+GROUP = "admissionregistration.k8s.io"
+EXEMPT = frozenset(
+    f"{plural}.{GROUP}"
+    for plural in (
+        "mutatingadmissionpolicies",
+        "mutatingadmissionpolicybindings",
+        "validatingadmissionpolicies",
+        "validatingadmissionpolicybindings",
+    )
+)
+"""Resources that no policy is evaluated for: a wrong one could not be removed otherwise."""
+REMEMBERED = 4096
+"""Kinds of requests of which it is remembered which policies are about them."""
+
+C = TypeVar("C")
+
+
+class Binding:
+    """One binding of a policy."""
+
+    __slots__ = ("criteria", "name", "spec")
+
+    def __init__(self, obj: Object) -> None:
+        self.name: str = obj["metadata"]["name"]
+        self.spec: Object = obj["spec"]
+        resources = self.spec.get("matchResources")
+        self.criteria = Criteria(resources) if resources is not None else None
+
+    def matches(self, a: AdmissionAttributes) -> bool:
+        """Whether the binding is about the request; NotFound as Criteria.match()."""
+        return self.criteria is None or self.criteria.match(a) is not None
+
+
+class Hook(Generic[C]):
+    """A policy with its bindings. It is compiled when the first request matches it."""
+
+    __slots__ = ("_compile", "_compiled", "bindings", "criteria", "identity", "name", "spec")
+
+    def __init__(self, obj: Object, identity: tuple[str, int], compile: Callable[[Object], C]) -> None:
+        self.name: str = obj["metadata"]["name"]
+        self.spec: Object = obj["spec"]
+        self.identity = identity
+        self.criteria = Criteria(self.spec.get("matchConstraints") or {})
+        self.bindings: list[Binding] = []
+        self._compile = compile
+        self._compiled: C | None = None
+
+    @property
+    def compiled(self) -> C:
+        """What evaluates it."""
+        if self._compiled is None:
+            self._compiled = self._compile(self.spec)
+        return self._compiled
+
+    def param_resource(self, readers: Readers) -> ServedKind | None:
+        """What serves its parameters, None when it has none; ConfigurationError."""
+        kind = self.spec.get("paramKind")
+        return param_resource(readers, kind) if kind is not None else None
+
+    def config_error(self, why: Exception, binding: Binding | None) -> str:
+        """Upstream's words for a policy or a binding that cannot be used."""
+        text = str(why) if isinstance(why, ConfigurationError) else getattr(why, "message", str(why))
+        return f"failed to configure {'binding' if binding is not None else 'policy'}: {text}"
+
+
+class PolicySource(Generic[C]):
+    """The policies of a kind that have bindings, by name, as the readers have them.
+
+    `plural` and `bindings` are resources. A policy is compiled once for each of its generations.
+    """
+
+    def __init__(self, readers: Readers, plural: str, bindings: str, compile: Callable[[Object], C]) -> None:
+        self._readers = readers
+        self._names = (f"{plural}.{GROUP}", f"{bindings}.{GROUP}")
+        self._compile = compile
+        self._known: dict[str, Hook[C]] = {}
+        self._hooks: tuple[Hook[C], ...] = ()
+        self._concerned: dict[tuple[str, str, Resource], tuple[Hook[C], ...]] = {}
+        self._stale = False
+        for name in self._names:
+            readers.subscribe(name, self._changed)
+
+    def _changed(self, key: str, new: Object | None, old: Object | None) -> None:
+        self._stale = True
+
+    @property
+    def hooks(self) -> tuple[Hook[C], ...]:
+        """All of them; nothing is done where there is no change."""
+        if self._stale:
+            self._stale = False
+            self._gather()
+        return self._hooks
+
+    def about(self, operation: str, resource: Resource, subresource: str) -> tuple[Hook[C], ...]:
+        """Those that a request of this operation on the resource may match."""
+        hooks = self.hooks
+        if not hooks or resource.virtual or resource.group_resource in EXEMPT:
+            return ()
+        key = (operation, subresource, resource)
+        try:
+            return self._concerned[key]
+        except KeyError:
+            if len(self._concerned) >= REMEMBERED:
+                self._concerned.clear()
+            found = tuple(hook for hook in hooks if hook.criteria.concerns(operation, resource, subresource))
+            self._concerned[key] = found
+            return found
+
+    def _gather(self) -> None:
+        policies, bindings = self._names
+        bound: dict[str, list[Binding]] = {}
+        for obj in self._readers.list(bindings):
+            bound.setdefault(obj["spec"].get("policyName") or "", []).append(Binding(obj))
+        known: dict[str, Hook[C]] = {}
+        for obj in self._readers.list(policies):
+            name, metadata = obj["metadata"]["name"], obj["metadata"]
+            if name not in bound:
+                continue
+            identity = (metadata.get("uid", ""), metadata.get("generation", 0))
+            hook = self._known.get(name)
+            if hook is None or hook.identity != identity:
+                hook = Hook(obj, identity, self._compile)
+            hook.bindings = bound[name]
+            known[name] = hook
+        self._known = known
+        self._hooks = tuple(known.values())
+        self._concerned = {}

@@ -1,0 +1,282 @@
+"""ValidatingAdmissionPolicy: expressions that refuse, warn or annotate (apiserver plugin/policy/validating)."""
+
+from collections.abc import Awaitable, Sequence
+from typing import NamedTuple
+
+from pilothouse import errors
+from pilothouse.admission.authorization import Authorizer
+from pilothouse.admission.chain import Plugin
+from pilothouse.admission.policies.evaluation import (
+    CompiledPolicy,
+    Expression,
+    OutOfBudget,
+    Result,
+    Scope,
+)
+from pilothouse.admission.policies.params import ConfigurationError
+from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
+from pilothouse.admission.policies.source import Binding, Hook, PolicySource
+from pilothouse.api import names
+from pilothouse.api.cel import admission
+from pilothouse.api.cel.environment import Budget
+from pilothouse.api.cel.limits import MAX_MESSAGE_BYTES, PER_OBJECT
+from pilothouse.api.cel.types import BOOL, NULL, STRING
+from pilothouse.api.fields import Object, show
+from pilothouse.logs import Logger
+from pilothouse.registry.admission import AdmissionAttributes
+from pilothouse.registry.readers import Readers
+
+log = Logger(__name__)
+
+NAME = "ValidatingAdmissionPolicy"
+FAILURE = "validation.policy.admission.k8s.io/validation_failure"
+"""The audit annotation of failed validations of bindings with the action Audit."""
+MAX_ANNOTATION_BYTES = 10 * 1024
+_CODES = {"Forbidden": 403, "Unauthorized": 401, "RequestEntityTooLarge": 413}
+
+
+class Validation(NamedTuple):
+    """One validation of a policy."""
+
+    rule: Expression
+    message: Expression | None
+    fixed: str
+    reason: str
+
+
+class Denial(NamedTuple):
+    """Why a request does not pass. `place`: the index of the validation, -1 when an audit annotation could not be
+    evaluated.
+    """
+
+    message: str
+    reason: str = ""
+    place: int = 0
+
+
+class CompiledValidation(CompiledPolicy):
+    """The expressions of a policy."""
+
+    def __init__(self, spec: Object) -> None:
+        super().__init__(spec)
+        seen = self.seen
+        told = admission.environment(params=self.has_params, authorizer=False, composition=self.composition)
+        self.validations = [
+            Validation(
+                Expression(seen, one["expression"], BOOL),
+                Expression(told, one["messageExpression"], STRING) if one.get("messageExpression") else None,
+                one.get("message") or "",
+                one.get("reason") or "",
+            )
+            for one in spec.get("validations") or ()
+        ]
+        self.annotations = [
+            (one["key"], Expression(seen, one["valueExpression"].strip(), STRING, NULL))
+            for one in spec.get("auditAnnotations") or ()
+        ]
+
+    def _failed(self, why: str) -> list[Denial]:
+        """What the failure policy makes of an error."""
+        return [] if self.ignore else [Denial(why)]
+
+    async def judge(self, scope: Scope, params: Object | None) -> tuple[list[Denial], list[tuple[str, str]]]:
+        """Why the request is refused, and the audit annotations: keys and values."""
+        matches = await self.conditions.match(scope, params, self.variables)
+        if matches.error:
+            return self._failed(matches.error), []
+        if not matches.value:
+            return [], []
+        budget = Budget(PER_OBJECT)
+        evaluation = scope.evaluation(params, self.variables, budget)
+        try:
+            results = await evaluation.results([one.rule for one in self.validations])
+        except OutOfBudget as err:
+            return self._failed(str(err)), []
+        denials = await self._denials(scope, params, budget, results)
+        if not self.annotations:
+            return denials, []
+        try:
+            return await self._annotate(scope, params, denials)
+        except OutOfBudget as err:
+            return self._failed(str(err)), []
+
+    async def _denials(
+        self, scope: Scope, params: Object | None, budget: Budget, results: list[Result]
+    ) -> list[Denial]:
+        """What the results of the validations say.
+
+        All messages are evaluated, whether they are needed or not: they share what is left of the budget.
+        """
+        if all(one.value is True for one in results) and not any(one.message for one in self.validations):
+            return []  # the messages of validations that hold are evaluated only for what they cost
+        evaluation = scope.evaluation(params, self.variables, budget, authorized=False)
+        texts: list[Result | None] = []
+        spent = ""
+        try:
+            texts = [
+                await evaluation.result(one.message) if one.message is not None else None
+                for one in self.validations
+            ]
+        except OutOfBudget as err:
+            spent, texts = f"failed messageExpression: {err}", [None] * len(results)
+        out: list[Denial] = []
+        for i, (one, result, text) in enumerate(zip(self.validations, results, texts, strict=True)):
+            why = result.error or spent
+            if why:
+                out += [denial._replace(place=i) for denial in self._failed(why)]
+            elif result.value is not True:
+                out.append(Denial(_message(one, text), one.reason or "Invalid", i))
+        return out
+
+    async def _annotate(
+        self, scope: Scope, params: Object | None, denials: list[Denial]
+    ) -> tuple[list[Denial], list[tuple[str, str]]]:
+        evaluation = scope.evaluation(params, self.variables, PER_OBJECT, authorized=False)
+        values: list[tuple[str, str]] = []
+        for key, expression in self.annotations:
+            result = await evaluation.result(expression)
+            if result.error:
+                denials = [*denials, *(one._replace(place=-1) for one in self._failed(result.error))]
+            elif isinstance(result.value, str) and result.value.strip():
+                values.append((key, result.value.strip()))
+        return denials, values
+
+
+def _message(validation: Validation, text: Result | None) -> str:
+    """The message of a failed validation: what its expression gives, if it can be used, else its own, else the rule."""
+    message = ""
+    if text is not None and not text.error and isinstance(text.value, str):
+        message = text.value.strip()
+        if "\n" in message or len(message.encode()) > MAX_MESSAGE_BYTES:
+            message = ""
+    return message or validation.fixed.strip() or f"failed expression: {validation.rule.text.strip()}"
+
+
+class Verdict:
+    """What the policies say of one request."""
+
+    def __init__(self, a: AdmissionAttributes) -> None:
+        self._attributes = a
+        self._first: tuple[str, str] | None = None
+
+    def deny(self, hook: Hook[CompiledValidation], binding: Binding | None, denial: Denial) -> None:
+        """The first denial is the one that is answered."""
+        if self._first is None:
+            by = f"{NAME} '{hook.name}'" + (f" with binding '{binding.name}'" if binding is not None else "")
+            self._first = f"{by} denied request: {denial.message}", denial.reason or "Invalid"
+
+    def act(self, invocation: Invocation[CompiledValidation], denial: Denial) -> None:
+        """Carry out the actions of the binding."""
+        hook, binding, a = invocation.hook, invocation.binding, self._attributes
+        for action in binding.spec.get("validationActions") or ():
+            if action == "Deny":
+                self.deny(hook, binding, denial)
+            elif action == "Warn":
+                a.warnings.append(
+                    f"Validation failed for {NAME} '{hook.name}' with binding '{binding.name}': {denial.message}"
+                )
+            elif action == "Audit":
+                annotate(a, FAILURE, _failure(binding, denial))
+
+    def raise_any(self) -> None:
+        """The error of the first denial."""
+        if self._first is None:
+            return
+        message, reason = self._first
+        err = self._attributes.refuse(message)
+        err.reason = reason
+        err.code = _CODES.get(reason, 422)
+        err.details = {**(err.details or {}), "causes": [{"message": message}]}
+        raise err
+
+
+def _failure(binding: Binding, denial: Denial) -> str:
+    value = {
+        "message": denial.message,
+        "policy": binding.spec.get("policyName"),
+        "binding": binding.name,
+        "expressionIndex": denial.place,
+        "validationActions": binding.spec.get("validationActions"),
+    }
+    return show([value])
+
+
+def annotate(a: AdmissionAttributes, key: str, value: str) -> None:
+    """Add an audit annotation; one that is there stays, and a key that is no name is left out."""
+    if a.annotations.setdefault(key, value) != value or names.qualified_name(key):
+        log.warning("An audit annotation was left out", key=key)
+
+
+class ValidatingAdmissionPolicy(Plugin):
+    """Asks the policies that are about a request."""
+
+    name = NAME
+
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
+        self._source: PolicySource[CompiledValidation] | None = None
+
+    def _followed(self, readers: Readers) -> PolicySource[CompiledValidation]:
+        if self._source is None:
+            self._source = PolicySource(
+                readers,
+                "validatingadmissionpolicies",
+                "validatingadmissionpolicybindings",
+                CompiledValidation,
+            )
+        return self._source
+
+    def wants(self, a: AdmissionAttributes) -> bool:
+        source = self._source or self._followed(a.readers)
+        return bool(source.hooks and source.about(a.operation, a.resource, a.subresource))
+
+    def validate(self, a: AdmissionAttributes) -> Awaitable[None] | None:
+        return begun(self._judge(a), a)
+
+    async def _judge(self, a: AdmissionAttributes) -> None:
+        request = PolicyRequest(a, self._authorizer)
+        verdict = Verdict(a)
+        for hook in self._followed(a.readers).about(a.operation, a.resource, a.subresource):
+            try:
+                matched = hook.criteria.match(a)
+                if matched is None:
+                    continue
+                hook.param_resource(a.readers)
+            except (ConfigurationError, errors.StatusError) as err:
+                if not hook.compiled.ignore:
+                    verdict.deny(hook, None, Denial(hook.config_error(err, None)))
+                continue
+            annotations: dict[str, dict[str, None]] = {}
+            for binding in hook.bindings:
+                try:
+                    invocations = await request.invocations(hook, matched, binding)
+                except (ConfigurationError, errors.StatusError) as err:
+                    if not hook.compiled.ignore:
+                        verdict.deny(hook, binding, Denial(hook.config_error(err, binding)))
+                    continue
+                await self._evaluate(request, invocations, verdict, annotations)
+            for key, values in annotations.items():
+                annotate(a, f"{hook.name}/{key}", ", ".join(values))
+        verdict.raise_any()
+
+    async def _evaluate(
+        self,
+        request: PolicyRequest,
+        invocations: Sequence[Invocation[CompiledValidation]],
+        verdict: Verdict,
+        annotations: dict[str, dict[str, None]],
+    ) -> None:
+        for one in invocations:
+            denials, values = await one.hook.compiled.judge(request.scope(one.matched), one.params)
+            for denial in denials:
+                if denial.place < 0:  # an audit annotation could not be evaluated
+                    verdict.deny(one.hook, one.binding, denial)
+                else:
+                    verdict.act(one, denial)
+            for key, value in values:
+                annotations.setdefault(key, {})[_cut(value)] = None
+
+
+def _cut(value: str) -> str:
+    data = value.encode()
+    return value if len(data) <= MAX_ANNOTATION_BYTES else data[:MAX_ANNOTATION_BYTES].decode(errors="ignore")

@@ -1,0 +1,132 @@
+"""Checks the types of validating admission policies, and tells in their status what does not fit.
+
+Upstream: apiserver plugin/policy/validating typechecking.go and kube-controller-manager's
+validatingadmissionpolicy-status-controller.
+"""
+
+from collections.abc import Iterator
+
+from pilothouse import errors
+from pilothouse.api import scheme
+from pilothouse.api.cel import admission
+from pilothouse.api.cel.environment import CompileError, Environment
+from pilothouse.api.cel.kind_types import declared
+from pilothouse.api.cel.types import DYN, Type
+from pilothouse.api.fields import Object
+from pilothouse.controllers.queue import WorkQueue
+from pilothouse.lifecycle import Background
+from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.client import Client
+from pilothouse.registry.resource import Resource
+
+GROUP = "admissionregistration.k8s.io"
+MANAGER = "validatingadmissionpolicy-status"
+MAX_KINDS = 10
+"""Kinds for which the expressions of a policy are checked."""
+
+
+class PolicyStatus(Background):
+    """Follows policies, and checks each of their generations once; `client` acts as MANAGER."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.policies = client.resource(GROUP, "v1", "validatingadmissionpolicies")
+        self.queue = WorkQueue("validating-admission-policies", self._sync)
+
+    def start(self) -> None:
+        self.client.readers.subscribe(self.policies.group_resource, self._changed)
+
+    async def close(self) -> None:
+        await self.queue.close()
+
+    def _changed(self, key: str, new: Object | None, old: Object | None) -> None:
+        if new is not None and _outdated(new):
+            self.queue.add(new["metadata"]["name"])
+
+    async def _sync(self, name: str) -> None:
+        policy = self.client.get(self.policies, "", name)
+        if policy is None or not _outdated(policy):
+            return
+        found = warnings_of(policy["spec"], self.client.catalog)
+        status: Object = {
+            "observedGeneration": policy["metadata"]["generation"],
+            "typeChecking": {"expressionWarnings": found} if found else {},
+        }
+        config = {"metadata": {"name": name}, "status": status}
+        try:
+            await self.client.apply(
+                self.policies, name, config, subresource="status", uid=policy["metadata"]["uid"]
+            )
+        except (errors.NotFound, errors.Conflict):
+            return
+
+
+def _outdated(policy: Object) -> bool:
+    seen: int = (policy.get("status") or {}).get("observedGeneration", 0)
+    return bool(policy["metadata"].get("generation", 0) > seen)
+
+
+def warnings_of(spec: Object, catalog: Catalog) -> list[Object]:
+    """What does not fit the types of the kinds that a policy is about: a warning for each expression."""
+    kinds = [
+        (resource, declared(resource.type_of())) for resource in _kinds(spec, catalog) if resource.type_of
+    ]
+    out: list[Object] = []
+    for i, validation in enumerate(spec.get("validations") or ()):
+        for member in ("expression", "messageExpression"):
+            text = validation.get(member)
+            found = list(_faults(spec, text, kinds, catalog)) if text else []
+            if found:
+                out.append({"fieldRef": f"spec.validations[{i}].{member}", "warning": "\n".join(found)})
+    return out
+
+
+def _kinds(spec: Object, catalog: Catalog) -> list[Resource]:
+    """What the rules name without wildcards, sorted."""
+    found: dict[tuple[str, str, str], Resource] = {}
+    for rule in (spec.get("matchConstraints") or {}).get("resourceRules") or ():
+        groups, versions = rule.get("apiGroups") or (), rule.get("apiVersions") or ()
+        if any("*" in text for text in (*groups, *versions)):
+            continue
+        plurals = sorted(name for name in rule.get("resources") or () if not set("*/") & set(name))
+        named = ((g, v, p) for g in sorted(groups) for v in sorted(versions) for p in plurals)
+        for resource in (catalog.get(*one) for one in named):
+            if resource is not None and len(found) < MAX_KINDS:
+                found[resource.group, resource.version, resource.kind] = resource
+    return [found[key] for key in sorted(found)]
+
+
+def _faults(spec: Object, text: str, kinds: list[tuple[Resource, Type]], catalog: Catalog) -> Iterator[str]:
+    for resource, type in kinds:
+        environment = _environment(spec, type, catalog)
+        try:
+            environment.compile(text)
+        except CompileError as err:
+            yield f"{resource.group}/{resource.version}, Kind={resource.kind}: {err}\n"
+
+
+def _environment(spec: Object, type: Type, catalog: Catalog) -> Environment:
+    """What an expression of the policy sees when `object` is of this type."""
+    composition = admission.Composition()
+    environment = admission.typed_environment(type, _params(spec, catalog), composition)
+    for one in spec.get("variables") or ():
+        try:
+            composition.add(one["name"], environment.compile(one["expression"]).type)
+        except CompileError:
+            composition.add(one["name"], None)
+    return environment
+
+
+def _params(spec: Object, catalog: Catalog) -> Type | None:
+    """The type of the parameters, None when there are none; dyn when their kind is not known."""
+    kind = spec.get("paramKind")
+    if kind is None:
+        return None
+    try:
+        group, version = scheme.parse_group_version(kind.get("apiVersion") or "")
+    except ValueError:
+        return DYN
+    resource = catalog.by_kind(group, version, kind.get("kind") or "")
+    if resource is None or resource.type_of is None:
+        return DYN
+    return declared(resource.type_of())

@@ -1,0 +1,45 @@
+"""A server that evaluates policies."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from harness import Rig
+
+from pilothouse.admission.namespace import NamespaceLifecycle
+from pilothouse.admission.policies.mutating import MutatingAdmissionPolicy
+from pilothouse.admission.policies.validating import ValidatingAdmissionPolicy
+
+
+class Judge:
+    """An authorizer that allows the verb "get", waits for its answer if it is told to, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = []
+        self.waits = False
+
+    async def authorize(self, attributes):
+        self.asked.append(attributes)
+        if self.waits:
+            await asyncio.sleep(0)
+        return Answer(attributes.verb == "get")
+
+
+class Answer:
+    reason = "because"
+
+    def __init__(self, allowed: bool) -> None:
+        self.allowed = allowed
+
+
+@pytest.fixture
+def judge() -> Judge:
+    return Judge()
+
+
+@pytest.fixture
+def rig(runner: asyncio.Runner, judge: Judge) -> Iterator[Rig]:
+    rig = Rig([NamespaceLifecycle(), MutatingAdmissionPolicy(judge), ValidatingAdmissionPolicy(judge)])
+    runner.run(rig.start())
+    yield rig
+    runner.run(rig.stop())

@@ -1,0 +1,155 @@
+"""What ValidatingAdmissionPolicies refuse, warn of and write down."""
+
+import json
+
+import pytest
+from harness import CONFIG_MAPS
+from policies import config_map, validating
+
+from pilothouse.admission.policies.validating import NAME, annotate
+
+DENIED = f"{NAME} 'p' with binding 'p' denied request: "
+
+
+async def refused(rig, body=None, status=422):
+    message = await rig.fail(status, "POST", CONFIG_MAPS, body or config_map(a="1"))
+    assert message.startswith('configmaps "one" is forbidden: ' + DENIED)
+    return message.partition(DENIED)[2]
+
+
+async def test_the_answer_of_a_refusal(rig):
+    await validating(rig, "object.data.a == '2'")
+    answer = await rig.call("POST", CONFIG_MAPS, config_map(a="1"))
+    text = DENIED + "failed expression: object.data.a == '2'"
+    assert (answer.status, answer.body["reason"]) == (422, "Invalid")
+    assert answer.body["details"] == {"name": "one", "kind": "configmaps", "causes": [{"message": text}]}
+    assert (await rig.call("POST", CONFIG_MAPS, config_map(a="2"))).status == 201
+
+
+@pytest.mark.parametrize(
+    ("validation", "text"),
+    [
+        ({"message": " told "}, "told"),
+        ({"messageExpression": "'a is ' + object.data.a", "message": "not used"}, "a is 1"),
+        ({"messageExpression": "string(object.data.none)", "message": "instead"}, "instead"),
+        ({"messageExpression": "'  '", "message": "instead"}, "instead"),
+        ({"messageExpression": "'two\\nlines'"}, "failed expression: false"),
+        ({"messageExpression": "'x'.replace('x', '" + "y" * 5121 + "')"}, "failed expression: false"),
+    ],
+)
+async def test_messages(rig, validation, text):
+    await validating(rig, {"expression": " false ", **validation})
+    assert await refused(rig) == text
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [("Forbidden", 403), ("RequestEntityTooLarge", 413), ("Invalid", 422)],
+)
+async def test_reasons(rig, reason, code):
+    await validating(rig, {"expression": "false", "reason": reason})
+    answer = await rig.call("POST", CONFIG_MAPS, config_map())
+    assert (answer.status, answer.body["reason"], answer.body["code"]) == (code, reason, code)
+
+
+async def test_the_first_denial_is_answered_in_the_order_of_names(rig):
+    await validating(rig, "false", name="q")
+    await validating(rig, "true", {"expression": "false", "message": "second"}, "false")
+    assert await refused(rig) == "second"
+
+
+async def test_errors_refuse_unless_they_are_ignored(rig):
+    await validating(rig, "object.data.none == ''")
+    await validating(rig, "object.data.none == ''", name="q", failurePolicy="Ignore")
+    error = "expression 'object.data.none == ''' resulted in error: no such key: none"
+    assert await refused(rig) == error
+    await rig.ok("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/p")
+    assert (await rig.call("POST", CONFIG_MAPS, config_map())).status == 201
+
+
+async def test_actions(rig):
+    await validating(
+        rig,
+        "true",
+        {"expression": "false", "message": "<m>"},
+        binding={"validationActions": ["Warn", "Audit"]},
+    )
+    answer = await rig.call("POST", CONFIG_MAPS, config_map())
+    assert answer.status == 201
+    assert answer.warnings == [f"Validation failed for {NAME} 'p' with binding 'p': <m>"]
+    a = rig.attributes(config_map(), resource=("", "v1", "configmaps"))
+    await rig.chain.validate(a)
+    text = a.annotations["validation.policy.admission.k8s.io/validation_failure"]
+    assert "\\u003cm\\u003e" in text
+    assert json.loads(text) == [
+        {
+            "message": "<m>",
+            "policy": "p",
+            "binding": "p",
+            "expressionIndex": 1,
+            "validationActions": ["Warn", "Audit"],
+        }
+    ]
+
+
+async def test_audit_annotations(rig):
+    annotations = [
+        {"key": "k", "valueExpression": "' ' + object.data.a + string(size(variables.v))"},
+        {"key": "none", "valueExpression": "null"},
+        {"key": "empty", "valueExpression": "' '"},
+        {
+            "key": "long",
+            "valueExpression": "['"
+            + "y" * 500
+            + "'].map(x, x + x + x + x + x + x + x).map(x, x + x + x).join()",
+        },
+    ]
+    await validating(rig, auditAnnotations=annotations, variables=[{"name": "v", "expression": "[1]"}])
+    a = rig.attributes(config_map(a="1"), resource=("", "v1", "configmaps"))
+    await rig.chain.validate(a)
+    assert a.annotations == {"p/k": "11", "p/long": "y" * 10_240}
+
+
+async def test_an_audit_annotation_that_fails_denies(rig):
+    annotations = [{"key": "k", "valueExpression": "string(object.data.none)"}]
+    await validating(rig, auditAnnotations=annotations, binding={"validationActions": ["Warn"]})
+    assert await refused(rig) == "expression 'string(object.data.none)' resulted in error: no such key: none"
+
+
+async def test_values_of_several_bindings_are_joined(rig):
+    a = rig.attributes(config_map(), resource=("", "v1", "configmaps"))
+    annotate(a, "p/k", "1")
+    annotate(a, "p/k", "2")
+    assert a.annotations == {"p/k": "1"}
+
+
+async def test_every_operation(rig):
+    texts = [
+        "object == null || oldObject == null ? true : object.data.a != oldObject.data.a",
+        "request.operation != 'DELETE' || (object == null && oldObject.data.a == 'gone')",
+    ]
+    await validating(rig, *texts)
+    await rig.ok("POST", CONFIG_MAPS, config_map(a="1"))
+    assert "failed expression: object ==" in await rig.fail(
+        422, "PUT", CONFIG_MAPS + "/one", config_map(a="1")
+    )
+    await rig.ok("PUT", CONFIG_MAPS + "/one", config_map(a="2"))
+    assert "failed expression: request.operation" in await rig.fail(422, "DELETE", CONFIG_MAPS + "/one")
+    message = await rig.fail(422, "DELETE", CONFIG_MAPS)
+    assert message.startswith('configmaps "Unknown" is forbidden'), "a collection names no object"
+    await rig.ok("PUT", CONFIG_MAPS + "/one", config_map(a="gone"))
+    await rig.ok("DELETE", CONFIG_MAPS + "/one")
+
+
+async def test_policies_are_evaluated_for_no_policy(rig):
+    rule = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}
+    await validating(rig, "false", matchConstraints={"resourceRules": [rule]})
+    await refused(rig)
+    await rig.ok("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/p")
+
+
+async def test_an_object_that_is_large(rig):
+    await validating(
+        rig, "size(object.data.a) < 10", {"expression": "authorizer.path('/').check('get').allowed()"}
+    )
+    assert "size(object" in await refused(rig, config_map(a="x" * 20_000))

@@ -1,0 +1,46 @@
+"""Values of expressions as JSON."""
+
+import pytest
+
+from pilothouse._cel import EvaluationError
+from pilothouse.api.cel import admission
+from pilothouse.api.cel.native import misnamed, native
+
+ENVIRONMENT = admission.environment(params=False, patches=True)
+
+
+def value(text):
+    return ENVIRONMENT.compile(text).evaluate({"object": {"a": [1, {"b": None}]}})
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Object{a: 1, b: [Object.b{c: object.a}]}", {"a": 1, "b": [{"c": [1, {"b": None}]}]}),
+        (
+            "{'a': dyn(1u), 'b': dyn(1.5), 'c': dyn(b'x'), 'd': dyn(true)}",
+            {"a": 1, "b": 1.5, "c": "eA==", "d": True},
+        ),
+        (
+            "[dyn('x'), dyn(timestamp('2020-01-01T00:00:00Z')), dyn(duration('1m'))]",
+            ["x", "2020-01-01T00:00:00Z", "60s"],
+        ),
+    ],
+)
+def test_native(text, wanted):
+    assert native(value(text)) == wanted
+
+
+@pytest.mark.parametrize("text", ["{1: 'a'}", "quantity('1')", "optional.of(1)", "type(1)"])
+def test_what_json_has_nothing_for(text):
+    with pytest.raises(EvaluationError):
+        native(value(text))
+
+
+def test_names_follow_the_fields():
+    assert not list(misnamed(value("Object{a: Object.a{b: [Object.a.b{}]}}"), ("Object",)))
+    found = list(misnamed(value("Object{a: Object.b{}, c: {'d': Object{}}}"), ("Object",)))
+    assert found == [
+        f'unexpected type name "{name}", expected "{wanted}", which matches field name path from root Object type'
+        for name, wanted in (("Object.b", "Object.a"), ("Object", "Object.c"))
+    ]
