@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import TypeVar, cast, overload
 
 T = TypeVar("T")
 
@@ -19,6 +19,14 @@ def eventually(check: Callable[[], T], what: str, seconds: float = 10) -> T:
         assert time.monotonic() < end, f"waited {seconds} s for {what}"
         time.sleep(PAUSE)
     return found
+
+
+@overload
+async def aeventually(check: Callable[[], Awaitable[T]], what: str, seconds: float = 10) -> T: ...
+
+
+@overload
+async def aeventually(check: Callable[[], T], what: str, seconds: float = 10) -> T: ...
 
 
 async def aeventually(check: Callable[[], T | Awaitable[T]], what: str, seconds: float = 10) -> T:

@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse.instruments import Counter, Distribution, Gauge, Group, Histogram, MetricsRegistry, number
+from pilothouse._instruments import Distribution
+from pilothouse.instruments import Counter, Gauge, Group, Histogram, MetricsRegistry, number
 
 
 def samples(text: str) -> dict[str, str]:
     """Sample name with its labels -> value."""
     lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return dict(line.rsplit(" ", 1) for line in lines)  # type: ignore[misc]
+    return dict(line.rsplit(" ", 1) for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from logged import pairs
 
 from pilothouse.lifecycle import BackgroundTask, Opened
 
@@ -75,7 +76,7 @@ async def test_a_close_that_fails_is_told_and_skips_nothing(
     opened.on_close("third", lambda: seen.append("third"))
     await opened.aclose()
     assert seen == ["third", "second", "first"]
-    assert [record.kv["part"] for record in caplog.records] == ["broken later", "broken"]
+    assert [pairs(record)["part"] for record in caplog.records] == ["broken later", "broken"]
     assert all(record.exc_info for record in caplog.records)
 
 

@@ -46,11 +46,11 @@ cdef class Answers(Sink):
     cdef Service service
     cdef Pump pump
     cdef Incoming incoming
-    cdef object current               # what occupies the connection: a task, or the pump while it writes a body
+    cdef object current               # what occupies the connection: a task, or the pump while it writes
     cdef object request               # the request that the task answers
     cdef object on_done               # the callback of the answer that is being written
     cdef Py_ssize_t head_size         # bytes of its head
-    cdef public object unauthenticated  # counts the connection until a request on it is authenticated, then None
+    cdef public object unauthenticated  # counts the connection until a request on it is authenticated
     cdef object waiting               # (request, is HTTP/1.0) queued behind `current`; a Refusal comes last
     cdef bint http10, chunked, close_after  # the answer: for an HTTP/1.0 client, in chunks, the last one
     cdef bint read_paused, advancing, owes_continue

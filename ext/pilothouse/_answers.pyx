@@ -49,14 +49,16 @@ cdef class Refusal:
 cdef class Service:
     """Shared by the connections of one listener: the handler, limits (bytes, seconds) and counters.
 
-    `too_large` answers a body over the limit. `compress(stream, pieces)` writes a body compressed to a stream and
-    closes it; `peer_chain(ssl_object)` reads the client's certificates. `admit(request)` judges a request by its head
-    before more of a long body is read: None lets the body come, a Response refuses it, and so does what an awaitable
-    brings of these. `clock` is what time-outs are measured by, None for the monotonic clock.
+    `too_large` answers a body over the limit. `compress(stream, pieces)` writes a body compressed to a
+    stream and closes it; `peer_chain(ssl_object)` reads the client's certificates. `admit(request)`
+    judges a request by its head before more of a long body is read: None lets the body come, a Response
+    refuses it, and so does what an awaitable brings of these. `clock` is what time-outs are measured by,
+    None for the monotonic clock.
     """
 
-    def __init__(self, handler, loop, *, too_large, compress, peer_chain, max_header_bytes, max_body_bytes, body_budget,
-                 header_timeout, body_timeout, idle_timeout, gzip_above, unfinished_budget, admit=None, clock=None):
+    def __init__(self, handler, loop, *, too_large, compress, peer_chain, max_header_bytes, max_body_bytes,
+                 body_budget, header_timeout, body_timeout, idle_timeout, gzip_above, unfinished_budget,
+                 admit=None, clock=None):
         self.handler = handler
         self.admit = admit
         self.loop = loop
@@ -222,7 +224,8 @@ cdef class Answers(Sink):
 
     cdef take_request(self, request, bint http10):
         """Answer a request, or queue it behind others; of several in one read the first goes first."""
-        cdef bint free = self.current is None and not self.pump.paused and not (self.read_paused and self.waiting)
+        cdef bint free = self.current is None and not self.pump.paused
+        free = free and not (self.read_paused and self.waiting)
         if free and (self.completed == 1 or self.service.may_go_on()):
             self.dispatch(request, http10)
         elif len(self.waiting) >= MAX_PIPELINED:
@@ -460,7 +463,8 @@ cdef class Answers(Sink):
     # --- refusals
 
     cdef refuse(self, bytes answer):
-        """Stop reading; `answer`, unless it is empty, is sent after the answers before it and ends the connection."""
+        """Stop reading; `answer`, unless it is empty,
+        is sent after the answers before it and ends the connection."""
         cdef Refusal refusal = Refusal()
         refusal.answer = answer
         self.refuse_with(refusal)
@@ -478,7 +482,8 @@ cdef class Answers(Sink):
             self.waiting.append(refusal)
 
     cdef send_refusal(self, Refusal refusal):
-        """Send the refusal. Unless the input was malformed, the peer may still be sending, so keep reading for a while."""
+        """Send the refusal. Unless the input was malformed, the peer may still be sending,
+        so keep reading for a while."""
         cdef bint handed = not refusal.answer or self.hand_over(refusal.answer)
         if refusal.response is not None and refusal.response.on_done is not None:
             report(refusal.response.on_done, refusal.size if handed else 0, None if handed else peer_left())

@@ -12,7 +12,7 @@ cdef double INTERVAL = 0.25           # seconds between two checks of bodies tha
 cdef double GRACE = 1.0               # seconds after a grant in which such a body is not refused
 cdef double MIN_RATE = 32 * 1024      # bytes per second at which such a body must arrive,
 cdef double MAX_SECONDS = 4.0         # or faster, so that the whole body takes at most this many seconds
-cdef double FRESH = 1.0               # seconds for which a message is spared while older ones can be refused instead
+cdef double FRESH = 1.0               # seconds for which a message is spared while older ones can be refused
 
 
 cdef class Incoming:
@@ -156,7 +156,8 @@ cdef class Bodies:
         return True
 
     def hurry(self, double at=0.0):
-        """Refuse bodies that arrive too slowly while others wait; `at` is the monotonic time to compare with, 0 for now."""
+        """Refuse bodies that arrive too slowly while others wait;
+        `at` is the monotonic time to compare with, 0 for now."""
         cdef Incoming body
         cdef double passed
         self.timer = None

@@ -1,10 +1,10 @@
 """Evaluates checked CEL expressions over decoded JSON, and counts what that costs.
 
-An expression is a tree of nodes, built once by api/cel/compiler.py. A node's `eval` gives the value of its part of the
-expression: values are the Python objects a body was decoded to (dict, list, str, int, float, bool, None) and the classes
-of _cel_values.pxi for what JSON does not have. Nothing is copied or converted, but for values whose schema gives them
-another meaning than their JSON has (dates, durations, bytes, numbers, lists that are sets or maps): they are seen through
-the views of _cel_views.pxi.
+An expression is a tree of nodes, built once by api/cel/compiler.py. A node's `eval` gives the value of its
+part of the expression: values are the Python objects a body was decoded to (dict, list, str, int, float,
+bool, None) and the classes of _cel_values.pxi for what JSON does not have. Nothing is copied or converted,
+but for values whose schema gives them another meaning than their JSON has (dates, durations, bytes, numbers,
+lists that are sets or maps): they are seen through the views of _cel_views.pxi.
 
 The cost is that of cel-go's interpreter (interpreter/runtimecost.go) with the calls of Kubernetes' libraries
 (apiserver pkg/cel/library/cost.go). It is charged before the work is done, so that the limit bounds the work.
@@ -75,11 +75,13 @@ cdef object MISSING = object()
 
 
 def run(
-    Node node not None, tuple names not None, tuple shapes not None, Py_ssize_t slots, dict bindings not None, cost_t limit
+    Node node not None, tuple names not None, tuple shapes not None, Py_ssize_t slots,
+    dict bindings not None, cost_t limit
 ):
     """Evaluate: the value and its cost.
 
-    `names` are the variables of the first slots and `shapes` how they are seen; `slots` is how many there are in all.
+    `names` are the variables of the first slots and `shapes` how they are seen;
+    `slots` is how many there are in all.
 
     Raises EvaluationError, which carries the cost.
     """

@@ -42,9 +42,9 @@ cdef enum Operator:
     O_CONTAINS
 
 cdef dict OPERATORS = {
-    "_<_": O_LESS, "_<=_": O_LESS_EQUAL, "_>_": O_GREATER, "_>=_": O_GREATER_EQUAL, "_+_": O_ADD, "_-_": O_SUBTRACT,
-    "_*_": O_MULTIPLY, "_/_": O_DIVIDE, "_%_": O_MODULO, "startsWith": O_STARTS, "endsWith": O_ENDS,
-    "contains": O_CONTAINS,
+    "_<_": O_LESS, "_<=_": O_LESS_EQUAL, "_>_": O_GREATER, "_>=_": O_GREATER_EQUAL,
+    "_+_": O_ADD, "_-_": O_SUBTRACT, "_*_": O_MULTIPLY, "_/_": O_DIVIDE, "_%_": O_MODULO,
+    "startsWith": O_STARTS, "endsWith": O_ENDS, "contains": O_CONTAINS,
 }
 
 
@@ -207,7 +207,9 @@ cdef class Size(Node):
         value = self.operand.eval(frame)
         charge(frame, 1)
         kind = type(value)
-        if kind is str or kind is list or kind is dict or kind is bytes or kind is ListView or kind is MapView:
+        if kind is str or kind is bytes or kind is list or kind is dict:
+            return len(value)
+        if kind is ListView or kind is MapView:
             return len(value)
         raise EvaluationError("no such overload: size")
 
@@ -222,7 +224,8 @@ cdef dict GUARDS = {
 cdef class Candidate:
     """One signature of a function: what it takes, what it does, what it costs.
 
-    guards: for each argument None, or the name that its type must have; cost: a number, or a function of the arguments.
+    guards: for each argument None, or the name that its type must have; cost:
+    a number, or a function of the arguments.
     """
 
     cdef object function
@@ -281,7 +284,8 @@ cdef class Call(Node):
 
 
 cdef class Otherwise(Node):
-    """`optional.or(other)`, or `optional.orValue(value)` when it is to be unwrapped: the other one only if need be."""
+    """`optional.or(other)`, or `optional.orValue(value)` when it is to be unwrapped:
+    the other one only if need be."""
 
     cdef Node target
     cdef Node other

@@ -1,7 +1,7 @@
 # Equality, order, look-up. Included by _cel.pyx.
 
 cdef enum:
-    MOST_WORK = 20_000_000  # values compared in one evaluation: the cost model takes a deep comparison for cheap
+    MOST_WORK = 20_000_000  # values compared in one evaluation; the cost model charges little for a deep one
 
 
 cdef inline int work(Frame frame, cost_t steps) except -1:

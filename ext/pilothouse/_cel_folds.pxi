@@ -1,10 +1,12 @@
 # The macros that walk a list or a map. Included by _cel.pyx.
 #
-# cel-go expands a macro into a loop over `accu = step(accu, item)`; the costs here are those of its loops: an accumulator
-# that is read costs 1, a call of `@not_strictly_false`, `!`, `+` or `@mapInsert` 1, a new list 10.
+# cel-go expands a macro into a loop over `accu = step(accu, item)`; the costs here are those of its
+# loops: an accumulator that is read costs 1, a call of `@not_strictly_false`, `!`, `+` or `@mapInsert` 1,
+# a new list 10.
 
 cdef class Fold(Node):
-    """What all of them have: the range, the slots of the variables (the second one is -1 if there is none)."""
+    """What all of them have: the range, the slots of the variables (the second one is -1
+    if there is none)."""
 
     cdef Node range
     cdef Py_ssize_t first
@@ -46,7 +48,9 @@ cdef class Quantifier(Fold):
     cdef object decisive
     cdef cost_t overhead
 
-    def __init__(self, Node range not None, Py_ssize_t first, Py_ssize_t second, Node test not None, decisive):
+    def __init__(
+        self, Node range not None, Py_ssize_t first, Py_ssize_t second, Node test not None, decisive
+    ):
         Fold.__init__(self, range, first, second, test, None)
         self.decisive = decisive
         self.overhead = 3 if decisive else 2
@@ -102,7 +106,9 @@ cdef class ToList(Fold):
 
     cdef cost_t each
 
-    def __init__(self, Node range not None, Py_ssize_t first, Py_ssize_t second, Node test, Node value not None):
+    def __init__(
+        self, Node range not None, Py_ssize_t first, Py_ssize_t second, Node test, Node value not None
+    ):
         Fold.__init__(self, range, first, second, test, value)
         self.each = 2 if isinstance(value, Const) else 2 + LIST_COST
 
@@ -123,12 +129,14 @@ cdef class ToList(Fold):
 
 
 cdef class ToMap(Fold):
-    """`transformMap`, and `transformMapEntry` when `entry`: there the value is a map whose entries are taken."""
+    """`transformMap`, and `transformMapEntry` when `entry`:
+    there the value is a map whose entries are taken."""
 
     cdef bint entry
 
     def __init__(
-        self, Node range not None, Py_ssize_t first, Py_ssize_t second, Node test, Node value not None, bint entry
+        self, Node range not None, Py_ssize_t first, Py_ssize_t second, Node test, Node value not None,
+        bint entry
     ):
         Fold.__init__(self, range, first, second, test, value)
         self.entry = entry

@@ -3,8 +3,8 @@
 cdef class Node:
     """A part of an expression.
 
-    `resolve` is its value as a step of a longer path (`a` in `a.b`, or a branch of `?:`): there cel-go charges nothing
-    for having reached a variable, which `eval` does.
+    `resolve` is its value as a step of a longer path (`a` in `a.b`, or a branch of `?:`):
+    there cel-go charges nothing for having reached a variable, which `eval` does.
     """
 
     cdef object eval(self, Frame frame):
@@ -92,7 +92,8 @@ cdef class Select(Node):
     cdef cost_t base
 
     def __init__(
-        self, Node operand not None, str key not None, str shown not None, bint typed, bint optional, bint whole
+        self, Node operand not None, str key not None, str shown not None, bint typed, bint optional,
+        bint whole
     ):
         self.operand = operand
         self.key = key
@@ -375,7 +376,9 @@ cdef class NewStruct(Node):
     cdef list values
     cdef frozenset optional
 
-    def __init__(self, str name not None, list names not None, list values not None, frozenset optional not None):
+    def __init__(
+        self, str name not None, list names not None, list values not None, frozenset optional not None
+    ):
         self.name = name
         self.names = names
         self.values = values

@@ -88,7 +88,8 @@ cdef class TypeValue:
 
 
 class Opaque:
-    """Base of the values of libraries (quantities, addresses, versions ...): `type_name` is what CEL calls their type.
+    """Base of the values of libraries (quantities, addresses, versions ...):
+    `type_name` is what CEL calls their type.
 
     `cost_size` is what the cost model takes for the size of a value.
     """
@@ -108,14 +109,17 @@ class Struct:
         self.fields = fields
 
     def __eq__(self, other):
-        return isinstance(other, Struct) and self.type_name == other.type_name and equal(self.fields, other.fields)
+        if not isinstance(other, Struct) or self.type_name != other.type_name:
+            return False
+        return equal(self.fields, other.fields)
 
     def __hash__(self):
         return hash(self.type_name)
 
 
 class Lookup:
-    """An object whose fields are computed when they are read: a subclass gives `find(name)`, KeyError for none."""
+    """An object whose fields are computed when they are read:
+    a subclass gives `find(name)`, KeyError for none."""
 
     def find(self, name):
         raise KeyError(name)
@@ -138,8 +142,8 @@ cdef enum Kind:
     K_OTHER
 
 cdef tuple KIND_NAMES = (
-    "null_type", "bool", "int", "uint", "double", "string", "bytes", "list", "map", "google.protobuf.Timestamp",
-    "google.protobuf.Duration", "optional_type", "type",
+    "null_type", "bool", "int", "uint", "double", "string", "bytes", "list", "map",
+    "google.protobuf.Timestamp", "google.protobuf.Duration", "optional_type", "type",
 )
 
 

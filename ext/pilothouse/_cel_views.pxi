@@ -1,4 +1,5 @@
-# Values that mean something else than their JSON does (apiserver pkg/cel/common UnstructuredToVal). Included by _cel.pyx.
+# Values that mean something else than their JSON does (apiserver pkg/cel/common UnstructuredToVal).
+# Included by _cel.pyx.
 
 cdef enum Form:
     F_PLAIN

@@ -2,8 +2,8 @@
 # two (compare).
 
 
-# Values are tested for equality before their members are compared, because nearly all are equal. Testing at each level
-# would make the work quadratic in the depth, so below this level values are not tested any more.
+# Values are tested for equality before their members are compared, because nearly all are equal. Testing at
+# each level would make the work quadratic in the depth, so below this level values are not tested any more.
 DEF ASKED = 12
 
 
@@ -239,7 +239,8 @@ cdef note(Node node, str element, object old, object new, Changes out):
 
 
 cdef dict whole(Node node, object value):
-    """The dict of an element that was added or removed as a whole: the element and all below it are members."""
+    """The dict of an element that was added or removed as a whole:
+    the element and all below it are members."""
     cdef Form form = node.handler(node.form(value))
     cdef dict out
     step()

@@ -1,8 +1,8 @@
 # Part of _fieldset.pyx: path elements, their canonical text, order and text in messages; needs Node only.
 
 
-# Results are cached, because the names of containers, ports and volumes occur again and again. The caches are limited
-# in bytes: they keep a number of short texts, and compute longer ones each time.
+# Results are cached, because the names of containers, ports and volumes occur again and again. The caches are
+# limited in bytes: they keep a number of short texts, and compute longer ones each time.
 cdef dict _texts = {}
 DEF MAX_TEXTS = 4096
 DEF MAX_TEXT = 128  # of the longest keys of built-in kinds, a topology spread constraint's has 90

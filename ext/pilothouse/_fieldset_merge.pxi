@@ -35,7 +35,8 @@ cdef dict ensure_named(Node node, dict fields):
 
 
 def remove(type, value, dict fields):
-    """The value without the members and items in the set; maps and lists that become empty inside it remain."""
+    """The value without the members and items in the set;
+    maps and lists that become empty inside it remain."""
     return take_out(compile_type(type), value, fields)
 
 
@@ -85,7 +86,8 @@ cdef object take_out_inside(Node node, object value, dict fields):
 
 
 def reconcile(type, dict fields):
-    """Adapt a set to types that have become atomic since it was written; returns the same set if there are none."""
+    """Adapt a set to types that have become atomic since it was written;
+    returns the same set if there are none."""
     node = compile_type(type)
     return reconcile_children(node, fields)
 

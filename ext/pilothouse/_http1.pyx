@@ -1,4 +1,5 @@
-"""HTTP/1.1 over httptools: one object per connection is both asyncio protocol and receiver of the parser's callbacks.
+"""HTTP/1.1 over httptools: one object per connection is both asyncio protocol and receiver of the
+parser's callbacks.
 
 If the handler answers at once, a request is parsed, answered and written inside the parser's callback,
 without task or future. Reading pauses while an answer occupies the connection and requests are queued.
@@ -31,12 +32,13 @@ cdef double LINGER = 2.0              # seconds in which a refused peer may cont
 
 cdef object log = Logger("pilothouse.server.http1", "_http1.pyx")
 cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-cdef dict METHODS = {m.encode(): m for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")}
+cdef tuple KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+cdef dict METHODS = {m.encode(): m for m in KNOWN_METHODS}
 cdef int MAX_NAMES = 1024             # cached header names
 cdef Py_ssize_t LONG_NAME = 64        # bytes; longer names are not cached
 cdef Py_ssize_t READ_AHEAD = 64 * 1024  # bytes that TLS may buffer for a connection that is not being read
 cdef Py_ssize_t HEADER = 150          # bytes of memory per header besides its text
-cdef int MAX_HEADERS = 4096           # limits the memory of a head to about its length; upstream has no such limit
+cdef int MAX_HEADERS = 4096           # limits the memory of a head to about its length; upstream has none
 cdef Py_ssize_t WORTH_HOLDING = 16 * 1024   # bytes; a longer head is parsed line by line, or in growing parts
 cdef Py_ssize_t MAX_TRAILER = 16 * 1024     # bytes that may arrive within a body without adding to it
 
@@ -113,8 +115,9 @@ cdef class Connection(Answers):
         ssl_object = transport.get_extra_info("ssl_object")
         if ssl_object is not None:
             self.certificates = service.peer_chain(ssl_object)
-            # TLS has its own buffer, so a small one is enough here. With TLS 1.2 that buffer still holds the server's Finished
-            # message, so this pauses writing at once, until the transport has done its first read.
+            # TLS has its own buffer, so a small one is enough here. With TLS 1.2 that buffer still holds the
+            # server's Finished message, so this pauses writing at once, until the transport has done its
+            # first read.
             transport.set_write_buffer_limits(high=1)
             transport.set_read_buffer_limits(high=READ_AHEAD)
         service.accepted += 1
@@ -257,7 +260,8 @@ cdef class Connection(Answers):
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            # An upgrade is not supported here and is ignored (RFC 9110, 7.8); the parser has stopped after the request.
+            # An upgrade is not supported here and is ignored (RFC 9110, 7.8);
+            # the parser has stopped after the request.
             rest = data[upgrade.args[0]:]
         except HttpParserInvalidMethodError:
             unknown_method = self.completed == 0 and self.target is None and self.method is None
@@ -281,7 +285,8 @@ cdef class Connection(Answers):
                 self.refuse(plain_error("431 Request Header Fields Too Large", ""))
 
     cdef feed_unknown_method(self):
-        """Read a request whose method the parser does not know, since any token is allowed: parse it as POST."""
+        """Read a request whose method the parser does not know, since any token is allowed:
+        parse it as POST."""
         cdef bytes raw = self.early.lstrip(b"\r\n"), method
         cdef Py_ssize_t end = raw.find(b" ")
         self.parser = None
@@ -299,7 +304,8 @@ cdef class Connection(Answers):
     # --- long bodies, and those announced by `Expect: 100-continue`
 
     cdef go_on_with_body(self):
-        """Continue with a body that did not arrive with its head: have it judged, then get a budget for it."""
+        """Continue with a body that did not arrive with its head:
+        have it judged, then get a budget for it."""
         cdef Incoming body = self.incoming
         if not self.admitted:
             if self.judging is None:

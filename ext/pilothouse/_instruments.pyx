@@ -4,7 +4,8 @@ from libc.stdlib cimport calloc, free, malloc
 
 
 cdef class Distribution:
-    """How many values fell into each bucket, and their sum. `bounds` are the upper bounds, in ascending order."""
+    """How many values fell into each bucket, and their sum.
+    `bounds` are the upper bounds, in ascending order."""
 
     def __cinit__(self, tuple bounds not None):
         cdef Py_ssize_t i
@@ -42,7 +43,8 @@ cdef class Distribution:
         return total
 
     def add(self, Distribution other not None):
-        """Add the counts of another one, whose bounds are the same or more; ValueError when they do not fit."""
+        """Add the counts of another one, whose bounds are the same or more;
+        ValueError when they do not fit."""
         cdef Py_ssize_t i, j = 0
         if not set(self.bounds) <= set(other.bounds):
             raise ValueError("the bounds do not fit")

@@ -48,7 +48,8 @@ cdef class ListBody:
         return PyBytes_GET_SIZE(entry.value) if self.typed else PyBytes_GET_SIZE(entry.value) - entry.head + 1
 
     cdef bytes build(self, Py_ssize_t start, Py_ssize_t end, Py_ssize_t room):
-        """The items [start, end) with prefix or suffix at the ends of the list; `room` is their size in bytes."""
+        """The items [start, end) with prefix or suffix at the ends of the list;
+        `room` is their size in bytes."""
         cdef bytes out = PyBytes_FromStringAndSize(NULL, room)
         cdef char* o = PyBytes_AS_STRING(out)
         cdef Py_ssize_t i, size

@@ -2,7 +2,7 @@ from pilothouse._entry cimport Entry
 from pilothouse._selectors cimport Selector
 
 cdef enum:
-    MANY = 1000                       # from this number of objects on, indexes are built in advance instead of on first use
+    MANY = 1000                       # from so many objects on, indexes are built before their first use
 
 cdef class Index:
     cdef dict groups                  # value -> {key: Entry}

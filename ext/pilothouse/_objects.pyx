@@ -1,4 +1,5 @@
-"""The objects under one prefix in memory: ordered by key, indexed, and listed as of now or of an earlier revision.
+"""The objects under one prefix in memory: ordered by key, indexed,
+and listed as of now or of an earlier revision.
 
 Entries are immutable, so a snapshot is a list of references.
 """
@@ -102,7 +103,8 @@ cdef class Objects:
         self, str prefix_key not None, Selector selector=None, *, str after="", Py_ssize_t limit=0,
         long long at=0
     ):
-        """A page of the objects under the resource's or a namespace's prefix, in key order, now or as of `at`.
+        """A page of the objects under the resource's or a namespace's prefix, in key
+        order, now or as of `at`.
 
         Raises Compacted if the ring does not reach back to `at`, FutureRevision if `at` is not reached yet.
         """
@@ -170,7 +172,8 @@ cdef class Objects:
         return len(selector.equalities) == 1
 
     cdef list candidates(self, str prefix, Selector selector, str after, Py_ssize_t low, Py_ssize_t high):
-        """Entries that may match, from the smallest suitable index, in key order; None if all must be scanned."""
+        """Entries that may match, from the smallest suitable index, in key order;
+        None if all must be scanned."""
         cdef dict best = None
         cdef dict group
         cdef list keys

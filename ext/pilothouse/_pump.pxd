@@ -1,6 +1,6 @@
 cdef enum:
     SLICE = 262144                    # bytes in one write of a long body
-    PART = 32768                      # bytes in one write of a stream; small because many streams may be blocked at a time
+    PART = 32768                      # bytes in one write of a stream; small as many streams may be blocked
 
 cdef class Sink:
     cdef bint hand_over(self, data) except -1
@@ -21,11 +21,11 @@ cdef class Pump:
     cdef Turns turns
     cdef Stream stream                # the stream that supplies the body, if it is written piece by piece
     cdef list out                     # queued buffers; the first one is written up to out_from
-    cdef object source                # an iterator over the rest of a long body, which is built while it is sent
+    cdef object source                # an iterator over the rest of a long body, built while it is sent
     cdef Py_ssize_t out_from, size    # size: bytes that are queued
-    cdef Py_ssize_t taken, taken_from # buffers that the current slice uses up; where the next one begins
+    cdef Py_ssize_t taken, taken_from  # buffers that the current slice uses up; where the next one begins
     cdef Py_ssize_t part              # most bytes of one write
-    cdef Py_ssize_t handed            # bytes of this answer that the sink has taken, including head and framing
+    cdef Py_ssize_t handed            # bytes of this answer that the sink has taken, with head and framing
     cdef Py_ssize_t payload           # bytes written to the stream, without framing
     cdef bint ending                  # nothing will be added to `out`: it holds the rest of an answer
     cdef bint paused                  # the sink accepts no more for now
@@ -46,6 +46,6 @@ cdef class Pump:
 cdef class Stream:
     cdef Pump pump
     cdef list closers, drainers
-    cdef bint open, asked             # asked: the writer has seen a backlog, and may be waiting for it to be sent
+    cdef bint open, asked             # asked: the writer has seen a backlog and may wait for it to be sent
     cdef taken(self)
     cdef closed(self)

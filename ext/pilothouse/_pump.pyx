@@ -1,4 +1,5 @@
-"""Writes the body of an answer to a sink, no faster than the sink accepts it; independent of HTTP/1.1's framing.
+"""Writes the body of an answer to a sink, no faster than the sink accepts it;
+independent of HTTP/1.1's framing.
 
 A body is bytes, a list of buffers, Pieces that are built while they are sent, or a stream. The sink is an
 HTTP/1.1 connection (`_answers`) or a stream of HTTP/2. It frames the body, sets `Pump.paused` while it
@@ -121,7 +122,8 @@ cdef class Pump:
         return self.stream
 
     cdef put_body(self, body, Py_ssize_t size):
-        """Queue a body of `size` bytes: bytes, a list of buffers or Pieces; writes what the sink accepts now."""
+        """Queue a body of `size` bytes: bytes, a list of buffers or Pieces;
+        writes what the sink accepts now."""
         if type(body) is bytes:
             self.out.append(body)
             self.size += size
@@ -216,7 +218,8 @@ cdef class Pump:
         return True
 
     cdef take(self):
-        """The next slice of the queue: joined buffers or a part of a long one; `run` removes it after sending."""
+        """The next slice of the queue: joined buffers or a part of a long one;
+        `run` removes it after sending."""
         cdef list out = self.out
         cdef Py_ssize_t end = 1, size, more
         first = out[0]
@@ -268,7 +271,8 @@ cdef class Stream:
             self.pump.end_stream()
 
     def abort(self, error=None):
-        """Cut the connection without the final chunk, so that the peer notices that the body is incomplete."""
+        """Cut the connection without the final chunk,
+        so that the peer notices that the body is incomplete."""
         if self.open:
             self.pump.sink.cut(error or ConnectionAbortedError("the body was cut short"))
 

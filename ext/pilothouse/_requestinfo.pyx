@@ -1,4 +1,5 @@
-"""Parses method and path to request info (apiserver endpoints/request RequestInfoFactory), and query strings."""
+"""Parses method and path to request info (apiserver endpoints/request RequestInfoFactory),
+and query strings."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -60,7 +61,8 @@ def unescape_path(str path not None):
 
 
 def parse_query(str query not None):
-    """Parse a query string to name -> list of values in order; drops pairs that cannot be decoded, as net/url does.
+    """Parse a query string to name -> list of values in order;
+    drops pairs that cannot be decoded, as net/url does.
 
     A query with more than 10,000 parameters counts as empty, as in net/url.
     """

@@ -1,4 +1,5 @@
-"""The counts of answered requests: one look-up and two additions each, for it is done at the end of every request."""
+"""The counts of answered requests: one look-up and two additions each,
+for it is done at the end of every request."""
 
 from pilothouse._instruments cimport Distribution
 

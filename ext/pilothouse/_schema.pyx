@@ -424,7 +424,8 @@ cdef class Walk:
         return value
 
     cdef object schema_or(self, Node node, object value, Frame *frame):
-        """JSONSchemaPropsOrBool, OrArray and OrStringArray: Go's custom unmarshalling, which ignores unknown members."""
+        """JSONSchemaPropsOrBool, OrArray and OrStringArray:
+        Go's custom unmarshalling, which ignores unknown members."""
         cdef bint before = self.lenient
         cdef list out
         if type(value) is dict or type(value) is Members:
@@ -493,7 +494,8 @@ cdef class Walk:
         return None
 
     cdef object wrong(self, object value, str go, Frame *frame, bint shown=False):
-        """Save the error of a value that is not a `go`, with its path if it is the first; a number appears as `shown`."""
+        """Save the error of a value that is not a `go`, with its path if it is the first;
+        a number appears as `shown`."""
         if self.exact and self.error is None:
             return self.save(mismatch(f"number {value}" if shown else describe(value), go, frame))
         return self.save("")

@@ -1,8 +1,9 @@
-# Part of _schema.pyx: parses JSON with the syntax errors of Go's encoding/json and its repair of invalid text.
+# Part of _schema.pyx: parses JSON with the syntax errors of Go's encoding/json and its repair of
+# invalid text.
 #
-# Number literals remain text, and all members of an object are kept in order, also repeated ones. Used only for bodies
-# that orjson refuses, or in which the walk finds something unusual. Of _schema.pyx it uses only DEPTH_LIMIT, and `step`
-# of _turn.pxi.
+# Number literals remain text, and all members of an object are kept in order, also repeated ones. Used only
+# for bodies that orjson refuses, or in which the walk finds something unusual. Of _schema.pyx it uses only
+# DEPTH_LIMIT, and `step` of _turn.pxi.
 
 import codecs
 
@@ -270,7 +271,8 @@ def scan(bytes data not None):
 
 
 def shape(bytes data not None):
-    """The numbers of members, of objects and arrays, and of commas in valid JSON, not counting its strings."""
+    """The numbers of members, of objects and arrays, and of commas in valid JSON,
+    not counting its strings."""
     cdef const unsigned char *text = data
     cdef const unsigned char *end = text + len(data)
     cdef Py_ssize_t members = 0, containers = 0, commas = 0

@@ -1,4 +1,5 @@
-# Part of _schema.pyx, whose Member, Kind and Frame it uses: checks of single values, and Go's messages about them.
+# Part of _schema.pyx, whose Member, Kind and Frame it uses:
+# checks of single values, and Go's messages about them.
 
 cdef bint dropped(Member member, Kind kind, object value):
     """Whether a member that is no pointer in Go is omitted: empty, or null instead of an empty list."""
@@ -142,7 +143,8 @@ def as_plain(value):
 
 
 cdef Py_ssize_t count_members(object value, int depth) except -1:
-    """The number of members in all objects, for at most `depth` levels; raises Odd if it is nested more deeply."""
+    """The number of members in all objects, for at most `depth` levels;
+    raises Odd if it is nested more deeply."""
     cdef Py_ssize_t found = 0
     if type(value) is dict:
         if depth >= DEPTH_LIMIT:
@@ -203,7 +205,8 @@ cdef Py_ssize_t indentation(object value, int depth) except -1:
 
 
 def indented(value):
-    """The approximate number of spaces before the members and items of a value that is written with indentation.
+    """The approximate number of spaces before the members and items of a value that is
+    written with indentation.
 
     The value must have fewer than the 1,024 levels that orjson reads.
     """

@@ -108,7 +108,8 @@ cdef class Requirement:
 
 
 cdef class Selector:
-    """The selector of a list or watch: label terms in key order and field terms `(field, "=" or "!=", value)`.
+    """The selector of a list or watch: label terms in key order and field terms `(field, "=" or
+    "!=", value)`.
 
     `equalities` are the label terms that an index can answer, `field_equalities` the field terms. With
     `nothing` it matches no object (a LabelSelector that is null).

@@ -48,7 +48,8 @@ cdef class ResourceCache(Objects):
     # --- changes
 
     def move(self, str prefix not None, ResourceCache other not None):
-        """Move the objects under a prefix, and their changes in the ring, to another cache, without events."""
+        """Move the objects under a prefix, and their changes in the ring, to another
+        cache, without events."""
         cdef list kept = [e for e in self.entries if not e.key.startswith(prefix)]
         other.load([e for e in self.entries if e.key.startswith(prefix)])
         other.oldest = max(other.oldest, self.oldest)
@@ -179,9 +180,11 @@ cdef class ResourceCache(Objects):
 
     def watch(self, str prefix_key not None, str name, Selector selector, since, encoder, sink, *,
               bint bookmarks=False, Distribution sizes=None):
-        """Send every change after `since` (None = from now on) of what is selected to `sink`, until it closes.
+        """Send every change after `since` (None = from now on) of what is selected to
+        `sink`, until it closes.
 
-        The bytes of each event are counted in `sizes`. Raises Compacted when the ring does not reach back to `since`.
+        The bytes of each event are counted in `sizes`.
+        Raises Compacted when the ring does not reach back to `since`.
         """
         cdef long long start = self.owner.revision if since is None else since
         cdef Watcher watcher

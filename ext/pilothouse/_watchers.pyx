@@ -64,8 +64,8 @@ cdef class Watcher:
     event it got.
     """
 
-    def __init__(self, Watchers watchers, str scope, str name, Selector selector, long long since, encoder, sink,
-                 Distribution sizes):
+    def __init__(self, Watchers watchers, str scope, str name, Selector selector, long long since, encoder,
+                 sink, Distribution sizes):
         self.watchers = watchers
         self.scope = scope
         self.name = name
@@ -100,7 +100,8 @@ cdef class Watcher:
             self.end()
 
     cdef enqueue(self, Change change, int kind):
-        """Queue a change; only the change itself if its type is the usual one, which saves memory with many watchers."""
+        """Queue a change; only the change itself if its type is the usual one,
+        which saves memory with many watchers."""
         self.queue.append(change if kind == natural(change) else (kind, change))
 
     cdef look(self):
@@ -112,7 +113,8 @@ cdef class Watcher:
                 self.watchers.objects.owner.loop.call_soon(self.recheck)
 
     def recheck(self):
-        """Continue in the next turn if the socket took everything at once, because then no drain callback follows."""
+        """Continue in the next turn if the socket took everything at once,
+        because then no drain callback follows."""
         self.rechecking = False
         if self.full and self.buffered() <= HIGH:
             self.resume()

@@ -10,6 +10,7 @@ class Cell:
     seconds: Distribution
     sizes: Distribution | None
     deprecated: bool
+    def __init__(self, deprecated: bool, sized: bool) -> None: ...
 
 class Cells:
     cells: dict[tuple[str, str, str, str, str, str, int], Cell]

@@ -18,8 +18,7 @@ NAMESPACES = ("", "v1", "namespaces")
 class Server:
     """Stands for the client of a server that is made after its plugins."""
 
-    def __init__(self) -> None:
-        self.rig = None
+    rig: Rig
 
     async def ensure(self, resource: Any, obj: Any) -> None:
         await self.rig.services.companions.ensure(resource, obj)

@@ -26,7 +26,7 @@ class Authorizer:
 
     def __init__(self, allowed: Any) -> None:
         self.allowed = allowed
-        self.asked = []
+        self.asked: list[tuple[str, ...]] = []
 
     async def authorize(self, asked: Any) -> Decision:
         assert asked.is_resource and asked.version == "*"

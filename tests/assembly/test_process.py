@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from logged import pairs
 
 import pilothouse
 from pilothouse import options
@@ -66,7 +67,7 @@ def test_a_start_that_fails_has_status_1(tmp_path: pathlib.Path, caplog: pytest.
 
     asyncio.run(main())
     (line,) = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert (line.getMessage(), str(line.kv["err"])) == ("The server cannot start", "the disk is gone")
+    assert (line.getMessage(), str(pairs(line)["err"])) == ("The server cannot start", "the disk is gone")
 
 
 def test_a_server_serves_until_it_is_ended(tmp_path: pathlib.Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from eventually import aeventually
+from logged import pairs
 
 from pilothouse import options
 from pilothouse.assembly.server import Server
@@ -201,5 +202,5 @@ def test_a_close_that_fails_is_told_and_skips_nothing(
         assert await released(before) == before
 
     asyncio.run(main())
-    failures = [record.kv["part"] for record in caplog.records if record.exc_info]
+    failures = [pairs(record)["part"] for record in caplog.records if record.exc_info]
     assert failures == ["a controller", "the storage"]

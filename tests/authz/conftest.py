@@ -13,8 +13,8 @@ class LiveReaders:
         self.objects: dict[Any, Any] = {}
         self.callbacks: dict[Any, Any] = {}
         self.changes = 0
-        self.revisions = {}
-        self.loaded = []
+        self.revisions: dict[Any, Any] = {}
+        self.loaded: list[Any] = []
         """The objects that were decoded for `selected`, in that order."""
 
     def revision(self, resource: Any) -> Any:

@@ -5,6 +5,7 @@ import copy
 from typing import Any
 
 import pytest
+from logged import pairs
 from virtual_time import VirtualLoop
 
 from pilothouse import errors
@@ -181,7 +182,7 @@ async def test_what_waits_is_tried_again(virtual: VirtualLoop, caplog: pytest.Lo
     assert len(writer.objects) < len(planned)
     writer.wrong = Unavailable("the store is gone")
     await virtual.advance(bootstrap.RETRY_SECONDS)
-    assert "the store is gone" in [str(r.kv.get("err")) for r in caplog.records]
+    assert "the store is gone" in [str(pairs(r).get("err")) for r in caplog.records]
     writer.wrong, writer.locked = None, False
     await virtual.advance(bootstrap.RETRY_SECONDS)
     assert len(writer.objects) == len(planned)

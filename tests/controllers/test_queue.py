@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from logged import pairs
 
 from pilothouse.controllers import queue
 from pilothouse.controllers.queue import WorkQueue
@@ -146,7 +147,7 @@ def test_a_failure_is_tried_again_after_ever_longer(caplog: pytest.LogCaptureFix
 
     with caplog.at_level(logging.ERROR, "pilothouse.controllers.queue"):
         asyncio.run(main())
-    assert [(r.kv["controller"], r.kv["key"]) for r in caplog.records] == [("q", "a")] * 2
+    assert [(pairs(r)["controller"], pairs(r)["key"]) for r in caplog.records] == [("q", "a")] * 2
 
 
 async def test_nothing_runs_after_close(virtual: Any) -> None:

@@ -22,7 +22,7 @@ class Body(bytes):
         return super().decode(*args, **kwargs)
 
 
-async def decoding_threads(rig: Rig, method: str, target: Any, text: str) -> Any:
+async def decoding_threads(rig: Rig, method: str, target: Any, text: bytes) -> Any:
     """The threads on which the body of a request is decoded."""
     body = Body(text)
     body.threads = []

@@ -182,7 +182,7 @@ class Orphan(Plugin):
     """Has the dependents of what is deleted stay."""
 
     def __init__(self) -> None:
-        self.seen = []
+        self.seen: list[dict[str, Any]] = []
 
     def wants(self, a: Any) -> bool:
         return a.operation == "DELETE"

@@ -24,7 +24,7 @@ from pilothouse.server.request import Request
 def test_pages(name: str, lines: list[str]) -> None:
     levels = [{"metadata": {"name": name}} for name in ("b", "a")]
     nonresource = NonResource(Discovery(Catalog()), Health())
-    FlowControlDumps(SimpleNamespace(list=lambda resource: levels)).install(nonresource)  # type: ignore[arg-type]
+    FlowControlDumps(SimpleNamespace(list=lambda resource: levels)).install(nonresource)
     request = Request("GET", f"{PATH}/{name}", {}, [])
     response = at_once(nonresource.handle(request, request.path))
     assert response is not None and isinstance(response.body, bytes)

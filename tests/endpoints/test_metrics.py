@@ -30,7 +30,7 @@ def samples(group: Group) -> dict[str, str]:
     """Sample name with its labels -> value."""
     text = "".join(metric.text() for metric in group.metrics())
     lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return dict(line.rsplit(" ", 1) for line in lines)  # type: ignore[misc]
+    return dict(line.rsplit(" ", 1) for line in lines)
 
 
 def test_requests_are_told_apart() -> None:

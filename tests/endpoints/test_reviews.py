@@ -1,7 +1,6 @@
 """Access, rules, token and self reviews."""
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ class Judge:
     """Allows to get; remembers what it was asked."""
 
     def __init__(self) -> None:
-        self.asked = None
+        self.asked: Any = None
 
     async def authorize(self, attributes: Any) -> Decision:
         self.asked = attributes
@@ -34,19 +33,21 @@ class Judge:
 
 
 @pytest.fixture
-def services() -> SimpleNamespace:
-    authenticator = UnionAuthenticator(tokens=[TokenFile("t,jim,7,ops", ["api"])], audiences=["api"])
-    return SimpleNamespace(authorizer=Judge(), authenticator=authenticator)
+def judge() -> Judge:
+    return Judge()
 
 
 @pytest.fixture
-def answer(services: SimpleNamespace) -> Any:
+def answer(judge: Judge) -> Any:
+    authenticator = UnionAuthenticator(tokens=[TokenFile("t,jim,7,ops", ["api"])], audiences=["api"])
+    judges = reviews.Judges(judge, authenticator)
+
     def run(kind: str, spec: Any = None, metadata: Any = None, user: Any = JANE) -> Any:
         version = AUTHN if kind in ("TokenReview", "SelfSubjectReview") else AUTHZ
         obj = {"apiVersion": version, "kind": kind, "metadata": metadata or {}}
         if spec is not None:
             obj["spec"] = spec
-        return asyncio.run(reviews.answer(ACTIONS[kind], obj, user, services))
+        return asyncio.run(reviews.answer(ACTIONS[kind], obj, user, judges))
 
     return run
 
@@ -58,21 +59,21 @@ def causes(caught: Any) -> list[str]:
     return [f"{c['field']}: {c['message']}" for c in caught.value.details["causes"]]
 
 
-def test_a_subject_is_judged_as_it_is_described(answer: Any, services: SimpleNamespace) -> None:
+def test_a_subject_is_judged_as_it_is_described(answer: Any, judge: Judge) -> None:
     spec = {"user": "u", "uid": "x", "groups": ["g"], "extra": {"e": ["1"]}, "resourceAttributes": GET_PODS}
     assert answer("SubjectAccessReview", spec)["status"] == {"allowed": True, "reason": "because"}
-    asked = services.authorizer.asked
+    asked = judge.asked
     assert asked.user == User("u", "x", ("g",), {"e": ["1"]})
     assert (asked.verb, asked.resource, asked.version, asked.is_resource) == ("get", "pods", "*", True)
     spec = {"user": "u", "nonResourceAttributes": {"path": "/x", "verb": "drop"}}
     status = answer("SubjectAccessReview", spec)["status"]
     assert status == {"allowed": False, "denied": True, "reason": "because"}
-    assert (services.authorizer.asked.path, services.authorizer.asked.is_resource) == ("/x", False)
+    assert (judge.asked.path, judge.asked.is_resource) == ("/x", False)
 
 
-def test_the_caller_is_judged_in_self_reviews(answer: Any, services: SimpleNamespace) -> None:
+def test_the_caller_is_judged_in_self_reviews(answer: Any, judge: Judge) -> None:
     assert answer("SelfSubjectAccessReview", {"resourceAttributes": GET_PODS})["status"]["allowed"]
-    assert services.authorizer.asked.user is JANE
+    assert judge.asked.user is JANE
 
 
 @pytest.mark.parametrize(
@@ -190,13 +191,13 @@ def test_a_local_review_stays_in_its_namespace(answer: Any) -> None:
     ],
 )
 def test_selectors_reach_the_authorizer(
-    answer: Any, services: SimpleNamespace, case: tuple[str, dict[str, Any], str, str]
+    answer: Any, judge: Judge, case: tuple[str, dict[str, Any], str, str]
 ) -> None:
     member, selector, text, fault = case
     status = answer("SelfSubjectAccessReview", {"resourceAttributes": {**GET_PODS, member: selector}})[
         "status"
     ]
-    asked = services.authorizer.asked
+    asked = judge.asked
     assert {"fieldSelector": asked.field_selector, "labelSelector": asked.label_selector}[member] == text
     error = f"spec.resourceAttributes.{member} {fault} due to parse error" if fault else None
     assert status.get("evaluationError") == error

@@ -238,8 +238,7 @@ async def test_bodies_that_are_none(rig: Rig, sub: str, body: bytes | dict[str, 
 
 
 def test_every_action_is_carried_out_in_one_place() -> None:
-    tables = [subresources.POSTED, connect.OPTIONS, (Action.LOG, Action.COMPONENT_STATUS)]
-    carried = [action for table in tables for action in table]
+    carried = [*subresources.POSTED, *connect.OPTIONS, Action.LOG, Action.COMPONENT_STATUS]
     assert sorted(action.name for action in carried) == sorted(action.name for action in Action)
     named = {r.action for r in built_in()} | {s.action for r in built_in() for s in r.subresources.values()}
     assert named - {None} == set(Action), "and every one is some record's"

@@ -174,7 +174,7 @@ class Full:
 
     def close(self) -> None: ...
 
-    def abort(self) -> None: ...
+    def abort(self, error: BaseException | None = None) -> None: ...
 
     def on_close(self, callback: Callable[[], None]) -> None: ...
 
@@ -393,7 +393,7 @@ def test_declarations_are_sound(tmp_path: pathlib.Path) -> None:
     asyncio.run(main())
 
 
-def subclasses(kind: type) -> list[type]:
+def subclasses(kind: type[Group]) -> list[type[Group]]:
     """The subclasses in the server's packages."""
     return [each for each in kind.__subclasses__() if each.__module__.startswith("pilothouse.")]
 

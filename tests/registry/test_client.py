@@ -163,7 +163,7 @@ class See(Plugin):
 
     def __init__(self, plural: str) -> None:
         self.plural = plural
-        self.seen = []
+        self.seen: list[Any] = []
 
     def wants(self, a: Any) -> bool:
         return a.resource.plural == self.plural

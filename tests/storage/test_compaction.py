@@ -1,4 +1,5 @@
 import pytest
+from logged import pairs
 from virtual_time import VirtualLoop
 
 from pilothouse.storage.compaction import CompactionLoop
@@ -35,7 +36,7 @@ async def test_keeps_what_is_young(virtual: VirtualLoop, caplog: pytest.LogCaptu
     third = await store.update("/a", b"3", second.mod)
     store.away = True
     await virtual.advance(65)
-    (line,) = {(r.getMessage(), r.kv["revision"], str(r.kv["err"])) for r in caplog.records}
+    (line,) = {(r.getMessage(), pairs(r)["revision"], str(pairs(r)["err"])) for r in caplog.records}
     assert line == ("Compaction failed, it is tried again", 4, "the store is away")
     store.away = False
     await virtual.advance(10)

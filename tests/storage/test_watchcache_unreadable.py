@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from eventually import aeventually
+from logged import pairs
 from storage.cached_pods import JSON, P, Sink, fields, pod
 from virtual_time import VirtualLoop
 
@@ -111,7 +112,7 @@ async def test_known_at_the_start_and_read_later(
             r.watch(known - 1)
         await r.store.create(P + "n/d", pod("d"))
         assert r.watch(known).events == [("ADDED", "d", 5)]
-    assert [r.kv for r in caplog.records if "again" in r.getMessage()] == [{"prefix": P}]
+    assert [pairs(r) for r in caplog.records if "again" in r.getMessage()] == [{"prefix": P}]
 
 
 async def test_a_change_that_can_not_be_read_leaves_what_was_known(virtual: VirtualLoop) -> None:

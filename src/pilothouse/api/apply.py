@@ -164,15 +164,16 @@ class _Attempt:
         pruned = fieldset.remove(type, whole, last_set)
         pruned = self._add_back_owned(type, whole, pruned, last.api_version)
         gone = fieldset.difference(_named(type, whole), _named(type, pruned))
-        left = fieldset.remove(type, whole, fieldset.intersection(gone, last_set))
+        left: Object = fieldset.remove(type, whole, fieldset.intersection(gone, last_set))
         if last.api_version == self.tracker.api_version:
             return left
         # The last apply was in another version: remove from the merged object what was removed there.
         missing = fieldset.difference(_named(type, whole), _named(type, left))
         try:
-            return fieldset.remove(self.tracker.type, merged, missing)
+            kept: Object = fieldset.remove(self.tracker.type, merged, missing)
         except FieldError:  # this version calls them otherwise
             return self.tracker.back(left)
+        return kept
 
     def _add_back_owned(self, type: Type, whole: Object, pruned: Any, api_version: str) -> Any:
         """Restore fields that another manager, or this configuration, owns."""

@@ -99,10 +99,10 @@ def test_everything_over_http(runner: asyncio.Runner) -> None:
                 "spec.volumes[0].gitRepo: deprecated in v1.11, and disabled by default in v1.33+"
             ]
             await rig.ok("POST", PODS, pod("p"))
-            body = {"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"a": "b"}}}}
-            body["spec"]["template"] = {
-                m: pod("", labels={"a": "b"}, spec=HOST)[m] for m in ("metadata", "spec")
-            }
+            made = pod("", labels={"a": "b"}, spec=HOST)
+            template = {"metadata": made["metadata"], "spec": made["spec"]}
+            spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
+            body = {"metadata": {"name": "d"}, "spec": spec}
             answer = await rig.call("POST", "/apis/apps/v1/namespaces/default/deployments", body)
             assert answer.status == 201
             assert answer.warnings == [f'would violate PodSecurity "baseline:latest": {HOST_TEXT}']

@@ -183,7 +183,7 @@ def test_absent_values() -> None:
 
 def test_objects_are_not_copied() -> None:
     assert value("x.spec", x=POD) is POD["spec"]
-    assert value("[x][0].spec.containers", x=POD) is POD["spec"]["containers"]  # type: ignore[index]
+    assert value("[x][0].spec.containers", x=POD) is POD["spec"]["containers"]
 
 
 # Cost.

@@ -116,7 +116,9 @@ class Reader:
 
 
 def value_of(value: dict[str, list[Any]]) -> Any:
-    (kind, (raw, *_)), *_ = value.items() if value else (("null_value", ["NULL_VALUE"]),)
+    if not value:
+        return None
+    (kind, (raw, *_)), *_ = value.items()
     if kind == "int64_value":
         return int(raw, 0)
     if kind == "uint64_value":

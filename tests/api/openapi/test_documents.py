@@ -1,6 +1,6 @@
 import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -27,19 +27,25 @@ WIDGET_SCHEMA: dict[str, Any] = {
 
 
 class Schema:
-    """A declared schema as a codec has it."""
+    """A declared schema, with the digest that tells it from others."""
 
     def __init__(self, document: Any) -> None:
         self.document = document
         self.digest = json.dumps(document).encode()
 
 
-def _codec(declared: dict[str, Any]) -> Any:
-    """Only the schema of a codec."""
-    return Schema(declared)
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Defined(Resource):
+    """A record with the schema of a definition."""
+
+    schema: Schema
+
+    @property
+    def declared(self) -> Schema:
+        return self.schema
 
 
-WIDGET = Resource(
+WIDGET = Defined(
     group="x.example.com",
     version="v1",
     plural="widgets",
@@ -48,7 +54,7 @@ WIDGET = Resource(
     namespaced=True,
     verbs=("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"),
     conventions=CUSTOM,
-    codec=_codec(WIDGET_SCHEMA),
+    schema=Schema(WIDGET_SCHEMA),
     subresources={
         "status": Subresource(name="status", kind="Widget", group="x.example.com"),
         "scale": Subresource(name="scale", kind="Scale", group="autoscaling"),
@@ -246,7 +252,7 @@ def test_the_hash_follows_what_is_served() -> None:
     name = "apis/x.example.com/v1"
     hashes = {openapi.hash(name), openapi.hash(name)}
     assert len(hashes) == 1
-    served[0] = replace(WIDGET, codec=_codec({**WIDGET_SCHEMA, "description": "new"}))
+    served[0] = replace(WIDGET, schema=Schema({**WIDGET_SCHEMA, "description": "new"}))
     assert openapi.hash(name) not in hashes
     assert re.fullmatch("[0-9A-F]{128}", openapi.hash(name))
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import orjson
 import pytest
 from harness import Rig
+from logged import pairs
 
 from pilothouse.admission.chain import Plugin
 from pilothouse.registry.node_ports import KEY, TAKEN, decode, encode
@@ -26,7 +27,7 @@ class Contended(MemoryStorage):
     def __init__(self) -> None:
         super().__init__()
         self.contested = KEY
-        self.rivals = []
+        self.rivals: list[Callable[[str, Any], Awaitable[None]]] = []
 
     async def create(self, key: str, value: Any, ttl: int = 0) -> Any:
         await self._let_rivals(key, value)
@@ -243,7 +244,7 @@ async def test_what_can_not_be_given_back_does_not_fail_the_delete(
     rig.storage.rivals = [gone]
     with caplog.at_level(logging.WARNING):
         await rig.ok("DELETE", f"{SERVICES}/a")
-    assert "no leader" in str(caplog.records[-1].kv["err"])
+    assert "no leader" in str(pairs(caplog.records[-1])["err"])
     assert await marked(rig) == {30007}
 
 
@@ -252,7 +253,7 @@ class Refuse(Plugin):
 
     def __init__(self, *operations: Any) -> None:
         self.operations = operations
-        self.asked = []
+        self.asked: list[tuple[str, str, str]] = []
 
     def wants(self, a: Any) -> Any:
         return a.resource.plural in ("ipaddresses", "endpoints") and a.operation in self.operations

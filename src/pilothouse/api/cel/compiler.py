@@ -1,6 +1,6 @@
 """Turns a checked expression into the nodes that evaluate it (what cel-go's planner does, constants folded as it does)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pilothouse import _cel
@@ -243,7 +243,7 @@ def _check_pattern(pattern: str) -> None:
     compiled(pattern)
 
 
-_NODES: dict[type, Any] = {
+_NODES: dict[type, Callable[[Compiler, Any], Node]] = {
     Literal: Compiler.literal,
     Ident: Compiler.ident,
     Select: Compiler.select,

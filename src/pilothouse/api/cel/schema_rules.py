@@ -31,7 +31,8 @@ class Rule(NamedTuple):
     @property
     def shown(self) -> str:
         """What a message calls the rule."""
-        return (self.declared.get("message") or self.declared["rule"]).strip()
+        shown: str = self.declared.get("message") or self.declared["rule"]
+        return shown.strip()
 
 
 def compile_rules(rules: list[Object], declared: Declared, *, estimated: bool = False) -> list[Rule]:

@@ -148,7 +148,8 @@ def _string(schema: Object) -> Declared:
 
 def _characters(schema: Object) -> int:
     """The bytes of a text with a maxLength: a character has up to four."""
-    return max(schema["maxLength"], 0) * 4
+    most: int = schema["maxLength"]
+    return max(most, 0) * 4
 
 
 def sizes(root: Declared) -> Sizes:

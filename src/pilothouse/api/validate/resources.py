@@ -48,7 +48,7 @@ def is_whole(text: str) -> bool:
     exponent = thousandths.scale - quantity.MILLI
     if exponent >= 64:
         return True  # a multiple of 2**64 is 0 in an int64
-    milli = thousandths.unscaled * 10**exponent & (2**64 - 1)
+    milli: int = thousandths.unscaled * 10**exponent & (2**64 - 1)
     return (milli - 2**64 if milli >= 2**63 else milli) % 1000 == 0
 
 

@@ -196,10 +196,8 @@ def cut(items: Iterable[str], most: int = 3) -> str:
 
 def condition(obj: Object, kind: str) -> Object | None:
     """The status condition of the given type; None if there is none."""
-    for entry in status(obj).get("conditions") or ():
-        if entry.get("type") == kind:
-            return entry
-    return None
+    conditions: list[Object] = status(obj).get("conditions") or []
+    return next((entry for entry in conditions if entry.get("type") == kind), None)
 
 
 def condition_true(obj: Object, kind: str) -> bool:

@@ -343,7 +343,7 @@ class Writer:
         """Return free pages to the file system, a few at a time; a quarter of the file stays in reserve."""
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()
-        surplus = free - max(VACUUM_PAGES, pages // 4)
+        surplus: int = free - max(VACUUM_PAGES, pages // 4)
         if surplus <= 0:
             return True
         # execute() would step once, which frees one page: the pragma has no columns.
