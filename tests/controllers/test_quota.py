@@ -24,7 +24,7 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 def rig(runner: asyncio.Runner) -> Iterator[Any]:
     """A server with the plugin and the controller."""
     plugin = ResourceQuota()
-    rig = Rig((NamespaceLifecycle(), plugin))
+    rig: Any = Rig((NamespaceLifecycle(), plugin))
 
     async def start() -> None:
         await rig.start()
@@ -42,21 +42,21 @@ def rig(runner: asyncio.Runner) -> Iterator[Any]:
     runner.run(stop())
 
 
-async def quota(rig: Rig, hard: Any, **spec: Any) -> None:
+async def quota(rig: Any, hard: Any, **spec: Any) -> None:
     await rig.ok("POST", QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": hard, **spec}})
     await rig.settle()
 
 
-async def status(rig: Rig) -> Any:
+async def status(rig: Any) -> Any:
     await rig.settle()
     return (await rig.ok("GET", f"{QUOTAS}/q"))["status"]
 
 
-async def used(rig: Rig) -> Any:
+async def used(rig: Any) -> Any:
     return (await status(rig))["used"]
 
 
-async def test_a_new_quota_counts_what_is_there(rig: Rig) -> None:
+async def test_a_new_quota_counts_what_is_there(rig: Any) -> None:
     for name in ("a", "b"):
         await rig.ok("POST", f"{NS}/pods", pod(name))
         await rig.config_map(name)
@@ -66,7 +66,7 @@ async def test_a_new_quota_counts_what_is_there(rig: Rig) -> None:
     assert await status(rig) == {"hard": hard, "used": counted}
 
 
-async def test_use_falls_when_objects_go(rig: Rig) -> None:
+async def test_use_falls_when_objects_go(rig: Any) -> None:
     await quota(rig, {"pods": "2", "secrets": "1"})
     await rig.ok("POST", f"{NS}/pods", pod("a"))
     await rig.ok("POST", f"{NS}/secrets", {"metadata": {"name": "s"}})
@@ -76,14 +76,14 @@ async def test_use_falls_when_objects_go(rig: Rig) -> None:
     assert await used(rig) == {"pods": "0", "secrets": "0"}
 
 
-async def test_a_pod_that_has_ended_is_only_an_object(rig: Rig) -> None:
+async def test_a_pod_that_has_ended_is_only_an_object(rig: Any) -> None:
     await quota(rig, {"pods": "2", "count/pods": "2"})
     await rig.ok("POST", f"{NS}/pods", pod("a"))
     await rig.ok("PATCH", f"{NS}/pods/a/status", {"status": {"phase": "Succeeded"}}, headers=MERGE)
     assert await used(rig) == {"pods": "0", "count/pods": "1"}
 
 
-async def test_a_change_of_the_limits(rig: Rig) -> None:
+async def test_a_change_of_the_limits(rig: Any) -> None:
     await quota(rig, {"configmaps": "1"})
     await rig.config_map("a")
     assert await used(rig) == {"configmaps": "1"}
@@ -95,7 +95,7 @@ async def test_a_change_of_the_limits(rig: Rig) -> None:
     }
 
 
-async def test_scopes(rig: Rig) -> None:
+async def test_scopes(rig: Any) -> None:
     await rig.ok("POST", f"{NS}/pods", pod("a"))
     await rig.ok("POST", f"{NS}/pods", pod("b", spec={"activeDeadlineSeconds": 9}))
     await quota(rig, {"pods": "5"}, scopes=["NotTerminating"])
@@ -104,7 +104,7 @@ async def test_scopes(rig: Rig) -> None:
     assert await used(rig) == {"pods": "0"}
 
 
-async def test_a_service_that_shrinks(rig: Rig) -> None:
+async def test_a_service_that_shrinks(rig: Any) -> None:
     await quota(rig, {"services.nodeports": "5"})
     spec = {"type": "NodePort", "ports": [{"port": 80}]}
     await rig.ok("POST", f"{NS}/services", {"metadata": {"name": "s"}, "spec": spec})
@@ -113,7 +113,7 @@ async def test_a_service_that_shrinks(rig: Rig) -> None:
     assert await used(rig) == {"services.nodeports": "0"}
 
 
-async def test_creators_and_deleters_together(rig: Rig) -> None:
+async def test_creators_and_deleters_together(rig: Any) -> None:
     """What was charged and is not there yet is not lost by a count in between."""
     await quota(rig, {"configmaps": "10"})
 
@@ -134,7 +134,7 @@ async def test_creators_and_deleters_together(rig: Rig) -> None:
     assert await used(rig) == {"configmaps": str(there)}
 
 
-async def test_a_count_that_nothing_calls_for(rig: Rig) -> None:
+async def test_a_count_that_nothing_calls_for(rig: Any) -> None:
     """A status that somebody has written is put right by the periodic count."""
     await quota(rig, {"configmaps": "10"})
     await rig.ok("PATCH", f"{QUOTAS}/q/status", {"status": {"used": {"configmaps": "7"}}}, headers=MERGE)
@@ -156,7 +156,7 @@ DEFINITION = {
 }
 
 
-async def test_custom_resources_are_counted_once_they_are_served(rig: Rig) -> None:
+async def test_custom_resources_are_counted_once_they_are_served(rig: Any) -> None:
     definitions = CustomResourceDefinitions(rig.client(), Definitions(rig.store, rig.catalog))
     definitions.start()
     await quota(rig, {"count/widgets.example.com": "1"})
@@ -197,7 +197,7 @@ async def test_a_count_waits_for_what_other_servers_have_charged(runner: asyncio
         await ledger.close()
 
 
-async def test_counts_and_charges_are_written_under_their_own_names(rig: Rig) -> None:
+async def test_counts_and_charges_are_written_under_their_own_names(rig: Any) -> None:
     await quota(rig, {"pods": "5"})
     await rig.ok("POST", f"{NS}/pods", pod("a"))
     fields = (await rig.ok("GET", f"{QUOTAS}/q"))["metadata"]["managedFields"]

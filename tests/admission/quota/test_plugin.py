@@ -24,7 +24,7 @@ STRATEGIC = {"Content-Type": "application/strategic-merge-patch+json"}
 def rig(runner: asyncio.Runner) -> Iterator[Any]:
     """A server with the plugin, and no controller."""
     plugin = ResourceQuota()
-    rig = Rig((NamespaceLifecycle(), plugin))
+    rig: Any = Rig((NamespaceLifecycle(), plugin))
     rig.plugin = plugin
 
     async def start() -> None:
@@ -40,14 +40,14 @@ def rig(runner: asyncio.Runner) -> Iterator[Any]:
     runner.run(stop())
 
 
-async def quota(rig: Rig, hard: Any, name: str = "q", used: Any = None, **spec: Any) -> None:
+async def quota(rig: Any, hard: Any, name: str = "q", used: Any = None, **spec: Any) -> None:
     """A quota whose status is as a controller would have written it."""
     await rig.ok("POST", QUOTAS, {"metadata": {"name": name}, "spec": {"hard": hard, **spec}})
     status = {"hard": hard, "used": {**dict.fromkeys(hard, "0"), **(used or {})}}
     await rig.ok("PATCH", f"{QUOTAS}/{name}/status", {"status": status}, headers=MERGE)
 
 
-async def used(rig: Rig, name: str = "q") -> Any:
+async def used(rig: Any, name: str = "q") -> Any:
     return (await rig.ok("GET", f"{QUOTAS}/{name}"))["status"]["used"]
 
 
@@ -56,15 +56,15 @@ def with_resources(name: str, requests: Any = None, limits: Any = None, **spec: 
     return pod(name, spec={"containers": [{"name": "c", "image": "i", "resources": resources}], **spec})
 
 
-def create(rig: Rig, obj: Any, plural: str = "pods", group: str = "/api/v1") -> Any:
+def create(rig: Any, obj: Any, plural: str = "pods", group: str = "/api/v1") -> Any:
     return rig.ok("POST", f"{group}/namespaces/default/{plural}", obj)
 
 
-def refused(rig: Rig, obj: Any, plural: str = "pods", group: str = "/api/v1") -> Any:
+def refused(rig: Any, obj: Any, plural: str = "pods", group: str = "/api/v1") -> Any:
     return rig.fail(403, "POST", f"{group}/namespaces/default/{plural}", obj)
 
 
-async def test_pods_are_counted_until_there_is_no_place(rig: Rig) -> None:
+async def test_pods_are_counted_until_there_is_no_place(rig: Any) -> None:
     await quota(rig, {"pods": "2"})
     await create(rig, pod("a"))
     await rig.ok("POST", f"{NS}/pods?dryRun=All", pod("dry"))
@@ -77,7 +77,7 @@ async def test_pods_are_counted_until_there_is_no_place(rig: Rig) -> None:
     assert await used(rig) == {"pods": "2"}
 
 
-async def test_what_is_not_written_is_not_charged(rig: Rig) -> None:
+async def test_what_is_not_written_is_not_charged(rig: Any) -> None:
     await quota(rig, {"pods": "5"})
     await create(rig, pod("a"))
     await rig.fail(409, "POST", f"{NS}/pods", pod("a"))
@@ -85,7 +85,7 @@ async def test_what_is_not_written_is_not_charged(rig: Rig) -> None:
     assert await used(rig) == {"pods": "1"}
 
 
-async def test_compute_of_a_pod(rig: Rig) -> None:
+async def test_compute_of_a_pod(rig: Any) -> None:
     names = ("requests.cpu", "limits.cpu", "cpu", "requests.memory", "requests.example.com/gpu")
     more = ("hugepages-2Mi", "requests.hugepages-2Mi", "limits.ephemeral-storage")
     await quota(rig, dict.fromkeys((*names, *more), "4Gi"))
@@ -103,7 +103,7 @@ async def test_compute_of_a_pod(rig: Rig) -> None:
     }
 
 
-async def test_containers_must_say_what_a_quota_counts(rig: Rig) -> None:
+async def test_containers_must_say_what_a_quota_counts(rig: Any) -> None:
     await quota(rig, {"limits.cpu": "2", "requests.memory": "1Gi", "requests.ephemeral-storage": "1Gi"})
     two = pod("a", spec={"containers": [{"name": n, "image": "i"} for n in ("x", "c")]})
     why = 'pods "a" is forbidden: failed quota: q: must specify limits.cpu for: c,x; requests.memory for: c,x'
@@ -113,7 +113,7 @@ async def test_containers_must_say_what_a_quota_counts(rig: Rig) -> None:
     assert (await used(rig))["limits.cpu"] == "1"
 
 
-async def test_a_message_has_only_what_is_exceeded(rig: Rig) -> None:
+async def test_a_message_has_only_what_is_exceeded(rig: Any) -> None:
     await quota(rig, {"requests.cpu": "2", "limits.cpu": "2", "pods": "9"}, used={"requests.cpu": "1"})
     assert await refused(rig, with_resources("b", {"cpu": "1500m"}, {"cpu": "2"})) == (
         'pods "b" is forbidden: exceeded quota: q, requested: requests.cpu=1500m, '
@@ -121,7 +121,7 @@ async def test_a_message_has_only_what_is_exceeded(rig: Rig) -> None:
     )
 
 
-async def test_a_quota_that_was_never_counted(rig: Rig) -> None:
+async def test_a_quota_that_was_never_counted(rig: Any) -> None:
     await rig.ok("POST", QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}})
     await create(rig, pod("a"))  # status.hard is what counts
     await rig.ok("PATCH", f"{QUOTAS}/q/status", {"status": {"hard": {"pods": "5"}}}, headers=MERGE)
@@ -158,7 +158,7 @@ async def test_a_quota_that_was_never_counted(rig: Rig) -> None:
         ),
     ],
 )
-async def test_scopes(rig: Rig, spec: dict[str, Any], inside: Any, outside: Any) -> None:
+async def test_scopes(rig: Any, spec: dict[str, Any], inside: Any, outside: Any) -> None:
     await quota(rig, {"pods": "0"}, **spec)
     assert "exceeded quota: q" in await refused(rig, inside)
     await create(rig, outside)
@@ -173,7 +173,7 @@ async def test_scopes(rig: Rig, spec: dict[str, Any], inside: Any, outside: Any)
         ("DoesNotExist", [], {""}),
     ],
 )
-async def test_classes_of_priority(rig: Rig, operator: str, values: list[str], counted: set[str]) -> None:
+async def test_classes_of_priority(rig: Any, operator: str, values: list[str], counted: set[str]) -> None:
     expression = {"scopeName": "PriorityClass", "operator": operator, "values": values}
     await quota(rig, {"pods": "9"}, scopeSelector={"matchExpressions": [expression]})
     for n, name in enumerate(("", "system-node-critical", "system-cluster-critical")):
@@ -182,7 +182,7 @@ async def test_classes_of_priority(rig: Rig, operator: str, values: list[str], c
         assert int((await used(rig))["pods"]) - before == (name in counted)
 
 
-async def test_objects_of_any_resource(rig: Rig) -> None:
+async def test_objects_of_any_resource(rig: Any) -> None:
     hard = {"count/secrets": "1", "secrets": "5", "configmaps": "1", "count/leases.coordination.k8s.io": "0"}
     await quota(rig, hard)
     await create(rig, {"metadata": {"generateName": "s-"}}, "secrets")
@@ -201,7 +201,7 @@ async def test_objects_of_any_resource(rig: Rig) -> None:
     assert "exceeded quota: q" in await rig.fail(403, "PATCH", target, new, headers=apply)
 
 
-async def test_services_are_charged_for_what_they_become(rig: Rig) -> None:
+async def test_services_are_charged_for_what_they_become(rig: Any) -> None:
     await quota(rig, {"services": "2", "services.loadbalancers": "1", "services.nodeports": "2"})
     ports = {"ports": [{"port": 80}]}
     for name in ("a", "b"):
@@ -216,7 +216,7 @@ async def test_services_are_charged_for_what_they_become(rig: Rig) -> None:
     assert (await used(rig))["services.nodeports"] == "1"
 
 
-async def test_claims_by_class(rig: Rig) -> None:
+async def test_claims_by_class(rig: Any) -> None:
     gold = "gold.storageclass.storage.k8s.io/requests.storage"
     count = "gold.storageclass.storage.k8s.io/persistentvolumeclaims"
     await quota(rig, {"requests.storage": "10Gi", gold: "4Gi", count: "3", "persistentvolumeclaims": "5"})
@@ -237,17 +237,17 @@ async def test_claims_by_class(rig: Rig) -> None:
     assert why.endswith(f"requested: {gold}=2Gi, used: {gold}=3Gi, limited: {gold}=4Gi")
 
 
-async def test_claims_by_their_attributes_class(rig: Rig) -> None:
+async def test_claims_by_their_attributes_class(rig: Any) -> None:
     expression = {"scopeName": "VolumeAttributesClass", "operator": "In", "values": ["fast"]}
     await quota(rig, {"persistentvolumeclaims": "0"}, scopeSelector={"matchExpressions": [expression]})
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    claim = {"metadata": {"name": "a"}, "spec": {**spec, "volumeAttributesClassName": "fast"}}
+    claim: Any = {"metadata": {"name": "a"}, "spec": {**spec, "volumeAttributesClassName": "fast"}}
     assert "exceeded quota: q" in await refused(rig, claim, "persistentvolumeclaims")
     claim["spec"]["volumeAttributesClassName"] = "slow"
     await create(rig, claim, "persistentvolumeclaims")
 
 
-async def test_devices_by_class(rig: Rig) -> None:
+async def test_devices_by_class(rig: Any) -> None:
     devices = "gpu.deviceclass.resource.k8s.io/devices"
     implicit = "requests.deviceclass.resource.kubernetes.io/gpu"
     await quota(rig, {devices: "2", implicit: "40", "count/resourceclaims.resource.k8s.io": "5"})
@@ -263,7 +263,7 @@ async def test_devices_by_class(rig: Rig) -> None:
     assert why.endswith(f"requested: {devices}=32, used: {devices}=1, limited: {devices}=2")
 
 
-async def test_a_resize_is_charged_for_the_difference(rig: Rig) -> None:
+async def test_a_resize_is_charged_for_the_difference(rig: Any) -> None:
     await create(rig, with_resources("a", {"cpu": "1"}, {"cpu": "1"}))
     await quota(rig, {"requests.cpu": "2"}, used={"requests.cpu": "1"})
 
@@ -281,7 +281,7 @@ async def test_a_resize_is_charged_for_the_difference(rig: Rig) -> None:
     assert await used(rig) == {"requests.cpu": "1500m"}
 
 
-async def test_all_quotas_must_have_place(rig: Rig) -> None:
+async def test_all_quotas_must_have_place(rig: Any) -> None:
     await quota(rig, {"pods": "5"}, "a")
     await quota(rig, {"pods": "1"}, "b")
     await create(rig, pod("x"))
@@ -291,7 +291,7 @@ async def test_all_quotas_must_have_place(rig: Rig) -> None:
     await create(rig, pod("y"))
 
 
-async def test_what_the_configuration_limits_needs_a_quota(rig: Rig) -> None:
+async def test_what_the_configuration_limits_needs_a_quota(rig: Any) -> None:
     configured = {"limitedResources": [{"resource": "pods", "matchContains": ["requests.cpu"]}]}
     rig.plugin.limited = limited_from(configured)
     assert rig.plugin.limited == (Limited("pods", ("requests.cpu",)),)
@@ -307,7 +307,7 @@ async def test_what_the_configuration_limits_needs_a_quota(rig: Rig) -> None:
     assert await rig.fail(500, "POST", f"{NS}/pods", important) == why
 
 
-async def test_concurrent_creators_never_get_past_the_limit(rig: Rig) -> None:
+async def test_concurrent_creators_never_get_past_the_limit(rig: Any) -> None:
     await quota(rig, {"pods": "100", "count/pods": "1k"})
     before = rig.storage.revision
     answers = await asyncio.gather(*(creator(rig, n, 4) for n in range(64)))
@@ -317,13 +317,13 @@ async def test_concurrent_creators_never_get_past_the_limit(rig: Rig) -> None:
     assert rig.storage.revision - before - good < 30  # writes of the quota
 
 
-async def creator(rig: Rig, number: Any, pods: Any) -> list[bool]:
+async def creator(rig: Any, number: Any, pods: Any) -> list[bool]:
     return [(await rig.call("POST", f"{NS}/pods", pod(f"p-{number}-{n}"))).status == 201 for n in range(pods)]
 
 
-async def test_two_servers_over_one_store(rig: Rig) -> None:
+async def test_two_servers_over_one_store(rig: Any) -> None:
     """Each has a cache of its own of what both write."""
-    other = Rig((NamespaceLifecycle(), ResourceQuota()), storage=rig.storage, namespaces=())
+    other: Any = Rig((NamespaceLifecycle(), ResourceQuota()), storage=rig.storage, namespaces=())
     async with other:
         (_, plugin) = other.chain.plugins
         plugin.ledger.follow(other.client("kube-apiserver"))
@@ -336,7 +336,7 @@ async def test_two_servers_over_one_store(rig: Rig) -> None:
         await plugin.ledger.close()
 
 
-async def test_a_creator_that_leaves_is_not_charged(rig: Rig) -> None:
+async def test_a_creator_that_leaves_is_not_charged(rig: Any) -> None:
     await quota(rig, {"pods": "5"})
     task = asyncio.ensure_future(rig.respond("POST", f"{NS}/pods", pod("a")))
     while not rig.plugin.ledger._todo:
@@ -347,7 +347,7 @@ async def test_a_creator_that_leaves_is_not_charged(rig: Rig) -> None:
     assert await used(rig) == {"pods": str(int(there))}
 
 
-async def test_a_namespace_without_quota_is_not_asked(rig: Rig) -> None:
+async def test_a_namespace_without_quota_is_not_asked(rig: Any) -> None:
     assert not rig.plugin.wants(rig.attributes(pod("a")))
     await quota(rig, {"pods": "5"})
     assert rig.plugin.wants(rig.attributes(pod("a")))
@@ -358,7 +358,7 @@ async def test_a_namespace_without_quota_is_not_asked(rig: Rig) -> None:
 
 
 @pytest.fixture
-def counted(rig: Rig, runner: asyncio.Runner) -> Iterator[Any]:
+def counted(rig: Any, runner: asyncio.Runner) -> Iterator[Any]:
     """With the controller."""
     controller = ResourceQuotas(rig.client("kube-controller-manager"), rig.plugin.ledger, delay=0)
 
@@ -370,7 +370,7 @@ def counted(rig: Rig, runner: asyncio.Runner) -> Iterator[Any]:
     runner.run(controller.close())
 
 
-async def recount(rig: Rig) -> Any:
+async def recount(rig: Any) -> Any:
     await rig.plugin.ledger.recount("default", "q").outcome()
     return await used(rig)
 
@@ -380,7 +380,7 @@ async def undo(asked: Any) -> None:
         await give_back()
 
 
-async def test_a_count_includes_what_was_charged_and_is_not_there(rig: Rig, counted: Any) -> None:
+async def test_a_count_includes_what_was_charged_and_is_not_there(rig: Any, counted: Any) -> None:
     await rig.ok("POST", QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "5"}}})
     await rig.settle()
     asked = rig.attributes(pod("a"))
@@ -390,7 +390,7 @@ async def test_a_count_includes_what_was_charged_and_is_not_there(rig: Rig, coun
     assert await used(rig) == {"pods": "0"}
 
 
-async def test_of_two_creates_of_a_name_one_gives_back(rig: Rig, counted: Any) -> None:
+async def test_of_two_creates_of_a_name_one_gives_back(rig: Any, counted: Any) -> None:
     await rig.ok("POST", QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "5"}}})
     await rig.settle()
     loser = rig.attributes(pod("a", uid="another"))
@@ -403,7 +403,7 @@ async def test_of_two_creates_of_a_name_one_gives_back(rig: Rig, counted: Any) -
     assert await recount(rig) == {"pods": "0"}
 
 
-async def test_what_was_counted_without_a_charge_is_not_given_back(rig: Rig, counted: Any) -> None:
+async def test_what_was_counted_without_a_charge_is_not_given_back(rig: Any, counted: Any) -> None:
     """Of two updates one loses: its charge is not in a count that comes before it is given back."""
     await rig.ok("POST", QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": {"services.nodeports": "5"}}})
     spec = {"type": "NodePort", "ports": [{"port": 80, "name": "a"}]}
