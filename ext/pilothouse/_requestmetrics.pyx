@@ -58,3 +58,38 @@ cdef class Cells:
             cell.sizes.observe(sent)
         if received:
             self.body_sizes.observe(received, info.group, info.resource, verb)
+
+
+cdef class Authenticated:
+    """Counts authenticated requests: their duration, and one for the label of the user."""
+
+    cdef Distribution seconds
+    cdef object users         # user name -> a list whose only item is the count
+
+    def __init__(self, Distribution seconds not None, users):
+        self.seconds = seconds
+        self.users = users
+
+    def __call__(self, double seconds, str name not None):
+        self.seconds.observe(seconds)
+        cdef list count = self.users[name]
+        count[0] += 1
+
+
+cdef class Authorized:
+    """Counts the decisions about requests by their result, with the duration."""
+
+    cdef Distribution allowed, denied, no_opinion
+
+    def __init__(self, Distribution allowed not None, Distribution denied not None, Distribution no_opinion not None):
+        self.allowed = allowed
+        self.denied = denied
+        self.no_opinion = no_opinion
+
+    def __call__(self, double seconds, decision):
+        if decision.allowed:
+            self.allowed.observe(seconds)
+        elif decision.denied:
+            self.denied.observe(seconds)
+        else:
+            self.no_opinion.observe(seconds)

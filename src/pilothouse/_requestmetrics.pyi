@@ -1,3 +1,5 @@
+from typing import Protocol
+
 from pilothouse._instruments import Distribution
 from pilothouse.api.identity import RequestInfo
 from pilothouse.instruments import Histogram
@@ -24,3 +26,17 @@ class Cells:
         received: int,
         sent: int,
     ) -> None: ...
+
+class Authenticated:
+    def __init__(self, seconds: Distribution, users: dict[str, list[int]]) -> None: ...
+    def __call__(self, seconds: float, name: str) -> None: ...
+
+class Decision(Protocol):
+    @property
+    def allowed(self) -> bool: ...
+    @property
+    def denied(self) -> bool: ...
+
+class Authorized:
+    def __init__(self, allowed: Distribution, denied: Distribution, no_opinion: Distribution) -> None: ...
+    def __call__(self, seconds: float, decision: Decision) -> None: ...

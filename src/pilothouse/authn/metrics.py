@@ -1,6 +1,6 @@
 """The metrics of authentication (apiserver endpoints/filters/metrics.go)."""
 
-from pilothouse.api.identity import User
+from pilothouse._requestmetrics import Authenticated
 from pilothouse.instruments import Counter, Group, Histogram, Labels
 
 SECONDS = tuple(0.001 * 2**n for n in range(15))
@@ -31,12 +31,8 @@ class AuthenticationMetrics(Group):
         self.users = Counter(
             "authenticated_user_requests", "[ALPHA] Requests by user.", ("username",), self._users.counts
         )
-        self._observe_success = self.seconds.series("success").observe
-
-    def succeeded(self, seconds: float, user: User) -> None:
-        """Count a request of a known user, or of the anonymous one."""
-        self._observe_success(seconds)
-        self._users[user.name][0] += 1
+        self.succeeded = Authenticated(self.seconds.series("success"), self._users)
+        """Called for each request of a known user, or of the anonymous one: seconds, user name."""
 
     def failed(self, seconds: float, result: str) -> None:
         """Count a request that was refused: "failure" without credentials, "error" with wrong ones."""

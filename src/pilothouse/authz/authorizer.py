@@ -61,8 +61,8 @@ class UnionAuthorizer:
         metrics: AuthorizationMetrics | None = None,
     ) -> None:
         self.authorizers = tuple(authorizers)
-        self._modes = tuple(modes) or ("Custom",) * len(self.authorizers)
-        self._metrics = metrics or AuthorizationMetrics()
+        metrics = metrics or AuthorizationMetrics()
+        self._tallies = [metrics.tally(mode) for mode in tuple(modes) or ("Custom",) * len(self.authorizers)]
 
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         if SUPERUSERS in attributes.user.groups:
@@ -71,15 +71,11 @@ class UnionAuthorizer:
         for i, authorizer in enumerate(self.authorizers):
             decision = await authorizer.authorize(attributes)
             if decision.allowed or decision.denied:
-                return self._decided(i, decision)
+                self._tallies[i][not decision.allowed][0] += 1
+                return decision
             if decision.reason:
                 reasons.append(decision.reason)
         return Decision(False, reason="\n".join(reasons)) if reasons else NO_OPINION
-
-    def _decided(self, which: int, decision: Decision) -> Decision:
-        """Count the decision of an authorizer."""
-        self._metrics.count_decision(self._modes[which], decision.allowed)
-        return decision
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         """The rules of all authorizers that can list them."""

@@ -125,7 +125,7 @@ class Pipeline:
                 raise errors.Unauthorized("Unauthorized")
             known = time.perf_counter()
             if whole:
-                stages.authentication.succeeded(known - ctx.started, user)
+                stages.authentication.succeeded(known - ctx.started, user.name)
             ctx.user = ctx.caller = user
             if user.name != ANONYMOUS.name:
                 request.caller = user.name
@@ -139,8 +139,7 @@ class Pipeline:
             attributes = attributes_of(ctx)
             decision = await stages.authorizer.authorize(attributes)
             if whole:
-                seconds = time.perf_counter() - known
-                stages.authorization.decided(seconds, decision.allowed, decision.denied)
+                stages.authorization.decided(time.perf_counter() - known, decision)
             if not decision.allowed:
                 raise refused(attributes, decision.reason)
             if not whole:
