@@ -96,19 +96,20 @@ async def test_a_refusal_names_the_object(rig: Rig, name: str, metadata: dict[st
     assert err.details["kind"] == "pods"
 
 
-async def test_the_mutating_half_runs_once_more_when_a_plugin_asks_for_it(rig):
+async def test_the_mutating_half_runs_once_more_when_a_plugin_asks_for_it(rig: Rig) -> None:
     class Asks(Plugin):
         name = "asks"
 
-        def __init__(self):
-            self.seen = []
+        def __init__(self) -> None:
+            self.seen: list[bool] = []
 
-        def mutate(self, a):
+        def mutate(self, a: Any) -> None:
             self.seen.append(a.reinvocation is not None and a.reinvocation.again)
             a.reinvocation = a.reinvocation or Reinvocation()
             a.reinvocation.needed = True
 
-    asks, log = Asks(), []
+    asks = Asks()
+    log: list[Any] = []
     chain = Chain([Noted("a", log), asks])
     for _ in range(2):  # attributes are used again when a write is retried
         attributes = rig.attributes({"metadata": {"name": "x"}})

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from harness import Rig
 from policies import ADMISSION, RULE, validating
 
 from pilothouse.controllers.policies import MANAGER, PolicyStatus, warnings_of
@@ -25,7 +26,7 @@ async def observed(rig: Any, generation: int) -> Any:
     raise AssertionError(policy)
 
 
-async def test_each_generation_is_checked(rig):
+async def test_each_generation_is_checked(rig: Rig) -> None:
     controller = PolicyStatus(rig.client(MANAGER))
     controller.start()
     try:
@@ -57,7 +58,7 @@ def found(rig: Any, *expressions: str, rules: Any = (DEPLOYMENTS,), **spec: Any)
     return [one["warning"] for one in warnings_of(whole, rig.catalog)]
 
 
-async def test_what_is_checked(rig):
+async def test_what_is_checked(rig: Rig) -> None:
     assert found(rig, "object.spec.template.spec.containers.all(c, c.image.contains(':'))") == []
     (unknown,) = found(rig, "object.spec.nope == 1")
     assert "undefined field 'nope'" in unknown
@@ -72,6 +73,6 @@ async def test_what_is_checked(rig):
     assert found(rig, "params.x == 1", paramKind={"apiVersion": "a.b/v1", "kind": "C"}) == []
 
 
-async def test_wildcards_are_not_checked(rig):
+async def test_wildcards_are_not_checked(rig: Rig) -> None:
     for change in ({"apiGroups": ["*"]}, {"apiVersions": ["*"]}, {"resources": ["*", "deployments/scale"]}):
         assert found(rig, "object.nope == 1", rules=({**DEPLOYMENTS, **change},)) == []

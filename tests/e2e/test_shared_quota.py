@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from http_client import Connection, Lost
+from e2e.http_client import Connection, Lost
 
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.server import Subprocess

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from harness import Rig
@@ -15,10 +16,10 @@ class Judge:
     """An authorizer that allows the verb "get", waits for its answer if it is told to, and keeps what it was asked."""
 
     def __init__(self) -> None:
-        self.asked = []
+        self.asked: list[Any] = []
         self.waits = False
 
-    async def authorize(self, attributes):
+    async def authorize(self, attributes: Any) -> Any:
         self.asked.append(attributes)
         if self.waits:
             await asyncio.sleep(0)

@@ -1,7 +1,9 @@
 """What expressions of policies see, what they may ask and what they may cost."""
 
+from typing import Any
+
 import pytest
-from harness import CONFIG_MAPS
+from harness import CONFIG_MAPS, Rig
 from policies import ADMISSION, config_map, validating
 
 REFUSED = "denied request: "
@@ -9,7 +11,7 @@ TEN = "[1,2,3,4,5,6,7,8,9,10]"
 ENDLESS = f"{TEN}.all(a, {TEN}.all(b, {TEN}.all(c, {TEN}.all(d, {TEN}.all(e, {TEN}.all(f, a + b + c + d + e + f > 0))))))"
 
 
-async def shown(rig, expression, body=None, **spec):
+async def shown(rig: Rig, expression: Any, body: Any = None, **spec: Any) -> Any:
     """The text that an expression gives, as a message; "none" is an error."""
     await validating(rig, {"expression": "false", "messageExpression": expression, "message": "none"}, **spec)
     message = await rig.fail(422, "POST", CONFIG_MAPS, body or config_map(a="1"))
@@ -34,11 +36,11 @@ async def shown(rig, expression, body=None, **spec):
         ("string(has(object.metadata.uid))", "true"),
     ],
 )
-async def test_what_is_seen(rig, expression, text):
+async def test_what_is_seen(rig: Rig, expression: Any, text: str) -> None:
     assert await shown(rig, expression) == text
 
 
-async def test_variables_are_evaluated_when_they_are_read_and_once(rig, judge):
+async def test_variables_are_evaluated_when_they_are_read_and_once(rig: Rig, judge: Any) -> None:
     asks = "authorizer.group('').resource('pods').check('get').allowed()"
     variables = [
         {"name": "fails", "expression": "object.data.none"},
@@ -56,7 +58,7 @@ async def test_variables_are_evaluated_when_they_are_read_and_once(rig, judge):
 
 
 @pytest.mark.parametrize("waits", [False, True])
-async def test_the_authorizer_is_asked(rig, judge, waits):
+async def test_the_authorizer_is_asked(rig: Rig, judge: Any, waits: Any) -> None:
     judge.waits = waits
     checks = [
         "authorizer.requestResource.check('get').allowed()",
@@ -76,21 +78,21 @@ async def test_the_authorizer_is_asked(rig, judge, waits):
     assert (account.group, account.version, account.namespace, account.name) == ("g", "*", "n", "m")
 
 
-async def test_questions_cost_only_once(rig):
+async def test_questions_cost_only_once(rig: Rig) -> None:
     """An expression that waits for an answer is evaluated again, and is not charged for that."""
     asks = [f"authorizer.group('').resource('r{i}').check('get').allowed()" for i in range(2)]
     await validating(rig, *[" && ".join(asks)] * 14)
     await rig.ok("POST", CONFIG_MAPS, config_map())
 
 
-async def test_an_expression_that_costs_too_much(rig):
+async def test_an_expression_that_costs_too_much(rig: Rig) -> None:
     await validating(rig, ENDLESS)
     message = await rig.fail(422, "POST", CONFIG_MAPS, config_map())
     assert message.endswith("resulted in error: operation cancelled: actual cost limit exceeded")
     assert rig.offload.running == 0
 
 
-async def test_a_variable_that_costs_too_much(rig):
+async def test_a_variable_that_costs_too_much(rig: Rig) -> None:
     await validating(rig, "variables.v", variables=[{"name": "v", "expression": ENDLESS}])
     message = await rig.fail(422, "POST", CONFIG_MAPS, config_map())
     assert message.endswith(
@@ -98,7 +100,7 @@ async def test_a_variable_that_costs_too_much(rig):
     )
 
 
-async def test_a_policy_that_costs_too_much(rig):
+async def test_a_policy_that_costs_too_much(rig: Rig) -> None:
     checks = [f"authorizer.group('').resource('r{i}').check('get').allowed()" for i in range(2)]
     await validating(rig, *[" && ".join(checks)] * 16)
     message = await rig.fail(422, "POST", CONFIG_MAPS, config_map())
@@ -107,7 +109,7 @@ async def test_a_policy_that_costs_too_much(rig):
     )
 
 
-async def test_match_conditions(rig):
+async def test_match_conditions(rig: Rig) -> None:
     conditions = [
         {"name": "a", "expression": "object.data.none == ''"},
         {"name": "b", "expression": "object.data.a == '1'"},
@@ -122,7 +124,7 @@ async def test_match_conditions(rig):
     assert message.endswith(f"denied request: [{', '.join(errors)}]")
 
 
-async def test_match_conditions_that_fail_and_are_ignored(rig):
+async def test_match_conditions_that_fail_and_are_ignored(rig: Rig) -> None:
     conditions = [{"name": "a", "expression": "object.data.none == ''"}]
     await validating(rig, "false", matchConditions=conditions, failurePolicy="Ignore")
     await rig.ok("POST", CONFIG_MAPS, config_map())

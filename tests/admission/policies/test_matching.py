@@ -1,6 +1,9 @@
 """Which requests a policy is about."""
 
+from typing import Any
+
 import pytest
+from harness import Rig
 
 from pilothouse import errors
 from pilothouse.admission.policies.matching import Criteria
@@ -8,7 +11,7 @@ from pilothouse.admission.policies.matching import Criteria
 PODS = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
 
 
-def matches(a, rules=(), **more):
+def matches(a: Any, rules: Any = (), **more: Any) -> Any:
     return Criteria({"resourceRules": list(rules), **more}).match(a) is not None
 
 
@@ -29,20 +32,20 @@ def matches(a, rules=(), **more):
         ({"resourceNames": ["x"]}, False),
     ],
 )
-async def test_rules(rig, change, wanted):
+async def test_rules(rig: Rig, change: Any, wanted: Any) -> None:
     a = rig.attributes({"metadata": {"name": "a"}})
     assert matches(a, [{**PODS, **change}]) is wanted
     assert matches(a, [PODS], excludeResourceRules=[{**PODS, **change}]) is not wanted
 
 
-async def test_namespaces_are_cluster_scoped(rig):
+async def test_namespaces_are_cluster_scoped(rig: Rig) -> None:
     a = rig.attributes({"metadata": {"name": "a"}}, resource=("", "v1", "namespaces"))
     a.namespace = "a"
     rule = {**PODS, "resources": ["*"]}
     assert matches(a, [{**rule, "scope": "Cluster"}]) and not matches(a, [{**rule, "scope": "Namespaced"}])
 
 
-async def test_selectors(rig):
+async def test_selectors(rig: Rig) -> None:
     new = {"metadata": {"name": "a", "labels": {"a": "new"}}}
     a = rig.attributes(new, {"metadata": {"name": "a", "labels": {"a": "old"}}})
     for value, wanted in (("new", True), ("old", True), ("other", False)):
@@ -59,7 +62,7 @@ async def test_selectors(rig):
     assert not matches(namespace, namespaceSelector={"matchLabels": {"a": "c"}})
 
 
-async def test_a_namespace_that_is_missing_matters_only_where_the_rules_match(rig):
+async def test_a_namespace_that_is_missing_matters_only_where_the_rules_match(rig: Rig) -> None:
     a = rig.attributes({"metadata": {"name": "a"}}, namespace="gone")
     selector = {"matchLabels": {"a": "b"}}
     assert not matches(a, [{**PODS, "resources": ["services"]}], namespaceSelector=selector)
@@ -67,7 +70,7 @@ async def test_a_namespace_that_is_missing_matters_only_where_the_rules_match(ri
         matches(a, [PODS], namespaceSelector=selector)
 
 
-async def test_another_version_of_the_same_resource(rig):
+async def test_another_version_of_the_same_resource(rig: Rig) -> None:
     a = rig.attributes(
         {"metadata": {"name": "a"}}, resource=("autoscaling", "v1", "horizontalpodautoscalers")
     )

@@ -1,7 +1,9 @@
 """What MutatingAdmissionPolicies make of objects."""
 
+from typing import Any
+
 import pytest
-from harness import CONFIG_MAPS, PODS
+from harness import CONFIG_MAPS, PODS, Rig
 from policies import RULE, config_map, mutating, validating
 
 from pilothouse.admission.chain import Plugin
@@ -10,11 +12,11 @@ PODS_RULE = {"resourceRules": [{**RULE, "operations": ["CREATE"], "resources": [
 POD = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
 
 
-async def created(rig, **data):
+async def created(rig: Rig, **data: Any) -> Any:
     return await rig.ok("POST", CONFIG_MAPS, config_map(**data))
 
 
-async def test_an_apply_configuration_is_merged_in(rig):
+async def test_an_apply_configuration_is_merged_in(rig: Rig) -> None:
     await mutating(rig, "Object{metadata: Object.metadata{labels: {'new': object.data.a}}, data: {'b': '2'}}")
     found = await rig.ok("POST", CONFIG_MAPS, config_map("one", {"old": "x"}, a="1"))
     assert found["metadata"]["labels"] == {"old": "x", "new": "1"}
@@ -23,7 +25,7 @@ async def test_an_apply_configuration_is_merged_in(rig):
     assert "f:b" not in entry["fieldsV1"]["f:data"], "nobody owns what a policy sets"
 
 
-async def test_items_of_lists_are_merged_by_their_keys_and_defaulted(rig):
+async def test_items_of_lists_are_merged_by_their_keys_and_defaulted(rig: Rig) -> None:
     container = "Object.spec.containers{name: object.spec.containers[0].name, imagePullPolicy: 'Never'}"
     probe = "Object.spec.initContainers{name: 'i', image: 'x', restartPolicy: 'Always'}"
     await mutating(
@@ -36,7 +38,7 @@ async def test_items_of_lists_are_merged_by_their_keys_and_defaulted(rig):
     assert spec["initContainers"][0]["terminationMessagePath"] == "/dev/termination-log"
 
 
-async def test_a_json_patch(rig):
+async def test_a_json_patch(rig: Rig) -> None:
     key = "jsonpatch.escapeKey('a.b/c')"
     await mutating(
         rig,
@@ -48,7 +50,7 @@ async def test_a_json_patch(rig):
     assert found["metadata"]["labels"] == {"x": "y", "a.b/c": "z"} and found["data"] == {"b": "1"}
 
 
-async def test_a_json_patch_whose_test_fails_changes_nothing(rig):
+async def test_a_json_patch_whose_test_fails_changes_nothing(rig: Rig) -> None:
     test = "JSONPatch{op: 'test', path: '/data/a', value: '2'}"
     await mutating(rig, f"[JSONPatch{{op: 'remove', path: '/data/a'}}, {test}]")
     assert (await created(rig, a="1"))["data"] == {"a": "1"}
@@ -78,7 +80,7 @@ async def test_a_json_patch_whose_test_fails_changes_nothing(rig):
         ),
     ],
 )
-async def test_what_cannot_be_carried_out(rig, mutation, why):
+async def test_what_cannot_be_carried_out(rig: Rig, mutation: Any, why: Any) -> None:
     await mutating(rig, mutation)
     answer = await rig.call("POST", CONFIG_MAPS, config_map(a="1"))
     assert (answer.status, answer.body["reason"]) == (403, "Invalid")
@@ -90,7 +92,7 @@ async def test_what_cannot_be_carried_out(rig, mutation, why):
     assert (await created(rig, a="1"))["data"] == {"a": "1"}
 
 
-async def test_atomic_lists_may_not_be_set(rig):
+async def test_atomic_lists_may_not_be_set(rig: Rig) -> None:
     container = "Object.spec.containers{name: 'c', args: ['x']}"
     await mutating(
         rig, f"Object{{spec: Object.spec{{containers: [{container}]}}}}", matchConstraints=PODS_RULE
@@ -102,13 +104,13 @@ async def test_atomic_lists_may_not_be_set(rig):
     )
 
 
-async def test_a_patch_that_makes_unknown_fields(rig):
+async def test_a_patch_that_makes_unknown_fields(rig: Rig) -> None:
     await mutating(rig, "[JSONPatch{op: 'add', path: '/nope', value: 1}]")
     message = await rig.fail(500, "POST", CONFIG_MAPS, config_map())
     assert message == 'Internal error occurred: strict decoding error: unknown field "nope"'
 
 
-async def test_the_next_policy_sees_what_the_first_has_made(rig):
+async def test_the_next_policy_sees_what_the_first_has_made(rig: Rig) -> None:
     await mutating(rig, "Object{data: {'b': object.data.a + '2'}}", name="p")
     await mutating(
         rig, "Object{data: {'c': object.data.b + '3'}}", "Object{data: {'d': object.data.c + '4'}}", name="q"
@@ -117,7 +119,9 @@ async def test_the_next_policy_sees_what_the_first_has_made(rig):
 
 
 @pytest.mark.parametrize(("policy", "wanted"), [("Never", "1"), ("IfNeeded", "2")])
-async def test_policies_run_again_when_a_later_one_changes_the_object(rig, policy, wanted):
+async def test_policies_run_again_when_a_later_one_changes_the_object(
+    rig: Rig, policy: Any, wanted: Any
+) -> None:
     await mutating(
         rig, "Object{data: {'seen': has(object.data.late) ? '2' : '1'}}", reinvocationPolicy=policy
     )
@@ -125,14 +129,14 @@ async def test_policies_run_again_when_a_later_one_changes_the_object(rig, polic
     assert (await created(rig, a="1"))["data"]["seen"] == wanted
 
 
-async def test_plugins_that_change_the_object_have_policies_run_again(rig):
+async def test_plugins_that_change_the_object_have_policies_run_again(rig: Rig) -> Any:
     class Stamp(Plugin):
         name = "Stamp"
 
-        def wants(self, a):
+        def wants(self, a: Any) -> Any:
             return a.resource.plural == "configmaps"
 
-        def mutate(self, a):
+        def mutate(self, a: Any) -> None:
             a.obj["data"]["stamp"] = "x"
             if a.reinvocation is not None:
                 a.reinvocation.needed = True
@@ -143,7 +147,7 @@ async def test_plugins_that_change_the_object_have_policies_run_again(rig):
     assert (await created(rig, a="1"))["data"] == {"a": "1", "seen": "2", "stamp": "x"}
 
 
-async def test_deletes_are_not_mutated_and_match_conditions_decide(rig):
+async def test_deletes_are_not_mutated_and_match_conditions_decide(rig: Rig) -> None:
     await mutating(
         rig, "Object{data: {'b': '2'}}", matchConditions=[{"name": "a", "expression": "has(object.data.a)"}]
     )
@@ -152,7 +156,7 @@ async def test_deletes_are_not_mutated_and_match_conditions_decide(rig):
     await rig.ok("DELETE", CONFIG_MAPS + "/one")
 
 
-async def test_parameters_and_variables(rig):
+async def test_parameters_and_variables(rig: Rig) -> None:
     await rig.ok("POST", CONFIG_MAPS, config_map("param", a="9"))
     await mutating(
         rig,
@@ -169,7 +173,7 @@ async def test_parameters_and_variables(rig):
     )
 
 
-async def test_another_version_is_changed_and_brought_back(rig):
+async def test_another_version_is_changed_and_brought_back(rig: Rig) -> None:
     rule = {
         "apiGroups": ["autoscaling"],
         "apiVersions": ["v2"],
@@ -192,7 +196,7 @@ async def test_another_version_is_changed_and_brought_back(rig):
     assert found["spec"]["maxReplicas"] == 42 and found["spec"]["targetCPUUtilizationPercentage"] == 42
 
 
-async def test_validating_policies_see_what_mutating_ones_made(rig):
+async def test_validating_policies_see_what_mutating_ones_made(rig: Rig) -> None:
     await mutating(rig, "Object{data: {'b': '2'}}")
     await validating(rig, "object.data.b == '2'")
     await created(rig, a="1")

@@ -1,24 +1,26 @@
 """Which policies are in force."""
 
-from harness import CONFIG_MAPS
+from typing import Any
+
+from harness import CONFIG_MAPS, Rig
 from policies import ADMISSION, config_map, validating
 
 from pilothouse.admission.policies.source import PolicySource
 
 
-async def test_a_policy_needs_a_binding(rig):
+async def test_a_policy_needs_a_binding(rig: Rig) -> None:
     await validating(rig, "false")
     await rig.fail(422, "POST", CONFIG_MAPS, config_map())
     await rig.ok("DELETE", f"{ADMISSION}/validatingadmissionpolicybindings/p")
     await rig.ok("POST", CONFIG_MAPS, config_map())
 
 
-async def test_a_policy_is_compiled_once_for_each_generation(rig):
-    compiled = []
+async def test_a_policy_is_compiled_once_for_each_generation(rig: Rig) -> None:
+    compiled: list[Any] = []
     source = PolicySource(
         rig.readers, "validatingadmissionpolicies", "validatingadmissionpolicybindings", compiled.append
     )
-    assert source.hooks == ()
+    assert list(source.hooks) == []
     await validating(rig, "true")
     await validating(rig, "true", name="q")
     (p, q) = source.hooks
@@ -27,7 +29,7 @@ async def test_a_policy_is_compiled_once_for_each_generation(rig):
         _ = hook.compiled
     assert len(compiled) == 2
     headers = {"Content-Type": "application/merge-patch+json"}
-    change = {"metadata": {"labels": {"a": "b"}}}
+    change: dict[str, Any] = {"metadata": {"labels": {"a": "b"}}}
     await rig.ok("PATCH", f"{ADMISSION}/validatingadmissionpolicies/p", change, headers=headers)
     assert source.hooks == (p, q)
     change = {"spec": {"failurePolicy": "Ignore"}}
@@ -35,7 +37,7 @@ async def test_a_policy_is_compiled_once_for_each_generation(rig):
     assert source.hooks[0] is not p and source.hooks[1] is q
 
 
-async def test_only_policies_about_a_resource_are_asked(rig):
+async def test_only_policies_about_a_resource_are_asked(rig: Rig) -> None:
     source = PolicySource(
         rig.readers, "validatingadmissionpolicies", "validatingadmissionpolicybindings", dict
     )

@@ -1,9 +1,10 @@
 """What ValidatingAdmissionPolicies refuse, warn of and write down."""
 
 import json
+from typing import Any
 
 import pytest
-from harness import CONFIG_MAPS
+from harness import CONFIG_MAPS, Rig
 from policies import config_map, validating
 
 from pilothouse.admission.policies.validating import NAME, annotate
@@ -11,13 +12,13 @@ from pilothouse.admission.policies.validating import NAME, annotate
 DENIED = f"{NAME} 'p' with binding 'p' denied request: "
 
 
-async def refused(rig, body=None, status=422):
+async def refused(rig: Rig, body: Any = None, status: Any = 422) -> Any:
     message = await rig.fail(status, "POST", CONFIG_MAPS, body or config_map(a="1"))
     assert message.startswith('configmaps "one" is forbidden: ' + DENIED)
     return message.partition(DENIED)[2]
 
 
-async def test_the_answer_of_a_refusal(rig):
+async def test_the_answer_of_a_refusal(rig: Rig) -> None:
     await validating(rig, "object.data.a == '2'")
     answer = await rig.call("POST", CONFIG_MAPS, config_map(a="1"))
     text = DENIED + "failed expression: object.data.a == '2'"
@@ -37,7 +38,7 @@ async def test_the_answer_of_a_refusal(rig):
         ({"messageExpression": "'x'.replace('x', '" + "y" * 5121 + "')"}, "failed expression: false"),
     ],
 )
-async def test_messages(rig, validation, text):
+async def test_messages(rig: Rig, validation: Any, text: str) -> None:
     await validating(rig, {"expression": " false ", **validation})
     assert await refused(rig) == text
 
@@ -46,19 +47,19 @@ async def test_messages(rig, validation, text):
     ("reason", "code"),
     [("Forbidden", 403), ("RequestEntityTooLarge", 413), ("Invalid", 422)],
 )
-async def test_reasons(rig, reason, code):
+async def test_reasons(rig: Rig, reason: Any, code: Any) -> None:
     await validating(rig, {"expression": "false", "reason": reason})
     answer = await rig.call("POST", CONFIG_MAPS, config_map())
     assert (answer.status, answer.body["reason"], answer.body["code"]) == (code, reason, code)
 
 
-async def test_the_first_denial_is_answered_in_the_order_of_names(rig):
+async def test_the_first_denial_is_answered_in_the_order_of_names(rig: Rig) -> None:
     await validating(rig, "false", name="q")
     await validating(rig, "true", {"expression": "false", "message": "second"}, "false")
     assert await refused(rig) == "second"
 
 
-async def test_errors_refuse_unless_they_are_ignored(rig):
+async def test_errors_refuse_unless_they_are_ignored(rig: Rig) -> None:
     await validating(rig, "object.data.none == ''")
     await validating(rig, "object.data.none == ''", name="q", failurePolicy="Ignore")
     error = "expression 'object.data.none == ''' resulted in error: no such key: none"
@@ -67,7 +68,7 @@ async def test_errors_refuse_unless_they_are_ignored(rig):
     assert (await rig.call("POST", CONFIG_MAPS, config_map())).status == 201
 
 
-async def test_actions(rig):
+async def test_actions(rig: Rig) -> None:
     await validating(
         rig,
         "true",
@@ -92,7 +93,7 @@ async def test_actions(rig):
     ]
 
 
-async def test_audit_annotations(rig):
+async def test_audit_annotations(rig: Rig) -> None:
     annotations = [
         {"key": "k", "valueExpression": "' ' + object.data.a + string(size(variables.v))"},
         {"key": "none", "valueExpression": "null"},
@@ -110,20 +111,20 @@ async def test_audit_annotations(rig):
     assert a.annotations == {"p/k": "11", "p/long": "y" * 10_240}
 
 
-async def test_an_audit_annotation_that_fails_denies(rig):
+async def test_an_audit_annotation_that_fails_denies(rig: Rig) -> None:
     annotations = [{"key": "k", "valueExpression": "string(object.data.none)"}]
     await validating(rig, auditAnnotations=annotations, binding={"validationActions": ["Warn"]})
     assert await refused(rig) == "expression 'string(object.data.none)' resulted in error: no such key: none"
 
 
-async def test_values_of_several_bindings_are_joined(rig):
+async def test_values_of_several_bindings_are_joined(rig: Rig) -> None:
     a = rig.attributes(config_map(), resource=("", "v1", "configmaps"))
     annotate(a, "p/k", "1")
     annotate(a, "p/k", "2")
     assert a.annotations == {"p/k": "1"}
 
 
-async def test_every_operation(rig):
+async def test_every_operation(rig: Rig) -> None:
     texts = [
         "object == null || oldObject == null ? true : object.data.a != oldObject.data.a",
         "request.operation != 'DELETE' || (object == null && oldObject.data.a == 'gone')",
@@ -141,14 +142,14 @@ async def test_every_operation(rig):
     await rig.ok("DELETE", CONFIG_MAPS + "/one")
 
 
-async def test_policies_are_evaluated_for_no_policy(rig):
+async def test_policies_are_evaluated_for_no_policy(rig: Rig) -> None:
     rule = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}
     await validating(rig, "false", matchConstraints={"resourceRules": [rule]})
     await refused(rig)
     await rig.ok("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/p")
 
 
-async def test_an_object_that_is_large(rig):
+async def test_an_object_that_is_large(rig: Rig) -> None:
     await validating(
         rig, "size(object.data.a) < 10", {"expression": "authorizer.path('/').check('get').allowed()"}
     )

@@ -1,5 +1,7 @@
 """Values of expressions as JSON."""
 
+from typing import Any
+
 import pytest
 
 from pilothouse._cel import EvaluationError
@@ -9,7 +11,7 @@ from pilothouse.api.cel.native import misnamed, native
 ENVIRONMENT = admission.environment(params=False, patches=True)
 
 
-def value(text):
+def value(text: str) -> Any:
     return ENVIRONMENT.compile(text).evaluate({"object": {"a": [1, {"b": None}]}})
 
 
@@ -27,17 +29,17 @@ def value(text):
         ),
     ],
 )
-def test_native(text, wanted):
+def test_native(text: str, wanted: Any) -> None:
     assert native(value(text)) == wanted
 
 
 @pytest.mark.parametrize("text", ["{1: 'a'}", "quantity('1')", "optional.of(1)", "type(1)"])
-def test_what_json_has_nothing_for(text):
+def test_what_json_has_nothing_for(text: str) -> None:
     with pytest.raises(EvaluationError):
         native(value(text))
 
 
-def test_names_follow_the_fields():
+def test_names_follow_the_fields() -> None:
     assert not list(misnamed(value("Object{a: Object.a{b: [Object.a.b{}]}}"), ("Object",)))
     found = list(misnamed(value("Object{a: Object.b{}, c: {'d': Object{}}}"), ("Object",)))
     assert found == [
