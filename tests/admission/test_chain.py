@@ -101,7 +101,7 @@ async def test_the_mutating_half_runs_once_more_when_a_plugin_asks_for_it(rig: R
         name = "asks"
 
         def __init__(self) -> None:
-            self.seen: list[Any] = []
+            self.seen: list[bool] = []
 
         def mutate(self, a: Any) -> None:
             self.seen.append(a.reinvocation is not None and a.reinvocation.again)

@@ -20,11 +20,17 @@ QUOTAS = f"{NS}/resourcequotas"
 MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
+class Counted(Rig):
+    """A server with the controller."""
+
+    controller: ResourceQuotas
+
+
 @pytest.fixture
 def rig(runner: asyncio.Runner) -> Iterator[Any]:
     """A server with the plugin and the controller."""
     plugin = ResourceQuota()
-    rig: Any = Rig((NamespaceLifecycle(), plugin))
+    rig = Counted((NamespaceLifecycle(), plugin))
 
     async def start() -> None:
         await rig.start()
@@ -134,7 +140,7 @@ async def test_creators_and_deleters_together(rig: Any) -> None:
     assert await used(rig) == {"configmaps": str(there)}
 
 
-async def test_a_count_that_nothing_calls_for(rig: Any) -> None:
+async def test_a_count_that_nothing_calls_for(rig: Counted) -> None:
     """A status that somebody has written is put right by the periodic count."""
     await quota(rig, {"configmaps": "10"})
     await rig.ok("PATCH", f"{QUOTAS}/q/status", {"status": {"used": {"configmaps": "7"}}}, headers=MERGE)

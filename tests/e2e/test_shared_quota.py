@@ -1,12 +1,12 @@
 """Three servers on one etcd charge one quota at the same time, and one of them is killed."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from e2e.http_client import Connection, Lost
+from eventually import aeventually
 
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.server import Subprocess
@@ -40,11 +40,11 @@ async def used(connection: Connection) -> int:
     return int(((quota.get("status") or {}).get("used") or {}).get("pods", -1))
 
 
-async def until_used(connection: Connection, wanted: int, seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while (found := await used(connection)) != wanted:
-        assert time.monotonic() < end, f"used: {found}, not {wanted}"
-        await asyncio.sleep(0.05)
+async def until_used(connection: Connection, wanted: int) -> None:
+    async def reached() -> bool:
+        return await used(connection) == wanted
+
+    await aeventually(reached, f"{wanted} pods charged", 15)
 
 
 async def create(server: Subprocess, worker: int) -> set[int]:

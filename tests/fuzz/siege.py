@@ -78,6 +78,9 @@ class Siege:
         """A connection of somebody who shows no certificate."""
         anyone = ssl.create_default_context(cafile=str(self.server.ca_file))
         plain = socket.create_connection(("127.0.0.1", self.server.port), PATIENCE)
+        plain.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # else a long request waits for a delayed ACK
         return anyone.wrap_socket(plain, server_hostname="127.0.0.1")
 
     def suffer(self, attack: Attack) -> Damage:

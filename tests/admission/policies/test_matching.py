@@ -11,7 +11,7 @@ from pilothouse.admission.policies.matching import Criteria
 PODS = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
 
 
-def matches(a: Any, rules: Any = (), **more: Any) -> bool:
+def matches(a: Any, rules: Any = (), **more: Any) -> Any:
     return Criteria({"resourceRules": list(rules), **more}).match(a) is not None
 
 
@@ -32,7 +32,7 @@ def matches(a: Any, rules: Any = (), **more: Any) -> bool:
         ({"resourceNames": ["x"]}, False),
     ],
 )
-async def test_rules(rig: Rig, change: dict[str, Any], wanted: bool) -> None:
+async def test_rules(rig: Rig, change: Any, wanted: Any) -> None:
     a = rig.attributes({"metadata": {"name": "a"}})
     assert matches(a, [{**PODS, **change}]) is wanted
     assert matches(a, [PODS], excludeResourceRules=[{**PODS, **change}]) is not wanted

@@ -80,7 +80,7 @@ async def test_a_json_patch_whose_test_fails_changes_nothing(rig: Rig) -> None:
         ),
     ],
 )
-async def test_what_cannot_be_carried_out(rig: Rig, mutation: str, why: str) -> None:
+async def test_what_cannot_be_carried_out(rig: Rig, mutation: Any, why: Any) -> None:
     await mutating(rig, mutation)
     answer = await rig.call("POST", CONFIG_MAPS, config_map(a="1"))
     assert (answer.status, answer.body["reason"]) == (403, "Invalid")
@@ -120,7 +120,7 @@ async def test_the_next_policy_sees_what_the_first_has_made(rig: Rig) -> None:
 
 @pytest.mark.parametrize(("policy", "wanted"), [("Never", "1"), ("IfNeeded", "2")])
 async def test_policies_run_again_when_a_later_one_changes_the_object(
-    rig: Rig, policy: str, wanted: str
+    rig: Rig, policy: Any, wanted: Any
 ) -> None:
     await mutating(
         rig, "Object{data: {'seen': has(object.data.late) ? '2' : '1'}}", reinvocationPolicy=policy
@@ -129,11 +129,11 @@ async def test_policies_run_again_when_a_later_one_changes_the_object(
     assert (await created(rig, a="1"))["data"]["seen"] == wanted
 
 
-async def test_plugins_that_change_the_object_have_policies_run_again(rig: Rig) -> None:
+async def test_plugins_that_change_the_object_have_policies_run_again(rig: Rig) -> Any:
     class Stamp(Plugin):
         name = "Stamp"
 
-        def wants(self, a: Any) -> bool:
+        def wants(self, a: Any) -> Any:
             return a.resource.plural == "configmaps"
 
         def mutate(self, a: Any) -> None:

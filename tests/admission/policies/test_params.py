@@ -11,7 +11,7 @@ NOT_PARAMS = [{"name": "n", "expression": "!object.metadata.name.startsWith('par
 
 
 async def bound(
-    rig: Rig, ref: Any, expression: str = "object.data.a == params.data.a", kind: Any = KIND, **spec: Any
+    rig: Rig, ref: Any, expression: Any = "object.data.a == params.data.a", kind: Any = KIND, **spec: Any
 ) -> None:
     binding = {"paramRef": ref} if ref else {}
     await validating(rig, expression, binding=binding, paramKind=kind, matchConditions=NOT_PARAMS, **spec)
@@ -45,7 +45,7 @@ async def test_by_selector_all_must_hold(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(("action", "status"), [("Allow", 201), ("Deny", 422)])
-async def test_parameters_that_are_missing(rig: Rig, action: str, status: int) -> None:
+async def test_parameters_that_are_missing(rig: Rig, action: Any, status: Any) -> None:
     await bound(rig, {"name": "param", "parameterNotFoundAction": action}, "false")
     answer = await rig.call("POST", CONFIG_MAPS, config_map())
     assert answer.status == status
@@ -62,7 +62,7 @@ async def test_a_binding_without_any(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(("failure", "status"), [("Fail", 422), ("Ignore", 201)])
-async def test_a_kind_that_is_not_served(rig: Rig, failure: str, status: int) -> None:
+async def test_a_kind_that_is_not_served(rig: Rig, failure: Any, status: Any) -> None:
     kind = {"apiVersion": "a.b/v1", "kind": "C"}
     await bound(rig, {"name": "x", "parameterNotFoundAction": "Allow"}, "true", kind, failurePolicy=failure)
     answer = await rig.call("POST", CONFIG_MAPS, config_map())

@@ -17,10 +17,10 @@ async def test_a_policy_needs_a_binding(rig: Rig) -> None:
 
 async def test_a_policy_is_compiled_once_for_each_generation(rig: Rig) -> None:
     compiled: list[Any] = []
-    source: Any = PolicySource(
+    source = PolicySource(
         rig.readers, "validatingadmissionpolicies", "validatingadmissionpolicybindings", compiled.append
     )
-    assert source.hooks == ()
+    assert list(source.hooks) == []
     await validating(rig, "true")
     await validating(rig, "true", name="q")
     (p, q) = source.hooks
@@ -29,7 +29,7 @@ async def test_a_policy_is_compiled_once_for_each_generation(rig: Rig) -> None:
         _ = hook.compiled
     assert len(compiled) == 2
     headers = {"Content-Type": "application/merge-patch+json"}
-    change: Any = {"metadata": {"labels": {"a": "b"}}}
+    change: dict[str, Any] = {"metadata": {"labels": {"a": "b"}}}
     await rig.ok("PATCH", f"{ADMISSION}/validatingadmissionpolicies/p", change, headers=headers)
     assert source.hooks == (p, q)
     change = {"spec": {"failurePolicy": "Ignore"}}
@@ -38,7 +38,7 @@ async def test_a_policy_is_compiled_once_for_each_generation(rig: Rig) -> None:
 
 
 async def test_only_policies_about_a_resource_are_asked(rig: Rig) -> None:
-    source: Any = PolicySource(
+    source = PolicySource(
         rig.readers, "validatingadmissionpolicies", "validatingadmissionpolicybindings", dict
     )
     await validating(rig, "true")

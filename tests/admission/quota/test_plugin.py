@@ -1,7 +1,7 @@
 """ResourceQuota: what is charged, what is refused and with which words, and that nothing gets past a limit."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -20,19 +20,27 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 STRATEGIC = {"Content-Type": "application/strategic-merge-patch+json"}
 
 
+class Quotas(Rig):
+    """A server with the plugin."""
+
+    def __init__(
+        self, storage: MemoryStorage | None = None, namespaces: Iterable[str] = ("default", "kube-system")
+    ) -> None:
+        self.plugin = ResourceQuota()
+        super().__init__((NamespaceLifecycle(), self.plugin), storage=storage, namespaces=namespaces)
+
+
 @pytest.fixture
 def rig(runner: asyncio.Runner) -> Iterator[Any]:
     """A server with the plugin, and no controller."""
-    plugin = ResourceQuota()
-    rig: Any = Rig((NamespaceLifecycle(), plugin))
-    rig.plugin = plugin
+    rig = Quotas()
 
     async def start() -> None:
         await rig.start()
-        plugin.ledger.follow(rig.client("kube-apiserver"))
+        rig.plugin.ledger.follow(rig.client("kube-apiserver"))
 
     async def stop() -> None:
-        await plugin.ledger.close()
+        await rig.plugin.ledger.close()
         await rig.stop()
 
     runner.run(start())
@@ -243,7 +251,7 @@ async def test_claims_by_their_attributes_class(rig: Any) -> None:
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     claim: Any = {"metadata": {"name": "a"}, "spec": {**spec, "volumeAttributesClassName": "fast"}}
     assert "exceeded quota: q" in await refused(rig, claim, "persistentvolumeclaims")
-    claim["spec"]["volumeAttributesClassName"] = "slow"
+    claim["spec"] = {**spec, "volumeAttributesClassName": "slow"}
     await create(rig, claim, "persistentvolumeclaims")
 
 
@@ -291,7 +299,7 @@ async def test_all_quotas_must_have_place(rig: Any) -> None:
     await create(rig, pod("y"))
 
 
-async def test_what_the_configuration_limits_needs_a_quota(rig: Any) -> None:
+async def test_what_the_configuration_limits_needs_a_quota(rig: Quotas) -> None:
     configured = {"limitedResources": [{"resource": "pods", "matchContains": ["requests.cpu"]}]}
     rig.plugin.limited = limited_from(configured)
     assert rig.plugin.limited == (Limited("pods", ("requests.cpu",)),)
@@ -323,9 +331,9 @@ async def creator(rig: Any, number: Any, pods: Any) -> list[bool]:
 
 async def test_two_servers_over_one_store(rig: Any) -> None:
     """Each has a cache of its own of what both write."""
-    other: Any = Rig((NamespaceLifecycle(), ResourceQuota()), storage=rig.storage, namespaces=())
+    other = Quotas(rig.storage, namespaces=())
     async with other:
-        (_, plugin) = other.chain.plugins
+        plugin = other.plugin
         plugin.ledger.follow(other.client("kube-apiserver"))
         await quota(rig, {"pods": "50"})
         answers = await asyncio.gather(
@@ -336,7 +344,7 @@ async def test_two_servers_over_one_store(rig: Any) -> None:
         await plugin.ledger.close()
 
 
-async def test_a_creator_that_leaves_is_not_charged(rig: Any) -> None:
+async def test_a_creator_that_leaves_is_not_charged(rig: Quotas) -> None:
     await quota(rig, {"pods": "5"})
     task = asyncio.ensure_future(rig.respond("POST", f"{NS}/pods", pod("a")))
     while not rig.plugin.ledger._todo:
@@ -347,7 +355,7 @@ async def test_a_creator_that_leaves_is_not_charged(rig: Any) -> None:
     assert await used(rig) == {"pods": str(int(there))}
 
 
-async def test_a_namespace_without_quota_is_not_asked(rig: Any) -> None:
+async def test_a_namespace_without_quota_is_not_asked(rig: Quotas) -> None:
     assert not rig.plugin.wants(rig.attributes(pod("a")))
     await quota(rig, {"pods": "5"})
     assert rig.plugin.wants(rig.attributes(pod("a")))
@@ -358,7 +366,7 @@ async def test_a_namespace_without_quota_is_not_asked(rig: Any) -> None:
 
 
 @pytest.fixture
-def counted(rig: Any, runner: asyncio.Runner) -> Iterator[Any]:
+def counted(rig: Quotas, runner: asyncio.Runner) -> Iterator[Any]:
     """With the controller."""
     controller = ResourceQuotas(rig.client("kube-controller-manager"), rig.plugin.ledger, delay=0)
 
@@ -370,7 +378,7 @@ def counted(rig: Any, runner: asyncio.Runner) -> Iterator[Any]:
     runner.run(controller.close())
 
 
-async def recount(rig: Any) -> Any:
+async def recount(rig: Quotas) -> Any:
     await rig.plugin.ledger.recount("default", "q").outcome()
     return await used(rig)
 
@@ -380,7 +388,7 @@ async def undo(asked: Any) -> None:
         await give_back()
 
 
-async def test_a_count_includes_what_was_charged_and_is_not_there(rig: Any, counted: Any) -> None:
+async def test_a_count_includes_what_was_charged_and_is_not_there(rig: Quotas, counted: Any) -> None:
     await rig.ok("POST", QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "5"}}})
     await rig.settle()
     asked = rig.attributes(pod("a"))
@@ -390,7 +398,7 @@ async def test_a_count_includes_what_was_charged_and_is_not_there(rig: Any, coun
     assert await used(rig) == {"pods": "0"}
 
 
-async def test_of_two_creates_of_a_name_one_gives_back(rig: Any, counted: Any) -> None:
+async def test_of_two_creates_of_a_name_one_gives_back(rig: Quotas, counted: Any) -> None:
     await rig.ok("POST", QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "5"}}})
     await rig.settle()
     loser = rig.attributes(pod("a", uid="another"))
@@ -403,7 +411,7 @@ async def test_of_two_creates_of_a_name_one_gives_back(rig: Any, counted: Any) -
     assert await recount(rig) == {"pods": "0"}
 
 
-async def test_what_was_counted_without_a_charge_is_not_given_back(rig: Any, counted: Any) -> None:
+async def test_what_was_counted_without_a_charge_is_not_given_back(rig: Quotas, counted: Any) -> None:
     """Of two updates one loses: its charge is not in a count that comes before it is given back."""
     await rig.ok("POST", QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": {"services.nodeports": "5"}}})
     spec = {"type": "NodePort", "ports": [{"port": 80, "name": "a"}]}

@@ -12,12 +12,13 @@ BASE: Object = {
     "metadata": {"name": "p"},
     "spec": {"failurePolicy": "Fail", "matchConstraints": MATCH, "validations": [{"expression": "true"}]},
 }
+PATCH = '[JSONPatch{op: "remove", path: "/a"}]'
 MUTATING: Object = {
     "metadata": {"name": "p"},
     "spec": {
         "failurePolicy": "Fail",
         "matchConstraints": MATCH,
-        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": "[]"}}],
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": PATCH}}],
         "reinvocationPolicy": "Never",
     },
 }
