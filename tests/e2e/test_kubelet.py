@@ -102,7 +102,7 @@ def test_the_way_to_cluster_admin_is_closed(admin: User, kubelet: User) -> None:
     plain = {"metadata": {"name": "evil"}, "spec": mirror(kubelet, **account)["spec"]}
     assert "can only create mirror pods" in kubelet.refused("POST", PODS, plain)
     assert "can only create mirror pods" in kubelet.refused("POST", f"{PODS}?dryRun=All", plain)
-    assert "reference serviceaccounts" in kubelet.refused("POST", PODS, mirror(kubelet, **account))
+    assert "may not reference service accounts" in kubelet.refused("POST", PODS, mirror(kubelet, **account))
     secret = {"volumes": [{"name": "v", "secret": {"secretName": "s"}}]}
     assert "reference secrets" in kubelet.refused("POST", PODS, mirror(kubelet, **secret))
     away = mirror(kubelet, nodeName="n2")
