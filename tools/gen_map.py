@@ -1,8 +1,8 @@
-"""Write the tables of docs/architecture.md: what every file is for, in the words of its own docstring.
+"""Write docs/files.md, which lists every file, and the table of packages in docs/architecture.md.
 
-    python tools/gen_map.py [--out FILE]
+    python tools/gen_map.py [--out FOLDER]
 
-Everything above the line `## Every file` is written by hand.
+Everything above the line `## Packages` of docs/architecture.md is written by hand.
 """
 
 import argparse
@@ -11,8 +11,13 @@ import pathlib
 import re
 
 ROOT = pathlib.Path(__file__).parent.parent
-MAP = ROOT / "docs/architecture.md"
-MARK = "## Every file\n"
+DOCS = ROOT / "docs"
+MARK = "## Packages\n"
+HEAD = """# Every file
+
+What each file is for, in the words of its own docstring. `make map` writes this page.
+[architecture.md](architecture.md) says how the packages fit together.
+"""
 SUFFIXES = (".py", ".pyx", ".pxi", ".pxd")
 SKIPPED = {"__pycache__", "bootstrap_data", "schemas"}
 """Folders of data: their package's docstring is enough."""
@@ -53,22 +58,43 @@ def table(folder: pathlib.Path) -> str:
     rows = "".join(f"| `{p.name}` | {about(p)} |\n" for p in files)
     package = folder / "__init__.py"
     intro = f"{about(package)}\n\n" if package.exists() else ""
-    return f"### `{folder.relative_to(ROOT)}/`\n\n{intro}" + (
+    return f"## `{folder.relative_to(ROOT)}/`\n\n{intro}" + (
         f"| file | |\n|---|---|\n{rows}\n" if rows else ""
     )
 
 
-def build() -> str:
-    """The document with new tables."""
-    head = MAP.read_text().split(MARK)[0]
+def packages() -> str:
+    """The table of packages."""
+    rows = [
+        (
+            ROOT / "ext/pilothouse",
+            "The compiled modules: HTTP/1.1, serialisation, watch cache, managed fields, CEL.",
+        )
+    ]
+    rows += [(folder, about(folder / "__init__.py")) for folder in folders()[1:]]
+    return "| package | |\n|---|---|\n" + "".join(
+        f"| `{folder.relative_to(ROOT)}/` | {text} |\n" for folder, text in rows
+    )
+
+
+def build() -> dict[str, str]:
+    """File name in docs/ -> its new text."""
+    head = (DOCS / "architecture.md").read_text().split(MARK)[0]
     tables = "".join(table(folder) for folder in folders())
-    return f"{head}{MARK}\n{tables.rstrip()}\n"
+    return {
+        "architecture.md": f"{head}{MARK}\n[files.md](files.md) lists every file.\n\n{packages()}",
+        "files.md": f"{HEAD}\n{tables.rstrip()}\n",
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Generate the tables of docs/architecture.md.")
-    parser.add_argument("--out", type=pathlib.Path, default=MAP)
-    parser.parse_args().out.write_text(build())
+    parser = argparse.ArgumentParser(
+        description="Generate the tables of docs/architecture.md and docs/files.md."
+    )
+    parser.add_argument("--out", type=pathlib.Path, default=DOCS)
+    out = parser.parse_args().out
+    for name, text in build().items():
+        (out / name).write_text(text)
 
 
 if __name__ == "__main__":
