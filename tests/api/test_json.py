@@ -108,8 +108,9 @@ def test_pretty() -> None:
     assert json.pretty(b'{"a":[1]}') == orjson.dumps({"a": [1]}, option=orjson.OPT_INDENT_2)
 
 
+NUMBERS = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | NUMBERS | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )

@@ -103,6 +103,8 @@ def test_apply_again(kubectl: Kubectl, twenty: list[str]) -> None:
     def versions() -> str:
         return kubectl(f"get -f {TWENTY} -o", "jsonpath={range .items[*]}{.metadata.resourceVersion} {end}")
 
+    quota = "get resourcequota -n twenty quota -o jsonpath={.status.used}"
+    eventually(lambda: "pods" in kubectl(quota), "the first count of the quota")
     before = versions()
     said = dict(line.rsplit(" ", 1) for line in kubectl(f"apply -f {TWENTY}").splitlines())
     assert len(said) == 22

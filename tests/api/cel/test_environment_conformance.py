@@ -198,7 +198,12 @@ def needs_messages(case: dict[str, list[Any]]) -> bool:
     )
 
 
-@pytest.mark.parametrize("case", list(cases()))
+WANTED = list(cases()) or [
+    pytest.param({}, id="none", marks=pytest.mark.skip("on request: CEL_SPEC names a checkout of cel-spec"))
+]
+
+
+@pytest.mark.parametrize("case", WANTED)
 def test_case(case: dict[str, list[Any]]) -> None:
     if needs_messages(case):
         pytest.skip("needs protobuf messages")
