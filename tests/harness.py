@@ -18,6 +18,7 @@ from pilothouse.assembly.storage import Registry
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.tokens import TokenFile
 from pilothouse.authz.modes import from_modes
+from pilothouse.caches import Budget
 from pilothouse.endpoints.health import Health
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Opened
@@ -141,7 +142,7 @@ class Rig:
         opened.on_close("threads", self.offload.close)
         opened.on_close("connections to other servers", self.outbound.close)
         authorizer = from_modes(self.modes, self.readers)
-        self.services = services_for(self.config, self.registry)
+        self.services = services_for(self.config, self.registry, Budget())
         self.services.companions = companions_for(self.registry, self.services, self.chain)
         self.handlers = Handlers(
             Inputs(

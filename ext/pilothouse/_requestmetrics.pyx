@@ -81,7 +81,9 @@ cdef class Authorized:
 
     cdef Distribution allowed, denied, no_opinion
 
-    def __init__(self, Distribution allowed not None, Distribution denied not None, Distribution no_opinion not None):
+    def __init__(
+        self, Distribution allowed not None, Distribution denied not None, Distribution no_opinion not None
+    ):
         self.allowed = allowed
         self.denied = denied
         self.no_opinion = no_opinion

@@ -1,6 +1,7 @@
 """Runs the admission plugins in upstream's order: first all that change an object, then all that validate it."""
 
 from collections.abc import Awaitable, Sequence
+from time import perf_counter
 
 from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
 from pilothouse.api.fields import Object
@@ -37,7 +38,8 @@ class Chain:
     """
 
     def __init__(self, plugins: Sequence[Plugin], metrics: AdmissionMetrics | None = None) -> None:
-        self.metrics = metrics or AdmissionMetrics()
+        metrics = metrics or AdmissionMetrics()
+        self._admitting, self._validating = metrics.timers(ADMIT), metrics.timers(VALIDATE)
         self.plugins = list(plugins)
         self.mutators = [p for p in plugins if type(p).mutate is not Plugin.mutate]
         self.validators = [p for p in plugins if type(p).validate is not Plugin.validate]
@@ -47,42 +49,65 @@ class Chain:
 
         All of them run once more when one asks for it (Reinvocation).
         """
-        with self.metrics.step(ADMIT, a.operation):
+        passed, rejected = self._admitting["", a.operation]
+        started = perf_counter()
+        try:
             a.reinvocation = None
             await self._mutate_all(a)
             if a.reinvocation is not None and a.reinvocation.needed:
                 a.reinvocation.again = True
                 await self._mutate_all(a)
+        except BaseException:
+            rejected.observe(perf_counter() - started)
+            raise
+        passed.observe(perf_counter() - started)
         return a.obj
 
     async def _mutate_all(self, a: AdmissionAttributes) -> None:
         for plugin in self.mutators:
-            if plugin.wants(a):
-                with self.metrics.plugin(plugin.name, ADMIT, a.operation):
-                    await self._mutate(plugin, a)
-
-    async def _mutate(self, plugin: Plugin, a: AdmissionAttributes) -> None:
-        if a.pending is not None:
-            await a.pending()
-        changed = await a.work.run(plugin.mutate, a) if a.work.bytes else plugin.mutate(a)
-        if changed is not None and not isinstance(changed, dict):
-            await in_task()
-            changed = await changed
-        if changed is not None:
-            a.obj = changed
+            if not plugin.wants(a):
+                continue
+            passed, rejected = self._admitting[plugin.name, a.operation]
+            started = perf_counter()
+            try:
+                if a.pending is not None:
+                    await a.pending()
+                changed = await a.work.run(plugin.mutate, a) if a.work.bytes else plugin.mutate(a)
+                if changed is not None and not isinstance(changed, dict):
+                    await in_task()
+                    changed = await changed
+            except BaseException:
+                rejected.observe(perf_counter() - started)
+                raise
+            if changed is not None:
+                a.obj = changed
+            passed.observe(perf_counter() - started)
 
     async def validate(self, a: AdmissionAttributes) -> None:
         """Ask every plugin; the first refusal ends it."""
-        with self.metrics.step(VALIDATE, a.operation):
-            for plugin in self.validators:
-                if plugin.wants(a):
-                    with self.metrics.plugin(plugin.name, VALIDATE, a.operation):
-                        await self._validate(plugin, a)
+        passed, rejected = self._validating["", a.operation]
+        started = perf_counter()
+        try:
+            await self._validate_all(a)
+        except BaseException:
+            rejected.observe(perf_counter() - started)
+            raise
+        passed.observe(perf_counter() - started)
 
-    async def _validate(self, plugin: Plugin, a: AdmissionAttributes) -> None:
-        if a.pending is not None:
-            await a.pending()
-        waiting = await a.work.run(plugin.validate, a) if a.work.bytes else plugin.validate(a)
-        if waiting is not None:
-            await in_task()
-            await waiting
+    async def _validate_all(self, a: AdmissionAttributes) -> None:
+        for plugin in self.validators:
+            if not plugin.wants(a):
+                continue
+            passed, rejected = self._validating[plugin.name, a.operation]
+            started = perf_counter()
+            try:
+                if a.pending is not None:
+                    await a.pending()
+                waiting = await a.work.run(plugin.validate, a) if a.work.bytes else plugin.validate(a)
+                if waiting is not None:
+                    await in_task()
+                    await waiting
+            except BaseException:
+                rejected.observe(perf_counter() - started)
+                raise
+            passed.observe(perf_counter() - started)
