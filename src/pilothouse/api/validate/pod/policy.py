@@ -3,6 +3,9 @@
 from pilothouse.api.fields import Object
 from pilothouse.caches import Budget, Cache
 
+UID_BYTES = 88
+"""What a UID takes in memory: a text of 36 characters and its head."""
+
 
 class PodPolicy:
     """The policy of one server; the rules for pods and pod templates take it as an argument.
@@ -15,7 +18,9 @@ class PodPolicy:
     def __init__(self, allow_privileged: bool = False, budget: Budget | None = None) -> None:
         """`budget` is that of the server's caches; without it, no pod is remembered."""
         self.allow_privileged = allow_privileged
-        self._valid: Cache[str, bool] | None = Cache("valid_pods", budget) if budget is not None else None
+        self._valid: Cache[str, bool] | None = None
+        if budget is not None:
+            self._valid = Cache("valid_pods", budget, weigh=lambda uid, valid: UID_BYTES)
 
     def remember_valid(self, pod: Object) -> None:
         """Remember that all rules for a pod's spec were applied without errors."""
