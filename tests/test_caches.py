@@ -172,11 +172,15 @@ def test_a_memo_is_told_of() -> None:
 
     def entries() -> float:
         text = "".join(metric.text() for metric in budget.metrics())
-        return float(text.partition('pilothouse_cache_entries{cache="quantities"} ')[2].split()[0])
+        return float(text.partition('pilothouse_cache_entries{cache="lengths of a test"} ')[2].split()[0])
 
-    before = entries()
-    quantity.parse("1234567m")
-    assert entries() == before + 1
+    @caches.memo("lengths of a test")
+    def length(text: str) -> int:
+        return len(text)
+
+    assert entries() == 0
+    assert length("1234567m") == length("1234567m") == 8
+    assert entries() == 1
 
 
 def test_all_memos_together_are_small() -> None:
