@@ -62,7 +62,7 @@ cdef class Answers(Sink):
     cdef Phase phase
     cdef double since                 # when the phase began, or when the transport stopped accepting data
 
-    cdef settle(self, bint anew)
+    cdef settle(self, bint again)
     cdef drop_body(self)
     cdef drop_message(self)
     cdef send_continue(self)

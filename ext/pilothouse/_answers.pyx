@@ -160,7 +160,7 @@ cdef class Answers(Sink):
 
     # --- implemented by the receiving side
 
-    cdef settle(self, bint anew):
+    cdef settle(self, bint again):
         """Set the phase that the connection is in now."""
 
     cdef drop_body(self):

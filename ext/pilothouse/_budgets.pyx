@@ -118,7 +118,7 @@ cdef class Bodies:
     cdef grant(self, Incoming body):
         """Grant a body its next window, or record what prevents that."""
         cdef Py_ssize_t more = min(body.expected, body.received + WINDOW) - body.granted
-        cdef bint anew = body not in self.admitted
+        cdef bint again = body not in self.admitted
         self.admitted[body] = None
         self.book(body, more)
         if not self.safe(self.budget, self.reserved, None):
@@ -129,14 +129,14 @@ cdef class Bodies:
             self.crowded.add(body.payer)
         else:
             del self.waiting[body]
-            if anew or body.awaits_grant:
+            if again or body.awaits_grant:
                 body.mark = body.received
                 body.marked = now(self.clock)
             body.awaits_grant = False
             body.regulate()
             return
         self.book(body, -more)
-        if anew:
+        if again:
             del self.admitted[body]
 
     cdef bint safe(self, Py_ssize_t budget, Py_ssize_t held, payer):

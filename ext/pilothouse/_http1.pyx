@@ -392,8 +392,8 @@ cdef class Connection(Answers):
             task.cancel()
             self.regulate()
 
-    cdef settle(self, bint anew):
-        """Set the phase of the connection; its time starts when the phase changes, or with `anew`."""
+    cdef settle(self, bint again):
+        """Set the phase of the connection; its time starts when the phase changes, or with `again`."""
         cdef Phase phase = ANSWERING
         if self.incoming.kept and not self.in_message and not self.waiting:
             self.service.unfinished.note(self.incoming, 0)
@@ -403,7 +403,7 @@ cdef class Connection(Answers):
             phase = IDLE if not self.in_message else BODY if self.head_done else HEAD
         if phase == IDLE and self.service.draining:
             self.close()
-        elif phase != self.phase or anew:
+        elif phase != self.phase or again:
             self.phase = phase
             self.since = now(self.service.clock)
 

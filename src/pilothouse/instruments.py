@@ -190,7 +190,7 @@ class MetricsRegistry:
         return "".join(metric.text() for metric in self.metrics()).encode()
 
     def reset(self) -> None:
-        """Start all counts anew."""
+        """Reset all counts to zero."""
         for group in self._groups:
             group.reset()
 

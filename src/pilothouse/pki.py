@@ -1,7 +1,7 @@
 """Keys and certificates that a server makes for itself, and the kubeconfig that goes with them.
 
 They are files in the data directory: ca, admin and sa; apiserver.crt and its key are in --cert-dir. What is there and
-good is used; what is missing, broken or about to expire is made anew. Keys are ECDSA P-256.
+good is used; what is missing, broken or about to expire is made again. Keys are ECDSA P-256.
 """
 
 import contextlib

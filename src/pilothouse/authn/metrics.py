@@ -62,6 +62,6 @@ class _Users(dict[str, list[int]]):
         return {(label,): count[0] for label, count in self._labels.items()}
 
     def reset(self) -> None:
-        """Start anew."""
+        """Reset the counts to zero."""
         self.clear()
         self._labels.clear()

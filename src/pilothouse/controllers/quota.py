@@ -1,4 +1,4 @@
-"""Keeps what quotas say of their use true: counts anew when objects go or shrink (the controller resourcequota)."""
+"""Keeps `status.used` of quotas true: counts again after deletes (the controller resourcequota)."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,7 +26,7 @@ OTHERS = 5.0
 
 
 class ResourceQuotas(Background):
-    """Follows quotas and all that they count; a quota is counted anew in the ledger."""
+    """Follows quotas and all that they count; a quota is counted again in the ledger."""
 
     def __init__(self, client: Client, ledger: Ledger, period: float = PERIOD, delay: float = DELAY) -> None:
         self.client = client

@@ -85,7 +85,7 @@ class OtherVersions:
     """The objects of one write in further versions, for managed fields: they are worked out by code that cannot wait.
 
     An instance is the `versions` of that code. It raises Unconverted where it does not have an object in a version;
-    `settle` waits for that and runs the code anew. Where the converter fails it raises ConversionError: an update then
+    `settle` waits for that and runs the code again. Where the converter fails it raises ConversionError: an update then
     goes on without managed fields (upstream's UpdateNoErrors), an apply is refused.
     """
 

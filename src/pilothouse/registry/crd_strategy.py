@@ -55,7 +55,7 @@ class Checked:
         self.rules: ObjectRules | None = None
 
     def declared(self) -> Object:
-        """The openAPIV3Schema, read anew."""
+        """The openAPIV3Schema, read again."""
         return self._load()
 
     def compiled(self) -> Schema:

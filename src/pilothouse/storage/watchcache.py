@@ -252,7 +252,7 @@ class Cacher:
         self._retry = None
 
     def _reveal(self) -> None:
-        """Add values that have become readable. Their revisions are past, so the history of their resources starts anew."""
+        """Add values that have become readable. Their revisions are past, so the history of their resources starts again."""
         touched = {}
         for kv in sorted((error.kv for error in self.unreadable.values()), key=attrgetter("mod")):
             try:

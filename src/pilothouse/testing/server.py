@@ -178,7 +178,7 @@ class InProcess(APIServer):
 
 
 class Subprocess(APIServer):
-    """A server in a process of its own; reset() starts it anew. `choose(1)` chooses its port."""
+    """A server in a process of its own; reset() starts it again. `choose(1)` chooses its port."""
 
     def __init__(self, flags: Sequence[str] = (), choose: Callable[[int], list[int]] = free_ports) -> None:
         super().__init__(flags)

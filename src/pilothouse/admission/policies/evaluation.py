@@ -27,7 +27,7 @@ from pilothouse.waiting import in_task
 
 OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 SHORT = 50_000
-"""Units of cost up to which an evaluation runs on the loop: some milliseconds. One that needs more begins anew, on a
+"""Units of cost up to which an evaluation runs on the loop: some milliseconds. One that needs more begins again, on a
 thread."""
 _NAMESPACE_METADATA = (
     "name", "generateName", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",

@@ -1,4 +1,4 @@
-"""Keeps `status.used` of quotas: charges before a write, refunds after one that failed, counts anew.
+"""Keeps `status.used` of quotas: charges before a write, refunds after one that failed, counts again.
 
 All of a namespace goes through one task, which takes what has come up meanwhile together: many concurrent creators make
 few writes of the quota. A write is a compare-and-set on the quota object, so that several servers over one store
@@ -129,7 +129,7 @@ class Charge(Step):
 
 
 class Refund(Step):
-    """Gives back what a request has taken, unless the quota has been counted anew since."""
+    """Gives back what a request has taken, unless the quota has been counted again since."""
 
     def __init__(self, charge: Charge) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ class Refund(Step):
 
 
 class Count(Step):
-    """Counts what is used of one quota anew (the quota controller's syncResourceQuota).
+    """Counts what is used of one quota again (the quota controller's syncResourceQuota).
 
     Requests that were charged and whose objects are not there yet are counted, too. The outcome is None, or the seconds
     after which to try again.
@@ -200,7 +200,7 @@ class Ledger:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.quotas: dict[str, dict[str, Object]] = {}
         self.counter: Client | None = None
-        """Writes what a controller has counted anew. With it, charges are known until their objects are there."""
+        """Writes what a controller has counted again. With it, charges are known until their objects are there."""
         self._clock = clock
         self._client: Client
         self._todo: dict[str, list[Step]] = {}
@@ -245,7 +245,7 @@ class Ledger:
         return charge
 
     def recount(self, namespace: str, name: str) -> Count:
-        """Count a quota anew; await the outcome of what is returned."""
+        """Count a quota again; await the outcome of what is returned."""
         count = Count(self, namespace, name)
         self.put(namespace, count)
         return count
