@@ -149,6 +149,7 @@ def test_service_address_is_the_first_of_each_range() -> None:
 def test_servers_that_start_together_make_everything_once(tmp_path: pathlib.Path) -> None:
     program = """
 import sys
+from pilothouse import options, pki
 files = pki.prepare(options.parse([f"--data-dir={sys.argv[1]}"]))
 print(*(hash(open(p).read()) for p in (files.ca_cert, files.serving_cert, files.signing_key, files.admin_cert)))
 """

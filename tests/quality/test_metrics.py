@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import json
+import mmap
 import pathlib
 import pkgutil
 import re
@@ -239,9 +240,11 @@ async def come_in_numbers(run: Running) -> AsyncIterator[None]:
 
 @moves("process_resident_memory_bytes", "process_virtual_memory_bytes")
 async def take_memory(run: Running) -> AsyncIterator[None]:
-    taken = b"x" * 50_000_000
-    yield
-    del taken
+    size = 200_000_000
+    with mmap.mmap(-1, size) as taken:  # the heap of a process that has run many tests has such room already
+        for at in range(0, size, mmap.PAGESIZE):
+            taken[at] = 1
+        yield
 
 
 @moves("etcd_request_errors_total")

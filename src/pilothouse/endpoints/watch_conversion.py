@@ -6,7 +6,6 @@ not taken by the client, so the watch cache holds events back or ends the watch 
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -17,10 +16,11 @@ from pilothouse import errors
 from pilothouse._entry import Entry
 from pilothouse.api import depth
 from pilothouse.api.fields import Object
+from pilothouse.logs import Logger
 from pilothouse.registry.conversion import Conversion
 from pilothouse.server.request import Stream
 
-log = logging.getLogger(__name__)
+log = Logger(__name__)
 
 BATCH = 256 * 1024
 """Stored bytes of one batch: they are decoded and encoded in one go."""
@@ -123,7 +123,7 @@ class ConvertedSink:
             self._stream.write(self._encoder.encode("ERROR", orjson.dumps(err.status()), None))
             self._ending = True
         except Exception:
-            log.exception("a watch ends, its events could not be converted")
+            log.exception("A watch ends, its events could not be converted")
             self._ending = True
         self._task = None
         if self._ending:
