@@ -72,7 +72,7 @@ def test_verbosity_of_modules(stream: io.StringIO) -> None:
 
 def test_other_libraries_are_logged_too(stream: io.StringIO) -> None:
     listener = logs.setup("text", 0, (), stream)
-    logging.getLogger("some.library").warning("odd %s", "thing")
+    logging.getLogger("some.other").warning("odd %s", "thing")
     logs.flush(listener)
     assert re.search(r" test_logs\.py:\d+\] \"odd thing\"$", stream.getvalue().strip())
 

@@ -230,6 +230,6 @@ def show(value):
 
 
 cdef object _show_double(double value):
-    from pilothouse.api.cel.library.numbers import show_double
+    from pilothouse.api.cel.libraries.numbers import show_double
 
     return show_double(value)

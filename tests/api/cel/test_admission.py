@@ -56,10 +56,10 @@ def test_variables_of_a_policy_are_seen_by_those_after_them() -> None:
         environment.compile("variables.a")
     composition.add("a", list_of(INT))
     composition.add("refused", None)
-    composition.add("library", environment.compile("quantity('1')").type)
+    composition.add("amount", environment.compile("quantity('1')").type)
     assert str(environment.compile("variables.a[0]").type) == "int"
     assert str(environment.compile("variables.refused").type) == "dyn"
-    assert str(environment.compile("variables.library").type) == "dyn"
+    assert str(environment.compile("variables.amount").type) == "dyn"
 
 
 def test_objects_of_mutations() -> None:

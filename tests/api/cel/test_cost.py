@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pilothouse.api.cel import types
 from pilothouse.api.cel.environment import BINDINGS, Environment, EvaluationError
-from pilothouse.api.cel.library.authorizer import AUTHORIZER
+from pilothouse.api.cel.libraries.authorizer import AUTHORIZER
 from pilothouse.api.cel.sizes import MOST, Path, Range
 from pilothouse.api.cel.types import INT, STRING, list_of, map_of
 

@@ -16,7 +16,7 @@ from pilothouse.api.cel.environment import (
     Program,
     ResultError,
 )
-from pilothouse.api.cel.library import authorizer as cel
+from pilothouse.api.cel.libraries import authorizer as cel
 from pilothouse.api.cel.limits import MATCH_CONDITIONS, PER_CALL
 from pilothouse.api.cel.types import BOOL, Type
 from pilothouse.api.fields import Object

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from pilothouse.api.cel.environment import JSON_PATCH, Environment, no_structs
-from pilothouse.api.cel.library.authorizer import AUTHORIZER, RESOURCE_CHECK
+from pilothouse.api.cel.libraries.authorizer import AUTHORIZER, RESOURCE_CHECK
 from pilothouse.api.cel.types import (
     BOOL,
     DYN,

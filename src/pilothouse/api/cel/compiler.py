@@ -238,7 +238,7 @@ def _guard(param: Type) -> str | None:
 
 
 def _check_pattern(pattern: str) -> None:
-    from pilothouse.api.cel.library.regex import compiled
+    from pilothouse.api.cel.libraries.regex import compiled
 
     compiled(pattern)
 

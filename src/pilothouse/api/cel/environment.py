@@ -17,7 +17,7 @@ from pilothouse.api.cel.compiler import Compiler
 from pilothouse.api.cel.cost import Estimator
 from pilothouse.api.cel.errors import CompileError, Issues
 from pilothouse.api.cel.functions import Functions, merge
-from pilothouse.api.cel.library import (
+from pilothouse.api.cel.libraries import (
     authorizer,
     encoders,
     formats,

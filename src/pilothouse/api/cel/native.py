@@ -18,7 +18,7 @@ from pilothouse._cel import (
     UInt,
     unwrapped,
 )
-from pilothouse.api.cel.library.times import show_duration, show_timestamp
+from pilothouse.api.cel.libraries.times import show_duration, show_timestamp
 
 
 def native(value: Any) -> Any:

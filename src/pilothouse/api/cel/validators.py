@@ -3,9 +3,9 @@
 from pilothouse._cel import EvaluationError
 from pilothouse.api.cel.ast import Call, Comprehension, Expr, ListExpr, Literal, MapExpr
 from pilothouse.api.cel.errors import Issues
-from pilothouse.api.cel.library.format_string import WRONG, walk
-from pilothouse.api.cel.library.regex import compiled
-from pilothouse.api.cel.library.standard import to_duration, to_timestamp
+from pilothouse.api.cel.libraries.format_string import WRONG, walk
+from pilothouse.api.cel.libraries.regex import compiled
+from pilothouse.api.cel.libraries.standard import to_duration, to_timestamp
 from pilothouse.api.cel.types import Type, same, unwrap
 
 _RUNTIME_NAMES = {

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pilothouse._cel import TIME_MAX, TIME_MIN, Duration, EvaluationError, Timestamp, register_readers
 from pilothouse.api.cel.functions import Functions, Overload
-from pilothouse.api.cel.library.numbers import show_plain
+from pilothouse.api.cel.libraries.numbers import show_plain
 from pilothouse.api.cel.types import DURATION, INT, STRING, TIMESTAMP
 from pilothouse.api.duration import go_duration
 

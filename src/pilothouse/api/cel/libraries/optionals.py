@@ -1,4 +1,4 @@
-"""Values that may be absent (cel-go cel/library.go optionalLib), and the map that `transformMap` builds."""
+"""Values that may be absent (cel-go cel/libraries.go optionalLib), and the map that `transformMap` builds."""
 
 from typing import Any
 

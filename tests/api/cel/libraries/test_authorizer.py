@@ -3,7 +3,7 @@
 import pytest
 
 from pilothouse.api.cel.environment import Environment, EvaluationError
-from pilothouse.api.cel.library.authorizer import AUTHORIZER, Authorizer, Decision, Question
+from pilothouse.api.cel.libraries.authorizer import AUTHORIZER, Authorizer, Decision, Question
 
 KNOWN = Environment({"authorizer": AUTHORIZER})
 YES = Decision(True, "because")

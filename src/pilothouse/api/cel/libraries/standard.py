@@ -22,12 +22,12 @@ from pilothouse._cel import (
 )
 from pilothouse.api.cel import estimates, sizes, types
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, merge, search, walk
-from pilothouse.api.cel.library.numbers import read_float, read_int, read_uint, show_double
-from pilothouse.api.cel.library.regex import matches
-from pilothouse.api.cel.library.times import (
+from pilothouse.api.cel.libraries.numbers import read_float, read_int, read_uint, show_double
+from pilothouse.api.cel.libraries.regex import matches
+from pilothouse.api.cel.libraries.times import (
     FUNCTIONS as TIMES,
 )
-from pilothouse.api.cel.library.times import read_duration, read_timestamp, show_duration, show_timestamp
+from pilothouse.api.cel.libraries.times import read_duration, read_timestamp, show_duration, show_timestamp
 from pilothouse.api.cel.types import (
     BOOL,
     BYTES,

@@ -1,4 +1,4 @@
-"""Functions on lists (Kubernetes' pkg/cel/library/lists.go, cel-go ext/lists.go version 3, ext/sets.go)."""
+"""Functions on lists (Kubernetes' pkg/cel/libraries/lists.go, cel-go ext/lists.go version 3, ext/sets.go)."""
 
 from collections.abc import Callable
 from functools import cmp_to_key
@@ -20,7 +20,7 @@ from pilothouse._cel import (
 from pilothouse.api.cel import estimates, sizes
 from pilothouse.api.cel.estimates import LIST_COST
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload
-from pilothouse.api.cel.library.strings import index_estimate
+from pilothouse.api.cel.libraries.strings import index_estimate
 from pilothouse.api.cel.types import (
     BOOL,
     BYTES,

@@ -5,7 +5,7 @@ from typing import Any
 from pilothouse._cel import CostLimitExceeded, EvaluationError, items_of, show, size_of
 from pilothouse.api.cel import estimates, sizes
 from pilothouse.api.cel.functions import STRING_FACTOR, Functions, Overload, units, walk, walk_twice
-from pilothouse.api.cel.library.format_string import format_string
+from pilothouse.api.cel.libraries.format_string import format_string
 from pilothouse.api.cel.limits import MAX_RESULT
 from pilothouse.api.cel.types import DYN, INT, STRING, Type, list_of
 

@@ -108,7 +108,7 @@ def _fail(letter: str, value: Any) -> EvaluationError:
 
 
 def _text(value: Any, letter: str, precision: int) -> str:
-    from pilothouse.api.cel.library.standard import to_string
+    from pilothouse.api.cel.libraries.standard import to_string
 
     kind = type_name(value)
     if kind == "list":
@@ -132,7 +132,7 @@ _PLAIN = frozenset(
 
 def _inner(value: Any) -> str:
     """A value inside a list or a map, as a literal of the language."""
-    from pilothouse.api.cel.library.standard import to_string
+    from pilothouse.api.cel.libraries.standard import to_string
 
     if isinstance(value, str):
         return quote(value)
