@@ -57,7 +57,7 @@ cdef object add(object left, object right, Frame frame):
 cdef object join_lists(object left, object right, Frame frame):
     work(frame, len(left) + len(right))
     if type(left) is ListView:
-        return (<ListView>left).joined(right)
+        return (<ListView>left).joined(right, frame)
     return <list>left + list_items(right)
 
 

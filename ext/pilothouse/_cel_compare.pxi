@@ -2,6 +2,8 @@
 
 cdef enum:
     MOST_WORK = 20_000_000  # values compared in one evaluation; the cost model charges little for a deep one
+    HASH_WORK = 4           # an item of a set or a map that is hashed, beside a comparison
+    TEXT_WORK = 1024        # bytes of a text that are compared as fast as one value
 
 
 cdef inline int work(Frame frame, cost_t steps) except -1:
@@ -50,7 +52,10 @@ cdef bint same(object left, object right, Frame frame) except -1:
     cdef list a, b
     kind = type(left)
     if kind is str or kind is bytes:
-        return type(right) is kind and left == right
+        if type(right) is not kind or len(left) != len(right):
+            return False
+        work(frame, len(left) // TEXT_WORK)
+        return left == right
     if kind is bool:
         return left is right
     if kind is int or kind is float or kind is UInt:
@@ -88,8 +93,8 @@ cdef bint same_maps(object left, object right, Frame frame) except -1:
         return False
     work(frame, len(left))
     for key in map_keys(left):
-        other = find_in(right, key)
-        if other is MISSING or not same(find_in(left, key), other, frame):
+        other = find_in(right, key, frame)
+        if other is MISSING or not same(find_in(left, key, frame), other, frame):
             return False
     return True
 
@@ -124,23 +129,24 @@ def order(left, right):
     return compare(left, right)
 
 
-cdef object find_in(object container, object key):
+cdef object find_in(object container, object key, Frame frame):
     """What stands under a key of a map, MISSING for none."""
     cdef PyObject* found
     if type(container) is dict:
         if type(key) is str:
             found = PyDict_GetItem(<dict>container, key)
             return <object>found if found != NULL else MISSING
-        return find_odd(<dict>container, key)
+        return find_odd(<dict>container, key, frame)
     if isinstance(container, MapView):
         return (<MapView>container).find(key)
     return MISSING
 
 
-cdef object find_odd(dict container, object key):
+cdef object find_odd(dict container, object key, Frame frame):
     """The same for keys other than text: 1, 1.0 and 1u are one key, but true is another."""
     kind = type(key)
     if kind is bool or (is_number(key) and (key == 0 or key == 1)):
+        work(frame, len(container))
         for known, value in container.items():
             if same(known, key, None):
                 return value
@@ -154,7 +160,7 @@ cdef object find_odd(dict container, object key):
 cdef bint contains(object container, object item, Frame frame) except -1:
     """`item in container`."""
     if type(container) is dict or isinstance(container, MapView):
-        return find_in(container, item) is not MISSING
+        return find_in(container, item, frame) is not MISSING
     if type(container) is list or isinstance(container, ListView):
         for one in list_items(container):
             if same(one, item, frame):

@@ -155,16 +155,16 @@ cdef class ToMap(Fold):
             if self.entry:
                 charge(frame, 2)
                 for key, one in entries_of(value):
-                    insert(out, key, one)
+                    insert(out, key, one, frame)
             else:
                 charge(frame, 3)
-                insert(out, (<tuple>step)[0], value)
+                insert(out, (<tuple>step)[0], value, frame)
         charge(frame, 1)
         return out
 
 
-cdef int insert(dict out, object key, object value) except -1:
-    if find_in(out, key) is not MISSING:
+cdef int insert(dict out, object key, object value, Frame frame) except -1:
+    if find_in(out, key, frame) is not MISSING:
         raise EvaluationError(f"insert failed: key {show(key)} already exists")
     out[key] = value
     return 0

@@ -190,7 +190,7 @@ cdef class Index(Node):
         key = self.key.resolve(frame)
         if not optional:
             charge(frame, 1)
-        found = item(value, key)
+        found = item(value, key, frame)
         if found is MISSING:
             if optional:
                 return NONE
@@ -203,10 +203,10 @@ cdef class Index(Node):
         return found
 
 
-cdef object item(object value, object key):
+cdef object item(object value, object key, Frame frame):
     """What stands at an index of a list or under a key of a map, MISSING for nothing."""
     if type(value) is dict or isinstance(value, MapView):
-        return find_in(value, key)
+        return find_in(value, key, frame)
     if type(value) is list or isinstance(value, ListView):
         if type(key) is float and not (<double>key).is_integer():
             raise EvaluationError(f"unsupported index value {show(key)} in list")
@@ -357,7 +357,7 @@ cdef class NewMap(Node):
                 value = (<Optional>value).value
             if kind_of(key) not in (K_STRING, K_INT, K_UINT, K_BOOL):
                 raise EvaluationError("unsupported key type: " + type_name(key))
-            if find_in(out, key) is not MISSING:
+            if find_in(out, key, frame) is not MISSING:
                 raise EvaluationError("Failed with repeated key")
             out[key] = value
         charge(frame, MAP_COST)

@@ -128,15 +128,12 @@ cdef class ListView:
             return self.value
         return [adapt(item, items) for item in self.value]
 
-    cdef object identity(self, object item):
+    cdef object identity(self, object item, Frame frame):
         """What tells the items of a set or a map apart."""
-        if self.shape.form == F_SET:
-            return item if not isinstance(item, (dict, list)) else repr(item)
-        if type(item) is MapView:
-            item = (<MapView>item).value
-        if type(item) is not dict:
-            return repr(item)
-        return tuple([hashable((<dict>item).get(key)) for key in self.shape.keys])
+        item = plain(item)
+        if self.shape.form == F_SET or type(item) is not dict:
+            return hashable(item, frame)
+        return tuple([hashable((<dict>item).get(key), frame) for key in self.shape.keys])
 
     cdef bint same(self, object other, Frame frame) except -1:
         """Whether a set or a map equals another list, in whatever order."""
@@ -144,37 +141,44 @@ cdef class ListView:
         cdef dict known
         if len(items) != len(self.value):
             return False
-        if self.shape.form == F_SET:
-            mine = {hashable(item) for item in self.value}
-            return all([hashable(plain(item)) in mine for item in items])
-        known = {self.identity(item): item for item in self.value}
+        known = {self.identity(item, frame): item for item in self.value}
         for item in items:
-            found = known.get(self.identity(item), MISSING)
-            if found is MISSING or not same(adapt(found, self.shape.items), item, frame):
+            found = known.get(self.identity(item, frame), MISSING)
+            if found is MISSING:
+                return False
+            if self.shape.form == F_MAPLIST and not same(adapt(found, self.shape.items), item, frame):
                 return False
         return True
 
-    cdef object joined(self, object other):
+    cdef object joined(self, object other, Frame frame):
         """What `self + other` gives: the items of a set or a map once, else one behind the other."""
         cdef list out = list(self.value)
         cdef dict places
         if self.shape.form == F_LIST:
             out.extend(plain(item) for item in list_items(other))
         else:
-            places = {self.identity(item): i for i, item in enumerate(out)}
+            places = {self.identity(item, frame): i for i, item in enumerate(out)}
             for item in list_items(other):
                 item = plain(item)
-                where = places.get(self.identity(item))
+                identity = self.identity(item, frame)
+                where = places.get(identity)
                 if where is None:
-                    places[self.identity(item)] = len(out)
+                    places[identity] = len(out)
                     out.append(item)
                 elif self.shape.form == F_MAPLIST:
                     out[where] = item
         return ListView.__new__(ListView, out, self.shape)
 
 
-cdef object hashable(object item):
-    return repr(item) if isinstance(item, (dict, list)) else item
+cdef object hashable(object item, Frame frame):
+    """An item as the key of a dict; its work is counted, since the cost model sees only the number of items."""
+    cdef object text
+    if not isinstance(item, (dict, list)):
+        work(frame, HASH_WORK)
+        return item
+    text = repr(item)
+    work(frame, HASH_WORK + len(text))
+    return text
 
 
 cdef object plain(object value):

@@ -1,12 +1,13 @@
 """What expressions give, and what they may cost while they run."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilothouse._cel import NONE, Duration, Optional, Timestamp, UInt, equal
+from pilothouse._cel import NONE, Duration, Optional, Shape, Timestamp, UInt, equal, view
 from pilothouse.api.cel import types
 from pilothouse.api.cel.environment import (
     BINDINGS,
@@ -271,6 +272,38 @@ def test_nothing_stalls(text: str) -> None:
         known.compile(text).evaluate(bindings)
     except CostLimitExceeded:
         pass
+
+
+SET = Shape("set", None, Shape("plain"))
+MAP_LIST = Shape("maplist", None, Shape("object", {"k": Shape("plain")}), ("k",))
+
+
+def text() -> list[Any]:
+    return ["a" * 1_500_000 + "b"]
+
+
+def numbers() -> list[Any]:
+    return list(range(20_000))
+
+
+@pytest.mark.parametrize(
+    ("expression", "make"),
+    [
+        ("list.all(i, x == y)", text),
+        ("list.all(i, y[0] in x)", text),
+        ("list.all(i, x == y)", lambda: view(numbers(), SET)),
+        ("list.all(i, x == y)", lambda: view([numbers()], SET)),
+        ("list.all(i, size(x + y) > 0)", lambda: view(numbers(), SET)),
+        ("list.all(i, x == y)", lambda: view([{"k": i} for i in range(20_000)], MAP_LIST)),
+        ("list.all(i, x == y)", lambda: view([{"k": numbers()}], MAP_LIST)),
+        ("[x.transformMapEntry(i, v, {v: 0})].all(m, list.all(i, m[1] == 0))", lambda: numbers()[::-1]),
+    ],
+)
+def test_work_that_the_cost_model_does_not_see(expression: str, make: Callable[[], Any]) -> None:
+    """An evaluation ends, although each of its cheap steps hashes, compares or scans a large value."""
+    known = Environment({"list": list_of(INT), "x": DYN, "y": DYN})
+    with pytest.raises(CostLimitExceeded):
+        known.compile(expression).evaluate({"list": list(range(100_000)), "x": make(), "y": make()})
 
 
 JSON = st.recursive(
