@@ -7,7 +7,7 @@ but for values whose schema gives them another meaning than their JSON has (date
 lists that are sets or maps): they are seen through the views of _cel_views.pxi.
 
 The cost is that of cel-go's interpreter (interpreter/runtimecost.go) with the calls of Kubernetes' libraries
-(apiserver pkg/cel/libraries/cost.go). It is charged before the work is done, so that the limit bounds the work.
+(apiserver pkg/cel/library/cost.go). It is charged before the work is done, so that the limit bounds the work.
 """
 
 from cpython.dict cimport PyDict_GetItem

@@ -171,7 +171,7 @@ cdef class ListView:
 
 
 cdef object hashable(object item, Frame frame):
-    """An item as the key of a dict; its work is counted, since the cost model sees only the number of items."""
+    """An item as the key of a dict. Counts the work: the cost model sees only the number of items."""
     cdef object text
     if not isinstance(item, (dict, list)):
         work(frame, HASH_WORK)

@@ -1,4 +1,4 @@
-"""Authorization checks (Kubernetes' pkg/cel/libraries/authz.go).
+"""Authorization checks (Kubernetes' pkg/cel/library/authz.go).
 
 Who asks and who decides is handed in: the variable `authorizer` is an `Authorizer`, `authorizer.requestResource` a
 `ResourceCheck`.

@@ -1,4 +1,4 @@
-"""Named formats of text (Kubernetes' pkg/cel/libraries/format.go)."""
+"""Named formats of text (Kubernetes' pkg/cel/library/format.go)."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Functions on lists (Kubernetes' pkg/cel/libraries/lists.go, cel-go ext/lists.go version 3, ext/sets.go)."""
+"""Functions on lists (Kubernetes' pkg/cel/library/lists.go, cel-go ext/lists.go version 3, ext/sets.go)."""
 
 from collections.abc import Callable
 from functools import cmp_to_key

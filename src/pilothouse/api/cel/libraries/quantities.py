@@ -1,4 +1,4 @@
-"""Resource quantities (Kubernetes' pkg/cel/libraries/quantity.go)."""
+"""Resource quantities (Kubernetes' pkg/cel/library/quantity.go)."""
 
 from typing import Any
 

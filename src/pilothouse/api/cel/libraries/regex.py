@@ -1,4 +1,4 @@
-"""Regular expressions (cel-go's `matches`, Kubernetes' pkg/cel/libraries/regex.go), on RE2."""
+"""Regular expressions (cel-go's `matches`, Kubernetes' pkg/cel/library/regex.go), on RE2."""
 
 from typing import Any
 

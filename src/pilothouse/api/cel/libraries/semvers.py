@@ -1,4 +1,4 @@
-"""Semantic versions (Kubernetes' pkg/cel/libraries/semverlib.go over blang/semver)."""
+"""Semantic versions (Kubernetes' pkg/cel/library/semverlib.go over blang/semver)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""URLs (Kubernetes' pkg/cel/libraries/urls.go), split as Go's net/url does it."""
+"""URLs (Kubernetes' pkg/cel/library/urls.go), split as Go's net/url does it."""
 
 import re
 from urllib.parse import quote as percent_encode
