@@ -17,7 +17,8 @@ from pilothouse.assembly.services import Services, client_for, companions_for, s
 from pilothouse.assembly.storage import Registry
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.tokens import TokenFile
-from pilothouse.authz.modes import from_modes
+from pilothouse.authz.authorizer import UnionAuthorizer
+from pilothouse.authz.modes import Authorizers, entries_of
 from pilothouse.caches import Budget
 from pilothouse.endpoints.health import Health
 from pilothouse.instruments import MetricsRegistry
@@ -141,7 +142,7 @@ class Rig:
         await self.registry.start(opened)
         opened.on_close("threads", self.offload.close)
         opened.on_close("connections to other servers", self.outbound.close)
-        authorizer = from_modes(self.modes, self.readers)
+        authorizer = UnionAuthorizer(Authorizers(self.readers).members(entries_of(self.modes)))
         self.services = services_for(self.config, self.registry, Budget())
         self.services.companions = companions_for(self.registry, self.services, self.chain)
         self.handlers = Handlers(

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pilothouse.admission.configuration import ConfigurationError, load
+from pilothouse.admission.configuration import load
+from pilothouse.api.configfile import ConfigurationError
 
 HEAD = "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\n"
 

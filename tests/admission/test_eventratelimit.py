@@ -6,8 +6,8 @@ import pytest
 from harness import Rig
 
 from pilothouse import errors
-from pilothouse.admission.configuration import ConfigurationError
 from pilothouse.admission.eventratelimit import KEPT, VERSIONS, EventRateLimit, Limit, read
+from pilothouse.api.configfile import ConfigurationError
 from pilothouse.api.identity import User
 
 EVENTS = ("", "v1", "events")

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from pilothouse import options
-from pilothouse.admission.configuration import AdmissionConfiguration, ConfigurationError
+from pilothouse.admission.configuration import AdmissionConfiguration
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.plugins import DEFAULT, OFF, ORDER, Parts, chain_of
+from pilothouse.api.configfile import ConfigurationError
 from pilothouse.authz.modes import AlwaysAllow
 from pilothouse.checks import GATED_PLUGINS, OTHER_PLUGINS, PLUGINS
 from pilothouse.registry.catalog import Catalog

@@ -7,7 +7,6 @@ import pytest
 from harness import Rig, pod
 
 from pilothouse import errors
-from pilothouse.admission.configuration import ConfigurationError
 from pilothouse.admission.podtolerations import (
     ALLOWED,
     DEFAULTS,
@@ -17,6 +16,7 @@ from pilothouse.admission.podtolerations import (
     covers,
     merged,
 )
+from pilothouse.api.configfile import ConfigurationError
 
 A = {"key": "a", "operator": "Equal", "value": "b", "effect": "NoSchedule"}
 ANY_A = {"key": "a", "operator": "Exists"}

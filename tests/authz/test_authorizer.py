@@ -11,9 +11,12 @@ from pilothouse.authz.authorizer import (
     ALLOW,
     NO_OPINION,
     Decision,
+    Member,
     UnionAuthorizer,
     forbidden,
+    undecided,
 )
+from pilothouse.authz.metrics import AuthorizationMetrics
 
 JANE = User("jane", groups=("dev",))
 ASK = AuthorizationAttributes(JANE, "get", is_resource=True, resource="pods", namespace="ns", name="p")
@@ -36,15 +39,43 @@ class Waits(Says):
 @pytest.mark.parametrize("kind", [Says, Waits])
 def test_the_first_opinion_decides(kind: Any) -> None:
     denied = Decision(False, denied=True, reason="never")
-    assert resolve(UnionAuthorizer([kind(NO_OPINION), Says(denied), kind(ALLOW)])) is denied
-    assert resolve(UnionAuthorizer([Says(NO_OPINION), kind(ALLOW)])) is ALLOW
-    assert resolve(UnionAuthorizer([kind(NO_OPINION)])) is NO_OPINION
+    assert resolve(union(kind(NO_OPINION), Says(denied), kind(ALLOW))) is denied
+    assert resolve(union(Says(NO_OPINION), kind(ALLOW))) is ALLOW
+    assert resolve(union(kind(NO_OPINION))) is NO_OPINION
 
 
 @pytest.mark.parametrize("kind", [Says, Waits])
 def test_reasons_of_those_without_opinion_are_collected(kind: Any) -> None:
-    union = UnionAuthorizer([Says(Decision(False, reason="a")), kind(Decision(False, reason="b"))])
-    assert resolve(union) == Decision(False, reason="a\nb")
+    both = union(Says(Decision(False, reason="a")), kind(Decision(False, reason="b")))
+    assert resolve(both) == Decision(False, reason="a\nb")
+
+
+def test_failures_of_those_without_opinion_are_collected() -> None:
+    failed = Says(Decision(False, error="away"))
+    assert resolve(union(failed, Says(ALLOW))) is ALLOW
+    assert resolve(union(failed, Says(Decision(False, reason="no")))) == Decision(
+        False, reason="no", error="away"
+    )
+    assert resolve(union(failed, failed)).error == "[away, away]"
+    err = undecided("/api/v1/pods?x", Decision(False, error="away"))
+    assert (err.code, err.message) == (500, 'Internal Server Error: "/api/v1/pods?x": away')
+
+
+def test_others_take_the_place_of_authorizers() -> None:
+    metrics = AuthorizationMetrics()
+    both = UnionAuthorizer([Member(Says(ALLOW), "RBAC", "rbac")], metrics)
+    assert resolve(both) is ALLOW and both.types == ("RBAC",)
+    both.replace([Member(Says(Decision(False, denied=True)), "Webhook", "mine")])
+    assert resolve(both).denied and both.types == ("Webhook",)
+    assert metrics.decisions.source is not None
+    assert metrics.decisions.source() == {
+        ("allowed", "rbac", "RBAC"): 1,
+        ("denied", "mine", "Webhook"): 1,
+    }
+
+
+def union(*authorizers: Any) -> UnionAuthorizer:
+    return UnionAuthorizer([Member(authorizer) for authorizer in authorizers])
 
 
 def resolve(union: Any) -> Any:
@@ -53,7 +84,7 @@ def resolve(union: Any) -> Any:
 
 def test_superusers_may_do_anything() -> None:
     attributes = AuthorizationAttributes(User("x", groups=("system:masters",)), "get", path="/")
-    assert at_once(UnionAuthorizer([Says(Decision(False, denied=True))]).authorize(attributes)).allowed
+    assert at_once(union(Says(Decision(False, denied=True))).authorize(attributes)).allowed
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The authorizers that --authorization-mode names."""
+"""The authorizers that --authorization-mode or --authorization-config names."""
 
 from typing import Any
 
@@ -6,36 +6,76 @@ import pytest
 from coroutines import at_once
 
 from pilothouse.api.identity import AuthorizationAttributes, User
-from pilothouse.authz.authorizer import ALLOW
-from pilothouse.authz.modes import from_modes
+from pilothouse.authz.abac import ABACAuthorizer, Policy
+from pilothouse.authz.authorizer import UnionAuthorizer
+from pilothouse.authz.configuration import Entry, Webhook
+from pilothouse.authz.modes import Authorizers, entries_of
 
 ASK = AuthorizationAttributes(
     User("jane", groups=("dev",)), "get", is_resource=True, resource="pods", namespace="ns", name="p"
 )
+WEBHOOK = Webhook(
+    kubeconfig="/there",
+    version="v1",
+    authorized_ttl=0,
+    unauthorized_ttl=0,
+    timeout=3,
+    deny=True,
+    conditions=("request.user != 'root'",),
+)
 
 
-class Says:
-    def __init__(self, decision: Any) -> None:
-        self.decision = decision
-
-    async def authorize(self, attributes: Any) -> Any:
-        return self.decision
+def union(readers: Any, *modes: str, webhook: Webhook | None = None, **more: Any) -> UnionAuthorizer:
+    return UnionAuthorizer(Authorizers(readers, **more).members(entries_of(modes, webhook)))
 
 
 def test_modes_name_authorizers(readers: Any) -> None:
-    def decide(*modes: Any, webhooks: Any = ()) -> Any:
-        return at_once(from_modes(modes, readers, webhooks=webhooks).authorize(ASK))
+    def decide(*modes: str, **more: Any) -> Any:
+        return at_once(union(readers, *modes, **more).authorize(ASK))
 
     assert decide("AlwaysAllow").allowed
     assert decide("AlwaysDeny").reason == "Everything is forbidden."
-    assert decide("Node", "RBAC", "Webhook", webhooks=[Says(ALLOW)]).allowed
     assert not decide("Node", "RBAC").allowed
-    with pytest.raises(ValueError, match="ABACX"):
-        from_modes(["ABACX"], readers)
+    everybody = ABACAuthorizer([Policy(user="*", resource="*", namespace="*", api_group="*")])
+    assert decide("Node", "RBAC", "ABAC", abac=lambda: everybody).allowed
+    with pytest.raises(ValueError, match='unknown authorization mode "ABACX"'):
+        union(readers, "ABACX")
+    with pytest.raises(ValueError, match="ABAC is not allowed without --authorization-policy-file"):
+        union(readers, "ABAC")
+
+
+def test_webhooks_are_reached_as_their_entry_says(readers: Any) -> None:
+    reached: list[tuple[str, float]] = []
+
+    async def post(review: Any) -> Any:
+        return {"status": {"allowed": True}}
+
+    def connect(kubeconfig: str, seconds: float) -> Any:
+        reached.append((kubeconfig, seconds))
+        return post
+
+    both = union(readers, "Webhook", "AlwaysDeny", webhook=WEBHOOK, connect=connect)
+    assert reached == [("/there", 3)]
+    assert [(member.type, member.name) for member in both.members] == [
+        ("Webhook", "default"),
+        ("AlwaysDeny", "alwaysdeny"),
+    ]
+    assert at_once(both.authorize(ASK)).allowed
+    root = AuthorizationAttributes(User("root"), "get", path="/x")
+    assert at_once(both.authorize(root)).reason == "Everything is forbidden."
+
+
+def test_indexes_are_kept_when_the_configuration_changes(readers: Any) -> None:
+    authorizers = Authorizers(readers)
+    first = authorizers.members([Entry("RBAC", "a"), Entry("Node", "b")])
+    second = authorizers.members([Entry("Node", "n"), Entry("RBAC", "r")])
+    assert first[0].authorizer is second[1].authorizer and first[1].authorizer is second[0].authorizer
+    assert second[1].name == "r"
 
 
 def test_rules_of_all_authorizers_are_put_together(readers: Any) -> None:
-    union = from_modes(["Node", "AlwaysAllow", "AlwaysDeny"], readers)
-    rules = union.rules_for(User("system:node:n", groups=("system:nodes",)), "ns")
+    rules = union(readers, "Node", "AlwaysAllow", "AlwaysDeny").rules_for(
+        User("system:node:n", groups=("system:nodes",)), "ns"
+    )
     assert rules.incomplete and rules.errors == ["node authorizer does not support user rule resolution"]
     assert rules.resource[0]["verbs"] == ["*"] and rules.non_resource

@@ -8,7 +8,10 @@ from clocks import Clock
 
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import Decision
+from pilothouse.authz.conditions import Conditions
+from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.webhook import WebhookAuthorizer, review_spec
+from pilothouse.outbound.http import Unanswered
 
 JANE = User("jane", "1", ("dev",), {"k": ["v"]})
 ASK = AuthorizationAttributes(
@@ -43,7 +46,6 @@ def ask(authorizer: Any, attributes: Any = ASK) -> Any:
         ({"allowed": True}, Decision(True)),
         ({"allowed": False, "reason": "no"}, Decision(False, reason="no")),
         ({"denied": True}, Decision(False, denied=True)),
-        ({"denied": True, "allowed": True}, Decision(False, denied=True)),
     ],
 )
 def test_the_service_decides_and_is_asked_once(status: dict[str, Any], decision: Any) -> None:
@@ -84,7 +86,7 @@ def test_without_an_answer_it_has_no_opinion() -> None:
     async def broken(review: Any) -> None:
         raise OSError("refused")
 
-    assert ask(WebhookAuthorizer(broken)) == Decision(False)
+    assert ask(WebhookAuthorizer(broken)) == Decision(False, error="refused")
     assert WebhookAuthorizer(broken).rules_for(JANE, "ns").incomplete
     with pytest.raises(ValueError, match="v3"):
         WebhookAuthorizer(broken, "v3")
@@ -100,3 +102,65 @@ def test_a_decision_counts_for_so_long(allowed: bool, passed: float, asked: int)
     clock.now += passed
     ask(authorizer)
     assert len(service.asked) == asked
+
+
+class Failing:
+    """Fails with the given errors, one after another, then allows."""
+
+    def __init__(self, *failures: OSError) -> None:
+        self.failures = list(failures)
+        self.asked = 0
+
+    async def __call__(self, review: Any) -> dict[str, Any]:
+        self.asked += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return {"status": {"allowed": True}}
+
+
+def failing(service: Failing, *, deny: bool, waits: list[float]) -> tuple[WebhookAuthorizer, Any]:
+    metrics = AuthorizationMetrics()
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    return WebhookAuthorizer(service, "v1", name="w", deny=deny, sleep=sleep, metrics=metrics), metrics
+
+
+@pytest.mark.parametrize("deny", [True, False])
+def test_a_failure_is_what_the_policy_says(deny: bool) -> None:
+    authorizer, metrics = failing(Failing(OSError("no route")), deny=deny, waits=[])
+    assert ask(authorizer) == Decision(False, denied=deny, error="no route")
+    assert ask(authorizer).allowed
+    assert metrics.webhook_calls.values == {("w", "error"): 1, ("w", "success"): 1}
+    assert metrics.webhook_failed_open.values == ({} if deny else {("w", "error"): 1})
+
+
+def test_a_service_that_is_busy_is_asked_again() -> None:
+    waits: list[float] = []
+    service = Failing(Unanswered("x", 429), Unanswered("x", 500), Unanswered("connection reset by peer"))
+    authorizer, _ = failing(service, deny=True, waits=waits)
+    assert ask(authorizer).allowed and service.asked == 4 and waits == [0.5, 0.75, 1.125]
+    for failures, asked in (([Unanswered("x", 504)] * 9, 5), ([Unanswered("x", 403)], 1)):
+        service = Failing(*failures)
+        authorizer, metrics = failing(service, deny=True, waits=waits)
+        assert ask(authorizer).denied and service.asked == asked
+    assert metrics.webhook_calls.values == {("w", "error"): 1}
+
+
+def test_it_is_asked_when_its_conditions_hold() -> None:
+    service, metrics = Service(allowed=True), AuthorizationMetrics()
+
+    def of(*texts: str, deny: bool = False) -> WebhookAuthorizer:
+        return WebhookAuthorizer(service, "v1", deny=deny, conditions=Conditions(texts, "w", metrics))
+
+    assert ask(of("request.user == 'joe'")) == Decision(False) and not service.asked
+    error = ask(of("request.extra['x'] == []", deny=True))
+    assert error.denied and "no such key: x" in error.error and not service.asked
+    assert ask(of("request.user == 'jane'")).allowed and len(service.asked) == 1
+
+
+def test_yes_and_no_is_no() -> None:
+    decision = ask(WebhookAuthorizer(Service(denied=True, allowed=True, reason="r"), "v1"))
+    assert decision.denied and not decision.allowed
+    assert decision.error == "webhook subject access review returned both allow and deny response"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse.admission.chain import Plugin
-from pilothouse.admission.configuration import expect, refuse, refuse_unknown
+from pilothouse.api.configfile import expect, refuse, refuse_unknown
 from pilothouse.api.fields import Errors, Object
 from pilothouse.registry.admission import AdmissionAttributes
 

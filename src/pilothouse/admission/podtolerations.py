@@ -7,7 +7,7 @@ import orjson
 
 from pilothouse import errors
 from pilothouse.admission.chain import Plugin
-from pilothouse.admission.configuration import ConfigurationError, expect
+from pilothouse.api.configfile import ConfigurationError, expect
 from pilothouse.api.fields import Object
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.pod.resources import quality_of_service

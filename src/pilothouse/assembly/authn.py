@@ -74,8 +74,9 @@ def authenticator(
     public: list[keys.VerifyKey],
     outbound: Outbound,
     caches: Budget | None = None,
+    anonymous: bool = True,
 ) -> UnionAuthenticator:
-    """All the ways in which a request may say who sends it, in upstream's order."""
+    """All the ways in which a request may say who sends it, in upstream's order; or, if `anonymous`, not say it."""
     methods: list[Authenticator] = []
     if config.requestheader_client_ca_file:
         methods.append(_front_proxy(config, caches))
@@ -94,7 +95,7 @@ def authenticator(
         tokens.append(_oidc_tokens(config, outbound))
     if config.authentication_token_webhook_config_file:
         tokens.append(_webhook_tokens(config, outbound, caches))
-    return UnionAuthenticator(methods, tokens, audiences, config.anonymous, caches)
+    return UnionAuthenticator(methods, tokens, audiences, anonymous, caches)
 
 
 def _front_proxy(config: Config, caches: Budget | None) -> Authenticator:

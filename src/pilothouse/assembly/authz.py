@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pilothouse.authz.authorizer import Authorizer, UnionAuthorizer
+from pilothouse.authz import abac, configuration
+from pilothouse.authz.authorizer import Member, UnionAuthorizer
+from pilothouse.authz.configuration import Entry, Webhook
 from pilothouse.authz.metrics import AuthorizationMetrics
-from pilothouse.authz.modes import from_modes
+from pilothouse.authz.modes import Authorizers, entries_of
+from pilothouse.authz.reload import Reload
 from pilothouse.caches import Budget
 from pilothouse.config import Config
 from pilothouse.controllers import bootstrap
 from pilothouse.outbound.http import Outbound
-from pilothouse.outbound.reviews import post_to
+from pilothouse.outbound.reviews import SECONDS, Post, post_to
 from pilothouse.registry.readers import Readers
 
 
@@ -21,23 +24,54 @@ def authorizer(
     outbound: Outbound,
     caches: Budget | None = None,
     metrics: AuthorizationMetrics | None = None,
-) -> UnionAuthorizer:
-    """The authorizers of --authorization-mode, in their order."""
-    webhooks = _webhooks(config, outbound, caches)
-    return from_modes(config.authorization_modes, readers, bootstrap.node_rules(), webhooks, caches, metrics)
+    poll: float = configuration.POLL,
+) -> tuple[UnionAuthorizer, Reload | None]:
+    """The authorizers of --authorization-mode or --authorization-config, and what follows changes of the latter.
 
+    ValueError, OSError when a file cannot be used.
+    """
+    metrics = metrics or AuthorizationMetrics()
 
-def _webhooks(config: Config, outbound: Outbound, caches: Budget | None) -> Sequence[Authorizer]:
-    """The service behind --authorization-webhook-config-file."""
-    if not config.authorization_webhook_config_file:
-        return ()
-    from pilothouse.authz.webhook import WebhookAuthorizer
+    def connect(kubeconfig: str, seconds: float) -> Post:
+        return post_to(outbound, Path(kubeconfig), seconds)
 
-    webhook = WebhookAuthorizer(
-        post_to(outbound, Path(config.authorization_webhook_config_file)),
-        config.authorization_webhook_version,
-        allowed_ttl=config.authorization_webhook_cache_authorized_ttl,
-        other_ttl=config.authorization_webhook_cache_unauthorized_ttl,
+    policies = config.authorization_policy_file
+    authorizers = Authorizers(
+        readers,
+        node_rules=bootstrap.node_rules(),
+        abac=(lambda: abac.ABACAuthorizer(abac.load(policies))) if policies else None,
+        connect=connect,
         budget=caches,
+        metrics=metrics,
     )
-    return (webhook,)
+    if not config.authorization_config:
+        entries = entries_of(config.authorization_modes, _webhook(config))
+        return UnionAuthorizer(authorizers.members(entries), metrics), None
+    data = Path(config.authorization_config).read_bytes()
+    union = UnionAuthorizer(authorizers.members(configuration.read(data)), metrics)
+    open_to_all = anonymous_may_ask(config, union)
+
+    def others(entries: Sequence[Entry]) -> list[Member]:
+        if open_to_all and any(entry.type == "AlwaysAllow" for entry in entries):
+            raise ValueError("AlwaysAllow would let anonymous requests do everything: it needs a restart")
+        return authorizers.members(entries)
+
+    return union, Reload(config.authorization_config, data, union, others, metrics, poll=poll)
+
+
+def anonymous_may_ask(config: Config, union: UnionAuthorizer) -> bool:
+    """Whether requests without credentials come in: never where AlwaysAllow would let them do everything."""
+    return config.anonymous and "AlwaysAllow" not in union.types
+
+
+def _webhook(config: Config) -> Webhook:
+    """The service behind --authorization-webhook-config-file."""
+    return Webhook(
+        kubeconfig=config.authorization_webhook_config_file,
+        version=config.authorization_webhook_version,
+        authorized_ttl=config.authorization_webhook_cache_authorized_ttl,
+        unauthorized_ttl=config.authorization_webhook_cache_unauthorized_ttl,
+        timeout=SECONDS,
+        deny=False,
+        conditions=(),
+    )

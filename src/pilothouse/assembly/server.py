@@ -11,7 +11,7 @@ from pilothouse.admission.plugins import chain_of, enabled, ledger_of
 from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.admission.unsupported import stored_without_effect
 from pilothouse.assembly.authn import IssuerDocuments, authenticator, public_keys, token_issuer
-from pilothouse.assembly.authz import authorizer
+from pilothouse.assembly.authz import anonymous_may_ask, authorizer
 from pilothouse.assembly.controllers import SERVER, Writers
 from pilothouse.assembly.handlers import Handlers, Inputs
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
@@ -84,6 +84,7 @@ class Server:
         self._intervals = intervals
         self.offload = Offload()
         self.envelope = EnvelopeMetrics()
+        self.authorization = self.metrics.add(AuthorizationMetrics())
         self.caches = Budget(config.cache_memory_mb << 20)
         self.metrics.add(self.caches)
         self.files: pki.Files
@@ -92,6 +93,7 @@ class Server:
         self.services: Services
         self.admission: Chain
         self.quotas: Ledger
+        self.anonymous: bool
         self.handlers: Handlers
         self.listener: Listener
         self.writers: Writers
@@ -165,8 +167,17 @@ class Server:
         self.outbound = outbound = Outbound()
         opened.on_close("connections to other servers", outbound.close)
         public = public_keys(config, files)
-        authorization = self.metrics.add(AuthorizationMetrics())
-        judge = authorizer(config, registry.readers, outbound=outbound, caches=caches, metrics=authorization)
+        judge, reload = authorizer(
+            config,
+            registry.readers,
+            outbound=outbound,
+            caches=caches,
+            metrics=self.authorization,
+            poll=self._intervals.authorization_file,
+        )
+        self.anonymous = anonymous_may_ask(config, judge)
+        if reload is not None:
+            opened.start(reload)
         self.services = services_for(config, registry, caches)
         self.admission = chain_of(
             config, judge, registry.catalog, self.services, self.metrics.add(AdmissionMetrics())
@@ -182,7 +193,13 @@ class Server:
                 registry=registry,
                 services=self.services,
                 authenticator=authenticator(
-                    config, files, registry.readers, public=public, outbound=outbound, caches=caches
+                    config,
+                    files,
+                    registry.readers,
+                    public=public,
+                    outbound=outbound,
+                    caches=caches,
+                    anonymous=self.anonymous,
                 ),
                 authorizer=judge,
                 admission=self.admission,
@@ -191,7 +208,7 @@ class Server:
                 health=self.health,
                 metrics=self.metrics,
                 slis=self.slis,
-                authorization=authorization,
+                authorization=self.authorization,
                 caches=caches,
                 issuer=token_issuer(config, files, registry.readers),
                 documents=IssuerDocuments(config, public),
@@ -237,7 +254,8 @@ class Server:
     async def fill(self, opened: Opened) -> None:
         """Write what is missing of the objects of a fresh cluster."""
         self.planned = self.writers.planned()
-        self.envelope.server_id = next((one.name for one in self.planned if one.plural == "leases"), "")
+        server_id = next((one.name for one in self.planned if one.plural == "leases"), "")
+        self.envelope.server_id = self.authorization.server_id = server_id
         for one in await self.writers.fill(self.planned):
             opened.start(one)
 
@@ -270,7 +288,7 @@ class Server:
 
     def _tell(self) -> None:
         config = self.config
-        _tell_safeguards(config)
+        _tell_safeguards(config, self.anonymous)
         for resource, count, sentence in stored_without_effect(self.registry.readers):
             log.warning(sentence, resource=resource, objects=count)
         if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
@@ -283,9 +301,9 @@ class Server:
         log.info("A kubeconfig was written", path=str(path))
 
 
-def _tell_safeguards(config: Config) -> None:
+def _tell_safeguards(config: Config, anonymous: bool) -> None:
     """Log what is on or off though no flag said so."""
-    if config.anonymous_auth and not config.anonymous:
+    if config.anonymous_auth and not anonymous:
         log.warning(
             "AnonymousAuth is not allowed with the AlwaysAllow authorizer. Resetting AnonymousAuth to false. "
             "You should use a different authorizer"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pilothouse import errors
 from pilothouse.api.fields import Object, quote
@@ -14,11 +14,15 @@ SUPERUSERS = "system:masters"
 
 @dataclass(slots=True, frozen=True)
 class Decision:
-    """`allowed` and `denied` both False = no opinion. `reason` is shown in the 403 and the audit log."""
+    """`allowed` and `denied` both False = no opinion. `reason` is shown in the 403 and the audit log.
+
+    error: what kept an authorizer from deciding. A request that is not allowed is then a 500: it may be lawful.
+    """
 
     allowed: bool
     denied: bool = False
     reason: str = ""
+    error: str = ""
 
 
 NO_OPINION = Decision(False)
@@ -48,47 +52,60 @@ class Rules:
         self.errors += other.errors
 
 
+class Member(NamedTuple):
+    """An authorizer of a union; its type (a mode of --authorization-mode) and its name are those in the metrics."""
+
+    authorizer: Authorizer
+    type: str = "Custom"
+    name: str = "custom"
+
+
 class UnionAuthorizer:
-    """Superusers may do everything; for others the first authorizer with an opinion decides.
+    """Superusers may do everything; for others the first authorizer with an opinion decides."""
 
-    `modes` name the authorizers in the metrics, one each.
-    """
+    def __init__(self, members: Sequence[Member], metrics: AuthorizationMetrics | None = None) -> None:
+        self._metrics = metrics or AuthorizationMetrics()
+        self.replace(members)
 
-    def __init__(
-        self,
-        authorizers: Sequence[Authorizer],
-        modes: Sequence[str] = (),
-        metrics: AuthorizationMetrics | None = None,
-    ) -> None:
-        self.authorizers = tuple(authorizers)
-        metrics = metrics or AuthorizationMetrics()
-        self._tallies = [metrics.tally(mode) for mode in tuple(modes) or ("Custom",) * len(self.authorizers)]
+    def replace(self, members: Sequence[Member]) -> None:
+        """Have requests from now on decided by other authorizers."""
+        self.members = tuple(members)
+        tallies = [self._metrics.tally(member.type, member.name) for member in members]
+        # One assignment, so a request that is being decided keeps to the authorizers that it began with.
+        self._chain = tuple(zip((member.authorizer for member in members), tallies, strict=True))
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types of the authorizers, in their order."""
+        return tuple(member.type for member in self.members)
 
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
         if SUPERUSERS in attributes.user.groups:
             return ALLOW
         reasons: list[str] = []
-        for i, authorizer in enumerate(self.authorizers):
+        failures: list[str] = []
+        for authorizer, tally in self._chain:
             decision = await authorizer.authorize(attributes)
             if decision.allowed or decision.denied:
-                self._tallies[i][not decision.allowed][0] += 1
+                tally[not decision.allowed][0] += 1
                 return decision
             if decision.reason:
                 reasons.append(decision.reason)
-        return Decision(False, reason="\n".join(reasons)) if reasons else NO_OPINION
+            if decision.error:
+                failures.append(decision.error)
+        if not reasons and not failures:
+            return NO_OPINION
+        error = failures[0] if len(failures) == 1 else f"[{', '.join(failures)}]" if failures else ""
+        return Decision(False, reason="\n".join(reasons), error=error)
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         """The rules of all authorizers that can list them."""
         rules = Rules()
-        for authorizer in self.authorizers:
-            resolve = getattr(authorizer, "rules_for", None)
+        for member in self.members:
+            resolve = getattr(member.authorizer, "rules_for", None)
             if resolve is not None:
                 rules.add(resolve(user, namespace))
         return rules
-
-
-def _no_opinion(reasons: list[str]) -> Decision:
-    return Decision(False, reason="\n".join(reasons)) if reasons else NO_OPINION
 
 
 def forbidden(attributes: AuthorizationAttributes, reason: str = "") -> errors.StatusError:
@@ -109,6 +126,11 @@ def forbidden(attributes: AuthorizationAttributes, reason: str = "") -> errors.S
     else:
         message += "at the cluster scope"
     return errors.forbidden(attributes.group, attributes.resource, attributes.name, _explain(message, reason))
+
+
+def undecided(path: str, decision: Decision) -> errors.StatusError:
+    """The 500 for a request of which an authorizer could not say whether it is allowed."""
+    return errors.InternalError(f"Internal Server Error: {quote(path)}: {decision.error}")
 
 
 def _explain(message: str, reason: str) -> str:

@@ -121,7 +121,7 @@ class Escalation:
 
 def guard(authorizer: UnionAuthorizer, readers: Readers) -> Escalation:
     """The checks on top of the server's authorizers; roles are looked up even where RBAC is not a mode."""
-    known = (a for a in authorizer.authorizers if isinstance(a, RBACAuthorizer))
+    known = (m.authorizer for m in authorizer.members if isinstance(m.authorizer, RBACAuthorizer))
     return Escalation(authorizer, next(known, None) or RBACAuthorizer(readers))
 
 

@@ -1,19 +1,27 @@
 """The metrics of authorization (apiserver endpoints/filters/metrics.go and authorization/metrics)."""
 
+import hashlib
+import time
+
 from pilothouse._requestmetrics import Authorized
-from pilothouse.instruments import Counter, Group, Histogram, Labels
+from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
 
 SECONDS = tuple(0.001 * 2**n for n in range(15))
 
-_NAMES = {"RBAC": "rbac", "Node": "node", "Webhook": "default"}
-"""The names that authorizers have when flags configure them."""
+WEBHOOK_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+CONDITION_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.1, 0.2, 0.25)
 
 
 class AuthorizationMetrics(Group):
-    """How many requests were authorized, with which result and in what time, and which authorizer decided."""
+    """How many requests were authorized, with which result and in what time, and which authorizer decided.
+
+    `server_id` is the name of this API server's lease.
+    """
 
     def __init__(self) -> None:
-        self._tallies: dict[str, tuple[list[int], list[int]]] = {}
+        self.server_id = ""
+        self._hash = ""
+        self._tallies: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
         self.seconds = Histogram(
             "authorization_duration_seconds", "[ALPHA] Seconds to authorize a request.", ("result",), SECONDS
         )
@@ -29,18 +37,79 @@ class AuthorizationMetrics(Group):
         series = self.seconds.series
         self.decided = Authorized(series("allowed"), series("denied"), series("no-opinion"))
         """Called for each request: seconds, decision."""
+        asked, matched = ("name", "result"), ("name", "type")
+        self.webhook_calls = Counter(
+            "apiserver_authorization_webhook_evaluations_total",
+            "[ALPHA] Round-trips to authorization webhooks.",
+            asked,
+        )
+        self.webhook_seconds = Histogram(
+            "apiserver_authorization_webhook_duration_seconds",
+            "[ALPHA] Request latency in seconds.",
+            asked,
+            WEBHOOK_SECONDS,
+        )
+        self.webhook_failed_open = Counter(
+            "apiserver_authorization_webhook_evaluations_fail_open_total",
+            "[ALPHA] NoOpinion results due to webhook timeout or error.",
+            asked,
+        )
+        self.conditions_failed = Counter(
+            "apiserver_authorization_match_condition_evaluation_errors_total",
+            "[ALPHA] Requests for which a match condition of an authorization webhook had no answer.",
+            matched,
+        )
+        self.conditions_excluded = Counter(
+            "apiserver_authorization_match_condition_exclusions_total",
+            "[ALPHA] Requests of which an authorization webhook was not asked because of its match conditions.",
+            matched,
+        )
+        self.conditions_seconds = Histogram(
+            "apiserver_authorization_match_condition_evaluation_seconds",
+            "[ALPHA] Seconds that the match conditions of an authorization webhook took.",
+            matched,
+            CONDITION_SECONDS,
+        )
 
-    def tally(self, mode: str) -> tuple[list[int], list[int]]:
-        """The counts of what the authorizer of a mode (--authorization-mode) allowed, and of what it denied.
+        reload = "apiserver_authorization_config_controller_"
+        self.reloads = Counter(
+            f"{reload}automatic_reloads_total",
+            "[BETA] Reloads of the authorization configuration.",
+            ("apiserver_id_hash", "status"),
+        )
+        self.last_reload = Gauge(
+            f"{reload}automatic_reload_last_timestamp_seconds",
+            "[BETA] Time of the last reload of the authorization configuration.",
+            ("apiserver_id_hash", "status"),
+        )
+        self.configuration = Gauge(
+            f"{reload}last_config_info",
+            "[ALPHA] The authorization configuration that is in force, by its hash.",
+            ("apiserver_id_hash", "hash"),
+            lambda: {(_hash(self.server_id.encode()), self._hash): 1.0} if self._hash else {},
+        )
+
+    def reloaded(self, status: str) -> None:
+        """Count a reload: success or failure."""
+        server = _hash(self.server_id.encode())
+        self.reloads.inc(server, status)
+        self.last_reload.set(time.time(), server, status)
+
+    def configured(self, data: bytes) -> None:
+        """Show which configuration is in force."""
+        self._hash = _hash(data)
+
+    def tally(self, type_: str, name: str) -> tuple[list[int], list[int]]:
+        """The counts of what an authorizer allowed, and of what it denied; its type is a mode of --authorization-mode.
 
         PERF: the authorizer adds to them itself.
         """
-        return self._tallies.setdefault(mode, ([0], [0]))
+        return self._tallies.setdefault((type_, name), ([0], [0]))
 
     def _decisions(self) -> dict[Labels, float]:
         return {
-            (result, _NAMES.get(mode) or mode.lower(), mode): count[0]
-            for mode, counts in self._tallies.items()
+            (result, name, type_): count[0]
+            for (type_, name), counts in self._tallies.items()
             for result, count in zip(("allowed", "denied"), counts, strict=True)
             if count[0]
         }
@@ -50,3 +119,7 @@ class AuthorizationMetrics(Group):
             for count in counts:
                 count[0] = 0
         super().reset()
+
+
+def _hash(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}" if data else ""

@@ -1,14 +1,19 @@
-"""Creates the authorizers for the names in --authorization-mode."""
+"""Makes the authorizers that --authorization-mode names, or those of --authorization-config."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
-from pilothouse.authz.authorizer import ALLOW, Authorizer, Decision, Rules, UnionAuthorizer
+from pilothouse.authz.authorizer import ALLOW, Authorizer, Decision, Member, Rules
+from pilothouse.authz.conditions import Conditions
+from pilothouse.authz.configuration import Entry, Webhook
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.authz.node import NodeAuthorizer
 from pilothouse.authz.rbac import RBACAuthorizer
+from pilothouse.authz.webhook import WebhookAuthorizer
 from pilothouse.caches import Budget
+from pilothouse.outbound.reviews import Post
 from pilothouse.registry.readers import Readers
 
 
@@ -32,33 +37,76 @@ class AlwaysDeny:
         return Decision(False, reason="Everything is forbidden.")
 
 
-def from_modes(
-    modes: Sequence[str],
-    readers: Readers,
-    node_rules: Sequence[Object] = (),
-    webhooks: Sequence[Authorizer] = (),
-    budget: Budget | None = None,
-    metrics: AuthorizationMetrics | None = None,
-) -> UnionAuthorizer:
-    """The authorizers that --authorization-mode names. ValueError for a mode that there is not.
+class Connect(Protocol):
+    """Makes what sends reviews to a webhook."""
 
-    `node_rules` are what every node may do: the rules of the bootstrap role system:node. `budget` is that of the
-    server's caches.
+    def __call__(self, kubeconfig: str, seconds: float) -> Post:
+        """`kubeconfig` says where it is, `seconds` how long it may take. ValueError, OSError when the file is bad."""
+
+
+def entries_of(modes: Sequence[str], webhook: Webhook | None = None) -> list[Entry]:
+    """The modes of --authorization-mode as a configuration file would name them (GetNameForAuthorizerMode)."""
+    return [
+        Entry(mode, "default", webhook) if mode == "Webhook" else Entry(mode, mode.lower()) for mode in modes
+    ]
+
+
+class Authorizers:
+    """Makes authorizers. What indexes the cluster's objects is made once, and kept when others take its place.
+
+    node_rules: what every node may do: the rules of the bootstrap role system:node. abac: makes the authorizer of
+    --authorization-policy-file. connect: reaches webhooks. budget: that of the server's caches.
     """
-    authorizers: list[Authorizer] = []
-    names: list[str] = []
-    for mode in modes:
-        if mode == "RBAC":
-            authorizers.append(RBACAuthorizer(readers, budget))
-        elif mode == "Node":
-            authorizers.append(NodeAuthorizer(readers, node_rules))
-        elif mode == "AlwaysAllow":
-            authorizers.append(AlwaysAllow())
-        elif mode == "AlwaysDeny":
-            authorizers.append(AlwaysDeny())
-        elif mode == "Webhook":
-            authorizers.extend(webhooks)
-        else:
-            raise ValueError(f'unknown authorization mode "{mode}"')
-        names += [mode] * (len(authorizers) - len(names))
-    return UnionAuthorizer(authorizers, names, metrics)
+
+    def __init__(
+        self,
+        readers: Readers,
+        *,
+        node_rules: Sequence[Object] = (),
+        abac: Callable[[], Authorizer] | None = None,
+        connect: Connect | None = None,
+        budget: Budget | None = None,
+        metrics: AuthorizationMetrics | None = None,
+    ) -> None:
+        self._connect = connect
+        self._budget = budget
+        self._metrics = metrics or AuthorizationMetrics()
+        self._kept: dict[str, Authorizer] = {}
+        self._makers: dict[str, Callable[[], Authorizer]] = {
+            "RBAC": lambda: RBACAuthorizer(readers, budget),
+            "Node": lambda: NodeAuthorizer(readers, node_rules),
+            "AlwaysAllow": AlwaysAllow,
+            "AlwaysDeny": AlwaysDeny,
+        }
+        if abac is not None:
+            self._makers["ABAC"] = abac
+
+    def members(self, entries: Sequence[Entry]) -> list[Member]:
+        """The authorizers of a configuration, in its order. ValueError, OSError when one of them cannot be made."""
+        return [Member(self._authorizer(entry), entry.type, entry.name) for entry in entries]
+
+    def _authorizer(self, entry: Entry) -> Authorizer:
+        if entry.webhook is not None:
+            return self._webhook(entry.name, entry.webhook)
+        kept = self._kept.get(entry.type)
+        if kept is None:
+            if entry.type == "ABAC" and "ABAC" not in self._makers:
+                raise ValueError("authorizer type ABAC is not allowed without --authorization-policy-file")
+            if entry.type not in self._makers:
+                raise ValueError(f'unknown authorization mode "{entry.type}"')
+            kept = self._kept[entry.type] = self._makers[entry.type]()
+        return kept
+
+    def _webhook(self, name: str, webhook: Webhook) -> Authorizer:
+        assert self._connect is not None
+        return WebhookAuthorizer(
+            self._connect(webhook.kubeconfig, webhook.timeout),
+            webhook.version,
+            name=name,
+            deny=webhook.deny,
+            conditions=Conditions(webhook.conditions, name, self._metrics),
+            allowed_ttl=webhook.authorized_ttl,
+            other_ttl=webhook.unauthorized_ttl,
+            budget=self._budget,
+            metrics=self._metrics,
+        )

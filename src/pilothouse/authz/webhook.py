@@ -1,16 +1,20 @@
-"""Asks a webhook for decisions by SubjectAccessReview (--authorization-webhook-config-file)."""
+"""Asks a webhook for decisions by SubjectAccessReview (apiserver plugin/pkg/authorizer/webhook)."""
 
+import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from pilothouse import errors
 from pilothouse.api import selectors
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import NO_OPINION, Decision, Rules
+from pilothouse.authz.conditions import ConditionError, Conditions
+from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget, Cache, short
 from pilothouse.logs import Logger
+from pilothouse.outbound.http import Unanswered
 from pilothouse.outbound.reviews import Post
 
 log = Logger(__name__)
@@ -20,10 +24,16 @@ _MAX_CACHED = 10_000
 """The longest review spec, in characters, whose decision is cached: clients choose most of its text."""
 
 
-class WebhookAuthorizer:
-    """Asks the service and caches its decisions for the given seconds of `clock`.
+TRIES = 5
+"""How often a service is asked that could not answer for a while."""
+_FIRST_WAIT = 0.5
+_FACTOR = 1.5
 
-    It has no opinion when the service fails.
+
+class WebhookAuthorizer:
+    """Asks the service about requests that meet the conditions, and caches its decisions for seconds of `clock`.
+
+    name: the one in metrics. deny: what a failure of the service or of a condition means; otherwise no opinion.
     """
 
     def __init__(
@@ -31,10 +41,15 @@ class WebhookAuthorizer:
         post: Post,
         version: str = "v1beta1",
         *,
+        name: str = "default",
+        deny: bool = False,
+        conditions: Conditions | None = None,
         allowed_ttl: float = 300.0,
         other_ttl: float = 30.0,
         budget: Budget | None = None,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        metrics: AuthorizationMetrics | None = None,
     ) -> None:
         if version not in ("v1", "v1beta1"):
             raise ValueError(
@@ -45,13 +60,25 @@ class WebhookAuthorizer:
         self.version = version
         self.allowed_ttl = allowed_ttl
         self.other_ttl = other_ttl
+        self._name = name
+        self._deny = deny
+        self._metrics = metrics or AuthorizationMetrics()
+        self._conditions = conditions or Conditions((), name, self._metrics)
         self._clock = clock
+        self._sleep = sleep
         self._known: Cache[str | bytes, tuple[float, Decision]] = Cache(
             "authorization_webhook", budget or Budget(), lifetime=max(allowed_ttl, other_ttl)
         )
 
     async def authorize(self, attributes: AuthorizationAttributes) -> Decision:
-        spec = review_spec(attributes, self.version)
+        spec = review_spec(attributes, "v1")
+        try:
+            if not self._conditions.match(spec):
+                return NO_OPINION
+        except ConditionError as error:
+            return self._failed(str(error))
+        if self.version == "v1beta1" and "groups" in spec:
+            spec = {("group" if key == "groups" else key): value for key, value in spec.items()}
         text = json.dumps(spec)
         key = short(text) if len(text) <= _MAX_CACHED else ""
         known = self._known[key]
@@ -67,21 +94,61 @@ class WebhookAuthorizer:
             "spec": spec,
         }
         try:
-            answer = await self.post(review)
-        except (errors.StatusError, OSError) as error:
-            log.error("Failed to make webhook authorizer request", err=error)
-            return NO_OPINION
-        status = answer.get("status") or {}
-        denied = status.get("denied") is True
-        allowed = status.get("allowed") is True and not denied
-        decision = Decision(allowed, denied, str(status.get("reason") or ""))
+            answer = await self._exchange(review)
+        except OSError as error:
+            log.error("Failed to make webhook authorizer request", name=self._name, err=error)
+            if not self._deny:
+                self._metrics.webhook_failed_open.inc(self._name, _result(error))
+            return self._failed(str(error))
+        decision = _decision(answer.get("status") or {})
+        allowed = decision.allowed
         ttl = self.allowed_ttl if allowed else self.other_ttl
         if ttl > 0 and key:
             self._known.put(key, (self._clock() + ttl, decision))
         return decision
 
+    async def _exchange(self, review: Object) -> Object:
+        """The service's answer; OSError when it gives none. One that is busy or restarts is asked again."""
+        wait = _FIRST_WAIT
+        for attempt in range(1, TRIES + 1):
+            started = self._clock()
+            result = "canceled"
+            try:
+                answer = await self.post(review)
+                result = "success"
+                return answer
+            except OSError as error:
+                result = _result(error)
+                if attempt == TRIES or not (isinstance(error, Unanswered) and error.passing):
+                    raise
+            finally:
+                self._metrics.webhook_calls.inc(self._name, result)
+                self._metrics.webhook_seconds.observe(self._clock() - started, self._name, result)
+            await self._sleep(wait)
+            wait *= _FACTOR
+        raise AssertionError
+
+    def _failed(self, error: str) -> Decision:
+        return Decision(False, denied=self._deny, error=error)
+
     def rules_for(self, user: User, namespace: str) -> Rules:
         return Rules(incomplete=True, errors=["webhook authorizer does not support user rule resolution"])
+
+
+def _decision(status: Object) -> Decision:
+    """What a SubjectAccessReviewStatus says; both yes and no is no."""
+    denied, allowed = status.get("denied") is True, status.get("allowed") is True
+    both = denied and allowed
+    return Decision(
+        allowed and not denied,
+        denied,
+        str(status.get("reason") or ""),
+        "webhook subject access review returned both allow and deny response" if both else "",
+    )
+
+
+def _result(error: OSError) -> str:
+    return "timeout" if isinstance(error, Unanswered) and error.timed_out else "error"
 
 
 def review_spec(attributes: AuthorizationAttributes, version: str) -> Object:

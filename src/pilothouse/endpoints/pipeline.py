@@ -22,7 +22,7 @@ from pilothouse.api.selectors import field_terms
 from pilothouse.authn.authenticator import Authenticator
 from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authn.metrics import AuthenticationMetrics
-from pilothouse.authz.authorizer import Authorizer, forbidden
+from pilothouse.authz.authorizer import Authorizer, Decision, forbidden, undecided
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.endpoints import requestinfo
 from pilothouse.endpoints.context import Context
@@ -141,7 +141,7 @@ class Pipeline:
             if whole:
                 stages.authorization.decided(time.perf_counter() - known, decision)
             if not decision.allowed:
-                raise refused(attributes, decision.reason)
+                raise undecided(request.target, decision) if decision.error else refused(attributes, decision)
             if not whole:
                 return None
             # dispatch: the verb; what takes long of a write runs beside the loop
@@ -217,9 +217,9 @@ class Pipeline:
         return self.stages.responder.error(ctx, err)
 
 
-def refused(attributes: AuthorizationAttributes, reason: str) -> errors.StatusError:
+def refused(attributes: AuthorizationAttributes, decision: Decision) -> errors.StatusError:
     """The 403 of authorization; browsers are told not to guess what it is."""
-    err = forbidden(attributes, reason)
+    err = forbidden(attributes, decision.reason)
     err.headers = [*err.headers, ("X-Content-Type-Options", "nosniff")]
     return err
 

@@ -143,8 +143,9 @@ def _access_status(decision: Decision, faults: Sequence[str]) -> Object:
         status["denied"] = True
     if decision.reason:
         status["reason"] = decision.reason
-    if faults:
-        status["evaluationError"] = "; ".join(faults)
+    failures = [*faults, *([decision.error] if decision.error else [])]
+    if failures:
+        status["evaluationError"] = "; ".join(failures)
     return status
 
 

@@ -8,7 +8,7 @@ from pilothouse.api.equality import identity
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes
 from pilothouse.authn.serviceaccount import TokenIssuer
-from pilothouse.authz.authorizer import Authorizer, forbidden
+from pilothouse.authz.authorizer import Authorizer, forbidden, undecided
 from pilothouse.authz.escalation import Escalation
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.kubelet import Kubelets
@@ -176,6 +176,8 @@ class RequestScope(Write):
             self.context.name,
         )
         decision = await self.verbs.authorizer.authorize(attributes)
+        if decision.error and not decision.allowed:
+            raise undecided(self.ctx.request.target, decision)
         if not decision.allowed:
             raise forbidden(attributes, decision.reason)
 

@@ -22,6 +22,24 @@ class ClientError(Exception):
     """A request that got no answer; the text is in the words of Go's client."""
 
 
+class Unanswered(OSError):
+    """A request that got no answer, or one that is no success; `status` is the code of an answer, 0 without one."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it took too long, by our clock or by the other side's."""
+        return self.status == 504 or str(self) == TIMED_OUT
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request may be answered in a moment (client-go's DefaultShouldRetry)."""
+        return self.status in (429, 500, 504) or "connection reset" in str(self)
+
+
 @dataclass(frozen=True, slots=True)
 class Trust:
     """How the other side is known: by a CA bundle (PEM), by the system's when there is none, or not at all.
@@ -157,14 +175,14 @@ class Outbound:
         trust: Trust = INSECURE,
         timeout: float,  # noqa: ASYNC109
     ) -> bytes:
-        """The whole body of a successful answer, 1 MiB at most; raises OSError for everything else."""
+        """The whole body of a successful answer, 1 MiB at most; raises Unanswered for everything else."""
         try:
             answer = await self.open(method, url, headers=headers, body=body, trust=trust, timeout=timeout)
             data = await answer.read(ANSWER_BYTES)
         except ClientError as error:
-            raise OSError(str(error)) from None
+            raise Unanswered(str(error)) from None
         if not 200 <= answer.status < 300:
-            raise OSError(f"{method} {url}: status code {answer.status}")
+            raise Unanswered(f"{method} {url}: status code {answer.status}", answer.status)
         return data
 
     async def _request(

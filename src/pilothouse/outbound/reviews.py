@@ -12,19 +12,24 @@ SECONDS = 30.0
 """Time for an answer, as in upstream's webhook client."""
 
 Post = Callable[[Object], Awaitable[Object]]
-"""Sends a review and returns the answer; OSError when there is none, or one that is no success."""
+"""Sends a review and returns the answer; OSError when there is none, or one that is no success (Unanswered)."""
 
 
-def post_to(outbound: Outbound, path: Path) -> Post:
-    """A sender to the cluster of a kubeconfig's current context; ValueError when the file names none."""
+def post_to(outbound: Outbound, path: Path, seconds: float = SECONDS) -> Post:
+    """A sender to the cluster of a kubeconfig's current context; ValueError when the file names none.
+
+    An answer has to come within `seconds`.
+    """
     url, credentials, trust = read_kubeconfig(path)
     headers = [("Content-Type", "application/json"), *credentials]
 
     async def post(review: Object) -> Object:
         body = json.dumps(review).encode()
-        answer = json.loads(
-            await outbound.exchange("POST", url, headers=headers, body=body, trust=trust, timeout=SECONDS)
-        )
+        data = await outbound.exchange("POST", url, headers=headers, body=body, trust=trust, timeout=seconds)
+        try:
+            answer = json.loads(data)
+        except ValueError as error:
+            raise OSError(f"{url}: {error}") from None
         if not isinstance(answer, dict):
             raise OSError(f"{url}: no review in the answer")
         return answer

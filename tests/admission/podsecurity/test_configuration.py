@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from pilothouse.admission.configuration import ConfigurationError
 from pilothouse.admission.podsecurity.configuration import VERSIONS, Configuration, read
 from pilothouse.admission.podsecurity.policy import LevelVersion, Policy
+from pilothouse.api.configfile import ConfigurationError
 
 HEAD = {"apiVersion": VERSIONS[0], "kind": "PodSecurityConfiguration"}
 

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-from pilothouse.admission.configuration import expect, refuse, refuse_unknown
 from pilothouse.admission.podsecurity.policy import (
     MODES,
     PRIVILEGED,
@@ -13,6 +12,7 @@ from pilothouse.admission.podsecurity.policy import (
     parse_version,
 )
 from pilothouse.api import names
+from pilothouse.api.configfile import expect, refuse, refuse_unknown
 from pilothouse.api.fields import Errors, Object
 
 VERSIONS = tuple(
