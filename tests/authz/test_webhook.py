@@ -133,6 +133,7 @@ def test_a_failure_is_what_the_policy_says(deny: bool) -> None:
     assert ask(authorizer) == Decision(False, denied=deny, error="no route")
     assert ask(authorizer).allowed
     assert metrics.webhook_calls.values == {("w", "error"): 1, ("w", "success"): 1}
+    assert metrics.webhook_seconds.counts() == metrics.webhook_calls.values
     assert metrics.webhook_failed_open.values == ({} if deny else {("w", "error"): 1})
 
 

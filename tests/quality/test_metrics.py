@@ -265,6 +265,15 @@ AT_THE_START = {
 """What is told from the start and stays as it is."""
 
 ELSEWHERE = {
+    "apiserver_authorization_config_controller_automatic_reload_last_timestamp_seconds": "authz/test_reload.py",
+    "apiserver_authorization_config_controller_automatic_reloads_total": "authz/test_reload.py",
+    "apiserver_authorization_config_controller_last_config_info": "authz/test_reload.py",
+    "apiserver_authorization_match_condition_evaluation_errors_total": "authz/test_conditions.py",
+    "apiserver_authorization_match_condition_evaluation_seconds": "authz/test_conditions.py",
+    "apiserver_authorization_match_condition_exclusions_total": "authz/test_conditions.py",
+    "apiserver_authorization_webhook_duration_seconds": "authz/test_webhook.py",
+    "apiserver_authorization_webhook_evaluations_fail_open_total": "authz/test_webhook.py",
+    "apiserver_authorization_webhook_evaluations_total": "authz/test_webhook.py",
     "apiserver_current_inflight_requests": "endpoints/test_metrics.py",
     "apiserver_request_terminations_total": "endpoints/test_metrics.py",
     "apiserver_watch_cache_consistent_read_total": "registry/test_consistent.py",
