@@ -268,6 +268,7 @@ ELSEWHERE = {
     "apiserver_current_inflight_requests": "endpoints/test_metrics.py",
     "apiserver_request_terminations_total": "endpoints/test_metrics.py",
     "apiserver_watch_cache_consistent_read_total": "registry/test_consistent.py",
+    "pilothouse_admission_plugin_failures_total": "admission/installed/test_hosted.py",
     "pod_security_errors_total": "admission/podsecurity/test_plugin.py",
     "pod_security_exemptions_total": "admission/podsecurity/test_plugin.py",
     "pilothouse_http_refused_requests_total": "quality/test_metrics.py",

@@ -25,6 +25,11 @@ class AdmissionMetrics(Group):
             labels,
             SECONDS,
         )
+        self.plugin_failures = Counter(
+            "pilothouse_admission_plugin_failures_total",
+            "[ALPHA] Calls of plugins of installed packages that took too long or raised what is no refusal.",
+            ("name", "reason", "type"),
+        )
         request = ("request_operation", "resource", "subresource")
         self.pod_security_evaluations = Counter(
             "pod_security_evaluations_total",

@@ -14,6 +14,7 @@ from pilothouse.admission.certificates import (
 from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.configuration import AdmissionConfiguration, load
 from pilothouse.admission.ingressclass import DefaultIngressClass
+from pilothouse.admission.installed.loader import load_hosted
 from pilothouse.admission.limitranger import LimitRanger
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.namespace import NamespaceLifecycle
@@ -39,7 +40,9 @@ from pilothouse.admission.storageclass import (
 from pilothouse.admission.tolerations import DefaultTolerationSeconds
 from pilothouse.admission.unsupported import Unsupported
 from pilothouse.api.fields import Object
+from pilothouse.checks import GATED_PLUGINS
 from pilothouse.config import Config
+from pilothouse.offload import Turns
 from pilothouse.registry.catalog import Catalog
 
 
@@ -175,16 +178,23 @@ def chain_of(
     catalog: Catalog,
     creator: Creator,
     metrics: AdmissionMetrics | None = None,
+    turns: Turns | None = None,
 ) -> Chain:
     """The chain of the plugins that are on. What this server cannot carry out is told or refused after them all.
 
+    Plugins of installed packages stand before ResourceQuota, sorted by name. `turns` is told of their calls.
     ConfigurationError when the file of --admission-control-config-file cannot be used.
     """
     on = enabled(config)
     metrics = metrics or AdmissionMetrics()
     configuration = load(config.admission_control_config_file)
     parts = Parts(config, authorizer, catalog, creator, metrics, configuration)
-    plugins = [make(parts) for name, make in ORDER.items() if name in on]
+    plugins = []
+    for name, make in ORDER.items():
+        if name == "ResourceQuota":
+            plugins += load_hosted(on - ORDER.keys() - set(GATED_PLUGINS), configuration, metrics, turns)
+        if name in on:
+            plugins.append(make(parts))
     return Chain([*plugins, Unsupported(config.strict_admission, config.warn_unsupported)], metrics)
 
 

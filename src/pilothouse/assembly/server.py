@@ -169,8 +169,14 @@ class Server:
         judge = authorizer(config, registry.readers, outbound=outbound, caches=caches, metrics=authorization)
         self.services = services_for(config, registry, caches)
         self.admission = chain_of(
-            config, judge, registry.catalog, self.services, self.metrics.add(AdmissionMetrics())
+            config,
+            judge,
+            registry.catalog,
+            self.services,
+            self.metrics.add(AdmissionMetrics()),
+            self.offload.turns,
         )
+        opened.on_close("admission plugins", self.admission.close)
         self.services.companions = companions_for(registry, self.services, self.admission)
         self.quotas = ledger_of(self.admission)
         self.quotas.follow(client_for(registry, self.services, SERVER))
