@@ -217,6 +217,21 @@ CASES: list[Case] = [
     ),
     (
         rules.validate_device_class_update,
+        ({"spec": {"selectors": [{"cel": {"expression": "x"}}, {}]}},) * 2,
+        ["spec.selectors[1].cel: Required value"],
+    ),
+    (
+        rules.validate_device_class_update,
+        (
+            {"spec": {"selectors": [{"cel": {"expression": "true"}}, {"cel": {"expression": "1"}}]}},
+            {"spec": {"selectors": [{"cel": {"expression": "1"}}, {"cel": {"expression": "true"}}]}},
+        ),
+        [
+            'spec.selectors[1].cel.expression: Invalid value: "1": must evaluate to bool or the unknown type, not int'
+        ],
+    ),
+    (
+        rules.validate_device_class_update,
         ({"spec": {"config": [{}]}}, {}),
         ["spec.config[0].opaque: Required value"],
     ),

@@ -18,6 +18,7 @@ from pilothouse.api.validate.common import (
     validate_labels,
     validate_qualified_name,
 )
+from pilothouse.api.validate.expressions import device_selector
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import is_extended
 from pilothouse.api.validate.storage import validate_driver_name
@@ -158,8 +159,18 @@ def _selector(selector: Object, path: str, errs: Errors) -> None:
     cel = selector.get("cel")
     if cel is None:
         errs.required(f"{path}.cel")
-    elif len(cel.get("expression", "").encode()) > MAX_EXPRESSION:
-        errs.too_long(f"{path}.cel.expression", MAX_EXPRESSION)
+        return
+    expression, where = cel.get("expression", ""), f"{path}.cel.expression"
+    if len(expression.encode()) > MAX_EXPRESSION:
+        errs.too_long(where, MAX_EXPRESSION)
+    else:
+        device_selector(expression, where, errs)
+
+
+def _stored_selector(selector: Object, path: str, errs: Errors) -> None:
+    """One that is as it was stored: its expression was accepted then."""
+    if selector.get("cel") is None:
+        errs.required(f"{path}.cel")
 
 
 def _toleration(toleration: Object, path: str, errs: Errors) -> None:
@@ -384,8 +395,11 @@ def _label_key(name: str, path: str, errs: Errors) -> None:
 
 
 def validate_device_class(obj: Object, errs: Errors) -> None:
-    spec = obj.get("spec") or {}
-    each(spec.get("selectors"), MAX_SELECTORS, "spec.selectors", errs, _selector)
+    _class_spec(obj.get("spec") or {}, _selector, errs)
+
+
+def _class_spec(spec: Object, selector: Item, errs: Errors) -> None:
+    each(spec.get("selectors"), MAX_SELECTORS, "spec.selectors", errs, selector)
     each(spec.get("config"), MAX_CONFIGS, "spec.config", errs, _configuration)
     extended = spec.get("extendedResourceName")
     if extended is not None and not is_extended(extended):
@@ -393,7 +407,10 @@ def validate_device_class(obj: Object, errs: Errors) -> None:
 
 
 def validate_device_class_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_device_class(obj, errs)
+    """Validates a changed class; the expressions of selectors are compiled when any of them has changed."""
+    spec, before = obj.get("spec") or {}, old.get("spec") or {}
+    stored = equal(spec.get("selectors") or [], before.get("selectors") or [])
+    _class_spec(spec, _stored_selector if stored else _selector, errs)
 
 
 def validate_claim_template_update(obj: Object, old: Object, errs: Errors) -> None:
