@@ -142,8 +142,8 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
             'plugin "ImagePolicyWebhook" is not supported yet',
         ),
         (
-            ["--admission-control=NodeDeclaredFeatureValidator"],
-            'plugin "NodeDeclaredFeatureValidator" is not supported yet',
+            ["--admission-control=ImagePolicyWebhook"],
+            'plugin "ImagePolicyWebhook" is not supported yet',
         ),
         (["--audit-log-mode=fast"], "invalid audit log mode fast"),
         (["--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16"], "different IP families"),

@@ -91,6 +91,7 @@ PLUGINS = (
     "DefaultIngressClass",
     "DenyServiceExternalIPs",
     "PodTopologyLabels",
+    "NodeDeclaredFeatureValidator",
     "PodResizeValidator",
     "MutatingAdmissionPolicy",
     "ValidatingAdmissionPolicy",
@@ -101,7 +102,6 @@ PLUGINS = (
 
 OTHER_PLUGINS = (
     "ImagePolicyWebhook",
-    "NodeDeclaredFeatureValidator",
     "MutatingAdmissionWebhook",
     "ValidatingAdmissionWebhook",
 )

@@ -18,6 +18,7 @@ from pilothouse.admission.installed.loader import load_hosted
 from pilothouse.admission.limitranger import LimitRanger
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.namespace import NamespaceLifecycle
+from pilothouse.admission.nodefeatures import NodeDeclaredFeatureValidator
 from pilothouse.admission.noderestriction.plugin import NodeRestriction
 from pilothouse.admission.nodetaint import TaintNodesByCondition
 from pilothouse.admission.podresize import PodResizeValidator
@@ -125,6 +126,7 @@ ORDER: dict[str, Make] = {
     "DefaultIngressClass": lambda parts: DefaultIngressClass(),
     "DenyServiceExternalIPs": _lazy("externalips", "DenyServiceExternalIPs"),
     "PodTopologyLabels": lambda parts: PodTopologyLabels(),
+    "NodeDeclaredFeatureValidator": lambda parts: NodeDeclaredFeatureValidator(),
     "PodResizeValidator": lambda parts: PodResizeValidator(),
     "MutatingAdmissionPolicy": lambda parts: MutatingAdmissionPolicy(parts.authorizer),
     "ValidatingAdmissionPolicy": lambda parts: ValidatingAdmissionPolicy(parts.authorizer),
