@@ -208,6 +208,31 @@ async def make_a_service(run: Running) -> AsyncIterator[None]:
     yield
 
 
+@moves(
+    "apiserver_validating_admission_policy_check_total",
+    "apiserver_validating_admission_policy_check_duration_seconds",
+    "apiserver_mutating_admission_policy_check_total",
+    "apiserver_mutating_admission_policy_check_duration_seconds",
+)
+async def write_under_policies(run: Running) -> AsyncIterator[None]:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["secrets"]}
+    constraints = {"matchConstraints": {"resourceRules": [rule]}}
+    changed = {"expression": "Object{metadata: Object.metadata{labels: {'a': 'b'}}}"}
+    mutation = {"patchType": "ApplyConfiguration", "applyConfiguration": changed}
+    specs = {
+        "validating": ({"validations": [{"expression": "false"}]}, {"validationActions": ["Warn"]}),
+        "mutating": ({"reinvocationPolicy": "Never", "mutations": [mutation]}, {}),
+    }
+    for kind, (spec, binding) in specs.items():
+        path = f"/apis/admissionregistration.k8s.io/v1/{kind}admissionpolicies"
+        metadata = {"name": "p"}
+        await run.ok("POST", path, {"metadata": metadata, "spec": {**spec, **constraints}})
+        bound = {"metadata": metadata, "spec": {"policyName": "p", **binding}}
+        await run.ok("POST", path.removesuffix("ies") + "ybindings", bound)
+    await run.ok("POST", "/api/v1/namespaces/default/secrets", {"metadata": {"name": "judged"}})
+    yield
+
+
 @moves("pilothouse_cache_bytes", "pilothouse_cache_entries")
 async def ask_for_something_new(run: Running) -> AsyncIterator[None]:
     await run.ok("GET", "/api/v1/namespaces/never-asked-for/configmaps")

@@ -4,12 +4,13 @@ from pilothouse._instruments import Distribution
 from pilothouse.instruments import Counter, Group, Histogram
 
 SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5)
+POLICY_SECONDS = (0.0000005, 0.001, 0.01, 0.1, 1.0)
 ADMIT, VALIDATE = "admit", "validate"
 """The types of steps: plugins may change the object in the first, and judge it in the second."""
 
 
 class AdmissionMetrics(Group):
-    """How long admission takes, as a whole and in each plugin, and what PodSecurity decides."""
+    """How long admission takes, as a whole and in each plugin, and what policies and PodSecurity decide."""
 
     def __init__(self) -> None:
         labels = ("operation", "rejected", "type")
@@ -45,9 +46,56 @@ class AdmissionMetrics(Group):
             ("fatal", *request),
         )
 
+        self._declare_policies()
+
+    def _declare_policies(self) -> None:
+        labels = ("error_type", "policy", "policy_binding")
+        self.validations = Counter(
+            "apiserver_validating_admission_policy_check_total",
+            "[BETA] Validations of policies that have failed, by what was done about it.",
+            ("enforcement_action", *labels),
+        )
+        self.validation_seconds = Histogram(
+            "apiserver_validating_admission_policy_check_duration_seconds",
+            "[BETA] Seconds in which the expressions of failed validations were evaluated.",
+            ("enforcement_action", *labels),
+            POLICY_SECONDS,
+        )
+        self.mutations = Counter(
+            "apiserver_mutating_admission_policy_check_total", "[ALPHA] Mutations of policies.", labels
+        )
+        self.mutation_seconds = Histogram(
+            "apiserver_mutating_admission_policy_check_duration_seconds",
+            "[ALPHA] Seconds in the mutations of policies.",
+            labels,
+            POLICY_SECONDS,
+        )
+
+    def validated(self, action: str, error: str, policy: str, binding: str, seconds: float) -> None:
+        """A validation has failed. action: deny, audit, warn, or allow where the failure policy ignores the error."""
+        labels = (action, _error_type(error), policy, binding)
+        self.validations.inc(*labels)
+        self.validation_seconds.observe(seconds, *labels)
+
+    def mutated(self, error: str, policy: str, binding: str, seconds: float) -> None:
+        """A mutation was carried out, or has failed where `error` says why."""
+        labels = (_error_type(error), policy, binding)
+        self.mutations.inc(*labels)
+        self.mutation_seconds.observe(seconds, *labels)
+
     def timers(self, kind: str) -> "Timers":
         """Where a type of step (ADMIT or VALIDATE) is timed."""
         return Timers(self, kind)
+
+
+def _error_type(message: str) -> str:
+    """How an error of a policy, or the message of a failed validation, is counted (plugin/policy/*/errors.go)."""
+    if not message:
+        return "no_error"
+    if message.startswith("compilation"):
+        return "compile_error"
+    out_of_budget = message.startswith("validation failed due to running out of cost budget")
+    return "out_of_budget" if out_of_budget else "invalid_error"
 
 
 class Timers(dict[tuple[str, str], tuple[Distribution, Distribution]]):

@@ -51,7 +51,7 @@ def _needed(old: Object, new: Object) -> list[str]:
     out = []
     if (old.get("resources") or new.get("resources")) and old.get("resources") != new.get("resources"):
         out.append(POD_LEVEL_RESIZE)
-    pairs = zip_longest(old.get("initContainers") or (), new.get("initContainers") or (), fillvalue={})
+    pairs: Any = zip_longest(old.get("initContainers") or (), new.get("initContainers") or (), fillvalue={})
     if any(_is_resized(before, after) for before, after in pairs):
         out.append(INIT_CONTAINER_RESIZE)
     return out

@@ -128,8 +128,8 @@ ORDER: dict[str, Make] = {
     "PodTopologyLabels": lambda parts: PodTopologyLabels(),
     "NodeDeclaredFeatureValidator": lambda parts: NodeDeclaredFeatureValidator(),
     "PodResizeValidator": lambda parts: PodResizeValidator(),
-    "MutatingAdmissionPolicy": lambda parts: MutatingAdmissionPolicy(parts.authorizer),
-    "ValidatingAdmissionPolicy": lambda parts: ValidatingAdmissionPolicy(parts.authorizer),
+    "MutatingAdmissionPolicy": lambda parts: MutatingAdmissionPolicy(parts.authorizer, parts.metrics),
+    "ValidatingAdmissionPolicy": lambda parts: ValidatingAdmissionPolicy(parts.authorizer, parts.metrics),
     "ResourceQuota": lambda parts: ResourceQuota(
         limited=limited_from(parts.configuration.section("ResourceQuota") or {})
     ),

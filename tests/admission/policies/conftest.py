@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from harness import Rig
 
+from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.admission.policies.mutating import MutatingAdmissionPolicy
 from pilothouse.admission.policies.validating import ValidatingAdmissionPolicy
@@ -39,8 +40,14 @@ def judge() -> Judge:
 
 
 @pytest.fixture
-def rig(runner: asyncio.Runner, judge: Judge) -> Iterator[Rig]:
-    rig = Rig([NamespaceLifecycle(), MutatingAdmissionPolicy(judge), ValidatingAdmissionPolicy(judge)])
+def metrics() -> AdmissionMetrics:
+    return AdmissionMetrics()
+
+
+@pytest.fixture
+def rig(runner: asyncio.Runner, judge: Judge, metrics: AdmissionMetrics) -> Iterator[Rig]:
+    policies = MutatingAdmissionPolicy(judge, metrics), ValidatingAdmissionPolicy(judge, metrics)
+    rig = Rig([NamespaceLifecycle(), *policies])
     runner.run(rig.start())
     yield rig
     runner.run(rig.stop())

@@ -7,6 +7,7 @@ import pytest
 from harness import CONFIG_MAPS, Rig
 from policies import config_map, validating
 
+from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.policies.validating import NAME, annotate
 
 DENIED = f"{NAME} 'p' with binding 'p' denied request: "
@@ -154,3 +155,44 @@ async def test_an_object_that_is_large(rig: Rig) -> None:
         rig, "size(object.data.a) < 10", {"expression": "authorizer.path('/').check('get').allowed()"}
     )
     assert "size(object" in await refused(rig, config_map(a="x" * 20_000))
+
+
+@pytest.mark.parametrize(
+    ("expression", "spec", "actions", "counted"),
+    [
+        ("true", {}, ["Deny"], []),
+        ("false", {}, ["Deny"], [("deny", "invalid_error")]),
+        ("false", {}, ["Warn", "Audit"], [("audit", "invalid_error"), ("warn", "invalid_error")]),
+        ("object.data.none == ''", {}, ["Deny"], [("deny", "invalid_error")]),
+        ("object.data.none == ''", {"failurePolicy": "Ignore"}, ["Deny"], [("allow", "invalid_error")]),
+        (
+            "true",
+            {"auditAnnotations": [{"key": "k", "valueExpression": "string(object.data.none)"}]},
+            ["Warn"],
+            [("deny", "invalid_error")],
+        ),
+        (
+            "true",
+            {
+                "auditAnnotations": [{"key": "k", "valueExpression": "string(object.data.none)"}],
+                "failurePolicy": "Ignore",
+            },
+            ["Warn"],
+            [],
+        ),
+    ],
+)
+async def test_checks_are_counted(
+    rig: Rig, metrics: AdmissionMetrics, expression: str, spec: Any, actions: Any, counted: Any
+) -> None:
+    await validating(rig, expression, binding={"validationActions": actions}, **spec)
+    await rig.call("POST", CONFIG_MAPS, config_map())
+    name = "apiserver_validating_admission_policy_check"
+    labels = [
+        f'{{enforcement_action="{action}",error_type="{error}",policy="p",policy_binding="p"}} 1'
+        for action, error in counted
+    ]
+    told = metrics.validations.text().splitlines()[2:]
+    assert sorted(told) == [f"{name}_total{one}" for one in labels]
+    timed = metrics.validation_seconds.text()
+    assert all(f"{name}_duration_seconds_count{one}" in timed for one in labels)

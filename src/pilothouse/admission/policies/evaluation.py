@@ -1,6 +1,7 @@
 """Evaluates the expressions of policies for one request (apiserver pkg/admission/plugin/cel)."""
 
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from pilothouse import errors
@@ -61,10 +62,11 @@ class Expression:
 
 
 class Result(NamedTuple):
-    """The value of an expression; with an error there is none."""
+    """The value of an expression; with an error there is none. seconds: how long it took."""
 
     value: Any
     error: str = ""
+    seconds: float = 0.0
 
 
 class _Unanswered(Exception):
@@ -178,7 +180,7 @@ class Evaluation:
         """The value of an expression, or what went wrong in upstream's words; OutOfBudget."""
         if expression.program is None:
             return Result(None, f"compilation error: {expression.error}")
-        a, budget = self._scope.attributes, self.budget
+        a, budget, started = self._scope.attributes, self.budget, perf_counter()
         kept, seen = budget.left, len(self.variables.values) if self.variables is not None else 0
         while True:
             try:
@@ -188,7 +190,8 @@ class Evaluation:
             except EvaluationError as err:
                 if budget.left < 0:
                     raise OutOfBudget from None
-                return Result(None, f"expression '{expression.text}' resulted in error: {err}")
+                why = f"expression '{expression.text}' resulted in error: {err}"
+                return Result(None, why, perf_counter() - started)
             except _Unanswered as err:
                 await self._scope.authority.ask(err.question)
             except _TooLong:
@@ -198,7 +201,7 @@ class Evaluation:
             else:
                 if budget.left < 0:
                     raise OutOfBudget
-                return Result(value)
+                return Result(value, "", perf_counter() - started)
             budget.left = kept
             if self.variables is not None:
                 for name in list(self.variables.values)[seen:]:

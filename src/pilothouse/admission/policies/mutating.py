@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
+from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.policies.evaluation import CompiledPolicy, Expression, OutOfBudget, Scope
 from pilothouse.admission.policies.params import ConfigurationError
 from pilothouse.admission.policies.patches import (
@@ -100,8 +102,9 @@ class MutatingAdmissionPolicy(Plugin):
 
     name = NAME
 
-    def __init__(self, authorizer: Authorizer) -> None:
+    def __init__(self, authorizer: Authorizer, metrics: AdmissionMetrics | None = None) -> None:
         self._authorizer = authorizer
+        self._metrics = metrics or AdmissionMetrics()
         self._source: PolicySource[CompiledMutation] | None = None
 
     def _followed(self, readers: Readers) -> PolicySource[CompiledMutation]:
@@ -188,7 +191,7 @@ class MutatingAdmissionPolicy(Plugin):
             if scope.obj is None:
                 break
             try:
-                await compiled.mutate(scope, one.params, mutation)
+                await self._mutate(scope, one, mutation)
             except Unusable as err:
                 faults.add(one.hook, one.binding, str(err), "Invalid")
         if scope.obj is not before:
@@ -198,6 +201,18 @@ class MutatingAdmissionPolicy(Plugin):
             request.keep(scope)
         if one.hook.spec.get("reinvocationPolicy") == "IfNeeded":
             state.ran.add(key)
+
+    async def _mutate(self, scope: Scope, one: Invocation[CompiledMutation], mutation: Mutation) -> None:
+        """Carry out a mutation, timed; it raises what CompiledMutation.mutate raises."""
+        started = perf_counter()
+        error = ""
+        try:
+            await one.hook.compiled.mutate(scope, one.params, mutation)
+        except (Unusable, errors.StatusError) as err:
+            error = str(err)
+            raise
+        finally:
+            self._metrics.mutated(error, one.hook.name, one.binding.name, perf_counter() - started)
 
 
 def _key(one: Invocation[CompiledMutation]) -> Key:
