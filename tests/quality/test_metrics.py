@@ -219,7 +219,7 @@ async def write_under_policies(run: Running) -> AsyncIterator[None]:
     constraints = {"matchConstraints": {"resourceRules": [rule]}}
     changed = {"expression": "Object{metadata: Object.metadata{labels: {'a': 'b'}}}"}
     mutation = {"patchType": "ApplyConfiguration", "applyConfiguration": changed}
-    specs = {
+    specs: dict[str, tuple[Any, Any]] = {
         "validating": ({"validations": [{"expression": "false"}]}, {"validationActions": ["Warn"]}),
         "mutating": ({"reinvocationPolicy": "Never", "mutations": [mutation]}, {}),
     }

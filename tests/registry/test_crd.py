@@ -98,6 +98,15 @@ async def test_writes(rig: Any, runner: Any, define: Any) -> None:
     await rig.fail(415, "PATCH", path(name="w"), {}, headers=strategic)
 
 
+async def test_an_object_is_no_list_of_metadata(rig: Any, runner: Any, define: Any) -> None:
+    await define()
+    await rig.ok("POST", path(), widget())
+    accept = {"accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}
+    answer = await rig.call("GET", path("v1", "w"), headers=accept)
+    assert (answer.status, answer.body["message"]) == (500, "content is not a list")
+    assert "reason" not in answer.body
+
+
 async def test_server_side_apply(rig: Any, runner: Any, define: Any) -> None:
     await define()
     await rig.ok("PATCH", path(name="w") + "?fieldManager=m1", widget(a="1"), headers=APPLY)
