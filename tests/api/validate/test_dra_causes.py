@@ -186,7 +186,13 @@ CASES: list[Case] = [
         ["spec.devices.config[0].opaque.parameters: Too long: may not be more than 10240 bytes"],
     ),
     (rules.validate_claim_update, (claim(), claim()), []),
-    (rules.validate_claim_update, ({"spec": {}}, claim()), ["spec: Invalid value: {}: field is immutable"]),
+    (
+        rules.validate_claim_update,
+        ({"spec": {}}, claim()),
+        [
+            'spec: Invalid value: {"Devices":{"Requests":null,"Constraints":null,"Config":null}}: field is immutable'
+        ],
+    ),
     (
         TEMPLATE,
         {"spec": {"metadata": {"labels": {"a b": "c"}, "annotations": {"a b": ""}}, **claim()}},
@@ -199,7 +205,21 @@ CASES: list[Case] = [
     (
         rules.validate_claim_template_update,
         ({}, {"spec": {"spec": {"devices": {"config": [1]}}}}),
-        ["spec: Invalid value: field is immutable"],
+        [
+            'spec: Invalid value: {"Spec":{"Devices":{"Requests":null,"Constraints":null,"Config":null}}}: field is immutable'
+        ],
+    ),
+    (
+        rules.validate_claim_template_update,
+        (
+            {"spec": {"metadata": {"labels": {"a": "b"}}, "spec": {"devices": {"requests": [{}]}}}},
+            {"spec": claim()},
+        ),
+        [
+            "spec.spec.devices.requests[0].name: Invalid value: \"\": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
+            "spec.spec.devices.requests[0]: Required value: exactly one of `exactly` or `firstAvailable` is required",
+            'spec: Invalid value: {"labels":{"a":"b"},"Spec":{"Devices":{"Requests":[{"Name":"","Exactly":null,"FirstAvailable":null}],"Constraints":null,"Config":null}}}: field is immutable',
+        ],
     ),
     (
         CLASS,

@@ -6,7 +6,8 @@ from typing import Any
 
 from pilothouse.api import names
 from pilothouse.api.equality import identity
-from pilothouse.api.fields import OMIT, Errors, Object
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import dra_shown
 from pilothouse.api.validate.common import (
     NOT_POSITIVE,
     equal,
@@ -80,7 +81,7 @@ def validate_claim(obj: Object, errs: Errors) -> None:
 def validate_claim_update(obj: Object, old: Object, errs: Errors) -> None:
     """Validates a changed claim; its spec is immutable."""
     if not equal(obj.get("spec") or {}, old.get("spec") or {}):
-        errs.invalid("spec", obj.get("spec"), "field is immutable")
+        errs.invalid("spec", dra_shown.claim_spec(obj.get("spec") or {}), "field is immutable")
 
 
 def validate_claim_template(obj: Object, errs: Errors) -> None:
@@ -414,5 +415,8 @@ def validate_device_class_update(obj: Object, old: Object, errs: Errors) -> None
 
 
 def validate_claim_template_update(obj: Object, old: Object, errs: Errors) -> None:
-    if not equal(obj.get("spec") or {}, old.get("spec") or {}):
-        errs.invalid("spec", OMIT if obj.get("spec") is None else obj["spec"], "field is immutable")
+    """Validates a changed template as a new one, though its spec is immutable."""
+    validate_claim_template(obj, errs)
+    spec = obj.get("spec") or {}
+    if not equal(spec, old.get("spec") or {}):
+        errs.invalid("spec", dra_shown.template_spec(spec), "field is immutable")
