@@ -116,8 +116,8 @@ class Plugin:
     """An admission plugin. One object of the class serves all requests of a server.
 
     `mutate` and `validate` may be `def` or `async def`; who needs only one of them leaves the other away. No code of a
-    plugin runs on the server's own event loop: a `def` runs on one of four threads of the plugin, so it may be called
-    several times at once, and an `async def` on an event loop that the plugin has for itself.
+    plugin runs on the server's own event loop: a `def` runs on one of two threads of the plugin, so it may be called
+    twice at once, and an `async def` on an event loop that the plugin has for itself.
 
     operations, resources: which requests the plugin is asked about. A resource is named like `pods`, `pods/status`,
     `deployments.apps`, `deployments.apps/scale`, `*` (every resource) or `*/*` (subresources as well).
