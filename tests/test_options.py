@@ -138,8 +138,8 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
         (["--admission-control=Nonsense"], 'admission-control plugin "Nonsense" is unknown'),
         (["--admission-control=Priority", "--enable-admission-plugins=Priority"], "mutually exclusive"),
         (
-            ["--enable-admission-plugins=ImagePolicyWebhook"],
-            'plugin "ImagePolicyWebhook" is not supported yet',
+            ["--enable-admission-plugins=NodeDeclaredFeatureValidator"],
+            'plugin "NodeDeclaredFeatureValidator" is not supported yet',
         ),
         (
             ["--admission-control=NodeDeclaredFeatureValidator"],
@@ -261,7 +261,7 @@ def test_any_value_is_read_or_refused(name: str, value: str) -> None:
 
 
 def test_a_plugin_that_is_missing_may_be_switched_off() -> None:
-    assert options.parse(["--disable-admission-plugins=ImagePolicyWebhook,ResourceQuota"])
+    assert options.parse(["--disable-admission-plugins=NodeDeclaredFeatureValidator,ResourceQuota"])
 
 
 def test_anonymous_access_and_always_allow_do_not_go_together() -> None:
@@ -270,10 +270,3 @@ def test_anonymous_access_and_always_allow_do_not_go_together() -> None:
     assert not options.parse(["--authorization-mode=AlwaysAllow"]).anonymous
     assert not options.parse(["--authorization-mode=RBAC,AlwaysAllow", "--anonymous-auth=true"]).anonymous
     assert options.parse(["--authorization-mode=RBAC,AlwaysDeny"]).anonymous
-
-
-def test_strict_admission_has_a_default_by_command() -> None:
-    assert not options.parse([]).strict_admission
-    assert options.parse([], strict_admission=True).strict_admission
-    assert not options.parse(["--strict-admission=false"], strict_admission=True).strict_admission
-    assert options.parse(["--strict-admission"]).strict_admission

@@ -66,6 +66,7 @@ PLUGINS = (
     "NodeRestriction",
     "TaintNodesByCondition",
     "AlwaysPullImages",
+    "ImagePolicyWebhook",
     "PodSecurity",
     "PodNodeSelector",
     "Priority",
@@ -87,18 +88,15 @@ PLUGINS = (
     "PodTopologyLabels",
     "PodResizeValidator",
     "MutatingAdmissionPolicy",
+    "MutatingAdmissionWebhook",
     "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionWebhook",
     "ResourceQuota",
     "AlwaysDeny",
 )
 """The admission plugins that there are."""
 
-OTHER_PLUGINS = (
-    "ImagePolicyWebhook",
-    "NodeDeclaredFeatureValidator",
-    "MutatingAdmissionWebhook",
-    "ValidatingAdmissionWebhook",
-)
+OTHER_PLUGINS = ("NodeDeclaredFeatureValidator",)
 """Those of kube-apiserver that are missing here. Who asks for one by name must not believe that it works."""
 
 

@@ -37,10 +37,16 @@ from pilothouse.admission.storageclass import (
     StorageObjectInUseProtection,
 )
 from pilothouse.admission.tolerations import DefaultTolerationSeconds
-from pilothouse.admission.unsupported import Unsupported
+from pilothouse.admission.webhooks import calling
+from pilothouse.admission.webhooks import configuration as webhooks
+from pilothouse.admission.webhooks.client import WebhookClient
+from pilothouse.admission.webhooks.mutating import MutatingAdmissionWebhook
+from pilothouse.admission.webhooks.validating import ValidatingAdmissionWebhook
 from pilothouse.api.fields import Object
 from pilothouse.config import Config
+from pilothouse.outbound.http import Outbound
 from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.service_resolver import ServiceResolver
 
 
 class Creator(Protocol):
@@ -58,6 +64,8 @@ class Parts(NamedTuple):
     catalog: Catalog
     creator: Creator
     metrics: AdmissionMetrics
+    outbound: Outbound
+    resolver: ServiceResolver
     configuration: AdmissionConfiguration = AdmissionConfiguration()
 
 
@@ -80,6 +88,13 @@ def _section(name: str) -> Callable[[Parts], object]:
     return lambda parts: parts.configuration.section(name)
 
 
+def _webhooks(plugin: str, parts: Parts) -> calling.Parts:
+    """What calls webhooks with the credentials that the plugin's section names."""
+    users = webhooks.read(parts.configuration.section(plugin))
+    client = WebhookClient(parts.outbound, parts.resolver, users)
+    return calling.Parts(client, parts.authorizer, parts.metrics)
+
+
 ORDER: dict[str, Make] = {
     "AlwaysAdmit": _lazy("always", "AlwaysAdmit"),
     "NamespaceAutoProvision": _lazy("namespaceexists", "NamespaceAutoProvision", lambda parts: parts.creator),
@@ -91,6 +106,9 @@ ORDER: dict[str, Make] = {
     "NodeRestriction": lambda parts: NodeRestriction(parts.authorizer),
     "TaintNodesByCondition": lambda parts: TaintNodesByCondition(),
     "AlwaysPullImages": _lazy("alwayspullimages", "AlwaysPullImages"),
+    "ImagePolicyWebhook": _lazy(
+        "imagepolicy", "ImagePolicyWebhook", _section("ImagePolicyWebhook"), lambda parts: parts.outbound
+    ),
     "PodSecurity": lambda parts: PodSecurity(
         podsecurity.read(parts.configuration.section("PodSecurity")), parts.metrics
     ),
@@ -124,7 +142,13 @@ ORDER: dict[str, Make] = {
     "PodTopologyLabels": lambda parts: PodTopologyLabels(),
     "PodResizeValidator": lambda parts: PodResizeValidator(),
     "MutatingAdmissionPolicy": lambda parts: MutatingAdmissionPolicy(parts.authorizer),
+    "MutatingAdmissionWebhook": lambda parts: MutatingAdmissionWebhook(
+        _webhooks("MutatingAdmissionWebhook", parts)
+    ),
     "ValidatingAdmissionPolicy": lambda parts: ValidatingAdmissionPolicy(parts.authorizer),
+    "ValidatingAdmissionWebhook": lambda parts: ValidatingAdmissionWebhook(
+        _webhooks("ValidatingAdmissionWebhook", parts)
+    ),
     "ResourceQuota": lambda parts: ResourceQuota(
         limited=limited_from(parts.configuration.section("ResourceQuota") or {})
     ),
@@ -140,6 +164,7 @@ OFF = frozenset(
         "LimitPodHardAntiAffinityTopology",
         "NodeRestriction",
         "AlwaysPullImages",
+        "ImagePolicyWebhook",
         "PodNodeSelector",
         "PodTolerationRestriction",
         "EventRateLimit",
@@ -174,18 +199,19 @@ def chain_of(
     authorizer: Authorizer,
     catalog: Catalog,
     creator: Creator,
+    outbound: Outbound,
+    resolver: ServiceResolver,
     metrics: AdmissionMetrics | None = None,
 ) -> Chain:
-    """The chain of the plugins that are on. What this server cannot carry out is told or refused after them all.
+    """The chain of the plugins that are on. `outbound` and `resolver` are for those that call other servers.
 
     ConfigurationError when the file of --admission-control-config-file cannot be used.
     """
     on = enabled(config)
     metrics = metrics or AdmissionMetrics()
     configuration = load(config.admission_control_config_file)
-    parts = Parts(config, authorizer, catalog, creator, metrics, configuration)
-    plugins = [make(parts) for name, make in ORDER.items() if name in on]
-    return Chain([*plugins, Unsupported(config.strict_admission, config.warn_unsupported)], metrics)
+    parts = Parts(config, authorizer, catalog, creator, metrics, outbound, resolver, configuration)
+    return Chain([make(parts) for name, make in ORDER.items() if name in on], metrics)
 
 
 def ledger_of(chain: Chain) -> Ledger:

@@ -7,7 +7,7 @@ import pytest
 from harness import CONFIG_MAPS, Rig
 from policies import config_map, validating
 
-from pilothouse.admission.policies.validating import NAME, annotate
+from pilothouse.admission.policies.validating import NAME
 
 DENIED = f"{NAME} 'p' with binding 'p' denied request: "
 
@@ -115,13 +115,6 @@ async def test_an_audit_annotation_that_fails_denies(rig: Rig) -> None:
     annotations = [{"key": "k", "valueExpression": "string(object.data.none)"}]
     await validating(rig, auditAnnotations=annotations, binding={"validationActions": ["Warn"]})
     assert await refused(rig) == "expression 'string(object.data.none)' resulted in error: no such key: none"
-
-
-async def test_values_of_several_bindings_are_joined(rig: Rig) -> None:
-    a = rig.attributes(config_map(), resource=("", "v1", "configmaps"))
-    annotate(a, "p/k", "1")
-    annotate(a, "p/k", "2")
-    assert a.annotations == {"p/k": "1"}
 
 
 async def test_every_operation(rig: Rig) -> None:

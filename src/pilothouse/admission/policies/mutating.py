@@ -1,31 +1,30 @@
 """MutatingAdmissionPolicy: expressions that change an object (apiserver plugin/policy/mutating)."""
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
-from pilothouse.admission.policies.evaluation import CompiledPolicy, Expression, OutOfBudget, Scope
+from pilothouse.admission.expressions import Expression, OutOfBudget, Scope
+from pilothouse.admission.objects import completed, type_of
+from pilothouse.admission.policies.compiled import CompiledPolicy
 from pilothouse.admission.policies.params import ConfigurationError
 from pilothouse.admission.policies.patches import (
     APPLY_CONFIGURATION,
     JSON_PATCH,
     Unusable,
     applied,
-    completed,
     patched,
-    type_of,
 )
 from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
 from pilothouse.admission.policies.source import Binding, Hook, PolicySource
+from pilothouse.admission.reinvocation import Reinvocations
 from pilothouse.api import equality
 from pilothouse.api.cel import admission
 from pilothouse.api.cel.limits import PER_OBJECT
 from pilothouse.api.cel.types import list_of
 from pilothouse.api.fields import Object
-from pilothouse.api.patch import copy
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
 from pilothouse.registry.readers import Readers
 
@@ -76,23 +75,6 @@ class CompiledMutation(CompiledPolicy):
             raw = await work.run(patched, obj, result.value)
         strict = mutation.patch_type == JSON_PATCH
         scope.obj = await work.run(completed, matched.resource, matched.kind, raw, type, strict)
-
-
-@dataclass(slots=True)
-class Reinvocations:
-    """Which policies of a request run again when a later plugin has changed the object.
-
-    Only policies with the reinvocationPolicy IfNeeded do, and only those that ran before the change.
-    """
-
-    ran: set[Key] = field(default_factory=set)
-    due: set[Key] = field(default_factory=set)
-    output: Object | None = None
-
-    def changed(self) -> None:
-        """The object has changed: those that ran are due."""
-        self.due |= self.ran
-        self.ran = set()
 
 
 class MutatingAdmissionPolicy(Plugin):
@@ -160,12 +142,11 @@ class MutatingAdmissionPolicy(Plugin):
         if a.reinvocation is None:
             a.reinvocation = Reinvocation()
         chain = a.reinvocation
-        state: Reinvocations = chain.state.setdefault(NAME, Reinvocations())
-        if chain.again and state.output is not None and not equality.same(state.output, a.obj):
-            state.changed()
+        state: Reinvocations[Key] = chain.state.setdefault(NAME, Reinvocations())
+        await state.begin(a)
         for one in invocations:
             await self._invoke(request, one, chain, faults)
-        state.output = copy(a.obj) if state.ran and a.obj is not None else None
+        await state.end(a)
 
     async def _invoke(
         self,
@@ -175,7 +156,7 @@ class MutatingAdmissionPolicy(Plugin):
         faults: "_Faults",
     ) -> None:
         compiled, state = one.hook.compiled, chain.state[NAME]
-        scope = request.scope(one.matched)
+        scope = await request.scope(one.matched)
         matches = await compiled.conditions.match(scope, one.params, compiled.variables)
         if matches.error:
             faults.add(one.hook, one.binding, matches.error, "Invalid")
@@ -195,7 +176,7 @@ class MutatingAdmissionPolicy(Plugin):
             if not equality.same(scope.obj, before):
                 state.changed()
                 chain.needed = True
-            request.keep(scope)
+            await request.keep(scope)
         if one.hook.spec.get("reinvocationPolicy") == "IfNeeded":
             state.ran.add(key)
 

@@ -4,29 +4,26 @@ from collections.abc import Awaitable, Sequence
 from typing import NamedTuple
 
 from pilothouse import errors
+from pilothouse.admission.annotations import annotate
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
-from pilothouse.admission.policies.evaluation import (
-    CompiledPolicy,
+from pilothouse.admission.expressions import (
     Expression,
     OutOfBudget,
     Result,
     Scope,
 )
+from pilothouse.admission.policies.compiled import CompiledPolicy
 from pilothouse.admission.policies.params import ConfigurationError
 from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
 from pilothouse.admission.policies.source import Binding, Hook, PolicySource
-from pilothouse.api import names
 from pilothouse.api.cel import admission
 from pilothouse.api.cel.environment import Budget
 from pilothouse.api.cel.limits import MAX_MESSAGE_BYTES, PER_OBJECT
 from pilothouse.api.cel.types import BOOL, NULL, STRING
 from pilothouse.api.fields import Object, show
-from pilothouse.logs import Logger
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
-
-log = Logger(__name__)
 
 NAME = "ValidatingAdmissionPolicy"
 FAILURE = "validation.policy.admission.k8s.io/validation_failure"
@@ -201,12 +198,6 @@ def _failure(binding: Binding, denial: Denial) -> str:
     return show([value])
 
 
-def annotate(a: AdmissionAttributes, key: str, value: str) -> None:
-    """Add an audit annotation; one that is there stays, and a key that is no name is left out."""
-    if a.annotations.setdefault(key, value) != value or names.qualified_name(key):
-        log.warning("An audit annotation was left out", key=key)
-
-
 class ValidatingAdmissionPolicy(Plugin):
     """Asks the policies that are about a request."""
 
@@ -267,7 +258,7 @@ class ValidatingAdmissionPolicy(Plugin):
         annotations: dict[str, dict[str, None]],
     ) -> None:
         for one in invocations:
-            denials, values = await one.hook.compiled.judge(request.scope(one.matched), one.params)
+            denials, values = await one.hook.compiled.judge(await request.scope(one.matched), one.params)
             for denial in denials:
                 if denial.place < 0:  # an audit annotation could not be evaluated
                     verdict.deny(one.hook, one.binding, denial)
