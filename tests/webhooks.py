@@ -124,7 +124,11 @@ class Hooked:
         self.server = WebhookServer(folder)
         self.rig = rig = Rig(flags=flags)
         self.metrics = AdmissionMetrics()
-        client = WebhookClient(rig.outbound, ServiceResolver(rig.readers), users)
+        client = WebhookClient(
+            rig.outbound,
+            ServiceResolver(rig.readers, by_endpoints=rig.config.enable_aggregator_routing),
+            users,
+        )
         parts = Parts(client, authorizer or AlwaysAllow(), self.metrics)
         hooks = [MutatingAdmissionWebhook(parts), *between, ValidatingAdmissionWebhook(parts)]
         rig.chain = Chain([NamespaceLifecycle(), *plugins, *hooks], self.metrics)

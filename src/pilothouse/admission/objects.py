@@ -28,6 +28,8 @@ async def restored(obj: Object, a: AdmissionAttributes, matched: Matched) -> Obj
 async def _in_version(obj: Object, a: AdmissionAttributes, of: Resource, to: Resource) -> Object:
     if to.conversion is not None and to.conversion.converter is not None:
         return (await to.conversion.presented((obj,), a.work))[0]
+    if to.conversion is None and of.conversion is not None and of.conversion.converter is not None:
+        return (await of.conversion.kept((obj,), a.work))[0]  # `to` is what is stored
     found = of.version_of(to.api_version)
     if found is None:
         return obj
