@@ -43,7 +43,7 @@ def deny(request: Object) -> Object:
     return {"allowed": False}
 
 
-def patched(*operations: Object) -> Hook:
+def patched(*operations: Any) -> Callable[[Object], Object]:
     """A webhook that answers with a JSON patch."""
     text = base64.b64encode(json.dumps(operations).encode()).decode()
     return lambda request: {"patch": text, "patchType": "JSONPatch"}
@@ -52,14 +52,13 @@ def patched(*operations: Object) -> Hook:
 def label(name: str, value: str = "x") -> Hook:
     """A webhook that adds a label."""
 
-    def hook(request: Object) -> Reply:
+    def hook(request: Object) -> Object:
         metadata = request["object"]["metadata"]
         if "labels" not in metadata:
             add = {"op": "add", "path": "/metadata/labels", "value": {name: value}}
         else:
             add = {"op": "add", "path": f"/metadata/labels/{name}", "value": value}
-        answer: Any = patched(add)(request)
-        return answer
+        return patched(add)(request)
 
     return hook
 

@@ -30,7 +30,7 @@ async def test_they_run_by_the_names_of_their_configurations(hooked: Hooked) -> 
     made = await hooked.rig.ok("POST", CONFIG_MAPS, NOTHING)
     assert set(made["metadata"]["labels"]) == {"one", "two", "three"}
     assert [path for path, _ in hooked.server.reviews] == ["/z", "/x", "/y"]
-    seen = [list((request["object"]["metadata"].get("labels") or {})) for _, request in hooked.server.reviews]
+    seen = [list(request["object"]["metadata"].get("labels") or {}) for _, request in hooked.server.reviews]
     assert seen == [[], ["one"], ["one", "two"]], "each sees what those before it have made"
     (entry,) = (await hooked.rig.ok("GET", f"{CONFIG_MAPS}/a"))["metadata"]["managedFields"]
     assert "f:labels" not in json.dumps(entry), "nobody owns what a webhook sets"
