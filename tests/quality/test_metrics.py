@@ -159,7 +159,12 @@ async def judge_a_pod(run: Running) -> AsyncIterator[None]:
 )
 async def call_dead_webhooks(run: Running) -> AsyncIterator[None]:
     def webhook(name: str, policy: str, **more: Any) -> dict[str, Any]:
-        rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+        rule = {
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "operations": ["CREATE"],
+            "resources": ["configmaps"],
+        }
         return {
             "name": f"{name}.example.com",
             "clientConfig": {"url": "https://127.0.0.1:1/"},
