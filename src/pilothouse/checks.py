@@ -72,6 +72,7 @@ PLUGINS = (
     "NodeRestriction",
     "TaintNodesByCondition",
     "AlwaysPullImages",
+    "ImagePolicyWebhook",
     "PodSecurity",
     "PodNodeSelector",
     "Priority",
@@ -94,19 +95,13 @@ PLUGINS = (
     "NodeDeclaredFeatureValidator",
     "PodResizeValidator",
     "MutatingAdmissionPolicy",
+    "MutatingAdmissionWebhook",
     "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionWebhook",
     "ResourceQuota",
     "AlwaysDeny",
 )
 """The admission plugins that there are."""
-
-OTHER_PLUGINS = (
-    "ImagePolicyWebhook",
-    "MutatingAdmissionWebhook",
-    "ValidatingAdmissionWebhook",
-)
-"""Those of kube-apiserver that are missing here. Who asks for one by name must not believe that it works."""
-
 
 GATED_PLUGINS = ("PodGroupProtection", "PodGroupWorkloadExists", "JobValidation")
 """Those that do nothing in kube-apiserver either unless the alpha feature GenericWorkload is on."""
@@ -114,7 +109,7 @@ GATED_PLUGINS = ("PodGroupProtection", "PodGroupWorkloadExists", "JobValidation"
 
 def _check_plugins(config: Config, installed: Callable[[], list[Offered]]) -> Iterator[str]:
     enable, disable = config.enable_admission_plugins, config.disable_admission_plugins
-    known = {*PLUGINS, *GATED_PLUGINS, *OTHER_PLUGINS}
+    known = {*PLUGINS, *GATED_PLUGINS}
     if enable or config.admission_control or not known.issuperset(disable):
         packages: dict[str, str] = {}
         for one in installed():
@@ -129,16 +124,14 @@ def _check_plugins(config: Config, installed: Callable[[], list[Offered]]) -> It
             "admission-control and enable-admission-plugins/disable-admission-plugins flags are "
             "mutually exclusive"
         )
-    for flag, names, runs in (
-        ("admission-control", config.admission_control, True),
-        ("enable-admission-plugins", enable, True),
-        ("disable-admission-plugins", disable, False),
+    for flag, names in (
+        ("admission-control", config.admission_control),
+        ("enable-admission-plugins", enable),
+        ("disable-admission-plugins", disable),
     ):
         for name in names:
             if name not in known:
                 yield f'{flag} plugin "{name}" is unknown'
-            elif runs and name in OTHER_PLUGINS:
-                yield f'{flag} plugin "{name}" is not supported yet: this server cannot carry it out'
     both = set(enable) & set(disable)
     if both:
         yield f"[{' '.join(sorted(both))}] in enable-admission-plugins and disable-admission-plugins overlapped"

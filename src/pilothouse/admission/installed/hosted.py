@@ -10,7 +10,7 @@ from pilothouse.admission.chain import Plugin
 from pilothouse.admission.installed.calls import Busy, Calls
 from pilothouse.admission.installed.readers import DeclaredReaders
 from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
-from pilothouse.admission.policies.patches import completed, type_of
+from pilothouse.admission.objects import completed, type_of
 from pilothouse.api import equality
 from pilothouse.api.fields import Object
 from pilothouse.api.patch import copy

@@ -4,30 +4,27 @@ from collections.abc import Awaitable, Sequence
 from typing import NamedTuple
 
 from pilothouse import errors
+from pilothouse.admission.annotations import annotate
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
-from pilothouse.admission.metrics import AdmissionMetrics
-from pilothouse.admission.policies.evaluation import (
-    CompiledPolicy,
+from pilothouse.admission.expressions import (
     Expression,
     OutOfBudget,
     Result,
     Scope,
 )
+from pilothouse.admission.metrics import VALIDATE, AdmissionMetrics, ConditionCounts
+from pilothouse.admission.policies.compiled import CompiledPolicy
 from pilothouse.admission.policies.params import ConfigurationError
 from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
 from pilothouse.admission.policies.source import Binding, Hook, PolicySource
-from pilothouse.api import names
 from pilothouse.api.cel import admission
 from pilothouse.api.cel.environment import Budget
 from pilothouse.api.cel.limits import MAX_MESSAGE_BYTES, PER_OBJECT
 from pilothouse.api.cel.types import BOOL, NULL, STRING
 from pilothouse.api.fields import Object, show
-from pilothouse.logs import Logger
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
-
-log = Logger(__name__)
 
 NAME = "ValidatingAdmissionPolicy"
 FAILURE = "validation.policy.admission.k8s.io/validation_failure"
@@ -60,8 +57,8 @@ class Denial(NamedTuple):
 class CompiledValidation(CompiledPolicy):
     """The expressions of a policy."""
 
-    def __init__(self, spec: Object) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: Object, counts: ConditionCounts | None = None) -> None:
+        super().__init__(spec, counts)
         seen = self.seen
         told = admission.environment(params=self.has_params, authorizer=False, composition=self.composition)
         self.validations = [
@@ -222,12 +219,6 @@ def _failure(binding: Binding, denial: Denial) -> str:
     return show([value])
 
 
-def annotate(a: AdmissionAttributes, key: str, value: str) -> None:
-    """Add an audit annotation; one that is there stays, and a key that is no name is left out."""
-    if a.annotations.setdefault(key, value) != value or names.qualified_name(key):
-        log.warning("An audit annotation was left out", key=key)
-
-
 class ValidatingAdmissionPolicy(Plugin):
     """Asks the policies that are about a request."""
 
@@ -244,9 +235,12 @@ class ValidatingAdmissionPolicy(Plugin):
                 readers,
                 "validatingadmissionpolicies",
                 "validatingadmissionpolicybindings",
-                CompiledValidation,
+                self._compiled,
             )
         return self._source
+
+    def _compiled(self, name: str, spec: Object) -> CompiledValidation:
+        return CompiledValidation(spec, ConditionCounts(self._metrics, "policy", name, VALIDATE))
 
     def wants(self, a: AdmissionAttributes) -> bool:
         source = self._source or self._followed(a.readers)
@@ -289,7 +283,7 @@ class ValidatingAdmissionPolicy(Plugin):
         annotations: dict[str, dict[str, None]],
     ) -> None:
         for one in invocations:
-            denials, values = await one.hook.compiled.judge(request.scope(one.matched), one.params)
+            denials, values = await one.hook.compiled.judge(await request.scope(one.matched), one.params)
             for denial in denials:
                 verdict.judge(one, denial)
             for key, value in values:
