@@ -1,6 +1,14 @@
 """Admission policies for tests."""
 
+import asyncio
 from typing import Any
+
+from harness import Rig
+
+from pilothouse.admission.metrics import AdmissionMetrics
+from pilothouse.admission.namespace import NamespaceLifecycle
+from pilothouse.admission.policies.mutating import MutatingAdmissionPolicy
+from pilothouse.admission.policies.validating import ValidatingAdmissionPolicy
 
 Object = dict[str, Any]
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
@@ -55,3 +63,30 @@ async def _create(rig: Any, kind: str, name: str, spec: Object, binding: Object)
 
 def config_map(name: str = "one", labels: Object | None = None, **data: str) -> Object:
     return {"metadata": {"name": name, "labels": labels or {}}, "data": data}
+
+
+class Judge:
+    """An authorizer that allows the verb "get", waits for its answer if it is told to, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.waits = False
+
+    async def authorize(self, attributes: Any) -> Any:
+        self.asked.append(attributes)
+        if self.waits:
+            await asyncio.sleep(0)
+        return Answer(attributes.verb == "get")
+
+
+class Answer:
+    reason = "because"
+
+    def __init__(self, allowed: bool) -> None:
+        self.allowed = allowed
+
+
+def policed(judge: Judge, metrics: AdmissionMetrics | None = None) -> Rig:
+    """A server that evaluates policies."""
+    policies = MutatingAdmissionPolicy(judge, metrics), ValidatingAdmissionPolicy(judge, metrics)
+    return Rig([NamespaceLifecycle(), *policies])

@@ -137,14 +137,6 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
         (["--disable-admission-plugins=Nonsense"], 'disable-admission-plugins plugin "Nonsense" is unknown'),
         (["--admission-control=Nonsense"], 'admission-control plugin "Nonsense" is unknown'),
         (["--admission-control=Priority", "--enable-admission-plugins=Priority"], "mutually exclusive"),
-        (
-            ["--enable-admission-plugins=ImagePolicyWebhook"],
-            'plugin "ImagePolicyWebhook" is not supported yet',
-        ),
-        (
-            ["--admission-control=NodeDeclaredFeatureValidator"],
-            'plugin "NodeDeclaredFeatureValidator" is not supported yet',
-        ),
         (["--audit-log-mode=fast"], "invalid audit log mode fast"),
         (["--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16"], "different IP families"),
         (["--request-timeout=-1s"], "--request-timeout can not be a negative value"),
@@ -261,7 +253,7 @@ def test_any_value_is_read_or_refused(name: str, value: str) -> None:
 
 
 def test_a_plugin_that_is_missing_may_be_switched_off() -> None:
-    assert options.parse(["--disable-admission-plugins=ImagePolicyWebhook,ResourceQuota"])
+    assert options.parse(["--disable-admission-plugins=NodeDeclaredFeatureValidator,ResourceQuota"])
 
 
 def test_anonymous_access_and_always_allow_do_not_go_together() -> None:
@@ -270,10 +262,3 @@ def test_anonymous_access_and_always_allow_do_not_go_together() -> None:
     assert not options.parse(["--authorization-mode=AlwaysAllow"]).anonymous
     assert not options.parse(["--authorization-mode=RBAC,AlwaysAllow", "--anonymous-auth=true"]).anonymous
     assert options.parse(["--authorization-mode=RBAC,AlwaysDeny"]).anonymous
-
-
-def test_strict_admission_has_a_default_by_command() -> None:
-    assert not options.parse([]).strict_admission
-    assert options.parse([], strict_admission=True).strict_admission
-    assert not options.parse(["--strict-admission=false"], strict_admission=True).strict_admission
-    assert options.parse(["--strict-admission"]).strict_admission

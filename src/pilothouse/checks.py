@@ -2,9 +2,10 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pilothouse.config import Config
+from pilothouse.entry_points import Offered, offered
 from pilothouse.flags import Flag
 
 MODES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook")
@@ -12,8 +13,13 @@ BACKENDS = ("etcd3", "sqlite", "memory")
 TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
 
 
-def check(config: Config, all_flags: Iterable[Flag]) -> Iterator[str]:
-    """Everything that is wrong with a configuration, in upstream's words where it has some."""
+def check(
+    config: Config, all_flags: Iterable[Flag], installed: Callable[[], list[Offered]] = offered
+) -> Iterator[str]:
+    """Everything that is wrong with a configuration, in upstream's words where it has some.
+
+    `installed` gives the admission plugins of installed packages; it is called where flags may mean them.
+    """
     yield from _check_numbers(config)
     yield from _check_network(config)
     yield from _check_serving(config)
@@ -52,7 +58,7 @@ def check(config: Config, all_flags: Iterable[Flag]) -> Iterator[str]:
             yield f"invalid audit {allowed} mode {mode}, allowed modes are batch,blocking,blocking-strict"
     if config.audit_log_format not in ("json", "legacy"):
         yield f"invalid audit log format {config.audit_log_format}, allowed formats are legacy,json"
-    yield from _check_plugins(config)
+    yield from _check_plugins(config, installed)
 
 
 PLUGINS = (
@@ -66,6 +72,7 @@ PLUGINS = (
     "NodeRestriction",
     "TaintNodesByCondition",
     "AlwaysPullImages",
+    "ImagePolicyWebhook",
     "PodSecurity",
     "PodNodeSelector",
     "Priority",
@@ -85,44 +92,46 @@ PLUGINS = (
     "DefaultIngressClass",
     "DenyServiceExternalIPs",
     "PodTopologyLabels",
+    "NodeDeclaredFeatureValidator",
     "PodResizeValidator",
     "MutatingAdmissionPolicy",
+    "MutatingAdmissionWebhook",
     "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionWebhook",
     "ResourceQuota",
     "AlwaysDeny",
 )
 """The admission plugins that there are."""
 
-OTHER_PLUGINS = (
-    "ImagePolicyWebhook",
-    "NodeDeclaredFeatureValidator",
-    "MutatingAdmissionWebhook",
-    "ValidatingAdmissionWebhook",
-)
-"""Those of kube-apiserver that are missing here. Who asks for one by name must not believe that it works."""
-
-
 GATED_PLUGINS = ("PodGroupProtection", "PodGroupWorkloadExists", "JobValidation")
 """Those that do nothing in kube-apiserver either unless the alpha feature GenericWorkload is on."""
 
 
-def _check_plugins(config: Config) -> Iterator[str]:
+def _check_plugins(config: Config, installed: Callable[[], list[Offered]]) -> Iterator[str]:
     enable, disable = config.enable_admission_plugins, config.disable_admission_plugins
+    known = {*PLUGINS, *GATED_PLUGINS}
+    if enable or config.admission_control or not known.issuperset(disable):
+        packages: dict[str, str] = {}
+        for one in installed():
+            if one.name in known:
+                yield f'the package {one.package} offers an admission plugin "{one.name}": so is a built-in one called'
+            elif one.name in packages:
+                yield f'the packages {packages[one.name]} and {one.package} both offer an admission plugin "{one.name}"'
+            packages.setdefault(one.name, one.package)
+        known |= packages.keys()
     if config.admission_control and (enable or disable):
         yield (
             "admission-control and enable-admission-plugins/disable-admission-plugins flags are "
             "mutually exclusive"
         )
-    for flag, names, runs in (
-        ("admission-control", config.admission_control, True),
-        ("enable-admission-plugins", enable, True),
-        ("disable-admission-plugins", disable, False),
+    for flag, names in (
+        ("admission-control", config.admission_control),
+        ("enable-admission-plugins", enable),
+        ("disable-admission-plugins", disable),
     ):
         for name in names:
-            if name not in (*PLUGINS, *GATED_PLUGINS, *OTHER_PLUGINS):
+            if name not in known:
                 yield f'{flag} plugin "{name}" is unknown'
-            elif runs and name in OTHER_PLUGINS:
-                yield f'{flag} plugin "{name}" is not supported yet: this server cannot carry it out'
     both = set(enable) & set(disable)
     if both:
         yield f"[{' '.join(sorted(both))}] in enable-admission-plugins and disable-admission-plugins overlapped"

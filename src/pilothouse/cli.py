@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> in
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     command = arguments[0] if arguments else "help"
     if command == "serve":
-        return _serve(arguments[1:], "pilothouse serve", run, strict_admission=False)
+        return _serve(arguments[1:], "pilothouse serve", run)
     if command == "kubeconfig":
         return _kubeconfig(arguments[1:])
     if command == "etcd":
@@ -54,9 +54,9 @@ def main(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> in
 
 
 def kube_apiserver(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> int:
-    """Run `kube-apiserver`: the flags of upstream, no commands; what cannot be carried out is refused by default."""
+    """Run `kube-apiserver`: the flags of upstream, no commands."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    return _serve(arguments, "kube-apiserver", run, strict_admission=True)
+    return _serve(arguments, "kube-apiserver", run)
 
 
 def _fail(problem: str, program: str) -> int:
@@ -75,7 +75,7 @@ def _run(config: "Config", command: Sequence[str]) -> int:
     return process.run(config)
 
 
-def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, strict_admission: bool) -> int:
+def _serve(arguments: Sequence[str], program: str, run: "Run | None") -> int:
     from pilothouse import logs, options
     from pilothouse.config import all_flags
     from pilothouse.flags import FlagError
@@ -89,7 +89,7 @@ def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, strict_
         if asked == "version":
             print(version())
             return 0
-        config = options.parse(arguments, program, strict_admission=strict_admission)
+        config = options.parse(arguments, program)
         for flag in all_flags():
             if flag.deprecated and flag.name in config.given:
                 print(f"Flag --{flag.name} has been deprecated, {flag.deprecated}", file=sys.stderr)
@@ -102,8 +102,7 @@ def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, strict_
     listener = logs.setup(config.logging_format, config.v, config.vmodule)
     try:
         _tell_ignored(config.ignored())
-        strict = f"--strict-admission={str(config.strict_admission).lower()}"
-        return (run or _run)(config, [sys.executable, "-m", "pilothouse", "serve", *arguments, strict])
+        return (run or _run)(config, [sys.executable, "-m", "pilothouse", "serve", *arguments])
     except KeyboardInterrupt:  # before the server took SIGINT over
         return 128 + signal.SIGINT
     finally:

@@ -367,10 +367,6 @@ class Config:
     controllers: tuple[str, ...] = _own(("*",), "strings",
         "Built-in controllers to run: * for all, NAME for one, -NAME for all but one; -* for none. "
         "Over etcd none runs unless this is given.")
-    strict_admission: bool = _own(False, "bool",
-        "Refuse to store what has no effect here: webhook configurations, admission policies, pod "
-        "security labels, CEL rules. Otherwise their writers are warned. Default: true for the command "
-        "kube-apiserver.")
     data_dir: str = _own("", "string",
         "Where objects, keys and certificates are kept. Default: --cert-dir, else "
         "$XDG_STATE_HOME/pilothouse.")
@@ -381,9 +377,6 @@ class Config:
         "most. Default: 1024, at most half of the files that may be open.")
     workers: int = _own(1, "int",
         "Processes that share the port, each with its own cache; more than one need --etcd-servers.")
-    warn_unsupported: bool = _own(True, "bool",
-        "Warn those who write what has no effect here. Without it the answers are those of kube-apiserver to the "
-        "letter, which is for comparisons.")
     write_kubeconfig: str = _own("", "string",
         "File to write the administrator's kubeconfig to, once the server is ready.")
     # fmt: on

@@ -49,19 +49,14 @@ QUEUE, QUEUE_OF_USER = 64 << 20, 24 << 20
 """Bytes that may wait to be admitted: in total, and by one user. Requests above that are answered with 429."""
 
 
-class _Stopped(BaseException):
-    """Raised inside a step that has used up its time. It is no Exception, so that `except Exception` does not catch it."""
+class Stopped(BaseException):
+    """Raised inside a call that has used up its time. It is no Exception, so that `except Exception` does not catch it."""
 
 
-class _Step(Generic[T]):
-    """One call that a thread runs; its outcome goes to a future of the loop."""
+class Stoppable:
+    """A call on a thread that other threads can end, as soon as it runs Python again."""
 
-    def __init__(self, work: "Work", call: Callable[[], T | None], loop: asyncio.AbstractEventLoop) -> None:
-        self.work = work
-        self.call = call
-        self.loop = loop
-        self.future: asyncio.Future[T] = loop.create_future()
-        self.ended: asyncio.Future[None] = loop.create_future()
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread = 0
         self._clock = 0
@@ -69,43 +64,30 @@ class _Step(Generic[T]):
         self._stopped = False
 
     def used(self) -> float:
-        """Processor seconds of the running step so far."""
+        """Processor seconds of the running call so far."""
         with self._lock:
             return time.clock_gettime(self._clock) - self._begun if self._thread else 0.0
 
     def stop(self) -> None:
-        """Have the step end early, once."""
+        """Have the call end early, once."""
         with self._lock:
             if not self._stopped:
                 self._stopped = True
                 if self._thread:
-                    _raise_in(self._thread, _Stopped)
+                    _raise_in(self._thread, Stopped)
 
-    def run(self) -> None:
-        """Called on a thread: make the call and hand its outcome to the loop."""
+    def make(self, call: Callable[[], T]) -> T:
+        """Make the call on this thread; raises Stopped when it is ended, or was before it began."""
         thread = threading.get_ident()
-        outcome: Any = None
-        error: BaseException | None = None
-        begun = time.thread_time()
         try:
-            try:
-                with self._lock:
-                    if self._stopped:
-                        raise _Stopped
-                    self._clock, self._begun = time.pthread_getcpuclockid(thread), begun
-                    self._thread = thread
-                outcome = self.call()
-            finally:
-                self._leave(thread)
-        except _Stopped:
-            error = _Stopped()
-        except BaseException as err:
-            error = err
-        spent = time.thread_time() - begun
-        self.call = _nothing  # and with it all that it refers to
-        self.loop.call_soon_threadsafe(self._deliver, outcome, error, spent)
-        # An error leads back to this frame: the two would keep each other until the next collection.
-        del outcome, error
+            with self._lock:
+                if self._stopped:
+                    raise Stopped
+                self._clock, self._begun = time.pthread_getcpuclockid(thread), time.thread_time()
+                self._thread = thread
+            return call()
+        finally:
+            self._leave(thread)
 
     def _leave(self, thread: int) -> None:
         """Protect the thread from `stop`: no exception is raised in it any more, and one that is pending is withdrawn."""
@@ -115,13 +97,61 @@ class _Step(Generic[T]):
                     self._thread = 0
                 _raise_in(thread, None)
                 return
-            except _Stopped:
+            except Stopped:
                 continue
+
+
+class Turns:
+    """How often the interpreter switches between threads: more often while calls run on other threads than the loop's."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+
+    def begin(self) -> None:
+        """A call begins on another thread."""
+        if not self._calls:
+            sys.setswitchinterval(SWITCH)
+        self._calls += 1
+
+    def end(self) -> None:
+        """A call has ended."""
+        self._calls -= 1
+        if not self._calls:
+            sys.setswitchinterval(USUAL)
+
+
+class _Step(Stoppable, Generic[T]):
+    """One step of a request that a thread runs; its outcome goes to a future of the loop."""
+
+    def __init__(self, work: "Work", call: Callable[[], T | None], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self.work = work
+        self.call = call
+        self.loop = loop
+        self.future: asyncio.Future[T] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()
+
+    def run(self) -> None:
+        """Called on a thread: make the call and hand its outcome to the loop."""
+        outcome: Any = None
+        error: BaseException | None = None
+        begun = time.thread_time()
+        try:
+            outcome = self.make(self.call)
+        except Stopped:
+            error = Stopped()
+        except BaseException as err:
+            error = err
+        spent = time.thread_time() - begun
+        self.call = _nothing  # and with it all that it refers to
+        self.loop.call_soon_threadsafe(self._deliver, outcome, error, spent)
+        # An error leads back to this frame: the two would keep each other until the next collection.
+        del outcome, error
 
     def _deliver(self, outcome: Any, error: BaseException | None, spent: float) -> None:
         self.work.left -= spent
         if not self.future.done():
-            if isinstance(error, _Stopped):
+            if isinstance(error, Stopped):
                 self.future.set_exception(self.work.exhausted())
             elif error is not None:
                 self.future.set_exception(error)
@@ -226,6 +256,7 @@ class Offload:
         self._in: dict[str, int] = {}
         self._queued: dict[str, int] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self.turns = Turns()
 
     @property
     def running(self) -> int:
@@ -356,8 +387,8 @@ class Offload:
             self._begin(step)
 
     def _begin(self, step: _Step[Any]) -> None:
+        self.turns.begin()
         if not self._running:
-            sys.setswitchinterval(SWITCH)
             self._timer = step.loop.call_later(LOOK, self._look)
         self._running[step] = None
         if len(self._threads) < len(self._running):
@@ -372,10 +403,9 @@ class Offload:
         del self._running[step]
         step.ended.set_result(None)
         self._dispatch()
-        if not self._running:
-            sys.setswitchinterval(USUAL)
-            if self._timer is not None:
-                self._timer.cancel()
+        self.turns.end()
+        if not self._running and self._timer is not None:
+            self._timer.cancel()
 
     def _look(self) -> None:
         """Stop the steps whose processor time is used up; look again while any runs."""

@@ -30,13 +30,8 @@ def asks_for(arguments: Sequence[str]) -> str:
     return "help" if values.get("help") else "version" if values.get("version", "false") != "false" else ""
 
 
-def parse(
-    arguments: Sequence[str], program: str = "kube-apiserver", *, strict_admission: bool = False
-) -> Config:
-    """Read and check a command line. Raises FlagError for its form, ConfigError for its sense.
-
-    `strict_admission` is the default of the flag, which hangs on the command that was run.
-    """
+def parse(arguments: Sequence[str], program: str = "kube-apiserver") -> Config:
+    """Read and check a command line. Raises FlagError for its form, ConfigError for its sense."""
     values, rest = flags.parse(arguments, all_flags())
     rest = [argument for argument in rest if argument]
     if rest:
@@ -44,7 +39,7 @@ def parse(
     settings = {
         name.replace("-", "_"): value for name, value in values.items() if name not in ("help", "version")
     }
-    config = Config(**{"strict_admission": strict_admission, **settings}, given=frozenset(values))
+    config = Config(**settings, given=frozenset(values))
     problems = list(check(config, all_flags()))
     if problems:
         raise ConfigError(problems)

@@ -13,11 +13,14 @@ from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.plugins import DEFAULT, OFF, ORDER, Parts, chain_of
 from pilothouse.api.configfile import ConfigurationError
 from pilothouse.authz.modes import AlwaysAllow
-from pilothouse.checks import GATED_PLUGINS, OTHER_PLUGINS, PLUGINS
+from pilothouse.checks import GATED_PLUGINS, PLUGINS
+from pilothouse.outbound.http import Outbound
 from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.service_resolver import ServiceResolver
 
 AUTHORIZER = AlwaysAllow()
 CATALOG = Catalog()
+RESOLVER = ServiceResolver(None)
 
 
 class Nobody:
@@ -27,15 +30,22 @@ class Nobody:
         raise AssertionError
 
 
+def kubeconfig(folder: Path) -> Path:
+    path = folder / "kubeconfig"
+    path.write_text(
+        "{clusters: [{name: c, cluster: {server: 'https://localhost'}}], users: [{name: u, user: {token: secret}}],"
+        " contexts: [{name: x, context: {cluster: c, user: u}}], current-context: x}"
+    )
+    return path
+
+
 def chain(*flags: Any) -> Any:
-    return chain_of(options.parse(list(flags)), AUTHORIZER, CATALOG, Nobody())
+    return chain_of(options.parse(list(flags)), AUTHORIZER, CATALOG, Nobody(), Outbound(), RESOLVER)
 
 
 def names(*flags: Any) -> Any:
-    """Upstream's plugins that are on; behind them always stands our own."""
-    *found, last = [plugin.name for plugin in chain(*flags).plugins]
-    assert last == "Unsupported"
-    return found
+    """Upstream's plugins that are on."""
+    return [plugin.name for plugin in chain(*flags).plugins]
 
 
 def test_the_default_ones_are_on_in_order() -> None:
@@ -43,12 +53,24 @@ def test_the_default_ones_are_on_in_order() -> None:
     assert names()[0] == "NamespaceLifecycle"
 
 
-def test_every_plugin_has_the_name_that_it_is_known_by() -> None:
+def test_every_plugin_has_the_name_that_it_is_known_by(tmp_path: Path) -> None:
     limits = {"apiVersion": "eventratelimit.admission.k8s.io/v1alpha1", "kind": "Configuration"}
     configuration = AdmissionConfiguration(
-        {"EventRateLimit": limits | {"limits": [{"type": "Server", "qps": 1, "burst": 1}]}}
+        {
+            "EventRateLimit": limits | {"limits": [{"type": "Server", "qps": 1, "burst": 1}]},
+            "ImagePolicyWebhook": {"imagePolicy": {"kubeConfigFile": str(kubeconfig(tmp_path))}},
+        }
     )
-    parts = Parts(options.parse([]), AUTHORIZER, CATALOG, Nobody(), AdmissionMetrics(), configuration)
+    parts = Parts(
+        options.parse([]),
+        AUTHORIZER,
+        CATALOG,
+        Nobody(),
+        AdmissionMetrics(),
+        Outbound(),
+        RESOLVER,
+        configuration,
+    )
     assert {name: make(parts).name for name, make in ORDER.items()} == {name: name for name in ORDER}
 
 
@@ -90,9 +112,24 @@ def test_the_configuration_file_reaches_its_plugins(tmp_path: Path) -> None:
         chain(*flags)
 
 
-def test_a_limit_of_events_needs_its_configuration() -> None:
+def test_some_plugins_need_their_configuration() -> None:
     with pytest.raises(ConfigurationError, match="limits: "):
         chain("--enable-admission-plugins=EventRateLimit")
+    with pytest.raises(ConfigurationError, match="no config specified"):
+        chain("--enable-admission-plugins=ImagePolicyWebhook")
+
+
+def test_webhooks_are_called_with_the_credentials_of_their_kubeconfig(tmp_path: Path) -> None:
+    path, file = tmp_path / "config.yaml", kubeconfig(tmp_path)
+    section = f"{{apiVersion: apiserver.config.k8s.io/v1, kind: WebhookAdmissionConfiguration, kubeConfigFile: {file}}}"
+    head = CONFIG.partition("- name")[0]
+    path.write_text(f"{head}- name: MutatingAdmissionWebhook\n  configuration: {section}\n")
+    plugins = {p.name: p for p in chain(f"--admission-control-config-file={path}").plugins}
+    mutating, validating = (
+        plugins[f"{kind}AdmissionWebhook"]._caller._client for kind in ("Mutating", "Validating")
+    )
+    assert mutating._users.for_host("any:1").headers == [("Authorization", "Bearer secret")]
+    assert not validating._users.for_host("any:1").headers
 
 
 def test_what_is_off_is_not_imported() -> None:
@@ -101,19 +138,26 @@ def test_what_is_off_is_not_imported() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout.split()
     assert "pilothouse.admission.podsecurity.plugin" in loaded
-    for module in ("always", "eventratelimit", "ownerreferences", "podnodeselector", "podtolerations"):
+    for module in (
+        "always",
+        "eventratelimit",
+        "imagepolicy",
+        "ownerreferences",
+        "podnodeselector",
+        "podtolerations",
+    ):
         assert f"pilothouse.admission.{module}" not in loaded
 
 
 def test_what_is_off_can_be_switched_on() -> None:
-    off = OFF - {"EventRateLimit"}
+    off = OFF - {"EventRateLimit", "ImagePolicyWebhook"}
     flags = [f"--enable-admission-plugins={','.join(sorted(off))}"]
     assert names(*flags) == [name for name in ORDER if name in DEFAULT | off]
 
 
 def test_every_plugin_of_the_command_line_is_there() -> None:
     assert tuple(ORDER) == PLUGINS
-    every = (*PLUGINS, *GATED_PLUGINS, *OTHER_PLUGINS)
+    every = (*PLUGINS, *GATED_PLUGINS)
     assert len(every) == len(set(every)) == 41
     assert names(f"--enable-admission-plugins={','.join(GATED_PLUGINS)}") == names()
 

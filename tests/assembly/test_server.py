@@ -372,31 +372,3 @@ def test_the_log_says_that_kubelets_are_restricted(
         with caplog.at_level("INFO"):
             asyncio.run(go(*flags))
         assert sum("NodeRestriction is on" in r.getMessage() for r in caplog.records) == times
-
-
-def test_what_is_stored_without_effect_is_said_at_the_start(
-    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
-    hook = {
-        "name": "a.b.c",
-        "clientConfig": {"url": "https://a/b"},
-        "sideEffects": "None",
-        "admissionReviewVersions": ["v1"],
-    }
-    hooks = {"metadata": {"name": "q"}, "webhooks": [hook]}
-
-    async def go() -> None:
-        async with Running(tmp_path) as running:
-            assert (await running.call("POST", path, hooks))[0] == 201
-        caplog.clear()
-        async with Running(tmp_path, "--strict-admission") as running:
-            status, body = await running.call("POST", path, {**hooks, "metadata": {"name": "r"}})
-            assert (status, body["reason"]) == (403, "Forbidden")
-
-    asyncio.run(go())
-    [found] = [r for r in caplog.records if "does not call admission webhooks" in r.getMessage()]
-    assert vars(found)["kv"] == {
-        "resource": "mutatingwebhookconfigurations.admissionregistration.k8s.io",
-        "objects": 1,
-    }

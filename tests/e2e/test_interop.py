@@ -34,8 +34,7 @@ REFERENCE = os.environ.get("PILOTHOUSE_REFERENCE", "")
 TWIN = [
     sys.executable,
     "-c",
-    "import sys; from pilothouse.cli import kube_apiserver; sys.argv.append('--strict-admission=false'); "
-    "sys.exit(kube_apiserver())",
+    "import sys; from pilothouse.cli import kube_apiserver; sys.exit(kube_apiserver())",
 ]
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

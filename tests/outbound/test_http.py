@@ -14,6 +14,11 @@ from pilothouse.outbound.http import ClientError, Outbound, Trust
 async def respond(request: Any) -> Any:
     if request.path == "/slow":
         await asyncio.Event().wait()
+    if request.path == "/chunked":
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b"abc")
+        return answer
     if request.path == "/cut":
         answer = web.StreamResponse(headers={"Content-Length": "100"})
         await answer.prepare(request)
@@ -52,6 +57,8 @@ def test_answers_that_are_too_long_or_broken(runner: asyncio.Runner, tmp_path: P
     async def test(outbound: Any, base: Any, backend: Any) -> None:
         with pytest.raises(ClientError, match="longer than 2 bytes"):
             await (await outbound.open("GET", f"{base}/abc")).read(2)
+        with pytest.raises(ClientError, match="longer than 2 bytes"):
+            await (await outbound.open("GET", f"{base}/chunked")).read(2)
         with pytest.raises(ClientError, match="unexpected EOF"):
             await (await outbound.open("GET", f"{base}/cut")).read(200)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pilothouse.outbound.kubeconfig import read_kubeconfig
+from pilothouse.outbound.kubeconfig import read_kubeconfig, read_users
 from pilothouse.pki import Authority
 
 
@@ -78,3 +78,57 @@ def test_a_certificate_in_files_is_relative_to_the_kubeconfig(tmp_path: pathlib.
     trust = read_kubeconfig(kubeconfig(tmp_path, "https://h", b"", user)).trust
     assert (trust.cert_file, trust.key_file) == (str(tmp_path / "c.pem"), str(tmp_path / "k.pem"))
     trust.context()
+
+
+USERS = {
+    "hook.ns.svc:8443": "exact",
+    "*.ns.svc:8443": "namespace",
+    "hook.ns.svc": "without port",
+    "*.svc": "services",
+    "default": "of the context",
+}
+
+
+@pytest.mark.parametrize(
+    ("host", "token"),
+    [
+        ("hook.ns.svc:8443", "exact"),
+        ("other.ns.svc:8443", "namespace"),
+        ("hook.ns.svc:443", "without port"),
+        ("other.ns.svc:443", "services"),
+        ("other.ns.svc:444", "of the context"),
+        ("example.com:443", "of the context"),
+    ],
+)
+def test_users_by_host(tmp_path: pathlib.Path, host: str, token: str) -> None:
+    path = tmp_path / "k"
+    users = [{"name": name, "user": {"token": text}} for name, text in USERS.items()]
+    context = {"contexts": [{"name": "c", "context": {"user": "default"}}], "current-context": "c"}
+    path.write_text(json.dumps({"users": users, **context}))
+    assert read_users(path).for_host(host).headers == [("Authorization", f"Bearer {token}")]
+    path.write_text(json.dumps({"users": [*users, {"name": "*", "user": {}}], **context}))
+    found = read_users(path).for_host(host).headers
+    assert found == ([] if token == "of the context" else [("Authorization", f"Bearer {token}")])
+
+
+def test_a_user_that_acts_as_another_one(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "k"
+    user = {"as": "jane", "as-uid": "5", "as-groups": ["a", "b"], "as-user-extra": {"x/y": ["1"]}}
+    path.write_text(json.dumps({"users": [{"name": "*", "user": user}]}))
+    assert read_users(path).for_host("h:443").headers == [
+        ("Impersonate-User", "jane"),
+        ("Impersonate-Uid", "5"),
+        ("Impersonate-Group", "a"),
+        ("Impersonate-Group", "b"),
+        ("Impersonate-Extra-x%2Fy", "1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["[", "[1]", "{users: [{user: {}}]}", "{users: [{name: a, user: {exec: {command: x}}}]}"]
+)
+def test_users_that_cannot_be_read(tmp_path: pathlib.Path, text: str) -> None:
+    path = tmp_path / "k"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="invalid configuration"):
+        read_users(path)

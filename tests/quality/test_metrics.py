@@ -148,6 +148,50 @@ async def judge_a_pod(run: Running) -> AsyncIterator[None]:
     yield
 
 
+@moves(
+    "apiserver_admission_webhook_admission_duration_seconds",
+    "apiserver_admission_webhook_request_total",
+    "apiserver_admission_webhook_rejection_count",
+    "apiserver_admission_webhook_fail_open_count",
+    "apiserver_admission_match_condition_evaluation_errors_total",
+    "apiserver_admission_match_condition_exclusions_total",
+    "apiserver_admission_match_condition_evaluation_seconds",
+)
+async def call_dead_webhooks(run: Running) -> AsyncIterator[None]:
+    def webhook(name: str, policy: str, **more: Any) -> dict[str, Any]:
+        rule = {
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "operations": ["CREATE"],
+            "resources": ["configmaps"],
+        }
+        return {
+            "name": f"{name}.example.com",
+            "clientConfig": {"url": "https://127.0.0.1:1/"},
+            "rules": [rule],
+            "failurePolicy": policy,
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+            **more,
+        }
+
+    def condition(text: str) -> dict[str, Any]:
+        return {"matchConditions": [{"name": "c", "expression": text}]}
+
+    hooks = [
+        webhook("ignored", "Ignore"),
+        webhook("failed", "Fail"),
+        webhook("error", "Ignore", **condition("object.data.none == ''")),
+        webhook("excluded", "Fail", **condition("false")),
+    ]
+    path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    await run.ok("POST", path, {"metadata": {"name": "dead"}, "webhooks": hooks})
+    status, _ = await run.admin.request("POST", CONFIG_MAPS, {"metadata": {"name": "judged"}})
+    assert status == 500
+    await run.ok("DELETE", f"{path}/dead")
+    yield
+
+
 @moves("apiserver_requested_deprecated_apis")
 async def read_endpoints(run: Running) -> AsyncIterator[None]:
     await run.ok("GET", "/api/v1/namespaces/default/endpoints")
@@ -205,6 +249,31 @@ async def ask_without_a_name(run: Running) -> AsyncIterator[None]:
 async def make_a_service(run: Running) -> AsyncIterator[None]:
     service = {"metadata": {"name": "s"}, "spec": {"type": "NodePort", "ports": [{"port": 1}]}}
     await run.ok("POST", "/api/v1/namespaces/default/services", service)
+    yield
+
+
+@moves(
+    "apiserver_validating_admission_policy_check_total",
+    "apiserver_validating_admission_policy_check_duration_seconds",
+    "apiserver_mutating_admission_policy_check_total",
+    "apiserver_mutating_admission_policy_check_duration_seconds",
+)
+async def write_under_policies(run: Running) -> AsyncIterator[None]:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["secrets"]}
+    constraints = {"matchConstraints": {"resourceRules": [rule]}}
+    changed = {"expression": "Object{metadata: Object.metadata{labels: {'a': 'b'}}}"}
+    mutation = {"patchType": "ApplyConfiguration", "applyConfiguration": changed}
+    specs: dict[str, tuple[Any, Any]] = {
+        "validating": ({"validations": [{"expression": "false"}]}, {"validationActions": ["Warn"]}),
+        "mutating": ({"reinvocationPolicy": "Never", "mutations": [mutation]}, {}),
+    }
+    for kind, (spec, binding) in specs.items():
+        path = f"/apis/admissionregistration.k8s.io/v1/{kind}admissionpolicies"
+        metadata = {"name": "p"}
+        await run.ok("POST", path, {"metadata": metadata, "spec": {**spec, **constraints}})
+        bound = {"metadata": metadata, "spec": {"policyName": "p", **binding}}
+        await run.ok("POST", path.removesuffix("ies") + "ybindings", bound)
+    await run.ok("POST", "/api/v1/namespaces/default/secrets", {"metadata": {"name": "judged"}})
     yield
 
 
@@ -277,6 +346,8 @@ ELSEWHERE = {
     "apiserver_current_inflight_requests": "endpoints/test_metrics.py",
     "apiserver_request_terminations_total": "endpoints/test_metrics.py",
     "apiserver_watch_cache_consistent_read_total": "registry/test_consistent.py",
+    "pilothouse_admission_plugin_failures_total": "admission/installed/test_hosted.py",
+    "pilothouse_admission_webhook_skipped_total": "admission/webhooks/test_calling.py",
     "pod_security_errors_total": "admission/podsecurity/test_plugin.py",
     "pod_security_exemptions_total": "admission/podsecurity/test_plugin.py",
     "pilothouse_http_refused_requests_total": "quality/test_metrics.py",

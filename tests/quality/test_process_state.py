@@ -51,6 +51,7 @@ FROM_THE_RELEASE = {
 
 ANSWERS_OF_PURE_FUNCTIONS = {
     "api/cel/admission.py:_plain",
+    "api/cel/devices.py:environment",
     "api/defaults/core.py:pull_policy",
     "api/managed.py:_known_identity",
     "api/managed.py:_set_of",

@@ -98,6 +98,15 @@ async def test_writes(rig: Any, runner: Any, define: Any) -> None:
     await rig.fail(415, "PATCH", path(name="w"), {}, headers=strategic)
 
 
+async def test_an_object_is_no_list_of_metadata(rig: Any, runner: Any, define: Any) -> None:
+    await define()
+    await rig.ok("POST", path(), widget())
+    accept = {"accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}
+    answer = await rig.call("GET", path("v1", "w"), headers=accept)
+    assert (answer.status, answer.body["message"]) == (500, "content is not a list")
+    assert "reason" not in answer.body
+
+
 async def test_server_side_apply(rig: Any, runner: Any, define: Any) -> None:
     await define()
     await rig.ok("PATCH", path(name="w") + "?fieldManager=m1", widget(a="1"), headers=APPLY)
@@ -164,13 +173,20 @@ async def test_plugins_see_the_version_of_the_request(rig: Any, runner: Any, def
 
 async def test_deprecated_versions_warn(rig: Any, runner: Any, define: Any) -> None:
     await define(
-        version("v1beta1", False, deprecated=True),
+        version("v1beta1", False, deprecated=True, subresources={"status": {}}),
         version("v1alpha1", False, deprecated=True, deprecationWarning="use something else"),
         version(),
     )
-    assert (await rig.call("GET", path("v1beta1"))).warnings == [
-        "example.com/v1beta1 Widget is deprecated; use example.com/v1 Widget"
+    beta = [
+        ("GET", path("v1beta1")),
+        ("GET", path("v1beta1", "w", "status")),
+        ("GET", path("v1beta1", "w", "nothing")),
+        ("PUT", path("v1beta1")),
     ]
+    for asked in beta:
+        assert (await rig.call(*asked)).warnings == [
+            "example.com/v1beta1 Widget is deprecated; use example.com/v1 Widget"
+        ]
     assert (await rig.call("GET", path("v1alpha1"))).warnings == ["use something else"]
 
 

@@ -30,6 +30,9 @@ class Plugin:
         """Accept the object by returning, or refuse it by raising."""
         return None
 
+    async def close(self) -> None:
+        """Give back what the plugin holds; called when the server stops."""
+
 
 class Chain:
     """Runs the enabled plugins in order; implements registry.admission.Admission.
@@ -111,3 +114,8 @@ class Chain:
                 rejected.observe(perf_counter() - started)
                 raise
             passed.observe(perf_counter() - started)
+
+    async def close(self) -> None:
+        """Close the plugins."""
+        for plugin in self.plugins:
+            await plugin.close()

@@ -14,9 +14,11 @@ from pilothouse.admission.certificates import (
 from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.configuration import AdmissionConfiguration, load
 from pilothouse.admission.ingressclass import DefaultIngressClass
+from pilothouse.admission.installed.loader import load_hosted
 from pilothouse.admission.limitranger import LimitRanger
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.namespace import NamespaceLifecycle
+from pilothouse.admission.nodefeatures import NodeDeclaredFeatureValidator
 from pilothouse.admission.noderestriction.plugin import NodeRestriction
 from pilothouse.admission.nodetaint import TaintNodesByCondition
 from pilothouse.admission.podresize import PodResizeValidator
@@ -37,10 +39,18 @@ from pilothouse.admission.storageclass import (
     StorageObjectInUseProtection,
 )
 from pilothouse.admission.tolerations import DefaultTolerationSeconds
-from pilothouse.admission.unsupported import Unsupported
+from pilothouse.admission.webhooks import calling
+from pilothouse.admission.webhooks import configuration as webhooks
+from pilothouse.admission.webhooks.client import WebhookClient
+from pilothouse.admission.webhooks.mutating import MutatingAdmissionWebhook
+from pilothouse.admission.webhooks.validating import ValidatingAdmissionWebhook
 from pilothouse.api.fields import Object
+from pilothouse.checks import GATED_PLUGINS
 from pilothouse.config import Config
+from pilothouse.offload import Turns
+from pilothouse.outbound.http import Outbound
 from pilothouse.registry.catalog import Catalog
+from pilothouse.registry.service_resolver import ServiceResolver
 
 
 class Creator(Protocol):
@@ -58,6 +68,8 @@ class Parts(NamedTuple):
     catalog: Catalog
     creator: Creator
     metrics: AdmissionMetrics
+    outbound: Outbound
+    resolver: ServiceResolver
     configuration: AdmissionConfiguration = AdmissionConfiguration()
 
 
@@ -80,6 +92,13 @@ def _section(name: str) -> Callable[[Parts], object]:
     return lambda parts: parts.configuration.section(name)
 
 
+def _webhooks(plugin: str, parts: Parts) -> calling.Parts:
+    """What calls webhooks with the credentials that the plugin's section names."""
+    users = webhooks.read(parts.configuration.section(plugin))
+    client = WebhookClient(parts.outbound, parts.resolver, users)
+    return calling.Parts(client, parts.authorizer, parts.metrics)
+
+
 ORDER: dict[str, Make] = {
     "AlwaysAdmit": _lazy("always", "AlwaysAdmit"),
     "NamespaceAutoProvision": _lazy("namespaceexists", "NamespaceAutoProvision", lambda parts: parts.creator),
@@ -91,6 +110,9 @@ ORDER: dict[str, Make] = {
     "NodeRestriction": lambda parts: NodeRestriction(parts.authorizer),
     "TaintNodesByCondition": lambda parts: TaintNodesByCondition(),
     "AlwaysPullImages": _lazy("alwayspullimages", "AlwaysPullImages"),
+    "ImagePolicyWebhook": _lazy(
+        "imagepolicy", "ImagePolicyWebhook", _section("ImagePolicyWebhook"), lambda parts: parts.outbound
+    ),
     "PodSecurity": lambda parts: PodSecurity(
         podsecurity.read(parts.configuration.section("PodSecurity")), parts.metrics
     ),
@@ -122,9 +144,16 @@ ORDER: dict[str, Make] = {
     "DefaultIngressClass": lambda parts: DefaultIngressClass(),
     "DenyServiceExternalIPs": _lazy("externalips", "DenyServiceExternalIPs"),
     "PodTopologyLabels": lambda parts: PodTopologyLabels(),
+    "NodeDeclaredFeatureValidator": lambda parts: NodeDeclaredFeatureValidator(),
     "PodResizeValidator": lambda parts: PodResizeValidator(),
-    "MutatingAdmissionPolicy": lambda parts: MutatingAdmissionPolicy(parts.authorizer),
-    "ValidatingAdmissionPolicy": lambda parts: ValidatingAdmissionPolicy(parts.authorizer),
+    "MutatingAdmissionPolicy": lambda parts: MutatingAdmissionPolicy(parts.authorizer, parts.metrics),
+    "MutatingAdmissionWebhook": lambda parts: MutatingAdmissionWebhook(
+        _webhooks("MutatingAdmissionWebhook", parts)
+    ),
+    "ValidatingAdmissionPolicy": lambda parts: ValidatingAdmissionPolicy(parts.authorizer, parts.metrics),
+    "ValidatingAdmissionWebhook": lambda parts: ValidatingAdmissionWebhook(
+        _webhooks("ValidatingAdmissionWebhook", parts)
+    ),
     "ResourceQuota": lambda parts: ResourceQuota(
         limited=limited_from(parts.configuration.section("ResourceQuota") or {})
     ),
@@ -140,6 +169,7 @@ OFF = frozenset(
         "LimitPodHardAntiAffinityTopology",
         "NodeRestriction",
         "AlwaysPullImages",
+        "ImagePolicyWebhook",
         "PodNodeSelector",
         "PodTolerationRestriction",
         "EventRateLimit",
@@ -174,18 +204,27 @@ def chain_of(
     authorizer: Authorizer,
     catalog: Catalog,
     creator: Creator,
+    outbound: Outbound,
+    resolver: ServiceResolver,
     metrics: AdmissionMetrics | None = None,
+    turns: Turns | None = None,
 ) -> Chain:
-    """The chain of the plugins that are on. What this server cannot carry out is told or refused after them all.
+    """The chain of the plugins that are on. `outbound` and `resolver` are for those that call other servers.
 
+    Plugins of installed packages stand before ResourceQuota, sorted by name. `turns` is told of their calls.
     ConfigurationError when the file of --admission-control-config-file cannot be used.
     """
     on = enabled(config)
     metrics = metrics or AdmissionMetrics()
     configuration = load(config.admission_control_config_file)
-    parts = Parts(config, authorizer, catalog, creator, metrics, configuration)
-    plugins = [make(parts) for name, make in ORDER.items() if name in on]
-    return Chain([*plugins, Unsupported(config.strict_admission, config.warn_unsupported)], metrics)
+    parts = Parts(config, authorizer, catalog, creator, metrics, outbound, resolver, configuration)
+    plugins = []
+    for name, make in ORDER.items():
+        if name == "ResourceQuota":
+            plugins += load_hosted(on - ORDER.keys() - set(GATED_PLUGINS), configuration, metrics, turns)
+        if name in on:
+            plugins.append(make(parts))
+    return Chain(plugins, metrics)
 
 
 def ledger_of(chain: Chain) -> Ledger:

@@ -60,6 +60,14 @@ def apply_json_patch(live: Object, body: bytes, strict: bool = True) -> tuple[An
         raise errors.Unprocessable(_REJECTED, details={}) from None
 
 
+def decode_operations(body: bytes) -> list[Object]:
+    """The operations of a JSON patch that is not a client's own; ValueError with Go's message."""
+    try:
+        return _operations(body, strict=False)[0]
+    except errors.BadRequest as err:
+        raise ValueError(err.message) from None
+
+
 def apply_operations(live: Object, operations: list[Object]) -> Any:
     """The document after all operations of a JSON patch, or Inapplicable and nothing done."""
     document = _Document(copy(live))
@@ -267,7 +275,7 @@ class _Document:
         operation = operation or {}
         kind = operation.get("op")
         if kind not in {"add", "remove", "replace", "move", "test", "copy"}:
-            raise Inapplicable(f"Unexpected kind: {kind}")
+            raise Inapplicable(f"Unexpected kind: {kind if isinstance(kind, str) else 'unknown'}")
         getattr(self, f"_{kind}")(operation)
 
     def _add(self, operation: Object) -> None:

@@ -9,7 +9,6 @@ from pilothouse.admission.chain import Chain
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.plugins import chain_of, enabled, ledger_of
 from pilothouse.admission.quota.ledger import Ledger
-from pilothouse.admission.unsupported import stored_without_effect
 from pilothouse.assembly.authn import IssuerDocuments, authenticator, public_keys, token_issuer
 from pilothouse.assembly.authz import anonymous_may_ask, authorizer
 from pilothouse.assembly.controllers import SERVER, Writers
@@ -33,6 +32,7 @@ from pilothouse.outbound.http import Outbound
 from pilothouse.process import ProcessMetrics, StartTime
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.metrics import AllocatorMetrics
+from pilothouse.registry.service_resolver import ServiceResolver
 from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, activated, bind
@@ -180,8 +180,16 @@ class Server:
             opened.start(reload)
         self.services = services_for(config, registry, caches)
         self.admission = chain_of(
-            config, judge, registry.catalog, self.services, self.metrics.add(AdmissionMetrics())
+            config,
+            judge,
+            registry.catalog,
+            self.services,
+            outbound,
+            ServiceResolver(registry.readers, by_endpoints=config.enable_aggregator_routing),
+            self.metrics.add(AdmissionMetrics()),
+            self.offload.turns,
         )
+        opened.on_close("admission plugins", self.admission.close)
         self.services.companions = companions_for(registry, self.services, self.admission)
         self.quotas = ledger_of(self.admission)
         self.quotas.follow(client_for(registry, self.services, SERVER))
@@ -289,8 +297,6 @@ class Server:
     def _tell(self) -> None:
         config = self.config
         _tell_safeguards(config, self.anonymous)
-        for resource, count, sentence in stored_without_effect(self.registry.readers):
-            log.warning(sentence, resource=resource, objects=count)
         if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
             self._write_kubeconfig()
         log.info("Serving", address=config.bind_address, port=self.listener.port)

@@ -7,6 +7,7 @@ from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams
+from pilothouse.registry import rest
 from pilothouse.registry.resource import Resource
 
 YAML_WEIGHT = 16
@@ -57,20 +58,8 @@ def _decode(
 
 
 def match_namespace(ctx: Context, resource: Resource, obj: Object) -> None:
-    """The body's namespace is the request's or is filled in from it (rest.EnsureObjectNamespaceMatchesRequestNamespace)."""
-    metadata = obj.setdefault("metadata", {})
-    wanted = ctx.info.namespace if resource.namespaced else ""
-    have = metadata.get("namespace", "")
-    if have == wanted:
-        return
-    if not wanted:
-        metadata.pop("namespace", None)
-    elif not have:
-        metadata["namespace"] = wanted
-    else:
-        raise errors.BadRequest(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
+    """The body's namespace is the request's or is filled in from it; BadRequest."""
+    rest.match_namespace(obj.setdefault("metadata", {}), ctx.info.namespace if resource.namespaced else "")
 
 
 def match_name(obj: Object, name: str, namespace: str) -> None:

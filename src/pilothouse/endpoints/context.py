@@ -38,6 +38,7 @@ class Context:
     work: where the request's long steps run.
     behind: the cache can not be made as new as the store, so a read that may not be stale reads the store.
     started: when the request came, by time.perf_counter(). status: the code of its answer, 504 until there is one.
+    deadline: when its time is up, by the clock of the event loop; None until it waits, and where no deadline ends it.
     expired: its deadline has passed. ended: the last stage has run.
     """
 
@@ -46,6 +47,7 @@ class Context:
         "audit_id",
         "behind",
         "caller",
+        "deadline",
         "ended",
         "expired",
         "info",
@@ -78,6 +80,7 @@ class Context:
         self.work: Work | Inline = INLINE_WORK
         self.started = time.perf_counter()
         self.status = 504
+        self.deadline: float | None = None
         self.expired = self.ended = False
         self._finishers: list[Callable[[Outcome], None]] | None = None
 

@@ -153,6 +153,8 @@ class Dispatcher:
         routed = resource.conventions.routed
         table = OBJECT if info.name else COLLECTION
         if not routed:
+            if resource.deprecated:
+                ctx.warn(resource.deprecated)
             table = _unrouted(info, method, table)
         if info.name and not any(verb in resource.verbs for verb, _ in OBJECT.values()):
             raise refusals.path_not_found()
@@ -161,7 +163,7 @@ class Dispatcher:
             raise refusals.method_not_allowed()  # one handler serves all verbs, whatever discovery says
         if resource.namespaced and not info.namespace and method != "GET":
             raise refusals.method_not_allowed()
-        if resource.deprecated:
+        if routed and resource.deprecated:
             ctx.warn(resource.deprecated)
         negotiation_for(ctx, resource)
         if resource.action is not None:
@@ -182,6 +184,8 @@ class Dispatcher:
 
     def _subresource(self, ctx: Context, resource: Resource) -> Answer:
         info = ctx.info
+        if resource.deprecated:
+            ctx.warn(resource.deprecated)
         sub = resource.subresources.get(info.subresource)
         if sub is None:
             raise refusals.unknown_subresource(resource, info.name)

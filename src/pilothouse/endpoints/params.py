@@ -32,12 +32,17 @@ class ListParams:
 
 @dataclass(slots=True)
 class WriteParams:
-    """CreateOptions, UpdateOptions and PatchOptions in one record; `validation` is Strict, Warn or Ignore."""
+    """CreateOptions, UpdateOptions and PatchOptions in one record; `asked` is the fieldValidation that was sent, "" for none."""
 
     dry_run: bool = False
     field_manager: str = ""
-    validation: str = "Warn"
+    asked: str = ""
     force: bool = False
+
+    @property
+    def validation(self) -> str:
+        """Strict, Warn or Ignore."""
+        return self.asked or "Warn"
 
     def options(self, kind: str) -> Object:
         """The options object that admission plugins get; `kind` names its type."""
@@ -46,8 +51,8 @@ class WriteParams:
             out["dryRun"] = ["All"]
         if self.field_manager:
             out["fieldManager"] = self.field_manager
-        if self.validation:
-            out["fieldValidation"] = self.validation
+        if self.asked:
+            out["fieldValidation"] = self.asked
         return out
 
 
@@ -175,7 +180,7 @@ def write_params(query: Query, kind: str) -> WriteParams:
     if validation not in ("", "Ignore", "Strict", "Warn"):
         errs.not_supported("fieldValidation", validation, ("", "Ignore", "Strict", "Warn"))
     errs.raise_if_any("meta.k8s.io", kind, "")
-    return WriteParams(bool(dry_run), manager, validation or "Warn")
+    return WriteParams(bool(dry_run), manager, validation)
 
 
 def patch_params(query: Query, apply: bool) -> WriteParams:

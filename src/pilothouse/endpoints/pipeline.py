@@ -204,6 +204,7 @@ class Pipeline:
         asked = _timeout(ctx.query)
         seconds = asked if 0 < asked < self.deadline else self.deadline
         timer = asyncio.get_running_loop().call_later(seconds, expire)
+        ctx.deadline = timer.when()
         task.add_done_callback(stop)
 
     def _timed_out(self, ctx: Context) -> Response:

@@ -151,6 +151,10 @@ class Responder:
         if media.transform == negotiation.PARTIAL:
             return partial(obj, version)
         if media.transform == negotiation.PARTIAL_LIST:
+            if (
+                not resource.conventions.go_types
+            ):  # Go's unstructured objects have the methods of lists as well
+                raise errors.Unknown("content is not a list")
             raise errors.NotAcceptable(
                 f"you requested PartialObjectMetadataList, but the requested object is not a list ({_go_type(resource)})"
             )

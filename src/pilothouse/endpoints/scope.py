@@ -100,6 +100,7 @@ class RequestScope(Write):
         self.verbs = verbs
         self.ctx = ctx
         self.params = params
+        self.attributes.deadline = lambda: ctx.deadline
 
     def options(self, kind: str) -> Object:
         """As Write.options(), out of the query."""

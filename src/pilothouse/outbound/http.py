@@ -105,11 +105,15 @@ class Answer:
 
     async def read(self, limit: int) -> bytes:
         """The whole body, up to `limit` bytes."""
+        too_long = ClientError(f"the answer is longer than {limit} bytes")
+        if (self._response.content_length or 0) > limit:
+            self.close()
+            raise too_long
         out = bytearray()
         async for piece in self.pieces():
             out += piece
             if len(out) > limit:
-                raise ClientError(f"the answer is longer than {limit} bytes")
+                raise too_long
         return bytes(out)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
@@ -135,8 +139,7 @@ ANSWER_BYTES = 1 << 20
 class Outbound:
     """Sends requests, with connections kept per address and trust. Redirects are answers like others.
 
-    Every request of this server to another one goes through `open`: a circuit breaker, which refuses for a while what
-    has just failed at the same address, belongs there.
+    Every request of this server to another one goes through `open`.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,12 @@
-"""Reads the kubeconfig files of webhooks: the URL, the TLS trust, and this server's credentials."""
+"""Reads the kubeconfig files of webhooks: URLs, TLS trust, and this server's credentials."""
 
 import base64
 import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from pilothouse.api.fields import Object
 from pilothouse.api.yaml import reader as yaml
@@ -46,6 +49,88 @@ def read_kubeconfig(path: Path) -> Kubeconfig:
         return Kubeconfig(str(cluster["server"]), _credentials(path, user), trust)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, binascii.Error) as error:
         raise ValueError(f"invalid configuration: {path}: {error}") from None
+
+
+class Credentials(NamedTuple):
+    """How this server shows a webhook who it is: by headers, by a client certificate, or not at all."""
+
+    headers: Sequence[tuple[str, str]] = ()
+    trust: Trust = Trust()
+    """Of which the client certificate counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """The users of a kubeconfig by name, where a name is the host that they are for.
+
+    default: the user of the current context, "" for none.
+    """
+
+    path: Path = Path()
+    users: Mapping[str, Object] = field(default_factory=dict)
+    default: str = ""
+
+    def for_host(self, target: str) -> Credentials:
+        """The credentials for `host:port` (apiserver util/webhook/authentication.go).
+
+        A user counts that has this name, else one that has it behind a star in place of its first labels, else the same
+        without the port if that is 443, else one called `*`, else that of the current context. Files are read each
+        time, so new tokens and certificates count at once. OSError, ValueError.
+        """
+        host, _, port = target.rpartition(":")
+        for name in (target, host) if port == "443" else (target,):
+            steps = name.split(".")
+            stars = (f"*.{'.'.join(steps[i:])}" for i in range(1, len(steps)))
+            for known in (name, *stars):
+                if known in self.users:
+                    return self._of(known)
+        return self._of("*" if "*" in self.users else self.default)
+
+    def _of(self, name: str) -> Credentials:
+        user = self.users.get(name)
+        if user is None:
+            return Credentials()
+        try:
+            return Credentials(
+                [*_credentials(self.path, user), *_impersonation(user)],
+                Trust(
+                    cert_file=_path(self.path, user, "client-certificate"),
+                    key_file=_path(self.path, user, "client-key"),
+                    cert=_data(user, "client-certificate"),
+                    key=_data(user, "client-key"),
+                ),
+            )
+        except (TypeError, AttributeError, binascii.Error) as error:
+            raise ValueError(f"invalid configuration: {self.path}: user {name}: {error}") from None
+
+
+def read_users(path: Path) -> Users:
+    """Read the users of a kubeconfig; ValueError when it is none, OSError when it cannot be read."""
+    try:
+        config = yaml.parse(path.read_bytes()).value or {}
+        users = {str(one["name"]): one.get("user") or {} for one in config.get("users") or ()}
+        contexts = {one["name"]: one["context"] for one in config.get("contexts") or ()}
+        default = (contexts.get(config.get("current-context")) or {}).get("user") or ""
+        for name, user in users.items():
+            for member in ("exec", "auth-provider"):
+                if user.get(member):
+                    raise ValueError(f"user {name}: {member} is not supported")
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"invalid configuration: {path}: {error}") from None
+    return Users(path, users, str(default))
+
+
+def _impersonation(user: Object) -> list[tuple[str, str]]:
+    """The headers by which the user acts as another one."""
+    if not user.get("as"):
+        return []
+    headers = [("Impersonate-User", str(user["as"]))]
+    if user.get("as-uid"):
+        headers.append(("Impersonate-Uid", str(user["as-uid"])))
+    headers += [("Impersonate-Group", str(group)) for group in user.get("as-groups") or ()]
+    for key, values in (user.get("as-user-extra") or {}).items():
+        headers += [(f"Impersonate-Extra-{quote(key, safe='')}", str(value)) for value in values]
+    return headers
 
 
 def _named(items: list[Object], name: str) -> Object:

@@ -58,6 +58,12 @@ class AdmissionAttributes:
     """Brings `obj` and `old` from the stored version to the request's; the chain awaits it before the first plugin
     that wants them. None = they are in the request's version."""
 
+    request_annotations: dict[str, str] = field(default_factory=dict)
+    """Audit annotations for the levels Request and RequestResponse only: they show parts of the object."""
+    deadline: Callable[[], float | None] | None = None
+    """When the request's time is up, by the clock of the event loop; None, or a call that gives None: it never is.
+    A deadline is known once the request has waited."""
+
     @property
     def kind(self) -> tuple[str, str, str]:
         """Group, version and kind of `obj`: those of the resource, or of a subresource with a body of its own."""

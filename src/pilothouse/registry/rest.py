@@ -57,10 +57,29 @@ def _zero(resource: Resource, path: Path) -> Any:
     return dig(codec.prune({}, stored.type_of()), path)
 
 
+def match_namespace(metadata: Object, namespace: str) -> None:
+    """The namespace of an object is that of the request, "" for none, or is filled in from it; BadRequest.
+
+    Upstream: rest.EnsureObjectNamespaceMatchesRequestNamespace.
+    """
+    have = metadata.get("namespace", "")
+    if have == namespace:
+        return
+    if not namespace:
+        metadata.pop("namespace", None)
+    elif not have:
+        metadata["namespace"] = namespace
+    else:
+        raise errors.BadRequest(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+
+
 def before_create(resource: Resource, ctx: WriteContext, strategy: Strategy, obj: Object) -> None:
     """Prepare and validate a new object (rest.BeforeCreate)."""
     metadata = obj["metadata"]
     metadata.pop("selfLink", None)
+    match_namespace(metadata, ctx.namespace)
     for path in strategy.reset_on_create:
         put(obj, path, _zero(resource, path))
     if strategy.generation_on_create:
@@ -83,6 +102,7 @@ def before_update(
     """Prepare and validate a changed object (rest.BeforeUpdate)."""
     metadata, live = obj["metadata"], old["metadata"]
     metadata.pop("selfLink", None)
+    match_namespace(metadata, ctx.namespace)
     put(metadata, ("generation",), live.get("generation"))
     for path in strategy.keep_on_update:
         put(obj, path, dig(old, path))

@@ -2,35 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from harness import Rig
+from policies import Judge, policed
 
-from pilothouse.admission.namespace import NamespaceLifecycle
-from pilothouse.admission.policies.mutating import MutatingAdmissionPolicy
-from pilothouse.admission.policies.validating import ValidatingAdmissionPolicy
-
-
-class Judge:
-    """An authorizer that allows the verb "get", waits for its answer if it is told to, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[Any] = []
-        self.waits = False
-
-    async def authorize(self, attributes: Any) -> Any:
-        self.asked.append(attributes)
-        if self.waits:
-            await asyncio.sleep(0)
-        return Answer(attributes.verb == "get")
-
-
-class Answer:
-    reason = "because"
-
-    def __init__(self, allowed: bool) -> None:
-        self.allowed = allowed
+from pilothouse.admission.metrics import AdmissionMetrics
 
 
 @pytest.fixture
@@ -39,8 +16,13 @@ def judge() -> Judge:
 
 
 @pytest.fixture
-def rig(runner: asyncio.Runner, judge: Judge) -> Iterator[Rig]:
-    rig = Rig([NamespaceLifecycle(), MutatingAdmissionPolicy(judge), ValidatingAdmissionPolicy(judge)])
+def metrics() -> AdmissionMetrics:
+    return AdmissionMetrics()
+
+
+@pytest.fixture
+def rig(runner: asyncio.Runner, judge: Judge, metrics: AdmissionMetrics) -> Iterator[Rig]:
+    rig = policed(judge, metrics)
     runner.run(rig.start())
     yield rig
     runner.run(rig.stop())

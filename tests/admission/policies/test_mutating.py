@@ -7,6 +7,7 @@ from harness import CONFIG_MAPS, PODS, Rig
 from policies import RULE, config_map, mutating, validating
 
 from pilothouse.admission.chain import Plugin
+from pilothouse.admission.metrics import AdmissionMetrics
 
 PODS_RULE = {"resourceRules": [{**RULE, "operations": ["CREATE"], "resources": ["pods"]}]}
 POD = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
@@ -200,3 +201,13 @@ async def test_validating_policies_see_what_mutating_ones_made(rig: Rig) -> None
     await mutating(rig, "Object{data: {'b': '2'}}")
     await validating(rig, "object.data.b == '2'")
     await created(rig, a="1")
+
+
+async def test_checks_are_counted(rig: Rig, metrics: AdmissionMetrics) -> None:
+    await mutating(rig, "Object{data: {'b': '2'}}", "Object{data: {'c': object.data.none}}")
+    await rig.call("POST", CONFIG_MAPS, config_map())
+    name, labels = "apiserver_mutating_admission_policy_check", 'policy="p",policy_binding="p"} 1'
+    for error in ("no_error", "invalid_error"):
+        assert f'{name}_total{{error_type="{error}",{labels}' in metrics.mutations.text()
+        told = metrics.mutation_seconds.text()
+        assert f'{name}_duration_seconds_count{{error_type="{error}",{labels}' in told

@@ -7,7 +7,8 @@ import pytest
 from harness import CONFIG_MAPS, Rig
 from policies import config_map, validating
 
-from pilothouse.admission.policies.validating import NAME, annotate
+from pilothouse.admission.metrics import AdmissionMetrics
+from pilothouse.admission.policies.validating import NAME
 
 DENIED = f"{NAME} 'p' with binding 'p' denied request: "
 
@@ -117,13 +118,6 @@ async def test_an_audit_annotation_that_fails_denies(rig: Rig) -> None:
     assert await refused(rig) == "expression 'string(object.data.none)' resulted in error: no such key: none"
 
 
-async def test_values_of_several_bindings_are_joined(rig: Rig) -> None:
-    a = rig.attributes(config_map(), resource=("", "v1", "configmaps"))
-    annotate(a, "p/k", "1")
-    annotate(a, "p/k", "2")
-    assert a.annotations == {"p/k": "1"}
-
-
 async def test_every_operation(rig: Rig) -> None:
     texts = [
         "object == null || oldObject == null ? true : object.data.a != oldObject.data.a",
@@ -154,3 +148,59 @@ async def test_an_object_that_is_large(rig: Rig) -> None:
         rig, "size(object.data.a) < 10", {"expression": "authorizer.path('/').check('get').allowed()"}
     )
     assert "size(object" in await refused(rig, config_map(a="x" * 20_000))
+
+
+@pytest.mark.parametrize(
+    ("expression", "spec", "actions", "counted"),
+    [
+        ("true", {}, ["Deny"], []),
+        ("false", {}, ["Deny"], [("deny", "invalid_error")]),
+        ("false", {}, ["Warn", "Audit"], [("audit", "invalid_error"), ("warn", "invalid_error")]),
+        ("object.data.none == ''", {}, ["Deny"], [("deny", "invalid_error")]),
+        ("object.data.none == ''", {"failurePolicy": "Ignore"}, ["Deny"], [("allow", "invalid_error")]),
+        (
+            "true",
+            {"auditAnnotations": [{"key": "k", "valueExpression": "string(object.data.none)"}]},
+            ["Warn"],
+            [("deny", "invalid_error")],
+        ),
+        (
+            "true",
+            {
+                "auditAnnotations": [{"key": "k", "valueExpression": "string(object.data.none)"}],
+                "failurePolicy": "Ignore",
+            },
+            ["Warn"],
+            [],
+        ),
+    ],
+)
+async def test_checks_are_counted(
+    rig: Rig, metrics: AdmissionMetrics, expression: str, spec: Any, actions: Any, counted: Any
+) -> None:
+    await validating(rig, expression, binding={"validationActions": actions}, **spec)
+    await rig.call("POST", CONFIG_MAPS, config_map())
+    name = "apiserver_validating_admission_policy_check"
+    labels = [
+        f'{{enforcement_action="{action}",error_type="{error}",policy="p",policy_binding="p"}} 1'
+        for action, error in counted
+    ]
+    told = metrics.validations.text().splitlines()[2:]
+    assert sorted(told) == [f"{name}_total{one}" for one in labels]
+    timed = metrics.validation_seconds.text()
+    assert all(f"{name}_duration_seconds_count{one}" in timed for one in labels)
+
+
+@pytest.mark.parametrize(
+    ("condition", "failed", "timed"),
+    [("true", False, True), ("false", False, True), ("object.data.none == ''", True, True)],
+)
+async def test_match_conditions_are_counted(
+    rig: Rig, metrics: AdmissionMetrics, condition: str, failed: bool, timed: bool
+) -> None:
+    await validating(rig, "true", matchConditions=[{"name": "c", "expression": condition}])
+    await rig.call("POST", CONFIG_MAPS, config_map())
+    labels = '{kind="policy",name="p",operation="CREATE",type="validate"} 1'
+    assert (labels in metrics.condition_errors.text()) is failed
+    assert (f"_count{labels}" in metrics.condition_seconds.text()) is timed
+    assert 'kind="policy"' not in metrics.condition_exclusions.text(), "upstream counts it for webhooks only"

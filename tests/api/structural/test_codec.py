@@ -91,8 +91,16 @@ def test_patched_objects() -> None:
         {"apiVersion": "example.com/v1", "kind": "Widget", "spec": {"zz": 1, "a": None}}
     )
     assert obj["spec"] == {"d": "x"} and notes == ['unknown field "spec.zz"']
-    with pytest.raises(_schema.DecodeError, match="Object 'Kind' is missing"):
-        CODEC.decode_value({})
+    with pytest.raises(_schema.DecodeError) as caught:
+        CODEC.decode_value({"spec": {"b": 1, "a": 2}, "kind": None})
+    assert str(caught.value) == """Object 'Kind' is missing in '{"kind":null,"spec":{"a":2,"b":1}}'"""
+    for member, value, word in (("kind", [{}], "array"), ("apiVersion", 1, "number")):
+        with pytest.raises(_schema.DecodeError) as caught:
+            CODEC.decode_value({"apiVersion": "example.com/v1", "kind": "Widget", member: value})
+        assert str(caught.value) == (
+            f"couldn't get version/kind; json parse error: json: cannot unmarshal {word} into Go struct field "
+            f".{member} of type string"
+        )
 
 
 def test_what_is_stored_comes_back_by_the_schema_of_now() -> None:

@@ -160,6 +160,24 @@ def test_the_type_tree() -> None:
     assert "metadata" in members["thing"].fields
 
 
+def test_all_below_a_schema_that_preserves_unknown_fields_does() -> None:
+    inner: Object = {"type": "object", "properties": {"a": {"type": "string"}}}
+    properties = {
+        "spec": {"type": "object", "properties": {"list": {"type": "array", "items": inner}}},
+        "map": {"type": "object", "additionalProperties": inner},
+    }
+    declared: Object = {"type": "object", "properties": properties}
+    for preserve in (False, True):
+        if preserve:
+            declared["x-kubernetes-preserve-unknown-fields"] = True
+        fields = structural.type_of(compile(declared)).fields
+        spec, items = fields["spec"].type, fields["spec"].type.fields["list"].type.items
+        assert items is not None and fields["map"].type.items is not None
+        below = (spec, items, fields["map"].type.items)
+        assert [one.preserve_unknown for one in below] == [preserve] * 3
+        assert not fields["metadata"].type.preserve_unknown
+
+
 NAMES = st.sampled_from("abc")
 SCALARS = st.sampled_from(["string", "integer", "boolean"])
 

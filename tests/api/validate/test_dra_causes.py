@@ -186,7 +186,13 @@ CASES: list[Case] = [
         ["spec.devices.config[0].opaque.parameters: Too long: may not be more than 10240 bytes"],
     ),
     (rules.validate_claim_update, (claim(), claim()), []),
-    (rules.validate_claim_update, ({"spec": {}}, claim()), ["spec: Invalid value: {}: field is immutable"]),
+    (
+        rules.validate_claim_update,
+        ({"spec": {}}, claim()),
+        [
+            'spec: Invalid value: {"Devices":{"Requests":null,"Constraints":null,"Config":null}}: field is immutable'
+        ],
+    ),
     (
         TEMPLATE,
         {"spec": {"metadata": {"labels": {"a b": "c"}, "annotations": {"a b": ""}}, **claim()}},
@@ -199,7 +205,21 @@ CASES: list[Case] = [
     (
         rules.validate_claim_template_update,
         ({}, {"spec": {"spec": {"devices": {"config": [1]}}}}),
-        ["spec: Invalid value: field is immutable"],
+        [
+            'spec: Invalid value: {"Spec":{"Devices":{"Requests":null,"Constraints":null,"Config":null}}}: field is immutable'
+        ],
+    ),
+    (
+        rules.validate_claim_template_update,
+        (
+            {"spec": {"metadata": {"labels": {"a": "b"}}, "spec": {"devices": {"requests": [{}]}}}},
+            {"spec": claim()},
+        ),
+        [
+            "spec.spec.devices.requests[0].name: Invalid value: \"\": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
+            "spec.spec.devices.requests[0]: Required value: exactly one of `exactly` or `firstAvailable` is required",
+            'spec: Invalid value: {"labels":{"a":"b"},"Spec":{"Devices":{"Requests":[{"Name":"","Exactly":null,"FirstAvailable":null}],"Constraints":null,"Config":null}}}: field is immutable',
+        ],
     ),
     (
         CLASS,
@@ -213,6 +233,21 @@ CASES: list[Case] = [
             "spec.selectors[0].cel: Required value",
             "spec.config[0].opaque: Required value",
             'spec.extendedResourceName: Invalid value: "cpu": must be a valid extended resource name',
+        ],
+    ),
+    (
+        rules.validate_device_class_update,
+        ({"spec": {"selectors": [{"cel": {"expression": "x"}}, {}]}},) * 2,
+        ["spec.selectors[1].cel: Required value"],
+    ),
+    (
+        rules.validate_device_class_update,
+        (
+            {"spec": {"selectors": [{"cel": {"expression": "true"}}, {"cel": {"expression": "1"}}]}},
+            {"spec": {"selectors": [{"cel": {"expression": "1"}}, {"cel": {"expression": "true"}}]}},
+        ),
+        [
+            'spec.selectors[1].cel.expression: Invalid value: "1": must evaluate to bool or the unknown type, not int'
         ],
     ),
     (

@@ -1,7 +1,9 @@
 """Expressions of policies and webhooks are refused with upstream's words."""
 
+import pytest
+
 from pilothouse.api.fields import Errors
-from pilothouse.api.validate.expressions import Expressions
+from pilothouse.api.validate.expressions import Expressions, device_selector
 
 
 def causes(errs: Errors) -> list[tuple[str, str]]:
@@ -48,3 +50,44 @@ def test_parameters_need_a_kind() -> None:
     assert not errs
     Expressions({}).match_condition("params.a == 1", "a", errs)
     assert len(errs) == 1
+
+
+@pytest.mark.parametrize(
+    ("expression", "causes"),
+    [
+        ('device.attributes["dra.example.com"].model == "a"', []),
+        ('device.attributes["dra.example.com"].enabled', []),
+        (
+            "",
+            [
+                'x: Invalid value: "": compilation failed: ERROR: <input>:1:1: Syntax error: mismatched input '
+                "'<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, "
+                "NUM_UINT, STRING, BYTES, IDENTIFIER}\n | \n | ^"
+            ],
+        ),
+        ("1", ['x: Invalid value: "1": must evaluate to bool or the unknown type, not int']),
+        (
+            "device.attributes",
+            [
+                'x: Invalid value: "device.attributes": must evaluate to bool or the unknown type, not '
+                "map(string, map(string, google.protobuf.Any))"
+            ],
+        ),
+        (
+            "timestamp('2024-01-01T00:00:00Z')",
+            [
+                "x: Invalid value: \"timestamp('2024-01-01T00:00:00Z')\": must evaluate to bool or the unknown "
+                "type, not google.protobuf.Timestamp"
+            ],
+        ),
+        (
+            "device.attributes.all(a, device.attributes.all(b, device.attributes.all(c, device.attributes.all(d, "
+            "a + b + c == d))))",
+            ["x: Forbidden: too complex, exceeds cost limit"],
+        ),
+    ],
+)
+def test_device_selectors(expression: str, causes: list[str]) -> None:
+    errs = Errors()
+    device_selector(expression, "x", errs)
+    assert [f"{cause['field']}: {cause['message']}" for cause in errs.causes] == causes

@@ -1,31 +1,32 @@
 """MutatingAdmissionPolicy: expressions that change an object (apiserver plugin/policy/mutating)."""
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from time import perf_counter
 from typing import NamedTuple
 
 from pilothouse import errors
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
-from pilothouse.admission.policies.evaluation import CompiledPolicy, Expression, OutOfBudget, Scope
+from pilothouse.admission.expressions import Expression, OutOfBudget, Scope
+from pilothouse.admission.metrics import VALIDATE, AdmissionMetrics, ConditionCounts
+from pilothouse.admission.objects import completed, type_of
+from pilothouse.admission.policies.compiled import CompiledPolicy
 from pilothouse.admission.policies.params import ConfigurationError
 from pilothouse.admission.policies.patches import (
     APPLY_CONFIGURATION,
     JSON_PATCH,
     Unusable,
     applied,
-    completed,
     patched,
-    type_of,
 )
 from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
 from pilothouse.admission.policies.source import Binding, Hook, PolicySource
+from pilothouse.admission.reinvocation import Reinvocations
 from pilothouse.api import equality
 from pilothouse.api.cel import admission
 from pilothouse.api.cel.limits import PER_OBJECT
 from pilothouse.api.cel.types import list_of
 from pilothouse.api.fields import Object
-from pilothouse.api.patch import copy
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
 from pilothouse.registry.readers import Readers
 
@@ -44,8 +45,8 @@ class Mutation(NamedTuple):
 class CompiledMutation(CompiledPolicy):
     """The expressions of a policy."""
 
-    def __init__(self, spec: Object) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: Object, counts: ConditionCounts | None = None) -> None:
+        super().__init__(spec, counts)
         making = admission.environment(params=self.has_params, patches=True, composition=self.composition)
         self.mutations: list[Mutation] = []
         for one in spec.get("mutations") or ():
@@ -78,38 +79,25 @@ class CompiledMutation(CompiledPolicy):
         scope.obj = await work.run(completed, matched.resource, matched.kind, raw, type, strict)
 
 
-@dataclass(slots=True)
-class Reinvocations:
-    """Which policies of a request run again when a later plugin has changed the object.
-
-    Only policies with the reinvocationPolicy IfNeeded do, and only those that ran before the change.
-    """
-
-    ran: set[Key] = field(default_factory=set)
-    due: set[Key] = field(default_factory=set)
-    output: Object | None = None
-
-    def changed(self) -> None:
-        """The object has changed: those that ran are due."""
-        self.due |= self.ran
-        self.ran = set()
-
-
 class MutatingAdmissionPolicy(Plugin):
     """Has the policies that are about a request change its object."""
 
     name = NAME
 
-    def __init__(self, authorizer: Authorizer) -> None:
+    def __init__(self, authorizer: Authorizer, metrics: AdmissionMetrics | None = None) -> None:
         self._authorizer = authorizer
+        self._metrics = metrics or AdmissionMetrics()
         self._source: PolicySource[CompiledMutation] | None = None
 
     def _followed(self, readers: Readers) -> PolicySource[CompiledMutation]:
         if self._source is None:
             self._source = PolicySource(
-                readers, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings", CompiledMutation
+                readers, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings", self._compiled
             )
         return self._source
+
+    def _compiled(self, name: str, spec: Object) -> CompiledMutation:
+        return CompiledMutation(spec, ConditionCounts(self._metrics, "policy", name, VALIDATE))
 
     def wants(self, a: AdmissionAttributes) -> bool:
         source = self._source or self._followed(a.readers)
@@ -160,12 +148,11 @@ class MutatingAdmissionPolicy(Plugin):
         if a.reinvocation is None:
             a.reinvocation = Reinvocation()
         chain = a.reinvocation
-        state: Reinvocations = chain.state.setdefault(NAME, Reinvocations())
-        if chain.again and state.output is not None and not equality.same(state.output, a.obj):
-            state.changed()
+        state: Reinvocations[Key] = chain.state.setdefault(NAME, Reinvocations())
+        await state.begin(a)
         for one in invocations:
             await self._invoke(request, one, chain, faults)
-        state.output = copy(a.obj) if state.ran and a.obj is not None else None
+        await state.end(a)
 
     async def _invoke(
         self,
@@ -175,7 +162,7 @@ class MutatingAdmissionPolicy(Plugin):
         faults: "_Faults",
     ) -> None:
         compiled, state = one.hook.compiled, chain.state[NAME]
-        scope = request.scope(one.matched)
+        scope = await request.scope(one.matched)
         matches = await compiled.conditions.match(scope, one.params, compiled.variables)
         if matches.error:
             faults.add(one.hook, one.binding, matches.error, "Invalid")
@@ -188,16 +175,28 @@ class MutatingAdmissionPolicy(Plugin):
             if scope.obj is None:
                 break
             try:
-                await compiled.mutate(scope, one.params, mutation)
+                await self._mutate(scope, one, mutation)
             except Unusable as err:
                 faults.add(one.hook, one.binding, str(err), "Invalid")
         if scope.obj is not before:
             if not equality.same(scope.obj, before):
                 state.changed()
                 chain.needed = True
-            request.keep(scope)
+            await request.keep(scope)
         if one.hook.spec.get("reinvocationPolicy") == "IfNeeded":
             state.ran.add(key)
+
+    async def _mutate(self, scope: Scope, one: Invocation[CompiledMutation], mutation: Mutation) -> None:
+        """Carry out a mutation, timed; it raises what CompiledMutation.mutate raises."""
+        started = perf_counter()
+        error = ""
+        try:
+            await one.hook.compiled.mutate(scope, one.params, mutation)
+        except (Unusable, errors.StatusError) as err:
+            error = str(err)
+            raise
+        finally:
+            self._metrics.mutated(error, one.hook.name, one.binding.name, perf_counter() - started)
 
 
 def _key(one: Invocation[CompiledMutation]) -> Key:

@@ -4,36 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from pilothouse import _fieldset as fieldset
-from pilothouse import errors
 from pilothouse._cel import EvaluationError, Struct
 from pilothouse._fieldset import FieldError
-from pilothouse._schema import DecodeError
-from pilothouse.api import codec, patch, schema
+from pilothouse.api import patch, schema
 from pilothouse.api.cel.native import misnamed, native
-from pilothouse.api.convert import kinds as convert
-from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Object
-from pilothouse.registry.resource import Resource
 
 APPLY_CONFIGURATION, JSON_PATCH = "ApplyConfiguration", "JSONPatch"
 
 
 class Unusable(Exception):
     """A mutation cannot be carried out; the text is upstream's."""
-
-
-def type_of(resource: Resource, kind: tuple[str, str, str]) -> schema.Type:
-    """The type of an object of the kind; ServiceUnavailable when none is known, as for the options of a CONNECT."""
-    if kind == (resource.group, resource.version, resource.kind) and resource.type_of is not None:
-        return resource.type_of()
-    try:
-        return schema.for_kind(*kind)
-    except KeyError:
-        group, version, name = kind
-        raise errors.ServiceUnavailable(
-            f"Resource kind {group}/{version}, Kind={name} not found. There can be a delay between when "
-            "CustomResourceDefinitions are created and when they are available."
-        ) from None
 
 
 def applied(obj: Object, made: Any, type: schema.Type) -> Object:
@@ -69,33 +50,6 @@ def patched(obj: Object, made: Any) -> Object:
     except patch.Inapplicable as err:
         raise Unusable(f"JSON Patch: {err}") from None
     return out
-
-
-def completed(
-    resource: Resource, kind: tuple[str, str, str], raw: Object, type: schema.Type, strict: bool
-) -> Object:
-    """A mutated object in canonical form and with its defaults. InternalError when it does not decode.
-
-    strict: whether unknown fields are refused, as in the result of a JSON patch.
-    """
-    own = kind == (resource.group, resource.version, resource.kind)
-    try:
-        if own:
-            obj, notes = resource.decode_value(raw)
-        else:
-            obj, notes = codec.decode_value(raw, type)
-    except DecodeError as err:
-        raise errors.InternalError(f"Internal error occurred: {err}") from None
-    if strict and notes and resource.conventions.go_types:
-        raise errors.InternalError("Internal error occurred: strict decoding error: " + ", ".join(notes))
-    group, version, name = kind
-    obj["kind"], obj["apiVersion"] = name, f"{group}/{version}" if group else version
-    if not isinstance(obj.get("metadata"), dict):
-        obj["metadata"] = {}
-    if not own:
-        defaults.apply(obj, group, version, name)
-        convert.normalise(obj, group, name)
-    return obj
 
 
 def _native(made: Any) -> Any:

@@ -1,28 +1,14 @@
 """Follows policies and their bindings (apiserver plugin/policy/generic policy_source.go)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
-from pilothouse.admission.policies.matching import Criteria
+from pilothouse.admission.matching import Criteria
 from pilothouse.admission.policies.params import ConfigurationError, param_resource
+from pilothouse.admission.source import GROUP, POLICIES, Source
 from pilothouse.api.fields import Object
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers, ServedKind
-from pilothouse.registry.resource import Resource
-
-GROUP = "admissionregistration.k8s.io"
-EXEMPT = frozenset(
-    f"{plural}.{GROUP}"
-    for plural in (
-        "mutatingadmissionpolicies",
-        "mutatingadmissionpolicybindings",
-        "validatingadmissionpolicies",
-        "validatingadmissionpolicybindings",
-    )
-)
-"""Resources that no policy is evaluated for: a wrong one could not be removed otherwise."""
-REMEMBERED = 4096
-"""Kinds of requests of which it is remembered which policies are about them."""
 
 C = TypeVar("C")
 
@@ -48,7 +34,7 @@ class Hook(Generic[C]):
 
     __slots__ = ("_compile", "_compiled", "bindings", "criteria", "identity", "name", "spec")
 
-    def __init__(self, obj: Object, identity: tuple[str, int], compile: Callable[[Object], C]) -> None:
+    def __init__(self, obj: Object, identity: tuple[str, int], compile: Callable[[str, Object], C]) -> None:
         self.name: str = obj["metadata"]["name"]
         self.spec: Object = obj["spec"]
         self.identity = identity
@@ -61,7 +47,7 @@ class Hook(Generic[C]):
     def compiled(self) -> C:
         """What evaluates it."""
         if self._compiled is None:
-            self._compiled = self._compile(self.spec)
+            self._compiled = self._compile(self.name, self.spec)
         return self._compiled
 
     def param_resource(self, readers: Readers) -> ServedKind | None:
@@ -75,50 +61,22 @@ class Hook(Generic[C]):
         return f"failed to configure {'binding' if binding is not None else 'policy'}: {text}"
 
 
-class PolicySource(Generic[C]):
+class PolicySource(Source[Hook[C]]):
     """The policies of a kind that have bindings, by name, as the readers have them.
 
     `plural` and `bindings` are resources. A policy is compiled once for each of its generations.
     """
 
-    def __init__(self, readers: Readers, plural: str, bindings: str, compile: Callable[[Object], C]) -> None:
-        self._readers = readers
+    def __init__(
+        self, readers: Readers, plural: str, bindings: str, compile: Callable[[str, Object], C]
+    ) -> None:
         self._names = (f"{plural}.{GROUP}", f"{bindings}.{GROUP}")
         self._compile = compile
         self._known: dict[str, Hook[C]] = {}
-        self._hooks: tuple[Hook[C], ...] = ()
-        self._concerned: dict[tuple[str, str, Resource], tuple[Hook[C], ...]] = {}
-        self._stale = False
-        for name in self._names:
-            readers.subscribe(name, self._changed)
+        super().__init__(readers, self._names, POLICIES)
 
-    def _changed(self, key: str, new: Object | None, old: Object | None) -> None:
-        self._stale = True
-
-    @property
-    def hooks(self) -> tuple[Hook[C], ...]:
-        """All of them; nothing is done where there is no change."""
-        if self._stale:
-            self._stale = False
-            self._gather()
-        return self._hooks
-
-    def about(self, operation: str, resource: Resource, subresource: str) -> tuple[Hook[C], ...]:
-        """Those that a request of this operation on the resource may match."""
-        hooks = self.hooks
-        if not hooks or resource.virtual or resource.group_resource in EXEMPT:
-            return ()
-        key = (operation, subresource, resource)
-        try:
-            return self._concerned[key]
-        except KeyError:
-            if len(self._concerned) >= REMEMBERED:
-                self._concerned.clear()
-            found = tuple(hook for hook in hooks if hook.criteria.concerns(operation, resource, subresource))
-            self._concerned[key] = found
-            return found
-
-    def _gather(self) -> None:
+    def gather(self) -> Iterable[Hook[C]]:
+        """As Source.gather()."""
         policies, bindings = self._names
         bound: dict[str, list[Binding]] = {}
         for obj in self._readers.list(bindings):
@@ -135,5 +93,4 @@ class PolicySource(Generic[C]):
             hook.bindings = bound[name]
             known[name] = hook
         self._known = known
-        self._hooks = tuple(known.values())
-        self._concerned = {}
+        return known.values()

@@ -4,29 +4,27 @@ from collections.abc import Awaitable, Sequence
 from typing import NamedTuple
 
 from pilothouse import errors
+from pilothouse.admission.annotations import annotate
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
-from pilothouse.admission.policies.evaluation import (
-    CompiledPolicy,
+from pilothouse.admission.expressions import (
     Expression,
     OutOfBudget,
     Result,
     Scope,
 )
+from pilothouse.admission.metrics import VALIDATE, AdmissionMetrics, ConditionCounts
+from pilothouse.admission.policies.compiled import CompiledPolicy
 from pilothouse.admission.policies.params import ConfigurationError
 from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
 from pilothouse.admission.policies.source import Binding, Hook, PolicySource
-from pilothouse.api import names
 from pilothouse.api.cel import admission
 from pilothouse.api.cel.environment import Budget
 from pilothouse.api.cel.limits import MAX_MESSAGE_BYTES, PER_OBJECT
 from pilothouse.api.cel.types import BOOL, NULL, STRING
 from pilothouse.api.fields import Object, show
-from pilothouse.logs import Logger
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.readers import Readers
-
-log = Logger(__name__)
 
 NAME = "ValidatingAdmissionPolicy"
 FAILURE = "validation.policy.admission.k8s.io/validation_failure"
@@ -46,19 +44,21 @@ class Validation(NamedTuple):
 
 class Denial(NamedTuple):
     """Why a request does not pass. `place`: the index of the validation, -1 when an audit annotation could not be
-    evaluated.
+    evaluated. `ignored`: the failure policy lets it pass all the same. `seconds`: how long the evaluation took.
     """
 
     message: str
     reason: str = ""
     place: int = 0
+    ignored: bool = False
+    seconds: float = 0.0
 
 
 class CompiledValidation(CompiledPolicy):
     """The expressions of a policy."""
 
-    def __init__(self, spec: Object) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: Object, counts: ConditionCounts | None = None) -> None:
+        super().__init__(spec, counts)
         seen = self.seen
         told = admission.environment(params=self.has_params, authorizer=False, composition=self.composition)
         self.validations = [
@@ -77,7 +77,7 @@ class CompiledValidation(CompiledPolicy):
 
     def _failed(self, why: str) -> list[Denial]:
         """What the failure policy makes of an error."""
-        return [] if self.ignore else [Denial(why)]
+        return [Denial(why, ignored=self.ignore)]
 
     async def judge(self, scope: Scope, params: Object | None) -> tuple[list[Denial], list[tuple[str, str]]]:
         """Why the request is refused, and the audit annotations: keys and values."""
@@ -123,9 +123,10 @@ class CompiledValidation(CompiledPolicy):
         for i, (one, result, text) in enumerate(zip(self.validations, results, texts, strict=True)):
             why = result.error or spent
             if why:
-                out += [denial._replace(place=i) for denial in self._failed(why)]
+                out.append(Denial(why, "", i, self.ignore, result.seconds))
             elif result.value is not True:
-                out.append(Denial(_message(one, text), one.reason or "Invalid", i))
+                reason = one.reason or "Invalid"
+                out.append(Denial(_message(one, text), reason, i, False, result.seconds))
         return out
 
     async def _annotate(
@@ -136,7 +137,8 @@ class CompiledValidation(CompiledPolicy):
         for key, expression in self.annotations:
             result = await evaluation.result(expression)
             if result.error:
-                denials = [*denials, *(one._replace(place=-1) for one in self._failed(result.error))]
+                if not self.ignore:
+                    denials = [*denials, Denial(result.error, place=-1, seconds=result.seconds)]
             elif isinstance(result.value, str) and result.value.strip():
                 values.append((key, result.value.strip()))
         return denials, values
@@ -155,8 +157,9 @@ def _message(validation: Validation, text: Result | None) -> str:
 class Verdict:
     """What the policies say of one request."""
 
-    def __init__(self, a: AdmissionAttributes) -> None:
+    def __init__(self, a: AdmissionAttributes, metrics: AdmissionMetrics) -> None:
         self._attributes = a
+        self._metrics = metrics
         self._first: tuple[str, str] | None = None
 
     def deny(self, hook: Hook[CompiledValidation], binding: Binding | None, denial: Denial) -> None:
@@ -165,10 +168,25 @@ class Verdict:
             by = f"{NAME} '{hook.name}'" + (f" with binding '{binding.name}'" if binding is not None else "")
             self._first = f"{by} denied request: {denial.message}", denial.reason or "Invalid"
 
-    def act(self, invocation: Invocation[CompiledValidation], denial: Denial) -> None:
+    def judge(self, invocation: Invocation[CompiledValidation], denial: Denial) -> None:
+        """Do what the failure policy and the binding say about a denial."""
+        hook, binding = invocation.hook, invocation.binding
+        if denial.ignored:
+            self._count(hook, binding, denial, "allow")
+        elif denial.place < 0:  # an audit annotation could not be evaluated
+            self.deny(hook, binding, denial)
+            self._count(hook, binding, denial, "deny")
+        else:
+            self._act(hook, binding, denial)
+
+    def _count(self, hook: Hook[CompiledValidation], binding: Binding, denial: Denial, action: str) -> None:
+        self._metrics.validated(action, denial.message, hook.name, binding.name, denial.seconds)
+
+    def _act(self, hook: Hook[CompiledValidation], binding: Binding, denial: Denial) -> None:
         """Carry out the actions of the binding."""
-        hook, binding, a = invocation.hook, invocation.binding, self._attributes
+        a = self._attributes
         for action in binding.spec.get("validationActions") or ():
+            self._count(hook, binding, denial, action.lower())
             if action == "Deny":
                 self.deny(hook, binding, denial)
             elif action == "Warn":
@@ -201,19 +219,14 @@ def _failure(binding: Binding, denial: Denial) -> str:
     return show([value])
 
 
-def annotate(a: AdmissionAttributes, key: str, value: str) -> None:
-    """Add an audit annotation; one that is there stays, and a key that is no name is left out."""
-    if a.annotations.setdefault(key, value) != value or names.qualified_name(key):
-        log.warning("An audit annotation was left out", key=key)
-
-
 class ValidatingAdmissionPolicy(Plugin):
     """Asks the policies that are about a request."""
 
     name = NAME
 
-    def __init__(self, authorizer: Authorizer) -> None:
+    def __init__(self, authorizer: Authorizer, metrics: AdmissionMetrics | None = None) -> None:
         self._authorizer = authorizer
+        self._metrics = metrics or AdmissionMetrics()
         self._source: PolicySource[CompiledValidation] | None = None
 
     def _followed(self, readers: Readers) -> PolicySource[CompiledValidation]:
@@ -222,9 +235,12 @@ class ValidatingAdmissionPolicy(Plugin):
                 readers,
                 "validatingadmissionpolicies",
                 "validatingadmissionpolicybindings",
-                CompiledValidation,
+                self._compiled,
             )
         return self._source
+
+    def _compiled(self, name: str, spec: Object) -> CompiledValidation:
+        return CompiledValidation(spec, ConditionCounts(self._metrics, "policy", name, VALIDATE))
 
     def wants(self, a: AdmissionAttributes) -> bool:
         source = self._source or self._followed(a.readers)
@@ -235,7 +251,7 @@ class ValidatingAdmissionPolicy(Plugin):
 
     async def _judge(self, a: AdmissionAttributes) -> None:
         request = PolicyRequest(a, self._authorizer)
-        verdict = Verdict(a)
+        verdict = Verdict(a, self._metrics)
         for hook in self._followed(a.readers).about(a.operation, a.resource, a.subresource):
             try:
                 matched = hook.criteria.match(a)
@@ -267,12 +283,9 @@ class ValidatingAdmissionPolicy(Plugin):
         annotations: dict[str, dict[str, None]],
     ) -> None:
         for one in invocations:
-            denials, values = await one.hook.compiled.judge(request.scope(one.matched), one.params)
+            denials, values = await one.hook.compiled.judge(await request.scope(one.matched), one.params)
             for denial in denials:
-                if denial.place < 0:  # an audit annotation could not be evaluated
-                    verdict.deny(one.hook, one.binding, denial)
-                else:
-                    verdict.act(one, denial)
+                verdict.judge(one, denial)
             for key, value in values:
                 annotations.setdefault(key, {})[_cut(value)] = None
 

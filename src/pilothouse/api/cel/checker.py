@@ -364,7 +364,7 @@ class Checker:
             return (INT, item) if expr.var2 is not None else (item, DYN)
         if over.kind == "map":
             return over.params[0], over.params[1]
-        if over.is_dynamic or over.kind == "param":
+        if over.kind in ("dyn", "error", "param"):  # not "any": cel-go makes that difference
             self.mapping.assignable(DYN, over)
             return DYN, DYN
         words = (

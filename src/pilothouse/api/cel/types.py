@@ -32,8 +32,24 @@ class Type:
         return self.text
 
     @property
+    def declared_name(self) -> str:
+        """What messages about the type of a whole expression call it (cel-go Type.String, not FormatCELType)."""
+        name = _DECLARED.get(self.kind, self.name)
+        if not self.params:
+            return name
+        return f"{name}({', '.join(one.declared_name for one in self.params)})"
+
+    @property
     def is_dynamic(self) -> bool:
         return self.kind in ("dyn", "any", "error")
+
+
+_DECLARED = {
+    "any": "google.protobuf.Any",
+    "duration": "google.protobuf.Duration",
+    "null": "null_type",
+    "timestamp": "google.protobuf.Timestamp",
+}
 
 
 class Field(NamedTuple):

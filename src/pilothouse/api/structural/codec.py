@@ -58,8 +58,12 @@ class StructuralCodec:
 
     def decode_value(self, value: Object) -> tuple[Object, list[str]]:
         """Decode a patched object; returns it with the errors of strict decoding. Raises _schema.DecodeError."""
+        try:
+            codec.kind_of(value, self.expected)
+        except codec.Undecodable as error:
+            raise _schema.DecodeError(str(error)) from None
         if not value.get("kind"):
-            text = json.dump(value).decode()
+            text = json.dump(value, sort=True).decode()  # a patched document is written from a Go map
             raise _schema.DecodeError(f"Object 'Kind' is missing in '{text}'")
         try:
             return value, self.normalise(value)

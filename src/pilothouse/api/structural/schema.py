@@ -253,28 +253,30 @@ def _add_type_meta(type: Type) -> None:
     type.fields["metadata"] = Field("metadata", types.builtin(OBJECT_META))
 
 
-def _type(schema: Schema) -> Type:
+def _type(schema: Schema, preserve: bool = False) -> Type:
+    """`preserve`: a schema above preserves unknown fields. All below it then do (kube-openapi schemaconv visitSpec)."""
+    preserve = preserve or schema.preserve
     if schema.int_or_string:
         return _SCALARS["int-or-string"]
     if schema.type == "array":
         return Type(
             "list",
-            items=_type(schema.items) if schema.items is not None else None,
+            items=_type(schema.items, preserve) if schema.items is not None else None,
             list_type=schema.list_type,
             list_keys=schema.list_keys,
         )
     if schema.type == "object":
-        return _object_type(schema)
+        return _object_type(schema, preserve)
     return _SCALARS.get(schema.type) or _SCALARS[""]
 
 
-def _object_type(schema: Schema) -> Type:
-    further = _type(schema.additional) if isinstance(schema.additional, Schema) else None
+def _object_type(schema: Schema, preserve: bool) -> Type:
+    further = _type(schema.additional, preserve) if isinstance(schema.additional, Schema) else None
     if further is not None and not schema.properties:
         return Type("map", items=further, map_type=schema.map_type)
-    out = Type("struct", items=further, map_type=schema.map_type, preserve_unknown=schema.preserve)
+    out = Type("struct", items=further, map_type=schema.map_type, preserve_unknown=preserve)
     for name, below in schema.properties.items():
-        out.fields[name] = Field(name, _type(below), default=below.default)
+        out.fields[name] = Field(name, _type(below, preserve), default=below.default)
     if schema.embedded:
         _add_type_meta(out)
     return out

@@ -6,7 +6,8 @@ from typing import Any
 
 from pilothouse.api import names
 from pilothouse.api.equality import identity
-from pilothouse.api.fields import OMIT, Errors, Object
+from pilothouse.api.fields import Errors, Object
+from pilothouse.api.validate import dra_shown
 from pilothouse.api.validate.common import (
     NOT_POSITIVE,
     equal,
@@ -18,6 +19,7 @@ from pilothouse.api.validate.common import (
     validate_labels,
     validate_qualified_name,
 )
+from pilothouse.api.validate.expressions import device_selector
 from pilothouse.api.validate.pod.scheduling import validate_node_selector
 from pilothouse.api.validate.resources import is_extended
 from pilothouse.api.validate.storage import validate_driver_name
@@ -79,7 +81,7 @@ def validate_claim(obj: Object, errs: Errors) -> None:
 def validate_claim_update(obj: Object, old: Object, errs: Errors) -> None:
     """Validates a changed claim; its spec is immutable."""
     if not equal(obj.get("spec") or {}, old.get("spec") or {}):
-        errs.invalid("spec", obj.get("spec"), "field is immutable")
+        errs.invalid("spec", dra_shown.claim_spec(obj.get("spec") or {}), "field is immutable")
 
 
 def validate_claim_template(obj: Object, errs: Errors) -> None:
@@ -158,8 +160,18 @@ def _selector(selector: Object, path: str, errs: Errors) -> None:
     cel = selector.get("cel")
     if cel is None:
         errs.required(f"{path}.cel")
-    elif len(cel.get("expression", "").encode()) > MAX_EXPRESSION:
-        errs.too_long(f"{path}.cel.expression", MAX_EXPRESSION)
+        return
+    expression, where = cel.get("expression", ""), f"{path}.cel.expression"
+    if len(expression.encode()) > MAX_EXPRESSION:
+        errs.too_long(where, MAX_EXPRESSION)
+    else:
+        device_selector(expression, where, errs)
+
+
+def _stored_selector(selector: Object, path: str, errs: Errors) -> None:
+    """One that is as it was stored: its expression was accepted then."""
+    if selector.get("cel") is None:
+        errs.required(f"{path}.cel")
 
 
 def _toleration(toleration: Object, path: str, errs: Errors) -> None:
@@ -384,8 +396,11 @@ def _label_key(name: str, path: str, errs: Errors) -> None:
 
 
 def validate_device_class(obj: Object, errs: Errors) -> None:
-    spec = obj.get("spec") or {}
-    each(spec.get("selectors"), MAX_SELECTORS, "spec.selectors", errs, _selector)
+    _class_spec(obj.get("spec") or {}, _selector, errs)
+
+
+def _class_spec(spec: Object, selector: Item, errs: Errors) -> None:
+    each(spec.get("selectors"), MAX_SELECTORS, "spec.selectors", errs, selector)
     each(spec.get("config"), MAX_CONFIGS, "spec.config", errs, _configuration)
     extended = spec.get("extendedResourceName")
     if extended is not None and not is_extended(extended):
@@ -393,9 +408,15 @@ def validate_device_class(obj: Object, errs: Errors) -> None:
 
 
 def validate_device_class_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_device_class(obj, errs)
+    """Validates a changed class; the expressions of selectors are compiled when any of them has changed."""
+    spec, before = obj.get("spec") or {}, old.get("spec") or {}
+    stored = equal(spec.get("selectors") or [], before.get("selectors") or [])
+    _class_spec(spec, _stored_selector if stored else _selector, errs)
 
 
 def validate_claim_template_update(obj: Object, old: Object, errs: Errors) -> None:
-    if not equal(obj.get("spec") or {}, old.get("spec") or {}):
-        errs.invalid("spec", OMIT if obj.get("spec") is None else obj["spec"], "field is immutable")
+    """Validates a changed template as a new one, though its spec is immutable."""
+    validate_claim_template(obj, errs)
+    spec = obj.get("spec") or {}
+    if not equal(spec, old.get("spec") or {}):
+        errs.invalid("spec", dra_shown.template_spec(spec), "field is immutable")

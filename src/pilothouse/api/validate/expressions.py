@@ -1,8 +1,8 @@
-"""Whether the CEL expressions of policies and webhooks compile to what is wanted of them."""
+"""Whether the CEL expressions of policies, webhooks and device selectors compile to what is wanted of them."""
 
-from pilothouse.api.cel import admission
+from pilothouse.api.cel import admission, devices
 from pilothouse.api.cel.environment import CompileError, Environment, ProgramError, ResultError
-from pilothouse.api.cel.types import BOOL, NULL, STRING, Type, list_of
+from pilothouse.api.cel.types import ANY, BOOL, NULL, STRING, Type, list_of
 from pilothouse.api.fields import Errors, Object
 
 _MUTATIONS = {
@@ -59,7 +59,7 @@ def _check(environment: Environment, text: str, path: str, errs: Errors, *result
     try:
         return environment.compile(text, *results).type
     except ResultError as err:
-        errs.invalid(path, text, f"must evaluate to {_wanted(results)} but got {_shown(err.found)}")
+        errs.invalid(path, text, f"must evaluate to {_wanted(results)} but got {err.found.declared_name}")
     except ProgramError as err:
         errs.internal(path, f"program instantiation failed: {err}")
     except CompileError as err:
@@ -69,9 +69,24 @@ def _check(environment: Environment, text: str, path: str, errs: Errors, *result
 
 def _wanted(results: tuple[Type, ...]) -> str:
     if len(results) == 1:
-        return _shown(results[0])
-    return f"one of [{' '.join(_shown(one) for one in results)}]"
+        return results[0].declared_name
+    return f"one of [{' '.join(one.declared_name for one in results)}]"
 
 
-def _shown(type: Type) -> str:
-    return "null_type" if type.kind == "null" else str(type)
+def device_selector(text: str, path: str, errs: Errors) -> None:
+    """Must evaluate to bool, or to an attribute of which the type is not known, and must not be too expensive.
+
+    (pkg/apis/resource/validation validateCELExpression)
+    """
+    try:
+        program = devices.environment().compile(text, BOOL, ANY)
+    except ResultError as err:
+        wrong = f"must evaluate to bool or the unknown type, not {err.found.declared_name}"
+        errs.invalid(path, text, wrong)
+    except ProgramError as err:
+        errs.internal(path, f"program instantiation failed: {err}")
+    except CompileError as err:
+        errs.invalid(path, text, f"compilation failed: {err}")
+    else:
+        if program.estimate(devices.sizes).most > devices.MAX_COST:
+            errs.forbidden(path, "too complex, exceeds cost limit")

@@ -1,5 +1,7 @@
 """resource.k8s.io/v1: device classes, resource claims and slices."""
 
+from dataclasses import replace
+
 from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import dra as rules
@@ -22,25 +24,52 @@ GROUP = "resource.k8s.io"
 ADMIN_LABEL = "resource.kubernetes.io/admin-access"
 
 
-def _admin_access(ctx: WriteContext, spec: Object, errs: Errors) -> None:
-    """Allow admin access to devices only in namespaces with the label for it (KEP-5018)."""
-    requests = (spec.get("devices") or {}).get("requests") or ()
-    if not any((r.get("exactly") or {}).get("adminAccess") for r in requests):
+def _admin_access(ctx: WriteContext, asked: list[bool], path: str, errs: Errors) -> None:
+    """Allow admin access to devices only in namespaces with the label for it (KEP-5018, pkg/registry/resource).
+
+    `asked` says which items of the list at `path` ask for it; the cause names the first.
+    """
+    if True not in asked:
         return
-    namespace = ctx.readers.get("namespaces", "", ctx.namespace) if ctx.readers is not None else None
-    labels = ((namespace or {}).get("metadata") or {}).get("labels") or {}
+    where = f"{path}[{asked.index(True)}].adminAccess"
+    namespace = ctx.readers.get("namespaces", "", ctx.namespace)
+    if namespace is None:
+        missing = f'namespaces "{ctx.namespace}" not found'
+        errs.internal(where, f"could not retrieve namespace to verify admin access: {missing}")
+        return
+    labels = (namespace.get("metadata") or {}).get("labels") or {}
     if labels.get(ADMIN_LABEL) != "true":
         why = f"admin access to devices requires the `{ADMIN_LABEL}: true` label on the containing namespace"
-        errs.forbidden("", why)
+        errs.forbidden(where, why)
+
+
+def _requests(ctx: WriteContext, spec: Object, errs: Errors) -> None:
+    """Check the requests of a claim; a template's are named by the same path."""
+    requests = (spec.get("devices") or {}).get("requests") or ()
+    asked = [bool((request.get("exactly") or {}).get("adminAccess")) for request in requests]
+    _admin_access(ctx, asked, "spec.devices.requests", errs)
+
+
+def _results(claim: Object) -> list[bool]:
+    """Which results of a claim's allocation have admin access."""
+    allocation = (claim.get("status") or {}).get("allocation") or {}
+    results = (allocation.get("devices") or {}).get("results") or ()
+    return [bool(result.get("adminAccess")) for result in results]
 
 
 def _validate_claim(ctx: WriteContext, obj: Object, errs: Errors) -> None:
-    _admin_access(ctx, spec_of(obj), errs)
+    _requests(ctx, spec_of(obj), errs)
     rules.validate_claim(obj, errs)
 
 
+def _validate_claim_status(ctx: WriteContext, obj: Object, old: Object, errs: Errors) -> None:
+    if True not in _results(old):  # what was granted stays: an allocation does not change
+        _admin_access(ctx, _results(obj), "status.allocation.devices.results", errs)
+    rules.validate_claim_status(obj, old, errs)
+
+
 def _validate_template(ctx: WriteContext, obj: Object, errs: Errors) -> None:
-    _admin_access(ctx, spec_of(spec_of(obj)), errs)
+    _requests(ctx, spec_of(spec_of(obj)), errs)
     rules.validate_claim_template(obj, errs)
 
 
@@ -57,8 +86,9 @@ CLAIM = Strategy(
     validate_update=on_update(rules.validate_claim_update),
     **STATUS_APART,
 )
-CLAIM_STATUS = status_strategy(
-    CLAIM, rules.validate_claim_status, keep_on_update=(SPEC, *KEPT_METADATA), apply_reset=(META, SPEC)
+CLAIM_STATUS = replace(
+    status_strategy(CLAIM, keep_on_update=(SPEC, *KEPT_METADATA), apply_reset=(META, SPEC)),
+    validate_update=_validate_claim_status,
 )
 TEMPLATE = Strategy(
     return_deleted=True,

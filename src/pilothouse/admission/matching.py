@@ -1,5 +1,9 @@
-"""Whether a request is one that a policy or a binding is about (apiserver plugin/policy/matching, webhook/predicates)."""
+"""Whether a request is one that a policy, a binding or a webhook is about.
 
+Upstream: apiserver pkg/admission/plugin/policy/matching and plugin/webhook/predicates.
+"""
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pilothouse import errors
@@ -58,12 +62,14 @@ class Rule:
 
 
 class Criteria:
-    """The matchConstraints of a policy, or the matchResources of a binding."""
+    """The matchConstraints of a policy, the matchResources of a binding, or what a webhook has of the same."""
 
     __slots__ = ("_known", "equivalent", "excluded", "namespace_selector", "object_selector", "rules")
 
-    def __init__(self, spec: Object) -> None:
-        self.rules = [Rule(rule) for rule in spec.get("resourceRules") or ()]
+    def __init__(self, spec: Object, rules: Sequence[Object] | None = None) -> None:
+        """`rules` are those of a webhook; a policy and a binding have theirs in `spec`, and without any match all."""
+        rules = spec.get("resourceRules") or () if rules is None else rules
+        self.rules = [Rule(rule) for rule in rules]
         self.excluded = [Rule(rule) for rule in spec.get("excludeResourceRules") or ()]
         self._known: dict[tuple[str, Resource, str], tuple[tuple[Rule, ...], tuple[Rule, ...]]] = {}
         self.equivalent = spec.get("matchPolicy") == "Equivalent"

@@ -6,7 +6,7 @@ import pytest
 from harness import Rig
 
 from pilothouse import errors
-from pilothouse.admission.policies.matching import Criteria
+from pilothouse.admission.matching import Criteria
 
 PODS = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
 

@@ -1,12 +1,14 @@
-"""Evaluates the expressions of policies for one request (apiserver pkg/admission/plugin/cel)."""
+"""Evaluates the expressions of policies and webhooks for one request (apiserver pkg/admission/plugin/cel)."""
 
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from pilothouse import errors
 from pilothouse._cel import CostLimitExceeded, EvaluationError, Lookup
 from pilothouse.admission.authorization import Authorizer
-from pilothouse.admission.policies.matching import Matched
+from pilothouse.admission.matching import Matched
+from pilothouse.admission.metrics import ConditionCounts
 from pilothouse.api.cel import admission
 from pilothouse.api.cel.environment import (
     Budget,
@@ -18,7 +20,7 @@ from pilothouse.api.cel.environment import (
 )
 from pilothouse.api.cel.libraries import authorizer as cel
 from pilothouse.api.cel.limits import MATCH_CONDITIONS, PER_CALL
-from pilothouse.api.cel.types import BOOL, Type
+from pilothouse.api.cel.types import Type
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.offload import INLINE
@@ -43,7 +45,7 @@ class OutOfBudget(Exception):
 
 
 class Expression:
-    """One expression of a policy: its program, or why it has none."""
+    """One expression of a policy or a webhook: its program, or why it has none."""
 
     __slots__ = ("error", "program", "text")
 
@@ -61,10 +63,11 @@ class Expression:
 
 
 class Result(NamedTuple):
-    """The value of an expression; with an error there is none."""
+    """The value of an expression; with an error there is none. seconds: how long it took."""
 
     value: Any
     error: str = ""
+    seconds: float = 0.0
 
 
 class _Unanswered(Exception):
@@ -178,7 +181,7 @@ class Evaluation:
         """The value of an expression, or what went wrong in upstream's words; OutOfBudget."""
         if expression.program is None:
             return Result(None, f"compilation error: {expression.error}")
-        a, budget = self._scope.attributes, self.budget
+        a, budget, started = self._scope.attributes, self.budget, perf_counter()
         kept, seen = budget.left, len(self.variables.values) if self.variables is not None else 0
         while True:
             try:
@@ -188,7 +191,8 @@ class Evaluation:
             except EvaluationError as err:
                 if budget.left < 0:
                     raise OutOfBudget from None
-                return Result(None, f"expression '{expression.text}' resulted in error: {err}")
+                why = f"expression '{expression.text}' resulted in error: {err}"
+                return Result(None, why, perf_counter() - started)
             except _Unanswered as err:
                 await self._scope.authority.ask(err.question)
             except _TooLong:
@@ -198,7 +202,7 @@ class Evaluation:
             else:
                 if budget.left < 0:
                     raise OutOfBudget
-                return Result(value)
+                return Result(value, "", perf_counter() - started)
             budget.left = kept
             if self.variables is not None:
                 for name in list(self.variables.values)[seen:]:
@@ -210,7 +214,7 @@ class Evaluation:
 
 
 class Scope:
-    """What the expressions of policies see of one request that has matched.
+    """What expressions see of one request that has matched.
 
     obj, old: the objects in the version that was matched. namespace: that of the request, None where it has none.
     """
@@ -270,7 +274,7 @@ class Scope:
             )
             self._shared = {
                 "oldObject": self.old,
-                "request": _request(a, self.matched),
+                "request": request_of(a, self.matched),
                 "namespaceObject": self.namespace,
                 admission.AUTHORIZER_NAME: cel.Authorizer(decide),
                 admission.REQUEST_RESOURCE: cel.ResourceCheck(decide, question),
@@ -281,12 +285,15 @@ class Scope:
 
 
 class MatchConditions:
-    """The matchConditions of a policy (apiserver plugin/webhook/matchconditions)."""
+    """The matchConditions of a policy or a webhook (apiserver plugin/webhook/matchconditions)."""
 
-    __slots__ = ("_conditions", "_ignore")
+    __slots__ = ("_conditions", "_counts", "_ignore")
 
-    def __init__(self, conditions: Sequence[Expression], failure_policy: str) -> None:
+    def __init__(
+        self, conditions: Sequence[Expression], failure_policy: str, counts: ConditionCounts | None = None
+    ) -> None:
         self._conditions = conditions
+        self._counts = counts
         self._ignore = failure_policy == "Ignore"
 
     async def match(self, scope: Scope, params: Object | None, variables: dict[str, Expression]) -> Result:
@@ -294,11 +301,22 @@ class MatchConditions:
         if not self._conditions:
             return Result(True)
         evaluation = scope.evaluation(params, variables, MATCH_CONDITIONS, namespaced=False)
+        started, results = perf_counter(), []
         try:
             results = await evaluation.results(self._conditions)
         except OutOfBudget as err:
             return Result(False) if self._ignore else Result(None, str(err))
+        finally:
+            if self._counts is not None:
+                failed = sum(bool(one.error) for one in results)
+                self._counts.evaluated(scope.attributes.operation, perf_counter() - started, failed)
+        return self._judged(scope, results)
+
+    def _judged(self, scope: "Scope", results: list[Result]) -> Result:
+        """What the results of the conditions say together."""
         if any(not one.error and one.value is False for one in results):
+            if self._counts is not None:
+                self._counts.excluded(scope.attributes.operation)
             return Result(False)
         texts = list(dict.fromkeys(one.error for one in results if one.error))
         if not texts:
@@ -306,30 +324,6 @@ class MatchConditions:
         if self._ignore:
             return Result(False)
         return Result(None, texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
-
-
-class CompiledPolicy:
-    """What both kinds of policies have: variables, match conditions and what becomes of errors.
-
-    `seen` is the environment of their expressions; `composition` are the variables, None where there are none.
-    """
-
-    def __init__(self, spec: Object) -> None:
-        self.has_params = spec.get("paramKind") is not None
-        self.ignore = spec.get("failurePolicy") == "Ignore"
-        self.composition = admission.Composition() if spec.get("variables") else None
-        self.seen = admission.environment(params=self.has_params, composition=self.composition)
-        self.variables: dict[str, Expression] = {}
-        for one in spec.get("variables") or ():
-            expression = Expression(self.seen, one["expression"])
-            self.variables[one["name"]] = expression
-            assert self.composition is not None
-            found = expression.program.type if expression.program is not None else None
-            self.composition.add(one["name"], found)
-        conditions = [
-            Expression(self.seen, one["expression"], BOOL) for one in spec.get("matchConditions") or ()
-        ]
-        self.conditions = MatchConditions(conditions, spec.get("failurePolicy") or "Fail")
 
 
 def _seen_namespace(namespace: Object | None) -> Object | None:
@@ -344,7 +338,7 @@ def _seen_namespace(namespace: Object | None) -> Object | None:
     }
 
 
-def _request(a: AdmissionAttributes, matched: Matched) -> Object:
+def request_of(a: AdmissionAttributes, matched: Matched) -> Object:
     """The request of a review, without uid and objects (CreateAdmissionRequest)."""
     user, own, resource = a.user, a.resource, matched.resource
     group, version, kind = a.kind

@@ -1,10 +1,26 @@
 """What expressions of policies see, what they may ask and what they may cost."""
 
+import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from harness import CONFIG_MAPS, Rig
-from policies import ADMISSION, config_map, validating
+from policies import ADMISSION, Judge, config_map, policed, validating
+
+
+@pytest.fixture
+def judge() -> Judge:
+    return Judge()
+
+
+@pytest.fixture
+def rig(runner: asyncio.Runner, judge: Judge) -> Iterator[Rig]:
+    rig = policed(judge)
+    runner.run(rig.start())
+    yield rig
+    runner.run(rig.stop())
+
 
 REFUSED = "denied request: "
 TEN = "[1,2,3,4,5,6,7,8,9,10]"

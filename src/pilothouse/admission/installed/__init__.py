@@ -1,0 +1,1 @@
+"""Admission plugins of installed packages (admission/api.py): found, configured, run within their time."""

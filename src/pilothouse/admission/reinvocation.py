@@ -1,0 +1,40 @@
+"""Which mutating policies and webhooks of a request run a second time (apiserver webhook/mutating reinvocationcontext.go)."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pilothouse.api import equality
+from pilothouse.api.fields import Object
+from pilothouse.api.patch import copy
+from pilothouse.registry.admission import AdmissionAttributes
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(slots=True)
+class Reinvocations(Generic[K]):
+    """What one plugin remembers of a request in Reinvocation.state.
+
+    ran: those with the reinvocationPolicy IfNeeded that were invoked and have seen every change since. due: those that
+    run again. output: the object as the plugin left it, None when nothing has run that may have to run again.
+    """
+
+    ran: set[K] = field(default_factory=set)
+    due: set[K] = field(default_factory=set)
+    output: Object | None = None
+
+    def changed(self) -> None:
+        """The object has changed: those that ran are due."""
+        self.due |= self.ran
+        self.ran = set()
+
+    async def begin(self, a: AdmissionAttributes) -> None:
+        """Called before the plugin invokes anything: in a second round, whether others have changed the object since."""
+        again = a.reinvocation is not None and a.reinvocation.again
+        if again and self.output is not None and not await a.work.run(equality.same, self.output, a.obj):
+            self.changed()
+
+    async def end(self, a: AdmissionAttributes) -> None:
+        """Called when the plugin has invoked all."""
+        self.output = await a.work.run(copy, a.obj) if self.ran and a.obj is not None else None

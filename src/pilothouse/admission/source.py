@@ -1,0 +1,78 @@
+"""Follows the objects that configure admission, and finds those that a request may be about."""
+
+from collections.abc import Iterable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from pilothouse.admission.matching import Criteria
+from pilothouse.api.fields import Object
+from pilothouse.registry.readers import Readers
+from pilothouse.registry.resource import Resource
+
+GROUP = "admissionregistration.k8s.io"
+POLICIES = frozenset(
+    f"{plural}.{GROUP}"
+    for plural in (
+        "mutatingadmissionpolicies",
+        "mutatingadmissionpolicybindings",
+        "validatingadmissionpolicies",
+        "validatingadmissionpolicybindings",
+    )
+)
+"""What configures policies: no policy is evaluated for it, since a wrong one could not be removed otherwise."""
+REMEMBERED = 4096
+"""Kinds of requests of which it is remembered what is about them."""
+
+
+class Judging(Protocol):
+    """A policy, or a webhook."""
+
+    @property
+    def criteria(self) -> Criteria: ...
+
+
+J = TypeVar("J", bound=Judging)
+
+
+class Source(Generic[J]):
+    """What some resources configure, in order, as the readers have it. Nothing is done where there is no change."""
+
+    def __init__(self, readers: Readers, resources: Sequence[str], exempt: frozenset[str]) -> None:
+        """`resources` are followed; no request on an `exempt` one is judged."""
+        self._readers = readers
+        self._exempt = exempt
+        self._hooks: tuple[J, ...] = ()
+        self._concerned: dict[tuple[str, str, Resource], tuple[J, ...]] = {}
+        self._stale = False
+        for name in resources:
+            readers.subscribe(name, self._changed)
+
+    def gather(self) -> Iterable[J]:
+        """All of them, anew."""
+        raise NotImplementedError
+
+    def _changed(self, key: str, new: Object | None, old: Object | None) -> None:
+        self._stale = True
+
+    @property
+    def hooks(self) -> tuple[J, ...]:
+        """All of them."""
+        if self._stale:
+            self._stale = False
+            self._hooks = tuple(self.gather())
+            self._concerned = {}
+        return self._hooks
+
+    def about(self, operation: str, resource: Resource, subresource: str) -> tuple[J, ...]:
+        """Those that a request of this operation on the resource may match."""
+        hooks = self.hooks
+        if not hooks or resource.virtual or resource.group_resource in self._exempt:
+            return ()
+        key = (operation, subresource, resource)
+        try:
+            return self._concerned[key]
+        except KeyError:
+            if len(self._concerned) >= REMEMBERED:
+                self._concerned.clear()
+            found = tuple(hook for hook in hooks if hook.criteria.concerns(operation, resource, subresource))
+            self._concerned[key] = found
+            return found

@@ -1,0 +1,1 @@
+"""MutatingAdmissionWebhook and ValidatingAdmissionWebhook (apiserver pkg/admission/plugin/webhook)."""

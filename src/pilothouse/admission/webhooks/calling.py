@@ -1,0 +1,241 @@
+"""What both kinds of webhooks share: which are called for a request, how one is called, and what becomes of failures."""
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from time import perf_counter
+from typing import Any, NamedTuple, TypeVar
+
+from pilothouse import errors
+from pilothouse.admission.annotations import annotate
+from pilothouse.admission.authorization import Authorizer
+from pilothouse.admission.expressions import Scope
+from pilothouse.admission.matching import Matched
+from pilothouse.admission.metrics import AdmissionMetrics
+from pilothouse.admission.views import Views
+from pilothouse.admission.webhooks.client import CallError, WebhookClient
+from pilothouse.admission.webhooks.review import (
+    InvalidResponse,
+    NotReview,
+    Response,
+    Undecodable,
+    decoded,
+    encoded,
+    verified,
+)
+from pilothouse.admission.webhooks.source import Webhook
+from pilothouse.api import meta
+from pilothouse.api.fields import Object, quote
+from pilothouse.api.warnings import enough
+from pilothouse.logs import Logger
+from pilothouse.offload import INLINE
+from pilothouse.registry.admission import AdmissionAttributes
+
+log = Logger(__name__)
+
+RESERVE = 0.5
+"""Seconds of a request that webhooks leave it, or a quarter of what it has left: the error of one that does not answer
+reaches the client, and where it is ignored the write can still be carried out."""
+
+T = TypeVar("T")
+
+
+class Failed(Exception):
+    """The call of a webhook has failed, and its failure policy decides (ErrCallingWebhook). The text is upstream's."""
+
+    def __init__(self, hook: Webhook, reason: str, code: int) -> None:
+        super().__init__(f"failed calling webhook {quote(hook.name)}: {reason}")
+        self.code = code
+
+
+class Denied(Exception):
+    """A webhook refuses the request (ErrWebhookRejection)."""
+
+    def __init__(self, status: errors.StatusError) -> None:
+        super().__init__(status.message)
+        self.status = status
+
+
+class Parts(NamedTuple):
+    """What the plugins of both kinds work with."""
+
+    client: WebhookClient
+    authorizer: Authorizer
+    metrics: AdmissionMetrics
+
+
+class Caller:
+    """Calls webhooks of one kind. step: the `type` label of metrics. mutating: whether they may return patches."""
+
+    def __init__(self, parts: Parts, step: str, *, mutating: bool) -> None:
+        self._client = parts.client
+        self._authorizer = parts.authorizer
+        self.metrics = parts.metrics
+        self._step = step
+        self._mutating = mutating
+
+    def views(self, a: AdmissionAttributes) -> Views:
+        """The objects of a request in the versions that webhooks match."""
+        return Views(a, self._authorizer)
+
+    async def select(self, views: Views, hook: Webhook) -> Matched | None:
+        """As what the request matches a webhook, None when it does not (ShouldCallHook).
+
+        NotFound when its namespace is missing, Forbidden when match conditions fail that may not.
+        """
+        a = views.attributes
+        matched = hook.criteria.match(a)
+        if matched is None or hook.conditions is None:
+            return matched
+        found = await hook.conditions.match(await views.scope(matched), None, {})
+        if found.error:
+            log.warning(
+                "Failed evaluating match conditions, failing closed", webhook=hook.name, err=found.error
+            )
+            raise errors.forbidden(a.resource.group, a.resource.plural, a.name, found.error)
+        return matched if found.value else None
+
+    async def call(
+        self,
+        a: AdmissionAttributes,
+        hook: Webhook,
+        scope: Scope,
+        lock: AbstractAsyncContextManager[Any] | None = None,
+    ) -> Response:
+        """The response of a webhook that allows the request; Failed, Denied, BadRequest.
+
+        `lock` is held by whoever changes the size of the request's work, where several calls are made at a time.
+        """
+        if a.dry_run and not hook.dry_run:
+            raise errors.BadRequest(f"admission webhook {quote(hook.name)} does not support dry run")
+        if not hook.version:
+            known = "webhook does not accept known AdmissionReview versions (v1, v1beta1)"
+            raise Failed(hook, f"could not create admission objects: {known}", 400)
+        uid = meta.new_uid()
+        body = await a.work.run(encoded, uid, a, scope, hook.version)
+        data = await self._posted(a, hook, body)
+        if len(data) > INLINE:
+            async with lock or nullcontext():
+                await a.work.enter(len(data))
+        try:
+            response = await a.work.run(self._read, data, uid, hook.version)
+        except NotReview as err:
+            if err.status.get("status") == "Success":
+                raise Failed(
+                    hook, "received invalid webhook response: webhook response was absent", 503
+                ) from None
+            code = err.status.get("code")
+            raise Failed(
+                hook, f"failed to call webhook: {err}", code if isinstance(code, int) else 0
+            ) from None
+        except Undecodable as err:
+            raise Failed(hook, f"failed to call webhook: {err}", 503) from None
+        except InvalidResponse as err:
+            raise Failed(hook, f"received invalid webhook response: {err}", 503) from None
+        for key, value in response.annotations.items():
+            annotate(a, f"{hook.name}/{key}", value)
+        a.warnings += enough(response.warnings)
+        if not response.allowed:
+            raise Denied(denial(hook.name, response.status))
+        return response
+
+    def _read(self, data: bytes, uid: str, version: str) -> Response:
+        return verified(decoded(data, version), uid, version, mutating=self._mutating)
+
+    async def _posted(self, a: AdmissionAttributes, hook: Webhook, body: bytes) -> bytes:
+        """The body of the webhook's answer. Failed when there is none, or when the webhook's breaker is open."""
+        breaker = hook.breaker
+        if breaker is not None and (why := breaker.refusal()):
+            self.metrics.webhook_skipped.inc(hook.name, self._step)
+            raise Failed(hook, f"failed to call webhook: {why}", 503)
+        seconds = time_for(hook, a)
+        said = False
+        try:
+            data = await self._client.post(hook.client_config, body, seconds)
+            said = True
+        except CallError as err:
+            said = not err.timed_out
+            if breaker is not None and err.timed_out and seconds == hook.seconds:
+                breaker.timed_out()
+            lead = (
+                ""
+                if err.code == 500 and str(err).startswith("could not get REST client")
+                else "failed to call webhook: "
+            )
+            raise Failed(hook, f"{lead}{err}", err.code) from None
+        finally:
+            if breaker is not None:
+                breaker.answered() if said else breaker.gave_up()
+        return data
+
+    async def settle(
+        self, a: AdmissionAttributes, hook: Webhook, call: Awaitable[T], failed_open: str
+    ) -> T | None:
+        """The outcome of a call, None where it has failed and the webhook's failure policy is Ignore; StatusError.
+
+        failed_open: the key of the audit annotation for that.
+        """
+        started = perf_counter()
+        try:
+            outcome = await call
+        except Failed as err:
+            self._count(a, hook, started, err.code, rejected=not hook.ignore, error="calling_webhook_error")
+            if not hook.ignore:
+                log.warning("Failed calling webhook, failing closed", webhook=hook.name, err=err)
+                raise internal(str(err)) from None
+            log.warning("Failed calling webhook, failing open", webhook=hook.name, err=err)
+            self.metrics.webhook_fail_open.inc(hook.name, self._step)
+            annotate(a, failed_open, hook.name)
+            return None
+        except Denied as err:
+            self._count(a, hook, started, err.status.code, rejected=True, error="no_error")
+            raise err.status from None
+        except errors.StatusError:
+            self._count(a, hook, started, 0, rejected=True, error="apiserver_internal_error")
+            raise
+        self._count(a, hook, started, 200, rejected=False)
+        return outcome
+
+    def _count(
+        self,
+        a: AdmissionAttributes,
+        hook: Webhook,
+        started: float,
+        code: int,
+        *,
+        rejected: bool,
+        error: str = "",
+    ) -> None:
+        text, truth = str(min(code, 600)), str(rejected).lower()
+        metrics = self.metrics
+        metrics.webhook_requests.inc(text, hook.name, a.operation, truth, self._step)
+        metrics.webhook_seconds.observe(perf_counter() - started, hook.name, a.operation, truth, self._step)
+        if rejected:
+            metrics.webhook_rejections.inc(error, hook.name, a.operation, text, self._step)
+
+
+def time_for(hook: Webhook, a: AdmissionAttributes) -> float:
+    """Seconds that a webhook may take: its own, cut to what the request has left."""
+    deadline = a.deadline() if a.deadline is not None else None
+    if deadline is None:
+        return hook.seconds
+    left = max(deadline - asyncio.get_running_loop().time(), 0.001)
+    return min(hook.seconds, left - min(RESERVE, left / 4))
+
+
+def internal(text: str) -> errors.InternalError:
+    """The 500 of apimachinery's NewInternalError."""
+    return errors.InternalError(f"Internal error occurred: {text}", details={"causes": [{"message": text}]})
+
+
+def denial(name: str, status: Object | None) -> errors.StatusError:
+    """The error of a webhook that refuses, with the code, reason and details that it gives (ToStatusErr)."""
+    status = status or {}
+    code, reason, why = status.get("code") or 0, status.get("reason") or "", status.get("message") or ""
+    text = f"admission webhook {quote(name)} denied the request"
+    text = f"{text}: {why or reason}" if why or reason else f"{text} without explanation"
+    details = status.get("details")
+    err = errors.StatusError(text, details=details if details else None)
+    err.code = code if 400 <= code < 600 else 400 if code < 400 else 500
+    err.reason = reason
+    return err

@@ -1,0 +1,185 @@
+"""The AdmissionReview that webhooks are sent, and what they answer (apiserver plugin/webhook/request)."""
+
+import base64
+import binascii
+from typing import Any, NamedTuple
+
+from pilothouse.admission.expressions import Scope, request_of
+from pilothouse.api import json, patch
+from pilothouse.api.fields import Object, quote
+from pilothouse.registry.admission import AdmissionAttributes
+
+GROUP, KIND = "admission.k8s.io", "AdmissionReview"
+JSON_PATCH = "JSONPatch"
+
+
+class Undecodable(Exception):
+    """An answer that is no AdmissionReview; the text is upstream's."""
+
+
+class NotReview(Exception):
+    """An answer that is a Status; upstream takes it for the error of the call."""
+
+    def __init__(self, status: Object) -> None:
+        super().__init__(status.get("message") or "")
+        self.status = status
+
+
+class InvalidResponse(Exception):
+    """An AdmissionReview that breaks a rule; the text is upstream's."""
+
+
+class Response(NamedTuple):
+    """What a webhook says. `status` is why it refuses; `patch` is JSON, b"" without one."""
+
+    allowed: bool
+    patch: bytes
+    patch_type: str
+    status: Object | None
+    warnings: list[str]
+    annotations: dict[str, str]
+
+
+def encoded(uid: str, a: AdmissionAttributes, scope: Scope, version: str) -> bytes:
+    """The review of a request as the webhook is sent it."""
+    request = {
+        "uid": uid,
+        **request_of(a, scope.matched),
+        "object": scope.obj,
+        "oldObject": scope.old,
+        "options": a.options or None,
+    }
+    return json.dump({"kind": KIND, "apiVersion": f"{GROUP}/{version}", "request": request})
+
+
+def decoded(body: bytes, version: str) -> Object:
+    """The review in an answer, of which kind and apiVersion are as they came; Undecodable, NotReview."""
+    lead = "couldn't get version/kind; json parse error: "
+    try:
+        value = json.parse(body)
+    except (json.ScanError, json.DecodeError) as err:
+        raise Undecodable(f"{lead}{err}") from None
+    if not isinstance(value, dict):
+        what = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+        raise Undecodable(f"{lead}json: cannot unmarshal {patch.go_kind(value)} into Go value of type {what}")
+    for name in ("apiVersion", "kind"):
+        if value.get(name) is not None and not isinstance(value[name], str):
+            raise Undecodable(
+                f"{lead}json: cannot unmarshal {patch.go_kind(value[name])} into Go struct field .{name} of type string"
+            )
+    wanted = f"{GROUP}/{version}"
+    kind, api_version = value.get("kind") or KIND, value.get("apiVersion") or wanted
+    if kind == "Status" and api_version in ("v1", wanted):
+        raise NotReview(value)
+    if kind != KIND or not api_version.startswith(f"{GROUP}/v1"):
+        raise Undecodable(
+            f"no kind {quote(kind)} is registered for version {quote(api_version)} in scheme "
+            '"k8s.io/apiserver/pkg/util/webhook/client.go:68"'
+        )
+    if api_version != wanted:
+        other = api_version.removeprefix(f"{GROUP}/")
+        raise Undecodable(f"converting ({other}.{KIND}) to ({version}.{KIND}): unknown conversion")
+    _check(value, _REVIEW, KIND, "")
+    return value
+
+
+_STATUS: Object = {"status": str, "message": str, "reason": str, "code": int, "details": {}}
+_RESPONSE: Object = {
+    "uid": str,
+    "allowed": bool,
+    "patch": str,
+    "patchType": str,
+    "status": _STATUS,
+    "auditAnnotations": dict[str, str],
+    "warnings": list[str],
+}
+_REVIEW: Object = {"response": _RESPONSE}
+_GO_NAMES = {str: "string", bool: "bool", int: "int32"}
+
+
+def _check(value: Any, wanted: Any, struct: str, path: str) -> None:
+    """Refuse values that Go's decoder refuses; null stands for a value that is not there."""
+    if value is None:
+        return
+    if isinstance(wanted, dict):
+        _expect(isinstance(value, dict), value, struct, path, f"v1.{struct}")
+        for name, inner in wanted.items():
+            _check(value.get(name), inner, struct, f"{path}.{name}")
+    elif wanted == dict[str, str]:
+        _expect(isinstance(value, dict), value, struct, path, "map[string]string")
+        for item in value.values():
+            _check(item, str, struct, path)
+    elif wanted == list[str]:
+        _expect(isinstance(value, list), value, struct, path, "[]string")
+        for item in value:
+            _check(item, str, struct, path)
+    else:
+        good = type(value) is wanted and not (wanted is int and not -(2**31) <= value < 2**31)
+        _expect(good, value, struct, path, _GO_NAMES[wanted])
+
+
+def _expect(good: bool, value: Any, struct: str, path: str, type: str) -> None:
+    if not good:
+        raise Undecodable(
+            f"json: cannot unmarshal {patch.go_kind(value)} into Go struct field {struct}{path} of type {type}"
+        )
+
+
+def verified(review: Object, uid: str, version: str, *, mutating: bool) -> Response:
+    """The response in a review of `version`, if it is one to the request `uid`; InvalidResponse, Undecodable."""
+    found = review.get("response")
+    if found is None:
+        raise InvalidResponse("webhook response was absent")
+    data, patch_type = _patch(found), found.get("patchType")
+    if version == "v1":
+        if (found.get("uid") or "") != uid:
+            raise InvalidResponse(f"expected response.uid={quote(uid)}, got {quote(found.get('uid') or '')}")
+        if (review.get("apiVersion"), review.get("kind")) != (f"{GROUP}/{version}", KIND):
+            group, _, of = (review.get("apiVersion") or "").rpartition("/")
+            raise InvalidResponse(
+                f"expected webhook response of {GROUP}/{version}, Kind={KIND}, "
+                f"got {group}/{of}, Kind={review.get('kind') or ''}"
+            )
+        (_check_patch if mutating else _refuse_patch)(data, patch_type)
+    else:  # v1beta1 never verified any of these
+        patch_type = JSON_PATCH if data else ""
+    if not mutating:
+        data, patch_type = b"", ""
+    return Response(
+        bool(found.get("allowed")),
+        data,
+        patch_type or "",
+        found.get("status"),
+        [text or "" for text in found.get("warnings") or ()],
+        {key: value or "" for key, value in (found.get("auditAnnotations") or {}).items()},
+    )
+
+
+def _patch(response: Object) -> bytes:
+    text = response.get("patch") or ""
+    try:
+        return base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
+    except (binascii.Error, ValueError):
+        raise Undecodable(f"illegal base64 data at input byte {_illegal(text)}") from None
+
+
+def _illegal(text: str) -> int:
+    alphabet = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/\r\n")
+    bad = next((i for i, char in enumerate(text) if char not in alphabet), len(text))
+    return min(bad, len(text) // 4 * 4) if text[bad:].strip("=") == "" else bad
+
+
+def _check_patch(data: bytes, patch_type: str | None) -> None:
+    if data and patch_type is None:
+        raise InvalidResponse("webhook returned response.patch but not response.patchType")
+    if not data and patch_type is not None:
+        raise InvalidResponse("webhook returned response.patchType but not response.patch")
+    if patch_type == "":
+        raise InvalidResponse('webhook returned invalid response.patchType of ""')
+
+
+def _refuse_patch(data: bytes, patch_type: str | None) -> None:
+    if data:
+        raise InvalidResponse("validating webhook may not return response.patch")
+    if patch_type is not None:
+        raise InvalidResponse("validating webhook may not return response.patchType")
