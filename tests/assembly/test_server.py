@@ -388,11 +388,15 @@ def test_a_webhook_that_refuses_everything_does_not_lock_a_server_out(tmp_path: 
 
     async def go() -> None:
         async with Running(tmp_path) as running:
-            assert (await running.call("POST", path, {"metadata": {"name": "q"}, "webhooks": [hook]}))[0] == 201
+            assert (await running.call("POST", path, {"metadata": {"name": "q"}, "webhooks": [hook]}))[
+                0
+            ] == 201
         async with Running(tmp_path) as running:
             maps = "/api/v1/namespaces/default/configmaps"
             status, body = await running.call("POST", maps, {"metadata": {"name": "a"}})
-            assert status == 500 and body["message"].endswith("dial tcp 127.0.0.1:1: connect: connection refused")
+            assert status == 500 and body["message"].endswith(
+                "dial tcp 127.0.0.1:1: connect: connection refused"
+            )
             assert (await running.call("DELETE", f"{path}/q"))[0] == 200
             assert (await running.call("POST", maps, {"metadata": {"name": "a"}}))[0] == 201
 

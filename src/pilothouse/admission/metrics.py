@@ -128,7 +128,3 @@ class ConditionCounts:
         self._metrics.condition_seconds.observe(seconds, *labels)
         if errors:
             self._metrics.condition_errors.inc(*labels, by=errors)
-
-    def excluded(self, operation: str) -> None:
-        """The conditions do not hold."""
-        self._metrics.condition_exclusions.inc(self._kind, self._name, operation, self._type)

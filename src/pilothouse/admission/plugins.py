@@ -141,11 +141,11 @@ ORDER: dict[str, Make] = {
     "DenyServiceExternalIPs": _lazy("externalips", "DenyServiceExternalIPs"),
     "PodTopologyLabels": lambda parts: PodTopologyLabels(),
     "PodResizeValidator": lambda parts: PodResizeValidator(),
-    "MutatingAdmissionPolicy": lambda parts: MutatingAdmissionPolicy(parts.authorizer),
+    "MutatingAdmissionPolicy": lambda parts: MutatingAdmissionPolicy(parts.authorizer, parts.metrics),
     "MutatingAdmissionWebhook": lambda parts: MutatingAdmissionWebhook(
         _webhooks("MutatingAdmissionWebhook", parts)
     ),
-    "ValidatingAdmissionPolicy": lambda parts: ValidatingAdmissionPolicy(parts.authorizer),
+    "ValidatingAdmissionPolicy": lambda parts: ValidatingAdmissionPolicy(parts.authorizer, parts.metrics),
     "ValidatingAdmissionWebhook": lambda parts: ValidatingAdmissionWebhook(
         _webhooks("ValidatingAdmissionWebhook", parts)
     ),

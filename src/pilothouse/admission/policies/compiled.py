@@ -1,6 +1,7 @@
 """What both kinds of policies compile."""
 
 from pilothouse.admission.expressions import Expression, MatchConditions
+from pilothouse.admission.metrics import ConditionCounts
 from pilothouse.api.cel import admission
 from pilothouse.api.cel.types import BOOL
 from pilothouse.api.fields import Object
@@ -12,7 +13,7 @@ class CompiledPolicy:
     `seen` is the environment of their expressions; `composition` are the variables, None where there are none.
     """
 
-    def __init__(self, spec: Object) -> None:
+    def __init__(self, spec: Object, counts: ConditionCounts | None = None) -> None:
         self.has_params = spec.get("paramKind") is not None
         self.ignore = spec.get("failurePolicy") == "Ignore"
         self.composition = admission.Composition() if spec.get("variables") else None
@@ -27,4 +28,4 @@ class CompiledPolicy:
         conditions = [
             Expression(self.seen, one["expression"], BOOL) for one in spec.get("matchConditions") or ()
         ]
-        self.conditions = MatchConditions(conditions, spec.get("failurePolicy") or "Fail")
+        self.conditions = MatchConditions(conditions, spec.get("failurePolicy") or "Fail", counts)

@@ -7,6 +7,7 @@ from pilothouse import errors
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.chain import Plugin
 from pilothouse.admission.expressions import Expression, OutOfBudget, Scope
+from pilothouse.admission.metrics import VALIDATE, AdmissionMetrics, ConditionCounts
 from pilothouse.admission.objects import completed, type_of
 from pilothouse.admission.policies.compiled import CompiledPolicy
 from pilothouse.admission.policies.params import ConfigurationError
@@ -43,8 +44,8 @@ class Mutation(NamedTuple):
 class CompiledMutation(CompiledPolicy):
     """The expressions of a policy."""
 
-    def __init__(self, spec: Object) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: Object, counts: ConditionCounts | None = None) -> None:
+        super().__init__(spec, counts)
         making = admission.environment(params=self.has_params, patches=True, composition=self.composition)
         self.mutations: list[Mutation] = []
         for one in spec.get("mutations") or ():
@@ -82,16 +83,20 @@ class MutatingAdmissionPolicy(Plugin):
 
     name = NAME
 
-    def __init__(self, authorizer: Authorizer) -> None:
+    def __init__(self, authorizer: Authorizer, metrics: AdmissionMetrics | None = None) -> None:
         self._authorizer = authorizer
+        self._metrics = metrics or AdmissionMetrics()
         self._source: PolicySource[CompiledMutation] | None = None
 
     def _followed(self, readers: Readers) -> PolicySource[CompiledMutation]:
         if self._source is None:
             self._source = PolicySource(
-                readers, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings", CompiledMutation
+                readers, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings", self._compile
             )
         return self._source
+
+    def _compile(self, spec: Object, name: str) -> CompiledMutation:
+        return CompiledMutation(spec, ConditionCounts(self._metrics, "policy", name, VALIDATE))  # as upstream
 
     def wants(self, a: AdmissionAttributes) -> bool:
         source = self._source or self._followed(a.readers)

@@ -13,6 +13,7 @@ from pilothouse.admission.expressions import (
     Result,
     Scope,
 )
+from pilothouse.admission.metrics import VALIDATE, AdmissionMetrics, ConditionCounts
 from pilothouse.admission.policies.compiled import CompiledPolicy
 from pilothouse.admission.policies.params import ConfigurationError
 from pilothouse.admission.policies.request import Invocation, PolicyRequest, begun
@@ -54,8 +55,8 @@ class Denial(NamedTuple):
 class CompiledValidation(CompiledPolicy):
     """The expressions of a policy."""
 
-    def __init__(self, spec: Object) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: Object, counts: ConditionCounts | None = None) -> None:
+        super().__init__(spec, counts)
         seen = self.seen
         told = admission.environment(params=self.has_params, authorizer=False, composition=self.composition)
         self.validations = [
@@ -203,8 +204,9 @@ class ValidatingAdmissionPolicy(Plugin):
 
     name = NAME
 
-    def __init__(self, authorizer: Authorizer) -> None:
+    def __init__(self, authorizer: Authorizer, metrics: AdmissionMetrics | None = None) -> None:
         self._authorizer = authorizer
+        self._metrics = metrics or AdmissionMetrics()
         self._source: PolicySource[CompiledValidation] | None = None
 
     def _followed(self, readers: Readers) -> PolicySource[CompiledValidation]:
@@ -213,9 +215,12 @@ class ValidatingAdmissionPolicy(Plugin):
                 readers,
                 "validatingadmissionpolicies",
                 "validatingadmissionpolicybindings",
-                CompiledValidation,
+                self._compile,
             )
         return self._source
+
+    def _compile(self, spec: Object, name: str) -> CompiledValidation:
+        return CompiledValidation(spec, ConditionCounts(self._metrics, "policy", name, VALIDATE))
 
     def wants(self, a: AdmissionAttributes) -> bool:
         source = self._source or self._followed(a.readers)
