@@ -125,6 +125,16 @@ async def test_a_policy_that_costs_too_much(rig: Rig) -> None:
     )
 
 
+async def test_match_conditions_are_counted(rig: Rig) -> None:
+    metrics = rig.chain.validators[-1]._metrics  # type: ignore[attr-defined]
+    conditions = [{"name": "a", "expression": "object.data.none == ''"}, {"name": "b", "expression": "true"}]
+    await validating(rig, "true", matchConditions=conditions, failurePolicy="Ignore")
+    await rig.ok("POST", CONFIG_MAPS, config_map(a="2"))
+    labels = ("policy", "p", "CREATE", "validate")
+    assert metrics.condition_errors.values == {labels: 1}
+    assert metrics.condition_seconds.counts() == {labels: 1}
+
+
 async def test_match_conditions(rig: Rig) -> None:
     conditions = [
         {"name": "a", "expression": "object.data.none == ''"},

@@ -372,3 +372,32 @@ def test_the_log_says_that_kubelets_are_restricted(
         with caplog.at_level("INFO"):
             asyncio.run(go(*flags))
         assert sum("NodeRestriction is on" in r.getMessage() for r in caplog.records) == times
+
+
+def test_a_webhook_that_refuses_everything_does_not_lock_a_server_out(tmp_path: pathlib.Path) -> None:
+    """The server starts again, and the configuration can be removed."""
+    path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    every = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*/*"]}
+    hook = {
+        "name": "a.b.c",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "rules": [every],
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+
+    async def go() -> None:
+        async with Running(tmp_path) as running:
+            assert (await running.call("POST", path, {"metadata": {"name": "q"}, "webhooks": [hook]}))[
+                0
+            ] == 201
+        async with Running(tmp_path) as running:
+            maps = "/api/v1/namespaces/default/configmaps"
+            status, body = await running.call("POST", maps, {"metadata": {"name": "a"}})
+            assert status == 500 and body["message"].endswith(
+                "dial tcp 127.0.0.1:1: connect: connection refused"
+            )
+            assert (await running.call("DELETE", f"{path}/q"))[0] == 200
+            assert (await running.call("POST", maps, {"metadata": {"name": "a"}}))[0] == 201
+
+    asyncio.run(go())

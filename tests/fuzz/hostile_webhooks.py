@@ -85,7 +85,7 @@ def hostile(directory: pathlib.Path) -> Iterator[tuple[int, bytes]]:
 
 
 async def main(directory: pathlib.Path) -> None:
-    async with Backend(directory, answer) as backend:  # type: ignore[arg-type]
+    async with Backend(directory, answer) as backend:
         (directory / "hooks.crt").write_bytes(backend.ca)
         print(backend.port, flush=True)
         await asyncio.Event().wait()

@@ -310,13 +310,11 @@ class MatchConditions:
             if self._counts is not None:
                 failed = sum(bool(one.error) for one in results)
                 self._counts.evaluated(scope.attributes.operation, perf_counter() - started, failed)
-        return self._judged(scope, results)
+        return self._judged(results)
 
-    def _judged(self, scope: "Scope", results: list[Result]) -> Result:
+    def _judged(self, results: list[Result]) -> Result:
         """What the results of the conditions say together."""
         if any(not one.error and one.value is False for one in results):
-            if self._counts is not None:
-                self._counts.excluded(scope.attributes.operation)
             return Result(False)
         texts = list(dict.fromkeys(one.error for one in results if one.error))
         if not texts:

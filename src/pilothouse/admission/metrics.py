@@ -181,8 +181,3 @@ class ConditionCounts:
         self._metrics.condition_seconds.observe(seconds, *labels)
         if errors:
             self._metrics.condition_errors.inc(*labels, by=errors)
-
-    def excluded(self, operation: str) -> None:
-        """The conditions do not hold; upstream counts that for webhooks only."""
-        if self._kind == "webhook":
-            self._metrics.condition_exclusions.inc(self._kind, self._name, operation, self._type)

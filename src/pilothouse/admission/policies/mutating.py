@@ -92,12 +92,12 @@ class MutatingAdmissionPolicy(Plugin):
     def _followed(self, readers: Readers) -> PolicySource[CompiledMutation]:
         if self._source is None:
             self._source = PolicySource(
-                readers, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings", self._compiled
+                readers, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings", self._compile
             )
         return self._source
 
-    def _compiled(self, name: str, spec: Object) -> CompiledMutation:
-        return CompiledMutation(spec, ConditionCounts(self._metrics, "policy", name, VALIDATE))
+    def _compile(self, spec: Object, name: str) -> CompiledMutation:
+        return CompiledMutation(spec, ConditionCounts(self._metrics, "policy", name, VALIDATE))  # as upstream
 
     def wants(self, a: AdmissionAttributes) -> bool:
         source = self._source or self._followed(a.readers)

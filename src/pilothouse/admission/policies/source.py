@@ -34,7 +34,7 @@ class Hook(Generic[C]):
 
     __slots__ = ("_compile", "_compiled", "bindings", "criteria", "identity", "name", "spec")
 
-    def __init__(self, obj: Object, identity: tuple[str, int], compile: Callable[[str, Object], C]) -> None:
+    def __init__(self, obj: Object, identity: tuple[str, int], compile: Callable[[Object, str], C]) -> None:
         self.name: str = obj["metadata"]["name"]
         self.spec: Object = obj["spec"]
         self.identity = identity
@@ -47,7 +47,7 @@ class Hook(Generic[C]):
     def compiled(self) -> C:
         """What evaluates it."""
         if self._compiled is None:
-            self._compiled = self._compile(self.name, self.spec)
+            self._compiled = self._compile(self.spec, self.name)
         return self._compiled
 
     def param_resource(self, readers: Readers) -> ServedKind | None:
@@ -64,11 +64,12 @@ class Hook(Generic[C]):
 class PolicySource(Source[Hook[C]]):
     """The policies of a kind that have bindings, by name, as the readers have them.
 
-    `plural` and `bindings` are resources. A policy is compiled once for each of its generations.
+    `plural` and `bindings` are resources. `compile` is called with a policy's spec
+    and name, once for each of its generations.
     """
 
     def __init__(
-        self, readers: Readers, plural: str, bindings: str, compile: Callable[[str, Object], C]
+        self, readers: Readers, plural: str, bindings: str, compile: Callable[[Object, str], C]
     ) -> None:
         self._names = (f"{plural}.{GROUP}", f"{bindings}.{GROUP}")
         self._compile = compile

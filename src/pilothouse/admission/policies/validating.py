@@ -235,11 +235,11 @@ class ValidatingAdmissionPolicy(Plugin):
                 readers,
                 "validatingadmissionpolicies",
                 "validatingadmissionpolicybindings",
-                self._compiled,
+                self._compile,
             )
         return self._source
 
-    def _compiled(self, name: str, spec: Object) -> CompiledValidation:
+    def _compile(self, spec: Object, name: str) -> CompiledValidation:
         return CompiledValidation(spec, ConditionCounts(self._metrics, "policy", name, VALIDATE))
 
     def wants(self, a: AdmissionAttributes) -> bool:

@@ -11,7 +11,7 @@ from pilothouse.admission.annotations import annotate
 from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.expressions import Scope
 from pilothouse.admission.matching import Matched
-from pilothouse.admission.metrics import AdmissionMetrics
+from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
 from pilothouse.admission.views import Views
 from pilothouse.admission.webhooks.client import CallError, WebhookClient
 from pilothouse.admission.webhooks.review import (
@@ -93,7 +93,11 @@ class Caller:
                 "Failed evaluating match conditions, failing closed", webhook=hook.name, err=found.error
             )
             raise errors.forbidden(a.resource.group, a.resource.plural, a.name, found.error)
-        return matched if found.value else None
+        if found.value:
+            return matched
+        kind = ADMIT if self._mutating else VALIDATE
+        self.metrics.condition_exclusions.inc("webhook", hook.name, a.operation, kind)
+        return None
 
     async def call(
         self,
