@@ -221,6 +221,20 @@ class Outbound:
             self._session = None
 
 
+def was_closed_idle(err: BaseException | None) -> bool:
+    """Whether the other side closed the connection before it answered anything, or `err` comes from that."""
+    cause = err.__cause__ if isinstance(err, ClientError) else err
+    if cause is None:
+        return False
+    import aiohttp
+
+    return isinstance(cause, aiohttp.ServerDisconnectedError)
+
+
+_VERIFIED = dict.fromkeys((18, 19, 20, 21), "certificate signed by unknown authority")
+"""What Go says where OpenSSL has these codes: self-signed, self-signed in the chain, no local issuer, no signer."""
+
+
 def _reason(err: BaseException) -> str:
     """What Go's client would say."""
     if isinstance(err, TimeoutError):
@@ -228,7 +242,10 @@ def _reason(err: BaseException) -> str:
     address = _address(err)
     cause: Any = getattr(err, "os_error", None) or getattr(err, "certificate_error", None) or err
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"tls: failed to verify certificate: x509: {cause.verify_message}"
+        why = _VERIFIED.get(cause.verify_code, cause.verify_message)
+        return f"tls: failed to verify certificate: x509: {why}"
+    if was_closed_idle(err):
+        return "EOF"
     if isinstance(cause, ConnectionRefusedError) or getattr(cause, "errno", None) == 111:
         return f"dial tcp {address}: connect: connection refused"
     if isinstance(cause, OSError) and address:

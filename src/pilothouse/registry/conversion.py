@@ -42,20 +42,26 @@ class Conversion:
     not change what they are given.
     converter: where objects are sent first when they are in another version; what it returns passes `present` or
     `store` as well. None = `present` and `store` do it all.
+    complete: what stored objects pass before the converter: the defaults of the version in which they are stored.
     served, stored: the API versions that the converter is asked for, "" without one.
     """
 
     present: Callable[[Object], Object]
     store: Callable[[Object], Object]
     converter: Converter | None = None
+    complete: Callable[[Object], Object] | None = None
     served: str = ""
     stored: str = ""
 
     async def presented(self, objects: Sequence[Object], work: Work | Inline = INLINE_WORK) -> list[Object]:
         """Stored objects in the version of the record; the converter is asked once for all of them."""
         if self.converter is not None:
-            objects = await converted(self.converter, objects, self.served)
+            objects = await converted(self.converter, await work.run(self.completed, objects), self.served)
         return await work.run(_each, self.present, objects)
+
+    def completed(self, objects: Sequence[Object]) -> Sequence[Object]:
+        """Stored objects as the converter is to get them."""
+        return objects if self.complete is None else _each(self.complete, objects)
 
     async def kept(self, objects: Sequence[Object], work: Work | Inline = INLINE_WORK) -> list[Object]:
         """Objects in the version of the record as they are stored; the converter is asked once for all of them."""
