@@ -174,6 +174,7 @@ def definition() -> Object:
                     "v2",
                     {"width": number, "height": number},
                     subresources={"status": {}, "scale": scale},
+                    selectableFields=[{"jsonPath": ".spec.width"}],
                     additionalPrinterColumns=columns,
                 ),
             ],

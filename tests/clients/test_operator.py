@@ -17,7 +17,8 @@ from eventually import eventually
 from kubernetes.client import ApiException, ApiextensionsV1Api, CustomObjectsApi
 
 from pilothouse.pki import Authority, _pem
-from pilothouse.testing.server import APIServer, environment, free_ports
+from pilothouse.testing.ports import free_ports
+from pilothouse.testing.server import APIServer, environment
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -197,7 +198,7 @@ def _served(shirts: Shirts) -> bool:
     """Whether shirts can be had in the version that is not stored: a dry run needs the operator's webhook."""
     try:
         probe = {"apiVersion": f"{GROUP}/v2", "kind": "Shirt", "metadata": {"name": "probe"}}
-        probe["spec"] = {"shade": {"name": "red"}, "size": 30}  # type: ignore[assignment]
+        probe["spec"] = {"shade": {"name": "red"}, "size": 30}
         shirts.api.create_namespaced_custom_object(*shirts.place("v2"), probe, dry_run="All")
     except ApiException:
         return False
@@ -250,6 +251,6 @@ def test_validation(kube: APIServer, tmp_path: Path) -> None:
 def _dry(shirts: Shirts, color: str) -> None:
     """A shirt that is made for nothing; an ApiException in any case."""
     body = {"apiVersion": f"{GROUP}/v2", "kind": "Shirt", "metadata": {"name": "probe"}}
-    body["spec"] = {"shade": {"name": color}, "size": 30}  # type: ignore[assignment]
+    body["spec"] = {"shade": {"name": color}, "size": 30}
     shirts.api.create_namespaced_custom_object(*shirts.place("v2"), body, dry_run="All")
     raise ApiException(http_resp=None, reason="it was taken")

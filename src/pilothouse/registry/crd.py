@@ -191,6 +191,7 @@ class Definition:
             subresources=_subresources(rules, subresources, (group, name, self.kind)),
             selectable=selectable,
             indexed=tuple(selectable),
+            converted_fields=_selectable(version, None) if conversion is not None and self.converter else {},
             conversion=conversion,
             conventions=CUSTOM,
             codec=codec,
@@ -238,7 +239,8 @@ class Definition:
     def _field_form(self, conversion: Conversion | None, stored: str) -> Callable[[Object], Object] | None:
         """What selectable fields are read from, given a stored object; None = the object itself.
 
-        Selecting cannot wait: where there is a converter the fields are those of the stored version.
+        The watch cache cannot wait: where there is a converter the fields are those of the stored version, and whoever
+        selects reads the others from the converted objects (Resource.converted_fields).
         """
         if conversion is None or conversion.converter is None:
             return conversion.present if conversion is not None else None
