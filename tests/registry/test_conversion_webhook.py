@@ -14,11 +14,14 @@ from aiohttp import web
 from backend import own_address
 from conversion_server import ConversionServer
 from converters import DEFINITIONS, GROUP, MERGE, METADATA, METADATA_LIST, TABLE, V1, V2, Boxes, box, path
+from eventually import aeventually
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilothouse import errors
 from pilothouse.caches import Budget
+from pilothouse.controllers.garbage import GarbageCollector
+from pilothouse.controllers.namespaces import NamespaceDeletion
 from pilothouse.outbound.http import Outbound
 from pilothouse.pki import Authority, _pem
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
@@ -643,6 +646,55 @@ async def test_nobody_listens(rig: Any, runner: Any, boxes: Hooked) -> None:
     assert (await rig.ok("DELETE", path()))["status"] == "Success"
     left = (await rig.ok("GET", path("v1")))["items"]
     assert [item["metadata"]["name"] for item in left] == ["c"]
+
+
+async def test_garbage_collection_and_deletes_of_what_is_stored_in_an_older_version(
+    rig: Any, runner: Any, boxes: Hooked
+) -> None:
+    """With a dead webhook: owners, dependents, namespaces and the definition itself can go."""
+    controllers = [GarbageCollector(rig.client()), NamespaceDeletion(rig.client())]
+    owner = await rig.config_map("owner")
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
+    await boxes.fill("owned", "kept", ownerReferences=[reference])
+    await boxes.fill("held", finalizers=["x/y"])
+    await rig.namespace("team")
+    await rig.ok("POST", path("v1").replace("default", "team"), box("there", V1))
+    team = path().replace("default", "team")
+    await boxes.fill("first")
+    first = await rig.ok("GET", path("v1", "first"))
+    reference = {"apiVersion": V1, "kind": "Box", "name": "first", "uid": first["metadata"]["uid"]}
+    await boxes.fill("second", ownerReferences=[{**reference, "blockOwnerDeletion": True}])
+    await _store_v2(rig, boxes)
+    await boxes.hook.__aexit__()
+    for controller in controllers:
+        controller.start()
+    await rig.ok("DELETE", path(name="held"), headers=METADATA)
+    held = boxes.stored("held")
+    assert (held["apiVersion"], held["spec"]) == (V1, {"size": "2x3"}) and held["metadata"][
+        "deletionTimestamp"
+    ]
+    await rig.ok("DELETE", path(name="first") + "?propagationPolicy=Foreground", headers=METADATA)
+    await _gone(rig, path(), "first", "second")
+    await rig.ok("DELETE", "/api/v1/namespaces/default/configmaps/owner?propagationPolicy=Orphan")
+    await aeventually(lambda: "ownerReferences" not in boxes.stored("kept")["metadata"], "an orphan")
+    kept = boxes.stored("kept")
+    assert (kept["apiVersion"], kept["spec"]) == (V1, {"size": "2x3"})
+    assert kept["metadata"]["managedFields"]
+    await rig.ok("DELETE", "/api/v1/namespaces/team")
+    await _gone(rig, team, "there")
+    await rig.ok("DELETE", NAME)
+    await _gone(rig, path(), "kept", "owned")
+    assert not boxes.hook.reviews and not boxes.counted()
+    for controller in controllers:
+        await controller.close()
+
+
+async def _gone(rig: Any, place: str, *names: str) -> None:
+    async def check() -> bool:
+        found = (await rig.ok("GET", place, headers=METADATA_LIST))["items"]
+        return not {item["metadata"]["name"] for item in found or ()} & set(names)
+
+    await aeventually(check, f"the end of {names}")
 
 
 async def test_a_watch_tells_its_converter_s_failure_and_ends(rig: Any, runner: Any, boxes: Hooked) -> None:
