@@ -6,6 +6,7 @@ import copy
 import random
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from converters import DEFINITIONS, GROUP, MERGE, METADATA, METADATA_LIST, TABLE
 from eventually import aeventually
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual_time import VirtualLoop
 
 from pilothouse import errors
 from pilothouse.caches import Budget
@@ -568,37 +570,64 @@ async def test_answers_that_are_no_reviews(
     assert boxes.counted() == {CALL: 1}
 
 
-async def test_a_webhook_that_sleeps(rig: Any, runner: Any, boxes: Hooked) -> None:
-    await boxes.fill("a", "b")
+async def test_a_webhook_that_sleeps(rig: Any, virtual: VirtualLoop, runner: Any, boxes: Hooked) -> None:
+    """Who waits for the same object is told at the same time; the time stands still until the request has come."""
+    await boxes.fill("a")
+    held = ExitStack()
+    held.enter_context(virtual.hold())
 
     async def sleep(review: Object) -> web.StreamResponse:
+        held.close()
         await asyncio.Event().wait()
         raise AssertionError
 
-    boxes.webhooks.seconds = 0.01
     boxes.hook.respond = sleep
-    call = f'{SOME} failed: Post "{boxes.hook.url}?timeout=10ms": '
     late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
-    first = asyncio.ensure_future(rig.fail(500, "GET", path(name="a")))
-    assert await rig.fail(500, "GET", path(name="a")) == call + late
-    assert await first == call + late and len(boxes.hook.reviews) <= 1
+    why = f'{SOME} failed: Post "{boxes.hook.url}?timeout=30s": {late}'
+    began = virtual.time()
+    asked = [asyncio.ensure_future(rig.fail(500, "GET", path(name="a"))) for _ in range(3)]
+    assert [await one for one in asked] == [why] * 3
+    assert virtual.time() == pytest.approx(began + 30) and len(boxes.hook.reviews) == 1
 
 
-async def test_a_webhook_that_stops_in_the_middle(rig: Any, runner: Any, boxes: Hooked) -> None:
+async def test_a_webhook_that_stops_in_the_middle(
+    rig: Any, virtual: VirtualLoop, runner: Any, boxes: Hooked
+) -> None:
     await boxes.fill("a")
+    held = ExitStack()
+    held.enter_context(virtual.hold())
 
     async def drip(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Length": "100"})
         await answer.prepare(request)
         await answer.write(b"{")
+        held.close()
         await asyncio.Event().wait()
         return answer
 
     boxes.hook.handler = drip
-    boxes.webhooks.seconds = 0.05
     late = "context deadline exceeded (Client.Timeout or context cancellation while reading body)"
     why = f"{SOME} failed: unexpected error when reading response body. Please retry. Original error: {late}"
     assert await rig.fail(500, "GET", path(name="a")) == why
+
+
+async def test_a_delete_does_not_wait_for_a_webhook_that_sleeps(
+    rig: Any, virtual: VirtualLoop, runner: Any, boxes: Hooked
+) -> None:
+    await boxes.fill("a", finalizers=["x/y"])
+    held = ExitStack()
+    held.enter_context(virtual.hold())
+
+    async def sleep(review: Object) -> web.StreamResponse:
+        held.close()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    boxes.hook.respond = sleep
+    began = virtual.time()
+    told = await rig.ok("DELETE", path(name="a"))
+    assert (told["kind"], told["status"], told["details"]["name"]) == ("Status", "Success", "a")
+    assert virtual.time() == pytest.approx(began + 5) and boxes.stored("a")["metadata"]["deletionTimestamp"]
 
 
 async def test_a_connection_that_was_kept_and_closed_is_made_anew(

@@ -2,10 +2,11 @@
 
 import binascii
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from pilothouse.api.fields import Object
 from pilothouse.outbound.http import Trust, bundle
-from pilothouse.outbound.webhook import Target, WebhookError
+from pilothouse.outbound.webhook import SECONDS, Target, WebhookError
 from pilothouse.registry.resource import Backend
 from pilothouse.registry.service_resolver import Unroutable
 
@@ -28,21 +29,22 @@ def target_of(config: Object, resolver: Resolver) -> Target:
     ca = _bundle(config.get("caBundle") or "")
     service = config.get("service")
     if not service:
-        url: str = config.get("url") or ""
-        return Target(url, url, Trust(ca=ca))
-    port, path = service.get("port") or PORT, service.get("path") or "/"
+        url = urlsplit(config.get("url") or "")
+        shown = f"{url.scheme}://{url.netloc}{_clean(url.path)}"
+        return Target(shown, shown, Trust(ca=ca))
+    port, path = service.get("port") or PORT, _clean(service.get("path") or "")
     name = f"{service['name']}.{service['namespace']}.svc"
-    shown = f"https://{name}:{port}{path if path.startswith('/') else '/' + path}"
+    shown = f"https://{name}:{port}{path}"
     try:
         root = resolver.url(Backend("", service["namespace"], service["name"], port))
     except Unroutable as err:
-        raise WebhookError(f'Post "{shown}?timeout=30s": {err}') from None
-    return Target(
-        shown,
-        root + shown.removeprefix(f"https://{name}:{port}"),
-        Trust(ca=ca, server_name=name),
-        f"{name}:{port}",
-    )
+        raise WebhookError(f'Post "{shown}?timeout={SECONDS}s": {err}') from None
+    return Target(shown, root + path, Trust(ca=ca, server_name=name), f"{name}:{port}")
+
+
+def _clean(path: str) -> str:
+    """A path without empty segments and without a slash at its end, as upstream's client asks for it."""
+    return "/" + "/".join(filter(None, path.split("/")))
 
 
 def _bundle(text: str) -> bytes:
