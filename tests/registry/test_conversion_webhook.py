@@ -14,7 +14,20 @@ import pytest
 from aiohttp import web
 from backend import own_address
 from conversion_server import ConversionServer
-from converters import DEFINITIONS, GROUP, MERGE, METADATA, METADATA_LIST, TABLE, V1, V2, Boxes, box, path
+from converters import (
+    APPLY,
+    DEFINITIONS,
+    GROUP,
+    MERGE,
+    METADATA,
+    METADATA_LIST,
+    TABLE,
+    V1,
+    V2,
+    Boxes,
+    box,
+    path,
+)
 from eventually import aeventually
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -203,6 +216,36 @@ async def test_a_webhook_behind_a_service(rig: Any, runner: Any, tmp_path: Path)
         [(_, target, headers, _)] = hook.requests
         assert target == "/crd?timeout=30s" and headers["host"] == ["box-hook.default.svc:9443"]
         await boxes.stop()
+
+
+async def test_objects_without_members_are_not_sent(rig: Any, runner: Any, hook: Any) -> None:
+    made = {**DEFINITION, "spec": {**DEFINITION["spec"], "conversion": hook.conversion()}}
+    converter = Hooked(rig, hook, hook.conversion()).webhooks.converter_of(made)
+    assert converter is not None
+    empty = {"kind": "Box", "apiVersion": V1}
+    assert await converter.convert([empty], V2) == [{"kind": "Box", "apiVersion": V2}]
+    assert not hook.reviews
+    found = await converter.convert([box("a", V1), empty, box("b", V1)], V2)
+    assert [obj.get("spec") for obj in found] == [SIZE, None, SIZE] and hook.batches() == [(V2, ["a", "b"])]
+
+
+async def test_numbers_are_stored_as_go_writes_them(rig: Any, runner: Any, boxes: Hooked) -> None:
+    await _store_v2(rig, boxes)
+    boxes.hook.alter = _set(*FIRST, "spec", value={"width": 2.0, "height": 3})
+    await rig.ok("POST", path("v1"), box("a", V1))
+    assert str(boxes.stored("a")["spec"]["width"]) == "2"
+
+
+async def test_fields_that_were_applied_in_another_version(rig: Any, runner: Any, boxes: Hooked) -> None:
+    await rig.ok("PATCH", path("v1", "a") + "?fieldManager=one", box("a", V1), headers=APPLY)
+    wider = {**box("a"), "spec": {"width": 4}}
+    why = await rig.fail(409, "PATCH", path(name="a") + "?fieldManager=two", wider, headers=APPLY)
+    assert why == 'Apply failed with 1 conflict: conflict with "one": .spec.size'
+    target = path(name="a") + "?fieldManager=two&force=true"
+    taken = await rig.ok("PATCH", target, wider, headers=APPLY)
+    assert taken["spec"] == {"width": 4, "height": 3} and boxes.stored("a")["spec"] == {"size": "4x3"}
+    managers = [(e["manager"], e["apiVersion"]) for e in taken["metadata"]["managedFields"]]
+    assert managers == [("two", V2)]
 
 
 # What is remembered

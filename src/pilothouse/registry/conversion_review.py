@@ -9,6 +9,7 @@ from typing import Any
 from pilothouse.api import gotext, json, meta
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.selectors import validate_labels
+from pilothouse.api.structural.codec import plain, whole_numbers
 from pilothouse.outbound import webhook
 from pilothouse.outbound.webhook import WebhookError
 
@@ -127,13 +128,15 @@ def _accepted(original: Object, obj: Any, to: str, about: str, index: int) -> Ob
         raise refuse(what, f"invalid groupVersion (expected {to}, received {said})", place)
     if obj["kind"] != kind:
         raise refuse(what, f"invalid kind (expected {kind}, received {obj['kind']})", place)
-    why = _changed(original["metadata"], obj.get("metadata"))
+    before = original.get("metadata") or {}
+    why = _changed(before, obj.get("metadata"))
     if why:
         raise refuse(what, why, index)
     try:
-        return {**obj, "metadata": _metadata(original["metadata"], obj)}
+        out: Object = whole_numbers(plain({**obj, "metadata": _metadata(before, obj)}))
     except ValueError as err:
         raise refuse("metadata" if alone else "metadata in object", str(err), index) from None
+    return out
 
 
 def _changed(before: Object, after: Any) -> str:

@@ -91,6 +91,10 @@ class WebhookConverter:
     async def convert(self, objects: Sequence[Object], to: str) -> list[Object]:
         """As Converter.convert; errors.Unknown with upstream's message when it fails."""
         self._check(objects, to)
+        if any(map(_is_empty, objects)):
+            full = [obj for obj in objects if not _is_empty(obj)]
+            rest = iter(await self.convert(full, to) if full else ())
+            return [{**obj, "apiVersion": to} if _is_empty(obj) else next(rest) for obj in objects]
         if to == self._stored:  # what is written is converted once
             return await self._asked(objects, to)
         keys = [(self._number, to, _digest(obj)) for obj in objects]
@@ -195,6 +199,11 @@ class WebhookConverter:
             about = reviews.described(objects[0])
             raise Failure(reviews.CALL, f"conversion webhook for {about} failed: {err}") from None
         return reviews.response(data, self._version, uid, objects, to)
+
+
+def _is_empty(obj: Object) -> bool:
+    """Whether an object has nothing but its type: no webhook is asked for such ones (isEmptyUnstructuredObject)."""
+    return obj.keys() == {"kind", "apiVersion"}
 
 
 def _digest(obj: Object) -> bytes:
