@@ -216,7 +216,9 @@ class Definition:
                 own = self._codecs.get(obj["apiVersion"])
                 if own is None or own.digest == codec.digest:
                     return codec.restore(obj)
-                own.restore(obj)
+                own.default(
+                    obj
+                )  # PERF: what its own version does not know is most often pruned below as well
             return codec.reduce(obj)
 
         def complete(obj: Object) -> Object:

@@ -90,6 +90,13 @@ class StructuralCodec:
         structural.default(obj, self._schema())
         return obj
 
+    def default(self, obj: Object) -> Object:
+        """Set the defaults of an object that is stored in this version in place, without pruning it."""
+        schema = self._schema()
+        structural.drop_nulls(obj, schema)
+        structural.default(obj, schema)
+        return obj
+
     def reduce(self, obj: Object) -> Object:
         """Bring an object that was converted to this version into its form in place: sets its apiVersion and prunes.
 
