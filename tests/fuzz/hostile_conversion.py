@@ -38,11 +38,11 @@ async def answer(request: web.Request) -> web.StreamResponse:
     if path == VALUES:
         return web.Response(body=b"[" + b"{}," * 300_000 + b"{}]")
     if path == GROWN:
-        made[0]["spec"] = {"width": 2, "height": 3, "more": {str(i): "x" * 10 for i in range(40_000)}}
+        made[0]["spec"] = {"width": 2, "height": 3, "more": {str(i): "x" * 10 for i in range(8_000)}}
     if path == LOST:
         made = made[:-1]
     if path == LABELS:
-        made[0]["metadata"] = {**made[0]["metadata"], "labels": {f"-{i}": "-" for i in range(40_000)}}
+        made[0]["metadata"] = {**made[0]["metadata"], "labels": {f"-{i}": "-" for i in range(8_000)}}
     response = {"uid": asked["uid"], "convertedObjects": made, "result": {"status": "Success"}}
     return web.json_response({**review, "request": None, "response": response})
 

@@ -247,7 +247,7 @@ class Server:
         resolver = self.handlers.resolver
         remote = RemoteDiscovery(self.outbound, resolver)
         conversions = self.metrics.add(ConversionMetrics())
-        webhooks = ConversionWebhooks(self.outbound, resolver, conversions, self.caches)
+        webhooks = ConversionWebhooks(self.outbound, resolver, conversions, self.caches, offload=self.offload)
         for one in self.writers.controllers(self.handlers.discovery, remote, webhooks):
             opened.start(one)
 

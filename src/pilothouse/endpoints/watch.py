@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +21,7 @@ from pilothouse.endpoints.response import include_object, needed, partial
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.endpoints.selection import Selection, selection
 from pilothouse.endpoints.watch_conversion import Chosen, ConvertedSink, EventEncoder, StoredEvents
+from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.conversion import Conversion
 from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
@@ -125,7 +127,9 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
     chosen = None if query.late is None else Chosen(query.chooses, await _already_seen(query, revision))
 
     def begin(stream: Stream) -> None:
-        _Session(query, encoder, stream, revision, verbs.watch_metrics, chosen).begin(seconds)
+        session = _Session(query, encoder, stream, revision, verbs.watch_metrics, chosen)
+        session.work = lambda: Work(verbs.offload, ctx.user.name)
+        session.begin(seconds)
 
     return Response(200, content_type=ctx.media.content_type, start=begin)
 
@@ -185,6 +189,7 @@ class _Session:
         chosen: Chosen | None = None,
     ) -> None:
         self.chosen = chosen
+        self.work: Callable[[], Work | Inline] = lambda: INLINE_WORK
         self.metrics = metrics
         self.query = query
         self.encoder = encoder
@@ -220,7 +225,7 @@ class _Session:
             conversion = resource.conversion if self.chosen is not None else encoder.conversion
         if conversion is not None and conversion.converter is not None:
             assert isinstance(encoder, Converting)
-            sink = ConvertedSink(sink, conversion, encoder, self.chosen)
+            sink = ConvertedSink(sink, conversion, encoder, self.chosen, self.work)
             encoder = StoredEvents(query.resource.kind, query.resource.api_version)
         try:
             self.watcher = cache.watch(

@@ -17,6 +17,7 @@ from pilothouse._entry import Entry
 from pilothouse.api import depth
 from pilothouse.api.fields import Object
 from pilothouse.logs import Logger
+from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.conversion import Conversion
 from pilothouse.server.request import Stream
 from pilothouse.storage.watchcache import Listing
@@ -90,12 +91,18 @@ class ConvertedSink:
     """Takes events as StoredEvents encodes them and writes them converted to `stream`, in the same order.
 
     When objects cannot be converted, an ERROR event tells why and the watch ends. `chosen` leaves out what fields of
-    the converted objects do not select.
+    the converted objects do not select. `work` makes what long steps of one batch run in.
     """
 
     def __init__(
-        self, stream: Stream, conversion: Conversion, encoder: EventEncoder, chosen: Chosen | None = None
+        self,
+        stream: Stream,
+        conversion: Conversion,
+        encoder: EventEncoder,
+        chosen: Chosen | None = None,
+        work: Callable[[], Work | Inline] = lambda: INLINE_WORK,
     ) -> None:
+        self._work = work
         self._chosen = chosen
         self._stream = stream
         self._conversion = conversion
@@ -173,7 +180,11 @@ class ConvertedSink:
         parted = [data.partition(b"\n") for data in batch]
         events = [(kind.decode(), value) for kind, _, value in parted]
         stored = [depth.outlined(value) for kind, value in events if kind not in ("ERROR", "BOOKMARK")]
-        objects = iter(await self._conversion.presented(stored))
+        work = self._work()
+        try:
+            objects = iter(await self._conversion.presented(stored, work))
+        finally:
+            work.leave()
         for kind, value in events:
             if kind in ("ERROR", "BOOKMARK"):
                 self._stream.write(self._encoder.encode(kind, value, None))

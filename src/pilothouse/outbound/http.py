@@ -86,7 +86,11 @@ class Answer:
         return str(self._response.headers.get(name, ""))
 
     async def read(self, limit: int) -> bytes:
-        """The whole body, up to `limit` bytes."""
+        """The whole body, up to `limit` bytes; one that is said to be longer is not read at all."""
+        said = self.header("Content-Length")
+        if said.isdecimal() and int(said) > limit:
+            self.close()
+            raise ClientError(f"the answer is longer than {limit} bytes")
         out = bytearray()
         async for piece in self.pieces():
             out += piece

@@ -16,7 +16,7 @@ from pilothouse.waiting import in_task
 SECONDS = 30
 """Time for a whole exchange, as upstream's client has it (setGlobalDefaults)."""
 
-ANSWER_FREE, ANSWER_TIMES = 1 << 20, 4
+ANSWER_FREE, ANSWER_TIMES = 256 << 10, 4
 """Longest answer: so many bytes, and this many times the bytes that were sent."""
 
 SHOWN_BYTES = 2048

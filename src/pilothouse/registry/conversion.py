@@ -10,6 +10,7 @@ from typing import ParamSpec, Protocol, TypeVar
 import orjson
 
 from pilothouse import errors
+from pilothouse.api import json
 from pilothouse.api.fields import Object
 from pilothouse.api.managed import ConversionError, Convert, Unconverted
 from pilothouse.api.schema import Type
@@ -57,6 +58,7 @@ class Conversion:
         """Stored objects in the version of the record; the converter is asked once for all of them."""
         if self.converter is not None:
             objects = await converted(self.converter, await work.run(self.completed, objects), self.served)
+            await work.enter(_size(objects))
         return await work.run(_each, self.present, objects)
 
     def completed(self, objects: Sequence[Object]) -> Sequence[Object]:
@@ -67,11 +69,17 @@ class Conversion:
         """Objects in the version of the record as they are stored; the converter is asked once for all of them."""
         if self.converter is not None:
             objects = await converted(self.converter, objects, self.stored)
+            await work.enter(_size(objects))
         return await work.run(_each, self.store, objects)
 
 
 def _each(change: Callable[[Object], Object], objects: Sequence[Object]) -> list[Object]:
     return [change(obj) for obj in objects]
+
+
+def _size(objects: Sequence[Object]) -> int:
+    """The bytes of objects: a converter may have made large ones of small ones."""
+    return sum([len(json.dump(obj)) for obj in objects])
 
 
 async def converted(converter: Converter, objects: Sequence[Object], to: str) -> list[Object]:

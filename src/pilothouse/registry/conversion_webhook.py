@@ -18,6 +18,7 @@ from pilothouse import errors
 from pilothouse.api import json, meta
 from pilothouse.api.fields import Object
 from pilothouse.caches import Budget, Cache
+from pilothouse.offload import INLINE_WORK, Inline, Offload, Work
 from pilothouse.outbound import webhook
 from pilothouse.outbound.http import Outbound
 from pilothouse.outbound.webhook import WebhookError
@@ -54,8 +55,10 @@ class ConversionWebhooks:
         metrics: ConversionMetrics | None = None,
         caches: Budget | None = None,
         seconds: float = webhook.SECONDS,
+        offload: Offload | None = None,
     ) -> None:
-        """`seconds` is the time for one exchange."""
+        """`seconds` is the time for one exchange; long answers are checked on the threads of `offload`."""
+        self.offload = offload
         self.outbound, self.resolver, self.seconds = outbound, resolver, seconds
         self.metrics = metrics or ConversionMetrics()
         self.known: Cache[Key, bytes] = Cache(
@@ -98,7 +101,7 @@ class WebhookConverter:
         if to == self._stored:  # what is written is converted once
             return await self._asked(objects, to)
         keys = [(self._number, to, _digest(obj)) for obj in objects]
-        made: dict[Key, bytes] = {}
+        made: dict[Key, bytes | Object] = {}
         places = {key: place for place, key in enumerate(keys)}
         while len(made) < len(places):
             mine = self._left(keys, places, made)
@@ -106,7 +109,8 @@ class WebhookConverter:
                 made.update(await self._share([objects[i] for i in mine], [keys[i] for i in mine], to))
             else:
                 await self._join(keys, made)
-        return [orjson.loads(made[key]) for key in keys]
+        found = [made[key] for key in keys]
+        return [orjson.loads(one) if isinstance(one, bytes) else one for one in found]
 
     def _check(self, objects: Sequence[Object], to: str) -> None:
         """Refuse versions that the definition does not have any more."""
@@ -123,7 +127,9 @@ class WebhookConverter:
 
     # What others convert already
 
-    def _left(self, keys: Sequence[Key], places: dict[Key, int], made: dict[Key, bytes]) -> list[int]:
+    def _left(
+        self, keys: Sequence[Key], places: dict[Key, int], made: dict[Key, bytes | Object]
+    ) -> list[int]:
         """Take what is remembered; the places of the objects that nobody is converting."""
         known, running = self._shared.known, self._shared.running
         out = []
@@ -137,17 +143,18 @@ class WebhookConverter:
                 out.append(place)
         return out
 
-    async def _share(self, objects: Sequence[Object], keys: Sequence[Key], to: str) -> dict[Key, bytes]:
+    async def _share(self, objects: Sequence[Object], keys: Sequence[Key], to: str) -> dict[Key, Object]:
         """Convert in one batch, for whoever waits for these objects as well."""
         running, loop = self._shared.running, asyncio.get_running_loop()
         for key in keys:
             running[key] = loop.create_future()
         settled = dict.fromkeys(keys, _Settled())
         try:
-            out = dict(zip(keys, map(json.dump, await self._asked(objects, to)), strict=True))
-            settled = {key: _Settled(made) for key, made in out.items()}
-            for key, made in out.items():
-                self._shared.known.put(key, made)
+            out = dict(zip(keys, await self._asked(objects, to), strict=True))
+            settled = {key: _Settled(json.dump(obj)) for key, obj in out.items()}
+            for key, one in settled.items():
+                assert one.made is not None
+                self._shared.known.put(key, one.made)
             return out
         except _Unanswered as err:
             settled = dict.fromkeys(keys, _Settled(error=err))
@@ -156,7 +163,7 @@ class WebhookConverter:
             for key in keys:
                 running.pop(key).set_result(settled[key])
 
-    async def _join(self, keys: Sequence[Key], made: dict[Key, bytes]) -> None:
+    async def _join(self, keys: Sequence[Key], made: dict[Key, bytes | Object]) -> None:
         """Wait for what others are converting; what they could not have is left to be asked for."""
         running = self._shared.running
         waiting = {key: running[key] for key in keys if key not in made and key in running}
@@ -198,7 +205,14 @@ class WebhookConverter:
         except WebhookError as err:
             about = reviews.described(objects[0])
             raise Failure(reviews.CALL, f"conversion webhook for {about} failed: {err}") from None
-        return reviews.response(data, self._version, uid, objects, to)
+        work: Work | Inline = INLINE_WORK
+        if shared.offload is not None:
+            work = Work(shared.offload, f"conversion webhook of {self._name}")
+        try:
+            await work.enter(len(data))
+            return await work.run(reviews.response, data, self._version, uid, objects, to)
+        finally:
+            work.leave()
 
 
 def _is_empty(obj: Object) -> bool:
