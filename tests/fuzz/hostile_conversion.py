@@ -32,7 +32,7 @@ async def answer(request: web.Request) -> web.StreamResponse:
     if path == REDIRECT:
         return web.Response(status=307, headers={"Location": str(request.url)})
     if path == HANG:
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
     if path == DEEP:
         return web.Response(body=b'{"a":' * 200_000)
     if path == VALUES:
