@@ -8,7 +8,11 @@ from typing import Any
 
 from aiohttp import web
 from backend import Backend
-from converters import turned
+from converters import Boxes, turned
+
+from pilothouse.caches import Budget
+from pilothouse.registry.conversion_webhook import ConversionWebhooks
+from pilothouse.registry.service_resolver import ServiceResolver
 
 Object = dict[str, Any]
 Respond = Callable[[Object], Awaitable[web.StreamResponse]]
@@ -55,3 +59,36 @@ class ConversionServer(Backend):
         config = {"caBundle": base64.b64encode(self.ca).decode(), **(client or {"url": self.url})}
         hook = {"clientConfig": config, "conversionReviewVersions": list(versions) or ["v1"]}
         return {"strategy": "Webhook", "webhook": hook}
+
+
+class Hooked(Boxes):
+    """Boxes that `hook` converts."""
+
+    def __init__(self, rig: Any, hook: ConversionServer, conversion: Object, seconds: float = 30) -> None:
+        self.hook = hook
+        resolver = ServiceResolver(rig.readers, by_endpoints=True)
+        self.webhooks = ConversionWebhooks(rig.outbound, resolver, caches=Budget(), seconds=seconds)
+        super().__init__(rig, self.webhooks.converter_of, conversion)
+
+    def counted(self) -> dict[str, float]:
+        """Batches by failure type, "" = converted."""
+        return {labels[0]: n for labels, n in self.webhooks.metrics.requests.values.items()}
+
+
+def setting(*where: Any, value: Any) -> Any:
+    """Sets a member of the answer; a value that is Ellipsis deletes it."""
+
+    def alter(answer: Any) -> None:
+        for step in where[:-1]:
+            answer = answer[step]
+        if value is ...:
+            del answer[where[-1]]
+        else:
+            answer[where[-1]] = value
+
+    return alter
+
+
+FIRST = ("response", "convertedObjects", 0)
+META = (*FIRST, "metadata")
+"""Where the first converted object of an answer is, and its metadata."""
