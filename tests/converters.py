@@ -1,7 +1,7 @@
 """Boxes: a custom resource of two versions whose objects a converter converts by waiting. No sockets, no sleeps."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -9,6 +9,7 @@ from harness import Rig
 
 from pilothouse import errors
 from pilothouse.controllers.crds import CustomResourceDefinitions
+from pilothouse.registry.conversion import Converter
 from pilothouse.registry.crd import Definitions
 
 Object = dict[str, Any]
@@ -93,17 +94,29 @@ class Fake:
 
 
 class Boxes:
-    """A server that has the definition of boxes, stored in v1 and converted by `fake`."""
+    """A server that has the definition of boxes, stored in v1.
 
-    def __init__(self, rig: Rig) -> None:
-        self.rig, self.fake = rig, Fake()
+    They are converted by `fake`, or by what `converter_of` makes of a definition with a `conversion`.
+    """
+
+    def __init__(
+        self,
+        rig: Rig,
+        converter_of: Callable[[Object], Converter | None] | None = None,
+        conversion: Object | None = None,
+    ) -> None:
+        self.rig, self.fake, self.conversion = rig, Fake(), conversion
         self._controller = CustomResourceDefinitions(
-            rig.client("kube-apiserver"), Definitions(rig.store, rig.catalog, lambda definition: self.fake)
+            rig.client("kube-apiserver"),
+            Definitions(rig.store, rig.catalog, converter_of or (lambda definition: self.fake)),
         )
 
     async def start(self) -> None:
         self._controller.start()
-        await self.rig.ok("POST", DEFINITIONS, definition())
+        made = definition()
+        if self.conversion is not None:
+            made["spec"]["conversion"] = self.conversion
+        await self.rig.ok("POST", DEFINITIONS, made)
         await self.rig.settle()
 
     async def stop(self) -> None:
@@ -161,6 +174,7 @@ def definition() -> Object:
                     "v2",
                     {"width": number, "height": number},
                     subresources={"status": {}, "scale": scale},
+                    selectableFields=[{"jsonPath": ".spec.width"}],
                     additionalPrinterColumns=columns,
                 ),
             ],

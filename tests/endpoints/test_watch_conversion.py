@@ -144,6 +144,38 @@ async def test_tables_convert_and_metadata_does_not(rig: Any, runner: Any, boxes
     assert event["object"]["rows"][0]["cells"] == ["a", 2] and len(event["object"]["columnDefinitions"]) == 2
 
 
+async def test_fields_of_the_version_that_is_not_stored(rig: Any, runner: Any, boxes: Boxes) -> None:
+    """An event tells that an object is selected now, still, or no longer."""
+    await boxes.fill("a", "b")
+    at = (await rig.ok("GET", path("v1")))["metadata"]["resourceVersion"]
+
+    async def size(name: str, text: str) -> None:
+        await rig.ok("PATCH", path("v1", name), {"spec": {"size": text}}, headers=MERGE)
+
+    await size("b", "1x1")
+    chosen = f"{path()}?watch=true&fieldSelector=spec.width%3D2"
+    streams = [
+        await rig.watch(chosen),
+        await rig.watch(f"{chosen}&resourceVersion={at}"),
+        await rig.watch(f"{chosen}&resourceVersion={at}", headers=METADATA_LIST),
+        await rig.watch(f"{chosen}&sendInitialEvents=false&resourceVersionMatch=NotOlderThan"),
+    ]
+    await size("a", "2x4")
+    await size("a", "3x4")
+    await size("b", "2x5")
+    await rig.ok("DELETE", path("v1", "a"))
+    await rig.ok("DELETE", path("v1", "b"))
+    for _ in range(200):
+        await asyncio.sleep(0)
+    news = [("MODIFIED", "a"), ("DELETED", "a"), ("ADDED", "b"), ("DELETED", "b")]
+    assert [stream.seen() for stream in streams] == [
+        [("ADDED", "a"), *news],
+        [("DELETED", "b"), *news],
+        [("DELETED", "b"), *news],
+        news,
+    ]
+
+
 async def test_a_definition_that_goes(rig: Any, runner: Any, boxes: Boxes) -> None:
     """Events that wait when the resource is served no longer are sent before the end."""
     await boxes.fill("a")

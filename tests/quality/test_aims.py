@@ -48,3 +48,12 @@ def test_many_definitions() -> None:
     ratios = {"get-ratio": 1.3, "list-ratio": 1.3}
     most = {name: ratios.get(name, SLACK * value) for name, value in crds.AIMS.items()}
     assert {name: value for name, value in got.items() if value > most[name]} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_rules_of_many_definitions() -> None:
+    """Twenty rules in each of two hundred definitions, which are all used."""
+    rules = benchmark("crd_rules")
+    got = rules.measure(200)
+    assert {name: value for name, value in got.items() if value > SLACK * rules.AIMS[name]} == {}

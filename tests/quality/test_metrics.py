@@ -15,7 +15,10 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
+from converters import DEFINITIONS, V1, box, definition
+from converters import path as boxes
 from e2e.http_client import Connection
+from eventually import aeventually
 from server.fake_transport import Peer
 
 import pilothouse
@@ -280,6 +283,23 @@ async def write_under_policies(run: Running) -> AsyncIterator[None]:
 @moves("pilothouse_cache_bytes", "pilothouse_cache_entries")
 async def ask_for_something_new(run: Running) -> AsyncIterator[None]:
     await run.ok("GET", "/api/v1/namespaces/never-asked-for/configmaps")
+    yield
+
+
+@moves("apiserver_conversion_webhook_request_total", "apiserver_conversion_webhook_duration_seconds",
+       "apiserver_crd_conversion_webhook_duration_seconds")  # fmt: skip
+async def ask_for_a_conversion(run: Running) -> AsyncIterator[None]:
+    made = definition()
+    hook = {"clientConfig": {"url": "https://127.0.0.1:1/convert"}, "conversionReviewVersions": ["v1"]}
+    made["spec"]["conversion"] = {"strategy": "Webhook", "webhook": hook}
+    await run.ok("POST", DEFINITIONS, made)
+
+    async def stored() -> bool:
+        return (await run.admin.request("POST", boxes("v1"), box("a", V1)))[0] == 201
+
+    await aeventually(stored, "the boxes to be served")
+    status, answer = await run.admin.request("GET", boxes("v2", "a"))
+    assert status == 500 and answer["message"].endswith("connect: connection refused")
     yield
 
 

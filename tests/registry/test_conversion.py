@@ -334,6 +334,33 @@ async def test_fields_are_selected_in_the_stored_form(rig: Any, runner: Any, box
     assert [item["metadata"]["name"] for item in found["items"]] == ["a"] and not boxes.fake.calls
 
 
+async def test_fields_of_the_version_that_is_not_stored(rig: Any, runner: Any, boxes: Boxes) -> None:
+    """They are read from the converted objects; a page is filled with what they select."""
+    await boxes.fill(*"abcdef")
+    for name in "bdf":
+        await rig.ok("PATCH", path("v1", name), {"spec": {"size": "1x1"}}, headers=MERGE)
+    boxes.fake.calls.clear()
+
+    async def names(query: str, **headers: str) -> list[str]:
+        found = await rig.ok("GET", f"{path()}?{query}", headers=headers)
+        assert "remainingItemCount" not in found["metadata"]
+        pages.append(found["metadata"].get("continue", ""))
+        return [item["metadata"]["name"] for item in found["items"]]
+
+    pages: list[str] = []
+    assert await names("fieldSelector=spec.width%3D2") == ["a", "c", "e"]
+    assert await names("fieldSelector=spec.width!%3D2") == ["b", "d", "f"]
+    assert await names("fieldSelector=spec.width%3D1,metadata.name%3Dd") == ["d"]
+    assert await names("fieldSelector=spec.width%3D1", **METADATA_LIST) == ["b", "d", "f"]
+    assert await names("fieldSelector=spec.width%3D1&limit=2") == ["b", "d"]
+    assert await names(f"fieldSelector=spec.width%3D1&limit=2&continue={pages[-1]}") == ["f"]
+    assert not pages[-1]
+    why = await rig.fail(400, "GET", f"{path()}?fieldSelector=spec.height%3D3")
+    assert why.endswith("field label not supported: spec.height")
+    await rig.ok("DELETE", f"{path()}?fieldSelector=spec.width%3D1")
+    assert await names("") == ["a", "c", "e"]
+
+
 async def test_a_write_meanwhile_is_noticed(rig: Any, runner: Any, boxes: Boxes) -> None:
     """A write that waits for its conversion loses to one that does not, and is made anew."""
     await boxes.fill("a")

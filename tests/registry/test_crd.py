@@ -119,10 +119,10 @@ async def test_server_side_apply(rig: Any, runner: Any, define: Any) -> None:
 
 
 async def test_versions(rig: Any, runner: Any, define: Any) -> None:
-    second = version("v2", False, properties={"a": TEXT, "b": {**TEXT, "default": "d"}})
+    second = version("v2", False, properties={"a": TEXT, "b": TEXT})
     await define(version(), second, version("v0", False, served=False))
     made = await rig.ok("POST", path("v2"), widget(api="v2", a="x", b="y"))
-    assert made["apiVersion"] == "example.com/v2" and made["spec"] == {"a": "x", "b": "d"}, "b is not stored"
+    assert made["apiVersion"] == "example.com/v2" and made["spec"] == {"a": "x"}, "b is not stored"
     assert (await rig.ok("GET", path(name="w")))["spec"] == {"a": "x"}
     listed = await rig.ok("GET", path("v2"))
     assert listed["apiVersion"] == "example.com/v2" and listed["items"][0]["apiVersion"] == "example.com/v2"
@@ -134,16 +134,28 @@ async def test_versions(rig: Any, runner: Any, define: Any) -> None:
     assert why.startswith("the API version in the data (example.com/v1) does not match")
 
 
-async def test_conversion_by_webhook_is_stored_with_a_warning(rig: Any, runner: Any, define: Any) -> None:
-    await define(version(), version("v2", False))
-    hook = {"clientConfig": {"url": "https://127.0.0.1:9/convert"}, "conversionReviewVersions": ["v1"]}
-    conversion = {"strategy": "Webhook", "webhook": hook}
-    answer = await rig.call("PATCH", NAME, {"spec": {"conversion": conversion}}, headers=MERGE)
-    assert answer.body["spec"]["conversion"] == conversion
-    assert [text.split(":")[0] for text in answer.warnings] == ["spec.conversion.strategy"]
+async def test_defaults_are_those_of_the_request_and_of_what_is_stored(
+    rig: Any, runner: Any, define: Any
+) -> None:
+    """What is read gets the defaults of the version that it is stored in (upstream's TestCustomResourceDefaulting)."""
+
+    def defaulting(first: str, second: str) -> list[Object]:
+        both = {name: {**TEXT, "default": name} for name in (first, second)}
+        return [
+            version(properties={"a": TEXT, "v1": TEXT, "v2": TEXT, first: both[first]}),
+            version("v2", False, properties={"a": TEXT, "v1": TEXT, "v2": TEXT, second: both[second]}),
+        ]
+
+    await define(*defaulting("v1", "v2"))
+    made = await rig.ok("POST", path("v2"), widget(api="v2"))
+    assert made["spec"] == {"v1": "v1", "v2": "v2"}
+    await rig.ok("POST", path(), widget("x"))
+    assert (await rig.ok("GET", path("v2", "x")))["spec"] == {"v1": "v1"}
+    patch = [{"op": "replace", "path": "/spec/versions", "value": defaulting("a", "v2")}]
+    await rig.ok("PATCH", NAME, patch, headers={"content-type": "application/json-patch+json"})
     await rig.settle()
-    await rig.ok("POST", path(), widget(a="x"))
-    assert (await rig.ok("GET", path("v2", "w")))["apiVersion"] == "example.com/v2"
+    assert (await rig.ok("GET", path("v2", "x")))["spec"] == {"a": "a", "v1": "v1"}
+    assert (await rig.ok("GET", path(name="x")))["spec"] == {"a": "a", "v1": "v1"}
 
 
 async def test_plugins_see_the_version_of_the_request(rig: Any, runner: Any, define: Any) -> None:
@@ -302,12 +314,15 @@ async def test_columns(rig: Any, runner: Any, define: Any) -> None:
 
 
 async def test_columns_read_the_object_of_their_version(rig: Any, runner: Any, define: Any) -> None:
-    columns = [{"name": "B", "type": "string", "jsonPath": ".spec.b"}]
-    properties = {"b": {**TEXT, "default": "d"}}
-    await define(version(), version("v2", False, properties=properties, additionalPrinterColumns=columns))
+    columns = [
+        {"name": "Version", "type": "string", "jsonPath": ".apiVersion"},
+        {"name": "N", "type": "integer", "jsonPath": ".spec.n"},
+    ]
+    await define(version(), version("v2", False, properties={"a": TEXT}, additionalPrinterColumns=columns))
     await rig.ok("POST", path(), widget(n=2))
     for target in (path("v2"), path("v2", "w")):
-        assert (await rig.ok("GET", target, headers=TABLE))["rows"][0]["cells"] == ["w", "d"]
+        cells = (await rig.ok("GET", target, headers=TABLE))["rows"][0]["cells"]
+        assert cells == ["w", "example.com/v2", None]
 
 
 async def test_selectable_fields_of_any_version(rig: Any, runner: Any, define: Any) -> None:

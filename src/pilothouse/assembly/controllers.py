@@ -27,6 +27,7 @@ from pilothouse.lifecycle import Background
 from pilothouse.pki import Files
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.client import Client
+from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.crd import Definitions
 
 SERVER, MANAGER = "kube-apiserver", "kube-controller-manager"
@@ -111,11 +112,14 @@ class Writers:
 
     # Controllers
 
-    def controllers(self, discovery: Announcements, remote: RemoteDiscovery) -> list[Background]:
+    def controllers(
+        self, discovery: Announcements, remote: RemoteDiscovery, webhooks: ConversionWebhooks
+    ) -> list[Background]:
         """Those that a server cannot do without, then those that --controllers leaves on; none is started."""
         registry = self.registry
+        definitions = Definitions(registry.store, registry.catalog, webhooks.converter_of)
         out: list[Background] = [
-            CustomResourceDefinitions(self.client(SERVER), Definitions(registry.store, registry.catalog)),
+            CustomResourceDefinitions(self.client(SERVER), definitions),
             APIServices(self.client(SERVER), discovery, remote),
             FlowSchemaStatus(self.client(flowschemas.MANAGER)),
             ServiceRepair(self.client(SERVER), self.services.addresses, self.services.node_ports),

@@ -31,7 +31,8 @@ from pilothouse.offload import Offload
 from pilothouse.outbound.http import Outbound
 from pilothouse.process import ProcessMetrics, StartTime
 from pilothouse.registry.catalog import default_catalog
-from pilothouse.registry.metrics import AllocatorMetrics
+from pilothouse.registry.conversion_webhook import ConversionWebhooks
+from pilothouse.registry.metrics import AllocatorMetrics, ConversionMetrics
 from pilothouse.registry.service_resolver import ServiceResolver
 from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
@@ -269,8 +270,11 @@ class Server:
 
     def start_controllers(self, opened: Opened) -> None:
         """Start the controllers that the flags leave on."""
-        remote = RemoteDiscovery(self.outbound, self.handlers.resolver)
-        for one in self.writers.controllers(self.handlers.discovery, remote):
+        resolver = self.handlers.resolver
+        remote = RemoteDiscovery(self.outbound, resolver)
+        conversions = self.metrics.add(ConversionMetrics())
+        webhooks = ConversionWebhooks(self.outbound, resolver, conversions, self.caches, offload=self.offload)
+        for one in self.writers.controllers(self.handlers.discovery, remote, webhooks):
             opened.start(one)
 
     async def listen(self, opened: Opened) -> None:

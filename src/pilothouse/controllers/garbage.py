@@ -181,7 +181,7 @@ class GarbageCollector(Background):
                 obj["metadata"].pop("ownerReferences", None)
 
         try:
-            await self.client.change(resource, namespace, metadata["name"], edit, uid=metadata["uid"])
+            await self.client.change_metadata(resource, namespace, metadata["name"], edit, metadata["uid"])
         except (errors.NotFound, errors.Conflict):
             return
 
@@ -231,8 +231,8 @@ class GarbageCollector(Background):
                 obj["metadata"].pop("finalizers", None)
 
         try:
-            await self.client.change(
-                resource, metadata.get("namespace", ""), metadata["name"], edit, uid=metadata["uid"]
+            await self.client.change_metadata(
+                resource, metadata.get("namespace", ""), metadata["name"], edit, metadata["uid"]
             )
         except (errors.NotFound, errors.Conflict):
             return

@@ -1,5 +1,8 @@
 """DELETE of one object and of a collection."""
 
+import asyncio
+from collections.abc import Awaitable
+
 from pilothouse import errors
 from pilothouse.api import codec, schema, scheme
 from pilothouse.api.fields import Object
@@ -10,11 +13,18 @@ from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.params import WriteParams
 from pilothouse.endpoints.scope import RequestScope, Verbs
 from pilothouse.endpoints.selection import select
+from pilothouse.logs import Logger
 from pilothouse.registry import deletion
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
+from pilothouse.waiting import in_task
+
+log = Logger(__name__)
 
 KIND = ("", "v1", "DeleteOptions")
+
+CONVERSION_SECONDS = 5.0
+"""How long the answer to a delete waits for the conversion of what it shows."""
 
 
 class _AnyVersion(frozenset[tuple[str, str]]):
@@ -58,9 +68,29 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     status = 200
     if not done.gone and options.get("orphanDependents") is False:
         status = 202
-    if done.value is not None:
-        return await verbs.responder.answer(ctx, resource, done.value, status)
-    return verbs.responder.plain(ctx, _success(resource, done.obj))
+    told = _success(resource, done.obj)
+    if done.value is None:
+        return verbs.responder.plain(ctx, told)
+    return await _shown(verbs, ctx, resource, verbs.responder.answer(ctx, resource, done.value, status), told)
+
+
+async def _shown(
+    verbs: Verbs, ctx: Context, resource: Resource, answer: Awaitable[Response], told: Object
+) -> Response:
+    """The answer to a delete that was carried out, or the Status `told` where its objects cannot be converted.
+
+    A converter that does not work must not make a delete fail; upstream's fails.
+    """
+    if not verbs.responder.waits(ctx, resource):
+        return await answer
+    await in_task()
+    try:
+        async with asyncio.timeout(CONVERSION_SECONDS):
+            return await answer
+    except (errors.StatusError, TimeoutError) as err:
+        name = resource.group_resource
+        log.warning("The answer to a delete does not show what was deleted", resource=name, err=str(err))
+        return verbs.responder.plain(ctx, told)
 
 
 def _warn(ctx: Context, resource: Resource, options: Object) -> None:
@@ -99,5 +129,11 @@ async def handle_collection(verbs: Verbs, ctx: Context, resource: Resource) -> R
     for scope in scopes:
         scope.warn()
     if verbs.responder.waits(ctx, resource):
-        return await verbs.responder.converted_list(ctx, resource, listing.entries, listing.revision)
+        answer = verbs.responder.converted_list(ctx, resource, listing.entries, listing.revision)
+        return await _shown(verbs, ctx, resource, answer, _all_deleted(resource))
     return verbs.responder.list(ctx, resource, listing.entries, listing.revision)
+
+
+def _all_deleted(resource: Resource) -> Object:
+    status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+    return {**status, "details": {"group": resource.group, "kind": resource.kind}, "code": 200}

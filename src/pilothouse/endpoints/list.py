@@ -32,7 +32,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     if listing.more:
         revision = query.at or listing.revision
         token = keys.encode_continue(listing.entries[-1].key, query.prefix, revision)
-        if query.selector.empty:
+        if query.selector.empty and query.late is None:
             remaining = listing.remaining
     show = verbs.responder
     if resource.conversion is not None and show.waits(ctx, resource):

@@ -261,7 +261,9 @@ class Slices:
         if group is None:
             return None
         conversion, off_loop = self._conversion, self._lists.off_loop
-        stored = await off_loop(self._user, group, lambda entries: [whole(e.value) for e in entries])
+        stored = await off_loop(
+            self._user, group, lambda entries: conversion.completed([whole(e.value) for e in entries])
+        )
         assert conversion.converter is not None
         objects = await converted(conversion.converter, stored, conversion.served)
         return await off_loop(self._user, group, lambda entries: self._written(objects))

@@ -21,7 +21,7 @@ from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.list_stream import Lists, Slices, takes_gzip
 from pilothouse.endpoints.negotiation import Media
 from pilothouse.endpoints.params import first
-from pilothouse.offload import Offload
+from pilothouse.offload import INLINE_WORK, Inline, Offload, Work
 from pilothouse.registry.conversion import Conversion
 from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
@@ -90,6 +90,7 @@ class Responder:
         budget = budget or Budget()
         self._messages = Messages(budget)
         self._encoders: Cache[tuple[str, str], JsonEncoder] = Cache("event_encoders", budget, share=1 / 64)
+        self._offload = offload
         self._lists = Lists(offload)
         self.stream_above = list_stream.ABOVE
         """Stored bytes above which a list that has to be decoded is encoded in slices."""
@@ -126,10 +127,10 @@ class Responder:
 
     async def answer(self, ctx: Context, resource: Resource, value: bytes, status: int = 200) -> Response:
         """As value(), also where the conversion has to be waited for; in the request's `work`."""
-        work = ctx.work
         conversion = needed(resource, ctx.media)
         if conversion is None or conversion.converter is None:
-            return await work.run(self.value, ctx, resource, value, status)
+            return await ctx.work.run(self.value, ctx, resource, value, status)
+        work = self._working(ctx)
         (obj,) = await conversion.presented((await work.run(readable.whole, value),), work)
         return await work.run(self.object, ctx, resource, obj, status)
 
@@ -212,13 +213,21 @@ class Responder:
         long = sum([len(entry.value) for entry in entries]) > self.stream_above
         if not long or not tables.in_stored_order(resource):
             stored = [readable.whole(entry.value) for entry in entries]
-            return self.objects(ctx, resource, await conversion.presented(stored), metadata)
+            work = self._working(ctx)
+            objects = await conversion.presented(stored, work)
+            return await work.run(self.objects, ctx, resource, objects, metadata)
         around, member, show = self._shown(ctx, resource, metadata)
         frame = list_stream.frame(ctx.media.format, around, member, pretty=wants_pretty(ctx))
         slices = Slices(self._lists, ctx.user.name, entries, conversion, show, frame)
         compress = takes_gzip(ctx.request.headers.get("accept-encoding", ""))
         await slices.begin()
         return self._lists.converted(ctx.media.content_type, slices, compress=compress)
+
+    def _working(self, ctx: Context) -> Work | Inline:
+        """The work of a request which may turn out to be long once something is converted."""
+        if ctx.work is INLINE_WORK:
+            ctx.work = Work(self._offload, ctx.user.name)
+        return ctx.work
 
     def _items(self, resource: Resource, entries: Sequence[Entry]) -> _Items:
         assert resource.type_of is not None

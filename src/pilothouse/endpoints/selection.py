@@ -1,5 +1,7 @@
 """Decodes the selection of a list, watch or deletecollection: selectors, pages and resourceVersion rules."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -7,10 +9,14 @@ import orjson
 from pilothouse import errors
 from pilothouse._entry import Entry
 from pilothouse.api import names, selectors
+from pilothouse.api.fields import Object
 from pilothouse.api.selectors import Selector
+from pilothouse.endpoints import readable
 from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.list_stream import slices
 from pilothouse.endpoints.params import ListParams, check_list, list_params, resource_version
 from pilothouse.endpoints.scope import Verbs
+from pilothouse.registry.conversion import converted
 from pilothouse.registry.fields import extractor, stored_label
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import storage_error, too_large, unavailable
@@ -42,9 +48,42 @@ class Selection:
     """The revision of the snapshot, 0 = now."""
     behind: bool = False
     """The cache may be stale and the list may not."""
+    late: Selector | None = None
+    """Fields that are read from objects which have to be converted first; `selector` is the rest."""
 
     async def read(self) -> Listing:
         """The page; from the store when the cache does not reach back that far, or is behind."""
+        if self.late is None:
+            return await self._page()
+        limit, self.limit = self.limit, 0
+        listing = await self._page()
+        kept: list[Entry] = []
+        for group in slices(listing.entries):
+            kept += await self._chosen(group)
+            if limit and len(kept) > limit:
+                break
+            await asyncio.sleep(0)
+        more = bool(limit) and len(kept) > limit
+        return Listing(kept[:limit] if more else kept, listing.revision, more, -1)
+
+    async def _chosen(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Those whose converted objects the fields select; they are converted in one batch."""
+        resource = self.resource
+        assert resource.conversion is not None and resource.conversion.converter is not None
+        conversion = resource.conversion
+        stored = conversion.completed([readable.whole(entry.value) for entry in entries])
+        objects = await converted(resource.conversion.converter, stored, conversion.served)
+        return [entry for entry, obj in zip(entries, objects, strict=True) if self.chooses(obj)]
+
+    def chooses(self, obj: Object) -> bool:
+        """Whether the fields select an object that has been converted."""
+        if self.late is None:
+            return True
+        read = self.resource.converted_fields
+        return self.late.matches_fields({label: read[label](obj) for label, _, _ in self.late.fields})
+
+    async def _page(self) -> Listing:
+        """As read(), of what can be told from stored objects."""
         if self.behind and (self.at or self.params.token or not self.params.resource_version):
             return await self._from_store()
         cache = self.store.readable(self.resource, self.prefix)
@@ -123,6 +162,11 @@ def selection(verbs: Verbs, ctx: Context, resource: Resource, params: ListParams
         if namespace:
             prefix = f"{prefix}{namespace}/"
     out = Selection(verbs.store, resource, params, prefix, selector, behind=ctx.behind)
+    late = [term for term in selector.fields if term[0] in resource.converted_fields]
+    if late:
+        out.late = Selector((), late)
+        soon = [term for term in selector.fields if term[0] not in resource.converted_fields]
+        out.selector = Selector(selector.labels, soon, selector.nothing)
     if not params.watch:
         _place(out)
     return out

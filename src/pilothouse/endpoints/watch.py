@@ -2,7 +2,9 @@
 
 import asyncio
 import random
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import orjson
 
@@ -18,12 +20,15 @@ from pilothouse.endpoints.params import list_params, resource_version
 from pilothouse.endpoints.response import include_object, needed, partial
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.endpoints.selection import Selection, selection
-from pilothouse.endpoints.watch_conversion import ConvertedSink, StoredEvents
+from pilothouse.endpoints.watch_conversion import Chosen, ConvertedSink, EventEncoder, StoredEvents
+from pilothouse.offload import INLINE_WORK, Inline, Work
+from pilothouse.registry.conversion import Conversion
 from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import too_large
 from pilothouse.server.request import Response, Stream
 from pilothouse.storage import interface
+from pilothouse.storage.watchcache import Listing
 
 INITIAL_END = {"k8s.io/initial-events-end": "true"}
 
@@ -40,6 +45,14 @@ class Encoder(Protocol):
 
     def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
         """A BOOKMARK event."""
+
+
+@runtime_checkable
+class Converting(EventEncoder, Protocol):
+    """An encoder of another form than the stored one."""
+
+    conversion: Conversion | None
+    """How the objects that it shows come from what is stored; None where it shows that."""
 
 
 class Transformed:
@@ -111,11 +124,34 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
     revision = resource_version(params.resource_version)
     encoder = encoder_of(verbs, ctx, resource)
     seconds = max(params.timeout, 0) if params.timeout else verbs.watch_timeout * (1 + random.random())
+    chosen = None if query.late is None else Chosen(query.chooses, await _already_seen(query, revision))
 
     def begin(stream: Stream) -> None:
-        _Session(query, encoder, stream, revision, verbs.watch_metrics).begin(seconds)
+        session = _Session(query, encoder, stream, revision, verbs.watch_metrics, chosen)
+        session.work = lambda: Work(verbs.offload, ctx.user.name)
+        session.begin(seconds)
 
     return Response(200, content_type=ctx.media.content_type, start=begin)
+
+
+def _wants_state(query: Selection, revision: int) -> bool:
+    """Whether a watch begins with the objects that are there."""
+    initial = query.params.send_initial
+    return initial if initial is not None else revision == 0
+
+
+async def _already_seen(query: Selection, revision: int) -> Listing:
+    """What the client of a watch knows: what its fields selected at the revision that it goes on from.
+
+    Nothing for one that is sent what is there, and for a revision that is too old to be watched from.
+    """
+    nothing = Listing([], revision, False, 0)
+    if _wants_state(query, revision) or revision > query.store.cacher.revision:
+        return nothing
+    try:
+        return await replace(query, at=revision).read()
+    except (errors.Expired, errors.Timeout):
+        return nothing
 
 
 async def handle_deprecated(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
@@ -144,8 +180,16 @@ class _Session:
     """One running watch."""
 
     def __init__(
-        self, query: Selection, encoder: Encoder, stream: Stream, revision: int, metrics: WatchMetrics
+        self,
+        query: Selection,
+        encoder: Encoder,
+        stream: Stream,
+        revision: int,
+        metrics: WatchMetrics,
+        chosen: Chosen | None = None,
     ) -> None:
+        self.chosen = chosen
+        self.work: Callable[[], Work | Inline] = lambda: INLINE_WORK
         self.metrics = metrics
         self.query = query
         self.encoder = encoder
@@ -164,20 +208,24 @@ class _Session:
             self._fail(err)
             return
         newest = query.store.cacher.revision
-        wants_state = params.send_initial if params.send_initial is not None else self.revision == 0
+        wants_state = _wants_state(query, self.revision)
         wanted = self.revision or (query.store.storage.revision if query.behind else 0)
         if params.send_initial and wanted > newest:
             self._fail(too_large(wanted, newest))
             return
         since = None if wants_state or self.revision == 0 else self.revision
+        if self.chosen is not None and not wants_state:
+            since = self.revision or self.chosen.revision
         name = query.selector.field_equalities.get("metadata.name", "")
         resource = query.resource
         sizes = self.metrics.event_sizes.series(resource.group, resource.plural, resource.version)
         encoder, sink = self.encoder, self.stream
-        conversion = encoder.conversion if isinstance(encoder, Transformed) else None
+        conversion = None
+        if isinstance(encoder, Converting):
+            conversion = resource.conversion if self.chosen is not None else encoder.conversion
         if conversion is not None and conversion.converter is not None:
-            assert isinstance(encoder, Transformed)
-            sink = ConvertedSink(sink, conversion, encoder)
+            assert isinstance(encoder, Converting)
+            sink = ConvertedSink(sink, conversion, encoder, self.chosen, self.work)
             encoder = StoredEvents(query.resource.kind, query.resource.api_version)
         try:
             self.watcher = cache.watch(

@@ -17,8 +17,10 @@ from pilothouse._entry import Entry
 from pilothouse.api import depth
 from pilothouse.api.fields import Object
 from pilothouse.logs import Logger
+from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.conversion import Conversion
 from pilothouse.server.request import Stream
+from pilothouse.storage.watchcache import Listing
 
 log = Logger(__name__)
 
@@ -59,13 +61,49 @@ class StoredEvents:
         return self.encode("BOOKMARK", orjson.dumps({**self._head, "metadata": metadata}), None)
 
 
+class Chosen:
+    """Tells the events of a watch that selects fields of converted objects.
+
+    `chooses` says whether they select an object; `known` are the objects that the client has at the beginning. It
+    keeps the UIDs of the objects that the client has, as an event depends on whether it had the object before.
+    """
+
+    def __init__(self, chooses: Callable[[Object], bool], known: Listing) -> None:
+        self.revision = known.revision
+        self._chooses = chooses
+        self._seen = {orjson.loads(entry.value)["metadata"]["uid"] for entry in known.entries}
+
+    def event(self, type: str, obj: Object) -> str:
+        """The type of the event that the client gets for one of the watch cache, "" for none.
+
+        An object that is selected no longer is shown as it is now, where upstream shows what was selected last.
+        """
+        uid = obj["metadata"]["uid"]
+        before, after = uid in self._seen, type != "DELETED" and self._chooses(obj)
+        if not after:
+            self._seen.discard(uid)
+            return "DELETED" if before else ""
+        self._seen.add(uid)
+        return "MODIFIED" if before else "ADDED"
+
+
 class ConvertedSink:
     """Takes events as StoredEvents encodes them and writes them converted to `stream`, in the same order.
 
-    When objects cannot be converted, an ERROR event tells why and the watch ends.
+    When objects cannot be converted, an ERROR event tells why and the watch ends. `chosen` leaves out what fields of
+    the converted objects do not select. `work` makes what long steps of one batch run in.
     """
 
-    def __init__(self, stream: Stream, conversion: Conversion, encoder: EventEncoder) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        conversion: Conversion,
+        encoder: EventEncoder,
+        chosen: Chosen | None = None,
+        work: Callable[[], Work | Inline] = lambda: INLINE_WORK,
+    ) -> None:
+        self._work = work
+        self._chosen = chosen
         self._stream = stream
         self._conversion = conversion
         self._encoder = encoder
@@ -142,12 +180,20 @@ class ConvertedSink:
         parted = [data.partition(b"\n") for data in batch]
         events = [(kind.decode(), value) for kind, _, value in parted]
         stored = [depth.outlined(value) for kind, value in events if kind not in ("ERROR", "BOOKMARK")]
-        objects = iter(await self._conversion.presented(stored))
+        work = self._work()
+        try:
+            objects = iter(await self._conversion.presented(stored, work))
+        finally:
+            work.leave()
         for kind, value in events:
             if kind in ("ERROR", "BOOKMARK"):
                 self._stream.write(self._encoder.encode(kind, value, None))
-            else:
-                self._stream.write(self._encoder.event(kind, next(objects)))
+                continue
+            obj = next(objects)
+            if self._chosen is not None:
+                kind = self._chosen.event(kind, obj)
+            if kind:
+                self._stream.write(self._encoder.event(kind, obj))
 
     def _drained(self) -> None:
         if not self._ending and self.buffered() <= LOW:

@@ -17,22 +17,23 @@ class ProtobufEncoder:
     def __init__(self, resource: Resource, media: Media) -> None:
         self.resource = resource
         self.partial = f"{media.group}/{media.version}" if media.transform else ""
-        self._conversion = needed(resource, media)
+        self.conversion = needed(resource, media)
         self.key: object = ("protobuf", resource.api_version, resource.kind, self.partial)
 
     def encode(self, type: str, value: bytes, entry: Entry | None) -> bytes:
         if type == "ERROR":
             return _frame(type, dump(orjson.loads(value)))
         obj = depth.outlined(value)
-        return self._event(type, obj if self._conversion is None else self._conversion.present(obj))
+        return self.event(type, obj if self.conversion is None else self.conversion.present(obj))
 
     def bookmark(self, revision: int, annotations: dict[str, str] | None = None) -> bytes:
         metadata: Object = {"resourceVersion": str(revision)}
         if annotations:
             metadata["annotations"] = annotations
-        return self._event("BOOKMARK", {"metadata": metadata})
+        return self.event("BOOKMARK", {"metadata": metadata})
 
-    def _event(self, type: str, obj: Object) -> bytes:
+    def event(self, type: str, obj: Object) -> bytes:
+        """The event of an object in the version that is shown."""
         if self.partial:
             return _frame(type, dump(partial(obj, self.partial)))
         return _frame(type, write(obj, self.resource.api_version, self.resource.kind))

@@ -104,11 +104,11 @@ class Answer:
         return str(self._response.headers.get(name, ""))
 
     async def read(self, limit: int) -> bytes:
-        """The whole body, up to `limit` bytes."""
-        too_long = ClientError(f"the answer is longer than {limit} bytes")
-        if (self._response.content_length or 0) > limit:
+        """The whole body, up to `limit` bytes; one that is said to be longer is not read at all."""
+        said = self.header("Content-Length")
+        if said.isdecimal() and int(said) > limit:
             self.close()
-            raise too_long
+            raise ClientError(f"the answer is longer than {limit} bytes")
         out = bytearray()
         async for piece in self.pieces():
             out += piece
@@ -242,6 +242,20 @@ class Outbound:
             self._session = None
 
 
+def was_closed_idle(err: BaseException | None) -> bool:
+    """Whether the other side closed the connection before it answered anything, or `err` comes from that."""
+    cause = err.__cause__ if isinstance(err, ClientError) else err
+    if cause is None:
+        return False
+    import aiohttp
+
+    return isinstance(cause, aiohttp.ServerDisconnectedError)
+
+
+_VERIFIED = dict.fromkeys((18, 19, 20, 21), "certificate signed by unknown authority")
+"""What Go says where OpenSSL has these codes: self-signed, self-signed in the chain, no local issuer, no signer."""
+
+
 def _reason(err: BaseException) -> str:
     """What Go's client would say."""
     if isinstance(err, TimeoutError):
@@ -249,7 +263,10 @@ def _reason(err: BaseException) -> str:
     address = _address(err)
     cause: Any = getattr(err, "os_error", None) or getattr(err, "certificate_error", None) or err
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"tls: failed to verify certificate: x509: {cause.verify_message}"
+        why = _VERIFIED.get(cause.verify_code, cause.verify_message)
+        return f"tls: failed to verify certificate: x509: {why}"
+    if was_closed_idle(err):
+        return "EOF"
     if isinstance(cause, ConnectionRefusedError) or getattr(cause, "errno", None) == 111:
         return f"dial tcp {address}: connect: connection refused"
     if isinstance(cause, OSError) and address:

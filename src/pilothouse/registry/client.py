@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from pilothouse import errors
+from pilothouse._json import text
 from pilothouse.api import apply, meta
 from pilothouse.api.defaults import kinds as defaults
 from pilothouse.api.fields import Object
@@ -50,7 +51,14 @@ class Client:
         return found
 
     def _write(
-        self, resource: Resource, verb: str, namespace: str, name: str, subresource: str = ""
+        self,
+        resource: Resource,
+        verb: str,
+        namespace: str,
+        name: str,
+        subresource: str = "",
+        *,
+        in_place: bool = False,
     ) -> Write:
         context = WriteContext(
             user=USER,
@@ -71,6 +79,7 @@ class Client:
             self.admission,
             strategy=sub.strategy if sub is not None else None,
             manager=self.manager,
+            in_place=in_place,
         )
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
@@ -111,6 +120,29 @@ class Client:
             return await write.admit(obj, current)
 
         await write.update(make, uid=uid, shared=write.shows_rules_form)
+
+    async def change_metadata(
+        self, resource: Resource, namespace: str, name: str, edit: Callable[[Object], None], uid: str = ""
+    ) -> None:
+        """As change(), of an edit of the metadata alone: objects that a webhook converts are not converted for it.
+
+        Such an object stays in the version in which it is stored, and who manages its fields is not worked out anew.
+        """
+        entry = self.store.entry(resource, namespace, name)
+        version = text(entry.value, ("apiVersion",)) if entry is not None else None
+        own = resource.siblings.get(version or "")
+        if own is None or own.conversion is None or own.conversion.converter is None:
+            await self.change(resource, namespace, name, edit, uid=uid)
+            return
+        write = self._write(own, "update", namespace, name, in_place=True)
+
+        async def make(live: Object | None) -> Object:
+            current = await self._current(write, live)
+            obj = copy(current)
+            edit(obj)
+            return await write.admit(obj, current)
+
+        await write.update(make, uid=uid, shared=True)
 
     async def _current(self, write: Write, live: Object | None) -> Object:
         """The live object in the version that is written; NotFound when there is none, even if an update may create."""

@@ -10,6 +10,7 @@ from typing import ParamSpec, Protocol, TypeVar
 import orjson
 
 from pilothouse import errors
+from pilothouse.api import json
 from pilothouse.api.fields import Object
 from pilothouse.api.managed import ConversionError, Convert, Unconverted
 from pilothouse.api.schema import Type
@@ -42,30 +43,43 @@ class Conversion:
     not change what they are given.
     converter: where objects are sent first when they are in another version; what it returns passes `present` or
     `store` as well. None = `present` and `store` do it all.
+    complete: what stored objects pass before the converter: the defaults of the version in which they are stored.
     served, stored: the API versions that the converter is asked for, "" without one.
     """
 
     present: Callable[[Object], Object]
     store: Callable[[Object], Object]
     converter: Converter | None = None
+    complete: Callable[[Object], Object] | None = None
     served: str = ""
     stored: str = ""
 
     async def presented(self, objects: Sequence[Object], work: Work | Inline = INLINE_WORK) -> list[Object]:
         """Stored objects in the version of the record; the converter is asked once for all of them."""
         if self.converter is not None:
-            objects = await converted(self.converter, objects, self.served)
+            objects = await converted(self.converter, await work.run(self.completed, objects), self.served)
+            await work.enter(_size(objects))
         return await work.run(_each, self.present, objects)
+
+    def completed(self, objects: Sequence[Object]) -> Sequence[Object]:
+        """Stored objects as the converter is to get them."""
+        return objects if self.complete is None else _each(self.complete, objects)
 
     async def kept(self, objects: Sequence[Object], work: Work | Inline = INLINE_WORK) -> list[Object]:
         """Objects in the version of the record as they are stored; the converter is asked once for all of them."""
         if self.converter is not None:
             objects = await converted(self.converter, objects, self.stored)
+            await work.enter(_size(objects))
         return await work.run(_each, self.store, objects)
 
 
 def _each(change: Callable[[Object], Object], objects: Sequence[Object]) -> list[Object]:
     return [change(obj) for obj in objects]
+
+
+def _size(objects: Sequence[Object]) -> int:
+    """The bytes of objects: a converter may have made large ones of small ones."""
+    return sum([len(json.dump(obj)) for obj in objects])
 
 
 async def converted(converter: Converter, objects: Sequence[Object], to: str) -> list[Object]:

@@ -121,7 +121,7 @@ class Definition:
         self.established = is_true(obj, "Established")
         spec, accepted = obj["spec"], obj["status"].get("acceptedNames") or {}
         self._raw = raw
-        self._changed = obj["metadata"].get("generation", 1) > 1
+        changed = obj["metadata"].get("generation", 1) > 1
         self.group: str = spec["group"]
         self.kind: str = accepted.get("kind", "")
         self._checked: dict[str, Checked] = {}
@@ -134,6 +134,12 @@ class Definition:
                 load = functools.partial(orjson.loads, json.dump(_schema(version)))
             about = f"version {version['name']} of definition {self.name}"
             self._checked[version["name"]] = Checked(load, digests.versions[i], about)
+        self._codecs = {
+            f"{self.group}/{name}": CustomCodec(self.group, name, self.kind, checked)
+            for name, checked in self._checked.items()
+        }
+        self._incomplete = changed or _defaults_status(next(v for v in versions if v["name"] == stored))
+        """Whether objects may be stored without the defaults that they are served with."""
         newest = _newest(spec)
         made = {v["name"]: self._record(v, spec, accepted, stored, siblings, newest) for v in versions}
         self.storage = made[stored]
@@ -160,12 +166,11 @@ class Definition:
         newest: str,
     ) -> CustomResource:
         name, group, plural = version["name"], self.group, accepted.get("plural", "")
-        checked = self._checked[name]
-        codec = CustomCodec(group, name, self.kind, checked)
+        checked, codec = self._checked[name], self._codecs[f"{group}/{name}"]
         subresources = version.get("subresources") or {}
 
         conversion = None
-        if name != stored or self._changed or _defaults_status(version):
+        if name != stored or self._incomplete:
             conversion = self._conversion(codec, name, stored)
         rules = Instances(group, name, self.kind, checked, subresources, self._is_terminating)
         selectable = _selectable(version, self._field_form(conversion, stored))
@@ -186,6 +191,7 @@ class Definition:
             subresources=_subresources(rules, subresources, (group, name, self.kind)),
             selectable=selectable,
             indexed=tuple(selectable),
+            converted_fields=_selectable(version, None) if conversion is not None and self.converter else {},
             conversion=conversion,
             conventions=CUSTOM,
             codec=codec,
@@ -197,36 +203,50 @@ class Definition:
         )
 
     def _conversion(self, codec: CustomCodec, name: str, stored: str) -> Conversion:
-        """How objects come from the stored version to another one, or to the same one after the schema has changed."""
+        """How objects come from the stored version to another one, or to the same one after the schema has changed.
+
+        A stored object gets the defaults of the version that it is stored in, and what comes of it is pruned by the
+        schema of the version that is served (apiextensions-apiserver crdConversionRESTOptionsGetter).
+        """
+        stored_version = f"{self.group}/{stored}"
 
         def present(obj: Object) -> Object:
-            return codec.restore(copy(obj))
+            obj = copy(obj)
+            if self._incomplete:
+                own = self._codecs.get(obj["apiVersion"])
+                if own is None or own.digest == codec.digest:
+                    return codec.restore(obj)
+                own.default(
+                    obj
+                )  # PERF: what its own version does not know is most often pruned below as well
+            return codec.reduce(obj)
+
+        def complete(obj: Object) -> Object:
+            own = self._codecs.get(obj["apiVersion"])
+            return obj if own is None else own.restore(copy(obj))
 
         def store(obj: Object) -> Object:
-            if name == stored:
-                return obj
-            obj = copy(obj)
-            obj["apiVersion"] = f"{self.group}/{stored}"
-            structural.prune(obj, self._checked[stored].compiled())
-            return obj
+            return obj if name == stored else self._codecs[stored_version].restore(copy(obj))
 
-        served = f"{self.group}/{name}"
+        waits = self.converter is not None
         return Conversion(
-            present=present,
+            present=(lambda obj: codec.reduce(copy(obj))) if waits else present,
             store=store,
             converter=self.converter,
-            served=served,
-            stored=f"{self.group}/{stored}",
+            complete=complete if waits and self._incomplete else None,
+            served=codec.api_version,
+            stored=stored_version,
         )
 
     def _field_form(self, conversion: Conversion | None, stored: str) -> Callable[[Object], Object] | None:
         """What selectable fields are read from, given a stored object; None = the object itself.
 
-        Selecting cannot wait: where there is a converter the fields are those of the stored version.
+        The watch cache cannot wait: where there is a converter the fields are those of the stored version, and whoever
+        selects reads the others from the converted objects (Resource.converted_fields).
         """
         if conversion is None or conversion.converter is None:
             return conversion.present if conversion is not None else None
-        codec = CustomCodec(self.group, stored, self.kind, self._checked[stored])
+        codec = self._codecs[f"{self.group}/{stored}"]
         return lambda obj: codec.restore(copy(obj))
 
     def compile(self) -> None:

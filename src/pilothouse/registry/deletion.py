@@ -118,7 +118,9 @@ def _answer(resource: Resource, obj: Object, value: bytes, *, gone: bool) -> Del
 def _encoded(resource: Resource, obj: Object) -> bytes:
     obj["metadata"].pop("resourceVersion", None)
     stored = resource.storage or resource
-    return codec.encode(obj, stored.kind, stored.api_version)
+    # A custom resource stays in the version in which it is stored: a delete converts nothing.
+    version = obj["apiVersion"] if resource.conventions.by_version else stored.api_version
+    return codec.encode(obj, stored.kind, version)
 
 
 async def _store(write: Write, obj: Object, entry: Entry) -> bytes:

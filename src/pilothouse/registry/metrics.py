@@ -1,6 +1,6 @@
-"""The metrics of consistent reads and of the allocators of addresses and node ports."""
+"""The metrics of consistent reads, of conversion webhooks, and of the allocators of addresses and node ports."""
 
-from pilothouse.instruments import Counter, Gauge, Group, Labels
+from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
 from pilothouse.registry.allocators import Addresses
 from pilothouse.registry.node_ports import NodePorts
 
@@ -14,6 +14,51 @@ class ConsistentReadMetrics(Group):
             "[ALPHA] Reads that had to be as new as the store.",
             ("fallback", "group", "resource", "success"),
         )
+
+
+WEBHOOK_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 45, 60)
+
+
+class ConversionMetrics(Group):
+    """How conversions by webhook ended, and how long they took (apiextensions-apiserver apiserver/conversion)."""
+
+    def __init__(self) -> None:
+        labels = ("failure_type", "result")
+        self.requests = Counter(
+            "apiserver_conversion_webhook_request_total",
+            "[ALPHA] Counter for conversion webhook requests with success/failure and failure error type",
+            labels,
+        )
+        self.seconds = Histogram(
+            "apiserver_conversion_webhook_duration_seconds",
+            "[ALPHA] Conversion webhook request latency",
+            labels,
+            WEBHOOK_SECONDS,
+        )
+        self.definitions = Histogram(
+            "apiserver_crd_conversion_webhook_duration_seconds",
+            "[ALPHA] CRD webhook conversion duration in seconds",
+            ("crd_name", "from_version", "succeeded", "to_version"),
+            [0.001 * 2**n for n in range(15)],
+        )
+
+    def succeeded(self, definition: str, version: str, to: str, seconds: float) -> None:
+        """Count a batch of a definition's objects that was converted from `version` to `to`."""
+        self._ended("", "success", seconds)
+        self.definitions.observe(seconds, definition, version, "true", to)
+
+    def failed(self, definition: str, version: str, to: str, failure: str, seconds: float) -> None:
+        """Count one that failed; `failure` is its failure_type."""
+        self._ended(failure, "failure", seconds)
+        self.refused(definition, version, to, seconds)
+
+    def refused(self, definition: str, version: str, to: str, seconds: float) -> None:
+        """Count one that failed before the webhook was asked."""
+        self.definitions.observe(seconds, definition, version, "false", to)
+
+    def _ended(self, failure: str, result: str, seconds: float) -> None:
+        self.requests.inc(failure, result)
+        self.seconds.observe(seconds, failure, result)
 
 
 class AllocatorMetrics(Group):

@@ -104,6 +104,8 @@ class Resource:
     conversion: how objects come from the stored version to this one and back; None where they are served as stored.
     siblings: by API version, the records of all versions that serve the same objects; empty where there is one alone.
     indexed: field labels that the watch cache keeps an index on.
+    converted_fields: how the selectable fields are read from an object of this version, where what is stored has to be
+    converted by waiting; empty where the watch cache reads them.
     conventions: what differs between built-in and custom resources.
     action: what a request does to a resource of which nothing is stored (SubjectAccessReview ...).
     names_namespace: an object's name is the namespace that admission sees (namespaces).
@@ -130,6 +132,7 @@ class Resource:
     conversion: Conversion | None = None
     siblings: "Mapping[str, Resource]" = field(default_factory=dict)
     indexed: tuple[str, ...] = ()
+    converted_fields: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)
     conventions: Conventions = BUILT_IN
     action: Action | None = None
     names_namespace: bool = False

@@ -73,7 +73,7 @@ class Write:
 
     strategy: the rules of an update, the subresource's where it goes to one. admission: the chain to pass, None = it
     passes none. manager: the field manager. view: what the request shows of an object in its version, None = the object
-    itself.
+    itself. in_place: the object is stored in the version of `resource` and stays in it, so nothing is converted.
     """
 
     __slots__ = (
@@ -83,6 +83,7 @@ class Write:
         "admission",
         "attributes",
         "context",
+        "in_place",
         "manager",
         "resource",
         "store",
@@ -101,7 +102,9 @@ class Write:
         strategy: Strategy | None = None,
         manager: str = "",
         view: Callable[[Object], Object] | None = None,
+        in_place: bool = False,
     ) -> None:
+        self.in_place = in_place
         self.store = store
         self.resource = resource
         self.context = context
@@ -109,7 +112,8 @@ class Write:
         self.admission = admission
         self.manager = manager
         self.view = view
-        conversion, by_version = resource.conversion, resource.conventions.by_version
+        conversion = None if in_place else resource.conversion
+        by_version = resource.conventions.by_version
         self._before_rules = None if by_version else conversion
         self._after_rules = conversion if by_version else None
         self._others = resource.other_versions()
@@ -506,7 +510,7 @@ class Write:
 
     def _encode(self, obj: Object) -> bytes:
         """The bytes to store; the 500 of upstream when the store takes less."""
-        stored = self.resource.storage or self.resource
+        stored = self.resource if self.in_place else self.resource.storage or self.resource
         obj["metadata"].pop("resourceVersion", None)
         limit = self.store.object_limit
         if self.context.work.bytes > LARGE:

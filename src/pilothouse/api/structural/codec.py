@@ -89,13 +89,28 @@ class StructuralCodec:
         return notes
 
     def restore(self, obj: Object) -> Object:
-        """Convert a stored object to this version in place: sets its apiVersion, prunes and sets defaults."""
+        """Complete an object that is stored in this version in place: prunes it and sets defaults."""
+        self.reduce(obj)
+        structural.default(obj, self._schema())
+        return obj
+
+    def default(self, obj: Object) -> Object:
+        """Set the defaults of an object that is stored in this version in place, without pruning it."""
+        schema = self._schema()
+        structural.drop_nulls(obj, schema)
+        structural.default(obj, schema)
+        return obj
+
+    def reduce(self, obj: Object) -> Object:
+        """Bring an object that was converted to this version into its form in place: sets its apiVersion and prunes.
+
+        It gets no defaults: those of the version in which it is stored were set before (unstructuredDefaulter).
+        """
         schema = self._schema()
         obj["apiVersion"] = self.api_version
         structural.prune(obj, schema)
         structural.drop_nulls(obj, schema)
         coerce(obj, schema, drop=True)
-        structural.default(obj, schema)
         return obj
 
     def _is_ours(self, obj: Object) -> bool:

@@ -57,12 +57,7 @@ def _validate_status(obj: Object, old: Object, errs: Errors) -> None:
 
 
 def _warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[str]:
-    out = crd.warnings(obj, old)
-    if (obj["spec"].get("conversion") or {}).get("strategy") == "Webhook":
-        out.append(
-            "spec.conversion.strategy: conversion by webhook is not carried out: only apiVersion is changed between versions"
-        )
-    return out
+    return crd.warnings(obj, old)
 
 
 def _mark_deleting(ctx: WriteContext, obj: Object) -> bool:
