@@ -113,7 +113,7 @@ class Answer:
         async for piece in self.pieces():
             out += piece
             if len(out) > limit:
-                raise too_long
+                raise ClientError(f"the answer is longer than {limit} bytes")
         return bytes(out)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
