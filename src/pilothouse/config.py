@@ -110,7 +110,8 @@ class Config:
     etcd_cafile: str = _etcd("", "file", "CA that signed the certificates of etcd.")
     etcd_certfile: str = _etcd("", "file", "Client certificate for etcd.")
     etcd_compaction_interval: float = _etcd(300.0, "duration",
-        "Time between compactions of the store; 0 never compacts.")
+        "Time between compactions of the store, each to what was the newest revision at the one before: continue tokens "
+        "and exact resourceVersions are good for that long at least. 0 never compacts.")
     etcd_count_metric_poll_period: float = _etcd(60.0, "duration",
         "Time between counts of the stored objects.", effective=False)
     etcd_db_metric_poll_interval: float = _etcd(30.0, "duration",

@@ -44,7 +44,13 @@ class Selection:
     """The cache may be stale and the list may not."""
 
     async def read(self) -> Listing:
-        """The page; from the store when the cache does not reach back that far, or is behind."""
+        """The page; from the store when the cache does not reach back that far, or is behind.
+
+        What the store has compacted is gone, even where the cache still knows it: a token must not live longer for a
+        resource that changes less.
+        """
+        if 0 < self.at < self.store.storage.compacted:
+            raise self._expired()
         if self.behind and (self.at or self.params.token or not self.params.resource_version):
             return await self._from_store()
         cache = self.store.readable(self.resource, self.prefix)
