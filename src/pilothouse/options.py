@@ -1,11 +1,12 @@
 """Turns a command line into a validated configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pilothouse import flags
 from pilothouse.checks import check
 from pilothouse.config import Config, all_flags
-from pilothouse.flags import FlagError
+from pilothouse.flags import Flag, FlagError
 
 
 class ConfigError(ValueError):
@@ -31,20 +32,42 @@ def asks_for(arguments: Sequence[str]) -> str:
 
 
 def parse(
-    arguments: Sequence[str], program: str = "kube-apiserver", *, strict_admission: bool = False
+    arguments: Sequence[str],
+    program: str = "kube-apiserver",
+    *,
+    strict_admission: bool = False,
+    bootstrap_tokens: bool = False,
 ) -> Config:
     """Read and check a command line. Raises FlagError for its form, ConfigError for its sense.
 
-    `strict_admission` is the default of the flag, which hangs on the command that was run.
+    `strict_admission` and `bootstrap_tokens` (of --enable-bootstrap-token-auth) are defaults of flags that hang on the
+    command that was run.
     """
     values, rest = flags.parse(arguments, all_flags())
     rest = [argument for argument in rest if argument]
     if rest:
         raise FlagError(f'"{program}" does not take any arguments, got [{" ".join(map(_quote, rest))}]')
+    defaults = {"strict_admission": strict_admission, "enable_bootstrap_token_auth": bootstrap_tokens}
+    return _config(values, defaults)
+
+
+def parse_command(
+    arguments: Sequence[str], extra: Sequence[Flag]
+) -> tuple[Config, dict[str, Any], Sequence[str]]:
+    """Read the command line of a command with flags of its own beside the server's: also their values, and arguments.
+
+    Raises FlagError and ConfigError as parse() does.
+    """
+    values, rest = flags.parse(arguments, (*all_flags(), *extra))
+    own = {flag.name: values.pop(flag.name, flag.default) for flag in extra}
+    return _config(values, {}), own, rest
+
+
+def _config(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
     settings = {
         name.replace("-", "_"): value for name, value in values.items() if name not in ("help", "version")
     }
-    config = Config(**{"strict_admission": strict_admission, **settings}, given=frozenset(values))
+    config = Config(**{**defaults, **settings}, given=frozenset(values))
     problems = list(check(config, all_flags()))
     if problems:
         raise ConfigError(problems)

@@ -22,8 +22,8 @@ from eventually import aeventually, eventually
 
 import pilothouse
 from pilothouse import options, pki
+from pilothouse.addresses import advertised
 from pilothouse.assembly.server import Server
-from pilothouse.assembly.services import advertised
 from pilothouse.storage.interface import Unavailable
 
 SOURCE = str(pathlib.Path(pilothouse.__file__).parents[1])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pilothouse.assembly import renewal
 from pilothouse.controllers import bootstrap
 from pilothouse.storage import watchcache
 from pilothouse.storage.encryption import config as encryption_config
@@ -14,13 +15,14 @@ class Intervals:
 
     kms: those of a KMS provider. encryption_file: between two looks at the encryption configuration. unreadable: the
     first and the longest between two attempts to read what could not be read. missing: between two attempts to write
-    objects of a fresh cluster that had to wait.
+    objects of a fresh cluster that had to wait. certificates: between two looks whether certificates are about to expire.
     """
 
     kms: provider.Intervals = provider.DEFAULT_INTERVALS
     encryption_file: float = encryption_config.POLL
     unreadable: tuple[float, float] = watchcache.RETRY
     missing: float = bootstrap.RETRY_SECONDS
+    certificates: float = renewal.INTERVAL
 
 
 DEFAULT_INTERVALS = Intervals()

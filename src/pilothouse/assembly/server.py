@@ -15,8 +15,10 @@ from pilothouse.assembly.authz import authorizer
 from pilothouse.assembly.controllers import SERVER, Writers
 from pilothouse.assembly.handlers import Handlers, Inputs
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
+from pilothouse.assembly.renewal import Renewal
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
+from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.config import Config
@@ -74,7 +76,7 @@ class Server:
         intervals: Intervals = DEFAULT_INTERVALS,
     ) -> None:
         """Bound `sockets` and a `storage` that is not started are taken over; by default the flags name them."""
-        self.config = config
+        self.config = self._given_config = config
         self._given_sockets = sockets
         self._given_storage = storage
         self.metrics, self.slis = MetricsRegistry(), MetricsRegistry()
@@ -90,6 +92,7 @@ class Server:
         self.registry: Registry
         self.outbound: Outbound
         self.services: Services
+        self.authorizer: UnionAuthorizer
         self.admission: Chain
         self.quotas: Ledger
         self.handlers: Handlers
@@ -119,7 +122,8 @@ class Server:
         async with Opened() as opened:
             for sock in self._given_sockets or ():
                 opened.on_close("a socket", sock.close)
-            self.files = await asyncio.to_thread(pki.prepare, self.config)
+            self.files = await asyncio.to_thread(pki.prepare, self._given_config)
+            self.config = pki.completed(self._given_config, self.files)
             await self.open_registry(opened)
             self.wire(opened)
             self.bind(opened)
@@ -166,7 +170,9 @@ class Server:
         opened.on_close("connections to other servers", outbound.close)
         public = public_keys(config, files)
         authorization = self.metrics.add(AuthorizationMetrics())
-        judge = authorizer(config, registry.readers, outbound=outbound, caches=caches, metrics=authorization)
+        self.authorizer = judge = authorizer(
+            config, registry.readers, outbound=outbound, caches=caches, metrics=authorization
+        )
         self.services = services_for(config, registry, caches)
         self.admission = chain_of(
             config, judge, registry.catalog, self.services, self.metrics.add(AdmissionMetrics())
@@ -226,6 +232,7 @@ class Server:
             self.registry,
             self.services,
             self.admission,
+            self.authorizer,
             self.quotas,
             self.listener.port,
             self._intervals.missing,
@@ -243,6 +250,7 @@ class Server:
 
     def start_controllers(self, opened: Opened) -> None:
         """Start the controllers that the flags leave on."""
+        opened.start(Renewal(self._given_config, self.files, self._renewed, self._intervals.certificates))
         remote = RemoteDiscovery(self.outbound, self.handlers.resolver)
         for one in self.writers.controllers(self.handlers.discovery, remote):
             opened.start(one)
@@ -273,11 +281,18 @@ class Server:
         _tell_safeguards(config)
         for resource, count, sentence in stored_without_effect(self.registry.readers):
             log.warning(sentence, resource=resource, objects=count)
-        if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
-            self._write_kubeconfig()
+        self._write_kubeconfig()
         log.info("Serving", address=config.bind_address, port=self.listener.port)
 
+    def _renewed(self) -> None:
+        """The certificates that this server has made for itself are new ones."""
+        self.outbound.forget_certificates()
+        self._write_kubeconfig()
+
     def _write_kubeconfig(self) -> None:
+        """Write the administrator's kubeconfig, unless the certificates are the operator's and no flag asks for it."""
+        if not self.config.write_kubeconfig and self.config.given & {"cert-dir", "tls-cert-file"}:
+            return
         path = pathlib.Path(self.config.write_kubeconfig or self.config.data_directory / "admin.kubeconfig")
         pki.write_file(path, pki.admin_kubeconfig(self.config, self.files, self.listener.port))
         log.info("A kubeconfig was written", path=str(path))
