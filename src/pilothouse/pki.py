@@ -94,12 +94,12 @@ class Authority:
     key: "ec.EllipticCurvePrivateKey"
 
     @classmethod
-    def create(cls, name: str = "kubernetes") -> "Authority":
-        """Make a new CA."""
+    def create(cls, name: str = "kubernetes", days: float = CA_DAYS) -> "Authority":
+        """Make a new CA that is good for `days`."""
         from cryptography import x509
 
         key = _new_key()
-        builder = _builder(_name(name), _name(name), key, CA_DAYS)
+        builder = _builder(_name(name), _name(name), key, days)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         builder = builder.add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
         return cls(_signed(builder, key), key)
@@ -152,7 +152,7 @@ class Authority:
         names = [_general_name(host) for host in hosts]
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return _pem(_signed(builder, self.key)), key_pem(key)
+        return pem(_signed(builder, self.key)), key_pem(key)
 
 
 def _new_key() -> "ec.EllipticCurvePrivateKey":
@@ -221,7 +221,8 @@ def _signed(builder: "x509.CertificateBuilder", key: Any) -> "x509.Certificate":
     return builder.sign(key, hashes.SHA256())
 
 
-def _pem(certificate: "x509.Certificate") -> bytes:
+def pem(certificate: "x509.Certificate") -> bytes:
+    """A certificate in PEM."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
     return certificate.public_bytes(Encoding.PEM)
@@ -394,7 +395,9 @@ def _authority(path: pathlib.Path, name: str, renew_before: datetime.timedelta) 
     if authority is None:
         authority = Authority.create(name)
         write_file(key, key_pem(authority.key))
-        write_file(cert, _pem(authority.certificate), 0o644)
+        write_file(cert, pem(authority.certificate), 0o644)
+    elif authority.certificate.not_valid_after_utc - RENEW_BEFORE < datetime.datetime.now(datetime.UTC):
+        log.warning("A CA is about to expire, a restart makes another one", path=str(cert))
     return authority
 
 
