@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+from typing import Any
 
 from node.rig import image
 from node.rig.daemons import Daemon, Namespace, kill_those_that_name, run, unmount_below
@@ -35,6 +36,9 @@ state = "{directory}/state"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
 
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+    Root = "{directory}/runc"
+
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{plugins}"
     conf_dir = "{directory}/cni"
@@ -47,16 +51,24 @@ def missing() -> list[str]:
     return found if (PLUGINS / "bridge").exists() else [*found, str(PLUGINS / "bridge")]
 
 
-def network() -> dict[str, object]:
-    """A CNI configuration: a bridge in the namespace, addresses out of PODS, and host ports."""
-    ranges = [[{"subnet": PODS}]]
+def network(directory: pathlib.Path) -> dict[str, Any]:
+    """A CNI configuration: a bridge in the namespace, addresses out of PODS, and host ports.
+
+    Which addresses are taken is kept in `directory`.
+    """
+    addresses = {
+        "type": "host-local",
+        "ranges": [[{"subnet": PODS}]],
+        "routes": [{"dst": "0.0.0.0/0"}],
+        "dataDir": str(directory / "addresses"),
+    }
     bridge = {
         "type": "bridge",
         "bridge": "cni0",
         "isGateway": True,
         "ipMasq": True,
         "hairpinMode": True,
-        "ipam": {"type": "host-local", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}]},
+        "ipam": addresses,
     }
     return {
         "cniVersion": "1.0.0",
@@ -77,7 +89,7 @@ class Runtime:
 
     def start(self) -> None:
         (self.directory / "cni").mkdir(parents=True)
-        (self.directory / "cni" / "10-rig.conflist").write_text(json.dumps(network()))
+        (self.directory / "cni" / "10-rig.conflist").write_text(json.dumps(network(self.directory)))
         config = _CONFIG.format(
             directory=self.directory, socket=self.socket, pause=image.PAUSE, plugins=PLUGINS
         )
@@ -92,13 +104,26 @@ class Runtime:
 
     def ctr(self, *arguments: str) -> str:
         """Run ctr among the images and containers that a kubelet sees."""
-        return run("ctr", f"--address={self.socket}", "--namespace=k8s.io", *arguments)
+        return run(*self._ctr, *arguments)
+
+    @property
+    def _ctr(self) -> list[str]:
+        return ["ctr", f"--address={self.socket}", "--namespace=k8s.io"]
+
+    def run_command(self, container: str, *command: str, detach: bool = False) -> list[str]:
+        """The command line that runs a container without a kubelet."""
+        flags = [
+            "--snapshotter=native",
+            f"--runc-root={self.directory}/runc",
+            "--detach" if detach else "--rm",
+        ]
+        return [*self._ctr, "run", *flags, image.NAME, container, *command]
 
     def stop(self) -> None:
         """End all containers, then containerd; what cannot be ended in order is killed."""
         try:
             for task in self.ctr("tasks", "list", "--quiet").split():
-                self.ctr("tasks", "kill", "--all", "--signal=SIGKILL", task)
+                self.ctr("tasks", "delete", "--force", task)
         except AssertionError:
             pass
         self.daemon.stop()

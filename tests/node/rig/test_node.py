@@ -38,14 +38,14 @@ def pod(name: str, script: str, **spec: Any) -> dict[str, Any]:
 
 
 SERVE = "httpd -f -p 8080 -h /www"
-WEB = {
+WEB: dict[str, Any] = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
     "metadata": {"name": "web"},
     "spec": {
         "replicas": 2,
         "selector": {"matchLabels": {"app": "web"}},
-        "template": {key: value for key, value in pod("web", SERVE).items() if key in ("metadata", "spec")},
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": pod("web", SERVE)["spec"]},
     },
 }
 SERVICE = {
@@ -60,7 +60,6 @@ PAGE = "served by the rig\n"
 @pytest.fixture(scope="module")
 def client(node: Node) -> str:
     """A pod to work in, beside a deployment and its service."""
-    del WEB["spec"]["template"]["metadata"]["name"]  # type: ignore[index]
     node.apply(WEB, SERVICE, pod("client", "sleep infinity"))
     node.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
     node.kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=90s")
