@@ -306,15 +306,16 @@ def make_private(directory: pathlib.Path) -> None:
     log.info("The data directory was closed to others", **pairs)
 
 
-def prepare(config: Config, *, keep_authorities: bool = False) -> Files:
+def prepare(config: Config, *, keep_authorities: bool = False, serving: bool = True) -> Files:
     """Make what is missing and say where everything is. Raises OSError where it cannot write.
 
     Several servers may share a data directory; those that differ in address need a --cert-dir each. With
-    `keep_authorities` a CA that is about to expire is kept, for it is the one that a running server goes by.
+    `keep_authorities` a CA that is about to expire is kept, for it is the one that a running server goes by. Without
+    `serving` the serving certificate is left alone: commands do not know all flags of the server, by which it is made.
     """
     make_private(config.data_directory)
     with _alone(config.data_directory):
-        return _prepare(config, datetime.timedelta(0) if keep_authorities else RENEW_BEFORE)
+        return _prepare(config, datetime.timedelta(0) if keep_authorities else RENEW_BEFORE, serving)
 
 
 def completed(config: Config, files: Files) -> Config:
@@ -355,11 +356,11 @@ def _alone(directory: pathlib.Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _prepare(config: Config, renew_before: datetime.timedelta) -> Files:
+def _prepare(config: Config, renew_before: datetime.timedelta, serving: bool) -> Files:
     data = config.data_directory
     authority = _authority(data / "ca", "kubernetes", renew_before)
     ca_cert = str(data / "ca.crt")
-    serving_cert, serving_key, trusted = _serving(config, authority, pathlib.Path(ca_cert))
+    serving_cert, serving_key, trusted = _serving(config, authority, pathlib.Path(ca_cert), serving)
     admin_cert, admin_key = _client(data / "admin", authority, "kubernetes-admin", "system:masters")
     kubelet = proxy = ("", "")
     proxy_ca = ""
@@ -420,15 +421,16 @@ def _covers_issuer(certificate: "x509.Certificate", authority: Authority) -> boo
     return True
 
 
-def _serving(config: Config, authority: Authority, ca_cert: pathlib.Path) -> tuple[str, str, str]:
+def _serving(config: Config, authority: Authority, ca_cert: pathlib.Path, make: bool) -> tuple[str, str, str]:
     """Serving certificate, its key, and what clients trust: the operator's files first, then --cert-dir."""
     if config.tls_cert_file:
         return config.tls_cert_file, config.tls_private_key_file, config.tls_cert_file
     cert, key = config.certificate_directory / "apiserver.crt", config.certificate_directory / "apiserver.key"
-    hosts = serving_hosts(config)
-    pair = _load(cert, key)
     if cert.exists() and key.exists() and not _is_ours(cert, authority):
         return str(cert), str(key), str(cert)
+    if not make:
+        return str(cert), str(key), str(ca_cert)
+    hosts, pair = serving_hosts(config), _load(cert, key)
     if pair is None or not _covers(pair[0], hosts, authority):
         made, made_key = authority.issue("kube-apiserver", hosts=hosts, server=True)
         write_file(key, made_key)

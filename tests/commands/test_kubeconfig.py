@@ -8,7 +8,7 @@ import pytest
 import yaml
 from cryptography import x509
 
-from pilothouse import cli
+from pilothouse import cli, options, pki
 
 
 def made(capfd: pytest.CaptureFixture[str], *arguments: str) -> Any:
@@ -46,6 +46,19 @@ def test_the_administrator_elsewhere(tmp_path: pathlib.Path, capfd: pytest.Captu
     config = made(capfd, f"--data-dir={tmp_path}", "--server=https://lb:1")
     assert config["clusters"][0]["cluster"]["server"] == "https://lb:1"
     assert config["users"][0]["name"] == "kubernetes-admin"
+
+
+def test_a_servers_certificate_is_left_alone(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The command does not have the server's flags, by which the certificate is made."""
+    flags = [f"--data-dir={tmp_path}", "--service-cluster-ip-range=10.96.0.0/16"]
+    pki.prepare(options.parse([*flags, "--advertise-address=192.0.2.7", "--external-hostname=lb"]))
+    before = (tmp_path / "apiserver.crt").read_bytes()
+    made(capfd, f"--data-dir={tmp_path}", "--user=a")
+    assert (tmp_path / "apiserver.crt").read_bytes() == before
+    made(capfd, f"--data-dir={tmp_path}/fresh", "--user=a")
+    assert (tmp_path / "fresh" / "ca.crt").exists() and not (tmp_path / "fresh" / "apiserver.crt").exists()
 
 
 @pytest.mark.parametrize(

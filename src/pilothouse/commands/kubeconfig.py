@@ -46,7 +46,7 @@ def _content(config: Config, values: dict[str, object]) -> bytes:
         raise FlagError("--group needs --user")
     if seconds <= 0:
         raise FlagError("--duration must be longer than 0")
-    files = pki.prepare(config)
+    files = pki.prepare(config, keep_authorities=True, serving=False)
     if not user and not token and not values["server"]:
         return pki.admin_kubeconfig(config, files)
     server = str(values["server"]) or url(reachable(config), config.secure_port)
