@@ -12,7 +12,7 @@ import pytest
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 from cryptography.x509.oid import NameOID
 
@@ -56,6 +56,8 @@ def test_what_is_made(tmp_path: pathlib.Path) -> None:
         assert pathlib.Path(key).stat().st_mode & 0o777 == 0o600
         load_pem_private_key(pathlib.Path(key).read_bytes(), None)
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.serving_cert, files.serving_key)
+    signs = load_pem_private_key(pathlib.Path(files.signing_key).read_bytes(), None)
+    assert load_pem_public_key((tmp_path / "data" / "sa.pub").read_bytes()) == signs.public_key()
 
 
 def test_second_start_keeps_what_is_good(tmp_path: pathlib.Path) -> None:

@@ -452,8 +452,15 @@ def _is_ours(cert: pathlib.Path, authority: Authority) -> bool:
 
 
 def _signing_key(path: pathlib.Path) -> str:
+    """The key of service account tokens; beside it is its public half, for whoever checks them."""
+    from cryptography.hazmat.primitives import serialization as s
+
     if not path.exists():
         write_file(path, key_pem(_new_rsa_key()))
+    public = path.with_suffix(".pub")
+    if not public.exists():
+        key = s.load_pem_private_key(path.read_bytes(), None).public_key()
+        write_file(public, key.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo), 0o644)
     return str(path)
 
 

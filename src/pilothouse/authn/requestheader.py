@@ -50,6 +50,12 @@ class RequestHeaderAuthenticator:
 
     async def authenticate(self, request: Request) -> User | None:
         # PERF: requests without the header are none of a proxy's; the certificates of others are not verified here.
+        headers = request.headers
+        for header in self.username_headers:
+            if header in headers:
+                break
+        else:
+            return None
         name = self._first(request, self.username_headers) if request.peer_certificates else ""
         if not name:
             return None
