@@ -16,9 +16,14 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     why = wanting(FOLDER)
     if why:
         pytest.skip(why)
-    made = Node(pathlib.Path(FOLDER).absolute(), tmp_path_factory.mktemp("node"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
+    folder = pathlib.Path(FOLDER).absolute()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(
+            "PATH", f"{folder}{os.pathsep}{os.environ['PATH']}"
+        )  # a newer containerd may be in it, too
+        made = Node(folder, tmp_path_factory.mktemp("node"))
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
