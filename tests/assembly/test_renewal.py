@@ -48,6 +48,20 @@ async def test_what_is_about_to_expire_is_renewed(virtual: VirtualLoop, tmp_path
     await renewal.close()
 
 
+async def test_what_another_process_has_renewed_counts(virtual: VirtualLoop, tmp_path: pathlib.Path) -> None:
+    config = options.parse([f"--data-dir={tmp_path}"])
+    files = pki.prepare(config)
+    told: list[bool] = []
+    renewal = Renewal(config, files, lambda: told.append(True), 100)
+    renewal.start()
+    await virtual.advance(1)
+    age(files, files.proxy_cert)
+    pki.prepare(config)
+    await virtual.advance(100)
+    assert told == [True]
+    await renewal.close()
+
+
 async def test_a_failure_is_told_and_tried_again(
     virtual: VirtualLoop, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:

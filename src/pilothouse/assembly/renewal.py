@@ -31,19 +31,18 @@ class Renewal(BackgroundTask):
         self._interval = interval
 
     async def _run(self) -> None:
+        seen = self._written()
         while True:
             await asyncio.sleep(self._interval)
             try:
-                if await asyncio.to_thread(self._renew):
-                    log.info("Certificates were renewed")
-                    self._renewed()
+                await asyncio.to_thread(pki.prepare, self._config, keep_authorities=True)
             except Exception as error:
                 log.warning("Certificates were not renewed, it is tried again", err=error)
-
-    def _renew(self) -> bool:
-        before = self._written()
-        pki.prepare(self._config, keep_authorities=True)
-        return self._written() != before
+                continue
+            if (now := self._written()) != seen:  # by this process, or by another one with the same directory
+                seen = now
+                log.info("Certificates were renewed")
+                self._renewed()
 
     def _written(self) -> list[int]:
         return [os.stat(path).st_mtime_ns if os.path.exists(path) else 0 for path in self._paths]

@@ -104,8 +104,13 @@ class CertificateApproving(_Requests):
         spec, status = request.get("spec") or {}, request.get("status") or {}
         if status.get("certificate") or _true(request, APPROVED) or _true(request, DENIED):
             return None
-        parsed = load_request(spec.get("request"))
-        if spec.get("signerName") != KUBELET_CLIENT or _client_fault(parsed, spec.get("usages") or ()):
+        if spec.get("signerName") != KUBELET_CLIENT:
+            return None
+        try:
+            parsed = load_request(spec.get("request"))
+            _check_kubelet_client(parsed, spec.get("usages") or ())
+        except (InvalidRequest, ValueError) as error:
+            log.info("A signing request is not one of a kubelet", request=name, err=error)
             return None
         own = spec.get("username") == common_name(parsed)
         for subresource, words in (("selfnodeclient", "self kubelet"), ("nodeclient", "kubelet")):
@@ -314,14 +319,6 @@ def _check_api_client(request: x509.CertificateSigningRequest, usages: Sequence[
 
 def _check_nothing(request: x509.CertificateSigningRequest, usages: Sequence[str]) -> None:
     """The legacy signer signs what has been approved."""
-
-
-def _client_fault(request: x509.CertificateSigningRequest, usages: Sequence[str]) -> str:
-    try:
-        _check_kubelet_client(request, usages)
-    except InvalidRequest as error:
-        return str(error)
-    return ""
 
 
 _SIGNERS: dict[str, Callable[[x509.CertificateSigningRequest, Sequence[str]], None]] = {
