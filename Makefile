@@ -13,7 +13,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run test test-fast test-interop test-asan test-pythons coverage fuzz siege check stubs bench load load-ha map build clean
+.PHONY: ha ha-down run test test-fast test-interop test-node test-asan test-pythons coverage fuzz siege check stubs bench load load-ha map build clean
 
 $(READY): pyproject.toml setup.py $(wildcard ext/pilothouse/*)
 	$(PYTHON) -m venv $(VENV)
@@ -93,6 +93,11 @@ stubs: $(READY)
 test-interop: $(READY)
 	@test -n "$(PILOTHOUSE_REFERENCE)" || { echo 'PILOTHOUSE_REFERENCE names no kube-apiserver' >&2; exit 1; }
 	$(BIN)/python -m pytest -q tests/e2e/test_interop.py
+
+# A stock kubelet, kube-proxy, controller manager and scheduler in one folder: PILOTHOUSE_NODE_BIN=/folder make test-node
+test-node: $(READY)
+	@test -n "$(PILOTHOUSE_NODE_BIN)" || { echo 'PILOTHOUSE_NODE_BIN names no folder of programs' >&2; exit 1; }
+	$(BIN)/python -m pytest -q --timeout=600 tests/node/rig
 
 bench: $(READY)
 	$(BIN)/python benchmarks/regress.py

@@ -8,7 +8,7 @@ from typing import Self
 
 from aiohttp import web
 
-from pilothouse.pki import Authority, _pem
+from pilothouse.pki import Authority, pem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -27,7 +27,7 @@ class Backend:
         self.authority = Authority.create("backend")
         self.address = address
         self.clients_ca = clients_of.ca if clients_of is not None else b""
-        self.ca: bytes = _pem(self.authority.certificate)
+        self.ca: bytes = pem(self.authority.certificate)
         self.hosts = hosts
         self.folder = folder
         self.handler = handler

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pilothouse import options
 from pilothouse.config import all_flags
-from pilothouse.flags import FlagError, duration, show_duration
+from pilothouse.flags import Flag, FlagError, duration, show_duration
 from pilothouse.options import ConfigError
 
 
@@ -182,6 +182,13 @@ def test_controllers() -> None:
     assert only.runs("garbage") and not only.runs("namespaces") and not only.runs("crds")
     but = options.parse(["--controllers=*,-namespaces"])
     assert but.runs("garbage") and not but.runs("namespaces")
+    assert not options.parse([]).runs("csrsigning") and not options.parse(["--controllers=*"]).runs(
+        "tokencleaner"
+    )
+    for name in ("csrsigning", "certificatesigningrequest-signing-controller"):
+        asked = options.parse([f"--controllers=*,{name},-garbage-collector-controller"])
+        assert asked.runs("csrsigning") and asked.runs("namespace") and not asked.runs("csrapproving")
+        assert not asked.runs("garbagecollector")
     assert options.parse([]).runs("garbagecollector")
     assert not options.parse(["--enable-garbage-collector=false"]).runs("garbagecollector")
 
@@ -262,3 +269,31 @@ def test_anonymous_access_and_always_allow_do_not_go_together() -> None:
     assert not options.parse(["--authorization-mode=AlwaysAllow"]).anonymous
     assert not options.parse(["--authorization-mode=RBAC,AlwaysAllow", "--anonymous-auth=true"]).anonymous
     assert options.parse(["--authorization-mode=RBAC,AlwaysDeny"]).anonymous
+
+
+def test_bootstrap_tokens_have_a_default_by_command() -> None:
+    assert not options.parse([]).enable_bootstrap_token_auth
+    assert options.parse([], bootstrap_tokens=True).enable_bootstrap_token_auth
+    off = options.parse(["--enable-bootstrap-token-auth=false"], bootstrap_tokens=True)
+    assert not off.enable_bootstrap_token_auth
+
+
+def test_signing_flags(tmp_path: pathlib.Path) -> None:
+    assert options.parse([]).cluster_signing_duration == 365 * 86400
+    (tmp_path / "ca").touch()
+    with pytest.raises(ConfigError) as caught:
+        options.parse([f"--cluster-signing-cert-file={tmp_path}/ca", "--cluster-signing-duration=1m"])
+    assert caught.value.problems == (
+        "--cluster-signing-cert-file and --cluster-signing-key-file must be given together",
+        "--cluster-signing-duration must be at least 10 minutes",
+    )
+
+
+def test_flags_of_commands() -> None:
+    extra = (Flag("more", "strings", ("a",), "command", ""), Flag("less", "string", "", "command", ""))
+    config, values, rest = options.parse_command(["x", "--more=b,c", "--secure-port=7443", "y"], extra)
+    assert (config.secure_port, values, list(rest)) == (7443, {"more": ("b", "c"), "less": ""}, ["x", "y"])
+    assert config.given == {"secure-port"}
+    assert options.parse_command([], extra)[1] == {"more": ("a",), "less": ""}
+    with pytest.raises(FlagError):
+        options.parse_command(["--most"], extra)

@@ -1,4 +1,5 @@
 import base64
+import datetime
 import ipaddress
 import os
 import pathlib
@@ -11,11 +12,12 @@ import pytest
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 from cryptography.x509.oid import NameOID
 
 from pilothouse import options, pki
+from pilothouse.addresses import advertised
 from pilothouse.config import Config
 
 
@@ -54,6 +56,8 @@ def test_what_is_made(tmp_path: pathlib.Path) -> None:
         assert pathlib.Path(key).stat().st_mode & 0o777 == 0o600
         load_pem_private_key(pathlib.Path(key).read_bytes(), None)
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.serving_cert, files.serving_key)
+    signs = load_pem_private_key(pathlib.Path(files.signing_key).read_bytes(), None)
+    assert load_pem_public_key((tmp_path / "data" / "sa.pub").read_bytes()) == signs.public_key()
 
 
 def test_second_start_keeps_what_is_good(tmp_path: pathlib.Path) -> None:
@@ -150,6 +154,7 @@ def test_servers_that_start_together_make_everything_once(tmp_path: pathlib.Path
     program = """
 import sys
 from pilothouse import options, pki
+from pilothouse.addresses import advertised
 files = pki.prepare(options.parse([f"--data-dir={sys.argv[1]}"]))
 print(*(hash(open(p).read()) for p in (files.ca_cert, files.serving_cert, files.signing_key, files.admin_cert)))
 """
@@ -185,3 +190,99 @@ def test_the_data_directory_is_closed_to_others(
     pki.make_private(shared)
     assert shared.stat().st_mode & 0o7777 == 0o1777
     assert caplog.records[-1].getMessage() == "Others can enter the data directory"
+
+
+def organizations(certificate: x509.Certificate) -> list[object]:
+    return [a.value for a in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+
+
+def test_a_server_is_known_to_kubelets_and_aggregated_servers(tmp_path: pathlib.Path) -> None:
+    config, files = prepare(tmp_path)
+    ca, kubelet = load(files.ca_cert), load(files.kubelet_cert)
+    kubelet.verify_directly_issued_by(ca)
+    assert kubelet.subject.rfc4514_string() == "CN=kube-apiserver-kubelet-client,O=kubeadm:cluster-admins"
+    proxies, proxy = load(files.proxy_ca), load(files.proxy_cert)
+    proxy.verify_directly_issued_by(proxies)
+    assert proxies.subject.rfc4514_string() == "CN=front-proxy-ca" and proxies != ca
+    assert proxy.subject.rfc4514_string() == "CN=front-proxy-client"
+    assert purposes(kubelet) == purposes(proxy) == [Purpose.CLIENT_AUTH]
+    for key in (files.kubelet_key, files.proxy_key, str(tmp_path / "data" / "front-proxy-ca.key")):
+        assert pathlib.Path(key).stat().st_mode & 0o777 == 0o600
+    full = pki.completed(config, files)
+    assert (full.kubelet_client_certificate, full.kubelet_client_key) == (
+        files.kubelet_cert,
+        files.kubelet_key,
+    )
+    assert (full.proxy_client_cert_file, full.proxy_client_key_file) == (files.proxy_cert, files.proxy_key)
+    assert full.requestheader_client_ca_file == files.proxy_ca
+    assert full.requestheader_allowed_names == ("front-proxy-client",)
+    assert full.requestheader_username_headers == ("X-Remote-User",)
+    assert full.requestheader_group_headers == ("X-Remote-Group",)
+    assert full.given == config.given
+
+
+def test_what_the_flags_name_is_not_made(tmp_path: pathlib.Path) -> None:
+    pki.write_file(tmp_path / "theirs", b"")
+    theirs = tmp_path / "theirs"
+    flags = [
+        f"--kubelet-client-certificate={theirs}",
+        f"--kubelet-client-key={theirs}",
+        f"--requestheader-client-ca-file={theirs}",
+        "--requestheader-username-headers=X-User",
+    ]
+    config, files = prepare(tmp_path, *flags)
+    assert not any((files.kubelet_cert, files.kubelet_key, files.proxy_ca, files.proxy_cert, files.proxy_key))
+    made = {path.name for path in (tmp_path / "data").iterdir()}
+    assert not {name for name in made if name.startswith(("front-proxy", "apiserver-kubelet"))}
+    full = pki.completed(config, files)
+    assert full.kubelet_client_certificate == str(theirs) and full.requestheader_username_headers == (
+        "X-User",
+    )
+    flags = [f"--proxy-client-cert-file={theirs}", f"--proxy-client-key-file={theirs}"]
+    _, files = prepare(tmp_path, *flags)
+    assert not files.proxy_ca and files.kubelet_cert
+    config, files = prepare(tmp_path, "--requestheader-username-headers=X-User")
+    assert pki.completed(config, files).requestheader_username_headers == ("X-User",)
+
+
+def test_the_advertised_address_is_in_the_serving_certificate(tmp_path: pathlib.Path) -> None:
+    config, files = prepare(tmp_path)
+    names = load(files.serving_cert).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert advertised(config) in map(str, names.get_values_for_type(x509.IPAddress))
+
+
+def test_a_running_server_keeps_its_authorities(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config, files = prepare(tmp_path)
+    for name in ("ca", "front-proxy-ca"):
+        old = pki.Authority.create(name, days=20)
+        pki.write_file(tmp_path / "data" / f"{name}.key", pki.key_pem(old.key))
+        pki.write_file(tmp_path / "data" / f"{name}.crt", pki.pem(old.certificate))
+    before = [load(path) for path in (files.issuer_cert, files.proxy_ca)]
+    pki.prepare(config, keep_authorities=True)
+    assert [load(path) for path in (files.issuer_cert, files.proxy_ca)] == before
+    load(files.admin_cert).verify_directly_issued_by(before[0])
+    assert load(files.admin_cert).not_valid_after_utc == before[0].not_valid_after_utc
+    assert {r.getMessage() for r in caplog.records} == {
+        "A CA is about to expire, a restart makes another one"
+    }
+    pki.prepare(config)
+    assert load(files.issuer_cert) != before[0] and load(files.proxy_ca) != before[1]
+
+
+def test_a_kubeconfig_for_a_user(tmp_path: pathlib.Path) -> None:
+    _, files = prepare(tmp_path)
+    text = pki.issued_kubeconfig(files, "https://a:1", "jane", ["dev", "ops"], 7200)
+    (user,) = yaml.safe_load(text)["users"]
+    cert = x509.load_pem_x509_certificate(base64.b64decode(user["user"]["client-certificate-data"]))
+    assert user["name"] == "jane" and organizations(cert) == ["dev", "ops"]
+    assert cert.not_valid_after_utc - cert.not_valid_before_utc == datetime.timedelta(hours=2, minutes=5)
+    cert.verify_directly_issued_by(load(files.ca_cert))
+    text = pki.issued_kubeconfig(files, "https://a:1", "jane", [], 1e10)
+    data = yaml.safe_load(text)["users"][0]["user"]["client-certificate-data"]
+    longest = x509.load_pem_x509_certificate(base64.b64decode(data)).not_valid_after_utc
+    assert longest == load(files.ca_cert).not_valid_after_utc, "no longer than the CA"
+    pathlib.Path(files.issuer_key).unlink()
+    with pytest.raises(OSError, match="cannot be used"):
+        pki.issued_kubeconfig(files, "https://a:1", "jane")

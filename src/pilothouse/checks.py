@@ -36,6 +36,10 @@ def check(
         yield "--etcd-certfile and --etcd-keyfile must be given together"
     if config.encryption_provider_config_automatic_reload and not config.encryption_provider_config:
         yield "--encryption-provider-config-automatic-reload must be set with --encryption-provider-config"
+    if bool(config.cluster_signing_cert_file) != bool(config.cluster_signing_key_file):
+        yield "--cluster-signing-cert-file and --cluster-signing-key-file must be given together"
+    if config.cluster_signing_duration < 600:
+        yield "--cluster-signing-duration must be at least 10 minutes"
     if config.cache_memory_mb < 1:
         yield f"--cache-memory-mb {config.cache_memory_mb} must be at least 1"
     if config.workers < 1:

@@ -1,6 +1,5 @@
-"""Commands: `pilothouse serve | kubeconfig | etcd | version`, and `kube-apiserver` for `serve`."""
+"""Commands: `pilothouse serve | kubeconfig | token | etcd | version`, and `kube-apiserver` for `serve`."""
 
-import os
 import shutil
 import signal
 import sys
@@ -18,7 +17,14 @@ USAGE = """Pilothouse is a Kubernetes API server.
 
 Usage:
   pilothouse serve [flags]       Serve the API; `pilothouse serve --help` lists the flags.
-  pilothouse kubeconfig [flags]  Print the administrator's kubeconfig (--data-dir, --secure-port).
+  pilothouse kubeconfig [flags]  Print the administrator's kubeconfig (--data-dir, --secure-port), or one for a user whose
+                                 certificate is issued for it (--user, --group, --duration), or for a --token;
+                                 --server is the URL in it, --write-kubeconfig the file to write it to.
+  pilothouse token create [TOKEN] [flags]
+                                 Create a bootstrap token with which kubelets join (--ttl, --groups, --usages,
+                                 --description; --write-kubeconfig for kubelet's --bootstrap-kubeconfig).
+  pilothouse token list | delete ID...
+                                 Look after tokens (all: --kubeconfig or --data-dir of a server that runs).
   pilothouse etcd COMMAND [flags]  Look after etcd: status, members, alarms, compact, defragment, disarm
                                  (--etcd-servers, --etcd-cafile, --etcd-certfile, --etcd-keyfile).
   pilothouse version             Print the version.
@@ -39,9 +45,11 @@ def main(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> in
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     command = arguments[0] if arguments else "help"
     if command == "serve":
-        return _serve(arguments[1:], "pilothouse serve", run)
+        return _serve(arguments[1:], "pilothouse serve", run, ours=True)
     if command == "kubeconfig":
         return _kubeconfig(arguments[1:])
+    if command == "token":
+        return _token(arguments[1:])
     if command == "etcd":
         return _etcd(arguments[1:])
     if command in ("version", "--version"):
@@ -56,7 +64,7 @@ def main(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> in
 def kube_apiserver(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> int:
     """Run `kube-apiserver`: the flags of upstream, no commands."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    return _serve(arguments, "kube-apiserver", run)
+    return _serve(arguments, "kube-apiserver", run, ours=False)
 
 
 def _fail(problem: str, program: str) -> int:
@@ -75,7 +83,8 @@ def _run(config: "Config", command: Sequence[str]) -> int:
     return process.run(config)
 
 
-def _serve(arguments: Sequence[str], program: str, run: "Run | None") -> int:
+def _serve(arguments: Sequence[str], program: str, run: "Run | None", *, ours: bool) -> int:
+    """Serve; `ours` selects the defaults of `pilothouse serve` in place of those of `kube-apiserver`."""
     from pilothouse import logs, options
     from pilothouse.config import all_flags
     from pilothouse.flags import FlagError
@@ -89,7 +98,7 @@ def _serve(arguments: Sequence[str], program: str, run: "Run | None") -> int:
         if asked == "version":
             print(version())
             return 0
-        config = options.parse(arguments, program)
+        config = options.parse(arguments, program, bootstrap_tokens=ours)
         for flag in all_flags():
             if flag.deprecated and flag.name in config.given:
                 print(f"Flag --{flag.name} has been deprecated, {flag.deprecated}", file=sys.stderr)
@@ -102,7 +111,8 @@ def _serve(arguments: Sequence[str], program: str, run: "Run | None") -> int:
     listener = logs.setup(config.logging_format, config.v, config.vmodule)
     try:
         _tell_ignored(config.ignored())
-        return (run or _run)(config, [sys.executable, "-m", "pilothouse", "serve", *arguments])
+        default = f"--enable-bootstrap-token-auth={str(config.enable_bootstrap_token_auth).lower()}"
+        return (run or _run)(config, [sys.executable, "-m", "pilothouse", "serve", *arguments, default])
     except KeyboardInterrupt:  # before the server took SIGINT over
         return 128 + signal.SIGINT
     finally:
@@ -136,18 +146,28 @@ def _tell_ignored(names: Sequence[str]) -> None:
 
 
 def _kubeconfig(arguments: Sequence[str]) -> int:
-    from pilothouse import options, pki
+    from pilothouse import options
+    from pilothouse.commands import kubeconfig
     from pilothouse.flags import FlagError
 
     try:
-        config = options.parse(arguments, "pilothouse kubeconfig")
-        text = pki.admin_kubeconfig(config, pki.prepare(config))
+        kubeconfig.run(arguments)
     except (FlagError, options.ConfigError, OSError) as error:
-        return _fail(str(error), "pilothouse serve")
-    if config.write_kubeconfig:
-        import pathlib
+        return _fail(str(error), "pilothouse")
+    return 0
 
-        pki.write_file(pathlib.Path(config.write_kubeconfig), text)
-    else:
-        os.write(sys.stdout.fileno(), text)
+
+def _token(arguments: Sequence[str]) -> int:
+    from pilothouse import options
+    from pilothouse.commands import token
+    from pilothouse.commands.api import ApiError
+    from pilothouse.flags import FlagError
+
+    try:
+        token.run(arguments)
+    except (FlagError, options.ConfigError) as error:
+        return _fail(str(error), "pilothouse")
+    except (OSError, ValueError, ApiError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
     return 0

@@ -46,6 +46,23 @@ _own = partial(_flag, "pilothouse")
 OBJECT_LIMIT = 3 << 19
 """1.5 MiB, etcd's default limit of a request (its --max-request-bytes)."""
 
+CONTROLLERS = {
+    "bootstrapsigner": "bootstrap-signer-controller",
+    "csrapproving": "certificatesigningrequest-approving-controller",
+    "csrcleaner": "certificatesigningrequest-cleaner-controller",
+    "csrsigning": "certificatesigningrequest-signing-controller",
+    "garbagecollector": "garbage-collector-controller",
+    "namespace": "namespace-controller",
+    "resourcequota": "resourcequota-controller",
+    "serviceaccount": "serviceaccount-controller",
+    "tokencleaner": "token-cleaner-controller",
+    "validatingadmissionpolicy-status": "validatingadmissionpolicy-status-controller",
+}
+"""Built-in controllers: the short name, and the one by which kube-controller-manager knows it today, which goes as well."""
+
+ON_REQUEST = frozenset(("bootstrapsigner", "csrapproving", "csrcleaner", "csrsigning", "tokencleaner"))
+"""Those that * does not stand for."""
+
 NODE_ADDRESSES = ("Hostname", "InternalDNS", "InternalIP", "ExternalDNS", "ExternalIP")
 
 
@@ -110,7 +127,8 @@ class Config:
     etcd_cafile: str = _etcd("", "file", "CA that signed the certificates of etcd.")
     etcd_certfile: str = _etcd("", "file", "Client certificate for etcd.")
     etcd_compaction_interval: float = _etcd(300.0, "duration",
-        "Time between compactions of the store; 0 never compacts.")
+        "Time between compactions of the store, each to what was the newest revision at the one before: continue tokens "
+        "and exact resourceVersions are good for that long at least. 0 never compacts.")
     etcd_count_metric_poll_period: float = _etcd(60.0, "duration",
         "Time between counts of the stored objects.", effective=False)
     etcd_db_metric_poll_interval: float = _etcd(30.0, "duration",
@@ -230,7 +248,8 @@ class Config:
     client_ca_file: str = _authn("", "file",
         "CAs of client certificates; the common name is the user, organizations are groups.")
     enable_bootstrap_token_auth: bool = _authn(False, "bool",
-        "Let secrets of type bootstrap.kubernetes.io/token in kube-system authenticate.")
+        "Let secrets of type bootstrap.kubernetes.io/token in kube-system authenticate. Default: true for the command "
+        "pilothouse serve.")
     oidc_ca_file: str = _authn("", "file", "CA of the OpenID issuer; the host's CAs when unset.")
     oidc_client_id: str = _authn("", "string", "Client for which OpenID tokens must be issued.")
     oidc_groups_claim: str = _authn("", "string", "Claim that holds the groups.")
@@ -365,8 +384,15 @@ class Config:
     cache_memory_mb: int = _own(64, "int",
         "Megabytes for what is remembered between requests, such as whose a token is and what a user may do.")
     controllers: tuple[str, ...] = _own(("*",), "strings",
-        "Built-in controllers to run: * for all, NAME for one, -NAME for all but one; -* for none. "
-        "Over etcd none runs unless this is given.")
+        "Built-in controllers to run: * for those that are on by default, NAME for one, -NAME for all but one; -* for "
+        "none. On by default: garbagecollector, namespace, resourcequota, serviceaccount, "
+        "validatingadmissionpolicy-status. Only by name: bootstrapsigner, csrapproving, csrcleaner, csrsigning, "
+        "tokencleaner. Over etcd none runs unless this is given.")
+    cluster_signing_cert_file: str = _own("", "file",
+        "CA of the controller csrsigning; goes with --cluster-signing-key-file. Default: the CA in --data-dir.")
+    cluster_signing_duration: float = _own(8760 * 3600.0, "duration",
+        "Longest life of the certificates that the controller csrsigning signs.")
+    cluster_signing_key_file: str = _own("", "file", "Key of --cluster-signing-cert-file.")
     data_dir: str = _own("", "string",
         "Where objects, keys and certificates are kept. Default: --cert-dir, else "
         "$XDG_STATE_HOME/pilothouse.")
@@ -437,9 +463,12 @@ class Config:
             return False
         if controller == "garbagecollector" and not self.enable_garbage_collector:
             return False
-        if controller in self.controllers:
+        names = {controller, CONTROLLERS.get(controller, controller)}
+        if names & set(self.controllers):
             return True
-        return f"-{controller}" not in self.controllers and "*" in self.controllers
+        if any(f"-{name}" in self.controllers for name in names) or controller in ON_REQUEST:
+            return False
+        return "*" in self.controllers
 
     def ignored(self) -> list[str]:
         """The flags on the command line that have no effect here, for one line in the log."""

@@ -1,11 +1,12 @@
 """Turns a command line into a validated configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pilothouse import flags
 from pilothouse.checks import check
 from pilothouse.config import Config, all_flags
-from pilothouse.flags import FlagError
+from pilothouse.flags import Flag, FlagError
 
 
 class ConfigError(ValueError):
@@ -30,16 +31,37 @@ def asks_for(arguments: Sequence[str]) -> str:
     return "help" if values.get("help") else "version" if values.get("version", "false") != "false" else ""
 
 
-def parse(arguments: Sequence[str], program: str = "kube-apiserver") -> Config:
-    """Read and check a command line. Raises FlagError for its form, ConfigError for its sense."""
+def parse(
+    arguments: Sequence[str], program: str = "kube-apiserver", *, bootstrap_tokens: bool = False
+) -> Config:
+    """Read and check a command line. Raises FlagError for its form, ConfigError for its sense.
+
+    `bootstrap_tokens` is the default of --enable-bootstrap-token-auth, which hangs on the command that was run.
+    """
     values, rest = flags.parse(arguments, all_flags())
     rest = [argument for argument in rest if argument]
     if rest:
         raise FlagError(f'"{program}" does not take any arguments, got [{" ".join(map(_quote, rest))}]')
+    return _config(values, {"enable_bootstrap_token_auth": bootstrap_tokens})
+
+
+def parse_command(
+    arguments: Sequence[str], extra: Sequence[Flag]
+) -> tuple[Config, dict[str, Any], Sequence[str]]:
+    """Read the command line of a command with flags of its own beside the server's: also their values, and arguments.
+
+    Raises FlagError and ConfigError as parse() does.
+    """
+    values, rest = flags.parse(arguments, (*all_flags(), *extra))
+    own = {flag.name: values.pop(flag.name, flag.default) for flag in extra}
+    return _config(values, {}), own, rest
+
+
+def _config(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config:
     settings = {
         name.replace("-", "_"): value for name, value in values.items() if name not in ("help", "version")
     }
-    config = Config(**settings, given=frozenset(values))
+    config = Config(**{**defaults, **settings}, given=frozenset(values))
     problems = list(check(config, all_flags()))
     if problems:
         raise ConfigError(problems)

@@ -1,10 +1,13 @@
 """Keys and certificates that a server makes for itself, and the kubeconfig that goes with them.
 
-They are files in the data directory: ca, admin and sa; apiserver.crt and its key are in --cert-dir. What is there and
-good is used; what is missing, broken or about to expire is made again. Keys are ECDSA P-256.
+They are files in the data directory, by kubeadm's names: ca, admin and sa; apiserver-kubelet-client, by which kubelets
+know the server; front-proxy-ca and front-proxy-client, by which aggregated servers and webhooks do. apiserver.crt and its
+key are in --cert-dir. What is there and good is used; what is missing, broken or about to expire is made again. Keys are
+ECDSA P-256.
 """
 
 import contextlib
+import dataclasses
 import datetime
 import fcntl
 import inspect
@@ -18,6 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pilothouse.addresses import advertised, url
 from pilothouse.config import Config
 from pilothouse.logs import Logger
 
@@ -32,6 +36,11 @@ LEAF_DAYS = 365
 RENEW_BEFORE = datetime.timedelta(days=30)
 BACKDATED = datetime.timedelta(minutes=5)
 """Certificates begin a little in the past, for clients whose clock is behind."""
+
+KUBELET_CLIENT, ADMINS = "kube-apiserver-kubelet-client", "kubeadm:cluster-admins"
+"""As whom the server calls kubelets: user and group, as kubeadm names them. A binding lets the group do everything."""
+FRONT_PROXY = "front-proxy-client"
+"""As whom the server calls aggregated servers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,16 @@ class Files:
     """Private key of service account tokens."""
     admin_cert: str
     admin_key: str
+    issuer_cert: str
+    issuer_key: str
+    """Our own CA, which signs the certificates of clients and kubelets."""
+    kubelet_cert: str = ""
+    kubelet_key: str = ""
+    """By which kubelets know the server; empty: the flags name others."""
+    proxy_ca: str = ""
+    proxy_cert: str = ""
+    proxy_key: str = ""
+    """The CA of front proxies, and the certificate by which this server is one; empty: the flags name others."""
 
 
 def write_file(path: pathlib.Path, data: bytes, mode: int = 0o600) -> None:
@@ -75,12 +94,12 @@ class Authority:
     key: "ec.EllipticCurvePrivateKey"
 
     @classmethod
-    def create(cls, name: str = "kubernetes") -> "Authority":
-        """Make a new CA."""
+    def create(cls, name: str = "kubernetes", days: float = CA_DAYS) -> "Authority":
+        """Make a new CA that is good for `days`."""
         from cryptography import x509
 
         key = _new_key()
-        builder = _builder(_name(name), _name(name), key, CA_DAYS)
+        builder = _builder(_name(name), _name(name), key, days)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         builder = builder.add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
         return cls(_signed(builder, key), key)
@@ -92,9 +111,11 @@ class Authority:
         return self.certificate.public_bytes(Encoding.DER)
 
     @classmethod
-    def load(cls, cert: pathlib.Path, key: pathlib.Path) -> "Authority | None":
-        """The CA in two files, None when they are missing, broken, or near expiry."""
-        pair = _load(cert, key)
+    def load(
+        cls, cert: pathlib.Path, key: pathlib.Path, renew_before: datetime.timedelta = RENEW_BEFORE
+    ) -> "Authority | None":
+        """The CA in two files, None when they are missing, broken, or good for less than `renew_before`."""
+        pair = _load(cert, key, renew_before)
         return None if pair is None else cls(*pair)
 
     def issue(
@@ -104,14 +125,23 @@ class Authority:
         hosts: Iterable[str] = (),
         *,
         server: bool,
-        days: int = LEAF_DAYS,
+        days: float = LEAF_DAYS,
     ) -> tuple[bytes, bytes]:
-        """A certificate and its key in PEM, for a server under `hosts` or for a client; it is good for `days`."""
+        """A certificate and its key in PEM, for a server under `hosts` or for a client; it is good for `days`.
+
+        It does not outlive the CA.
+        """
         from cryptography import x509
         from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 
         key = _new_key()
-        builder = _builder(_name(name, organizations), self.certificate.subject, key, days)
+        builder = _builder(
+            _name(name, organizations),
+            self.certificate.subject,
+            key,
+            days,
+            self.certificate.not_valid_after_utc,
+        )
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(digital_signature=True), critical=True)
         purpose = Purpose.SERVER_AUTH if server else Purpose.CLIENT_AUTH
@@ -122,7 +152,7 @@ class Authority:
         names = [_general_name(host) for host in hosts]
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return _pem(_signed(builder, self.key)), key_pem(key)
+        return pem(_signed(builder, self.key)), key_pem(key)
 
 
 def _new_key() -> "ec.EllipticCurvePrivateKey":
@@ -155,10 +185,17 @@ def _general_name(host: str) -> "x509.GeneralName":
         return x509.DNSName(host)
 
 
-def _builder(subject: "x509.Name", issuer: "x509.Name", key: Any, days: int) -> "x509.CertificateBuilder":
+def _builder(
+    subject: "x509.Name",
+    issuer: "x509.Name",
+    key: Any,
+    days: float,
+    latest: datetime.datetime | None = None,
+) -> "x509.CertificateBuilder":
     from cryptography import x509
 
     now = datetime.datetime.now(datetime.UTC)
+    end = now + datetime.timedelta(days=days)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -166,7 +203,7 @@ def _builder(subject: "x509.Name", issuer: "x509.Name", key: Any, days: int) -> 
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - BACKDATED)
-        .not_valid_after(now + datetime.timedelta(days=days))
+        .not_valid_after(end if latest is None else min(end, latest))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
@@ -184,7 +221,8 @@ def _signed(builder: "x509.CertificateBuilder", key: Any) -> "x509.Certificate":
     return builder.sign(key, hashes.SHA256())
 
 
-def _pem(certificate: "x509.Certificate") -> bytes:
+def pem(certificate: "x509.Certificate") -> bytes:
+    """A certificate in PEM."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
     return certificate.public_bytes(Encoding.PEM)
@@ -197,7 +235,9 @@ def key_pem(key: "ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey") -> bytes:
     return key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
 
 
-def _load(cert: pathlib.Path, key: pathlib.Path) -> "tuple[x509.Certificate, Any] | None":
+def _load(
+    cert: pathlib.Path, key: pathlib.Path, renew_before: datetime.timedelta = RENEW_BEFORE
+) -> "tuple[x509.Certificate, Any] | None":
     """Certificate and key of two files when they are there, belong together and do not expire soon."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -207,7 +247,7 @@ def _load(cert: pathlib.Path, key: pathlib.Path) -> "tuple[x509.Certificate, Any
         private = load_pem_private_key(key.read_bytes(), None)
     except (OSError, ValueError, TypeError):
         return None
-    if certificate.not_valid_after_utc - RENEW_BEFORE < datetime.datetime.now(datetime.UTC):
+    if certificate.not_valid_after_utc - renew_before < datetime.datetime.now(datetime.UTC):
         return None
     return (certificate, private) if certificate.public_key() == private.public_key() else None
 
@@ -215,7 +255,7 @@ def _load(cert: pathlib.Path, key: pathlib.Path) -> "tuple[x509.Certificate, Any
 def serving_hosts(config: Config) -> list[str]:
     """Names and addresses that the serving certificate must be good for."""
     service = [str(next(iter(network.hosts()))) for network in config.service_networks]
-    own = [a for a in (config.advertise_address, config.bind_address) if a and a not in ("0.0.0.0", "::")]
+    own = [a for a in (advertised(config), config.bind_address) if a not in ("0.0.0.0", "::", "")]
     names = [
         "kubernetes",
         "kubernetes.default",
@@ -266,14 +306,43 @@ def make_private(directory: pathlib.Path) -> None:
     log.info("The data directory was closed to others", **pairs)
 
 
-def prepare(config: Config) -> Files:
+def prepare(config: Config, *, keep_authorities: bool = False, serving: bool = True) -> Files:
     """Make what is missing and say where everything is. Raises OSError where it cannot write.
 
-    Several servers may share a data directory; those that differ in address need a --cert-dir each.
+    Several servers may share a data directory; those that differ in address need a --cert-dir each. With
+    `keep_authorities` a CA that is about to expire is kept, for it is the one that a running server goes by. Without
+    `serving` the serving certificate is left alone: commands do not know all flags of the server, by which it is made.
     """
     make_private(config.data_directory)
     with _alone(config.data_directory):
-        return _prepare(config)
+        return _prepare(config, datetime.timedelta(0) if keep_authorities else RENEW_BEFORE, serving)
+
+
+def completed(config: Config, files: Files) -> Config:
+    """The configuration with what this server has made for itself in place of flags that were not given."""
+    changes: dict[str, Any] = {}
+    if files.kubelet_cert:
+        changes |= {
+            "kubelet_client_certificate": files.kubelet_cert,
+            "kubelet_client_key": files.kubelet_key,
+        }
+    if files.proxy_ca:
+        changes |= {
+            "requestheader_client_ca_file": files.proxy_ca,
+            "proxy_client_cert_file": files.proxy_cert,
+            "proxy_client_key_file": files.proxy_key,
+        }
+        changes |= {name: value for name, value in _HEADERS.items() if not getattr(config, name)}
+    return dataclasses.replace(config, **changes)
+
+
+_HEADERS = {
+    "requestheader_allowed_names": (FRONT_PROXY,),
+    "requestheader_username_headers": ("X-Remote-User",),
+    "requestheader_uid_headers": ("X-Remote-Uid",),
+    "requestheader_group_headers": ("X-Remote-Group",),
+    "requestheader_extra_headers_prefix": ("X-Remote-Extra-",),
+}
 
 
 @contextlib.contextmanager
@@ -287,54 +356,81 @@ def _alone(directory: pathlib.Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _prepare(config: Config) -> Files:
+def _prepare(config: Config, renew_before: datetime.timedelta, serving: bool) -> Files:
     data = config.data_directory
-    ca_cert, ca_key = data / "ca.crt", data / "ca.key"
-    authority = Authority.load(ca_cert, ca_key)
-    if authority is None:
-        authority = Authority.create()
-        write_file(ca_key, key_pem(authority.key))
-        write_file(ca_cert, _pem(authority.certificate), 0o644)
-    serving_cert, serving_key, trusted = _serving(config, authority, ca_cert)
-    admin_cert, admin_key = data / "admin.crt", data / "admin.key"
-    pair = _load(admin_cert, admin_key)
-    if (
-        pair is None
-        or pair[0].issuer != authority.certificate.subject
-        or not _covers_issuer(pair[0], authority)
-    ):
-        cert, key = authority.issue("kubernetes-admin", ["system:masters"], server=False)
-        write_file(admin_key, key)
-        write_file(admin_cert, cert, 0o644)
-    client_ca = tuple(dict.fromkeys(path for path in (config.client_ca_file, str(ca_cert)) if path))
+    authority = _authority(data / "ca", "kubernetes", renew_before)
+    ca_cert = str(data / "ca.crt")
+    serving_cert, serving_key, trusted = _serving(config, authority, pathlib.Path(ca_cert), serving)
+    admin_cert, admin_key = _client(data / "admin", authority, "kubernetes-admin", "system:masters")
+    kubelet = proxy = ("", "")
+    proxy_ca = ""
+    if not (config.kubelet_client_certificate or config.kubelet_client_key):
+        kubelet = _client(data / "apiserver-kubelet-client", authority, KUBELET_CLIENT, ADMINS)
+    if not (config.requestheader_client_ca_file or config.proxy_client_cert_file):
+        proxies = _authority(data / "front-proxy-ca", "front-proxy-ca", renew_before)
+        proxy_ca = str(data / "front-proxy-ca.crt")
+        proxy = _client(data / "front-proxy-client", proxies, FRONT_PROXY)
+    client_ca = tuple(dict.fromkeys(path for path in (config.client_ca_file, ca_cert) if path))
     return Files(
         serving_cert=serving_cert,
         serving_key=serving_key,
         ca_cert=trusted,
         client_ca=client_ca,
         signing_key=config.service_account_signing_key_file or _signing_key(data / "sa.key"),
-        admin_cert=str(admin_cert),
-        admin_key=str(admin_key),
+        admin_cert=admin_cert,
+        admin_key=admin_key,
+        issuer_cert=ca_cert,
+        issuer_key=str(data / "ca.key"),
+        kubelet_cert=kubelet[0],
+        kubelet_key=kubelet[1],
+        proxy_ca=proxy_ca,
+        proxy_cert=proxy[0],
+        proxy_key=proxy[1],
     )
 
 
+def _authority(path: pathlib.Path, name: str, renew_before: datetime.timedelta) -> Authority:
+    """The CA in PATH.crt and PATH.key, made when it is missing or good for less than `renew_before`."""
+    cert, key = path.with_name(f"{path.name}.crt"), path.with_name(f"{path.name}.key")
+    authority = Authority.load(cert, key, renew_before)
+    if authority is None:
+        authority = Authority.create(name)
+        write_file(key, key_pem(authority.key))
+        write_file(cert, pem(authority.certificate), 0o644)
+    elif authority.certificate.not_valid_after_utc - RENEW_BEFORE < datetime.datetime.now(datetime.UTC):
+        log.warning("A CA is about to expire, a restart makes another one", path=str(cert))
+    return authority
+
+
+def _client(path: pathlib.Path, authority: Authority, name: str, *groups: str) -> tuple[str, str]:
+    """The client certificate in PATH.crt and its key, made when it is missing, not of this CA or about to expire."""
+    cert, key = path.with_name(f"{path.name}.crt"), path.with_name(f"{path.name}.key")
+    pair = _load(cert, key)
+    if pair is None or not _covers_issuer(pair[0], authority):
+        made, made_key = authority.issue(name, groups, server=False)
+        write_file(key, made_key)
+        write_file(cert, made, 0o644)
+    return str(cert), str(key)
+
+
 def _covers_issuer(certificate: "x509.Certificate", authority: Authority) -> bool:
-    try:
+    try:  # fails as well when the issuer's name is another one
         certificate.verify_directly_issued_by(authority.certificate)
     except (ValueError, TypeError, _invalid_signature()):
         return False
     return True
 
 
-def _serving(config: Config, authority: Authority, ca_cert: pathlib.Path) -> tuple[str, str, str]:
+def _serving(config: Config, authority: Authority, ca_cert: pathlib.Path, make: bool) -> tuple[str, str, str]:
     """Serving certificate, its key, and what clients trust: the operator's files first, then --cert-dir."""
     if config.tls_cert_file:
         return config.tls_cert_file, config.tls_private_key_file, config.tls_cert_file
     cert, key = config.certificate_directory / "apiserver.crt", config.certificate_directory / "apiserver.key"
-    hosts = serving_hosts(config)
-    pair = _load(cert, key)
     if cert.exists() and key.exists() and not _is_ours(cert, authority):
         return str(cert), str(key), str(cert)
+    if not make:
+        return str(cert), str(key), str(ca_cert)
+    hosts, pair = serving_hosts(config), _load(cert, key)
     if pair is None or not _covers(pair[0], hosts, authority):
         made, made_key = authority.issue("kube-apiserver", hosts=hosts, server=True)
         write_file(key, made_key)
@@ -356,15 +452,29 @@ def _is_ours(cert: pathlib.Path, authority: Authority) -> bool:
 
 
 def _signing_key(path: pathlib.Path) -> str:
+    """The key of service account tokens; beside it is its public half, for whoever checks them."""
+    from cryptography.hazmat.primitives import serialization as s
+
     if not path.exists():
         write_file(path, key_pem(_new_rsa_key()))
+    public = path.with_suffix(".pub")
+    if not public.exists():
+        key = s.load_pem_private_key(path.read_bytes(), None).public_key()
+        write_file(public, key.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo), 0o644)
     return str(path)
 
 
 def kubeconfig(
-    server: str, ca: bytes, *, cert: bytes = b"", key: bytes = b"", token: str = "", name: str = "pilothouse"
+    server: str,
+    ca: bytes,
+    *,
+    cert: bytes = b"",
+    key: bytes = b"",
+    token: str = "",
+    name: str = "pilothouse",
+    user: str = "kubernetes-admin",
 ) -> bytes:
-    """A kubeconfig (v1) with everything embedded, for a client certificate or a token."""
+    """A kubeconfig (v1) with everything embedded, for a client certificate or a token; `user` is its name in the file."""
     import base64
 
     import yaml
@@ -372,28 +482,52 @@ def kubeconfig(
     def text(data: bytes) -> str:
         return base64.b64encode(data).decode()
 
-    user: dict[str, str] = {"token": token} if token else {}
+    credentials: dict[str, str] = {"token": token} if token else {}
     if cert:
-        user = {"client-certificate-data": text(cert), "client-key-data": text(key)}
+        credentials = {"client-certificate-data": text(cert), "client-key-data": text(key)}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": name, "cluster": {"certificate-authority-data": text(ca), "server": server}}],
-        "users": [{"name": "kubernetes-admin", "user": user}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": "kubernetes-admin"}}],
+        "users": [{"name": user, "user": credentials}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": user}}],
         "current-context": name,
         "preferences": {},
     }
     return yaml.safe_dump(document, sort_keys=False).encode()
 
 
-def admin_kubeconfig(config: Config, files: Files, port: int | None = None) -> bytes:
-    """The administrator's kubeconfig, by the bind address or, when that is all, the loopback."""
+def cluster_kubeconfig(server: str, ca: bytes) -> bytes:
+    """A kubeconfig (v1) with the address and the CA of a cluster and no user, as the config map cluster-info has it."""
+    import base64
+
+    import yaml
+
+    cluster = {"certificate-authority-data": base64.b64encode(ca).decode(), "server": server}
+    document = {"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "", "cluster": cluster}]}
+    empty: dict[str, Any] = {"contexts": None, "current-context": "", "preferences": {}, "users": None}
+    return yaml.safe_dump(document | empty, sort_keys=True).encode()
+
+
+def admin_kubeconfig(config: Config, files: Files, port: int | None = None, server: str = "") -> bytes:
+    """The administrator's kubeconfig, for `server` or by the bind address or, when that is all, the loopback."""
     address = config.bind_address if config.bind_address not in ("0.0.0.0", "::", "") else "127.0.0.1"
-    host = f"[{address}]" if ":" in address else address
     return kubeconfig(
-        f"https://{host}:{port or config.secure_port}",
+        server or url(address, port or config.secure_port),
         pathlib.Path(files.ca_cert).read_bytes(),
         cert=pathlib.Path(files.admin_cert).read_bytes(),
         key=pathlib.Path(files.admin_key).read_bytes(),
     )
+
+
+def issued_kubeconfig(
+    files: Files, server: str, user: str, groups: Sequence[str] = (), seconds: float = LEAF_DAYS * 86400
+) -> bytes:
+    """A kubeconfig with a new client certificate of the data directory's CA; OSError when the CA cannot be read."""
+    authority = Authority.load(
+        pathlib.Path(files.issuer_cert), pathlib.Path(files.issuer_key), datetime.timedelta(0)
+    )
+    if authority is None:
+        raise OSError(f"the CA in {files.issuer_cert} cannot be used")
+    cert, key = authority.issue(user, groups, server=False, days=seconds / 86400)
+    return kubeconfig(server, pathlib.Path(files.ca_cert).read_bytes(), cert=cert, key=key, user=user)

@@ -23,7 +23,6 @@ from eventually import aeventually, eventually
 import pilothouse
 from pilothouse import options, pki
 from pilothouse.assembly.server import Server
-from pilothouse.assembly.services import advertised
 from pilothouse.storage.interface import Unavailable
 
 SOURCE = str(pathlib.Path(pilothouse.__file__).parents[1])
@@ -229,24 +228,6 @@ def test_documents_about_tokens(tmp_path: pathlib.Path) -> None:
             assert status == 200 and keys["keys"][0]["use"] == "sig"
 
     asyncio.run(main())
-
-
-@pytest.mark.parametrize(
-    ("flags", "address"),
-    [
-        (["--advertise-address=192.0.2.7"], "192.0.2.7"),
-        (["--bind-address=192.0.2.8"], "192.0.2.8"),
-        (["--bind-address=192.0.2.8", "--advertise-address=192.0.2.7"], "192.0.2.7"),
-    ],
-)
-def test_the_address_that_is_told_to_others(flags: list[str], address: str) -> None:
-    assert advertised(options.parse(flags)) == address
-
-
-@pytest.mark.parametrize("bound", ["0.0.0.0", "127.0.0.1", "::"])
-def test_an_address_is_found_where_none_is_given(bound: str) -> None:
-    found = advertised(options.parse([f"--bind-address={bound}"]))
-    assert socket.inet_aton(found) != bytes(4)
 
 
 def serve(directory: Any, port: Any, *more: Any) -> Any:

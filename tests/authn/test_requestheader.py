@@ -47,6 +47,18 @@ def test_only_the_proxy_is_believed(authority: Any, other_authority: Any) -> Non
         at_once(authenticator.authenticate(request(other_authority.client("proxy"))))
 
 
+def test_a_certificate_is_verified_only_where_a_user_is_named(other_authority: Any) -> None:
+    """Every client has a certificate; the few requests of proxies pay for it."""
+    authenticator = RequestHeaderAuthenticator(b"no certificate, so that a look at it would fail")
+    der = other_authority.client("jane")
+    assert (
+        at_once(authenticator.authenticate(request(der, headers=[("x-remote-group", "system:masters")])))
+        is None
+    )
+    with pytest.raises(ValueError):
+        at_once(authenticator.authenticate(request(der)))
+
+
 def test_any_name_will_do_when_none_is_listed(authority: Any) -> None:
     authenticator = RequestHeaderAuthenticator(authority.pem)
     assert at_once(authenticator.authenticate(request(authority.client("any")))).name == "jane"

@@ -93,6 +93,23 @@ def test_the_authorities_are_published() -> None:
     assert data["requestheader-group-headers"] == '["G"]' and data["requestheader-uid-headers"] == "[]"
 
 
+def test_the_server_may_do_everything_with_kubelets() -> None:
+    name = "kubeadm:cluster-admins"
+    assert name not in {p.name for p in objects(settings())}
+    binding = find(objects(settings(kubelet_group=name)), "clusterrolebindings", name)
+    assert binding["roleRef"]["name"] == "cluster-admin" and binding["subjects"][0]["name"] == name
+
+
+def test_authorities_of_other_servers_stay() -> None:
+    writer = Memory()
+    asyncio.run(ensure(writer, objects(settings(client_ca="ONE"))))
+    planned = objects(settings(client_ca="TWO", proxy_ca="P"))
+    asyncio.run(ensure(writer, planned))
+    (one,) = [p for p in planned if p.name == "extension-apiserver-authentication"]
+    data = writer.get(one)["data"]
+    assert data["client-ca-file"] == "ONE" and data["requestheader-client-ca-file"] == "P"
+
+
 def test_the_identity_is_one_of_the_host() -> None:
     (one,), (two,) = (
         [p.obj for p in objects(settings()) if p.plural == "leases"],

@@ -10,9 +10,11 @@ import pytest
 from harness import CONFIG_MAPS, PODS, Rig, config_map, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual_time import VirtualLoop
 
 from pilothouse._listbody import ListBody
 from pilothouse.server.request import Packable
+from pilothouse.storage.compaction import CompactionLoop
 
 EXPIRED = "The provided continue parameter is too old to display a consistent list result."
 
@@ -233,6 +235,42 @@ async def test_an_expired_token_is_answered_with_one_that_goes_on(rig: Rig, thre
         found += names(page)
         token = page["metadata"].get("continue")
     assert found == ["b", "bb", "c", "x"], "what is there now, from where the first page ended"
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+async def test_a_token_expires_by_age(rig: Rig, virtual: VirtualLoop, three: Any, quiet: bool) -> None:
+    """One interval it is good, after two it is not, whether something is written or not (etcd3/compact.go)."""
+    compaction = CompactionLoop(rig.storage, 300)
+    compaction.start()
+    page = await rig.ok("GET", CONFIG_MAPS + "?limit=1")
+    token, at = page["metadata"]["continue"], version(page)
+    exact = f"{CONFIG_MAPS}?resourceVersion={at}&resourceVersionMatch=Exact"
+    watched = f"{CONFIG_MAPS}?watch=1&timeoutSeconds=1&resourceVersion={at}"
+    if not quiet:
+        await rig.ok("PUT", CONFIG_MAPS + "/b", config_map("b", data={"new": "1"}))
+    await virtual.advance(301)
+    rest = await rig.ok("GET", f"{CONFIG_MAPS}?continue={token}")
+    assert rest["items"] == three["items"][1:] and await rig.ok("GET", exact) == three
+    await virtual.advance(300)
+    assert (await rig.call("GET", exact)).status == 410
+    assert (await rig.call("GET", watched)).status == 200, "the watch cache still knows all changes"
+    answer = await rig.call("GET", f"{CONFIG_MAPS}?limit=1&continue={token}")
+    assert (answer.status, answer.body["reason"], answer.body["code"]) == (410, "Expired", 410)
+    assert answer.body["message"].startswith(EXPIRED)
+    inconsistent = answer.body["metadata"]["continue"]
+    assert json.loads(base64.urlsafe_b64decode(inconsistent + "==")) == {
+        "v": "meta.k8s.io/v1",
+        "rv": -1,
+        "start": "a\0",
+    }
+    await rig.ok("DELETE", CONFIG_MAPS + "/a")
+    page = await rig.ok("GET", f"{CONFIG_MAPS}?limit=1&continue={inconsistent}")
+    assert names(page) == ["b"] and version(page) == rig.storage.revision > at
+    assert page["metadata"]["remainingItemCount"] == 1
+    await rig.ok("DELETE", CONFIG_MAPS + "/c")
+    rest = await rig.ok("GET", f"{CONFIG_MAPS}?limit=1&continue={page['metadata']['continue']}")
+    assert names(rest) == ["c"] and version(rest) == version(page), "from there on it is one snapshot again"
+    await compaction.close()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from backend import Backend
+from certificates import certificate, new_key, private
 
 from pilothouse.outbound.http import ClientError, Outbound, Trust
 
@@ -51,6 +52,28 @@ def test_answers_are_read(runner: asyncio.Runner, tmp_path: Path) -> None:
         assert backend.requests[0][2].keys() == {"host", "x-a"}
 
     run(runner, tmp_path, test)
+
+
+def test_files_of_certificates_are_read_again(runner: asyncio.Runner, tmp_path: Path) -> None:
+    async def main() -> None:
+        outbound, trust = (
+            Outbound(),
+            Trust(insecure=True, cert_file=str(tmp_path / "c"), key_file=str(tmp_path / "k")),
+        )
+        key = new_key()
+        (tmp_path / "c").write_bytes(certificate(key))
+        (tmp_path / "k").write_bytes(private(key))
+        with pytest.raises(ClientError, match="refused"):
+            await outbound.open("GET", "https://127.0.0.1:1", trust=trust)
+        (tmp_path / "k").write_bytes(b"")
+        with pytest.raises(ClientError, match="refused"):
+            await outbound.open("GET", "https://127.0.0.1:1", trust=trust)
+        outbound.forget_certificates()
+        with pytest.raises(ClientError, match="tls: "):
+            await outbound.open("GET", "https://127.0.0.1:1", trust=trust)
+        await outbound.close()
+
+    runner.run(main())
 
 
 def test_answers_that_are_too_long_or_broken(runner: asyncio.Runner, tmp_path: Path) -> None:

@@ -2,8 +2,8 @@ import pytest
 from logged import pairs
 from virtual_time import VirtualLoop
 
-from pilothouse.storage.compaction import CompactionLoop
-from pilothouse.storage.interface import Unavailable
+from pilothouse.storage.compaction import KEY, CompactionLoop
+from pilothouse.storage.interface import Compacted, Unavailable
 from pilothouse.storage.memory import MemoryStorage
 
 
@@ -18,28 +18,56 @@ class Storage(MemoryStorage):
         await super().compact(revision)
 
 
-async def test_keeps_what_is_young(virtual: VirtualLoop, caplog: pytest.LogCaptureFixture) -> None:
+async def test_history_is_kept_for_one_interval_and_gone_after_two(virtual: VirtualLoop) -> None:
     store = Storage()
     await store.start()
-    first = await store.create("/a", b"1")
-    loop = CompactionLoop(store, interval=10, keep=50)
+    loop = CompactionLoop(store, 10)
     loop.start()
-    await virtual.advance(45)
-    assert store.compacted == 1
-    await virtual.advance(10)
-    assert store.compacted == first.mod
-    second = await store.update("/a", b"2", first.mod)
-    await virtual.advance(50)  # it was seen at 60
-    assert store.compacted == first.mod
-    await virtual.advance(10)
-    assert store.compacted == second.mod
-    third = await store.update("/a", b"3", second.mod)
+    await virtual.advance(5)
+    first = await store.create("/a", b"1")
+    await virtual.advance(14)  # one turn since
+    await store.update("/a", b"2", first.mod)
+    assert (await store.range("/", revision=first.mod)).items == [first]
+    await virtual.advance(2)  # the second turn
+    assert store.compacted > first.mod
+    with pytest.raises(Compacted):
+        await store.range("/", revision=first.mod)
+    await loop.close()
+    await store.close()
+
+
+async def test_a_store_that_nobody_writes_to_forgets_as_well(virtual: VirtualLoop) -> None:
+    store = Storage()
+    await store.start()
+    only = await store.create("/a", b"1")
+    loop = CompactionLoop(store, 10)
+    loop.start()
+    await virtual.advance(21)
+    with pytest.raises(Compacted):
+        await store.get("/a", only.mod)
+    assert await store.get("/a") == only
+    value = await store.get(KEY)
+    assert value is not None and int(value.value) == store.compacted > only.mod
+    await loop.close()
+    await store.close()
+
+
+async def test_a_compaction_that_fails_is_tried_again(
+    virtual: VirtualLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Storage()
+    await store.start()
+    loop = CompactionLoop(store, 10)
+    loop.start()
+    await virtual.advance(11)
+    seen = store.revision
     store.away = True
-    await virtual.advance(65)
-    (line,) = {(r.getMessage(), pairs(r)["revision"], str(pairs(r)["err"])) for r in caplog.records}
-    assert line == ("Compaction failed, it is tried again", 4, "the store is away")
+    await virtual.advance(10)
+    (line,) = caplog.records
+    assert line.getMessage() == "Compaction failed, it is tried again"
+    assert (pairs(line)["revision"], str(pairs(line)["err"])) == (seen, "the store is away")
     store.away = False
     await virtual.advance(10)
-    assert store.compacted == third.mod
+    assert store.compacted == seen
     await loop.close()
     await store.close()

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from pilothouse.assembly.services import advertised
+from pilothouse.addresses import advertised
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator

@@ -2,17 +2,27 @@
 
 import socket
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
+from pilothouse.addresses import advertised
+from pilothouse.admission.authorization import Authorizer
 from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.api import meta
-from pilothouse.assembly.services import Services, advertised, client_for
+from pilothouse.assembly.services import Services, client_for
 from pilothouse.assembly.storage import Registry
 from pilothouse.config import Config
 from pilothouse.controllers import bootstrap, flowschemas, policies
 from pilothouse.controllers.apiservices import Announcements, APIServices
+from pilothouse.controllers.authentication_trust import AuthenticationTrust
 from pilothouse.controllers.bootstrap import Planned
+from pilothouse.controllers.bootstrap_tokens import BootstrapSigner, TokenCleaner
 from pilothouse.controllers.bootstrap_writer import BootstrapWriter
+from pilothouse.controllers.certificates import (
+    CertificateApproving,
+    CertificateCleaning,
+    CertificateSigning,
+)
 from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.controllers.flowschemas import FlowSchemaStatus
 from pilothouse.controllers.garbage import GarbageCollector
@@ -23,8 +33,9 @@ from pilothouse.controllers.quota import ResourceQuotas
 from pilothouse.controllers.remote_discovery import RemoteDiscovery
 from pilothouse.controllers.serviceaccounts import NamespaceContents
 from pilothouse.controllers.services import ServiceRepair
+from pilothouse.controllers.signing import Signer
 from pilothouse.lifecycle import Background
-from pilothouse.pki import Files
+from pilothouse.pki import ADMINS, Files
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.client import Client
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
@@ -47,6 +58,7 @@ class Writers:
         registry: Registry,
         services: Services,
         admission: Admission,
+        authorizer: Authorizer,
         quotas: Ledger,
         port: int,
         pause: float = bootstrap.RETRY_SECONDS,
@@ -56,6 +68,7 @@ class Writers:
         self.registry = registry
         self.services = services
         self.admission = admission
+        self.authorizer = authorizer
         self.quotas = quotas
         self.port = port
         self.pause = pause
@@ -68,13 +81,17 @@ class Writers:
 
     def planned(self) -> list[Planned]:
         """The objects that every cluster has."""
+        return list(bootstrap.objects(self._settings()))
+
+    def _settings(self) -> bootstrap.Settings:
         config = self.config
-        settings = bootstrap.Settings(
+        return bootstrap.Settings(
             advertise_address=advertised(config),
             secure_port=self.port,
             service_cidrs=tuple(str(network) for network in config.service_networks),
             hostname=self._hostname(),
             now=meta.now(),
+            kubelet_group=ADMINS if self.files.kubelet_cert else "",
             client_ca="".join(Path(path).read_text() for path in self.files.client_ca),
             proxy_ca=_text(config.requestheader_client_ca_file),
             proxy_names=config.requestheader_allowed_names,
@@ -83,7 +100,6 @@ class Writers:
             group_headers=config.requestheader_group_headers,
             extra_prefixes=config.requestheader_extra_headers_prefix,
         )
-        return list(bootstrap.objects(settings))
 
     def _hostname(self) -> str:
         """The host's name; with the port where several servers may share one host."""
@@ -123,6 +139,7 @@ class Writers:
             APIServices(self.client(SERVER), discovery, remote),
             FlowSchemaStatus(self.client(flowschemas.MANAGER)),
             ServiceRepair(self.client(SERVER), self.services.addresses, self.services.node_ports),
+            AuthenticationTrust(self.client(SERVER), bootstrap.trust(self._settings())),
         ]
         ca = Path(self.files.ca_cert).read_text()
         named: dict[str, Callable[[], Background]] = {
@@ -131,8 +148,20 @@ class Writers:
             policies.MANAGER: lambda: PolicyStatus(self.client(policies.MANAGER)),
             "garbagecollector": lambda: GarbageCollector(self.client(MANAGER)),
             "resourcequota": lambda: ResourceQuotas(self.client(MANAGER), self.quotas),
+            "csrapproving": lambda: CertificateApproving(self.client(MANAGER), self.authorizer),
+            "csrsigning": lambda: CertificateSigning(self.client(MANAGER), self._signer()),
+            "csrcleaner": lambda: CertificateCleaning(self.client(MANAGER)),
+            "tokencleaner": lambda: TokenCleaner(self.client(MANAGER)),
+            "bootstrapsigner": lambda: BootstrapSigner(self.client(MANAGER)),
         }
         return out + [make() for name, make in named.items() if self.config.runs(name)]
+
+    def _signer(self) -> Signer:
+        config, files = self.config, self.files
+        ca = config.cluster_signing_cert_file or files.issuer_cert
+        key = config.cluster_signing_key_file or files.issuer_key
+        longest = timedelta(seconds=config.cluster_signing_duration)
+        return Signer(ca, key, longest)
 
 
 def _text(path: str) -> str:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from pilothouse.addresses import advertised
 from pilothouse.admission.chain import Chain
-from pilothouse.assembly.services import Services, advertised
+from pilothouse.assembly.services import Services
 from pilothouse.assembly.storage import Registry
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.impersonation import Impersonation

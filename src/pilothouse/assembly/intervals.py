@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pilothouse.assembly import renewal
 from pilothouse.authz import configuration as authorization_config
 from pilothouse.controllers import bootstrap
 from pilothouse.storage import watchcache
@@ -14,8 +15,9 @@ class Intervals:
     """Seconds. The defaults are those of production; tests of whole servers shorten them.
 
     kms: those of a KMS provider. encryption_file, authorization_file: between two looks at these configurations.
-    unreadable: the first and the longest between two attempts to read what could not be read. missing: between two attempts to write
-    objects of a fresh cluster that had to wait.
+    unreadable: the first and the longest between two attempts to read what could not be read. missing: between two
+    attempts to write objects of a fresh cluster that had to wait. certificates: between two looks whether certificates
+    are about to expire.
     """
 
     kms: provider.Intervals = provider.DEFAULT_INTERVALS
@@ -23,6 +25,7 @@ class Intervals:
     authorization_file: float = authorization_config.POLL
     unreadable: tuple[float, float] = watchcache.RETRY
     missing: float = bootstrap.RETRY_SECONDS
+    certificates: float = renewal.INTERVAL
 
 
 DEFAULT_INTERVALS = Intervals()

@@ -14,8 +14,10 @@ from pilothouse.assembly.authz import anonymous_may_ask, authorizer
 from pilothouse.assembly.controllers import SERVER, Writers
 from pilothouse.assembly.handlers import Handlers, Inputs
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
+from pilothouse.assembly.renewal import Renewal
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
+from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.config import Config
@@ -75,7 +77,7 @@ class Server:
         intervals: Intervals = DEFAULT_INTERVALS,
     ) -> None:
         """Bound `sockets` and a `storage` that is not started are taken over; by default the flags name them."""
-        self.config = config
+        self.config = self._given_config = config
         self._given_sockets = sockets
         self._given_storage = storage
         self.metrics, self.slis = MetricsRegistry(), MetricsRegistry()
@@ -92,6 +94,7 @@ class Server:
         self.registry: Registry
         self.outbound: Outbound
         self.services: Services
+        self.authorizer: UnionAuthorizer
         self.admission: Chain
         self.quotas: Ledger
         self.anonymous: bool
@@ -122,7 +125,8 @@ class Server:
         async with Opened() as opened:
             for sock in self._given_sockets or ():
                 opened.on_close("a socket", sock.close)
-            self.files = await asyncio.to_thread(pki.prepare, self.config)
+            self.files = await asyncio.to_thread(pki.prepare, self._given_config)
+            self.config = pki.completed(self._given_config, self.files)
             await self.open_registry(opened)
             self.wire(opened)
             self.bind(opened)
@@ -176,6 +180,7 @@ class Server:
             metrics=self.authorization,
             poll=self._intervals.authorization_file,
         )
+        self.authorizer = judge
         self.anonymous = anonymous_may_ask(config, judge)
         if reload is not None:
             opened.start(reload)
@@ -252,6 +257,7 @@ class Server:
             self.registry,
             self.services,
             self.admission,
+            self.authorizer,
             self.quotas,
             self.listener.port,
             self._intervals.missing,
@@ -270,6 +276,7 @@ class Server:
 
     def start_controllers(self, opened: Opened) -> None:
         """Start the controllers that the flags leave on."""
+        opened.start(Renewal(self._given_config, self.files, self._renewed, self._intervals.certificates))
         resolver = self.handlers.resolver
         remote = RemoteDiscovery(self.outbound, resolver)
         conversions = self.metrics.add(ConversionMetrics())
@@ -301,11 +308,18 @@ class Server:
     def _tell(self) -> None:
         config = self.config
         _tell_safeguards(config, self.anonymous)
-        if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
-            self._write_kubeconfig()
+        self._write_kubeconfig()
         log.info("Serving", address=config.bind_address, port=self.listener.port)
 
+    def _renewed(self) -> None:
+        """The certificates that this server has made for itself are new ones."""
+        self.outbound.forget_certificates()
+        self._write_kubeconfig()
+
     def _write_kubeconfig(self) -> None:
+        """Write the administrator's kubeconfig, unless the certificates are the operator's and no flag asks for it."""
+        if not self.config.write_kubeconfig and self.config.given & {"cert-dir", "tls-cert-file"}:
+            return
         path = pathlib.Path(self.config.write_kubeconfig or self.config.data_directory / "admin.kubeconfig")
         pki.write_file(path, pki.admin_kubeconfig(self.config, self.files, self.listener.port))
         log.info("A kubeconfig was written", path=str(path))

@@ -1,7 +1,5 @@
-"""Creates the allocators and policies that a few kinds need for writes, and determines the advertised address."""
+"""Creates the allocators and policies that a few kinds need for writes."""
 
-import ipaddress
-import socket
 from dataclasses import dataclass, field
 
 from pilothouse.api.fields import Object
@@ -56,19 +54,3 @@ def client_for(
     With `admission` its writes pass the plugins as those of users do.
     """
     return Client(registry.store, registry.catalog, registry.readers, services, manager, admission)
-
-
-def advertised(config: Config) -> str:
-    """The address by which the members of the cluster reach this server: the loopback one only if there is no other."""
-    if config.advertise_address:
-        return config.advertise_address
-    bound = ipaddress.ip_address(config.bind_address or "::")
-    if not bound.is_unspecified and not bound.is_loopback:
-        return config.bind_address
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing: the kernel only picks the route's address
-            address: str = probe.getsockname()[0]
-        except OSError:
-            return "127.0.0.1"
-    return address

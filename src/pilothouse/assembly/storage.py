@@ -151,4 +151,4 @@ def watch_over(storage: Storage, config: Config, health: Health) -> list[Backgro
     health.add_check("etcd", alive.check)
     health.add_check("etcd-readiness", ready.check, endpoints=("readyz",))
     out: list[Background] = [ready] if alive is ready else [ready, alive]
-    return [*out, EtcdCompaction(storage, interval)] if interval else out
+    return [*out, EtcdCompaction(storage, interval)]

@@ -34,6 +34,8 @@ _MANAGER = "kube-apiserver"
 _FLOW_PRODUCER = "api-priority-and-fairness-config-producer-v1"
 _FLOW_CONSUMER = "api-priority-and-fairness-config-consumer-v1"
 _SERVICE_CIDRS = "kubernetes-service-cidr-controller"
+TRUST = "extension-apiserver-authentication"
+"""The config map by which aggregated servers know clients; authentication_trust.py keeps it up to date."""
 _MANDATORY = frozenset({"exempt", "catch-all"})
 
 
@@ -46,6 +48,8 @@ class Settings:
     service_cidrs: tuple[str, ...]
     hostname: str
     now: str
+    kubelet_group: str = ""
+    """The group by which this server is known to kubelets; it may do everything. Empty: the flags say as whom it calls."""
     client_ca: str = ""
     proxy_ca: str = ""
     proxy_names: tuple[str, ...] = ()
@@ -211,7 +215,7 @@ def _restored(live: Object, planned: Object, members: tuple[str, ...]) -> Object
     return wanted
 
 
-_MERGED_DATA = frozenset({"kube-apiserver-legacy-service-account-token-tracking"})
+_MERGED_DATA = frozenset({"kube-apiserver-legacy-service-account-token-tracking", TRUST})
 """Config maps in which existing data keeps precedence."""
 
 
@@ -277,6 +281,7 @@ def objects(settings: Settings) -> list[Planned]:
     return [
         *_data("namespaces", "", "v1"),
         *_data("rbac", _RBAC, "v1"),
+        *_kubelet_client(settings),
         *_data("priorityclasses", "scheduling.k8s.io", "v1"),
         *_flow(settings),
         *_api_services(settings),
@@ -284,6 +289,18 @@ def objects(settings: Settings) -> list[Planned]:
         *_config_maps(settings),
         _identity(settings),
     ]
+
+
+def _kubelet_client(settings: Settings) -> Iterator[Planned]:
+    """The binding that kubeadm makes for its administrators, to which the API server belongs as a client of kubelets."""
+    if not settings.kubelet_group:
+        return
+    group = {"kind": "Group", "apiGroup": _RBAC, "name": settings.kubelet_group}
+    role = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": "cluster-admin"}
+    binding = _object(
+        f"{_RBAC}/v1", "ClusterRoleBinding", settings.kubelet_group, roleRef=role, subjects=[group]
+    )
+    yield Planned(_RBAC, "v1", "clusterrolebindings", binding)
 
 
 def node_rules() -> list[Object]:
@@ -434,10 +451,11 @@ def _endpoints(settings: Settings) -> Iterator[Planned]:
     yield Planned("discovery.k8s.io", "v1", "endpointslices", slice_)
 
 
-def _config_maps(settings: Settings) -> Iterator[Planned]:
-    trust = {"client-ca-file": settings.client_ca} if settings.client_ca else {}
+def trust(settings: Settings) -> dict[str, str]:
+    """What aggregated servers must know of this server: the CAs of clients and front proxies, and the headers of these."""
+    out = {"client-ca-file": settings.client_ca} if settings.client_ca else {}
     if settings.proxy_ca:
-        trust |= {
+        out |= {
             "requestheader-client-ca-file": settings.proxy_ca,
             "requestheader-allowed-names": _list(settings.proxy_names),
             "requestheader-username-headers": _list(settings.username_headers),
@@ -445,9 +463,13 @@ def _config_maps(settings: Settings) -> Iterator[Planned]:
             "requestheader-group-headers": _list(settings.group_headers),
             "requestheader-extra-headers-prefix": _list(settings.extra_prefixes),
         }
+    return out
+
+
+def _config_maps(settings: Settings) -> Iterator[Planned]:
     tracking = {"since": settings.now.partition("T")[0]}
     for name, data in (
-        ("extension-apiserver-authentication", trust),
+        (TRUST, trust(settings)),
         ("kube-apiserver-legacy-service-account-token-tracking", tracking),
     ):
         yield Planned(

@@ -52,7 +52,13 @@ class Selection:
     """Fields that are read from objects which have to be converted first; `selector` is the rest."""
 
     async def read(self) -> Listing:
-        """The page; from the store when the cache does not reach back that far, or is behind."""
+        """The page; from the store when the cache does not reach back that far, or is behind.
+
+        What the store has compacted is gone, even where the cache still knows it: a token must not live longer for a
+        resource that changes less.
+        """
+        if 0 < self.at < self.store.storage.compacted:
+            raise self._expired()
         if self.late is None:
             return await self._page()
         limit, self.limit = self.limit, 0

@@ -212,6 +212,10 @@ class Outbound:
             raise ClientError(_reason(err)) from err
         return Answer(response)
 
+    def forget_certificates(self) -> None:
+        """Read certificates and keys again for new connections, because their files have changed."""
+        self._contexts.clear()
+
     def _context(self, trust: Trust) -> ssl.SSLContext:
         known = self._contexts.get(trust)
         if known is None:

@@ -1,34 +1,40 @@
-"""Compacts the history of the embedded stores at regular intervals, as kube-apiserver's compactor does."""
+"""Compacts the history of the embedded stores at regular intervals (apiserver storage/etcd3/compact.go)."""
 
 import asyncio
-from collections import deque
 
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
-from pilothouse.storage.interface import Storage, StorageError
+from pilothouse.storage.interface import Op, Storage, StorageError
 
 log = Logger(__name__)
 
+KEY = "compact_rev_key"
+"""The key whose value is the revision compacted last, as in etcd. Its write makes every turn a revision of its own."""
+
 
 class CompactionLoop(BackgroundTask):
-    """Every `interval` seconds, compacts to the revision that was the newest one `keep` seconds ago."""
+    """Every `interval` seconds, compacts to what was the newest revision one interval ago.
 
-    def __init__(self, storage: Storage, interval: float = 300.0, keep: float = 300.0) -> None:
+    So a continue token or an exact resourceVersion is good for one interval at least and for less than two, whether
+    anything is written in between or not.
+    """
+
+    def __init__(self, storage: Storage, interval: float = 300.0) -> None:
         self._storage = storage
         self._interval = interval
-        self._keep = keep
+        self._revision = 0
 
     async def _run(self) -> None:
-        clock = asyncio.get_running_loop().time
-        seen = deque([(clock(), self._storage.revision)])
         while True:
             await asyncio.sleep(self._interval)
-            target = 0
-            while seen and seen[0][0] <= clock() - self._keep:
-                target = seen.popleft()[1]
-            seen.append((clock(), self._storage.revision))
-            if target > self._storage.compacted:
-                try:
-                    await self._storage.compact(target)
-                except StorageError as error:
-                    log.warning("Compaction failed, it is tried again", revision=target, err=error)
+            try:
+                await self._turn()
+            except StorageError as error:
+                log.warning("Compaction failed, it is tried again", revision=self._revision, err=error)
+
+    async def _turn(self) -> None:
+        target = self._revision
+        newest = await self._storage.txn([Op(KEY, str(target).encode())])
+        if target > self._storage.compacted:
+            await self._storage.compact(target)
+        self._revision = newest

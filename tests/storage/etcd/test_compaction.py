@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from eventually import aeventually
 
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
@@ -42,6 +43,27 @@ def test_one_of_several_servers_compacts(cluster: Cluster) -> None:
         with pytest.raises(Compacted):
             await store.get(P + "a", first.mod)
         await store.close()
+
+    asyncio.run(main())
+
+
+def test_a_server_that_does_not_compact_learns_what_is_gone(cluster: Cluster) -> None:
+    async def main() -> None:
+        one, two = EtcdStorage(cluster.urls), EtcdStorage(cluster.urls)
+        await one.start()
+        await two.start()
+        follower = EtcdCompaction(two, 0)
+        follower.start()
+        first = await one.create(P + "a", b"1")
+        compaction = EtcdCompaction(one)
+        await compaction.turn()
+        second = await one.update(P + "a", b"2", first.mod)
+        done = await compaction.turn()
+        assert first.mod < done < second.mod
+        await aeventually(lambda: two.compacted == done, "word of the compaction")
+        await follower.close()
+        await one.close()
+        await two.close()
 
     asyncio.run(main())
 

@@ -212,6 +212,14 @@ def request_fault(text: str | None) -> str:
     return ""
 
 
+def load_request(text: str | None) -> x509.CertificateSigningRequest:
+    """The request in a base64-encoded PEM text; raises ValueError if it is none."""
+    block = next(_blocks(_decoded(text)), None)
+    if block is None or block[0] != "CERTIFICATE REQUEST":
+        raise ValueError("PEM block type must be CERTIFICATE REQUEST")
+    return x509.load_der_x509_csr(block[1])
+
+
 def organizations(text: str | None) -> list[str]:
     """The organizations in the subject of a valid request, which become the user's groups."""
     block = next(_blocks(_decoded(text)), None)
@@ -226,10 +234,7 @@ def organizations(text: str | None) -> list[str]:
 
 def common_name(text: str | None) -> str:
     """The last common name in the subject of a request; raises ValueError if it is no request."""
-    block = next(_blocks(_decoded(text)), None)
-    if block is None or block[0] != "CERTIFICATE REQUEST":
-        raise ValueError("PEM block type must be CERTIFICATE REQUEST")
-    names = x509.load_der_x509_csr(block[1]).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    names = load_request(text).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[-1].value) if names else ""
 
 

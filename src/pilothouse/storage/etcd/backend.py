@@ -229,6 +229,10 @@ class EtcdStorage:
             except CompactedError:
                 pass
 
+    def note_compacted(self, revision: int) -> None:
+        """Another server has compacted to this revision: what is older cannot be read any more."""
+        self._compacted = max(self._compacted, revision)
+
     async def size(self) -> int:
         return etcd_wire.status_size(await self._guard(self.rpc.read(etcd_rpc.STATUS, b"")))
 

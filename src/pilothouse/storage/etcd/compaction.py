@@ -7,6 +7,8 @@ from pilothouse.logs import Logger
 from pilothouse.storage.etcd import rpc as etcd_rpc
 from pilothouse.storage.etcd import wire as etcd_wire
 from pilothouse.storage.etcd.backend import EtcdStorage
+from pilothouse.storage.etcd.watch import EtcdWatch, Listener
+from pilothouse.storage.etcd.wire import Change
 from pilothouse.storage.interface import StorageError
 
 log = Logger(__name__)
@@ -15,9 +17,15 @@ KEY = b"compact_rev_key"
 """The key whose value is the revision compacted last, and whose version counts the turns. The server that raises it
 compacts."""
 
+RETRY = 1.0
+"""Seconds until the key is watched again after its watch has ended."""
+
 
 class EtcdCompaction(BackgroundTask):
-    """Every `interval` seconds one server compacts to what was the newest revision an interval ago."""
+    """Every `interval` seconds one server compacts to what was the newest revision an interval ago.
+
+    The others learn by a watch of the key to which revision it did. With an interval of 0 this server never compacts.
+    """
 
     def __init__(self, storage: EtcdStorage, interval: float = 300.0) -> None:
         self._storage = storage
@@ -26,12 +34,39 @@ class EtcdCompaction(BackgroundTask):
         self._revision = 0
 
     async def _run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            if self._interval:
+                tasks.create_task(self._compact())
+
+    async def _compact(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
             try:
                 await self.turn()
             except StorageError as error:
                 log.warning("Compaction failed, it is tried again", err=error)
+
+    async def _follow(self) -> None:
+        """Tell the store of every compaction, also of those that other servers make."""
+        while True:
+            await self._follow_once()
+            await asyncio.sleep(RETRY)
+
+    async def _follow_once(self) -> None:
+        ended = asyncio.Event()
+        listener = Listener(self._changed, on_error=lambda _: ended.set())
+        watch = EtcdWatch(self._storage.rpc, (KEY, KEY + b"\0"), self._storage.revision + 1, listener)
+        try:
+            await ended.wait()
+        finally:
+            watch.close()
+            await watch.closed()
+
+    def _changed(self, changes: list[Change]) -> None:
+        value = changes[-1].kv.value
+        if not changes[-1].deleted and value.isdigit():
+            self._storage.note_compacted(int(value))
 
     async def turn(self) -> int:
         """Compact, unless another server has done so since our last turn. Returns the compacted revision, or 0."""

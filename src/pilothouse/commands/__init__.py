@@ -1,0 +1,1 @@
+"""The commands beside `serve`: kubeconfigs and bootstrap tokens. Imports assembly and everything below it."""

@@ -1,0 +1,66 @@
+"""`pilothouse kubeconfig`: credentials out of the data directory, without a server that runs."""
+
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from pilothouse import options, pki
+from pilothouse.addresses import reachable, url
+from pilothouse.config import Config
+from pilothouse.flags import Flag, FlagError
+
+SERVER = Flag(
+    "server",
+    "string",
+    "",
+    "command",
+    "URL of the server in the kubeconfig. Default: by its flags --bind-address, --advertise-address and --secure-port.",
+)
+FLAGS = (
+    Flag("user", "string", "", "command", "Issue a client certificate for this user."),
+    Flag("group", "strings", (), "command", "Groups of that user; repeatable."),
+    Flag("duration", "duration", pki.LEAF_DAYS * 86400.0, "command", "How long the certificate is good."),
+    Flag("token", "string", "", "command", "Put this token into the kubeconfig in place of a certificate."),
+    SERVER,
+)
+TOKEN_USER = "tls-bootstrap-token-user"
+"""How a kubeconfig with a token calls its user, as kubeadm does."""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Print a kubeconfig, or write it to --write-kubeconfig; raises FlagError, ConfigError, OSError."""
+    config, values, rest = options.parse_command(arguments, FLAGS)
+    if rest:
+        raise FlagError(f'"pilothouse kubeconfig" does not take any arguments, got {rest}')
+    put(config, _content(config, values))
+
+
+def _content(config: Config, values: dict[str, object]) -> bytes:
+    user, token = str(values["user"]), str(values["token"])
+    groups, seconds = values["group"], values["duration"]
+    assert isinstance(groups, tuple) and isinstance(seconds, float)
+    if user and token:
+        raise FlagError("--user and --token exclude each other")
+    if groups and not user:
+        raise FlagError("--group needs --user")
+    if seconds <= 0:
+        raise FlagError("--duration must be longer than 0")
+    files = pki.prepare(config, keep_authorities=True, serving=False)
+    if not user and not token and not values["server"]:
+        return pki.admin_kubeconfig(config, files)
+    server = str(values["server"]) or url(reachable(config), config.secure_port)
+    ca = pathlib.Path(files.ca_cert).read_bytes()
+    if token:
+        return pki.kubeconfig(server, ca, token=token, user=TOKEN_USER)
+    if user:
+        return pki.issued_kubeconfig(files, server, user, groups, seconds)
+    return pki.admin_kubeconfig(config, files, server=server)
+
+
+def put(config: Config, text: bytes) -> None:
+    """Write a file that only its owner can read, as a whole or not at all; without --write-kubeconfig print the text."""
+    if config.write_kubeconfig:
+        pki.write_file(pathlib.Path(config.write_kubeconfig), text)
+    else:
+        os.write(sys.stdout.fileno(), text)

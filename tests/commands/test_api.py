@@ -1,0 +1,49 @@
+"""The client of commands."""
+
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from pilothouse.commands.api import Api, ApiError
+from pilothouse.testing.server import InProcess
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[InProcess]:
+    with InProcess() as started:
+        yield started
+
+
+def changed(running: InProcess, directory: pathlib.Path, **cluster: str) -> Api:
+    config = yaml.safe_load(running.kubeconfig.read_text())
+    config["clusters"][0]["cluster"] |= {name.replace("_", "-"): value for name, value in cluster.items()}
+    path = directory / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return Api(path)
+
+
+def test_requests_and_refusals(server: InProcess) -> None:
+    api = Api(server.kubeconfig)
+    body = {"metadata": {"name": "a"}}
+    api.ensure("/api/v1/namespaces/default/configmaps", body)
+    api.ensure("/api/v1/namespaces/default/configmaps", body)
+    assert api.call("GET", "/api/v1/namespaces/default/configmaps/a")["metadata"]["name"] == "a"
+    with pytest.raises(ApiError, match='configmaps "b" not found') as caught:
+        api.call("GET", "/api/v1/namespaces/default/configmaps/b")
+    assert caught.value.status == 404
+    with pytest.raises(ApiError, match="Invalid"):
+        api.ensure("/api/v1/namespaces/default/configmaps", {"metadata": {"name": "B"}})
+
+
+def test_servers_that_are_not_trusted(server: InProcess, tmp_path: pathlib.Path) -> None:
+    assert changed(server, tmp_path, tls_server_name="kubernetes").call("GET", "/version")
+    with pytest.raises(ApiError, match="Hostname mismatch"):
+        changed(server, tmp_path, tls_server_name="other").call("GET", "/version")
+    with pytest.raises(ValueError, match="is no https URL"):
+        changed(server, tmp_path, server="http://127.0.0.1:1")
+    with pytest.raises(ApiError, match="refused"):
+        changed(server, tmp_path, server="https://127.0.0.1:1").call("GET", "/version")
+    below = changed(server, tmp_path, server=f"{server.url}/api/").call("GET", "/v1")
+    assert below["kind"] == "APIResourceList"

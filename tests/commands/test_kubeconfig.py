@@ -1,0 +1,80 @@
+"""`pilothouse kubeconfig`."""
+
+import base64
+import pathlib
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+
+from pilothouse import cli, options, pki
+
+
+def made(capfd: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert cli.main(["kubeconfig", *arguments]) == 0
+    return yaml.safe_load(capfd.readouterr().out)
+
+
+def test_a_user_with_groups(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
+    flags = [f"--data-dir={tmp_path}", "--advertise-address=192.0.2.7", "--secure-port=7443"]
+    config = made(capfd, *flags, "--user=system:kube-scheduler", "--group=a,b", "--group=c", "--duration=24h")
+    assert config["clusters"][0]["cluster"]["server"] == "https://192.0.2.7:7443"
+    (user,) = config["users"]
+    cert = x509.load_pem_x509_certificate(base64.b64decode(user["user"]["client-certificate-data"]))
+    assert sorted(cert.subject.rfc4514_string().split(",")) == [
+        "CN=system:kube-scheduler",
+        "O=a",
+        "O=b",
+        "O=c",
+    ]
+    assert (cert.not_valid_after_utc - cert.not_valid_before_utc).days == 1
+    cert.verify_directly_issued_by(x509.load_pem_x509_certificate((tmp_path / "ca.crt").read_bytes()))
+
+
+def test_a_token(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "deep" / "file"
+    flags = [f"--data-dir={tmp_path}/data", "--token=abcdef.0123456789abcdef", "--server=https://lb:1"]
+    assert cli.main(["kubeconfig", *flags, f"--write-kubeconfig={target}"]) == 0
+    assert capfd.readouterr().out == "" and target.stat().st_mode & 0o777 == 0o600
+    config = yaml.safe_load(target.read_text())
+    assert config["users"][0]["user"] == {"token": "abcdef.0123456789abcdef"}
+    assert config["clusters"][0]["cluster"]["server"] == "https://lb:1"
+
+
+def test_the_administrator_elsewhere(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
+    config = made(capfd, f"--data-dir={tmp_path}", "--server=https://lb:1")
+    assert config["clusters"][0]["cluster"]["server"] == "https://lb:1"
+    assert config["users"][0]["name"] == "kubernetes-admin"
+
+
+def test_a_servers_certificate_is_left_alone(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The command does not have the server's flags, by which the certificate is made."""
+    flags = [f"--data-dir={tmp_path}", "--service-cluster-ip-range=10.96.0.0/16"]
+    pki.prepare(options.parse([*flags, "--advertise-address=192.0.2.7", "--external-hostname=lb"]))
+    before = (tmp_path / "apiserver.crt").read_bytes()
+    made(capfd, f"--data-dir={tmp_path}", "--user=a")
+    assert (tmp_path / "apiserver.crt").read_bytes() == before
+    made(capfd, f"--data-dir={tmp_path}/fresh", "--user=a")
+    assert (tmp_path / "fresh" / "ca.crt").exists() and not (tmp_path / "fresh" / "apiserver.crt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--user=a", "--token=b"], "--user and --token exclude each other"),
+        (["--group=a"], "--group needs --user"),
+        (["--user=a", "--duration=0"], "--duration must be longer than 0"),
+        (["--user=a", "b"], "does not take any arguments"),
+        (["--usr=a"], "unknown flag: --usr"),
+        (["--secure-port=0"], "--secure-port 0 must be between"),
+    ],
+)
+def test_what_it_does_not_do(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str], arguments: list[str], problem: str
+) -> None:
+    assert cli.main(["kubeconfig", f"--data-dir={tmp_path}", *arguments]) == 1
+    said = capfd.readouterr()
+    assert problem in said.err and said.out == ""
