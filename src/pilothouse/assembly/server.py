@@ -16,7 +16,7 @@ from pilothouse.assembly.controllers import SERVER, Writers
 from pilothouse.assembly.handlers import Handlers, Inputs
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
-from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
+from pilothouse.assembly.storage import Registry, etcd_routes, open_storage, registry_over, watch_over
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.config import Config
@@ -29,6 +29,9 @@ from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload
+from pilothouse.outbound.clients import Clients
+from pilothouse.outbound.egress import EgressMetrics
+from pilothouse.outbound.egress_config import Egress, load
 from pilothouse.outbound.http import Outbound
 from pilothouse.process import ProcessMetrics, StartTime
 from pilothouse.registry.catalog import default_catalog
@@ -88,6 +91,8 @@ class Server:
         self.metrics.add(self.caches)
         self.files: pki.Files
         self.registry: Registry
+        self.egress: Egress
+        self.clients: Clients
         self.outbound: Outbound
         self.services: Services
         self.admission: Chain
@@ -120,6 +125,7 @@ class Server:
             for sock in self._given_sockets or ():
                 opened.on_close("a socket", sock.close)
             self.files = await asyncio.to_thread(pki.prepare, self.config)
+            self.egress = self._egress()
             await self.open_registry(opened)
             self.wire(opened)
             self.bind(opened)
@@ -137,13 +143,20 @@ class Server:
         self._drain_seconds = drain
         await self._opened.aclose()
 
+    def _egress(self) -> Egress:
+        """How connections to other servers are opened; EgressConfigError when the file about it cannot be used."""
+        path, metrics = self.config.egress_selector_config_file, EgressMetrics()
+        return load(path, self.metrics.add(metrics) if path else metrics)
+
     # The stages of a start
 
     async def open_registry(self, opened: Opened) -> None:
         """Open the storage, fill the watch cache, and start what looks after the storage."""
         config = self.config
         opened.start(self.caches)
-        storage = self._given_storage or open_storage(config)
+        egress = self.egress
+        routes = await etcd_routes(config, egress.etcd, opened) if egress.etcd is not None else None
+        storage = self._given_storage or open_storage(config, routes)
         catalog = default_catalog(config.runtime_config)
         self.registry, reloads = registry_over(
             storage,
@@ -162,11 +175,14 @@ class Server:
     def wire(self, opened: Opened) -> None:
         """Make the handlers of requests."""
         config, files, registry, caches = self.config, self.files, self.registry, self.caches
-        self.outbound = outbound = Outbound()
-        opened.on_close("connections to other servers", outbound.close)
+        self.clients = clients = Clients(self.egress)
+        opened.on_close("connections to other servers", clients.close)
+        self.outbound = outbound = clients.cluster
         public = public_keys(config, files)
         authorization = self.metrics.add(AuthorizationMetrics())
-        judge = authorizer(config, registry.readers, outbound=outbound, caches=caches, metrics=authorization)
+        judge = authorizer(
+            config, registry.readers, outbound=clients.controlplane, caches=caches, metrics=authorization
+        )
         self.services = services_for(config, registry, caches)
         self.admission = chain_of(
             config, judge, registry.catalog, self.services, self.metrics.add(AdmissionMetrics())
@@ -182,7 +198,7 @@ class Server:
                 registry=registry,
                 services=self.services,
                 authenticator=authenticator(
-                    config, files, registry.readers, public=public, outbound=outbound, caches=caches
+                    config, files, registry.readers, public=public, clients=clients, caches=caches
                 ),
                 authorizer=judge,
                 admission=self.admission,

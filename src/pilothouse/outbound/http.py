@@ -8,13 +8,14 @@ import tempfile
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pilothouse.outbound.dialer import Dialer, DialError
 
 if TYPE_CHECKING:
     import aiohttp
 
 CHUNK = 64 * 1024
-CONNECT_SECONDS = 30.0
 TIMED_OUT = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 
 
@@ -121,7 +122,9 @@ class Outbound:
     has just failed at the same address, belongs there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dialer: Dialer | None = None) -> None:
+        """Connections are opened by `dialer`, straight to their addresses without one."""
+        self.dialer = dialer or Dialer()
         self._session: aiohttp.ClientSession | None = None
         self._contexts: dict[Trust, ssl.SSLContext] = {}
 
@@ -187,8 +190,8 @@ class Outbound:
                 server_hostname=trust.server_name or None,
                 allow_redirects=False,
             )
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as err:
-            raise ClientError(_reason(err)) from err
+        except (DialError, aiohttp.ClientError, OSError, ValueError) as err:
+            raise ClientError(str(err) or type(err).__name__) from err
         return Answer(response)
 
     def _context(self, trust: Trust) -> ssl.SSLContext:
@@ -204,8 +207,8 @@ class Outbound:
 
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, enable_cleanup_closed=False),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+                connector=_connector(self.dialer),
+                timeout=aiohttp.ClientTimeout(total=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
@@ -221,24 +224,22 @@ class Outbound:
             self._session = None
 
 
-def _reason(err: BaseException) -> str:
-    """What Go's client would say."""
-    if isinstance(err, TimeoutError):
-        return TIMED_OUT
-    address = _address(err)
-    cause: Any = getattr(err, "os_error", None) or getattr(err, "certificate_error", None) or err
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"tls: failed to verify certificate: x509: {cause.verify_message}"
-    if isinstance(cause, ConnectionRefusedError) or getattr(cause, "errno", None) == 111:
-        return f"dial tcp {address}: connect: connection refused"
-    if isinstance(cause, OSError) and address:
-        return f"dial tcp {address}: {(cause.strerror or str(cause)).lower()}"
-    return str(cause) or type(cause).__name__
+def _connector(dialer: Dialer) -> "aiohttp.BaseConnector":
+    """Keeps the connections that `dialer` opens for requests."""
+    import aiohttp
+    from aiohttp.client_proto import ResponseHandler
 
+    class Connector(aiohttp.BaseConnector):
+        async def _create_connection(
+            self,
+            req: aiohttp.ClientRequest,
+            traces: object,
+            timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
+        ) -> ResponseHandler:
+            context = req.ssl if isinstance(req.ssl, ssl.SSLContext) else None
+            host, port = req.url.raw_host, req.url.port
+            assert host is not None and port is not None
+            _, protocol = await dialer.connect(self._factory, host, port, context, req.server_hostname or "")
+            return protocol
 
-def _address(err: BaseException) -> str:
-    key = getattr(err, "connection_key", None) or getattr(err, "_conn_key", None)
-    if key is None:
-        return ""
-    host = f"[{key.host}]" if ":" in key.host else key.host
-    return f"{host}:{key.port}"
+    return Connector(limit=0)
