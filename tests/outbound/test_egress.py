@@ -12,11 +12,15 @@ from backend import Backend
 from connect_proxy import ConnectProxy, egress_file
 
 from pilothouse.outbound.dialer import Dialer, DialError
-from pilothouse.outbound.egress import HEAD_BYTES, EgressMetrics
+from pilothouse.outbound.egress import HEAD_BYTES
 from pilothouse.outbound.egress_config import load
 from pilothouse.outbound.http import ClientError, Outbound, Trust
+from pilothouse.outbound.metrics import EgressMetrics
 
-LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.SelectorEventLoop,
+    "uvloop": uvloop.new_event_loop,
+}
 
 
 @pytest.fixture(params=LOOPS)
@@ -106,7 +110,7 @@ async def test_a_proxy_that_refuses(runner: asyncio.Runner, tmp_path: Path, answ
         known = {"proxy": f"127.0.0.1:{proxy.port}", "target": "[::1]:7"}
         reading = "reading HTTP response from CONNECT to {target} via proxy {proxy} failed".format(**known)
         assert str(caught.value) == said.format(**known, reading=reading)
-        assert moved(metrics) == [{("http_connect", "tcp"): 1}, {}, {("http_connect", "tcp", "proxy"): 1}]
+        assert moved(metrics) == [{("http_connect", "tcp"): 1}, {}, {("http_connect", "proxy", "tcp"): 1}]
 
 
 async def test_a_proxy_that_cannot_be_reached(runner: asyncio.Runner, tmp_path: Path) -> None:
@@ -122,7 +126,7 @@ async def test_a_proxy_that_cannot_be_reached(runner: asyncio.Runner, tmp_path: 
         await outbound.open("GET", "https://10.0.0.1/")
     await outbound.close()
     labels = {("http_connect", "uds"): 1, ("http_connect", "tcp"): 1}
-    assert moved(metrics) == [labels, {}, {(*both, "connect"): 1 for both in labels}]
+    assert moved(metrics) == [labels, {}, {(name, "connect", way): 1 for name, way in labels}]
 
 
 async def test_the_certificate_of_a_proxy_is_checked(runner: asyncio.Runner, tmp_path: Path) -> None:

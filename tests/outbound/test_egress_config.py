@@ -8,8 +8,9 @@ import pytest
 from certificates import certificate, new_key, private
 
 from pilothouse.outbound.dialer import Dialer
-from pilothouse.outbound.egress import EgressMetrics, ProxyDialer
+from pilothouse.outbound.egress import ProxyDialer
 from pilothouse.outbound.egress_config import Egress, EgressConfigError, load
+from pilothouse.outbound.metrics import EgressMetrics
 
 V1BETA1 = "apiserver.k8s.io/v1beta1"
 

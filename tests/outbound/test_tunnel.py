@@ -9,8 +9,8 @@ import pytest
 from connect_proxy import ConnectProxy, egress_file
 from logged import pairs
 
-from pilothouse.outbound.egress import EgressMetrics
 from pilothouse.outbound.egress_config import load
+from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.outbound.tunnel import Tunnels
 
 

@@ -22,6 +22,7 @@ import pilothouse
 from pilothouse import options
 from pilothouse.assembly.server import Server
 from pilothouse.instruments import Group
+from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.server.http1 import Limits
 from pilothouse.server.metrics import ConnectionMetrics
@@ -285,6 +286,10 @@ ENVELOPE = {
 """What is declared where a KMS plugin is configured; storage/kms/test_provider.py moves it."""
 
 
+ON_REQUEST: tuple[Callable[[], Group], ...] = (EnvelopeMetrics, ConsistentReadMetrics, EgressMetrics)
+"""What is declared where a flag asks for it: a KMS plugin, an etcd, proxies (outbound/test_egress.py moves those)."""
+
+
 def moved(name: str, before: Values, after: Values) -> bool:
     shown = (
         name,
@@ -381,14 +386,15 @@ def test_declarations_are_sound(tmp_path: pathlib.Path) -> None:
     async def main() -> None:
         async with Running(tmp_path) as run:
             shown = run.server.metrics.metrics()
-            declared = [*shown, *run.server.slis.metrics(), *EnvelopeMetrics().metrics()]
+            elsewhere = [m for group in ON_REQUEST for m in group().metrics()]
+            declared = [*shown, *run.server.slis.metrics(), *elsewhere]
             assert len({metric.name for metric in shown}) == len(shown)
             for metric in declared:
                 assert re.fullmatch(r"[a-z][a-z0-9_]*", metric.name)
                 assert list(metric.labels) == sorted(metric.labels)
                 assert metric.help
             known = {type(group) for group in (*run.server.metrics._groups, *run.server.slis._groups)}
-            assert set(subclasses(Group)) == known | {EnvelopeMetrics, ConsistentReadMetrics}
+            assert set(subclasses(Group)) == known | {*ON_REQUEST}
 
     for module in pkgutil.walk_packages(pilothouse.__path__, "pilothouse."):
         if module.name.endswith("metrics"):

@@ -30,9 +30,9 @@ from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload
 from pilothouse.outbound.clients import Clients
-from pilothouse.outbound.egress import EgressMetrics
 from pilothouse.outbound.egress_config import Egress, load
 from pilothouse.outbound.http import Outbound
+from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.process import ProcessMetrics, StartTime
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.metrics import AllocatorMetrics

@@ -6,40 +6,15 @@ import ssl
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
-from pilothouse.instruments import Counter, Group, Histogram
 from pilothouse.outbound.dialer import Dialer, DialError, P, join, why
+from pilothouse.outbound.metrics import EgressMetrics
 
 PROTOCOL = "http_connect"
-SECONDS = (0.005, 0.025, 0.1, 0.5, 2.5, 12.5)
 
 HEAD_BYTES = 1 << 16
 """Longest head of a proxy's answer; a proxy that sends more is refused."""
 
 _END = re.compile(rb"\r?\n\r?\n")
-
-
-class EgressMetrics(Group):
-    """How many connections were opened through proxies, in what time, and which failed."""
-
-    def __init__(self) -> None:
-        names = ("protocol", "transport")
-        self.starts = Counter(
-            "apiserver_egress_dialer_dial_start_total",
-            "[ALPHA] Connections begun, by the protocol (http_connect) and transport (tcp or uds) of the proxy.",
-            names,
-        )
-        self.seconds = Histogram(
-            "apiserver_egress_dialer_dial_duration_seconds",
-            "[ALPHA] Seconds to open a connection, by the protocol and transport of the proxy.",
-            names,
-            SECONDS,
-        )
-        self.failures = Counter(
-            "apiserver_egress_dialer_dial_failure_count",
-            "[ALPHA] Connections that failed, by the proxy's protocol and transport and the stage: connect to the "
-            "proxy, or proxy.",
-            (*names, "stage"),
-        )
 
 
 class Proxy(NamedTuple):
@@ -92,14 +67,14 @@ class ProxyDialer(Dialer):
 
     async def _tunnel(self, address: str) -> asyncio.Transport:
         """A connection that the proxy has joined with `address`; nothing is read from it yet."""
-        labels = (PROTOCOL, self._proxy.transport)
+        labels = PROTOCOL, self._proxy.transport
         loop = asyncio.get_running_loop()
         start = loop.time()
         self._metrics.starts.inc(*labels)
         try:
             transport, waiting = await self._reach()
         except BaseException as error:
-            self._metrics.failures.inc(*labels, "connect")
+            self._metrics.failures.inc(PROTOCOL, "connect", self._proxy.transport)
             if not isinstance(error, (OSError, TimeoutError)):
                 raise
             network = "unix" if self._proxy.path else "tcp"
@@ -108,7 +83,7 @@ class ProxyDialer(Dialer):
             transport.write(f"CONNECT {address} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
             check(await waiting.head, address, self._proxy.address)
         except BaseException:
-            self._metrics.failures.inc(*labels, "proxy")
+            self._metrics.failures.inc(PROTOCOL, "proxy", self._proxy.transport)
             transport.abort()
             raise
         self._metrics.seconds.observe(loop.time() - start, *labels)

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.outbound.dialer import Dialer
-from pilothouse.outbound.egress import EgressMetrics, Proxy, ProxyDialer
+from pilothouse.outbound.egress import Proxy, ProxyDialer
+from pilothouse.outbound.metrics import EgressMetrics
 
 VERSIONS = ("apiserver.k8s.io/v1beta1", "apiserver.k8s.io/v1alpha1")
 KIND = "EgressSelectorConfiguration"

@@ -18,8 +18,8 @@ from e2e.http_client import Connection
 from pilothouse import options
 from pilothouse.assembly.server import Server
 from pilothouse.outbound.clients import Clients
-from pilothouse.outbound.egress import EgressMetrics
 from pilothouse.outbound.egress_config import EgressConfigError, load
+from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.testing.etcd import BINARY, Cluster
 from pilothouse.testing.server import InProcess
 
@@ -94,7 +94,7 @@ async def test_each_destination_has_its_proxy(runner: asyncio.Runner, tmp_path: 
             assert near.targets == [f"127.0.0.1:{backend.port}"]
             metrics = (await admin.request("GET", "/metrics"))[1]
             assert (
-                'apiserver_egress_dialer_dial_failure_count{protocol="http_connect",transport="uds",stage="proxy"} 1'
+                'apiserver_egress_dialer_dial_failure_count{protocol="http_connect",stage="proxy",transport="uds"} 1'
                 in metrics
             )
             admin.close()
