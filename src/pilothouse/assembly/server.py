@@ -12,7 +12,7 @@ from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.admission.unsupported import stored_without_effect
 from pilothouse.assembly.authn import IssuerDocuments, authenticator, public_keys, token_issuer
 from pilothouse.assembly.authz import authorizer
-from pilothouse.assembly.controllers import SERVER, Writers
+from pilothouse.assembly.controllers import SERVER, Aggregation, Writers
 from pilothouse.assembly.handlers import Handlers, Inputs
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
@@ -21,7 +21,7 @@ from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.config import Config
 from pilothouse.controllers.bootstrap import Planned
-from pilothouse.controllers.remote_discovery import RemoteDiscovery
+from pilothouse.controllers.metrics import AggregationMetrics
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.metrics import HealthMetrics
 from pilothouse.endpoints.pipeline import Pipeline
@@ -259,8 +259,16 @@ class Server:
 
     def start_controllers(self, opened: Opened) -> None:
         """Start the controllers that the flags leave on."""
-        remote = RemoteDiscovery(self.outbound, self.handlers.resolver)
-        for one in self.writers.controllers(self.handlers.discovery, remote):
+        handlers = self.handlers
+        aggregation = Aggregation(
+            self.clients.cluster,
+            handlers.resolver,
+            handlers.discovery,
+            handlers.remote_documents,
+            handlers.via,
+            self.metrics.add(AggregationMetrics()),
+        )
+        for one in self.writers.controllers(aggregation):
             opened.start(one)
 
     async def listen(self, opened: Opened) -> None:
