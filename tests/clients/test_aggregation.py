@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,13 @@ DEFINITION = {
 WIDGETS = f"/apis/{GROUP}/v1/namespaces/default/widgets"
 
 
+@contextmanager
+def requests_to(server: InProcess) -> Iterator[Raw]:
+    raw = Raw(server)
+    with closing(raw.connection):
+        yield raw
+
+
 def front_proxy(folder: Path) -> tuple[list[str], list[str]]:
     """Flags of the server in front, and of the one behind it, which trusts the other one's certificate."""
     authority = Authority.create("front-proxy-ca")
@@ -61,10 +69,8 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[InProcess
     """The server that has the kind, and the flags of one in front."""
     ahead, flags = front_proxy(tmp_path_factory.mktemp("front-proxy"))
     with InProcess(flags) as server:
-        status, answer = Raw(server)(
-            "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", DEFINITION
-        )
-        assert status == 201, answer
+        with requests_to(server) as raw:
+            raw.ok("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", DEFINITION)
         yield server, ahead
 
 
@@ -74,10 +80,9 @@ def kubectl(
 ) -> Iterator[Kubectl]:
     """kubectl against a server in front of the other one."""
     other, flags = behind
-    with InProcess(flags) as server:
-        raw = Raw(server)
+    with InProcess(flags) as server, requests_to(server) as raw:
         service = {"metadata": {"name": "b"}, "spec": {"type": "ExternalName", "externalName": "localhost"}}
-        raw("POST", "/api/v1/namespaces/default/services", service)
+        raw.ok("POST", "/api/v1/namespaces/default/services", service)
         spec = {
             "group": GROUP,
             "version": "v1",
@@ -87,8 +92,7 @@ def kubectl(
             "service": {"namespace": "default", "name": "b", "port": other.port},
         }
         api_service = {"metadata": {"name": f"v1.{GROUP}"}, "spec": spec}
-        status, answer = raw("POST", "/apis/apiregistration.k8s.io/v1/apiservices", api_service)
-        assert status == 201, answer
+        raw.ok("POST", "/apis/apiregistration.k8s.io/v1/apiservices", api_service)
         eventually(lambda: f"apis/{GROUP}/v1" in raw("GET", "/openapi/v3")[1]["paths"], "its documents", 20)
         yield Kubectl(server, tmp_path_factory.mktemp("home"))
 
@@ -144,7 +148,8 @@ def _made(kubectl: Kubectl) -> bool:
 
 
 def test_the_document_of_version_2_has_it(kubectl: Kubectl, behind: tuple[InProcess, list[str]]) -> None:
-    document = Raw(kubectl.server)("GET", "/openapi/v2")[1]
+    with requests_to(kubectl.server) as raw:
+        document = raw.ok("GET", "/openapi/v2")
     assert f"/apis/{GROUP}/v1/namespaces/{{namespace}}/widgets" in document["paths"]
     assert "/api/v1/namespaces/{namespace}/pods" in document["paths"]
     found = document["definitions"]["com.example.agg.v1.Widget"]

@@ -27,8 +27,11 @@ def new_via() -> str:
 
 
 def via_header(name: str) -> tuple[str, str]:
-    """The header that a request gets on its way through the server with this name."""
-    return "Via", f"1.1 {name}"
+    """The header that a request gets on its way through the server with this name, besides those that it has.
+
+    It is in lower case as the others: aiohttp would have it replace those whose names differ in case.
+    """
+    return "via", f"1.1 {name}"
 
 
 def version_of(path: str) -> tuple[str, str]:
