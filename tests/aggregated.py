@@ -20,7 +20,7 @@ META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 FLUNDER = "com.example.wardle.v1.Flunder"
 KIND = {"group": GROUP, "version": VERSION, "kind": "Flunder"}
 
-RESOURCE = {
+RESOURCE: dict[str, Any] = {
     "resource": "flunders",
     "responseKind": KIND,
     "scope": "Cluster",

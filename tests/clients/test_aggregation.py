@@ -4,14 +4,13 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from clients.drivers import Kubectl, Raw
 from eventually import eventually
+from front_proxy import front_proxy
 
-from pilothouse.pki import Authority, _pem
 from pilothouse.testing.server import InProcess
 
 pytestmark = [pytest.mark.kubectl, pytest.mark.slow]
@@ -42,26 +41,6 @@ def requests_to(server: InProcess) -> Iterator[Raw]:
     raw = Raw(server)
     with closing(raw.connection):
         yield raw
-
-
-def front_proxy(folder: Path) -> tuple[list[str], list[str]]:
-    """Flags of the server in front, and of the one behind it, which trusts the other one's certificate."""
-    authority = Authority.create("front-proxy-ca")
-    cert, key = authority.issue("front-proxy", server=False)
-    for name, data in (("ca.crt", _pem(authority.certificate)), ("p.crt", cert), ("p.key", key)):
-        (folder / name).write_bytes(data)
-    ahead = [f"--proxy-client-cert-file={folder}/p.crt", f"--proxy-client-key-file={folder}/p.key"]
-    behind = [f"--requestheader-client-ca-file={folder}/ca.crt", "--requestheader-allowed-names=front-proxy"]
-    behind += [f"--requestheader-{name}=X-Remote-{value}" for name, value in HEADERS]
-    return ahead, behind
-
-
-HEADERS = (
-    ("username-headers", "User"),
-    ("uid-headers", "Uid"),
-    ("group-headers", "Group"),
-    ("extra-headers-prefix", "Extra-"),
-)
 
 
 @pytest.fixture(scope="module")

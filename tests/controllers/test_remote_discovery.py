@@ -94,9 +94,11 @@ async def test_documents_that_cannot_be_read(rig: Rig, tmp_path: Path, answer: A
         assert await server.resources() is None
 
 
-async def test_few_servers_are_remembered(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_few_servers_are_remembered(rig: Rig, tmp_path: Path) -> None:
     async with serving(rig, tmp_path) as server:
-        for number in range(remote_discovery.KEPT + 5):
-            server.remote._known[backend(name=str(number))] = remote_discovery._Known("", {})
+        known = server.remote._known
+        for number in range(remote_discovery.KEPT):
+            known[backend(name=str(number))] = remote_discovery._Known("", {})
         await server.resources()
-        assert len(server.remote._known) == remote_discovery.KEPT + 5  # one has come, one has gone
+        assert len(known) == remote_discovery.KEPT
+        assert backend(name="0") not in known and backend(name="1") in known

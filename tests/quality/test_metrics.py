@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import pytest
 from e2e.http_client import Connection
+from eventually import aeventually
 from server.fake_transport import Peer
 
 import pilothouse
@@ -215,6 +216,22 @@ async def ask_for_something_new(run: Running) -> AsyncIterator[None]:
     yield
 
 
+@moves("aggregator_unavailable_apiservice")
+async def register_a_server(run: Running) -> AsyncIterator[None]:
+    service = {"namespace": "default", "name": "away"}
+    spec = {"group": "a.example.com", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1}
+    api_service = {"metadata": {"name": "v1.a.example.com"}, "spec": {**spec, "service": service}}
+    await run.ok("POST", "/apis/apiregistration.k8s.io/v1/apiservices", api_service)
+    readers = run.server.registry.readers
+
+    def checked() -> bool:
+        found = readers.get("apiservices.apiregistration.k8s.io", "", "v1.a.example.com")
+        return "ServiceNotFound" in json.dumps(found)
+
+    await aeventually(checked, "its condition")
+    yield
+
+
 @moves("kubernetes_healthcheck", "kubernetes_healthchecks_total")
 async def ask_for_health(run: Running) -> AsyncIterator[None]:
     await run.ok("GET", "/livez/ping")
@@ -267,6 +284,8 @@ AT_THE_START = {
 
 ELSEWHERE = {
     "apiserver_current_inflight_requests": "endpoints/test_metrics.py",
+    "aggregator_discovery_aggregation_count_total": "endpoints/test_discovery.py",
+    "aggregator_unavailable_apiservice_total": "controllers/test_apiservices.py",
     "apiserver_request_terminations_total": "endpoints/test_metrics.py",
     "apiserver_watch_cache_consistent_read_total": "registry/test_consistent.py",
     "pod_security_errors_total": "admission/podsecurity/test_plugin.py",
@@ -329,6 +348,8 @@ def test_nothing_is_shown_before_it_has_happened(tmp_path: pathlib.Path) -> None
             counts = {name for name in zero if not name.endswith("_bucket")}
             # Go's client shows a counter without labels, and upstream both kinds of requests, from the start.
             assert counts <= {
+                "aggregator_discovery_aggregation_count_total",
+                "aggregator_unavailable_apiservice",
                 "apiserver_current_inflight_requests",
                 "apiserver_resource_objects",
                 "apiserver_storage_objects",

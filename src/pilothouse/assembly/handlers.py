@@ -21,7 +21,7 @@ from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.kubelet import Kubelets
-from pilothouse.endpoints.metrics import RequestMetrics, WatchMetrics
+from pilothouse.endpoints.metrics import DiscoveryMetrics, RequestMetrics, WatchMetrics
 from pilothouse.endpoints.nonresource import Issuer, NonResource, version_info
 from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
 from pilothouse.endpoints.openapi_remote import RemoteDocuments
@@ -83,7 +83,9 @@ class Handlers:
         self.via = new_via()
         self.remote_documents = RemoteDocuments()
         self.responder = Responder(given.offload, given.caches)
-        self.discovery = Discovery(catalog, f"{advertised(config)}:{config.secure_port}")
+        self.discovery = Discovery(
+            catalog, f"{advertised(config)}:{config.secure_port}", given.metrics.add(DiscoveryMetrics())
+        )
         self.verbs = self._verbs(given)
         self.consistent_reads = given.metrics.add(ConsistentReadMetrics())
         self.dispatcher = Dispatcher(

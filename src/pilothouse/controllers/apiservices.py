@@ -140,6 +140,7 @@ class APIServices(Background):
             self.discovery.set_remote(*version, None)
 
     def _withdraw(self, name: str) -> None:
+        self.metrics.forget(name)
         self._forget_service(name)
         version = self._versions.pop(name, None)
         if version is not None:
@@ -160,7 +161,6 @@ class APIServices(Background):
             return None
         obj = self.client.get(self.apiservices, "", name)
         if obj is None:
-            self.metrics.forget(name)
             return None
         if obj["spec"].get("service") is None:
             await self._set_condition(name, obj, local_condition(meta.now()))

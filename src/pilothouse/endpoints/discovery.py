@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from pilothouse.endpoints import negotiation, refusals
+from pilothouse.endpoints.metrics import DiscoveryMetrics
 from pilothouse.endpoints.negotiation import Media
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource, Subresource
@@ -27,8 +28,11 @@ class Discovery:
     reached.
     """
 
-    def __init__(self, catalog: Catalog, server_address: str = "") -> None:
+    def __init__(
+        self, catalog: Catalog, server_address: str = "", metrics: DiscoveryMetrics | None = None
+    ) -> None:
         self._catalog = catalog
+        self._metrics = metrics or DiscoveryMetrics()
         self._server_address = server_address
         self._remote: dict[tuple[str, str], list[Document] | None] = {}
         self._announced: set[tuple[str, str]] = set()
@@ -225,6 +229,7 @@ class Discovery:
         return out
 
     def _build_aggregated(self, name: str) -> Document:
+        self._metrics.aggregations.inc()
         groups = [""] if name == "api" else self._group_names(announced=False)
         return {
             "kind": "APIGroupDiscoveryList",
