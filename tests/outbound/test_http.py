@@ -1,6 +1,7 @@
 """The outbound client with a TLS server, and without one."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +73,23 @@ def test_servers_that_cannot_be_trusted_or_reached(runner: asyncio.Runner, tmp_p
             await outbound.open("GET", "https://127.0.0.1:1/")
 
     run(runner, tmp_path, test)
+
+
+async def test_a_certificate_that_was_replaced_is_used(runner: asyncio.Runner, tmp_path: Path) -> None:
+    """The files are those of a flag: a new certificate is shown from the next request on, without a restart."""
+    async with Backend(tmp_path, respond) as backend:
+        outbound = Outbound()
+        trust = Trust(backend.ca, False, "", *backend.client_files("first"))
+        url = f"https://127.0.0.1:{backend.port}/"
+        for _ in range(2):
+            await outbound.exchange("GET", url, trust=trust, timeout=5)
+        cert, key = backend.client_files("second")
+        os.replace(cert, trust.cert_file)
+        os.replace(key, trust.key_file)
+        os.utime(trust.cert_file, ns=(1, 1))
+        await outbound.exchange("GET", url, trust=trust, timeout=5)
+        assert backend.clients == ["first", "first", "second"]
+        os.remove(trust.cert_file)
+        with pytest.raises(ClientError, match="tls: "):
+            await outbound.open("GET", url, trust=trust)
+        await outbound.close()

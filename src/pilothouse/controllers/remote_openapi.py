@@ -32,6 +32,9 @@ SECONDS = 60.0
 INDEX_BYTES, LIMIT = 1 << 20, 8 << 20
 """Largest index of version 3, and largest document of version 2, that is read."""
 
+WORKERS = 4
+"""Servers that are asked at a time. Their documents are taken apart one after another."""
+
 HASH_CHARACTERS = 256
 USER = ("X-Remote-User", "system:aggregator")
 """The user as whom this server asks."""
@@ -63,7 +66,7 @@ class RemoteOpenAPI(Background):
         self._apiservices = client.resource("apiregistration.k8s.io", "v1", "apiservices")
         self._fetch = fetch
         self._documents = documents
-        self._queue = WorkQueue("openapi", self._sync)
+        self._queue = WorkQueue("openapi", self._sync, WORKERS)
         self._versions: dict[str, GroupVersion] = {}
         self._known: dict[str, Tags] = {}
         self._failures: dict[str, int] = {}
@@ -131,6 +134,7 @@ class Fetch:
         self._outbound = outbound
         self._resolver = resolver
         self._headers = (USER, *headers)
+        self._packing = asyncio.Lock()
 
     async def __call__(self, backend: Backend, version: GroupVersion, known: Tags) -> Tags:
         """What the server has now; raises Unroutable, ClientError, or ValueError for what is no document."""
@@ -177,7 +181,8 @@ class Fetch:
             text = (await answer.read(INDEX_BYTES)).decode("utf-8", "replace")
             raise ClientError(f"failed to retrieve openAPI spec, http error: {answer.status}: {text[:1024]}")
         data = await answer.read(LIMIT)
-        return answer.header("etag"), *await asyncio.to_thread(_packed, data, version, convert)
+        async with self._packing:
+            return answer.header("etag"), *await asyncio.to_thread(_packed, data, version, convert)
 
     async def _get(self, url: str, backend: Backend, tag: str) -> Answer:
         headers = [*self._headers, ("Accept", "application/json")]

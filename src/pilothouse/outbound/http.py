@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import os
 import ssl
 import tempfile
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -53,6 +54,13 @@ class Trust:
             raise ClientError(f"tls: {err}") from None
         return context
 
+    def stamp(self) -> "Stamp":
+        """What changes when the files of our certificate are replaced; empty where there are none."""
+        try:
+            return tuple(os.stat(path).st_mtime_ns for path in (self.cert_file, self.key_file) if path)
+        except OSError:
+            return (0,)
+
     @contextlib.contextmanager
     def _files(self) -> Iterator[tuple[str, str]]:
         """Our certificate and key as files: OpenSSL reads them from no other place. What is made here is removed."""
@@ -65,6 +73,8 @@ class Trust:
                 paths.append(path)
             yield paths[0], paths[1]
 
+
+Stamp = tuple[int, ...]
 
 INSECURE = Trust(insecure=True)
 
@@ -126,7 +136,7 @@ class Outbound:
         """Connections are opened by `dialer`, straight to their addresses without one."""
         self.dialer = dialer or Dialer()
         self._session: aiohttp.ClientSession | None = None
-        self._contexts: dict[Trust, ssl.SSLContext] = {}
+        self._contexts: dict[Trust, tuple[Stamp, ssl.SSLContext]] = {}
 
     async def open(
         self,
@@ -195,12 +205,13 @@ class Outbound:
         return Answer(response)
 
     def _context(self, trust: Trust) -> ssl.SSLContext:
-        known = self._contexts.get(trust)
-        if known is None:
+        """The TLS context of a trust, made anew when the files of our certificate have been replaced."""
+        known, stamp = self._contexts.get(trust), trust.stamp()
+        if known is None or known[0] != stamp:
             if len(self._contexts) >= 256:
                 self._contexts.clear()
-            known = self._contexts[trust] = trust.context()
-        return known
+            known = self._contexts[trust] = stamp, trust.context()
+        return known[1]
 
     def _open_session(self) -> "aiohttp.ClientSession":
         import aiohttp
