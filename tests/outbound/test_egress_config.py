@@ -10,6 +10,7 @@ from certificates import certificate, new_key, private
 from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.egress import ProxyDialer
 from pilothouse.outbound.egress_config import Egress, EgressConfigError, load
+from pilothouse.outbound.konnectivity import KonnectivityDialer
 from pilothouse.outbound.metrics import EgressMetrics
 
 V1BETA1 = "apiserver.k8s.io/v1beta1"
@@ -205,10 +206,5 @@ def test_proxies_without_address(tmp_path: Path, url: str) -> None:
         read(tmp_path, config(selection("etcd", transport={"tcp": {"url": url}})))
 
 
-def test_grpc_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EgressConfigError) as caught:
-        read(tmp_path, config(selection("cluster", "GRPC", UDS)))
-    assert str(caught.value) == (
-        'failed to setup egress selector: failed to create dialer for egressSelection "cluster": this server has no '
-        "GRPC proxy client: run the proxy server with --mode=http-connect, and say proxyProtocol: HTTPConnect here"
-    )
+def test_a_konnectivity_server(tmp_path: Path) -> None:
+    assert isinstance(read(tmp_path, config(selection("cluster", "GRPC", UDS))).cluster, KonnectivityDialer)

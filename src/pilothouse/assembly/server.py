@@ -126,6 +126,7 @@ class Server:
                 opened.on_close("a socket", sock.close)
             self.files = await asyncio.to_thread(pki.prepare, self.config)
             self.egress = self._egress()
+            opened.on_close("connections through proxies", self.egress.close)
             await self.open_registry(opened)
             self.wire(opened)
             self.bind(opened)

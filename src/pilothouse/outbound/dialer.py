@@ -55,6 +55,9 @@ class Dialer:
             factory, sock=sock, ssl=context, server_hostname=name if context else None
         )
 
+    async def close(self) -> None:
+        """Give up what belongs to the connections; those who use them have closed them before."""
+
     async def streams(
         self, host: str, port: int, context: ssl.SSLContext | None = None, server_name: str = ""
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -71,35 +71,33 @@ class ProxyDialer(Dialer):
         loop = asyncio.get_running_loop()
         start = loop.time()
         self._metrics.starts.inc(*labels)
-        try:
+        with self._metrics.failing(PROTOCOL, "connect", self._proxy.transport):
             transport, waiting = await self._reach()
-        except BaseException as error:
-            self._metrics.failures.inc(PROTOCOL, "connect", self._proxy.transport)
-            if not isinstance(error, (OSError, TimeoutError)):
-                raise
-            network = "unix" if self._proxy.path else "tcp"
-            raise DialError(why(error, self._proxy.address, network)) from error
         try:
-            transport.write(f"CONNECT {address} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
-            check(await waiting.head, address, self._proxy.address)
+            with self._metrics.failing(PROTOCOL, "proxy", self._proxy.transport):
+                transport.write(f"CONNECT {address} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+                check(await waiting.head, address, self._proxy.address)
         except BaseException:
-            self._metrics.failures.inc(PROTOCOL, "proxy", self._proxy.transport)
             transport.abort()
             raise
         self._metrics.seconds.observe(loop.time() - start, *labels)
         return transport
 
     async def _reach(self) -> "tuple[asyncio.Transport, _Waiting]":
+        """The connection to the proxy; DialError when there is none."""
         loop, proxy = asyncio.get_running_loop(), self._proxy
-        if proxy.path:
-            return await loop.create_unix_connection(_Waiting, proxy.path)
-        return await loop.create_connection(
-            _Waiting,
-            proxy.host,
-            proxy.port,
-            ssl=proxy.context,
-            server_hostname=(proxy.server_name or proxy.host) if proxy.context else None,
-        )
+        try:
+            if proxy.path:
+                return await loop.create_unix_connection(_Waiting, proxy.path)
+            return await loop.create_connection(
+                _Waiting,
+                proxy.host,
+                proxy.port,
+                ssl=proxy.context,
+                server_hostname=(proxy.server_name or proxy.host) if proxy.context else None,
+            )
+        except OSError as error:
+            raise DialError(why(error, proxy.address, "unix" if proxy.path else "tcp")) from error
 
 
 class _Waiting(asyncio.Protocol):

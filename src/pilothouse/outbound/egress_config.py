@@ -2,6 +2,7 @@
 
 import json
 import ssl
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -63,6 +64,12 @@ class Egress(NamedTuple):
 
     etcd: Dialer | None = None
     """For the members of etcd; None when they are reached directly."""
+
+    async def close(self) -> None:
+        """Give up what belongs to the connections."""
+        for dialer in self:
+            if dialer is not None:
+                await dialer.close()
 
 
 def load(path: str, metrics: EgressMetrics) -> Egress:
@@ -253,10 +260,7 @@ def _dialer(name: str, connection: Object, metrics: EgressMetrics) -> Dialer | N
     transport = connection["transport"]
     try:
         if protocol == "GRPC":
-            raise EgressConfigError(
-                "this server has no GRPC proxy client: run the proxy server with --mode=http-connect, "
-                "and say proxyProtocol: HTTPConnect here"
-            )
+            return _konnectivity(transport["uds"]["udsName"], metrics)
         if transport.get("uds") is not None:
             return ProxyDialer(Proxy(path=transport["uds"]["udsName"]), metrics)
         return ProxyDialer(_proxy(transport["tcp"]), metrics)
@@ -264,6 +268,14 @@ def _dialer(name: str, connection: Object, metrics: EgressMetrics) -> Dialer | N
         raise EgressConfigError(
             f"failed to create dialer for egressSelection {quote(name)}: {error}"
         ) from None
+
+
+def _konnectivity(path: str, metrics: EgressMetrics) -> Dialer:
+    if find_spec("grpc") is None:
+        raise EgressConfigError("proxyProtocol GRPC needs the package grpcio: pip install pilothouse[etcd]")
+    from pilothouse.outbound.konnectivity import KonnectivityDialer
+
+    return KonnectivityDialer(path, metrics)
 
 
 def _proxy(tcp: Object) -> Proxy:

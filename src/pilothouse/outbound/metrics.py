@@ -1,5 +1,8 @@
 """The metrics of connections through proxies (apiserver server/egressselector/metrics)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pilothouse.instruments import Counter, Group, Histogram
 
 SECONDS = (0.005, 0.025, 0.1, 0.5, 2.5, 12.5)
@@ -27,3 +30,12 @@ class EgressMetrics(Group):
             "proxy, or proxy.",
             ("protocol", "stage", "transport"),
         )
+
+    @contextmanager
+    def failing(self, protocol: str, stage: str, transport: str) -> Iterator[None]:
+        """Count a failure of what is done within."""
+        try:
+            yield
+        except BaseException:
+            self.failures.inc(protocol, stage, transport)
+            raise
