@@ -33,7 +33,7 @@ class KonnectivityServer:
 
     async def __aenter__(self) -> Self:
         self._server = grpc.aio.server()
-        handler = grpc.stream_stream_rpc_method_handler(self._serve)
+        handler: Any = grpc.stream_stream_rpc_method_handler(self._serve)
         generic = grpc.method_handlers_generic_handler("ProxyService", {"Proxy": handler})
         self._server.add_generic_rpc_handlers((generic,))
         self._server.add_insecure_port(f"unix:{self.path}")
