@@ -70,6 +70,7 @@ class Aggregated:
         self.v3 = True
         self.v2: Any = document_v2()
         self.tags = True
+        self.elsewhere = ""
         self.items: list[Any] = []
         self.watchers: list[asyncio.Queue[bytes]] = []
 
@@ -86,6 +87,9 @@ class Aggregated:
             paths = {name: {"serverRelativeURL": f"/openapi/v3/{name}?hash=A1"} for name in names}
             return self._tagged(request, {"paths": paths})
         if path == f"/openapi/v3{PREFIX}" and self.v3:
+            if request.query.get("hash", "A1") != "A1":
+                location = self.elsewhere or f"{path}?hash=A1"
+                return web.Response(status=301, headers={"Location": location})
             return web.json_response({"openapi": "3.0.0", "of": request.headers.get("X-Remote-User")})
         if path == "/openapi/v2" and self.v2 is not None:
             return self._tagged(request, self.v2)

@@ -149,7 +149,7 @@ async def test_a_server_without_service(rig: Rig) -> None:
     ("item", "hash"),
     [
         ({"serverRelativeURL": "/openapi/v3/apis/a/v1?hash=0AF"}, "0AF"),
-        ({"serverRelativeURL": "https://evil.example.com/?hash=a%22b"}, ""),
+        ({"serverRelativeURL": "https://evil.example.com/?hash=a%22b%26c"}, "a%22b%26c"),
         ({"serverRelativeURL": "//[?hash=1"}, ""),
         ({"serverRelativeURL": f"/?hash={'1' * 257}"}, ""),
         ({}, ""),

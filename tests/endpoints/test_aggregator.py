@@ -322,6 +322,16 @@ async def test_documents_of_version_3_are_passed_on(rig: Rig, wardle: Any) -> No
     assert (await rig.call("GET", url)).status == 404
 
 
+async def test_an_outdated_hash_leads_to_the_newer_document(rig: Rig, wardle: Any) -> None:
+    """The index is up to a minute old. No other redirect is passed on."""
+    path = f"/openapi/v3{aggregated.PREFIX}"
+    answer = await rig.call("GET", f"{path}?hash=A0", headers={"Host": "here"})
+    assert (answer.status, answer.headers["location"]) == (301, f"https://here{path}?hash=A1")
+    for elsewhere in ("https://elsewhere" + path, f"{path}/more", f"//elsewhere{path}"):
+        wardle.handler.elsewhere = elsewhere
+        assert (await rig.call("GET", f"{path}?hash=A0")).status == 502
+
+
 async def test_documents_of_version_2_are_merged(rig: Rig, wardle: Any) -> None:
     document = await rig.ok("GET", "/openapi/v2")
     assert f"{aggregated.PREFIX}/flunders" in document["paths"]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import orjson
 
@@ -213,6 +213,6 @@ def _hash(item: Any) -> str:
         found = parse_qs(urlsplit(url).query).get("hash", [""])[0]
     except ValueError:
         found = ""
-    if found and found.isascii() and found.isalnum() and len(found) <= HASH_CHARACTERS:
-        return found
+    if found and len(found) <= HASH_CHARACTERS:
+        return quote(found, safe="")
     return aggregate.digest(url.encode("utf-8", "replace"))

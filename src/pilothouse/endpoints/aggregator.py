@@ -1,6 +1,7 @@
 """Forwards requests for group versions that aggregated API servers answer (kube-aggregator's proxy handler)."""
 
 import secrets
+from urllib.parse import urlsplit
 
 from pilothouse import errors
 from pilothouse.endpoints import relay
@@ -96,11 +97,17 @@ class Aggregator:
         except errors.ServiceUnavailable as err:
             return _text(503, err.message)
         if 300 <= answer.status <= 399 and answer.header("location"):
-            if self._reject_redirects:
+            if self._reject_redirects and not _to_newer(info.path, answer.header("location")):
                 answer.close()
                 return Response(502, REDIRECTED, "text/plain; charset=utf-8")
             return await relay.response_of(ctx, answer, location=relay.own_location(ctx, answer, url, ""))
         return await relay.response_of(ctx, answer)
+
+
+def _to_newer(path: str, location: str) -> bool:
+    """Whether a redirect leads from an OpenAPI document to the same one with another hash: it has changed since."""
+    target = urlsplit(location)
+    return path.startswith(OPENAPI) and not target.netloc and target.path == path
 
 
 def _text(status: int, text: str) -> Response:
