@@ -277,3 +277,8 @@ def test_strict_admission_has_a_default_by_command() -> None:
     assert options.parse([], strict_admission=True).strict_admission
     assert not options.parse(["--strict-admission=false"], strict_admission=True).strict_admission
     assert options.parse(["--strict-admission"]).strict_admission
+
+
+def test_an_egress_selector_configuration_that_is_missing(tmp_path: pathlib.Path) -> None:
+    found = problems(f"--egress-selector-config-file={tmp_path}/none")
+    assert found == (f"egress-selector-config-file {tmp_path}/none does not exist",)

@@ -138,6 +138,10 @@ def test_aggregations_are_counted() -> None:
     catalog.add(resource("other.com"))
     ask(discovery, "/apis", AGGREGATED)
     assert metrics.aggregations.values == {(): 2}
+    for resources, count in (([{"resource": "a"}], 3), ([{"resource": "a"}], 3), (None, 4), (None, 4)):
+        discovery.set_remote("far.com", "v1", resources)
+        ask(discovery, "/apis", AGGREGATED)
+        assert metrics.aggregations.values == {(): count}
 
 
 @pytest.mark.parametrize("path", ["/apis", "/apis/", "/apis/apps", "/apis/apps/"])

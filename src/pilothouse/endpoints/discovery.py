@@ -53,8 +53,12 @@ class Discovery:
 
     def set_remote(self, group: str, version: str, resources: list[Document] | None) -> None:
         """Announce a version that an aggregated server serves; `resources` None marks it as stale."""
-        self._announced.add((group, version))
-        self._remote[group, version] = resources
+        key = group, version
+        known = key in self._announced and key in self._remote
+        if known and self._remote[key] == resources:
+            return
+        self._announced.add(key)
+        self._remote[key] = resources
         self._forget(group, version)
 
     def remove_remote(self, group: str, version: str) -> None:
