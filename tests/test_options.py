@@ -297,3 +297,8 @@ def test_flags_of_commands() -> None:
     assert options.parse_command([], extra)[1] == {"more": ("a",), "less": ""}
     with pytest.raises(FlagError):
         options.parse_command(["--most"], extra)
+
+
+def test_an_egress_selector_configuration_that_is_missing(tmp_path: pathlib.Path) -> None:
+    found = problems(f"--egress-selector-config-file={tmp_path}/none")
+    assert found == (f"egress-selector-config-file {tmp_path}/none does not exist",)

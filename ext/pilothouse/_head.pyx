@@ -20,6 +20,7 @@ cdef dict REASONS = {
     422: "Unprocessable Entity", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
     500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
     504: "Gateway Timeout", 505: "HTTP Version Not Supported", 507: "Insufficient Storage",
+    508: "Loop Detected",
 }
 
 cdef bint TOKEN[256]                  # characters allowed in a method or header name (RFC 9110 token)

@@ -293,4 +293,7 @@ def _check_files(config: Config, all_flags: Iterable[Flag]) -> Iterator[str]:
                     pass
             except (OSError, ValueError) as error:
                 why = getattr(error, "strerror", None) or str(error)
+                if flag.name == "egress-selector-config-file" and isinstance(error, FileNotFoundError):
+                    yield f"{flag.name} {path} does not exist"
+                    continue
                 yield f"--{flag.name}: open {path}: {why.lower()}"

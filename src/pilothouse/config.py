@@ -305,7 +305,7 @@ class Config:
         "api/beta and api/alpha stand for many.")
 
     egress_selector_config_file: str = _egress("", "file",
-        "Proxies for connections from the server.", effective=False)
+        "EgressSelectorConfiguration: proxies for connections from the server.")
 
     admission_control: tuple[str, ...] = _admission((), "strings",
         "The admission plugins, in full.", gone="Use --enable-admission-plugins or --disable-admission-plugins instead.")

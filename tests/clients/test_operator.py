@@ -16,7 +16,7 @@ import pytest
 from eventually import eventually
 from kubernetes.client import ApiException, ApiextensionsV1Api, CustomObjectsApi
 
-from pilothouse.pki import Authority, _pem
+from pilothouse.pki import Authority, pem
 from pilothouse.testing.ports import free_ports
 from pilothouse.testing.server import APIServer, environment
 
@@ -167,7 +167,7 @@ def running(server: APIServer, folder: Path) -> Iterator[Shirts]:
     authority = Authority.create("hooks")
     cert, key = authority.issue("hooks", hosts=("127.0.0.1",), server=True)
     (folder / "tls.pem").write_bytes(cert + key)
-    (folder / "ca.pem").write_bytes(_pem(authority.certificate))
+    (folder / "ca.pem").write_bytes(pem(authority.certificate))
     program, log = folder / "operator.py", folder / "log"
     program.write_text(OPERATOR)
     ports = free_ports(2)
@@ -177,7 +177,7 @@ def running(server: APIServer, folder: Path) -> Iterator[Shirts]:
         "HOOK_PORTS": ",".join(map(str, ports)),
     }
     client = kubernetes.config.new_client_from_config(str(server.kubeconfig))
-    made = definition(f"https://127.0.0.1:{ports[1]}/convert", _pem(authority.certificate))
+    made = definition(f"https://127.0.0.1:{ports[1]}/convert", pem(authority.certificate))
     ApiextensionsV1Api(client).create_custom_resource_definition(made)
     with log.open("w") as out:
         command = [sys.executable, "-m", "kopf", "run", str(program), "--namespace=default", "--standalone"]

@@ -96,3 +96,20 @@ async def test_local_ones_are_in_the_plain_lists(rig: Rig, following: Any) -> No
     items = (await rig.ok("GET", "/apis", headers={"Accept": accept}))["items"]
     assert "a.example.com" not in [i["metadata"]["name"] for i in items]
     assert (await rig.call("GET", "/apis/a.example.com/v1")).status == 404
+
+
+async def test_it_is_counted_how_often_a_server_becomes_unavailable(rig: Any, following: Any) -> None:
+    metrics = following.metrics
+    name, service = "v1.far.example.com", {"namespace": "default", "name": "far"}
+    spec = {**SPEC, "group": "far.example.com", "service": service}
+    await rig.ok("POST", PATH, {"metadata": {"name": name}, "spec": spec})
+    await rig.settle()
+    assert metrics.unavailable.values[name,] == 1
+    assert metrics.became_unavailable.values == {}  # it has never been available
+    condition = {"type": "Available", "status": "True", "lastTransitionTime": None}
+    await rig.ok("PATCH", f"{PATH}/{name}/status", {"status": {"conditions": [condition]}}, headers=MERGE)
+    await rig.settle()
+    assert metrics.became_unavailable.values == {(name, "ServiceNotFound"): 1}
+    await rig.ok("DELETE", f"{PATH}/{name}")
+    await rig.settle()
+    assert (name,) not in metrics.unavailable.values

@@ -2,20 +2,23 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import aggregated
 import pytest
 from aiohttp import web
 from backend import Backend, own_address
 from eventually import aeventually
-from harness import ADMIN, Rig
+from harness import ADMIN, Rig, Stream
 
 from pilothouse import errors
 from pilothouse.controllers.apiservices import APIServices
 from pilothouse.controllers.remote_discovery import RemoteDiscovery
+from pilothouse.controllers.remote_openapi import Fetch, RemoteOpenAPI
 from pilothouse.endpoints import aggregator
 from pilothouse.endpoints.aggregator import Aggregator
 from pilothouse.endpoints.relay import Relay
@@ -271,3 +274,164 @@ async def test_a_target_without_a_slash_names_no_other_host(rig: Rig) -> None:
         ctx: Any = SimpleNamespace(request=rig.request("GET", target), info=info, user=ADMIN)
         await passing.handle(ctx, backend)
         assert relay.url == f"https://10.0.0.5:443{path}"
+
+
+# The tests' aggregated server
+
+
+@pytest.fixture
+def wardle(rig: Rig, runner: asyncio.Runner, tmp_path: Path, following: Any) -> Iterator[Any]:
+    """An aggregated server that is registered and available, and whose documents are read."""
+    server = Backend(tmp_path, aggregated.Aggregated(), ("w.default.svc",), ADDRESS)
+    via, documents = rig.handlers.via, rig.handlers.remote_documents
+    resolver = ServiceResolver(rig.readers, by_endpoints=True)
+    rig.handlers.dispatcher.aggregator = Aggregator(rig.verbs.relay, resolver, documents=documents, via=via)
+    fetch = Fetch(rig.outbound, resolver, [aggregator.via_header(via)])
+    reading = RemoteOpenAPI(rig.client("kube-apiserver"), fetch, documents)
+
+    async def start() -> None:
+        await server.__aenter__()
+        reading.start()
+        await aggregated.register(rig, server.port, base64.b64encode(server.ca).decode())
+        name = aggregated.PREFIX[1:]
+        await aeventually(lambda: _has(rig, name), "its documents", 20)
+
+    async def stop() -> None:
+        await reading.close()
+        await server.__aexit__()
+
+    runner.run(start())
+    yield server
+    runner.run(stop())
+
+
+async def _has(rig: Rig, name: str) -> bool:
+    return name in json.loads(await rig.ok("GET", "/openapi/v3"))["paths"]
+
+
+async def test_documents_of_version_3_are_passed_on(rig: Rig, wardle: Any) -> None:
+    paths = json.loads(await rig.ok("GET", "/openapi/v3"))["paths"]
+    url = f"/openapi/v3{aggregated.PREFIX}?hash=A1"
+    assert paths[aggregated.PREFIX[1:]] == {"serverRelativeURL": url}
+    assert "apps/v1" in str(paths["apis/apps/v1"]) and "=A1" not in str(paths["apis/apps/v1"])
+    assert await rig.ok("GET", url) == {"openapi": "3.0.0", "of": "admin"}
+    assert url in [path for _, path, *_ in wardle.requests]
+    assert (await rig.ok("GET", "/openapi/v3/apis/apps/v1"))["info"]["title"] == "Kubernetes"
+    await rig.ok("DELETE", f"{APISERVICES}/{aggregated.NAME}")
+    assert not await _has(rig, aggregated.PREFIX[1:])
+    assert (await rig.call("GET", url)).status == 404
+
+
+async def test_an_outdated_hash_leads_to_the_newer_document(rig: Rig, wardle: Any) -> None:
+    """The index is up to a minute old. No other redirect is passed on."""
+    path = f"/openapi/v3{aggregated.PREFIX}"
+    answer = await rig.call("GET", f"{path}?hash=A0", headers={"Host": "here"})
+    assert (answer.status, answer.headers["location"]) == (301, f"https://here{path}?hash=A1")
+    for elsewhere in ("https://elsewhere" + path, f"{path}/more", f"//elsewhere{path}"):
+        wardle.handler.elsewhere = elsewhere
+        assert (await rig.call("GET", f"{path}?hash=A0")).status == 502
+
+
+async def test_documents_of_version_2_are_merged(rig: Rig, wardle: Any) -> None:
+    document = await rig.ok("GET", "/openapi/v2")
+    assert f"{aggregated.PREFIX}/flunders" in document["paths"]
+    assert "listAppsV1NamespacedDeployment" in str(
+        document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments"]
+    )
+    flunder = document["definitions"][aggregated.FLUNDER]
+    name = f"{aggregated.META}.ObjectMeta"
+    assert flunder["properties"]["metadata"] == {"$ref": f"#/definitions/{name}_v2"}
+    assert document["definitions"][f"{name}_v2"] == {"type": "object", "description": "Another release's."}
+    assert "annotations" in document["definitions"][name]["properties"]
+    headers = {"Accept": "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"}
+    written = await rig.respond("GET", "/openapi/v2", headers=headers)
+    assert b"/apis/wardle.example.com/v1/flunders" in written.body
+    tag = (await rig.call("GET", "/openapi/v2")).headers["etag"]
+    assert (await rig.call("GET", "/openapi/v2", headers={"If-None-Match": tag})).status == 304
+    await rig.ok("DELETE", f"{APISERVICES}/{aggregated.NAME}")
+    assert (await rig.call("GET", "/openapi/v2")).headers["etag"] != tag
+    assert aggregated.FLUNDER not in (await rig.ok("GET", "/openapi/v2"))["definitions"]
+
+
+async def test_a_converted_document_is_answered_here(rig: Rig, wardle: Any) -> None:
+    wardle.handler.v3 = False
+    patch = {"spec": {"versionPriority": 7, "service": {"port": 444}}}
+    kind = {"Content-Type": "application/merge-patch+json"}
+    ports = {"spec": {"ports": [{"port": 444}]}}
+    await rig.ok("PATCH", "/api/v1/namespaces/default/services/w", ports, headers=kind)
+    await rig.ok("PATCH", f"{APISERVICES}/{aggregated.NAME}", patch, headers=kind)
+    url = f"/openapi/v3{aggregated.PREFIX}"
+
+    async def converted() -> Any:
+        answer = await rig.call("GET", url)
+        return answer.status == 200 and "components" in answer.body and answer
+
+    answer = await aeventually(converted, "the converted document", 20)
+    assert aggregated.FLUNDER in answer.body["components"]["schemas"]
+    tag = answer.headers["etag"].strip('"')
+    assert (await rig.call("GET", f"{url}?hash={tag}")).headers["cache-control"] == "public, immutable"
+
+
+async def test_a_watch_is_passed_on_no_faster_than_it_is_read(rig: Rig, wardle: Any) -> None:
+    """A client that reads nothing stops the other server's writes; what it has missed comes later, in full."""
+    api: aggregated.Aggregated = wardle.handler
+    answer = await rig.respond("GET", f"{aggregated.PREFIX}/flunders?watch=1")
+    assert answer.start is not None
+    stream = Slow(answer.on_done)
+    answer.start(stream)
+    await aeventually(lambda: _is(api.watchers), "the watch")
+    event = b'{"type":"ADDED","object":{"kind":"Flunder"}}\n'
+    api.watchers[0].put_nowait(event)
+    await aeventually(lambda: _is(stream.data == event), "the first event")
+    stream.full = True
+    for _ in range(200):
+        api.watchers[0].put_nowait(b"x" * 99_999 + b"\n")
+    await aeventually(lambda: _is(stream.sent > len(event)), "some of the others")
+    last = -1
+    while last != stream.sent:
+        last = stream.sent
+        await asyncio.sleep(0.01)
+    assert stream.sent < 8 << 20  # the rest waits in the other server, and in the buffers of the sockets
+    stream.drain()
+    await aeventually(lambda: _is(stream.sent == len(event) + 200 * 100_000), "all of them", 20)
+    api.watchers[0].put_nowait(b"")
+    await aeventually(lambda: _is(stream.closed), "the end")
+
+
+async def _is(value: Any) -> bool:
+    return bool(value)
+
+
+class Slow(Stream):
+    """A client that reads nothing while it is `full`."""
+
+    full = False
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._on_drain: list[Any] = []
+
+    def write(self, data: bytes) -> None:
+        self.data = data
+        self.sent += len(data)
+
+    def buffered(self) -> int:
+        return 1 << 30 if self.full else 0
+
+    def on_drain(self, callback: Any) -> None:
+        self._on_drain.append(callback)
+
+    def drain(self) -> None:
+        self.full = False
+        for callback in self._on_drain:
+            callback()
+
+
+async def test_a_request_that_comes_back_is_refused(rig: Rig, wardle: Any) -> None:
+    await rig.ok("GET", f"{aggregated.PREFIX}/flunders", headers={"Via": "1.0 somebody"})
+    [sent] = [headers["via"] for _, path, headers, _ in wardle.requests if path.endswith("/flunders")]
+    assert sent == ["1.0 somebody", f"1.1 {rig.handlers.via}"]
+    count = len(wardle.requests)
+    answer = await rig.call("GET", f"{aggregated.PREFIX}/flunders", headers={"Via": ", ".join(sent)})
+    assert (answer.status, answer.body) == (508, f"{aggregator.LOOP}\n")
+    assert [path for _, path, *_ in wardle.requests[count:] if path.endswith("/flunders")] == []

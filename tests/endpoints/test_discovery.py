@@ -6,6 +6,7 @@ import pytest
 
 from pilothouse.api.protobuf import reader as protobuf
 from pilothouse.endpoints.discovery import Discovery
+from pilothouse.endpoints.metrics import DiscoveryMetrics
 from pilothouse.errors import MethodNotAllowed, NotAcceptable, NotFound
 from pilothouse.registry.catalog import Catalog, default_catalog
 from pilothouse.registry.conventions import CUSTOM
@@ -125,6 +126,22 @@ def test_aggregated_servers_are_listed_and_marked_stale(small: tuple[Any, Any]) 
     assert ask(discovery, "/apis/metrics.k8s.io/v1beta1") is None
     discovery.remove_remote("metrics.k8s.io", "v1beta1")
     assert ask(discovery, "/apis/metrics.k8s.io").status == 404
+
+
+def test_aggregations_are_counted() -> None:
+    metrics = DiscoveryMetrics()
+    catalog = Catalog([resource()])
+    discovery = Discovery(catalog, "", metrics)
+    for _ in range(2):
+        ask(discovery, "/apis", AGGREGATED)
+    assert metrics.aggregations.values == {(): 1}
+    catalog.add(resource("other.com"))
+    ask(discovery, "/apis", AGGREGATED)
+    assert metrics.aggregations.values == {(): 2}
+    for resources, count in (([{"resource": "a"}], 3), ([{"resource": "a"}], 3), (None, 4), (None, 4)):
+        discovery.set_remote("far.com", "v1", resources)
+        ask(discovery, "/apis", AGGREGATED)
+        assert metrics.aggregations.values == {(): count}
 
 
 @pytest.mark.parametrize("path", ["/apis", "/apis/", "/apis/apps", "/apis/apps/"])

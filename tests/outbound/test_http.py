@@ -1,13 +1,13 @@
 """The outbound client with a TLS server, and without one."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from backend import Backend
-from certificates import certificate, new_key, private
 
 from pilothouse.outbound.http import ClientError, Outbound, Trust
 
@@ -54,28 +54,6 @@ def test_answers_are_read(runner: asyncio.Runner, tmp_path: Path) -> None:
     run(runner, tmp_path, test)
 
 
-def test_files_of_certificates_are_read_again(runner: asyncio.Runner, tmp_path: Path) -> None:
-    async def main() -> None:
-        outbound, trust = (
-            Outbound(),
-            Trust(insecure=True, cert_file=str(tmp_path / "c"), key_file=str(tmp_path / "k")),
-        )
-        key = new_key()
-        (tmp_path / "c").write_bytes(certificate(key))
-        (tmp_path / "k").write_bytes(private(key))
-        with pytest.raises(ClientError, match="refused"):
-            await outbound.open("GET", "https://127.0.0.1:1", trust=trust)
-        (tmp_path / "k").write_bytes(b"")
-        with pytest.raises(ClientError, match="refused"):
-            await outbound.open("GET", "https://127.0.0.1:1", trust=trust)
-        outbound.forget_certificates()
-        with pytest.raises(ClientError, match="tls: "):
-            await outbound.open("GET", "https://127.0.0.1:1", trust=trust)
-        await outbound.close()
-
-    runner.run(main())
-
-
 def test_answers_that_are_too_long_or_broken(runner: asyncio.Runner, tmp_path: Path) -> None:
     async def test(outbound: Any, base: Any, backend: Any) -> None:
         with pytest.raises(ClientError, match="longer than 2 bytes"):
@@ -102,3 +80,23 @@ def test_servers_that_cannot_be_trusted_or_reached(runner: asyncio.Runner, tmp_p
             await outbound.open("GET", "https://127.0.0.1:1/")
 
     run(runner, tmp_path, test)
+
+
+async def test_a_certificate_that_was_replaced_is_used(runner: asyncio.Runner, tmp_path: Path) -> None:
+    """The files are those of a flag: a new certificate is shown from the next request on, without a restart."""
+    async with Backend(tmp_path, respond) as backend:
+        outbound = Outbound()
+        trust = Trust(backend.ca, False, "", *backend.client_files("first"))
+        url = f"https://127.0.0.1:{backend.port}/"
+        for _ in range(2):
+            await outbound.exchange("GET", url, trust=trust, timeout=5)
+        cert, key = backend.client_files("second")
+        os.replace(cert, trust.cert_file)
+        os.replace(key, trust.key_file)
+        os.utime(trust.cert_file, ns=(1, 1))
+        await outbound.exchange("GET", url, trust=trust, timeout=5)
+        assert backend.clients == ["first", "first", "second"]
+        os.remove(trust.cert_file)
+        with pytest.raises(ClientError, match="tls: "):
+            await outbound.open("GET", url, trust=trust)
+        await outbound.close()

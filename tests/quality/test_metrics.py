@@ -25,6 +25,7 @@ import pilothouse
 from pilothouse import options
 from pilothouse.assembly.server import Server
 from pilothouse.instruments import Group
+from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.server.http1 import Limits
 from pilothouse.server.metrics import ConnectionMetrics
@@ -303,6 +304,22 @@ async def ask_for_a_conversion(run: Running) -> AsyncIterator[None]:
     yield
 
 
+@moves("aggregator_unavailable_apiservice")
+async def register_a_server(run: Running) -> AsyncIterator[None]:
+    service = {"namespace": "default", "name": "away"}
+    spec = {"group": "a.example.com", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1}
+    api_service = {"metadata": {"name": "v1.a.example.com"}, "spec": {**spec, "service": service}}
+    await run.ok("POST", "/apis/apiregistration.k8s.io/v1/apiservices", api_service)
+    readers = run.server.registry.readers
+
+    def checked() -> bool:
+        found = readers.get("apiservices.apiregistration.k8s.io", "", "v1.a.example.com")
+        return "ServiceNotFound" in json.dumps(found)
+
+    await aeventually(checked, "its condition")
+    yield
+
+
 @moves("kubernetes_healthcheck", "kubernetes_healthchecks_total")
 async def ask_for_health(run: Running) -> AsyncIterator[None]:
     await run.ok("GET", "/livez/ping")
@@ -364,6 +381,8 @@ ELSEWHERE = {
     "apiserver_authorization_webhook_evaluations_fail_open_total": "authz/test_webhook.py",
     "apiserver_authorization_webhook_evaluations_total": "authz/test_webhook.py",
     "apiserver_current_inflight_requests": "endpoints/test_metrics.py",
+    "aggregator_discovery_aggregation_count_total": "endpoints/test_discovery.py",
+    "aggregator_unavailable_apiservice_total": "controllers/test_apiservices.py",
     "apiserver_request_terminations_total": "endpoints/test_metrics.py",
     "apiserver_watch_cache_consistent_read_total": "registry/test_consistent.py",
     "pilothouse_admission_plugin_failures_total": "admission/installed/test_hosted.py",
@@ -383,6 +402,10 @@ ENVELOPE = {
     "apiserver_storage_envelope_transformation_cache_misses_total",
 }
 """What is declared where a KMS plugin is configured; storage/kms/test_provider.py moves it."""
+
+
+ON_REQUEST: tuple[Callable[[], Group], ...] = (EnvelopeMetrics, ConsistentReadMetrics, EgressMetrics)
+"""What is declared where a flag asks for it: a KMS plugin, an etcd, proxies (outbound/test_egress.py moves those)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:
@@ -424,6 +447,8 @@ def test_nothing_is_shown_before_it_has_happened(tmp_path: pathlib.Path) -> None
             counts = {name for name in zero if not name.endswith("_bucket")}
             # Go's client shows a counter without labels, and upstream both kinds of requests, from the start.
             assert counts <= {
+                "aggregator_discovery_aggregation_count_total",
+                "aggregator_unavailable_apiservice",
                 "apiserver_current_inflight_requests",
                 "apiserver_resource_objects",
                 "apiserver_storage_objects",
@@ -481,14 +506,15 @@ def test_declarations_are_sound(tmp_path: pathlib.Path) -> None:
     async def main() -> None:
         async with Running(tmp_path) as run:
             shown = run.server.metrics.metrics()
-            declared = [*shown, *run.server.slis.metrics(), *EnvelopeMetrics().metrics()]
+            elsewhere = [m for group in ON_REQUEST for m in group().metrics()]
+            declared = [*shown, *run.server.slis.metrics(), *elsewhere]
             assert len({metric.name for metric in shown}) == len(shown)
             for metric in declared:
                 assert re.fullmatch(r"[a-z][a-z0-9_]*", metric.name)
                 assert list(metric.labels) == sorted(metric.labels)
                 assert metric.help
             known = {type(group) for group in (*run.server.metrics._groups, *run.server.slis._groups)}
-            assert set(subclasses(Group)) == known | {EnvelopeMetrics, ConsistentReadMetrics}
+            assert set(subclasses(Group)) == known | {*ON_REQUEST}
 
     for module in pkgutil.walk_packages(pilothouse.__path__, "pilothouse."):
         if module.name.endswith("metrics"):

@@ -13,6 +13,7 @@ from pilothouse.authn.tokens import BootstrapTokens, TokenFile
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.caches import Budget
 from pilothouse.config import Config
+from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.http import Outbound, Trust
 from pilothouse.outbound.reviews import post_to
 from pilothouse.pki import Files
@@ -72,7 +73,7 @@ def authenticator(
     readers: Readers,
     *,
     public: list[keys.VerifyKey],
-    outbound: Outbound,
+    clients: Clients,
     caches: Budget | None = None,
     anonymous: bool = True,
 ) -> UnionAuthenticator:
@@ -92,9 +93,9 @@ def authenticator(
     if config.enable_bootstrap_token_auth:
         tokens.append(BootstrapTokens(readers, audiences))
     if config.oidc_issuer_url:
-        tokens.append(_oidc_tokens(config, outbound))
+        tokens.append(_oidc_tokens(config, clients.direct))
     if config.authentication_token_webhook_config_file:
-        tokens.append(_webhook_tokens(config, outbound, caches))
+        tokens.append(_webhook_tokens(config, clients.controlplane, caches))
     return UnionAuthenticator(methods, tokens, audiences, anonymous, caches)
 
 

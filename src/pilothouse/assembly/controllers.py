@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from pilothouse.addresses import advertised
 from pilothouse.admission.authorization import Authorizer
@@ -27,22 +28,48 @@ from pilothouse.controllers.crds import CustomResourceDefinitions
 from pilothouse.controllers.flowschemas import FlowSchemaStatus
 from pilothouse.controllers.garbage import GarbageCollector
 from pilothouse.controllers.leases import IdentityLease, KubernetesEndpoints
+from pilothouse.controllers.metrics import AggregationMetrics
 from pilothouse.controllers.namespaces import NamespaceDeletion
 from pilothouse.controllers.policies import PolicyStatus
 from pilothouse.controllers.quota import ResourceQuotas
 from pilothouse.controllers.remote_discovery import RemoteDiscovery
+from pilothouse.controllers.remote_openapi import Fetch, RemoteOpenAPI
 from pilothouse.controllers.serviceaccounts import NamespaceContents
 from pilothouse.controllers.services import ServiceRepair
 from pilothouse.controllers.signing import Signer
+from pilothouse.endpoints.aggregator import via_header
+from pilothouse.endpoints.openapi_remote import RemoteDocuments
 from pilothouse.lifecycle import Background
+from pilothouse.outbound.http import Outbound
 from pilothouse.pki import ADMINS, Files
 from pilothouse.registry.admission import Admission
 from pilothouse.registry.client import Client
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.crd import Definitions
+from pilothouse.registry.service_resolver import ServiceResolver
 
 SERVER, MANAGER = "kube-apiserver", "kube-controller-manager"
 """Field managers: of what upstream's API server does itself, and of what its controller manager does."""
+
+
+class Aggregation(NamedTuple):
+    """What the controllers of aggregated servers work with."""
+
+    outbound: Outbound
+    resolver: ServiceResolver
+    discovery: Announcements
+    documents: RemoteDocuments
+    via: str
+    metrics: AggregationMetrics
+
+    def controllers(self, client: Client) -> list[Background]:
+        """What registers aggregated servers, looks after them and reads their documents."""
+        sent = (via_header(self.via),)
+        remote = RemoteDiscovery(self.outbound, self.resolver, sent)
+        return [
+            APIServices(client, self.discovery, remote, self.metrics),
+            RemoteOpenAPI(client, Fetch(self.outbound, self.resolver, sent), self.documents),
+        ]
 
 
 class Writers:
@@ -128,15 +155,13 @@ class Writers:
 
     # Controllers
 
-    def controllers(
-        self, discovery: Announcements, remote: RemoteDiscovery, webhooks: ConversionWebhooks
-    ) -> list[Background]:
+    def controllers(self, aggregation: Aggregation, webhooks: ConversionWebhooks) -> list[Background]:
         """Those that a server cannot do without, then those that --controllers leaves on; none is started."""
         registry = self.registry
         definitions = Definitions(registry.store, registry.catalog, webhooks.converter_of)
         out: list[Background] = [
             CustomResourceDefinitions(self.client(SERVER), definitions),
-            APIServices(self.client(SERVER), discovery, remote),
+            *aggregation.controllers(self.client(SERVER)),
             FlowSchemaStatus(self.client(flowschemas.MANAGER)),
             ServiceRepair(self.client(SERVER), self.services.addresses, self.services.node_ports),
             AuthenticationTrust(self.client(SERVER), bootstrap.trust(self._settings())),

@@ -16,15 +16,16 @@ from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.config import Config, all_flags
 from pilothouse.endpoints import kubelet
-from pilothouse.endpoints.aggregator import Aggregator
+from pilothouse.endpoints.aggregator import Aggregator, new_via
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.kubelet import Kubelets
-from pilothouse.endpoints.metrics import RequestMetrics, WatchMetrics
+from pilothouse.endpoints.metrics import DiscoveryMetrics, RequestMetrics, WatchMetrics
 from pilothouse.endpoints.nonresource import Issuer, NonResource, version_info
 from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
+from pilothouse.endpoints.openapi_remote import RemoteDocuments
 from pilothouse.endpoints.pipeline import Pipeline, Stages
 from pilothouse.endpoints.relay import Relay
 from pilothouse.endpoints.response import Responder
@@ -80,8 +81,12 @@ class Handlers:
             key_file=config.proxy_client_key_file,
         )
         self.relay = _relay(config, given.outbound)
+        self.via = new_via()
+        self.remote_documents = RemoteDocuments()
         self.responder = Responder(given.offload, given.caches)
-        self.discovery = Discovery(catalog, f"{advertised(config)}:{config.secure_port}")
+        self.discovery = Discovery(
+            catalog, f"{advertised(config)}:{config.secure_port}", given.metrics.add(DiscoveryMetrics())
+        )
         self.verbs = self._verbs(given)
         self.consistent_reads = given.metrics.add(ConsistentReadMetrics())
         self.dispatcher = Dispatcher(
@@ -91,7 +96,11 @@ class Handlers:
             self._nonresource(given),
             self.responder,
             Aggregator(
-                self.relay, self.resolver, reject_redirects=config.aggregator_reject_forwarding_redirect
+                self.relay,
+                self.resolver,
+                documents=self.remote_documents,
+                via=self.via,
+                reject_redirects=config.aggregator_reject_forwarding_redirect,
             ),
             ConsistentReads(registry.store, self.consistent_reads) if registry.storage.shared else None,
         )
@@ -148,7 +157,7 @@ class Handlers:
             issuer=given.documents,
             flags=lambda: flag_values(given.config),
         )
-        OpenAPIHandlers(given.registry.catalog).install(nonresource)
+        OpenAPIHandlers(given.registry.catalog, remote=self.remote_documents).install(nonresource)
         FlowControlDumps(given.registry.readers).install(nonresource)
         return nonresource
 

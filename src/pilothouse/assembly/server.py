@@ -11,18 +11,18 @@ from pilothouse.admission.plugins import chain_of, enabled, ledger_of
 from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.assembly.authn import IssuerDocuments, authenticator, public_keys, token_issuer
 from pilothouse.assembly.authz import anonymous_may_ask, authorizer
-from pilothouse.assembly.controllers import SERVER, Writers
+from pilothouse.assembly.controllers import SERVER, Aggregation, Writers
 from pilothouse.assembly.handlers import Handlers, Inputs
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.assembly.renewal import Renewal
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
-from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
+from pilothouse.assembly.storage import Registry, etcd_routes, open_storage, registry_over, watch_over
 from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.config import Config
 from pilothouse.controllers.bootstrap import Planned
-from pilothouse.controllers.remote_discovery import RemoteDiscovery
+from pilothouse.controllers.metrics import AggregationMetrics
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.metrics import HealthMetrics
 from pilothouse.endpoints.pipeline import Pipeline
@@ -30,7 +30,10 @@ from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload
+from pilothouse.outbound.clients import Clients
+from pilothouse.outbound.egress_config import Egress, load
 from pilothouse.outbound.http import Outbound
+from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.process import ProcessMetrics, StartTime
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
@@ -92,6 +95,8 @@ class Server:
         self.metrics.add(self.caches)
         self.files: pki.Files
         self.registry: Registry
+        self.egress: Egress
+        self.clients: Clients
         self.outbound: Outbound
         self.services: Services
         self.authorizer: UnionAuthorizer
@@ -127,6 +132,8 @@ class Server:
                 opened.on_close("a socket", sock.close)
             self.files = await asyncio.to_thread(pki.prepare, self._given_config)
             self.config = pki.completed(self._given_config, self.files)
+            self.egress = self._egress()
+            opened.on_close("connections through proxies", self.egress.close)
             await self.open_registry(opened)
             self.wire(opened)
             self.bind(opened)
@@ -144,13 +151,20 @@ class Server:
         self._drain_seconds = drain
         await self._opened.aclose()
 
+    def _egress(self) -> Egress:
+        """How connections to other servers are opened; EgressConfigError when the file about it cannot be used."""
+        path, metrics = self.config.egress_selector_config_file, EgressMetrics()
+        return load(path, self.metrics.add(metrics) if path else metrics)
+
     # The stages of a start
 
     async def open_registry(self, opened: Opened) -> None:
         """Open the storage, fill the watch cache, and start what looks after the storage."""
         config = self.config
         opened.start(self.caches)
-        storage = self._given_storage or open_storage(config)
+        egress = self.egress
+        routes = await etcd_routes(config, egress.etcd, opened) if egress.etcd is not None else None
+        storage = self._given_storage or open_storage(config, routes)
         catalog = default_catalog(config.runtime_config)
         self.registry, reloads = registry_over(
             storage,
@@ -169,13 +183,14 @@ class Server:
     def wire(self, opened: Opened) -> None:
         """Make the handlers of requests."""
         config, files, registry, caches = self.config, self.files, self.registry, self.caches
-        self.outbound = outbound = Outbound()
-        opened.on_close("connections to other servers", outbound.close)
+        self.clients = clients = Clients(self.egress)
+        opened.on_close("connections to other servers", clients.close)
+        self.outbound = outbound = clients.cluster
         public = public_keys(config, files)
         judge, reload = authorizer(
             config,
             registry.readers,
-            outbound=outbound,
+            outbound=clients.controlplane,
             caches=caches,
             metrics=self.authorization,
             poll=self._intervals.authorization_file,
@@ -211,7 +226,7 @@ class Server:
                     files,
                     registry.readers,
                     public=public,
-                    outbound=outbound,
+                    clients=clients,
                     caches=caches,
                     anonymous=self.anonymous,
                 ),
@@ -277,11 +292,20 @@ class Server:
     def start_controllers(self, opened: Opened) -> None:
         """Start the controllers that the flags leave on."""
         opened.start(Renewal(self._given_config, self.files, self._renewed, self._intervals.certificates))
-        resolver = self.handlers.resolver
-        remote = RemoteDiscovery(self.outbound, resolver)
+        handlers = self.handlers
+        aggregation = Aggregation(
+            self.clients.cluster,
+            handlers.resolver,
+            handlers.discovery,
+            handlers.remote_documents,
+            handlers.via,
+            self.metrics.add(AggregationMetrics()),
+        )
         conversions = self.metrics.add(ConversionMetrics())
-        webhooks = ConversionWebhooks(self.outbound, resolver, conversions, self.caches, offload=self.offload)
-        for one in self.writers.controllers(self.handlers.discovery, remote, webhooks):
+        webhooks = ConversionWebhooks(
+            self.outbound, handlers.resolver, conversions, self.caches, offload=self.offload
+        )
+        for one in self.writers.controllers(aggregation, webhooks):
             opened.start(one)
 
     async def listen(self, opened: Opened) -> None:
@@ -313,7 +337,6 @@ class Server:
 
     def _renewed(self) -> None:
         """The certificates that this server has made for itself are new ones."""
-        self.outbound.forget_certificates()
         self._write_kubeconfig()
 
     def _write_kubeconfig(self) -> None:

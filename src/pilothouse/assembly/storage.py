@@ -1,13 +1,16 @@
 """Opens the storage that the flags configure, with encryption and watch cache, and creates the store over it."""
 
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.config import OBJECT_LIMIT, Config
 from pilothouse.endpoints.health import Health
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Background, Opened
+from pilothouse.outbound.dialer import Dialer
+from pilothouse.outbound.tunnel import Tunnels
 from pilothouse.registry import encoding
 from pilothouse.registry.cached import CachedReaders
 from pilothouse.registry.catalog import Catalog
@@ -21,6 +24,9 @@ from pilothouse.storage.kms.provider import KMS
 from pilothouse.storage.metered import MeteredStorage
 from pilothouse.storage.metrics import StorageMetrics, WatchCacheMetrics
 from pilothouse.storage.watchcache import RETRY, Cacher
+
+ETCD_PORT = 2379
+"""The port of a member whose URL has none."""
 
 
 class Registry:
@@ -53,10 +59,13 @@ class Registry:
         await self.cacher.start()
 
 
-def open_storage(config: Config) -> Storage:
-    """The storage that the flags ask for, not started; Unavailable when what it needs is not installed."""
+def open_storage(config: Config, routes: Mapping[str, str] | None = None) -> Storage:
+    """The storage that the flags ask for, not started; Unavailable when what it needs is not installed.
+
+    `routes` are the Unix sockets that lead to members of etcd, by URL.
+    """
     if config.backend == "etcd3":
-        return _etcd(config)
+        return _etcd(config, routes)
     if config.backend == "memory":
         from pilothouse.storage.memory import MemoryStorage
 
@@ -66,7 +75,20 @@ def open_storage(config: Config) -> Storage:
     return SqliteStorage(config.data_directory)
 
 
-def _etcd(config: Config) -> Storage:
+async def etcd_routes(config: Config, dialer: Dialer, opened: Opened) -> dict[str, str]:
+    """A Unix socket for each member of etcd that leads there by `dialer`; gRPC cannot use one itself."""
+    targets: dict[str, tuple[str, int]] = {}
+    for url in config.etcd_servers:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme not in ("unix", "unixs"):
+            targets[url] = parts.hostname or "", parts.port or ETCD_PORT
+    tunnels = Tunnels(dialer, targets.values())
+    opened.on_close("the way to etcd", tunnels.close)
+    await tunnels.start()
+    return {url: tunnels.path(*target) for url, target in targets.items()}
+
+
+def _etcd(config: Config, routes: Mapping[str, str] | None) -> Storage:
     try:
         from pilothouse.storage.etcd.backend import EtcdStorage
         from pilothouse.storage.etcd.rpc import TLS
@@ -74,7 +96,8 @@ def _etcd(config: Config) -> Storage:
         why = f"--etcd-servers needs the package grpcio: pip install pilothouse[etcd] ({error})"
         raise Unavailable(why) from error
     tls = TLS(config.etcd_cafile, config.etcd_certfile, config.etcd_keyfile)
-    return EtcdStorage(config.etcd_servers, tls, config.etcd_prefix, config.lease_reuse_duration_seconds)
+    reuse = config.lease_reuse_duration_seconds
+    return EtcdStorage(config.etcd_servers, tls, config.etcd_prefix, reuse, routes)
 
 
 def registry_over(

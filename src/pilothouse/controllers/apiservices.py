@@ -10,6 +10,7 @@ from typing import Protocol
 from pilothouse import errors
 from pilothouse.api import meta
 from pilothouse.api.fields import Object
+from pilothouse.controllers.metrics import AggregationMetrics
 from pilothouse.controllers.queue import WorkQueue
 from pilothouse.controllers.remote_discovery import RemoteDiscovery
 from pilothouse.lifecycle import Background
@@ -45,11 +46,18 @@ class Announcements(Protocol):
 class APIServices(Background):
     """Follows APIServices, and the Services and EndpointSlices behind them."""
 
-    def __init__(self, client: Client, discovery: Announcements, remote: RemoteDiscovery) -> None:
+    def __init__(
+        self,
+        client: Client,
+        discovery: Announcements,
+        remote: RemoteDiscovery,
+        metrics: AggregationMetrics | None = None,
+    ) -> None:
         self.client = client
         self.discovery = discovery
         self.apiservices = client.resource(GROUP, "v1", "apiservices")
         self.remote = remote
+        self.metrics = metrics or AggregationMetrics()
         self.queue = WorkQueue("apiservices", self._sync)
         self._wanted: set[str] = set()
         self._by_service: dict[tuple[str, str], set[str]] = {}
@@ -119,7 +127,7 @@ class APIServices(Background):
         self._forget_service(name)
         service = spec.get("service")
         if service is None:
-            catalog.backends.pop(version, None)
+            catalog.set_backend(*version, None)
             self.discovery.announce(*version)
             return
         self._by_service.setdefault((service["namespace"], service["name"]), set()).add(name)
@@ -127,15 +135,16 @@ class APIServices(Background):
 
     def _route(self, version: tuple[str, str], backend: Backend) -> None:
         known = self.client.catalog.backends.get(version)
-        self.client.catalog.backends[version] = backend
+        self.client.catalog.set_backend(*version, backend)
         if known is None or known.uid != backend.uid or not backend.available:
             self.discovery.set_remote(*version, None)
 
     def _withdraw(self, name: str) -> None:
+        self.metrics.forget(name)
         self._forget_service(name)
         version = self._versions.pop(name, None)
         if version is not None:
-            self.client.catalog.backends.pop(version, None)
+            self.client.catalog.set_backend(*version, None)
             self.discovery.remove_remote(*version)
 
     def _forget_service(self, name: str) -> None:
@@ -247,6 +256,8 @@ class APIServices(Background):
             self.discovery.set_remote(*version, resources)
 
     async def _set_condition(self, name: str, obj: Object, condition: Object) -> None:
+        available = condition["status"] == "True"
+        self.metrics.mark(name, available=available)
         if _with_condition(obj.get("status"), condition) == (obj.get("status") or {}):
             return
 
@@ -254,6 +265,8 @@ class APIServices(Background):
             live["status"] = _with_condition(live.get("status"), condition)
 
         await self._write(name, obj["metadata"]["uid"], edit, "status")
+        if is_available(obj) and not available:
+            self.metrics.became_unavailable.inc(name, condition["reason"])
 
     async def _write(
         self, name: str, uid: str, edit: Callable[[Object], None], subresource: str = ""
@@ -267,7 +280,6 @@ class APIServices(Background):
 def backend_of(obj: Object) -> Backend:
     """The backend that an APIService with a Service describes."""
     spec, service = obj["spec"], obj["spec"]["service"]
-    conditions = (obj.get("status") or {}).get("conditions") or ()
     return Backend(
         obj["metadata"]["uid"],
         service["namespace"],
@@ -275,8 +287,14 @@ def backend_of(obj: Object) -> Backend:
         service.get("port", 443),
         spec.get("caBundle") or "",
         bool(spec.get("insecureSkipTLSVerify")),
-        any(c["type"] == "Available" and c["status"] == "True" for c in conditions),
+        is_available(obj),
     )
+
+
+def is_available(obj: Object) -> bool:
+    """Whether an APIService has the condition Available."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Available" and c["status"] == "True" for c in conditions)
 
 
 def _local(name: str) -> Object:

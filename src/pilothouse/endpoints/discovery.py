@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from pilothouse.endpoints import negotiation, refusals
+from pilothouse.endpoints.metrics import DiscoveryMetrics
 from pilothouse.endpoints.negotiation import Media
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.resource import Resource, Subresource
@@ -27,8 +28,11 @@ class Discovery:
     reached.
     """
 
-    def __init__(self, catalog: Catalog, server_address: str = "") -> None:
+    def __init__(
+        self, catalog: Catalog, server_address: str = "", metrics: DiscoveryMetrics | None = None
+    ) -> None:
         self._catalog = catalog
+        self._metrics = metrics or DiscoveryMetrics()
         self._server_address = server_address
         self._remote: dict[tuple[str, str], list[Document] | None] = {}
         self._announced: set[tuple[str, str]] = set()
@@ -49,8 +53,12 @@ class Discovery:
 
     def set_remote(self, group: str, version: str, resources: list[Document] | None) -> None:
         """Announce a version that an aggregated server serves; `resources` None marks it as stale."""
-        self._announced.add((group, version))
-        self._remote[group, version] = resources
+        key = group, version
+        known = key in self._announced and key in self._remote
+        if known and self._remote[key] == resources:
+            return
+        self._announced.add(key)
+        self._remote[key] = resources
         self._forget(group, version)
 
     def remove_remote(self, group: str, version: str) -> None:
@@ -225,6 +233,7 @@ class Discovery:
         return out
 
     def _build_aggregated(self, name: str) -> Document:
+        self._metrics.aggregations.inc()
         groups = [""] if name == "api" else self._group_names(announced=False)
         return {
             "kind": "APIGroupDiscoveryList",

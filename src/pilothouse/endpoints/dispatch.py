@@ -19,7 +19,7 @@ from pilothouse.endpoints import (
 from pilothouse.endpoints import (
     list as list_verb,
 )
-from pilothouse.endpoints.aggregator import Aggregator, version_of
+from pilothouse.endpoints.aggregator import Aggregator
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.negotiation import negotiation_for
@@ -81,7 +81,7 @@ class Dispatcher:
         """The answer of the verb, the discovery document or the path that a request is about."""
         info = ctx.info
         if self.catalog.backends:
-            backend = self.catalog.backends.get(version_of(info.path))
+            backend = self.catalog.backends.get(self.aggregator.version_of(info.path))
             if backend is not None:
                 return await self.aggregator.handle(ctx, backend)
         if not info.is_resource:

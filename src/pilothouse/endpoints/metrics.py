@@ -149,6 +149,16 @@ class RequestMetrics(Group):
         }
 
 
+class DiscoveryMetrics(Group):
+    """How often the aggregated discovery documents were made (endpoints/discovery/aggregated/metrics.go)."""
+
+    def __init__(self) -> None:
+        self.aggregations = Counter(
+            "aggregator_discovery_aggregation_count_total",
+            "[ALPHA] How often discovery was aggregated.",
+        )
+
+
 class WatchMetrics(Group):
     """The metrics of the events that watches send."""
 

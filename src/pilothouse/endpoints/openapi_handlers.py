@@ -2,7 +2,7 @@
 
 Clients ask for the documents rarely, but then for all of them, so they are kept compressed and within a size
 limit. The document of version 2 is joined from one part per group version: a change rebuilds only the part it
-affects.
+affects. What aggregated servers add to it is merged when somebody asks, from what was read of them before.
 """
 
 import asyncio
@@ -20,11 +20,16 @@ import orjson
 
 from pilothouse.api import json
 from pilothouse.api.openapi import protobuf as openapi_protobuf
+from pilothouse.api.openapi.aggregate import Part, merge
 from pilothouse.api.openapi.documents import FRAME_V2, OpenAPI
 from pilothouse.endpoints.negotiation import parse_accept
 from pilothouse.endpoints.nonresource import NonResource
+from pilothouse.endpoints.openapi_remote import Packed, RemoteDocuments, unpack
+from pilothouse.logs import Logger
 from pilothouse.registry.catalog import Catalog
 from pilothouse.server.request import Request, Response
+
+log = Logger(__name__)
 
 JSON = "application/json"
 V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
@@ -41,13 +46,18 @@ KEPT_BYTES = 8 << 20
 class OpenAPIHandlers:
     """Answers the OpenAPI paths. `kept_bytes` limits the compressed documents that are kept in memory."""
 
-    def __init__(self, catalog: Catalog, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(
+        self, catalog: Catalog, kept_bytes: int = KEPT_BYTES, remote: RemoteDocuments | None = None
+    ) -> None:
         def versions() -> Iterable[tuple[str, str]]:
             for group in ("", *catalog.groups()):
                 for version in catalog.versions(group):
-                    yield group, version
+                    if (group, version) not in catalog.backends:
+                        yield group, version
 
         self._openapi = OpenAPI(versions, catalog.resources)
+        self._remote = remote or RemoteDocuments()
+        self._priority = lambda group, version: catalog.priority(group, version)[0]
         self._started = datetime.now(UTC)
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._kept_bytes, self._most_bytes = 0, kept_bytes
@@ -56,6 +66,7 @@ class OpenAPIHandlers:
         self._making, self._making_v3 = asyncio.Lock(), asyncio.Lock()
         self._hashes: dict[str, str] = {}
         catalog.changed.append(self._forget)
+        self._remote.changed.append(self._forget)
 
     def install(self, nonresource: "NonResource") -> None:
         """Register the paths with `nonresource`."""
@@ -77,7 +88,8 @@ class OpenAPIHandlers:
             return Response(406, b"", "", headers)
         tag = self._v2_tags.get(form)
         if tag is None:
-            tag = self._v2_tags[form] = _tag(form, map(self._hash, self._openapi.names()))
+            remote = [packed.hash for packed in self._remote.parts(self._priority)]
+            tag = self._v2_tags[form] = _tag(form, [*map(self._hash, self._openapi.names()), *remote])
         if _matches(request, tag):
             return Response(304, b"", "", [*headers, *self._validators(tag)])
         return await self._v2(form, tag, _takes_gzip(request.headers.get("accept-encoding", "")), headers)
@@ -112,15 +124,22 @@ class OpenAPIHandlers:
                 with self._openapi.hold(name):
                     packed = self._keep(key, await asyncio.to_thread(make, name))
             parts.append(packed)
-        tag = _tag(form, hashes)
+        remote = self._remote.parts(self._priority)
+        tag = _tag(form, [*hashes, *(packed.hash for packed in remote)])
+        if remote:
+            find = self._openapi.finder_v2()
+            parts.append(await asyncio.to_thread(_merged, write, remote, find))
         return tag, self._keep(tag, await asyncio.to_thread(_join, whole, parts))
 
     async def index(self, request: Request, path: str) -> Response:
         """Serve the index of the version 3 documents: one path with a hash per group version."""
         if self._index is None:
+            hashes = {name: self._hash(name) for name in self._openapi.names()}
+            for name, found in self._remote.hashes():
+                hashes.setdefault(name, found)
             paths = {
-                name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={self._hash(name)}"}
-                for name in self._openapi.names()
+                name: {"serverRelativeURL": f"/openapi/v3/{name}?hash={found}"}
+                for name, found in hashes.items()
             }
             body = orjson.dumps({"paths": paths})
             self._index = body, hashlib.sha512(body).hexdigest().upper()
@@ -131,7 +150,7 @@ class OpenAPIHandlers:
         return Response(200, body, "text/plain; charset=utf-8", headers)
 
     async def v3(self, request: Request, path: str) -> Response:
-        """Serve one document of version 3.
+        """Serve one document of version 3; those that aggregated servers answer do not come here.
 
         A request that carries the current hash may be cached for a year; one with an outdated hash is
         redirected.
@@ -140,8 +159,9 @@ class OpenAPIHandlers:
         headers = [("Vary", "Accept")]
         if _form(request.headers.get("accept"), V3_FORMS) is None:
             return Response(406, b"", "", headers)
+        converted = self._remote.converted(name)
         try:
-            tag = self._hash(name)
+            tag = converted.hash if converted is not None else self._hash(name)
         except KeyError:
             return Response(404, b"", "", headers)
         headers += self._validators(tag)
@@ -153,9 +173,11 @@ class OpenAPIHandlers:
             headers.append(("Expires", _date(datetime.now(UTC) + timedelta(days=365))))
         if _matches(request, tag):
             return Response(304, b"", "", headers)
-        packed = self._recall(tag)
+        packed = converted.data if converted is not None else self._recall(tag)
         if packed is not None and len(packed) <= SMALL:
             return Response(200, gzip.decompress(packed), JSON, headers)
+        if converted is not None:
+            return Response(200, await asyncio.to_thread(gzip.decompress, converted.data), JSON, headers)
         return await self._v3(name, tag, headers)
 
     async def _v3(self, name: str, tag: str, headers: list[tuple[str, str]]) -> Response:
@@ -241,6 +263,20 @@ def _join(whole: Callable[..., bytes], parts: list[bytes]) -> bytes:
         paths.append(own)
         definitions |= named
     return _compress(whole(FRAME_V2, paths, definitions.values()))
+
+
+def _merged(write: Callable[..., Any], remote: list[Packed], own: Callable[[str], Any]) -> bytes:
+    """What aggregated servers add to a version 2 document, as a part; a server whose document cannot be used adds none."""
+    parts: list[Part] = []
+    for packed in remote:
+        try:
+            part = unpack(packed)
+            write(*part)  # what cannot be written is found here, alone
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            log.exception("The OpenAPI document of an aggregated server is left out")
+        else:
+            parts.append(part)
+    return _compress(marshal.dumps(write(*merge(parts, own))))
 
 
 def _date(moment: datetime) -> str:

@@ -3,18 +3,20 @@
 import asyncio
 import base64
 import contextlib
+import os
 import ssl
 import tempfile
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pilothouse.outbound.dialer import Dialer, DialError
 
 if TYPE_CHECKING:
     import aiohttp
 
 CHUNK = 64 * 1024
-CONNECT_SECONDS = 30.0
 TIMED_OUT = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 
 
@@ -70,6 +72,13 @@ class Trust:
             raise ClientError(f"tls: {err}") from None
         return context
 
+    def stamp(self) -> "Stamp":
+        """What changes when the files of our certificate are replaced; empty where there are none."""
+        try:
+            return tuple(os.stat(path).st_mtime_ns for path in (self.cert_file, self.key_file) if path)
+        except OSError:
+            return (0,)
+
     @contextlib.contextmanager
     def _files(self) -> Iterator[tuple[str, str]]:
         """Our certificate and key as files: OpenSSL reads them from no other place. What is made here is removed."""
@@ -82,6 +91,8 @@ class Trust:
                 paths.append(path)
             yield paths[0], paths[1]
 
+
+Stamp = tuple[int, ...]
 
 INSECURE = Trust(insecure=True)
 
@@ -142,9 +153,11 @@ class Outbound:
     Every request of this server to another one goes through `open`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dialer: Dialer | None = None) -> None:
+        """Connections are opened by `dialer`, straight to their addresses without one."""
+        self.dialer = dialer or Dialer()
         self._session: aiohttp.ClientSession | None = None
-        self._contexts: dict[Trust, ssl.SSLContext] = {}
+        self._contexts: dict[Trust, tuple[Stamp, ssl.SSLContext]] = {}
 
     async def open(
         self,
@@ -208,29 +221,27 @@ class Outbound:
                 server_hostname=trust.server_name or None,
                 allow_redirects=False,
             )
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as err:
-            raise ClientError(_reason(err)) from err
+        except (DialError, aiohttp.ClientError, OSError, ValueError) as err:
+            said = "EOF" if was_closed_idle(err) else str(err)
+            raise ClientError(said or type(err).__name__) from err
         return Answer(response)
 
-    def forget_certificates(self) -> None:
-        """Read certificates and keys again for new connections, because their files have changed."""
-        self._contexts.clear()
-
     def _context(self, trust: Trust) -> ssl.SSLContext:
-        known = self._contexts.get(trust)
-        if known is None:
+        """The TLS context of a trust, made anew when the files of our certificate have been replaced."""
+        known, stamp = self._contexts.get(trust), trust.stamp()
+        if known is None or known[0] != stamp:
             if len(self._contexts) >= 256:
                 self._contexts.clear()
-            known = self._contexts[trust] = trust.context()
-        return known
+            known = self._contexts[trust] = stamp, trust.context()
+        return known[1]
 
     def _open_session(self) -> "aiohttp.ClientSession":
         import aiohttp
 
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, enable_cleanup_closed=False),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+                connector=_connector(self.dialer),
+                timeout=aiohttp.ClientTimeout(total=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
@@ -256,31 +267,22 @@ def was_closed_idle(err: BaseException | None) -> bool:
     return isinstance(cause, aiohttp.ServerDisconnectedError)
 
 
-_VERIFIED = dict.fromkeys((18, 19, 20, 21), "certificate signed by unknown authority")
-"""What Go says where OpenSSL has these codes: self-signed, self-signed in the chain, no local issuer, no signer."""
+def _connector(dialer: Dialer) -> "aiohttp.BaseConnector":
+    """Keeps the connections that `dialer` opens for requests."""
+    import aiohttp
+    from aiohttp.client_proto import ResponseHandler
 
+    class Connector(aiohttp.BaseConnector):
+        async def _create_connection(
+            self,
+            req: aiohttp.ClientRequest,
+            traces: object,
+            timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
+        ) -> ResponseHandler:
+            context = req.ssl if isinstance(req.ssl, ssl.SSLContext) else None
+            host, port = req.url.raw_host, req.url.port
+            assert host is not None and port is not None
+            _, protocol = await dialer.connect(self._factory, host, port, context, req.server_hostname or "")
+            return protocol
 
-def _reason(err: BaseException) -> str:
-    """What Go's client would say."""
-    if isinstance(err, TimeoutError):
-        return TIMED_OUT
-    address = _address(err)
-    cause: Any = getattr(err, "os_error", None) or getattr(err, "certificate_error", None) or err
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        why = _VERIFIED.get(cause.verify_code, cause.verify_message)
-        return f"tls: failed to verify certificate: x509: {why}"
-    if was_closed_idle(err):
-        return "EOF"
-    if isinstance(cause, ConnectionRefusedError) or getattr(cause, "errno", None) == 111:
-        return f"dial tcp {address}: connect: connection refused"
-    if isinstance(cause, OSError) and address:
-        return f"dial tcp {address}: {(cause.strerror or str(cause)).lower()}"
-    return str(cause) or type(cause).__name__
-
-
-def _address(err: BaseException) -> str:
-    key = getattr(err, "connection_key", None) or getattr(err, "_conn_key", None)
-    if key is None:
-        return ""
-    host = f"[{key.host}]" if ":" in key.host else key.host
-    return f"{host}:{key.port}"
+    return Connector(limit=0)

@@ -132,6 +132,14 @@ class Catalog:
         self._priorities[group, version] = (group_priority, version_priority)
         self._notify(group, version)
 
+    def set_backend(self, group: str, version: str, backend: Backend | None) -> None:
+        """Have an aggregated server answer a group version; None: no longer."""
+        known = self.backends.pop((group, version), None)
+        if backend is not None:
+            self.backends[group, version] = backend
+        if (known is None) != (backend is None):
+            self._notify(group, version)
+
     def add(self, resource: Resource) -> None:
         """Serve a resource; replaces one with the same group, version and plural."""
         group, version = resource.group, resource.version

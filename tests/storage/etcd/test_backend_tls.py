@@ -7,6 +7,8 @@ import subprocess
 import pytest
 
 from pilothouse import cli
+from pilothouse.outbound.dialer import Dialer
+from pilothouse.outbound.tunnel import Tunnels
 from pilothouse.storage.etcd.backend import EtcdStorage
 from pilothouse.storage.etcd.rpc import RANGE, TLS, Rpc
 from pilothouse.storage.etcd.wire import range_request
@@ -51,6 +53,20 @@ def test_client_certificate(certificates: pathlib.Path, tmp_path: pathlib.Path) 
         finally:
             await store.close()
 
+    async def write_through_a_socket(tls: TLS) -> None:
+        """The certificate is checked for the member's name, though the connection goes to a Unix socket."""
+        url = cluster.urls[0]
+        target = "127.0.0.1", int(url.rpartition(":")[2])
+        tunnels = Tunnels(Dialer(), [target])
+        await tunnels.start()
+        store = EtcdStorage(cluster.urls, tls, routes={url: tunnels.path(*target)})
+        await store.start()
+        try:
+            await store.create("/registry/pods/b", b"1")
+        finally:
+            await store.close()
+            await tunnels.close()
+
     async def refused(tls: TLS) -> None:
         rpc = Rpc(cluster.urls, tls)
         rpc.open()
@@ -60,6 +76,7 @@ def test_client_certificate(certificates: pathlib.Path, tmp_path: pathlib.Path) 
 
     with Cluster(tmp_path, 1, *flags, scheme="https") as cluster:
         asyncio.run(write(TLS(ca, cert, key)))
+        asyncio.run(write_through_a_socket(TLS(ca, cert, key)))
         asyncio.run(refused(TLS(ca)))
         asyncio.run(refused(TLS("", cert, key)))
         files = (f"--etcd-cafile={ca}", f"--etcd-certfile={cert}", f"--etcd-keyfile={key}")

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import importlib.util
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,7 @@ FRAME_V2: Document = {
 }
 """The version 2 document without `paths` and `definitions`, to which all parts contribute."""
 
+_BUILT_IN = re.compile(re.escape(DEFINITION) + r"[A-Za-z0-9.-]{1,200}")
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 _API_VERSION = (
     "APIVersion defines the versioned schema of this representation of an object. Servers should convert "
@@ -208,6 +210,30 @@ class OpenAPI:
         for operation in operations:
             _add(paths, operation, _v2_operation(operation), _v2_parameter)
         return paths, {found: _to_v2(of) for found, of in self._schemas(operations, kinds)}
+
+    def finder_v2(self) -> Callable[[str], Document | None]:
+        """A function that finds a definition of version 2 by its name; for threads, it does not see later changes."""
+        own = {
+            custom_name(kind.group, kind.version, kind.kind): kind
+            for version in self._versions()
+            for kind in self._resources(*version)
+            if kind.declared is not None
+        }
+
+        def find(name: str) -> Document | None:
+            kind = own.get(name)
+            if kind is not None and kind.declared is not None:
+                return _to_v2(custom_schema(kind, self._schema(kind, kind.declared)))
+            if not _BUILT_IN.fullmatch(
+                name
+            ):  # it may come from another server, and becomes the name of a file
+                return None
+            try:
+                return _to_v2(_to_v3(schema.definition(name), self._descriptions.of(name)))
+            except KeyError:
+                return None
+
+        return find
 
     def _lists_group(self, group: str, version: str) -> bool:
         return all(kind.openapi.group_paths for kind in self._resources(group, version))

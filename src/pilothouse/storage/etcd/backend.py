@@ -4,7 +4,7 @@ Any number of processes may use it at the same time. What is acknowledged has be
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from pilothouse.storage.etcd import rpc as etcd_rpc
@@ -38,7 +38,10 @@ NEVER = -1
 
 
 class EtcdStorage:
-    """A store on the members at `servers` (URLs). Keys under /registry are kept under `prefix`."""
+    """A store on the members at `servers` (URLs). Keys under /registry are kept under `prefix`.
+
+    `routes` are the Unix sockets that lead to members which cannot be reached directly, by URL.
+    """
 
     shared = True
 
@@ -48,8 +51,9 @@ class EtcdStorage:
         tls: TLS | None = None,
         prefix: str = ROOT,
         lease_reuse_seconds: float = REUSE_SECONDS,
+        routes: Mapping[str, str] | None = None,
     ) -> None:
-        self.rpc = Rpc(servers, tls)
+        self.rpc = Rpc(servers, tls, routes)
         self.prefix = "/" + prefix.strip("/")
         self._leases = Leases(self.rpc, lease_reuse_seconds)
         self._revision = 1

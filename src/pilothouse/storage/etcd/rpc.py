@@ -4,7 +4,7 @@ import asyncio
 import os
 import pathlib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -85,18 +85,25 @@ def backoff(attempt: int) -> float:
 
 
 class Member:
-    """The channel to one member."""
+    """The channel to one member; it leads to the Unix socket `route` where there is one, to the URL otherwise."""
 
-    def __init__(self, url: str, tls: TLS) -> None:
+    def __init__(self, url: str, tls: TLS, route: str = "") -> None:
         self.url = url
         parts = urlsplit(url if "://" in url else f"http://{url}")
         target = parts.path if parts.scheme in ("unix", "unixs") else parts.netloc
         if parts.scheme in ("unix", "unixs"):
             target = f"unix:{parts.netloc}{parts.path}"
+        options: tuple[tuple[str, str | int], ...] = OPTIONS
+        if route:
+            target = f"unix:{route}"
+            options += (
+                ("grpc.default_authority", parts.netloc),
+                ("grpc.ssl_target_name_override", parts.hostname or ""),
+            )
         if parts.scheme in ("https", "unixs"):
-            self.channel = grpc.aio.secure_channel(target, _credentials(tls), options=OPTIONS)
+            self.channel = grpc.aio.secure_channel(target, _credentials(tls), options=options)
         else:
-            self.channel = grpc.aio.insecure_channel(target, options=OPTIONS)
+            self.channel = grpc.aio.insecure_channel(target, options=options)
         self._unary: dict[str, Any] = {}
 
     def unary(self, method: str) -> Any:
@@ -118,10 +125,16 @@ def _credentials(tls: TLS) -> grpc.ChannelCredentials:
 
 
 class Rpc:
-    """The members of the cluster. One at a time is used; after a failure it is the next one's turn."""
+    """The members of the cluster. One at a time is used; after a failure it is the next one's turn.
 
-    def __init__(self, servers: Sequence[str], tls: TLS | None = None) -> None:
+    `routes` are the Unix sockets that lead to members, by URL; a member without one is reached directly.
+    """
+
+    def __init__(
+        self, servers: Sequence[str], tls: TLS | None = None, routes: Mapping[str, str] | None = None
+    ) -> None:
         self._servers = tuple(servers)
+        self._routes = routes or {}
         self._tls = tls or TLS()
         self._members: list[Member] = []
         self._at = 0
@@ -130,7 +143,7 @@ class Rpc:
         """Make the channels, on the running loop; Unavailable when a TLS file can not be read."""
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is raised; stderr is the log's
         try:
-            self._members = [Member(url, self._tls) for url in self._servers]
+            self._members = [Member(url, self._tls, self._routes.get(url, "")) for url in self._servers]
         except OSError as error:
             raise Unavailable(f"etcd: {error}") from error
         self._at = random.randrange(len(self._members))

@@ -1,0 +1,25 @@
+"""The clients of one server, by where their requests go."""
+
+from pilothouse.outbound.egress_config import Egress
+from pilothouse.outbound.http import Outbound
+
+
+class Clients:
+    """A client for each way out; those that share a dialer are the same one, with the same connections."""
+
+    def __init__(self, egress: Egress) -> None:
+        made: dict[object, Outbound] = {}
+        for dialer in (egress.cluster, egress.controlplane, egress.direct):
+            made.setdefault(dialer, Outbound(dialer))
+        self._made = tuple(made.values())
+        self.cluster = made[egress.cluster]
+        """For kubelets, pods and services, and for webhooks and aggregated servers behind services."""
+        self.controlplane = made[egress.controlplane]
+        """For webhooks with a URL, and for those of authentication, authorization and audit."""
+        self.direct = made[egress.direct]
+        """For what no selection stands for: OpenID Connect providers that flags name."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for client in self._made:
+            await client.close()

@@ -1,0 +1,109 @@
+"""Opens connections to other servers: directly here, through a proxy by `outbound.egress`."""
+
+import asyncio
+import ipaddress
+import os
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from pilothouse.waiting import in_task
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+CONNECT_SECONDS = 30.0
+"""Time for a connection to be made, its TLS handshake included (Go's http.DefaultTransport)."""
+
+
+class DialError(Exception):
+    """A connection that was not made; the text is in the words of Go's dialer."""
+
+
+class Dialer:
+    """Opens TCP connections straight to their addresses, IPv4 and IPv6 in turns (RFC 8305)."""
+
+    async def connect(
+        self,
+        factory: Callable[[], P],
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None = None,
+        server_name: str = "",
+    ) -> tuple[asyncio.Transport, P]:
+        """Connect to a host name or address, with TLS where there is a `context`; DialError when it fails.
+
+        The certificate is checked for `server_name`, for the host when there is none. What `factory` makes is called
+        as by `loop.create_connection`: `connection_made` before this returns, and data afterwards.
+        """
+        await in_task()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await self._connect(factory, host, port, context, server_name or host)
+        except (OSError, TimeoutError) as error:
+            raise DialError(why(error, join(host, port))) from error
+
+    async def _connect(
+        self, factory: Callable[[], P], host: str, port: int, context: ssl.SSLContext | None, name: str
+    ) -> tuple[asyncio.Transport, P]:
+        import aiohappyeyeballs
+
+        loop = asyncio.get_running_loop()
+        found = await addresses(host, port)
+        sock = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=0.25, loop=loop)
+        return await loop.create_connection(
+            factory, sock=sock, ssl=context, server_hostname=name if context else None
+        )
+
+    async def close(self) -> None:
+        """Give up what belongs to the connections; those who use them have closed them before."""
+
+    async def streams(
+        self, host: str, port: int, context: ssl.SSLContext | None = None, server_name: str = ""
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """As `connect`, with a reader and a writer of the bytes."""
+        reader = asyncio.StreamReader()
+        transport, protocol = await self.connect(
+            lambda: asyncio.StreamReaderProtocol(reader), host, port, context, server_name
+        )
+        return reader, asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
+
+
+Address = tuple[int, int, int, str, tuple[Any, ...]]
+"""One result of getaddrinfo."""
+
+
+async def addresses(host: str, port: int) -> Sequence[Address]:
+    """Where a host is; an address is not looked up, which would take a thread."""
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    family, at = (socket.AF_INET, (host, port)) if version == 4 else (socket.AF_INET6, (host, port, 0, 0))
+    return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", at)]
+
+
+def join(host: str, port: int) -> str:
+    """host:port, with the brackets that an IPv6 address needs."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+_UNVERIFIED = dict.fromkeys((18, 19, 20, 21), "certificate signed by unknown authority")
+"""What Go says where OpenSSL has these codes: self-signed, self-signed in the chain, no local issuer, no signer."""
+
+
+def why(error: BaseException, address: str, network: str = "tcp") -> str:
+    """What Go's dialer says of an error."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        said = _UNVERIFIED.get(error.verify_code, error.verify_message)
+        return f"tls: failed to verify certificate: x509: {said}"
+    if isinstance(error, ssl.SSLError):
+        return f"tls: {(error.reason or str(error)).lower().replace('_', ' ')}"
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return f"dial {network} {address}: i/o timeout"
+    if isinstance(error, socket.gaierror):
+        return f"dial {network}: lookup {address.rpartition(':')[0].strip('[]')}: no such host"
+    if isinstance(error, OSError):
+        said = os.strerror(error.errno) if error.errno else str(error)
+        return f"dial {network} {address}: connect: {said.lower()}"
+    return str(error) or type(error).__name__

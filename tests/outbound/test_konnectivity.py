@@ -1,0 +1,152 @@
+"""Connections through a konnectivity server of the tests' own, over gRPC."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from aiohttp import web
+from backend import Backend
+from connect_proxy import egress_file
+from eventually import aeventually
+from konnectivity_server import KonnectivityServer
+
+from pilothouse.outbound.dialer import DialError
+from pilothouse.outbound.egress_config import load
+from pilothouse.outbound.http import Outbound, Trust
+from pilothouse.outbound.konnectivity import DATA, KonnectivityDialer, packet, read_packet
+from pilothouse.outbound.metrics import EgressMetrics
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.SelectorEventLoop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+@pytest.fixture(params=LOOPS)
+def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
+    with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+        yield runner
+
+
+async def respond(request: Any) -> Any:
+    return web.Response(text=request.path_qs)
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"hello\n")
+    while piece := await reader.read(65536):
+        writer.write(piece)
+        await writer.drain()
+    writer.close()
+
+
+def dialer(server: KonnectivityServer, metrics: EgressMetrics | None = None) -> Any:
+    return KonnectivityDialer(server.path, metrics or EgressMetrics())
+
+
+async def test_requests_go_through_it(runner: asyncio.Runner, tmp_path: Path) -> None:
+    names = {"name.svc": "127.0.0.1"}
+    async with (
+        Backend(tmp_path, respond, ("name.svc",)) as backend,
+        KonnectivityServer(tmp_path, names=names) as server,
+    ):
+        metrics = EgressMetrics()
+        egress = load(egress_file(tmp_path, cluster=server.connection), metrics)
+        outbound = Outbound(egress.cluster)
+        for path in ("/a", "/b"):
+            url = f"https://name.svc:{backend.port}{path}"
+            assert await outbound.exchange("GET", url, trust=Trust(backend.ca), timeout=5) == path.encode()
+        assert server.targets == [f"name.svc:{backend.port}"]
+        labels = ("grpc", "uds")
+        assert (metrics.starts.values, metrics.seconds.counts()) == ({labels: 1}, {labels: 1})
+        await outbound.close()
+        await aeventually(lambda: server.closed == [1], "the end of the connection")
+        await egress.close()
+
+
+async def test_bytes_pass_both_ways(runner: asyncio.Runner, tmp_path: Path) -> None:
+    async with (
+        await asyncio.start_server(echo, "127.0.0.1", 0) as target,
+        KonnectivityServer(tmp_path) as server,
+    ):
+        through = dialer(server)
+        reader, writer = await through.streams("127.0.0.1", target.sockets[0].getsockname()[1])
+        assert await reader.readline() == b"hello\n"
+        sent = bytes(range(256)) * 4096
+        writer.write(sent)
+        assert await reader.readexactly(len(sent)) == sent
+        writer.close()
+        await aeventually(lambda: server.closed == [1], "the end of the connection")
+        await aeventually(lambda: not through._joined, "the end of its task")
+
+
+async def test_an_end_by_the_other_side(runner: asyncio.Runner, tmp_path: Path) -> None:
+    async def leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"bye")
+        writer.close()
+
+    async with (
+        await asyncio.start_server(leave, "127.0.0.1", 0) as target,
+        KonnectivityServer(tmp_path) as server,
+    ):
+        through = dialer(server)
+        reader, writer = await through.streams("127.0.0.1", target.sockets[0].getsockname()[1])
+        assert await reader.read() == b"bye"
+        writer.close()
+        await through.close()
+
+
+async def test_what_is_open_is_closed_with_the_dialer(runner: asyncio.Runner, tmp_path: Path) -> None:
+    async with (
+        await asyncio.start_server(echo, "127.0.0.1", 0) as target,
+        KonnectivityServer(tmp_path) as server,
+    ):
+        through = dialer(server)
+        reader, writer = await through.streams("127.0.0.1", target.sockets[0].getsockname()[1])
+        await reader.readline()
+        await through.close()
+        assert await reader.read() == b""
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "said"), [({"error": "no agent"}, "no agent"), ({"closing": True}, "dial closed")]
+)
+async def test_a_server_that_refuses(runner: asyncio.Runner, tmp_path: Path, how: Any, said: str) -> None:
+    async with KonnectivityServer(tmp_path, **how) as server:
+        metrics = EgressMetrics()
+        with pytest.raises(DialError) as caught:
+            await dialer(server, metrics).streams("10.0.0.1", 443)
+        assert str(caught.value) == said
+        assert metrics.failures.values == {("grpc", "proxy", "uds"): 1}
+        assert server.targets == ["10.0.0.1:443"]
+
+
+async def test_a_server_that_is_away(runner: asyncio.Runner, tmp_path: Path) -> None:
+    metrics = EgressMetrics()
+    server = KonnectivityServer(tmp_path)
+    with pytest.raises(DialError) as caught:
+        await dialer(server, metrics).streams("10.0.0.1", 443)
+    assert str(caught.value) == (
+        'connection error: desc = "transport: Error while dialing: '
+        f'dial unix {server.path}: connect: no such file or directory"'
+    )
+    assert metrics.failures.values == {("grpc", "connect", "uds"): 1}
+
+
+async def test_the_certificate_behind_it_is_checked(runner: asyncio.Runner, tmp_path: Path) -> None:
+    async with Backend(tmp_path, respond, ("name.svc",)) as backend, KonnectivityServer(tmp_path) as server:
+        through = dialer(server)
+        with pytest.raises(DialError, match="tls: failed to verify certificate: x509: Hostname mismatch"):
+            await through.streams("127.0.0.1", backend.port, Trust(backend.ca).context(), "other.svc")
+        await aeventually(lambda: not through._joined, "the end of its task")
+
+
+def test_packets() -> None:
+    written = packet(DATA, (1, 7), (3, b"abc"))
+    assert written == b"\x08\x04\x22\x07\x08\x07\x1a\x03abc"
+    assert read_packet(written) == (DATA, {1: 7, 3: b"abc"})
+    assert read_packet(b"") == (0, {})
