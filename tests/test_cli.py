@@ -56,11 +56,13 @@ def test_serve_runs_a_server(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["serve"], served) == 7
 
 
-def test_workers_are_given_the_command_line() -> None:
+def test_workers_are_given_the_command_line_and_its_defaults() -> None:
     served = Served()
     flags = ["--workers=2", "--etcd-servers=http://127.0.0.1:1"]
     assert cli.kube_apiserver(flags, served) == cli.main(["serve", *flags], served) == 0
-    assert [list(command[-3:]) for command in served.commands] == [["serve", *flags]] * 2
+    assert [list(command[-4:]) for command in served.commands] == [
+        ["serve", *flags, f"--enable-bootstrap-token-auth={on}"] for on in ("false", "true")
+    ]
 
 
 def test_an_interrupt_before_the_server_takes_it_over_is_no_traceback() -> None:
