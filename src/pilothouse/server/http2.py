@@ -1,6 +1,7 @@
 """HTTP/2 connections of one listener, and the choice between the protocols when a handshake has ended."""
 
 import asyncio
+from typing import Any
 
 from pilothouse._http2 import Connection, Shared
 from pilothouse.server.http1 import Http1
@@ -35,7 +36,7 @@ class Negotiated(asyncio.Protocol):
         """Hand the connection over."""
         tls = transport.get_extra_info("ssl_object")
         chosen = self._http2 if tls is not None and tls.selected_alpn_protocol() == "h2" else self._http1
-        connection = chosen()
+        connection: Any = chosen()
         connection.unauthenticated = self._entry
         self._entry.busy = connection.is_answering
         transport.set_protocol(connection)
