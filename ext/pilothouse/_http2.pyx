@@ -363,7 +363,7 @@ cdef class Connection(Endpoint):
             elif size < 8:
                 self.fail(FRAME_SIZE_ERROR, "GOAWAY")
             else:
-                self.leave()
+                self.glitch()         # nothing is pushed here, and the peer closes when it wants to
         elif kind == PUSH_PROMISE:
             self.fail(PROTOCOL_ERROR, "PUSH_PROMISE of a client")
         else:
@@ -427,22 +427,26 @@ cdef class Connection(Endpoint):
         """A part of a DATA frame's payload."""
         cdef Py_ssize_t useful = min(size, self.data_left - self.pad_left)
         cdef Exchange exchange = self.data_of
+        cdef Body body
         self.data_left -= size
         if useful > 0 and exchange is not None and exchange.body is not None:
-            exchange.body.take(data[:useful])
+            body = exchange.body
+            body.take(data[:useful])
         if not self.data_left:
             self.end_data()
 
     cdef end_data(self):
         """A DATA frame has come whole."""
         cdef Exchange exchange = self.data_of
+        cdef Body body
         self.data_of = None
         if self.taken >= STREAM_WINDOW:
             self.put_number(WINDOW_UPDATE, 0, self.taken)
             self.open_window += self.taken
             self.taken = 0
         if exchange is not None and self.data_ends and exchange.body is not None:
-            exchange.body.complete()
+            body = exchange.body
+            body.complete()
 
     # --- heads
 
@@ -506,6 +510,7 @@ cdef class Connection(Endpoint):
 
     cdef on_trailers(self, Exchange exchange, list fields, bint ends):
         cdef Field field
+        cdef Body body
         cdef bint good = ends
         for field in fields:
             good = good and field.kind < MALFORMED
@@ -514,7 +519,8 @@ cdef class Connection(Endpoint):
         elif not good:
             exchange.reset(PROTOCOL_ERROR, ValueError("malformed trailers"))
         elif exchange.body is not None:
-            exchange.body.complete()
+            body = exchange.body
+            body.complete()
 
     cdef open_stream(self, int number, list fields, bint ends):
         """Begin an exchange, unless its head is malformed."""
@@ -946,13 +952,15 @@ cdef class Connection(Endpoint):
     cdef check_streams(self, double at):
         """End requests that do not come to their end, and answers that are not taken."""
         cdef Exchange exchange
+        cdef Body body
         cdef double limit = self.service.body_timeout
         for exchange in list(self.streams.values()):
             if exchange.ended:
                 continue
             if exchange.body is not None and not exchange.remote_closed:
-                if at - exchange.body.began > limit:
-                    exchange.body.refuse(plain_answer(408, "408 Request Timeout"))
+                body = exchange.body
+                if at - body.began > limit:
+                    body.refuse(plain_answer(408, "408 Request Timeout"))
             elif exchange.stalled and exchange.pump.stream is None and at - exchange.since > limit:
                 exchange.reset(CANCEL, TimeoutError("the client has not taken the answer"))
 

@@ -21,6 +21,7 @@ cdef class Body(Incoming):
 
     cdef take(self, bytes part):
         """Take a part of the body, or refuse a body that is too long."""
+        cdef Body me = self           # lives until this returns
         cdef Service service = self.exchange.connection.service
         self.received += PyBytes_GET_SIZE(part)
         if 0 <= self.head.length < self.received:
@@ -53,6 +54,7 @@ cdef class Body(Incoming):
 
     cdef go_on(self):
         """Have a long body judged, then get a budget for it."""
+        cdef Body me = self           # lives until this returns
         if not self.admitted:
             if self.judging is None:
                 self.ask()
@@ -63,6 +65,7 @@ cdef class Body(Incoming):
 
     cdef ask(self):
         """Have the head judged; the stream's window does not grow until then."""
+        cdef Body me = self           # lives until this returns
         cdef Exchange exchange = self.exchange
         cdef Service service = exchange.connection.service
         if service.admit is None:
@@ -95,6 +98,7 @@ cdef class Body(Incoming):
 
     cdef judge(self, request, response):
         """The head was judged: accept the body, or refuse it with `response`."""
+        cdef Body me = self           # lives until this returns
         cdef Connection connection = self.exchange.connection
         if request is not None and request.caller:
             connection.authenticated()
@@ -111,6 +115,7 @@ cdef class Body(Incoming):
 
     cdef refuse(self, response):
         """Answer without the rest of the body."""
+        cdef Body me = self           # lives until this returns
         cdef Exchange exchange = self.exchange
         if exchange.request is None:
             exchange.request = exchange.connection.request_of(self.method, self.target, self.head, b"")
@@ -120,6 +125,7 @@ cdef class Body(Incoming):
 
     cdef complete(self):
         """The body has come whole."""
+        cdef Body me = self           # lives until this returns
         cdef Exchange exchange = self.exchange
         cdef Connection connection = exchange.connection
         exchange.remote_closed = True
@@ -135,6 +141,7 @@ cdef class Body(Incoming):
 
     cdef drop(self):
         """Give back the budgets: the body has come whole, or will not be read."""
+        cdef Body me = self           # lives until this returns
         cdef Exchange exchange = self.exchange
         cdef Service service = exchange.connection.service
         self.exchange = exchange.body = None

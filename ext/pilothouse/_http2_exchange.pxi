@@ -16,6 +16,7 @@ cdef class Exchange(Sink):
 
     cdef dispatch(self):
         """Have the request answered."""
+        cdef Exchange me = self           # lives until this returns
         cdef Service service = self.connection.service
         service.requests += 1
         try:
@@ -53,6 +54,7 @@ cdef class Exchange(Sink):
     # --- answers
 
     cdef answer(self, response):
+        cdef Exchange me = self           # lives until this returns
         cdef Connection connection = self.connection
         if connection.unauthenticated is not None and self.request.caller:
             connection.authenticated()
@@ -169,6 +171,7 @@ cdef class Exchange(Sink):
 
     cdef go_on(self):
         """Continue after a window has grown, or the socket has taken what it had."""
+        cdef Exchange me = self           # lives until this returns
         cdef long long room = self.room()
         cdef Py_ssize_t size
         if not self.stalled or room <= 0:
@@ -221,6 +224,7 @@ cdef class Exchange(Sink):
         return None
 
     cdef body_ended(self):
+        cdef Exchange me = self           # lives until this returns
         if self.rest is not None:
             self.end_pending = True
             return
@@ -229,6 +233,7 @@ cdef class Exchange(Sink):
 
     cdef cut(self, error):
         """End the answer prematurely; what the windows allow is still sent."""
+        cdef Exchange me = self           # lives until this returns
         cdef Pump pump = self.pump
         cdef PumpStream stream
         if self.ended:
@@ -246,9 +251,11 @@ cdef class Exchange(Sink):
 
     cdef end_answer(self):
         """The answer was sent; what the client still sends of its request is not read."""
+        cdef Body body = self.body
+        cdef Exchange me = self           # lives until this returns
         cdef Connection connection = self.connection
-        if self.body is not None:
-            self.body.drop()
+        if body is not None:
+            body.drop()
         if not self.remote_closed:
             connection.reset_stream(self.id, NO_ERROR, True)
         connection.dropped(self)
@@ -257,6 +264,7 @@ cdef class Exchange(Sink):
 
     cdef reset(self, int code, error):
         """End the stream with an error."""
+        cdef Exchange me = self           # lives until this returns
         cdef Connection connection = self.connection
         if not self.ended:
             connection.reset_stream(self.id, code, not self.remote_closed)
@@ -265,10 +273,12 @@ cdef class Exchange(Sink):
 
     cdef lost(self, error):
         """The stream has ended before its answer: the peer has reset it, or has gone."""
+        cdef Body body = self.body
+        cdef Exchange me = self           # lives until this returns
         if self.ended:
             return
-        if self.body is not None:
-            self.body.drop()
+        if body is not None:
+            body.drop()
         self.connection.dropped(self)
         if self.task is not None:
             task, self.task = self.task, None
@@ -277,6 +287,7 @@ cdef class Exchange(Sink):
 
     cdef finish(self, error):
         """The answer has ended; called once the connection has dropped the stream."""
+        cdef Exchange me = self           # lives until this returns
         cdef Pump pump = self.pump
         cdef PumpStream stream
         on_done, self.on_done = self.on_done, None
