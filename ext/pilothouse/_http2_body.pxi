@@ -46,8 +46,8 @@ cdef class Body(Incoming):
             service.unfinished.note(self, self.head.size + max(0, self.received - self.granted))
 
     cdef credit(self):
-        """Give the peer back what it has used of the stream's window, unless the body has to wait."""
-        if self.taken >= STREAM_WINDOW // 4 and not self.awaits_grant and self.judging is None:
+        """Give the peer back what it has used of the window of a long body, unless that has to wait."""
+        if self.admitted and self.taken >= STREAM_WINDOW // 4 and not self.awaits_grant:
             self.exchange.connection.put_number(WINDOW_UPDATE, self.exchange.id, self.taken)
             self.window += self.taken
             self.taken = 0

@@ -263,12 +263,14 @@ cdef class Exchange(Sink):
         connection.shared.wake(connection)
 
     cdef reset(self, int code, error):
-        """End the stream with an error."""
+        """End the stream with an error; for what the peer did wrong it may have a number of them."""
         cdef Exchange me = self           # lives until this returns
         cdef Connection connection = self.connection
         if not self.ended:
             connection.reset_stream(self.id, code, not self.remote_closed)
             self.lost(error)
+            if code != INTERNAL_ERROR and code != CANCEL:
+                connection.spend(&connection.resets, RESETS, RESETS_PER_SECOND)
             connection.shared.wake(connection)
 
     cdef lost(self, error):
