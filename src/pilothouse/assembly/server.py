@@ -218,7 +218,7 @@ class Server:
             not config.disable_http2_serving,
         )
         limits = Limits(unauthenticated=config.max_unauthenticated_connections)
-        if config.http2_max_streams_per_connection:
+        if config.http2_max_streams_per_connection > 0:
             limits = replace(limits, streams=config.http2_max_streams_per_connection)
         contexts = tls.Contexts(settings)
         self.listener = Listener(self.pipeline.handle, sockets, contexts, limits, self.pipeline.admit)
