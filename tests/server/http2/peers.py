@@ -106,7 +106,8 @@ class Raw(Peer):
 
     def answers_of(self) -> dict[int, "Answer"]:
         """Stream -> its answer, read by hpack."""
-        decoder, out = hpack.Decoder(), {}
+        decoder = hpack.Decoder()
+        out: dict[int, Answer] = {}
         block, of = b"", 0
         for kind, flags, stream, payload in self.frames():
             if kind in (HEADERS, CONTINUATION):
@@ -129,8 +130,9 @@ class Answer:
     """One answer; `ended` when the stream was."""
 
     def __init__(self) -> None:
-        self.status, self.headers, self.body, self.ended = 0, {}, b"", False
-        self.continued = False
+        self.status, self.body = 0, b""
+        self.headers: dict[str, str] = {}
+        self.ended = self.continued = False
 
     def take(self, pairs: Iterable[Any]) -> None:
         headers = {str(name): str(value) for name, value in pairs}
