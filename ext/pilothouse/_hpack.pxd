@@ -12,6 +12,8 @@ cdef enum Kind:                       # what a header field means to the server
     PATH
     AUTHORITY
 
+cdef void put_head(unsigned char* out, Py_ssize_t size, int kind, int flags, int stream) noexcept
+
 cdef class Field:
     cdef readonly tuple pair          # (name, value)
     cdef Py_ssize_t size              # as RFC 7541, 4.1 counts it

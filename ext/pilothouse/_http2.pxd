@@ -16,6 +16,8 @@ cdef class Shared:
     cdef Service service
     cdef AnswerHeads heads
     cdef Scratch scratch
+    cdef bytearray room               # where the transport puts input; parsed before the next comes
+    cdef object view                  # of it
     cdef list dirty                   # connections to be flushed at the end of this turn of the loop
     cdef readonly int max_streams
     cdef readonly set connections     # open ones
@@ -124,7 +126,8 @@ cdef class Connection(Endpoint):
     cdef bint stopped                 # reading is paused
     cdef bint dirty, pinged
 
-    cdef parse(self, bytes data)
+    cdef receive(self, const unsigned char* data, Py_ssize_t size)
+    cdef parse(self, const unsigned char* data, Py_ssize_t size)
     cdef int on_frame(self, int kind, int flags, int number, const unsigned char* data, Py_ssize_t size) except -1
     cdef begin_data(self, int flags, int number, Py_ssize_t size, Py_ssize_t pad)
     cdef take_data(self, const unsigned char* data, Py_ssize_t size)

@@ -16,14 +16,15 @@ from pilothouse.server.request import Request, Response
 
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.string cimport memcmp
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.string cimport memcmp, memcpy
 
 from pilothouse._answers cimport Endpoint, Service, peer_left, report, takes_gzip
 from pilothouse._budgets cimport SHORT, Incoming
 from pilothouse._clock cimport now
 from pilothouse._hpack cimport (
     AUTHORITY, COOKIE, EXPECT, HOST, LENGTH, MALFORMED, METHOD, PATH, PLAIN, SCHEME, AnswerHeads, Decoder, Field,
-    Kind, Scratch,
+    Kind, Scratch, put_head,
 )
 from pilothouse._pump cimport Pump, Sink
 from pilothouse._pump cimport Stream as PumpStream
@@ -75,9 +76,10 @@ cdef Py_ssize_t FRAME = 16384         # bytes of a frame: the least that a peer 
 cdef long long MOST_WINDOW = 0x7FFFFFFF
 cdef long long FIRST_WINDOW = 65535
 cdef Py_ssize_t STREAM_WINDOW = 256 * 1024   # bytes of a request's body that may come unasked, as upstream
+cdef Py_ssize_t READ = 128 * 1024     # bytes of input that are taken at a time
 cdef Py_ssize_t SMALL = 64 * 1024     # bytes; a body up to this size is written together with its head
-cdef Py_ssize_t PIECE = 64 * 1024     # bytes that a pump hands over at a time
-cdef Py_ssize_t FLUSH = 128 * 1024    # bytes of frames that are written before the turn of the loop ends
+cdef Py_ssize_t PIECE = 7 * FRAME     # bytes that a pump hands over at a time
+cdef Py_ssize_t FLUSH = 96 * 1024     # bytes of frames that are written before the turn of the loop ends
 cdef Py_ssize_t BURST = 512 * 1024    # bytes written by streams that go on in one turn of the loop
 cdef Py_ssize_t HELD = 4 * 1024 * 1024  # bytes of waiting answers above which no other request is answered
 cdef int MAX_FIELDS = 4096            # of a request's head, as with HTTP/1.1
@@ -104,6 +106,8 @@ cdef class Shared:
         self.max_streams = max_streams
         self.heads = AnswerHeads()
         self.scratch = Scratch()
+        self.room = bytearray(READ)
+        self.view = memoryview(self.room)
         self.dirty = []
         self.connections = set()
         self.faults = {}
@@ -216,16 +220,29 @@ cdef class Connection(Endpoint):
         self.go_on()
         self.regulate()
 
+    # uvloop reads into the buffer of a protocol that has these two methods, which saves it one for each read
+    def get_buffer(self, size):
+        return self.shared.view
+
+    def buffer_updated(self, Py_ssize_t size):
+        self.receive(<const unsigned char*>PyByteArray_AS_STRING(self.shared.room), size)
+
     def data_received(self, bytes data not None):
-        self.service.bytes_in += PyBytes_GET_SIZE(data)
+        self.receive(<const unsigned char*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+    cdef receive(self, const unsigned char* data, Py_ssize_t size):
+        cdef bytes joined
+        self.service.bytes_in += size
         if self.leaving == GONE:
             return
         self.heard = now(self.service.clock)
         self.pinged = False
         self.completed = 0
-        if self.left is not None:
-            data, self.left = self.left + data, None
-        self.parse(data)
+        if self.left is None:
+            self.parse(data, size)
+        else:
+            joined, self.left = self.left + data[:size], None
+            self.parse(<const unsigned char*>PyBytes_AS_STRING(joined), PyBytes_GET_SIZE(joined))
         self.note()
         if self.out_size:
             self.flush()
@@ -266,10 +283,9 @@ cdef class Connection(Endpoint):
 
     # --- frames
 
-    cdef parse(self, bytes data):
+    cdef parse(self, const unsigned char* p, Py_ssize_t end):
         """Parse frames until a request has to wait for its turn; keeps the rest in `left`."""
-        cdef const unsigned char* p = <const unsigned char*>PyBytes_AS_STRING(data)
-        cdef Py_ssize_t at = 0, end = PyBytes_GET_SIZE(data), size, pad
+        cdef Py_ssize_t at = 0, size, pad
         cdef int kind, flags, number
         while at < end and self.leaving != GONE and not self.lined_up:
             if self.data_left:
@@ -313,7 +329,7 @@ cdef class Connection(Endpoint):
                 self.on_frame(kind, flags, number, p + at + 9, size)
                 at += 9 + size
         if self.leaving != GONE and at < end:
-            self.left = data if at == 0 else data[at:]
+            self.left = p[at:end]
 
     cdef int on_frame(self, int kind, int flags, int number, const unsigned char* data, Py_ssize_t size) except -1:
         """Take a whole frame other than DATA."""
@@ -677,6 +693,7 @@ cdef class Connection(Endpoint):
     cdef advance(self):
         """Answer requests that have waited, then parse what has come after them."""
         cdef Exchange exchange
+        cdef bytes data
         while self.waiting and self.held <= HELD:
             if not self.service.may_go_on():
                 self.service.line_up(self)
@@ -687,7 +704,7 @@ cdef class Connection(Endpoint):
         if self.leaving != GONE and not self.lined_up and self.left is not None:
             data, self.left = self.left, None
             self.completed = 1
-            self.parse(data)
+            self.parse(<const unsigned char*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
             self.note()
         self.shared.wake(self)
         self.regulate()
@@ -785,21 +802,15 @@ cdef class Connection(Endpoint):
         self.put_frame(kind, 0, number, struct.pack(">I", value))
 
     cdef put_data(self, int number, data, Py_ssize_t size, bint ends):
-        """Queue DATA frames of one body."""
-        cdef Py_ssize_t at = 0, part
+        """Queue DATA frames of one body; those of an event share its bytes with other streams."""
         self.window -= size
         if size <= FRAME:
             self.put(frame_head(size, DATA, END_STREAM if ends else 0, number))
             if size:
                 self.out.append(data)
+                self.out_size += size
         else:
-            view = memoryview(data)
-            while at < size:
-                part = min(FRAME, size - at)
-                self.put(frame_head(part, DATA, END_STREAM if ends and at + part == size else 0, number))
-                self.out.append(view[at:at + part])
-                at += part
-        self.out_size += size
+            self.put(data_frames(number, data, size))
         self.shared.wake(self)
 
     cdef reset_stream(self, int number, int code, bint forget):
@@ -969,17 +980,26 @@ cdef inline unsigned int int_of(const unsigned char* data) noexcept:
     return <unsigned int>data[0] << 24 | data[1] << 16 | data[2] << 8 | data[3]
 
 
+cdef bytes data_frames(int number, data, Py_ssize_t size):
+    """DATA frames with `size` bytes, in one piece."""
+    cdef Py_ssize_t count = (size + FRAME - 1) // FRAME, at = 0, part
+    cdef bytes out = PyBytes_FromStringAndSize(NULL, size + 9 * count)
+    cdef char* to = PyBytes_AS_STRING(out)
+    cdef Py_buffer buffer
+    PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
+    while at < size:
+        part = min(FRAME, size - at)
+        put_head(<unsigned char*>to, part, DATA, 0, number)
+        memcpy(to + 9, <char*>buffer.buf + at, part)
+        to += 9 + part
+        at += part
+    PyBuffer_Release(&buffer)
+    return out
+
+
 cdef bytes frame_head(Py_ssize_t size, int kind, int flags, int number):
     cdef unsigned char head[9]
-    head[0] = <unsigned char>(size >> 16)
-    head[1] = <unsigned char>(size >> 8)
-    head[2] = <unsigned char>size
-    head[3] = <unsigned char>kind
-    head[4] = <unsigned char>flags
-    head[5] = <unsigned char>(number >> 24)
-    head[6] = <unsigned char>(number >> 16)
-    head[7] = <unsigned char>(number >> 8)
-    head[8] = <unsigned char>number
+    put_head(head, size, kind, flags, number)
     return PyBytes_FromStringAndSize(<char*>head, 9)
 
 
