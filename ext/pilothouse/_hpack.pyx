@@ -10,7 +10,7 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memmove
+from libc.string cimport memmove
 
 from pilothouse._head cimport Heads
 
@@ -381,6 +381,7 @@ cdef class AnswerHeads(Heads):
         cdef Py_ssize_t size, at = 0, part
         cdef const char* data
         cdef unsigned char head[9]
+        cdef int flags
         put_head(head, 0, 1, 0, stream)
         self.used = 0
         self.closing = False
@@ -394,8 +395,10 @@ cdef class AnswerHeads(Heads):
             self.used = 0
             for at in range(0, size, FRAME):
                 part = min(FRAME, size - at)
-                put_head(head, part, 9 if at else 1,
-                         (4 if at + part == size else 0) | (1 if ends and body is None and not at else 0), stream)
+                flags = 4 if at + part == size else 0
+                if ends and body is None and not at:
+                    flags |= 1
+                put_head(head, part, 9 if at else 1, flags, stream)
                 self.put(<const char*>head, 9)
                 self.put(PyBytes_AS_STRING(whole) + at, part)
         else:

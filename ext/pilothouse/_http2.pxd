@@ -24,7 +24,7 @@ cdef class Shared:
     cdef readonly long long streams   # streams that were opened
     cdef readonly dict faults         # name of an error -> connections that were ended for it
 
-    cdef wake(self, Connection connection)
+    cdef wake(self, Output connection)
 
 cdef class Head:
     cdef dict headers
@@ -69,7 +69,6 @@ cdef class Exchange(Sink):
     cdef double since                 # when it was stalled
     cdef bint ended                   # nothing more is sent or received
     cdef bint remote_closed           # the request has come whole
-    cdef bint answering               # the head of the answer was sent
     cdef bint stalled                 # the peer or the socket takes no more for now
     cdef bint end_pending             # the answer ends after `rest`
 
@@ -92,62 +91,30 @@ cdef class Fragment(Incoming):
     cdef Connection connection
     cdef double began
 
-cdef class Connection(Endpoint):
+cdef class Output(Endpoint):
     cdef Shared shared
-    cdef Decoder decoder
     cdef dict streams                 # number -> Exchange, in the order in which they were opened
     cdef dict waiting                 # exchanges that wait to be dispatched, None = none ever did
     cdef dict blocked                 # exchanges stalled by the socket or by the connection's window
     cdef dict forgotten               # streams that were reset while the peer may still send on them
-    cdef dict heads                   # tuples of fields -> Head: what clients repeat
-    cdef tuple peer, certificates
     cdef list out                     # frames to be written
     cdef Py_ssize_t out_size          # bytes of these
-    cdef bytes left                   # input that is not parsed yet
-    cdef bytearray block              # the header block that has begun to come
-    cdef Fragment fragment            # counts `left` and `block`
-    cdef int block_stream, block_frames
-    cdef bint block_ends
-    cdef Py_ssize_t data_left, pad_left   # of the DATA frame that has begun to come
-    cdef Exchange data_of
-    cdef bint data_ends
     cdef int last                     # the highest stream that was opened
     cdef long long window             # bytes that may be sent
-    cdef int first_window             # of each stream, as the peer's settings say
-    cdef long long open_window, taken # bytes that the peer may send; those not yet given back
     cdef Py_ssize_t held              # bytes of answers that wait for the peer
     cdef Allowance resets, glitches
     cdef double heard, since          # when bytes came; when the last stream ended
-    cdef int completed                # requests that came within the present input
     cdef Leaving leaving
-    cdef bint greeted, settled        # the peer's preface and its first settings have come
     cdef bint resize                  # the next head says that the peer's table is not used
     cdef bint paused                  # the socket accepts no more for now
     cdef bint stopped                 # reading is paused
     cdef bint dirty, pinged
+    cdef bytearray block              # the header block that has begun to come
+    cdef Fragment fragment            # counts `left` and `block`
+    cdef bint greeted, settled        # the peer's preface and its first settings have come
 
-    cdef receive(self, const unsigned char* data, Py_ssize_t size)
-    cdef parse(self, const unsigned char* data, Py_ssize_t size)
-    cdef int on_frame(self, int kind, int flags, int number, const unsigned char* data, Py_ssize_t size) except -1
-    cdef begin_data(self, int flags, int number, Py_ssize_t size, Py_ssize_t pad)
-    cdef take_data(self, const unsigned char* data, Py_ssize_t size)
-    cdef end_data(self)
-    cdef on_headers(self, int flags, int number, const unsigned char* data, Py_ssize_t size)
-    cdef on_continuation(self, int flags, const unsigned char* data, Py_ssize_t size)
-    cdef on_head(self, int number, const unsigned char* data, Py_ssize_t size, bint ends)
-    cdef on_trailers(self, Exchange exchange, list fields, bint ends)
-    cdef on_settings(self, int flags, const unsigned char* data, Py_ssize_t size)
-    cdef on_window(self, int number, long long size)
-    cdef on_reset(self, int number, unsigned int code)
-    cdef shift_windows(self, long long size)
-    cdef open_stream(self, int number, list fields, bint ends)
-    cdef expect_body(self, Exchange exchange, str method, str target, Head head)
-    cdef Head head_of(self, list fields, authority)
     cdef end_input(self)
-    cdef take_request(self, Exchange exchange)
-    cdef request_of(self, str method, str target, Head head, bytes body)
     cdef bint take_resize(self)
-    cdef note(self)
     cdef spend(self, Allowance* allowance, double burst, double rate)
     cdef glitch(self)
     cdef put(self, bytes data)
@@ -165,3 +132,41 @@ cdef class Connection(Endpoint):
     cdef fail(self, int code, str text)
     cdef close(self)
     cdef check_streams(self, double at)
+
+cdef class Requests(Output):
+    cdef Decoder decoder
+    cdef dict heads                   # tuples of fields -> Head: what clients repeat
+    cdef tuple peer, certificates
+    cdef int first_window             # of each stream, as the peer's settings say
+    cdef int completed                # requests that came within the present input
+
+    cdef on_trailers(self, Exchange exchange, list fields, bint ends)
+    cdef open_stream(self, int number, list fields, bint ends)
+    cdef expect_body(self, Exchange exchange, str method, str target, Head head)
+    cdef Head head_of(self, list fields, authority)
+    cdef take_request(self, Exchange exchange)
+    cdef request_of(self, str method, str target, Head head, bytes body)
+
+cdef class Connection(Requests):
+    cdef bytes left                   # input that is not parsed yet
+    cdef int block_stream, block_frames
+    cdef bint block_ends
+    cdef Py_ssize_t data_left, pad_left   # of the DATA frame that has begun to come
+    cdef Exchange data_of
+    cdef bint data_ends
+    cdef long long open_window, taken  # bytes that the peer may send; those not yet given back
+
+    cdef receive(self, const unsigned char* data, Py_ssize_t size)
+    cdef parse(self, const unsigned char* data, Py_ssize_t size)
+    cdef on_frame(self, int kind, int flags, int number, const unsigned char* data, Py_ssize_t size)
+    cdef begin_data(self, int flags, int number, Py_ssize_t size, Py_ssize_t pad)
+    cdef take_data(self, const unsigned char* data, Py_ssize_t size)
+    cdef end_data(self)
+    cdef on_headers(self, int flags, int number, const unsigned char* data, Py_ssize_t size)
+    cdef on_continuation(self, int flags, const unsigned char* data, Py_ssize_t size)
+    cdef on_head(self, int number, const unsigned char* data, Py_ssize_t size, bint ends)
+    cdef on_settings(self, int flags, const unsigned char* data, Py_ssize_t size)
+    cdef on_window(self, int number, long long size)
+    cdef on_reset(self, int number, unsigned int code)
+    cdef shift_windows(self, long long size)
+    cdef note(self)

@@ -9,7 +9,6 @@ by `_hpack`; `_http2_body.pxi` receives bodies, `_http2_exchange.pxi` answers.
 import asyncio
 import struct
 
-from pilothouse._answers import Refused
 from pilothouse._hpack import CompressionError
 from pilothouse.logs import Logger
 from pilothouse.server.request import Request, Response
@@ -23,8 +22,8 @@ from pilothouse._answers cimport Endpoint, Service, peer_left, report, takes_gzi
 from pilothouse._budgets cimport SHORT, Incoming
 from pilothouse._clock cimport now
 from pilothouse._hpack cimport (
-    AUTHORITY, COOKIE, EXPECT, HOST, LENGTH, MALFORMED, METHOD, PATH, PLAIN, SCHEME, AnswerHeads, Decoder, Field,
-    Kind, Scratch, put_head,
+    AUTHORITY, COOKIE, EXPECT, HOST, LENGTH, MALFORMED, METHOD, PATH, PLAIN, SCHEME, AnswerHeads, Decoder,
+    Field, Kind, Scratch, put_head,
 )
 from pilothouse._pump cimport Pump, Sink
 from pilothouse._pump cimport Stream as PumpStream
@@ -64,7 +63,8 @@ cdef enum:                            # errors
 
 cdef dict ERRORS = {
     NO_ERROR: "NO_ERROR", PROTOCOL_ERROR: "PROTOCOL_ERROR", INTERNAL_ERROR: "INTERNAL_ERROR",
-    FLOW_CONTROL_ERROR: "FLOW_CONTROL_ERROR", STREAM_CLOSED: "STREAM_CLOSED", FRAME_SIZE_ERROR: "FRAME_SIZE_ERROR",
+    FLOW_CONTROL_ERROR: "FLOW_CONTROL_ERROR", STREAM_CLOSED: "STREAM_CLOSED",
+    FRAME_SIZE_ERROR: "FRAME_SIZE_ERROR",
     COMPRESSION_ERROR: "COMPRESSION_ERROR", ENHANCE_YOUR_CALM: "ENHANCE_YOUR_CALM",
 }
 
@@ -72,9 +72,9 @@ cdef bytes PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 cdef bytes DRAIN = b"draining"        # the PING after the word that no more streams are wanted
 cdef bytes ALIVE = b"alive?\0\0"      # the PING to a peer that is silent
 
-cdef Py_ssize_t FRAME = 16384         # bytes of a frame: the least that a peer has to take, and the most taken here
+cdef Py_ssize_t FRAME = 16384         # bytes of a frame: what every peer takes, and the most taken here
 cdef long long MOST_WINDOW = 0x7FFFFFFF
-cdef long long FIRST_WINDOW = 65535
+cdef long long FIRST_WINDOW = 65535   # bytes of a window before the settings
 cdef Py_ssize_t STREAM_WINDOW = 256 * 1024   # bytes of a request's body that may come unasked, as upstream
 cdef Py_ssize_t READ = 128 * 1024     # bytes of input that are taken at a time
 cdef Py_ssize_t SMALL = 64 * 1024     # bytes; a body up to this size is written together with its head
@@ -94,6 +94,8 @@ cdef double PING_AFTER = 30.0         # seconds of silence after which a peer wi
 cdef double PING_TIMEOUT = 15.0       # and further ones after which it is gone
 cdef double LEAVE = 1.0               # seconds for a peer to learn that it should open no more streams
 
+include "_http2_output.pxi"
+include "_http2_requests.pxi"
 include "_http2_exchange.pxi"
 include "_http2_body.pxi"
 
@@ -115,13 +117,13 @@ cdef class Shared:
     @property
     def open_streams(self):
         """Number of streams that are open."""
-        cdef Connection connection
+        cdef Output connection
         cdef Py_ssize_t count = 0
         for connection in self.connections:
             count += len(connection.streams)
         return count
 
-    cdef wake(self, Connection connection):
+    cdef wake(self, Output connection):
         """Flush a connection at the end of this turn of the loop."""
         if not connection.dirty:
             connection.dirty = True
@@ -131,18 +133,14 @@ cdef class Shared:
 
     def flush(self):
         """Write what the streams of connections have produced, each connection in one write."""
-        cdef Connection connection
+        cdef Output connection
         dirty, self.dirty = self.dirty, []
         for connection in dirty:
             connection.dirty = False
             connection.go_on()
 
 
-cdef class Head:
-    """The header fields of a request apart from its pseudo fields; requests that repeat them share it."""
-
-
-cdef class Connection(Endpoint):
+cdef class Connection(Requests):
     """One connection: asyncio's protocol, the frames and the state that all its streams share."""
 
     def __init__(self, Shared shared):
@@ -158,10 +156,6 @@ cdef class Connection(Endpoint):
         self.resize = True
         self.resets.left = RESETS
         self.glitches.left = GLITCHES
-
-    def is_answering(self):
-        """Whether a request is being answered."""
-        return len(self.streams) > 0
 
     # --- asyncio.Protocol
 
@@ -209,18 +203,6 @@ cdef class Connection(Endpoint):
     def eof_received(self):
         return False
 
-    def pause_writing(self):
-        self.paused = True
-        self.since = now(self.service.clock)
-        self.regulate()
-
-    def resume_writing(self):
-        self.paused = False
-        self.heard = now(self.service.clock)
-        self.go_on()
-        self.regulate()
-
-    # uvloop reads into the buffer of a protocol that has these two methods, which saves it one for each read
     def get_buffer(self, size):
         return self.shared.view
 
@@ -247,16 +229,6 @@ cdef class Connection(Endpoint):
         if self.out_size:
             self.flush()
         self.regulate()
-
-    cdef regulate(self):
-        """Read no more from a peer that does not read, or whose requests wait for their turn."""
-        cdef bint stop = self.paused and self.settled or self.lined_up
-        if stop != self.stopped and self.leaving != GONE:
-            self.stopped = stop
-            if stop:
-                self.transport.pause_reading()
-            else:
-                self.transport.resume_reading()
 
     cdef note(self):
         """Count what has come of a frame or of a header block."""
@@ -331,7 +303,7 @@ cdef class Connection(Endpoint):
         if self.leaving != GONE and at < end:
             self.left = p[at:end]
 
-    cdef int on_frame(self, int kind, int flags, int number, const unsigned char* data, Py_ssize_t size) except -1:
+    cdef on_frame(self, int kind, int flags, int number, const unsigned char* data, Py_ssize_t size):
         """Take a whole frame other than DATA."""
         if not self.settled and (kind != SETTINGS or flags & ACK):
             self.fail(PROTOCOL_ERROR, "the first frame is not SETTINGS")
@@ -384,22 +356,6 @@ cdef class Connection(Endpoint):
             self.fail(PROTOCOL_ERROR, "PUSH_PROMISE of a client")
         else:
             self.glitch()             # an unknown frame is ignored
-        return 0
-
-    cdef spend(self, Allowance* allowance, double burst, double rate):
-        """Use up one of what a peer may do so often."""
-        cdef double at
-        allowance.left -= 1
-        if allowance.left < 0:
-            at = now(self.service.clock)
-            allowance.left = min(burst, allowance.left + (at - allowance.at) * rate)
-            allowance.at = at
-            if allowance.left < 0:
-                self.fail(ENHANCE_YOUR_CALM, "too many frames without use")
-
-    cdef glitch(self):
-        """Count a frame that changes nothing."""
-        self.spend(&self.glitches, GLITCHES, GLITCHES_PER_SECOND)
 
     # --- DATA
 
@@ -495,9 +451,8 @@ cdef class Connection(Endpoint):
             self.fail(ENHANCE_YOUR_CALM, "a header block is too long, or comes in too many frames")
         elif flags & END_HEADERS:
             self.block = None
-            self.on_head(
-                self.block_stream, <const unsigned char*>PyByteArray_AS_STRING(block), len(block), self.block_ends
-            )
+            data = <const unsigned char*>PyByteArray_AS_STRING(block)
+            self.on_head(self.block_stream, data, len(block), self.block_ends)
 
     cdef on_head(self, int number, const unsigned char* data, Py_ssize_t size, bint ends):
         """A whole header block: of a request, or of its trailers."""
@@ -523,172 +478,6 @@ cdef class Connection(Endpoint):
                 self.spend(&self.resets, RESETS, RESETS_PER_SECOND)
             else:
                 self.open_stream(number, fields, ends)
-
-    cdef on_trailers(self, Exchange exchange, list fields, bint ends):
-        cdef Field field
-        cdef Body body
-        cdef bint good = ends
-        for field in fields:
-            good = good and field.kind < MALFORMED
-        if exchange.remote_closed:
-            exchange.reset(STREAM_CLOSED, ValueError("HEADERS after the end of the request"))
-        elif not good:
-            exchange.reset(PROTOCOL_ERROR, ValueError("malformed trailers"))
-        elif exchange.body is not None:
-            body = exchange.body
-            body.complete()
-
-    cdef open_stream(self, int number, list fields, bint ends):
-        """Begin an exchange, unless its head is malformed."""
-        cdef Field field
-        cdef str method = None, target = None, scheme = None
-        cdef Head head
-        cdef Exchange exchange
-        cdef Body body
-        cdef Kind kind
-        cdef bint good = True
-        cdef Py_ssize_t pseudo = 0
-        authority = None
-        for field in fields:
-            kind = field.kind
-            if kind < METHOD:
-                break
-            pseudo += 1
-            if kind == METHOD and method is None:
-                method = <str>field.pair[1]
-            elif kind == PATH and target is None:
-                target = <str>field.pair[1]
-            elif kind == SCHEME and scheme is None:
-                scheme = <str>field.pair[1]
-            elif kind == AUTHORITY and authority is None:
-                authority = field
-            else:
-                good = False
-        head = self.head_of(fields[pseudo:], authority)
-        if method == "CONNECT":
-            good = good and target is None and scheme is None and authority is not None
-            target = "" if authority is None else <str>(<Field>authority).pair[1]
-        else:
-            good = good and method and scheme and target and (target[0] == "/" or target == "*")
-        if not good or head is None or not is_method(method) or ends and head.length > 0:
-            if self.decoder.too_large and method and target:
-                head = self.head_of([], authority)
-            else:
-                self.reset_stream(number, PROTOCOL_ERROR, not ends)
-                self.spend(&self.resets, RESETS, RESETS_PER_SECOND)
-                return
-        exchange = Exchange.__new__(Exchange)
-        exchange.connection = self
-        exchange.id = number
-        exchange.window = self.first_window
-        exchange.remote_closed = ends
-        self.streams[number] = exchange
-        self.shared.streams += 1
-        if self.decoder.too_large or head.wrong_expectation:
-            exchange.request = self.request_of(method, target, head, b"")
-            exchange.answer(plain_answer(431, "431 Request Header Fields Too Large") if self.decoder.too_large
-                            else plain_answer(417, "417 Expectation Failed"))
-        elif ends:
-            exchange.request = self.request_of(method, target, head, b"")
-            self.take_request(exchange)
-        else:
-            self.expect_body(exchange, method, target, head)
-
-    cdef expect_body(self, Exchange exchange, str method, str target, Head head):
-        cdef Body body = Body()
-        exchange.body = body
-        body.exchange = exchange
-        body.head = head
-        body.method = method
-        body.target = target
-        body.window = STREAM_WINDOW
-        body.began = self.heard
-        body.owes_continue = head.expects
-        if head.length > self.service.max_body_bytes:
-            body.refuse(self.service.too_large)
-            return
-        self.service.unfinished.note(body, head.size)
-        if body.exchange is None:
-            return
-        if head.length > SHORT:
-            body.expected = head.length
-        if body.expected or body.owes_continue:
-            body.go_on()
-
-    cdef Head head_of(self, list fields, authority):
-        """What the regular fields say, None if they are malformed; shared with requests that repeat them."""
-        cdef Head head
-        cdef Field field
-        cdef Kind kind
-        cdef tuple pair
-        key = tuple(fields) if authority is None else (authority, *fields)
-        known = self.heads.get(key)
-        if known is not None:
-            return <Head>known
-        head = Head.__new__(Head)
-        head.headers = {}
-        head.all_headers = []
-        head.length = -1
-        if authority is not None:
-            head.headers["host"] = (<Field>authority).pair[1]
-            head.all_headers.append(("host", (<Field>authority).pair[1]))
-            head.size = (<Field>authority).size
-        for field in fields:
-            kind = field.kind
-            pair = field.pair
-            head.size += field.size
-            if kind >= MALFORMED:
-                return None
-            if kind == PLAIN:
-                if pair[0] not in head.headers:
-                    head.headers[pair[0]] = pair[1]
-            elif kind == COOKIE:
-                before = head.headers.get("cookie")
-                head.headers["cookie"] = pair[1] if before is None else f"{before}; {pair[1]}"
-                continue
-            elif kind == LENGTH:
-                text = pair[1]
-                if not (text.isascii() and text.isdigit() and len(text) < 19):
-                    return None
-                if head.length >= 0 and head.length != int(text):
-                    return None
-                head.length = int(text)
-                head.headers["content-length"] = text
-            elif kind == EXPECT:
-                head.headers["expect"] = pair[1]
-                head.expects = pair[1].lower() == "100-continue"
-                head.wrong_expectation = not head.expects
-            elif kind == HOST:
-                if authority is not None:
-                    if pair[1].lower() != (<Field>authority).pair[1].lower():
-                        return None
-                    continue
-                if "host" in head.headers:
-                    return None
-                head.headers["host"] = pair[1]
-            head.all_headers.append(pair)
-        if "cookie" in head.headers:
-            head.all_headers.append(("cookie", head.headers["cookie"]))
-        if head.length < 0 and head.size <= COMMON:
-            if len(self.heads) >= MAX_HEADS:
-                self.heads.clear()
-            self.heads[key] = head
-        return head
-
-    cdef request_of(self, str method, str target, Head head, bytes body):
-        return Request(method, target, head.headers, head.all_headers, body, self.peer, self.certificates)
-
-    cdef take_request(self, Exchange exchange):
-        """Answer a request now, or when it is its turn; of several in one read the first goes first."""
-        self.completed += 1
-        if self.held <= HELD and not self.waiting and (self.completed == 1 or self.service.may_go_on()):
-            exchange.dispatch()
-            return
-        if self.waiting is None:
-            self.waiting = {}
-        self.waiting[exchange] = None
-        if self.held <= HELD:
-            self.service.line_up(self)
 
     cdef advance(self):
         """Answer requests that have waited, then parse what has come after them."""
@@ -786,229 +575,3 @@ cdef class Connection(Endpoint):
         self.spend(&self.resets, RESETS, RESETS_PER_SECOND)
         if exchange is not None:
             exchange.lost(peer_left())
-
-    # --- writing
-
-    cdef put(self, bytes data):
-        """Queue frames until the turn of the loop ends, or the input has been parsed."""
-        self.out.append(data)
-        self.out_size += PyBytes_GET_SIZE(data)
-
-    cdef put_frame(self, int kind, int flags, int number, bytes payload):
-        self.put(frame_head(PyBytes_GET_SIZE(payload), kind, flags, number) + payload)
-
-    cdef put_number(self, int kind, int number, long long value):
-        """Queue a frame whose payload is a number."""
-        self.put_frame(kind, 0, number, struct.pack(">I", value))
-
-    cdef put_data(self, int number, data, Py_ssize_t size, bint ends):
-        """Queue DATA frames of one body; those of an event share its bytes with other streams."""
-        self.window -= size
-        if size <= FRAME:
-            self.put(frame_head(size, DATA, END_STREAM if ends else 0, number))
-            if size:
-                self.out.append(data)
-                self.out_size += size
-        else:
-            self.put(data_frames(number, data, size))
-        self.shared.wake(self)
-
-    cdef reset_stream(self, int number, int code, bint forget):
-        """Queue RST_STREAM; with `forget`, frames of the stream that still come are ignored."""
-        self.put_number(RST_STREAM, number, code)
-        if forget:
-            if self.forgotten is None:
-                self.forgotten = {}
-            elif len(self.forgotten) >= MAX_FORGOTTEN:
-                del self.forgotten[next(iter(self.forgotten))]
-            self.forgotten[number] = None
-
-    cdef bint take_resize(self):
-        resize, self.resize = self.resize, False
-        return resize
-
-    cdef flush(self):
-        """Write the queued frames in one write."""
-        cdef list out = self.out
-        if not self.out_size or self.paused or self.leaving == GONE:
-            return
-        self.out = []
-        data = out[0] if len(out) == 1 else b"".join(out)
-        self.service.turns.bytes_out += self.out_size
-        self.out_size = 0
-        try:
-            self.transport.write(data)
-        except RuntimeError:
-            pass                      # uvloop: the peer has gone, connection_lost follows
-
-    cdef go_on(self):
-        """Write what is queued, then let streams go on that have waited; close if this was the end."""
-        if self.leaving == GONE:
-            return
-        self.flush()
-        if self.blocked and not self.paused and self.window > 0:
-            self.unblock()
-            self.flush()
-        if self.waiting and self.held <= HELD and not self.lined_up:
-            self.advance()
-        if self.leaving == LEAVES and not self.streams and not self.paused:
-            self.close()
-
-    cdef unblock(self):
-        """Let streams go on that have waited for the socket or for the connection's window, in turn."""
-        cdef Exchange exchange
-        cdef Py_ssize_t left = len(self.blocked)
-        cdef Py_ssize_t most = self.out_size + BURST
-        while left and self.blocked and not self.paused and self.window > 0:
-            if self.out_size > most:
-                self.shared.wake(self)
-                return
-            left -= 1
-            exchange = next(iter(self.blocked))
-            del self.blocked[exchange]
-            exchange.go_on()
-
-    cdef dropped(self, Exchange exchange):
-        """A stream has ended."""
-        exchange.ended = True
-        self.streams.pop(exchange.id, None)
-        self.blocked.pop(exchange, None)
-        if self.waiting:
-            self.waiting.pop(exchange, None)
-        self.held -= exchange.counted
-        exchange.counted = 0
-        if not self.streams:
-            self.since = now(self.service.clock)
-            if self.service.on_change is not None or self.leaving != STAYS:
-                self.shared.wake(self)
-
-    # --- the end
-
-    cdef bint is_idle(self):
-        return not self.streams and self.block is None
-
-    cdef drain(self):
-        self.leave()
-        if self.is_idle():
-            self.leave_now()
-
-    cdef leave(self):
-        """Tell the peer to open no more streams here; those that are open end as they would."""
-        if self.leaving == STAYS:
-            self.leaving = ANNOUNCED
-            self.put_frame(GOAWAY, 0, 0, struct.pack(">II", MOST_WINDOW, NO_ERROR))
-            self.put_frame(PING, 0, 0, DRAIN)
-            self.since = now(self.service.clock)
-            self.shared.wake(self)
-
-    cdef leave_now(self):
-        """The peer knows that it should open no more streams: later ones are ignored."""
-        if self.leaving == ANNOUNCED:
-            self.leaving = LEAVES
-            self.put_frame(GOAWAY, 0, 0, struct.pack(">II", self.last, NO_ERROR))
-            self.shared.wake(self)
-
-    cdef fail(self, int code, str text):
-        """End the connection because of what the peer did."""
-        if self.leaving == GONE:
-            return
-        name = ERRORS.get(code, "")
-        self.shared.faults[name] = self.shared.faults.get(name, 0) + 1
-        self.put_frame(GOAWAY, 0, 0, struct.pack(">II", self.last, code) + text.encode())
-        self.close()
-
-    cdef close(self):
-        """Close the connection; what the transport holds is still sent."""
-        cdef Exchange exchange
-        if self.leaving == GONE:
-            return
-        self.flush()
-        self.leaving = GONE
-        self.service.connections.discard(self)
-        self.service.leaving.add(self)
-        self.end_input()
-        for exchange in list(self.streams.values()):
-            exchange.lost(ConnectionAbortedError("the connection was ended"))
-        if self.paused:
-            self.transport.abort()
-        else:
-            self.transport.close()
-        if self.service.on_change is not None:
-            self.service.on_change()
-
-    cdef check(self, double at):
-        cdef Service service = self.service
-        if self.leaving == GONE:
-            return
-        if self.paused:
-            if at - self.since > service.body_timeout:
-                self.close()
-        elif not self.settled or self.fragment is not None:
-            if at - (self.fragment.began if self.fragment is not None else self.since) > service.header_timeout:
-                self.fail(NO_ERROR, "a frame has not come whole")
-        elif self.leaving == ANNOUNCED and at - self.since > LEAVE:
-            self.leave_now()
-        elif not self.streams:
-            if at - self.since > service.idle_timeout:
-                self.drain()
-        elif at - self.heard > PING_AFTER + PING_TIMEOUT:
-            self.close()
-        elif at - self.heard > PING_AFTER and not self.pinged:
-            self.pinged = True
-            self.put_frame(PING, 0, 0, ALIVE)
-            self.shared.wake(self)
-        if self.streams and self.leaving != GONE:
-            self.check_streams(at)
-
-    cdef check_streams(self, double at):
-        """End requests that do not come to their end, and answers that are not taken."""
-        cdef Exchange exchange
-        cdef Body body
-        cdef double limit = self.service.body_timeout
-        for exchange in list(self.streams.values()):
-            if exchange.ended:
-                continue
-            if exchange.body is not None and not exchange.remote_closed:
-                body = exchange.body
-                if at - body.began > limit:
-                    body.refuse(plain_answer(408, "408 Request Timeout"))
-            elif exchange.stalled and exchange.pump.stream is None and at - exchange.since > limit:
-                exchange.reset(CANCEL, TimeoutError("the client has not taken the answer"))
-
-
-cdef inline unsigned int int_of(const unsigned char* data) noexcept:
-    return <unsigned int>data[0] << 24 | data[1] << 16 | data[2] << 8 | data[3]
-
-
-cdef bytes data_frames(int number, data, Py_ssize_t size):
-    """DATA frames with `size` bytes, in one piece."""
-    cdef Py_ssize_t count = (size + FRAME - 1) // FRAME, at = 0, part
-    cdef bytes out = PyBytes_FromStringAndSize(NULL, size + 9 * count)
-    cdef char* to = PyBytes_AS_STRING(out)
-    cdef Py_buffer buffer
-    PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
-    while at < size:
-        part = min(FRAME, size - at)
-        put_head(<unsigned char*>to, part, DATA, 0, number)
-        memcpy(to + 9, <char*>buffer.buf + at, part)
-        to += 9 + part
-        at += part
-    PyBuffer_Release(&buffer)
-    return out
-
-
-cdef bytes frame_head(Py_ssize_t size, int kind, int flags, int number):
-    cdef unsigned char head[9]
-    put_head(head, size, kind, flags, number)
-    return PyBytes_FromStringAndSize(<char*>head, 9)
-
-
-cdef bint is_method(str method):
-    """Whether it is a token of the usual length."""
-    cdef Py_UCS4 c
-    if not method or len(method) > 32:
-        return False
-    for c in method:
-        if not (c < 128 and (c.isalnum() or c in "!#$%&'*+-.^_`|~")):
-            return False
-    return True

@@ -86,19 +86,19 @@ cdef class Exchange(Sink):
         if size > connection.service.gzip_above and takes_gzip(self.request, response):
             self.begin_stream(response, bodyless, [body] if type(body) is bytes else body)
             return
-        self.answering = True
+        resize = connection.take_resize()
         if bodyless or size == 0:
-            connection.put(heads.frames(self.id, response, size, False, None, True, connection.take_resize()))
+            connection.put(heads.frames(self.id, response, size, False, None, True, resize))
             self.end_answer()
         elif size <= SMALL and size <= self.room():
             if type(body) is not bytes:
                 body = b"".join(body)
-            connection.put(heads.frames(self.id, response, size, False, body, True, connection.take_resize()))
+            connection.put(heads.frames(self.id, response, size, False, body, True, resize))
             connection.window -= size
             self.sent = size
             self.end_answer()
         else:
-            connection.put(heads.frames(self.id, response, size, False, None, False, connection.take_resize()))
+            connection.put(heads.frames(self.id, response, size, False, None, False, resize))
             self.new_pump().put_body(body, size)
         if heads.closing:
             connection.leave()
@@ -107,7 +107,6 @@ cdef class Exchange(Sink):
         """Begin a body without a length: written by the response's `start`, or `pieces` compressed."""
         cdef Connection connection = self.connection
         cdef AnswerHeads heads = connection.shared.heads
-        self.answering = True
         connection.put(
             heads.frames(self.id, response, -1, pieces is not None, None, bodyless, connection.take_resize())
         )

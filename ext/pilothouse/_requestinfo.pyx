@@ -133,7 +133,8 @@ def parse(str method not None, str path not None, dict query not None):
     elif not name and verb == "delete":
         verb = "deletecollection"
     if verb == "watch":               # it stays, and others like it: they share these texts
-        group, version, namespace, resource = intern(group), intern(version), intern(namespace), intern(resource)
+        group, version = intern(group), intern(version)
+        namespace, resource = intern(namespace), intern(resource)
         kept = [intern(part) for part in kept]
     return _Info(
         path, verb, True, prefix, group, version, namespace, resource, subresource, name, tuple(kept)
