@@ -22,6 +22,8 @@ MODULES = (
     "_pump",
     "_answers",
     "_http1",
+    "_hpack",
+    "_http2",
     "_requestinfo",
     "_requestmetrics",
     "_selectors",

@@ -8,12 +8,14 @@ The load generator is a program that takes -server, -token, -pid, -pods, -second
 prints one JSON object a step. Without --floor that column is left out. PILOTHOUSE_REFERENCE names a
 kube-apiserver binary; it needs `etcd` on the path. CPU is that of the server's processes, divided by the
 operations; the server is pinned to one core and the load generator to another where there are two. Beside
-each figure of ours stands what is aimed at.
+each figure of ours stands what is aimed at. `--h2` adds a column for a server whose clients speak HTTP/2; its
+16 workers then share one connection, where each has one of its own over HTTP/1.1.
 """
 
 import argparse
 import compileall
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -137,6 +139,7 @@ def measure(
     steps: list[str],
     path: str = "/readyz",
     rest: float = 0.0,
+    h2: bool = False,
 ) -> Figures:
     """Wait for a server that was just started, run the steps against it,
     then let it rest for some seconds."""
@@ -146,7 +149,8 @@ def measure(
     for packed, group in groupby(steps, GZIP.__eq__):
         flags = ["-gzip", "list"] if packed else list(group)
         command = [args.loadgen, "-server", url, "-token", TOKEN, "-pid", str(process.pid)]
-        command += ["-pods", str(args.pods), "-seconds", str(args.seconds), "-json", *flags]
+        command += ["-pods", str(args.pods), "-seconds", str(args.seconds), "-json"]
+        command += [*(["-h2"] if h2 else []), *flags]
         done = subprocess.run(pinned(1, command), capture_output=True, text=True, check=True)
         for line in done.stdout.splitlines():
             row = json.loads(line)
@@ -167,7 +171,7 @@ def tokens(directory: pathlib.Path) -> str:
     return str(path)
 
 
-def ours(args: argparse.Namespace, directory: pathlib.Path) -> Figures:
+def ours(args: argparse.Namespace, directory: pathlib.Path, h2: bool = False) -> Figures:
     import pilothouse
 
     compileall.compile_dir(pathlib.Path(pilothouse.__file__).parent, quiet=1)  # as installers do
@@ -175,7 +179,7 @@ def ours(args: argparse.Namespace, directory: pathlib.Path) -> Figures:
     command = [sys.executable, "-m", "pilothouse", "serve", f"--data-dir={directory / 'data'}"]
     command += ["--bind-address=127.0.0.1", f"--secure-port={port}", f"--token-auth-file={tokens(directory)}"]
     with running(command, 0, directory / "ours.log") as process:
-        return measure(args, f"https://127.0.0.1:{port}", process, args.steps, rest=REST_SECONDS)
+        return measure(args, f"https://127.0.0.1:{port}", process, args.steps, rest=args.rest, h2=h2)
 
 
 def floor(args: argparse.Namespace, directory: pathlib.Path) -> Figures:
@@ -189,7 +193,7 @@ def floor(args: argparse.Namespace, directory: pathlib.Path) -> Figures:
     command = [sys.executable, args.floor, str(port), *files, str(args.pods)]
     with running(command, 0, directory / "floor.log") as process:
         steps = [step for step in args.steps if step in FLOOR_STEPS]
-        figures = measure(args, f"https://127.0.0.1:{port}", process, steps, "/", REST_SECONDS)
+        figures = measure(args, f"https://127.0.0.1:{port}", process, steps, "/", args.rest)
         figures.empty = 0  # it starts with its pods
         return figures
 
@@ -215,7 +219,7 @@ def reference(args: argparse.Namespace, directory: pathlib.Path) -> Figures:
         running(store, 1, directory / "etcd.log"),
         running(command, 0, directory / "reference.log") as process,
     ):
-        return measure(args, f"https://127.0.0.1:{port}", process, args.steps, rest=REST_SECONDS)
+        return measure(args, f"https://127.0.0.1:{port}", process, args.steps, rest=args.rest)
 
 
 def shown(microseconds: float) -> str:
@@ -302,11 +306,15 @@ def main() -> None:
     parser.add_argument("--floor", default="")
     parser.add_argument("--pods", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--h2", action="store_true")
+    parser.add_argument("--rest", type=float, default=REST_SECONDS)
     parser.add_argument("--markdown", default="")
     parser.add_argument("--svg", default="")
     parser.add_argument("steps", nargs="*", default=STEPS)
     args = parser.parse_args()
     sides: dict[str, Callable[[argparse.Namespace, pathlib.Path], Figures]] = {"Pilothouse": ours}
+    if args.h2:
+        sides["over HTTP/2"] = functools.partial(ours, h2=True)
     if args.floor:
         sides["floor"] = floor
     if os.environ.get("PILOTHOUSE_REFERENCE"):

@@ -12,6 +12,8 @@ cdef enum Phase:
     CLOSED
 
 cdef object peer_left()
+cdef report(on_done, Py_ssize_t sent, error)
+cdef bint takes_gzip(request, response) except -1
 
 cdef class Refusal:
     cdef bytes answer                 # b"" closes the connection without an answer
@@ -37,25 +39,33 @@ cdef class Service:
     cdef readonly Unfinished unfinished
 
     cdef bint may_go_on(self)
-    cdef line_up(self, Answers connection)
+    cdef line_up(self, Endpoint connection)
     cdef bint turn_goes_on(self)
     cdef bytes refusal_of_body(self)
 
-cdef class Answers(Sink):
+cdef class Endpoint(Sink):
     cdef object transport
     cdef Service service
+    cdef public object unauthenticated  # counts the connection until a request on it is authenticated
+    cdef bint lined_up                # waits for its turn to continue with requests that have come
+
+    cdef advance(self)
+    cdef check(self, double at)
+    cdef bint is_idle(self)
+    cdef drain(self)
+    cdef authenticated(self)
+
+cdef class Answers(Endpoint):
     cdef Pump pump
     cdef Incoming incoming
     cdef object current               # what occupies the connection: a task, or the pump while it writes
     cdef object request               # the request that the task answers
     cdef object on_done               # the callback of the answer that is being written
     cdef Py_ssize_t head_size         # bytes of its head
-    cdef public object unauthenticated  # counts the connection until a request on it is authenticated
     cdef object waiting               # (request, is HTTP/1.0) queued behind `current`; a Refusal comes last
     cdef bint http10, chunked, close_after  # the answer: for an HTTP/1.0 client, in chunks, the last one
     cdef bint read_paused, advancing, owes_continue
     cdef int completed                # messages completed within the present feed
-    cdef bint lined_up                # waits for its turn to continue with `waiting`
     cdef object judging               # the task that judges a head before more of the body is read
     cdef bint stopped                 # whether reading is paused, for any reason
     cdef bint input_ended             # the last request of the connection has been read
@@ -66,8 +76,6 @@ cdef class Answers(Sink):
     cdef drop_body(self)
     cdef drop_message(self)
     cdef send_continue(self)
-    cdef check(self, double at)
-    cdef bint is_idle(self)
     cdef close(self)
     cdef pause_reading(self)
     cdef regulate(self)
@@ -75,17 +83,14 @@ cdef class Answers(Sink):
     cdef dispatch(self, request, bint http10)
     cdef log_failure(self, text, request, error)
     cdef internal_error(self, request, error)
-    cdef authenticated(self)
     cdef answer(self, request, response)
     cdef begin_answer(self, request, response)
     cdef write_head(self, bytes head, Py_ssize_t size)
-    cdef bint takes_gzip(self, request, response) except -1
     cdef begin_stream(self, response, bint bodyless, pieces)
     cdef Py_ssize_t body_sent(self) except -1
     cdef finish(self, Py_ssize_t sent, error)
     cdef discard(self, response, error)
     cdef drop_waiting(self, error)
-    cdef advance(self)
     cdef refuse(self, bytes answer)
     cdef refuse_with(self, Refusal refusal)
     cdef send_refusal(self, Refusal refusal)

@@ -42,6 +42,17 @@ cdef report(on_done, Py_ssize_t sent, error):
         log.exception("A callback at the end of an answer failed")
 
 
+cdef bint takes_gzip(request, response) except -1:
+    """Whether an answer may be compressed."""
+    accepted = request.headers.get("accept-encoding")
+    if accepted is None or "gzip" not in accepted:
+        return False
+    for name, _ in response.headers:
+        if name == "Content-Encoding":
+            return False
+    return any(token.partition(";")[0].strip() == "gzip" for token in accepted.split(","))
+
+
 cdef class Refusal:
     """The answer that ends a connection whose further input is not read."""
 
@@ -93,23 +104,22 @@ cdef class Service:
 
     def sweep(self, double at=0.0):
         """Close the connections whose time is up; `at` is the time to judge by."""
-        cdef Answers connection
+        cdef Endpoint connection
         if at == 0.0:
             at = now(self.clock)
         for connection in list(self.connections):
             connection.check(at)
 
     def drain(self):
-        """Close idle connections; the others end after their current answer."""
-        cdef Answers connection
+        """Close idle connections; the others end after their current answers."""
+        cdef Endpoint connection
         self.draining = True
         for connection in list(self.connections):
-            if connection.is_idle():
-                connection.close()
+            connection.drain()
 
     def abort(self):
         """Cut all connections."""
-        cdef Answers connection
+        cdef Endpoint connection
         for connection in [*self.connections, *self.leaving]:
             connection.transport.abort()
 
@@ -121,7 +131,7 @@ cdef class Service:
         self.extra += 1
         return self.extra <= FEW or processor_time() < self.turn_ends
 
-    cdef line_up(self, Answers connection):
+    cdef line_up(self, Endpoint connection):
         """Queue a connection to continue with its pipelined requests."""
         if not connection.lined_up:
             connection.lined_up = True
@@ -129,7 +139,7 @@ cdef class Service:
 
     def turn(self):
         """Continue with pipelined requests, one connection after the other."""
-        cdef Answers connection
+        cdef Endpoint connection
         cdef Py_ssize_t left = len(self.line)
         self.extra = 0
         while left and self.turn_goes_on():
@@ -150,7 +160,33 @@ cdef class Service:
         return self.heads.head(self.too_large, len(body), True, False, False, body)
 
 
-cdef class Answers(Sink):
+cdef class Endpoint(Sink):
+    """A connection of either protocol, as the listener's service sees it."""
+
+    cdef advance(self):
+        """Answer requests that have waited for their turn."""
+        raise NotImplementedError
+
+    cdef check(self, double at):
+        """Close the connection if its time-out has expired."""
+        raise NotImplementedError
+
+    cdef bint is_idle(self):
+        """Whether no request is being received or answered."""
+        raise NotImplementedError
+
+    cdef drain(self):
+        """Close the connection, or have it end after its current answers."""
+        raise NotImplementedError
+
+    cdef authenticated(self):
+        """Note that a request on this connection was authenticated."""
+        if self.unauthenticated is not None:
+            self.unauthenticated.leave()
+            self.unauthenticated = None
+
+
+cdef class Answers(Endpoint):
     """Answers the requests of one connection in order; a pump writes the bodies to the transport."""
 
     def __init__(self, Service service):
@@ -172,12 +208,9 @@ cdef class Answers(Sink):
     cdef send_continue(self):
         """Ask the peer to send its body, if it waits for that and the body is accepted."""
 
-    cdef check(self, double at):
-        """Close the connection if its time-out has expired."""
-
-    cdef bint is_idle(self):
-        """Whether no request is being received or answered."""
-        return self.current is None and not self.waiting
+    cdef drain(self):
+        if self.is_idle():
+            self.close()
 
     # --- the transport
 
@@ -298,12 +331,6 @@ cdef class Answers(Sink):
 
     # --- answers
 
-    cdef authenticated(self):
-        """Note that a request on this connection was authenticated."""
-        if self.unauthenticated is not None:
-            self.unauthenticated.leave()
-            self.unauthenticated = None
-
     cdef answer(self, request, response):
         if self.unauthenticated is not None and request.caller:
             self.authenticated()
@@ -331,7 +358,7 @@ cdef class Answers(Sink):
         else:
             for piece in body:
                 size += len(piece)
-        if size > self.service.gzip_above and self.takes_gzip(request, response):
+        if size > self.service.gzip_above and takes_gzip(request, response):
             self.begin_stream(response, bodyless, [body] if type(body) is bytes else body)
             return
         if bodyless or size > SMALL:
@@ -357,15 +384,6 @@ cdef class Answers(Sink):
             self.finish(size if handed else 0, None if handed else peer_left())
         if self.close_after:
             self.close()
-
-    cdef bint takes_gzip(self, request, response) except -1:
-        accepted = request.headers.get("accept-encoding")
-        if accepted is None or "gzip" not in accepted:
-            return False
-        for name, _ in response.headers:
-            if name == "Content-Encoding":
-                return False
-        return any(token.partition(";")[0].strip() == "gzip" for token in accepted.split(","))
 
     cdef begin_stream(self, response, bint bodyless, pieces):
         """Begin a body without a length: written by the response's `start`, or `pieces` compressed."""

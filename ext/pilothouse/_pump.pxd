@@ -45,7 +45,7 @@ cdef class Pump:
 
 cdef class Stream:
     cdef Pump pump
-    cdef list closers, drainers
+    cdef tuple closers, drainers
     cdef bint open, asked             # asked: the writer has seen a backlog and may wait for it to be sent
     cdef taken(self)
     cdef closed(self)

@@ -247,8 +247,7 @@ cdef class Stream:
     def __init__(self, Pump pump):
         self.pump = pump
         self.open = True
-        self.closers = []
-        self.drainers = []
+        self.closers = self.drainers = ()
 
     def write(self, bytes data not None):
         """Queue one chunk; all that is queued in one turn of the loop is sent in one write."""
@@ -279,19 +278,19 @@ cdef class Stream:
     def on_close(self, callback):
         """Call back once, when the peer has gone or the body has ended."""
         if self.open:
-            self.closers.append(callback)
+            self.closers += (callback,)
         else:
             callback()
 
     def on_drain(self, callback):
         """Call back whenever a backlog of written bytes has been sent."""
-        self.drainers.append(callback)
+        self.drainers += (callback,)
 
     cdef taken(self):
         """All written bytes are with the transport, which can take more."""
         if self.asked:
             self.asked = False
-            for callback in list(self.drainers):
+            for callback in self.drainers:
                 try:
                     callback()
                 except Exception as error:
@@ -304,6 +303,6 @@ cdef class Stream:
             return
         self.open = False
         closers = self.closers
-        self.closers = self.drainers = []
+        self.closers = self.drainers = ()
         for callback in closers:
             callback()

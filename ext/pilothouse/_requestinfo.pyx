@@ -4,6 +4,8 @@ and query strings."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
+from sys import intern
+
 from pilothouse.api.identity import RequestInfo
 
 cdef object _Info = RequestInfo
@@ -130,6 +132,10 @@ def parse(str method not None, str path not None, dict query not None):
         verb = "watch" if wants_watch(query) else "list"
     elif not name and verb == "delete":
         verb = "deletecollection"
+    if verb == "watch":               # it stays, and others like it: they share these texts
+        group, version = intern(group), intern(version)
+        namespace, resource = intern(namespace), intern(resource)
+        kept = [intern(part) for part in kept]
     return _Info(
         path, verb, True, prefix, group, version, namespace, resource, subresource, name, tuple(kept)
     )

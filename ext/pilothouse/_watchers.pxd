@@ -17,7 +17,7 @@ cdef class Watcher:
     cdef readonly bint stopped
     cdef readonly long long since
     cdef readonly long long revision
-    cdef object encoder, sink, write, buffered, queue
+    cdef object encoder, sink, queue
     cdef Distribution sizes           # of the events that were written, None when nobody counts them
     cdef dict buckets
     cdef object place
@@ -26,6 +26,7 @@ cdef class Watcher:
 
     cdef push(self, Change change, int kind)
     cdef enqueue(self, Change change, int kind)
+    cdef line_up(self, item)
     cdef look(self)
     cdef write_waiting(self)
     cdef emit(self, bytes data)
@@ -44,6 +45,6 @@ cdef class Watchers:
     cdef leave(self, Watcher watcher)
     cdef end(self)
     cdef dispatch(self, Change change, list touched)
-    cdef offer(self, dict bucket, Change change)
-    cdef offer_exact(self, dict bucket, Change change, bint before, bint after)
+    cdef offer(self, bucket, Change change)
+    cdef offer_exact(self, bucket, Change change, bint before, bint after)
     cdef int kind_for(self, Watcher watcher, Change change) except -2

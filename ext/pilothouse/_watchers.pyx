@@ -22,6 +22,9 @@ cdef enum:                      # no products: Cython fails on them when overflo
     FRAMED_BYTES = 2_097_152    # bytes of frames that are kept
 
 
+cdef tuple NONE = ()            # the queue of a watcher for which nothing waits
+
+
 cdef class Frames:
     """The frames of changes: each is built once; those of the newest changes are kept for later watches."""
 
@@ -74,9 +77,7 @@ cdef class Watcher:
         self.since = self.revision = since
         self.encoder = encoder
         self.sink = sink
-        self.write = sink.write
-        self.buffered = sink.buffered
-        self.queue = deque()
+        self.queue = NONE
         self.sizes = sizes
         self.slot = -1
 
@@ -102,11 +103,17 @@ cdef class Watcher:
     cdef enqueue(self, Change change, int kind):
         """Queue a change; only the change itself if its type is the usual one,
         which saves memory with many watchers."""
-        self.queue.append(change if kind == natural(change) else (kind, change))
+        self.line_up(change if kind == natural(change) else (kind, change))
+
+    cdef line_up(self, item):
+        """Queue something; there is no queue while nothing waits."""
+        if self.queue is NONE:
+            self.queue = deque()
+        self.queue.append(item)
 
     cdef look(self):
         """Check whether the sink is full."""
-        if not self.stopped and self.buffered() > HIGH:
+        if not self.stopped and self.sink.buffered() > HIGH:
             self.full = True
             if not self.rechecking:
                 self.rechecking = True
@@ -116,7 +123,7 @@ cdef class Watcher:
         """Continue in the next turn if the socket took everything at once,
         because then no drain callback follows."""
         self.rechecking = False
-        if self.full and self.buffered() <= HIGH:
+        if self.full and self.sink.buffered() <= HIGH:
             self.resume()
 
     def resume(self):
@@ -143,12 +150,13 @@ cdef class Watcher:
                 self.emit(data)
         if not self.queue:
             self.queued = 0
+            self.queue = NONE
 
     cdef emit(self, bytes data):
         """Write an event to the sink and count it."""
         if self.sizes is not None:
             self.sizes.observe(PyBytes_GET_SIZE(data))
-        self.write(data)
+        self.sink.write(data)
 
     cdef bytes next_frame(self):
         """The next queued frame, None if there is none in this step."""
@@ -183,7 +191,7 @@ cdef class Watcher:
         initial.entries = entries
         self.watchers.initial_events += PyList_GET_SIZE(entries)
         if not self.stopped:
-            self.queue.append(initial)
+            self.line_up(initial)
             if not self.full:
                 self.resume()
 
@@ -197,7 +205,7 @@ cdef class Watcher:
         if self.stopped:
             return
         if self.queue or self.full:
-            self.queue.append(data)
+            self.line_up(data)
         else:
             self.emit(data)
 
@@ -205,7 +213,7 @@ cdef class Watcher:
         """Take no more events and drop queued ones; leaves the sink as it is."""
         if not self.stopped:
             self.stopped = True
-            self.queue.clear()
+            self.queue = NONE
             self.watchers.leave(self)
 
     def end(self):
@@ -213,6 +221,11 @@ cdef class Watcher:
         if not self.stopped:
             self.stop()
             self.sink.close()
+
+
+cdef list watchers_in(bucket):
+    """The watchers of a bucket: a dict of them, or the only one, which needs none."""
+    return list(bucket) if type(bucket) is dict else [bucket]
 
 
 cdef class Watchers:
@@ -229,13 +242,13 @@ cdef class Watchers:
     cdef Py_ssize_t count(self) except -1:
         """The number of watchers."""
         maps = (self.by_scope, self.by_name, self.by_field, self.by_label)
-        return sum([len(bucket) for buckets in maps for bucket in buckets.values()])
+        return sum([len(watchers_in(bucket)) for buckets in maps for bucket in buckets.values()])
 
     cdef end(self):
         """End every watch cleanly, because the resource is no longer served."""
         for buckets in (self.by_scope, self.by_name, self.by_field, self.by_label):
             for bucket in list(buckets.values()):
-                for watcher in list(bucket):
+                for watcher in watchers_in(bucket):
                     (<Watcher>watcher).end()
 
     cdef enter(self, Watcher watcher):
@@ -264,16 +277,22 @@ cdef class Watchers:
                 watcher.reads_fields = True
         bucket = buckets.get(place)
         if bucket is None:
-            buckets[place] = bucket = {}
-        bucket[watcher] = None
+            buckets[place] = watcher
+        elif type(bucket) is dict:
+            bucket[watcher] = None
+        else:
+            buckets[place] = {bucket: None, watcher: None}
         watcher.buckets = buckets
         watcher.place = place
 
     cdef leave(self, Watcher watcher):
         bucket = watcher.buckets[watcher.place]
-        bucket.pop(watcher, None)
-        if not bucket:
+        if bucket is watcher:
             del watcher.buckets[watcher.place]
+        else:
+            bucket.pop(watcher, None)
+            if not bucket:
+                del watcher.buckets[watcher.place]
         if watcher.reads_fields:
             self.field_readers -= 1
         self.objects.owner.left(watcher)
@@ -307,21 +326,21 @@ cdef class Watchers:
             for pair in pairs:
                 self.offer(self.by_label.get(pair), change)
 
-    cdef offer(self, dict bucket, Change change):
+    cdef offer(self, bucket, Change change):
         cdef Watcher watcher
         cdef int kind
         if bucket is not None:
-            for watcher in list(bucket):
+            for watcher in watchers_in(bucket):
                 kind = self.kind_for(watcher, change)
                 if kind >= 0:
                     watcher.push(change, kind)
 
-    cdef offer_exact(self, dict bucket, Change change, bint before, bint after):
+    cdef offer_exact(self, bucket, Change change, bint before, bint after):
         """Offer a change to watchers of one value of an indexed field; the index knows its type for them."""
         cdef Watcher watcher
         cdef int kind
         if bucket is not None:
-            for watcher in list(bucket):
+            for watcher in watchers_in(bucket):
                 if watcher.exact:
                     kind = -1
                     if change.rev > watcher.since and change.key.startswith(watcher.scope):

@@ -14,8 +14,8 @@ class Service:
     unfinished: Unfinished
     draining: bool
     on_change: Callable[[], None] | None
-    connections: set[Answers]
-    leaving: set[Answers]
+    connections: set[Endpoint]
+    leaving: set[Endpoint]
     accepted: int
     requests: int
     bytes_in: int
@@ -47,6 +47,8 @@ class Service:
     def drain(self) -> None: ...
     def abort(self) -> None: ...
 
-class Answers:
+class Endpoint:
     unauthenticated: UnauthenticatedConnection | None
+
+class Answers(Endpoint):
     def __init__(self, service: Service) -> None: ...

@@ -158,10 +158,9 @@ class Config:
     cert_dir: str = _serving("", "string",
         "Directory of the serving certificate (apiserver.crt, apiserver.key); made there when missing. "
         "Default: --data-dir.")
-    disable_http2_serving: bool = _serving(False, "bool",
-        "Do not offer HTTP/2; it is never offered.", effective=False)
+    disable_http2_serving: bool = _serving(False, "bool", "Serve HTTP/1.1 only.")
     http2_max_streams_per_connection: int = _serving(0, "int",
-        "Streams of one HTTP/2 connection.", effective=False)
+        "Requests, watches among them, that one HTTP/2 connection may have at a time; 0 = 1000.")
     permit_address_sharing: bool = _serving(False, "bool",
         "Set SO_REUSEADDR, so that a socket in TIME_WAIT does not stop a restart; always set.", effective=False)
     permit_port_sharing: bool = _serving(False, "bool",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from fuzz.attacks import Attack
+from fuzz.over_http2 import exchange
 from fuzz.watching import Bystander, context
 
 from pilothouse.testing.server import Subprocess
@@ -48,7 +49,10 @@ class Damage:
 
 
 class Siege:
-    """A server and a bystander, for one attack after the other."""
+    """A server and a bystander, for one attack after the other, over HTTP/1.1 or HTTP/2."""
+
+    def __init__(self, protocol: str = "http/1.1") -> None:
+        self.protocol = protocol
 
     def __enter__(self) -> Self:
         self._stack = contextlib.ExitStack()
@@ -77,6 +81,7 @@ class Siege:
     def connect(self) -> ssl.SSLSocket:
         """A connection of somebody who shows no certificate."""
         anyone = ssl.create_default_context(cafile=str(self.server.ca_file))
+        anyone.set_alpn_protocols([self.protocol])
         plain = socket.create_connection(("127.0.0.1", self.server.port), PATIENCE)
         plain.setsockopt(
             socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
@@ -111,6 +116,9 @@ class Siege:
         try:
             with self.connect() as connection:
                 connection.settimeout(PATIENCE)
+                if self.protocol == "h2":
+                    status, answer = exchange(connection, request)
+                    return 413 if TOO_LARGE in answer else status
                 with contextlib.suppress(ConnectionError, ssl.SSLError):
                     connection.sendall(request)
                 return _status(connection)

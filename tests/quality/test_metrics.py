@@ -20,6 +20,7 @@ from converters import path as boxes
 from e2e.http_client import Connection
 from eventually import aeventually
 from server.fake_transport import Peer
+from server.http2.peers import END_HEADERS, END_STREAM, HEADERS, PREFACE, PUSH, SETTINGS, frame
 
 import pilothouse
 from pilothouse import options
@@ -28,6 +29,7 @@ from pilothouse.instruments import Group
 from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.server.http1 import Limits
+from pilothouse.server.http2 import Http2
 from pilothouse.server.metrics import ConnectionMetrics
 from pilothouse.storage.kms.metrics import TO_STORAGE, EnvelopeMetrics
 
@@ -335,6 +337,24 @@ async def speak_no_tls(run: Running) -> AsyncIterator[None]:
     yield
 
 
+@moves("pilothouse_connections_open_by_protocol", "pilothouse_http2_streams_open",
+       "pilothouse_http2_streams_total", "pilothouse_http2_faults_total")  # fmt: skip
+async def speak_http2(run: Running) -> AsyncIterator[None]:
+    tls = ssl.create_default_context(cafile=str(run.directory / "ca.crt"))
+    tls.load_cert_chain(run.directory / "admin.crt", run.directory / "admin.key")
+    tls.set_alpn_protocols(["h2"])
+    opened = [await asyncio.open_connection("127.0.0.1", run.port, ssl=tls) for _ in range(2)]
+    (_, writer), (reader, broken) = opened
+    for one in (writer, broken):
+        one.write(PREFACE + frame(SETTINGS) + frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x82\x84\x87"))
+    writer.write(frame(HEADERS, END_HEADERS, 3, b"\x83\x84\x87"))
+    broken.write(frame(PUSH, 0, 1))
+    await reader.read()
+    yield
+    for one in (writer, broken):
+        one.close()
+
+
 @moves("pilothouse_connections_unauthenticated", "pilothouse_connections_refused_total")
 async def come_in_numbers(run: Running) -> AsyncIterator[None]:
     tls = ssl.create_default_context(cafile=str(run.directory / "ca.crt"))
@@ -456,7 +476,7 @@ def test_nothing_is_shown_before_it_has_happened(tmp_path: pathlib.Path) -> None
                 "kube_apiserver_nodeport_allocator_allocated_ports",
                 "pilothouse_cache_bytes",
                 "pilothouse_cache_entries",
-                *(name for name in zero if name.startswith(("pilothouse_connections_", "pilothouse_http_"))),
+                *(name for name in zero if name.startswith(("pilothouse_connections_", "pilothouse_http"))),
             }
 
     asyncio.run(main())
@@ -476,7 +496,9 @@ def test_two_servers_share_no_counts(tmp_path: pathlib.Path) -> None:
 def test_refused_requests_are_counted() -> None:
     async def main() -> None:
         first = Peer(limits=Limits(unfinished_budget=1_000_000))
-        listener: Any = SimpleNamespace(http1=first.http1, handshake_errors=0, unauthenticated=0)
+        listener: Any = SimpleNamespace(
+            http1=first.http1, http2=Http2(first.http1), handshake_errors=0, unauthenticated=0
+        )
         metrics = ConnectionMetrics(listener)
         assert "pilothouse_http_refused_requests_total" not in group_values(metrics)
         peers = [first.another().send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ") for _ in range(40)]

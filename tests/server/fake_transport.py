@@ -6,7 +6,7 @@ import functools
 import http.client
 import io
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Self
 
 from pilothouse.server.http1 import Http1, Limits
 from pilothouse.server.request import Handler, Judge, Request, Response
@@ -92,16 +92,17 @@ class Peer:
 
     def connect(self, room: int = 1 << 40, transport: FakeTransport | None = None) -> None:
         self.transport = transport or FakeTransport(room)
-        self.protocol = self.transport.protocol = self.http1()
+        self.protocol: Any = self.http1()
+        self.transport.protocol = self.protocol
         self.protocol.connection_made(self.transport)
 
-    def another(self) -> "Peer":
+    def another(self) -> Self:
         """One more connection of the same listener."""
         peer = copy.copy(self)
         peer.connect()
         return peer
 
-    def send(self, *parts: bytes) -> "Peer":
+    def send(self, *parts: bytes) -> Self:
         for part in parts:
             self.protocol.data_received(part)
         return self

@@ -3,6 +3,7 @@
 import asyncio
 import pathlib
 import socket
+from dataclasses import replace
 
 from pilothouse import pki
 from pilothouse.admission.chain import Chain
@@ -260,8 +261,11 @@ class Server:
             config.tls_sni_cert_key,
             config.tls_min_version,
             config.tls_cipher_suites,
+            not config.disable_http2_serving,
         )
         limits = Limits(unauthenticated=config.max_unauthenticated_connections)
+        if config.http2_max_streams_per_connection > 0:
+            limits = replace(limits, streams=config.http2_max_streams_per_connection)
         contexts = tls.Contexts(settings)
         self.listener = Listener(self.pipeline.handle, sockets, contexts, limits, self.pipeline.admit)
         self.metrics.add(ConnectionMetrics(self.listener))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pilothouse._instruments import Distribution
 from pilothouse._requestmetrics import DURATION, RESPONSE_SIZES, Cells
 from pilothouse.api.identity import RequestInfo
+from pilothouse.endpoints.context import Outcome
 from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
 from pilothouse.registry.resource import Resource
 
@@ -75,6 +76,7 @@ class RequestMetrics(Group):
         self.body_sizes = Histogram(
             f"{prefix}_body_size_bytes", "[ALPHA] Bytes of request bodies.", (*KIND, "verb"), BODY_SIZES
         )
+        self._leaves: dict[Labels, Callable[[Outcome], None]] = {}
         self._requests = Cells(self.body_sizes)
         self.observe = self._requests.observe
         """Called once for each answered request: info, resource, status code, seconds, bytes of its body, bytes sent."""
@@ -101,13 +103,16 @@ class RequestMetrics(Group):
         """Note that a request no longer waits."""
         self.in_flight.inc(_kind(info), by=-1)
 
-    def follow(self, info: RequestInfo, resource: Resource | None) -> Callable[[], None]:
+    def follow(self, info: RequestInfo, resource: Resource | None) -> Callable[[Outcome], None]:
         """Count a request as long-running; what is returned must be called when it has ended."""
         if resource is None:
-            return lambda: None
+            return lambda _: None
         labels = _labels(*_sort(info))
         self.long_running.inc(*labels)
-        return lambda: self.long_running.inc(*labels, by=-1)
+        leave = self._leaves.get(labels)  # watches of one kind share it
+        if leave is None:
+            leave = self._leaves[labels] = lambda _: self.long_running.inc(*labels, by=-1)
+        return leave
 
     def terminate(self, info: RequestInfo, resource: Resource | None, status: int) -> None:
         """Count a request that the server ended by itself: it took too long, or there are too many."""

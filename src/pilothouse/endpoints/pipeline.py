@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, overload
 
 from pilothouse import errors, waiting
@@ -59,6 +58,19 @@ class Stages:
     metrics: RequestMetrics
     authentication: AuthenticationMetrics
     authorization: AuthorizationMetrics
+
+
+class _Ending:
+    """`Response.on_done` of one request; smaller than a partial, of which each watch would keep one."""
+
+    __slots__ = ("ctx", "pipeline")
+
+    def __init__(self, pipeline: "Pipeline", ctx: Context) -> None:
+        self.pipeline = pipeline
+        self.ctx = ctx
+
+    def __call__(self, sent: int, error: BaseException | None) -> None:
+        self.pipeline._end(self.ctx, sent, error)
 
 
 class Pipeline:
@@ -173,10 +185,9 @@ class Pipeline:
         """The answer: headers that every answer has, and who is told when it has been sent."""
         self.stages.responder.finish(ctx, response)
         ctx.status = response.status
-        response.on_done = partial(self._end, ctx)
+        response.on_done = _Ending(self, ctx)
         if response.start is not None and _runs_long(ctx.info):
-            leave = self.stages.metrics.follow(ctx.info, ctx.resource)
-            ctx.on_end(lambda _: leave())
+            ctx.on_end(self.stages.metrics.follow(ctx.info, ctx.resource))
         return response
 
     def _end(self, ctx: Context, sent: int, error: BaseException | None) -> None:

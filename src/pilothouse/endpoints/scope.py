@@ -1,7 +1,7 @@
 """What the verbs of a server share, and the scope of one write request (apiserver handlers RequestScope)."""
 
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pilothouse.api import meta
 from pilothouse.api.equality import identity
@@ -11,6 +11,7 @@ from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.authz.authorizer import Authorizer, forbidden, undecided
 from pilothouse.authz.escalation import Escalation
 from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.deadlines import Deadlines
 from pilothouse.endpoints.kubelet import Kubelets
 from pilothouse.endpoints.metrics import WatchMetrics
 from pilothouse.endpoints.params import WriteParams
@@ -54,6 +55,7 @@ class Verbs:
     issuer: TokenIssuer | None = None
     """Signs the tokens of service accounts; None in a server without a signing key."""
     watch_timeout: float = 1800.0
+    watch_ends: Deadlines = field(default_factory=Deadlines)
 
 
 class RequestScope(Write):

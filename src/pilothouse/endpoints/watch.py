@@ -1,6 +1,5 @@
 """A watch: which events from where on, in which form, for how long (handlers WatchServer)."""
 
-import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,8 +14,9 @@ from pilothouse.api import depth, json, selectors
 from pilothouse.api.fields import Object
 from pilothouse.endpoints import negotiation, refusals
 from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.deadlines import Deadline, Deadlines
 from pilothouse.endpoints.metrics import WatchMetrics
-from pilothouse.endpoints.params import list_params, resource_version
+from pilothouse.endpoints.params import Query, list_params, resource_version
 from pilothouse.endpoints.response import include_object, needed, partial
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.endpoints.selection import Selection, selection
@@ -30,6 +30,7 @@ from pilothouse.server.request import Response, Stream
 from pilothouse.storage import interface
 from pilothouse.storage.watchcache import Listing
 
+NO_QUERY: Query = {}
 INITIAL_END = {"k8s.io/initial-events-end": "true"}
 
 
@@ -129,7 +130,8 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
     def begin(stream: Stream) -> None:
         session = _Session(query, encoder, stream, revision, verbs.watch_metrics, chosen)
         session.work = lambda: Work(verbs.offload, ctx.user.name)
-        session.begin(seconds)
+        ctx.query, ctx.request.query = NO_QUERY, ""  # as long as it runs, a watch keeps only what it needs
+        session.begin(seconds, verbs.watch_ends)
 
     return Response(200, content_type=ctx.media.content_type, start=begin)
 
@@ -176,8 +178,23 @@ async def handle_deprecated(verbs: Verbs, ctx: Context, resource: Resource) -> R
     return await start(verbs, ctx, selection(verbs, ctx, resource, params))
 
 
+class _Running(Deadline):
+    """What a watch keeps while it runs."""
+
+    __slots__ = ("watcher",)
+
+    def __init__(self, stream: Stream, watcher: Watcher) -> None:
+        super().__init__(stream)
+        self.watcher = watcher
+
+    def end(self) -> None:
+        """The stream has ended."""
+        self.cancel()
+        self.watcher.stop()
+
+
 class _Session:
-    """One running watch."""
+    """The beginning of a watch."""
 
     def __init__(
         self,
@@ -195,10 +212,8 @@ class _Session:
         self.encoder = encoder
         self.stream = stream
         self.revision = revision
-        self.watcher: Watcher | None = None
-        self.timer: asyncio.TimerHandle | None = None
 
-    def begin(self, seconds: float) -> None:
+    def begin(self, seconds: float, ends: Deadlines) -> None:
         """Subscribe, send what is there when that was asked for, and set the time limit."""
         query = self.query
         params = query.params
@@ -228,7 +243,7 @@ class _Session:
             sink = ConvertedSink(sink, conversion, encoder, self.chosen, self.work)
             encoder = StoredEvents(query.resource.kind, query.resource.api_version)
         try:
-            self.watcher = cache.watch(
+            watcher = cache.watch(
                 query.prefix,
                 name,
                 query.selector,
@@ -241,19 +256,14 @@ class _Session:
         except interface.Compacted as err:
             self._fail(errors.Expired(f"too old resource version: {self.revision} ({err.compacted})"))
             return
-        self.stream.on_close(self._closed)
-        self.timer = asyncio.get_running_loop().call_later(seconds, self.stream.close)
+        running = _Running(self.stream, watcher)
+        ends.add(running, seconds)
+        self.stream.on_close(running.end)
         if wants_state:
             listing = cache.list(query.prefix, query.selector)
-            self.watcher.initial(listing.entries)
+            watcher.initial(listing.entries)
             if params.send_initial and params.bookmarks:
-                self.watcher.bookmark(listing.revision, INITIAL_END)
-
-    def _closed(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-        if self.watcher is not None:
-            self.watcher.stop()
+                watcher.bookmark(listing.revision, INITIAL_END)
 
     def _fail(self, err: errors.StatusError) -> None:
         self.stream.write(self.encoder.encode("ERROR", orjson.dumps(err.status()), None))

@@ -16,6 +16,7 @@ from typing import Any
 
 from pilothouse.server import tls
 from pilothouse.server.http1 import Http1
+from pilothouse.server.http2 import Http2, Negotiated
 from pilothouse.server.unauthenticated import Unauthenticated, UnauthenticatedConnection, origin
 
 ACCEPTS = 64
@@ -61,8 +62,15 @@ def most_connections() -> int:
 class Acceptor:
     """Accepts on listening sockets and creates the protocol of each connection; without `contexts`, plain HTTP."""
 
-    def __init__(self, http1: Http1, sockets: list[socket.socket], contexts: tls.Contexts | None) -> None:
+    def __init__(
+        self,
+        http1: Http1,
+        http2: Http2,
+        sockets: list[socket.socket],
+        contexts: tls.Contexts | None,
+    ) -> None:
         self._http1 = http1
+        self._http2 = http2
         self._sockets = sockets
         self._contexts = contexts
         self._loop = asyncio.get_running_loop()
@@ -226,10 +234,7 @@ class Acceptor:
         """Do the TLS handshake of a connection, then attach its protocol."""
 
         def protocol() -> Any:
-            connection = self._http1()
-            connection.unauthenticated = entry
-            entry.busy = connection.is_answering
-            return connection
+            return Negotiated(self._http1, self._http2, entry)
 
         secure: dict[str, Any] = {}
         if self._contexts is not None:

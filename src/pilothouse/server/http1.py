@@ -28,7 +28,9 @@ class Limits:
     `handshake_timeout` is for the first bytes of a connection, and again for its TLS handshake (10 seconds as in Go's
     default transport). `body_budget` is what all bodies that are being received may have together, short ones not counted;
     `unfinished_budget` is for heads and short bodies of which a part has come. At most `connections` are open, and on
-    at most `unauthenticated` of them nobody was authenticated yet; 0 = as many as there are descriptors for.
+    at most `unauthenticated` of them nobody was authenticated yet; 0 = as many as there are descriptors for. An HTTP/2
+    connection has at most `streams` requests at a time: upstream's 100 are too few for kubelets (kubernetes#74302 has it
+    for 250), because each of their watches is one.
     """
 
     header_bytes: int = 1 << 20
@@ -42,6 +44,7 @@ class Limits:
     gzip_above: int = 128 * 1024
     connections: int = 0
     unauthenticated: int = 0
+    streams: int = 1000
 
 
 class Http1:
@@ -86,9 +89,13 @@ class Http1:
 
     def __call__(self) -> Connection:
         """Make the protocol of a new connection."""
+        self.keep_time()
+        return Connection(self.service)
+
+    def keep_time(self) -> None:
+        """Check time-outs from now on, of connections of either protocol."""
         if self._timer is None:
             self._timer = self._loop.call_later(self._interval, self._sweep)
-        return Connection(self.service)
 
     def _sweep(self) -> None:
         self._timer = None

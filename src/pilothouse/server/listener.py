@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pilothouse.server import tls
 from pilothouse.server.accept import Acceptor
 from pilothouse.server.http1 import Http1, Limits
+from pilothouse.server.http2 import Http2
 from pilothouse.server.request import Handler, Judge
 
 BACKLOG = 4096
@@ -68,6 +69,7 @@ class Listener:
         admit: Judge | None = None,
     ) -> None:
         self.http1 = Http1(handler, limits, tls.peer_chain, admit=admit)
+        self.http2 = Http2(self.http1)
         self.sockets = sockets
         self._contexts = contexts
         self._acceptor: Acceptor | None = None
@@ -93,7 +95,7 @@ class Listener:
         for sock in self.sockets:
             sock.setblocking(False)
             sock.listen(BACKLOG)
-        self._acceptor = Acceptor(self.http1, self.sockets, self._contexts)
+        self._acceptor = Acceptor(self.http1, self.http2, self.sockets, self._contexts)
         if self._contexts is not None:
             self._watcher = asyncio.get_running_loop().create_task(self._contexts.watch())
 
@@ -105,7 +107,7 @@ class Listener:
     async def stop(self, deadline: float = 10.0, drain: Callable[[], None] | None = None) -> bool:
         """Stop accepting, let requests finish, call `drain` to end streams, cut the rest after `deadline` seconds.
 
-        Answers sent meanwhile carry `Connection: close`. Returns True if no connection had to be cut.
+        Answers sent meanwhile carry `Connection: close`; HTTP/2 connections get GOAWAY. Returns True if no connection had to be cut.
         """
         self.stop_accepting()
         if self._watcher is not None:

@@ -31,6 +31,32 @@ class ConnectionMetrics(Group):
         self.open = gauge(
             "pilothouse_connections_open", "[ALPHA] Connections that are open.", lambda: service.open
         )
+        shared = listener.http2.shared
+        self.by_protocol = Gauge(
+            "pilothouse_connections_open_by_protocol",
+            "[ALPHA] Connections that are open, by their version of HTTP.",
+            ("protocol",),
+            lambda: {
+                ("HTTP/1.1",): service.open - len(shared.connections),
+                ("HTTP/2.0",): len(shared.connections),
+            },
+        )
+        self.open_streams = gauge(
+            "pilothouse_http2_streams_open",
+            "[ALPHA] Requests and watches that are open on HTTP/2 connections.",
+            lambda: shared.open_streams,
+        )
+        self.streams = counter(
+            "pilothouse_http2_streams_total",
+            "[ALPHA] Requests that were begun on HTTP/2 connections.",
+            lambda: shared.streams,
+        )
+        self.faults = Counter(
+            "pilothouse_http2_faults_total",
+            "[ALPHA] HTTP/2 connections that were ended for what their peers did, by the error of the GOAWAY.",
+            ("error",),
+            lambda: {(name,): count for name, count in shared.faults.items()},
+        )
         self.unauthenticated = gauge(
             "pilothouse_connections_unauthenticated",
             "[ALPHA] Connections on which no user was authenticated yet.",

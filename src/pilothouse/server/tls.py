@@ -57,7 +57,8 @@ _VERSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What contexts are made from. `sni` has (certificate, key, names); without names, those in the certificate."""
+    """What contexts are made from. `sni` has (certificate, key, names); without names, those in the certificate.
+    `http2` offers HTTP/2 beside HTTP/1.1."""
 
     cert_file: str
     key_file: str
@@ -65,6 +66,7 @@ class Settings:
     sni: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
     min_version: str = ""
     ciphers: tuple[str, ...] = ()
+    http2: bool = True
 
     def files(self) -> list[str]:
         """All files that are watched for changes."""
@@ -81,7 +83,7 @@ def make_context(cert: str, key: str, settings: Settings) -> ssl.SSLContext:
         context.set_ciphers(":".join(dict.fromkeys(names)))
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(["h2", "http/1.1"] if settings.http2 else ["http/1.1"])
     context.load_cert_chain(cert, key)
     if settings.client_ca_files:
         context.verify_mode = ssl.CERT_OPTIONAL

@@ -1,0 +1,270 @@
+# What a connection sends, how fast, and how it ends.
+
+
+cdef inline unsigned int int_of(const unsigned char* data) noexcept:
+    """A number of four bytes."""
+    return <unsigned int>data[0] << 24 | data[1] << 16 | data[2] << 8 | data[3]
+
+
+cdef class Output(Endpoint):
+    """The sending side of a connection: its queue of frames, its windows, its streams and its end."""
+
+    # --- implemented by the receiving side
+
+    cdef end_input(self):
+        """Drop what has come and is not answered."""
+        raise NotImplementedError
+
+    def is_answering(self):
+        """Whether a request is being answered."""
+        return len(self.streams) > 0
+
+    def pause_writing(self):
+        self.paused = True
+        self.since = now(self.service.clock)
+        self.regulate()
+
+    def resume_writing(self):
+        self.paused = False
+        self.heard = now(self.service.clock)
+        self.go_on()
+        self.regulate()
+
+    # uvloop reads into the buffer of a protocol that has these two methods, which saves it one for each read
+    cdef regulate(self):
+        """Read no more from a peer that does not read, or whose requests wait for their turn."""
+        cdef bint stop = self.paused and self.settled or self.lined_up
+        if stop != self.stopped and self.leaving != GONE:
+            self.stopped = stop
+            if stop:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    cdef spend(self, Allowance* allowance, double burst, double rate):
+        """Use up one of what a peer may do so often."""
+        cdef double at
+        allowance.left -= 1
+        if allowance.left < 0:
+            at = now(self.service.clock)
+            allowance.left = min(burst, allowance.left + (at - allowance.at) * rate)
+            allowance.at = at
+            if allowance.left < 0:
+                self.fail(ENHANCE_YOUR_CALM, "too many frames without use")
+
+    cdef glitch(self):
+        """Count a frame that changes nothing."""
+        self.spend(&self.glitches, GLITCHES, GLITCHES_PER_SECOND)
+
+    # --- writing
+
+    cdef put(self, bytes data):
+        """Queue frames until the turn of the loop ends, or the input has been parsed."""
+        self.out.append(data)
+        self.out_size += PyBytes_GET_SIZE(data)
+
+    cdef put_frame(self, int kind, int flags, int number, bytes payload):
+        self.put(frame_head(PyBytes_GET_SIZE(payload), kind, flags, number) + payload)
+
+    cdef put_number(self, int kind, int number, long long value):
+        """Queue a frame whose payload is a number."""
+        self.put_frame(kind, 0, number, struct.pack(">I", value))
+
+    cdef put_data(self, int number, data, Py_ssize_t size, bint ends):
+        """Queue DATA frames of one body; those of an event share its bytes with other streams."""
+        self.window -= size
+        if size <= FRAME:
+            self.put(frame_head(size, DATA, END_STREAM if ends else 0, number))
+            if size:
+                self.out.append(data)
+                self.out_size += size
+        else:
+            self.put(data_frames(number, data, size))
+        self.shared.wake(self)
+
+    cdef reset_stream(self, int number, int code, bint forget):
+        """Queue RST_STREAM; with `forget`, frames of the stream that still come are ignored."""
+        self.put_number(RST_STREAM, number, code)
+        if forget:
+            if self.forgotten is None:
+                self.forgotten = {}
+            elif len(self.forgotten) >= MAX_FORGOTTEN:
+                del self.forgotten[next(iter(self.forgotten))]
+            self.forgotten[number] = None
+
+    cdef bint take_resize(self):
+        resize, self.resize = self.resize, False
+        return resize
+
+    cdef flush(self):
+        """Write the queued frames in one write."""
+        cdef list out = self.out
+        if not self.out_size or self.paused or self.leaving == GONE:
+            return
+        self.out = []
+        data = out[0] if len(out) == 1 else b"".join(out)
+        self.service.turns.bytes_out += self.out_size
+        self.out_size = 0
+        try:
+            self.transport.write(data)
+        except RuntimeError:
+            pass                      # uvloop: the peer has gone, connection_lost follows
+
+    cdef go_on(self):
+        """Write what is queued, then let streams go on that have waited; close if this was the end."""
+        if self.leaving == GONE:
+            return
+        self.flush()
+        if self.blocked and not self.paused and self.window > 0:
+            self.unblock()
+            self.flush()
+        if self.waiting and self.held <= HELD and not self.lined_up:
+            self.advance()
+        if self.leaving == LEAVES and not self.streams and not self.paused:
+            self.close()
+
+    cdef unblock(self):
+        """Let streams go on that have waited for the socket or for the connection's window, in turn."""
+        cdef Exchange exchange
+        cdef Py_ssize_t left = len(self.blocked)
+        cdef Py_ssize_t most = self.out_size + BURST
+        while left and self.blocked and not self.paused and self.window > 0:
+            if self.out_size > most:
+                self.shared.wake(self)
+                return
+            left -= 1
+            exchange = next(iter(self.blocked))
+            del self.blocked[exchange]
+            exchange.go_on()
+
+    cdef dropped(self, Exchange exchange):
+        """A stream has ended."""
+        exchange.ended = True
+        self.streams.pop(exchange.id, None)
+        self.blocked.pop(exchange, None)
+        if self.waiting:
+            self.waiting.pop(exchange, None)
+        self.held -= exchange.counted
+        exchange.counted = 0
+        if not self.streams:
+            self.since = now(self.service.clock)
+            if self.service.on_change is not None or self.leaving != STAYS:
+                self.shared.wake(self)
+
+    # --- the end
+
+    cdef bint is_idle(self):
+        return not self.streams and self.block is None
+
+    cdef drain(self):
+        self.leave()
+        if self.is_idle():
+            self.leave_now()
+
+    cdef leave(self):
+        """Tell the peer to open no more streams here; those that are open end as they would."""
+        if self.leaving == STAYS:
+            self.leaving = ANNOUNCED
+            self.put_frame(GOAWAY, 0, 0, struct.pack(">II", MOST_WINDOW, NO_ERROR))
+            self.put_frame(PING, 0, 0, DRAIN)
+            self.since = now(self.service.clock)
+            self.shared.wake(self)
+
+    cdef leave_now(self):
+        """The peer knows that it should open no more streams: later ones are ignored."""
+        if self.leaving == ANNOUNCED:
+            self.leaving = LEAVES
+            self.put_frame(GOAWAY, 0, 0, struct.pack(">II", self.last, NO_ERROR))
+            self.shared.wake(self)
+
+    cdef fail(self, int code, str text):
+        """End the connection because of what the peer did."""
+        if self.leaving == GONE:
+            return
+        name = ERRORS.get(code, "")
+        self.shared.faults[name] = self.shared.faults.get(name, 0) + 1
+        self.put_frame(GOAWAY, 0, 0, struct.pack(">II", self.last, code) + text.encode())
+        self.close()
+
+    cdef close(self):
+        """Close the connection; what the transport holds is still sent."""
+        cdef Exchange exchange
+        if self.leaving == GONE:
+            return
+        self.flush()
+        self.leaving = GONE
+        self.service.connections.discard(self)
+        self.service.leaving.add(self)
+        self.end_input()
+        for exchange in list(self.streams.values()):
+            exchange.lost(ConnectionAbortedError("the connection was ended"))
+        if self.paused:
+            self.transport.abort()
+        else:
+            self.transport.close()
+        if self.service.on_change is not None:
+            self.service.on_change()
+
+    cdef check(self, double at):
+        cdef Service service = self.service
+        cdef double began
+        if self.leaving == GONE:
+            return
+        if self.paused:
+            if at - self.since > service.body_timeout:
+                self.close()
+        elif not self.settled or self.fragment is not None:
+            began = self.since if self.fragment is None else self.fragment.began
+            if at - began > service.header_timeout:
+                self.fail(NO_ERROR, "a frame has not come whole")
+        elif self.leaving == ANNOUNCED and at - self.since > LEAVE:
+            self.leave_now()
+        elif not self.streams:
+            if at - self.since > service.idle_timeout:
+                self.drain()
+        elif at - self.heard > PING_AFTER + PING_TIMEOUT:
+            self.close()
+        elif at - self.heard > PING_AFTER and not self.pinged:
+            self.pinged = True
+            self.put_frame(PING, 0, 0, ALIVE)
+            self.shared.wake(self)
+        if self.streams and self.leaving != GONE:
+            self.check_streams(at)
+
+    cdef check_streams(self, double at):
+        """End requests that do not come to their end, and answers that are not taken."""
+        cdef Exchange exchange
+        cdef Body body
+        cdef double limit = self.service.body_timeout
+        for exchange in list(self.streams.values()):
+            if exchange.ended:
+                continue
+            if exchange.body is not None and not exchange.remote_closed:
+                body = exchange.body
+                if at - body.began > limit:
+                    body.refuse(plain_answer(408, "408 Request Timeout"))
+            elif exchange.stalled and exchange.pump.stream is None and at - exchange.since > limit:
+                exchange.reset(CANCEL, TimeoutError("the client has not taken the answer"))
+
+
+cdef bytes data_frames(int number, data, Py_ssize_t size):
+    """DATA frames with `size` bytes, in one piece."""
+    cdef Py_ssize_t count = (size + FRAME - 1) // FRAME, at = 0, part
+    cdef bytes out = PyBytes_FromStringAndSize(NULL, size + 9 * count)
+    cdef char* to = PyBytes_AS_STRING(out)
+    cdef Py_buffer buffer
+    PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
+    while at < size:
+        part = min(FRAME, size - at)
+        put_head(<unsigned char*>to, part, DATA, 0, number)
+        memcpy(to + 9, <char*>buffer.buf + at, part)
+        to += 9 + part
+        at += part
+    PyBuffer_Release(&buffer)
+    return out
+
+
+cdef bytes frame_head(Py_ssize_t size, int kind, int flags, int number):
+    cdef unsigned char head[9]
+    put_head(head, size, kind, flags, number)
+    return PyBytes_FromStringAndSize(<char*>head, 9)
