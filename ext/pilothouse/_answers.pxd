@@ -56,6 +56,7 @@ cdef class Answers(Sink):
     cdef bint read_paused, advancing, owes_continue
     cdef int completed                # messages completed within the present feed
     cdef bint lined_up                # waits for its turn to continue with `waiting`
+    cdef object duplex                # the connection's bytes once a handler has taken it over, else None
     cdef object judging               # the task that judges a head before more of the body is read
     cdef bint stopped                 # whether reading is paused, for any reason
     cdef bint input_ended             # the last request of the connection has been read
@@ -78,6 +79,8 @@ cdef class Answers(Sink):
     cdef authenticated(self)
     cdef answer(self, request, response)
     cdef begin_answer(self, request, response)
+    cdef take_over(self, response)
+    cdef go_on_reading(self)
     cdef write_head(self, bytes head, Py_ssize_t size)
     cdef bint takes_gzip(self, request, response) except -1
     cdef begin_stream(self, response, bint bodyless, pieces)

@@ -10,6 +10,7 @@ from collections import deque
 
 from pilothouse.logs import Logger
 from pilothouse.server.request import Response
+from pilothouse.server.upgrade import Duplex
 
 from cpython.bytes cimport PyBytes_GET_SIZE
 
@@ -104,7 +105,9 @@ cdef class Service:
         cdef Answers connection
         self.draining = True
         for connection in list(self.connections):
-            if connection.is_idle():
+            if connection.duplex is not None:
+                connection.duplex.on_leave()
+            elif connection.is_idle():
                 connection.close()
 
     def abort(self):
@@ -174,6 +177,9 @@ cdef class Answers(Sink):
 
     cdef check(self, double at):
         """Close the connection if its time-out has expired."""
+
+    cdef go_on_reading(self):
+        """Read what has followed a request to upgrade that was answered otherwise."""
 
     cdef bint is_idle(self):
         """Whether no request is being received or answered."""
@@ -294,6 +300,7 @@ cdef class Answers(Sink):
             self.send_continue()
             self.read_paused = False
             self.regulate()
+            self.go_on_reading()
             self.settle(True)
 
     # --- answers
@@ -324,6 +331,9 @@ cdef class Answers(Sink):
         if response.start is not None:
             self.begin_stream(response, bodyless, None)
             return
+        if response.upgrade is not None:
+            self.take_over(response)
+            return
         if type(body) is bytes:
             size = PyBytes_GET_SIZE(body)
         elif type(body) is not list:
@@ -349,6 +359,17 @@ cdef class Answers(Sink):
         self.current = self.pump
         self.pump.begin(head)
         self.pump.put_body(body, size)
+
+    cdef take_over(self, response):
+        """Send the head of a 101 answer and hand the connection's bytes to the handler."""
+        self.hand_over(self.service.heads.head(response, 0, False, False, False, None))
+        self.current = self.duplex = Duplex(self.transport)
+        self.read_paused = False
+        self.regulate()
+        self.go_on_reading()
+        response.upgrade(self.duplex)
+        if self.service.draining:
+            self.duplex.on_leave()
 
     cdef write_head(self, bytes head, Py_ssize_t size):
         """Write a whole answer: a head, followed by the `size` bytes of its body."""

@@ -93,6 +93,7 @@ cdef class Connection(Answers):
     cdef bint entered                 # registered with `Bodies`
     cdef bint admitted                # the head was judged and the body is accepted
     cdef bint in_message, head_done
+    cdef list rest                    # input after a request to upgrade that is not answered yet, else None
 
     def __init__(self, Service service):
         Answers.__init__(self, service)
@@ -143,7 +144,10 @@ cdef class Connection(Answers):
         self.parser = self.current = self.request = None
         self.pump.leave()
         (<Input>self.incoming).connection = None
-        if stream is not None:
+        if self.duplex is not None:
+            sent, error = self.duplex.sent, exc
+            self.duplex.on_lost(exc)
+        elif stream is not None:
             stream.closed()
         elif isinstance(current, asyncio.Future):
             current.cancel()
@@ -155,12 +159,18 @@ cdef class Connection(Answers):
         return False
 
     def pause_writing(self):
+        if self.duplex is not None:
+            self.duplex.on_blocked(True)
+            return
         self.pump.paused = True
         self.since = now(self.service.clock)
         if self.phase != NEW and self.pump.stream is None:
             self.pause_reading()      # do not read more requests from a peer that does not read answers
 
     def resume_writing(self):
+        if self.duplex is not None:
+            self.duplex.on_blocked(False)
+            return
         self.pump.paused = False
         self.pump.run()
         if self.pump.stream is None:
@@ -168,6 +178,13 @@ cdef class Connection(Answers):
 
     def data_received(self, bytes data not None):
         self.service.bytes_in += PyBytes_GET_SIZE(data)
+        if self.duplex is not None:
+            self.duplex.on_data(data)
+            return
+        if self.rest is not None:
+            self.rest.append(data)
+            self.pause_reading()
+            return
         if self.input_ended or self.phase >= LINGERING:
             return
         if self.in_message and not self.head_done and self.head_read > WORTH_HOLDING:
@@ -260,8 +277,7 @@ cdef class Connection(Answers):
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            # An upgrade is not supported here and is ignored (RFC 9110, 7.8);
-            # the parser has stopped after the request.
+            # The parser has stopped after the request.
             rest = data[upgrade.args[0]:]
         except HttpParserInvalidMethodError:
             unknown_method = self.completed == 0 and self.target is None and self.method is None
@@ -271,9 +287,7 @@ cdef class Connection(Answers):
         if unknown_method:
             self.feed_unknown_method()
         elif rest is not None:
-            self.parser = HttpRequestParser(self)
-            if rest and not self.input_ended:
-                self.feed(rest)
+            self.follow(rest)
         elif isinstance(cause, Refused):
             self.refuse(cause.args[0])
         elif cause is not None:
@@ -283,6 +297,28 @@ cdef class Connection(Answers):
             self.head_read += len(data)
             if self.head_read > self.service.max_header_bytes or self.has_many_headers():
                 self.refuse(plain_error("431 Request Header Fields Too Large", ""))
+
+    cdef follow(self, bytes rest):
+        """Go on after a request to upgrade: `rest` belongs to what its answer makes of the connection. An
+        answer other than 101 has ignored the wish (RFC 9110, 7.8), and another request follows."""
+        if self.duplex is not None:
+            if rest:
+                self.duplex.on_data(rest)
+        elif self.current is not None or self.waiting:
+            self.rest = [rest]
+            if rest:
+                self.pause_reading()
+        else:
+            self.parser = HttpRequestParser(self)
+            if rest and not self.input_ended:
+                self.feed(rest)
+
+    cdef go_on_reading(self):
+        if self.rest is None:
+            return
+        rest, self.rest = b"".join(self.rest), None
+        self.completed = 0
+        self.follow(rest)
 
     cdef feed_unknown_method(self):
         """Read a request whose method the parser does not know, since any token is allowed:

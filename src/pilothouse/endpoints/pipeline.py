@@ -174,7 +174,7 @@ class Pipeline:
         self.stages.responder.finish(ctx, response)
         ctx.status = response.status
         response.on_done = partial(self._end, ctx)
-        if response.start is not None and _runs_long(ctx.info):
+        if (response.start is not None or response.upgrade is not None) and _runs_long(ctx.info):
             leave = self.stages.metrics.follow(ctx.info, ctx.resource)
             ctx.on_end(lambda _: leave())
         return response

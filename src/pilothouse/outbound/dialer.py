@@ -50,7 +50,6 @@ class Dialer:
             port,
             ssl=context,
             server_hostname=name if context else None,
-            happy_eyeballs_delay=0.25,
         )
 
     async def streams(

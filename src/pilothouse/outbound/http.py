@@ -10,8 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pilothouse.outbound.dialer import Dialer
+
 if TYPE_CHECKING:
     import aiohttp
+
+    from pilothouse.outbound.upgrade import Upgrade
 
 CHUNK = 64 * 1024
 CONNECT_SECONDS = 30.0
@@ -122,6 +126,7 @@ class Outbound:
     """
 
     def __init__(self) -> None:
+        self.dialer = Dialer()
         self._session: aiohttp.ClientSession | None = None
         self._contexts: dict[Trust, ssl.SSLContext] = {}
 
@@ -166,6 +171,18 @@ class Outbound:
         if not 200 <= answer.status < 300:
             raise OSError(f"{method} {url}: status code {answer.status}")
         return data
+
+    async def upgrade(
+        self, method: str, url: str, headers: Sequence[tuple[str, str]], trust: Trust = INSECURE
+    ) -> "Upgrade":
+        """Send a request to upgrade, with exactly these headers; `outbound.upgrade.UpgradeError` without an answer."""
+        from pilothouse.outbound.upgrade import UpgradeError, upgrade
+
+        try:
+            context = self._context(trust)
+        except ClientError as err:
+            raise UpgradeError(f"error dialing backend: {err}") from None
+        return await upgrade(self.dialer, method, url, headers, context, trust.server_name)
 
     async def _request(
         self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, trust: Trust

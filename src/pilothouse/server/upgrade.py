@@ -1,0 +1,158 @@
+"""Connections that a handler takes over after a 101 answer: their bytes in both directions, with back-pressure."""
+
+import asyncio
+from typing import Protocol
+
+CLOSE_SECONDS = 10.0
+"""Time for a peer to take what was written before its connection is cut (upstream's deadline for the last writes)."""
+
+WRITE_AHEAD = 256 * 1024
+"""Bytes that may wait for a slow peer before its duplex is blocked."""
+
+
+class Receiver(Protocol):
+    """Takes what arrives on a connection that was taken over."""
+
+    def received(self, data: bytes) -> None:
+        """Bytes of the peer, in order."""
+
+    def blocked(self, blocked: bool) -> None:
+        """The connection accepts no more bytes for now, or does again."""
+
+    def closed(self, error: BaseException | None) -> None:
+        """The connection has ended; `error` is None when either side has closed it. Called once, last of all."""
+
+    def leave(self) -> None:
+        """The server stops: end the connection soon."""
+
+
+class Duplex:
+    """The bytes of one connection, for its receiver. Whoever owns the transport calls the methods that begin with `on_`.
+
+    Bytes that arrive before there is a receiver are kept, and nothing more is read until then. An end of the peer's
+    input ends the connection as a whole, as upstream's proxy does (apimachinery util/proxy, tryUpgrade): TLS knows no
+    half-closed connections, and the protocols above have their own ways to end one direction.
+    """
+
+    __slots__ = ("_ending", "_held", "_receiver", "_timer", "_transport", "blocked", "sent")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._receiver: Receiver | None = None
+        self._held: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._ending = False
+        self.blocked = False
+        """Whether the connection accepts no more bytes for now. What is written all the same is kept in memory."""
+        self.sent = 0
+        """Bytes that were written."""
+        transport.set_write_buffer_limits(high=WRITE_AHEAD)
+
+    def start(self, receiver: Receiver) -> None:
+        """Give everything that arrives to `receiver`, beginning with what was kept."""
+        self._receiver = receiver
+        held, self._held = self._held, []
+        for data in held:
+            receiver.received(data)
+        if held:
+            self.resume_reading()
+
+    def write(self, data: bytes | memoryview | bytearray) -> None:
+        """Send bytes; has no effect once the connection ends."""
+        if self._ending or not data:
+            return
+        self.sent += len(data)
+        try:
+            self._transport.write(data)
+        except RuntimeError:
+            pass  # uvloop: the peer has gone, on_lost follows
+
+    def pause_reading(self) -> None:
+        """Let nothing more arrive until `resume_reading`. Calls do not add up."""
+        if not self._ending:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Let bytes arrive again."""
+        if not self._ending:
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """End the connection once the peer has taken what was written, after CLOSE_SECONDS in any case."""
+        if self._ending:
+            return
+        self._ending = True
+        self._transport.close()
+        self._timer = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._transport.abort)
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._ending = True
+        self._transport.abort()
+
+    # --- for the owner of the transport
+
+    def on_data(self, data: bytes) -> None:
+        """Bytes have arrived."""
+        if self._ending:
+            return
+        if self._receiver is None:
+            self._held.append(data)
+            self._transport.pause_reading()
+        else:
+            self._receiver.received(data)
+
+    def on_blocked(self, blocked: bool) -> None:
+        """The transport accepts no more bytes, or does again."""
+        self.blocked = blocked
+        if self._receiver is not None and not self._ending:
+            self._receiver.blocked(blocked)
+
+    def on_lost(self, error: BaseException | None) -> None:
+        """The connection has ended."""
+        self._ending = True
+        if self._timer is not None:
+            self._timer.cancel()
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.closed(error)
+
+    def on_leave(self) -> None:
+        """The server stops."""
+        if self._receiver is None:
+            self.close()
+        else:
+            self._receiver.leave()
+
+
+class _Copy:
+    """Writes what arrives on one duplex to another one, no faster than that accepts it."""
+
+    __slots__ = ("_source", "_target")
+
+    def __init__(self, source: Duplex, target: Duplex) -> None:
+        self._source = source
+        self._target = target
+
+    def received(self, data: bytes) -> None:
+        self._target.write(data)
+        if self._target.blocked:
+            self._source.pause_reading()
+
+    def blocked(self, blocked: bool) -> None:
+        if blocked:
+            self._target.pause_reading()
+        else:
+            self._target.resume_reading()
+
+    def closed(self, error: BaseException | None) -> None:
+        self._target.close()
+
+    def leave(self) -> None:
+        self._source.close()
+
+
+def relay(one: Duplex, other: Duplex) -> None:
+    """Connect two duplexes. Both end when either does; what was written before is still sent."""
+    one.start(_Copy(one, other))
+    other.start(_Copy(other, one))
