@@ -14,7 +14,6 @@ from pilothouse.api.identity import AuthorizationAttributes
 from pilothouse.endpoints import podlog, relay
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.kubelet import Kubelet
-from pilothouse.endpoints.metrics import StreamMetrics
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.endpoints.stream_translator import PROTOCOLS, V5, Translator, Wanted
 from pilothouse.outbound.upgrade import Upgrade, UpgradeError
