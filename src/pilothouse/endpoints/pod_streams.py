@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from pilothouse import errors
 from pilothouse.api.fields import Object
 from pilothouse.api.identity import AuthorizationAttributes
-from pilothouse.endpoints import podlog, relay
+from pilothouse.endpoints import podlog, relay, websockets
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.kubelet import Kubelet
 from pilothouse.endpoints.scope import Verbs
@@ -24,8 +24,6 @@ from pilothouse.server.upgrade import Duplex
 from pilothouse.server.websocket import (
     Tunnel,
     WebSocket,
-    choose,
-    handshake,
     is_upgrade,
     is_websocket,
     protocols,
@@ -109,11 +107,6 @@ def _location(
 def _translate(verbs: Verbs, ctx: Context, kubelet: Kubelet, url: str, wanted: Wanted) -> Response:
     """Accept the client's WebSocket; the kubelet is asked afterwards, and errors go by the error channel."""
     count = verbs.stream_metrics.translated
-    chosen = choose(ctx.request, (V5,))
-    headers = handshake(ctx.request, chosen or "")
-    if chosen is None or isinstance(headers, Response):
-        count(400)
-        return headers if isinstance(headers, Response) else Response(400, b"", "")
 
     async def dial() -> Upgrade:
         offered = [("X-Stream-Protocol-Version", name) for name in PROTOCOLS]
@@ -126,7 +119,10 @@ def _translate(verbs: Verbs, ctx: Context, kubelet: Kubelet, url: str, wanted: W
     def begin(duplex: Duplex) -> None:
         Translator(duplex, wanted, dial, count)
 
-    return Response(101, b"", "", headers, upgrade=begin)
+    response = websockets.answer(ctx, V5, begin)
+    if response.upgrade is None:
+        count(400)
+    return response
 
 
 async def _tunnel(verbs: Verbs, ctx: Context, kubelet: Kubelet, url: str, offered: list[str]) -> Response:
@@ -150,9 +146,10 @@ async def _tunnel(verbs: Verbs, ctx: Context, kubelet: Kubelet, url: str, offere
         text = b"unable to upgrade: missing upgrade headers in response\n"
         return Response(500, text, "text/plain; charset=utf-8")
     version = answer.header("x-stream-protocol-version").strip()
-    headers = handshake(ctx.request, f"{TUNNEL}{version}" if version else "")
-    if isinstance(headers, Response):
-        count(500)
-        return headers
-    count(101)
-    return Response(101, b"", "", headers, upgrade=lambda client: Tunnel(WebSocket(client), duplex).start())
+    response = websockets.answer(
+        ctx,
+        f"{TUNNEL}{version}" if version else "",
+        lambda client: Tunnel(WebSocket(client), duplex).start(),
+    )
+    count(500 if response.upgrade is None else 101)
+    return response

@@ -80,11 +80,10 @@ class Translator:
         self._active = self._loop.time()
         self._pings = 1
         self._timer = self._loop.call_later(PING_SECONDS, self._tick)
-        self._socket.start(self)
-        self._socket.pause_reading()
         first = STDOUT if wanted.stdout else STDERR if wanted.stderr else ERROR
         self._socket.send(bytes((first,)))  # tells the client that the connection stands
         self._task = self._loop.create_task(self._connect(dial))
+        self._socket.start(self, reading=False)
 
     async def _connect(self, dial: Callable[[], Awaitable[Upgrade]]) -> None:
         try:

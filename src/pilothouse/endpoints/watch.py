@@ -11,7 +11,7 @@ from pilothouse._entry import Entry
 from pilothouse._watchers import Watcher
 from pilothouse.api import depth, json, selectors
 from pilothouse.api.fields import Object
-from pilothouse.endpoints import negotiation, refusals
+from pilothouse.endpoints import negotiation, refusals, websockets
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.metrics import WatchMetrics
 from pilothouse.endpoints.params import list_params, resource_version
@@ -23,6 +23,7 @@ from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import too_large
 from pilothouse.server.request import Response, Stream
+from pilothouse.server.websocket import is_websocket
 from pilothouse.storage import interface
 
 INITIAL_END = {"k8s.io/initial-events-end": "true"}
@@ -115,6 +116,8 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
     def begin(stream: Stream) -> None:
         _Session(query, encoder, stream, revision, verbs.watch_metrics).begin(seconds)
 
+    if is_websocket(ctx.request):
+        return websockets.watch(ctx, begin)
     return Response(200, content_type=ctx.media.content_type, start=begin)
 
 

@@ -59,7 +59,7 @@ async def upgrade(
 ) -> Upgrade:
     """Send a request to upgrade, without a body, and read its answer.
 
-    `headers` are sent as they are, after Host unless they contain it. Raises UpgradeError when there is no answer.
+    `headers` are sent as they are, after Host unless they contain it. A granted duplex is the caller's to close. Raises UpgradeError when there is no answer.
     """
     await in_task()
     parts = urlsplit(url)
@@ -101,15 +101,14 @@ class _Client(asyncio.Protocol):
         self._raw = bytearray()
         self._parser = HttpResponseParser(self)
         self._transport: asyncio.Transport
-        self._duplex: Duplex | None = None
-        self._rest = b""
-        self._blocked = False
+        self._duplex: Duplex | None = None  # from the head of a 101 answer on
+        self._granted = False
 
     def send(self, method: str, url: str, headers: Iterable[tuple[str, str]]) -> None:
         """Send the head of the request."""
         parts = urlsplit(url)
         target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-        lines = [f"{method} {target} HTTP/1.1"]
+        lines = [_line(f"{method} {target} HTTP/1.1")]
         sent: Sequence[tuple[str, str]] = list(headers)
         if not any(name.lower() == "host" for name, _ in sent):
             lines.append(f"Host: {parts.netloc}")
@@ -117,20 +116,14 @@ class _Client(asyncio.Protocol):
         self._transport.write("\r\n".join([*lines, "", ""]).encode())
 
     def granted(self) -> Duplex:
-        """The connection's bytes after the head."""
-        self._duplex = duplex = Duplex(self._transport)
-        duplex.blocked = self._blocked
-        if self._rest:
-            duplex.on_data(self._rest)
-        elif self._transport.is_closing():
-            raise UpgradeError("unexpected EOF")
-        else:
-            duplex.resume_reading()
-        return duplex
+        """The connection's bytes after the head of a 101 answer."""
+        assert self._duplex is not None
+        self._granted = True
+        return self._duplex
 
     def leave(self) -> None:
         """Close the connection if it was not handed over."""
-        if self._duplex is None:
+        if not self._granted:
             self._transport.abort()
         for future in (self.head_read, self.body_read):
             if future.done() and not future.cancelled():
@@ -151,11 +144,7 @@ class _Client(asyncio.Protocol):
         if self._duplex is not None:
             self._duplex.on_data(data)
         elif self.head_read.done():
-            if self.head.status == 101:
-                self._rest += data
-                self._transport.pause_reading()
-            else:
-                self._feed(data)
+            self._feed(data)
         else:
             self._read_head(data)
 
@@ -172,12 +161,10 @@ class _Client(asyncio.Protocol):
             self.body_read.set_result(None)
 
     def pause_writing(self) -> None:
-        self._blocked = True
         if self._duplex is not None:
             self._duplex.on_blocked(True)
 
     def resume_writing(self) -> None:
-        self._blocked = False
         if self._duplex is not None:
             self._duplex.on_blocked(False)
 
@@ -207,6 +194,8 @@ class _Client(asyncio.Protocol):
             self._parser = HttpResponseParser(self)
             self.data_received(rest)
         else:
+            if status == 101:
+                self._duplex = Duplex(self._transport)
             self.head_read.set_result(None)
             if rest:
                 self.data_received(rest)

@@ -34,27 +34,42 @@ class Duplex:
     half-closed connections, and the protocols above have their own ways to end one direction.
     """
 
-    __slots__ = ("_ending", "_held", "_receiver", "_timer", "_transport", "blocked", "sent")
+    __slots__ = (
+        "_delivering",
+        "_ended",
+        "_ending",
+        "_held",
+        "_paused",
+        "_receiver",
+        "_timer",
+        "_transport",
+        "blocked",
+        "sent",
+    )
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._receiver: Receiver | None = None
         self._held: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._ending = False
+        self._ended: BaseException | bool | None = False  # False, or the argument of `Receiver.closed`
+        self._ending = self._paused = self._delivering = False
         self.blocked = False
         """Whether the connection accepts no more bytes for now. What is written all the same is kept in memory."""
         self.sent = 0
         """Bytes that were written."""
         transport.set_write_buffer_limits(high=WRITE_AHEAD)
 
-    def start(self, receiver: Receiver) -> None:
-        """Give everything that arrives to `receiver`, beginning with what was kept."""
+    def start(self, receiver: Receiver, *, reading: bool = True) -> None:
+        """Give everything that arrives to `receiver`, beginning with what was kept; not before `resume_reading` unless
+        `reading`."""
+        if self._ended is not False:
+            receiver.closed(self._ended)  # type: ignore[arg-type]
+            return
         self._receiver = receiver
-        held, self._held = self._held, []
-        for data in held:
-            receiver.received(data)
-        if held:
+        if not reading:
+            self.pause_reading()
+        elif self._held:
             self.resume_reading()
 
     def write(self, data: bytes | memoryview | bytearray) -> None:
@@ -68,14 +83,36 @@ class Duplex:
             pass  # uvloop: the peer has gone, on_lost follows
 
     def pause_reading(self) -> None:
-        """Let nothing more arrive until `resume_reading`. Calls do not add up."""
-        if not self._ending:
+        """Give nothing more to the receiver until `resume_reading`. Calls do not add up."""
+        if not self._ending and not self._paused:
+            self._paused = True
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Let bytes arrive again."""
-        if not self._ending:
+        """Give the receiver what has arrived, and let more arrive."""
+        if self._ending or not self._paused:
+            return
+        self._paused = False
+        self._deliver()
+        if not (self._paused or self._ending):
             self._transport.resume_reading()
+
+    def _deliver(self) -> None:
+        """Give the receiver what was kept, until it pauses."""
+        if self._delivering:
+            return
+        self._delivering = True
+        while self._held and self._receiver is not None and not (self._paused or self._ending):
+            self._receiver.received(self._held.pop(0))
+        self._delivering = False
+
+    def buffered(self) -> int:
+        """Bytes that were written and that the socket has not taken yet."""
+        return 0 if self._ended is not False else self._transport.get_write_buffer_size()
+
+    def limit(self, ahead: int) -> None:
+        """Block the duplex when more than `ahead` bytes wait, instead of WRITE_AHEAD."""
+        self._transport.set_write_buffer_limits(high=ahead)
 
     def close(self) -> None:
         """End the connection once the peer has taken what was written, after CLOSE_SECONDS in any case."""
@@ -93,12 +130,12 @@ class Duplex:
     # --- for the owner of the transport
 
     def on_data(self, data: bytes) -> None:
-        """Bytes have arrived."""
+        """Bytes have arrived; a transport may deliver what it has read before it was paused."""
         if self._ending:
             return
-        if self._receiver is None:
+        if self._receiver is None or self._paused or self._held:
             self._held.append(data)
-            self._transport.pause_reading()
+            self.pause_reading()
         else:
             self._receiver.received(data)
 
@@ -111,6 +148,8 @@ class Duplex:
     def on_lost(self, error: BaseException | None) -> None:
         """The connection has ended."""
         self._ending = True
+        self._ended = error
+        self._held.clear()
         if self._timer is not None:
             self._timer.cancel()
         receiver, self._receiver = self._receiver, None

@@ -6,7 +6,7 @@ for more than what one read brings, however long it is, and lengths and fragment
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pilothouse.server.request import Request, Response
@@ -58,6 +58,21 @@ def handshake(request: Request, protocol: str = "") -> list[tuple[str, str]] | R
     return out
 
 
+def answer(request: Request, protocol: str | None, begin: Callable[[Duplex], None]) -> Response:
+    """The answer to a request for a WebSocket: 101 and `begin`, 403 if no subprotocol suits, 400 if it is malformed.
+
+    Raises ImportError in a server without the extra `proxy`.
+    """
+    import wsproto  # noqa: F401
+
+    headers = handshake(request, protocol or "")
+    if isinstance(headers, Response):
+        return headers
+    if protocol is None:
+        return Response(403, b"", "")
+    return Response(101, b"", "", headers, upgrade=begin)
+
+
 def choose(request: Request, known: Sequence[str]) -> str | None:
     """The first offered subprotocol that is known; "" when none is offered and that is known, too; else None."""
     offered = protocols(request) or [""]
@@ -95,10 +110,11 @@ class WebSocket:
         self._messages: Messages | None = None
         self._paused = self._closing = False
 
-    def start(self, messages: Messages) -> None:
-        """Give all messages to `messages`."""
+    def start(self, messages: Messages, *, reading: bool = True) -> None:
+        """Give all messages to `messages`; not before `resume_reading` unless `reading`."""
         self._messages = messages
-        self.duplex.start(self)
+        self._paused = not reading
+        self.duplex.start(self, reading=reading)
 
     def send(self, data: bytes) -> None:
         """Send a binary message."""
@@ -174,6 +190,69 @@ class WebSocket:
     def leave(self) -> None:
         if self._messages is not None:
             self._messages.leave()
+
+
+class MessageStream:
+    """A stream (`server.request.Stream`) whose writes become messages; what the peer sends is thrown away."""
+
+    def __init__(self, duplex: Duplex, send: Callable[[WebSocket, bytes], None]) -> None:
+        self._socket = WebSocket(duplex)
+        self._send = send
+        self._closers: list[Callable[[], None]] = []
+        self._drainers: list[Callable[[], None]] = []
+        self._open = True
+        duplex.limit(0)  # so that every backlog is told when it has been sent
+
+    def start(self) -> None:
+        """Begin to read what the peer sends."""
+        self._socket.start(self)
+
+    def write(self, data: bytes) -> None:
+        self._send(self._socket, data)
+
+    def buffered(self) -> int:
+        return self._socket.duplex.buffered()
+
+    def close(self) -> None:
+        self._socket.close()
+        self._ended()
+
+    def abort(self, error: BaseException | None = None) -> None:
+        self._socket.duplex.abort()
+        self._ended()
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        if self._open:
+            self._closers.append(callback)
+        else:
+            callback()
+
+    def on_drain(self, callback: Callable[[], None]) -> None:
+        self._drainers.append(callback)
+
+    def _ended(self) -> None:
+        self._open = False
+        closers, self._closers = self._closers, []
+        self._drainers.clear()
+        for callback in closers:
+            callback()
+
+    # --- the socket's messages
+
+    def message(self, data: bytes | bytearray, finished: bool) -> None:
+        pass
+
+    def blocked(self, blocked: bool) -> None:
+        if not blocked:
+            for callback in list(self._drainers):
+                callback()
+
+    def closed(self, error: BaseException | None) -> None:
+        self._ended()
+
+    def leave(self) -> None:
+        self._socket.close(GOING_AWAY)
+        self._ended()
 
 
 class Tunnel:
