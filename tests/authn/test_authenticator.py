@@ -83,7 +83,14 @@ def test_a_websocket_may_carry_its_token_as_a_subprotocol(union: UnionAuthentica
     token = prefix + base64.urlsafe_b64encode(b"t").decode().rstrip("=")
     for good in ((f"v5.channel.k8s.io, {token}",), (token, "v5.channel.k8s.io")):
         assert at_once(union.authenticate(upgrade(*good))).name == "alice"
-    for bad in (f"a, {prefix}!!", token, f"a, {token}, {token}", f"a, {token}==", f"a, {prefix}_w", f"a, {prefix}dA8"):
+    for bad in (
+        f"a, {prefix}!!",
+        token,
+        f"a, {token}, {token}",
+        f"a, {token}==",
+        f"a, {prefix}_w",
+        f"a, {prefix}dA8",
+    ):
         with pytest.raises(errors.Unauthorized):
             at_once(union.authenticate(upgrade(bad)))
     assert at_once(union.authenticate(upgrade("a"))) is ANONYMOUS

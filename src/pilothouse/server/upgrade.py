@@ -41,6 +41,7 @@ class Duplex:
         "_held",
         "_paused",
         "_receiver",
+        "_stopped",
         "_timer",
         "_transport",
         "blocked",
@@ -53,7 +54,7 @@ class Duplex:
         self._held: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._ended: BaseException | bool | None = False  # False, or the argument of `Receiver.closed`
-        self._ending = self._paused = self._delivering = False
+        self._ending = self._paused = self._stopped = self._delivering = False
         self.blocked = False
         """Whether the connection accepts no more bytes for now. What is written all the same is kept in memory."""
         self.sent = 0
@@ -84,27 +85,28 @@ class Duplex:
 
     def pause_reading(self) -> None:
         """Give nothing more to the receiver until `resume_reading`. Calls do not add up."""
-        if not self._ending and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+        self._paused = True
+        self._regulate()
 
     def resume_reading(self) -> None:
         """Give the receiver what has arrived, and let more arrive."""
-        if self._ending or not self._paused:
-            return
         self._paused = False
-        self._deliver()
-        if not (self._paused or self._ending):
-            self._transport.resume_reading()
-
-    def _deliver(self) -> None:
-        """Give the receiver what was kept, until it pauses."""
         if self._delivering:
-            return
+            return  # within a delivery, which goes on
         self._delivering = True
         while self._held and self._receiver is not None and not (self._paused or self._ending):
             self._receiver.received(self._held.pop(0))
         self._delivering = False
+        self._regulate()
+
+    def _regulate(self) -> None:
+        """Pause or resume the transport."""
+        if self._paused != self._stopped and not (self._ending or self._delivering):
+            self._stopped = self._paused
+            if self._paused:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
 
     def buffered(self) -> int:
         """Bytes that were written and that the socket has not taken yet."""
