@@ -1,10 +1,12 @@
 """Opens connections to other servers: directly here, through a proxy by `outbound.egress`."""
 
 import asyncio
+import ipaddress
+import os
 import socket
 import ssl
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from pilothouse.waiting import in_task
 
@@ -19,7 +21,7 @@ class DialError(Exception):
 
 
 class Dialer:
-    """Opens TCP connections straight to their addresses."""
+    """Opens TCP connections straight to their addresses, IPv4 and IPv6 in turns (RFC 8305)."""
 
     async def connect(
         self,
@@ -44,12 +46,13 @@ class Dialer:
     async def _connect(
         self, factory: Callable[[], P], host: str, port: int, context: ssl.SSLContext | None, name: str
     ) -> tuple[asyncio.Transport, P]:
-        return await asyncio.get_running_loop().create_connection(
-            factory,
-            host,
-            port,
-            ssl=context,
-            server_hostname=name if context else None,
+        import aiohappyeyeballs
+
+        loop = asyncio.get_running_loop()
+        found = await addresses(host, port)
+        sock = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=0.25, loop=loop)
+        return await loop.create_connection(
+            factory, sock=sock, ssl=context, server_hostname=name if context else None
         )
 
     async def streams(
@@ -61,6 +64,20 @@ class Dialer:
             lambda: asyncio.StreamReaderProtocol(reader), host, port, context, server_name
         )
         return reader, asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
+
+
+Address = tuple[int, int, int, str, tuple[Any, ...]]
+"""One result of getaddrinfo."""
+
+
+async def addresses(host: str, port: int) -> Sequence[Address]:
+    """Where a host is; an address is not looked up, which would take a thread."""
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    family, at = (socket.AF_INET, (host, port)) if version == 4 else (socket.AF_INET6, (host, port, 0, 0))
+    return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", at)]
 
 
 def join(host: str, port: int) -> str:
@@ -79,5 +96,6 @@ def why(error: BaseException, address: str, network: str = "tcp") -> str:
     if isinstance(error, socket.gaierror):
         return f"dial {network}: lookup {address.rpartition(':')[0].strip('[]')}: no such host"
     if isinstance(error, OSError):
-        return f"dial {network} {address}: connect: {(error.strerror or str(error)).lower()}"
+        said = os.strerror(error.errno) if error.errno else str(error)
+        return f"dial {network} {address}: connect: {said.lower()}"
     return str(error) or type(error).__name__

@@ -125,8 +125,9 @@ class Outbound:
     has just failed at the same address, belongs there.
     """
 
-    def __init__(self) -> None:
-        self.dialer = Dialer()
+    def __init__(self, dialer: Dialer | None = None) -> None:
+        """Connections are opened by `dialer`, straight to their addresses without one."""
+        self.dialer = dialer or Dialer()
         self._session: aiohttp.ClientSession | None = None
         self._contexts: dict[Trust, ssl.SSLContext] = {}
 
