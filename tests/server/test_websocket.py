@@ -182,7 +182,7 @@ async def test_what_breaks_the_protocol_ends_the_connection(bad: bytes) -> None:
 
 @run
 async def test_long_and_endless_messages_need_no_memory() -> None:
-    peer, socket, log = opened()
+    peer, _, log = opened()
     log.message = lambda data, finished: None  # type: ignore[method-assign]
     part = b"z" * 65536
     peer.send(frame(BINARY, b"", length=1 << 40, masked=True)[:14])
