@@ -49,6 +49,7 @@ class StreamingKubelet:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -73,13 +74,24 @@ class StreamingKubelet:
 
     async def _stop(self) -> None:
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
 
     def say(self, line: bytes) -> None:
         """Add a line to the log of every container."""
         self._loop.call_soon_threadsafe(self.log.append, line)
+
+    @property
+    def open(self) -> int:
+        """Connections that are being served."""
+        return len(self._tasks)
+
+    async def left(self) -> None:
+        """Wait until nobody is connected."""
+        while self._tasks:
+            await asyncio.sleep(0.001)
 
     # --- HTTP
 
@@ -87,6 +99,7 @@ class StreamingKubelet:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._writers.add(writer)
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             first, *lines = head.split("\r\n")[:-2]
@@ -98,6 +111,7 @@ class StreamingKubelet:
             pass
         finally:
             self._tasks.discard(task)
+            self._writers.discard(writer)
             writer.close()
 
     async def _answer(
@@ -419,11 +433,21 @@ async def run_command(what: str, query: dict[str, list[str]], inputs: Inputs, se
     return json.dumps({**status, "reason": "NonZeroExitCode", "details": {"causes": causes}}).encode()
 
 
+async def _started(*command: str, **more: Any) -> asyncio.subprocess.Process:
+    """A process; one that is cancelled while it starts is ended."""
+    starting = asyncio.ensure_future(asyncio.create_subprocess_exec(*command, **more))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        process = await starting
+        process.kill()
+        await process.wait()
+        raise
+
+
 async def _in_pipes(command: list[str], has_input: bool, inputs: Inputs, send: Send) -> int:
     pipe, none = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=pipe if has_input else none, stdout=pipe, stderr=pipe
-    )
+    process = await _started(*command, stdin=pipe if has_input else none, stdout=pipe, stderr=pipe)
 
     async def feed() -> None:
         assert process.stdin is not None
@@ -453,9 +477,7 @@ async def _in_pipes(command: list[str], has_input: bool, inputs: Inputs, send: S
 async def _in_terminal(command: list[str], has_input: bool, inputs: Inputs, send: Send) -> int:
     loop = asyncio.get_running_loop()
     master, slave = os.openpty()
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
-    )
+    process = await _started(*command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
     os.close(slave)
 
     async def feed() -> None:

@@ -121,11 +121,12 @@ class Relay:
     ) -> Upgrade:
         """Send a client's request to upgrade to `url`; raises UpgradeError if there is no answer.
 
-        `method` and `protocol`, the latter for the Upgrade header, replace the client's; without `protocol` its
-        subprotocols go along, but never one that carries a token. `more` are further headers.
+        `method` and `protocol`, the latter for the Upgrade header, replace the client's. Without `protocol` the
+        subprotocols of its WebSocket go along, but never one that carries a token. `more` are further headers.
         """
         request = ctx.request
-        headers = [h for h in self.passed_on(request.all_headers) if h[0] != "sec-websocket-protocol"]
+        dropped = "sec-websocket-" if protocol else "sec-websocket-protocol"
+        headers = [h for h in self.passed_on(request.all_headers) if not h[0].startswith(dropped)]
         if not protocol and (offered := websocket.protocols(request)):
             headers.append(("Sec-WebSocket-Protocol", ", ".join(offered)))
         headers += [("Connection", "Upgrade"), ("Upgrade", protocol or request.headers.get("upgrade", ""))]
