@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import pathlib
+import signal
 import ssl
 import struct
 import termios
@@ -37,12 +38,13 @@ Inputs = dict[int, "asyncio.Queue[bytes | None]"]
 
 
 class StreamingKubelet:
-    """Serves from a thread of its own while it is entered. `requests` keeps the heads as (method, target, headers)."""
+    """Serves from a thread of its own while it is entered."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
         self.port = 0
         self.requests: list[tuple[str, str, list[tuple[str, str]]]] = []
+        """What came: method, target and headers, their names in lower case."""
         self.log: list[bytes] = [b"first\n"]
         self.following = 0
         self.hanging: list[asyncio.StreamWriter] = []
@@ -218,6 +220,8 @@ class StreamingKubelet:
         socket = _Socket(reader, writer)
         if chosen.startswith("SPDY/3.1+"):
             await _Spdy(socket, socket).forward()  # type: ignore[arg-type]
+        elif what == "portForward":
+            await socket.forward([int(port) for port in query["port"][0].split(",")])
         else:
             await socket.command(what, query, chosen)
 
@@ -239,12 +243,12 @@ class _Spdy:
     async def _read(self) -> AsyncIterator[spdy.Frame]:
         while data := await self._reader.read(CHUNK):
             for frame in self._frames.feed(data):
-                if frame.kind == spdy.PING:
+                if frame.type == spdy.PING:
                     self._writer.write(spdy.ping(frame.value))
-                elif frame.kind == spdy.GOAWAY:
+                elif frame.type == spdy.GOAWAY:
                     return
                 else:
-                    if frame.kind == spdy.SYN_STREAM:
+                    if frame.type == spdy.SYN_STREAM:
                         self._writer.write(self._out.syn_reply(frame.stream))
                     yield frame
 
@@ -279,7 +283,7 @@ class _Spdy:
         by_channel: dict[int, int] = {}
         try:
             async for frame in self._read():
-                if frame.kind == spdy.SYN_STREAM:
+                if frame.type == spdy.SYN_STREAM:
                     assert frame.headers is not None
                     channel = NAMES[frame.headers["streamtype"]]
                     streams[frame.stream] = channel
@@ -290,7 +294,7 @@ class _Spdy:
                     queue = inputs[streams[frame.stream]]
                     if frame.data:
                         await queue.put(bytes(frame.data))
-                    if frame.fin or frame.kind == spdy.RST_STREAM:
+                    if frame.fin or frame.type == spdy.RST_STREAM:
                         await queue.put(None)
         finally:
             if task is not None:
@@ -313,7 +317,7 @@ class _Spdy:
 
         try:
             async for frame in self._read():
-                if frame.kind == spdy.SYN_STREAM:
+                if frame.type == spdy.SYN_STREAM:
                     assert frame.headers is not None
                     request = frame.headers["requestid"]
                     ports[request] = int(frame.headers["port"])
@@ -389,6 +393,33 @@ class _Socket:
             self._flush()
         self._writer.close()
 
+    async def forward(self, ports: list[int]) -> None:
+        """Port-forward by channels: two for each port, for data and errors, each of which begins with the port."""
+        targets: dict[int, asyncio.StreamWriter] = {}
+        tasks: list[asyncio.Task[None]] = []
+
+        async def back(channel: int, source: asyncio.StreamReader) -> None:
+            while data := await source.read(CHUNK):
+                self.write(bytes((channel,)) + data)
+                await self.drain()
+
+        for number, port in enumerate(ports):
+            for channel in (2 * number, 2 * number + 1):
+                self.write(struct.pack("<BH", channel, port))
+            source, targets[2 * number] = await asyncio.open_connection("127.0.0.1", port)
+            tasks.append(asyncio.get_running_loop().create_task(back(2 * number, source)))
+        asyncio.gather(*tasks, return_exceptions=True).add_done_callback(lambda _: self.close())
+        try:
+            while data := await self.read():
+                if data[0] in targets and len(data) > 1:
+                    targets[data[0]].write(data[1:])
+                    await targets[data[0]].drain()
+        finally:
+            for task in tasks:
+                task.cancel()
+            for target in targets.values():
+                target.close()
+
     async def command(self, what: str, query: dict[str, list[str]], chosen: str) -> None:
         inputs: Inputs = {STDIN: asyncio.Queue(64), RESIZE: asyncio.Queue(64)}
         coded = "base64" in chosen
@@ -435,14 +466,19 @@ async def run_command(what: str, query: dict[str, list[str]], inputs: Inputs, se
 
 async def _started(*command: str, **more: Any) -> asyncio.subprocess.Process:
     """A process; one that is cancelled while it starts is ended."""
-    starting = asyncio.ensure_future(asyncio.create_subprocess_exec(*command, **more))
+    starting = asyncio.ensure_future(asyncio.create_subprocess_exec(*command, start_new_session=True, **more))
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
-        process = await starting
-        process.kill()
-        await process.wait()
+        await _ended(await starting)
         raise
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """End a command and what it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 async def _in_pipes(command: list[str], has_input: bool, inputs: Inputs, send: Send) -> int:
@@ -470,14 +506,13 @@ async def _in_pipes(command: list[str], has_input: bool, inputs: Inputs, send: S
         if feeder is not None:
             feeder.cancel()
         if process.returncode is None:
-            process.kill()
-            await process.wait()
+            await _ended(process)
 
 
 async def _in_terminal(command: list[str], has_input: bool, inputs: Inputs, send: Send) -> int:
     loop = asyncio.get_running_loop()
     master, slave = os.openpty()
-    process = await _started(*command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    process = await _started(*command, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
 
     async def feed() -> None:
@@ -510,6 +545,5 @@ async def _in_terminal(command: list[str], has_input: bool, inputs: Inputs, send
         for task in tasks:
             task.cancel()
         if process.returncode is None:
-            process.kill()
-            await process.wait()
+            await _ended(process)
         os.close(master)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from clients.cluster_streams import PODS, create_pod, fill
 from clients.drivers import BINARY, Kubectl, Raw
 from eventually import eventually
 from streaming_kubelet import StreamingKubelet
@@ -20,7 +21,6 @@ from pilothouse.testing.server import InProcess, Subprocess
 
 pytestmark = pytest.mark.kubectl
 
-PODS = "/api/v1/namespaces/default/pods"
 SPDY = {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false", "KUBECTL_PORT_FORWARD_WEBSOCKETS": "false"}
 WAYS = [
     pytest.param("old", {}, id="websocket-translated"),
@@ -28,31 +28,6 @@ WAYS = [
     pytest.param("old", SPDY, id="spdy"),
 ]
 """The pod, whose kubelet takes WebSockets itself if it is `new`, and the environment of kubectl."""
-
-
-def create_pod(raw: Raw, name: str, node: str) -> None:
-    spec = {"nodeName": node, "containers": [{"name": "c", "image": "i"}]}
-    running = {"name": "c", "image": "i", "imageID": "i", "ready": True, "restartCount": 0}
-    status = {"phase": "Running", "containerStatuses": [{**running, "state": {"running": {}}}]}
-    raw.ok("POST", PODS, {"metadata": {"name": name}, "spec": spec})
-    raw.ok("PUT", f"{PODS}/{name}/status", {"metadata": {"name": name}, "spec": spec, "status": status})
-
-
-def create_node(raw: Raw, name: str, port: int, features: list[str]) -> None:
-    endpoint = {"daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}
-    addresses = {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}]}
-    status = {**endpoint, **addresses, "declaredFeatures": features}
-    raw.ok("POST", "/api/v1/nodes", {"metadata": {"name": name}, "status": status})
-
-
-def fill(raw: Raw, kubelet: StreamingKubelet) -> None:
-    """A node of today and one before KEP-4006, each with a pod, and pods with which something is wrong."""
-    create_node(raw, "n-old", kubelet.port, [])
-    create_node(raw, "n-new", kubelet.port, ["ExtendWebSocketsToKubelet"])
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        create_node(raw, "n-away", unused.getsockname()[1], [])
-    for name, node in (("old", "n-old"), ("new", "n-new"), ("missing", "n-old"), ("away", "n-away")):
-        create_pod(raw, name, node)
 
 
 class Cluster:
@@ -193,10 +168,13 @@ def echo() -> Iterator[int]:
 def exchange(port: int, size: int, results: list[bool]) -> None:
     """Send bytes, end the sending, and read all of them back."""
     data = os.urandom(1 << 16) * (size >> 16)
+
+    def send() -> None:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-        sender = threading.Thread(
-            target=lambda: (connection.sendall(data), connection.shutdown(socket.SHUT_WR))
-        )
+        sender = threading.Thread(target=send)
         sender.start()
         back = bytearray()
         while len(back) < size and (part := connection.recv(1 << 16)):

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -227,15 +226,6 @@ async def test_the_client_leaves_before_it_is_told(rig: Rig, kubelet: StreamingK
         assert kubelet.open == 1
         response.on_done(0, ConnectionResetError())
         await kubelet.left()
-
-
-async def test_without_the_library_of_websockets(
-    rig: Rig, kubelet: StreamingKubelet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await fill(rig, kubelet.port, "a")
-    monkeypatch.setitem(sys.modules, "wsproto", None)
-    message = await rig.fail(500, "GET", f"{PODS}/a/exec", headers=V5)
-    assert message == "this server was installed without the extra `proxy`"
 
 
 async def test_sessions_are_counted(rig: Rig, kubelet: StreamingKubelet) -> None:

@@ -90,7 +90,7 @@ async def test_the_streams_of_a_command() -> None:
     assert session.client.paused and session.to_kubelet() == []
     await session.connect()
     opened = session.to_kubelet()
-    assert [(f.stream, f.headers) for f in opened if f.kind == spdy.SYN_STREAM] == [
+    assert [(f.stream, f.headers) for f in opened if f.type == spdy.SYN_STREAM] == [
         (1, {"streamtype": "error"}),
         (3, {"streamtype": "stdin"}),
         (5, {"streamtype": "stdout"}),

@@ -35,7 +35,7 @@ def test_the_frames_of_kubectl() -> None:
     expected += [Frame(0, 3, data=b"hello"), Frame(0, 3, fin=True)]
     assert read(KUBECTL) == expected
     whole = read(*[KUBECTL[i : i + 1] for i in range(len(KUBECTL))])
-    assert [f for f in whole if f.kind] == expected[:4], "byte by byte"
+    assert [f for f in whole if f.type] == expected[:4], "byte by byte"
     assert b"".join(f.data for f in whole) == b"hello" and whole[-1].fin
 
 
@@ -92,7 +92,7 @@ def test_data_comes_through_whatever_the_reads(parts: list[bytes], size: int) ->
     assert found[0].headers == {"k": "v"}
     assert b"".join(f.data for f in found) == b"".join(parts)
     assert [f.fin for f in found].count(True) == 1 and found[-1].fin
-    assert [f.kind for f in found].count(spdy.PING) == len(parts)
+    assert [f.type for f in found].count(spdy.PING) == len(parts)
 
 
 def test_long_data_is_cut_into_frames_and_read_without_being_kept() -> None:

@@ -53,7 +53,7 @@ class Log:
     def received(self, data: bytes) -> None:
         self.seen.append(data)
 
-    def message(self, data: bytes, finished: bool) -> None:
+    def message(self, data: bytes | bytearray, finished: bool) -> None:
         self.seen.append((bytes(data), finished))
 
     def blocked(self, blocked: bool) -> None:

@@ -125,10 +125,12 @@ async def test_fragments_are_passed_on_as_they_come() -> None:
 
 
 @run
-async def test_text_is_thrown_away() -> None:
+async def test_text_is_as_good_as_bytes() -> None:
     peer, _, log = opened()
-    peer.send(frame(TEXT, "größer".encode()), frame(BINARY, b"x"))
-    assert log.seen == [(b"x", True)]
+    data = frame(TEXT, "\0größer".encode())
+    for i in range(len(data)):
+        peer.send(data[i : i + 1])
+    assert b"".join(part for part, _ in log.seen) == "\0größer".encode() and log.seen[-1][1]
 
 
 @run

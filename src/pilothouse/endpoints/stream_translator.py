@@ -193,12 +193,12 @@ class Translator:
         kubelet = self._kubelet
         if kubelet is None or self._done:
             return
-        if frame.kind == spdy.PING:
+        if frame.type == spdy.PING:
             if frame.value % 2 == 0:  # ours are odd
                 kubelet.write(spdy.ping(frame.value))
-        elif frame.kind == spdy.SYN_STREAM:
+        elif frame.type == spdy.SYN_STREAM:
             kubelet.write(spdy.rst_stream(frame.stream, spdy.REFUSED_STREAM))
-        elif frame.kind == spdy.GOAWAY:
+        elif frame.type == spdy.GOAWAY:
             self._ended()
         else:
             channel = self._channels.get(frame.stream)
@@ -206,7 +206,7 @@ class Translator:
                 return
             if frame.data:
                 self._data(channel, frame.data)
-            if frame.fin or frame.kind == spdy.RST_STREAM:
+            if frame.fin or frame.type == spdy.RST_STREAM:
                 self._stream_ended(frame.stream, channel)
 
     def _data(self, channel: int, data: bytes | memoryview) -> None:

@@ -54,11 +54,11 @@ class SpdyError(Exception):
 class Frame(NamedTuple):
     """What has arrived. A data frame arrives in parts, as its bytes come; `fin` is on the last one.
 
-    kind: SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY, HEADERS, or 0 for data. value: the status of a RST_STREAM,
+    type: SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY, HEADERS, or 0 for data. value: the status of a RST_STREAM,
     the id of a PING.
     """
 
-    kind: int
+    type: int
     stream: int
     fin: bool = False
     headers: dict[str, str] | None = None

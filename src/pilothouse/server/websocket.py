@@ -83,7 +83,7 @@ class Messages(Protocol):
     """Takes the messages of a WebSocket."""
 
     def message(self, data: bytes | bytearray, finished: bool) -> None:
-        """A part of a binary message; `finished` when it is the last one."""
+        """A part of a message; `finished` when it is the last one."""
 
     def blocked(self, blocked: bool) -> None:
         """The peer takes no more bytes for now, or does again."""
@@ -98,7 +98,7 @@ class Messages(Protocol):
 class WebSocket:
     """The server's end of a WebSocket, as the receiver of a duplex.
 
-    Text messages are read and thrown away. Pings are answered, but nothing more is read while answers wait for a slow
+    A text message is as good as a binary one: clients send standard input in both. Pings are answered, but nothing more is read while answers wait for a slow
     peer. What breaks the protocol ends the connection with code 1002.
     """
 
@@ -152,7 +152,7 @@ class WebSocket:
     # --- the duplex's receiver
 
     def received(self, data: bytes) -> None:
-        from wsproto.events import BytesMessage, CloseConnection, Ping
+        from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
         from wsproto.utilities import RemoteProtocolError
 
         if self._closing or self._messages is None:
@@ -162,6 +162,8 @@ class WebSocket:
             for event in self._frames.events():
                 if isinstance(event, BytesMessage):
                     self._messages.message(event.data, event.message_finished)
+                elif isinstance(event, TextMessage):
+                    self._messages.message(event.data.encode(), event.message_finished)
                 elif isinstance(event, Ping):
                     self.duplex.write(self._frames.send(event.response()))
                 elif isinstance(event, CloseConnection):
