@@ -146,6 +146,7 @@ cdef class Connection(Answers):
         (<Input>self.incoming).connection = None
         if self.duplex is not None:
             sent, error = self.duplex.sent, exc
+            service.turns.bytes_out += sent
             self.duplex.on_lost(exc)
         elif stream is not None:
             stream.closed()
