@@ -79,7 +79,10 @@ class StreamingKubelet:
         for writer in self._writers:
             writer.transport.abort()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
+            _, stuck = await asyncio.wait(self._tasks, timeout=0.2)
+            for task in stuck:
+                task.cancel()
+            await asyncio.gather(*stuck, return_exceptions=True)
 
     def say(self, line: bytes) -> None:
         """Add a line to the log of every container."""
@@ -478,6 +481,7 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
     """End a command and what it has started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    process._transport.close()  # type: ignore[attr-defined]  # else it waits for output that nobody reads
     await process.wait()
 
 
