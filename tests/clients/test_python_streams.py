@@ -5,6 +5,7 @@ import socketserver
 import threading
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import kr8s
 import kubernetes
@@ -118,7 +119,7 @@ def test_kubernetes_asyncio(server: APIServer, pod: str) -> None:
         await plain.close()
         asked = {"command": ["sh", "-c", "echo out; exit 4"], "stdout": True, "stderr": True}
         async with WsApiClient(plain.configuration) as api:
-            exec_ = AsyncCore(api).connect_get_namespaced_pod_exec
+            exec_: Any = AsyncCore(api).connect_get_namespaced_pod_exec
             out, code = "", -1
             async with await exec_(pod, "default", _preload_content=False, **asked) as socket:
                 async for message in socket:

@@ -4,10 +4,10 @@ import contextlib
 import json
 import pathlib
 import signal
-import ssl
 import struct
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from clients.cluster_streams import PODS, fill
@@ -36,16 +36,14 @@ class Site:
             self.server.url.replace("https", "wss")
             + f"{PODS}/{pod}/exec?command=sh&command=-c&command={command}"
         )
-        context: ssl.SSLContext = self.server.context()
-        return connect(
-            f"{url}&stdin=1&stdout=1",
-            ssl=context,
-            subprotocols=[protocol],
-            max_size=None,
-            compression=None,
-            close_timeout=0.5,
-            **more,
-        )  # type: ignore[arg-type,list-item]
+        options: dict[str, Any] = {
+            "ssl": self.server.context(),
+            "subprotocols": [protocol],
+            "max_size": None,
+            "compression": None,
+            "close_timeout": 0.5,
+        }
+        return connect(f"{url}&stdin=1&stdout=1", **options | more)
 
     def memory(self) -> int:
         process = self.server.process
