@@ -25,6 +25,7 @@ cdef class Service:
     cdef public object on_change      # called when a connection was closed or has ended
     cdef readonly long long accepted, requests, bytes_in
     cdef public long long refused_connections
+    cdef readonly Py_ssize_t upgraded  # open connections that handlers have taken over
     cdef Py_ssize_t max_header_bytes, max_body_bytes, gzip_above
     cdef double header_timeout, body_timeout, idle_timeout
     cdef dict names                   # header names as received -> lower-case text; of limited size

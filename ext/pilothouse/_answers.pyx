@@ -364,6 +364,7 @@ cdef class Answers(Sink):
         """Send the head of a 101 answer and hand the connection's bytes to the handler."""
         self.hand_over(self.service.heads.head(response, 0, False, False, False, None))
         self.current = self.duplex = Duplex(self.transport)
+        self.service.upgraded += 1
         self.read_paused = False
         self.regulate()
         self.go_on_reading()

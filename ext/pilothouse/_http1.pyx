@@ -147,6 +147,7 @@ cdef class Connection(Answers):
         if self.duplex is not None:
             sent, error = self.duplex.sent, exc
             service.turns.bytes_out += sent
+            service.upgraded -= 1
             self.duplex.on_lost(exc)
         elif stream is not None:
             stream.closed()

@@ -64,8 +64,9 @@ async def test_a_handler_takes_a_connection_over() -> None:
     assert peer.protocol.is_answering()
     handler.duplex.write(b"back")
     assert peer.transport.writes[-1] == b"back"
-    assert handler.done == []
+    assert handler.done == [] and peer.http1.service.upgraded == 1
     peer.lose()
+    assert peer.http1.service.upgraded == 0 and peer.http1.service.bytes_out == peer.transport.held
     assert handler.log.seen[-1] == ("closed", None)
     assert handler.done == [(4, None)]
 

@@ -1,7 +1,6 @@
 """Upgraded connections to other servers: sends a request to upgrade and hands over the bytes after a 101 answer."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -134,11 +133,7 @@ class _Client(asyncio.Protocol):
     # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
-        self._transport = transport  # type: ignore[assignment]
-        sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._transport = transport  # type: ignore[assignment]  # of uvloop's own class
 
     def data_received(self, data: bytes) -> None:
         if self._duplex is not None:

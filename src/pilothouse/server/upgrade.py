@@ -1,10 +1,14 @@
 """Connections that a handler takes over after a 101 answer: their bytes in both directions, with back-pressure."""
 
 import asyncio
+import socket
 from typing import Protocol
 
 CLOSE_SECONDS = 10.0
 """Time for a peer to take what was written before its connection is cut (upstream's deadline for the last writes)."""
+
+KEEPALIVE_SECONDS = 15
+"""How often the system asks a silent peer whether it is still there, as Go does; after nine questions it is lost."""
 
 WRITE_AHEAD = 256 * 1024
 """Bytes that may wait for a slow peer before its duplex is blocked."""
@@ -60,6 +64,11 @@ class Duplex:
         self.sent = 0
         """Bytes that were written."""
         transport.set_write_buffer_limits(high=WRITE_AHEAD)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_SECONDS)
 
     def start(self, receiver: Receiver, *, reading: bool = True) -> None:
         """Give everything that arrives to `receiver`, beginning with what was kept; not before `resume_reading` unless
