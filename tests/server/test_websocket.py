@@ -77,7 +77,9 @@ def test_a_version_that_is_not_known_is_told_which_is() -> None:
 def test_what_a_request_asks_for() -> None:
     assert is_websocket(request()) and is_upgrade(request())
     assert is_websocket(request(("upgrade", "WebSocket"), ("connection", "x, upGRADE")))
-    assert not is_websocket(request(("upgrade", "h2c")))
+    assert is_upgrade(request(("upgrade", "SPDY/3.1"))) and not is_websocket(request(("upgrade", "SPDY/3.1")))
+    for http in ("h2c", "H2C", "websocket, h2c", "HTTP/2.0", "TLS/1.0"):
+        assert not is_upgrade(request(("upgrade", http))), "nobody gets HTTP behind this server's back"
     bare = Request("GET", "/", {"upgrade": "websocket"}, [("upgrade", "websocket")])
     assert not is_upgrade(bare) and not is_websocket(bare)
 

@@ -20,9 +20,17 @@ NORMAL, PROTOCOL_ERROR, GOING_AWAY, INTERNAL_ERROR = 1000, 1002, 1001, 1011
 """Codes of a close frame (RFC 6455, 7.4.1)."""
 
 
+_HTTP = ("h2c", "http/", "tls/")
+"""How protocols begin that are HTTP again. Whoever was given one by a server that trusts this one could send it requests
+in anybody's name, so that a wish for them is ignored (RFC 9110, 7.8); upstream passes it on."""
+
+
 def is_upgrade(request: Request) -> bool:
-    """Whether a request asks for another protocol (httpstream.IsUpgradeRequest)."""
+    """Whether a request asks for another protocol than HTTP (httpstream.IsUpgradeRequest)."""
     if "connection" not in request.headers:
+        return False
+    wanted = request.headers.get("upgrade", "").lower().split(",")
+    if any(name.strip().startswith(_HTTP) for name in wanted):
         return False
     return any("upgrade" in value.lower() for name, value in request.all_headers if name == "connection")
 
