@@ -12,6 +12,7 @@ cdef enum Phase:
     CLOSED
 
 cdef object peer_left()
+cdef object budget_used_up()
 
 cdef class Refusal:
     cdef bytes answer                 # b"" closes the connection without an answer

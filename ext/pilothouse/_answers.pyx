@@ -35,6 +35,10 @@ cdef object peer_left():
     return ConnectionResetError("the client closed the connection")
 
 
+cdef object budget_used_up():
+    return ConnectionAbortedError("the budget of unfinished requests is used up")
+
+
 cdef report(on_done, Py_ssize_t sent, error):
     """Call the on_done callback of an answer that has ended."""
     try:
@@ -362,6 +366,8 @@ cdef class Answers(Sink):
 
     cdef take_over(self, response):
         """Send the head of a 101 answer and hand the connection's bytes to the handler."""
+        if self.waiting:
+            raise budget_used_up()    # what the peer has sent in advance was dropped
         self.hand_over(self.service.heads.head(response, 0, False, False, False, None))
         self.current = self.duplex = Duplex(self.transport)
         self.service.upgraded += 1

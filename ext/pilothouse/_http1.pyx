@@ -17,7 +17,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 from pilothouse._answers cimport (
-    ANSWERING, BODY, CLOSED, HEAD, IDLE, LINGERING, NEW, Answers, Phase, Refusal, Service, peer_left,
+    ANSWERING, BODY, CLOSED, HEAD, IDLE, LINGERING, NEW, Answers, Phase, Refusal, Service,
+    budget_used_up, peer_left,
 )
 from pilothouse._budgets cimport SHORT, Incoming
 from pilothouse._clock cimport now
@@ -45,10 +46,6 @@ cdef Py_ssize_t MAX_TRAILER = 16 * 1024     # bytes that may arrive within a bod
 
 cdef inline bint looks_like_connect(bytes data):
     return PyBytes_AS_STRING(data)[0] == c'C' and b"CONNECT ".startswith(data[:8])
-
-
-cdef object budget_used_up():
-    return ConnectionAbortedError("the budget of unfinished requests is used up")
 
 
 cdef class Input(Incoming):
@@ -136,7 +133,7 @@ cdef class Connection(Answers):
         service.leaving.discard(self)
         self.phase = CLOSED
         self.drop_body()
-        self.held_back = None
+        self.held_back = self.rest = None
         service.unfinished.note(self.incoming, 0)
         if self.unauthenticated is not None:
             self.unauthenticated.leave()
@@ -186,6 +183,7 @@ cdef class Connection(Answers):
         if self.rest is not None:
             self.rest.append(data)
             self.pause_reading()
+            self.service.unfinished.note(self.incoming, self.cost(0))
             return
         if self.input_ended or self.phase >= LINGERING:
             return
@@ -239,6 +237,9 @@ cdef class Connection(Answers):
     cdef Py_ssize_t cost(self, Py_ssize_t read):
         """Bytes of memory for this connection's requests that are not being answered yet."""
         cdef Py_ssize_t size = read if self.waiting else 0
+        if self.rest is not None:
+            for data in self.rest:
+                size += PyBytes_GET_SIZE(data)
         if self.in_message and not self.input_ended:
             size += max(self.head_read, self.head_length) + self.wide
             if self.all_headers is not None:
@@ -268,7 +269,7 @@ cdef class Connection(Answers):
             self.refuse(plain_error("431 Request Header Fields Too Large", ""))
 
     cdef drop_message(self):
-        self.parser = self.headers = self.all_headers = self.held_back = None
+        self.parser = self.headers = self.all_headers = self.held_back = self.rest = None
         self.early = b""
         self.in_message = False
         self.service.unfinished.note(self.incoming, 0)
@@ -319,8 +320,15 @@ cdef class Connection(Answers):
         if self.rest is None:
             return
         rest, self.rest = b"".join(self.rest), None
-        self.completed = 0
-        self.follow(rest)
+        self.service.unfinished.note(self.incoming, 0)
+        if self.duplex is not None:
+            if rest:
+                self.duplex.on_data(rest)
+            return
+        self.parser = HttpRequestParser(self)
+        if rest:
+            self.service.bytes_in -= PyBytes_GET_SIZE(rest)  # it was counted when it came
+            self.data_received(rest)
 
     cdef feed_unknown_method(self):
         """Read a request whose method the parser does not know, since any token is allowed:

@@ -10,6 +10,7 @@ from server.duplexes import Peer as Wire
 from server.fake_transport import Peer, run
 from virtual_time import VirtualLoop
 
+from pilothouse.server.http1 import Limits
 from pilothouse.server.request import Request, Response
 from pilothouse.server.upgrade import CLOSE_SECONDS, Duplex, relay
 
@@ -136,6 +137,41 @@ async def test_the_client_leaves_before_the_answer() -> None:
     handler.gate.set()
     await asyncio.sleep(0)
     assert handler.log.seen == []
+
+
+@pytest.mark.parametrize("status", [101, 403])
+@run
+async def test_bytes_before_the_answer_count_for_the_budget_of_unfinished_requests(status: int) -> None:
+    handler = Handler(asyncio.Event(), status)
+    peer = Peer(handler, Limits(unfinished_budget=100_000))
+    unfinished = peer.http1.service.unfinished
+    peer.send(UPGRADE + b"x" * 50_000)
+    assert unfinished.held == 50_000
+    peer.send(b"x" * 60_000, b"x" * 10_000)
+    assert unfinished.held < 100_000 and unfinished.refused == 1
+    handler.gate.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert handler.log.seen == [], "some of it is lost, so that nobody gets the rest"
+    if status == 101:
+        assert peer.transport.closed and [type(error) for _, error in handler.done] == [
+            ConnectionAbortedError
+        ]
+    else:
+        assert [found for found, *_ in peer.answers()] == [403, 408]
+    peer.lose()
+    assert unfinished.held == 0
+
+
+@run
+async def test_unknown_methods_after_a_refused_upgrade() -> None:
+    handler = Handler(asyncio.Event(), 403)
+    peer = Peer(handler)
+    peer.send(UPGRADE + b"FROB", b"NICATE /x HTTP/1.1\r\nHost: a\r\n\r\n")
+    handler.gate.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert [request.method for request in peer.seen] == ["GET", "FROBNICATE"]
 
 
 @run
