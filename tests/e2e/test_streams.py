@@ -30,20 +30,16 @@ class Site:
     def __init__(self, server: Subprocess, kubelet: StreamingKubelet) -> None:
         self.server, self.kubelet = server, kubelet
 
-    def exec(self, pod: str, command: str, protocol: str = V5, **more: int) -> ClientConnection:
+    def exec(self, pod: str, command: str, protocol: str = V5, **more: Any) -> ClientConnection:
         """A WebSocket to a command; its window is small, so that what is not read is held elsewhere."""
-        url = (
-            self.server.url.replace("https", "wss")
-            + f"{PODS}/{pod}/exec?command=sh&command=-c&command={command}"
-        )
-        options: dict[str, Any] = {
-            "ssl": self.server.context(),
-            "subprotocols": [protocol],
-            "max_size": None,
-            "compression": None,
-            "close_timeout": 0.5,
-        }
-        return connect(f"{url}&stdin=1&stdout=1", **options | more)
+        query = f"command=sh&command=-c&command={command}&stdin=1&stdout=1"
+        return self.connect(f"{PODS}/{pod}/exec?{query}", subprotocols=[protocol], **more)
+
+    def connect(self, target: str, **more: Any) -> ClientConnection:
+        """A WebSocket to any path."""
+        options: dict[str, Any] = {"ssl": self.server.context(), "max_size": None, "compression": None}
+        url = self.server.url.replace("https", "wss") + target
+        return connect(url, **(options | {"close_timeout": 0.5} | more))
 
     def memory(self) -> int:
         process = self.server.process
@@ -152,3 +148,26 @@ def test_garbage_after_the_upgrade_ends_only_its_connection(site: Site) -> None:
                         pass
         good.send(b"\x00still here")
         assert good.recv(timeout=10) == b"\x01still here"
+
+
+def test_a_watch_and_a_log(site: Site) -> None:
+    raw = Raw(site.server)
+    maps = "/api/v1/namespaces/default/configmaps"
+    with (
+        site.connect(f"{maps}?watch=1", max_queue=1) as watch,
+        site.connect(f"{PODS}/old/log?follow=1") as log,
+    ):
+        assert log.recv(timeout=10) == b"" and log.recv(timeout=10) == b"first\n"
+        site.kubelet.say(b"second\n")
+        assert log.recv(timeout=10) == b"second\n"
+        for number in range(30):
+            raw.ok("POST", maps, {"metadata": {"name": f"m-{number}"}, "data": {"k": "x" * 300_000}})
+        names: list[str] = []
+        while len(names) < 30:
+            event = json.loads(watch.recv(timeout=10))
+            if event["object"]["metadata"]["name"].startswith("m-"):
+                names.append(event["object"]["metadata"]["name"])
+        assert names == [f"m-{number}" for number in range(30)], "also those that waited"
+        assert watch.ping().wait(10)
+    eventually(lambda: site.kubelet.following == 0, "the kubelet to be left")
+    raw.connection.close()
