@@ -80,8 +80,9 @@ def test_what_a_request_asks_for() -> None:
     assert is_upgrade(request(("upgrade", "SPDY/3.1"))) and not is_websocket(request(("upgrade", "SPDY/3.1")))
     for http in ("h2c", "H2C", "websocket, h2c", "HTTP/2.0", "TLS/1.0"):
         assert not is_upgrade(request(("upgrade", http))), "nobody gets HTTP behind this server's back"
-    bare = Request("GET", "/", {"upgrade": "websocket"}, [("upgrade", "websocket")])
-    assert not is_upgrade(bare) and not is_websocket(bare)
+    for half in (("upgrade", "websocket"), ("connection", "upgrade")):
+        bare = Request("GET", "/", dict([half]), [half])
+        assert not is_upgrade(bare) and not is_websocket(bare)
 
 
 def test_subprotocols() -> None:

@@ -26,10 +26,15 @@ in anybody's name, so that a wish for them is ignored (RFC 9110, 7.8); upstream 
 
 
 def is_upgrade(request: Request) -> bool:
-    """Whether a request asks for another protocol than HTTP (httpstream.IsUpgradeRequest)."""
-    if "connection" not in request.headers:
+    """Whether a request asks for another protocol than HTTP (httpstream.IsUpgradeRequest).
+
+    It must name one: proxies that send `Connection: upgrade` with every request mean nothing by it, which upstream
+    answers with an error.
+    """
+    upgrade = request.headers.get("upgrade")
+    if not upgrade or "connection" not in request.headers:
         return False
-    wanted = request.headers.get("upgrade", "").lower().split(",")
+    wanted = upgrade.lower().split(",")
     if any(name.strip().startswith(_HTTP) for name in wanted):
         return False
     return any("upgrade" in value.lower() for name, value in request.all_headers if name == "connection")
