@@ -1,6 +1,6 @@
 """How fast files are copied by kubectl through a server, with the kubelet of the tests: seconds, CPU, memory.
 
-usage: PYTHONPATH=tests python benchmarks/streams.py [MEGABYTES]
+usage: PYTHONPATH=tests python benchmarks/copies.py [MEGABYTES]
 """
 
 import os
