@@ -12,6 +12,7 @@ cdef enum Phase:
     CLOSED
 
 cdef object peer_left()
+cdef object budget_used_up()
 cdef report(on_done, Py_ssize_t sent, error)
 cdef bint takes_gzip(request, response) except -1
 
@@ -27,6 +28,7 @@ cdef class Service:
     cdef public object on_change      # called when a connection was closed or has ended
     cdef readonly long long accepted, requests, bytes_in
     cdef public long long refused_connections
+    cdef readonly Py_ssize_t upgraded  # open connections that handlers have taken over
     cdef Py_ssize_t max_header_bytes, max_body_bytes, gzip_above
     cdef double header_timeout, body_timeout, idle_timeout
     cdef dict names                   # header names as received -> lower-case text; of limited size
@@ -66,6 +68,7 @@ cdef class Answers(Endpoint):
     cdef bint http10, chunked, close_after  # the answer: for an HTTP/1.0 client, in chunks, the last one
     cdef bint read_paused, advancing, owes_continue
     cdef int completed                # messages completed within the present feed
+    cdef object duplex                # the connection's bytes once a handler has taken it over, else None
     cdef object judging               # the task that judges a head before more of the body is read
     cdef bint stopped                 # whether reading is paused, for any reason
     cdef bint input_ended             # the last request of the connection has been read
@@ -85,6 +88,8 @@ cdef class Answers(Endpoint):
     cdef internal_error(self, request, error)
     cdef answer(self, request, response)
     cdef begin_answer(self, request, response)
+    cdef take_over(self, response)
+    cdef go_on_reading(self)
     cdef write_head(self, bytes head, Py_ssize_t size)
     cdef begin_stream(self, response, bint bodyless, pieces)
     cdef Py_ssize_t body_sent(self) except -1

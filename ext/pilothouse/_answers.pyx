@@ -10,6 +10,7 @@ from collections import deque
 
 from pilothouse.logs import Logger
 from pilothouse.server.request import Response
+from pilothouse.server.upgrade import Duplex
 
 from cpython.bytes cimport PyBytes_GET_SIZE
 
@@ -32,6 +33,10 @@ class Refused(Exception):
 
 cdef object peer_left():
     return ConnectionResetError("the client closed the connection")
+
+
+cdef object budget_used_up():
+    return ConnectionAbortedError("the budget of unfinished requests is used up")
 
 
 cdef report(on_done, Py_ssize_t sent, error):
@@ -208,8 +213,13 @@ cdef class Answers(Endpoint):
     cdef send_continue(self):
         """Ask the peer to send its body, if it waits for that and the body is accepted."""
 
+    cdef go_on_reading(self):
+        """Read what has followed a request to upgrade that was answered otherwise."""
+
     cdef drain(self):
-        if self.is_idle():
+        if self.duplex is not None:
+            self.duplex.on_leave()
+        elif self.is_idle():
             self.close()
 
     # --- the transport
@@ -327,6 +337,7 @@ cdef class Answers(Endpoint):
             self.send_continue()
             self.read_paused = False
             self.regulate()
+            self.go_on_reading()
             self.settle(True)
 
     # --- answers
@@ -350,6 +361,9 @@ cdef class Answers(Endpoint):
         self.close_after = not request.keep_alive or self.service.draining
         if response.start is not None:
             self.begin_stream(response, bodyless, None)
+            return
+        if response.upgrade is not None:
+            self.take_over(response)
             return
         if type(body) is bytes:
             size = PyBytes_GET_SIZE(body)
@@ -376,6 +390,20 @@ cdef class Answers(Endpoint):
         self.current = self.pump
         self.pump.begin(head)
         self.pump.put_body(body, size)
+
+    cdef take_over(self, response):
+        """Send the head of a 101 answer and hand the connection's bytes to the handler."""
+        if self.waiting:
+            raise budget_used_up()    # what the peer has sent in advance was dropped
+        self.hand_over(self.service.heads.head(response, 0, False, False, False, None))
+        self.current = self.duplex = Duplex(self.transport)
+        self.service.upgraded += 1
+        self.read_paused = False
+        self.regulate()
+        self.go_on_reading()
+        response.upgrade(self.duplex)
+        if self.service.draining:
+            self.duplex.on_leave()
 
     cdef write_head(self, bytes head, Py_ssize_t size):
         """Write a whole answer: a head, followed by the `size` bytes of its body."""

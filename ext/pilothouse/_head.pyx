@@ -11,6 +11,7 @@ cdef extern from "Python.h":
 
 # Go's reason phrases, some of which differ from Python's http module
 cdef dict REASONS = {
+    101: "Switching Protocols",
     200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "Partial Content",
     301: "Moved Permanently", 302: "Found", 303: "See Other", 304: "Not Modified",
     307: "Temporary Redirect", 308: "Permanent Redirect",
@@ -145,7 +146,9 @@ cdef class Heads:
             self.put(number, snprintf(number, 48, "Content-Length: %lld\r\n", <long long>length))
         elif not http10:
             self.put("Transfer-Encoding: chunked\r\n", 28)
-        if close or self.closing:
+        if status == 101:
+            self.put("Connection: Upgrade\r\n", 21)
+        elif close or self.closing:
             self.put("Connection: close\r\n", 19)
         elif http10:
             self.put("Connection: keep-alive\r\n", 24)

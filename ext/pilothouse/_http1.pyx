@@ -17,7 +17,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 from pilothouse._answers cimport (
-    ANSWERING, BODY, CLOSED, HEAD, IDLE, LINGERING, NEW, Answers, Phase, Refusal, Service, peer_left,
+    ANSWERING, BODY, CLOSED, HEAD, IDLE, LINGERING, NEW, Answers, Phase, Refusal, Service,
+    budget_used_up, peer_left,
 )
 from pilothouse._budgets cimport SHORT, Incoming
 from pilothouse._clock cimport now
@@ -45,10 +46,6 @@ cdef Py_ssize_t MAX_TRAILER = 16 * 1024     # bytes that may arrive within a bod
 
 cdef inline bint looks_like_connect(bytes data):
     return PyBytes_AS_STRING(data)[0] == c'C' and b"CONNECT ".startswith(data[:8])
-
-
-cdef object budget_used_up():
-    return ConnectionAbortedError("the budget of unfinished requests is used up")
 
 
 cdef class Input(Incoming):
@@ -93,6 +90,7 @@ cdef class Connection(Answers):
     cdef bint entered                 # registered with `Bodies`
     cdef bint admitted                # the head was judged and the body is accepted
     cdef bint in_message, head_done
+    cdef list rest                    # input after a request to upgrade that is not answered yet, else None
 
     def __init__(self, Service service):
         Answers.__init__(self, service)
@@ -135,7 +133,7 @@ cdef class Connection(Answers):
         service.leaving.discard(self)
         self.phase = CLOSED
         self.drop_body()
-        self.held_back = None
+        self.held_back = self.rest = None
         service.unfinished.note(self.incoming, 0)
         if self.unauthenticated is not None:
             self.unauthenticated.leave()
@@ -143,7 +141,12 @@ cdef class Connection(Answers):
         self.parser = self.current = self.request = None
         self.pump.leave()
         (<Input>self.incoming).connection = None
-        if stream is not None:
+        if self.duplex is not None:
+            sent, error = self.duplex.sent, exc
+            service.turns.bytes_out += sent
+            service.upgraded -= 1
+            self.duplex.on_lost(exc)
+        elif stream is not None:
             stream.closed()
         elif isinstance(current, asyncio.Future):
             current.cancel()
@@ -155,12 +158,18 @@ cdef class Connection(Answers):
         return False
 
     def pause_writing(self):
+        if self.duplex is not None:
+            self.duplex.on_blocked(True)
+            return
         self.pump.paused = True
         self.since = now(self.service.clock)
         if self.phase != NEW and self.pump.stream is None:
             self.pause_reading()      # do not read more requests from a peer that does not read answers
 
     def resume_writing(self):
+        if self.duplex is not None:
+            self.duplex.on_blocked(False)
+            return
         self.pump.paused = False
         self.pump.run()
         if self.pump.stream is None:
@@ -168,6 +177,14 @@ cdef class Connection(Answers):
 
     def data_received(self, bytes data not None):
         self.service.bytes_in += PyBytes_GET_SIZE(data)
+        if self.duplex is not None:
+            self.duplex.on_data(data)
+            return
+        if self.rest is not None:
+            self.rest.append(data)
+            self.pause_reading()
+            self.service.unfinished.note(self.incoming, self.cost(0))
+            return
         if self.input_ended or self.phase >= LINGERING:
             return
         if self.in_message and not self.head_done and self.head_read > WORTH_HOLDING:
@@ -220,6 +237,9 @@ cdef class Connection(Answers):
     cdef Py_ssize_t cost(self, Py_ssize_t read):
         """Bytes of memory for this connection's requests that are not being answered yet."""
         cdef Py_ssize_t size = read if self.waiting else 0
+        if self.rest is not None:
+            for data in self.rest:
+                size += PyBytes_GET_SIZE(data)
         if self.in_message and not self.input_ended:
             size += max(self.head_read, self.head_length) + self.wide
             if self.all_headers is not None:
@@ -249,7 +269,7 @@ cdef class Connection(Answers):
             self.refuse(plain_error("431 Request Header Fields Too Large", ""))
 
     cdef drop_message(self):
-        self.parser = self.headers = self.all_headers = self.held_back = None
+        self.parser = self.headers = self.all_headers = self.held_back = self.rest = None
         self.early = b""
         self.in_message = False
         self.service.unfinished.note(self.incoming, 0)
@@ -260,8 +280,7 @@ cdef class Connection(Answers):
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            # An upgrade is not supported here and is ignored (RFC 9110, 7.8);
-            # the parser has stopped after the request.
+            # The parser has stopped after the request.
             rest = data[upgrade.args[0]:]
         except HttpParserInvalidMethodError:
             unknown_method = self.completed == 0 and self.target is None and self.method is None
@@ -271,9 +290,7 @@ cdef class Connection(Answers):
         if unknown_method:
             self.feed_unknown_method()
         elif rest is not None:
-            self.parser = HttpRequestParser(self)
-            if rest and not self.input_ended:
-                self.feed(rest)
+            self.follow(rest)
         elif isinstance(cause, Refused):
             self.refuse(cause.args[0])
         elif cause is not None:
@@ -283,6 +300,35 @@ cdef class Connection(Answers):
             self.head_read += len(data)
             if self.head_read > self.service.max_header_bytes or self.has_many_headers():
                 self.refuse(plain_error("431 Request Header Fields Too Large", ""))
+
+    cdef follow(self, bytes rest):
+        """Go on after a request to upgrade: `rest` belongs to what its answer makes of the connection. An
+        answer other than 101 has ignored the wish (RFC 9110, 7.8), and another request follows."""
+        if self.duplex is not None:
+            if rest:
+                self.duplex.on_data(rest)
+        elif self.current is not None or self.waiting:
+            self.rest = [rest]
+            if rest:
+                self.pause_reading()
+        else:
+            self.parser = HttpRequestParser(self)
+            if rest and not self.input_ended:
+                self.feed(rest)
+
+    cdef go_on_reading(self):
+        if self.rest is None:
+            return
+        rest, self.rest = b"".join(self.rest), None
+        self.service.unfinished.note(self.incoming, 0)
+        if self.duplex is not None:
+            if rest:
+                self.duplex.on_data(rest)
+            return
+        self.parser = HttpRequestParser(self)
+        if rest:
+            self.service.bytes_in -= PyBytes_GET_SIZE(rest)  # it was counted when it came
+            self.data_received(rest)
 
     cdef feed_unknown_method(self):
         """Read a request whose method the parser does not know, since any token is allowed:

@@ -20,6 +20,7 @@ class Service:
     requests: int
     bytes_in: int
     refused_connections: int
+    upgraded: int
     def __init__(
         self,
         handler: Handler,

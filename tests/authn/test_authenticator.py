@@ -74,16 +74,28 @@ def test_no_credentials_are_anonymous_only_when_allowed(union: UnionAuthenticato
 
 
 def test_a_websocket_may_carry_its_token_as_a_subprotocol(union: UnionAuthenticator) -> None:
-    def upgrade(encoded: str) -> Request:
-        protocols = f"v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.{encoded}"
-        return request(upgrade="websocket", sec_websocket_protocol=protocols)
+    def upgrade(*protocols: str) -> Request:
+        headers = [("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")]
+        headers += [("sec-websocket-protocol", protocol) for protocol in protocols]
+        return Request("GET", "/api", dict(reversed(headers)), headers)
 
-    assert (
-        at_once(union.authenticate(upgrade(base64.urlsafe_b64encode(b"t").decode().rstrip("=")))).name
-        == "alice"
-    )
-    with pytest.raises(errors.Unauthorized):
-        at_once(union.authenticate(upgrade("!!")))
+    prefix = "base64url.bearer.authorization.k8s.io."
+    token = prefix + base64.urlsafe_b64encode(b"t").decode().rstrip("=")
+    for good in ((f"v5.channel.k8s.io, {token}",), (token, "v5.channel.k8s.io")):
+        assert at_once(union.authenticate(upgrade(*good))).name == "alice"
+    for bad in (
+        f"a, {prefix}!!",
+        token,
+        f"a, {token}, {token}",
+        f"a, {token}==",
+        f"a, {prefix}_w",
+        f"a, {prefix}dA8",
+    ):
+        with pytest.raises(errors.Unauthorized):
+            at_once(union.authenticate(upgrade(bad)))
+    assert at_once(union.authenticate(upgrade("a"))) is ANONYMOUS
+    no_upgrade = request(upgrade="websocket", sec_websocket_protocol=f"a, {token}")
+    assert at_once(union.authenticate(no_upgrade)) is ANONYMOUS, "it is no WebSocket"
 
 
 def test_a_method_that_waits_makes_the_whole_wait(union: UnionAuthenticator) -> None:

@@ -1,10 +1,13 @@
 """Proxies of nodes, pods and services, with a real TLS server as kubelet."""
 
+import ast
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 from backend import Backend, own_address
+from endpoints.upgrades import connected, until
 from harness import PODS, Rig
 from kubelets import kubelet, node, pod
 
@@ -135,3 +138,71 @@ async def test_ports_of_a_service_that_are_no_numbers_are_names(rig: Rig) -> Non
     for port in ("%C2%B2", "--5", "9" * 5000, "+", "x"):
         assert (await rig.call("GET", f"{services}/s:{port}/proxy/")).status == 404
     assert "no service port -5 found" in await rig.fail(503, "GET", f"{services}/s:-5/proxy/")
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An application with a protocol of its own: greets, and sends back what comes."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    if "/refused" in head:
+        writer.write(b"HTTP/1.1 429 Slow down\r\nRetry-After: 3\r\nContent-Length: 2\r\n\r\nno")
+    elif "/moved" in head:
+        writer.write(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n")
+    else:
+        first, *lines = head.lower().split("\r\n")
+        kept = sorted(line for line in lines if line.startswith(("x-", "sec-", "upgrade", "cookie")))
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: speech\r\nX-App: 1\r\n\r\n"
+        )
+        writer.write(repr([first, *kept]).encode())
+        while data := await reader.read(1 << 16):
+            writer.write(data.upper())
+            await writer.drain()
+    writer.close()
+
+
+@pytest.mark.skipif(not ADDRESS, reason="not on this host: it has the loopback address only")
+@pytest.mark.parametrize("what", ["pods", "services"])
+async def test_applications_may_upgrade(rig: Rig, what: str) -> None:
+    server = await asyncio.start_server(echo, ADDRESS, 0)
+    port = server.sockets[0].getsockname()[1]
+    base = "/api/v1/namespaces/default"
+    await pod(rig, "a", "")
+    live = await rig.ok("GET", f"{PODS}/a")
+    await rig.ok(
+        "PUT", f"{PODS}/a/status", {**live, "status": {"podIPs": [{"ip": ADDRESS}], "podIP": ADDRESS}}
+    )
+    await rig.ok("POST", f"{base}/services", {"metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}})
+    slice_ = {
+        "metadata": {"name": "a-1", "labels": {"kubernetes.io/service-name": "a"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [ADDRESS], "conditions": {"ready": True}}],
+        "ports": [{"name": "", "port": port}],
+    }
+    await rig.ok("POST", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", slice_)
+    root = f"{base}/{what}/a:{port if what == 'pods' else 80}/proxy"
+    asked = {
+        "Connection": "upgrade",
+        "Upgrade": "speech",
+        "X-Mine": "1",
+        "X-Remote-User": "no",
+        "Cookie": "c=1",
+    }
+    try:
+        for method in ("GET", "POST"):
+            async with connected(rig, method, f"{root}/chat?x=1", asked) as (response, peer):
+                assert ("X-App", "1") in response.headers and ("Upgrade", "speech") in response.headers
+                told = ast.literal_eval((await until(peer, b"]")).decode())
+                assert told[:3] == [f"{method.lower()} /chat?x=1 http/1.1", "cookie: c=1", "upgrade: speech"]
+                assert told[3:] == ["x-forwarded-for: ", "x-mine: 1"]
+                peer.send(b"hello")
+                assert await until(peer, b"HELLO") == b"HELLO"
+        answer = await rig.call("GET", f"{root}/refused", headers=asked)
+        assert (answer.status, answer.body, answer.headers["retry-after"]) == (429, "no", "3")
+        message = await rig.fail(500, "GET", f"{root}/moved", headers=asked)
+        assert message == "invalid upgrade response: status code 302"
+        async with connected(rig, "GET", root, asked) as (_, peer):
+            assert b"get / http/1.1" in await until(peer, b"]"), "no redirect to the slash"
+    finally:
+        server.close()
+    message = await rig.fail(500, "GET", f"{root}/x", headers=asked)
+    assert message == f"error dialing backend: dial tcp {ADDRESS}:{port}: connect: connection refused"

@@ -50,6 +50,9 @@ class FakeTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return self.held
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.limit = high
+
     def pause_reading(self) -> None:
         assert not self.reading_paused
         self.reading_paused = True

@@ -55,6 +55,8 @@ class Door:
 
     def handle(self, request: Request) -> Any:
         request.caller = request.headers.get("user", "")
+        if "upgrade" in request.headers:
+            return Response(101, b"", "", upgrade=lambda duplex: duplex.write(b"hello"))
         return self.wait() if request.path == "/wait" else Response(200, b"hello")
 
     async def wait(self) -> Response:
@@ -148,6 +150,26 @@ def test_when_all_are_known_one_more_is_refused(door: Callable[..., Door]) -> No
     assert ask(known[-1], "jane") and all(ask(sock, "jane") for sock in known)
     for sock in known:
         sock.close()
+
+
+def test_a_connection_that_was_taken_over_counts_twice(door: Callable[..., Door]) -> None:
+    """It leads to another server, by a connection of this process."""
+    it, known = door(connections=4), list[ssl.SSLSocket]()
+    for _ in range(2):
+        known.append(it.secure())
+        known[-1].sendall(
+            b"GET / HTTP/1.1\r\nHost: a\r\nUser: jane\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"
+        )
+        data = b""
+        while b"hello" not in data:
+            data += known[-1].recv(1000)
+        assert data.startswith(b"HTTP/1.1 101 ")
+    assert it.acceptor.open == 4
+    with it.raw() as more:
+        assert ended(more)
+    for sock in known:
+        sock.close()
+    eventually(lambda: it.acceptor.open == 0, "all are gone")
 
 
 def test_who_says_nothing_is_closed_after_a_while(door: Callable[..., Door]) -> None:

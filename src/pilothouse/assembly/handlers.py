@@ -22,7 +22,7 @@ from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.kubelet import Kubelets
-from pilothouse.endpoints.metrics import DiscoveryMetrics, RequestMetrics, WatchMetrics
+from pilothouse.endpoints.metrics import DiscoveryMetrics, RequestMetrics, StreamMetrics, WatchMetrics
 from pilothouse.endpoints.nonresource import Issuer, NonResource, version_info
 from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
 from pilothouse.endpoints.openapi_remote import RemoteDocuments
@@ -132,6 +132,7 @@ class Handlers:
             escalation=guard(authorizer, registry.readers),
             offload=given.offload,
             watch_metrics=given.metrics.add(WatchMetrics()),
+            stream_metrics=given.metrics.add(StreamMetrics()),
             relay=self.relay,
             kubelets=Kubelets(
                 registry.readers,

@@ -10,6 +10,7 @@ from pilothouse import errors
 from pilothouse.api.identity import ANONYMOUS, User
 from pilothouse.caches import Budget, Cache, short
 from pilothouse.server.request import Request
+from pilothouse.server.websocket import is_websocket
 
 ALL_AUTHENTICATED = "system:authenticated"
 ALL_UNAUTHENTICATED = "system:unauthenticated"
@@ -75,20 +76,37 @@ def bearer_token(header: str) -> str:
     return parts[1] if len(parts) >= 2 and parts[0].lower() == "bearer" else ""
 
 
-def protocol_token(header: str) -> str:
-    """The token that a browser's websocket carries among its subprotocols, "" when there is none."""
-    for protocol in header.split(","):
+def protocol_token(request: Request) -> str:
+    """The token that a browser's WebSocket carries among its subprotocols, "" when there is none; Unauthorized when
+    it is malformed, or no other subprotocol is left to be chosen (request/websocket ProtocolAuthenticator)."""
+    token, tokens, others = "", 0, 0
+    values = [value for name, value in request.all_headers if name == "sec-websocket-protocol"]
+    for protocol in ",".join(values).split(",") if values else ():
         name = protocol.strip()
         if not name.startswith(_PROTOCOL_PREFIX):
+            others += 1
             continue
-        encoded = name[len(_PROTOCOL_PREFIX) :]
-        try:
-            return base64.b64decode(encoded + "=" * (-len(encoded) % 4), b"-_", validate=True).decode()
-        except ValueError as error:
-            raise errors.Unauthorized(
-                f"invalid base64url.bearer.authorization.k8s.io protocol: {error}"
-            ) from None
-    return ""
+        tokens += 1
+        if tokens > 1:
+            raise errors.Unauthorized("multiple base64.bearer.authorization tokens specified")
+        token = _decoded(name[len(_PROTOCOL_PREFIX) :])
+    if token and not others:
+        raise errors.Unauthorized("missing additional subprotocol")
+    return token
+
+
+def _decoded(text: str) -> str:
+    """A token in base64 of the URL alphabet without padding."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        if "=" in text:
+            raise ValueError("padding")
+    except ValueError:
+        raise errors.Unauthorized("invalid base64.bearer.authorization token encoding") from None
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise errors.Unauthorized("invalid base64.bearer.authorization token") from None
 
 
 class UnionAuthenticator:
@@ -151,10 +169,10 @@ class UnionAuthenticator:
                 return with_authenticated(user)
         header = request.headers.get("authorization", "")
         token = bearer_token(header)
-        if not token and "websocket" in request.headers.get("upgrade", "").lower():
+        if not token and is_websocket(request):
             header = ""
             try:
-                token = protocol_token(request.headers.get("sec-websocket-protocol", ""))
+                token = protocol_token(request)
             except errors.Unauthorized as error:
                 reasons.append(error.message)
         if token:

@@ -9,9 +9,11 @@ from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.health import NOSNIFF, TEXT
 from pilothouse.endpoints.openapi_remote import RemoteDocuments
 from pilothouse.endpoints.relay import Relay
+from pilothouse.outbound.upgrade import UpgradeError
 from pilothouse.registry.resource import Backend
 from pilothouse.registry.service_resolver import ServiceResolver, Unroutable
 from pilothouse.server.request import Response
+from pilothouse.server.websocket import is_upgrade
 
 DISCOVERY_SECONDS = 5.0
 """Seconds that a discovery document of a group version may take."""
@@ -85,13 +87,20 @@ class Aggregator:
         request, info = ctx.request, ctx.info
         # Without this slash a request target such as `@other.host/` would change the host of the URL.
         url = f"{base}/{request.target.removeprefix('/')}"
+        trust = self._resolver.trust(backend)
+        who = [*relay.identity_headers(ctx.user), via_header(self._via)]
+        if is_upgrade(request):
+            try:
+                return relay.upgraded(ctx, await self._relay.upgrade(ctx, url, trust, more=who))
+            except (UpgradeError, errors.Unknown) as err:
+                return _text(503, str(err))
         discovery = not info.is_resource and len(info.path.strip("/").split("/")) == 3
         try:
             answer = await self._relay.forward(
                 ctx,
                 url,
-                self._resolver.trust(backend),
-                more=[*relay.identity_headers(ctx.user), via_header(self._via)],
+                trust,
+                more=who,
                 timeout=DISCOVERY_SECONDS if discovery else None,
             )
         except errors.ServiceUnavailable as err:

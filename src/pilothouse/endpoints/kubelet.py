@@ -21,6 +21,8 @@ class Kubelet(NamedTuple):
     host: str
     port: int
     trust: Trust
+    websockets: bool = False
+    """Whether it takes the WebSockets of exec, attach and port-forward as clients send them (KEP-4006)."""
 
     @property
     def base(self) -> str:
@@ -51,7 +53,8 @@ class Kubelets:
             known = " ".join(f"{{{a.get('type', '')} {a.get('address', '')}}}" for a in addresses)
             raise errors.Unknown(f"no preferred addresses found; known addresses: [{known}]")
         port = ((status.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}).get("Port") or PORT
-        return Kubelet(found, port, self._trust)
+        declared = status.get("declaredFeatures") or ()
+        return Kubelet(found, port, self._trust, "ExtendWebSocketsToKubelet" in declared)
 
 
 def trust_of(authority: str, cert_file: str, key_file: str) -> Trust:

@@ -177,6 +177,39 @@ class WatchMetrics(Group):
         )
 
 
+class StreamMetrics(Group):
+    """The metrics of exec, attach and port-forward (apiserver util/proxy/metrics)."""
+
+    def __init__(self) -> None:
+        self._translated = Counter(
+            "apiserver_stream_translator_requests_total",
+            "[ALPHA] WebSockets of exec and attach that were translated to SPDY.",
+            ("code",),
+        )
+        self._tunnelled = Counter(
+            "apiserver_stream_tunnel_requests_total",
+            "[ALPHA] WebSockets of port-forward out of which SPDY was taken.",
+            ("code",),
+        )
+        self._websockets = Counter(
+            "apiserver_websocket_streaming_requests_total",
+            "[ALPHA] Requests to stream by who translates their WebSockets: the kubelet or this server.",
+            ("proxy_type", "subresource"),
+        )
+
+    def translated(self, code: int) -> None:
+        """Count a translated session by the status code that it ended with."""
+        self._translated.inc(str(code))
+
+    def tunnelled(self, code: int) -> None:
+        """Count a request for a tunnel by its status code."""
+        self._tunnelled.inc(str(code))
+
+    def routed(self, subresource: str, *, to_kubelet: bool) -> None:
+        """Count a request by who would translate it, whatever it is."""
+        self._websockets.inc("proxied_to_kubelet" if to_kubelet else "translated_at_apiserver", subresource)
+
+
 class HealthMetrics(Group):
     """The metrics of the health checks, which /metrics/slis shows."""
 

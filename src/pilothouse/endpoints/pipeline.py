@@ -186,7 +186,7 @@ class Pipeline:
         self.stages.responder.finish(ctx, response)
         ctx.status = response.status
         response.on_done = _Ending(self, ctx)
-        if response.start is not None and _runs_long(ctx.info):
+        if (response.start is not None or response.upgrade is not None) and _runs_long(ctx.info):
             ctx.on_end(self.stages.metrics.follow(ctx.info, ctx.resource))
         return response
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from pilothouse import errors
 from pilothouse.api import times
 from pilothouse.api.fields import Errors, Object
-from pilothouse.endpoints import refusals, relay
+from pilothouse.endpoints import refusals, relay, websockets
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.kubelet import refused
 from pilothouse.endpoints.params import Query, boolean, first, integer
@@ -15,6 +15,7 @@ from pilothouse.outbound.http import ClientError, Trust
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import decode
 from pilothouse.server.request import Response
+from pilothouse.server.websocket import is_websocket
 
 
 @dataclass(slots=True)
@@ -101,4 +102,6 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         raise errors.Unknown(f'Get "{url}": {err}') from None
     if not 200 <= answer.status <= 206:
         raise await refused(answer, "pods/log", info.name)
+    if is_websocket(ctx.request):
+        return websockets.copy(ctx, answer)
     return await relay.response_of(ctx, answer, "text/plain")

@@ -8,15 +8,16 @@ from urllib.parse import quote
 
 from pilothouse import errors
 from pilothouse.api.fields import Object
-from pilothouse.endpoints import podlog, relay
+from pilothouse.endpoints import pod_streams, relay
 from pilothouse.endpoints.context import Context
-from pilothouse.endpoints.kubelet import Kubelet
 from pilothouse.endpoints.scope import Verbs
 from pilothouse.outbound.http import INSECURE, Trust
+from pilothouse.outbound.upgrade import UpgradeError
 from pilothouse.registry.resource import Action, Resource, Subresource
 from pilothouse.registry.service_resolver import allowed, random_endpoint, url_host
 from pilothouse.registry.store import decode
 from pilothouse.server.request import Response
+from pilothouse.server.websocket import is_upgrade
 
 
 async def handle(
@@ -30,10 +31,7 @@ async def handle(
     target = TARGETS.get(sub.action)
     if target is not None:
         return await _proxy(verbs, ctx, options, await target(verbs, ctx, resource))
-    _stream_location(verbs, ctx, resource, sub.action, options)
-    if "upgrade" not in ctx.request.headers.get("connection", "").lower():
-        raise errors.BadRequest("Upgrade request required")
-    raise errors.ServiceUnavailable("connections cannot be taken over by this server")
+    return await pod_streams.handle(verbs, ctx, resource, sub.action, options)
 
 
 def options(ctx: Context) -> Object:
@@ -45,19 +43,6 @@ def options(ctx: Context) -> Object:
     if info.path.endswith("/") and not path.endswith("/"):
         path += "/"
     return {"path": path} if path else {}
-
-
-def _stream_location(
-    verbs: Verbs, ctx: Context, resource: Resource, action: Action, options: Object
-) -> Kubelet:
-    """The kubelet to which exec, attach or port-forward goes, after upstream's checks."""
-    pod = _object(verbs, resource, ctx.info.namespace, ctx.info.name)
-    if action is not Action.PORT_FORWARD:
-        podlog.container_of(pod, options.get("container", ""))
-    node = (pod.get("spec") or {}).get("nodeName", "")
-    if not node:
-        raise errors.BadRequest(f"pod {ctx.info.name} does not have a host assigned")
-    return verbs.kubelets.of(node, "pods")
 
 
 def _object(verbs: Verbs, resource: Resource, namespace: str, name: str) -> Object:
@@ -96,12 +81,17 @@ async def _proxy(verbs: Verbs, ctx: Context, wanted: Object, target: Target) -> 
     prepend, path = "/".join(segments[:depth]), "/".join(segments[depth:])
     if wanted.get("path", "") != options(ctx).get("path", ""):  # a plugin has changed it
         path = quote(wanted.get("path", "").removeprefix("/"))
-    elif len(segments) <= depth and request.method in ("GET", "HEAD"):
+    elif len(segments) <= depth and request.method in ("GET", "HEAD") and not is_upgrade(request):
         query = f"?{request.query}" if request.query else ""
         return Response(301, b"", "", [("Location", f"{request.path}/{query}")])
     url = f"{target.base}/{path}"
     if request.query:
         url = f"{url}?{request.query}"
+    if is_upgrade(request):
+        try:
+            return relay.upgraded(ctx, await verbs.relay.upgrade(ctx, url, target.trust))
+        except UpgradeError as err:
+            raise errors.Unknown(str(err)) from None
     answer = await verbs.relay.forward(ctx, url, target.trust, prepend=prepend)
     location = relay.own_location(ctx, answer, url, prepend) if answer.header("location") else ""
     return await relay.response_of(ctx, answer, location=location)

@@ -8,6 +8,8 @@ from pilothouse import errors
 from pilothouse.api.identity import User
 from pilothouse.endpoints.context import Context
 from pilothouse.outbound.http import Answer, ClientError, Outbound, Trust
+from pilothouse.outbound.upgrade import Upgrade
+from pilothouse.server import upgrade, websocket
 from pilothouse.server.pump import start_pump
 from pilothouse.server.request import Response, Stream
 
@@ -93,12 +95,7 @@ class Relay:
         further headers; `timeout` is in seconds.
         """
         request = ctx.request
-        headers = self.passed_on(request.all_headers)
-        forwarded_for = ", ".join(v for n, v in request.all_headers if n == "x-forwarded-for")
-        headers.append(
-            ("X-Forwarded-For", f"{forwarded_for}, {request.peer[0]}" if forwarded_for else request.peer[0])
-        )
-        headers.append(("Audit-Id", ctx.audit_id))
+        headers = [*self.passed_on(request.all_headers), *_traced(ctx)]
         path = urlsplit(url).path
         seen = "/" + normpath(f"{prepend}/{path}").lstrip("/")  # normpath keeps two leading slashes
         headers.append(("X-Forwarded-Uri", seen if seen == "/" or not path.endswith("/") else f"{seen}/"))
@@ -111,6 +108,40 @@ class Relay:
             )
         except ClientError as err:
             raise errors.ServiceUnavailable(f"error trying to reach service: {err}") from None
+
+    async def upgrade(
+        self,
+        ctx: Context,
+        url: str,
+        trust: Trust,
+        *,
+        method: str = "",
+        more: list[tuple[str, str]] | None = None,
+        protocol: str = "",
+    ) -> Upgrade:
+        """Send a client's request to upgrade to `url`; raises UpgradeError if there is no answer.
+
+        `method` and `protocol`, the latter for the Upgrade header, replace the client's. Without `protocol` the
+        subprotocols of its WebSocket go along, but never one that carries a token. `more` are further headers.
+        """
+        request = ctx.request
+        dropped = "sec-websocket-" if protocol else "sec-websocket-protocol"
+        headers = [h for h in self.passed_on(request.all_headers) if not h[0].startswith(dropped)]
+        if not protocol and (offered := websocket.protocols(request)):
+            headers.append(("Sec-WebSocket-Protocol", ", ".join(offered)))
+        headers += [("Connection", "Upgrade"), ("Upgrade", protocol or request.headers.get("upgrade", ""))]
+        headers += [*_traced(ctx), *(more or [])]
+        return await self.outbound.upgrade(method or request.method, url, headers, trust)
+
+
+def _traced(ctx: Context) -> list[tuple[str, str]]:
+    """The headers that tell the other server who asks this one, and by which audit id."""
+    request = ctx.request
+    forwarded_for = ", ".join(v for n, v in request.all_headers if n == "x-forwarded-for")
+    return [
+        ("X-Forwarded-For", f"{forwarded_for}, {request.peer[0]}" if forwarded_for else request.peer[0]),
+        ("Audit-Id", ctx.audit_id),
+    ]
 
 
 def identity_headers(user: User) -> list[tuple[str, str]]:
@@ -157,6 +188,23 @@ async def response_of(ctx: Context, answer: Answer, content_type: str = "", loca
             raise errors.ServiceUnavailable(f"error trying to reach service: {err}") from None
         return Response(answer.status, body, kind, headers)
     return Response(answer.status, b"", kind, headers, start=lambda stream: pump(answer, stream))
+
+
+def upgraded(ctx: Context, answer: Upgrade) -> Response:
+    """The client's response to a request to upgrade that was forwarded (UpgradeAwareHandler.tryUpgrade).
+
+    A refusal is passed on. Bytes are copied both ways until either side ends.
+    """
+    duplex = answer.duplex
+    dropped = _KEPT_BACK | _named_in_connection(answer.headers)
+    headers = [(name, value) for name, value in answer.headers if name.lower() not in dropped]
+    if duplex is None:
+        if answer.status < 400:
+            raise errors.Unknown(f"invalid upgrade response: status code {answer.status}")
+        return Response(answer.status, answer.body, answer.header("content-type"), headers)
+    ctx.on_end(lambda _: duplex.close())  # also when the client has left before it could be told
+    headers.append(("Upgrade", answer.header("upgrade")))
+    return Response(101, b"", "", headers, upgrade=lambda client: upgrade.relay(client, duplex))
 
 
 def pump(answer: Answer, stream: Stream) -> None:

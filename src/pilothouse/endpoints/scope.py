@@ -13,7 +13,7 @@ from pilothouse.authz.escalation import Escalation
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.deadlines import Deadlines
 from pilothouse.endpoints.kubelet import Kubelets
-from pilothouse.endpoints.metrics import WatchMetrics
+from pilothouse.endpoints.metrics import StreamMetrics, WatchMetrics
 from pilothouse.endpoints.params import WriteParams
 from pilothouse.endpoints.relay import Relay
 from pilothouse.endpoints.response import Responder
@@ -49,6 +49,7 @@ class Verbs:
     escalation: Escalation
     offload: Offload
     watch_metrics: WatchMetrics
+    stream_metrics: StreamMetrics
     relay: Relay
     kubelets: Kubelets
     judges: Judges

@@ -12,7 +12,7 @@ from pilothouse._entry import Entry
 from pilothouse._watchers import Watcher
 from pilothouse.api import depth, json, selectors
 from pilothouse.api.fields import Object
-from pilothouse.endpoints import negotiation, refusals
+from pilothouse.endpoints import negotiation, refusals, websockets
 from pilothouse.endpoints.context import Context
 from pilothouse.endpoints.deadlines import Deadline, Deadlines
 from pilothouse.endpoints.metrics import WatchMetrics
@@ -27,6 +27,7 @@ from pilothouse.registry.printers import tables
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.storage_errors import too_large
 from pilothouse.server.request import Response, Stream
+from pilothouse.server.websocket import is_websocket
 from pilothouse.storage import interface
 from pilothouse.storage.watchcache import Listing
 
@@ -133,6 +134,8 @@ async def start(verbs: Verbs, ctx: Context, query: Selection) -> Response:
         ctx.query, ctx.request.query = NO_QUERY, ""  # as long as it runs, a watch keeps only what it needs
         session.begin(seconds, verbs.watch_ends)
 
+    if is_websocket(ctx.request):
+        return websockets.watch(ctx, begin)
     return Response(200, content_type=ctx.media.content_type, start=begin)
 
 

@@ -16,6 +16,8 @@ from pilothouse.outbound.dialer import Dialer, DialError
 if TYPE_CHECKING:
     import aiohttp
 
+    from pilothouse.outbound.upgrade import Upgrade
+
 CHUNK = 64 * 1024
 TIMED_OUT = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 
@@ -200,6 +202,18 @@ class Outbound:
         if not 200 <= answer.status < 300:
             raise Unanswered(f"{method} {url}: status code {answer.status}", answer.status)
         return data
+
+    async def upgrade(
+        self, method: str, url: str, headers: Sequence[tuple[str, str]], trust: Trust = INSECURE
+    ) -> "Upgrade":
+        """Send a request to upgrade, with exactly these headers; `outbound.upgrade.UpgradeError` without an answer."""
+        from pilothouse.outbound.upgrade import UpgradeError, upgrade
+
+        try:
+            context = self._context(trust)
+        except ClientError as err:
+            raise UpgradeError(f"error dialing backend: {err}") from None
+        return await upgrade(self.dialer, method, url, headers, context, trust.server_name)
 
     async def _request(
         self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes, trust: Trust

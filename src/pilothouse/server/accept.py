@@ -98,10 +98,10 @@ class Acceptor:
 
     @property
     def open(self) -> int:
-        """Number of open descriptors of connections, in every state."""
+        """Number of open descriptors of connections, in every state. One that was taken over leads to another one."""
         service = self._http1.service
         early = len(self._silent) + self._queued + len(self._handshakes)
-        return early + service.open + len(service.leaving)
+        return early + service.open + service.upgraded + len(service.leaving)
 
     @property
     def unauthenticated_connections(self) -> int:

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol, runtime_checkable
 
+from pilothouse.server.upgrade import Duplex
+
 
 class Request:
     """A parsed HTTP request with its whole body.
@@ -103,6 +105,9 @@ class Response:
     """An HTTP response. `body` is bytes, or buffers or Pieces that are written in order with back-pressure.
 
     If `start` is given, the body is chunked: the server sends the head at once and calls `start(stream)`.
+    If `upgrade` is given, the status is 101: the server sends the head and calls `upgrade(duplex)`, and from then
+    on the connection's bytes are the handler's, until either side ends it. That is for HTTP/1.1 only, where a
+    request can ask for it: HTTP/2 knows no `Connection` header (RFC 9113, 8.2.2).
     `headers` are (name, value) pairs; the server adds Content-Type, Content-Length and Date itself. The
     server calls `on_done` exactly once, on the event loop, when the answer has ended: after its last byte was
     given to the transport, or when the client or the server has ended it earlier. Its arguments are the
@@ -111,7 +116,7 @@ class Response:
     connection was lost. Exceptions it raises are logged.
     """
 
-    __slots__ = ("body", "content_type", "headers", "on_done", "start", "status")
+    __slots__ = ("body", "content_type", "headers", "on_done", "start", "status", "upgrade")
 
     def __init__(
         self,
@@ -120,12 +125,14 @@ class Response:
         content_type: str = "application/json",
         headers: list[tuple[str, str]] | None = None,
         start: Callable[[Stream], None] | None = None,
+        upgrade: Callable[[Duplex], None] | None = None,
     ) -> None:
         self.status = status
         self.body = body
         self.content_type = content_type
         self.headers = headers if headers is not None else []
         self.start = start
+        self.upgrade = upgrade
         self.on_done: Callable[[int, BaseException | None], None] | None = None
 
 

@@ -1,0 +1,179 @@
+"""Watches and logs over WebSockets."""
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from backend import Backend
+from endpoints.upgrades import SOCKET, connected, messages
+from harness import CONFIG_MAPS, PODS, Rig, config_map
+from kubelets import LONG, kubelet, node, pod
+from server.duplexes import Peer, frame, frames
+
+TEXT, BINARY, CLOSE = 1, 2, 8
+WATCH = f"{CONFIG_MAPS}?watch=1"
+
+
+def seen(sent: list[tuple[int, bytes]]) -> list[tuple[str, str]]:
+    """The events of text messages as pairs of type and name."""
+    assert {opcode for opcode, _ in sent} <= {TEXT}
+    events = [json.loads(data) for _, data in sent]
+    return [(event["type"], event["object"]["metadata"]["name"]) for event in events]
+
+
+@pytest.mark.parametrize("protocol", ["", "binary.k8s.io", "base64.binary.k8s.io", "whatever"])
+async def test_each_event_is_a_text_message(rig: Rig, protocol: str) -> None:
+    """The subprotocol is chosen and has no effect, as upstream."""
+    await rig.config_map("a")
+    headers = {**SOCKET, "Sec-WebSocket-Protocol": protocol} if protocol else SOCKET
+    async with connected(rig, "GET", WATCH, headers) as (response, peer):
+        chosen = [value for name, value in response.headers if name == "Sec-WebSocket-Protocol"]
+        assert chosen == ([protocol] if protocol else [])
+        await rig.config_map("b")
+        await rig.ok("DELETE", f"{CONFIG_MAPS}/a")
+        sent = frames(peer.take())
+        assert seen(sent) == [("ADDED", "a"), ("ADDED", "b"), ("DELETED", "a")]
+        assert all(data.endswith(b"}\n") for _, data in sent)
+
+
+async def test_events_in_protobuf_are_binary_messages(rig: Rig) -> None:
+    accept = {"Accept": "application/vnd.kubernetes.protobuf;stream=watch"}
+    plain = await rig.watch(WATCH, headers=accept)
+    async with connected(rig, "GET", WATCH, {**SOCKET, **accept}) as (_, peer):
+        await rig.config_map("a")
+        ((opcode, data),) = frames(peer.take())
+        assert opcode == BINARY
+        assert plain.data == len(data).to_bytes(4, "big") + data, "without the length"
+
+
+async def test_tables_and_converted_events(rig: Rig) -> None:
+    accept = {"Accept": "application/json;as=Table;g=meta.k8s.io;v=v1"}
+    async with connected(rig, "GET", WATCH, {**SOCKET, **accept}) as (_, peer):
+        await rig.config_map("a")
+        ((opcode, data),) = frames(peer.take())
+        assert opcode == TEXT and json.loads(data)["object"]["kind"] == "Table"
+
+
+async def test_the_end_of_a_watch(rig: Rig) -> None:
+    async with connected(
+        rig,
+        "GET",
+        f"{WATCH}&resourceVersion=1000000&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true",
+        SOCKET,
+    ) as (_, peer):
+        (opcode, data), closing = frames(peer.take())
+        assert opcode == TEXT and json.loads(data)["type"] == "ERROR"
+        assert closing == (CLOSE, b"\x03\xe8") and peer.closed
+
+
+async def test_watchers_leave_with_their_socket(rig: Rig) -> None:
+    async with connected(rig, "GET", WATCH, SOCKET) as (_, peer):
+        peer.send(frame(TEXT, b"nobody reads it"), frame(9, b"p"))
+        assert frames(peer.take()) == [(10, b"p")]
+        peer.send(frame(CLOSE, b"\x03\xe8"))
+        assert frames(peer.take()) == [(CLOSE, b"\x03\xe8")]
+        peer.lose()
+        await rig.config_map("a")
+        assert peer.take() == b""
+
+
+async def test_a_slow_client_gets_every_event_or_is_ended(rig: Rig) -> None:
+    response = await rig.respond("GET", WATCH, headers=SOCKET)
+    peer = Peer(room=100_000)
+    response.upgrade(peer.duplex)
+    for number in range(20):
+        await rig.config_map(f"big-{number}", data={"k": "x" * 200_000})
+    held = len(peer.transport.sent)
+    assert held < 3_000_000, "the rest waits as references to shared events"
+    for _ in range(30):
+        peer.transport.drain()
+        await rig.settle()
+    assert [name for _, name in seen(frames(peer.take()))] == [f"big-{n}" for n in range(20)]
+    for number in range(60):
+        await rig.config_map(f"huge-{number}", data={"k": "x" * 500_000})
+    assert frames(peer.take())[-1] == (CLOSE, b"\x03\xe8"), "it may resume"
+    peer.lose()
+    response.on_done(0, None)
+
+
+async def test_several_subprotocols_are_one_too_many(rig: Rig) -> None:
+    headers = {**SOCKET, "Sec-WebSocket-Protocol": "a, b"}
+    assert (await rig.call("GET", WATCH, headers=headers)).status == 400
+    token = "base64url.bearer.authorization.k8s.io.YWRtaW4"
+    headers = {**SOCKET, "Sec-WebSocket-Protocol": f"a, {token}"}
+    async with connected(rig, "GET", WATCH, headers, user="") as (response, _):
+        assert ("Sec-WebSocket-Protocol", "a") in response.headers
+
+
+async def test_a_list_is_no_watch(rig: Rig) -> None:
+    answer = await rig.call("GET", CONFIG_MAPS, headers=SOCKET)
+    assert answer.status == 200 and answer.body["kind"] == "ConfigMapList"
+    await rig.ok("POST", CONFIG_MAPS, config_map("a"))
+    assert (await rig.call("GET", f"{CONFIG_MAPS}/a", headers=SOCKET)).status == 200
+
+
+# --- logs
+
+
+@pytest.mark.parametrize("protocol", ["", "binary.k8s.io", "base64.binary.k8s.io"])
+async def test_a_log_in_messages(rig: Rig, tmp_path: Path, protocol: str) -> None:
+    async with Backend(tmp_path, kubelet) as backend:
+        await node(rig, backend)
+        await pod(rig, "a")
+        headers = {**SOCKET, "Sec-WebSocket-Protocol": protocol} if protocol else SOCKET
+        async with connected(rig, "GET", f"{PODS}/a/log", headers) as (_, peer):
+            first, line, end = await messages(peer, 3)
+            coded = protocol.startswith("base64")
+            assert first == (TEXT if coded else BINARY, b"")
+            assert (base64.b64decode(line[1]) if coded else line[1]) == b"hello\n"
+            assert end == (CLOSE, b"\x03\xe8")
+
+
+async def test_a_log_waits_for_a_slow_client(rig: Rig, tmp_path: Path) -> None:
+    async with Backend(tmp_path, kubelet) as backend:
+        await node(rig, backend)
+        await pod(rig, "long")
+        response = await rig.respond("GET", f"{PODS}/long/log", headers=SOCKET)
+        peer = Peer(room=100_000)
+        response.upgrade(peer.duplex)
+        while not peer.duplex.blocked or len(peer.transport.sent) < 1 << 20:
+            await rig.settle()
+        for _ in range(50):
+            await rig.settle()
+        assert len(peer.transport.sent) < LONG * 2 // 3
+        while not peer.closed:
+            peer.transport.drain()
+            await rig.settle()
+        sent = frames(peer.take())
+        assert sum(len(data) for opcode, data in sent if opcode == BINARY) == LONG
+        peer.lose()
+        response.on_done(0, None)
+
+
+async def test_a_subprotocol_that_logs_do_not_have(rig: Rig, tmp_path: Path) -> None:
+    async with Backend(tmp_path, kubelet) as backend:
+        await node(rig, backend)
+        await pod(rig, "a")
+        headers = {**SOCKET, "Sec-WebSocket-Protocol": "v5.channel.k8s.io"}
+        assert (await rig.call("GET", f"{PODS}/a/log", headers=headers)).status == 403
+
+
+def test_without_the_library_of_websockets() -> None:
+    """In a process of its own, where it cannot be imported."""
+    script = """
+import sys
+sys.modules["wsproto"] = None
+from types import SimpleNamespace
+from pilothouse import errors
+from pilothouse.endpoints import websockets
+from pilothouse.server.request import Request
+try:
+    websockets.answer(SimpleNamespace(request=Request("GET", "/", {}, [])), "", print)
+except errors.InternalError as error:
+    print(error.message)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "this server was installed without the extra `proxy`\n"
