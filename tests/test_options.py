@@ -145,7 +145,7 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
             ["--admission-control=NodeDeclaredFeatureValidator"],
             'plugin "NodeDeclaredFeatureValidator" is not supported yet',
         ),
-        (["--audit-log-mode=fast"], "invalid audit log mode fast"),
+        (["--audit-log-path=-", "--audit-log-mode=fast"], "invalid audit log mode fast"),
         (["--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16"], "different IP families"),
         (["--request-timeout=-1s"], "--request-timeout can not be a negative value"),
         (["--storage-backend=etcd3"], "--etcd-servers must be specified"),
@@ -195,8 +195,8 @@ def test_controllers() -> None:
 
 
 def test_what_has_no_effect_is_named() -> None:
-    config = options.parse(["--audit-log-path=-", "--max-requests-inflight=5", "--event-ttl=1h"])
-    assert sorted(config.ignored()) == ["audit-log-path", "max-requests-inflight"]
+    config = options.parse(["--kubelet-timeout=1s", "--max-requests-inflight=5", "--event-ttl=1h"])
+    assert sorted(config.ignored()) == ["kubelet-timeout", "max-requests-inflight"]
 
 
 def test_help() -> None:

@@ -26,6 +26,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Patch the live object inside the store's read-modify-write loop; apply may create it."""
     kind = patch_type(ctx, resource)
     params = patch_params(ctx.query, kind == APPLY)
+    record(ctx, kind)
     info = ctx.info
     scope = RequestScope(verbs, ctx, resource, params, info.name)
     work = scope.context.work
@@ -41,6 +42,12 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         return await scope.settle_fields(_made, scope, kind, live, config)
 
     return await scope.answer(await scope.edit(change, allow_create=kind == APPLY))
+
+
+def record(ctx: Context, kind: str) -> None:
+    """Record a patch for audit, as it was sent."""
+    if ctx.audit is not None:
+        ctx.audit.request_patch(ctx.request.body, yaml_form=kind == APPLY)
 
 
 def _made(scope: RequestScope, kind: str, current: Object | None, config: Object | None) -> Object:

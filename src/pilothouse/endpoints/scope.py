@@ -100,6 +100,8 @@ class RequestScope(Write):
         self.verbs = verbs
         self.ctx = ctx
         self.params = params
+        if ctx.audit is not None:
+            ctx.audit.share(context.annotations)
 
     def options(self, kind: str) -> Object:
         """As Write.options(), out of the query."""

@@ -1,0 +1,165 @@
+"""The log back end: writes each event as one line into a file (apiserver plugin/pkg/audit/log).
+
+In the mode `batch` a thread writes, and requests never wait. In the blocking modes the line is written before the
+request goes on, on the event loop: appending to the page cache takes a microsecond or two. Events with large
+objects are encoded and written by the thread in these modes as well: they are those of a request's end.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from pilothouse.audit.batching import BATCH, BUFFERED, STRICT, Batching, Throttle
+from pilothouse.audit.buffer import BUDGET, Buffer
+from pilothouse.audit.event import LARGE, Event
+from pilothouse.audit.truncate import Truncation
+from pilothouse.lifecycle import Background
+
+PLUGIN = "log"
+
+BATCHING = Batching()
+"""The defaults of the flags."""
+
+GATHER = 0.005
+"""Seconds for which the thread lets events gather between two writes."""
+
+WRITE_BYTES = 1 << 20
+"""Bytes of lines that the thread writes at once."""
+
+CLOSE_SECONDS = 10.0
+"""Time for what waits to be written when the server stops."""
+
+
+class LineFile(Protocol):
+    """What lines are written to."""
+
+    def write(self, data: bytes) -> None:
+        """Append whole lines; OSError."""
+
+    def close(self) -> None: ...
+
+
+class LogBackend(Background):
+    """Writes events to a file in the form `json` or `legacy`."""
+
+    name = PLUGIN
+    waits = False
+
+    def __init__(
+        self,
+        file: LineFile,
+        lost: Callable[[str, int, str], None],
+        *,
+        mode: str = BATCH,
+        legacy: bool = False,
+        batching: Batching = BATCHING,
+        truncation: Truncation | None = None,
+        budget: int = BUDGET,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """`lost` is told of events that could not be written: plugin, number and reason, also on the thread."""
+        self._file = file
+        self._lost = lost
+        self.strict = mode == STRICT
+        self.legacy = legacy
+        self._batch = mode == BATCH
+        self._batching = batching
+        self._truncation = truncation
+        self._sleep = sleep
+        self._throttle = Throttle(batching.rate, batching.burst)
+        self._buffer = Buffer(batching.buffer, lambda count, why: lost(BUFFERED, count, why), budget)
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of the events that wait for the thread."""
+        return self._buffer.used
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="audit-log", daemon=True)
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Write what waits, within a few seconds, and close the file."""
+        self._closing = True
+        self._wake.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, CLOSE_SECONDS)
+            if self._thread.is_alive():
+                self._lost(PLUGIN, len(self._buffer), "the server stops and the file takes no lines")
+                return
+        await asyncio.to_thread(self._file.close)
+
+    def store(self, event: Event) -> bool:
+        """Write or queue the event of a request's beginning; False when the request must not go on."""
+        return self.offer((event,)) or not self.strict
+
+    def offer(self, events: Sequence[Event]) -> bool:
+        """Write or queue events; whether that went well."""
+        if self._truncation is not None:
+            fit = self._truncation.fit
+            events = [one for event in events if (one := fit(event)) is not None]
+        if self._batch:
+            return self._queue(events)
+        for event in events:
+            if event.objects > LARGE:
+                return self._queue(events)
+        return not events or self._write(events)
+
+    def _queue(self, events: Iterable[Event]) -> bool:
+        good = True
+        for event in events:
+            good &= self._buffer.put(event)
+        if not self._wake.is_set():
+            self._wake.set()
+        return good
+
+    def _write(self, events: Sequence[Event]) -> bool:
+        try:
+            if self.legacy:
+                data = b"".join([event.fields.text() for event in events if event.fields is not None])
+            else:
+                data = events[0].line if len(events) == 1 else b"".join([event.line for event in events])
+            with self._lock:
+                self._file.write(data)
+        except (OSError, ValueError) as error:
+            self._lost(PLUGIN, len(events), str(error))
+            return False
+        return True
+
+    # The thread
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._wake.wait()
+            self._wake.clear()
+            self._gather()
+            self.drain()
+            self._sleep(GATHER)
+        self.drain()
+
+    def _gather(self) -> None:
+        """Wait until a batch is full, or for as long as the flags say."""
+        left = self._batching.wait if self._batching.most > 1 else 0.0
+        while left > 0 and len(self._buffer) < self._batching.most and not self._closing:
+            self._sleep(min(left, GATHER))
+            left -= GATHER
+
+    def drain(self) -> None:
+        """Write all that waits. Where the rate of batches is not limited, as many events as there are go at once."""
+        most = self._batching.most if self._batching.rate else self._batching.buffer
+        while True:
+            events, size = self._buffer.take(most, WRITE_BYTES)
+            if not events:
+                return
+            delay = self._throttle.delay()
+            if delay and not self._closing:
+                self._sleep(delay)
+            self._write(events)
+            self._buffer.done(size)
