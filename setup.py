@@ -24,6 +24,7 @@ MODULES = (
     "_http1",
     "_requestinfo",
     "_requestmetrics",
+    "_audit",
     "_selectors",
     "_gzip",
     "_instruments",

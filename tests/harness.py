@@ -15,6 +15,7 @@ from pilothouse.api.identity import User
 from pilothouse.assembly.handlers import Handlers, Inputs
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry
+from pilothouse.audit.auditor import Auditor
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.tokens import TokenFile
 from pilothouse.authz.modes import from_modes
@@ -110,6 +111,7 @@ class Rig:
         namespaces: Iterable[str] = ("default", "kube-system"),
         anonymous: bool = True,
         flags: Sequence[str] = (),
+        audit: Auditor | None = None,
     ) -> None:
         self.config = options.parse(
             ["--advertise-address=127.0.0.1", "--service-cluster-ip-range=10.0.0.0/24", *flags]
@@ -127,6 +129,7 @@ class Rig:
             tokens=[TokenFile(TOKENS, ("api",))], audiences=("api",), anonymous=anonymous
         )
         self.modes = modes
+        self.audit = audit
         self.metrics = MetricsRegistry()
         self.outbound = Outbound()
         self.services: Services
@@ -156,6 +159,7 @@ class Rig:
                 offload=self.offload,
                 health=Health(),
                 metrics=self.metrics,
+                audit=self.audit,
             )
         )
         self.verbs = self.handlers.verbs

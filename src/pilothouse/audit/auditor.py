@@ -1,16 +1,18 @@
 """The auditor of a server: decides by the policy whether a request is recorded, and hands its events to the back ends."""
 
-import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Protocol
 
+from pilothouse._audit import Event
 from pilothouse.api.identity import AuthorizationAttributes, User
-from pilothouse.audit.event import Event, Parts
+from pilothouse.audit.event import Parts
 from pilothouse.audit.metrics import AuditMetrics
 from pilothouse.audit.policy import NONE, Policy, Verdicts
-from pilothouse.audit.record import Record
+from pilothouse.audit.record import HEADS, Record
 from pilothouse.caches import Budget
 from pilothouse.server.request import Request
+
+NOBODY = b',"user":{}'
 
 
 class Backend(Protocol):
@@ -44,10 +46,7 @@ class Auditor:
         backends: Iterable[Backend],
         metrics: AuditMetrics | None = None,
         budget: Budget | None = None,
-        now: Callable[[], int] = time.time_ns,
-        monotonic: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`now` tells nanoseconds since the epoch, `monotonic` the clock of Context.started."""
         self.backends = tuple(backends)
         self.metrics = metrics or AuditMetrics()
         self.metrics.buffers = {one.name: lambda one=one: one.buffered for one in self.backends}  # type: ignore[misc]
@@ -55,8 +54,6 @@ class Auditor:
         self.parts = Parts(budget)
         self.legacy = any(one.legacy for one in self.backends)
         self._holds = not any(one.strict or one.waits for one in self.backends)
-        self._now = now
-        self._monotonic = monotonic
 
     def begin(
         self,
@@ -78,8 +75,12 @@ class Auditor:
             self.count(verdict.level)
         if verdict.level == NONE:
             return None
-        received = self._now() - int((self._monotonic() - started) * 1e9)
-        return Record(self, verdict, request, user, attributes, audit_id, received)
+        parts = self.parts
+        who, source = parts.caller(request, user) if user is not None else (NOBODY, parts.source(request))
+        head = HEADS[verdict.level]
+        record = Record(self, verdict, head, request, user, who, source, attributes, audit_id, started)
+        record.special = self.legacy
+        return record
 
     def count(self, level: int) -> None:
         """Count a request in the metric of levels."""

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 
-from pilothouse.audit.event import Event
+from pilothouse._audit import Event
 
 BUDGET = 32 << 20
 """Bytes of the events that wait for one back end, those that it is sending included."""

@@ -4,12 +4,14 @@ The parts that all events of a request share are encoded when the first one is m
 are encoded once for all requests (`Parts`).
 """
 
+import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
+from pilothouse._audit import Event
 from pilothouse.api import json
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import User
@@ -29,91 +31,87 @@ _ALIKE = 256
 """Characters of the headers that are looked up; longer ones are encoded each time."""
 
 
-class Event:
-    """One stage of one request, not changed any more. The objects are JSON, in one piece or in several."""
+class ObjectEvent(Event):
+    """An event that shows objects. Its line is made when it is asked for, which takes long for large ones.
 
-    __slots__ = (
-        "_after",
-        "_before",
-        "_line",
-        "annotations",
-        "fields",
-        "level",
-        "objects",
-        "omit_managed_fields",
-        "request_object",
-        "response_object",
-    )
+    around: the members in front of the objects, and the times behind them. response: the parts of the response object.
+    objects: the bytes of both objects.
+    """
+
+    __slots__ = ("_before", "_made", "_objects", "_omit", "_request", "_response", "_times")
 
     def __init__(
         self,
         level: int,
-        before: bytes,
-        after: bytes,
-        annotations: Mapping[str, str],
-        request_object: bytes = b"",
-        response_object: "Iterable[bytes] | None" = None,
-        size: int = 0,
+        around: tuple[bytes, bytes],
+        end: bytes,
+        request: bytes,
+        response: Iterable[bytes] | None,
+        objects: int,
         *,
         omit_managed_fields: bool = False,
         fields: "Fields | None" = None,
     ) -> None:
-        """`before` and `after` are the members around the objects, which have `size` bytes together. `fields` are those
-        of the legacy form, where a back end writes it."""
-        self.fields = fields
-        self.level = level
-        self._before = before
-        self._after = after
-        self.annotations = annotations
-        self.request_object = request_object
-        self.response_object = response_object
-        self.objects = size
-        self.omit_managed_fields = omit_managed_fields
-        self._line: bytes | None = None
+        super().__init__(level, b"", end, fields)
+        self._before, self._times = around
+        self._request, self._response = request, response
+        self._objects = objects
+        self._omit = omit_managed_fields
+        self._made: bytes | None = None
+
+    @property
+    def objects(self) -> int:
+        return self._objects
 
     @property
     def size(self) -> int:
-        """Bytes that the event takes, at least."""
-        return (
-            len(self._line) if self._line is not None else len(self._before) + len(self._after) + self.objects
-        )
+        if self._made is not None:
+            return len(self._made)
+        return len(self._before) + len(self._times) + len(self.end) + self._objects
 
     @property
     def line(self) -> bytes:
-        """The event as a line of JSON. It takes long for large objects."""
-        line = self._line
-        if line is None:
-            line = self._line = self._encode()
-            self.request_object, self.response_object = b"", None  # after _line: see _encode()
-        return line
+        made = self._made
+        if made is None:
+            made = self._made = self._encode()
+            self._request, self._response = b"", None  # after _made: see _encode()
+        return made
 
-    @property
-    def item(self) -> bytes:
-        """The event as an item of an EventList."""
-        return b"{" + self.line[len(HEAD) : -1]
-
-    def without_objects(self) -> "Event":
-        """The event without what was sent, and with an annotation that says so (plugin/pkg/audit/truncate)."""
-        annotations = {**self.annotations, TRUNCATED: "true"}
-        after = self._after.partition(b',"annotations":')[0].removesuffix(b"}\n") + annotated(annotations)
-        return Event(self.level, self._before, after, annotations, fields=self.fields)
+    def bare(self) -> bytes:
+        """The members but the objects and the annotations."""
+        return self._before + self._times
 
     def _encode(self) -> bytes:
-        if not self.objects:
-            return self._before + self._after
         out = [self._before]
-        request, parts = self.request_object, self.response_object
-        if self._line is not None:  # another thread has been faster, and may have dropped the objects
-            return self._line
+        request, parts = self._request, self._response
+        if self._made is not None:  # another thread has been faster, and may have dropped the objects
+            return self._made
         if request:
             out += [b',"requestObject":', request]
         if parts is not None:
             response = b"".join(parts)
-            if self.omit_managed_fields:
+            if self._omit:
                 response = without_managed_fields(response)
-            out += [b',"responseObject":', escaped(compact(response))]
-        out.append(self._after)
+            response = response.removesuffix(b"\n")
+            if b"\n" in response:  # only what was made for people has lines
+                response = compact(response)
+            out += [b',"responseObject":', escaped(response)]
+        out += [self._times, self.end]
         return b"".join(out)
+
+
+def without_objects(event: Event) -> Event:
+    """An event without what was sent, and with an annotation that says so (plugin/pkg/audit/truncate)."""
+    members = event.bare() if isinstance(event, ObjectEvent) else event.line[: -len(event.end)]
+    name = b',"annotations":'
+    annotations = orjson.loads(event.end[len(name) : -2]) if event.end.startswith(name) else {}
+    end = annotated({**annotations, TRUNCATED: "true"})
+    return Event(event.level, members + end, end, event.fields)
+
+
+def item(event: Event) -> bytes:
+    """An event as an item of an EventList."""
+    return b"{" + event.line[len(HEAD) : -1]
 
 
 class Fields(NamedTuple):
@@ -164,9 +162,7 @@ class Parts:
         self._known: Cache[tuple[object, ...], tuple[User, bytes, bytes]] = Cache(
             "audit_callers", self._budget, share=1 / 32
         )
-        self._decisions: Cache[tuple[bool, str], bytes] = Cache("audit_decisions", self._budget, share=1 / 64)
-        self._second = -1
-        self._second_text = ""
+        self.decisions: Cache[tuple[bool, str], bytes] = Cache("audit_decisions", self._budget, share=1 / 64)
 
     def caller(self, request: Request, user: User) -> tuple[bytes, bytes]:
         """The members `user`, and `sourceIPs` with `userAgent`."""
@@ -181,12 +177,10 @@ class Parts:
             self._known.put(key, (user, shown, source))
         return shown, source
 
-    def decided(self, allowed: bool, reason: str) -> bytes:
-        """The end of an event that has no other annotations than those of authorization."""
-        found = self._decisions[allowed, reason]
-        if found is None:
-            found = annotated(decision(allowed, reason))
-            self._decisions.put((allowed, reason), found)
+    def decided(self, decided: tuple[bool, str]) -> bytes:
+        """The end of an event that has no other annotations than those of authorization; `decisions` remembers it."""
+        found = annotated(decision(*decided))
+        self.decisions.put(decided, found)
         return found
 
     @staticmethod
@@ -196,14 +190,6 @@ class Parts:
         out = member("sourceIPs", addresses) if addresses else b""
         agent = user_agent(request.headers.get("user-agent", ""))
         return out + member("userAgent", agent) if agent else out
-
-    def micros(self, at: int) -> str:
-        """A time, given in nanoseconds since the epoch, as a MicroTime."""
-        second, rest = divmod(at, 1_000_000_000)
-        if second != self._second:
-            self._second = second
-            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._second_text}.{rest // 1000:06d}Z"
 
 
 DECISION, REASON = "authorization.k8s.io/decision", "authorization.k8s.io/reason"
@@ -260,13 +246,12 @@ def escaped(data: bytes) -> bytes:
     return data
 
 
+_TEXT_OR_SPACE = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\r\n]+')
+
+
 def compact(data: bytes) -> bytes:
-    """JSON on one line, of which all is kept but the white space between its parts; ValueError for what is no JSON."""
-    if data.endswith(b"\n"):
-        data = data[:-1]
-    if b"\n" not in data and b"\r" not in data and b"\t" not in data:
-        return data
-    return json.dump(json.parse(data))
+    """JSON without the white space between its parts; all else stays as it was written."""
+    return _TEXT_OR_SPACE.sub(rb"\1", data)
 
 
 def without_managed_fields(data: bytes) -> bytes:

@@ -1,8 +1,9 @@
 """The log back end: writes each event as one line into a file (apiserver plugin/pkg/audit/log).
 
-In the mode `batch` a thread writes, and requests never wait. In the blocking modes the line is written before the
-request goes on, on the event loop: appending to the page cache takes a microsecond or two. Events with large
-objects are encoded and written by the thread in these modes as well: they are those of a request's end.
+In the mode `batch` a thread writes, and requests never wait. In the blocking modes the event loop writes: appending to the
+page cache takes a few microseconds. `blocking-strict` does so before the request goes on; `blocking` at the end of the
+same turn of the loop, so the lines of all requests of a turn are one write. Events with large objects are encoded and
+written by the thread in these modes as well: they are those of a request's end.
 """
 
 import asyncio
@@ -11,9 +12,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from pilothouse._audit import Event
 from pilothouse.audit.batching import BATCH, BUFFERED, STRICT, Batching, Throttle
 from pilothouse.audit.buffer import BUDGET, Buffer
-from pilothouse.audit.event import LARGE, Event
+from pilothouse.audit.event import LARGE
 from pilothouse.audit.truncate import Truncation
 from pilothouse.lifecycle import Background
 
@@ -27,6 +29,9 @@ GATHER = 0.005
 
 WRITE_BYTES = 1 << 20
 """Bytes of lines that the thread writes at once."""
+
+TURN_BYTES = 256 * 1024
+"""Bytes of lines that one turn of the loop may gather in the mode `blocking`."""
 
 CLOSE_SECONDS = 10.0
 """Time for what waits to be written when the server stops."""
@@ -70,6 +75,9 @@ class LogBackend(Background):
         self._sleep = sleep
         self._throttle = Throttle(batching.rate, batching.burst)
         self._buffer = Buffer(batching.buffer, lambda count, why: lost(BUFFERED, count, why), budget)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gathered: list[Event] = []
+        self._gathered_bytes = 0
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = False
@@ -82,12 +90,14 @@ class LogBackend(Background):
 
     def start(self) -> None:
         """Start the thread."""
+        self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="audit-log", daemon=True)
         self._thread.start()
 
     async def close(self) -> None:
         """Write what waits, within a few seconds, and close the file."""
         self._closing = True
+        self._flush()
         self._wake.set()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, CLOSE_SECONDS)
@@ -110,7 +120,28 @@ class LogBackend(Background):
         for event in events:
             if event.objects > LARGE:
                 return self._queue(events)
-        return not events or self._write(events)
+        if self.strict or self._loop is None:
+            return self._write(events)
+        return self._gather(events)
+
+    def _gather(self, events: Sequence[Event]) -> bool:
+        """Have events written at the end of this turn of the loop."""
+        gathered = self._gathered
+        if not gathered:
+            assert self._loop is not None
+            self._loop.call_soon(self._flush)
+        for event in events:
+            gathered.append(event)
+            self._gathered_bytes += len(event.line)
+        if self._gathered_bytes > TURN_BYTES:
+            self._flush()
+        return True
+
+    def _flush(self) -> None:
+        """Write what this turn of the loop has gathered."""
+        if self._gathered:
+            gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
+            self._write(gathered)
 
     def _queue(self, events: Iterable[Event]) -> bool:
         good = True
@@ -123,9 +154,9 @@ class LogBackend(Background):
     def _write(self, events: Sequence[Event]) -> bool:
         try:
             if self.legacy:
-                data = b"".join([event.fields.text() for event in events if event.fields is not None])
+                data = b"".join([event.fields.text() for event in events])
             else:
-                data = events[0].line if len(events) == 1 else b"".join([event.line for event in events])
+                data = b"".join([event.line for event in events])
             with self._lock:
                 self._file.write(data)
         except (OSError, ValueError) as error:
@@ -139,12 +170,12 @@ class LogBackend(Background):
         while not self._closing:
             self._wake.wait()
             self._wake.clear()
-            self._gather()
+            self._fill()
             self.drain()
             self._sleep(GATHER)
         self.drain()
 
-    def _gather(self) -> None:
+    def _fill(self) -> None:
         """Wait until a batch is full, or for as long as the flags say."""
         left = self._batching.wait if self._batching.most > 1 else 0.0
         while left > 0 and len(self._buffer) < self._batching.most and not self._closing:

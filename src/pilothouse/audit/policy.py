@@ -109,8 +109,10 @@ class Policy:
     def __init__(self, rules: Iterable[Rule], otherwise: Verdict = Verdict(NONE)) -> None:
         self.rules = tuple(rules)
         self.otherwise = otherwise
-        self._by_user = any(rule.users or rule.groups for rule in self.rules)
-        self._by_name = any(one.names for rule in self.rules for one in rule.resources)
+        self.by_user = any(rule.users or rule.groups for rule in self.rules)
+        """Whether a rule asks who the user is."""
+        self.by_name = any(one.names for rule in self.rules for one in rule.resources)
+        """Whether a rule asks for the name of the object."""
 
     def decide(self, user: User | None, a: AuthorizationAttributes) -> Verdict:
         """What is recorded of a request of an authenticated user, or of one that nobody was authenticated for."""
@@ -118,14 +120,6 @@ class Policy:
             if rule.matches(user, a):
                 return rule.verdict
         return self.otherwise
-
-    def question(self, user: User | None, a: AuthorizationAttributes) -> tuple[object, ...]:
-        """All that decide() looks at: requests with the same question get the same verdict."""
-        who = (user.name, user.groups) if self._by_user and user is not None else None
-        if not a.is_resource:
-            return who, a.verb, a.path
-        name = a.name if self._by_name else ""
-        return who, a.verb, a.group, a.resource, a.subresource, a.namespace, name
 
 
 class Verdicts:
@@ -148,11 +142,18 @@ class Verdicts:
         self._known.clear()
 
     def of(self, user: User | None, attributes: AuthorizationAttributes) -> Verdict:
-        """As Policy.decide()."""
-        question = self._policy.question(user, attributes)
+        """As Policy.decide(). Requests that are alike in all that it looks at share a verdict."""
+        policy, a = self._policy, attributes
+        who = (user.name, user.groups) if policy.by_user and user is not None else None
+        question: tuple[object, ...]
+        if a.is_resource:
+            name = a.name if policy.by_name else None
+            question = (who, a.verb, a.group, a.resource, a.subresource, a.namespace, name)
+        else:
+            question = (who, a.verb, a.path)
         verdict = self._known[question]
         if verdict is None:
-            verdict = self._policy.decide(user, attributes)
+            verdict = policy.decide(user, attributes)
             self._known.put(question, verdict)
         return verdict
 

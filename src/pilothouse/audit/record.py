@@ -3,30 +3,21 @@
 Upstream's AuditContext (apiserver pkg/audit/context.go and request.go).
 """
 
-import time
 from collections.abc import Awaitable, Iterable, Iterator
 from typing import Any, Protocol
 
+from pilothouse._audit import Draft, Event
 from pilothouse.api import json
 from pilothouse.api.duration import show_duration
 from pilothouse.api.fields import Object
-from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.api.identity import User
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.audit import event
-from pilothouse.audit.event import HEAD, TRUNCATED, Event, Fields, Parts
-from pilothouse.audit.policy import (
-    COMPLETE,
-    LEVELS,
-    PANIC,
-    RECEIVED,
-    REQUEST,
-    REQUEST_RESPONSE,
-    STARTED,
-    Verdict,
-)
+from pilothouse.audit.event import HEAD, TRUNCATED, Fields, ObjectEvent, Parts
+from pilothouse.audit.policy import COMPLETE, LEVELS, PANIC, RECEIVED
 from pilothouse.audit.sources import source_ips, user_agent
 from pilothouse.logs import Logger
-from pilothouse.server.request import Request, Response
+from pilothouse.server.request import Response
 
 log = Logger(__name__)
 
@@ -39,9 +30,15 @@ SLOW = 500_000_000
 LARGEST = 8 << 20
 """Bytes of the objects of one event. Larger ones are left out, with upstream's annotation of truncated events."""
 
+_NAMING = (
+    ("namespace", "namespace"),
+    ("name", "name"),
+    ("uid", "uid"),
+    ("resource_version", "resourceVersion"),
+)
 _STATUS_MEMBERS = ("status", "message", "reason", "details")
-_HEADS = tuple(HEAD + b'"level":"%b","auditID":' % level.encode() for level in LEVELS)
-_CODES = {code: b',"responseStatus":{"metadata":{},"code":%d}' % code for code in range(100, 600)}
+HEADS = tuple(HEAD + b'"level":"%b","auditID":' % level.encode() for level in LEVELS)
+"""What an event of each level begins with."""
 
 
 class Sink(Protocol):
@@ -61,93 +58,28 @@ class Sink(Protocol):
         """Take later events, without waiting."""
 
 
-class Record:
-    """The record of one request. `held` is an event that is written together with the next one."""
+class Record(Draft):
+    """The record of one request, which Draft begins: what the stages of the request tell of it.
 
-    __slots__ = (
-        "_annotations",
-        "_answered",
-        "_at",
-        "_attributes",
-        "_body",
-        "_constraint",
-        "_decision",
-        "_described",
-        "_head",
-        "_object",
-        "_panic",
-        "_ref",
-        "_request",
-        "_request_object",
-        "_shared",
-        "_shown",
-        "_sink",
-        "_status",
-        "_text",
-        "_truncated",
-        "audit_id",
-        "authentication",
-        "authorization",
-        "code",
-        "early",
-        "held",
-        "impersonated",
-        "impersonation",
-        "request_wanted",
-        "response_wanted",
-        "user",
-        "verdict",
-    )
+    PERF: what most requests do not have is an attribute of the class until it is set.
+    """
 
-    def __init__(
-        self,
-        sink: Sink,
-        verdict: Verdict,
-        request: Request,
-        user: User | None,
-        attributes: AuthorizationAttributes,
-        audit_id: str,
-        received: int,
-    ) -> None:
-        """`user` is the authenticated one; `received` is when the request came, in nanoseconds since the epoch."""
-        self._sink = sink
-        self.verdict = verdict
-        self._request = request
-        self.user = user
-        self._attributes = attributes
-        self.audit_id = audit_id
-        self._at = received
-        level = verdict.level
-        self.request_wanted = level >= REQUEST
-        self.response_wanted = level >= REQUEST_RESPONSE
-        self._head = _HEADS[level] + event.text(audit_id) + b',"stage":"'
-        self._described: bytes | None = None
-        self._text = sink.parts.micros(received)
-        self.impersonated: User | None = None
-        self._constraint = ""
-        self._decision: tuple[bool, str] | None = None
-        self._annotations: dict[str, str] | None = None
-        self._shared: list[dict[str, str]] | None = None
-        self._ref: Object | None = None
-        self._request_object = b""
-        self._status: Object | None = None
-        self._body: Iterable[bytes] | None = None
-        self._object: Any = None
-        self._shown = False
-        self._truncated = False
-        self._panic = ""
-        self._answered = 0
-        self.code: int | None = None
-        self.authentication = self.impersonation = self.authorization = 0.0
-        """Seconds that these stages took; shown of slow requests."""
-        self.early = False
-        """Nobody was authenticated: the only event is that of the answer."""
-        self.held: Event | None = None
+    _impersonated: User | None = None
+    _annotations: dict[str, str] | None = None
+    _shared: list[dict[str, str]] | None = None
+    _request_object = b""
+    _status: Object | None = None
+    _object: Any = None
+    _body: Iterable[bytes] | None = None
+    _shown = False
+    _truncated = False
+    _panic = ""
 
     # What the stages of a request tell
 
     def annotate(self, key: str, value: str) -> None:
         """Add an annotation. One that is there stays, and another value is logged."""
+        self.special = True
         if self._annotations is None:
             self._annotations = {}
         if self._annotations.setdefault(key, value) != value:
@@ -155,18 +87,17 @@ class Record:
 
     def share(self, annotations: dict[str, str]) -> None:
         """Take over, at the end, the annotations that others will have written there."""
+        self.special = True
         if self._shared is None:
             self._shared = []
         self._shared.append(annotations)
 
     def acts_as(self, user: User, constraint: str) -> None:
         """The request is made on behalf of `user`; `constraint` is the verb of constrained impersonation that allowed it."""
-        self.impersonated, self._constraint = user, constraint
-        self._described = None
-
-    def authorized(self, allowed: bool, reason: str) -> None:
-        """Authorization has decided."""
-        self._decision = allowed, reason
+        self._impersonated = user
+        self.acting = event.member("impersonatedUser", event.user_info(user))
+        if constraint:
+            self.acting += event.member("authenticationMetadata", {"impersonationConstraint": constraint})
 
     def request_object(self, obj: Object, *, named: bool = True) -> None:
         """The object that was sent, decoded and not changed by anybody since; `named`: its metadata name the target."""
@@ -177,19 +108,21 @@ class Record:
         if self.verdict.omit_managed_fields and isinstance(obj.get("metadata"), dict):
             metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
             obj = {**obj, "metadata": metadata}
-        self._keep_request(json.dump(obj))
+        head = {name: obj[name] for name in ("kind", "apiVersion") if name in obj}
+        self._keep_request(json.dump({**head, **obj}))
 
     def _name_target(self, metadata: Object) -> None:
         """Fill in what the path does not say of the object (LogRequestObject)."""
-        ref = self._reference()
-        for member in ("namespace", "name", "uid", "resourceVersion"):
-            if not ref.get(member) and isinstance(metadata.get(member), str) and metadata[member]:
-                ref[member] = metadata[member]
+        target = self.target
+        if target is None:
+            return
+        for member, shown in _NAMING:
+            value = metadata.get(shown)
+            if isinstance(value, str) and not getattr(target, member):
+                setattr(target, member, value)
 
     def request_patch(self, body: bytes, *, yaml_form: bool) -> None:
-        """The patch that was sent. What is no JSON is refused anyway, and left out here."""
-        if not self.request_wanted:
-            return
+        """The patch that was sent. What is no JSON is refused anyway, and left out here. Takes long for a long body."""
         try:
             if yaml_form and not body.startswith(b"{"):
                 body = json.dump(yaml.parse(body).value)
@@ -200,6 +133,7 @@ class Record:
             return
 
     def _keep_request(self, data: bytes) -> None:
+        self.special = True
         if len(data) > LARGEST:
             self._truncated = True
             return
@@ -207,217 +141,128 @@ class Record:
 
     def shows_body(self) -> None:
         """The answer's body is the object that it shows, in JSON."""
-        self._shown = True
+        self._shown = self.special = True
 
     def shows(self, obj: Any) -> None:
         """The value that the answer shows, in whatever form it is sent."""
-        self._shown, self._object, self._body = True, obj, None
+        if self.response_wanted:
+            self._shown, self._object, self._body = True, obj, None
+            self.special = True
         if isinstance(obj, dict) and obj.get("kind") == "Status" and obj.get("apiVersion") == "v1":
+            self.special = True
             self._status = {name: obj[name] for name in _STATUS_MEMBERS if name in obj}
 
     def shows_parts(self, parts: Iterable[bytes]) -> None:
         """The answer's JSON in parts, which may be made when the event is written."""
         self._shown, self._body = True, parts
+        self.special = True
 
     def panicked(self, what: str) -> None:
         """A bug has ended the request."""
+        self.special = True
         self._panic = what
 
-    def answered(self, response: Response) -> None:
-        """The head of the answer goes out."""
-        self.code = response.status
-        self._answered = time.time_ns()
+    def answers(self, response: Response) -> None:
+        """As answered(), where more is known than the code."""
+        if self._shown and self.response_wanted:
+            self._keep_response(response)
+        self.status = self._response_status()
+
+    def _keep_response(self, response: Response) -> None:
         body, obj, self._object = response.body, self._object, None
-        if not (self._shown and self.response_wanted):
-            return
         if response.start is None and body and response.content_type.startswith("application/json"):
             self._body = [body] if isinstance(body, bytes) else body
         elif obj is not None and self._body is None:
             self._body = _Dumped(obj, len(body) if isinstance(body, bytes) else 0)
 
-    # The stages
+    # The events of what is special
 
-    def received(self) -> bool | Awaitable[bool]:
-        """The request has come: whether it may go on."""
-        if RECEIVED in self.verdict.omitted:
-            return True
-        return self._sink.store(self, self._event(RECEIVED, self._text))
-
-    def refused(self) -> None:
-        """The request was refused by its head, before its body had come: this is its beginning as well."""
-        if not self.early:
-            self._sink.count(self.verdict.level)
-            if RECEIVED not in self.verdict.omitted:
-                self.held = self._event(RECEIVED, self._text)
-
-    def flush(self) -> None:
-        """Write what is held: the request begins to wait."""
-        held, self.held = self.held, None
-        if held is not None:
-            self._sink.send((held,))
-
-    def started(self) -> None:
-        """The head of a long-running answer goes out."""
-        self._emit(STARTED, time.time_ns())
-
-    def complete(self, deprecated: str | None = None) -> None:
-        """The request has ended; `deprecated` is the release that removes its API version, "" where none is known."""
-        now = time.time_ns()
+    def closing(self, deprecated: str | None, now: int) -> str:
+        """The stage in which the request ends, `now` nanoseconds since the epoch."""
         if self._panic:
             self.code = 500
             message = f"APIServer panic'd: {self._panic}"
             self._status = {"status": "Failure", "message": message, "reason": "InternalError"}
-            self._emit(PANIC, now)
-            return
+            self.status = self._response_status()
+            return PANIC
         if self.code is None:
             self.code = 200
             self._status = {"status": "Success", "message": "Connection closed early"}
+            self.status = self._response_status()
         if deprecated is not None:
             self.annotate(DEPRECATED, "true")
             if deprecated:
                 self.annotate("k8s.io/removed-release", deprecated)
-        if now - self._at > SLOW and self._attributes.verb != "watch":
+        if now - self.received_at > SLOW and self.verb != "watch":
             self._tell_latencies(now)
-        self._emit(COMPLETE, now)
+        return COMPLETE
 
     def _tell_latencies(self, now: int) -> None:
         stages = {
             "authentication": int(self.authentication * 1e9),
             "impersonation": int(self.impersonation * 1e9),
             "authorization": int(self.authorization * 1e9),
-            "response-write": now - self._answered if self._answered else 0,
-            "total": now - self._at,
+            "response-write": now - self.answered_at if self.answered_at else 0,
+            "total": now - self.received_at,
         }
         for stage, took in stages.items():
             if took > 0:
                 self.annotate(LATENCY + stage, show_duration(took))
 
-    def _emit(self, stage: str, at: int) -> None:
-        if stage in self.verdict.omitted:
-            self.flush()
-            return
-        made = self._event(stage, self._sink.parts.micros(at))
-        held, self.held = self.held, None
-        self._sink.send((made,) if held is None else (held, made))
-
-    # Encoding
-
-    def _event(self, stage: str, at: str) -> Event:
-        annotations = self._collected()
-        if annotations is None:
-            end = b"}\n" if self._decision is None else self._sink.parts.decided(*self._decision)
-            annotations = {}
-        else:
-            end = event.annotated(annotations)
-        before = b"".join(
-            (
-                self._head,
-                stage.encode(),
-                self._described or self._describe(),
-                self._target(),
-                self._response_status(),
-            )
-        )
-        after = f',"requestReceivedTimestamp":"{self._text}","stageTimestamp":"{at}"'.encode() + end
-        fields = self._fields(stage) if self._sink.legacy else None
-        if stage == RECEIVED or not (self._request_object or self._body is not None):
-            return Event(self.verdict.level, before, after, annotations, fields=fields)
-        return self._with_objects(before, after, annotations, fields)
-
-    def _with_objects(
-        self, before: bytes, after: bytes, annotations: dict[str, str], fields: Fields | None
-    ) -> Event:
+    def event(self, stage: str, at: int) -> Event:
+        """An event that shows objects, annotations or the members of the legacy form."""
+        end = self._annotated() if stage != RECEIVED else b"}\n"
+        fields = self._fields(stage) if self.sink.legacy else None
+        level = self.verdict.level
+        if stage == RECEIVED or (self._body is None and not self._request_object):
+            return Event(level, self.whole(stage, at, end), end, fields)
         body, size = self._body, len(self._request_object)
         if body is not None:
             size += _size(body)
-        made = Event(
-            self.verdict.level,
-            before,
-            after,
-            annotations or self._all(),
+        made = ObjectEvent(
+            level,
+            self.around(stage, at),
+            end,
             self._request_object,
             body,
             size,
             omit_managed_fields=self.verdict.omit_managed_fields,
             fields=fields,
         )
-        return made.without_objects() if size > LARGEST else made
+        return event.without_objects(made) if size > LARGEST else made
 
-    def _collected(self) -> dict[str, str] | None:
-        """The annotations, None when there are none but the decision of authorization."""
-        if self._annotations is None and self._shared is None and not self._truncated:
-            return None
-        found = self._all()
-        return found if len(found) > (0 if self._decision is None else 2) else None
-
-    def _all(self) -> dict[str, str]:
+    def _annotated(self) -> bytes:
+        """The annotations, and the end of the line."""
         found = dict(self._annotations or {})
         for shared in self._shared or ():
             for key, value in shared.items():
                 found.setdefault(key, value)
-        if self._decision is not None:
-            found.update(event.decision(*self._decision))
         if self._truncated:
             found[TRUNCATED] = "true"
-        return found
-
-    def _describe(self) -> bytes:
-        """The members from the stage to the agent, which stay as they are until the request is made for another user."""
-        request, parts = self._request, self._sink.parts
-        if self.user is None:
-            shown, source = b',"user":{}', parts.source(request)
-        else:
-            shown, source = parts.caller(request, self.user)
-        uri = b'","requestURI":' + event.text(request.target) + event.member("verb", self._attributes.verb)
-        if self.impersonated is not None:
-            shown += event.member("impersonatedUser", event.user_info(self.impersonated))
-            if self._constraint:
-                shown += event.member("authenticationMetadata", {"impersonationConstraint": self._constraint})
-        self._described = found = uri + shown + source
-        return found
-
-    def _reference(self) -> Object:
-        """The target of the request, as far as it is known."""
-        if self._ref is None:
-            a = self._attributes
-            self._ref = {
-                "resource": a.resource,
-                "namespace": a.namespace,
-                "name": a.name,
-                "uid": "",
-                "apiGroup": a.group,
-                "apiVersion": a.version,
-                "resourceVersion": "",
-                "subresource": a.subresource,
-            }
-        return self._ref
-
-    def _target(self) -> bytes:
-        a = self._attributes
-        if not a.is_resource:
-            return b""
-        return event.member("objectRef", {name: value for name, value in self._reference().items() if value})
+        if self.decision is not None:
+            if not found:
+                return self.end
+            found.update(event.decision(*self.decision))
+        return event.annotated(found)
 
     def _response_status(self) -> bytes:
         code = self.code
         if code is None:
             return b""
-        if self._status is None:
-            return _CODES.get(code) or event.member("responseStatus", {"metadata": {}, "code": code})
-        return event.member("responseStatus", {"metadata": {}, **self._status, "code": code})
+        return event.member("responseStatus", {"metadata": {}, **(self._status or {}), "code": code})
 
     def _fields(self, stage: str) -> Fields:
-        request, a = self._request, self._attributes
+        request = self.request
         return Fields(
-            self._at,
+            self.received_at,
             self.audit_id,
             stage,
             next(iter(source_ips(request.headers, request.peer[0])), ""),
-            a.verb,
+            self.verb,
             self.user,
-            self.impersonated,
+            self._impersonated,
             user_agent(request.headers.get("user-agent", "")),
-            a.namespace if a.is_resource else "",
+            self.target.namespace if self.target is not None else "",
             request.target,
             self.code,
         )

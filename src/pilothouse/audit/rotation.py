@@ -65,10 +65,11 @@ class RotatedFile:
     def write(self, data: bytes) -> None:
         """Append whole lines. What a full disk took of them ends where the next ones begin, in a line of its own."""
         now = self._clock()
+        size = len(data)
         if now - self._looked >= LOOK or self._fd < 0:
             self._look(now)
-        if self._most_bytes and self._size + len(data) > self._most_bytes and self._size:
-            self._rotate(len(data))
+        if self._most_bytes and self._size + size > self._most_bytes and self._size:
+            self._rotate(size)
         if self._torn:
             data = b"\n" + data
         written = os.write(self._fd, data)

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pilothouse.audit.event import Event
+from pilothouse._audit import Event
+from pilothouse.audit.event import without_objects
 from pilothouse.audit.policy import REQUEST
 
 PLUGIN = "truncate"
@@ -22,7 +23,7 @@ class Truncation:
         """The event as it goes to the back end, None when it cannot be made small enough."""
         if event.size > self.event or len(event.line) > self.event:
             if event.level >= REQUEST:
-                event = event.without_objects()
+                event = without_objects(event)
             if len(event.line) > self.event:
                 self.lost(PLUGIN, 1, "event is too large even after truncating")
                 return None

@@ -9,9 +9,10 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 
+from pilothouse._audit import Event
 from pilothouse.audit.batching import BATCH, BUFFERED, STRICT, Batching, Throttle
 from pilothouse.audit.buffer import BUDGET, Buffer
-from pilothouse.audit.event import LARGE, Event
+from pilothouse.audit.event import LARGE, item
 from pilothouse.audit.truncate import Truncation
 from pilothouse.lifecycle import Background
 from pilothouse.waiting import in_task
@@ -182,5 +183,5 @@ class WebhookBackend(Background):
 
 def event_list(events: Sequence[Event]) -> bytes:
     """The events as an audit.k8s.io/v1 EventList."""
-    items = b",".join([event.item for event in events])
+    items = b",".join([item(event) for event in events])
     return b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[%b]}\n' % items

@@ -26,11 +26,11 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     """Patch the live object inside the store's read-modify-write loop; apply may create it."""
     kind = patch_type(ctx, resource)
     params = patch_params(ctx.query, kind == APPLY)
-    record(ctx, kind)
     info = ctx.info
     scope = RequestScope(verbs, ctx, resource, params, info.name)
     work = scope.context.work
     await work.enter(len(ctx.request.body))
+    await record(ctx, kind)
     first: Object | None = await read_config(ctx) if kind == APPLY else None
 
     async def change(live: Object | None) -> Object:
@@ -44,10 +44,11 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     return await scope.answer(await scope.edit(change, allow_create=kind == APPLY))
 
 
-def record(ctx: Context, kind: str) -> None:
+async def record(ctx: Context, kind: str) -> None:
     """Record a patch for audit, as it was sent."""
-    if ctx.audit is not None:
-        ctx.audit.request_patch(ctx.request.body, yaml_form=kind == APPLY)
+    audit = ctx.audit
+    if audit is not None and audit.request_wanted:
+        await decode_on(ctx, kind, audit.request_patch, ctx.request.body, yaml_form=kind == APPLY)
 
 
 def _made(scope: RequestScope, kind: str, current: Object | None, config: Object | None) -> Object:

@@ -159,7 +159,7 @@ class Pipeline:
                 stages.authorization.decided(took, decision)
             if audit is not None:
                 audit.authorization = took
-                audit.authorized(decision.allowed, decision.reason)
+                audit.authorized((decision.allowed, decision.reason))
             if not decision.allowed:
                 raise refused(attributes, decision.reason)
             if not whole:

@@ -117,7 +117,7 @@ class Responder:
     def value(self, ctx: Context, resource: Resource, value: bytes, status: int = 200) -> Response:
         """One object, given as its stored bytes with resourceVersion."""
         if self.sends_as_stored(ctx, resource):
-            if ctx.audit is not None:
+            if ctx.audit is not None and ctx.audit.response_wanted:
                 ctx.audit.shows_body()
             return Response(status, value + b"\n")
         return self.object(ctx, resource, self._source(ctx, resource, value), status)
@@ -181,7 +181,7 @@ class Responder:
         media: Media = ctx.media
         if self.sends_as_stored(ctx, resource):
             prefix, suffix = envelope(resource, revision, token, remaining)
-            if ctx.audit is not None:
+            if ctx.audit is not None and ctx.audit.response_wanted:
                 ctx.audit.shows_body()
             return Response(200, ListBody(prefix, entries, suffix, resource.conventions.list_items_typed))
         metadata = list_metadata(revision, token, remaining)

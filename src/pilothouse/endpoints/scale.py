@@ -33,7 +33,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
     kind = patch.patch_type(ctx, resource) if method == "PATCH" else ""
     params = patch_params(ctx.query, kind == APPLY) if kind else write_params(ctx.query, "UpdateOptions")
     if kind:
-        patch.record(ctx, kind)
+        await patch.record(ctx, kind)
     scope = RequestScope(verbs, ctx, resource, params, info.name, view=sub.read)
     body: Object | None = None
     if not kind:
