@@ -4,6 +4,8 @@ It is done once or twice for every request that the audit policy names.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.string cimport memcpy, strlen
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
@@ -164,15 +166,6 @@ cdef class Target:
 
     cdef public str resource, namespace, name, uid, group, version, resource_version, subresource
 
-    def __init__(self, attributes):
-        self.resource = attributes.resource
-        self.namespace = attributes.namespace
-        self.name = attributes.name
-        self.uid = self.resource_version = ""
-        self.group = attributes.group
-        self.version = attributes.version
-        self.subresource = attributes.subresource
-
     cdef int write(self, Pieces* out, list kept) except -1:
         cdef int first = out.count
         _member(out, b',"resource":"', self.resource, kept)
@@ -280,32 +273,6 @@ cdef class Draft:
     cdef frozenset _omitted
     cdef object _decisions
 
-    def __init__(
-        self, sink, verdict, bytes head not None, request, user, bytes who not None, bytes source not None, attributes,
-        str audit_id not None, double started,
-    ):
-        """`started` is when the request came, by time.perf_counter(). `verdict` and `attributes` are those of
-        audit.policy and api.identity."""
-        self.sink = sink
-        self.verdict = verdict
-        self.request = request
-        self.user = user
-        self.audit_id = audit_id
-        self.verb = attributes.verb
-        self.target = Target(attributes) if attributes.is_resource else None
-        self.received_at = _now() - <long long>((_monotonic() - started) * 1e9)
-        self.end = b"}\n"
-        self.acting = self.status = b""
-        self._head = head
-        self._who = who
-        self._source = source
-        self._uri = request.target
-        self._level = verdict.level
-        self.request_wanted = self._level >= 2
-        self.response_wanted = self._level >= 3
-        self._omitted = verdict.omitted
-        self._decisions = sink.parts.decisions
-
     # The stages
 
     def received(self):
@@ -324,12 +291,11 @@ cdef class Draft:
                 self.held = self._event("RequestReceived", self.received_at)
                 self.code, self.status = code, status
 
-    def authorized(self, decision not None):
+    def authorized(self, tuple decision not None):
         """Authorization has decided: whether it allows the request, and why."""
+        cdef PyObject* found = PyDict_GetItemWithError(self._decisions, decision)
         self.decision = decision
-        self.end = self._decisions[decision]
-        if self.end is None:
-            self.end = self.sink.parts.decided(decision)
+        self.end = <bytes><object>found if found != NULL else self.sink.decided(decision)
 
     def answered(self, response):
         """The head of the answer goes out."""
@@ -440,3 +406,110 @@ cdef class Draft:
         _literal(out, b'","stageTimestamp":"')
         _add(out, staged, MICROS)
         _literal(out, b'"')
+
+
+cdef class Desk:
+    """Begins the records of requests.
+
+    A subclass answers, once for all requests that are alike, what is not remembered yet: `judge` the verdict of the
+    policy, `describe` the members that tell the caller and where the request came from.
+
+    record: the subclass of Draft. heads: what an event of each level begins with. verdicts, callers: the caches.
+    level_counts: how many requests got each level. by_user, by_name: what the policy asks for beside verb and resource.
+    """
+
+    cdef type _record
+    cdef tuple _heads
+    cdef object _verdicts  # caches: dicts of which a miss is looked up by Python
+    cdef object _callers
+    cdef object _decisions
+    cdef list _level_counts
+    cdef public bint by_user
+    cdef public bint by_name
+
+    def __init__(
+        self, type record not None, tuple heads not None, verdicts, callers, decisions, list level_counts not None,
+    ):
+        self._record = record
+        self._heads = heads
+        self._verdicts = verdicts
+        self._callers = callers
+        self._decisions = decisions
+        self._level_counts = level_counts
+
+    def count(self, int level):
+        """Count a request in the metric of levels."""
+        self._level_counts[level] += 1
+
+    def begin(self, request, user, attributes, str audit_id not None, double started, bint whole=True):
+        """The record of a request of the authenticated `user`, None when nothing of it is recorded.
+
+        `user` is None where authentication has failed. `started` is when it came, by time.perf_counter(). Of a request
+        that is not `whole` the body has not come yet: it is begun again unless it is refused (Draft.refused).
+        """
+        cdef PyObject* found
+        cdef Target target = None
+        cdef Draft draft
+        cdef int level
+        cdef str verb = attributes.verb
+        who = (user.name, user.groups) if self.by_user and user is not None else None
+        if attributes.is_resource:
+            target = Target.__new__(Target)
+            target.resource = attributes.resource
+            target.namespace = attributes.namespace
+            target.name = attributes.name
+            target.uid = target.resource_version = ""
+            target.group = attributes.group
+            target.version = attributes.version
+            target.subresource = attributes.subresource
+            question = (
+                who, verb, target.group, target.resource, target.subresource, target.namespace,
+                target.name if self.by_name else None,
+            )
+        else:
+            question = (who, verb, attributes.path)
+        found = PyDict_GetItemWithError(self._verdicts, question)
+        verdict = <object>found if found != NULL else self.judge(question, user, attributes)
+        level = verdict.level
+        if whole:
+            self._level_counts[level] += 1
+        if not level:
+            return None
+        draft = <Draft>self._record.__new__(self._record)
+        self._name_caller(draft, request, user)
+        draft.sink = self
+        draft.verdict = verdict
+        draft.request = request
+        draft.user = user
+        draft.audit_id = audit_id
+        draft.verb = verb
+        draft.target = target
+        draft.received_at = _now() - <long long>((_monotonic() - started) * 1e9)
+        draft.end = b"}\n"
+        draft.acting = draft.status = b""
+        draft._head = <bytes>self._heads[level]
+        draft._uri = request.target
+        draft._level = level
+        draft.request_wanted = level >= 2
+        draft.response_wanted = level >= 3
+        draft._omitted = verdict.omitted
+        draft._decisions = self._decisions
+        return draft
+
+    cdef int _name_caller(self, Draft draft, request, user) except -1:
+        cdef PyObject* found
+        cdef dict headers = request.headers
+        key = (
+            user.name if user is not None else None,
+            request.peer[0],
+            headers.get("user-agent"),
+            headers.get("x-forwarded-for"),
+            headers.get("x-real-ip"),
+        )
+        found = PyDict_GetItemWithError(self._callers, key)
+        caller = <tuple><object>found if found != NULL else None
+        if caller is None or (caller[0] is not user and caller[0] != user):
+            caller = self.describe(key, request, user)
+        draft._who = <bytes>caller[1]
+        draft._source = <bytes>caller[2]
+        return 0

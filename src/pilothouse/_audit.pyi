@@ -16,7 +16,6 @@ class Target:
     version: str
     resource_version: str
     subresource: str
-    def __init__(self, attributes: AuthorizationAttributes) -> None: ...
 
 class Event:
     level: int
@@ -73,19 +72,6 @@ class Draft:
     def verb(self) -> str: ...
     @property
     def verdict(self) -> _Verdict: ...
-    def __init__(
-        self,
-        sink: Any,
-        verdict: _Verdict,
-        head: bytes,
-        request: Request,
-        user: User | None,
-        who: bytes,
-        source: bytes,
-        attributes: AuthorizationAttributes,
-        audit_id: str,
-        started: float,
-    ) -> None: ...
     def received(self) -> bool | Awaitable[bool]: ...
     def refused(self) -> None: ...
     def authorized(self, decision: tuple[bool, str]) -> None: ...
@@ -95,3 +81,26 @@ class Draft:
     def complete(self, deprecated: str | None = None) -> None: ...
     def whole(self, stage: str, at: int, end: bytes) -> bytes: ...
     def around(self, stage: str, at: int) -> tuple[bytes, bytes]: ...
+
+class Desk:
+    by_user: bool
+    by_name: bool
+    def __init__(
+        self,
+        record: type[Draft],
+        heads: tuple[bytes, ...],
+        verdicts: dict[Any, Any],
+        callers: dict[Any, Any],
+        decisions: dict[Any, Any],
+        level_counts: list[int],
+    ) -> None: ...
+    def count(self, level: int) -> None: ...
+    def begin(
+        self,
+        request: Request,
+        user: User | None,
+        attributes: AuthorizationAttributes,
+        audit_id: str,
+        started: float,
+        whole: bool = True,
+    ) -> Any: ...

@@ -1,18 +1,22 @@
 """The auditor of a server: decides by the policy whether a request is recorded, and hands its events to the back ends."""
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
-from pilothouse._audit import Event
+from pilothouse._audit import Desk, Event
 from pilothouse.api.identity import AuthorizationAttributes, User
-from pilothouse.audit.event import Parts
+from pilothouse.audit import event
 from pilothouse.audit.metrics import AuditMetrics
-from pilothouse.audit.policy import NONE, Policy, Verdicts
+from pilothouse.audit.policy import Policy, Verdict
 from pilothouse.audit.record import HEADS, Record
-from pilothouse.caches import Budget
+from pilothouse.caches import Budget, Cache
 from pilothouse.server.request import Request
 
-NOBODY = b',"user":{}'
+Caller = tuple[User | None, bytes, bytes]
+"""A user, its members in an event, and those of where its requests come from."""
+
+LONGEST_CALLER = 1024
+"""Characters of name, address and headers up to which they are remembered."""
 
 
 class Backend(Protocol):
@@ -37,8 +41,8 @@ class Backend(Protocol):
         """Take events without waiting; False when they are lost."""
 
 
-class Auditor:
-    """What the pipeline asks, once for each request, for its record."""
+class Auditor(Desk):
+    """What the pipeline asks, once for each request, for its record (`begin`)."""
 
     def __init__(
         self,
@@ -47,56 +51,70 @@ class Auditor:
         metrics: AuditMetrics | None = None,
         budget: Budget | None = None,
     ) -> None:
-        self.backends = tuple(backends)
+        budget = budget or Budget()
         self.metrics = metrics or AuditMetrics()
-        self.metrics.buffers = {one.name: lambda one=one: one.buffered for one in self.backends}  # type: ignore[misc]
-        self.verdicts = Verdicts(policy, budget)
-        self.parts = Parts(budget)
+        self._verdicts: Cache[tuple[object, ...], Verdict] = Cache("audit_verdicts", budget, share=1 / 32)
+        self._callers: Cache[tuple[str | None, ...], Caller] = Cache("audit_callers", budget, share=1 / 32)
+        self._decisions: Cache[tuple[bool, str], bytes] = Cache("audit_decisions", budget, share=1 / 64)
+        super().__init__(
+            Record, HEADS, self._verdicts, self._callers, self._decisions, self.metrics.level_counts
+        )
+        self.backends = tuple(backends)
+        self.metrics.buffers = {one.name: _buffered(one) for one in self.backends}
         self.legacy = any(one.legacy for one in self.backends)
         self._holds = not any(one.strict or one.waits for one in self.backends)
+        self.policy = policy
 
-    def begin(
-        self,
-        request: Request,
-        user: User | None,
-        attributes: AuthorizationAttributes,
-        audit_id: str,
-        started: float,
-        *,
-        whole: bool = True,
-    ) -> Record | None:
-        """The record of a request of the authenticated `user`, None when nothing of it is recorded.
+    @property
+    def policy(self) -> Policy:
+        """The policy in force. Requests that are under way keep the verdict of the former one."""
+        return self._policy
 
-        `user` is None where authentication has failed. `started` is when it came, by time.perf_counter(). Of a request
-        that is not `whole` the body has not come yet: it is begun again unless it is refused (Record.refused).
-        """
-        verdict = self.verdicts.of(user, attributes)
-        if whole:
-            self.count(verdict.level)
-        if verdict.level == NONE:
-            return None
-        parts = self.parts
-        who, source = parts.caller(request, user) if user is not None else (NOBODY, parts.source(request))
-        head = HEADS[verdict.level]
-        record = Record(self, verdict, head, request, user, who, source, attributes, audit_id, started)
-        record.special = self.legacy
-        return record
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        self._policy = policy
+        self.by_user, self.by_name = policy.by_user, policy.by_name
+        self._verdicts.clear()
 
-    def count(self, level: int) -> None:
-        """Count a request in the metric of levels."""
-        self.metrics.level_counts[level] += 1
+    def judge(
+        self, question: tuple[object, ...], user: User | None, attributes: AuthorizationAttributes
+    ) -> Verdict:
+        """The verdict about all requests with this question."""
+        verdict = self._verdicts[question]
+        if verdict is None:
+            verdict = self._policy.decide(user, attributes)
+            self._verdicts.put(question, verdict)
+        return verdict
 
-    def store(self, record: Record, event: Event) -> bool | Awaitable[bool]:
+    def describe(self, key: tuple[str | None, ...], request: Request, user: User | None) -> Caller:
+        """The members that tell a caller and where its requests come from; `key` is what requests have in common."""
+        found = self._callers[key]
+        if found is not None and found[0] == user:
+            return found
+        made = user, event.member("user", event.user_info(user)), event.source(request)
+        if sum(len(part) for part in key if part) <= LONGEST_CALLER:
+            self._callers.put(key, made)
+        return made
+
+    def decided(self, decision: tuple[bool, str]) -> bytes:
+        """The end of an event that has no other annotations than those of authorization."""
+        found = self._decisions[decision]
+        if found is None:
+            found = event.annotated(event.decision(*decision))
+            self._decisions.put(decision, found)
+        return found
+
+    def store(self, record: Record, made: Event) -> bool | Awaitable[bool]:
         """Take the event of a request's beginning: whether the request may go on.
 
         Where no back end can refuse a request, the event is held until the request waits or ends: most reads then
         take one write of two lines.
         """
         if self._holds:
-            record.held = event
+            record.held = made
             return True
         self.metrics.event_count += 1
-        results = [backend.store(event) for backend in self.backends]
+        results = [backend.store(made) for backend in self.backends]
         if all(isinstance(one, bool) for one in results):
             return all(results)
         return _all_stored(results)
@@ -106,6 +124,10 @@ class Auditor:
         self.metrics.event_count += len(events)
         for backend in self.backends:
             backend.offer(events)
+
+
+def _buffered(backend: Backend) -> Callable[[], int]:
+    return lambda: backend.buffered
 
 
 async def _all_stored(results: Iterable[bool | Awaitable[bool]]) -> bool:

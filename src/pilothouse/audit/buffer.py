@@ -1,7 +1,7 @@
 """Events that wait for their back end, within a number of events and a budget of bytes."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pilothouse._audit import Event
 
@@ -32,18 +32,21 @@ class Buffer:
         """Bytes of all events that were put and are not done."""
         return self._put - self._done
 
-    def put(self, event: Event) -> bool:
-        """Add an event; False when there was no room."""
-        size = event.size
-        if len(self._events) >= self._most:
-            self._dropped(1, "audit buffer queue blocked")
-            return False
-        if self.used + size > self._budget:
-            self._dropped(1, f"the audit buffer holds its {self._budget} bytes")
-            return False
-        self._put += size
-        self._events.append((size, event))
-        return True
+    def put(self, events: Iterable[Event]) -> bool:
+        """Add events; False when there was no room for one of them."""
+        waiting, good = self._events, True
+        for event in events:
+            size = event.size
+            if len(waiting) >= self._most:
+                self._dropped(1, "audit buffer queue blocked")
+                good = False
+            elif self._put - self._done + size > self._budget:
+                self._dropped(1, f"the audit buffer holds its {self._budget} bytes")
+                good = False
+            else:
+                self._put += size
+                waiting.append((size, event))
+        return good
 
     def take(self, most: int, limit: int = 0) -> tuple[list[Event], int]:
         """At most `most` events, of at most `limit` bytes unless the first one alone has more; and their bytes, which

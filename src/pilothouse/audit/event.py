@@ -1,7 +1,6 @@
 """Audit events (audit.k8s.io/v1 Event): their members in upstream's order, encoded once for all back ends.
 
-The parts that all events of a request share are encoded when the first one is made; a user, an address and an agent
-are encoded once for all requests (`Parts`).
+What stands around the objects is encoded by `_audit`.
 """
 
 import re
@@ -16,7 +15,6 @@ from pilothouse.api import json
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import User
 from pilothouse.audit.sources import source_ips, user_agent
-from pilothouse.caches import Budget, Cache
 from pilothouse.server.request import Request
 
 HEAD = b'{"kind":"Event","apiVersion":"audit.k8s.io/v1",'
@@ -26,9 +24,6 @@ LARGE = 64 * 1024
 """Bytes of the objects of an event from which on it is encoded off the loop."""
 
 TRUNCATED = "audit.k8s.io/truncated"
-
-_ALIKE = 256
-"""Characters of the headers that are looked up; longer ones are encoded each time."""
 
 
 class ObjectEvent(Event):
@@ -154,42 +149,12 @@ def _listed(groups: Iterable[str]) -> str:
     return ",".join(quote(group) for group in groups)
 
 
-class Parts:
-    """Encodes what many requests have in common, and remembers it."""
-
-    def __init__(self, budget: Budget | None = None) -> None:
-        self._budget = budget or Budget()
-        self._known: Cache[tuple[object, ...], tuple[User, bytes, bytes]] = Cache(
-            "audit_callers", self._budget, share=1 / 32
-        )
-        self.decisions: Cache[tuple[bool, str], bytes] = Cache("audit_decisions", self._budget, share=1 / 64)
-
-    def caller(self, request: Request, user: User) -> tuple[bytes, bytes]:
-        """The members `user`, and `sourceIPs` with `userAgent`."""
-        headers = request.headers
-        agent, forwarded = headers.get("user-agent", ""), headers.get("x-forwarded-for", "")
-        key = user.name, user.uid, request.peer[0], agent, forwarded, headers.get("x-real-ip", "")
-        found = self._known[key]
-        if found is not None and (found[0] is user or found[0] == user):
-            return found[1], found[2]
-        shown, source = member("user", user_info(user)), self.source(request)
-        if len(agent) <= _ALIKE and len(forwarded) <= _ALIKE:
-            self._known.put(key, (user, shown, source))
-        return shown, source
-
-    def decided(self, decided: tuple[bool, str]) -> bytes:
-        """The end of an event that has no other annotations than those of authorization; `decisions` remembers it."""
-        found = annotated(decision(*decided))
-        self.decisions.put(decided, found)
-        return found
-
-    @staticmethod
-    def source(request: Request) -> bytes:
-        """The members `sourceIPs` and `userAgent`."""
-        addresses = source_ips(request.headers, request.peer[0])
-        out = member("sourceIPs", addresses) if addresses else b""
-        agent = user_agent(request.headers.get("user-agent", ""))
-        return out + member("userAgent", agent) if agent else out
+def source(request: Request) -> bytes:
+    """The members `sourceIPs` and `userAgent`."""
+    addresses = source_ips(request.headers, request.peer[0])
+    out = member("sourceIPs", addresses) if addresses else b""
+    agent = user_agent(request.headers.get("user-agent", ""))
+    return out + member("userAgent", agent) if agent else out
 
 
 DECISION, REASON = "authorization.k8s.io/decision", "authorization.k8s.io/reason"

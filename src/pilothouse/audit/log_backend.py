@@ -117,22 +117,17 @@ class LogBackend(Background):
             events = [one for event in events if (one := fit(event)) is not None]
         if self._batch:
             return self._queue(events)
+        size = 0
         for event in events:
-            if event.objects > LARGE:
-                return self._queue(events)
+            size += event.size
+        if size > LARGE and any(event.objects > LARGE for event in events):
+            return self._queue(events)
         if self.strict or self._loop is None:
             return self._write(events)
-        return self._gather(events)
-
-    def _gather(self, events: Sequence[Event]) -> bool:
-        """Have events written at the end of this turn of the loop."""
-        gathered = self._gathered
-        if not gathered:
-            assert self._loop is not None
+        if not self._gathered:
             self._loop.call_soon(self._flush)
-        for event in events:
-            gathered.append(event)
-            self._gathered_bytes += len(event.line)
+        self._gathered += events
+        self._gathered_bytes += size
         if self._gathered_bytes > TURN_BYTES:
             self._flush()
         return True
@@ -144,9 +139,7 @@ class LogBackend(Background):
             self._write(gathered)
 
     def _queue(self, events: Iterable[Event]) -> bool:
-        good = True
-        for event in events:
-            good &= self._buffer.put(event)
+        good = self._buffer.put(events)
         if not self._wake.is_set():
             self._wake.set()
         return good

@@ -12,7 +12,6 @@ from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object, quote
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.api.yaml import reader as yaml
-from pilothouse.caches import Budget, Cache
 from pilothouse.logs import Logger
 
 log = Logger(__name__)
@@ -120,42 +119,6 @@ class Policy:
             if rule.matches(user, a):
                 return rule.verdict
         return self.otherwise
-
-
-class Verdicts:
-    """Decides by a policy, and remembers the verdicts."""
-
-    def __init__(self, policy: Policy, budget: Budget | None = None) -> None:
-        self._policy = policy
-        self._known: Cache[tuple[object, ...], Verdict] = Cache(
-            "audit_verdicts", budget or Budget(), share=1 / 32
-        )
-
-    @property
-    def policy(self) -> Policy:
-        """The policy in force; requests that are under way keep the verdict of the former one."""
-        return self._policy
-
-    @policy.setter
-    def policy(self, policy: Policy) -> None:
-        self._policy = policy
-        self._known.clear()
-
-    def of(self, user: User | None, attributes: AuthorizationAttributes) -> Verdict:
-        """As Policy.decide(). Requests that are alike in all that it looks at share a verdict."""
-        policy, a = self._policy, attributes
-        who = (user.name, user.groups) if policy.by_user and user is not None else None
-        question: tuple[object, ...]
-        if a.is_resource:
-            name = a.name if policy.by_name else None
-            question = (who, a.verb, a.group, a.resource, a.subresource, a.namespace, name)
-        else:
-            question = (who, a.verb, a.path)
-        verdict = self._known[question]
-        if verdict is None:
-            verdict = policy.decide(user, attributes)
-            self._known.put(question, verdict)
-        return verdict
 
 
 def load(path: str) -> Policy:

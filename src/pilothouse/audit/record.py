@@ -13,7 +13,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.identity import User
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.audit import event
-from pilothouse.audit.event import HEAD, TRUNCATED, Fields, ObjectEvent, Parts
+from pilothouse.audit.event import HEAD, TRUNCATED, Fields, ObjectEvent
 from pilothouse.audit.policy import COMPLETE, LEVELS, PANIC, RECEIVED
 from pilothouse.audit.sources import source_ips, user_agent
 from pilothouse.logs import Logger
@@ -44,7 +44,6 @@ HEADS = tuple(HEAD + b'"level":"%b","auditID":' % level.encode() for level in LE
 class Sink(Protocol):
     """Where the events of a request go: the Auditor."""
 
-    parts: Parts
     legacy: bool
     """Whether events need the members of the legacy form."""
 

@@ -48,7 +48,7 @@ class PolicyReload(BackgroundTask):
             metrics.reloads.inc("failure")
             log.error("The audit policy was not reloaded, the old one stays in force", err=error)
             return
-        self._auditor.verdicts.policy = policy
+        self._auditor.policy = policy
         metrics.reloads.inc("success")
         log.info("The audit policy was reloaded", path=self._path, rules=len(policy.rules))
 

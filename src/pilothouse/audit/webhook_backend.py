@@ -108,9 +108,7 @@ class WebhookBackend(Background):
 
     def offer(self, events: Sequence[Event]) -> bool:
         """Queue events; whether there was room."""
-        good = True
-        for event in self._fitting(events):
-            good &= self._buffer.put(event)
+        good = self._buffer.put(self._fitting(events))
         if self.waits or len(self._buffer) >= self._batching.most:
             self._full.set()
         return good

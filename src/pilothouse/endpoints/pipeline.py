@@ -329,9 +329,7 @@ def _begin(
     ctx: Context, auditor: Auditor, attributes: AuthorizationAttributes, seconds: float, whole: bool
 ) -> bool | Awaitable[bool]:
     """Begin the record of a request that took `seconds` to authenticate: whether it may go on."""
-    record = ctx.audit = auditor.begin(
-        ctx.request, ctx.caller, attributes, ctx.audit_id, ctx.started, whole=whole
-    )
+    record = ctx.audit = auditor.begin(ctx.request, ctx.caller, attributes, ctx.audit_id, ctx.started, whole)
     if record is None:
         return True
     record.authentication = seconds
