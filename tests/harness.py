@@ -130,6 +130,7 @@ class Rig:
         )
         self.modes = modes
         self.audit = audit
+        self.health = Health()
         self.metrics = MetricsRegistry()
         self.outbound = Outbound()
         self.services: Services
@@ -157,7 +158,7 @@ class Rig:
                 admission=self.chain,
                 outbound=self.outbound,
                 offload=self.offload,
-                health=Health(),
+                health=self.health,
                 metrics=self.metrics,
                 audit=self.audit,
             )
