@@ -60,6 +60,8 @@ class WebhookBackend(Background):
         self.strict = mode == STRICT
         self.waits = mode != BATCH
         self._batching = batching
+        self._at_once = self.waits or batching.most == 1 or batching.wait <= 0
+        """Events are not gathered."""
         self._truncation = truncation
         self._backoff = backoff
         self._clock = clock
@@ -109,7 +111,7 @@ class WebhookBackend(Background):
     def offer(self, events: Sequence[Event]) -> bool:
         """Queue events; whether there was room."""
         good = self._buffer.put(self._fitting(events))
-        if self.waits or len(self._buffer) >= self._batching.most:
+        if self._at_once or len(self._buffer) >= self._batching.most:
             self._full.set()
         return good
 
@@ -126,7 +128,7 @@ class WebhookBackend(Background):
         throttle = Throttle(batching.rate, batching.burst, self._clock or loop.time)
         limit = self._truncation.batch if self._truncation is not None else 0
         while not self._closing or self._buffer:
-            if len(self._buffer) < batching.most and not self._closing:
+            if len(self._buffer) < (1 if self._at_once else batching.most) and not self._closing:
                 await self._gather()
             if not self._buffer:
                 continue
@@ -138,10 +140,10 @@ class WebhookBackend(Background):
             task.add_done_callback(self._sending.discard)
 
     async def _gather(self) -> None:
-        """Wait until a batch is full, for as long as the flags say; in the blocking modes for one event."""
+        """Wait until a batch is full, for as long as the flags say, or for one event where none are gathered."""
         self._full.clear()
         try:
-            async with asyncio.timeout(None if self.waits else self._batching.wait):
+            async with asyncio.timeout(None if self._at_once else self._batching.wait):
                 await self._full.wait()
         except TimeoutError:
             pass
