@@ -416,6 +416,7 @@ cdef class Desk:
 
     record: the subclass of Draft. heads: what an event of each level begins with. verdicts, callers: the caches.
     level_counts: how many requests got each level. by_user, by_name: what the policy asks for beside verb and resource.
+    legacy: events need the members of the legacy form.
     """
 
     cdef type _record
@@ -426,6 +427,7 @@ cdef class Desk:
     cdef list _level_counts
     cdef public bint by_user
     cdef public bint by_name
+    cdef public bint legacy
 
     def __init__(
         self, type record not None, tuple heads not None, verdicts, callers, decisions, list level_counts not None,
@@ -490,6 +492,7 @@ cdef class Desk:
         draft._head = <bytes>self._heads[level]
         draft._uri = request.target
         draft._level = level
+        draft.special = self.legacy
         draft.request_wanted = level >= 2
         draft.response_wanted = level >= 3
         draft._omitted = verdict.omitted

@@ -85,6 +85,7 @@ class Draft:
 class Desk:
     by_user: bool
     by_name: bool
+    legacy: bool
     def __init__(
         self,
         record: type[Draft],

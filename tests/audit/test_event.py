@@ -52,7 +52,8 @@ def test_objects_stand_between_the_other_members() -> None:
     made = objects([b'{"a":', b'"<b>"}\n'], request=b'{"c":1}')
     assert made.size >= len(made.line) - 60
     assert made.line == (
-        event.HEAD + b'"level":"RequestResponse","requestObject":{"c":1},"responseObject":{"a":"\\u003cb\\u003e"}'
+        event.HEAD
+        + b'"level":"RequestResponse","requestObject":{"c":1},"responseObject":{"a":"\\u003cb\\u003e"}'
         b',"stageTimestamp":"t"}\n'
     )
     assert made.size == len(made.line)
@@ -96,7 +97,9 @@ def test_a_user_without_members_is_empty() -> None:
 def test_the_legacy_form() -> None:
     at = int(time.mktime((2026, 1, 2, 3, 4, 5, 0, 0, 0)) - time.timezone) * 1_000_000_000 + 120_000_000
     user = User("admin", groups=("a", "b"))
-    whole = Fields(at, "id", "ResponseComplete", "1.2.3.4", "get", user, User("bob"), 'u"a', "default", "/x?a=b", 200)
+    whole = Fields(
+        at, "id", "ResponseComplete", "1.2.3.4", "get", user, User("bob"), 'u"a', "default", "/x?a=b", 200
+    )
     assert whole.text().decode() == (
         '2026-01-02T03:04:05.12Z AUDIT: id="id" stage="ResponseComplete" ip="1.2.3.4" method="get" user="admin" '
         'groups="\\"a\\",\\"b\\"" as="bob" asgroups="<lookup>" user-agent="u\\"a" namespace="default" uri="/x?a=b" '

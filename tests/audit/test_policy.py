@@ -41,11 +41,11 @@ BOTH = "rules cannot apply to both regular resources and non-resource URLs"
         ),
         (
             rule(nonResourceURLs=["foo"]),
-            'rules[0].nonResourceURLs[0]: Invalid value: "foo": non-resource URL rules must begin with a \'/\' character',
+            "rules[0].nonResourceURLs[0]: Invalid value: \"foo\": non-resource URL rules must begin with a '/' character",
         ),
         (
             rule(nonResourceURLs=["/a*b"]),
-            'rules[0].nonResourceURLs[0]: Invalid value: "/a*b": non-resource URL wildcards \'*\' must be the final '
+            "rules[0].nonResourceURLs[0]: Invalid value: \"/a*b\": non-resource URL wildcards '*' must be the final "
             "character of the rule",
         ),
         (
@@ -88,14 +88,20 @@ def test_what_upstream_refuses_is_refused_in_its_words(data: bytes, message: str
     ("data", "part"),
     [
         (b"rules: [{level: None}]\nkind: Policy", "failed decoding: Object 'apiVersion' is missing in"),
-        (b"rules: [{level: None}]\napiVersion: audit.k8s.io/v1", "failed decoding: Object 'Kind' is missing in"),
+        (
+            b"rules: [{level: None}]\napiVersion: audit.k8s.io/v1",
+            "failed decoding: Object 'Kind' is missing in",
+        ),
         (b"kind: Policy\napiVersion: audit.k8s.io/v1beta1", 'no kind "Policy" is registered for version'),
         (b"kind: Event\napiVersion: audit.k8s.io/v1", 'no kind "Event" is registered'),
         (b"- a", "failed decoding: couldn't get version/kind"),
         (b"a: [", "failed decoding: "),
         (rule(verbs="get"), "cannot unmarshal string into Go struct field Policy.verbs"),
         (rule(verbs=[1]), "cannot unmarshal number into Go struct field Policy.verbs"),
-        (rule(omitManagedFields="yes"), "cannot unmarshal string into Go struct field Policy.omitManagedFields"),
+        (
+            rule(omitManagedFields="yes"),
+            "cannot unmarshal string into Go struct field Policy.omitManagedFields",
+        ),
         (rule(resources=["pods"]), "cannot unmarshal string into Go struct field Policy.resources"),
     ],
 )
@@ -106,7 +112,9 @@ def test_what_cannot_be_read_is_refused(data: bytes, part: str) -> None:
 def test_other_members_are_logged_and_passed_over(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         found = parse(policy({"level": "Request", "verb": ["get"]}, extra=1))
-    assert found.decide(None, AuthorizationAttributes(User("a"), "get", "/x")).level == LEVELS.index("Request")
+    assert found.decide(None, AuthorizationAttributes(User("a"), "get", "/x")).level == LEVELS.index(
+        "Request"
+    )
     assert pairs(caplog.records[0])["err"] == (
         'strict decoding error: unknown field "extra", unknown field "rules[0].verb"'
     )
@@ -175,7 +183,11 @@ def lists(values: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
 
 
 GROUPS = st.fixed_dictionaries(
-    {"group": st.sampled_from(["", "*", "apps"]), "resources": lists(RESOURCES), "resourceNames": lists(WORDS)}
+    {
+        "group": st.sampled_from(["", "*", "apps"]),
+        "resources": lists(RESOURCES),
+        "resourceNames": lists(WORDS),
+    }
 ).map(lambda one: one if one["resources"] else {**one, "resourceNames": []})
 
 RULES = st.fixed_dictionaries(
@@ -238,7 +250,7 @@ def among(one: Object, a: AuthorizationAttributes) -> bool:
         return False
     for resource in one["resources"]:
         left, _, right = resource.partition("/")
-        if resource == "*" or resource == f"{a.resource}/*":
+        if resource in ("*", f"{a.resource}/*"):
             return True
         if left in ("*", a.resource) and right == a.subresource and (a.subresource or left != "*"):
             return True

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 from clocks import Clock
@@ -16,7 +17,7 @@ from pilothouse.audit.rotation import DAY, RotatedFile, Stdout
 NOW = 1_795_723_200.0  # 2026-11-26T20:00:00Z
 
 
-def rotated(path: pathlib.Path, clock: Clock, now: Clock, **limits: int) -> RotatedFile:
+def rotated(path: pathlib.Path, clock: Clock, now: Clock, **limits: Any) -> RotatedFile:
     return RotatedFile(str(path), clock=clock, now=now, **limits)
 
 
@@ -61,7 +62,11 @@ def test_old_files_are_deleted_by_number_and_by_age(tmp_path: pathlib.Path) -> N
     for days in (0, 1, 2, 30):
         stamp = time.strftime("%Y-%m-%dT%H-%M-%S.000", time.gmtime(NOW - days * DAY))
         (tmp_path / f"audit-{stamp}.log").write_bytes(b"x")
-    for other in ("audit-notes.log", "audit-2026-11-26T20-00-01.000.txt", "other-2020-01-01T00-00-00.000.log"):
+    for other in (
+        "audit-notes.log",
+        "audit-2026-11-26T20-00-01.000.txt",
+        "other-2020-01-01T00-00-00.000.log",
+    ):
         (tmp_path / other).write_bytes(b"x")
     file = rotated(path, Clock(), now, most_days=7)
     file.close()

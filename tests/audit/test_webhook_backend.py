@@ -72,7 +72,7 @@ def test_a_full_batch_goes_at_once_and_another_after_a_while() -> None:
             "metadata": {},
             "items": [],
         }
-        assert list(body["items"][0])[0] == "level"
+        assert next(iter(body["items"][0])) == "level"
         await webhook.close()
 
     run(body())

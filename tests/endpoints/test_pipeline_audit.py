@@ -267,7 +267,11 @@ def test_the_request_object_has_defaults_and_is_older_than_admission() -> None:
     async def body() -> None:
         made, kept = auditor(ALL)
         async with Rig([Labels()], audit=made) as rig:
-            pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}, "none": 1}
+            pod = {
+                "metadata": {"name": "p"},
+                "spec": {"containers": [{"name": "c", "image": "i"}]},
+                "none": 1,
+            }
             *_, ended = await events(kept, rig, "POST", PODS, pod)
             sent, answer = ended["requestObject"], ended["responseObject"]
             assert list(sent)[:2] == ["kind", "apiVersion"]
@@ -283,7 +287,9 @@ def test_delete_options_are_the_request_object() -> None:
         made, kept = auditor({"level": "Request"})
         async with Rig(audit=made) as rig:
             await rig.ok("POST", CONFIG_MAPS, config_map("c"))
-            *_, ended = await events(kept, rig, "DELETE", CONFIG_MAPS + "/c", {"propagationPolicy": "Background"})
+            *_, ended = await events(
+                kept, rig, "DELETE", CONFIG_MAPS + "/c", {"propagationPolicy": "Background"}
+            )
             assert ended["requestObject"] == {
                 "kind": "DeleteOptions",
                 "apiVersion": "v1",
@@ -409,5 +415,3 @@ def test_without_an_auditor_nothing_is_recorded() -> None:
             assert (await rig.call("GET", CONFIG_MAPS)).status == 200
 
     run(body())
-
-
