@@ -9,7 +9,7 @@ written by the thread in these modes as well: they are those of a request's end.
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pilothouse._audit import Event
@@ -138,7 +138,7 @@ class LogBackend(Background):
             gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
             self._write(gathered)
 
-    def _queue(self, events: Iterable[Event]) -> bool:
+    def _queue(self, events: Sequence[Event]) -> bool:
         good = self._buffer.put(events)
         if not self._wake.is_set():
             self._wake.set()
