@@ -21,6 +21,7 @@ from server.fake_transport import Peer
 import pilothouse
 from pilothouse import options
 from pilothouse.assembly.server import Server
+from pilothouse.audit.metrics import AuditMetrics
 from pilothouse.instruments import Group
 from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.server.http1 import Limits
@@ -381,14 +382,15 @@ def test_declarations_are_sound(tmp_path: pathlib.Path) -> None:
     async def main() -> None:
         async with Running(tmp_path) as run:
             shown = run.server.metrics.metrics()
-            declared = [*shown, *run.server.slis.metrics(), *EnvelopeMetrics().metrics()]
+            more = [*EnvelopeMetrics().metrics(), *AuditMetrics().metrics()]
+            declared = [*shown, *run.server.slis.metrics(), *more]
             assert len({metric.name for metric in shown}) == len(shown)
             for metric in declared:
                 assert re.fullmatch(r"[a-z][a-z0-9_]*", metric.name)
                 assert list(metric.labels) == sorted(metric.labels)
                 assert metric.help
             known = {type(group) for group in (*run.server.metrics._groups, *run.server.slis._groups)}
-            assert set(subclasses(Group)) == known | {EnvelopeMetrics, ConsistentReadMetrics}
+            assert set(subclasses(Group)) == known | {AuditMetrics, EnvelopeMetrics, ConsistentReadMetrics}
 
     for module in pkgutil.walk_packages(pilothouse.__path__, "pilothouse."):
         if module.name.endswith("metrics"):

@@ -8,10 +8,8 @@ rotates, and all look every second whether the file at the path is still the one
 import calendar
 import contextlib
 import fcntl
-import gzip
 import os
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -200,6 +198,9 @@ def _written(path: Path) -> float:
 
 def compress_file(path: Path) -> None:
     """Replace a file by its gzip form."""
+    import gzip
+    import shutil
+
     made = path.with_name(path.name + ".gz")
     half = path.with_name(f"{path.name}.gz.{os.getpid()}.tmp")
     try:
