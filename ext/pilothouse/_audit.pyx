@@ -311,7 +311,7 @@ cdef class Draft:
         """Hand on what is held: the request begins to wait."""
         if self.held is not None:
             held, self.held = self.held, None
-            self.sink.send((held,))
+            self.sink.flush(held)
 
     def started(self):
         """The head of a long-running answer goes out."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from audit.lines import Lines, Lost, made, numbers
+from eventually import aeventually
 
 from pilothouse.audit.batching import Batching
 from pilothouse.audit.event import HEAD, LARGE, Fields, ObjectEvent
@@ -31,7 +32,7 @@ def backend(file: Lines, lost: Lost, mode: str, **more: Any) -> LogBackend:
     return LogBackend(file, lost, mode=mode, **more)
 
 
-def test_blocking_writes_the_lines_of_a_turn_at_once() -> None:
+def test_blocking_writes_the_lines_of_reads_together() -> None:
     async def body() -> None:
         file, lost = Lines(), Lost()
         log = backend(file, lost, "blocking")
@@ -39,16 +40,19 @@ def test_blocking_writes_the_lines_of_a_turn_at_once() -> None:
         for i in range(5):
             assert log.store(made(i))
         assert file.writes == 0
-        await asyncio.sleep(0)
+        await aeventually(lambda: file.writes, "the lines")
         assert (file.writes, numbers(file.data)) == (1, [0, 1, 2, 3, 4])
-        log.offer((made(5), made(6)))
+        log.offer((made(5),))
+        log.flush()
+        assert file.writes == 2, "a request begins to wait"
+        log.offer((made(6),))
         await log.close()
         assert numbers(file.data) == list(range(7)) and file.closed
 
     asyncio.run(body())
 
 
-def test_a_turn_does_not_gather_without_end() -> None:
+def test_lines_are_not_gathered_without_end() -> None:
     async def body() -> None:
         file = Lines()
         log = backend(file, Lost(), "blocking")

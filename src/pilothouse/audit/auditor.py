@@ -40,6 +40,9 @@ class Backend(Protocol):
     def offer(self, events: Sequence[Event]) -> bool:
         """Take events without waiting; False when they are lost."""
 
+    def flush(self) -> None:
+        """Write what is held back only for a moment."""
+
 
 class Auditor(Desk):
     """What the pipeline asks, once for each request, for its record (`begin`)."""
@@ -124,6 +127,12 @@ class Auditor(Desk):
         self.metrics.event_count += len(events)
         for backend in self.backends:
             backend.offer(events)
+
+    def flush(self, made: Event) -> None:
+        """Take the event that was held, of a request that begins to wait."""
+        self.send((made,))
+        for backend in self.backends:
+            backend.flush()
 
 
 def _buffered(backend: Backend) -> Callable[[], int]:

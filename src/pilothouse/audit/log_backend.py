@@ -1,9 +1,10 @@
 """The log back end: writes each event as one line into a file (apiserver plugin/pkg/audit/log).
 
 In the mode `batch` a thread writes, and requests never wait. In the blocking modes the event loop writes: appending to the
-page cache takes a few microseconds. `blocking-strict` does so before the request goes on; `blocking` at the end of the
-same turn of the loop, so the lines of all requests of a turn are one write. Events with large objects are encoded and
-written by the thread in these modes as well: they are those of a request's end.
+page cache takes a few microseconds. `blocking-strict` does so before the request goes on, `blocking` before it waits for
+anything. The lines of reads, which are answered without a wait, are written within GATHER_BLOCKING in the mode `blocking`,
+so those of many requests are one write. Events with large objects are encoded and written by the thread in these modes
+as well: they are those of a request's end.
 """
 
 import asyncio
@@ -30,8 +31,8 @@ GATHER = 0.005
 WRITE_BYTES = 1 << 20
 """Bytes of lines that the thread writes at once."""
 
-TURN_BYTES = 256 * 1024
-"""Bytes of lines that one turn of the loop may gather in the mode `blocking`."""
+GATHER_BLOCKING, GATHER_BYTES = 0.001, 256 * 1024
+"""Seconds, and bytes, for which the mode `blocking` gathers lines that nothing waits for."""
 
 CLOSE_SECONDS = 10.0
 """Time for what waits to be written when the server stops."""
@@ -78,6 +79,7 @@ class LogBackend(Background):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._gathered: list[Event] = []
         self._gathered_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = False
@@ -97,7 +99,7 @@ class LogBackend(Background):
     async def close(self) -> None:
         """Write what waits, within a few seconds, and close the file."""
         self._closing = True
-        self._flush()
+        self.flush()
         self._wake.set()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, CLOSE_SECONDS)
@@ -125,16 +127,18 @@ class LogBackend(Background):
         if self.strict or self._loop is None:
             return self._write(events)
         if not self._gathered:
-            self._loop.call_soon(self._flush)
+            self._timer = self._loop.call_later(GATHER_BLOCKING, self.flush)
         self._gathered += events
         self._gathered_bytes += size
-        if self._gathered_bytes > TURN_BYTES:
-            self._flush()
+        if self._gathered_bytes > GATHER_BYTES:
+            self.flush()
         return True
 
-    def _flush(self) -> None:
-        """Write what this turn of the loop has gathered."""
+    def flush(self) -> None:
+        """Write what has been gathered on the event loop."""
         if self._gathered:
+            assert self._timer is not None
+            self._timer.cancel()
             gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
             self._write(gathered)
 

@@ -56,6 +56,9 @@ class Sink(Protocol):
     def send(self, events: tuple[Event, ...]) -> None:
         """Take later events, without waiting."""
 
+    def flush(self, made: Event) -> None:
+        """Take the event that was held, of a request that begins to wait."""
+
 
 class Record(Draft):
     """The record of one request, which Draft begins: what the stages of the request tell of it.

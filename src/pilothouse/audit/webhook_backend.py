@@ -115,6 +115,9 @@ class WebhookBackend(Background):
             self._full.set()
         return good
 
+    def flush(self) -> None:
+        """Nothing: events are on their way."""
+
     def _fitting(self, events: Sequence[Event]) -> Sequence[Event]:
         if self._truncation is None:
             return events
