@@ -234,6 +234,41 @@ cdef class Event:
         return PyBytes_GET_SIZE(self.line)
 
 
+cdef class Lines:
+    """Lines that wait to be written together.
+
+    begin: called before the first line. full: called when they have more than `limit` bytes.
+    """
+
+    cdef list _lines
+    cdef Py_ssize_t _size
+    cdef Py_ssize_t _limit
+    cdef object _begin
+    cdef object _full
+
+    def __init__(self, Py_ssize_t limit, begin not None, full not None):
+        self._lines = []
+        self._size = 0
+        self._limit = limit
+        self._begin = begin
+        self._full = full
+
+    cpdef int add(self, bytes line) except -1:
+        """Add a line."""
+        if not self._lines:
+            self._begin()
+        self._lines.append(line)
+        self._size += PyBytes_GET_SIZE(line)
+        if self._size > self._limit:
+            self._full()
+        return 0
+
+    def take(self):
+        """All lines, which are forgotten."""
+        taken, self._lines, self._size = self._lines, [], 0
+        return taken
+
+
 cdef class Draft:
     """What the events of one request have in common, and its stages where there is nothing special about it.
 
@@ -243,7 +278,7 @@ cdef class Draft:
     event (`event`). It is asked, too, how a request that is special, slow or without an answer has ended (`closing`).
     """
 
-    cdef readonly object sink
+    cdef readonly Desk sink
     cdef readonly object verdict
     cdef readonly object request
     cdef readonly object user
@@ -265,6 +300,7 @@ cdef class Draft:
     cdef public double authentication
     cdef public double impersonation
     cdef public double authorization
+    cdef bytes _held_line
     cdef bytes _head
     cdef bytes _who
     cdef bytes _source
@@ -278,6 +314,9 @@ cdef class Draft:
     def received(self):
         """The request has come: whether it may go on, or an awaitable of that."""
         if "RequestReceived" in self._omitted:
+            return True
+        if self.sink.lines is not None and not self.special:
+            self._held_line = self.whole("RequestReceived", self.received_at, b"}\n")
             return True
         return self.sink.store(self, self._event("RequestReceived", self.received_at))
 
@@ -309,6 +348,11 @@ cdef class Draft:
 
     def flush(self):
         """Hand on what is held: the request begins to wait."""
+        cdef bytes line = self._held_line
+        if line is not None:
+            self._held_line = None
+            self.sink.put(line)
+            self.sink.flush(None)
         if self.held is not None:
             held, self.held = self.held, None
             self.sink.flush(held)
@@ -326,8 +370,15 @@ cdef class Draft:
         self._emit(stage, at)
 
     cdef int _emit(self, str stage, long long at) except -1:
+        cdef bytes line = self._held_line
         if stage in self._omitted:
             self.flush()
+            return 0
+        if line is not None:
+            self._held_line = None
+            self.sink.put(line)
+        if self.sink.lines is not None and not self.special:
+            self.sink.put(self.whole(stage, at, self.end))
             return 0
         made = self._event(stage, at)
         if self.held is None:
@@ -415,7 +466,8 @@ cdef class Desk:
     policy, `describe` the members that tell the caller and where the request came from.
 
     record: the subclass of Draft. heads: what an event of each level begins with. verdicts, callers: the caches.
-    level_counts: how many requests got each level. by_user, by_name: what the policy asks for beside verb and resource.
+    level_counts: how many requests got each level. event_counts: how many events there were. lines: where the lines of
+    events that have nothing special about them go at once, None when there is more to do with them. by_user, by_name: what the policy asks for beside verb and resource.
     legacy: events need the members of the legacy form.
     """
 
@@ -425,12 +477,15 @@ cdef class Desk:
     cdef object _callers
     cdef object _decisions
     cdef list _level_counts
+    cdef list _event_counts
+    cdef public Lines lines
     cdef public bint by_user
     cdef public bint by_name
     cdef public bint legacy
 
     def __init__(
         self, type record not None, tuple heads not None, verdicts, callers, decisions, list level_counts not None,
+        list event_counts not None,
     ):
         self._record = record
         self._heads = heads
@@ -438,10 +493,16 @@ cdef class Desk:
         self._callers = callers
         self._decisions = decisions
         self._level_counts = level_counts
+        self._event_counts = event_counts
 
     def count(self, int level):
         """Count a request in the metric of levels."""
         self._level_counts[level] += 1
+
+    cdef int put(self, bytes line) except -1:
+        """Hand on the line of an event."""
+        self._event_counts[0] += 1
+        return self.lines.add(line)
 
     def begin(self, request, user, attributes, str audit_id not None, double started, bint whole=True):
         """The record of a request of the authenticated `user`, None when nothing of it is recorded.

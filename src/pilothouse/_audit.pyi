@@ -1,4 +1,4 @@
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from pilothouse.api.identity import AuthorizationAttributes, User
@@ -28,6 +28,11 @@ class Event:
     @property
     def size(self) -> int: ...
     def __init__(self, level: int, line: bytes, end: bytes, fields: Any = None) -> None: ...
+
+class Lines:
+    def __init__(self, limit: int, begin: Callable[[], object], full: Callable[[], object]) -> None: ...
+    def add(self, line: bytes) -> int: ...
+    def take(self) -> list[bytes]: ...
 
 class _Verdict(Protocol):
     @property
@@ -86,6 +91,7 @@ class Desk:
     by_user: bool
     by_name: bool
     legacy: bool
+    lines: Lines | None
     def __init__(
         self,
         record: type[Draft],
@@ -94,6 +100,7 @@ class Desk:
         callers: dict[Any, Any],
         decisions: dict[Any, Any],
         level_counts: list[int],
+        event_counts: list[int],
     ) -> None: ...
     def count(self, level: int) -> None: ...
     def begin(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pilothouse._audit import Event
+from pilothouse._audit import Event, Lines
 from pilothouse.audit.auditor import Auditor
 from pilothouse.audit.policy import parse
 
@@ -19,6 +19,7 @@ class Kept:
         self.strict = strict
         self.waits = False
         self.legacy = legacy
+        self.lines: Lines | None = None
         self.buffered = 0
         self.broken = False
         self.made: list[Event] = []
@@ -34,14 +35,14 @@ class Kept:
     def flush(self) -> None:
         pass
 
-    def lines(self) -> list[bytes]:
+    def written(self) -> list[bytes]:
         """The lines that have come since the last look."""
         made, self.made = self.made, []
         return [event.line for event in made]
 
     def events(self) -> list[Object]:
         """The events that have come since the last look."""
-        return [json.loads(line) for line in self.lines()]
+        return [json.loads(line) for line in self.written()]
 
 
 def policy(*rules: Object, **more: Any) -> bytes:

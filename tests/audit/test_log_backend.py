@@ -111,6 +111,7 @@ def test_batch_never_waits_for_a_file_that_hangs() -> None:
         await asyncio.to_thread(file.entered.wait)
         for i in range(1, 1000):
             assert log.store(made(i)), "nobody is refused"
+        await aeventually(lambda: lost.total("buffered"), "what has no room")
         assert log.buffered <= 10_000
         assert lost.total("buffered") == 1000 - 10_000 // 100
         file.go.set()

@@ -14,7 +14,7 @@ from pilothouse.instruments import MetricsRegistry
 def test_names_and_values() -> None:
     registry = MetricsRegistry()
     metrics = registry.add(AuditMetrics())
-    metrics.event_count += 3
+    metrics.event_counts[0] += 3
     metrics.level_counts[1] += 2
     metrics.losses.add("log", 4, "full")
     metrics.rejected.inc()

@@ -92,7 +92,7 @@ async def written(kept: Kept, rig: Rig, *sent: Any) -> list[str]:
     answer = rig.answer(found if not hasattr(found, "__await__") else await found)
     if answer.stream is not None:
         answer.stream.close()
-    return [line.decode() for line in kept.lines()]
+    return [line.decode() for line in kept.written()]
 
 
 async def all_written() -> list[list[str]]:
@@ -104,7 +104,7 @@ async def all_written() -> list[list[str]]:
     async with rig:
         rig.handlers.pipeline.stages.authorizer.authorizers = (Public(),)  # type: ignore[attr-defined]
         rig.health.finish()
-        kept.lines()
+        kept.written()
         return [await written(kept, rig, *sent) for _, *sent in REQUESTS]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
-from pilothouse._audit import Desk, Event
+from pilothouse._audit import Desk, Event, Lines
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.audit import event
 from pilothouse.audit.metrics import AuditMetrics
@@ -29,6 +29,10 @@ class Backend(Protocol):
     """store() may have to be awaited."""
     legacy: bool
     """It writes the legacy form."""
+
+    @property
+    def lines(self) -> Lines | None:
+        """Where whole lines may go at once: all that the back end does is write them."""
 
     @property
     def buffered(self) -> int:
@@ -60,11 +64,18 @@ class Auditor(Desk):
         self._callers: Cache[tuple[str | None, ...], Caller] = Cache("audit_callers", budget, share=1 / 32)
         self._decisions: Cache[tuple[bool, str], bytes] = Cache("audit_decisions", budget, share=1 / 64)
         super().__init__(
-            Record, HEADS, self._verdicts, self._callers, self._decisions, self.metrics.level_counts
+            Record,
+            HEADS,
+            self._verdicts,
+            self._callers,
+            self._decisions,
+            self.metrics.level_counts,
+            self.metrics.event_counts,
         )
         self.backends = tuple(backends)
         self.metrics.buffers = {one.name: _buffered(one) for one in self.backends}
         self.legacy = any(one.legacy for one in self.backends)
+        self.lines = self.backends[0].lines if len(self.backends) == 1 else None
         self._holds = not any(one.strict or one.waits for one in self.backends)
         self.policy = policy
 
@@ -116,7 +127,7 @@ class Auditor(Desk):
         if self._holds:
             record.held = made
             return True
-        self.metrics.event_count += 1
+        self.metrics.event_counts[0] += 1
         results = [backend.store(made) for backend in self.backends]
         if all(isinstance(one, bool) for one in results):
             return all(results)
@@ -124,13 +135,14 @@ class Auditor(Desk):
 
     def send(self, events: tuple[Event, ...]) -> None:
         """Take later events of a request, and the one that was held."""
-        self.metrics.event_count += len(events)
+        self.metrics.event_counts[0] += len(events)
         for backend in self.backends:
             backend.offer(events)
 
-    def flush(self, made: Event) -> None:
-        """Take the event that was held, of a request that begins to wait."""
-        self.send((made,))
+    def flush(self, made: Event | None) -> None:
+        """Take the event that was held, if any, of a request that begins to wait."""
+        if made is not None:
+            self.send((made,))
         for backend in self.backends:
             backend.flush()
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from pilothouse._audit import Event
+from pilothouse._audit import Event, Lines
 from pilothouse.audit.batching import BATCH, BUFFERED, STRICT, Batching, Throttle
 from pilothouse.audit.buffer import BUDGET, Buffer
 from pilothouse.audit.event import LARGE
@@ -26,7 +26,7 @@ BATCHING = Batching()
 """The defaults of the flags."""
 
 GATHER = 0.005
-"""Seconds for which the thread lets events gather between two writes."""
+"""Seconds for which the mode `batch` lets events gather between two writes."""
 
 WRITE_BYTES = 1 << 20
 """Bytes of lines that the thread writes at once."""
@@ -77,8 +77,8 @@ class LogBackend(Background):
         self._throttle = Throttle(batching.rate, batching.burst)
         self._buffer = Buffer(batching.buffer, lambda count, why: lost(BUFFERED, count, why), budget)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._gathered: list[Event] = []
-        self._gathered_bytes = 0
+        self._gathered = Lines(GATHER_BYTES, self._begin, self._hand_on)
+        self._gathers = False
         self._timer: asyncio.TimerHandle | None = None
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -93,13 +93,14 @@ class LogBackend(Background):
     def start(self) -> None:
         """Start the thread."""
         self._loop = asyncio.get_running_loop()
+        self._gathers = not (self.strict or self.legacy or self._batching.rate)
         self._thread = threading.Thread(target=self._run, name="audit-log", daemon=True)
         self._thread.start()
 
     async def close(self) -> None:
         """Write what waits, within a few seconds, and close the file."""
+        self._hand_on()
         self._closing = True
-        self.flush()
         self._wake.set()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, CLOSE_SECONDS)
@@ -117,30 +118,46 @@ class LogBackend(Background):
         if self._truncation is not None:
             fit = self._truncation.fit
             events = [one for event in events if (one := fit(event)) is not None]
-        if self._batch:
+        if self._batch and not self._gathers:
             return self._queue(events)
         size = 0
         for event in events:
             size += event.size
         if size > LARGE and any(event.objects > LARGE for event in events):
             return self._queue(events)
-        if self.strict or self._loop is None:
+        if not self._gathers:
             return self._write(events)
-        if not self._gathered:
-            self._timer = self._loop.call_later(GATHER_BLOCKING, self.flush)
-        self._gathered += events
-        self._gathered_bytes += size
-        if self._gathered_bytes > GATHER_BYTES:
-            self.flush()
+        for event in events:
+            self._gathered.add(event.line)
         return True
 
+    @property
+    def lines(self) -> Lines | None:
+        """Where lines may go at once: they are gathered, and neither cut nor of another form."""
+        return self._gathered if self._gathers and self._truncation is None else None
+
+    def _begin(self) -> None:
+        """A first line is gathered."""
+        assert self._loop is not None
+        self._timer = self._loop.call_later(GATHER if self._batch else GATHER_BLOCKING, self._hand_on)
+
     def flush(self) -> None:
-        """Write what has been gathered on the event loop."""
-        if self._gathered:
-            assert self._timer is not None
+        """Write what has been gathered: a request begins to wait. In the mode `batch` nothing hurries."""
+        if not self._batch:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Write what has been gathered, or hand it to the thread."""
+        if self._timer is not None:
             self._timer.cancel()
-            gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
-            self._write(gathered)
+            self._timer = None
+        lines = self._gathered.take()
+        if not lines:
+            return
+        if self._batch:
+            self._queue([Event(0, line, b"") for line in lines])
+        else:
+            self._append(b"".join(lines), len(lines))
 
     def _queue(self, events: Sequence[Event]) -> bool:
         good = self._buffer.put(events)
@@ -154,10 +171,18 @@ class LogBackend(Background):
                 data = b"".join([event.fields.text() for event in events])
             else:
                 data = b"".join([event.line for event in events])
+        except ValueError as error:
+            self._lost(PLUGIN, len(events), str(error))
+            return False
+        return self._append(data, len(events))
+
+    def _append(self, data: bytes, count: int) -> bool:
+        """Write the lines of `count` events; whether that went well."""
+        try:
             with self._lock:
                 self._file.write(data)
-        except (OSError, ValueError) as error:
-            self._lost(PLUGIN, len(events), str(error))
+        except OSError as error:
+            self._lost(PLUGIN, count, str(error))
             return False
         return True
 
@@ -169,7 +194,6 @@ class LogBackend(Background):
             self._wake.clear()
             self._fill()
             self.drain()
-            self._sleep(GATHER)
         self.drain()
 
     def _fill(self) -> None:

@@ -56,8 +56,8 @@ class Sink(Protocol):
     def send(self, events: tuple[Event, ...]) -> None:
         """Take later events, without waiting."""
 
-    def flush(self, made: Event) -> None:
-        """Take the event that was held, of a request that begins to wait."""
+    def flush(self, made: Event | None) -> None:
+        """Take the event that was held, if any, of a request that begins to wait."""
 
 
 class Record(Draft):

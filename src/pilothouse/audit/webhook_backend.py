@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 
-from pilothouse._audit import Event
+from pilothouse._audit import Event, Lines
 from pilothouse.audit.batching import BATCH, BUFFERED, STRICT, Batching, Throttle
 from pilothouse.audit.buffer import BUDGET, Buffer
 from pilothouse.audit.event import LARGE, item
@@ -40,6 +40,7 @@ class WebhookBackend(Background):
 
     name = PLUGIN
     legacy = False
+    lines: Lines | None = None
 
     def __init__(
         self,
