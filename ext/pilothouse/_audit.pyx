@@ -377,7 +377,7 @@ cdef class Draft:
         if line is not None:
             self._held_line = None
             self.sink.put(line)
-        if self.sink.lines is not None and not self.special:
+        if self.sink.lines is not None and not self.special and self.held is None:
             self.sink.put(self.whole(stage, at, self.end))
             return 0
         made = self._event(stage, at)

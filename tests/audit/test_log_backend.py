@@ -2,16 +2,22 @@
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import pytest
+from audit.kept import policy
 from audit.lines import Lines, Lost, made, numbers
 from eventually import aeventually
 
+from pilothouse.api.identity import AuthorizationAttributes, User
+from pilothouse.audit.auditor import Auditor
 from pilothouse.audit.batching import Batching
 from pilothouse.audit.event import HEAD, LARGE, Fields, ObjectEvent
 from pilothouse.audit.log_backend import LogBackend
+from pilothouse.audit.policy import parse
 from pilothouse.audit.truncate import Truncation
+from pilothouse.server.request import Request, Response
 
 
 class Hanging(Lines):
@@ -187,3 +193,55 @@ def test_truncation_comes_first() -> None:
     log = backend(file, lost, "blocking-strict", truncation=Truncation(150, 1000, lost))
     assert log.store(made(1, 500)), "upstream does not count this as a failure"
     assert file.data == b"" and lost.total("truncate") == 1
+
+
+class Unreadable(ObjectEvent):
+    """An event whose objects cannot be encoded."""
+
+    @property
+    def line(self) -> bytes:
+        raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize("mode", ["batch", "blocking-strict"])
+def test_an_event_that_cannot_be_encoded_ends_nothing(mode: str) -> None:
+    async def body() -> None:
+        file, lost = Lines(), Lost()
+        log = backend(file, lost, mode, batching=Batching(rate=1000.0, burst=1000))
+        log.start()
+        around = HEAD + b'"level":"RequestResponse"', b',"t":1'
+        log.offer((Unreadable(3, around, b"}\n", b"", [b"1"], 2 * LARGE),))
+        await aeventually(lambda: lost.total("log"), "the loss")
+        log.offer((made(1),))
+        await log.close()
+        assert numbers(file.data) == [1]
+
+    asyncio.run(body())
+
+
+def test_an_auditor_writes_straight_into_the_file() -> None:
+    """The lines of events without anything special go past the back end; those with annotations stay in their order."""
+
+    async def body() -> None:
+        file = Lines()
+        log = backend(file, Lost(), "blocking")
+        log.start()
+        made = Auditor(parse(policy({"level": "Metadata"})), [log])
+        request = Request("GET", "/version", {}, [], b"", ("1.2.3.4", 5))
+        attributes = AuthorizationAttributes(User("jane"), "get", "/version")
+        for i in range(3):
+            record = made.begin(request, User("jane"), attributes, str(i), time.perf_counter())
+            assert record.received() is True
+            if i == 1:
+                record.annotate("a", "b")
+            if i == 2:
+                record.flush()
+                assert numbers(file.data) == [0, 0, 1, 1, 2], "a request that waits has its line"
+            record.answered(Response(200))
+            record.complete()
+        await log.close()
+        assert numbers(file.data) == [0, 0, 1, 1, 2, 2]
+        assert made.metrics.event_counts == [6]
+        assert b'"annotations":{"a":"b"}' in file.data
+
+    asyncio.run(body())

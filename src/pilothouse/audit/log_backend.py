@@ -19,6 +19,9 @@ from pilothouse.audit.buffer import BUDGET, Buffer
 from pilothouse.audit.event import LARGE
 from pilothouse.audit.truncate import Truncation
 from pilothouse.lifecycle import Background
+from pilothouse.logs import Logger
+
+log = Logger(__name__)
 
 PLUGIN = "log"
 
@@ -171,7 +174,8 @@ class LogBackend(Background):
                 data = b"".join([event.fields.text() for event in events])
             else:
                 data = b"".join([event.line for event in events])
-        except ValueError as error:
+        except Exception as error:
+            log.exception("Audit events cannot be encoded", events=len(events))
             self._lost(PLUGIN, len(events), str(error))
             return False
         return self._append(data, len(events))
@@ -194,6 +198,8 @@ class LogBackend(Background):
             self._wake.clear()
             self._fill()
             self.drain()
+            if not self._gathers:
+                self._sleep(GATHER)
         self.drain()
 
     def _fill(self) -> None:

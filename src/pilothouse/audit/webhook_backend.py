@@ -15,7 +15,10 @@ from pilothouse.audit.buffer import BUDGET, Buffer
 from pilothouse.audit.event import LARGE, item
 from pilothouse.audit.truncate import Truncation
 from pilothouse.lifecycle import Background
+from pilothouse.logs import Logger
 from pilothouse.waiting import in_task
+
+log = Logger(__name__)
 
 PLUGIN = "webhook"
 
@@ -179,7 +182,8 @@ class WebhookBackend(Background):
         except asyncio.CancelledError:
             self._lost(PLUGIN, len(events), why)
             raise
-        except ValueError as error:
+        except Exception as error:
+            log.exception("Audit events cannot be sent", events=len(events))
             why = str(error)
         self._lost(PLUGIN, len(events), why)
         return False
