@@ -20,7 +20,7 @@ cdef bint PLAIN[256]   # bytes that stand in a JSON text as they are; 0xe2 may b
 cdef void _learn_plain() noexcept:
     cdef int i
     for i in range(256):
-        PLAIN[i] = i >= 0x20 and i != 0x22 and i != 0x5c and i != 0x26 and i != 0x3c and i != 0x3e and i != 0xe2
+        PLAIN[i] = i >= 0x20 and i not in (0x22, 0x5c, 0x26, 0x3c, 0x3e, 0xe2)
 
 
 _learn_plain()
@@ -57,7 +57,10 @@ cdef void _digits(char* at, int value, int count) noexcept:
 
 
 cdef void _write_micros(char* at, long long nanoseconds) noexcept:
-    """A time as a MicroTime in UTC. The date by Howard Hinnant's algorithm (civil_from_days), from 1970 on."""
+    """A time as a MicroTime in UTC.
+
+    The date is computed by Howard Hinnant's algorithm (civil_from_days); it holds from 1970 on.
+    """
     cdef long long seconds = nanoseconds // 1000000000
     cdef long long days = seconds // 86400
     cdef int rest = <int>(seconds % 86400)
@@ -272,10 +275,14 @@ cdef class Lines:
 cdef class Draft:
     """What the events of one request have in common, and its stages where there is nothing special about it.
 
-    head: an event up to the audit id. who, source: the members of the caller and of where the request came from.
-    received_at: nanoseconds since the epoch. `special` tells that more is known than the caller, the target, the
-    decision of authorization and the code of the answer: a subclass is then told of the answer (`answers`) and makes the
-    event (`event`). It is asked, too, how a request that is special, slow or without an answer has ended (`closing`).
+    `special` tells that more is known than the caller, the target, the decision of authorization and the
+    code of the answer: a subclass is then told of the answer (`answers`) and makes the event (`event`). It
+    is asked, too, how a request that is special, slow or without an answer has ended (`closing`).
+
+    received_at: nanoseconds since the epoch. acting: the members that tell the impersonated user. end: the
+    annotations and the end of the line. status: the member responseStatus. held: an event that is written
+    together with the next one. early: nobody was authenticated, so the only event is that of the answer.
+    authentication, impersonation, authorization: seconds that these stages took.
     """
 
     cdef readonly Desk sink
@@ -362,7 +369,10 @@ cdef class Draft:
         self._emit("ResponseStarted", _now())
 
     def complete(self, deprecated=None):
-        """The request has ended; `deprecated` is the release that removes its API version, "" where none is known."""
+        """The request has ended.
+
+        `deprecated` is the release that removes its API version, "" where none is known.
+        """
         cdef long long at = _now()
         cdef str stage = "ResponseComplete"
         if self.special or self.code is None or deprecated is not None or at - self.received_at > SLOW:
@@ -401,7 +411,10 @@ cdef class Draft:
     # Encoding
 
     cpdef bytes whole(self, str stage, long long at, bytes end):
-        """An event without objects. `at` is the time of its stage, `end` its annotations and the end of the line."""
+        """An event without objects.
+
+        `at` is the time of its stage, `end` its annotations and the end of the line.
+        """
         cdef Pieces out
         cdef list kept = []
         cdef char received[MICROS]
@@ -462,13 +475,14 @@ cdef class Draft:
 cdef class Desk:
     """Begins the records of requests.
 
-    A subclass answers, once for all requests that are alike, what is not remembered yet: `judge` the verdict of the
-    policy, `describe` the members that tell the caller and where the request came from.
+    A subclass answers, once for all requests that are alike, what is not remembered yet: `judge` the verdict
+    of the policy, `describe` the members that tell the caller and where the request came from.
 
-    record: the subclass of Draft. heads: what an event of each level begins with. verdicts, callers: the caches.
-    level_counts: how many requests got each level. event_counts: how many events there were. lines: where the lines of
-    events that have nothing special about them go at once, None when there is more to do with them. by_user, by_name: what the policy asks for beside verb and resource.
-    legacy: events need the members of the legacy form.
+    record: the subclass of Draft. heads: what an event of each level begins with. verdicts, callers,
+    decisions: the caches. level_counts, event_counts: how many requests got each level, and how many events
+    there were. by_user, by_name: what the policy asks for beside verb and resource. legacy: events need the
+    members of the legacy form. lines: where the lines of events that have nothing special about them go at
+    once, None when there is more to do with them.
     """
 
     cdef type _record
@@ -484,8 +498,8 @@ cdef class Desk:
     cdef public bint legacy
 
     def __init__(
-        self, type record not None, tuple heads not None, verdicts, callers, decisions, list level_counts not None,
-        list event_counts not None,
+        self, type record not None, tuple heads not None, verdicts, callers, decisions,
+        list level_counts not None, list event_counts not None,
     ):
         self._record = record
         self._heads = heads
@@ -507,8 +521,9 @@ cdef class Desk:
     def begin(self, request, user, attributes, str audit_id not None, double started, bint whole=True):
         """The record of a request of the authenticated `user`, None when nothing of it is recorded.
 
-        `user` is None where authentication has failed. `started` is when it came, by time.perf_counter(). Of a request
-        that is not `whole` the body has not come yet: it is begun again unless it is refused (Draft.refused).
+        `user` is None where authentication has failed. `started` is when it came, by time.perf_counter(). Of a
+        request that is not `whole` the body has not come yet: it is begun again unless it is refused
+        (Draft.refused).
         """
         cdef PyObject* found
         cdef Target target = None

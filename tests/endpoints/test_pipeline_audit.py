@@ -415,3 +415,23 @@ def test_without_an_auditor_nothing_is_recorded() -> None:
             assert (await rig.call("GET", CONFIG_MAPS)).status == 200
 
     run(body())
+
+
+def test_neither_bodies_nor_credentials_are_in_metadata() -> None:
+    async def body() -> None:
+        made, kept = auditor(METADATA)
+        async with Rig(audit=made) as rig:
+            secrets = "/api/v1/namespaces/default/secrets"
+            secret = {"metadata": {"name": "s"}, "stringData": {"a": "canary-value"}}
+            merge = {"content-type": "application/merge-patch+json"}
+            kept.written()
+            await rig.ok("POST", secrets, secret, headers={"x-secret": "canary-header"})
+            await rig.ok("GET", secrets + "/s")
+            await rig.ok("PATCH", secrets + "/s", {"stringData": {"b": "canary-patch"}}, headers=merge)
+            await rig.call("GET", secrets, user="canary-token")
+            await rig.ok("DELETE", secrets + "/s", {"propagationPolicy": "Orphan"})
+            written = b"".join(kept.written())
+            assert written.count(b"\n") == 9
+            assert b"canary" not in written and b"Y2FuYXJ5" not in written and b"Bearer" not in written
+
+    run(body())
