@@ -521,8 +521,8 @@ cdef class Desk:
     def begin(self, request, user, attributes, str audit_id not None, double started, bint whole=True):
         """The record of a request of the authenticated `user`, None when nothing of it is recorded.
 
-        `user` is None where authentication has failed. `started` is when it came, by time.perf_counter(). Of a
-        request that is not `whole` the body has not come yet: it is begun again unless it is refused
+        `user` is None where authentication has failed. `started` is when it came, by time.perf_counter(). Of
+        a request that is not `whole` the body has not come yet: it is begun again unless it is refused
         (Draft.refused).
         """
         cdef PyObject* found
