@@ -2,16 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pilothouse.audit.auditor import Auditor, Backend
-from pilothouse.audit.batching import BATCH, Batching
-from pilothouse.audit.log_backend import LineFile, LogBackend
 from pilothouse.audit.metrics import AuditMetrics
 from pilothouse.audit.policy import Policy, load
 from pilothouse.audit.reload import POLL, PolicyReload
-from pilothouse.audit.rotation import RotatedFile, Stdout
-from pilothouse.audit.truncate import Truncation
-from pilothouse.audit.webhook_backend import Post, WebhookBackend
 from pilothouse.caches import Budget
 from pilothouse.config import Config
 from pilothouse.instruments import MetricsRegistry
@@ -19,6 +15,10 @@ from pilothouse.lifecycle import Opened
 from pilothouse.logs import Logger
 from pilothouse.outbound.http import Outbound
 from pilothouse.outbound.kubeconfig import read_kubeconfig
+
+if TYPE_CHECKING:
+    from pilothouse.audit.log_backend import LineFile, LogBackend
+    from pilothouse.audit.webhook_backend import Post, WebhookBackend
 
 log = Logger(__name__)
 
@@ -73,7 +73,9 @@ def load_policy(path: str) -> Policy:
         raise ValueError(f"loading audit policy file: {error}") from None
 
 
-def _file(config: Config) -> LineFile:
+def _file(config: Config) -> "LineFile":
+    from pilothouse.audit.rotation import RotatedFile, Stdout
+
     path = config.audit_log_path
     if path == "-":
         return Stdout()
@@ -89,7 +91,11 @@ def _file(config: Config) -> LineFile:
         raise OSError(f"ensureLogFile: open {path}: {(error.strerror or str(error)).lower()}") from None
 
 
-def _log_backend(config: Config, file: LineFile, lost: Callable[[str, int, str], None]) -> LogBackend:
+def _log_backend(config: Config, file: "LineFile", lost: Callable[[str, int, str], None]) -> "LogBackend":
+    from pilothouse.audit.batching import Batching
+    from pilothouse.audit.log_backend import LogBackend
+    from pilothouse.audit.truncate import Truncation
+
     throttled = config.audit_log_batch_throttle_enable
     batching = Batching(
         buffer=config.audit_log_batch_buffer_size,
@@ -113,7 +119,11 @@ def _log_backend(config: Config, file: LineFile, lost: Callable[[str, int, str],
 
 def _webhook_backend(
     config: Config, outbound: Outbound, lost: Callable[[str, int, str], None]
-) -> WebhookBackend:
+) -> "WebhookBackend":
+    from pilothouse.audit.batching import BATCH, Batching
+    from pilothouse.audit.truncate import Truncation
+    from pilothouse.audit.webhook_backend import WebhookBackend
+
     throttled = config.audit_webhook_batch_throttle_enable and config.audit_webhook_mode == BATCH
     batching = Batching(
         buffer=config.audit_webhook_batch_buffer_size,
@@ -139,7 +149,7 @@ def _webhook_backend(
     )
 
 
-def _post(outbound: Outbound, path: Path) -> Post:
+def _post(outbound: Outbound, path: Path) -> "Post":
     """A sender to the cluster of a kubeconfig's current context."""
     url, credentials, trust = read_kubeconfig(path)
     headers = [("Content-Type", "application/json"), ("Accept", "application/json, */*"), *credentials]
