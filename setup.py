@@ -26,6 +26,7 @@ MODULES = (
     "_http2",
     "_requestinfo",
     "_requestmetrics",
+    "_audit",
     "_selectors",
     "_gzip",
     "_instruments",

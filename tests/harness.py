@@ -15,6 +15,7 @@ from pilothouse.api.identity import User
 from pilothouse.assembly.handlers import Handlers, Inputs
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry
+from pilothouse.audit.auditor import Auditor
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.tokens import TokenFile
 from pilothouse.authz.authorizer import UnionAuthorizer
@@ -111,6 +112,7 @@ class Rig:
         namespaces: Iterable[str] = ("default", "kube-system"),
         anonymous: bool = True,
         flags: Sequence[str] = (),
+        audit: Auditor | None = None,
     ) -> None:
         self.config = options.parse(
             ["--advertise-address=127.0.0.1", "--service-cluster-ip-range=10.0.0.0/24", *flags]
@@ -128,6 +130,8 @@ class Rig:
             tokens=[TokenFile(TOKENS, ("api",))], audiences=("api",), anonymous=anonymous
         )
         self.modes = modes
+        self.audit = audit
+        self.health = Health()
         self.metrics = MetricsRegistry()
         self.outbound = Outbound()
         self.services: Services
@@ -155,8 +159,9 @@ class Rig:
                 admission=self.chain,
                 outbound=self.outbound,
                 offload=self.offload,
-                health=Health(),
+                health=self.health,
                 metrics=self.metrics,
+                audit=self.audit,
             )
         )
         self.verbs = self.handlers.verbs

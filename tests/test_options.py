@@ -137,7 +137,39 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
         (["--disable-admission-plugins=Nonsense"], 'disable-admission-plugins plugin "Nonsense" is unknown'),
         (["--admission-control=Nonsense"], 'admission-control plugin "Nonsense" is unknown'),
         (["--admission-control=Priority", "--enable-admission-plugins=Priority"], "mutually exclusive"),
-        (["--audit-log-mode=fast"], "invalid audit log mode fast"),
+        (
+            ["--audit-log-path=-", "--audit-log-mode=fast"],
+            'invalid audit log mode fast, allowed modes are "batch,blocking,blocking-strict"',
+        ),
+        (
+            ["--audit-log-path=-", "--audit-log-format=xml"],
+            'invalid audit log format xml, allowed formats are "legacy,json"',
+        ),
+        (
+            ["--audit-log-path=-", "--audit-log-version=audit.k8s.io/v2"],
+            'invalid group version, allowed versions are ["audit.k8s.io/v1"]',
+        ),
+        (
+            ["--audit-log-path=-", "--audit-log-version=a/b/c"],
+            "unexpected GroupVersion string: a/b/c",
+        ),
+        (["--audit-log-path=-", "--audit-log-maxage=-1"], "--audit-log-maxage -1 can't be a negative number"),
+        (
+            ["--audit-log-path=-", "--audit-log-mode=batch", "--audit-log-batch-buffer-size=0"],
+            "invalid audit batch log buffer size 0, must be a positive number",
+        ),
+        (
+            ["--audit-webhook-config-file=/dev/null", "--audit-webhook-batch-throttle-qps=0"],
+            "invalid audit batch webhook throttle QPS 0, must be a positive number",
+        ),
+        (
+            ["--audit-webhook-config-file=/dev/null", "--audit-webhook-truncate-max-batch-size=5"],
+            "invalid audit truncate webhook max batch size 5, must be greater than max event size (102400)",
+        ),
+        (
+            ["--audit-log-path=-", "--audit-log-truncate-max-event-size=0"],
+            "invalid audit truncate log max event size 0, must be a positive number",
+        ),
         (["--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16"], "different IP families"),
         (["--request-timeout=-1s"], "--request-timeout can not be a negative value"),
         (["--storage-backend=etcd3"], "--etcd-servers must be specified"),
@@ -153,6 +185,16 @@ def test_all_problems_are_told_at_once(tmp_path: pathlib.Path) -> None:
 def test_single_problems(arguments: list[str], part: str) -> None:
     found = problems(*arguments)
     assert len(found) == 1 and part in found[0]
+
+
+def test_flags_of_audit_back_ends_that_are_off_are_not_checked() -> None:
+    options.parse(["--audit-log-mode=fast", "--audit-log-maxage=-1", "--audit-webhook-version=x"])
+
+
+def test_both_flags_of_the_audit_backoff() -> None:
+    assert options.parse([]).audit_backoff == 10.0
+    assert options.parse(["--audit-webhook-initial-backoff=2s"]).audit_backoff == 2.0
+    assert options.parse(["--audit-webhook-batch-initial-backoff=3s"]).audit_backoff == 3.0
 
 
 def test_flags_without_effect_are_named() -> None:
@@ -194,8 +236,8 @@ def test_controllers() -> None:
 
 
 def test_what_has_no_effect_is_named() -> None:
-    config = options.parse(["--audit-log-path=-", "--max-requests-inflight=5", "--event-ttl=1h"])
-    assert sorted(config.ignored()) == ["audit-log-path", "max-requests-inflight"]
+    config = options.parse(["--kubelet-timeout=1s", "--max-requests-inflight=5", "--event-ttl=1h"])
+    assert sorted(config.ignored()) == ["kubelet-timeout", "max-requests-inflight"]
 
 
 def test_help() -> None:

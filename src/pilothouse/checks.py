@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from pilothouse.config import Config
 from pilothouse.entry_points import Offered, offered
@@ -57,12 +58,55 @@ def check(
                 yield f"--runtime-config={name}=false conflicts with --enable-priority-and-fairness=true"
             if value is not None:
                 break
-    for mode, allowed in ((config.audit_log_mode, "log"), (config.audit_webhook_mode, "webhook")):
-        if mode not in ("batch", "blocking", "blocking-strict"):
-            yield f"invalid audit {allowed} mode {mode}, allowed modes are batch,blocking,blocking-strict"
-    if config.audit_log_format not in ("json", "legacy"):
-        yield f"invalid audit log format {config.audit_log_format}, allowed formats are legacy,json"
+    yield from _check_audit(config)
     yield from _check_plugins(config, installed)
+
+
+AUDIT_MODES = ("batch", "blocking", "blocking-strict")
+AUDIT_VERSION = "audit.k8s.io/v1"
+
+
+def _check_audit(config: Config) -> Iterator[str]:
+    """The flags of the audit back ends that are switched on (apiserver pkg/server/options/audit.go)."""
+    if config.audit_log_path:
+        yield from _check_audit_backend(config, "log")
+        if config.audit_log_format not in ("json", "legacy"):
+            yield f'invalid audit log format {config.audit_log_format}, allowed formats are "legacy,json"'
+        for name in ("maxage", "maxbackup", "maxsize"):
+            value = getattr(config, f"audit_log_{name}")
+            if value < 0:
+                yield f"--audit-log-{name} {value} can't be a negative number"
+    if config.audit_webhook_config_file:
+        yield from _check_audit_backend(config, "webhook")
+
+
+def _check_audit_backend(config: Config, name: str) -> Iterator[str]:
+    def value(flag: str) -> Any:
+        return getattr(config, f"audit_{name}_{flag}")
+
+    if value("mode") not in AUDIT_MODES:
+        yield f'invalid audit {name} mode {value("mode")}, allowed modes are "{",".join(AUDIT_MODES)}"'
+    elif value("mode") == "batch":
+        wanted = [("batch_buffer_size", "buffer size"), ("batch_max_size", "max batch size")]
+        if value("batch_throttle_enable"):
+            wanted += [("batch_throttle_qps", "throttle QPS"), ("batch_throttle_burst", "throttle burst")]
+        for flag, shown in wanted:
+            if value(flag) <= 0:
+                yield f"invalid audit batch {name} {shown} {value(flag):g}, must be a positive number"
+                break
+    event, batch = value("truncate_max_event_size"), value("truncate_max_batch_size")
+    if event <= 0:
+        yield f"invalid audit truncate {name} max event size {event}, must be a positive number"
+    elif batch < event:
+        yield (
+            f"invalid audit truncate {name} max batch size {batch}, must be greater than "
+            f"max event size ({event})"
+        )
+    version = value("version")
+    if version.count("/") > 1:
+        yield f"unexpected GroupVersion string: {version}"
+    elif version != AUDIT_VERSION:
+        yield f'invalid group version, allowed versions are ["{AUDIT_VERSION}"]'
 
 
 PLUGINS = (
@@ -152,9 +196,6 @@ _NOT_NEGATIVE = (
     "shutdown-delay-duration",
     "shutdown-watch-termination-grace-period",
     "event-ttl",
-    "audit-log-maxage",
-    "audit-log-maxbackup",
-    "audit-log-maxsize",
 )
 
 

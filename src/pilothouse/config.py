@@ -30,7 +30,7 @@ def _flag(
 _generic = partial(_flag, "generic")
 _etcd = partial(_flag, "etcd")
 _serving = partial(_flag, "secure serving")
-_audit = partial(_flag, "auditing", effective=False)  # there is no audit log yet
+_audit = partial(_flag, "auditing")
 _features = partial(_flag, "features")
 _authn = partial(_flag, "authentication")
 _authz = partial(_flag, "authorization")
@@ -188,22 +188,28 @@ class Config:
     audit_log_batch_throttle_qps: float = _audit(0.0, "float", "Batches a second (mode batch).")
     audit_log_compress: bool = _audit(False, "bool", "Compress rotated log files with gzip.")
     audit_log_format: str = _audit("json", "string", "Form of the log: json or legacy.")
-    audit_log_maxage: int = _audit(366, "int", "Days to keep rotated log files.")
+    audit_log_maxage: int = _audit(366, "int", "Days to keep rotated log files; 0 for any age.")
     audit_log_maxbackup: int = _audit(100, "int", "Rotated log files to keep; 0 for all.")
-    audit_log_maxsize: int = _audit(100, "int", "Megabytes of a log file before it is rotated.")
+    audit_log_maxsize: int = _audit(100, "int",
+        "Megabytes of a log file before it is rotated; 0 for no rotation.")
     audit_log_mode: str = _audit("blocking", "string",
-        "How events reach the log: batch, blocking or blocking-strict.")
+        "How events reach the log. batch: a thread writes them, nobody waits. blocking: requests wait. "
+        "blocking-strict: and are refused when the event of their beginning cannot be written.")
     audit_log_path: str = _audit("", "string",
-        "File of the audit log; - for standard output. Without it there is none.")
+        "File of the audit log; - for standard output. Without it there is none. Needs --audit-policy-file.")
     audit_log_truncate_enabled: bool = _audit(False, "bool", "Cut events and batches that are too large.")
     audit_log_truncate_max_batch_size: int = _audit(10485760, "int", "Bytes of a batch before it is split.")
     audit_log_truncate_max_event_size: int = _audit(102400, "int",
         "Bytes of an event before its objects are left out.")
     audit_log_version: str = _audit("audit.k8s.io/v1", "string",
-        "Version of the events in the log.", effective=False)
-    audit_policy_file: str = _audit("", "file", "Policy: which requests are recorded, and how much of them.")
+        "Version of the events in the log; only audit.k8s.io/v1 is known.")
+    audit_policy_file: str = _audit("", "file", "Policy: which requests are recorded, and how much of them. "
+        "It is read again when the file changes.")
     audit_webhook_batch_buffer_size: int = _audit(10000, "int",
         "Events kept before the webhook takes them (mode batch).")
+    audit_webhook_batch_initial_backoff: float = _audit(10.0, "duration",
+        "The same as --audit-webhook-initial-backoff.",
+        gone="Deprecated, use --audit-webhook-initial-backoff instead.")
     audit_webhook_batch_max_size: int = _audit(400, "int", "Events in one batch (mode batch).")
     audit_webhook_batch_max_wait: float = _audit(30.0, "duration",
         "Time after which a batch is sent though it is not full (mode batch).")
@@ -216,14 +222,15 @@ class Config:
     audit_webhook_initial_backoff: float = _audit(10.0, "duration",
         "Time before the first repetition of a failed call.")
     audit_webhook_mode: str = _audit("batch", "string",
-        "How events reach the webhook: batch, blocking or blocking-strict.")
+        "How events reach the webhook. batch: lists are sent beside the requests. blocking: requests wait. "
+        "blocking-strict: and are refused when the event of their beginning is not taken.")
     audit_webhook_truncate_enabled: bool = _audit(False, "bool", "Cut events and batches that are too large.")
     audit_webhook_truncate_max_batch_size: int = _audit(10485760, "int",
         "Bytes of a batch before it is split.")
     audit_webhook_truncate_max_event_size: int = _audit(102400, "int",
         "Bytes of an event before its objects are left out.")
     audit_webhook_version: str = _audit("audit.k8s.io/v1", "string",
-        "Version of the events that are sent.", effective=False)
+        "Version of the events that are sent; only audit.k8s.io/v1 is known.")
 
     contention_profiling: bool = _features(False, "bool", "Profile locks.", effective=False)
     debug_socket_path: str = _features("", "string",
@@ -418,6 +425,13 @@ class Config:
             return pathlib.Path(self.data_dir or self.cert_dir)
         state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
         return pathlib.Path(state) / "pilothouse"
+
+    @property
+    def audit_backoff(self) -> float:
+        """Seconds before the audit webhook is called again, by whichever of its two flags was given."""
+        if "audit-webhook-initial-backoff" in self.given:
+            return self.audit_webhook_initial_backoff
+        return self.audit_webhook_batch_initial_backoff
 
     @property
     def backend(self) -> str:

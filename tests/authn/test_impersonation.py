@@ -43,7 +43,7 @@ def request(user: str = "", *headers: Any) -> Request:
 def run(judge: Any, user: Any, *headers: Any, caller: Any = CALLER, impersonation: Any = None) -> Any:
     attributes = AuthorizationAttributes(caller, "list", is_resource=True, resource="pods")
     impersonation = impersonation or Impersonation(judge, forbid)
-    return asyncio.run(impersonation.effective(request(user, *headers), attributes))
+    return asyncio.run(impersonation.effective(request(user, *headers), attributes))[0]
 
 
 def test_the_old_verb_lets_act_as_any_user() -> None:

@@ -427,8 +427,14 @@ ENVELOPE = {
 """What is declared where a KMS plugin is configured; storage/kms/test_provider.py moves it."""
 
 
-ON_REQUEST: tuple[Callable[[], Group], ...] = (EnvelopeMetrics, ConsistentReadMetrics, EgressMetrics)
-"""What is declared where a flag asks for it: a KMS plugin, an etcd, proxies (outbound/test_egress.py moves those)."""
+ON_REQUEST: tuple[Callable[[], Group], ...] = (
+    EnvelopeMetrics,
+    ConsistentReadMetrics,
+    EgressMetrics,
+    AuditMetrics,
+)
+"""What is declared where a flag asks for it: a KMS plugin, an etcd, proxies (outbound/test_egress.py moves those), an audit
+back end (audit/)."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:

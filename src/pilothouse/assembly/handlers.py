@@ -6,6 +6,7 @@ from pilothouse.addresses import advertised
 from pilothouse.admission.chain import Chain
 from pilothouse.assembly.services import Services
 from pilothouse.assembly.storage import Registry
+from pilothouse.audit.auditor import Auditor
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authn.metrics import AuthenticationMetrics
@@ -66,6 +67,7 @@ class Inputs:
     caches: Budget | None = None
     issuer: TokenIssuer | None = None
     documents: Issuer | None = None
+    audit: Auditor | None = None
 
 
 class Handlers:
@@ -116,6 +118,7 @@ class Handlers:
             metrics=self.requests,
             authentication=given.metrics.add(AuthenticationMetrics()),
             authorization=given.authorization or given.metrics.add(AuthorizationMetrics()),
+            audit=given.audit,
         )
         self.pipeline = Pipeline(stages, config.request_timeout, config.goaway_chance)
 

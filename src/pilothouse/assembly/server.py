@@ -10,6 +10,7 @@ from pilothouse.admission.chain import Chain
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.plugins import chain_of, enabled, ledger_of
 from pilothouse.admission.quota.ledger import Ledger
+from pilothouse.assembly.audit import auditor
 from pilothouse.assembly.authn import IssuerDocuments, authenticator, public_keys, token_issuer
 from pilothouse.assembly.authz import anonymous_may_ask, authorizer
 from pilothouse.assembly.controllers import SERVER, Aggregation, Writers
@@ -242,6 +243,14 @@ class Server:
                 caches=caches,
                 issuer=token_issuer(config, files, registry.readers),
                 documents=IssuerDocuments(config, public),
+                audit=auditor(
+                    config,
+                    clients.controlplane,
+                    self.metrics,
+                    opened,
+                    caches=caches,
+                    poll=self._intervals.audit_policy,
+                ),
             )
         )
 

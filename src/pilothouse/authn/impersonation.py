@@ -64,12 +64,15 @@ class Impersonation:
         headers = request.headers
         return "impersonate-user" in headers or "\nimpersonate-" in "\n" + "\n".join(headers)
 
-    async def effective(self, request: Request, attributes: AuthorizationAttributes) -> User:
-        """The user to act as, or Forbidden; `attributes` are those of the request with its caller."""
-        wanted = wanted_user(request)
-        return attributes.user if wanted is None else await self._first_allowed(wanted, attributes)
+    async def effective(self, request: Request, attributes: AuthorizationAttributes) -> tuple[User, str]:
+        """The user to act as, or Forbidden; `attributes` are those of the request with its caller.
 
-    async def _first_allowed(self, wanted: User, attributes: AuthorizationAttributes) -> User:
+        With it comes the verb of constrained impersonation that allowed it, "" for another or none.
+        """
+        wanted = wanted_user(request)
+        return (attributes.user, "") if wanted is None else await self._first_allowed(wanted, attributes)
+
+    async def _first_allowed(self, wanted: User, attributes: AuthorizationAttributes) -> tuple[User, str]:
         """Try each mode, first the one that succeeded last for this caller; the first refusal is raised when all fail."""
         refusal: errors.StatusError | None = None
         caller = attributes.user.name
@@ -87,7 +90,7 @@ class Impersonation:
             if user is not None:
                 if i != last:
                     self._last.put(caller, i)
-                return user
+                return user, f"impersonate:{_MODES[i].name}" if i < len(_MODES) else ""
         raise refusal or self.forbid(attributes, "all impersonation modes failed")
 
     async def _try(self, i: int, wanted: User, attributes: AuthorizationAttributes) -> User | None:

@@ -54,6 +54,8 @@ def _decode(
         ctx.warn(note)
     if not isinstance(obj.get("metadata"), dict):
         obj["metadata"] = {}
+    if ctx.audit is not None:
+        ctx.audit.request_object(obj)
     return obj
 
 

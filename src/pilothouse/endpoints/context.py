@@ -7,6 +7,7 @@ from typing import Any
 
 from pilothouse.api.identity import ANONYMOUS, RequestInfo, User
 from pilothouse.api.warnings import Warnings
+from pilothouse.audit.record import Record
 from pilothouse.endpoints.params import Query
 from pilothouse.logs import Logger
 from pilothouse.offload import INLINE_WORK, Inline, Work
@@ -36,6 +37,7 @@ class Context:
     priority level uid) pair of the answer's headers. warnings: texts of Warning headers, None without any.
     resource and subresource are set once the request is routed to one. media: the negotiated answer form.
     work: where the request's long steps run.
+    audit: what is recorded of it, None when nothing is.
     behind: the cache can not be made as new as the store, so a read that may not be stale reads the store.
     started: when the request came, by time.perf_counter(). status: the code of its answer, 504 until there is one.
     deadline: when its time is up, by the clock of the event loop; None until it waits, and where no deadline ends it.
@@ -44,6 +46,7 @@ class Context:
 
     __slots__ = (
         "_finishers",
+        "audit",
         "audit_id",
         "behind",
         "caller",
@@ -69,6 +72,7 @@ class Context:
         self.info = info
         self.query = query
         self.audit_id = audit_id
+        self.audit: Record | None = None
         self.user: User = ANONYMOUS
         self.caller: User = ANONYMOUS
         self.priority: tuple[str, str] | None = None

@@ -41,6 +41,8 @@ async def delete_options(ctx: Context) -> Object:
     if request.body:
         media = media_of(ctx)
         options = await decode_on(ctx, media, decode_options, request.body, media)
+        if ctx.audit is not None:
+            ctx.audit.request_object({"kind": KIND[2], "apiVersion": KIND[1], **options}, named=False)
     else:
         options = options_of.delete_from_query(ctx.query)
     options_of.check_delete(options)

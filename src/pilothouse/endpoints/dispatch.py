@@ -139,6 +139,9 @@ class Dispatcher:
     async def _path(self, ctx: Context) -> Response:
         request, path = ctx.request, ctx.info.path
         answer = self.discovery.handle(request, path)
+        audit = ctx.audit
+        if audit is not None and audit.response_wanted and answer is not None and answer.status == 200:
+            audit.shows_body()
         if answer is None:
             answer = await self.nonresource.handle(request, path)
         return answer if answer is not None else refusals.page_not_found()

@@ -30,6 +30,7 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
     scope = RequestScope(verbs, ctx, resource, params, info.name)
     work = scope.context.work
     await work.enter(len(ctx.request.body))
+    await record(ctx, kind)
     first: Object | None = await read_config(ctx) if kind == APPLY else None
 
     async def change(live: Object | None) -> Object:
@@ -41,6 +42,13 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
         return await scope.settle_fields(_made, scope, kind, live, config)
 
     return await scope.answer(await scope.edit(change, allow_create=kind == APPLY))
+
+
+async def record(ctx: Context, kind: str) -> None:
+    """Record a patch for audit, as it was sent."""
+    audit = ctx.audit
+    if audit is not None and audit.request_wanted:
+        await decode_on(ctx, kind, audit.request_patch, ctx.request.body, yaml_form=kind == APPLY)
 
 
 def _made(scope: RequestScope, kind: str, current: Object | None, config: Object | None) -> Object:

@@ -15,9 +15,12 @@ from typing import Any, Literal, overload
 from pilothouse import errors, waiting
 from pilothouse.api import names
 from pilothouse.api.duration import go_duration
+from pilothouse.api.fields import quote
 from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, RequestInfo
 from pilothouse.api.meta import new_uid
 from pilothouse.api.selectors import field_terms
+from pilothouse.audit.auditor import Auditor
+from pilothouse.audit.record import Record
 from pilothouse.authn.authenticator import Authenticator
 from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authn.metrics import AuthenticationMetrics
@@ -32,6 +35,7 @@ from pilothouse.endpoints.response import Responder
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.logs import Logger
 from pilothouse.offload import Offload, Work
+from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Request, Response
 
 log = Logger(__name__)
@@ -58,6 +62,8 @@ class Stages:
     metrics: RequestMetrics
     authentication: AuthenticationMetrics
     authorization: AuthorizationMetrics
+    audit: Auditor | None = None
+    """None: nothing is recorded."""
 
 
 class _Ending:
@@ -110,6 +116,8 @@ class Pipeline:
             awaited = coro.send(None)
         except StopIteration as done:
             return done.value
+        if ctx.audit is not None:
+            ctx.audit.flush()
         task = waiting.as_task(coro, awaited)
         self.stages.metrics.enter(ctx.info)
         self._limit(task, ctx)
@@ -120,6 +128,7 @@ class Pipeline:
         """Lead a request through its stages; one of which only the head has come (not `whole`) up to authorization: None
         when it may go on, and then nothing may be registered that waits for its end."""
         stages, request = self.stages, ctx.request
+        begun = False
         try:
             # request info: what it is about
             try:
@@ -141,17 +150,28 @@ class Pipeline:
             ctx.user = ctx.caller = user
             if user.name != ANONYMOUS.name:
                 request.caller = user.name
+            # audit: what is recorded of it; its beginning
+            attributes = attributes_of(ctx)
+            if stages.audit is not None:
+                begun = True
+                stored = _begin(ctx, stages.audit, attributes, known - ctx.started, whole)
+                if stored is not True and not (stored and await stored):
+                    return self._not_recorded(ctx, stages.audit)
+            audit = ctx.audit
             # impersonation: as whom they want to act
             if stages.impersonation.wanted(request):
-                ctx.user = await stages.impersonation.effective(request, attributes_of(ctx))
+                await self._impersonate(ctx, attributes)
                 known = time.perf_counter()
             # classification: by which flow schema and priority level
             ctx.priority = stages.classifier.classify(ctx.user, info)
             # authorization: may they
-            attributes = attributes_of(ctx)
             decision = await stages.authorizer.authorize(attributes)
+            took = time.perf_counter() - known
             if whole:
-                stages.authorization.decided(time.perf_counter() - known, decision)
+                stages.authorization.decided(took, decision)
+            if audit is not None:
+                audit.authorization = took
+                audit.authorized((decision.allowed, decision.reason))
             if not decision.allowed:
                 raise undecided(request.target, decision) if decision.error else refused(attributes, decision)
             if not whole:
@@ -161,31 +181,68 @@ class Pipeline:
                 ctx.work = Work(stages.offload, ctx.user.name)
             response = await stages.dispatcher.dispatch(ctx)
         except errors.StatusError as err:
-            if isinstance(err, errors.Unauthorized) and ctx.caller is ANONYMOUS:
-                result = "error" if _presents_credentials(request) else "failure"
-                stages.authentication.failed(time.perf_counter() - ctx.started, result)
-            response = stages.responder.error(ctx, err)
+            if stages.audit is not None and not begun:
+                self._record_early(ctx, stages.audit)
+            response = self._refused(ctx, err)
         except asyncio.CancelledError as err:
             if not ctx.expired:
                 self._end(ctx, 0, err)
                 raise
             response = self._timed_out(ctx)
         except Exception as err:
-            log.exception(
-                "A request failed", auditID=ctx.audit_id, method=request.method, path=request.target
-            )
-            response = stages.responder.error(
-                ctx, errors.InternalError(f"Internal error occurred: {type(err).__name__}")
-            )
+            response = self._failed(ctx, err)
         finally:
             ctx.work.leave()
+        if not whole and ctx.audit is not None:
+            ctx.audit.refused()
         return self._finish(ctx, response)
+
+    async def _impersonate(self, ctx: Context, attributes: AuthorizationAttributes) -> None:
+        """Have the request go on as the user that its headers name; Forbidden."""
+        began = time.perf_counter()
+        ctx.user, constraint = await self.stages.impersonation.effective(ctx.request, attributes)
+        attributes.user = ctx.user
+        if ctx.audit is not None and ctx.user is not ctx.caller:
+            ctx.audit.acts_as(ctx.user, constraint)
+            ctx.audit.impersonation = time.perf_counter() - began
+
+    def _refused(self, ctx: Context, err: errors.StatusError) -> Response:
+        """The answer that tells an error; one of authentication is counted."""
+        if isinstance(err, errors.Unauthorized) and ctx.caller is ANONYMOUS:
+            result = "error" if _presents_credentials(ctx.request) else "failure"
+            self.stages.authentication.failed(time.perf_counter() - ctx.started, result)
+        return self.stages.responder.error(ctx, err)
+
+    def _failed(self, ctx: Context, err: Exception) -> Response:
+        """The answer when a bug has ended the request."""
+        what = type(err).__name__
+        request = ctx.request
+        log.exception("A request failed", auditID=ctx.audit_id, method=request.method, path=request.target)
+        if ctx.audit is not None:
+            ctx.audit.panicked(what)
+        return self.stages.responder.error(ctx, errors.InternalError(f"Internal error occurred: {what}"))
+
+    def _record_early(self, ctx: Context, auditor: Auditor) -> None:
+        """Record a request that nobody was authenticated for (filters WithFailedAuthenticationAudit)."""
+        ctx.audit = auditor.begin(ctx.request, None, attributes_of(ctx), ctx.audit_id, ctx.started)
+        if ctx.audit is not None:
+            ctx.audit.early = True
+
+    def _not_recorded(self, ctx: Context, auditor: Auditor) -> Response:
+        """The answer when the beginning of a request has to be recorded and cannot be (filters WithAudit)."""
+        ctx.audit = None
+        auditor.metrics.rejected.inc()
+        uri = quote(ctx.request.target).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        text = f"Internal Server Error: {uri}: failed to store audit event\n"
+        return self._finish(ctx, Response(500, text.encode(), "text/plain; charset=utf-8"))
 
     def _finish(self, ctx: Context, response: Response) -> Response:
         """The answer: headers that every answer has, and who is told when it has been sent."""
         self.stages.responder.finish(ctx, response)
         ctx.status = response.status
         response.on_done = _Ending(self, ctx)
+        if ctx.audit is not None:
+            _record_answer(ctx, ctx.audit, response)
         if (response.start is not None or response.upgrade is not None) and _runs_long(ctx.info):
             ctx.on_end(self.stages.metrics.follow(ctx.info, ctx.resource))
         return response
@@ -199,6 +256,8 @@ class Pipeline:
         received = len(ctx.request.body)
         self.stages.metrics.observe(ctx.info, ctx.resource, ctx.status, seconds, received, sent)
         ctx.end(ctx.status, sent, error)
+        if ctx.audit is not None:
+            ctx.audit.complete(_removal(ctx.resource))
 
     def _limit(self, task: asyncio.Task[Response | None], ctx: Context) -> None:
         """Cancel what waits at the request's deadline: the server's, or an earlier one that the client asks for."""
@@ -276,6 +335,35 @@ def _selected_name(text: str) -> str:
         return ""
     name = next((value for field, op, value in terms if field == "metadata.name" and op == "="), "")
     return "" if names.path_segment(name) else name
+
+
+def _begin(
+    ctx: Context, auditor: Auditor, attributes: AuthorizationAttributes, seconds: float, whole: bool
+) -> bool | Awaitable[bool]:
+    """Begin the record of a request that took `seconds` to authenticate: whether it may go on."""
+    record = ctx.audit = auditor.begin(ctx.request, ctx.caller, attributes, ctx.audit_id, ctx.started, whole)
+    if record is None:
+        return True
+    record.authentication = seconds
+    return record.received() if whole else True
+
+
+def _record_answer(ctx: Context, audit: Record, response: Response) -> None:
+    """Record that the head of an answer goes out."""
+    audit.answered(response)
+    if audit.early:
+        ctx.audit = None
+        audit.started()
+    elif _runs_long(ctx.info):
+        audit.started()
+
+
+def _removal(resource: Resource | None) -> str | None:
+    """The release that removes a deprecated API version, "" when that is not known, None when it is not deprecated."""
+    if resource is None or not resource.deprecated:
+        return None
+    _, _, rest = resource.deprecated.partition("unavailable in v")
+    return rest.partition("+")[0]
 
 
 def _presents_credentials(request: Request) -> bool:

@@ -1,5 +1,6 @@
 """Objects, lists and errors as answers, in the form that was negotiated."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -117,6 +118,8 @@ class Responder:
     def value(self, ctx: Context, resource: Resource, value: bytes, status: int = 200) -> Response:
         """One object, given as its stored bytes with resourceVersion."""
         if self.sends_as_stored(ctx, resource):
+            if ctx.audit is not None and ctx.audit.response_wanted:
+                ctx.audit.shows_body()
             return Response(status, value + b"\n")
         return self.object(ctx, resource, self._source(ctx, resource, value), status)
 
@@ -144,6 +147,8 @@ class Responder:
     def plain(self, ctx: Context, obj: Any, status: int = 200, media: Media | None = None) -> Response:
         """Any JSON value in the negotiated format, without conversion to a Table or to metadata."""
         media = media or ctx.media or negotiation.PLAIN_JSON
+        if ctx.audit is not None:
+            ctx.audit.shows(obj)
         return Response(status, write(obj, media.format, pretty=wants_pretty(ctx)), media.content_type)
 
     def _transform(self, ctx: Context, resource: Resource, obj: Object) -> Object:
@@ -181,9 +186,14 @@ class Responder:
         media: Media = ctx.media
         if self.sends_as_stored(ctx, resource):
             prefix, suffix = envelope(resource, revision, token, remaining)
+            if ctx.audit is not None and ctx.audit.response_wanted:
+                ctx.audit.shows_body()
             return Response(200, ListBody(prefix, entries, suffix, resource.conventions.list_items_typed))
         metadata = list_metadata(revision, token, remaining)
-        if sum([len(entry.value) for entry in entries]) > self.stream_above:
+        size = sum([len(entry.value) for entry in entries])
+        if ctx.audit is not None and ctx.audit.response_wanted:
+            ctx.audit.shows_parts(_Shown(self, ctx, resource, entries, dict(metadata), size))
+        if size > self.stream_above:
             streamed = self._streamed(ctx, resource, entries, metadata)
             if streamed is not None:
                 return streamed
@@ -257,6 +267,16 @@ class Responder:
         return self._lists.response(
             ctx.user.name, media.content_type, entries, item, frame, compress=compress
         )
+
+    def shown(self, ctx: Context, resource: Resource, entries: Entries, metadata: Object) -> Iterator[bytes]:
+        """The parts of a list in JSON, as it is negotiated otherwise."""
+        around, member, show = self._shown(ctx, resource, metadata)
+        frame = list_stream.frame("json", around, member)
+        between = frame.head
+        for entry in entries:
+            yield between + frame.write(show(self._source(ctx, resource, entry.value)))
+            between = frame.between
+        yield frame.tail if entries else frame.head + frame.tail
 
     def _shown(
         self, ctx: Context, resource: Resource, metadata: Object
@@ -360,6 +380,25 @@ class Responder:
             headers.append(("X-Kubernetes-Pf-Prioritylevel-Uid", ctx.priority[1]))
         if ctx.warnings is not None:
             headers += [("Warning", f"299 - {_quoted(text)}") for text in ctx.warnings.sendable()]
+
+
+class _Shown:
+    """A list in JSON as an audit event has it, whatever form is sent: made item by item when the event is written."""
+
+    def __init__(
+        self,
+        responder: Responder,
+        ctx: Context,
+        resource: Resource,
+        entries: Entries,
+        metadata: Object,
+        size: int,
+    ) -> None:
+        self.size = size
+        self._parts = functools.partial(responder.shown, ctx, resource, entries, metadata)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._parts()
 
 
 def _untyped(obj: Object) -> Object:

@@ -32,6 +32,8 @@ async def handle(verbs: Verbs, ctx: Context, resource: Resource, sub: Subresourc
         return verbs.responder.object(ctx, shown, sub.read(await resource.presented(decode(entry))))
     kind = patch.patch_type(ctx, resource) if method == "PATCH" else ""
     params = patch_params(ctx.query, kind == APPLY) if kind else write_params(ctx.query, "UpdateOptions")
+    if kind:
+        await patch.record(ctx, kind)
     scope = RequestScope(verbs, ctx, resource, params, info.name, view=sub.read)
     body: Object | None = None
     if not kind:

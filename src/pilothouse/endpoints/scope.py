@@ -104,6 +104,10 @@ class RequestScope(Write):
         self.ctx = ctx
         self.params = params
         self.attributes.deadline = lambda: ctx.deadline
+        if ctx.audit is not None:
+            ctx.audit.share(context.annotations)
+            if ctx.audit.request_wanted:
+                ctx.audit.share(self.attributes.request_annotations)
 
     def options(self, kind: str) -> Object:
         """As Write.options(), out of the query."""

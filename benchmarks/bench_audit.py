@@ -1,0 +1,164 @@
+"""What auditing costs a GET: processor time with an audit log and without, in turns, in one process.
+
+    python benchmarks/bench_audit.py [REQUESTS A TURN ...]
+
+No sockets: what is timed is the pipeline with its answer from the watch cache, and the audit log in a file.
+`REQUESTS A TURN` is how many requests one turn of the event loop answers: under load it is the number of
+connections that have one ready. The mode `blocking` writes the lines of a millisecond together.
+
+Two events a request are those of a policy that omits no stage; one event is what most policies ask for. The
+time of the thread that writes in the mode `batch` is counted. The exit status is 1 when the default mode
+misses the goal at 16 requests a turn.
+"""
+
+import asyncio
+import json
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import uvloop
+
+from pilothouse import options
+from pilothouse.assembly.audit import auditor
+from pilothouse.assembly.server import Server
+from pilothouse.audit.auditor import Auditor
+from pilothouse.instruments import MetricsRegistry
+from pilothouse.lifecycle import Opened
+from pilothouse.server.listener import bind
+from pilothouse.server.request import Request, Response
+
+TOKEN = "benchmark"
+TARGET = "/api/v1/namespaces/default/configmaps/bench"
+ROUNDS, REQUESTS = 40, 800
+GOAL = 6.0
+"""Microseconds that a GET at the level Metadata may cost more than without audit."""
+JUDGED = 16
+
+
+@dataclass
+class Case:
+    """One configuration; `omit` are the stages that its policy leaves out."""
+
+    name: str
+    mode: str
+    omit: tuple[str, ...] = ()
+
+
+CASES = (
+    Case("blocking, two events", "blocking"),
+    Case("blocking, one event", "blocking", ("RequestReceived",)),
+    Case("batch, two events", "batch"),
+    Case("batch, one event", "batch", ("RequestReceived",)),
+    Case("blocking-strict, two events", "blocking-strict"),
+)
+
+
+def made(directory: pathlib.Path, case: Case, opened: Opened) -> Auditor:
+    """The auditor that a command line makes."""
+    folder = directory / case.name.replace(" ", "-")
+    folder.mkdir()
+    rules = [
+        {"level": "None", "users": ["system:kube-proxy"], "verbs": ["watch"]},
+        {"level": "None", "nonResourceURLs": ["/healthz*", "/version"]},
+        {"level": "RequestResponse", "resources": [{"group": "apps", "resources": ["deployments"]}]},
+        {"level": "Metadata"},
+    ]
+    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules, "omitStages": case.omit}
+    (folder / "policy.json").write_text(json.dumps(policy))
+    config = options.parse(
+        [
+            f"--audit-policy-file={folder}/policy.json",
+            f"--audit-log-path={folder}/audit.log",
+            f"--audit-log-mode={case.mode}",
+            "--audit-log-batch-buffer-size=1000000",
+        ]
+    )
+    found = auditor(config, None, MetricsRegistry(), opened)  # type: ignore[arg-type]  # there is no webhook
+    assert found is not None
+    return found
+
+
+def get() -> Request:
+    headers = {
+        "authorization": f"Bearer {TOKEN}",
+        "accept": "application/json",
+        "user-agent": "kube-controller-manager/v1.36.0 (linux/amd64) kubernetes/0123abc",
+    }
+    return Request("GET", TARGET, headers, list(headers.items()), b"", ("127.0.0.1", 40000))
+
+
+async def spent(server: Server, turn: int) -> float:
+    """Microseconds of processor time a GET, with all that its turn of the loop leaves to do."""
+    handle, request = server.pipeline.handle, get()
+    started = time.process_time()
+    for i in range(REQUESTS):
+        response = handle(request)
+        assert type(response) is Response and response.on_done is not None
+        response.on_done(600, None)
+        if not i % turn:
+            await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return (time.process_time() - started) / REQUESTS * 1e6
+
+
+async def measured(server: Server, auditors: dict[str, Auditor | None], turn: int) -> dict[str, float]:
+    """The median of what each costs more than no audit, measured beside each other in each round."""
+    costs: dict[str, list[float]] = {name: [] for name in auditors}
+    bare: list[float] = []
+    for _ in range(ROUNDS):
+        times = {}
+        for name, one in auditors.items():
+            server.pipeline.stages.audit = one
+            times[name] = await spent(server, turn)
+            await asyncio.sleep(0.02)  # the thread of the mode `batch` ends its work
+        bare.append(times["no audit"])
+        for name, value in times.items():
+            costs[name].append(value - times["no audit"])
+    print(f"\n{turn} requests a turn; without audit a GET takes {statistics.median(bare):.1f} us")
+    return {name: statistics.median(values) for name, values in costs.items() if name != "no audit"}
+
+
+async def main(turns: list[int]) -> int:
+    with tempfile.TemporaryDirectory() as text:
+        directory = pathlib.Path(text)
+        (directory / "tokens.csv").write_text(f'{TOKEN},admin,1,"system:masters"\n')
+        sock = bind("127.0.0.1", 0)
+        flags = [
+            f"--data-dir={directory}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={sock.getsockname()[1]}",
+            "--storage-backend=memory",
+            f"--token-auth-file={directory}/tokens.csv",
+        ]
+        server = Server(options.parse(flags), sockets=[sock])
+        await server.start()
+        body: Any = {"metadata": {"name": "bench"}, "data": {"a": "b" * 500}}
+        request = get()
+        request.method, request.body = "POST", json.dumps(body).encode()
+        request.target = request.path = TARGET.rpartition("/")[0]
+        answer = server.pipeline.handle(request)
+        if not isinstance(answer, Response):
+            answer = await answer
+        assert answer.status == 201, answer.body
+        failed = False
+        async with Opened() as opened:
+            auditors: dict[str, Auditor | None] = {"no audit": None}
+            auditors.update((case.name, made(directory, case, opened)) for case in CASES)
+            for turn in turns:
+                for name, cost in (await measured(server, auditors, turn)).items():
+                    judged = turn == JUDGED and name.startswith("blocking,")
+                    failed |= judged and cost > GOAL
+                    print(f"  {name:30} +{cost:.1f} us" + (f"  (goal {GOAL:.0f})" if judged else ""))
+        server.pipeline.stages.audit = None
+        await server.stop(0)
+        return int(failed)
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(main([int(one) for one in sys.argv[1:]] or [1, 4, JUDGED])))

@@ -1,0 +1,162 @@
+"""Creates the auditor and its back ends, which the --audit-* flags configure."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pilothouse.audit.auditor import Auditor, Backend
+from pilothouse.audit.metrics import AuditMetrics
+from pilothouse.audit.policy import Policy, load
+from pilothouse.audit.reload import POLL, PolicyReload
+from pilothouse.caches import Budget
+from pilothouse.config import Config
+from pilothouse.instruments import MetricsRegistry
+from pilothouse.lifecycle import Opened
+from pilothouse.logs import Logger
+from pilothouse.outbound.http import Outbound
+from pilothouse.outbound.kubeconfig import read_kubeconfig
+
+if TYPE_CHECKING:
+    from pilothouse.audit.log_backend import LineFile, LogBackend
+    from pilothouse.audit.webhook_backend import Post, WebhookBackend
+
+log = Logger(__name__)
+
+WEBHOOK_SECONDS = 30.0
+"""Time for an answer of the webhook, as in upstream's client."""
+
+
+def auditor(
+    config: Config,
+    outbound: Outbound,
+    metrics: MetricsRegistry,
+    opened: Opened,
+    *,
+    caches: Budget | None = None,
+    poll: float = POLL,
+) -> Auditor | None:
+    """The auditor with its back ends started, None when nothing is to be recorded.
+
+    Without a policy nothing is recorded, whatever back ends there are; a policy without back ends is checked only.
+    ValueError or OSError when policy, log file or kubeconfig cannot be used.
+    """
+    policy = load_policy(config.audit_policy_file) if config.audit_policy_file else None
+    file = _file(config) if config.audit_log_path else None
+    for flag, name in ((config.audit_log_path, "log"), (config.audit_webhook_config_file, "webhook")):
+        if flag and policy is None:
+            log.info("No audit policy file provided, no events will be recorded", backend=name)
+    if policy is None or not (file or config.audit_webhook_config_file):
+        if file is not None:
+            file.close()
+        return None
+    group = metrics.add(AuditMetrics())
+    backends: list[Backend] = []
+    if file is not None:
+        logged = _log_backend(config, file, group.losses.add)
+        opened.start(logged)
+        backends.append(logged)
+    if config.audit_webhook_config_file:
+        sent = _webhook_backend(config, outbound, group.losses.add)
+        opened.start(sent)
+        backends.append(sent)
+    made = Auditor(policy, backends, group, caches)
+    opened.on_close("the last word on lost audit events", lambda: group.losses.tell(last=True))
+    opened.start(PolicyReload(config.audit_policy_file, made, poll))
+    return made
+
+
+def load_policy(path: str) -> Policy:
+    """The policy; ValueError with upstream's words."""
+    try:
+        return load(path)
+    except ValueError as error:
+        raise ValueError(f"loading audit policy file: {error}") from None
+
+
+def _file(config: Config) -> "LineFile":
+    from pilothouse.audit.rotation import RotatedFile, Stdout
+
+    path = config.audit_log_path
+    if path == "-":
+        return Stdout()
+    try:
+        return RotatedFile(
+            path,
+            most_bytes=config.audit_log_maxsize << 20,
+            most_days=config.audit_log_maxage,
+            most_files=config.audit_log_maxbackup,
+            compress=config.audit_log_compress,
+        )
+    except OSError as error:
+        raise OSError(f"ensureLogFile: open {path}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _log_backend(config: Config, file: "LineFile", lost: Callable[[str, int, str], None]) -> "LogBackend":
+    from pilothouse.audit.batching import Batching
+    from pilothouse.audit.log_backend import LogBackend
+    from pilothouse.audit.truncate import Truncation
+
+    throttled = config.audit_log_batch_throttle_enable
+    batching = Batching(
+        buffer=config.audit_log_batch_buffer_size,
+        most=config.audit_log_batch_max_size,
+        wait=config.audit_log_batch_max_wait,
+        rate=config.audit_log_batch_throttle_qps if throttled else 0.0,
+        burst=config.audit_log_batch_throttle_burst,
+    )
+    truncation = Truncation(
+        config.audit_log_truncate_max_event_size, config.audit_log_truncate_max_batch_size, lost
+    )
+    return LogBackend(
+        file,
+        lost,
+        mode=config.audit_log_mode,
+        legacy=config.audit_log_format == "legacy",
+        batching=batching,
+        truncation=truncation if config.audit_log_truncate_enabled else None,
+    )
+
+
+def _webhook_backend(
+    config: Config, outbound: Outbound, lost: Callable[[str, int, str], None]
+) -> "WebhookBackend":
+    from pilothouse.audit.batching import BATCH, Batching
+    from pilothouse.audit.truncate import Truncation
+    from pilothouse.audit.webhook_backend import WebhookBackend
+
+    throttled = config.audit_webhook_batch_throttle_enable and config.audit_webhook_mode == BATCH
+    batching = Batching(
+        buffer=config.audit_webhook_batch_buffer_size,
+        most=config.audit_webhook_batch_max_size,
+        wait=config.audit_webhook_batch_max_wait,
+        rate=config.audit_webhook_batch_throttle_qps if throttled else 0.0,
+        burst=config.audit_webhook_batch_throttle_burst,
+    )
+    truncation = Truncation(
+        config.audit_webhook_truncate_max_event_size, config.audit_webhook_truncate_max_batch_size, lost
+    )
+    try:
+        post = _post(outbound, Path(config.audit_webhook_config_file))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"initializing audit webhook: {error}") from None
+    return WebhookBackend(
+        post,
+        lost,
+        mode=config.audit_webhook_mode,
+        batching=batching,
+        truncation=truncation if config.audit_webhook_truncate_enabled else None,
+        backoff=config.audit_backoff,
+    )
+
+
+def _post(outbound: Outbound, path: Path) -> "Post":
+    """A sender to the cluster of a kubeconfig's current context."""
+    url, credentials, trust = read_kubeconfig(path)
+    headers = [("Content-Type", "application/json"), ("Accept", "application/json, */*"), *credentials]
+
+    async def post(body: bytes) -> object:
+        return await outbound.exchange(
+            "POST", url, headers=headers, body=body, trust=trust, timeout=WEBHOOK_SECONDS
+        )
+
+    return post
