@@ -25,6 +25,7 @@ from server.http2.peers import END_HEADERS, END_STREAM, HEADERS, PREFACE, PUSH, 
 import pilothouse
 from pilothouse import options
 from pilothouse.assembly.server import Server
+from pilothouse.audit.metrics import AuditMetrics
 from pilothouse.instruments import Group
 from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.registry.metrics import ConsistentReadMetrics
