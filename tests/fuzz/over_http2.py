@@ -9,7 +9,7 @@ import h2.events
 import hpack
 
 
-class Encoder(hpack.Encoder):  # type: ignore[misc]
+class Encoder(hpack.Encoder):
     """Without Huffman codes, which take hpack a minute for a megabyte."""
 
     def encode(self, headers: Any, huffman: bool = False) -> bytes:
