@@ -1,10 +1,20 @@
 """Sends the requests of attacks, which are written as HTTP/1.1, over HTTP/2."""
 
 import ssl
+from typing import Any
 
 import h2.config
 import h2.connection
 import h2.events
+import hpack
+
+
+class Encoder(hpack.Encoder):
+    """Without Huffman codes, which take hpack a minute for a megabyte."""
+
+    def encode(self, headers: Any, huffman: bool = False) -> bytes:
+        return bytes(super().encode(headers, huffman=False))
+
 
 LEFT_OUT = frozenset(("host", "connection", "transfer-encoding", "upgrade", "keep-alive"))
 
@@ -28,6 +38,7 @@ def exchange(sock: ssl.SSLSocket, request: bytes) -> tuple[int, bytes]:
         client_side=True, validate_outbound_headers=False, normalize_outbound_headers=False
     )
     client = h2.connection.H2Connection(config)
+    client.encoder = Encoder()
     client.initiate_connection()
     client.increment_flow_control_window(1 << 24)
     stream = client.get_next_available_stream_id()

@@ -24,6 +24,7 @@ CONSTANTS = {
     "api/structural/schema.py:_NONE",
     "api/structural/validate.py:_NONE",
     "controllers/garbage.py:_UNKNOWN",
+    "endpoints/watch.py:NO_QUERY",
 }
 """Empty, and nothing is ever put into them."""
 
