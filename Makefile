@@ -10,7 +10,7 @@ READY := $(VENV)/.ready-$(MODE)
 
 COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_codec.py tests/api/test_fields.py \
 	tests/api/test_selectors.py tests/storage/test_json_encoded.py tests/storage/test_gzip.py tests/storage/test_listbody.py \
-	tests/storage/test_watchcache.py tests/server tests/endpoints/test_list.py tests/endpoints/test_watch.py \
+	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/fuzz/test_fuzz_bodies.py
 
 .PHONY: ha ha-down run test test-fast test-interop test-node test-asan test-pythons coverage fuzz siege check stubs bench load load-ha map build clean
