@@ -1,25 +1,23 @@
 """Creates the authenticators and the token issuer that the flags configure."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from pilothouse.assembly.services import advertised
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
+from pilothouse.authn.configuration import Anonymous
+from pilothouse.authn.oidc import JWTTokens
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.serviceaccount import ServiceAccountTokens, TokenIssuer, discovery_document
 from pilothouse.authn.tokens import BootstrapTokens, TokenFile
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.caches import Budget
 from pilothouse.config import Config
-from pilothouse.outbound.http import Outbound, Trust
+from pilothouse.outbound.http import Outbound
 from pilothouse.outbound.reviews import post_to
 from pilothouse.pki import Files
 from pilothouse.registry.readers import Readers
-
-FETCH_SECONDS = 30.0
-"""Time for a document of an OpenID Connect provider."""
 
 
 def audiences_of(config: Config) -> tuple[str, ...]:
@@ -73,8 +71,9 @@ def authenticator(
     *,
     public: list[keys.VerifyKey],
     outbound: Outbound,
+    anonymous: Anonymous,
+    jwt: JWTTokens | None = None,
     caches: Budget | None = None,
-    anonymous: bool = True,
 ) -> UnionAuthenticator:
     """All the ways in which a request may say who sends it, in upstream's order; or, if `anonymous`, not say it."""
     methods: list[Authenticator] = []
@@ -91,11 +90,11 @@ def authenticator(
     )
     if config.enable_bootstrap_token_auth:
         tokens.append(BootstrapTokens(readers, audiences))
-    if config.oidc_issuer_url:
-        tokens.append(_oidc_tokens(config, outbound))
+    if jwt is not None:
+        tokens.append(jwt)
     if config.authentication_token_webhook_config_file:
         tokens.append(_webhook_tokens(config, outbound, caches))
-    return UnionAuthenticator(methods, tokens, audiences, anonymous, caches)
+    return UnionAuthenticator(methods, tokens, audiences, anonymous.enabled, anonymous.paths, caches)
 
 
 def _front_proxy(config: Config, caches: Budget | None) -> Authenticator:
@@ -108,35 +107,6 @@ def _front_proxy(config: Config, caches: Budget | None) -> Authenticator:
         extra_prefixes=config.requestheader_extra_headers_prefix,
         budget=caches,
     )
-
-
-def _oidc_tokens(config: Config, outbound: Outbound) -> TokenAuthenticator:
-    """The tokens of the provider that --oidc-issuer-url names."""
-    from pilothouse.authn.oidc import OIDCIssuer, OIDCTokens, username_prefix
-
-    claim = config.oidc_username_claim
-    issuer = OIDCIssuer(
-        url=config.oidc_issuer_url,
-        audiences=(config.oidc_client_id,),
-        username_claim=claim,
-        username_prefix=username_prefix(claim, config.oidc_username_prefix, config.oidc_issuer_url),
-        groups_claim=config.oidc_groups_claim,
-        groups_prefix=config.oidc_groups_prefix,
-        required=dict(config.oidc_required_claim),
-        algorithms=tuple(config.oidc_signing_algs),
-    )
-    ca = Path(config.oidc_ca_file).read_bytes() if config.oidc_ca_file else b""
-    return OIDCTokens(issuer, _fetch_from(outbound, ca), audiences_of(config))
-
-
-def _fetch_from(outbound: Outbound, ca: bytes) -> Callable[[str], Awaitable[bytes]]:
-    """Reads https URLs whose servers `ca` (PEM; the host's CAs when empty) vouches for."""
-    trust = Trust(ca)
-
-    async def fetch(url: str) -> bytes:
-        return await outbound.exchange("GET", url, trust=trust, timeout=FETCH_SECONDS)
-
-    return fetch
 
 
 def _webhook_tokens(config: Config, outbound: Outbound, caches: Budget | None) -> TokenAuthenticator:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pilothouse.authn import configuration as authentication_config
 from pilothouse.authz import configuration as authorization_config
 from pilothouse.controllers import bootstrap
 from pilothouse.storage import watchcache
@@ -13,14 +14,15 @@ from pilothouse.storage.kms import provider
 class Intervals:
     """Seconds. The defaults are those of production; tests of whole servers shorten them.
 
-    kms: those of a KMS provider. encryption_file, authorization_file: between two looks at these configurations.
-    unreadable: the first and the longest between two attempts to read what could not be read. missing: between two attempts to write
+    kms: those of a KMS provider. encryption_file, authorization_file, authentication_file: between two looks at these
+    configurations. unreadable: the first and the longest between two attempts to read what could not be read. missing: between two attempts to write
     objects of a fresh cluster that had to wait.
     """
 
     kms: provider.Intervals = provider.DEFAULT_INTERVALS
     encryption_file: float = encryption_config.POLL
     authorization_file: float = authorization_config.POLL
+    authentication_file: float = authentication_config.POLL
     unreadable: tuple[float, float] = watchcache.RETRY
     missing: float = bootstrap.RETRY_SECONDS
 

@@ -3,6 +3,7 @@
 import asyncio
 import pathlib
 import socket
+from dataclasses import replace
 
 from pilothouse import pki
 from pilothouse.admission.chain import Chain
@@ -10,13 +11,23 @@ from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.plugins import chain_of, enabled, ledger_of
 from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.admission.unsupported import stored_without_effect
-from pilothouse.assembly.authn import IssuerDocuments, authenticator, public_keys, token_issuer
+from pilothouse.assembly.authn import (
+    IssuerDocuments,
+    audiences_of,
+    authenticator,
+    public_keys,
+    token_issuer,
+)
 from pilothouse.assembly.authz import anonymous_may_ask, authorizer
 from pilothouse.assembly.controllers import SERVER, Writers
 from pilothouse.assembly.handlers import Handlers, Inputs
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
+from pilothouse.assembly.jwt import Authentication, authentication, jwt_tokens
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
+from pilothouse.authn.authenticator import UnionAuthenticator
+from pilothouse.authn.keys import VerifyKey
+from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.config import Config
@@ -85,6 +96,7 @@ class Server:
         self.offload = Offload()
         self.envelope = EnvelopeMetrics()
         self.authorization = self.metrics.add(AuthorizationMetrics())
+        self.authentication = self.metrics.add(JWTMetrics())
         self.caches = Budget(config.cache_memory_mb << 20)
         self.metrics.add(self.caches)
         self.files: pki.Files
@@ -167,17 +179,20 @@ class Server:
         self.outbound = outbound = Outbound()
         opened.on_close("connections to other servers", outbound.close)
         public = public_keys(config, files)
+        configured = authentication(config)
         judge, reload = authorizer(
             config,
             registry.readers,
             outbound=outbound,
+            anonymous=configured.anonymous.enabled,
             caches=caches,
             metrics=self.authorization,
             poll=self._intervals.authorization_file,
         )
-        self.anonymous = anonymous_may_ask(config, judge)
+        self.anonymous = anonymous_may_ask(configured.anonymous.enabled, judge)
         if reload is not None:
             opened.start(reload)
+        recognise = self._authenticator(opened, configured, public)
         self.services = services_for(config, registry, caches)
         self.admission = chain_of(
             config, judge, registry.catalog, self.services, self.metrics.add(AdmissionMetrics())
@@ -192,15 +207,7 @@ class Server:
                 config=config,
                 registry=registry,
                 services=self.services,
-                authenticator=authenticator(
-                    config,
-                    files,
-                    registry.readers,
-                    public=public,
-                    outbound=outbound,
-                    caches=caches,
-                    anonymous=self.anonymous,
-                ),
+                authenticator=recognise,
                 authorizer=judge,
                 admission=self.admission,
                 outbound=outbound,
@@ -214,6 +221,34 @@ class Server:
                 documents=IssuerDocuments(config, public),
             )
         )
+
+    def _authenticator(
+        self, opened: Opened, configured: Authentication, public: list[VerifyKey]
+    ) -> UnionAuthenticator:
+        """The authenticators, with what looks for providers of identities and follows the configuration of them."""
+        jwt, follow = jwt_tokens(
+            self.config,
+            configured,
+            audiences_of(self.config),
+            outbound=self.outbound,
+            metrics=self.authentication,
+            poll=self._intervals.authentication_file,
+        )
+        union = authenticator(
+            self.config,
+            self.files,
+            self.registry.readers,
+            public=public,
+            outbound=self.outbound,
+            jwt=jwt,
+            anonymous=replace(configured.anonymous, enabled=self.anonymous),
+            caches=self.caches,
+        )
+        if jwt is not None:
+            opened.start(jwt)
+        if follow is not None:
+            opened.start(follow(union.forget))
+        return union
 
     def bind(self, opened: Opened) -> None:
         """Bind the sockets and load the certificates; nothing is accepted yet."""
@@ -255,7 +290,7 @@ class Server:
         """Write what is missing of the objects of a fresh cluster."""
         self.planned = self.writers.planned()
         server_id = next((one.name for one in self.planned if one.plural == "leases"), "")
-        self.envelope.server_id = self.authorization.server_id = server_id
+        self.envelope.server_id = self.authorization.server_id = self.authentication.server_id = server_id
         for one in await self.writers.fill(self.planned):
             opened.start(one)
 

@@ -2,9 +2,10 @@
 
 import base64
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
+from urllib.parse import unquote
 
 from pilothouse import errors
 from pilothouse.api.identity import ANONYMOUS, User
@@ -95,8 +96,8 @@ class UnionAuthenticator:
     """Asks each method in turn: front proxy and certificates, then tokens, then anonymous.
 
     `methods` look at the whole request; `tokens` at a bearer token. The first success wins; a failure counts
-    only when nothing succeeds, and then it keeps anonymous from being tried. `audiences` are the server's;
-    `clock` is the one by which a token's result is cached for SUCCESS_TTL seconds.
+    only when nothing succeeds, and then it keeps anonymous from being tried. `anonymous_paths` limit anonymous requests to
+    some paths, unless there are none. `audiences` are the server's; `clock` is the one by which a token's result is cached for SUCCESS_TTL seconds.
     """
 
     def __init__(
@@ -105,13 +106,15 @@ class UnionAuthenticator:
         tokens: Sequence[TokenAuthenticator] = (),
         audiences: Sequence[str] = (),
         anonymous: bool = True,
+        anonymous_paths: Collection[str] = (),
         budget: Budget | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.methods = tuple(methods)
         self.tokens = tuple(tokens)
         self.audiences = tuple(audiences)
-        self.anonymous = anonymous
+        self.anonymous = anonymous and not anonymous_paths
+        self._anonymous_paths = frozenset(anonymous_paths if anonymous else ())
         self._clock = clock
         self._cache: Cache[str | bytes, tuple[float, User]] = Cache(
             "tokens", budget or Budget(), largest=_LARGEST, lifetime=SUCCESS_TTL
@@ -169,7 +172,7 @@ class UnionAuthenticator:
                     self._cache.put(key, (self._clock() + SUCCESS_TTL, user))
                 return user
             reasons.append(review.error)
-        if reasons or not self.anonymous:
+        if reasons or not (self.anonymous or unquote(request.path) in self._anonymous_paths):
             raise errors.Unauthorized("Unauthorized")
         return ANONYMOUS
 
