@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pilothouse.api.configfile import ConfigurationError, expect, parse, refuse_unknown
@@ -93,13 +92,8 @@ class AuthenticationConfiguration:
     anonymous: Anonymous | None = None
 
 
-def load(path: str) -> AuthenticationConfiguration:
-    """What a file says, not yet validated; ConfigurationError or OSError when it cannot be read."""
-    return read(Path(path).read_bytes())
-
-
 def read(data: bytes) -> AuthenticationConfiguration:
-    """The same for the content of a file."""
+    """What the content of a file says, not yet validated; ConfigurationError when it is no configuration."""
     if not data:
         raise ConfigurationError("empty config data")
     config = parse(data, "failed to load AuthenticationConfiguration:")
