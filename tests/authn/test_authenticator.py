@@ -73,6 +73,20 @@ def test_no_credentials_are_anonymous_only_when_allowed(union: UnionAuthenticato
         at_once(union.authenticate(request()))
 
 
+def test_anonymous_requests_may_be_limited_to_paths() -> None:
+    def at(path: str) -> Request:
+        return Request("GET", path, {}, [])
+
+    union = UnionAuthenticator(anonymous_paths=["/livez", "/a b"])
+    for path in ("/livez", "/livez?verbose", "/a%20b"):
+        assert at_once(union.authenticate(at(path))) is ANONYMOUS
+    for path in ("/livez/", "/livez/ping", "/api", "/"):
+        with pytest.raises(errors.Unauthorized):
+            at_once(union.authenticate(at(path)))
+    with pytest.raises(errors.Unauthorized):
+        at_once(UnionAuthenticator(anonymous=False, anonymous_paths=["/livez"]).authenticate(at("/livez")))
+
+
 def test_a_websocket_may_carry_its_token_as_a_subprotocol(union: UnionAuthenticator) -> None:
     def upgrade(encoded: str) -> Request:
         protocols = f"v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.{encoded}"
