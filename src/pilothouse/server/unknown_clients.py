@@ -15,8 +15,11 @@ from pilothouse.logs import Logger
 
 log = Logger(__name__)
 
-UNKNOWN_CA = frozenset((2, 18, 19, 20, 21))
-"""X509_V_ERR_ of chains that do not lead to a known CA."""
+UNKNOWN_CA = frozenset((2, 7, 18, 19, 20, 21))
+"""X509_V_ERR_ of chains that do not lead to a known CA, or to one that only has the same name (7): a wrong signature.
+
+Every signature is checked once more by the authenticator.
+"""
 INVALID_PURPOSE = 26
 """That of a certificate for other uses. The authenticator looks at the client's own, not at those of the CAs above it."""
 
