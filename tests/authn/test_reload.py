@@ -60,7 +60,7 @@ class Server:
 
     async def name(self, token: str) -> str | None:
         found = await self.tokens.authenticate_token(token, ())
-        return found and found.user.name
+        return found.user.name if found is not None else None
 
     def count(self, status: str) -> float:
         return sum(value for labels, value in self.metrics.reloads.values.items() if labels[1] == status)

@@ -81,6 +81,9 @@ class CA:
         return signed.public_bytes(serialization.Encoding.PEM) + private(key)
 
 
+CLIENTS, PROXY = CA("clients"), CA("proxies")
+
+
 class Outside:
     """The provider of identities and the token webhook, on a thread."""
 
@@ -119,8 +122,6 @@ class Outside:
 class Cluster:
     def __init__(self, server: InProcess, outside: Outside, log: Log, folder: pathlib.Path) -> None:
         self.server, self.outside, self.log, self.folder = server, outside, log, folder
-        self.clients, self.stranger = CLIENTS, CA("clients")  # another with the same name
-        self.proxy = PROXY
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """What an administrator asks for."""
@@ -187,9 +188,6 @@ class Cluster:
     def review(self, token: str) -> Any:
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
         return self.call("POST", "/apis/authentication.k8s.io/v1/tokenreviews", body)["status"]
-
-
-CLIENTS, PROXY = CA("clients"), CA("proxies")
 
 
 def kubeconfig(outside: Outside) -> str:
@@ -526,36 +524,36 @@ def test_tokens_of_a_webhook(cluster: Cluster) -> None:
 # Certificates
 
 
-CERTIFICATES: dict[str, tuple[Callable[[Cluster], bytes], str]] = {
-    "good": (lambda c: c.clients.client("jane"), "jane"),
-    "for every use": (lambda c: c.clients.client("jane", None), "jane"),
-    "expired": (lambda c: c.clients.client("jane", end=-30), NOBODY),
-    "not yet valid": (lambda c: c.clients.client("jane", begin=600), NOBODY),
-    "another issuer": (lambda c: CA("else").client("jane"), NOBODY),
-    "another issuer of the same name": (lambda c: c.stranger.client("jane"), NOBODY),
-    "for servers": (lambda c: c.clients.client("jane", Usage.SERVER_AUTH), NOBODY),
-    "of the front proxies' issuer": (lambda c: c.proxy.client("front"), NOBODY),
+CERTIFICATES: dict[str, tuple[Callable[[], bytes], str]] = {
+    "good": (lambda: CLIENTS.client("jane"), "jane"),
+    "for every use": (lambda: CLIENTS.client("jane", None), "jane"),
+    "expired": (lambda: CLIENTS.client("jane", end=-30), NOBODY),
+    "not yet valid": (lambda: CLIENTS.client("jane", begin=600), NOBODY),
+    "another issuer": (lambda: CA("else").client("jane"), NOBODY),
+    "another issuer of the same name": (lambda: CA("clients").client("jane"), NOBODY),
+    "for servers": (lambda: CLIENTS.client("jane", Usage.SERVER_AUTH), NOBODY),
+    "of the front proxies' issuer": (lambda: PROXY.client("front"), NOBODY),
 }
 
 
 @pytest.mark.parametrize("case", CERTIFICATES)
 def test_certificates(cluster: Cluster, case: str) -> None:
     make, wanted = CERTIFICATES[case]
-    cluster.judge(wanted, client=make(cluster))
+    cluster.judge(wanted, client=make())
 
 
 @pytest.mark.parametrize(
     ("make", "wanted"),
     [
-        (lambda c: c.proxy.client("front"), "proxied"),
-        (lambda c: c.proxy.client("other"), NOBODY),
-        (lambda c: c.proxy.client("front", end=-30), NOBODY),
-        (lambda c: CA("proxies").client("front"), NOBODY),
-        (lambda c: c.clients.client("front"), "front"),  # a client like others: its headers say nothing
+        (lambda: PROXY.client("front"), "proxied"),
+        (lambda: PROXY.client("other"), NOBODY),
+        (lambda: PROXY.client("front", end=-30), NOBODY),
+        (lambda: CA("proxies").client("front"), NOBODY),
+        (lambda: CLIENTS.client("front"), "front"),  # a client like others: its headers say nothing
     ],
 )
-def test_front_proxies(cluster: Cluster, make: Callable[[Cluster], bytes], wanted: str) -> None:
-    cluster.judge(wanted, headers={"X-Remote-User": "proxied", "X-Remote-Group": "g"}, client=make(cluster))
+def test_front_proxies(cluster: Cluster, make: Callable[[], bytes], wanted: str) -> None:
+    cluster.judge(wanted, headers={"X-Remote-User": "proxied", "X-Remote-Group": "g"}, client=make())
 
 
 def test_headers_of_a_proxy_without_its_certificate(cluster: Cluster) -> None:

@@ -62,9 +62,8 @@ class Side:
             ("ca.crt", known.certificate.public_bytes(serialization.Encoding.PEM)),
         ):
             (folder / file).write_bytes(data)
-        settings = tls.Settings(
-            *(str(folder / file) for file in ("server.crt", "server.key")), (str(folder / "ca.crt"),)
-        )
+        cert_file, key_file, ca_file = (str(folder / one) for one in ("server.crt", "server.key", "ca.crt"))
+        settings = tls.Settings(cert_file, key_file, (ca_file,))
         self.contexts = tls.Contexts(settings)
 
     async def meet(self, client: str) -> list[x509.Certificate]:
