@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pilothouse import errors
 from pilothouse.authn import keys, serviceaccount
+from pilothouse.authn.metrics import ServiceAccountMetrics
 from pilothouse.authn.serviceaccount import ServiceAccountTokens, TokenIssuer
 
 PEM = keys.generate()
@@ -50,8 +51,20 @@ def issuer(readers: Any, clock: Clock) -> TokenIssuer:
 
 
 @pytest.fixture
-def tokens(readers: Any, clock: Clock) -> ServiceAccountTokens:
-    return ServiceAccountTokens(keys.load_public(PEM), [ISSUER], ["api"], readers, clock=clock)
+def metrics() -> ServiceAccountMetrics:
+    return ServiceAccountMetrics()
+
+
+@pytest.fixture
+def tokens(readers: Any, clock: Clock, metrics: ServiceAccountMetrics) -> ServiceAccountTokens:
+    public = keys.load_public(PEM)
+    return ServiceAccountTokens(public, [ISSUER], ["api"], readers, clock=clock, metrics=metrics)
+
+
+def used(metrics: ServiceAccountMetrics) -> dict[str, float]:
+    """What was counted: part of the name -> number."""
+    names = ("legacy", "manual", "automatic", "invalid", "stale", "valid")
+    return {name: value for name in names if (value := getattr(metrics, name).values[()])}
 
 
 def request(**spec: Any) -> dict[str, Any]:
@@ -225,6 +238,38 @@ def test_tokens_of_kubelets_live_a_year_and_warn(issuer: TokenIssuer) -> None:
     assert claims["kubernetes.io"]["warnafter"] - claims["iat"] == 3607
     plain = keys.read(issued(issuer, expirationSeconds=3607))[1]
     assert plain["exp"] - plain["iat"] == 3607
+
+
+def test_tokens_that_should_have_been_renewed_are_counted(
+    issuer: TokenIssuer, tokens: ServiceAccountTokens, clock: Clock, metrics: ServiceAccountMetrics
+) -> None:
+    token = issued(issuer, expirationSeconds=3607, boundObjectRef=bound("Pod", "p"))
+    for _ in range(2):
+        at_once(tokens.authenticate_token(token, ()))
+    clock.now += 3608
+    at_once(tokens.authenticate_token(token, ()))
+    at_once(tokens.authenticate_token(issued(issuer), ()))
+    assert used(metrics) == {"valid": 2, "stale": 1}
+
+
+def test_tokens_that_were_generated_with_their_secret_warn(
+    tokens: ServiceAccountTokens, readers: Any, metrics: ServiceAccountMetrics
+) -> None:
+    token = legacy()
+    secret = obj("t", "secret-2", data={"token": base64.b64encode(token.encode()).decode()})
+    readers.add(("secrets", secret))
+    assert at_once(tokens.authenticate_token(token, ())).warnings == ()
+    assert used(metrics) == {"legacy": 1, "manual": 1}
+    readers.get("serviceaccounts", "ns", "s")["secrets"] = [{"name": "o"}, {"name": "t"}]
+    assert at_once(tokens.authenticate_token(token, ())).warnings == (
+        "Use tokens from the TokenRequest API or manually created secret-based tokens instead of auto-generated "
+        "secret-based tokens.",
+    )
+    assert used(metrics) == {"legacy": 2, "manual": 1, "automatic": 1}
+    secret["metadata"]["labels"] = {"kubernetes.io/legacy-token-invalid-since": "2024-01-01"}
+    with pytest.raises(errors.Unauthorized):
+        at_once(tokens.authenticate_token(token, ()))
+    assert used(metrics) == {"legacy": 2, "manual": 1, "automatic": 1, "invalid": 1}
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,15 @@ class Cluster:
             with err:
                 return err.code, err.read().decode()
 
+    def warning(self, token: str) -> str:
+        """The Warning header of an answer."""
+        context = ssl.create_default_context(cafile=str(self.server.ca_file))
+        request = urllib.request.Request(
+            f"{self.server.url}/version", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(request, context=context, timeout=10) as answer:
+            return str(answer.headers.get("Warning", ""))
+
     def judge(self, wanted: str, *secrets: str, headers: Any = None, client: bytes = b"") -> None:
         """Ask as somebody, and check the user, the metrics and that no secret is told."""
         before = self.attempts()
@@ -463,7 +472,10 @@ def test_legacy_tokens(cluster: Cluster) -> None:
     }
     cluster.bear(NOBODY, legacy(cluster, "none"))
     cluster.call("POST", secrets, secret)
+    path = "/api/v1/namespaces/default/serviceaccounts/default"
+    cluster.call("PUT", path, {**cluster.call("GET", path), "secrets": [{"name": "old"}]})
     cluster.bear(SA, token)
+    assert "auto-generated secret-based tokens" in cluster.warning(token)
     cluster.bear(NOBODY, legacy(cluster, "old", OTHER))  # not the server's copy
     cluster.bear(NOBODY, legacy(cluster, "old", STRANGER))
     cluster.bear(NOBODY, legacy(cluster, "old", sub="system:serviceaccount:default:other"))

@@ -7,6 +7,7 @@ from pilothouse.assembly.services import advertised
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
 from pilothouse.authn.configuration import Anonymous
+from pilothouse.authn.metrics import ServiceAccountMetrics
 from pilothouse.authn.oidc import JWTTokens
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.serviceaccount import ServiceAccountTokens, TokenIssuer, discovery_document
@@ -73,6 +74,7 @@ def authenticator(
     outbound: Outbound,
     anonymous: Anonymous,
     jwt: JWTTokens | None = None,
+    metrics: ServiceAccountMetrics | None = None,
     caches: Budget | None = None,
 ) -> UnionAuthenticator:
     """All the ways in which a request may say who sends it, in upstream's order; or, if `anonymous`, not say it."""
@@ -86,7 +88,9 @@ def authenticator(
     if config.token_auth_file:
         tokens.append(TokenFile(Path(config.token_auth_file).read_text(), audiences, config.token_auth_file))
     tokens.append(
-        ServiceAccountTokens(public, config.issuers, audiences, readers, config.service_account_lookup)
+        ServiceAccountTokens(
+            public, config.issuers, audiences, readers, config.service_account_lookup, metrics=metrics
+        )
     )
     if config.enable_bootstrap_token_auth:
         tokens.append(BootstrapTokens(readers, audiences))

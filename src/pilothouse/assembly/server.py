@@ -27,7 +27,7 @@ from pilothouse.assembly.services import Services, client_for, companions_for, s
 from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.keys import VerifyKey
-from pilothouse.authn.metrics import JWTMetrics
+from pilothouse.authn.metrics import JWTMetrics, ServiceAccountMetrics
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.config import Config
@@ -241,6 +241,7 @@ class Server:
             public=public,
             outbound=self.outbound,
             jwt=jwt,
+            metrics=self.metrics.add(ServiceAccountMetrics()),
             anonymous=replace(configured.anonymous, enabled=self.anonymous),
             caches=self.caches,
         )

@@ -35,10 +35,11 @@ class Authenticator(Protocol):
 
 @dataclass(slots=True, frozen=True)
 class TokenIdentity:
-    """The user of a token, and those of the requested audiences for which the token is valid."""
+    """The user of a token, those of the requested audiences for which it is valid, and what its owner is to be told."""
 
     user: User
     audiences: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class TokenAuthenticator(Protocol):
@@ -116,12 +117,12 @@ class UnionAuthenticator:
         self.anonymous = anonymous and not anonymous_paths
         self._anonymous_paths = frozenset(anonymous_paths if anonymous else ())
         self._clock = clock
-        self._cache: Cache[str | bytes, tuple[float, User]] = Cache(
+        self._cache: Cache[str | bytes, tuple[float, User, tuple[str, ...]]] = Cache(
             "tokens", budget or Budget(), largest=_LARGEST, lifetime=SUCCESS_TTL
         )
 
     async def authenticate(self, request: Request) -> User:
-        """The user behind a request, or errors.Unauthorized."""
+        """The user behind a request, or errors.Unauthorized. Sets `warnings` of the request."""
         # PERF: a known token costs one look-up by the header, unless that is long or odd.
         if not request.peer_certificates:
             header = request.headers.get("authorization")
@@ -131,6 +132,7 @@ class UnionAuthenticator:
             else:
                 known = self._cache[header]
                 if known is not None and known[0] > self._clock():
+                    request.warnings = known[2]
                     return known[1]
         return await self._ask(request)
 
@@ -164,12 +166,13 @@ class UnionAuthenticator:
             key = _cache_key(token)
             known = self._cache[key] if header else None
             if known is not None and known[0] > self._clock():
+                request.warnings = known[2]
                 return known[1]
             review = await self._token(token, self.audiences)
             if review.identity is not None:
-                user = review.identity.user
+                user, request.warnings = review.identity.user, review.identity.warnings
                 if header:
-                    self._cache.put(key, (self._clock() + SUCCESS_TTL, user))
+                    self._cache.put(key, (self._clock() + SUCCESS_TTL, user, request.warnings))
                 return user
             reasons.append(review.error)
         if reasons or not (self.anonymous or unquote(request.path) in self._anonymous_paths):

@@ -149,6 +149,21 @@ class JWTMetrics(Group):
         self._configuration = digest(data)
 
 
+class ServiceAccountMetrics(Group):
+    """Uses of service account tokens that are not in the cache (kubernetes pkg/serviceaccount/metrics.go)."""
+
+    def __init__(self) -> None:
+        def counter(name: str, what: str) -> Counter:
+            return Counter(f"serviceaccount_{name}_total", f"[ALPHA] {what}")
+
+        self.legacy = counter("legacy_tokens", "Legacy service account tokens used.")
+        self.manual = counter("legacy_manual_token_uses", "Manually created legacy tokens used.")
+        self.automatic = counter("legacy_auto_token_uses", "Automatically generated legacy tokens used.")
+        self.invalid = counter("invalid_legacy_auto_token_uses", "Invalidated legacy tokens used.")
+        self.stale = counter("stale_tokens", "Tokens used that should have been renewed.")
+        self.valid = counter("valid_tokens", "Tokens used that warn when they are not renewed in time.")
+
+
 def digest(data: str | bytes) -> str:
     """The hash that stands for what is long or private in a label; "" for nothing."""
     data = data.encode() if isinstance(data, str) else data

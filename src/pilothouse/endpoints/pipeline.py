@@ -127,6 +127,8 @@ class Pipeline:
             if whole:
                 stages.authentication.succeeded(known - ctx.started, user.name)
             ctx.user = ctx.caller = user
+            for text in request.warnings:
+                ctx.warn(text)
             if user.name != ANONYMOUS.name:
                 request.caller = user.name
             # impersonation: as whom they want to act
