@@ -81,19 +81,20 @@ async def test_a_provider_that_is_none(runner: asyncio.Runner, document: Any, wh
 
 
 def test_discovery_is_tried_until_it_succeeds() -> None:
-    async def run() -> None:
+    async def run(loop: VirtualLoop) -> None:
         case = Case()
-        loop, document = asyncio.get_running_loop(), case.documents.documents.pop(DISCOVERY)
+        document = case.documents.documents.pop(DISCOVERY)
         case.provider.start()
-        await asyncio.sleep(RETRY * 2.5)
+        await loop.advance(RETRY * 2.5)
         assert case.documents.fetched == [DISCOVERY] * 3
         case.documents.documents[DISCOVERY] = document
         await case.provider.found()
         assert case.provider.fault == "" and loop.time() % RETRY < 0.1
         await case.provider.close()
 
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(run())
+    loop = VirtualLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(run(loop))
 
 
 async def test_unknown_keys_are_fetched_but_not_at_once(runner: asyncio.Runner) -> None:
