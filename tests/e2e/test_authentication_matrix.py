@@ -26,6 +26,7 @@ from certificates import name, new_key, private
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
+from eventually import eventually
 from joserfc import jws
 from providers import OTHER, OTHER_PEM, PEM, SIGNING
 
@@ -476,6 +477,14 @@ def test_legacy_tokens(cluster: Cluster) -> None:
     cluster.call("PUT", path, {**cluster.call("GET", path), "secrets": [{"name": "old"}]})
     cluster.bear(SA, token)
     assert "auto-generated secret-based tokens" in cluster.warning(token)
+    today = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+    eventually(
+        lambda: (
+            cluster.call("GET", f"{secrets}/old")["metadata"].get("labels")
+            == {"kubernetes.io/legacy-token-last-used": today}
+        ),
+        "the day of its last use",
+    )
     cluster.bear(NOBODY, legacy(cluster, "old", OTHER))  # not the server's copy
     cluster.bear(NOBODY, legacy(cluster, "old", STRANGER))
     cluster.bear(NOBODY, legacy(cluster, "old", sub="system:serviceaccount:default:other"))

@@ -1,8 +1,10 @@
 """Creates the authenticators and the token issuer that the flags configure."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pilothouse.api.fields import Object
 from pilothouse.assembly.services import advertised
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
@@ -75,6 +77,7 @@ def authenticator(
     anonymous: Anonymous,
     jwt: JWTTokens | None = None,
     metrics: ServiceAccountMetrics | None = None,
+    used: Callable[[Object], None] = lambda _: None,
     caches: Budget | None = None,
 ) -> UnionAuthenticator:
     """All the ways in which a request may say who sends it, in upstream's order; or, if `anonymous`, not say it."""
@@ -89,7 +92,13 @@ def authenticator(
         tokens.append(TokenFile(Path(config.token_auth_file).read_text(), audiences, config.token_auth_file))
     tokens.append(
         ServiceAccountTokens(
-            public, config.issuers, audiences, readers, config.service_account_lookup, metrics=metrics
+            public,
+            config.issuers,
+            audiences,
+            readers,
+            config.service_account_lookup,
+            metrics=metrics,
+            used=used,
         )
     )
     if config.enable_bootstrap_token_auth:

@@ -27,6 +27,7 @@ from pilothouse.assembly.services import Services, client_for, companions_for, s
 from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.keys import VerifyKey
+from pilothouse.authn.last_used import LastUsed
 from pilothouse.authn.metrics import JWTMetrics, ServiceAccountMetrics
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
@@ -192,8 +193,8 @@ class Server:
         self.anonymous = anonymous_may_ask(configured.anonymous.enabled, judge)
         if reload is not None:
             opened.start(reload)
-        recognise = self._authenticator(opened, configured, public)
         self.services = services_for(config, registry, caches)
+        recognise = self._authenticator(opened, configured, public)
         self.admission = chain_of(
             config, judge, registry.catalog, self.services, self.metrics.add(AdmissionMetrics())
         )
@@ -234,6 +235,8 @@ class Server:
             metrics=self.authentication,
             poll=self._intervals.authentication_file,
         )
+        used = LastUsed(client_for(self.registry, self.services, SERVER))
+        opened.on_close("last uses of tokens", used.close)
         union = authenticator(
             self.config,
             self.files,
@@ -242,6 +245,7 @@ class Server:
             outbound=self.outbound,
             jwt=jwt,
             metrics=self.metrics.add(ServiceAccountMetrics()),
+            used=used,
             anonymous=replace(configured.anonymous, enabled=self.anonymous),
             caches=self.caches,
         )
