@@ -207,6 +207,18 @@ def test_rules_see_the_whole_user() -> None:
     user({"sub": "jane", "groups": ["g"], "jti": "1"}, groups=groups, users=[rule(holds)])
 
 
+def test_claims_may_be_nested_deeply_but_not_too_deeply() -> None:
+    for depth in (100, 5000):
+        deep: Any = "x"
+        for _ in range(depth):
+            deep = [deep]
+        if depth == 100:
+            assert user({"sub": "j", "d": deep}, username=expression("claims.sub")).name == "j"
+        else:
+            wanted = "oidc: parse claims: they are nested too deeply"
+            assert why({"sub": "j", "d": deep}, username=expression("claims.sub")) == wanted
+
+
 def test_an_expression_has_a_limit() -> None:
     claims = {"sub": "jane", "many": ["x"] * 2000}
     text = "claims.many.all(a, claims.many.all(b, a == b)) ? 'a' : 'b'"

@@ -27,6 +27,11 @@ async def answer(request: Any) -> web.StreamResponse:
             return web.Response(status=301, headers={"Location": "/round"})
         case "/long":
             return web.Response(body=b"x" * (ANSWER_BYTES + 1))
+        case "/slow":
+            slow = web.StreamResponse()
+            await slow.prepare(request)
+            await slow.write(b"begun")
+            await asyncio.Event().wait()
     return web.Response(status=404, text="canary")
 
 
@@ -48,6 +53,9 @@ async def test_documents(runner: asyncio.Runner, tmp_path: Path) -> None:
         ):
             with pytest.raises(OSError, match=f'Get "{url}{path}": {why}'):
                 await fetch(f"{url}{path}")
+        hurried = fetch_through(outbound, backend.ca.decode(), 0.01)
+        with pytest.raises(OSError, match=f'Get "{url}/slow": context deadline exceeded'):
+            await hurried(f"{url}/slow")
         with pytest.raises(OSError, match="failed to verify certificate"):
             await fetch_through(outbound, "")(f"{url}/good")
     with pytest.raises(

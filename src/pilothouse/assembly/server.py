@@ -107,6 +107,7 @@ class Server:
         self.admission: Chain
         self.quotas: Ledger
         self.anonymous: bool
+        self.anonymous_refused: bool
         self.handlers: Handlers
         self.listener: Listener
         self.writers: Writers
@@ -191,6 +192,7 @@ class Server:
             poll=self._intervals.authorization_file,
         )
         self.anonymous = anonymous_may_ask(configured.anonymous.enabled, judge)
+        self.anonymous_refused = configured.anonymous.enabled and not self.anonymous
         if reload is not None:
             opened.start(reload)
         self.services = services_for(config, registry, caches)
@@ -328,7 +330,7 @@ class Server:
 
     def _tell(self) -> None:
         config = self.config
-        _tell_safeguards(config, self.anonymous)
+        _tell_safeguards(config, self.anonymous_refused)
         for resource, count, sentence in stored_without_effect(self.registry.readers):
             log.warning(sentence, resource=resource, objects=count)
         if config.write_kubeconfig or not config.given & {"cert-dir", "tls-cert-file"}:
@@ -341,9 +343,9 @@ class Server:
         log.info("A kubeconfig was written", path=str(path))
 
 
-def _tell_safeguards(config: Config, anonymous: bool) -> None:
+def _tell_safeguards(config: Config, anonymous_refused: bool) -> None:
     """Log what is on or off though no flag said so."""
-    if config.anonymous_auth and not anonymous:
+    if anonymous_refused:
         log.warning(
             "AnonymousAuth is not allowed with the AlwaysAllow authorizer. Resetting AnonymousAuth to false. "
             "You should use a different authorizer"

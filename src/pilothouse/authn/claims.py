@@ -86,7 +86,7 @@ class ClaimMapper:
 
     def user(self, claims: Claims) -> User:
         """The user; errors.Unauthorized, with the reason, when a claim is missing or a rule does not hold."""
-        seen = {"claims": as_cel(claims)} if self._expressions.reads_claims else {}
+        seen = {"claims": _as_cel_claims(claims)} if self._expressions.reads_claims else {}
         name = self._username(claims, seen)
         groups = self._groups(claims, seen)
         user = User(name, self._uid(claims, seen), tuple(groups), self._extra(claims, seen))
@@ -173,6 +173,13 @@ def as_cel(value: Any) -> Any:
         except OverflowError:
             raise errors.Unauthorized("oidc: parse claims: a number is out of range") from None
     return value
+
+
+def _as_cel_claims(claims: Claims) -> Any:
+    try:
+        return as_cel(claims)
+    except RecursionError:
+        raise errors.Unauthorized("oidc: parse claims: they are nested too deeply") from None
 
 
 def _as_cel_user(user: User) -> dict[str, Any]:
