@@ -277,3 +277,11 @@ def test_strict_admission_has_a_default_by_command() -> None:
     assert options.parse([], strict_admission=True).strict_admission
     assert not options.parse(["--strict-admission=false"], strict_admission=True).strict_admission
     assert options.parse(["--strict-admission"]).strict_admission
+
+
+def test_a_signer_excludes_keys_of_our_own(tmp_path: pathlib.Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("")
+    for flag in ("--service-account-signing-key-file", "--service-account-key-file"):
+        with pytest.raises(options.ConfigError, match="They are mutually exclusive"):
+            options.parse(["--service-account-signing-endpoint=/s.sock", f"{flag}={key}"])

@@ -242,6 +242,12 @@ def _check_auth(config: Config) -> Iterator[str]:
             yield (
                 "oidc-issuer-url and oidc-client-id must be specified together when any oidc-* flags are set"
             )
+    own_keys = config.service_account_signing_key_file or config.service_account_key_file
+    if config.service_account_signing_endpoint and own_keys:
+        yield (
+            "can't set `--service-account-signing-key-file` and/or `--service-account-key-file` with "
+            "`--service-account-signing-endpoint` (They are mutually exclusive)"
+        )
     signs = config.service_account_signing_key_file or not config.service_account_key_file
     if "service-account-issuer" in config.given and not signs:
         yield (

@@ -47,7 +47,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def issuer(readers: Any, clock: Clock) -> TokenIssuer:
-    return TokenIssuer(ISSUER, keys.load_private(PEM), readers, ("api",), clock=clock)
+    return TokenIssuer(ISSUER, keys.signing_with(keys.load_private(PEM)), readers, ("api",), clock=clock)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def metrics() -> ServiceAccountMetrics:
 
 @pytest.fixture
 def tokens(readers: Any, clock: Clock, metrics: ServiceAccountMetrics) -> ServiceAccountTokens:
-    public = keys.load_public(PEM)
+    public = keys.StaticKeys(keys.load_public(PEM))
     return ServiceAccountTokens(public, [ISSUER], ["api"], readers, clock=clock, metrics=metrics)
 
 
@@ -76,12 +76,12 @@ def bound(kind: str, name: str, uid: str = "") -> dict[str, Any]:
 
 
 def issued(issuer: Any, **spec: Any) -> Any:
-    answer, _ = issuer.request(request(**spec), "ns", "s")
+    answer, _ = at_once(issuer.request(request(**spec), "ns", "s"))
     return answer["status"]["token"]
 
 
 def test_a_request_is_completed_with_defaults(issuer: TokenIssuer) -> None:
-    answer, warnings = issuer.request(request(), "ns", "s")
+    answer, warnings = at_once(issuer.request(request(), "ns", "s"))
     assert warnings == []
     assert answer["spec"] == {"audiences": ["api"], "expirationSeconds": 3600, "boundObjectRef": None}
     assert answer["metadata"]["uid"] == "sa-1" and answer["metadata"]["name"] == "s"
@@ -155,7 +155,7 @@ def test_a_token_dies_with_its_account(
 def test_a_token_ends_at_its_expiration_and_a_minute(
     issuer: TokenIssuer, tokens: ServiceAccountTokens, clock: Clock
 ) -> None:
-    answer, _ = issuer.request(request(expirationSeconds=600), "ns", "s")
+    answer, _ = at_once(issuer.request(request(expirationSeconds=600), "ns", "s"))
     assert answer["status"]["expirationTimestamp"] == "2026-01-01T00:10:00Z"
     assert answer["metadata"]["creationTimestamp"] == "2026-01-01T00:00:00Z"
     clock.now += 660
@@ -203,7 +203,7 @@ def test_what_a_request_may_not_ask_for(
     issuer: TokenIssuer, spec: dict[str, Any], code: int, message: str
 ) -> None:
     with pytest.raises(errors.StatusError, match=message) as caught:
-        issuer.request(request(**spec), "ns", "s")
+        at_once(issuer.request(request(**spec), "ns", "s"))
     assert caught.value.code == code
 
 
@@ -214,19 +214,21 @@ def test_a_request_may_not_speak_of_another_account(
     issuer: TokenIssuer, metadata: dict[str, Any], code: int
 ) -> None:
     with pytest.raises(errors.StatusError) as caught:
-        issuer.request({"metadata": metadata, "spec": {}}, "ns", "s")
+        at_once(issuer.request({"metadata": metadata, "spec": {}}, "ns", "s"))
     assert caught.value.code == code
     assert caught.value.details["name"] == "s"
 
 
 def test_an_account_must_exist(issuer: TokenIssuer) -> None:
     with pytest.raises(errors.NotFound, match='serviceaccounts "gone" not found'):
-        issuer.request(request(), "ns", "gone")
+        at_once(issuer.request(request(), "ns", "gone"))
 
 
 def test_too_long_a_life_is_cut_with_a_warning(readers: Any) -> None:
-    issuer = TokenIssuer(ISSUER, keys.load_private(PEM), readers, ("api",), max_expiration=3600)
-    answer, warnings = issuer.request(request(expirationSeconds=7200), "ns", "s")
+    issuer = TokenIssuer(
+        ISSUER, keys.signing_with(keys.load_private(PEM)), readers, ("api",), max_expiration=3600
+    )
+    answer, warnings = at_once(issuer.request(request(expirationSeconds=7200), "ns", "s"))
     assert warnings == ["requested expiration of 7200 seconds shortened to 3600 seconds"]
     assert answer["spec"]["expirationSeconds"] == 3600
 

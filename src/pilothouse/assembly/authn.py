@@ -9,10 +9,16 @@ from pilothouse.assembly.services import advertised
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
 from pilothouse.authn.configuration import Anonymous
-from pilothouse.authn.metrics import ServiceAccountMetrics
+from pilothouse.authn.external_signer import ExternalSigner
+from pilothouse.authn.metrics import ServiceAccountMetrics, SignerMetrics
 from pilothouse.authn.oidc import JWTTokens
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
-from pilothouse.authn.serviceaccount import ServiceAccountTokens, TokenIssuer, discovery_document
+from pilothouse.authn.serviceaccount import (
+    EXTENDED_LIFETIME,
+    ServiceAccountTokens,
+    TokenIssuer,
+    discovery_document,
+)
 from pilothouse.authn.tokens import BootstrapTokens, TokenFile
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.caches import Budget
@@ -28,34 +34,62 @@ def audiences_of(config: Config) -> tuple[str, ...]:
     return config.api_audiences or config.issuers
 
 
-def public_keys(config: Config, files: Files) -> list[keys.VerifyKey]:
+def public_keys(config: Config, files: Files, signer: ExternalSigner | None = None) -> keys.KeySource:
     """The keys by which service account tokens are checked."""
+    if signer is not None:
+        return signer
     paths = config.service_account_key_file or (files.signing_key,)
-    return [key for path in paths for key in keys.load_public(Path(path).read_bytes())]
+    return keys.StaticKeys([key for path in paths for key in keys.load_public(Path(path).read_bytes())])
 
 
-def token_issuer(config: Config, files: Files, readers: Readers) -> TokenIssuer:
+async def external_signer(config: Config, metrics: SignerMetrics) -> ExternalSigner:
+    """The process behind --service-account-signing-endpoint; SignerError, ValueError when it cannot be used."""
+    signer = ExternalSigner(config.service_account_signing_endpoint, metrics)
+    try:
+        await signer.open()
+        longest = config.service_account_max_token_expiration
+        if longest > signer.max_lifetime:
+            raise ValueError(
+                "service-account-max-token-expiration cannot be set longer than the token expiration supported by "
+                f"service-account-signing-endpoint: {longest:g}s > {signer.max_lifetime}s"
+            )
+    except BaseException:
+        await signer.close()
+        raise
+    return signer
+
+
+def token_issuer(
+    config: Config, files: Files, readers: Readers, signer: ExternalSigner | None = None
+) -> TokenIssuer:
     """Signs the tokens of service accounts."""
+    longest, extended = int(config.service_account_max_token_expiration), EXTENDED_LIFETIME
+    if signer is None:
+        sign = keys.signing_with(keys.load_private(Path(files.signing_key).read_bytes()))
+    else:
+        sign, extended = signer.sign, min(extended, signer.max_lifetime)
+        longest = longest or signer.max_lifetime
     return TokenIssuer(
         config.issuers[0],
-        keys.load_private(Path(files.signing_key).read_bytes()),
+        sign,
         readers,
         audiences_of(config),
-        int(config.service_account_max_token_expiration),
+        longest,
         config.service_account_extend_token_expiration,
+        extended,
     )
 
 
 class IssuerDocuments:
     """The documents by which others check this server's service account tokens."""
 
-    def __init__(self, config: Config, public: list[keys.VerifyKey]) -> None:
+    def __init__(self, config: Config, public: keys.KeySource) -> None:
         self._config = config
         self._public = public
 
     def jwks(self) -> dict[str, Any]:
         """The public keys as a JWK set."""
-        return keys.jwks(self._public)
+        return keys.jwks(self._public.published())
 
     def configuration(self) -> dict[str, Any]:
         """The document at /.well-known/openid-configuration."""
@@ -64,7 +98,7 @@ class IssuerDocuments:
             config.service_account_jwks_uri
             or f"https://{advertised(config)}:{config.secure_port}/openid/v1/jwks"
         )
-        return discovery_document(config.issuers[0], uri, self._public)
+        return discovery_document(config.issuers[0], uri, self._public.published())
 
 
 def authenticator(
@@ -72,7 +106,7 @@ def authenticator(
     files: Files,
     readers: Readers,
     *,
-    public: list[keys.VerifyKey],
+    public: keys.KeySource,
     outbound: Outbound,
     anonymous: Anonymous,
     jwt: JWTTokens | None = None,

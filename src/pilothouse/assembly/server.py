@@ -15,6 +15,7 @@ from pilothouse.assembly.authn import (
     IssuerDocuments,
     audiences_of,
     authenticator,
+    external_signer,
     public_keys,
     token_issuer,
 )
@@ -26,9 +27,10 @@ from pilothouse.assembly.jwt import Authentication, authentication, jwt_tokens
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
 from pilothouse.authn.authenticator import UnionAuthenticator
-from pilothouse.authn.keys import VerifyKey
+from pilothouse.authn.external_signer import ExternalSigner
+from pilothouse.authn.keys import KeySource
 from pilothouse.authn.last_used import LastUsed
-from pilothouse.authn.metrics import JWTMetrics, ServiceAccountMetrics
+from pilothouse.authn.metrics import JWTMetrics, ServiceAccountMetrics, SignerMetrics
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
 from pilothouse.config import Config
@@ -100,6 +102,7 @@ class Server:
         self.authentication = self.metrics.add(JWTMetrics())
         self.caches = Budget(config.cache_memory_mb << 20)
         self.metrics.add(self.caches)
+        self.signer: ExternalSigner | None = None
         self.files: pki.Files
         self.registry: Registry
         self.outbound: Outbound
@@ -156,7 +159,7 @@ class Server:
     # The stages of a start
 
     async def open_registry(self, opened: Opened) -> None:
-        """Open the storage, fill the watch cache, and start what looks after the storage."""
+        """Open the storage, fill the watch cache, and start what looks after the storage; find the signer of tokens."""
         config = self.config
         opened.start(self.caches)
         storage = self._given_storage or open_storage(config)
@@ -172,6 +175,9 @@ class Server:
         )
         await self.registry.start(opened)
         opened.on_close("threads", self.offload.close)
+        if config.service_account_signing_endpoint:
+            self.signer = await external_signer(config, self.metrics.add(SignerMetrics()))
+            opened.start(self.signer)
         for one in (*watch_over(storage, config, self.health), *reloads):
             opened.start(one)
 
@@ -180,7 +186,7 @@ class Server:
         config, files, registry, caches = self.config, self.files, self.registry, self.caches
         self.outbound = outbound = Outbound()
         opened.on_close("connections to other servers", outbound.close)
-        public = public_keys(config, files)
+        public = public_keys(config, files, self.signer)
         configured = authentication(config)
         judge, reload = authorizer(
             config,
@@ -220,13 +226,13 @@ class Server:
                 slis=self.slis,
                 authorization=self.authorization,
                 caches=caches,
-                issuer=token_issuer(config, files, registry.readers),
+                issuer=token_issuer(config, files, registry.readers, self.signer),
                 documents=IssuerDocuments(config, public),
             )
         )
 
     def _authenticator(
-        self, opened: Opened, configured: Authentication, public: list[VerifyKey]
+        self, opened: Opened, configured: Authentication, public: KeySource
     ) -> UnionAuthenticator:
         """The authenticators, with what looks for providers of identities and follows the configuration of them."""
         jwt, follow = jwt_tokens(

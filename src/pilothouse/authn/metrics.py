@@ -164,6 +164,27 @@ class ServiceAccountMetrics(Group):
         self.valid = counter("valid_tokens", "Tokens used that warn when they are not renewed in time.")
 
 
+class SignerMetrics(Group):
+    """Calls of an external signer of tokens (kubernetes pkg/serviceaccount/externaljwt/metrics)."""
+
+    def __init__(self) -> None:
+        name = "apiserver_externaljwt_"
+        self.last_fetch = Gauge(
+            f"{name}fetch_keys_success_timestamp", "[ALPHA] Time of the last fetch of keys."
+        )
+        self.data_time = Gauge(f"{name}fetch_keys_data_timestamp", "[ALPHA] Time that the keys are of.")
+        self.fetches = Counter(f"{name}fetch_keys_request_total", "[ALPHA] Fetches of keys.", ("code",))
+        self.signed = Counter(
+            f"{name}sign_request_total", "[ALPHA] Tokens that were to be signed.", ("code",)
+        )
+        self.seconds = Histogram(
+            f"{name}request_duration_seconds",
+            "[ALPHA] Seconds of calls.",
+            ("code", "method"),
+            (*JWT_SECONDS, 30.0, 60.0),
+        )
+
+
 def digest(data: str | bytes) -> str:
     """The hash that stands for what is long or private in a label; "" for nothing."""
     data = data.encode() if isinstance(data, str) else data
