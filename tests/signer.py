@@ -37,7 +37,7 @@ class Signer:
         self.lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        handlers = {
+        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             path.rpartition("/")[2]: grpc.unary_unary_rpc_method_handler(self._method(path))
             for path in (SIGN, FETCH_KEYS, METADATA)
         }

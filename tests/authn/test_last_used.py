@@ -37,9 +37,13 @@ class Secrets:
         edit(self.secret)
 
 
+def client(secrets: Secrets) -> Any:
+    return secrets
+
+
 async def test_it_is_written_once_a_day(runner: asyncio.Runner) -> None:
     secrets, clock = Secrets(), Clock(NOON)
-    used = LastUsed(secrets, clock)
+    used = LastUsed(client(secrets), clock)
     secrets.secret["metadata"]["labels"] = {"own": "1"}
     for _ in range(3):
         used(secrets.secret)
@@ -60,7 +64,7 @@ async def test_a_write_that_fails_is_tried_at_the_next_use(
     runner: asyncio.Runner, caplog: pytest.LogCaptureFixture
 ) -> None:
     secrets = Secrets()
-    used = LastUsed(secrets, Clock(NOON))
+    used = LastUsed(client(secrets), Clock(NOON))
     secrets.fault = errors.not_found("", "secrets", "t")
     used(secrets.secret)
     await used.close()
