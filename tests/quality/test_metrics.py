@@ -21,6 +21,7 @@ from server.fake_transport import Peer
 import pilothouse
 from pilothouse import options
 from pilothouse.assembly.server import Server
+from pilothouse.authn.metrics import SignerMetrics
 from pilothouse.instruments import Group
 from pilothouse.registry.metrics import ConsistentReadMetrics
 from pilothouse.server.http1 import Limits
@@ -410,7 +411,7 @@ def test_declarations_are_sound(tmp_path: pathlib.Path) -> None:
                 assert list(metric.labels) == sorted(metric.labels)
                 assert metric.help
             known = {type(group) for group in (*run.server.metrics._groups, *run.server.slis._groups)}
-            assert set(subclasses(Group)) == known | {EnvelopeMetrics, ConsistentReadMetrics}
+            assert set(subclasses(Group)) == known | {EnvelopeMetrics, ConsistentReadMetrics, SignerMetrics}
 
     for module in pkgutil.walk_packages(pilothouse.__path__, "pilothouse."):
         if module.name.endswith("metrics"):
