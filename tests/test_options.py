@@ -344,3 +344,11 @@ def test_flags_of_commands() -> None:
 def test_an_egress_selector_configuration_that_is_missing(tmp_path: pathlib.Path) -> None:
     found = problems(f"--egress-selector-config-file={tmp_path}/none")
     assert found == (f"egress-selector-config-file {tmp_path}/none does not exist",)
+
+
+def test_a_signer_excludes_keys_of_our_own(tmp_path: pathlib.Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("")
+    for flag in ("--service-account-signing-key-file", "--service-account-key-file"):
+        with pytest.raises(options.ConfigError, match="They are mutually exclusive"):
+            options.parse(["--service-account-signing-endpoint=/s.sock", f"{flag}={key}"])

@@ -281,8 +281,6 @@ def _check_auth(config: Config) -> Iterator[str]:
             yield f'authorization-mode "{mode}" is not a valid mode'
     if len(set(modes)) != len(modes):
         yield f"authorization-mode [{' '.join(modes)}] has mode specified more than once"
-    if config.authentication_config:
-        yield "--authentication-config is not supported yet"  # without it tokens would count that it refuses
     if "ABAC" in modes and not config.authorization_policy_file:
         yield "authorization-mode ABAC's authorization policy file not passed"
     if config.authorization_policy_file and "ABAC" not in modes:
@@ -291,16 +289,18 @@ def _check_auth(config: Config) -> Iterator[str]:
         yield "authorization-mode Webhook's authorization config file not passed"
     if config.authorization_webhook_config_file and "Webhook" not in modes:
         yield "cannot specify --authorization-webhook-config-file without mode Webhook"
-    if bool(config.oidc_issuer_url) != bool(config.oidc_client_id):
-        yield "oidc-issuer-url and oidc-client-id must be specified together when any oidc-* flags are set"
-    if config.oidc_issuer_url and not config.oidc_issuer_url.startswith("https://"):
-        yield "oidc-issuer-url must use https"
-    if config.authentication_config and config.oidc_issuer_url:
-        yield "authentication-config file and oidc-* flags are mutually exclusive"
-    if config.authentication_config and "anonymous-auth" in config.given:
+    if any(name.startswith("oidc-") for name in config.given):
+        if config.authentication_config:
+            yield "authentication-config file and oidc-* flags are mutually exclusive"
+        elif not config.oidc_issuer_url or not config.oidc_client_id:
+            yield (
+                "oidc-issuer-url and oidc-client-id must be specified together when any oidc-* flags are set"
+            )
+    own_keys = config.service_account_signing_key_file or config.service_account_key_file
+    if config.service_account_signing_endpoint and own_keys:
         yield (
-            "--anonymous-auth flag cannot be set when anonymous field is configured in authentication "
-            "configuration file"
+            "can't set `--service-account-signing-key-file` and/or `--service-account-key-file` with "
+            "`--service-account-signing-endpoint` (They are mutually exclusive)"
         )
     signs = config.service_account_signing_key_file or not config.service_account_key_file
     if "service-account-issuer" in config.given and not signs:

@@ -379,7 +379,8 @@ class Config:
     proxy_client_cert_file: str = _misc("", "file",
         "Client certificate by which aggregated servers and webhooks know this server.")
     proxy_client_key_file: str = _misc("", "file", "Key of --proxy-client-cert-file.")
-    service_account_signing_endpoint: str = _misc("", "string", "Socket of an external signer.", effective=False)
+    service_account_signing_endpoint: str = _misc("", "string",
+        "Unix socket of a process that signs service account tokens (externaljwt v1).")
     service_account_signing_key_file: str = _misc("", "file",
         "Private key that signs service account tokens. Default: one made in --data-dir.")
     service_cluster_ip_range: str = _misc("10.0.0.0/24", "string",

@@ -336,6 +336,26 @@ def test_always_allow_lets_nobody_in_without_a_name(
     assert any(text.startswith("AnonymousAuth is not allowed with the AlwaysAllow") for text in texts)
 
 
+def test_a_file_may_let_nobody_in_without_a_name(
+    tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "authentication.json"
+    head = {"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration"}
+    file.write_text(json.dumps({**head, "anonymous": {"enabled": False}}))
+
+    async def go() -> None:
+        async with Running(tmp_path, f"--authentication-config={file}") as running:
+            nobody = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
+            url = f"https://127.0.0.1:{running.port}/livez"
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                await asyncio.to_thread(urllib.request.urlopen, url, context=nobody, timeout=10)
+            assert caught.value.code == 401
+            caught.value.close()
+
+    asyncio.run(go())
+    assert "AnonymousAuth" not in caplog.text
+
+
 def test_the_log_says_that_kubelets_are_restricted(
     tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -73,6 +73,35 @@ def test_no_credentials_are_anonymous_only_when_allowed(union: UnionAuthenticato
         at_once(union.authenticate(request()))
 
 
+def test_what_is_told_with_a_token_is_told_with_every_request() -> None:
+    class Warns:
+        async def authenticate_token(self, token: str, audiences: Any) -> TokenIdentity:
+            return TokenIdentity(ALICE, warnings=("use another",))
+
+    union = UnionAuthenticator(tokens=[Warns()])
+    for header in ("Bearer t", "Bearer t", "bearer t"):
+        asked = request(authorization=header)
+        at_once(union.authenticate(asked))
+        assert asked.warnings == ("use another",)
+    other = request()
+    at_once(union.authenticate(other))
+    assert other.warnings == ()
+
+
+def test_anonymous_requests_may_be_limited_to_paths() -> None:
+    def at(path: str) -> Request:
+        return Request("GET", path, {}, [])
+
+    union = UnionAuthenticator(anonymous_paths=["/livez", "/a b"])
+    for path in ("/livez", "/livez?verbose", "/a%20b"):
+        assert at_once(union.authenticate(at(path))) is ANONYMOUS
+    for path in ("/livez/", "/livez/ping", "/api", "/"):
+        with pytest.raises(errors.Unauthorized):
+            at_once(union.authenticate(at(path)))
+    with pytest.raises(errors.Unauthorized):
+        at_once(UnionAuthenticator(anonymous=False, anonymous_paths=["/livez"]).authenticate(at("/livez")))
+
+
 def test_a_websocket_may_carry_its_token_as_a_subprotocol(union: UnionAuthenticator) -> None:
     def upgrade(*protocols: str) -> Request:
         headers = [("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")]

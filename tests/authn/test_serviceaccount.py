@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pilothouse import errors
 from pilothouse.authn import keys, serviceaccount
+from pilothouse.authn.metrics import ServiceAccountMetrics
 from pilothouse.authn.serviceaccount import ServiceAccountTokens, TokenIssuer
 
 PEM = keys.generate()
@@ -46,12 +47,24 @@ def clock() -> Clock:
 
 @pytest.fixture
 def issuer(readers: Any, clock: Clock) -> TokenIssuer:
-    return TokenIssuer(ISSUER, keys.load_private(PEM), readers, ("api",), clock=clock)
+    return TokenIssuer(ISSUER, keys.signing_with(keys.load_private(PEM)), readers, ("api",), clock=clock)
 
 
 @pytest.fixture
-def tokens(readers: Any, clock: Clock) -> ServiceAccountTokens:
-    return ServiceAccountTokens(keys.load_public(PEM), [ISSUER], ["api"], readers, clock=clock)
+def metrics() -> ServiceAccountMetrics:
+    return ServiceAccountMetrics()
+
+
+@pytest.fixture
+def tokens(readers: Any, clock: Clock, metrics: ServiceAccountMetrics) -> ServiceAccountTokens:
+    public = keys.StaticKeys(keys.load_public(PEM))
+    return ServiceAccountTokens(public, [ISSUER], ["api"], readers, clock=clock, metrics=metrics)
+
+
+def used(metrics: ServiceAccountMetrics) -> dict[str, float]:
+    """What was counted: part of the name -> number."""
+    names = ("legacy", "manual", "automatic", "invalid", "stale", "valid")
+    return {name: value for name in names if (value := getattr(metrics, name).values[()])}
 
 
 def request(**spec: Any) -> dict[str, Any]:
@@ -63,12 +76,12 @@ def bound(kind: str, name: str, uid: str = "") -> dict[str, Any]:
 
 
 def issued(issuer: Any, **spec: Any) -> Any:
-    answer, _ = issuer.request(request(**spec), "ns", "s")
+    answer, _ = at_once(issuer.request(request(**spec), "ns", "s"))
     return answer["status"]["token"]
 
 
 def test_a_request_is_completed_with_defaults(issuer: TokenIssuer) -> None:
-    answer, warnings = issuer.request(request(), "ns", "s")
+    answer, warnings = at_once(issuer.request(request(), "ns", "s"))
     assert warnings == []
     assert answer["spec"] == {"audiences": ["api"], "expirationSeconds": 3600, "boundObjectRef": None}
     assert answer["metadata"]["uid"] == "sa-1" and answer["metadata"]["name"] == "s"
@@ -142,7 +155,7 @@ def test_a_token_dies_with_its_account(
 def test_a_token_ends_at_its_expiration_and_a_minute(
     issuer: TokenIssuer, tokens: ServiceAccountTokens, clock: Clock
 ) -> None:
-    answer, _ = issuer.request(request(expirationSeconds=600), "ns", "s")
+    answer, _ = at_once(issuer.request(request(expirationSeconds=600), "ns", "s"))
     assert answer["status"]["expirationTimestamp"] == "2026-01-01T00:10:00Z"
     assert answer["metadata"]["creationTimestamp"] == "2026-01-01T00:00:00Z"
     clock.now += 660
@@ -190,7 +203,7 @@ def test_what_a_request_may_not_ask_for(
     issuer: TokenIssuer, spec: dict[str, Any], code: int, message: str
 ) -> None:
     with pytest.raises(errors.StatusError, match=message) as caught:
-        issuer.request(request(**spec), "ns", "s")
+        at_once(issuer.request(request(**spec), "ns", "s"))
     assert caught.value.code == code
 
 
@@ -201,19 +214,21 @@ def test_a_request_may_not_speak_of_another_account(
     issuer: TokenIssuer, metadata: dict[str, Any], code: int
 ) -> None:
     with pytest.raises(errors.StatusError) as caught:
-        issuer.request({"metadata": metadata, "spec": {}}, "ns", "s")
+        at_once(issuer.request({"metadata": metadata, "spec": {}}, "ns", "s"))
     assert caught.value.code == code
     assert caught.value.details["name"] == "s"
 
 
 def test_an_account_must_exist(issuer: TokenIssuer) -> None:
     with pytest.raises(errors.NotFound, match='serviceaccounts "gone" not found'):
-        issuer.request(request(), "ns", "gone")
+        at_once(issuer.request(request(), "ns", "gone"))
 
 
 def test_too_long_a_life_is_cut_with_a_warning(readers: Any) -> None:
-    issuer = TokenIssuer(ISSUER, keys.load_private(PEM), readers, ("api",), max_expiration=3600)
-    answer, warnings = issuer.request(request(expirationSeconds=7200), "ns", "s")
+    issuer = TokenIssuer(
+        ISSUER, keys.signing_with(keys.load_private(PEM)), readers, ("api",), max_expiration=3600
+    )
+    answer, warnings = at_once(issuer.request(request(expirationSeconds=7200), "ns", "s"))
     assert warnings == ["requested expiration of 7200 seconds shortened to 3600 seconds"]
     assert answer["spec"]["expirationSeconds"] == 3600
 
@@ -225,6 +240,38 @@ def test_tokens_of_kubelets_live_a_year_and_warn(issuer: TokenIssuer) -> None:
     assert claims["kubernetes.io"]["warnafter"] - claims["iat"] == 3607
     plain = keys.read(issued(issuer, expirationSeconds=3607))[1]
     assert plain["exp"] - plain["iat"] == 3607
+
+
+def test_tokens_that_should_have_been_renewed_are_counted(
+    issuer: TokenIssuer, tokens: ServiceAccountTokens, clock: Clock, metrics: ServiceAccountMetrics
+) -> None:
+    token = issued(issuer, expirationSeconds=3607, boundObjectRef=bound("Pod", "p"))
+    for _ in range(2):
+        at_once(tokens.authenticate_token(token, ()))
+    clock.now += 3608
+    at_once(tokens.authenticate_token(token, ()))
+    at_once(tokens.authenticate_token(issued(issuer), ()))
+    assert used(metrics) == {"valid": 2, "stale": 1}
+
+
+def test_tokens_that_were_generated_with_their_secret_warn(
+    tokens: ServiceAccountTokens, readers: Any, metrics: ServiceAccountMetrics
+) -> None:
+    token = legacy()
+    secret = obj("t", "secret-2", data={"token": base64.b64encode(token.encode()).decode()})
+    readers.add(("secrets", secret))
+    assert at_once(tokens.authenticate_token(token, ())).warnings == ()
+    assert used(metrics) == {"legacy": 1, "manual": 1}
+    readers.get("serviceaccounts", "ns", "s")["secrets"] = [{"name": "o"}, {"name": "t"}]
+    assert at_once(tokens.authenticate_token(token, ())).warnings == (
+        "Use tokens from the TokenRequest API or manually created secret-based tokens instead of auto-generated "
+        "secret-based tokens.",
+    )
+    assert used(metrics) == {"legacy": 2, "manual": 1, "automatic": 1}
+    secret["metadata"]["labels"] = {"kubernetes.io/legacy-token-invalid-since": "2024-01-01"}
+    with pytest.raises(errors.Unauthorized):
+        at_once(tokens.authenticate_token(token, ()))
+    assert used(metrics) == {"legacy": 2, "manual": 1, "automatic": 1, "invalid": 1}
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ async def test_an_eviction_that_a_plugin_gives(rig: Rig) -> None:
 
 
 async def test_a_token_request_that_a_plugin_gives(rig: Rig) -> None:
-    key = keys.load_private(keys.generate())
+    key = keys.signing_with(keys.load_private(keys.generate()))
     rig.verbs.issuer = TokenIssuer("https://me", key, rig.readers, ("api",), 86400)
     accounts = "/api/v1/namespaces/default/serviceaccounts"
     await rig.ok("POST", accounts, {"metadata": {"name": "a"}})

@@ -26,6 +26,7 @@ import pilothouse
 from pilothouse import options
 from pilothouse.assembly.server import Server
 from pilothouse.audit.metrics import AuditMetrics
+from pilothouse.authn.metrics import SignerMetrics
 from pilothouse.instruments import Group
 from pilothouse.outbound.metrics import EgressMetrics
 from pilothouse.registry.metrics import ConsistentReadMetrics
@@ -392,6 +393,12 @@ AT_THE_START = {
 """What is told from the start and stays as it is."""
 
 ELSEWHERE = {
+    "apiserver_authentication_config_controller_automatic_reload_last_timestamp_seconds": "authn/test_reload.py",
+    "apiserver_authentication_config_controller_automatic_reloads_total": "authn/test_reload.py",
+    "apiserver_authentication_config_controller_last_config_info": "authn/test_reload.py",
+    "apiserver_authentication_jwt_authenticator_jwks_fetch_last_key_set_info": "authn/test_provider.py",
+    "apiserver_authentication_jwt_authenticator_jwks_fetch_last_timestamp_seconds": "authn/test_provider.py",
+    "apiserver_authentication_jwt_authenticator_latency_seconds": "authn/test_oidc.py",
     "apiserver_authorization_config_controller_automatic_reload_last_timestamp_seconds": "authz/test_reload.py",
     "apiserver_authorization_config_controller_automatic_reloads_total": "authz/test_reload.py",
     "apiserver_authorization_config_controller_last_config_info": "authz/test_reload.py",
@@ -414,6 +421,12 @@ ELSEWHERE = {
     "pod_security_errors_total": "admission/podsecurity/test_plugin.py",
     "pod_security_exemptions_total": "admission/podsecurity/test_plugin.py",
     "pilothouse_http_refused_requests_total": "quality/test_metrics.py",
+    "serviceaccount_invalid_legacy_auto_token_uses_total": "authn/test_serviceaccount.py",
+    "serviceaccount_legacy_auto_token_uses_total": "authn/test_serviceaccount.py",
+    "serviceaccount_legacy_manual_token_uses_total": "authn/test_serviceaccount.py",
+    "serviceaccount_legacy_tokens_total": "authn/test_serviceaccount.py",
+    "serviceaccount_stale_tokens_total": "authn/test_serviceaccount.py",
+    "serviceaccount_valid_tokens_total": "authn/test_serviceaccount.py",
 }
 """What needs more than a server with a store in memory, and the test that moves it."""
 
@@ -433,9 +446,10 @@ ON_REQUEST: tuple[Callable[[], Group], ...] = (
     ConsistentReadMetrics,
     EgressMetrics,
     AuditMetrics,
+    SignerMetrics,
 )
 """What is declared where a flag asks for it: a KMS plugin, an etcd, proxies (outbound/test_egress.py moves those), an audit
-back end (audit/)."""
+back end (audit/), an external signer."""
 
 
 def moved(name: str, before: Values, after: Values) -> bool:
@@ -487,6 +501,7 @@ def test_nothing_is_shown_before_it_has_happened(tmp_path: pathlib.Path) -> None
                 "pilothouse_cache_bytes",
                 "pilothouse_cache_entries",
                 *(name for name in zero if name.startswith(("pilothouse_connections_", "pilothouse_http"))),
+                *(name for name in zero if name.startswith("serviceaccount_")),
             }
 
     asyncio.run(main())

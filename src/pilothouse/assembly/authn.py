@@ -1,26 +1,33 @@
 """Creates the authenticators and the token issuer that the flags configure."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pilothouse.addresses import advertised
+from pilothouse.api.fields import Object
 from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
+from pilothouse.authn.configuration import Anonymous
+from pilothouse.authn.external_signer import ExternalSigner
+from pilothouse.authn.metrics import ServiceAccountMetrics, SignerMetrics
+from pilothouse.authn.oidc import JWTTokens
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
-from pilothouse.authn.serviceaccount import ServiceAccountTokens, TokenIssuer, discovery_document
+from pilothouse.authn.serviceaccount import (
+    EXTENDED_LIFETIME,
+    ServiceAccountTokens,
+    TokenIssuer,
+    discovery_document,
+)
 from pilothouse.authn.tokens import BootstrapTokens, TokenFile
 from pilothouse.authn.x509 import CertificateAuthenticator
 from pilothouse.caches import Budget
 from pilothouse.config import Config
 from pilothouse.outbound.clients import Clients
-from pilothouse.outbound.http import Outbound, Trust
+from pilothouse.outbound.http import Outbound
 from pilothouse.outbound.reviews import post_to
 from pilothouse.pki import Files
 from pilothouse.registry.readers import Readers
-
-FETCH_SECONDS = 30.0
-"""Time for a document of an OpenID Connect provider."""
 
 
 def audiences_of(config: Config) -> tuple[str, ...]:
@@ -28,34 +35,62 @@ def audiences_of(config: Config) -> tuple[str, ...]:
     return config.api_audiences or config.issuers
 
 
-def public_keys(config: Config, files: Files) -> list[keys.VerifyKey]:
+def public_keys(config: Config, files: Files, signer: ExternalSigner | None = None) -> keys.KeySource:
     """The keys by which service account tokens are checked."""
+    if signer is not None:
+        return signer
     paths = config.service_account_key_file or (files.signing_key,)
-    return [key for path in paths for key in keys.load_public(Path(path).read_bytes())]
+    return keys.StaticKeys([key for path in paths for key in keys.load_public(Path(path).read_bytes())])
 
 
-def token_issuer(config: Config, files: Files, readers: Readers) -> TokenIssuer:
+async def external_signer(config: Config, metrics: SignerMetrics) -> ExternalSigner:
+    """The process behind --service-account-signing-endpoint; SignerError, ValueError when it cannot be used."""
+    signer = ExternalSigner(config.service_account_signing_endpoint, metrics)
+    try:
+        await signer.open()
+        longest = config.service_account_max_token_expiration
+        if longest > signer.max_lifetime:
+            raise ValueError(
+                "service-account-max-token-expiration cannot be set longer than the token expiration supported by "
+                f"service-account-signing-endpoint: {longest:g}s > {signer.max_lifetime}s"
+            )
+    except BaseException:
+        await signer.close()
+        raise
+    return signer
+
+
+def token_issuer(
+    config: Config, files: Files, readers: Readers, signer: ExternalSigner | None = None
+) -> TokenIssuer:
     """Signs the tokens of service accounts."""
+    longest, extended = int(config.service_account_max_token_expiration), EXTENDED_LIFETIME
+    if signer is None:
+        sign = keys.signing_with(keys.load_private(Path(files.signing_key).read_bytes()))
+    else:
+        sign, extended = signer.sign, min(extended, signer.max_lifetime)
+        longest = longest or signer.max_lifetime
     return TokenIssuer(
         config.issuers[0],
-        keys.load_private(Path(files.signing_key).read_bytes()),
+        sign,
         readers,
         audiences_of(config),
-        int(config.service_account_max_token_expiration),
+        longest,
         config.service_account_extend_token_expiration,
+        extended,
     )
 
 
 class IssuerDocuments:
     """The documents by which others check this server's service account tokens."""
 
-    def __init__(self, config: Config, public: list[keys.VerifyKey]) -> None:
+    def __init__(self, config: Config, public: keys.KeySource) -> None:
         self._config = config
         self._public = public
 
     def jwks(self) -> dict[str, Any]:
         """The public keys as a JWK set."""
-        return keys.jwks(self._public)
+        return keys.jwks(self._public.published())
 
     def configuration(self) -> dict[str, Any]:
         """The document at /.well-known/openid-configuration."""
@@ -64,7 +99,7 @@ class IssuerDocuments:
             config.service_account_jwks_uri
             or f"https://{advertised(config)}:{config.secure_port}/openid/v1/jwks"
         )
-        return discovery_document(config.issuers[0], uri, self._public)
+        return discovery_document(config.issuers[0], uri, self._public.published())
 
 
 def authenticator(
@@ -72,10 +107,13 @@ def authenticator(
     files: Files,
     readers: Readers,
     *,
-    public: list[keys.VerifyKey],
+    public: keys.KeySource,
     clients: Clients,
+    anonymous: Anonymous,
+    jwt: JWTTokens | None = None,
+    metrics: ServiceAccountMetrics | None = None,
+    used: Callable[[Object], None] = lambda _: None,
     caches: Budget | None = None,
-    anonymous: bool = True,
 ) -> UnionAuthenticator:
     """All the ways in which a request may say who sends it, in upstream's order; or, if `anonymous`, not say it."""
     methods: list[Authenticator] = []
@@ -88,15 +126,23 @@ def authenticator(
     if config.token_auth_file:
         tokens.append(TokenFile(Path(config.token_auth_file).read_text(), audiences, config.token_auth_file))
     tokens.append(
-        ServiceAccountTokens(public, config.issuers, audiences, readers, config.service_account_lookup)
+        ServiceAccountTokens(
+            public,
+            config.issuers,
+            audiences,
+            readers,
+            config.service_account_lookup,
+            metrics=metrics,
+            used=used,
+        )
     )
     if config.enable_bootstrap_token_auth:
         tokens.append(BootstrapTokens(readers, audiences))
-    if config.oidc_issuer_url:
-        tokens.append(_oidc_tokens(config, clients.direct))
+    if jwt is not None:
+        tokens.append(jwt)
     if config.authentication_token_webhook_config_file:
         tokens.append(_webhook_tokens(config, clients.controlplane, caches))
-    return UnionAuthenticator(methods, tokens, audiences, anonymous, caches)
+    return UnionAuthenticator(methods, tokens, audiences, anonymous.enabled, anonymous.paths, caches)
 
 
 def _front_proxy(config: Config, caches: Budget | None) -> Authenticator:
@@ -109,35 +155,6 @@ def _front_proxy(config: Config, caches: Budget | None) -> Authenticator:
         extra_prefixes=config.requestheader_extra_headers_prefix,
         budget=caches,
     )
-
-
-def _oidc_tokens(config: Config, outbound: Outbound) -> TokenAuthenticator:
-    """The tokens of the provider that --oidc-issuer-url names."""
-    from pilothouse.authn.oidc import OIDCIssuer, OIDCTokens, username_prefix
-
-    claim = config.oidc_username_claim
-    issuer = OIDCIssuer(
-        url=config.oidc_issuer_url,
-        audiences=(config.oidc_client_id,),
-        username_claim=claim,
-        username_prefix=username_prefix(claim, config.oidc_username_prefix, config.oidc_issuer_url),
-        groups_claim=config.oidc_groups_claim,
-        groups_prefix=config.oidc_groups_prefix,
-        required=dict(config.oidc_required_claim),
-        algorithms=tuple(config.oidc_signing_algs),
-    )
-    ca = Path(config.oidc_ca_file).read_bytes() if config.oidc_ca_file else b""
-    return OIDCTokens(issuer, _fetch_from(outbound, ca), audiences_of(config))
-
-
-def _fetch_from(outbound: Outbound, ca: bytes) -> Callable[[str], Awaitable[bytes]]:
-    """Reads https URLs whose servers `ca` (PEM; the host's CAs when empty) vouches for."""
-    trust = Trust(ca)
-
-    async def fetch(url: str) -> bytes:
-        return await outbound.exchange("GET", url, trust=trust, timeout=FETCH_SECONDS)
-
-    return fetch
 
 
 def _webhook_tokens(config: Config, outbound: Outbound, caches: Budget | None) -> TokenAuthenticator:

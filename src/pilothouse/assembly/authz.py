@@ -22,13 +22,14 @@ def authorizer(
     readers: Readers,
     *,
     outbound: Outbound,
+    anonymous: bool = True,
     caches: Budget | None = None,
     metrics: AuthorizationMetrics | None = None,
     poll: float = configuration.POLL,
 ) -> tuple[UnionAuthorizer, Reload | None]:
     """The authorizers of --authorization-mode or --authorization-config, and what follows changes of the latter.
 
-    ValueError, OSError when a file cannot be used.
+    anonymous: whether requests without credentials are wanted. ValueError, OSError when a file cannot be used.
     """
     metrics = metrics or AuthorizationMetrics()
 
@@ -49,7 +50,7 @@ def authorizer(
         return UnionAuthorizer(authorizers.members(entries), metrics), None
     data = Path(config.authorization_config).read_bytes()
     union = UnionAuthorizer(authorizers.members(configuration.read(data)), metrics)
-    open_to_all = anonymous_may_ask(config, union)
+    open_to_all = anonymous_may_ask(anonymous, union)
 
     def others(entries: Sequence[Entry]) -> list[Member]:
         if open_to_all and any(entry.type == "AlwaysAllow" for entry in entries):
@@ -59,9 +60,9 @@ def authorizer(
     return union, Reload(config.authorization_config, data, union, others, metrics, poll=poll)
 
 
-def anonymous_may_ask(config: Config, union: UnionAuthorizer) -> bool:
+def anonymous_may_ask(wanted: bool, union: UnionAuthorizer) -> bool:
     """Whether requests without credentials come in: never where AlwaysAllow would let them do everything."""
-    return config.anonymous and "AlwaysAllow" not in union.types
+    return wanted and "AlwaysAllow" not in union.types
 
 
 def _webhook(config: Config) -> Webhook:

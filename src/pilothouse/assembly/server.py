@@ -11,14 +11,27 @@ from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.plugins import chain_of, enabled, ledger_of
 from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.assembly.audit import auditor
-from pilothouse.assembly.authn import IssuerDocuments, authenticator, public_keys, token_issuer
+from pilothouse.assembly.authn import (
+    IssuerDocuments,
+    audiences_of,
+    authenticator,
+    external_signer,
+    public_keys,
+    token_issuer,
+)
 from pilothouse.assembly.authz import anonymous_may_ask, authorizer
 from pilothouse.assembly.controllers import SERVER, Aggregation, Writers
 from pilothouse.assembly.handlers import Handlers, Inputs
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
+from pilothouse.assembly.jwt import Authentication, authentication, jwt_tokens
 from pilothouse.assembly.renewal import Renewal
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry, etcd_routes, open_storage, registry_over, watch_over
+from pilothouse.authn.authenticator import UnionAuthenticator
+from pilothouse.authn.external_signer import ExternalSigner
+from pilothouse.authn.keys import KeySource
+from pilothouse.authn.last_used import LastUsed
+from pilothouse.authn.metrics import JWTMetrics, ServiceAccountMetrics, SignerMetrics
 from pilothouse.authz.authorizer import UnionAuthorizer
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.caches import Budget
@@ -93,8 +106,10 @@ class Server:
         self.offload = Offload()
         self.envelope = EnvelopeMetrics()
         self.authorization = self.metrics.add(AuthorizationMetrics())
+        self.authentication = self.metrics.add(JWTMetrics())
         self.caches = Budget(config.cache_memory_mb << 20)
         self.metrics.add(self.caches)
+        self.signer: ExternalSigner | None = None
         self.files: pki.Files
         self.registry: Registry
         self.egress: Egress
@@ -105,6 +120,7 @@ class Server:
         self.admission: Chain
         self.quotas: Ledger
         self.anonymous: bool
+        self.anonymous_refused: bool
         self.handlers: Handlers
         self.listener: Listener
         self.writers: Writers
@@ -161,7 +177,7 @@ class Server:
     # The stages of a start
 
     async def open_registry(self, opened: Opened) -> None:
-        """Open the storage, fill the watch cache, and start what looks after the storage."""
+        """Open the storage, fill the watch cache, and start what looks after the storage; find the signer of tokens."""
         config = self.config
         opened.start(self.caches)
         egress = self.egress
@@ -179,6 +195,9 @@ class Server:
         )
         await self.registry.start(opened)
         opened.on_close("threads", self.offload.close)
+        if config.service_account_signing_endpoint:
+            self.signer = await external_signer(config, self.metrics.add(SignerMetrics()))
+            opened.start(self.signer)
         for one in (*watch_over(storage, config, self.health), *reloads):
             opened.start(one)
 
@@ -188,20 +207,24 @@ class Server:
         self.clients = clients = Clients(self.egress)
         opened.on_close("connections to other servers", clients.close)
         self.outbound = outbound = clients.cluster
-        public = public_keys(config, files)
+        public = public_keys(config, files, self.signer)
+        configured = authentication(config)
         judge, reload = authorizer(
             config,
             registry.readers,
             outbound=clients.controlplane,
+            anonymous=configured.anonymous.enabled,
             caches=caches,
             metrics=self.authorization,
             poll=self._intervals.authorization_file,
         )
         self.authorizer = judge
-        self.anonymous = anonymous_may_ask(config, judge)
+        self.anonymous = anonymous_may_ask(configured.anonymous.enabled, judge)
+        self.anonymous_refused = configured.anonymous.enabled and not self.anonymous
         if reload is not None:
             opened.start(reload)
         self.services = services_for(config, registry, caches)
+        recognise = self._authenticator(opened, configured, public)
         self.admission = chain_of(
             config,
             judge,
@@ -223,15 +246,7 @@ class Server:
                 config=config,
                 registry=registry,
                 services=self.services,
-                authenticator=authenticator(
-                    config,
-                    files,
-                    registry.readers,
-                    public=public,
-                    clients=clients,
-                    caches=caches,
-                    anonymous=self.anonymous,
-                ),
+                authenticator=recognise,
                 authorizer=judge,
                 admission=self.admission,
                 outbound=outbound,
@@ -241,7 +256,7 @@ class Server:
                 slis=self.slis,
                 authorization=self.authorization,
                 caches=caches,
-                issuer=token_issuer(config, files, registry.readers),
+                issuer=token_issuer(config, files, registry.readers, self.signer),
                 documents=IssuerDocuments(config, public),
                 audit=auditor(
                     config,
@@ -253,6 +268,38 @@ class Server:
                 ),
             )
         )
+
+    def _authenticator(
+        self, opened: Opened, configured: Authentication, public: KeySource
+    ) -> UnionAuthenticator:
+        """The authenticators, with what looks for providers of identities and follows the configuration of them."""
+        jwt, follow = jwt_tokens(
+            self.config,
+            configured,
+            audiences_of(self.config),
+            clients=self.clients,
+            metrics=self.authentication,
+            poll=self._intervals.authentication_file,
+        )
+        used = LastUsed(client_for(self.registry, self.services, SERVER))
+        opened.on_close("last uses of tokens", used.close)
+        union = authenticator(
+            self.config,
+            self.files,
+            self.registry.readers,
+            public=public,
+            clients=self.clients,
+            jwt=jwt,
+            metrics=self.metrics.add(ServiceAccountMetrics()),
+            used=used,
+            anonymous=replace(configured.anonymous, enabled=self.anonymous),
+            caches=self.caches,
+        )
+        if jwt is not None:
+            opened.start(jwt)
+        if follow is not None:
+            opened.start(follow(union.forget))
+        return union
 
     def bind(self, opened: Opened) -> None:
         """Bind the sockets and load the certificates; nothing is accepted yet."""
@@ -298,7 +345,7 @@ class Server:
         """Write what is missing of the objects of a fresh cluster."""
         self.planned = self.writers.planned()
         server_id = next((one.name for one in self.planned if one.plural == "leases"), "")
-        self.envelope.server_id = self.authorization.server_id = server_id
+        self.envelope.server_id = self.authorization.server_id = self.authentication.server_id = server_id
         for one in await self.writers.fill(self.planned):
             opened.start(one)
 
@@ -344,7 +391,7 @@ class Server:
 
     def _tell(self) -> None:
         config = self.config
-        _tell_safeguards(config, self.anonymous)
+        _tell_safeguards(config, self.anonymous_refused)
         self._write_kubeconfig()
         log.info("Serving", address=config.bind_address, port=self.listener.port)
 
@@ -361,9 +408,9 @@ class Server:
         log.info("A kubeconfig was written", path=str(path))
 
 
-def _tell_safeguards(config: Config, anonymous: bool) -> None:
+def _tell_safeguards(config: Config, anonymous_refused: bool) -> None:
     """Log what is on or off though no flag said so."""
-    if config.anonymous_auth and not anonymous:
+    if anonymous_refused:
         log.warning(
             "AnonymousAuth is not allowed with the AlwaysAllow authorizer. Resetting AnonymousAuth to false. "
             "You should use a different authorizer"

@@ -2,9 +2,10 @@
 
 import base64
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
+from urllib.parse import unquote
 
 from pilothouse import errors
 from pilothouse.api.identity import ANONYMOUS, User
@@ -35,10 +36,11 @@ class Authenticator(Protocol):
 
 @dataclass(slots=True, frozen=True)
 class TokenIdentity:
-    """The user of a token, and those of the requested audiences for which the token is valid."""
+    """The user of a token, those of the requested audiences for which it is valid, and what its owner is to be told."""
 
     user: User
     audiences: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class TokenAuthenticator(Protocol):
@@ -113,8 +115,8 @@ class UnionAuthenticator:
     """Asks each method in turn: front proxy and certificates, then tokens, then anonymous.
 
     `methods` look at the whole request; `tokens` at a bearer token. The first success wins; a failure counts
-    only when nothing succeeds, and then it keeps anonymous from being tried. `audiences` are the server's;
-    `clock` is the one by which a token's result is cached for SUCCESS_TTL seconds.
+    only when nothing succeeds, and then it keeps anonymous from being tried. `anonymous_paths` limit anonymous requests to
+    some paths, unless there are none. `audiences` are the server's; `clock` is the one by which a token's result is cached for SUCCESS_TTL seconds.
     """
 
     def __init__(
@@ -123,20 +125,22 @@ class UnionAuthenticator:
         tokens: Sequence[TokenAuthenticator] = (),
         audiences: Sequence[str] = (),
         anonymous: bool = True,
+        anonymous_paths: Collection[str] = (),
         budget: Budget | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.methods = tuple(methods)
         self.tokens = tuple(tokens)
         self.audiences = tuple(audiences)
-        self.anonymous = anonymous
+        self.anonymous = anonymous and not anonymous_paths
+        self._anonymous_paths = frozenset(anonymous_paths if anonymous else ())
         self._clock = clock
-        self._cache: Cache[str | bytes, tuple[float, User]] = Cache(
+        self._cache: Cache[str | bytes, tuple[float, User, tuple[str, ...]]] = Cache(
             "tokens", budget or Budget(), largest=_LARGEST, lifetime=SUCCESS_TTL
         )
 
     async def authenticate(self, request: Request) -> User:
-        """The user behind a request, or errors.Unauthorized."""
+        """The user behind a request, or errors.Unauthorized. Sets `warnings` of the request."""
         # PERF: a known token costs one look-up by the header, unless that is long or odd.
         if not request.peer_certificates:
             header = request.headers.get("authorization")
@@ -146,6 +150,7 @@ class UnionAuthenticator:
             else:
                 known = self._cache[header]
                 if known is not None and known[0] > self._clock():
+                    request.warnings = known[2]
                     return known[1]
         return await self._ask(request)
 
@@ -179,15 +184,16 @@ class UnionAuthenticator:
             key = _cache_key(token)
             known = self._cache[key] if header else None
             if known is not None and known[0] > self._clock():
+                request.warnings = known[2]
                 return known[1]
             review = await self._token(token, self.audiences)
             if review.identity is not None:
-                user = review.identity.user
+                user, request.warnings = review.identity.user, review.identity.warnings
                 if header:
-                    self._cache.put(key, (self._clock() + SUCCESS_TTL, user))
+                    self._cache.put(key, (self._clock() + SUCCESS_TTL, user, request.warnings))
                 return user
             reasons.append(review.error)
-        if reasons or not self.anonymous:
+        if reasons or not (self.anonymous or unquote(request.path) in self._anonymous_paths):
             raise errors.Unauthorized("Unauthorized")
         return ANONYMOUS
 

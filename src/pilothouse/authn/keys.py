@@ -4,10 +4,10 @@ import base64
 import functools
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 _PEM_END = b"-----END "
@@ -42,6 +42,50 @@ class SigningKey:
         payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
         header = {"alg": self.alg, "kid": self.kid}
         return jws.serialize_compact(header, payload, self.key, algorithms=[self.alg])
+
+
+class KeySource(Protocol):
+    """Where the keys are that verify this cluster's tokens."""
+
+    async def find(self, kid: str) -> Sequence[VerifyKey]:
+        """Those of a key ID; all for ""."""
+
+    def published(self) -> Sequence[VerifyKey]:
+        """Those that others are told of."""
+
+
+class StaticKeys:
+    """Keys that stay as they are."""
+
+    def __init__(self, known: Sequence[VerifyKey]) -> None:
+        self._known = tuple(known)
+
+    async def find(self, kid: str) -> Sequence[VerifyKey]:
+        return [key for key in self._known if key.kid == kid] if kid else self._known
+
+    def published(self) -> Sequence[VerifyKey]:
+        return self._known
+
+
+Sign = Callable[[dict[str, Any]], Awaitable[str]]
+"""Makes a token of claims."""
+
+
+def signing_with(key: SigningKey) -> Sign:
+    """Signs with a key of our own."""
+
+    async def sign(claims: dict[str, Any]) -> str:
+        return key.sign(claims)
+
+    return sign
+
+
+def of_der(kid: str, der: bytes) -> VerifyKey:
+    """A public key (SubjectPublicKeyInfo) with the ID that its owner gives it; ValueError when it is none for tokens."""
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    public = load_der_public_key(der)
+    return VerifyKey(kid, _algorithm(public), _jose(public))
 
 
 def load_public(pem: bytes) -> list[VerifyKey]:

@@ -1,9 +1,13 @@
 """The metrics of authentication (apiserver endpoints/filters/metrics.go)."""
 
+import hashlib
+import time
+
 from pilothouse._requestmetrics import Authenticated
-from pilothouse.instruments import Counter, Group, Histogram, Labels
+from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
 
 SECONDS = tuple(0.001 * 2**n for n in range(15))
+JWT_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 TOLD_APART = frozenset(
     ("admin", "client", "kube_proxy", "kubelet", "system:serviceaccount:kube-system:default")
@@ -65,3 +69,123 @@ class _Users(dict[str, list[int]]):
         """Reset the counts to zero."""
         self.clear()
         self._labels.clear()
+
+
+class JWTMetrics(Group):
+    """How long tokens of configured issuers took, when their keys were fetched, and reloads of the configuration.
+
+    `server_id` is the name of this API server's lease. Upstream: token/oidc/metrics.go, authenticationconfig/metrics.
+    """
+
+    def __init__(self) -> None:
+        self.server_id = ""
+        self._configuration = ""
+        self._key_sets: dict[str, str] = {}
+        of_issuer = "apiserver_authentication_jwt_authenticator_"
+        self.seconds = Histogram(
+            f"{of_issuer}latency_seconds",
+            "[ALPHA] Seconds to authenticate a token that is not in the cache.",
+            ("jwt_issuer_hash", "result"),
+            JWT_SECONDS,
+        )
+        self.last_fetch = Gauge(
+            f"{of_issuer}jwks_fetch_last_timestamp_seconds",
+            "[ALPHA] Time of the last fetch of an issuer's keys.",
+            ("apiserver_id_hash", "jwt_issuer_hash", "result"),
+        )
+        self.key_sets = Gauge(
+            f"{of_issuer}jwks_fetch_last_key_set_info",
+            "[ALPHA] The keys of an issuer that were fetched last, by their hash.",
+            ("apiserver_id_hash", "hash", "jwt_issuer_hash"),
+            lambda: {
+                (digest(self.server_id), keys, digest(url)): 1.0 for url, keys in self._key_sets.items()
+            },
+        )
+        reload = "apiserver_authentication_config_controller_"
+        self.reloads = Counter(
+            f"{reload}automatic_reloads_total",
+            "[BETA] Reloads of the authentication configuration.",
+            ("apiserver_id_hash", "status"),
+        )
+        self.last_reload = Gauge(
+            f"{reload}automatic_reload_last_timestamp_seconds",
+            "[BETA] Time of the last reload of the authentication configuration.",
+            ("apiserver_id_hash", "status"),
+        )
+        self.configuration = Gauge(
+            f"{reload}last_config_info",
+            "[ALPHA] The authentication configuration that is in force, by its hash.",
+            ("apiserver_id_hash", "hash"),
+            lambda: {(digest(self.server_id), self._configuration): 1.0} if self._configuration else {},
+        )
+
+    def judged(self, issuer: str, result: str, seconds: float) -> None:
+        """Count a token of an issuer: success or failure."""
+        self.seconds.observe(seconds, digest(issuer), result)
+
+    def fetched(self, issuer: str, keys: bytes) -> None:
+        """Show which keys of an issuer were fetched."""
+        self._key_sets[issuer] = digest(keys)
+        self.last_fetch.set(time.time(), digest(self.server_id), digest(issuer), "success")
+
+    def fetch_failed(self, issuer: str) -> None:
+        """Show that the keys of an issuer could not be fetched."""
+        self.last_fetch.set(time.time(), digest(self.server_id), digest(issuer), "failure")
+
+    def forget(self, issuer: str) -> None:
+        """Drop what is shown of the keys of an issuer that is no longer configured."""
+        self._key_sets.pop(issuer, None)
+        for labels in [one for one in self.last_fetch.values if one[1] == digest(issuer)]:
+            del self.last_fetch.values[labels]
+
+    def reloaded(self, status: str) -> None:
+        """Count a reload: success or failure."""
+        server = digest(self.server_id)
+        self.reloads.inc(server, status)
+        self.last_reload.set(time.time(), server, status)
+
+    def configured(self, data: bytes) -> None:
+        """Show which configuration is in force."""
+        self._configuration = digest(data)
+
+
+class ServiceAccountMetrics(Group):
+    """Uses of service account tokens that are not in the cache (kubernetes pkg/serviceaccount/metrics.go)."""
+
+    def __init__(self) -> None:
+        def counter(name: str, what: str) -> Counter:
+            return Counter(f"serviceaccount_{name}_total", f"[ALPHA] {what}")
+
+        self.legacy = counter("legacy_tokens", "Legacy service account tokens used.")
+        self.manual = counter("legacy_manual_token_uses", "Manually created legacy tokens used.")
+        self.automatic = counter("legacy_auto_token_uses", "Automatically generated legacy tokens used.")
+        self.invalid = counter("invalid_legacy_auto_token_uses", "Invalidated legacy tokens used.")
+        self.stale = counter("stale_tokens", "Tokens used that should have been renewed.")
+        self.valid = counter("valid_tokens", "Tokens used that warn when they are not renewed in time.")
+
+
+class SignerMetrics(Group):
+    """Calls of an external signer of tokens (kubernetes pkg/serviceaccount/externaljwt/metrics)."""
+
+    def __init__(self) -> None:
+        name = "apiserver_externaljwt_"
+        self.last_fetch = Gauge(
+            f"{name}fetch_keys_success_timestamp", "[ALPHA] Time of the last fetch of keys."
+        )
+        self.data_time = Gauge(f"{name}fetch_keys_data_timestamp", "[ALPHA] Time that the keys are of.")
+        self.fetches = Counter(f"{name}fetch_keys_request_total", "[ALPHA] Fetches of keys.", ("code",))
+        self.signed = Counter(
+            f"{name}sign_request_total", "[ALPHA] Tokens that were to be signed.", ("code",)
+        )
+        self.seconds = Histogram(
+            f"{name}request_duration_seconds",
+            "[ALPHA] Seconds of calls.",
+            ("code", "method"),
+            (*JWT_SECONDS, 30.0, 60.0),
+        )
+
+
+def digest(data: str | bytes) -> str:
+    """The hash that stands for what is long or private in a label; "" for nothing."""
+    data = data.encode() if isinstance(data, str) else data
+    return f"sha256:{hashlib.sha256(data).hexdigest()}" if data else ""

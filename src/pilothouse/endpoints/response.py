@@ -378,6 +378,8 @@ class Responder:
         if ctx.priority is not None:
             headers.append(("X-Kubernetes-Pf-Flowschema-Uid", ctx.priority[0]))
             headers.append(("X-Kubernetes-Pf-Prioritylevel-Uid", ctx.priority[1]))
+        if ctx.request.warnings:
+            headers += [("Warning", f"299 - {_quoted(text)}") for text in ctx.request.warnings]
         if ctx.warnings is not None:
             headers += [("Warning", f"299 - {_quoted(text)}") for text in ctx.warnings.sendable()]
 

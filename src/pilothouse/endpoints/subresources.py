@@ -74,7 +74,7 @@ async def _issue_token(scope: RequestScope, body: Object) -> Response:
     body = await scope.mutate(body, None)
     request = issuer.prepare(body, info.namespace, info.name)
     await scope.validate(request, None)
-    answer, warnings = issuer.issue(request)
+    answer, warnings = await issuer.issue(request)
     scope.context.warnings += warnings
     return verbs.responder.plain(scope.ctx, answer, 201)
 

@@ -13,7 +13,7 @@ class Request:
     part after. `headers` maps lower-case names to their first value; `all_headers` has every (lower-case
     name, value) pair. `peer` is the client's (host, port). `peer_certificates` is the verified chain in DER,
     leaf first, or (). The handler sets `caller` to the name of the authenticated user; "" means that nobody
-    was authenticated.
+    was authenticated. `warnings` is what whoever authenticated the client has to tell it.
     """
 
     __slots__ = (
@@ -28,6 +28,7 @@ class Request:
         "peer_certificates",
         "query",
         "target",
+        "warnings",
     )
 
     def __init__(
@@ -51,6 +52,7 @@ class Request:
         self.peer_certificates = peer_certificates
         self.keep_alive = keep_alive
         self.caller = ""
+        self.warnings: tuple[str, ...] = ()
 
 
 class Stream(Protocol):

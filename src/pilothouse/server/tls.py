@@ -1,9 +1,8 @@
 """TLS contexts of the listener: versions and ciphers by Go's names, client certificates, SNI and reload.
 
-Clients are asked for a certificate if client CAs are configured. Python's ssl verifies it within the
-handshake, so a certificate of another CA ends the connection, where upstream continues and answers 401. The
-validity period is checked later, by the authenticator. Sessions are not resumed, so the removal of a CA takes
-effect at once.
+Clients are asked for a certificate if client CAs are configured. OpenSSL verifies it within the handshake; one of an
+unknown CA and the validity period are left to the authenticator, which answers 401. Sessions are not resumed, so the
+removal of a CA takes effect at once.
 """
 
 import asyncio
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pilothouse.logs import Logger
+from pilothouse.server import unknown_clients
 
 log = Logger(__name__)
 
@@ -90,6 +90,7 @@ def make_context(cert: str, key: str, settings: Settings) -> ssl.SSLContext:
         context.verify_flags |= _NO_CHECK_TIME
         for path in settings.client_ca_files:
             context.load_verify_locations(path)
+        unknown_clients.admit(context)
     return context
 
 
@@ -168,14 +169,21 @@ def _names_in(cert_file: str) -> list[str]:
 
 
 def peer_chain(ssl_object: Any) -> tuple[bytes, ...]:
-    """The client's verified chain in DER, leaf first; () without a certificate."""
+    """The client's verified chain in DER, leaf first; () without a certificate, the leaf alone when its CA is unknown.
+
+    So nobody looks for another way to a CA than OpenSSL, which knows of more rules.
+    """
     leaf = ssl_object.getpeercert(binary_form=True)
     if not leaf:
         return ()
+    chain = _built_chain(ssl_object)
+    return chain if unknown_clients.is_complete(ssl_object.context, chain) else (leaf,)
+
+
+def _built_chain(ssl_object: Any) -> tuple[bytes, ...]:
+    """The chain that OpenSSL has built, () when Python does not tell."""
     if hasattr(ssl_object, "get_verified_chain"):
-        return tuple(ssl_object.get_verified_chain()) or (leaf,)
+        return tuple(ssl_object.get_verified_chain())
     inner: Any = getattr(ssl_object, "_sslobj", None)  # public from Python 3.13 on
     chain = inner.get_verified_chain() if hasattr(inner, "get_verified_chain") else None
-    if not chain:
-        return (leaf,)
-    return tuple(ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in chain)
+    return tuple(ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in chain or ())

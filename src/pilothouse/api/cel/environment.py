@@ -10,7 +10,7 @@ from typing import Any
 
 from pilothouse import _cel
 from pilothouse._cel import CostLimitExceeded, EvaluationError, Node, Shape
-from pilothouse.api.cel import macros, validators
+from pilothouse.api.cel import macros, selections, validators
 from pilothouse.api.cel.ast import Expr
 from pilothouse.api.cel.checker import Checker, Structs
 from pilothouse.api.cel.compiler import Compiler
@@ -110,10 +110,12 @@ class Environment:
     """The variables, by name and type, and the libraries that expressions may use.
 
     shapes: how the values of variables are seen (schema_types.py). extra: libraries beside Kubernetes' own.
-    libraries: in place of Kubernetes' own. validated: whether literals are looked at that have no meaning.
+    libraries: in place of Kubernetes' own. validated: whether literals are looked at that have no meaning. escaped: whether
+    `a.b__dot__c` reads the member `b.c` of a map.
     """
 
     __slots__ = (
+        "escaped",
         "functions",
         "macros",
         "shapes",
@@ -132,6 +134,7 @@ class Environment:
         extra: Iterable[Library] = (),
         libraries: Iterable[Library] | None = None,
         validated: bool = True,
+        escaped: bool = False,
     ) -> None:
         more = list(extra)
         if libraries is not None:
@@ -145,6 +148,7 @@ class Environment:
         self.macros: macros.Macros = kit.macros
         self.type_names: Mapping[str, Type] = kit.type_names
         self.validated = validated
+        self.escaped = escaped
 
     def compile(self, text: str, *results: Type) -> "Program":
         """The program of an expression that gives a value of one of the types, of any when none is named.
@@ -168,6 +172,8 @@ class Environment:
             issues.raise_any()
         if results and not any(same(found, one) for one in results):
             raise ResultError(found)
+        if self.escaped:
+            selections.unescape_members(expr)
         compiler = Compiler(self.variables)
         try:
             node = compiler.whole(expr)
@@ -251,8 +257,13 @@ class Program:
         except RecursionError:
             return UNKNOWN
 
+    def selects(self, variable: str, member: str) -> bool:
+        """Whether the expression reads this member of a variable."""
+        assert self._expr is not None, "the tree was forgotten"
+        return selections.selects(self._expr, variable, member)
+
     def forget(self) -> None:
-        """Drop what only an estimate needs."""
+        """Drop what only an estimate and `selects` need."""
         self._expr = None
 
 

@@ -1,0 +1,132 @@
+"""Creates the authenticators of JWT issuers that --authentication-config, or the --oidc-* flags, configure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilothouse.api.fields import quote
+from pilothouse.authn import configuration, validation
+from pilothouse.authn.configuration import (
+    Anonymous,
+    AuthenticationConfiguration,
+    ClaimMappings,
+    Issuer,
+    JWTAuthenticator,
+    Mapping,
+    Rule,
+)
+from pilothouse.authn.fetch import fetch_through
+from pilothouse.authn.metrics import JWTMetrics
+from pilothouse.authn.oidc import ALGORITHMS, Checks, IssuerTokens, JWTTokens, check_algorithms
+from pilothouse.authn.provider import Fetch
+from pilothouse.authn.reload import Reload
+from pilothouse.config import Config
+from pilothouse.outbound.clients import Clients
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """What the flags configure: `data` is the content of the file, b"" without one."""
+
+    configuration: AuthenticationConfiguration
+    data: bytes
+    anonymous: Anonymous
+    algorithms: tuple[str, ...]
+
+
+def authentication(config: Config) -> Authentication:
+    """The file, or what the --oidc-* flags say in its place. ValueError, OSError when it cannot be used."""
+    if not config.authentication_config:
+        check_algorithms(config.oidc_signing_algs)
+        return Authentication(
+            _of_flags(config), b"", Anonymous(config.anonymous_auth), tuple(config.oidc_signing_algs)
+        )
+    data = Path(config.authentication_config).read_bytes()
+    found = configuration.read(data)
+    if found.anonymous is not None and "anonymous-auth" in config.given:
+        raise ValueError(
+            "--anonymous-auth flag cannot be set when anonymous field is configured in authentication "
+            "configuration file"
+        )
+    return Authentication(found, data, found.anonymous or Anonymous(config.anonymous_auth), ALGORITHMS)
+
+
+def jwt_tokens(
+    config: Config,
+    found: Authentication,
+    audiences: tuple[str, ...],
+    *,
+    clients: Clients,
+    metrics: JWTMetrics,
+    poll: float = configuration.POLL,
+) -> tuple[JWTTokens | None, Callable[[Callable[[], None]], Reload] | None]:
+    """The issuers, and what makes the part that follows changes of the file, given what empties the cache of tokens.
+
+    None where nothing can be configured later either. ValueError with everything that is wrong.
+    """
+    checks = Checks(algorithms=found.algorithms, metrics=metrics)
+
+    def make(config_: AuthenticationConfiguration) -> list[IssuerTokens]:
+        compiled = validation.validated(config_, config.issuers)
+        return [
+            IssuerTokens(one, expressions, _fetch(config, clients, one.issuer), checks)
+            for one, expressions in zip(config_.jwt, compiled, strict=True)
+        ]
+
+    issuers = make(found.configuration)
+    if not issuers and not found.data:
+        return None, None
+    tokens = JWTTokens(issuers, audiences, metrics)
+    if not found.data:
+        return tokens, None
+
+    def follow(forget: Callable[[], None]) -> Reload:
+        return Reload(
+            config.authentication_config,
+            found.data,
+            found.configuration.anonymous,
+            tokens,
+            make,
+            metrics,
+            forget=forget,
+            poll=poll,
+        )
+
+    return tokens, follow
+
+
+def _fetch(config: Config, clients: Clients, issuer: Issuer) -> Fetch:
+    """Reads the documents of an issuer, through the proxy of the egress selection that it names."""
+    kind = issuer.egress_selector_type
+    if kind and not config.egress_selector_config_file:
+        raise ValueError(f"oidc: egress lookup for {quote(kind)} is not configured")
+    outbound = {"controlplane": clients.controlplane, "cluster": clients.cluster}.get(kind, clients.direct)
+    return fetch_through(outbound, issuer.certificate_authority)
+
+
+def _of_flags(config: Config) -> AuthenticationConfiguration:
+    if not config.oidc_issuer_url:
+        return AuthenticationConfiguration()
+    url, claim = config.oidc_issuer_url, config.oidc_username_claim
+    groups = Mapping()
+    if config.oidc_groups_claim:
+        groups = Mapping(claim=config.oidc_groups_claim, prefix=config.oidc_groups_prefix)
+    ca = Path(config.oidc_ca_file).read_text() if config.oidc_ca_file else ""
+    authenticator = JWTAuthenticator(
+        issuer=Issuer(url=url, audiences=(config.oidc_client_id,), certificate_authority=ca),
+        claim_validation_rules=tuple(
+            Rule(claim=name, required_value=value) for name, value in config.oidc_required_claim.items()
+        ),
+        claim_mappings=ClaimMappings(
+            username=Mapping(claim=claim, prefix=username_prefix(claim, config.oidc_username_prefix, url)),
+            groups=groups,
+        ),
+    )
+    return AuthenticationConfiguration((authenticator,))
+
+
+def username_prefix(claim: str, flag: str, issuer: str) -> str:
+    """What --oidc-username-prefix means: "-" is none; when unset, only e-mails go without the issuer."""
+    if flag == "-":
+        return ""
+    return flag or ("" if claim == "email" else issuer + "#")

@@ -1,0 +1,79 @@
+"""Lets a TLS handshake continue whose client has a certificate of an unknown CA, so that the request is answered with 401.
+
+Go's servers ask for a certificate and leave its verification to the authenticator. OpenSSL verifies it within the handshake,
+which its callback decides about; Python's ssl has no way to set one, so this is done through OpenSSL's own function.
+"""
+
+import ctypes
+import functools
+import ssl
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from pilothouse.logs import Logger
+
+log = Logger(__name__)
+
+UNKNOWN_CA = frozenset((2, 7, 18, 19, 20, 21))
+"""X509_V_ERR_ of chains that do not lead to a known CA, or to one that only has the same name (7): a wrong signature.
+
+Every signature is checked once more by the authenticator.
+"""
+INVALID_PURPOSE = 26
+"""That of a certificate for other uses. The authenticator looks at the client's own, not at those of the CAs above it."""
+
+
+def admit(context: ssl.SSLContext) -> bool:
+    """Do so for the connections of a context that asks for certificates; False where OpenSSL cannot be reached.
+
+    There such certificates end the connection, as all other faults do everywhere.
+    """
+    set_callback = _setter()
+    if set_callback is None:
+        log.warning(
+            "Clients with certificates of unknown CAs are cut off: OpenSSL's functions cannot be found"
+        )
+        return False
+    return set_callback(context)
+
+
+def is_complete(context: ssl.SSLContext, chain: tuple[bytes, ...]) -> bool:
+    """Whether a chain (DER, leaf first) that OpenSSL has built ends at a CA of the context."""
+    return bool(chain) and chain[-1] in context.get_ca_certs(binary_form=True)
+
+
+@functools.cache
+def _setter() -> Callable[[ssl.SSLContext], bool] | None:
+    """What sets the callback, which lives as long as the process; None where the functions cannot be found."""
+    if sys.implementation.name != "cpython":
+        return None
+    import _ssl
+
+    try:
+        library = ctypes.CDLL(getattr(_ssl, "__file__", None))
+        set_verify, get_mode = library.SSL_CTX_set_verify, library.SSL_CTX_get_verify_mode
+        get_error, get_depth = library.X509_STORE_CTX_get_error, library.X509_STORE_CTX_get_error_depth
+    except (OSError, AttributeError):
+        return None
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
+    set_verify.argtypes, set_verify.restype = (ctypes.c_void_p, ctypes.c_int, kind), None
+    get_mode.argtypes = get_error.argtypes = get_depth.argtypes = (ctypes.c_void_p,)
+
+    def verify(good: int, store: Any) -> int:
+        error = get_error(store)
+        own = error == INVALID_PURPOSE and get_depth(store) == 0
+        return int(bool(good) or error in UNKNOWN_CA or own)
+
+    callback = kind(verify)
+
+    def set_callback(context: ssl.SSLContext) -> bool:
+        # The first member of CPython's PySSLContext is its SSL_CTX.
+        pointer = ctypes.c_void_p.from_address(id(context) + object.__basicsize__)
+        mode = get_mode(pointer)
+        if mode != int(context.verify_mode):
+            return False
+        set_verify(pointer, mode, callback)
+        return True
+
+    return set_callback

@@ -1,0 +1,83 @@
+"""ID tokens: audience, dates, algorithm and signature, with go-oidc's words."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from clocks import Clock
+from providers import NOW, OTHER, SIGNING, URL, Documents, signed
+
+from pilothouse.authn import keys
+from pilothouse.authn.provider import Provider
+from pilothouse.authn.verifier import LEEWAY, InvalidToken, Verifier, issuer_of
+
+
+async def judge(token: str, audiences: Any = ("me",), algorithms: Any = ("RS256",)) -> tuple[str, Documents]:
+    documents = Documents()
+    provider = Provider(URL, documents, clock=Clock())
+    await provider.discover()
+    parts = keys.read(token)
+    assert parts is not None
+    try:
+        await Verifier(provider, audiences, algorithms, Clock(NOW)).verify(token, *parts)
+    except InvalidToken as err:
+        return str(err), documents
+    return "", documents
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        ({}, ""),
+        ({"aud": ["you", "me"]}, ""),
+        ({"exp": NOW}, ""),
+        ({"exp": NOW - 1}, "oidc: token is expired (Token Expiry: 2025-12-31 23:59:59 +0000 UTC)"),
+        ({"exp": None}, "oidc: token is expired (Token Expiry: 0001-01-01 00:00:00 +0000 UTC)"),
+        ({"exp": 10**300}, "oidc: token is expired (Token Expiry: -9223372036854775808)"),
+        ({"exp": True}, "oidc: failed to unmarshal claims: "),
+        ({"nbf": NOW + LEEWAY}, ""),
+        (
+            {"nbf": NOW + LEEWAY + 1},
+            "oidc: current time 2026-01-01 00:00:00 +0000 UTC before the nbf (not before) time: 2026-01-01 00:01:01 +0000 UTC",
+        ),
+        ({"nbf": "later"}, "oidc: failed to unmarshal claims: "),
+        ({"iat": []}, "oidc: failed to unmarshal claims: "),
+        ({"aud": ["you"]}, 'oidc: expected audience "me" got ["you"]'),
+        ({"aud": None}, 'oidc: expected audience "me" got []'),
+        ({"aud": 7}, "oidc: failed to unmarshal claims: "),
+        ({"aud": ["me", 7]}, "oidc: failed to unmarshal claims: "),
+        ({"iss": "https://else"}, f'oidc: id token issued by a different provider, expected "{URL}" got "https://else"'),
+        ({"_claim_names": {"g": "s"}}, "oidc: source does not exist"),
+        ({"_claim_names": {"g": ""}}, "oidc: failed to obtain source from claim name"),
+        ({"_claim_names": []}, ""),
+        ({"_claim_names": [1]}, "oidc: failed to unmarshal claims: "),
+    ],
+)  # fmt: skip
+async def test_claims(runner: asyncio.Runner, claims: dict[str, Any], why: str) -> None:
+    found, _ = await judge(signed(**claims))
+    assert found == why or (why.endswith(": ") and found.startswith(why))
+
+
+async def test_several_audiences(runner: asyncio.Runner) -> None:
+    assert (await judge(signed(aud="b"), ("a", "b")))[0] == ""
+    assert (await judge(signed(), ("b", "a")))[0] == 'oidc: expected audience in ["a" "b"] got ["me"]'
+
+
+async def test_algorithms_and_signatures(runner: asyncio.Runner) -> None:
+    assert (await judge(signed(), algorithms=("ES256", "RS384")))[0] == (
+        'oidc: id token signed with unsupported algorithm, expected ["ES256" "RS384"] got "RS256"'
+    )
+    wanted = "failed to verify signature: failed to verify id token signature"
+    assert (await judge(signed(OTHER)))[0] == wanted
+
+
+async def test_a_void_token_makes_nobody_fetch_keys(runner: asyncio.Runner) -> None:
+    for token in (signed(OTHER, exp=1), signed(OTHER, aud="you")):
+        _, documents = await judge(token)
+        assert len(documents.fetched) == 2
+
+
+def test_an_issuer() -> None:
+    assert issuer_of({"iss": "accounts.google.com"}) == "https://accounts.google.com"
+    assert issuer_of({"iss": 1}) == issuer_of({}) == ""
+    assert issuer_of({"iss": URL}) == URL and SIGNING.alg == "RS256"
