@@ -12,6 +12,7 @@ from pilothouse.authn.configuration import Anonymous, Mapping, Rule
 from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.oidc import ALGORITHMS
 from pilothouse.outbound.clients import Clients
+from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.egress_config import Egress
 
 URL = "https://issuer.example"
@@ -31,9 +32,18 @@ def issuer(**more: Any) -> dict[str, Any]:
     }
 
 
+DIRECT = Dialer()
+
+
 def tokens(*flags: str) -> Any:
     config = options.parse(flags)
-    return jwt_tokens(config, authentication(config), (), clients=Clients(Egress()), metrics=JWTMetrics())
+    return jwt_tokens(
+        config,
+        authentication(config),
+        (),
+        clients=Clients(Egress(DIRECT, DIRECT, DIRECT)),
+        metrics=JWTMetrics(),
+    )
 
 
 def test_the_prefix_flag_has_its_own_language() -> None:
