@@ -12,7 +12,7 @@ from pilothouse import options
 from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.api.identity import User
-from pilothouse.assembly.handlers import Handlers, Inputs
+from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry
 from pilothouse.authn.authenticator import UnionAuthenticator
@@ -130,6 +130,7 @@ class Rig:
         self.modes = modes
         self.metrics = MetricsRegistry()
         self.outbound = Outbound()
+        self.resolver = resolver_for(self.config, self.readers)
         self.services: Services
         self.handlers: Handlers
         self._opened = Opened()
@@ -154,6 +155,7 @@ class Rig:
                 authorizer=authorizer,
                 admission=self.chain,
                 outbound=self.outbound,
+                resolver=self.resolver,
                 offload=self.offload,
                 health=Health(),
                 metrics=self.metrics,

@@ -126,10 +126,10 @@ def test_webhooks_are_called_with_the_credentials_of_their_kubeconfig(tmp_path: 
     path.write_text(f"{head}- name: MutatingAdmissionWebhook\n  configuration: {section}\n")
     plugins = {p.name: p for p in chain(f"--admission-control-config-file={path}").plugins}
     mutating, validating = (
-        plugins[f"{kind}AdmissionWebhook"]._caller._client for kind in ("Mutating", "Validating")
+        plugins[f"{kind}AdmissionWebhook"]._caller._parts.users for kind in ("Mutating", "Validating")
     )
-    assert mutating._users.for_host("any:1").headers == [("Authorization", "Bearer secret")]
-    assert not validating._users.for_host("any:1").headers
+    assert mutating.for_host("any:1").headers == [("Authorization", "Bearer secret")]
+    assert not validating.for_host("any:1").headers
 
 
 def test_what_is_off_is_not_imported() -> None:

@@ -41,7 +41,6 @@ from pilothouse.admission.storageclass import (
 from pilothouse.admission.tolerations import DefaultTolerationSeconds
 from pilothouse.admission.webhooks import calling
 from pilothouse.admission.webhooks import configuration as webhooks
-from pilothouse.admission.webhooks.client import WebhookClient
 from pilothouse.admission.webhooks.mutating import MutatingAdmissionWebhook
 from pilothouse.admission.webhooks.validating import ValidatingAdmissionWebhook
 from pilothouse.api.fields import Object
@@ -95,8 +94,7 @@ def _section(name: str) -> Callable[[Parts], object]:
 def _webhooks(plugin: str, parts: Parts) -> calling.Parts:
     """What calls webhooks with the credentials that the plugin's section names."""
     users = webhooks.read(parts.configuration.section(plugin))
-    client = WebhookClient(parts.outbound, parts.resolver, users)
-    return calling.Parts(client, parts.authorizer, parts.metrics)
+    return calling.Parts(parts.outbound, parts.resolver, parts.authorizer, parts.metrics, users)
 
 
 ORDER: dict[str, Make] = {

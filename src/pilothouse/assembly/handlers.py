@@ -36,6 +36,7 @@ from pilothouse.outbound.http import Outbound
 from pilothouse.process import BuildInfo
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.metrics import ConsistentReadMetrics
+from pilothouse.registry.readers import Readers
 from pilothouse.registry.service_resolver import ServiceResolver
 
 
@@ -56,6 +57,7 @@ class Inputs:
     authorizer: UnionAuthorizer
     admission: Chain
     outbound: Outbound
+    resolver: ServiceResolver
     offload: Offload
     health: Health
     metrics: MetricsRegistry
@@ -72,12 +74,6 @@ class Handlers:
     def __init__(self, given: Inputs) -> None:
         config, registry = given.config, given.registry
         catalog, readers = registry.catalog, registry.readers
-        self.resolver = ServiceResolver(
-            readers,
-            by_endpoints=config.enable_aggregator_routing,
-            cert_file=config.proxy_client_cert_file,
-            key_file=config.proxy_client_key_file,
-        )
         self.relay = _relay(config, given.outbound)
         self.responder = Responder(given.offload, given.caches)
         self.discovery = Discovery(catalog, f"{advertised(config)}:{config.secure_port}")
@@ -90,7 +86,7 @@ class Handlers:
             self._nonresource(given),
             self.responder,
             Aggregator(
-                self.relay, self.resolver, reject_redirects=config.aggregator_reject_forwarding_redirect
+                self.relay, given.resolver, reject_redirects=config.aggregator_reject_forwarding_redirect
             ),
             ConsistentReads(registry.store, self.consistent_reads) if registry.storage.shared else None,
         )
@@ -150,6 +146,16 @@ class Handlers:
         OpenAPIHandlers(given.registry.catalog).install(nonresource)
         FlowControlDumps(given.registry.readers).install(nonresource)
         return nonresource
+
+
+def resolver_for(config: Config, readers: Readers) -> ServiceResolver:
+    """Where the Services of aggregated servers and webhooks lead."""
+    return ServiceResolver(
+        readers,
+        by_endpoints=config.enable_aggregator_routing,
+        cert_file=config.proxy_client_cert_file,
+        key_file=config.proxy_client_key_file,
+    )
 
 
 def _relay(config: Config, outbound: Outbound) -> Relay:

@@ -12,7 +12,7 @@ from pilothouse.admission.quota.ledger import Ledger
 from pilothouse.assembly.authn import IssuerDocuments, authenticator, public_keys, token_issuer
 from pilothouse.assembly.authz import anonymous_may_ask, authorizer
 from pilothouse.assembly.controllers import SERVER, Writers
-from pilothouse.assembly.handlers import Handlers, Inputs
+from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry, open_storage, registry_over, watch_over
@@ -33,7 +33,6 @@ from pilothouse.process import ProcessMetrics, StartTime
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.metrics import AllocatorMetrics, ConversionMetrics
-from pilothouse.registry.service_resolver import ServiceResolver
 from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, activated, bind
@@ -167,6 +166,7 @@ class Server:
         config, files, registry, caches = self.config, self.files, self.registry, self.caches
         self.outbound = outbound = Outbound()
         opened.on_close("connections to other servers", outbound.close)
+        self.resolver = resolver_for(config, registry.readers)
         public = public_keys(config, files)
         judge, reload = authorizer(
             config,
@@ -186,7 +186,7 @@ class Server:
             registry.catalog,
             self.services,
             outbound,
-            ServiceResolver(registry.readers, by_endpoints=config.enable_aggregator_routing),
+            self.resolver,
             self.metrics.add(AdmissionMetrics()),
             self.offload.turns,
         )
@@ -213,6 +213,7 @@ class Server:
                 authorizer=judge,
                 admission=self.admission,
                 outbound=outbound,
+                resolver=self.resolver,
                 offload=self.offload,
                 health=self.health,
                 metrics=self.metrics,
@@ -270,10 +271,11 @@ class Server:
 
     def start_controllers(self, opened: Opened) -> None:
         """Start the controllers that the flags leave on."""
-        resolver = self.handlers.resolver
-        remote = RemoteDiscovery(self.outbound, resolver)
+        remote = RemoteDiscovery(self.outbound, self.resolver)
         conversions = self.metrics.add(ConversionMetrics())
-        webhooks = ConversionWebhooks(self.outbound, resolver, conversions, self.caches, offload=self.offload)
+        webhooks = ConversionWebhooks(
+            self.outbound, self.resolver, conversions, self.caches, offload=self.offload
+        )
         for one in self.writers.controllers(self.handlers.discovery, remote, webhooks):
             opened.start(one)
 

@@ -30,6 +30,9 @@ from pilothouse.registry.webhook_target import Resolver, target_of
 LARGEST = 256 * 1024
 """Bytes of the largest converted object that is remembered."""
 
+ANSWER_FREE, ANSWER_TIMES = 256 << 10, 4
+"""Longest answer of a webhook: so many bytes, and this many times the bytes that it was sent."""
+
 Key = tuple[int, str, bytes]
 """The number of a converter, the API version that was asked for, and the digest of the object."""
 
@@ -200,8 +203,9 @@ class WebhookConverter:
             raise errors.Unknown("no supported conversion review versions")
         body = reviews.request(self._version, uid, to, objects)
         try:
-            target = target_of(self._client, shared.resolver)
-            data = await webhook.post(shared.outbound, target, body, shared.seconds)
+            target = target_of(self._client, shared.resolver, shared.seconds)
+            limit = ANSWER_FREE + ANSWER_TIMES * len(body)
+            data = await webhook.post(shared.outbound, target, body, shared.seconds, limit)
         except WebhookError as err:
             about = reviews.described(objects[0])
             raise Failure(reviews.CALL, f"conversion webhook for {about} failed: {err}") from None
