@@ -79,3 +79,32 @@ def test_servers_that_cannot_be_trusted_or_reached(runner: asyncio.Runner, tmp_p
             await outbound.open("GET", "https://127.0.0.1:1/")
 
     run(runner, tmp_path, test)
+
+
+def test_an_answer_that_is_given_up_is_not_read_on(runner: asyncio.Runner, tmp_path: Path) -> None:
+    sent, left = 0, asyncio.Event()
+
+    async def endless(request: Any) -> Any:
+        nonlocal sent
+        stream = web.StreamResponse()
+        await stream.prepare(request)
+        try:
+            while True:
+                await stream.write(b" " * 65536)
+                sent += 65536
+        except ConnectionError:
+            left.set()
+            raise
+
+    async def whole() -> None:
+        outbound = Outbound()
+        async with Backend(tmp_path, endless) as backend:
+            answer = await outbound.open("GET", f"https://127.0.0.1:{backend.port}/", trust=Trust(backend.ca))
+            with pytest.raises(ClientError):
+                await answer.read(100_000)
+            async with asyncio.timeout(5):
+                await left.wait()
+            assert sent < 50_000_000
+        await outbound.close()
+
+    runner.run(whole())
