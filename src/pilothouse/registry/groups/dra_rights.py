@@ -70,18 +70,17 @@ def _key(device: Object) -> tuple[str, ...]:
 
 def node_of(allocation: Object) -> str:
     """The node that an allocation names as the only one, "" when it does not."""
-    terms = (allocation.get("nodeSelector") or {}).get("nodeSelectorTerms") or ()
+    terms: list[Object] = (allocation.get("nodeSelector") or {}).get("nodeSelectorTerms") or []
     if len(terms) != 1 or terms[0].get("matchExpressions"):
         return ""
-    fields = terms[0].get("matchFields") or ()
+    fields: list[Object] = terms[0].get("matchFields") or []
     if len(fields) != 1:
         return ""
     (one,) = fields
-    values = one.get("values") or ()
+    values: list[str] = one.get("values") or []
     if (one.get("key"), one.get("operator"), len(values)) != ("metadata.name", "In", 1):
         return ""
-    name: str = values[0]
-    return name
+    return values[0]
 
 
 def runs_on(user: User, node: str) -> bool:
