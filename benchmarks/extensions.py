@@ -1,7 +1,5 @@
-"""What policies and webhooks add to the create of a pod: two servers in this process write in turns.
-
-One of them has none.
-Prints medians in microseconds. Webhooks are served by another process, over TLS.
+"""What policies and webhooks add to the create of a pod: of two servers in this process that write in turns, one has
+them. Prints medians in microseconds. Webhooks are served by another process, over TLS.
 """
 
 import asyncio
@@ -24,7 +22,8 @@ ROUNDS, CREATES = 30, 20
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 RULE = (  # of five terms
     "object.metadata.name.startsWith('pod') && has(object.spec.containers) "
-    "&& object.spec.containers.size() > 0 && !('skip' in object.metadata.labels) && object.metadata.namespace != 'other"
+    "&& object.spec.containers.size() > 0 && !('skip' in object.metadata.labels) "
+    "&& object.metadata.namespace != 'other"
 )
 
 

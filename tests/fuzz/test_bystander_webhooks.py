@@ -23,7 +23,7 @@ SECONDS, PAUSE = 4.0, 0.03
 TIMES = 2.0
 """How much longer a bystander may wait in one of a hundred reads than without webhooks; what is below FLOOR is noise:
 the machine of a test is shared."""
-FLOOR = 0.030
+FLOOR = 0.025
 TRIES = 3
 HARMLESS = ("/warnings", "/grow", "/many")
 REFUSING = ("/metadata",)
