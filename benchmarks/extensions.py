@@ -1,5 +1,6 @@
-"""What policies and webhooks add to the create of a pod: of two servers in this process that write in turns, one has
-them. Prints medians in microseconds. Webhooks are served by another process, over TLS.
+"""What policies and webhooks add to the create of a pod: of two servers that write in turns, one has them.
+
+Prints medians in microseconds. The servers run in this process, the webhooks in another one, over TLS.
 """
 
 import asyncio
