@@ -67,7 +67,7 @@ class Hooked(Boxes):
     def __init__(self, rig: Any, hook: ConversionServer, conversion: Object, seconds: float = 30) -> None:
         self.hook = hook
         resolver = ServiceResolver(rig.readers, by_endpoints=True)
-        self.webhooks = ConversionWebhooks(rig.outbound, resolver, caches=Budget(), seconds=seconds)
+        self.webhooks = ConversionWebhooks(rig.clients, resolver, caches=Budget(), seconds=seconds)
         super().__init__(rig, self.webhooks.converter_of, conversion)
 
     def counted(self) -> dict[str, float]:

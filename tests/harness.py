@@ -12,7 +12,7 @@ from pilothouse import options
 from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.api.identity import User
-from pilothouse.assembly.handlers import Handlers, Inputs
+from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
 from pilothouse.assembly.services import Services, client_for, companions_for, services_for
 from pilothouse.assembly.storage import Registry
 from pilothouse.audit.auditor import Auditor
@@ -25,7 +25,7 @@ from pilothouse.endpoints.health import Health
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Opened
 from pilothouse.offload import Offload
-from pilothouse.outbound.http import Outbound
+from pilothouse.outbound.clients import Clients
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.catalog import Catalog, built_in
 from pilothouse.registry.client import Client
@@ -133,7 +133,9 @@ class Rig:
         self.audit = audit
         self.health = Health()
         self.metrics = MetricsRegistry()
-        self.outbound = Outbound()
+        self.clients = Clients()
+        self.outbound = self.clients.cluster
+        self.resolver = resolver_for(self.config, self.readers)
         self.services: Services
         self.handlers: Handlers
         self._opened = Opened()
@@ -145,7 +147,7 @@ class Rig:
             loop.hold_while(lambda: self.offload.running)
         await self.registry.start(opened)
         opened.on_close("threads", self.offload.close)
-        opened.on_close("connections to other servers", self.outbound.close)
+        opened.on_close("connections to other servers", self.clients.close)
         authorizer = UnionAuthorizer(Authorizers(self.readers).members(entries_of(self.modes)))
         self.services = services_for(self.config, self.registry, Budget())
         self.services.companions = companions_for(self.registry, self.services, self.chain)
@@ -158,6 +160,7 @@ class Rig:
                 authorizer=authorizer,
                 admission=self.chain,
                 outbound=self.outbound,
+                resolver=self.resolver,
                 offload=self.offload,
                 health=self.health,
                 metrics=self.metrics,

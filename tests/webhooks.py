@@ -15,12 +15,10 @@ from pilothouse.admission.chain import Chain, Plugin
 from pilothouse.admission.metrics import AdmissionMetrics
 from pilothouse.admission.namespace import NamespaceLifecycle
 from pilothouse.admission.webhooks.calling import Parts
-from pilothouse.admission.webhooks.client import WebhookClient
 from pilothouse.admission.webhooks.mutating import MutatingAdmissionWebhook
 from pilothouse.admission.webhooks.validating import ValidatingAdmissionWebhook
 from pilothouse.authz.modes import AlwaysAllow
 from pilothouse.outbound.kubeconfig import Users
-from pilothouse.registry.service_resolver import ServiceResolver
 
 Object = dict[str, Any]
 Reply = Object | web.StreamResponse
@@ -123,12 +121,8 @@ class Hooked:
         self.server = WebhookServer(folder)
         self.rig = rig = Rig(flags=flags)
         self.metrics = AdmissionMetrics()
-        client = WebhookClient(
-            rig.outbound,
-            ServiceResolver(rig.readers, by_endpoints=rig.config.enable_aggregator_routing),
-            users,
-        )
-        parts = Parts(client, authorizer or AlwaysAllow(), self.metrics)
+        allowed = authorizer or AlwaysAllow()
+        parts = Parts(rig.clients, rig.resolver, allowed, self.metrics, users or Users())
         hooks = [MutatingAdmissionWebhook(parts), *between, ValidatingAdmissionWebhook(parts)]
         rig.chain = Chain([NamespaceLifecycle(), *plugins, *hooks], self.metrics)
 

@@ -70,7 +70,7 @@ async def test_what_is_asked(service: Service) -> None:
     init = {"initContainers": [{"name": "i", "image": "busybox"}]}
     await service.rig.ok("POST", PODS, pod("p", annotations=mine, spec=init))
     (method, path, headers, body) = service.backend.requests[0]
-    assert (method, path, headers["authorization"]) == ("POST", "/images", ["Bearer secret"])
+    assert (method, path, headers["authorization"]) == ("POST", "/images?timeout=30s", ["Bearer secret"])
     assert json.loads(body) == {
         "kind": "ImageReview",
         "apiVersion": "imagepolicy.k8s.io/v1alpha1",

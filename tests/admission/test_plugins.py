@@ -14,7 +14,7 @@ from pilothouse.admission.plugins import DEFAULT, OFF, ORDER, Parts, chain_of
 from pilothouse.api.configfile import ConfigurationError
 from pilothouse.authz.modes import AlwaysAllow
 from pilothouse.checks import GATED_PLUGINS, PLUGINS
-from pilothouse.outbound.http import Outbound
+from pilothouse.outbound.clients import Clients
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.service_resolver import ServiceResolver
 
@@ -40,7 +40,7 @@ def kubeconfig(folder: Path) -> Path:
 
 
 def chain(*flags: Any) -> Any:
-    return chain_of(options.parse(list(flags)), AUTHORIZER, CATALOG, Nobody(), Outbound(), RESOLVER)
+    return chain_of(options.parse(list(flags)), AUTHORIZER, CATALOG, Nobody(), Clients(), RESOLVER)
 
 
 def names(*flags: Any) -> Any:
@@ -67,7 +67,7 @@ def test_every_plugin_has_the_name_that_it_is_known_by(tmp_path: Path) -> None:
         CATALOG,
         Nobody(),
         AdmissionMetrics(),
-        Outbound(),
+        Clients(),
         RESOLVER,
         configuration,
     )
@@ -126,10 +126,10 @@ def test_webhooks_are_called_with_the_credentials_of_their_kubeconfig(tmp_path: 
     path.write_text(f"{head}- name: MutatingAdmissionWebhook\n  configuration: {section}\n")
     plugins = {p.name: p for p in chain(f"--admission-control-config-file={path}").plugins}
     mutating, validating = (
-        plugins[f"{kind}AdmissionWebhook"]._caller._client for kind in ("Mutating", "Validating")
+        plugins[f"{kind}AdmissionWebhook"]._caller._parts.users for kind in ("Mutating", "Validating")
     )
-    assert mutating._users.for_host("any:1").headers == [("Authorization", "Bearer secret")]
-    assert not validating._users.for_host("any:1").headers
+    assert mutating.for_host("any:1").headers == [("Authorization", "Bearer secret")]
+    assert not validating.for_host("any:1").headers
 
 
 def test_what_is_off_is_not_imported() -> None:

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("virtual")
 
 @pytest.fixture
 def following(rig: Any, runner: asyncio.Runner) -> Any:
-    remote = RemoteDiscovery(rig.outbound, rig.handlers.resolver)
+    remote = RemoteDiscovery(rig.outbound, rig.resolver)
     controller = APIServices(rig.client("kube-apiserver"), rig.discovery, remote)
 
     async def start() -> None:

@@ -5,6 +5,7 @@ The argument is a directory. Prints the port and serves until its input ends.
 
 import asyncio
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -50,6 +51,7 @@ async def answer(request: web.Request) -> web.StreamResponse:
 async def serve(folder: pathlib.Path) -> None:
     from backend import Backend
 
+    os.nice(19)  # what it uses itself keeps nobody waiting
     async with Backend(folder, answer) as backend:
         (folder / "ca.pem").write_bytes(backend.ca)
         print(backend.port, flush=True)

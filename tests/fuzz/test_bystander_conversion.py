@@ -21,7 +21,7 @@ NAME = f"{DEFINITIONS}/boxes.{GROUP}"
 READERS, BOXES = 2, 20
 SECONDS = 3.0
 """How long the readers read."""
-TIMES, FLOOR = 2.0, 0.020
+TIMES, FLOOR = 2.0, 0.015
 """How much longer a bystander may wait in one of a hundred reads; what is below FLOOR seconds is noise."""
 TRIES = 3
 

@@ -1,11 +1,15 @@
 """The outbound client with a TLS server, and without one."""
 
 import asyncio
+import contextlib
 import os
+import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import web
 from backend import Backend
 
@@ -100,3 +104,37 @@ async def test_a_certificate_that_was_replaced_is_used(runner: asyncio.Runner, t
         with pytest.raises(ClientError, match="tls: "):
             await outbound.open("GET", url, trust=trust)
         await outbound.close()
+
+
+def test_an_answer_that_is_given_up_is_not_read_on(tmp_path: Path) -> None:
+    """The other side sends on, whatever it is told."""
+    backend = Backend(tmp_path, respond)
+    cert, key = backend.authority.issue("backend", hosts=backend.hosts, server=True)
+    (tmp_path / "endless.pem").write_bytes(cert + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "endless.pem")
+
+    def endless(listener: socket.socket) -> int:
+        plain, _ = listener.accept()
+        with context.wrap_socket(plain, server_side=True) as connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+            sent = 0
+            with contextlib.suppress(OSError):
+                while sent < 200_000_000:
+                    connection.sendall(bytes(65536))
+                    sent += 65536
+        return sent
+
+    async def whole() -> None:
+        outbound = Outbound()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            sending = asyncio.create_task(asyncio.to_thread(endless, listener))
+            url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+            answer = await outbound.open("GET", url, trust=Trust(backend.ca))
+            with pytest.raises(ClientError):
+                await answer.read(100_000)
+            assert await sending < 100_000_000
+        await outbound.close()
+
+    uvloop.run(whole())

@@ -26,15 +26,24 @@ LABELS = "a valid label must be an empty string or consist of alphanumeric chara
     [
         (
             setting("apiVersion", value="apiextensions.k8s.io/v1beta1"),
-            MALFORMED,
-            " failed: expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, got apiextensions.k8s.io/v1beta1, Kind=ConversionReview",
+            CALL,
+            " failed: converting (v1beta1.ConversionReview) to (v1.ConversionReview): unknown conversion",
         ),
         (
             setting("kind", value="Other"),
             CALL,
             ' failed: no kind "Other" is registered for version "apiextensions.k8s.io/v1" in scheme "pkg/util/webhook/client.go:74"',
         ),
-        (setting("kind", value=...), CALL, " failed: Object 'Kind' is missing in '"),
+        (
+            setting("kind", value=...),
+            MALFORMED,
+            " failed: expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, got apiextensions.k8s.io/v1, Kind=",
+        ),
+        (
+            setting("apiVersion", value=...),
+            MALFORMED,
+            " failed: expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, got /, Kind=ConversionReview",
+        ),
         (setting("response", value=None), MALFORMED, " failed: no response provided"),
         (
             setting("response", value=[]),

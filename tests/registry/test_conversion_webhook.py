@@ -33,7 +33,7 @@ from hypothesis import strategies as st
 from pilothouse import errors
 from pilothouse.controllers.garbage import GarbageCollector
 from pilothouse.controllers.namespaces import NamespaceDeletion
-from pilothouse.outbound.http import Outbound
+from pilothouse.outbound.clients import Clients
 from pilothouse.pki import Authority, pem
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.service_resolver import ServiceResolver
@@ -501,10 +501,10 @@ async def _ordered(given_boxes: list[tuple[int, bool]], seed: int) -> None:
 
     from pilothouse.registry.conversion import converted
 
-    outbound = Outbound()
+    clients = Clients()
     with TemporaryDirectory() as folder:
         async with ConversionServer(Path(folder)) as hook:
-            webhooks = ConversionWebhooks(outbound, ServiceResolver.__new__(ServiceResolver))
+            webhooks = ConversionWebhooks(clients, ServiceResolver.__new__(ServiceResolver))
             made = {**DEFINITION, "spec": {**DEFINITION["spec"], "conversion": hook.conversion()}}
             converter = webhooks.converter_of(made)
             assert converter is not None
@@ -516,4 +516,4 @@ async def _ordered(given_boxes: list[tuple[int, bool]], seed: int) -> None:
             assert found == [box(f"b{n}") for n, _ in given_boxes]
             back = await converted(converter, found, V1)
             assert back == [box(f"b{n}", V1) for n, _ in given_boxes]
-        await outbound.close()
+        await clients.close()

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from pilothouse.admission.annotations import annotate
 from pilothouse.admission.chain import Plugin
-from pilothouse.admission.webhooks.client import HEADERS, CallError, Target, send
 from pilothouse.api import json, patch
 from pilothouse.api.configfile import ConfigurationError
 from pilothouse.api.duration import show_duration
@@ -20,6 +19,7 @@ from pilothouse.logs import Logger
 from pilothouse.offload import INLINE
 from pilothouse.outbound.http import Outbound
 from pilothouse.outbound.kubeconfig import read_kubeconfig
+from pilothouse.outbound.webhook import HEADERS, SECONDS, Target, WebhookError, post, query_for
 from pilothouse.registry.admission import AdmissionAttributes
 
 log = Logger(__name__)
@@ -29,7 +29,8 @@ AUDIT = "imagepolicywebhook.image-policy.k8s.io/"
 FAILED_OPEN = "alpha.image-policy.k8s.io/failed-open"
 """The annotation of pods that were let in because the service has failed."""
 VERSION, KIND = "imagepolicy.k8s.io/v1alpha1", "ImageReview"
-SECONDS = 30.0
+ANSWER_BYTES = 1 << 20
+"""Bytes of the longest answer that is read."""
 STEPS, FACTOR, JITTER = 5, 1.5, 0.2
 """How often the service is asked, and how the pauses between grow."""
 KEPT, KEPT_BYTES = 1024, 4096
@@ -94,7 +95,8 @@ class ImagePolicyWebhook(Plugin):
             url, headers, trust = read_kubeconfig(Path(settings.kubeconfig))
         except (OSError, ValueError) as err:
             raise ConfigurationError(str(err)) from None
-        self._target = Target(url, url, [*HEADERS[1:], *headers], trust)
+        url += query_for(SECONDS)
+        self._target = Target(url, url, (*HEADERS[:2], *headers), trust)
         self._outbound = outbound
         self._clock = clock
         self._sleep = sleep
@@ -116,7 +118,7 @@ class ImagePolicyWebhook(Plugin):
         if status is None:
             try:
                 status = await self._ask(a, spec)
-            except CallError as err:
+            except WebhookError as err:
                 self._failed(a, a.obj, err)
                 return
             self._remember(key, status)
@@ -130,7 +132,7 @@ class ImagePolicyWebhook(Plugin):
                 else "one or more images rejected by webhook backend"
             )
 
-    def _failed(self, a: AdmissionAttributes, pod: Object, err: CallError) -> None:
+    def _failed(self, a: AdmissionAttributes, pod: Object, err: WebhookError) -> None:
         """Let the pod in, or refuse it, as the settings say."""
         log.warning("Error contacting the image policy webhook", err=err)
         if not self._settings.default_allow:
@@ -140,7 +142,7 @@ class ImagePolicyWebhook(Plugin):
         metadata["annotations"] = {**(metadata.get("annotations") or {}), FAILED_OPEN: "true"}
 
     async def _ask(self, a: AdmissionAttributes, spec: Object) -> Object:
-        """The status of the service's answer; after failures that may pass it is asked again. CallError."""
+        """The status of the service's answer; after failures that may pass it is asked again. WebhookError."""
         review = {
             "kind": KIND,
             "apiVersion": VERSION,
@@ -151,9 +153,9 @@ class ImagePolicyWebhook(Plugin):
         body, pause = json.dump(review), self._settings.backoff
         for step in range(STEPS):
             try:
-                data = await send(self._outbound, self._target, body, SECONDS)
+                data = await post(self._outbound, self._target, body, SECONDS, ANSWER_BYTES)
                 break
-            except CallError as err:
+            except WebhookError as err:
                 if step == STEPS - 1 or not _may_pass(err):
                     raise
             await self._sleep(pause * (1 + JITTER * random.random()))
@@ -191,15 +193,15 @@ def _spec(pod: Object, subresource: str, namespace: str) -> Object:
 
 
 def _status(data: bytes) -> Object:
-    """The status of an ImageReview; CallError for anything else."""
+    """The status of an ImageReview; WebhookError for anything else."""
     try:
         review = json.parse(data)
     except (json.ScanError, json.DecodeError) as err:
-        raise CallError(f"couldn't get version/kind; json parse error: {err}") from None
+        raise WebhookError(f"couldn't get version/kind; json parse error: {err}") from None
     kind = review.get("kind") or KIND if isinstance(review, dict) else ""
     version = review.get("apiVersion") or VERSION if isinstance(review, dict) else ""
     if (kind, version) != (KIND, VERSION):
-        raise CallError(
+        raise WebhookError(
             f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
         )
     status = review.get("status") or {}
@@ -217,12 +219,12 @@ def _status(data: bytes) -> Object:
 def _expect(status: Any, name: str, wanted: type, go: str) -> None:
     value = status.get(name) if isinstance(status, dict) else status
     if value is not None and not isinstance(value, wanted):
-        raise CallError(
+        raise WebhookError(
             f"json: cannot unmarshal {patch.go_kind(value)} into Go struct field ImageReview.status.{name} of type {go}"
         )
 
 
-def _may_pass(err: CallError) -> bool:
+def _may_pass(err: WebhookError) -> bool:
     """Whether to ask again (util/webhook DefaultShouldRetry)."""
     if err.code == 503:
         return str(err).endswith("connection reset by peer")

@@ -41,14 +41,13 @@ from pilothouse.admission.storageclass import (
 from pilothouse.admission.tolerations import DefaultTolerationSeconds
 from pilothouse.admission.webhooks import calling
 from pilothouse.admission.webhooks import configuration as webhooks
-from pilothouse.admission.webhooks.client import WebhookClient
 from pilothouse.admission.webhooks.mutating import MutatingAdmissionWebhook
 from pilothouse.admission.webhooks.validating import ValidatingAdmissionWebhook
 from pilothouse.api.fields import Object
 from pilothouse.checks import GATED_PLUGINS
 from pilothouse.config import Config
 from pilothouse.offload import Turns
-from pilothouse.outbound.http import Outbound
+from pilothouse.outbound.clients import Clients
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.service_resolver import ServiceResolver
 
@@ -68,7 +67,7 @@ class Parts(NamedTuple):
     catalog: Catalog
     creator: Creator
     metrics: AdmissionMetrics
-    outbound: Outbound
+    clients: Clients
     resolver: ServiceResolver
     configuration: AdmissionConfiguration = AdmissionConfiguration()
 
@@ -95,8 +94,7 @@ def _section(name: str) -> Callable[[Parts], object]:
 def _webhooks(plugin: str, parts: Parts) -> calling.Parts:
     """What calls webhooks with the credentials that the plugin's section names."""
     users = webhooks.read(parts.configuration.section(plugin))
-    client = WebhookClient(parts.outbound, parts.resolver, users)
-    return calling.Parts(client, parts.authorizer, parts.metrics)
+    return calling.Parts(parts.clients, parts.resolver, parts.authorizer, parts.metrics, users)
 
 
 ORDER: dict[str, Make] = {
@@ -111,7 +109,10 @@ ORDER: dict[str, Make] = {
     "TaintNodesByCondition": lambda parts: TaintNodesByCondition(),
     "AlwaysPullImages": _lazy("alwayspullimages", "AlwaysPullImages"),
     "ImagePolicyWebhook": _lazy(
-        "imagepolicy", "ImagePolicyWebhook", _section("ImagePolicyWebhook"), lambda parts: parts.outbound
+        "imagepolicy",
+        "ImagePolicyWebhook",
+        _section("ImagePolicyWebhook"),
+        lambda parts: parts.clients.direct,
     ),
     "PodSecurity": lambda parts: PodSecurity(
         podsecurity.read(parts.configuration.section("PodSecurity")), parts.metrics
@@ -204,12 +205,12 @@ def chain_of(
     authorizer: Authorizer,
     catalog: Catalog,
     creator: Creator,
-    outbound: Outbound,
+    clients: Clients,
     resolver: ServiceResolver,
     metrics: AdmissionMetrics | None = None,
     turns: Turns | None = None,
 ) -> Chain:
-    """The chain of the plugins that are on. `outbound` and `resolver` are for those that call other servers.
+    """The chain of the plugins that are on. `clients` and `resolver` are for those that call other servers.
 
     Plugins of installed packages stand before ResourceQuota, sorted by name. `turns` is told of their calls.
     ConfigurationError when the file of --admission-control-config-file cannot be used.
@@ -217,7 +218,7 @@ def chain_of(
     on = enabled(config)
     metrics = metrics or AdmissionMetrics()
     configuration = load(config.admission_control_config_file)
-    parts = Parts(config, authorizer, catalog, creator, metrics, outbound, resolver, configuration)
+    parts = Parts(config, authorizer, catalog, creator, metrics, clients, resolver, configuration)
     plugins = []
     for name, make in ORDER.items():
         if name == "ResourceQuota":

@@ -39,6 +39,7 @@ from pilothouse.outbound.http import Outbound
 from pilothouse.process import BuildInfo
 from pilothouse.registry.consistent import ConsistentReads
 from pilothouse.registry.metrics import ConsistentReadMetrics
+from pilothouse.registry.readers import Readers
 from pilothouse.registry.service_resolver import ServiceResolver
 
 
@@ -59,6 +60,7 @@ class Inputs:
     authorizer: UnionAuthorizer
     admission: Chain
     outbound: Outbound
+    resolver: ServiceResolver
     offload: Offload
     health: Health
     metrics: MetricsRegistry
@@ -76,12 +78,6 @@ class Handlers:
     def __init__(self, given: Inputs) -> None:
         config, registry = given.config, given.registry
         catalog, readers = registry.catalog, registry.readers
-        self.resolver = ServiceResolver(
-            readers,
-            by_endpoints=config.enable_aggregator_routing,
-            cert_file=config.proxy_client_cert_file,
-            key_file=config.proxy_client_key_file,
-        )
         self.relay = _relay(config, given.outbound)
         self.via = new_via()
         self.remote_documents = RemoteDocuments()
@@ -99,7 +95,7 @@ class Handlers:
             self.responder,
             Aggregator(
                 self.relay,
-                self.resolver,
+                given.resolver,
                 documents=self.remote_documents,
                 via=self.via,
                 reject_redirects=config.aggregator_reject_forwarding_redirect,
@@ -164,6 +160,16 @@ class Handlers:
         OpenAPIHandlers(given.registry.catalog, remote=self.remote_documents).install(nonresource)
         FlowControlDumps(given.registry.readers).install(nonresource)
         return nonresource
+
+
+def resolver_for(config: Config, readers: Readers) -> ServiceResolver:
+    """Where the Services of aggregated servers and webhooks lead."""
+    return ServiceResolver(
+        readers,
+        by_endpoints=config.enable_aggregator_routing,
+        cert_file=config.proxy_client_cert_file,
+        key_file=config.proxy_client_key_file,
+    )
 
 
 def _relay(config: Config, outbound: Outbound) -> Relay:

@@ -21,7 +21,7 @@ from pilothouse.assembly.authn import (
 )
 from pilothouse.assembly.authz import anonymous_may_ask, authorizer
 from pilothouse.assembly.controllers import SERVER, Aggregation, Writers
-from pilothouse.assembly.handlers import Handlers, Inputs
+from pilothouse.assembly.handlers import Handlers, Inputs, resolver_for
 from pilothouse.assembly.intervals import DEFAULT_INTERVALS, Intervals
 from pilothouse.assembly.jwt import Authentication, authentication, jwt_tokens
 from pilothouse.assembly.renewal import Renewal
@@ -53,7 +53,6 @@ from pilothouse.process import ProcessMetrics, StartTime
 from pilothouse.registry.catalog import default_catalog
 from pilothouse.registry.conversion_webhook import ConversionWebhooks
 from pilothouse.registry.metrics import AllocatorMetrics, ConversionMetrics
-from pilothouse.registry.service_resolver import ServiceResolver
 from pilothouse.server import tls
 from pilothouse.server.http1 import Limits
 from pilothouse.server.listener import Listener, activated, bind
@@ -209,6 +208,7 @@ class Server:
         self.outbound = outbound = clients.cluster
         public = public_keys(config, files, self.signer)
         configured = authentication(config)
+        self.resolver = resolver_for(config, registry.readers)
         judge, reload = authorizer(
             config,
             registry.readers,
@@ -230,8 +230,8 @@ class Server:
             judge,
             registry.catalog,
             self.services,
-            outbound,
-            ServiceResolver(registry.readers, by_endpoints=config.enable_aggregator_routing),
+            clients,
+            self.resolver,
             self.metrics.add(AdmissionMetrics()),
             self.offload.turns,
         )
@@ -250,6 +250,7 @@ class Server:
                 authorizer=judge,
                 admission=self.admission,
                 outbound=outbound,
+                resolver=self.resolver,
                 offload=self.offload,
                 health=self.health,
                 metrics=self.metrics,
@@ -355,7 +356,7 @@ class Server:
         handlers = self.handlers
         aggregation = Aggregation(
             self.clients.cluster,
-            handlers.resolver,
+            self.resolver,
             handlers.discovery,
             handlers.remote_documents,
             handlers.via,
@@ -363,7 +364,7 @@ class Server:
         )
         conversions = self.metrics.add(ConversionMetrics())
         webhooks = ConversionWebhooks(
-            self.outbound, handlers.resolver, conversions, self.caches, offload=self.offload
+            self.clients, self.resolver, conversions, self.caches, offload=self.offload
         )
         for one in self.writers.controllers(aggregation, webhooks):
             opened.start(one)

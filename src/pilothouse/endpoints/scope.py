@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 
 from pilothouse.api import meta
 from pilothouse.api.equality import identity
@@ -77,7 +78,7 @@ class RequestScope(Write):
         *,
         view: Callable[[Object], Object] | None = None,
     ) -> None:
-        info = ctx.info
+        info, strategy = ctx.info, strategy_of(ctx, resource)
         context = WriteContext(
             user=ctx.user,
             verb=info.verb,
@@ -90,13 +91,14 @@ class RequestScope(Write):
             readers=verbs.readers,
             services=verbs.services,
             work=ctx.work,
+            refusal=partial(_refusal, verbs.authorizer, ctx, resource) if strategy.permit_update else None,
         )
         super().__init__(
             verbs.store,
             resource,
             context,
             verbs.admission,
-            strategy=strategy_of(ctx, resource),
+            strategy=strategy,
             manager="" if info.verb.startswith("delete") else manager_name(ctx, params),
             view=view,
         )
@@ -170,18 +172,9 @@ class RequestScope(Write):
 
     async def authorize_create(self) -> None:
         """A PUT or apply that creates needs the right to create as well (handlers withAuthorization)."""
-        info, resource = self.ctx.info, self.resource
-        attributes = AuthorizationAttributes(
-            self.ctx.user,
-            "create",
-            info.path,
-            True,
-            resource.group,
-            resource.version,
-            resource.plural,
-            info.subresource,
-            info.namespace,
-            self.context.name,
+        info = self.ctx.info
+        attributes = _right(
+            self.ctx, self.resource, "create", info.subresource, info.namespace, self.context.name
         )
         decision = await self.verbs.authorizer.authorize(attributes)
         if decision.error and not decision.allowed:
@@ -198,6 +191,32 @@ class RequestScope(Write):
         """The answer that shows what was written."""
         status = 201 if written.created else 200
         return await self.verbs.responder.answer(self.ctx, self.resource, written.value, status)
+
+
+def _right(
+    ctx: Context, resource: Resource, verb: str, subresource: str, namespace: str, name: str
+) -> AuthorizationAttributes:
+    group, version, plural = resource.group, resource.version, resource.plural
+    return AuthorizationAttributes(
+        ctx.user, verb, ctx.info.path, True, group, version, plural, subresource, namespace, name
+    )
+
+
+async def _refusal(
+    authorizer: Authorizer,
+    ctx: Context,
+    resource: Resource,
+    verb: str,
+    subresource: str,
+    namespace: str,
+    name: str,
+) -> str:
+    """As WriteContext.refusal: what a 403 for this right would say."""
+    attributes = _right(ctx, resource, verb, subresource, namespace, name)
+    decision = await authorizer.authorize(attributes)
+    if decision.allowed:
+        return ""
+    return forbidden(attributes, ": ".join(filter(None, (decision.error, decision.reason)))).message
 
 
 def strategy_of(ctx: Context, resource: Resource) -> Strategy:

@@ -65,7 +65,8 @@ class Chosen:
     """Tells the events of a watch that selects fields of converted objects.
 
     `chooses` says whether they select an object; `known` are the objects that the client has at the beginning. It
-    keeps the UIDs of the objects that the client has, as an event depends on whether it had the object before.
+    keeps the UIDs of the objects that the client has, as an event depends on whether it had the object before: never
+    more than the watch cache has objects and DELETED events that wait, for a deleted object's UID goes with its event.
     """
 
     def __init__(self, chooses: Callable[[Object], bool], known: Listing) -> None:

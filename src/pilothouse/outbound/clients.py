@@ -1,5 +1,6 @@
 """The clients of one server, by where their requests go."""
 
+from pilothouse.outbound.dialer import Dialer
 from pilothouse.outbound.egress_config import Egress
 from pilothouse.outbound.http import Outbound
 
@@ -7,7 +8,10 @@ from pilothouse.outbound.http import Outbound
 class Clients:
     """A client for each way out; those that share a dialer are the same one, with the same connections."""
 
-    def __init__(self, egress: Egress) -> None:
+    def __init__(self, egress: Egress | None = None) -> None:
+        """Everything is reached directly without an egress selector."""
+        direct = Dialer()
+        egress = egress or Egress(direct, direct, direct)
         made: dict[object, Outbound] = {}
         for dialer in (egress.cluster, egress.controlplane, egress.direct):
             made.setdefault(dialer, Outbound(dialer))
@@ -18,6 +22,10 @@ class Clients:
         """For webhooks with a URL, and for those of authentication, authorization and audit."""
         self.direct = made[egress.direct]
         """For what no selection stands for: OpenID Connect providers that flags name."""
+
+    def for_webhook(self, *, by_service: bool) -> Outbound:
+        """For a webhook that an API object describes, by a Service or by a URL."""
+        return self.cluster if by_service else self.controlplane
 
     async def close(self) -> None:
         """Close all connections."""

@@ -142,6 +142,14 @@ class Answer:
             self.close()
 
     def close(self) -> None:
+        """Give the connection up, unless the body has been read to its end.
+
+        It is aborted: whoever closes TLS properly reads on until the other side has done so too, up to 30 s, and a
+        hostile server sends all the while.
+        """
+        connection = self._response.connection
+        if connection is not None and connection.transport is not None:
+            connection.transport.abort()
         self._response.close()
 
 

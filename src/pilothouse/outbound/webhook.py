@@ -1,28 +1,27 @@
-"""Posts reviews to webhooks that API objects describe, with the words of upstream's client (apiserver util/webhook).
+"""Posts reviews to webhooks, in the words of upstream's client (apiserver util/webhook, client-go rest/request.go).
 
-A review is a JSON object with an apiVersion and a kind. Conversion of custom resources uses it; whoever else posts
-reviews to a `clientConfig` can.
+A review is a JSON object with an apiVersion and a kind. Admission webhooks, conversion webhooks and the image policy
+webhook are asked by it; `registry/webhook_target.py` finds where the `clientConfig` of an API object leads.
 """
 
 import asyncio
-from collections.abc import Collection
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from pilothouse.api import json
+from pilothouse.api import json, patch
 from pilothouse.api.fields import Object, quote
 from pilothouse.outbound.http import TIMED_OUT, Answer, ClientError, Outbound, Trust, was_closed_idle
 from pilothouse.waiting import in_task
 
-SECONDS = 30
-"""Time for a whole exchange, as upstream's client has it (setGlobalDefaults)."""
-
-ANSWER_FREE, ANSWER_TIMES = 256 << 10, 4
-"""Longest answer: so many bytes, and this many times the bytes that were sent."""
+SECONDS = 30.0
+"""Time for a whole exchange where the caller has no other, as upstream's client has it (setGlobalDefaults)."""
 
 SHOWN_BYTES = 2048
 """Bytes of an answer that an error repeats."""
 
-TIMED_OUT_READING = "context deadline exceeded (Client.Timeout or context cancellation while reading body)"
+DEADLINE = "context deadline exceeded"
+TIMED_OUT_READING = f"{DEADLINE} (Client.Timeout or context cancellation while reading body)"
 UNREADABLE = "unexpected error when reading response body. Please retry. Original error: "
 
 HEADERS = (
@@ -30,7 +29,14 @@ HEADERS = (
     ("Content-Type", "application/json"),
     ("User-Agent", "kube-apiserver-admission"),
 )
+"""What every review is sent with."""
 
+_TYPE_META = (
+    r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
+)
+_SCHEME = "pkg/util/webhook/client.go:74"
+
+_UNACCEPTABLE = "the server was unable to respond with a content type that the client supports"
 _MESSAGES = {
     400: "the server rejected our request for an unknown reason",
     401: "the server has asked for the client to provide credentials",
@@ -49,127 +55,159 @@ _SERVERS_WORDS = (403, 406, 415)
 
 
 class WebhookError(Exception):
-    """A webhook that gave no usable answer; the text is that of upstream's client."""
+    """A webhook that gave no usable answer; the text is that of upstream's client.
+
+    code: the status code that upstream counts the failure as. timed_out: whether the time was up.
+    """
+
+    def __init__(self, text: str, code: int = 503, *, timed_out: bool = False) -> None:
+        super().__init__(text)
+        self.code = code
+        self.timed_out = timed_out
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a webhook listens.
+class Unusable(WebhookError):
+    """A clientConfig or a credential of which no client can be made; nothing was sent."""
 
-    shown: its URL as errors name it. url: the URL that is asked, which differs where a Service was resolved.
-    host: the Host header, "" = as the URL has it.
+    def __init__(self, text: str) -> None:
+        super().__init__(text, 500)
+
+
+class Target(NamedTuple):
+    """Where a review goes.
+
+    shown: its URL as errors name it. url: the URL that is asked, which differs where a Service was resolved. service:
+    whether that is so.
     """
 
     shown: str
     url: str
+    headers: Sequence[tuple[str, str]]
     trust: Trust
-    host: str = ""
+    service: bool = False
+
+
+def query_for(seconds: float) -> str:
+    """The query that tells a webhook its time: whole seconds, as upstream rounds it."""
+    return f"?timeout={math.ceil(seconds)}s"
 
 
 async def post(
-    outbound: Outbound,
-    target: Target,
-    body: bytes,
-    seconds: float = SECONDS,
+    outbound: Outbound, target: Target, body: bytes, seconds: float, limit: int, *, deadline: bool = False
 ) -> bytes:
-    """The body of a successful answer to a review, within `seconds` and the limits of its size; WebhookError."""
+    """The body of a successful answer of at most `limit` bytes, within `seconds`; WebhookError.
+
+    deadline: whether the time ends with the request that is being served, and not with the client's own time-out; Go
+    words the two differently.
+    """
     await in_task()
-    headers = [*HEADERS, ("Host", target.host)] if target.host else HEADERS
-    query = f"?timeout={_duration(seconds)}"
+    lead = f'Post "{target.shown}": '
     answer: Answer | None = None
     try:
         async with asyncio.timeout(seconds):
-            try:
-                answer = await _opened(outbound, target, target.url + query, headers, body)
-            except ClientError as err:
-                raise WebhookError(f'Post "{target.shown}{query}": {err}') from err
-            try:
-                data = await answer.read(ANSWER_FREE + ANSWER_TIMES * len(body))
-            except ClientError as err:
-                raise WebhookError(f"{UNREADABLE}{err}") from err
+            answer = await _opened(outbound, target, body)
+            lead = UNREADABLE
+            data = await answer.read(limit)
+    except ClientError as err:
+        raise WebhookError(f"{lead}{err}") from err
     except TimeoutError:
-        if answer is None:
-            raise WebhookError(f'Post "{target.shown}{query}": {TIMED_OUT}') from None
-        raise WebhookError(f"{UNREADABLE}{TIMED_OUT_READING}") from None
+        why = DEADLINE if deadline else TIMED_OUT if answer is None else TIMED_OUT_READING
+        raise WebhookError(f"{lead}{why}", timed_out=True) from None
     finally:
         if answer is not None:
             answer.close()
-    kind = answer.header("Content-Type")
+    media = answer.header("Content-Type")
     if not 200 <= answer.status <= 206:
-        raise WebhookError(_refused(answer.status, kind, data))
+        raise refusal(answer.status, media, data)
     if not data:
-        text = kind or "application/json"
+        text = media or "application/json"
         raise WebhookError(f"0-length response with status code: {answer.status} and content type: {text}")
     return data
 
 
-async def _opened(
-    outbound: Outbound, target: Target, url: str, headers: Collection[tuple[str, str]], body: bytes
-) -> Answer:
+async def _opened(outbound: Outbound, target: Target, body: bytes) -> Answer:
     """The head of the answer; asked once more when a kept connection was closed before the request came."""
     for again in (True, False):
         try:
-            return await outbound.open("POST", url, headers=tuple(headers), body=body, trust=target.trust)
+            return await outbound.open(
+                "POST", target.url, headers=target.headers, body=body, trust=target.trust
+            )
         except ClientError as err:
             if not (again and was_closed_idle(err)):
                 raise
     raise AssertionError("unreachable")
 
 
-def _duration(seconds: float) -> str:
-    """Seconds as Go prints a duration of less than a minute."""
-    return f"{seconds:g}s" if seconds >= 1 else f"{seconds * 1000:g}ms"
-
-
-def _refused(status: int, content_type: str, data: bytes) -> str:
-    """The message of an answer that is no success: that of a Status in it, or what its code means."""
-    try:
-        found = json.parse(data)
-    except ValueError:
-        found = None
-    if isinstance(found, dict) and found.get("kind") == "Status" and found.get("status") != "Success":
-        return str(found.get("message") or "unknown")
+def refusal(status: int, content_type: str, data: bytes) -> WebhookError:
+    """The error of an answer that is no success: the Status in its body, else what client-go makes of its code."""
+    found = _status_in(data)
+    if found is not None:
+        code = found.get("code")
+        return WebhookError(str(found.get("message") or ""), code if isinstance(code, int) else 0)
+    media = content_type.partition(";")[0].strip().lower()
     said = "unknown"
-    if content_type.startswith("text/") or not content_type:
+    if not media or media.startswith("text/"):
         said = data[:SHOWN_BYTES].decode("utf-8", "replace").strip()
     if status in _SERVERS_WORDS:
-        if status == 406 and said in ("", "unknown"):
-            return "the server was unable to respond with a content type that the client supports"
-        return said
-    if status in _MESSAGES:
-        return _MESSAGES[status]
-    if status >= 500:
-        return f"an error on the server ({quote(said)}) has prevented the request from succeeding"
-    return f"the server responded with the status code {status} but did not return more information"
+        text = _UNACCEPTABLE if status == 406 and said in ("", "unknown") else said
+    elif status in _MESSAGES:
+        text = _MESSAGES[status]
+    elif status >= 500:
+        text = f"an error on the server ({quote(said)}) has prevented the request from succeeding"
+    else:
+        text = f"the server responded with the status code {status} but did not return more information"
+    return WebhookError(text, status)
 
 
-def decode(data: bytes, group: str, kind: str, versions: Collection[str]) -> Object:
-    """The review in an answer, of one of these versions; WebhookError in the words of upstream's decoder."""
+STATUS_BYTES = 64 << 10
+"""Bytes of the largest Status that an answer is searched for."""
+
+
+def _status_in(data: bytes) -> Object | None:
+    """The failure that a body tells as a Status, None when it is something else (rest.Result.Error)."""
+    if not data or len(data) > STATUS_BYTES:
+        return None
     try:
         value = json.parse(data)
-    except ValueError as err:
-        raise WebhookError(f"couldn't get version/kind; json parse error: {err}") from None
-    if not isinstance(value, dict):
-        text = f"json: cannot unmarshal {_json_name(value)} into Go value of type struct {{ APIVersion string; Kind string }}"
-        raise WebhookError(f"couldn't get version/kind; json parse error: {text}")
-    said, version = value.get("kind"), value.get("apiVersion")
-    shown = data[:SHOWN_BYTES].decode("utf-8", "replace")
-    if not said:
-        raise WebhookError(f"Object 'Kind' is missing in '{shown}'")
-    if not version:
-        raise WebhookError(f"Object 'apiVersion' is missing in '{shown}'")
-    if said == "Status" and value.get("status") != "Success":
-        raise WebhookError(str(value.get("message") or "unknown"))
-    if said != kind or version not in [f"{group}/{one}" for one in versions]:
-        scheme = '"pkg/util/webhook/client.go:74"'
-        raise WebhookError(f'no kind "{said}" is registered for version "{version}" in scheme {scheme}')
+    except (json.ScanError, json.DecodeError):
+        return None
+    if not isinstance(value, dict) or value.get("kind") != "Status" or value.get("status") != "Failure":
+        return None
     return value
 
 
-def _json_name(value: object) -> str:
-    """What Go calls a kind of JSON value."""
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int | float):
-        return "number"
-    return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "null"
+def decode(data: bytes, group: str, kind: str, version: str, versions: Sequence[str]) -> Object:
+    """The review of `version` in an answer, with kind and apiVersion as they came; WebhookError.
+
+    A review without a kind or an apiVersion is taken for the one that was asked for. `versions` are those that upstream
+    knows: a review in another one of them, like a Status, cannot be converted.
+    """
+    lead = "couldn't get version/kind; json parse error: "
+    try:
+        value = json.parse(data)
+    except (json.ScanError, json.DecodeError) as err:
+        raise WebhookError(f"{lead}{err}") from None
+    if value is None:  # what is no object upstream reads as YAML, in which null is an object without members
+        value = {}
+    if not isinstance(value, dict):
+        raise WebhookError(
+            f"{lead}json: cannot unmarshal {patch.go_kind(value)} into Go value of type {_TYPE_META}"
+        )
+    for name in ("apiVersion", "kind"):
+        if value.get(name) is not None and not isinstance(value[name], str):
+            what = patch.go_kind(value[name])
+            raise WebhookError(
+                f"{lead}json: cannot unmarshal {what} into Go struct field .{name} of type string"
+            )
+    said, asked = value.get("kind") or kind, f"{group}/{version}"
+    of = value.get("apiVersion") or asked
+    if (said, of) == (kind, asked):
+        return value
+    if said == "Status":
+        raise WebhookError(f"converting (v1.Status) to ({version}.{kind}): unknown conversion")
+    if said == kind and of in [f"{group}/{one}" for one in versions]:
+        other = of.removeprefix(f"{group}/")
+        raise WebhookError(f"converting ({other}.{kind}) to ({version}.{kind}): unknown conversion")
+    raise WebhookError(
+        f"no kind {quote(said)} is registered for version {quote(of)} in scheme {quote(_SCHEME)}"
+    )

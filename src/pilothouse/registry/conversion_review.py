@@ -59,7 +59,7 @@ def response(data: bytes, version: str, uid: str, originals: Sequence[Object], t
     """The converted objects out of an answer, with the metadata of the originals; raises Failure."""
     about = f"conversion webhook for {described(originals[0])}"
     try:
-        review = webhook.decode(data, GROUP, KIND, VERSIONS)
+        review = webhook.decode(data, GROUP, KIND, version, VERSIONS)
     except WebhookError as err:
         raise Failure(CALL, f"{about} failed: {err}") from None
     try:
@@ -78,8 +78,9 @@ def response(data: bytes, version: str, uid: str, originals: Sequence[Object], t
 def _objects(review: Object, version: str, uid: str) -> list[Any]:
     """The objects of a response that says that it is one; ValueError."""
     answer = review.get("response")
-    if version == "v1" and review["apiVersion"] != f"{GROUP}/v1":
-        got = f"{review['apiVersion']}, Kind={KIND}"
+    if version == "v1" and (review.get("apiVersion"), review.get("kind")) != (f"{GROUP}/v1", KIND):
+        group, _, of = (review.get("apiVersion") or "").rpartition("/")
+        got = f"{group}/{of}, Kind={review.get('kind') or ''}"
         raise ValueError(f"expected webhook response of {GROUP}/v1, Kind={KIND}, got {got}")
     if answer is None:
         raise ValueError("no response provided")

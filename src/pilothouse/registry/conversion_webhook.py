@@ -20,7 +20,7 @@ from pilothouse.api.fields import Object
 from pilothouse.caches import Budget, Cache
 from pilothouse.offload import INLINE_WORK, Inline, Offload, Work
 from pilothouse.outbound import webhook
-from pilothouse.outbound.http import Outbound
+from pilothouse.outbound.clients import Clients
 from pilothouse.outbound.webhook import WebhookError
 from pilothouse.registry import conversion_review as reviews
 from pilothouse.registry.conversion_review import Failure
@@ -29,6 +29,9 @@ from pilothouse.registry.webhook_target import Resolver, target_of
 
 LARGEST = 256 * 1024
 """Bytes of the largest converted object that is remembered."""
+
+ANSWER_FREE, ANSWER_TIMES = 256 << 10, 4
+"""Longest answer of a webhook: so many bytes, and this many times the bytes that it was sent."""
 
 Key = tuple[int, str, bytes]
 """The number of a converter, the API version that was asked for, and the digest of the object."""
@@ -50,7 +53,7 @@ class ConversionWebhooks:
 
     def __init__(
         self,
-        outbound: Outbound,
+        clients: Clients,
         resolver: Resolver,
         metrics: ConversionMetrics | None = None,
         caches: Budget | None = None,
@@ -59,7 +62,7 @@ class ConversionWebhooks:
     ) -> None:
         """`seconds` is the time for one exchange; long answers are checked on the threads of `offload`."""
         self.offload = offload
-        self.outbound, self.resolver, self.seconds = outbound, resolver, seconds
+        self.clients, self.resolver, self.seconds = clients, resolver, seconds
         self.metrics = metrics or ConversionMetrics()
         self.known: Cache[Key, bytes] = Cache(
             "conversions", caches or Budget(), largest=LARGEST, weigh=lambda key, made: 160 + getsizeof(made)
@@ -200,8 +203,10 @@ class WebhookConverter:
             raise errors.Unknown("no supported conversion review versions")
         body = reviews.request(self._version, uid, to, objects)
         try:
-            target = target_of(self._client, shared.resolver)
-            data = await webhook.post(shared.outbound, target, body, shared.seconds)
+            target = target_of(self._client, shared.resolver, shared.seconds)
+            limit = ANSWER_FREE + ANSWER_TIMES * len(body)
+            outbound = shared.clients.for_webhook(by_service=target.service)
+            data = await webhook.post(outbound, target, body, shared.seconds, limit)
         except WebhookError as err:
             about = reviews.described(objects[0])
             raise Failure(reviews.CALL, f"conversion webhook for {about} failed: {err}") from None

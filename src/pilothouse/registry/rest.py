@@ -8,7 +8,7 @@ from pilothouse.api.fields import Errors, Object
 from pilothouse.api.semantic import same_meaning
 from pilothouse.logs import Logger
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.strategy import Path, Strategy, WriteContext
+from pilothouse.registry.strategy import Path, Permit, Strategy, WriteContext
 
 log = Logger(__name__)
 
@@ -141,6 +141,16 @@ def settle_update(
     before_update(resource, ctx, strategy, obj, old)
     drop_empty(resource, obj)
     _keep_times(obj, old)
+
+
+async def permit_update(
+    resource: Resource, ctx: WriteContext, permit: Permit, obj: Object, old: Object
+) -> None:
+    """Refuse a change that needs rights which the user does not have, as invalid as upstream does; Invalid."""
+    errs = Errors()
+    await permit(ctx, obj, old, errs)
+    stored = resource.storage or resource
+    errs.raise_if_any(stored.group, stored.kind, obj["metadata"].get("name", ""))
 
 
 def _differs(resource: Resource, obj: Object, old: Object, path: Path) -> bool:

@@ -123,6 +123,12 @@ class WriteContext:
     chosen: set[str | int] = field(default_factory=set)
     work: Work | Inline = INLINE_WORK
     """Where the long steps of the write run."""
+    refusal: Callable[[str, str, str, str], Awaitable[str]] | None = None
+    """Why the user may not use a verb on a subresource of the resource, in a namespace, by a name; "" = they may."""
+
+
+Permit = Callable[[WriteContext, Object, Object, Errors], Awaitable[None]]
+"""Adds an error for each right that a user lacks to make one object of another; it may wait for an authorizer."""
 
 
 class Raced(errors.InternalError):
@@ -138,6 +144,7 @@ class Strategy:
     of these adds one to metadata.generation.
     create_on_update: PUT may create. unconditional_update: PUT without resourceVersion is allowed.
     The hooks are functions; None = nothing to do. They change `obj` in place and add to `errs`, never raise.
+    permit_update: what rights beside that to the path a change needs; it is asked of changes that are valid.
     apply_reset: members that server-side apply never owns here, by apply's own verb ("update", "status").
     """
 
@@ -153,6 +160,7 @@ class Strategy:
     prepare_update: Callable[[WriteContext, Object, Object], None] | None = None
     validate: Callable[[WriteContext, Object, Errors], None] | None = None
     validate_update: Callable[[WriteContext, Object, Object, Errors], None] | None = None
+    permit_update: Permit | None = None
     warnings: Callable[[WriteContext, Object, Object | None], list[str]] | None = None
     grace_period: Callable[[Object, int | None], int] | None = None
     """Seconds of grace a delete gives (object, gracePeriodSeconds asked for); None = deleted at once."""

@@ -1,17 +1,22 @@
 """Finds where the `clientConfig` of a webhook leads: its URL, or the Service that it names (apiserver util/webhook)."""
 
-import binascii
+import posixpath
 from typing import Protocol
+from urllib.parse import quote as escape
 from urllib.parse import urlsplit
 
 from pilothouse.api.fields import Object
 from pilothouse.outbound.http import Trust, bundle
-from pilothouse.outbound.webhook import SECONDS, Target, WebhookError
+from pilothouse.outbound.kubeconfig import Users
+from pilothouse.outbound.webhook import HEADERS, Target, Unusable, WebhookError, query_for
 from pilothouse.registry.resource import Backend
 from pilothouse.registry.service_resolver import Unroutable
 
 PORT = 443
-"""The port of a Service when the clientConfig names none."""
+"""The port of a Service or URL that names none."""
+
+NOBODY = Users()
+"""No credentials for any host."""
 
 
 class Resolver(Protocol):
@@ -21,36 +26,59 @@ class Resolver(Protocol):
         """The URL of a backend's root; raises Unroutable."""
 
 
-def target_of(config: Object, resolver: Resolver) -> Target:
-    """Where to post reviews now; WebhookError when the Service cannot be resolved.
+def target_of(config: Object, resolver: Resolver, seconds: float, users: Users = NOBODY) -> Target:
+    """Where to post a review that has so many seconds.
 
-    A Service is asked as `NAME.NAMESPACE.svc`, whatever address it was resolved to: its certificate has that name.
+    Unusable when no client can be made of the clientConfig or of the credentials that `users` have for its host;
+    WebhookError when the Service cannot be resolved. A Service is asked as `NAME.NAMESPACE.svc`, whatever address it
+    was resolved to: its certificate has that name.
     """
-    ca = _bundle(config.get("caBundle") or "")
+    query = query_for(seconds)
     service = config.get("service")
-    if not service:
+    if service:
+        return _service_of(service, config, resolver, query, users)
+    try:
         url = urlsplit(config.get("url") or "")
-        shown = f"{url.scheme}://{url.netloc}{_clean(url.path)}"
-        return Target(shown, shown, Trust(ca=ca))
-    port, path = service.get("port") or PORT, _clean(service.get("path") or "")
-    name = f"{service['name']}.{service['namespace']}.svc"
-    shown = f"https://{name}:{port}{path}"
+        port = url.port
+    except ValueError as err:
+        raise Unusable(f"Unparsable URL: {err}") from None
+    if not url.netloc:
+        raise Unusable("webhook configuration must have either service or URL")
+    shown = f"{url.scheme}://{url.netloc}{_clean(url.path)}{query}"
+    host = url.netloc if port is not None else f"{url.netloc}:{PORT}"
+    return Target(shown, shown, *_known_as(host, config, "", users))
+
+
+def _service_of(service: Object, config: Object, resolver: Resolver, query: str, users: Users) -> Target:
+    port, name = service.get("port") or PORT, f"{service['name']}.{service['namespace']}.svc"
+    way, host = f"{_clean(service.get('path') or '')}{query}", f"{name}:{port}"
+    headers, trust = _known_as(host, config, name, users)
+    shown = f"https://{host}{way}"
     try:
         root = resolver.url(Backend("", service["namespace"], service["name"], port))
     except Unroutable as err:
-        raise WebhookError(f'Post "{shown}?timeout={SECONDS}s": {err}') from None
-    return Target(shown, root + path, Trust(ca=ca, server_name=name), f"{name}:{port}")
+        raise WebhookError(f'Post "{shown}": {err}') from None
+    return Target(shown, f"{root}{way}", (("Host", host), *headers), trust, service=True)
+
+
+def _known_as(
+    host: str, config: Object, server_name: str, users: Users
+) -> tuple[tuple[tuple[str, str], ...], Trust]:
+    """The headers and the trust for `host:port`: how the two sides know each other."""
+    try:
+        ca = bundle(config.get("caBundle") or "")
+    except ValueError as err:
+        raise Unusable(f"unable to load root certificates: {err}") from None
+    try:
+        headers, own = users.for_host(host)
+    except (OSError, ValueError) as err:
+        raise Unusable(str(err)) from None
+    if not ca.strip():  # a bundle of white space is a placeholder that others fill in
+        ca = b""
+    trust = Trust(ca, False, server_name, own.cert_file, own.key_file, own.cert, own.key)
+    return (*HEADERS, *headers), trust
 
 
 def _clean(path: str) -> str:
-    """A path without empty segments and without a slash at its end, as upstream's client asks for it."""
-    return "/" + "/".join(filter(None, path.split("/")))
-
-
-def _bundle(text: str) -> bytes:
-    """A caBundle as PEM; one of white space alone is none."""
-    try:
-        pem = bundle(text)
-    except binascii.Error as err:
-        raise WebhookError(f"unable to load root certificates: {err}") from None
-    return pem if pem.strip() else b""
+    """A path as client-go makes it: a slash at its beginning, none at its end, and no empty segments or dots."""
+    return escape(posixpath.normpath("/" + path.lstrip("/")), safe="/%~!$&'()*+,;=:@-._")

@@ -31,6 +31,7 @@ from pilothouse.registry.rest import (
     before_create,
     check_uid,
     drop_empty,
+    permit_update,
     settle_update,
     undo,
     vanishes,
@@ -446,6 +447,8 @@ class Write:
             obj = await make(await work.run(decode, entry) if old is stored else await work.run(copy, old))
         self._check_version(obj["metadata"], old["metadata"], entry.rev)
         await work.run(settle_update, resource, ctx, strategy, obj, old)
+        if strategy.permit_update is not None:
+            await permit_update(resource, ctx, strategy.permit_update, obj, old)
         await self.validate(obj, old)
         if self._after_rules is not None:
             obj, old = await self._kept(self._after_rules, obj), stored

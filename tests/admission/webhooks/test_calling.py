@@ -13,7 +13,7 @@ from harness import CONFIG_MAPS, config_map
 from webhooks import MUTATING, RULE, VALIDATING, Hooked, allow, deny, hang
 
 from pilothouse.admission.webhooks import breaker
-from pilothouse.admission.webhooks.client import ANSWER_BYTES
+from pilothouse.admission.webhooks.calling import ANSWER_BYTES
 from pilothouse.instruments import MetricsRegistry
 
 NOTHING = config_map("a", data={"a": "b"})
@@ -50,7 +50,11 @@ BROKEN = {
         "500",
     ),
     "a Status": (answer(STATUS, status=409), "I am a Status", "409"),
-    "a Status as a success": (answer(STATUS), "I am a Status", "409"),
+    "a Status as a success": (
+        answer(STATUS),
+        "converting (v1.Status) to (v1.AdmissionReview): unknown conversion",
+        "503",
+    ),
     "a redirect": (
         answer(status=302, headers={"Location": "https://127.0.0.1/else"}),
         "the server responded with the status code 302 but did not return more information",
@@ -74,7 +78,7 @@ BROKEN = {
     ),
     "another kind": (
         answer({"kind": "Pod", "apiVersion": "v1"}),
-        'no kind "Pod" is registered for version "v1" in scheme "k8s.io/apiserver/pkg/util/webhook/client.go:68"',
+        'no kind "Pod" is registered for version "v1" in scheme "pkg/util/webhook/client.go:74"',
         "503",
     ),
     "another version": (

@@ -13,29 +13,28 @@ from pilothouse.admission.expressions import Scope
 from pilothouse.admission.matching import Matched
 from pilothouse.admission.metrics import ADMIT, VALIDATE, AdmissionMetrics
 from pilothouse.admission.views import Views
-from pilothouse.admission.webhooks.client import CallError, WebhookClient
-from pilothouse.admission.webhooks.review import (
-    InvalidResponse,
-    NotReview,
-    Response,
-    Undecodable,
-    decoded,
-    encoded,
-    verified,
-)
+from pilothouse.admission.webhooks.review import InvalidResponse, Response, decoded, encoded, verified
 from pilothouse.admission.webhooks.source import Webhook
 from pilothouse.api import meta
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.warnings import enough
 from pilothouse.logs import Logger
 from pilothouse.offload import INLINE
+from pilothouse.outbound import webhook
+from pilothouse.outbound.clients import Clients
+from pilothouse.outbound.kubeconfig import Users
+from pilothouse.outbound.webhook import Unusable, WebhookError
 from pilothouse.registry.admission import AdmissionAttributes
+from pilothouse.registry.webhook_target import NOBODY, Resolver, target_of
 
 log = Logger(__name__)
 
 RESERVE = 0.5
 """Seconds of a request that webhooks leave it, or a quarter of what it has left: the error of one that does not answer
 reaches the client, and where it is ignored the write can still be carried out."""
+
+ANSWER_BYTES = 4 << 20
+"""Bytes of the longest answer that is read: a patch that makes an object as large as a request may be, in base64."""
 
 T = TypeVar("T")
 
@@ -57,26 +56,27 @@ class Denied(Exception):
 
 
 class Parts(NamedTuple):
-    """What the plugins of both kinds work with."""
+    """What the plugins of both kinds work with; `users` are the credentials by host."""
 
-    client: WebhookClient
+    clients: Clients
+    resolver: Resolver
     authorizer: Authorizer
     metrics: AdmissionMetrics
+    users: Users = NOBODY
 
 
 class Caller:
     """Calls webhooks of one kind. step: the `type` label of metrics. mutating: whether they may return patches."""
 
     def __init__(self, parts: Parts, step: str, *, mutating: bool) -> None:
-        self._client = parts.client
-        self._authorizer = parts.authorizer
+        self._parts = parts
         self.metrics = parts.metrics
         self._step = step
         self._mutating = mutating
 
     def views(self, a: AdmissionAttributes) -> Views:
         """The objects of a request in the versions that webhooks match."""
-        return Views(a, self._authorizer)
+        return Views(a, self._parts.authorizer)
 
     async def select(self, views: Views, hook: Webhook) -> Matched | None:
         """As what the request matches a webhook, None when it does not (ShouldCallHook).
@@ -123,17 +123,8 @@ class Caller:
                 await a.work.enter(len(data))
         try:
             response = await a.work.run(self._read, data, uid, hook.version)
-        except NotReview as err:
-            if err.status.get("status") == "Success":
-                raise Failed(
-                    hook, "received invalid webhook response: webhook response was absent", 503
-                ) from None
-            code = err.status.get("code")
-            raise Failed(
-                hook, f"failed to call webhook: {err}", code if isinstance(code, int) else 0
-            ) from None
-        except Undecodable as err:
-            raise Failed(hook, f"failed to call webhook: {err}", 503) from None
+        except WebhookError as err:
+            raise Failed(hook, f"failed to call webhook: {err}", err.code) from None
         except InvalidResponse as err:
             raise Failed(hook, f"received invalid webhook response: {err}", 503) from None
         for key, value in response.annotations.items():
@@ -152,21 +143,19 @@ class Caller:
         if breaker is not None and (why := breaker.refusal()):
             self.metrics.webhook_skipped.inc(hook.name, self._step)
             raise Failed(hook, f"failed to call webhook: {why}", 503)
-        seconds = time_for(hook, a)
+        parts, seconds = self._parts, time_for(hook, a)
         said = False
         try:
-            data = await self._client.post(hook.client_config, body, seconds)
+            target = target_of(hook.client_config, parts.resolver, seconds, parts.users)
+            outbound = parts.clients.for_webhook(by_service=target.service)
+            data = await webhook.post(outbound, target, body, seconds, ANSWER_BYTES, deadline=True)
             said = True
-        except CallError as err:
+        except WebhookError as err:
             said = not err.timed_out
             if breaker is not None and err.timed_out and seconds == hook.seconds:
                 breaker.timed_out()
-            lead = (
-                ""
-                if err.code == 500 and str(err).startswith("could not get REST client")
-                else "failed to call webhook: "
-            )
-            raise Failed(hook, f"{lead}{err}", err.code) from None
+            lead = "could not get REST client" if isinstance(err, Unusable) else "failed to call webhook"
+            raise Failed(hook, f"{lead}: {err}", err.code) from None
         finally:
             if breaker is not None:
                 breaker.answered() if said else breaker.gave_up()

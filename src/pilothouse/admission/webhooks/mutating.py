@@ -142,13 +142,8 @@ def _made(scope: Scope, operations: list[Object]) -> Object:
 
 def _told(hook: Webhook, response: Response) -> str:
     """The audit annotation of a patch."""
-    told = {
-        "configuration": hook.configuration,
-        "webhook": hook.name,
-        "patch": json.parse(response.patch),
-        "patchType": JSON_PATCH,
-    }
-    return json.dump(told).decode()
+    told = json.dump({"configuration": hook.configuration, "webhook": hook.name}).decode()
+    return f'{told[:-1]},"patch":{response.patch.decode(errors="replace")},"patchType":"{JSON_PATCH}"}}'
 
 
 def _managed_fields(obj: Object | None) -> list[Object] | None:

@@ -7,22 +7,13 @@ from typing import Any, NamedTuple
 from pilothouse.admission.expressions import Scope, request_of
 from pilothouse.api import json, patch
 from pilothouse.api.fields import Object, quote
+from pilothouse.outbound import webhook
+from pilothouse.outbound.webhook import WebhookError
 from pilothouse.registry.admission import AdmissionAttributes
 
 GROUP, KIND = "admission.k8s.io", "AdmissionReview"
 JSON_PATCH = "JSONPatch"
-
-
-class Undecodable(Exception):
-    """An answer that is no AdmissionReview; the text is upstream's."""
-
-
-class NotReview(Exception):
-    """An answer that is a Status; upstream takes it for the error of the call."""
-
-    def __init__(self, status: Object) -> None:
-        super().__init__(status.get("message") or "")
-        self.status = status
+VERSIONS = ("v1", "v1beta1")
 
 
 class InvalidResponse(Exception):
@@ -53,34 +44,10 @@ def encoded(uid: str, a: AdmissionAttributes, scope: Scope, version: str) -> byt
 
 
 def decoded(body: bytes, version: str) -> Object:
-    """The review in an answer, of which kind and apiVersion are as they came; Undecodable, NotReview."""
-    lead = "couldn't get version/kind; json parse error: "
-    try:
-        value = json.parse(body)
-    except (json.ScanError, json.DecodeError) as err:
-        raise Undecodable(f"{lead}{err}") from None
-    if not isinstance(value, dict):
-        what = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
-        raise Undecodable(f"{lead}json: cannot unmarshal {patch.go_kind(value)} into Go value of type {what}")
-    for name in ("apiVersion", "kind"):
-        if value.get(name) is not None and not isinstance(value[name], str):
-            raise Undecodable(
-                f"{lead}json: cannot unmarshal {patch.go_kind(value[name])} into Go struct field .{name} of type string"
-            )
-    wanted = f"{GROUP}/{version}"
-    kind, api_version = value.get("kind") or KIND, value.get("apiVersion") or wanted
-    if kind == "Status" and api_version in ("v1", wanted):
-        raise NotReview(value)
-    if kind != KIND or not api_version.startswith(f"{GROUP}/v1"):
-        raise Undecodable(
-            f"no kind {quote(kind)} is registered for version {quote(api_version)} in scheme "
-            '"k8s.io/apiserver/pkg/util/webhook/client.go:68"'
-        )
-    if api_version != wanted:
-        other = api_version.removeprefix(f"{GROUP}/")
-        raise Undecodable(f"converting ({other}.{KIND}) to ({version}.{KIND}): unknown conversion")
-    _check(value, _REVIEW, KIND, "")
-    return value
+    """The review in an answer, of which kind and apiVersion are as they came; WebhookError."""
+    review = webhook.decode(body, GROUP, KIND, version, VERSIONS)
+    _check(review, _REVIEW, KIND, "")
+    return review
 
 
 _STATUS: Object = {"status": str, "message": str, "reason": str, "code": int, "details": {}}
@@ -120,13 +87,13 @@ def _check(value: Any, wanted: Any, struct: str, path: str) -> None:
 
 def _expect(good: bool, value: Any, struct: str, path: str, type: str) -> None:
     if not good:
-        raise Undecodable(
+        raise WebhookError(
             f"json: cannot unmarshal {patch.go_kind(value)} into Go struct field {struct}{path} of type {type}"
         )
 
 
 def verified(review: Object, uid: str, version: str, *, mutating: bool) -> Response:
-    """The response in a review of `version`, if it is one to the request `uid`; InvalidResponse, Undecodable."""
+    """The response in a review of `version`, if it is one to the request `uid`; InvalidResponse, WebhookError."""
     found = review.get("response")
     if found is None:
         raise InvalidResponse("webhook response was absent")
@@ -160,7 +127,7 @@ def _patch(response: Object) -> bytes:
     try:
         return base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
     except (binascii.Error, ValueError):
-        raise Undecodable(f"illegal base64 data at input byte {_illegal(text)}") from None
+        raise WebhookError(f"illegal base64 data at input byte {_illegal(text)}") from None
 
 
 def _illegal(text: str) -> int:

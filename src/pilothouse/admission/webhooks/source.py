@@ -8,6 +8,7 @@ from pilothouse.admission.matching import Criteria
 from pilothouse.admission.metrics import AdmissionMetrics, ConditionCounts
 from pilothouse.admission.source import GROUP, POLICIES, Source
 from pilothouse.admission.webhooks.breaker import Breaker
+from pilothouse.admission.webhooks.review import VERSIONS
 from pilothouse.api.cel import admission
 from pilothouse.api.cel.types import BOOL
 from pilothouse.api.fields import Object
@@ -16,7 +17,6 @@ from pilothouse.registry.readers import Readers
 MUTATING, VALIDATING = f"mutatingwebhookconfigurations.{GROUP}", f"validatingwebhookconfigurations.{GROUP}"
 EXEMPT = POLICIES | {MUTATING, VALIDATING}
 """Resources that no webhook is called for: a wrong one could not be removed otherwise."""
-REVIEW_VERSIONS = ("v1", "v1beta1")
 SECONDS = 30
 """The time-out of a webhook that names none; configurations get ten seconds by default."""
 WITHOUT_SIDE_EFFECTS = ("None", "NoneOnDryRun")
@@ -61,7 +61,7 @@ class Webhook:
         self.dry_run = spec.get("sideEffects") in WITHOUT_SIDE_EFFECTS
         self.seconds: int = spec.get("timeoutSeconds") or SECONDS
         versions = spec.get("admissionReviewVersions") or ()
-        self.version = next((one for one in versions if one in REVIEW_VERSIONS), "")
+        self.version = next((one for one in versions if one in VERSIONS), "")
         self.breaker = Breaker() if self.ignore else None
 
     @property

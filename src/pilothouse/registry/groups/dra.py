@@ -6,6 +6,7 @@ from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import dra as rules
 from pilothouse.api.validate import dra_slices as slice_rules
+from pilothouse.registry.groups.dra_rights import permit_status
 from pilothouse.registry.groups.records import (
     COUNTS_SPEC,
     KEPT_METADATA,
@@ -89,6 +90,7 @@ CLAIM = Strategy(
 CLAIM_STATUS = replace(
     status_strategy(CLAIM, keep_on_update=(SPEC, *KEPT_METADATA), apply_reset=(META, SPEC)),
     validate_update=_validate_claim_status,
+    permit_update=permit_status,
 )
 TEMPLATE = Strategy(
     return_deleted=True,
