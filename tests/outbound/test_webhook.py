@@ -52,6 +52,7 @@ async def respond(request: Any) -> Any:
         await stream.prepare(request)
         while True:
             await stream.write(b" " * 65536)
+            await asyncio.sleep(0)  # a write to a connection that is gone does not wait
     code = request.path.strip("/")
     if code.isdigit():
         return web.Response(status=int(code), text="said" if request.query.get("timeout") == "2s" else "")

@@ -55,7 +55,7 @@ def test_a_service() -> None:
     trust = Trust(ca=b"PEM", server_name="hook.ns.svc")
     found = target_of({"service": service, "caBundle": CA}, resolver, 30)
     host = ("Host", "hook.ns.svc:443")
-    assert found == Target(shown, "https://10.0.0.7:8443/?timeout=30s", (host, *HEADERS), trust)
+    assert found == Target(shown, "https://10.0.0.7:8443/?timeout=30s", (host, *HEADERS), trust, True)
     found = target_of({"service": {**service, "port": 9443, "path": "/a/"}}, resolver, 1)
     assert found.shown == "https://hook.ns.svc:9443/a?timeout=1s"
     assert found.url == "https://10.0.0.7:8443/a?timeout=1s"
