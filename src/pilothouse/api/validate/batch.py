@@ -325,8 +325,7 @@ def _failure_rule_shown(rule: Object) -> Object:
 
 
 def validate_job_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Applies the rules for new jobs and those for changed ones, as upstream's strategy does."""
-    validate_job(obj, old, errs, policy)
+    """Validates a changed job; upstream's strategy applies the rules for new jobs before."""
     spec, before = obj.get("spec") or {}, old.get("spec") or {}
     _whole_spec(spec, errs, template_options(obj, old, policy))
     _fixed_completions(spec, before, errs)
