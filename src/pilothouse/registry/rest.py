@@ -38,12 +38,18 @@ def put(obj: Object, path: Path, value: Any) -> None:
         obj[last] = value
 
 
+STORAGE_PREFIX = "/registry"
+
+
 def check_uid(resource: Resource, ctx: WriteContext, wanted: str, found: str) -> None:
     """The UID of a PUT body is a precondition (storage.Preconditions)."""
     if wanted and wanted != found:
         stored = resource.storage or resource
+        key = stored.key(ctx.namespace, ctx.name)
+        if ctx.dry_run:  # it never reaches the storage that puts the prefix before the key
+            key = key.removeprefix(STORAGE_PREFIX)
         why = (
-            f"StorageError: invalid object, Code: 4, Key: {stored.key(ctx.namespace, ctx.name)}, ResourceVersion: 0, "
+            f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, "
             f"AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
         )
         raise errors.conflict(resource.group, resource.plural, ctx.name, why)

@@ -92,3 +92,10 @@ def _config(config: Object) -> Object:
     if opaque is not None:
         shown = {"Driver": opaque.get("driver", ""), "Parameters": opaque.get("parameters")}
     return {"Requests": config.get("requests") or None, "Opaque": shown}
+
+
+def attribute(value: Object) -> Object:
+    """A DeviceAttribute; lists of values belong to a feature that is off (KEP-5491)."""
+    one = {f"{name.capitalize()}Value": value.get(name) for name in ("int", "bool", "string", "version")}
+    many = {f"{name.capitalize()}Values": None for name in ("int", "bool", "string", "version")}
+    return one | many
