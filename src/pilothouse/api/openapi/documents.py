@@ -28,6 +28,7 @@ from pilothouse.api.openapi.paths import (
     Paths,
     document_path,
 )
+from pilothouse.api.openapi.structural_v2 import is_open, simplified
 from pilothouse.logs import Logger
 
 log = Logger(__name__)
@@ -223,7 +224,7 @@ class OpenAPI:
         def find(name: str) -> Document | None:
             kind = own.get(name)
             if kind is not None and kind.declared is not None:
-                return _to_v2(custom_schema(kind, self._schema(kind, kind.declared)))
+                return custom_schema_v2(kind, self._schema(kind, kind.declared))
             if not _BUILT_IN.fullmatch(
                 name
             ):  # it may come from another server, and becomes the name of a file
@@ -341,6 +342,16 @@ def custom_schema(kind: Kind, declared: Document) -> Document:
     out["properties"] = properties
     out["x-kubernetes-group-version-kind"] = [_group_version_kind(kind, kind.kind)]
     return out
+
+
+def custom_schema_v2(kind: Kind, declared: Document) -> Document:
+    """The same in version 2, which says nothing of the members when others are allowed beside them.
+
+    kubectl would refuse members that it does not find in the properties.
+    """
+    if is_open(declared):
+        return {"type": "object", "x-kubernetes-group-version-kind": [_group_version_kind(kind, kind.kind)]}
+    return _to_v2(custom_schema(kind, simplified(declared)))
 
 
 def _custom_list(kind: Kind, own: str) -> Document:
