@@ -116,7 +116,8 @@ cdef Node compile_type(object type):
     cdef Node node
     kind = type.kind
     if kind == "any" or kind == "schemaor":
-        node = deduced()
+        deduced()
+        node = _atomic if type.name.endswith(".RawExtension") else _deduced  # a RawExtension is owned as a whole
         type.paths = node
         return node
     node = Node()

@@ -424,3 +424,9 @@ def test_complaints_about_a_value_end() -> None:
 def test_elements_that_python_cannot_hold_are_refused(element: str) -> None:
     with pytest.raises(fieldset.FieldError):
         fieldset.parse({element: {}})
+
+
+def test_a_raw_extension_is_owned_as_a_whole() -> None:
+    type = Type("struct", "Revision", {"data": Field("data", Type("any", "pkg.runtime.RawExtension"))})
+    value = {"data": {"a": {"b": 1}}}
+    assert fieldset.from_object(type, value) == {"f:data": {}}

@@ -1,5 +1,6 @@
 """DELETE of one object and of a collection."""
 
+import json
 from typing import Any
 
 import pytest
@@ -69,6 +70,38 @@ async def test_options_that_are_none(rig: Rig) -> None:
     assert (await rig.call("DELETE", A, b"{")).status == 400
     assert (await rig.call("DELETE", A, config_map("a"))).status == 400
     assert (await rig.call("GET", A)).status == 200
+
+
+VERSION_KIND = (
+    'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+)
+OPTIONS_SCHEME = 'in scheme "pkg/apis/meta/internalversion/scheme/register.go:27"'
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            [],
+            f"couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type {VERSION_KIND}",
+        ),
+        (
+            "x",
+            f"couldn't get version/kind; json parse error: json: cannot unmarshal string into Go value of type {VERSION_KIND}",
+        ),
+        (
+            {"apiVersion": "v1", "kind": "Pod"},
+            f'no kind "Pod" is registered for version "v1" {OPTIONS_SCHEME}',
+        ),
+        (
+            {"apiVersion": "a/v1", "kind": "No"},
+            f'no kind "No" is registered for version "a/v1" {OPTIONS_SCHEME}',
+        ),
+    ],
+)
+async def test_bodies_that_are_no_options(rig: Rig, body: Any, message: str) -> None:
+    await rig.config_map("a")
+    assert await rig.fail(400, "DELETE", A, json.dumps(body).encode()) == message
 
 
 @pytest.mark.parametrize("version", ["v1", "meta.k8s.io/v1", "apps/v1", ""])

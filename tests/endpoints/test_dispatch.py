@@ -119,3 +119,11 @@ async def test_a_resource_that_is_taken_off_the_table_is_gone(rig: Rig) -> None:
     await rig.config_map("a")
     rig.catalog.remove("", "v1", "configmaps")
     assert (await rig.call("GET", CONFIG_MAPS)).status == 404
+
+
+async def test_a_patch_of_a_wrong_type_is_refused_before_the_form_of_the_answer(rig: Rig) -> None:
+    await rig.config_map("a")
+    headers = {"Accept": "text/html", "Content-Type": "application/yaml"}
+    assert (await rig.call("PATCH", CONFIG_MAPS + "/a", b"{}", headers=headers)).status == 415
+    headers["Content-Type"] = "application/merge-patch+json"
+    assert (await rig.call("PATCH", CONFIG_MAPS + "/a", b"{}", headers=headers)).status == 406

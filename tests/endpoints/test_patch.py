@@ -9,6 +9,7 @@ from harness import CONFIG_MAPS, PODS, Rig, causes, config_map, pod
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pilothouse import errors
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.endpoints.patch import apply_config
 
@@ -266,3 +267,27 @@ async def test_much_yaml_does_not_hold_up_others(rig: Rig, live: Any) -> None:
         read += not writing.done() and bool(await rig.ok("GET", A))
     assert len((await writing)["data"]) == 8000
     assert read > 2
+
+
+async def test_surrogates_as_escapes_are_no_yaml(rig: Rig) -> None:
+    with pytest.raises(errors.BadRequest, match="yaml: found invalid Unicode character escape code"):
+        apply_config(rb'{"a": "\ud83d\ude00"}')
+    assert apply_config('{"a": "\U0001f600"}'.encode()) == {"a": "\U0001f600"}
+
+
+async def test_integers_wrap_in_strategic_patches_and_applies_alone(rig: Rig) -> None:
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    made = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "w"},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template},
+    }
+    path = "/apis/apps/v1/namespaces/default/deployments"
+    await rig.ok("POST", path, made)
+    strategic = {"Content-Type": "application/strategic-merge-patch+json"}
+    body = await rig.ok("PATCH", path + "/w", {"spec": {"replicas": 2**32 + 3}}, headers=strategic)
+    assert body["spec"]["replicas"] == 3
+    merge = {"Content-Type": "application/merge-patch+json"}
+    answer = await rig.call("PATCH", path + "/w", {"spec": {"replicas": 2**32 + 3}}, headers=merge)
+    assert answer.status == 422

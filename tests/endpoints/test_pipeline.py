@@ -5,7 +5,7 @@ import json
 import logging
 from dataclasses import replace
 from inspect import isawaitable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from harness import CONFIG_MAPS, PODS, Rig, Stream, config_map, pod
@@ -425,3 +425,14 @@ async def test_while_a_server_goes_every_client_is_sent_elsewhere(rig: Rig) -> N
     request = rig.request("GET", CONFIG_MAPS)
     rig.pipeline.handle(request)
     assert not request.keep_alive
+
+
+@pytest.mark.parametrize("target", ["/api/v1/proxy", "/api/v1/watch?a=<b>&c"])
+async def test_a_path_that_says_too_little(rig: Rig, target: str) -> None:
+    response = await rig.respond("GET", target)
+    shown = target.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    assert (response.status, cast("bytes", response.body).decode()) == (
+        500,
+        f'Internal Server Error: "{shown}": failed to create RequestInfo: unable to determine kind and namespace from url, '
+        f"{target.partition('?')[0]}\n",
+    )

@@ -7,8 +7,9 @@ from harness import ADMIN, Rig
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pilothouse import errors
 from pilothouse.registry import rest
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.strategy import Part, Strategy, WriteContext
 
 CONFIG_MAP = ("", "v1", "configmaps")
 NOW = "2026-01-02T03:04:05Z"
@@ -89,3 +90,85 @@ async def test_the_first_reservations_can_be_kept(rig: Rig) -> None:
     ctx.undo += [lambda: given_back.append(1), lambda: given_back.append(2)]
     await rest.undo(ctx, 1)
     assert given_back == [2] and len(ctx.undo) == 1
+
+
+ORDERS = [
+    ("rbac.authorization.k8s.io", "v1", "roles", {"rules": [{}]}, 4),
+    ("rbac.authorization.k8s.io", "v1", "rolebindings", {"roleRef": {}}, 4),
+    ("apps", "v1", "deployments", {"spec": {}}, 3),
+    ("apps", "v1", "controllerrevisions", {"data": {}}, 4),
+    ("batch", "v1", "jobs", {"spec": {}}, 4),
+    ("policy", "v1", "poddisruptionbudgets", {"spec": {}}, 2),
+    ("", "v1", "configmaps", {}, 4),
+    ("", "v1", "limitranges", {"spec": {}}, 3),
+    ("", "v1", "resourcequotas", {"spec": {}}, 3),
+    ("networking.k8s.io", "v1", "ingressclasses", {"spec": {}}, 4),
+]
+
+
+def updated(
+    rig: Rig, key: tuple[str, str, str], metadata: dict[str, Any], rest_of: dict[str, Any]
+) -> list[str]:
+    """The fields of the causes for which an update is refused."""
+    resource = rig.catalog.get(*key)
+    namespace = "default" if resource.namespaced else ""
+    base = {
+        "name": "a",
+        "uid": "u",
+        "resourceVersion": "1",
+        **({"namespace": namespace} if namespace else {}),
+    }
+    ctx = WriteContext(user=ADMIN, verb="update", resource=resource, namespace=namespace, name="a", now=NOW)
+    with pytest.raises(errors.Invalid) as refused:
+        old = {"metadata": dict(base), **rest_of}
+        rest.before_update(
+            resource, ctx, resource.strategy, {"metadata": {**base, **metadata}, **rest_of}, old
+        )
+    return [cause["field"] for cause in refused.value.details["causes"]]
+
+
+@pytest.mark.parametrize(("group", "version", "plural", "members", "count"), ORDERS)
+def test_metadata_is_judged_once_for_each_part_of_a_kinds_rules(
+    rig: Rig, group: str, version: str, plural: str, members: dict[str, Any], count: int
+) -> None:
+    found = updated(rig, (group, version, plural), {"labels": {"a": "-"}}, members)
+    assert found.count("metadata.labels") == count
+
+
+def test_rules_for_new_jobs_come_before_those_for_changes(rig: Rig) -> None:
+    found = updated(rig, ("batch", "v1", "jobs"), {"labels": {"a": "-"}}, {"spec": {}})
+    first, last = found.index("spec.selector"), max(i for i, f in enumerate(found) if f == "metadata.labels")
+    assert found[:3] == ["metadata.labels"] * 3 and first < last
+
+
+@pytest.mark.parametrize(
+    ("key", "count"),
+    [
+        (("apps", "v1", "deployments"), 1),
+        (("", "v1", "configmaps"), 2),
+        (("rbac.authorization.k8s.io", "v1", "roles"), 2),
+    ],
+)
+def test_names_of_finalizers_are_checked_on_updates(rig: Rig, key: tuple[str, str, str], count: int) -> None:
+    found = updated(rig, key, {"finalizers": ["bad"]}, {"spec": {}})
+    assert found.count("metadata.finalizers[0]") == count
+
+
+def test_names_of_a_services_finalizers_are_no_matter_of_its_rules_for_new_ones(rig: Rig) -> None:
+    strategy = rig.catalog.get("", "v1", "services").strategy
+    assert strategy.finalizer_checks == {Part.METADATA_CHANGE}  # ValidateObjectMetaWithOpts leaves them out
+
+
+def test_a_generate_name_is_judged_by_the_kinds_own_rule_on_updates(rig: Rig) -> None:
+    found = updated(rig, ("", "v1", "configmaps"), {"generateName": "Bad_"}, {})
+    assert found == ["metadata.generateName"]
+
+
+async def test_the_key_of_a_dry_run_has_no_prefix(rig: Rig) -> None:
+    resource = rig.catalog.get(*CONFIG_MAP)
+    for dry_run, shown in ((True, "Key: /configmaps/"), (False, "Key: /registry/configmaps/")):
+        ctx = context(rig)
+        ctx.dry_run = dry_run
+        with pytest.raises(errors.Conflict) as refused:
+            rest.check_uid(resource, ctx, "u1", "u2")
+        assert shown in refused.value.message

@@ -4,7 +4,7 @@ Checks, their order and all messages are those of kube-apiserver's create and up
 apimachinery's JSON and YAML serializers.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, NoReturn
 
 import orjson
@@ -62,11 +62,14 @@ def decode(
     expected: scheme.GroupVersionKind,
     validation: str = IGNORE,
     accepted: Collection[tuple[str, str]] = (),
+    kind_fault: Callable[[scheme.GroupVersionKind], str] | None = None,
 ) -> tuple[Object, list[str]]:
     """Decode a body into an object of a built-in kind with all defaults, and return it with the warnings to send.
 
     `expected` is group, version and kind of the resource; `validation` is the option fieldValidation;
-    `accepted` are further group versions that the body may have. Raises BadRequest or UnsupportedMediaType.
+    `accepted` are further group versions that the body may have; `kind_fault` words what is wrong with a kind, "" for
+    nothing, where the scheme is not that of objects. Raises UnsupportedMediaType, or BadRequest, whose cause is what was
+    wrong without the words around it.
     """
     media = media_type(content_type)
     actual: scheme.GroupVersionKind | None = None
@@ -84,7 +87,10 @@ def decode(
         actual = kind_of(value, expected)
         if actual[2] == expected[2] and actual[:2] in accepted:
             actual = expected
-        _check_kind(actual, expected)
+        if kind_fault is None:
+            _check_kind(actual, expected)
+        elif fault := kind_fault(actual):
+            raise Undecodable(fault)
         obj, found = _walk(value, exact, _type_of(actual, expected, type), data)
         strict += found
         _check_conversion(actual, expected)
@@ -135,7 +141,7 @@ def refuse(
     else:
         must = f"the object provided is unrecognized (must be of type {expected[2]})"
         text = f"{must}: {message} ({_summary(body)})"
-    raise errors.BadRequest(text)
+    raise errors.BadRequest(text) from Undecodable(message)
 
 
 def _summary(body: bytes) -> str:

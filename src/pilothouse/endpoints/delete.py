@@ -22,6 +22,7 @@ from pilothouse.waiting import in_task
 log = Logger(__name__)
 
 KIND = ("", "v1", "DeleteOptions")
+_OPTIONS_SCHEME = "pkg/apis/meta/internalversion/scheme/register.go:27"
 
 CONVERSION_SECONDS = 5.0
 """How long the answer to a delete waits for the conversion of what it shows."""
@@ -33,6 +34,16 @@ class _AnyVersion(frozenset[tuple[str, str]]):
     def __contains__(self, version: object) -> bool:
         assert isinstance(version, tuple)
         return version == ("meta.k8s.io", "v1") or scheme.is_registered(version[0], version[1], KIND[2])
+
+
+def _kind_fault(kind: scheme.GroupVersionKind) -> str:
+    """What is wrong with the kind of a body, in the scheme that upstream decodes options with: it has no others."""
+    if kind[2].endswith("Options") and scheme.is_registered(*kind):
+        return ""
+    if kind[2] == KIND[2] and kind[:2] in _AnyVersion():
+        return ""
+    version = scheme.group_version(kind[0], kind[1])
+    return f'no kind "{kind[2]}" is registered for version "{version}" in scheme "{_OPTIONS_SCHEME}"'
 
 
 async def delete_options(ctx: Context) -> Object:
@@ -52,11 +63,11 @@ async def delete_options(ctx: Context) -> Object:
 def decode_options(body: bytes, content_type: str) -> Object:
     """DeleteOptions out of a body, of any group version that has the kind."""
     try:
-        options, _ = codec.decode(body, content_type, schema.for_kind(*KIND), KIND, accepted=_AnyVersion())
+        options, _ = codec.decode(
+            body, content_type, schema.for_kind(*KIND), KIND, accepted=_AnyVersion(), kind_fault=_kind_fault
+        )
     except errors.BadRequest as err:
-        raise errors.BadRequest(
-            err.message.partition("cannot be handled as a DeleteOptions: ")[2] or err.message
-        ) from None
+        raise errors.BadRequest(str(err.__cause__ or err.message)) from None
     return {k: v for k, v in options.items() if k not in ("kind", "apiVersion")}
 
 

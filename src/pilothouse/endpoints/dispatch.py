@@ -168,6 +168,7 @@ class Dispatcher:
             raise refusals.method_not_allowed()
         if routed and resource.deprecated:
             ctx.warn(resource.deprecated)
+        _route(ctx, resource)
         negotiation_for(ctx, resource)
         if resource.action is not None:
             return subresources.virtual(self.verbs, ctx, resource)
@@ -202,10 +203,17 @@ class Dispatcher:
         )
         if verb is None or verb not in sub.verbs:
             raise refusals.subresource_verb(resource, info.verb)
+        _route(ctx, resource)
         negotiation_for(ctx, resource, tables=sub.strategy is not None)
         if sub.strategy is None:
             return subresources.handle(self.verbs, ctx, resource, sub)
         return OBJECT[ctx.request.method][1](self.verbs, ctx, resource)
+
+
+def _route(ctx: Context, resource: Resource) -> None:
+    """The router's check of a patch's media type, which comes before that of `Accept`; UnsupportedMediaType."""
+    if ctx.request.method == "PATCH" and resource.conventions.routed:
+        patch.patch_type(ctx, resource)
 
 
 def _reads_object(resource: Resource, subresource: str) -> bool:

@@ -9,6 +9,7 @@ from pilothouse import errors
 from pilothouse._schema import DecodeError
 from pilothouse.api import apply, codec, depth, json, patch, strategic
 from pilothouse.api.fields import Errors, Object
+from pilothouse.api.wrapping import wrapped
 from pilothouse.api.yaml import reader as yaml
 from pilothouse.endpoints.body import decode_on, match_name, match_namespace
 from pilothouse.endpoints.context import Context
@@ -19,7 +20,7 @@ from pilothouse.registry.conventions import APPLY, JSON_PATCH, MERGE_PATCH, STRA
 from pilothouse.registry.resource import Resource
 from pilothouse.server.request import Response
 
-_FRACTION = re.compile(rb"[:,\[]\s*-?[0-9]+[.eE]")
+_READ_AS_YAML = re.compile(rb"[:,\[]\s*-?[0-9]+[.eE]|\\u[dD][89a-fA-F]")
 
 
 async def handle(verbs: Verbs, ctx: Context, resource: Resource) -> Response:
@@ -128,9 +129,23 @@ def _decoded(resource: Resource, kind: str, raw: Object, kept: Object) -> tuple[
     if kind != STRATEGIC and resource.conventions.go_types:
         _check_kind(resource, raw)
     try:
+        if kind == STRATEGIC:
+            return _decode_converted(resource, raw, kept)
         return resource.decode_value(raw, kept)
     except DecodeError as err:
         raise _rejected(raw, str(err)) from None
+
+
+def _decode_converted(
+    resource: Resource, raw: Object, kept: Object | None = None
+) -> tuple[Object, list[str]]:
+    """Decode what upstream converts from an unstructured object, where integers wrap instead of failing."""
+    try:
+        return resource.decode_value(raw, kept)
+    except DecodeError:
+        if not resource.conventions.go_types or resource.type_of is None:
+            raise
+        return resource.decode_value(wrapped(raw, resource.type_of()), kept)
 
 
 def _refuse_other(resource: Resource, raw: Any) -> NoReturn:
@@ -181,7 +196,7 @@ def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
     ):  # an unstructured object is pruned in place, the live one has parts of it
         obj = patch.copy(obj)
     try:
-        obj, notes = resource.decode_value(obj)
+        obj, notes = _decode_converted(resource, obj)
     except DecodeError as err:
         metadata = config.get("metadata") or {}
         what = f"{resource.group}/{resource.version}, Kind={resource.kind}"
@@ -195,8 +210,11 @@ def _apply(scope: RequestScope, live: Object | None, config: Object) -> Object:
 
 
 def _read_yaml(body: bytes) -> Any:
-    """The value of YAML. JSON is parsed as JSON unless it may hold a fraction, which YAML can turn into an integer."""
-    if body.startswith(b"{") and not _FRACTION.search(body):
+    """The value of YAML. JSON is parsed as JSON unless YAML may read it otherwise.
+
+    It can turn a fraction into an integer, and it refuses surrogates as escapes.
+    """
+    if body.startswith(b"{") and not _READ_AS_YAML.search(body):
         try:
             return json.parse(body)
         except json.ScanError:

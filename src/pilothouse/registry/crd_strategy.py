@@ -106,6 +106,7 @@ class Instances:
     def strategy(self) -> Strategy:
         """The rules of the objects themselves."""
         return Strategy(
+            finalizer_checks=frozenset(),
             unconditional_update=False,
             generation_on_create=1,
             apply_reset=(("status",),) if self.has_status else (),
@@ -119,6 +120,7 @@ class Instances:
     def status_strategy(self) -> Strategy:
         """The rules of the `status` subresource."""
         return Strategy(
+            finalizer_checks=frozenset(),
             unconditional_update=False,
             apply_reset=(("metadata",), ("spec",)),
             prepare_update=self._prepare_status,

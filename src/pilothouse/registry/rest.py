@@ -8,7 +8,7 @@ from pilothouse.api.fields import Errors, Object
 from pilothouse.api.semantic import same_meaning
 from pilothouse.logs import Logger
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.strategy import Path, Permit, Strategy, WriteContext
+from pilothouse.registry.strategy import Part, Path, Permit, Strategy, WriteContext
 
 log = Logger(__name__)
 
@@ -38,15 +38,50 @@ def put(obj: Object, path: Path, value: Any) -> None:
         obj[last] = value
 
 
+STORAGE_PREFIX = "/registry"
+
+
 def check_uid(resource: Resource, ctx: WriteContext, wanted: str, found: str) -> None:
     """The UID of a PUT body is a precondition (storage.Preconditions)."""
     if wanted and wanted != found:
         stored = resource.storage or resource
+        key = stored.key(ctx.namespace, ctx.name)
+        if ctx.dry_run:  # it never reaches the storage that puts the prefix before the key
+            key = key.removeprefix(STORAGE_PREFIX)
         why = (
-            f"StorageError: invalid object, Code: 4, Key: {stored.key(ctx.namespace, ctx.name)}, ResourceVersion: 0, "
+            f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, "
             f"AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
         )
         raise errors.conflict(resource.group, resource.plural, ctx.name, why)
+
+
+def _apply_part(
+    part: Part,
+    resource: Resource,
+    ctx: WriteContext,
+    strategy: Strategy,
+    obj: Object,
+    old: Object,
+    errs: Errors,
+    *,
+    again: bool,
+) -> None:
+    """Apply one part of the rules for an update; `again`: the metadata has faults, which are reported once more."""
+    if part is Part.ANEW:
+        if strategy.validate_anew is not None:
+            strategy.validate_anew(ctx, obj, old, errs)
+        return
+    if part is Part.RULES:
+        if strategy.validate_update is not None:
+            strategy.validate_update(ctx, obj, old, errs)
+        return
+    if part is Part.METADATA_CHANGE:
+        if again:
+            meta.validate_update(obj, old, errs)
+    elif again or obj["metadata"].get("generateName"):  # the shared rules know no kind's names
+        meta.validate_create(obj, resource.namespaced, strategy.name_check, errs)
+    if part in strategy.finalizer_checks:
+        meta.validate_finalizer_names(obj, errs)
 
 
 def _zero(resource: Resource, path: Path) -> Any:
@@ -88,6 +123,8 @@ def before_create(resource: Resource, ctx: WriteContext, strategy: Strategy, obj
         strategy.prepare_create(ctx, obj)
     errs = Errors()
     meta.validate_create(obj, resource.namespaced, strategy.name_check, errs)
+    if strategy.finalizer_checks:
+        meta.validate_finalizer_names(obj, errs)
     if strategy.validate is not None:
         strategy.validate(ctx, obj, errs)
     stored = resource.storage or resource
@@ -124,10 +161,9 @@ def before_update(
     errs = Errors()
     meta.validate_create(obj, resource.namespaced, names.path_segment, errs)
     meta.validate_update(obj, old, errs, checked=not errs)
-    if errs:  # the strategies of upstream check the metadata once more, so every cause stands there twice
-        meta.validate_update(obj, old, errs)
-    if strategy.validate_update is not None:
-        strategy.validate_update(ctx, obj, old, errs)
+    found = bool(errs)
+    for part in strategy.update_order:
+        _apply_part(part, resource, ctx, strategy, obj, old, errs, again=found)
     stored = resource.storage or resource
     errs.raise_if_any(stored.group, stored.kind, metadata.get("name", ""))
     if strategy.warnings is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Protocol
 
 from pilothouse import errors
@@ -135,6 +136,29 @@ class Raced(errors.InternalError):
     """Another server has taken what a hook chose; nothing was written, and the request can be retried."""
 
 
+class Part(Enum):
+    """One part of the rules that upstream's strategy applies to an update, after those that all kinds share."""
+
+    METADATA = auto()
+    """The metadata by the rules for a new object (ValidateObjectMeta)."""
+    ANEW = auto()
+    """The object by the rules for a new one (Strategy.validate_anew)."""
+    METADATA_CHANGE = auto()
+    """The metadata by the rules for a change (ValidateObjectMetaUpdate)."""
+    RULES = auto()
+    """The object by the rules for a change (Strategy.validate_update)."""
+
+
+CHANGE_ALONE = (Part.METADATA_CHANGE, Part.RULES)
+"""ValidateXUpdate looks at the change alone."""
+WHOLE_WITHIN = (Part.METADATA_CHANGE, Part.METADATA, Part.RULES)
+"""ValidateXUpdate calls ValidateX after the metadata's change."""
+WHOLE_FIRST = (Part.METADATA, Part.ANEW, Part.METADATA_CHANGE, Part.RULES)
+"""The strategy calls ValidateX, then ValidateXUpdate."""
+WHOLE_ALONE = (Part.METADATA, Part.RULES)
+"""An update is judged like a new object."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Strategy:
     """Rules of a kind, or of one of its subresources.
@@ -145,6 +169,9 @@ class Strategy:
     create_on_update: PUT may create. unconditional_update: PUT without resourceVersion is allowed.
     The hooks are functions; None = nothing to do. They change `obj` in place and add to `errs`, never raise.
     permit_update: what rights beside that to the path a change needs; it is asked of changes that are valid.
+    update_order: the parts of the rules for an update in upstream's order; a cause is reported once for each part that
+    finds it. finalizer_checks: the parts in which names of finalizers are checked as Kubernetes' own kinds do (core
+    validation); a new object's are checked when there is any.
     apply_reset: members that server-side apply never owns here, by apply's own verb ("update", "status").
     """
 
@@ -161,6 +188,9 @@ class Strategy:
     validate: Callable[[WriteContext, Object, Errors], None] | None = None
     validate_update: Callable[[WriteContext, Object, Object, Errors], None] | None = None
     permit_update: Permit | None = None
+    validate_anew: Callable[[WriteContext, Object, Object, Errors], None] | None = None
+    update_order: tuple[Part, ...] = CHANGE_ALONE
+    finalizer_checks: frozenset[Part] = frozenset((Part.METADATA, Part.METADATA_CHANGE))
     warnings: Callable[[WriteContext, Object, Object | None], list[str]] | None = None
     grace_period: Callable[[Object, int | None], int] | None = None
     """Seconds of grace a delete gives (object, gracePeriodSeconds asked for); None = deleted at once."""

@@ -285,3 +285,25 @@ def test_names() -> None:
         ["rbacAuthorization_v1"],
     )
     assert custom_name("x.example.com", "v1", "Widget") == "com.example.x.v1.Widget"
+
+
+@pytest.mark.parametrize(
+    ("declared", "kept"),
+    [
+        ({}, []),
+        ({"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"spec": {}}}, ["3"]),
+        ({"type": "object", "properties": {"spec": {"type": "object"}}}, ["2", "3"]),
+    ],
+)
+def test_members_are_named_only_where_there_are_no_others(declared: Any, kept: list[str]) -> None:
+    widget = replace(WIDGET, schema=Schema(declared))
+    openapi = OpenAPI(lambda: [("x.example.com", "v1")], lambda group, version: [widget])
+    name = "com.example.x.v1.Widget"
+    shown = {
+        "2": openapi.part_v2("apis/x.example.com/v1")[1][name],
+        "3": openapi.document("apis/x.example.com/v1")["components"]["schemas"][name],
+    }
+    assert openapi.finder_v2()(name) == shown["2"]
+    assert [version for version, found in shown.items() if "properties" in found] == kept
+    assert all(found["type"] == "object" for found in shown.values())
+    assert all("x-kubernetes-group-version-kind" in found for found in shown.values())

@@ -72,7 +72,7 @@ def test_who_may_approve() -> None:
     ("text", "fault"),
     [
         (b"", ""),
-        (b"x", "must contain one or more CERTIFICATE PEM blocks"),
+        (b"x", "must contain at least one CERTIFICATE PEM block"),
         (
             b"-----BEGIN KEY-----\nAAAA\n-----END KEY-----",
             'only CERTIFICATE PEM blocks are allowed, found "KEY"',

@@ -139,7 +139,7 @@ CASES: list[Case] = [
         STATUS,
         (issued(b"nothing"), BASE),
         [
-            'status.certificate: Invalid value: "<certificate data>": must contain one or more CERTIFICATE PEM blocks'
+            'status.certificate: Invalid value: "<certificate data>": must contain at least one CERTIFICATE PEM block'
         ],
     ),
     (

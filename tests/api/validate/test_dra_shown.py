@@ -44,3 +44,10 @@ def test_what_is_below_a_request() -> None:
     ]
     assert list(found["Capacity"]["Requests"]) == ["a", "b"]
     assert shown["Spec"]["Devices"]["Config"] == [{"Requests": None, "Opaque": None}]
+
+
+def test_an_attribute() -> None:
+    assert json.dumps(dra_shown.attribute({"bool": True, "int": 1}), separators=(",", ":")) == (
+        '{"IntValue":1,"BoolValue":true,"StringValue":null,"VersionValue":null,"IntValues":null,"BoolValues":null,'
+        '"StringValues":null,"VersionValues":null}'
+    )

@@ -161,7 +161,7 @@ CASES: list[Case] = [
         device(attributes={"a": {}, "b": {"int": 1, "bool": True}}),
         [
             'spec.devices[0].attributes[a]: Invalid value: "": exactly one value must be specified',
-            'spec.devices[0].attributes[b]: Invalid value: {"IntValue":1,"BoolValue":true}: exactly one value must be specified',
+            'spec.devices[0].attributes[b]: Invalid value: {"IntValue":1,"BoolValue":true,"StringValue":null,"VersionValue":null,"IntValues":null,"BoolValues":null,"StringValues":null,"VersionValues":null}: exactly one value must be specified',
         ],
     ),
     (

@@ -3,6 +3,7 @@
 import pytest
 from rules import Case, causes, put
 
+from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate import storage as rules
 
@@ -45,6 +46,7 @@ def tokens(*requests: Object) -> Object:
     return put(CSI, {"spec.tokenRequests": list(requests)})
 
 
+TERM = "allowedTopologies[{}].matchLabelExpressions"
 ZONE = {"key": "zone", "values": ["a", "b"]}
 MANY = {f"k{i}": "" for i in range(513)}
 LARGE = {"k": "x" * 256 * 1024}
@@ -71,6 +73,12 @@ CASES: list[Case] = [
         ],
     ),
     (CLASS, put(SC, {"allowedTopologies": [topology(ZONE)]}), []),
+    (CLASS, put(SC, {"allowedTopologies": [{}]}), [f'{TERM.format(0)}: Duplicate value: ""']),
+    (
+        CLASS,
+        put(SC, {"allowedTopologies": [{}, {}]}),
+        [f'{TERM.format(i)}: Duplicate value: ""' for i in (0, 0, 1, 1, 1)],
+    ),
     (
         CLASS,
         put(SC, {"allowedTopologies": [topology(ZONE, ZONE), topology({"key": "a b"})]}),
@@ -309,9 +317,18 @@ CASES: list[Case] = [
     (rules.validate_attachment_update, (VA, VA), []),
     (
         rules.validate_attachment_update,
+        (
+            put(VA, {"spec.source": {"persistentVolumeName": "-"}}),
+            put(VA, {"spec.source": {"persistentVolumeName": "-"}}),
+        ),
+        [
+            f'spec.source.persistentVolumeName: Invalid value: "-": {names.dns_subdomain("-")[0].partition(" (e.g.")[0]}'
+        ],
+    ),
+    (
+        rules.validate_attachment_update,
         (put(VA, {"spec.nodeName": "m", "spec.attacher": ""}), VA),
         [
-            "spec.attacher: Required value",
             "spec.attacher: Required value",
             'spec: Invalid value: {"Attacher":"","Source":{"PersistentVolumeName":"v","InlineVolumeSpec":null},"NodeName":"m"}: field is immutable',
         ],

@@ -28,6 +28,7 @@ from pilothouse.api.openapi.paths import (
     Paths,
     document_path,
 )
+from pilothouse.api.openapi.structural_v2 import is_open, simplified
 from pilothouse.logs import Logger
 
 log = Logger(__name__)
@@ -209,7 +210,12 @@ class OpenAPI:
         operations = self._operations(name, kinds)
         for operation in operations:
             _add(paths, operation, _v2_operation(operation), _v2_parameter)
-        return paths, {found: _to_v2(of) for found, of in self._schemas(operations, kinds)}
+        definitions = {found: _to_v2(of) for found, of in self._schemas(operations, kinds)}
+        for kind in kinds:
+            if kind.declared is not None:
+                own = custom_name(kind.group, kind.version, kind.kind)
+                definitions[own] = custom_schema_v2(kind, self._schema(kind, kind.declared))
+        return paths, definitions
 
     def finder_v2(self) -> Callable[[str], Document | None]:
         """A function that finds a definition of version 2 by its name; for threads, it does not see later changes."""
@@ -223,7 +229,7 @@ class OpenAPI:
         def find(name: str) -> Document | None:
             kind = own.get(name)
             if kind is not None and kind.declared is not None:
-                return _to_v2(custom_schema(kind, self._schema(kind, kind.declared)))
+                return custom_schema_v2(kind, self._schema(kind, kind.declared))
             if not _BUILT_IN.fullmatch(
                 name
             ):  # it may come from another server, and becomes the name of a file
@@ -332,6 +338,8 @@ def custom_name(group: str, version: str, kind: str) -> str:
 
 def custom_schema(kind: Kind, declared: Document) -> Document:
     """A custom resource's own schema, with the members that every object has."""
+    if not declared:  # kubectl would take properties for all that there may be
+        return _of_any_members(kind)
     out = _int_or_string(declared)
     out["type"] = "object"
     properties = dict(out.get("properties") or {})
@@ -341,6 +349,20 @@ def custom_schema(kind: Kind, declared: Document) -> Document:
     out["properties"] = properties
     out["x-kubernetes-group-version-kind"] = [_group_version_kind(kind, kind.kind)]
     return out
+
+
+def custom_schema_v2(kind: Kind, declared: Document) -> Document:
+    """The same in version 2, which says nothing of the members when others are allowed beside them.
+
+    kubectl would refuse members that it does not find in the properties.
+    """
+    if is_open(declared):
+        return _of_any_members(kind)
+    return _to_v2(custom_schema(kind, simplified(declared)))
+
+
+def _of_any_members(kind: Kind) -> Document:
+    return {"type": "object", "x-kubernetes-group-version-kind": [_group_version_kind(kind, kind.kind)]}
 
 
 def _custom_list(kind: Kind, own: str) -> Document:

@@ -259,8 +259,6 @@ def validate_replica_set(obj: Object, old: Object | None, errs: Errors, policy: 
 
 
 def validate_replica_set_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Validates everything twice, because upstream's strategy runs the rules for new and for changed objects."""
-    validate_replica_set(obj, old, errs, policy)
     validate_replica_set(obj, old, errs, policy)
     fixed_selector(obj, old, errs)
 
@@ -305,12 +303,19 @@ def validate_stateful_set(obj: Object, old: Object | None, errs: Errors, policy:
     else:
         if selector is None or not is_empty_selector(selector):
             check_template_labels(selector, template, "spec.template", errs)
-        if old is None:
+        if old is None or not _template_faulty(old, policy):
             _stateful_set_template(spec, errs, template_options(obj, old, policy))
     _only_always(template, "spec.template", "StatefulSet", errs)
     if old is None:
         for i, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
             validate_claim_spec(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{i}].spec", errs)
+
+
+def _template_faulty(old: Object, policy: PodPolicy) -> bool:
+    """Whether the stored template breaks the rules: from before they were applied, so that it stays allowed."""
+    errs = Errors()
+    _stateful_set_template(old.get("spec") or {}, errs, template_options(old, old, policy))
+    return bool(errs)
 
 
 def _stateful_set_template(spec: Object, errs: Errors, options: PodOptions) -> None:
@@ -422,8 +427,6 @@ def _daemon_set_rolling(rolling: Object, path: str, errs: Errors) -> None:
 
 
 def validate_daemon_set_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Validates everything twice, as for replica sets; the selector is immutable."""
-    validate_daemon_set(obj, old, errs, policy)
     validate_daemon_set(obj, old, errs, policy)
     fixed_selector(obj, old, errs)
 

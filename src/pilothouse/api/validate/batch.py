@@ -17,6 +17,7 @@ from pilothouse.api.validate.common import (
 )
 from pilothouse.api.validate.cron import schedule_fault, zone_fault
 from pilothouse.api.validate.job_indexes import parse_indexes
+from pilothouse.api.validate.pod import shown as shown_pod
 from pilothouse.api.validate.pod.options import PodOptions, options_for
 from pilothouse.api.validate.pod.policy import STRICT, PodPolicy
 from pilothouse.api.validate.pod.spec import validate_pod_template_spec
@@ -325,8 +326,7 @@ def _failure_rule_shown(rule: Object) -> Object:
 
 
 def validate_job_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy = STRICT) -> None:
-    """Applies the rules for new jobs and those for changed ones, as upstream's strategy does."""
-    validate_job(obj, old, errs, policy)
+    """Validates a changed job; upstream's strategy applies the rules for new jobs before."""
     spec, before = obj.get("spec") or {}, old.get("spec") or {}
     _whole_spec(spec, errs, template_options(obj, old, policy))
     _fixed_completions(spec, before, errs)
@@ -367,10 +367,12 @@ def _fixed_template(obj: Object, old: Object, errs: Errors) -> None:
     if _is_suspended(old):
         before = _with_mutable_fields(new, before)
         if not equal(new.get("spec"), before.get("spec")):
-            errs.invalid("spec.template.spec", new.get("spec"), "field is immutable")
+            errs.invalid(
+                "spec.template.spec", shown_pod.pod_spec(new.get("spec") or {}), "field is immutable"
+            )
             return
-    if not equal(new, before):
-        errs.invalid("spec.template", new, "field is immutable")
+    if any(not equal(new.get(member) or {}, before.get(member) or {}) for member in ("metadata", "spec")):
+        errs.invalid("spec.template", shown_pod.template(new), "field is immutable")
 
 
 def _is_suspended(job: Object) -> bool:

@@ -254,4 +254,4 @@ def certificate_fault(text: str | None) -> str:
             x509.load_der_x509_certificate(content)
         except ValueError as err:
             return f"x509: malformed certificate: {err}"
-    return "" if count else "must contain one or more CERTIFICATE PEM blocks"
+    return "" if count else "must contain at least one CERTIFICATE PEM block"

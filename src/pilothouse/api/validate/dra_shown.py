@@ -4,11 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pilothouse.api.fields import Object
-
-_META = (
-    "name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp",
-    "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers",
-)  # fmt: skip
+from pilothouse.api.validate.shown import object_meta
 
 
 def claim_spec(spec: Object) -> Object:
@@ -25,12 +21,7 @@ def claim_spec(spec: Object) -> Object:
 
 def template_spec(spec: Object) -> Object:
     """A ResourceClaimTemplateSpec; its metadata is embedded, and has JSON names in Go as well."""
-    metadata = spec.get("metadata") or {}
-    shown: Object = {name: metadata[name] for name in _META if metadata.get(name)}
-    for name in ("labels", "annotations"):
-        if name in shown:
-            shown[name] = dict(sorted(shown[name].items()))
-    return {**shown, "Spec": claim_spec(spec.get("spec") or {})}
+    return {**object_meta(spec.get("metadata") or {}), "Spec": claim_spec(spec.get("spec") or {})}
 
 
 def _each(items: Sequence[Any] | None, show: Callable[[Any], Any]) -> list[Any] | None:
@@ -92,3 +83,10 @@ def _config(config: Object) -> Object:
     if opaque is not None:
         shown = {"Driver": opaque.get("driver", ""), "Parameters": opaque.get("parameters")}
     return {"Requests": config.get("requests") or None, "Opaque": shown}
+
+
+def attribute(value: Object) -> Object:
+    """A DeviceAttribute; lists of values belong to a feature that is off (KEP-5491)."""
+    one = {f"{name.capitalize()}Value": value.get(name) for name in ("int", "bool", "string", "version")}
+    many = {f"{name.capitalize()}Values": None for name in ("int", "bool", "string", "version")}
+    return one | many

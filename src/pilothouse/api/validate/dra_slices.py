@@ -6,6 +6,7 @@ from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.patterns import Pattern
 from pilothouse.api.quantity import Quantity
+from pilothouse.api.validate import dra_shown
 from pilothouse.api.validate.common import (
     equal,
     immutable_field,
@@ -172,7 +173,7 @@ def _attribute(attribute: Object, path: str, errs: Errors) -> None:
             errs.too_long(f"{path}.version", MAX_VALUE)
     given = [m for m in ("int", "bool", "string", "version") if attribute.get(m) is not None]
     if len(given) != 1:
-        shown: Any = "" if not given else {f"{m.capitalize()}Value": attribute.get(m) for m in given}
+        shown: Any = dra_shown.attribute(attribute) if given else ""
         errs.invalid(path, shown, "exactly one value must be specified")
 
 

@@ -97,12 +97,10 @@ def _subject(subject: Object, path: str, namespaced: bool, errs: Errors) -> None
 
 
 def validate_role_binding_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_role_binding(obj, errs)
     _fixed_role(obj, old, errs)
 
 
 def validate_cluster_role_binding_update(obj: Object, old: Object, errs: Errors) -> None:
-    validate_cluster_role_binding(obj, errs)
     _fixed_role(obj, old, errs)
 
 

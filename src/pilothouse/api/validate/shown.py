@@ -5,6 +5,30 @@ from typing import Any
 
 from pilothouse.api.fields import Object
 
+_META = (
+    "name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "generation", "creationTimestamp",
+    "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences", "finalizers",
+    "managedFields",
+)  # fmt: skip
+_OWNER = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
+_ENTRY = ("manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource")
+
+
+def object_meta(metadata: Object) -> Object:
+    """An ObjectMeta, which has JSON names in Go as well."""
+    shown: Object = {name: metadata[name] for name in _META if metadata.get(name)}
+    if metadata.get("deletionGracePeriodSeconds") == 0:
+        shown = {
+            name: metadata[name] for name in _META if name in shown or name == "deletionGracePeriodSeconds"
+        }
+    for name in ("labels", "annotations"):
+        if name in shown:
+            shown[name] = sorted_map(shown[name])
+    for name, order in (("ownerReferences", _OWNER), ("managedFields", _ENTRY)):
+        if name in shown:
+            shown[name] = [{m: one[m] for m in order if one.get(m) is not None} for one in shown[name]]
+    return shown
+
 
 def sorted_map(members: Mapping[str, Any] | None) -> Object | None:
     """A map with sorted keys; None if it is empty, because absent and empty maps are the same in Go."""

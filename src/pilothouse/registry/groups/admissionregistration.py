@@ -13,7 +13,7 @@ from pilothouse.registry.groups.records import (
     status_strategy,
 )
 from pilothouse.registry.resource import Resource
-from pilothouse.registry.strategy import Strategy
+from pilothouse.registry.strategy import WHOLE_ALONE, Strategy
 
 GROUP = "admissionregistration.k8s.io"
 CATEGORY = ("api-extensions",)
@@ -24,6 +24,8 @@ MUTATING_WEBHOOKS = Strategy(
     generation_fields=(("webhooks",),),
     validate=on_create(webhook_rules.validate_mutating_webhooks),
     validate_update=lambda ctx, obj, old, errs: webhook_rules.validate_mutating_webhooks(obj, errs, old),
+    update_order=WHOLE_ALONE,
+    finalizer_checks=frozenset(),
 )
 VALIDATING_WEBHOOKS = Strategy(
     unconditional_update=False,
@@ -31,23 +33,31 @@ VALIDATING_WEBHOOKS = Strategy(
     generation_fields=(("webhooks",),),
     validate=on_create(webhook_rules.validate_validating_webhooks),
     validate_update=lambda ctx, obj, old, errs: webhook_rules.validate_validating_webhooks(obj, errs, old),
+    update_order=WHOLE_ALONE,
+    finalizer_checks=frozenset(),
 )
 MUTATING_POLICY = Strategy(
     unconditional_update=False,
     validate=on_create(rules.validate_mutating_policy),
     validate_update=lambda ctx, obj, old, errs: rules.validate_mutating_policy(obj, errs),
+    update_order=WHOLE_ALONE,
+    finalizer_checks=frozenset(),
     **COUNTS_SPEC,
 )
 MUTATING_BINDING = Strategy(
     unconditional_update=False,
     validate=on_create(rules.validate_mutating_binding),
     validate_update=lambda ctx, obj, old, errs: rules.validate_mutating_binding(obj, errs),
+    update_order=WHOLE_ALONE,
+    finalizer_checks=frozenset(),
     **COUNTS_SPEC,
 )
 VALIDATING_POLICY = Strategy(
     unconditional_update=False,
     validate=on_create(rules.validate_validating_policy),
     validate_update=lambda ctx, obj, old, errs: rules.validate_validating_policy(obj, errs),
+    update_order=WHOLE_ALONE,
+    finalizer_checks=frozenset(),
     **COUNTS_SPEC,
     **STATUS_APART,
 )
@@ -55,6 +65,8 @@ VALIDATING_BINDING = Strategy(
     unconditional_update=False,
     validate=on_create(rules.validate_validating_binding),
     validate_update=lambda ctx, obj, old, errs: rules.validate_validating_binding(obj, errs),
+    update_order=WHOLE_ALONE,
+    finalizer_checks=frozenset(),
     **COUNTS_SPEC,
 )
 _STATUS = status_strategy(

@@ -94,6 +94,7 @@ DEFINITION = Strategy(
     prepare_update=_prepare_update,
     validate=_validate,
     validate_update=_validate_update,
+    finalizer_checks=frozenset(),
     warnings=_warnings,
     mark_deleting=_mark_deleting,
     **COUNTS_SPEC,

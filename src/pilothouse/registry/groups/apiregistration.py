@@ -13,7 +13,7 @@ from pilothouse.registry.groups.records import (
     spec_of,
     status_strategy,
 )
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, WriteContext
 
 GROUP = "apiregistration.k8s.io"
 
@@ -41,6 +41,8 @@ SERVICE = Strategy(
     prepare_create=_prepare,
     validate=on_create(rules.validate_api_service),
     validate_update=on_update(rules.validate_api_service_update),
+    update_order=WHOLE_WITHIN,
+    finalizer_checks=frozenset(),
     **STATUS_APART,
 )
 _KEPT = ("labels", "annotations", "finalizers", "ownerReferences")

@@ -19,7 +19,7 @@ from pilothouse.registry.groups.records import (
     workload_scale,
 )
 from pilothouse.registry.groups.workloads import pod_template_warnings, scale_of, set_scale, workload_warnings
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, WriteContext
 
 __all__ = ["RESOURCES", "scale_of", "set_scale"]
 
@@ -115,6 +115,7 @@ DAEMON_SET = Strategy(
 REVISION = Strategy(
     validate=on_create(rules.validate_controller_revision),
     validate_update=on_update(rules.validate_controller_revision_update),
+    update_order=WHOLE_WITHIN,
 )
 _DEPLOYMENT_STATUS_KEEPS = (SPEC, ("metadata", "labels"))
 

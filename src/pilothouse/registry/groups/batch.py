@@ -14,7 +14,7 @@ from pilothouse.registry.groups.records import (
     status_strategy,
 )
 from pilothouse.registry.groups.workloads import generation_changes, name_warnings
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.strategy import WHOLE_FIRST, Strategy, WriteContext
 
 GROUP = "batch"
 
@@ -92,7 +92,9 @@ def _cron_job_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> li
 JOB = Strategy(
     prepare_create=_prepare_job,
     validate=lambda ctx, obj, errs: rules.validate_job(obj, None, errs, pod_policy(ctx)),
+    validate_anew=lambda ctx, obj, old, errs: rules.validate_job(obj, old, errs, pod_policy(ctx)),
     validate_update=lambda ctx, obj, old, errs: rules.validate_job_update(obj, old, errs, pod_policy(ctx)),
+    update_order=WHOLE_FIRST,
     warnings=_job_warnings,
     delete_warnings=_delete_warnings,
     garbage_collection="orphan",

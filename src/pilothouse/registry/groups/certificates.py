@@ -12,7 +12,7 @@ from pilothouse.registry.groups.records import (
     resource,
     status_strategy,
 )
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.strategy import Part, Strategy, WriteContext
 
 GROUP, KIND = "certificates.k8s.io", "CertificateSigningRequest"
 
@@ -85,6 +85,7 @@ REQUEST = Strategy(
     prepare_create=_prepare,
     validate=on_create(rules.validate_request),
     validate_update=on_update(rules.validate_request_update),
+    update_order=(Part.METADATA, Part.RULES, Part.METADATA_CHANGE),
 )
 REQUEST_STATUS = status_strategy(
     REQUEST,

@@ -14,7 +14,7 @@ from pilothouse.registry.groups.records import (
     spec_of,
     status_strategy,
 )
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, WriteContext
 
 GROUP = "networking.k8s.io"
 
@@ -42,6 +42,7 @@ INGRESS = Strategy(
 INGRESS_CLASS = Strategy(
     validate=on_create(rules.validate_ingress_class),
     validate_update=on_update(rules.validate_ingress_class_update),
+    update_order=WHOLE_WITHIN,
     **COUNTS_SPEC,
 )
 NETWORK_POLICY = Strategy(

@@ -4,7 +4,7 @@ from pilothouse.api.fields import Object
 from pilothouse.api.validate import node as rules
 from pilothouse.api.validate.node_labels import DEPRECATED
 from pilothouse.registry.groups.records import on_create, on_update, resource
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.strategy import Part, Strategy, WriteContext
 
 GROUP = "node.k8s.io"
 
@@ -19,6 +19,7 @@ RUNTIME_CLASS = Strategy(
     unconditional_update=False,
     validate=on_create(rules.validate_runtime_class),
     validate_update=on_update(rules.validate_runtime_class_update),
+    update_order=(Part.METADATA, Part.METADATA_CHANGE, Part.RULES),
     warnings=_warnings,
 )
 

@@ -2,7 +2,7 @@
 
 from pilothouse.api.validate import policy as rules
 from pilothouse.registry.groups.records import COUNTS_SPEC, STATUS_APART, on_create, resource, status_strategy
-from pilothouse.registry.strategy import Strategy
+from pilothouse.registry.strategy import Part, Strategy
 
 GROUP = "policy"
 
@@ -10,6 +10,8 @@ BUDGET = Strategy(
     unconditional_update=False,
     validate=on_create(rules.validate_budget),
     validate_update=lambda ctx, obj, old, errs: rules.validate_budget(obj, errs, old),
+    update_order=(Part.RULES,),
+    finalizer_checks=frozenset(),
     **COUNTS_SPEC,
     **STATUS_APART,
 )

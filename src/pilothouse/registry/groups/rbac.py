@@ -3,33 +3,40 @@
 from pilothouse.api import names
 from pilothouse.api.validate import rbac as rules
 from pilothouse.registry.groups.records import on_create, on_update, resource
-from pilothouse.registry.strategy import Strategy
+from pilothouse.registry.strategy import WHOLE_FIRST, Part, Strategy
 
 GROUP = "rbac.authorization.k8s.io"
+_ORDER = (Part.METADATA, Part.RULES, Part.METADATA_CHANGE)
 
 ROLE = Strategy(
     name_check=names.path_segment,
     create_on_update=True,
     validate=on_create(rules.validate_role),
     validate_update=on_update(rules.validate_role_update),
+    update_order=_ORDER,
 )
 CLUSTER_ROLE = Strategy(
     name_check=names.path_segment,
     create_on_update=True,
     validate=on_create(rules.validate_cluster_role),
     validate_update=lambda ctx, obj, old, errs: rules.validate_cluster_role(obj, errs, old),
+    update_order=_ORDER,
 )
 BINDING = Strategy(
     name_check=names.path_segment,
     create_on_update=True,
     validate=on_create(rules.validate_role_binding),
+    validate_anew=lambda ctx, obj, old, errs: rules.validate_role_binding(obj, errs),
     validate_update=on_update(rules.validate_role_binding_update),
+    update_order=WHOLE_FIRST,
 )
 CLUSTER_BINDING = Strategy(
     name_check=names.path_segment,
     create_on_update=True,
     validate=on_create(rules.validate_cluster_role_binding),
+    validate_anew=lambda ctx, obj, old, errs: rules.validate_cluster_role_binding(obj, errs),
     validate_update=on_update(rules.validate_cluster_role_binding_update),
+    update_order=WHOLE_FIRST,
 )
 
 RESOURCES = [

@@ -11,7 +11,7 @@ from pilothouse.registry.groups.records import (
     resource,
     status_strategy,
 )
-from pilothouse.registry.strategy import Strategy
+from pilothouse.registry.strategy import WHOLE_ALONE, WHOLE_FIRST, Strategy
 
 GROUP = "storage.k8s.io"
 
@@ -37,7 +37,9 @@ CAPACITY = Strategy(
 STORAGE_CLASS = Strategy(
     return_deleted=True,
     validate=on_create(rules.validate_storage_class),
+    validate_anew=lambda ctx, obj, old, errs: rules.validate_storage_class(obj, errs),
     validate_update=on_update(rules.validate_storage_class_update),
+    update_order=WHOLE_FIRST,
 )
 ATTRIBUTES_CLASS = Strategy(
     return_deleted=True,
@@ -49,6 +51,7 @@ ATTACHMENT = Strategy(
     return_deleted=True,
     validate=on_create(rules.validate_attachment),
     validate_update=on_update(rules.validate_attachment_update),
+    update_order=WHOLE_ALONE,
     **STATUS_APART,
 )
 ATTACHMENT_STATUS = status_strategy(

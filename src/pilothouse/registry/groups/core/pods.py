@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 
-from pilothouse.api import meta, names
+from pilothouse.api import names
 from pilothouse.api.fields import Errors, Object
 from pilothouse.api.validate.common import equal
 from pilothouse.api.validate.pod.annotations import APPARMOR
@@ -18,7 +18,7 @@ from pilothouse.api.validate.pod.update import (
 )
 from pilothouse.api.validate.pod.warnings import pod_warnings
 from pilothouse.registry.groups.records import KEPT_METADATA, pod_policy
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.strategy import WHOLE_WITHIN, Strategy, WriteContext
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -204,7 +204,6 @@ def grace_period(pod: Object, asked: int | None) -> int:
 
 
 def _validate(ctx: WriteContext, pod: Object, errs: Errors) -> None:
-    meta.validate_finalizer_names(pod, errs)
     policy = pod_policy(ctx)
     validate_pod(pod, errs, policy)
     if not errs:
@@ -212,10 +211,6 @@ def _validate(ctx: WriteContext, pod: Object, errs: Errors) -> None:
 
 
 def _validate_update(ctx: WriteContext, pod: Object, old: Object, errs: Errors) -> None:
-    meta.validate_finalizer_names(pod, errs)
-    if errs:
-        meta.validate_create(pod, True, names.dns_subdomain, errs)
-        meta.validate_finalizer_names(pod, errs)
     validate_pod_update(pod, old, errs, pod_policy(ctx))
 
 
@@ -241,6 +236,7 @@ POD = Strategy(
     prepare_update=_prepare_update,
     validate=_validate,
     validate_update=_validate_update,
+    update_order=WHOLE_WITHIN,
     warnings=_warnings,
     grace_period=grace_period,
     return_deleted=True,

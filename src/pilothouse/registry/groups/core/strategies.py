@@ -3,11 +3,25 @@
 import base64
 
 from pilothouse.api import meta, names
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.fields import Object
 from pilothouse.api.validate import core, core_node, event, quota, secret
-from pilothouse.registry.groups.core.hooks import checked, checked_update, keep, nothing, updated
-from pilothouse.registry.groups.records import SPEC, STATUS, STATUS_APART, status_strategy
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.groups.core.hooks import keep, updated
+from pilothouse.registry.groups.records import (
+    SPEC,
+    STATUS,
+    STATUS_APART,
+    on_create,
+    on_update,
+    status_strategy,
+)
+from pilothouse.registry.strategy import (
+    WHOLE_ALONE,
+    WHOLE_FIRST,
+    WHOLE_WITHIN,
+    Part,
+    Strategy,
+    WriteContext,
+)
 
 # Namespaces
 
@@ -58,8 +72,9 @@ NAMESPACE = Strategy(
     apply_reset=(STATUS,),
     prepare_create=_prepare_namespace,
     prepare_update=_prepare_namespace_update,
-    validate=checked(core.validate_namespace),
-    validate_update=checked_update(lambda obj, old, errs: core.validate_namespace(obj, errs)),
+    validate=on_create(core.validate_namespace),
+    validate_update=on_update(updated(core.validate_namespace)),
+    update_order=(Part.METADATA, Part.RULES, Part.METADATA_CHANGE),
     return_deleted=True,
     mark_deleting=_mark_namespace,
     may_vanish=_namespace_may_vanish,
@@ -68,14 +83,14 @@ NAMESPACE_STATUS = Strategy(
     name_check=names.dns_label,
     keep_on_update=(SPEC,),
     apply_reset=(SPEC,),
-    validate_update=checked_update(core.validate_namespace_status, whole=0),
+    validate_update=on_update(core.validate_namespace_status),
     may_vanish=_namespace_may_vanish,
 )
 NAMESPACE_FINALIZE = Strategy(
     name_check=names.dns_label,
     keep_on_update=(STATUS,),
     apply_reset=(STATUS,),
-    validate_update=checked_update(core.validate_namespace_finalize, whole=0),
+    validate_update=on_update(core.validate_namespace_finalize),
     may_vanish=_namespace_may_vanish,
 )
 
@@ -102,13 +117,15 @@ def _secret_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list
 
 SECRET = Strategy(
     prepare_update=_prepare_secret_update,
-    validate=checked(secret.validate_secret),
-    validate_update=checked_update(secret.validate_secret_update),
+    validate=on_create(secret.validate_secret),
+    validate_update=on_update(secret.validate_secret_update),
+    update_order=WHOLE_WITHIN,
     warnings=_secret_warnings,
 )
 CONFIG_MAP = Strategy(
-    validate=checked(secret.validate_config_map),
-    validate_update=checked_update(secret.validate_config_map_update),
+    validate=on_create(secret.validate_config_map),
+    validate_update=on_update(secret.validate_config_map_update),
+    update_order=WHOLE_WITHIN,
 )
 
 
@@ -133,8 +150,7 @@ def _service_account_warnings(ctx: WriteContext, account: Object, old: Object | 
 SERVICE_ACCOUNT = Strategy(
     prepare_create=_prepare_service_account,
     prepare_update=lambda ctx, account, old: _prepare_service_account(ctx, account),
-    validate=checked(nothing),
-    validate_update=checked_update(None),
+    update_order=WHOLE_WITHIN,
     warnings=_service_account_warnings,
     return_deleted=True,
 )
@@ -155,16 +171,13 @@ def _node_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> list[s
     return out
 
 
-def _validate_node_update(obj: Object, old: Object, errs: Errors) -> None:
-    core_node.validate_node(obj, errs)
-    core_node.validate_node_update(obj, old, errs)
-
-
 NODE = Strategy(
     keep_on_update=(STATUS,),
     apply_reset=(STATUS,),
-    validate=checked(core_node.validate_node),
-    validate_update=checked_update(_validate_node_update),
+    validate=on_create(core_node.validate_node),
+    validate_anew=lambda ctx, obj, old, errs: core_node.validate_node(obj, errs),
+    validate_update=on_update(core_node.validate_node_update),
+    update_order=WHOLE_FIRST,
     warnings=_node_warnings,
     return_deleted=False,
 )
@@ -180,6 +193,7 @@ EVENT = Strategy(
     create_on_update=True,
     validate=lambda ctx, obj, errs: event.validate_event(obj, errs, strict=False),
     validate_update=lambda ctx, obj, old, errs: event.validate_event_update(obj, old, errs, strict=False),
+    finalizer_checks=frozenset(),
     ttl=_event_ttl,
 )
 
@@ -196,13 +210,14 @@ def _name_limits(ctx: WriteContext, obj: Object) -> None:
 LIMIT_RANGE = Strategy(
     create_on_update=True,
     prepare_create=_name_limits,
-    validate=checked(quota.validate_limit_range),
-    validate_update=checked_update(updated(quota.validate_limit_range)),
+    validate=on_create(quota.validate_limit_range),
+    validate_update=on_update(updated(quota.validate_limit_range)),
+    update_order=WHOLE_ALONE,
 )
 QUOTA = Strategy(
     **STATUS_APART,
-    validate=checked(quota.validate_quota),
-    validate_update=checked_update(quota.validate_quota_update, whole=0),
+    validate=on_create(quota.validate_quota),
+    validate_update=on_update(quota.validate_quota_update),
     warnings=lambda ctx, obj, old: quota.quota_warnings(obj),
     return_deleted=True,
 )

@@ -1,11 +1,10 @@
 """Strategies of persistent volumes and their claims (registry/core)."""
 
-from pilothouse.api.fields import Errors, Object
+from pilothouse.api.fields import Object
 from pilothouse.api.validate import persistentvolume as volume
 from pilothouse.api.validate import persistentvolumeclaim as claim
-from pilothouse.registry.groups.core.hooks import checked, checked_update
-from pilothouse.registry.groups.records import STATUS_APART, status_strategy
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.groups.records import STATUS_APART, on_create, on_update, status_strategy
+from pilothouse.registry.strategy import WHOLE_WITHIN, Part, Strategy, WriteContext
 
 
 def _prepare_volume(ctx: WriteContext, obj: Object) -> None:
@@ -24,16 +23,13 @@ def _prepare_volume_status(ctx: WriteContext, obj: Object, old: Object) -> None:
         status[member] = known
 
 
-def _validate_volume_update(obj: Object, old: Object, errs: Errors) -> None:
-    volume.validate_volume(obj, errs, old)
-    volume.validate_volume_update(obj, old, errs)
-
-
 VOLUME = Strategy(
     **STATUS_APART,
     prepare_create=_prepare_volume,
-    validate=checked(volume.validate_volume),
-    validate_update=checked_update(_validate_volume_update, whole=2),
+    validate=on_create(volume.validate_volume),
+    validate_anew=lambda ctx, obj, old, errs: volume.validate_volume(obj, errs, old),
+    validate_update=on_update(volume.validate_volume_update),
+    update_order=(Part.METADATA, Part.ANEW, Part.METADATA_CHANGE, Part.METADATA, Part.RULES),
     warnings=lambda ctx, obj, old: volume.volume_warnings(obj),
     return_deleted=True,
 )
@@ -81,17 +77,13 @@ def _supported_source(source: Object) -> bool:
     )
 
 
-def _validate_claim_update(obj: Object, old: Object, errs: Errors) -> None:
-    claim.validate_claim(obj, errs, old)
-    claim.validate_claim_update(obj, old, errs)
-
-
 CLAIM = Strategy(
     **STATUS_APART,
     prepare_create=_prepare_claim,
     prepare_update=_prepare_claim_update,
-    validate=checked(claim.validate_claim),
-    validate_update=checked_update(_validate_claim_update, whole=2),
+    validate=on_create(claim.validate_claim),
+    validate_update=on_update(claim.validate_claim_update),
+    update_order=WHOLE_WITHIN,
     warnings=lambda ctx, obj, old: claim.claim_warnings(obj),
     return_deleted=True,
 )

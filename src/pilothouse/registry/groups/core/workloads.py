@@ -9,9 +9,15 @@ from pilothouse.api.validate.pod.warnings import template_warnings
 from pilothouse.registry.groups import service_objects
 from pilothouse.registry.groups.core import pods as core_pods
 from pilothouse.registry.groups.core import services as core_services
-from pilothouse.registry.groups.core.hooks import checked, checked_update
-from pilothouse.registry.groups.records import COUNTS_SPEC, STATUS_APART, status_strategy
-from pilothouse.registry.strategy import Strategy, WriteContext
+from pilothouse.registry.groups.core.hooks import pods_checked, pods_checked_update
+from pilothouse.registry.groups.records import (
+    COUNTS_SPEC,
+    STATUS_APART,
+    on_create,
+    on_update,
+    status_strategy,
+)
+from pilothouse.registry.strategy import WHOLE_FIRST, WHOLE_WITHIN, Part, Strategy, WriteContext
 
 
 def _prepare_template(ctx: WriteContext, obj: Object) -> None:
@@ -38,8 +44,9 @@ POD_TEMPLATE = Strategy(
     generation_fields=(("template",),),
     prepare_create=_prepare_template,
     prepare_update=_prepare_template_update,
-    validate=checked(validate_pod_template, pods=True),
-    validate_update=checked_update(_validate_template_update, pods=True),
+    validate=pods_checked(validate_pod_template),
+    validate_update=pods_checked_update(_validate_template_update),
+    update_order=WHOLE_WITHIN,
     warnings=_template_warnings,
     return_deleted=True,
 )
@@ -70,8 +77,6 @@ def _controller_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> 
 
 
 def _validate_controller_update(obj: Object, old: Object, errs: Errors, policy: PodPolicy) -> None:
-    """Validate an update by the rules for new objects and those for updates, as upstream's strategy does."""
-    core.validate_replication_controller(obj, errs, old, policy)
     core.validate_replication_controller(obj, errs, old, policy)
 
 
@@ -92,8 +97,10 @@ CONTROLLER = Strategy(
     name_check=names.long_name,
     prepare_create=_prepare_controller,
     prepare_update=_prepare_controller_update,
-    validate=checked(core.validate_replication_controller, pods=True),
-    validate_update=checked_update(_validate_controller_update, pods=True),
+    validate=pods_checked(core.validate_replication_controller),
+    validate_anew=pods_checked_update(_validate_controller_update),
+    validate_update=pods_checked_update(_validate_controller_update),
+    update_order=WHOLE_FIRST,
     warnings=_controller_warnings,
     garbage_collection="orphan",
 )
@@ -121,8 +128,9 @@ def _endpoints_warnings(ctx: WriteContext, obj: Object, old: Object | None) -> l
 
 ENDPOINTS = Strategy(
     create_on_update=True,
-    validate=checked(service.validate_endpoints),
-    validate_update=checked_update(lambda obj, old, errs: service.validate_endpoints(obj, errs, old)),
+    validate=on_create(service.validate_endpoints),
+    validate_update=on_update(lambda obj, old, errs: service.validate_endpoints(obj, errs, old)),
+    update_order=WHOLE_WITHIN,
     warnings=_endpoints_warnings,
 )
 SERVICE = Strategy(
@@ -131,8 +139,10 @@ SERVICE = Strategy(
     create_on_update=True,
     prepare_create=core_services.prepare_create,
     prepare_update=core_services.prepare_update,
-    validate=checked(service.validate_service),
-    validate_update=checked_update(service.validate_service_update),
+    validate=on_create(service.validate_service),
+    validate_update=on_update(service.validate_service_update),
+    update_order=WHOLE_WITHIN,
+    finalizer_checks=frozenset((Part.METADATA_CHANGE,)),
     warnings=core_services.warnings,
     claim=service_objects.claim,
     settle=service_objects.release_unused,
