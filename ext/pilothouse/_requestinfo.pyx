@@ -91,8 +91,12 @@ def parse_query(str query not None):
     return out
 
 
+class NoRequestInfo(ValueError):
+    """A path that does not tell what a request is about; the text is upstream's."""
+
+
 def parse(str method not None, str path not None, dict query not None):
-    """The RequestInfo of a decoded path. Raises ValueError if a `/watch` path names no resource."""
+    """The RequestInfo of a decoded path. Raises NoRequestInfo if a `/watch` path names no resource."""
     cdef list parts, kept
     cdef str verb, prefix, group = "", version, namespace = "", resource = "", name = "", subresource = ""
     cdef Py_ssize_t count
@@ -112,7 +116,7 @@ def parse(str method not None, str path not None, dict query not None):
         kept = parts[2:]
     if kept[0] == "watch" or kept[0] == "proxy":
         if len(kept) < 2:
-            raise ValueError("unable to determine kind and namespace from url, " + path)
+            raise NoRequestInfo("unable to determine kind and namespace from url, " + path)
         verb = kept[0]
         kept = kept[1:]
         via_prefix = True

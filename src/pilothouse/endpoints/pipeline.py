@@ -134,12 +134,9 @@ class Pipeline:
             try:
                 ctx.query = query = requestinfo.parse_query(request.query)
                 path = requestinfo.unescape_path(request.path)
-            except ValueError as err:
-                return self._finish(ctx, _malformed(err))
-            try:
                 ctx.info = info = requestinfo.parse(request.method, path, query)
             except ValueError as err:
-                return self._finish(ctx, _without_info(request.target, err))
+                return self._finish(ctx, _malformed(request.target, err))
             # deadline: the one that the client asks for
             if "timeout" in query and not _runs_long(info):
                 _timeout(query)
@@ -393,15 +390,13 @@ def _timeout(query: Query) -> float:
         raise errors.BadRequest(f"invalid timeout specified in the request URL - {err}") from None
 
 
-def _without_info(target: str, err: ValueError) -> Response:
-    """The answer to a request that cannot be told what it is about (responsewriters.InternalError)."""
-    text = f"Internal Server Error: {quote(_escaped(target))}: failed to create RequestInfo: {err}\n"
-    return Response(500, text.encode(), "text/plain; charset=utf-8")
-
-
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _malformed(err: ValueError) -> Response:
+def _malformed(target: str, err: ValueError) -> Response:
+    """The answer to a request whose target cannot be read, or does not tell what it is about."""
+    if isinstance(err, requestinfo.NoRequestInfo):  # upstream's responsewriters.InternalError
+        text = f"Internal Server Error: {quote(_escaped(target))}: failed to create RequestInfo: {err}\n"
+        return Response(500, text.encode(), "text/plain; charset=utf-8")
     return Response(400, f"400 Bad Request: {err}\n".encode(), "text/plain; charset=utf-8")
