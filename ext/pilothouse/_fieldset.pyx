@@ -117,7 +117,7 @@ cdef Node compile_type(object type):
     kind = type.kind
     if kind == "any" or kind == "schemaor":
         deduced()
-        node = _atomic if type.name.endswith(".RawExtension") else _deduced  # a RawExtension is owned as a whole
+        node = _atomic if type.name.endswith(".RawExtension") else _deduced    # owned as a whole
         type.paths = node
         return node
     node = Node()
