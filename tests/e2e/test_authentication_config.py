@@ -29,7 +29,7 @@ USERS = {
 EXPRESSIONS = {
     "claimMappings": {
         "username": {"expression": "'real:' + claims.email"},
-        "groups": {"expression": "claims.?teams.orValue([]).map(team, 'team:' + string(team))"},
+        "groups": {"expression": "dyn(claims.?teams.orValue([])).map(team, 'team:' + string(team))"},
         "uid": {"claim": "sub"},
         "extra": [{"key": "example.com/tenant", "valueExpression": "claims.?tenant__dot__id.orValue('')"}],
     },

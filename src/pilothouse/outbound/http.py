@@ -110,7 +110,7 @@ class Answer:
     def __init__(self, response: "aiohttp.ClientResponse") -> None:
         self._response = response
         self.status: int = response.status
-        self.headers: list[tuple[str, str]] = [(name, value) for name, value in response.headers.items()]
+        self.headers: list[tuple[str, str]] = [(str(name), value) for name, value in response.headers.items()]
 
     def header(self, name: str) -> str:
         """The first value of a header, "" without one."""

@@ -139,6 +139,7 @@ def status_strategy(main: Strategy, check: ValidateUpdate | None = None, **more:
     """The strategy of `status`: it keeps the stored spec and otherwise follows the main strategy."""
     more.setdefault("keep_on_update", (SPEC,))
     more.setdefault("apply_reset", (SPEC,))
+    more.setdefault("finalizer_checks", main.finalizer_checks)
     return Strategy(
         name_check=main.name_check,
         unconditional_update=main.unconditional_update,
