@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, overload
 
 from pilothouse import errors, waiting
@@ -67,7 +68,7 @@ class Stages:
 
 
 class _Ending:
-    """`Response.on_done` of one request; smaller than a partial, of which each watch would keep one."""
+    """`Response.on_done` of a request that runs long; smaller than a partial, which each watch would keep."""
 
     __slots__ = ("ctx", "pipeline")
 
@@ -240,11 +241,13 @@ class Pipeline:
         """The answer: headers that every answer has, and who is told when it has been sent."""
         self.stages.responder.finish(ctx, response)
         ctx.status = response.status
-        response.on_done = _Ending(self, ctx)
         if ctx.audit is not None:
             _record_answer(ctx, ctx.audit, response)
         if (response.start is not None or response.upgrade is not None) and _runs_long(ctx.info):
+            response.on_done = _Ending(self, ctx)
             ctx.on_end(self.stages.metrics.follow(ctx.info, ctx.resource))
+        else:
+            response.on_done = partial(self._end, ctx)  # PERF: made and called faster
         return response
 
     def _end(self, ctx: Context, sent: int, error: BaseException | None) -> None:
