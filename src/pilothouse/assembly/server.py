@@ -352,7 +352,9 @@ class Server:
 
     def start_controllers(self, opened: Opened) -> None:
         """Start the controllers that the flags leave on."""
-        opened.start(Renewal(self._given_config, self.files, self._renewed, self._intervals.certificates))
+        opened.start(
+            Renewal(self._given_config, self.files, self._write_kubeconfig, self._intervals.certificates)
+        )
         handlers = self.handlers
         aggregation = Aggregation(
             self.clients.cluster,
@@ -395,10 +397,6 @@ class Server:
         _tell_safeguards(config, self.anonymous_refused)
         self._write_kubeconfig()
         log.info("Serving", address=config.bind_address, port=self.listener.port)
-
-    def _renewed(self) -> None:
-        """The certificates that this server has made for itself are new ones."""
-        self._write_kubeconfig()
 
     def _write_kubeconfig(self) -> None:
         """Write the administrator's kubeconfig, unless the certificates are the operator's and no flag asks for it."""

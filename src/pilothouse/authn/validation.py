@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 from pilothouse.api.cel.environment import Program
 from pilothouse.api.configfile import refuse
 from pilothouse.api.fields import Errors, quote
-from pilothouse.api.names import dns_subdomain, pattern_text
+from pilothouse.api.names import domain_prefixed_path
 from pilothouse.authn import claims
 from pilothouse.authn.claims import ExpressionError, Expressions
 from pilothouse.authn.configuration import (
@@ -19,7 +19,6 @@ from pilothouse.authn.configuration import (
 )
 
 MAX_AUTHENTICATORS = 64
-_HTTP_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
 _RESERVED_DOMAINS = ("kubernetes.io", "k8s.io")
 _MATCH_ANY = "MatchAny"
 _NO_EMAIL_VERIFIED = (
@@ -257,7 +256,7 @@ def _extra(one: JWTAuthenticator, path: str, errs: Errors) -> list[tuple[str, Pr
     keys: set[str] = set()
     for at, mapping in enumerate(one.claim_mappings.extra):
         where, key = f"{path}[{at}].key", mapping.key
-        _domain_prefixed_path(key, where, errs)
+        domain_prefixed_path(errs, where, key)
         if key != key.lower():
             errs.invalid(where, key, "must be lowercase")
         domain = key.partition("/")[0] if "/" in key else ""
@@ -276,21 +275,6 @@ def _extra(one: JWTAuthenticator, path: str, errs: Errors) -> list[tuple[str, Pr
         if program is not None:
             compiled.append((key, program))
     return compiled
-
-
-def _domain_prefixed_path(key: str, path: str, errs: Errors) -> None:
-    """apimachinery validation.IsDomainPrefixedPath."""
-    if not key:
-        errs.required(path)
-        return
-    host, _, rest = key.partition("/")
-    if not host or not rest:
-        errs.invalid(path, key, 'must be a domain-prefixed path (such as "acme.io/foo")')
-        return
-    for problem in dns_subdomain(host):
-        errs.invalid(path, host, problem)
-    if not re.fullmatch(_HTTP_PATH, rest):
-        errs.invalid(path, rest, pattern_text("Invalid path", _HTTP_PATH))
 
 
 def _program(make: Callable[[str], Program], text: str, path: str, errs: Errors) -> Program | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import NamedTuple, Protocol
 
 from pilothouse import errors
@@ -135,5 +136,5 @@ def undecided(path: str, decision: Decision) -> errors.StatusError:
 
 def _explain(message: str, reason: str) -> str:
     # Nothing in an error may look like markup.
-    safe = message.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    safe = escape(message, quote=False)
     return f"{safe}: {reason}" if reason else safe

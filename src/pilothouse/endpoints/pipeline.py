@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from typing import Any, Literal, overload
 
 from pilothouse import errors, waiting
@@ -233,7 +234,7 @@ class Pipeline:
         """The answer when the beginning of a request has to be recorded and cannot be (filters WithAudit)."""
         ctx.audit = None
         auditor.metrics.rejected.inc()
-        uri = quote(ctx.request.target).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        uri = escape(quote(ctx.request.target), quote=False)
         text = f"Internal Server Error: {uri}: failed to store audit event\n"
         return self._finish(ctx, Response(500, text.encode(), "text/plain; charset=utf-8"))
 
@@ -393,13 +394,9 @@ def _timeout(query: Query) -> float:
         raise errors.BadRequest(f"invalid timeout specified in the request URL - {err}") from None
 
 
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def _malformed(target: str, err: ValueError) -> Response:
     """The answer to a request whose target cannot be read, or does not tell what it is about."""
     if isinstance(err, requestinfo.NoRequestInfo):  # upstream's responsewriters.InternalError
-        text = f"Internal Server Error: {quote(_escaped(target))}: failed to create RequestInfo: {err}\n"
+        text = f"Internal Server Error: {escape(quote(target), quote=False)}: failed to create RequestInfo: {err}\n"
         return Response(500, text.encode(), "text/plain; charset=utf-8")
     return Response(400, f"400 Bad Request: {err}\n".encode(), "text/plain; charset=utf-8")
