@@ -305,14 +305,6 @@ def test_a_plugin_that_is_missing_may_be_switched_off() -> None:
     assert options.parse(["--disable-admission-plugins=NodeDeclaredFeatureValidator,ResourceQuota"])
 
 
-def test_anonymous_access_and_always_allow_do_not_go_together() -> None:
-    assert options.parse([]).anonymous
-    assert not options.parse(["--anonymous-auth=false"]).anonymous
-    assert not options.parse(["--authorization-mode=AlwaysAllow"]).anonymous
-    assert not options.parse(["--authorization-mode=RBAC,AlwaysAllow", "--anonymous-auth=true"]).anonymous
-    assert options.parse(["--authorization-mode=RBAC,AlwaysDeny"]).anonymous
-
-
 def test_bootstrap_tokens_have_a_default_by_command() -> None:
     assert not options.parse([]).enable_bootstrap_token_auth
     assert options.parse([], bootstrap_tokens=True).enable_bootstrap_token_auth

@@ -459,11 +459,6 @@ class Config:
         return self.authorization_mode or ("Node", "RBAC")
 
     @property
-    def anonymous(self) -> bool:
-        """Whether requests without credentials come in: never where AlwaysAllow would let them do everything."""
-        return self.anonymous_auth and "AlwaysAllow" not in self.authorization_modes
-
-    @property
     def issuers(self) -> tuple[str, ...]:
         """Issuers of service account tokens; the first one signs."""
         return self.service_account_issuer or ("https://kubernetes.default.svc",)
