@@ -5,6 +5,7 @@ adds them to the server's `MetricsRegistry` and hands them in. There is no state
 Everything runs on the event loop's thread, so nothing is locked. Text is made only when somebody asks for it.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import TypeVar
@@ -220,3 +221,9 @@ def _escape(value: str) -> str:
 
 def _escape_help(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def digest(data: str | bytes) -> str:
+    """The hash that stands for what is long or private in a label; "" for nothing."""
+    data = data.encode() if isinstance(data, str) else data
+    return f"sha256:{hashlib.sha256(data).hexdigest()}" if data else ""

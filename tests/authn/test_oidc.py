@@ -16,9 +16,10 @@ from pilothouse.authn.configuration import (
     Mapping,
     Rule,
 )
-from pilothouse.authn.metrics import JWTMetrics, digest
+from pilothouse.authn.metrics import JWTMetrics
 from pilothouse.authn.oidc import ALGORITHMS, Checks, IssuerTokens, JWTTokens, check_algorithms
 from pilothouse.authn.validation import validated
+from pilothouse.instruments import digest
 
 ELSE = "https://else"
 

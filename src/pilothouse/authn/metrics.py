@@ -1,10 +1,10 @@
 """The metrics of authentication (apiserver endpoints/filters/metrics.go)."""
 
-import hashlib
 import time
 
 from pilothouse._requestmetrics import Authenticated
-from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
+from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels, digest
+from pilothouse.reload import ReloadMetrics
 
 SECONDS = tuple(0.001 * 2**n for n in range(15))
 JWT_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -71,15 +71,14 @@ class _Users(dict[str, list[int]]):
         self._labels.clear()
 
 
-class JWTMetrics(Group):
+class JWTMetrics(ReloadMetrics, Group):
     """How long tokens of configured issuers took, when their keys were fetched, and reloads of the configuration.
 
-    `server_id` is the name of this API server's lease. Upstream: token/oidc/metrics.go, authenticationconfig/metrics.
+    Upstream: token/oidc/metrics.go.
     """
 
     def __init__(self) -> None:
-        self.server_id = ""
-        self._configuration = ""
+        super().__init__("authentication")
         self._key_sets: dict[str, str] = {}
         of_issuer = "apiserver_authentication_jwt_authenticator_"
         self.seconds = Histogram(
@@ -101,23 +100,6 @@ class JWTMetrics(Group):
                 (digest(self.server_id), keys, digest(url)): 1.0 for url, keys in self._key_sets.items()
             },
         )
-        reload = "apiserver_authentication_config_controller_"
-        self.reloads = Counter(
-            f"{reload}automatic_reloads_total",
-            "[BETA] Reloads of the authentication configuration.",
-            ("apiserver_id_hash", "status"),
-        )
-        self.last_reload = Gauge(
-            f"{reload}automatic_reload_last_timestamp_seconds",
-            "[BETA] Time of the last reload of the authentication configuration.",
-            ("apiserver_id_hash", "status"),
-        )
-        self.configuration = Gauge(
-            f"{reload}last_config_info",
-            "[ALPHA] The authentication configuration that is in force, by its hash.",
-            ("apiserver_id_hash", "hash"),
-            lambda: {(digest(self.server_id), self._configuration): 1.0} if self._configuration else {},
-        )
 
     def judged(self, issuer: str, result: str, seconds: float) -> None:
         """Count a token of an issuer: success or failure."""
@@ -137,16 +119,6 @@ class JWTMetrics(Group):
         self._key_sets.pop(issuer, None)
         for labels in [one for one in self.last_fetch.values if one[1] == digest(issuer)]:
             del self.last_fetch.values[labels]
-
-    def reloaded(self, status: str) -> None:
-        """Count a reload: success or failure."""
-        server = digest(self.server_id)
-        self.reloads.inc(server, status)
-        self.last_reload.set(time.time(), server, status)
-
-    def configured(self, data: bytes) -> None:
-        """Show which configuration is in force."""
-        self._configuration = digest(data)
 
 
 class ServiceAccountMetrics(Group):
@@ -183,9 +155,3 @@ class SignerMetrics(Group):
             ("code", "method"),
             (*JWT_SECONDS, 30.0, 60.0),
         )
-
-
-def digest(data: str | bytes) -> str:
-    """The hash that stands for what is long or private in a label; "" for nothing."""
-    data = data.encode() if isinstance(data, str) else data
-    return f"sha256:{hashlib.sha256(data).hexdigest()}" if data else ""

@@ -1,10 +1,8 @@
 """The metrics of authorization (apiserver endpoints/filters/metrics.go and authorization/metrics)."""
 
-import hashlib
-import time
-
 from pilothouse._requestmetrics import Authorized
-from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
+from pilothouse.instruments import Counter, Group, Histogram, Labels
+from pilothouse.reload import ReloadMetrics
 
 SECONDS = tuple(0.001 * 2**n for n in range(15))
 
@@ -12,15 +10,11 @@ WEBHOOK_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 CONDITION_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.1, 0.2, 0.25)
 
 
-class AuthorizationMetrics(Group):
-    """How many requests were authorized, with which result and in what time, and which authorizer decided.
-
-    `server_id` is the name of this API server's lease.
-    """
+class AuthorizationMetrics(ReloadMetrics, Group):
+    """How many requests were authorized, with which result and in what time, and which authorizer decided."""
 
     def __init__(self) -> None:
-        self.server_id = ""
-        self._hash = ""
+        super().__init__("authorization")
         self._tallies: dict[tuple[str, str], tuple[list[int], list[int]]] = {}
         self.seconds = Histogram(
             "authorization_duration_seconds", "[ALPHA] Seconds to authorize a request.", ("result",), SECONDS
@@ -71,34 +65,6 @@ class AuthorizationMetrics(Group):
             CONDITION_SECONDS,
         )
 
-        reload = "apiserver_authorization_config_controller_"
-        self.reloads = Counter(
-            f"{reload}automatic_reloads_total",
-            "[BETA] Reloads of the authorization configuration.",
-            ("apiserver_id_hash", "status"),
-        )
-        self.last_reload = Gauge(
-            f"{reload}automatic_reload_last_timestamp_seconds",
-            "[BETA] Time of the last reload of the authorization configuration.",
-            ("apiserver_id_hash", "status"),
-        )
-        self.configuration = Gauge(
-            f"{reload}last_config_info",
-            "[ALPHA] The authorization configuration that is in force, by its hash.",
-            ("apiserver_id_hash", "hash"),
-            lambda: {(_hash(self.server_id.encode()), self._hash): 1.0} if self._hash else {},
-        )
-
-    def reloaded(self, status: str) -> None:
-        """Count a reload: success or failure."""
-        server = _hash(self.server_id.encode())
-        self.reloads.inc(server, status)
-        self.last_reload.set(time.time(), server, status)
-
-    def configured(self, data: bytes) -> None:
-        """Show which configuration is in force."""
-        self._hash = _hash(data)
-
     def tally(self, type_: str, name: str) -> tuple[list[int], list[int]]:
         """The counts of what an authorizer allowed, and of what it denied; its type is a mode of --authorization-mode.
 
@@ -119,7 +85,3 @@ class AuthorizationMetrics(Group):
             for count in counts:
                 count[0] = 0
         super().reset()
-
-
-def _hash(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}" if data else ""

@@ -1,6 +1,7 @@
 import re
 
-from pilothouse.storage.kms.metrics import REMEMBERED, TO_STORAGE, EnvelopeMetrics, key_id_hash
+from pilothouse.instruments import digest
+from pilothouse.storage.kms.metrics import REMEMBERED, TO_STORAGE, EnvelopeMetrics
 
 
 def text(metrics: EnvelopeMetrics) -> str:
@@ -8,8 +9,8 @@ def text(metrics: EnvelopeMetrics) -> str:
 
 
 def test_key_ids_are_shown_as_hashes() -> None:
-    assert key_id_hash("") == ""
-    assert key_id_hash("1") == "sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
+    assert digest("") == ""
+    assert digest("1") == "sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
 
 
 def test_what_is_told() -> None:
@@ -22,7 +23,7 @@ def test_what_is_told() -> None:
     metrics.calls.observe(0.1, "OK", "/v2.KeyManagementService/Status", "one")
     shown = text(metrics)
     labels = (
-        f'apiserver_id_hash="{key_id_hash("1")}",key_id_hash="sha256:x",provider_name="one",'
+        f'apiserver_id_hash="{digest("1")}",key_id_hash="sha256:x",provider_name="one",'
         'transformation_type="to_storage"'
     )
     prefix = "apiserver_envelope_encryption_"

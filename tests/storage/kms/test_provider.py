@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from eventually import aeventually
 
+from pilothouse.instruments import digest
 from pilothouse.storage.encryption.backend import EncryptionError
 from pilothouse.storage.kms import wire as kms_wire
-from pilothouse.storage.kms.metrics import EnvelopeMetrics, key_id_hash
+from pilothouse.storage.kms.metrics import EnvelopeMetrics
 from pilothouse.storage.kms.provider import DEFAULT_INTERVALS, KMS, PAUSE, Intervals, Key, Seed, Settings
 from pilothouse.storage.kms.wire import AES_GCM_KEY
 from pilothouse.storage.wire import message
@@ -186,8 +187,8 @@ async def test_a_key_that_changes_between_status_and_encrypt(runner: asyncio.Run
         plugin.named = "another"
         await provider._look()
         assert "failed to rotate DEK" in provider.problem
-        assert f'statusKeyIDHash="{key_id_hash("another")}"' in provider.problem
-        assert f'encryptKeyIDHash="{key_id_hash("key-1")}"' in provider.problem
+        assert f'statusKeyIDHash="{digest("another")}"' in provider.problem
+        assert f'encryptKeyIDHash="{digest("key-1")}"' in provider.problem
         assert provider.encrypt(b"x", CONTEXT)  # goes on with the old one
         plugin.named = None
         await provider._look()
@@ -412,7 +413,7 @@ async def test_metrics(runner: asyncio.Runner, plugin: Plugin) -> None:
         provider.encrypt(b"x", CONTEXT)
     await read(provider, data)
     await provider.close()
-    hashed = key_id_hash("key-1")
+    hashed = digest("key-1")
     assert {labels: row[0] for labels, row in metrics._uses.items()} == {
         (hashed, "one", "to_storage"): 3,
         (hashed, "one", "from_storage"): 1,

@@ -1,20 +1,14 @@
 """The metrics of envelope encryption, under upstream's names (apiserver storage/value/encrypt/envelope/metrics)."""
 
-import hashlib
 import time
 
-from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels
+from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels, digest
 
 SECONDS = tuple(0.0001 * 2**n for n in range(20))
 REMEMBERED = 100
 """The most key IDs that are shown; the oldest ones are dropped."""
 
 FROM_STORAGE, TO_STORAGE = "from_storage", "to_storage"
-
-
-def key_id_hash(key_id: str) -> str:
-    """The hash that stands for a key ID in labels; "" for an empty one."""
-    return f"sha256:{hashlib.sha256(key_id.encode()).hexdigest()}" if key_id else ""
 
 
 class EnvelopeMetrics(Group):
@@ -74,11 +68,11 @@ class EnvelopeMetrics(Group):
         self._named[key_id, provider] = time.time()
 
     def _used(self, field: int) -> dict[Labels, float]:
-        server = key_id_hash(self.server_id)
+        server = digest(self.server_id)
         return {(server, *labels): row[field] for labels, row in self._uses.items()}
 
     def _last_named(self) -> dict[Labels, float]:
-        server = key_id_hash(self.server_id)
+        server = digest(self.server_id)
         return {(server, *labels): at for labels, at in self._named.items()}
 
     def reset(self) -> None:

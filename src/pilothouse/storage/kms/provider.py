@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from pilothouse.instruments import digest
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.storage.encryption.backend import EncryptionError, Remote, seal, unseal
 from pilothouse.storage.kms import wire as kms_wire
-from pilothouse.storage.kms.metrics import FROM_STORAGE, TO_STORAGE, EnvelopeMetrics, key_id_hash
+from pilothouse.storage.kms.metrics import FROM_STORAGE, TO_STORAGE, EnvelopeMetrics
 from pilothouse.storage.kms.wire import KMSError
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class KMS(Remote, BackgroundTask):
         now = self._clock()
         if now > self._until:
             raise EncryptionError(
-                f'encryptedDEKSource with keyID hash "{key_id_hash(writing.key_id)}" expired at '
+                f'encryptedDEKSource with keyID hash "{digest(writing.key_id)}" expired at '
                 f"{_rfc3339(self._until)} (current time is {_rfc3339(now)})"
             )
         self._metrics.used(TO_STORAGE, self.settings.name, writing.seed.key_id)
@@ -221,7 +222,7 @@ class KMS(Remote, BackgroundTask):
         async with self._calls:
             self._metrics.misses.inc()
             key = await self._plugin.decrypt(source)
-        return (Seed if source.kind == kms_wire.SEED else Key)(key, key_id_hash(source.key_id))
+        return (Seed if source.kind == kms_wire.SEED else Key)(key, digest(source.key_id))
 
     # The plugin's state
 
@@ -295,9 +296,9 @@ class KMS(Remote, BackgroundTask):
                 )
         if why := kms_wire.key_id_problem(status.key_id):
             self._metrics.invalid_key_ids.inc("too_long" if status.key_id else "empty", self.settings.name)
-            out.append(f'got invalid KMSv2 KeyID hash "{key_id_hash(status.key_id)}": {why}')
+            out.append(f'got invalid KMSv2 KeyID hash "{digest(status.key_id)}": {why}')
         else:
-            self._metrics.named(self.settings.name, key_id_hash(status.key_id))
+            self._metrics.named(self.settings.name, digest(status.key_id))
             if why := await self._rotate(status.key_id):
                 out.append(why)
         return out
@@ -324,15 +325,15 @@ class KMS(Remote, BackgroundTask):
             why = str(error)
         else:
             if found == key_id:
-                seed, encoded = Seed(secret, key_id_hash(key_id)), source.encode()
+                seed, encoded = Seed(secret, digest(key_id)), source.encode()
                 self._keys[encoded] = seed
                 self._writing, self._until = _Writing(seed, key_id, encoded), until
                 log.info("A KMS plugin has a new key", provider=self.settings.name)
                 return ""
         return (
-            f'failed to rotate DEK uid="{uid}", errGen={why}, statusKeyIDHash="{key_id_hash(key_id)}", '
-            f'encryptKeyIDHash="{key_id_hash(found)}", '
-            f'stateKeyIDHash="{key_id_hash(before.key_id) if before else ""}", '
+            f'failed to rotate DEK uid="{uid}", errGen={why}, statusKeyIDHash="{digest(key_id)}", '
+            f'encryptKeyIDHash="{digest(found)}", '
+            f'stateKeyIDHash="{digest(before.key_id) if before else ""}", '
             f"expirationTimestamp={_rfc3339(self._until)}"
         )
 
