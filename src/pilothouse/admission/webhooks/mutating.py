@@ -5,42 +5,33 @@ from collections.abc import Awaitable
 from pilothouse import errors
 from pilothouse._fieldset import FieldError
 from pilothouse.admission.annotations import annotate, annotate_request
-from pilothouse.admission.chain import Plugin
 from pilothouse.admission.expressions import Scope
 from pilothouse.admission.metrics import ADMIT
 from pilothouse.admission.objects import completed, type_of
 from pilothouse.admission.reinvocation import Reinvocations
 from pilothouse.admission.webhooks.calling import Caller, Failed, Parts, internal
+from pilothouse.admission.webhooks.plugin import WebhookPlugin
 from pilothouse.admission.webhooks.review import JSON_PATCH, Response
-from pilothouse.admission.webhooks.source import MUTATING, Webhook, WebhookSource
+from pilothouse.admission.webhooks.source import MUTATING, Webhook
 from pilothouse.api import equality, json, managed, patch
 from pilothouse.api.fields import Object, quote, show
 from pilothouse.offload import INLINE
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
-from pilothouse.registry.readers import Readers
 
 NAME = "MutatingAdmissionWebhook"
 MUTATION, PATCH = "mutation.webhook.admission.k8s.io/", "patch.webhook.admission.k8s.io/"
 """Beginnings of audit annotations: whether a webhook has changed the object, and by which patch."""
 
 
-class MutatingAdmissionWebhook(Plugin):
+class MutatingAdmissionWebhook(WebhookPlugin):
     """Has the webhooks that are about a request change its object, in the order of their configurations' names."""
 
     name = NAME
+    resource = MUTATING
+    phase = ADMIT
 
     def __init__(self, parts: Parts) -> None:
-        self._caller = Caller(parts, ADMIT, mutating=True)
-        self._source: WebhookSource | None = None
-
-    def _followed(self, readers: Readers) -> WebhookSource:
-        if self._source is None:
-            self._source = WebhookSource(readers, MUTATING, self._caller.metrics, ADMIT)
-        return self._source
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        source = self._source or self._followed(a.readers)
-        return bool(source.hooks and source.about(a.operation, a.resource, a.subresource))
+        super().__init__(Caller(parts, ADMIT, mutating=True))
 
     def mutate(self, a: AdmissionAttributes) -> Awaitable[None]:
         return self._change(a)

@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Awaitable
 
-from pilothouse.admission.chain import Plugin
 from pilothouse.admission.expressions import Scope
 from pilothouse.admission.metrics import VALIDATE
 from pilothouse.admission.webhooks.calling import Caller, Parts
-from pilothouse.admission.webhooks.source import VALIDATING, Webhook, WebhookSource
+from pilothouse.admission.webhooks.plugin import WebhookPlugin
+from pilothouse.admission.webhooks.source import VALIDATING, Webhook
 from pilothouse.registry.admission import AdmissionAttributes
-from pilothouse.registry.readers import Readers
 
 NAME = "ValidatingAdmissionWebhook"
 FAILED_OPEN = "failed-open.validating.webhook.admission.k8s.io/round_0_index_"
@@ -19,23 +18,15 @@ PARALLEL = 32
 """Webhooks that one request calls at the same time: each call has a copy of the object."""
 
 
-class ValidatingAdmissionWebhook(Plugin):
+class ValidatingAdmissionWebhook(WebhookPlugin):
     """Asks the webhooks that are about a request."""
 
     name = NAME
+    resource = VALIDATING
+    phase = VALIDATE
 
     def __init__(self, parts: Parts) -> None:
-        self._caller = Caller(parts, STEP, mutating=False)
-        self._source: WebhookSource | None = None
-
-    def _followed(self, readers: Readers) -> WebhookSource:
-        if self._source is None:
-            self._source = WebhookSource(readers, VALIDATING, self._caller.metrics, VALIDATE)
-        return self._source
-
-    def wants(self, a: AdmissionAttributes) -> bool:
-        source = self._source or self._followed(a.readers)
-        return bool(source.hooks and source.about(a.operation, a.resource, a.subresource))
+        super().__init__(Caller(parts, STEP, mutating=False))
 
     def validate(self, a: AdmissionAttributes) -> Awaitable[None]:
         return self._judge(a)

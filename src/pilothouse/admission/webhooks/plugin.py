@@ -1,0 +1,30 @@
+"""What the plugins of both kinds of webhooks have in common: whom they follow, and for which requests they are wanted."""
+
+from pilothouse.admission.chain import Plugin
+from pilothouse.admission.webhooks.calling import Caller
+from pilothouse.admission.webhooks.source import WebhookSource
+from pilothouse.registry.admission import AdmissionAttributes
+from pilothouse.registry.readers import Readers
+
+
+class WebhookPlugin(Plugin):
+    """Follows one kind of webhook configurations from the first request on.
+
+    resource: the configurations. phase: ADMIT or VALIDATE, the label of metrics of match conditions.
+    """
+
+    resource = ""
+    phase = ""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._source: WebhookSource | None = None
+
+    def _followed(self, readers: Readers) -> WebhookSource:
+        if self._source is None:
+            self._source = WebhookSource(readers, self.resource, self._caller.metrics, self.phase)
+        return self._source
+
+    def wants(self, a: AdmissionAttributes) -> bool:
+        source = self._source or self._followed(a.readers)
+        return bool(source.hooks and source.about(a.operation, a.resource, a.subresource))
