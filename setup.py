@@ -4,12 +4,13 @@ PILOTHOUSE_DEBUG=1 builds with checks of bounds, overflow and None, with asserti
 optimization. PILOTHOUSE_SANITIZE=1 builds for AddressSanitizer and UndefinedBehaviorSanitizer (`make
 test-asan`). PILOTHOUSE_TRACE=1 builds modules whose lines coverage can count (`make coverage`).
 PILOTHOUSE_ONLY=_http1,_json builds just these modules (for work on one of them).
-`python setup.py build_descriptions` lays the texts of `kubectl explain` into src/, as an editable installation does.
+A build also lays the descriptions of the built-in types beside the package (tools/gen_descriptions.py).
 """
 
 import os
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 from Cython.Build import cythonize
 from setuptools import Command, Extension, setup
@@ -93,15 +94,14 @@ extensions = [
 ]
 
 
-
 class BuildDescriptions(Command):
-    """Lays the descriptions of the built-in types beside the package: into src/, or into a wheel that is being built.
+    """Lays the descriptions of the built-in types beside the package: into src/ or a wheel.
 
     A build without the package that ships them makes a server whose OpenAPI documents have no descriptions.
     """
 
     description = "write the descriptions of the built-in types"
-    user_options: list[tuple[str, str, str]] = [("build-lib=", "b", "folder that gets the package")]  # noqa: RUF012
+    user_options: ClassVar = [("build-lib=", "b", "folder that gets the package")]
     editable_mode = False
 
     def initialize_options(self) -> None:
@@ -139,5 +139,5 @@ setup(
         include_path=["ext"],
         build_dir=os.path.join("build", "cython", MODE),
         compiler_directives=DIRECTIVES,
-    )
+    ),
 )

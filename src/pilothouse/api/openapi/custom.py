@@ -136,17 +136,20 @@ def _embed(out: Document, open_has_members: bool) -> None:
 
     `open_has_members`: also to those that preserve unknown members. kubectl validates by version 2 and would refuse these.
     """
-    below: list[Any] = [out.get("items"), out.get("additionalProperties"), *(out.get("properties") or {}).values()]
+    below: list[Any] = [
+        out.get("items"),
+        out.get("additionalProperties"),
+        *(out.get("properties") or {}).values(),
+    ]
     for schema in below:
         if isinstance(schema, dict):
             _embed(schema, open_has_members)
     if not out.get(_EMBEDDED) or (out.get(PRESERVE) and not open_has_members):
         return
-    out["properties"] = {
-        **(out.get("properties") or {}),
-        "apiVersion": {"type": "string", "description": _EMBEDDED_API_VERSION},
-        "kind": {"type": "string", "description": _EMBEDDED_KIND},
-        "metadata": _reference("ObjectMeta", _METADATA),
-    }
+    properties = dict(out.get("properties") or {})
+    properties["apiVersion"] = {"type": "string", "description": _EMBEDDED_API_VERSION}
+    properties["kind"] = {"type": "string", "description": _EMBEDDED_KIND}
+    properties["metadata"] = _reference("ObjectMeta", _METADATA)
+    out["properties"] = dict(sorted(properties.items()))
     required = list(out.get("required") or ())
     out["required"] = required + [name for name in ("kind", "apiVersion") if name not in required]

@@ -151,7 +151,9 @@ class OpenAPI:
             kind = own.get(name)
             if kind is not None and kind.declared is not None:
                 return custom_schema_v2(kind, self._schema(kind, kind.declared))
-            if not _BUILT_IN.fullmatch(name):  # another server may have given it, and it becomes that of a file
+            if not _BUILT_IN.fullmatch(
+                name
+            ):  # another server may have given it, and it becomes that of a file
                 return None
             try:
                 found = version_3.definition(schema.definition(name), described.of(name))
@@ -235,10 +237,7 @@ class OpenAPI:
 def _definitions(kinds: Iterable[Kind]) -> Callable[[str, str, str], str]:
     """Returns a function from group, version and kind to a definition's name, "" if it has none."""
     custom = {
-        (k.group, k.version, kind)
-        for k in kinds
-        if k.declared is not None
-        for kind in (k.kind, k.list_kind)
+        (k.group, k.version, kind) for k in kinds if k.declared is not None for kind in (k.kind, k.list_kind)
     }
 
     def find(group: str, version: str, kind: str) -> str:

@@ -56,7 +56,11 @@ SELECTION = _query(
     ("resourceVersion", "string", "The version that the objects are read at."),
     ("resourceVersionMatch", "string", "How resourceVersion is applied: Exact or NotOlderThan."),
     ("sendInitialEvents", "boolean", "Begin a watch with an ADDED event for every object that there is."),
-    ("shardSelector", "string", "Restricts the objects to a range of the hashes of a field. Not in effect here."),
+    (
+        "shardSelector",
+        "string",
+        "Restricts the objects to a range of the hashes of a field. Not in effect here.",
+    ),
     ("timeoutSeconds", "integer", "How long the call may take."),
 )
 BOOKMARKS = _query(
@@ -110,4 +114,3 @@ LOG = _query(
     ("tailLines", "integer", "Only so many lines from the end."),
     ("timestamps", "boolean", "Put a time in front of every line."),
 )
-

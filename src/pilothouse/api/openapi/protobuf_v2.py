@@ -64,7 +64,8 @@ def _schema(value: Mapping[str, Any]) -> bytes:
                 below.append(field(1, named(key, _schema(schema))))
             found.append((25, field(25, b"".join(below))))
         elif name == "items":
-            found.append((23, field(23, field(1, _schema(member)))))
+            for schema in member if isinstance(member, list) else [member]:
+                found.append((23, field(23, field(1, _schema(schema)))))
         elif name == "allOf":
             for schema in member:
                 found.append((24, field(24, _schema(schema))))

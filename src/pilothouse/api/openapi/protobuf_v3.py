@@ -39,7 +39,8 @@ def _plain_schema(value: Mapping[str, Any]) -> bytes:
                 below.append(field(1, named(key, _schema(one))))
             found.append((31, field(31, b"".join(below))))
         elif name == "items":
-            found.append((30, field(30, field(1, _schema(member)))))
+            for one in member if isinstance(member, list) else [member]:
+                found.append((30, field(30, field(1, _schema(one)))))
         elif name in _ALTERNATIVES:
             number = _ALTERNATIVES[name]
             for one in member:
@@ -155,7 +156,11 @@ _PARAMETER: Fields = {
     "deprecated": (5, flag),
     "schema": (10, of(_schema)),
 }
-_REQUEST_BODY: Fields = {"description": (1, text), "content": (2, of(mapped(_media_type))), "required": (3, flag)}
+_REQUEST_BODY: Fields = {
+    "description": (1, text),
+    "content": (2, of(mapped(_media_type))),
+    "required": (3, flag),
+}
 _RESPONSE: Fields = {"description": (1, text), "content": (3, of(mapped(_media_type)))}
 _OPERATION: Fields = {
     "tags": (1, texts),
