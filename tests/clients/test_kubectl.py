@@ -351,7 +351,8 @@ def test_explain_describes_types_and_fields(kubectl: Kubectl, output: str) -> No
 
 
 def test_explain_describes_the_metadata_of_custom_resources(kubectl: Kubectl) -> None:
-    embedded = {"type": "object", "x-kubernetes-embedded-resource": True}
+    own = {"spec": {"type": "object"}}
+    embedded = {"type": "object", "x-kubernetes-embedded-resource": True, "properties": own}
     schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"of": embedded}}}}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     definition = {

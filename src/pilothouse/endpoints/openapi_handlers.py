@@ -11,6 +11,7 @@ import hashlib
 import marshal
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -111,7 +112,8 @@ class OpenAPIHandlers:
         write, whole = V2_WRITERS[form]
 
         def make(name: str) -> bytes:
-            return _compress(marshal.dumps(write(self._openapi.part_v2(name))))
+            part = self._openapi.part_v2(name)
+            return _packed(write(part), part.uses)
 
         hashes, parts = [], []
         for name in self._openapi.names():
@@ -131,7 +133,16 @@ class OpenAPIHandlers:
         if remote:
             find = self._openapi.finder_v2()
             parts.append(await asyncio.to_thread(_merged, write, remote, find))
-        return tag, self._keep(tag, await asyncio.to_thread(_join, whole, parts))
+        joined = await asyncio.to_thread(_gathered, parts)
+        key = f"definitions {form} {self._openapi.built_in_key(joined.uses)}"
+        packed = self._recall(key)
+        if packed is None:
+            packed = self._keep(key, await asyncio.to_thread(self._built_in, write, joined.uses))
+        return tag, self._keep(tag, await asyncio.to_thread(joined.document, packed, whole))
+
+    def _built_in(self, write: Callable[[version_2.Part], protobuf_v2.Encoded], uses: set[str]) -> bytes:
+        """Encode the built-in definitions that parts use, as a part."""
+        return _packed(write(self._openapi.built_in_v2(uses)))
 
     async def index(self, request: Request, path: str) -> Response:
         """Serve the index of the version 3 documents: one path with a hash per group version."""
@@ -278,14 +289,34 @@ V3_WRITERS: dict[str, Callable[[Any], bytes]] = {JSON: json.dump, V3_PROTOBUF: p
 """Media type -> encoder of a document."""
 
 
-def _join(whole: Callable[..., bytes], parts: list[bytes]) -> bytes:
-    """Join compressed parts into a compressed document, each map in the order of its names; `whole` writes it."""
-    maps: tuple[dict[str, bytes], ...] = ({}, {}, {})
+def _packed(encoded: protobuf_v2.Encoded, uses: tuple[str, ...] = ()) -> bytes:
+    """A part as it is kept, with the names of the built-in definitions that it uses."""
+    return _compress(marshal.dumps((encoded, uses)))
+
+
+@dataclass(slots=True)
+class Joined:
+    """The members of all parts by name, a later one before an earlier one, and the built-in definitions that they use."""
+
+    members: protobuf_v2.Encoded
+    uses: set[str]
+
+    def document(self, built_in: bytes, whole: Callable[..., bytes]) -> bytes:
+        """The compressed document, each map in the order of its names; `whole` writes it."""
+        encoded, _ = marshal.loads(gzip.decompress(built_in))
+        maps = (below | own for below, own in zip(encoded, self.members, strict=True))
+        return _compress(whole(version_2.FRAME, *([of[name] for name in sorted(of)] for of in maps)))
+
+
+def _gathered(parts: list[bytes]) -> Joined:
+    """Take parts as they are kept together."""
+    joined = Joined(({}, {}, {}), set())
     for packed in parts:
-        for found, more in zip(maps, marshal.loads(gzip.decompress(packed)), strict=True):
+        encoded, uses = marshal.loads(gzip.decompress(packed))
+        joined.uses.update(uses)
+        for found, more in zip(joined.members, encoded, strict=True):
             found |= more
-    ordered = [[of[name] for name in sorted(of)] for of in maps]
-    return _compress(whole(version_2.FRAME, *ordered))
+    return joined
 
 
 def _merged(
@@ -301,7 +332,7 @@ def _merged(
             log.exception("The OpenAPI document of an aggregated server is left out")
         else:
             parts.append(part)
-    return _compress(marshal.dumps(write(version_2.shared(*merge(parts, own)))))
+    return _packed(write(version_2.shared(*merge(parts, own))))
 
 
 def _date(moment: datetime) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pilothouse.api.openapi.custom import custom_list, custom_schema, custom_schema_v2
+from pilothouse.api.openapi.version_2 import definition
 
 KIND: Any = SimpleNamespace(
     group="x.example.com",
@@ -30,7 +31,7 @@ def in_v3(spec: Any) -> Any:
 
 
 def in_v2(spec: Any) -> Any:
-    return custom_schema_v2(KIND, with_spec(spec))["properties"]["spec"]
+    return definition(custom_schema_v2(KIND, with_spec(spec)))["properties"]["spec"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pilothouse.api.openapi import version_2, version_3
+from pilothouse.api.openapi import version_3
 from pilothouse.api.openapi.paths import Document, Kind
 from pilothouse.api.openapi.structural_v2 import PRESERVE, is_open, simplified
 
@@ -45,13 +45,13 @@ def custom_schema(kind: Kind, declared: Document) -> Document:
 
 
 def custom_schema_v2(kind: Kind, declared: Document) -> Document:
-    """The same in version 2, which says nothing of the members when others are allowed beside them.
+    """The same for version 2, which says nothing of the members when others are allowed beside them.
 
-    kubectl would refuse members that it does not find in the properties.
+    kubectl would refuse members that it does not find in the properties. `version_2.definition` does the rest.
     """
     if is_open(declared):
         return _of_any_members(kind)
-    return version_2.definition(_native(kind, simplified(declared), open_has_members=False))
+    return _native(kind, simplified(declared), open_has_members=False)
 
 
 def custom_list(kind: Kind, own: str) -> Document:

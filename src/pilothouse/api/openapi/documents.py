@@ -123,19 +123,30 @@ class OpenAPI:
         kinds = self.kinds(name)
         flavour = kinds[0].openapi if kinds else INSTALLED
         operations = self._operations(name, kinds)
-        return version_3.document(flavour, operations, dict(self._schemas(operations, kinds)))
+        described = self._descriptions.reader()
+        schemas = dict(self._custom(kinds, custom_schema))
+        for found in _reached(_roots(operations, kinds)):
+            schemas[found] = version_3.definition(schema.definition(found), described.of(found))
+        return version_3.document(flavour, operations, schemas)
 
     def part_v2(self, name: str) -> version_2.Part:
-        """What a group version adds to the version 2 document; raises KeyError."""
+        """What a group version adds to the version 2 document besides built-in definitions; raises KeyError."""
         kinds = self.kinds(name)
         operations = self._operations(name, kinds)
-        schemas = self._schemas(operations, kinds)
-        definitions = {found: version_2.definition(of) for found, of in schemas}
-        for kind in kinds:
-            if kind.declared is not None:
-                own = custom_name(kind.group, kind.version, kind.kind)
-                definitions[own] = custom_schema_v2(kind, self._schema(kind, kind.declared))
-        return version_2.part(operations, definitions)
+        own = {found: version_2.definition(of) for found, of in self._custom(kinds, custom_schema_v2)}
+        return version_2.part(operations, own, tuple(sorted(_roots(operations, kinds))))
+
+    def built_in_v2(self, uses: Iterable[str]) -> version_2.Part:
+        """The built-in definitions of version 2 that parts use, with those to which they refer."""
+        described = self._descriptions.reader()
+        found = {
+            name: version_3.definition(schema.definition(name), described.of(name)) for name in _reached(uses)
+        }
+        return version_2.Part({}, {name: version_2.definition(of) for name, of in found.items()}, {})
+
+    def built_in_key(self, uses: Iterable[str]) -> str:
+        """What tells the built-in definitions that parts use from others."""
+        return hashlib.sha256(json.dumps([self._descriptions.digest, *sorted(uses)]).encode()).hexdigest()
 
     def finder_v2(self) -> Callable[[str], Document | None]:
         """A function that finds a definition of version 2 by its name; for threads, it does not see later changes."""
@@ -150,11 +161,9 @@ class OpenAPI:
         def find(name: str) -> Document | None:
             kind = own.get(name)
             if kind is not None and kind.declared is not None:
-                return custom_schema_v2(kind, self._schema(kind, kind.declared))
-            if not _BUILT_IN.fullmatch(
-                name
-            ):  # another server may have given it, and it becomes that of a file
-                return None
+                return version_2.definition(custom_schema_v2(kind, self._schema(kind, kind.declared)))
+            if not _BUILT_IN.fullmatch(name):
+                return None  # it may come from another server, and it would become the name of a file
             try:
                 found = version_3.definition(schema.definition(name), described.of(name))
                 return version_2.definition(found)
@@ -200,24 +209,6 @@ class OpenAPI:
             operations.insert(0, head)
         return operations
 
-    def _schemas(
-        self, operations: Iterable[Operation], kinds: Iterable[Kind]
-    ) -> Iterator[tuple[str, Document]]:
-        """All definitions that the operations reference, directly or indirectly, in OpenAPI version 3."""
-        own = dict(self._custom_schemas(kinds))
-        yield from own.items()
-        waiting = sorted({ref for op in operations for ref in (op.answer, op.body) if ref}, reverse=True)
-        waiting += [ref for found in own.values() for ref in version_3.references(found)]
-        seen, described = set(own), self._descriptions.reader()
-        while waiting:
-            name = waiting.pop()
-            if name in seen or not name.startswith(DEFINITION):
-                continue
-            seen.add(name)
-            found = schema.definition(name)
-            waiting += version_3.references(found)
-            yield name, version_3.definition(found, described.of(name))
-
     def _schema(self, kind: Kind, declared: Declared) -> Document:
         """A declared schema; an unreadable one is replaced by one that allows anything, so others are served."""
         try:
@@ -226,12 +217,35 @@ class OpenAPI:
             log.exception("A schema is left out of the OpenAPI documents", kind=kind.kind)
             return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
-    def _custom_schemas(self, kinds: Iterable[Kind]) -> Iterator[tuple[str, Document]]:
+    def _custom(
+        self, kinds: Iterable[Kind], write: Callable[[Kind, Document], Document]
+    ) -> Iterator[tuple[str, Document]]:
+        """The definitions of custom resources, which `write` makes of declared schemas, and those of their lists."""
         for kind in kinds:
             if kind.declared is not None:
                 own = custom_name(kind.group, kind.version, kind.kind)
-                yield own, custom_schema(kind, self._schema(kind, kind.declared))
+                yield own, write(kind, self._schema(kind, kind.declared))
                 yield custom_name(kind.group, kind.version, kind.list_kind), custom_list(kind, own)
+
+
+def _roots(operations: Iterable[Operation], kinds: Iterable[Kind]) -> set[str]:
+    """The built-in definitions to which operations and the schemas of custom resources refer."""
+    names = {name for op in operations for name in (op.answer, op.body) if name.startswith(DEFINITION)}
+    if any(kind.declared is not None for kind in kinds):
+        names |= {f"{META}.ObjectMeta", f"{META}.ListMeta"}
+    return names
+
+
+def _reached(roots: Iterable[str]) -> Iterator[str]:
+    """Built-in definitions and all to which they refer, directly or indirectly."""
+    waiting = sorted(roots, reverse=True)
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += version_3.references(schema.definition(name))
+            yield name
 
 
 def _definitions(kinds: Iterable[Kind]) -> Callable[[str, str, str], str]:

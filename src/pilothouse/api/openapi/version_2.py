@@ -1,7 +1,7 @@
 """Writes operations and definitions in the form of OpenAPI version 2 (kube-openapi pkg/builder).
 
-A document is joined of parts, one for each group version. Each has what its paths refer to, so the same definition and the
-same parameter may stand in several parts.
+A document is joined of parts, one for each group version, and of the built-in definitions that they use. The same parameter
+may stand in several parts.
 """
 
 import base64
@@ -36,19 +36,20 @@ _OWN = ("name", "fieldValidation", "dryRun")
 
 
 class Part(NamedTuple):
-    """What a group version contributes to the document."""
+    """What a group version contributes to the document. `uses` names the built-in definitions that it needs."""
 
     paths: Document
     definitions: Document
     parameters: Document
+    uses: tuple[str, ...] = ()
 
 
-def part(operations: Iterable[Operation], definitions: Document) -> Part:
-    """The part of operations and definitions."""
-    return shared({path: _path_item(found) for path, found in by_path(operations)}, definitions)
+def part(operations: Iterable[Operation], definitions: Document, uses: tuple[str, ...]) -> Part:
+    """The part of operations, with definitions of its own and those that it uses."""
+    return shared({path: _path_item(found) for path, found in by_path(operations)}, definitions, uses)
 
 
-def shared(paths: Mapping[str, Document], definitions: Document) -> Part:
+def shared(paths: Mapping[str, Document], definitions: Document, uses: tuple[str, ...] = ()) -> Part:
     """A part in which operations refer to parameters that others have as well (deduplicateParameters)."""
     parameters: Document = {}
 
@@ -68,7 +69,7 @@ def shared(paths: Mapping[str, Document], definitions: Document) -> Part:
         path: {name: changed(member) for name, member in changed(item).items()}
         for path, item in paths.items()
     }
-    return Part(out, definitions, parameters)
+    return Part(out, definitions, parameters, uses)
 
 
 def _is_shared(parameter: Document) -> bool:
