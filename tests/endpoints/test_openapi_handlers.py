@@ -1,6 +1,7 @@
 import asyncio
 import gzip
 import json
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.nonresource import NonResource
 from pilothouse.endpoints.openapi_handlers import V2_PROTOBUF, V3_PROTOBUF, OpenAPIHandlers
+from pilothouse.endpoints.openapi_remote import RemoteDocuments, RemoteSpec, pack
 from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.groups import batch
 from pilothouse.registry.resource import Resource
@@ -218,3 +220,31 @@ def test_the_memory_for_documents_is_bounded(catalog: Catalog) -> None:
     for number in range(20):
         handlers._keep(str(number), multiples(number))
     assert sum(map(len, handlers._kept.values())) == handlers._kept_bytes <= 2000
+
+
+@pytest.mark.parametrize(
+    ("schemas", "status"), [({"A": {"type": "object"}}, 200), ({"A": {"required": 7}}, 406), ("none", 406)]
+)
+def test_converted_documents_have_a_protobuf_form_where_they_can(
+    catalog: Catalog, schemas: Any, status: int
+) -> None:
+    remote = RemoteDocuments()
+    document = json.dumps({"openapi": "3.0.0", "paths": {}, "components": {"schemas": schemas}}).encode()
+    remote.set(("x.example.com", "v1"), RemoteSpec(converted=pack(document, "1")))
+    nonresource = NonResource(Discovery(catalog), Health())
+    OpenAPIHandlers(catalog, remote=remote).install(nonresource)
+    target = "/openapi/v3/apis/x.example.com/v1"
+    for _ in range(2):
+        assert ask(nonresource, target, accept=V3_PROTOBUF).status == status
+    assert json.loads(ask(nonresource, target).body) == json.loads(document)
+
+
+def test_built_in_definitions_of_version_2_stand_there_once(nonresource: Any, catalog: Catalog) -> None:
+    catalog.add(other("example.com", "v1"))
+    document = json.loads(ask(nonresource, "/openapi/v2").body)
+    for members in (document["paths"], document["definitions"], document["parameters"]):
+        assert list(members) == sorted(members)
+    wanted = set(re.findall(r'"#/definitions/([^"]+)"', json.dumps(document)))
+    assert {"io.k8s.api.batch.v1.Job", "io.k8s.apimachinery.pkg.apis.meta.v1.Status"} <= wanted
+    assert wanted <= document["definitions"].keys()
+    assert "#/parameters/pretty-" in json.dumps(document["paths"])
