@@ -301,6 +301,19 @@ def test_lists_have_the_kind_of_their_definition() -> None:
     assert listing["application/json"]["schema"] == {"$ref": "#/components/schemas/com.example.x.v1.Widgets"}
 
 
+def test_custom_resources_below_the_domain_of_kubernetes() -> None:
+    gateway = replace(WIDGET, group="gateway.networking.k8s.io")
+    name = "apis/gateway.networking.k8s.io/v1"
+    openapi = OpenAPI(
+        lambda: [(gateway.group, "v1")], lambda group, version: [gateway] if group == gateway.group else []
+    )
+    own = {"io.k8s.networking.gateway.v1.Widget", "io.k8s.networking.gateway.v1.WidgetList"}
+    assert own <= openapi.document(name)["components"]["schemas"].keys()
+    part = openapi.part_v2(name)
+    assert part.definitions.keys() == own
+    assert openapi.built_in_v2(part.uses).definitions.keys().isdisjoint(own)
+
+
 def test_operations_of_custom_resources(documents: dict[Any, Any], openapi: OpenAPI) -> None:
     document = documents["apis/x.example.com/v1"]
     assert set(document["components"]) == {"schemas"}

@@ -125,7 +125,7 @@ class OpenAPI:
         operations = self._operations(name, kinds)
         described = self._descriptions.reader()
         schemas = dict(self._custom(kinds, custom_schema))
-        for found in _reached(_roots(operations, kinds)):
+        for found in _reached(_roots(operations, schemas)):
             schemas[found] = version_3.definition(schema.definition(found), described.of(found))
         return version_3.document(flavour, operations, schemas)
 
@@ -134,7 +134,7 @@ class OpenAPI:
         kinds = self.kinds(name)
         operations = self._operations(name, kinds)
         own = {found: version_2.definition(of) for found, of in self._custom(kinds, custom_schema_v2)}
-        return version_2.part(operations, own, tuple(sorted(_roots(operations, kinds))))
+        return version_2.part(operations, own, tuple(sorted(_roots(operations, own))))
 
     def built_in_v2(self, uses: Iterable[str]) -> version_2.Part:
         """The built-in definitions of version 2 that parts use, with those to which they refer."""
@@ -228,12 +228,15 @@ class OpenAPI:
                 yield custom_name(kind.group, kind.version, kind.list_kind), custom_list(kind, own)
 
 
-def _roots(operations: Iterable[Operation], kinds: Iterable[Kind]) -> set[str]:
-    """The built-in definitions to which operations and the schemas of custom resources refer."""
+def _roots(operations: Iterable[Operation], custom: Document) -> set[str]:
+    """The built-in definitions to which operations and the definitions of custom resources refer.
+
+    Custom resources of a group below k8s.io have names that begin as those of built-in ones.
+    """
     names = {name for op in operations for name in (op.answer, op.body) if name.startswith(DEFINITION)}
-    if any(kind.declared is not None for kind in kinds):
+    if custom:
         names |= {f"{META}.ObjectMeta", f"{META}.ListMeta"}
-    return names
+    return names - custom.keys()
 
 
 def _reached(roots: Iterable[str]) -> Iterator[str]:
