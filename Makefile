@@ -19,7 +19,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 .PHONY: ha ha-down run test test-fast test-interop test-node test-asan test-pythons coverage fuzz siege check stubs bench load load-ha map build clean
 
 $(VENV)/.runs-$(MODE): $(SOURCES)
-	@echo "Installing Pilothouse into $(VENV): the compiled modules take about a minute, once"
+	@echo "Installing Pilothouse into $(VENV): the compiled modules take one to two minutes, once"
 	@$(PYTHON) -m venv $(VENV)
 	@rm -f $(filter-out $@,$(wildcard $(VENV)/.runs-* $(VENV)/.ready-*)) $(if $(wildcard $@),,src/pilothouse/_*.so)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .

@@ -88,7 +88,6 @@ extensions = [
 ]
 
 
-
 class Build(build_ext):
     """Compiles on all processors, and says in one sentence what is missing where there is no C compiler."""
 
@@ -102,8 +101,9 @@ class Build(build_ext):
         wanted = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
         if os.name == "posix" and shutil.which(wanted) is None:
             sys.exit(
-                f"Pilothouse is built with a C compiler, and there is no {wanted}: install one (Debian and Ubuntu: apt-get "
-                "install gcc libc6-dev; Fedora: dnf install gcc; Alpine: apk add gcc musl-dev), or name it in CC."
+                f"Pilothouse is built with a C compiler, and there is no {wanted}: install one (Debian and "
+                "Ubuntu: apt-get install gcc libc6-dev; Fedora: dnf install gcc; Alpine: apk add gcc "
+                "musl-dev), or name it in CC."
             )
         super().run()
 
@@ -116,5 +116,5 @@ setup(
         build_dir=os.path.join("build", "cython", MODE),
         compiler_directives=DIRECTIVES,
         nthreads=os.cpu_count() or 1,
-    )
+    ),
 )
