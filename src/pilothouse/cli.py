@@ -1,4 +1,4 @@
-"""Commands: `pilothouse serve | kubeconfig | token | etcd | version`, and `kube-apiserver` for `serve`."""
+"""Commands: `pilothouse serve | kubeconfig | token | etcd | snapshot | store | version`, and `kube-apiserver` for `serve`."""
 
 import shutil
 import signal
@@ -28,12 +28,16 @@ Usage:
                                  Look after tokens (all: --kubeconfig or --data-dir of a server that runs).
   pilothouse etcd COMMAND [flags]  Look after etcd: status, members, alarms, compact, defragment, disarm
                                  (--etcd-servers, --etcd-cafile, --etcd-certfile, --etcd-keyfile).
+  pilothouse snapshot save | restore | verify FILE
+                                 Back the store up, and put it back (--data-dir, --etcd-servers).
+  pilothouse store stat | check | compact
+                                 Look after the embedded store (--data-dir).
   pilothouse version             Print the version.
 
 `pilothouse COMMAND --help` says more of each.
 """
 
-COMMANDS = ("kubeconfig", "token", "etcd")
+COMMANDS = ("kubeconfig", "token", "etcd", "snapshot", "store")
 """The modules of the package `commands`: each has USAGE, FLAGS, SERVER_FLAGS and run(arguments)."""
 
 
