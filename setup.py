@@ -8,13 +8,16 @@ A build also lays the descriptions of the built-in types beside the package (too
 """
 
 import os
+import shutil
 import sys
+import sysconfig
 from pathlib import Path
 from typing import ClassVar
 
 from Cython.Build import cythonize
 from setuptools import Command, Extension, setup
 from setuptools.command.build import build
+from setuptools.command.build_ext import build_ext
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE / "tools"))
@@ -130,14 +133,35 @@ class BuildDescriptions(Command):
         return {}
 
 
+class Build(build_ext):
+    """Compiles on all processors, and says in one sentence what is missing where there is no C compiler."""
+
+    def finalize_options(self) -> None:
+        """Set what the command line leaves open."""
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def run(self) -> None:
+        """Build the extensions; ends the process when nothing can compile them."""
+        wanted = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+        if os.name == "posix" and shutil.which(wanted) is None:
+            sys.exit(
+                f"Pilothouse is built with a C compiler, and there is no {wanted}: install one (Debian and "
+                "Ubuntu: apt-get install gcc libc6-dev; Fedora: dnf install gcc; Alpine: apk add gcc "
+                "musl-dev), or name it in CC."
+            )
+        super().run()
+
+
 build.sub_commands.append(("build_descriptions", None))
 
 setup(
-    cmdclass={"build_descriptions": BuildDescriptions},
+    cmdclass={"build_descriptions": BuildDescriptions, "build_ext": Build},
     ext_modules=cythonize(
         extensions,
         include_path=["ext"],
         build_dir=os.path.join("build", "cython", MODE),
         compiler_directives=DIRECTIVES,
+        nthreads=os.cpu_count() or 1,
     ),
 )

@@ -5,22 +5,24 @@ nothing is kept. A server that was built without them serves documents without d
 """
 
 import zlib
+from collections.abc import Mapping
 from functools import cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
+from types import MappingProxyType
 from typing import NamedTuple
 
 import orjson
 
 
 class Described(NamedTuple):
-    """The description of a definition, and those of its members by name; "" and none where there is no text."""
+    """The description of a definition, and those of its members by name; "" where there is no text."""
 
-    text: str = ""
-    members: dict[str, str] = {}  # noqa: RUF012
+    text: str
+    members: Mapping[str, str]
 
 
-NOTHING = Described()
+NOTHING = Described("", MappingProxyType({}))
 
 Package = dict[str, tuple[str, dict[str, str]]]
 
