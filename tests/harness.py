@@ -26,6 +26,7 @@ from pilothouse.instruments import MetricsRegistry
 from pilothouse.lifecycle import Opened
 from pilothouse.offload import Offload
 from pilothouse.outbound.clients import Clients
+from pilothouse.registry import encoding
 from pilothouse.registry.admission import AdmissionAttributes
 from pilothouse.registry.catalog import Catalog, built_in
 from pilothouse.registry.client import Client
@@ -118,7 +119,8 @@ class Rig:
             ["--advertise-address=127.0.0.1", "--service-cluster-ip-range=10.0.0.0/24", *flags]
         )
         self.storage: Any = storage or MemoryStorage()
-        self.registry = Registry(self.storage, Catalog(built_in()))
+        catalog = Catalog(built_in())
+        self.registry = Registry(self.storage, catalog, transform=encoding.reader(catalog))
         self.cacher = self.registry.cacher
         self.catalog = self.registry.catalog
         self.store = self.registry.store

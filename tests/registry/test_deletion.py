@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 from harness import ADMIN, CONFIG_MAPS, PODS, Rig, pod
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from pilothouse import errors
 from pilothouse.admission.chain import Chain, Plugin
+from pilothouse.api.protobuf import writer as protobuf
 from pilothouse.registry import deletion
 from pilothouse.registry.strategy import WriteContext
 from pilothouse.registry.write import Write
@@ -319,3 +321,24 @@ def test_a_pod_s_end_against_a_model(actions: Any) -> None:
                     assert metadata.get("deletionTimestamp") == expected
 
     asyncio.run(main())
+
+
+async def test_what_another_server_stored_is_deleted(rig: Rig) -> None:
+    """kube-apiserver stores protobuf, and JSON that ends with a newline; the answer is JSON in either case."""
+    path = "/apis/apps/v1/namespaces/default/controllerrevisions"
+    made = {"metadata": {"name": "a", "namespace": "default", "uid": "u"}, "revision": 7, "data": {"b": [1]}}
+    obj = {"kind": "ControllerRevision", "apiVersion": "apps/v1", **made}
+    for value in (protobuf.write(made, "apps/v1", "ControllerRevision"), orjson.dumps(obj) + b"\n"):
+        await rig.store.storage.create("/registry/controllerrevisions/default/a", value)
+        read = await rig.ok("GET", f"{path}/a")
+        assert (read["data"], read["revision"]) == ({"b": [1]}, 7)
+        gone = await rig.ok("DELETE", f"{path}/a")
+        assert gone["kind"] == "Status" or gone["data"] == {"b": [1]}
+        assert (await rig.call("GET", f"{path}/a")).status == 404
+    await rig.store.storage.create(
+        "/registry/pods/default/a",
+        protobuf.write({"metadata": {"name": "a", "namespace": "default", "uid": "u"}}, "v1", "Pod"),
+    )
+    last = await rig.ok("DELETE", f"{PODS}/a")
+    assert (last["kind"], last["metadata"]["uid"]) == ("Pod", "u")
+    assert int(last["metadata"]["resourceVersion"]) == rig.store.storage.revision

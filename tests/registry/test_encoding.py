@@ -3,7 +3,9 @@ import pytest
 
 from pilothouse.api.protobuf import writer as protobuf_writer
 from pilothouse.registry.catalog import default_catalog
-from pilothouse.registry.encoding import resources_by_key, to_json
+from pilothouse.registry.encoding import reader, resources_by_key
+
+to_json = reader(default_catalog({}))
 
 
 def test_json_is_left_alone() -> None:
@@ -22,6 +24,29 @@ def test_protobuf_becomes_what_we_would_have_stored() -> None:
     assert found["status"] == pod["status"]
     assert found["spec"]["containers"][0]["resources"] == {"requests": {"cpu": "100m"}}
     assert "resourceVersion" not in found["metadata"]
+
+
+def test_json_of_another_server_ends_with_a_newline() -> None:
+    assert to_json("/registry/example.com/widgets/a", b'{"a":1}\n') == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("written", "kind", "kept"),
+    [
+        (
+            "admissionregistration.k8s.io/v1beta1",
+            "MutatingAdmissionPolicyBinding",
+            "admissionregistration.k8s.io/v1",
+        ),
+        ("autoscaling/v1", "HorizontalPodAutoscaler", "autoscaling/v2"),
+        ("events.k8s.io/v1", "Event", "v1"),
+        ("apps/v1", "ControllerRevision", "apps/v1"),
+    ],
+)
+def test_older_versions_become_the_one_that_is_stored(written: str, kind: str, kept: str) -> None:
+    obj = {"metadata": {"name": "a", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}}
+    found = orjson.loads(to_json("/registry/any/a", protobuf_writer.write(obj, written, kind)))
+    assert (found["apiVersion"], found["kind"], found["metadata"]["name"]) == (kept, kind, "a")
 
 
 def test_what_is_no_message() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from pilothouse.registry import encoding
 from pilothouse.registry.allocators import AllocationError
+from pilothouse.registry.catalog import Catalog
 from pilothouse.registry.node_ports import KEY, NodePorts, decode, encode, ports_of
 from pilothouse.storage import wire
 from pilothouse.storage.interface import StorageError
@@ -71,7 +72,7 @@ def test_protobuf_is_read() -> None:
     message = wire.message((1, b""), (2, b"30000-32767"), (3, b"\x01\x00"))
     kind = wire.message((1, b"v1"), (2, b"RangeAllocation"))
     value = b"k8s\0" + wire.message((1, kind), (2, message), (3, b""), (4, b""))
-    assert decode(encoding.to_json(KEY, value)) == ("30000-32767", 256)
+    assert decode(encoding.reader(Catalog())(KEY, value)) == ("30000-32767", 256)
 
 
 def test_a_port_is_chosen_once_and_claimed_in_the_store() -> None:

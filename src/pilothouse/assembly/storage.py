@@ -128,10 +128,10 @@ def _registry(
     metrics: MetricsRegistry,
     intervals: Intervals,
 ) -> tuple[Registry, list[Background]]:
+    read = encoding.reader(catalog)
     path = config.encryption_provider_config
     if not path:
-        plain = Registry(storage, catalog, transform=encoding.to_json, object_limit=config.max_object_bytes)
-        return plain, []
+        return Registry(storage, catalog, transform=read, object_limit=config.max_object_bytes), []
     reload = config.encryption_provider_config_automatic_reload
     make = functools.partial(KMS, metrics=envelope, intervals=intervals.kms)
     rules, digest = encryption_config.load(path, make)
@@ -141,7 +141,7 @@ def _registry(
         metrics.add(envelope)
 
     def to_json(key: str, value: bytes) -> bytes:
-        return encoding.to_json(key, encryption.decrypt(key, value))
+        return read(key, encryption.decrypt(key, value))
 
     registry = Registry(
         EncryptedStorage(storage, encryption),

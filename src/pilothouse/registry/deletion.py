@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pilothouse import errors
 from pilothouse._entry import Entry
-from pilothouse._json import splice
+from pilothouse._json import splice, strip
 from pilothouse.api import codec, times
 from pilothouse.api.fields import Object
 from pilothouse.registry.resource import Resource
@@ -95,7 +95,9 @@ async def _delete(write: Write, options: Object, entry: Entry) -> Deleted:
         strategy.after_delete(ctx, obj)
     if strategy.settle is not None:
         await strategy.settle(ctx, None, obj)
-    return _answer(resource, obj, splice(gone.value, gone.mod), gone=True)
+    # What was stored may be protobuf; the cache has the same revision as JSON.
+    last = marked if marked is not None else strip(entry.value)
+    return _answer(resource, obj, splice(last, gone.mod), gone=True)
 
 
 def _check(resource: Resource, obj: Object, options: Object) -> None:

@@ -18,20 +18,32 @@ RANGES = {
 """Keys of stored objects that no API serves -> the resource name under which each is encrypted."""
 
 
-def to_json(key: str, value: bytes) -> bytes:
-    """Convert a stored value to JSON without resourceVersion; raises ValueError if it cannot be decoded."""
-    if not value.startswith(protobuf.MAGIC):
-        return value
-    api_version, kind, raw = protobuf.read(value)
-    if (api_version, kind) == ("v1", "RangeAllocation"):  # it is not served, so it has no schema
-        return _range_allocation(raw)
-    group, _, version = api_version.rpartition("/")
-    type_ = schema.for_kind(group, version, kind)
-    obj, _ = codec.decode_value(protobuf.decode(raw, type_), type_)
-    obj["kind"], obj["apiVersion"] = kind, api_version
-    defaults.apply(obj, group, version, kind)
-    convert.normalise(obj, group, kind)
-    return codec.encode(obj, kind, api_version)
+def reader(catalog: Catalog) -> Callable[[str, bytes], bytes]:
+    """Returns a function from a key and a stored value to JSON in the version that this server stores.
+
+    kube-apiserver stores some kinds in an older version (MutatingAdmissionPolicy as v1beta1), and ends JSON with a
+    newline. The function raises ValueError for a value that cannot be decoded.
+    """
+    stored = {(r.group, r.kind): r.storage or r for r in catalog.all() if not r.virtual}
+
+    def to_json(key: str, value: bytes) -> bytes:
+        if not value.startswith(protobuf.MAGIC):
+            return value[:-1] if value.endswith(b"\n") else value
+        api_version, kind, raw = protobuf.read(value)
+        if (api_version, kind) == ("v1", "RangeAllocation"):  # it is not served, so it has no schema
+            return _range_allocation(raw)
+        group, _, version = api_version.rpartition("/")
+        type_ = schema.for_kind(group, version, kind)
+        obj, _ = codec.decode_value(protobuf.decode(raw, type_), type_)
+        obj["kind"], obj["apiVersion"] = kind, api_version
+        defaults.apply(obj, group, version, kind)
+        convert.normalise(obj, group, kind)
+        to = stored.get((group, kind))
+        if to is not None and to.api_version != api_version:
+            obj, api_version = convert.convert(obj, kind, to.group, to.version), to.api_version
+        return codec.encode(obj, kind, api_version)
+
+    return to_json
 
 
 def _range_allocation(raw: bytes) -> bytes:
