@@ -79,12 +79,18 @@ class Chain:
                 if changed is not None and not isinstance(changed, dict):
                     await in_task()
                     changed = await changed
-            except BaseException:
-                rejected.observe(perf_counter() - started)
+            except BaseException as err:
+                took = perf_counter() - started
+                rejected.observe(took)
+                if a.trail is not None:
+                    a.trail.asked(ADMIT, plugin.name, took, err)
                 raise
             if changed is not None:
                 a.obj = changed
-            passed.observe(perf_counter() - started)
+            took = perf_counter() - started
+            passed.observe(took)
+            if a.trail is not None:
+                a.trail.asked(ADMIT, plugin.name, took)
 
     async def validate(self, a: AdmissionAttributes) -> None:
         """Ask every plugin; the first refusal ends it."""
@@ -110,10 +116,16 @@ class Chain:
                 if waiting is not None:
                     await in_task()
                     await waiting
-            except BaseException:
-                rejected.observe(perf_counter() - started)
+            except BaseException as err:
+                took = perf_counter() - started
+                rejected.observe(took)
+                if a.trail is not None:
+                    a.trail.asked(VALIDATE, plugin.name, took, err)
                 raise
-            passed.observe(perf_counter() - started)
+            took = perf_counter() - started
+            passed.observe(took)
+            if a.trail is not None:
+                a.trail.asked(VALIDATE, plugin.name, took)
 
     async def close(self) -> None:
         """Close the plugins."""

@@ -34,6 +34,8 @@ class PodNodeSelector(Plugin):
         own = spec.get("nodeSelector") or {}
         _refuse_conflict(a, wanted, own)
         if wanted:
+            if not wanted.keys() <= own.keys():
+                a.changed("spec.nodeSelector")
             spec["nodeSelector"] = {**wanted, **own}
         self._refuse_unlisted(a)
 

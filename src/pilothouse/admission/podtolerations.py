@@ -43,7 +43,10 @@ class PodTolerationRestriction(Plugin):
         if quality != "BestEffort":
             extra.append(MEMORY_PRESSURE)
         if extra:
-            spec["tolerations"] = merged(spec.get("tolerations") or (), [dict(one) for one in extra])
+            before = spec.get("tolerations") or []
+            spec["tolerations"] = merged(before, [dict(one) for one in extra])
+            if spec["tolerations"] != before:
+                a.changed("spec.tolerations")
         self.validate(a)
 
     def validate(self, a: AdmissionAttributes) -> None:

@@ -22,6 +22,7 @@ from pilothouse.endpoints.discovery import Discovery
 from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.health import Health
+from pilothouse.endpoints.journal import Journal
 from pilothouse.endpoints.kubelet import Kubelets
 from pilothouse.endpoints.metrics import DiscoveryMetrics, RequestMetrics, StreamMetrics, WatchMetrics
 from pilothouse.endpoints.nonresource import Issuer, NonResource, version_info
@@ -32,6 +33,7 @@ from pilothouse.endpoints.relay import Relay
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.reviews import Judges
 from pilothouse.endpoints.scope import Verbs
+from pilothouse.endpoints.why import Why
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.offload import Offload
@@ -87,6 +89,7 @@ class Handlers:
         )
         self.verbs = self._verbs(given)
         self.consistent_reads = given.metrics.add(ConsistentReadMetrics())
+        self.journal = Journal(config.explained_requests) if config.explained_requests else None
         self.dispatcher = Dispatcher(
             self.verbs,
             catalog,
@@ -115,6 +118,7 @@ class Handlers:
             authentication=given.metrics.add(AuthenticationMetrics()),
             authorization=given.authorization or given.metrics.add(AuthorizationMetrics()),
             audit=given.audit,
+            journal=self.journal,
         )
         self.pipeline = Pipeline(stages, config.request_timeout, config.goaway_chance)
 
@@ -159,6 +163,9 @@ class Handlers:
         )
         OpenAPIHandlers(given.registry.catalog, remote=self.remote_documents).install(nonresource)
         FlowControlDumps(given.registry.readers).install(nonresource)
+        if self.journal is not None:
+            authorizer = given.authorizer
+            Why(self.journal, given.registry.readers, lambda: authorizer.types).install(nonresource)
         return nonresource
 
 

@@ -347,6 +347,8 @@ class Server:
         self.planned = self.writers.planned()
         server_id = next((one.name for one in self.planned if one.plural == "leases"), "")
         self.envelope.server_id = self.authorization.server_id = self.authentication.server_id = server_id
+        if self.handlers.journal is not None:
+            self.handlers.journal.server = server_id
         for one in await self.writers.fill(self.planned):
             opened.start(one)
 

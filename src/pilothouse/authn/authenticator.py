@@ -30,6 +30,9 @@ _PROTOCOL_PREFIX = "base64url.bearer.authorization.k8s.io."
 class Authenticator(Protocol):
     """One method of authentication. It may begin in no task: see pilothouse.waiting."""
 
+    name: str
+    """How people know it."""
+
     async def authenticate(self, request: Request) -> User | None:
         """The user; None when the request has no credentials of this method; errors.Unauthorized for wrong ones."""
 
@@ -46,16 +49,33 @@ class TokenIdentity:
 class TokenAuthenticator(Protocol):
     """One sort of bearer token."""
 
+    name: str
+    """How people know it."""
+
     async def authenticate_token(self, token: str, audiences: Sequence[str]) -> TokenIdentity | None:
         """The identity; None for a token of another sort; errors.Unauthorized, with the reason, for an invalid one."""
 
 
 @dataclass(slots=True, frozen=True)
+class Recognition:
+    """By which method a request's user was recognised ("" = by none), and what those asked before it have said."""
+
+    by: str
+    said: tuple[tuple[str, str], ...] = ()
+
+
+BY_NOBODY = Recognition("anonymous")
+"""The recognition of a request without credentials."""
+_NOT_MINE = "no token of this sort"
+
+
+@dataclass(slots=True, frozen=True)
 class Review:
-    """The result of a token review: an identity, or the reasons why there is none."""
+    """The result of a token review: an identity, or the reasons why there is none. recognition: who has said what."""
 
     identity: TokenIdentity | None
     error: str = ""
+    recognition: Recognition = BY_NOBODY
 
 
 def join(reasons: Sequence[str]) -> str:
@@ -130,17 +150,18 @@ class UnionAuthenticator:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.methods = tuple(methods)
+        self._plain = {method.name: Recognition(method.name) for method in methods}
         self.tokens = tuple(tokens)
         self.audiences = tuple(audiences)
         self.anonymous = anonymous and not anonymous_paths
         self._anonymous_paths = frozenset(anonymous_paths if anonymous else ())
         self._clock = clock
-        self._cache: Cache[str | bytes, tuple[float, User, tuple[str, ...]]] = Cache(
+        self._cache: Cache[str | bytes, tuple[float, User, tuple[str, ...], Recognition]] = Cache(
             "tokens", budget or Budget(), largest=_LARGEST, lifetime=SUCCESS_TTL
         )
 
     async def authenticate(self, request: Request) -> User:
-        """The user behind a request, or errors.Unauthorized. Sets `warnings` of the request."""
+        """The user behind a request, or errors.Unauthorized. Sets `warnings` and `recognition` of the request."""
         # PERF: a known token costs one look-up by the header, unless that is long or odd.
         if not request.peer_certificates:
             header = request.headers.get("authorization")
@@ -150,7 +171,7 @@ class UnionAuthenticator:
             else:
                 known = self._cache[header]
                 if known is not None and known[0] > self._clock():
-                    request.warnings = known[2]
+                    request.warnings, request.recognition = known[2], known[3]
                     return known[1]
         return await self._ask(request)
 
@@ -163,14 +184,17 @@ class UnionAuthenticator:
         self._cache.clear()
 
     async def _ask(self, request: Request) -> User:
-        reasons: list[str] = []
+        said: list[tuple[str, str]] = []
         for method in self.methods:
             try:
                 user = await method.authenticate(request)
             except errors.Unauthorized as error:
-                reasons.append(error.message)
+                said.append((method.name, error.message))
                 continue
             if user is not None:
+                request.recognition = (
+                    Recognition(method.name, tuple(said)) if said else self._plain[method.name]
+                )
                 return with_authenticated(user)
         header = request.headers.get("authorization", "")
         token = bearer_token(header)
@@ -179,35 +203,49 @@ class UnionAuthenticator:
             try:
                 token = protocol_token(request)
             except errors.Unauthorized as error:
-                reasons.append(error.message)
+                said.append(("token in a subprotocol", error.message))
         if token:
             key = _cache_key(token)
             known = self._cache[key] if header else None
             if known is not None and known[0] > self._clock():
-                request.warnings = known[2]
+                request.warnings, request.recognition = known[2], _after(said, known[3])
                 return known[1]
             review = await self._token(token, self.audiences)
             if review.identity is not None:
                 user, request.warnings = review.identity.user, review.identity.warnings
+                found = review.recognition
+                request.recognition = _after(said, found)
                 if header:
-                    self._cache.put(key, (self._clock() + SUCCESS_TTL, user, request.warnings))
+                    self._cache.put(key, (self._clock() + SUCCESS_TTL, user, request.warnings, found))
                 return user
-            reasons.append(review.error)
-        if reasons or not (self.anonymous or unquote(request.path) in self._anonymous_paths):
+            said += review.recognition.said
+        if said or not (self.anonymous or unquote(request.path) in self._anonymous_paths):
+            request.recognition = Recognition("", tuple(said))
             raise errors.Unauthorized("Unauthorized")
         return ANONYMOUS
 
     async def _token(self, token: str, audiences: tuple[str, ...]) -> Review:
         reasons = [_INVALID_TOKEN]
+        said: list[tuple[str, str]] = []
         for method in self.tokens:
             try:
                 identity = await method.authenticate_token(token, audiences)
             except errors.Unauthorized as error:
                 reasons.append(error.message)
+                said.append((method.name, error.message))
                 continue
             if identity is not None:
-                return Review(replace(identity, user=with_authenticated(identity.user)))
-        return Review(None, join(reasons))
+                found = Recognition(method.name, tuple(said))
+                return Review(replace(identity, user=with_authenticated(identity.user)), recognition=found)
+            said.append((method.name, _NOT_MINE))
+        return Review(
+            None, join(reasons), Recognition("", tuple(said) or (("bearer token", _INVALID_TOKEN),))
+        )
+
+
+def _after(said: list[tuple[str, str]], found: Recognition) -> Recognition:
+    """A recognition by a token, with what was said before its sort was looked for."""
+    return Recognition(found.by, (*said, *found.said)) if said else found
 
 
 def _cache_key(token: str) -> str | bytes:

@@ -96,6 +96,8 @@ class IssuerTokens:
 class JWTTokens(Background):
     """The tokens of all configured issuers. The configuration may be replaced while requests come in."""
 
+    name = "JWT of a configured issuer"
+
     def __init__(
         self, issuers: Sequence[IssuerTokens], audiences: Sequence[str], metrics: JWTMetrics
     ) -> None:

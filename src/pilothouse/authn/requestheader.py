@@ -25,6 +25,8 @@ class RequestHeaderAuthenticator:
     Its CN must be among `allowed_names` unless that is empty. `clock` gives Unix seconds.
     """
 
+    name = "front proxy"
+
     def __init__(
         self,
         ca: bytes,

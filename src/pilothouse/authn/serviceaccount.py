@@ -238,6 +238,8 @@ class ServiceAccountTokens:
     `used` is called with the secret of a legacy token that is used. `clock` gives Unix seconds.
     """
 
+    name = "service account token"
+
     def __init__(
         self,
         public: keys.KeySource,

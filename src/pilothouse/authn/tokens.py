@@ -25,6 +25,8 @@ def intersect(own: Sequence[str], asked: Sequence[str]) -> tuple[str, ...] | Non
 class TokenFile:
     """The users of --token-auth-file: `token,user,uid,"group1,group2"`. ValueError when the file is wrong."""
 
+    name = "token file"
+
     def __init__(self, text: str, audiences: Sequence[str] = (), name: str = "") -> None:
         self.audiences = tuple(audiences)
         self.users: dict[str, User] = {}
@@ -62,6 +64,8 @@ class BootstrapTokens:
 
     `clock` gives Unix seconds.
     """
+
+    name = "bootstrap token"
 
     def __init__(
         self, readers: Readers, audiences: Sequence[str] = (), clock: Callable[[], float] = time.time

@@ -18,6 +18,8 @@ class WebhookTokens:
     `version` is the one of authentication.k8s.io that the service speaks: v1 or v1beta1.
     """
 
+    name = "token webhook"
+
     def __init__(
         self,
         post: Post,

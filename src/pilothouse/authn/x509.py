@@ -30,6 +30,8 @@ class CertificateAuthenticator:
     `clock` gives Unix seconds.
     """
 
+    name = "client certificate"
+
     def __init__(
         self, ca: bytes, budget: Budget | None = None, clock: Callable[[], float] = time.time
     ) -> None:

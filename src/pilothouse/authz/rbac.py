@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pilothouse.api import json
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import AuthorizationAttributes, User
 from pilothouse.authz.authorizer import ALLOW, NO_OPINION, Decision, Rules
@@ -14,6 +15,9 @@ GROUP = "rbac.authorization.k8s.io"
 
 _LARGEST = 64 << 10
 """The largest cached verdict, in bytes: a role may name a thousand objects, and a user be in hundreds of groups."""
+
+_LONGEST_RULE = 1024
+"""Characters of a rule that a decision tells."""
 
 Rule = Object
 """A PolicyRule: verbs, apiGroups, resources, resourceNames, nonResourceURLs."""
@@ -185,7 +189,8 @@ class RBACAuthorizer:
             for rule in rules:
                 if not rule_applies(attributes, rule):
                     continue
-                allow = Decision(True, reason=f"RBAC: allowed by {binding.describe(subject)}")
+                reason = f"RBAC: allowed by {binding.describe(subject)}"
+                allow = Decision(True, reason=reason, by="RBAC", rule=_shown(rule))
                 names = rule.get("resourceNames") if attributes.is_resource else None
                 if not names:
                     verdict.otherwise = allow
@@ -222,6 +227,13 @@ class RBACAuthorizer:
 
 def _members(rule: Rule, *names: str) -> Object:
     return {name: rule[name] for name in names if rule.get(name)}
+
+
+def _shown(rule: Rule) -> str:
+    """A rule as JSON, cut when it is long."""
+    members = _members(rule, "verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")
+    text = json.dump(members).decode()
+    return text if len(text) <= _LONGEST_RULE else text[:_LONGEST_RULE] + "…"
 
 
 def _aggregate(reasons: list[str]) -> str:

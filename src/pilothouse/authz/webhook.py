@@ -100,7 +100,7 @@ class WebhookAuthorizer:
             if not self._deny:
                 self._metrics.webhook_failed_open.inc(self._name, _result(error))
             return self._failed(str(error))
-        decision = _decision(answer.get("status") or {})
+        decision = _decision(answer.get("status") or {}, self._name)
         allowed = decision.allowed
         ttl = self.allowed_ttl if allowed else self.other_ttl
         if ttl > 0 and key:
@@ -129,14 +129,14 @@ class WebhookAuthorizer:
         raise AssertionError
 
     def _failed(self, error: str) -> Decision:
-        return Decision(False, denied=self._deny, error=error)
+        return Decision(False, denied=self._deny, error=error, by=f"Webhook {self._name}")
 
     def rules_for(self, user: User, namespace: str) -> Rules:
         return Rules(incomplete=True, errors=["webhook authorizer does not support user rule resolution"])
 
 
-def _decision(status: Object) -> Decision:
-    """What a SubjectAccessReviewStatus says; both yes and no is no."""
+def _decision(status: Object, name: str) -> Decision:
+    """What a SubjectAccessReviewStatus of the webhook `name` says; both yes and no is no."""
     denied, allowed = status.get("denied") is True, status.get("allowed") is True
     both = denied and allowed
     return Decision(
@@ -144,6 +144,7 @@ def _decision(status: Object) -> Decision:
         denied,
         str(status.get("reason") or ""),
         "webhook subject access review returned both allow and deny response" if both else "",
+        by=f"Webhook {name}",
     )
 
 

@@ -3,18 +3,47 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from pilothouse.api.identity import ANONYMOUS, RequestInfo, User
+from pilothouse.api.identity import ANONYMOUS, AuthorizationAttributes, RequestInfo, User
 from pilothouse.api.warnings import Warnings
 from pilothouse.audit.record import Record
+from pilothouse.authz.authorizer import Decision
 from pilothouse.endpoints.params import Query
+from pilothouse.errors import StatusError
 from pilothouse.logs import Logger
 from pilothouse.offload import INLINE_WORK, Inline, Work
 from pilothouse.registry.resource import Resource, Subresource
+from pilothouse.registry.trail import Trail, cut
 from pilothouse.server.request import Request
 
 log = Logger(__name__)
+
+MOST_CAUSES = 16
+"""Causes of an error that are kept."""
+
+
+class Refusal(NamedTuple):
+    """Why a request was answered with an error: the members of its Status, cut.
+
+    causes: field, reason and message of each. missing: what authorization has refused, when that is why.
+    """
+
+    reason: str
+    message: str
+    causes: tuple[tuple[str, str, str], ...]
+    missing: AuthorizationAttributes | None
+
+    @classmethod
+    def of(cls, err: StatusError) -> "Refusal":
+        """What is kept of an error; not the error itself, which holds on to the whole request."""
+        causes = (err.details or {}).get("causes") or ()
+        told = [
+            tuple(cut(str(one.get(name) or "")) for name in ("field", "reason", "message"))
+            for one in list(causes)[:MOST_CAUSES]
+            if isinstance(one, dict)
+        ]
+        return cls(err.reason, cut(err.message), tuple(told), err.missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,26 +71,37 @@ class Context:
     started: when the request came, by time.perf_counter(). status: the code of its answer, 504 until there is one.
     deadline: when its time is up, by the clock of the event loop; None until it waits, and where no deadline ends it.
     expired: its deadline has passed. ended: the last stage has run.
+
+    What the journal keeps beside that: recognised, decided and answered are when these stages ended, by
+    time.perf_counter(), 0 when they have not. decision: of authorization. acting: which verb of constrained impersonation
+    allowed it, and the seconds that took. refusal: why the answer is an error. trail: what a write has noted.
     """
 
     __slots__ = (
         "_finishers",
+        "acting",
+        "answered",
         "audit",
         "audit_id",
         "behind",
         "caller",
         "deadline",
+        "decided",
+        "decision",
         "ended",
         "expired",
         "info",
         "media",
         "priority",
         "query",
+        "recognised",
+        "refusal",
         "request",
         "resource",
         "started",
         "status",
         "subresource",
+        "trail",
         "user",
         "warnings",
         "work",
@@ -86,6 +126,11 @@ class Context:
         self.status = 504
         self.deadline: float | None = None
         self.expired = self.ended = False
+        self.recognised = self.decided = self.answered = 0.0
+        self.decision: Decision | None = None
+        self.acting: tuple[str, float] | None = None
+        self.refusal: Refusal | None = None
+        self.trail: Trail | None = None
         self._finishers: list[Callable[[Outcome], None]] | None = None
 
     def warn(self, text: str) -> None:

@@ -151,10 +151,10 @@ class NonResource:
         return sorted({*self._listed, *self._health.paths(), *self._discovery.paths()})
 
     async def _root(self, request: Request, path: str) -> Response:
-        return Response(200, _raw_json({"paths": self.paths()}))
+        return Response(200, raw_json({"paths": self.paths()}))
 
     def _version_body(self) -> bytes:
-        return _raw_json(self._version)
+        return raw_json(self._version)
 
     def _add_metrics(self, path: str, metrics: MetricsRegistry) -> None:
         async def answer(request: Request, path: str) -> Response:
@@ -200,6 +200,9 @@ def _status_page(request: Request, name: str, lines: list[str]) -> Response:
     return Response(200, text.encode(), TEXT, [NOSNIFF])
 
 
-def _raw_json(document: Mapping[str, Any]) -> bytes:
-    """Encode as upstream's WriteRawJSON does: always indented."""
-    return json.dumps(document, indent=2, ensure_ascii=False).encode()
+def raw_json(document: Mapping[str, Any]) -> bytes:
+    """Encode as upstream's WriteRawJSON does: always indented. Text that is no Unicode is escaped."""
+    try:
+        return json.dumps(document, indent=2, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(document, indent=2).encode()

@@ -29,8 +29,9 @@ from pilothouse.authn.metrics import AuthenticationMetrics
 from pilothouse.authz.authorizer import Authorizer, Decision, forbidden, undecided
 from pilothouse.authz.metrics import AuthorizationMetrics
 from pilothouse.endpoints import requestinfo
-from pilothouse.endpoints.context import Context
+from pilothouse.endpoints.context import Context, Refusal
 from pilothouse.endpoints.dispatch import Dispatcher
+from pilothouse.endpoints.journal import Journal
 from pilothouse.endpoints.metrics import RequestMetrics
 from pilothouse.endpoints.params import Query, first
 from pilothouse.endpoints.response import Responder
@@ -66,6 +67,8 @@ class Stages:
     authorization: AuthorizationMetrics
     audit: Auditor | None = None
     """None: nothing is recorded."""
+    journal: Journal | None = None
+    """Keeps what is known of the latest requests; None: nobody can ask for it."""
 
 
 class _Ending:
@@ -146,7 +149,7 @@ class Pipeline:
             user = await stages.authenticator.authenticate(request)
             if user is None:
                 raise errors.Unauthorized("Unauthorized")
-            known = time.perf_counter()
+            known = ctx.recognised = time.perf_counter()
             if whole:
                 stages.authentication.succeeded(known - ctx.started, user.name)
             ctx.user = ctx.caller = user
@@ -167,8 +170,9 @@ class Pipeline:
             # classification: by which flow schema and priority level
             ctx.priority = stages.classifier.classify(ctx.user, info)
             # authorization: may they
-            decision = await stages.authorizer.authorize(attributes)
-            took = time.perf_counter() - known
+            decision = ctx.decision = await stages.authorizer.authorize(attributes)
+            ctx.decided = time.perf_counter()
+            took = ctx.decided - known
             if whole:
                 stages.authorization.decided(took, decision)
             if audit is not None:
@@ -183,9 +187,7 @@ class Pipeline:
                 ctx.work = Work(stages.offload, ctx.user.name)
             response = await stages.dispatcher.dispatch(ctx)
         except errors.StatusError as err:
-            if stages.audit is not None and not begun:
-                self._record_early(ctx, stages.audit)
-            response = self._refused(ctx, err)
+            response = self._refused(ctx, err, begun)
         except asyncio.CancelledError as err:
             if not ctx.expired:
                 self._end(ctx, 0, err)
@@ -204,15 +206,23 @@ class Pipeline:
         began = time.perf_counter()
         ctx.user, constraint = await self.stages.impersonation.effective(ctx.request, attributes)
         attributes.user = ctx.user
-        if ctx.audit is not None and ctx.user is not ctx.caller:
+        if ctx.user is ctx.caller:
+            return
+        took = time.perf_counter() - began
+        ctx.acting = constraint, took
+        if ctx.audit is not None:
             ctx.audit.acts_as(ctx.user, constraint)
-            ctx.audit.impersonation = time.perf_counter() - began
+            ctx.audit.impersonation = took
 
-    def _refused(self, ctx: Context, err: errors.StatusError) -> Response:
-        """The answer that tells an error; one of authentication is counted."""
+    def _refused(self, ctx: Context, err: errors.StatusError, recorded: bool) -> Response:
+        """The answer that tells an error; one of authentication is counted. Auditing begins unless it has."""
+        if self.stages.audit is not None and not recorded:
+            self._record_early(ctx, self.stages.audit)
         if isinstance(err, errors.Unauthorized) and ctx.caller is ANONYMOUS:
             result = "error" if _presents_credentials(ctx.request) else "failure"
             self.stages.authentication.failed(time.perf_counter() - ctx.started, result)
+        if self.stages.journal is not None:
+            ctx.refusal = Refusal.of(err)
         return self.stages.responder.error(ctx, err)
 
     def _failed(self, ctx: Context, err: Exception) -> Response:
@@ -242,6 +252,7 @@ class Pipeline:
         """The answer: headers that every answer has, and who is told when it has been sent."""
         self.stages.responder.finish(ctx, response)
         ctx.status = response.status
+        ctx.answered = time.perf_counter()
         if ctx.audit is not None:
             _record_answer(ctx, ctx.audit, response)
         if (response.start is not None or response.upgrade is not None) and _runs_long(ctx.info):
@@ -256,9 +267,12 @@ class Pipeline:
         if ctx.ended:
             return
         ctx.ended = True
-        seconds = time.perf_counter() - ctx.started
+        now = time.perf_counter()
+        seconds = now - ctx.started
         received = len(ctx.request.body)
         self.stages.metrics.observe(ctx.info, ctx.resource, ctx.status, seconds, received, sent)
+        if self.stages.journal is not None:
+            self.stages.journal.add(ctx, now, sent, error)
         ctx.end(ctx.status, sent, error)
         if ctx.audit is not None:
             ctx.audit.complete(_removal(ctx.resource))

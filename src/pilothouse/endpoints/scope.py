@@ -26,6 +26,7 @@ from pilothouse.registry.readers import Readers
 from pilothouse.registry.resource import Resource
 from pilothouse.registry.store import Store
 from pilothouse.registry.strategy import Services, Strategy, WriteContext
+from pilothouse.registry.trail import Trail
 from pilothouse.registry.write import Write, Written
 from pilothouse.server.request import Response
 
@@ -92,6 +93,7 @@ class RequestScope(Write):
             services=verbs.services,
             work=ctx.work,
             refusal=partial(_refusal, verbs.authorizer, ctx, resource) if strategy.permit_update else None,
+            trail=_trail(ctx),
         )
         super().__init__(
             verbs.store,
@@ -191,6 +193,14 @@ class RequestScope(Write):
         """The answer that shows what was written."""
         status = 201 if written.created else 200
         return await self.verbs.responder.answer(self.ctx, self.resource, written.value, status)
+
+
+def _trail(ctx: Context) -> Trail:
+    """Where the writes of a request are noted: one for all objects of a deletecollection."""
+    if ctx.trail is None:
+        ctx.trail = Trail()
+        ctx.trail.mark("body")
+    return ctx.trail
 
 
 def _right(

@@ -18,6 +18,7 @@ from pilothouse.entry_points import Offered
 from pilothouse.logs import Logger
 from pilothouse.registry.admission import AdmissionAttributes, Reinvocation
 from pilothouse.registry.resource import Resource
+from pilothouse.registry.trail import PATHS
 
 log = Logger(__name__)
 
@@ -227,8 +228,12 @@ class Mutating(_Half):
         if made is None or a.obj is None:
             return None
         changed = None
-        if not equality.same(made, a.obj):
+        paths = equality.changes(a.obj, made, PATHS)
+        if paths:
             changed = await self._completed(made, a)
+            if changed is not None:
+                for path in paths:
+                    a.changed(path)
         self._remember(changed, a)
         return changed
 

@@ -1,0 +1,207 @@
+"""Keeps what is known of the latest requests of a server, in few bytes, so that each can be explained later.
+
+No body is kept, no credential, and no header but the user agent. Of requests about Secrets no text is kept that a plugin,
+a rule or a decoder may have made out of the object.
+"""
+
+import json
+from collections import deque
+from typing import Any, NamedTuple
+
+import orjson
+
+from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
+from pilothouse.authn.authenticator import BY_NOBODY, Recognition
+from pilothouse.authz.authorizer import Decision
+from pilothouse.endpoints.context import Context, Refusal
+from pilothouse.registry.trail import Step
+
+BYTES_EACH = 1600
+"""Bytes that the journal may take, for each request that it is to keep."""
+_FIXED = 700
+"""Bytes of an entry beside its texts: the tuple, its numbers, the request info."""
+_LONGEST_USER = 4096
+"""Characters of a user, as JSON. Some are in hundreds of groups: the last ones are left out."""
+_LONGEST_NAME = 512
+"""Characters of a name or a group of such a user."""
+_USERS = 256
+"""Users whose JSON is remembered."""
+
+
+class Entry(NamedTuple):
+    """One request that has ended.
+
+    size: bytes, as the journal counts them. started, recognised, decided, answered, ended: by time.perf_counter(), 0 where
+    a stage was not reached. user, caller: JSON of the effective and of the authenticated user. priority: the UIDs of flow
+    schema and priority level. acting: as in Context. error: what cut the answer short. detail: JSON, see _detail.
+    """
+
+    size: int
+    audit_id: str
+    info: RequestInfo
+    query: str
+    user: bytes
+    caller: bytes
+    recognition: Recognition
+    decision: Decision | None
+    priority: tuple[str, str] | None
+    code: int
+    started: float
+    recognised: float
+    decided: float
+    answered: float
+    ended: float
+    sent: int
+    peer: str
+    agent: str
+    acting: tuple[str, float] | None
+    error: str
+    detail: bytes
+
+    @property
+    def seconds(self) -> float:
+        """How long the request took."""
+        return self.ended - self.started
+
+    def unpacked(self) -> "Detail":
+        """The detail."""
+        if not self.detail:
+            return Detail()
+        told, *trail = json.loads(self.detail)
+        refusal = None
+        if told is not None:
+            reason, message, causes, missing = told
+            if missing is not None:
+                missing = AuthorizationAttributes(User(missing[0]), *missing[1:])
+            refusal = Refusal(reason, message, tuple(map(tuple, causes)), missing)
+        if not trail:
+            return Detail(refusal)
+        steps, marks, revision, stored = trail
+        return Detail(
+            refusal, tuple(Step(*step) for step in steps), tuple(map(tuple, marks)), revision, stored
+        )
+
+
+class Detail(NamedTuple):
+    """What most requests do not have. marks: stages, and when they ended, by time.perf_counter()."""
+
+    refusal: Refusal | None = None
+    steps: tuple[Step, ...] = ()
+    marks: tuple[tuple[Any, ...], ...] = ()
+    revision: int = 0
+    stored: float = 0.0
+
+
+class Journal:
+    """The last `most` requests that have ended, or as many of them as fit into `limit` bytes.
+
+    server: how this server is called, "" until that is known.
+    """
+
+    def __init__(self, most: int, limit: int = 0) -> None:
+        self.most = most
+        self.limit = limit or most * BYTES_EACH
+        self.bytes = 0
+        self.server = ""
+        self._entries: deque[tuple[Any, ...]] = deque()
+        self._users: dict[int, tuple[User, bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, ctx: Context, now: float, sent: int, error: BaseException | None) -> None:
+        """Keep a request that ends now. PERF: called for every request."""
+        info, user, request = ctx.info, ctx.user, ctx.request
+        known = self._users.get(id(user))
+        who = caller = known[1] if known is not None and known[0] is user else self._describe(user)
+        if ctx.caller is not user:
+            caller = self._describe(ctx.caller)
+        audit_id, query, agent = ctx.audit_id, request.query, request.headers.get("user-agent", "")
+        detail = b""
+        if ctx.trail is not None or ctx.refusal is not None:
+            detail = _detail(ctx)
+        if query and (not info.is_resource or info.subresource):
+            query = ""  # what is proxied or run in a pod may carry anything
+        decision = ctx.decision
+        size = _FIXED + 2 * len(info.path) + len(audit_id) + len(query) + len(agent) + len(who) + len(detail)
+        if decision is not None:
+            size += len(decision.reason)
+        found = request.recognition or BY_NOBODY
+        if found.said:
+            size += sum([len(text) for _, text in found.said])
+        self._entries.append(
+            (
+                size,
+                audit_id,
+                info,
+                query,
+                who,
+                caller,
+                found,
+                decision,
+                ctx.priority,
+                ctx.status,
+                ctx.started,
+                ctx.recognised,
+                ctx.decided,
+                ctx.answered,
+                now,
+                sent,
+                request.peer[0],
+                agent,
+                ctx.acting,
+                "" if error is None else type(error).__name__,
+                detail,
+            )
+        )
+        self.bytes += size
+        while len(self._entries) > self.most or self.bytes > self.limit:
+            self.bytes -= self._entries.popleft()[0]
+
+    def _describe(self, user: User) -> bytes:
+        """A user as JSON. That of many requests is made once, and shared by them."""
+        groups = list(user.groups)
+        told: dict[str, Any] = {"username": user.name[:_LONGEST_NAME]}
+        if user.uid:
+            told["uid"] = user.uid[:_LONGEST_NAME]
+        told["groups"], told["extra"] = groups, user.extra
+        text = json.dumps({name: value for name, value in told.items() if value})
+        if len(text) > _LONGEST_USER:
+            told["groups"] = [group[:_LONGEST_NAME] for group in groups[:4]]
+            told["groups"].append(f"... {len(groups) - 4} more" if len(groups) > 4 else "...")
+            del told["extra"]
+            return json.dumps(told).encode()
+        if len(self._users) >= _USERS:
+            self._users.clear()
+        made = text.encode()
+        self._users[id(user)] = user, made
+        return made
+
+    def latest(self) -> list[tuple[Any, ...]]:
+        """All that is kept, the newest first; each has the members of an Entry."""
+        return list(reversed(self._entries))
+
+
+def _detail(ctx: Context) -> bytes:
+    """The refusal and the trail of a request, as JSON."""
+    refusal, trail, info = ctx.refusal, ctx.trail, ctx.info
+    secret = info.resource == "secrets" and not info.group
+    missing = None
+    if refusal is not None and refusal.missing is not None:
+        a = refusal.missing
+        missing = (
+            a.user.name, a.verb, a.path, a.is_resource, a.group, a.version, a.resource, a.subresource, a.namespace, a.name
+        )  # fmt: skip
+    elif refusal is not None and secret and ctx.decided:
+        causes = tuple((field, reason, "") for field, reason, _ in refusal.causes)
+        refusal = Refusal(refusal.reason, "", causes, None)
+    told: list[Any] = [refusal and (refusal.reason, refusal.message, refusal.causes, missing)]
+    if trail is not None:
+        steps = trail.steps
+        if secret:
+            steps = [(*step[:6], "", *step[7:]) for step in steps]
+        told += (steps, trail.marks, trail.revision, trail.stored)
+    try:
+        return orjson.dumps(told)
+    except orjson.JSONEncodeError:  # half a surrogate pair, out of a path
+        return json.dumps(told).encode()
