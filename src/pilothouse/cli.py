@@ -1,4 +1,4 @@
-"""Commands: `pilothouse serve | kubeconfig | token | etcd | version`, and `kube-apiserver` for `serve`."""
+"""Commands: `pilothouse serve | kubeconfig | token | why | etcd | version`, and `kube-apiserver` for `serve`."""
 
 import shutil
 import signal
@@ -25,6 +25,10 @@ Usage:
                                  --description; --write-kubeconfig for kubelet's --bootstrap-kubeconfig).
   pilothouse token list | delete ID...
                                  Look after tokens (all: --kubeconfig or --data-dir of a server that runs).
+  pilothouse why [AUDIT-ID] [flags]
+                                 Say why a request was answered as it was; its ID is in the header Audit-Id of the answer.
+                                 Without an ID the latest requests are listed (--user, --verb, --resource, --namespace,
+                                 --code, --slow, --limit). -o json; --kubeconfig, else $KUBECONFIG.
   pilothouse etcd COMMAND [flags]  Look after etcd: status, members, alarms, compact, defragment, disarm
                                  (--etcd-servers, --etcd-cafile, --etcd-certfile, --etcd-keyfile).
   pilothouse version             Print the version.
@@ -50,6 +54,8 @@ def main(arguments: Sequence[str] | None = None, run: "Run | None" = None) -> in
         return _kubeconfig(arguments[1:])
     if command == "token":
         return _token(arguments[1:])
+    if command == "why":
+        return _why(arguments[1:])
     if command == "etcd":
         return _etcd(arguments[1:])
     if command in ("version", "--version"):
@@ -154,6 +160,22 @@ def _kubeconfig(arguments: Sequence[str]) -> int:
         kubeconfig.run(arguments)
     except (FlagError, options.ConfigError, OSError) as error:
         return _fail(str(error), "pilothouse")
+    return 0
+
+
+def _why(arguments: Sequence[str]) -> int:
+    from pilothouse import options
+    from pilothouse.commands import why
+    from pilothouse.commands.api import ApiError
+    from pilothouse.flags import FlagError
+
+    try:
+        why.run(arguments)
+    except (FlagError, options.ConfigError) as error:
+        return _fail(str(error), "pilothouse")
+    except (OSError, ValueError, ApiError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -31,6 +31,8 @@ def request(**headers: str) -> Request:
 class Slow:
     """A token authenticator that must wait for its answer."""
 
+    name = "slow"
+
     def __init__(self, known: dict[str, User]) -> None:
         self.known = known
         self.calls = 0
@@ -75,6 +77,8 @@ def test_no_credentials_are_anonymous_only_when_allowed(union: UnionAuthenticato
 
 def test_what_is_told_with_a_token_is_told_with_every_request() -> None:
     class Warns:
+        name = "warns"
+
         async def authenticate_token(self, token: str, audiences: Any) -> TokenIdentity:
             return TokenIdentity(ALICE, warnings=("use another",))
 
@@ -169,10 +173,14 @@ def test_a_review_answers_for_the_audiences_both_know(union: UnionAuthenticator)
 
 def test_the_first_method_to_succeed_wins_over_failures(union: UnionAuthenticator) -> None:
     class Fails:
+        name = "fails"
+
         async def authenticate(self, request: Any) -> None:
             raise errors.Unauthorized("no")
 
     class Knows:
+        name = "knows"
+
         async def authenticate(self, request: Any) -> User:
             return User("proxy", groups=("system:unauthenticated",))
 

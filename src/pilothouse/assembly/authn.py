@@ -7,7 +7,7 @@ from typing import Any
 from pilothouse.addresses import advertised
 from pilothouse.api.fields import Object
 from pilothouse.authn import keys
-from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
+from pilothouse.authn.authenticator import Method, TokenAuthenticator, UnionAuthenticator
 from pilothouse.authn.configuration import Anonymous
 from pilothouse.authn.external_signer import ExternalSigner
 from pilothouse.authn.metrics import ServiceAccountMetrics, SignerMetrics
@@ -116,7 +116,7 @@ def authenticator(
     caches: Budget | None = None,
 ) -> UnionAuthenticator:
     """All the ways in which a request may say who sends it, in upstream's order; or, if `anonymous`, not say it."""
-    methods: list[Authenticator] = []
+    methods: list[Method] = []
     if config.requestheader_client_ca_file:
         methods.append(_front_proxy(config, caches))
     client_ca = b"".join(Path(path).read_bytes() for path in files.client_ca)
@@ -145,7 +145,7 @@ def authenticator(
     return UnionAuthenticator(methods, tokens, audiences, anonymous.enabled, anonymous.paths, caches)
 
 
-def _front_proxy(config: Config, caches: Budget | None) -> Authenticator:
+def _front_proxy(config: Config, caches: Budget | None) -> Method:
     return RequestHeaderAuthenticator(
         Path(config.requestheader_client_ca_file).read_bytes(),
         allowed_names=config.requestheader_allowed_names,

@@ -30,11 +30,15 @@ _PROTOCOL_PREFIX = "base64url.bearer.authorization.k8s.io."
 class Authenticator(Protocol):
     """One method of authentication. It may begin in no task: see pilothouse.waiting."""
 
-    name: str
-    """How people know it."""
-
     async def authenticate(self, request: Request) -> User | None:
         """The user; None when the request has no credentials of this method; errors.Unauthorized for wrong ones."""
+
+
+class Method(Authenticator, Protocol):
+    """One of the methods of a union."""
+
+    name: str
+    """How people know it."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -141,7 +145,7 @@ class UnionAuthenticator:
 
     def __init__(
         self,
-        methods: Sequence[Authenticator] = (),
+        methods: Sequence[Method] = (),
         tokens: Sequence[TokenAuthenticator] = (),
         audiences: Sequence[str] = (),
         anonymous: bool = True,
@@ -150,7 +154,7 @@ class UnionAuthenticator:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.methods = tuple(methods)
-        self._plain = {method.name: Recognition(method.name) for method in methods}
+        self._plain: dict[str, Recognition] = {}
         self.tokens = tuple(tokens)
         self.audiences = tuple(audiences)
         self.anonymous = anonymous and not anonymous_paths
@@ -192,9 +196,7 @@ class UnionAuthenticator:
                 said.append((method.name, error.message))
                 continue
             if user is not None:
-                request.recognition = (
-                    Recognition(method.name, tuple(said)) if said else self._plain[method.name]
-                )
+                request.recognition = self._recognition(method.name, said)
                 return with_authenticated(user)
         header = request.headers.get("authorization", "")
         token = bearer_token(header)
@@ -223,6 +225,12 @@ class UnionAuthenticator:
             request.recognition = Recognition("", tuple(said))
             raise errors.Unauthorized("Unauthorized")
         return ANONYMOUS
+
+    def _recognition(self, by: str, said: list[tuple[str, str]]) -> Recognition:
+        """The recognition by a method; one for all requests before which nobody has said anything."""
+        if said:
+            return Recognition(by, tuple(said))
+        return self._plain.get(by) or self._plain.setdefault(by, Recognition(by))
 
     async def _token(self, token: str, audiences: tuple[str, ...]) -> Review:
         reasons = [_INVALID_TOKEN]

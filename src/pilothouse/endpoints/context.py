@@ -1,7 +1,7 @@
 """The context of one request, which its stages share, with callbacks for its end."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +23,13 @@ MOST_CAUSES = 16
 """Causes of an error that are kept."""
 
 
+class Queued(NamedTuple):
+    """What flow control has given a request: seats, after so many seconds of waiting for them."""
+
+    seats: int
+    waited: float
+
+
 class Refusal(NamedTuple):
     """Why a request was answered with an error: the members of its Status, cut.
 
@@ -39,11 +46,15 @@ class Refusal(NamedTuple):
         """What is kept of an error; not the error itself, which holds on to the whole request."""
         causes = (err.details or {}).get("causes") or ()
         told = [
-            tuple(cut(str(one.get(name) or "")) for name in ("field", "reason", "message"))
+            (_text(one, "field"), _text(one, "reason"), _text(one, "message"))
             for one in list(causes)[:MOST_CAUSES]
             if isinstance(one, dict)
         ]
         return cls(err.reason, cut(err.message), tuple(told), err.missing)
+
+
+def _text(cause: Mapping[str, Any], name: str) -> str:
+    return cut(str(cause.get(name) or ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,7 @@ class Context:
 
     What the journal keeps beside that: recognised, decided and answered are when these stages ended, by
     time.perf_counter(), 0 when they have not. decision: of authorization. acting: which verb of constrained impersonation
-    allowed it, and the seconds that took. refusal: why the answer is an error. trail: what a write has noted.
+    allowed it, and the seconds that took. queue: what flow control has to tell of it. refusal: why the answer is an error. trail: what a write has noted.
     """
 
     __slots__ = (
@@ -94,6 +105,7 @@ class Context:
         "media",
         "priority",
         "query",
+        "queue",
         "recognised",
         "refusal",
         "request",
@@ -129,6 +141,7 @@ class Context:
         self.recognised = self.decided = self.answered = 0.0
         self.decision: Decision | None = None
         self.acting: tuple[str, float] | None = None
+        self.queue: Queued | None = None
         self.refusal: Refusal | None = None
         self.trail: Trail | None = None
         self._finishers: list[Callable[[Outcome], None]] | None = None

@@ -57,6 +57,9 @@ def explanation(entry: Entry, wall: float, names: FlowNames, *, by_rules: bool =
     if entry.priority is not None:
         schema, level = names(entry.priority)
         out["flowControl"] = {"flowSchema": schema, "priorityLevel": level}
+        if entry.queue is not None:
+            waited = round(entry.queue.waited, _DIGITS)
+            out["flowControl"]["queue"] = {"seats": entry.queue.seats, "waitedSeconds": waited}
     authorization = _authorization(entry, detail, by_rules=by_rules)
     if authorization:
         out["authorization"] = authorization
@@ -80,6 +83,9 @@ def stages(entry: Entry, detail: Detail) -> Iterator[tuple[str, float]]:
         if acting is not None:
             yield "impersonation", acting[1]
             at += acting[1]
+        if entry.queue is not None and entry.queue.waited:
+            yield "queue", entry.queue.waited
+            at += entry.queue.waited
         if entry.decided:
             yield "authorization", entry.decided - at
             at = entry.decided
@@ -158,7 +164,8 @@ def _authentication(entry: Entry) -> Object:
 
 
 def _authorization(entry: Entry, detail: Detail, *, by_rules: bool) -> Object:
-    decision, refusal, out = entry.decision, detail.refusal, {}
+    decision, refusal = entry.decision, detail.refusal
+    out: Object = {}
     if decision is not None:
         verdict = "allowed" if decision.allowed else "denied" if decision.denied else "not allowed"
         out = {"decision": verdict}

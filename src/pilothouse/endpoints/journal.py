@@ -13,7 +13,7 @@ import orjson
 from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.authn.authenticator import BY_NOBODY, Recognition
 from pilothouse.authz.authorizer import Decision
-from pilothouse.endpoints.context import Context, Refusal
+from pilothouse.endpoints.context import Context, Queued, Refusal
 from pilothouse.registry.trail import Step
 
 BYTES_EACH = 1600
@@ -45,6 +45,7 @@ class Entry(NamedTuple):
     recognition: Recognition
     decision: Decision | None
     priority: tuple[str, str] | None
+    queue: Queued | None
     code: int
     started: float
     recognised: float
@@ -140,6 +141,7 @@ class Journal:
                 found,
                 decision,
                 ctx.priority,
+                ctx.queue,
                 ctx.status,
                 ctx.started,
                 ctx.recognised,
