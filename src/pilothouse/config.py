@@ -404,7 +404,7 @@ class Config:
         "Where objects, keys and certificates are kept. Default: --cert-dir, else "
         "$XDG_STATE_HOME/pilothouse.")
     explained_requests: int = _own(10000, "int",
-        "How many of the latest requests GET /debug/requests and `pilothouse why` can explain, in 1.6 KB each; 0 for none.")
+        "How many of the latest requests GET /debug/requests and `pilothouse why` can explain, in 1 KB each; 0 for none.")
     max_object_bytes: int = _own(OBJECT_LIMIT, "int",
         "Bytes that an object may have as it is stored. The default is what etcd takes.")
     max_unauthenticated_connections: int = _own(0, "int",

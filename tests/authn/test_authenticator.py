@@ -11,6 +11,7 @@ from coroutines import at_once
 from pilothouse import errors
 from pilothouse.api.identity import ANONYMOUS, User
 from pilothouse.authn.authenticator import (
+    Recognition,
     TokenIdentity,
     UnionAuthenticator,
     bearer_token,
@@ -204,3 +205,58 @@ def test_reasons_are_joined_without_repeats() -> None:
     assert join([]) == ""
     assert join(["a", "a"]) == "a"
     assert join(["a", "b", "a"]) == "[a, b]"
+
+
+class Says:
+    """A method that refuses every request, or knows a user."""
+
+    def __init__(self, name: str, user: User | None = None, why: str = "") -> None:
+        self.name, self.user, self.why = name, user, why
+
+    async def authenticate(self, request: Any) -> User | None:
+        if self.why:
+            raise errors.Unauthorized(self.why)
+        return self.user
+
+
+def test_a_request_tells_who_has_recognised_it_and_what_the_others_said(union: UnionAuthenticator) -> None:
+    union.methods = (Says("proxy", why="not in the list"), Says("certificate", ALICE))
+    asked = request(authorization="Bearer t")
+    asked.peer_certificates = (b"der",)
+    at_once(union.authenticate(asked))
+    assert asked.recognition == Recognition("certificate", (("proxy", "not in the list"),))
+    union.methods = (Says("proxy"), Says("certificate", ALICE))
+    for _ in range(2):  # one object for all such requests
+        again = request(authorization="Bearer x")
+        at_once(union.authenticate(again))
+    assert again.recognition == Recognition("certificate")
+
+
+def test_a_token_tells_its_sort_also_when_it_is_known(union: UnionAuthenticator) -> None:
+    for _ in range(2):
+        asked = request(authorization="Bearer t")
+        at_once(union.authenticate(asked))
+        assert asked.recognition == Recognition("token file")
+    union.methods = (Says("certificate", why="signed by unknown authority"),)
+    for _ in range(2):
+        asked = request(authorization="Bearer t")
+        asked.peer_certificates = (b"der",)
+        at_once(union.authenticate(asked))
+        said = (("certificate", "signed by unknown authority"),)
+        assert asked.recognition == Recognition("token file", said)
+
+
+async def test_a_void_token_tells_what_each_sort_has_said(
+    runner: asyncio.Runner, union: UnionAuthenticator
+) -> None:
+    union.tokens = (*union.tokens, Slow({}))
+    asked = request(authorization="Bearer void")
+    with pytest.raises(errors.Unauthorized):
+        await union.authenticate(asked)
+    said = (("token file", "no token of this sort"), ("slow", "it is void"))
+    assert asked.recognition == Recognition("", said)
+
+
+def test_nobody_has_said_anything_of_an_anonymous_request(union: UnionAuthenticator) -> None:
+    asked = request()
+    assert at_once(union.authenticate(asked)) is ANONYMOUS and asked.recognition is None

@@ -59,4 +59,4 @@ def _subject(user: str) -> Object:
 
 def _name(text: str) -> str:
     """A name for an object out of any text."""
-    return re.sub(r"[^a-z0-9.-]+", "-", text.lower()).strip("-.")[:200] or "allowed"
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")[:200] or "allowed"

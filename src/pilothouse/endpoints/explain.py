@@ -25,14 +25,14 @@ def summary(entry: Entry, wall: float) -> Object:
     info = entry.info
     out: Object = {
         "auditID": entry.audit_id,
-        "received": _time(entry.started + wall),
-        "user": json.loads(entry.user)["username"],
+        "received": _time(entry.kept.started + wall),
+        "user": json.loads(entry.kept.user)["username"],
         "verb": info.verb,
         "path": info.path,
     }
     if info.is_resource:
         out["resource"] = group_resource(info)
-    return {**out, "code": entry.code, "seconds": round(entry.seconds, _DIGITS)}
+    return {**out, "code": entry.kept.code, "seconds": round(entry.seconds, _DIGITS)}
 
 
 def group_resource(info: RequestInfo) -> str:
@@ -51,15 +51,15 @@ def explanation(entry: Entry, wall: float, names: FlowNames, *, by_rules: bool =
         "answer": _answer(entry, detail),
         "authentication": _authentication(entry),
     }
-    if entry.caller is not entry.user:
-        constraint = entry.acting[0] if entry.acting is not None else ""
-        out["impersonation"] = {"user": json.loads(entry.user)} | _filled(constraint=constraint)
-    if entry.priority is not None:
-        schema, level = names(entry.priority)
+    if entry.kept.caller is not entry.kept.user:
+        constraint = entry.kept.acting[0] if entry.kept.acting is not None else ""
+        out["impersonation"] = {"user": json.loads(entry.kept.user)} | _filled(constraint=constraint)
+    if entry.kept.priority is not None:
+        schema, level = names(entry.kept.priority)
         out["flowControl"] = {"flowSchema": schema, "priorityLevel": level}
-        if entry.queue is not None:
-            waited = round(entry.queue.waited, _DIGITS)
-            out["flowControl"]["queue"] = {"seats": entry.queue.seats, "waitedSeconds": waited}
+        if entry.kept.queue is not None:
+            waited = round(entry.kept.queue.waited, _DIGITS)
+            out["flowControl"]["queue"] = {"seats": entry.kept.queue.seats, "waitedSeconds": waited}
     authorization = _authorization(entry, detail, by_rules=by_rules)
     if authorization:
         out["authorization"] = authorization
@@ -74,34 +74,34 @@ def explanation(entry: Entry, wall: float, names: FlowNames, *, by_rules: bool =
 
 def stages(entry: Entry, detail: Detail) -> Iterator[tuple[str, float]]:
     """The stages that a request has gone through, each with its seconds."""
-    last = entry.answered or entry.ended
-    if not entry.recognised:
-        yield "authentication", last - entry.started
+    last = entry.kept.answered or entry.kept.ended
+    if not entry.kept.recognised:
+        yield "authentication", last - entry.kept.started
     else:
-        yield "authentication", entry.recognised - entry.started
-        at, acting = entry.recognised, entry.acting
+        yield "authentication", entry.kept.recognised - entry.kept.started
+        at, acting = entry.kept.recognised, entry.kept.acting
         if acting is not None:
             yield "impersonation", acting[1]
             at += acting[1]
-        if entry.queue is not None and entry.queue.waited:
-            yield "queue", entry.queue.waited
-            at += entry.queue.waited
-        if entry.decided:
-            yield "authorization", entry.decided - at
-            at = entry.decided
+        if entry.kept.queue is not None and entry.kept.queue.waited:
+            yield "queue", entry.kept.queue.waited
+            at += entry.kept.queue.waited
+        if entry.kept.decided:
+            yield "authorization", entry.kept.decided - at
+            at = entry.kept.decided
         for name, end in detail.marks:
             yield name, end - at
             at = end
         yield "answer", last - at
-    if entry.answered:
-        yield "sending", entry.ended - entry.answered
+    if entry.kept.answered:
+        yield "sending", entry.kept.ended - entry.kept.answered
 
 
 def why(entry: Entry, detail: Detail) -> str:
     """One sentence: what has decided the answer."""
     refusal, info = detail.refusal, entry.info
-    if entry.code == 401:
-        said = "; ".join(f"{by}: {text}" for by, text in entry.recognition.said)
+    if entry.kept.code == 401:
+        said = "; ".join(f"{by}: {text}" for by, text in entry.kept.recognition.said)
         return f"Nobody was recognised. {said or 'The request has no credentials, and anonymous requests are off'}."
     if refusal is not None and refusal.missing is not None:
         return _not_allowed(entry, refusal)
@@ -109,20 +109,24 @@ def why(entry: Entry, detail: Detail) -> str:
     if refusal is not None and stopped is not None:
         what = f"{stopped.plugin} {quote(stopped.name)}" if stopped.name else stopped.plugin
         return f"The admission plugin {what} refused it."
-    if refusal is not None and entry.code == 422 and refusal.causes:
+    if refusal is not None and entry.kept.code == 422 and refusal.causes:
         return f"The object is invalid: {len(refusal.causes)} {'cause' if len(refusal.causes) == 1 else 'causes'}."
     if refusal is not None:
-        return f"It was answered with {entry.code} {refusal.reason}".rstrip() + "."
-    if entry.error:
-        return f"The answer was cut short: {entry.error}."
+        return f"It was answered with {entry.kept.code} {refusal.reason}".rstrip() + "."
+    if entry.kept.error:
+        return f"The answer was cut short: {entry.kept.error}."
     if entry.seconds >= SLOW and info.verb not in ("watch", "connect"):
         name, took = max(stages(entry, detail), key=lambda stage: stage[1])
         return f"It took {entry.seconds:.3f} s, most of it ({took:.3f} s) in the stage {quote(name)}."
-    return "It was allowed and carried out." if entry.code < 400 else f"It was answered with {entry.code}."
+    return (
+        "It was allowed and carried out."
+        if entry.kept.code < 400
+        else f"It was answered with {entry.kept.code}."
+    )
 
 
 def _not_allowed(entry: Entry, refusal: Refusal) -> str:
-    a, decision = refusal.missing, entry.decision
+    a, decision = refusal.missing, entry.kept.decision
     assert a is not None
     what = f"{a.verb} {a.path}" if not a.is_resource else f"{a.verb} {a.resource}"
     if a.subresource:
@@ -135,7 +139,7 @@ def _not_allowed(entry: Entry, refusal: Refusal) -> str:
 
 def _request(entry: Entry, wall: float) -> Object:
     info = entry.info
-    out: Object = {"received": _time(entry.started + wall), "verb": info.verb, "path": info.path}
+    out: Object = {"received": _time(entry.kept.started + wall), "verb": info.verb, "path": info.path}
     if info.is_resource:
         out["resource"] = group_resource(info)
         out |= _filled(apiVersion=info.version, namespace=info.namespace, name=info.name)
@@ -143,28 +147,28 @@ def _request(entry: Entry, wall: float) -> Object:
 
 
 def _answer(entry: Entry, detail: Detail) -> Object:
-    out: Object = {"code": entry.code, "bytes": entry.sent}
+    out: Object = {"code": entry.kept.code, "bytes": entry.kept.sent}
     refusal = detail.refusal
     if refusal is not None:
         out |= _filled(reason=refusal.reason, message=refusal.message)
         causes = [_filled(field=f, reason=r, message=m) for f, r, m in refusal.causes]
         if causes:
             out["causes"] = causes
-    return out | _filled(cutShortBy=entry.error)
+    return out | _filled(cutShortBy=entry.kept.error)
 
 
 def _authentication(entry: Entry) -> Object:
-    found = entry.recognition
+    found = entry.kept.recognition
     out: Object = {"recognisedBy": found.by} if found.by else {}
-    if entry.recognised:
-        out["user"] = json.loads(entry.caller)
+    if entry.kept.recognised:
+        out["user"] = json.loads(entry.kept.caller)
     if found.said:
         out["others"] = [{"authenticator": by, "said": text} for by, text in found.said]
     return out
 
 
 def _authorization(entry: Entry, detail: Detail, *, by_rules: bool) -> Object:
-    decision, refusal = entry.decision, detail.refusal
+    decision, refusal = entry.kept.decision, detail.refusal
     out: Object = {}
     if decision is not None:
         verdict = "allowed" if decision.allowed else "denied" if decision.denied else "not allowed"

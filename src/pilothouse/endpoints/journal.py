@@ -14,12 +14,13 @@ from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.authn.authenticator import BY_NOBODY, Recognition
 from pilothouse.authz.authorizer import Decision
 from pilothouse.endpoints.context import Context, Queued, Refusal
+from pilothouse.endpoints.requestinfo import parse, parse_query, unescape_path
 from pilothouse.registry.trail import Step
 
-BYTES_EACH = 1600
+BYTES_EACH = 1024
 """Bytes that the journal may take, for each request that it is to keep."""
-_FIXED = 700
-"""Bytes of an entry beside its texts: the tuple, its numbers, the request info."""
+_FIXED = 500
+"""Bytes of an entry beside its texts: the tuple, its numbers, the heads of its texts."""
 _LONGEST_USER = 4096
 """Characters of a user, as JSON. Some are in hundreds of groups: the last ones are left out."""
 _LONGEST_NAME = 512
@@ -28,18 +29,17 @@ _USERS = 256
 """Users whose JSON is remembered."""
 
 
-class Entry(NamedTuple):
-    """One request that has ended.
+class Kept(NamedTuple):
+    """One request that has ended, as it is kept. PERF: the journal makes plain tuples of these members.
 
-    size: bytes, as the journal counts them. started, recognised, decided, answered, ended: by time.perf_counter(), 0 where
-    a stage was not reached. user, caller: JSON of the effective and of the authenticated user. priority: the UIDs of flow
-    schema and priority level. acting: as in Context. error: what cut the answer short. detail: JSON, see _detail.
+    size: bytes, as the journal counts them. told: what the client has sent, see `_told`. user, caller: JSON of the effective
+    and of the authenticated user. priority: the UIDs of flow schema and priority level. started, recognised, decided,
+    answered, ended: by time.perf_counter(), 0 where a stage was not reached. acting, queue: as in Context. error: what
+    cut the answer short. detail: JSON, see `_detail`.
     """
 
     size: int
-    audit_id: str
-    info: RequestInfo
-    query: str
+    told: str
     user: bytes
     caller: bytes
     recognition: Recognition
@@ -53,22 +53,34 @@ class Entry(NamedTuple):
     answered: float
     ended: float
     sent: int
-    peer: str
-    agent: str
     acting: tuple[str, float] | None
     error: str
     detail: bytes
 
+
+class Entry:
+    """One request that has ended, as others look at it: what is kept, and what follows from it."""
+
+    __slots__ = ("agent", "audit_id", "info", "kept", "peer", "query")
+
+    def __init__(self, kept: tuple[Any, ...]) -> None:
+        self.kept = Kept._make(kept)
+        self.audit_id, method, path, self.query, self.peer, self.agent = self.kept.told.split("\n")
+        try:
+            self.info = parse(method, unescape_path(path), parse_query(self.query))
+        except ValueError:
+            self.info = RequestInfo(path, method.lower())
+
     @property
     def seconds(self) -> float:
         """How long the request took."""
-        return self.ended - self.started
+        return self.kept.ended - self.kept.started
 
     def unpacked(self) -> "Detail":
         """The detail."""
-        if not self.detail:
+        if not self.kept.detail:
             return Detail()
-        told, *trail = json.loads(self.detail)
+        told, *trail = json.loads(self.kept.detail)
         refusal = None
         if told is not None:
             reason, message, causes, missing = told
@@ -112,30 +124,23 @@ class Journal:
 
     def add(self, ctx: Context, now: float, sent: int, error: BaseException | None) -> None:
         """Keep a request that ends now. PERF: called for every request."""
-        info, user, request = ctx.info, ctx.user, ctx.request
+        user, request = ctx.user, ctx.request
         known = self._users.get(id(user))
         who = caller = known[1] if known is not None and known[0] is user else self._describe(user)
         if ctx.caller is not user:
             caller = self._describe(ctx.caller)
-        audit_id, query, agent = ctx.audit_id, request.query, request.headers.get("user-agent", "")
-        detail = b""
+        told, detail, found, decision = _told(ctx), b"", request.recognition or BY_NOBODY, ctx.decision
         if ctx.trail is not None or ctx.refusal is not None:
             detail = _detail(ctx)
-        if query and (not info.is_resource or info.subresource):
-            query = ""  # what is proxied or run in a pod may carry anything
-        decision = ctx.decision
-        size = _FIXED + 2 * len(info.path) + len(audit_id) + len(query) + len(agent) + len(who) + len(detail)
+        size = _FIXED + len(told) + len(who) + len(detail)
         if decision is not None:
             size += len(decision.reason)
-        found = request.recognition or BY_NOBODY
         if found.said:
             size += sum([len(text) for _, text in found.said])
         self._entries.append(
             (
                 size,
-                audit_id,
-                info,
-                query,
+                told,
                 who,
                 caller,
                 found,
@@ -149,8 +154,6 @@ class Journal:
                 ctx.answered,
                 now,
                 sent,
-                request.peer[0],
-                agent,
                 ctx.acting,
                 "" if error is None else type(error).__name__,
                 detail,
@@ -180,8 +183,22 @@ class Journal:
         return made
 
     def latest(self) -> list[tuple[Any, ...]]:
-        """All that is kept, the newest first; each has the members of an Entry."""
+        """All that is kept, the newest first; each has the members of Kept."""
         return list(reversed(self._entries))
+
+
+def _told(ctx: Context) -> str:
+    """What the client has sent: the audit ID, the method, the path, the query, its address, its user agent.
+
+    The query of a path that names no resource, or a subresource, is left out: what is proxied or run in a pod may carry
+    anything.
+    """
+    request, info = ctx.request, ctx.info
+    query = request.query
+    if query and (info.subresource or not info.is_resource):
+        query = ""
+    agent = request.headers.get("user-agent", "")
+    return f"{ctx.audit_id}\n{request.method}\n{request.path}\n{query}\n{request.peer[0]}\n{agent}"
 
 
 def _detail(ctx: Context) -> bytes:

@@ -106,7 +106,7 @@ class Why:
                 await in_task()
                 await asyncio.sleep(0)
             for raw in kept[start : start + AT_ONCE]:
-                entry = Entry._make(raw)
+                entry = Entry(raw)
                 if all(test(entry) for test in tests):
                     if len(out) >= limit:
                         return out, True
@@ -149,7 +149,7 @@ def _tests(query: Query) -> list[Test]:
             tests.append(lambda entry, value_of=value_of, wanted=wanted: value_of(entry) == wanted)  # type: ignore[misc]
     if first(query, "code"):
         code = _number(query, "code", 0)
-        tests.append(lambda entry: entry.code == code)
+        tests.append(lambda entry: entry.kept.code == code)
     if first(query, "slow"):
         try:
             seconds = go_duration(first(query, "slow")) / 1e9
@@ -160,7 +160,7 @@ def _tests(query: Query) -> list[Test]:
 
 
 def _username(entry: Entry) -> str:
-    return str(json.loads(entry.user)["username"])
+    return str(json.loads(entry.kept.user)["username"])
 
 
 def _number(query: Query, name: str, default: int) -> int:
