@@ -14,7 +14,7 @@ from pilothouse.api.identity import AuthorizationAttributes, RequestInfo, User
 from pilothouse.authn.authenticator import BY_NOBODY, Recognition
 from pilothouse.authz.authorizer import Decision
 from pilothouse.endpoints.context import Context, Queued, Refusal
-from pilothouse.endpoints.requestinfo import parse, parse_query, unescape_path
+from pilothouse.endpoints.requestinfo import parse, unescape_path
 from pilothouse.registry.trail import Step
 
 BYTES_EACH = 1024
@@ -65,11 +65,12 @@ class Entry:
 
     def __init__(self, kept: tuple[Any, ...]) -> None:
         self.kept = Kept._make(kept)
-        self.audit_id, method, path, self.query, self.peer, self.agent = self.kept.told.split("\n")
+        self.audit_id, verb, path, self.query, self.peer, self.agent = self.kept.told.split("\n")
         try:
-            self.info = parse(method, unescape_path(path), parse_query(self.query))
+            self.info = parse("GET", unescape_path(path), {})
+            self.info.verb = verb
         except ValueError:
-            self.info = RequestInfo(path, method.lower())
+            self.info = RequestInfo(path, verb)
 
     @property
     def seconds(self) -> float:
@@ -188,7 +189,7 @@ class Journal:
 
 
 def _told(ctx: Context) -> str:
-    """What the client has sent: the audit ID, the method, the path, the query, its address, its user agent.
+    """What the client has sent: the audit ID, the verb, the path, the query, its address, its user agent.
 
     The query of a path that names no resource, or a subresource, is left out: what is proxied or run in a pod may carry
     anything.
@@ -198,7 +199,7 @@ def _told(ctx: Context) -> str:
     if query and (info.subresource or not info.is_resource):
         query = ""
     agent = request.headers.get("user-agent", "")
-    return f"{ctx.audit_id}\n{request.method}\n{request.path}\n{query}\n{request.peer[0]}\n{agent}"
+    return f"{ctx.audit_id}\n{info.verb}\n{request.path}\n{query}\n{request.peer[0]}\n{agent}"
 
 
 def _detail(ctx: Context) -> bytes:
