@@ -165,9 +165,7 @@ class Handlers:
         FlowControlDumps(given.registry.readers).install(nonresource)
         if self.journal is not None:
             authorizer = given.authorizer
-            shared = given.config.permit_port_sharing
-            why = Why(self.journal, given.registry.readers, lambda: authorizer.types, shares_port=shared)
-            why.install(nonresource)
+            Why(self.journal, given.registry.readers, lambda: authorizer.types).install(nonresource)
         return nonresource
 
 

@@ -20,8 +20,8 @@ _SELECTED = "?labelSelector=kubernetes.io/service-name%3Dkubernetes"
 
 PATIENCE = 5.0
 """Seconds within which another server has to answer."""
-TRIES, QUIET = 64, 16
-"""Connections to one port at most, and how many in a row may lead to processes that were asked before."""
+QUIET, MOST = 12, 64
+"""Connections in a row that may lead to processes which were asked before, and processes behind one address."""
 
 FILTERS = ("user", "verb", "resource", "namespace", "code", "slow", "limit")
 FLAGS = (
@@ -110,24 +110,24 @@ def _servers(api: Api, asked: list[str]) -> Iterator[Api]:
 def _ask(api: Api, path: str, asked: list[str]) -> Object | None:
     """What is found by one address; None when no process that answers there has it.
 
-    Where processes share a port, each connection may lead to another one: they are opened until no new one shows up.
+    Processes may share a port, and servers may stand behind a load balancer: connections are opened until no new process
+    shows up.
     """
     processes: set[str] = set()
     quiet = 0
-    for _ in range(TRIES):
+    while quiet < QUIET and len(processes) < MOST:
         try:
             return api.call("GET", path, seconds=PATIENCE)
         except ApiError as error:
             server = next(iter(error.details.get("causes") or ()), None)
             if error.status != 404 or server is None:
                 raise
-        if server["field"] not in processes:
-            processes.add(server["field"])
-            asked.append(f"process {server['field']} of {server['message'] or api.config.server}")
-            quiet = 0
+        told = f"process {server['field']} of {server['message'] or api.config.server}"
         quiet += 1
-        if server["reason"] != "PortIsShared" or quiet > QUIET:
-            break
+        if told not in processes:
+            processes.add(told)
+            quiet = 0
+    asked += sorted(processes)
     return None
 
 

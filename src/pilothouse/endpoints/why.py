@@ -37,18 +37,9 @@ Test = Callable[[Entry], bool]
 
 
 class Why:
-    """Answers PATH and the paths below it, each the audit ID of a request. `types`: the modes of authorization. shares_port:
-    other processes may be reached by the same address, and keep requests of their own."""
+    """Answers PATH and the paths below it, each the audit ID of a request. `types`: the modes of authorization."""
 
-    def __init__(
-        self,
-        journal: Journal,
-        readers: Readers,
-        types: Callable[[], Sequence[str]],
-        *,
-        shares_port: bool = False,
-    ) -> None:
-        self._shares_port = shares_port
+    def __init__(self, journal: Journal, readers: Readers, types: Callable[[], Sequence[str]]) -> None:
         self._journal = journal
         self._readers = readers
         self._types = types
@@ -115,8 +106,7 @@ class Why:
 
     def _server(self) -> Object:
         """Which process has been asked: another worker, or another server, keeps other requests."""
-        out: Object = {"name": self._journal.server, "process": os.getpid()}
-        return {**out, "sharesPort": True} if self._shares_port else out
+        return {"name": self._journal.server, "process": os.getpid()}
 
     def _flow_names(self, uids: tuple[str, str]) -> tuple[str, str]:
         schema, level = uids
@@ -130,8 +120,7 @@ class Why:
 
 
 def _cause(server: Object) -> Object:
-    reason = "PortIsShared" if server.get("sharesPort") else "Server"
-    return {"reason": reason, "field": str(server["process"]), "message": str(server["name"])}
+    return {"reason": "Server", "field": str(server["process"]), "message": str(server["name"])}
 
 
 def _tests(query: Query) -> list[Test]:
