@@ -13,7 +13,7 @@ COMPILED := tests/api/test_fieldset.py tests/api/test_json.py tests/api/test_cod
 	tests/storage/test_watchcache.py tests/server tests/audit tests/endpoints/test_list.py tests/endpoints/test_watch.py \
 	tests/endpoints/test_watch_delivery.py tests/endpoints/test_requestinfo.py tests/endpoints/test_dispatch.py tests/fuzz/test_fuzz_bodies.py
 
-.PHONY: ha ha-down run test test-fast test-interop test-node test-asan test-pythons coverage fuzz siege check stubs bench load load-ha map build clean
+.PHONY: ha ha-down run test test-fast test-interop test-node test-asan test-pythons coverage fuzz siege check stubs bench load load-ha transcripts map build clean
 
 $(READY): pyproject.toml setup.py $(wildcard ext/pilothouse/*)
 	$(PYTHON) -m venv $(VENV)
@@ -120,6 +120,10 @@ load-ha: $(READY)
 	$(BIN)/python -m pip install --quiet 'pilothouse[load]'
 	KUBECONFIG=$(DATA)/ha/kubeconfig $(BIN)/locust -f loadtest/cluster.py --headless -u 40 -r 10 -t 60s \
 		--html $(DATA)/load.html --csv $(DATA)/load
+
+# The transcripts of docs/troubleshooting.md, anew, from a server of its own.
+transcripts: $(READY)
+	PYTHONPATH=src:tests $(BIN)/python -m e2e.transcripts
 
 # The tables of docs/architecture.md, anew.
 map:

@@ -28,7 +28,8 @@ Usage:
   pilothouse why [AUDIT-ID] [flags]
                                  Say why a request was answered as it was; its ID is in the header Audit-Id of the answer.
                                  Without an ID the latest requests are listed (--user, --verb, --resource, --namespace,
-                                 --code, --slow, --limit). -o json; --kubeconfig, else $KUBECONFIG.
+                                 --code, --slow, --limit), or the latest of them is explained (--last).
+                                 -o json; --kubeconfig, else $KUBECONFIG.
   pilothouse etcd COMMAND [flags]  Look after etcd: status, members, alarms, compact, defragment, disarm
                                  (--etcd-servers, --etcd-cafile, --etcd-certfile, --etcd-keyfile).
   pilothouse version             Print the version.

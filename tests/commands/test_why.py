@@ -65,6 +65,14 @@ def test_requests_are_listed(server: InProcess, capsys: pytest.CaptureFixture[st
     assert json.loads(capsys.readouterr().out)["requests"] == []
 
 
+def test_the_last_one(server: InProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    audit_id = refused(server)
+    assert run(server, "--last", "--code=422") == 0
+    assert capsys.readouterr().out.startswith(f"request         {audit_id}\n")
+    assert run(server, "--last", "--slow=9h") == 1
+    assert "no request is like that" in capsys.readouterr().err
+
+
 def test_a_request_that_nobody_knows(server: InProcess, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(server, "nope") == 1
     said = capsys.readouterr().err
@@ -108,6 +116,7 @@ def test_which_kubeconfig(
     ("arguments", "said"),
     [
         (["a", "b"], '"pilothouse why" takes one audit ID at most'),
+        (["a", "--last"], "and none with --last"),
         (["-o", "yaml"], 'unable to match a printer suitable for the output format "yaml"'),
         (["--nope"], "unknown flag: --nope"),
     ],

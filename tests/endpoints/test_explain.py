@@ -100,7 +100,7 @@ async def test_a_right_to_impersonate_that_is_missing(rig: Rig) -> None:
 
 async def test_nobody_is_recognised(rig: Rig) -> None:
     found = await explained(rig, "GET", PODS, user="wrong")
-    assert found["why"] == "Nobody was recognised. token file: no token of this sort."
+    assert found["why"] == "Nobody was recognised: no authenticator knows the token."
     assert found["authentication"] == {
         "others": [{"authenticator": "token file", "said": "no token of this sort"}]
     }

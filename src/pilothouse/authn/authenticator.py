@@ -70,7 +70,8 @@ class Recognition:
 
 BY_NOBODY = Recognition("anonymous")
 """The recognition of a request without credentials."""
-_NOT_MINE = "no token of this sort"
+NOT_MINE = "no token of this sort"
+"""What a sort of tokens has to say of others."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -245,7 +246,7 @@ class UnionAuthenticator:
             if identity is not None:
                 found = Recognition(method.name, tuple(said))
                 return Review(replace(identity, user=with_authenticated(identity.user)), recognition=found)
-            said.append((method.name, _NOT_MINE))
+            said.append((method.name, NOT_MINE))
         return Review(
             None, join(reasons), Recognition("", tuple(said) or (("bearer token", _INVALID_TOKEN),))
         )

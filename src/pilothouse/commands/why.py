@@ -28,6 +28,7 @@ FLAGS = (
     Flag("kubeconfig", "file", "", "command", "Credentials. Default: $KUBECONFIG, admin.kubeconfig in --data-dir, "
          "~/.kube/config."),
     Flag("output", "string", "", "command", "json: as the server says it.", short="o"),
+    Flag("last", "bool", False, "command", "Explain the latest of the requests that would be listed."),
     Flag("user", "string", "", "command", "List requests of this user."),
     Flag("verb", "string", "", "command", "List requests of this verb."),
     Flag("resource", "string", "", "command", "List requests about this resource, such as deployments.apps/scale."),
@@ -41,18 +42,19 @@ FLAGS = (
 def run(arguments: Sequence[str]) -> None:
     """Run the command; raises FlagError, ConfigError, OSError, ValueError, ApiError."""
     config, values, rest = options.parse_command(arguments, FLAGS)
-    if len(rest) > 1:
-        raise FlagError('"pilothouse why" takes one audit ID at most')
+    if len(rest) > 1 or (rest and values["last"]):
+        raise FlagError('"pilothouse why" takes one audit ID at most, and none with --last')
     if values["output"] not in ("", "json"):
         raise FlagError(
             f'unable to match a printer suitable for the output format "{values["output"]}": json'
         )
     api = Api(_kubeconfig(config, values))
-    found = _explained(api, rest[0]) if rest else _listed(api, values)
+    audit_id = _last(api, values) if values["last"] else rest[0] if rest else ""
+    found = _explained(api, audit_id) if audit_id else _listed(api, values)
     if values["output"]:
         print(json.dumps(found, indent=2))
     else:
-        print(why_text.explained(found) if rest else why_text.listed(found))
+        print(why_text.explained(found) if audit_id else why_text.listed(found))
 
 
 def _kubeconfig(config: Config, values: dict[str, Any]) -> Path:
@@ -72,6 +74,14 @@ def _kubeconfig(config: Config, values: dict[str, Any]) -> Path:
 def _listed(api: Api, values: dict[str, Any]) -> Object:
     query = urlencode({name: values[name] for name in FILTERS if values[name]})
     return api.call("GET", f"{PATH}?{query}" if query else PATH)
+
+
+def _last(api: Api, values: dict[str, Any]) -> str:
+    """The ID of the latest request that the filters let through; ApiError when there is none."""
+    requests = _listed(api, {**values, "limit": "1"})["requests"]
+    if not requests:
+        raise ApiError("no request is like that", 404)
+    return str(requests[0]["auditID"])
 
 
 def _explained(api: Api, audit_id: str) -> Object:

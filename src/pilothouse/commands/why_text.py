@@ -52,7 +52,7 @@ def _request(one: Object) -> str:
         *_causes(answer),
         *_who(one),
         *_authorization(one.get("authorization") or {}),
-        *_admission(one.get("admission") or ()),
+        *_admission(one.get("admission") or (), answer.get("message", "")),
         *_ends(one),
         *_remedy(one.get("authorization") or {}),
     ]
@@ -70,15 +70,18 @@ def _circumstances(request: Object) -> Iterable[str]:
 def _causes(answer: Object) -> Iterable[str]:
     for cause in answer.get("causes") or ():
         field, message = cause.get("field", ""), cause.get("message", "")
-        yield _line("cause", f"{field}: {message}".strip(": "))
+        if field or message not in answer.get("message", ""):
+            yield _line("cause", f"{field}: {message}".strip(": "))
 
 
 def _who(one: Object) -> Iterable[str]:
     found = one["authentication"]
     if "user" in found:
         yield _line("user", f"{_user(found['user'])}, recognised by: {found.get('recognisedBy', '')}")
+    label = "authenticators"
     for other in found.get("others") or ():
-        yield _line("", f"{other['authenticator']}: {other['said']}")
+        yield _line(label, f"{other['authenticator']}: {other['said']}")
+        label = ""
     acting = one.get("impersonation")
     if acting:
         by = f", allowed by the verb {acting['constraint']}" if acting.get("constraint") else ""
@@ -115,7 +118,8 @@ def _remedy(found: Object) -> Iterable[str]:
         yield f"{found['wouldAllow']}EOF"
 
 
-def _admission(steps: Sequence[Object]) -> Iterable[str]:
+def _admission(steps: Sequence[Object], told: str) -> Iterable[str]:
+    """What plugins have done; their messages, unless the answer has told them."""
     if not steps:
         return
     rows = [("PHASE", "PLUGIN", "WEBHOOK OR POLICY", "TIME", "VERDICT")]
@@ -130,7 +134,7 @@ def _admission(steps: Sequence[Object]) -> Iterable[str]:
     yield _line("admission", "")
     yield from textwrap.indent("\n".join(_columns(rows)), "  ").split("\n")
     for step in steps:
-        if step.get("message"):
+        if step.get("message") and step["message"] not in told:
             yield _line("", f"{step.get('name') or step['plugin']}: {step['message']}")
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from pilothouse.api.fields import Object, quote
 from pilothouse.api.identity import RequestInfo
+from pilothouse.authn.authenticator import NOT_MINE
 from pilothouse.authz.shortest import yaml_for
 from pilothouse.endpoints.context import Refusal
 from pilothouse.endpoints.journal import Detail, Entry
@@ -92,7 +93,7 @@ def stages(entry: Entry, detail: Detail) -> Iterator[tuple[str, float]]:
         for name, end in detail.marks:
             yield name, end - at
             at = end
-        yield "answer", last - at
+        yield ("answer" if detail.refusal is None else "refusal"), last - at
     if entry.kept.answered:
         yield "sending", entry.kept.ended - entry.kept.answered
 
@@ -101,8 +102,7 @@ def why(entry: Entry, detail: Detail) -> str:
     """One sentence: what has decided the answer."""
     refusal, info = detail.refusal, entry.info
     if entry.kept.code == 401:
-        said = "; ".join(f"{by}: {text}" for by, text in entry.kept.recognition.said)
-        return f"Nobody was recognised. {said or 'The request has no credentials, and anonymous requests are off'}."
+        return _unknown(entry)
     if refusal is not None and refusal.missing is not None:
         return _not_allowed(entry, refusal)
     stopped = next((step for step in detail.steps if step.verdict == "refused"), None)
@@ -123,6 +123,14 @@ def why(entry: Entry, detail: Detail) -> str:
         if entry.kept.code < 400
         else f"It was answered with {entry.kept.code}."
     )
+
+
+def _unknown(entry: Entry) -> str:
+    said = entry.kept.recognition.said
+    if not said:
+        return "Nobody was recognised: the request has no credentials, and anonymous requests are not let in."
+    faults = [text for _, text in said if text != NOT_MINE]
+    return f"Nobody was recognised: {'; '.join(faults) or 'no authenticator knows the token'}."
 
 
 def _not_allowed(entry: Entry, refusal: Refusal) -> str:

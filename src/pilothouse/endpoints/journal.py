@@ -32,7 +32,8 @@ _USERS = 256
 class Kept(NamedTuple):
     """One request that has ended, as it is kept. PERF: the journal makes plain tuples of these members.
 
-    size: bytes, as the journal counts them. told: what the client has sent, see `_told`. user, caller: JSON of the effective
+    size: bytes, as the journal counts them. told: audit ID, verb, path, query, address and user
+    agent, each on a line of its own. user, caller: JSON of the effective
     and of the authenticated user. priority: the UIDs of flow schema and priority level. started, recognised, decided,
     answered, ended: by time.perf_counter(), 0 where a stage was not reached. acting, queue: as in Context. error: what
     cut the answer short. detail: JSON, see `_detail`.
@@ -125,12 +126,17 @@ class Journal:
 
     def add(self, ctx: Context, now: float, sent: int, error: BaseException | None) -> None:
         """Keep a request that ends now. PERF: called for every request."""
-        user, request = ctx.user, ctx.request
+        info, user, request = ctx.info, ctx.user, ctx.request
         known = self._users.get(id(user))
         who = caller = known[1] if known is not None and known[0] is user else self._describe(user)
         if ctx.caller is not user:
             caller = self._describe(ctx.caller)
-        told, detail, found, decision = _told(ctx), b"", request.recognition or BY_NOBODY, ctx.decision
+        query = request.query
+        if query and (info.subresource or not info.is_resource):
+            query = ""  # what is proxied or run in a pod may carry anything
+        agent = request.headers.get("user-agent", "")
+        told = f"{ctx.audit_id}\n{info.verb}\n{request.path}\n{query}\n{request.peer[0]}\n{agent}"
+        detail, found, decision = b"", request.recognition or BY_NOBODY, ctx.decision
         if ctx.trail is not None or ctx.refusal is not None:
             detail = _detail(ctx)
         size = _FIXED + len(told) + len(who) + len(detail)
@@ -186,20 +192,6 @@ class Journal:
     def latest(self) -> list[tuple[Any, ...]]:
         """All that is kept, the newest first; each has the members of Kept."""
         return list(reversed(self._entries))
-
-
-def _told(ctx: Context) -> str:
-    """What the client has sent: the audit ID, the verb, the path, the query, its address, its user agent.
-
-    The query of a path that names no resource, or a subresource, is left out: what is proxied or run in a pod may carry
-    anything.
-    """
-    request, info = ctx.request, ctx.info
-    query = request.query
-    if query and (info.subresource or not info.is_resource):
-        query = ""
-    agent = request.headers.get("user-agent", "")
-    return f"{ctx.audit_id}\n{info.verb}\n{request.path}\n{query}\n{request.peer[0]}\n{agent}"
 
 
 def _detail(ctx: Context) -> bytes:
