@@ -43,6 +43,8 @@ def check(
         yield "--cluster-signing-duration must be at least 10 minutes"
     if config.cache_memory_mb < 1:
         yield f"--cache-memory-mb {config.cache_memory_mb} must be at least 1"
+    if config.explained_requests < 0:
+        yield f"--explained-requests {config.explained_requests} can not be negative"
     if config.workers < 1:
         yield f"--workers {config.workers} must be at least 1"
     elif config.workers > 1 and config.backend != "etcd3":

@@ -120,7 +120,7 @@ class Stage:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         claims.update(iat=EXPIRED - 3600, nbf=EXPIRED - 3600, exp=EXPIRED)
         sign = keys.signing_with(keys.load_private((self.server.directory / "sa.key").read_bytes()))
-        (self.folder / "expired.token").write_text(asyncio.run(sign(claims)))
+        (self.folder / "expired.token").write_text(asyncio.run(_signed(sign, claims)))
 
     def make_certificates(self) -> None:
         """Certificates of another CA, and one that has expired."""
@@ -196,6 +196,10 @@ class Stage:
         }
         body = {"metadata": {"name": name}, "webhooks": [{**hook, **more}]}
         self.api.call("POST", f"{ADMISSION}/validatingwebhookconfigurations", body)
+
+
+async def _signed(sign: keys.Sign, claims: dict[str, Any]) -> str:
+    return await sign(claims)
 
 
 def commands(console: str) -> list[tuple[str, str]]:

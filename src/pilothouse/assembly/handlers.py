@@ -148,6 +148,7 @@ class Handlers:
             ),
             judges=Judges(authorizer, given.authenticator),
             issuer=given.issuer,
+            explained=bool(config.explained_requests),
             watch_timeout=float(config.min_request_timeout),
         )
 

@@ -57,6 +57,8 @@ class Verbs:
     judges: Judges
     issuer: TokenIssuer | None = None
     """Signs the tokens of service accounts; None in a server without a signing key."""
+    explained: bool = True
+    """Whether writes are noted, for the journal."""
     watch_timeout: float = 1800.0
     watch_ends: Deadlines = field(default_factory=Deadlines)
 
@@ -93,7 +95,7 @@ class RequestScope(Write):
             services=verbs.services,
             work=ctx.work,
             refusal=partial(_refusal, verbs.authorizer, ctx, resource) if strategy.permit_update else None,
-            trail=_trail(ctx),
+            trail=_trail(ctx) if verbs.explained else None,
         )
         super().__init__(
             verbs.store,
