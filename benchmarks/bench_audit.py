@@ -87,8 +87,8 @@ def made(directory: pathlib.Path, case: Case, opened: Opened) -> Auditor:
 def warm(directory: pathlib.Path) -> None:
     """Have the system touch the memory that the files will take.
 
-    A virtual machine gets memory from its host at the first touch, which costs six times what copying the lines
-    into it does. A server that has run for a while uses the memory of older files.
+    A virtual machine gets memory from its host at the first touch, which costs six times what copying the
+    lines into it does. A server that has run for a while uses the memory of older files.
     """
     path, chunk = directory / "warm", b"x" * (1 << 20)
     with path.open("wb") as file:
