@@ -2,10 +2,10 @@
 
     python benchmarks/audit_sockets.py [CONNECTIONS [ROUNDS]]
 
-Servers that differ only in their audit policy run beside each other. A client in this process sends one GET on each
-of the connections, reads the answers, and goes on, as fast as the server answers. What is told is the time of the
-server's threads (`/proc/PID/task/*/schedstat`), and the rate. The exit status is 1 when the default mode misses the
-goal of bench_audit.py.
+Servers that differ only in their audit policy run beside each other. A client in this process sends one GET
+on each of the connections, reads the answers, and goes on, as fast as the server answers. What is told is the
+time of the server's threads (`/proc/PID/task/*/schedstat`), and the rate. The exit status is 1 when the
+default mode misses the goal of bench_audit.py.
 """
 
 import contextlib
