@@ -349,10 +349,10 @@ cdef class Draft:
         if not self.early:
             self.sink.count(self._level)
             if "RequestReceived" not in self._omitted:
-                code, status = self.code, self.status
-                self.code, self.status = None, b""
+                code, status, decision, end = self.code, self.status, self.decision, self.end
+                self.code, self.status, self.decision, self.end = None, b"", None, b"}\n"
                 self.held = self._event("RequestReceived", self.received_at)
-                self.code, self.status = code, status
+                self.code, self.status, self.decision, self.end = code, status, decision, end
 
     def authorized(self, tuple decision not None):
         """Authorization has decided: whether it allows the request, and why."""

@@ -16,7 +16,7 @@ import ssl
 import threading
 import urllib.parse
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from aiohttp import web
@@ -80,7 +80,7 @@ class Outside:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
 
-    def __enter__(self) -> "Outside":
+    def __enter__(self) -> Self:
         self.thread.start()
         asyncio.run_coroutine_threadsafe(self.backend.__aenter__(), self.loop).result(10)
         self.url = f"https://127.0.0.1:{self.backend.port}"
@@ -389,7 +389,7 @@ def authenticate(run: Run) -> None:
     run.ask("POST", account, bad)
     jwt, stale, foreign = signed(run), signed(run, exp=1), signed(run, aud="else")
     for what, one in (("account", token), ("provider", jwt), ("expired", stale), ("other audience", foreign)):
-        head, claims, signature = one.split(".")
+        _, claims, signature = one.split(".")
         canary.keep(f"signature of a token, {what}", signature[8:48])
         canary.keep(f"claims of a token, {what}", claims[8:60])
     fixed = "0123456789abcdef"
@@ -478,17 +478,11 @@ def told(run: Run, data: bytes, *allowed: str) -> list[str]:
 
 def test_no_error_tells_a_secret(run: Run) -> None:
     assert len(run.errors) > 60
-    for what, text in run.errors:
-        if told(run, text):
-            print("LEAK", what, told(run, text), text[-700:])
     assert {what: found for what, text in run.errors if (found := told(run, text))} == {}
 
 
 def test_no_log_tells_a_secret(run: Run) -> None:
     text = run.server.log.read_bytes()
-    for l in text.splitlines():
-        if told(run, l):
-            print("LEAK", l)
     assert b"Failed calling webhook" in text
     assert told(run, text) == []
 
@@ -499,9 +493,6 @@ def test_no_audit_event_tells_a_secret(run: Run) -> None:
 
     assert b'"resource":"secrets"' in written()
     eventually(lambda: run.outside.events.count(b'"stage"') >= written().count(b'"stage"') > 100, "posts")
-    for l in written().splitlines():
-        if told(run, l):
-            print("LEAK", told(run, l), l)
     assert told(run, written()) == []
     assert told(run, run.outside.events) == []
 

@@ -10,7 +10,7 @@ from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
 from pilothouse.authn.configuration import Anonymous
 from pilothouse.authn.external_signer import ExternalSigner
-from pilothouse.authn.metrics import ServiceAccountMetrics, SignerMetrics
+from pilothouse.authn.metrics import ServiceAccountMetrics, SignerMetrics, TokenCacheMetrics
 from pilothouse.authn.oidc import JWTTokens
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.serviceaccount import (
@@ -112,6 +112,7 @@ def authenticator(
     anonymous: Anonymous,
     jwt: JWTTokens | None = None,
     metrics: ServiceAccountMetrics | None = None,
+    cached: TokenCacheMetrics | None = None,
     used: Callable[[Object], None] = lambda _: None,
     caches: Budget | None = None,
 ) -> UnionAuthenticator:
@@ -142,7 +143,9 @@ def authenticator(
         tokens.append(jwt)
     if config.authentication_token_webhook_config_file:
         tokens.append(_webhook_tokens(config, clients.controlplane, caches))
-    return UnionAuthenticator(methods, tokens, audiences, anonymous.enabled, anonymous.paths, caches)
+    return UnionAuthenticator(
+        methods, tokens, audiences, anonymous.enabled, anonymous.paths, caches, metrics=cached
+    )
 
 
 def _front_proxy(config: Config, caches: Budget | None) -> Authenticator:

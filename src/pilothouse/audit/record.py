@@ -215,7 +215,7 @@ class Record(Draft):
 
     def event(self, stage: str, at: int) -> Event:
         """An event that shows objects, annotations or the members of the legacy form."""
-        end = self._annotated() if stage != RECEIVED else b"}\n"
+        end = self._annotated()
         fields = self._fields(stage) if self.sink.legacy else None
         level = self.verdict.level
         if stage == RECEIVED or (self._body is None and not self._request_object):

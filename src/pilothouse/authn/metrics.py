@@ -1,12 +1,14 @@
 """The metrics of authentication (apiserver endpoints/filters/metrics.go)."""
 
 import time
+from typing import Self
 
 from pilothouse._requestmetrics import Authenticated
 from pilothouse.instruments import Counter, Gauge, Group, Histogram, Labels, digest
 from pilothouse.reload import ReloadMetrics
 
 SECONDS = tuple(0.001 * 2**n for n in range(15))
+TOKEN_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 JWT_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 TOLD_APART = frozenset(
@@ -69,6 +71,64 @@ class _Users(dict[str, list[int]]):
         """Reset the counts to zero."""
         self.clear()
         self._labels.clear()
+
+
+class TokenCacheMetrics(Group):
+    """How often a bearer token was known already, and how others were checked (apiserver token/cache/stats.go)."""
+
+    def __init__(self) -> None:
+        cache = "authentication_token_cache_"
+        self.seconds = Histogram(
+            f"{cache}request_duration_seconds",
+            "[ALPHA] Seconds to authenticate a token.",
+            ("status",),
+            TOKEN_SECONDS,
+        )
+        self.requests = Counter(
+            f"{cache}request_total",
+            "[ALPHA] Tokens that were authenticated.",
+            ("status",),
+            self.seconds.counts,
+        )
+        self.fetches = Counter(f"{cache}fetch_total", "[ALPHA] Tokens that were checked.", ("status",))
+        self.active = Gauge(
+            f"{cache}active_fetch_count", "[ALPHA] Tokens that are being checked.", ("status",), self._active
+        )
+        self.fetching: int | None = None
+        """How many are; None before the first one."""
+        self.hit = self.seconds.series("hit").observe
+        """Called for each token that is in the cache."""
+
+    def fetch(self) -> "Fetch":
+        """Entered while a token is checked."""
+        return Fetch(self)
+
+    def _active(self) -> dict[Labels, float]:
+        # Each request checks its own token, so as many wait as are under way.
+        found = self.fetching
+        return {} if found is None else {("blocked",): float(found), ("in_flight",): float(found)}
+
+
+class Fetch:
+    """One check of a token; `good` tells that nothing has failed, be the token known or not."""
+
+    __slots__ = ("_began", "_metrics", "good")
+
+    def __init__(self, metrics: TokenCacheMetrics) -> None:
+        self._metrics = metrics
+        self.good = False
+
+    def __enter__(self) -> Self:
+        self._metrics.fetching = (self._metrics.fetching or 0) + 1
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        metrics = self._metrics
+        assert metrics.fetching is not None
+        metrics.fetching -= 1
+        metrics.fetches.inc("ok" if self.good else "error")
+        metrics.seconds.observe(time.perf_counter() - self._began, "miss")
 
 
 class JWTMetrics(ReloadMetrics, Group):

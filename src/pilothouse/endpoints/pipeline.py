@@ -349,6 +349,8 @@ def _begin(
     if record is None:
         return True
     record.authentication = seconds
+    for key, value in ctx.request.annotations:
+        record.annotate(key, value)
     return record.received() if whole else True
 
 
