@@ -86,7 +86,7 @@ def test_what_is_told_with_a_token_is_told_with_every_request() -> None:
         assert asked.warnings == ("use another",) and asked.annotations == (("k", "v"),)
     other = request()
     at_once(union.authenticate(other))
-    assert other.warnings == other.annotations == ()
+    assert not other.warnings and not other.annotations
 
 
 def test_the_metrics_of_the_cache(union: UnionAuthenticator) -> None:

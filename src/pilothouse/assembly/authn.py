@@ -10,7 +10,12 @@ from pilothouse.authn import keys
 from pilothouse.authn.authenticator import Authenticator, TokenAuthenticator, UnionAuthenticator
 from pilothouse.authn.configuration import Anonymous
 from pilothouse.authn.external_signer import ExternalSigner
-from pilothouse.authn.metrics import ServiceAccountMetrics, SignerMetrics, TokenCacheMetrics
+from pilothouse.authn.metrics import (
+    CertificateMetrics,
+    ServiceAccountMetrics,
+    SignerMetrics,
+    TokenCacheMetrics,
+)
 from pilothouse.authn.oidc import JWTTokens
 from pilothouse.authn.requestheader import RequestHeaderAuthenticator
 from pilothouse.authn.serviceaccount import (
@@ -113,6 +118,7 @@ def authenticator(
     jwt: JWTTokens | None = None,
     metrics: ServiceAccountMetrics | None = None,
     cached: TokenCacheMetrics | None = None,
+    certificates: CertificateMetrics | None = None,
     used: Callable[[Object], None] = lambda _: None,
     caches: Budget | None = None,
 ) -> UnionAuthenticator:
@@ -121,7 +127,7 @@ def authenticator(
     if config.requestheader_client_ca_file:
         methods.append(_front_proxy(config, caches))
     client_ca = b"".join(Path(path).read_bytes() for path in files.client_ca)
-    methods.append(CertificateAuthenticator(client_ca, caches))
+    methods.append(CertificateAuthenticator(client_ca, caches, metrics=certificates))
     audiences = audiences_of(config)
     tokens: list[TokenAuthenticator] = []
     if config.token_auth_file:

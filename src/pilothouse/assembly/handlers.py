@@ -9,7 +9,7 @@ from pilothouse.assembly.storage import Registry
 from pilothouse.audit.auditor import Auditor
 from pilothouse.authn.authenticator import UnionAuthenticator
 from pilothouse.authn.impersonation import Impersonation
-from pilothouse.authn.metrics import AuthenticationMetrics
+from pilothouse.authn.metrics import AuthenticationMetrics, ImpersonationMetrics
 from pilothouse.authn.serviceaccount import TokenIssuer
 from pilothouse.authz.authorizer import UnionAuthorizer, forbidden
 from pilothouse.authz.escalation import guard
@@ -105,7 +105,12 @@ class Handlers:
         self.requests = given.metrics.add(RequestMetrics())
         stages = Stages(
             authenticator=given.authenticator,
-            impersonation=Impersonation(given.authorizer.authorize, forbidden, given.caches),
+            impersonation=Impersonation(
+                given.authorizer.authorize,
+                forbidden,
+                given.caches,
+                given.metrics.add(ImpersonationMetrics()),
+            ),
             classifier=Classifier(readers, given.caches),
             authorizer=given.authorizer,
             dispatcher=self.dispatcher,

@@ -9,6 +9,11 @@ from pilothouse.reload import ReloadMetrics
 
 SECONDS = tuple(0.001 * 2**n for n in range(15))
 TOKEN_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_DAY = 86400.0
+CERTIFICATE_SECONDS = (
+    0.0, 1800.0, 3600.0, 7200.0, 21600.0, 43200.0, _DAY, 2 * _DAY, 4 * _DAY, 7 * _DAY, 30 * _DAY, 90 * _DAY,
+    180 * _DAY, 360 * _DAY,
+)  # fmt: skip
 JWT_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 TOLD_APART = frozenset(
@@ -129,6 +134,41 @@ class Fetch:
         metrics.fetching -= 1
         metrics.fetches.inc("ok" if self.good else "error")
         metrics.seconds.observe(time.perf_counter() - self._began, "miss")
+
+
+class ImpersonationMetrics(Group):
+    """Requests on behalf of others, and what the authorizer was asked for them (filters/impersonation/metrics).
+
+    mode: that of constrained impersonation, `legacy`, or "" where all have failed. decision: allowed or denied.
+    """
+
+    def __init__(self) -> None:
+        labels, name = ("decision", "mode"), "apiserver_impersonation_"
+        what, asked = "Impersonations that were tried", "Questions to the authorizer about impersonation"
+        self.attempts = Histogram(
+            f"{name}attempts_duration_seconds", f"[ALPHA] {what}: seconds.", labels, SECONDS
+        )
+        self.attempts_total = Counter(
+            f"{name}attempts_total", f"[ALPHA] {what}.", labels, self.attempts.counts
+        )
+        self.asked = Histogram(
+            f"{name}authorization_attempts_duration_seconds", f"[ALPHA] {asked}: seconds.", labels, SECONDS
+        )
+        self.asked_total = Counter(
+            f"{name}authorization_attempts_total", f"[ALPHA] {asked}.", labels, self.asked.counts
+        )
+
+
+class CertificateMetrics(Group):
+    """How long the certificates of clients are still valid (apiserver authentication/request/x509)."""
+
+    def __init__(self) -> None:
+        self.remaining = Histogram(
+            "apiserver_client_certificate_expiration_seconds",
+            "[ALPHA] Seconds until the certificate expires with which a request was authenticated.",
+            (),
+            CERTIFICATE_SECONDS,
+        )
 
 
 class JWTMetrics(ReloadMetrics, Group):
