@@ -4,7 +4,7 @@
 
 No sockets: what is timed is the pipeline with its answer from the watch cache, and the audit log in a file.
 `REQUESTS A TURN` is how many requests one turn of the event loop answers: under load it is the number of
-connections that have one ready. The mode `blocking` writes the lines of a millisecond together.
+connections that have one ready. The mode `blocking` writes the lines of two milliseconds together.
 
 Two events a request are those of a policy that omits no stage; one event is what most policies ask for. The
 time of the thread that writes in the mode `batch` is counted. The exit status is 1 when the default mode

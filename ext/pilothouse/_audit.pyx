@@ -317,9 +317,9 @@ cdef class Draft:
     cdef readonly object decision
     cdef public bint early
     cdef public bint special
-    cdef public double authentication
+    cdef readonly double authentication
     cdef public double impersonation
-    cdef public double authorization
+    cdef readonly double authorization
     cdef bytes _held_line
     cdef bytes _first            # PERF: the line of the beginning, of which later ones copy what they share
     cdef Py_ssize_t _stage_at    # where in it the stage begins, and from where to where it tells the request
@@ -354,10 +354,11 @@ cdef class Draft:
                 self.held = self._event("RequestReceived", self.received_at)
                 self.code, self.status, self.decision, self.end = code, status, decision, end
 
-    def authorized(self, tuple decision not None):
-        """Authorization has decided: whether it allows the request, and why."""
+    def authorized(self, tuple decision not None, double seconds):
+        """Authorization has decided: whether it allows the request, and why. It took `seconds`."""
         cdef PyObject* found = PyDict_GetItemWithError(self._decisions, decision)
         self.decision = decision
+        self.authorization = seconds
         self.end = <bytes><object>found if found != NULL else self.sink.decided(decision)
 
     def answered(self, response):
@@ -551,12 +552,15 @@ cdef class Desk:
         self._event_counts[0] += 1
         return self.lines.add(line)
 
-    def begin(self, request, user, attributes, str audit_id not None, double started, bint whole=True):
+    def begin(
+        self, request, user, attributes, str audit_id not None, double started, double seconds=0.0,
+        bint whole=True,
+    ):
         """The record of a request of the authenticated `user`, None when nothing of it is recorded.
 
-        `user` is None where authentication has failed. `started` is when it came, by time.perf_counter(). Of
-        a request that is not `whole` the body has not come yet: it is begun again unless it is refused
-        (Draft.refused).
+        `user` is None where authentication has failed. `started` is when it came, by time.perf_counter(), and
+        `seconds` what authentication took. Of a request that is not `whole` the body has not come yet: it is
+        begun again unless it is refused (Draft.refused).
         """
         cdef PyObject* found
         cdef Target target = None
@@ -606,6 +610,10 @@ cdef class Desk:
         draft.response_wanted = level >= 3
         draft._omitted = verdict.omitted
         draft._decisions = self._decisions
+        draft.authentication = seconds
+        if request.annotations:
+            for key, value in request.annotations:
+                draft.annotate(key, value)
         return draft
 
     cdef int _name_caller(self, Draft draft, request, user) except -1:
