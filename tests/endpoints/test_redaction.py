@@ -15,16 +15,24 @@ def invalid(value: str, why: str) -> errors.StatusError:
     return errors.invalid("", "", "", found.causes)
 
 
-@pytest.mark.parametrize("value", [SECRET, f'{{"a": "{SECRET}"}}', f'a": {SECRET} ": b\n{SECRET}'])
-def test_a_cause_says_why_without_the_value(value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (SECRET, REDACTED),
+        (f'{{"a": "{SECRET}"}}', f"{{{REDACTED}}}"),
+        (f"map[a:{SECRET}]", f"map[{REDACTED}]"),
+        (f'a": {SECRET} ": b\n{SECRET}', REDACTED),
+    ],
+)
+def test_a_cause_says_why_without_the_value(value: str, shown: str) -> None:
     why = "illegal base64 data at input byte 4"
     err = redacted(invalid(value, why))
-    assert (err.code, err.message) == (422, f' "" is invalid: patch: Invalid value: "{REDACTED}": {why}')
+    assert (err.code, err.message) == (422, f' "" is invalid: patch: Invalid value: "{shown}": {why}')
     assert err.details == {
         "causes": [
             {
                 "reason": "FieldValueInvalid",
-                "message": f'Invalid value: "{REDACTED}": {why}',
+                "message": f'Invalid value: "{shown}": {why}',
                 "field": "patch",
             }
         ]

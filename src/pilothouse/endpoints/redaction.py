@@ -30,6 +30,8 @@ def redacted(err: errors.StatusError) -> errors.StatusError:
 
 
 def _cause(text: str) -> str:
-    """A cause whose value, which is quoted, is left out; what is behind it says why and has no values."""
-    why = text.rpartition('": ')[2]
-    return f'Invalid value: "{REDACTED}": {why}'
+    """A cause without its value, which is quoted: a JSON object or a map of Go stays one, so that readers see what was
+    refused. What is behind it says why, and has no values."""
+    value, _, why = text.removeprefix('Invalid value: "').rpartition('": ')
+    form = "{%s}" if value.startswith("{") else "map[%s]" if value.startswith("map[") else "%s"
+    return f'Invalid value: "{form % REDACTED}": {why}'
