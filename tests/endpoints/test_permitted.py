@@ -9,16 +9,16 @@ import pytest
 from harness import Rig, Stream, config_map
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rbac_objects import RBAC, bind, binding, cluster_role, rule, unbind
 
 from pilothouse.storage.memory import MemoryStorage
 
 ON = ("--list-permitted-namespaces",)
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
 ALL = "/api/v1/configmaps"
 NAMES = ("a", "a-b", "a.b", "b", "c")
 """In this order; the keys of what is in `a` come behind those of what is in `a-b`."""
 NAMESPACES = ("a", "a-b", "b", "c")
-READ = {"verbs": ["list", "watch"], "apiGroups": [""], "resources": ["configmaps", "namespaces", "pods"]}
+READ = rule("list watch", "configmaps namespaces pods")
 
 
 @pytest.fixture
@@ -28,27 +28,6 @@ def rig(runner: asyncio.Runner) -> Iterator[Rig]:
     runner.run(cluster_role(rig, "read", READ))
     yield rig
     runner.run(rig.stop())
-
-
-async def cluster_role(rig: Rig, name: str, *rules: Any) -> None:
-    await rig.ok("POST", f"{RBAC}/clusterroles", {"metadata": {"name": name}, "rules": list(rules)})
-
-
-def binding(name: str, role: str, subject: Any = "jane") -> Any:
-    if isinstance(subject, str):
-        subject = {"kind": "User", "name": subject}
-    subject = {"apiGroup": "rbac.authorization.k8s.io", **subject}
-    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
-    return {"metadata": {"name": name}, "roleRef": ref, "subjects": [subject]}
-
-
-async def bind(rig: Rig, *namespaces: str, role: str = "read", subject: Any = "jane") -> None:
-    for namespace in namespaces:
-        await rig.ok("POST", f"{RBAC}/namespaces/{namespace}/rolebindings", binding(role, role, subject))
-
-
-async def unbind(rig: Rig, namespace: str, role: str = "read") -> None:
-    await rig.ok("DELETE", f"{RBAC}/namespaces/{namespace}/rolebindings/{role}")
 
 
 async def make(rig: Rig, namespace: str, *names: str, **members: Any) -> None:

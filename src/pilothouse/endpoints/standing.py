@@ -11,7 +11,7 @@ Equal requests of one credential are judged once. An authorizer or a webhook tha
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
@@ -248,12 +248,12 @@ class Standing(BackgroundTask):
             if whole:
                 due = now() + self._poll
             began = now()
-            await self.look(self._alike.values() if whole else self._partial)
+            await self.look(whole=whole)
             await asyncio.sleep(now() - began)  # however often rights change, half of the time is for requests
 
-    async def look(self, alike: Iterable[_Alike]) -> None:
-        """Judge open requests, and end those that would be refused."""
-        queue = iter(list(alike))
+    async def look(self, *, whole: bool = True) -> None:
+        """Judge open requests, all or those that show some namespaces; end those that would be refused."""
+        queue = iter(list(self._alike.values() if whole else self._partial))
         await asyncio.gather(*(self._work(queue) for _ in range(WORKERS)))
 
     async def _work(self, queue: Iterator[_Alike]) -> None:
