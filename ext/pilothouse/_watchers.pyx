@@ -230,10 +230,6 @@ cdef class Watcher:
             self.emit(self.encoder.encode("ERROR", status, None))
             self.sink.close()
 
-    cdef bint sees(self, Change change) except -1:
-        """Whether a change is later than the watch's start, and under its prefix."""
-        return change.rev > self.since and change.key.startswith(self.scope)
-
 
 cdef class PermittedWatcher(Watcher):
     """A watch across the namespaces in which its client may watch.
@@ -245,11 +241,10 @@ cdef class PermittedWatcher(Watcher):
         Watcher.__init__(self, *args)
         self.namespaces = namespaces
 
-    cdef bint sees(self, Change change) except -1:
+    cdef bint permits(self, Change change) except -1:
+        """Whether a change is in one of the namespaces."""
         cdef Py_ssize_t start = len(self.watchers.objects.prefix)
         cdef Py_ssize_t cut = change.key.rfind("/")
-        if not Watcher.sees(self, change):
-            return False
         # What is in no namespace is a Namespace, which counts as being in itself.
         return (change.key[start:cut] if cut > start else change.key[start:]) in self.namespaces
 
@@ -267,6 +262,13 @@ cdef class PermittedWatcher(Watcher):
         """Write queued events, unless the watch is held."""
         if not self.held:
             Watcher.resume(self)
+
+
+cdef bint concerns(Watcher watcher, Change change) except -1:
+    """Whether a change is later than the start of a watch, under its prefix, and in a namespace that it may show."""
+    if change.rev <= watcher.since or not change.key.startswith(watcher.scope):
+        return False
+    return type(watcher) is Watcher or (<PermittedWatcher>watcher).permits(change)
 
 
 cdef list watchers_in(bucket):
@@ -388,7 +390,7 @@ cdef class Watchers:
         if bucket is not None:
             for watcher in watchers_in(bucket):
                 if watcher.exact:
-                    kind = kind_of(before, after) if watcher.sees(change) else -1
+                    kind = kind_of(before, after) if concerns(watcher, change) else -1
                 else:
                     kind = self.kind_for(watcher, change)
                 if kind >= 0:
@@ -397,7 +399,7 @@ cdef class Watchers:
     cdef int kind_for(self, Watcher watcher, Change change) except -2:
         """The change's type for a watcher: ADDED, MODIFIED, DELETED, or -1 for none."""
         cdef bint before, after
-        if not watcher.sees(change):
+        if not concerns(watcher, change):
             return -1
         if watcher.name and change.key[change.key.rfind("/") + 1:] != watcher.name:
             return -1
