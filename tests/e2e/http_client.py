@@ -13,9 +13,7 @@ class Lost(Exception):
 class Connection:
     """Keeps one connection; opens another after a failure. `token` goes with every request."""
 
-    def __init__(
-        self, port: int, context: ssl.SSLContext, timeout: float = 15.0, token: str = ""
-    ) -> None:
+    def __init__(self, port: int, context: ssl.SSLContext, timeout: float = 15.0, token: str = "") -> None:
         self.port = port
         self.token = token
         self.context = context

@@ -120,7 +120,11 @@ def test_credentials_that_are_gone(site: Site, tmp_path: pathlib.Path) -> None:
         "bound to a secret": site.account("bound", boundObjectRef=ref),
         "a bootstrap token": "abcdef.0123456789abcdef",
     }
-    data = {"token-id": "abcdef", "token-secret": "0123456789abcdef", "usage-bootstrap-authentication": "true"}
+    data = {
+        "token-id": "abcdef",
+        "token-secret": "0123456789abcdef",
+        "usage-bootstrap-authentication": "true",
+    }
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
     kind = "bootstrap.kubernetes.io/token"
     site.secret("bootstrap-token-abcdef", "kube-system", type=kind, data=encoded)
@@ -130,9 +134,7 @@ def test_credentials_that_are_gone(site: Site, tmp_path: pathlib.Path) -> None:
         revision = site.raw.ok("GET", CONFIG_MAPS)["metadata"]["resourceVersion"]
         path = f"{CONFIG_MAPS}?watch=1&resourceVersion={revision}"
         watches = {what: await site.watch(path, token) for what, token in tokens.items()}
-        watches["a certificate"] = await site.watch(
-            path, tls=short_lived(site.server, tmp_path, "short", 4)
-        )
+        watches["a certificate"] = await site.watch(path, tls=short_lived(site.server, tmp_path, "short", 4))
         control = await site.watch(path, stays)
         site.delete("/api/v1/namespaces/default/serviceaccounts/gone")
         site.delete("/api/v1/namespaces/default/secrets/bound")
@@ -185,9 +187,7 @@ def test_streams_of_pods(site: Site, tmp_path: pathlib.Path) -> None:
                 following = asyncio.get_running_loop().create_task(log())
                 await aeventually(lambda: kubelet.following, "the log", 10)
                 began = time.monotonic()
-                await asyncio.to_thread(
-                    site.delete, f"{RBAC}/namespaces/default/rolebindings/connect"
-                )
+                await asyncio.to_thread(site.delete, f"{RBAC}/namespaces/default/rolebindings/connect")
                 return await following - began
 
             assert asyncio.run(run()) < 5

@@ -155,7 +155,9 @@ async def test_any_form_of_answer(rig: Rig) -> None:
     ):
         answer = await rig.call("GET", ALL, user="jane", headers={"Accept": form})
         assert len(answer.body[member]) == 1 and len(answer.warnings) == 1, form
-    answer = await rig.call("GET", ALL, user="jane", headers={"Accept": "application/vnd.kubernetes.protobuf"})
+    answer = await rig.call(
+        "GET", ALL, user="jane", headers={"Accept": "application/vnd.kubernetes.protobuf"}
+    )
     assert b"one" in answer.body and b"two" not in answer.body
 
 
@@ -207,7 +209,11 @@ async def test_a_watch_shows_the_namespaces_in_which_it_is_allowed(rig: Rig) -> 
     for namespace in NAMESPACES:
         await make(rig, namespace, f"in-{namespace}", labels={"on": "yes"})
     assert stream.seen() == [("ADDED", "in-a"), ("ADDED", "in-c")]
-    for query in ("labelSelector=on%3Dyes", "fieldSelector=metadata.name%3Din-c", "fieldSelector=metadata.namespace%3Dc"):
+    for query in (
+        "labelSelector=on%3Dyes",
+        "fieldSelector=metadata.name%3Din-c",
+        "fieldSelector=metadata.namespace%3Dc",
+    ):
         stream = await rig.watch(f"{ALL}?watch=1&{query}", user="jane")
         assert ("ADDED", "in-c") in stream.seen(), query
         await make(rig, "b", f"b{len(query)}", labels={"on": "yes"})
@@ -304,10 +310,18 @@ SUBJECTS = st.sampled_from(
 @given(
     roles=st.lists(RULES, min_size=1, max_size=3),
     bindings=st.lists(st.tuples(st.sampled_from(NAMESPACES), st.integers(0, 2), SUBJECTS), max_size=6),
-    objects=st.lists(st.tuples(st.sampled_from(NAMESPACES), st.sampled_from(NAMES)), max_size=12, unique=True),
+    objects=st.lists(
+        st.tuples(st.sampled_from(NAMESPACES), st.sampled_from(NAMES)), max_size=12, unique=True
+    ),
     limit=st.integers(1, 5),
     query=st.sampled_from(
-        ["", "&labelSelector=l%3Da", "&labelSelector=l!%3Da", "&fieldSelector=metadata.name!%3Db", "&fieldSelector=metadata.namespace%3Da"]
+        [
+            "",
+            "&labelSelector=l%3Da",
+            "&labelSelector=l!%3Da",
+            "&fieldSelector=metadata.name!%3Db",
+            "&fieldSelector=metadata.namespace%3Da",
+        ]
     ),
 )
 @settings(deadline=None, max_examples=40)

@@ -23,7 +23,13 @@ from pilothouse.endpoints.dispatch import Dispatcher
 from pilothouse.endpoints.flowcontrol_dumps import FlowControlDumps
 from pilothouse.endpoints.health import Health
 from pilothouse.endpoints.kubelet import Kubelets
-from pilothouse.endpoints.metrics import DiscoveryMetrics, RequestMetrics, StreamMetrics, WatchMetrics
+from pilothouse.endpoints.metrics import (
+    DiscoveryMetrics,
+    RequestMetrics,
+    StandingMetrics,
+    StreamMetrics,
+    WatchMetrics,
+)
 from pilothouse.endpoints.nonresource import Issuer, NonResource, version_info
 from pilothouse.endpoints.openapi_handlers import OpenAPIHandlers
 from pilothouse.endpoints.openapi_remote import RemoteDocuments
@@ -33,7 +39,7 @@ from pilothouse.endpoints.relay import Relay
 from pilothouse.endpoints.response import Responder
 from pilothouse.endpoints.reviews import Judges
 from pilothouse.endpoints.scope import Verbs
-from pilothouse.endpoints.standing import POLL, Judge, Standing, StandingMetrics
+from pilothouse.endpoints.standing import POLL, Judge, Standing
 from pilothouse.flowcontrol.classify import Classifier
 from pilothouse.instruments import MetricsRegistry
 from pilothouse.offload import Offload

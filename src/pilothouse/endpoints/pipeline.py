@@ -165,7 +165,6 @@ class Pipeline:
                 stored = _begin(ctx, stages.audit, attributes, known - ctx.started, whole)
                 if stored is not True and not (stored and await stored):
                     return self._not_recorded(ctx, stages.audit)
-            audit = ctx.audit
             # impersonation: as whom they want to act
             if stages.impersonation.wanted(request):
                 await self._impersonate(ctx, attributes)
@@ -179,9 +178,8 @@ class Pipeline:
             took = time.perf_counter() - known
             if whole:
                 stages.authorization.decided(took, decision)
-            if audit is not None:
-                audit.authorization = took
-                audit.authorized((decision.allowed, decision.reason))
+            if ctx.audit is not None:
+                _record_decision(ctx.audit, took, decision)
             if not decision.allowed:
                 raise undecided(request.target, decision) if decision.error else refused(attributes, decision)
             if not whole:
@@ -370,6 +368,12 @@ def _begin(
         return True
     record.authentication = seconds
     return record.received() if whole else True
+
+
+def _record_decision(audit: Record, seconds: float, decision: Decision) -> None:
+    """Record what authorization has said of a request, and how long that took."""
+    audit.authorization = seconds
+    audit.authorized((decision.allowed, decision.reason))
 
 
 def _record_answer(ctx: Context, audit: Record, response: Response) -> None:

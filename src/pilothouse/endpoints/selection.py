@@ -61,7 +61,11 @@ class Selection:
         """The watch cache; InternalError when something that is asked for cannot be read."""
         for scope in self.scopes:
             self.store.readable(self.resource, scope)
-        return self.store.cache(self.resource) if self.scopes else self.store.readable(self.resource, self.prefix)
+        return (
+            self.store.cache(self.resource)
+            if self.scopes
+            else self.store.readable(self.resource, self.prefix)
+        )
 
     def now(self, cache: ResourceCache) -> Listing:
         """What is there now."""

@@ -25,8 +25,8 @@ from pilothouse.authn.authenticator import Authenticator, Undecided
 from pilothouse.authn.impersonation import Impersonation
 from pilothouse.authz.authorizer import UnionAuthorizer, forbidden
 from pilothouse.endpoints.context import Context, Outcome
+from pilothouse.endpoints.metrics import StandingMetrics
 from pilothouse.endpoints.permitted import Finder, Namespaces
-from pilothouse.instruments import Counter, Group
 from pilothouse.lifecycle import BackgroundTask
 from pilothouse.logs import Logger
 from pilothouse.server.request import Response, Stream
@@ -43,17 +43,6 @@ WORKERS = 4
 
 CONNECTS = frozenset(("attach", "exec", "portforward"))
 NAMESPACES_CHANGED = "the namespaces in which you may watch have changed: list again"
-
-
-class StandingMetrics(Group):
-    """How many requests were ended, and why."""
-
-    def __init__(self) -> None:
-        self.ended = Counter(
-            "pilothouse_revoked_requests_total",
-            "[ALPHA] Open requests that were ended: credentials or rights are gone, or namespaces have changed.",
-            ("reason",),
-        )
 
 
 class Revoked(ConnectionAbortedError):
@@ -249,7 +238,9 @@ class Standing(BackgroundTask):
                 due = now() + self._poll
             began = now()
             await self.look(whole=whole)
-            await asyncio.sleep(now() - began)  # however often rights change, half of the time is for requests
+            await asyncio.sleep(
+                now() - began
+            )  # however often rights change, half of the time is for requests
 
     async def look(self, *, whole: bool = True) -> None:
         """Judge open requests, all or those that show some namespaces; end those that would be refused."""
