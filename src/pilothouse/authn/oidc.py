@@ -78,7 +78,8 @@ class IssuerTokens:
         return f"oidc: authenticator for issuer {quote(self.url)} is not healthy: {why}" if why else ""
 
     async def identify(self, token: str, header: dict[str, Any], claims: dict[str, Any]) -> TokenIdentity:
-        """Whose token it is; errors.Unauthorized with the reason when it does not count, Undecided before there are keys."""
+        """Whose token it is; errors.Unauthorized with the reason when it does not count, Undecided before there are keys, or
+        when distributed claims cannot be had."""
         if self.provider.fault:
             raise Undecided("oidc: authenticator not initialized")
         try:
@@ -89,7 +90,7 @@ class IssuerTokens:
             try:
                 claims = await self._distributed.expand(claims)
             except ClaimError as error:
-                raise errors.Unauthorized(f"oidc: could not expand distributed claims: {error}") from None
+                raise Undecided(f"oidc: could not expand distributed claims: {error}") from None
         return TokenIdentity(self._mapper.user(claims))
 
 
